@@ -1,0 +1,76 @@
+//! Where pinfold keeps things on this machine.
+//!
+//! ```text
+//! cache/                      $XDG_CACHE_HOME/pinfold     can be fetched or composed again
+//!   blobs/ALG/HEX             downloads, named by digest           (base::store)
+//!   decoded/                  archives in their seekable form      (archive::decoded)
+//!   metadata/                 verified indexes of archives         (sources)
+//!   layers/                   composed layers and their records    (engine::layers)
+//!   tmp/                      files being written
+//! data/                       $XDG_DATA_HOME/pinfold
+//!   images/                   OCI layout of built and pulled images (image::store)
+//!   rootfs/ sandboxes/        unpacked images, sandboxes           (engine::run)
+//! ```
+//!
+//! `PINFOLD_HOME=DIR` puts both under one folder: `DIR/cache` and `DIR/data`.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+/// The two folders, not yet created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    cache: PathBuf,
+    data: PathBuf,
+}
+
+impl Home {
+    /// The folders that the environment asks for; `None` when neither `PINFOLD_HOME`, the XDG variables nor `HOME` say.
+    /// `lookup` is `std::env::var_os` in the program. Relative XDG values are ignored, as their specification demands.
+    pub fn from_env(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<Self> {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(home) = set("PINFOLD_HOME") {
+            return Some(Self::under(&std::path::absolute(home).ok()?));
+        }
+        let xdg = |name: &str, fallback: &str| {
+            set(name)
+                .filter(|path| path.is_absolute())
+                .or_else(|| set("HOME").map(|home| home.join(fallback)))
+                .map(|path| path.join("pinfold"))
+        };
+        Some(Self { cache: xdg("XDG_CACHE_HOME", ".cache")?, data: xdg("XDG_DATA_HOME", ".local/share")? })
+    }
+
+    /// Both folders under `dir`.
+    pub fn under(dir: &Path) -> Self {
+        Self { cache: dir.join("cache"), data: dir.join("data") }
+    }
+
+    /// What can be fetched or composed again.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// What the user made: images, root file systems, sandboxes.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(vars: &[(&str, &str)]) -> Option<Home> {
+        Home::from_env(|name| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn the_environment_decides() {
+        assert_eq!(home(&[("PINFOLD_HOME", "/p"), ("HOME", "/h")]), Some(Home::under(Path::new("/p"))));
+        let xdg = home(&[("XDG_CACHE_HOME", "/c"), ("XDG_DATA_HOME", "relative"), ("HOME", "/h")]).unwrap();
+        assert_eq!(xdg.cache(), Path::new("/c/pinfold"));
+        assert_eq!(xdg.data(), Path::new("/h/.local/share/pinfold"));
+        assert_eq!(home(&[]), None);
+    }
+}

@@ -1,0 +1,233 @@
+//! What can go wrong between here and a server.
+
+use std::io;
+
+use super::SafeUrl;
+use super::url::ParseUrlError;
+use crate::error::Diagnose;
+use crate::error::Kind;
+use crate::store::StoreError;
+
+/// At which step a connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The name of the host has no address.
+    Resolve,
+    /// No connection, or it broke.
+    Connect,
+    /// The proxy did not connect us.
+    Proxy,
+    /// No TLS session; most often a certificate nobody here trusts.
+    Tls,
+    /// Nothing came for too long.
+    Wait,
+    /// The answer is not HTTP.
+    Protocol,
+}
+
+/// A request that did not succeed. No variant holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The network may not be used.
+    #[error("`{what}` is not in the store, and the network is switched off")]
+    Offline {
+        /// What was wanted.
+        what: String,
+    },
+    /// An address is not usable.
+    #[error(transparent)]
+    Url(#[from] ParseUrlError),
+    /// A proxy variable of the environment is not usable.
+    #[error("the environment variable `{variable}` does not name a proxy pinfold can use")]
+    ProxyVariable {
+        /// Its name; the value may hold a password.
+        variable: String,
+    },
+    /// The trust store of this machine is empty or cannot be read.
+    #[error("no trusted certificates found: {reason}")]
+    TrustStore {
+        /// What was tried.
+        reason: String,
+    },
+    /// The connection failed, after retries.
+    #[error("cannot fetch `{url}`: {reason}")]
+    Connection {
+        /// The address.
+        url: SafeUrl,
+        /// At which step.
+        step: Step,
+        /// In words.
+        reason: Box<str>,
+    },
+    /// The server said no.
+    #[error("cannot fetch `{url}`: the server answered {status}")]
+    Status {
+        /// The address.
+        url: SafeUrl,
+        /// HTTP status code.
+        status: u16,
+    },
+    /// A redirect that is not followed.
+    #[error("cannot fetch `{url}`: {reason}")]
+    Redirect {
+        /// The address that redirected.
+        url: SafeUrl,
+        /// Why it is not followed.
+        reason: Box<str>,
+    },
+    /// The transfer ended early, again and again.
+    #[error("`{url}` was cut short: {got} of {expected} bytes came")]
+    Truncated {
+        /// The address.
+        url: SafeUrl,
+        /// Bytes that came.
+        got: u64,
+        /// Bytes that were announced.
+        expected: u64,
+    },
+    /// More bytes than were announced or allowed.
+    #[error("`{url}` is longer than the {limit} bytes expected")]
+    TooLong {
+        /// The address.
+        url: SafeUrl,
+        /// The most that was accepted.
+        limit: u64,
+    },
+    /// The server announces another size than the lock.
+    #[error("`{url}` has the wrong size: expected {expected} bytes, the server has {actual}")]
+    WrongSize {
+        /// The address.
+        url: SafeUrl,
+        /// Bytes in the lock.
+        expected: u64,
+        /// Bytes the server announces.
+        actual: u64,
+    },
+    /// A local file could not be read.
+    #[error("cannot read `{url}`: {error}")]
+    File {
+        /// The address.
+        url: SafeUrl,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// None of several sources had it; each is told.
+    #[error("none of {} sources has `{what}`: {}", .tried.len(), list(.tried))]
+    Sources {
+        /// What was wanted.
+        what: String,
+        /// What each source said.
+        tried: Vec<HttpError>,
+    },
+    /// The bytes are wrong, or could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn list(errors: &[HttpError]) -> String {
+    errors.iter().map(HttpError::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl HttpError {
+    /// Whether the server says that there is no such thing (404 or 410, a missing file), everywhere it was looked for.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status, 404 | 410),
+            Self::File { error, .. } => error.kind() == io::ErrorKind::NotFound,
+            Self::Sources { tried, .. } => tried.iter().all(Self::is_not_found),
+            _ => false,
+        }
+    }
+
+    /// Whether the same request may succeed in a moment.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Connection { step, .. } => !matches!(step, Step::Tls),
+            Self::Truncated { .. } => true,
+            Self::Status { status, .. } => is_passing_status(*status),
+            _ => false,
+        }
+    }
+
+    /// The most telling of what several sources said: integrity before network before "not found".
+    fn worst(tried: &[Self]) -> Option<&Self> {
+        let rank = |error: &&Self| (error.kind() != Kind::Integrity, error.is_not_found());
+        tried.iter().min_by_key(rank)
+    }
+}
+
+/// Answers that say "later": timeouts, too many requests, and the server's own failures.
+pub(super) const fn is_passing_status(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+impl Diagnose for HttpError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::WrongSize { .. } | Self::TooLong { .. } => Kind::Integrity,
+            Self::Url(_) | Self::ProxyVariable { .. } => Kind::Usage,
+            Self::TrustStore { .. } => Kind::System,
+            Self::Store(error) => error.kind(),
+            Self::Sources { tried, .. } => Self::worst(tried).map_or(Kind::Network, Diagnose::kind),
+            Self::Offline { .. }
+            | Self::Connection { .. }
+            | Self::Status { .. }
+            | Self::Redirect { .. }
+            | Self::File { .. }
+            | Self::Truncated { .. } => Kind::Network,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Offline { .. } => {
+                "run once without `--offline`, or give a directory made by `pinfold vendor`"
+            }
+            Self::ProxyVariable { .. } => {
+                "expected `http://HOST:PORT` or `https://HOST:PORT`; SOCKS is not supported"
+            }
+            Self::TrustStore { .. } => {
+                "install the ca-certificates package, or set `SSL_CERT_FILE` to a file of trusted certificates"
+            }
+            Self::Connection { step, .. } => match step {
+                Step::Resolve | Step::Connect | Step::Wait => {
+                    "check the network; behind a proxy set `HTTPS_PROXY` and `NO_PROXY`; what is already fetched can be used \
+                     with `--offline`"
+                }
+                Step::Proxy => "check the variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`",
+                Step::Tls => {
+                    "if a company proxy opens TLS, set `SSL_CERT_FILE` to a file that also holds its certificate, or add it to \
+                     the system's trust store; also check the clock"
+                }
+                Step::Protocol => {
+                    "check that the address is that of a registry or archive, not of another service"
+                }
+            },
+            Self::Status { status: 401 | 403, .. } => {
+                "the server wants credentials or refuses these: log in with the tool of that registry (`npm login`, `podman \
+                 login`, apt's auth.conf) or give the token in the manifest's source"
+            }
+            Self::Status { status: 404 | 410, .. } => {
+                "it is no longer there, most likely superseded by a newer version: lock again (`pinfold lock --upgrade`), build \
+                 from a directory made earlier by `pinfold vendor`, or use a snapshot of the archive"
+            }
+            Self::Status { status: 407, .. } => {
+                "the proxy wants credentials: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`"
+            }
+            Self::Status { status: 429, .. } => {
+                "the server asks for fewer requests; try again in a few minutes"
+            }
+            Self::Status { .. } => "try again later, or use another mirror",
+            Self::Redirect { .. } => "give the final address in the manifest",
+            Self::Truncated { .. } => "run the same command again: it goes on where it stopped",
+            Self::TooLong { .. } | Self::WrongSize { .. } => {
+                "the server has something else than what is locked: use another mirror, or lock again (`pinfold lock --upgrade`)"
+            }
+            Self::File { .. } => "check that the file exists and can be read",
+            Self::Url(_) => return None,
+            Self::Store(error) => return error.hint(),
+            Self::Sources { tried, .. } => return Self::worst(tried).and_then(Diagnose::hint),
+        };
+        Some(hint.into())
+    }
+}

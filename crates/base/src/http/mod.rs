@@ -1,0 +1,422 @@
+//! HTTP as pinfold needs it: small answers in memory ([`Client::get`]) and downloads into the store ([`Client::download`]).
+//!
+//! **Guarantees**: answers are bounded; the system's trust store decides about TLS (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
+//! honoured); credentials go to the origin they were given for and are dropped when a redirect leaves it; failures that
+//! may pass (no connection, 408, 425, 429, 5xx, a transfer cut short) are retried with growing pauses, or the pause the
+//! server asks for; no error and no log shows a secret. The proxy variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+//! `NO_PROXY` (either case) are honoured.
+//!
+//! **Plain `http`** is spoken because Debian mirrors do: content fetched by it is trusted only for the signature or digest
+//! it is checked against, as is content fetched by `https`. A redirect from `https` down to `http` is refused.
+//!
+//! **Refuses**: answers longer than announced or allowed, redirects to files, more than ten redirects, everything but
+//! `file` addresses on an offline client.
+
+mod download;
+mod error;
+mod proxy;
+mod resolver;
+mod url;
+
+use std::fmt;
+use std::io;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::Body;
+use ureq::http::Response;
+use ureq::http::header;
+
+pub use download::Source;
+pub use error::HttpError;
+pub use error::Step;
+pub use proxy::Proxies;
+pub use url::Auth;
+pub use url::ParseUrlError;
+pub use url::SafeUrl;
+pub use url::Scheme;
+pub use url::Secret;
+
+/// Name and version that servers see.
+const USER_AGENT: &str = concat!("pinfold/", env!("CARGO_PKG_VERSION"));
+/// Redirects followed for one request.
+const MAX_REDIRECTS: usize = 10;
+
+/// A small answer that is wanted in memory.
+#[derive(Clone, Debug)]
+pub struct Get<'a> {
+    /// Media types to ask for.
+    pub accept: Option<&'a str>,
+    /// Credentials, for the origin of the address only.
+    pub auth: Auth,
+    /// Longest answer accepted, in bytes.
+    pub limit: u64,
+}
+
+impl Default for Get<'_> {
+    fn default() -> Self {
+        Self { accept: None, auth: Auth::None, limit: 64 << 20 }
+    }
+}
+
+/// How patient a client is.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How often a request that failed in a passing way is made again. A download counts anew when bytes have come.
+    pub retries: u32,
+    /// The pause before the first retry; doubled for each further one.
+    pub pause: Duration,
+    /// The longest pause, also when the server asks for more.
+    pub longest_pause: Duration,
+    /// Time for a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// Time in which at least one byte must come or go.
+    pub idle_timeout: Duration,
+    /// Proxies to use.
+    pub proxies: Proxies,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            retries: 4,
+            pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(60),
+            proxies: Proxies::default(),
+        }
+    }
+}
+
+/// A client, cheap to clone; connections are kept and shared between its clones and threads.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// `None` for an offline client.
+    options: Option<Options>,
+    /// For `https`; made at its first use, since reading the trust store takes milliseconds.
+    tls: OnceLock<Agent>,
+    tls_direct: OnceLock<Agent>,
+    plain: OnceLock<Agent>,
+    plain_direct: OnceLock<Agent>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+/// What is asked of a server, redirects included.
+struct Ask<'a> {
+    accept: Option<&'a str>,
+    auth: &'a Auth,
+    /// First byte wanted, and the validator the rest must still have.
+    range: Option<(u64, Option<&'a str>)>,
+}
+
+/// The parts of an answer that matter here.
+struct Answer {
+    status: u16,
+    length: Option<u64>,
+    content_range: Option<String>,
+    etag: Option<String>,
+    body: Body,
+}
+
+impl Client {
+    /// A client with the usual patience and the proxies of the environment.
+    pub fn new() -> Result<Self, HttpError> {
+        let proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
+        Ok(Self::with(Options { proxies, ..Options::default() }))
+    }
+
+    /// A client with options of one's own.
+    pub fn with(options: Options) -> Self {
+        Self::build(Some(options))
+    }
+
+    /// A client for which every request is [`HttpError::Offline`], `file` addresses excepted.
+    pub fn offline() -> Self {
+        Self::build(None)
+    }
+
+    /// Whether the network may not be used.
+    pub fn is_offline(&self) -> bool {
+        self.shared.options.is_none()
+    }
+
+    fn build(options: Option<Options>) -> Self {
+        let shared = Shared {
+            options,
+            tls: OnceLock::new(),
+            tls_direct: OnceLock::new(),
+            plain: OnceLock::new(),
+            plain_direct: OnceLock::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Fetches a small answer whole.
+    pub fn get(&self, url: &SafeUrl, get: &Get<'_>) -> Result<Vec<u8>, HttpError> {
+        if let Some(path) = url.file_path() {
+            return read_file(url, &path, get.limit);
+        }
+        let options = self.options(&url.to_string())?;
+        let ask = Ask { accept: get.accept, auth: &get.auth, range: None };
+        let mut failures = 0;
+        loop {
+            let error = match self.get_once(url, &ask, get.limit) {
+                Ok(bytes) => return Ok(bytes),
+                Err(failure) => failure,
+            };
+            if failures >= options.retries || !error.error.is_passing() {
+                return Err(error.error);
+            }
+            error.pause(options, failures);
+            failures += 1;
+        }
+    }
+
+    fn get_once(&self, url: &SafeUrl, ask: &Ask<'_>, limit: u64) -> Result<Vec<u8>, Failure> {
+        let answer = self.ask(url, ask)?;
+        if answer.status != 200 {
+            return Err(HttpError::Status { url: url.clone(), status: answer.status }.into());
+        }
+        let too_long = || HttpError::TooLong { url: url.clone(), limit };
+        if answer.length.is_some_and(|length| length > limit) {
+            return Err(too_long().into());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(answer.length.unwrap_or(0)).unwrap_or(0));
+        let mut body = answer.body.into_with_config().limit(u64::MAX).reader().take(limit.saturating_add(1));
+        body.read_to_end(&mut bytes).map_err(|error| read_error(url, &error))?;
+        if bytes.len() as u64 > limit {
+            return Err(too_long().into());
+        }
+        match answer.length {
+            Some(expected) if expected != bytes.len() as u64 => {
+                Err(HttpError::Truncated { url: url.clone(), got: bytes.len() as u64, expected }.into())
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    fn options(&self, what: &str) -> Result<&Options, HttpError> {
+        self.shared.options.as_ref().ok_or_else(|| HttpError::Offline { what: what.to_owned() })
+    }
+
+    /// One request, its redirects followed. Any status but a passing one and a redirect is an answer.
+    fn ask(&self, url: &SafeUrl, ask: &Ask<'_>) -> Result<Answer, Failure> {
+        let mut at = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            // Credentials belong to the origin they were given for; the URL's own go before.
+            let auth = match at.auth() {
+                Auth::None if at.same_origin(url) => ask.auth.header(),
+                own => own.header(),
+            };
+            let agent = self.agent(&at)?;
+            let mut request =
+                agent.get(at.request_text().expose()).header(header::ACCEPT_ENCODING, "identity");
+            if let Some(accept) = ask.accept {
+                request = request.header(header::ACCEPT, accept);
+            }
+            if let Some(auth) = auth {
+                request = request.header(header::AUTHORIZATION, auth.expose());
+            }
+            if let Some((start, validator)) = ask.range {
+                request = request.header(header::RANGE, format!("bytes={start}-"));
+                if let Some(validator) = validator {
+                    request = request.header(header::IF_RANGE, validator);
+                }
+            }
+            tracing::debug!(url = %at, range = ?ask.range.map(|range| range.0), "request");
+            let response = request.call().map_err(|error| connection_error(&at, &error))?;
+            let status = response.status().as_u16();
+            tracing::debug!(url = %at, status, "answer");
+            if error::is_passing_status(status) {
+                let wait = text(&response, &header::RETRY_AFTER).and_then(|value| value.trim().parse().ok());
+                let error = HttpError::Status { url: url.clone(), status };
+                return Err(Failure { error, wait: wait.map(Duration::from_secs) });
+            }
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+                return Ok(Answer {
+                    status,
+                    length: text(&response, &header::CONTENT_LENGTH)
+                        .and_then(|value| value.trim().parse().ok()),
+                    content_range: text(&response, &header::CONTENT_RANGE),
+                    // Only a strong validator promises equal bytes (RFC 9110, section 8.8.1).
+                    etag: text(&response, &header::ETAG).filter(|tag| tag.starts_with('"')),
+                    body: response.into_body(),
+                });
+            }
+            let refused = |reason: String| HttpError::Redirect { url: url.clone(), reason: reason.into() };
+            let location = text(&response, &header::LOCATION)
+                .ok_or_else(|| refused("the server redirects without saying where to".into()))?;
+            let next =
+                at.redirect(&location).map_err(|error| refused(format!("redirect refused: {error}")))?;
+            if at.scheme() == Scheme::Https && next.scheme() == Scheme::Http {
+                return Err(refused(format!("redirect from https down to `{next}` refused")).into());
+            }
+            at = next;
+        }
+        Err(HttpError::Redirect {
+            url: url.clone(),
+            reason: format!("more than {MAX_REDIRECTS} redirects").into(),
+        }
+        .into())
+    }
+
+    fn agent(&self, url: &SafeUrl) -> Result<&Agent, HttpError> {
+        let options = self.options(&url.to_string())?;
+        let proxy = options.proxies.for_url(url);
+        let cell = match (url.scheme(), proxy.is_some()) {
+            (Scheme::Https, true) => &self.shared.tls,
+            (Scheme::Https, false) => &self.shared.tls_direct,
+            (_, true) => &self.shared.plain,
+            (_, false) => &self.shared.plain_direct,
+        };
+        if let Some(agent) = cell.get() {
+            return Ok(agent);
+        }
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(USER_AGENT)
+            .proxy(proxy.cloned())
+            .timeout_resolve(Some(options.connect_timeout))
+            .timeout_connect(Some(options.connect_timeout))
+            .timeout_recv_response(Some(options.idle_timeout))
+            .timeout_per_read(Some(options.idle_timeout))
+            .timeout_per_write(Some(options.idle_timeout))
+            .input_buffer_size(128 << 10)
+            .max_idle_connections(32)
+            .max_idle_connections_per_host(16);
+        if url.scheme() == Scheme::Https || proxy.is_some() {
+            config = config.tls_config(tls()?);
+        }
+        let config = config.build();
+        let connector = ureq::unversioned::transport::DefaultConnector::default();
+        Ok(cell.get_or_init(|| Agent::with_parts(config, connector, resolver::Remembering::default())))
+    }
+}
+
+/// The system's trust store, with ring as the cryptography.
+fn tls() -> Result<ureq::tls::TlsConfig, HttpError> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        let reason =
+            found.errors.first().map_or_else(|| "the system has none".to_owned(), ToString::to_string);
+        return Err(HttpError::TrustStore { reason });
+    }
+    let roots: Vec<_> =
+        found.certs.iter().map(|der| ureq::tls::Certificate::from_der(der).to_owned()).collect();
+    Ok(ureq::tls::TlsConfig::builder()
+        .provider(ureq::tls::TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(ureq::tls::RootCerts::new_with_certs(&roots))
+        .build())
+}
+
+/// A failed attempt, and how long the server wants to be left alone.
+struct Failure {
+    error: HttpError,
+    wait: Option<Duration>,
+}
+
+impl Failure {
+    /// Waits before the next attempt: what the server asks for, or a pause that doubles.
+    fn pause(&self, options: &Options, failures: u32) {
+        let growing = options.pause.saturating_mul(1 << failures.min(16));
+        let pause = self.wait.unwrap_or(growing).min(options.longest_pause);
+        tracing::info!(error = %self.error, ?pause, "trying again");
+        std::thread::sleep(pause);
+    }
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        Self { error, wait: None }
+    }
+}
+
+impl From<crate::store::StoreError> for Failure {
+    fn from(error: crate::store::StoreError) -> Self {
+        HttpError::from(error).into()
+    }
+}
+
+fn text(response: &Response<Body>, name: &header::HeaderName) -> Option<String> {
+    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn connection_error(url: &SafeUrl, error: &ureq::Error) -> HttpError {
+    let step = match error {
+        ureq::Error::HostNotFound => Step::Resolve,
+        ureq::Error::Timeout(_) => Step::Wait,
+        ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => Step::Proxy,
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) | ureq::Error::TlsRequired => {
+            Step::Tls
+        }
+        ureq::Error::Protocol(_)
+        | ureq::Error::LargeResponseHeader(..)
+        | ureq::Error::BadUri(_)
+        | ureq::Error::Http(_) => Step::Protocol,
+        ureq::Error::Io(error) => io_step(error),
+        _ => Step::Connect,
+    };
+    // The library's message may repeat the address, so only messages without one are passed on.
+    let reason = match error {
+        ureq::Error::HostNotFound => format!("the host `{}` is not known", url.host()),
+        ureq::Error::ConnectProxyFailed(_) => "the proxy did not connect".into(),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "the address or a header is not usable".into(),
+        ureq::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    HttpError::Connection { url: url.without_secrets(), step, reason: reason.into() }
+}
+
+/// TLS failures come as I/O errors of kind `InvalidData` with a rustls error inside.
+fn io_step(error: &io::Error) -> Step {
+    let inner = error.get_ref();
+    if inner.is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some()) {
+        Step::Tls
+    } else if error.kind() == io::ErrorKind::TimedOut {
+        Step::Wait
+    } else {
+        Step::Connect
+    }
+}
+
+/// Reading a body failed in the middle.
+fn read_error(url: &SafeUrl, error: &io::Error) -> HttpError {
+    let timeout = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<ureq::Error>())
+        .is_some_and(|inner| matches!(inner, ureq::Error::Timeout(_)));
+    let step = if timeout { Step::Wait } else { io_step(error) };
+    HttpError::Connection {
+        url: url.without_secrets(),
+        step,
+        reason: format!("the transfer broke: {error}").into(),
+    }
+}
+
+fn read_file(url: &SafeUrl, path: &std::path::Path, limit: u64) -> Result<Vec<u8>, HttpError> {
+    let failed = |error| HttpError::File { url: url.clone(), error };
+    let mut bytes = Vec::new();
+    fs_err::File::open(path)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(HttpError::TooLong { url: url.clone(), limit });
+    }
+    Ok(bytes)
+}

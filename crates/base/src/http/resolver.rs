@@ -1,0 +1,67 @@
+//! Remembers addresses, so that a name is looked up once for many requests.
+//!
+//! The HTTP library asks for the address before it looks for an open connection, that is for every request, from every thread.
+//! Name servers drop some of sixteen equal questions, and each that is dropped costs its thread five seconds (measured
+//! here: 10 s instead of 0.4 s for the packuments of 68 npm packages).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::resolver::ResolvedSocketAddrs;
+use ureq::unversioned::resolver::Resolver;
+use ureq::unversioned::transport::NextTimeout;
+
+/// How long an answer is used.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+type Answer = Option<(Instant, ResolvedSocketAddrs)>;
+
+/// A resolver that asks once per host and minute; threads that want the same host wait for one answer.
+#[derive(Default)]
+pub(super) struct Remembering {
+    asked: DefaultResolver,
+    known: Mutex<BTreeMap<String, Arc<Mutex<Answer>>>>,
+}
+
+impl std::fmt::Debug for Remembering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remembering").finish_non_exhaustive()
+    }
+}
+
+impl Resolver for Remembering {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let place = format!(
+            "{}://{}",
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |a| a.as_str())
+        );
+        let entry = lock(&self.known).entry(place).or_default().clone();
+        let mut answer = lock(&entry);
+        if let Some((since, addresses)) = &*answer
+            && since.elapsed() < LIFETIME
+        {
+            return Ok(addresses.clone());
+        }
+        let addresses = self.asked.resolve(uri, config, timeout)?;
+        *answer = Some((Instant::now(), addresses.clone()));
+        Ok(addresses)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,578 @@
+//! URLs and secrets that are safe to print.
+//!
+//! ```text
+//! https://user:password@host:8443/path/?query#fragment
+//!         └─ Secret ──┘                └Secret┘└ dropped
+//! ```
+//!
+//! **Guarantees**: neither `Display` nor `Debug` shows user information or the query; [`SafeUrl::join`] never leaves the
+//! prefix it starts from. **Refuses**: schemes other than `https`, `http` and `file`, control characters, spaces, bytes that
+//! are not ASCII (they must be percent-encoded), backslashes.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Longest URL accepted, in bytes.
+const MAX_URL: usize = 8192;
+
+/// Text that must never be seen: a password, a token, a signed query.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Wraps `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into().into())
+    }
+
+    /// The text itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("****")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("****")
+    }
+}
+
+/// How a request proves who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// `Authorization: Basic` (RFC 7617).
+    Basic {
+        /// Name of the user.
+        user: String,
+        /// Password.
+        password: Secret,
+    },
+    /// `Authorization: Bearer` (RFC 6750).
+    Bearer(Secret),
+}
+
+impl Auth {
+    /// The value of the `Authorization` header; `None` when there is nothing to send.
+    pub fn header(&self) -> Option<Secret> {
+        match self {
+            Self::None => None,
+            Self::Basic { user, password } => Some(Secret::new(format!(
+                "Basic {}",
+                STANDARD.encode(format!("{user}:{}", password.expose()))
+            ))),
+            Self::Bearer(token) => Some(Secret::new(format!("Bearer {}", token.expose()))),
+        }
+    }
+}
+
+/// The schemes pinfold speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// HTTP over TLS.
+    Https,
+    /// Plain HTTP: for content that is verified by a digest or a signature afterwards, and never with credentials that
+    /// were not written for that very address.
+    Http,
+    /// A file of this machine.
+    File,
+}
+
+impl Scheme {
+    /// Its name in a URL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+            Self::File => "file",
+        }
+    }
+
+    const fn port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            Self::Http => 80,
+            Self::File => 0,
+        }
+    }
+}
+
+/// Text that is not a URL pinfold can use. The text is not repeated where it could hold a secret.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("`{shown}` is not a usable URL: {reason}")]
+pub struct ParseUrlError {
+    shown: String,
+    reason: &'static str,
+}
+
+/// A URL whose secrets never print.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SafeUrl {
+    scheme: Scheme,
+    userinfo: Option<Secret>,
+    /// Lower case, with brackets when it is an IPv6 address; empty for files.
+    host: Box<str>,
+    port: Option<u16>,
+    /// Begins with a slash, percent-encoded.
+    path: Box<str>,
+    query: Option<Secret>,
+}
+
+impl SafeUrl {
+    /// Reads a URL. A fragment is dropped.
+    pub fn parse(text: &str) -> Result<Self, ParseUrlError> {
+        let wrong = |reason| ParseUrlError { shown: masked(text), reason };
+        if text.len() > MAX_URL {
+            return Err(wrong("it is longer than 8192 bytes"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+            return Err(wrong("spaces, control characters and letters beyond ASCII must be percent-encoded"));
+        }
+        let text_only = text.split('#').next().unwrap_or(text);
+        let (scheme, rest) =
+            text_only.split_once("://").ok_or_else(|| wrong("a scheme such as `https://` is missing"))?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
+            "file" => Scheme::File,
+            _ => return Err(wrong("expected `https`, `http` or `file`")),
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        let (path, query) = match tail.split_once('?') {
+            Some((path, query)) => (path, Some(Secret::new(query))),
+            None => (tail, None),
+        };
+        let path = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
+        if path.split('/').any(is_dots) {
+            return Err(wrong("`..` in the path"));
+        }
+        if scheme == Scheme::File {
+            if !matches!(authority, "" | "localhost") {
+                return Err(wrong("a `file` URL has no host: `file:///path`"));
+            }
+            return Ok(Self {
+                scheme,
+                userinfo: None,
+                host: "".into(),
+                port: None,
+                path: path.into(),
+                query: None,
+            });
+        }
+        let (userinfo, address) = match authority.rsplit_once('@') {
+            Some((userinfo, address)) => (Some(Secret::new(userinfo)), address),
+            None => (None, authority),
+        };
+        let split = match address.rfind(']') {
+            Some(bracket) => address[bracket..].find(':').map(|at| bracket + at),
+            None => address.find(':'),
+        };
+        let (host, port) = match split {
+            Some(at) => (&address[..at], Some(&address[at + 1..])),
+            None => (address, None),
+        };
+        let port = match port {
+            None | Some("") => None,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(digits.parse::<u16>().map_err(|_| wrong("the port is not between 0 and 65535"))?)
+            }
+            Some(_) => return Err(wrong("the port is not a number")),
+        }
+        .filter(|&port| port != scheme.port());
+        if !is_host(host) {
+            return Err(wrong("the host is missing or holds characters a host cannot have"));
+        }
+        Ok(Self { scheme, userinfo, host: host.to_ascii_lowercase().into(), port, path: path.into(), query })
+    }
+
+    /// A file of this machine. `path` must be absolute.
+    pub fn from_path(path: &std::path::Path) -> Result<Self, ParseUrlError> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let wrong = |reason| ParseUrlError { shown: path.display().to_string(), reason };
+        if !path.is_absolute() {
+            return Err(wrong("expected an absolute path"));
+        }
+        Self::parse(&format!("file://{}", encode(path.as_os_str().as_bytes(), false)))
+            .map_err(|error| wrong(error.reason))
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host, lower case; empty for files.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port that is connected to.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(self.scheme.port())
+    }
+
+    /// The path, percent-encoded, beginning with a slash.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The path of a `file` URL on this machine.
+    pub fn file_path(&self) -> Option<std::path::PathBuf> {
+        use std::os::unix::ffi::OsStringExt as _;
+        (self.scheme == Scheme::File)
+            .then(|| std::ffi::OsString::from_vec(decode(self.path.as_bytes())).into())
+    }
+
+    /// Credentials written into the URL itself.
+    pub fn auth(&self) -> Auth {
+        match &self.userinfo {
+            None => Auth::None,
+            Some(userinfo) => {
+                let (user, password) = userinfo.expose().split_once(':').unwrap_or((userinfo.expose(), ""));
+                let text = |part: &str| String::from_utf8_lossy(&decode(part.as_bytes())).into_owned();
+                Auth::Basic { user: text(user), password: Secret::new(text(password)) }
+            }
+        }
+    }
+
+    /// The same place without user information and query, for the lock and for messages.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        Self { userinfo: None, query: None, ..self.clone() }
+    }
+
+    /// What goes to the HTTP library: everything but the user information.
+    pub(super) fn request_text(&self) -> Secret {
+        let mut text = self.place();
+        if let Some(query) = &self.query {
+            text.push('?');
+            text.push_str(query.expose());
+        }
+        Secret::new(text)
+    }
+
+    /// The URL as it was written, secrets included, for asking a proxy or writing a user's own file.
+    pub fn expose(&self) -> Secret {
+        let mut text = self.request_text().0.into_string();
+        if let Some(userinfo) = &self.userinfo {
+            text = text.replacen("://", &format!("://{}@", userinfo.expose()), 1);
+        }
+        Secret::new(text)
+    }
+
+    /// `path` below this URL, which is taken as a folder. The result stays on the same host and below the same prefix:
+    /// absolute paths, other hosts, `..` (also percent-encoded) and queries are refused. Bytes that a path cannot hold are
+    /// percent-encoded; `%` is kept, so that encoded names stay as they are.
+    pub fn join(&self, path: &str) -> Result<Self, ParseUrlError> {
+        let wrong = |reason| ParseUrlError { shown: path.chars().take(200).collect(), reason };
+        if path.is_empty() || path.starts_with('/') {
+            return Err(wrong("expected a path relative to the source"));
+        }
+        if path.split('/').any(is_dots) {
+            return Err(wrong("`..` leads out of the source"));
+        }
+        if path.split('/').next().is_some_and(|first| first.contains(':') && first.ends_with(':')) {
+            return Err(wrong("expected a path relative to the source, not a URL"));
+        }
+        if path.bytes().any(|byte| byte.is_ascii_control() || matches!(byte, b'\\' | b'?' | b'#')) {
+            return Err(wrong("control characters, backslashes, `?` and `#` have no place in it"));
+        }
+        let mut joined = self.path.trim_end_matches('/').to_owned();
+        joined.push('/');
+        joined.push_str(&encode(path.as_bytes(), true));
+        if joined.len() > MAX_URL {
+            return Err(wrong("it is too long"));
+        }
+        Ok(Self { path: joined.into(), query: None, ..self.clone() })
+    }
+
+    /// Whether both are the same scheme, host and port.
+    pub fn same_origin(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.host == other.host && self.port() == other.port()
+    }
+
+    /// The path of this URL relative to `base`, if it stands below it on the same host (the scheme may differ: registries
+    /// behind a TLS proxy name themselves by `http`).
+    pub fn relative_to(&self, base: &Self) -> Option<&str> {
+        if self.host != base.host {
+            return None;
+        }
+        let prefix = base.path.trim_end_matches('/');
+        self.path.strip_prefix(prefix)?.strip_prefix('/')
+    }
+
+    /// Where a `Location` header leads (RFC 3986, section 5.2). Files can never be led to.
+    pub(super) fn redirect(&self, location: &str) -> Result<Self, ParseUrlError> {
+        let location = location.split('#').next().unwrap_or_default();
+        let target = if location.split(['/', '?']).next().is_some_and(|first| first.contains(':')) {
+            Self::parse(location)?
+        } else {
+            let origin = Self { path: "".into(), query: None, ..self.without_secrets() }.place();
+            let (path, query) = match location.split_once('?') {
+                Some((path, query)) => (path, format!("?{query}")),
+                None => (location, String::new()),
+            };
+            let text = if path.starts_with("//") {
+                format!("{}:{location}", self.scheme.name())
+            } else if path.starts_with('/') {
+                format!("{origin}{}{query}", without_dots(path))
+            } else if path.is_empty() {
+                format!("{origin}{}{query}", self.path)
+            } else {
+                let folder = &self.path[..=self.path.rfind('/').unwrap_or(0)];
+                format!("{origin}{}{query}", without_dots(&format!("{folder}{path}")))
+            };
+            Self::parse(&text)?
+        };
+        if target.scheme == Scheme::File {
+            return Err(ParseUrlError {
+                shown: target.to_string(),
+                reason: "a server cannot lead to a local file",
+            });
+        }
+        Ok(target)
+    }
+
+    fn place(&self) -> String {
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}{}", self.scheme.name(), self.host, self.path)
+    }
+}
+
+impl fmt::Display for SafeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.place();
+        if self.userinfo.is_some() {
+            text = text.replacen("://", "://****@", 1);
+        }
+        if self.query.is_some() {
+            text.push_str("?****");
+        }
+        f.write_str(&text)
+    }
+}
+
+impl fmt::Debug for SafeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for SafeUrl {
+    type Err = ParseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+/// What of a broken URL can be shown: everything between a scheme and the last `@`, and everything after `?`, is hidden.
+fn masked(text: &str) -> String {
+    let head = text.split(['?', '#']).next().unwrap_or_default();
+    let shown = match (head.split_once("://"), head.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://****@{rest}"),
+        (None, Some((_, rest))) => format!("****@{rest}"),
+        (_, None) => head.to_owned(),
+    };
+    shown.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return inner.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}
+
+/// Whether a path segment means `..`, also in its percent-encoded spellings.
+fn is_dots(segment: &str) -> bool {
+    segment.len() <= 6 && decode(segment.as_bytes()) == b".."
+}
+
+fn without_dots(path: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    let mut last_is_folder = false;
+    for name in path.split('/').skip(1) {
+        last_is_folder = matches!(name, "" | "." | "..");
+        match name {
+            "." => {}
+            _ if is_dots(name) => drop(names.pop()),
+            _ => names.push(name),
+        }
+    }
+    let mut text = format!("/{}", names.join("/"));
+    if last_is_folder && !text.ends_with('/') {
+        text.push('/');
+    }
+    text
+}
+
+fn encode(bytes: &[u8], keep_percent: bool) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len()), |mut text, &byte| {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte);
+        if plain || (keep_percent && byte == b'%') {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}
+
+fn decode(bytes: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| bytes.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == b'%'
+            && let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2))
+        {
+            decoded.push((high << 4 | low) as u8);
+            at += 3;
+        } else {
+            decoded.push(bytes[at]);
+            at += 1;
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> SafeUrl {
+        SafeUrl::parse(text).unwrap()
+    }
+
+    #[test]
+    fn secrets_never_print() {
+        let url = url("https://me:s3cret@host.example:8443/a/b?token=s3cret#top");
+        assert_eq!(url.to_string(), "https://****@host.example:8443/a/b?****");
+        assert_eq!(format!("{url:?}"), url.to_string());
+        assert_eq!(url.request_text().expose(), "https://host.example:8443/a/b?token=s3cret");
+        assert_eq!(url.expose().expose(), "https://me:s3cret@host.example:8443/a/b?token=s3cret");
+        assert_eq!(
+            format!("{:?} {}", url.auth(), Secret::new("s3cret")),
+            r#"Basic { user: "me", password: **** } ****"#
+        );
+        // A broken URL is shown without them, too.
+        for broken in [
+            "https://me:s3cret@/x",
+            "https://me:s3cret@host:port/x?s3cret",
+            "me:s3cret@host",
+            "gopher://s3cret@x",
+        ] {
+            let error = SafeUrl::parse(broken).unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn basic_header_is_that_of_rfc_7617() {
+        // RFC 7617, section 2: Aladdin and "open sesame".
+        let auth = url("http://Aladdin:open%20sesame@h/").auth();
+        assert_eq!(auth.header().unwrap().expose(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(Auth::Bearer(Secret::new("t")).header().unwrap().expose(), "Bearer t");
+        assert_eq!(Auth::None.header(), None);
+    }
+
+    #[test]
+    fn join_stays_below_its_prefix() {
+        let base = url("https://host/debian/");
+        assert_eq!(
+            base.join("pool/a_1+b~2:3.deb").unwrap().to_string(),
+            "https://host/debian/pool/a_1+b~2:3.deb"
+        );
+        assert_eq!(url("https://host/r").join("@s%2fn").unwrap().path(), "/r/@s%2fn");
+        assert_eq!(base.join("a b\u{e9}").unwrap().path(), "/debian/a%20b%C3%A9");
+        assert_eq!(url("https://host?x=1").join("a").unwrap().to_string(), "https://host/a");
+        for bad in [
+            "",
+            "/etc",
+            "//evil/x",
+            "https://evil/x",
+            "a/../../b",
+            "..",
+            "a/%2e%2E/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a\nb",
+            ".%2e",
+        ] {
+            assert!(base.join(bad).is_err(), "{bad}");
+        }
+        assert!(base.join("a/..b/c").is_ok());
+    }
+
+    // The cases of RFC 3986, section 5.4, that can occur in a Location header.
+    #[test]
+    fn redirects_resolve_as_in_rfc_3986() {
+        let base = url("http://a/b/c/d;p?q");
+        for (reference, expected) in [
+            ("g", "http://a/b/c/g"),
+            ("./g", "http://a/b/c/g"),
+            ("g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("//g", "http://g/"),
+            ("g;x", "http://a/b/c/g;x"),
+            ("", "http://a/b/c/d;p"),
+            (".", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../../../g", "http://a/g"),
+            ("https://h:1/x", "https://h:1/x"),
+        ] {
+            assert_eq!(base.redirect(reference).unwrap().to_string(), expected, "{reference}");
+        }
+        assert_eq!(base.redirect("g?y").unwrap().request_text().expose(), "http://a/b/c/g?y");
+        assert!(base.redirect("file:///etc/passwd").is_err());
+        assert!(base.redirect("ftp://x/y").is_err());
+    }
+
+    #[test]
+    fn origins_and_relative_paths() {
+        assert!(url("https://HOST/a").same_origin(&url("https://host:443/b")));
+        assert!(!url("https://host/").same_origin(&url("http://host/")));
+        assert_eq!(url("http://h/npm/p/-/p.tgz").relative_to(&url("https://h/npm/")), Some("p/-/p.tgz"));
+        assert_eq!(url("https://h/npmx/p").relative_to(&url("https://h/npm/")), None);
+        assert_eq!(url("https://other/npm/p").relative_to(&url("https://h/npm/")), None);
+        assert_eq!(url("http://[::1]:8080/x").port(), 8080);
+        assert_eq!(url("http://[::1]:8080/x").host(), "[::1]");
+    }
+
+    #[test]
+    fn files_round_trip() {
+        let path = std::path::Path::new("/a b/%41/c#d");
+        assert_eq!(SafeUrl::from_path(path).unwrap().file_path().unwrap(), path);
+        assert!(SafeUrl::parse("file://host/x").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parsing_never_panics_and_what_parses_prints_a_url(text in "(https?|file)?(://)?[ -~]{0,40}") {
+            if let Ok(parsed) = SafeUrl::parse(&text) {
+                proptest::prop_assert_eq!(SafeUrl::parse(parsed.expose().expose()).unwrap(), parsed.clone());
+                let _ = parsed.redirect(&text);
+                if let Ok(joined) = parsed.join(&text) {
+                    proptest::prop_assert!(joined.relative_to(&parsed).is_some());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Words everybody uses: digests, platforms, paths inside images, the content store, HTTP, progress, errors.
+//!
+//! **Guarantees**: nothing here knows a package format, a registry or a policy. Values are small and comparable; the only
+//! parts that touch the outside are [`store`] (files below one folder) and [`http`] (the network, when asked).
+//!
+//! **Refuses**: paths that could leave an image ([`image_path`]), bytes that do not match their digest ([`store`]),
+//! answers longer than announced ([`http`]).
+#![forbid(unsafe_code)]
+
+pub mod digest;
+pub mod error;
+pub mod home;
+pub mod http;
+pub mod image_path;
+pub mod platform;
+pub mod report;
+pub mod store;
+
+pub use digest::Algorithm;
+pub use digest::Digest;
+pub use digest::Hasher;
+pub use error::Diagnose;
+pub use error::Kind;
+pub use home::Home;
+pub use image_path::ImagePath;
+pub use platform::Arch;
+pub use platform::Platform;
+pub use report::Reporter;
+pub use store::Store;

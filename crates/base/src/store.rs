@@ -1,0 +1,293 @@
+//! The content store: downloads named by the digest of their bytes, shared by all projects and processes.
+//!
+//! ```text
+//! CACHE/blobs/sha256/HEX     complete, verified, read-only
+//! CACHE/blobs/sha512/HEX
+//! CACHE/tmp/NAME             being written; abandoned ones are harmless and removed by `gc`
+//! CACHE/partial/ALG-HEX      a download cut short, to be resumed (owned by `http`)
+//! ```
+//!
+//! **Invariants**: a file under `blobs` is whole and matches its name, because it is hashed while written to `tmp`,
+//! synced, and renamed. Two processes that store the same blob both succeed; the rename is atomic and the bytes are equal.
+//! **Refuses**: bytes that do not match the digest or exceed the size they were announced with.
+
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use fs_err::File;
+
+use crate::digest::Algorithm;
+use crate::digest::Digest;
+use crate::digest::Hasher;
+use crate::error::Diagnose;
+use crate::error::Kind;
+
+/// What can go wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The bytes written are not those that were promised.
+    #[error("`{what}` has the wrong digest: expected {expected}, got {actual}")]
+    WrongDigest {
+        /// What was being stored, for people.
+        what: String,
+        /// The digest promised.
+        expected: Digest,
+        /// The digest of what came.
+        actual: Digest,
+    },
+    /// Fewer or more bytes came than were promised.
+    #[error("`{what}` has the wrong size: expected {expected} bytes, got {actual}")]
+    WrongSize {
+        /// What was being stored, for people.
+        what: String,
+        /// Bytes promised.
+        expected: u64,
+        /// Bytes that came (at least).
+        actual: u64,
+    },
+    /// A file operation failed; the message of `fs_err` names the path.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Diagnose for StoreError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::WrongDigest { .. } | Self::WrongSize { .. } => Kind::Integrity,
+            Self::Io(_) => Kind::System,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io(error) => io_hint(error),
+            Self::WrongDigest { .. } | Self::WrongSize { .. } => Some(
+                "the server sent something else than what is locked; try again, or use another mirror".into(),
+            ),
+        }
+    }
+}
+
+/// A next step for the usual failures of the machine.
+pub fn io_hint(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
+            "the disk is full; `pinfold gc` says what it would free, or set `PINFOLD_HOME` to a larger disk"
+                .into(),
+        ),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Some("set `PINFOLD_HOME` to a folder you can write to".into())
+        }
+        _ => None,
+    }
+}
+
+/// What is known of a blob before its bytes come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes, where the lock says.
+    pub size: Option<u64>,
+}
+
+/// The store below one cache folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens the store below `cache`, creating its folders.
+    pub fn open(cache: &Path) -> Result<Self, StoreError> {
+        for dir in ["blobs/sha256", "blobs/sha512", "tmp", "partial"] {
+            fs::create_dir_all(cache.join(dir))?;
+        }
+        Ok(Self { root: cache.to_owned() })
+    }
+
+    /// The cache folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a blob is or would be.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
+    }
+
+    /// Where a download that was cut short waits to be resumed.
+    pub fn partial_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("partial").join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
+    }
+
+    /// Whether the blob is here.
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
+    /// Opens a blob for reading.
+    pub fn read(&self, digest: &Digest) -> Result<File, StoreError> {
+        Ok(File::open(self.path(digest))?)
+    }
+
+    /// Begins a blob whose digest is known; [`BlobWriter::finish`] checks it.
+    pub fn writer(&self, what: &str, expected: Expected) -> Result<BlobWriter, StoreError> {
+        let algorithm = expected.digest.algorithm();
+        self.begin(what, algorithm, Some(expected))
+    }
+
+    /// Begins a blob whose digest is only found by writing it (a binary that is locked for the first time).
+    pub fn writer_unknown(&self, what: &str, algorithm: Algorithm) -> Result<BlobWriter, StoreError> {
+        self.begin(what, algorithm, None)
+    }
+
+    /// Stores a small value at once and says its digest.
+    pub fn put(&self, what: &str, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::sha256(bytes);
+        if !self.contains(&digest) {
+            let mut writer = self.writer_unknown(what, Algorithm::Sha256)?;
+            writer.write_all(bytes)?;
+            writer.finish()?;
+        }
+        Ok(digest)
+    }
+
+    /// A temporary file in the folder of the store, so that it can be renamed to anywhere below [`Store::root`].
+    pub fn temporary(&self) -> Result<tempfile::NamedTempFile, StoreError> {
+        Ok(tempfile::Builder::new().prefix("w-").tempfile_in(self.root.join("tmp"))?)
+    }
+
+    fn begin(
+        &self,
+        what: &str,
+        algorithm: Algorithm,
+        expected: Option<Expected>,
+    ) -> Result<BlobWriter, StoreError> {
+        Ok(BlobWriter {
+            store: self.clone(),
+            what: what.to_owned(),
+            file: self.temporary()?,
+            hasher: Hasher::new(algorithm),
+            size: 0,
+            expected,
+        })
+    }
+}
+
+/// Gives a finished temporary file its final name: synced, made read-only, renamed, and its folder synced.
+/// An existing file of that name is replaced; readers that hold it open keep the old one.
+pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreError> {
+    file.as_file().sync_all()?;
+    rustix::fs::fchmod(file.as_file(), rustix::fs::Mode::from_raw_mode(0o644)).map_err(io::Error::from)?;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    file.persist(path).map_err(|error| {
+        io::Error::new(
+            error.error.kind(),
+            format!("failed to rename to `{}`: {}", path.display(), error.error),
+        )
+    })?;
+    if let Some(parent) = path.parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// A blob being written. Dropped before [`BlobWriter::finish`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct BlobWriter {
+    store: Store,
+    what: String,
+    file: tempfile::NamedTempFile,
+    hasher: Hasher,
+    size: u64,
+    expected: Option<Expected>,
+}
+
+impl BlobWriter {
+    /// Checks digest and size, and gives the blob its final name.
+    pub fn finish(self) -> Result<(Digest, u64), StoreError> {
+        let digest = self.hasher.finish();
+        if let Some(expected) = &self.expected {
+            if let Some(size) = expected.size.filter(|&size| size != self.size) {
+                return Err(StoreError::WrongSize { what: self.what, expected: size, actual: self.size });
+            }
+            if expected.digest != digest {
+                return Err(StoreError::WrongDigest {
+                    what: self.what,
+                    expected: expected.digest.clone(),
+                    actual: digest,
+                });
+            }
+        }
+        persist(self.file, &self.store.path(&digest))?;
+        Ok((digest, self.size))
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Some(limit) = self.expected.as_ref().and_then(|expected| expected.size)
+            && self.size + buf.len() as u64 > limit
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("`{}` is longer than the {limit} bytes that were announced", self.what),
+            ));
+        }
+        let n = self.file.write(buf)?;
+        self.hasher.update(&buf[..n]);
+        self.size += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        (dir, store)
+    }
+
+    fn files_in(dir: &Path) -> usize {
+        fs::read_dir(dir).unwrap().count()
+    }
+
+    #[test]
+    fn a_blob_appears_under_its_digest_only() {
+        let (_dir, store) = store();
+        let digest = store.put("greeting", b"hello").unwrap();
+        assert!(store.contains(&digest));
+        assert_eq!(fs::read(store.path(&digest)).unwrap(), b"hello");
+        assert_eq!(files_in(&store.root().join("tmp")), 0);
+    }
+
+    #[test]
+    fn wrong_bytes_leave_nothing() {
+        let (_dir, store) = store();
+        let expected = Expected { digest: Digest::sha256(b"hello"), size: Some(5) };
+        let mut writer = store.writer("greeting", expected.clone()).unwrap();
+        writer.write_all(b"HELLO").unwrap();
+        assert!(matches!(writer.finish(), Err(StoreError::WrongDigest { .. })));
+        let mut writer = store.writer("greeting", expected.clone()).unwrap();
+        writer.write_all(b"hell").unwrap();
+        assert!(matches!(writer.finish(), Err(StoreError::WrongSize { .. })));
+        let mut writer = store.writer("greeting", expected.clone()).unwrap();
+        assert!(writer.write_all(b"hello world").is_err());
+        drop(writer);
+        assert!(!store.contains(&expected.digest));
+        assert_eq!(files_in(&store.root().join("tmp")), 0);
+    }
+}
