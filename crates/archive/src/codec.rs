@@ -1,0 +1,149 @@
+//! Decoders: gzip, xz, zstd, behind one `Read`.
+//!
+//! **Guarantees**: every member, stream or frame of the input is read and every checksum checked; the end of the input is the
+//! end of the last of them. An input that ends early, or goes on with something else (zeros included), is an
+//! [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`], never a short read. Memory is bounded whatever the
+//! input asks for ([`MAX_WINDOW`]).
+//!
+//! How much comes out is not limited here: callers count ([`crate::decoded`] does).
+
+use std::io;
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+use lzma_rust2::XzReader;
+
+/// The largest window that a decoder keeps for an input: 128 MiB, twice what `xz -9` asks for, and zstd's own default.
+pub const MAX_WINDOW: u64 = 128 << 20;
+
+/// How bytes are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// xz.
+    Xz,
+    /// Zstandard (RFC 8878).
+    Zstd,
+}
+
+impl Compression {
+    /// How an input is compressed, told by its first bytes (6 are enough). Anything unknown counts as not compressed.
+    pub fn detect(start: &[u8]) -> Self {
+        // The skippable frames of zstd (0x184D2A50 to 5F) may come first too.
+        match start {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+
+    /// Looks at the first bytes of `inner` and gives them back in front of the rest.
+    pub fn peek<R: Read>(mut inner: R) -> io::Result<(Self, impl Read + use<R>)> {
+        let mut start = Vec::with_capacity(6);
+        inner.by_ref().take(6).read_to_end(&mut start)?;
+        Ok((Self::detect(&start), io::Cursor::new(start).chain(inner)))
+    }
+}
+
+/// Decodes `inner`.
+pub fn decoder<'a>(
+    compression: Compression,
+    inner: impl Read + Send + 'a,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
+    Ok(match compression {
+        Compression::None => Box::new(inner),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(inner)),
+        Compression::Xz => Box::new(XzReader::new_mem_limit(
+            inner,
+            true,
+            u32::try_from(MAX_WINDOW >> 10).unwrap_or(u32::MAX),
+        )),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::new(inner)?;
+            decoder.window_log_max(MAX_WINDOW.ilog2())?;
+            Box::new(decoder)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // `printf 'hello\n' | gzip -n`, `| xz -9`, `| zstd`, each printed by `xxd -i`.
+    const GZIP: &[u8] = &[
+        0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0xe7, 0x02,
+        0x00, 0x20, 0x30, 0x3a, 0x36, 0x06, 0x00, 0x00, 0x00,
+    ];
+    const XZ: &[u8] = &[
+        0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x04, 0xe6, 0xd6, 0xb4, 0x46, 0x02, 0x00, 0x21, 0x01, 0x1c,
+        0x00, 0x00, 0x00, 0x10, 0xcf, 0x58, 0xcc, 0x01, 0x00, 0x05, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x0a, 0x00,
+        0x00, 0x00, 0xa5, 0x60, 0x97, 0xf1, 0x94, 0xf6, 0xfd, 0xe0, 0x00, 0x01, 0x1e, 0x06, 0xc1, 0x2f, 0xa4,
+        0x1d, 0x1f, 0xb6, 0xf3, 0x7d, 0x01, 0x00, 0x00, 0x00, 0x00, 0x04, 0x59, 0x5a,
+    ];
+    const ZSTD: &[u8] = &[
+        0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x31, 0x00, 0x00, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x0a, 0x53, 0x88,
+        0xbd, 0x91,
+    ];
+
+    fn decoded(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let (compression, start) = Compression::peek(bytes)?;
+        let mut out = Vec::new();
+        decoder(compression, start)?.read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn every_stream_is_read() {
+        for (expected, bytes) in [(Compression::Gzip, GZIP), (Compression::Xz, XZ), (Compression::Zstd, ZSTD)]
+        {
+            assert_eq!(Compression::detect(bytes), expected);
+            assert_eq!(decoded(bytes).unwrap(), b"hello\n");
+            assert_eq!(decoded(&[bytes, bytes, bytes].concat()).unwrap(), b"hello\nhello\nhello\n");
+        }
+        assert_eq!(decoded(b"plain").unwrap(), b"plain");
+        assert_eq!(decoded(b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn what_ends_early_or_goes_on_is_an_error() {
+        for bytes in [GZIP, XZ, ZSTD] {
+            let compression = Compression::detect(bytes);
+            let read = |bytes: &[u8]| {
+                let mut out = Vec::new();
+                decoder(compression, bytes).and_then(|mut decoder| decoder.read_to_end(&mut out))
+            };
+            for cut in 1..bytes.len() {
+                assert!(read(&bytes[..cut]).is_err(), "{compression:?} cut at {cut}");
+            }
+            for tail in [&b"garbage that follows"[..], b"x", b"\0"] {
+                assert!(
+                    read(&[bytes, tail].concat()).is_err(),
+                    "{compression:?} and {}",
+                    tail.escape_ascii()
+                );
+            }
+            // Half of a second stream.
+            assert!(read(&[bytes, &bytes[..bytes.len() / 2]].concat()).is_err(), "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        for bytes in [GZIP, XZ, ZSTD] {
+            let compression = Compression::detect(bytes);
+            let mut harmed = bytes.to_vec();
+            let at = bytes.windows(3).position(|part| part == b"hel").unwrap_or(12);
+            harmed[at] ^= 1;
+            let mut out = Vec::new();
+            assert!(
+                decoder(compression, &harmed[..]).unwrap().read_to_end(&mut out).is_err(),
+                "{compression:?}"
+            );
+        }
+    }
+}

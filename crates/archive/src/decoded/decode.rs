@@ -1,0 +1,230 @@
+//! Decoding one archive: its bytes go to a file, its entries to a listing, in one pass.
+
+use std::collections::HashMap;
+use std::io;
+use std::io::BufWriter;
+use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::io::Write;
+use std::sync::Arc;
+
+use fs_err::File;
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+
+use super::Entry;
+use super::EntryKind;
+use super::Format;
+use super::Listing;
+use super::Refusal;
+use super::index::Index;
+use crate::Content;
+use crate::Metadata;
+use crate::ar;
+use crate::codec;
+use crate::codec::Compression;
+use crate::deflate::Blocks;
+use crate::deflate::Decoder;
+use crate::deflate::Recorder;
+use crate::tar;
+use crate::zip;
+
+/// Most bytes that an archive may decode to.
+pub const MAX_TOTAL: u64 = 8 << 30;
+/// Most entries of an archive.
+pub const MAX_ENTRIES: u64 = 400_000;
+/// Archives may always decode to this much, whatever their ratio.
+const FREE: u64 = 64 << 20;
+/// Beyond that, to at most this many times their size. (Debian's packages stay below 30.)
+const MAX_RATIO: u64 = 250;
+
+/// Decodes `blob`, the archive named `archive`, into `out`. The deflate blocks of a .tar.gz and of a zip come along; there
+/// are none where nothing is deflated, and where there are more than are worth keeping.
+pub(super) fn decode(
+    mut blob: File,
+    archive: &Digest,
+    format: Format,
+    out: &mut File,
+) -> Result<(Index, Blocks), Refusal> {
+    let length = blob.seek(SeekFrom::End(0))?;
+    blob.seek(SeekFrom::Start(0))?;
+    let total = MAX_TOTAL.min(FREE.saturating_add(length.saturating_mul(MAX_RATIO)));
+    let mut sink =
+        Sink { out: BufWriter::with_capacity(256 << 10, out), archive, written: 0, entries: 0, total };
+    let mut blocks = Blocks::default();
+    let listing = match format {
+        Format::Deb => deb(blob, &mut sink)?,
+        Format::Tar => {
+            let (compression, _) = Compression::peek(&mut blob)?;
+            blob.seek(SeekFrom::Start(0))?;
+            let data = if compression == Compression::Gzip {
+                let mut recorder = Recorder::new(Decoder::gzip(blob));
+                let data = sink.tar(&mut recorder)?;
+                blocks = recorder.finish();
+                data
+            } else {
+                sink.tar(codec::decoder(compression, blob)?)?
+            };
+            Listing { control: Vec::new(), data }
+        }
+        Format::Zip => Listing { control: Vec::new(), data: zip(blob, &mut sink, &mut blocks)? },
+        // Taken as it is; the store never asks for it.
+        Format::Raw => return Err(Refusal::Deb("a raw file is not decoded")),
+    };
+    sink.out.flush()?;
+    Ok((Index { format, size: sink.written, listing }, blocks))
+}
+
+/// Where decoded bytes go, and how many there may be.
+struct Sink<'a> {
+    out: BufWriter<&'a mut File>,
+    archive: &'a Digest,
+    written: u64,
+    entries: u64,
+    total: u64,
+}
+
+impl Sink<'_> {
+    /// Appends the tar in `stream` and lists it.
+    fn tar(&mut self, stream: impl Read) -> Result<Vec<Entry>, Refusal> {
+        let start = self.written;
+        let limits = tar::Limits {
+            entries: MAX_ENTRIES - self.entries,
+            total: self.total - start,
+            ..tar::Limits::default()
+        };
+        let copy = Copy { stream, out: &mut self.out };
+        let mut reader = tar::Reader::new(copy, tar::Strictness::Package, limits);
+        let mut entries = Vec::new();
+        let mut names: HashMap<ImagePath, usize> = HashMap::new();
+        while let Some(entry) = reader.next_entry()? {
+            let kind = match entry.kind {
+                tar::EntryKind::Directory => EntryKind::Directory,
+                tar::EntryKind::File => EntryKind::File {
+                    content: Content::Range {
+                        archive: self.archive.clone(),
+                        offset: start + entry.offset,
+                        size: entry.size,
+                    },
+                },
+                tar::EntryKind::Symlink(target) => EntryKind::Symlink(target),
+                // Of a link to a link, the file that both mean.
+                tar::EntryKind::Hardlink(target) => {
+                    match names.get(&target).and_then(|&at: &usize| entries.get(at)) {
+                        Some(Entry { kind: EntryKind::File { .. }, .. }) => EntryKind::Hardlink(target),
+                        Some(Entry { kind: EntryKind::Hardlink(file), .. }) => {
+                            EntryKind::Hardlink(file.clone())
+                        }
+                        _ => return Err(Refusal::Hardlink { path: entry.path, target }),
+                    }
+                }
+                tar::EntryKind::Special(_) => {
+                    return Err(tar::TarError::Special { path: entry.path, kind: "device" }.into());
+                }
+            };
+            if names.insert(entry.path.clone(), entries.len()).is_some() {
+                return Err(Refusal::Duplicate(entry.path));
+            }
+            entries.push(Entry {
+                path: entry.path,
+                raw_name: entry.raw_name,
+                kind,
+                meta: entry.meta,
+                uname: entry.uname,
+                gname: entry.gname,
+            });
+        }
+        self.written += reader.position();
+        self.entries += entries.len() as u64;
+        Ok(entries)
+    }
+}
+
+/// Reads a stream and writes what was read.
+struct Copy<'a, R, W> {
+    stream: R,
+    out: &'a mut W,
+}
+
+impl<R: Read, W: Write> Read for Copy<'_, R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.stream.read(buffer)?;
+        self.out.write_all(&buffer[..n])?;
+        Ok(n)
+    }
+}
+
+/// Exactly `debian-binary`, `control.tar` and `data.tar`, in this order (deb(5)).
+fn deb(blob: File, sink: &mut Sink<'_>) -> Result<Listing, Refusal> {
+    let mut archive = ar::Reader::new(io::BufReader::with_capacity(64 << 10, blob))?;
+    let first = archive.next_member()?.ok_or(Refusal::Deb("it is empty"))?;
+    let mut version = Vec::new();
+    archive.by_ref().take(16).read_to_end(&mut version)?;
+    if *first.name != *b"debian-binary" || first.size > 16 || !version.starts_with(b"2.") {
+        return Err(Refusal::Deb("it does not begin with `debian-binary` of version 2"));
+    }
+    let mut part = |base: &str| {
+        let member = archive.next_member()?.ok_or(Refusal::Deb("it has fewer than three members"))?;
+        let compression = match member.name.strip_prefix(base.as_bytes()) {
+            Some(b"") => Compression::None,
+            Some(b".gz") => Compression::Gzip,
+            Some(b".xz") => Compression::Xz,
+            Some(b".zst") => Compression::Zstd,
+            _ => {
+                return Err(Refusal::Deb(
+                    "its members are not `control.tar` and `data.tar`, gzip, xz or zstd",
+                ));
+            }
+        };
+        let entries = sink.tar(codec::decoder(compression, (&mut archive).take(u64::MAX))?)?;
+        Ok(entries)
+    };
+    let control = part("control.tar")?;
+    let data = part("data.tar")?;
+    if archive.next_member()?.is_some() {
+        return Err(Refusal::Deb("it has more than three members"));
+    }
+    Ok(Listing { control, data })
+}
+
+fn zip(blob: File, sink: &mut Sink<'_>, blocks: &mut Blocks) -> Result<Vec<Entry>, Refusal> {
+    let mut noted = Some(Blocks::default());
+    let limits = zip::Limits { entries: MAX_ENTRIES, total: sink.total };
+    let mut archive = zip::Archive::new(blob, limits)?;
+    let found = archive.entries().to_vec();
+    let mut names = std::collections::HashSet::new();
+    let mut entries = Vec::with_capacity(found.len());
+    let nobody: Arc<[u8]> = Arc::default();
+    for (index, entry) in found.into_iter().enumerate() {
+        if !names.insert(entry.path.clone()) {
+            return Err(Refusal::Duplicate(entry.path));
+        }
+        let kind = match entry.kind {
+            zip::EntryKind::Directory => EntryKind::Directory,
+            zip::EntryKind::Symlink => EntryKind::Symlink(archive.target(index)?),
+            zip::EntryKind::File => {
+                let offset = sink.written;
+                archive.copy_noting(index, &mut sink.out, &mut |block| {
+                    if noted.as_mut().is_some_and(|noted| !noted.push(&block.clone().behind(offset))) {
+                        noted = None;
+                    }
+                })?;
+                sink.written += entry.size;
+                EntryKind::File {
+                    content: Content::Range { archive: sink.archive.clone(), offset, size: entry.size },
+                }
+            }
+        };
+        entries.push(Entry {
+            path: entry.path,
+            raw_name: entry.raw_name,
+            kind,
+            meta: Metadata::root(entry.mode, entry.mtime),
+            uname: Arc::clone(&nobody),
+            gname: Arc::clone(&nobody),
+        });
+    }
+    *blocks = noted.unwrap_or_default();
+    Ok(entries)
+}

@@ -1,0 +1,307 @@
+//! The index beside a decoded archive: its listing in a compact form, so that nothing needs decoding to know what is in it.
+//!
+//! ```text
+//! "pfidx" | version u8 | format u8 | 0 u8 | CRC-32 of the rest, u32      12 bytes
+//! decoded size | names of users: count, each | control: count | data: count | entries
+//! entry   name | kind u8 | mode | uid | gid | mtime | uname | gname | attributes: count, each: key, value | rest
+//! rest    directory: nothing | file: offset, size | symbolic link: target | hard link: name of the file
+//! ```
+//!
+//! Numbers are LEB128, texts are a length and bytes, `uname` and `gname` are numbers of the table of names.
+//!
+//! **Refuses** (as "there is no index": the archive is decoded again) another version, a wrong CRC, anything that is not
+//! exactly one whole index, content outside the decoded bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+
+use super::Entry;
+use super::EntryKind;
+use super::Format;
+use super::Listing;
+use crate::Content;
+use crate::Metadata;
+
+/// Raised with every change to the format, or to what decoding makes of an archive.
+pub const VERSION: u8 = 1;
+
+const MAGIC: &[u8; 5] = b"pfidx";
+const HEADER: usize = 12;
+
+/// What an index says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// As what the archive was decoded.
+    pub format: Format,
+    /// Bytes of the decoded form.
+    pub size: u64,
+    /// What is in it.
+    pub listing: Listing,
+}
+
+impl Format {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Deb => 0,
+            Self::Tar => 1,
+            Self::Zip => 2,
+            Self::Raw => 3,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        [Self::Deb, Self::Tar, Self::Zip, Self::Raw].into_iter().find(|format| format.code() == code)
+    }
+}
+
+/// The checksum of what follows the header.
+pub fn checksum(body: &[u8]) -> u32 {
+    crc32fast::hash(body)
+}
+
+/// The bytes of an index.
+pub fn write(index: &Index) -> Vec<u8> {
+    let Listing { control, data } = &index.listing;
+    let mut names: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for name in control.iter().chain(data).flat_map(|entry| [&entry.uname, &entry.gname]) {
+        names.insert(name, 0);
+    }
+    let mut out = Vec::with_capacity(64 * (control.len() + data.len()) + 64);
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&[VERSION, index.format.code(), 0, 0, 0, 0, 0]);
+    number(&mut out, index.size);
+    number(&mut out, names.len() as u64);
+    for (at, (name, code)) in names.iter_mut().enumerate() {
+        *code = at as u64;
+        text(&mut out, name);
+    }
+    number(&mut out, control.len() as u64);
+    number(&mut out, data.len() as u64);
+    for entry in control.iter().chain(data) {
+        let Metadata { mode, uid, gid, mtime, xattrs } = &entry.meta;
+        text(&mut out, &entry.raw_name);
+        out.push(match entry.kind {
+            EntryKind::Directory => 0,
+            EntryKind::File { .. } => 1,
+            EntryKind::Symlink(_) => 2,
+            EntryKind::Hardlink(_) => 3,
+        });
+        for value in [u64::from(*mode), u64::from(*uid), u64::from(*gid), *mtime] {
+            number(&mut out, value);
+        }
+        for name in [&entry.uname, &entry.gname] {
+            number(&mut out, names.get(&name[..]).copied().unwrap_or_default());
+        }
+        number(&mut out, xattrs.len() as u64);
+        for (key, value) in xattrs {
+            text(&mut out, key);
+            text(&mut out, value);
+        }
+        match &entry.kind {
+            EntryKind::Directory => {}
+            EntryKind::File { content: Content::Range { offset, size, .. } } => {
+                number(&mut out, *offset);
+                number(&mut out, *size);
+            }
+            // Decoding makes ranges only.
+            EntryKind::File { content: Content::Inline(bytes) } => {
+                number(&mut out, 0);
+                number(&mut out, bytes.len() as u64);
+            }
+            EntryKind::Symlink(target) => text(&mut out, target),
+            EntryKind::Hardlink(target) => text(&mut out, target.as_bytes()),
+        }
+    }
+    let crc = checksum(&out[HEADER..]);
+    out[8..HEADER].copy_from_slice(&crc.to_le_bytes());
+    out
+}
+
+fn number(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn text(out: &mut Vec<u8>, bytes: &[u8]) {
+    number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Reads the index of `archive`; `None` when it is not one of this version, whole and unharmed.
+pub fn read(bytes: &[u8], archive: &Digest) -> Option<Index> {
+    let (header, body) = bytes.split_at_checked(HEADER)?;
+    let format = Format::from_code(header[6])?;
+    if header[..5] != *MAGIC || header[5] != VERSION || header[7] != 0 {
+        return None;
+    }
+    if header[8..] != checksum(body).to_le_bytes() {
+        return None;
+    }
+    let mut rest = Rest(body);
+    let size = rest.number()?;
+    let mut names: Vec<Arc<[u8]>> = Vec::new();
+    for _ in 0..rest.count()? {
+        names.push(rest.text()?.into());
+    }
+    let (control, data) = (rest.count()?, rest.count()?);
+    let mut part = |count: usize| {
+        let mut entries = Vec::with_capacity(count);
+        for _ in 0..count {
+            entries.push(rest.entry(archive, size, &names)?);
+        }
+        Some(entries)
+    };
+    let listing = Listing { control: part(control)?, data: part(data)? };
+    rest.0.is_empty().then_some(Index { format, size, listing })
+}
+
+/// What is left to be read.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..63).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// A number of things of which each has at least one byte, so that nothing is reserved that cannot come.
+    fn count(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok().filter(|&count| count <= self.0.len())
+    }
+
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let length = self.count()?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(text)
+    }
+
+    fn small(&mut self) -> Option<u32> {
+        u32::try_from(self.number()?).ok()
+    }
+
+    fn entry(&mut self, archive: &Digest, total: u64, names: &[Arc<[u8]>]) -> Option<Entry> {
+        let raw_name: Box<[u8]> = self.text()?.into();
+        let path = ImagePath::new(&raw_name).ok()?;
+        let kind = self.byte()?;
+        let mut meta = Metadata {
+            mode: self.small()?,
+            uid: self.small()?,
+            gid: self.small()?,
+            mtime: self.number()?,
+            xattrs: BTreeMap::new(),
+        };
+        let uname = Arc::clone(names.get(usize::try_from(self.number()?).ok()?)?);
+        let gname = Arc::clone(names.get(usize::try_from(self.number()?).ok()?)?);
+        for _ in 0..self.count()? {
+            let key = self.text()?.to_vec();
+            meta.xattrs.insert(key, self.text()?.to_vec());
+        }
+        let kind = match kind {
+            0 => EntryKind::Directory,
+            1 => {
+                let (offset, size) = (self.number()?, self.number()?);
+                offset.checked_add(size).filter(|&end| end <= total)?;
+                EntryKind::File { content: Content::Range { archive: archive.clone(), offset, size } }
+            }
+            2 => EntryKind::Symlink(self.text()?.into()),
+            3 => EntryKind::Hardlink(ImagePath::new(self.text()?).ok()?),
+            _ => return None,
+        };
+        Some(Entry { path, raw_name, kind, meta, uname, gname })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::btree_map;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn archive() -> Digest {
+        Digest::sha256(b"an archive")
+    }
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        let name =
+            vec("[a-z\\xff]{1,8}".prop_map(String::into_bytes), 1..4).prop_map(|names| names.join(&b'/'));
+        let kind = prop_oneof![
+            Just(EntryKind::Directory),
+            (0_u64..1 << 40, 0_u64..1 << 40).prop_map(|(offset, size)| EntryKind::File {
+                content: Content::Range { archive: archive(), offset, size }
+            }),
+            vec(any::<u8>(), 1..40).prop_map(|target| EntryKind::Symlink(target.into())),
+            "[a-z]{1,9}".prop_map(|name| EntryKind::Hardlink(ImagePath::new(name).unwrap())),
+        ];
+        let xattrs = btree_map(vec(any::<u8>(), 1..8), vec(any::<u8>(), 0..8), 0..3);
+        let meta = (0_u32..0o10000, any::<u32>(), any::<u32>(), 0..u64::MAX >> 1, xattrs)
+            .prop_map(|(mode, uid, gid, mtime, xattrs)| Metadata { mode, uid, gid, mtime, xattrs });
+        (name, kind, meta, vec(any::<u8>(), 0..5), "root|staff|").prop_map(
+            |(name, kind, meta, user, group)| {
+                let raw_name: Vec<u8> = [b"./", &name[..]].concat();
+                Entry {
+                    path: ImagePath::new(&raw_name).unwrap(),
+                    raw_name: raw_name.into(),
+                    kind,
+                    meta,
+                    uname: user.into(),
+                    gname: group.into_bytes().into(),
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_written_is_read(control in vec(entry(), 0..3), data in vec(entry(), 0..9)) {
+            let index = Index { format: Format::Deb, size: 1 << 41, listing: Listing { control, data } };
+            let bytes = write(&index);
+            prop_assert_eq!(read(&bytes, &archive()), Some(index));
+            for cut in 0..bytes.len() {
+                prop_assert_eq!(read(&bytes[..cut], &archive()), None);
+            }
+        }
+
+        #[test]
+        fn any_bytes_never_panic(body in vec(any::<u8>(), 0..200)) {
+            let crc = checksum(&body).to_le_bytes();
+            let bytes = [&MAGIC[..], &[VERSION, 1, 0], &crc, &body].concat();
+            let _ = read(&bytes, &archive());
+        }
+    }
+
+    #[test]
+    fn harm_is_noticed() {
+        let index = Index { format: Format::Tar, size: 9, listing: Listing::default() };
+        let bytes = write(&index);
+        assert_eq!(read(&bytes, &archive()), Some(index));
+        for at in 0..bytes.len() {
+            let mut harmed = bytes.clone();
+            harmed[at] ^= 0x10;
+            assert_eq!(read(&harmed, &archive()), None, "byte {at}");
+        }
+        assert_eq!(read(&[&bytes[..], b"\0"].concat(), &archive()), None);
+    }
+}

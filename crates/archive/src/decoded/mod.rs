@@ -1,0 +1,431 @@
+//! Archives in their seekable form: decoded once, read by range.
+//!
+//! ```text
+//! CACHE/decoded/ALG-HEX          the decoded bytes; may be evicted at any time, they are made again when needed
+//! CACHE/decoded/ALG-HEX.index    what is in it (see `index`); enough for everything but reading content
+//! CACHE/decoded/ALG-HEX.blocks   boundaries of deflate blocks (see [`crate::deflate::Blocks`]); of a tar and a zip
+//! ```
+//!
+//! ALG-HEX is the digest of the archive as it was downloaded. Offsets count in the decoded bytes:
+//!
+//! | format | decoded bytes |
+//! |---|---|
+//! | [`Format::Tar`] | the tar stream |
+//! | [`Format::Deb`] | the stream of control.tar, then that of data.tar |
+//! | [`Format::Zip`] | the contents of the files, in the order of the central directory |
+//! | [`Format::Raw`] | the download itself, not copied |
+//!
+//! An archive has one format: asked for as another, it is decoded again and its files replaced.
+//!
+//! **Guarantees**: a listing comes from an archive that was read to its end and found whole. Files appear under their names
+//! complete (written beside, then renamed), so any number of threads and processes may decode the same archive; two that do
+//! write the same bytes. **Refuses** what the readers of [`crate::tar`], [`crate::zip`] and [`crate::ar`] refuse, paths that
+//! come twice, hard links to something that is no earlier file of the archive, more than [`decode::MAX_ENTRIES`] entries,
+//! more than [`decode::MAX_TOTAL`] bytes, and bombs: more than 64 MiB plus 250 times the size of the download.
+
+pub mod decode;
+pub mod index;
+
+mod sources;
+
+use std::collections::HashMap;
+use std::io;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use fs_err as fs;
+use fs_err::File;
+use pinfold_base::Diagnose;
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+use pinfold_base::Kind;
+use pinfold_base::Store;
+use pinfold_base::store::StoreError;
+use pinfold_base::store::io_hint;
+
+use self::index::Index;
+use crate::Content;
+use crate::Contents;
+use crate::Metadata;
+use crate::ar::ArError;
+use crate::deflate::Blocks;
+use crate::tar::TarError;
+use crate::tar::is_damage;
+use crate::zip::ZipError;
+
+/// What kind of archive a download is. Its compression is told from its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// A Debian package.
+    Deb,
+    /// A tar, plain or compressed.
+    Tar,
+    /// A zip.
+    Zip,
+    /// One file, taken as it is.
+    Raw,
+}
+
+/// What an archive holds.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The members of control.tar, for a .deb.
+    pub control: Vec<Entry>,
+    /// The files, in the order of the archive. For [`Format::Raw`] one file whose path is the root.
+    pub data: Vec<Entry>,
+}
+
+/// One entry of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, normalised.
+    pub path: ImagePath,
+    /// Its name as the archive has it.
+    pub raw_name: Box<[u8]>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Mode, owner, time, attributes.
+    pub meta: Metadata,
+    /// Name of the owner; empty when the archive gives none.
+    pub uname: Arc<[u8]>,
+    /// Name of the group; empty when the archive gives none.
+    pub gname: Arc<[u8]>,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File {
+        /// Its content, always a [`Content::Range`].
+        content: Content,
+    },
+    /// A symbolic link; the target is kept as it was written.
+    Symlink(Box<[u8]>),
+    /// Another name of an earlier file of the same archive.
+    Hardlink(ImagePath),
+}
+
+/// What is wrong with an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A tar, or the tar in a .deb.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// The ar around a .deb.
+    #[error(transparent)]
+    Ar(#[from] ArError),
+    /// A zip.
+    #[error(transparent)]
+    Zip(#[from] ZipError),
+    /// Members that no Debian package has.
+    #[error("it is no Debian package: {0}")]
+    Deb(&'static str),
+    /// One path, twice.
+    #[error("`{0}` is in it twice")]
+    Duplicate(ImagePath),
+    /// A hard link to nothing.
+    #[error("`{path}` is a hard link to `{target}`, which is no earlier file of the archive")]
+    Hardlink {
+        /// The link.
+        path: ImagePath,
+        /// What it names.
+        target: ImagePath,
+    },
+    /// Reading the download or writing the decoded form failed.
+    #[error("failed to decode it")]
+    Io(#[from] io::Error),
+}
+
+/// Why an archive has no seekable form.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodedError {
+    /// The download is not in the store or cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive is damaged or refused.
+    #[error("failed to decode archive {archive}")]
+    Archive {
+        /// The archive.
+        archive: Digest,
+        /// What is wrong with it.
+        source: Refusal,
+    },
+    /// A file of the cache could not be read or written.
+    #[error("failed to read or write the decoded form of {archive}")]
+    Cache {
+        /// The archive.
+        archive: Digest,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Diagnose for DecodedError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Cache { .. } => Kind::System,
+            Self::Archive { source, .. } => match source {
+                Refusal::Tar(error) => error.kind(),
+                Refusal::Ar(error) => error.kind(),
+                Refusal::Zip(error) => error.kind(),
+                Refusal::Io(error) if !is_damage(error) => Kind::System,
+                _ => Kind::Integrity,
+            },
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Cache { source, .. } => io_hint(source),
+            Self::Archive { source, .. } => match source {
+                Refusal::Tar(error) => error.hint(),
+                Refusal::Io(error) | Refusal::Ar(ArError::Io(error)) | Refusal::Zip(ZipError::Io(error)) => {
+                    io_hint(error)
+                }
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Files kept open. More would only save opening them again.
+const MAX_OPEN: usize = 64;
+
+/// Decodes archives of a store and gives their bytes. Safe for several threads and processes at once.
+#[derive(Debug)]
+pub struct DecodedStore {
+    store: Store,
+    dir: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Format and decoded size of the archives listed so far.
+    known: HashMap<Digest, (Format, u64)>,
+    /// Open files, the one used last at the end.
+    open: Vec<(Digest, Arc<File>)>,
+    /// Held while an archive is decoded, so that threads wait instead of doing it again.
+    busy: HashMap<Digest, Arc<Mutex<()>>>,
+    /// The deflate blocks asked for so far.
+    blocks: HashMap<Digest, Arc<Blocks>>,
+}
+
+impl DecodedStore {
+    /// The seekable forms below the cache folder of `store`.
+    pub fn new(store: &Store) -> Self {
+        Self { store: store.clone(), dir: store.root().join("decoded"), state: Mutex::default() }
+    }
+
+    /// What `archive` holds. Decodes it when that was never done; else only the index is read.
+    pub fn decode(&self, archive: &Digest, format: Format) -> Result<Arc<Listing>, DecodedError> {
+        if format == Format::Raw {
+            return self.raw(archive);
+        }
+        let index = if let Some(index) = self.index(archive, format) {
+            index
+        } else {
+            let busy = self.busy(archive);
+            let _guard = busy.lock().unwrap_or_else(PoisonError::into_inner);
+            match self.index(archive, format) {
+                Some(index) => index,
+                None => self.make(archive, format)?.0,
+            }
+        };
+        self.state().known.insert(archive.clone(), (format, index.size));
+        Ok(Arc::new(index.listing))
+    }
+
+    /// Removes the decoded bytes of `archive`; its listing stays. Readers that are open keep their bytes.
+    pub fn evict(&self, archive: &Digest) -> Result<(), DecodedError> {
+        self.state().open.retain(|(digest, _)| digest != archive);
+        match fs::remove_file(self.path(archive, "")) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DecodedError::Cache { archive: archive.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a file about `archive` is: the decoded bytes (""), `.index` or `.blocks`.
+    pub fn path(&self, archive: &Digest, suffix: &str) -> PathBuf {
+        self.dir.join(format!("{}-{}{suffix}", archive.algorithm().name(), archive.hex()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn busy(&self, archive: &Digest) -> Arc<Mutex<()>> {
+        Arc::clone(self.state().busy.entry(archive.clone()).or_default())
+    }
+
+    fn raw(&self, archive: &Digest) -> Result<Arc<Listing>, DecodedError> {
+        let cache = |source| DecodedError::Cache { archive: archive.clone(), source };
+        let size = self.store.read(archive)?.metadata().map_err(cache)?.len();
+        self.state().known.insert(archive.clone(), (Format::Raw, size));
+        let content = Content::Range { archive: archive.clone(), offset: 0, size };
+        let entry = Entry {
+            path: ImagePath::root(),
+            raw_name: Box::default(),
+            kind: EntryKind::File { content },
+            meta: Metadata::root(0o644, 0),
+            uname: Arc::default(),
+            gname: Arc::default(),
+        };
+        Ok(Arc::new(Listing { control: Vec::new(), data: vec![entry] }))
+    }
+
+    fn index(&self, archive: &Digest, format: Format) -> Option<Index> {
+        let bytes = fs::read(self.path(archive, ".index")).ok()?;
+        index::read(&bytes, archive).filter(|index| index.format == format)
+    }
+
+    /// Decodes `archive`, and gives bytes and index their names. The bytes can be read from the file also when they are
+    /// evicted at once.
+    fn make(&self, archive: &Digest, format: Format) -> Result<(Index, File), DecodedError> {
+        let blob = self.store.read(archive)?;
+        let cache = |source| DecodedError::Cache { archive: archive.clone(), source };
+        fs::create_dir_all(&self.dir).map_err(cache)?;
+        let (out, name) = self.store.temporary()?.into_parts();
+        let mut out = File::from_parts(out, &name);
+        let (index, blocks) = decode::decode(blob, archive, format, &mut out)
+            .map_err(|source| DecodedError::Archive { archive: archive.clone(), source })?;
+        let keep = |name: tempfile::TempPath, suffix| {
+            name.persist(self.path(archive, suffix)).map_err(|error| cache(error.error))
+        };
+        keep(name, "")?;
+        let write = |bytes: &[u8], suffix| {
+            let (file, name) = self.store.temporary()?.into_parts();
+            io::Write::write_all(&mut File::from_parts(file, &name), bytes).map_err(cache)?;
+            keep(name, suffix)
+        };
+        if matches!(format, Format::Tar | Format::Zip) {
+            write(&blocks.to_bytes(), ".blocks")?;
+        }
+        write(&index::write(&index), ".index")?;
+        self.state().open.retain(|(digest, _)| digest != archive);
+        Ok((index, out))
+    }
+
+    /// Format and decoded size of an archive that has been decoded.
+    fn known(&self, archive: &Digest) -> io::Result<(Format, u64)> {
+        let known = self.state().known.get(archive).copied();
+        known
+            .or_else(|| {
+                let index = index::read(&fs::read(self.path(archive, ".index")).ok()?, archive)?;
+                Some((index.format, index.size))
+            })
+            .ok_or_else(|| {
+                io::Error::new(io::ErrorKind::NotFound, format!("archive {archive} was never decoded"))
+            })
+    }
+
+    /// The decoded bytes of `archive`, made again if they are gone.
+    fn file(&self, archive: &Digest) -> io::Result<Arc<File>> {
+        if let Some(file) = self.opened(archive) {
+            return Ok(file);
+        }
+        let (format, size) = self.known(archive)?;
+        let path = match format {
+            Format::Raw => self.store.path(archive),
+            _ => self.path(archive, ""),
+        };
+        let whole = |file: &File| file.metadata().is_ok_and(|meta| meta.len() == size);
+        let mut found = File::open(&path).ok().filter(whole);
+        if found.is_none() && format != Format::Raw {
+            let busy = self.busy(archive);
+            let _guard = busy.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(file) = self.opened(archive) {
+                return Ok(file);
+            }
+            found = File::open(&path).ok().filter(whole);
+            if found.is_none() {
+                found = Some(self.make(archive, format).map_err(io::Error::other)?.1).filter(whole);
+            }
+        }
+        let file = Arc::new(found.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("archive {archive} is gone or has changed"))
+        })?);
+        let mut state = self.state();
+        state.known.insert(archive.clone(), (format, size));
+        if state.open.len() >= MAX_OPEN {
+            state.open.remove(0);
+        }
+        state.open.push((archive.clone(), Arc::clone(&file)));
+        Ok(file)
+    }
+
+    fn opened(&self, archive: &Digest) -> Option<Arc<File>> {
+        let open = &mut self.state().open;
+        let at = open.iter().rposition(|(digest, _)| digest == archive)?;
+        let last = open.len() - 1;
+        open[at..].rotate_left(usize::from(at != last));
+        open.last().map(|(_, file)| Arc::clone(file))
+    }
+}
+
+impl Contents for DecodedStore {
+    fn open<'a>(&'a self, content: &'a Content) -> io::Result<Box<dyn Read + Send + 'a>> {
+        match content {
+            Content::Inline(bytes) => Ok(Box::new(&bytes[..])),
+            Content::Range { archive, offset, size } => {
+                Ok(Box::new(Range { file: self.file(archive)?, offset: *offset, left: *size }))
+            }
+        }
+    }
+
+    fn read(&self, content: &Content, limit: u64) -> io::Result<Vec<u8>> {
+        if content.size() > limit {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("a file of {} bytes where at most {limit} are expected", content.size()),
+            ));
+        }
+        match content {
+            Content::Inline(bytes) => Ok(bytes.to_vec()),
+            Content::Range { archive, offset, size } => {
+                let file = self.file(archive)?;
+                let mut bytes = vec![0; usize::try_from(*size).map_err(io::Error::other)?];
+                file.file().read_exact_at(&mut bytes, *offset)?;
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+/// Reads a range of a file that others read too.
+struct Range {
+    file: Arc<File>,
+    offset: u64,
+    left: u64,
+}
+
+impl Read for Range {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Ok(0);
+        }
+        let n = self.file.file().read_at(&mut buffer[..most], self.offset)?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.offset += n as u64;
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! Archives decoded, forgotten and decoded again.
+
+use std::io::Write;
+
+use super::*;
+use crate::Component;
+use crate::Node;
+use crate::Tree;
+use crate::tree::InlineOnly;
+
+const DEBS: [&[u8]; 3] = [
+    include_bytes!("../../tests/fixtures/sample-xz.deb"),
+    include_bytes!("../../tests/fixtures/sample-zst.deb"),
+    include_bytes!("../../tests/fixtures/sample-gz.deb"),
+];
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    (dir, store)
+}
+
+fn tree(files: &[(&str, &[u8])]) -> Tree {
+    let owner = Component::generated("test");
+    let mut tree = Tree::new();
+    for (name, content) in files {
+        let node = Node::file(&owner, Metadata::root(0o644, 7), Content::inline(*content));
+        tree.insert(ImagePath::new(name).unwrap(), node);
+    }
+    tree.complete(&owner, 7).unwrap();
+    tree
+}
+
+fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    crate::tar::write::write(&tree(files), &InlineOnly, &mut bytes).unwrap();
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn content<'a>(listing: &'a Listing, name: &str) -> &'a Content {
+    let find = |entry: &&Entry| entry.path.to_string() == name;
+    match &listing.data.iter().chain(&listing.control).find(find).unwrap().kind {
+        EntryKind::File { content } => content,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn text(decoded: &DecodedStore, content: &Content) -> String {
+    let mut text = String::new();
+    decoded.open(content).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(decoded.read(content, 1 << 20).unwrap(), text.as_bytes());
+    text
+}
+
+/// Made by `dpkg-deb --root-owner-group -Z{xz,zstd,gzip}`; the listing is that of `dpkg-deb -c`.
+#[test]
+fn packages_of_dpkg_are_listed() {
+    for deb in DEBS {
+        let (_dir, store) = store();
+        let digest = store.put("sample.deb", deb).unwrap();
+        let decoded = DecodedStore::new(&store);
+        let listing = decoded.decode(&digest, Format::Deb).unwrap();
+        let control: Vec<_> = listing.control.iter().map(|entry| entry.path.to_string()).collect();
+        assert_eq!(control, ["/", "/control", "/postinst"]);
+        let data: Vec<_> = listing
+            .data
+            .iter()
+            .map(|entry| (entry.raw_name.escape_ascii().to_string(), entry.meta.mode, entry.meta.mtime))
+            .collect();
+        let expected = [
+            ("./", 0o755),
+            ("./usr/", 0o755),
+            ("./usr/bin/", 0o755),
+            ("./usr/bin/sample", 0o755),
+            ("./usr/bin/twin", 0o755),
+            ("./usr/share/", 0o755),
+            ("./usr/share/doc/", 0o755),
+            ("./usr/share/doc/sample/", 0o755),
+            ("./usr/share/doc/sample/README", 0o644),
+            ("./usr/bin/alias", 0o777),
+        ];
+        assert_eq!(data, expected.map(|(name, mode)| (name.to_owned(), mode, 1_700_000_000)));
+        assert!(listing.data.iter().all(|entry| *entry.uname == *b"root" && *entry.gname == *b"root"));
+        assert_eq!(listing.data[4].kind, EntryKind::Hardlink(ImagePath::new("usr/bin/sample").unwrap()));
+        assert_eq!(listing.data[9].kind, EntryKind::Symlink((*b"sample").into()));
+        assert_eq!(text(&decoded, content(&listing, "/usr/bin/sample")), "#!/bin/sh\necho sample\n");
+        assert!(text(&decoded, content(&listing, "/control")).starts_with("Package: sample\n"));
+        // Two streams of 10,240 bytes, by `xz -dc | wc -c`.
+        assert_eq!(fs::metadata(decoded.path(&digest, "")).unwrap().len(), 20_480);
+    }
+}
+
+#[test]
+fn a_listing_needs_no_bytes_and_bytes_come_back() {
+    let (_dir, store) = store();
+    let digest = store.put("t.tgz", &gzip(&tar(&[("a/b", b"one"), ("c", b"two")]))).unwrap();
+    let first = DecodedStore::new(&store).decode(&digest, Format::Tar).unwrap();
+    let decoded = DecodedStore::new(&store);
+    decoded.evict(&digest).unwrap();
+    decoded.evict(&digest).unwrap();
+    assert_eq!(decoded.decode(&digest, Format::Tar).unwrap(), first);
+    assert!(!decoded.path(&digest, "").exists());
+    assert_eq!(text(&decoded, content(&first, "/a/b")), "one");
+    assert!(decoded.path(&digest, "").exists());
+    // Evicted while a reader is open, and read again afterwards.
+    let mut reader = decoded.open(content(&first, "/c")).unwrap();
+    decoded.evict(&digest).unwrap();
+    let mut left = String::new();
+    reader.read_to_string(&mut left).unwrap();
+    assert_eq!(left, "two");
+    assert_eq!(text(&decoded, content(&first, "/c")), "two");
+    // A process that never listed the archive can read it too.
+    assert_eq!(text(&DecodedStore::new(&store), content(&first, "/c")), "two");
+    // Without the download there is nothing to decode again, but what is decoded stays readable.
+    fs::remove_file(store.path(&digest)).unwrap();
+    let offline = DecodedStore::new(&store);
+    assert_eq!(text(&offline, content(&offline.decode(&digest, Format::Tar).unwrap(), "/c")), "two");
+    offline.evict(&digest).unwrap();
+    assert!(offline.open(content(&first, "/c")).is_err());
+    // Nothing is left over.
+    assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn harmed_files_of_the_cache_are_made_again() {
+    let (_dir, store) = store();
+    let digest = store.put("t.tar", &tar(&[("a", b"one")])).unwrap();
+    let first = DecodedStore::new(&store).decode(&digest, Format::Tar).unwrap();
+    let path = DecodedStore::new(&store).path(&digest, "");
+    for harm in [&b""[..], b"short"] {
+        fs::write(&path, harm).unwrap();
+        let decoded = DecodedStore::new(&store);
+        assert_eq!(text(&decoded, content(&decoded.decode(&digest, Format::Tar).unwrap(), "/a")), "one");
+    }
+    let index = DecodedStore::new(&store).path(&digest, ".index");
+    for harm in [&b""[..], b"pfidx\x01\x01\0 something else"] {
+        fs::write(&index, harm).unwrap();
+        assert_eq!(DecodedStore::new(&store).decode(&digest, Format::Tar).unwrap(), first);
+    }
+}
+
+#[test]
+fn raw_files_and_zips() {
+    let (_dir, store) = store();
+    let decoded = DecodedStore::new(&store);
+    let digest = store.put("tool", b"a program").unwrap();
+    let listing = decoded.decode(&digest, Format::Raw).unwrap();
+    assert_eq!(text(&decoded, content(&listing, "/")), "a program");
+    assert!(!decoded.path(&digest, "").exists());
+
+    let zip = include_bytes!("../../tests/fixtures/infozip.zip");
+    let digest = store.put("t.zip", zip).unwrap();
+    let listing = decoded.decode(&digest, Format::Zip).unwrap();
+    assert_eq!(text(&decoded, content(&listing, "/dir/stored")), "stored\n");
+    assert_eq!(text(&decoded, content(&listing, "/dir/deflated")), "x".repeat(5000));
+    assert_eq!(listing.data[3].kind, EntryKind::Symlink((*b"stored").into()));
+    let again = DecodedStore::new(&store).decode(&digest, Format::Zip).unwrap();
+    assert_eq!(again, listing);
+    // Asked for as something else, it is that or an error, never the old listing.
+    assert!(decoded.decode(&digest, Format::Tar).is_err());
+    assert_eq!(decoded.decode(&digest, Format::Zip).unwrap(), listing);
+}
+
+/// One tar header with nothing behind it.
+fn header(kind: u8, name: &str, target: &str) -> Vec<u8> {
+    let mut header = ::tar::Header::new_ustar();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+    header.set_entry_type(::tar::EntryType::new(kind));
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+#[test]
+fn archives_that_contradict_themselves_are_refused() {
+    let end = vec![0; 1024];
+    let file = || header(b'0', "f", "");
+    let cases = [
+        ("twice", vec![file(), file()], "`/f` is in it twice"),
+        ("twice, spelled differently", vec![file(), header(b'5', "./f/", "")], "`/f` is in it twice"),
+        ("a link to nothing", vec![header(b'1', "l", "f")], "no earlier file"),
+        ("a link to later", vec![header(b'1', "l", "f"), file()], "no earlier file"),
+        ("a link to a directory", vec![header(b'5', "d", ""), header(b'1', "l", "d")], "no earlier file"),
+        ("a link to itself", vec![header(b'1', "l", "l")], "no earlier file"),
+        ("a device", vec![header(b'3', "null", "")], "character device"),
+    ];
+    let (_dir, store) = store();
+    let decoded = DecodedStore::new(&store);
+    for (what, parts, expected) in cases {
+        let digest = store.put(what, &[parts.concat(), end.clone()].concat()).unwrap();
+        let error = decoded.decode(&digest, Format::Tar).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains(expected), "{what}: {source}");
+        assert_eq!(error.kind(), Kind::Integrity);
+        assert!(!decoded.path(&digest, "").exists() && !decoded.path(&digest, ".index").exists());
+    }
+    // A link to a link means the same file.
+    let chain = [file(), header(b'1', "l", "f"), header(b'1', "m", "l"), end].concat();
+    let listing = decoded.decode(&store.put("chain", &chain).unwrap(), Format::Tar).unwrap();
+    assert_eq!(listing.data[2].kind, EntryKind::Hardlink(ImagePath::new("f").unwrap()));
+    assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn things_that_are_no_packages_are_refused() {
+    let (_dir, store) = store();
+    let decoded = DecodedStore::new(&store);
+    let deb = DEBS[0];
+    let member = |at: &[u8]| memchr::memmem::find(deb, at).unwrap();
+    let (control, data) = (member(b"control.tar"), member(b"data.tar"));
+    let swapped = [&deb[..control], &deb[data..], &deb[control..data]].concat();
+    let mut version = deb.to_vec();
+    version[68] = b'3';
+    let cases = [
+        ("two members", deb[..data].to_vec()),
+        (
+            "four members",
+            [deb, &b"_extra          0           0     0     100644  0         `\n"[..]].concat(),
+        ),
+        ("swapped", swapped),
+        ("version 3", version),
+        ("cut", deb[..deb.len() - 9].to_vec()),
+        ("a tar", tar(&[("a", b"one")])),
+        ("nothing", Vec::new()),
+    ];
+    for (what, bytes) in cases {
+        let digest = store.put(what, &bytes).unwrap();
+        let error = decoded.decode(&digest, Format::Deb).unwrap_err();
+        assert_eq!(error.kind(), Kind::Integrity, "{what}: {error:?}");
+    }
+    let missing = Digest::sha256(b"not here");
+    assert!(matches!(decoded.decode(&missing, Format::Deb), Err(DecodedError::Store(_))));
+    assert!(matches!(decoded.decode(&missing, Format::Raw), Err(DecodedError::Store(_))));
+}
+
+/// A compressed tar of one file of so many MiB of zeros.
+fn zeros(mebibytes: u64) -> Vec<u8> {
+    let mut header = ::tar::Header::new_ustar();
+    header.set_path("zeros").unwrap();
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(mebibytes << 20);
+    header.set_cksum();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(header.as_bytes()).unwrap();
+    std::io::copy(&mut std::io::repeat(0).take((mebibytes << 20) + 1024), &mut encoder).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn bombs_are_refused_early() {
+    let (_dir, store) = store();
+    let decoded = DecodedStore::new(&store);
+    let decode = |bytes: &[u8]| decoded.decode(&store.put("zeros", bytes).unwrap(), Format::Tar);
+    // A thousand to one, which is within gzip's powers and beyond any honest package's: 64 MiB are free, and for every
+    // byte of the download 250 more.
+    assert!(decode(&zeros(63)).is_ok());
+    let bomb = zeros(96);
+    assert!((64 << 20) + 250 * bomb.len() < 96 << 20);
+    let error = decode(&bomb).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("larger than allowed"), "{source}");
+    assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn threads_and_processes_may_decode_at_once() {
+    let files: Vec<(String, Vec<u8>)> =
+        (0..300).map(|n| (format!("dir{}/file{n}", n % 7), vec![n as u8; n * 13])).collect();
+    let files: Vec<_> = files.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect();
+    let (_dir, store) = store();
+    let digests: Vec<_> =
+        (0..3).map(|n| store.put("t", &gzip(&tar(&files[n * 50..])).clone()).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            // One store each, as processes have, shared by two threads.
+            let decoded = Arc::new(DecodedStore::new(&store));
+            for _ in 0..2 {
+                let (decoded, digests) = (Arc::clone(&decoded), &digests);
+                scope.spawn(move || {
+                    for digest in digests {
+                        let listing = decoded.decode(digest, Format::Tar).unwrap();
+                        let bytes = decoded.read(content(&listing, "/dir4/file298"), 1 << 20).unwrap();
+                        assert_eq!(bytes, vec![298_u32 as u8; 298 * 13]);
+                        decoded.evict(digest).unwrap();
+                    }
+                });
+            }
+        }
+    });
+    assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn many_archives_need_few_open_files() {
+    let (_dir, store) = store();
+    let decoded = DecodedStore::new(&store);
+    let listings: Vec<_> = (0..MAX_OPEN + 9)
+        .map(|n| {
+            let digest = store.put("t", &tar(&[("f", n.to_string().as_bytes())])).unwrap();
+            decoded.decode(&digest, Format::Tar).unwrap()
+        })
+        .collect();
+    for _ in 0..2 {
+        for (n, listing) in listings.iter().enumerate() {
+            assert_eq!(text(&decoded, content(listing, "/f")), n.to_string());
+            assert!(decoded.state().open.len() <= MAX_OPEN);
+        }
+    }
+}

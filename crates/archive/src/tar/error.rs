@@ -1,0 +1,100 @@
+//! What can be wrong with a tar, read or written.
+
+use std::io;
+
+use pinfold_base::Diagnose;
+use pinfold_base::ImagePath;
+use pinfold_base::Kind;
+use pinfold_base::image_path::PathError;
+use pinfold_base::store::io_hint;
+
+/// A tar that cannot be read or a tree that cannot be written as one.
+#[derive(Debug, thiserror::Error)]
+pub enum TarError {
+    /// A header or PAX record that breaks the format or is refused on purpose.
+    #[error("tar entry at byte {offset} is refused: {reason}")]
+    Entry {
+        /// Where its header starts in the tar stream.
+        offset: u64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A name that cannot be a path of an image.
+    #[error("tar entry at byte {offset} is refused: {source}")]
+    Name {
+        /// Where its header starts in the tar stream.
+        offset: u64,
+        /// What is wrong with the name.
+        source: PathError,
+    },
+    /// An entry of a kind that images must not carry.
+    #[error("tar entry `{path}` is a {kind}, which an image must not carry")]
+    Special {
+        /// Its name.
+        path: ImagePath,
+        /// `character device`, `block device` or `FIFO`.
+        kind: &'static str,
+    },
+    /// The stream ends in the middle.
+    #[error("tar ends at byte {offset}, before its end marker")]
+    Truncated {
+        /// How many bytes there were.
+        offset: u64,
+    },
+    /// More than the caller allows.
+    #[error("tar is larger than allowed: more than {limit} {what}")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much is allowed.
+        limit: u64,
+    },
+    /// A node of a tree that has no place in a canonical tar.
+    #[error("`{path}` cannot be written to a tar: {reason}")]
+    Node {
+        /// The node.
+        path: ImagePath,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The content of a file could not be read.
+    #[error("failed to read the content of `{path}`")]
+    Content {
+        /// The file.
+        path: ImagePath,
+        /// Why.
+        source: io::Error,
+    },
+    /// Reading (decompressing) or writing the stream failed.
+    #[error("failed to read or write a tar stream")]
+    Io(#[from] io::Error),
+}
+
+impl Diagnose for TarError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Node { .. } => Kind::Refused,
+            Self::Io(error) if is_damage(error) => Kind::Integrity,
+            Self::Io(_) | Self::Content { .. } => Kind::System,
+            _ => Kind::Integrity,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io(error) | Self::Content { source: error, .. } => io_hint(error),
+            Self::Special { .. } => {
+                Some("leave the package out, or make the device at run time with a mount".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether an I/O error of a decoder means that the bytes are wrong, not the machine.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+    )
+}
