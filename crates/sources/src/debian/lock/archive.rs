@@ -1,0 +1,244 @@
+//! Fetching a suite: its signed Release file, then the indexes it names.
+//!
+//! ```text
+//! BASE/dists/SUITE/InRelease
+//! BASE/dists/SUITE/COMPONENT/binary-ARCH/by-hash/SHA256/HEX      first, where the archive has it
+//! BASE/dists/SUITE/COMPONENT/binary-ARCH/Packages.xz             then .gz, then uncompressed
+//! ```
+//!
+//! Indexes are kept decompressed below `CACHE/metadata/packages-HEX`, where HEX is the SHA-256 that the Release file gives
+//! for the decompressed form; a file there is hashed before it is used, every time.
+//!
+//! **Guarantees**: nothing is decompressed before its size and digest agree with the signed file. **Refuses**: indexes over
+//! 512 MiB, decompressed or not; Release files that list no index of the component and architecture.
+
+use std::io::Read as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use fs_err as fs;
+use pinfold_archive::codec;
+use pinfold_archive::codec::Compression;
+use pinfold_base::Digest;
+use pinfold_base::Platform;
+use pinfold_base::Store;
+use pinfold_base::http::HttpError;
+use pinfold_base::http::Source;
+use pinfold_base::store::StoreError;
+use pinfold_base::store::persist;
+
+use super::Freshness;
+use super::Inputs;
+use super::LockError;
+use super::index::Text;
+use super::mirrors;
+use super::mirrors::Archive;
+use super::openpgp;
+use super::openpgp::Expiry;
+use super::release::Release;
+use crate::debian::locked::LockedSuite;
+
+/// Longest index that is read, in bytes, decompressed or not.
+const MAX_INDEX: u64 = 512 << 20;
+
+/// A suite whose Release file was checked.
+#[derive(Debug)]
+pub struct Suite {
+    /// Provenance for the lock.
+    pub locked: LockedSuite,
+    /// What the Release file says.
+    pub release: Release,
+    archive: Archive,
+}
+
+impl Suite {
+    /// Fetches and checks the Release file. `seen` is the suite in the lock, if it is there.
+    pub fn open(
+        name: &str,
+        components: &[String],
+        seen: Option<&LockedSuite>,
+        inputs: &Inputs<'_>,
+    ) -> Result<Self, LockError> {
+        let seen = seen.map(|suite| suite.date);
+        let mut archive = inputs.mirrors.archive(name, components, seen)?;
+        let path = format!("dists/{name}/InRelease");
+        let (at, bytes) =
+            first(&archive.bases, &path, openpgp::MAX_SIGNED as u64, inputs).map_err(|source| {
+                LockError::Fetch { what: format!("the Release file of `{name}`"), source: Box::new(source) }
+            })?;
+        // One mirror answers for everything: its neighbours may be of another day.
+        archive.bases.rotate_left(at);
+        let keyring = inputs.mirrors.keyring(name, &archive)?;
+        let expiry = match archive.freshness {
+            Freshness::Checked => Expiry::Now,
+            Freshness::Unchecked => Expiry::AtSignature,
+        };
+        let verified = openpgp::verify(&bytes, &keyring, inputs.now, expiry)
+            .map_err(|source| LockError::Signature { suite: name.to_owned(), source })?;
+        let release = Release::read(name, &verified.text)?;
+        release.check(name, inputs.now, archive.freshness, seen)?;
+        let locked = LockedSuite {
+            name: name.to_owned(),
+            codename: release.codename.clone(),
+            archive: mirrors::archive_name(name).to_owned(),
+            inrelease: Digest::sha256(&bytes),
+            date: release.date,
+        };
+        Ok(Self { locked, release, archive })
+    }
+
+    /// Fetches the indexes of a component for a platform. `number` is this suite's place in the request.
+    pub fn texts(
+        &self,
+        component: &str,
+        platform: Platform,
+        number: u16,
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<Text>, LockError> {
+        let mut texts = Vec::new();
+        let mut arches = vec![platform.arch.debian()];
+        if self.release.separate_all {
+            arches.push("all");
+        }
+        for arch in arches {
+            let folder = format!("{component}/binary-{arch}");
+            let label = format!("{}/{folder}/Packages", self.locked.name);
+            match self.index(&folder, &label, inputs)? {
+                Some(bytes) => {
+                    texts.push(Text { bytes, suite: number, pin: self.release.pin, label });
+                }
+                // `all` may be folded into the others although the Release file does not say so.
+                None if arch == "all" => {}
+                None => return Err(LockError::NoIndex { label }),
+            }
+        }
+        Ok(texts)
+    }
+
+    fn index(&self, folder: &str, label: &str, inputs: &Inputs<'_>) -> Result<Option<Vec<u8>>, LockError> {
+        let plain = self.release.file(&format!("{folder}/Packages"));
+        let kept = plain.map(|(digest, size)| {
+            (inputs.store.root().join(format!("metadata/packages-{}", digest.hex())), digest, size)
+        });
+        if let Some((path, digest, size)) = &kept
+            && let Some(bytes) = read_kept(path, digest, *size)
+        {
+            return Ok(Some(bytes));
+        }
+        let mut missing = None;
+        for (suffix, compression) in
+            [(".xz", Compression::Xz), (".gz", Compression::Gzip), ("", Compression::None)]
+        {
+            let Some((digest, size)) = self.release.file(&format!("{folder}/Packages{suffix}")) else {
+                continue;
+            };
+            let compressed = match self.fetch(folder, suffix, digest, size, inputs) {
+                Ok(bytes) => bytes,
+                Err(error) if error.is_not_found() => {
+                    missing.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => {
+                    return Err(LockError::Fetch { what: format!("`{label}`"), source: Box::new(error) });
+                }
+            };
+            let damaged = |reason: String| LockError::Damaged { label: label.to_owned(), reason };
+            check(&compressed, digest, size).map_err(damaged)?;
+            let bytes = decompress(compressed, compression, plain.map(|(_, size)| size)).map_err(damaged)?;
+            if let Some((digest, size)) = plain {
+                check(&bytes, digest, size).map_err(damaged)?;
+            }
+            if let Some((path, ..)) = &kept {
+                // The index is only kept to be quicker next time: a full disk must not stop a lock that is otherwise done.
+                if let Err(error) = keep(inputs.store, path, &bytes) {
+                    inputs.reporter.warn(&format!("the index is not kept: {error}"));
+                }
+            }
+            return Ok(Some(bytes));
+        }
+        match missing {
+            Some(error) => Err(LockError::Fetch { what: format!("`{label}`"), source: Box::new(error) }),
+            None => Ok(None),
+        }
+    }
+
+    fn fetch(
+        &self,
+        folder: &str,
+        suffix: &str,
+        digest: &Digest,
+        size: u64,
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<u8>, HttpError> {
+        let dists = format!("dists/{}/{folder}", self.locked.name);
+        let limit = size.min(MAX_INDEX);
+        if self.release.by_hash {
+            let by_hash = format!("{dists}/by-hash/SHA256/{}", digest.hex());
+            match first(&self.archive.bases, &by_hash, limit, inputs) {
+                Err(error) if error.is_not_found() => {}
+                other => return other.map(|(_, bytes)| bytes),
+            }
+        }
+        first(&self.archive.bases, &format!("{dists}/Packages{suffix}"), limit, inputs)
+            .map(|(_, bytes)| bytes)
+    }
+}
+
+/// The file from the first base that has it, and which base that was; else the first error.
+fn first(
+    bases: &[Source],
+    path: &str,
+    limit: u64,
+    inputs: &Inputs<'_>,
+) -> Result<(usize, Vec<u8>), HttpError> {
+    let mut failure = None;
+    for (number, base) in bases.iter().enumerate() {
+        let outcome = mirrors::below(base, path)
+            .map_err(HttpError::from)
+            .and_then(|source| inputs.fetch.get(&source, limit));
+        match outcome {
+            Ok(bytes) => return Ok((number, bytes)),
+            Err(error) => {
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(|| HttpError::Offline { what: path.to_owned() }))
+}
+
+fn check(bytes: &[u8], digest: &Digest, size: u64) -> Result<(), String> {
+    if bytes.len() as u64 != size {
+        return Err(format!("{} bytes came instead of {size}", bytes.len()));
+    }
+    let actual = Digest::sha256(bytes);
+    if actual == *digest { Ok(()) } else { Err(format!("its digest is {actual} instead of {digest}")) }
+}
+
+fn decompress(bytes: Vec<u8>, compression: Compression, size: Option<u64>) -> Result<Vec<u8>, String> {
+    if compression == Compression::None {
+        return Ok(bytes);
+    }
+    let limit = size.unwrap_or(MAX_INDEX).min(MAX_INDEX);
+    let failed = |error: std::io::Error| format!("it cannot be decompressed: {error}");
+    let decoder = codec::decoder(compression, &bytes[..]).map_err(failed)?;
+    let mut out = Vec::with_capacity(usize::try_from(size.unwrap_or(0).min(limit)).unwrap_or(0));
+    decoder.take(limit + 1).read_to_end(&mut out).map_err(failed)?;
+    if out.len() as u64 > limit {
+        return Err(format!("it is longer than {limit} bytes when decompressed"));
+    }
+    Ok(out)
+}
+
+fn read_kept(path: &Path, digest: &Digest, size: u64) -> Option<Vec<u8>> {
+    if fs::metadata(path).ok()?.len() != size || size > MAX_INDEX {
+        return None;
+    }
+    let bytes = fs::read(path).ok()?;
+    check(&bytes, digest, size).ok().map(|()| bytes)
+}
+
+fn keep(store: &Store, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut file = store.temporary()?;
+    file.write_all(bytes)?;
+    persist(file, path)
+}

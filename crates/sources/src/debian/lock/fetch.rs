@@ -1,0 +1,18 @@
+//! How the lock half gets bytes from an archive: one small trait, so that tests need no network.
+
+use pinfold_base::http::Client;
+use pinfold_base::http::Get;
+use pinfold_base::http::HttpError;
+use pinfold_base::http::Source;
+
+/// Gets small files (metadata) whole.
+pub trait Fetch: Send + Sync {
+    /// The bytes at `source`, at most `limit` of them; more is an error, as is anything but success.
+    fn get(&self, source: &Source, limit: u64) -> Result<Vec<u8>, HttpError>;
+}
+
+impl Fetch for Client {
+    fn get(&self, source: &Source, limit: u64) -> Result<Vec<u8>, HttpError> {
+        Self::get(self, &source.url, &Get { accept: None, auth: source.auth.clone(), limit })
+    }
+}

@@ -1,0 +1,394 @@
+//! From a request to exact packages: mirrors, signed indexes, apt's walk.
+//!
+//! ```text
+//! Request ─► mirrors ─► InRelease ─► openpgp ─► release ─► index (Packages) ─► walk ─► Resolution
+//! ```
+//!
+//! **Guarantees**: every package of a [`Resolution`] stands in an index whose digest stands in a Release file that a trusted
+//! key signed; the choice is apt's own on an empty system of that architecture. The result depends on the request, the
+//! previous lock and the archive, on nothing else.
+//!
+//! **Refuses**: unsigned, expired, future or rolled-back metadata, digests weaker than SHA-256, packages that do not exist,
+//! cannot be satisfied or conflict (both chains are shown).
+
+pub mod apt_sources;
+pub mod archive;
+pub mod fetch;
+pub mod index;
+pub mod mirrors;
+pub mod openpgp;
+pub mod relation;
+pub mod release;
+pub mod roots;
+pub mod walk;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use pinfold_base::Reporter;
+use pinfold_base::Store;
+use pinfold_base::http::HttpError;
+
+use self::archive::Suite;
+use self::index::IndexError;
+use self::index::Universe;
+use self::mirrors::MirrorError;
+use self::mirrors::Mirrors;
+use self::openpgp::OpenPgpError;
+use self::release::ReleaseError;
+use self::roots::RootError;
+use self::walk::WalkError;
+use super::locked::LockedDeb;
+use super::locked::LockedSuite;
+use super::version;
+
+pub use fetch::Fetch;
+
+/// Which packages are there before the user asks for any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Base {
+    /// Every `Essential: yes` and every `Priority: required` package, apt, and usr-is-merged: debootstrap's minbase.
+    Minbase,
+    /// Every `Essential: yes` package and usr-is-merged.
+    Essential,
+    /// Nothing: only what is asked for and what that needs.
+    None,
+}
+
+/// Whether recommended packages come along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Recommends {
+    /// Only what is needed.
+    Skip,
+    /// Recommended packages too, where they can be had.
+    Install,
+}
+
+/// Whether metadata must be recent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Freshness {
+    /// `Valid-Until` holds, and the keys must be valid today.
+    #[default]
+    Checked,
+    /// An old state is wanted: the keys must have been valid when they signed.
+    Unchecked,
+}
+
+/// What is asked of the archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Suites by the name used in the archive, best first for equal versions: `bookworm`, `bookworm-updates`, ...
+    pub suites: Vec<String>,
+    /// Components: `main`, ...
+    pub components: Vec<String>,
+    /// What is there before.
+    pub base: Base,
+    /// `name` or `name=version`, in the order of the manifest.
+    pub packages: Vec<String>,
+    /// Whether recommended packages come along.
+    pub recommends: Recommends,
+    /// The platforms to resolve for.
+    pub platforms: Vec<Platform>,
+}
+
+/// Which locked versions may move.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Upgrade {
+    /// None that the archive still has.
+    #[default]
+    Keep,
+    /// These packages.
+    Names(Vec<String>),
+    /// All.
+    All,
+}
+
+/// What the lock said before.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Previous {
+    /// Its suites; an older `Date` than these is a rollback.
+    pub suites: Vec<LockedSuite>,
+    /// Its packages.
+    pub packages: BTreeMap<Platform, Vec<LockedDeb>>,
+    /// Which of them may move.
+    pub upgrade: Upgrade,
+}
+
+/// What was resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// Provenance, in the order of the request.
+    pub suites: Vec<LockedSuite>,
+    /// The packages of each platform, by name.
+    pub packages: BTreeMap<Platform, Vec<LockedDeb>>,
+    /// What the user should know though it is no error.
+    pub notes: Vec<String>,
+}
+
+/// What [`resolve`] works with.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Where archives are.
+    pub mirrors: &'a Mirrors,
+    /// How to get bytes from them.
+    pub fetch: &'a dyn Fetch,
+    /// Where verified indexes are kept.
+    pub store: &'a Store,
+    /// Who hears of progress.
+    pub reporter: &'a dyn Reporter,
+    /// The time, in seconds since the epoch.
+    pub now: u64,
+}
+
+impl std::fmt::Debug for Inputs<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inputs").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no [`Resolution`].
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The request names no suite or no component.
+    #[error("the request names no {0}")]
+    Empty(&'static str),
+    /// No archive, or no keys for it.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// Metadata cannot be fetched.
+    #[error("cannot get {what}")]
+    Fetch {
+        /// What was wanted.
+        what: String,
+        /// Why.
+        source: Box<HttpError>,
+    },
+    /// Nobody trusted vouches for a Release file.
+    #[error("the Release file of `{suite}` is not signed as it must be")]
+    Signature {
+        /// The suite.
+        suite: String,
+        /// Why.
+        source: OpenPgpError,
+    },
+    /// A Release file is not used.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// A suite lacks a component or an architecture.
+    #[error("the archive has no index `{label}`")]
+    NoIndex {
+        /// Suite, component and architecture.
+        label: String,
+    },
+    /// An index is not what the Release file says.
+    #[error("the index `{label}` is damaged: {reason}")]
+    Damaged {
+        /// Suite, component and architecture.
+        label: String,
+        /// How.
+        reason: String,
+    },
+    /// An index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A package asked for does not exist.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// There is no set of packages.
+    #[error("no set of packages for `{platform}`")]
+    Walk {
+        /// The platform.
+        platform: Platform,
+        /// Why.
+        source: Box<WalkError>,
+    },
+}
+
+impl Diagnose for LockError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Empty(_) | Self::Root(_) | Self::NoIndex { .. } => Kind::Usage,
+            Self::Mirror(error) => error.kind(),
+            Self::Fetch { source, .. } => source.kind(),
+            Self::Signature { .. } | Self::Release(_) | Self::Damaged { .. } | Self::Index(_) => {
+                Kind::Integrity
+            }
+            Self::Walk { source, .. } => match **source {
+                WalkError::Index(_) => Kind::Integrity,
+                WalkError::Unsatisfied { .. } | WalkError::Conflict { .. } => Kind::Usage,
+            },
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Empty(what) => Some(format!("name a {what} in the manifest's `[debian]`")),
+            Self::Mirror(error) => error.hint(),
+            Self::Fetch { source, .. } => source.hint(),
+            Self::Signature { source: OpenPgpError::UnknownKeys { .. }, .. } => Some(
+                "name the archive's keyring with `keyring` in the manifest's `[debian]`, or with `Signed-By` in the apt source"
+                    .into(),
+            ),
+            Self::Signature { .. } => Some("use another mirror; if it persists the archive's keys may have changed".into()),
+            Self::Release(error) => error.hint(),
+            Self::NoIndex { .. } => Some("check `suites`, `components` and `platforms` in the manifest".into()),
+            Self::Damaged { .. } => Some("try again in a few minutes, or use another mirror".into()),
+            Self::Index(_) => Some("use another mirror".into()),
+            Self::Root(error) => error.hint(),
+            Self::Walk { source, .. } => match **source {
+                WalkError::Conflict { .. } => {
+                    Some("remove one of the packages asked for, or name an alternative before it in `packages`".into())
+                }
+                WalkError::Unsatisfied { .. } => {
+                    Some("check `suites` and `components`, or drop the version you asked for".into())
+                }
+                WalkError::Index(_) => Some("use another mirror".into()),
+            },
+        }
+    }
+}
+
+/// Resolves a request: fetches and checks the metadata of its suites, and chooses packages for each platform.
+pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> Result<Resolution, LockError> {
+    if request.suites.is_empty() {
+        return Err(LockError::Empty("suite"));
+    }
+    if request.components.is_empty() {
+        return Err(LockError::Empty("component"));
+    }
+    for entry in &request.packages {
+        roots::spell(entry)?;
+    }
+    let mut suites = Vec::new();
+    for name in &request.suites {
+        if suites.iter().any(|suite: &Suite| suite.locked.name == *name) {
+            continue;
+        }
+        let seen = previous.suites.iter().find(|suite| suite.name == *name);
+        suites.push(Suite::open(name, &request.components, seen, inputs)?);
+    }
+    let mut resolution = Resolution {
+        suites: suites.iter().map(|suite| suite.locked.clone()).collect(),
+        packages: BTreeMap::new(),
+        notes: Vec::new(),
+    };
+    for &platform in &request.platforms {
+        let universe = universe(platform, &suites, request, inputs)?;
+        let (packages, note) = choose(platform, &universe, request, previous, &resolution.suites)?;
+        resolution.notes.extend(note);
+        resolution.packages.insert(platform, packages);
+    }
+    resolution.notes.extend(differences(&resolution.packages));
+    Ok(resolution)
+}
+
+fn universe(
+    platform: Platform,
+    suites: &[Suite],
+    request: &Request,
+    inputs: &Inputs<'_>,
+) -> Result<Universe, LockError> {
+    let mut texts = Vec::new();
+    for (number, suite) in suites.iter().enumerate() {
+        for component in &request.components {
+            texts.extend(suite.texts(component, platform, number as u16, inputs)?);
+        }
+    }
+    Ok(Universe::read(platform.arch.debian(), texts)?)
+}
+
+/// The packages of one platform. Locked versions stay where that is possible; where it is not, a note says so.
+fn choose(
+    platform: Platform,
+    universe: &Universe,
+    request: &Request,
+    previous: &Previous,
+    suites: &[LockedSuite],
+) -> Result<(Vec<LockedDeb>, Option<String>), LockError> {
+    let keep = kept(platform, previous);
+    match choose_keeping(platform, universe, request, &keep, suites) {
+        Err(LockError::Walk { .. }) if !keep.is_empty() => {
+            let packages = choose_keeping(platform, universe, request, &BTreeMap::new(), suites)?;
+            let note = format!(
+                "{platform}: the locked versions no longer fit together; all packages moved to the newest"
+            );
+            Ok((packages, Some(note)))
+        }
+        outcome => outcome.map(|packages| (packages, None)),
+    }
+}
+
+fn kept(platform: Platform, previous: &Previous) -> BTreeMap<&str, &str> {
+    let locked = previous.packages.get(&platform).into_iter().flatten();
+    let stays = |name: &String| match &previous.upgrade {
+        Upgrade::Keep => true,
+        Upgrade::Names(names) => !names.contains(name),
+        Upgrade::All => false,
+    };
+    locked.filter(|deb| stays(&deb.name)).map(|deb| (deb.name.as_str(), deb.version.as_str())).collect()
+}
+
+fn choose_keeping(
+    platform: Platform,
+    universe: &Universe,
+    request: &Request,
+    keep: &BTreeMap<&str, &str>,
+    suites: &[LockedSuite],
+) -> Result<Vec<LockedDeb>, LockError> {
+    let found = roots::roots(universe, request, keep)?;
+    let chosen = walk::walk(universe, &found.fixed, &found.roots, request.recommends)
+        .map_err(|source| LockError::Walk { platform, source: Box::new(source) })?;
+    let mut packages = Vec::with_capacity(chosen.len());
+    for (name, (id, reason)) in chosen {
+        let download = universe.download(id)?;
+        packages.push(LockedDeb {
+            name: name.to_owned(),
+            version: universe.version(id).to_owned(),
+            arch: if download.all { "all".to_owned() } else { universe.arch().to_owned() },
+            source: download.source.to_owned(),
+            sha256: download.sha256,
+            size: download.size,
+            path: download.path.to_owned(),
+            suite: suites
+                .get(usize::from(universe.suite(id)))
+                .map(|suite| suite.name.clone())
+                .unwrap_or_default(),
+            manual: reason.is_some(),
+        });
+    }
+    Ok(packages)
+}
+
+/// Packages that platforms have in different versions, binary rebuilds aside.
+fn differences(packages: &BTreeMap<Platform, Vec<LockedDeb>>) -> Vec<String> {
+    let mut versions: BTreeMap<&str, BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
+    for (platform, debs) in packages {
+        for deb in debs {
+            let version = version::without_rebuild(&deb.version);
+            versions.entry(&deb.name).or_default().entry(version).or_default().insert(platform.to_string());
+        }
+    }
+    let several = versions.into_iter().filter(|(_, versions)| versions.len() > 1);
+    several
+        .map(|(name, versions)| {
+            let each = versions
+                .iter()
+                .map(|(version, platforms)| {
+                    format!(
+                        "{version} for {}",
+                        platforms.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+                    )
+                })
+                .collect::<Vec<_>>();
+            format!("`{name}` differs between platforms: {}", each.join("; "))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod walk_tests;

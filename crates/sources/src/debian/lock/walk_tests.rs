@@ -1,0 +1,278 @@
+//! Expected sets are apt's own (2.6.1, empty system, one architecture), recorded with `apt-get -s install`:
+//! `closures/choices.*` is written by hand, one case a stanza or two; `closures/bookworm.*` are the packages of real
+//! closures and all that could have been chosen instead, from bookworm with updates and security of November 2026, cut down
+//! to the fields that decide.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use pinfold_archive::codec;
+use pinfold_archive::codec::Compression;
+use proptest::prelude::*;
+
+use super::Base;
+use super::Recommends;
+use super::Request;
+use super::index::Text;
+use super::index::Universe;
+use super::roots;
+use super::walk;
+
+fn data(name: &str) -> Vec<u8> {
+    fs_err::read(format!("{}/tests/data/closures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn universe(arch: &str, bytes: &[u8]) -> Universe {
+    Universe::read(arch, vec![Text { bytes: bytes.to_vec(), suite: 0, pin: 500, label: "fixture".into() }])
+        .unwrap()
+}
+
+fn request(base: Base, recommends: Recommends, packages: &str) -> Request {
+    Request {
+        suites: Vec::new(),
+        components: Vec::new(),
+        base,
+        packages: packages.split_ascii_whitespace().map(str::to_owned).collect(),
+        recommends,
+        platforms: Vec::new(),
+    }
+}
+
+fn closure(universe: &Universe, request: &Request) -> Result<Vec<String>, String> {
+    let found = roots::roots(universe, request, &BTreeMap::new()).map_err(|error| error.to_string())?;
+    let chosen = walk::walk(universe, &found.fixed, &found.roots, request.recommends);
+    let chosen = chosen.map_err(|error| error.to_string())?;
+    let mut all: Vec<String> =
+        chosen.iter().map(|(name, (id, _))| format!("{name}={}", universe.version(*id))).collect();
+    all.sort();
+    Ok(all)
+}
+
+#[test]
+fn every_choice_is_apts() {
+    let universe = universe("amd64", &data("choices.Packages"));
+    let expected = String::from_utf8(data("choices.expected")).unwrap();
+    let mut wrong = Vec::new();
+    for line in expected.lines() {
+        let (case, expected) = line.split_once(" => ").unwrap();
+        let (base, packages) = case.split_once(':').unwrap();
+        let (base, recommends) = match base {
+            "essential" => (Base::Essential, Recommends::Skip),
+            "recommends" => (Base::None, Recommends::Install),
+            _ => (Base::None, Recommends::Skip),
+        };
+        let ours = closure(&universe, &request(base, recommends, packages));
+        let ours = ours.map_or("unsatisfied".to_owned(), |all| all.join(" "));
+        if ours != expected {
+            wrong.push(format!("{case}: {ours}, apt: {expected}"));
+        }
+    }
+    assert_eq!(expected.lines().count(), 20);
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    codec::decoder(Compression::Xz, bytes).unwrap().read_to_end(&mut text).unwrap();
+    text
+}
+
+const S1: &str = "tini tmux bash git curl jq ca-certificates";
+const S3: &str = "tini tmux bash git curl jq ca-certificates ripgrep fd-find python3 python3-pip python3-venv build-essential \
+    openssh-client less procps iproute2 iptables sudo bubblewrap socat locales-all zsh vim-tiny";
+
+#[test]
+fn closures_of_bookworm_are_apts() {
+    const S0: &str = "base-files netbase tzdata ca-certificates libc6 libssl3";
+    const S2: &str = "libssl3 ca-certificates";
+    let cases = [
+        ("S0-none", Base::None, S0),
+        ("S1-minbase", Base::Minbase, S1),
+        ("S2-minbase", Base::Minbase, S2),
+        ("S3-minbase", Base::Minbase, S3),
+        ("S1-essential", Base::Essential, S1),
+        ("S2-essential", Base::Essential, S2),
+        ("S3-essential", Base::Essential, S3),
+    ];
+    for arch in ["amd64", "arm64"] {
+        let universe = universe(arch, &packed(&data(&format!("bookworm.{arch}.Packages.xz"))));
+        for (name, base, packages) in cases {
+            let ours = closure(&universe, &request(base, Recommends::Skip, packages)).unwrap();
+            let expected = String::from_utf8(data(&format!("{name}.{arch}"))).unwrap();
+            assert_eq!(ours, expected.lines().collect::<Vec<_>>(), "{name} {arch}");
+        }
+    }
+}
+
+#[test]
+fn two_chains_explain_a_conflict() {
+    let text = b"Package: app\nVersion: 1\nArchitecture: amd64\nDepends: lib-one\n\n\
+        Package: lib-one\nVersion: 1\nArchitecture: amd64\nConflicts: lib-two (<< 3)\n\n\
+        Package: tool\nVersion: 1\nArchitecture: amd64\nDepends: middle\n\n\
+        Package: middle\nVersion: 1\nArchitecture: all\nDepends: lib-two\n\n\
+        Package: lib-two\nVersion: 2\nArchitecture: amd64\n";
+    let universe = universe("amd64", text);
+    let error = closure(&universe, &request(Base::None, Recommends::Skip, "app tool")).unwrap_err();
+    assert_eq!(
+        error,
+        "two packages exclude each other (`lib-one` has `Conflicts: lib-two (<< 3)`): tool (asked for) → middle → lib-two, and \
+         app (asked for) → lib-one"
+    );
+    assert!(closure(&universe, &request(Base::None, Recommends::Skip, "tool")).is_ok());
+}
+
+#[test]
+fn a_recommendation_that_cannot_be_had_leaves_nothing_behind() {
+    let text =
+        b"Package: app\nVersion: 1\nArchitecture: amd64\nRecommends: extra, good\nConflicts: enemy\n\n\
+        Package: extra\nVersion: 1\nArchitecture: amd64\nDepends: deeper\n\n\
+        Package: deeper\nVersion: 1\nArchitecture: amd64\nDepends: fine, enemy\n\n\
+        Package: fine\nVersion: 1\nArchitecture: amd64\n\n\
+        Package: enemy\nVersion: 1\nArchitecture: amd64\n\n\
+        Package: good\nVersion: 1\nArchitecture: amd64\n";
+    let universe = universe("amd64", text);
+    let with = closure(&universe, &request(Base::None, Recommends::Install, "app")).unwrap();
+    assert_eq!(with, ["app=1", "good=1"]);
+    // Asked for, the same package is an error.
+    assert!(closure(&universe, &request(Base::None, Recommends::Install, "app extra")).is_err());
+}
+
+#[test]
+fn what_is_missing_is_shown_with_its_chain() {
+    let text = b"Package: base\nVersion: 1\nArchitecture: amd64\nEssential: yes\nPre-Depends: inner\n\n\
+        Package: inner\nVersion: 1\nArchitecture: amd64\nDepends: libc (>= 9) | nothing\n\n\
+        Package: libc\nVersion: 2\nArchitecture: amd64\n";
+    let universe = universe("amd64", text);
+    let error = closure(&universe, &request(Base::Essential, Recommends::Skip, "")).unwrap_err();
+    assert_eq!(
+        error,
+        "`libc (>= 9) | nothing` cannot be satisfied: `libc` is there in version 2, there is no `nothing`; needed by base (base) \
+         → inner"
+    );
+}
+
+#[test]
+fn roots_that_are_not_there_are_explained() {
+    let universe = universe("amd64", &data("choices.Packages"));
+    let error =
+        |packages: &str| closure(&universe, &request(Base::None, Recommends::Skip, packages)).unwrap_err();
+    assert_eq!(
+        error("nosuch"),
+        "package `nosuch` does not exist for `amd64` in the suites and components asked for"
+    );
+    assert_eq!(error("awk"), "`awk` is a virtual package; it is provided by `mawk`, `gawk`, `original-awk`");
+    assert_eq!(error("dep-old=3"), "package `dep-old` has no version `3` for `amd64`; there is 1.1, 1");
+    assert_eq!(error("dep-old=1 dep-old=1.1"), "package `dep-old` is asked for in the versions 1 and 1.1");
+    assert_eq!(error("dep-old="), "`dep-old=` is not `name` or `name=version`");
+    let near = roots::roots(&universe, &request(Base::None, Recommends::Skip, "alpa"), &BTreeMap::new());
+    assert_eq!(
+        near.unwrap_err().hint().unwrap(),
+        "did you mean `alpha`? the package may also be in another suite or component"
+    );
+}
+
+#[test]
+fn damaged_indexes_are_refused() {
+    let read = |text: &str| {
+        let text = Text { bytes: text.as_bytes().to_vec(), suite: 0, pin: 500, label: "x".into() };
+        Universe::read("amd64", vec![text]).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(read("Package: ab\nVersion: 1\nArchitecture: all\n"), Ok(()));
+    assert!(
+        read("Package: ab\nVersion: 1\nArchitecture: arm64\n").unwrap_err().contains("`ab` is for `arm64`")
+    );
+    assert!(read("Package: ab\nArchitecture: all\n").unwrap_err().contains("`Version` is missing"));
+    assert!(
+        read("Package: ../ab\nVersion: 1\nArchitecture: all\n")
+            .unwrap_err()
+            .contains("not the name of a package")
+    );
+    assert!(
+        read("Package: ab\nVersion: x\nArchitecture: all\n").unwrap_err().contains("not a Debian version")
+    );
+    assert!(
+        read("Package: ab\nVersion: 1\nArchitecture: all\nProvides: vv (>= 1)\n")
+            .unwrap_err()
+            .contains("no exact version")
+    );
+    assert!(read("Package: ab\nPackage: ab\n").unwrap_err().contains("damaged"));
+    for path in ["/etc/passwd", "../x.deb", "pool/../../x", "pool//x", "pool/x?y", ""] {
+        assert!(!super::index::is_safe_path(path), "{path}");
+    }
+    assert!(super::index::is_safe_path("pool/main/g/gcc-12/libstdc++6_12.2.0-14+deb12u1_amd64.deb"));
+}
+
+#[test]
+fn candidates_go_by_pin_then_version_then_order() {
+    let text = |version: &str, suite: u16, pin: u16| Text {
+        bytes: format!("Package: ab\nVersion: {version}\nArchitecture: all\nDescription: {suite}\n")
+            .into_bytes(),
+        suite,
+        pin,
+        label: String::new(),
+    };
+    let best = |texts: Vec<Text>| {
+        let universe = Universe::read("amd64", texts).unwrap();
+        let id = universe.named("ab")[0];
+        (universe.version(id).to_owned(), universe.suite(id))
+    };
+    assert_eq!(best(vec![text("1", 0, 500), text("1.1", 1, 500)]), ("1.1".into(), 1));
+    assert_eq!(best(vec![text("1", 0, 500), text("9", 1, 100)]), ("1".into(), 0));
+    assert_eq!(best(vec![text("1", 0, 500), text("1", 1, 500)]), ("1".into(), 0));
+}
+
+proptest! {
+    // Whatever the relations: what is chosen satisfies them all, and nothing chosen excludes another.
+    #[test]
+    fn what_is_chosen_fits_together(
+        stanzas in prop::collection::vec(
+            (0..12u8, prop::collection::vec(prop::collection::vec((0..12u8, 0..4u8), 1..3), 0..4), prop::option::of(0..12u8), prop::option::of(0..12u8)),
+            1..14,
+        ),
+        asked in prop::collection::vec(0..12u8, 1..3),
+    ) {
+        let mut text = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for (name, depends, provides, conflicts) in &stanzas {
+            if !seen.insert(name) {
+                continue;
+            }
+            let alternative = |&(name, version): &(u8, u8)| match version {
+                0 | 1 => format!("p{name}"),
+                version => format!("p{name} (>= {})", version - 1),
+            };
+            let group = |group: &Vec<(u8, u8)>| group.iter().map(alternative).collect::<Vec<_>>().join(" | ");
+            text.push(format!("Package: p{name}\nVersion: {}\nArchitecture: all\n", name % 3));
+            if !depends.is_empty() {
+                text.push(format!("Depends: {}\n", depends.iter().map(group).collect::<Vec<_>>().join(", ")));
+            }
+            if let Some(provides) = provides {
+                text.push(format!("Provides: p{provides} (= 2)\n"));
+            }
+            if let Some(conflicts) = conflicts {
+                text.push(format!("Conflicts: p{conflicts}\n"));
+            }
+            text.push("\n".to_owned());
+        }
+        let universe = universe("amd64", text.concat().as_bytes());
+        let packages = asked.iter().map(|name| format!("p{name}")).collect::<Vec<_>>().join(" ");
+        if let Ok(chosen) = closure(&universe, &request(Base::None, Recommends::Skip, &packages)) {
+            let ids: Vec<_> = chosen.iter().map(|entry| universe.named(entry.split_once('=').unwrap().0)[0]).collect();
+            // An independent reading of the rules: by brute force over all pairs.
+            let offers = |id, relation: &super::relation::Relation<'_>| {
+                let meets = |version: &str| relation.version.is_none_or(|(op, bound)| op.holds(version.as_bytes(), bound.as_bytes()));
+                universe.name(id) == relation.name && meets(universe.version(id))
+                    || universe.relations(id, "Provides").unwrap().iter().flatten()
+                        .any(|one| one.name == relation.name && meets(one.version.unwrap().1))
+            };
+            for &id in &ids {
+                for group in universe.relations(id, "Depends").unwrap() {
+                    prop_assert!(group.iter().any(|relation| ids.iter().any(|&other| offers(other, relation))));
+                }
+                for relation in universe.relations(id, "Conflicts").unwrap().iter().flatten() {
+                    prop_assert!(!ids.iter().any(|&other| other != id && offers(other, relation)));
+                }
+            }
+        }
+    }
+}

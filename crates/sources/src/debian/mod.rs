@@ -1,0 +1,9 @@
+//! Debian packages: signed metadata, apt's choice of packages, and what their scripts would have done.
+//!
+//! [`lock`] turns a request into [`locked::LockedDeb`]s; [`place`] turns downloaded packages into a tree.
+
+pub mod lock;
+pub mod locked;
+pub mod place;
+pub mod stanza;
+pub mod version;

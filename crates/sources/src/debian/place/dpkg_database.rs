@@ -1,0 +1,316 @@
+//! The database of installed packages, as dpkg and apt would have left it.
+//!
+//! ```text
+//! /var/lib/dpkg/status                 one stanza per package: control, plus Status and Conffiles, in dpkg's order of fields
+//!               info/NAME[:ARCH].list  paths of data.tar, one a line; the root is "/."
+//!               info/NAME[:ARCH].*     the other members of control.tar, as they are
+//!               info/format            "1"
+//!               arch                   the architecture
+//!               diversions             three lines each: path, where it went, by whom
+//!               triggers/File          path and package, for interest in paths; triggers/NAME for named ones
+//! /var/lib/apt/extended_states         packages that were not asked for
+//!
+//! /var/lib/dpkg/status.d/NAME          for images without dpkg: control as it is, and NAME.md5sums
+//! ```
+//!
+//! `:ARCH` is there for packages with `Multi-Arch: same`. Not made: locks, backup copies, `available`, `statoverride`.
+//!
+//! **Refuses**: lists of conffiles and triggers whose lines have another form.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use md5::Digest as _;
+use md5::Md5;
+use pinfold_archive::Component;
+use pinfold_archive::Contents;
+use pinfold_archive::Metadata;
+use pinfold_archive::Node;
+use pinfold_archive::decoded::EntryKind;
+use pinfold_base::Arch;
+use pinfold_base::ImagePath;
+
+use super::PlaceError;
+use super::control::Opened;
+use super::image::Image;
+use super::image::known;
+
+const OWNER: &str = "dpkg";
+
+/// dpkg's order of the fields it knows; `Status` and `Conffiles` are its own. Others follow in the order of control.
+const ORDER: [&str; 24] = [
+    "Package",
+    "Essential",
+    "Protected",
+    "Status",
+    "Priority",
+    "Section",
+    "Installed-Size",
+    "Origin",
+    "Maintainer",
+    "Bugs",
+    "Architecture",
+    "Multi-Arch",
+    "Source",
+    "Version",
+    "Replaces",
+    "Provides",
+    "Depends",
+    "Pre-Depends",
+    "Recommends",
+    "Suggests",
+    "Breaks",
+    "Conflicts",
+    "Enhances",
+    "Conffiles",
+];
+/// It stands behind `Conffiles`.
+const DESCRIPTION: &str = "Description";
+
+/// What the packages and their placement have to say to the database.
+pub(super) struct Facts<'a> {
+    pub(super) packages: &'a [Opened<'a>],
+    /// By index: paths that another package took over, which leave the list.
+    pub(super) replaced: &'a BTreeMap<usize, BTreeSet<ImagePath>>,
+    /// Path, where it went, by whom.
+    pub(super) diversions: &'a [[String; 3]],
+    pub(super) arch: Arch,
+}
+
+/// Writes the whole database.
+pub(super) fn write(image: &mut Image<'_>, facts: &Facts<'_>) -> Result<(), PlaceError> {
+    let mut sorted: Vec<(usize, &Opened<'_>)> = facts.packages.iter().enumerate().collect();
+    sorted.sort_by_key(|(_, package)| package.name());
+    let mut status = Vec::new();
+    let mut states = String::new();
+    let mut triggers = Triggers::default();
+    for (index, package) in sorted {
+        status.extend(stanza(package, image.contents)?);
+        if !package.locked.manual {
+            let (name, arch) = (package.name(), facts.arch.debian());
+            let _ = write!(states, "Package: {name}\nArchitecture: {arch}\nAuto-Installed: 1\n\n");
+        }
+        triggers.read(package, image.contents)?;
+        info(image, package, facts.replaced.get(&index))?;
+    }
+    image.put(OWNER, &known("var/lib/dpkg/status"), status);
+    image.put(OWNER, &known("var/lib/dpkg/info/format"), "1\n");
+    image.put(OWNER, &known("var/lib/dpkg/arch"), format!("{}\n", facts.arch.debian()));
+    let diversions: String = facts.diversions.iter().flatten().flat_map(|line| [line, "\n"]).collect();
+    image.put(OWNER, &known("var/lib/dpkg/diversions"), diversions);
+    triggers.write(image)?;
+    image.put(OWNER, &known("var/lib/apt/extended_states"), states);
+    Ok(())
+}
+
+/// Writes what scanners read in an image without dpkg.
+pub(super) fn write_status_d(image: &mut Image<'_>, packages: &[Opened<'_>]) -> Result<(), PlaceError> {
+    for package in packages {
+        let directory = known("var/lib/dpkg/status.d");
+        let path = |name: String| {
+            directory.join(name).map_err(|source| PlaceError::Path { package: package.name().into(), source })
+        };
+        let mut control = package.read("control", image.contents)?.unwrap_or_default();
+        if !control.ends_with(b"\n") {
+            control.push(b'\n');
+        }
+        image.put(OWNER, &path(package.name().into())?, control);
+        if let Some(sums) = package.read("md5sums", image.contents)? {
+            image.put(OWNER, &path(format!("{}.md5sums", package.name()))?, sums);
+        }
+    }
+    Ok(())
+}
+
+fn stanza(package: &Opened<'_>, contents: &dyn Contents) -> Result<Vec<u8>, PlaceError> {
+    let control = package.stanza()?;
+    let conffiles = conffiles(package, contents)?;
+    let mut text = Vec::new();
+    let mut put = |name: &str, value: &[u8]| {
+        text.extend_from_slice(name.as_bytes());
+        text.push(b':');
+        if !value.starts_with(b"\n") {
+            text.push(b' ');
+        }
+        text.extend_from_slice(value);
+        text.push(b'\n');
+    };
+    for name in ORDER.into_iter().chain([DESCRIPTION]) {
+        match name {
+            "Status" => put(name, b"install ok installed"),
+            "Conffiles" if !conffiles.is_empty() => put(name, conffiles.as_bytes()),
+            _ => {
+                if let Some(value) = control.get(name) {
+                    put(name, value);
+                }
+            }
+        }
+    }
+    for field in control.fields() {
+        let known = ORDER.iter().chain([&DESCRIPTION]).any(|name| name.eq_ignore_ascii_case(field.name));
+        if !known {
+            put(field.name, field.value);
+        }
+    }
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// `\n PATH MD5` for each conffile, in the order of the list.
+fn conffiles(package: &Opened<'_>, contents: &dyn Contents) -> Result<String, PlaceError> {
+    let list = package.read_text("conffiles", contents)?.unwrap_or_default();
+    let mut text = String::new();
+    for (at, line) in list.lines().enumerate() {
+        let line = line.trim_end();
+        if line.is_empty() {
+            continue;
+        }
+        let wrong = |what: &str| PlaceError::Line {
+            package: package.name().into(),
+            member: "conffiles".into(),
+            line: at + 1,
+            what: what.into(),
+        };
+        let (flag, path) = match line.split_once(' ') {
+            Some(("remove-on-upgrade", path)) => (true, path.trim()),
+            Some(_) => return Err(wrong("it is neither a path nor `remove-on-upgrade` and a path")),
+            None => (false, line),
+        };
+        if !path.starts_with('/') {
+            return Err(wrong("the path does not begin with a slash"));
+        }
+        if flag {
+            let _ = write!(text, "\n {path} newconffile remove-on-upgrade");
+            continue;
+        }
+        let at = ImagePath::new(path)
+            .map_err(|source| PlaceError::Path { package: package.name().into(), source })?;
+        let shipped = package.listing.data.iter().find_map(|entry| match &entry.kind {
+            EntryKind::File { content } if entry.path == at => Some(content),
+            _ => None,
+        });
+        let Some(content) = shipped else { return Err(wrong("the package has no such file")) };
+        let failed =
+            |source| PlaceError::Read { package: package.name().into(), member: path.into(), source };
+        let mut hash = Md5::new();
+        std::io::copy(&mut contents.open(content).map_err(failed)?, &mut HashInto(&mut hash))
+            .map_err(failed)?;
+        let _ = write!(text, "\n {path} ");
+        for byte in hash.finalize() {
+            let _ = write!(text, "{byte:02x}");
+        }
+    }
+    Ok(text)
+}
+
+struct HashInto<'a>(&'a mut Md5);
+
+impl std::io::Write for HashInto<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn info(
+    image: &mut Image<'_>,
+    package: &Opened<'_>,
+    replaced: Option<&BTreeSet<ImagePath>>,
+) -> Result<(), PlaceError> {
+    let mut stem = package.name().to_owned();
+    if package.field("Multi-Arch")? == "same" {
+        let _ = write!(stem, ":{}", package.locked.arch);
+    }
+    let directory = known("var/lib/dpkg/info");
+    let path = |member: &[u8]| {
+        directory
+            .join([stem.as_bytes(), b".", member].concat())
+            .map_err(|source| PlaceError::Path { package: package.name().into(), source })
+    };
+    let owner = Component::generated(OWNER);
+    for entry in &package.listing.control {
+        let name = entry.path.as_bytes();
+        let EntryKind::File { content } = &entry.kind else { continue };
+        if name == b"control" || name.contains(&b'/') {
+            continue;
+        }
+        let meta = Metadata::root(entry.meta.mode & 0o777, entry.meta.mtime.min(image.epoch));
+        image.tree.insert(path(name)?, Node::file(&owner, meta, content.clone()));
+    }
+    let mut list = Vec::new();
+    for entry in &package.listing.data {
+        let gone = replaced.is_some_and(|paths| paths.contains(&super::merge::place_of(&entry.path)));
+        if gone {
+            continue;
+        }
+        list.push(b'/');
+        list.extend_from_slice(if entry.path.is_root() { b"." } else { entry.path.as_bytes() });
+        list.push(b'\n');
+    }
+    image.put(OWNER, &path(b"list")?, list);
+    Ok(())
+}
+
+/// Interest in triggers.
+#[derive(Default)]
+struct Triggers {
+    /// Path and package, in order of the packages.
+    paths: Vec<(String, String)>,
+    named: BTreeMap<String, Vec<String>>,
+}
+
+impl Triggers {
+    fn read(&mut self, package: &Opened<'_>, contents: &dyn Contents) -> Result<(), PlaceError> {
+        let text = package.read_text("triggers", contents)?.unwrap_or_default();
+        for (at, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default();
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            let wrong = |what: &str| PlaceError::Line {
+                package: package.name().into(),
+                member: "triggers".into(),
+                line: at + 1,
+                what: what.into(),
+            };
+            let (directive, name) = match words[..] {
+                [] => continue,
+                [directive, name] => (directive, name),
+                _ => return Err(wrong("it is not a directive and a name")),
+            };
+            let mark = match directive {
+                "interest" | "interest-await" => "",
+                "interest-noawait" => "/noawait",
+                "activate" | "activate-await" | "activate-noawait" => continue,
+                _ => return Err(wrong("the directive is not known")),
+            };
+            let by = format!("{}{mark}", package.name());
+            if name.starts_with('/') {
+                self.paths.push((name.into(), by));
+            } else if name.contains('/') || name.starts_with('.') || name.chars().any(char::is_control) {
+                return Err(wrong("it is no name of a trigger"));
+            } else {
+                self.named.entry(name.into()).or_default().push(by);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, image: &mut Image<'_>) -> Result<(), PlaceError> {
+        let directory = known("var/lib/dpkg/triggers");
+        let file: String =
+            self.paths.iter().flat_map(|(path, by)| [path.as_str(), " ", by.as_str(), "\n"]).collect();
+        image.put(OWNER, &known("var/lib/dpkg/triggers/File"), file);
+        image.put(OWNER, &known("var/lib/dpkg/triggers/Unincorp"), "");
+        for (name, by) in &self.named {
+            let path =
+                directory.join(name).map_err(|source| PlaceError::Path { package: by.join(" "), source })?;
+            let lines: String = by.iter().flat_map(|package| [package.as_str(), "\n"]).collect();
+            image.put(OWNER, &path, lines);
+        }
+        Ok(())
+    }
+}

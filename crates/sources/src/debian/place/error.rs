@@ -1,0 +1,167 @@
+//! Why packages cannot be placed.
+
+use std::io;
+
+use pinfold_archive::tree::ConflictError;
+use pinfold_base::Diagnose;
+use pinfold_base::ImagePath;
+use pinfold_base::Kind;
+use pinfold_base::image_path::PathError;
+
+use crate::accounts::AccountError;
+use crate::debian::stanza::StanzaError;
+
+/// Why packages cannot be placed: which step failed on which object.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// Bytes of a package could not be read.
+    #[error("package `{package}`: `{member}` cannot be read")]
+    Read {
+        /// The package.
+        package: String,
+        /// The member of its archive, or a path of the tree.
+        member: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A package without a control file, or with one that is not.
+    #[error("package `{package}`: its control file cannot be used")]
+    Control {
+        /// The package.
+        package: String,
+        /// Why.
+        #[source]
+        source: StanzaError,
+    },
+    /// The archive holds another package than the lock says.
+    #[error("package `{package}` {version}: the archive holds `{found}`")]
+    NotTheLocked {
+        /// What the lock says.
+        package: String,
+        /// Its version.
+        version: String,
+        /// What the control file says.
+        found: String,
+    },
+    /// A package that is given twice.
+    #[error("package `{0}` is there twice")]
+    Twice(String),
+    /// A line of a package's own data that cannot be used.
+    #[error("package `{package}`: `{member}` line {line}: {what}")]
+    Line {
+        /// The package.
+        package: String,
+        /// The file.
+        member: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// An install script whose effect is not known.
+    #[error("package `{package}`: {script} line {line} is not understood: `{text}`")]
+    UnknownScript {
+        /// The package.
+        package: String,
+        /// `preinst` or `postinst`.
+        script: &'static str,
+        /// The line, from 1.
+        line: usize,
+        /// The line's text, shortened.
+        text: String,
+    },
+    /// A name that is no path.
+    #[error("package `{package}`: a path cannot be used")]
+    Path {
+        /// The package.
+        package: String,
+        /// Why.
+        #[source]
+        source: PathError,
+    },
+    /// Two packages ship one path and neither replaces the other.
+    #[error(
+        "packages `{first}` and `{second}` both ship `{path}`, differently, and neither declares to replace the other"
+    )]
+    Overwrite {
+        /// The path.
+        path: ImagePath,
+        /// Who had it.
+        first: String,
+        /// Who wants it too.
+        second: String,
+    },
+    /// A hard link without the file that it names.
+    #[error("package `{package}`: `{path}` is a hard link to `{target}`, which is no file of the package")]
+    DanglingHardlink {
+        /// The package.
+        package: String,
+        /// The link.
+        path: ImagePath,
+        /// What it names.
+        target: ImagePath,
+    },
+    /// An effect that does not fit the tree.
+    #[error("package `{package}`: {effect}: {what}")]
+    Effect {
+        /// The package whose script would have had the effect.
+        package: String,
+        /// The effect.
+        effect: String,
+        /// What is in the way.
+        what: String,
+    },
+    /// A certificate that is none.
+    #[error("certificate `{name}`: {what}")]
+    Certificate {
+        /// Its file name.
+        name: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A path whose parent is no directory.
+    #[error(transparent)]
+    Conflict(#[from] ConflictError),
+    /// Users or groups that cannot be.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The list of recipes built into this program cannot be read.
+    #[error("the built-in list of script recipes is broken: {0}")]
+    Recipes(String),
+    /// The ld.so.cache could not be made.
+    #[error("the cache of the dynamic loader cannot be made: {0}")]
+    LoaderCache(String),
+}
+
+impl Diagnose for PlaceError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Read { .. } => Kind::System,
+            Self::UnknownScript { .. } => Kind::Refused,
+            Self::Account(error) => error.kind(),
+            Self::Certificate { .. } | Self::Effect { .. } => Kind::Usage,
+            Self::Recipes(_) => Kind::Internal,
+            _ => Kind::Integrity,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownScript { package, .. } => Some(format!(
+                "read the script; if the image can do without it, add `{package} = \"skip: REASON\"` under [scripts] in \
+                 the manifest and declare what it would have made as [[file]], [[dir]] or [[link]]"
+            )),
+            Self::Overwrite { first, second, .. } => {
+                Some(format!("leave out `{first}` or `{second}`: dpkg would not install both"))
+            }
+            Self::Read { .. } => Some("fetch the packages again".into()),
+            Self::Account(error) => error.hint(),
+            Self::Certificate { .. } => {
+                Some("give one certificate per file, in PEM form, with a name that ends in `.crt`".into())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! From downloaded packages to a tree: files, the dpkg database, and the effects of maintainer scripts.
+//!
+//! ```text
+//! packages ─► merge ─► accounts ─► effects of scripts ─► alternatives ─► certificates ─► pam ─► shells
+//!              (usr-merge,                                        ─► dpkg database ─► slim ─► ld.so.cache ─► Tree
+//!               path rules)
+//! ```
+//!
+//! Nothing of a package is run. What its scripts would have done on a fresh install is known in one of two ways: the text
+//! that debhelper put in is parsed ([`scripts`]), and hand-written scripts are recipes, kept as data and keyed by package
+//! and digest. Each script has an entry in the [`LedgerEntry`] list, which goes into the lock.
+//!
+//! **Guarantees**: equal packages and options give an equal tree, in whatever order the packages come; no clock, locale,
+//! environment or user enters it; every path has one owner component. Times are those of the archives, not later than the
+//! epoch of the image; what is generated has that epoch.
+//!
+//! **Refuses**: a script whose effect is not known, two packages that ship one path, names that leave the tree, data of
+//! packages (account masters, certificates, PAM profiles, trigger and conffile lists) that is broken.
+//!
+//! **Not made**: debconf's database, byte code, start-up links and systemd's enablement, files of the build host
+//! (`/etc/hostname`, `/etc/resolv.conf`, `/etc/fstab`), device nodes, locks, and the backup copies `*-old` and `*-`.
+
+mod alternatives;
+mod ca_certificates;
+mod compose;
+mod control;
+mod dpkg_database;
+mod effect;
+mod error;
+mod image;
+mod merge;
+mod pam;
+pub mod scripts;
+mod shells;
+mod slim;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pinfold_archive::Contents;
+use pinfold_archive::Tree;
+use pinfold_archive::decoded::Listing;
+use pinfold_base::Arch;
+use pinfold_base::Digest;
+use serde::Deserialize;
+use serde::Serialize;
+
+pub use error::PlaceError;
+
+use self::control::Opened;
+use self::effect::Effect;
+use crate::accounts;
+use crate::debian::locked::LockedDeb;
+
+/// A downloaded package.
+#[derive(Clone, Debug)]
+pub struct Package<'a> {
+    /// What the lock says of it.
+    pub locked: &'a LockedDeb,
+    /// What it holds.
+    pub listing: Arc<Listing>,
+}
+
+/// How much of the packages' documentation goes into the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Slim {
+    /// Everything.
+    Full,
+    /// No manuals, documentation (but copyright files) and translations, by the rule of Debian's own slim images.
+    #[default]
+    Slim,
+}
+
+/// Which database of installed packages the image has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Database {
+    /// `/var/lib/dpkg`, complete: dpkg and apt work in the image.
+    #[default]
+    Dpkg,
+    /// `/var/lib/dpkg/status.d/`: for images without dpkg, read by vulnerability scanners.
+    StatusD,
+}
+
+/// What happens to set-user-id and set-group-id bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetId {
+    /// They stay.
+    Keep,
+    /// They are taken away, from directories too.
+    #[default]
+    Strip,
+}
+
+/// The manifest's answer to a script that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The scripts of the package have no effect.
+    Skip {
+        /// Why that is right, in the words of the manifest.
+        reason: String,
+    },
+}
+
+/// What the image is to be like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The architecture.
+    pub arch: Arch,
+    /// Time of everything generated, and latest time of anything, in seconds since 1970.
+    pub epoch: u64,
+    /// Documentation or not.
+    pub slim: Slim,
+    /// Which database.
+    pub database: Database,
+    /// Answers by package name.
+    pub answers: BTreeMap<String, Answer>,
+    /// Further authorities to trust: file name (`NAME.crt`) and PEM text.
+    pub extra_certificates: Vec<(String, Vec<u8>)>,
+    /// Users that the manifest adds.
+    pub accounts: Vec<accounts::User>,
+    /// Set-id bits.
+    pub set_id: SetId,
+}
+
+/// A placed set of packages.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The file system.
+    pub tree: Tree,
+    /// What was done instead of running scripts, by package and script.
+    pub ledger: Vec<LedgerEntry>,
+}
+
+/// How a script was understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScriptClass {
+    /// It does nothing on a fresh install.
+    Nothing,
+    /// All of it was put in by debhelper and parsed.
+    MatchedSnippets,
+    /// Its hand-written part is a recipe.
+    Recipe,
+    /// The manifest says to skip it.
+    SkippedByManifest,
+}
+
+/// What was done instead of running one script.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerEntry {
+    /// The binary package.
+    pub package: String,
+    /// `preinst` or `postinst`.
+    pub script: String,
+    /// SHA-256 of the script.
+    pub sha256: Digest,
+    /// How it was understood.
+    pub class: ScriptClass,
+    /// What was done, and what was deliberately not (`not done: …`), in the script's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub what: Vec<String>,
+    /// Something a person should look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+/// Composes the tree of a set of packages.
+pub fn place(
+    packages: &[Package<'_>],
+    options: &Options,
+    contents: &dyn Contents,
+) -> Result<Placed, PlaceError> {
+    let opened = open(packages, contents)?;
+    let (ledger, effects) = understand(&opened, &options.answers, contents)?;
+    let accounts = compose::accounts(&opened, contents)?;
+    let tree = compose::compose(&opened, &effects, accounts, options, contents)?;
+    Ok(Placed { tree, ledger })
+}
+
+/// Classifies the install scripts alone, for the lock; fails on the first that is not understood and has no answer.
+pub fn classify(
+    packages: &[Package<'_>],
+    answers: &BTreeMap<String, Answer>,
+    contents: &dyn Contents,
+) -> Result<Vec<LedgerEntry>, PlaceError> {
+    Ok(understand(&open(packages, contents)?, answers, contents)?.0)
+}
+
+/// Reads the control files and sorts: base-files first, because its directories are those of the system, then by name.
+fn open<'a>(packages: &'a [Package<'_>], contents: &dyn Contents) -> Result<Vec<Opened<'a>>, PlaceError> {
+    let mut opened = Vec::with_capacity(packages.len());
+    for package in packages {
+        opened.push(Opened::open(package, contents)?);
+    }
+    opened.sort_by_key(|package| (package.name() != "base-files", package.name()));
+    match opened.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
+        Some(pair) => Err(PlaceError::Twice(pair[0].name().into())),
+        None => Ok(opened),
+    }
+}
+
+/// The ledger, and the effects with the index of their package.
+type Understanding = (Vec<LedgerEntry>, Vec<(usize, Effect)>);
+
+fn understand(
+    packages: &[Opened<'_>],
+    answers: &BTreeMap<String, Answer>,
+    contents: &dyn Contents,
+) -> Result<Understanding, PlaceError> {
+    let (mut ledger, mut effects) = (Vec::new(), Vec::new());
+    for (index, package) in packages.iter().enumerate() {
+        for found in scripts::understand(package, answers, contents)? {
+            ledger.push(found.entry);
+            effects.extend(found.effects.into_iter().map(|effect| (index, effect)));
+        }
+    }
+    ledger.sort();
+    Ok((ledger, effects))
+}

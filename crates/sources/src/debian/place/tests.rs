@@ -1,0 +1,286 @@
+//! Whole sets of small hand-made packages.
+
+use pinfold_archive::Content;
+use pinfold_archive::Metadata;
+use pinfold_archive::NodeKind;
+use pinfold_archive::decoded::Entry;
+use pinfold_archive::decoded::EntryKind;
+use pinfold_archive::tree::InlineOnly;
+use pinfold_base::Diagnose;
+use pinfold_base::ImagePath;
+use pinfold_base::Kind;
+
+use super::*;
+
+/// A package from a few words.
+struct Made {
+    locked: LockedDeb,
+    listing: Listing,
+}
+
+fn entry(name: &str, kind: EntryKind, mode: u32) -> Entry {
+    Entry {
+        path: ImagePath::new(name).unwrap(),
+        raw_name: name.as_bytes().into(),
+        kind,
+        meta: Metadata::root(mode, 5_000),
+        uname: b"root"[..].into(),
+        gname: b"root"[..].into(),
+    }
+}
+
+fn file(name: &str, text: &str) -> Entry {
+    entry(name, EntryKind::File { content: Content::inline(text.as_bytes()) }, 0o644)
+}
+
+fn made(name: &str, fields: &str, control: &[(&str, &str)], data: Vec<Entry>) -> Made {
+    let text = format!("Package: {name}\nVersion: 1.0-1\nArchitecture: amd64\n{fields}Description: x\n");
+    let mut listing = Listing { control: vec![file("./control", &text)], data };
+    listing.control.extend(control.iter().map(|(name, text)| file(name, text)));
+    let locked = LockedDeb {
+        name: name.into(),
+        version: "1.0-1".into(),
+        arch: "amd64".into(),
+        source: format!("src-{name}"),
+        sha256: Digest::sha256(name.as_bytes()),
+        size: 1,
+        path: format!("pool/{name}.deb"),
+        suite: "bookworm".into(),
+        manual: name != "auto",
+    };
+    Made { locked, listing }
+}
+
+fn options() -> Options {
+    Options {
+        arch: Arch::Amd64,
+        epoch: 1_000,
+        slim: Slim::Full,
+        database: Database::Dpkg,
+        answers: BTreeMap::new(),
+        extra_certificates: Vec::new(),
+        accounts: Vec::new(),
+        set_id: SetId::Keep,
+    }
+}
+
+fn placed(made: &[Made], options: &Options) -> Result<Placed, PlaceError> {
+    let packages: Vec<Package<'_>> = made
+        .iter()
+        .map(|made| Package { locked: &made.locked, listing: Arc::new(made.listing.clone()) })
+        .collect();
+    place(&packages, options, &InlineOnly)
+}
+
+fn text(tree: &Tree, path: &str) -> String {
+    let content = tree.content(&ImagePath::new(path).unwrap()).unwrap_or_else(|| panic!("no file {path}"));
+    String::from_utf8(InlineOnly.read(content, 1 << 20).unwrap()).unwrap()
+}
+
+#[test]
+fn usr_is_merged_and_lists_keep_the_shipped_names() {
+    let data = vec![
+        entry("./", EntryKind::Directory, 0o755),
+        entry("./bin", EntryKind::Directory, 0o755),
+        file("./bin/tool", "x"),
+        entry("./bin/tool2", EntryKind::Hardlink(ImagePath::new("bin/tool").unwrap()), 0o644),
+        entry("./lib64/ld.so", EntryKind::Symlink(b"../lib/ld.so"[..].into()), 0o777),
+        file("./var/run/x", ""),
+    ];
+    let tree = placed(&[made("tool", "", &[], data)], &options()).unwrap().tree;
+    let kind = |path: &str| tree.get(&ImagePath::new(path).unwrap()).map(|node| node.kind.clone());
+    assert_eq!(kind("bin"), Some(NodeKind::Symlink(b"usr/bin"[..].into())));
+    assert_eq!(kind("lib64"), Some(NodeKind::Symlink(b"usr/lib64"[..].into())));
+    assert_eq!(kind("lib32"), None);
+    assert_eq!(kind("usr/bin/tool2"), Some(NodeKind::Hardlink(ImagePath::new("usr/bin/tool").unwrap())));
+    assert_eq!(kind("usr/lib64/ld.so"), Some(NodeKind::Symlink(b"../lib/ld.so"[..].into())));
+    assert_eq!(text(&tree, "run/x"), "");
+    let list = text(&tree, "var/lib/dpkg/info/tool.list");
+    assert_eq!(list, "/.\n/bin\n/bin/tool\n/bin/tool2\n/lib64/ld.so\n/var/run/x\n");
+    let node = tree.get(&ImagePath::new("usr/bin/tool").unwrap()).unwrap();
+    assert_eq!((node.owner.as_str(), node.meta.mtime), ("debian/src-tool", 1_000));
+}
+
+// The order of fields is dpkg's; the sum is md5sum's of "hello\n".
+#[test]
+fn status_is_what_dpkg_writes() {
+    let fields = "Homepage: h\nMulti-Arch: same\nSection: misc \nPriority: optional\n";
+    let control =
+        [("conffiles", "/etc/x\nremove-on-upgrade /etc/y\n"), ("triggers", "interest-noawait /usr/x # y\n")];
+    let set =
+        [made("b", fields, &control, vec![file("etc/x", "hello\n")]), made("auto", "", &[], Vec::new())];
+    let tree = placed(&set, &options()).unwrap().tree;
+    assert_eq!(
+        text(&tree, "var/lib/dpkg/status"),
+        "Package: auto\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0-1\nDescription: x\n\n\
+         Package: b\nStatus: install ok installed\nPriority: optional\nSection: misc \nArchitecture: amd64\n\
+         Multi-Arch: same\nVersion: 1.0-1\nConffiles:\n /etc/x b1946ac92492d2347c6235b4d2611184\n \
+         /etc/y newconffile remove-on-upgrade\nDescription: x\nHomepage: h\n\n"
+    );
+    assert_eq!(text(&tree, "var/lib/dpkg/info/b:amd64.list"), "/etc/x\n");
+    assert_eq!(text(&tree, "var/lib/dpkg/info/b:amd64.triggers"), control[1].1);
+    assert_eq!(text(&tree, "var/lib/dpkg/triggers/File"), "/usr/x b/noawait\n");
+    assert_eq!(
+        text(&tree, "var/lib/apt/extended_states"),
+        "Package: auto\nArchitecture: amd64\nAuto-Installed: 1\n\n"
+    );
+    let distroless = placed(&set, &Options { database: Database::StatusD, ..options() }).unwrap().tree;
+    assert!(text(&distroless, "var/lib/dpkg/status.d/b").starts_with("Package: b\nVersion: 1.0-1\n"));
+    assert!(!distroless.contains(&ImagePath::new("var/lib/dpkg/status").unwrap()));
+}
+
+#[test]
+fn the_order_of_packages_does_not_matter() {
+    let dir = || entry("usr/share/x", EntryKind::Directory, 0o755);
+    let mut set = [
+        made("a", "", &[], vec![dir(), file("usr/share/x/a", "a"), file("usr/share/same", "s")]),
+        made(
+            "b",
+            "",
+            &[],
+            vec![entry("usr/share/x", EntryKind::Directory, 0o700), file("usr/share/same", "s")],
+        ),
+        made("base-files", "", &[], vec![dir()]),
+    ];
+    let first = placed(&set, &options()).unwrap();
+    set.reverse();
+    let second = placed(&set, &options()).unwrap();
+    assert_eq!(first.tree, second.tree);
+    assert_eq!(first.ledger, second.ledger);
+}
+
+#[test]
+fn two_packages_at_one_path_must_declare_it() {
+    let set = |fields: &str, text: &str| {
+        [made("a", "", &[], vec![file("bin/x", "1")]), made("b", fields, &[], vec![file("usr/bin/x", text)])]
+    };
+    let error = placed(&set("", "2"), &options()).unwrap_err();
+    assert!(
+        matches!(&error, PlaceError::Overwrite { first, second, .. } if first == "a" && second == "b"),
+        "{error}"
+    );
+    assert_eq!(error.kind(), Kind::Integrity);
+    assert!(placed(&set("", "1"), &options()).is_ok());
+    assert!(placed(&set("Replaces: a (<< 1.0)\n", "2"), &options()).is_err());
+    let tree = placed(&set("Replaces: c, a (<< 2)\n", "2"), &options()).unwrap().tree;
+    assert_eq!(text(&tree, "usr/bin/x"), "2");
+    assert_eq!(text(&tree, "var/lib/dpkg/info/a.list"), "");
+    assert_eq!(text(&tree, "var/lib/dpkg/info/b.list"), "/usr/bin/x\n");
+    // The other way round: the package that comes first in the alphabet replaces the second.
+    let set = [
+        made("a", "Replaces: b\n", &[], vec![file("bin/x", "1")]),
+        made("b", "", &[], vec![file("usr/bin/x", "2")]),
+    ];
+    assert_eq!(text(&placed(&set, &options()).unwrap().tree, "bin/x"), "1");
+}
+
+#[test]
+fn unknown_scripts_stop_and_can_be_answered() {
+    let set = [made("x", "", &[("postinst", "#!/bin/sh\nset -e\nmknod /dev/x c 1 1\n")], Vec::new())];
+    let error = placed(&set, &options()).unwrap_err();
+    assert_eq!(error.to_string(), "package `x`: postinst line 3 is not understood: `mknod /dev/x c 1 1`");
+    assert_eq!(error.kind(), Kind::Refused);
+    let mut answered = options();
+    answered.answers.insert("x".into(), Answer::Skip { reason: "no devices here".into() });
+    let ledger = placed(&set, &answered).unwrap().ledger;
+    assert_eq!(
+        (ledger[0].class, ledger[0].what.as_slice()),
+        (ScriptClass::SkippedByManifest, &["no devices here".to_owned()][..])
+    );
+    let json = serde_json::to_string(&ledger).unwrap();
+    assert!(json.starts_with("[{\"package\":\"x\",\"script\":\"postinst\",\"sha256\":\"sha256:"), "{json}");
+    assert_eq!(serde_json::from_str::<Vec<LedgerEntry>>(&json).unwrap(), ledger);
+}
+
+#[test]
+fn set_id_bits_are_stripped_from_directories_too() {
+    let data = || {
+        let file = EntryKind::File { content: Content::inline(*b"") };
+        vec![
+            entry("usr/bin/su", file, 0o4755),
+            entry("var/mail", EntryKind::Directory, 0o2775),
+            entry("tmp", EntryKind::Directory, 0o1777),
+        ]
+    };
+    let strip = Options { set_id: SetId::Strip, ..options() };
+    let tree = placed(&[made("x", "", &[], data())], &strip).unwrap().tree;
+    assert!(tree.iter().all(|(_, node)| node.meta.mode & 0o6000 == 0));
+    assert_eq!(tree.get(&ImagePath::new("tmp").unwrap()).unwrap().meta.mode, 0o1777);
+    let tree = placed(&[made("x", "", &[], data())], &options()).unwrap().tree;
+    assert_eq!(tree.get(&ImagePath::new("usr/bin/su").unwrap()).unwrap().meta.mode, 0o4755);
+}
+
+#[test]
+fn a_slim_tree_has_licences_and_its_rules() {
+    let man = ImagePath::new("usr/share/man/man1/x.1").unwrap();
+    let data = vec![
+        file("usr/share/doc/dpkg/copyright", "c"),
+        file("usr/share/doc/dpkg/README", "r"),
+        file("usr/share/man/man1/x.1", "m"),
+        entry("usr/share/x.1", EntryKind::Hardlink(man), 0o644),
+    ];
+    let slim = Options { slim: Slim::Slim, ..options() };
+    let tree = placed(&[made("dpkg", "", &[], data)], &slim).unwrap().tree;
+    let documents: Vec<String> = tree
+        .iter()
+        .map(|(path, _)| path.to_string())
+        .filter(|path| path.contains("/doc/") || path.contains("/man"))
+        .collect();
+    assert_eq!(documents, ["/usr/share/doc/dpkg", "/usr/share/doc/dpkg/copyright"]);
+    // The file was left out, so its bytes are where the link is.
+    assert_eq!(text(&tree, "usr/share/x.1"), "m");
+    assert!(text(&tree, "etc/dpkg/dpkg.cfg.d/docker").contains("\npath-exclude /usr/share/man/*\n"));
+    // dpkg lists what it left out.
+    assert!(text(&tree, "var/lib/dpkg/info/dpkg.list").contains("/usr/share/man/man1/x.1\n"));
+}
+
+#[test]
+fn users_have_homes() {
+    let user = accounts::User {
+        name: "me".into(),
+        uid: 1000,
+        gid: 1000,
+        gecos: String::new(),
+        home: ImagePath::new("home/me").unwrap(),
+        home_mode: 0o750,
+        shell: "/bin/sh".into(),
+    };
+    let tree = placed(&[made("x", "", &[], Vec::new())], &Options { accounts: vec![user], ..options() })
+        .unwrap()
+        .tree;
+    let home = &tree.get(&ImagePath::new("home/me").unwrap()).unwrap().meta;
+    assert_eq!((home.mode, home.uid, home.gid), (0o750, 1000, 1000));
+    assert_eq!(tree.get(&ImagePath::new("home").unwrap()).unwrap().meta.uid, 0);
+    assert!(text(&tree, "etc/passwd").ends_with("me:*:1000:1000::/home/me:/bin/sh\n"));
+}
+
+#[test]
+fn packages_that_lie_or_break_are_refused() {
+    let error = |made: Made| placed(&[made], &options()).unwrap_err().to_string();
+    let mut other = made("x", "", &[], Vec::new());
+    other.locked.version = "2".into();
+    assert_eq!(error(other), "package `x` 2: the archive holds `x 1.0-1 amd64`");
+    let mut none = made("x", "", &[], Vec::new());
+    none.listing.control.clear();
+    assert_eq!(error(none), "package `x` 1.0-1: the archive holds `no control file`");
+    for (member, text, what) in [
+        ("conffiles", "etc/x\n", "`conffiles` line 1: the path does not begin with a slash"),
+        ("conffiles", "/etc/gone\n", "`conffiles` line 1: the package has no such file"),
+        (
+            "conffiles",
+            "forget /etc/x\n",
+            "`conffiles` line 1: it is neither a path nor `remove-on-upgrade` and a path",
+        ),
+        ("triggers", "\ninterest ../x\n", "`triggers` line 2: it is no name of a trigger"),
+        ("triggers", "await x\n", "`triggers` line 1: the directive is not known"),
+        ("triggers", "interest x y\n", "`triggers` line 1: it is not a directive and a name"),
+    ] {
+        assert_eq!(error(made("x", "", &[(member, text)], Vec::new())), format!("package `x`: {what}"));
+    }
+    let dangling = entry("usr/x", EntryKind::Hardlink(ImagePath::new("usr/y").unwrap()), 0o644);
+    assert!(error(made("x", "", &[], vec![dangling])).contains("hard link to `/usr/y`"));
+    let under_a_file = vec![file("usr/x", ""), file("usr/x/y", "")];
+    assert!(error(made("x", "", &[], under_a_file)).contains("/usr/x"));
+    let twice = [made("x", "", &[], Vec::new()), made("x", "", &[], Vec::new())];
+    assert_eq!(placed(&twice, &options()).unwrap_err().to_string(), "package `x` is there twice");
+}

@@ -1,0 +1,14 @@
+//! Where packages come from: Debian archives, npm registries, binaries by URL.
+//!
+//! Each source has two halves. *Lock* asks its registry what exists and gives exact versions with digests; *place* takes
+//! archives that are already in the store, in decoded form, and gives a [`pinfold_archive::Tree`]. Only the lock half uses the
+//! network, and nothing that a package ships is ever run.
+//!
+//! **Refuses**: metadata without a valid signature or digest, packages that cannot be satisfied (the chain is shown), install
+//! scripts whose effect is not known.
+#![forbid(unsafe_code)]
+
+pub mod accounts;
+pub mod binary;
+pub mod debian;
+pub mod npm;

@@ -1,0 +1,447 @@
+//! Which registry a package comes from and with which credentials, as npm is set up on this machine.
+//!
+//! Asked in this order, key by key: the manifest, the environment (`npm_config_KEY`, any case), the project's `.npmrc`, the
+//! user's, the machine's, what `npm config get registry` said (the caller asks).
+//!
+//! ```text
+//! registry = https://registry.example/            every package without a scope of its own
+//! @scope:registry = https://npm.example/path/     packages of that scope
+//! //npm.example/path/:_authToken = ${TOKEN}       for addresses that begin with //npm.example/path/
+//! //npm.example/:_auth = BASE64                   user:password; or :username and :_password (base64)
+//! ```
+//!
+//! **Guarantees**: a token goes only where the key it is written under allows, whatever a packument or a redirect says; no
+//! token is printed. **Refuses** (notes, rather) credentials that are bound to no host, as npm does since version 9.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fs_err as fs;
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+use pinfold_base::http::Auth;
+use pinfold_base::http::ParseUrlError;
+use pinfold_base::http::SafeUrl;
+use pinfold_base::http::Secret;
+
+/// The most of an `.npmrc` that is read, in bytes.
+const MAX_NPMRC: u64 = 1 << 20;
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Nothing says where packages come from.
+    #[error("no npm registry is known: the manifest, the environment and the `.npmrc` files name none")]
+    NoRegistry,
+    /// An address is not usable.
+    #[error("`{key}` of {layer} is not the address of a registry")]
+    Url {
+        /// The key.
+        key: String,
+        /// Where it stands.
+        layer: String,
+        /// What is wrong.
+        source: ParseUrlError,
+    },
+    /// A file cannot be read.
+    #[error("failed to read npm's configuration")]
+    Read(#[source] std::io::Error),
+}
+
+impl Diagnose for ConfigError {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Url { layer, .. } => Some(format!("correct it in {layer}; expected `https://HOST/PATH/`")),
+            Self::NoRegistry => Some(
+                "write `registry=https://…` to `~/.npmrc`, set `npm_config_registry`, or `registry` in the manifest's `[npm]`".into(),
+            ),
+            Self::Read(_) => None,
+        }
+    }
+}
+
+/// The texts a configuration is made of; absent ones are `None`.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    /// The manifest's registry.
+    pub manifest: Option<String>,
+    /// The environment. Only `npm_config_…` and what `${…}` names is looked at.
+    pub env: BTreeMap<String, String>,
+    /// `.npmrc` beside the manifest.
+    pub project: Option<String>,
+    /// `~/.npmrc`.
+    pub user: Option<String>,
+    /// The machine's `npmrc`.
+    pub global: Option<String>,
+    /// What `npm config get registry` printed, where the caller has asked.
+    pub asked: Option<String>,
+}
+
+impl Layers {
+    /// Reads the files that npm would read. `directory` is that of the manifest.
+    pub fn read(
+        manifest: Option<&str>,
+        directory: &Path,
+        env: BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let var = |name: &str| {
+            env.iter()
+                .find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty())
+                .map(|(_, value)| PathBuf::from(value))
+        };
+        let home = env.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let user = var("npm_config_userconfig").or_else(|| Some(home?.join(".npmrc")));
+        let global =
+            match (var("npm_config_globalconfig"), var("npm_config_prefix").or_else(|| var("PREFIX"))) {
+                (Some(file), _) => vec![file],
+                (None, Some(prefix)) => vec![prefix.join("etc/npmrc")],
+                (None, None) => {
+                    ["/usr/local/etc/npmrc", "/usr/etc/npmrc", "/etc/npmrc"].map(PathBuf::from).into()
+                }
+            };
+        let mut global_text = None;
+        for file in global {
+            global_text = read(&file)?;
+            if global_text.is_some() {
+                break;
+            }
+        }
+        Ok(Self {
+            manifest: manifest.map(str::to_owned),
+            project: read(&directory.join(".npmrc"))?,
+            user: user.map_or(Ok(None), |file| read(&file))?,
+            global: global_text,
+            asked: None,
+            env,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Option<String>, ConfigError> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    match fs::File::open(path).and_then(|file| file.take(MAX_NPMRC).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        // Another user's file is not for us, and says nothing.
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(ConfigError::Read(error)),
+    }
+}
+
+/// Registries and credentials.
+#[derive(Clone, Debug)]
+pub struct Config {
+    default: SafeUrl,
+    /// Scope with its `@` → registry.
+    scopes: BTreeMap<String, SafeUrl>,
+    /// `//host[:port]/path/` → credentials.
+    credentials: BTreeMap<String, Auth>,
+    notes: Vec<String>,
+}
+
+impl Config {
+    /// One registry for everything, no credentials but those in its address.
+    pub fn single(registry: SafeUrl) -> Self {
+        Self { default: registry, scopes: BTreeMap::new(), credentials: BTreeMap::new(), notes: Vec::new() }
+    }
+
+    /// Adds up the layers.
+    pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
+        let mut values: BTreeMap<String, (String, String)> = BTreeMap::new();
+        let mut take = |layer: &str, pairs: Vec<(String, String)>| {
+            for (key, value) in pairs {
+                values.entry(key).or_insert_with(|| (value, layer.to_owned()));
+            }
+        };
+        if let Some(registry) = &layers.manifest {
+            take("the manifest", vec![("registry".into(), registry.clone())]);
+        }
+        let environment = layers.env.iter().filter_map(|(name, value)| {
+            let start = name.get(..11).filter(|start| start.eq_ignore_ascii_case("npm_config_"))?;
+            let key = name.get(start.len()..)?;
+            // Keys with a host or a scope are case-sensitive and keep their underscores.
+            let key = if key.starts_with(['/', '@']) { key.to_owned() } else { key.to_ascii_lowercase() };
+            (!value.is_empty()).then(|| (key, value.clone()))
+        });
+        take("the environment (`npm_config_…`)", environment.collect());
+        for (layer, text) in [
+            ("the project's `.npmrc`", &layers.project),
+            ("the user's `.npmrc`", &layers.user),
+            ("the machine's `npmrc`", &layers.global),
+        ] {
+            take(layer, text.as_deref().map(|text| parse_npmrc(text, &layers.env)).unwrap_or_default());
+        }
+        if let Some(asked) = layers.asked.as_deref().map(str::trim).filter(|asked| !asked.is_empty()) {
+            take("`npm config get registry`", vec![("registry".into(), asked.to_owned())]);
+        }
+        Self::from_values(&values)
+    }
+
+    fn from_values(values: &BTreeMap<String, (String, String)>) -> Result<Self, ConfigError> {
+        let url = |key: &str, (value, layer): &(String, String)| {
+            SafeUrl::parse(value).map_err(|source| ConfigError::Url {
+                key: key.to_owned(),
+                layer: layer.clone(),
+                source,
+            })
+        };
+        let registry = values.get("registry").ok_or(ConfigError::NoRegistry)?;
+        let mut config = Self::single(url("registry", registry)?);
+        for (key, value) in values {
+            if let Some(scope) = key.strip_suffix(":registry").filter(|scope| scope.starts_with('@')) {
+                config.scopes.insert(scope.to_owned(), url(key, value)?);
+            } else if matches!(key.as_str(), "_auth" | "_authtoken" | "_password" | "username" | "_authToken")
+            {
+                config.notes.push(format!(
+                    "`{key}` of {} names no host and is not used; write `//HOST/:{key}=…`",
+                    value.1
+                ));
+            }
+        }
+        for (key, (value, _)) in values {
+            let Some((place, name)) = key.strip_prefix("//").and_then(|rest| rest.rsplit_once(':')) else {
+                continue;
+            };
+            let place = format!("//{}/", place.trim_end_matches('/').to_ascii_lowercase());
+            let auth = match name {
+                "_authToken" => Auth::Bearer(Secret::new(value.clone())),
+                "_auth" => match basic(value) {
+                    Some(auth) => auth,
+                    None => continue,
+                },
+                "_password" => {
+                    let user = values.get(&key.replace(":_password", ":username"));
+                    let password =
+                        STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                    let (Some((user, _)), Some(password)) = (user, password) else { continue };
+                    Auth::Basic { user: user.clone(), password: Secret::new(password) }
+                }
+                _ => continue,
+            };
+            // A token goes before a password, as in npm.
+            if matches!(auth, Auth::Bearer(_)) || !config.credentials.contains_key(&place) {
+                config.credentials.insert(place, auth);
+            }
+        }
+        Ok(config)
+    }
+
+    /// The registry of a package.
+    pub fn registry_for(&self, package: &str) -> &SafeUrl {
+        package.split_once('/').and_then(|(scope, _)| self.scopes.get(scope)).unwrap_or(&self.default)
+    }
+
+    /// The credentials for an address: those written for its host and the longest beginning of its path.
+    pub fn auth_for(&self, url: &SafeUrl) -> Auth {
+        let usual = matches!((url.scheme().name(), url.port()), ("https", 443) | ("http", 80));
+        let hosts =
+            [Some(format!("//{}:{}", url.host(), url.port())), usual.then(|| format!("//{}", url.host()))];
+        let mut folder = url.path();
+        loop {
+            folder = &folder[..folder.rfind('/').unwrap_or(0)];
+            for host in hosts.iter().flatten() {
+                if let Some(auth) = self.credentials.get(&format!("{host}{}/", folder.to_ascii_lowercase())) {
+                    return auth.clone();
+                }
+            }
+            if folder.is_empty() {
+                return Auth::None;
+            }
+        }
+    }
+
+    /// What is not used of the configuration, for the user to see.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+fn basic(encoded: &str) -> Option<Auth> {
+    let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some(Auth::Basic { user: user.to_owned(), password: Secret::new(password) })
+}
+
+/// The pairs of an ini file as npm writes them. Sections and arrays hold nothing that matters here.
+fn parse_npmrc(text: &str, env: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for line in text.lines() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with([';', '#', '[']) {
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let (key, value) = (expand(unquote(key), env), expand(unquote(value), env));
+        if !key.is_empty() && !key.ends_with("[]") && !value.is_empty() {
+            // npm takes the last of equal keys in one file.
+            pairs.retain(|(known, _)| *known != key);
+            pairs.push((key, value));
+        }
+    }
+    pairs
+}
+
+fn unquote(text: &str) -> &str {
+    let text = text.trim();
+    for quote in ['"', '\''] {
+        if let Some(inner) = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote)) {
+            return inner;
+        }
+    }
+    // An unquoted value ends at a comment.
+    text.find(" ;").or_else(|| text.find(" #")).map_or(text, |at| text[..at].trim_end())
+}
+
+/// `${NAME}` is replaced, `${NAME?}` too, by nothing when it is not set; an unknown `${NAME}` and `\${NAME}` stay.
+fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let Some(length) = rest[start..].find('}') else { break };
+        let (name, whole) = (&rest[start + 2..start + length], &rest[start..=start + length]);
+        let (name, or_nothing) = name.strip_suffix('?').map_or((name, false), |name| (name, true));
+        expanded.push_str(&rest[..start]);
+        match env.get(name) {
+            _ if rest[..start].ends_with('\\') => {
+                expanded.pop();
+                expanded.push_str(whole);
+            }
+            Some(value) => expanded.push_str(value),
+            None if or_nothing => {}
+            None => expanded.push_str(whole),
+        }
+        rest = &rest[start + length + 1..];
+    }
+    expanded.push_str(rest);
+    expanded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(vars: &[(&str, &str)]) -> BTreeMap<String, String> {
+        vars.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+    }
+
+    fn url(text: &str) -> SafeUrl {
+        SafeUrl::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_order_is_manifest_environment_project_user_machine_asked() {
+        let mut layers = Layers {
+            manifest: Some("https://manifest/".into()),
+            env: env(&[("NPM_CONFIG_REGISTRY", "https://environment/")]),
+            project: Some("registry=https://project/".into()),
+            user: Some("registry=https://user/".into()),
+            global: Some("registry=https://machine/".into()),
+            asked: Some("https://asked/\n".into()),
+        };
+        let host = |layers: &Layers| Config::new(layers).unwrap().registry_for("x").host().to_owned();
+        assert_eq!(host(&layers), "manifest");
+        layers.manifest = None;
+        assert_eq!(host(&layers), "environment");
+        layers.env.clear();
+        assert_eq!(host(&layers), "project");
+        layers.project = None;
+        assert_eq!(host(&layers), "user");
+        layers.user = None;
+        assert_eq!(host(&layers), "machine");
+        layers.global = None;
+        assert_eq!(host(&layers), "asked");
+        layers.asked = None;
+        assert!(matches!(Config::new(&layers), Err(ConfigError::NoRegistry)));
+    }
+
+    #[test]
+    fn tokens_go_to_their_host_and_path_only() {
+        let layers = Layers {
+            user: Some(
+                "registry = https://default/\n@corp:registry = https://npm.corp/private/\n\
+                 //npm.corp/private/:_authToken = ${TOKEN}\n\
+                 //other:8443/:_auth = bWU6cGFzcw== ; me:pass\n\
+                 //pass.corp/:username=me\n//pass.corp/:_password=\"cGFzcw==\"\n\
+                 _authToken = homeless\n"
+                    .into(),
+            ),
+            env: env(&[("TOKEN", "s3cret")]),
+            ..Layers::default()
+        };
+        let config = Config::new(&layers).unwrap();
+        assert_eq!(config.registry_for("@corp/x"), &url("https://npm.corp/private/"));
+        assert_ne!(config.registry_for("@other/x"), &url("https://npm.corp/private/"));
+        let token = Auth::Bearer(Secret::new("s3cret"));
+        let basic = Auth::Basic { user: "me".into(), password: Secret::new("pass") };
+        for (address, auth) in [
+            ("https://npm.corp/private/@corp%2fx", &token),
+            ("https://npm.corp:443/private/a/b/c", &token),
+            ("https://npm.corp/private2/x", &Auth::None),
+            ("https://npm.corp/", &Auth::None),
+            ("https://npm.corp:444/private/x", &Auth::None),
+            ("https://evil/npm.corp/private/x", &Auth::None),
+            ("https://other:8443/x", &basic),
+            ("https://other/x", &Auth::None),
+            ("https://pass.corp/x", &basic),
+        ] {
+            assert_eq!(&config.auth_for(&url(address)), auth, "{address}");
+        }
+        assert_eq!(config.notes().len(), 1, "{:?}", config.notes());
+        assert!(!format!("{config:?}").contains("s3cret"));
+        assert!(!format!("{:?}", config.notes()).contains("homeless"));
+    }
+
+    #[test]
+    fn variables_expand_as_in_npm() {
+        // Recorded with `npm config get registry --userconfig FILE`, npm 11: unknown names stay, `?` makes them empty.
+        let env = env(&[("A", "x")]);
+        assert_eq!(expand("1${A}2${B}3${B?}4\\${A}${", &env), "1x2${B}34${A}${");
+    }
+
+    #[test]
+    fn a_wrong_address_names_its_key_and_file() {
+        let layers = Layers {
+            user: Some("registry=https://default/\n@a:registry=gopher://x".into()),
+            ..Layers::default()
+        };
+        let error = Config::new(&layers).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`@a:registry` of the user's `.npmrc` is not the address of a registry"
+        );
+    }
+
+    #[test]
+    fn files_are_found_where_npm_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".npmrc"), "registry=https://project/").unwrap();
+        fs::write(dir.path().join("user"), "registry=https://user/\n@s:registry=https://scope/").unwrap();
+        let user = dir.path().join("user").display().to_string();
+        let vars = env(&[("npm_config_userconfig", &user), ("npm_config_prefix", "/nonexistent")]);
+        let config = Config::new(&Layers::read(None, dir.path(), vars).unwrap()).unwrap();
+        assert_eq!(config.registry_for("x").host(), "project");
+        assert_eq!(config.registry_for("@s/x").host(), "scope");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "([ -~\n]|\\$\\{|\\}|//|:_auth)*") {
+            let layers = Layers { manifest: Some("https://default/".into()), user: Some(text), ..Layers::default() };
+            let _ = Config::new(&layers);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What can go wrong while npm packages are resolved.
+
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+use pinfold_base::http::HttpError;
+
+use super::config::ConfigError;
+
+/// Resolving failed.
+#[derive(Debug, thiserror::Error)]
+pub enum NpmError {
+    /// Not a package name.
+    #[error("`{name}` is not a package name: {reason}")]
+    Name {
+        /// The name, shortened.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A version request that cannot be met by a registry.
+    #[error("`{package}` is asked for as `{spec}`{}: {reason}", by(.chain))]
+    Spec {
+        /// The package.
+        package: String,
+        /// The request.
+        spec: String,
+        /// What is wrong with it.
+        reason: &'static str,
+        /// Who asks, outermost first.
+        chain: Vec<String>,
+    },
+    /// The machine's npm configuration is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The registry has no such package.
+    #[error("the registry `{registry}` has no package `{package}`{}", by(.chain))]
+    NotFound {
+        /// The package.
+        package: String,
+        /// Where it was looked for.
+        registry: String,
+        /// Who asks, outermost first.
+        chain: Vec<String>,
+    },
+    /// The registry could not be asked.
+    #[error("failed to read the versions of `{package}`")]
+    Http {
+        /// The package.
+        package: Box<str>,
+        /// Why.
+        source: HttpError,
+    },
+    /// The registry's answer is not a packument.
+    #[error("what the registry says of `{package}` cannot be read: {reason}")]
+    Packument {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No version fits.
+    #[error("no version of `{package}` fits `{spec}`{}: {reason}", by(.chain))]
+    NoVersion {
+        /// The package.
+        package: String,
+        /// The request.
+        spec: String,
+        /// Why not, with the newest that came near.
+        reason: String,
+        /// Who asks, outermost first.
+        chain: Vec<String>,
+    },
+    /// The packument gives no hash that can be trusted.
+    #[error("`{package}` {version} has no sha256 or sha512 integrity in the registry")]
+    NoIntegrity {
+        /// The package.
+        package: String,
+        /// The version.
+        version: String,
+    },
+    /// The tarball is somewhere else than the registry.
+    #[error("the tarball of `{package}` {version} is not at its registry: {reason}")]
+    Tarball {
+        /// The package.
+        package: String,
+        /// The version.
+        version: String,
+        /// What was found.
+        reason: String,
+    },
+    /// A package wants to run something when it is installed.
+    #[error("`{package}` {version} wants to run a script when it is installed: `{script}` = `{command}`{}", by(.chain))]
+    InstallScript {
+        /// The package.
+        package: String,
+        /// The version.
+        version: String,
+        /// Name of the script.
+        script: String,
+        /// What it runs.
+        command: Box<str>,
+        /// Who asks, outermost first.
+        chain: Vec<String>,
+    },
+    /// Two packages need different versions of a third beside them.
+    #[error("`{package}` needs `{peer}` {spec} beside it, but {found} stands there{}", by(.chain))]
+    Peer {
+        /// The package.
+        package: String,
+        /// What it needs.
+        peer: String,
+        /// Which versions.
+        spec: String,
+        /// What there is.
+        found: Box<str>,
+        /// Who asks, outermost first.
+        chain: Vec<String>,
+    },
+    /// The tree is too big to be meant.
+    #[error("the dependencies of `{package}` are more than {limit} packages")]
+    TooMany {
+        /// The request.
+        package: String,
+        /// The most that is accepted.
+        limit: usize,
+    },
+}
+
+/// ` (needed by a@1 > b@2)`, or nothing for a direct request.
+fn by(chain: &[String]) -> String {
+    if chain.is_empty() { String::new() } else { format!(" (needed by {})", chain.join(" > ")) }
+}
+
+impl Diagnose for NpmError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Name { .. } | Self::Spec { .. } | Self::Config(_) => Kind::Usage,
+            Self::NotFound { .. } | Self::NoVersion { .. } | Self::Peer { .. } | Self::TooMany { .. } => {
+                Kind::Usage
+            }
+            Self::Http { source, .. } => source.kind(),
+            Self::Packument { .. } | Self::NoIntegrity { .. } | Self::Tarball { .. } => Kind::Integrity,
+            Self::InstallScript { .. } => Kind::Refused,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Name { .. } => return None,
+            Self::Spec { .. } => {
+                "name a range such as `^1.2`, an exact version, a tag such as `latest`, or `npm:NAME@RANGE`"
+            }
+            Self::Config(error) => return error.hint(),
+            Self::NotFound { .. } => {
+                "check the name; a private package needs its registry and token in `.npmrc` \
+                 (`@scope:registry=…`, `//host/:_authToken=…`)"
+            }
+            Self::Http { source, .. } => return source.hint(),
+            Self::Packument { .. } => "check that the address is that of an npm registry",
+            Self::NoVersion { .. } => {
+                "widen the range, or lower `policy.min-age` if a fresh release is what you want"
+            }
+            Self::NoIntegrity { .. } => {
+                "choose another version, or take the package by URL as a `[[binary]]`"
+            }
+            Self::Tarball { .. } => "use a registry that serves its own tarballs",
+            Self::InstallScript { package, .. } => {
+                return Some(format!(
+                    "nothing is run while building. If `{package}` works without its script, say so with a reason: \
+                     `[scripts]` `\"{package}\" = \"reason\"`"
+                ));
+            }
+            Self::Peer { .. } => "ask for versions that fit each other",
+            Self::TooMany { .. } => "check the name of the package",
+        };
+        Some(hint.into())
+    }
+}

@@ -1,0 +1,273 @@
+//! Turns an npm tarball into a tree.
+//!
+//! npm's rules: the first component of every name is dropped whatever it is called; files are at least 0644 and directories
+//! 0755; everything belongs to root; links and devices do not exist in packages and are left out. Times are those the
+//! caller gives, since npm's own (1985-10-26) say nothing.
+//!
+//! Two ways to place: a whole package in a directory ([`place_package`]), or chosen files of it ([`place_files`]) as recipes do.
+//!
+//! **Refuses**: names that overlay file systems would take for deletions (`.wh.`), the same path twice with different
+//! content, rules that match nothing.
+
+use std::collections::BTreeMap;
+
+use pinfold_archive::Component;
+use pinfold_archive::Content;
+use pinfold_archive::Metadata;
+use pinfold_archive::Node;
+use pinfold_archive::Tree;
+use pinfold_archive::decoded::EntryKind;
+use pinfold_archive::decoded::Listing;
+use pinfold_archive::tree::ConflictError;
+use pinfold_base::Diagnose;
+use pinfold_base::ImagePath;
+use pinfold_base::Kind;
+use pinfold_base::image_path::PathError;
+
+/// Why a package cannot be placed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// A name of the archive means something else inside an image layer.
+    #[error("`{path}` in `{package}` is refused: names that begin with `.wh.` delete files in image layers")]
+    Whiteout {
+        /// The package.
+        package: String,
+        /// The name.
+        path: ImagePath,
+    },
+    /// Two entries of the archive have one name.
+    #[error("`{path}` stands twice in `{package}`")]
+    Twice {
+        /// The package.
+        package: String,
+        /// The name.
+        path: ImagePath,
+    },
+    /// A rule selects nothing.
+    #[error("`{package}` has no `{from}`")]
+    NoMatch {
+        /// The package.
+        package: String,
+        /// What the rule asks for.
+        from: String,
+    },
+    /// A mode for several files at once.
+    #[error("`{from}` of `{package}` is a directory, so it cannot have the mode of a file")]
+    ModeOfDirectory {
+        /// The package.
+        package: String,
+        /// What the rule asks for.
+        from: String,
+    },
+    /// A path of a rule is no path.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Rules that put two things at one path.
+    #[error(transparent)]
+    Conflict(#[from] ConflictError),
+}
+
+impl Diagnose for PlaceError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Whiteout { .. } | Self::Twice { .. } => Kind::Integrity,
+            Self::NoMatch { .. } | Self::ModeOfDirectory { .. } | Self::Path(_) | Self::Conflict(_) => {
+                Kind::Usage
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoMatch { .. } => Some(
+                "the package's layout has changed: correct `from` in the recipe, or ask for an older version"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// A tree, and what of the archive is not in it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Placed {
+    /// The files, with the directories they stand in.
+    pub tree: Tree,
+    /// Links that were left out, by their name in the package.
+    pub left_out: Vec<String>,
+}
+
+/// Files of a package to place somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRule {
+    /// A file or directory of the package; the root for all of it.
+    pub from: ImagePath,
+    /// Where it stands in the image.
+    pub to: ImagePath,
+    /// Mode of a single file; as npm would have it when `None`.
+    pub mode: Option<u32>,
+    /// Files and directories below `from` to leave out, relative to `from`.
+    pub drop: Vec<ImagePath>,
+}
+
+/// A file of a package: mode as npm would set it, and content.
+struct PackedFile {
+    mode: u32,
+    content: Content,
+}
+
+/// The files of a package by their name inside it, and what was left out.
+fn files(
+    package: &str,
+    listing: &Listing,
+) -> Result<(BTreeMap<ImagePath, PackedFile>, Vec<String>), PlaceError> {
+    let mut files: BTreeMap<ImagePath, PackedFile> = BTreeMap::new();
+    let mut left_out = Vec::new();
+    for entry in &listing.data {
+        let mut names = entry.path.components();
+        names.next();
+        let names: Vec<&[u8]> = names.collect();
+        if names.is_empty() {
+            continue;
+        }
+        let path = ImagePath::new(names.join(&b'/'))?;
+        if path.components().any(|name| name.starts_with(b".wh.")) {
+            return Err(PlaceError::Whiteout { package: package.to_owned(), path });
+        }
+        match &entry.kind {
+            EntryKind::Directory => {}
+            EntryKind::File { content } => {
+                // npm takes the permissions of the archive and adds 0644 (`fmode` 0666 without umask 022); the upper bits
+                // are never taken.
+                let mode = (entry.meta.mode & 0o755) | 0o644;
+                let file = PackedFile { mode, content: content.clone() };
+                if files.insert(path.clone(), file).is_some() {
+                    return Err(PlaceError::Twice { package: package.to_owned(), path });
+                }
+            }
+            EntryKind::Symlink(_) | EntryKind::Hardlink(_) => left_out.push(path.to_string()),
+        }
+    }
+    // A name cannot be a file and a directory.
+    for path in files.keys() {
+        let mut at = path.parent();
+        while let Some(parent) = at.filter(|parent| !parent.is_root()) {
+            if files.contains_key(&parent) {
+                return Err(PlaceError::Twice { package: package.to_owned(), path: parent });
+            }
+            at = parent.parent();
+        }
+    }
+    Ok((files, left_out))
+}
+
+/// Places all of a package at `dir`. `bins` are its commands (name → path inside the package): each becomes executable, and a
+/// link to it stands in `links` where that is given. `mtime` is everybody's time, in seconds since the epoch.
+pub fn place_package(
+    package: &str,
+    listing: &Listing,
+    dir: &ImagePath,
+    bins: &BTreeMap<String, String>,
+    links: Option<&ImagePath>,
+    owner: &Component,
+    mtime: u64,
+) -> Result<Placed, PlaceError> {
+    let (mut files, left_out) = files(package, listing)?;
+    let mut placed = Placed { tree: Tree::new(), left_out };
+    for (command, from) in bins {
+        let path = ImagePath::new(from)?;
+        let Some(file) = files.get_mut(&path) else {
+            return Err(PlaceError::NoMatch { package: package.to_owned(), from: from.clone() });
+        };
+        file.mode |= 0o111;
+        if let Some(links) = links {
+            let target = relative(links, &dir.join(path.as_bytes())?);
+            placed.tree.add(links.join(command)?, Node::symlink(owner, mtime, target))?;
+        }
+    }
+    for (path, file) in files {
+        let node = Node::file(owner, Metadata::root(file.mode, mtime), file.content);
+        add(&mut placed.tree, dir.join(path.as_bytes())?, node, dir, owner, mtime)?;
+    }
+    Ok(placed)
+}
+
+/// Places chosen files of a package.
+pub fn place_files(
+    package: &str,
+    listing: &Listing,
+    rules: &[FileRule],
+    owner: &Component,
+    mtime: u64,
+) -> Result<Placed, PlaceError> {
+    let (files, left_out) = files(package, listing)?;
+    let mut placed = Placed { tree: Tree::new(), left_out };
+    for rule in rules {
+        let nothing = || PlaceError::NoMatch { package: package.to_owned(), from: rule.from.to_string() };
+        if let Some(file) = files.get(&rule.from) {
+            let meta = Metadata::root(rule.mode.unwrap_or(file.mode), mtime);
+            placed.tree.add(rule.to.clone(), Node::file(owner, meta, file.content.clone()))?;
+            continue;
+        }
+        for drop in &rule.drop {
+            let whole = rule.from.join(drop.as_bytes())?;
+            if !files.keys().any(|path| path.starts_with(&whole)) {
+                let from = whole.to_string();
+                return Err(PlaceError::NoMatch { package: package.to_owned(), from });
+            }
+        }
+        let mut any = false;
+        for (path, file) in &files {
+            let Some(rest) = path.strip_prefix(&rule.from) else { continue };
+            any = true;
+            let inner = ImagePath::new(rest)?;
+            if rule.drop.iter().any(|drop| inner.starts_with(drop)) {
+                continue;
+            }
+            let node = Node::file(owner, Metadata::root(file.mode, mtime), file.content.clone());
+            add(&mut placed.tree, rule.to.join(rest)?, node, &rule.to, owner, mtime)?;
+        }
+        if !any {
+            return Err(nothing());
+        }
+        if rule.mode.is_some() {
+            return Err(PlaceError::ModeOfDirectory {
+                package: package.to_owned(),
+                from: rule.from.to_string(),
+            });
+        }
+    }
+    Ok(placed)
+}
+
+/// Adds a file with the directories between it and `top`, that one included.
+fn add(
+    tree: &mut Tree,
+    path: ImagePath,
+    node: Node,
+    top: &ImagePath,
+    owner: &Component,
+    mtime: u64,
+) -> Result<(), PlaceError> {
+    let mut at = path.parent();
+    while let Some(parent) = at.filter(|parent| parent.starts_with(top) && !parent.is_root()) {
+        if tree.contains(&parent) {
+            break;
+        }
+        at = parent.parent();
+        tree.add(parent, Node::directory(owner, Metadata::root(0o755, mtime)))?;
+    }
+    Ok(tree.add(path, node)?)
+}
+
+/// `target` as seen from the directory `from`.
+fn relative(from: &ImagePath, target: &ImagePath) -> Vec<u8> {
+    let (from, target): (Vec<_>, Vec<_>) = (from.components().collect(), target.components().collect());
+    let common = from.iter().zip(&target).take_while(|(a, b)| a == b).count();
+    let mut names: Vec<&[u8]> = vec![b".."; from.len() - common];
+    names.extend(&target[common..]);
+    names.join(&b'/')
+}
+
+#[cfg(test)]
+mod tests;
