@@ -1,0 +1,159 @@
+use pinfold_base::report::Silent;
+
+use super::*;
+use crate::entries::tests::TarBuilder;
+use crate::memory::AMD64;
+use crate::memory::ARM64;
+use crate::memory::Memory;
+
+fn tars() -> Vec<Vec<u8>> {
+    vec![
+        TarBuilder::new().dir("usr/").file("usr/a", &"lower ".repeat(2_000)).end(),
+        TarBuilder::new().dir("usr/").file("usr/.wh.a", "").file("usr/b", "upper").end(),
+    ]
+}
+
+fn place(text: &str) -> Place {
+    text.parse().unwrap()
+}
+
+fn places(dir: &Path) -> [Place; 3] {
+    let dir = dir.display();
+    [
+        place(&format!("oci:{dir}/layout:v1")),
+        place(&format!("oci-archive:{dir}/a.tar:v1")),
+        place(&format!("docker-archive:{dir}/d.tar:team/x:v1")),
+    ]
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    for encoding in [LayerEncoding::Tar, LayerEncoding::Gzip, LayerEncoding::Zstd] {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Memory::default().both(&tars(), encoding);
+        for place in places(dir.path()) {
+            let selection = match place.kind {
+                PlaceKind::DockerArchive => Selection::One(ARM64),
+                _ => Selection::All,
+            };
+            let written = export(&source, selection, &place).unwrap();
+            let read = ImageSource::from_place(&place).unwrap();
+            // For a Docker archive a manifest is made when it is read.
+            if place.kind != PlaceKind::DockerArchive {
+                assert_eq!(read.root().digest, written.digest, "{place}");
+            }
+            let original = source.image(ARM64).unwrap();
+            let image = read.image(ARM64).unwrap();
+            assert_eq!(image.config, original.config);
+            let ids = |image: &crate::Image| {
+                image.layers.iter().map(|layer| layer.diff_id.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(ids(&image), ids(&original));
+            let result = crate::verify::verify(&read, &Silent).unwrap();
+            assert_eq!(result.findings, [], "{place}");
+            // Without the tag, too: there is one image. Another tag is an error that names the right one.
+            let untagged = Place { tag: None, ..place.clone() };
+            assert_eq!(ImageSource::from_place(&untagged).unwrap().root().digest, read.root().digest);
+            let other = Place { tag: Some("other:tag".into()), ..place.clone() };
+            assert!(matches!(ImageSource::from_place(&other), Err(ImageError::NotFound { .. })));
+        }
+        // A Docker archive is an OCI archive, too.
+        let both = place(&format!("oci-archive:{}/d.tar", dir.path().display()));
+        assert_eq!(ImageSource::from_place(&both).unwrap().platforms().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn zstd_is_plain_in_docker_archives() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Memory::default().both(&tars(), LayerEncoding::Zstd);
+    let [.., docker] = places(dir.path());
+    export(&source, Selection::One(AMD64), &docker).unwrap();
+    let image = ImageSource::from_place(&docker).unwrap().image(AMD64).unwrap();
+    assert!(image.layers.iter().all(|layer| layer.encoding == LayerEncoding::Tar));
+    assert!(image.layers.iter().all(|layer| layer.descriptor.digest == layer.diff_id));
+}
+
+#[test]
+fn equal_images_give_equal_archives() {
+    let digest = || {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Memory::default().both(&tars(), LayerEncoding::Gzip);
+        let [_, oci, docker] = places(dir.path());
+        export(&source, Selection::All, &oci).unwrap();
+        export(&source, Selection::One(AMD64), &docker).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file is left");
+        [oci, docker].map(|place| Digest::sha256(&fs::read(place.path).unwrap()).to_string())
+    };
+    assert_eq!(digest(), digest());
+}
+
+#[test]
+fn a_layout_takes_several_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = Memory::default().both(&tars(), LayerEncoding::Gzip);
+    let two = Memory::default().both(&tars()[..1], LayerEncoding::Gzip);
+    let at = |tag: &str| place(&format!("oci:{}/l:{tag}", dir.path().display()));
+    export(&one, Selection::All, &at("one")).unwrap();
+    export(&two, Selection::All, &at("two")).unwrap();
+    export(&two, Selection::All, &at("two")).unwrap();
+    assert_eq!(ImageSource::from_place(&at("one")).unwrap().root().digest, one.root().digest);
+    assert_eq!(ImageSource::from_place(&at("two")).unwrap().root().digest, two.root().digest);
+    let layout = place(&format!("oci:{}/l", dir.path().display()));
+    assert!(
+        matches!(ImageSource::from_place(&layout), Err(ImageError::Ambiguous { tags, .. }) if tags == ["one", "two"])
+    );
+    // What is no layout is left alone.
+    fs::create_dir(dir.path().join("other")).unwrap();
+    fs::write(dir.path().join("other/mine"), "").unwrap();
+    assert!(export(&one, Selection::All, &place(&format!("oci:{}/other", dir.path().display()))).is_err());
+    assert_eq!(fs::read_dir(dir.path().join("other")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_docker_archive_needs_one_platform() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Memory::default().both(&tars(), LayerEncoding::Gzip);
+    let [.., docker] = places(dir.path());
+    let error = export(&source, Selection::All, &docker).unwrap_err();
+    assert!(error.to_string().contains("linux/amd64, linux/arm64"), "{error}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn damaged_blobs_are_not_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut memory = Memory::default();
+    let root = memory.both(&tars(), LayerEncoding::Gzip).root().clone();
+    let layer = memory.0.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap().0.clone();
+    memory.0.get_mut(&layer).unwrap()[20] ^= 1;
+    let source = ImageSource::new("memory", root, Box::new(memory));
+    for place in places(dir.path()) {
+        assert!(export(&source, Selection::One(AMD64), &place).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{place}");
+    }
+}
+
+#[test]
+fn hostile_archives_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let saved = |layers: &str| format!(r#"[{{"Config":"c","RepoTags":null,"Layers":[{layers}]}}]"#);
+    let config = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    for (tar, words) in [
+        (TarBuilder::new().file("x", "").end(), "no `manifest.json`"),
+        (TarBuilder::new().file("manifest.json", "[]").file("manifest.json", "[]").end(), "twice"),
+        (TarBuilder::new().file("../manifest.json", "[]").end(), "`..`"),
+        (TarBuilder::new().symlink("manifest.json", "manifest.json").end(), "no `manifest.json`"),
+        (TarBuilder::new().file("manifest.json", "[]").end(), "no image"),
+        (TarBuilder::new().file("manifest.json", &saved("")).end(), "no `c`"),
+        (TarBuilder::new().file("manifest.json", &saved("\"l\"")).file("c", config).end(), "1 layers for 0"),
+        (vec![0x1f, 0x8b, 8, 0], "compressed"),
+        (TarBuilder::new().file("manifest.json", "x").end()[..600].to_vec(), "middle"),
+    ] {
+        let path = dir.path().join("x.tar");
+        fs::write(&path, tar).unwrap();
+        let error =
+            ImageSource::from_place(&place(&format!("docker-archive:{}", path.display()))).unwrap_err();
+        assert!(error.to_string().contains(words), "expected `{words}`, got `{error}`");
+    }
+}

@@ -1,0 +1,46 @@
+//! OCI images: their documents, their layers, the places they are kept in, and unpacking.
+//!
+//! **Guarantees**: documents are composed deterministically ([`compose`]) and kept with the bytes their digests are of
+//! ([`model::Raw`]); what is read is verified against its digest while it is read; what is written appears whole or not at
+//! all; unpacking never touches anything outside of its root ([`unpack`]).
+//!
+//! **Refuses**: what the specifications forbid and what their readers disagree about ([`model`], [`verify`]), hostile
+//! layers ([`unpack`]), names that are none ([`reference`]).
+#![forbid(unsafe_code)]
+
+pub mod blobs;
+pub mod compose;
+pub mod entries;
+mod error;
+pub mod export;
+pub mod inspect;
+#[cfg(test)]
+mod interop;
+mod json;
+pub mod layout;
+#[cfg(test)]
+mod memory;
+pub mod model;
+pub mod place;
+pub mod plan;
+pub mod reference;
+pub mod source;
+pub mod store;
+pub mod time;
+pub mod unpack;
+pub mod verify;
+
+pub use compose::ComposedImage;
+pub use compose::LayerBlob;
+pub use compose::RuntimeConfig;
+pub use error::ImageError;
+pub use model::LayerEncoding;
+pub use place::Place;
+pub use plan::Assignment;
+pub use plan::LayerPlan;
+pub use reference::Reference;
+pub use source::Image;
+pub use source::ImageSource;
+pub use store::ImageStore;
+pub use unpack::RootfsStore;
+pub use unpack::UnpackError;

@@ -1,0 +1,142 @@
+//! Places outside of the store where images are kept, as skopeo and podman spell them.
+//!
+//! ```text
+//! oci:DIR[:tag]    oci-archive:FILE[:tag]    docker-archive:FILE[:name:tag]
+//! ```
+//!
+//! As there, a path cannot contain a colon.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::ImageError;
+use crate::Reference;
+
+/// The format of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceKind {
+    /// A directory in the OCI image layout.
+    Oci,
+    /// The same as a tar.
+    OciArchive,
+    /// What `docker load` reads; one platform.
+    DockerArchive,
+}
+
+impl PlaceKind {
+    /// The word before the first colon.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::OciArchive => "oci-archive",
+            Self::DockerArchive => "docker-archive",
+        }
+    }
+}
+
+/// A directory or file that holds images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its format.
+    pub kind: PlaceKind,
+    /// The directory or file.
+    pub path: PathBuf,
+    /// The name of the image inside, where one is given.
+    pub tag: Option<String>,
+}
+
+impl Place {
+    /// Whether text is meant as a place (and not as an image name).
+    pub fn is_spelt_by(text: &str) -> bool {
+        kind_of(text).is_some()
+    }
+}
+
+fn kind_of(text: &str) -> Option<(PlaceKind, &str)> {
+    [PlaceKind::Oci, PlaceKind::OciArchive, PlaceKind::DockerArchive]
+        .into_iter()
+        .find_map(|kind| Some((kind, text.strip_prefix(kind.word())?.strip_prefix(':')?)))
+}
+
+impl FromStr for Place {
+    type Err = ImageError;
+
+    fn from_str(text: &str) -> Result<Self, ImageError> {
+        let wrong = |reason| ImageError::Place { text: text.chars().take(300).collect(), reason };
+        let (kind, rest) = kind_of(text).ok_or_else(|| wrong("it starts with none of the known formats"))?;
+        let (path, tag) = match rest.split_once(':') {
+            Some((path, tag)) => (path, Some(tag)),
+            None => (rest, None),
+        };
+        if path.is_empty() || path.contains('\0') {
+            return Err(wrong("the path is missing"));
+        }
+        match (kind, tag) {
+            (_, None) => {}
+            (PlaceKind::DockerArchive, Some(tag)) => {
+                let reference: Reference = tag.parse()?;
+                if reference.tag().is_none() || reference.digest().is_some() {
+                    return Err(wrong("a docker archive names images as `name:tag`"));
+                }
+            }
+            // image-spec, annotations.md: the grammar of `org.opencontainers.image.ref.name`.
+            (_, Some(tag)) => {
+                let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@/+".contains(&byte);
+                let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+                if !tag.bytes().all(known) || !ends(tag.bytes().next()) || tag.len() > 512 {
+                    return Err(wrong("the tag after the path is no reference name"));
+                }
+            }
+        }
+        // Docker archives hold full names: a missing tag is `latest` there too.
+        let tag = match (kind, tag) {
+            (PlaceKind::DockerArchive, Some(tag)) => tag.parse::<Reference>()?.name_and_tag(),
+            (_, tag) => tag.map(Into::into),
+        };
+        Ok(Self { kind, path: path.into(), tag })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.word(), self.path.display())?;
+        match &self.tag {
+            Some(tag) => write!(f, ":{tag}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_taken_apart() {
+        for (text, kind, path, tag) in [
+            ("oci:out", PlaceKind::Oci, "out", None),
+            ("oci:/a/b:v1", PlaceKind::Oci, "/a/b", Some("v1")),
+            ("oci:d:name:tag", PlaceKind::Oci, "d", Some("name:tag")),
+            ("oci-archive:x.tar", PlaceKind::OciArchive, "x.tar", None),
+            ("docker-archive:x.tar:team/x", PlaceKind::DockerArchive, "x.tar", Some("team/x:latest")),
+        ] {
+            let place: Place = text.parse().unwrap();
+            assert_eq!(
+                (place.kind, place.path.to_str().unwrap(), place.tag.as_deref()),
+                (kind, path, tag),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn strange_places_are_refused() {
+        for text in
+            ["x.tar", "oci:", "oci::v1", "dir:x", "oci:d:-x", "oci:d:a b", "docker-archive:f:UP:x", "oci:d:"]
+        {
+            assert!(text.parse::<Place>().is_err(), "{text}");
+        }
+        assert!(Place::is_spelt_by("oci:x") && !Place::is_spelt_by("oci") && !Place::is_spelt_by("name:tag"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Removing blobs that no name reaches.
+//!
+//! **Guarantees**: nothing reachable from `index.json` is removed, and nothing that was written, linked or asked for within
+//! the grace time: a build stores its layers first and names them last. When a reachable document cannot be read, nothing
+//! is removed at all.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use fs_err as fs;
+use pinfold_base::Digest;
+use rustix::fs::FlockOperation;
+
+use super::ImageStore;
+use crate::ImageError;
+
+/// Whether to remove or only to say what would be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GcMode {
+    /// Say only.
+    DryRun,
+    /// Remove.
+    Delete,
+}
+
+/// What was removed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GcReport {
+    /// Blobs with their sizes in bytes.
+    pub blobs: Vec<(Digest, u64)>,
+    /// Bytes of disk that become free; blobs shared with the cache by hard links count nothing.
+    pub bytes: u64,
+    /// Abandoned temporary files.
+    pub temporary: u64,
+    /// Unreachable blobs that were left because they are young.
+    pub young: u64,
+}
+
+impl ImageStore {
+    /// Removes blobs that no name reaches and that are older than `grace`, and abandoned temporary files.
+    pub fn gc(&self, grace: Duration, mode: GcMode) -> Result<GcReport, ImageError> {
+        let _lock = self.lock(FlockOperation::LockExclusive)?;
+        let mut reachable = BTreeSet::new();
+        for entry in self.list()? {
+            reachable.extend(self.parts(&entry.descriptor)?.into_iter().map(|part| part.digest));
+        }
+        let mut report = GcReport::default();
+        let blobs = self.layout.root().join("blobs/sha256");
+        for file in files_of(&blobs)? {
+            let name = file.file_name();
+            let digest = name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
+            let Some(digest) = digest.filter(|digest| !reachable.contains(digest)) else { continue };
+            let metadata = file.metadata()?;
+            if is_young(&metadata, grace) {
+                report.young += 1;
+                continue;
+            }
+            if mode == GcMode::Delete {
+                fs::remove_file(file.path())?;
+            }
+            report.bytes += if metadata.nlink() == 1 { metadata.len() } else { 0 };
+            report.blobs.push((digest, metadata.len()));
+        }
+        report.blobs.sort();
+        for file in files_of(&self.layout.root().join("tmp"))? {
+            // Writers rename their files away at any time.
+            let Some(metadata) = present(file.metadata())? else { continue };
+            if !is_young(&metadata, grace) {
+                if mode == GcMode::Delete {
+                    present(fs::remove_file(file.path()))?;
+                }
+                report.bytes += metadata.len();
+                report.temporary += 1;
+            }
+        }
+        Ok(report)
+    }
+}
+
+fn files_of(dir: &Path) -> Result<Vec<fs::DirEntry>, ImageError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if present(entry.file_type())?.is_some_and(|kind| kind.is_file()) {
+            files.push(entry);
+        }
+    }
+    Ok(files)
+}
+
+/// `None` for what is not there any more.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// By the change time of the inode: linking a cached layer into the store renews it, while its modification time is old.
+fn is_young(metadata: &std::fs::Metadata, grace: Duration) -> bool {
+    let changed = Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or_default());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(changed) < grace
+}

@@ -1,0 +1,281 @@
+//! The image store: one OCI layout for all images of a user, shared by several processes.
+//!
+//! ```text
+//! DATA/images/oci-layout, index.json, blobs/sha256/HEX, tmp/     as in [`crate::layout`]
+//! DATA/images/lock                                               held while names change or blobs are removed
+//! ```
+//!
+//! The entries of `index.json` are the roots: what none of them reaches is removed by [`ImageStore::gc`], unless it is young.
+//! `org.opencontainers.image.ref.name` of an entry is the full `name:tag`, so that two names do not collide and skopeo finds
+//! them as `oci:DIR:name:tag`.
+//!
+//! **Guarantees**: a name always leads to an image that is complete; names change in one step, for all processes; a crash
+//! leaves only files in `tmp` and unnamed blobs, both harmless.
+
+mod gc;
+
+pub use gc::GcMode;
+pub use gc::GcReport;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use fs_err::File;
+use pinfold_base::Digest;
+use pinfold_base::store::Expected;
+use rustix::fs::FlockOperation;
+
+use crate::ImageError;
+use crate::Reference;
+use crate::blobs::BlobRead;
+use crate::blobs::Blobs;
+use crate::blobs::read_document;
+use crate::compose::annotation;
+use crate::layout::Layout;
+use crate::layout::Origin;
+use crate::model::Descriptor;
+use crate::model::Document;
+use crate::model::Index;
+use crate::model::Manifest;
+use crate::model::Raw;
+use crate::model::media;
+
+/// Names listed in an error that says a name is unknown.
+const KNOWN_SHOWN: usize = 8;
+
+/// The store below one data folder.
+#[derive(Clone, Debug)]
+pub struct ImageStore {
+    layout: Layout,
+}
+
+/// A named image of the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageEntry {
+    /// `name:tag`; `None` for an entry that another tool added under no name or a strange one.
+    pub reference: Option<Reference>,
+    /// The index or image manifest.
+    pub descriptor: Descriptor,
+}
+
+impl ImageStore {
+    /// Opens the store below `data` (`DATA/images`), creating it.
+    pub fn open(data: &Path) -> Result<Self, ImageError> {
+        let root = data.join("images");
+        fs::create_dir_all(&root)?;
+        let _lock = Lock::hold(&root.join("lock"), FlockOperation::LockExclusive)?;
+        Ok(Self { layout: Layout::create(&root)? })
+    }
+
+    /// The layout behind it.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Where a blob is or would be.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.layout.blob_path(digest)
+    }
+
+    /// Whether the blob is here.
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.blob_path(digest).is_file()
+    }
+
+    /// Stores a file; see [`Layout::put_file`].
+    pub fn put_file(
+        &self,
+        source: &Path,
+        digest: &Digest,
+        size: u64,
+        origin: Origin,
+    ) -> Result<(), ImageError> {
+        let _lock = self.lock(FlockOperation::LockShared)?;
+        self.layout.put_file(source, digest, size, origin)
+    }
+
+    /// Stores what a reader gives, verified. Bytes come in without holding the lock.
+    pub fn put_reader(&self, reader: impl Read, digest: &Digest, size: u64) -> Result<(), ImageError> {
+        {
+            // Whether an old blob is still there must not be asked while `gc` removes it.
+            let _lock = self.lock(FlockOperation::LockShared)?;
+            if self.layout.refresh(&Expected { digest: digest.clone(), size: Some(size) })? {
+                return Ok(());
+            }
+        }
+        self.layout.put_reader(reader, digest, size)
+    }
+
+    /// Stores a document.
+    pub fn put_document<T: Document>(&self, document: &Raw<T>) -> Result<(), ImageError> {
+        let _lock = self.lock(FlockOperation::LockShared)?;
+        self.layout.put_document(document)
+    }
+
+    /// Gives an image a name, taking the name from whatever had it. Fails when a blob of the image is missing: a name never
+    /// leads to half an image. The reference needs a tag.
+    pub fn tag(&self, reference: &Reference, descriptor: &Descriptor) -> Result<(), ImageError> {
+        let name = reference.name_and_tag().ok_or_else(|| ImageError::Reference {
+            text: reference.to_string(),
+            reason: "a tag is needed to name an image",
+        })?;
+        let _lock = self.lock(FlockOperation::LockExclusive)?;
+        for part in self.parts(descriptor)? {
+            let expected = Expected { digest: part.digest.clone(), size: Some(part.size) };
+            if !self.layout.refresh(&expected)? {
+                return Err(ImageError::MissingBlob { digest: part.digest, place: self.place() });
+            }
+        }
+        let mut entry = descriptor.clone();
+        entry.annotations.insert(annotation::REF_NAME.into(), name.clone());
+        self.change_names(|entries| {
+            entries.retain(|old| ref_name(old) != Some(&name));
+            entries.push(entry);
+            entries.sort_by(|a, b| (ref_name(a), &a.digest).cmp(&(ref_name(b), &b.digest)));
+        })
+    }
+
+    /// Takes a name away; the image stays until `gc`. Says what had the name.
+    pub fn untag(&self, reference: &Reference) -> Result<Descriptor, ImageError> {
+        let _lock = self.lock(FlockOperation::LockExclusive)?;
+        let name = reference.name_and_tag();
+        let entries = self.layout.read_index()?.value().manifests.clone();
+        let found = entries.into_iter().find(|entry| name.is_some() && ref_name(entry) == name.as_deref());
+        let found = found.ok_or_else(|| self.not_found(&reference.to_string()))?;
+        self.change_names(|entries| entries.retain(|entry| ref_name(entry) != name.as_deref()))?;
+        Ok(found)
+    }
+
+    /// All entries, in order of name.
+    pub fn list(&self) -> Result<Vec<ImageEntry>, ImageError> {
+        let index = self.layout.read_index()?;
+        let entry = |descriptor: &Descriptor| ImageEntry {
+            reference: ref_name(descriptor).and_then(|name| name.parse().ok()),
+            descriptor: descriptor.clone(),
+        };
+        let mut entries: Vec<ImageEntry> = index.value().manifests.iter().map(entry).collect();
+        entries
+            .sort_by(|a, b| (&a.reference, &a.descriptor.digest).cmp(&(&b.reference, &b.descriptor.digest)));
+        Ok(entries)
+    }
+
+    /// Finds an image by `name`, `name:tag` or `name@digest`; a digest may also be that of one platform's manifest.
+    pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, ImageError> {
+        let index = self.layout.read_index()?;
+        let entries = index.value().manifests.iter();
+        if let Some(digest) = reference.digest() {
+            let same_name = |entry: &&Descriptor| {
+                let name = ref_name(entry).and_then(|name| name.parse::<Reference>().ok());
+                name.is_some_and(|name| name.name() == reference.name())
+            };
+            for entry in entries.filter(same_name) {
+                if entry.digest == *digest {
+                    return Ok(entry.clone());
+                }
+                if is_index(entry) {
+                    let index: Raw<Index> = read_document(&self.layout, entry)?;
+                    if let Some(part) = index.value().manifests.iter().find(|part| part.digest == *digest) {
+                        return Ok(part.clone());
+                    }
+                }
+            }
+            return Err(self.not_found(&reference.to_string()));
+        }
+        let name = reference.name_and_tag();
+        let found = entries.into_iter().find(|entry| name.is_some() && ref_name(entry) == name.as_deref());
+        found.cloned().ok_or_else(|| self.not_found(&reference.to_string()))
+    }
+
+    /// What an image consists of, itself first: indexes, manifests, configurations, layers. Fails when a document is missing
+    /// or wrong; layers and configurations are not looked at.
+    fn parts(&self, root: &Descriptor) -> Result<Vec<Descriptor>, ImageError> {
+        let mut parts = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut pending = vec![root.clone()];
+        while let Some(descriptor) = pending.pop() {
+            if !seen.insert(descriptor.digest.clone()) {
+                continue;
+            }
+            if is_index(&descriptor) {
+                let index: Raw<Index> = read_document(&self.layout, &descriptor)?;
+                pending.extend(index.value().manifests.iter().cloned());
+            } else if is_manifest(&descriptor) {
+                let manifest: Raw<Manifest> = read_document(&self.layout, &descriptor)?;
+                pending.push(manifest.value().config.clone());
+                pending.extend(manifest.value().layers.iter().cloned());
+            }
+            parts.push(descriptor);
+        }
+        Ok(parts)
+    }
+
+    fn change_names(&self, change: impl FnOnce(&mut Vec<Descriptor>)) -> Result<(), ImageError> {
+        let mut index = self.layout.read_index()?.value().clone();
+        index.media_type = Some(media::OCI_INDEX.into());
+        change(&mut index.manifests);
+        self.layout.write_index(&Raw::compose(index)?)
+    }
+
+    fn not_found(&self, reference: &str) -> ImageError {
+        let entries = self.list().unwrap_or_default();
+        let known = entries.iter().filter_map(|entry| entry.reference.as_ref().map(ToString::to_string));
+        ImageError::NotFound {
+            reference: reference.into(),
+            place: "the store".into(),
+            known: known.take(KNOWN_SHOWN).collect(),
+        }
+    }
+
+    fn lock(&self, how: FlockOperation) -> Result<Lock, ImageError> {
+        Ok(Lock::hold(&self.layout.root().join("lock"), how)?)
+    }
+}
+
+impl Blobs for ImageStore {
+    fn place(&self) -> String {
+        "the store".into()
+    }
+
+    fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
+        self.layout.open(digest)
+    }
+}
+
+pub(crate) fn ref_name(descriptor: &Descriptor) -> Option<&str> {
+    descriptor.annotations.get(annotation::REF_NAME).map(String::as_str)
+}
+
+pub(crate) fn is_index(descriptor: &Descriptor) -> bool {
+    [media::OCI_INDEX, media::DOCKER_LIST].contains(&descriptor.media_type.as_str())
+}
+
+pub(crate) fn is_manifest(descriptor: &Descriptor) -> bool {
+    [media::OCI_MANIFEST, media::DOCKER_MANIFEST].contains(&descriptor.media_type.as_str())
+}
+
+/// An advisory lock between processes and threads, released when dropped or when the process dies.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Waits for the lock.
+    pub(crate) fn hold(path: &Path, how: FlockOperation) -> io::Result<Self> {
+        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        loop {
+            match rustix::fs::flock(file.file(), how) {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::ComposedImage;
+use crate::ImageSource;
+use crate::LayerEncoding;
+use crate::entries::tests::TarBuilder;
+use crate::memory::AMD64;
+use crate::memory::ARM64;
+use crate::memory::Memory;
+
+fn store() -> (tempfile::TempDir, ImageStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(dir.path()).unwrap();
+    (dir, store)
+}
+
+/// Stores an image with one file of this content, unnamed.
+fn put(store: &ImageStore, content: &str) -> ComposedImage {
+    let mut memory = Memory::default();
+    let image = memory.image(AMD64, &[TarBuilder::new().file("a", content).end()], LayerEncoding::Gzip);
+    for (digest, bytes) in &memory.0 {
+        store.put_reader(&bytes[..], digest, bytes.len() as u64).unwrap();
+    }
+    image
+}
+
+fn name(text: &str) -> Reference {
+    text.parse().unwrap()
+}
+
+fn blobs(store: &ImageStore) -> usize {
+    fs::read_dir(store.layout().root().join("blobs/sha256")).unwrap().count()
+}
+
+#[test]
+fn names_lead_to_images() {
+    let (_dir, store) = store();
+    let (one, two) = (put(&store, "1"), put(&store, "2"));
+    store.tag(&name("x"), &one.manifest.descriptor()).unwrap();
+    store.tag(&name("team/y:v1"), &two.manifest.descriptor()).unwrap();
+    assert_eq!(store.resolve(&name("x:latest")).unwrap().digest, *one.manifest.digest());
+    let by_digest = format!("team/y@{}", two.manifest.digest());
+    assert_eq!(store.resolve(&name(&by_digest)).unwrap().digest, *two.manifest.digest());
+    // The digest of an image under another name is not found, and neither is a name without its tag.
+    assert!(store.resolve(&name(&format!("x@{}", two.manifest.digest()))).is_err());
+    let error = store.resolve(&name("team/y")).unwrap_err();
+    assert_eq!(error.to_string(), "image `team/y:latest` is not in the store");
+    assert!(matches!(error, ImageError::NotFound { known, .. } if known == ["team/y:v1", "x:latest"]));
+    // A name moves.
+    store.tag(&name("x"), &two.manifest.descriptor()).unwrap();
+    assert_eq!(store.resolve(&name("x")).unwrap().digest, *two.manifest.digest());
+    let listed: Vec<_> =
+        store.list().unwrap().into_iter().map(|entry| entry.reference.unwrap().to_string()).collect();
+    assert_eq!(listed, ["team/y:v1", "x:latest"]);
+    assert_eq!(store.untag(&name("x")).unwrap().digest, *two.manifest.digest());
+    assert!(store.untag(&name("x")).is_err());
+    assert_eq!(store.list().unwrap().len(), 1);
+}
+
+#[test]
+fn an_index_is_named_with_all_its_parts() {
+    let (_dir, store) = store();
+    let mut memory = Memory::default();
+    let source = memory.both(&[TarBuilder::new().file("a", "1").end()], LayerEncoding::Zstd);
+    let arm64 = source.platforms().unwrap()[&ARM64].clone();
+    for (digest, bytes) in &memory.0 {
+        if *digest != arm64.digest {
+            store.put_reader(&bytes[..], digest, bytes.len() as u64).unwrap();
+        }
+    }
+    // A name never leads to half an image.
+    assert!(matches!(store.tag(&name("x"), source.root()), Err(ImageError::MissingBlob { .. })));
+    assert!(store.list().unwrap().is_empty());
+    store.put_reader(&memory.0[&arm64.digest][..], &arm64.digest, arm64.size).unwrap();
+    store.tag(&name("x"), source.root()).unwrap();
+    // The manifest of one platform is found by its digest.
+    assert_eq!(store.resolve(&name(&format!("x@{}", arm64.digest))).unwrap().digest, arm64.digest);
+    let found = ImageSource::from_store(&store, &name("x")).unwrap();
+    assert_eq!(found.platforms().unwrap().len(), 2);
+}
+
+#[test]
+fn wrong_blobs_are_not_stored() {
+    let (dir, store) = store();
+    let digest = Digest::sha256(b"right");
+    assert!(matches!(store.put_reader(&b"wrong"[..], &digest, 5), Err(ImageError::WrongDigest { .. })));
+    assert!(matches!(store.put_reader(&b"righ"[..], &digest, 5), Err(ImageError::WrongSize { .. })));
+    let path = dir.path().join("file");
+    fs::write(&path, "wrong").unwrap();
+    assert!(store.put_file(&path, &digest, 5, Origin::Elsewhere).is_err());
+    assert!(store.put_file(&path, &digest, 4, Origin::Store).is_err());
+    assert_eq!(blobs(&store), 0);
+    assert!(fs::read_dir(store.layout().root().join("tmp")).unwrap().next().is_none());
+    fs::write(&path, "right").unwrap();
+    store.put_file(&path, &digest, 5, Origin::Elsewhere).unwrap();
+    // A copy: changing the file later does not change the blob.
+    fs::write(&path, "wrong").unwrap();
+    assert_eq!(fs::read(store.blob_path(&digest)).unwrap(), b"right");
+    // A blob that was cut short is replaced.
+    fs::remove_file(store.blob_path(&digest)).unwrap();
+    fs::write(store.blob_path(&digest), "rig").unwrap();
+    store.put_reader(&b"right"[..], &digest, 5).unwrap();
+    assert_eq!(fs::read(store.blob_path(&digest)).unwrap(), b"right");
+}
+
+#[test]
+fn layers_of_the_cache_are_shared() {
+    use std::os::unix::fs::MetadataExt;
+    let (dir, store) = store();
+    let path = dir.path().join("cached");
+    fs::write(&path, "layer").unwrap();
+    let digest = Digest::sha256(b"layer");
+    store.put_file(&path, &digest, 5, Origin::Store).unwrap();
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&path), inode(&store.blob_path(&digest)));
+    // Such a blob frees nothing.
+    let report = store.gc(Duration::ZERO, GcMode::Delete).unwrap();
+    assert_eq!((report.blobs.len(), report.bytes), (1, 0));
+    assert!(path.exists());
+}
+
+#[test]
+fn gc_keeps_what_is_named_or_young() {
+    let (_dir, store) = store();
+    let (kept, dropped) = (put(&store, "kept"), put(&store, "dropped"));
+    store.tag(&name("kept"), &kept.manifest.descriptor()).unwrap();
+    store.tag(&name("dropped"), &dropped.manifest.descriptor()).unwrap();
+    assert!(store.gc(Duration::ZERO, GcMode::Delete).unwrap().blobs.is_empty());
+    store.untag(&name("dropped")).unwrap();
+    fs::write(store.layout().root().join("tmp/w-abandoned"), "half").unwrap();
+    let young = store.gc(Duration::from_secs(3600), GcMode::Delete).unwrap();
+    assert_eq!((young.blobs.len(), young.young, young.temporary), (0, 3, 0));
+    let dry = store.gc(Duration::ZERO, GcMode::DryRun).unwrap();
+    assert_eq!((dry.blobs.len(), dry.temporary, blobs(&store)), (3, 1, 6));
+    assert_eq!(store.gc(Duration::ZERO, GcMode::Delete).unwrap(), dry);
+    assert_eq!(blobs(&store), 3);
+    ImageSource::from_store(&store, &name("kept")).unwrap().image(AMD64).unwrap();
+}
+
+#[test]
+fn gc_removes_nothing_when_it_cannot_see() {
+    let (_dir, store) = store();
+    let image = put(&store, "1");
+    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+    put(&store, "2");
+    fs::write(store.blob_path(image.manifest.digest()), "damaged").unwrap();
+    assert!(store.gc(Duration::ZERO, GcMode::Delete).is_err());
+    assert_eq!(blobs(&store), 6);
+}
+
+#[test]
+fn a_crash_leaves_the_old_names() {
+    let (dir, store) = store();
+    let image = put(&store, "1");
+    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+    // As if killed while writing: half a blob, half an index, a held lock that died with its process.
+    let root = store.layout().root();
+    fs::write(root.join("tmp/w-blob"), "ha").unwrap();
+    fs::write(root.join("tmp/w-index"), "{\"schemaVersion\":2,\"mani").unwrap();
+    let store = ImageStore::open(dir.path()).unwrap();
+    assert_eq!(store.resolve(&name("x")).unwrap().digest, *image.manifest.digest());
+    assert_eq!(store.gc(Duration::ZERO, GcMode::Delete).unwrap().temporary, 2);
+    store.tag(&name("y"), &image.manifest.descriptor()).unwrap();
+    assert_eq!(store.list().unwrap().len(), 2);
+}
+
+#[test]
+fn many_can_name_at_once() {
+    let (dir, store) = store();
+    let image = put(&store, "1");
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let (dir, image) = (&dir, &image);
+            scope.spawn(move || {
+                // Each its own handle and lock, as separate processes have.
+                let store = ImageStore::open(dir.path()).unwrap();
+                for round in 0..10 {
+                    put(&store, &format!("{worker}-{round}"));
+                    store.tag(&name(&format!("w{worker}:r{round}")), &image.manifest.descriptor()).unwrap();
+                    store.gc(Duration::from_secs(600), GcMode::Delete).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(store.list().unwrap().len(), 80);
+    let layout: BTreeMap<String, String> =
+        serde_json::from_slice(&fs::read(dir.path().join("images/oci-layout")).unwrap()).unwrap();
+    assert_eq!(layout["imageLayoutVersion"], "1.0.0");
+}

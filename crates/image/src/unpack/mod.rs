@@ -1,0 +1,358 @@
+//! Layers → a directory (image-spec, layer.md, "Applying Changesets"), as root or as an ordinary user.
+//!
+//! ```text
+//! blob ─ sha256 ─► decoder ─► blocks (a thread, ahead) ─► diff_id ─► entries ─► files below one directory handle
+//! ```
+//!
+//! **Guarantees**: nothing outside of the target is read, written or removed: each name is resolved by the kernel inside
+//! the root (`openat2` with `RESOLVE_IN_ROOT`, or a walk of handles where there is none), and its last component is never
+//! followed. The target appears whole and synced under its name, or not at all; before that, size, digest and diff_id of
+//! every layer have been checked. Memory is bounded by blocks, not by layers or files.
+//!
+//! **Refuses** what no walk of a file system would have made: absolute names and `..`, entries below a symbolic link of the
+//! same layer, hard links to anything but files inside, devices, duplicates, malformed whiteouts, attributes that steer
+//! overlayfs, and more entries or bytes than [`Limits`] allow. A root whose `/dev`, `/proc`, … are links is refused too
+//! ([`check_rootfs`]), since things are mounted there.
+
+mod apply;
+mod check;
+mod directories;
+mod remove;
+mod root;
+mod rootfs;
+mod stream;
+
+pub use check::check_rootfs;
+pub use rootfs::RootfsStore;
+pub use rootfs::UnpackedRoot;
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use fs_err::File;
+use pinfold_base::Diagnose;
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+use pinfold_base::Kind;
+use pinfold_base::Reporter;
+use pinfold_base::report::Stage;
+use pinfold_base::store::io_hint;
+
+use crate::Image;
+use crate::ImageError;
+use crate::ImageSource;
+use crate::blobs::unwrap_io;
+use crate::entries::EntryError;
+
+/// Whom the files belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// The owners of the image; needs root.
+    Keep,
+    /// Everything to the caller: an ordinary user can own nothing else.
+    ToSelf,
+}
+
+impl Ids {
+    /// What the caller can do.
+    pub fn for_caller() -> Self {
+        if rustix::process::geteuid().is_root() { Self::Keep } else { Self::ToSelf }
+    }
+}
+
+/// What to do with set-user-id and set-group-id bits of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetId {
+    /// Keep them.
+    Keep,
+    /// Leave them out and count them.
+    Strip,
+    /// Refuse the image.
+    Refuse,
+}
+
+/// How much is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries of all layers together.
+    pub entries: u64,
+    /// Bytes of all tars together.
+    pub bytes: u64,
+    /// Components of a path.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    /// One million entries less one, 32 GiB, 256 levels.
+    fn default() -> Self {
+        Self { entries: 999_999, bytes: 32 << 30, depth: 256 }
+    }
+}
+
+/// How an image is unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whom the files belong to.
+    pub ids: Ids,
+    /// What happens to set-id bits.
+    pub set_id: SetId,
+    /// How much is accepted.
+    pub limits: Limits,
+    /// Further paths on which something will be mounted (home, workspace): refused where they are links.
+    pub mount_targets: Vec<ImagePath>,
+}
+
+impl Default for Options {
+    /// For a sandbox: owners as far as possible, no set-id bits.
+    fn default() -> Self {
+        Self {
+            ids: Ids::for_caller(),
+            set_id: SetId::Strip,
+            limits: Limits::default(),
+            mount_targets: Vec::new(),
+        }
+    }
+}
+
+/// What was done, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Entries of all layers.
+    pub entries: u64,
+    /// Bytes of all tars.
+    pub bytes: u64,
+    /// Files whose set-id bits were left out.
+    pub set_id_stripped: u64,
+    /// Extended attributes that could not be set by this caller or on this file system.
+    pub xattrs_skipped: u64,
+    /// Entries whose owner became the caller.
+    pub owners_mapped: u64,
+}
+
+/// Why an image was not unpacked. Nothing is left then.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// A layer could not be applied.
+    #[error("layer {number} cannot be unpacked: {cause}")]
+    Layer {
+        /// Its position, counted from 1.
+        number: usize,
+        /// Why.
+        cause: Cause,
+    },
+    /// The root would be dangerous to mount on.
+    #[error("`{path}` of the image is {found}, where something will be mounted")]
+    MountTarget {
+        /// The path.
+        path: ImagePath,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// Something is where the result is to be.
+    #[error("`{}` exists and is not an empty directory", .0.display())]
+    Exists(PathBuf),
+    /// The image cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A file operation on the way failed; the message names the path.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Why a layer was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// An entry that no honest layer has.
+    #[error("entry `{}` is refused: {reason}", .path.escape_ascii())]
+    Refused {
+        /// The name as the layer has it.
+        path: Vec<u8>,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A system call failed.
+    #[error("failed to {step} `{path}`: {source}")]
+    Step {
+        /// What was tried.
+        step: &'static str,
+        /// On what.
+        path: ImagePath,
+        /// Why not.
+        source: io::Error,
+    },
+    /// More than is accepted.
+    #[error("it goes beyond the limit of {limit} {what}")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        limit: u64,
+    },
+    /// Its tar is not the one that the configuration names.
+    #[error("its content has the diff_id {actual}, expected {expected}")]
+    DiffId {
+        /// As the configuration has it.
+        expected: Digest,
+        /// As it is.
+        actual: Digest,
+    },
+    /// Its tar is malformed.
+    #[error(transparent)]
+    Tar(EntryError),
+    /// Its blob cannot be read or is not what its descriptor says.
+    #[error(transparent)]
+    Blob(#[from] ImageError),
+}
+
+impl From<EntryError> for Cause {
+    /// What the stream below the tar had to say comes out as what it is.
+    fn from(error: EntryError) -> Self {
+        match error {
+            EntryError::Io(error) => match unwrap_io(error) {
+                ImageError::Io(error) => Self::Tar(EntryError::Io(error)),
+                ours => Self::Blob(ours),
+            },
+            malformed @ EntryError::Malformed { .. } => Self::Tar(malformed),
+        }
+    }
+}
+
+impl Diagnose for UnpackError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Layer { cause, .. } => match cause {
+                Cause::Step { .. } => Kind::System,
+                Cause::Tar(EntryError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    Kind::System
+                }
+                Cause::Blob(error) => error.kind(),
+                _ => Kind::Integrity,
+            },
+            Self::MountTarget { .. } => Kind::Refused,
+            Self::Exists(_) => Kind::Usage,
+            Self::Image(error) => error.kind(),
+            Self::Io(_) => Kind::System,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Layer { cause: Cause::Step { source, .. }, .. } => io_hint(source),
+            Self::Layer { cause: Cause::Refused { .. } | Cause::Limit { .. } | Cause::Tar(_), .. } => {
+                Some("the image is malformed or hostile; do not run it".into())
+            }
+            Self::Layer { cause: Cause::DiffId { .. }, .. } => {
+                Some("the layer was exchanged or damaged; copy the image once more from where it came".into())
+            }
+            Self::Layer { cause: Cause::Blob(error), .. } | Self::Image(error) => error.hint(),
+            Self::MountTarget { .. } => {
+                Some("do not run this image; its author can make a directory there".into())
+            }
+            Self::Exists(_) => Some("choose another directory, or remove this one".into()),
+            Self::Io(error) => io_hint(error),
+        }
+    }
+}
+
+/// Unpacks an image to `target`, which must not exist or be empty. Its folder must be on the same file system.
+pub fn unpack(
+    source: &ImageSource,
+    image: &Image,
+    target: &Path,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Report, UnpackError> {
+    let target = std::path::absolute(target)?;
+    let parent = target.parent().ok_or_else(|| UnpackError::Exists(target.clone()))?;
+    if fs::symlink_metadata(&target).is_ok()
+        && fs::read_dir(&target).map_or(true, |mut dir| dir.next().is_some())
+    {
+        return Err(UnpackError::Exists(target));
+    }
+    fs::create_dir_all(parent)?;
+    let temporary = Temporary::create(parent)?;
+    let report = into(source, image, &temporary.path, options, reporter)?;
+    temporary.keep_as(&target)?;
+    Ok(report)
+}
+
+/// Unpacks into a fresh directory and syncs it.
+fn into(
+    source: &ImageSource,
+    image: &Image,
+    dir: &Path,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Report, UnpackError> {
+    let report = layers(source, image, root::Root::open(dir)?, options, reporter)?;
+    let root = File::open(dir)?;
+    check::check_handle(&root, &options.mount_targets)?;
+    rustix::fs::syncfs(&root).map_err(io::Error::from)?;
+    Ok(report)
+}
+
+/// Applies all layers in order.
+fn layers(
+    source: &ImageSource,
+    image: &Image,
+    root: root::Root,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Report, UnpackError> {
+    let mut state = apply::State::new(root, options);
+    let total = image.layers.iter().map(|layer| layer.descriptor.size).sum();
+    let name = source.name();
+    reporter.begin(Stage::Unpack, name, Some(total));
+    let done = std::thread::scope(|scope| {
+        // One layer is decoded ahead of the one that is being applied.
+        let mut ahead: Option<stream::Blocks> = None;
+        for (at, layer) in image.layers.iter().enumerate() {
+            let start = |layer| stream::Blocks::start(scope, source, layer, options.limits.bytes);
+            let blocks = ahead.take().unwrap_or_else(|| start(layer));
+            ahead = image.layers.get(at + 1).map(start);
+            let applied = state.layer(blocks, at == 0);
+            applied.map_err(|cause| UnpackError::Layer { number: at + 1, cause })?;
+            reporter.advance(name, layer.descriptor.size);
+        }
+        Ok::<_, UnpackError>(())
+    });
+    reporter.end(name);
+    done?;
+    let number = image.layers.len();
+    state.finish().map_err(|cause| UnpackError::Layer { number, cause })
+}
+
+/// A directory under a temporary name, removed unless it is kept.
+#[derive(Debug)]
+struct Temporary {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Temporary {
+    fn create(parent: &Path) -> io::Result<Self> {
+        let path = tempfile::Builder::new().prefix(".pinfold-").tempdir_in(parent)?.keep();
+        Ok(Self { path, kept: false })
+    }
+
+    fn keep_as(mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.kept = true;
+        crate::layout::sync_parent(target)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = remove::tree(&self.path)
+        {
+            tracing::warn!("`{}` could not be removed: {error}", self.path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

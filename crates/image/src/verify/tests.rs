@@ -1,0 +1,108 @@
+use pinfold_base::report::Silent;
+
+use super::*;
+use crate::LayerEncoding;
+use crate::entries::tests::TarBuilder;
+use crate::memory::AMD64;
+use crate::memory::Memory;
+
+fn tar() -> TarBuilder {
+    TarBuilder::new()
+}
+
+fn good() -> Vec<u8> {
+    tar().dir("a/").file("a/b", "1").hardlink("a/c", "a/b").symlink("l", "a").file(".wh.old", "").end()
+}
+
+fn check(tars: &[Vec<u8>]) -> Verification {
+    verify(&Memory::default().both(tars, LayerEncoding::Gzip), &Silent).unwrap()
+}
+
+#[test]
+fn a_good_image_has_no_findings() {
+    for encoding in [LayerEncoding::Tar, LayerEncoding::Gzip, LayerEncoding::Zstd] {
+        let result = verify(&Memory::default().both(&[good()], encoding), &Silent).unwrap();
+        assert_eq!(result.findings, [], "{encoding:?}");
+        // Both platforms share the layer.
+        assert_eq!((result.platforms.len(), result.layers), (2, 1));
+    }
+}
+
+#[test]
+fn rules_for_tars() {
+    for (tar, words) in [
+        (tar().file("a", "").file("./a", "").end(), "twice"),
+        (tar().file("a/b", "").end(), "its directory is not"),
+        (tar().file("a/b", "").dir("a").end(), "its directory is not"),
+        (tar().raw(b'3', b"null", b"", 0o666, b"").end(), "device"),
+        (tar().file("/a", "").end(), "absolute"),
+        (tar().file("../a", "").end(), "leads out"),
+        (tar().hardlink("h", "a").file("a", "").end(), "hard link"),
+        (tar().file("a", "").hardlink("h", "/a").end(), "hard link"),
+        (tar().file(".wh.", "").end(), "whiteout"),
+        (tar().file(".wh..wh.plnk", "").end(), "whiteout"),
+        (tar().raw(b'S', b"s", b"", 0, b"").end(), "sparse"),
+    ] {
+        let result = check(&[good(), tar]);
+        assert_eq!(result.findings.len(), 1, "{words}: {:?}", result.findings);
+        let finding = &result.findings[0];
+        assert!(finding.problem.contains(words), "{words}: {finding:?}");
+        assert_eq!((finding.level, finding.object.as_str()), (Level::Structure, "linux/amd64, layer 2"));
+        // Structure is wrong, the bytes are what they claim to be.
+        assert!(result.holds(Level::Blob) && result.holds(Level::DiffId));
+    }
+}
+
+#[test]
+fn the_three_levels_are_told_apart() {
+    let mut memory = Memory::default();
+    let mut layer = memory.layer(&good(), LayerEncoding::Gzip);
+    // Another encoder: same tar, other blob. Nothing is wrong with that.
+    let stored = memory.layer(&good(), LayerEncoding::Zstd);
+    let image = |layers: &[crate::LayerBlob], memory: &mut Memory| {
+        let runtime = crate::RuntimeConfig::default();
+        let image =
+            crate::compose::image(AMD64, &runtime, layers, &std::collections::BTreeMap::new(), 0).unwrap();
+        memory.document(&image.config);
+        memory.document(&image.manifest);
+        let root = image.manifest.descriptor();
+        verify(&ImageSource::new("memory", root, Box::new(memory.clone())), &Silent).unwrap()
+    };
+    assert_eq!(image(&[stored], &mut memory).findings, []);
+    let levels = |result: &Verification| {
+        [Level::Blob, Level::DiffId, Level::Structure].map(|level| result.holds(level))
+    };
+    let right = layer.clone();
+    layer.diff_id = Digest::sha256(b"other");
+    assert_eq!(levels(&image(&[layer], &mut memory)), [true, false, true]);
+    let bytes = memory.0[&right.digest].clone();
+    let mut damaged = bytes.clone();
+    // A header of the gzip member that no decoder looks at: only the blob is wrong.
+    damaged[4] ^= 1;
+    memory.0.insert(right.digest.clone(), damaged);
+    assert_eq!(levels(&image(std::slice::from_ref(&right), &mut memory)), [false, true, true]);
+    memory.0.remove(&right.digest);
+    assert_eq!(levels(&image(&[right], &mut memory)), [false, true, true]);
+}
+
+#[test]
+fn findings_do_not_pile_up() {
+    let mut builder = tar();
+    for number in 0..100 {
+        builder = builder.file(&format!("missing/{number}"), "");
+    }
+    assert_eq!(check(&[builder.end()]).findings.len(), MAX_FINDINGS);
+}
+
+#[test]
+fn an_index_that_promises_another_platform_is_found() {
+    let mut memory = Memory::default();
+    let image = memory.image(AMD64, &[good()], LayerEncoding::Tar);
+    let index =
+        crate::compose::index(&[(crate::memory::ARM64, &image)], &std::collections::BTreeMap::new(), 0);
+    let index = index.unwrap();
+    memory.document(&index);
+    let source = ImageSource::new("memory", index.descriptor(), Box::new(memory));
+    let result = verify(&source, &Silent).unwrap();
+    assert!(result.findings[0].problem.contains("promises linux/arm64"), "{:?}", result.findings);
+}
