@@ -1,0 +1,352 @@
+//! Host names, addresses and ports as a client may write them, read strictly.
+//!
+//! ```text
+//!   target = host [ ":" port ]
+//!   host   = label *( "." label ) [ "." ]     lower-cased, the final dot dropped, at most 253 bytes
+//!          | IPv4, four decimal numbers        never with a leading zero, in hexadecimal or as one number
+//!          | "[" IPv6 "]"                      never with a zone or an IPv4 address inside
+//!   port   = 1…65535, no sign, no leading zero
+//! ```
+//!
+//! One reader serves the allow-list, the request line, the `Host` header and the server name of TLS, so that two of them
+//! can never disagree about the same bytes. A name is kept as ASCII; an internationalised one must come as `xn--…`.
+//!
+//! **Refuses**, with a reason each: NUL, CR, LF and any other byte that is not a letter, a digit, `-` or `.`; user
+//! information; percent-encoding; raw non-ASCII; empty or over-long labels; anything whose last label is a number and that
+//! is not a plain dotted quad (`2130706433`, `0x7f.1`, `127.1`, `0177.0.0.1`): a resolver might read it as an address.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+
+/// The longest name DNS can carry in text (RFC 1035, section 2.3.4, less the length bytes).
+const NAME_MAX: usize = 253;
+/// The longest label (RFC 1035, section 2.3.4).
+const LABEL_MAX: usize = 63;
+
+/// A host: a DNS name in normal form, or an address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// A name: lower case, ASCII, no final dot.
+    Name(Box<str>),
+    /// An address.
+    Address(IpAddr),
+}
+
+/// A host and the port to reach it on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// The host.
+    pub host: Host,
+    /// The port, never 0.
+    pub port: u16,
+}
+
+/// Why bytes are not a host or a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// Nothing is there.
+    #[error("the host name is empty")]
+    Empty,
+    /// Longer than DNS allows.
+    #[error("the host name is longer than 253 bytes or has a label longer than 63")]
+    TooLong,
+    /// Two dots in a row, or a dot in front.
+    #[error("the host name has an empty label")]
+    EmptyLabel,
+    /// A label begins or ends with `-`.
+    #[error("the host name has a label that begins or ends with `-`")]
+    Hyphen,
+    /// NUL, CR, LF, …
+    #[error("the host name has a control character")]
+    Control,
+    /// `user@host`
+    #[error("the address has user information before an `@`")]
+    UserInfo,
+    /// `%41`, or a zone of IPv6.
+    #[error("the host name has a percent sign")]
+    Percent,
+    /// Bytes above 127.
+    #[error("the host name is not ASCII; write it in its `xn--` form")]
+    NotAscii,
+    /// Any other byte.
+    #[error("the host name has a character that is not a letter, a digit, `-` or `.`")]
+    Character,
+    /// Something a resolver might take for an IPv4 address.
+    #[error("the host name is a number but not a plain IPv4 address")]
+    Numeric,
+    /// Not an IPv6 address, or not in brackets.
+    #[error("the IPv6 address is malformed")]
+    Ipv6,
+    /// `::ffff:1.2.3.4` or `::1.2.3.4`
+    #[error("the IPv6 address carries an IPv4 address")]
+    MappedIpv4,
+    /// No port where one is needed.
+    #[error("the port is missing")]
+    NoPort,
+    /// Not a number from 1 to 65535.
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+}
+
+impl Host {
+    /// Reads a host without a port.
+    pub fn parse(text: &[u8]) -> Result<Self, HostError> {
+        if let Some(rest) = text.strip_prefix(b"[") {
+            return Self::parse_ipv6(rest);
+        }
+        if let Some(error) = text.iter().find_map(|&byte| wrong_byte(byte)) {
+            return Err(error);
+        }
+        let (name, dotted) = match text.strip_suffix(b".") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        if text.is_empty() {
+            return Err(HostError::Empty);
+        }
+        if name.len() > NAME_MAX {
+            return Err(HostError::TooLong);
+        }
+        let mut last: &[u8] = b"";
+        for label in name.split(|&byte| byte == b'.') {
+            match label {
+                [] => return Err(HostError::EmptyLabel),
+                [b'-', ..] | [.., b'-'] => return Err(HostError::Hyphen),
+                _ if label.len() > LABEL_MAX => return Err(HostError::TooLong),
+                _ => last = label,
+            }
+        }
+        // All bytes were checked to be ASCII.
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if is_number(last) {
+            let address: Ipv4Addr = name.parse().map_err(|_| HostError::Numeric)?;
+            return if dotted { Err(HostError::Numeric) } else { Ok(Self::Address(address.into())) };
+        }
+        Ok(Self::Name(name.into()))
+    }
+
+    fn parse_ipv6(rest: &[u8]) -> Result<Self, HostError> {
+        let inner = rest.strip_suffix(b"]").ok_or(HostError::Ipv6)?;
+        if inner.contains(&b'%') {
+            return Err(HostError::Percent);
+        }
+        if inner.contains(&b'.') {
+            return Err(HostError::MappedIpv4);
+        }
+        let inner = str::from_utf8(inner).map_err(|_| HostError::NotAscii)?;
+        let address: Ipv6Addr = inner.parse().map_err(|_| HostError::Ipv6)?;
+        if address.to_ipv4_mapped().is_some() {
+            return Err(HostError::MappedIpv4);
+        }
+        Ok(Self::Address(address.into()))
+    }
+
+    /// The name, if it is one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Address(_) => None,
+        }
+    }
+}
+
+impl Target {
+    /// Reads `host:port`, or `host` when there is a port to fall back on.
+    pub fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, HostError> {
+        // User information is named as such even where its own colon would confuse the split below.
+        if text.contains(&b'@') {
+            return Err(HostError::UserInfo);
+        }
+        let end_of_host = if text.starts_with(b"[") {
+            text.iter().position(|&byte| byte == b']').ok_or(HostError::Ipv6)? + 1
+        } else {
+            text.iter().position(|&byte| byte == b':').unwrap_or(text.len())
+        };
+        let (host, rest) = text.split_at(end_of_host);
+        let host = Host::parse(host)?;
+        let port = match rest {
+            [] => default_port.ok_or(HostError::NoPort)?,
+            [b':', digits @ ..] => parse_port(digits)?,
+            _ => return Err(HostError::Ipv6),
+        };
+        Ok(Self { host, port })
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(IpAddr::V4(address)) => write!(f, "{address}"),
+            Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Reads a port in its only spelling.
+pub(super) fn parse_port(digits: &[u8]) -> Result<u16, HostError> {
+    if digits.is_empty() || digits.len() > 5 || digits[0] == b'0' || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(HostError::Port);
+    }
+    let value = digits.iter().fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
+    u16::try_from(value).map_err(|_| HostError::Port)
+}
+
+fn wrong_byte(byte: u8) -> Option<HostError> {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' => None,
+        b'@' => Some(HostError::UserInfo),
+        b'%' => Some(HostError::Percent),
+        0..=0x1f | 0x7f => Some(HostError::Control),
+        0x80.. => Some(HostError::NotAscii),
+        _ => Some(HostError::Character),
+    }
+}
+
+/// Whether a last label makes a name an IPv4 address in the eyes of some resolver (WHATWG URL, "ends in a number").
+fn is_number(label: &[u8]) -> bool {
+    match label {
+        [b'0', b'x' | b'X', hex @ ..] => hex.iter().all(u8::is_ascii_hexdigit),
+        _ => label.iter().all(u8::is_ascii_digit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn host(text: &str) -> Result<String, HostError> {
+        Host::parse(text.as_bytes()).map(|host| host.to_string())
+    }
+
+    #[test]
+    fn names_have_one_spelling() {
+        for text in ["example.com", "EXAMPLE.com", "example.com.", "Example.Com."] {
+            assert_eq!(host(text).unwrap(), "example.com");
+        }
+        assert_eq!(host("xn--bcher-kva.example").unwrap(), "xn--bcher-kva.example");
+        assert_eq!(host("a-1.b").unwrap(), "a-1.b");
+        assert_eq!(host("1.2.3.4").unwrap(), "1.2.3.4");
+        assert_eq!(host("[2606:4700::1111]").unwrap(), "[2606:4700::1111]");
+        assert_eq!(host("4.example").unwrap(), "4.example");
+    }
+
+    /// List N7 of the isolation test list.
+    #[test]
+    fn hostile_names_are_refused() {
+        use HostError as E;
+        let long_label = format!("{}.com", "a".repeat(64));
+        let long_name = vec!["a".repeat(60); 5].join(".");
+        for (text, expected) in [
+            ("", E::Empty),
+            (".", E::EmptyLabel),
+            ("example.com..", E::EmptyLabel),
+            (".example.com", E::EmptyLabel),
+            ("a..b", E::EmptyLabel),
+            ("evil.com\0.example.com", E::Control),
+            ("example.com\r\nx", E::Control),
+            ("example.com\n", E::Control),
+            ("example.com\t", E::Control),
+            ("exam%70le.com", E::Percent),
+            ("example.com%00", E::Percent),
+            ("user@example.com", E::UserInfo),
+            ("bücher.example", E::NotAscii),
+            ("example。com", E::NotAscii),
+            ("exam ple.com", E::Character),
+            ("example.com/", E::Character),
+            ("example.com\\", E::Character),
+            ("example.com#", E::Character),
+            ("*.example.com", E::Character),
+            ("a_b.example.com", E::Character),
+            ("-a.example", E::Hyphen),
+            ("a-.example", E::Hyphen),
+            ("2130706433", E::Numeric),
+            ("0x7f000001", E::Numeric),
+            ("0x7f.1", E::Numeric),
+            ("127.1", E::Numeric),
+            ("127.0.1", E::Numeric),
+            ("0177.0.0.1", E::Numeric),
+            ("127.0.0.01", E::Numeric),
+            ("127.0.0.1.", E::Numeric),
+            ("1.2.3.4.5", E::Numeric),
+            ("256.1.1.1", E::Numeric),
+            ("example.0x", E::Numeric),
+            ("example.42", E::Numeric),
+            ("::1", E::Character),
+            ("[::1", E::Ipv6),
+            ("[::1]x", E::Ipv6),
+            ("[]", E::Ipv6),
+            ("[::ffff:127.0.0.1]", E::MappedIpv4),
+            ("[::ffff:7f00:1]", E::MappedIpv4),
+            ("[::127.0.0.1]", E::MappedIpv4),
+            ("[fe80::1%25eth0]", E::Percent),
+            (&long_label, E::TooLong),
+            (&long_name, E::TooLong),
+        ] {
+            assert_eq!(host(text), Err(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ports_have_one_spelling() {
+        let target = |text: &str| Target::parse(text.as_bytes(), None).map(|target| target.to_string());
+        assert_eq!(target("example.com:443").unwrap(), "example.com:443");
+        assert_eq!(target("[2606:4700::1111]:65535").unwrap(), "[2606:4700::1111]:65535");
+        for text in [
+            "example.com:",
+            "example.com:0",
+            "example.com:00443",
+            "example.com:+443",
+            "example.com:-1",
+            "example.com:65536",
+            "example.com:4294967739",
+            "example.com:443:80",
+            "example.com: 443",
+            "example.com:443 ",
+            "example.com:0x1bb",
+        ] {
+            assert_eq!(target(text), Err(HostError::Port), "{text}");
+        }
+        assert_eq!(target("example.com"), Err(HostError::NoPort));
+        assert_eq!(target("user:443@example.com:443"), Err(HostError::UserInfo));
+        assert_eq!(target("example.com:443@evil.com"), Err(HostError::UserInfo));
+        assert_eq!(target("[::1]443"), Err(HostError::Ipv6));
+        assert_eq!(Target::parse(b"example.com", Some(80)).unwrap().port, 80);
+    }
+
+    proptest! {
+        /// What is accepted is written back in a form that is read as the same value: there is one spelling.
+        #[test]
+        fn accepted_hosts_are_stable(text in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Ok(host) = Host::parse(&text) {
+                let written = host.to_string();
+                prop_assert!(written.is_ascii());
+                prop_assert_eq!(Host::parse(written.as_bytes()), Ok(host));
+            }
+        }
+
+        /// Names that look like addresses to the system's resolver are never taken for names.
+        #[test]
+        fn likely_hosts_are_stable(text in "[0-9a-fA-FxX.:\\[\\]-]{1,24}", port in 1u16..) {
+            if let Ok(target) = Target::parse(format!("{text}:{port}").as_bytes(), None) {
+                prop_assert_eq!(target.port, port);
+                if let Some(name) = target.host.name() {
+                    prop_assert!(name.parse::<IpAddr>().is_err());
+                    let last = name.rsplit('.').next().unwrap_or_default();
+                    prop_assert!(!last.bytes().all(|byte| byte.is_ascii_digit()));
+                }
+                prop_assert_eq!(Target::parse(target.to_string().as_bytes(), None), Ok(target));
+            }
+        }
+    }
+}

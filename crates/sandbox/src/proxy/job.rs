@@ -1,0 +1,389 @@
+//! What is done about one head, on a thread that may wait: decide, record, reach, and pass on or refuse.
+
+use std::io;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustls::ClientConnection;
+use rustls::StreamOwned;
+use rustls_pki_types::IpAddr as TlsAddress;
+use rustls_pki_types::ServerName;
+
+use super::dial::DialError;
+use super::dial::Reach;
+use super::exchange::Exchange;
+use super::exchange::ExchangeError;
+use super::exchange::Upstream;
+use super::head::RequestHead;
+use super::head::RequestTarget;
+use super::head::is_hop_by_hop;
+use super::head::parse_request;
+use super::host::Host;
+use super::host::Target;
+use super::journal::Entry;
+use super::journal::Event;
+use super::redact::Redactor;
+use super::relay::RouteId;
+use super::route::Route;
+use super::route::end;
+use super::route::line;
+use super::rules::Speech;
+use super::serve::Handoff;
+use super::serve::Record;
+use super::server::Shared;
+
+/// How long writing to either side may wait, and how long a begun TLS record may take.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// A refusal: the status and the words for the client.
+struct Refusal {
+    status: u16,
+    reason: String,
+}
+
+impl Refusal {
+    fn new(status: u16, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into() }
+    }
+}
+
+impl From<DialError> for Refusal {
+    fn from(error: DialError) -> Self {
+        let status = match &error {
+            DialError::Refused { .. } => 403,
+            DialError::Resolve { .. } | DialError::Connect { .. } => 502,
+        };
+        Self::new(status, with_cause(&error))
+    }
+}
+
+/// An error with its causes, on one line.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// An answer of the proxy itself.
+pub(super) fn answer(status: u16, reason: &str) -> Vec<u8> {
+    let phrase = match status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        417 => "Expectation Failed",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Bad Gateway",
+    };
+    let body = format!("pinfold: {reason}\n");
+    let mut out = Vec::with_capacity(256);
+    line(&mut out, &[b"HTTP/1.1 ", status.to_string().as_bytes(), b" ", phrase.as_bytes()]);
+    line(&mut out, &[b"Content-Type: text/plain; charset=utf-8"]);
+    line(&mut out, &[b"Content-Length: ", body.len().to_string().as_bytes()]);
+    line(&mut out, &[b"Connection: close"]);
+    line(&mut out, &[]);
+    out.extend_from_slice(body.as_bytes());
+    out
+}
+
+/// A connection in the hands of a job: counted, and shut when the proxy stops.
+#[derive(Debug)]
+pub(super) struct InHand {
+    shared: Arc<Shared>,
+    client: UnixStream,
+    slot: usize,
+}
+
+impl InHand {
+    pub(super) fn new(shared: &Arc<Shared>, client: OwnedFd) -> io::Result<Self> {
+        let client = UnixStream::from(client);
+        let socket = client.try_clone()?.into();
+        let slot = shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(socket);
+        shared.busy.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { shared: Arc::clone(shared), client, slot })
+    }
+
+    /// Deals with the connection, which came in at `route` and whose head is at the start of `bytes`.
+    pub(super) fn run(self, route: RouteId, bytes: &[u8]) {
+        let (shared, client) = (&*self.shared, &self.client);
+        let ready = client
+            .set_nonblocking(false)
+            .and_then(|()| client.set_read_timeout(Some(shared.limits.body)))
+            .and_then(|()| client.set_write_timeout(Some(STUCK)));
+        // A socket that cannot be told to wait only so long is not served.
+        if ready.is_err() || shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let outcome = match parse_request(bytes) {
+            Ok(Some((head, length))) => decide(shared, client, route, &head, &bytes[length..]),
+            Ok(None) => Err(malformed(shared, "the head is not whole")),
+            Err(error) => Err(malformed(shared, &error.to_string())),
+        };
+        let next = outcome.unwrap_or_else(|refusal| {
+            let mut client = client;
+            // The client may be gone; there is nothing else to tell it.
+            let _ = client.write_all(&answer(refusal.status, &refusal.reason));
+            None
+        });
+        let parted = client.set_nonblocking(true).and_then(|()| client.try_clone());
+        let Ok(client) = parted.map(OwnedFd::from) else { return };
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        shared.hand_off(match next {
+            Some(next) => next(client),
+            None => Handoff::Parting { client },
+        });
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.shared.busy.fetch_sub(1, Ordering::Relaxed);
+        self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(self.slot);
+    }
+}
+
+fn malformed(shared: &Shared, reason: &str) -> Refusal {
+    let mut entry = Entry::new(Event::Malformed, &"", false);
+    reason.clone_into(&mut entry.reason);
+    // It is refused whether or not that can be recorded.
+    let _ = shared.record(&entry);
+    Refusal::new(400, reason)
+}
+
+/// Records a decision. What was allowed and cannot be recorded is refused.
+fn record(shared: &Shared, entry: &Entry) -> Result<(), Refusal> {
+    shared
+        .record(entry)
+        .map_err(|_| Refusal::new(503, "the decision cannot be recorded, so nothing is passed on"))
+}
+
+/// Records a refusal and gives it back.
+fn refuse(shared: &Shared, mut entry: Entry, refusal: Refusal) -> Refusal {
+    entry.allowed = false;
+    entry.reason.clone_from(&refusal.reason);
+    entry.status = Some(refusal.status);
+    // It is refused whether or not that can be recorded.
+    let _ = shared.record(&entry);
+    refusal
+}
+
+/// What the connection becomes.
+type Next = Box<dyn FnOnce(OwnedFd) -> Handoff>;
+
+/// `Some` when the connection becomes a tunnel, `None` when all was done.
+fn decide(
+    shared: &Shared,
+    client: &UnixStream,
+    route: RouteId,
+    head: &RequestHead,
+    ahead: &[u8],
+) -> Result<Option<Next>, Refusal> {
+    match (&head.target, shared.routes.get(&route)) {
+        (RequestTarget::Tunnel(target), _) if route == RouteId::PROXY => {
+            tunnel(shared, client, target, ahead).map(Some)
+        }
+        (RequestTarget::Forward { target, path }, _) if route == RouteId::PROXY => {
+            forward(shared, client, head, target, path, ahead).map(|()| None)
+        }
+        (RequestTarget::Origin(path), Some(route)) => {
+            reverse(shared, client, head, route, path, ahead).map(|()| None)
+        }
+        (RequestTarget::Origin(_), None) if route == RouteId::PROXY => {
+            Err(malformed(shared, "this is a proxy: ask for `http://host/…` or CONNECT"))
+        }
+        (_, Some(_)) => Err(malformed(shared, "this is a credential route, not a proxy")),
+        (_, None) => Err(malformed(shared, "there is no such route")),
+    }
+}
+
+/// CONNECT.
+fn tunnel(shared: &Shared, client: &UnixStream, target: &Target, ahead: &[u8]) -> Result<Next, Refusal> {
+    let mut entry = Entry::new(Event::Connect, target, true);
+    entry.method = "CONNECT".into();
+    let Some((rule, speech)) = shared.policy.admits(target) else {
+        let refusal = Refusal::new(403, shared.policy.decide(target).reason);
+        return Err(refuse(shared, entry, refusal));
+    };
+    let (upstream, address) = match shared.dialer.dial(target, Reach::Public) {
+        Ok(dialled) => dialled,
+        Err(error) => return Err(refuse(shared, entry, error.into())),
+    };
+    let tuned = upstream.set_nonblocking(true).and_then(|()| upstream.set_nodelay(true));
+    if let Err(error) = tuned {
+        return Err(refuse(shared, entry, Refusal::new(502, error.to_string())));
+    }
+    let record_of =
+        Record { target: target.clone(), reason: format!("rule `{rule}`"), address, since: Instant::now() };
+    // With TLS the decision is made, and recorded, when the server name is known.
+    if speech == Speech::Raw {
+        entry.reason.clone_from(&record_of.reason);
+        entry.address = Some(address.to_string());
+        record(shared, &entry)?;
+    }
+    let mut writer = client;
+    writer
+        .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        .map_err(|error| Refusal::new(400, error.to_string()))?;
+    let bytes = ahead.to_vec();
+    Ok(Box::new(move |client| {
+        let (upstream, record) = (upstream.into(), record_of);
+        match speech {
+            Speech::Web => Handoff::Greeting { client, upstream, bytes, record },
+            Speech::Raw => Handoff::Tunnel { client, upstream, bytes, record },
+        }
+    }))
+}
+
+/// A plain request in absolute form.
+fn forward(
+    shared: &Shared,
+    client: &UnixStream,
+    head: &RequestHead,
+    target: &Target,
+    path: &str,
+    ahead: &[u8],
+) -> Result<(), Refusal> {
+    let mut entry = Entry::new(Event::Http, target, true);
+    entry.method.clone_from(&head.method);
+    let Some((rule, _)) = shared.policy.admits(target) else {
+        let refusal = Refusal::new(403, shared.policy.decide(target).reason);
+        return Err(refuse(shared, entry, refusal));
+    };
+    if matches!(head.method.as_str(), "TRACE" | "TRACK") {
+        return Err(refuse(shared, entry, Refusal::new(403, "TRACE is not passed on")));
+    }
+    let (upstream, address) = match shared.dialer.dial(target, Reach::Public) {
+        Ok(dialled) => dialled,
+        Err(error) => return Err(refuse(shared, entry, error.into())),
+    };
+    entry.reason = format!("rule `{rule}`");
+    entry.address = Some(address.to_string());
+    record(shared, &entry)?;
+    let upstream = tune(upstream).map_err(|error| Refusal::new(502, error.to_string()))?;
+    let mut out = Vec::with_capacity(1024);
+    line(&mut out, &[head.method.as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1"]);
+    let host = if target.port == 80 { target.host.to_string() } else { target.to_string() };
+    line(&mut out, &[b"Host: ", host.as_bytes()]);
+    for field in &head.fields {
+        if !field.is("Host") && !is_hop_by_hop(field, &head.fields) {
+            line(&mut out, &[field.name.as_bytes(), b": ", &field.value]);
+        }
+    }
+    end(&mut out, head.body);
+    let exchange =
+        Exchange::new(client, ahead.to_vec(), Upstream::Plain(upstream), head, None, shared.limits.answer);
+    pass_on(shared, exchange, &out, entry).map(|_| ())
+}
+
+/// A request at a credential route.
+fn reverse(
+    shared: &Shared,
+    client: &UnixStream,
+    head: &RequestHead,
+    route: &Route,
+    path: &str,
+    ahead: &[u8],
+) -> Result<(), Refusal> {
+    let spec = route.spec();
+    let mut entry = Entry::new(Event::Route, &spec.name, true);
+    entry.method.clone_from(&head.method);
+    path.split('?').next().unwrap_or_default().clone_into(&mut entry.path);
+    if let Err(error) = route.admits(&head.method, path) {
+        return Err(refuse(shared, entry, Refusal::new(403, error.to_string())));
+    }
+    let key = match route.key().get() {
+        Ok(key) => key,
+        Err(error) => {
+            let refusal = Refusal::new(503, format!("route `{}`: {}", spec.name, with_cause(&error)));
+            return Err(refuse(shared, entry, refusal));
+        }
+    };
+    let target = spec.upstream.target();
+    let reached =
+        shared.dialer.dial(target, route.reach()).map_err(Refusal::from).and_then(|(stream, address)| {
+            let stream = tune(stream).map_err(|error| Refusal::new(502, error.to_string()))?;
+            let upstream = if spec.upstream.is_tls() {
+                encrypt(shared, stream, &target.host)?
+            } else {
+                Upstream::Plain(stream)
+            };
+            Ok((upstream, address))
+        });
+    let (upstream, address) = match reached {
+        Ok(reached) => reached,
+        Err(refusal) => return Err(refuse(shared, entry, refusal)),
+    };
+    entry.reason = format!("route to `{}`", spec.upstream);
+    entry.address = Some(address.to_string());
+    record(shared, &entry)?;
+    let out = route.rewrite(head, path, &key);
+    let redactor = Redactor::new(&key);
+    let exchange =
+        Exchange::new(client, ahead.to_vec(), upstream, head, Some(redactor), shared.limits.answer);
+    let status = pass_on(shared, exchange, &out, entry)?;
+    if status == 401 || status == 403 {
+        route.key().forget();
+    }
+    Ok(())
+}
+
+/// Runs the exchange and records how it ended.
+fn pass_on(
+    shared: &Shared,
+    mut exchange: Exchange<'_>,
+    head: &[u8],
+    mut entry: Entry,
+) -> Result<u16, Refusal> {
+    let since = Instant::now();
+    let outcome = exchange.run(head);
+    entry.event = Event::Closed;
+    entry.sent = Some(exchange.sent);
+    entry.received = Some(exchange.received);
+    entry.milliseconds = u64::try_from(since.elapsed().as_millis()).ok();
+    match &outcome {
+        Ok(status) => entry.status = Some(*status),
+        Err(error) => entry.reason = with_cause(error),
+    }
+    // The request was allowed and recorded as such; it is over either way.
+    let _ = shared.record(&entry);
+    match outcome {
+        Ok(status) => Ok(status),
+        // A part of the answer is out: nothing may follow that could be taken for the rest of it.
+        Err(_) if exchange.answered => Ok(0),
+        Err(ExchangeError::ClientGone) => Ok(0),
+        Err(error) => Err(Refusal::new(error.status(), with_cause(&error))),
+    }
+}
+
+fn tune(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(STUCK))?;
+    stream.set_write_timeout(Some(STUCK))?;
+    Ok(stream)
+}
+
+fn encrypt(shared: &Shared, mut stream: TcpStream, host: &Host) -> Result<Upstream, Refusal> {
+    let failed =
+        |error: &dyn std::error::Error| Refusal::new(502, format!("TLS to `{host}` failed: {error}"));
+    let config = shared.tls().map_err(|error| Refusal::new(502, error))?;
+    let name = match host {
+        Host::Name(name) => ServerName::try_from(name.to_string()).map_err(|error| failed(&error))?,
+        Host::Address(address) => ServerName::IpAddress(TlsAddress::from(*address)),
+    };
+    let mut connection = ClientConnection::new(config, name).map_err(|error| failed(&error))?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream).map_err(|error| failed(&error))?;
+    }
+    Ok(Upstream::Tls(Box::new(StreamOwned::new(connection, stream))))
+}

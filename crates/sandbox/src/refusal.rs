@@ -1,0 +1,148 @@
+//! Why a sandbox is not planned. Nothing has been started or written when one of these is returned.
+
+use std::io;
+use std::path::PathBuf;
+
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+
+use crate::probe::NamespaceProblem;
+
+/// Why a sandbox is not planned.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Not a name.
+    #[error(
+        "`{0}` is not a name for a sandbox: expected 1 to 64 of `A-Za-z0-9@._-`, beginning with a letter or digit"
+    )]
+    Name(String),
+    /// Not a host name.
+    #[error("`{0}` is not a host name")]
+    Hostname(String),
+    /// Id 0.
+    #[error("the user inside the sandbox cannot be root")]
+    RootInside,
+    /// Empty argument list.
+    #[error("there is no program to run")]
+    NoProgram,
+    /// A NUL byte, or a variable name with `=`.
+    #[error("the {0} list has an entry that the kernel cannot pass on")]
+    Nul(&'static str),
+    /// Relative, with `..`, or not UTF-8.
+    #[error("the {what} `{}` is not an absolute path without `..`", path.display())]
+    Path {
+        /// Which path.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// A path the sandbox needs for itself.
+    #[error("the {what} cannot be `{}`", path.display())]
+    Reserved {
+        /// Which path.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// Two mounts on one target.
+    #[error("`{}` is mounted twice", .0.display())]
+    Twice(PathBuf),
+    /// The image cannot be read.
+    #[error("cannot read the root file system `{}`", path.display())]
+    Rootfs {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The image has a link where something is to be mounted.
+    #[error("the image has a symbolic link at `{}`, where `{}` is to be mounted", link.display(), target.display())]
+    LinkInImage {
+        /// The target.
+        target: PathBuf,
+        /// The component that is a link.
+        link: PathBuf,
+    },
+    /// The image has a file where a directory is needed, or the other way round.
+    #[error("`{}` in the image cannot be mounted on: it is not of the same kind as what is mounted", .0.display())]
+    TargetKind(PathBuf),
+    /// A mount's source cannot be read.
+    #[error("cannot mount `{}`", path.display())]
+    Source {
+        /// The source.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The search for sockets failed.
+    #[error("cannot look for Unix sockets below `{}`", path.display())]
+    Scan {
+        /// The source.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A socket would be visible.
+    #[error("mounting `{}` would let the sandbox connect to the Unix socket `{}`", mount.display(), socket.display())]
+    Socket {
+        /// The mount's source.
+        mount: PathBuf,
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// No user namespaces.
+    #[error("this machine does not let ordinary users make user namespaces: {0}")]
+    NoUserNamespaces(NamespaceProblem),
+    /// No Landlock.
+    #[error("this kernel has no Landlock, and the policy requires it")]
+    NoLandlock,
+    /// Landlock too old for ports.
+    #[error("Landlock here is ABI {abi}, and the policy's TCP ports need 4")]
+    NoLandlockPorts {
+        /// What there is.
+        abi: u32,
+    },
+    /// No cgroup to use.
+    #[error("limits cannot be enforced by cgroups here: {0}")]
+    NoCgroup(String),
+}
+
+impl Diagnose for Refusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Name(_)
+            | Self::Hostname(_)
+            | Self::RootInside
+            | Self::NoProgram
+            | Self::Nul(_)
+            | Self::Path { .. }
+            | Self::Reserved { .. }
+            | Self::Twice(_) => Kind::Usage,
+            Self::Rootfs { .. } | Self::Source { .. } | Self::Scan { .. } => Kind::System,
+            _ => Kind::Refused,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Socket { .. } => {
+                "mount a directory without the socket, stop the program that made it, or name the socket as allowed; \
+                 a read-only mount does not stop connections"
+                    .into()
+            }
+            Self::LinkInImage { .. } => "build the image with a directory at that place".into(),
+            Self::NoUserNamespaces(problem) => problem.fix(),
+            Self::NoLandlock => {
+                "boot with `lsm=landlock,…`, use Linux 5.13 or later, or set `landlock = \"if-available\"`".into()
+            }
+            Self::NoLandlockPorts { .. } => "use Linux 6.7 or later, or leave the ports to the network namespace".into(),
+            Self::NoCgroup(_) => {
+                "run under a systemd user session with `Delegate=yes`, or set `cgroup = \"if-available\"`".into()
+            }
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,246 @@
+//! A sandbox while it runs, seen from its supervisor.
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::process::Pid;
+use rustix::process::WaitOptions;
+use rustix::process::WaitStatus;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::error::SandboxError;
+use crate::layers::Layer;
+use crate::plan::MountKind;
+use crate::plan::Plan;
+use crate::spawn::Message;
+use crate::spawn::Order;
+use crate::spawn::Places;
+use crate::spawn::StreamKind;
+use crate::spawn::parent;
+use crate::spawn::parent::Started;
+use crate::sys::Streams;
+
+/// What the program's standard streams are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdio {
+    /// The supervisor's own. The program has no controlling terminal.
+    Inherit,
+    /// A terminal of the sandbox's own, of this size.
+    Terminal {
+        /// Lines.
+        rows: u16,
+        /// Columns.
+        columns: u16,
+    },
+    /// Three pipes.
+    Piped,
+    /// `/dev/null`.
+    Null,
+}
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// With this code.
+    Code(u8),
+    /// By this signal.
+    Signal(u8),
+}
+
+impl Exit {
+    pub(crate) fn from_status(status: WaitStatus) -> Self {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Self::Code(u8::try_from(code).unwrap_or(255)),
+            (None, Some(signal)) => Self::Signal(u8::try_from(signal).unwrap_or(9)),
+            (None, None) => Self::Signal(9),
+        }
+    }
+
+    /// As a shell would say it: the code, or 128 and the signal.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128_u8.saturating_add(signal),
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// A plan with the places of the host it needs, ready to start.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    plan: Plan,
+    places: Places,
+}
+
+impl Sandbox {
+    /// A sandbox without a home of its own and without a proxy.
+    pub fn new(plan: Plan) -> Self {
+        Self { plan, places: Places::default() }
+    }
+
+    /// With this directory of the host as its home (for [`crate::spec::Keep::Home`]).
+    #[must_use]
+    pub fn home(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.places.home = Some(directory.into());
+        self
+    }
+
+    /// With this Unix socket of the host as its way out. Its file may be removed once the sandbox runs.
+    #[must_use]
+    pub fn egress(mut self, socket: impl Into<PathBuf>) -> Self {
+        self.places.egress = Some(socket.into());
+        self
+    }
+
+    /// Starts it and returns once the program has been executed. The calling thread must outlive the sandbox: the kernel
+    /// kills it when that thread ends.
+    pub fn spawn(&self, stdio: Stdio) -> Result<Running, SandboxError> {
+        let mut places = self.places.clone();
+        for path in [&mut places.home, &mut places.egress].into_iter().flatten() {
+            *path = fs_err::canonicalize(&*path).map_err(SandboxError::file("find", path.clone()))?;
+        }
+        if places.egress.is_none() && self.plan.has(&MountKind::Egress) {
+            return Err(SandboxError::Egress("the plan wants a proxy and there is no socket".into()));
+        }
+        let mut pipes = [None, None, None];
+        let streams = match stdio {
+            Stdio::Inherit => Streams::inherited(),
+            Stdio::Null | Stdio::Terminal { .. } => Streams::null(),
+            Stdio::Piped => {
+                let pipe = || {
+                    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                        .map_err(SandboxError::supervisor("make a pipe"))
+                };
+                let (stdin, stdout, stderr) = (pipe()?, pipe()?, pipe()?);
+                pipes = [Some(stdin.1), Some(stdout.0), Some(stderr.0)];
+                Streams { stdin: stdin.0.into(), stdout: stdout.1.into(), stderr: stderr.1.into() }
+            }
+        };
+        let kind = match stdio {
+            Stdio::Terminal { rows, columns } => StreamKind::Terminal { rows, columns },
+            _ => StreamKind::Given,
+        };
+        let order = Order { plan: self.plan.clone(), places, streams: kind };
+        let started = parent::start(&order, streams)?;
+        let [stdin, stdout, stderr] = pipes;
+        Ok(Running { started, stdin, stdout, stderr, layers: order.plan.layers, exit: None })
+    }
+
+    /// Starts it on this process's own streams and waits for the end.
+    pub fn run(&self) -> Result<Exit, SandboxError> {
+        self.spawn(Stdio::Inherit)?.wait()
+    }
+}
+
+/// A running sandbox. Dropping it kills everything inside.
+#[derive(Debug)]
+pub struct Running {
+    started: Started,
+    /// Write end of the program's standard input, for [`Stdio::Piped`].
+    pub stdin: Option<OwnedFd>,
+    /// Read end of its standard output.
+    pub stdout: Option<OwnedFd>,
+    /// Read end of its standard error.
+    pub stderr: Option<OwnedFd>,
+    layers: Vec<Layer>,
+    exit: Option<Exit>,
+}
+
+impl Running {
+    /// Id of process 1 outside.
+    pub fn pid(&self) -> u32 {
+        self.started.pid.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    /// The walls that are up.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The master of its terminal, for [`Stdio::Terminal`].
+    pub fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.started.terminal.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Becomes readable when the program has ended.
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.started.control.as_fd()
+    }
+
+    /// Sends the program's process group a signal.
+    pub fn signal(&self, number: u8) -> Result<(), SandboxError> {
+        Message::Signal(number)
+            .send(&self.started.control)
+            .map_err(SandboxError::supervisor("send a signal to the sandbox"))
+    }
+
+    /// Waits for the end: of the program, and with it of everything inside.
+    pub fn wait(mut self) -> Result<Exit, SandboxError> {
+        self.finish()
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<Exit, SandboxError> {
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        self.stdin = None;
+        let mut exit = Exit::Signal(9);
+        while let Ok(Some((message, _))) = Message::receive(&self.started.control) {
+            if let Message::Exited(how) = message {
+                exit = how;
+                break;
+            }
+        }
+        self.collect()?;
+        self.exit = Some(exit);
+        Ok(exit)
+    }
+
+    /// Kills everything inside.
+    pub fn kill(mut self) -> Result<(), SandboxError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), SandboxError> {
+        // It is our child and not yet waited for, so the id is still its own.
+        let _ = rustix::process::kill_process(self.started.pid, rustix::process::Signal::KILL);
+        self.collect()?;
+        self.exit = Some(Exit::Signal(9));
+        Ok(())
+    }
+
+    /// Waits for process 1. The kernel lets it end only after every other process of its namespace.
+    fn collect(&mut self) -> Result<(), SandboxError> {
+        loop {
+            match rustix::process::waitpid(Some::<Pid>(self.started.pid), WaitOptions::empty()) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::CHILD) | Ok(_) => break,
+                Err(errno) => return Err(SandboxError::supervisor("wait for the sandbox")(errno)),
+            }
+        }
+        self.started.groups = None;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            let _ = self.end();
+        }
+    }
+}

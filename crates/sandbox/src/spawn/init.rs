@@ -1,0 +1,199 @@
+//! Process 1: makes the file system, starts the program, reaps, passes signals on, runs the relay, and ends with the
+//! program. It has no capability and the same filter as the program once that runs; the program cannot look into it,
+//! because it is not dumpable and belongs to the outer user namespace.
+
+use std::convert::Infallible;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::net::SendAncillaryBuffer;
+use rustix::net::SendAncillaryMessage;
+use rustix::net::SendFlags;
+use rustix::process::DumpableBehavior;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::WaitOptions;
+use rustix::pty::OpenptFlags;
+
+use super::Message;
+use super::Order;
+use super::StreamKind;
+use crate::error::At;
+use crate::error::Step;
+use crate::error::StepError;
+use crate::plan::Guard;
+use crate::plan::Namespace;
+use crate::proxy::Listen;
+use crate::proxy::Relay;
+use crate::proxy::RelayLimits;
+use crate::sandbox::Exit;
+use crate::seccomp::Filters;
+use crate::spec::EGRESS_SOCKET;
+use crate::sys;
+use crate::sys::Forked;
+
+/// Never returns: either the program ended, or the error has been sent.
+pub(super) fn main(order: &Order, control: &OwnedFd) -> ! {
+    let error = match start(order, control) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    let _ = Message::Failed(error).send(control);
+    sys::exit_now(125)
+}
+
+fn start(order: &Order, control: &OwnedFd) -> Result<Infallible, StepError> {
+    let plan = &order.plan;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
+    if plan.guarded(Guard::NestedNamespaces) {
+        // Counted over all descendants of the outer namespace: the inner one is the first and last.
+        write_file("/proc/sys/user/max_user_namespaces", b"1").at(Step::NestedNamespaces)?;
+    }
+    crate::mounts::enter(plan, &order.places)?;
+    if plan.namespaces.contains(&Namespace::Network) {
+        sys::loopback_up().at(Step::Loopback)?;
+    }
+    if plan.namespaces.contains(&Namespace::Uts) {
+        rustix::system::sethostname(plan.hostname.as_bytes()).on(Step::Hostname, &plan.hostname)?;
+    }
+    let terminal = match order.streams {
+        StreamKind::Given => None,
+        StreamKind::Terminal { rows, columns } => Some(open_terminal(control, rows, columns)?),
+    };
+    let relay = if plan.listens.is_empty() {
+        None
+    } else {
+        let listens: Vec<Listen> =
+            plan.listens.iter().map(|listen| Listen { route: listen.route, port: listen.port }).collect();
+        Some(Relay::bind(Path::new(EGRESS_SOCKET), &listens, RelayLimits::default()).map_err(|error| {
+            StepError::new(Step::Relay, error.to_string(), rustix::io::Errno::ADDRNOTAVAIL)
+        })?)
+    };
+    let filters = Filters::compile(plan.debug)
+        .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
+
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
+    let program = match sys::fork_single_threaded().at(Step::Fork)? {
+        Forked::Child => {
+            drop(read);
+            super::program::main(plan, terminal, &filters, &write)
+        }
+        Forked::Parent(pid) => pid,
+    };
+    drop(write);
+    drop(terminal);
+    harden(order, &filters)?;
+
+    let mut report = Vec::new();
+    fs_err::File::from_parts(read.into(), "report").read_to_end(&mut report).at(Step::Fork)?;
+    if !report.is_empty() {
+        return Err(serde_json::from_slice(&report)
+            .unwrap_or_else(|_| StepError::new(Step::Execute, "", rustix::io::Errno::IO)));
+    }
+    Message::Running.send(control).at(Step::Fork)?;
+
+    if let Some(relay) = relay {
+        relay
+            .spawn()
+            .map_err(|error| StepError::new(Step::Relay, error.to_string(), rustix::io::Errno::AGAIN))?;
+    }
+    let listener = rustix::io::fcntl_dupfd_cloexec(control, 3).at(Step::Fork)?;
+    std::thread::Builder::new()
+        .name("control".into())
+        .stack_size(64 << 10)
+        .spawn(move || listen(&listener, program))
+        .at(Step::Fork)?;
+    reap(control, program)
+}
+
+/// Passes signals on; ends everything when the supervisor is gone.
+fn listen(control: &OwnedFd, program: Pid) {
+    while let Ok(Some((message, _))) = Message::receive(control) {
+        if let Message::Signal(number) = message
+            && let Some(signal) = Signal::from_named_raw(i32::from(number))
+            && rustix::process::kill_process_group(program, signal).is_err()
+        {
+            let _ = rustix::process::kill_process(program, signal);
+        }
+    }
+    // Process 1 ending is how the kernel is asked to kill every process of the namespace.
+    sys::exit_now(137)
+}
+
+/// Waits for every process that ends; with the program, process 1 ends too.
+fn reap(control: &OwnedFd, program: Pid) -> ! {
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == program => {
+                let _ = Message::Exited(Exit::from_status(status)).send(control);
+                sys::exit_now(0);
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => sys::exit_now(125),
+        }
+    }
+}
+
+/// Gives up what process 1 needed to start: streams, capabilities, calls, and being looked at.
+fn harden(order: &Order, filters: &Filters) -> Result<(), StepError> {
+    let plan = &order.plan;
+    // The ends of pipes that the program was given must close when the program closes them.
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .on(Step::Descriptors, "/dev/null")?;
+    rustix::stdio::dup2_stdin(&null).at(Step::Descriptors)?;
+    rustix::stdio::dup2_stdout(&null).at(Step::Descriptors)?;
+    rustix::stdio::dup2_stderr(&null).at(Step::Descriptors)?;
+    if plan.guarded(Guard::HiddenInit) {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::Capabilities)?;
+    }
+    crate::limits::Rlimit { resource: crate::limits::Limited::Core, value: 0 }
+        .apply()
+        .on(Step::Rlimits, "RLIMIT_CORE")?;
+    if plan.guarded(Guard::Capabilities) {
+        crate::caps::drop_all().at(Step::Capabilities)?;
+    }
+    if plan.guarded(Guard::NoNewPrivileges) {
+        rustix::thread::set_no_new_privs(true).at(Step::NoNewPrivileges)?;
+    }
+    // Giving up capabilities can clear it; the control socket's end covers the time in between.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
+    if plan.guarded(Guard::Seccomp) {
+        filters
+            .install()
+            .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
+    }
+    Ok(())
+}
+
+/// A terminal of the sandbox's own `/dev/pts`: its master goes to the supervisor, the slave is returned.
+fn open_terminal(control: &OwnedFd, rows: u16, columns: u16) -> Result<OwnedFd, StepError> {
+    let master =
+        rustix::fs::open("/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+            .on(Step::Terminal, "/dev/pts/ptmx")?;
+    rustix::pty::unlockpt(&master).at(Step::Terminal)?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).at(Step::Terminal)?;
+    let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&slave, size).at(Step::Terminal)?;
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [master.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    rustix::net::sendmsg(
+        control,
+        &[rustix::io::IoSlice::new(&Message::Terminal.encode())],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )
+    .at(Step::Terminal)?;
+    Ok(slave)
+}
+
+fn write_file(path: &str, bytes: &[u8]) -> rustix::io::Result<()> {
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, bytes).map(drop)
+}

@@ -1,0 +1,412 @@
+//! What a sandbox is asked to be: plain data, kept as `spec.json` beside the sandbox.
+//!
+//! A [`Spec`] names things of the host by path and does no I/O; [`crate::plan`] turns it into steps and refuses what must
+//! not be. All defaults are the strict ones: mounts read-only, sockets refused, no network but the proxy, each wall
+//! required.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::proxy::Credential;
+use crate::proxy::JournalConfig;
+use crate::proxy::Policy;
+use crate::proxy::ProxyConfig;
+use crate::proxy::RouteId;
+use crate::proxy::RouteSpec;
+use crate::proxy::RuleError;
+
+/// Port inside the sandbox on which the allow-listed proxy listens.
+pub const PROXY_PORT: u16 = 3128;
+
+/// Where the one socket to the supervisor appears inside.
+pub const EGRESS_SOCKET: &str = "/run/pinfold/egress.sock";
+
+/// One sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Its name: 1 to 64 of `A-Za-z0-9@._-`, beginning with a letter or digit.
+    pub name: String,
+    /// The unpacked image on the host; never written to.
+    pub rootfs: PathBuf,
+    /// The program and its arguments. A name without `/` is looked up in the `PATH` of [`Spec::env`], inside.
+    pub args: Vec<String>,
+    /// The whole environment: nothing of the caller's is added.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Directory to start in, absolute, inside.
+    pub cwd: PathBuf,
+    /// Who the program is, inside.
+    #[serde(default)]
+    pub user: User,
+    /// Name of the machine, inside.
+    #[serde(default = "default_hostname")]
+    pub hostname: String,
+    /// The home directory.
+    pub home: HomeDirectory,
+    /// Further mounts, the workspace among them.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+    /// Size of `/tmp` in bytes.
+    #[serde(default = "default_tmp")]
+    pub tmp_bytes: u64,
+    /// The way out.
+    #[serde(default)]
+    pub network: Network,
+    /// What it may use up.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Walls that can be chosen.
+    #[serde(default)]
+    pub policy: Walls,
+    /// For `ps`: agent, image, workspace. Not interpreted.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Guards taken away, for negative controls.
+    #[cfg(feature = "weaken")]
+    #[serde(default)]
+    pub weaken: std::collections::BTreeSet<crate::weaken::Weaken>,
+}
+
+fn default_hostname() -> String {
+    "sandbox".into()
+}
+
+const fn default_tmp() -> u64 {
+    1 << 30
+}
+
+impl Spec {
+    /// A sandbox with every default: home `/home/agent` in memory, start there, no mounts, the proxy with an empty
+    /// allow-list.
+    pub fn new(name: impl Into<String>, rootfs: impl Into<PathBuf>, args: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            rootfs: rootfs.into(),
+            args,
+            env: BTreeMap::from([
+                ("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
+                ("HOME".into(), "/home/agent".into()),
+            ]),
+            cwd: "/home/agent".into(),
+            user: User::default(),
+            hostname: default_hostname(),
+            home: HomeDirectory { target: "/home/agent".into(), keep: Keep::Nothing },
+            mounts: Vec::new(),
+            tmp_bytes: default_tmp(),
+            network: Network::default(),
+            limits: Limits::default(),
+            policy: Walls::default(),
+            labels: BTreeMap::new(),
+            #[cfg(feature = "weaken")]
+            weaken: std::collections::BTreeSet::new(),
+        }
+    }
+}
+
+/// Ids inside the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// User id, never 0.
+    pub uid: u32,
+    /// Group id, never 0.
+    pub gid: u32,
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self { uid: 1000, gid: 1000 }
+    }
+}
+
+/// The home directory, seeded from the image's directory of the same path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HomeDirectory {
+    /// Where, inside.
+    pub target: PathBuf,
+    /// Whether it outlives the run.
+    pub keep: Keep,
+}
+
+/// What happens to the home directory after the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Kept in the sandbox's folder until the sandbox is removed.
+    Home,
+    /// In memory (at most [`Spec::tmp_bytes`]), gone with the run. It starts empty.
+    Nothing,
+}
+
+/// One directory or file of the host, or memory, made visible inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// From where.
+    pub source: MountSource,
+    /// To where, absolute, inside. No component may be a symbolic link.
+    pub target: PathBuf,
+    /// Read-only unless said otherwise.
+    #[serde(default)]
+    pub access: Access,
+    /// What to do about Unix sockets below it.
+    #[serde(default)]
+    pub sockets: Sockets,
+}
+
+impl Mount {
+    /// A directory or file of the host, read-only.
+    pub fn read_only(source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        Self {
+            source: MountSource::Host(source.into()),
+            target: target.into(),
+            access: Access::ReadOnly,
+            sockets: Sockets::Refuse,
+        }
+    }
+
+    /// A directory or file of the host that may be written to.
+    pub fn writable(source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        Self { access: Access::ReadWrite, ..Self::read_only(source, target) }
+    }
+}
+
+/// Where a mount comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MountSource {
+    /// A path of the host, with what is mounted below it.
+    Host(PathBuf),
+    /// Memory of at most so many bytes, empty.
+    Memory(u64),
+}
+
+/// Whether a mount may be written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// No.
+    #[default]
+    ReadOnly,
+    /// Yes.
+    ReadWrite,
+}
+
+/// What to do about a Unix socket below a mount. A read-only mount does not stop connections to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sockets {
+    /// Refuse to start.
+    #[default]
+    Refuse,
+    /// The user named it.
+    Allow,
+}
+
+/// The way out of the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// Loopback only.
+    None,
+    /// Loopback, and the supervisor's proxy behind it.
+    Proxy(Egress),
+    /// The host's network: no wall at all.
+    Host,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::Proxy(Egress::default())
+    }
+}
+
+impl Network {
+    /// One word for `ps`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Proxy(_) => "proxy",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// What the proxy lets through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// Rules in the spelling of [`crate::proxy::Rule`]; empty lets nothing through.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Routes that add a key on the way.
+    #[serde(default)]
+    pub routes: Vec<CredentialRoute>,
+}
+
+/// A route to a provider, and where its key comes from. The key itself is never part of a specification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialRoute {
+    /// The route.
+    pub route: RouteSpec,
+    /// Where the supervisor finds the key.
+    pub key: Credential,
+}
+
+impl Egress {
+    /// What the supervisor's proxy is made from; decisions go to `journal`.
+    pub fn proxy(&self, journal: JournalConfig) -> Result<ProxyConfig, RuleError> {
+        Ok(ProxyConfig {
+            policy: Policy::parse(self.allow.iter().map(String::as_str))?,
+            routes: self.routes.iter().map(|route| (route.route.clone(), route.key.clone())).collect(),
+            journal: Some(journal),
+            ..ProxyConfig::default()
+        })
+    }
+
+    /// All ports to listen on inside: the proxy's and the routes'.
+    pub fn listens(&self) -> Vec<RoutePort> {
+        let mut listens = vec![RoutePort { route: RouteId::PROXY, port: PROXY_PORT }];
+        listens.extend(
+            self.routes
+                .iter()
+                .map(|route| RoutePort { route: route.route.id, port: route.route.listen_port }),
+        );
+        listens
+    }
+}
+
+/// A loopback port inside, and where its connections go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutePort {
+    /// The proxy or a credential route.
+    pub route: RouteId,
+    /// The port on 127.0.0.1.
+    pub port: u16,
+}
+
+/// What a sandbox may use up. `None` leaves the machine's own limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of memory, swap included.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// Thousandths of a processor.
+    #[serde(default)]
+    pub cpu_milli: Option<u32>,
+    /// Processes and threads.
+    #[serde(default = "default_processes")]
+    pub processes: Option<u32>,
+    /// Open files of one process.
+    #[serde(default = "default_files")]
+    pub open_files: Option<u64>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's type")]
+const fn default_processes() -> Option<u32> {
+    Some(4096)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's type")]
+const fn default_files() -> Option<u64> {
+    Some(65536)
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: None, cpu_milli: None, processes: default_processes(), open_files: default_files() }
+    }
+}
+
+/// Walls that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Walls {
+    /// The second wall around files.
+    pub landlock: Need,
+    /// Whether limits must be enforced by cgroups.
+    pub cgroup: Need,
+    /// Debuggers: `ptrace` and its relatives, among the sandbox's own processes.
+    pub debug: Debug,
+    /// TCP ports the program may connect to, enforced by Landlock. `None` leaves that to the network namespace: agents
+    /// talk to servers of their own on loopback.
+    pub connect_ports: Option<Vec<u16>>,
+}
+
+impl Default for Walls {
+    fn default() -> Self {
+        Self {
+            landlock: Need::Required,
+            cgroup: Need::IfAvailable,
+            debug: Debug::Denied,
+            connect_ports: None,
+        }
+    }
+}
+
+/// How much a wall is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// Refuse to start without it.
+    Required,
+    /// Use it where the machine has it, and report which.
+    IfAvailable,
+    /// Do without.
+    Off,
+}
+
+/// Whether debuggers work inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Debug {
+    /// `ptrace` and `process_vm_*` are refused.
+    #[default]
+    Denied,
+    /// They work within the sandbox.
+    Allowed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_strict() {
+        let spec: Spec = serde_json::from_str(
+            r#"{"name":"a","rootfs":"/r","args":["true"],"cwd":"/","home":{"target":"/home/agent","keep":"nothing"},
+                "mounts":[{"source":{"host":"/w"},"target":"/w"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(spec.network, Network::Proxy(Egress::default()));
+        assert_eq!(spec.mounts[0].access, Access::ReadOnly);
+        assert_eq!(spec.mounts[0].sockets, Sockets::Refuse);
+        assert_eq!(spec.policy.landlock, Need::Required);
+        assert_eq!(spec.user, User { uid: 1000, gid: 1000 });
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let text = r#"{"name":"a","rootfs":"/r","args":[],"cwd":"/","home":{"target":"/h","keep":"home"},"mount":[]}"#;
+        assert!(
+            serde_json::from_str::<Spec>(text).unwrap_err().to_string().contains("unknown field `mount`")
+        );
+    }
+
+    #[test]
+    fn json_round_trips() {
+        let mut spec = Spec::new("a@b", "/r", vec!["true".into()]);
+        spec.mounts.push(Mount::writable("/w", "/workspace"));
+        spec.network = Network::Host;
+        let text = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<Spec>(&text).unwrap(), spec);
+    }
+}

@@ -1,0 +1,724 @@
+//! What is tried inside a started sandbox. Each probe returns what it found wrong; the rows that call them are in
+//! `rows.rs`. Raw calls are used so that no library stands between the probe and the kernel.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::mem::size_of;
+use std::net::TcpStream;
+use std::net::UdpSocket;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+type Found = Result<(), String>;
+
+/// Runs the probe `name` and prints its result; the exit code says pass or fail.
+pub(crate) fn main(name: &str, args: &[String]) -> i32 {
+    let found = match name {
+        "read-only" => read_only(),
+        "mounts" => mounts(args),
+        "absent" => absent(args),
+        "init-hidden" => init_hidden(),
+        "devices" => devices(),
+        "mount-calls" => mount_calls(),
+        "masked" => masked(),
+        "proc-writes" => proc_writes(),
+        "tmp-quota" => tmp_quota(),
+        "capabilities" => capabilities(),
+        "user" => user(),
+        "seccomp" => status("Seccomp", "2"),
+        "no-new-privileges" => status("NoNewPrivs", "1"),
+        "user-namespaces" => user_namespaces(libc::EPERM),
+        "user-namespaces-full" => user_namespaces(libc::ENOSPC),
+        "denied-calls" => denied_calls(),
+        "socket-families" => socket_families(),
+        "foreign-calls" => foreign_calls(),
+        "no-core" => no_core(),
+        "init-program" => init_program(),
+        "descriptors" => descriptors(),
+        "abstract-socket" => abstract_socket(&args[0]),
+        "visible-sockets" => visible_sockets(args),
+        "environment" => environment(args),
+        "shared-memory" => shared_memory(args[0].parse().unwrap()),
+        "host-process" => host_process(args[0].parse().unwrap()),
+        "type-into-terminal" => type_into_terminal(),
+        "session" => session(),
+        "terminal" => terminal(),
+        "interfaces" => interfaces(),
+        "unreachable" => unreachable(args),
+        "host-port" => host_port(args[0].parse().unwrap()),
+        "relay" => relay(),
+        "relay-without-proxy" => relay_without_proxy(),
+        "fork-bomb" => fork_bomb(args[0].parse().unwrap()),
+        "memory-hog" => memory_hog(),
+        "hostname" => hostname(&args[0]),
+        "landlock" => landlock(),
+        "writable" => writable(args),
+        "sleep" => {
+            std::thread::sleep(std::time::Duration::from_secs(600));
+            Ok(())
+        }
+        "crowd" => crowd(),
+        "chat" => chat(),
+        "denied-by-proxy" => denied_by_proxy(),
+        "nothing" => Ok(()),
+        _ => Err(format!("no probe `{name}`")),
+    };
+    match found {
+        Ok(()) => 0,
+        Err(text) => {
+            println!("{text}");
+            1
+        }
+    }
+}
+
+/// A raw system call: what it returned, or errno.
+fn call(number: libc::c_long, args: [usize; 6]) -> Result<i64, i32> {
+    // SAFETY: the probes pass null or valid pointers; a call that writes through one of them is given memory of its size.
+    let result = unsafe { libc::syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]) };
+    if result < 0 { Err(errno()) } else { Ok(result) }
+}
+
+fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn expect(what: &str, result: Result<i64, i32>, wanted: i32) -> Found {
+    match result {
+        Err(errno) if errno == wanted => Ok(()),
+        other => Err(format!("{what}: {other:?}, expected errno {wanted}")),
+    }
+}
+
+/// All complaints at once, so that one run shows the whole row.
+fn all(results: impl IntoIterator<Item = Found>) -> Found {
+    let wrong: Vec<String> = results.into_iter().filter_map(Result::err).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
+fn create(path: &Path) -> Result<i64, i32> {
+    match fs::File::create(path) {
+        Ok(_) => Ok(0),
+        Err(error) => Err(error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+fn read_only() -> Found {
+    all(["/", "/usr", "/etc", "/bin"]
+        .map(|dir| expect(dir, create(&Path::new(dir).join("written")), libc::EROFS)))
+}
+
+fn writable(paths: &[String]) -> Found {
+    all(paths.iter().map(|dir| match create(&Path::new(dir).join("written")) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(format!("{dir}: errno {errno}")),
+    }))
+}
+
+/// Arguments: targets of the plan, those that not every kernel has marked with `?`.
+fn mounts(expected: &[String]) -> Found {
+    let info = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let found: BTreeSet<&str> = info.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    let must: BTreeSet<&str> =
+        expected.iter().filter(|path| !path.ends_with('?')).map(String::as_str).chain(["/"]).collect();
+    let may: BTreeSet<&str> = expected.iter().map(|path| path.trim_end_matches('?')).chain(["/"]).collect();
+    let more: Vec<_> = found.difference(&may).collect();
+    let less: Vec<_> = must.difference(&found).collect();
+    if more.is_empty() && less.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("too many {more:?}, missing {less:?}"))
+    }
+}
+
+fn absent(paths: &[String]) -> Found {
+    all(paths.iter().map(|path| match fs::read(path) {
+        Ok(_) => Err(format!("{path} can be read")),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(()),
+        Err(error) => Err(format!("{path}: {error}")),
+    }))
+}
+
+fn init_hidden() -> Found {
+    let readable = ["environ", "mem", "maps", "auxv"].map(|name| {
+        let path = format!("/proc/1/{name}");
+        match fs::File::open(&path) {
+            Ok(_) => Err(format!("{path} can be opened")),
+            Err(_) => Ok(()),
+        }
+    });
+    let links = ["root", "cwd", "exe"].map(|name| {
+        let path = format!("/proc/1/{name}");
+        match fs::read_link(&path) {
+            Ok(target) => Err(format!("{path} leads to {}", target.display())),
+            Err(_) => Ok(()),
+        }
+    });
+    // The numbers may be seen where the host's root runs the sandbox; what is behind them may not.
+    let open = fs::read_dir("/proc/1/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .find(|entry| fs::read_link(entry.path()).is_ok() || fs::File::open(entry.path()).is_ok());
+    let fds = open.map_or(Ok(()), |entry| Err(format!("{} can be followed", entry.path().display())));
+    all(readable.into_iter().chain(links).chain([fds]))
+}
+
+fn devices() -> Found {
+    let expected = [
+        "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+        "urandom", "zero",
+    ];
+    let found: BTreeSet<String> = fs::read_dir("/dev")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let names = if found.iter().map(String::as_str).eq(expected) {
+        Ok(())
+    } else {
+        Err(format!("/dev holds {found:?}"))
+    };
+    let path = c"/tmp/node";
+    let made = call(
+        libc::SYS_mknodat,
+        [
+            libc::AT_FDCWD as usize,
+            path.as_ptr() as usize,
+            (libc::S_IFCHR | 0o666) as usize,
+            libc::makedev(1, 3) as usize,
+            0,
+            0,
+        ],
+    );
+    let use_null = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open("/dev/null")
+        .map(drop)
+        .map_err(|error| format!("/dev/null: {error}"));
+    all([names, expect("mknod", made, libc::EPERM), use_null])
+}
+
+fn mount_calls() -> Found {
+    let (none, tmp, tmpfs) =
+        (c"none".as_ptr() as usize, c"/tmp".as_ptr() as usize, c"tmpfs".as_ptr() as usize);
+    let (here, root) = (libc::AT_FDCWD as usize, c"/".as_ptr() as usize);
+    all([
+        expect("mount", call(libc::SYS_mount, [none, tmp, tmpfs, 0, 0, 0]), libc::EPERM),
+        expect(
+            "remount",
+            call(libc::SYS_mount, [none, root, 0, (libc::MS_REMOUNT | libc::MS_BIND) as usize, 0, 0]),
+            libc::EPERM,
+        ),
+        expect("umount2", call(libc::SYS_umount2, [tmp, 0, 0, 0, 0, 0]), libc::EPERM),
+        expect("pivot_root", call(libc::SYS_pivot_root, [tmp, tmp, 0, 0, 0, 0]), libc::EPERM),
+        expect("open_tree", call(libc::SYS_open_tree, [here, root, 1, 0, 0, 0]), libc::EPERM),
+        expect("move_mount", call(libc::SYS_move_mount, [here, root, here, tmp, 0, 0]), libc::EPERM),
+        expect("fsopen", call(libc::SYS_fsopen, [tmpfs, 0, 0, 0, 0, 0]), libc::EPERM),
+        expect("mount_setattr", call(libc::SYS_mount_setattr, [here, root, 0, 0, 0, 0]), libc::EPERM),
+        expect("chroot", call(libc::SYS_chroot, [tmp, 0, 0, 0, 0, 0]), libc::EPERM),
+        expect("setns", call(libc::SYS_setns, [0, 0, 0, 0, 0, 0]), libc::EPERM),
+    ])
+}
+
+fn masked() -> Found {
+    let paths = [
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/interrupts",
+        "/proc/timer_list",
+        "/proc/sched_debug",
+        "/proc/kmsg",
+    ];
+    all(paths
+        .map(|path| {
+            let mut first = [0_u8; 64];
+            let opened = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+            match opened.and_then(|mut file| file.read(&mut first)) {
+                Ok(0) | Err(_) => Ok(()),
+                Ok(n) => Err(format!("{path} gives {n} bytes")),
+            }
+        })
+        .into_iter()
+        // Readable by everyone where it is not masked, so that the control turns red for an ordinary user too.
+        .chain([fs::read("/proc/interrupts").map_or(Ok(()), |bytes| {
+            if bytes.is_empty() { Ok(()) } else { Err("/proc/interrupts is shown".into()) }
+        })]))
+}
+
+fn proc_writes() -> Found {
+    let switches = [
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/modprobe",
+        "/proc/sys/kernel/hostname",
+        "/proc/sys/vm/drop_caches",
+        "/proc/sysrq-trigger",
+    ]
+    .map(|path| match fs::OpenOptions::new().write(true).open(path) {
+        Ok(_) => Err(format!("{path} can be opened to write")),
+        Err(_) => Ok(()),
+    });
+    // An ordinary user could not write them anyway; the mount says that root could not either.
+    let mounts = ["/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs"].map(|path| {
+        let flags = rustix::fs::statvfs(path).map_err(|errno| format!("{path}: {errno}"))?.f_flag;
+        if flags.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+            Ok(())
+        } else {
+            Err(format!("{path} is writable"))
+        }
+    });
+    let absent =
+        ["/sys/kernel/uevent_helper", "/sys/fs/cgroup/release_agent", "/proc/sys/fs/binfmt_misc/register"]
+            .map(|path| if Path::new(path).exists() { Err(format!("{path} exists")) } else { Ok(()) });
+    all(switches.into_iter().chain(mounts).chain(absent))
+}
+
+fn tmp_quota() -> Found {
+    let mut file = fs::File::create("/tmp/full").unwrap();
+    let block = vec![1_u8; 1 << 20];
+    for _ in 0..8 {
+        match file.write_all(&block) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Err("8 MiB fit into 4".into())
+}
+
+fn status_value(key: &str) -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(&format!("{key}:")));
+    line.unwrap_or_default().trim().to_owned()
+}
+
+fn status(key: &str, wanted: &str) -> Found {
+    let value = status_value(key);
+    if value == wanted { Ok(()) } else { Err(format!("{key} is {value}")) }
+}
+
+fn capabilities() -> Found {
+    all(["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"].map(|key| status(key, "0000000000000000")))
+}
+
+fn user() -> Found {
+    all([
+        status("Uid", "1000\t1000\t1000\t1000"),
+        status("Gid", "1000\t1000\t1000\t1000"),
+        // Groups outside the map are shown as 65534; group 0 must not be among them.
+        if status_value("Groups").split(' ').any(|group| group == "0") {
+            Err("group 0 is a supplementary group".into())
+        } else {
+            Ok(())
+        },
+    ])
+}
+
+fn user_namespaces(wanted: i32) -> Found {
+    let flags = (libc::CLONE_NEWUSER | libc::SIGCHLD) as usize;
+    let cloned = call(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]);
+    if cloned == Ok(0) {
+        // SAFETY: the child of a fork that should not have worked ends without touching anything.
+        unsafe { libc::_exit(0) };
+    }
+    let unshared = call(libc::SYS_unshare, [libc::CLONE_NEWUSER as usize, 0, 0, 0, 0, 0]);
+    let mut results = vec![expect("clone", cloned, wanted), expect("unshare", unshared, wanted)];
+    if wanted == libc::EPERM {
+        results.push(expect("clone3", call(libc::SYS_clone3, [0; 6]), libc::ENOSYS));
+        let network = call(libc::SYS_unshare, [libc::CLONE_NEWNET as usize, 0, 0, 0, 0, 0]);
+        results.push(expect("unshare of the network", network, libc::EPERM));
+    }
+    all(results)
+}
+
+fn denied_calls() -> Found {
+    let list: &[(&str, libc::c_long)] = &[
+        ("bpf", libc::SYS_bpf),
+        ("perf_event_open", libc::SYS_perf_event_open),
+        ("userfaultfd", libc::SYS_userfaultfd),
+        ("io_uring_setup", libc::SYS_io_uring_setup),
+        ("io_uring_enter", libc::SYS_io_uring_enter),
+        ("io_uring_register", libc::SYS_io_uring_register),
+        ("keyctl", libc::SYS_keyctl),
+        ("add_key", libc::SYS_add_key),
+        ("request_key", libc::SYS_request_key),
+        ("kexec_load", libc::SYS_kexec_load),
+        ("kexec_file_load", libc::SYS_kexec_file_load),
+        ("init_module", libc::SYS_init_module),
+        ("finit_module", libc::SYS_finit_module),
+        ("delete_module", libc::SYS_delete_module),
+        ("ptrace", libc::SYS_ptrace),
+        ("process_vm_readv", libc::SYS_process_vm_readv),
+        ("process_vm_writev", libc::SYS_process_vm_writev),
+        ("pidfd_getfd", libc::SYS_pidfd_getfd),
+        ("open_by_handle_at", libc::SYS_open_by_handle_at),
+        ("name_to_handle_at", libc::SYS_name_to_handle_at),
+        ("quotactl", libc::SYS_quotactl),
+        ("setns", libc::SYS_setns),
+        ("swapon", libc::SYS_swapon),
+        ("reboot", libc::SYS_reboot),
+        ("settimeofday", libc::SYS_settimeofday),
+        ("clock_settime", libc::SYS_clock_settime),
+        ("sethostname", libc::SYS_sethostname),
+        ("acct", libc::SYS_acct),
+        ("syslog", libc::SYS_syslog),
+        ("memfd_secret", libc::SYS_memfd_secret),
+        ("kcmp", libc::SYS_kcmp),
+        #[cfg(target_arch = "x86_64")]
+        ("iopl", libc::SYS_iopl),
+        #[cfg(target_arch = "x86_64")]
+        ("ioperm", libc::SYS_ioperm),
+        #[cfg(target_arch = "x86_64")]
+        ("modify_ldt", libc::SYS_modify_ldt),
+    ];
+    // -1 where a descriptor or pointer would be: harmless if a call were let through.
+    all(list.iter().map(|(name, number)| expect(name, call(*number, [usize::MAX; 6]), libc::EPERM)))
+}
+
+fn socket_families() -> Found {
+    let socket = |family: i32, kind: i32, protocol: i32| {
+        call(libc::SYS_socket, [family as usize, kind as usize, protocol as usize, 0, 0, 0])
+    };
+    let works = |name: &str, result: Result<i64, i32>| match result {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(format!("{name}: errno {errno}")),
+    };
+    all([
+        works("AF_UNIX", socket(libc::AF_UNIX, libc::SOCK_STREAM, 0)),
+        works("AF_INET", socket(libc::AF_INET, libc::SOCK_STREAM, 0)),
+        works("AF_INET6", socket(libc::AF_INET6, libc::SOCK_STREAM, 0)),
+        works("AF_NETLINK, route", socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)),
+        expect(
+            "AF_NETLINK, audit",
+            socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_AUDIT),
+            libc::EPERM,
+        ),
+        expect("AF_ALG", socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0), libc::EPERM),
+        expect("AF_VSOCK", socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0), libc::EPERM),
+        expect("AF_PACKET", socket(libc::AF_PACKET, libc::SOCK_RAW, 0), libc::EPERM),
+        expect("AF_BLUETOOTH", socket(libc::AF_BLUETOOTH, libc::SOCK_RAW, 0), libc::EPERM),
+        expect("AF_XDP", socket(libc::AF_XDP, libc::SOCK_RAW, 0), libc::EPERM),
+        expect("AF_INET, raw", socket(libc::AF_INET, libc::SOCK_RAW, 1), libc::EPERM),
+    ])
+}
+
+/// How a child that runs `act` ends.
+#[cfg(target_arch = "x86_64")]
+fn in_child(act: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: a single-threaded program forks; the child makes one call and ends without running anything of the parent's.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let code = act();
+        // SAFETY: see above.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child just made, into a local.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    status
+}
+
+#[cfg(target_arch = "x86_64")]
+fn foreign_calls() -> Found {
+    let killed = |status: i32| libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSYS;
+    // x32: the same convention with bit 30 set.  Kernels without x32 answer ENOSYS where no filter does.
+    let x32 = in_child(|| match call(0x4000_0000 + libc::SYS_getpid, [0; 6]) {
+        Err(libc::EPERM) => 0,
+        _ => 1,
+    });
+    let old = in_child(|| {
+        // SAFETY: number 20 is getpid in the 32-bit convention, without arguments; rax is the only register changed.
+        unsafe { std::arch::asm!("int 0x80", inout("rax") 20_u64 => _) };
+        0
+    });
+    all([
+        if x32 == 0 || killed(x32) {
+            Ok(())
+        } else {
+            Err(format!("the x32 call ended with status {x32:#x}"))
+        },
+        if killed(old) { Ok(()) } else { Err(format!("the 32-bit call ended with status {old:#x}")) },
+    ])
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn foreign_calls() -> Found {
+    Ok(())
+}
+
+fn no_core() -> Found {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let values: Vec<_> = line["Max core file size".len()..].split_whitespace().take(2).collect();
+    if values == ["0", "0"] { Ok(()) } else { Err(line.to_owned()) }
+}
+
+fn init_program() -> Found {
+    match fs::OpenOptions::new().write(true).open("/proc/1/exe") {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::EROFS)) => {
+            Ok(())
+        }
+        other => Err(format!("opening process 1's program to write: {other:?}")),
+    }
+}
+
+fn descriptors() -> Found {
+    let open: BTreeSet<i32> = (0..1024)
+        .filter(|fd| call(libc::SYS_fcntl, [*fd as usize, libc::F_GETFD as usize, 0, 0, 0, 0]).is_ok())
+        .collect();
+    if open == BTreeSet::from([0, 1, 2]) { Ok(()) } else { Err(format!("open: {open:?}")) }
+}
+
+fn abstract_socket(name: &str) -> Found {
+    use std::os::linux::net::SocketAddrExt;
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+    match std::os::unix::net::UnixStream::connect_addr(&address) {
+        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// Arguments: the sockets that may be visible.
+fn visible_sockets(allowed: &[String]) -> Found {
+    let mut pending = vec![PathBuf::from("/")];
+    let mut found = Vec::new();
+    while let Some(directory) = pending.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        for entry in entries.flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            let path = entry.path();
+            if kind.is_socket() && !allowed.iter().any(|allowed| Path::new(allowed) == path) {
+                found.push(path);
+            } else if kind.is_dir() && path != Path::new("/proc") {
+                pending.push(path);
+            }
+        }
+    }
+    if found.is_empty() { Ok(()) } else { Err(format!("{found:?}")) }
+}
+
+/// Arguments: text that must be in no environment, one's own or that of a visible process.
+fn environment(texts: &[String]) -> Found {
+    let mut everything =
+        std::env::vars().fold(String::new(), |text, (name, value)| text + &name + "=" + &value + "\n");
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        if let Ok(bytes) = fs::read(entry.path().join("environ")) {
+            everything.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    all(texts
+        .iter()
+        .map(|text| if everything.contains(text) { Err(format!("{text} is there")) } else { Ok(()) }))
+}
+
+fn shared_memory(key: i32) -> Found {
+    expect("shmget", call(libc::SYS_shmget, [key as usize, 0, 0, 0, 0, 0]), libc::ENOENT)
+}
+
+fn host_process(pid: i32) -> Found {
+    let visible = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().parse::<i32>().is_ok())
+        .count();
+    all([
+        expect("kill", call(libc::SYS_kill, [pid as usize, 0, 0, 0, 0, 0]), libc::ESRCH),
+        if visible == 2 { Ok(()) } else { Err(format!("{visible} processes are visible")) },
+    ])
+}
+
+fn type_into_terminal() -> Found {
+    let byte = b'x';
+    let ioctl = |request: usize| call(libc::SYS_ioctl, [0, request, &raw const byte as usize, 0, 0, 0]);
+    all([
+        expect("TIOCSTI", ioctl(0x5412), libc::EPERM),
+        // The kernel looks at the low 32 bits only.
+        expect("TIOCSTI with high bits", ioctl(0x1_0000_5412), libc::EPERM),
+        expect("TIOCLINUX", ioctl(0x541c), libc::EPERM),
+    ])
+}
+
+fn session() -> Found {
+    // SAFETY: neither call has arguments that matter or touches memory.
+    let (session, own) = unsafe { (libc::getsid(0), libc::getpid()) };
+    if session == own { Ok(()) } else { Err(format!("session {session}, process {own}")) }
+}
+
+fn terminal() -> Found {
+    let name = fs::read_link("/proc/self/fd/0").map_err(|error| error.to_string())?;
+    let controlling = fs::OpenOptions::new().read(true).write(true).open("/dev/tty");
+    all([
+        if name == Path::new("/dev/pts/0") {
+            Ok(())
+        } else {
+            Err(format!("standard input is {}", name.display()))
+        },
+        controlling.map(drop).map_err(|error| format!("/dev/tty: {error}")),
+        session(),
+    ])
+}
+
+fn interfaces() -> Found {
+    let devices = fs::read_to_string("/proc/net/dev").unwrap();
+    let names: Vec<&str> =
+        devices.lines().skip(2).filter_map(|line| line.split(':').next()).map(str::trim).collect();
+    let routes = fs::read_to_string("/proc/net/route").unwrap().lines().count();
+    all([
+        if names == ["lo"] { Ok(()) } else { Err(format!("interfaces {names:?}")) },
+        if routes <= 1 { Ok(()) } else { Err(format!("{routes} lines of routes")) },
+    ])
+}
+
+/// Connecting a UDP socket sends nothing: it only asks for a route.
+fn unreachable(addresses: &[String]) -> Found {
+    all(addresses.iter().map(|address| {
+        let local = if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+        let socket = UdpSocket::bind(local).map_err(|error| error.to_string())?;
+        match socket.connect(address.as_str()) {
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EADDRNOTAVAIL)
+                ) =>
+            {
+                Ok(())
+            }
+            other => Err(format!("{address}: {other:?}")),
+        }
+    }))
+}
+
+fn host_port(port: u16) -> Found {
+    match TcpStream::connect(("127.0.0.1", port)) {
+        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// The host's end sends back what the relay put in front (version 1, route 0) and what follows.
+fn relay() -> Found {
+    let mut stream = TcpStream::connect("127.0.0.1:3128").map_err(|error| error.to_string())?;
+    stream.write_all(b"hello").map_err(|error| error.to_string())?;
+    let mut answer = [0; 7];
+    stream.read_exact(&mut answer).map_err(|error| error.to_string())?;
+    if answer == *b"\x01\x00hello" { Ok(()) } else { Err(format!("{answer:?}")) }
+}
+
+fn relay_without_proxy() -> Found {
+    let mut stream = TcpStream::connect("127.0.0.1:3128").map_err(|error| error.to_string())?;
+    let _ = stream.write_all(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    if answer.starts_with(b"HTTP/1.1 502") {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+fn fork_bomb(limit: usize) -> Found {
+    let mut children = Vec::new();
+    let mut refused = false;
+    for _ in 0..limit * 2 {
+        // SAFETY: a single-threaded program forks; the child only waits to be killed.
+        match unsafe { libc::fork() } {
+            0 => loop {
+                // SAFETY: waits for a signal.
+                unsafe { libc::pause() };
+            },
+            -1 => {
+                refused = errno() == libc::EAGAIN;
+                break;
+            }
+            pid => children.push(pid),
+        }
+    }
+    for pid in &children {
+        // SAFETY: children of this process that have not been waited for.
+        unsafe { libc::kill(*pid, libc::SIGKILL) };
+    }
+    if refused && children.len() < limit {
+        Ok(())
+    } else {
+        Err(format!("{} processes were made", children.len()))
+    }
+}
+
+fn memory_hog() -> Found {
+    let mut blocks = Vec::new();
+    for _ in 0..128 {
+        let mut block = vec![0_u8; 1 << 20];
+        for page in block.chunks_mut(4096) {
+            page[0] = 1;
+        }
+        blocks.push(block);
+    }
+    // Reaching this line is the failure; the row expects the process to be killed.
+    println!("{} MiB were touched", blocks.len());
+    Ok(())
+}
+
+fn hostname(wanted: &str) -> Found {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    if name.trim() == wanted { Ok(()) } else { Err(format!("the name is {}", name.trim())) }
+}
+
+/// Where a mount has been left writable by mistake, Landlock says EACCES.
+fn landlock() -> Found {
+    expect("/usr", create(Path::new("/usr/written")), libc::EACCES)
+}
+
+/// Leaves descendants in sessions of their own, one ignoring every signal it can, and ends.
+fn crowd() -> Found {
+    for _ in 0..3 {
+        // SAFETY: a single-threaded program forks; the child leaves the session and waits.
+        unsafe {
+            if libc::fork() == 0 {
+                libc::setsid();
+                for signal in 1..32 {
+                    libc::signal(signal, libc::SIG_IGN);
+                }
+                libc::fork();
+                loop {
+                    libc::pause();
+                }
+            }
+        }
+    }
+    println!("ready");
+    Ok(())
+}
+
+/// Answers each line; the line `quit` ends it with code 7.
+fn chat() -> Found {
+    println!("ready");
+    for line in io::stdin().lines() {
+        match line.unwrap().trim() {
+            "quit" => std::process::exit(7),
+            line => println!("got <{line}>"),
+        }
+    }
+    Ok(())
+}
+
+/// The real proxy with an empty allow-list.
+fn denied_by_proxy() -> Found {
+    let mut stream = TcpStream::connect("127.0.0.1:3128").map_err(|error| error.to_string())?;
+    let request = b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n";
+    stream.write_all(request).map_err(|error| error.to_string())?;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    if answer.starts_with(b"HTTP/1.1 403") {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+const _: () = assert!(size_of::<usize>() == 8, "raw calls above pass 64-bit arguments");
