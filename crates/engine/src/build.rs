@@ -1,0 +1,279 @@
+//! `build`: lock and fetched archives in, image out. Reads the lock, never resolves.
+//!
+//! ```text
+//! CACHE/builds/KEY.json      what a build with this key came out as
+//! ```
+//!
+//! The key covers the lock, the manifest's meaning, the recipes, the user's own files (by size, time and inode, so that an
+//! unchanged build reads no content) and `compat`. A record is believed only while the image store still has the image.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use fs_err as fs;
+use pinfold_archive::encode::Reuse;
+use pinfold_base::Diagnose;
+use pinfold_base::Digest;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use pinfold_image::ImageError;
+use pinfold_image::ImageStore;
+use pinfold_image::Reference;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::compose;
+use crate::compose::BuiltPlatform;
+use crate::compose::ComposeError;
+use crate::context::Context;
+use crate::fetch;
+use crate::fetch::FetchError;
+use crate::local;
+use crate::lock::Lock;
+use crate::lock::LockError;
+use crate::lock::request;
+use crate::manifest::Compression;
+use crate::place;
+use crate::place::PlaceError;
+use crate::project::Project;
+use crate::recipe;
+use crate::recipe::RecipeError;
+use crate::resolve;
+use crate::resolve::ResolveError;
+use crate::resolve::Upgrade;
+
+/// What a build may do about the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockUse {
+    /// Make one when there is none.
+    Create,
+    /// Fail unless there is one that answers the manifest (`--frozen`).
+    Frozen,
+}
+
+/// Options of a build.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// About the lock.
+    pub lock: LockUse,
+    /// Platforms to build; all of the manifest's when empty.
+    pub platforms: Vec<Platform>,
+    /// The image's name; `NAME:latest` unless said.
+    pub tag: Option<Reference>,
+    /// How layers are compressed; the manifest decides when this does not.
+    pub compression: Option<Compression>,
+    /// Whether publishers' compressed blocks are copied.
+    pub reuse: Reuse,
+}
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The recipes.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Making the lock.
+    #[error(transparent)]
+    Resolve(#[from] Box<ResolveError>),
+    /// Fetching.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Placing.
+    #[error(transparent)]
+    Place(#[from] Box<PlaceError>),
+    /// Composing.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The image store.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A platform that the manifest does not have.
+    #[error("the manifest has no platform {0}")]
+    Platform(Platform),
+    /// A cache file.
+    #[error("cannot use the build cache")]
+    Cache(#[from] std::io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] pinfold_base::store::StoreError),
+}
+
+impl From<ResolveError> for BuildError {
+    fn from(error: ResolveError) -> Self {
+        Self::Resolve(Box::new(error))
+    }
+}
+
+impl From<PlaceError> for BuildError {
+    fn from(error: PlaceError) -> Self {
+        Self::Place(Box::new(error))
+    }
+}
+
+impl BuildError {
+    fn inner(&self) -> Option<&dyn Diagnose> {
+        match self {
+            Self::Recipe(error) => Some(error),
+            Self::Lock(error) => Some(error),
+            Self::Resolve(error) => Some(&**error),
+            Self::Fetch(error) => Some(error),
+            Self::Place(error) => Some(&**error),
+            Self::Compose(error) => Some(error),
+            Self::Image(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Platform(_) | Self::Cache(_) => None,
+        }
+    }
+}
+
+impl Diagnose for BuildError {
+    fn kind(&self) -> Kind {
+        match (self, self.inner()) {
+            (_, Some(inner)) => inner.kind(),
+            (Self::Platform(_), _) => Kind::Usage,
+            _ => Kind::System,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match (self, self.inner()) {
+            (_, Some(inner)) => inner.hint(),
+            (Self::Platform(platform), _) => Some(format!("add `{platform}` to `platforms`")),
+            (Self::Cache(error), _) => pinfold_base::store::io_hint(error),
+            _ => None,
+        }
+    }
+}
+
+/// What a build gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// The image's name.
+    pub reference: String,
+    /// Digest of the index.
+    pub index: Digest,
+    /// Each platform.
+    pub platforms: Vec<BuiltPlatform>,
+}
+
+/// A build and how it went.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What it gave.
+    pub built: Built,
+    /// Whether everything was there already.
+    pub unchanged: bool,
+    /// How long it took.
+    pub time: Duration,
+    /// Whether a lock was written.
+    pub locked: bool,
+}
+
+/// Builds the project's image into the image store.
+pub fn build(context: &Context, project: &Project, options: &Options) -> Result<Outcome, BuildError> {
+    let begin = Instant::now();
+    let manifest = &project.manifest;
+    let recipes = recipe::recipes(manifest)?;
+    let platforms = match options.platforms.as_slice() {
+        [] => manifest.platforms.clone(),
+        asked => asked.to_vec(),
+    };
+    if let Some(&missing) = platforms.iter().find(|platform| !manifest.platforms.contains(platform)) {
+        return Err(BuildError::Platform(missing));
+    }
+    let reference = match &options.tag {
+        Some(tag) => tag.clone(),
+        None => format!("{}:latest", manifest.name).parse()?,
+    };
+    let (lock, locked) = match current(project, &recipes)? {
+        Some(lock) => (lock, false),
+        None if options.lock == LockUse::Frozen => {
+            return Err(LockError::Missing { file: project.lock_file.clone() }.into());
+        }
+        None => (resolve::lock(context, project, &Upgrade::Nothing)?.lock, true),
+    };
+    let encoding = compose::encoding(options.compression.unwrap_or(manifest.compression), options.reuse);
+    let ours = compose::encoders();
+    if lock.encoders != ours {
+        return Err(LockError::Encoder { locked: lock.encoders, ours }.into());
+    }
+    let key = key(project, &recipes, &lock, &platforms, &encoding.id(), &reference)?;
+    let record = context.home.cache().join("builds").join(format!("{}.json", key.hex()));
+    let store = ImageStore::open(context.home.data())?;
+    if let Some(built) = recorded(&store, &record, &reference) {
+        return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked });
+    }
+    fetch::fetch(context, project, &lock, &platforms)?;
+    let mut images = Vec::new();
+    let mut summaries = Vec::new();
+    for &platform in &platforms {
+        let placed = place::place(context, &lock, &recipes, manifest, platform)?;
+        let (image, summary) =
+            compose::platform(context, &store, &lock, manifest, &recipes, &encoding, platform, &placed.tree)?;
+        images.push((platform, image));
+        summaries.push(summary);
+    }
+    let images: Vec<_> = images.iter().map(|(platform, image)| (*platform, image)).collect();
+    let index = pinfold_image::compose::index(&images, &compose::annotations(manifest), lock.epoch)?;
+    store.put_document(&index)?;
+    store.tag(&reference, &index.descriptor())?;
+    let built =
+        Built { reference: reference.to_string(), index: index.digest().clone(), platforms: summaries };
+    let mut temporary = context.store.temporary()?;
+    serde_json::to_writer(temporary.as_file_mut(), &built).map_err(std::io::Error::from)?;
+    pinfold_base::store::persist(temporary, &record)?;
+    Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked })
+}
+
+/// The project's lock when it is there; an error when it does not answer the manifest.
+pub fn current(project: &Project, recipes: &[recipe::Recipe]) -> Result<Option<Lock>, LockError> {
+    let Some(lock) = Lock::load(&project.lock_file)? else { return Ok(None) };
+    let moved = request::moved(&request::parts(&project.manifest, recipes), &lock.request);
+    if moved.is_empty() { Ok(Some(lock)) } else { Err(LockError::Stale { moved }) }
+}
+
+fn key(
+    project: &Project,
+    recipes: &[recipe::Recipe],
+    lock: &Lock,
+    platforms: &[Platform],
+    encoding: &str,
+    reference: &Reference,
+) -> Result<Digest, BuildError> {
+    use std::fmt::Write as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let manifest = &project.manifest;
+    let mut text = format!("{} {} {encoding} {reference}\n", env!("CARGO_PKG_VERSION"), lock.digest());
+    // Debug output of the parsed values: whatever is in them is in the key.
+    let _ = write!(text, "{platforms:?}\n{manifest:?}\n{recipes:?}\n");
+    for file in &manifest.files {
+        for &platform in platforms {
+            let source = local::source(file, manifest, platform).map_err(PlaceError::from)?;
+            let Some(metadata) = source.and_then(|path| fs::metadata(path).ok()) else { continue };
+            let _ = writeln!(
+                text,
+                "{} {} {}.{} {}",
+                file.path,
+                metadata.len(),
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+                metadata.ino()
+            );
+        }
+    }
+    Ok(Digest::sha256(text.as_bytes()))
+}
+
+fn recorded(store: &ImageStore, record: &PathBuf, reference: &Reference) -> Option<Built> {
+    let built: Built = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
+    let descriptor = store.resolve(reference).ok()?;
+    let blobs = built.platforms.iter().flat_map(|platform| {
+        std::iter::once(&platform.manifest).chain(platform.layers.iter().map(|layer| &layer.layer.digest))
+    });
+    let complete = descriptor.digest == built.index && blobs.into_iter().all(|digest| store.contains(digest));
+    complete.then_some(built)
+}

@@ -1,0 +1,310 @@
+//! From trees to an image: layers by the lock's assignment, one image per platform, one index over them.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use pinfold_archive::Contents;
+use pinfold_archive::Tree;
+use pinfold_archive::encode::Encoding;
+use pinfold_archive::encode::Reuse;
+use pinfold_base::Diagnose;
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use pinfold_image::Assignment;
+use pinfold_image::ComposedImage;
+use pinfold_image::ImageError;
+use pinfold_image::ImageStore;
+use pinfold_image::LayerBlob;
+use pinfold_image::LayerEncoding;
+use pinfold_image::LayerPlan;
+use pinfold_image::RuntimeConfig;
+use pinfold_image::layout;
+use pinfold_image::plan;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::layers;
+use crate::layers::LayerError;
+use crate::layers::Origin;
+use crate::lock::Lock;
+use crate::manifest::Compression;
+use crate::manifest::Manifest;
+use crate::recipe::Recipe;
+
+/// Why an image cannot be composed.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// The tree cannot be cut into layers.
+    #[error(transparent)]
+    Split(#[from] plan::SplitError),
+    /// A layer cannot be written.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The documents break a rule, or the image store failed.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A name in the image that layers cannot carry.
+    #[error("`{path}` begins with `.wh.`, which means a deletion inside a layer")]
+    Whiteout {
+        /// The path.
+        path: ImagePath,
+    },
+    /// The image is larger than the policy allows.
+    #[error(
+        "the image for {platform} has {size} bytes compressed, {over} more than `policy.size-budget` allows"
+    )]
+    Budget {
+        /// The platform.
+        platform: Platform,
+        /// Its compressed size.
+        size: u64,
+        /// How much too large.
+        over: u64,
+    },
+}
+
+impl Diagnose for ComposeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Split(error) => error.kind(),
+            Self::Layer(error) => error.kind(),
+            Self::Image(error) => error.kind(),
+            Self::Whiteout { .. } => Kind::Usage,
+            Self::Budget { .. } => Kind::Refused,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Layer(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Budget { .. } => {
+                Some("`image.compression = \"zstd\"`, fewer agents, or a larger `policy.size-budget`".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A layer of a built image, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltLayer {
+    /// Name in the assignment.
+    pub name: String,
+    /// The blob.
+    pub layer: layers::Layer,
+    /// Whether it was in the cache.
+    pub cached: bool,
+}
+
+/// One platform of a built image, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltPlatform {
+    /// The platform.
+    pub platform: Platform,
+    /// Digest of the image manifest.
+    pub manifest: Digest,
+    /// Layers, bottom first.
+    pub layers: Vec<BuiltLayer>,
+    /// Uncompressed bytes of each component, largest first.
+    pub components: Vec<(String, u64)>,
+    /// Number of paths.
+    pub paths: usize,
+}
+
+impl BuiltPlatform {
+    /// Compressed size of all layers.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.layer.size).sum()
+    }
+
+    /// Uncompressed size of all layers.
+    pub fn uncompressed(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.layer.uncompressed).sum()
+    }
+}
+
+/// The encoding of layers.
+pub fn encoding(compression: Compression, reuse: Reuse) -> Encoding {
+    match compression {
+        Compression::Gzip => Encoding::Gzip { level: 6, reuse },
+        Compression::Zstd => Encoding::Zstd { level: 3 },
+    }
+}
+
+/// The ids of this version's encoders, as the lock keeps them.
+pub fn encoders() -> BTreeMap<String, String> {
+    let id = |compression| encoding(compression, Reuse::Publisher).id();
+    BTreeMap::from([("gzip".into(), id(Compression::Gzip)), ("zstd".into(), id(Compression::Zstd))])
+}
+
+/// The lock's layers as the image room reads them. Generated components that the lock has not seen (a first `[[file]]`, say)
+/// go to the last layer.
+pub fn assignment(lock: &Lock, tree: &Tree) -> Assignment {
+    let layer = |layer: &crate::lock::v1::LockedLayer| LayerPlan {
+        name: layer.name.clone(),
+        components: layer.components.clone(),
+    };
+    let mut layers: Vec<LayerPlan> = lock.layers.iter().map(layer).collect();
+    let assigned: BTreeSet<&str> =
+        lock.layers.iter().flat_map(|layer| &layer.components).map(String::as_str).collect();
+    let generated =
+        tree.iter().map(|(_, node)| node.owner.as_str()).filter(|name| name.starts_with("generated/"));
+    let new: BTreeSet<String> =
+        generated.filter(|name| !assigned.contains(name)).map(str::to_owned).collect();
+    if !new.is_empty() {
+        match layers.last_mut().filter(|last| last.name == "generated") {
+            Some(last) => last.components.extend(new),
+            None => {
+                layers.push(LayerPlan { name: "generated".into(), components: new.into_iter().collect() });
+            }
+        }
+    }
+    Assignment { layers }
+}
+
+/// Uncompressed bytes of each component of a tree, largest first, then by name.
+pub fn component_sizes(tree: &Tree) -> Vec<(String, u64)> {
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    for (_, node) in tree.iter() {
+        *sizes.entry(node.owner.as_str()).or_default() += node.size();
+    }
+    let mut sizes: Vec<(String, u64)> =
+        sizes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect();
+    sizes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    sizes
+}
+
+/// Composes one platform's image and puts its blobs into the image store.
+pub fn platform(
+    context: &Context,
+    store: &ImageStore,
+    lock: &Lock,
+    manifest: &Manifest,
+    recipes: &[Recipe],
+    encoding: &Encoding,
+    platform: Platform,
+    tree: &Tree,
+) -> Result<(ComposedImage, BuiltPlatform), ComposeError> {
+    if let Some((path, _)) = tree.iter().find(|(path, _)| path.name().starts_with(b".wh.")) {
+        return Err(ComposeError::Whiteout { path: path.clone() });
+    }
+    let mut built = Vec::new();
+    let mut blobs = Vec::new();
+    for (plan, tree) in plan::split(tree, &assignment(lock, tree))? {
+        if tree.is_empty() {
+            continue;
+        }
+        let item = format!("{} {}", platform.arch.oci(), plan.name);
+        let (layer, origin) = layers::layer(context, &item, &tree, encoding)?;
+        let blob = layers::blob_path(context, &layer.digest);
+        store.put_file(&blob, &layer.digest, layer.size, layout::Origin::Store)?;
+        let mut components: Vec<String> = tree.iter().map(|(_, node)| node.owner.to_string()).collect();
+        components.sort_unstable();
+        components.dedup();
+        components.retain(|component| plan.components.contains(component));
+        blobs.push(LayerBlob {
+            diff_id: layer.diff_id.clone(),
+            digest: layer.digest.clone(),
+            size: layer.size,
+            uncompressed: layer.uncompressed,
+            encoding: match encoding {
+                Encoding::None => LayerEncoding::Tar,
+                Encoding::Gzip { .. } => LayerEncoding::Gzip,
+                Encoding::Zstd { .. } => LayerEncoding::Zstd,
+            },
+            encoder: encoding.id(),
+            reused: layer.reused,
+            components,
+            created_by: format!("pinfold: {}", plan.name),
+        });
+        built.push(BuiltLayer { name: plan.name, layer, cached: origin == Origin::Cached });
+    }
+    let size: u64 = built.iter().map(|layer| layer.layer.size).sum();
+    if let Some(over) = manifest.policy.size_budget.and_then(|budget| size.checked_sub(budget + 1)) {
+        return Err(ComposeError::Budget { platform, size, over: over + 1 });
+    }
+    let image = pinfold_image::compose::image(
+        platform,
+        &runtime(context, lock, manifest, recipes, tree),
+        &blobs,
+        &annotations(manifest),
+        lock.epoch,
+    )?;
+    store.put_document(&image.config)?;
+    store.put_document(&image.manifest)?;
+    let summary = BuiltPlatform {
+        platform,
+        manifest: image.manifest.digest().clone(),
+        layers: built,
+        components: component_sizes(tree),
+        paths: tree.len(),
+    };
+    Ok((image, summary))
+}
+
+/// Annotations of manifest and index.
+pub fn annotations(manifest: &Manifest) -> BTreeMap<String, String> {
+    let mut annotations = manifest.image.annotations.clone();
+    annotations
+        .entry(pinfold_image::compose::annotation::TITLE.into())
+        .or_insert_with(|| manifest.name.clone());
+    annotations
+}
+
+/// The image configuration: the manifest's `[image]` over what recipes bring, PATH first, the rest by name.
+fn runtime(
+    context: &Context,
+    lock: &Lock,
+    manifest: &Manifest,
+    recipes: &[Recipe],
+    tree: &Tree,
+) -> RuntimeConfig {
+    let mut env: BTreeMap<&str, &str> = BTreeMap::new();
+    env.insert("PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin");
+    for recipe in recipes {
+        env.extend(recipe.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    }
+    env.extend(manifest.image.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let path = env.remove("PATH").map(|value| ("PATH", value));
+    let env = path.into_iter().chain(env).map(|(name, value)| format!("{name}={value}")).collect();
+    let mut labels = os_release_labels(tree, &context.decoded);
+    for agent in &lock.agents {
+        labels.insert(format!("dev.pinfold.agent.{}", agent.name), agent.version.clone());
+    }
+    labels.extend(manifest.image.labels.clone());
+    RuntimeConfig {
+        user: manifest.user.as_ref().map(|user| format!("{}:{}", user.uid, user.gid)).unwrap_or_default(),
+        entrypoint: manifest.image.entrypoint.clone(),
+        cmd: manifest.image.cmd.clone(),
+        env,
+        workdir: manifest.image.workdir.as_ref().map(ToString::to_string).unwrap_or_default(),
+        labels,
+        volumes: manifest.image.volumes.iter().map(ToString::to_string).collect(),
+        stop_signal: None,
+        exposed: Vec::new(),
+    }
+}
+
+/// `ID` and `VERSION_ID` of os-release(5) as labels, for tools that only see the configuration.
+fn os_release_labels(tree: &Tree, contents: &dyn Contents) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let path = ImagePath::new("etc/os-release").unwrap_or_default();
+    let Some(text) = tree.content(&path).and_then(|content| contents.read(content, 64 << 10).ok()) else {
+        return labels;
+    };
+    for line in String::from_utf8_lossy(&text).lines() {
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let label = match key {
+            "ID" => "dev.pinfold.os.id",
+            "VERSION_ID" => "dev.pinfold.os.version-id",
+            "VERSION_CODENAME" => "dev.pinfold.os.codename",
+            _ => continue,
+        };
+        labels.insert(label.to_owned(), value.trim_matches('"').to_owned());
+    }
+    labels
+}

@@ -1,0 +1,118 @@
+//! What every verb of the engine works with: folders, store, network, reporter. Made once, passed by reference.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use pinfold_archive::decoded::DecodedStore;
+use pinfold_base::Diagnose;
+use pinfold_base::Home;
+use pinfold_base::Kind;
+use pinfold_base::Reporter;
+use pinfold_base::Store;
+use pinfold_base::http;
+use pinfold_base::store::StoreError;
+
+/// Whether the network may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Yes.
+    Online,
+    /// Every request is an error that names what was wanted.
+    Offline,
+}
+
+/// The engine's surroundings.
+pub struct Context {
+    /// Folders of this user.
+    pub home: Home,
+    /// Downloads.
+    pub store: Store,
+    /// Archives in seekable form.
+    pub decoded: DecodedStore,
+    /// Progress.
+    pub reporter: Box<dyn Reporter>,
+    /// Threads for CPU work. Never changes any byte of output.
+    pub threads: NonZeroUsize,
+    /// Further folders with vendored inputs.
+    pub vendor: Vec<PathBuf>,
+    network: Network,
+    // Made on first use: reading the machine's certificates takes longer than an unchanged build.
+    http: OnceLock<http::Client>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("home", &self.home)
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// No home directory.
+    #[error("there is no home directory: none of PINFOLD_HOME, XDG_CACHE_HOME and HOME is set")]
+    NoHome,
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Http(#[from] http::HttpError),
+}
+
+impl Diagnose for ContextError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoHome => Kind::System,
+            Self::Store(error) => error.kind(),
+            Self::Http(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoHome => Some("set `PINFOLD_HOME` to a folder you can write to".into()),
+            Self::Store(error) => error.hint(),
+            Self::Http(error) => error.hint(),
+        }
+    }
+}
+
+impl Context {
+    /// The surroundings that the environment describes.
+    pub fn from_env(network: Network, reporter: Box<dyn Reporter>) -> Result<Self, ContextError> {
+        let home = Home::from_env(|name| std::env::var_os(name)).ok_or(ContextError::NoHome)?;
+        Self::at(home, network, reporter)
+    }
+
+    /// The surroundings below `home`.
+    pub fn at(home: Home, network: Network, reporter: Box<dyn Reporter>) -> Result<Self, ContextError> {
+        let store = Store::open(home.cache())?;
+        Ok(Self {
+            decoded: DecodedStore::new(&store),
+            store,
+            home,
+            network,
+            http: OnceLock::new(),
+            reporter,
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            vendor: Vec::new(),
+        })
+    }
+
+    /// The network client.
+    pub fn http(&self) -> Result<&http::Client, http::HttpError> {
+        if let Some(client) = self.http.get() {
+            return Ok(client);
+        }
+        let client = match self.network {
+            Network::Online => http::Client::new()?,
+            Network::Offline => http::Client::offline(),
+        };
+        Ok(self.http.get_or_init(|| client))
+    }
+}

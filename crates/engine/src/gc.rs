@@ -1,0 +1,137 @@
+//! `gc`: what can be removed from the stores, and removing it.
+//!
+//! Unnamed images always; composed layers and decoded archives on request (they can be made again from the downloads);
+//! downloads on request. Files being written by other processes are younger than [`GRACE`] and are left alone.
+
+use std::path::Path;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use fs_err as fs;
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+use pinfold_image::ImageError;
+use pinfold_image::ImageStore;
+use pinfold_image::store::GcMode;
+use serde::Serialize;
+
+use crate::context::Context;
+
+/// Abandoned temporary files and unnamed blobs must be older than this.
+pub const GRACE: Duration = Duration::from_secs(3600);
+
+/// Whether anything is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Only say.
+    Say,
+    /// Remove.
+    Remove,
+}
+
+/// What is looked at beside unnamed images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Composed layers and decoded archives.
+    pub layers: bool,
+    /// Downloads.
+    pub downloads: bool,
+}
+
+/// One kind of thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// What it is.
+    pub what: String,
+    /// How many files.
+    pub files: usize,
+    /// Bytes of disk.
+    pub bytes: u64,
+}
+
+/// What was or would be removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// By kind.
+    pub parts: Vec<Part>,
+}
+
+/// Why it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum GcError {
+    /// The image store.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A cache folder.
+    #[error("cannot clean the cache")]
+    Io(#[from] std::io::Error),
+}
+
+impl Diagnose for GcError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Image(error) => error.kind(),
+            Self::Io(_) => Kind::System,
+        }
+    }
+}
+
+/// Looks, and removes when asked to.
+pub fn gc(context: &Context, scope: Scope, mode: Mode) -> Result<Report, GcError> {
+    let mut report = Report::default();
+    let images = ImageStore::open(context.home.data())?;
+    let blobs = images.gc(GRACE, if mode == Mode::Say { GcMode::DryRun } else { GcMode::Delete })?;
+    report.parts.push(Part {
+        what: "blobs of unnamed images".into(),
+        files: blobs.blobs.len(),
+        bytes: blobs.blobs.iter().map(|(_, size)| size).sum(),
+    });
+    let cache = context.home.cache();
+    let mut folders = vec![("abandoned downloads", "tmp", GRACE), ("partial downloads", "partial", GRACE)];
+    if scope.layers {
+        folders.extend([
+            ("composed layers", "layers/blobs", Duration::ZERO),
+            ("layer records", "layers", Duration::ZERO),
+            ("decoded archives", "decoded", Duration::ZERO),
+            ("build records", "builds", Duration::ZERO),
+        ]);
+    }
+    if scope.downloads {
+        folders.extend([
+            ("downloads", "blobs/sha256", Duration::ZERO),
+            ("downloads", "blobs/sha512", Duration::ZERO),
+            ("archive indexes", "metadata", Duration::ZERO),
+        ]);
+    }
+    for (what, folder, age) in folders {
+        let mut part = Part { what: what.into(), files: 0, bytes: 0 };
+        clean(&cache.join(folder), age, mode, &mut part)?;
+        match report.parts.iter_mut().find(|known| known.what == part.what) {
+            Some(known) => {
+                known.files += part.files;
+                known.bytes += part.bytes;
+            }
+            None => report.parts.push(part),
+        }
+    }
+    Ok(report)
+}
+
+/// Files directly in `folder` that are older than `age`.
+fn clean(folder: &Path, age: Duration, mode: Mode, part: &mut Part) -> std::io::Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let old = |time: SystemTime| SystemTime::now().duration_since(time).is_ok_and(|passed| passed >= age);
+        if !metadata.is_file() || !metadata.modified().is_ok_and(old) {
+            continue;
+        }
+        part.files += 1;
+        part.bytes += metadata.len();
+        if mode == Mode::Remove {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

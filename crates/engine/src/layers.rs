@@ -1,0 +1,201 @@
+//! Layers: from a tree to blobs, through a cache that is keyed by metadata alone.
+//!
+//! ```text
+//! CACHE/layers/KEY.json      what a layer with this key came out as
+//! CACHE/layers/blobs/HEX     its bytes, named by their digest; hard-linked into the image store
+//! ```
+//!
+//! **Guarantees**: the key covers everything that decides the bytes (paths, modes, owners, times, attributes, where each
+//! content comes from, encoder, `compat`), and is computed without reading any content. A record is only believed when its
+//! blob is there with the right size.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_archive::Content;
+use pinfold_archive::NodeKind;
+use pinfold_archive::Tree;
+use pinfold_archive::encode;
+use pinfold_archive::encode::Encoding;
+use pinfold_archive::tar::write::pieces;
+use pinfold_base::Algorithm;
+use pinfold_base::Diagnose;
+use pinfold_base::Digest;
+use pinfold_base::Hasher;
+use pinfold_base::Kind;
+use pinfold_base::report::Stage;
+use pinfold_base::store::StoreError;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::lock::COMPAT;
+
+/// A layer's blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// Digest of the uncompressed tar.
+    pub diff_id: Digest,
+    /// Size of the uncompressed tar in bytes.
+    pub uncompressed: u64,
+    /// Digest of the blob.
+    pub digest: Digest,
+    /// Size of the blob in bytes.
+    pub size: u64,
+    /// Compressed bytes copied from publishers' archives.
+    pub reused: u64,
+}
+
+/// Whether a layer had to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Its blob was in the cache.
+    Cached,
+    /// It was written now.
+    Written,
+}
+
+/// Why a layer cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// The cache failed.
+    #[error("cannot use the layer cache")]
+    Cache(#[from] std::io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Encoding failed.
+    #[error("cannot write layer `{name}`")]
+    Encode {
+        /// Name of the layer.
+        name: String,
+        /// What happened.
+        #[source]
+        source: encode::EncodeError,
+    },
+}
+
+impl Diagnose for LayerError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Cache(_) => Kind::System,
+            Self::Store(error) => error.kind(),
+            Self::Encode { source, .. } => source.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Cache(error) => pinfold_base::store::io_hint(error),
+            Self::Store(error) => error.hint(),
+            Self::Encode { source, .. } => source.hint(),
+        }
+    }
+}
+
+/// The key of a layer: a digest over everything that decides its bytes.
+pub fn key(tree: &Tree, encoding: &Encoding) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut line = format!("compat {COMPAT} encoder {}\n", encoding.id());
+    for (path, node) in tree.iter() {
+        hasher.update(line.as_bytes());
+        line.clear();
+        let meta = &node.meta;
+        // Paths and targets are length-prefixed: they may hold any byte.
+        let _ = write!(line, "{}:", path.as_bytes().len());
+        hasher.update(line.as_bytes());
+        hasher.update(path.as_bytes());
+        line.clear();
+        let _ = write!(line, " {:o} {} {} {}", meta.mode, meta.uid, meta.gid, meta.mtime);
+        for (name, value) in &meta.xattrs {
+            let _ = write!(line, " x{}:{}", Digest::sha256(name), Digest::sha256(value));
+        }
+        match &node.kind {
+            NodeKind::Directory => line.push_str(" dir\n"),
+            NodeKind::File(Content::Inline(bytes)) => {
+                let _ = writeln!(line, " file {} {}", bytes.len(), Digest::sha256(bytes));
+            }
+            NodeKind::File(Content::Range { archive, offset, size }) => {
+                let _ = writeln!(line, " range {size} {archive}@{offset}");
+            }
+            NodeKind::Symlink(target) => {
+                let _ = writeln!(line, " symlink {}", Digest::sha256(target));
+            }
+            NodeKind::Hardlink(target) => {
+                let _ = writeln!(line, " link {}", Digest::sha256(target.as_bytes()));
+            }
+        }
+    }
+    hasher.update(line.as_bytes());
+    hasher.finish()
+}
+
+fn record_path(context: &Context, key: &Digest) -> PathBuf {
+    context.home.cache().join("layers").join(format!("{}.json", key.hex()))
+}
+
+/// Where the blob of a composed layer is.
+pub fn blob_path(context: &Context, digest: &Digest) -> PathBuf {
+    context.home.cache().join("layers/blobs").join(digest.hex())
+}
+
+/// The layer of `tree`: out of the cache, or written now.
+pub fn layer(
+    context: &Context,
+    name: &str,
+    tree: &Tree,
+    encoding: &Encoding,
+) -> Result<(Layer, Origin), LayerError> {
+    let key = key(tree, encoding);
+    let record = record_path(context, &key);
+    if let Some(layer) = recorded(context, &record) {
+        return Ok((layer, Origin::Cached));
+    }
+    let total: u64 = tree.iter().map(|(_, node)| node.size()).sum();
+    context.reporter.begin(Stage::Compose, name, Some(total));
+    let contents = Counted { context, item: name };
+    let mut temporary = context.store.temporary()?;
+    let encoded = encode::encode(
+        pieces(tree),
+        &contents,
+        &context.decoded,
+        encoding,
+        context.threads,
+        std::io::BufWriter::with_capacity(1 << 20, temporary.as_file_mut()),
+    )
+    .map_err(|source| LayerError::Encode { name: name.to_owned(), source })?;
+    let layer = Layer {
+        diff_id: encoded.diff_id,
+        uncompressed: encoded.uncompressed,
+        digest: encoded.digest,
+        size: encoded.size,
+        reused: encoded.reused,
+    };
+    pinfold_base::store::persist(temporary, &blob_path(context, &layer.digest))?;
+    let mut temporary = context.store.temporary()?;
+    serde_json::to_writer(temporary.as_file_mut(), &layer).map_err(std::io::Error::from)?;
+    pinfold_base::store::persist(temporary, &record)?;
+    context.reporter.end(name);
+    Ok((layer, Origin::Written))
+}
+
+fn recorded(context: &Context, record: &std::path::Path) -> Option<Layer> {
+    let layer: Layer = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
+    let there = fs::metadata(blob_path(context, &layer.digest)).ok()?;
+    (there.len() == layer.size).then_some(layer)
+}
+
+/// Contents that tell the reporter how far a layer is.
+struct Counted<'a> {
+    context: &'a Context,
+    item: &'a str,
+}
+
+impl pinfold_archive::Contents for Counted<'_> {
+    fn open<'a>(&'a self, content: &'a Content) -> std::io::Result<Box<dyn std::io::Read + Send + 'a>> {
+        self.context.reporter.advance(self.item, content.size());
+        self.context.decoded.open(content)
+    }
+}

@@ -1,0 +1,267 @@
+//! The user's own files, directories and links, and the configuration that recipes bring, as a tree.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use fs_err::File;
+use pinfold_archive::Component;
+use pinfold_archive::Content;
+use pinfold_archive::Metadata;
+use pinfold_archive::Node;
+use pinfold_archive::Tree;
+use pinfold_base::Diagnose;
+use pinfold_base::ImagePath;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use pinfold_base::Store;
+use pinfold_base::digest::Algorithm;
+use pinfold_base::store::StoreError;
+
+use crate::manifest;
+use crate::manifest::Manifest;
+use crate::manifest::Owner;
+use crate::manifest::PlatformName;
+use crate::recipe::Recipe;
+
+/// Files up to this size are held in memory; larger ones go through the store.
+const INLINE: u64 = 256 << 10;
+
+/// Why a file of the user's cannot be placed.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// It cannot be read.
+    #[error("cannot read the source of `{path}`")]
+    Read {
+        /// Path in the image.
+        path: String,
+        /// What happened; names the file.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no regular file.
+    #[error("the source of `{path}` is not a regular file: `{}`", .file.display())]
+    NotAFile {
+        /// Path in the image.
+        path: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// There is no source for a platform.
+    #[error("`{path}` has no source for {platform}")]
+    NoSource {
+        /// Path in the image.
+        path: String,
+        /// The platform.
+        platform: Platform,
+    },
+    /// Two entries want one path.
+    #[error(transparent)]
+    Conflict(#[from] pinfold_archive::tree::ConflictError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A path cannot be.
+    #[error(transparent)]
+    Path(#[from] pinfold_base::image_path::PathError),
+}
+
+impl Diagnose for LocalError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Store(error) => error.kind(),
+            _ => Kind::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => Some("sources count from the folder of the manifest".into()),
+            Self::NoSource { platform, .. } => Some(format!(
+                "add `source-platform = {{ \"{platform}\" = \"…\" }}`, or leave the platform out"
+            )),
+            Self::Store(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+fn ids(owner: Owner, manifest: &Manifest) -> (u32, u32) {
+    match (owner, &manifest.user) {
+        (Owner::User, Some(user)) => (user.uid, user.gid),
+        (Owner::Ids(uid, gid), _) => (uid, gid),
+        _ => (0, 0),
+    }
+}
+
+/// Where the bytes of `file` come from on `platform`; `None` for inline text.
+pub fn source(
+    file: &manifest::File,
+    manifest: &Manifest,
+    platform: Platform,
+) -> Result<Option<PathBuf>, LocalError> {
+    let relative = match (&file.source, file.source_platform.get(&PlatformName(platform))) {
+        (_, Some(source)) | (Some(source), None) => Some(source),
+        (None, None) if !file.source_platform.is_empty() => {
+            return Err(LocalError::NoSource { path: file.path.to_string(), platform });
+        }
+        (None, None) => None,
+    };
+    Ok(relative.map(|relative| manifest.directory.join(relative)))
+}
+
+/// The manifest's `[[dir]]`, `[[link]]` and `[[file]]`, and the recipes' configuration in the user's home.
+pub fn tree(
+    manifest: &Manifest,
+    recipes: &[Recipe],
+    platform: Platform,
+    epoch: u64,
+    store: &Store,
+) -> Result<Tree, LocalError> {
+    let mut tree = Tree::new();
+    let owner = Component::generated("files");
+    for dir in &manifest.dirs {
+        let (uid, gid) = ids(dir.owner, manifest);
+        let mode = dir.mode.map_or(0o755, |mode| mode.0);
+        // Parents inside the home belong to the user too, or `~/.local` would be root's.
+        if dir.owner == Owner::User {
+            home_parents(&mut tree, &owner, manifest, &dir.path.0, epoch);
+        }
+        tree.insert(
+            dir.path.0.clone(),
+            Node::directory(&owner, Metadata::root(mode, epoch).owned_by(uid, gid)),
+        );
+    }
+    for link in &manifest.links {
+        tree.add(link.path.0.clone(), Node::symlink(&owner, epoch, &link.target))?;
+    }
+    for file in &manifest.files {
+        let content = match (source(file, manifest, platform)?, &file.content) {
+            (Some(path), _) => read(&path, &file.path.to_string(), store)?,
+            (None, Some(text)) => Content::inline(text.as_bytes()),
+            (None, None) => return Err(LocalError::NoSource { path: file.path.to_string(), platform }),
+        };
+        if file.owner == Owner::User {
+            home_parents(&mut tree, &owner, manifest, &file.path.0, epoch);
+        }
+        let (uid, gid) = ids(file.owner, manifest);
+        let mode = file.mode.map_or(0o644, |mode| mode.0);
+        tree.add(
+            file.path.0.clone(),
+            Node::file(&owner, Metadata::root(mode, epoch).owned_by(uid, gid), content),
+        )?;
+    }
+    if let Some(user) = &manifest.user {
+        let owner = Component::generated("agent-config");
+        for file in recipes.iter().flat_map(|recipe| &recipe.home) {
+            let path = user.home.0.join(&file.path)?;
+            if tree.contains(&path) {
+                continue; // the manifest's own file for this path
+            }
+            home_parents(&mut tree, &owner, manifest, &path, epoch);
+            let mode = file.mode.map_or(0o644, |mode| mode.0);
+            let meta = Metadata::root(mode, epoch).owned_by(user.uid, user.gid);
+            tree.add(path, Node::file(&owner, meta, Content::inline(file.content.as_bytes())))?;
+        }
+    }
+    Ok(tree)
+}
+
+/// Directories between the user's home and `path`, owned by the user.
+fn home_parents(tree: &mut Tree, owner: &Component, manifest: &Manifest, path: &ImagePath, epoch: u64) {
+    let Some(user) = &manifest.user else { return };
+    let meta = Metadata::root(0o755, epoch).owned_by(user.uid, user.gid);
+    let mut at = path.parent();
+    while let Some(parent) = at {
+        if parent == user.home.0 || !parent.starts_with(&user.home.0) {
+            break;
+        }
+        if !tree.contains(&parent) {
+            tree.insert(parent.clone(), Node::directory(owner, meta.clone()));
+        }
+        at = parent.parent();
+    }
+}
+
+/// The bytes of a file of the user's: small ones in memory, larger ones copied into the store.
+fn read(path: &Path, shown: &str, store: &Store) -> Result<Content, LocalError> {
+    let failed = |source| LocalError::Read { path: shown.to_owned(), source };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(LocalError::NotAFile { path: shown.to_owned(), file: path.to_owned() });
+    }
+    if metadata.len() <= INLINE {
+        return Ok(Content::inline(fs::read(path).map_err(failed)?));
+    }
+    let mut writer = store.writer_unknown(shown, Algorithm::Sha256)?;
+    io::copy(&mut File::open(path).map_err(failed)?, &mut writer).map_err(failed)?;
+    let (archive, size) = writer.finish()?;
+    Ok(Content::Range { archive, offset: 0, size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(directory: &Path, text: &str) -> Manifest {
+        Manifest::parse(text, Path::new("pinfold.toml"), directory).unwrap()
+    }
+
+    const USER: &str = "name = 'x'\nagents = ['claude-code']\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n";
+
+    fn line(tree: &Tree, path: &str) -> String {
+        let node =
+            tree.get(&ImagePath::new(path).unwrap()).unwrap_or_else(|| panic!("no {path} in {tree:?}"));
+        format!("{:04o} {}:{} {}", node.meta.mode, node.meta.uid, node.meta.gid, node.kind.word())
+    }
+
+    #[test]
+    fn homes_belong_to_their_user_all_the_way_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let manifest = manifest(
+            dir.path(),
+            &format!(
+                "{USER}[[dir]]\npath = '/home/u/.local/bin'\nowner = 'user'\n[[dir]]\npath = '/queue'\nmode = '1777'\n"
+            ),
+        );
+        let recipes = crate::recipe::recipes(&manifest).unwrap();
+        let tree = tree(&manifest, &recipes, Platform::ALL[0], 7, &store).unwrap();
+        assert_eq!(line(&tree, "/home/u/.local"), "0755 1000:1000 directory");
+        assert_eq!(line(&tree, "/home/u/.local/bin"), "0755 1000:1000 directory");
+        assert_eq!(line(&tree, "/home/u/.claude"), "0755 1000:1000 directory");
+        assert_eq!(line(&tree, "/home/u/.claude/settings.json"), "0644 1000:1000 file");
+        assert_eq!(line(&tree, "/queue"), "1777 0:0 directory");
+    }
+
+    #[test]
+    fn sources_are_read_per_platform_and_large_ones_through_the_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        fs::write(dir.path().join("small"), b"small").unwrap();
+        fs::write(dir.path().join("large"), vec![7; 300 << 10]).unwrap();
+        let manifest = manifest(
+            dir.path(),
+            "name = 'x'\n[[file]]\npath = '/a'\n[file.source-platform]\n'linux/amd64' = 'small'\n'linux/arm64' = 'large'\n",
+        );
+        let content = |platform| {
+            let tree = tree(&manifest, &[], platform, 0, &store).unwrap();
+            tree.content(&ImagePath::new("a").unwrap()).cloned().unwrap()
+        };
+        assert_eq!(content(Platform::ALL[0]), Content::inline(*b"small"));
+        let Content::Range { archive, size, .. } = content(Platform::ALL[1]) else { panic!("inline") };
+        assert_eq!(size, 300 << 10);
+        assert!(store.contains(&archive));
+    }
+
+    #[test]
+    fn missing_sources_name_path_and_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let manifest = manifest(dir.path(), "name = 'x'\n[[file]]\npath = '/a'\nsource = 'nope'\n");
+        let error = tree(&manifest, &[], Platform::ALL[0], 0, &store).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read the source of `/a`");
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("nope"));
+    }
+}

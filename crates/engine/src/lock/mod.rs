@@ -1,0 +1,150 @@
+//! The lock: `pinfold.lock`, what was resolved, for all platforms. Committed beside the manifest.
+//!
+//! [`v1`] is the file format; [`request`] says which part of the manifest a lock answers, so that a stale lock can name the
+//! key that moved; [`resolve`] makes a lock by asking archives and registries. Only this room asks them what exists.
+//!
+//! **Guarantees**: a lock is byte-reproducible (sorted, no clock), holds no absolute address, and `build` needs nothing else
+//! beside the user's own files to give the same image.
+//! **Refuses**: a lock of a newer format or `compat` level, unknown keys, and, in a build, one whose request differs.
+
+pub mod diff;
+pub mod request;
+pub mod v1;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+
+pub use v1::Lock;
+
+/// The lock's usual file name.
+pub const FILE_NAME: &str = "pinfold.lock";
+
+/// Raised with every change of pinfold that alters a digest for an equal lock.
+pub const COMPAT: u32 = 1;
+
+/// Largest lock accepted, in bytes.
+const MAX_SIZE: u64 = 64 << 20;
+
+/// Why a lock cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// It cannot be read or written.
+    #[error("cannot access the lock")]
+    Io(#[from] io::Error),
+    /// It is not a lock of ours.
+    #[error("`{}` is not a lock of this version of pinfold: {message}", .file.display())]
+    Format {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The manifest asks for something else than what was locked.
+    #[error("the lock is stale: {} changed since it was written", keys(.moved))]
+    Stale {
+        /// Manifest keys that moved.
+        moved: Vec<String>,
+    },
+    /// Its layers were planned for another encoder.
+    #[error("the lock was made for other layer encoders: {}", encoders(.locked, .ours))]
+    Encoder {
+        /// As locked, by compression.
+        locked: BTreeMap<String, String>,
+        /// Ours.
+        ours: BTreeMap<String, String>,
+    },
+    /// There is none, and none may be made.
+    #[error("there is no lock at `{}`", .file.display())]
+    Missing {
+        /// Where it was expected.
+        file: PathBuf,
+    },
+}
+
+fn keys(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn encoders(locked: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) -> String {
+    let moved = ours.iter().filter(|(name, id)| locked.get(*name) != Some(id));
+    moved
+        .map(|(name, id)| {
+            format!("`{}`, this version has `{id}`", locked.get(name).map_or("none", String::as_str))
+        })
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+impl Diagnose for LockError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Io(_) => Kind::System,
+            Self::Format { .. } | Self::Stale { .. } | Self::Encoder { .. } | Self::Missing { .. } => {
+                Kind::Usage
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Encoder { .. } => Some(
+                "`pinfold lock` takes the new encoder on; layers get new digests, their content stays".into(),
+            ),
+            Self::Stale { .. } => {
+                Some("`pinfold lock` brings it up to date and keeps what is still allowed".into())
+            }
+            Self::Missing { .. } => Some("`pinfold lock` writes it; commit it beside the manifest".into()),
+            Self::Format { .. } => Some("remove it and run `pinfold lock`, or use a newer pinfold".into()),
+            Self::Io(error) => pinfold_base::store::io_hint(error),
+        }
+    }
+}
+
+impl Lock {
+    /// Reads the lock at `file`; `None` when there is none.
+    pub fn load(file: &Path) -> Result<Option<Self>, LockError> {
+        match fs::metadata(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(metadata) if metadata.len() > MAX_SIZE => {
+                return Err(LockError::Format {
+                    file: file.into(),
+                    message: "it is larger than 64 MiB".into(),
+                });
+            }
+            Ok(_) => {}
+        }
+        Self::parse(&fs::read_to_string(file)?, file).map(Some)
+    }
+
+    /// Writes the lock to `file`, whole or not at all. Nothing is touched when the bytes are there already.
+    pub fn save(&self, file: &Path) -> Result<Saved, LockError> {
+        use std::io::Write as _;
+        let text = self.render();
+        if fs::read(file).is_ok_and(|old| old == text.as_bytes()) {
+            return Ok(Saved::Unchanged);
+        }
+        let directory =
+            file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut temporary = tempfile::Builder::new().prefix(".pinfold.lock-").tempfile_in(directory)?;
+        temporary.write_all(text.as_bytes())?;
+        pinfold_base::store::persist(temporary, file)
+            .map_err(|error| LockError::Io(io::Error::other(error.to_string())))?;
+        Ok(Saved::Written)
+    }
+}
+
+/// What saving a lock did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// The file had these bytes already.
+    Unchanged,
+    /// It was written.
+    Written,
+}

@@ -1,0 +1,201 @@
+//! Version 1 of the lock, as a serde model. One inline table a line, so that a changed version is a changed line.
+//!
+//! ```toml
+//! version = 1
+//! compat = 1
+//! epoch = 1762610000              # SOURCE_DATE_EPOCH: the newest metadata date
+//!
+//! [encoders]                      # who compresses layers
+//! gzip = "gzip-6/…"
+//!
+//! [request]                       # digests of the manifest's parts that this lock answers
+//! debian = "5fd1…"
+//!
+//! [debian]
+//! suites = [ … ]
+//! [debian.packages]
+//! "linux/amd64" = [
+//!   { name = "apt", version = "2.6.1", … },
+//! ]
+//!
+//! [[agents]]                      # one per recipe
+//! [npm]                           # further npm packages
+//! [binaries]
+//! layers = [ { name = "…", components = ["debian/apt", …] } ]
+//! ledger = [ { package = "…", script = "postinst", … } ]
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pinfold_base::Platform;
+use pinfold_sources::binary::LockedBinary;
+use pinfold_sources::debian::locked::LockedDeb;
+use pinfold_sources::debian::locked::LockedSuite;
+use pinfold_sources::debian::place::LedgerEntry;
+use pinfold_sources::npm::LockedNpm;
+use pinfold_sources::npm::Placement;
+use serde::Deserialize;
+use serde::Serialize;
+use toml_edit::visit_mut::VisitMut;
+
+use super::LockError;
+
+/// Everything that was resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// Format, 1.
+    pub version: u32,
+    /// Level of digest compatibility.
+    pub compat: u32,
+    /// Time of everything generated, in seconds since the epoch.
+    pub epoch: u64,
+    /// Ids of the layer encoders, by compression: who writes the bytes that layer digests are of.
+    pub encoders: BTreeMap<String, String>,
+    /// The preset that was locked when there is no manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<LockedPreset>,
+    /// Parts of the request and their digests.
+    pub request: BTreeMap<String, String>,
+    /// Debian packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debian: Option<LockedDebian>,
+    /// Agents and what recipes bring.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<LockedAgent>,
+    /// Further npm packages, per platform.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub npm: BTreeMap<Platform, Vec<Placement>>,
+    /// Programs by URL, per platform.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub binaries: BTreeMap<Platform, Vec<LockedBinary>>,
+    /// Which component goes to which layer, bottom layer first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LockedLayer>,
+    /// What stands for each install script, by platform.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ledger: BTreeMap<Platform, Vec<LedgerEntry>>,
+}
+
+/// The preset a lock without a manifest answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedPreset {
+    /// Its name.
+    pub name: String,
+    /// Agents chosen on the command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<String>,
+}
+
+/// Debian's part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedDebian {
+    /// Provenance of the metadata.
+    pub suites: Vec<LockedSuite>,
+    /// Packages per platform, by name.
+    pub packages: BTreeMap<Platform, Vec<LockedDeb>>,
+}
+
+/// One recipe's program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedAgent {
+    /// Recipe name.
+    pub name: String,
+    /// The version, one for all platforms.
+    pub version: String,
+    /// The package of each platform.
+    pub packages: BTreeMap<Platform, LockedNpm>,
+}
+
+/// One layer's components.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedLayer {
+    /// Name of the layer.
+    pub name: String,
+    /// What it holds.
+    pub components: Vec<String>,
+}
+
+const HEADER: &str = "# Written by `pinfold lock`. Commit it beside pinfold.toml; do not edit it by hand.\n";
+
+impl Lock {
+    /// Reads the text of a lock; `file` is for messages.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, LockError> {
+        let wrong = |message: String| LockError::Format { file: file.to_owned(), message };
+        #[derive(Deserialize)]
+        struct Probe {
+            version: u32,
+            compat: u32,
+        }
+        // Versions first: a newer format may have keys that this one does not know.
+        let probe: Probe = toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
+        if probe.version != 1 {
+            return Err(wrong(format!("it has format {}, this version reads 1", probe.version)));
+        }
+        if probe.compat != super::COMPAT {
+            return Err(wrong(format!(
+                "it has compat level {}, this version has {}",
+                probe.compat,
+                super::COMPAT
+            )));
+        }
+        toml::from_str(text).map_err(|error| {
+            let place = crate::manifest::error::Place::of(file, text, error.span().unwrap_or(0..0));
+            wrong(format!("line {}: {}", place.line, error.message()))
+        })
+    }
+
+    /// The text of this lock: equal locks give equal bytes.
+    pub fn render(&self) -> String {
+        match toml_edit::ser::to_document(self) {
+            Ok(mut document) => {
+                Layout { depth: 0 }.visit_document_mut(&mut document);
+                format!("{HEADER}{document}")
+            }
+            // The model holds only strings, numbers, lists and maps with string keys, all of which TOML can say.
+            Err(error) => unreachable!("a lock is always TOML: {error}"),
+        }
+    }
+
+    /// Digest of the rendered text: what a build is keyed by.
+    pub fn digest(&self) -> pinfold_base::Digest {
+        pinfold_base::Digest::sha256(self.render().as_bytes())
+    }
+}
+
+/// Lays out the document: tables at the first two levels, one inline table a line below.
+struct Layout {
+    depth: usize,
+}
+
+impl VisitMut for Layout {
+    fn visit_table_like_kv_mut(&mut self, mut key: toml_edit::KeyMut<'_>, item: &mut toml_edit::Item) {
+        if self.depth < 2
+            && let Some(inline) = item.as_inline_table_mut()
+        {
+            let mut table = std::mem::take(inline).into_table();
+            table.set_implicit(false);
+            key.fmt();
+            *item = toml_edit::Item::Table(table);
+        }
+        self.depth += 1;
+        toml_edit::visit_mut::visit_table_like_kv_mut(self, key, item);
+        self.depth -= 1;
+    }
+
+    fn visit_array_mut(&mut self, array: &mut toml_edit::Array) {
+        let long = array.iter().any(toml_edit::Value::is_inline_table);
+        if long {
+            for value in array.iter_mut() {
+                value.decor_mut().set_prefix("\n  ");
+            }
+            array.set_trailing("\n");
+            array.set_trailing_comma(true);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What can be wrong with a manifest or a recipe.
+
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+
+/// A place in a TOML file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The line's text.
+    pub text: String,
+    /// How many characters are meant.
+    pub width: usize,
+}
+
+impl Place {
+    /// The place of byte range `span` in `source`.
+    pub fn of(file: &Path, source: &str, span: std::ops::Range<usize>) -> Self {
+        let start = floor_char(source, span.start);
+        let before = &source[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let text = source[line_start..].lines().next().unwrap_or_default();
+        let end = floor_char(source, span.end.max(start)).min(line_start + text.len());
+        Self {
+            file: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: source[line_start..start].chars().count() + 1,
+            text: text.chars().take(160).collect(),
+            width: source.get(start..end).map_or(1, |meant| meant.chars().count().clamp(1, 80)),
+        }
+    }
+}
+
+fn floor_char(text: &str, mut at: usize) -> usize {
+    at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gutter = self.line.to_string().len();
+        writeln!(f, "{}:{}:{}", self.file.display(), self.line, self.column)?;
+        writeln!(f, "{:gutter$} |", "")?;
+        writeln!(f, "{} | {}", self.line, self.text)?;
+        write!(f, "{:gutter$} | {:indent$}{}", "", "", "^".repeat(self.width), indent = self.column - 1)
+    }
+}
+
+/// Why a manifest is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not TOML, an unknown key, or a value of the wrong type or form.
+    #[error("{message}\n  --> {place}")]
+    Syntax {
+        /// What is wrong.
+        message: String,
+        /// Where.
+        place: Place,
+    },
+    /// A value that cannot be, found after presets were applied.
+    #[error("manifest key `{key}`: {message}")]
+    Value {
+        /// The key, dotted.
+        key: String,
+        /// What is wrong, and what was expected.
+        message: String,
+    },
+    /// No such preset.
+    #[error("there is no preset `{name}`")]
+    UnknownPreset {
+        /// The name asked for.
+        name: String,
+    },
+    /// The file could not be read.
+    #[error("cannot read the manifest")]
+    Read(#[source] std::io::Error),
+    /// There is no manifest, and the lock that could say which preset is meant is not readable.
+    #[error(transparent)]
+    Lock(Box<crate::lock::LockError>),
+    /// There is no manifest here.
+    #[error("there is no `pinfold.toml` in `{}`", .directory.display())]
+    Missing {
+        /// Where it was looked for.
+        directory: PathBuf,
+    },
+}
+
+impl ManifestError {
+    /// From an error of the TOML reader, with its place in `source`.
+    pub fn from_toml(error: &toml::de::Error, file: &Path, source: &str) -> Self {
+        let place = Place::of(file, source, error.span().unwrap_or(0..0));
+        Self::Syntax { message: error.message().trim_end().replace('\n', ", "), place }
+    }
+
+    /// A value that cannot be.
+    pub fn value(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Value { key: key.into(), message: message.into() }
+    }
+}
+
+impl Diagnose for ManifestError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Read(_) => Kind::System,
+            Self::Lock(error) => error.kind(),
+            _ => Kind::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownPreset { .. } => {
+                let names: Vec<_> =
+                    super::Preset::ALL.iter().map(|preset| format!("`{}`", preset.name)).collect();
+                Some(format!("the presets are {}", names.join(", ")))
+            }
+            Self::Lock(error) => error.hint(),
+            Self::Missing { .. } => {
+                Some("`pinfold init` writes one; `pinfold build --preset iteron` needs none".into())
+            }
+            _ => None,
+        }
+    }
+}

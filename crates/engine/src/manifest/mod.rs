@@ -1,0 +1,312 @@
+//! The manifest: `pinfold.toml`, what a person writes.
+//!
+//! [`file::ManifestFile`] is what was typed (every key optional, unknown keys refused, errors with line and column);
+//! [`Manifest`] is what it means: preset applied, defaults filled in, values checked. Everything after this room works on
+//! a [`Manifest`] and cannot meet a half-valid one.
+
+pub mod error;
+pub mod file;
+pub mod preset;
+pub mod value;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use pinfold_base::Platform;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+pub use error::ManifestError;
+pub use file::ManifestFile;
+pub use preset::Preset;
+pub use value::AbsolutePath;
+pub use value::Age;
+pub use value::Mode;
+pub use value::Owner;
+pub use value::PlatformName;
+
+/// The manifest's usual file name.
+pub const FILE_NAME: &str = "pinfold.toml";
+
+/// How much of Debian is there before the packages asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Base {
+    /// Essential, Priority: required and apt: what `debootstrap --variant=minbase` makes.
+    #[default]
+    Minbase,
+    /// The Essential set without apt.
+    Essential,
+    /// Only the packages asked for and what they need; package metadata in `status.d`, no dpkg.
+    None,
+}
+
+/// A program fetched by URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Binary {
+    /// Name of the component.
+    pub name: String,
+    /// Version, for people and the SBOM.
+    pub version: String,
+    /// Per platform the address, with `{version}` filled in.
+    pub url: BTreeMap<PlatformName, String>,
+    /// Per platform the SHA-256 in hexadecimal; filled into the lock where absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sha256: BTreeMap<PlatformName, String>,
+    /// Archive members (path in the archive → path in the image). For a plain executable the single key is `"."`.
+    pub members: BTreeMap<String, AbsolutePath>,
+}
+
+/// A file of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct File {
+    /// Where it stands in the image.
+    pub path: AbsolutePath,
+    /// A file beside the manifest; may be given per platform as `source-platform`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<PathBuf>,
+    /// Per platform a file beside the manifest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub source_platform: BTreeMap<PlatformName, PathBuf>,
+    /// Its text, instead of `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Permissions, octal; 0644 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// `root` (default), `user` or `UID:GID`.
+    #[serde(default)]
+    pub owner: Owner,
+}
+
+/// A directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Dir {
+    /// Where it stands in the image.
+    pub path: AbsolutePath,
+    /// Permissions, octal; 0755 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// `root` (default), `user` or `UID:GID`.
+    #[serde(default)]
+    pub owner: Owner,
+}
+
+/// A symbolic link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Link {
+    /// Where it stands in the image.
+    pub path: AbsolutePath,
+    /// Where it leads, as written into the link.
+    pub target: String,
+}
+
+/// The user that the image runs as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// Numeric id, 1 to 65533 (65534 is nobody; 0 is root, who is there already).
+    pub uid: u32,
+    /// Numeric group id.
+    pub gid: u32,
+    /// Home directory, created and owned by the user.
+    pub home: AbsolutePath,
+    /// Login shell.
+    #[serde(default = "default_shell")]
+    pub shell: String,
+}
+
+fn default_shell() -> String {
+    "/bin/sh".into()
+}
+
+/// How layers are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// gzip: what every consumer reads. The publishers' compressed blocks are re-used where they can be.
+    #[default]
+    Gzip,
+    /// Zstandard level 3: smaller and faster, not read by older Docker stores.
+    Zstd,
+}
+
+/// Debian part of the meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Debian {
+    /// Suites to take packages from, in order: `bookworm`, `bookworm-updates`, `bookworm-security`.
+    pub suites: Vec<String>,
+    /// Archive components.
+    pub components: Vec<String>,
+    /// What is there before `packages`.
+    pub base: Base,
+    /// Packages asked for, in order.
+    pub packages: Vec<String>,
+    /// Whether Recommends are followed.
+    pub recommends: bool,
+    /// Whether documentation and translations are left out as in Debian's slim images.
+    pub slim: bool,
+}
+
+/// npm part of the meaning: packages beside those of the agents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Npm {
+    /// `name` or `name@range`, with the commands to link on PATH (all of the package's when empty).
+    pub packages: BTreeMap<String, NpmPackage>,
+}
+
+/// One npm package asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NpmPackage {
+    /// npm version range, tag or exact version.
+    pub version: String,
+    /// Commands to link into `/usr/local/bin`; all of the package's `bin` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bin: Option<Vec<String>>,
+    /// Why its install script may be left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scripts: Option<String>,
+}
+
+/// The image configuration's part of the meaning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// Entry point.
+    pub entrypoint: Vec<String>,
+    /// Default arguments.
+    pub cmd: Vec<String>,
+    /// Working directory.
+    pub workdir: Option<AbsolutePath>,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of manifest and index.
+    pub annotations: BTreeMap<String, String>,
+    /// Volumes.
+    pub volumes: Vec<AbsolutePath>,
+}
+
+/// Layering part of the meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Layers {
+    /// At most so many layers.
+    pub max: usize,
+    /// Components that get a layer of their own.
+    pub alone: Vec<String>,
+}
+
+/// What an image may be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// A version must have been public for so long.
+    pub min_age: Age,
+    /// Largest compressed size per platform, in bytes.
+    pub size_budget: Option<u64>,
+    /// Whether set-id bits are kept.
+    pub set_id: SetId,
+}
+
+/// What happens to set-user-id and set-group-id bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetId {
+    /// They are taken off, of directories too.
+    #[default]
+    Strip,
+    /// They stay as shipped.
+    Keep,
+}
+
+/// Where packages are fetched from when the machine's own configuration shall not decide. Not part of the request: the
+/// lock holds no addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mirrors {
+    /// Debian archive.
+    pub debian: Option<String>,
+    /// Debian security archive.
+    pub debian_security: Option<String>,
+    /// Template of a snapshot archive for superseded packages, with `{archive}`, `{timestamp}` and `{path}`.
+    pub snapshot: Option<String>,
+    /// npm registry.
+    pub npm: Option<String>,
+}
+
+/// Defaults for sandboxes of this image; its meaning is the `run` verb's.
+pub use file::RunFile as Run;
+
+/// What a manifest means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Name of the image.
+    pub name: String,
+    /// Platforms, in index order.
+    pub platforms: Vec<Platform>,
+    /// Agents by recipe name or path.
+    pub agents: Vec<file::AgentRequest>,
+    /// Debian packages; `None` for an image without Debian.
+    pub debian: Option<Debian>,
+    /// npm packages.
+    pub npm: Npm,
+    /// Programs by URL.
+    pub binaries: Vec<Binary>,
+    /// Files.
+    pub files: Vec<File>,
+    /// Directories.
+    pub dirs: Vec<Dir>,
+    /// Links.
+    pub links: Vec<Link>,
+    /// The image's user; root when absent.
+    pub user: Option<User>,
+    /// Image configuration.
+    pub image: Image,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// Layering.
+    pub layers: Layers,
+    /// Policy.
+    pub policy: Policy,
+    /// Install scripts that are skipped, with the reason.
+    pub scripts: BTreeMap<String, String>,
+    /// Mirrors.
+    pub mirrors: Mirrors,
+    /// Sandbox defaults.
+    pub run: Run,
+    /// Folder that relative paths count from.
+    pub directory: PathBuf,
+}
+
+impl Manifest {
+    /// Reads `pinfold.toml` text. `directory` is where the file stands.
+    pub fn parse(text: &str, file: &Path, directory: &Path) -> Result<Self, ManifestError> {
+        let typed = ManifestFile::parse(text, file)?;
+        let typed = match &typed.preset {
+            Some(name) => Preset::find(name)
+                .ok_or_else(|| ManifestError::UnknownPreset { name: name.clone() })?
+                .file()?
+                .overlaid_by(typed),
+            None => typed,
+        };
+        typed.meaning(directory)
+    }
+
+    /// The built-in manifest `name`, for use without a file.
+    pub fn preset(name: &str, directory: &Path) -> Result<Self, ManifestError> {
+        Preset::find(name)
+            .ok_or_else(|| ManifestError::UnknownPreset { name: name.into() })?
+            .file()?
+            .meaning(directory)
+    }
+}
+
+#[cfg(test)]
+mod tests;

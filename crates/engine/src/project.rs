@@ -1,0 +1,98 @@
+//! A project: a manifest and where its lock is.
+//!
+//! Without a `pinfold.toml`, a preset is a project too; its lock remembers the preset, so that the next `pinfold build` in
+//! the same directory knows what is meant.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+
+use crate::lock;
+use crate::lock::Lock;
+use crate::lock::v1::LockedPreset;
+use crate::manifest;
+use crate::manifest::Manifest;
+use crate::manifest::ManifestError;
+use crate::manifest::file::AgentRequest;
+
+/// What a verb works on.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The manifest's meaning.
+    pub manifest: Manifest,
+    /// Where the lock is or will be.
+    pub lock_file: PathBuf,
+    /// The preset, when there is no manifest file.
+    pub preset: Option<LockedPreset>,
+}
+
+impl Project {
+    /// The project of a manifest file.
+    pub fn from_file(file: &Path) -> Result<Self, ManifestError> {
+        let text = fs::read_to_string(file).map_err(ManifestError::Read)?;
+        let directory = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let manifest = Manifest::parse(&text, file, directory)?;
+        let name = if file.file_name().is_some_and(|name| name == manifest::FILE_NAME) {
+            lock::FILE_NAME.into()
+        } else {
+            // Several manifests in one directory must not share a lock.
+            file.with_extension("lock").file_name().map_or_else(|| lock::FILE_NAME.into(), PathBuf::from)
+        };
+        Ok(Self { manifest, lock_file: directory.join(name), preset: None })
+    }
+
+    /// A built-in manifest, with its lock in `directory`.
+    pub fn from_preset(directory: &Path, name: &str) -> Result<Self, ManifestError> {
+        Ok(Self {
+            manifest: Manifest::preset(name, directory)?,
+            lock_file: directory.join(lock::FILE_NAME),
+            preset: Some(LockedPreset { name: name.to_owned(), agents: Vec::new() }),
+        })
+    }
+
+    /// The project of `directory`: its `pinfold.toml`, else the preset its lock remembers.
+    pub fn discover(directory: &Path) -> Result<Self, ManifestError> {
+        let file = directory.join(manifest::FILE_NAME);
+        if file.exists() {
+            return Self::from_file(&file);
+        }
+        match Lock::load(&directory.join(lock::FILE_NAME)) {
+            Ok(Some(Lock { preset: Some(preset), .. })) => {
+                Self::from_preset(directory, &preset.name)?.with_agents(&preset.agents)
+            }
+            Err(error) => Err(ManifestError::Lock(Box::new(error))),
+            Ok(_) => Err(ManifestError::Missing {
+                directory: std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned()),
+            }),
+        }
+    }
+
+    /// The same project with other agents. The lock of a manifest file is then kept apart from the manifest's own.
+    pub fn with_agents(mut self, agents: &[String]) -> Result<Self, ManifestError> {
+        if agents.is_empty() {
+            return Ok(self);
+        }
+        self.manifest.agents = agents.iter().cloned().map(AgentRequest::Name).collect();
+        match &mut self.preset {
+            Some(preset) => preset.agents = agents.to_vec(),
+            None => {
+                return Err(ManifestError::value(
+                    "agents",
+                    "`--agent` goes with a preset; in a manifest, edit the key `agents`",
+                ));
+            }
+        }
+        // `solo` names its image after the agent, so that images of different agents do not replace each other.
+        if self.manifest.name == "solo"
+            && let [agent] = agents
+            && !agent.contains('/')
+        {
+            self.manifest.name = format!("solo-{agent}");
+        }
+        Ok(self)
+    }
+}

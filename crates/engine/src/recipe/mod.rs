@@ -1,0 +1,410 @@
+//! Recipes: data files that teach one agent (or one runtime, such as node).
+//!
+//! A recipe says where a program comes from, where its files go, what it needs, how it is configured to work alone, which
+//! hosts it talks to and how its credentials reach it. The built-in ones are in `recipes/`; a user's own is a file of the
+//! same form, named in the manifest by its path.
+//!
+//! **Refuses**: unknown keys, recipes that need each other in a circle, paths that leave the home directory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fs_err as fs;
+use pinfold_base::Arch;
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::manifest::AbsolutePath;
+use crate::manifest::Manifest;
+use crate::manifest::ManifestError;
+use crate::manifest::Mode;
+use crate::manifest::PlatformName;
+
+/// The npm package of one platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PlatformPackage {
+    /// Package name.
+    pub package: String,
+    /// Its version in terms of the recipe's: `{version}` or, say, `{version}-linux-x64`.
+    pub version: String,
+}
+
+/// Where a program comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NpmOrigin {
+    /// The package whose versions count.
+    pub package: String,
+    /// Range, tag or exact version.
+    pub version: String,
+    /// Platform packages that are placed instead of the package itself.
+    #[serde(default)]
+    pub platforms: BTreeMap<PlatformName, PlatformPackage>,
+    /// Why its install scripts need not run.
+    #[serde(default)]
+    pub scripts: Option<String>,
+    /// What happens to its dependencies.
+    #[serde(default)]
+    pub dependencies: Dependencies,
+}
+
+/// What happens to a package's npm dependencies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dependencies {
+    /// They are not installed: the package brings everything it needs.
+    #[default]
+    Skip,
+}
+
+/// Files of the package to place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Place {
+    /// File or directory in the package, `.` for all of it. `{musl-triple}` and `{npm-arch}` are filled in.
+    pub from: String,
+    /// Where it stands in the image.
+    pub to: AbsolutePath,
+    /// Mode of a single file; as packed unless said.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+    /// Files and directories below `from` to leave out.
+    #[serde(default)]
+    pub drop: Vec<String>,
+}
+
+/// A link to make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RecipeLink {
+    /// Where it stands.
+    pub path: AbsolutePath,
+    /// Where it leads.
+    pub target: String,
+}
+
+/// A configuration file in the user's home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HomeFile {
+    /// Relative to the home directory.
+    pub path: String,
+    /// Its text.
+    pub content: String,
+    /// Permissions; 0644 unless said.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+}
+
+/// How to ask the program about itself, in tests and by `verify`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Check {
+    /// Arguments that print its version.
+    pub version: Vec<String>,
+    /// Arguments that make it validate its configuration.
+    pub config: Vec<String>,
+}
+
+/// How a request's credential is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Header {
+    /// `x-api-key: KEY`
+    XApiKey,
+    /// `Authorization: Bearer KEY`
+    Bearer,
+    /// `x-goog-api-key: KEY`
+    XGoogApiKey,
+}
+
+/// A reverse route on the sandbox's loopback: the agent speaks plain HTTP with a placeholder, the supervisor speaks TLS to
+/// the provider with the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Route {
+    /// Base address of the provider.
+    pub upstream: String,
+    /// How the key is sent.
+    pub header: Header,
+    /// Path prefixes that may be asked for.
+    pub paths: Vec<String>,
+    /// Environment variables of the host that may hold the key, in order.
+    pub key: Vec<String>,
+    /// Environment of the sandbox; `{port}` and `{placeholder}` are filled in.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+/// A change to a configuration file of the home for the time of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RunHomeFile {
+    /// Relative to the home directory.
+    pub path: String,
+    /// Text put before what is there.
+    #[serde(default)]
+    pub prepend: String,
+    /// Text put after what is there.
+    #[serde(default)]
+    pub append: String,
+    /// Text instead of what is there.
+    #[serde(default)]
+    pub replace: Option<String>,
+}
+
+/// What the agent needs when it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RecipeRun {
+    /// Arguments that make it work without asking, beside its configuration.
+    pub autonomous: Vec<String>,
+    /// Hosts it talks to.
+    pub hosts: Vec<String>,
+    /// How its keys reach it.
+    pub route: Vec<Route>,
+    /// Files changed for a run.
+    pub file: Vec<RunHomeFile>,
+}
+
+/// One recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "pinfold recipe")]
+pub struct Recipe {
+    /// Name in manifests.
+    pub name: String,
+    /// Name for people.
+    pub title: String,
+    /// The command it brings.
+    pub command: String,
+    /// Other recipes it needs.
+    #[serde(default)]
+    pub recipes: Vec<String>,
+    /// Debian packages it needs.
+    #[serde(default)]
+    pub debian: Vec<String>,
+    /// Where it comes from.
+    pub npm: NpmOrigin,
+    /// What is placed.
+    #[serde(default)]
+    pub place: Vec<Place>,
+    /// Links.
+    #[serde(default)]
+    pub link: Vec<RecipeLink>,
+    /// Environment of the image.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Configuration in the home directory, present when the image has a user.
+    #[serde(default)]
+    pub home: Vec<HomeFile>,
+    /// How to check it.
+    #[serde(default)]
+    pub check: Check,
+    /// How to run it.
+    #[serde(default)]
+    pub run: RecipeRun,
+}
+
+const BUILT_IN: &[(&str, &str)] = &[
+    ("claude-code", include_str!("../../recipes/claude-code.toml")),
+    ("codex-cli", include_str!("../../recipes/codex-cli.toml")),
+    ("gemini-cli", include_str!("../../recipes/gemini-cli.toml")),
+    ("node", include_str!("../../recipes/node.toml")),
+    ("opencode", include_str!("../../recipes/opencode.toml")),
+];
+
+/// Why a recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// No built-in recipe of that name.
+    #[error("there is no agent `{0}`")]
+    Unknown(String),
+    /// Its text is wrong.
+    #[error(transparent)]
+    Text(#[from] ManifestError),
+    /// Its file cannot be read.
+    #[error("cannot read the recipe of agent `{name}`")]
+    Read {
+        /// As named in the manifest.
+        name: String,
+        /// What happened; names the path.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Recipes need each other in a circle.
+    #[error("the recipe `{0}` needs itself")]
+    Circle(String),
+}
+
+impl Diagnose for RecipeError {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown(_) => Some(format!(
+                "the built-in agents are {}; a recipe of your own is named by a path such as `./my-agent.toml`",
+                Recipe::agents().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl Recipe {
+    /// Names of the built-in agents (recipes that are not merely a runtime).
+    pub fn agents() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name).filter(|name| *name != "node")
+    }
+
+    /// Reads a recipe.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ManifestError> {
+        let recipe: Self =
+            toml::from_str(text).map_err(|error| ManifestError::from_toml(&error, file, text))?;
+        for path in
+            recipe.home.iter().map(|file| &file.path).chain(recipe.run.file.iter().map(|file| &file.path))
+        {
+            let inside =
+                !path.starts_with('/') && path.split('/').all(|name| !matches!(name, "" | "." | ".."));
+            if !inside {
+                return Err(ManifestError::value(
+                    format!("recipe `{}`, home", recipe.name),
+                    format!("`{path}` is not a path below the home directory"),
+                ));
+            }
+        }
+        let fits = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        if !fits(&recipe.name) || !fits(&recipe.command) {
+            return Err(ManifestError::value(
+                "name",
+                "recipe and command names are letters, digits, `-`, `_`, `.`",
+            ));
+        }
+        Ok(recipe)
+    }
+
+    /// The recipe called `name`: a built-in one, or a file when it looks like a path.
+    pub fn load(name: &str, directory: &Path) -> Result<Self, RecipeError> {
+        if name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "toml") {
+            let path = directory.join(name);
+            let text = fs::read_to_string(&path)
+                .map_err(|source| RecipeError::Read { name: name.to_owned(), source })?;
+            return Ok(Self::parse(&text, &path)?);
+        }
+        let (_, text) = BUILT_IN
+            .iter()
+            .find(|(known, _)| *known == name)
+            .ok_or_else(|| RecipeError::Unknown(name.to_owned()))?;
+        Ok(Self::parse(text, Path::new(name))?)
+    }
+
+    /// A member of the package with its placeholders filled in.
+    pub fn member(text: &str, platform: Platform) -> String {
+        let triple = match platform.arch {
+            Arch::Amd64 => "x86_64-unknown-linux-musl",
+            Arch::Arm64 => "aarch64-unknown-linux-musl",
+        };
+        text.replace("{musl-triple}", triple).replace("{npm-arch}", platform.arch.npm())
+    }
+
+    /// The component its files belong to.
+    pub fn component(&self) -> pinfold_archive::Component {
+        pinfold_archive::Component::new("agent", &self.name)
+    }
+}
+
+/// The recipes a manifest asks for, with those they need, each once: needed ones first, then in the manifest's order.
+pub fn recipes(manifest: &Manifest) -> Result<Vec<Recipe>, RecipeError> {
+    fn add(
+        name: &str,
+        version: Option<&str>,
+        directory: &Path,
+        path: &mut Vec<String>,
+        found: &mut Vec<Recipe>,
+    ) -> Result<(), RecipeError> {
+        let mut recipe = Recipe::load(name, directory)?;
+        if path.contains(&recipe.name) {
+            return Err(RecipeError::Circle(recipe.name));
+        }
+        if found.iter().any(|known| known.name == recipe.name) {
+            return Ok(());
+        }
+        if let Some(version) = version {
+            version.clone_into(&mut recipe.npm.version);
+        }
+        path.push(recipe.name.clone());
+        for needed in &recipe.recipes {
+            add(needed, None, directory, path, found)?;
+        }
+        path.pop();
+        found.push(recipe);
+        Ok(())
+    }
+    let mut found = Vec::new();
+    for agent in &manifest.agents {
+        add(agent.name(), agent.version(), &manifest.directory, &mut Vec::new(), &mut found)?;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_recipe_reads_and_brings_its_command() {
+        for (name, text) in BUILT_IN {
+            let recipe =
+                Recipe::parse(text, Path::new(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(recipe.name, *name);
+            let command = format!("/usr/local/bin/{}", recipe.command);
+            let places = recipe.place.iter().map(|place| place.to.to_string());
+            let mut paths = places.chain(recipe.link.iter().map(|link| link.path.to_string()));
+            assert!(paths.any(|path| path == command), "{name} brings no {command}");
+        }
+    }
+
+    #[test]
+    fn json_in_recipes_is_json_and_toml_is_toml() {
+        for (name, text) in BUILT_IN {
+            for file in Recipe::parse(text, Path::new(name)).unwrap().home {
+                match file.path.rsplit('.').next() {
+                    Some("json") => drop(serde_json::from_str::<serde_json::Value>(&file.content).unwrap()),
+                    Some("toml") => drop(toml::from_str::<toml::Table>(&file.content).unwrap()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn node_comes_only_with_gemini_and_first() {
+        let manifest = |agents: &str| {
+            Manifest::parse(&format!("name = 'x'\nagents = [{agents}]"), Path::new("m"), Path::new("/"))
+                .unwrap()
+        };
+        let names =
+            |agents| recipes(&manifest(agents)).unwrap().into_iter().map(|r| r.name).collect::<Vec<_>>();
+        assert_eq!(names("'claude-code', 'codex-cli', 'opencode'"), ["claude-code", "codex-cli", "opencode"]);
+        assert_eq!(names("'gemini-cli', 'claude-code'"), ["node", "gemini-cli", "claude-code"]);
+        let versioned = manifest("{ name = 'opencode', version = '1.18.18' }");
+        assert_eq!(recipes(&versioned).unwrap()[0].npm.version, "1.18.18");
+    }
+
+    #[test]
+    fn a_recipe_cannot_write_outside_the_home() {
+        let text = BUILT_IN[0].1.replace(".claude.json", "../.claude.json");
+        assert!(Recipe::parse(&text, Path::new("x")).is_err());
+        assert!(matches!(Recipe::load("nope", Path::new("/")), Err(RecipeError::Unknown(_))));
+    }
+}
