@@ -1,0 +1,93 @@
+//! The command line, typed. The doc comments are the help texts.
+
+use clap::Args as ClapArgs;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::commands;
+
+/// Turn a short manifest into a pinned, reproducible, two-architecture OCI image of coding agents, and run agents in it, isolated.
+///
+/// No daemon, no root, no emulation, and nothing from the image runs to build it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pinfold",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed check or machine trouble, 2 usage or manifest, 3 network, \
+                        4 integrity, 5 refused by policy or kernel, 70 bug.\n\
+                        First steps: `pinfold build --preset iteron`, then `pinfold images`."
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every verb.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// Print one machine-readable result on stdout and events on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print errors and results only
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more about what is done; may be repeated
+    #[arg(long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The verbs, in the order of the pipeline.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(commands::init::InitArgs),
+    Lock(commands::lock::LockArgs),
+    Fetch(commands::fetch::FetchArgs),
+    Vendor(commands::vendor::VendorArgs),
+    Build(commands::build::BuildArgs),
+    Images(commands::images::ImagesArgs),
+    Inspect(commands::inspect::InspectArgs),
+    Verify(commands::verify::VerifyArgs),
+    Unpack(commands::unpack::UnpackArgs),
+    Run(commands::run::RunArgs),
+    Open(commands::run::OpenArgs),
+    Ps(commands::session::PsArgs),
+    Attach(commands::session::AttachArgs),
+    Logs(commands::session::LogsArgs),
+    Stop(commands::session::StopArgs),
+    Rm(commands::session::RmArgs),
+    Gc(commands::gc::GcArgs),
+    Doctor(commands::doctor::DoctorArgs),
+    Schema(commands::schema::SchemaArgs),
+    Completions(commands::completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(commands::man::ManArgs),
+}
+
+/// Which project a verb works on.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Project {
+    /// Use this manifest instead of `pinfold.toml` in the current directory
+    #[arg(long, short, value_name = "FILE", conflicts_with = "preset")]
+    pub(crate) file: Option<std::path::PathBuf>,
+    /// Use a built-in manifest: iteron, solo or sealed
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Put these agents in the image instead of the manifest's (may be repeated)
+    #[arg(long = "agent", value_name = "NAME")]
+    pub(crate) agents: Vec<String>,
+}
+
+/// How the network is used.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub(crate) struct Reach {
+    /// Use no network: everything must have been fetched or vendored
+    #[arg(long)]
+    pub(crate) offline: bool,
+}

@@ -1,0 +1,175 @@
+//! `pinfold build`: manifest in, image out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pinfold_archive::encode::Reuse;
+use pinfold_base::Platform;
+use pinfold_engine::build;
+use pinfold_engine::build::LockUse;
+use pinfold_engine::build::Outcome as Built;
+use pinfold_engine::manifest::Compression;
+use pinfold_image::ImageSource;
+use pinfold_image::ImageStore;
+use pinfold_image::Place;
+use pinfold_image::Reference;
+use pinfold_image::export::Selection;
+use pinfold_image::export::export;
+use pinfold_image::place::PlaceKind;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::table::Align;
+use crate::render::table::Table;
+use crate::render::units;
+
+/// Build the image: lock if there is no lock, fetch what is missing, compose what changed
+#[derive(Debug, clap::Args)]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    project: args::Project,
+    #[command(flatten)]
+    reach: args::Reach,
+    /// Fail if the lock is missing or stale, and use no other input
+    #[arg(long)]
+    frozen: bool,
+    /// Build for this platform only (may be repeated)
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Vec<Platform>,
+    /// Name the image NAME[:TAG] instead of the manifest's name
+    #[arg(long, short, value_name = "NAME")]
+    tag: Option<Reference>,
+    /// Also write the image to oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE (may be repeated)
+    #[arg(long, short, value_name = "OUTPUT")]
+    output: Vec<Place>,
+    /// Take inputs from this directory first, as `pinfold vendor` made it
+    #[arg(long, value_name = "DIR")]
+    vendor: Vec<PathBuf>,
+    /// Compress layers this way instead of the manifest's
+    #[arg(long, value_enum)]
+    compression: Option<Wanted>,
+    /// Compress everything anew instead of copying the publishers' compressed blocks
+    #[arg(long)]
+    no_reuse: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Wanted {
+    Gzip,
+    Zstd,
+}
+
+pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
+    let project = super::project(&args.project)?;
+    let mut context = super::context(global, args.reach)?;
+    context.vendor.clone_from(&args.vendor);
+    let options = build::Options {
+        lock: if args.frozen { LockUse::Frozen } else { LockUse::Create },
+        platforms: args.platform.clone(),
+        tag: args.tag.clone(),
+        compression: args.compression.map(|wanted| match wanted {
+            Wanted::Gzip => Compression::Gzip,
+            Wanted::Zstd => Compression::Zstd,
+        }),
+        reuse: if args.no_reuse { Reuse::Never } else { Reuse::Publisher },
+    };
+    let outcome = build::build(&context, &project, &options)?;
+    if !args.output.is_empty() {
+        let store = ImageStore::open(context.home.data())?;
+        let source = ImageSource::from_store(&store, &outcome.built.reference.parse()?)?;
+        for place in &args.output {
+            let mut place = place.clone();
+            if place.tag.is_none() && place.kind != PlaceKind::Oci {
+                // `podman load` names what it loads after this.
+                place.tag = Some(outcome.built.reference.clone());
+            }
+            export(&source, selection(&place, &outcome), &place)?;
+        }
+    }
+    if global.json {
+        render::json(&serde_json::json!({
+            "reference": outcome.built.reference,
+            "index": outcome.built.index,
+            "unchanged": outcome.unchanged,
+            "seconds": outcome.time.as_secs_f64(),
+            "platforms": outcome.built.platforms,
+        }));
+    } else if outcome.unchanged {
+        let Built { built, time, .. } = &outcome;
+        if !global.quiet {
+            render::note(&format!(
+                "{} is up to date ({}, {})",
+                built.reference,
+                built.index,
+                units::duration(*time)
+            ));
+        }
+    } else {
+        render::out(&report(&outcome, global));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A Docker archive holds one platform: the only one, or this machine's.
+fn selection(place: &Place, outcome: &Built) -> Selection {
+    let platforms = &outcome.built.platforms;
+    let host =
+        platforms.iter().map(|built| built.platform).find(|platform| Some(*platform) == Platform::host());
+    match (place.kind, host.or(platforms.first().map(|built| built.platform))) {
+        (PlaceKind::DockerArchive, Some(platform)) => Selection::One(platform),
+        _ => Selection::All,
+    }
+}
+
+/// What was built: sizes per component, layers, digests.
+fn report(outcome: &Built, global: Global) -> String {
+    let built = &outcome.built;
+    if global.quiet {
+        return format!("{}\n", built.index);
+    }
+    let mut text = String::new();
+    if let Some(first) = built.platforms.first() {
+        let mut table = Table::new(&[("COMPONENT", Align::Left), ("SIZE", Align::Right)]);
+        let shown = 14;
+        for (component, size) in first.components.iter().take(shown) {
+            table.row([component.clone(), units::bytes(*size)]);
+        }
+        let rest: u64 = first.components.iter().skip(shown).map(|(_, size)| size).sum();
+        if first.components.len() > shown {
+            table.row([format!("{} more", first.components.len() - shown), units::bytes(rest)]);
+        }
+        text.push_str(&table.render());
+        text.push('\n');
+    }
+    let mut table = Table::new(&[
+        ("PLATFORM", Align::Left),
+        ("LAYERS", Align::Right),
+        ("CACHED", Align::Right),
+        ("SIZE", Align::Right),
+        ("UNPACKED", Align::Right),
+        ("RE-USED", Align::Right),
+        ("MANIFEST", Align::Left),
+    ]);
+    for platform in &built.platforms {
+        let reused: u64 = platform.layers.iter().map(|layer| layer.layer.reused).sum();
+        table.row([
+            platform.platform.to_string(),
+            platform.layers.len().to_string(),
+            platform.layers.iter().filter(|layer| layer.cached).count().to_string(),
+            units::bytes(platform.size()),
+            units::bytes(platform.uncompressed()),
+            units::bytes(reused),
+            format!("sha256:{}", platform.manifest.short()),
+        ]);
+    }
+    text.push_str(&table.render());
+    text.push_str(&format!(
+        "\nbuilt {} in {}\n{}\n",
+        built.reference,
+        units::duration(outcome.time),
+        built.index
+    ));
+    text
+}

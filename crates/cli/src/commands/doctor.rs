@@ -1,0 +1,42 @@
+//! `pinfold doctor`: what this machine offers.
+
+use std::process::ExitCode;
+
+use pinfold_engine::doctor;
+use pinfold_engine::doctor::Grade;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+
+/// Check this machine: folders, mirrors, certificates, kernel
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    reach: args::Reach,
+}
+
+pub(crate) fn run(args: &DoctorArgs, global: Global) -> Outcome {
+    let context = super::context(global, args.reach)?;
+    let findings = doctor::examine(&context);
+    let bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
+    if global.json {
+        render::json(&findings);
+    } else {
+        let mut text = String::new();
+        for finding in &findings {
+            let mark = match finding.grade {
+                Grade::Good => "ok  ",
+                Grade::Note => "note",
+                Grade::Bad => "bad ",
+            };
+            text.push_str(&format!("{mark}  {:<22} {}\n", finding.what, finding.found));
+            if let Some(fix) = &finding.fix {
+                text.push_str(&format!("      {:<22} → {fix}\n", ""));
+            }
+        }
+        render::out(&text);
+    }
+    Ok(if bad { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,55 @@
+//! `pinfold fetch`: downloads what the lock names.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pinfold_base::Platform;
+use pinfold_engine::build;
+use pinfold_engine::fetch;
+use pinfold_engine::lock::LockError;
+use pinfold_engine::recipe;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::units;
+
+/// Download and verify everything the lock names, so that a build needs no network
+#[derive(Debug, clap::Args)]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    project: args::Project,
+    #[command(flatten)]
+    reach: args::Reach,
+    /// Fetch for this platform only (may be repeated)
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Vec<Platform>,
+    /// Take inputs from this directory first, as `pinfold vendor` made it
+    #[arg(long, value_name = "DIR")]
+    vendor: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: &FetchArgs, global: Global) -> Outcome {
+    let project = super::project(&args.project)?;
+    let mut context = super::context(global, args.reach)?;
+    context.vendor.clone_from(&args.vendor);
+    let recipes = recipe::recipes(&project.manifest)?;
+    let lock = build::current(&project, &recipes)?
+        .ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
+    let platforms =
+        if args.platform.is_empty() { project.manifest.platforms.clone() } else { args.platform.clone() };
+    let fetched = fetch::fetch(&context, &project, &lock, &platforms)?;
+    if global.json {
+        render::json(&fetched);
+    } else if !global.quiet {
+        render::note(&format!(
+            "{} archives: {} fetched ({}), {} were here",
+            fetched.total,
+            fetched.fetched,
+            units::bytes(fetched.bytes),
+            fetched.total - fetched.fetched
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}

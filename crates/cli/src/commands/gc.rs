@@ -1,0 +1,46 @@
+//! `pinfold gc`: frees disk space.
+
+use std::process::ExitCode;
+
+use pinfold_engine::gc;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::table::Align;
+use crate::render::table::Table;
+use crate::render::units;
+
+/// Say what could be removed from the stores, and remove it with --yes
+#[derive(Debug, clap::Args)]
+pub(crate) struct GcArgs {
+    /// Remove instead of only saying what would be removed
+    #[arg(long, short)]
+    yes: bool,
+    /// Also drop composed layers and decoded archives, which can be made again from the downloads
+    #[arg(long)]
+    layers: bool,
+    /// Also drop downloads
+    #[arg(long)]
+    downloads: bool,
+}
+
+pub(crate) fn run(args: &GcArgs, global: Global) -> Outcome {
+    let context = super::context(global, args::Reach { offline: true })?;
+    let scope = gc::Scope { layers: args.layers, downloads: args.downloads };
+    let report = gc::gc(&context, scope, if args.yes { gc::Mode::Remove } else { gc::Mode::Say })?;
+    if global.json {
+        render::json(&report);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&[("WHAT", Align::Left), ("FILES", Align::Right), ("SIZE", Align::Right)]);
+    for part in &report.parts {
+        table.row([part.what.clone(), part.files.to_string(), units::bytes(part.bytes)]);
+    }
+    render::out(&table.render());
+    if !args.yes && !global.quiet {
+        render::note("nothing was removed; `--yes` removes it");
+    }
+    Ok(ExitCode::SUCCESS)
+}

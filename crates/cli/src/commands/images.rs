@@ -1,0 +1,51 @@
+//! `pinfold images`: what is in the local store.
+
+use std::process::ExitCode;
+
+use pinfold_engine::images;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::table::Align;
+use crate::render::table::Table;
+use crate::render::units;
+
+/// List the images in the local store
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImagesArgs {
+    /// Print digests in full
+    #[arg(long)]
+    no_trunc: bool,
+}
+
+pub(crate) fn run(args: &ImagesArgs, global: Global) -> Outcome {
+    let context = super::context(global, args::Reach { offline: true })?;
+    let images = images::list(&context)?;
+    if global.json {
+        render::json(&images);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&[
+        ("REPOSITORY", Align::Left),
+        ("TAG", Align::Left),
+        ("DIGEST", Align::Left),
+        ("PLATFORMS", Align::Left),
+        ("CREATED", Align::Left),
+        ("SIZE", Align::Right),
+    ]);
+    for image in &images {
+        let digest = if args.no_trunc { image.digest.to_string() } else { image.digest.short() };
+        table.row([
+            image.repository.clone(),
+            image.tag.clone(),
+            digest,
+            image.platforms.join(", "),
+            image.created.clone(),
+            units::bytes(image.size),
+        ]);
+    }
+    render::out(&table.render());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,49 @@
+//! `pinfold init`: writes a commented manifest.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use fs_err as fs;
+use pinfold_engine::manifest;
+use pinfold_engine::manifest::ManifestError;
+use pinfold_engine::manifest::Preset;
+
+use super::Outcome;
+use crate::args::Global;
+use crate::render;
+use crate::render::diagnostic::Failure;
+
+/// Write a commented pinfold.toml
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitArgs {
+    /// Start from this built-in manifest: iteron, solo or sealed
+    #[arg(long, value_name = "NAME", default_value = "solo")]
+    preset: String,
+    /// Name of the image; the directory's name unless said
+    #[arg(long)]
+    name: Option<String>,
+    /// Where to write it
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+}
+
+pub(crate) fn run(args: &InitArgs, global: Global) -> Outcome {
+    let preset = Preset::find(&args.preset)
+        .ok_or_else(|| ManifestError::UnknownPreset { name: args.preset.clone() })?;
+    let path = args.directory.join(manifest::FILE_NAME);
+    if path.exists() {
+        return Err(Failure::usage(
+            format!("`{}` exists already", path.display()),
+            "remove it first, or name another directory",
+        ));
+    }
+    fs::create_dir_all(&args.directory).map_err(ManifestError::Read)?;
+    fs::write(&path, preset.manifest_text(args.name.as_deref())).map_err(ManifestError::Read)?;
+    if global.json {
+        render::json(&serde_json::json!({ "manifest": path.display().to_string(), "preset": preset.name }));
+    } else if !global.quiet {
+        render::note(&format!("wrote `{}` ({})", path.display(), preset.about));
+        render::note("next: `pinfold build`");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,66 @@
+//! `pinfold inspect`: what an image is made of.
+
+use std::process::ExitCode;
+
+use pinfold_image::inspect;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::table::Align;
+use crate::render::table::Table;
+use crate::render::units;
+
+/// Show an image's layers, components, sizes and configuration
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
+    image: String,
+}
+
+pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
+    let context = super::context(global, args::Reach { offline: true })?;
+    let summary = inspect::inspect(&super::image(&context, &args.image)?)?;
+    if global.json {
+        render::json(&summary);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = format!("{}\n{}\n", summary.name, summary.digest);
+    for platform in &summary.platforms {
+        text.push_str(&format!("\n{}  manifest {}\n", platform.platform, platform.manifest));
+        let runtime = &platform.runtime;
+        text.push_str(&format!(
+            "user {}  workdir {}  entrypoint {:?}  cmd {:?}\n",
+            if runtime.user.is_empty() { "root" } else { &runtime.user },
+            if runtime.working_dir.is_empty() { "/" } else { &runtime.working_dir },
+            runtime.entrypoint,
+            runtime.cmd
+        ));
+        let mut table = Table::new(&[
+            ("#", Align::Right),
+            ("LAYER", Align::Left),
+            ("SIZE", Align::Right),
+            ("UNPACKED", Align::Right),
+            ("RE-USED", Align::Right),
+            ("COMPONENTS", Align::Left),
+        ]);
+        for (number, layer) in platform.layers.iter().enumerate() {
+            let mut components = layer.components.join(" ");
+            if components.chars().count() > 60 {
+                components = format!("{} components", layer.components.len());
+            }
+            table.row([
+                (number + 1).to_string(),
+                layer.digest.short(),
+                units::bytes(layer.size),
+                layer.uncompressed.map(units::bytes).unwrap_or_default(),
+                units::bytes(layer.reused),
+                components,
+            ]);
+        }
+        text.push_str(&table.render());
+    }
+    render::out(&text);
+    Ok(ExitCode::SUCCESS)
+}

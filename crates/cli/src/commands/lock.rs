@@ -1,0 +1,70 @@
+//! `pinfold lock`: asks archives and registries, writes `pinfold.lock`.
+
+use std::process::ExitCode;
+
+use pinfold_engine::resolve;
+use pinfold_engine::resolve::Upgrade;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::table::Align;
+use crate::render::table::Table;
+
+/// Resolve the manifest and write pinfold.lock, keeping what is locked and still allowed
+#[derive(Debug, clap::Args)]
+pub(crate) struct LockArgs {
+    #[command(flatten)]
+    project: args::Project,
+    #[command(flatten)]
+    reach: args::Reach,
+    /// Move these packages and agents to their newest allowed versions (all of them when none is named)
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    upgrade: Option<Vec<String>>,
+    /// Write nothing; exit with 1 if a fresh resolve would differ from the lock
+    #[arg(long, conflicts_with = "upgrade")]
+    check: bool,
+}
+
+pub(crate) fn run(args: &LockArgs, global: Global) -> Outcome {
+    let project = super::project(&args.project)?;
+    let context = super::context(global, args.reach)?;
+    let upgrade = match &args.upgrade {
+        _ if args.check => Upgrade::All,
+        None => Upgrade::Nothing,
+        Some(names) if names.is_empty() => Upgrade::All,
+        Some(names) => Upgrade::Only(names.clone()),
+    };
+    let outcome = if args.check {
+        resolve::check(&context, &project)?
+    } else {
+        resolve::lock(&context, &project, &upgrade)?
+    };
+    if global.json {
+        render::json(&serde_json::json!({
+            "lock": project.lock_file.display().to_string(),
+            "changes": outcome.changes,
+            "notes": outcome.notes,
+            "written": outcome.written,
+        }));
+    } else if !global.quiet {
+        if !outcome.changes.is_empty() && outcome.had_lock {
+            let mut table =
+                Table::new(&[("COMPONENT", Align::Left), ("FROM", Align::Left), ("TO", Align::Left)]);
+            for change in &outcome.changes {
+                let side = |version: &Option<String>| version.clone().unwrap_or_else(|| "-".into());
+                table.row([change.component.clone(), side(&change.from), side(&change.to)]);
+            }
+            render::out(&table.render());
+        }
+        let state = match (args.check, outcome.written) {
+            (true, _) if outcome.differs => "would change",
+            (true, _) => "is up to date",
+            (false, true) => "written",
+            (false, false) => "unchanged",
+        };
+        render::note(&format!("{} {state}: {} components", project.lock_file.display(), outcome.components));
+    }
+    Ok(if args.check && outcome.differs { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}

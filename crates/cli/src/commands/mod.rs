@@ -1,0 +1,97 @@
+//! One file per verb: its arguments (the doc comments are the help), and a `run` that calls the engine and renders.
+
+pub(crate) mod build;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod fetch;
+pub(crate) mod gc;
+pub(crate) mod images;
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod lock;
+pub(crate) mod man;
+pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod unpack;
+pub(crate) mod vendor;
+pub(crate) mod verify;
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pinfold_engine::context::Context;
+use pinfold_engine::project::Project;
+use pinfold_image::ImageSource;
+use pinfold_image::ImageStore;
+use pinfold_image::Place;
+use pinfold_image::Reference;
+
+use crate::args;
+use crate::args::Args;
+use crate::args::Command;
+use crate::args::Global;
+use crate::render::diagnostic::Failure;
+use crate::render::progress;
+
+/// What a verb gives back: an exit code, or an error to print.
+pub(crate) type Outcome = Result<ExitCode, Failure>;
+
+/// Runs the verb that was asked for.
+pub(crate) fn run(args: Args) -> Outcome {
+    let global = args.global;
+    match args.command {
+        Command::Init(args) => init::run(&args, global),
+        Command::Lock(args) => lock::run(&args, global),
+        Command::Fetch(args) => fetch::run(&args, global),
+        Command::Vendor(args) => vendor::run(&args, global),
+        Command::Build(args) => build::run(&args, global),
+        Command::Images(args) => images::run(&args, global),
+        Command::Inspect(args) => inspect::run(&args, global),
+        Command::Verify(args) => verify::run(&args, global),
+        Command::Unpack(args) => unpack::run(&args, global),
+        Command::Run(args) => run::run(&args, global),
+        Command::Open(args) => run::open(&args, global),
+        Command::Ps(args) => session::ps(&args, global),
+        Command::Attach(args) => session::attach(&args, global),
+        Command::Logs(args) => session::logs(&args, global),
+        Command::Stop(args) => session::stop(&args, global),
+        Command::Rm(args) => session::rm(&args, global),
+        Command::Gc(args) => gc::run(&args, global),
+        Command::Doctor(args) => doctor::run(&args, global),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}
+
+/// The engine's context for this invocation.
+fn context(global: Global, reach: args::Reach) -> Result<Context, Failure> {
+    let network = if reach.offline {
+        pinfold_engine::context::Network::Offline
+    } else {
+        pinfold_engine::context::Network::Online
+    };
+    Ok(Context::from_env(network, progress::reporter(global.quiet, global.json))?)
+}
+
+/// The project that the arguments mean, in the current directory.
+fn project(args: &args::Project) -> Result<Project, Failure> {
+    let directory = PathBuf::from(".");
+    let project = match (&args.file, &args.preset) {
+        (Some(file), _) => Project::from_file(file)?,
+        (None, Some(preset)) => Project::from_preset(&directory, preset)?,
+        (None, None) => Project::discover(Path::new("."))?,
+    };
+    Ok(if args.agents.is_empty() { project } else { project.with_agents(&args.agents)? })
+}
+
+/// The image that text means: a place outside of the store, or a name in it.
+fn image(context: &Context, text: &str) -> Result<ImageSource, Failure> {
+    if Place::is_spelt_by(text) {
+        return Ok(ImageSource::from_place(&text.parse()?)?);
+    }
+    let reference: Reference = text.parse()?;
+    Ok(ImageSource::from_store(&ImageStore::open(context.home.data())?, &reference)?)
+}

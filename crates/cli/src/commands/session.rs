@@ -1,0 +1,166 @@
+//! `pinfold ps`, `attach`, `logs`, `stop`, `rm`: sandboxes by name.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use pinfold_engine::run;
+use pinfold_sandbox::SandboxError;
+use pinfold_sandbox::Sandboxes;
+use pinfold_sandbox::Status;
+use pinfold_sandbox::session::Detached;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::table::Align;
+use crate::render::table::Table;
+use crate::render::units;
+
+/// List sandboxes: agent, workspace, state, use of the machine, network
+#[derive(Debug, clap::Args)]
+pub(crate) struct PsArgs {}
+
+/// Connect this terminal with a session; Ctrl-\ detaches
+#[derive(Debug, clap::Args)]
+pub(crate) struct AttachArgs {
+    /// Name of the session, as `pinfold ps` shows it
+    name: String,
+}
+
+/// Show what a session printed, or what its proxy decided
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogsArgs {
+    /// Name of the sandbox
+    name: String,
+    /// Show the proxy's decisions, one JSON object a line
+    #[arg(long)]
+    network: bool,
+}
+
+/// End a running sandbox
+#[derive(Debug, clap::Args)]
+pub(crate) struct StopArgs {
+    /// Name of the sandbox
+    name: String,
+    /// Seconds to wait before it is killed
+    #[arg(long, short, default_value_t = 10)]
+    time: u64,
+}
+
+/// Remove a sandbox that does not run, with its home
+#[derive(Debug, clap::Args)]
+pub(crate) struct RmArgs {
+    /// Name of the sandbox
+    name: String,
+    /// Stop it first
+    #[arg(long, short)]
+    force: bool,
+}
+
+fn sandboxes(global: Global) -> Result<Sandboxes, render::diagnostic::Failure> {
+    Ok(run::sandboxes(&super::context(global, args::Reach { offline: true })?))
+}
+
+pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
+    let all = sandboxes(global)?.list()?;
+    if global.json {
+        render::json(&all);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&[
+        ("NAME", Align::Left),
+        ("AGENT", Align::Left),
+        ("WORKSPACE", Align::Left),
+        ("STATE", Align::Left),
+        ("SINCE", Align::Right),
+        ("CPU", Align::Right),
+        ("MEMORY", Align::Right),
+        ("NETWORK", Align::Left),
+    ]);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    for one in all {
+        let label = |name: &str| one.labels.get(name).cloned().unwrap_or_else(|| "-".into());
+        table.row([
+            one.name.clone(),
+            label("agent"),
+            label("workspace"),
+            match one.status {
+                Status::Running => "running".into(),
+                Status::Ended(exit) => format!("{exit:?}").to_lowercase(),
+                Status::Killed => "killed".into(),
+                Status::Prepared => "prepared".into(),
+            },
+            one.since.map(|since| age(now.saturating_sub(since))).unwrap_or_default(),
+            one.usage.map(|usage| units::duration(Duration::from_millis(usage.cpu_ms))).unwrap_or_default(),
+            one.usage.map(|usage| units::bytes(usage.resident)).unwrap_or_default(),
+            one.network.into(),
+        ]);
+    }
+    render::out(&table.render());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// Connects this terminal with a session and says how that ended.
+pub(super) fn connect(sandboxes: &Sandboxes, name: &str) -> Outcome {
+    Ok(match sandboxes.attach(name, rustix::stdio::stdin(), rustix::stdio::stdout())? {
+        Detached::ByUser => {
+            render::note(&format!("detached; `pinfold attach {name}` connects again"));
+            ExitCode::SUCCESS
+        }
+        Detached::Ended(pinfold_sandbox::Exit::Code(code)) => ExitCode::from(code),
+        Detached::Ended(pinfold_sandbox::Exit::Signal(signal)) => {
+            ExitCode::from(128_u8.saturating_add(signal))
+        }
+        Detached::Lost => {
+            render::note("the session was killed");
+            ExitCode::from(1)
+        }
+    })
+}
+
+pub(crate) fn attach(args: &AttachArgs, global: Global) -> Outcome {
+    connect(&sandboxes(global)?, &args.name)
+}
+
+pub(crate) fn logs(args: &LogsArgs, global: Global) -> Outcome {
+    let logs = sandboxes(global)?.logs(&args.name)?;
+    let mut stdout = std::io::stdout().lock();
+    for path in if args.network { logs.network } else { logs.session } {
+        if let Ok(mut file) = fs_err::File::open(path) {
+            // A closed pipe ends the output, and is no error.
+            let _ = std::io::copy(&mut file, &mut stdout);
+        }
+    }
+    let _ = stdout.flush();
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn stop(args: &StopArgs, global: Global) -> Outcome {
+    sandboxes(global)?.stop(&args.name, Duration::from_secs(args.time))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn rm(args: &RmArgs, global: Global) -> Outcome {
+    let sandboxes = sandboxes(global)?;
+    if args.force {
+        match sandboxes.stop(&args.name, Duration::from_secs(2)) {
+            Ok(()) | Err(SandboxError::NotRunning(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    sandboxes.remove(&args.name)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,48 @@
+//! `pinfold unpack`: an image's files in a directory.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pinfold_base::Platform;
+use pinfold_image::unpack;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::diagnostic::Failure;
+use crate::render::units;
+
+/// Unpack an image into a directory that does not exist yet
+#[derive(Debug, clap::Args)]
+pub(crate) struct UnpackArgs {
+    /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
+    image: String,
+    /// Where to unpack it
+    directory: PathBuf,
+    /// Which platform of the image; this machine's unless said
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+}
+
+pub(crate) fn run(args: &UnpackArgs, global: Global) -> Outcome {
+    let context = super::context(global, args::Reach { offline: true })?;
+    let source = super::image(&context, &args.image)?;
+    let platform = args.platform.or_else(Platform::host).ok_or_else(|| {
+        Failure::usage("this machine's platform is not one of an image's", "name one with `--platform`")
+    })?;
+    let image = source.image(platform)?;
+    let report =
+        unpack::unpack(&source, &image, &args.directory, &unpack::Options::default(), &*context.reporter)?;
+    if global.json {
+        render::json(&serde_json::json!({ "entries": report.entries, "bytes": report.bytes }));
+    } else if !global.quiet {
+        render::note(&format!(
+            "{} entries, {} in `{}`",
+            report.entries,
+            units::bytes(report.bytes),
+            args.directory.display()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,47 @@
+//! `pinfold vendor`: keeps every input.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pinfold_engine::build;
+use pinfold_engine::fetch;
+use pinfold_engine::lock::LockError;
+use pinfold_engine::recipe;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::render;
+use crate::render::units;
+
+/// Copy every input the lock names into a directory; `pinfold build --vendor DIR` uses it when mirrors have moved on
+#[derive(Debug, clap::Args)]
+pub(crate) struct VendorArgs {
+    #[command(flatten)]
+    project: args::Project,
+    #[command(flatten)]
+    reach: args::Reach,
+    /// Where to keep the inputs; created if need be
+    directory: PathBuf,
+}
+
+pub(crate) fn run(args: &VendorArgs, global: Global) -> Outcome {
+    let project = super::project(&args.project)?;
+    let context = super::context(global, args.reach)?;
+    let recipes = recipe::recipes(&project.manifest)?;
+    let lock = build::current(&project, &recipes)?
+        .ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
+    let vendored = fetch::vendor(&context, &project, &lock, &args.directory)?;
+    if global.json {
+        render::json(&vendored);
+    } else if !global.quiet {
+        render::note(&format!(
+            "{} inputs ({}) in `{}`; build from them with `pinfold build --offline --vendor {}`",
+            vendored.total,
+            units::bytes(vendored.bytes),
+            args.directory.display(),
+            args.directory.display()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,43 @@
+//! Sizes and times for people.
+
+use std::time::Duration;
+
+/// `123 B`, `4.2 KiB`, `17.0 MiB`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn bytes(n: u64) -> String {
+    let mut value = n as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// `0.42 s`, `1 min 5 s`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 {
+        format!("{:.2} s", time.as_secs_f64())
+    } else {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_and_a_unit() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1000), "1.0 KiB");
+        assert_eq!(bytes(174_004_228), "165.9 MiB");
+        assert_eq!(duration(Duration::from_millis(65_400)), "1 min 5 s");
+        assert_eq!(duration(Duration::from_millis(420)), "0.42 s");
+    }
+}

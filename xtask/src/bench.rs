@@ -1,0 +1,330 @@
+//! `cargo xtask bench`: what a build costs, beside the floor of its stages and, where installed, beside peers, in one run.
+//!
+//! CPU seconds (user + system) and peak memory are those of the whole process, as the kernel counts them for a finished
+//! child. Each row is the median of `--runs` runs. Downloads are in the store before anything is measured.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use fs_err as fs;
+use serde::Serialize;
+
+use crate::say;
+
+mod floor;
+mod peers;
+
+/// Arguments of the chore.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// Runs of each row; the median is shown
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Write the table as JSON to this file
+    #[arg(long, default_value = "target/bench.json")]
+    json: PathBuf,
+    /// Measure buildah and mmdebstrap too, where installed
+    #[arg(long)]
+    peers: bool,
+    /// Only rows whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+/// One measured row.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    /// What was measured.
+    pub(crate) name: String,
+    /// CPU seconds, user and system.
+    pub(crate) cpu: f64,
+    /// Wall seconds.
+    pub(crate) wall: f64,
+    /// Peak resident memory in MiB.
+    pub(crate) peak: f64,
+    /// Anything else worth printing: sizes, the target.
+    pub(crate) note: String,
+    /// CPU seconds to reach, where the project has a target.
+    pub(crate) target: Option<f64>,
+}
+
+/// A finished child's cost: CPU seconds, wall seconds, peak MiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    cpu: f64,
+    wall: f64,
+    peak: f64,
+}
+
+// rusage of one child is not to be had from safe Rust; the four lines of Python are the whole dependency.
+const WAIT: &str = "import os,sys,time\nt=time.monotonic()\np=os.posix_spawnp(sys.argv[1],sys.argv[1:],os.environ)\n\
+_,s,r=os.wait4(p,0)\nprint(r.ru_utime+r.ru_stime,time.monotonic()-t,r.ru_maxrss/1024,file=open(os.environ['PINFOLD_COST'],'w'))\nsys.exit(os.waitstatus_to_exitcode(s))";
+
+#[expect(clippy::disallowed_methods, reason = "a bench runs the programs it measures")]
+pub(crate) fn command(program: &str) -> Command {
+    Command::new(program)
+}
+
+/// Runs a program to its end and says what it cost.
+pub(crate) fn measure(dir: &Path, env: &[(&str, String)], args: &[&str]) -> Result<Cost, String> {
+    let cost = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+    let output = command("python3")
+        .args(["-c", WAIT])
+        .args(args)
+        .current_dir(dir)
+        .envs(env.iter().map(|(name, value)| (name, value)))
+        .env("PINFOLD_COST", cost.path())
+        .output()
+        .map_err(|error| format!("cannot run python3: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("`{}` failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr)));
+    }
+    let text = fs::read_to_string(cost.path()).map_err(|error| error.to_string())?;
+    let mut numbers = text.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        (Some(cpu), Some(wall), Some(peak)) => Ok(Cost { cpu, wall, peak }),
+        _ => Err("the cost of a run could not be read".into()),
+    }
+}
+
+/// The bench's own project and stores.
+struct Bench {
+    pinfold: String,
+    home: PathBuf,
+    project: PathBuf,
+    runs: usize,
+    only: String,
+    rows: Vec<Row>,
+}
+
+const AMD64: &[&str] = &["--platform", "linux/amd64"];
+
+impl Bench {
+    fn env(&self) -> Vec<(&'static str, String)> {
+        vec![("PINFOLD_HOME", self.home.display().to_string())]
+    }
+
+    fn pinfold(&self, args: &[&str]) -> Result<Cost, String> {
+        let all: Vec<&str> = std::iter::once(self.pinfold.as_str()).chain(args.iter().copied()).collect();
+        measure(&self.project, &self.env(), &all)
+    }
+
+    /// Leaves the downloads and nothing made from them.
+    fn cold(&self) -> Result<(), String> {
+        for folder in ["cache/layers", "cache/decoded", "cache/builds", "data/images"] {
+            let path = self.home.join(folder);
+            if path.exists() {
+                fs::remove_dir_all(path).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(
+        &mut self,
+        name: &str,
+        target: Option<f64>,
+        mut before: impl FnMut(&Self, usize) -> Result<(), String>,
+        args: &[&str],
+    ) -> Result<Option<Cost>, String> {
+        if !name.contains(&self.only) {
+            return Ok(None);
+        }
+        let mut costs = Vec::new();
+        for run in 0..self.runs {
+            before(self, run)?;
+            costs.push(self.pinfold(args)?);
+        }
+        costs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
+        let cost = costs[costs.len() / 2];
+        let peak = costs.iter().map(|cost| cost.peak).fold(0.0, f64::max);
+        self.push(name, Cost { peak, ..cost }, target, self.size_note(args));
+        Ok(Some(cost))
+    }
+
+    fn push(&mut self, name: &str, cost: Cost, target: Option<f64>, note: String) {
+        let Cost { cpu, wall, peak } = cost;
+        let line = line(&Row { name: name.into(), cpu, wall, peak, note: note.clone(), target });
+        say(&line);
+        self.rows.push(Row { name: name.into(), cpu, wall, peak, note, target });
+    }
+
+    /// The compressed size of what a build made, out of the build's own record.
+    fn size_note(&self, args: &[&str]) -> String {
+        if args.first() != Some(&"build") {
+            return String::new();
+        }
+        let tag = args
+            .iter()
+            .position(|arg| *arg == "--tag")
+            .and_then(|at| args.get(at + 1))
+            .copied()
+            .unwrap_or("bench");
+        let output = command(&self.pinfold)
+            .args(["images", "--json"])
+            .envs(self.env())
+            .current_dir(&self.project)
+            .output();
+        let Ok(output) = output else { return String::new() };
+        let images: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let image = images.as_array().into_iter().flatten().find(|image| image["repository"] == tag);
+        let size = image.and_then(|image| image["size"].as_f64()).unwrap_or_default();
+        format!("{:.1} MiB", size / 1_048_576.0)
+    }
+}
+
+fn line(row: &Row) -> String {
+    let target = row.target.map_or(String::new(), |target| format!("≤ {target}"));
+    format!(
+        "{:<46} {:>8.2} {:>8.2} {:>8.0}  {:<8} {}",
+        row.name, row.cpu, row.wall, row.peak, target, row.note
+    )
+}
+
+/// Measures everything.
+pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
+    let root = crate::root();
+    let folder = root.join("target/bench");
+    let project = folder.join("project");
+    fs::create_dir_all(&project).map_err(|error| error.to_string())?;
+    let status = command("cargo")
+        .args(["build", "--release", "--quiet", "--package", "pinfold"])
+        .current_dir(&root)
+        .status()
+        .map_err(|error| error.to_string())?;
+    if !status.success() {
+        return Err("the program does not build".into());
+    }
+    let pinfold = newest_binary(&root)?;
+    let manifest =
+        "preset = \"iteron\"\nname = \"bench\"\n[[file]]\npath = \"/etc/bench\"\nsource = \"config\"\n";
+    write(&project.join("pinfold.toml"), manifest)?;
+    write(&project.join("config"), "0\n")?;
+    let mut bench = Bench {
+        pinfold: pinfold.display().to_string(),
+        home: folder.join("home"),
+        project: project.clone(),
+        runs: args.runs.max(1),
+        only: args.only.clone(),
+        rows: Vec::new(),
+    };
+    say("preparing: locking and fetching");
+    if !project.join("pinfold.lock").exists() {
+        bench.pinfold(&["lock"])?;
+    }
+    bench.pinfold(&["fetch"])?;
+    say(&format!(
+        "{:<46} {:>8} {:>8} {:>8}  {:<8} note",
+        "what (downloads in the store)", "CPU s", "wall s", "peak MiB", "CPU goal"
+    ));
+    let cold = |bench: &Bench, _: usize| bench.cold();
+    let warm = |_: &Bench, _: usize| Ok(());
+    let with = |more: &[&'static str]| -> Vec<&'static str> {
+        [&["build", "--offline", "--quiet"][..], AMD64, more].concat()
+    };
+    let gzip = bench.row("cold build, amd64, gzip", Some(16.0), cold, &with(&[]))?;
+    bench.row("cold build, amd64, gzip, plain (--no-reuse)", Some(40.0), cold, &with(&["--no-reuse"]))?;
+    bench.row("cold build, amd64, zstd -3", Some(20.0), cold, &with(&["--compression", "zstd"]))?;
+    let both = ["build", "--offline", "--quiet"];
+    let two = bench.row("cold build, both platforms, gzip", None, cold, &both)?;
+    if let (Some(one), Some(two)) = (gzip, two) {
+        say(&format!("{:<46} {:>8.2}            (goal ≤ 2.1)", "  both platforms / one", two.cpu / one.cpu));
+    }
+    bench.row("unchanged rebuild, both platforms", Some(0.03), warm, &both)?;
+    let edit = |bench: &Bench, run: usize| {
+        write(&bench.project.join("config"), &format!("{run} {}\n", bench.rows.len()))
+    };
+    bench.row("one config file changed, both platforms", Some(0.3), edit, &both)?;
+    agent_rows(&mut bench)?;
+    floor::rows(&mut bench.rows)?;
+    if args.peers {
+        peers::rows(&folder, &bench.home, &bench.pinfold, &mut bench.rows)?;
+    }
+    let path = root.join(&args.json);
+    let json = serde_json::to_string_pretty(&bench.rows).map_err(|error| error.to_string())?;
+    write(&path, &(json + "\n"))?;
+    say(&format!("written to {}", path.display()));
+    Ok(())
+}
+
+/// Claude Code alone: its layer inflating and with remembered blocks, and an upgrade of it in the whole image.
+fn agent_rows(bench: &mut Bench) -> Result<(), String> {
+    let solo = bench.project.with_file_name("solo");
+    fs::create_dir_all(&solo).map_err(|error| error.to_string())?;
+    write(&solo.join("pinfold.toml"), "name = \"claude-alone\"\nagents = [\"claude-code\"]\n")?;
+    let whole = std::mem::replace(&mut bench.project, solo.clone());
+    if !solo.join("pinfold.lock").exists() {
+        bench.pinfold(&["lock"])?;
+    }
+    bench.pinfold(&["fetch"])?;
+    let args: Vec<&str> = [&["build", "--offline", "--quiet", "--tag", "claude-alone"][..], AMD64].concat();
+    let alone =
+        bench.row("layer of Claude Code alone, inflating", Some(2.0), |bench, _| bench.cold(), &args)?;
+    let forget = |bench: &Bench, _: usize| {
+        for folder in ["cache/layers", "cache/builds", "data/images"] {
+            let path = bench.home.join(folder);
+            if path.exists() {
+                fs::remove_dir_all(path).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    };
+    bench.row("layer of Claude Code alone, remembered", Some(0.5), forget, &args)?;
+    bench.project = whole;
+    // An upgrade leaves every layer but the agent's in the cache.
+    bench.cold()?;
+    let both: Vec<&str> = [&["build", "--offline", "--quiet"][..], AMD64].concat();
+    bench.pinfold(&both)?;
+    let lock = fs::read_to_string(bench.project.join("pinfold.lock")).map_err(|error| error.to_string())?;
+    let digest = claude_digest(&lock).ok_or("the lock has no claude-code for amd64")?;
+    let records = bench.home.join("cache/layers");
+    let upgrade = move |bench: &Bench, _: usize| {
+        for name in ["", ".index", ".blocks"] {
+            let _ = fs::remove_file(bench.home.join("cache/decoded").join(format!("{digest}{name}")));
+        }
+        let _ = fs::remove_dir_all(bench.home.join("cache/builds"));
+        largest_record(&records)
+            .map_or(Ok(()), |path| fs::remove_file(path).map_err(|error| error.to_string()))
+    };
+    let upgraded = bench.row("one agent (Claude Code) upgraded, amd64", None, upgrade, &both)?;
+    if let (Some(alone), Some(upgraded)) = (alone, upgraded) {
+        say(&format!(
+            "{:<46} {:>8.2}            (goal ≤ 1.2)",
+            "  upgrade / that agent's own work",
+            upgraded.cpu / alone.cpu
+        ));
+    }
+    Ok(())
+}
+
+/// `sha512-HEX` of Claude Code's amd64 package in a lock's text.
+fn claude_digest(lock: &str) -> Option<String> {
+    let at = lock.find("claude-code-linux-x64\"")?;
+    let line = lock[at..].lines().next()?;
+    let digest = line.split("sha512:").nth(1)?;
+    Some(format!("sha512-{}", digest.get(..128)?))
+}
+
+/// The record of the largest layer, which is an agent's.
+fn largest_record(folder: &Path) -> Option<PathBuf> {
+    let size = |path: &Path| {
+        let record: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        record["size"].as_u64()
+    };
+    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    entries.filter_map(|path| Some((size(&path)?, path))).max().map(|(_, path)| path)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| error.to_string())
+}
+
+fn newest_binary(root: &Path) -> Result<PathBuf, String> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let candidates = fs::read_dir(&target).map_err(|error| error.to_string())?;
+    let candidates = candidates.filter_map(Result::ok).map(|entry| entry.path().join("release/pinfold"));
+    let all = candidates.chain([target.join("release/pinfold")]);
+    let dated = all.filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)));
+    dated.max().map(|(_, path)| path).ok_or_else(|| "no release build of pinfold was found".into())
+}

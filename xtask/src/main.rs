@@ -1,0 +1,65 @@
+//! Project chores: `cargo xtask test` runs everything CI runs; `cargo xtask bench` measures.
+#![forbid(unsafe_code)]
+
+mod arrows;
+mod bench;
+mod schema;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+/// Chores of the pinfold repository.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Check that rooms use each other only downwards
+    Arrows,
+    /// Check the generated schemas against the types (`--write` to update them)
+    Schema {
+        /// Write instead of checking
+        #[arg(long)]
+        write: bool,
+    },
+    /// Measure builds beside their floor and, with `--peers`, other builders
+    Bench(bench::BenchArgs),
+    /// Run all tests: format, lints, arrows, unit and integration tests, and the real end-to-end run
+    Test(test::TestArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().chore {
+        Chore::Arrows => arrows::check(),
+        Chore::Schema { write } => {
+            schema::check(if write { schema::Mode::Write } else { schema::Mode::Check })
+        }
+        Chore::Bench(args) => bench::run(&args),
+        Chore::Test(args) => test::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&format!("xtask: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line on stderr.
+pub(crate) fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> std::path::PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
