@@ -1,0 +1,14 @@
+# The same lock gives the same bytes: another user, umask, time zone, locale, directory, order of the cache and thread count.
+mkdir -m 755 "$work/again" && cp "$work/project/pinfold.lock" "$work/again/"
+again() { (umask 077; cd "$work/again" && env -i PATH="$PATH" HOME="$work/again" PINFOLD_HOME="$work/again/home" TZ=Pacific/Kiritimati LC_ALL=tr_TR.UTF-8 \
+  taskset -c 0 "$work/pinfold" build --offline --vendor "$work/project/vendored"); }
+check 'a build elsewhere from vendored inputs' again
+other=$(PINFOLD_HOME="$work/again/home" "$work/pinfold" images --json | python3 -c 'import json,sys; print(json.load(sys.stdin)[0]["digest"])')
+check "its index digest is equal ($other)" test "$other" = "$index"
+rm -rf "$work/again"
+
+# Nothing runs: no process is started by a build.
+if have strace; then
+  check 'no execve during build' sh -c "cd $work/project && PINFOLD_HOME=$work/traced strace -f -e trace=execve,execveat -o $work/trace $work/pinfold build --offline --vendor $work/project/vendored --platform linux/amd64 >/dev/null && test \$(grep -c 'exec' $work/trace) = 1"
+  rm -rf "$work/traced"
+fi

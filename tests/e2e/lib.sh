@@ -1,0 +1,41 @@
+# Shared by the parts of the end-to-end run.
+passed=0; failed=0; skipped=0
+check() { # NAME COMMAND...: the command must succeed
+  local name=$1; shift
+  if "$@" >"$work/out" 2>&1; then passed=$((passed + 1)); echo "ok    $name"
+  else failed=$((failed + 1)); echo "FAIL  $name"; sed 's/^/      /' "$work/out" | tail -n 25; fi
+}
+refuse() { # NAME STATUS COMMAND...: the command must fail with this exit status
+  local name=$1 want=$2 got; shift 2
+  "$@" >"$work/out" 2>&1; got=$?
+  if [ "$got" = "$want" ]; then passed=$((passed + 1)); echo "ok    $name"
+  else failed=$((failed + 1)); echo "FAIL  $name (exit $got, expected $want)"; sed 's/^/      /' "$work/out" | tail -n 25; fi
+}
+skip() { # NAME REASON
+  echo "skip  $1: $2"
+  if [ -n "${CI:-}" ]; then failed=$((failed + 1)); else skipped=$((skipped + 1)); fi
+}
+finish() {
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" = 0 ]
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# The ordinary user that the checks run as: a created one when we are root, else ourselves.
+as_user_setup() {
+  if [ "$(id -u)" = 0 ]; then
+    user=pinfold-e2e
+    id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
+    grep -q "^$user:" /etc/subuid || usermod --add-subuids 300000-365535 --add-subgids 300000-365535 "$user"
+  else
+    user=$(id -un)
+  fi
+}
+own() { [ "$(id -u)" != 0 ] || chown -R "$user" "$@"; }
+as_user() { # DIR COMMAND...
+  local dir=$1; shift
+  if [ "$(id -u)" = 0 ]; then (cd "$dir" && runuser -u "$user" -- env HOME="$work/home" PINFOLD_HOME="$work/home/pinfold" "$@")
+  else (cd "$dir" && HOME="$work/home" PINFOLD_HOME="$work/home/pinfold" "$@"); fi
+}
+run() { as_user "$work/project" "$work/pinfold" "$@"; }
+json() { python3 -c "import json,sys; d=json.load(open(sys.argv[1])); print(eval(sys.argv[2], {'d': d}))" "$@"; }
