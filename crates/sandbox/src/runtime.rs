@@ -16,6 +16,7 @@ use crate::bundle::Runtime;
 use crate::error::SandboxError;
 use crate::plan::Plan;
 use crate::sandbox::Exit;
+use crate::sandbox::Stdio;
 
 /// Runs `plan` to its end with this process's streams. `folder` is a directory for the bundle and the runtime's own state,
 /// removed afterwards.
@@ -23,8 +24,12 @@ pub fn run(
     plan: &Plan,
     places: &BundlePlaces,
     runtime: Runtime,
+    stdio: Stdio,
     folder: &Path,
 ) -> Result<Exit, SandboxError> {
+    if matches!(stdio, Stdio::Terminal { .. } | Stdio::Piped) {
+        return Err(SandboxError::NoTerminal(runtime.program().into()));
+    }
     let mut child = start(plan, places, runtime, folder)?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let copy = std::thread::spawn(move || {

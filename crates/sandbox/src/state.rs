@@ -310,15 +310,14 @@ impl Sandboxes {
         Ok(Live { folder, running, state, _proxy: proxy, _lock: lock })
     }
 
-    /// Runs a sandbox with another runtime, on this process's streams, and waits for the end. Its home is kept as with
-    /// [`Sandboxes::run`].
-    pub fn run_in(&self, spec: &Spec, runtime: Runtime) -> Result<Exit, SandboxError> {
+    /// Runs a sandbox with another runtime and waits for the end. Its home is kept as with [`Sandboxes::run`].
+    pub fn run_in(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Exit, SandboxError> {
         let Prepared { folder, lock, plan, home, egress, proxy } = self.prepare(spec)?;
         let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
         let places = BundlePlaces { home, egress, program };
         let mut state = State::new(0, crate::bundle::layers(&plan, runtime));
         folder.write("state.json", &state)?;
-        let exit = crate::runtime::run(&plan, &places, runtime, &folder.0.join("runtime"));
+        let exit = crate::runtime::run(&plan, &places, runtime, stdio, &folder.0.join("runtime"));
         if let Some(socket) = &places.egress {
             let _ = fs_err::remove_file(socket);
         }

@@ -203,7 +203,7 @@ pub(crate) fn in_runc(host: &Host, _: &str) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "runc", "denied-by-proxy");
     spec.home.keep = Keep::Nothing;
-    match sandboxes.run_in(&spec, pinfold_sandbox::Runtime::Runc) {
+    match sandboxes.run_in(&spec, pinfold_sandbox::Runtime::Runc, Stdio::Null) {
         Ok(Exit::Code(0)) | Err(SandboxError::NoRuntime(_)) => {}
         other => return Err(format!("{other:?}")),
     }
