@@ -224,7 +224,7 @@ fn offline_means_offline() {
     let error = client.get(&url(&server, "/"), &Get::default()).unwrap_err();
     assert!(matches!(error, HttpError::Offline { .. }));
     let wanted = expected(b"x");
-    let error = client.download(&[source(&server, "/")], &wanted, "x", &store, &Silent).unwrap_err();
+    let error = client.download([source(&server, "/")], &wanted, "x", &store, &Silent).unwrap_err();
     assert!(matches!(&error, HttpError::Offline { what } if what == "x"));
     assert!(error.hint().unwrap().contains("pinfold vendor"));
     assert_eq!(server.connections(), 0);
@@ -232,7 +232,7 @@ fn offline_means_offline() {
     let dir = tempfile::tempdir().unwrap();
     fs_err::write(dir.path().join("a b"), b"x").unwrap();
     let vendor = SafeUrl::from_path(dir.path()).unwrap().join("a b").unwrap();
-    client.download(&[source(&server, "/"), Source::open(vendor)], &wanted, "x", &store, &Silent).unwrap();
+    client.download([source(&server, "/"), Source::open(vendor)], &wanted, "x", &store, &Silent).unwrap();
     assert!(store.contains(&wanted.digest));
 }
 
@@ -256,7 +256,7 @@ fn body() -> Vec<u8> {
 
 fn fetch(servers: &[&Server], wanted: &Expected, store: &Store) -> Result<(), HttpError> {
     let sources: Vec<_> = servers.iter().map(|server| source(server, "/blob")).collect();
-    client().download(&sources, wanted, "blob", store, &Silent)
+    client().download(sources.iter().cloned(), wanted, "blob", store, &Silent)
 }
 
 fn is_clean(store: &Store) -> bool {
@@ -467,7 +467,7 @@ fn progress_counts_every_byte_once() {
     // The second answer starts from nothing, which must not count again.
     let server = answers![|_| Response::ok(body()).fault(Fault::CutAfter(400_000)), |_| Response::ok(body())];
     let seen = Counting::default();
-    client().download(&[source(&server, "/")], &wanted, "blob", &store, &seen).unwrap();
+    client().download([source(&server, "/")], &wanted, "blob", &store, &seen).unwrap();
     let (bytes, events) = seen.0.into_inner().unwrap();
     assert_eq!(bytes, body().len() as u64);
     assert_eq!(events, ["Fetch blob Some(1200000)", "end blob"]);

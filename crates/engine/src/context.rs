@@ -104,6 +104,11 @@ impl Context {
         })
     }
 
+    /// Whether the network may be used.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
     /// The network client.
     pub fn http(&self) -> Result<&http::Client, http::HttpError> {
         if let Some(client) = self.http.get() {

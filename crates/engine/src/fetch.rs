@@ -4,7 +4,10 @@
 //! VENDOR/sha256/HEX    VENDOR/sha512/HEX      one file per input, named by its digest
 //! ```
 //!
+//! Sources in order: vendored inputs, the machine's mirrors, the snapshot archive.
+//!
 //! **Guarantees**: an archive is in the store only under the digest that the lock has for it, whichever source it came from.
+//! Where mirrors are is looked up only for an archive that is neither in the store nor vendored.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -29,6 +32,7 @@ use pinfold_sources::npm::LockedNpm;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::context::Network;
 use crate::lock::Lock;
 use crate::origins::OriginError;
 use crate::origins::Origins;
@@ -176,13 +180,7 @@ pub fn fetch(
     let bytes = AtomicU64::new(0);
     let count = AtomicUsize::new(0);
     crate::parallel::each(CONNECTIONS, &missing, |item| {
-        let failed = |source| FetchError::Download { what: item.what.clone(), source };
-        let sources = sources(context, &origins, lock, item)?;
-        context
-            .http()
-            .map_err(failed)?
-            .download(&sources, &item.expected, &item.what, &context.store, &*context.reporter)
-            .map_err(failed)?;
+        download(context, &origins, lock, item)?;
         count.fetch_add(1, Ordering::Relaxed);
         bytes.fetch_add(item.expected.size.unwrap_or_default(), Ordering::Relaxed);
         Ok::<(), FetchError>(())
@@ -190,28 +188,57 @@ pub fn fetch(
     Ok(Fetched { total, fetched: count.into_inner(), bytes: bytes.into_inner() })
 }
 
-/// Where an archive may be had, in order: vendored inputs, the machine's mirrors, the snapshot archive.
-fn sources(
+/// One archive into the store: from vendored inputs, else from the mirrors. Who these are is asked only when they are needed:
+/// that can read configuration and start `npm`, and a build that has everything starts nothing.
+fn download(context: &Context, origins: &Origins<'_>, lock: &Lock, item: &Item) -> Result<(), FetchError> {
+    let failed = |source| FetchError::Download { what: item.what.clone(), source };
+    let mut nowhere = None;
+    let later = std::iter::once_with(|| mirrors(context, origins, lock, item)).flat_map(|found| {
+        found.unwrap_or_else(|error| {
+            nowhere = Some(error);
+            Vec::new()
+        })
+    });
+    let sources = kept(context, item).into_iter().chain(later);
+    let result = context.http().map_err(failed)?.download(
+        sources,
+        &item.expected,
+        &item.what,
+        &context.store,
+        &*context.reporter,
+    );
+    match (result, nowhere) {
+        (Ok(()), _) => Ok(()),
+        // Nothing could be tried, and it is not that the network is switched off.
+        (Err(HttpError::Offline { .. }), Some(nowhere)) if context.network() == Network::Online => {
+            Err(nowhere)
+        }
+        (Err(error), _) => Err(failed(error)),
+    }
+}
+
+/// Vendored copies.
+fn kept(context: &Context, item: &Item) -> Vec<Source> {
+    let files = context.vendor.iter().map(|folder| vendored(folder, &item.expected.digest));
+    let there = files.filter(|path| path.is_file());
+    there
+        .filter_map(|path| SafeUrl::from_path(&std::path::absolute(&path).unwrap_or(path)).ok())
+        .map(Source::open)
+        .collect()
+}
+
+/// The machine's mirrors, then the snapshot archive.
+fn mirrors(
     context: &Context,
     origins: &Origins<'_>,
     lock: &Lock,
     item: &Item,
 ) -> Result<Vec<Source>, FetchError> {
-    let mut sources = Vec::new();
-    for folder in &context.vendor {
-        let path = vendored(folder, &item.expected.digest);
-        if path.is_file()
-            && let Ok(url) = SafeUrl::from_path(&std::path::absolute(&path).unwrap_or(path))
-        {
-            sources.push(Source::open(url));
-        }
-    }
-    match &item.origin {
-        Origin::Debian(deb) => sources.extend(origins.deb(deb, lock)?),
-        Origin::Npm(package) => sources.push(origins.tarball(context, package)?),
-        Origin::Url(binary) => sources.push(binary.source()?),
-    }
-    Ok(sources)
+    Ok(match &item.origin {
+        Origin::Debian(deb) => origins.deb(deb, lock)?,
+        Origin::Npm(package) => vec![origins.tarball(context, package)?],
+        Origin::Url(binary) => vec![binary.source()?],
+    })
 }
 
 fn vendored(folder: &Path, digest: &Digest) -> std::path::PathBuf {

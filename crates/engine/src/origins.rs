@@ -22,6 +22,7 @@ use pinfold_sources::npm::PackageTemplate;
 use pinfold_sources::npm::PlatformPackage;
 
 use crate::context::Context;
+use crate::context::Network;
 use crate::lock::Lock;
 use crate::lock::v1::LockedAgent;
 use crate::manifest::Manifest;
@@ -107,7 +108,8 @@ impl<'a> Origins<'a> {
         let mut layers =
             npm::config::Layers::read(manifest.mirrors.npm.as_deref(), &manifest.directory, environment())?;
         let mut config = npm::Config::new(&layers);
-        if matches!(config, Err(npm::config::ConfigError::NoRegistry)) {
+        if matches!(config, Err(npm::config::ConfigError::NoRegistry)) && context.network() == Network::Online
+        {
             layers.asked = ask_npm();
             config = npm::Config::new(&layers);
         }

@@ -253,7 +253,7 @@ fn a_package_without_a_trustworthy_hash_is_refused() {
 
 fn fetch(registry: &Registry, package: &LockedNpm, store: &Store) -> Result<(), HttpError> {
     let expected = Expected { digest: package.integrity.clone(), size: package.size };
-    client().download(&[registry.source(package).unwrap()], &expected, &package.id(), store, &Silent)
+    client().download([registry.source(package).unwrap()], &expected, &package.id(), store, &Silent)
 }
 
 #[test]

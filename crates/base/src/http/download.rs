@@ -65,11 +65,12 @@ impl Source {
 }
 
 impl Client {
-    /// Puts a blob into the store, from the first source that has the right bytes. Does nothing when it is there. `what`
-    /// names it to people and is the id of its progress. Safe to call for the same blob in several threads and processes.
+    /// Puts a blob into the store, from the first source that has the right bytes; a source is asked for only when those
+    /// before it failed. Does nothing when the blob is there. `what` names it to people and is the id of its progress. Safe
+    /// to call for the same blob in several threads and processes.
     pub fn download(
         &self,
-        sources: &[Source],
+        sources: impl IntoIterator<Item = Source>,
         expected: &Expected,
         what: &str,
         store: &Store,
@@ -127,7 +128,7 @@ impl Client {
 
     fn any_source(
         &self,
-        sources: &[Source],
+        sources: impl IntoIterator<Item = Source>,
         expected: &Expected,
         what: &str,
         sink: &mut Sink,
@@ -138,7 +139,7 @@ impl Client {
         for source in sources {
             let mut resumed = sink.have > 0;
             let error = loop {
-                if let Err(error) = self.one_source(source, &bounds, what, sink, reporter) {
+                if let Err(error) = self.one_source(&source, &bounds, what, sink, reporter) {
                     break error;
                 }
                 let actual = sink.hasher.clone().finish();

@@ -230,9 +230,7 @@ pub fn lock(
     let (sha256, size) = match wanted {
         Some(digest) => {
             let expected = Expected { digest: digest.clone(), size: None };
-            client
-                .download(std::slice::from_ref(&source), &expected, &request.name, store, reporter)
-                .map_err(failed)?;
+            client.download([source], &expected, &request.name, store, reporter).map_err(failed)?;
             let size = store
                 .read(digest)
                 .and_then(|file| Ok(file.metadata()?.len()))
