@@ -16,9 +16,11 @@ use serde_json::json;
 
 use crate::layers::Layer;
 use crate::layers::Wall;
+use crate::plan::Guard;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
 use crate::plan::Plan;
+use crate::spawn::guest::Lifeline;
 use crate::spec::Access;
 use crate::spec::EGRESS_SOCKET;
 
@@ -29,7 +31,8 @@ pub const GUEST_PATH: &str = "/run/pinfold/init";
 const ROOT_STAND_IN: u32 = 524_288;
 
 /// A runtime program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Runtime {
     /// The reference runtime, on the host's kernel.
     Runc,
@@ -119,6 +122,12 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
     let task = crate::spawn::guest::Task {
         listens: plan.listens.clone(),
         landlock: plan.landlock.clone().filter(|_| runtime == Runtime::Runc),
+        lifeline: match runtime {
+            Runtime::Runc => Lifeline::Descriptor,
+            Runtime::Runsc => Lifeline::Runtime,
+        },
+        #[cfg(feature = "weaken")]
+        weaken: plan.weaken.clone(),
     };
     let task = serde_json::to_string(&task).unwrap_or_default();
     args.splice(0..0, [GUEST_PATH.to_owned(), crate::spawn::guest::GUEST_WORD.to_owned(), task]);
@@ -131,6 +140,8 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
             json!({"type": limit.resource.posix(), "soft": value, "hard": value})
         })
         .collect();
+    // What a negative control leaves in: the least capability there is, in every set.
+    let kept: &[&str] = if plan.guarded(Guard::Capabilities) { &[] } else { &["CAP_SETGID"] };
     let paths = |wanted: &MountKind| -> Vec<&PathBuf> {
         plan.mounts.iter().filter(|mount| mount.kind == *wanted).map(|mount| &mount.target).collect()
     };
@@ -142,8 +153,9 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
             "args": args,
             "cwd": plan.cwd,
             "env": env,
-            "capabilities": {"bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": []},
-            "noNewPrivileges": true,
+            "capabilities": {"bounding": kept, "effective": kept, "inheritable": kept, "permitted": kept,
+                "ambient": kept},
+            "noNewPrivileges": plan.guarded(Guard::NoNewPrivileges),
             "rlimits": rlimits,
         },
         "root": {"path": plan.rootfs, "readonly": plan.root_access == Access::ReadOnly},
@@ -163,7 +175,10 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
     if let Some(resources) = resources(plan) {
         config["linux"]["resources"] = resources;
     }
-    if runtime == Runtime::Runc {
+    if plan.cgroup.is_some() {
+        config["linux"]["cgroupsPath"] = format!("/pinfold-{}", plan.name).into();
+    }
+    if runtime == Runtime::Runc && plan.guarded(Guard::Seccomp) {
         config["linux"]["seccomp"] = crate::seccomp::oci(plan.debug)?;
     }
     Ok(config)

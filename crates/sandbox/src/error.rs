@@ -220,9 +220,6 @@ pub enum SandboxError {
         /// Its hint.
         hint: Option<String>,
     },
-    /// A runtime that is not given a terminal yet.
-    #[error("`{0}` cannot be run in a terminal")]
-    NoTerminal(String),
     /// A runtime program is missing.
     #[error("`{0}` is not installed")]
     NoRuntime(String),
@@ -249,11 +246,7 @@ impl Diagnose for SandboxError {
             Self::InUse(_) | Self::Unknown(_) | Self::NotRunning(_) => Kind::Usage,
             Self::Damaged { .. } => Kind::Integrity,
             Self::Vanished | Self::Supervisor { .. } | Self::Cgroup(_) | Self::File { .. } => Kind::System,
-            Self::Egress(_)
-            | Self::NoTerminal(_)
-            | Self::NoRuntime(_)
-            | Self::Bundle(_)
-            | Self::Detached { .. } => Kind::Refused,
+            Self::Egress(_) | Self::NoRuntime(_) | Self::Bundle(_) | Self::Detached { .. } => Kind::Refused,
         }
     }
 

@@ -18,7 +18,9 @@
 pub mod bundle;
 pub mod caps;
 pub mod error;
+pub mod escape;
 pub mod fds;
+mod foreground;
 mod home;
 pub mod landlock;
 pub mod layers;
@@ -35,6 +37,7 @@ pub mod runtime;
 pub mod sandbox;
 pub mod seccomp;
 pub mod session;
+mod source;
 pub mod spawn;
 pub mod spec;
 pub mod state;

@@ -13,6 +13,7 @@ pub(crate) struct BoundedLog {
     path: PathBuf,
     file: Option<fs_err::File>,
     size: u64,
+    size_max: u64,
 }
 
 impl BoundedLog {
@@ -20,11 +21,17 @@ impl BoundedLog {
     pub(crate) fn open(path: &Path) -> Self {
         let file = fs_err::OpenOptions::new().append(true).create(true).open(path).ok();
         let size = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
-        Self { path: path.to_owned(), file, size }
+        Self { path: path.to_owned(), file, size, size_max: SIZE_MAX }
+    }
+
+    /// Another size; for negative controls.
+    #[cfg(feature = "weaken")]
+    pub(crate) fn unbounded(self) -> Self {
+        Self { size_max: u64::MAX, ..self }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        if self.size + bytes.len() as u64 > SIZE_MAX {
+        if self.size + bytes.len() as u64 > self.size_max {
             let mut old = self.path.clone().into_os_string();
             old.push(".1");
             let _ = fs_err::rename(&self.path, old);

@@ -27,6 +27,7 @@ use crate::refusal::Refusal;
 use crate::rootfs;
 use crate::rootfs::Found;
 use crate::rootfs::RootDirectory;
+use crate::source::Linked;
 use crate::spec::Access;
 use crate::spec::Debug as Debugging;
 use crate::spec::EGRESS_SOCKET;
@@ -272,11 +273,13 @@ impl Plan {
             .map_err(|source| Refusal::Rootfs { path: rootfs.clone(), source: source.into() })?;
 
         let home = clean("home directory", &spec.home.target)?;
-        let mut layout = Layout { root: &root, mounts: Vec::new(), skeleton: BTreeMap::new() };
+        let mut layout =
+            Layout { root: &root, mounts: Vec::new(), skeleton: BTreeMap::new(), links: Vec::new() };
         layout.standard(spec, &home)?;
         for mount in &spec.mounts {
             layout.user(mount)?;
         }
+        crate::source::refuse_links(spec, &layout.links, &layout.mounts)?;
         layout.sort();
         layout.skeleton()?;
         let Layout { mounts, skeleton, .. } = layout;
@@ -468,6 +471,7 @@ struct Layout<'a> {
     root: &'a RootDirectory,
     mounts: Vec<PlannedMount>,
     skeleton: BTreeMap<PathBuf, SkeletonKind>,
+    links: Vec<Linked>,
 }
 
 impl Layout<'_> {
@@ -503,7 +507,7 @@ impl Layout<'_> {
         }
         reserved("home directory", home)?;
         let kind = match spec.home.keep {
-            Keep::Home => MountKind::Home,
+            Keep::Home | Keep::Run => MountKind::Home,
             Keep::Nothing => memory(spec.tmp_bytes, 0o700),
         };
         self.add(home, kind, Access::ReadWrite);
@@ -521,8 +525,10 @@ impl Layout<'_> {
             MountSource::Memory(bytes) => MountKind::Memory { bytes: *bytes, mode: 0o755 },
             MountSource::Host(path) => {
                 clean("mount source", path)?;
-                let source = fs_err::canonicalize(path)
-                    .map_err(|source| Refusal::Source { path: path.clone(), source })?;
+                let failed = |source| Refusal::Source { path: path.clone(), source };
+                let resolved = crate::source::resolve(path).map_err(failed)?;
+                self.links.extend(resolved.links.into_iter().map(|link| Linked { path: path.clone(), link }));
+                let source = resolved.real;
                 clean("mount source", &source)?;
                 if source == Path::new("/") {
                     return Err(Refusal::Reserved { what: "mount source", path: source });

@@ -1,4 +1,4 @@
-//! The user's terminal while a sandbox is on it: raw mode that is always undone, its size, and passing bytes both ways.
+//! The user's terminal while a sandbox is on it: raw mode that is always undone, its size, and writing to it whole.
 
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -10,10 +10,6 @@ use rustix::io::Errno;
 use rustix::termios::OptionalActions;
 use rustix::termios::Termios;
 use rustix::termios::Winsize;
-
-use crate::error::SandboxError;
-use crate::sandbox::Exit;
-use crate::sandbox::Running;
 
 /// How often the size of the user's terminal is looked at. Asking needs no signal handler, which a library must not own.
 pub(crate) const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
@@ -38,7 +34,8 @@ impl<'a> RawMode<'a> {
 
 impl Drop for RawMode<'_> {
     fn drop(&mut self) {
-        let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Drain, &self.before);
+        // What has come in since is thrown away: answers to a program that is gone are not to be typed into the shell.
+        let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
     }
 }
 
@@ -70,68 +67,4 @@ pub(crate) fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> rustix::io::Result<(
         }
     }
     Ok(())
-}
-
-/// Connects a running sandbox's terminal with the user's until the program ends.
-pub fn forward(
-    running: &mut Running,
-    input: BorrowedFd<'_>,
-    output: BorrowedFd<'_>,
-) -> Result<Exit, SandboxError> {
-    let Some(master) = running
-        .terminal()
-        .map(|master| master.try_clone_to_owned())
-        .transpose()
-        .map_err(SandboxError::supervisor("copy the terminal"))?
-    else {
-        return running.finish();
-    };
-    let _raw = RawMode::enter(input);
-    let mut shown = (0, 0);
-    let mut buffer = [0_u8; 16 << 10];
-    let mut listening = true;
-    loop {
-        let now = size(input);
-        if now != shown {
-            resize(&master, now.0, now.1);
-            shown = now;
-        }
-        let mut fds = vec![
-            PollFd::new(&master, PollFlags::IN),
-            PollFd::from_borrowed_fd(running.control(), PollFlags::IN),
-        ];
-        if listening {
-            fds.push(PollFd::from_borrowed_fd(input, PollFlags::IN));
-        }
-        match rustix::event::poll(&mut fds, Some(&LOOK)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(SandboxError::supervisor("wait for the terminal")(errno)),
-        }
-        let [from_program, ended, from_user] =
-            [0, 1, 2].map(|index| fds.get(index).is_some_and(|fd| !fd.revents().is_empty()));
-        drop(fds);
-        if from_program {
-            // The end of the last program on it is EIO.
-            match rustix::io::read(&master, &mut buffer) {
-                Ok(n @ 1..) => {
-                    let _ = write_all(output, &buffer[..n]);
-                    continue;
-                }
-                _ => break,
-            }
-        }
-        if from_user {
-            match rustix::io::read(input, &mut buffer) {
-                Ok(0) | Err(Errno::IO) => listening = false,
-                Ok(n) => {
-                    let _ = write_all(&master, &buffer[..n]);
-                }
-                Err(_) => {}
-            }
-        }
-        if ended && !from_program {
-            break;
-        }
-    }
-    running.finish()
 }

@@ -76,6 +76,18 @@ pub enum Refusal {
         #[source]
         source: io::Error,
     },
+    /// A mount's source leads through a link that a sandbox may have made.
+    #[error(
+        "`{}` leads through the link `{}`, which lies in a directory that the sandbox may write to",
+        path.display(),
+        link.display()
+    )]
+    LinkInWorkspace {
+        /// The source.
+        path: PathBuf,
+        /// The link.
+        link: PathBuf,
+    },
     /// The search for sockets failed.
     #[error("cannot look for Unix sockets below `{}`", path.display())]
     Scan {
@@ -133,6 +145,7 @@ impl Diagnose for Refusal {
                  a read-only mount does not stop connections"
                     .into()
             }
+            Self::LinkInWorkspace { .. } => "mount the directory it leads to by its own path, if that is wanted".into(),
             Self::LinkInImage { .. } => "build the image with a directory at that place".into(),
             Self::NoUserNamespaces(problem) => problem.fix(),
             Self::NoLandlock => {

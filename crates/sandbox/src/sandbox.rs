@@ -13,6 +13,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::error::SandboxError;
+use crate::escape::Showing;
+use crate::foreground;
+use crate::foreground::Supervised;
+use crate::foreground::User;
 use crate::layers::Layer;
 use crate::plan::MountKind;
 use crate::plan::Plan;
@@ -27,7 +31,8 @@ use crate::sys::Streams;
 /// What the program's standard streams are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdio {
-    /// The supervisor's own. The program has no controlling terminal.
+    /// The supervisor's own. The program has no controlling terminal, and gets none of the supervisor's: a stream that is
+    /// one becomes a pipe of [`Running`], which [`Sandbox::run`] copies.
     Inherit,
     /// A terminal of the sandbox's own, of this size.
     Terminal {
@@ -116,20 +121,7 @@ impl Sandbox {
         if places.egress.is_none() && self.plan.has(&MountKind::Egress) {
             return Err(SandboxError::Egress("the plan wants a proxy and there is no socket".into()));
         }
-        let mut pipes = [None, None, None];
-        let streams = match stdio {
-            Stdio::Inherit => Streams::inherited(),
-            Stdio::Null | Stdio::Terminal { .. } => Streams::null(),
-            Stdio::Piped => {
-                let pipe = || {
-                    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-                        .map_err(SandboxError::supervisor("make a pipe"))
-                };
-                let (stdin, stdout, stderr) = (pipe()?, pipe()?, pipe()?);
-                pipes = [Some(stdin.1), Some(stdout.0), Some(stderr.0)];
-                Streams { stdin: stdin.0.into(), stdout: stdout.1.into(), stderr: stderr.1.into() }
-            }
-        };
+        let (streams, pipes) = streams(stdio)?;
         let kind = match stdio {
             Stdio::Terminal { rows, columns } => StreamKind::Terminal { rows, columns },
             _ => StreamKind::Given,
@@ -142,8 +134,35 @@ impl Sandbox {
 
     /// Starts it on this process's own streams and waits for the end.
     pub fn run(&self) -> Result<Exit, SandboxError> {
-        self.spawn(Stdio::Inherit)?.wait()
+        let mut running = self.spawn(Stdio::Inherit)?;
+        foreground::follow(&mut running, User::own(), Showing::Live)
     }
+}
+
+/// The ends of pipes that the supervisor keeps: input, output, errors.
+pub(crate) type Pipes = [Option<OwnedFd>; 3];
+
+/// Streams for a program, and the other ends of those that are pipes.
+pub(crate) fn streams(stdio: Stdio) -> Result<(Streams, Pipes), SandboxError> {
+    let own = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let piped = match stdio {
+        Stdio::Null | Stdio::Terminal { .. } => return Ok((Streams::null(), [None, None, None])),
+        Stdio::Piped => [true; 3],
+        Stdio::Inherit => own.map(rustix::termios::isatty),
+    };
+    let mut streams = Streams::inherited();
+    let mut pipes = [None, None, None];
+    for (index, to) in [&mut streams.stdin, &mut streams.stdout, &mut streams.stderr].into_iter().enumerate()
+    {
+        if piped[index] {
+            let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .map_err(SandboxError::supervisor("make a pipe"))?;
+            let (theirs, ours) = if index == 0 { (read, write) } else { (write, read) };
+            *to = theirs.into();
+            pipes[index] = Some(ours);
+        }
+    }
+    Ok((streams, pipes))
 }
 
 /// A running sandbox. Dropping it kills everything inside.
@@ -234,6 +253,32 @@ impl Running {
         }
         self.started.groups = None;
         Ok(())
+    }
+}
+
+impl Supervised for Running {
+    fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        Self::terminal(self)
+    }
+
+    fn ended(&self) -> BorrowedFd<'_> {
+        self.control()
+    }
+
+    fn pipes(&mut self) -> Pipes {
+        [self.stdin.take(), self.stdout.take(), self.stderr.take()]
+    }
+
+    fn signal(&self, number: u8) -> Result<(), SandboxError> {
+        Self::signal(self, number)
+    }
+
+    fn kill(&mut self) -> Result<(), SandboxError> {
+        self.end()
+    }
+
+    fn finish(&mut self) -> Result<Exit, SandboxError> {
+        Self::finish(self)
     }
 }
 

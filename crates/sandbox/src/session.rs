@@ -6,14 +6,17 @@
 //!   client ─► supervisor     i  bytes typed
 //!                            w  rows, columns: 2 bytes big-endian each
 //!                            s  signal number, 1 byte: to the program
-//!   supervisor ─► client     o  bytes shown; the last 64 KiB first
+//!   supervisor ─► client     r  bytes shown before, the last 64 KiB of them; first
+//!                            o  bytes shown
 //!                            x  end: 0 and code, or 1 and signal
 //! ```
 //!
-//! Attaching adds no power: what a client can do is type. The socket is for the user alone (its folder is 0700). A client
+//! Attaching adds no power: what a client can do is type, and what the program can do to the user's terminal is draw
+//! ([`crate::escape`], in the client). The socket is for the user alone (its folder is 0700). A client
 //! that does not read is let go after 1 MiB; the program never waits for it.
 //!
-//! The supervisor runs under the name `pinfold-supervisor` in a session of its own, with the environment of whoever opened
+//! SIGTERM and SIGHUP to the supervisor end the program, in time or by force, and the end is recorded. The supervisor runs
+//! under the name `pinfold-supervisor` in a session of its own, with the environment of whoever opened
 //! the sandbox (keys may be looked up there), and ends with the sandbox.
 
 use std::collections::VecDeque;
@@ -35,12 +38,16 @@ use rustix::io::Errno;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::bundle::Runtime;
 use crate::error::SandboxError;
+use crate::escape::Filter;
+use crate::escape::Showing;
+use crate::foreground::Asked;
+use crate::foreground::Supervised;
 use crate::log::BoundedLog;
 use crate::pty;
 use crate::pty::RawMode;
 use crate::sandbox::Exit;
-use crate::sandbox::Running;
 use crate::sandbox::Stdio;
 use crate::spawn::parent;
 use crate::spec::Spec;
@@ -67,6 +74,8 @@ pub const DETACH_KEY: u8 = 0x1c;
 struct Task {
     sandboxes: PathBuf,
     spec: Spec,
+    /// Another runtime than the built-in one.
+    runtime: Option<Runtime>,
     rows: u16,
     columns: u16,
 }
@@ -78,8 +87,15 @@ struct Answer {
 }
 
 /// Starts a supervisor for `spec` and returns when the sandbox runs.
-pub(crate) fn open(sandboxes: &Sandboxes, spec: &Spec, rows: u16, columns: u16) -> Result<(), SandboxError> {
-    let task = Task { sandboxes: sandboxes.directory().to_owned(), spec: spec.clone(), rows, columns };
+pub(crate) fn open(
+    sandboxes: &Sandboxes,
+    spec: &Spec,
+    runtime: Option<Runtime>,
+    rows: u16,
+    columns: u16,
+) -> Result<(), SandboxError> {
+    let task =
+        Task { sandboxes: sandboxes.directory().to_owned(), spec: spec.clone(), runtime, rows, columns };
     let json = serde_json::to_vec(&task)
         .map_err(|error| SandboxError::Supervisor { action: "write the task", source: error.into() })?;
     let order = parent::memory("task", &json)?;
@@ -134,7 +150,9 @@ fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
         };
     let sandboxes = Sandboxes::new(&task.sandboxes);
     let stdio = Stdio::Terminal { rows: task.rows, columns: task.columns };
-    let started = sandboxes.start(&task.spec, stdio).and_then(|live| {
+    // Before anything is started: whoever sends a signal finds it obeyed.
+    let asked = Asked::begin();
+    let started = sandboxes.start(&task.spec, task.runtime, stdio).and_then(|live| {
         let socket = live.folder.attach_socket();
         let _ = fs_err::remove_file(&socket);
         let listener = UnixListener::bind(&socket).map_err(SandboxError::file("listen on", &socket))?;
@@ -151,7 +169,10 @@ fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
     say(None);
     drop(report);
     let log = BoundedLog::open(&live.folder.log());
-    let exit = serve(&mut live.running, &listener, log);
+    #[cfg(feature = "weaken")]
+    let log =
+        if task.spec.weaken.contains(&crate::weaken::Weaken::UnboundedLog) { log.unbounded() } else { log };
+    let exit = serve(&mut *live.running, &listener, log, asked);
     let _ = fs_err::remove_file(live.folder.attach_socket());
     live.finish(exit);
     0
@@ -198,7 +219,7 @@ impl Client {
     }
 
     /// Reads frames; false when the client is gone or speaks nonsense.
-    fn hear(&mut self, running: &Running, master: &OwnedFd) -> bool {
+    fn hear(&mut self, running: &dyn Supervised, master: &OwnedFd) -> bool {
         let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer) {
             Ok(0) => return false,
@@ -244,7 +265,12 @@ fn take_frame(bytes: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, ()> {
 }
 
 /// Serves clients until the program ends.
-fn serve(running: &mut Running, listener: &UnixListener, mut log: BoundedLog) -> Exit {
+fn serve(
+    running: &mut dyn Supervised,
+    listener: &UnixListener,
+    mut log: BoundedLog,
+    mut asked: Asked,
+) -> Exit {
     let Some(master) = running.terminal().and_then(|master| master.try_clone_to_owned().ok()) else {
         return running.finish().unwrap_or(Exit::Signal(9));
     };
@@ -254,21 +280,27 @@ fn serve(running: &mut Running, listener: &UnixListener, mut log: BoundedLog) ->
     loop {
         let mut fds = vec![
             PollFd::new(&master, PollFlags::IN),
-            PollFd::from_borrowed_fd(running.control(), PollFlags::IN),
+            PollFd::from_borrowed_fd(running.ended(), PollFlags::IN),
             PollFd::new(listener, PollFlags::IN),
         ];
+        // In the place of a signal pipe that cannot be had, the listener a second time.
+        fds.push(match asked.descriptor() {
+            Some(signals) => PollFd::from_borrowed_fd(signals, PollFlags::IN),
+            None => PollFd::new(listener, PollFlags::IN),
+        });
         for client in &clients {
             let out = if client.waiting.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
             fds.push(PollFd::new(&client.stream, PollFlags::IN | out));
         }
-        match rustix::event::poll(&mut fds, None) {
+        match rustix::event::poll(&mut fds, asked.timeout(false).as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(_) => break,
         }
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(fds);
-        let mut index = 3;
+        asked.serve(running);
+        let mut index = 4;
         clients.retain_mut(|client| {
             let keep = !ready[index] || (client.hear(running, &master) && client.flush());
             index += 1;
@@ -279,7 +311,7 @@ fn serve(running: &mut Running, listener: &UnixListener, mut log: BoundedLog) ->
             && stream.set_nonblocking(true).is_ok()
         {
             let mut client = Client { stream, received: Vec::new(), waiting: VecDeque::new() };
-            client.queue(b'o', &recent.iter().copied().collect::<Vec<_>>());
+            client.queue(b'r', &recent.iter().copied().collect::<Vec<_>>());
             // Whether it can be written to is seen after it has been heard.
             client.flush();
             clients.push(client);
@@ -335,10 +367,22 @@ pub(crate) fn attach(
     socket: &Path,
     input: BorrowedFd<'_>,
     output: BorrowedFd<'_>,
+    showing: Showing,
 ) -> Result<Detached, SandboxError> {
     let stream = UnixStream::connect(socket).map_err(SandboxError::file("connect to", socket))?;
-    let lost = |_: io::Error| ();
     let _raw = RawMode::enter(input);
+    let mut filter = Filter::new(showing);
+    let result = converse(&stream, input, output, &mut filter);
+    let _ = pty::write_all(output, &filter.restore());
+    result
+}
+
+fn converse(
+    stream: &UnixStream,
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+    filter: &mut Filter,
+) -> Result<Detached, SandboxError> {
     let mut shown = (0, 0);
     let mut received = Vec::new();
     let mut buffer = [0_u8; 16 << 10];
@@ -346,26 +390,31 @@ pub(crate) fn attach(
         let now = pty::size(input);
         if now != shown {
             let payload = [now.0.to_be_bytes(), now.1.to_be_bytes()].concat();
-            if send(&stream, b'w', &payload).map_err(lost).is_err() {
+            if send(stream, b'w', &payload).is_err() {
                 return Ok(Detached::Lost);
             }
             shown = now;
         }
-        let mut fds = [PollFd::new(&stream, PollFlags::IN), PollFd::from_borrowed_fd(input, PollFlags::IN)];
+        let mut fds = [PollFd::new(stream, PollFlags::IN), PollFd::from_borrowed_fd(input, PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&pty::LOOK)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(SandboxError::supervisor("wait for the terminal")(errno)),
         }
         let [from_session, from_user] = fds.map(|fd| !fd.revents().is_empty());
         if from_session {
-            match (&stream).read(&mut buffer) {
+            match (&*stream).read(&mut buffer) {
                 Ok(0) | Err(_) => return Ok(Detached::Lost),
                 Ok(n) => received.extend_from_slice(&buffer[..n]),
             }
             while let Ok(Some((kind, payload))) = take_frame(&mut received) {
                 match (kind, payload.as_slice()) {
-                    (b'o', bytes) => {
-                        let _ = pty::write_all(output, bytes);
+                    (b'r' | b'o', bytes) => {
+                        if kind == b'o' {
+                            filter.live();
+                        }
+                        if pty::write_all(output, &filter.pass(bytes)).is_err() {
+                            return Ok(Detached::ByUser);
+                        }
                     }
                     (b'x', [0, code]) => return Ok(Detached::Ended(Exit::Code(*code))),
                     (b'x', [1, signal]) => return Ok(Detached::Ended(Exit::Signal(*signal))),
@@ -379,7 +428,7 @@ pub(crate) fn attach(
                 Ok(n) => {
                     let typed = &buffer[..n];
                     let end = typed.iter().position(|byte| *byte == DETACH_KEY);
-                    let sent = send(&stream, b'i', &typed[..end.unwrap_or(n)]);
+                    let sent = send(stream, b'i', &typed[..end.unwrap_or(n)]);
                     if end.is_some() {
                         return Ok(Detached::ByUser);
                     }

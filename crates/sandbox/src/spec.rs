@@ -139,8 +139,17 @@ pub struct HomeDirectory {
 pub enum Keep {
     /// Kept in the sandbox's folder until the sandbox is removed.
     Home,
-    /// In memory (at most [`Spec::tmp_bytes`]), gone with the run. It starts empty.
+    /// Kept in the sandbox's folder for the run; the folder goes with it.
+    Run,
+    /// In memory (at most [`Spec::tmp_bytes`]), gone with the run, as is the folder. It starts empty.
     Nothing,
+}
+
+impl Keep {
+    /// Whether the home is a directory of the host, seeded from the image.
+    pub const fn on_disk(self) -> bool {
+        matches!(self, Self::Home | Self::Run)
+    }
 }
 
 /// One directory or file of the host, or memory, made visible inside.

@@ -11,10 +11,12 @@
 //!       log, log.1             what the session showed, 1 MiB each
 //!       network.log            the proxy's decisions
 //!       home/                  the writable home
+//!       runtime/               bundle and state of another runtime, while it runs
 //! ```
 //!
 //! **Guarantees**: whether a sandbox runs is told by the lock alone, which the kernel lets go of when the supervisor dies in
-//! whatever way; what a killed one left is cleared at the next start. Files are written under another name and renamed.
+//! whatever way. What a killed one left (control groups, another runtime's state, the folder of a sandbox that was to leave
+//! nothing) is cleared by whoever starts, lists or removes next. Files are written under another name and renamed.
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -33,6 +35,10 @@ use serde::Serialize;
 use crate::bundle::BundlePlaces;
 use crate::bundle::Runtime;
 use crate::error::SandboxError;
+use crate::escape::Showing;
+use crate::foreground;
+use crate::foreground::Supervised;
+use crate::foreground::User;
 use crate::layers::Layer;
 use crate::plan::Plan;
 use crate::probe::Probe;
@@ -40,10 +46,8 @@ use crate::proxy::JournalConfig;
 use crate::proxy::Proxy;
 use crate::proxy::ProxyError;
 use crate::proxy::ProxyHandle;
-use crate::pty;
 use crate::refusal::Refusal;
 use crate::sandbox::Exit;
-use crate::sandbox::Running;
 use crate::sandbox::Sandbox;
 use crate::sandbox::Stdio;
 use crate::session;
@@ -77,6 +81,12 @@ struct State {
     since: u64,
     /// The walls that are up.
     layers: Vec<Layer>,
+    /// Control groups, to be removed when the supervisor could not.
+    #[serde(default)]
+    groups: Vec<PathBuf>,
+    /// Another runtime than the built-in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    runtime: Option<Runtime>,
     /// How it ended; absent while it runs and when the supervisor was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exit: Option<Exit>,
@@ -143,6 +153,11 @@ impl Folder {
         self.0.join("home")
     }
 
+    /// Bundle and state of another runtime.
+    fn runtime(&self) -> PathBuf {
+        self.0.join("runtime")
+    }
+
     fn write(&self, name: &str, value: &impl Serialize) -> Result<(), SandboxError> {
         let path = self.0.join(name);
         let part = self.0.join(format!("{name}.part"));
@@ -169,6 +184,37 @@ impl Folder {
             .map_err(|error| SandboxError::Damaged { path, problem: error.to_string() })
     }
 
+    /// Takes the lock to start: who only looks whether it is taken lets go at once.
+    fn lock_to_start(&self) -> Result<Option<fs_err::File>, SandboxError> {
+        for _ in 0..20 {
+            if let Some(lock) = self.lock()? {
+                return Ok(Some(lock));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(None)
+    }
+
+    /// Clears what a supervisor that was killed has left outside the folder. Called with the lock taken.
+    fn clear(&self, name: &str) -> Result<(), SandboxError> {
+        // Damaged files are no reason to leave groups: those of version 1 are known by name.
+        let state = self.read::<State>("state.json").ok().flatten();
+        let usual = ["memory", "pids", "cpu"]
+            .map(|group| Path::new("/sys/fs/cgroup").join(group).join(format!("pinfold-{name}")));
+        let recorded = state.iter().flat_map(|state| state.groups.iter().cloned());
+        for path in recorded.chain(usual).filter(|path| path.exists()) {
+            crate::limits::remove_group(&path);
+        }
+        if self.runtime().exists() {
+            let runtime = state.and_then(|state| state.runtime).unwrap_or(Runtime::Runc);
+            crate::runtime::clear(runtime, name, &self.runtime())?;
+        }
+        for stale in ["attach.sock", "egress.sock"] {
+            let _ = fs_err::remove_file(self.0.join(stale));
+        }
+        Ok(())
+    }
+
     /// Takes the lock; `None` while somebody has it.
     fn lock(&self) -> Result<Option<fs_err::File>, SandboxError> {
         let path = self.0.join("lock");
@@ -187,10 +233,9 @@ impl Folder {
 }
 
 /// A started sandbox with everything its supervisor holds for it.
-#[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) folder: Folder,
-    pub(crate) running: Running,
+    pub(crate) running: Box<dyn Supervised>,
     state: State,
     _proxy: Option<ProxyHandle>,
     _lock: fs_err::File,
@@ -209,7 +254,7 @@ struct Prepared {
 
 impl State {
     /// Of a sandbox that this process has just started.
-    fn new(init: u32, layers: Vec<Layer>) -> Self {
+    fn new(init: u32, plan: &Plan, runtime: Option<Runtime>) -> Self {
         let supervisor = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
         Self {
             supervisor,
@@ -218,7 +263,17 @@ impl State {
             since: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
-            layers,
+            layers: match runtime {
+                None => plan.layers.clone(),
+                Some(runtime) => crate::bundle::layers(plan, runtime),
+            },
+            groups: plan
+                .cgroup
+                .iter()
+                .flat_map(|plan| &plan.groups)
+                .map(|group| group.path.clone())
+                .collect(),
+            runtime,
             exit: None,
         }
     }
@@ -228,6 +283,7 @@ impl Live {
     /// Records the end.
     pub(crate) fn finish(mut self, exit: Exit) {
         self.state.exit = Some(exit);
+        let _ = fs_err::remove_file(self.folder.0.join("egress.sock"));
         // The sandbox is gone whether or not this can be written.
         let _ = self.folder.write("state.json", &self.state);
     }
@@ -263,14 +319,13 @@ impl Sandboxes {
             .mode(0o700)
             .create(&folder.0)
             .map_err(SandboxError::file("make", &folder.0))?;
-        let lock = folder.lock()?.ok_or_else(|| SandboxError::InUse(spec.name.clone()))?;
-        for stale in ["attach.sock", "egress.sock", "state.json"] {
-            let _ = fs_err::remove_file(folder.0.join(stale));
-        }
+        let lock = folder.lock_to_start()?.ok_or_else(|| SandboxError::InUse(spec.name.clone()))?;
+        folder.clear(&spec.name)?;
+        let _ = fs_err::remove_file(folder.0.join("state.json"));
         let plan = Plan::new(spec, &Probe::run())?;
         folder.write("spec.json", spec)?;
         let mut prepared = Prepared { folder, lock, plan, home: None, egress: None, proxy: None };
-        if spec.home.keep == Keep::Home {
+        if spec.home.keep.on_disk() {
             let inside = spec.home.target.strip_prefix("/").unwrap_or(&spec.home.target);
             let home = prepared.folder.home();
             crate::home::seed(&spec.rootfs.join(inside), &home).map_err(SandboxError::file("fill", &home))?;
@@ -289,58 +344,56 @@ impl Sandboxes {
     }
 
     /// Starts `spec` with its home, proxy and records. The calling thread supervises it.
-    pub(crate) fn start(&self, spec: &Spec, stdio: Stdio) -> Result<Live, SandboxError> {
+    pub(crate) fn start(
+        &self,
+        spec: &Spec,
+        runtime: Option<Runtime>,
+        stdio: Stdio,
+    ) -> Result<Live, SandboxError> {
         let Prepared { folder, lock, plan, home, egress, proxy } = self.prepare(spec)?;
-        let layers = plan.layers.clone();
-        let mut sandbox = Sandbox::new(plan);
-        if let Some(home) = home {
-            sandbox = sandbox.home(home);
-        }
-        if let Some(socket) = &egress {
-            sandbox = sandbox.egress(socket);
-        }
-        let started = sandbox.spawn(stdio);
-        if let Some(socket) = egress {
-            // The sandbox has it mounted; nobody else is to find it.
-            let _ = fs_err::remove_file(socket);
-        }
-        let running = started?;
-        let state = State::new(running.pid(), layers);
-        folder.write("state.json", &state)?;
+        let state;
+        let running: Box<dyn Supervised> = if let Some(runtime) = runtime {
+            let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
+            let places = BundlePlaces { home, egress, program };
+            // Before the start: what is left after a kill must be known by then.
+            state = State::new(0, &plan, Some(runtime));
+            folder.write("state.json", &state)?;
+            Box::new(crate::runtime::start(&plan, &places, runtime, stdio, &folder.runtime())?)
+        } else {
+            let mut sandbox = Sandbox::new(plan.clone());
+            if let Some(home) = home {
+                sandbox = sandbox.home(home);
+            }
+            if let Some(socket) = &egress {
+                sandbox = sandbox.egress(socket);
+            }
+            let started = sandbox.spawn(stdio);
+            if let Some(socket) = egress {
+                // The sandbox has it mounted; nobody else is to find it.
+                let _ = fs_err::remove_file(socket);
+            }
+            let running = started?;
+            state = State::new(running.pid(), &plan, None);
+            folder.write("state.json", &state)?;
+            Box::new(running)
+        };
         Ok(Live { folder, running, state, _proxy: proxy, _lock: lock })
     }
 
     /// Runs a sandbox with another runtime and waits for the end. Its home is kept as with [`Sandboxes::run`].
     pub fn run_in(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Exit, SandboxError> {
-        let Prepared { folder, lock, plan, home, egress, proxy } = self.prepare(spec)?;
-        let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
-        let places = BundlePlaces { home, egress, program };
-        let mut state = State::new(0, crate::bundle::layers(&plan, runtime));
-        folder.write("state.json", &state)?;
-        let exit = crate::runtime::run(&plan, &places, runtime, stdio, &folder.0.join("runtime"));
-        if let Some(socket) = &places.egress {
-            let _ = fs_err::remove_file(socket);
-        }
-        if let Ok(exit) = exit {
-            state.exit = Some(exit);
-            folder.write("state.json", &state)?;
-        }
-        drop((proxy, lock));
-        if spec.home.keep == Keep::Nothing {
-            self.remove(&spec.name)?;
-        }
-        exit
+        self.run_with(spec, Some(runtime), stdio)
     }
 
-    /// Runs a sandbox in the foreground and waits for the end. With a home that is not kept, nothing of it stays on disk.
+    /// Runs a sandbox in the foreground and waits for the end. Of a home that is not kept nothing stays on disk. SIGTERM and
+    /// SIGHUP to this process end the program, in time or by force; SIGINT is passed to it.
     pub fn run(&self, spec: &Spec, stdio: Stdio) -> Result<Exit, SandboxError> {
-        let result = self.start(spec, stdio).and_then(|mut live| {
-            let exit = match stdio {
-                Stdio::Terminal { .. } => {
-                    pty::forward(&mut live.running, rustix::stdio::stdin(), rustix::stdio::stdout())?
-                }
-                _ => live.running.finish()?,
-            };
+        self.run_with(spec, None, stdio)
+    }
+
+    fn run_with(&self, spec: &Spec, runtime: Option<Runtime>, stdio: Stdio) -> Result<Exit, SandboxError> {
+        let result = self.start(spec, runtime, stdio).and_then(|mut live| {
+            let exit = foreground::follow(&mut *live.running, User::own(), showing(spec, Showing::Live))?;
             live.finish(exit);
             Ok(exit)
         });
@@ -354,12 +407,33 @@ impl Sandboxes {
 
     /// Starts a lasting session with a terminal of this size; returns when it runs.
     pub fn open(&self, spec: &Spec, rows: u16, columns: u16) -> Result<(), SandboxError> {
+        self.open_with(spec, None, rows, columns)
+    }
+
+    /// The same with another runtime.
+    pub fn open_in(
+        &self,
+        spec: &Spec,
+        runtime: Runtime,
+        rows: u16,
+        columns: u16,
+    ) -> Result<(), SandboxError> {
+        self.open_with(spec, Some(runtime), rows, columns)
+    }
+
+    fn open_with(
+        &self,
+        spec: &Spec,
+        runtime: Option<Runtime>,
+        rows: u16,
+        columns: u16,
+    ) -> Result<(), SandboxError> {
         // Said here, where the error still has its type.
         Plan::new(spec, &Probe::run())?;
         if self.folder(&spec.name)?.0.is_dir() && self.status(&spec.name)? == Status::Running {
             return Err(SandboxError::InUse(spec.name.clone()));
         }
-        session::open(self, spec, rows, columns)
+        session::open(self, spec, runtime, rows, columns)
     }
 
     /// Connects a terminal with a session, until it ends or the user detaches.
@@ -373,7 +447,8 @@ impl Sandboxes {
         if self.status(name)? != Status::Running {
             return Err(SandboxError::NotRunning(name.into()));
         }
-        session::attach(&folder.attach_socket(), input, output)
+        let showing = showing(&self.spec(name)?, Showing::Replay);
+        session::attach(&folder.attach_socket(), input, output, showing)
     }
 
     /// Whether a sandbox runs, or how it ended.
@@ -389,7 +464,7 @@ impl Sandboxes {
         })
     }
 
-    /// All sandboxes, by name. One whose files are damaged is left out.
+    /// All sandboxes, by name, once what killed ones left is cleared. One whose files are damaged is left out.
     pub fn list(&self) -> Result<Vec<Summary>, SandboxError> {
         let entries = match fs_err::read_dir(&self.directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -398,14 +473,35 @@ impl Sandboxes {
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(SandboxError::file("list", &self.directory))?;
-            if let Some(name) = entry.file_name().to_str()
-                && let Ok(summary) = self.summary(name)
-            {
-                found.push(summary);
+            if let Some(name) = entry.file_name().to_str() {
+                // What cannot be cleared is shown.
+                let _ = self.sweep(name);
+                found.extend(self.summary(name));
             }
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    /// Clears what is left of a sandbox whose supervisor was killed: outside its folder, and the folder itself where nothing
+    /// was to stay.
+    fn sweep(&self, name: &str) -> Result<(), SandboxError> {
+        let folder = self.existing(name)?;
+        let Some(lock) = folder.lock()? else { return Ok(()) };
+        let spec: Option<Spec> = folder.read("spec.json")?;
+        #[cfg(feature = "weaken")]
+        if spec.as_ref().is_some_and(|spec| spec.weaken.contains(&crate::weaken::Weaken::Leftovers)) {
+            return Ok(());
+        }
+        if folder.read::<State>("state.json")?.is_some_and(|state| state.exit.is_some()) {
+            return Ok(());
+        }
+        folder.clear(name)?;
+        if spec.is_some_and(|spec| spec.home.keep != Keep::Home) {
+            fs_err::remove_dir_all(&folder.0).map_err(SandboxError::file("remove", &folder.0))?;
+        }
+        drop(lock);
+        Ok(())
     }
 
     /// One sandbox.
@@ -471,16 +567,21 @@ impl Sandboxes {
     pub fn remove(&self, name: &str) -> Result<(), SandboxError> {
         let folder = self.existing(name)?;
         let Some(lock) = folder.lock()? else { return Err(SandboxError::InUse(name.into())) };
-        for group in ["memory", "pids", "cpu"] {
-            let path = Path::new("/sys/fs/cgroup").join(group).join(format!("pinfold-{name}"));
-            if path.exists() {
-                crate::limits::remove_group(&path);
-            }
-        }
+        folder.clear(name)?;
         fs_err::remove_dir_all(&folder.0).map_err(SandboxError::file("remove", &folder.0))?;
         drop(lock);
         Ok(())
     }
+}
+
+/// How output is shown: as it should be, but in negative controls.
+#[cfg_attr(not(feature = "weaken"), expect(unused_variables, reason = "read by negative controls"))]
+fn showing(spec: &Spec, showing: Showing) -> Showing {
+    #[cfg(feature = "weaken")]
+    if spec.weaken.contains(&crate::weaken::Weaken::Escapes) {
+        return Showing::Everything;
+    }
+    showing
 }
 
 /// Where a sandbox's logs are.
@@ -595,6 +696,8 @@ mod tests {
             init: 0,
             since: 0,
             layers: Vec::new(),
+            groups: Vec::new(),
+            runtime: None,
             exit: None,
         };
         kill(&state).unwrap();

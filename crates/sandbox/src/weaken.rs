@@ -63,6 +63,14 @@ pub enum Weaken {
     PlainProgram,
     /// `/tmp` has no size.
     UnboundedTmp,
+    /// The user's terminal gets everything the program writes.
+    Escapes,
+    /// The log of a session is not turned over.
+    UnboundedLog,
+    /// A mount's source may lead through links that the sandbox made.
+    LinksInSources,
+    /// What a killed supervisor left is not cleared.
+    Leftovers,
 }
 
 impl Weaken {

@@ -1,4 +1,5 @@
-//! Process 1 of a sandbox that another runtime started: runs the relay, starts the program, reaps, ends with it.
+//! Process 1 of a sandbox that another runtime started: runs the relay, starts the program, passes signals on, reaps, ends
+//! with the program or with the supervisor.
 //!
 //! All walls but Landlock are the runtime's to put up; this process only does what no runtime does.
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 use crate::error::At;
 use crate::error::Step;
 use crate::error::StepError;
+use crate::plan::Guard;
 use crate::plan::LandlockPlan;
 use crate::proxy::Listen;
 use crate::proxy::Relay;
@@ -32,6 +34,35 @@ pub(crate) const GUEST_WORD: &str = "pinfold-guest";
 pub(crate) struct Task {
     pub(crate) listens: Vec<RoutePort>,
     pub(crate) landlock: Option<LandlockPlan>,
+    /// Whether descriptor 3 is the supervisor's lifeline.
+    pub(crate) lifeline: Lifeline,
+    /// Guards left out, for negative controls.
+    #[cfg(feature = "weaken")]
+    #[serde(default)]
+    pub(crate) weaken: std::collections::BTreeSet<crate::weaken::Weaken>,
+}
+
+/// How process 1 knows that its supervisor is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Lifeline {
+    /// Descriptor 3 is closed.
+    Descriptor,
+    /// The runtime ends everything.
+    Runtime,
+}
+
+impl Task {
+    #[cfg_attr(not(feature = "weaken"), expect(clippy::unused_self, reason = "read by negative controls"))]
+    fn guarded(&self, guard: Guard) -> bool {
+        #[cfg(feature = "weaken")]
+        return !self.weaken.iter().any(|weaken| weaken.guard() == Some(guard));
+        #[cfg(not(feature = "weaken"))]
+        {
+            let _ = guard;
+            true
+        }
+    }
 }
 
 /// Never returns.
@@ -52,6 +83,16 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     let program = arguments.split_off(1);
     let task: Task = serde_json::from_str(&arguments[0])
         .map_err(|error| StepError::new(Step::ReadPlan, error.to_string(), Errno::INVAL))?;
+    let lifeline = match task.lifeline {
+        Lifeline::Descriptor => Some(sys::inherited(3).at(Step::Descriptors)?),
+        Lifeline::Runtime => None,
+    };
+    // The program is to have the terminal, and a session needs one that nobody has. Before signals are blocked: the hangup
+    // that comes with it is not meant for anybody.
+    let terminal = rustix::termios::isatty(rustix::stdio::stdin());
+    if terminal && task.guarded(Guard::Session) {
+        let _ = sys::give_up_terminal();
+    }
     let listens: Vec<Listen> =
         task.listens.iter().map(|listen| Listen { route: listen.route, port: listen.port }).collect();
     let relay = if listens.is_empty() {
@@ -75,7 +116,26 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
         Forked::Parent(pid) => pid,
     };
     // Newer than what a runtime's kernel may have; not being looked at is the other wall.
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    if task.guarded(Guard::HiddenInit) {
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+    let blocked = sys::Blocked::new();
+    thread("signals", move || {
+        while let Some(number) = blocked.wait() {
+            if let Some(signal) = rustix::process::Signal::from_named_raw(number)
+                && rustix::process::kill_process_group(child, signal).is_err()
+            {
+                let _ = rustix::process::kill_process(child, signal);
+            }
+        }
+    })?;
+    if let Some(lifeline) = lifeline {
+        thread("lifeline", move || {
+            // Nothing is ever written to it.
+            while rustix::io::read(&lifeline, &mut [0; 1]) == Err(Errno::INTR) {}
+            sys::exit_now(137);
+        })?;
+    }
     if let Some(relay) = relay {
         relay.spawn().map_err(|error| StepError::new(Step::Relay, error.to_string(), Errno::AGAIN))?;
     }
@@ -90,16 +150,28 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     }
 }
 
+fn thread(name: &str, act: impl FnOnce() + Send + 'static) -> Result<(), StepError> {
+    let made = std::thread::Builder::new().name(name.into()).stack_size(64 << 10).spawn(act);
+    made.map(drop).at(Step::Fork)
+}
+
 fn execute(task: &Task, program: &[String]) -> Result<Infallible, StepError> {
     sys::reset_all();
-    // With a terminal the runtime has made the session, and leaving it would lose the terminal.
-    if !rustix::termios::isatty(rustix::stdio::stdin()) {
+    if task.guarded(Guard::Session) {
         sys::new_session().at(Step::Session)?;
+        let stdin = rustix::stdio::stdin();
+        if rustix::termios::isatty(stdin) {
+            rustix::process::ioctl_tiocsctty(stdin).at(Step::Terminal)?;
+        }
     }
     if let Some(landlock) = &task.landlock {
         crate::landlock::enter(landlock).at(Step::Landlock)?;
     }
-    crate::fds::keep_standard_streams().at(Step::Descriptors)?;
+    if task.guarded(Guard::Descriptors) {
+        crate::fds::keep_standard_streams().at(Step::Descriptors)?;
+    } else {
+        std::mem::forget(rustix::io::dup(rustix::stdio::stdin()).at(Step::Descriptors)?);
+    }
     let variables: Vec<(String, String)> = std::env::vars().collect();
     let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
     let env: Vec<CString> =

@@ -13,15 +13,20 @@ use rustix::io::Errno;
 
 pub(crate) use probe::landlock_abi;
 pub(crate) use probe::try_user_namespace;
+pub(crate) use process::Control;
 pub(crate) use process::Environment;
 pub(crate) use process::Forked;
 pub(crate) use process::Streams;
 pub(crate) use process::clone_sibling;
 pub(crate) use process::exit_now;
 pub(crate) use process::fork_single_threaded;
+pub(crate) use process::give_up_terminal;
 pub(crate) use process::new_session;
 pub(crate) use process::new_user_namespace;
 pub(crate) use process::spawn_copy;
+pub(crate) use process::spawn_tied;
+pub(crate) use signals::Blocked;
+pub(crate) use signals::Endings;
 pub(crate) use signals::reset_all;
 
 /// The result of a raw call as `Result`.

@@ -65,6 +65,13 @@ pub(crate) fn new_session() -> rustix::io::Result<()> {
     check(unsafe { libc::setsid() }.into()).map(drop)
 }
 
+/// Lets go of the terminal on standard input, so that another session can take it. Process 1 is not ended by the SIGHUP
+/// that comes with it.
+pub(crate) fn give_up_terminal() -> rustix::io::Result<()> {
+    // SAFETY: the request has no argument and touches no memory.
+    check(unsafe { libc::ioctl(0, libc::TIOCNOTTY as _) }.into()).map(drop)
+}
+
 /// Ends this process without running destructors or exit handlers, which belong to the process it was forked from.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` only ends the process.
@@ -127,4 +134,40 @@ pub(crate) fn spawn_copy(
     // SAFETY: the closure allocates nothing and calls only dup2 and close_range.
     unsafe { command.pre_exec(arrange) };
     command.spawn()
+}
+
+/// What a program started by [`spawn_tied`] gets besides its streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Standard input is a terminal, and becomes the one that controls its session.
+    Terminal,
+    /// Nothing.
+    None,
+}
+
+/// Starts a program in a session of its own that is killed with the calling thread, with `lifeline` as descriptor 3.
+pub(crate) fn spawn_tied(
+    command: &mut Command,
+    control: Control,
+    lifeline: BorrowedFd<'_>,
+) -> io::Result<Child> {
+    let lifeline = rustix::io::fcntl_dupfd_cloexec(lifeline, 64)?;
+    let number = lifeline.as_raw_fd();
+    let arrange = move || {
+        // SAFETY: signal-safe calls on numbers that were opened before the fork and outlive it.
+        let results = unsafe {
+            [
+                libc::setsid(),
+                if control == Control::Terminal { libc::ioctl(0, libc::TIOCSCTTY as _, 0) } else { 0 },
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL),
+                libc::dup2(number, 3),
+            ]
+        };
+        if results.iter().any(|result| *result < 0) { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: the closure allocates nothing and makes only system calls.
+    unsafe { command.pre_exec(arrange) };
+    let child = command.spawn();
+    drop(lifeline);
+    child
 }

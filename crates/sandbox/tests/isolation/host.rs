@@ -135,33 +135,27 @@ pub(crate) fn run(spec: &Spec, egress: Option<&Path>) -> Result<(String, pinfold
     Ok((text.trim().to_owned(), exit))
 }
 
-/// The same in another runtime; `None` when that is not installed.
+/// The same in another runtime.
 pub(crate) fn run_in(
     runtime: pinfold_sandbox::Runtime,
     spec: &Spec,
     egress: Option<&Path>,
-) -> Option<Result<(String, pinfold_sandbox::Exit), String>> {
-    let run = || {
-        let plan = Plan::new(spec, &Probe::run()).map_err(|error| error.to_string())?;
-        let folder =
-            std::env::temp_dir().join(format!("pinfold-{}-{}", runtime.program(), std::process::id()));
-        let places = pinfold_sandbox::bundle::BundlePlaces {
-            home: None,
-            egress: egress.map(Path::to_owned),
-            program: spec.rootfs.join("bin/probe"),
-        };
-        let mut child = match pinfold_sandbox::runtime::start(&plan, &places, runtime, &folder) {
-            Err(pinfold_sandbox::SandboxError::NoRuntime(_)) => return Ok(None),
-            result => result.map_err(|error| chain(&error))?,
-        };
-        let mut text = String::new();
-        let _ = child.stdout.take().unwrap().read_to_string(&mut text);
-        let _ = child.stderr.take().unwrap().read_to_string(&mut text);
-        let status = child.wait();
-        let exit = pinfold_sandbox::runtime::finish(&plan, runtime, &folder, status);
-        Ok(Some((text.trim().to_owned(), exit.map_err(|error| chain(&error))?)))
+) -> Result<(String, pinfold_sandbox::Exit), String> {
+    let plan = Plan::new(spec, &Probe::run()).map_err(|error| error.to_string())?;
+    let folder = std::env::temp_dir().join(format!("pinfold-{}-{}", runtime.program(), std::process::id()));
+    let places = pinfold_sandbox::bundle::BundlePlaces {
+        home: None,
+        egress: egress.map(Path::to_owned),
+        program: spec.rootfs.join("bin/probe"),
     };
-    run().transpose()
+    let mut guest = pinfold_sandbox::runtime::start(&plan, &places, runtime, Stdio::Piped, &folder)
+        .map_err(|error| chain(&error))?;
+    let [_, output, errors] = guest.pipes();
+    let mut text = String::new();
+    let _ = fs::File::from(output.unwrap()).read_to_string(&mut text);
+    let _ = fs::File::from(errors.unwrap()).read_to_string(&mut text);
+    let exit = guest.wait().map_err(|error| chain(&error))?;
+    Ok((text.trim().to_owned(), exit))
 }
 
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
