@@ -19,12 +19,14 @@ use crate::refusal::Refusal;
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the text of each step is its documentation, see Display")]
 pub enum Step {
-    ReadPlan,
-    OuterUserNamespace,
-    OuterIdMap,
     Namespaces,
-    Fork,
     DeathSignal,
+    OuterIdMap,
+    ReadOnlyProgram,
+    StartInit,
+    ReadPlan,
+    CgroupNamespace,
+    Fork,
     PrivateMounts,
     OpenRoot,
     Skeleton,
@@ -60,12 +62,14 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ReadPlan => "read the plan",
-            Self::OuterUserNamespace => "make the outer user namespace",
-            Self::OuterIdMap => "map the ids of the outer user namespace",
             Self::Namespaces => "make the namespaces",
-            Self::Fork => "start process 1",
             Self::DeathSignal => "tie process 1 to its supervisor",
+            Self::OuterIdMap => "map the ids of the outer user namespace",
+            Self::ReadOnlyProgram => "mount this program read-only",
+            Self::StartInit => "start process 1",
+            Self::ReadPlan => "read the plan",
+            Self::CgroupNamespace => "make the cgroup namespace",
+            Self::Fork => "start the program's process",
             Self::PrivateMounts => "make mounts private",
             Self::OpenRoot => "open the root file system",
             Self::Skeleton => "make mount points for the image",
@@ -254,7 +258,7 @@ impl Diagnose for SandboxError {
         match self {
             Self::Refused(refusal) => refusal.hint(),
             Self::Start(error) => match error.step {
-                Step::OuterUserNamespace | Step::OuterIdMap | Step::Namespaces => {
+                Step::OuterIdMap | Step::Namespaces => {
                     Some(NamespaceProblem::explain(Errno::from_raw_os_error(error.errno)).fix())
                 }
                 Step::Attach if error.object == "/proc" => Some(

@@ -4,13 +4,13 @@
 //!   Spec ──► Plan ──► Sandbox::spawn ──► Running          (foreground)
 //!     what      how      └► Sandbox::open ──► supervisor  (detached; attach, stop, remove by name)
 //!
-//!   supervisor ── clone ─► intermediate ── clone ─► init, process 1 ── fork ─► the program
-//!   proxy, terminal        outer user ns,            mounts, relay,            inner user ns, uid 1000,
-//!   limits                 ids, gone at once         reaps                     no capability, landlock, seccomp
+//!   supervisor ── clone, execute ─► init, process 1 ── fork ─► the program
+//!   proxy, terminal                 outer user ns, mounts,     inner user ns, uid 1000,
+//!   limits                          relay, reaps               no capability, landlock, seccomp
 //! ```
 //!
-//! The program that uses this crate must call [`dispatch`] first thing in `main`: the intermediate process, process 1 and
-//! the detached supervisor are the same program, started again from a sealed copy in memory.
+//! The program that uses this crate must call [`dispatch`] first thing in `main`: process 1 and the
+//! detached supervisor are the same program, started again.
 //!
 //! The only room with `unsafe`, all of it in `sys`: each block says why it is sound.
 #![deny(unsafe_code)]

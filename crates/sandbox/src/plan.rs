@@ -366,7 +366,7 @@ pub(crate) enum Guard {
     Descriptors,
     Session,
     HiddenInit,
-    SealedProgram,
+    ProtectedProgram,
 }
 
 /// A sandbox's name: it is a directory, a part of a socket's path and of a cgroup's.

@@ -128,11 +128,18 @@ pub enum Cgroups {
 impl Probe {
     /// Tries everything. Takes about a millisecond.
     pub fn run() -> Self {
+        let user_namespaces = sys::try_user_namespace().map_err(NamespaceProblem::explain);
+        Self { user_namespaces, ..Self::for_start() }
+    }
+
+    /// For a start that follows at once: user namespaces are taken to work, because the start itself tries them and says
+    /// the same when they do not.
+    pub fn for_start() -> Self {
         Self {
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
-            user_namespaces: sys::try_user_namespace().map_err(NamespaceProblem::explain),
+            user_namespaces: Ok(()),
             landlock_abi: sys::landlock_abi(),
             cgroups: find_cgroups(Path::new("/sys/fs/cgroup"), Path::new("/proc/self/cgroup")),
             tun: rustix::fs::access("/dev/net/tun", Access::READ_OK | Access::WRITE_OK).is_ok(),

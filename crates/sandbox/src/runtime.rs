@@ -79,13 +79,14 @@ pub fn start(
         let (master, slave) =
             open_terminal(rows, columns).map_err(SandboxError::supervisor("open a terminal"))?;
         let copy = || slave.try_clone().map_err(SandboxError::supervisor("open a terminal"));
-        streams.stdin = copy()?.into();
-        streams.stdout = copy()?.into();
-        streams.stderr = slave.into();
+        streams.stdin = copy()?;
+        streams.stdout = copy()?;
+        streams.stderr = slave;
         terminal = Some(master);
     }
     if stdio == Stdio::Inherit && !rustix::termios::isatty(rustix::stdio::stdin()) {
-        streams.stdin = ProcessStdio::inherit();
+        streams.stdin = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
+            .map_err(SandboxError::supervisor("copy a stream"))?;
         pipes[0] = None;
     }
     let bundle = folder.join("bundle");

@@ -127,7 +127,8 @@ impl Sandbox {
             _ => StreamKind::Given,
         };
         let order = Order { plan: self.plan.clone(), places, streams: kind };
-        let started = parent::start(&order, streams)?;
+        let started = parent::start(&order, &streams)?;
+        drop(streams);
         let [stdin, stdout, stderr] = pipes;
         Ok(Running { started, stdin, stdout, stderr, layers: order.plan.layers, exit: None })
     }
@@ -146,11 +147,14 @@ pub(crate) type Pipes = [Option<OwnedFd>; 3];
 pub(crate) fn streams(stdio: Stdio) -> Result<(Streams, Pipes), SandboxError> {
     let own = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     let piped = match stdio {
-        Stdio::Null | Stdio::Terminal { .. } => return Ok((Streams::null(), [None, None, None])),
+        Stdio::Null | Stdio::Terminal { .. } => {
+            let streams = Streams::null().map_err(SandboxError::supervisor("open `/dev/null`"))?;
+            return Ok((streams, [None, None, None]));
+        }
         Stdio::Piped => [true; 3],
         Stdio::Inherit => own.map(rustix::termios::isatty),
     };
-    let mut streams = Streams::inherited();
+    let mut streams = Streams::inherited().map_err(SandboxError::supervisor("copy a stream"))?;
     let mut pipes = [None, None, None];
     for (index, to) in [&mut streams.stdin, &mut streams.stdout, &mut streams.stderr].into_iter().enumerate()
     {
@@ -158,7 +162,7 @@ pub(crate) fn streams(stdio: Stdio) -> Result<(Streams, Pipes), SandboxError> {
             let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
                 .map_err(SandboxError::supervisor("make a pipe"))?;
             let (theirs, ours) = if index == 0 { (read, write) } else { (write, read) };
-            *to = theirs.into();
+            *to = theirs;
             pipes[index] = Some(ours);
         }
     }

@@ -53,8 +53,6 @@ use crate::spawn::parent;
 use crate::spec::Spec;
 use crate::state::Sandboxes;
 use crate::sys;
-use crate::sys::Environment;
-use crate::sys::Streams;
 
 /// Name under which the copy of the program is a supervisor.
 pub(crate) const SUPERVISOR_NAME: &str = "pinfold-supervisor";
@@ -101,14 +99,8 @@ pub(crate) fn open(
     let order = parent::memory("task", &json)?;
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(SandboxError::supervisor("make a pipe"))?;
-    let program = parent::sealed_program()?;
-    let child = sys::spawn_copy(
-        program.as_fd(),
-        SUPERVISOR_NAME,
-        Environment::Own,
-        Streams::null(),
-        &[write.as_fd(), order.as_fd()],
-    );
+    let streams = sys::Streams::null().map_err(SandboxError::supervisor("open `/dev/null`"))?;
+    let child = sys::spawn_supervisor(SUPERVISOR_NAME, streams, &[write.as_fd(), order.as_fd()]);
     // Not waited for: it outlives this process, or is reaped with it.
     drop(child.map_err(SandboxError::supervisor("start the supervisor"))?);
     drop(write);

@@ -322,7 +322,7 @@ impl Sandboxes {
         let lock = folder.lock_to_start()?.ok_or_else(|| SandboxError::InUse(spec.name.clone()))?;
         folder.clear(&spec.name)?;
         let _ = fs_err::remove_file(folder.0.join("state.json"));
-        let plan = Plan::new(spec, &Probe::run())?;
+        let plan = Plan::new(spec, &Probe::for_start())?;
         folder.write("spec.json", spec)?;
         let mut prepared = Prepared { folder, lock, plan, home: None, egress: None, proxy: None };
         if spec.home.keep.on_disk() {

@@ -59,7 +59,7 @@ pub enum Weaken {
     Session,
     /// Process 1 can be traced, and its files in `/proc` read.
     DumpableInit,
-    /// Process 1 runs from the program's own file, not from a sealed copy.
+    /// Process 1 runs from the program's own file as it is.
     PlainProgram,
     /// `/tmp` has no size.
     UnboundedTmp,
@@ -85,7 +85,7 @@ impl Weaken {
             Self::Descriptors => Guard::Descriptors,
             Self::Session => Guard::Session,
             Self::DumpableInit => Guard::HiddenInit,
-            Self::PlainProgram => Guard::SealedProgram,
+            Self::PlainProgram => Guard::ProtectedProgram,
             _ => return None,
         })
     }

@@ -19,7 +19,10 @@ use rustix::process::Signal;
 use rustix::process::WaitOptions;
 use rustix::pty::OpenptFlags;
 
+use super::CONTROL;
+use super::INIT_NAME;
 use super::Message;
+use super::ORDER;
 use super::Order;
 use super::StreamKind;
 use crate::error::At;
@@ -31,24 +34,35 @@ use crate::proxy::Listen;
 use crate::proxy::Relay;
 use crate::proxy::RelayLimits;
 use crate::sandbox::Exit;
-use crate::seccomp::Filters;
+use crate::seccomp::Filter;
 use crate::spec::EGRESS_SOCKET;
 use crate::sys;
 use crate::sys::Forked;
 
 /// Never returns: either the program ended, or the error has been sent.
-pub(super) fn main(order: &Order, control: &OwnedFd) -> ! {
-    let error = match start(order, control) {
+pub(super) fn main() -> ! {
+    let Ok(control) = sys::inherited(CONTROL) else { sys::exit_now(125) };
+    let error = match start(&control) {
         Ok(never) => match never {},
         Err(error) => error,
     };
-    let _ = Message::Failed(error).send(control);
+    let _ = Message::Failed(error).send(&control);
     sys::exit_now(125)
 }
 
-fn start(order: &Order, control: &OwnedFd) -> Result<Infallible, StepError> {
-    let plan = &order.plan;
+fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
+    let _ = rustix::thread::set_name(INIT_NAME);
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
+    let order = read_order()?;
+    let plan = &order.plan;
+    // Waiting for the word also notices a supervisor that died before the signal was set.
+    match Message::receive(control).at(Step::ReadPlan)? {
+        Some((Message::Go, _)) => {}
+        _ => sys::exit_now(125),
+    }
+    if plan.namespaces.contains(&Namespace::Cgroup) {
+        sys::new_cgroup_namespace().at(Step::CgroupNamespace)?;
+    }
     if plan.guarded(Guard::NestedNamespaces) {
         // Counted over all descendants of the outer namespace: the inner one is the first and last.
         write_file("/proc/sys/user/max_user_namespaces", b"1").at(Step::NestedNamespaces)?;
@@ -73,20 +87,20 @@ fn start(order: &Order, control: &OwnedFd) -> Result<Infallible, StepError> {
             StepError::new(Step::Relay, error.to_string(), rustix::io::Errno::ADDRNOTAVAIL)
         })?)
     };
-    let filters = Filters::compile(plan.debug)
+    let filter = Filter::compile(plan.debug)
         .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
 
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
     let program = match sys::fork_single_threaded().at(Step::Fork)? {
         Forked::Child => {
             drop(read);
-            super::program::main(plan, terminal, &filters, &write)
+            super::program::main(plan, terminal, &filter, &write)
         }
         Forked::Parent(pid) => pid,
     };
     drop(write);
     drop(terminal);
-    harden(order, &filters)?;
+    harden(&order, &filter)?;
 
     let mut report = Vec::new();
     fs_err::File::from_parts(read.into(), "report").read_to_end(&mut report).at(Step::Fork)?;
@@ -108,6 +122,16 @@ fn start(order: &Order, control: &OwnedFd) -> Result<Infallible, StepError> {
         .spawn(move || listen(&listener, program))
         .at(Step::Fork)?;
     reap(control, program)
+}
+
+fn read_order() -> Result<Order, StepError> {
+    let damaged = |error: &dyn std::fmt::Display| {
+        StepError::new(Step::ReadPlan, error.to_string(), rustix::io::Errno::INVAL)
+    };
+    let file = sys::inherited(ORDER).at(Step::ReadPlan)?;
+    let mut json = Vec::new();
+    fs_err::File::from_parts(file.into(), "order").read_to_end(&mut json).map_err(|error| damaged(&error))?;
+    serde_json::from_slice(&json).map_err(|error| damaged(&error))
 }
 
 /// Passes signals on; ends everything when the supervisor is gone.
@@ -139,7 +163,7 @@ fn reap(control: &OwnedFd, program: Pid) -> ! {
 }
 
 /// Gives up what process 1 needed to start: streams, capabilities, calls, and being looked at.
-fn harden(order: &Order, filters: &Filters) -> Result<(), StepError> {
+fn harden(order: &Order, filter: &Filter) -> Result<(), StepError> {
     let plan = &order.plan;
     // The ends of pipes that the program was given must close when the program closes them.
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
@@ -162,7 +186,7 @@ fn harden(order: &Order, filters: &Filters) -> Result<(), StepError> {
     // Giving up capabilities can clear it; the control socket's end covers the time in between.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
     if plan.guarded(Guard::Seccomp) {
-        filters
+        filter
             .install()
             .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
     }

@@ -1,35 +1,40 @@
 //! Starting: three processes, one file each, and what they say to each other.
 //!
 //! ```text
-//!   supervisor (parent.rs)       intermediate (intermediate.rs)     init, process 1 (init.rs)     program (program.rs)
-//!        │ execute copy of self ──────►│
-//!        │ control groups              │
-//!        │── 'G' go ──────────────────►│ user namespace, ids
-//!        │◄─ 'I' pid ──────────────────│── clone ──────────────────────►│
-//!        │                             ▪ ends                           │ mounts, loopback, relay
-//!        │◄─ 'T' + terminal ────────────────────────────────────────────│── fork ────────────────────►│ inner namespace,
-//!        │                                                              │◄─ error, or closed by exec ─│ walls, exec
-//!        │◄─ 'R' running, or 'E' + StepError as JSON ───────────────────│                             ▼
-//!        │── 'S' signal ───────────────────────────────────────────────►│
-//!        │◄─ 'X' 0 and code, or 1 and signal ─────────────────────────│
+//!   supervisor (parent.rs)                             init, process 1 (init.rs)               program (program.rs)
+//!        │── clone into all namespaces but one ─────────────►│ ids, this program through a
+//!        │                                                   │ read-only mount, execute it
+//!        │ control groups                                    │ read the order
+//!        │── 'G' go ────────────────────────────────────────►│ cgroup namespace, mounts,
+//!        │◄─ 'T' + terminal ─────────────────────────────────│ loopback, relay
+//!        │                                                   │── fork ──────────────────────────────►│ inner namespace,
+//!        │                                                   │◄─ error, or closed by exec ───────────│ walls, exec
+//!        │◄─ 'R' running, 'F' + step, or 'E' + StepError ────│                                       ▼
+//!        │── 'S' signal ────────────────────────────────────►│
+//!        │◄─ 'X' 0 and code, or 1 and signal ────────────────│
 //! ```
 //!
-//! One message is one packet on a `SOCK_SEQPACKET` pair, descriptor 3 of the copy; descriptor 4 is the [`Order`] as JSON
+//! One message is one packet on a `SOCK_SEQPACKET` pair, descriptor 3 of process 1; descriptor 4 is the [`Order`] as JSON
 //! in memory. When the supervisor's end is closed, process 1 ends, and with it everything inside; the parent-death signal
 //! does the same when the supervisor is killed.
+//!
+//! Process 1 is executed anew, so that nothing of the supervisor's memory (keys, environment) is in it. Its program is this
+//! file through a mount that is read-only and that nobody can reach to change it (CVE-2019-5736); where that cannot be had,
+//! a sealed copy in memory.
 //!
 //! The parent-death signal is tied to the *thread* that started the sandbox: it must live as long as the sandbox.
 
 pub(crate) mod guest;
 mod init;
-mod intermediate;
 pub(crate) mod parent;
 mod program;
 
+use std::ffi::CStr;
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -40,12 +45,15 @@ use rustix::net::SendFlags;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::error::Step;
 use crate::error::StepError;
 use crate::plan::Plan;
 use crate::sandbox::Exit;
+use crate::sys::FAILED;
+use crate::sys::Failed;
 
-/// Name under which the copy of the program is intermediate and process 1.
-pub(crate) const INIT_NAME: &str = "pinfold-init";
+/// Name under which a copy of the program is process 1.
+pub(crate) const INIT_NAME: &CStr = c"pinfold-init";
 
 /// Descriptor of the control socket in the copy.
 const CONTROL: i32 = 3;
@@ -83,8 +91,8 @@ pub(crate) enum StreamKind {
 pub fn dispatch() {
     let mut words = std::env::args_os();
     let name = words.next();
-    if name.as_deref() == Some(OsStr::new(INIT_NAME)) {
-        intermediate::main();
+    if name.as_deref() == Some(OsStr::from_bytes(INIT_NAME.to_bytes())) {
+        init::main();
     }
     if name.as_deref() == Some(OsStr::new(crate::session::SUPERVISOR_NAME)) {
         crate::session::main();
@@ -99,7 +107,6 @@ pub fn dispatch() {
 #[derive(Debug)]
 pub(crate) enum Message {
     Go,
-    Init(u32),
     Terminal,
     Running,
     Failed(StepError),
@@ -111,7 +118,6 @@ impl Message {
     fn encode(&self) -> Vec<u8> {
         match self {
             Self::Go => b"G".to_vec(),
-            Self::Init(pid) => [b"I", &pid.to_le_bytes()[..]].concat(),
             Self::Terminal => b"T".to_vec(),
             Self::Running => b"R".to_vec(),
             Self::Failed(error) => [b"E", &serde_json::to_vec(error).unwrap_or_default()[..]].concat(),
@@ -124,9 +130,13 @@ impl Message {
     fn decode(bytes: &[u8]) -> Option<Self> {
         Some(match (bytes.first()?, &bytes[1..]) {
             (b'G', []) => Self::Go,
-            (b'I', pid) => Self::Init(u32::from_le_bytes(pid.try_into().ok()?)),
             (b'T', []) => Self::Terminal,
             (b'R', []) => Self::Running,
+            (&FAILED, [step, errno @ ..]) => Self::Failed(StepError {
+                step: step_of(*Failed::ALL.iter().find(|failed| **failed as u8 == *step)?),
+                object: String::new(),
+                errno: i32::from_le_bytes(errno.try_into().ok()?),
+            }),
             (b'E', error) => Self::Failed(serde_json::from_slice(error).ok()?),
             (b'S', [number]) => Self::Signal(*number),
             (b'X', [0, code]) => Self::Exited(Exit::Code(*code)),
@@ -168,18 +178,26 @@ impl Message {
     }
 }
 
+const fn step_of(failed: Failed) -> Step {
+    match failed {
+        Failed::DeathSignal => Step::DeathSignal,
+        Failed::IdMap => Step::OuterIdMap,
+        Failed::Program => Step::ReadOnlyProgram,
+        Failed::Descriptors => Step::Descriptors,
+        Failed::Execute => Step::StartInit,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::error::Step;
 
     #[test]
     fn messages_round_trip() {
         let error = StepError { step: Step::Attach, object: "/proc".into(), errno: 1 };
-        let messages =
-            [Message::Go, Message::Init(7), Message::Terminal, Message::Running, Message::Failed(error)];
+        let messages = [Message::Go, Message::Terminal, Message::Running, Message::Failed(error)];
         for message in messages.into_iter().chain([Message::Signal(15), Message::Exited(Exit::Signal(9))]) {
             let decoded = Message::decode(&message.encode()).unwrap();
             assert_eq!(format!("{decoded:?}"), format!("{message:?}"));

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::process::Stdio as ProcessStdio;
-use std::sync::OnceLock;
 
 use rustix::fs::MemfdFlags;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 use rustix::fs::SealFlags;
 use rustix::io::Errno;
 use rustix::net::AddressFamily;
@@ -18,11 +18,17 @@ use rustix::process::WaitOptions;
 use super::INIT_NAME;
 use super::Message;
 use super::Order;
+use crate::error::At;
 use crate::error::SandboxError;
+use crate::error::Step;
 use crate::limits::Groups;
 use crate::plan::Guard;
+use crate::plan::Namespace;
+use crate::probe::NamespaceProblem;
+use crate::refusal::Refusal;
 use crate::sys;
-use crate::sys::Environment;
+use crate::sys::Copy;
+use crate::sys::Program;
 use crate::sys::Streams;
 
 /// Process 1 as the supervisor holds it.
@@ -38,84 +44,120 @@ pub(crate) struct Started {
     pub(crate) groups: Option<Groups>,
 }
 
-/// Starts the copy and follows it until the program runs.
-pub(crate) fn start(order: &Order, streams: Streams) -> Result<Started, SandboxError> {
+/// Starts process 1 and follows it until the program runs.
+pub(crate) fn start(order: &Order, streams: &Streams) -> Result<Started, SandboxError> {
+    let json = serde_json::to_vec(order)
+        .map_err(|error| SandboxError::Supervisor { action: "write the plan", source: error.into() })?;
+    let program = if order.plan.guarded(Guard::ProtectedProgram) {
+        own_program(OpenAs::Mounted)
+    } else {
+        own_program(OpenAs::File)
+    }
+    .map_err(SandboxError::supervisor("open the program's own file"))?;
+    match start_from(order, &json, &program, streams) {
+        // Its file was exchanged or removed, or lies where this process's mounts do not reach.
+        Err(SandboxError::Start(error)) if error.step == Step::ReadOnlyProgram => {
+            tracing::debug!("{error}; process 1 runs from a copy in memory");
+            start_from(order, &json, &Program::File(sealed_program()?), streams)
+        }
+        Err(SandboxError::Start(error)) if matches!(error.step, Step::Namespaces | Step::OuterIdMap) => {
+            // The plan assumed that user namespaces can be had; this says why not.
+            match sys::try_user_namespace() {
+                Err(errno) => Err(Refusal::NoUserNamespaces(NamespaceProblem::explain(errno)).into()),
+                Ok(()) => Err(SandboxError::Start(error)),
+            }
+        }
+        result => result,
+    }
+}
+
+fn start_from(
+    order: &Order,
+    json: &[u8],
+    program: &Program,
+    streams: &Streams,
+) -> Result<Started, SandboxError> {
     let (control, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(SandboxError::supervisor("make a control socket"))?;
-    let json = serde_json::to_vec(order)
-        .map_err(|error| SandboxError::Supervisor { action: "write the plan", source: error.into() })?;
-    let memory = memory("plan", &json)?;
-    let program = if order.plan.guarded(Guard::SealedProgram) {
-        sealed_program()?.as_fd().try_clone_to_owned()
-    } else {
-        fs_err::File::open("/proc/self/exe").map(|file| file.into_parts().0.into())
-    }
-    .map_err(SandboxError::supervisor("open the program's own file"))?;
-    let mut child = sys::spawn_copy(
-        program.as_fd(),
-        INIT_NAME,
-        Environment::Empty,
+    let descriptors = [theirs, memory("plan", json)?];
+    let copy = Copy {
+        namespaces: order.plan.namespaces.iter().fold(0, |flags, namespace| flags | flag(*namespace)),
+        ids: (order.plan.ids.host_uid, order.plan.ids.host_gid),
+        program,
+        name: INIT_NAME,
         streams,
-        &[theirs.as_fd(), memory.as_fd()],
-    )
-    .map_err(SandboxError::supervisor("start the intermediate process"))?;
-    drop(theirs);
-
-    let (mut init, mut groups) = (None, None);
-    let result = follow(order, &control, child.id(), &mut init, &mut groups);
-    // It has ended, or does so once its end of the socket is closed. Groups can only be removed after that.
-    match result {
-        Ok(terminal) => {
-            let _ = child.wait();
-            let pid = init.ok_or(SandboxError::Vanished)?;
-            Ok(Started { pid, control, terminal, groups })
-        }
+        descriptors: &descriptors,
+    };
+    let pid = copy.start().at(Step::Namespaces).map_err(SandboxError::Start)?;
+    drop(descriptors);
+    let mut groups = None;
+    match follow(order, &control, pid, &mut groups) {
+        Ok(terminal) => Ok(Started { pid, control, terminal, groups }),
         Err(error) => {
+            // It has ended, or does so now. Groups can only be removed after that.
             drop(control);
-            let _ = child.wait();
-            if let Some(pid) = init {
-                let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
-            }
+            let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
             Err(error)
         }
+    }
+}
+
+/// What clone(2) is asked for. A new cgroup namespace begins at the group a process is in, so process 1 makes that itself
+/// once it is in its own.
+const fn flag(namespace: Namespace) -> i32 {
+    match namespace {
+        Namespace::Mount => libc::CLONE_NEWNS,
+        Namespace::Pid => libc::CLONE_NEWPID,
+        Namespace::Ipc => libc::CLONE_NEWIPC,
+        Namespace::Uts => libc::CLONE_NEWUTS,
+        Namespace::Network => libc::CLONE_NEWNET,
+        Namespace::Cgroup => 0,
     }
 }
 
 fn follow(
     order: &Order,
     control: &OwnedFd,
-    intermediate: u32,
-    init: &mut Option<Pid>,
+    pid: Pid,
     groups: &mut Option<Groups>,
 ) -> Result<Option<OwnedFd>, SandboxError> {
     if let Some(plan) = &order.plan.cgroup {
-        Groups::create(plan, intermediate, groups.insert(Groups::default()))?;
+        let pid = pid.as_raw_nonzero().get().cast_unsigned();
+        Groups::create(plan, pid, groups.insert(Groups::default()))?;
     }
-    Message::Go.send(control).map_err(SandboxError::supervisor("start the intermediate process"))?;
+    // It may have failed already; then the socket has its reason.
+    let asked = Message::Go.send(control);
     let mut terminal = None;
     loop {
-        let message = match Message::receive(control) {
-            Ok(Some(message)) => message,
-            Ok(None) | Err(Errno::CONNRESET) => return Err(SandboxError::Vanished),
+        match Message::receive(control) {
+            Ok(Some((Message::Terminal, descriptor))) => terminal = descriptor,
+            Ok(Some((Message::Failed(error), _))) => return Err(SandboxError::Start(error)),
+            Ok(Some((Message::Running, _))) => return Ok(terminal),
+            Ok(Some(_)) => return Err(SandboxError::supervisor("read the control socket")(Errno::PROTO)),
+            Ok(None) | Err(Errno::CONNRESET) => {
+                asked.map_err(SandboxError::supervisor("start process 1"))?;
+                return Err(SandboxError::Vanished);
+            }
             Err(errno) => return Err(SandboxError::supervisor("read the control socket")(errno)),
-        };
-        match message {
-            (Message::Init(pid), _) => *init = Pid::from_raw(pid.cast_signed()),
-            (Message::Terminal, descriptor) => terminal = descriptor,
-            (Message::Failed(error), _) => return Err(SandboxError::Start(error)),
-            (Message::Running, _) if init.is_some() => return Ok(terminal),
-            // Process 1 and the intermediate write to the same socket: its id may come after its first words.
-            (Message::Running, _) => match Message::receive(control) {
-                Ok(Some((Message::Init(pid), _))) => {
-                    *init = Pid::from_raw(pid.cast_signed());
-                    return Ok(terminal);
-                }
-                _ => return Err(SandboxError::Vanished),
-            },
-            _ => return Err(SandboxError::supervisor("read the control socket")(Errno::PROTO)),
         }
     }
+}
+
+/// How this program's file is to be executed once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenAs {
+    Mounted,
+    File,
+}
+
+fn own_program(how: OpenAs) -> std::io::Result<Program> {
+    const OWN: &str = "/proc/self/exe";
+    let own = rustix::fs::open(OWN, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(match how {
+        OpenAs::Mounted => Program::Mounted { path: rustix::fs::readlink(OWN, Vec::new())?, own },
+        OpenAs::File => Program::File(own),
+    })
 }
 
 /// Bytes as a sealed file in memory, to be read from the start.
@@ -139,13 +181,8 @@ fn seal(file: impl AsFd) -> rustix::io::Result<()> {
     )
 }
 
-/// This program's own file, copied to memory once and sealed: whoever gets hold of process 1's `/proc/PID/exe` can change
-/// nothing (CVE-2019-5736).
-pub(crate) fn sealed_program() -> Result<&'static OwnedFd, SandboxError> {
-    static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
-    if let Some(program) = PROGRAM.get() {
-        return Ok(program);
-    }
+/// This program's own file as a sealed copy in memory: whoever gets hold of process 1's `/proc/PID/exe` can change nothing.
+fn sealed_program() -> Result<OwnedFd, SandboxError> {
     let copy = || -> std::io::Result<OwnedFd> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         // From Linux 6.3 on a policy may demand that a file in memory says that it is to be executed.
@@ -166,22 +203,24 @@ pub(crate) fn sealed_program() -> Result<&'static OwnedFd, SandboxError> {
         seal(&memory)?;
         Ok(memory)
     };
-    let memory = copy().map_err(SandboxError::supervisor("copy the program to memory"))?;
-    Ok(PROGRAM.get_or_init(|| memory))
+    copy().map_err(SandboxError::supervisor("copy the program to memory"))
 }
 
 impl Streams {
     /// Those of this process.
-    pub(crate) fn inherited() -> Self {
-        Self {
-            stdin: ProcessStdio::inherit(),
-            stdout: ProcessStdio::inherit(),
-            stderr: ProcessStdio::inherit(),
-        }
+    pub(crate) fn inherited() -> rustix::io::Result<Self> {
+        let copy = |stream| rustix::io::fcntl_dupfd_cloexec(stream, 3);
+        Ok(Self {
+            stdin: copy(rustix::stdio::stdin())?,
+            stdout: copy(rustix::stdio::stdout())?,
+            stderr: copy(rustix::stdio::stderr())?,
+        })
     }
 
     /// None.
-    pub(crate) fn null() -> Self {
-        Self { stdin: ProcessStdio::null(), stdout: ProcessStdio::null(), stderr: ProcessStdio::null() }
+    pub(crate) fn null() -> rustix::io::Result<Self> {
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        let copy = || rustix::io::fcntl_dupfd_cloexec(&null, 3);
+        Ok(Self { stdin: copy()?, stdout: copy()?, stderr: copy()? })
     }
 }

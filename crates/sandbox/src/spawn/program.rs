@@ -10,18 +10,17 @@ use rustix::fs::OFlags;
 use rustix::fs::ResolveFlags;
 use rustix::io::Errno;
 
-use super::intermediate::map_ids;
 use crate::error::At;
 use crate::error::Step;
 use crate::error::StepError;
 use crate::plan::Guard;
 use crate::plan::Plan;
-use crate::seccomp::Filters;
+use crate::seccomp::Filter;
 use crate::sys;
 
 /// Never returns: either this process is the program, or the error is in the pipe.
-pub(super) fn main(plan: &Plan, terminal: Option<OwnedFd>, filters: &Filters, report: &OwnedFd) -> ! {
-    let error = match start(plan, terminal, filters) {
+pub(super) fn main(plan: &Plan, terminal: Option<OwnedFd>, filter: &Filter, report: &OwnedFd) -> ! {
+    let error = match start(plan, terminal, filter) {
         Ok(never) => match never {},
         Err(error) => error,
     };
@@ -29,7 +28,7 @@ pub(super) fn main(plan: &Plan, terminal: Option<OwnedFd>, filters: &Filters, re
     sys::exit_now(126)
 }
 
-fn start(plan: &Plan, terminal: Option<OwnedFd>, filters: &Filters) -> Result<Infallible, StepError> {
+fn start(plan: &Plan, terminal: Option<OwnedFd>, filter: &Filter) -> Result<Infallible, StepError> {
     sys::reset_all();
     if plan.guarded(Guard::Session) {
         sys::new_session().at(Step::Session)?;
@@ -42,7 +41,7 @@ fn start(plan: &Plan, terminal: Option<OwnedFd>, filters: &Filters) -> Result<In
     }
     if plan.guarded(Guard::InnerUserNamespace) {
         sys::new_user_namespace().at(Step::InnerUserNamespace)?;
-        map_ids((plan.ids.uid, 0), (plan.ids.gid, 0), Step::InnerIdMap)?;
+        map_ids(plan)?;
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     enter_directory(plan)?;
@@ -64,7 +63,7 @@ fn start(plan: &Plan, terminal: Option<OwnedFd>, filters: &Filters) -> Result<In
         crate::landlock::enter(landlock).at(Step::Landlock)?;
     }
     if plan.guarded(Guard::Seccomp) {
-        filters.install().map_err(|error| StepError::new(Step::Seccomp, error.to_string(), Errno::INVAL))?;
+        filter.install().map_err(|error| StepError::new(Step::Seccomp, error.to_string(), Errno::INVAL))?;
     }
     if plan.guarded(Guard::Descriptors) {
         crate::fds::keep_standard_streams().at(Step::Descriptors)?;
@@ -124,4 +123,18 @@ fn enter_directory(plan: &Plan) -> Result<(), StepError> {
     )
     .on(Step::WorkingDirectory, on())?;
     rustix::process::fchdir(&directory).on(Step::WorkingDirectory, on())
+}
+
+/// Maps one user and one group of the outer namespace, which are 0 there, into this process's own new one.
+fn map_ids(plan: &Plan) -> Result<(), StepError> {
+    let write = |path: &str, text: String| {
+        rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|file| rustix::io::write(&file, text.as_bytes()))
+            .map(drop)
+            .on(Step::InnerIdMap, path)
+    };
+    // Without this an ordinary user may not map groups: dropping a group could gain access (user_namespaces(7)).
+    write("/proc/self/setgroups", "deny".into())?;
+    write("/proc/self/uid_map", format!("{} 0 1", plan.ids.uid))?;
+    write("/proc/self/gid_map", format!("{} 0 1", plan.ids.gid))
 }

@@ -1,5 +1,6 @@
 //! The system calls that `rustix` does not offer safely. The only files with `unsafe`; every block says why it is sound.
 
+mod copy;
 mod probe;
 mod process;
 mod signals;
@@ -11,19 +12,22 @@ use std::os::fd::AsRawFd;
 
 use rustix::io::Errno;
 
+pub(crate) use copy::Copy;
+pub(crate) use copy::FAILED;
+pub(crate) use copy::Failed;
+pub(crate) use copy::Program;
 pub(crate) use probe::landlock_abi;
 pub(crate) use probe::try_user_namespace;
 pub(crate) use process::Control;
-pub(crate) use process::Environment;
 pub(crate) use process::Forked;
 pub(crate) use process::Streams;
-pub(crate) use process::clone_sibling;
 pub(crate) use process::exit_now;
 pub(crate) use process::fork_single_threaded;
 pub(crate) use process::give_up_terminal;
+pub(crate) use process::new_cgroup_namespace;
 pub(crate) use process::new_session;
 pub(crate) use process::new_user_namespace;
-pub(crate) use process::spawn_copy;
+pub(crate) use process::spawn_supervisor;
 pub(crate) use process::spawn_tied;
 pub(crate) use signals::Blocked;
 pub(crate) use signals::Endings;
@@ -82,6 +86,17 @@ pub(crate) fn restrict_mount(
         )
     })
     .map(drop)
+}
+
+/// Installs a system-call filter for this thread and its children (seccomp(2)). `no_new_privs` must be set.
+pub(crate) fn install_filter(program: &[libc::sock_filter]) -> rustix::io::Result<()> {
+    let program = libc::sock_fprog {
+        len: libc::c_ushort::try_from(program.len()).map_err(|_| Errno::TOOBIG)?,
+        filter: program.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies `len` instructions, which live until the call returns, and does not write to them.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
+        .map(drop)
 }
 
 /// Marks every descriptor from `first` on close-on-exec.

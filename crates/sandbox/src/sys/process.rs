@@ -1,13 +1,12 @@
 //! Making processes.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Child;
 use std::process::Command;
-use std::process::Stdio;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -42,21 +41,16 @@ pub(crate) fn fork_single_threaded() -> rustix::io::Result<Forked> {
     forked(check(unsafe { libc::fork() }.into()))
 }
 
-/// Forks a sibling: a child of this process's own parent, in new namespaces (`CLONE_NEW…` flags). Refused (EBUSY) when
-/// there are other threads.
-pub(crate) fn clone_sibling(namespaces: i32) -> rustix::io::Result<Forked> {
-    if threads() != 1 {
-        return Err(Errno::BUSY);
-    }
-    let flags = (libc::CLONE_PARENT | libc::SIGCHLD | namespaces).cast_unsigned();
-    // SAFETY: without CLONE_VM and without a stack the call behaves as fork, and there is only this thread.
-    forked(check(unsafe { libc::syscall(libc::SYS_clone, libc::c_ulong::from(flags), 0, 0, 0, 0) }))
-}
-
 /// Puts this process into a new user namespace. Refused (EINVAL, by the kernel) when there are other threads.
 pub(crate) fn new_user_namespace() -> rustix::io::Result<()> {
     // SAFETY: changes the credentials of the only thread; no memory and no descriptor table is unshared.
     check(unsafe { libc::unshare(libc::CLONE_NEWUSER) }.into()).map(drop)
+}
+
+/// Puts this process into a new cgroup namespace, whose root is the group it is in now.
+pub(crate) fn new_cgroup_namespace() -> rustix::io::Result<()> {
+    // SAFETY: changes what this process sees of control groups; no memory and no descriptor table is unshared.
+    check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into()).map(drop)
 }
 
 /// Begins a session. rustix believes the id that is returned, which gVisor's kernel may give as 0.
@@ -78,30 +72,19 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Standard streams for [`spawn_copy`].
+/// Standard streams for a copy of this program.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    pub(crate) stdin: Stdio,
-    pub(crate) stdout: Stdio,
-    pub(crate) stderr: Stdio,
+    pub(crate) stdin: OwnedFd,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
 }
 
-/// The environment of a copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Environment {
-    /// None: what is not there cannot be read in `/proc`.
-    Empty,
-    /// This process's own, for a supervisor that looks keys up.
-    Own,
-}
-
-/// Starts `program` (a descriptor to execute) under the name `name`, with the given descriptors as 3, 4, … and nothing else
-/// above 2.
+/// Starts this program once more under the name `name`, with its own environment, the given descriptors as 3, 4, … and
+/// nothing else above 2.
 #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
-pub(crate) fn spawn_copy(
-    program: BorrowedFd<'_>,
+pub(crate) fn spawn_supervisor(
     name: &str,
-    environment: Environment,
     streams: Streams,
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<Child> {
@@ -109,15 +92,10 @@ pub(crate) fn spawn_copy(
     const ABOVE: i32 = 64;
     let copies = descriptors
         .iter()
-        .chain([&program])
         .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, ABOVE))
         .collect::<Result<Vec<_>, _>>()?;
     let numbers: Vec<i32> = copies.iter().map(AsRawFd::as_raw_fd).collect();
-    let program_number = 3 + descriptors.len();
-    let mut command = Command::new(OsStr::new(&format!("/proc/self/fd/{program_number}")));
-    if environment == Environment::Empty {
-        command.env_clear();
-    }
+    let mut command = Command::new("/proc/self/exe");
     command.arg0(name).stdin(streams.stdin).stdout(streams.stdout).stderr(streams.stderr);
     let arrange = move || {
         // SAFETY: signal-safe calls on numbers that were opened before the fork. Close-on-exec is set on the rest, not
@@ -129,7 +107,7 @@ pub(crate) fn spawn_copy(
                 }
             }
         }
-        super::close_on_exec_from(3 + numbers.len() as u32 - 1).map_err(io::Error::from)
+        super::close_on_exec_from(3 + numbers.len() as u32).map_err(io::Error::from)
     };
     // SAFETY: the closure allocates nothing and calls only dup2 and close_range.
     unsafe { command.pre_exec(arrange) };

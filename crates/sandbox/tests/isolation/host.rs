@@ -179,8 +179,11 @@ pub(crate) fn echo(listener: UnixListener) {
     });
 }
 
-/// Starts a sandbox that sleeps, says the id of its first process, and waits to be killed.
-pub(crate) fn hold(base: &str) -> i32 {
+/// Starts a sandbox that sleeps, says the id of its first process, and waits to be killed. `remove` is removed before.
+pub(crate) fn hold(base: &str, remove: Option<&str>) -> i32 {
+    if let Some(file) = remove {
+        fs::remove_file(file).unwrap();
+    }
     let host_root = Path::new(base).join("root");
     let command = ["/bin/probe", "probe", "sleep"].map(str::to_owned).to_vec();
     let mut spec = Spec::new(format!("hold-{}", std::process::id()), host_root, command);

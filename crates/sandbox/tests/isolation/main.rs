@@ -36,7 +36,7 @@ fn main() {
     let code = match word(0) {
         Some("probe") => probe::main(word(1).unwrap_or_default(), &args[2..]),
         Some("suite") => rows::suite(word(1).unwrap_or_default(), word(2).unwrap_or_default()),
-        Some("hold") => host::hold(word(1).unwrap_or_default()),
+        Some("hold") => host::hold(word(1).unwrap_or_default(), word(2)),
         Some("once") => bench::once(word(1).unwrap_or_default()),
         Some("bench") => bench::main(),
         // What cargo passes on: options of the standard harness are accepted and ignored.

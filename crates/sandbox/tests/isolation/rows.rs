@@ -477,7 +477,8 @@ pub(crate) type HostRow = fn(&Host, &str) -> Result<(), String>;
 
 /// Rows that look from outside.
 const HOST_ROWS: &[(&str, HostRow)] = &[
-    ("P10 sealed program", sealed_program),
+    ("P10 read-only program", read_only_program),
+    ("P10 removed program", removed_program),
     ("T2 own terminal", own_terminal),
     ("N6 relay", relay),
     ("N13 no proxy, no way out", relay_without_proxy),
@@ -514,33 +515,55 @@ pub(crate) fn soon(what: &str, condition: impl Fn() -> bool) -> Result<(), Strin
     Ok(())
 }
 
-fn sealed_program(host: &Host, _: &str) -> Result<(), String> {
-    let seals = |spec: &Spec| {
+fn read_only_program(host: &Host, _: &str) -> Result<(), String> {
+    let read_only = |spec: &Spec| {
         let running = spawn(spec, Stdio::Null)?;
-        // SAFETY of what is looked at: process 1 is alive until `running` is dropped.
-        let file = fs::File::open(format!("/proc/{}/exe", running.pid()));
-        let name = fs::read_link(format!("/proc/{}/exe", running.pid()));
-        Ok::<_, String>((
-            file.ok().and_then(|file| rustix::fs::fcntl_get_seals(&file).ok()),
-            name.ok().map(|name| name.display().to_string()),
-        ))
+        let file =
+            fs::File::open(format!("/proc/{}/exe", running.pid())).map_err(|error| error.to_string())?;
+        let about = rustix::fs::fstatvfs(&file).map_err(|errno| errno.to_string())?;
+        Ok::<_, String>(about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
     };
     // Process 1 is hidden from its own user too; only root may look.
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
     let mut spec = host.spec("sleep", &[]);
+    if !read_only(&spec)? {
+        return Err("process 1's program can be written to through its mount".into());
+    }
+    spec.weaken.insert(Weaken::PlainProgram);
+    if read_only(&spec)? { Err("the control is read-only too".into()) } else { Ok(()) }
+}
+
+/// A program whose file is gone (upgraded, removed) cannot be mounted; the copy in memory takes its place.
+fn removed_program(host: &Host, base: &str) -> Result<(), String> {
+    let program = host.scratch.join("removed");
+    fs::copy("/proc/self/exe", &program).map_err(|error| error.to_string())?;
+    let mut holder = Command::new(&program)
+        .args(["hold", base, program.to_str().unwrap()])
+        .stdout(ProcessStdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let pid = line.trim();
+    let seals = fs::File::open(format!("/proc/{pid}/exe"))
+        .ok()
+        .and_then(|file| rustix::fs::fcntl_get_seals(&file).ok());
+    let runs = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|name| name.starts_with(b"pinfold-init"));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    if !runs {
+        return Err(format!("the holder said {line:?}"));
+    }
     let wanted = rustix::fs::SealFlags::SEAL
         | rustix::fs::SealFlags::SHRINK
         | rustix::fs::SealFlags::GROW
         | rustix::fs::SealFlags::WRITE;
-    let (found, _) = seals(&spec)?;
-    if !found.is_some_and(|found| found.contains(wanted)) {
-        return Err(format!("seals are {found:?}"));
-    }
-    spec.weaken.insert(Weaken::PlainProgram);
-    match seals(&spec)? {
-        (Some(found), _) if found.contains(wanted) => Err("the control is sealed too".into()),
+    match seals {
+        _ if program.exists() => Err("the control: the file is still there".into()),
+        Some(seals) if !seals.contains(wanted) => Err(format!("seals are {seals:?}")),
+        None if rustix::process::geteuid().is_root() => Err("there are no seals".into()),
         _ => Ok(()),
     }
 }

@@ -459,13 +459,18 @@ fn no_core() -> Found {
     if values == ["0", "0"] { Ok(()) } else { Err(line.to_owned()) }
 }
 
+/// Neither to write nor, which is how CVE-2019-5736 begins, to read and hold.
 fn init_program() -> Found {
-    match fs::OpenOptions::new().write(true).open("/proc/1/exe") {
+    let refused = |what: &str, options: &fs::OpenOptions| match options.open("/proc/1/exe") {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::EROFS)) => {
             Ok(())
         }
-        other => Err(format!("opening process 1's program to write: {other:?}")),
-    }
+        other => Err(format!("opening process 1's program to {what}: {other:?}")),
+    };
+    all([
+        refused("write", fs::OpenOptions::new().write(true)),
+        refused("read", fs::OpenOptions::new().read(true)),
+    ])
 }
 
 fn descriptors() -> Found {

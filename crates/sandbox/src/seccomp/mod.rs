@@ -1,9 +1,9 @@
 //! The list of system calls the program may make: default deny, as data in `data/seccomp-ARCH.json`.
 //!
 //! ```text
-//!   allow    what is let through; anything else is EPERM          (installed second)
+//!   allow    what is let through; anything else is EPERM
 //!   debug    added to `allow` when the policy lets debuggers work
-//!   absent   what is answered ENOSYS, as on a kernel without it   (installed first)
+//!   absent   what is answered ENOSYS, as on a kernel without it
 //! ```
 //!
 //! The list has the names that container engines let through by default, less: `ptrace` and its relatives, keyrings,
@@ -14,16 +14,24 @@
 //! **Guarantees**: only the native calling convention; a call by another (32-bit) kills the process, x32 numbers are EPERM.
 //! A call is allowed only if all filters allow it, so the program can add filters of its own and never take one away.
 
-use seccompiler::BpfProgram;
+mod program;
+
+use libc::sock_filter;
+use rustix::io::Errno;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::spec::Debug as Debugging;
 
 #[cfg(target_arch = "x86_64")]
-const POLICY: &str = include_str!("../data/seccomp-x86_64.json");
+const POLICY: &str = include_str!("../../data/seccomp-x86_64.json");
 #[cfg(target_arch = "aarch64")]
-const POLICY: &str = include_str!("../data/seccomp-aarch64.json");
+const POLICY: &str = include_str!("../../data/seccomp-aarch64.json");
+
+/// `AUDIT_ARCH_…` of the native calling convention (linux/audit.h).
+const CONVENTION: u32 = if cfg!(target_arch = "aarch64") { 0xc000_00b7 } else { 0xc000_003e };
 
 /// A filter that cannot be made or installed.
 #[derive(Debug, thiserror::Error)]
@@ -33,42 +41,88 @@ pub enum SeccompError {
     Policy(String),
     /// The kernel refused it.
     #[error("the kernel refused the filter: {0}")]
-    Install(#[from] seccompiler::Error),
+    Install(#[from] Errno),
 }
 
-/// The filters, in the order in which they are installed.
-#[derive(Clone, Debug)]
-pub struct Filters([BpfProgram; 2]);
+/// The data of one architecture.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Policy<'a> {
+    #[serde(borrow)]
+    allow: Vec<Rule<'a>>,
+    debug: Vec<Rule<'a>>,
+    absent: Vec<Rule<'a>>,
+}
 
-impl Filters {
+/// A call, and what its arguments must be.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule<'a> {
+    /// Its name, for people and for other runtimes.
+    syscall: &'a str,
+    /// Its number on this architecture.
+    number: u32,
+    /// All must hold; of several rules for one call, one must.
+    #[serde(default)]
+    args: Vec<Condition>,
+    #[serde(default, rename = "comment")]
+    _comment: IgnoredAny,
+}
+
+/// What one argument must be.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Condition {
+    index: u32,
+    #[serde(rename = "type")]
+    width: Width,
+    #[serde(rename = "op")]
+    operation: Operation,
+    #[serde(rename = "val")]
+    value: u64,
+    #[serde(default, rename = "comment")]
+    _comment: IgnoredAny,
+}
+
+/// How much of an argument the kernel reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Width {
+    Dword,
+    Qword,
+}
+
+/// How an argument is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum Operation {
+    #[serde(rename = "eq")]
+    Equal,
+    #[serde(rename = "ne")]
+    NotEqual,
+    #[serde(rename = "masked_eq")]
+    MaskedEqual(u64),
+}
+
+/// The filter, ready to be installed.
+#[derive(Clone, Debug)]
+pub struct Filter(Vec<sock_filter>);
+
+impl Filter {
     /// Compiles the policy of this architecture.
     pub fn compile(debug: Debugging) -> Result<Self, SeccompError> {
-        let damaged = |error: &dyn std::fmt::Display| SeccompError::Policy(error.to_string());
-        let mut policy: serde_json::Value = serde_json::from_str(POLICY).map_err(|error| damaged(&error))?;
-        if let Some(more) = policy["debug"]["filter"].as_array().cloned()
-            && debug == Debugging::Allowed
-            && let Some(filter) = policy["allow"]["filter"].as_array_mut()
-        {
-            filter.extend(more);
-        }
-        let text = policy.to_string();
-        let arch =
-            std::env::consts::ARCH.try_into().map_err(|error: seccompiler::BackendError| damaged(&error))?;
-        let mut programs =
-            seccompiler::compile_from_json(text.as_bytes(), arch).map_err(|error| damaged(&error))?;
-        let mut take = |name: &str| programs.remove(name).ok_or_else(|| damaged(&name));
-        Ok(Self([take("absent")?, take("allow")?]))
+        let policy = policy(POLICY)?;
+        program::compile(&policy, debug, CONVENTION).map(Self)
     }
 
-    /// Installs them for this thread and its children. Sets `no_new_privs` as well.
+    /// Installs it for this thread and its children. Sets `no_new_privs` as well.
     pub fn install(&self) -> Result<(), SeccompError> {
-        self.0.iter().try_for_each(|program| Ok(seccompiler::apply_filter(program)?))
+        rustix::thread::set_no_new_privs(true)?;
+        Ok(crate::sys::install_filter(&self.0)?)
     }
+}
 
-    /// Instructions of both, for the limit of 4096 each.
-    pub fn instructions(&self) -> usize {
-        self.0.iter().map(Vec::len).sum()
-    }
+fn policy(text: &str) -> Result<Policy<'_>, SeccompError> {
+    serde_json::from_str(text).map_err(|error| SeccompError::Policy(error.to_string()))
 }
 
 /// The same policy in the words of the OCI runtime specification, for runtimes that use libseccomp.
@@ -78,7 +132,7 @@ impl Filters {
 pub(crate) fn oci(debug: Debugging) -> Result<Value, SeccompError> {
     let policy: Value =
         serde_json::from_str(POLICY).map_err(|error| SeccompError::Policy(error.to_string()))?;
-    let list = |name: &str| policy[name]["filter"].as_array().cloned().unwrap_or_default();
+    let list = |name: &str| policy[name].as_array().cloned().unwrap_or_default();
     let mut plain = Vec::new();
     let mut rules = Vec::new();
     let mut all = list("allow");
@@ -88,7 +142,6 @@ pub(crate) fn oci(debug: Debugging) -> Result<Value, SeccompError> {
     for rule in &all {
         let name = &rule["syscall"];
         match (name.as_str(), rule["args"].as_array()) {
-            (Some("clone3"), _) => {}
             (Some("ioctl"), _) => rules.extend(ioctl_rules()),
             (_, None) => plain.push(name.clone()),
             (_, Some(args)) => {
@@ -148,11 +201,13 @@ fn ioctl_rules() -> Vec<Value> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::program::tests::Call;
+    use super::program::tests::interpret;
     use super::*;
 
     fn names(text: &str) -> BTreeSet<String> {
         let policy: serde_json::Value = serde_json::from_str(text).unwrap();
-        let rules = policy["allow"]["filter"].as_array().unwrap();
+        let rules = policy["allow"].as_array().unwrap();
         rules.iter().map(|rule| rule["syscall"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -220,7 +275,7 @@ mod tests {
     #[test]
     fn nothing_dangerous_is_on_either_list() {
         for text in
-            [include_str!("../data/seccomp-x86_64.json"), include_str!("../data/seccomp-aarch64.json")]
+            [include_str!("../../data/seccomp-x86_64.json"), include_str!("../../data/seccomp-aarch64.json")]
         {
             let names = names(text);
             let found: Vec<_> = NEVER.iter().filter(|name| names.contains(**name)).collect();
@@ -228,16 +283,84 @@ mod tests {
         }
     }
 
+    const LISTS: [(&str, u32, seccompiler::TargetArch); 2] = [
+        (include_str!("../../data/seccomp-x86_64.json"), 0xc000_003e, seccompiler::TargetArch::x86_64),
+        (include_str!("../../data/seccomp-aarch64.json"), 0xc000_00b7, seccompiler::TargetArch::aarch64),
+    ];
+
+    /// Another compiler with a table of numbers of its own is the independent source: on both architectures, with and
+    /// without debuggers, each call with telling arguments has the same end with its two filters as with our one.
     #[test]
-    fn both_lists_compile_for_their_architecture() {
-        for (text, arch) in [
-            (include_str!("../data/seccomp-x86_64.json"), seccompiler::TargetArch::x86_64),
-            (include_str!("../data/seccomp-aarch64.json"), seccompiler::TargetArch::aarch64),
-        ] {
-            let programs = seccompiler::compile_from_json(text.as_bytes(), arch).unwrap();
-            assert_eq!(programs.len(), 3);
-            assert!(programs["allow"].len() < 4096);
+    fn calls_end_as_with_another_compiler() {
+        for (text, convention, arch) in LISTS {
+            for debug in [Debugging::Denied, Debugging::Allowed] {
+                let ours = program::compile(&policy(text).unwrap(), debug, convention).unwrap();
+                assert!(ours.len() < 600, "{} instructions", ours.len());
+                let theirs = theirs(text, debug, arch);
+                let mut allowed = 0;
+                for call in calls(text, convention) {
+                    let verdicts = theirs.iter().map(|program| interpret(program, &call));
+                    // The more severe action has the smaller number, read as signed.
+                    let expected = verdicts.min_by_key(|verdict| verdict.cast_signed()).unwrap();
+                    assert_eq!(interpret(&ours, &call), expected, "{call:x?}");
+                    allowed += usize::from(expected == 0x7fff_0000);
+                }
+                assert!(allowed > 10_000, "only {allowed} calls are allowed");
+            }
         }
+    }
+
+    /// The list as two filters of seccompiler's: what is let through, and what is answered ENOSYS.
+    fn theirs(text: &str, debug: Debugging, arch: seccompiler::TargetArch) -> Vec<Vec<sock_filter>> {
+        let mut policy: Value = serde_json::from_str(text).unwrap();
+        for list in ["allow", "debug", "absent"] {
+            for rule in policy[list].as_array_mut().unwrap() {
+                rule.as_object_mut().unwrap().remove("number");
+            }
+        }
+        let absent = policy["absent"].clone();
+        let mut allow = policy["allow"].as_array().unwrap().clone();
+        if debug == Debugging::Allowed {
+            allow.extend(policy["debug"].as_array().unwrap().clone());
+        }
+        allow.extend(absent.as_array().unwrap().clone());
+        let filters = json!({
+            "allow": {"mismatch_action": {"errno": 1}, "match_action": "allow", "filter": allow},
+            "absent": {"mismatch_action": "allow", "match_action": {"errno": 38}, "filter": absent},
+        });
+        let programs = seccompiler::compile_from_json(filters.to_string().as_bytes(), arch).unwrap();
+        let convert = |instruction: &seccompiler::sock_filter| sock_filter {
+            code: instruction.code,
+            jt: instruction.jt,
+            jf: instruction.jf,
+            k: instruction.k,
+        };
+        programs.values().map(|program| program.iter().map(convert).collect()).collect()
+    }
+
+    /// All numbers, with arguments at and around those that rules name.
+    fn calls(text: &str, convention: u32) -> Vec<Call> {
+        let policy = policy(text).unwrap();
+        let mut values = BTreeSet::from([0, 1, u64::MAX]);
+        for condition in policy.allow.iter().flat_map(|rule| &rule.args) {
+            let value = condition.value;
+            values.extend([value, value + 1, value.wrapping_sub(1), value | 1 << 32, value | 1 << 63]);
+            if let Operation::MaskedEqual(mask) = condition.operation {
+                values.extend((0..64).map(|bit| mask & 1 << bit));
+            }
+        }
+        let x32 = (0..600).map(|number| number | 0x4000_0000);
+        let mut calls = Vec::new();
+        for number in (0..600).chain(x32).chain([u32::MAX]) {
+            for value in &values {
+                for other in [0, 9] {
+                    let args = [*value, *value, other, 0, 0, 0];
+                    calls.push(Call { convention, number, args });
+                }
+            }
+            calls.push(Call { convention: convention ^ 0x4000_0000, number, args: [0; 6] });
+        }
+        calls
     }
 
     /// The profile of a container engine, where one is installed, is the independent list: ours has no name that it lacks.
@@ -292,8 +415,11 @@ mod tests {
 
     #[test]
     fn debuggers_are_let_through_on_demand_only() {
-        let strict = Filters::compile(Debugging::Denied).unwrap();
-        let debug = Filters::compile(Debugging::Allowed).unwrap();
-        assert!(debug.instructions() > strict.instructions());
+        for (debug, expected) in [(Debugging::Denied, 0x0005_0001), (Debugging::Allowed, 0x7fff_0000)] {
+            let Filter(program) = Filter::compile(debug).unwrap();
+            let number = u32::try_from(libc::SYS_ptrace).unwrap();
+            let call = Call { convention: CONVENTION, number, args: [0; 6] };
+            assert_eq!(interpret(&program, &call), expected);
+        }
     }
 }
