@@ -15,6 +15,7 @@ pub mod image_path;
 pub mod platform;
 pub mod report;
 pub mod store;
+pub mod time;
 
 pub use digest::Algorithm;
 pub use digest::Digest;

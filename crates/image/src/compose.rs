@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use pinfold_base::Digest;
 use pinfold_base::Platform;
+use pinfold_base::time::rfc3339;
 
 use crate::ImageError;
 use crate::json::Unknown;
@@ -22,7 +23,6 @@ use crate::model::Raw;
 use crate::model::RootFs;
 use crate::model::RuntimeSection;
 use crate::model::media;
-use crate::time::rfc3339;
 
 /// The names of the annotations that are written and read.
 pub mod annotation {

@@ -26,7 +26,6 @@ pub mod plan;
 pub mod reference;
 pub mod source;
 pub mod store;
-pub mod time;
 pub mod unpack;
 pub mod verify;
 

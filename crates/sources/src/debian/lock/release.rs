@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
+use pinfold_base::time::rfc3339;
 
 use super::Freshness;
 use crate::debian::stanza;
@@ -207,20 +208,18 @@ impl Release {
             });
         }
         if self.date > now + TOLERANCE {
-            return Err(ReleaseError::Future { suite: suite(), date: format_date(self.date) });
+            return Err(ReleaseError::Future { suite: suite(), date: rfc3339(self.date) });
         }
         match self.valid_until {
             Some(until) if until < now && freshness == Freshness::Checked => {
-                return Err(ReleaseError::Stale { suite: suite(), until: format_date(until) });
+                return Err(ReleaseError::Stale { suite: suite(), until: rfc3339(until) });
             }
             _ => {}
         }
         match seen {
-            Some(seen) if self.date < seen => Err(ReleaseError::Rollback {
-                suite: suite(),
-                date: format_date(self.date),
-                seen: format_date(seen),
-            }),
+            Some(seen) if self.date < seen => {
+                Err(ReleaseError::Rollback { suite: suite(), date: rfc3339(self.date), seen: rfc3339(seen) })
+            }
             _ => Ok(()),
         }
     }
@@ -265,25 +264,9 @@ fn days_before(year: u64, month: u64) -> u64 {
     year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 - 719_468
 }
 
-/// Writes seconds since the epoch as `2026-07-11T10:16:37Z`.
-pub fn format_date(seconds: u64) -> String {
-    let (year, month, day) = civil(seconds / 86_400);
-    let second = seconds % 86_400;
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
-}
-
 /// Writes seconds since the epoch as the Debian snapshot archive names its states: `20260711T101637Z`.
 pub fn timestamp(seconds: u64) -> String {
-    format_date(seconds).chars().filter(|c| !matches!(c, '-' | ':')).collect()
-}
-
-fn civil(days: u64) -> (u64, u64, u64) {
-    let mut year = 1970 + days / 366;
-    while days_before(year + 1, 1) <= days {
-        year += 1;
-    }
-    let month = (1..=12).rev().find(|&month| days_before(year, month) <= days).unwrap_or(1);
-    (year, month, days - days_before(year, month) + 1)
+    rfc3339(seconds).chars().filter(|c| !matches!(c, '-' | ':')).collect()
 }
 
 #[cfg(test)]
@@ -314,7 +297,7 @@ mod tests {
     fn dates_are_read_and_written() {
         for &(text, seconds, iso) in DATES {
             assert_eq!(parse_date(text), Some(seconds), "{text}");
-            assert_eq!(format_date(seconds), iso);
+            assert_eq!(rfc3339(seconds), iso);
         }
         assert_eq!(timestamp(DATE), "20260711T101637Z");
         for bad in [
@@ -334,7 +317,7 @@ mod tests {
     #[test]
     fn every_day_of_four_centuries_round_trips() {
         for day in 0..146_097 {
-            let (year, month, date) = civil(day);
+            let (year, month, date) = pinfold_base::time::date(day);
             assert_eq!(days_before(year, month) + date - 1, day);
             assert!((1..=31).contains(&date));
         }

@@ -1,10 +1,18 @@
-//! Seconds since the epoch as RFC 3339 text, in UTC and without fractions: the only times that enter an image's documents.
+//! Times as text: RFC 3339 in UTC, from seconds since the epoch. The one calendar of the program.
 
-/// `1970-01-01T00:00:00Z` for 0. Years beyond 9999 (RFC 3339 has four digits) are held at the last second of 9999.
+/// `1970-01-01T00:00:00Z` for 0, without fractions. Years beyond 9999 (RFC 3339 has four digits) are held at the last second
+/// of 9999.
 pub fn rfc3339(epoch: u64) -> String {
     const LAST: u64 = 253_402_300_799;
     let epoch = epoch.min(LAST);
-    let (days, seconds) = (epoch / 86_400, epoch % 86_400);
+    let (year, month, day) = date(epoch / 86_400);
+    let seconds = epoch % 86_400;
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01.
+pub fn date(days: u64) -> (u64, u64, u64) {
     // Days are counted from 0000-03-01, so that the leap day is the last of its year and 400 years are 146 097 days.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -13,9 +21,7 @@ pub fn rfc3339(epoch: u64) -> String {
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
