@@ -198,7 +198,11 @@ impl<'a> Origins<'a> {
                 mirror: self.manifest.mirrors.debian.clone(),
                 security_mirror: self.manifest.mirrors.debian_security.clone(),
                 snapshot: self.manifest.mirrors.snapshot.clone(),
-                ..debian::mirrors::Declared::default()
+                keyring: self.manifest.mirrors.keyring.as_ref().map(|file| {
+                    // Files of apt's configuration are absolute, and so is this one.
+                    std::path::absolute(file).unwrap_or_else(|_| file.clone())
+                }),
+                freshness: self.manifest.mirrors.freshness,
             };
             debian::mirrors::Mirrors::find(declared, |name| std::env::var(name).ok(), Path::new("/"))
         })

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::path::PathBuf;
 
 use pinfold_base::Platform;
+use pinfold_sources::debian::lock::Freshness;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -89,8 +91,12 @@ pub struct DebianFile {
     mirror: Option<String>,
     /// Address of a Debian security archive, instead of the machine's own.
     security_mirror: Option<String>,
-    /// Template of a snapshot archive: `https://…/{archive}/{timestamp}/{path}`.
+    /// Template of a snapshot archive: `https://…/{archive}/{timestamp}`.
     snapshot: Option<String>,
+    /// The keys that may sign, in a file beside the manifest, instead of the machine's.
+    keyring: Option<PathBuf>,
+    /// Whether metadata past its `Valid-Until` is refused (default true).
+    check_valid_until: Option<bool>,
 }
 
 /// One npm package: a range, or a table.
@@ -248,6 +254,8 @@ impl ManifestFile {
                 mirror: over.mirror.or(base.mirror),
                 security_mirror: over.security_mirror.or(base.security_mirror),
                 snapshot: over.snapshot.or(base.snapshot),
+                keyring: over.keyring.or(base.keyring),
+                check_valid_until: over.check_valid_until.or(base.check_valid_until),
             }),
             npm: merged(self.npm, over.npm, |base, over| NpmFile {
                 packages: over.packages.or(base.packages),
@@ -309,8 +317,13 @@ impl ManifestFile {
         let debian = match self.debian {
             None => None,
             Some(typed) => {
-                (mirrors.debian, mirrors.debian_security, mirrors.snapshot) =
-                    (typed.mirror.clone(), typed.security_mirror.clone(), typed.snapshot.clone());
+                mirrors.debian.clone_from(&typed.mirror);
+                mirrors.debian_security.clone_from(&typed.security_mirror);
+                mirrors.snapshot.clone_from(&typed.snapshot);
+                mirrors.keyring = typed.keyring.as_ref().map(|file| directory.join(file));
+                if typed.check_valid_until == Some(false) {
+                    mirrors.freshness = Freshness::Unchecked;
+                }
                 Some(debian(typed)?)
             }
         };

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Platform;
+use pinfold_sources::debian::lock::Freshness;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -235,8 +236,12 @@ pub struct Mirrors {
     pub debian: Option<String>,
     /// Debian security archive.
     pub debian_security: Option<String>,
-    /// Template of a snapshot archive for superseded packages, with `{archive}`, `{timestamp}` and `{path}`.
+    /// Template of a snapshot archive for superseded packages, with `{archive}` and `{timestamp}`.
     pub snapshot: Option<String>,
+    /// Keys that may sign for the Debian archives, instead of the machine's.
+    pub keyring: Option<PathBuf>,
+    /// Whether the archives' metadata must be recent.
+    pub freshness: Freshness,
     /// npm registry.
     pub npm: Option<String>,
 }
