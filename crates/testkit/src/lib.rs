@@ -1,4 +1,9 @@
-//! What tests need from the outside world, in their own process: an HTTP server that misbehaves on request, an npm registry.
+//! What tests need from the outside world, in their own process: an HTTP server that misbehaves on request, an npm registry, a
+//! signed Debian archive.
 
+pub mod debian;
 pub mod http;
 pub mod npm;
+pub mod openpgp;
+pub mod sample;
+pub mod tar;

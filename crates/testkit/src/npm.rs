@@ -5,10 +5,9 @@
 //! GET /npm/NAME/-/NAME-VERSION.tgz    the tarball
 //! ```
 //!
-//! Tarballs are written here and not by pinfold's own tar writer, so that the two cannot agree on a mistake.
+//! Tarballs are written by [`crate::tar`].
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +18,7 @@ use sha2::Digest as _;
 use crate::http::Request;
 use crate::http::Response;
 use crate::http::Server;
+use crate::tar::Tar;
 
 /// One version of a package.
 #[derive(Clone, Debug)]
@@ -83,37 +83,18 @@ impl Package {
 
     /// Its tarball, as `npm pack` lays it out.
     pub fn tarball(&self) -> Vec<u8> {
-        let mut tar = Vec::new();
-        entry(&mut tar, "package/package.json", 0o644, self.json.to_string().as_bytes());
+        let mut tar = Tar::new(499_162_500); // the time that npm gives
+        tar.file("package/package.json", 0o644, self.json.to_string().as_bytes());
         for (path, mode, bytes) in &self.files {
-            entry(&mut tar, &format!("package/{path}"), *mode, bytes);
+            tar.file(&format!("package/{path}"), *mode, bytes);
         }
-        tar.resize(tar.len() + 1024, 0);
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&tar).and_then(|()| gzip.finish()).unwrap_or_default()
+        tar.gzip()
     }
 
     fn file_name(&self) -> String {
         let short = self.name.rsplit('/').next().unwrap_or(&self.name);
         format!("{short}-{}.tgz", self.version)
     }
-}
-
-/// One ustar entry (POSIX.1-1988), a regular file with the time that npm gives.
-fn entry(tar: &mut Vec<u8>, name: &str, mode: u32, bytes: &[u8]) {
-    let mut header = [0u8; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, &name[..name.len().min(100)]);
-    put(
-        100,
-        &format!("{mode:07o}\0{:07o}\0{:07o}\0{:011o}\0{:011o}\0        0", 0, 0, bytes.len(), 499_162_500),
-    );
-    put(257, "ustar\x0000");
-    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    tar.extend_from_slice(&header);
-    tar.extend_from_slice(bytes);
-    tar.resize(tar.len().next_multiple_of(512), 0);
 }
 
 /// Packages and tags, to be served.

@@ -10,11 +10,11 @@ use pinfold_base::http::Source;
 use pinfold_base::report::Silent;
 
 use super::mirrors::Declared;
-use super::openpgp::testing::BORN;
-use super::openpgp::testing::Shape;
-use super::openpgp::testing::TestKey;
-use super::openpgp::testing::sign;
 use super::*;
+use pinfold_testkit::openpgp::BORN;
+use pinfold_testkit::openpgp::Shape;
+use pinfold_testkit::openpgp::TestKey;
+use pinfold_testkit::openpgp::sign;
 
 const DATE: u64 = BORN as u64 + 1_000_000;
 const DAY: u64 = 86_400;
@@ -107,7 +107,7 @@ impl<'a> Suite<'a> {
 
 /// `Date:` as archives write it.
 fn rfc(date: u64) -> String {
-    let iso = release::format_date(date);
+    let iso = pinfold_base::time::rfc3339(date);
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month: usize = iso[5..7].parse().unwrap();
     format!("Thu, {} {} {} {} UTC", &iso[8..10], months[month - 1], &iso[..4], &iso[11..19])

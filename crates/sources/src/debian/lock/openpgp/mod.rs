@@ -587,6 +587,4 @@ fn check_strength(params: &PublicParams) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;

@@ -6,12 +6,12 @@ use pgp::composed::KeyType;
 use pgp::crypto::hash::HashAlgorithm;
 use proptest::prelude::*;
 
-use super::testing::BORN;
-use super::testing::Shape;
-use super::testing::TestKey;
-use super::testing::sign;
-use super::testing::sign_with;
 use super::*;
+use pinfold_testkit::openpgp::BORN;
+use pinfold_testkit::openpgp::Shape;
+use pinfold_testkit::openpgp::TestKey;
+use pinfold_testkit::openpgp::sign;
+use pinfold_testkit::openpgp::sign_with;
 
 const MADE: u32 = BORN + 1_000_000;
 const NOW: u64 = MADE as u64 + 1000;

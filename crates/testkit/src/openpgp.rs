@@ -1,4 +1,5 @@
-//! Keys and signatures of any shape, sound or not, for tests.
+//! OpenPGP keys and signatures of any shape, sound or not.
+#![expect(clippy::unwrap_used, reason = "only for tests, which may fail")]
 
 use pgp::composed::ArmorOptions;
 use pgp::composed::CleartextSignedMessage;
@@ -33,24 +34,35 @@ use rand_chacha::rand_core::SeedableRng as _;
 
 /// What a key is like; [`Shape::default`] is a sound one: an Ed25519 primary key that signs through a subkey.
 #[derive(Clone, Debug)]
-pub(crate) struct Shape {
-    pub(crate) seed: u64,
-    pub(crate) kind: KeyType,
-    pub(crate) born: u32,
+pub struct Shape {
+    /// Keys of one seed and kind are equal.
+    pub seed: u64,
+    /// Algorithm.
+    pub kind: KeyType,
+    /// When it was made, in seconds since the epoch.
+    pub born: u32,
     /// Seconds after birth at which the primary key expires.
-    pub(crate) primary_ends: Option<u32>,
-    pub(crate) primary_signs: bool,
-    pub(crate) primary_revoked: bool,
-    pub(crate) has_subkey: bool,
-    pub(crate) subkey_ends: Option<u32>,
-    pub(crate) subkey_signs: bool,
-    pub(crate) subkey_binds_back: bool,
-    pub(crate) subkey_revoked: bool,
+    pub primary_ends: Option<u32>,
+    /// Whether the primary key may sign.
+    pub primary_signs: bool,
+    /// Whether the primary key revokes itself.
+    pub primary_revoked: bool,
+    /// Whether there is a subkey.
+    pub has_subkey: bool,
+    /// Seconds after birth at which the subkey expires.
+    pub subkey_ends: Option<u32>,
+    /// Whether the subkey may sign.
+    pub subkey_signs: bool,
+    /// Whether the subkey signs the primary key.
+    pub subkey_binds_back: bool,
+    /// Whether the primary key revokes the subkey.
+    pub subkey_revoked: bool,
     /// Hash of the signatures that make the certificate.
-    pub(crate) hash: HashAlgorithm,
+    pub hash: HashAlgorithm,
 }
 
-pub(crate) const BORN: u32 = 1_700_000_000;
+/// When a sound key was made.
+pub const BORN: u32 = 1_700_000_000;
 
 impl Default for Shape {
     fn default() -> Self {
@@ -73,14 +85,16 @@ impl Default for Shape {
 
 /// A secret key and its certificate.
 #[derive(Debug)]
-pub(crate) struct TestKey {
+pub struct TestKey {
     primary: SecretKey,
     subkey: Option<SecretSubkey>,
-    pub(crate) certificate: SignedPublicKey,
+    /// The public half.
+    pub certificate: SignedPublicKey,
 }
 
 impl TestKey {
-    pub(crate) fn new(shape: &Shape) -> Self {
+    /// Makes a key.
+    pub fn new(shape: &Shape) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(shape.seed);
         let born = Timestamp::from_secs(shape.born);
         let mut generate = || {
@@ -138,16 +152,18 @@ impl TestKey {
         Self { primary, subkey, certificate: SignedPublicKey::new(public, details, subkeys) }
     }
 
-    pub(crate) fn binary(&self) -> Vec<u8> {
+    /// The certificate, as `gpg --export` writes it.
+    pub fn binary(&self) -> Vec<u8> {
         self.certificate.to_bytes().unwrap()
     }
 
-    pub(crate) fn armoured(&self) -> String {
+    /// The certificate as text.
+    pub fn armoured(&self) -> String {
         self.certificate.to_armored_string(ArmorOptions::default()).unwrap()
     }
 
     /// A signature of `text` (line ends as they are hashed), by the subkey where there is one.
-    pub(crate) fn signature(&self, text: &str, made: u32, hash: HashAlgorithm) -> Signature {
+    pub fn signature(&self, text: &str, made: u32, hash: HashAlgorithm) -> Signature {
         match &self.subkey {
             Some(key) => Self::by(key, text, made, hash),
             None => Self::by(&self.primary, text, made, hash),
@@ -160,11 +176,12 @@ impl TestKey {
 }
 
 /// A cleartext-signed file, framed by the OpenPGP crate.
-pub(crate) fn sign(text: &str, keys: &[&TestKey], made: u32) -> String {
+pub fn sign(text: &str, keys: &[&TestKey], made: u32) -> String {
     sign_with(text, keys, made, HashAlgorithm::Sha256)
 }
 
-pub(crate) fn sign_with(text: &str, keys: &[&TestKey], made: u32, hash: HashAlgorithm) -> String {
+/// The same with another hash.
+pub fn sign_with(text: &str, keys: &[&TestKey], made: u32, hash: HashAlgorithm) -> String {
     let message = CleartextSignedMessage::new_many(text, |text| {
         // Blanks at line ends are not signed (RFC 9580, 7.2); the crate leaves that to its callers.
         let trimmed = text.split("\r\n").map(|line| line.trim_end_matches([' ', '\t'])).collect::<Vec<_>>();

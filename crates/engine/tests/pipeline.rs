@@ -1,0 +1,348 @@
+//! The whole way of a file, manifest to verified image, against an archive in this process. No network but loopback, no clock
+//! that matters, no root.
+#![expect(clippy::unwrap_used, reason = "tests may fail")]
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use pinfold_archive::encode::Reuse;
+use pinfold_base::Diagnose;
+use pinfold_base::Home;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use pinfold_base::report::Silent;
+use pinfold_engine::build;
+use pinfold_engine::build::BuildError;
+use pinfold_engine::build::Built;
+use pinfold_engine::build::LockUse;
+use pinfold_engine::context::Context;
+use pinfold_engine::context::Network;
+use pinfold_engine::fetch;
+use pinfold_engine::lock::Lock;
+use pinfold_engine::project::Project;
+use pinfold_engine::resolve;
+use pinfold_engine::resolve::ResolveError;
+use pinfold_engine::resolve::Upgrade;
+use pinfold_image::ImageSource;
+use pinfold_image::ImageStore;
+use pinfold_image::unpack;
+use pinfold_image::verify;
+use pinfold_testkit::debian;
+use pinfold_testkit::debian::Archive;
+use pinfold_testkit::debian::DATE;
+use pinfold_testkit::openpgp::Shape;
+use pinfold_testkit::openpgp::TestKey;
+use pinfold_testkit::sample;
+
+/// An archive and a machine that trusts its key.
+struct World {
+    dir: tempfile::TempDir,
+    key: TestKey,
+    archive: Archive,
+}
+
+impl World {
+    fn new() -> Self {
+        let key = TestKey::new(&Shape::default());
+        let archive = Archive::start(debian::publish(&sample::suites(), &key));
+        Self { dir: tempfile::tempdir().unwrap(), key, archive }
+    }
+
+    /// A project in a directory of its own.
+    fn project(&self, name: &str, manifest: &str) -> Project {
+        let folder = self.dir.path().join(name);
+        fs_err::create_dir_all(&folder).unwrap();
+        fs_err::write(folder.join("key.asc"), self.key.armoured()).unwrap();
+        fs_err::write(folder.join("pinfold.toml"), manifest).unwrap();
+        Project::discover(&folder).unwrap()
+    }
+
+    fn sample(&self) -> Project {
+        self.project("project", &sample::manifest(&self.archive.url))
+    }
+
+    fn context(&self, home: &str, network: Network) -> Context {
+        Context::at(Home::under(&self.dir.path().join(home)), network, Box::new(Silent)).unwrap()
+    }
+
+    fn online(&self, home: &str) -> Context {
+        self.context(home, Network::Online)
+    }
+
+    fn publish(&self, suites: &[debian::Suite]) {
+        *self.archive.files() = debian::publish(suites, &self.key);
+    }
+
+    fn asked(&self) -> usize {
+        self.archive.server.requests().len()
+    }
+}
+
+fn lock(context: &Context, project: &Project) -> Result<Lock, ResolveError> {
+    resolve::lock(context, project, &Upgrade::Nothing).map(|outcome| outcome.lock)
+}
+
+fn build(context: &Context, project: &Project) -> Result<Built, BuildError> {
+    let options = build::Options {
+        lock: LockUse::Frozen,
+        platforms: Vec::new(),
+        tag: None,
+        compression: None,
+        reuse: Reuse::Publisher,
+    };
+    build::build(context, project, &options).map(|outcome| outcome.built)
+}
+
+fn source(context: &Context) -> ImageSource {
+    let store = ImageStore::open(context.home.data()).unwrap();
+    ImageSource::from_store(&store, &"sample:latest".parse().unwrap()).unwrap()
+}
+
+/// Kind and text of an error with its causes.
+fn told(error: &impl Diagnose) -> (Kind, String) {
+    let mut text = error.to_string();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        text.push_str(&format!(": {cause}"));
+        at = cause.source();
+    }
+    (error.kind(), text)
+}
+
+#[test]
+fn a_manifest_becomes_a_verified_image() {
+    let world = World::new();
+    let (context, project) = (world.online("home"), world.sample());
+    let lock = lock(&context, &project).unwrap();
+    let debian = lock.debian.as_ref().unwrap();
+    for platform in Platform::ALL {
+        let packages: Vec<String> = debian.packages[&platform]
+            .iter()
+            .map(|deb| format!("{}={} {} of {}", deb.name, deb.version, deb.arch, deb.suite))
+            .collect();
+        let arch = platform.arch.debian();
+        assert_eq!(
+            packages,
+            [
+                format!("base-files=12 {arch} of sample"),
+                format!("base-passwd=3.6 {arch} of sample"),
+                format!("greet=1.0-2 {arch} of sample"),
+                "greet-data=3 all of sample".into(),
+                format!("libgreet=1.0-1+deb1 {arch} of sample-security"),
+                "usr-is-merged=1 all of sample".into(),
+            ]
+        );
+        let ledger: Vec<_> =
+            lock.ledger[&platform].iter().map(|entry| (&*entry.package, &*entry.what)).collect();
+        assert_eq!(ledger, [("greet", &["alternative welcome -> /bin/greet (10)".to_owned()][..])]);
+    }
+    assert_eq!(lock.epoch, DATE + 60, "the newest metadata");
+    assert_eq!(Lock::load(&project.lock_file).unwrap().as_ref(), Some(&lock), "what is written is read");
+
+    let built = build(&context, &project).unwrap();
+    let checked = verify::verify(&source(&context), &Silent).unwrap();
+    assert!(checked.findings.is_empty(), "{:?}", checked.findings);
+    assert_eq!(checked.platforms, ["linux/amd64", "linux/arm64"]);
+    assert_eq!(source(&context).root().digest, built.index);
+
+    // What is in it, read back by unpacking.
+    let rootfs = world.dir.path().join("rootfs");
+    let image = source(&context).image(Platform::ALL[1]).unwrap();
+    unpack::unpack(&source(&context), &image, &rootfs, &unpack::Options::default(), &Silent).unwrap();
+    let read = |path: &str| fs_err::read_to_string(rootfs.join(path)).unwrap();
+    assert_eq!(read("usr/bin/greet"), "a program for arm64\n");
+    assert_eq!(read("usr/lib/arm64/libgreet.so.1"), "1.0-1+deb1 arm64\n");
+    assert_eq!(fs_err::read_link(rootfs.join("etc/alternatives/welcome")).unwrap(), Path::new("/bin/greet"));
+    assert!(read("etc/passwd").contains("u:*:1000:1000::/home/u:/bin/sh"));
+    assert!(read("var/lib/dpkg/status").contains("Package: libgreet\nStatus: install ok installed\n"));
+    assert!(!rootfs.join("usr/share/man/man7/greet.7.gz").exists(), "slim");
+}
+
+#[test]
+fn the_same_lock_gives_the_same_bytes() {
+    let world = World::new();
+    let project = world.sample();
+    let mut one = world.online("one");
+    one.threads = NonZeroUsize::MIN;
+    lock(&one, &project).unwrap();
+    let expected = build(&one, &project).unwrap();
+
+    // Other home and directory, more threads, another umask, offline from vendored inputs.
+    let vendored = world.dir.path().join("vendored");
+    let locked = Lock::load(&project.lock_file).unwrap().unwrap();
+    fetch::vendor(&one, &project, &locked, &vendored).unwrap();
+    let elsewhere = world.project("else/where", &sample::manifest("http://127.0.0.1:9/nobody"));
+    fs_err::copy(&project.lock_file, &elsewhere.lock_file).unwrap();
+    let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let mut many = world.context("many", Network::Offline);
+    many.threads = NonZeroUsize::new(5).unwrap();
+    many.vendor = vec![vendored];
+    let asked = world.asked();
+    let again = build(&many, &elsewhere);
+    rustix::process::umask(mask);
+    assert_eq!(again.unwrap().index, expected.index);
+
+    // Other buffers below: no decoded form is left, then no layer is.
+    for gone in ["decoded", "layers", "builds"] {
+        fs_err::remove_dir_all(many.home.cache().join(gone)).unwrap();
+        let again = build(&world.context("many", Network::Offline), &elsewhere).unwrap();
+        assert_eq!(again.index, expected.index, "without {gone}");
+    }
+    assert_eq!(world.asked(), asked, "nobody was asked");
+
+    // It can fail: another file, another image.
+    let text = fs_err::read_to_string(elsewhere.manifest.directory.join("pinfold.toml")).unwrap();
+    let other = world.project("else/where", &text.replace("\"hello\"", "\"Hello\""));
+    assert_ne!(build(&world.context("many", Network::Offline), &other).unwrap().index, expected.index);
+}
+
+#[test]
+fn what_is_fetched_needs_no_mirror() {
+    let world = World::new();
+    let project = world.sample();
+    let context = world.online("home");
+    let locked = lock(&context, &project).unwrap();
+    let fetched = fetch::fetch(&context, &project, &locked, &project.manifest.platforms).unwrap();
+    assert_eq!((fetched.total, fetched.fetched), (10, 0), "locking has fetched everything");
+    world.archive.files().clear();
+    let asked = world.asked();
+    build(&world.context("home", Network::Offline), &project).unwrap();
+    assert_eq!(world.asked(), asked);
+    // Locking without a network is refused, and says so.
+    let error = lock(&world.context("home", Network::Offline), &project).unwrap_err();
+    let (kind, text) = told(&error);
+    assert!(kind == Kind::Network && text.contains("the network is switched off"), "{text}");
+}
+
+#[test]
+fn packages_that_are_gone_come_from_the_vendor_folder() {
+    let world = World::new();
+    let project = world.sample();
+    let context = world.online("home");
+    let locked = lock(&context, &project).unwrap();
+    let expected = build(&context, &project).unwrap().index;
+    let vendored = world.dir.path().join("vendored");
+    fetch::vendor(&context, &project, &locked, &vendored).unwrap();
+    world.archive.files().retain(|path, _| !path.contains("libgreet_"));
+
+    let (kind, text) = told(&build(&world.online("other"), &project).unwrap_err());
+    assert!(kind == Kind::Network && text.contains("libgreet 1.0-1+deb1"), "{text}");
+    let hint = build(&world.online("other"), &project).unwrap_err().hint().unwrap();
+    for way in ["pinfold lock", "--vendor", "debian.snapshot"] {
+        assert!(hint.contains(way), "{hint}");
+    }
+
+    // A damaged copy is passed over for the mirror, and refused where there is none.
+    let deb = &locked.debian.as_ref().unwrap().packages[&Platform::ALL[0]];
+    let greet = deb.iter().find(|deb| deb.name == "greet").unwrap();
+    let copy = vendored.join("sha256").join(greet.sha256.hex());
+    let good = fs_err::read(&copy).unwrap();
+    fs_err::write(&copy, [&good[..good.len() - 1], b"!"].concat()).unwrap();
+    let mut other = world.online("other");
+    other.vendor = vec![vendored.clone()];
+    assert_eq!(build(&other, &project).unwrap().index, expected);
+    let mut third = world.context("third", Network::Offline);
+    third.vendor = vec![vendored];
+    let (kind, text) = told(&build(&third, &project).unwrap_err());
+    assert!(text.contains("greet 1.0-2"), "{kind:?} {text}");
+    assert!(!third.store.contains(&greet.sha256));
+}
+
+#[test]
+fn altered_packages_are_refused() {
+    let world = World::new();
+    let project = world.sample();
+    let path = "pool/main/greet_1.0-2_arm64.deb";
+    let good = world.archive.files()[path].clone();
+    let mut altered = good.clone();
+    altered[good.len() / 2] ^= 1;
+    for (bad, what) in [(altered, "digest"), (good[..good.len() - 1].to_vec(), "bytes")] {
+        world.archive.files().insert(path.into(), bad);
+        let context = world.online("home");
+        let (kind, text) = told(&lock(&context, &project).unwrap_err());
+        assert_eq!(kind, Kind::Integrity, "{text}");
+        assert!(text.contains("greet 1.0-2 (arm64)") && text.contains(what), "{text}");
+        assert!(!project.lock_file.exists(), "nothing is written");
+    }
+    world.archive.files().insert(path.into(), good);
+    lock(&world.online("home"), &project).unwrap();
+}
+
+#[test]
+fn metadata_that_nobody_vouches_for_is_refused() {
+    let world = World::new();
+    let project = world.sample();
+    let refused = |project: &Project, words: &[&str]| {
+        let (kind, text) = told(&lock(&world.online("home"), project).unwrap_err());
+        assert_eq!(kind, Kind::Integrity, "{text}");
+        for word in words {
+            assert!(text.contains(word), "{text}");
+        }
+        assert!(!project.lock_file.exists());
+    };
+    // A word of the signed text is changed.
+    let path = "dists/sample/InRelease";
+    let good = world.archive.files()[path].clone();
+    let text = String::from_utf8(good.clone()).unwrap();
+    world.archive.files().insert(path.into(), text.replace("Origin: Test", "Origin: Tost").into_bytes());
+    refused(&project, &["`sample`", "signed"]);
+    world.archive.files().insert(path.into(), good);
+
+    // An index is not the one that was signed.
+    let index =
+        |files: &debian::Files| files.keys().find(|path| path.contains("binary-arm64")).unwrap().clone();
+    let path = index(&world.archive.files());
+    let good = world.archive.files().insert(path.clone(), b"no index".to_vec()).unwrap();
+    refused(&project, &["binary-arm64"]);
+    world.archive.files().insert(path, good);
+
+    // Another key signs; the machine's own is trusted only for what it signed.
+    let stranger = TestKey::new(&Shape { seed: 2, ..Shape::default() });
+    *world.archive.files() = debian::publish(&sample::suites(), &stranger);
+    refused(&project, &["`sample`", "signed"]);
+
+    // Past its time; taken when the manifest says so.
+    let stale = |suite: debian::Suite| suite.valid_until(DATE + 86_400);
+    world.publish(&sample::suites().into_iter().map(stale).collect::<Vec<_>>());
+    refused(&project, &["was valid until"]);
+    let text = sample::manifest(&world.archive.url).replace("[user]", "check-valid-until = false\n[user]");
+    lock(&world.online("home"), &world.project("old", &text)).unwrap();
+
+    world.publish(&sample::suites());
+    lock(&world.online("home"), &project).unwrap();
+}
+
+#[test]
+fn a_mirror_that_goes_back_in_time_is_refused() {
+    let world = World::new();
+    let project = world.sample();
+    let context = world.online("home");
+    lock(&context, &project).unwrap();
+    let kept = fs_err::read(&project.lock_file).unwrap();
+    let mut suites = sample::suites();
+    suites[1] = suites[1].clone().date(DATE - 60);
+    world.publish(&suites);
+    let (kind, text) = told(&resolve::lock(&context, &project, &Upgrade::All).unwrap_err());
+    assert!(
+        kind == Kind::Integrity && text.contains("the archive went back in time: `sample-security`"),
+        "{text}"
+    );
+    assert_eq!(fs_err::read(&project.lock_file).unwrap(), kept);
+    // What is locked still builds.
+    build(&world.context("home", Network::Offline), &project).unwrap();
+}
+
+#[test]
+fn a_script_that_nobody_understands_stops_the_lock_until_it_is_answered() {
+    let world = World::new();
+    let text = sample::manifest(&world.archive.url).replace("[\"greet\"]", "[\"greet\", \"odd\"]");
+    let project = world.project("odd", &text);
+    let (kind, told) = told(&lock(&world.online("home"), &project).unwrap_err());
+    assert_eq!(told, "package `odd`: postinst line 3 is not understood: `mknod /dev/odd c 1 1`");
+    assert_eq!(kind, Kind::Refused);
+    let project = world.project("odd", &format!("{text}[scripts]\nodd = \"skip: no devices here\"\n"));
+    let locked = lock(&world.online("home"), &project).unwrap();
+    let entry = locked.ledger[&Platform::ALL[0]].iter().find(|entry| entry.package == "odd").unwrap();
+    assert_eq!(entry.what, ["no devices here"]);
+    build(&world.online("home"), &project).unwrap();
+}
