@@ -161,6 +161,13 @@ impl Store {
         Ok(tempfile::Builder::new().prefix("w-").tempfile_in(self.root.join("tmp"))?)
     }
 
+    /// Writes a small file below [`Store::root`], whole or not at all.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut file = self.temporary()?;
+        file.write_all(bytes)?;
+        persist(file, path)
+    }
+
     fn begin(
         &self,
         what: &str,

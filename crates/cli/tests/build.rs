@@ -6,13 +6,25 @@
     reason = "these tests run the program, and may fail"
 )]
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::process::Output;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
 
+use pinfold_image::ImageStore;
+use pinfold_image::store::GcMode;
+use pinfold_testkit::debian;
+use pinfold_testkit::debian::Archive;
 use pinfold_testkit::npm::NpmRegistry;
 use pinfold_testkit::npm::Package;
+use pinfold_testkit::openpgp::Shape;
+use pinfold_testkit::openpgp::TestKey;
+use pinfold_testkit::sample;
 
 /// A directory with a project, a home, and a `npm` on the PATH that notes that it was started.
 struct Machine {
@@ -35,16 +47,33 @@ impl Machine {
         self.dir.path()
     }
 
-    fn pinfold(&self, home: &str, env: &[(&str, &str)], args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_pinfold"))
+    /// A machine with the sample project, and the archive that it is built from.
+    fn sample() -> (Self, Archive) {
+        let key = TestKey::new(&Shape::default());
+        let archive = Archive::start(debian::publish(&sample::suites(), &key));
+        let machine = Self::new(&sample::manifest(&archive.url));
+        fs_err::write(machine.path().join("key.asc"), key.armoured()).unwrap();
+        (machine, archive)
+    }
+
+    fn command(&self, home: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
+        command
             .args(args)
             .current_dir(self.path())
             .env_clear()
             .env("PINFOLD_HOME", self.path().join(home))
-            .env("PATH", self.path().join("bin"))
-            .envs(env.iter().copied())
-            .output()
-            .unwrap()
+            .env("PATH", self.path().join("bin"));
+        command
+    }
+
+    fn pinfold(&self, home: &str, env: &[(&str, &str)], args: &[&str]) -> Output {
+        self.command(home, args).envs(env.iter().copied()).output().unwrap()
+    }
+
+    /// The digest that a build gives.
+    fn built(&self, home: &str) -> String {
+        digest(&self.pinfold(home, &[], &["build", "--json"]))
     }
 
     fn npm_was_started(&self) -> bool {
@@ -54,6 +83,127 @@ impl Machine {
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn digest(output: &Output) -> String {
+    assert!(output.status.success(), "{}", text(output));
+    let built: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    built["index"].as_str().unwrap().to_owned()
+}
+
+/// Files below `folder` by their path; none while it is not there.
+fn files(folder: &Path) -> BTreeSet<String> {
+    fn walk(folder: &Path, name: &str, found: &mut BTreeSet<String>) {
+        for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+            let name = format!("{name}/{}", entry.file_name().display());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => walk(&entry.path(), &name, found),
+                _ => drop(found.insert(name)),
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(folder, "", &mut found);
+    found
+}
+
+/// Whether a file is one being written, which a crash may leave and `gc` removes.
+fn is_temporary(name: &str) -> bool {
+    ["/cache/tmp/", "/cache/partial/", "/data/images/tmp/"].iter().any(|folder| name.starts_with(folder))
+}
+
+#[test]
+fn killed_builds_leave_nothing_that_matters() {
+    const KILLS: usize = 12;
+    let (machine, _archive) = Machine::sample();
+    let expected = machine.built("undisturbed");
+    let made: BTreeSet<String> = files(&machine.path().join("undisturbed"));
+    let finished = |home: &Path| files(home).iter().filter(|name| !is_temporary(name)).count();
+    let lock = machine.path().join("pinfold.lock");
+    fs_err::remove_file(&lock).unwrap();
+
+    // Each build goes on with what the one before has left, and is killed when it has made a little more.
+    let home = machine.path().join("killed");
+    let mut killed = 0;
+    for kill in 1..=KILLS {
+        let enough = made.len() * kill / (KILLS + 1);
+        let mut child = machine
+            .command("killed", &["build", "--quiet"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begin = Instant::now();
+        while finished(&home) < enough && begin.elapsed() < Duration::from_secs(60) {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+        }
+        child.kill().unwrap();
+        killed += usize::from(child.wait().unwrap().code().is_none());
+    }
+    assert!(killed >= KILLS / 2, "only {killed} of {KILLS} builds were caught at work");
+
+    assert_eq!(machine.built("killed"), expected);
+    let verified = machine.pinfold("killed", &[], &["verify", "sample"]);
+    assert!(verified.status.success(), "{}", text(&verified));
+    // The record of the build is keyed by the place of the manifest's files, which is the same here: all names are equal.
+    let left: BTreeSet<String> = files(&home).difference(&made).cloned().collect();
+    assert!(left.iter().all(|name| is_temporary(name)), "{left:?}");
+
+    // What is left is removed once it is older than any build takes.
+    for name in left.iter().filter(|name| name.starts_with("/cache/")) {
+        let file = fs_err::File::open(home.join(&name[1..])).unwrap();
+        file.file().set_modified(SystemTime::now() - Duration::from_secs(7200)).unwrap();
+    }
+    assert!(machine.pinfold("killed", &[], &["gc", "--yes"]).status.success());
+    ImageStore::open(&home.join("data")).unwrap().gc(Duration::ZERO, GcMode::Delete).unwrap();
+    assert_eq!(files(&home).difference(&made).count(), 0);
+    assert_eq!(machine.built("killed"), expected);
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn a_full_disk_is_an_error_and_the_next_build_works() {
+    let (machine, _archive) = Machine::sample();
+    let expected = machine.built("roomy");
+    // A disk of its own in a mount namespace, larger each time; the last has room.
+    let script = "set -e; mkdir -p small; mount -t tmpfs -o size=100k none small\n\
+                  for size in 100k 300k 500k 700k 900k 1100k 1300k 1500k 1700k 1900k 64m; do\n\
+                  mount -o remount,size=$size small\n\
+                  code=0; \"$PINFOLD\" build --json >\"out-$size\" 2>\"err-$size\" || code=$?\n\
+                  echo \"$size $code\"; done";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .current_dir(machine.path())
+        .env("PINFOLD", env!("CARGO_BIN_EXE_pinfold"))
+        .env("PINFOLD_HOME", machine.path().join("small"))
+        .output();
+    let output = match output {
+        Ok(output) if output.status.success() => output,
+        failed => {
+            eprintln!("skipped: no mount namespace can be had: {failed:?}");
+            assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
+            return;
+        }
+    };
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let read = |name: String| fs_err::read_to_string(machine.path().join(name)).unwrap();
+    let mut full = 0;
+    for (size, code) in lines.lines().filter_map(|line| line.split_once(' ')) {
+        let told = read(format!("err-{size}"));
+        if code == "0" {
+            let built: serde_json::Value = serde_json::from_str(&read(format!("out-{size}"))).unwrap();
+            assert_eq!(built["index"], expected.as_str(), "{size}");
+        } else {
+            full += 1;
+            assert_eq!(code, "1", "{size}: {told}");
+            assert!(told.contains("No space left on device"), "{size}: {told}");
+            assert!(told.contains("hint: the disk is full"), "{size}: {told}");
+        }
+    }
+    assert!(full >= 3, "{lines}");
+    assert!(lines.ends_with("64m 0\n"), "{lines}");
 }
 
 #[test]

@@ -223,9 +223,7 @@ pub fn build(context: &Context, project: &Project, options: &Options) -> Result<
     store.tag(&reference, &index.descriptor())?;
     let built =
         Built { reference: reference.to_string(), index: index.digest().clone(), platforms: summaries };
-    let mut temporary = context.store.temporary()?;
-    serde_json::to_writer(temporary.as_file_mut(), &built).map_err(std::io::Error::from)?;
-    pinfold_base::store::persist(temporary, &record)?;
+    context.store.write(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
     Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked })
 }
 

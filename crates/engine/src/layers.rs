@@ -174,9 +174,8 @@ pub fn layer(
         reused: encoded.reused,
     };
     pinfold_base::store::persist(temporary, &blob_path(context, &layer.digest))?;
-    let mut temporary = context.store.temporary()?;
-    serde_json::to_writer(temporary.as_file_mut(), &layer).map_err(std::io::Error::from)?;
-    pinfold_base::store::persist(temporary, &record)?;
+    let text = serde_json::to_vec(&layer).map_err(std::io::Error::from)?;
+    context.store.write(&record, &text)?;
     context.reporter.end(name);
     Ok((layer, Origin::Written))
 }

@@ -22,6 +22,8 @@ use pinfold_base::Kind;
 
 pub use v1::Lock;
 
+use crate::gc::GRACE;
+
 /// The lock's usual file name.
 pub const FILE_NAME: &str = "pinfold.lock";
 
@@ -132,11 +134,25 @@ impl Lock {
         }
         let directory =
             file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut temporary = tempfile::Builder::new().prefix(".pinfold.lock-").tempfile_in(directory)?;
+        sweep(directory);
+        let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
         temporary.write_all(text.as_bytes())?;
         pinfold_base::store::persist(temporary, file)
             .map_err(|error| LockError::Io(io::Error::other(error.to_string())))?;
         Ok(Saved::Written)
+    }
+}
+
+/// How the name of a lock begins that is being written.
+const UNFINISHED: &str = ".pinfold.lock-";
+
+/// Removes what processes have left that were killed while they wrote a lock here. It is only tidying: failures are no matter.
+fn sweep(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok().filter(|age| *age >= GRACE);
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) && old().is_some() {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -147,4 +163,26 @@ pub enum Saved {
     Unchanged,
     /// It was written.
     Written,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_killed_processes_left_is_removed_when_it_is_old() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, age) in [(".pinfold.lock-old", 7200), (".pinfold.lock-young", 60), ("other", 7200)] {
+            let file = fs::File::create(dir.path().join(name)).unwrap();
+            file.file().set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        }
+        sweep(dir.path());
+        let mut left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".pinfold.lock-young", "other"]);
+    }
 }

@@ -13,7 +13,6 @@
 //! 512 MiB, decompressed or not; Release files that list no index of the component and architecture.
 
 use std::io::Read as _;
-use std::io::Write as _;
 use std::path::Path;
 
 use fs_err as fs;
@@ -21,11 +20,8 @@ use pinfold_archive::codec;
 use pinfold_archive::codec::Compression;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
-use pinfold_base::Store;
 use pinfold_base::http::HttpError;
 use pinfold_base::http::Source;
-use pinfold_base::store::StoreError;
-use pinfold_base::store::persist;
 
 use super::Freshness;
 use super::Inputs;
@@ -150,7 +146,7 @@ impl Suite {
             }
             if let Some((path, ..)) = &kept {
                 // The index is only kept to be quicker next time: a full disk must not stop a lock that is otherwise done.
-                if let Err(error) = keep(inputs.store, path, &bytes) {
+                if let Err(error) = inputs.store.write(path, &bytes) {
                     inputs.reporter.warn(&format!("the index is not kept: {error}"));
                 }
             }
@@ -235,10 +231,4 @@ fn read_kept(path: &Path, digest: &Digest, size: u64) -> Option<Vec<u8>> {
     }
     let bytes = fs::read(path).ok()?;
     check(&bytes, digest, size).ok().map(|()| bytes)
-}
-
-fn keep(store: &Store, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut file = store.temporary()?;
-    file.write_all(bytes)?;
-    persist(file, path)
 }
