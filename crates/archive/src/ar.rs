@@ -15,6 +15,7 @@ use std::io::Read;
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 
+use crate::part::Parts;
 use crate::tar::is_damage;
 
 /// Most members accepted. A .deb has three.
@@ -62,44 +63,43 @@ pub struct Member {
 /// Reads an archive from a stream. Reading the `Reader` itself gives the content of the current member.
 #[derive(Debug)]
 pub struct Reader<R> {
-    inner: R,
-    at: u64,
-    left: u64,
+    stream: Parts<R>,
     padded: bool,
     names: Vec<Box<[u8]>>,
 }
 
 impl<R: Read> Reader<R> {
     /// Starts at the beginning of an archive and checks its magic.
-    pub fn new(mut inner: R) -> Result<Self, ArError> {
+    pub fn new(inner: R) -> Result<Self, ArError> {
+        let mut stream = Parts::new(inner, "the ar archive ends inside a member");
         let mut magic = [0; MAGIC.len()];
-        let n = read_up_to(&mut inner, &mut magic)?;
-        if n < magic.len() || magic != *MAGIC {
+        if stream.fill(&mut magic)? < magic.len() || magic != *MAGIC {
             return Err(ArError::Format { offset: 0, reason: "it does not begin with `!<arch>`" });
         }
-        Ok(Self { inner, at: magic.len() as u64, left: 0, padded: false, names: Vec::new() })
+        Ok(Self { stream, padded: false, names: Vec::new() })
     }
 
     /// The next member, skipping what was not read of the one before; `None` at the end.
     pub fn next_member(&mut self) -> Result<Option<Member>, ArError> {
-        let left = self.left;
-        let skipped = io::copy(&mut self.by_ref().take(left), &mut io::sink())?;
-        debug_assert_eq!(skipped, left);
+        if self.stream.end(0)? > 0 {
+            return Err(self.refuse("it ends inside a member"));
+        }
         if std::mem::take(&mut self.padded) {
             let mut byte = [0];
-            if read_up_to(&mut self.inner, &mut byte)? != 1 || byte != *b"\n" {
+            if self.stream.fill(&mut byte)? != 1 || byte != *b"\n" {
                 return Err(self.refuse("the padding of a member is not a line feed"));
             }
-            self.at += 1;
         }
+        let offset = self.stream.position();
+        let refuse = |reason| ArError::Format { offset, reason };
         let mut header = [0; HEADER];
-        match read_up_to(&mut self.inner, &mut header)? {
+        match self.stream.fill(&mut header)? {
             0 => return Ok(None),
             HEADER => {}
-            _ => return Err(self.refuse("it ends inside a header")),
+            _ => return Err(refuse("it ends inside a header")),
         }
         if header[58..] != *b"`\n" {
-            return Err(self.refuse("a header does not end as it should"));
+            return Err(refuse("a header does not end as it should"));
         }
         let name = header[..16].trim_ascii_end();
         let name = name.strip_suffix(b"/").unwrap_or(name);
@@ -107,59 +107,35 @@ impl<R: Read> Reader<R> {
             || name.starts_with(b"#1/")
             || name.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'/')
         {
-            return Err(self.refuse("the name of a member is not a plain name"));
+            return Err(refuse("the name of a member is not a plain name"));
         }
         if self.names.iter().any(|seen| **seen == *name) {
-            return Err(self.refuse("a name is given twice"));
+            return Err(refuse("a name is given twice"));
         }
         if self.names.len() == MAX_MEMBERS {
-            return Err(self.refuse("it has too many members"));
+            return Err(refuse("it has too many members"));
         }
         let digits = header[48..58].trim_ascii_end();
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(self.refuse("the size of a member is no decimal number"));
+            return Err(refuse("the size of a member is no decimal number"));
         }
         // Ten digits at most, so 34 bits: no overflow.
         let size = digits.iter().fold(0, |value: u64, digit| value * 10 + u64::from(digit - b'0'));
         self.names.push(name.into());
-        self.at += HEADER as u64;
-        (self.left, self.padded) = (size, size % 2 == 1);
-        Ok(Some(Member { name: name.into(), size, offset: self.at }))
+        self.stream.begin(size);
+        self.padded = size % 2 == 1;
+        Ok(Some(Member { name: name.into(), size, offset: self.stream.position() }))
     }
 
     fn refuse(&self, reason: &'static str) -> ArError {
-        ArError::Format { offset: self.at, reason }
+        ArError::Format { offset: self.stream.position(), reason }
     }
 }
 
 impl<R: Read> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
-        }
-        let n = self.inner.read(&mut buffer[..most])?;
-        if n == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the ar archive ends inside a member"));
-        }
-        self.left -= n as u64;
-        self.at += n as u64;
-        Ok(n)
+        self.stream.read(buffer)
     }
-}
-
-/// Fills as much of `buffer` as the stream has.
-fn read_up_to(inner: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match inner.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod decoded;
 pub mod deflate;
 pub mod elf;
 pub mod encode;
+mod part;
 pub mod tar;
 pub mod tree;
 pub mod zip;

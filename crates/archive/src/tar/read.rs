@@ -20,6 +20,7 @@ use super::TarError;
 use super::header;
 use super::pax;
 use crate::Metadata;
+use crate::part::Parts;
 
 /// How much a caller takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +91,10 @@ pub struct Entry {
 /// Reads a tar from a stream. Reading the `Reader` itself gives the content of the current entry.
 #[derive(Debug)]
 pub struct Reader<R> {
-    inner: BufReader<R>,
+    stream: Parts<BufReader<R>>,
     limits: Limits,
     strictness: Strictness,
-    /// Bytes consumed.
-    at: u64,
-    /// Bytes of the current content not yet read, and of its padding.
-    left: u64,
+    /// Bytes behind the current content up to the next block.
     padding: u64,
     headers: u64,
     global: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -123,11 +121,9 @@ impl<R: Read> Reader<R> {
     /// Starts at the beginning of a tar stream (already decompressed).
     pub fn new(inner: R, strictness: Strictness, limits: Limits) -> Self {
         Self {
-            inner: BufReader::with_capacity(128 << 10, inner),
+            stream: Parts::new(BufReader::with_capacity(128 << 10, inner), "the tar ends inside a file"),
             limits,
             strictness,
-            at: 0,
-            left: 0,
             padding: 0,
             headers: 0,
             global: BTreeMap::new(),
@@ -138,7 +134,7 @@ impl<R: Read> Reader<R> {
 
     /// Bytes of the tar stream read so far; after the last entry, its length.
     pub fn position(&self) -> u64 {
-        self.at
+        self.stream.position()
     }
 
     /// The next entry, skipping what was not read of the one before. `None` after the last; the stream has then been read
@@ -150,7 +146,7 @@ impl<R: Read> Reader<R> {
         self.skip()?;
         let mut pending = Pending::default();
         loop {
-            let offset = self.at;
+            let offset = self.position();
             let refuse = |reason| TarError::Entry { offset, reason };
             let block = self.block()?;
             if block == [0; BLOCK] {
@@ -342,9 +338,9 @@ impl<R: Read> Reader<R> {
             return Err(refuse("its name is empty"));
         }
         self.expect(size)?;
-        self.left = size;
+        self.stream.begin(size);
         self.padding = size.wrapping_neg() % BLOCK as u64;
-        Ok(Entry { path, raw_name: name.into(), kind, size, offset: self.at, meta, uname, gname })
+        Ok(Entry { path, raw_name: name.into(), kind, size, offset: self.position(), meta, uname, gname })
     }
 
     fn path(&self, offset: u64, name: &[u8]) -> Result<ImagePath, TarError> {
@@ -363,7 +359,7 @@ impl<R: Read> Reader<R> {
     /// Checks that `size` more bytes are within the limit, before anything is read or reserved for them.
     fn expect(&self, size: u64) -> Result<(), TarError> {
         let limit = self.limits.total;
-        match self.at.checked_add(size) {
+        match self.position().checked_add(size) {
             Some(end) if end <= limit => Ok(()),
             _ => Err(TarError::Limit { what: "bytes", limit }),
         }
@@ -377,17 +373,8 @@ impl<R: Read> Reader<R> {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), TarError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.inner.read(&mut buffer[filled..]) {
-                Ok(0) => return Err(TarError::Truncated { offset: self.at }),
-                Ok(n) => {
-                    filled += n;
-                    self.at += n as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
+        if self.stream.fill(buffer)? < buffer.len() {
+            return Err(TarError::Truncated { offset: self.position() });
         }
         Ok(())
     }
@@ -405,13 +392,9 @@ impl<R: Read> Reader<R> {
     }
 
     fn skip(&mut self) -> Result<(), TarError> {
-        self.expect(self.left + self.padding)?;
-        let wanted = self.left + self.padding;
-        let skipped = io::copy(&mut self.inner.by_ref().take(wanted), &mut io::sink())?;
-        self.at += skipped;
-        (self.left, self.padding) = (0, 0);
-        if skipped < wanted {
-            return Err(TarError::Truncated { offset: self.at });
+        self.expect(self.stream.left() + self.padding)?;
+        if self.stream.end(std::mem::take(&mut self.padding))? > 0 {
+            return Err(TarError::Truncated { offset: self.position() });
         }
         Ok(())
     }
@@ -420,18 +403,14 @@ impl<R: Read> Reader<R> {
     fn rest_is_zero(&mut self) -> Result<(), TarError> {
         let mut buffer = [0; 8 << 10];
         loop {
-            match self.inner.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(n) => {
-                    if buffer[..n].iter().any(|&byte| byte != 0) {
-                        let reason = "something follows the end of the archive";
-                        return Err(TarError::Entry { offset: self.at, reason });
-                    }
-                    self.expect(n as u64)?;
-                    self.at += n as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+            let offset = self.position();
+            let n = self.stream.fill(&mut buffer)?;
+            if buffer[..n].iter().any(|&byte| byte != 0) {
+                return Err(TarError::Entry { offset, reason: "something follows the end of the archive" });
+            }
+            self.expect(0)?;
+            if n < buffer.len() {
+                return Ok(());
             }
         }
     }
@@ -447,16 +426,6 @@ fn share(last: &mut Arc<[u8]>, name: &[u8]) -> Arc<[u8]> {
 
 impl<R: Read> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
-        }
-        let n = self.inner.read(&mut buffer[..most])?;
-        if n == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the tar ends inside a file"));
-        }
-        self.left -= n as u64;
-        self.at += n as u64;
-        Ok(n)
+        self.stream.read(buffer)
     }
 }
