@@ -3,6 +3,11 @@
 use std::io::Write as _;
 use std::time::Instant;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use fs_err as fs;
+use pinfold_archive::deflate::Decoder;
+use pinfold_archive::deflate::InflateError;
 use pinfold_base::Algorithm;
 use pinfold_base::Hasher;
 
@@ -35,6 +40,20 @@ pub(crate) fn rows(rows: &mut Vec<Row>) -> Result<(), String> {
         let seconds = begin.elapsed().as_secs_f64();
         add(name, seconds, rate(seconds));
     }
+    // What agents are made of: machine code with text in it, which this program has as well. Rates are those of plain bytes.
+    let program = std::env::current_exe().and_then(fs::read).map_err(|error| error.to_string())?;
+    let program: Vec<u8> = program.into_iter().cycle().take(SAMPLE).collect();
+    let begin = Instant::now();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
+    let packed = gzip.write_all(&program).and_then(|()| gzip.finish()).map_err(|error| error.to_string())?;
+    let seconds = begin.elapsed().as_secs_f64();
+    add("gzip -6, one thread", seconds, rate(seconds));
+    let begin = Instant::now();
+    Decoder::gzip(&packed[..])
+        .run(|_| (), |_| Ok::<_, InflateError>(()))
+        .map_err(|error| error.to_string())?;
+    let seconds = begin.elapsed().as_secs_f64();
+    add("inflate, blocks noted", seconds, rate(seconds));
     let begin = Instant::now();
     let mut file = tempfile::tempfile().map_err(|error| error.to_string())?;
     file.write_all(&sample).map_err(|error| error.to_string())?;
