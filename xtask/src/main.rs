@@ -3,6 +3,7 @@
 
 mod arrows;
 mod bench;
+mod isolation;
 mod schema;
 mod test;
 
@@ -30,6 +31,8 @@ enum Chore {
     },
     /// Measure builds beside their floor and, with `--peers`, other builders
     Bench(bench::BenchArgs),
+    /// Try the list of attacks in started sandboxes (`--write` to update the table in `docs/isolation.md`)
+    Isolation(isolation::IsolationArgs),
     /// Run all tests: format, lints, arrows, unit and integration tests, and the real end-to-end run
     Test(test::TestArgs),
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
             schema::check(if write { schema::Mode::Write } else { schema::Mode::Check })
         }
         Chore::Bench(args) => bench::run(&args),
+        Chore::Isolation(args) => isolation::run(&args),
         Chore::Test(args) => test::run(&args),
     };
     match outcome {

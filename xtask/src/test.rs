@@ -26,8 +26,9 @@ pub(crate) fn run(args: &TestArgs) -> Result<(), String> {
     step("end to end", "bash", &["tests/e2e/run"])
 }
 
+/// Runs one program and says how long it took.
 #[expect(clippy::disallowed_methods, reason = "xtask runs the tools of the project")]
-fn step(what: &str, program: &str, args: &[&str]) -> Result<(), String> {
+pub(crate) fn step(what: &str, program: &str, args: &[&str]) -> Result<(), String> {
     say(&format!("== {what}: {program} {}", args.join(" ")));
     let begin = Instant::now();
     let status = Command::new(program)

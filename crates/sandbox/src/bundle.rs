@@ -6,7 +6,8 @@
 //! **States as different** ([`Differences`]): an ordinary user is id 0 inside (one id is mapped, and these runtimes must be
 //! root while they start); `runsc` has its own kernel in place of seccomp and Landlock.
 //!
-//! **Refuses**: images that lack a mount point, because these runtimes would make it in the image that all sandboxes share.
+//! **Refuses**: images that lack a mount point, because these runtimes would make it in the image that all sandboxes share;
+//! mounts from inside a directory that the sandbox may write to, because these runtimes follow links when they mount.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use serde_json::json;
 
 use crate::layers::Layer;
 use crate::layers::Wall;
+use crate::plan::DEVICES;
 use crate::plan::Guard;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
@@ -67,6 +69,18 @@ pub enum BundleError {
     /// The image lacks a mount point.
     #[error("the image has no `{}` to mount on, and this runtime would make it in the shared image", .0.display())]
     MountPoint(PathBuf),
+    /// A mount from a directory that is written to from inside.
+    #[error(
+        "`{}` lies in `{}`, which can be written to, and this runtime follows links that appear there",
+        path.display(),
+        within.display()
+    )]
+    Within {
+        /// The mount's source.
+        path: PathBuf,
+        /// The source of the writable mount.
+        within: PathBuf,
+    },
     /// A place that the plan needs was not given.
     #[error("the plan mounts `{}` and nothing was given for it", .0.display())]
     Place(PathBuf),
@@ -207,7 +221,25 @@ fn resources(plan: &Plan) -> Option<Value> {
     Some(resources)
 }
 
+/// Refuses mounts whose source could be exchanged for a link between planning and mounting.
+fn settled(plan: &Plan) -> Result<(), BundleError> {
+    let sources = || {
+        plan.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Host(source) => Some((source, mount.access)),
+            _ => None,
+        })
+    };
+    for (path, _) in sources() {
+        let mut written = sources().filter(|(_, access)| *access == Access::ReadWrite);
+        if let Some((within, _)) = written.find(|(within, _)| path != *within && path.starts_with(within)) {
+            return Err(BundleError::Within { path: path.clone(), within: within.clone() });
+        }
+    }
+    Ok(())
+}
+
 fn mounts(plan: &Plan, places: &BundlePlaces) -> Result<Vec<Value>, BundleError> {
+    settled(plan)?;
     let mut mounts = Vec::new();
     for mount in &plan.mounts {
         let target = &mount.target;
@@ -238,7 +270,10 @@ fn mounts(plan: &Plan, places: &BundlePlaces) -> Result<Vec<Value>, BundleError>
                 "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]}),
             MountKind::Queues => json!({"destination": target, "type": "mqueue", "source": "mqueue",
                 "options": ["nosuid", "noexec", "nodev"]}),
-            // The runtimes make the same six themselves.
+            // The runtimes make the usual six themselves; another one is in negative controls only.
+            MountKind::Device(source) if !DEVICES.iter().any(|name| target.ends_with(name)) => {
+                json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "nosuid", "noexec"]})
+            }
             MountKind::Device(_) | MountKind::Mask | MountKind::Protect => continue,
         });
         if target == Path::new("/run") {
@@ -336,6 +371,20 @@ mod tests {
         });
         let error = config(&plan, &places(), Runtime::Runc).unwrap_err();
         assert!(matches!(error, BundleError::MountPoint(path) if path == std::path::Path::new("/elsewhere")));
+    }
+
+    /// Row F5: these runtimes resolve sources themselves, and follow links.
+    #[test]
+    fn a_source_that_can_be_exchanged_is_refused() {
+        let work = tempfile::tempdir().unwrap();
+        fs_err::create_dir(work.path().join("data")).unwrap();
+        let (_dir, plan) = plan(1001, |spec| {
+            spec.mounts.push(crate::spec::Mount::writable(work.path(), "/usr"));
+            spec.mounts.push(crate::spec::Mount::read_only(work.path().join("data"), "/usr/data"));
+        });
+        let error = config(&plan, &places(), Runtime::Runc).unwrap_err();
+        assert!(matches!(error, BundleError::Within { .. } | BundleError::MountPoint(_)), "{error}");
+        assert!(matches!(settled(&plan), Err(BundleError::Within { .. })));
     }
 
     #[test]

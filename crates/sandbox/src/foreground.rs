@@ -143,13 +143,13 @@ impl User<'static> {
     }
 }
 
-/// Follows `sandbox` to its end.
+/// Follows `sandbox` to its end. `asked` was begun before it was started: a signal in between is not lost.
 pub(crate) fn follow(
     sandbox: &mut dyn Supervised,
     user: User<'_>,
     showing: Showing,
+    mut asked: Asked,
 ) -> Result<Exit, SandboxError> {
-    let mut asked = Asked::begin();
     let copied =
         |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(SandboxError::supervisor("copy the terminal"));
     let [mut input, output, errors] = sandbox.pipes();

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::error::SandboxError;
 use crate::escape::Showing;
 use crate::foreground;
+use crate::foreground::Asked;
 use crate::foreground::Supervised;
 use crate::foreground::User;
 use crate::layers::Layer;
@@ -135,8 +136,9 @@ impl Sandbox {
 
     /// Starts it on this process's own streams and waits for the end.
     pub fn run(&self) -> Result<Exit, SandboxError> {
+        let asked = Asked::begin();
         let mut running = self.spawn(Stdio::Inherit)?;
-        foreground::follow(&mut running, User::own(), Showing::Live)
+        foreground::follow(&mut running, User::own(), Showing::Live, asked)
     }
 }
 

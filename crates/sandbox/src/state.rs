@@ -37,6 +37,7 @@ use crate::bundle::Runtime;
 use crate::error::SandboxError;
 use crate::escape::Showing;
 use crate::foreground;
+use crate::foreground::Asked;
 use crate::foreground::Supervised;
 use crate::foreground::User;
 use crate::layers::Layer;
@@ -335,6 +336,8 @@ impl Sandboxes {
             let folder = &prepared.folder.0;
             let journal = JournalConfig { path: folder.join("network.log"), size_max: JOURNAL_MAX };
             let config = egress.proxy(journal).map_err(|error| SandboxError::Egress(error.to_string()))?;
+            #[cfg(feature = "weaken")]
+            let config = crate::weaken::proxy(spec, config);
             let failed = |error: ProxyError| SandboxError::Egress(error.to_string());
             let socket = folder.join("egress.sock");
             prepared.proxy = Some(Proxy::bind(&socket, config).and_then(Proxy::spawn).map_err(failed)?);
@@ -392,8 +395,10 @@ impl Sandboxes {
     }
 
     fn run_with(&self, spec: &Spec, runtime: Option<Runtime>, stdio: Stdio) -> Result<Exit, SandboxError> {
+        let asked = Asked::begin();
         let result = self.start(spec, runtime, stdio).and_then(|mut live| {
-            let exit = foreground::follow(&mut *live.running, User::own(), showing(spec, Showing::Live))?;
+            let showing = showing(spec, Showing::Live);
+            let exit = foreground::follow(&mut *live.running, User::own(), showing, asked)?;
             live.finish(exit);
             Ok(exit)
         });

@@ -11,7 +11,10 @@ use crate::plan::MountKind;
 use crate::plan::Namespace;
 use crate::plan::Plan;
 use crate::plan::PlannedMount;
+use crate::proxy::LoopbackForTests;
+use crate::proxy::ProxyConfig;
 use crate::spec::Access;
+use crate::spec::Spec;
 
 /// One guard taken away.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +74,8 @@ pub enum Weaken {
     LinksInSources,
     /// What a killed supervisor left is not cleared.
     Leftovers,
+    /// The proxy reaches this machine's loopback.
+    ProxyLoopback,
 }
 
 impl Weaken {
@@ -89,6 +94,14 @@ impl Weaken {
             _ => return None,
         })
     }
+}
+
+/// The proxy without a guard.
+pub(crate) fn proxy(spec: &Spec, mut config: ProxyConfig) -> ProxyConfig {
+    if spec.weaken.contains(&Weaken::ProxyLoopback) {
+        config.dialer = config.dialer.with_loopback(LoopbackForTests);
+    }
+    config
 }
 
 /// Takes guards away that are values of the plan.

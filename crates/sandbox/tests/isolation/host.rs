@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
@@ -13,10 +14,14 @@ use std::os::unix::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 
+use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;
 use pinfold_sandbox::Probe;
+use pinfold_sandbox::Runtime;
 use pinfold_sandbox::Sandbox;
+use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::Stdio;
 
@@ -37,10 +42,29 @@ impl Image {
     pub(crate) fn make() -> Self {
         let path = std::env::temp_dir().join(format!("pinfold-isolation-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
-        for directory in ["bin", "usr", "etc", "dev", "proc", "tmp", "run", "sys", "home/agent", "workspace"]
-        {
+        let directories = [
+            "bin",
+            "usr",
+            "etc",
+            "dev",
+            "proc",
+            "tmp",
+            "run",
+            "sys",
+            "home/agent",
+            "workspace",
+            "outside",
+            "mnt/agent",
+        ];
+        for directory in directories {
             fs::create_dir_all(path.join("root").join(directory)).unwrap();
         }
+        fs::write(path.join("root/etc/resolv.conf"), "").unwrap();
+        // A `git` that tells on whoever runs it, found before the real one.
+        fs::create_dir(path.join("trap")).unwrap();
+        fs::write(path.join("trap/git"), "#!/bin/sh\n: > \"$(dirname \"$0\")/ran-$$\"\n").unwrap();
+        fs::set_permissions(path.join("trap/git"), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(path.join("trap"), PermissionsExt::from_mode(0o777)).unwrap();
         let probe = path.join("root/bin/probe");
         fs::copy("/proc/self/exe", &probe).unwrap();
         fs::set_permissions(&probe, PermissionsExt::from_mode(0o755)).unwrap();
@@ -61,6 +85,8 @@ impl Drop for Image {
 /// What one identity's suite sets up on the host.
 pub(crate) struct Host {
     pub(crate) root: PathBuf,
+    /// Directory with the `git` that nobody is to run.
+    pub(crate) trap: PathBuf,
     pub(crate) scratch: PathBuf,
     pub(crate) abstract_name: String,
     pub(crate) port: u16,
@@ -72,10 +98,12 @@ impl Host {
     pub(crate) fn new(base: &Path) -> Self {
         let pid = std::process::id();
         let scratch = std::env::temp_dir().join(format!("pinfold-host-{pid}"));
-        for directory in ["workspace", "secret", "with-socket", "home"] {
+        for directory in ["workspace", "secret", "linked", "with-socket", "home"] {
             fs::create_dir_all(scratch.join(directory)).unwrap();
         }
         fs::write(scratch.join("secret/key"), "canary-7f3a").unwrap();
+        fs::write(scratch.join("linked/key"), "").unwrap();
+        fs::write(scratch.join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
         symlink(scratch.join("secret/key"), scratch.join("workspace/link")).unwrap();
         let visible = UnixListener::bind(scratch.join("with-socket/agent.sock")).unwrap();
         let abstract_name = format!("pinfold-host-{pid}");
@@ -88,6 +116,7 @@ impl Host {
         assert!(made >= 0);
         Self {
             root: base.join("root"),
+            trap: base.join("trap"),
             scratch,
             abstract_name,
             port: tcp.local_addr().unwrap().port(),
@@ -119,43 +148,39 @@ impl Drop for Host {
 }
 
 /// Starts the probe and returns what it printed and how it ended.
-pub(crate) fn run(spec: &Spec, egress: Option<&Path>) -> Result<(String, pinfold_sandbox::Exit), String> {
-    let plan = Plan::new(spec, &Probe::run()).map_err(|error| error.to_string())?;
-    let mut sandbox = Sandbox::new(plan);
-    if let Some(socket) = egress {
-        sandbox = sandbox.egress(socket);
-    }
-    let mut running = sandbox.spawn(Stdio::Piped).map_err(|error| chain(&error))?;
-    let mut text = String::new();
-    let mut output = fs::File::from(running.stdout.take().unwrap());
-    let _ = output.read_to_string(&mut text);
-    let mut errors = fs::File::from(running.stderr.take().unwrap());
-    let _ = errors.read_to_string(&mut text);
-    let exit = running.wait().map_err(|error| chain(&error))?;
-    Ok((text.trim().to_owned(), exit))
-}
-
-/// The same in another runtime.
-pub(crate) fn run_in(
-    runtime: pinfold_sandbox::Runtime,
+pub(crate) fn run(
     spec: &Spec,
     egress: Option<&Path>,
-) -> Result<(String, pinfold_sandbox::Exit), String> {
+    runtime: Option<Runtime>,
+) -> Result<(String, Exit), String> {
     let plan = Plan::new(spec, &Probe::run()).map_err(|error| error.to_string())?;
+    let told = |output: OwnedFd, errors: OwnedFd| {
+        let mut text = String::new();
+        let _ = fs::File::from(output).read_to_string(&mut text);
+        let _ = fs::File::from(errors).read_to_string(&mut text);
+        text.trim().to_owned()
+    };
+    let failed = |error: pinfold_sandbox::SandboxError| chain(&error);
+    let Some(runtime) = runtime else {
+        let mut sandbox = Sandbox::new(plan);
+        if let Some(socket) = egress {
+            sandbox = sandbox.egress(socket);
+        }
+        let mut running = sandbox.spawn(Stdio::Piped).map_err(failed)?;
+        let text = told(running.stdout.take().unwrap(), running.stderr.take().unwrap());
+        return Ok((text, running.wait().map_err(failed)?));
+    };
     let folder = std::env::temp_dir().join(format!("pinfold-{}-{}", runtime.program(), std::process::id()));
     let places = pinfold_sandbox::bundle::BundlePlaces {
         home: None,
         egress: egress.map(Path::to_owned),
         program: spec.rootfs.join("bin/probe"),
     };
-    let mut guest = pinfold_sandbox::runtime::start(&plan, &places, runtime, Stdio::Piped, &folder)
-        .map_err(|error| chain(&error))?;
+    let mut guest =
+        pinfold_sandbox::runtime::start(&plan, &places, runtime, Stdio::Piped, &folder).map_err(failed)?;
     let [_, output, errors] = guest.pipes();
-    let mut text = String::new();
-    let _ = fs::File::from(output.unwrap()).read_to_string(&mut text);
-    let _ = fs::File::from(errors.unwrap()).read_to_string(&mut text);
-    let exit = guest.wait().map_err(|error| chain(&error))?;
-    Ok((text.trim().to_owned(), exit))
+    let text = told(output.unwrap(), errors.unwrap());
+    Ok((text, guest.wait().map_err(failed)?))
 }
 
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
@@ -168,35 +193,105 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The proxy's place for the relay rows: sends back everything, for one connection.
-pub(crate) fn echo(listener: UnixListener) {
+/// The proxy's place for the relay rows: sends back everything, for so many connections, and then is gone.
+pub(crate) fn echo(listener: UnixListener, connections: usize) {
     std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut bytes = [0; 7];
-        if stream.read_exact(&mut bytes).is_ok() {
-            let _ = stream.write_all(&bytes);
+        for _ in 0..connections {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = [0; 7];
+            if stream.read_exact(&mut bytes).is_ok() {
+                let _ = stream.write_all(&bytes);
+            }
         }
     });
 }
 
-/// Starts a sandbox that sleeps, says the id of its first process, and waits to be killed. `remove` is removed before.
-pub(crate) fn hold(base: &str, remove: Option<&str>) -> i32 {
-    if let Some(file) = remove {
-        fs::remove_file(file).unwrap();
+/// Starts a sandbox from a specification, says the id of its first process, and waits to be killed. `remove` is a file that
+/// is removed before, or nothing.
+pub(crate) fn hold(spec: &str, remove: &str) -> i32 {
+    if !remove.is_empty() {
+        fs::remove_file(remove).unwrap();
     }
-    let host_root = Path::new(base).join("root");
-    let command = ["/bin/probe", "probe", "sleep"].map(str::to_owned).to_vec();
-    let mut spec = Spec::new(format!("hold-{}", std::process::id()), host_root, command);
-    spec.network = pinfold_sandbox::spec::Network::None;
-    spec.cwd = "/".into();
-    spec.policy.cgroup = pinfold_sandbox::spec::Need::Off;
+    let spec: Spec = serde_json::from_str(spec).unwrap();
     let plan = Plan::new(&spec, &Probe::run()).unwrap();
     let running = Sandbox::new(plan).spawn(Stdio::Null).unwrap();
     println!("{}", running.pid());
     i32::from(running.wait().unwrap().code())
 }
 
-/// Ids of all processes that descend from, or are, process 1 of a sandbox, or run the probe: found by name.
+/// What a process in the foreground is told, as arguments: directory of sandboxes, specification, runtime, streams.
+pub(crate) fn foreground_command(
+    sandboxes: &Sandboxes,
+    spec: &Spec,
+    runtime: Option<Runtime>,
+    streams: &str,
+) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("foreground").arg(sandboxes.directory()).arg(serde_json::to_string(spec).unwrap());
+    command.arg(serde_json::to_string(&runtime).unwrap()).arg(streams);
+    command
+}
+
+/// The other side of [`foreground_command`]: what `pinfold run` does.
+pub(crate) fn foreground(args: &[String]) -> i32 {
+    let [directory, spec, runtime, streams] = args else { return 2 };
+    let sandboxes = Sandboxes::new(directory);
+    let spec: Spec = serde_json::from_str(spec).unwrap();
+    let stdio = match streams.as_str() {
+        "terminal" => Stdio::Terminal { rows: 24, columns: 80 },
+        "own" => Stdio::Inherit,
+        _ => Stdio::Null,
+    };
+    match run_by_name(&sandboxes, &spec, serde_json::from_str(runtime).unwrap(), stdio) {
+        Ok(exit) => i32::from(exit.code()),
+        Err(error) => {
+            println!("{}", chain(&error));
+            125
+        }
+    }
+}
+
+pub(crate) fn run_by_name(
+    sandboxes: &Sandboxes,
+    spec: &Spec,
+    runtime: Option<Runtime>,
+    stdio: Stdio,
+) -> Result<Exit, pinfold_sandbox::SandboxError> {
+    match runtime {
+        None => sandboxes.run(spec, stdio),
+        Some(runtime) => sandboxes.run_in(spec, runtime, stdio),
+    }
+}
+
+/// Runs it with a terminal of its own on all three streams; what the terminal was sent, and the exit code.
+pub(crate) fn in_terminal(
+    sandboxes: &Sandboxes,
+    spec: &Spec,
+    runtime: Option<Runtime>,
+    streams: &str,
+) -> (String, Option<i32>) {
+    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY;
+    let master = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&master).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let slave = fs::File::from(rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap());
+    let mut child = foreground_command(sandboxes, spec, runtime, streams)
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave)
+        .spawn()
+        .unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    // The end of the last slave is EIO here.
+    while let Ok(n @ 1..) = rustix::io::read(&master, &mut buffer) {
+        seen.extend_from_slice(&buffer[..n]);
+    }
+    (String::from_utf8_lossy(&seen).into_owned(), child.wait().unwrap().code())
+}
+
+/// Ids of all processes that are process 1 of a sandbox, run the probe, or are another runtime at work for this suite: found
+/// by name.
 pub(crate) fn left_over() -> BTreeSet<i32> {
     let own = std::process::id().cast_signed();
     fs::read_dir("/proc")
@@ -206,7 +301,12 @@ pub(crate) fn left_over() -> BTreeSet<i32> {
         .filter(|pid| *pid != own)
         .filter(|pid| {
             let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            command.starts_with(b"pinfold-init") || command.starts_with(b"/bin/probe\0")
+            let text = String::from_utf8_lossy(&command);
+            let other = text.starts_with("run") && text.contains(&format!("-{own}/"));
+            other
+                || ["pinfold-init", "/bin/probe\0", "/run/pinfold/init\0"]
+                    .iter()
+                    .any(|name| text.starts_with(name))
         })
         .collect()
 }

@@ -4,6 +4,7 @@
 //! ```text
 //!   isolation                 as root: both identities in turn; otherwise the ordinary user's only
 //!   isolation FILTER          rows whose name contains FILTER
+//!   isolation --write         all rows, and the table in docs/isolation.md from the result
 //!   isolation bench           start of `true` against bubblewrap, resident memory
 //!   isolation probe NAME …    what runs inside (the image holds a copy of this file and nothing else)
 //! ```
@@ -19,15 +20,26 @@
 
 mod bench;
 mod host;
+mod outside;
 mod probe;
 mod rows;
 mod sessions;
+mod suite;
 
+use std::ffi::OsString;
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::process::Stdio;
 
 /// An id nobody has: an ordinary user needs no entry in any file.
 const ORDINARY: u32 = 48_123;
+
+/// The page with the table, and the line after which it stands.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/isolation.md");
+const MARK: &str = "<!-- from here on written by `cargo xtask isolation --write` -->\n";
 
 fn main() {
     pinfold_sandbox::dispatch();
@@ -35,18 +47,22 @@ fn main() {
     let word = |index: usize| args.get(index).map(String::as_str);
     let code = match word(0) {
         Some("probe") => probe::main(word(1).unwrap_or_default(), &args[2..]),
-        Some("suite") => rows::suite(word(1).unwrap_or_default(), word(2).unwrap_or_default()),
-        Some("hold") => host::hold(word(1).unwrap_or_default(), word(2)),
+        Some("suite") => suite::run(word(1).unwrap_or_default(), word(2).unwrap_or_default()),
+        Some("foreground") => host::foreground(&args[1..]),
+        Some("hold") => host::hold(word(1).unwrap_or_default(), word(2).unwrap_or_default()),
         Some("once") => bench::once(word(1).unwrap_or_default()),
         Some("bench") => bench::main(),
         // What cargo passes on: options of the standard harness are accepted and ignored.
-        _ => both(args.iter().find(|arg| !arg.starts_with('-')).map_or("", String::as_str)),
+        _ => {
+            let filter = args.iter().find(|arg| !arg.starts_with('-')).map_or("", String::as_str);
+            both(filter, args.iter().any(|arg| arg == "--write"))
+        }
     };
     std::process::exit(code);
 }
 
 /// Runs the suite for each identity this process can take.
-fn both(filter: &str) -> i32 {
+fn both(filter: &str, write: bool) -> i32 {
     let image = host::Image::make();
     let mut failed = false;
     let root = rustix::process::geteuid().is_root();
@@ -54,9 +70,15 @@ fn both(filter: &str) -> i32 {
     if !root {
         println!("skip  all rows as root: not started as root");
     }
+    let trap = image.path().join("trap");
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+    let path: OsString =
+        std::env::join_paths([trap].into_iter().chain(std::env::split_paths(&path))).unwrap();
+    let mut table = suite::Table::default();
+    let mut missing = !filter.is_empty() || !root;
     for identity in identities {
         let mut command = Command::new("/proc/self/exe");
-        command.args(["suite", image.path().to_str().unwrap(), filter]);
+        command.args(["suite", image.path().to_str().unwrap(), filter]).env("PATH", &path);
         // Variables of a desktop session, and a key: none may be seen inside.
         for (name, value) in host::CANARIES {
             command.env(name, value);
@@ -64,8 +86,39 @@ fn both(filter: &str) -> i32 {
         if let Some(id) = identity {
             command.uid(*id).gid(*id);
         }
-        println!("as {}:", if root && identity.is_none() { "root" } else { "an ordinary user" });
-        failed |= !command.status().unwrap().success();
+        let as_root = root && identity.is_none();
+        println!("as {}:", if as_root { "root" } else { "an ordinary user" });
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+            println!("{line}");
+            missing |= line.starts_with("skip  all rows");
+            table.take(&line, usize::from(as_root));
+        }
+        failed |= !child.wait().unwrap().success();
     }
+    let failed = failed || (!missing && !page(&table.markdown(), write));
     i32::from(failed)
+}
+
+/// Compares the table on the page with this run's, or writes it.
+fn page(table: &str, write: bool) -> bool {
+    let text = fs::read_to_string(PAGE).unwrap_or_default();
+    let Some((prose, found)) = text.split_once(MARK) else {
+        println!("FAIL  docs/isolation.md: the line {MARK:?} is missing");
+        return false;
+    };
+    if found.trim() == table.trim() {
+        return true;
+    }
+    if write {
+        fs::write(PAGE, format!("{prose}{MARK}\n{table}")).unwrap();
+        return true;
+    }
+    println!(
+        "FAIL  docs/isolation.md: the table is not this run's; `cargo xtask isolation --write` writes it"
+    );
+    for line in table.lines().filter(|line| !found.contains(line)) {
+        println!("      {line}");
+    }
+    false
 }

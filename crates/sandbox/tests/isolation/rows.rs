@@ -1,27 +1,15 @@
 //! The rows: a probe, what it is given, and the guard whose absence must turn it red. Names begin with the row of the
-//! list of attacks in `docs/threat-model.md`.
+//! list of attacks in `docs/isolation.md`.
 
 use std::fs;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::process::Command;
-use std::process::Stdio as ProcessStdio;
-use std::time::Duration;
-use std::time::Instant;
 
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;
 use pinfold_sandbox::Probe;
 use pinfold_sandbox::Runtime;
-use pinfold_sandbox::Sandbox;
 use pinfold_sandbox::Spec;
-use pinfold_sandbox::Stdio;
 use pinfold_sandbox::plan::MountKind;
-use pinfold_sandbox::spec::Egress;
 use pinfold_sandbox::spec::Mount;
-use pinfold_sandbox::spec::Network;
 use pinfold_sandbox::spec::Sockets;
 use pinfold_sandbox::weaken::Weaken;
 
@@ -32,8 +20,8 @@ type Args = fn(&Host) -> Vec<String>;
 type Change = fn(&mut Spec, &Host);
 
 /// One probe with its control.
-struct Row {
-    name: &'static str,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
     probe: &'static str,
     args: Args,
     set: Change,
@@ -53,7 +41,7 @@ macro_rules! without {
     };
 }
 
-const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "F1 root read-only",
         probe: "read-only",
@@ -77,7 +65,25 @@ const ROWS: &[Row] = &[
         weaken: host_tree,
     },
     Row {
-        name: "F5 workspace and home writable",
+        name: "F6 hard link across the workspace's edge",
+        probe: "hard-link",
+        args: |_| vec!["/outside/key".into(), "/workspace/hard".into()],
+        set: |spec, host| {
+            for name in ["hard", "hard-2"] {
+                let _ = fs::remove_file(host.scratch.join("workspace").join(name));
+            }
+            workspace(spec, host);
+            spec.mounts.push(Mount::read_only(host.scratch.join("secret"), "/outside"));
+        },
+        // Both in one mount.
+        weaken: |spec, host| {
+            spec.mounts = vec![Mount::writable(host.scratch.join("linked"), "/outside")];
+            spec.args.truncate(3);
+            spec.args.extend(["/outside/key".into(), "/outside/hard".into()]);
+        },
+    },
+    Row {
+        name: "H2 workspace and home writable",
         probe: "writable",
         args: |_| vec!["/workspace".into(), "/home/agent".into(), "/tmp".into(), "/dev/shm".into()],
         set: workspace,
@@ -288,6 +294,15 @@ const ROWS: &[Row] = &[
         weaken: without!(Weaken::HostNetwork),
     },
     Row {
+        name: "N5 no resolver",
+        probe: "no-names",
+        args: none,
+        set: plain,
+        weaken: |spec, host| {
+            spec.mounts.push(Mount::read_only(host.scratch.join("resolv.conf"), "/etc/resolv.conf"));
+        },
+    },
+    Row {
         name: "N16 host loopback",
         probe: "host-port",
         args: |host| vec![host.port.to_string()],
@@ -299,6 +314,13 @@ const ROWS: &[Row] = &[
         probe: "fork-bomb",
         args: |_| vec!["20".into()],
         set: |spec, _| spec.limits.processes = Some(20),
+        weaken: without!(Weaken::Limits),
+    },
+    Row {
+        name: "L1 open files",
+        probe: "open-files",
+        args: |_| vec!["64".into()],
+        set: |spec, _| spec.limits.open_files = Some(64),
         weaken: without!(Weaken::Limits),
     },
     Row {
@@ -347,125 +369,20 @@ fn targets(host: &Host) -> Vec<String> {
         .collect()
 }
 
-/// Why a row is skipped: by its name, or by its name and `as an ordinary user`.
-fn reason(name: &str) -> Option<&'static str> {
-    let ordinary = format!("{name} as an ordinary user");
-    let user = !rustix::process::geteuid().is_root();
-    include_str!("skips.txt").lines().find_map(|line| {
-        let (listed, reason) = line.split_once(": ")?;
-        (listed == name || (user && listed == ordinary)).then_some(reason)
-    })
-}
-
-/// Counts and prints.
-#[derive(Default)]
-struct Tally {
-    failed: usize,
-    passed: usize,
-}
-
-impl Tally {
-    fn row(&mut self, name: &str, result: Result<(), String>) {
-        match result {
-            Ok(()) => {
-                self.passed += 1;
-                println!("pass  {name}");
-            }
-            Err(text) => {
-                self.failed += 1;
-                println!("FAIL  {name}: {text}");
-            }
-        }
-    }
-
-    /// A skip is a failure unless the list says why.
-    fn skip(&mut self, name: &str) {
-        match reason(name) {
-            Some(reason) => println!("skip  {name}: {reason}"),
-            None => self.row(name, Err("skipped without a reason in skips.txt".into())),
-        }
+/// The probe must pass, and fail without the guard. What is on one line is the row's result, the other its control's.
+pub(crate) fn check(row: &Row, host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+    let spec = spec(row, host);
+    match host::run(&spec, None, runtime)? {
+        (_, Exit::Code(0)) => Ok(()),
+        (text, exit) => Err(format!("{exit}: {text}")),
     }
 }
 
-/// Runs all rows whose name contains `filter` as the present user.
-pub(crate) fn suite(base: &str, filter: &str) -> i32 {
-    let host = Host::new(Path::new(base));
-    let root = rustix::process::geteuid().is_root();
-    let mut tally = Tally::default();
-    for row in ROWS.iter().filter(|row| row.name.contains(filter)) {
-        tally.row(row.name, check(row, &host));
-    }
-    for (name, test) in HOST_ROWS.iter().filter(|(name, _)| name.contains(filter)) {
-        if *name == "L1 memory" && !root {
-            tally.skip("L1 memory");
-            continue;
-        }
-        tally.row(name, test(&host, base));
-    }
-    for runtime in [Runtime::Runc, Runtime::Runsc] {
-        for row in ROWS {
-            let name = format!("{} {}", runtime.program(), row.name);
-            if !name.contains(filter) {
-                continue;
-            }
-            match in_runtime(row, runtime, &host) {
-                None => tally.skip(&name),
-                Some(result) => tally.row(&name, result),
-            }
-        }
-        let name = format!("{} N6 relay", runtime.program());
-        if name.contains(filter) {
-            let listed = reason(&name).is_some();
-            match if listed { None } else { relay_in_runtime(runtime, &host) } {
-                None => tally.skip(&name),
-                Some(result) => tally.row(&name, result),
-            }
-        }
-    }
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    i32::from(tally.failed > 0)
-}
-
-/// The row in another runtime. `None` where the list of skips says that the runtime has no such guard, or it is not
-/// installed. Controls whose guard is the runtime's own cannot be taken away and are left out.
-fn in_runtime(row: &Row, runtime: Runtime, host: &Host) -> Option<Result<(), String>> {
-    let name = format!("{} {}", runtime.program(), row.name);
-    if reason(&name).is_some() {
-        return None;
-    }
-    let mut spec = host.spec(row.probe, &(row.args)(host));
-    (row.set)(&mut spec, host);
-    let result = host::run_in(runtime, &spec, None);
-    Some(match result {
-        Ok((_, Exit::Code(0))) => Ok(()),
-        Ok((text, exit)) => Err(format!("{exit}: {text}")),
-        Err(text) => Err(text),
-    })
-}
-
-fn relay_in_runtime(runtime: Runtime, host: &Host) -> Option<Result<(), String>> {
-    let socket = host.scratch.join("egress.sock");
-    let _ = fs::remove_file(&socket);
-    host::echo(UnixListener::bind(&socket).unwrap());
-    let mut spec = host.spec("relay", &[]);
-    spec.network = Network::Proxy(Egress::default());
-    Some(match host::run_in(runtime, &spec, Some(&socket)) {
-        Ok((_, Exit::Code(0))) => Ok(()),
-        Ok((text, exit)) => Err(format!("{exit}: {text}")),
-        Err(text) => Err(text),
-    })
-}
-
-/// The probe must pass, and fail without the guard.
-fn check(row: &Row, host: &Host) -> Result<(), String> {
-    let mut spec = host.spec(row.probe, &(row.args)(host));
-    (row.set)(&mut spec, host);
-    let (text, exit) = host::run(&spec, None)?;
-    if exit != Exit::Code(0) {
-        return Err(format!("{exit}: {text}"));
-    }
+/// The negative control alone.
+pub(crate) fn control(row: &Row, host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+    let mut spec = spec(row, host);
     (row.weaken)(&mut spec, host);
-    match host::run(&spec, None) {
+    match host::run(&spec, None, runtime) {
         Ok((_, Exit::Code(0))) => Err("the control without the guard is green".into()),
         Ok((_, Exit::Code(1))) => Ok(()),
         Ok((text, exit)) => Err(format!("the control ended with {exit}: {text}")),
@@ -473,261 +390,8 @@ fn check(row: &Row, host: &Host) -> Result<(), String> {
     }
 }
 
-pub(crate) type HostRow = fn(&Host, &str) -> Result<(), String>;
-
-/// Rows that look from outside.
-const HOST_ROWS: &[(&str, HostRow)] = &[
-    ("P10 read-only program", read_only_program),
-    ("P10 removed program", removed_program),
-    ("T2 own terminal", own_terminal),
-    ("N6 relay", relay),
-    ("N13 no proxy, no way out", relay_without_proxy),
-    ("F2 mount points the image lacks", skeleton),
-    ("I2 refused", sockets_refused),
-    ("L1 memory", memory),
-    ("L2 descendants end with the program", descendants),
-    ("L2 supervisor killed", supervisor_killed),
-    ("L2 process 1 killed", init_killed),
-    ("L2 program missing", program_missing),
-    ("L3 200 starts leave nothing", many_starts),
-    ("L3 session", crate::sessions::session),
-    ("L2 session killed", crate::sessions::killed),
-    ("L5 one of a name", crate::sessions::one_of_a_name),
-    ("N14 empty allow-list", crate::sessions::foreground),
-    ("H1 home is kept", crate::sessions::home),
-    ("N14 empty allow-list in runc", crate::sessions::in_runc),
-];
-
-fn spawn(spec: &Spec, stdio: Stdio) -> Result<pinfold_sandbox::Running, String> {
-    let plan = Plan::new(spec, &Probe::run()).map_err(|error| error.to_string())?;
-    Sandbox::new(plan).spawn(stdio).map_err(|error| host::chain(&error))
-}
-
-/// Polls for `condition`; the kernel reports the end of a namespace a moment late.
-pub(crate) fn soon(what: &str, condition: impl Fn() -> bool) -> Result<(), String> {
-    let start = Instant::now();
-    while !condition() {
-        if start.elapsed() > Duration::from_secs(10) {
-            return Err(what.to_owned());
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
-}
-
-fn read_only_program(host: &Host, _: &str) -> Result<(), String> {
-    let read_only = |spec: &Spec| {
-        let running = spawn(spec, Stdio::Null)?;
-        let file =
-            fs::File::open(format!("/proc/{}/exe", running.pid())).map_err(|error| error.to_string())?;
-        let about = rustix::fs::fstatvfs(&file).map_err(|errno| errno.to_string())?;
-        Ok::<_, String>(about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
-    };
-    // Process 1 is hidden from its own user too; only root may look.
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let mut spec = host.spec("sleep", &[]);
-    if !read_only(&spec)? {
-        return Err("process 1's program can be written to through its mount".into());
-    }
-    spec.weaken.insert(Weaken::PlainProgram);
-    if read_only(&spec)? { Err("the control is read-only too".into()) } else { Ok(()) }
-}
-
-/// A program whose file is gone (upgraded, removed) cannot be mounted; the copy in memory takes its place.
-fn removed_program(host: &Host, base: &str) -> Result<(), String> {
-    let program = host.scratch.join("removed");
-    fs::copy("/proc/self/exe", &program).map_err(|error| error.to_string())?;
-    let mut holder = Command::new(&program)
-        .args(["hold", base, program.to_str().unwrap()])
-        .stdout(ProcessStdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let mut line = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let pid = line.trim();
-    let seals = fs::File::open(format!("/proc/{pid}/exe"))
-        .ok()
-        .and_then(|file| rustix::fs::fcntl_get_seals(&file).ok());
-    let runs = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|name| name.starts_with(b"pinfold-init"));
-    holder.kill().unwrap();
-    holder.wait().unwrap();
-    if !runs {
-        return Err(format!("the holder said {line:?}"));
-    }
-    let wanted = rustix::fs::SealFlags::SEAL
-        | rustix::fs::SealFlags::SHRINK
-        | rustix::fs::SealFlags::GROW
-        | rustix::fs::SealFlags::WRITE;
-    match seals {
-        _ if program.exists() => Err("the control: the file is still there".into()),
-        Some(seals) if !seals.contains(wanted) => Err(format!("seals are {seals:?}")),
-        None if rustix::process::geteuid().is_root() => Err("there are no seals".into()),
-        _ => Ok(()),
-    }
-}
-
-fn own_terminal(host: &Host, _: &str) -> Result<(), String> {
-    let running = spawn(&host.spec("terminal", &[]), Stdio::Terminal { rows: 24, columns: 80 })?;
-    let master = running.terminal().ok_or("no terminal")?.try_clone_to_owned().unwrap();
-    let mut text = Vec::new();
-    let mut buffer = [0; 1024];
-    // The end of the last slave is EIO here.
-    while let Ok(n @ 1..) = rustix::io::read(&master, &mut buffer) {
-        text.extend_from_slice(&buffer[..n]);
-    }
-    match running.wait() {
-        Ok(Exit::Code(0)) => {}
-        other => return Err(format!("{other:?}: {}", String::from_utf8_lossy(&text))),
-    }
-    // Control: on pipes the same probe fails.
-    match host::run(&host.spec("terminal", &[]), None)? {
-        (_, Exit::Code(1)) => Ok(()),
-        (text, exit) => Err(format!("the control ended with {exit}: {text}")),
-    }
-}
-
-fn relay(host: &Host, _: &str) -> Result<(), String> {
-    let socket = host.scratch.join("egress.sock");
-    let _ = fs::remove_file(&socket);
-    host::echo(UnixListener::bind(&socket).unwrap());
-    let mut spec = host.spec("relay", &[]);
-    spec.network = Network::Proxy(Egress::default());
-    let (text, exit) = host::run(&spec, Some(&socket))?;
-    if exit != Exit::Code(0) {
-        return Err(text);
-    }
-    // Control: without the relay nothing listens.
-    spec.network = Network::None;
-    match host::run(&spec, None)? {
-        (_, Exit::Code(1)) => Ok(()),
-        (text, exit) => Err(format!("the control ended with {exit}: {text}")),
-    }
-}
-
-fn relay_without_proxy(host: &Host, _: &str) -> Result<(), String> {
-    let socket = host.scratch.join("dead.sock");
-    let _ = fs::remove_file(&socket);
-    drop(UnixListener::bind(&socket).unwrap());
-    let mut spec = host.spec("relay-without-proxy", &[]);
-    spec.network = Network::Proxy(Egress::default());
-    let (text, exit) = host::run(&spec, Some(&socket))?;
-    if exit == Exit::Code(0) { Ok(()) } else { Err(text) }
-}
-
-/// A workspace at its own path, which the image does not have; what the image has beside it stays visible.
-fn skeleton(host: &Host, _: &str) -> Result<(), String> {
-    let workspace = host.scratch.join("workspace");
-    let target = format!("/home/somebody/{}", std::process::id());
-    let mut spec = host.spec("writable", &[target.clone(), "/home/agent".into()]);
-    spec.mounts.push(Mount::writable(&workspace, &target));
-    spec.cwd = target.clone().into();
-    let (text, exit) = host::run(&spec, None)?;
-    if exit != Exit::Code(0) {
-        return Err(text);
-    }
-    if !workspace.join("written").exists() {
-        return Err("what was written inside is not outside".into());
-    }
-    let mut spec = host.spec("read-only", &[]);
-    spec.mounts.push(Mount::writable(&workspace, &target));
-    match host::run(&spec, None)? {
-        (_, Exit::Code(0)) => Ok(()),
-        (text, _) => Err(text),
-    }
-}
-
-fn sockets_refused(host: &Host, _: &str) -> Result<(), String> {
-    let mut spec = host.spec("nothing", &[]);
-    spec.mounts.push(Mount::read_only(host.scratch.join("with-socket"), "/mnt/agent"));
-    match Plan::new(&spec, &Probe::run()) {
-        Err(pinfold_sandbox::Refusal::Socket { socket, .. }) if socket.ends_with("agent.sock") => {}
-        other => return Err(format!("{other:?}")),
-    }
-    spec.mounts[0].sockets = Sockets::Allow;
-    Plan::new(&spec, &Probe::run()).map(drop).map_err(|error| error.to_string())
-}
-
-fn memory(host: &Host, _: &str) -> Result<(), String> {
-    let mut spec = host.spec("memory-hog", &[]);
-    spec.limits.memory = Some(64 << 20);
-    spec.policy.cgroup = pinfold_sandbox::spec::Need::Required;
-    match host::run(&spec, None)? {
-        (_, Exit::Signal(9)) => {}
-        (text, exit) => return Err(format!("{exit}: {text}")),
-    }
-    spec.weaken.insert(Weaken::Limits);
-    match host::run(&spec, None)? {
-        (_, Exit::Code(0)) => Ok(()),
-        (text, exit) => Err(format!("the control ended with {exit}: {text}")),
-    }
-}
-
-fn descendants(host: &Host, _: &str) -> Result<(), String> {
-    let before = host::left_over();
-    let (text, exit) = host::run(&host.spec("crowd", &[]), None)?;
-    if exit != Exit::Code(0) || text != "ready" {
-        return Err(format!("{exit}: {text}"));
-    }
-    soon("descendants are left", || host::left_over().is_subset(&before))
-}
-
-fn supervisor_killed(_: &Host, base: &str) -> Result<(), String> {
-    let before = host::left_over();
-    let mut holder = Command::new("/proc/self/exe")
-        .args(["hold", base])
-        .stdout(ProcessStdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let mut line = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let pid: i32 = line.trim().parse().map_err(|_| format!("the holder said {line:?}"))?;
-    if !host::left_over().contains(&pid) {
-        return Err("process 1 was not found while it ran".into());
-    }
-    holder.kill().unwrap();
-    holder.wait().unwrap();
-    soon("process 1 outlives its supervisor", || host::left_over().is_subset(&before))
-}
-
-fn init_killed(host: &Host, _: &str) -> Result<(), String> {
-    let before = host::left_over();
-    let running = spawn(&host.spec("sleep", &[]), Stdio::Null)?;
-    let pid = rustix::process::Pid::from_raw(running.pid().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(|errno| errno.to_string())?;
-    let exit = running.wait().map_err(|error| host::chain(&error))?;
-    if exit != Exit::Signal(9) {
-        return Err(format!("reported as {exit}"));
-    }
-    soon("the program outlives process 1", || host::left_over().is_subset(&before))
-}
-
-fn program_missing(host: &Host, _: &str) -> Result<(), String> {
-    let before = host::left_over();
-    let mut spec = host.spec("nothing", &[]);
-    spec.args = vec!["/bin/missing".into()];
-    let error = spawn(&spec, Stdio::Null).map(drop).unwrap_err();
-    if error
-        != "the sandbox did not start: cannot execute the program `/bin/missing`: No such file or directory (os error 2)"
-    {
-        return Err(error);
-    }
-    soon("something is left", || host::left_over().is_subset(&before))
-}
-
-fn many_starts(host: &Host, _: &str) -> Result<(), String> {
-    let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
-    let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let scratch = || fs::read_dir(&host.scratch).unwrap().count();
-    let before = (host::left_over(), descriptors(), mounts(), host::groups(), scratch());
-    for _ in 0..200 {
-        let (text, exit) = host::run(&host.spec("nothing", &[]), None)?;
-        if exit != Exit::Code(0) {
-            return Err(text);
-        }
-    }
-    soon("processes are left", || host::left_over().is_subset(&before.0))?;
-    let after = (before.0.clone(), descriptors(), mounts(), host::groups(), scratch());
-    if after == before { Ok(()) } else { Err(format!("before {before:?}, after {after:?}")) }
+fn spec(row: &Row, host: &Host) -> Spec {
+    let mut spec = host.spec(row.probe, &(row.args)(host));
+    (row.set)(&mut spec, host);
+    spec
 }

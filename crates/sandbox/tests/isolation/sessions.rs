@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use pinfold_sandbox::Exit;
+use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Spec;
@@ -18,22 +19,34 @@ use pinfold_sandbox::session::DETACH_KEY;
 use pinfold_sandbox::session::Detached;
 use pinfold_sandbox::spec::Egress;
 use pinfold_sandbox::spec::Keep;
+use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::Network;
+use pinfold_sandbox::weaken::Weaken;
 
 use crate::host;
 use crate::host::Host;
-use crate::rows::soon;
+use crate::host::run_by_name;
+use crate::outside::harmless;
+use crate::outside::soon;
 
-fn sandboxes(host: &Host) -> Sandboxes {
+pub(crate) fn sandboxes(host: &Host) -> Sandboxes {
     Sandboxes::new(host.scratch.join("sandboxes"))
 }
 
-fn spec(host: &Host, name: &str, probe: &str) -> Spec {
+/// A sandbox with the real proxy and an empty allow-list, of which nothing stays.
+pub(crate) fn spec(host: &Host, name: &str, probe: &str) -> Spec {
     let mut spec = host.spec(probe, &[]);
     spec.name = format!("{name}-{}", std::process::id());
-    spec.home.keep = Keep::Home;
+    spec.home.keep = Keep::Run;
     spec.network = Network::Proxy(Egress::default());
     spec
+}
+
+fn open(sandboxes: &Sandboxes, spec: &Spec, runtime: Option<Runtime>) -> Result<(), SandboxError> {
+    match runtime {
+        None => sandboxes.open(spec, 24, 80),
+        Some(runtime) => sandboxes.open_in(spec, runtime, 24, 80),
+    }
 }
 
 fn text(error: &dyn std::error::Error) -> String {
@@ -82,11 +95,11 @@ impl Attached {
     }
 }
 
-pub(crate) fn session(host: &Host, _: &str) -> Result<(), String> {
+pub(crate) fn session(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let before = host::left_over();
     let spec = spec(host, "session", "chat");
-    sandboxes.open(&spec, 24, 80).map_err(|error| text(&error))?;
+    open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
     let mut first = Attached::to(&sandboxes, &spec.name);
     first.until("ready")?;
     first.input.write_all(b"hello\n").unwrap();
@@ -96,7 +109,7 @@ pub(crate) fn session(host: &Host, _: &str) -> Result<(), String> {
         return Err("the key did not detach".into());
     }
     let summary = sandboxes.summary(&spec.name).map_err(|error| text(&error))?;
-    if summary.status != Status::Running || summary.usage.is_none_or(|usage| usage.processes != 2) {
+    if summary.status != Status::Running || summary.usage.is_none_or(|usage| usage.processes < 2) {
         return Err(format!("{summary:?}"));
     }
     // A second terminal is shown what went before.
@@ -118,56 +131,176 @@ pub(crate) fn session(host: &Host, _: &str) -> Result<(), String> {
     sandboxes.remove(&spec.name).map_err(|error| text(&error))
 }
 
+pub(crate) fn escapes(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let mut spec = spec(host, "attached", "chat");
+    for guarded in [true, false] {
+        if !guarded {
+            spec.weaken.insert(Weaken::Escapes);
+        }
+        open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+        let mut first = Attached::to(&sandboxes, &spec.name);
+        first.until("ready")?;
+        first.input.write_all(b"escapes\n").unwrap();
+        first.until("end")?;
+        // Shown again: without the question, whose answer would be typed into what runs now.
+        let mut second = Attached::to(&sandboxes, &spec.name);
+        second.until("end")?;
+        first.input.write_all(b"quit\n").unwrap();
+        let seen = [first.seen.clone(), second.seen.clone()];
+        first.end()?;
+        second.end()?;
+        soon("the end is not recorded", || {
+            sandboxes.status(&spec.name).is_ok_and(|status| status == Status::Ended(Exit::Code(7)))
+        })?;
+        sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+        let asks = seen.each_ref().map(|seen| seen.contains("\x1b[6n"));
+        match (guarded, harmless(&seen[0]).and(harmless(&seen[1])), asks) {
+            (true, Ok(()), [true, false]) | (false, Err(_), [true, true]) => {}
+            other => return Err(format!("{other:?} in {seen:?}")),
+        }
+    }
+    Ok(())
+}
+
+/// Process ids of this user's supervisors.
 fn supervisors() -> Vec<i32> {
+    let own = format!("\nUid:\t{}\t", rustix::process::geteuid().as_raw());
     fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok())
         .filter(|pid| {
             fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with(b"pinfold-supervisor")
-                && fs::read(format!("/proc/{pid}/status")).is_ok_and(|status| {
-                    String::from_utf8_lossy(&status)
-                        .contains(&format!("\nUid:\t{}\t", rustix::process::geteuid().as_raw()))
-                })
+                && fs::read(format!("/proc/{pid}/status"))
+                    .is_ok_and(|status| String::from_utf8_lossy(&status).contains(&own))
         })
         .collect()
 }
 
-pub(crate) fn killed(host: &Host, _: &str) -> Result<(), String> {
+/// The supervisor of the session that `start` opens.
+fn supervisor_of(start: impl FnOnce() -> Result<(), SandboxError>) -> Result<i32, String> {
+    let others = supervisors();
+    start().map_err(|error| text(&error))?;
+    // Others of this machine may come and go meanwhile: the last one is taken.
+    supervisors().into_iter().rfind(|pid| !others.contains(pid)).ok_or_else(|| "no supervisor".into())
+}
+
+fn signal(pid: i32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+pub(crate) fn killed(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let before = host::left_over();
-    let others = supervisors();
-    let spec = spec(host, "killed", "chat");
-    sandboxes.open(&spec, 24, 80).map_err(|error| text(&error))?;
-    for pid in supervisors().into_iter().filter(|pid| !others.contains(pid)) {
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    }
+    let mut spec = spec(host, "killed", "chat");
+    spec.home.keep = Keep::Home;
+    let pid = supervisor_of(|| open(&sandboxes, &spec, runtime))?;
+    signal(pid, rustix::process::Signal::KILL);
     soon("the sandbox outlives its supervisor", || host::left_over().is_subset(&before))?;
     soon("it is not told as killed", || {
         sandboxes.status(&spec.name).is_ok_and(|status| status == Status::Killed)
     })?;
     // The name can be used again, and stopped in the polite way.
-    sandboxes.open(&spec, 24, 80).map_err(|error| text(&error))?;
-    sandboxes.stop(&spec.name, Duration::from_secs(5)).map_err(|error| text(&error))?;
+    open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+    let mut attached = Attached::to(&sandboxes, &spec.name);
+    attached.until("ready")?;
+    sandboxes.stop(&spec.name, Duration::from_secs(10)).map_err(|error| text(&error))?;
     match sandboxes.status(&spec.name) {
         Ok(Status::Ended(Exit::Signal(15))) => {}
         other => return Err(format!("{other:?}")),
     }
+    attached.end()?;
     sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
     soon("processes are left", || host::left_over().is_subset(&before))?;
-    if host::groups().iter().any(|path| path.ends_with(format!("pinfold-{}", spec.name))) {
-        return Err("a control group is left".into());
-    }
-    Ok(())
+    left(&sandboxes, &spec)
 }
 
-pub(crate) fn one_of_a_name(host: &Host, _: &str) -> Result<(), String> {
+/// Folder and control groups that are left of a sandbox.
+fn left(sandboxes: &Sandboxes, spec: &Spec) -> Result<(), String> {
+    let folder = sandboxes.directory().join(&spec.name);
+    if folder.exists() {
+        return Err(format!("{} is left", folder.display()));
+    }
+    match host::groups().iter().find(|path| path.ends_with(format!("pinfold-{}", spec.name))) {
+        Some(group) => Err(format!("{} is left", group.display())),
+        None => Ok(()),
+    }
+}
+
+/// Starts a supervisor in the foreground, sends it `sent` once the program runs, and returns its exit code.
+fn supervisor_sent(
+    sandboxes: &Sandboxes,
+    spec: &Spec,
+    runtime: Option<Runtime>,
+    sent: rustix::process::Signal,
+) -> Result<Option<i32>, String> {
+    let before = host::left_over();
+    let mut child = host::foreground_command(sandboxes, spec, runtime, "null")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let started = sandboxes.directory().join(&spec.name).join("home/started");
+    soon("it does not start", || started.exists())?;
+    if host::left_over().is_subset(&before) {
+        return Err("no process of it was found while it ran".into());
+    }
+    signal(child.id().cast_signed(), sent);
+    let code = child.wait().map_err(|error| error.to_string())?.code();
+    soon("processes are left", || host::left_over().is_subset(&before))?;
+    Ok(code)
+}
+
+pub(crate) fn asked_to_end(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+    use rustix::process::Signal;
+    let sandboxes = sandboxes(host);
+    let mut spec = spec(host, "asked", "sleep-at-home");
+    for (sent, wanted) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+        match supervisor_sent(&sandboxes, &spec, runtime, sent)? {
+            Some(code) if code == wanted => left(&sandboxes, &spec)?,
+            other => return Err(format!("{sent:?} ended with {other:?}")),
+        }
+    }
+    // One that does not listen is killed after its time.
+    spec.args[2] = "stubborn".into();
+    match supervisor_sent(&sandboxes, &spec, runtime, Signal::TERM)? {
+        Some(137) => left(&sandboxes, &spec)?,
+        other => return Err(format!("the stubborn one ended with {other:?}")),
+    }
+    // Control: a supervisor that cannot clear up leaves its folder.
+    supervisor_sent(&sandboxes, &spec, runtime, Signal::KILL)?;
+    if left(&sandboxes, &spec).is_ok() {
+        return Err("the control left nothing".into());
+    }
+    sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    left(&sandboxes, &spec)
+}
+
+/// What a killed supervisor left is cleared by the next look.
+pub(crate) fn foreground_killed(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let mut spec = spec(host, "swept", "sleep-at-home");
+    supervisor_sent(&sandboxes, &spec, runtime, rustix::process::Signal::KILL)?;
+    sandboxes.list().map_err(|error| text(&error))?;
+    left(&sandboxes, &spec)?;
+    // Control: without the sweep it is still there, until it is removed.
+    spec.weaken.insert(Weaken::Leftovers);
+    supervisor_sent(&sandboxes, &spec, runtime, rustix::process::Signal::KILL)?;
+    sandboxes.list().map_err(|error| text(&error))?;
+    if left(&sandboxes, &spec).is_ok() {
+        return Err("the control left nothing".into());
+    }
+    sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    left(&sandboxes, &spec)
+}
+
+pub(crate) fn one_of_a_name(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let spec = spec(host, "one", "sleep");
-    sandboxes.open(&spec, 24, 80).map_err(|error| text(&error))?;
-    let again = sandboxes.open(&spec, 24, 80);
-    let run = sandboxes.run(&spec, Stdio::Null);
+    open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+    let again = open(&sandboxes, &spec, runtime);
+    let run = run_by_name(&sandboxes, &spec, runtime, Stdio::Null);
     let removed = sandboxes.remove(&spec.name);
     sandboxes.stop(&spec.name, Duration::ZERO).map_err(|error| text(&error))?;
     sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
@@ -177,46 +310,74 @@ pub(crate) fn one_of_a_name(host: &Host, _: &str) -> Result<(), String> {
     }
 }
 
-/// In the foreground with the real proxy; nothing stays on disk.
-pub(crate) fn foreground(host: &Host, _: &str) -> Result<(), String> {
-    let sandboxes = sandboxes(host);
-    let mut spec = spec(host, "foreground", "denied-by-proxy");
-    spec.home.keep = Keep::Nothing;
-    match sandboxes.run(&spec, Stdio::Null) {
-        Ok(Exit::Code(0)) => {}
-        other => return Err(format!("{other:?}")),
+/// Runs the probe of `spec` by name; what it printed is in the log of nobody, so only the code counts.
+fn by_name(sandboxes: &Sandboxes, spec: &Spec, runtime: Option<Runtime>, wanted: u8) -> Result<(), String> {
+    match run_by_name(sandboxes, spec, runtime, Stdio::Null) {
+        Ok(Exit::Code(code)) if code == wanted => left(sandboxes, spec),
+        other => Err(format!("{other:?}, expected {wanted}")),
     }
-    if sandboxes.directory().join(&spec.name).exists() {
-        return Err("its folder is left".into());
-    }
-    // A broken start leaves nothing either.
-    spec.args = vec!["missing".into()];
-    match sandboxes.run(&spec, Stdio::Null) {
-        Err(SandboxError::Start(_)) => {}
-        other => return Err(format!("{other:?}")),
-    }
-    if sandboxes.directory().join(&spec.name).exists() { Err("its folder is left".into()) } else { Ok(()) }
 }
 
-/// The real proxy in front of another runtime, with a home that is kept.
-pub(crate) fn in_runc(host: &Host, _: &str) -> Result<(), String> {
+/// In the foreground with the real proxy; nothing stays on disk.
+pub(crate) fn empty_list(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
     let sandboxes = sandboxes(host);
-    let mut spec = spec(host, "runc", "denied-by-proxy");
-    spec.home.keep = Keep::Nothing;
-    match sandboxes.run_in(&spec, pinfold_sandbox::Runtime::Runc, Stdio::Null) {
-        Ok(Exit::Code(0)) | Err(SandboxError::NoRuntime(_)) => {}
-        other => return Err(format!("{other:?}")),
-    }
-    if sandboxes.directory().join(&spec.name).exists() { Err("its folder is left".into()) } else { Ok(()) }
+    let mut spec = spec(host, "empty", "asked-proxy");
+    let target = format!("127.0.0.1:{}", host.port);
+    spec.args.push(format!("{target}\t403\tthe allow-list is empty"));
+    by_name(&sandboxes, &spec, runtime, 0)?;
+    // Control: with the rule, and a proxy that may, the tunnel is opened.
+    spec.network = Network::Proxy(Egress { allow: vec![format!("tcp:{target}")], ..Egress::default() });
+    spec.weaken.insert(Weaken::ProxyLoopback);
+    by_name(&sandboxes, &spec, runtime, 1)?;
+    // A broken start leaves nothing either.
+    spec.args = vec!["missing".into()];
+    let _ = run_by_name(&sandboxes, &spec, runtime, Stdio::Null);
+    left(&sandboxes, &spec)
+}
+
+/// Names that look like what is allowed, addresses in disguise, and allowed ones that must not be reached.
+pub(crate) fn hostile_targets(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let mut spec = spec(host, "hostile", "asked-proxy");
+    let loopback = format!("127.0.0.1:{}", host.port);
+    let rules = ["*.example.org", &format!("tcp:{loopback}"), "169.254.169.254", "[fd00:ec2::254]"];
+    let allow = rules.map(str::to_owned).to_vec();
+    spec.network = Network::Proxy(Egress { allow, ..Egress::default() });
+    let not_listed =
+        ["evilexample.org:443", "example.org:443", "a.example.org.evil.test:443", "b.example.com:443"];
+    let disguised = [
+        "2130706433:80",
+        "0x7f000001:80",
+        "0177.0.0.1:80",
+        "[::ffff:127.0.0.1]:80",
+        "0.0.0.0:80",
+        "[::]:80",
+        "user@a.example.org:443",
+        "a.example.org%00.evil.test:443",
+        "a.example.org:443:443",
+        "a.example.org:99999",
+    ];
+    let unreachable = [
+        (loopback.as_str(), "loopback"),
+        ("169.254.169.254:80", "metadata"),
+        ("[fd00:ec2::254]:80", "metadata"),
+    ];
+    spec.args.extend(not_listed.map(|target| format!("{target}\t403\tno rule allows")));
+    spec.args.extend(disguised.map(|target| format!("{target}\t4\t")));
+    spec.args.extend(unreachable.map(|(target, reason)| format!("{target}\t403\t{reason}")));
+    by_name(&sandboxes, &spec, runtime, 0)?;
+    spec.weaken.insert(Weaken::ProxyLoopback);
+    by_name(&sandboxes, &spec, runtime, 1)
 }
 
 /// What is written to the home is there the next time.
-pub(crate) fn home(host: &Host, _: &str) -> Result<(), String> {
+pub(crate) fn home(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "home", "writable");
+    spec.home.keep = Keep::Home;
     spec.args.push("/home/agent".into());
     for _ in 0..2 {
-        match sandboxes.run(&spec, Stdio::Null) {
+        match run_by_name(&sandboxes, &spec, runtime, Stdio::Null) {
             Ok(Exit::Code(0)) => {}
             other => return Err(format!("{other:?}")),
         }
@@ -225,5 +386,165 @@ pub(crate) fn home(host: &Host, _: &str) -> Result<(), String> {
             return Err(format!("{} is missing", written.display()));
         }
     }
+    sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    // Control: of one that is not kept nothing is there.
+    spec.home.keep = Keep::Run;
+    by_name(&sandboxes, &spec, runtime, 0)
+}
+
+/// While one sandbox exchanges a directory of its workspace with a link out of it, others are started that have the
+/// directory mounted. None may see what the link leads to.
+pub(crate) fn exchanged(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let workspace = host.scratch.join("exchanged");
+    fs::create_dir_all(&workspace).unwrap();
+    let mut swapper = spec(host, "swapper", "swap");
+    swapper.args.extend(["/workspace".to_owned(), host.scratch.join("secret").display().to_string()]);
+    swapper.mounts.push(Mount::writable(&workspace, "/workspace"));
+    sandboxes.open(&swapper, 24, 80).map_err(|error| text(&error))?;
+    soon("the exchange does not begin", || workspace.join("swapping").exists())?;
+    let race = |weaken: Option<Weaken>| {
+        let (mut seen, mut started, mut refused) = (0, 0, 0);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(3) {
+            let mut spec = host.spec("absent", &["/outside/key".into()]);
+            spec.weaken.extend(weaken.clone());
+            spec.mounts.push(Mount::writable(&workspace, "/workspace"));
+            spec.mounts.push(Mount::read_only(workspace.join("swap"), "/outside"));
+            match host::run(&spec, None, None) {
+                Ok((_, Exit::Code(0))) => started += 1,
+                Ok(_) => seen += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        (seen, started, refused)
+    };
+    let guarded = race(None);
+    let control = race(Some(Weaken::LinksInSources));
+    fs::write(workspace.join("stop"), "").unwrap();
+    soon("the exchange does not end", || {
+        sandboxes.status(&swapper.name).is_ok_and(|status| status == Status::Ended(Exit::Code(0)))
+    })?;
+    sandboxes.remove(&swapper.name).map_err(|error| text(&error))?;
+    fs::remove_dir_all(&workspace).unwrap();
+    match (guarded, control) {
+        ((0, 1.., 1..), (1.., ..)) => Ok(()),
+        other => Err(format!("(seen, not seen, refused), then without the guard: {other:?}")),
+    }
+}
+
+pub(crate) fn neighbours(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let workspace = host.scratch.join("shared");
+    fs::create_dir_all(&workspace).unwrap();
+    let [one, other] = [("one-of-two", "presence"), ("other-of-two", "neighbour")].map(|(name, probe)| {
+        let mut spec = spec(host, name, probe);
+        spec.mounts.push(Mount::writable(&workspace, "/workspace"));
+        spec
+    });
+    open(&sandboxes, &one, runtime).map_err(|error| text(&error))?;
+    let mut attached = Attached::to(&sandboxes, &one.name);
+    attached.until("ready")?;
+    let result = by_name(&sandboxes, &other, runtime, 0);
+    attached.input.write_all(b"\n").unwrap();
+    let end = attached.end()?;
+    soon("the end is not recorded", || {
+        sandboxes.status(&one.name).is_ok_and(|status| status != Status::Running)
+    })?;
+    sandboxes.remove(&one.name).map_err(|error| text(&error))?;
+    fs::remove_dir_all(&workspace).unwrap();
+    result.and(if end == Detached::Ended(Exit::Code(0)) { Ok(()) } else { Err(format!("{end:?}")) })
+}
+
+pub(crate) fn flood(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let mut spec = spec(host, "flood", "flood");
+    for guarded in [true, false] {
+        if !guarded {
+            spec.weaken.insert(Weaken::UnboundedLog);
+        }
+        open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+        soon("the flood does not end", || {
+            sandboxes.status(&spec.name).is_ok_and(|status| status == Status::Ended(Exit::Code(0)))
+        })?;
+        let logs = sandboxes.logs(&spec.name).map_err(|error| text(&error))?.session;
+        let size: u64 = logs.iter().filter_map(|path| fs::metadata(path).ok()).map(|data| data.len()).sum();
+        sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+        if guarded != (size <= 2 << 20) {
+            return Err(format!("the log has {size} bytes, guarded: {guarded}"));
+        }
+    }
+    Ok(())
+}
+
+/// Attaching and letting go leaves nothing in the supervisor.
+pub(crate) fn many_attachments(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let spec = spec(host, "attached", "chat");
+    let pid = supervisor_of(|| open(&sandboxes, &spec, None))?;
+    let descriptors = || fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    let before = (descriptors(), threads());
+    let mut held = Attached::to(&sandboxes, &spec.name);
+    held.until("ready")?;
+    // What the check looks at moves while somebody is attached.
+    soon("an attachment is not seen", || descriptors() > before.0)?;
+    for round in 0..100 {
+        let mut one = Attached::to(&sandboxes, &spec.name);
+        one.until("ready")?;
+        // Half of them say goodbye.
+        if round % 2 == 0 {
+            one.input.write_all(&[DETACH_KEY]).unwrap();
+        }
+        drop(one.input);
+        match one.thread.join().unwrap() {
+            Ok(Detached::ByUser) => {}
+            other => return Err(format!("{other:?}")),
+        }
+    }
+    held.input.write_all(&[DETACH_KEY]).unwrap();
+    held.end()?;
+    soon("descriptors or threads are left", || (descriptors(), threads()) == before)?;
+    sandboxes.stop(&spec.name, Duration::from_secs(5)).map_err(|error| text(&error))?;
     sandboxes.remove(&spec.name).map_err(|error| text(&error))
+}
+
+/// Bare starts, runs by name with home and proxy, and sessions that are stopped: 200 in all.
+pub(crate) fn many_starts(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
+    // Others of this machine mount and unmount too.
+    let mounts = || {
+        let all = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        all.lines().filter(|line| line.contains("pinfold")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let scratch = || fs::read_dir(&host.scratch).unwrap().count();
+    let named = || fs::read_dir(sandboxes.directory()).map_or(0, Iterator::count);
+    let own_groups = || {
+        let own = format!("-{}", std::process::id());
+        host::groups().into_iter().filter(|path| path.to_string_lossy().ends_with(&own)).count()
+    };
+    // The folder of all sandboxes stays.
+    fs::create_dir_all(sandboxes.directory()).unwrap();
+    let before = host::left_over();
+    let look = || (descriptors(), mounts(), own_groups(), scratch(), named());
+    let first = look();
+    for round in 0..200 {
+        match round % 10 {
+            8 => by_name(&sandboxes, &spec(host, "many", "nothing"), None, 0)?,
+            9 => {
+                let spec = spec(host, "many", "sleep");
+                sandboxes.open(&spec, 24, 80).map_err(|error| text(&error))?;
+                if host::left_over().is_subset(&before) || look() == first {
+                    return Err("what is looked at does not show a session".into());
+                }
+                sandboxes.stop(&spec.name, Duration::from_secs(5)).map_err(|error| text(&error))?;
+                sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+            }
+            _ => crate::outside::green(host::run(&host.spec("nothing", &[]), None, None))?,
+        }
+    }
+    soon("processes are left", || host::left_over().is_subset(&before))?;
+    soon("something is left", || look() == first)
+        .map_err(|text| format!("{text}: before {first:?}, after {:?}", look()))
 }

@@ -1,14 +1,17 @@
 //! What is tried inside a started sandbox. Each probe returns what it found wrong; the rows that call them are in
 //! `rows.rs`. Raw calls are used so that no library stands between the probe and the kernel.
 
+mod files;
+mod neighbour;
+mod network;
+mod terminal;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::mem::size_of;
-use std::net::TcpStream;
-use std::net::UdpSocket;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -45,26 +48,38 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "environment" => environment(args),
         "shared-memory" => shared_memory(args[0].parse().unwrap()),
         "host-process" => host_process(args[0].parse().unwrap()),
-        "type-into-terminal" => type_into_terminal(),
-        "session" => session(),
-        "terminal" => terminal(),
-        "interfaces" => interfaces(),
-        "unreachable" => unreachable(args),
-        "host-port" => host_port(args[0].parse().unwrap()),
-        "relay" => relay(),
-        "relay-without-proxy" => relay_without_proxy(),
+        "type-into-terminal" => terminal::type_into_terminal(),
+        "session" => terminal::session(),
+        "terminal" => terminal::terminal(),
+        "interfaces" => network::interfaces(),
+        "unreachable" => network::unreachable(args),
+        "host-port" => network::host_port(args[0].parse().unwrap()),
+        "relay" => network::relay(),
+        "relay-without-proxy" => network::relay_without_proxy(),
         "fork-bomb" => fork_bomb(args[0].parse().unwrap()),
         "memory-hog" => memory_hog(),
         "hostname" => hostname(&args[0]),
         "landlock" => landlock(),
         "writable" => writable(args),
-        "sleep" => {
+        "sleep" | "sleep-at-home" => {
+            terminal::started(name);
             std::thread::sleep(std::time::Duration::from_secs(600));
             Ok(())
         }
         "crowd" => crowd(),
-        "chat" => chat(),
-        "denied-by-proxy" => denied_by_proxy(),
+        "chat" => terminal::chat(),
+        "asked-proxy" => network::asked_proxy(args),
+        "relay-dies" => network::relay_dies(),
+        "no-names" => network::no_names(),
+        "hard-link" => files::hard_link(&args[0], &args[1]),
+        "swap" => files::swap(Path::new(&args[0]), &args[1]),
+        "open-files" => open_files(args[0].parse().unwrap()),
+        "escapes" => terminal::escapes(),
+        "no-terminal" => terminal::none(),
+        "flood" => terminal::flood(),
+        "stubborn" => terminal::stubborn(),
+        "presence" => neighbour::presence(),
+        "neighbour" => neighbour::look(),
         "nothing" => Ok(()),
         _ => Err(format!("no probe `{name}`")),
     };
@@ -538,95 +553,6 @@ fn host_process(pid: i32) -> Found {
     ])
 }
 
-fn type_into_terminal() -> Found {
-    let byte = b'x';
-    let ioctl = |request: usize| call(libc::SYS_ioctl, [0, request, &raw const byte as usize, 0, 0, 0]);
-    all([
-        expect("TIOCSTI", ioctl(0x5412), libc::EPERM),
-        // The kernel looks at the low 32 bits only.
-        expect("TIOCSTI with high bits", ioctl(0x1_0000_5412), libc::EPERM),
-        expect("TIOCLINUX", ioctl(0x541c), libc::EPERM),
-    ])
-}
-
-fn session() -> Found {
-    // SAFETY: neither call has arguments that matter or touches memory.
-    let (session, own) = unsafe { (libc::getsid(0), libc::getpid()) };
-    if session == own { Ok(()) } else { Err(format!("session {session}, process {own}")) }
-}
-
-fn terminal() -> Found {
-    let name = fs::read_link("/proc/self/fd/0").map_err(|error| error.to_string())?;
-    let controlling = fs::OpenOptions::new().read(true).write(true).open("/dev/tty");
-    all([
-        if name == Path::new("/dev/pts/0") {
-            Ok(())
-        } else {
-            Err(format!("standard input is {}", name.display()))
-        },
-        controlling.map(drop).map_err(|error| format!("/dev/tty: {error}")),
-        session(),
-    ])
-}
-
-fn interfaces() -> Found {
-    let devices = fs::read_to_string("/proc/net/dev").unwrap();
-    let names: Vec<&str> =
-        devices.lines().skip(2).filter_map(|line| line.split(':').next()).map(str::trim).collect();
-    let routes = fs::read_to_string("/proc/net/route").unwrap().lines().count();
-    all([
-        if names == ["lo"] { Ok(()) } else { Err(format!("interfaces {names:?}")) },
-        if routes <= 1 { Ok(()) } else { Err(format!("{routes} lines of routes")) },
-    ])
-}
-
-/// Connecting a UDP socket sends nothing: it only asks for a route.
-fn unreachable(addresses: &[String]) -> Found {
-    all(addresses.iter().map(|address| {
-        let local = if address.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
-        let socket = UdpSocket::bind(local).map_err(|error| error.to_string())?;
-        match socket.connect(address.as_str()) {
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EADDRNOTAVAIL)
-                ) =>
-            {
-                Ok(())
-            }
-            other => Err(format!("{address}: {other:?}")),
-        }
-    }))
-}
-
-fn host_port(port: u16) -> Found {
-    match TcpStream::connect(("127.0.0.1", port)) {
-        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => Ok(()),
-        other => Err(format!("{other:?}")),
-    }
-}
-
-/// The host's end sends back what the relay put in front (version 1, route 0) and what follows.
-fn relay() -> Found {
-    let mut stream = TcpStream::connect("127.0.0.1:3128").map_err(|error| error.to_string())?;
-    stream.write_all(b"hello").map_err(|error| error.to_string())?;
-    let mut answer = [0; 7];
-    stream.read_exact(&mut answer).map_err(|error| error.to_string())?;
-    if answer == *b"\x01\x00hello" { Ok(()) } else { Err(format!("{answer:?}")) }
-}
-
-fn relay_without_proxy() -> Found {
-    let mut stream = TcpStream::connect("127.0.0.1:3128").map_err(|error| error.to_string())?;
-    let _ = stream.write_all(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n");
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    if answer.starts_with(b"HTTP/1.1 502") {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&answer).into_owned())
-    }
-}
-
 fn fork_bomb(limit: usize) -> Found {
     let mut children = Vec::new();
     let mut refused = false;
@@ -653,6 +579,12 @@ fn fork_bomb(limit: usize) -> Found {
     } else {
         Err(format!("{} processes were made", children.len()))
     }
+}
+
+/// Opens files until that is refused.
+fn open_files(limit: usize) -> Found {
+    let files: Vec<fs::File> = (0..limit * 2).map_while(|_| fs::File::open("/dev/null").ok()).collect();
+    if files.len() < limit { Ok(()) } else { Err(format!("{} files are open", files.len())) }
 }
 
 fn memory_hog() -> Found {
@@ -698,32 +630,6 @@ fn crowd() -> Found {
     }
     println!("ready");
     Ok(())
-}
-
-/// Answers each line; the line `quit` ends it with code 7.
-fn chat() -> Found {
-    println!("ready");
-    for line in io::stdin().lines() {
-        match line.unwrap().trim() {
-            "quit" => std::process::exit(7),
-            line => println!("got <{line}>"),
-        }
-    }
-    Ok(())
-}
-
-/// The real proxy with an empty allow-list.
-fn denied_by_proxy() -> Found {
-    let mut stream = TcpStream::connect("127.0.0.1:3128").map_err(|error| error.to_string())?;
-    let request = b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n";
-    stream.write_all(request).map_err(|error| error.to_string())?;
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    if answer.starts_with(b"HTTP/1.1 403") {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&answer).into_owned())
-    }
 }
 
 const _: () = assert!(size_of::<usize>() == 8, "raw calls above pass 64-bit arguments");

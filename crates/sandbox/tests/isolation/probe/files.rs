@@ -1,0 +1,52 @@
+//! Probes of the workspace's edges.
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::Found;
+use super::all;
+use super::call;
+use super::expect;
+
+/// A second name for a file of another mount, by its path and by an open descriptor.
+pub(super) fn hard_link(from: &str, to: &str) -> Found {
+    let file = fs::File::open(from).map_err(|error| format!("{from}: {error}"))?;
+    let descriptor = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let link = |from: &str, to: &str, flags: i32| {
+        let (from, to) = (CString::new(from).unwrap(), CString::new(to).unwrap());
+        let here = libc::AT_FDCWD as usize;
+        let (from, to) = (from.as_ptr() as usize, to.as_ptr() as usize);
+        call(libc::SYS_linkat, [here, from, here, to, flags as usize, 0])
+    };
+    let second = format!("{to}-2");
+    all([
+        expect("link", link(from, to, 0), libc::EXDEV),
+        expect("link of a descriptor", link(&descriptor, &second, libc::AT_SYMLINK_FOLLOW), libc::EXDEV),
+    ])
+}
+
+/// Exchanges the directory `swap` in `workspace` with a link to `target`, over and over, until the file `stop` is there.
+pub(super) fn swap(workspace: &Path, target: &str) -> Found {
+    let (one, two) = (workspace.join("swap"), workspace.join("other"));
+    let failed = |error: std::io::Error| error.to_string();
+    fs::create_dir(&one).map_err(failed)?;
+    fs::write(one.join("inside"), "").map_err(failed)?;
+    symlink(target, &two).map_err(failed)?;
+    fs::write(workspace.join("swapping"), "").map_err(failed)?;
+    let names = [&one, &two].map(|path| CString::new(path.as_os_str().as_bytes()).unwrap());
+    let here = libc::AT_FDCWD as usize;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(60) && !workspace.join("stop").exists() {
+        for _ in 0..100 {
+            let (one, two) = (names[0].as_ptr() as usize, names[1].as_ptr() as usize);
+            call(libc::SYS_renameat2, [here, one, here, two, libc::RENAME_EXCHANGE as usize, 0])
+                .map_err(|errno| format!("exchange: errno {errno}"))?;
+        }
+    }
+    Ok(())
+}
