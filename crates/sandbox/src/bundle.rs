@@ -100,6 +100,9 @@ pub fn layers(plan: &Plan, runtime: Runtime) -> Differences {
             (Runtime::Runsc, Wall::Seccomp | Wall::Landlock) => {
                 Layer::off(layer.wall, "the program talks to gVisor's kernel instead of the host's")
             }
+            (Runtime::Runsc, Wall::Cgroup) if layer.on => {
+                Layer::off(layer.wall, "its kernel's own threads would count; limits per process hold")
+            }
             (_, Wall::UserNamespaces) if plan.ids.host_uid != 0 => {
                 Layer::graded(layer.wall, "one, not two: the program is id 0 inside, without capabilities")
             }

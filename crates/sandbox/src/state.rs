@@ -54,6 +54,7 @@ use crate::sandbox::Stdio;
 use crate::session;
 use crate::session::Detached;
 use crate::spec::Keep;
+use crate::spec::Need;
 use crate::spec::Network;
 use crate::spec::Spec;
 
@@ -353,6 +354,10 @@ impl Sandboxes {
         runtime: Option<Runtime>,
         stdio: Stdio,
     ) -> Result<Live, SandboxError> {
+        if runtime == Some(Runtime::Runsc) && spec.policy.cgroup == Need::Required {
+            let why = "`runsc` is started without cgroups, which would hold its own kernel too";
+            return Err(Refusal::NoCgroup(why.into()).into());
+        }
         let Prepared { folder, lock, plan, home, egress, proxy } = self.prepare(spec)?;
         let state;
         let running: Box<dyn Supervised> = if let Some(runtime) = runtime {

@@ -88,11 +88,13 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
         Lifeline::Runtime => None,
     };
     // The program is to have the terminal, and a session needs one that nobody has. Before signals are blocked: the hangup
-    // that comes with it is not meant for anybody.
+    // that comes with it is not meant for anybody. gVisor's kernel cannot let go of one: the session stays then.
     let terminal = rustix::termios::isatty(rustix::stdio::stdin());
-    if terminal && task.guarded(Guard::Session) {
-        let _ = sys::give_up_terminal();
-    }
+    let session = if !task.guarded(Guard::Session) || (terminal && sys::give_up_terminal().is_err()) {
+        Session::Kept
+    } else {
+        Session::Own
+    };
     let listens: Vec<Listen> =
         task.listens.iter().map(|listen| Listen { route: listen.route, port: listen.port }).collect();
     let relay = if listens.is_empty() {
@@ -103,9 +105,11 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
                 .map_err(|error| StepError::new(Step::Relay, error.to_string(), Errno::ADDRNOTAVAIL))?,
         )
     };
+    // Before the program runs: from then on signals may come that are meant for it, and gVisor's process 1 obeys them.
+    let blocked = sys::Blocked::new();
     let child = match sys::fork_single_threaded().at(Step::Fork)? {
         Forked::Child => {
-            let error = match execute(&task, &program) {
+            let error = match execute(&task, session, &program) {
                 Ok(never) => match never {},
                 Err(error) => error,
             };
@@ -119,7 +123,6 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     if task.guarded(Guard::HiddenInit) {
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     }
-    let blocked = sys::Blocked::new();
     thread("signals", move || {
         while let Some(number) = blocked.wait() {
             if let Some(signal) = rustix::process::Signal::from_named_raw(number)
@@ -155,9 +158,18 @@ fn thread(name: &str, act: impl FnOnce() + Send + 'static) -> Result<(), StepErr
     made.map(drop).at(Step::Fork)
 }
 
-fn execute(task: &Task, program: &[String]) -> Result<Infallible, StepError> {
+/// The program's session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Session {
+    /// One of its own, with the terminal.
+    Own,
+    /// Process 1's.
+    Kept,
+}
+
+fn execute(task: &Task, session: Session, program: &[String]) -> Result<Infallible, StepError> {
     sys::reset_all();
-    if task.guarded(Guard::Session) {
+    if session == Session::Own {
         sys::new_session().at(Step::Session)?;
         let stdin = rustix::stdio::stdin();
         if rustix::termios::isatty(stdin) {

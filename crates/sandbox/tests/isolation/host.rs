@@ -138,6 +138,11 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // Sessions of rows that failed.
+        let sandboxes = Sandboxes::new(self.scratch.join("sandboxes"));
+        for left in sandboxes.list().unwrap_or_default() {
+            let _ = sandboxes.stop(&left.name, std::time::Duration::ZERO);
+        }
         let _ = fs::remove_dir_all(&self.scratch);
         // SAFETY: removes the segment made in `new`.
         unsafe {
