@@ -207,9 +207,9 @@ impl Drop for Groups {
     }
 }
 
-/// Removes a group. The kernel lets go of it a moment after its last process is reaped.
+/// Removes a group. The kernel lets go of it a moment after its last process is reaped, on a busy machine a long one.
 pub(crate) fn remove_group(path: &Path) {
-    for _ in 0..100 {
+    for _ in 0..1000 {
         match fs_err::remove_dir(path) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
                 std::thread::sleep(std::time::Duration::from_millis(5));

@@ -129,8 +129,11 @@ fn follow(
     // It may have failed already; then the socket has its reason.
     let asked = Message::Go.send(control);
     let mut terminal = None;
+    let mut reset = false;
     loop {
         match Message::receive(control) {
+            // It ended with our word unread, which is told before what it said itself.
+            Err(Errno::CONNRESET) if !reset => reset = true,
             Ok(Some((Message::Terminal, descriptor))) => terminal = descriptor,
             Ok(Some((Message::Failed(error), _))) => return Err(SandboxError::Start(error)),
             Ok(Some((Message::Running, _))) => return Ok(terminal),
