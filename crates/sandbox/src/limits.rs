@@ -189,7 +189,7 @@ impl Groups {
                 match fs_err::write(path.join(file), value) {
                     Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => {}
                     // On version 1 the file exists but says EOPNOTSUPP without swap accounting.
-                    Err(error) if optional && error.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
+                    Err(error) if optional && error.kind() == std::io::ErrorKind::Unsupported => {}
                     result => result.map_err(failed("limit"))?,
                 }
             }
@@ -210,8 +210,8 @@ impl Drop for Groups {
 /// Removes a group. The kernel lets go of it a moment after its last process is reaped, on a busy machine a long one.
 pub(crate) fn remove_group(path: &Path) {
     for _ in 0..1000 {
-        match fs_err::remove_dir(path) {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+        match rustix::fs::rmdir(path) {
+            Err(rustix::io::Errno::BUSY | rustix::io::Errno::INTR) => {
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
             _ => return,
