@@ -91,25 +91,18 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
 
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
+    let (gate, open) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
     let program = match sys::fork_single_threaded().at(Step::Fork)? {
         Forked::Child => {
-            drop(read);
-            super::program::main(plan, terminal, &filter, &write)
+            drop((read, open));
+            super::program::main(plan, terminal, &filter, &write, &gate)
         }
         Forked::Parent(pid) => pid,
     };
-    drop(write);
+    drop((write, gate));
     drop(terminal);
     harden(&order, &filter)?;
-
-    let mut report = Vec::new();
-    fs_err::File::from_parts(read.into(), "report").read_to_end(&mut report).at(Step::Fork)?;
-    if !report.is_empty() {
-        return Err(serde_json::from_slice(&report)
-            .unwrap_or_else(|_| StepError::new(Step::Execute, "", rustix::io::Errno::IO)));
-    }
-    Message::Running.send(control).at(Step::Fork)?;
-
+    // Threads before the program runs: one that makes processes up to the limit would leave none for them.
     if let Some(relay) = relay {
         relay
             .spawn()
@@ -121,6 +114,15 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         .stack_size(64 << 10)
         .spawn(move || listen(&listener, program))
         .at(Step::Fork)?;
+    rustix::io::write(&open, b"x").at(Step::Fork)?;
+
+    let mut report = Vec::new();
+    fs_err::File::from_parts(read.into(), "report").read_to_end(&mut report).at(Step::Fork)?;
+    if !report.is_empty() {
+        return Err(serde_json::from_slice(&report)
+            .unwrap_or_else(|_| StepError::new(Step::Execute, "", rustix::io::Errno::IO)));
+    }
+    Message::Running.send(control).at(Step::Fork)?;
     reap(control, program)
 }
 

@@ -18,9 +18,16 @@ use crate::plan::Plan;
 use crate::seccomp::Filter;
 use crate::sys;
 
-/// Never returns: either this process is the program, or the error is in the pipe.
-pub(super) fn main(plan: &Plan, terminal: Option<OwnedFd>, filter: &Filter, report: &OwnedFd) -> ! {
-    let error = match start(plan, terminal, filter) {
+/// Never returns: either this process is the program, or the error is in the pipe. `gate` has a byte when process 1 is
+/// ready for the program.
+pub(super) fn main(
+    plan: &Plan,
+    terminal: Option<OwnedFd>,
+    filter: &Filter,
+    report: &OwnedFd,
+    gate: &OwnedFd,
+) -> ! {
+    let error = match start(plan, terminal, filter, gate) {
         Ok(never) => match never {},
         Err(error) => error,
     };
@@ -28,7 +35,12 @@ pub(super) fn main(plan: &Plan, terminal: Option<OwnedFd>, filter: &Filter, repo
     sys::exit_now(126)
 }
 
-fn start(plan: &Plan, terminal: Option<OwnedFd>, filter: &Filter) -> Result<Infallible, StepError> {
+fn start(
+    plan: &Plan,
+    terminal: Option<OwnedFd>,
+    filter: &Filter,
+    gate: &OwnedFd,
+) -> Result<Infallible, StepError> {
     sys::reset_all();
     if plan.guarded(Guard::Session) {
         sys::new_session().at(Step::Session)?;
@@ -71,6 +83,7 @@ fn start(plan: &Plan, terminal: Option<OwnedFd>, filter: &Filter) -> Result<Infa
         // Everything is opened close-on-exec; the control needs one that is not.
         std::mem::forget(rustix::io::dup(rustix::stdio::stdin()).at(Step::Descriptors)?);
     }
+    while rustix::io::read(gate, &mut [0; 1]) == Err(Errno::INTR) {}
     execute(&plan.args, plan.env.get("PATH").map(String::as_str), &env)
 }
 
