@@ -129,6 +129,8 @@ impl Sandbox {
         };
         let order = Order { plan: self.plan.clone(), places, streams: kind };
         let started = parent::start(&order, &streams)?;
+        // From here on this process mostly waits; the program is starting meanwhile.
+        crate::sys::settle();
         drop(streams);
         let [stdin, stdout, stderr] = pipes;
         Ok(Running { started, stdin, stdout, stderr, layers: order.plan.layers, exit: None })

@@ -123,6 +123,8 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
             .unwrap_or_else(|_| StepError::new(Step::Execute, "", rustix::io::Errno::IO)));
     }
     Message::Running.send(control).at(Step::Fork)?;
+    drop(order);
+    sys::settle();
     reap(control, program)
 }
 

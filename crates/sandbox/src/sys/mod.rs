@@ -1,6 +1,7 @@
 //! The system calls that `rustix` does not offer safely. The only files with `unsafe`; every block says why it is sound.
 
 mod copy;
+mod memory;
 mod probe;
 mod process;
 mod signals;
@@ -16,6 +17,7 @@ pub(crate) use copy::Copy;
 pub(crate) use copy::FAILED;
 pub(crate) use copy::Failed;
 pub(crate) use copy::Program;
+pub(crate) use memory::settle;
 pub(crate) use probe::landlock_abi;
 pub(crate) use probe::try_user_namespace;
 pub(crate) use process::Control;

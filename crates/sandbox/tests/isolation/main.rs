@@ -5,7 +5,6 @@
 //!   isolation                 as root: both identities in turn; otherwise the ordinary user's only
 //!   isolation FILTER          rows whose name contains FILTER
 //!   isolation --write         all rows, and the table in docs/isolation.md from the result
-//!   isolation bench           start of `true` against bubblewrap, resident memory
 //!   isolation probe NAME …    what runs inside (the image holds a copy of this file and nothing else)
 //! ```
 //!
@@ -18,7 +17,6 @@
 #![expect(clippy::disallowed_methods, reason = "the suites are started as processes of another user")]
 #![expect(clippy::exit, reason = "exit codes are the result of suites and probes")]
 
-mod bench;
 mod host;
 mod outside;
 mod probe;
@@ -50,8 +48,6 @@ fn main() {
         Some("suite") => suite::run(word(1).unwrap_or_default(), word(2).unwrap_or_default()),
         Some("foreground") => host::foreground(&args[1..]),
         Some("hold") => host::hold(word(1).unwrap_or_default(), word(2).unwrap_or_default()),
-        Some("once") => bench::once(word(1).unwrap_or_default()),
-        Some("bench") => bench::main(),
         // What cargo passes on: options of the standard harness are accepted and ignored.
         _ => {
             let filter = args.iter().find(|arg| !arg.starts_with('-')).map_or("", String::as_str);
