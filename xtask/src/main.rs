@@ -29,15 +29,20 @@ enum Chore {
         #[arg(long)]
         write: bool,
     },
-    /// Measure builds beside their floor and, with `--peers`, other builders
+    /// Measure builds and sandboxes beside their floor and other programs
     Bench(bench::BenchArgs),
     /// Try the list of attacks in started sandboxes (`--write` to update the table in `docs/isolation.md`)
     Isolation(isolation::IsolationArgs),
+    /// Take part in a measurement
+    #[command(hide = true, subcommand)]
+    Role(bench::run::Role),
     /// Run all tests: format, lints, arrows, unit and integration tests, and the real end-to-end run
     Test(test::TestArgs),
 }
 
 fn main() -> ExitCode {
+    // A copy of this program that was started for a sandbox never comes back from here.
+    pinfold_sandbox::dispatch();
     let outcome = match Args::parse().chore {
         Chore::Arrows => arrows::check(),
         Chore::Schema { write } => {
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         }
         Chore::Bench(args) => bench::run(&args),
         Chore::Isolation(args) => isolation::run(&args),
+        Chore::Role(role) => bench::run::play(&role),
         Chore::Test(args) => test::run(&args),
     };
     match outcome {
