@@ -300,7 +300,7 @@ impl Plan {
                 Vec::new()
             }
         };
-        let mut layers: Vec<Layer> = vec![Layer::on(Wall::UserNamespaces), Layer::on(Wall::Capabilities)];
+        let mut layers: Vec<Layer> = vec![Layer::user_namespaces(probe.uid), Layer::on(Wall::Capabilities)];
         layers.push(Layer::on(Wall::ReadOnlyRoot));
         layers.push(Layer::on(Wall::Seccomp));
         layers.push(match spec.network {

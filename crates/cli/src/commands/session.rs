@@ -1,5 +1,6 @@
 //! `pinfold ps`, `attach`, `logs`, `stop`, `rm`: sandboxes by name.
 
+use std::io::IsTerminal as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use pinfold_engine::run;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Status;
+use pinfold_sandbox::escape::Filter;
+use pinfold_sandbox::escape::Showing;
 use pinfold_sandbox::session::Detached;
 
 use super::Outcome;
@@ -138,11 +141,19 @@ pub(crate) fn attach(args: &AttachArgs, global: Global) -> Outcome {
 pub(crate) fn logs(args: &LogsArgs, global: Global) -> Outcome {
     let logs = sandboxes(global)?.logs(&args.name)?;
     let mut stdout = std::io::stdout().lock();
+    // What a session wrote is for a terminal to draw, and nothing more.
+    let mut filter = stdout.is_terminal().then(|| Filter::new(Showing::Replay));
     for path in if args.network { logs.network } else { logs.session } {
-        if let Ok(mut file) = fs_err::File::open(path) {
+        if let Ok(bytes) = fs_err::read(path) {
             // A closed pipe ends the output, and is no error.
-            let _ = std::io::copy(&mut file, &mut stdout);
+            let _ = match &mut filter {
+                Some(filter) => stdout.write_all(&filter.pass(&bytes)),
+                None => stdout.write_all(&bytes),
+            };
         }
+    }
+    if let Some(filter) = filter {
+        let _ = stdout.write_all(&filter.restore());
     }
     let _ = stdout.flush();
     Ok(ExitCode::SUCCESS)

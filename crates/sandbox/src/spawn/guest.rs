@@ -107,8 +107,12 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     };
     // Before the program runs: from then on signals may come that are meant for it, and gVisor's process 1 obeys them.
     let blocked = sys::Blocked::new();
+    let (gate, open) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
     let child = match sys::fork_single_threaded().at(Step::Fork)? {
         Forked::Child => {
+            drop(open);
+            // Until process 1 has its threads: a program that makes processes up to the limit would leave none for them.
+            while rustix::io::read(&gate, &mut [0; 1]) == Err(Errno::INTR) {}
             let error = match execute(&task, session, &program) {
                 Ok(never) => match never {},
                 Err(error) => error,
@@ -142,6 +146,7 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     if let Some(relay) = relay {
         relay.spawn().map_err(|error| StepError::new(Step::Relay, error.to_string(), Errno::AGAIN))?;
     }
+    rustix::io::write(&open, b"x").at(Step::Fork)?;
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == child => {

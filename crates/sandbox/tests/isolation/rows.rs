@@ -69,8 +69,8 @@ pub(crate) const ROWS: &[Row] = &[
         probe: "hard-link",
         args: |_| vec!["/outside/key".into(), "/workspace/hard".into()],
         set: |spec, host| {
-            for name in ["hard", "hard-2"] {
-                let _ = fs::remove_file(host.scratch.join("workspace").join(name));
+            for place in ["workspace/hard", "workspace/hard-2", "linked/hard", "linked/hard-2"] {
+                let _ = fs::remove_file(host.scratch.join(place));
             }
             workspace(spec, host);
             spec.mounts.push(Mount::read_only(host.scratch.join("secret"), "/outside"));
@@ -371,7 +371,7 @@ fn targets(host: &Host) -> Vec<String> {
 
 /// The probe must pass, and fail without the guard. What is on one line is the row's result, the other its control's.
 pub(crate) fn check(row: &Row, host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
-    let spec = spec(row, host);
+    let spec = spec(row, host, runtime);
     match host::run(&spec, None, runtime)? {
         (_, Exit::Code(0)) => Ok(()),
         (text, exit) => Err(format!("{exit}: {text}")),
@@ -380,7 +380,7 @@ pub(crate) fn check(row: &Row, host: &Host, runtime: Option<Runtime>) -> Result<
 
 /// The negative control alone.
 pub(crate) fn control(row: &Row, host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
-    let mut spec = spec(row, host);
+    let mut spec = spec(row, host, runtime);
     (row.weaken)(&mut spec, host);
     match host::run(&spec, None, runtime) {
         Ok((_, Exit::Code(0))) => Err("the control without the guard is green".into()),
@@ -390,8 +390,11 @@ pub(crate) fn control(row: &Row, host: &Host, runtime: Option<Runtime>) -> Resul
     }
 }
 
-fn spec(row: &Row, host: &Host) -> Spec {
+fn spec(row: &Row, host: &Host, runtime: Option<Runtime>) -> Spec {
     let mut spec = host.spec(row.probe, &(row.args)(host));
+    if runtime == Some(Runtime::Runsc) {
+        spec.env.insert(crate::probe::OTHER_KERNEL.into(), "1".into());
+    }
     (row.set)(&mut spec, host);
     spec
 }
