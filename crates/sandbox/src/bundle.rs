@@ -59,8 +59,8 @@ pub struct BundlePlaces {
     pub home: Option<PathBuf>,
     /// The proxy's socket.
     pub egress: Option<PathBuf>,
-    /// This program.
-    pub program: PathBuf,
+    /// This program, as process 1; without it the sandbox has no relay and no Landlock.
+    pub program: Option<PathBuf>,
 }
 
 /// Why there is no bundle.
@@ -136,18 +136,22 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
         }})
     }));
     let mut args = plan.args.clone();
-    let task = crate::spawn::guest::Task {
-        listens: plan.listens.clone(),
-        landlock: plan.landlock.clone().filter(|_| runtime == Runtime::Runc),
-        lifeline: match runtime {
-            Runtime::Runc => Lifeline::Descriptor,
-            Runtime::Runsc => Lifeline::Runtime,
-        },
-        #[cfg(feature = "weaken")]
-        weaken: plan.weaken.clone(),
-    };
-    let task = serde_json::to_string(&task).unwrap_or_default();
-    args.splice(0..0, [GUEST_PATH.to_owned(), crate::spawn::guest::GUEST_WORD.to_owned(), task]);
+    if places.program.is_some() {
+        let task = crate::spawn::guest::Task {
+            listens: plan.listens.clone(),
+            landlock: plan.landlock.clone().filter(|_| runtime == Runtime::Runc),
+            lifeline: match runtime {
+                Runtime::Runc => Lifeline::Descriptor,
+                Runtime::Runsc => Lifeline::Runtime,
+            },
+            #[cfg(feature = "weaken")]
+            weaken: plan.weaken.clone(),
+        };
+        let task = serde_json::to_string(&task).unwrap_or_default();
+        args.splice(0..0, [GUEST_PATH.to_owned(), crate::spawn::guest::GUEST_WORD.to_owned(), task]);
+    } else if !plan.listens.is_empty() {
+        return Err(BundleError::Place(GUEST_PATH.into()));
+    }
     let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let rlimits: Vec<Value> = plan
         .rlimits
@@ -279,8 +283,10 @@ fn mounts(plan: &Plan, places: &BundlePlaces) -> Result<Vec<Value>, BundleError>
             }
             MountKind::Device(_) | MountKind::Mask | MountKind::Protect => continue,
         });
-        if target == Path::new("/run") {
-            mounts.push(json!({"destination": GUEST_PATH, "type": "bind", "source": places.program,
+        if target == Path::new("/run")
+            && let Some(program) = &places.program
+        {
+            mounts.push(json!({"destination": GUEST_PATH, "type": "bind", "source": program,
                 "options": ["bind", "ro", "nosuid", "nodev", "rprivate"]}));
         }
     }
@@ -316,7 +322,11 @@ mod tests {
     }
 
     fn places() -> BundlePlaces {
-        BundlePlaces { home: None, egress: Some("/host/egress.sock".into()), program: "/host/pinfold".into() }
+        BundlePlaces {
+            home: None,
+            egress: Some("/host/egress.sock".into()),
+            program: Some("/host/pinfold".into()),
+        }
     }
 
     /// Row N2: a namespace that is not listed is the host's.

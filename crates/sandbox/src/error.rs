@@ -275,7 +275,7 @@ impl Diagnose for SandboxError {
             },
             Self::Detached { hint, .. } => hint.clone(),
             Self::InUse(name) => Some(format!("attach to it with `pinfold attach {name}`, or choose another `--name`")),
-            Self::Unknown(_) => Some("`pinfold ps --all` shows what there is".into()),
+            Self::Unknown(_) => Some("`pinfold ps` shows what there is".into()),
             Self::NoRuntime(name) => Some(format!("install `{name}`, or leave `--runtime` out")),
             _ => None,
         }

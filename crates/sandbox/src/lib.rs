@@ -28,6 +28,7 @@ pub mod limits;
 mod log;
 mod mounts;
 pub mod plan;
+pub mod portable;
 pub mod probe;
 pub mod proxy;
 pub mod pty;

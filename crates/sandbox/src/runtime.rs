@@ -101,7 +101,7 @@ pub fn start(
     if runtime == Runtime::Runc {
         command.args(["--preserve-fds", "1"]);
     }
-    command.arg("--bundle").arg(&bundle).arg(&plan.name);
+    command.arg("--bundle").arg(&bundle).arg(container_id(&plan.name));
     command.stdin(streams.stdin).stdout(streams.stdout).stderr(streams.stderr);
     let (theirs, lifeline) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(SandboxError::supervisor("make a pipe"))?;
@@ -131,11 +131,16 @@ pub fn start(
     })
 }
 
+/// A sandbox's name in the letters that both runtimes take for an id: `+` stands for `@`, and is in no name.
+fn container_id(name: &str) -> String {
+    name.replace('@', "+")
+}
+
 /// Removes what a runtime that was killed has left in `folder`, its control groups among it.
 pub(crate) fn clear(runtime: Runtime, name: &str, folder: &Path) -> Result<(), SandboxError> {
     // After a clean end there is nothing to delete, which it says on a stream nobody reads.
     let _ = command(runtime, folder)
-        .args(["delete", "--force", name])
+        .args(["delete", "--force", &container_id(name)])
         .stdin(ProcessStdio::null())
         .stdout(ProcessStdio::null())
         .stderr(ProcessStdio::null())

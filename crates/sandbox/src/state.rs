@@ -362,7 +362,7 @@ impl Sandboxes {
         let state;
         let running: Box<dyn Supervised> = if let Some(runtime) = runtime {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
-            let places = BundlePlaces { home, egress, program };
+            let places = BundlePlaces { home, egress, program: Some(program) };
             // Before the start: what is left after a kill must be known by then.
             state = State::new(0, &plan, Some(runtime));
             folder.write("state.json", &state)?;

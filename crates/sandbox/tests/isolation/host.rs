@@ -179,7 +179,7 @@ pub(crate) fn run(
     let places = pinfold_sandbox::bundle::BundlePlaces {
         home: None,
         egress: egress.map(Path::to_owned),
-        program: spec.rootfs.join("bin/probe"),
+        program: Some(spec.rootfs.join("bin/probe")),
     };
     let mut guest =
         pinfold_sandbox::runtime::start(&plan, &places, runtime, Stdio::Piped, &folder).map_err(failed)?;
