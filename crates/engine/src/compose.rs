@@ -275,6 +275,9 @@ fn runtime(
     for agent in &lock.agents {
         labels.insert(format!("dev.pinfold.agent.{}", agent.name), agent.version.clone());
     }
+    // What the image asks of whoever runs it: `run --image` lets it narrow freely and widen after the user's word.
+    labels
+        .extend(crate::run::Declared::label(&manifest.run).map(|json| (crate::run::LABEL.to_owned(), json)));
     labels.extend(manifest.image.labels.clone());
     RuntimeConfig {
         user: manifest.user.as_ref().map(|user| format!("{}:{}", user.uid, user.gid)).unwrap_or_default(),

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use pinfold_base::Platform;
+use pinfold_sandbox::Probe;
+use pinfold_sandbox::Runtime;
+use pinfold_sandbox::probe::Cgroups;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -66,7 +69,49 @@ pub fn examine(context: &Context) -> Vec<Finding> {
             Finding::bad("certificates", error.to_string(), "install ca-certificates, or set SSL_CERT_FILE")
         }
     });
+    findings.extend(sandbox(&Probe::run()));
     findings
+}
+
+/// What sandboxes need, and have here.
+fn sandbox(probe: &Probe) -> Vec<Finding> {
+    let namespaces = match probe.user_namespaces {
+        Ok(()) => Finding::good("user namespaces", "two nested, with all others inside"),
+        Err(problem) => Finding::bad("user namespaces", problem.to_string(), problem.fix()),
+    };
+    let landlock = match probe.landlock_abi {
+        Some(abi) => Finding::good("Landlock", format!("ABI {abi}")),
+        None => Finding::bad(
+            "Landlock",
+            "this kernel has none, and sandboxes ask for it",
+            "boot with `landlock` among the kernel's `lsm=` list (Linux 5.13 or newer)",
+        ),
+    };
+    let limits = match &probe.cgroups {
+        Cgroups::V2(path) => Finding::good("limits", format!("cgroup v2, `{}`", path.display())),
+        Cgroups::V1 { .. } => Finding::good("limits", "cgroup v1"),
+        Cgroups::None(why) => Finding::note(
+            "limits",
+            format!("per process only: {why}"),
+            "for limits of a whole sandbox: `systemd-run --user --scope -p Delegate=yes pinfold run …`",
+        ),
+    };
+    let runtimes: Vec<&str> = [Runtime::Runc, Runtime::Runsc]
+        .map(Runtime::program)
+        .into_iter()
+        .filter(|name| on_path(name))
+        .collect();
+    let kernel = Finding::good("kernel", format!("{}, seccomp", probe.kernel));
+    let other = Finding::good(
+        "other runtimes",
+        if runtimes.is_empty() { "none; the built-in one needs none".into() } else { runtimes.join(", ") },
+    );
+    vec![kernel, namespaces, landlock, limits, other]
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn folder_finding(what: &str, folder: &Path) -> Finding {
@@ -78,4 +123,30 @@ fn folder_finding(what: &str, folder: &Path) -> Finding {
         return Finding::bad(what, format!("`{}` cannot be written: {error}", folder.display()), fix);
     }
     Finding::good(what, folder.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use pinfold_sandbox::probe::NamespaceProblem;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_bad_and_has_a_fix() {
+        let probe = Probe {
+            kernel: "6.1".into(),
+            uid: 1000,
+            gid: 1000,
+            user_namespaces: Err(NamespaceProblem::AppArmor),
+            landlock_abi: None,
+            cgroups: Cgroups::None("not delegated".into()),
+            tun: false,
+        };
+        let found = sandbox(&probe);
+        let of = |what: &str| found.iter().find(|finding| finding.what == what).unwrap();
+        assert_eq!(of("user namespaces").grade, Grade::Bad);
+        assert!(of("user namespaces").fix.as_ref().unwrap().contains("apparmor_parser"));
+        assert_eq!(of("Landlock").grade, Grade::Bad);
+        assert_eq!(of("limits").grade, Grade::Note);
+    }
 }

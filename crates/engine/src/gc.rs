@@ -1,6 +1,6 @@
 //! `gc`: what can be removed from the stores, and removing it.
 //!
-//! Unnamed images always; composed layers and decoded archives on request (they can be made again from the downloads);
+//! Unnamed images always, and unpacked roots that no named image and no running sandbox has; composed layers and decoded archives on request (they can be made again from the downloads);
 //! downloads on request. Files being written by other processes are younger than [`GRACE`] and are left alone.
 
 use std::path::Path;
@@ -11,8 +11,13 @@ use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
 use pinfold_image::store::GcMode;
+use pinfold_image::unpack;
+use pinfold_image::unpack::RootfsStore;
+use pinfold_image::unpack::UnpackError;
+use pinfold_sandbox::Status;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -62,6 +67,12 @@ pub enum GcError {
     /// The image store.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The unpacked roots.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// The sandboxes.
+    #[error(transparent)]
+    Sandbox(#[from] pinfold_sandbox::SandboxError),
     /// A cache folder.
     #[error("cannot clean the cache")]
     Io(#[from] std::io::Error),
@@ -71,6 +82,8 @@ impl Diagnose for GcError {
     fn kind(&self) -> Kind {
         match self {
             Self::Image(error) => error.kind(),
+            Self::Unpack(error) => error.kind(),
+            Self::Sandbox(error) => error.kind(),
             Self::Io(_) => Kind::System,
         }
     }
@@ -86,6 +99,7 @@ pub fn gc(context: &Context, scope: Scope, mode: Mode) -> Result<Report, GcError
         files: blobs.blobs.len(),
         bytes: blobs.blobs.iter().map(|(_, size)| size).sum(),
     });
+    report.parts.push(roots(context, &images, mode)?);
     let cache = context.home.cache();
     let mut folders = vec![("abandoned downloads", "tmp", GRACE), ("partial downloads", "partial", GRACE)];
     if scope.layers {
@@ -115,6 +129,51 @@ pub fn gc(context: &Context, scope: Scope, mode: Mode) -> Result<Report, GcError
         }
     }
     Ok(report)
+}
+
+/// Unpacked roots that are made again when they are wanted. One that a running sandbox stands on stays.
+fn roots(context: &Context, images: &ImageStore, mode: Mode) -> Result<Part, GcError> {
+    let mut wanted = std::collections::BTreeSet::new();
+    for entry in images.list()? {
+        if let Some(reference) = entry.reference {
+            let source = ImageSource::from_store(images, &reference)?;
+            wanted.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest));
+        }
+    }
+    let sandboxes = crate::run::sandboxes(context);
+    let running = sandboxes.list()?.into_iter().filter(|sandbox| sandbox.status == Status::Running);
+    let stood_on: Vec<_> =
+        running.filter_map(|sandbox| Some(sandboxes.spec(&sandbox.name).ok()?.rootfs)).collect();
+    let store = RootfsStore::open(context.home.data(), unpack::Options::default())?;
+    let mut part = Part { what: "root file systems of no image".into(), files: 0, bytes: 0 };
+    for root in store.list()? {
+        if wanted.contains(&root.manifest) || stood_on.contains(&root.path) {
+            continue;
+        }
+        let (files, bytes) = size(&root.path);
+        part.files += files;
+        part.bytes += bytes;
+        if mode == Mode::Remove {
+            store.remove(&root.manifest)?;
+        }
+    }
+    Ok(part)
+}
+
+/// Files below `folder`, and their bytes.
+fn size(folder: &Path) -> (usize, u64) {
+    let mut total = (0, 0);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(data) if data.is_dir() => {
+                let (files, bytes) = size(&entry.path());
+                total = (total.0 + files, total.1 + bytes);
+            }
+            Ok(data) => total = (total.0 + 1, total.1 + data.len()),
+            Err(_) => {}
+        }
+    }
+    total
 }
 
 /// Files directly in `folder` that are older than `age`.

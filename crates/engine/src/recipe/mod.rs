@@ -136,7 +136,16 @@ pub struct Route {
     pub paths: Vec<String>,
     /// Environment variables of the host that may hold the key, in order.
     pub key: Vec<String>,
-    /// Environment of the sandbox; `{port}` and `{placeholder}` are filled in.
+    /// Which provider it is; the recipe's name unless said. Routes of one name are alternatives, the first with a key counts.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Environment variables of the host that may hold another base address (a gateway), in order.
+    #[serde(default)]
+    pub base: Vec<String>,
+    /// Headers added to every request, such as what goes with a key of another kind.
+    #[serde(default)]
+    pub append_headers: BTreeMap<String, String>,
+    /// Environment of the sandbox; `{port}`, `{port:NAME}` and `{placeholder}` are filled in.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
 }
@@ -306,6 +315,21 @@ impl Recipe {
             .find(|(known, _)| *known == name)
             .ok_or_else(|| RecipeError::Unknown(name.to_owned()))?;
         Ok(Self::parse(text, Path::new(name))?)
+    }
+
+    /// Whether it is one of pinfold's own, word by word.
+    pub fn is_built_in(&self) -> bool {
+        BUILT_IN.iter().any(|(name, text)| {
+            *name == self.name
+                && Self::parse(text, Path::new(name)).is_ok_and(|known| {
+                    known.run == self.run && known.home == self.home && known.command == self.command
+                })
+        })
+    }
+
+    /// Name of one of its routes.
+    pub fn route_name<'a>(&'a self, route: &'a Route) -> &'a str {
+        route.name.as_deref().unwrap_or(&self.name)
     }
 
     /// A member of the package with its placeholders filled in.

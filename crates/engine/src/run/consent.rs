@@ -1,0 +1,199 @@
+//! What a project or an image asks for beyond what every sandbox has, and whether the user agreed.
+//!
+//! The manifest lies in the workspace, where the agent can write: what it says about the next run may be the agent's own
+//! wish (CVE-2026-25725 is of this kind). So what widens a sandbox counts only after the user's word, and the word is kept
+//! outside of every workspace. What narrows is free.
+//!
+//! ```text
+//!   DATA/consent/HEX.json      HEX: SHA-256 of who asks, a manifest's real path or an image's name
+//! ```
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_base::Digest;
+use pinfold_base::store::persist;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::declared::Declared;
+use super::error::RunError;
+use crate::context::Context;
+use crate::manifest::Manifest;
+use crate::recipe::Recipe;
+
+/// One thing that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// The host's network instead of the proxy.
+    HostNetwork,
+    /// A host to be let through.
+    Reach(String),
+    /// A mount, as written.
+    Mount(String),
+    /// A variable of the caller's.
+    Variable(String),
+    /// Where an agent's key comes from.
+    Credential {
+        /// The agent.
+        agent: String,
+        /// As written.
+        source: String,
+    },
+    /// A key sent to an address, by a recipe that is not built in.
+    Route {
+        /// The recipe.
+        recipe: String,
+        /// The address.
+        upstream: String,
+        /// Variables that may hold the key.
+        keys: Vec<String>,
+    },
+    /// A file of the host from outside the project, put into the image.
+    File(PathBuf),
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostNetwork => f.write_str("use the host's network"),
+            Self::Reach(host) => write!(f, "reach `{host}`"),
+            Self::Mount(mount) => write!(f, "mount `{mount}`"),
+            Self::Variable(name) => write!(f, "pass in the variable `{name}`"),
+            Self::Credential { agent, source } => write!(f, "take the key of {agent} from `{source}`"),
+            Self::Route { recipe, upstream, keys } => {
+                write!(f, "send the key in {} to {upstream} (recipe {recipe})", keys.join(" or "))
+            }
+            Self::File(path) => write!(f, "put `{}` into the image", path.display()),
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    subject: String,
+    accepted: BTreeSet<Ask>,
+}
+
+/// Everything that is asked for, in a fixed order.
+pub(super) fn asks(declared: &Declared, recipes: &[Recipe], manifest: Option<&Manifest>) -> Vec<Ask> {
+    let mut asks = BTreeSet::new();
+    if declared.network.as_deref() == Some("host") {
+        asks.insert(Ask::HostNetwork);
+    }
+    asks.extend(declared.allow.iter().cloned().map(Ask::Reach));
+    asks.extend(declared.mounts.iter().cloned().map(Ask::Mount));
+    asks.extend(declared.pass_env.iter().cloned().map(Ask::Variable));
+    asks.extend(
+        declared
+            .credentials
+            .iter()
+            .map(|(agent, source)| Ask::Credential { agent: agent.clone(), source: source.clone() }),
+    );
+    for recipe in recipes.iter().filter(|recipe| !recipe.is_built_in()) {
+        asks.extend(recipe.run.hosts.iter().cloned().map(Ask::Reach));
+        asks.extend(recipe.run.route.iter().map(|route| Ask::Route {
+            recipe: recipe.name.clone(),
+            upstream: route.upstream.clone(),
+            keys: route.key.clone(),
+        }));
+    }
+    if let Some(manifest) = manifest {
+        asks.extend(outside(manifest).map(Ask::File));
+    }
+    asks.into_iter().collect()
+}
+
+/// Sources of `[[file]]` that are not below the manifest's directory once links are followed.
+fn outside(manifest: &Manifest) -> impl Iterator<Item = PathBuf> {
+    let real = fs::canonicalize(&manifest.directory).unwrap_or_else(|_| manifest.directory.clone());
+    manifest
+        .files
+        .iter()
+        .flat_map(|file| file.source.iter().chain(file.source_platform.values()))
+        .filter_map(|source| fs::canonicalize(manifest.directory.join(source)).ok())
+        .filter(move |path| !path.starts_with(&real))
+}
+
+fn file(context: &Context, subject: &str) -> PathBuf {
+    let name = format!("{}.json", Digest::sha256(subject.as_bytes()).hex());
+    context.home.data().join("consent").join(name)
+}
+
+fn record(path: &Path) -> Record {
+    // A damaged record is no agreement.
+    fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+/// Refuses when something was not agreed to.
+pub(super) fn check(context: &Context, subject: &str, asks: Vec<Ask>) -> Result<(), RunError> {
+    if asks.is_empty() {
+        return Ok(());
+    }
+    let accepted = record(&file(context, subject)).accepted;
+    let asks: Vec<Ask> = asks.into_iter().filter(|ask| !accepted.contains(ask)).collect();
+    if asks.is_empty() { Ok(()) } else { Err(RunError::Consent { subject: subject.to_owned(), asks }) }
+}
+
+/// Keeps the user's word. What was agreed to before and is no longer asked for is forgotten.
+pub(super) fn accept(context: &Context, subject: &str, asks: &[Ask]) -> Result<(), RunError> {
+    let path = file(context, subject);
+    let record = Record { subject: subject.to_owned(), accepted: asks.iter().cloned().collect() };
+    // Beside its final place: the cache may be on another file system.
+    let folder = path.parent().unwrap_or(&path);
+    fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(temporary.as_file_mut(), &record).map_err(std::io::Error::from)?;
+    persist(temporary, &path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use pinfold_base::Home;
+
+    use super::*;
+    use crate::context::Network;
+
+    fn context(dir: &Path) -> Context {
+        let home = Home::under(dir);
+        Context::at(home, Network::Offline, Box::new(pinfold_base::report::Silent)).unwrap()
+    }
+
+    #[test]
+    fn the_word_covers_what_was_shown_and_nothing_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(dir.path());
+        let ask = |host: &str| Ask::Reach(host.into());
+        assert!(check(&context, "m", vec![]).is_ok());
+        assert!(matches!(check(&context, "m", vec![ask("a")]), Err(RunError::Consent { .. })));
+        accept(&context, "m", &[ask("a"), ask("b")]).unwrap();
+        check(&context, "m", vec![ask("a")]).unwrap();
+        let Err(RunError::Consent { asks, .. }) = check(&context, "m", vec![ask("a"), Ask::HostNetwork])
+        else {
+            panic!("more than was agreed to")
+        };
+        assert_eq!(asks, [Ask::HostNetwork]);
+        assert!(check(&context, "another", vec![ask("a")]).is_err());
+    }
+
+    #[test]
+    fn a_link_out_of_the_project_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = dir.path().join("project");
+        fs::create_dir(&project).unwrap();
+        fs::write(dir.path().join("secret"), "x").unwrap();
+        std::os::unix::fs::symlink("../secret", project.join("innocent")).unwrap();
+        fs::write(project.join("own"), "x").unwrap();
+        let text =
+            "name = 'x'\n[[file]]\npath = '/a'\nsource = 'innocent'\n[[file]]\npath = '/b'\nsource = 'own'\n";
+        let manifest = Manifest::parse(text, Path::new("pinfold.toml"), &project).unwrap();
+        let found = asks(&Declared::default(), &[], Some(&manifest));
+        assert_eq!(found, [Ask::File(fs::canonicalize(dir.path().join("secret")).unwrap())]);
+    }
+}

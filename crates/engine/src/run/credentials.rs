@@ -1,0 +1,282 @@
+//! Credential routes of an agent: which ports of the sandbox lead to which provider, where each key comes from, and what
+//! the agent must be told of it.
+//!
+//! Routes of one name are alternatives: the first whose key is found is used. The keys themselves are never read here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_sandbox::proxy::Credential;
+use pinfold_sandbox::proxy::KeyHeader;
+use pinfold_sandbox::proxy::RouteError;
+use pinfold_sandbox::proxy::RouteId;
+use pinfold_sandbox::proxy::RouteReach;
+use pinfold_sandbox::proxy::RouteSpec;
+use pinfold_sandbox::spec::CredentialRoute;
+use pinfold_sandbox::spec::Mount;
+
+use super::error::RunError;
+use crate::recipe;
+use crate::recipe::Header;
+use crate::recipe::Recipe;
+
+/// The dummy key that agents are given.
+pub const PLACEHOLDER: &str = "pinfold-placeholder-key";
+/// Loopback port of the first route; the next names follow.
+const FIRST_PORT: u16 = 3180;
+
+/// What the routes of an agent add to its sandbox.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    /// The routes.
+    pub(super) egress: Vec<CredentialRoute>,
+    /// Variables.
+    pub(super) env: Vec<(String, String)>,
+    /// Configuration files laid over the home, read-only.
+    pub(super) mounts: Vec<Mount>,
+    /// Hosts that are reached by a route, and so need no tunnel: without one, no key can leave by it.
+    pub(super) hosts: Vec<String>,
+}
+
+/// Where keys are looked for.
+pub(super) struct Keys<'a> {
+    /// What the user or the manifest said, by agent or `AGENT/PROVIDER`: `env:NAME`, `file:PATH`, `json:PATH#POINTER`,
+    /// `command:…`. An agent's name alone means its first provider.
+    pub(super) said: &'a BTreeMap<String, String>,
+    /// A variable of the caller's; empty ones are not set.
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The caller's home directory.
+    pub(super) home: Option<&'a Path>,
+}
+
+/// The routes of `agent` for which there is a key. Files are written below `folder`; the home inside is `home`.
+pub(super) fn routes(
+    agent: &Recipe,
+    keys: &Keys<'_>,
+    home: &Path,
+    folder: &Path,
+) -> Result<Routes, RunError> {
+    let wrong = |reason: String| RunError::Route { recipe: agent.name.clone(), reason };
+    let mut out = Routes::default();
+    let names = names(agent);
+    for (index, name) in names.iter().enumerate() {
+        let mut alternatives = agent.run.route.iter().filter(|route| agent.route_name(route) == *name);
+        let said = keys
+            .said
+            .get(&format!("{}/{name}", agent.name))
+            .or_else(|| keys.said.get(&agent.name).filter(|_| index == 0));
+        let found = alternatives.find_map(|route| Some((route, key(keys, said, route)?)));
+        let Some((route, key)) = found else { continue };
+        let key = key.map_err(wrong)?;
+        let (id, port) = place(index).ok_or_else(|| wrong("too many".into()))?;
+        let upstream = upstream(keys, route);
+        let bad = |error: RouteError| wrong(error.to_string());
+        out.egress.push(CredentialRoute {
+            route: RouteSpec {
+                id,
+                name: (*name).to_owned(),
+                listen_port: port,
+                upstream: upstream.address.parse().map_err(bad)?,
+                header: match route.header {
+                    Header::XApiKey => KeyHeader::XApiKey,
+                    Header::Bearer => KeyHeader::Bearer,
+                    Header::XGoogApiKey => KeyHeader::XGoogApiKey,
+                },
+                placeholder: PLACEHOLDER.into(),
+                paths: route.paths.iter().map(|path| path.trim_end_matches('/').to_owned()).collect(),
+                reach: upstream.reach,
+                set_headers: BTreeMap::new(),
+                append_headers: route.append_headers.clone(),
+            },
+            key,
+        });
+        out.hosts.push(route.upstream.trim_start_matches("https://").to_owned());
+        out.env.extend(route.env.iter().map(|(name, value)| (name.clone(), fill(value, &names, port))));
+    }
+    if let Some(first) = out.egress.first().map(|route| route.route.listen_port) {
+        // Files that must name a port are laid over the home, read-only.
+        for file in &agent.run.file {
+            let seeded =
+                agent.home.iter().find(|known| known.path == file.path).map_or("", |known| &known.content);
+            let text = match &file.replace {
+                Some(text) => text.clone(),
+                None => format!("{}{seeded}{}", file.prepend, file.append),
+            };
+            let place = folder.join(file.path.replace('/', "-"));
+            write(&place, &fill(&text, &names, first))?;
+            out.mounts.push(Mount::read_only(place, home.join(&file.path)));
+        }
+    }
+    Ok(out)
+}
+
+/// The names of an agent's routes, each once.
+fn names(agent: &Recipe) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for route in &agent.run.route {
+        let name = agent.route_name(route);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Number and port of the route at `index`.
+fn place(index: usize) -> Option<(RouteId, u16)> {
+    let number = u8::try_from(index).ok().filter(|number| *number < 100)?;
+    Some((RouteId(number + 1), FIRST_PORT + u16::from(number)))
+}
+
+/// `{port}` is the route's own port, `{port:NAME}` another's, `{placeholder}` the dummy key.
+fn fill(text: &str, names: &[&str], port: u16) -> String {
+    let mut text = text.replace("{port}", &port.to_string()).replace("{placeholder}", PLACEHOLDER);
+    for (index, name) in names.iter().enumerate() {
+        if let Some((_, port)) = place(index) {
+            text = text.replace(&format!("{{port:{name}}}"), &port.to_string());
+        }
+    }
+    text
+}
+
+struct Upstream {
+    address: String,
+    reach: RouteReach,
+}
+
+/// The provider's address: a variable of the caller's that agents know too, else the recipe's.
+fn upstream(keys: &Keys<'_>, route: &recipe::Route) -> Upstream {
+    match route.base.iter().find_map(|name| (keys.variable)(name)) {
+        // The requests bring the path the recipe knows; some of these variables end in it.
+        Some(base) => {
+            let base = base.trim_end_matches('/');
+            let base = route
+                .paths
+                .iter()
+                .find_map(|path| base.strip_suffix(path.trim_end_matches('/')))
+                .unwrap_or(base);
+            Upstream { address: base.to_owned(), reach: RouteReach::Private }
+        }
+        None => Upstream { address: route.upstream.clone(), reach: RouteReach::Public },
+    }
+}
+
+/// Where a route's key is: as was said, else the first of the recipe's variables that is set.
+fn key(keys: &Keys<'_>, said: Option<&String>, route: &recipe::Route) -> Option<Result<Credential, String>> {
+    if let Some(said) = said {
+        return Some(source(said, keys.home));
+    }
+    let name = route.key.iter().find(|name| (keys.variable)(name).is_some())?;
+    Some(Ok(Credential::Env(name.clone())))
+}
+
+/// Reads `env:NAME`, `file:PATH`, `json:PATH#POINTER` or `command:PROGRAM ARGUMENT…`.
+fn source(said: &str, home: Option<&Path>) -> Result<Credential, String> {
+    let path = |text: &str| match (text.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => Ok(home.join(rest)),
+        _ if text.starts_with('/') => Ok(PathBuf::from(text)),
+        _ => Err(format!("`{text}` is neither an absolute path nor one that begins with `~/`")),
+    };
+    match said.split_once(':') {
+        Some(("env", name)) if !name.is_empty() => Ok(Credential::Env(name.to_owned())),
+        Some(("file", text)) => Ok(Credential::File(path(text)?)),
+        Some(("json", text)) => {
+            let (file, pointer) = text.split_once('#').ok_or("a JSON file needs `#/pointer` after its path")?;
+            Ok(Credential::Json { file: path(file)?, pointer: pointer.to_owned() })
+        }
+        Some(("command", words)) if !words.trim().is_empty() => {
+            Ok(Credential::Command(words.split_whitespace().map(str::to_owned).collect()))
+        }
+        // Not repeated: somebody may have put the key itself here.
+        _ => Err("where its key comes from is not understood: expected `env:NAME`, `file:PATH`, `json:PATH#POINTER` or \
+                  `command:PROGRAM ARGUMENT…`"
+            .into()),
+    }
+}
+
+/// Writes `text` unless the file has it already; renamed into place, because another start may mount it right now.
+fn write(place: &Path, text: &str) -> Result<(), RunError> {
+    if fs::read(place).is_ok_and(|known| known == text.as_bytes()) {
+        return Ok(());
+    }
+    let parent = place.parent().unwrap_or(place);
+    fs::create_dir_all(parent)?;
+    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    std::io::Write::write_all(&mut file, text.as_bytes())?;
+    file.persist(place).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(agent: &str, set: &[(&str, &str)], said: &[(&str, &str)]) -> (tempfile::TempDir, Routes) {
+        let said = said.iter().map(|&(name, source)| (name.to_owned(), source.to_owned())).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let agent = Recipe::load(agent, Path::new("/")).unwrap();
+        let variable =
+            |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let keys = Keys { said: &said, variable: &variable, home: Some(Path::new("/home/me")) };
+        let routes = routes(&agent, &keys, Path::new("/home/agent"), dir.path()).unwrap();
+        (dir, routes)
+    }
+
+    #[test]
+    fn no_key_no_route() {
+        for agent in Recipe::agents() {
+            assert!(of(agent, &[], &[]).1.egress.is_empty(), "{agent}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_named_and_a_placeholder_goes_in() {
+        let (_dir, found) = of("claude-code", &[("ANTHROPIC_API_KEY", "canary")], &[]);
+        assert_eq!(found.egress[0].key, Credential::Env("ANTHROPIC_API_KEY".into()));
+        assert!(!format!("{found:?}").contains("canary"));
+        assert!(found.env.contains(&("ANTHROPIC_BASE_URL".into(), "http://127.0.0.1:3180".into())));
+        assert_eq!(found.hosts, ["api.anthropic.com"]);
+    }
+
+    #[test]
+    fn the_callers_gateway_is_the_upstream() {
+        let set = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1/")];
+        let (dir, found) = of("codex-cli", &set, &[]);
+        assert_eq!(found.egress[0].route.upstream.to_string(), "http://127.0.0.1:9");
+        assert_eq!(found.egress[0].route.reach, RouteReach::Private);
+        let config = fs::read_to_string(dir.path().join(".codex-config.toml")).unwrap();
+        let config: toml::Table = toml::from_str(&config).unwrap();
+        assert_eq!(
+            config["model_providers"]["pinfold"]["base_url"].as_str(),
+            Some("http://127.0.0.1:3180/v1")
+        );
+    }
+
+    #[test]
+    fn providers_of_one_agent_have_ports_of_their_own() {
+        let set = [("ANTHROPIC_API_KEY", "k"), ("GEMINI_API_KEY", "k")];
+        let (dir, found) = of("opencode", &set, &[]);
+        let ports: Vec<u16> = found.egress.iter().map(|route| route.route.listen_port).collect();
+        assert_eq!(ports, [3180, 3182]);
+        let config = fs::read(dir.path().join(".config-opencode-opencode.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        assert_eq!(config["provider"]["google"]["options"]["baseURL"], "http://127.0.0.1:3182/v1beta");
+    }
+
+    #[test]
+    fn what_was_said_comes_first_and_is_not_repeated() {
+        let (_dir, found) =
+            of("claude-code", &[("ANTHROPIC_API_KEY", "k")], &[("claude-code", "file:~/key")]);
+        assert_eq!(found.egress[0].key, Credential::File("/home/me/key".into()));
+        assert_eq!(
+            source("json:/a/b.json#/c/d", None),
+            Ok(Credential::Json { file: "/a/b.json".into(), pointer: "/c/d".into() })
+        );
+        for wrong in ["sk-canary-1", "vault:sk-canary-1", "env:", "command: "] {
+            assert!(!source(wrong, None).unwrap_err().contains("canary"), "{wrong}");
+        }
+        assert!(source("file:key", None).is_err());
+    }
+}

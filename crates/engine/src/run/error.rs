@@ -1,0 +1,167 @@
+//! Why nothing is run.
+
+use std::path::PathBuf;
+
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use pinfold_image::ImageError;
+use pinfold_image::unpack::UnpackError;
+
+use super::consent::Ask;
+use crate::build::BuildError;
+use crate::manifest::ManifestError;
+use crate::recipe::RecipeError;
+
+/// Why nothing is run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The image.
+    #[error(transparent)]
+    Build(#[from] Box<BuildError>),
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The recipe.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The image store.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Unpacking.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] pinfold_sandbox::SandboxError),
+    /// The agent is not in the image.
+    #[error("the image `{image}` has no agent `{agent}`")]
+    NoAgent {
+        /// The image.
+        image: String,
+        /// The agent.
+        agent: String,
+        /// Those it has.
+        known: Vec<String>,
+    },
+    /// The image is for other processors.
+    #[error("the image `{image}` is for {}, and this machine is {host}", list(.has))]
+    Architecture {
+        /// The image.
+        image: String,
+        /// Its platforms.
+        has: Vec<Platform>,
+        /// This machine's.
+        host: Platform,
+    },
+    /// Nothing to run was said.
+    #[error("nothing to run: name an agent, or a command after `--`")]
+    Nothing,
+    /// This machine's platform is not one of an image's.
+    #[error("images for this machine's processor cannot be built")]
+    Platform,
+    /// A workspace that would hand over too much, or cannot be worked on.
+    #[error("`{}` cannot be the workspace: {reason}", .path.display())]
+    Workspace {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A mount that cannot be read.
+    #[error("mount `{0}` is not understood: expected SOURCE[:TARGET][:ro|rw] with absolute paths")]
+    Mount(String),
+    /// A variable that is to be passed in is not set.
+    #[error("the variable `{0}` is to be passed in, but is not set")]
+    Variable(String),
+    /// A route of a recipe is wrong.
+    #[error("route of recipe `{recipe}`: {reason}")]
+    Route {
+        /// The recipe.
+        recipe: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What the project or the image asks for was not agreed to.
+    #[error("{subject} asks for more than a sandbox has by itself: {}", lines(.asks))]
+    Consent {
+        /// Who asks.
+        subject: String,
+        /// What for.
+        asks: Vec<Ask>,
+    },
+    /// The mirror mode without a home directory.
+    #[error("`--mode mirror` shows the home directory, and HOME is not set")]
+    NoHome,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] pinfold_base::store::StoreError),
+    /// A file of the run cannot be written.
+    #[error("cannot prepare the run")]
+    Io(#[from] std::io::Error),
+}
+
+fn list(platforms: &[Platform]) -> String {
+    platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn lines(asks: &[Ask]) -> String {
+    asks.iter().map(Ask::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl From<BuildError> for RunError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(Box::new(error))
+    }
+}
+
+impl Diagnose for RunError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Build(error) => error.kind(),
+            Self::Manifest(error) => error.kind(),
+            Self::Recipe(error) => error.kind(),
+            Self::Image(error) => error.kind(),
+            Self::Unpack(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Sandbox(error) => error.kind(),
+            Self::Platform | Self::Io(_) | Self::Architecture { .. } => Kind::System,
+            Self::Workspace { .. } | Self::Consent { .. } => Kind::Refused,
+            _ => Kind::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Build(error) => error.hint(),
+            Self::Manifest(error) => error.hint(),
+            Self::Recipe(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Unpack(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Sandbox(error) => error.hint(),
+            Self::NoAgent { known, .. } if known.is_empty() => {
+                Some("it has none; run a command with `--`, or build an image with `agents = […]`".into())
+            }
+            Self::NoAgent { known, .. } => Some(format!(
+                "it has {}; or add the agent to `agents` in the manifest and build again",
+                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )),
+            Self::Architecture { host, .. } => Some(format!(
+                "build it for {host} too (`platforms` in the manifest), or install qemu-user-static, which registers itself \
+                 with binfmt_misc, and name the platform with `--platform`"
+            )),
+            Self::Nothing => Some("`pinfold run claude-code`, or `pinfold run -- bash`".into()),
+            Self::Workspace { .. } => {
+                Some("change into a project's directory, or name one with `--workspace`".into())
+            }
+            Self::Consent { .. } => Some(
+                "an agent that may write to the project can have written this: read it, and if you agree say \
+                 `pinfold policy accept` once"
+                    .into(),
+            ),
+            Self::Io(error) => pinfold_base::store::io_hint(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The image of a run: built or found, unpacked once, and what it says about itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_archive::encode::Reuse;
+use pinfold_base::Platform;
+use pinfold_image::Image;
+use pinfold_image::ImageSource;
+use pinfold_image::ImageStore;
+use pinfold_image::unpack;
+use pinfold_image::unpack::RootfsStore;
+use pinfold_sandbox::spec::User;
+
+use super::declared::Declared;
+use super::error::RunError;
+use crate::build;
+use crate::context::Context;
+use crate::project::Project;
+use crate::recipe;
+use crate::recipe::Recipe;
+
+/// Label prefix of the agents in an image.
+const AGENT_LABEL: &str = "dev.pinfold.agent.";
+/// Longest `/etc/passwd` that is read.
+const PASSWD_MAX: u64 = 1 << 20;
+
+/// Which image is run.
+#[derive(Debug)]
+pub enum Choice {
+    /// That of a project, built first if need be.
+    Project(Box<Project>),
+    /// One that is there.
+    Image(ImageSource),
+}
+
+impl Choice {
+    /// What a person calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Project(project) => &project.manifest.name,
+            Self::Image(source) => source.name(),
+        }
+    }
+
+    /// Agents it has. Those of an image are known by its labels, and only built-in recipes can be meant.
+    pub(super) fn recipes(&self, platform: Platform) -> Result<Vec<Recipe>, RunError> {
+        match self {
+            Self::Project(project) => Ok(recipe::recipes(&project.manifest)?),
+            Self::Image(source) => {
+                let image = image(source, platform)?;
+                let labels = labels(&image);
+                let names: Vec<&'static str> = Recipe::agents()
+                    .filter(|name| labels.contains_key(&format!("{AGENT_LABEL}{name}")))
+                    .collect();
+                Ok(names
+                    .into_iter()
+                    .map(|name| Recipe::load(name, Path::new(".")))
+                    .collect::<Result<_, _>>()?)
+            }
+        }
+    }
+
+    /// What it says about its sandboxes.
+    pub(super) fn declared(&self, platform: Platform) -> Result<Declared, RunError> {
+        match self {
+            Self::Project(project) => Ok(Declared::of(&project.manifest.run)),
+            Self::Image(source) => Ok(Declared::from_labels(&labels(&image(source, platform)?))?),
+        }
+    }
+}
+
+/// An image that can be run.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// As `pinfold images` shows it.
+    pub(super) reference: String,
+    /// Its root on the host.
+    pub(super) root: PathBuf,
+    /// Its environment.
+    pub(super) env: BTreeMap<String, String>,
+    /// Who it runs as; never root.
+    pub(super) user: User,
+    /// That user's home.
+    pub(super) home: PathBuf,
+    /// What it runs when nothing is said.
+    pub(super) command: Vec<String>,
+}
+
+/// Builds or finds the image and unpacks it.
+pub(super) fn ready(context: &Context, choice: &Choice, platform: Platform) -> Result<Ready, RunError> {
+    match choice {
+        Choice::Image(source) => unpacked(context, source, platform),
+        Choice::Project(project) => {
+            let manifest = &project.manifest;
+            if !manifest.platforms.contains(&platform) {
+                return Err(RunError::Architecture {
+                    image: manifest.name.clone(),
+                    has: manifest.platforms.clone(),
+                    host: platform,
+                });
+            }
+            let options = build::Options {
+                lock: build::LockUse::Create,
+                platforms: vec![platform],
+                tag: Some(format!("{}:run", manifest.name).parse()?),
+                compression: None,
+                reuse: Reuse::Publisher,
+            };
+            let outcome = build::build(context, project, &options)?;
+            let store = ImageStore::open(context.home.data())?;
+            let source = ImageSource::from_store(&store, &outcome.built.reference.parse()?)?;
+            unpacked(context, &source, platform)
+        }
+    }
+}
+
+fn image(source: &ImageSource, platform: Platform) -> Result<Image, RunError> {
+    let has: Vec<Platform> = source.platforms()?.into_keys().collect();
+    if !has.is_empty() && !has.contains(&platform) {
+        return Err(RunError::Architecture { image: source.name().to_owned(), has, host: platform });
+    }
+    Ok(source.image(platform)?)
+}
+
+fn labels(image: &Image) -> BTreeMap<String, String> {
+    image.config.value().config.as_ref().map(|config| config.labels.clone()).unwrap_or_default()
+}
+
+fn unpacked(context: &Context, source: &ImageSource, platform: Platform) -> Result<Ready, RunError> {
+    let image = image(source, platform)?;
+    let roots = RootfsStore::open(context.home.data(), unpack::Options::default())?;
+    let root = roots.get(source, &image, &*context.reporter)?.path;
+    Ok(described(source, &image, root))
+}
+
+/// What the image at `root` says about itself.
+pub(super) fn described(source: &ImageSource, image: &Image, root: PathBuf) -> Ready {
+    let config = image.config.value().config.clone().unwrap_or_default();
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let account = Account::find(&config.user, &passwd(&root).unwrap_or_default());
+    Ready {
+        reference: source.name().to_owned(),
+        env: config.env.iter().filter_map(|text| text.split_once('=')).map(pair).collect(),
+        user: User { uid: account.uid, gid: account.gid },
+        home: account.home,
+        command: without_init([config.entrypoint, config.cmd].concat()),
+        root,
+    }
+}
+
+/// `/etc/passwd` of a root. No link of the image is followed: it could lead to a file of the host.
+fn passwd(root: &Path) -> Option<String> {
+    let etc = root.join("etc");
+    let file = etc.join("passwd");
+    let plain = fs::symlink_metadata(&etc).is_ok_and(|data| data.is_dir())
+        && fs::symlink_metadata(&file).is_ok_and(|data| data.is_file() && data.len() <= PASSWD_MAX);
+    plain.then(|| fs::read(file).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))?
+}
+
+/// The command without an init before it: the sandbox has one of its own, and tini complains where it is not process 1.
+fn without_init(command: Vec<String>) -> Vec<String> {
+    let init = command.first().and_then(|program| program.rsplit('/').next());
+    match (init, command.get(1).map(String::as_str)) {
+        (Some("tini" | "dumb-init" | "catatonit"), Some("--")) => command[2..].to_vec(),
+        _ => command,
+    }
+}
+
+/// Who an image runs as.
+#[derive(Debug, PartialEq, Eq)]
+struct Account {
+    uid: u32,
+    gid: u32,
+    home: PathBuf,
+}
+
+impl Account {
+    /// Reads the configuration's `User` (`name`, `uid` or `uid:gid`; image-spec config.md) with the image's passwd(5).
+    /// Root, and what cannot be read, becomes 1000:1000: what an image says about users is not an order.
+    fn find(user: &str, passwd: &str) -> Self {
+        let (name, group) = user.split_once(':').unwrap_or((user, ""));
+        let line = passwd
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .find(|fields| fields.len() >= 7 && (fields[0] == name || fields[2] == name));
+        let number = |text: &str| text.parse::<u32>().ok().filter(|id| (1..u32::MAX - 1).contains(id));
+        let field = |index: usize| line.as_ref().map_or("", |fields| fields[index]);
+        let uid = number(name).or_else(|| number(field(2)));
+        let (uid, known) = uid.map_or((1000, false), |uid| (uid, true));
+        let gid = number(group).or_else(|| number(field(3)).filter(|_| known)).unwrap_or(uid);
+        let home = Some(field(5)).filter(|home| known && home.starts_with('/') && home.len() > 1);
+        Self { uid, gid, home: home.unwrap_or("/home/agent").into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nme:x:1001:1002::/home/me:/bin/sh\nodd\n";
+
+    #[test]
+    fn users_by_name_and_number() {
+        let of = |user| {
+            let found = Account::find(user, PASSWD);
+            (found.uid, found.gid, found.home.display().to_string())
+        };
+        assert_eq!(of("me"), (1001, 1002, "/home/me".into()));
+        assert_eq!(of("1001"), (1001, 1002, "/home/me".into()));
+        assert_eq!(of("1001:7"), (1001, 7, "/home/me".into()));
+        assert_eq!(of("65532:65532"), (65532, 65532, "/home/agent".into()));
+    }
+
+    #[test]
+    fn one_init_is_enough() {
+        let of = |words: &[&str]| without_init(words.iter().map(|&word| word.to_owned()).collect());
+        assert_eq!(of(&["/usr/bin/tini", "--", "bash"]), ["bash"]);
+        assert_eq!(of(&["bash", "--"]), ["bash", "--"]);
+        assert!(of(&["tini", "--"]).is_empty());
+    }
+
+    #[test]
+    fn root_is_nobody_special() {
+        for user in ["", "root", "0", "0:0", "nobody-knows"] {
+            let found = Account::find(user, PASSWD);
+            assert_eq!((found.uid, found.gid), (1000, 1000), "{user}");
+            assert_eq!(found.home, Path::new("/home/agent"), "{user}");
+        }
+    }
+
+    #[test]
+    fn a_linked_passwd_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("etc/passwd")).unwrap();
+        assert_eq!(passwd(dir.path()), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! What of the host a sandbox sees: the workspace, what git needs beyond it, and what the user named.
+//!
+//! This is the place where another way of working on the workspace (a private clone, merged back) would be chosen.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_sandbox::spec::Mount;
+use pinfold_sandbox::spec::Sockets;
+use rustix::fs::Access;
+
+use super::error::RunError;
+use super::git;
+
+/// Directories of the system that are nobody's workspace.
+const SYSTEM: [&str; 9] = ["/etc", "/usr", "/bin", "/dev", "/proc", "/sys", "/run", "/var", "/tmp"];
+
+/// A directory to work on, and where it appears inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Workspace {
+    /// Real path on the host.
+    pub(super) source: PathBuf,
+    /// Path inside.
+    pub(super) target: PathBuf,
+}
+
+impl Workspace {
+    /// Reads `DIR[:TARGET]`. Handing over the home directory, or what is above it, is refused; so is what cannot be
+    /// written to.
+    pub(super) fn find(text: &str, home: Option<&Path>) -> Result<Self, RunError> {
+        let (path, target) = match text.split_once(":/") {
+            Some((path, target)) => (path, Some(PathBuf::from(format!("/{target}")))),
+            None => (text, None),
+        };
+        let real = fs::canonicalize(path)?;
+        let refuse = |reason| Err(RunError::Workspace { path: real.clone(), reason });
+        if !real.is_dir() {
+            return refuse("it is no directory");
+        }
+        if home.is_some_and(|home| home.starts_with(&real)) {
+            return refuse("it holds the home directory, with its keys and configuration");
+        }
+        if real == Path::new("/") || SYSTEM.iter().any(|dir| real == Path::new(dir)) {
+            return refuse("it is a directory of the system");
+        }
+        if rustix::fs::access(&real, Access::WRITE_OK | Access::READ_OK | Access::EXEC_OK).is_err() {
+            return refuse("you cannot write to it");
+        }
+        Ok(Self { target: target.unwrap_or_else(|| real.clone()), source: real })
+    }
+
+    /// Its mount, and those of the repository it belongs to.
+    pub(super) fn mounts(&self) -> Vec<Mount> {
+        let beyond = git::beyond(&self.source);
+        std::iter::once(Mount::writable(&self.source, &self.target))
+            .chain(beyond.into_iter().map(|path| Mount::writable(&path, &path)))
+            .collect()
+    }
+}
+
+/// `SOURCE[:TARGET][:ro|rw]`; read-only unless said. A source that is a Unix socket is the user's word for that socket.
+pub(super) fn mount(text: &str) -> Result<Mount, RunError> {
+    let wrong = || RunError::Mount(text.to_owned());
+    let (paths, write) = match (text.strip_suffix(":rw"), text.strip_suffix(":ro")) {
+        (Some(paths), _) => (paths, true),
+        (_, Some(paths)) => (paths, false),
+        _ => (text, false),
+    };
+    let (source, target) = paths.split_once(':').unwrap_or((paths, paths));
+    if !source.starts_with('/') || !target.starts_with('/') || target.contains(':') {
+        return Err(wrong());
+    }
+    let mut mount = if write { Mount::writable(source, target) } else { Mount::read_only(source, target) };
+    if is_socket(Path::new(source)) {
+        mount.sockets = Sockets::Allow;
+    }
+    Ok(mount)
+}
+
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_read_only_unless_said() {
+        assert_eq!(mount("/a").unwrap(), Mount::read_only("/a", "/a"));
+        assert_eq!(mount("/a:/b:rw").unwrap(), Mount::writable("/a", "/b"));
+        assert!(mount("a").is_err() && mount("/a:b").is_err() && mount("/a:/b:/c").is_err());
+    }
+
+    #[test]
+    fn a_socket_is_named_by_its_own_path_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("agent.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(mount(socket.to_str().unwrap()).unwrap().sockets, Sockets::Allow);
+        assert_eq!(mount(dir.path().to_str().unwrap()).unwrap().sockets, Sockets::Refuse);
+    }
+
+    #[test]
+    fn the_home_and_the_system_are_no_workspaces() {
+        let refused = |text: &str, home: Option<&Path>| {
+            matches!(Workspace::find(text, home), Err(RunError::Workspace { .. }))
+        };
+        assert!(refused("/", None) && refused("/etc", None) && refused("/tmp", None));
+        let dir = tempfile::tempdir().unwrap();
+        let (path, home) = (dir.path().to_str().unwrap(), dir.path().join("me"));
+        assert!(refused(path, Some(&home)));
+        let found = Workspace::find(path, Some(Path::new("/home/me"))).unwrap();
+        assert_eq!(found.source, found.target);
+        assert_eq!(
+            Workspace::find(&format!("{path}:/workspace"), None).unwrap().target,
+            Path::new("/workspace")
+        );
+    }
+}
