@@ -62,6 +62,7 @@ pub(crate) enum Command {
     Logs(commands::session::LogsArgs),
     Stop(commands::session::StopArgs),
     Rm(commands::session::RmArgs),
+    Policy(commands::policy::PolicyArgs),
     Gc(commands::gc::GcArgs),
     Doctor(commands::doctor::DoctorArgs),
     Schema(commands::schema::SchemaArgs),

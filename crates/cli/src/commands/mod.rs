@@ -10,6 +10,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod man;
+pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod session;
@@ -58,6 +59,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Logs(args) => session::logs(&args, global),
         Command::Stop(args) => session::stop(&args, global),
         Command::Rm(args) => session::rm(&args, global),
+        Command::Policy(args) => policy::run(&args, global),
         Command::Gc(args) => gc::run(&args, global),
         Command::Doctor(args) => doctor::run(&args, global),
         Command::Schema(args) => schema::run(&args),

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use pinfold_engine::run;
+use pinfold_sandbox::Exit;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Status;
@@ -93,7 +94,8 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
             label("workspace"),
             match one.status {
                 Status::Running => "running".into(),
-                Status::Ended(exit) => format!("{exit:?}").to_lowercase(),
+                Status::Ended(Exit::Code(0)) => "ended".into(),
+                Status::Ended(exit) => format!("ended, {exit}"),
                 Status::Killed => "killed".into(),
                 Status::Prepared => "prepared".into(),
             },
@@ -123,10 +125,7 @@ pub(super) fn connect(sandboxes: &Sandboxes, name: &str) -> Outcome {
             render::note(&format!("detached; `pinfold attach {name}` connects again"));
             ExitCode::SUCCESS
         }
-        Detached::Ended(pinfold_sandbox::Exit::Code(code)) => ExitCode::from(code),
-        Detached::Ended(pinfold_sandbox::Exit::Signal(signal)) => {
-            ExitCode::from(128_u8.saturating_add(signal))
-        }
+        Detached::Ended(exit) => super::run::code(exit),
         Detached::Lost => {
             render::note("the session was killed");
             ExitCode::from(1)

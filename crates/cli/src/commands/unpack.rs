@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pinfold_base::Platform;
+use pinfold_engine::run;
 use pinfold_image::unpack;
+use pinfold_sandbox::Runtime;
 
 use super::Outcome;
 use crate::args;
@@ -13,7 +15,7 @@ use crate::render;
 use crate::render::diagnostic::Failure;
 use crate::render::units;
 
-/// Unpack an image into a directory that does not exist yet
+/// Unpack an image into a directory that does not exist yet, for other runtimes
 #[derive(Debug, clap::Args)]
 pub(crate) struct UnpackArgs {
     /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
@@ -23,6 +25,18 @@ pub(crate) struct UnpackArgs {
     /// Which platform of the image; this machine's unless said
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
+    /// Write an OCI runtime bundle: rootfs, home and config.json, for `runc run -b DIRECTORY NAME`, without a network
+    #[arg(long, value_enum, value_name = "RUNTIME", num_args = 0..=1, require_equals = true, default_missing_value = "runc")]
+    bundle: Option<BundleFor>,
+}
+
+/// Whose bundle.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum BundleFor {
+    /// runc, crun, youki
+    Runc,
+    /// gVisor
+    Runsc,
 }
 
 pub(crate) fn run(args: &UnpackArgs, global: Global) -> Outcome {
@@ -31,9 +45,18 @@ pub(crate) fn run(args: &UnpackArgs, global: Global) -> Outcome {
     let platform = args.platform.or_else(Platform::host).ok_or_else(|| {
         Failure::usage("this machine's platform is not one of an image's", "name one with `--platform`")
     })?;
-    let image = source.image(platform)?;
-    let report =
-        unpack::unpack(&source, &image, &args.directory, &unpack::Options::default(), &*context.reporter)?;
+    let runtime = args.bundle.map(|bundle| match bundle {
+        BundleFor::Runc => Runtime::Runc,
+        BundleFor::Runsc => Runtime::Runsc,
+    });
+    let report = match runtime {
+        Some(runtime) => run::bundle(&context, &source, platform, &args.directory, runtime)?,
+        None => {
+            let image = source.image(platform)?;
+            let options = unpack::Options::default();
+            unpack::unpack(&source, &image, &args.directory, &options, &*context.reporter)?
+        }
+    };
     if global.json {
         render::json(&serde_json::json!({ "entries": report.entries, "bytes": report.bytes }));
     } else if !global.quiet {

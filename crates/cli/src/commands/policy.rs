@@ -1,0 +1,97 @@
+//! `pinfold policy`: what a sandbox would be allowed, without running anything.
+
+use std::process::ExitCode;
+
+use pinfold_engine::run;
+
+use super::Outcome;
+use super::run::Policy;
+use crate::args::Global;
+use crate::render;
+
+/// Ask what a sandbox may reach, or agree to what a project asks for
+#[derive(Debug, clap::Args)]
+pub(crate) struct PolicyArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Check(CheckArgs),
+    Show(ShowArgs),
+    Accept(AcceptArgs),
+}
+
+/// Say whether a URL could be reached: exit code 0 if it could, 1 if not
+#[derive(Debug, clap::Args)]
+struct CheckArgs {
+    /// `http://` or `https://` URL, `host:port`, or a host (port 443)
+    url: String,
+    /// The agent whose hosts count
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    #[command(flatten)]
+    policy: Policy,
+}
+
+/// List what the project or image asks for beyond what every sandbox has
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    policy: Policy,
+}
+
+/// Agree to what the project or image asks for; kept outside of the project
+#[derive(Debug, clap::Args)]
+struct AcceptArgs {
+    #[command(flatten)]
+    policy: Policy,
+}
+
+pub(crate) fn run(args: &PolicyArgs, global: Global) -> Outcome {
+    match &args.verb {
+        Verb::Check(args) => check(args, global),
+        Verb::Show(args) => show(&args.policy, global),
+        Verb::Accept(args) => accept(&args.policy, global),
+    }
+}
+
+fn check(args: &CheckArgs, global: Global) -> Outcome {
+    let context = super::context(global, args.policy.reach)?;
+    let agent = args.agent.as_deref();
+    let choice = args.policy.choice(&context, agent)?;
+    let decision = run::check(&context, &choice, &args.policy.request(agent), &args.url)?;
+    if global.json {
+        render::json(&decision);
+    } else {
+        let word = if decision.allowed { "allowed" } else { "refused" };
+        render::out(&format!("{word}: {}\n", decision.reason));
+    }
+    Ok(ExitCode::from(u8::from(!decision.allowed)))
+}
+
+fn show(policy: &Policy, global: Global) -> Outcome {
+    let context = super::context(global, policy.reach)?;
+    print(&run::asks(&policy.choice(&context, None)?)?, global);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn accept(policy: &Policy, global: Global) -> Outcome {
+    let context = super::context(global, policy.reach)?;
+    let asks = run::accept(&context, &policy.choice(&context, None)?)?;
+    print(&asks, global);
+    if !global.quiet {
+        render::note(if asks.is_empty() { "nothing was asked for" } else { "agreed" });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(asks: &[run::Ask], global: Global) {
+    if global.json {
+        render::json(&asks);
+    } else {
+        let lines: Vec<String> = asks.iter().map(run::Ask::to_string).collect();
+        render::out(&if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" });
+    }
+}
