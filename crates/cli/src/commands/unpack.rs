@@ -49,13 +49,12 @@ pub(crate) fn run(args: &UnpackArgs, global: Global) -> Outcome {
         BundleFor::Runc => Runtime::Runc,
         BundleFor::Runsc => Runtime::Runsc,
     });
-    let report = match runtime {
-        Some(runtime) => run::bundle(&context, &source, platform, &args.directory, runtime)?,
-        None => {
-            let image = source.image(platform)?;
-            let options = unpack::Options::default();
-            unpack::unpack(&source, &image, &args.directory, &options, &*context.reporter)?
-        }
+    let report = if let Some(runtime) = runtime {
+        run::bundle(&context, &source, platform, &args.directory, runtime)?
+    } else {
+        let image = source.image(platform)?;
+        let options = unpack::Options::default();
+        unpack::unpack(&source, &image, &args.directory, &options, &*context.reporter)?
     };
     if global.json {
         render::json(&serde_json::json!({ "entries": report.entries, "bytes": report.bytes }));
