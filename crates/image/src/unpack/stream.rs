@@ -4,7 +4,9 @@ use std::io;
 use std::io::BufRead;
 use std::io::Read;
 use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
 use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::channel;
 use std::sync::mpsc::sync_channel;
 use std::thread::Scope;
 
@@ -22,8 +24,8 @@ use crate::source::Layer;
 
 /// Bytes of a block.
 const BLOCK: usize = 512 << 10;
-/// Blocks that wait for their reader. Two layers are open at once, so this is 2 × 8 MiB at most.
-const AHEAD: usize = 16;
+/// Blocks that wait for their reader. Two layers are open at once, so this is 2 × 4 MiB at most.
+const AHEAD: usize = 8;
 
 type Message = Result<Vec<u8>, ImageError>;
 
@@ -31,6 +33,8 @@ type Message = Result<Vec<u8>, ImageError>;
 #[derive(Debug)]
 pub(super) struct Blocks {
     receiver: Receiver<Message>,
+    /// Blocks that were read go back to be filled again, still in the processor's cache.
+    spent: Sender<Vec<u8>>,
     block: Vec<u8>,
     used: usize,
     /// Absent where the digest of the blob already vouches for the tar.
@@ -50,8 +54,9 @@ impl Blocks {
         limit: u64,
     ) -> Self {
         let (sender, receiver) = sync_channel(AHEAD);
+        let (spent, empty) = channel();
         scope.spawn(move || {
-            if let Err(error) = decode(source, layer, &sender) {
+            if let Err(error) = decode(source, layer, &sender, &empty) {
                 // A reader that gave up does not want to know.
                 let _ = sender.send(Err(error));
             }
@@ -59,6 +64,7 @@ impl Blocks {
         let vouched = layer.encoding == LayerEncoding::Tar && layer.diff_id == layer.descriptor.digest;
         Self {
             receiver,
+            spent,
             block: Vec::new(),
             used: 0,
             hasher: (!vouched).then(|| Hasher::new(layer.diff_id.algorithm())),
@@ -94,6 +100,11 @@ impl Read for Blocks {
 impl BufRead for Blocks {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used == self.block.len() && !self.ended {
+            if !self.block.is_empty() {
+                // A decoder that is done needs none.
+                let _ = self.spent.send(std::mem::take(&mut self.block));
+                self.used = 0;
+            }
             match self.receiver.recv() {
                 Ok(Ok(block)) => {
                     if let Some(hasher) = &mut self.hasher {
@@ -124,9 +135,14 @@ impl BufRead for Blocks {
     }
 }
 
-fn decode(source: &ImageSource, layer: &Layer, sender: &SyncSender<Message>) -> Result<(), ImageError> {
+fn decode(
+    source: &ImageSource,
+    layer: &Layer,
+    sender: &SyncSender<Message>,
+    empty: &Receiver<Vec<u8>>,
+) -> Result<(), ImageError> {
     let mut blob = source.open(&layer.descriptor)?;
-    match decode_blob(&mut blob, layer, sender) {
+    match decode_blob(&mut blob, layer, sender, empty) {
         Ok(()) => blob.finish(),
         Err(Stop::ReaderGone) => Ok(()),
         // Damage is named as what it is before the decoder's complaint about it.
@@ -147,13 +163,35 @@ enum Stop {
     Failed(io::Error),
 }
 
-fn decode_blob(blob: impl Read + Send, layer: &Layer, sender: &SyncSender<Message>) -> Result<(), Stop> {
+fn decode_blob(
+    blob: impl Read + Send,
+    layer: &Layer,
+    sender: &SyncSender<Message>,
+    empty: &Receiver<Vec<u8>>,
+) -> Result<(), Stop> {
     let mut tar = decoder(layer.encoding.compression(), blob).map_err(Stop::Failed)?;
     loop {
-        let mut block = Vec::with_capacity(BLOCK);
-        if (&mut tar).take(BLOCK as u64).read_to_end(&mut block).map_err(Stop::Failed)? == 0 {
+        let mut block = empty.try_recv().unwrap_or_default();
+        block.resize(BLOCK, 0);
+        let filled = fill(&mut tar, &mut block).map_err(Stop::Failed)?;
+        if filled == 0 {
             return Ok(());
         }
+        block.truncate(filled);
         sender.send(Ok(block)).map_err(|_| Stop::ReaderGone)?;
     }
+}
+
+/// Reads until the block is full or the input ends, and says how much that was.
+fn fill(input: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < block.len() {
+        match input.read(&mut block[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
