@@ -201,15 +201,16 @@ impl Folder {
     fn clear(&self, name: &str) -> Result<(), SandboxError> {
         // Damaged files are no reason to leave groups: those of version 1 are known by name.
         let state = self.read::<State>("state.json").ok().flatten();
-        let usual = ["memory", "pids", "cpu"]
-            .map(|group| Path::new("/sys/fs/cgroup").join(group).join(format!("pinfold-{name}")));
-        let recorded = state.iter().flat_map(|state| state.groups.iter().cloned());
-        for path in recorded.chain(usual).filter(|path| path.exists()) {
-            crate::limits::remove_group(&path);
-        }
+        let runtime = state.as_ref().and_then(|state| state.runtime).unwrap_or(Runtime::Runc);
+        let recorded = state.map(|state| state.groups).unwrap_or_default();
         if self.runtime().exists() {
-            let runtime = state.and_then(|state| state.runtime).unwrap_or(Runtime::Runc);
             crate::runtime::clear(runtime, name, &self.runtime())?;
+        }
+        // `runc` makes a group in every hierarchy.
+        let hierarchies = fs_err::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+        let usual = hierarchies.map(|hierarchy| hierarchy.path().join(format!("pinfold-{name}")));
+        for path in recorded.into_iter().chain(usual).filter(|path| path.exists()) {
+            crate::limits::remove_group(&path);
         }
         for stale in ["attach.sock", "egress.sock"] {
             let _ = fs_err::remove_file(self.0.join(stale));

@@ -318,9 +318,11 @@ pub(crate) fn left_over() -> BTreeSet<i32> {
 
 /// Control groups of ours.
 pub(crate) fn groups() -> BTreeSet<PathBuf> {
-    ["memory", "pids", "cpu"]
-        .iter()
-        .flat_map(|name| fs::read_dir(Path::new("/sys/fs/cgroup").join(name)).into_iter().flatten())
+    fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .flat_map(|hierarchy| fs::read_dir(hierarchy.path()).into_iter().flatten())
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.to_string_lossy().contains("/pinfold-"))

@@ -308,6 +308,7 @@ pub(crate) fn one_of_a_name(host: &Host, runtime: Option<Runtime>) -> Result<(),
     let removed = sandboxes.remove(&spec.name);
     sandboxes.stop(&spec.name, Duration::ZERO).map_err(|error| text(&error))?;
     sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    left(&sandboxes, &spec)?;
     match (again, run, removed) {
         (Err(SandboxError::InUse(_)), Err(SandboxError::InUse(_)), Err(SandboxError::InUse(_))) => Ok(()),
         other => Err(format!("{other:?}")),
