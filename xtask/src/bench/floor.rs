@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,6 +11,8 @@ use pinfold_archive::deflate::Decoder;
 use pinfold_archive::deflate::InflateError;
 use pinfold_base::Algorithm;
 use pinfold_base::Hasher;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
 
 use super::Row;
 
@@ -111,10 +113,12 @@ pub(crate) struct Made {
     pub(crate) copied: f64,
 }
 
+/// CPU seconds of this thread for `work`: what others do on the machine at the same time is not counted.
 fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
-    let begin = Instant::now();
+    let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+    let begin = now();
     let result = work();
-    (begin.elapsed().as_secs_f64(), result)
+    (now().saturating_sub(begin).as_secs_f64(), result)
 }
 
 /// Bytes that hash and write like any others.
