@@ -12,3 +12,43 @@ check 'pinfold run: the proxy refuses a host that is not listed' inside -- bash 
 check 'pinfold run: the key stays outside' env ANTHROPIC_API_KEY=canary-key-1234 bash -c "$(declare -f as_user inside); user=$user work=$work; inside claude-code -- -h >/dev/null; ! inside claude-code --  2>/dev/null </dev/null | grep -q canary"
 refuse 'pinfold run: the home directory is no workspace' 5 as_user "$work/home" "$work/pinfold" run -- true
 check 'nothing is left' bash -c "test -z \"\$(ls $work/home/pinfold/data/sandboxes 2>/dev/null)\""
+# What is refused, and with which words.
+refuse 'pinfold run: an agent that is not there' 2 inside claud-code
+check 'it lists those that are' grep -q 'claude-code' "$work/out"
+refuse 'pinfold run: an image that is not there' 2 inside --image nothing -- true
+refuse 'pinfold run: a variable that is not set' 2 inside -e PINFOLD_E2E_UNSET -- true
+refuse 'pinfold run: a mount with a Unix socket in it' 5 sh -c "mkdir -p $work/sock && python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('$work/sock/s')\"; chown -R $user $work/sock 2>/dev/null; $(declare -f as_user inside); user=$user work=$work; inside -v $work/sock -- true"
+# A project's wishes count after the user's word only: an agent may have written them.
+mkdir -m 755 "$work/wishes"; printf 'preset = "solo"\n[run]\nnetwork = "host"\nallow = ["example.org"]\n' > "$work/wishes/pinfold.toml"; own "$work/wishes"
+wishes() { as_user "$work/wishes" "$work/pinfold" "$@"; }
+refuse 'a project that widens its sandbox is not run' 5 wishes run -- true
+check 'its wishes are listed' sh -c "grep -q 'use the host' $work/out && grep -q 'example.org' $work/out"
+check 'the user agrees' wishes policy accept
+check 'and then they count' wishes policy check https://example.org
+echo 'pass-env = ["HOME"]' >> "$work/wishes/pinfold.toml"
+refuse 'one wish more needs a word more' 5 wishes policy check https://example.org
+# A linked worktree works: its repository comes along, and only because it points back.
+worktree() {
+  as_user "$work/code" git worktree add -q "$work/code-linked" &&
+    as_user "$work/code-linked" "$work/pinfold" run --quiet -- bash -c \
+      'git status >/dev/null && echo y > y && git add y && git -c user.name=a -c user.email=a@b commit -qm y && git log --oneline | wc -l | grep -q 2'
+}
+install -d -m 755 "$work/code-linked" && rmdir "$work/code-linked" && install -d -m 777 "$work" 2>/dev/null
+check 'git works in a linked worktree' worktree
+chmod 755 "$work"
+refuse 'pinfold policy check: a host that is not listed' 1 as_user "$work/code" "$work/pinfold" policy check https://example.org --agent claude-code
+check 'pinfold policy check: one that is' as_user "$work/code" "$work/pinfold" policy check https://api.anthropic.com/v1 --agent claude-code
+# The same sandbox in other runtimes, and written out for them.
+for runtime in runc runsc; do
+  if have $runtime; then
+    check "pinfold run --runtime $runtime" inside --runtime $runtime -- bash -c 'echo from-'$runtime' > made && grep -q "^CapEff:.*0000000000000000" /proc/self/status'
+    check "it worked on the workspace" grep -q "from-$runtime" "$work/code/made"
+  else skip "$runtime" 'not installed'; fi
+done
+bundle() {
+  as_user "$work/home" "$work/pinfold" unpack --quiet --bundle iteron-sandbox "$work/home/bundle" &&
+    as_user "$work/home" python3 -c "import json; f='bundle/config.json'; c=json.load(open(f)); c['process']['args']=['bash','-c','id; touch /x || echo read-only']; json.dump(c,open(f,'w'))" &&
+    as_user "$work/home/bundle" runc --root "$work/home/runc" run e2e </dev/null 2>&1 | cat | tee "$work/out2" && grep -q read-only "$work/out2"
+}
+have runc && check 'pinfold unpack --bundle, run by runc alone' bundle
+check 'pinfold doctor: what sandboxes need' as_user "$work/code" "$work/pinfold" doctor

@@ -73,7 +73,11 @@ fn check(args: &CheckArgs, global: Global) -> Outcome {
 
 fn show(policy: &Policy, global: Global) -> Outcome {
     let context = super::context(global, policy.reach)?;
-    print(&run::asks(&policy.choice(&context, None)?)?, global);
+    let asks = run::asks(&policy.choice(&context, None)?)?;
+    print(&asks, global);
+    if asks.is_empty() && !global.quiet {
+        render::note("nothing beyond what every sandbox has");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

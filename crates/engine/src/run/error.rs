@@ -45,13 +45,13 @@ pub enum RunError {
         known: Vec<String>,
     },
     /// The image is for other processors.
-    #[error("the image `{image}` is for {}, and this machine is {host}", list(.has))]
+    #[error("the image `{image}` is for {}, and {host} is needed", list(.has))]
     Architecture {
         /// The image.
         image: String,
         /// Its platforms.
         has: Vec<Platform>,
-        /// This machine's.
+        /// This machine's, or the one that was named.
         host: Platform,
     },
     /// Nothing to run was said.

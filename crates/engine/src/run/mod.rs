@@ -37,6 +37,7 @@ use pinfold_sandbox::spec::Egress;
 use pinfold_sandbox::spec::HomeDirectory;
 use pinfold_sandbox::spec::Keep;
 use pinfold_sandbox::spec::Mount;
+use pinfold_sandbox::spec::Need;
 use pinfold_sandbox::spec::Sockets;
 
 pub use self::consent::Ask;
@@ -265,6 +266,10 @@ pub fn prepare(context: &Context, choice: &Choice, request: &Request) -> Result<
     spec.home = HomeDirectory { target: ready.home.clone(), keep: Keep::Home };
     spec.cwd.clone_from(&workspace.target);
     spec.limits = limits;
+    if limits.memory.is_some() || limits.cpu_milli.is_some() {
+        // No limit of single processes stands for these.
+        spec.policy.cgroup = Need::Required;
+    }
     spec.hostname = "pinfold".into();
     spec.labels = BTreeMap::from([
         ("image".into(), ready.reference),
