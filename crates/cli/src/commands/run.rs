@@ -13,11 +13,13 @@ use pinfold_engine::run::Mode;
 use pinfold_engine::run::Reach;
 use pinfold_engine::run::Request;
 use pinfold_sandbox::Exit;
+use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::Status;
 use pinfold_sandbox::Stdio;
 use pinfold_sandbox::pty;
+use pinfold_sandbox::spec::Keep;
 
 use super::Outcome;
 use crate::args;
@@ -85,6 +87,9 @@ pub(crate) struct What {
     /// Processes and threads
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
     pub(crate) pids_limit: Option<u64>,
+    /// What runs the sandbox; runc and runsc must be installed
+    #[arg(long, value_enum, default_value = "builtin")]
+    runtime: RuntimeArg,
 }
 
 /// How much network.
@@ -113,6 +118,17 @@ pub(crate) enum RuntimeArg {
     Runsc,
 }
 
+impl RuntimeArg {
+    /// The runtime, where it is not pinfold's own.
+    fn other(self) -> Option<Runtime> {
+        match self {
+            Self::Builtin => None,
+            Self::Runc => Some(Runtime::Runc),
+            Self::Runsc => Some(Runtime::Runsc),
+        }
+    }
+}
+
 /// Run an agent, or a command after `--`, in a sandbox on the current directory
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
@@ -121,9 +137,6 @@ pub(crate) struct RunArgs {
     /// Name the sandbox and keep its home after the run
     #[arg(long)]
     name: Option<String>,
-    /// What runs the sandbox; runc and runsc must be installed
-    #[arg(long, value_enum, default_value = "builtin")]
-    runtime: RuntimeArg,
 }
 
 /// Start a lasting session, AGENT or AGENT@NAME, and attach to it; Ctrl-\ detaches
@@ -208,7 +221,11 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     {
         return Err(SandboxError::InUse(name.clone()).into());
     }
-    let spec = args.what.spec(&context, args.name.clone())?;
+    let mut spec = args.what.spec(&context, args.name.clone())?;
+    if args.name.is_none() {
+        // Nobody can name it: its home goes with the run.
+        spec.home.keep = Keep::Run;
+    }
     let both = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let stdio = if both {
         let (rows, columns) = pty::size(rustix::stdio::stdout());
@@ -216,16 +233,11 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     } else {
         Stdio::Inherit
     };
-    let result = match args.runtime {
-        RuntimeArg::Builtin => sandboxes.run(&spec, stdio),
-        RuntimeArg::Runc => sandboxes.run_in(&spec, pinfold_sandbox::Runtime::Runc, stdio),
-        RuntimeArg::Runsc => sandboxes.run_in(&spec, pinfold_sandbox::Runtime::Runsc, stdio),
+    let exit = match args.what.runtime.other() {
+        None => sandboxes.run(&spec, stdio)?,
+        Some(runtime) => sandboxes.run_in(&spec, runtime, stdio)?,
     };
-    if args.name.is_none() {
-        // Nobody can name it: its home goes with the run.
-        let _ = sandboxes.remove(&spec.name);
-    }
-    Ok(code(result?))
+    Ok(code(exit))
 }
 
 /// As a shell says it.
@@ -268,7 +280,10 @@ pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
     }
     in_tmux(&mut spec, &name);
     let (rows, columns) = pty::size(rustix::stdio::stdout());
-    sandboxes.open(&spec, rows, columns)?;
+    match args.what.runtime.other() {
+        None => sandboxes.open(&spec, rows, columns)?,
+        Some(runtime) => sandboxes.open_in(&spec, runtime, rows, columns)?,
+    }
     if attach {
         return super::session::connect(&sandboxes, &name);
     }
