@@ -14,7 +14,7 @@ refuse 'pinfold run: the home directory is no workspace' 5 as_user "$work/home" 
 check 'nothing is left' bash -c "test -z \"\$(ls $work/home/pinfold/data/sandboxes 2>/dev/null)\""
 # What is refused, and with which words.
 refuse 'pinfold run: an agent that is not there' 2 inside claud-code
-check 'it lists those that are' grep -q 'claude-code' "$work/out"
+check 'it lists those that are' grep -q 'claude-code' "$work/said"
 refuse 'pinfold run: an image that is not there' 2 inside --image nothing -- true
 refuse 'pinfold run: a variable that is not set' 2 inside -e PINFOLD_E2E_UNSET -- true
 refuse 'pinfold run: a mount with a Unix socket in it' 5 sh -c "mkdir -p $work/sock && python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('$work/sock/s')\"; chown -R $user $work/sock 2>/dev/null; $(declare -f as_user inside); user=$user work=$work; inside -v $work/sock -- true"
@@ -22,7 +22,7 @@ refuse 'pinfold run: a mount with a Unix socket in it' 5 sh -c "mkdir -p $work/s
 mkdir -m 755 "$work/wishes"; printf 'preset = "solo"\n[run]\nnetwork = "host"\nallow = ["example.org"]\n' > "$work/wishes/pinfold.toml"; own "$work/wishes"
 wishes() { as_user "$work/wishes" "$work/pinfold" "$@"; }
 refuse 'a project that widens its sandbox is not run' 5 wishes run -- true
-check 'its wishes are listed' sh -c "grep -q 'use the host' $work/out && grep -q 'example.org' $work/out"
+check 'its wishes are listed' sh -c "grep -q 'use the host' $work/said && grep -q 'example.org' $work/said"
 check 'the user agrees' wishes policy accept
 check 'and then they count' wishes policy check https://example.org
 echo 'pass-env = ["HOME"]' >> "$work/wishes/pinfold.toml"

@@ -8,6 +8,7 @@ check() { # NAME COMMAND...: the command must succeed
 refuse() { # NAME STATUS COMMAND...: the command must fail with this exit status
   local name=$1 want=$2 got; shift 2
   "$@" >"$work/out" 2>&1; got=$?
+  cp "$work/out" "$work/said" # for what a next check looks for in it
   if [ "$got" = "$want" ]; then passed=$((passed + 1)); echo "ok    $name"
   else failed=$((failed + 1)); echo "FAIL  $name (exit $got, expected $want)"; sed 's/^/      /' "$work/out" | tail -n 25; fi
 }
