@@ -39,6 +39,27 @@ const ORDINARY: u32 = 48_123;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/isolation.md");
 const MARK: &str = "<!-- from here on written by `cargo xtask isolation --write` -->\n";
 
+/// Starts this program again with the default action of signals that whoever started it had ignored (nohup(1), a shell's
+/// background job): rows send them and expect them to be heard, and they stay ignored across execve(2).
+fn with_default_signals() {
+    use std::os::unix::process::CommandExt as _;
+    const AGAIN: &str = "PINFOLD_ISOLATION_AGAIN";
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    // Bit 0 is signal 1: HUP 1, INT 2, QUIT 3, TERM 15.
+    if ignored & 0x4007 == 0 || std::env::var_os(AGAIN).is_some() {
+        return;
+    }
+    // It comes back only when there is no env(1) that can; the rows about these signals will say so.
+    let _ = std::process::Command::new("env")
+        .arg("--default-signal=HUP,INT,QUIT,TERM")
+        .arg(std::env::current_exe().unwrap_or_default())
+        .args(std::env::args_os().skip(1))
+        .env(AGAIN, "1")
+        .exec();
+}
+
 fn main() {
     pinfold_sandbox::dispatch();
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -50,6 +71,7 @@ fn main() {
         Some("hold") => host::hold(word(1).unwrap_or_default(), word(2).unwrap_or_default()),
         // What cargo passes on: options of the standard harness are accepted and ignored.
         _ => {
+            with_default_signals();
             let filter = args.iter().find(|arg| !arg.starts_with('-')).map_or("", String::as_str);
             both(filter, args.iter().any(|arg| arg == "--write"))
         }

@@ -82,7 +82,7 @@ pub(crate) fn spawn(spec: &Spec, stdio: Stdio) -> Result<pinfold_sandbox::Runnin
 }
 
 /// Polls for `condition`; the kernel reports the end of a namespace a moment late.
-pub(crate) fn soon(what: &str, condition: impl Fn() -> bool) -> Result<(), String> {
+pub(crate) fn soon(what: &str, mut condition: impl FnMut() -> bool) -> Result<(), String> {
     let start = Instant::now();
     while !condition() {
         if start.elapsed() > Duration::from_secs(20) {

@@ -251,9 +251,18 @@ fn supervisor_sent(
         std::thread::sleep(Duration::from_millis(500));
     }
     signal(child.id().cast_signed(), sent);
-    let code = child.wait().map_err(|error| error.to_string())?.code();
+    let mut status = None;
+    let ended = soon("the supervisor does not end", || {
+        status = child.try_wait().ok().flatten();
+        status.is_some()
+    });
+    if let Err(error) = ended {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(error);
+    }
     soon("processes are left", || host::left_over().is_subset(&before))?;
-    Ok(code)
+    Ok(status.and_then(|status| status.code()))
 }
 
 pub(crate) fn asked_to_end(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
