@@ -20,7 +20,7 @@ use crate::commands;
 #[command(
     after_help = "Exit codes: 0 done, 1 failed check or machine trouble, 2 usage or manifest, 3 network, \
                         4 integrity, 5 refused by policy or kernel, 70 bug.\n\
-                        First steps: `pinfold build --preset iteron`, then `pinfold images`."
+                        First steps: `pinfold doctor`, then `pinfold run claude-code` in a project."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -33,13 +33,13 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct Global {
     /// Print one machine-readable result on stdout and events on stderr
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "General")]
     pub(crate) json: bool,
     /// Print errors and results only
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "General")]
     pub(crate) quiet: bool,
     /// Say more about what is done; may be repeated
-    #[arg(long, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, global = true, help_heading = "General", action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 

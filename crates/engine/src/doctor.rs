@@ -93,7 +93,7 @@ fn sandbox(probe: &Probe) -> Vec<Finding> {
         Cgroups::None(why) => Finding::note(
             "limits",
             format!("per process only: {why}"),
-            "for limits of a whole sandbox: `systemd-run --user --scope -p Delegate=yes pinfold run …`",
+            "for limits of a whole sandbox, with cgroup v2: `systemd-run --user --scope -p Delegate=yes pinfold run …`",
         ),
     };
     let runtimes: Vec<&str> = [Runtime::Runc, Runtime::Runsc]

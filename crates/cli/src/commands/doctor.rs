@@ -10,7 +10,7 @@ use crate::args;
 use crate::args::Global;
 use crate::render;
 
-/// Check this machine: folders, mirrors, certificates, kernel
+/// Check this machine: folders, certificates, and what sandboxes need of the kernel
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]

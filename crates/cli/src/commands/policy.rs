@@ -58,7 +58,7 @@ pub(crate) fn run(args: &PolicyArgs, global: Global) -> Outcome {
 }
 
 fn check(args: &CheckArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.policy.reach)?;
+    let context = super::context(global, args.policy.reach())?;
     let agent = args.agent.as_deref();
     let choice = args.policy.choice(&context, agent)?;
     let decision = run::check(&context, &choice, &args.policy.request(agent), &args.url)?;
@@ -72,7 +72,7 @@ fn check(args: &CheckArgs, global: Global) -> Outcome {
 }
 
 fn show(policy: &Policy, global: Global) -> Outcome {
-    let context = super::context(global, policy.reach)?;
+    let context = super::context(global, policy.reach())?;
     let asks = run::asks(&policy.choice(&context, None)?)?;
     print(&asks, global);
     if asks.is_empty() && !global.quiet {
@@ -82,7 +82,7 @@ fn show(policy: &Policy, global: Global) -> Outcome {
 }
 
 fn accept(policy: &Policy, global: Global) -> Outcome {
-    let context = super::context(global, policy.reach)?;
+    let context = super::context(global, policy.reach())?;
     let asks = run::accept(&context, &policy.choice(&context, None)?)?;
     print(&asks, global);
     if !global.quiet {

@@ -42,18 +42,19 @@ pub(crate) struct Policy {
     /// Which platform of the image; this machine's unless said
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
-    /// none, proxy (only hosts of the agent and of --allow) or host
+    /// none, proxy (only hosts of the agent and of --allow) or host; proxy unless the project says otherwise
     #[arg(long, value_enum, help_heading = "Network and keys")]
     pub(crate) network: Option<Net>,
     /// Let the proxy pass this host: `host`, `*.host` or `host:port` (may be repeated)
     #[arg(long, value_name = "HOST", help_heading = "Network and keys")]
     pub(crate) allow: Vec<String>,
-    /// Where the key comes from: env:NAME, file:PATH (mode 0600), json:PATH#/POINTER or command:PROGRAM; with PROVIDER= before
+    /// Where the key comes from, instead of the agent's own variable such as ANTHROPIC_API_KEY: env:NAME, file:PATH (mode 0600), json:PATH#/POINTER or command:PROGRAM; with PROVIDER= before
     /// it for agents that know several. It stays outside (may be repeated)
     #[arg(long, value_name = "SOURCE", help_heading = "Network and keys")]
     pub(crate) key: Vec<String>,
-    #[command(flatten)]
-    pub(crate) reach: args::Reach,
+    /// Download nothing for the image; what the sandbox may reach is --network
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 /// What is run, and on what.
@@ -61,7 +62,7 @@ pub(crate) struct Policy {
 pub(crate) struct What {
     /// The agent: claude-code, codex-cli, gemini-cli, opencode, or one of your own recipes
     pub(crate) agent: Option<String>,
-    /// Further arguments for the agent; without an agent, the command to run
+    /// Further arguments for the agent; without an agent, the command to run (the image's own when there is none)
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
     #[command(flatten)]
@@ -75,7 +76,7 @@ pub(crate) struct What {
     /// Mount SOURCE[:TARGET][:ro|rw], read-only unless said (may be repeated)
     #[arg(long, short = 'v', value_name = "MOUNT", help_heading = "Files")]
     pub(crate) volume: Vec<String>,
-    /// Pass this environment variable in, or set NAME=VALUE (may be repeated)
+    /// Pass this environment variable in, or set NAME=VALUE; visible inside, so for keys use --key (may be repeated)
     #[arg(long, short, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
     /// Memory of the whole sandbox, such as 4g
@@ -130,6 +131,9 @@ impl RuntimeArg {
 }
 
 /// Run an agent, or a command after `--`, in a sandbox on the current directory
+///
+/// The exit code is the program's own, 128 and the signal's number when a signal ended it. What pinfold itself refuses is told
+/// by an `error:` on stderr.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -155,6 +159,11 @@ pub(crate) struct OpenArgs {
 }
 
 impl Policy {
+    /// How the network may be used to get the image.
+    pub(crate) fn reach(&self) -> args::Reach {
+        args::Reach { offline: self.offline }
+    }
+
     /// The image that is meant. `agent` is that of preset `solo`.
     pub(crate) fn choice(&self, context: &Context, agent: Option<&str>) -> Result<Choice, Failure> {
         Ok(match (&self.file, &self.image) {
@@ -214,7 +223,7 @@ impl What {
 }
 
 pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.what.policy.reach)?;
+    let context = super::context(global, args.what.policy.reach())?;
     let sandboxes = run::sandboxes(&context);
     if let Some(name) = &args.name
         && matches!(sandboxes.status(name), Ok(Status::Running))
@@ -246,7 +255,7 @@ pub(super) fn code(exit: Exit) -> ExitCode {
 }
 
 pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.what.policy.reach)?;
+    let context = super::context(global, args.what.policy.reach())?;
     let sandboxes = run::sandboxes(&context);
     let name = match (&args.name, &args.what.agent) {
         (Some(name), _) => name.clone(),

@@ -75,6 +75,9 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
         render::json(&all);
         return Ok(ExitCode::SUCCESS);
     }
+    if all.is_empty() && !global.quiet {
+        render::note("no sandboxes; `pinfold open claude-code` starts a session");
+    }
     let mut table = Table::new(&[
         ("NAME", Align::Left),
         ("AGENT", Align::Left),
