@@ -46,10 +46,11 @@ check 'a key that is passed in is found by the same search' control
 # A key file: only with mode 0600.
 printf %s "$key" > "$provider/key"; own "$provider/key"; chmod 644 "$provider/key"
 mkdir -m 755 "$work/at-file"; own "$work/at-file"
-from_file() { as_user "$work/at-file" env SSL_CERT_FILE="$provider/ca.pem" ANTHROPIC_BASE_URL="$base" \
-  timeout 180 "$work/pinfold" run --quiet --image iteron-sandbox --key "file:$provider/key" claude-code -- -p work </dev/null; }
-refuse_readable() { ! from_file && ! test -e "$work/at-file/made-by-agent"; }
+from_file() { # SECONDS
+  as_user "$work/at-file" env SSL_CERT_FILE="$provider/ca.pem" ANTHROPIC_BASE_URL="$base" \
+  timeout "$1" "$work/pinfold" run --quiet --image iteron-sandbox --key "file:$provider/key" claude-code -- -p work </dev/null; }
+refuse_readable() { ! from_file 20 && ! test -e "$work/at-file/made-by-agent"; }
 check 'a key file that others can read is not used' refuse_readable
 chmod 600 "$provider/key"
-check 'a key file of mode 0600 is' from_file
+check 'a key file of mode 0600 is' from_file 180
 kill "$server" 2>/dev/null; wait "$server" 2>/dev/null
