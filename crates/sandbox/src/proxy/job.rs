@@ -305,7 +305,8 @@ fn reverse(
     let key = match route.key().get() {
         Ok(key) => key,
         Err(error) => {
-            let refusal = Refusal::new(503, format!("route `{}`: {}", spec.name, with_cause(&error)));
+            // Not 503: that is tried again and again by agents, and only the user can mend this.
+            let refusal = Refusal::new(403, format!("route `{}`: {}", spec.name, with_cause(&error)));
             return Err(refuse(shared, entry, refusal));
         }
     };

@@ -160,7 +160,7 @@ fn s4_a_key_that_cannot_be_had_is_an_error_without_it() {
         let world = plan.build();
         world.names.set(PROVIDER, &["127.0.0.1"]);
         let answer = world.say(1, post("\r\n").as_bytes());
-        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("route `claude-code`"), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("route `claude-code`"), "{answer}");
         assert_clean(&world, &answer);
         assert_eq!(server.connections(), 0);
     }
