@@ -6,10 +6,13 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
+use std::path::Component;
 use std::path::Path;
+use std::path::PathBuf;
 
-/// Makes `home` unless it exists, from `seed` where that exists.
-pub(crate) fn seed(seed: &Path, home: &Path) -> io::Result<()> {
+/// Makes `home` unless it exists, from the directory `inside` of the image at `rootfs`. No component of it may be a link: on
+/// the host it would lead out of the image.
+pub(crate) fn seed(rootfs: &Path, inside: &Path, home: &Path) -> io::Result<()> {
     if fs_err::symlink_metadata(home).is_ok() {
         return Ok(());
     }
@@ -18,11 +21,27 @@ pub(crate) fn seed(seed: &Path, home: &Path) -> io::Result<()> {
         fs_err::remove_dir_all(&part)?;
     }
     fs_err::create_dir(&part)?;
-    if fs_err::symlink_metadata(seed).is_ok_and(|data| data.is_dir()) {
-        copy(seed, &part)?;
+    if let Some(seed) = plain(rootfs, inside) {
+        copy(&seed, &part)?;
     }
     fs_err::set_permissions(&part, std::fs::Permissions::from_mode(0o700))?;
     fs_err::rename(&part, home)
+}
+
+/// The directory `inside` below `rootfs`, if all its components are directories. The image is not changed by anybody.
+fn plain(rootfs: &Path, inside: &Path) -> Option<PathBuf> {
+    let mut path = rootfs.to_owned();
+    for component in inside.components() {
+        match component {
+            Component::RootDir => continue,
+            Component::Normal(name) => path.push(name),
+            _ => return None,
+        }
+        if !fs_err::symlink_metadata(&path).is_ok_and(|data| data.is_dir()) {
+            return None;
+        }
+    }
+    Some(path)
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -58,7 +77,7 @@ mod tests {
         fs_err::write(image.join(".config/deep/file"), "text").unwrap();
         fs_err::set_permissions(image.join(".config/deep/file"), PermissionsExt::from_mode(0o4755)).unwrap();
         symlink("/etc/shadow", image.join("link")).unwrap();
-        seed(&image, &home).unwrap();
+        seed(dir.path(), Path::new("/image"), &home).unwrap();
         assert_eq!(fs_err::read_link(home.join("link")).unwrap(), Path::new("/etc/shadow"));
         let file = fs_err::metadata(home.join(".config/deep/file")).unwrap();
         assert_eq!(file.permissions().mode() & 0o7777, 0o755);
@@ -69,11 +88,24 @@ mod tests {
     fn a_home_is_seeded_once() {
         let dir = tempfile::tempdir().unwrap();
         let (image, home) = (dir.path().join("image"), dir.path().join("home"));
-        seed(&image, &home).unwrap();
+        seed(dir.path(), Path::new("/image"), &home).unwrap();
         fs_err::write(home.join("mine"), "kept").unwrap();
         fs_err::create_dir(&image).unwrap();
         fs_err::write(image.join("new"), "").unwrap();
-        seed(&image, &home).unwrap();
+        seed(dir.path(), Path::new("/image"), &home).unwrap();
         assert!(home.join("mine").exists() && !home.join("new").exists());
+    }
+
+    /// An image whose home leads elsewhere by a link would have the host's files copied in.
+    #[test]
+    fn a_link_on_the_way_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(dir.path().join("host/.ssh")).unwrap();
+        fs_err::write(dir.path().join("host/.ssh/key"), "secret").unwrap();
+        fs_err::create_dir_all(dir.path().join("image/tmp")).unwrap();
+        symlink(dir.path().join("host"), dir.path().join("image/tmp/x")).unwrap();
+        let home = dir.path().join("home");
+        seed(&dir.path().join("image"), Path::new("/tmp/x/.ssh"), &home).unwrap();
+        assert!(home.is_dir() && !home.join("key").exists());
     }
 }

@@ -38,8 +38,7 @@ pub fn write(spec: &Spec, directory: &Path, runtime: Runtime) -> Result<Vec<Laye
         made.map_err(SandboxError::file("make", &path))?;
     }
     let home = directory.join("home");
-    let inside = spec.home.target.strip_prefix("/").unwrap_or(&spec.home.target);
-    crate::home::seed(&spec.rootfs.join(inside), &home).map_err(SandboxError::file("fill", &home))?;
+    crate::home::seed(&spec.rootfs, &spec.home.target, &home).map_err(SandboxError::file("fill", &home))?;
     let places = BundlePlaces { home: Some("home".into()), egress: None, program: None };
     let mut config = bundle::config(&plan, &places, runtime)?;
     config["root"]["path"] = "rootfs".into();

@@ -199,7 +199,7 @@ impl Supervised for Guest {
         // Process 1 passes it to the program. `runc` passes on to process 1 what it is sent; `runsc` would end.
         if self.runtime == Runtime::Runsc {
             let asked = command(self.runtime, &self.folder)
-                .args(["kill", &self.name, &number.to_string()])
+                .args(["kill", &container_id(&self.name), &number.to_string()])
                 .stdin(ProcessStdio::null())
                 .stdout(ProcessStdio::null())
                 .stderr(ProcessStdio::null())

@@ -329,9 +329,9 @@ impl Sandboxes {
         folder.write("spec.json", spec)?;
         let mut prepared = Prepared { folder, lock, plan, home: None, egress: None, proxy: None };
         if spec.home.keep.on_disk() {
-            let inside = spec.home.target.strip_prefix("/").unwrap_or(&spec.home.target);
             let home = prepared.folder.home();
-            crate::home::seed(&spec.rootfs.join(inside), &home).map_err(SandboxError::file("fill", &home))?;
+            crate::home::seed(&spec.rootfs, &spec.home.target, &home)
+                .map_err(SandboxError::file("fill", &home))?;
             prepared.home = Some(home);
         }
         if let Network::Proxy(egress) = &spec.network {

@@ -257,18 +257,28 @@ pub(super) fn code(exit: Exit) -> ExitCode {
 pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
     let context = super::context(global, args.what.policy.reach())?;
     let sandboxes = run::sandboxes(&context);
+    let place = args.what.workspace.split(":/").next().unwrap_or(".");
+    let place = fs_err::canonicalize(place).unwrap_or_default();
+    let said = args.name.is_some() || args.what.agent.as_ref().is_some_and(|agent| agent.contains('@'));
     let name = match (&args.name, &args.what.agent) {
         (Some(name), _) => name.clone(),
         (None, Some(agent)) if agent.contains('@') => agent.clone(),
         (None, agent) => {
             let agent = agent.as_deref().map_or("run", |agent| agent.trim_end_matches(".toml"));
-            let place = args.what.workspace.split(":/").next().unwrap_or(".");
-            let place = fs_err::canonicalize(place).unwrap_or_default();
             format!("{}@{}", run::short_name(Path::new(agent)), run::short_name(&place))
         }
     };
+    let before = sandboxes.spec(&name).ok().and_then(|spec| spec.labels.get("workspace").cloned());
+    let running = matches!(sandboxes.status(&name), Ok(Status::Running));
+    // A name that was made up here must not lead into another project; one that was said may.
+    if let Some(before) = before.filter(|before| (!running || !said) && Path::new(before) != place) {
+        return Err(Failure::usage(
+            format!("the session `{name}` belongs to the workspace `{before}`"),
+            "choose another name, AGENT@NAME, or remove that session with `pinfold rm`",
+        ));
+    }
     let attach = !args.detach && std::io::stdin().is_terminal();
-    if matches!(sandboxes.status(&name), Ok(Status::Running)) {
+    if running {
         if !attach {
             return Err(SandboxError::InUse(name).into());
         }
@@ -278,15 +288,6 @@ pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
         return super::session::connect(&sandboxes, &name);
     }
     let mut spec = args.what.spec(&context, Some(name.clone()))?;
-    if let Ok(before) = sandboxes.spec(&name)
-        && before.labels.get("workspace") != spec.labels.get("workspace")
-    {
-        let place = before.labels.get("workspace").cloned().unwrap_or_default();
-        return Err(Failure::usage(
-            format!("the session `{name}` belongs to the workspace `{place}`"),
-            "choose another name, AGENT@NAME, or remove that session with `pinfold rm`",
-        ));
-    }
     in_tmux(&mut spec, &name);
     let (rows, columns) = pty::size(rustix::stdio::stdout());
     match args.what.runtime.other() {

@@ -290,7 +290,7 @@ impl Recipe {
             }
         }
         let fits = |name: &str| {
-            !name.is_empty()
+            name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         if !fits(&recipe.name) || !fits(&recipe.command) {

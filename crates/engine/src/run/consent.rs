@@ -22,7 +22,9 @@ use serde::Serialize;
 use super::declared::Declared;
 use super::error::RunError;
 use crate::context::Context;
+use crate::lock::Lock;
 use crate::manifest::Manifest;
+use crate::project::Project;
 use crate::recipe::Recipe;
 
 /// One thing that is asked for.
@@ -52,25 +54,49 @@ pub enum Ask {
         upstream: String,
         /// Variables that may hold the key.
         keys: Vec<String>,
+        /// Variables that may hold another address.
+        base: Vec<String>,
     },
     /// A file of the host from outside the project, put into the image.
     File(PathBuf),
+    /// An address that the host itself fetches from, outside of any sandbox: a mirror, a registry, a program.
+    Fetch(String),
+    /// Keys that are to be trusted instead of the machine's.
+    Keyring(PathBuf),
+    /// The project's own settings for npm, which may name a registry and have variables of the caller's filled in.
+    Npmrc {
+        /// SHA-256 of the file: other settings are another wish.
+        sha256: String,
+    },
 }
 
 impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HostNetwork => f.write_str("use the host's network"),
-            Self::Reach(host) => write!(f, "reach `{host}`"),
-            Self::Mount(mount) => write!(f, "mount `{mount}`"),
-            Self::Variable(name) => write!(f, "pass in the variable `{name}`"),
-            Self::Credential { agent, source } => write!(f, "take the key of {agent} from `{source}`"),
-            Self::Route { recipe, upstream, keys } => {
-                write!(f, "send the key in {} to {upstream} (recipe {recipe})", keys.join(" or "))
+        let text = match self {
+            Self::HostNetwork => "use the host's network".to_owned(),
+            Self::Reach(host) => format!("reach `{host}`"),
+            Self::Mount(mount) => format!("mount `{mount}`"),
+            Self::Variable(name) => format!("pass in the variable `{name}`"),
+            Self::Credential { agent, source } => format!("take the key of {agent} from `{source}`"),
+            Self::Route { recipe, upstream, keys, base } => {
+                let base =
+                    if base.is_empty() { String::new() } else { format!(", or to {}", base.join(" or ")) };
+                format!("send the key in {} to {upstream}{base} (recipe {recipe})", keys.join(" or "))
             }
-            Self::File(path) => write!(f, "put `{}` into the image", path.display()),
-        }
+            Self::File(path) => format!("put `{}` into the image", path.display()),
+            Self::Fetch(address) => format!("fetch from `{address}` on this machine"),
+            Self::Keyring(path) => format!("trust the archive keys in `{}`", path.display()),
+            Self::Npmrc { sha256 } => format!("use the project's `.npmrc` (SHA-256 {sha256})"),
+        };
+        // What is written by others is shown as it is, and moves no cursor and reverses no text.
+        let harmless = |c: char| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c };
+        f.write_str(&text.chars().map(harmless).collect::<String>())
     }
+}
+
+/// Bidirectional formatting characters (UAX #9).
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -81,7 +107,7 @@ struct Record {
 }
 
 /// Everything that is asked for, in a fixed order.
-pub(super) fn asks(declared: &Declared, recipes: &[Recipe], manifest: Option<&Manifest>) -> Vec<Ask> {
+pub(super) fn asks(declared: &Declared, recipes: &[Recipe], project: Option<&Project>) -> Vec<Ask> {
     let mut asks = BTreeSet::new();
     if declared.network.as_deref() == Some("host") {
         asks.insert(Ask::HostNetwork);
@@ -101,10 +127,16 @@ pub(super) fn asks(declared: &Declared, recipes: &[Recipe], manifest: Option<&Ma
             recipe: recipe.name.clone(),
             upstream: route.upstream.clone(),
             keys: route.key.clone(),
+            base: route.base.clone(),
         }));
     }
-    if let Some(manifest) = manifest {
-        asks.extend(outside(manifest).map(Ask::File));
+    if let Some(project) = project {
+        asks.extend(outside(&project.manifest).map(Ask::File));
+        asks.extend(fetches(project).map(Ask::Fetch));
+        asks.extend(project.manifest.mirrors.keyring.clone().map(Ask::Keyring));
+        if let Ok(npmrc) = fs::read(project.manifest.directory.join(".npmrc")) {
+            asks.insert(Ask::Npmrc { sha256: Digest::sha256(&npmrc).hex() });
+        }
     }
     asks.into_iter().collect()
 }
@@ -116,8 +148,22 @@ fn outside(manifest: &Manifest) -> impl Iterator<Item = PathBuf> {
         .files
         .iter()
         .flat_map(|file| file.source.iter().chain(file.source_platform.values()))
-        .filter_map(|source| fs::canonicalize(manifest.directory.join(source)).ok())
+        .map(|source| manifest.directory.join(source))
+        // One that is not there yet could become anything.
+        .map(|path| fs::canonicalize(&path).unwrap_or(path))
         .filter(move |path| !path.starts_with(&real))
+}
+
+/// Addresses that the manifest, or the lock beside it, has this machine fetch from. A lock that cannot be read is the
+/// build's to refuse.
+fn fetches(project: &Project) -> impl Iterator<Item = String> {
+    let mirrors = &project.manifest.mirrors;
+    let named = [&mirrors.debian, &mirrors.debian_security, &mirrors.snapshot, &mirrors.npm];
+    let programs = project.manifest.binaries.iter().flat_map(|binary| binary.url.values());
+    let locked = Lock::load(&project.lock_file).ok().flatten().map(|lock| lock.binaries).unwrap_or_default();
+    let locked: Vec<String> = locked.into_values().flatten().map(|binary| binary.url).collect();
+    let named: Vec<String> = named.into_iter().flatten().chain(programs).cloned().collect();
+    named.into_iter().chain(locked)
 }
 
 fn file(context: &Context, subject: &str) -> PathBuf {
@@ -192,8 +238,28 @@ mod tests {
         fs::write(project.join("own"), "x").unwrap();
         let text =
             "name = 'x'\n[[file]]\npath = '/a'\nsource = 'innocent'\n[[file]]\npath = '/b'\nsource = 'own'\n";
-        let manifest = Manifest::parse(text, Path::new("pinfold.toml"), &project).unwrap();
-        let found = asks(&Declared::default(), &[], Some(&manifest));
+        fs::write(project.join("pinfold.toml"), text).unwrap();
+        let project = Project::from_file(&project.join("pinfold.toml")).unwrap();
+        let found = asks(&Declared::default(), &[], Some(&project));
         assert_eq!(found, [Ask::File(fs::canonicalize(dir.path().join("secret")).unwrap())]);
+    }
+
+    #[test]
+    fn what_this_machine_would_fetch_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "name = 'x'\n[[binary]]\nname = 'k'\nversion = '1'\nmembers = { '.' = '/k' }\n\
+                    url = { 'linux/amd64' = 'file:///home/me/.ssh/key' }\n";
+        fs::write(dir.path().join("pinfold.toml"), text).unwrap();
+        fs::write(dir.path().join(".npmrc"), "registry=https://elsewhere.example/${SECRET}/\n").unwrap();
+        let project = Project::from_file(&dir.path().join("pinfold.toml")).unwrap();
+        let found = asks(&Declared::default(), &[], Some(&project));
+        assert!(found.contains(&Ask::Fetch("file:///home/me/.ssh/key".into())), "{found:?}");
+        assert!(found.iter().any(|ask| matches!(ask, Ask::Npmrc { .. })), "{found:?}");
+    }
+
+    #[test]
+    fn a_wish_cannot_hide_another() {
+        let shown = Ask::Reach("a\u{1b}[1A\u{1b}[2K\n\u{202e}b".into()).to_string();
+        assert!(!shown.chars().any(|c| c.is_control() || is_direction(c)), "{shown:?}");
     }
 }

@@ -125,15 +125,23 @@ pub fn project(
         return Ok(Project::from_file(&file)?);
     }
     let preset = preset.unwrap_or("solo");
-    let mut project = Project::from_preset(directory, preset)?;
-    let mut name = preset.to_owned();
-    if preset == "solo" {
-        let agent = agent.unwrap_or("claude-code");
-        name = format!("solo-{}", Recipe::load(agent, directory)?.name);
-        project = project.with_agents(&[agent.to_owned()])?;
-    }
+    let agent = agent.unwrap_or("claude-code");
+    let name = match preset {
+        "solo" => format!("solo-{}", Recipe::load(agent, directory)?.name),
+        _ => preset.to_owned(),
+    };
     let folder = context.home.data().join("projects").join(name);
     fs::create_dir_all(&folder)?;
+    // Not the current directory: what lies there (an `.npmrc`, say) is not part of a preset.
+    let mut project = Project::from_preset(&folder, preset)?;
+    if preset == "solo" {
+        let agent = if agent.contains('/') {
+            std::path::absolute(directory.join(agent))?.display().to_string()
+        } else {
+            agent.to_owned()
+        };
+        project = project.with_agents(&[agent])?;
+    }
     Ok(Project { lock_file: folder.join(crate::lock::FILE_NAME), ..project })
 }
 
@@ -179,17 +187,19 @@ fn subject(choice: &Choice) -> String {
         Choice::Project(project) => {
             let directory = &project.manifest.directory;
             let real = fs::canonicalize(directory).unwrap_or_else(|_| directory.clone());
-            format!("the project `{}`", real.display())
+            // A manifest's lock has its name (two manifests of one directory are two projects).
+            let name = project.lock_file.file_stem().unwrap_or_default();
+            format!("the project `{}.toml`", real.join(name).display())
         }
     }
 }
 
 fn asks_of(choice: &Choice, declared: &Declared, recipes: &[Recipe]) -> Vec<Ask> {
-    let manifest = match choice {
-        Choice::Project(project) => Some(&project.manifest),
+    let project = match choice {
+        Choice::Project(project) => Some(&**project),
         Choice::Image(_) => None,
     };
-    consent::asks(declared, recipes, manifest)
+    consent::asks(declared, recipes, project)
 }
 
 /// What a project or an image asks for beyond the defaults.
@@ -240,6 +250,9 @@ pub fn prepare(context: &Context, choice: &Choice, request: &Request) -> Result<
         Mode::Mirror => None,
     };
     let workspace = Workspace::find(&request.workspace, within)?;
+    if request.mode == Mode::Isolated {
+        workspace.keep_apart(&[context.home.data(), context.home.cache()])?;
+    }
     let asked = asked(context, choice, request)?;
     let variables = variables(&request.env, &asked.declared.pass_env)?;
     let limits = asked.limits()?;

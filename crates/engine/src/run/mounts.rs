@@ -38,6 +38,7 @@ impl Workspace {
         if !real.is_dir() {
             return refuse("it is no directory");
         }
+        let home = home.map(|home| fs::canonicalize(home).unwrap_or_else(|_| home.to_owned()));
         if home.is_some_and(|home| home.starts_with(&real)) {
             return refuse("it holds the home directory, with its keys and configuration");
         }
@@ -48,6 +49,21 @@ impl Workspace {
             return refuse("you cannot write to it");
         }
         Ok(Self { target: target.unwrap_or_else(|| real.clone()), source: real })
+    }
+
+    /// Refuses a workspace that has pinfold's own folders in it, or is in one: images, other sandboxes and the user's word
+    /// are there.
+    pub(super) fn keep_apart(&self, folders: &[&Path]) -> Result<(), RunError> {
+        for folder in folders {
+            let folder = fs::canonicalize(folder).unwrap_or_else(|_| (*folder).to_owned());
+            if folder.starts_with(&self.source) || self.source.starts_with(&folder) {
+                return Err(RunError::Workspace {
+                    path: self.source.clone(),
+                    reason: "pinfold's own folders are there (see `PINFOLD_HOME`)",
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Its mount, and those of the repository it belongs to.
@@ -114,6 +130,9 @@ mod tests {
         assert!(refused(path, Some(&home)));
         let found = Workspace::find(path, Some(Path::new("/home/me"))).unwrap();
         assert_eq!(found.source, found.target);
+        let own = dir.path().join("data");
+        fs::create_dir(&own).unwrap();
+        assert!(found.keep_apart(&[&own]).is_err() && found.keep_apart(&[Path::new("/data")]).is_ok());
         assert_eq!(
             Workspace::find(&format!("{path}:/workspace"), None).unwrap().target,
             Path::new("/workspace")
