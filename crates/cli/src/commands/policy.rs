@@ -38,6 +38,9 @@ struct CheckArgs {
 /// List what the project or image asks for beyond what every sandbox has
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
+    /// The agent, as `run` is given it
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
     #[command(flatten)]
     policy: Policy,
 }
@@ -45,6 +48,9 @@ struct ShowArgs {
 /// Agree to what the project or image asks for; kept outside of the project
 #[derive(Debug, clap::Args)]
 struct AcceptArgs {
+    /// The agent, as `run` is given it
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
     #[command(flatten)]
     policy: Policy,
 }
@@ -52,8 +58,8 @@ struct AcceptArgs {
 pub(crate) fn run(args: &PolicyArgs, global: Global) -> Outcome {
     match &args.verb {
         Verb::Check(args) => check(args, global),
-        Verb::Show(args) => show(&args.policy, global),
-        Verb::Accept(args) => accept(&args.policy, global),
+        Verb::Show(args) => show(args, global),
+        Verb::Accept(args) => accept(args, global),
     }
 }
 
@@ -71,9 +77,9 @@ fn check(args: &CheckArgs, global: Global) -> Outcome {
     Ok(ExitCode::from(u8::from(!decision.allowed)))
 }
 
-fn show(policy: &Policy, global: Global) -> Outcome {
-    let context = super::context(global, policy.reach())?;
-    let asks = run::asks(&policy.choice(&context, None)?)?;
+fn show(args: &ShowArgs, global: Global) -> Outcome {
+    let context = super::context(global, args.policy.reach())?;
+    let asks = run::asks(&args.policy.choice(&context, args.agent.as_deref())?)?;
     print(&asks, global);
     if asks.is_empty() && !global.quiet {
         render::note("nothing beyond what every sandbox has");
@@ -81,9 +87,9 @@ fn show(policy: &Policy, global: Global) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn accept(policy: &Policy, global: Global) -> Outcome {
-    let context = super::context(global, policy.reach())?;
-    let asks = run::accept(&context, &policy.choice(&context, None)?)?;
+fn accept(args: &AcceptArgs, global: Global) -> Outcome {
+    let context = super::context(global, args.policy.reach())?;
+    let asks = run::accept(&context, &args.policy.choice(&context, args.agent.as_deref())?)?;
     print(&asks, global);
     if !global.quiet {
         render::note(if asks.is_empty() { "nothing was asked for" } else { "agreed" });

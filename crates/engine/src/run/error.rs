@@ -157,7 +157,7 @@ impl Diagnose for RunError {
             }
             Self::Consent { .. } => Some(
                 "an agent that may write to the project can have written this: read it, and if you agree say \
-                 `pinfold policy accept` once"
+                 `pinfold policy accept` once, with the same `--agent`, `--file`, `--preset` or `--image`"
                     .into(),
             ),
             Self::Io(error) => pinfold_base::store::io_hint(error),
