@@ -39,13 +39,124 @@ impl Kind {
     }
 }
 
-/// An error that knows its [`Kind`] and, where the user can mend it, how.
-pub trait Diagnose: Error {
-    /// The kind of this failure.
-    fn kind(&self) -> Kind;
+/// What an error says of itself.
+#[derive(Debug)]
+pub enum Diagnosis<'a> {
+    /// It is a failure of its own, of this kind.
+    Own(Kind),
+    /// It only passes on what failed below: kind and hint are that error's.
+    Inner(&'a dyn Diagnose),
+}
 
-    /// One or more next steps, in words a user can follow. No secrets, no trailing period.
-    fn hint(&self) -> Option<String> {
+/// An error that knows its [`Kind`] and, where the user can mend it, how.
+///
+/// An enum says once, for every variant, whether it speaks for itself or for what it wraps ([`Diagnose::diagnosis`]), and adds
+/// hints where it knows better ([`Diagnose::own_hint`]). Callers ask for [`Diagnose::kind`] and [`Diagnose::hint`].
+pub trait Diagnose: Error {
+    /// Its own kind, or the error it passes on.
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
+    }
+
+    /// One or more next steps, in words a user can follow; goes before the hint of the error below. No secrets, no trailing
+    /// period.
+    fn own_hint(&self) -> Option<String> {
         None
+    }
+
+    /// The error that this one only passes on.
+    fn inner(&self) -> Option<&dyn Diagnose> {
+        match self.diagnosis() {
+            Diagnosis::Own(_) => None,
+            Diagnosis::Inner(inner) => Some(inner),
+        }
+    }
+
+    /// The kind of this failure.
+    fn kind(&self) -> Kind {
+        match self.diagnosis() {
+            Diagnosis::Own(kind) => kind,
+            Diagnosis::Inner(inner) => inner.kind(),
+        }
+    }
+
+    /// What to do next.
+    fn hint(&self) -> Option<String> {
+        self.own_hint().or_else(|| self.inner().and_then(Diagnose::hint))
+    }
+}
+
+/// What `error` says, and what each error below it says, outermost first. Wrappers that repeat what they wrap are told once.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut told = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if told.last() != Some(&text) {
+            told.push(text);
+        }
+        next = cause.source();
+    }
+    told
+}
+
+/// An error with its causes on one line, for places that have no more room (a log, a status line).
+pub fn one_line(error: &dyn Error) -> String {
+    causes(error).join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the disk is full")]
+    struct Disk;
+
+    impl Diagnose for Disk {
+        fn diagnosis(&self) -> Diagnosis<'_> {
+            Diagnosis::Own(Kind::System)
+        }
+
+        fn own_hint(&self) -> Option<String> {
+            Some("make room".into())
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    enum Outer {
+        #[error(transparent)]
+        Passed(#[from] Disk),
+        #[error("cannot write `x`")]
+        Step(#[source] Disk),
+        #[error("`x` is not there")]
+        Missing,
+    }
+
+    impl Diagnose for Outer {
+        fn diagnosis(&self) -> Diagnosis<'_> {
+            match self {
+                Self::Passed(disk) | Self::Step(disk) => Diagnosis::Inner(disk),
+                Self::Missing => Diagnosis::Own(Kind::Usage),
+            }
+        }
+
+        fn own_hint(&self) -> Option<String> {
+            matches!(self, Self::Step(_)).then(|| "free the disk of `x`".into())
+        }
+    }
+
+    #[test]
+    fn kind_and_hint_are_those_of_the_error_below_unless_the_outer_one_knows_better() {
+        let of = |error: Outer| (error.kind(), error.hint());
+        assert_eq!(of(Outer::Passed(Disk)), (Kind::System, Some("make room".into())));
+        assert_eq!(of(Outer::Step(Disk)), (Kind::System, Some("free the disk of `x`".into())));
+        assert_eq!(of(Outer::Missing), (Kind::Usage, None));
+    }
+
+    #[test]
+    fn what_a_wrapper_repeats_is_told_once() {
+        assert_eq!(causes(&Outer::Passed(Disk)), ["the disk is full"]);
+        assert_eq!(one_line(&Outer::Step(Disk)), "cannot write `x`: the disk is full");
     }
 }

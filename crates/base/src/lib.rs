@@ -21,6 +21,7 @@ pub use digest::Algorithm;
 pub use digest::Digest;
 pub use digest::Hasher;
 pub use error::Diagnose;
+pub use error::Diagnosis;
 pub use error::Kind;
 pub use home::Home;
 pub use image_path::ImagePath;

@@ -31,17 +31,8 @@ impl Failure {
 
 impl<E: Diagnose> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut causes: Vec<String> = Vec::new();
-        let message = error.to_string();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            let text = cause.to_string();
-            // Transparent wrappers repeat the message of what they wrap.
-            if text != message && causes.last() != Some(&text) {
-                causes.push(text);
-            }
-            next = cause.source();
-        }
+        let mut causes = pinfold_base::error::causes(&error);
+        let message = causes.remove(0);
         Self { kind: error.kind(), message, causes, hint: error.hint() }
     }
 }
