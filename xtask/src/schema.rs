@@ -1,8 +1,8 @@
 //! The JSON schemas under `schema/`, generated from the types of the manifest and of recipes.
 
 use fs_err as fs;
-use pinfold_engine::manifest::ManifestFile;
-use pinfold_engine::recipe::Recipe;
+use pinfold_engine::project::manifest::ManifestFile;
+use pinfold_engine::project::recipe::Recipe;
 
 /// Whether files are compared or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //!   blobs/ALG/HEX             downloads, named by digest           (base::store)
 //!   decoded/                  archives in their seekable form      (archive::decoded)
 //!   metadata/                 verified indexes of archives         (sources)
-//!   layers/                   composed layers and their records    (engine::layers)
+//!   layers/                   composed layers and their records    (engine::build::layers)
 //!   tmp/                      files being written
 //! data/                       $XDG_DATA_HOME/pinfold
 //!   images/                   OCI layout of built and pulled images (image::store)

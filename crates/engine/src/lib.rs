@@ -1,33 +1,19 @@
-//! The pipeline: manifest, recipe, lock, fetch, place, layers, compose, build. A library; it prints nothing.
-//!
-//! A build reads top to bottom:
+//! The pipeline, from what a person wrote to an image, and from an image to a sandbox. A library; it prints nothing.
 //!
 //! ```text
-//! manifest   what was asked           resolve  what exists → lock      place    archives → one tree per platform
-//! recipe     what agents bring along  fetch    lock → archives         compose  trees → layers → image → index
+//! project   what was asked: manifest, recipes, lock          run    an agent's name and a directory → a sandbox's specification
+//! build     resolve (what exists → lock), fetch, place,      keep   what is on the disk: images, room, the machine's fitness
+//!           layers, compose: the file names are the pipeline
 //! ```
 //!
-//! **Guarantees**: each step is a function from value to value; only [`resolve`] asks registries what exists; [`build`] gives
-//! the same bytes for the same lock and files.
+//! **Guarantees**: each step is a function from value to value; only [`build::resolve`] asks registries what exists; [`build`]
+//! gives the same bytes for the same lock and files.
 #![forbid(unsafe_code)]
 
 pub mod build;
-pub mod compose;
 pub mod context;
-pub mod doctor;
-pub mod fetch;
-pub mod gc;
-pub mod images;
-pub mod layers;
-pub mod local;
-pub mod lock;
-pub mod manifest;
-pub mod origins;
-pub mod parallel;
-pub mod place;
+pub mod keep;
 pub mod project;
-pub mod recipe;
-pub mod resolve;
 pub mod run;
 
 /// The JSON schema of a type that people write.

@@ -8,7 +8,7 @@ use pinfold_base::Platform;
 use pinfold_engine::build;
 use pinfold_engine::build::LockUse;
 use pinfold_engine::build::Outcome as Built;
-use pinfold_engine::manifest::Compression;
+use pinfold_engine::project::manifest::Compression;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
 use pinfold_image::Place;

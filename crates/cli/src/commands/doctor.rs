@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use pinfold_engine::doctor;
-use pinfold_engine::doctor::Grade;
+use pinfold_engine::keep::doctor;
+use pinfold_engine::keep::doctor::Grade;
 
 use super::Outcome;
 use crate::args;

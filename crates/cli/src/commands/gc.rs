@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pinfold_engine::gc;
+use pinfold_engine::keep::gc;
 
 use super::Outcome;
 use crate::args;

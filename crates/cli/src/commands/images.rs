@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pinfold_engine::images;
+use pinfold_engine::keep::images;
 
 use super::Outcome;
 use crate::args;

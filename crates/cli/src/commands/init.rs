@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fs_err as fs;
-use pinfold_engine::manifest;
-use pinfold_engine::manifest::ManifestError;
-use pinfold_engine::manifest::Preset;
+use pinfold_engine::project::manifest;
+use pinfold_engine::project::manifest::ManifestError;
+use pinfold_engine::project::manifest::Preset;
 
 use super::Outcome;
 use crate::args::Global;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use pinfold_engine::resolve;
-use pinfold_engine::resolve::Upgrade;
+use pinfold_engine::build::resolve;
+use pinfold_engine::build::resolve::Upgrade;
 
 use super::Outcome;
 use crate::args;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use pinfold_engine::manifest::ManifestFile;
-use pinfold_engine::recipe::Recipe;
+use pinfold_engine::project::manifest::ManifestFile;
+use pinfold_engine::project::recipe::Recipe;
 
 use super::Outcome;
 use crate::render;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pinfold_engine::build;
-use pinfold_engine::fetch;
-use pinfold_engine::lock::LockError;
-use pinfold_engine::recipe;
+use pinfold_engine::build::fetch;
+use pinfold_engine::project::lock::LockError;
+use pinfold_engine::project::recipe;
 
 use super::Outcome;
 use crate::args;

@@ -22,10 +22,10 @@ use serde::Serialize;
 use super::declared::Declared;
 use super::error::RunError;
 use crate::context::Context;
-use crate::lock::Lock;
-use crate::manifest::Manifest;
 use crate::project::Project;
-use crate::recipe::Recipe;
+use crate::project::lock::Lock;
+use crate::project::manifest::Manifest;
+use crate::project::recipe::Recipe;
 
 /// One thing that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -18,9 +18,9 @@ use pinfold_sandbox::spec::CredentialRoute;
 use pinfold_sandbox::spec::Mount;
 
 use super::error::RunError;
-use crate::recipe;
-use crate::recipe::Header;
-use crate::recipe::Recipe;
+use crate::project::recipe;
+use crate::project::recipe::Header;
+use crate::project::recipe::Recipe;
 
 /// The dummy key that agents are given.
 pub const PLACEHOLDER: &str = "pinfold-placeholder-key";

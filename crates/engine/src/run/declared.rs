@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::manifest::ManifestError;
-use crate::manifest::Run;
+use crate::project::manifest::ManifestError;
+use crate::project::manifest::Run;
 
 /// The image label that holds what of `[run]` concerns every machine, as JSON.
 pub const LABEL: &str = "dev.pinfold.run";

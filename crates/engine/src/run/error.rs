@@ -10,8 +10,8 @@ use pinfold_image::unpack::UnpackError;
 
 use super::consent::Ask;
 use crate::build::BuildError;
-use crate::manifest::ManifestError;
-use crate::recipe::RecipeError;
+use crate::project::manifest::ManifestError;
+use crate::project::recipe::RecipeError;
 
 /// Why nothing is run.
 #[derive(Debug, thiserror::Error)]

@@ -19,8 +19,8 @@ use super::error::RunError;
 use crate::build;
 use crate::context::Context;
 use crate::project::Project;
-use crate::recipe;
-use crate::recipe::Recipe;
+use crate::project::recipe;
+use crate::project::recipe::Recipe;
 
 /// Label prefix of the agents in an image.
 const AGENT_LABEL: &str = "dev.pinfold.agent.";

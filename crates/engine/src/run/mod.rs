@@ -48,10 +48,10 @@ pub use self::error::RunError;
 pub use self::image::Choice;
 use self::mounts::Workspace;
 use crate::context::Context;
-use crate::manifest::ManifestError;
-use crate::manifest::file::parse_size;
 use crate::project::Project;
-use crate::recipe::Recipe;
+use crate::project::manifest::ManifestError;
+use crate::project::manifest::file::parse_size;
+use crate::project::recipe::Recipe;
 
 /// How much network a sandbox has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub fn project(
     preset: Option<&str>,
     agent: Option<&str>,
 ) -> Result<Project, RunError> {
-    let file = directory.join(crate::manifest::FILE_NAME);
+    let file = directory.join(crate::project::manifest::FILE_NAME);
     if preset.is_none() && file.exists() {
         return Ok(Project::from_file(&file)?);
     }
@@ -142,7 +142,7 @@ pub fn project(
         };
         project = project.with_agents(&[agent])?;
     }
-    Ok(Project { lock_file: folder.join(crate::lock::FILE_NAME), ..project })
+    Ok(Project { lock_file: folder.join(crate::project::lock::FILE_NAME), ..project })
 }
 
 /// What is asked for, resolved as far as it can be without building anything.

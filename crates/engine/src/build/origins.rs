@@ -23,11 +23,11 @@ use pinfold_sources::npm::PlatformPackage;
 
 use crate::context::Context;
 use crate::context::Network;
-use crate::lock::Lock;
-use crate::lock::v1::LockedAgent;
-use crate::manifest::Manifest;
-use crate::manifest::PlatformName;
-use crate::recipe::Recipe;
+use crate::project::lock::Lock;
+use crate::project::lock::v1::LockedAgent;
+use crate::project::manifest::Manifest;
+use crate::project::manifest::PlatformName;
+use crate::project::recipe::Recipe;
 
 /// Why there is nowhere to fetch from.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +132,7 @@ impl<'a> Origins<'a> {
         now: u64,
     ) -> Result<(LockedAgent, Vec<String>), NpmError> {
         let manifest = self.manifest;
-        let template = |(name, package): (&PlatformName, &crate::recipe::PlatformPackage)| {
+        let template = |(name, package): (&PlatformName, &crate::project::recipe::PlatformPackage)| {
             (name.0, PackageTemplate { name: package.package.clone(), version: package.version.clone() })
         };
         let wanted = PlatformPackage {

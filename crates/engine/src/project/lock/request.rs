@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use pinfold_base::Digest;
 use serde::Serialize;
 
-use crate::manifest::Manifest;
-use crate::recipe::Recipe;
+use crate::project::manifest::Manifest;
+use crate::project::recipe::Recipe;
 
 /// Parts of the request, by manifest key, with the first 16 hexadecimal digits of their SHA-256.
 pub fn parts(manifest: &Manifest, recipes: &[Recipe]) -> BTreeMap<String, String> {

@@ -30,7 +30,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::lock::COMPAT;
+use crate::project::lock::COMPAT;
 
 /// A layer's blob.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -88,7 +88,7 @@ pub enum ManifestError {
     Read(#[source] std::io::Error),
     /// There is no manifest, and the lock that could say which preset is meant is not readable.
     #[error(transparent)]
-    Lock(Box<crate::lock::LockError>),
+    Lock(Box<crate::project::lock::LockError>),
     /// There is no manifest here.
     #[error("there is no `pinfold.toml` in `{}`", .directory.display())]
     Missing {

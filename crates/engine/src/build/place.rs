@@ -24,14 +24,14 @@ use pinfold_sources::binary;
 use pinfold_sources::debian::place as debian;
 use pinfold_sources::npm;
 
+use crate::build::local;
+use crate::build::local::LocalError;
 use crate::context::Context;
-use crate::local;
-use crate::local::LocalError;
-use crate::lock::Lock;
-use crate::manifest;
-use crate::manifest::Manifest;
-use crate::manifest::SetId;
-use crate::recipe::Recipe;
+use crate::project::lock::Lock;
+use crate::project::manifest;
+use crate::project::manifest::Manifest;
+use crate::project::manifest::SetId;
+use crate::project::recipe::Recipe;
 
 /// The time of every directory and of files out of npm packages: the instant npm itself stamps into packages
 /// (1985-10-26T08:15:00Z). A time that moved with the lock would give every layer that shares a parent directory a new digest.
@@ -148,7 +148,7 @@ pub fn decode(
     platform: Platform,
 ) -> Result<(), PlaceError> {
     let all = archives(lock, recipes, platform);
-    crate::parallel::each(context.threads, &all, |(what, digest, format)| {
+    crate::build::parallel::each(context.threads, &all, |(what, digest, format)| {
         listing(context, what, digest, *format).map(drop)
     })
 }

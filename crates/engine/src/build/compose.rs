@@ -25,14 +25,14 @@ use pinfold_image::plan;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::build::layers;
+use crate::build::layers::LayerError;
+use crate::build::layers::Origin;
 use crate::context::Context;
-use crate::layers;
-use crate::layers::LayerError;
-use crate::layers::Origin;
-use crate::lock::Lock;
-use crate::manifest::Compression;
-use crate::manifest::Manifest;
-use crate::recipe::Recipe;
+use crate::project::lock::Lock;
+use crate::project::manifest::Compression;
+use crate::project::manifest::Manifest;
+use crate::project::recipe::Recipe;
 
 /// Why an image cannot be composed.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +144,7 @@ pub fn encoders() -> BTreeMap<String, String> {
 /// The lock's layers as the image room reads them. Generated components that the lock has not seen (a first `[[file]]`, say)
 /// go to the last layer.
 pub fn assignment(lock: &Lock, tree: &Tree) -> Assignment {
-    let layer = |layer: &crate::lock::v1::LockedLayer| LayerPlan {
+    let layer = |layer: &crate::project::lock::v1::LockedLayer| LayerPlan {
         name: layer.name.clone(),
         components: layer.components.clone(),
     };

@@ -31,12 +31,12 @@ use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::npm::LockedNpm;
 use serde::Serialize;
 
+use crate::build::origins::OriginError;
+use crate::build::origins::Origins;
 use crate::context::Context;
 use crate::context::Network;
-use crate::lock::Lock;
-use crate::origins::OriginError;
-use crate::origins::Origins;
 use crate::project::Project;
+use crate::project::lock::Lock;
 
 /// Downloads at once: enough to fill a line, few enough for a mirror's patience.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
@@ -179,7 +179,7 @@ pub fn fetch(
     let origins = Origins::new(&project.manifest);
     let bytes = AtomicU64::new(0);
     let count = AtomicUsize::new(0);
-    crate::parallel::each(CONNECTIONS, &missing, |item| {
+    crate::build::parallel::each(CONNECTIONS, &missing, |item| {
         download(context, &origins, lock, item)?;
         count.fetch_add(1, Ordering::Relaxed);
         bytes.fetch_add(item.expected.size.unwrap_or_default(), Ordering::Relaxed);

@@ -22,17 +22,17 @@ impl Preset {
         Self {
             name: "iteron",
             about: "four coding agents on Debian bookworm with tmux, git and a shell",
-            text: include_str!("../../presets/iteron.toml"),
+            text: include_str!("../../../presets/iteron.toml"),
         },
         Self {
             name: "solo",
             about: "one agent on the smallest base that lets it work with git and a shell",
-            text: include_str!("../../presets/solo.toml"),
+            text: include_str!("../../../presets/solo.toml"),
         },
         Self {
             name: "sealed",
             about: "a minimal base for one static program, as an unprivileged user",
-            text: include_str!("../../presets/sealed.toml"),
+            text: include_str!("../../../presets/sealed.toml"),
         },
     ];
 

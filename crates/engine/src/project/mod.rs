@@ -3,18 +3,20 @@
 //! Without a `pinfold.toml`, a preset is a project too; its lock remembers the preset, so that the next `pinfold build` in
 //! the same directory knows what is meant.
 
+pub mod lock;
+pub mod manifest;
+pub mod recipe;
+
 use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
 
-use crate::lock;
-use crate::lock::Lock;
-use crate::lock::v1::LockedPreset;
-use crate::manifest;
-use crate::manifest::Manifest;
-use crate::manifest::ManifestError;
-use crate::manifest::file::AgentRequest;
+use self::lock::Lock;
+use self::lock::v1::LockedPreset;
+use self::manifest::Manifest;
+use self::manifest::ManifestError;
+use self::manifest::file::AgentRequest;
 
 /// What a verb works on.
 #[derive(Clone, Debug)]

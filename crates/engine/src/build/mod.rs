@@ -7,6 +7,15 @@
 //! The key covers the lock, the manifest's meaning, the recipes, the user's own files (by size, time and inode, so that an
 //! unchanged build reads no content) and `compat`. A record is believed only while the image store still has the image.
 
+pub mod compose;
+pub mod fetch;
+pub mod layers;
+pub mod local;
+pub mod origins;
+mod parallel;
+pub mod place;
+pub mod resolve;
+
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -23,25 +32,20 @@ use pinfold_image::Reference;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::compose;
-use crate::compose::BuiltPlatform;
-use crate::compose::ComposeError;
+use self::compose::BuiltPlatform;
+use self::compose::ComposeError;
+use self::fetch::FetchError;
+use self::place::PlaceError;
+use self::resolve::ResolveError;
+use self::resolve::Upgrade;
 use crate::context::Context;
-use crate::fetch;
-use crate::fetch::FetchError;
-use crate::local;
-use crate::lock::Lock;
-use crate::lock::LockError;
-use crate::lock::request;
-use crate::manifest::Compression;
-use crate::place;
-use crate::place::PlaceError;
 use crate::project::Project;
-use crate::recipe;
-use crate::recipe::RecipeError;
-use crate::resolve;
-use crate::resolve::ResolveError;
-use crate::resolve::Upgrade;
+use crate::project::lock::Lock;
+use crate::project::lock::LockError;
+use crate::project::lock::request;
+use crate::project::manifest::Compression;
+use crate::project::recipe;
+use crate::project::recipe::RecipeError;
 
 /// What a build may do about the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,11 +18,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::manifest::AbsolutePath;
-use crate::manifest::Manifest;
-use crate::manifest::ManifestError;
-use crate::manifest::Mode;
-use crate::manifest::PlatformName;
+use crate::project::manifest::AbsolutePath;
+use crate::project::manifest::Manifest;
+use crate::project::manifest::ManifestError;
+use crate::project::manifest::Mode;
+use crate::project::manifest::PlatformName;
 
 /// The npm package of one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -221,11 +221,11 @@ pub struct Recipe {
 }
 
 const BUILT_IN: &[(&str, &str)] = &[
-    ("claude-code", include_str!("../../recipes/claude-code.toml")),
-    ("codex-cli", include_str!("../../recipes/codex-cli.toml")),
-    ("gemini-cli", include_str!("../../recipes/gemini-cli.toml")),
-    ("node", include_str!("../../recipes/node.toml")),
-    ("opencode", include_str!("../../recipes/opencode.toml")),
+    ("claude-code", include_str!("../../../recipes/claude-code.toml")),
+    ("codex-cli", include_str!("../../../recipes/codex-cli.toml")),
+    ("gemini-cli", include_str!("../../../recipes/gemini-cli.toml")),
+    ("node", include_str!("../../../recipes/node.toml")),
+    ("opencode", include_str!("../../../recipes/opencode.toml")),
 ];
 
 /// Why a recipe cannot be used.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 /// Calls `work` for each item, on up to `threads` threads. After an error no further item is begun; of several errors the
 /// one of the first item in list order is returned.
-pub fn each<T: Sync, E: Send>(
+pub(super) fn each<T: Sync, E: Send>(
     threads: NonZeroUsize,
     items: &[T],
     work: impl Fn(&T) -> Result<(), E> + Sync,

@@ -22,7 +22,7 @@ use pinfold_base::Kind;
 
 pub use v1::Lock;
 
-use crate::gc::GRACE;
+use crate::keep::gc::GRACE;
 
 /// The lock's usual file name.
 pub const FILE_NAME: &str = "pinfold.lock";

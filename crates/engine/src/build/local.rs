@@ -19,11 +19,11 @@ use pinfold_base::Store;
 use pinfold_base::digest::Algorithm;
 use pinfold_base::store::StoreError;
 
-use crate::manifest;
-use crate::manifest::Manifest;
-use crate::manifest::Owner;
-use crate::manifest::PlatformName;
-use crate::recipe::Recipe;
+use crate::project::manifest;
+use crate::project::manifest::Manifest;
+use crate::project::manifest::Owner;
+use crate::project::manifest::PlatformName;
+use crate::project::recipe::Recipe;
 
 /// Files up to this size are held in memory; larger ones go through the store.
 const INLINE: u64 = 256 << 10;
@@ -226,7 +226,7 @@ mod tests {
                 "{USER}[[dir]]\npath = '/home/u/.local/bin'\nowner = 'user'\n[[dir]]\npath = '/queue'\nmode = '1777'\n"
             ),
         );
-        let recipes = crate::recipe::recipes(&manifest).unwrap();
+        let recipes = crate::project::recipe::recipes(&manifest).unwrap();
         let tree = tree(&manifest, &recipes, Platform::ALL[0], 7, &store).unwrap();
         assert_eq!(line(&tree, "/home/u/.local"), "0755 1000:1000 directory");
         assert_eq!(line(&tree, "/home/u/.local/bin"), "0755 1000:1000 directory");

@@ -145,7 +145,7 @@ impl Lock {
             )));
         }
         toml::from_str(text).map_err(|error| {
-            let place = crate::manifest::error::Place::of(file, text, error.span().unwrap_or(0..0));
+            let place = crate::project::manifest::error::Place::of(file, text, error.span().unwrap_or(0..0));
             wrong(format!("line {}: {}", place.line, error.message()))
         })
     }
