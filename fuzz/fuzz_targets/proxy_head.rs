@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pinfold_sandbox::proxy::body::ChunkDecoder;
-use pinfold_sandbox::proxy::head::RequestTarget;
-use pinfold_sandbox::proxy::head::is_hop_by_hop;
-use pinfold_sandbox::proxy::head::parse_request;
-use pinfold_sandbox::proxy::head::parse_response;
+use pinfold_network::wire::body::ChunkDecoder;
+use pinfold_network::wire::head::RequestTarget;
+use pinfold_network::wire::head::is_hop_by_hop;
+use pinfold_network::wire::head::parse_request;
+use pinfold_network::wire::head::parse_response;
 
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<(Vec<u8>, bool)> {
     let mut decoder = ChunkDecoder::default();

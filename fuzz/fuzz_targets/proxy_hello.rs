@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pinfold_sandbox::proxy::hello::parse_hello;
+use pinfold_network::wire::hello::parse_hello;
 
 fn check(bytes: &[u8]) {
     let whole = parse_hello(bytes);

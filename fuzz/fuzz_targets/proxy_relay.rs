@@ -10,10 +10,10 @@ use std::os::unix::net::UnixListener;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use pinfold_sandbox::proxy::Listen;
-use pinfold_sandbox::proxy::Relay;
-use pinfold_sandbox::proxy::RelayLimits;
-use pinfold_sandbox::proxy::RouteId;
+use pinfold_network::Listen;
+use pinfold_network::Relay;
+use pinfold_network::RelayLimits;
+use pinfold_network::RouteId;
 
 static RELAY: OnceLock<(SocketAddr, UnixListener)> = OnceLock::new();
 

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pinfold_sandbox::proxy::Host;
-use pinfold_sandbox::proxy::Policy;
-use pinfold_sandbox::proxy::Rule;
+use pinfold_network::Host;
+use pinfold_network::Policy;
+use pinfold_network::Rule;
 
 fuzz_target!(|text: &str| {
     if let Ok(host) = Host::parse(text.as_bytes()) {

@@ -10,9 +10,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("archive", &["base"]),
     ("sources", &["base", "archive"]),
     ("image", &["base", "archive"]),
-    ("sandbox", &["base"]),
-    ("engine", &["base", "archive", "sources", "image", "sandbox"]),
-    ("cli", &["base", "archive", "sources", "image", "sandbox", "engine"]),
+    ("network", &["base"]),
+    ("sandbox", &["base", "network"]),
+    ("engine", &["base", "archive", "sources", "image", "network", "sandbox"]),
+    ("cli", &["base", "archive", "sources", "image", "network", "sandbox", "engine"]),
     ("testkit", &["base", "archive"]),
 ];
 

@@ -30,7 +30,6 @@ mod mounts;
 pub mod plan;
 pub mod portable;
 pub mod probe;
-pub mod proxy;
 pub mod pty;
 pub mod refusal;
 mod rootfs;

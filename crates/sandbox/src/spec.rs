@@ -7,16 +7,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use pinfold_network::Credential;
+use pinfold_network::JournalConfig;
+use pinfold_network::Policy;
+use pinfold_network::ProxyConfig;
+use pinfold_network::RouteId;
+use pinfold_network::RouteSpec;
+use pinfold_network::RuleError;
 use serde::Deserialize;
 use serde::Serialize;
-
-use crate::proxy::Credential;
-use crate::proxy::JournalConfig;
-use crate::proxy::Policy;
-use crate::proxy::ProxyConfig;
-use crate::proxy::RouteId;
-use crate::proxy::RouteSpec;
-use crate::proxy::RuleError;
 
 /// Port inside the sandbox on which the allow-listed proxy listens.
 pub const PROXY_PORT: u16 = 3128;
@@ -250,7 +249,7 @@ impl Network {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Egress {
-    /// Rules in the spelling of [`crate::proxy::Rule`]; empty lets nothing through.
+    /// Rules in the spelling of [`pinfold_network::Rule`]; empty lets nothing through.
     #[serde(default)]
     pub allow: Vec<String>,
     /// Routes that add a key on the way.

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use pinfold_network::LoopbackForTests;
+use pinfold_network::ProxyConfig;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -11,8 +13,6 @@ use crate::plan::MountKind;
 use crate::plan::Namespace;
 use crate::plan::Plan;
 use crate::plan::PlannedMount;
-use crate::proxy::LoopbackForTests;
-use crate::proxy::ProxyConfig;
 use crate::spec::Access;
 use crate::spec::Spec;
 

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
-use pinfold_sandbox::proxy::Credential;
-use pinfold_sandbox::proxy::KeyHeader;
-use pinfold_sandbox::proxy::RouteError;
-use pinfold_sandbox::proxy::RouteId;
-use pinfold_sandbox::proxy::RouteReach;
-use pinfold_sandbox::proxy::RouteSpec;
+use pinfold_network::Credential;
+use pinfold_network::KeyHeader;
+use pinfold_network::RouteError;
+use pinfold_network::RouteId;
+use pinfold_network::RouteReach;
+use pinfold_network::RouteSpec;
 use pinfold_sandbox::spec::CredentialRoute;
 use pinfold_sandbox::spec::Mount;
 

@@ -23,17 +23,17 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use pinfold_sandbox::proxy::Dialer;
-use pinfold_sandbox::proxy::JournalConfig;
-use pinfold_sandbox::proxy::Listen;
-use pinfold_sandbox::proxy::LoopbackForTests;
-use pinfold_sandbox::proxy::Policy;
-use pinfold_sandbox::proxy::Proxy;
-use pinfold_sandbox::proxy::ProxyConfig;
-use pinfold_sandbox::proxy::Relay;
-use pinfold_sandbox::proxy::RelayLimits;
-use pinfold_sandbox::proxy::RouteId;
-use pinfold_sandbox::proxy::raise_open_files;
+use pinfold_network::Dialer;
+use pinfold_network::JournalConfig;
+use pinfold_network::Listen;
+use pinfold_network::LoopbackForTests;
+use pinfold_network::Policy;
+use pinfold_network::Proxy;
+use pinfold_network::ProxyConfig;
+use pinfold_network::Relay;
+use pinfold_network::RelayLimits;
+use pinfold_network::RouteId;
+use pinfold_network::raise_open_files;
 
 use super::Bench;
 use super::Goal;

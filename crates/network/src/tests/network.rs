@@ -13,7 +13,7 @@ use super::world::Plan;
 use super::world::Server;
 use super::world::World;
 use super::world::read_request;
-use crate::proxy::ProxyLimits;
+use crate::ProxyLimits;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 

@@ -4,20 +4,20 @@
 //! as many `*`, so lengths stay right. Only a tail that may be the beginning of the key is held back, so events pass
 //! without delay. The key is looked for as it is, in base64, in hexadecimal and percent-encoded.
 
-use super::secret::Secret;
+use crate::secret::Secret;
 
 /// Shorter keys are not looked for in bodies: they would be found by chance.
 const KEY_MIN: usize = 8;
 
 /// Looks for one key.
 #[derive(Default)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     patterns: Vec<Box<[u8]>>,
     held: Vec<u8>,
 }
 
 impl Redactor {
-    pub(super) fn new(secret: &Secret) -> Self {
+    pub(crate) fn new(secret: &Secret) -> Self {
         let key = secret.expose();
         let mut patterns: Vec<Box<[u8]>> = Vec::new();
         if key.len() >= KEY_MIN {
@@ -31,12 +31,12 @@ impl Redactor {
     }
 
     /// Whether the bytes hold the key in any form.
-    pub(super) fn finds(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn finds(&self, bytes: &[u8]) -> bool {
         self.patterns.iter().any(|pattern| bytes.windows(pattern.len()).any(|window| window == &**pattern))
     }
 
     /// Takes the next bytes of a body and appends what can be passed on.
-    pub(super) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.patterns.is_empty() {
             out.extend_from_slice(bytes);
             return;
@@ -67,7 +67,7 @@ impl Redactor {
     }
 
     /// The body is over: what was held back is no key.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.held);
     }
 }

@@ -22,18 +22,18 @@ use pinfold_base::Kind;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::dial::Reach;
-use super::head::Body;
-use super::head::RequestHead;
-use super::head::is_hop_by_hop;
-use super::head::is_token;
-use super::host::Host;
-use super::host::HostError;
-use super::host::Target;
-use super::relay::RouteId;
-use super::secret::Credential;
-use super::secret::Key;
-use super::secret::Secret;
+use crate::dial::Reach;
+use crate::host::Host;
+use crate::host::HostError;
+use crate::host::Target;
+use crate::relay::RouteId;
+use crate::secret::Credential;
+use crate::secret::Key;
+use crate::secret::Secret;
+use crate::wire::head::Body;
+use crate::wire::head::RequestHead;
+use crate::wire::head::is_hop_by_hop;
+use crate::wire::head::is_token;
 
 /// Headers that may hold a credential; none of the client's leaves by a route.
 const CREDENTIAL_HEADERS: [&str; 7] = [
@@ -246,13 +246,13 @@ impl BaseUrl {
 
 /// A route in use.
 #[derive(Debug)]
-pub(super) struct Route {
+pub(crate) struct Route {
     spec: RouteSpec,
     key: Key,
 }
 
 impl Route {
-    pub(super) fn new(spec: RouteSpec, credential: Credential) -> Result<Self, RouteError> {
+    pub(crate) fn new(spec: RouteSpec, credential: Credential) -> Result<Self, RouteError> {
         let name = || spec.name.clone();
         if spec.id == RouteId::PROXY {
             return Err(RouteError::Id { name: name() });
@@ -275,15 +275,15 @@ impl Route {
         Ok(Self { key: Key::new(credential), spec })
     }
 
-    pub(super) fn spec(&self) -> &RouteSpec {
+    pub(crate) fn spec(&self) -> &RouteSpec {
         &self.spec
     }
 
-    pub(super) fn key(&self) -> &Key {
+    pub(crate) fn key(&self) -> &Key {
         &self.key
     }
 
-    pub(super) fn reach(&self) -> Reach {
+    pub(crate) fn reach(&self) -> Reach {
         // A host that is an address or `localhost` was written down by the user as exactly that.
         match self.spec.reach {
             RouteReach::Private => Reach::Configured,
@@ -293,7 +293,7 @@ impl Route {
     }
 
     /// Whether a request of this method for this path (with its query) may take the route.
-    pub(super) fn admits(&self, method: &str, path: &str) -> Result<(), RouteRefusal> {
+    pub(crate) fn admits(&self, method: &str, path: &str) -> Result<(), RouteRefusal> {
         if !matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") {
             return Err(RouteRefusal::Method);
         }
@@ -307,7 +307,7 @@ impl Route {
     }
 
     /// The head to send to the provider in place of `head`, whose target is `path`.
-    pub(super) fn rewrite(&self, head: &RequestHead, path: &str, key: &Secret) -> Vec<u8> {
+    pub(crate) fn rewrite(&self, head: &RequestHead, path: &str, key: &Secret) -> Vec<u8> {
         let spec = &self.spec;
         let path = without_placeholder(path, &spec.placeholder);
         let mut out = Vec::with_capacity(1024);
@@ -340,7 +340,7 @@ impl Route {
 }
 
 /// Writes the fields that say how the body is delimited and that one request is all, and the empty line.
-pub(super) fn end(out: &mut Vec<u8>, body: Body) {
+pub(crate) fn end(out: &mut Vec<u8>, body: Body) {
     match body {
         Body::None => {}
         Body::Length(length) => line(out, &[b"Content-Length: ", length.to_string().as_bytes()]),
@@ -351,7 +351,7 @@ pub(super) fn end(out: &mut Vec<u8>, body: Body) {
 }
 
 /// Writes one line of a head.
-pub(super) fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
+pub(crate) fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         out.extend_from_slice(part);
     }
@@ -391,8 +391,8 @@ fn without_placeholder(path: &str, placeholder: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head::parse_request;
     use super::*;
+    use crate::wire::head::parse_request;
 
     fn spec() -> RouteSpec {
         serde_json::from_str(
@@ -410,7 +410,7 @@ mod tests {
 
     fn rewritten(route: &Route, text: &str) -> String {
         let (head, _) = parse_request(text.as_bytes()).unwrap().unwrap();
-        let super::super::head::RequestTarget::Origin(path) = &head.target else { panic!("origin form") };
+        let crate::wire::head::RequestTarget::Origin(path) = &head.target else { panic!("origin form") };
         let key = Secret::new(b"sk-canary").unwrap();
         String::from_utf8(route.rewrite(&head, path, &key)).unwrap()
     }

@@ -1,6 +1,6 @@
 //! The proxy's event loop: connections that wait for a head or for the first message of TLS, tunnels, and partings.
 //!
-//! A connection is in one of four states, or in the hands of a job ([`super::job`]):
+//! A connection is in one of four states, or in the hands of a job ([`crate::serve::job`]):
 //!
 //! ```text
 //!   Reading ─(head whole)─► job ─┬─► Greeting ─(name is right)─► Tunnel ─► closed
@@ -28,25 +28,25 @@ use rustix::net::SendFlags;
 use rustix::net::Shutdown;
 use rustix::net::SocketFlags;
 
-use super::head::HEAD_MAX;
-use super::hello::HelloError;
-use super::hello::parse_hello;
-use super::host::Host;
-use super::host::Target;
-use super::job::InHand;
-use super::job::answer;
-use super::journal::Entry;
-use super::journal::Event;
-use super::poll::Poller;
-use super::poll::Ready;
-use super::poll::Slots;
-use super::pool::Pool;
-use super::pump::Pair;
-use super::pump::Progress;
-use super::pump::Scratch;
-use super::relay::PREAMBLE_VERSION;
-use super::relay::RouteId;
-use super::server::Shared;
+use crate::events::poll::Poller;
+use crate::events::poll::Ready;
+use crate::events::poll::Slots;
+use crate::events::pump::Pair;
+use crate::events::pump::Progress;
+use crate::events::pump::Scratch;
+use crate::host::Host;
+use crate::host::Target;
+use crate::relay::PREAMBLE_VERSION;
+use crate::relay::RouteId;
+use crate::serve::Shared;
+use crate::serve::job::InHand;
+use crate::serve::job::answer;
+use crate::serve::journal::Entry;
+use crate::serve::journal::Event;
+use crate::serve::pool::Pool;
+use crate::wire::head::HEAD_MAX;
+use crate::wire::hello::HelloError;
+use crate::wire::hello::parse_hello;
 
 const WAKE: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
@@ -67,11 +67,11 @@ const ACCESS_DENIED: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 49];
 
 /// A tunnel on its way: what it is for, for the journal.
 #[derive(Debug)]
-pub(super) struct Record {
-    pub(super) target: Target,
-    pub(super) reason: String,
-    pub(super) address: SocketAddr,
-    pub(super) since: Instant,
+pub(crate) struct Record {
+    pub(crate) target: Target,
+    pub(crate) reason: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) since: Instant,
 }
 
 impl Record {
@@ -85,7 +85,7 @@ impl Record {
 
 /// A connection that a job gives back.
 #[derive(Debug)]
-pub(super) enum Handoff {
+pub(crate) enum Handoff {
     /// The client was told that the tunnel is open; it must now begin TLS with the right name. `bytes` came already.
     Greeting { client: OwnedFd, upstream: OwnedFd, bytes: Vec<u8>, record: Record },
     /// Anything may be spoken.
@@ -123,7 +123,7 @@ enum Read {
 }
 
 #[derive(Debug)]
-pub(super) struct Serving {
+pub(crate) struct Serving {
     listener: UnixListener,
     poller: Poller,
     shared: Arc<Shared>,
@@ -137,7 +137,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn new(listener: UnixListener, poller: Poller, shared: Arc<Shared>) -> io::Result<Self> {
+    pub(crate) fn new(listener: UnixListener, poller: Poller, shared: Arc<Shared>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         // A longer queue than the standard library asks for; the kernel cuts it to its own limit.
         rustix::net::listen(&listener, 1024)?;
@@ -157,7 +157,7 @@ impl Serving {
         })
     }
 
-    pub(super) fn run(&mut self) -> io::Result<()> {
+    pub(crate) fn run(&mut self) -> io::Result<()> {
         let result = self.serve();
         self.dials.stop();
         self.requests.stop();
@@ -486,7 +486,7 @@ fn judge(bytes: &[u8], target: &Target) -> Result<Option<()>, String> {
     // A record that is not whole needs no look, so that slow bytes cost little.
     if let [0x16, 3, _, high, low, rest @ ..] = bytes
         && rest.len() < usize::from(u16::from_be_bytes([*high, *low]))
-        && bytes.len() < super::hello::HELLO_MAX
+        && bytes.len() < crate::wire::hello::HELLO_MAX
     {
         return Ok(None);
     }

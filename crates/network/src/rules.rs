@@ -7,13 +7,13 @@
 //! ```
 //!
 //! Without a port a rule is for 443 and 80. `tcp:` lifts the demand that a tunnel speaks TLS to the host it was opened for
-//! (for ssh and the like) and must name its port. Hosts are read as everywhere else ([`super::host`]), so `Example.COM.`
+//! (for ssh and the like) and must name its port. Hosts are read as everywhere else ([`crate::host`]), so `Example.COM.`
 //! and `example.com` are the same rule.
 //!
 //! **Guarantees**: an empty list allows nothing; a wildcard matches only at the edge of a label (`*.example.com` matches
 //! neither `example.com` nor `badexample.com`). **Refuses** `*`, wildcards over a top-level name (`*.com`), in the middle
 //! (`a.*.b`) or over an address. Being on the list is not enough to be reached: the addresses a name resolves to are
-//! checked when it is dialled ([`super::dial`]).
+//! checked when it is dialled ([`crate::dial`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,10 +23,10 @@ use pinfold_base::Kind;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::host::Host;
-use super::host::HostError;
-use super::host::Target;
-use super::host::parse_port;
+use crate::host::Host;
+use crate::host::HostError;
+use crate::host::Target;
+use crate::host::parse_port;
 
 /// The ports of a rule that names none.
 const WEB_PORTS: [u16; 2] = [443, 80];

@@ -30,20 +30,20 @@ use rustix::event::Timespec;
 use rustls::ClientConnection;
 use rustls::StreamOwned;
 
-use super::body::ChunkDecoder;
-use super::body::ChunkError;
-use super::body::LAST_CHUNK;
-use super::body::write_chunk;
-use super::head::Body;
-use super::head::HEAD_MAX;
-use super::head::HeadError;
-use super::head::RequestHead;
-use super::head::ResponseHead;
-use super::head::Version;
-use super::head::is_hop_by_hop;
-use super::head::parse_response;
-use super::redact::Redactor;
-use super::route::line;
+use crate::route::line;
+use crate::secret::redact::Redactor;
+use crate::wire::body::ChunkDecoder;
+use crate::wire::body::ChunkError;
+use crate::wire::body::LAST_CHUNK;
+use crate::wire::body::write_chunk;
+use crate::wire::head::Body;
+use crate::wire::head::HEAD_MAX;
+use crate::wire::head::HeadError;
+use crate::wire::head::RequestHead;
+use crate::wire::head::ResponseHead;
+use crate::wire::head::Version;
+use crate::wire::head::is_hop_by_hop;
+use crate::wire::head::parse_response;
 
 /// Bytes moved at once.
 const PIECE: usize = 16 << 10;
@@ -52,7 +52,7 @@ const INTERIM_MAX: usize = 8;
 
 /// Why an exchange broke off.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ExchangeError {
+pub(crate) enum ExchangeError {
     #[error("the client's connection failed")]
     Client(#[source] io::Error),
     #[error("the client went away")]
@@ -79,7 +79,7 @@ pub(super) enum ExchangeError {
 
 impl ExchangeError {
     /// The status to answer with, while nothing was answered yet.
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Client(_) | Self::ClientGone | Self::RequestCut | Self::Chunks(_) => 400,
             Self::Expectation => 417,
@@ -91,7 +91,7 @@ impl ExchangeError {
 
 /// The connection to a server.
 #[derive(Debug)]
-pub(super) enum Upstream {
+pub(crate) enum Upstream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
@@ -145,7 +145,7 @@ impl Write for Upstream {
 }
 
 /// An exchange under way, and what can be said of it when it is over or broken.
-pub(super) struct Exchange<'a> {
+pub(crate) struct Exchange<'a> {
     client: &'a UnixStream,
     /// Bytes the client has sent after the head.
     ahead: Vec<u8>,
@@ -155,15 +155,15 @@ pub(super) struct Exchange<'a> {
     redactor: Option<Redactor>,
     patience: Duration,
     /// Whether the client has got a part of the answer.
-    pub(super) answered: bool,
-    pub(super) sent: u64,
-    pub(super) received: u64,
+    pub(crate) answered: bool,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
 }
 
 impl<'a> Exchange<'a> {
     /// An exchange that waits at most `patience` for each piece of the answer. The client's own time-outs are those of its
     /// socket.
-    pub(super) fn new(
+    pub(crate) fn new(
         client: &'a UnixStream,
         ahead: Vec<u8>,
         upstream: Upstream,
@@ -175,7 +175,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Sends `head` and the body, passes the answer back, and says its status.
-    pub(super) fn run(&mut self, head: &[u8]) -> Result<u16, ExchangeError> {
+    pub(crate) fn run(&mut self, head: &[u8]) -> Result<u16, ExchangeError> {
         match self.upload(head) {
             Ok(()) => self.download(),
             // A server may answer and close before it has read the whole body: its answer counts.

@@ -192,7 +192,7 @@ impl fmt::Display for Target {
 }
 
 /// Reads a port in its only spelling.
-pub(super) fn parse_port(digits: &[u8]) -> Result<u16, HostError> {
+pub(crate) fn parse_port(digits: &[u8]) -> Result<u16, HostError> {
     if digits.is_empty() || digits.len() > 5 || digits[0] == b'0' || !digits.iter().all(u8::is_ascii_digit) {
         return Err(HostError::Port);
     }

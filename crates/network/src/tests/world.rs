@@ -29,45 +29,45 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::ServerName;
 
-use crate::proxy::Credential;
-use crate::proxy::Dialer;
-use crate::proxy::JournalConfig;
-use crate::proxy::Listen;
-use crate::proxy::LoopbackForTests;
-use crate::proxy::Policy;
-use crate::proxy::Proxy;
-use crate::proxy::ProxyConfig;
-use crate::proxy::ProxyHandle;
-use crate::proxy::ProxyLimits;
-use crate::proxy::Relay;
-use crate::proxy::RelayError;
-use crate::proxy::RelayLimits;
-use crate::proxy::RelayStop;
-use crate::proxy::Resolve;
-use crate::proxy::RouteId;
-use crate::proxy::RouteSpec;
-use crate::proxy::Trust;
+use crate::Credential;
+use crate::Dialer;
+use crate::JournalConfig;
+use crate::Listen;
+use crate::LoopbackForTests;
+use crate::Policy;
+use crate::Proxy;
+use crate::ProxyConfig;
+use crate::ProxyHandle;
+use crate::ProxyLimits;
+use crate::Relay;
+use crate::RelayError;
+use crate::RelayLimits;
+use crate::RelayStop;
+use crate::Resolve;
+use crate::RouteId;
+use crate::RouteSpec;
+use crate::Trust;
 
 /// The key no test may find where it does not belong.
-pub(super) const CANARY: &str = "sk-canary-7f3a9c51d2e8";
-pub(super) const PLACEHOLDER: &str = "placeholder-key";
+pub(crate) const CANARY: &str = "sk-canary-7f3a9c51d2e8";
+pub(crate) const PLACEHOLDER: &str = "placeholder-key";
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Names and their addresses, and how often anybody asked.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     addresses: Mutex<BTreeMap<String, Vec<IpAddr>>>,
-    pub(super) questions: AtomicUsize,
+    pub(crate) questions: AtomicUsize,
 }
 
 impl Names {
-    pub(super) fn set(&self, name: &str, addresses: &[&str]) {
+    pub(crate) fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         self.addresses.lock().unwrap().insert(name.into(), addresses);
     }
 
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.questions.load(Ordering::SeqCst)
     }
 }
@@ -80,13 +80,13 @@ impl Resolve for Names {
 }
 
 /// A certificate authority.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pub(super) certificate: CertificateDer<'static>,
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -110,7 +110,7 @@ impl Authority {
         Arc::new(config)
     }
 
-    pub(super) fn client(&self, name: &'static str) -> ClientConnection {
+    pub(crate) fn client(&self, name: &'static str) -> ClientConnection {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -123,19 +123,19 @@ impl Authority {
 }
 
 /// A connection, plain or not.
-pub(super) trait Stream: Read + Write + Send {}
+pub(crate) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 /// A server on loopback that keeps what each connection sent.
-pub(super) struct Server {
-    pub(super) port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Server {
     /// `handle` is called with each connection, and with a place to note what it heard.
-    pub(super) fn raw(
+    pub(crate) fn raw(
         tls: Option<(&Authority, &str)>,
         handle: impl Fn(&mut dyn Stream, &mut Vec<u8>) + Send + Sync + 'static,
     ) -> Self {
@@ -172,7 +172,7 @@ impl Server {
     }
 
     /// Answers each request with `answer`, after reading its head and counted or chunked body.
-    pub(super) fn http(tls: Option<(&Authority, &str)>, answer: &'static str) -> Self {
+    pub(crate) fn http(tls: Option<(&Authority, &str)>, answer: &'static str) -> Self {
         Self::raw(tls, move |stream, heard| {
             if read_request(stream, heard) {
                 let _ = stream.write_all(answer.as_bytes());
@@ -182,7 +182,7 @@ impl Server {
     }
 
     /// Sends back what it gets.
-    pub(super) fn echo(tls: Option<(&Authority, &str)>) -> Self {
+    pub(crate) fn echo(tls: Option<(&Authority, &str)>) -> Self {
         Self::raw(tls, |stream, heard| {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
@@ -195,12 +195,12 @@ impl Server {
     }
 
     /// Connections so far.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// What connection `number` sent, once it has ended.
-    pub(super) fn heard(&self, number: usize) -> String {
+    pub(crate) fn heard(&self, number: usize) -> String {
         for _ in 0..2000 {
             if let Some(bytes) = self.heard.lock().unwrap().get(number) {
                 return String::from_utf8_lossy(bytes).into_owned();
@@ -212,7 +212,7 @@ impl Server {
 }
 
 /// Reads one request; false when it was cut short.
-pub(super) fn read_request(stream: &mut dyn Stream, heard: &mut Vec<u8>) -> bool {
+pub(crate) fn read_request(stream: &mut dyn Stream, heard: &mut Vec<u8>) -> bool {
     let mut buffer = [0; 4096];
     loop {
         let text = String::from_utf8_lossy(heard).into_owned();
@@ -236,29 +236,29 @@ pub(super) fn read_request(stream: &mut dyn Stream, heard: &mut Vec<u8>) -> bool
 }
 
 /// Proxy and relay.
-pub(super) struct World {
-    pub(super) names: Arc<Names>,
-    pub(super) authority: Arc<Authority>,
-    pub(super) proxy: Option<ProxyHandle>,
-    pub(super) journal: PathBuf,
+pub(crate) struct World {
+    pub(crate) names: Arc<Names>,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) proxy: Option<ProxyHandle>,
+    pub(crate) journal: PathBuf,
     addresses: Vec<SocketAddr>,
     relay: Option<(RelayStop, JoinHandle<Result<(), RelayError>>)>,
     _dir: tempfile::TempDir,
 }
 
 /// What a world is made from.
-pub(super) struct Plan {
-    pub(super) authority: Arc<Authority>,
-    pub(super) rules: Vec<String>,
-    pub(super) routes: Vec<(RouteSpec, Credential)>,
-    pub(super) limits: ProxyLimits,
-    pub(super) journal_max: u64,
+pub(crate) struct Plan {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) rules: Vec<String>,
+    pub(crate) routes: Vec<(RouteSpec, Credential)>,
+    pub(crate) limits: ProxyLimits,
+    pub(crate) journal_max: u64,
     /// Whether upstream servers on loopback may be reached.
-    pub(super) loopback: bool,
+    pub(crate) loopback: bool,
 }
 
 impl Plan {
-    pub(super) fn new(rules: &[&str]) -> Self {
+    pub(crate) fn new(rules: &[&str]) -> Self {
         Self {
             authority: Arc::new(Authority::new()),
             rules: rules.iter().map(|&rule| rule.to_owned()).collect(),
@@ -270,12 +270,12 @@ impl Plan {
     }
 
     /// Adds `name:port` to the list.
-    pub(super) fn rule(mut self, name: &str, server: &Server) -> Self {
+    pub(crate) fn rule(mut self, name: &str, server: &Server) -> Self {
         self.rules.push(format!("{name}:{}", server.port));
         self
     }
 
-    pub(super) fn build(self) -> World {
+    pub(crate) fn build(self) -> World {
         let dir = tempfile::tempdir().unwrap();
         let names = Arc::new(Names::default());
         let mut dialer =
@@ -315,14 +315,14 @@ impl Plan {
 
 impl World {
     /// A connection to the proxy (0) or to a credential route, as an agent makes it.
-    pub(super) fn connect(&self, listener: usize) -> TcpStream {
+    pub(crate) fn connect(&self, listener: usize) -> TcpStream {
         let stream = TcpStream::connect(self.addresses[listener]).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 
     /// Sends bytes and reads all that comes back.
-    pub(super) fn say(&self, listener: usize, bytes: &[u8]) -> String {
+    pub(crate) fn say(&self, listener: usize, bytes: &[u8]) -> String {
         let mut stream = self.connect(listener);
         stream.write_all(bytes).unwrap();
         let mut answer = Vec::new();
@@ -332,7 +332,7 @@ impl World {
     }
 
     /// Opens a tunnel: the stream when it was opened, else the answer.
-    pub(super) fn tunnel(&self, target: &str) -> Result<TcpStream, String> {
+    pub(crate) fn tunnel(&self, target: &str) -> Result<TcpStream, String> {
         let mut stream = self.connect(0);
         write!(stream, "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").unwrap();
         let mut head = Vec::new();
@@ -351,7 +351,7 @@ impl World {
     }
 
     /// The lines of the journal.
-    pub(super) fn journal(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn journal(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(&self.journal).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -367,7 +367,7 @@ impl Drop for World {
 }
 
 /// A route to `upstream` whose key is in a file.
-pub(super) fn route(id: u8, upstream: &str) -> RouteSpec {
+pub(crate) fn route(id: u8, upstream: &str) -> RouteSpec {
     serde_json::from_value(serde_json::json!({
         "id": id, "name": "claude-code", "listen-port": 3129, "upstream": upstream, "header": "x-api-key",
         "placeholder": PLACEHOLDER, "paths": ["/v1/messages"],
@@ -376,6 +376,6 @@ pub(super) fn route(id: u8, upstream: &str) -> RouteSpec {
 }
 
 /// A program that prints the canary.
-pub(super) fn canary() -> Credential {
+pub(crate) fn canary() -> Credential {
     Credential::Command(vec!["printf".into(), CANARY.into()])
 }

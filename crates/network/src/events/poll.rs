@@ -17,46 +17,46 @@ use rustix::event::epoll;
 
 /// What happened to a watched descriptor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     /// The token it was registered with.
-    pub(super) token: u64,
+    pub(crate) token: u64,
     /// Reading would do something: bytes, an end, or an error.
-    pub(super) readable: bool,
+    pub(crate) readable: bool,
     /// Writing would do something.
-    pub(super) writable: bool,
+    pub(crate) writable: bool,
 }
 
 /// An epoll instance.
 #[derive(Debug)]
-pub(super) struct Poller {
+pub(crate) struct Poller {
     epoll: OwnedFd,
 }
 
 impl Poller {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
 
     /// Watches both directions of `fd`, edge-triggered. Closing the descriptor ends the watch.
-    pub(super) fn watch(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+    pub(crate) fn watch(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let flags =
             epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)?)
     }
 
     /// Watches for something to read or accept, level-triggered: for listeners and wakers.
-    pub(super) fn watch_level(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+    pub(crate) fn watch_level(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?)
     }
 
     /// Ends a watch while the descriptor stays open.
-    pub(super) fn forget(&self, fd: impl AsFd) {
+    pub(crate) fn forget(&self, fd: impl AsFd) {
         // The only failure is that it was not watched, which is what is asked for.
         let _ = epoll::delete(&self.epoll, fd);
     }
 
     /// Waits until something happens or `timeout` is over, and appends what happened to `ready`.
-    pub(super) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+    pub(crate) fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let timeout = timeout.map(|timeout| Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -86,22 +86,22 @@ impl Poller {
 
 /// Wakes a poller from another thread. Cheap to clone; all clones wake the same poller.
 #[derive(Clone, Debug)]
-pub(super) struct Waker(Arc<OwnedFd>);
+pub(crate) struct Waker(Arc<OwnedFd>);
 
 impl Waker {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         Ok(Self(Arc::new(rustix::event::eventfd(0, flags)?)))
     }
 
     /// Makes the next (or the present) wait return.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // Fails only when the counter is full, and then the poller is already due to wake.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 
     /// Takes the wake-up back, after which the poller sleeps again.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let mut count = [0u8; 8];
         // Fails only when nobody woke us.
         let _ = rustix::io::read(&*self.0, &mut count);
@@ -116,26 +116,26 @@ impl AsFd for Waker {
 
 /// Values in numbered slots; the number is the token of the poller.
 #[derive(Debug)]
-pub(super) struct Slots<T> {
+pub(crate) struct Slots<T> {
     slots: Vec<Option<T>>,
     free: Vec<usize>,
 }
 
 impl<T> Slots<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { slots: Vec::new(), free: Vec::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
     /// The number that the next [`Slots::insert`] will give.
-    pub(super) fn next(&self) -> usize {
+    pub(crate) fn next(&self) -> usize {
         self.free.last().copied().unwrap_or(self.slots.len())
     }
 
-    pub(super) fn insert(&mut self, value: T) -> usize {
+    pub(crate) fn insert(&mut self, value: T) -> usize {
         if let Some(slot) = self.free.pop() {
             self.slots[slot] = Some(value);
             return slot;
@@ -144,17 +144,17 @@ impl<T> Slots<T> {
         self.slots.len() - 1
     }
 
-    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
         self.slots.get_mut(slot)?.as_mut()
     }
 
-    pub(super) fn remove(&mut self, slot: usize) -> Option<T> {
+    pub(crate) fn remove(&mut self, slot: usize) -> Option<T> {
         let value = self.slots.get_mut(slot)?.take()?;
         self.free.push(slot);
         Some(value)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         self.slots.iter().enumerate().filter_map(|(slot, value)| Some((slot, value.as_ref()?)))
     }
 }

@@ -17,7 +17,7 @@ use super::world::World;
 use super::world::canary;
 use super::world::read_request;
 use super::world::route;
-use crate::proxy::Credential;
+use crate::Credential;
 
 const PROVIDER: &str = "api.provider.example";
 

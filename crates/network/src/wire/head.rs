@@ -16,8 +16,8 @@
 //!
 //! **Limits**: [`HEAD_MAX`] bytes, [`FIELDS_MAX`] fields.
 
-use super::host::HostError;
-use super::host::Target;
+use crate::host::HostError;
+use crate::host::Target;
 
 /// The longest head that is accepted, in bytes.
 pub const HEAD_MAX: usize = 32 << 10;
@@ -358,7 +358,7 @@ fn parse_length(digits: &[u8]) -> Result<u64, HeadError> {
 }
 
 /// `tchar` of RFC 9110, section 5.6.2.
-pub(super) fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -4,6 +4,8 @@
 //! name: a second answer of a DNS server that changed its mind (rebinding) is never asked for. Addresses that may not be
 //! reached are left out; when none is left the dial is refused and nothing was sent.
 
+pub mod address;
+
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -16,11 +18,11 @@ use std::time::Duration;
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 
-use super::address::Reachability;
-use super::address::classify;
-use super::address::is_own;
-use super::host::Host;
-use super::host::Target;
+use crate::dial::address::Reachability;
+use crate::dial::address::classify;
+use crate::dial::address::is_own;
+use crate::host::Host;
+use crate::host::Target;
 
 /// How many of a name's addresses are tried.
 const ATTEMPTS: usize = 4;
@@ -200,10 +202,10 @@ mod tests {
 
     /// Gives the next prepared answer at each question, and counts the questions.
     #[derive(Debug)]
-    pub(in crate::proxy) struct Script(Mutex<Vec<Vec<&'static str>>>);
+    pub(crate) struct Script(Mutex<Vec<Vec<&'static str>>>);
 
     impl Script {
-        pub(in crate::proxy) fn new(answers: &[&[&'static str]]) -> Arc<Self> {
+        pub(crate) fn new(answers: &[&[&'static str]]) -> Arc<Self> {
             Arc::new(Self(Mutex::new(answers.iter().rev().map(|answer| answer.to_vec()).collect())))
         }
 

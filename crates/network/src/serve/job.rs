@@ -16,28 +16,28 @@ use rustls::StreamOwned;
 use rustls_pki_types::IpAddr as TlsAddress;
 use rustls_pki_types::ServerName;
 
-use super::dial::DialError;
-use super::dial::Reach;
-use super::exchange::Exchange;
-use super::exchange::ExchangeError;
-use super::exchange::Upstream;
-use super::head::RequestHead;
-use super::head::RequestTarget;
-use super::head::is_hop_by_hop;
-use super::head::parse_request;
-use super::host::Host;
-use super::host::Target;
-use super::journal::Entry;
-use super::journal::Event;
-use super::redact::Redactor;
-use super::relay::RouteId;
-use super::route::Route;
-use super::route::end;
-use super::route::line;
-use super::rules::Speech;
-use super::serve::Handoff;
-use super::serve::Record;
-use super::server::Shared;
+use crate::dial::DialError;
+use crate::dial::Reach;
+use crate::host::Host;
+use crate::host::Target;
+use crate::relay::RouteId;
+use crate::route::Route;
+use crate::route::end;
+use crate::route::line;
+use crate::rules::Speech;
+use crate::secret::redact::Redactor;
+use crate::serve::Shared;
+use crate::serve::connections::Handoff;
+use crate::serve::connections::Record;
+use crate::serve::exchange::Exchange;
+use crate::serve::exchange::ExchangeError;
+use crate::serve::exchange::Upstream;
+use crate::serve::journal::Entry;
+use crate::serve::journal::Event;
+use crate::wire::head::RequestHead;
+use crate::wire::head::RequestTarget;
+use crate::wire::head::is_hop_by_hop;
+use crate::wire::head::parse_request;
 
 /// How long writing to either side may wait, and how long a begun TLS record may take.
 const STUCK: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ fn with_cause(error: &dyn std::error::Error) -> String {
 }
 
 /// An answer of the proxy itself.
-pub(super) fn answer(status: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn answer(status: u16, reason: &str) -> Vec<u8> {
     let phrase = match status {
         400 => "Bad Request",
         403 => "Forbidden",
@@ -98,14 +98,14 @@ pub(super) fn answer(status: u16, reason: &str) -> Vec<u8> {
 
 /// A connection in the hands of a job: counted, and shut when the proxy stops.
 #[derive(Debug)]
-pub(super) struct InHand {
+pub(crate) struct InHand {
     shared: Arc<Shared>,
     client: UnixStream,
     slot: usize,
 }
 
 impl InHand {
-    pub(super) fn new(shared: &Arc<Shared>, client: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(shared: &Arc<Shared>, client: OwnedFd) -> io::Result<Self> {
         let client = UnixStream::from(client);
         let socket = client.try_clone()?.into();
         let slot = shared.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(socket);
@@ -114,7 +114,7 @@ impl InHand {
     }
 
     /// Deals with the connection, which came in at `route` and whose head is at the start of `bytes`.
-    pub(super) fn run(self, route: RouteId, bytes: &[u8]) {
+    pub(crate) fn run(self, route: RouteId, bytes: &[u8]) {
         let (shared, client) = (&*self.shared, &self.client);
         let ready = client
             .set_nonblocking(false)

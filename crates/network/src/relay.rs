@@ -8,7 +8,7 @@
 //! ```
 //!
 //! **The preamble is not a wall.** A program in the sandbox that can open the Unix socket can name any route; it gains
-//! nothing that the loopback ports would not give it. All decisions are made at the other end ([`super::server`]).
+//! nothing that the loopback ports would not give it. All decisions are made at the other end ([`crate::serve`]).
 //!
 //! **Guarantees**: one thread, no allocation per byte, memory bounded by the number of connections; when the supervisor is
 //! gone a client gets an HTTP 502 that says so, and no byte leaves. When all places are taken, the connection that has
@@ -37,13 +37,13 @@ use rustix::net::SocketType;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::poll::Poller;
-use super::poll::Ready;
-use super::poll::Slots;
-use super::poll::Waker;
-use super::pump::Pair;
-use super::pump::Progress;
-use super::pump::Scratch;
+use crate::events::poll::Poller;
+use crate::events::poll::Ready;
+use crate::events::poll::Slots;
+use crate::events::poll::Waker;
+use crate::events::pump::Pair;
+use crate::events::pump::Progress;
+use crate::events::pump::Scratch;
 
 /// First byte of the preamble; the other end refuses any other value.
 pub const PREAMBLE_VERSION: u8 = 1;
@@ -254,13 +254,13 @@ pub fn raise_open_files() -> io::Result<usize> {
 }
 
 /// The soft limit of open files, as it is now.
-pub(super) fn open_files() -> usize {
+pub(crate) fn open_files() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// How many connections of `each` descriptors fit, with some kept for other uses.
-pub(super) fn connections_of(open_files: usize, each: usize) -> usize {
+pub(crate) fn connections_of(open_files: usize, each: usize) -> usize {
     open_files.saturating_sub(32) / each
 }
 

@@ -6,9 +6,15 @@
 //!                       └ route N ─ path listed? ─► key ─► dial ─► TLS ─► one request with the key
 //! ```
 //!
-//! One thread waits for heads, watches tunnels and closes what is overdue ([`super::serve`]); resolving, dialling and
-//! single requests happen on bounded pools of threads ([`super::job`]). **Fails closed**: whatever cannot be read, decided,
+//! One thread waits for heads, watches tunnels and closes what is overdue ([`crate::serve::connections`]); resolving, dialling and
+//! single requests happen on bounded pools of threads ([`crate::serve::job`]). **Fails closed**: whatever cannot be read, decided,
 //! recorded or reached is refused with a reason, and when the proxy stops, every connection stops with it.
+
+pub(crate) mod connections;
+mod exchange;
+mod job;
+pub mod journal;
+mod pool;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,22 +41,22 @@ use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 
-use super::dial::Dialer;
-use super::journal::Entry;
-use super::journal::Journal;
-use super::poll::Poller;
-use super::poll::Slots;
-use super::poll::Waker;
-use super::relay::RouteId;
-use super::relay::connections_of;
-use super::relay::open_files;
-use super::route::Route;
-use super::route::RouteError;
-use super::route::RouteSpec;
-use super::rules::Policy;
-use super::secret::Credential;
-use super::serve::Handoff;
-use super::serve::Serving;
+use crate::dial::Dialer;
+use crate::events::poll::Poller;
+use crate::events::poll::Slots;
+use crate::events::poll::Waker;
+use crate::relay::RouteId;
+use crate::relay::connections_of;
+use crate::relay::open_files;
+use crate::route::Route;
+use crate::route::RouteError;
+use crate::route::RouteSpec;
+use crate::rules::Policy;
+use crate::secret::Credential;
+use crate::serve::connections::Handoff;
+use crate::serve::connections::Serving;
+use crate::serve::journal::Entry;
+use crate::serve::journal::Journal;
 
 /// Numbers and times of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,40 +175,40 @@ impl Diagnose for ProxyError {
 
 /// What event loop, jobs and handle share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) policy: Policy,
-    pub(super) routes: BTreeMap<RouteId, Route>,
-    pub(super) journal: Option<Journal>,
-    pub(super) limits: ProxyLimits,
-    pub(super) dialer: Dialer,
+pub(crate) struct Shared {
+    pub(crate) policy: Policy,
+    pub(crate) routes: BTreeMap<RouteId, Route>,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) limits: ProxyLimits,
+    pub(crate) dialer: Dialer,
     trust: Trust,
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
     /// Connections that jobs give back to the event loop.
-    pub(super) inbox: Mutex<Vec<Handoff>>,
-    pub(super) waker: Waker,
-    pub(super) stopping: AtomicBool,
+    pub(crate) inbox: Mutex<Vec<Handoff>>,
+    pub(crate) waker: Waker,
+    pub(crate) stopping: AtomicBool,
     /// Connections in the hands of jobs.
-    pub(super) busy: AtomicUsize,
+    pub(crate) busy: AtomicUsize,
     /// Connections in the event loop.
-    pub(super) watched: AtomicUsize,
+    pub(crate) watched: AtomicUsize,
     /// Sockets of requests under way, to be shut when the proxy stops.
-    pub(super) under_way: Mutex<Slots<OwnedFd>>,
+    pub(crate) under_way: Mutex<Slots<OwnedFd>>,
 }
 
 impl Shared {
     /// Records a line. An error means that what it is about must not happen.
-    pub(super) fn record(&self, entry: &Entry) -> io::Result<()> {
+    pub(crate) fn record(&self, entry: &Entry) -> io::Result<()> {
         self.journal.as_ref().map_or(Ok(()), |journal| journal.write(entry))
     }
 
     /// Gives a connection to the event loop.
-    pub(super) fn hand_off(&self, connection: Handoff) {
+    pub(crate) fn hand_off(&self, connection: Handoff) {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         self.waker.wake();
     }
 
     /// TLS towards providers: their certificates by the trusted authorities, HTTP/1.1 only.
-    pub(super) fn tls(&self) -> Result<Arc<ClientConfig>, String> {
+    pub(crate) fn tls(&self) -> Result<Arc<ClientConfig>, String> {
         self.tls.get_or_init(|| client_config(&self.trust)).clone()
     }
 }

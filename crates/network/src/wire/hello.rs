@@ -15,8 +15,8 @@
 //! What this cannot see: a name inside an encrypted hello (ECH) and the `Host` or `:authority` inside the encrypted stream.
 //! Both are answered by the very server that was allowed.
 
-use super::host::Host;
-use super::host::HostError;
+use crate::host::Host;
+use crate::host::HostError;
 
 /// The longest first message that is accepted, in bytes of records. Post-quantum key shares take about 2 KiB.
 pub const HELLO_MAX: usize = 32 << 10;

@@ -25,7 +25,7 @@ struct State {
 }
 
 /// At most so many threads, and at most so many jobs waiting for one.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     name: &'static str,
     threads: usize,
     waiting: usize,
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    pub(super) fn new(name: &'static str, threads: usize, waiting: usize) -> Arc<Self> {
+    pub(crate) fn new(name: &'static str, threads: usize, waiting: usize) -> Arc<Self> {
         Arc::new(Self { name, threads, waiting, state: Mutex::default(), work: Condvar::new() })
     }
 
@@ -52,13 +52,13 @@ impl Pool {
     }
 
     /// Whether one more job would be taken.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         let state = self.lock();
         !state.stopped && (state.threads < self.threads || state.queue.len() < self.waiting + state.idle)
     }
 
     /// Hands a job to a thread, or lets it wait for one. A job that finds no room is dropped.
-    pub(super) fn submit(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) {
+    pub(crate) fn submit(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
         if state.stopped || state.queue.len() >= self.waiting + self.threads {
             return;
@@ -80,7 +80,7 @@ impl Pool {
     }
 
     /// Drops waiting jobs and lets threads end after the present one.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;
         state.queue.clear();

@@ -6,6 +6,8 @@
 //! **Refuses** a file that others may read or that belongs to someone else, a value with a line break or another byte that
 //! cannot stand in a header, and an empty one.
 
+pub(crate) mod redact;
+
 use std::fmt;
 use std::io;
 use std::io::Read;
@@ -54,7 +56,7 @@ impl Secret {
     }
 
     /// The bytes, for the one header they go into.
-    pub(super) fn expose(&self) -> &[u8] {
+    pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }
 }
@@ -275,19 +277,19 @@ fn collect(child: &mut Child, deadline: Instant) -> io::Result<Vec<u8>> {
 
 /// A credential in use: read at the first request, and again when it is due.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(crate) struct Key {
     credential: Credential,
     kept: Mutex<Option<(Instant, Secret)>>,
 }
 
 impl Key {
-    pub(super) fn new(credential: Credential) -> Self {
+    pub(crate) fn new(credential: Credential) -> Self {
         Self { credential, kept: Mutex::new(None) }
     }
 
     /// The key as of now. A command is run by one request at a time and its answer kept; the others are read anew, so a
     /// key that is changed on the host counts from the next request.
-    pub(super) fn get(&self) -> Result<Secret, CredentialError> {
+    pub(crate) fn get(&self) -> Result<Secret, CredentialError> {
         if !matches!(self.credential, Credential::Command(_)) {
             return self.credential.read();
         }
@@ -303,7 +305,7 @@ impl Key {
     }
 
     /// The provider did not take the key: ask anew next time.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

@@ -35,13 +35,13 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The buffer all pairs of a loop read into.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     bytes: Vec<u8>,
     stalled: usize,
 }
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { bytes: Vec::new(), stalled: 0 }
     }
 
@@ -56,7 +56,7 @@ impl Scratch {
 
 /// What a pair needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// Nothing until the poller says so.
     Waiting,
     /// Another turn; there is more to move right now.
@@ -88,7 +88,7 @@ impl Flow {
 
 /// Two sockets, nonblocking and watched by the loop's poller.
 #[derive(Debug)]
-pub(super) struct Pair {
+pub(crate) struct Pair {
     ends: [OwnedFd; 2],
     flows: [Flow; 2],
     readable: [bool; 2],
@@ -99,7 +99,7 @@ pub(super) struct Pair {
 
 impl Pair {
     /// A pair that has not moved anything. `first` is sent to end 1 before anything else.
-    pub(super) fn new(ends: [OwnedFd; 2], first: Vec<u8>, now: Instant) -> Self {
+    pub(crate) fn new(ends: [OwnedFd; 2], first: Vec<u8>, now: Instant) -> Self {
         let forth = Flow { waiting: first, ..Flow::default() };
         Self {
             ends,
@@ -112,33 +112,33 @@ impl Pair {
     }
 
     /// One of the two sockets.
-    pub(super) fn end(&self, side: usize) -> &OwnedFd {
+    pub(crate) fn end(&self, side: usize) -> &OwnedFd {
         &self.ends[side]
     }
 
     /// Bytes that have left for the other side: from end 0, from end 1.
-    pub(super) fn bytes(&self) -> [u64; 2] {
+    pub(crate) fn bytes(&self) -> [u64; 2] {
         [self.flows[0].bytes, self.flows[1].bytes]
     }
 
     /// When the last byte moved.
-    pub(super) fn moved(&self) -> Instant {
+    pub(crate) fn moved(&self) -> Instant {
         self.moved
     }
 
     /// When the pair is to be closed whatever it does, if that is decided.
-    pub(super) fn leave_at(&self) -> Option<Instant> {
+    pub(crate) fn leave_at(&self) -> Option<Instant> {
         self.leave_at
     }
 
     /// The poller saw something at `side`.
-    pub(super) fn ready(&mut self, side: usize, readable: bool, writable: bool) {
+    pub(crate) fn ready(&mut self, side: usize, readable: bool, writable: bool) {
         self.readable[side] |= readable;
         self.writable[side] |= writable;
     }
 
     /// Moves what can be moved now.
-    pub(super) fn drive(&mut self, scratch: &mut Scratch, now: Instant) -> Progress {
+    pub(crate) fn drive(&mut self, scratch: &mut Scratch, now: Instant) -> Progress {
         let mut again = false;
         for side in [0, 1] {
             again |= self.drive_flow(side, scratch, now);
@@ -156,7 +156,7 @@ impl Pair {
     }
 
     /// Gives back what the pair holds of the loop's budget; to be called before it is dropped.
-    pub(super) fn release(&mut self, scratch: &mut Scratch) {
+    pub(crate) fn release(&mut self, scratch: &mut Scratch) {
         for flow in &mut self.flows {
             scratch.stalled = scratch.stalled.saturating_sub(flow.waiting.len());
             flow.waiting = Vec::new();

@@ -1,0 +1,73 @@
+//! The way out of a sandbox, and nothing of the sandbox: an allow-listed proxy that the supervisor owns, routes that add a
+//! key on the way, and the relay inside that leads to both.
+//!
+//! ```text
+//!        inside the sandbox (no interface but loopback)   │   the supervisor
+//!                                                         │
+//!   agent ─► 127.0.0.1:3128 ─┐                            │            ┌─► allow-list ─► resolve, check ─► dial
+//!   agent ─► 127.0.0.1:3129 ─┴─ relay ─► one Unix socket ─┼─► serve ───┤
+//!                                                         │            └─► route: key added, TLS to the provider
+//!
+//!   rules    which hosts and ports                 wire     heads, chunks and the TLS hello, read strictly from bytes
+//!   dial     name ─► checked address ─► connection host     names, addresses and ports in their one spelling
+//!   route    one provider behind a loopback port   serve    the proxy: event loop, jobs, exchanges, journal
+//!   secret   the key: where from, never shown      relay    the only listener inside; events: what both loops are made of
+//! ```
+//!
+//! **Guarantees**: what cannot be read, decided, recorded or reached is refused with a reason. A connection is made to an
+//! address that was checked, never to a name. A key is in no error, no log and no answer, and leaves for its provider only.
+//! Memory and threads are bounded whatever the inside does.
+//!
+//! **Refuses** what two parsers might read differently: there is one spelling of everything on the wire, and what goes on
+//! is written anew. Addresses of this machine and of its private networks are reached only where the user configured them.
+//!
+//! Knows nothing of namespaces, mounts or images, and imports only `base`. Whoever starts a sandbox hands [`Proxy`] a
+//! socket's path and [`Relay`] the same path as seen from inside.
+#![forbid(unsafe_code)]
+
+pub mod dial;
+mod events;
+pub mod host;
+pub mod relay;
+pub mod route;
+pub mod rules;
+pub mod secret;
+pub mod serve;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+pub use dial::DialError;
+pub use dial::Dialer;
+pub use dial::LoopbackForTests;
+pub use dial::Resolve;
+pub use host::Host;
+pub use host::HostError;
+pub use host::Target;
+pub use relay::Listen;
+pub use relay::Relay;
+pub use relay::RelayError;
+pub use relay::RelayLimits;
+pub use relay::RelayStop;
+pub use relay::RouteId;
+pub use relay::environment;
+pub use relay::raise_open_files;
+pub use route::BaseUrl;
+pub use route::KeyHeader;
+pub use route::RouteError;
+pub use route::RouteReach;
+pub use route::RouteSpec;
+pub use rules::Decision;
+pub use rules::Policy;
+pub use rules::Rule;
+pub use rules::RuleError;
+pub use secret::Credential;
+pub use secret::CredentialError;
+pub use secret::Secret;
+pub use serve::JournalConfig;
+pub use serve::Proxy;
+pub use serve::ProxyConfig;
+pub use serve::ProxyError;
+pub use serve::ProxyHandle;
+pub use serve::ProxyLimits;
+pub use serve::Trust;
