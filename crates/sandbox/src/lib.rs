@@ -1,4 +1,4 @@
-//! Running agents isolated: namespaces, mounts, seccomp, Landlock, limits, terminal, and the egress proxy.
+//! Running agents isolated: namespaces, mounts, seccomp, Landlock, limits, terminal. The way out is `network`'s.
 //!
 //! ```text
 //!   Spec ──► Plan ──► Sandbox::spawn ──► Running          (foreground)
@@ -12,55 +12,44 @@
 //! The program that uses this crate must call [`dispatch`] first thing in `main`: process 1 and the
 //! detached supervisor are the same program, started again.
 //!
-//! The only room with `unsafe`, all of it in `sys`: each block says why it is sound.
+//! Folders, in the order of a start: `plan` decides, `start` carries out, `supervise` holds; `oci` writes the same plan for
+//! another runtime. `spec` and `probe` are what goes in, `types` the words that all use.
+//!
+//! The only room with `unsafe`, all of it in `start::sys`: each block says why it is sound.
 #![deny(unsafe_code)]
 
-pub mod bundle;
-pub mod caps;
+mod dispatch;
 pub mod error;
-pub mod escape;
-pub mod fds;
-mod foreground;
-mod home;
-pub mod landlock;
-pub mod layers;
-pub mod limits;
-mod log;
-mod mounts;
+pub mod oci;
 pub mod plan;
-pub mod portable;
 pub mod probe;
-pub mod pty;
-pub mod refusal;
-mod rootfs;
-pub mod runtime;
-pub mod sandbox;
-pub mod seccomp;
-pub mod session;
-mod source;
-pub mod spawn;
 pub mod spec;
-pub mod state;
-#[expect(unsafe_code, reason = "the calls that rustix does not offer safely live here and nowhere else")]
-mod sys;
+mod start;
+mod supervise;
+pub mod types;
 #[cfg(feature = "weaken")]
 pub mod weaken;
 
-pub use bundle::Runtime;
+pub use dispatch::dispatch;
 pub use error::SandboxError;
-pub use error::Step;
-pub use error::StepError;
-pub use layers::Layer;
-pub use layers::Wall;
 pub use plan::Plan;
+pub use plan::refusal::Refusal;
+pub use plan::wall::Layer;
+pub use plan::wall::Wall;
 pub use probe::Probe;
-pub use refusal::Refusal;
-pub use sandbox::Exit;
-pub use sandbox::Running;
-pub use sandbox::Sandbox;
-pub use sandbox::Stdio;
-pub use spawn::dispatch;
 pub use spec::Spec;
-pub use state::Sandboxes;
-pub use state::Status;
-pub use state::Summary;
+pub use start::step::Step;
+pub use start::step::StepError;
+pub use supervise::runtime;
+pub use supervise::sandbox::Running;
+pub use supervise::sandbox::Sandbox;
+pub use supervise::session;
+pub use supervise::state::Logs;
+pub use supervise::state::Sandboxes;
+pub use supervise::state::Status;
+pub use supervise::state::Summary;
+pub use supervise::state::Usage;
+pub use supervise::terminal;
+pub use types::Exit;
+pub use types::Runtime;
+pub use types::Stdio;

@@ -11,7 +11,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use serde::Serialize;
 
-use crate::sys;
+use crate::start::sys;
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]

@@ -18,8 +18,8 @@ use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::Status;
 use pinfold_sandbox::Stdio;
-use pinfold_sandbox::pty;
 use pinfold_sandbox::spec::Keep;
+use pinfold_sandbox::terminal;
 
 use super::Outcome;
 use crate::args;
@@ -237,7 +237,7 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     }
     let both = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let stdio = if both {
-        let (rows, columns) = pty::size(rustix::stdio::stdout());
+        let (rows, columns) = terminal::size(rustix::stdio::stdout());
         Stdio::Terminal { rows, columns }
     } else {
         Stdio::Inherit
@@ -289,7 +289,7 @@ pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
     }
     let mut spec = args.what.spec(&context, Some(name.clone()))?;
     in_tmux(&mut spec, &name);
-    let (rows, columns) = pty::size(rustix::stdio::stdout());
+    let (rows, columns) = terminal::size(rustix::stdio::stdout());
     match args.what.runtime.other() {
         None => sandboxes.open(&spec, rows, columns)?,
         Some(runtime) => sandboxes.open_in(&spec, runtime, rows, columns)?,

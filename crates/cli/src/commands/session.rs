@@ -12,9 +12,9 @@ use pinfold_sandbox::Exit;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Status;
-use pinfold_sandbox::escape::Filter;
-use pinfold_sandbox::escape::Showing;
 use pinfold_sandbox::session::Detached;
+use pinfold_sandbox::terminal::escape::Filter;
+use pinfold_sandbox::terminal::escape::Showing;
 
 use super::Outcome;
 use crate::args;

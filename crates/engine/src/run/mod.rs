@@ -335,7 +335,7 @@ fn bundle_into(
     spec.user = ready.user;
     spec.cwd.clone_from(&ready.home);
     spec.home = HomeDirectory { target: ready.home, keep: Keep::Home };
-    pinfold_sandbox::portable::write(&spec, directory, runtime)?;
+    pinfold_sandbox::oci::bundle::write(&spec, directory, runtime)?;
     Ok(report)
 }
 

@@ -176,7 +176,7 @@ pub(crate) fn run(
         return Ok((text, running.wait().map_err(failed)?));
     };
     let folder = std::env::temp_dir().join(format!("pinfold-{}-{}", runtime.program(), std::process::id()));
-    let places = pinfold_sandbox::bundle::BundlePlaces {
+    let places = pinfold_sandbox::oci::config::BundlePlaces {
         home: None,
         egress: egress.map(Path::to_owned),
         program: Some(spec.rootfs.join("bin/probe")),

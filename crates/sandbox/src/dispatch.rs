@@ -1,0 +1,27 @@
+//! One program, four roles: the command line, process 1, the supervisor of a lasting session, and process 1 in another
+//! runtime. The first word of the command line says which.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::start::spawn::INIT_NAME;
+use crate::start::spawn::guest;
+use crate::start::spawn::init;
+use crate::supervise::session;
+
+/// Takes over when this process is a copy started for a sandbox; returns at once otherwise. To be called first thing in
+/// `main`, before any thread is started and any descriptor is opened.
+pub fn dispatch() {
+    let mut words = std::env::args_os();
+    let name = words.next();
+    if name.as_deref() == Some(OsStr::from_bytes(INIT_NAME.to_bytes())) {
+        init::main();
+    }
+    if name.as_deref() == Some(OsStr::new(session::SUPERVISOR_NAME)) {
+        session::main();
+    }
+    // Another runtime starts the program by its path; the word is then its first argument.
+    if words.next().as_deref() == Some(OsStr::new(guest::GUEST_WORD)) {
+        guest::main(words.map(|word| word.to_string_lossy().into_owned()).collect());
+    }
+}

@@ -1,0 +1,394 @@
+//! `config.json`: the plan in the words of the OCI runtime specification (runtime-spec 1.2.0, config-linux.md).
+//!
+//! **Guarantees**: every namespace of the plan is *listed* (one that is left out is inherited, the network too); the system
+//! calls are those of [`crate::start::walls::seccomp`]; no capability in any set.
+//!
+//! **States as different** ([`Differences`]): an ordinary user is id 0 inside (one id is mapped, and these runtimes must be
+//! root while they start); `runsc` has its own kernel in place of seccomp and Landlock.
+//!
+//! **Refuses**: images that lack a mount point, because these runtimes would make it in the image that all sandboxes share;
+//! mounts from inside a directory that the sandbox may write to, because these runtimes follow links when they mount.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::plan::DEVICES;
+use crate::plan::Guard;
+use crate::plan::MountKind;
+use crate::plan::Namespace;
+use crate::plan::Plan;
+use crate::plan::wall::Layer;
+use crate::plan::wall::Wall;
+use crate::spec::Access;
+use crate::spec::EGRESS_SOCKET;
+use crate::start::spawn::guest::Lifeline;
+use crate::types::Runtime;
+
+/// Where the copy of this program that runs the relay appears inside.
+pub const GUEST_PATH: &str = "/run/pinfold/init";
+
+/// First host id that stands for id 0 of a sandbox of the host's root; systemd keeps the range for containers.
+const ROOT_STAND_IN: u32 = 524_288;
+
+/// Paths of the host that a bundle needs besides the plan's.
+#[derive(Clone, Debug, Default)]
+pub struct BundlePlaces {
+    /// The sandbox's home.
+    pub home: Option<PathBuf>,
+    /// The proxy's socket.
+    pub egress: Option<PathBuf>,
+    /// This program, as process 1; without it the sandbox has no relay and no Landlock.
+    pub program: Option<PathBuf>,
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The image lacks a mount point.
+    #[error("the image has no `{}` to mount on, and this runtime would make it in the shared image", .0.display())]
+    MountPoint(PathBuf),
+    /// A mount from a directory that is written to from inside.
+    #[error(
+        "`{}` lies in `{}`, which can be written to, and this runtime follows links that appear there",
+        path.display(),
+        within.display()
+    )]
+    Within {
+        /// The mount's source.
+        path: PathBuf,
+        /// The source of the writable mount.
+        within: PathBuf,
+    },
+    /// A place that the plan needs was not given.
+    #[error("the plan mounts `{}` and nothing was given for it", .0.display())]
+    Place(PathBuf),
+    /// The system-call policy is damaged; a bug of ours.
+    #[error(transparent)]
+    Seccomp(#[from] crate::start::walls::seccomp::SeccompError),
+}
+
+/// What a runtime cannot give, in the words of [`Layer`].
+pub type Differences = Vec<Layer>;
+
+/// The plan's layers as they are with `runtime`.
+pub fn layers(plan: &Plan, runtime: Runtime) -> Differences {
+    plan.layers
+        .iter()
+        .map(|layer| match (runtime, layer.wall) {
+            (Runtime::Runsc, Wall::Seccomp | Wall::Landlock) => {
+                Layer::off(layer.wall, "the program talks to gVisor's kernel instead of the host's")
+            }
+            (Runtime::Runsc, Wall::Cgroup) if layer.on => {
+                Layer::off(layer.wall, "its kernel's own threads would count; limits per process hold")
+            }
+            (_, Wall::UserNamespaces) if plan.ids.host_uid != 0 => {
+                Layer::graded(layer.wall, "one, not two: the program is id 0 inside, without capabilities")
+            }
+            _ => layer.clone(),
+        })
+        .collect()
+}
+
+/// `config.json` of the bundle.
+pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Value, BundleError> {
+    if let Some(entry) = plan.skeleton.last() {
+        return Err(BundleError::MountPoint(entry.path.clone()));
+    }
+    let root = plan.ids.host_uid == 0;
+    let (uid, gid) = if root { (plan.ids.uid, plan.ids.gid) } else { (0, 0) };
+    let map = |inside: u32, outside: u32| json!({"containerID": inside, "hostID": outside, "size": 1});
+    let maps = |inside: u32, outside: u32| {
+        if root { json!([map(0, ROOT_STAND_IN), map(inside, outside)]) } else { json!([map(0, outside)]) }
+    };
+    // `runsc --rootless` makes its own user namespace, with the caller's id as 0, and takes no other.
+    let own_user = root || runtime == Runtime::Runc;
+    let mut namespaces = if own_user { vec![json!({"type": "user"})] } else { Vec::new() };
+    namespaces.extend(plan.namespaces.iter().map(|namespace| {
+        json!({"type": match namespace {
+            Namespace::Mount => "mount",
+            Namespace::Pid => "pid",
+            Namespace::Ipc => "ipc",
+            Namespace::Uts => "uts",
+            Namespace::Cgroup => "cgroup",
+            Namespace::Network => "network",
+        }})
+    }));
+    let mut args = plan.args.clone();
+    if places.program.is_some() {
+        let task = crate::start::spawn::guest::Task {
+            listens: plan.listens.clone(),
+            landlock: plan.landlock.clone().filter(|_| runtime == Runtime::Runc),
+            lifeline: match runtime {
+                Runtime::Runc => Lifeline::Descriptor,
+                Runtime::Runsc => Lifeline::Runtime,
+            },
+            #[cfg(feature = "weaken")]
+            weaken: plan.weaken.clone(),
+        };
+        let task = serde_json::to_string(&task).unwrap_or_default();
+        args.splice(0..0, [GUEST_PATH.to_owned(), crate::start::spawn::guest::GUEST_WORD.to_owned(), task]);
+    } else if !plan.listens.is_empty() {
+        return Err(BundleError::Place(GUEST_PATH.into()));
+    }
+    let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let rlimits: Vec<Value> = plan
+        .rlimits
+        .iter()
+        .map(|limit| {
+            let value = limit.reachable();
+            json!({"type": limit.resource.posix(), "soft": value, "hard": value})
+        })
+        .collect();
+    // What a negative control leaves in: the least capability there is, in every set.
+    let kept: &[&str] = if plan.guarded(Guard::Capabilities) { &[] } else { &["CAP_SETGID"] };
+    let paths = |wanted: &MountKind| -> Vec<&PathBuf> {
+        plan.mounts.iter().filter(|mount| mount.kind == *wanted).map(|mount| &mount.target).collect()
+    };
+    let mut config = json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": false,
+            "user": {"uid": uid, "gid": gid, "umask": 0o022},
+            "args": args,
+            "cwd": plan.cwd,
+            "env": env,
+            "capabilities": {"bounding": kept, "effective": kept, "inheritable": kept, "permitted": kept,
+                "ambient": kept},
+            "noNewPrivileges": plan.guarded(Guard::NoNewPrivileges),
+            "rlimits": rlimits,
+        },
+        "root": {"path": plan.rootfs, "readonly": plan.root_access == Access::ReadOnly},
+        "hostname": plan.hostname,
+        "mounts": mounts(plan, places)?,
+        "linux": {
+            "namespaces": namespaces,
+            "rootfsPropagation": "private",
+            "maskedPaths": paths(&MountKind::Mask),
+            "readonlyPaths": paths(&MountKind::Protect),
+        },
+    });
+    if own_user {
+        config["linux"]["uidMappings"] = maps(plan.ids.uid, plan.ids.host_uid);
+        config["linux"]["gidMappings"] = maps(plan.ids.gid, plan.ids.host_gid);
+    }
+    if let Some(resources) = resources(plan) {
+        config["linux"]["resources"] = resources;
+    }
+    if plan.cgroup.is_some() {
+        config["linux"]["cgroupsPath"] = format!("/pinfold-{}", plan.name).into();
+    }
+    if runtime == Runtime::Runc && plan.guarded(Guard::Seccomp) {
+        config["linux"]["seccomp"] = crate::start::walls::seccomp::oci(plan.debug)?;
+    }
+    Ok(config)
+}
+
+/// The limits of the plan's groups, in the runtime's own words; none without groups.
+fn resources(plan: &Plan) -> Option<Value> {
+    let values = &plan.cgroup.as_ref()?.groups;
+    let find = |names: &[&str]| {
+        values
+            .iter()
+            .flat_map(|group| &group.values)
+            .find(|(file, _)| names.contains(&file.as_str()))
+            .and_then(|(_, value)| value.split(' ').next()?.parse::<i64>().ok())
+    };
+    let mut resources = json!({});
+    if let Some(bytes) = find(&["memory.max", "memory.limit_in_bytes"]) {
+        resources["memory"] = json!({"limit": bytes, "swap": bytes});
+    }
+    if let Some(count) = find(&["pids.max"]) {
+        resources["pids"] = json!({"limit": count});
+    }
+    if let Some(quota) = find(&["cpu.max", "cpu.cfs_quota_us"]) {
+        resources["cpu"] = json!({"quota": quota, "period": 100_000});
+    }
+    Some(resources)
+}
+
+/// Refuses mounts whose source could be exchanged for a link between planning and mounting.
+fn settled(plan: &Plan) -> Result<(), BundleError> {
+    let sources = || {
+        plan.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Host(source) => Some((source, mount.access)),
+            _ => None,
+        })
+    };
+    for (path, _) in sources() {
+        let mut written = sources().filter(|(_, access)| *access == Access::ReadWrite);
+        if let Some((within, _)) = written.find(|(within, _)| path != *within && path.starts_with(within)) {
+            return Err(BundleError::Within { path: path.clone(), within: within.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn mounts(plan: &Plan, places: &BundlePlaces) -> Result<Vec<Value>, BundleError> {
+    settled(plan)?;
+    let mut mounts = Vec::new();
+    for mount in &plan.mounts {
+        let target = &mount.target;
+        let write = if mount.access == Access::ReadOnly { "ro" } else { "rw" };
+        let place = |path: &Option<PathBuf>| path.clone().ok_or_else(|| BundleError::Place(target.clone()));
+        mounts.push(match &mount.kind {
+            MountKind::Host(source) => json!({"destination": target, "type": "bind", "source": source,
+                "options": ["rbind", write, "nosuid", "nodev", "rprivate"]}),
+            MountKind::Home => json!({"destination": target, "type": "bind", "source": place(&places.home)?,
+                "options": ["rbind", "rw", "nosuid", "nodev", "rprivate"]}),
+            MountKind::Egress => json!({"destination": EGRESS_SOCKET, "type": "bind",
+                "source": place(&places.egress)?, "options": ["bind", "nosuid", "nodev", "noexec", "rprivate"]}),
+            MountKind::Memory { bytes, mode } => {
+                let mut options = vec!["nosuid".to_owned(), "nodev".into(), format!("mode={mode:o}")];
+                if plan.ids.host_uid == 0 {
+                    // Made by id 0, which is not the program here.
+                    options.push(format!("uid={}", plan.ids.uid));
+                    options.push(format!("gid={}", plan.ids.gid));
+                }
+                if *bytes > 0 {
+                    options.push(format!("size={bytes}"));
+                }
+                json!({"destination": target, "type": "tmpfs", "source": "tmpfs", "options": options})
+            }
+            MountKind::Proc => json!({"destination": target, "type": "proc", "source": "proc",
+                "options": ["nosuid", "noexec", "nodev"]}),
+            MountKind::Terminals => json!({"destination": target, "type": "devpts", "source": "devpts",
+                "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]}),
+            MountKind::Queues => json!({"destination": target, "type": "mqueue", "source": "mqueue",
+                "options": ["nosuid", "noexec", "nodev"]}),
+            // The runtimes make the usual six themselves; another one is in negative controls only.
+            MountKind::Device(source) if !DEVICES.iter().any(|name| target.ends_with(name)) => {
+                json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "nosuid", "noexec"]})
+            }
+            MountKind::Device(_) | MountKind::Mask | MountKind::Protect => continue,
+        });
+        if target == Path::new("/run")
+            && let Some(program) = &places.program
+        {
+            mounts.push(json!({"destination": GUEST_PATH, "type": "bind", "source": program,
+                "options": ["bind", "ro", "nosuid", "nodev", "rprivate"]}));
+        }
+    }
+    Ok(mounts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Cgroups;
+    use crate::probe::Probe;
+    use crate::spec::Network;
+    use crate::spec::Spec;
+
+    fn plan(uid: u32, change: impl FnOnce(&mut Spec)) -> (tempfile::TempDir, Plan) {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["dev", "proc", "tmp", "run", "home/agent"] {
+            fs_err::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        let mut spec = Spec::new("a", dir.path(), vec!["true".into()]);
+        change(&mut spec);
+        let probe = Probe {
+            kernel: String::new(),
+            uid,
+            gid: uid,
+            user_namespaces: Ok(()),
+            landlock_abi: Some(6),
+            cgroups: Cgroups::None("test".into()),
+            tun: false,
+        };
+        let plan = Plan::new(&spec, &probe).unwrap();
+        (dir, plan)
+    }
+
+    fn places() -> BundlePlaces {
+        BundlePlaces {
+            home: None,
+            egress: Some("/host/egress.sock".into()),
+            program: Some("/host/pinfold".into()),
+        }
+    }
+
+    /// Row N2: a namespace that is not listed is the host's.
+    #[test]
+    fn the_network_namespace_is_listed() {
+        let (_dir, plan) = plan(1001, |_| ());
+        for runtime in [Runtime::Runc, Runtime::Runsc] {
+            let config = config(&plan, &places(), runtime).unwrap();
+            let listed: Vec<_> = config["linux"]["namespaces"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|namespace| namespace["type"].as_str().unwrap().to_owned())
+                .collect();
+            let own: &[&str] = if runtime == Runtime::Runc { &["user"] } else { &[] };
+            assert_eq!(listed, [own, &["mount", "pid", "ipc", "uts", "cgroup", "network"]].concat());
+            assert!(
+                config["linux"]["namespaces"].as_array().unwrap().iter().all(|ns| ns.get("path").is_none())
+            );
+        }
+        let (_dir, plan) = self::plan(1001, |spec| spec.network = Network::Host);
+        let config = config(&plan, &places(), Runtime::Runc).unwrap();
+        assert!(!config["linux"]["namespaces"].to_string().contains("network"));
+    }
+
+    #[test]
+    fn capabilities_are_empty_and_new_privileges_forbidden() {
+        let (_dir, plan) = plan(0, |_| ());
+        let config = config(&plan, &places(), Runtime::Runc).unwrap();
+        for set in ["bounding", "effective", "inheritable", "permitted", "ambient"] {
+            assert_eq!(config["process"]["capabilities"][set], json!([]), "{set}");
+        }
+        assert_eq!(config["process"]["noNewPrivileges"], true);
+        assert_eq!(config["process"]["user"]["uid"], 1000);
+        assert_eq!(config["root"]["readonly"], true);
+    }
+
+    #[test]
+    fn the_relay_goes_in_front_of_the_program() {
+        let (_dir, plan) = plan(1001, |_| ());
+        let config = config(&plan, &places(), Runtime::Runc).unwrap();
+        let args = config["process"]["args"].as_array().unwrap();
+        assert_eq!(args[0], GUEST_PATH);
+        assert_eq!(args[3], "true");
+        let targets = config["mounts"].to_string();
+        assert!(targets.contains(
+            r#""destination":"/run/pinfold/egress.sock","type":"bind","source":"/host/egress.sock""#
+        ));
+    }
+
+    #[test]
+    fn an_image_without_mount_points_is_refused() {
+        let (_dir, plan) = plan(1001, |spec| {
+            spec.mounts.push(crate::spec::Mount::read_only("/usr", "/elsewhere"));
+        });
+        let error = config(&plan, &places(), Runtime::Runc).unwrap_err();
+        assert!(matches!(error, BundleError::MountPoint(path) if path == std::path::Path::new("/elsewhere")));
+    }
+
+    /// Row F5: these runtimes resolve sources themselves, and follow links.
+    #[test]
+    fn a_source_that_can_be_exchanged_is_refused() {
+        let work = tempfile::tempdir().unwrap();
+        fs_err::create_dir(work.path().join("data")).unwrap();
+        let (_dir, plan) = plan(1001, |spec| {
+            spec.mounts.push(crate::spec::Mount::writable(work.path(), "/usr"));
+            spec.mounts.push(crate::spec::Mount::read_only(work.path().join("data"), "/usr/data"));
+        });
+        let error = config(&plan, &places(), Runtime::Runc).unwrap_err();
+        assert!(matches!(error, BundleError::Within { .. } | BundleError::MountPoint(_)), "{error}");
+        assert!(matches!(settled(&plan), Err(BundleError::Within { .. })));
+    }
+
+    #[test]
+    fn what_gvisor_lacks_is_stated() {
+        let (_dir, plan) = plan(0, |_| ());
+        let off: Vec<_> = layers(&plan, Runtime::Runsc)
+            .into_iter()
+            .filter(|layer| !layer.on)
+            .map(|layer| layer.wall)
+            .collect();
+        assert_eq!(off, [Wall::Seccomp, Wall::Landlock, Wall::Cgroup]);
+    }
+}

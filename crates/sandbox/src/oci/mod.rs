@@ -1,0 +1,10 @@
+//! The same plan for another runtime: OCI runtime bundles (runtime-spec 1.2.0) for `runc` and `runsc`.
+//!
+//! ```text
+//!   Plan ─► config    config.json, and what such a runtime cannot give
+//!             ├─► bundle                a directory that is run without pinfold
+//!             └─► supervise::runtime    a folder of ours, while the runtime runs in it
+//! ```
+
+pub mod bundle;
+pub mod config;

@@ -1,0 +1,166 @@
+//! The mounts of a sandbox while they are collected: what every sandbox has, the specification's own, their order, and the
+//! mount points that the image lacks.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use super::MountKind;
+use super::PlannedMount;
+use super::SkeletonKind;
+use super::check::clean;
+use super::check::reserved;
+use super::refusal::Refusal;
+use super::rootfs;
+use super::rootfs::Found;
+use super::rootfs::RootDirectory;
+use super::source::Linked;
+use crate::spec::Access;
+use crate::spec::EGRESS_SOCKET;
+use crate::spec::Keep;
+use crate::spec::MountSource;
+use crate::spec::Network;
+use crate::spec::Sockets;
+use crate::spec::Spec;
+
+/// Files and directories of a fresh `/proc` that tell about, or act on, the machine: covered.
+pub const MASKED: [&str; 11] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/kmsg",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+];
+
+/// Parts of `/proc` that can be read but not written.
+pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Device nodes of `/dev`, bound from the host.
+pub const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Size of `/dev/shm`.
+const SHM_BYTES: u64 = 256 << 20;
+/// Size of the memory file systems that hold only our own few entries.
+const SMALL_BYTES: u64 = 1 << 20;
+
+/// The mounts while they are collected.
+pub(super) struct Layout<'a> {
+    pub(super) root: &'a RootDirectory,
+    pub(super) mounts: Vec<PlannedMount>,
+    pub(super) skeleton: BTreeMap<PathBuf, SkeletonKind>,
+    pub(super) links: Vec<Linked>,
+}
+
+impl Layout<'_> {
+    fn add(&mut self, target: impl Into<PathBuf>, kind: MountKind, access: Access) {
+        self.mounts.push(PlannedMount { target: target.into(), kind, access });
+    }
+
+    /// What every sandbox has.
+    pub(super) fn standard(&mut self, spec: &Spec, home: &Path) -> Result<(), Refusal> {
+        let memory = |bytes, mode| MountKind::Memory { bytes, mode };
+        self.add("/dev", memory(SMALL_BYTES, 0o755), Access::ReadOnly);
+        for name in DEVICES {
+            self.add(
+                Path::new("/dev").join(name),
+                MountKind::Device(Path::new("/dev").join(name)),
+                Access::ReadWrite,
+            );
+        }
+        self.add("/dev/pts", MountKind::Terminals, Access::ReadWrite);
+        self.add("/dev/shm", memory(SHM_BYTES, 0o1777), Access::ReadWrite);
+        self.add("/dev/mqueue", MountKind::Queues, Access::ReadWrite);
+        self.add("/proc", MountKind::Proc, Access::ReadWrite);
+        for path in READ_ONLY {
+            self.add(path, MountKind::Protect, Access::ReadOnly);
+        }
+        for path in MASKED {
+            self.add(path, MountKind::Mask, Access::ReadOnly);
+        }
+        self.add("/tmp", memory(spec.tmp_bytes, 0o1777), Access::ReadWrite);
+        self.add("/run", memory(SMALL_BYTES, 0o755), Access::ReadOnly);
+        if matches!(spec.network, Network::Proxy(_)) {
+            self.add(EGRESS_SOCKET, MountKind::Egress, Access::ReadWrite);
+        }
+        reserved("home directory", home)?;
+        let kind = match spec.home.keep {
+            Keep::Home | Keep::Run => MountKind::Home,
+            Keep::Nothing => memory(spec.tmp_bytes, 0o700),
+        };
+        self.add(home, kind, Access::ReadWrite);
+        Ok(())
+    }
+
+    /// One mount of the specification.
+    pub(super) fn user(&mut self, mount: &crate::spec::Mount) -> Result<(), Refusal> {
+        let target = clean("mount target", &mount.target)?;
+        reserved("mount target", &target)?;
+        if self.mounts.iter().any(|other| other.target == target) {
+            return Err(Refusal::Twice(target));
+        }
+        let kind = match &mount.source {
+            MountSource::Memory(bytes) => MountKind::Memory { bytes: *bytes, mode: 0o755 },
+            MountSource::Host(path) => {
+                clean("mount source", path)?;
+                let failed = |source| Refusal::Source { path: path.clone(), source };
+                let resolved = crate::plan::source::resolve(path).map_err(failed)?;
+                self.links.extend(resolved.links.into_iter().map(|link| Linked { path: path.clone(), link }));
+                let source = resolved.real;
+                clean("mount source", &source)?;
+                if source == Path::new("/") {
+                    return Err(Refusal::Reserved { what: "mount source", path: source });
+                }
+                if mount.sockets == Sockets::Refuse
+                    && let Some(socket) = rootfs::first_socket(&source)
+                        .map_err(|error| Refusal::Scan { path: source.clone(), source: error })?
+                {
+                    return Err(Refusal::Socket { mount: source, socket });
+                }
+                MountKind::Host(source)
+            }
+        };
+        self.add(target, kind, mount.access);
+        Ok(())
+    }
+
+    /// Outer mounts before inner ones; otherwise the order of the list.
+    pub(super) fn sort(&mut self) {
+        self.mounts.sort_by_key(|mount| mount.target.components().count());
+    }
+
+    /// Looks at each target and notes what the image lacks.
+    pub(super) fn skeleton(&mut self) -> Result<(), Refusal> {
+        for (index, mount) in self.mounts.iter().enumerate() {
+            let covered = self.mounts[..index].iter().any(|outer| mount.target.starts_with(&outer.target));
+            if covered {
+                continue;
+            }
+            let wants = match &mount.kind {
+                MountKind::Host(source) if !source.is_dir() => SkeletonKind::File,
+                _ => SkeletonKind::Directory(0o755),
+            };
+            let found = self.root.look(&mount.target)?;
+            match (found, wants) {
+                (Found::Directory(_), SkeletonKind::Directory(_)) | (Found::File, SkeletonKind::File) => {}
+                (Found::Missing, _) => {
+                    for parent in mount.target.ancestors().skip(1) {
+                        let mode = match self.root.look(parent)? {
+                            Found::Directory(mode) => mode,
+                            _ => 0o755,
+                        };
+                        self.skeleton.insert(parent.to_owned(), SkeletonKind::Directory(mode));
+                    }
+                    self.skeleton.insert(mount.target.clone(), wants);
+                }
+                _ => return Err(Refusal::TargetKind(mount.target.clone())),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,405 @@
+//! From [`Spec`] and [`Probe`] to a [`Plan`]: every mount, id, limit and wall of one sandbox, as a value that can be
+//! printed and compared with what the kernel then shows.
+//!
+//! **Guarantees**: a plan that is returned asks only for what the probe found. No mount target passes through a symbolic
+//! link of the image, every mount of the host is read-only unless the specification says otherwise, and none shows a Unix
+//! socket the user did not name.
+//!
+//! **Refuses** ([`Refusal`]): a wall that is required and missing, names that are paths, id 0, targets in `/proc`, `/dev`
+//! and `/sys`, a working directory in `/proc` (CVE-2024-21626), images whose mount points are links (CVE-2026-41579).
+
+mod check;
+mod layout;
+pub mod limits;
+pub mod refusal;
+mod rootfs;
+mod source;
+#[cfg(test)]
+mod tests;
+pub mod wall;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+pub use self::check::check_name;
+use self::check::check_strings;
+use self::check::clean;
+pub use self::layout::DEVICES;
+use self::layout::Layout;
+pub use self::layout::MASKED;
+pub use self::layout::READ_ONLY;
+use self::limits::CgroupPlan;
+use self::limits::Rlimit;
+use self::refusal::Refusal;
+use self::rootfs::RootDirectory;
+use self::wall::Layer;
+use self::wall::Wall;
+use crate::probe::Probe;
+use crate::spec::Access;
+use crate::spec::Debug as Debugging;
+use crate::spec::Need;
+use crate::spec::Network;
+use crate::spec::PROXY_PORT;
+use crate::spec::RoutePort;
+use crate::spec::Spec;
+
+/// Everything one sandbox is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The sandbox's name.
+    pub name: String,
+    /// The image on the host.
+    pub rootfs: PathBuf,
+    /// Directories and files the image lacks as mount points; laid over it by a read-only overlay, parents first.
+    pub skeleton: Vec<SkeletonEntry>,
+    /// Whether the image may be written to; always read-only but in negative controls.
+    pub root_access: Access,
+    /// Mounts in the order in which they are made.
+    pub mounts: Vec<PlannedMount>,
+    /// Namespaces that are new.
+    pub namespaces: BTreeSet<Namespace>,
+    /// Ids.
+    pub ids: Ids,
+    /// Name of the machine.
+    pub hostname: String,
+    /// Program and arguments.
+    pub args: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Where it starts.
+    pub cwd: PathBuf,
+    /// Limits per process.
+    pub rlimits: Vec<Rlimit>,
+    /// Limits of the whole sandbox.
+    pub cgroup: Option<CgroupPlan>,
+    /// The second wall.
+    pub landlock: Option<LandlockPlan>,
+    /// Whether debuggers work.
+    pub debug: Debugging,
+    /// Ports that the relay listens on; empty without a proxy.
+    pub listens: Vec<RoutePort>,
+    /// Where the home directory is, and what becomes of it.
+    pub home: PathBuf,
+    /// What is on, and what is not.
+    pub layers: Vec<Layer>,
+    /// Guards taken away, for negative controls.
+    #[cfg(feature = "weaken")]
+    pub weaken: BTreeSet<crate::weaken::Weaken>,
+}
+
+/// One entry of the skeleton.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SkeletonEntry {
+    /// Where.
+    pub path: PathBuf,
+    /// A directory with this mode, or an empty file.
+    pub kind: SkeletonKind,
+}
+
+/// Kind of a skeleton entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SkeletonKind {
+    /// Directory with permission bits.
+    Directory(u32),
+    /// Empty file to mount on.
+    File,
+}
+
+/// Ids outside and inside. Both outer namespace and sandbox map one id: the caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// The caller's user id on the host.
+    pub host_uid: u32,
+    /// The caller's group id on the host.
+    pub host_gid: u32,
+    /// The user id inside.
+    pub uid: u32,
+    /// The group id inside.
+    pub gid: u32,
+}
+
+/// A namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Namespace {
+    /// Mount points.
+    Mount,
+    /// Processes.
+    Pid,
+    /// System V objects and message queues.
+    Ipc,
+    /// Host name.
+    Uts,
+    /// Control groups.
+    Cgroup,
+    /// Network.
+    Network,
+}
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedMount {
+    /// Where, inside.
+    pub target: PathBuf,
+    /// What.
+    pub kind: MountKind,
+    /// Whether it may be written to once everything is in place.
+    pub access: Access,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MountKind {
+    /// A path of the host, with what is mounted below; `nosuid,nodev`.
+    Host(PathBuf),
+    /// The sandbox's own home on the host; `nosuid,nodev`.
+    Home,
+    /// Memory of a size, with a mode; `nosuid,nodev`.
+    Memory {
+        /// Bytes; 0 for no limit.
+        bytes: u64,
+        /// Permission bits of its root.
+        mode: u32,
+    },
+    /// A fresh `/proc`.
+    Proc,
+    /// A fresh `/dev/pts`.
+    Terminals,
+    /// A fresh message queue file system.
+    Queues,
+    /// A device node of the host; `nosuid,noexec`.
+    Device(PathBuf),
+    /// The one socket to the supervisor.
+    Egress,
+    /// Covers a path with nothing, where it exists.
+    Mask,
+    /// Makes a path read-only, where it exists.
+    Protect,
+}
+
+/// The second wall.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockPlan {
+    /// Trees that may be written to; everything may be read and executed.
+    pub writable: Vec<PathBuf>,
+    /// TCP ports that may be connected to; `None` for all.
+    pub connect_ports: Option<Vec<u16>>,
+}
+
+impl fmt::Display for PlannedMount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let access = match self.access {
+            Access::ReadOnly => "ro",
+            Access::ReadWrite => "rw",
+        };
+        write!(f, "{} ", self.target.display())?;
+        match &self.kind {
+            MountKind::Host(source) => write!(f, "{access},nosuid,nodev from {}", source.display()),
+            MountKind::Home => write!(f, "{access},nosuid,nodev the sandbox's own home"),
+            MountKind::Memory { bytes, mode } => write!(f, "{access},nosuid,nodev memory {bytes} {mode:04o}"),
+            MountKind::Proc => write!(f, "rw,nosuid,nodev,noexec proc"),
+            MountKind::Terminals => write!(f, "rw,nosuid,noexec devpts"),
+            MountKind::Queues => write!(f, "rw,nosuid,nodev,noexec mqueue"),
+            MountKind::Device(source) => write!(f, "nosuid,noexec device {}", source.display()),
+            MountKind::Egress => write!(f, "nosuid,nodev,noexec socket to the supervisor"),
+            MountKind::Mask => write!(f, "masked"),
+            MountKind::Protect => write!(f, "ro"),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "sandbox {}", self.name)?;
+        writeln!(f, "  / ro,nosuid,nodev from {}", self.rootfs.display())?;
+        for entry in &self.skeleton {
+            writeln!(f, "  {} made for a mount", entry.path.display())?;
+        }
+        for mount in &self.mounts {
+            writeln!(f, "  {mount}")?;
+        }
+        for layer in &self.layers {
+            writeln!(f, "  {layer}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Plans a sandbox on this machine. Reads the image's mount points and looks for sockets below mounts; changes
+    /// nothing.
+    pub fn new(spec: &Spec, probe: &Probe) -> Result<Self, Refusal> {
+        check_name(&spec.name)?;
+        if spec.user.uid == 0 || spec.user.gid == 0 {
+            return Err(Refusal::RootInside);
+        }
+        if spec.args.first().is_none_or(String::is_empty) {
+            return Err(Refusal::NoProgram);
+        }
+        check_strings(spec)?;
+        let cwd = clean("working directory", &spec.cwd)?;
+        if ["/proc", "/dev", "/sys"].iter().any(|taken| cwd.starts_with(taken)) {
+            return Err(Refusal::Reserved { what: "working directory", path: cwd });
+        }
+        probe.user_namespaces.as_ref().map_err(|problem| Refusal::NoUserNamespaces(*problem))?;
+
+        let rootfs = fs_err::canonicalize(&spec.rootfs)
+            .map_err(|source| Refusal::Rootfs { path: spec.rootfs.clone(), source })?;
+        let root = RootDirectory::open(&rootfs)
+            .map_err(|source| Refusal::Rootfs { path: rootfs.clone(), source: source.into() })?;
+
+        let home = clean("home directory", &spec.home.target)?;
+        let mut layout =
+            Layout { root: &root, mounts: Vec::new(), skeleton: BTreeMap::new(), links: Vec::new() };
+        layout.standard(spec, &home)?;
+        for mount in &spec.mounts {
+            layout.user(mount)?;
+        }
+        crate::plan::source::refuse_links(spec, &layout.links, &layout.mounts)?;
+        layout.sort();
+        layout.skeleton()?;
+        let Layout { mounts, skeleton, .. } = layout;
+
+        let mut namespaces = BTreeSet::from([
+            Namespace::Mount,
+            Namespace::Pid,
+            Namespace::Ipc,
+            Namespace::Uts,
+            Namespace::Cgroup,
+            Namespace::Network,
+        ]);
+        let listens = match &spec.network {
+            Network::None => Vec::new(),
+            Network::Proxy(egress) => egress.listens(),
+            Network::Host => {
+                namespaces.remove(&Namespace::Network);
+                Vec::new()
+            }
+        };
+        let mut layers: Vec<Layer> = vec![Layer::user_namespaces(probe.uid), Layer::on(Wall::Capabilities)];
+        layers.push(Layer::on(Wall::ReadOnlyRoot));
+        layers.push(Layer::on(Wall::Seccomp));
+        layers.push(match spec.network {
+            Network::Host => Layer::off(Wall::Network, "the host's network was asked for"),
+            _ => Layer::on(Wall::Network),
+        });
+        let landlock = plan_landlock(spec, probe, &mounts, &mut layers)?;
+        let cgroup = crate::plan::limits::plan_cgroup(spec, probe, &mut layers)?;
+        #[cfg_attr(not(feature = "weaken"), expect(unused_mut, reason = "changed by negative controls"))]
+        let mut plan = Self {
+            name: spec.name.clone(),
+            rootfs,
+            root_access: Access::ReadOnly,
+            skeleton: skeleton.into_iter().map(|(path, kind)| SkeletonEntry { path, kind }).collect(),
+            mounts,
+            namespaces,
+            ids: Ids { host_uid: probe.uid, host_gid: probe.gid, uid: spec.user.uid, gid: spec.user.gid },
+            hostname: spec.hostname.clone(),
+            args: spec.args.clone(),
+            env: plan_env(spec),
+            cwd,
+            rlimits: crate::plan::limits::plan_rlimits(&spec.limits),
+            cgroup,
+            landlock,
+            debug: spec.policy.debug,
+            listens,
+            home,
+            layers,
+            #[cfg(feature = "weaken")]
+            weaken: spec.weaken.clone(),
+        };
+        #[cfg(feature = "weaken")]
+        crate::weaken::edit(&mut plan);
+        Ok(plan)
+    }
+
+    /// Whether a mount of this kind is planned.
+    pub fn has(&self, kind: &MountKind) -> bool {
+        self.mounts.iter().any(|mount| mount.kind == *kind)
+    }
+
+    /// Whether a guard is in force: always, but in negative controls.
+    #[cfg_attr(not(feature = "weaken"), expect(clippy::unused_self, reason = "read by negative controls"))]
+    pub(crate) fn guarded(&self, guard: Guard) -> bool {
+        #[cfg(feature = "weaken")]
+        return !self.weaken.iter().any(|weaken| weaken.guard() == Some(guard));
+        #[cfg(not(feature = "weaken"))]
+        {
+            let _ = guard;
+            true
+        }
+    }
+}
+
+/// A guard that is a step of the start rather than a value of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    Capabilities,
+    InnerUserNamespace,
+    NestedNamespaces,
+    NoNewPrivileges,
+    Seccomp,
+    Descriptors,
+    Session,
+    HiddenInit,
+    ProtectedProgram,
+}
+
+/// The specification's variables, and the proxy's where they are not set.
+fn plan_env(spec: &Spec) -> BTreeMap<String, String> {
+    let mut env = spec.env.clone();
+    if matches!(spec.network, Network::Proxy(_)) {
+        let proxy = format!("http://127.0.0.1:{PROXY_PORT}");
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+            env.entry(name.into()).or_insert_with(|| proxy.clone());
+        }
+        for name in ["NO_PROXY", "no_proxy"] {
+            env.entry(name.into()).or_insert_with(|| "127.0.0.1,localhost,::1".into());
+        }
+    }
+    #[cfg(feature = "weaken")]
+    for guard in &spec.weaken {
+        if let crate::weaken::Weaken::HostEnvironment(names) = guard {
+            env.extend(names.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))));
+        }
+    }
+    env
+}
+
+fn plan_landlock(
+    spec: &Spec,
+    probe: &Probe,
+    mounts: &[PlannedMount],
+    layers: &mut Vec<Layer>,
+) -> Result<Option<LandlockPlan>, Refusal> {
+    match (spec.policy.landlock, probe.landlock_abi) {
+        (Need::Off, _) => {
+            layers.push(Layer::off(Wall::Landlock, "switched off by the policy"));
+            return Ok(None);
+        }
+        (Need::Required, None) => return Err(Refusal::NoLandlock),
+        (Need::IfAvailable, None) => {
+            layers.push(Layer::off(Wall::Landlock, "this kernel has none"));
+            return Ok(None);
+        }
+        (_, Some(abi)) => {
+            if spec.policy.connect_ports.is_some() && abi < 4 {
+                return Err(Refusal::NoLandlockPorts { abi });
+            }
+            layers.push(Layer::graded(Wall::Landlock, format!("ABI {abi}")));
+        }
+    }
+    let writable = mounts
+        .iter()
+        .filter(|mount| mount.access == Access::ReadWrite)
+        .filter(|mount| !matches!(mount.kind, MountKind::Egress | MountKind::Protect | MountKind::Mask))
+        .map(|mount| mount.target.clone())
+        .collect();
+    Ok(Some(LandlockPlan { writable, connect_ports: spec.policy.connect_ports.clone() }))
+}

@@ -1,0 +1,197 @@
+//! Process 1 of a sandbox that another runtime started: runs the relay, starts the program, passes signals on, reaps, ends
+//! with the program or with the supervisor.
+//!
+//! All walls but Landlock are the runtime's to put up; this process only does what no runtime does.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::path::Path;
+
+use pinfold_network::Listen;
+use pinfold_network::Relay;
+use pinfold_network::RelayLimits;
+use rustix::io::Errno;
+use rustix::process::WaitOptions;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::plan::Guard;
+use crate::plan::LandlockPlan;
+use crate::spec::EGRESS_SOCKET;
+use crate::spec::RoutePort;
+use crate::start::step::At;
+use crate::start::step::Step;
+use crate::start::step::StepError;
+use crate::start::sys;
+use crate::start::sys::Forked;
+use crate::types::Exit;
+
+/// First argument by which the program knows that it is this process.
+pub(crate) const GUEST_WORD: &str = "pinfold-guest";
+
+/// Second argument, as JSON; the program and its arguments follow.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub(crate) listens: Vec<RoutePort>,
+    pub(crate) landlock: Option<LandlockPlan>,
+    /// Whether descriptor 3 is the supervisor's lifeline.
+    pub(crate) lifeline: Lifeline,
+    /// Guards left out, for negative controls.
+    #[cfg(feature = "weaken")]
+    #[serde(default)]
+    pub(crate) weaken: std::collections::BTreeSet<crate::weaken::Weaken>,
+}
+
+/// How process 1 knows that its supervisor is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Lifeline {
+    /// Descriptor 3 is closed.
+    Descriptor,
+    /// The runtime ends everything.
+    Runtime,
+}
+
+impl Task {
+    #[cfg_attr(not(feature = "weaken"), expect(clippy::unused_self, reason = "read by negative controls"))]
+    fn guarded(&self, guard: Guard) -> bool {
+        #[cfg(feature = "weaken")]
+        return !self.weaken.iter().any(|weaken| weaken.guard() == Some(guard));
+        #[cfg(not(feature = "weaken"))]
+        {
+            let _ = guard;
+            true
+        }
+    }
+}
+
+/// Never returns.
+pub(crate) fn main(arguments: Vec<String>) -> ! {
+    let error = match start(arguments) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    let text = format!("pinfold: the sandbox did not start: {error}\n");
+    let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+    sys::exit_now(125)
+}
+
+fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
+    if arguments.len() < 2 {
+        return Err(StepError::new(Step::ReadPlan, "", Errno::INVAL));
+    }
+    let program = arguments.split_off(1);
+    let task: Task = serde_json::from_str(&arguments[0])
+        .map_err(|error| StepError::new(Step::ReadPlan, error.to_string(), Errno::INVAL))?;
+    let lifeline = match task.lifeline {
+        Lifeline::Descriptor => Some(sys::inherited(3).at(Step::Descriptors)?),
+        Lifeline::Runtime => None,
+    };
+    // The program is to have the terminal, and a session needs one that nobody has. Before signals are blocked: the hangup
+    // that comes with it is not meant for anybody. gVisor's kernel cannot let go of one: the session stays then.
+    let terminal = rustix::termios::isatty(rustix::stdio::stdin());
+    let session = if !task.guarded(Guard::Session) || (terminal && sys::give_up_terminal().is_err()) {
+        Session::Kept
+    } else {
+        Session::Own
+    };
+    let listens: Vec<Listen> =
+        task.listens.iter().map(|listen| Listen { route: listen.route, port: listen.port }).collect();
+    let relay = if listens.is_empty() {
+        None
+    } else {
+        Some(
+            Relay::bind(Path::new(EGRESS_SOCKET), &listens, RelayLimits::default())
+                .map_err(|error| StepError::new(Step::Relay, error.to_string(), Errno::ADDRNOTAVAIL))?,
+        )
+    };
+    // Before the program runs: from then on signals may come that are meant for it, and gVisor's process 1 obeys them.
+    let blocked = sys::Blocked::new();
+    let (gate, open) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
+    let child = match sys::fork_single_threaded().at(Step::Fork)? {
+        Forked::Child => {
+            drop(open);
+            // Until process 1 has its threads: a program that makes processes up to the limit would leave none for them.
+            while rustix::io::read(&gate, &mut [0; 1]) == Err(Errno::INTR) {}
+            let error = match execute(&task, session, &program) {
+                Ok(never) => match never {},
+                Err(error) => error,
+            };
+            let text = format!("pinfold: {error}\n");
+            let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+            sys::exit_now(126)
+        }
+        Forked::Parent(pid) => pid,
+    };
+    // Newer than what a runtime's kernel may have; not being looked at is the other wall.
+    if task.guarded(Guard::HiddenInit) {
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+    thread("signals", move || {
+        while let Some(number) = blocked.wait() {
+            if let Some(signal) = rustix::process::Signal::from_named_raw(number)
+                && rustix::process::kill_process_group(child, signal).is_err()
+            {
+                let _ = rustix::process::kill_process(child, signal);
+            }
+        }
+    })?;
+    if let Some(lifeline) = lifeline {
+        thread("lifeline", move || {
+            // Nothing is ever written to it.
+            while rustix::io::read(&lifeline, &mut [0; 1]) == Err(Errno::INTR) {}
+            sys::exit_now(137);
+        })?;
+    }
+    if let Some(relay) = relay {
+        relay.spawn().map_err(|error| StepError::new(Step::Relay, error.to_string(), Errno::AGAIN))?;
+    }
+    rustix::io::write(&open, b"x").at(Step::Fork)?;
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == child => {
+                sys::exit_now(i32::from(Exit::from_status(status).code()));
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => sys::exit_now(125),
+        }
+    }
+}
+
+fn thread(name: &str, act: impl FnOnce() + Send + 'static) -> Result<(), StepError> {
+    let made = std::thread::Builder::new().name(name.into()).stack_size(64 << 10).spawn(act);
+    made.map(drop).at(Step::Fork)
+}
+
+/// The program's session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Session {
+    /// One of its own, with the terminal.
+    Own,
+    /// Process 1's.
+    Kept,
+}
+
+fn execute(task: &Task, session: Session, program: &[String]) -> Result<Infallible, StepError> {
+    sys::reset_all();
+    if session == Session::Own {
+        sys::new_session().at(Step::Session)?;
+        let stdin = rustix::stdio::stdin();
+        if rustix::termios::isatty(stdin) {
+            rustix::process::ioctl_tiocsctty(stdin).at(Step::Terminal)?;
+        }
+    }
+    if let Some(landlock) = &task.landlock {
+        crate::start::walls::landlock::enter(landlock).at(Step::Landlock)?;
+    }
+    if task.guarded(Guard::Descriptors) {
+        crate::start::walls::fds::keep_standard_streams().at(Step::Descriptors)?;
+    } else {
+        std::mem::forget(rustix::io::dup(rustix::stdio::stdin()).at(Step::Descriptors)?);
+    }
+    let variables: Vec<(String, String)> = std::env::vars().collect();
+    let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
+    let env: Vec<CString> =
+        variables.iter().filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok()).collect();
+    super::program::execute(program, path, &env)
+}

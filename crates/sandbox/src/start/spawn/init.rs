@@ -1,0 +1,227 @@
+//! Process 1: makes the file system, starts the program, reaps, passes signals on, runs the relay, and ends with the
+//! program. It has no capability and the same filter as the program once that runs; the program cannot look into it,
+//! because it is not dumpable and belongs to the outer user namespace.
+
+use std::convert::Infallible;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use pinfold_network::Listen;
+use pinfold_network::Relay;
+use pinfold_network::RelayLimits;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::net::SendAncillaryBuffer;
+use rustix::net::SendAncillaryMessage;
+use rustix::net::SendFlags;
+use rustix::process::DumpableBehavior;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::WaitOptions;
+use rustix::pty::OpenptFlags;
+
+use super::CONTROL;
+use super::INIT_NAME;
+use super::Message;
+use super::ORDER;
+use super::Order;
+use super::StreamKind;
+use crate::plan::Guard;
+use crate::plan::Namespace;
+use crate::spec::EGRESS_SOCKET;
+use crate::start::step::At;
+use crate::start::step::Step;
+use crate::start::step::StepError;
+use crate::start::sys;
+use crate::start::sys::Forked;
+use crate::start::walls::seccomp::Filter;
+use crate::types::Exit;
+
+/// Never returns: either the program ended, or the error has been sent.
+pub(crate) fn main() -> ! {
+    let Ok(control) = sys::inherited(CONTROL) else { sys::exit_now(125) };
+    let error = match start(&control) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    let _ = Message::Failed(error).send(&control);
+    sys::exit_now(125)
+}
+
+fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
+    let _ = rustix::thread::set_name(INIT_NAME);
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
+    let order = read_order()?;
+    let plan = &order.plan;
+    // Waiting for the word also notices a supervisor that died before the signal was set.
+    match Message::receive(control).at(Step::ReadPlan)? {
+        Some((Message::Go, _)) => {}
+        _ => sys::exit_now(125),
+    }
+    if plan.namespaces.contains(&Namespace::Cgroup) {
+        sys::new_cgroup_namespace().at(Step::CgroupNamespace)?;
+    }
+    if plan.guarded(Guard::NestedNamespaces) {
+        // Counted over all descendants of the outer namespace: the inner one is the first and last.
+        write_file("/proc/sys/user/max_user_namespaces", b"1").at(Step::NestedNamespaces)?;
+    }
+    crate::start::mounts::enter(plan, &order.places)?;
+    if plan.namespaces.contains(&Namespace::Network) {
+        sys::loopback_up().at(Step::Loopback)?;
+    }
+    if plan.namespaces.contains(&Namespace::Uts) {
+        rustix::system::sethostname(plan.hostname.as_bytes()).on(Step::Hostname, &plan.hostname)?;
+    }
+    let terminal = match order.streams {
+        StreamKind::Given => None,
+        StreamKind::Terminal { rows, columns } => Some(open_terminal(control, rows, columns)?),
+    };
+    let relay = if plan.listens.is_empty() {
+        None
+    } else {
+        let listens: Vec<Listen> =
+            plan.listens.iter().map(|listen| Listen { route: listen.route, port: listen.port }).collect();
+        Some(Relay::bind(Path::new(EGRESS_SOCKET), &listens, RelayLimits::default()).map_err(|error| {
+            StepError::new(Step::Relay, error.to_string(), rustix::io::Errno::ADDRNOTAVAIL)
+        })?)
+    };
+    let filter = Filter::compile(plan.debug)
+        .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
+
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
+    let (gate, open) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
+    let program = match sys::fork_single_threaded().at(Step::Fork)? {
+        Forked::Child => {
+            drop((read, open));
+            super::program::main(plan, terminal, &filter, &write, &gate)
+        }
+        Forked::Parent(pid) => pid,
+    };
+    drop((write, gate));
+    drop(terminal);
+    harden(&order, &filter)?;
+    // Threads before the program runs: one that makes processes up to the limit would leave none for them.
+    if let Some(relay) = relay {
+        relay
+            .spawn()
+            .map_err(|error| StepError::new(Step::Relay, error.to_string(), rustix::io::Errno::AGAIN))?;
+    }
+    let listener = rustix::io::fcntl_dupfd_cloexec(control, 3).at(Step::Fork)?;
+    std::thread::Builder::new()
+        .name("control".into())
+        .stack_size(64 << 10)
+        .spawn(move || listen(&listener, program))
+        .at(Step::Fork)?;
+    rustix::io::write(&open, b"x").at(Step::Fork)?;
+
+    let mut report = Vec::new();
+    fs_err::File::from_parts(read.into(), "report").read_to_end(&mut report).at(Step::Fork)?;
+    if !report.is_empty() {
+        return Err(serde_json::from_slice(&report)
+            .unwrap_or_else(|_| StepError::new(Step::Execute, "", rustix::io::Errno::IO)));
+    }
+    Message::Running.send(control).at(Step::Fork)?;
+    drop(order);
+    sys::settle();
+    reap(control, program)
+}
+
+fn read_order() -> Result<Order, StepError> {
+    let damaged = |error: &dyn std::fmt::Display| {
+        StepError::new(Step::ReadPlan, error.to_string(), rustix::io::Errno::INVAL)
+    };
+    let file = sys::inherited(ORDER).at(Step::ReadPlan)?;
+    let mut json = Vec::new();
+    fs_err::File::from_parts(file.into(), "order").read_to_end(&mut json).map_err(|error| damaged(&error))?;
+    serde_json::from_slice(&json).map_err(|error| damaged(&error))
+}
+
+/// Passes signals on; ends everything when the supervisor is gone.
+fn listen(control: &OwnedFd, program: Pid) {
+    while let Ok(Some((message, _))) = Message::receive(control) {
+        if let Message::Signal(number) = message
+            && let Some(signal) = Signal::from_named_raw(i32::from(number))
+            && rustix::process::kill_process_group(program, signal).is_err()
+        {
+            let _ = rustix::process::kill_process(program, signal);
+        }
+    }
+    // Process 1 ending is how the kernel is asked to kill every process of the namespace.
+    sys::exit_now(137)
+}
+
+/// Waits for every process that ends; with the program, process 1 ends too.
+fn reap(control: &OwnedFd, program: Pid) -> ! {
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == program => {
+                let _ = Message::Exited(Exit::from_status(status)).send(control);
+                sys::exit_now(0);
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => sys::exit_now(125),
+        }
+    }
+}
+
+/// Gives up what process 1 needed to start: streams, capabilities, calls, and being looked at.
+fn harden(order: &Order, filter: &Filter) -> Result<(), StepError> {
+    let plan = &order.plan;
+    // The ends of pipes that the program was given must close when the program closes them.
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .on(Step::Descriptors, "/dev/null")?;
+    rustix::stdio::dup2_stdin(&null).at(Step::Descriptors)?;
+    rustix::stdio::dup2_stdout(&null).at(Step::Descriptors)?;
+    rustix::stdio::dup2_stderr(&null).at(Step::Descriptors)?;
+    if plan.guarded(Guard::HiddenInit) {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::Capabilities)?;
+    }
+    crate::plan::limits::Rlimit { resource: crate::plan::limits::Limited::Core, value: 0 }
+        .apply()
+        .on(Step::Rlimits, "RLIMIT_CORE")?;
+    if plan.guarded(Guard::Capabilities) {
+        crate::start::walls::caps::drop_all().at(Step::Capabilities)?;
+    }
+    if plan.guarded(Guard::NoNewPrivileges) {
+        rustix::thread::set_no_new_privs(true).at(Step::NoNewPrivileges)?;
+    }
+    // Giving up capabilities can clear it; the control socket's end covers the time in between.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
+    if plan.guarded(Guard::Seccomp) {
+        filter
+            .install()
+            .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
+    }
+    Ok(())
+}
+
+/// A terminal of the sandbox's own `/dev/pts`: its master goes to the supervisor, the slave is returned.
+fn open_terminal(control: &OwnedFd, rows: u16, columns: u16) -> Result<OwnedFd, StepError> {
+    let master =
+        rustix::fs::open("/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+            .on(Step::Terminal, "/dev/pts/ptmx")?;
+    rustix::pty::unlockpt(&master).at(Step::Terminal)?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).at(Step::Terminal)?;
+    let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&slave, size).at(Step::Terminal)?;
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [master.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    rustix::net::sendmsg(
+        control,
+        &[rustix::io::IoSlice::new(&Message::Terminal.encode())],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )
+    .at(Step::Terminal)?;
+    Ok(slave)
+}
+
+fn write_file(path: &str, bytes: &[u8]) -> rustix::io::Result<()> {
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, bytes).map(drop)
+}

@@ -1,0 +1,35 @@
+//! Giving up every capability, in every set, for good.
+
+use rustix::process::Pid;
+use rustix::thread::CapabilitiesSecureBits;
+use rustix::thread::CapabilitySet;
+use rustix::thread::CapabilitySets;
+
+/// Empties the bounding, ambient, inheritable, permitted and effective sets of this thread, and locks the bits by which
+/// id 0 would gain them again.
+pub(crate) fn drop_all() -> rustix::io::Result<()> {
+    let bits = CapabilitiesSecureBits::NO_ROOT
+        | CapabilitiesSecureBits::NO_ROOT_LOCKED
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
+        | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    rustix::thread::set_capabilities_secure_bits(bits)?;
+    rustix::thread::clear_ambient_capability_set()?;
+    for number in 0..64 {
+        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(
+            1 << number,
+        )) {
+            Ok(()) => {}
+            // The first number this kernel does not know.
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(
+        None::<Pid>,
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
+    )
+}

@@ -1,0 +1,21 @@
+//! What holds a sandbox while it runs: its records on disk, its terminal, its session, its end.
+//!
+//! ```text
+//!   state        all sandboxes of a user, by name: start, list, stop, remove
+//!   sandbox      one that runs in the built-in runtime        runtime   one that runs in `runc` or `runsc`
+//!   foreground   follows it on this process's streams         session   keeps it for whoever attaches
+//!   terminal     raw mode, sizes, and what may be shown       log       what a session showed, bounded
+//!   home         the writable home, filled from the image
+//! ```
+//!
+//! **Guarantees**: when the supervisor ends, in whatever way, so does the sandbox; what it leaves behind is cleared by
+//! the next one.
+
+pub(crate) mod foreground;
+pub(crate) mod home;
+pub(crate) mod log;
+pub mod runtime;
+pub(crate) mod sandbox;
+pub mod session;
+pub(crate) mod state;
+pub mod terminal;

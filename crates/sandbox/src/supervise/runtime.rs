@@ -1,0 +1,266 @@
+//! Running a plan with `runc` or `runsc`: a bundle in a folder of its own, pipes or a terminal for the streams, and nothing
+//! left behind.
+//!
+//! ```text
+//!   supervisor ── pty pair ──► runtime, in a session of its own ──► terminal of the sandbox's own /dev/pts
+//!        └─────── lifeline, descriptor 3 ──────────────────────────► process 1 (runc): ends when it is closed
+//! ```
+//!
+//! The runtime is killed with the thread that started it. `runsc` ends its sandbox then; what `runc` started would live on,
+//! so its process 1 watches the lifeline.
+//!
+//! Output goes through pipes or the terminal, never into a file of the caller's: `runsc` writes to a regular file at an
+//! offset of its own, over what others write there.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio as ProcessStdio;
+
+use rustix::process::Pid;
+use rustix::process::PidfdFlags;
+use rustix::process::Signal;
+use rustix::pty::OpenptFlags;
+
+use crate::error::SandboxError;
+use crate::oci::config;
+use crate::oci::config::BundlePlaces;
+use crate::plan::Namespace;
+use crate::plan::Plan;
+use crate::start::sys;
+use crate::start::sys::Control;
+use crate::supervise::foreground::Supervised;
+use crate::supervise::sandbox::Pipes;
+use crate::supervise::sandbox::streams;
+use crate::supervise::terminal;
+use crate::types::Exit;
+use crate::types::Runtime;
+use crate::types::Stdio;
+
+/// A sandbox in another runtime. Dropping it kills everything inside.
+#[derive(Debug)]
+pub struct Guest {
+    runtime: Runtime,
+    name: String,
+    folder: PathBuf,
+    child: Child,
+    process: OwnedFd,
+    lifeline: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
+    pipes: Pipes,
+    exit: Option<Exit>,
+}
+
+/// Writes the bundle into `folder`, which is removed at the end, and starts the runtime. The calling thread must outlive
+/// the sandbox.
+pub fn start(
+    plan: &Plan,
+    places: &BundlePlaces,
+    runtime: Runtime,
+    stdio: Stdio,
+    folder: &Path,
+) -> Result<Guest, SandboxError> {
+    let mut config = config::config(plan, places, runtime)?;
+    let mut terminal = None;
+    let (mut streams, mut pipes) = streams(match stdio {
+        // Its error messages come out beside the program's output.
+        Stdio::Inherit => Stdio::Piped,
+        other => other,
+    })?;
+    if let Stdio::Terminal { rows, columns } = stdio {
+        config["process"]["terminal"] = true.into();
+        config["process"]["consoleSize"] = serde_json::json!({"height": rows, "width": columns});
+        let (master, slave) =
+            open_terminal(rows, columns).map_err(SandboxError::supervisor("open a terminal"))?;
+        let copy = || slave.try_clone().map_err(SandboxError::supervisor("open a terminal"));
+        streams.stdin = copy()?;
+        streams.stdout = copy()?;
+        streams.stderr = slave;
+        terminal = Some(master);
+    }
+    if stdio == Stdio::Inherit && !rustix::termios::isatty(rustix::stdio::stdin()) {
+        streams.stdin = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
+            .map_err(SandboxError::supervisor("copy a stream"))?;
+        pipes[0] = None;
+    }
+    let bundle = folder.join("bundle");
+    fs_err::create_dir_all(&bundle).map_err(SandboxError::file("make", &bundle))?;
+    let path = bundle.join("config.json");
+    fs_err::write(&path, config.to_string()).map_err(SandboxError::file("write", path))?;
+    let mut command = command(runtime, folder);
+    if !plan.namespaces.contains(&Namespace::Network) && runtime == Runtime::Runsc {
+        command.arg("--network=host");
+    }
+    command.arg("run");
+    if runtime == Runtime::Runc {
+        command.args(["--preserve-fds", "1"]);
+    }
+    command.arg("--bundle").arg(&bundle).arg(container_id(&plan.name));
+    command.stdin(streams.stdin).stdout(streams.stdout).stderr(streams.stderr);
+    let (theirs, lifeline) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(SandboxError::supervisor("make a pipe"))?;
+    let control = if terminal.is_some() { Control::Terminal } else { Control::None };
+    let started = sys::spawn_tied(&mut command, control, theirs.as_fd());
+    let child = started.map_err(|error| {
+        let _ = fs_err::remove_dir_all(folder);
+        match error.kind() {
+            io::ErrorKind::NotFound => SandboxError::NoRuntime(runtime.program().into()),
+            _ => SandboxError::Supervisor { action: "start the runtime", source: error },
+        }
+    })?;
+    let process = pid(&child)
+        .ok_or(rustix::io::Errno::SRCH)
+        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
+        .map_err(SandboxError::supervisor("watch the runtime"))?;
+    Ok(Guest {
+        runtime,
+        name: plan.name.clone(),
+        folder: folder.to_owned(),
+        child,
+        process,
+        lifeline: Some(lifeline),
+        terminal,
+        pipes,
+        exit: None,
+    })
+}
+
+/// A sandbox's name in the letters that both runtimes take for an id: `+` stands for `@`, and is in no name.
+fn container_id(name: &str) -> String {
+    name.replace('@', "+")
+}
+
+/// Removes what a runtime that was killed has left in `folder`, its control groups among it.
+pub(crate) fn clear(runtime: Runtime, name: &str, folder: &Path) -> Result<(), SandboxError> {
+    // After a clean end there is nothing to delete, which it says on a stream nobody reads.
+    let _ = command(runtime, folder)
+        .args(["delete", "--force", &container_id(name)])
+        .stdin(ProcessStdio::null())
+        .stdout(ProcessStdio::null())
+        .stderr(ProcessStdio::null())
+        .status();
+    match fs_err::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(SandboxError::file("remove", folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(child.id()).ok()?)
+}
+
+/// A terminal of the host: its master, and the slave for the runtime.
+fn open_terminal(rows: u16, columns: u16) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = rustix::pty::openpt(flags)?;
+    rustix::pty::grantpt(&master)?;
+    rustix::pty::unlockpt(&master)?;
+    let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
+    terminal::resize(&slave, rows, columns);
+    Ok((master, slave))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is where other runtimes are started")]
+fn command(runtime: Runtime, folder: &Path) -> Command {
+    let mut command = Command::new(runtime.program());
+    command.arg("--root").arg(folder.join("state"));
+    if runtime == Runtime::Runsc {
+        // Its own kernel is a few dozen threads, which a limit meant for the program would end.
+        command.args(["--network=none", "--host-uds=open", "--ignore-cgroups"]);
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--rootless");
+        }
+    }
+    command
+}
+
+impl Supervised for Guest {
+    fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.as_ref().map(AsFd::as_fd)
+    }
+
+    fn ended(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
+    }
+
+    fn pipes(&mut self) -> Pipes {
+        std::mem::take(&mut self.pipes)
+    }
+
+    fn signal(&self, number: u8) -> Result<(), SandboxError> {
+        // Process 1 passes it to the program. `runc` passes on to process 1 what it is sent; `runsc` would end.
+        if self.runtime == Runtime::Runsc {
+            let asked = command(self.runtime, &self.folder)
+                .args(["kill", &container_id(&self.name), &number.to_string()])
+                .stdin(ProcessStdio::null())
+                .stdout(ProcessStdio::null())
+                .stderr(ProcessStdio::null())
+                .status();
+            if asked.is_ok_and(|status| status.success()) {
+                return Ok(());
+            }
+        }
+        match Signal::from_named_raw(i32::from(number)) {
+            Some(signal) => rustix::process::pidfd_send_signal(&self.process, signal)
+                .map_err(SandboxError::supervisor("send a signal to the sandbox")),
+            None => Ok(()),
+        }
+    }
+
+    fn kill(&mut self) -> Result<(), SandboxError> {
+        self.lifeline = None;
+        rustix::process::pidfd_send_signal(&self.process, Signal::KILL)
+            .map_err(SandboxError::supervisor("kill the sandbox"))
+    }
+
+    fn finish(&mut self) -> Result<Exit, SandboxError> {
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        let status = self.child.wait().map_err(SandboxError::supervisor("wait for the runtime"))?;
+        let exit = match (status.code(), status.signal()) {
+            // Neither runtime tells a signal from a code; process 1 says it as a shell does.
+            (Some(code @ 129..=159), _) => Exit::Signal(u8::try_from(code - 128).unwrap_or(9)),
+            (Some(code), _) => Exit::Code(u8::try_from(code).unwrap_or(255)),
+            (None, signal) => Exit::Signal(signal.and_then(|signal| signal.try_into().ok()).unwrap_or(9)),
+        };
+        self.exit = Some(exit);
+        self.lifeline = None;
+        clear(self.runtime, &self.name, &self.folder)?;
+        Ok(exit)
+    }
+}
+
+impl Guest {
+    /// The ends of the program's pipes, taken: input, output, errors.
+    pub fn pipes(&mut self) -> [Option<OwnedFd>; 3] {
+        Supervised::pipes(self)
+    }
+
+    /// The master of its terminal, for [`Stdio::Terminal`].
+    pub fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        Supervised::terminal(self)
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> Result<Exit, SandboxError> {
+        self.finish()
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            let _ = self.kill();
+            let _ = self.finish();
+        }
+    }
+}

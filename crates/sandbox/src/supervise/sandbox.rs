@@ -1,0 +1,241 @@
+//! A sandbox while it runs, seen from its supervisor.
+
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::process::Pid;
+use rustix::process::WaitOptions;
+
+use crate::error::SandboxError;
+use crate::plan::MountKind;
+use crate::plan::Plan;
+use crate::plan::wall::Layer;
+use crate::start::spawn::Message;
+use crate::start::spawn::Order;
+use crate::start::spawn::Places;
+use crate::start::spawn::StreamKind;
+use crate::start::spawn::parent;
+use crate::start::spawn::parent::Started;
+use crate::start::sys::Streams;
+use crate::supervise::foreground;
+use crate::supervise::foreground::Asked;
+use crate::supervise::foreground::Supervised;
+use crate::supervise::foreground::User;
+use crate::supervise::terminal::escape::Showing;
+use crate::types::Exit;
+use crate::types::Stdio;
+
+/// A plan with the places of the host it needs, ready to start.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    plan: Plan,
+    places: Places,
+}
+
+impl Sandbox {
+    /// A sandbox without a home of its own and without a proxy.
+    pub fn new(plan: Plan) -> Self {
+        Self { plan, places: Places::default() }
+    }
+
+    /// With this directory of the host as its home (for [`crate::spec::Keep::Home`]).
+    #[must_use]
+    pub fn home(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.places.home = Some(directory.into());
+        self
+    }
+
+    /// With this Unix socket of the host as its way out. Its file may be removed once the sandbox runs.
+    #[must_use]
+    pub fn egress(mut self, socket: impl Into<PathBuf>) -> Self {
+        self.places.egress = Some(socket.into());
+        self
+    }
+
+    /// Starts it and returns once the program has been executed. The calling thread must outlive the sandbox: the kernel
+    /// kills it when that thread ends.
+    pub fn spawn(&self, stdio: Stdio) -> Result<Running, SandboxError> {
+        let mut places = self.places.clone();
+        for path in [&mut places.home, &mut places.egress].into_iter().flatten() {
+            *path = fs_err::canonicalize(&*path).map_err(SandboxError::file("find", path.clone()))?;
+        }
+        if places.egress.is_none() && self.plan.has(&MountKind::Egress) {
+            return Err(SandboxError::Egress("the plan wants a proxy and there is no socket".into()));
+        }
+        let (streams, pipes) = streams(stdio)?;
+        let kind = match stdio {
+            Stdio::Terminal { rows, columns } => StreamKind::Terminal { rows, columns },
+            _ => StreamKind::Given,
+        };
+        let order = Order { plan: self.plan.clone(), places, streams: kind };
+        let started = parent::start(&order, &streams)?;
+        // From here on this process mostly waits; the program is starting meanwhile.
+        crate::start::sys::settle();
+        drop(streams);
+        let [stdin, stdout, stderr] = pipes;
+        Ok(Running { started, stdin, stdout, stderr, layers: order.plan.layers, exit: None })
+    }
+
+    /// Starts it on this process's own streams and waits for the end.
+    pub fn run(&self) -> Result<Exit, SandboxError> {
+        let asked = Asked::begin();
+        let mut running = self.spawn(Stdio::Inherit)?;
+        foreground::follow(&mut running, User::own(), Showing::Live, asked)
+    }
+}
+
+/// The ends of pipes that the supervisor keeps: input, output, errors.
+pub(crate) type Pipes = [Option<OwnedFd>; 3];
+
+/// Streams for a program, and the other ends of those that are pipes.
+pub(crate) fn streams(stdio: Stdio) -> Result<(Streams, Pipes), SandboxError> {
+    let own = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let piped = match stdio {
+        Stdio::Null | Stdio::Terminal { .. } => {
+            let streams = Streams::null().map_err(SandboxError::supervisor("open `/dev/null`"))?;
+            return Ok((streams, [None, None, None]));
+        }
+        Stdio::Piped => [true; 3],
+        Stdio::Inherit => own.map(rustix::termios::isatty),
+    };
+    let mut streams = Streams::inherited().map_err(SandboxError::supervisor("copy a stream"))?;
+    let mut pipes = [None, None, None];
+    for (index, to) in [&mut streams.stdin, &mut streams.stdout, &mut streams.stderr].into_iter().enumerate()
+    {
+        if piped[index] {
+            let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .map_err(SandboxError::supervisor("make a pipe"))?;
+            let (theirs, ours) = if index == 0 { (read, write) } else { (write, read) };
+            *to = theirs;
+            pipes[index] = Some(ours);
+        }
+    }
+    Ok((streams, pipes))
+}
+
+/// A running sandbox. Dropping it kills everything inside.
+#[derive(Debug)]
+pub struct Running {
+    started: Started,
+    /// Write end of the program's standard input, for [`Stdio::Piped`].
+    pub stdin: Option<OwnedFd>,
+    /// Read end of its standard output.
+    pub stdout: Option<OwnedFd>,
+    /// Read end of its standard error.
+    pub stderr: Option<OwnedFd>,
+    layers: Vec<Layer>,
+    exit: Option<Exit>,
+}
+
+impl Running {
+    /// Id of process 1 outside.
+    pub fn pid(&self) -> u32 {
+        self.started.pid.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    /// The walls that are up.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The master of its terminal, for [`Stdio::Terminal`].
+    pub fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.started.terminal.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Becomes readable when the program has ended.
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.started.control.as_fd()
+    }
+
+    /// Sends the program's process group a signal.
+    pub fn signal(&self, number: u8) -> Result<(), SandboxError> {
+        Message::Signal(number)
+            .send(&self.started.control)
+            .map_err(SandboxError::supervisor("send a signal to the sandbox"))
+    }
+
+    /// Waits for the end: of the program, and with it of everything inside.
+    pub fn wait(mut self) -> Result<Exit, SandboxError> {
+        self.finish()
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<Exit, SandboxError> {
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        self.stdin = None;
+        let mut exit = Exit::Signal(9);
+        while let Ok(Some((message, _))) = Message::receive(&self.started.control) {
+            if let Message::Exited(how) = message {
+                exit = how;
+                break;
+            }
+        }
+        self.collect()?;
+        self.exit = Some(exit);
+        Ok(exit)
+    }
+
+    /// Kills everything inside.
+    pub fn kill(mut self) -> Result<(), SandboxError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), SandboxError> {
+        // It is our child and not yet waited for, so the id is still its own.
+        let _ = rustix::process::kill_process(self.started.pid, rustix::process::Signal::KILL);
+        self.collect()?;
+        self.exit = Some(Exit::Signal(9));
+        Ok(())
+    }
+
+    /// Waits for process 1. The kernel lets it end only after every other process of its namespace.
+    fn collect(&mut self) -> Result<(), SandboxError> {
+        loop {
+            match rustix::process::waitpid(Some::<Pid>(self.started.pid), WaitOptions::empty()) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::CHILD) | Ok(_) => break,
+                Err(errno) => return Err(SandboxError::supervisor("wait for the sandbox")(errno)),
+            }
+        }
+        self.started.groups = None;
+        Ok(())
+    }
+}
+
+impl Supervised for Running {
+    fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        Self::terminal(self)
+    }
+
+    fn ended(&self) -> BorrowedFd<'_> {
+        self.control()
+    }
+
+    fn pipes(&mut self) -> Pipes {
+        [self.stdin.take(), self.stdout.take(), self.stderr.take()]
+    }
+
+    fn signal(&self, number: u8) -> Result<(), SandboxError> {
+        Self::signal(self, number)
+    }
+
+    fn kill(&mut self) -> Result<(), SandboxError> {
+        self.end()
+    }
+
+    fn finish(&mut self) -> Result<Exit, SandboxError> {
+        Self::finish(self)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            let _ = self.end();
+        }
+    }
+}

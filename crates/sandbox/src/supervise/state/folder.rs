@@ -1,0 +1,111 @@
+//! The folder of one sandbox: its files, its lock, and clearing what a supervisor that was killed has left.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+use serde::Serialize;
+
+use super::record::State;
+use crate::error::SandboxError;
+use crate::types::Runtime;
+
+/// Bytes of a state or specification file that are read.
+const FILE_MAX: u64 = 4 << 20;
+
+/// The folder of one sandbox.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder(pub(super) PathBuf);
+
+impl Folder {
+    pub(crate) fn attach_socket(&self) -> PathBuf {
+        self.0.join("attach.sock")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    pub(super) fn home(&self) -> PathBuf {
+        self.0.join("home")
+    }
+
+    /// Bundle and state of another runtime.
+    pub(super) fn runtime(&self) -> PathBuf {
+        self.0.join("runtime")
+    }
+
+    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), SandboxError> {
+        let path = self.0.join(name);
+        let part = self.0.join(format!("{name}.part"));
+        let mut bytes = serde_json::to_vec_pretty(value)
+            .map_err(|error| SandboxError::Damaged { path: path.clone(), problem: error.to_string() })?;
+        bytes.push(b'\n');
+        fs_err::write(&part, bytes)
+            .and_then(|()| fs_err::rename(&part, &path))
+            .map_err(SandboxError::file("write", path))
+    }
+
+    /// `None` when there is no such file.
+    pub(super) fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SandboxError> {
+        let path = self.0.join(name);
+        let bytes = match fs_err::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Ok(data) if data.len() > FILE_MAX => {
+                return Err(SandboxError::Damaged { path, problem: "too large".into() });
+            }
+            _ => fs_err::read(&path).map_err(SandboxError::file("read", &path))?,
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| SandboxError::Damaged { path, problem: error.to_string() })
+    }
+
+    /// Takes the lock to start: who only looks whether it is taken lets go at once.
+    pub(super) fn lock_to_start(&self) -> Result<Option<fs_err::File>, SandboxError> {
+        for _ in 0..20 {
+            if let Some(lock) = self.lock()? {
+                return Ok(Some(lock));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(None)
+    }
+
+    /// Clears what a supervisor that was killed has left outside the folder. Called with the lock taken.
+    pub(super) fn clear(&self, name: &str) -> Result<(), SandboxError> {
+        // Damaged files are no reason to leave groups: those of version 1 are known by name.
+        let state = self.read::<State>("state.json").ok().flatten();
+        let runtime = state.as_ref().and_then(|state| state.runtime).unwrap_or(Runtime::Runc);
+        let recorded = state.map(|state| state.groups).unwrap_or_default();
+        if self.runtime().exists() {
+            crate::supervise::runtime::clear(runtime, name, &self.runtime())?;
+        }
+        // `runc` makes a group in every hierarchy.
+        let hierarchies = fs_err::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+        let usual = hierarchies.map(|hierarchy| hierarchy.path().join(format!("pinfold-{name}")));
+        for path in recorded.into_iter().chain(usual).filter(|path| path.exists()) {
+            crate::start::walls::limits::remove_group(&path);
+        }
+        for stale in ["attach.sock", "egress.sock"] {
+            let _ = fs_err::remove_file(self.0.join(stale));
+        }
+        Ok(())
+    }
+
+    /// Takes the lock; `None` while somebody has it.
+    pub(super) fn lock(&self) -> Result<Option<fs_err::File>, SandboxError> {
+        let path = self.0.join("lock");
+        let file = fs_err::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(SandboxError::file("open", &path))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(SandboxError::file("lock", path)(errno.into())),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Starting a sandbox with everything its supervisor holds for it: folder and lock, home, proxy, records.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use pinfold_network::JournalConfig;
+use pinfold_network::Proxy;
+use pinfold_network::ProxyError;
+use pinfold_network::ProxyHandle;
+
+use super::Sandboxes;
+use super::folder::Folder;
+use super::record::State;
+use crate::error::SandboxError;
+use crate::oci::config::BundlePlaces;
+use crate::plan::Plan;
+use crate::plan::refusal::Refusal;
+use crate::probe::Probe;
+use crate::spec::Need;
+use crate::spec::Network;
+use crate::spec::Spec;
+use crate::supervise::foreground::Supervised;
+use crate::supervise::sandbox::Sandbox;
+use crate::types::Exit;
+use crate::types::Runtime;
+use crate::types::Stdio;
+
+/// Bytes of the proxy's log before it is turned over.
+const JOURNAL_MAX: u64 = 1 << 20;
+
+/// A started sandbox with everything its supervisor holds for it.
+pub(crate) struct Live {
+    pub(crate) folder: Folder,
+    pub(crate) running: Box<dyn Supervised>,
+    state: State,
+    _proxy: Option<ProxyHandle>,
+    _lock: fs_err::File,
+}
+
+/// A sandbox with everything ready but the sandbox.
+#[derive(Debug)]
+struct Prepared {
+    folder: Folder,
+    lock: fs_err::File,
+    plan: Plan,
+    home: Option<PathBuf>,
+    egress: Option<PathBuf>,
+    proxy: Option<ProxyHandle>,
+}
+
+impl Live {
+    /// Records the end.
+    pub(crate) fn finish(mut self, exit: Exit) {
+        self.state.exit = Some(exit);
+        let _ = fs_err::remove_file(self.folder.0.join("egress.sock"));
+        // The sandbox is gone whether or not this can be written.
+        let _ = self.folder.write("state.json", &self.state);
+    }
+}
+
+impl Sandboxes {
+    /// Makes the folder of `spec` with its home, and starts its proxy.
+    fn prepare(&self, spec: &Spec) -> Result<Prepared, SandboxError> {
+        let folder = self.folder(&spec.name)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder.0)
+            .map_err(SandboxError::file("make", &folder.0))?;
+        let lock = folder.lock_to_start()?.ok_or_else(|| SandboxError::InUse(spec.name.clone()))?;
+        folder.clear(&spec.name)?;
+        let _ = fs_err::remove_file(folder.0.join("state.json"));
+        let plan = Plan::new(spec, &Probe::for_start())?;
+        folder.write("spec.json", spec)?;
+        let mut prepared = Prepared { folder, lock, plan, home: None, egress: None, proxy: None };
+        if spec.home.keep.on_disk() {
+            let home = prepared.folder.home();
+            crate::supervise::home::seed(&spec.rootfs, &spec.home.target, &home)
+                .map_err(SandboxError::file("fill", &home))?;
+            prepared.home = Some(home);
+        }
+        if let Network::Proxy(egress) = &spec.network {
+            let folder = &prepared.folder.0;
+            let journal = JournalConfig { path: folder.join("network.log"), size_max: JOURNAL_MAX };
+            let config = egress.proxy(journal).map_err(|error| SandboxError::Egress(error.to_string()))?;
+            #[cfg(feature = "weaken")]
+            let config = crate::weaken::proxy(spec, config);
+            let failed = |error: ProxyError| SandboxError::Egress(error.to_string());
+            let socket = folder.join("egress.sock");
+            prepared.proxy = Some(Proxy::bind(&socket, config).and_then(Proxy::spawn).map_err(failed)?);
+            prepared.egress = Some(socket);
+        }
+        Ok(prepared)
+    }
+
+    /// Starts `spec` with its home, proxy and records. The calling thread supervises it.
+    pub(crate) fn start(
+        &self,
+        spec: &Spec,
+        runtime: Option<Runtime>,
+        stdio: Stdio,
+    ) -> Result<Live, SandboxError> {
+        if runtime == Some(Runtime::Runsc) && spec.policy.cgroup == Need::Required {
+            let why = "`runsc` is started without cgroups, which would hold its own kernel too";
+            return Err(Refusal::NoCgroup(why.into()).into());
+        }
+        let Prepared { folder, lock, plan, home, egress, proxy } = self.prepare(spec)?;
+        let state;
+        let running: Box<dyn Supervised> = if let Some(runtime) = runtime {
+            let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
+            let places = BundlePlaces { home, egress, program: Some(program) };
+            // Before the start: what is left after a kill must be known by then.
+            state = State::new(0, &plan, Some(runtime));
+            folder.write("state.json", &state)?;
+            Box::new(crate::supervise::runtime::start(&plan, &places, runtime, stdio, &folder.runtime())?)
+        } else {
+            let mut sandbox = Sandbox::new(plan.clone());
+            if let Some(home) = home {
+                sandbox = sandbox.home(home);
+            }
+            if let Some(socket) = &egress {
+                sandbox = sandbox.egress(socket);
+            }
+            let started = sandbox.spawn(stdio);
+            if let Some(socket) = egress {
+                // The sandbox has it mounted; nobody else is to find it.
+                let _ = fs_err::remove_file(socket);
+            }
+            let running = started?;
+            state = State::new(running.pid(), &plan, None);
+            folder.write("state.json", &state)?;
+            Box::new(running)
+        };
+        Ok(Live { folder, running, state, _proxy: proxy, _lock: lock })
+    }
+}

@@ -1,0 +1,365 @@
+//! The sandboxes of one user on disk, and dealing with them by name.
+//!
+//! ```text
+//!   sandboxes/                 0700
+//!     NAME/                    0700
+//!       lock                   locked (flock) by the supervisor for as long as it lives
+//!       spec.json              what was asked for
+//!       state.json             what is: supervisor, since when, walls, how it ended
+//!       attach.sock            of a lasting session
+//!       egress.sock            the proxy's, removed once the sandbox has it
+//!       log, log.1             what the session showed, 1 MiB each
+//!       network.log            the proxy's decisions
+//!       home/                  the writable home
+//!       runtime/               bundle and state of another runtime, while it runs
+//! ```
+//!
+//! **Guarantees**: whether a sandbox runs is told by the lock alone, which the kernel lets go of when the supervisor dies in
+//! whatever way. What a killed one left (control groups, another runtime's state, the folder of a sandbox that was to leave
+//! nothing) is cleared by whoever starts, lists or removes next. Files are written under another name and renamed.
+
+mod folder;
+mod live;
+mod record;
+mod usage;
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use self::folder::Folder;
+use self::record::State;
+use self::record::kill;
+pub use self::usage::Usage;
+use self::usage::usage;
+use crate::error::SandboxError;
+use crate::plan::Plan;
+use crate::plan::refusal::Refusal;
+use crate::plan::wall::Layer;
+use crate::probe::Probe;
+use crate::spec::Keep;
+use crate::spec::Spec;
+use crate::supervise::foreground;
+use crate::supervise::foreground::Asked;
+use crate::supervise::foreground::User;
+use crate::supervise::session;
+use crate::supervise::session::Detached;
+use crate::supervise::terminal::escape::Showing;
+use crate::types::Exit;
+use crate::types::Runtime;
+use crate::types::Stdio;
+
+/// All sandboxes below one directory.
+#[derive(Clone, Debug)]
+pub struct Sandboxes {
+    directory: PathBuf,
+}
+
+/// Whether a sandbox runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Its supervisor lives.
+    Running,
+    /// It ended, in this way.
+    Ended(Exit),
+    /// Its supervisor was killed, and it with it.
+    Killed,
+    /// It was never started to the end.
+    Prepared,
+}
+
+/// One line of `ps`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub status: Status,
+    /// Seconds since the epoch at which it was last started.
+    pub since: Option<u64>,
+    /// What it uses now, while it runs.
+    pub usage: Option<Usage>,
+    /// `none`, `proxy` or `host`.
+    pub network: &'static str,
+    /// The walls.
+    pub layers: Vec<Layer>,
+    /// The specification's labels.
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
+impl Sandboxes {
+    /// Those below `directory`, normally `DATA/sandboxes`.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn folder(&self, name: &str) -> Result<Folder, SandboxError> {
+        crate::plan::check_name(name)?;
+        Ok(Folder(self.directory.join(name)))
+    }
+
+    /// The folder of a sandbox that exists.
+    fn existing(&self, name: &str) -> Result<Folder, SandboxError> {
+        let folder = self.folder(name)?;
+        if folder.0.is_dir() { Ok(folder) } else { Err(SandboxError::Unknown(name.into())) }
+    }
+
+    /// Runs a sandbox with another runtime and waits for the end. Its home is kept as with [`Sandboxes::run`].
+    pub fn run_in(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Exit, SandboxError> {
+        self.run_with(spec, Some(runtime), stdio)
+    }
+
+    /// Runs a sandbox in the foreground and waits for the end. Of a home that is not kept nothing stays on disk. SIGTERM and
+    /// SIGHUP to this process end the program, in time or by force; SIGINT is passed to it.
+    pub fn run(&self, spec: &Spec, stdio: Stdio) -> Result<Exit, SandboxError> {
+        self.run_with(spec, None, stdio)
+    }
+
+    fn run_with(&self, spec: &Spec, runtime: Option<Runtime>, stdio: Stdio) -> Result<Exit, SandboxError> {
+        let asked = Asked::begin();
+        let result = self.start(spec, runtime, stdio).and_then(|mut live| {
+            let showing = showing(spec, Showing::Live);
+            let exit = foreground::follow(&mut *live.running, User::own(), showing, asked)?;
+            live.finish(exit);
+            Ok(exit)
+        });
+        let keeps = spec.home.keep == Keep::Home;
+        if !keeps && !matches!(result, Err(SandboxError::InUse(_) | SandboxError::Refused(Refusal::Name(_))))
+        {
+            let _ = self.remove(&spec.name);
+        }
+        result
+    }
+
+    /// Starts a lasting session with a terminal of this size; returns when it runs.
+    pub fn open(&self, spec: &Spec, rows: u16, columns: u16) -> Result<(), SandboxError> {
+        self.open_with(spec, None, rows, columns)
+    }
+
+    /// The same with another runtime.
+    pub fn open_in(
+        &self,
+        spec: &Spec,
+        runtime: Runtime,
+        rows: u16,
+        columns: u16,
+    ) -> Result<(), SandboxError> {
+        self.open_with(spec, Some(runtime), rows, columns)
+    }
+
+    fn open_with(
+        &self,
+        spec: &Spec,
+        runtime: Option<Runtime>,
+        rows: u16,
+        columns: u16,
+    ) -> Result<(), SandboxError> {
+        // Said here, where the error still has its type.
+        Plan::new(spec, &Probe::run())?;
+        if self.folder(&spec.name)?.0.is_dir() && self.status(&spec.name)? == Status::Running {
+            return Err(SandboxError::InUse(spec.name.clone()));
+        }
+        session::open(self, spec, runtime, rows, columns)
+    }
+
+    /// Connects a terminal with a session, until it ends or the user detaches.
+    pub fn attach(
+        &self,
+        name: &str,
+        input: BorrowedFd<'_>,
+        output: BorrowedFd<'_>,
+    ) -> Result<Detached, SandboxError> {
+        let folder = self.existing(name)?;
+        if self.status(name)? != Status::Running {
+            return Err(SandboxError::NotRunning(name.into()));
+        }
+        let showing = showing(&self.spec(name)?, Showing::Replay);
+        session::attach(&folder.attach_socket(), input, output, showing)
+    }
+
+    /// Whether a sandbox runs, or how it ended.
+    pub fn status(&self, name: &str) -> Result<Status, SandboxError> {
+        let folder = self.existing(name)?;
+        if folder.lock()?.is_none() {
+            return Ok(Status::Running);
+        }
+        Ok(match folder.read::<State>("state.json")? {
+            None => Status::Prepared,
+            Some(State { exit: Some(exit), .. }) => Status::Ended(exit),
+            Some(_) => Status::Killed,
+        })
+    }
+
+    /// All sandboxes, by name, once what killed ones left is cleared. One whose files are damaged is left out.
+    pub fn list(&self) -> Result<Vec<Summary>, SandboxError> {
+        let entries = match fs_err::read_dir(&self.directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            result => result.map_err(SandboxError::file("list", &self.directory))?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(SandboxError::file("list", &self.directory))?;
+            if let Some(name) = entry.file_name().to_str() {
+                // What cannot be cleared is shown.
+                let _ = self.sweep(name);
+                found.extend(self.summary(name));
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// Clears what is left of a sandbox whose supervisor was killed: outside its folder, and the folder itself where nothing
+    /// was to stay.
+    fn sweep(&self, name: &str) -> Result<(), SandboxError> {
+        let folder = self.existing(name)?;
+        let Some(lock) = folder.lock()? else { return Ok(()) };
+        let spec: Option<Spec> = folder.read("spec.json")?;
+        #[cfg(feature = "weaken")]
+        if spec.as_ref().is_some_and(|spec| spec.weaken.contains(&crate::weaken::Weaken::Leftovers)) {
+            return Ok(());
+        }
+        if folder.read::<State>("state.json")?.is_some_and(|state| state.exit.is_some()) {
+            return Ok(());
+        }
+        folder.clear(name)?;
+        if spec.is_some_and(|spec| spec.home.keep != Keep::Home) {
+            fs_err::remove_dir_all(&folder.0).map_err(SandboxError::file("remove", &folder.0))?;
+        }
+        drop(lock);
+        Ok(())
+    }
+
+    /// One sandbox.
+    pub fn summary(&self, name: &str) -> Result<Summary, SandboxError> {
+        let folder = self.existing(name)?;
+        let status = self.status(name)?;
+        let state: Option<State> = folder.read("state.json")?;
+        let spec: Spec = folder.read("spec.json")?.ok_or_else(|| SandboxError::Unknown(name.into()))?;
+        let running = status == Status::Running;
+        Ok(Summary {
+            name: name.to_owned(),
+            status,
+            since: state.as_ref().map(|state| state.since),
+            usage: state.as_ref().filter(|_| running).map(|state| usage(state.init)),
+            network: spec.network.word(),
+            layers: state.map(|state| state.layers).unwrap_or_default(),
+            labels: spec.labels,
+        })
+    }
+
+    /// What was asked for.
+    pub fn spec(&self, name: &str) -> Result<Spec, SandboxError> {
+        self.existing(name)?.read("spec.json")?.ok_or_else(|| SandboxError::Unknown(name.into()))
+    }
+
+    /// The files with what the session showed (older first) and the proxy's decisions; they may not exist.
+    pub fn logs(&self, name: &str) -> Result<Logs, SandboxError> {
+        let folder = self.existing(name)?;
+        Ok(Logs {
+            session: [folder.0.join("log.1"), folder.log()],
+            network: [folder.0.join("network.log.1"), folder.0.join("network.log")],
+        })
+    }
+
+    /// Ends a running sandbox: SIGTERM, and after `grace` the supervisor is killed, and with it everything.
+    pub fn stop(&self, name: &str, grace: Duration) -> Result<(), SandboxError> {
+        let folder = self.existing(name)?;
+        if self.status(name)? != Status::Running {
+            return Err(SandboxError::NotRunning(name.into()));
+        }
+        let asked = session::signal(&folder.attach_socket(), 15);
+        let start = Instant::now();
+        while asked.is_ok() && start.elapsed() < grace {
+            if folder.lock()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if let Some(state) = folder.read::<State>("state.json")? {
+            kill(&state)?;
+        }
+        let start = Instant::now();
+        while folder.lock()?.is_none() {
+            if start.elapsed() > Duration::from_secs(10) {
+                return Err(SandboxError::InUse(name.into()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Removes a sandbox that does not run, with its home.
+    pub fn remove(&self, name: &str) -> Result<(), SandboxError> {
+        let folder = self.existing(name)?;
+        let Some(lock) = folder.lock()? else { return Err(SandboxError::InUse(name.into())) };
+        folder.clear(name)?;
+        fs_err::remove_dir_all(&folder.0).map_err(SandboxError::file("remove", &folder.0))?;
+        drop(lock);
+        Ok(())
+    }
+}
+
+/// How output is shown: as it should be, but in negative controls.
+#[cfg_attr(not(feature = "weaken"), expect(unused_variables, reason = "read by negative controls"))]
+fn showing(spec: &Spec, showing: Showing) -> Showing {
+    #[cfg(feature = "weaken")]
+    if spec.weaken.contains(&crate::weaken::Weaken::Escapes) {
+        return Showing::Everything;
+    }
+    showing
+}
+
+/// Where a sandbox's logs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logs {
+    /// What the session showed.
+    pub session: [PathBuf; 2],
+    /// The proxy's decisions.
+    pub network: [PathBuf; 2],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandboxes = Sandboxes::new(dir.path());
+        for name in ["..", "a/b", "", ".hidden", "-x", "a\0"] {
+            assert!(
+                matches!(sandboxes.remove(name), Err(SandboxError::Refused(Refusal::Name(_)))),
+                "{name:?}"
+            );
+        }
+        assert!(matches!(sandboxes.remove("a@b.c-d_e"), Err(SandboxError::Unknown(_))));
+    }
+
+    #[test]
+    fn the_lock_says_whether_it_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandboxes = Sandboxes::new(dir.path());
+        let folder = sandboxes.folder("a").unwrap();
+        fs_err::create_dir(&folder.0).unwrap();
+        folder.write("spec.json", &Spec::new("a", "/r", vec!["true".into()])).unwrap();
+        assert_eq!(sandboxes.status("a").unwrap(), Status::Prepared);
+        let lock = folder.lock().unwrap().unwrap();
+        assert_eq!(sandboxes.status("a").unwrap(), Status::Running);
+        assert!(matches!(sandboxes.remove("a"), Err(SandboxError::InUse(_))));
+        assert_eq!(sandboxes.list().unwrap()[0].network, "proxy");
+        drop(lock);
+        sandboxes.remove("a").unwrap();
+        assert!(sandboxes.list().unwrap().is_empty());
+    }
+}
