@@ -75,7 +75,7 @@ fn context(global: Global, reach: args::Reach) -> Result<Context, Failure> {
     } else {
         pinfold_engine::context::Network::Online
     };
-    Ok(Context::from_env(network, progress::reporter(global.quiet, global.json))?)
+    Ok(Context::new(std::env::vars_os().collect(), network, progress::reporter(global.quiet, global.json))?)
 }
 
 /// The project that the arguments mean, in the current directory.

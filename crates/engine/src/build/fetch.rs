@@ -176,7 +176,7 @@ pub fn fetch(
     if missing.is_empty() {
         return Ok(Fetched { total, fetched: 0, bytes: 0 });
     }
-    let origins = Origins::new(&project.manifest);
+    let origins = Origins::new(&project.manifest, &context.environment);
     let bytes = AtomicU64::new(0);
     let count = AtomicUsize::new(0);
     crate::build::parallel::each(CONNECTIONS, &missing, |item| {

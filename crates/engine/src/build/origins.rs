@@ -2,7 +2,6 @@
 //!
 //! Nothing is read before it is needed, and what is read is kept for one verb. Credentials stay in memory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -22,6 +21,7 @@ use pinfold_sources::npm::PackageTemplate;
 use pinfold_sources::npm::PlatformPackage;
 
 use crate::context::Context;
+use crate::context::Environment;
 use crate::context::Network;
 use crate::project::lock::Lock;
 use crate::project::lock::v1::LockedAgent;
@@ -69,6 +69,7 @@ impl Diagnose for OriginError {
 /// Archives and registries of one verb.
 pub struct Origins<'a> {
     manifest: &'a Manifest,
+    environment: &'a Environment,
     registry: OnceLock<npm::Registry>,
     mirrors: OnceLock<debian::mirrors::Mirrors>,
 }
@@ -79,25 +80,20 @@ impl std::fmt::Debug for Origins<'_> {
     }
 }
 
-/// The environment as text; variables that are not text are nobody's configuration.
-fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
-}
-
 /// What npm itself would use, where it is installed: the one program that is asked, and only when nothing else says.
 #[expect(clippy::disallowed_methods, reason = "npm knows its own default; the design allows asking it")]
-fn ask_npm() -> Option<String> {
-    let output = std::process::Command::new("npm").args(["config", "get", "registry"]).output().ok()?;
+fn ask_npm(environment: &Environment) -> Option<String> {
+    let mut npm = std::process::Command::new("npm");
+    npm.args(["config", "get", "registry"]).env_clear().envs(environment.all());
+    let output = npm.output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.trim().to_owned()).filter(|text| output.status.success() && !text.is_empty())
 }
 
 impl<'a> Origins<'a> {
     /// Those of a manifest on this machine.
-    pub fn new(manifest: &'a Manifest) -> Self {
-        Self { manifest, registry: OnceLock::new(), mirrors: OnceLock::new() }
+    pub fn new(manifest: &'a Manifest, environment: &'a Environment) -> Self {
+        Self { manifest, environment, registry: OnceLock::new(), mirrors: OnceLock::new() }
     }
 
     fn registry(&self, context: &Context) -> Result<&npm::Registry, NpmError> {
@@ -105,12 +101,15 @@ impl<'a> Origins<'a> {
             return Ok(registry);
         }
         let manifest = self.manifest;
-        let mut layers =
-            npm::config::Layers::read(manifest.mirrors.npm.as_deref(), &manifest.directory, environment())?;
+        let mut layers = npm::config::Layers::read(
+            manifest.mirrors.npm.as_deref(),
+            &manifest.directory,
+            self.environment.texts(),
+        )?;
         let mut config = npm::Config::new(&layers);
         if matches!(config, Err(npm::config::ConfigError::NoRegistry)) && context.network() == Network::Online
         {
-            layers.asked = ask_npm();
+            layers.asked = ask_npm(self.environment);
             config = npm::Config::new(&layers);
         }
         let client = context.http().map_err(|source| NpmError::Http { package: "npm".into(), source })?;
@@ -204,7 +203,8 @@ impl<'a> Origins<'a> {
                 }),
                 freshness: self.manifest.mirrors.freshness,
             };
-            debian::mirrors::Mirrors::find(declared, |name| std::env::var(name).ok(), Path::new("/"))
+            let variable = |name: &str| self.environment.text(name).map(str::to_owned);
+            debian::mirrors::Mirrors::find(declared, variable, Path::new("/"))
         })
     }
 

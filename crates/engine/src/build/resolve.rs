@@ -203,7 +203,7 @@ fn resolve(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Ou
     let manifest = &project.manifest;
     let recipes = recipe::recipes(manifest)?;
     let old = Lock::load(&project.lock_file)?;
-    let origins = Origins::new(manifest);
+    let origins = Origins::new(manifest, &context.environment);
     let mut notes = Vec::new();
     let debian = debian_part(context, manifest, &recipes, old.as_ref(), upgrade, &origins, &mut notes)?;
     let agents = agents_part(context, &recipes, old.as_ref(), upgrade, &origins, &mut notes)?;

@@ -9,6 +9,7 @@ use pinfold_sandbox::probe::Cgroups;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::context::Environment;
 
 /// How good a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -69,12 +70,12 @@ pub fn examine(context: &Context) -> Vec<Finding> {
             Finding::bad("certificates", error.to_string(), "install ca-certificates, or set SSL_CERT_FILE")
         }
     });
-    findings.extend(sandbox(&Probe::run()));
+    findings.extend(sandbox(&Probe::run(), &context.environment));
     findings
 }
 
 /// What sandboxes need, and have here.
-fn sandbox(probe: &Probe) -> Vec<Finding> {
+fn sandbox(probe: &Probe, environment: &Environment) -> Vec<Finding> {
     let namespaces = match probe.user_namespaces {
         Ok(()) => Finding::good("user namespaces", "two nested, with all others inside"),
         Err(problem) => Finding::bad("user namespaces", problem.to_string(), problem.fix()),
@@ -99,7 +100,7 @@ fn sandbox(probe: &Probe) -> Vec<Finding> {
     let runtimes: Vec<&str> = [Runtime::Runc, Runtime::Runsc]
         .map(Runtime::program)
         .into_iter()
-        .filter(|name| on_path(name))
+        .filter(|name| environment.has_program(name))
         .collect();
     let kernel = Finding::good("kernel", format!("{}, seccomp", probe.kernel));
     let other = Finding::good(
@@ -107,11 +108,6 @@ fn sandbox(probe: &Probe) -> Vec<Finding> {
         if runtimes.is_empty() { "none; the built-in one needs none".into() } else { runtimes.join(", ") },
     );
     vec![kernel, namespaces, landlock, limits, other]
-}
-
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn folder_finding(what: &str, folder: &Path) -> Finding {
@@ -142,7 +138,7 @@ mod tests {
             cgroups: Cgroups::None("not delegated".into()),
             tun: false,
         };
-        let found = sandbox(&probe);
+        let found = sandbox(&probe, &Environment::default());
         let of = |what: &str| found.iter().find(|finding| finding.what == what).unwrap();
         assert_eq!(of("user namespaces").grade, Grade::Bad);
         assert!(of("user namespaces").fix.as_ref().unwrap().contains("apparmor_parser"));

@@ -18,6 +18,7 @@ use pinfold_sandbox::spec::CredentialRoute;
 use pinfold_sandbox::spec::Mount;
 
 use super::error::RunError;
+use crate::context::Environment;
 use crate::project::recipe;
 use crate::project::recipe::Header;
 use crate::project::recipe::Recipe;
@@ -45,10 +46,8 @@ pub(super) struct Keys<'a> {
     /// What the user or the manifest said, by agent or `AGENT/PROVIDER`: `env:NAME`, `file:PATH`, `json:PATH#POINTER`,
     /// `command:…`. An agent's name alone means its first provider.
     pub(super) said: &'a BTreeMap<String, String>,
-    /// A variable of the caller's; empty ones are not set.
-    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
-    /// The caller's home directory.
-    pub(super) home: Option<&'a Path>,
+    /// The caller's variables; empty ones are not set.
+    pub(super) environment: &'a Environment,
 }
 
 /// The routes of `agent` for which there is a key. Files are written below `folder`; the home inside is `home`.
@@ -148,7 +147,7 @@ struct Upstream {
 
 /// The provider's address: a variable of the caller's that agents know too, else the recipe's.
 fn upstream(keys: &Keys<'_>, route: &recipe::Route) -> Upstream {
-    match route.base.iter().find_map(|name| (keys.variable)(name)) {
+    match route.base.iter().find_map(|name| keys.environment.filled(name)) {
         // The requests bring the path the recipe knows; some of these variables end in it.
         Some(base) => {
             let base = base.trim_end_matches('/');
@@ -166,9 +165,9 @@ fn upstream(keys: &Keys<'_>, route: &recipe::Route) -> Upstream {
 /// Where a route's key is: as was said, else the first of the recipe's variables that is set.
 fn key(keys: &Keys<'_>, said: Option<&String>, route: &recipe::Route) -> Option<Result<Credential, String>> {
     if let Some(said) = said {
-        return Some(source(said, keys.home));
+        return Some(source(said, keys.environment.home()));
     }
-    let name = route.key.iter().find(|name| (keys.variable)(name).is_some())?;
+    let name = route.key.iter().find(|name| keys.environment.filled(name).is_some())?;
     Some(Ok(Credential::Env(name.clone())))
 }
 
@@ -217,9 +216,8 @@ mod tests {
         let said = said.iter().map(|&(name, source)| (name.to_owned(), source.to_owned())).collect();
         let dir = tempfile::tempdir().unwrap();
         let agent = Recipe::load(agent, Path::new("/")).unwrap();
-        let variable =
-            |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let keys = Keys { said: &said, variable: &variable, home: Some(Path::new("/home/me")) };
+        let set = set.iter().copied().chain([("HOME", "/home/me")]);
+        let keys = Keys { said: &said, environment: &set.collect() };
         let routes = routes(&agent, &keys, Path::new("/home/agent"), dir.path()).unwrap();
         (dir, routes)
     }

@@ -20,7 +20,6 @@ mod mounts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Platform;
@@ -48,6 +47,7 @@ pub use self::error::RunError;
 pub use self::image::Choice;
 use self::mounts::Workspace;
 use crate::context::Context;
+use crate::context::Environment;
 use crate::project::Project;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::file::parse_size;
@@ -244,9 +244,9 @@ pub fn check(context: &Context, choice: &Choice, request: &Request, url: &str) -
 
 /// Builds, unpacks, and says what the sandbox is to be.
 pub fn prepare(context: &Context, choice: &Choice, request: &Request) -> Result<Spec, RunError> {
-    let caller = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let caller = context.environment.home();
     let within = match request.mode {
-        Mode::Isolated => caller.as_deref(),
+        Mode::Isolated => caller,
         Mode::Mirror => None,
     };
     let workspace = Workspace::find(&request.workspace, within)?;
@@ -254,7 +254,7 @@ pub fn prepare(context: &Context, choice: &Choice, request: &Request) -> Result<
         workspace.keep_apart(&[context.home.data(), context.home.cache()])?;
     }
     let asked = asked(context, choice, request)?;
-    let variables = variables(&request.env, &asked.declared.pass_env)?;
+    let variables = variables(&context.environment, &request.env, &asked.declared.pass_env)?;
     let limits = asked.limits()?;
     let args = asked.args();
     let extra: Vec<Mount> = asked
@@ -273,7 +273,7 @@ pub fn prepare(context: &Context, choice: &Choice, request: &Request) -> Result<
     let mut spec = Spec::new(name(request, &workspace.source), &ready.root, args);
     spec.env = ready.env;
     spec.env.insert("HOME".into(), ready.home.display().to_string());
-    terminal(&mut spec.env, &ready.root);
+    terminal(&context.environment, &mut spec.env, &ready.root);
     spec.env.extend(variables);
     spec.user = ready.user;
     spec.home = HomeDirectory { target: ready.home.clone(), keep: Keep::Home };
@@ -293,7 +293,7 @@ pub fn prepare(context: &Context, choice: &Choice, request: &Request) -> Result<
     }
     spec.mounts = workspace.mounts();
     if request.mode == Mode::Mirror {
-        mirror(context, caller.as_deref().ok_or(RunError::NoHome)?, &mut spec);
+        mirror(context, caller.ok_or(RunError::NoHome)?, &mut spec);
     }
     spec.mounts.extend(extra);
     asked.network(context, &ready.home, &mut spec)?;
@@ -415,9 +415,7 @@ impl Asked<'_> {
             };
             said.insert(name, source.to_owned());
         }
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let caller = std::env::var_os("HOME").map(PathBuf::from);
-        let keys = credentials::Keys { said: &said, variable: &variable, home: caller.as_deref() };
+        let keys = credentials::Keys { said: &said, environment: &context.environment };
         let folder = context.home.data().join("run").join(&agent.name);
         credentials::routes(agent, &keys, home, &folder)
     }
@@ -468,21 +466,24 @@ impl Asked<'_> {
 }
 
 /// `NAME` passes the caller's value in, `NAME=VALUE` sets one.
-fn variables(asked: &[String], declared: &[String]) -> Result<BTreeMap<String, String>, RunError> {
+fn variables(
+    environment: &Environment,
+    asked: &[String],
+    declared: &[String],
+) -> Result<BTreeMap<String, String>, RunError> {
     let mut variables = BTreeMap::new();
     for text in declared.iter().chain(asked) {
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, value.to_owned()),
-            None => (text.as_str(), std::env::var(text).map_err(|_| RunError::Variable(text.clone()))?),
-        };
-        variables.insert(name.to_owned(), value);
+        let passed = || environment.text(text).map(|value| (text.as_str(), value));
+        let pair = text.split_once('=').or_else(passed);
+        let (name, value) = pair.ok_or_else(|| RunError::Variable(text.clone()))?;
+        variables.insert(name.to_owned(), value.to_owned());
     }
     Ok(variables)
 }
 
 /// What programs inside may believe of the caller's terminal: its kind, where the image knows it.
-fn terminal(env: &mut BTreeMap<String, String>, root: &Path) {
-    let term = std::env::var("TERM").unwrap_or_default();
+fn terminal(environment: &Environment, env: &mut BTreeMap<String, String>, root: &Path) {
+    let term = environment.text("TERM").unwrap_or_default();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-+.".contains(&byte);
     let known = term.as_bytes().first().is_some_and(|&first| {
         let place = format!("{}/{term}", char::from(first));
@@ -491,9 +492,9 @@ fn terminal(env: &mut BTreeMap<String, String>, root: &Path) {
                 .iter()
                 .any(|folder| fs::symlink_metadata(root.join(folder).join(&place)).is_ok())
     });
-    env.insert("TERM".into(), if known { term } else { "xterm-256color".into() });
-    if let Ok(value) = std::env::var("COLORTERM") {
-        env.insert("COLORTERM".into(), value);
+    env.insert("TERM".into(), if known { term.to_owned() } else { "xterm-256color".into() });
+    if let Some(value) = environment.text("COLORTERM") {
+        env.insert("COLORTERM".into(), value.to_owned());
     }
 }
 
@@ -579,7 +580,7 @@ mod tests {
     fn a_terminal_the_image_does_not_know_is_not_promised() {
         let dir = tempfile::tempdir().unwrap();
         let mut env = BTreeMap::new();
-        terminal(&mut env, dir.path());
+        terminal(&Environment::default(), &mut env, dir.path());
         assert_eq!(env["TERM"], "xterm-256color");
     }
 

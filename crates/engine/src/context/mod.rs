@@ -1,5 +1,9 @@
-//! What every verb of the engine works with: folders, store, network, reporter. Made once, passed by reference.
+//! What every verb of the engine works with: the caller's environment, folders, store, network, reporter. Made once, passed by
+//! reference.
 
+mod environment;
+
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -10,8 +14,11 @@ use pinfold_base::Home;
 use pinfold_base::Kind;
 use pinfold_base::Reporter;
 use pinfold_base::Store;
+use pinfold_base::error::Diagnosis;
 use pinfold_base::http;
 use pinfold_base::store::StoreError;
+
+pub use self::environment::Environment;
 
 /// Whether the network may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub enum Network {
 
 /// The engine's surroundings.
 pub struct Context {
+    /// The caller's variables.
+    pub environment: Environment,
     /// Folders of this user.
     pub home: Home,
     /// Downloads.
@@ -65,34 +74,36 @@ pub enum ContextError {
 }
 
 impl Diagnose for ContextError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::NoHome => Kind::System,
-            Self::Store(error) => error.kind(),
-            Self::Http(error) => error.kind(),
+            Self::NoHome => Diagnosis::Own(Kind::System),
+            Self::Store(error) => Diagnosis::Inner(error),
+            Self::Http(error) => Diagnosis::Inner(error),
         }
     }
 
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::NoHome => Some("set `PINFOLD_HOME` to a folder you can write to".into()),
-            Self::Store(error) => error.hint(),
-            Self::Http(error) => error.hint(),
-        }
+    fn own_hint(&self) -> Option<String> {
+        matches!(self, Self::NoHome).then(|| "set `PINFOLD_HOME` to a folder you can write to".into())
     }
 }
 
 impl Context {
     /// The surroundings that the environment describes.
-    pub fn from_env(network: Network, reporter: Box<dyn Reporter>) -> Result<Self, ContextError> {
-        let home = Home::from_env(|name| std::env::var_os(name)).ok_or(ContextError::NoHome)?;
-        Self::at(home, network, reporter)
+    pub fn new(
+        environment: Environment,
+        network: Network,
+        reporter: Box<dyn Reporter>,
+    ) -> Result<Self, ContextError> {
+        let value = |name: &str| environment.raw(name).map(OsStr::to_owned);
+        let home = Home::from_env(value).ok_or(ContextError::NoHome)?;
+        Ok(Self { environment, ..Self::at(home, network, reporter)? })
     }
 
-    /// The surroundings below `home`.
+    /// The surroundings below `home`, with no variable set.
     pub fn at(home: Home, network: Network, reporter: Box<dyn Reporter>) -> Result<Self, ContextError> {
         let store = Store::open(home.cache())?;
         Ok(Self {
+            environment: Environment::default(),
             decoded: DecodedStore::new(&store),
             store,
             home,
