@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
+use pinfold_base::error::Diagnosis;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
@@ -79,12 +80,12 @@ pub enum GcError {
 }
 
 impl Diagnose for GcError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Image(error) => error.kind(),
-            Self::Unpack(error) => error.kind(),
-            Self::Sandbox(error) => error.kind(),
-            Self::Io(_) => Kind::System,
+            Self::Image(error) => Diagnosis::Inner(error),
+            Self::Unpack(error) => Diagnosis::Inner(error),
+            Self::Sandbox(error) => Diagnosis::Inner(error),
+            Self::Io(_) => Diagnosis::Own(Kind::System),
         }
     }
 }

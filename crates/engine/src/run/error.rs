@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::error::Diagnosis;
 use pinfold_image::ImageError;
 use pinfold_image::unpack::UnpackError;
 
@@ -116,30 +117,23 @@ impl From<BuildError> for RunError {
 }
 
 impl Diagnose for RunError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Build(error) => error.kind(),
-            Self::Manifest(error) => error.kind(),
-            Self::Recipe(error) => error.kind(),
-            Self::Image(error) => error.kind(),
-            Self::Unpack(error) => error.kind(),
-            Self::Store(error) => error.kind(),
-            Self::Sandbox(error) => error.kind(),
-            Self::Platform | Self::Io(_) | Self::Architecture { .. } => Kind::System,
-            Self::Workspace { .. } | Self::Consent { .. } => Kind::Refused,
-            _ => Kind::Usage,
+            Self::Build(error) => Diagnosis::Inner(&**error),
+            Self::Manifest(error) => Diagnosis::Inner(error),
+            Self::Recipe(error) => Diagnosis::Inner(error),
+            Self::Image(error) => Diagnosis::Inner(error),
+            Self::Unpack(error) => Diagnosis::Inner(error),
+            Self::Store(error) => Diagnosis::Inner(error),
+            Self::Sandbox(error) => Diagnosis::Inner(error),
+            Self::Platform | Self::Io(_) | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
+            Self::Workspace { .. } | Self::Consent { .. } => Diagnosis::Own(Kind::Refused),
+            _ => Diagnosis::Own(Kind::Usage),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Build(error) => error.hint(),
-            Self::Manifest(error) => error.hint(),
-            Self::Recipe(error) => error.hint(),
-            Self::Image(error) => error.hint(),
-            Self::Unpack(error) => error.hint(),
-            Self::Store(error) => error.hint(),
-            Self::Sandbox(error) => error.hint(),
             Self::NoAgent { known, .. } if known.is_empty() => {
                 Some("it has none; run a command with `--`, or build an image with `agents = […]`".into())
             }

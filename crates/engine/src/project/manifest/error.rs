@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
+use pinfold_base::error::Diagnosis;
 
 /// A place in a TOML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,22 +112,21 @@ impl ManifestError {
 }
 
 impl Diagnose for ManifestError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Read(_) => Kind::System,
-            Self::Lock(error) => error.kind(),
-            _ => Kind::Usage,
+            Self::Read(_) => Diagnosis::Own(Kind::System),
+            Self::Lock(error) => Diagnosis::Inner(&**error),
+            _ => Diagnosis::Own(Kind::Usage),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::UnknownPreset { .. } => {
                 let names: Vec<_> =
                     super::Preset::ALL.iter().map(|preset| format!("`{}`", preset.name)).collect();
                 Some(format!("the presets are {}", names.join(", ")))
             }
-            Self::Lock(error) => error.hint(),
             Self::Missing { .. } => {
                 Some("`pinfold init` writes one; `pinfold build --preset iteron` needs none".into())
             }
