@@ -559,7 +559,7 @@ mod tests {
         let mut answer = String::new();
         refused.read_to_string(&mut answer).unwrap();
         assert!(answer.contains("502"));
-        std::fs::remove_file(&path).unwrap();
+        fs_err::remove_file(&path).unwrap();
         let supervisor = UnixListener::bind(&path).unwrap();
         let _client = relay.connect(0);
         assert_eq!(accept(&supervisor).1, [1, 0]);

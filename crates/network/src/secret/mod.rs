@@ -202,7 +202,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CredentialError> {
     // NONBLOCK: a FIFO in the file's place must not hang the request; it is refused below.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
-    let file = std::fs::File::from(fd);
+    let file = fs_err::File::from_parts(fd.into(), path);
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return exposed("is not a regular file");
@@ -318,8 +318,8 @@ mod tests {
 
     fn file(text: &str, mode: u32) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        fs_err::write(file.path(), text).unwrap();
+        fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
         file
     }
 

@@ -14,7 +14,6 @@
 
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -24,6 +23,7 @@ use std::time::UNIX_EPOCH;
 
 use fs_err as fs;
 use fs_err::File;
+use fs_err::os::unix::fs::OpenOptionsExt;
 use serde::Serialize;
 
 /// The most characters of a text that came from the sandbox.
@@ -154,16 +154,10 @@ impl Journal {
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    let mut options = std::fs::OpenOptions::new();
-    options
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
-    let file = options.open(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot open `{}`: {error}", path.display()))
-    })?;
-    Ok(File::from_parts(file, path))
+    let mut options = fs::OpenOptions::new();
+    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    options.append(true).create(true).mode(0o600).custom_flags(no_follow);
+    options.open(path)
 }
 
 /// RFC 3339, in UTC, with milliseconds.

@@ -248,7 +248,7 @@ fn n11_plain_http_is_filtered_like_tls_and_rewritten() {
     );
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     // No path and no query of plain requests in the journal.
-    let text = std::fs::read_to_string(&world.journal).unwrap();
+    let text = fs_err::read_to_string(&world.journal).unwrap();
     assert!(!text.contains("secret") && !text.contains("q=1") && !text.contains("/a"), "{text}");
 }
 
@@ -477,7 +477,7 @@ fn a_decision_that_cannot_be_recorded_is_a_refusal() {
     world.names.set("good.example", &["127.0.0.1"]);
     assert!(is_served(&world, &server));
     assert_eq!(server.connections(), 1);
-    std::fs::remove_file(&world.journal).unwrap();
+    fs_err::remove_file(&world.journal).unwrap();
     let host = format!("good.example:{}", server.port);
     let request = format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let answer = world.say(0, request.as_bytes());

@@ -44,7 +44,7 @@ fn post(body: &str) -> String {
 
 fn assert_clean(world: &World, answer: &str) {
     assert!(!answer.contains(CANARY), "{answer}");
-    let journal = std::fs::read_to_string(&world.journal).unwrap();
+    let journal = fs_err::read_to_string(&world.journal).unwrap();
     assert!(!journal.contains(CANARY) && !journal.contains("beta=true"), "{journal}");
 }
 
@@ -141,8 +141,8 @@ fn s3_the_key_is_found_in_chunks_however_they_are_cut() {
 #[test]
 fn s4_a_key_that_cannot_be_had_is_an_error_without_it() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), format!("{CANARY}\n")).unwrap();
-    std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs_err::write(file.path(), format!("{CANARY}\n")).unwrap();
+    fs_err::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     for credential in [
         Credential::Env("PINFOLD_TEST_NO_SUCH_KEY".into()),
         Credential::File(file.path().into()),

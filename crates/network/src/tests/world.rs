@@ -352,7 +352,7 @@ impl World {
 
     /// The lines of the journal.
     pub(crate) fn journal(&self) -> Vec<serde_json::Value> {
-        let text = std::fs::read_to_string(&self.journal).unwrap();
+        let text = fs_err::read_to_string(&self.journal).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }

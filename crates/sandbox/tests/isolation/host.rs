@@ -2,7 +2,7 @@
 //! left after a sandbox.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpListener;
@@ -16,6 +16,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
+use fs_err as fs;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;
 use pinfold_sandbox::Probe;
@@ -161,8 +162,8 @@ pub(crate) fn run(
     let plan = Plan::new(spec, &Probe::run()).map_err(|error| error.to_string())?;
     let told = |output: OwnedFd, errors: OwnedFd| {
         let mut text = String::new();
-        let _ = fs::File::from(output).read_to_string(&mut text);
-        let _ = fs::File::from(errors).read_to_string(&mut text);
+        let _ = io::PipeReader::from(output).read_to_string(&mut text);
+        let _ = io::PipeReader::from(errors).read_to_string(&mut text);
         text.trim().to_owned()
     };
     let failed = |error: pinfold_sandbox::SandboxError| chain(&error);
@@ -279,7 +280,7 @@ pub(crate) fn in_terminal(
     let master = rustix::pty::openpt(flags).unwrap();
     rustix::pty::grantpt(&master).unwrap();
     rustix::pty::unlockpt(&master).unwrap();
-    let slave = fs::File::from(rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap());
+    let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap();
     let mut child = foreground_command(sandboxes, spec, runtime, streams)
         .stdin(slave.try_clone().unwrap())
         .stdout(slave.try_clone().unwrap())

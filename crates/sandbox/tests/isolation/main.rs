@@ -19,18 +19,23 @@
 
 mod host;
 mod outside;
+#[expect(
+    clippy::disallowed_types,
+    reason = "probes judge the kernel's own error numbers, which `fs_err` wraps"
+)]
 mod probe;
 mod rows;
 mod sessions;
 mod suite;
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::process::Stdio;
+
+use fs_err as fs;
 
 /// An id nobody has: an ordinary user needs no entry in any file.
 const ORDINARY: u32 = 48_123;
@@ -44,7 +49,7 @@ const MARK: &str = "<!-- from here on written by `cargo xtask isolation --write`
 fn with_default_signals() {
     use std::os::unix::process::CommandExt as _;
     const AGAIN: &str = "PINFOLD_ISOLATION_AGAIN";
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
     // Bit 0 is signal 1: HUP 1, INT 2, QUIT 3, TERM 15.

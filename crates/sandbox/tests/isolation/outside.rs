@@ -1,6 +1,5 @@
 //! Rows that look at one sandbox from outside: streams, the relay, what is refused, what is left.
 
-use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::os::unix::net::UnixListener;
@@ -10,6 +9,7 @@ use std::process::Stdio as ProcessStdio;
 use std::time::Duration;
 use std::time::Instant;
 
+use fs_err as fs;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;
 use pinfold_sandbox::Probe;

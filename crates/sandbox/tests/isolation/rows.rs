@@ -1,7 +1,7 @@
 //! The rows: a probe, what it is given, and the guard whose absence must turn it red. Names begin with the row of the
 //! list of attacks in `docs/isolation.md`.
 
-use std::fs;
+use fs_err as fs;
 
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;

@@ -1,6 +1,5 @@
 //! Sandboxes by name: sessions that outlive their terminal, foreground runs, what is kept.
 
-use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
@@ -8,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
+use fs_err as fs;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
@@ -68,7 +68,7 @@ impl Attached {
         let (sandboxes, name) = (sandboxes.clone(), name.to_owned());
         let thread =
             std::thread::spawn(move || sandboxes.attach(&name, theirs_in.as_fd(), theirs_out.as_fd()));
-        Self { input: input.into(), output, seen: String::new(), thread }
+        Self { input: fs::File::from_parts(input.into(), "input"), output, seen: String::new(), thread }
     }
 
     fn until(&mut self, wanted: &str) -> Result<(), String> {

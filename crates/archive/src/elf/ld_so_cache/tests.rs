@@ -1,8 +1,9 @@
 //! The cache against that of a real `ldconfig`.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use fs_err as fs;
 
 use super::super::tests::build;
 use super::*;
