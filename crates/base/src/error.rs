@@ -4,6 +4,7 @@
 //! [`Diagnose`]; the command line prints `error:`, the chain of causes, then `hint:`.
 
 use std::error::Error;
+use std::io;
 
 /// The kind of a failure; [`Kind::exit_code`] is what the shell sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +84,26 @@ pub trait Diagnose: Error {
     /// What to do next.
     fn hint(&self) -> Option<String> {
         self.own_hint().or_else(|| self.inner().and_then(Diagnose::hint))
+    }
+}
+
+/// A failure of the machine: a full disk, a missing right, a file in the way.
+impl Diagnose for io::Error {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::System)
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        match io::Error::kind(self) {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
+                "the disk is full; `pinfold gc` says what it would free, or set `PINFOLD_HOME` to a larger disk"
+                    .into(),
+            ),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Some("set `PINFOLD_HOME` to a folder you can write to".into())
+            }
+            _ => None,
+        }
     }
 }
 

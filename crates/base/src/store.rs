@@ -23,6 +23,7 @@ use crate::digest::Algorithm;
 use crate::digest::Digest;
 use crate::digest::Hasher;
 use crate::error::Diagnose;
+use crate::error::Diagnosis;
 use crate::error::Kind;
 
 /// What can go wrong in the store.
@@ -54,35 +55,26 @@ pub enum StoreError {
 }
 
 impl Diagnose for StoreError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::WrongDigest { .. } | Self::WrongSize { .. } => Kind::Integrity,
-            Self::Io(_) => Kind::System,
+            Self::WrongDigest { .. } | Self::WrongSize { .. } => Diagnosis::Own(Kind::Integrity),
+            Self::Io(error) => Diagnosis::Inner(error),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Io(error) => io_hint(error),
             Self::WrongDigest { .. } | Self::WrongSize { .. } => Some(
                 "the server sent something else than what is locked; try again, or use another mirror".into(),
             ),
+            Self::Io(_) => None,
         }
     }
 }
 
-/// A next step for the usual failures of the machine.
+/// The hint of a failure of the machine.
 pub fn io_hint(error: &io::Error) -> Option<String> {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
-            "the disk is full; `pinfold gc` says what it would free, or set `PINFOLD_HOME` to a larger disk"
-                .into(),
-        ),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Some("set `PINFOLD_HOME` to a folder you can write to".into())
-        }
-        _ => None,
-    }
+    error.hint()
 }
 
 /// What is known of a blob before its bytes come.

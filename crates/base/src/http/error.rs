@@ -5,6 +5,7 @@ use std::io;
 use super::SafeUrl;
 use super::url::ParseUrlError;
 use crate::error::Diagnose;
+use crate::error::Diagnosis;
 use crate::error::Kind;
 use crate::store::StoreError;
 
@@ -162,23 +163,26 @@ pub(super) const fn is_passing_status(status: u16) -> bool {
 }
 
 impl Diagnose for HttpError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::WrongSize { .. } | Self::TooLong { .. } => Kind::Integrity,
-            Self::Url(_) | Self::ProxyVariable { .. } => Kind::Usage,
-            Self::TrustStore { .. } => Kind::System,
-            Self::Store(error) => error.kind(),
-            Self::Sources { tried, .. } => Self::worst(tried).map_or(Kind::Network, Diagnose::kind),
+            Self::WrongSize { .. } | Self::TooLong { .. } => Diagnosis::Own(Kind::Integrity),
+            Self::Url(_) | Self::ProxyVariable { .. } => Diagnosis::Own(Kind::Usage),
+            Self::TrustStore { .. } => Diagnosis::Own(Kind::System),
+            Self::Store(error) => Diagnosis::Inner(error),
+            Self::Sources { tried, .. } => match Self::worst(tried) {
+                Some(worst) => Diagnosis::Inner(worst),
+                None => Diagnosis::Own(Kind::Network),
+            },
             Self::Offline { .. }
             | Self::Connection { .. }
             | Self::Status { .. }
             | Self::Redirect { .. }
             | Self::File { .. }
-            | Self::Truncated { .. } => Kind::Network,
+            | Self::Truncated { .. } => Diagnosis::Own(Kind::Network),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         let hint = match self {
             Self::Offline { .. } => {
                 "run once without `--offline`, or give a directory made by `pinfold vendor`"
@@ -224,9 +228,7 @@ impl Diagnose for HttpError {
                 "the server has something else than what is locked: use another mirror, or lock again (`pinfold lock --upgrade`)"
             }
             Self::File { .. } => "check that the file exists and can be read",
-            Self::Url(_) => return None,
-            Self::Store(error) => return error.hint(),
-            Self::Sources { tried, .. } => return Self::worst(tried).and_then(Diagnose::hint),
+            Self::Url(_) | Self::Store(_) | Self::Sources { .. } => return None,
         };
         Some(hint.into())
     }
