@@ -27,7 +27,6 @@ pub mod spec;
 mod start;
 mod supervise;
 pub mod types;
-#[cfg(feature = "weaken")]
 pub mod weaken;
 
 pub use dispatch::dispatch;

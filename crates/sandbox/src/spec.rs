@@ -5,6 +5,7 @@
 //! required.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use pinfold_network::Credential;
@@ -16,6 +17,9 @@ use pinfold_network::RouteSpec;
 use pinfold_network::RuleError;
 use serde::Deserialize;
 use serde::Serialize;
+
+use crate::plan::guards::Guards;
+use crate::weaken::Weaken;
 
 /// Port inside the sandbox on which the allow-listed proxy listens.
 pub const PROXY_PORT: u16 = 3128;
@@ -64,10 +68,9 @@ pub struct Spec {
     /// For `ps`: agent, image, workspace. Not interpreted.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Guards taken away, for negative controls.
-    #[cfg(feature = "weaken")]
-    #[serde(default)]
-    pub weaken: std::collections::BTreeSet<crate::weaken::Weaken>,
+    /// Guards taken away, for negative controls. A release has no value to put in here ([`crate::weaken`]).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub weaken: BTreeSet<Weaken>,
 }
 
 fn default_hostname() -> String {
@@ -100,9 +103,13 @@ impl Spec {
             limits: Limits::default(),
             policy: Walls::default(),
             labels: BTreeMap::new(),
-            #[cfg(feature = "weaken")]
-            weaken: std::collections::BTreeSet::new(),
+            weaken: BTreeSet::new(),
         }
+    }
+
+    /// The guards of whatever is made from this.
+    pub(crate) fn guards(&self) -> Guards {
+        crate::weaken::guards(&self.weaken)
     }
 }
 

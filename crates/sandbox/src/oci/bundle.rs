@@ -28,7 +28,7 @@ pub fn write(spec: &Spec, directory: &Path, runtime: Runtime) -> Result<Vec<Laye
     let spec = Spec { rootfs: directory.join("rootfs"), network: Network::None, ..spec.clone() };
     let mut plan = Plan::new(&spec, &Probe::run())?;
     // This root is nobody else's, so what is missing to mount on can be made in it.
-    for entry in std::mem::take(&mut plan.skeleton) {
+    for entry in std::mem::take(&mut plan.0.skeleton) {
         let path = plan.rootfs.join(entry.path.strip_prefix("/").unwrap_or(&entry.path));
         let made = match entry.kind {
             _ if path.exists() => Ok(()),

@@ -16,7 +16,6 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::plan::DEVICES;
-use crate::plan::Guard;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
 use crate::plan::Plan;
@@ -125,8 +124,7 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
                 Runtime::Runc => Lifeline::Descriptor,
                 Runtime::Runsc => Lifeline::Runtime,
             },
-            #[cfg(feature = "weaken")]
-            weaken: plan.weaken.clone(),
+            guards: plan.guards.clone(),
         };
         let task = serde_json::to_string(&task).unwrap_or_default();
         args.splice(0..0, [GUEST_PATH.to_owned(), crate::start::spawn::guest::GUEST_WORD.to_owned(), task]);
@@ -143,7 +141,7 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
         })
         .collect();
     // What a negative control leaves in: the least capability there is, in every set.
-    let kept: &[&str] = if plan.guarded(Guard::Capabilities) { &[] } else { &["CAP_SETGID"] };
+    let kept: &[&str] = if plan.guards.capabilities.holds() { &[] } else { &["CAP_SETGID"] };
     let paths = |wanted: &MountKind| -> Vec<&PathBuf> {
         plan.mounts.iter().filter(|mount| mount.kind == *wanted).map(|mount| &mount.target).collect()
     };
@@ -157,10 +155,10 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
             "env": env,
             "capabilities": {"bounding": kept, "effective": kept, "inheritable": kept, "permitted": kept,
                 "ambient": kept},
-            "noNewPrivileges": plan.guarded(Guard::NoNewPrivileges),
+            "noNewPrivileges": plan.guards.no_new_privileges.holds(),
             "rlimits": rlimits,
         },
-        "root": {"path": plan.rootfs, "readonly": plan.root_access == Access::ReadOnly},
+        "root": {"path": plan.rootfs, "readonly": plan.guards.read_only_root.holds()},
         "hostname": plan.hostname,
         "mounts": mounts(plan, places)?,
         "linux": {
@@ -180,7 +178,7 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
     if plan.cgroup.is_some() {
         config["linux"]["cgroupsPath"] = format!("/pinfold-{}", plan.name).into();
     }
-    if runtime == Runtime::Runc && plan.guarded(Guard::Seccomp) {
+    if runtime == Runtime::Runc && plan.guards.seccomp.holds() {
         config["linux"]["seccomp"] = crate::start::walls::seccomp::oci(plan.debug)?;
     }
     Ok(config)

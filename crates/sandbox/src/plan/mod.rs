@@ -9,6 +9,7 @@
 //! and `/sys`, a working directory in `/proc` (CVE-2024-21626), images whose mount points are links (CVE-2026-41579).
 
 mod check;
+pub mod guards;
 mod layout;
 pub mod limits;
 pub mod refusal;
@@ -21,6 +22,7 @@ pub mod wall;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -29,6 +31,7 @@ use serde::Serialize;
 pub use self::check::check_name;
 use self::check::check_strings;
 use self::check::clean;
+use self::guards::Guards;
 pub use self::layout::DEVICES;
 use self::layout::Layout;
 pub use self::layout::MASKED;
@@ -48,17 +51,28 @@ use crate::spec::PROXY_PORT;
 use crate::spec::RoutePort;
 use crate::spec::Spec;
 
+/// A plan: its [`Parts`], which everybody may read and only this crate makes and changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Plan(pub(crate) Parts);
+
+impl Deref for Plan {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 /// Everything one sandbox is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct Parts {
     /// The sandbox's name.
     pub name: String,
     /// The image on the host.
     pub rootfs: PathBuf,
     /// Directories and files the image lacks as mount points; laid over it by a read-only overlay, parents first.
     pub skeleton: Vec<SkeletonEntry>,
-    /// Whether the image may be written to; always read-only but in negative controls.
-    pub root_access: Access,
     /// Mounts in the order in which they are made.
     pub mounts: Vec<PlannedMount>,
     /// Namespaces that are new.
@@ -87,9 +101,9 @@ pub struct Plan {
     pub home: PathBuf,
     /// What is on, and what is not.
     pub layers: Vec<Layer>,
-    /// Guards taken away, for negative controls.
-    #[cfg(feature = "weaken")]
-    pub weaken: BTreeSet<crate::weaken::Weaken>,
+    /// Guards that are steps of the start or of holding it.
+    #[serde(default)]
+    pub guards: Guards,
 }
 
 /// One entry of the skeleton.
@@ -261,7 +275,10 @@ impl Plan {
         for mount in &spec.mounts {
             layout.user(mount)?;
         }
-        crate::plan::source::refuse_links(spec, &layout.links, &layout.mounts)?;
+        let guards = spec.guards();
+        if guards.plain_sources.holds() {
+            source::refuse_links(&layout.links, &layout.mounts)?;
+        }
         layout.sort();
         layout.skeleton()?;
         let Layout { mounts, skeleton, .. } = layout;
@@ -291,11 +308,9 @@ impl Plan {
         });
         let landlock = plan_landlock(spec, probe, &mounts, &mut layers)?;
         let cgroup = crate::plan::limits::plan_cgroup(spec, probe, &mut layers)?;
-        #[cfg_attr(not(feature = "weaken"), expect(unused_mut, reason = "changed by negative controls"))]
-        let mut plan = Self {
+        let mut parts = Parts {
             name: spec.name.clone(),
             rootfs,
-            root_access: Access::ReadOnly,
             skeleton: skeleton.into_iter().map(|(path, kind)| SkeletonEntry { path, kind }).collect(),
             mounts,
             namespaces,
@@ -311,44 +326,22 @@ impl Plan {
             listens,
             home,
             layers,
-            #[cfg(feature = "weaken")]
-            weaken: spec.weaken.clone(),
+            guards,
         };
-        #[cfg(feature = "weaken")]
-        crate::weaken::edit(&mut plan);
-        Ok(plan)
+        crate::weaken::plan(&spec.weaken, &mut parts);
+        Ok(Self(parts))
+    }
+
+    /// A plan as its supervisor has written it down for process 1. Not a way in for anybody else: reading one is this crate's
+    /// own, and a guard that is down cannot be read by a release.
+    pub(crate) fn from_supervisor<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Parts::deserialize(from).map(Self)
     }
 
     /// Whether a mount of this kind is planned.
     pub fn has(&self, kind: &MountKind) -> bool {
         self.mounts.iter().any(|mount| mount.kind == *kind)
     }
-
-    /// Whether a guard is in force: always, but in negative controls.
-    #[cfg_attr(not(feature = "weaken"), expect(clippy::unused_self, reason = "read by negative controls"))]
-    pub(crate) fn guarded(&self, guard: Guard) -> bool {
-        #[cfg(feature = "weaken")]
-        return !self.weaken.iter().any(|weaken| weaken.guard() == Some(guard));
-        #[cfg(not(feature = "weaken"))]
-        {
-            let _ = guard;
-            true
-        }
-    }
-}
-
-/// A guard that is a step of the start rather than a value of the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Guard {
-    Capabilities,
-    InnerUserNamespace,
-    NestedNamespaces,
-    NoNewPrivileges,
-    Seccomp,
-    Descriptors,
-    Session,
-    HiddenInit,
-    ProtectedProgram,
 }
 
 /// The specification's variables, and the proxy's where they are not set.
@@ -361,12 +354,6 @@ fn plan_env(spec: &Spec) -> BTreeMap<String, String> {
         }
         for name in ["NO_PROXY", "no_proxy"] {
             env.entry(name.into()).or_insert_with(|| "127.0.0.1,localhost,::1".into());
-        }
-    }
-    #[cfg(feature = "weaken")]
-    for guard in &spec.weaken {
-        if let crate::weaken::Weaken::HostEnvironment(names) = guard {
-            env.extend(names.iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))));
         }
     }
     env

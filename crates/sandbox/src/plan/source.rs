@@ -13,7 +13,6 @@ use crate::plan::MountKind;
 use crate::plan::PlannedMount;
 use crate::plan::refusal::Refusal;
 use crate::spec::Access;
-use crate::spec::Spec;
 
 /// Links followed before a path is given up (the kernel's number, path_resolution(7)).
 const LINKS_MAX: usize = 40;
@@ -61,12 +60,7 @@ pub(crate) struct Linked {
 }
 
 /// Refuses sources that lead through a link in a directory of the host that the sandbox may write to.
-#[cfg_attr(not(feature = "weaken"), expect(unused_variables, reason = "read by negative controls"))]
-pub(crate) fn refuse_links(spec: &Spec, links: &[Linked], mounts: &[PlannedMount]) -> Result<(), Refusal> {
-    #[cfg(feature = "weaken")]
-    if spec.weaken.contains(&crate::weaken::Weaken::LinksInSources) {
-        return Ok(());
-    }
+pub(crate) fn refuse_links(links: &[Linked], mounts: &[PlannedMount]) -> Result<(), Refusal> {
     let written = |link: &Path| {
         mounts.iter().any(|mount| match &mount.kind {
             MountKind::Host(source) => mount.access == Access::ReadWrite && link.starts_with(source),

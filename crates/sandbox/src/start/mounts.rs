@@ -95,7 +95,7 @@ pub(crate) fn enter(plan: &Plan, places: &Places) -> Result<(), StepError> {
         sys::restrict_mount(&fd, MountAttributes::READ_ONLY, Reach::One)
             .on(Step::SealRoot, path.display())?;
     }
-    if plan.root_access == Access::ReadOnly {
+    if plan.guards.read_only_root.holds() {
         sys::restrict_mount(&root, MountAttributes::READ_ONLY, Reach::One).on(Step::SealRoot, "/")?;
     }
     rustix::process::fchdir(&root).on(Step::Pivot, "/")?;
@@ -205,7 +205,7 @@ fn attach_root(plan: &Plan) -> Result<OwnedFd, StepError> {
     let on = || plan.rootfs.display();
     let below = clone(&plan.rootfs, &[OpenTreeFlags::AT_RECURSIVE])?;
     let mut attributes = MountAttributes::NO_SUID.with(MountAttributes::NO_DEV);
-    if plan.root_access == Access::ReadOnly {
+    if plan.guards.read_only_root.holds() {
         attributes = attributes.with(MountAttributes::READ_ONLY);
     }
     sys::restrict_mount(&below, attributes, Reach::Below).on(Step::RestrictMount, on())?;

@@ -25,7 +25,6 @@ use crate::start::sys::Endings;
 use crate::supervise::terminal;
 use crate::supervise::terminal::RawMode;
 use crate::supervise::terminal::escape::Filter;
-use crate::supervise::terminal::escape::Showing;
 use crate::types::Exit;
 
 /// How long a program may take to end after a signal that asks for it.
@@ -143,21 +142,21 @@ impl User<'static> {
     }
 }
 
-/// Follows `sandbox` to its end. `asked` was begun before it was started: a signal in between is not lost.
+/// Follows `sandbox` to its end; a terminal gets its output through filters like `shown`. `asked` was begun before it was started: a signal in between is not lost.
 pub(crate) fn follow(
     sandbox: &mut dyn Supervised,
     user: User<'_>,
-    showing: Showing,
+    shown: &Filter,
     mut asked: Asked,
 ) -> Result<Exit, SandboxError> {
     let copied =
         |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(SandboxError::supervisor("copy the terminal"));
     let [mut input, output, errors] = sandbox.pipes();
     let terminal = sandbox.terminal().map(copied).transpose()?;
-    let filter = |to: BorrowedFd<'_>| rustix::termios::isatty(to).then(|| Filter::new(showing));
+    let filter = |to: BorrowedFd<'_>| rustix::termios::isatty(to).then(|| shown.clone());
     let mut outs = [
         Out {
-            filter: if terminal.is_some() { Some(Filter::new(showing)) } else { filter(user.output) },
+            filter: if terminal.is_some() { Some(shown.clone()) } else { filter(user.output) },
             from: terminal.as_ref().map(|fd| copied(fd.as_fd())).transpose()?.or(output),
             to: user.output,
         },
@@ -167,14 +166,14 @@ pub(crate) fn follow(
     let ended = ended.map_err(SandboxError::supervisor("copy the control socket"))?;
     let raw = terminal.as_ref().and_then(|_| RawMode::enter(user.input));
     let mut listening = terminal.is_some() || input.is_some();
-    let mut shown = (0, 0);
+    let mut size = (0, 0);
     let mut buffer = [0_u8; 16 << 10];
     loop {
         if let Some(terminal) = &terminal {
             let now = terminal::size(user.input);
-            if now != shown {
+            if now != size {
                 terminal::resize(terminal, now.0, now.1);
-                shown = now;
+                size = now;
             }
         }
         let watched = [

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::plan::guards::Guard;
+
 /// Bytes of one file; there are at most two.
 const SIZE_MAX: u64 = 1 << 20;
 
@@ -17,17 +19,11 @@ pub(crate) struct BoundedLog {
 }
 
 impl BoundedLog {
-    /// Appends to the file at `path`.
-    pub(crate) fn open(path: &Path) -> Self {
+    /// Appends to the file at `path`, within bounds as the plan's guard says.
+    pub(crate) fn open(path: &Path, guard: &Guard) -> Self {
         let file = fs_err::OpenOptions::new().append(true).create(true).open(path).ok();
         let size = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
-        Self { path: path.to_owned(), file, size, size_max: SIZE_MAX }
-    }
-
-    /// Another size; for negative controls.
-    #[cfg(feature = "weaken")]
-    pub(crate) fn unbounded(self) -> Self {
-        Self { size_max: u64::MAX, ..self }
+        Self { path: path.to_owned(), file, size, size_max: if guard.holds() { SIZE_MAX } else { u64::MAX } }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
@@ -55,7 +51,7 @@ mod tests {
     fn a_flood_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut log = BoundedLog::open(&path);
+        let mut log = BoundedLog::open(&path, &Guard::Up);
         for _ in 0..50 {
             log.write(&vec![b'x'; 100_000]);
         }

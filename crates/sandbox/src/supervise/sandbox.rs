@@ -23,6 +23,7 @@ use crate::supervise::foreground;
 use crate::supervise::foreground::Asked;
 use crate::supervise::foreground::Supervised;
 use crate::supervise::foreground::User;
+use crate::supervise::terminal::escape::Filter;
 use crate::supervise::terminal::escape::Showing;
 use crate::types::Exit;
 use crate::types::Stdio;
@@ -75,14 +76,15 @@ impl Sandbox {
         crate::start::sys::settle();
         drop(streams);
         let [stdin, stdout, stderr] = pipes;
-        Ok(Running { started, stdin, stdout, stderr, layers: order.plan.layers, exit: None })
+        Ok(Running { started, stdin, stdout, stderr, layers: order.plan.0.layers, exit: None })
     }
 
     /// Starts it on this process's own streams and waits for the end.
     pub fn run(&self) -> Result<Exit, SandboxError> {
         let asked = Asked::begin();
         let mut running = self.spawn(Stdio::Inherit)?;
-        foreground::follow(&mut running, User::own(), Showing::Live, asked)
+        let shown = Filter::guarded(Showing::Live, self.plan.guards.shown_output.clone());
+        foreground::follow(&mut running, User::own(), &shown, asked)
     }
 }
 

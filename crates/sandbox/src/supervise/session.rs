@@ -49,7 +49,6 @@ use crate::supervise::state::Sandboxes;
 use crate::supervise::terminal;
 use crate::supervise::terminal::RawMode;
 use crate::supervise::terminal::escape::Filter;
-use crate::supervise::terminal::escape::Showing;
 use crate::types::Exit;
 use crate::types::Runtime;
 use crate::types::Stdio;
@@ -160,10 +159,7 @@ fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
     };
     say(None);
     drop(report);
-    let log = BoundedLog::open(&live.folder.log());
-    #[cfg(feature = "weaken")]
-    let log =
-        if task.spec.weaken.contains(&crate::weaken::Weaken::UnboundedLog) { log.unbounded() } else { log };
+    let log = BoundedLog::open(&live.folder.log(), &live.plan.guards.bounded_log);
     let exit = serve(&mut *live.running, &listener, log, asked);
     let _ = fs_err::remove_file(live.folder.attach_socket());
     live.finish(exit);
@@ -358,16 +354,15 @@ pub enum Detached {
     Lost,
 }
 
-/// Connects the user's terminal with the session behind `socket`.
+/// Connects the user's terminal with the session behind `socket`; `filter` is what it is shown through.
 pub(crate) fn attach(
     socket: &Path,
     input: BorrowedFd<'_>,
     output: BorrowedFd<'_>,
-    showing: Showing,
+    mut filter: Filter,
 ) -> Result<Detached, SandboxError> {
     let stream = UnixStream::connect(socket).map_err(SandboxError::file("connect to", socket))?;
     let _raw = RawMode::enter(input);
-    let mut filter = Filter::new(showing);
     let result = converse(&stream, input, output, &mut filter);
     let _ = terminal::write_all(output, &filter.restore());
     result

@@ -15,8 +15,8 @@ use rustix::process::WaitOptions;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::plan::Guard;
 use crate::plan::LandlockPlan;
+use crate::plan::guards::Guards;
 use crate::spec::EGRESS_SOCKET;
 use crate::spec::RoutePort;
 use crate::start::step::At;
@@ -36,10 +36,8 @@ pub(crate) struct Task {
     pub(crate) landlock: Option<LandlockPlan>,
     /// Whether descriptor 3 is the supervisor's lifeline.
     pub(crate) lifeline: Lifeline,
-    /// Guards left out, for negative controls.
-    #[cfg(feature = "weaken")]
     #[serde(default)]
-    pub(crate) weaken: std::collections::BTreeSet<crate::weaken::Weaken>,
+    pub(crate) guards: Guards,
 }
 
 /// How process 1 knows that its supervisor is gone.
@@ -50,19 +48,6 @@ pub(crate) enum Lifeline {
     Descriptor,
     /// The runtime ends everything.
     Runtime,
-}
-
-impl Task {
-    #[cfg_attr(not(feature = "weaken"), expect(clippy::unused_self, reason = "read by negative controls"))]
-    fn guarded(&self, guard: Guard) -> bool {
-        #[cfg(feature = "weaken")]
-        return !self.weaken.iter().any(|weaken| weaken.guard() == Some(guard));
-        #[cfg(not(feature = "weaken"))]
-        {
-            let _ = guard;
-            true
-        }
-    }
 }
 
 /// Never returns.
@@ -90,7 +75,7 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     // The program is to have the terminal, and a session needs one that nobody has. Before signals are blocked: the hangup
     // that comes with it is not meant for anybody. gVisor's kernel cannot let go of one: the session stays then.
     let terminal = rustix::termios::isatty(rustix::stdio::stdin());
-    let session = if !task.guarded(Guard::Session) || (terminal && sys::give_up_terminal().is_err()) {
+    let session = if !task.guards.session.holds() || (terminal && sys::give_up_terminal().is_err()) {
         Session::Kept
     } else {
         Session::Own
@@ -124,7 +109,7 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
         Forked::Parent(pid) => pid,
     };
     // Newer than what a runtime's kernel may have; not being looked at is the other wall.
-    if task.guarded(Guard::HiddenInit) {
+    if task.guards.hidden_init.holds() {
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     }
     thread("signals", move || {
@@ -184,7 +169,7 @@ fn execute(task: &Task, session: Session, program: &[String]) -> Result<Infallib
     if let Some(landlock) = &task.landlock {
         crate::start::walls::landlock::enter(landlock).at(Step::Landlock)?;
     }
-    if task.guarded(Guard::Descriptors) {
+    if task.guards.descriptors.holds() {
         crate::start::walls::fds::keep_standard_streams().at(Step::Descriptors)?;
     } else {
         std::mem::forget(rustix::io::dup(rustix::stdio::stdin()).at(Step::Descriptors)?);

@@ -28,7 +28,6 @@ use super::Message;
 use super::ORDER;
 use super::Order;
 use super::StreamKind;
-use crate::plan::Guard;
 use crate::plan::Namespace;
 use crate::spec::EGRESS_SOCKET;
 use crate::start::step::At;
@@ -63,7 +62,7 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
     if plan.namespaces.contains(&Namespace::Cgroup) {
         sys::new_cgroup_namespace().at(Step::CgroupNamespace)?;
     }
-    if plan.guarded(Guard::NestedNamespaces) {
+    if plan.guards.nested_namespaces.holds() {
         // Counted over all descendants of the outer namespace: the inner one is the first and last.
         write_file("/proc/sys/user/max_user_namespaces", b"1").at(Step::NestedNamespaces)?;
     }
@@ -175,21 +174,21 @@ fn harden(order: &Order, filter: &Filter) -> Result<(), StepError> {
     rustix::stdio::dup2_stdin(&null).at(Step::Descriptors)?;
     rustix::stdio::dup2_stdout(&null).at(Step::Descriptors)?;
     rustix::stdio::dup2_stderr(&null).at(Step::Descriptors)?;
-    if plan.guarded(Guard::HiddenInit) {
+    if plan.guards.hidden_init.holds() {
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::Capabilities)?;
     }
     crate::plan::limits::Rlimit { resource: crate::plan::limits::Limited::Core, value: 0 }
         .apply()
         .on(Step::Rlimits, "RLIMIT_CORE")?;
-    if plan.guarded(Guard::Capabilities) {
+    if plan.guards.capabilities.holds() {
         crate::start::walls::caps::drop_all().at(Step::Capabilities)?;
     }
-    if plan.guarded(Guard::NoNewPrivileges) {
+    if plan.guards.no_new_privileges.holds() {
         rustix::thread::set_no_new_privs(true).at(Step::NoNewPrivileges)?;
     }
     // Giving up capabilities can clear it; the control socket's end covers the time in between.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
-    if plan.guarded(Guard::Seccomp) {
+    if plan.guards.seccomp.holds() {
         filter
             .install()
             .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;

@@ -70,6 +70,7 @@ pub(crate) struct Places {
 /// What the copy is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
+    #[serde(deserialize_with = "Plan::from_supervisor")]
     pub(crate) plan: Plan,
     pub(crate) places: Places,
     pub(crate) streams: StreamKind,

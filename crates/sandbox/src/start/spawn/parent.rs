@@ -19,7 +19,6 @@ use super::INIT_NAME;
 use super::Message;
 use super::Order;
 use crate::error::SandboxError;
-use crate::plan::Guard;
 use crate::plan::Namespace;
 use crate::plan::refusal::Refusal;
 use crate::probe::NamespaceProblem;
@@ -48,7 +47,7 @@ pub(crate) struct Started {
 pub(crate) fn start(order: &Order, streams: &Streams) -> Result<Started, SandboxError> {
     let json = serde_json::to_vec(order)
         .map_err(|error| SandboxError::Supervisor { action: "write the plan", source: error.into() })?;
-    let program = if order.plan.guarded(Guard::ProtectedProgram) {
+    let program = if order.plan.guards.protected_program.holds() {
         own_program(OpenAs::Mounted)
     } else {
         own_program(OpenAs::File)

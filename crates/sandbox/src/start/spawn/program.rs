@@ -10,7 +10,6 @@ use rustix::fs::OFlags;
 use rustix::fs::ResolveFlags;
 use rustix::io::Errno;
 
-use crate::plan::Guard;
 use crate::plan::Plan;
 use crate::start::step::At;
 use crate::start::step::Step;
@@ -42,7 +41,7 @@ fn start(
     gate: &OwnedFd,
 ) -> Result<Infallible, StepError> {
     sys::reset_all();
-    if plan.guarded(Guard::Session) {
+    if plan.guards.session.holds() {
         sys::new_session().at(Step::Session)?;
     }
     if let Some(slave) = terminal {
@@ -51,7 +50,7 @@ fn start(
         rustix::stdio::dup2_stdout(&slave).at(Step::Terminal)?;
         rustix::stdio::dup2_stderr(&slave).at(Step::Terminal)?;
     }
-    if plan.guarded(Guard::InnerUserNamespace) {
+    if plan.guards.inner_user_namespace.holds() {
         sys::new_user_namespace().at(Step::InnerUserNamespace)?;
         map_ids(plan)?;
     }
@@ -65,19 +64,19 @@ fn start(
         .iter()
         .map(|(name, value)| text(&format!("{name}={value}")))
         .collect::<Result<Vec<_>, _>>()?;
-    if plan.guarded(Guard::Capabilities) {
+    if plan.guards.capabilities.holds() {
         crate::start::walls::caps::drop_all().at(Step::Capabilities)?;
     }
-    if plan.guarded(Guard::NoNewPrivileges) {
+    if plan.guards.no_new_privileges.holds() {
         rustix::thread::set_no_new_privs(true).at(Step::NoNewPrivileges)?;
     }
     if let Some(landlock) = &plan.landlock {
         crate::start::walls::landlock::enter(landlock).at(Step::Landlock)?;
     }
-    if plan.guarded(Guard::Seccomp) {
+    if plan.guards.seccomp.holds() {
         filter.install().map_err(|error| StepError::new(Step::Seccomp, error.to_string(), Errno::INVAL))?;
     }
-    if plan.guarded(Guard::Descriptors) {
+    if plan.guards.descriptors.holds() {
         crate::start::walls::fds::keep_standard_streams().at(Step::Descriptors)?;
     } else {
         // Everything is opened close-on-exec; the control needs one that is not.

@@ -31,6 +31,7 @@ const JOURNAL_MAX: u64 = 1 << 20;
 /// A started sandbox with everything its supervisor holds for it.
 pub(crate) struct Live {
     pub(crate) folder: Folder,
+    pub(crate) plan: Plan,
     pub(crate) running: Box<dyn Supervised>,
     state: State,
     _proxy: Option<ProxyHandle>,
@@ -83,8 +84,7 @@ impl Sandboxes {
             let folder = &prepared.folder.0;
             let journal = JournalConfig { path: folder.join("network.log"), size_max: JOURNAL_MAX };
             let config = egress.proxy(journal).map_err(|error| SandboxError::Egress(error.to_string()))?;
-            #[cfg(feature = "weaken")]
-            let config = crate::weaken::proxy(spec, config);
+            let config = crate::weaken::proxy(&spec.weaken, config);
             let failed = |error: ProxyError| SandboxError::Egress(error.to_string());
             let socket = folder.join("egress.sock");
             prepared.proxy = Some(Proxy::bind(&socket, config).and_then(Proxy::spawn).map_err(failed)?);
@@ -131,6 +131,6 @@ impl Sandboxes {
             folder.write("state.json", &state)?;
             Box::new(running)
         };
-        Ok(Live { folder, running, state, _proxy: proxy, _lock: lock })
+        Ok(Live { folder, plan, running, state, _proxy: proxy, _lock: lock })
     }
 }

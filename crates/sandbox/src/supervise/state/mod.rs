@@ -48,6 +48,7 @@ use crate::supervise::foreground::Asked;
 use crate::supervise::foreground::User;
 use crate::supervise::session;
 use crate::supervise::session::Detached;
+use crate::supervise::terminal::escape::Filter;
 use crate::supervise::terminal::escape::Showing;
 use crate::types::Exit;
 use crate::types::Runtime;
@@ -128,8 +129,8 @@ impl Sandboxes {
     fn run_with(&self, spec: &Spec, runtime: Option<Runtime>, stdio: Stdio) -> Result<Exit, SandboxError> {
         let asked = Asked::begin();
         let result = self.start(spec, runtime, stdio).and_then(|mut live| {
-            let showing = showing(spec, Showing::Live);
-            let exit = foreground::follow(&mut *live.running, User::own(), showing, asked)?;
+            let shown = Filter::guarded(Showing::Live, live.plan.guards.shown_output.clone());
+            let exit = foreground::follow(&mut *live.running, User::own(), &shown, asked)?;
             live.finish(exit);
             Ok(exit)
         });
@@ -183,8 +184,8 @@ impl Sandboxes {
         if self.status(name)? != Status::Running {
             return Err(SandboxError::NotRunning(name.into()));
         }
-        let showing = showing(&self.spec(name)?, Showing::Replay);
-        session::attach(&folder.attach_socket(), input, output, showing)
+        let filter = Filter::guarded(Showing::Replay, self.spec(name)?.guards().shown_output);
+        session::attach(&folder.attach_socket(), input, output, filter)
     }
 
     /// Whether a sandbox runs, or how it ended.
@@ -225,8 +226,7 @@ impl Sandboxes {
         let folder = self.existing(name)?;
         let Some(lock) = folder.lock()? else { return Ok(()) };
         let spec: Option<Spec> = folder.read("spec.json")?;
-        #[cfg(feature = "weaken")]
-        if spec.as_ref().is_some_and(|spec| spec.weaken.contains(&crate::weaken::Weaken::Leftovers)) {
+        if spec.as_ref().is_some_and(|spec| !spec.guards().cleared_leftovers.holds()) {
             return Ok(());
         }
         if folder.read::<State>("state.json")?.is_some_and(|state| state.exit.is_some()) {
@@ -308,16 +308,6 @@ impl Sandboxes {
         drop(lock);
         Ok(())
     }
-}
-
-/// How output is shown: as it should be, but in negative controls.
-#[cfg_attr(not(feature = "weaken"), expect(unused_variables, reason = "read by negative controls"))]
-fn showing(spec: &Spec, showing: Showing) -> Showing {
-    #[cfg(feature = "weaken")]
-    if spec.weaken.contains(&crate::weaken::Weaken::Escapes) {
-        return Showing::Everything;
-    }
-    showing
 }
 
 /// Where a sandbox's logs are.

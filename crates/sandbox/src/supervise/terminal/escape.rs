@@ -20,6 +20,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::plan::guards::Guard;
+
 /// Bytes of one sequence; a longer one is dropped. Links may be long (RFC 7230, 3.1.1 speaks of 8,000).
 pub const HELD_MAX: usize = 8 << 10;
 
@@ -45,9 +47,6 @@ pub enum Showing {
     Live,
     /// Output of before, shown again: an answer would be typed into whatever runs now.
     Replay,
-    /// Everything passes; for negative controls.
-    #[cfg(feature = "weaken")]
-    Everything,
 }
 
 /// Where in a sequence the stream is.
@@ -72,16 +71,17 @@ enum Text {
 }
 
 /// A filter for one stream of output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Filter {
     showing: Showing,
+    guard: Guard,
     state: State,
     held: Vec<u8>,
     changed: Changed,
 }
 
 /// What the program has changed that outlives it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Changed {
     on: BTreeSet<u32>,
     off: BTreeSet<u32>,
@@ -105,7 +105,12 @@ enum Kind {
 impl Filter {
     /// A filter at the beginning of a stream.
     pub fn new(showing: Showing) -> Self {
-        Self { showing, state: State::Ground, held: Vec::new(), changed: Changed::default() }
+        Self::guarded(showing, Guard::Up)
+    }
+
+    /// The same as the plan's guard says.
+    pub(crate) fn guarded(showing: Showing, guard: Guard) -> Self {
+        Self { showing, guard, state: State::Ground, held: Vec::new(), changed: Changed::default() }
     }
 
     /// From here on the program is there to read answers.
@@ -117,8 +122,7 @@ impl Filter {
 
     /// What of `bytes` is to be shown, with what was held back of earlier ones.
     pub fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
-        #[cfg(feature = "weaken")]
-        if self.showing == Showing::Everything {
+        if !self.guard.holds() {
             return bytes.to_vec();
         }
         let mut out = Vec::with_capacity(bytes.len());

@@ -1,6 +1,6 @@
-//! Guards that tests take away, one at a time, to see the test of that guard fail. Not in the released program: the
-//! module exists only with the cargo feature `weaken`.
+//! With the cargo feature `weaken`: the guards by name, and what taking each away means.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use pinfold_network::LoopbackForTests;
@@ -8,13 +8,13 @@ use pinfold_network::ProxyConfig;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::plan::Guard;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
-use crate::plan::Plan;
+use crate::plan::Parts;
 use crate::plan::PlannedMount;
+use crate::plan::guards::Guard;
+use crate::plan::guards::Guards;
 use crate::spec::Access;
-use crate::spec::Spec;
 
 /// One guard taken away.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,37 +78,49 @@ pub enum Weaken {
     ProxyLoopback,
 }
 
-impl Weaken {
-    /// The step that is left out, where it is one.
-    pub(crate) fn guard(&self) -> Option<Guard> {
-        Some(match self {
-            Self::Capabilities => Guard::Capabilities,
-            Self::OneUserNamespace => Guard::InnerUserNamespace,
-            Self::NestedUserNamespaces => Guard::NestedNamespaces,
-            Self::NewPrivileges => Guard::NoNewPrivileges,
-            Self::Seccomp => Guard::Seccomp,
-            Self::Descriptors => Guard::Descriptors,
-            Self::Session => Guard::Session,
-            Self::DumpableInit => Guard::HiddenInit,
-            Self::PlainProgram => Guard::ProtectedProgram,
-            _ => return None,
-        })
+/// What a guard that is down carries. Made here only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Power(());
+
+/// The guards, without those that are named.
+pub(crate) fn guards(taken: &BTreeSet<Weaken>) -> Guards {
+    let mut guards = Guards::default();
+    for weaken in taken {
+        let guard = match weaken {
+            Weaken::WritableRoot => &mut guards.read_only_root,
+            Weaken::Capabilities => &mut guards.capabilities,
+            Weaken::OneUserNamespace => &mut guards.inner_user_namespace,
+            Weaken::NestedUserNamespaces => &mut guards.nested_namespaces,
+            Weaken::NewPrivileges => &mut guards.no_new_privileges,
+            Weaken::Seccomp => &mut guards.seccomp,
+            Weaken::Descriptors => &mut guards.descriptors,
+            Weaken::Session => &mut guards.session,
+            Weaken::DumpableInit => &mut guards.hidden_init,
+            Weaken::PlainProgram => &mut guards.protected_program,
+            Weaken::LinksInSources => &mut guards.plain_sources,
+            Weaken::Escapes => &mut guards.shown_output,
+            Weaken::UnboundedLog => &mut guards.bounded_log,
+            Weaken::Leftovers => &mut guards.cleared_leftovers,
+            // Values of the plan or of the proxy.
+            _ => continue,
+        };
+        *guard = Guard::Down(Power(()));
     }
+    guards
 }
 
 /// The proxy without a guard.
-pub(crate) fn proxy(spec: &Spec, mut config: ProxyConfig) -> ProxyConfig {
-    if spec.weaken.contains(&Weaken::ProxyLoopback) {
+pub(crate) fn proxy(taken: &BTreeSet<Weaken>, mut config: ProxyConfig) -> ProxyConfig {
+    if taken.contains(&Weaken::ProxyLoopback) {
         config.dialer = config.dialer.with_loopback(LoopbackForTests);
     }
     config
 }
 
 /// Takes guards away that are values of the plan.
-pub(crate) fn edit(plan: &mut Plan) {
-    for weaken in plan.weaken.clone() {
+pub(crate) fn plan(taken: &BTreeSet<Weaken>, plan: &mut Parts) {
+    for weaken in taken.iter().cloned() {
         match weaken {
-            Weaken::WritableRoot => plan.root_access = Access::ReadWrite,
             Weaken::ExtraMount(path) => plan.mounts.push(PlannedMount {
                 target: path.into(),
                 kind: MountKind::Memory { bytes: 1 << 20, mode: 0o755 },
@@ -142,6 +154,11 @@ pub(crate) fn edit(plan: &mut Plan) {
             Weaken::ProcMasks => {
                 plan.mounts.retain(|mount| !matches!(mount.kind, MountKind::Mask | MountKind::Protect));
             }
+            Weaken::HostEnvironment(names) => {
+                let host =
+                    names.into_iter().filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+                plan.env.extend(host);
+            }
             Weaken::RootUser => plan.ids.uid = 0,
             Weaken::Landlock => plan.landlock = None,
             Weaken::Limits => {
@@ -163,10 +180,64 @@ pub(crate) fn edit(plan: &mut Plan) {
 }
 
 /// The host's own tree at `path` in place of everything planned there.
-fn replace(plan: &mut Plan, path: &str) {
+fn replace(plan: &mut Parts, path: &str) {
     plan.mounts.retain(|mount| !mount.target.starts_with(path));
     plan.mounts.insert(
         0,
         PlannedMount { target: path.into(), kind: MountKind::Host(path.into()), access: Access::ReadWrite },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::never;
+    use super::*;
+    use crate::Plan;
+    use crate::Probe;
+    use crate::Spec;
+
+    /// Every word for a guard that the tests have is none to a release: not in a specification, not in a plan.
+    #[test]
+    fn a_release_cannot_read_a_weakened_specification() {
+        for weaken in [Weaken::Seccomp, Weaken::HostTree("/".into()), Weaken::ProxyLoopback] {
+            let text = serde_json::to_string(&BTreeSet::from([weaken.clone()])).unwrap();
+            // Control: here it is read.
+            assert_eq!(serde_json::from_str::<BTreeSet<Weaken>>(&text).unwrap(), BTreeSet::from([weaken]));
+            assert!(serde_json::from_str::<BTreeSet<never::Weaken>>(&text).is_err(), "{text}");
+        }
+        assert_eq!(serde_json::from_str::<BTreeSet<never::Weaken>>("[]").unwrap(), BTreeSet::new());
+        assert_eq!(never::guards(&BTreeSet::new()), Guards::default());
+    }
+
+    /// The released program's functions change nothing, where these would.
+    #[test]
+    fn a_release_gives_back_what_it_was_given() {
+        let none = BTreeSet::new();
+        let dir = tempfile::tempdir().unwrap();
+        let spec = Spec::new("a", dir.path(), vec!["true".into()]);
+        let before = Plan::new(&spec, &Probe::for_start()).unwrap();
+        let mut after = before.clone();
+        never::plan(&none, &mut after.0);
+        assert_eq!(after, before);
+        plan(&BTreeSet::from([Weaken::HostNetwork]), &mut after.0);
+        assert_ne!(after, before, "the control is edited");
+        let config = format!("{:?}", ProxyConfig::default());
+        assert_eq!(format!("{:?}", never::proxy(&none, ProxyConfig::default())), config);
+        let taken = BTreeSet::from([Weaken::ProxyLoopback]);
+        assert_ne!(format!("{:?}", proxy(&taken, ProxyConfig::default())), config, "the control is edited");
+    }
+
+    /// What a guard that is down carries, in whatever spelling, is nothing a release can read.
+    #[test]
+    fn a_release_cannot_read_a_plan_with_a_guard_down() {
+        let down = guards(&BTreeSet::from([Weaken::Seccomp]));
+        assert!(!down.seccomp.holds() && down.capabilities.holds());
+        let text = serde_json::to_string(&down).unwrap();
+        assert_eq!(serde_json::from_str::<Guards>(&text).unwrap(), down);
+        for power in ["null", "[]", "{}", "\"down\"", "0", "{\"down\":null}"] {
+            assert!(serde_json::from_str::<never::Power>(power).is_err(), "{power}");
+        }
+    }
 }
