@@ -67,7 +67,7 @@ fn check(args: &CheckArgs, global: Global) -> Outcome {
     let context = super::context(global, args.policy.reach())?;
     let agent = args.agent.as_deref();
     let choice = args.policy.choice(&context, agent)?;
-    let decision = run::check(&context, &choice, &args.policy.request(agent), &args.url)?;
+    let decision = run::check(&context, &choice, &args.policy.request(agent)?, &args.url)?;
     if global.json {
         render::json(&decision);
     } else {

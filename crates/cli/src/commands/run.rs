@@ -7,6 +7,12 @@ use std::process::ExitCode;
 use pinfold_base::Platform;
 use pinfold_engine::context::Context;
 use pinfold_engine::project::Project;
+use pinfold_engine::project::manifest::run::AllowRule;
+use pinfold_engine::project::manifest::run::Bind;
+use pinfold_engine::project::manifest::run::FormError;
+use pinfold_engine::project::manifest::run::Processes;
+use pinfold_engine::project::manifest::run::Processors;
+use pinfold_engine::project::manifest::run::Size;
 use pinfold_engine::run;
 use pinfold_engine::run::Choice;
 use pinfold_engine::run::Mode;
@@ -47,7 +53,7 @@ pub(crate) struct Policy {
     pub(crate) network: Option<Net>,
     /// Let the proxy pass this host: `host`, `*.host` or `host:port` (may be repeated)
     #[arg(long, value_name = "HOST", help_heading = "Network and keys")]
-    pub(crate) allow: Vec<String>,
+    pub(crate) allow: Vec<AllowRule>,
     /// Where the key comes from, instead of the agent's own variable such as ANTHROPIC_API_KEY: env:NAME, file:PATH (mode 0600), json:PATH#/POINTER or command:PROGRAM; with PROVIDER= before
     /// it for agents that know several. It stays outside (may be repeated)
     #[arg(long, value_name = "SOURCE", help_heading = "Network and keys")]
@@ -75,19 +81,19 @@ pub(crate) struct What {
     pub(crate) mode: ModeArg,
     /// Mount SOURCE[:TARGET][:ro|rw], read-only unless said (may be repeated)
     #[arg(long, short = 'v', value_name = "MOUNT", help_heading = "Files")]
-    pub(crate) volume: Vec<String>,
+    pub(crate) volume: Vec<Bind>,
     /// Pass this environment variable in, or set NAME=VALUE; visible inside, so for keys use --key (may be repeated)
     #[arg(long, short, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
     /// Memory of the whole sandbox, such as 4g
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
-    pub(crate) memory: Option<String>,
+    pub(crate) memory: Option<Size>,
     /// Processors, such as 1.5
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
-    pub(crate) cpus: Option<String>,
+    pub(crate) cpus: Option<Processors>,
     /// Processes and threads
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
-    pub(crate) pids_limit: Option<u64>,
+    pub(crate) pids_limit: Option<Processes>,
     /// What runs the sandbox; runc and runsc must be installed
     #[arg(long, value_enum, default_value = "builtin")]
     runtime: RuntimeArg,
@@ -179,8 +185,8 @@ impl Policy {
     }
 
     /// The part of a request that it says.
-    pub(crate) fn request(&self, agent: Option<&str>) -> Request {
-        Request {
+    pub(crate) fn request(&self, agent: Option<&str>) -> Result<Request, FormError> {
+        Ok(Request {
             agent: agent.map(str::to_owned),
             platform: self.platform,
             network: self.network.map(|net| match net {
@@ -189,9 +195,10 @@ impl Policy {
                 Net::Host => Reach::Host,
             }),
             allow: self.allow.clone(),
-            keys: self.key.clone(),
+            // Not read by clap, which repeats what it cannot read.
+            keys: self.key.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
             ..Request::default()
-        }
+        })
     }
 }
 
@@ -212,11 +219,11 @@ impl What {
                 ModeArg::Mirror => Mode::Mirror,
             },
             mounts: self.volume.clone(),
-            env: self.env.clone(),
-            memory: self.memory.clone(),
-            cpus: self.cpus.clone(),
+            env: self.env.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+            memory: self.memory,
+            cpus: self.cpus,
             pids: self.pids_limit,
-            ..self.policy.request(self.agent())
+            ..self.policy.request(self.agent())?
         };
         Ok(run::prepare(context, &choice, &request)?)
     }

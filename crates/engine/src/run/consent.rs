@@ -19,12 +19,13 @@ use pinfold_base::store::persist;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::declared::Declared;
 use super::error::RunError;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::manifest::Manifest;
+use crate::project::manifest::Run;
+use crate::project::manifest::run::Reach;
 use crate::project::recipe::Recipe;
 
 /// One thing that is asked for.
@@ -107,19 +108,19 @@ struct Record {
 }
 
 /// Everything that is asked for, in a fixed order.
-pub(super) fn asks(declared: &Declared, recipes: &[Recipe], project: Option<&Project>) -> Vec<Ask> {
+pub(super) fn asks(declared: &Run, recipes: &[Recipe], project: Option<&Project>) -> Vec<Ask> {
     let mut asks = BTreeSet::new();
-    if declared.network.as_deref() == Some("host") {
+    if declared.network == Some(Reach::Host) {
         asks.insert(Ask::HostNetwork);
     }
-    asks.extend(declared.allow.iter().cloned().map(Ask::Reach));
-    asks.extend(declared.mounts.iter().cloned().map(Ask::Mount));
-    asks.extend(declared.pass_env.iter().cloned().map(Ask::Variable));
+    asks.extend(declared.allow.iter().map(|rule| Ask::Reach(rule.text().to_owned())));
+    asks.extend(declared.mounts.iter().map(|mount| Ask::Mount(mount.text().to_owned())));
+    asks.extend(declared.pass_env.iter().map(|variable| Ask::Variable(variable.to_string())));
     asks.extend(
-        declared
-            .credentials
-            .iter()
-            .map(|(agent, source)| Ask::Credential { agent: agent.clone(), source: source.clone() }),
+        declared.credentials.iter().map(|(agent, source)| Ask::Credential {
+            agent: agent.clone(),
+            source: source.text().to_owned(),
+        }),
     );
     for recipe in recipes.iter().filter(|recipe| !recipe.is_built_in()) {
         asks.extend(recipe.run.hosts.iter().cloned().map(Ask::Reach));
@@ -240,7 +241,7 @@ mod tests {
             "name = 'x'\n[[file]]\npath = '/a'\nsource = 'innocent'\n[[file]]\npath = '/b'\nsource = 'own'\n";
         fs::write(project.join("pinfold.toml"), text).unwrap();
         let project = Project::from_file(&project.join("pinfold.toml")).unwrap();
-        let found = asks(&Declared::default(), &[], Some(&project));
+        let found = asks(&Run::default(), &[], Some(&project));
         assert_eq!(found, [Ask::File(fs::canonicalize(dir.path().join("secret")).unwrap())]);
     }
 
@@ -252,7 +253,7 @@ mod tests {
         fs::write(dir.path().join("pinfold.toml"), text).unwrap();
         fs::write(dir.path().join(".npmrc"), "registry=https://elsewhere.example/${SECRET}/\n").unwrap();
         let project = Project::from_file(&dir.path().join("pinfold.toml")).unwrap();
-        let found = asks(&Declared::default(), &[], Some(&project));
+        let found = asks(&Run::default(), &[], Some(&project));
         assert!(found.contains(&Ask::Fetch("file:///home/me/.ssh/key".into())), "{found:?}");
         assert!(found.iter().any(|ask| matches!(ask, Ask::Npmrc { .. })), "{found:?}");
     }

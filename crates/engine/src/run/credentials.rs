@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_network::Credential;
@@ -19,6 +18,7 @@ use pinfold_sandbox::spec::Mount;
 
 use super::error::RunError;
 use crate::context::Environment;
+use crate::project::manifest::run::KeySource;
 use crate::project::recipe;
 use crate::project::recipe::Header;
 use crate::project::recipe::Recipe;
@@ -43,9 +43,8 @@ pub(super) struct Routes {
 
 /// Where keys are looked for.
 pub(super) struct Keys<'a> {
-    /// What the user or the manifest said, by agent or `AGENT/PROVIDER`: `env:NAME`, `file:PATH`, `json:PATH#POINTER`,
-    /// `command:…`. An agent's name alone means its first provider.
-    pub(super) said: &'a BTreeMap<String, String>,
+    /// What the user or the manifest said, by agent or `AGENT/PROVIDER`. An agent's name alone means its first provider.
+    pub(super) said: &'a BTreeMap<String, KeySource>,
     /// The caller's variables; empty ones are not set.
     pub(super) environment: &'a Environment,
 }
@@ -163,36 +162,17 @@ fn upstream(keys: &Keys<'_>, route: &recipe::Route) -> Upstream {
 }
 
 /// Where a route's key is: as was said, else the first of the recipe's variables that is set.
-fn key(keys: &Keys<'_>, said: Option<&String>, route: &recipe::Route) -> Option<Result<Credential, String>> {
+fn key(
+    keys: &Keys<'_>,
+    said: Option<&KeySource>,
+    route: &recipe::Route,
+) -> Option<Result<Credential, String>> {
     if let Some(said) = said {
-        return Some(source(said, keys.environment.home()));
+        let found = said.credential(keys.environment.home());
+        return Some(found.ok_or_else(|| "its key is in a file below `~/`, and HOME is not set".into()));
     }
     let name = route.key.iter().find(|name| keys.environment.filled(name).is_some())?;
     Some(Ok(Credential::Env(name.clone())))
-}
-
-/// Reads `env:NAME`, `file:PATH`, `json:PATH#POINTER` or `command:PROGRAM ARGUMENT…`.
-fn source(said: &str, home: Option<&Path>) -> Result<Credential, String> {
-    let path = |text: &str| match (text.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => Ok(home.join(rest)),
-        _ if text.starts_with('/') => Ok(PathBuf::from(text)),
-        _ => Err(format!("`{text}` is neither an absolute path nor one that begins with `~/`")),
-    };
-    match said.split_once(':') {
-        Some(("env", name)) if !name.is_empty() => Ok(Credential::Env(name.to_owned())),
-        Some(("file", text)) => Ok(Credential::File(path(text)?)),
-        Some(("json", text)) => {
-            let (file, pointer) = text.split_once('#').ok_or("a JSON file needs `#/pointer` after its path")?;
-            Ok(Credential::Json { file: path(file)?, pointer: pointer.to_owned() })
-        }
-        Some(("command", words)) if !words.trim().is_empty() => {
-            Ok(Credential::Command(words.split_whitespace().map(str::to_owned).collect()))
-        }
-        // Not repeated: somebody may have put the key itself here.
-        _ => Err("where its key comes from is not understood: expected `env:NAME`, `file:PATH`, `json:PATH#POINTER` or \
-                  `command:PROGRAM ARGUMENT…`"
-            .into()),
-    }
 }
 
 /// Writes `text` unless the file has it already; renamed into place, because another start may mount it right now.
@@ -213,7 +193,7 @@ mod tests {
     use super::*;
 
     fn of(agent: &str, set: &[(&str, &str)], said: &[(&str, &str)]) -> (tempfile::TempDir, Routes) {
-        let said = said.iter().map(|&(name, source)| (name.to_owned(), source.to_owned())).collect();
+        let said = said.iter().map(|&(name, source)| (name.to_owned(), source.parse().unwrap())).collect();
         let dir = tempfile::tempdir().unwrap();
         let agent = Recipe::load(agent, Path::new("/")).unwrap();
         let set = set.iter().copied().chain([("HOME", "/home/me")]);
@@ -268,13 +248,5 @@ mod tests {
         let (_dir, found) =
             of("claude-code", &[("ANTHROPIC_API_KEY", "k")], &[("claude-code", "file:~/key")]);
         assert_eq!(found.egress[0].key, Credential::File("/home/me/key".into()));
-        assert_eq!(
-            source("json:/a/b.json#/c/d", None),
-            Ok(Credential::Json { file: "/a/b.json".into(), pointer: "/c/d".into() })
-        );
-        for wrong in ["sk-canary-1", "vault:sk-canary-1", "env:", "command: "] {
-            assert!(!source(wrong, None).unwrap_err().contains("canary"), "{wrong}");
-        }
-        assert!(source("file:key", None).is_err());
     }
 }

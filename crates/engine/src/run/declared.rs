@@ -7,87 +7,80 @@ use serde::Serialize;
 
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::Run;
+use crate::project::manifest::run::AllowRule;
+use crate::project::manifest::run::Processes;
+use crate::project::manifest::run::Processors;
+use crate::project::manifest::run::Reach;
+use crate::project::manifest::run::Size;
+use crate::project::manifest::run::Written;
 
 /// The image label that holds what of `[run]` concerns every machine, as JSON.
 pub const LABEL: &str = "dev.pinfold.run";
 
-/// Declared, and not yet agreed to.
+/// What of `[run]` an image carries. Paths, variables and keys stay behind: they are of one machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Declared {
-    /// `none`, `proxy` or `host`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub network: Option<String>,
-    /// Rules of the proxy.
+    network: Option<Reach>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<String>,
-    /// Bytes, processors and processes, as written.
+    allow: Vec<AllowRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<String>,
-    /// Processors.
+    memory: Option<Written<Size>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpus: Option<String>,
-    /// Processes.
+    cpus: Option<Written<Processors>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pids: Option<u64>,
-    /// Mounts; only of a manifest, because they name paths of one machine.
-    #[serde(skip)]
-    pub mounts: Vec<String>,
-    /// Variables; only of a manifest.
-    #[serde(skip)]
-    pub pass_env: Vec<String>,
-    /// Where keys come from; only of a manifest.
-    #[serde(skip)]
-    pub credentials: BTreeMap<String, String>,
+    pids: Option<Processes>,
 }
 
 impl Declared {
-    /// Of a manifest.
-    pub fn of(run: &Run) -> Self {
-        Self {
-            network: run.network.clone(),
-            allow: run.allow.clone(),
-            memory: run.memory.clone(),
-            cpus: run.cpus.clone(),
-            pids: run.pids,
-            mounts: run.mounts.clone(),
-            pass_env: run.pass_env.clone(),
-            credentials: run.credentials.clone(),
-        }
-    }
-
     /// Of an image's labels. A label that cannot be read is an error: it might have asked for less.
-    pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<Self, ManifestError> {
-        let Some(text) = labels.get(LABEL) else { return Ok(Self::default()) };
-        serde_json::from_str(text)
-            .map_err(|error| ManifestError::value(format!("image label {LABEL}"), error.to_string()))
+    pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<Run, ManifestError> {
+        let Some(text) = labels.get(LABEL) else { return Ok(Run::default()) };
+        let Self { network, allow, memory, cpus, pids } = serde_json::from_str(text)
+            .map_err(|error| ManifestError::value(format!("image label {LABEL}"), error.to_string()))?;
+        Ok(Run { network, allow, memory, cpus, pids, ..Run::default() })
     }
 
-    /// The label's value; `None` when there is nothing to say.
+    /// The label's value, numbers as they were written; `None` when there is nothing to say.
     pub fn label(run: &Run) -> Option<String> {
-        let declared = Self::of(run);
-        let json = serde_json::to_string(&declared).ok()?;
+        let Run { network, allow, memory, cpus, pids, .. } = run.clone();
+        let json = serde_json::to_string(&Self { network, allow, memory, cpus, pids }).ok()?;
         (json != "{}").then_some(json)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::project::manifest::Manifest;
 
     #[test]
     fn paths_and_keys_of_this_machine_are_not_carried() {
         let run = Run {
-            network: Some("none".into()),
-            mounts: vec!["/a".into()],
-            pass_env: vec!["B".into()],
-            credentials: BTreeMap::from([("c".into(), "file:/d".into())]),
+            network: Some(Reach::None),
+            mounts: vec!["/a".parse().unwrap()],
+            pass_env: vec!["B".parse().unwrap()],
+            credentials: BTreeMap::from([("c".into(), "file:/d".parse().unwrap())]),
             ..Run::default()
         };
         assert_eq!(Declared::label(&run).unwrap(), r#"{"network":"none"}"#);
         assert_eq!(Declared::label(&Run::default()), None);
         let labels = BTreeMap::from([(LABEL.to_owned(), Declared::label(&run).unwrap())]);
-        assert_eq!(Declared::from_labels(&labels).unwrap().network.as_deref(), Some("none"));
+        assert_eq!(Declared::from_labels(&labels).unwrap().network, Some(Reach::None));
+    }
+
+    #[test]
+    fn the_label_repeats_what_was_written() {
+        let text = "name = 'x'\n[run]\nnetwork = 'proxy'\nallow = ['Example.ORG', 'tcp:h.example:22']\nmemory = '2g'\n\
+                    cpus = '1.50'\npids = 100\n";
+        let manifest = Manifest::parse(text, Path::new("pinfold.toml"), Path::new("/")).unwrap();
+        assert_eq!(
+            Declared::label(&manifest.run).unwrap(),
+            r#"{"network":"proxy","allow":["Example.ORG","tcp:h.example:22"],"memory":"2g","cpus":"1.50","pids":100}"#
+        );
     }
 
     #[test]

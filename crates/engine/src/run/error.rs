@@ -69,9 +69,6 @@ pub enum RunError {
         /// Why.
         reason: &'static str,
     },
-    /// A mount that cannot be read.
-    #[error("mount `{0}` is not understood: expected SOURCE[:TARGET][:ro|rw] with absolute paths")]
-    Mount(String),
     /// A variable that is to be passed in is not set.
     #[error("the variable `{0}` is to be passed in, but is not set")]
     Variable(String),

@@ -19,6 +19,7 @@ use super::error::RunError;
 use crate::build;
 use crate::context::Context;
 use crate::project::Project;
+use crate::project::manifest::Run;
 use crate::project::recipe;
 use crate::project::recipe::Recipe;
 
@@ -64,9 +65,9 @@ impl Choice {
     }
 
     /// What it says about its sandboxes.
-    pub(super) fn declared(&self, platform: Platform) -> Result<Declared, RunError> {
+    pub(super) fn declared(&self, platform: Platform) -> Result<Run, RunError> {
         match self {
-            Self::Project(project) => Ok(Declared::of(&project.manifest.run)),
+            Self::Project(project) => Ok(project.manifest.run.clone()),
             Self::Image(source) => Ok(Declared::from_labels(&labels(&image(source, platform)?))?),
         }
     }

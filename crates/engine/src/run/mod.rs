@@ -20,6 +20,7 @@ mod mounts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::str::FromStr;
 
 use fs_err as fs;
 use pinfold_base::Platform;
@@ -50,19 +51,17 @@ use crate::context::Context;
 use crate::context::Environment;
 use crate::project::Project;
 use crate::project::manifest::ManifestError;
-use crate::project::manifest::file::parse_size;
+use crate::project::manifest::Run;
+use crate::project::manifest::run::AllowRule;
+use crate::project::manifest::run::Bind;
+use crate::project::manifest::run::FormError;
+use crate::project::manifest::run::KeySource;
+use crate::project::manifest::run::Processes;
+use crate::project::manifest::run::Processors;
+pub use crate::project::manifest::run::Reach;
+use crate::project::manifest::run::Size;
+use crate::project::manifest::run::Variable;
 use crate::project::recipe::Recipe;
-
-/// How much network a sandbox has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Loopback only.
-    None,
-    /// The allow-listed proxy.
-    Proxy,
-    /// The host's network.
-    Host,
-}
 
 /// What of the host's files a sandbox sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,19 +91,39 @@ pub struct Request {
     /// Network.
     pub network: Option<Reach>,
     /// Hosts to let through, beside those of the agent and the manifest.
-    pub allow: Vec<String>,
-    /// Further mounts: `SOURCE[:TARGET][:ro|rw]`.
-    pub mounts: Vec<String>,
-    /// Variables to pass in by name, or `NAME=VALUE` to set.
-    pub env: Vec<String>,
-    /// Where keys come from: `SOURCE`, or `PROVIDER=SOURCE`.
-    pub keys: Vec<String>,
-    /// Memory of the whole sandbox, such as `4GiB`.
-    pub memory: Option<String>,
-    /// Processors, such as `1.5`.
-    pub cpus: Option<String>,
+    pub allow: Vec<AllowRule>,
+    /// Further mounts.
+    pub mounts: Vec<Bind>,
+    /// Variables.
+    pub env: Vec<Variable>,
+    /// Where keys come from.
+    pub keys: Vec<Key>,
+    /// Memory of the whole sandbox.
+    pub memory: Option<Size>,
+    /// Processors.
+    pub cpus: Option<Processors>,
     /// Processes and threads.
-    pub pids: Option<u64>,
+    pub pids: Option<Processes>,
+}
+
+/// Where one key of the agent comes from: `SOURCE`, or `PROVIDER=SOURCE` for agents that know several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    provider: Option<String>,
+    source: KeySource,
+}
+
+impl FromStr for Key {
+    type Err = FormError;
+
+    fn from_str(text: &str) -> Result<Self, FormError> {
+        // A source may hold `=` too; then a `:` stands before it.
+        let (provider, source) = match text.split_once('=') {
+            Some((provider, source)) if !provider.contains(':') => (Some(provider.to_owned()), source),
+            _ => (None, text),
+        };
+        Ok(Self { provider, source: source.parse()? })
+    }
 }
 
 /// The sandboxes of this user.
@@ -148,7 +167,7 @@ pub fn project(
 /// What is asked for, resolved as far as it can be without building anything.
 struct Asked<'a> {
     platform: Platform,
-    declared: Declared,
+    declared: Run,
     agent: Option<Recipe>,
     request: &'a Request,
 }
@@ -194,7 +213,7 @@ fn subject(choice: &Choice) -> String {
     }
 }
 
-fn asks_of(choice: &Choice, declared: &Declared, recipes: &[Recipe]) -> Vec<Ask> {
+fn asks_of(choice: &Choice, declared: &Run, recipes: &[Recipe]) -> Vec<Ask> {
     let project = match choice {
         Choice::Project(project) => Some(&**project),
         Choice::Image(_) => None,
@@ -220,7 +239,7 @@ pub fn accept(context: &Context, choice: &Choice) -> Result<Vec<Ask>, RunError> 
 pub fn check(context: &Context, choice: &Choice, request: &Request, url: &str) -> Result<Decision, RunError> {
     let asked = asked(context, choice, request)?;
     let fixed = |allowed, reason: &str| Decision { allowed, reason: reason.into(), rule: None, target: None };
-    Ok(match asked.reach()? {
+    Ok(match asked.reach() {
         Reach::None => fixed(false, "there is no network inside"),
         Reach::Host => fixed(true, "the host's network is used, without any list"),
         Reach::Proxy => {
@@ -255,15 +274,10 @@ pub fn prepare(context: &Context, choice: &Choice, request: &Request) -> Result<
     }
     let asked = asked(context, choice, request)?;
     let variables = variables(&context.environment, &request.env, &asked.declared.pass_env)?;
-    let limits = asked.limits()?;
+    let limits = asked.limits();
     let args = asked.args();
-    let extra: Vec<Mount> = asked
-        .declared
-        .mounts
-        .iter()
-        .chain(&request.mounts)
-        .map(|text| mounts::mount(text))
-        .collect::<Result<_, _>>()?;
+    let declared = asked.declared.mounts.iter().map(|mount| &mount.value);
+    let extra: Vec<Mount> = declared.chain(&request.mounts).map(mounts::mount).collect();
     let ready = image::ready(context, choice, asked.platform)?;
     let args = if args.is_empty() { ready.command.clone() } else { args };
     if args.is_empty() {
@@ -365,55 +379,34 @@ impl Asked<'_> {
         }
     }
 
-    fn reach(&self) -> Result<Reach, RunError> {
-        Ok(match (self.request.network, self.declared.network.as_deref()) {
-            (Some(reach), _) => reach,
-            (None, Some("none")) => Reach::None,
-            (None, Some("host")) => Reach::Host,
-            (None, None | Some("proxy")) => Reach::Proxy,
-            (None, Some(other)) => {
-                let message = format!("`{other}` is none of `none`, `proxy` and `host`");
-                return Err(ManifestError::value("run.network", message).into());
-            }
-        })
+    fn reach(&self) -> Reach {
+        self.request.network.or(self.declared.network).unwrap_or(Reach::Proxy)
     }
 
-    fn limits(&self) -> Result<spec::Limits, RunError> {
+    fn limits(&self) -> spec::Limits {
         let (request, declared) = (self.request, &self.declared);
-        let wrong = |key: &str, text: &str, expected: &str| {
-            ManifestError::value(key, format!("`{text}` is not understood: expected {expected}"))
-        };
-        let mut limits = spec::Limits::default();
-        if let Some(text) = request.memory.as_ref().or(declared.memory.as_ref()) {
-            limits.memory =
-                Some(parse_size(text).ok_or_else(|| wrong("memory", text, "a size such as `4GiB`"))?);
+        let memory = request.memory.or(declared.memory.as_ref().map(|size| size.value));
+        let cpus = request.cpus.or(declared.cpus.as_ref().map(|cpus| cpus.value));
+        let usual = spec::Limits::default();
+        spec::Limits {
+            memory: memory.map(|Size(bytes)| bytes),
+            cpu_milli: cpus.map(|Processors(milli)| milli),
+            processes: request.pids.or(declared.pids).map(|Processes(count)| count).or(usual.processes),
+            ..usual
         }
-        if let Some(text) = request.cpus.as_ref().or(declared.cpus.as_ref()) {
-            let milli = text.parse::<f64>().ok().map(|cpus| cpus * 1000.0);
-            let milli = milli.filter(|milli| (10.0..10_000_000.0).contains(milli));
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
-            let milli = milli.map(|milli| milli as u32);
-            limits.cpu_milli = Some(milli.ok_or_else(|| wrong("cpus", text, "a number such as `1.5`"))?);
-        }
-        if let Some(pids) = request.pids.or(declared.pids) {
-            let count = u32::try_from(pids).ok().filter(|count| *count > 0);
-            limits.processes = Some(
-                count.ok_or_else(|| wrong("pids", &pids.to_string(), "at least 1, less than 4 billion"))?,
-            );
-        }
-        Ok(limits)
     }
 
     fn routes(&self, context: &Context, home: &Path) -> Result<credentials::Routes, RunError> {
         let Some(agent) = &self.agent else { return Ok(credentials::Routes::default()) };
-        let mut said = self.declared.credentials.clone();
-        for key in &self.request.keys {
-            let (name, source) = match key.split_once('=') {
-                // A source may hold `=` too; then a `:` stands before it.
-                Some((name, source)) if !name.contains(':') => (format!("{}/{name}", agent.name), source),
-                _ => (agent.name.clone(), key.as_str()),
+        let declared = self.declared.credentials.iter();
+        let mut said: BTreeMap<String, KeySource> =
+            declared.map(|(name, source)| (name.clone(), source.value.clone())).collect();
+        for Key { provider, source } in &self.request.keys {
+            let name = match provider {
+                Some(provider) => format!("{}/{provider}", agent.name),
+                None => agent.name.clone(),
             };
-            said.insert(name, source.to_owned());
+            said.insert(name, source.clone());
         }
         let keys = credentials::Keys { said: &said, environment: &context.environment };
         let folder = context.home.data().join("run").join(&agent.name);
@@ -424,12 +417,13 @@ impl Asked<'_> {
     fn rules(&self, routed: &[String]) -> Vec<String> {
         let hosts = self.agent.iter().flat_map(|agent| &agent.run.hosts);
         let hosts = hosts.filter(|host| !routed.contains(host));
-        hosts.chain(&self.declared.allow).chain(&self.request.allow).cloned().collect()
+        let said = self.declared.allow.iter().chain(&self.request.allow);
+        hosts.cloned().chain(said.map(|rule| rule.text().to_owned())).collect()
     }
 
     /// The way out: the proxy's list, the credential routes, and what the agent must be told of them.
     fn network(&self, context: &Context, home: &Path, spec: &mut Spec) -> Result<(), RunError> {
-        spec.network = match self.reach()? {
+        spec.network = match self.reach() {
             Reach::None => spec::Network::None,
             Reach::Host => {
                 context.reporter.warn(
@@ -465,18 +459,17 @@ impl Asked<'_> {
     }
 }
 
-/// `NAME` passes the caller's value in, `NAME=VALUE` sets one.
+/// Those of the caller's that are passed in, and those that are set.
 fn variables(
     environment: &Environment,
-    asked: &[String],
-    declared: &[String],
+    asked: &[Variable],
+    declared: &[Variable],
 ) -> Result<BTreeMap<String, String>, RunError> {
     let mut variables = BTreeMap::new();
-    for text in declared.iter().chain(asked) {
-        let passed = || environment.text(text).map(|value| (text.as_str(), value));
-        let pair = text.split_once('=').or_else(passed);
-        let (name, value) = pair.ok_or_else(|| RunError::Variable(text.clone()))?;
-        variables.insert(name.to_owned(), value.to_owned());
+    for Variable { name, value } in declared.iter().chain(asked) {
+        let value = value.as_deref().or_else(|| environment.text(name));
+        let value = value.ok_or_else(|| RunError::Variable(name.clone()))?;
+        variables.insert(name.clone(), value.to_owned());
     }
     Ok(variables)
 }
@@ -521,7 +514,7 @@ fn name(request: &Request, workspace: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn asked<'a>(request: &'a Request, declared: Declared, agent: Option<&str>) -> Asked<'a> {
+    fn asked<'a>(request: &'a Request, declared: Run, agent: Option<&str>) -> Asked<'a> {
         Asked {
             platform: Platform::host().unwrap(),
             declared,
@@ -535,7 +528,7 @@ mod tests {
         let args = |agent, command: &[&str]| {
             let request =
                 Request { command: command.iter().map(|&word| word.into()).collect(), ..Request::default() };
-            asked(&request, Declared::default(), agent).args()
+            asked(&request, Run::default(), agent).args()
         };
         assert_eq!(args(Some("claude-code"), &[]), ["claude", "--dangerously-skip-permissions"]);
         assert_eq!(args(Some("claude-code"), &["-p", "hi"])[2..], ["-p", "hi"]);
@@ -546,34 +539,25 @@ mod tests {
 
     #[test]
     fn flags_win_over_what_is_declared() {
-        let declared = Declared {
-            network: Some("host".into()),
-            memory: Some("1GiB".into()),
-            pids: Some(10),
-            ..Declared::default()
+        let declared = Run {
+            network: Some(Reach::Host),
+            memory: Some("1GiB".parse().unwrap()),
+            pids: Some(Processes(10)),
+            ..Run::default()
         };
         let request = Request {
             network: Some(Reach::None),
-            memory: Some("2g".into()),
-            cpus: Some("1.5".into()),
+            memory: Some(Size(2 << 30)),
+            cpus: Some(Processors(1500)),
             ..Request::default()
         };
         let asked = asked(&request, declared, None);
-        assert_eq!(asked.reach().unwrap(), Reach::None);
-        let limits = asked.limits().unwrap();
+        assert_eq!(asked.reach(), Reach::None);
+        let limits = asked.limits();
         assert_eq!(
             (limits.memory, limits.cpu_milli, limits.processes),
             (Some(2 << 30), Some(1500), Some(10))
         );
-    }
-
-    #[test]
-    fn limits_that_cannot_be_are_refused() {
-        let limits = |request: Request| asked(&request, Declared::default(), None).limits().is_err();
-        assert!(limits(Request { memory: Some("much".into()), ..Request::default() }));
-        assert!(limits(Request { cpus: Some("-1".into()), ..Request::default() }));
-        assert!(limits(Request { cpus: Some("NaN".into()), ..Request::default() }));
-        assert!(limits(Request { pids: Some(0), ..Request::default() }));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rustix::fs::Access;
 
 use super::error::RunError;
 use super::git;
+use crate::project::manifest::run::Bind;
 
 /// Directories of the system that are nobody's workspace.
 const SYSTEM: [&str; 9] = ["/etc", "/usr", "/bin", "/dev", "/proc", "/sys", "/run", "/var", "/tmp"];
@@ -75,23 +76,10 @@ impl Workspace {
     }
 }
 
-/// `SOURCE[:TARGET][:ro|rw]`; read-only unless said. A source that is a Unix socket is the user's word for that socket.
-pub(super) fn mount(text: &str) -> Result<Mount, RunError> {
-    let wrong = || RunError::Mount(text.to_owned());
-    let (paths, write) = match (text.strip_suffix(":rw"), text.strip_suffix(":ro")) {
-        (Some(paths), _) => (paths, true),
-        (_, Some(paths)) => (paths, false),
-        _ => (text, false),
-    };
-    let (source, target) = paths.split_once(':').unwrap_or((paths, paths));
-    if !source.starts_with('/') || !target.starts_with('/') || target.contains(':') {
-        return Err(wrong());
-    }
-    let mut mount = if write { Mount::writable(source, target) } else { Mount::read_only(source, target) };
-    if is_socket(Path::new(source)) {
-        mount.sockets = Sockets::Allow;
-    }
-    Ok(mount)
+/// What was named. A source that is a Unix socket is the user's word for that socket.
+pub(super) fn mount(bind: &Bind) -> Mount {
+    let sockets = if is_socket(&bind.source) { Sockets::Allow } else { Sockets::Refuse };
+    Mount { access: bind.access, sockets, ..Mount::read_only(&bind.source, &bind.target) }
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -105,9 +93,10 @@ mod tests {
 
     #[test]
     fn mounts_are_read_only_unless_said() {
-        assert_eq!(mount("/a").unwrap(), Mount::read_only("/a", "/a"));
-        assert_eq!(mount("/a:/b:rw").unwrap(), Mount::writable("/a", "/b"));
-        assert!(mount("a").is_err() && mount("/a:b").is_err() && mount("/a:/b:/c").is_err());
+        let of = |text: &str| mount(&text.parse().unwrap());
+        assert_eq!(of("/a"), Mount::read_only("/a", "/a"));
+        assert_eq!(of("/a:/b:ro"), Mount::read_only("/a", "/b"));
+        assert_eq!(of("/a:/b:rw"), Mount::writable("/a", "/b"));
     }
 
     #[test]
@@ -115,8 +104,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("agent.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert_eq!(mount(socket.to_str().unwrap()).unwrap().sockets, Sockets::Allow);
-        assert_eq!(mount(dir.path().to_str().unwrap()).unwrap().sockets, Sockets::Refuse);
+        let of = |path: &Path| mount(&path.to_str().unwrap().parse().unwrap()).sockets;
+        assert_eq!((of(&socket), of(dir.path())), (Sockets::Allow, Sockets::Refuse));
     }
 
     #[test]

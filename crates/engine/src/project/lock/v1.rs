@@ -145,8 +145,9 @@ impl Lock {
             )));
         }
         toml::from_str(text).map_err(|error| {
-            let place = crate::project::manifest::error::Place::of(file, text, error.span().unwrap_or(0..0));
-            wrong(format!("line {}: {}", place.line, error.message()))
+            let position =
+                crate::project::manifest::error::Position::of(file, text, error.span().unwrap_or(0..0));
+            wrong(format!("line {}: {}", position.line, error.message()))
         })
     }
 

@@ -8,9 +8,9 @@ use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 use pinfold_base::error::Diagnosis;
 
-/// A place in a TOML file.
+/// A position in a TOML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The file.
     pub file: PathBuf,
     /// Line, from 1.
@@ -23,8 +23,8 @@ pub struct Place {
     pub width: usize,
 }
 
-impl Place {
-    /// The place of byte range `span` in `source`.
+impl Position {
+    /// The position of byte range `span` in `source`.
     pub fn of(file: &Path, source: &str, span: std::ops::Range<usize>) -> Self {
         let start = floor_char(source, span.start);
         let before = &source[..start];
@@ -41,6 +41,23 @@ impl Place {
     }
 }
 
+impl Position {
+    /// Whether the line is part of `run.credentials`, where somebody may have put a key itself.
+    fn may_show_a_key(&self, source: &str) -> bool {
+        let named = |line: &str| line.contains("credentials");
+        let before = source.lines().take(self.line);
+        let table = before.map(str::trim_start).filter(|line| line.starts_with('[')).last();
+        named(&self.text) || table.is_some_and(named)
+    }
+
+    /// The same line, its key only.
+    fn without_value(self) -> Self {
+        let key = self.text.split('=').next().unwrap_or_default().trim_end();
+        let text = format!("{key} = …");
+        Self { column: key.chars().count() + 4, width: 1, text, ..self }
+    }
+}
+
 fn floor_char(text: &str, mut at: usize) -> usize {
     at = at.min(text.len());
     while !text.is_char_boundary(at) {
@@ -49,7 +66,7 @@ fn floor_char(text: &str, mut at: usize) -> usize {
     at
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gutter = self.line.to_string().len();
         writeln!(f, "{}:{}:{}", self.file.display(), self.line, self.column)?;
@@ -63,12 +80,12 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not TOML, an unknown key, or a value of the wrong type or form.
-    #[error("{message}\n  --> {place}")]
+    #[error("{message}\n  --> {position}")]
     Syntax {
         /// What is wrong.
         message: String,
         /// Where.
-        place: Place,
+        position: Position,
     },
     /// A value that cannot be, found after presets were applied.
     #[error("manifest key `{key}`: {message}")]
@@ -101,8 +118,14 @@ pub enum ManifestError {
 impl ManifestError {
     /// From an error of the TOML reader, with its place in `source`.
     pub fn from_toml(error: &toml::de::Error, file: &Path, source: &str) -> Self {
-        let place = Place::of(file, source, error.span().unwrap_or(0..0));
-        Self::Syntax { message: error.message().trim_end().replace('\n', ", "), place }
+        let position = Position::of(file, source, error.span().unwrap_or(0..0));
+        if position.may_show_a_key(source) {
+            // Nor the message: that of a wrong type repeats the value.
+            let message = "`run.credentials` is not understood: expected `AGENT = \"SOURCE\"`, where SOURCE is `env:NAME`, \
+                           `file:PATH`, `json:PATH#POINTER` or `command:PROGRAM ARGUMENT…`";
+            return Self::Syntax { message: message.into(), position: position.without_value() };
+        }
+        Self::Syntax { message: error.message().trim_end().replace('\n', ", "), position }
     }
 
     /// A value that cannot be.

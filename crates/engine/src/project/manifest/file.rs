@@ -31,6 +31,7 @@ use super::Npm;
 use super::NpmPackage;
 use super::PlatformName;
 use super::Policy;
+use super::Run;
 use super::SetId;
 use super::User;
 
@@ -165,28 +166,6 @@ pub struct PolicyFile {
     set_id: Option<SetId>,
 }
 
-/// `[run]` as typed: defaults for sandboxes of this image.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct RunFile {
-    /// `none`, `proxy` or `host`.
-    pub network: Option<String>,
-    /// Hosts the proxy lets through, beside those of the agents: `host`, `*.host`, `host:port`.
-    pub allow: Vec<String>,
-    /// Further mounts: `SOURCE[:TARGET][:ro|rw]`.
-    pub mounts: Vec<String>,
-    /// Environment variables to pass in, by name.
-    pub pass_env: Vec<String>,
-    /// Memory limit, such as `"4GiB"`.
-    pub memory: Option<String>,
-    /// Processors, such as `2.0`, as text.
-    pub cpus: Option<String>,
-    /// Processes at most.
-    pub pids: Option<u64>,
-    /// Where keys come from, per agent: `env:NAME`, `file:PATH` or `command:…`.
-    pub credentials: BTreeMap<String, String>,
-}
-
 /// A manifest as typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -223,7 +202,7 @@ pub struct ManifestFile {
     /// Install scripts to skip: `PACKAGE = "skip: reason"`.
     scripts: BTreeMap<String, String>,
     /// Sandbox defaults.
-    run: Option<RunFile>,
+    run: Option<Run>,
 }
 
 impl ManifestFile {

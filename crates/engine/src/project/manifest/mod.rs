@@ -7,6 +7,7 @@
 pub mod error;
 pub mod file;
 pub mod preset;
+pub mod run;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use serde::Serialize;
 pub use error::ManifestError;
 pub use file::ManifestFile;
 pub use preset::Preset;
+pub use run::Run;
 pub use value::AbsolutePath;
 pub use value::Age;
 pub use value::Mode;
@@ -245,9 +247,6 @@ pub struct Mirrors {
     /// npm registry.
     pub npm: Option<String>,
 }
-
-/// Defaults for sandboxes of this image; its meaning is the `run` verb's.
-pub use file::RunFile as Run;
 
 /// What a manifest means.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,16 @@ use std::path::Path;
 use pinfold_base::Diagnose as _;
 use pinfold_base::Kind;
 
+use pinfold_network::Credential;
+use pinfold_sandbox::spec::Access;
+
+use super::run::Bind;
+use super::run::KeySource;
+use super::run::Processes;
+use super::run::Processors;
+use super::run::Reach;
+use super::run::Size;
+use super::run::Variable;
 use super::*;
 
 fn parse(text: &str) -> Result<Manifest, ManifestError> {
@@ -96,6 +106,139 @@ fn impossible_values_name_their_key() {
         let message = message(text);
         assert!(message.contains(expected), "{text:?} gave {message:?}");
     }
+}
+
+/// What a manifest whose `[run]` is `run` is refused with.
+fn run_refused(run: &str) -> String {
+    message(&format!("name = 'x'\n[run]\n{run}\n"))
+}
+
+#[test]
+fn a_wrong_run_value_shows_its_line_and_what_was_expected() {
+    insta::assert_snapshot!(run_refused("network = 'hots'"), @"
+    network `hots` is not understood: expected `none`, `proxy` or `host`
+      --> pinfold.toml:3:11
+      |
+    3 | network = 'hots'
+      |           ^^^^^^
+    ");
+    insta::assert_snapshot!(run_refused("allow = ['example.org', 'https://example.org']"), @"
+    `https://example.org` is not a rule of the allow-list: a rule is a host, not a URL; write `host`, `*.host`, `host:port` or `tcp:host:port`
+      --> pinfold.toml:3:9
+      |
+    3 | allow = ['example.org', 'https://example.org']
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    ");
+    insta::assert_snapshot!(run_refused("pids = 0"), @"
+    number of processes `0` is not understood: expected at least 1, less than 4 billion
+      --> pinfold.toml:3:8
+      |
+    3 | pids = 0
+      |        ^
+    ");
+    for (run, expected) in [
+        ("netwrok = 'none'", "unknown field `netwrok`"),
+        ("network = 1", "expected a string"),
+        ("network = 'None'", "expected `none`, `proxy` or `host`"),
+        ("allow = 'example.org'", "expected a sequence"),
+        ("allow = ['*']", "`*` may only stand for the first labels"),
+        ("allow = ['*.com']", "too wide"),
+        ("allow = ['tcp:example.org']", "must name its port"),
+        ("allow = ['exa mple.org']", "is not a rule of the allow-list"),
+        ("allow = ['example.org:0']", "is not a rule of the allow-list"),
+        ("mounts = ['relative']", "mount `relative` is not understood: expected SOURCE[:TARGET][:ro|rw]"),
+        ("mounts = ['/a:b']", "with absolute paths"),
+        ("mounts = ['/a:/b:/c']", "with absolute paths"),
+        ("mounts = ['/a:/b:wr']", "with absolute paths"),
+        ("pass-env = ['']", "expected NAME, or NAME=VALUE"),
+        ("pass-env = ['=x']", "expected NAME, or NAME=VALUE"),
+        ("memory = 'much'", "size `much` is not understood: expected one such as `4GiB`"),
+        ("memory = '0'", "expected one such as `4GiB`"),
+        ("memory = 4", "expected a string"),
+        ("cpus = '-1'", "expected one such as `1.5`"),
+        ("cpus = 'NaN'", "expected one such as `1.5`"),
+        ("cpus = '0.001'", "at least 0.01"),
+        ("cpus = 'inf'", "expected one such as `1.5`"),
+        ("pids = -1", "at least 1"),
+        ("pids = 4294967296", "less than 4 billion"),
+    ] {
+        let message = run_refused(run);
+        assert!(message.contains(expected), "{run:?} gave {message:?}");
+        assert!(message.contains("pinfold.toml:3:"), "{run:?} gave {message:?}");
+    }
+}
+
+#[test]
+fn what_run_says_is_known_as_numbers_and_paths() {
+    let manifest = parse(
+        "name = 'x'\n[run]\nnetwork = 'none'\nallow = ['Example.ORG:8443']\nmounts = ['/data', '/a:/b:rw']\n\
+         pass-env = ['LANG', 'A=b=c']\nmemory = '1.5GB'\ncpus = '2.5'\npids = 7\n[run.credentials]\nmy-agent = 'env:KEY'\n",
+    )
+    .unwrap();
+    let run = manifest.run;
+    assert_eq!(run.network, Some(Reach::None));
+    assert_eq!(
+        (run.allow[0].text(), run.allow[0].value.to_string()),
+        ("Example.ORG:8443", "example.org:8443".into())
+    );
+    let bind =
+        |source: &str, target: &str, access| Bind { source: source.into(), target: target.into(), access };
+    assert_eq!(run.mounts[0].value, bind("/data", "/data", Access::ReadOnly));
+    assert_eq!(run.mounts[1].value, bind("/a", "/b", Access::ReadWrite));
+    let variable =
+        |name: &str, value: Option<&str>| Variable { name: name.into(), value: value.map(str::to_owned) };
+    assert_eq!(run.pass_env, [variable("LANG", None), variable("A", Some("b=c"))]);
+    assert_eq!(run.memory.unwrap().value, Size(1_500_000_000));
+    assert_eq!(run.cpus.unwrap().value, Processors(2500));
+    assert_eq!(run.pids, Some(Processes(7)));
+    assert_eq!(run.credentials["my-agent"].value, KeySource::Env("KEY".into()));
+}
+
+#[test]
+fn a_key_written_into_the_manifest_is_refused_and_not_repeated() {
+    insta::assert_snapshot!(run_refused("[run.credentials]\nclaude-code = 'sk-canary'"), @"
+    `run.credentials` is not understood: expected `AGENT = \"SOURCE\"`, where SOURCE is `env:NAME`, `file:PATH`, `json:PATH#POINTER` or `command:PROGRAM ARGUMENT…`
+      --> pinfold.toml:4:15
+      |
+    4 | claude-code = …
+      |               ^
+    ");
+    for run in [
+        "credentials = 'sk-canary'",
+        "credentials = { claude-code = 'sk-canary' }",
+        "credentials.claude-code = 'vault:sk-canary'",
+        "[run.credentials]\nclaude-code = sk-canary",
+        "[run.credentials]\nclaude-code = 'sk-canary",
+        "[run.credentials]\nclaude-code = ['sk-canary']",
+        "[run.credentials]\nclaude-code = 'file:sk-canary'",
+        "[run.credentials]\nclaude-code = 'env:'",
+        "[run.credentials]\nclaude-code = 'command: '",
+        "[run.credentials]\nclaude-code = 'json:/sk-canary'",
+    ] {
+        let message = run_refused(run);
+        assert!(
+            message.contains("expected") && message.contains("pinfold.toml:"),
+            "{run:?} gave {message:?}"
+        );
+        assert!(!message.contains("canary"), "{run:?} gave {message:?}");
+    }
+    // A mistake elsewhere is shown as ever: the negative control.
+    assert!(message("name = 'canary").contains("canary"));
+}
+
+#[test]
+fn a_key_comes_from_a_variable_a_file_or_a_program() {
+    let home = Some(Path::new("/home/me"));
+    for (text, expected) in [
+        ("env:KEY", Credential::Env("KEY".into())),
+        ("file:/k", Credential::File("/k".into())),
+        ("file:~/.k", Credential::File("/home/me/.k".into())),
+        ("json:/a/b.json#/c/d", Credential::Json { file: "/a/b.json".into(), pointer: "/c/d".into() }),
+        ("command:pass  show key", Credential::Command(vec!["pass".into(), "show".into(), "key".into()])),
+    ] {
+        assert_eq!(text.parse::<KeySource>().unwrap().credential(home), Some(expected), "{text}");
+    }
+    assert_eq!("file:~/k".parse::<KeySource>().unwrap().credential(None), None, "there is no home");
 }
 
 #[test]
