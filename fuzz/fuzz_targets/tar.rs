@@ -15,18 +15,19 @@ use pinfold_archive::tree::InlineOnly;
 
 fuzz_target!(|bytes: &[u8]| {
     let limits = tar::Limits { entries: 1000, total: 1 << 20, ..tar::Limits::default() };
-    let mut layer = tar::Reader::new(bytes, tar::Strictness::Layer, limits);
+    let mut layer = tar::Reader::new(bytes, tar::Strictness::LAYER, limits);
     while let Ok(Some(_)) = layer.next_entry() {}
 
     let mut tree = Tree::new();
     let owner = Component::generated("fuzz");
-    let mut reader = tar::Reader::new(bytes, tar::Strictness::Package, limits);
+    let mut reader = tar::Reader::new(bytes, tar::Strictness::PACKAGE, limits);
     loop {
         let entry = match reader.next_entry() {
             Ok(Some(entry)) => entry,
             Ok(None) => break,
             Err(_) => return,
         };
+        let Ok(path) = entry.path() else { return };
         let mut content = Vec::new();
         if reader.read_to_end(&mut content).is_err() {
             return;
@@ -37,13 +38,14 @@ fuzz_target!(|bytes: &[u8]| {
             EntryKind::Symlink(target) => NodeKind::Symlink(target),
             EntryKind::Hardlink(_) | EntryKind::Special(_) => continue,
         };
-        tree.insert(entry.path, Node { kind, meta: entry.meta, owner: owner.clone() });
+        tree.insert(path, Node { kind, meta: entry.meta, owner: owner.clone() });
     }
     let mut once = Vec::new();
     if tar::write::write(&tree, &InlineOnly, &mut once).is_ok() {
-        let mut again = tar::Reader::new(&once[..], tar::Strictness::Package, tar::Limits::default());
+        let mut again = tar::Reader::new(&once[..], tar::Strictness::PACKAGE, tar::Limits::default());
         while let Some(entry) = again.next_entry().expect("what we write is readable") {
-            assert_eq!(tree.get(&entry.path).map(|node| &node.meta), Some(&entry.meta));
+            let path = entry.path().expect("what we write has names");
+            assert_eq!(tree.get(&path).map(|node| &node.meta), Some(&entry.meta));
         }
     }
 });

@@ -10,6 +10,7 @@
 //! Owners, times and modes of members mean nothing and are not read.
 
 use std::io;
+use std::io::BufRead;
 use std::io::Read;
 
 use pinfold_base::Diagnose;
@@ -68,7 +69,7 @@ pub struct Reader<R> {
     names: Vec<Box<[u8]>>,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     /// Starts at the beginning of an archive and checks its magic.
     pub fn new(inner: R) -> Result<Self, ArError> {
         let mut stream = Parts::new(inner, "the ar archive ends inside a member");
@@ -132,7 +133,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-impl<R: Read> Read for Reader<R> {
+impl<R: BufRead> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.read(buffer)
     }

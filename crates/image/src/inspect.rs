@@ -150,12 +150,12 @@ fn summary(platform: Platform, image: &Image) -> PlatformSummary {
 mod tests {
     use super::*;
     use crate::LayerEncoding;
-    use crate::entries::tests::TarBuilder;
     use crate::memory::Memory;
+    use pinfold_testkit::raw_tar::RawTar;
 
     #[test]
     fn an_index_is_described() {
-        let tars = [TarBuilder::new().file("a", "1").end(), TarBuilder::new().file("b", "2").end()];
+        let tars = [RawTar::new().file("a", "1").end(), RawTar::new().file("b", "2").end()];
         let source = Memory::default().both(&tars, LayerEncoding::Gzip);
         let summary = inspect(&source).unwrap();
         let names: Vec<String> = summary.platforms.iter().map(|found| found.platform.to_string()).collect();

@@ -13,7 +13,6 @@ use crate::ImageStore;
 use crate::LayerEncoding;
 use crate::Place;
 use crate::Reference;
-use crate::entries::tests::TarBuilder;
 use crate::export::Selection;
 use crate::export::export;
 use crate::memory::AMD64;
@@ -23,6 +22,7 @@ use crate::unpack::Ids;
 use crate::unpack::Options;
 use crate::unpack::SetId;
 use crate::unpack::unpack;
+use pinfold_testkit::raw_tar::RawTar;
 
 #[expect(clippy::disallowed_methods, reason = "the tests compare with other tools")]
 fn run<I: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = I>) -> Output {
@@ -49,7 +49,7 @@ fn has(tool: &str) -> bool {
 
 fn tars() -> Vec<Vec<u8>> {
     let long = format!("usr/{}/file", "deep/".repeat(30));
-    let mut lower = TarBuilder::new().dir("usr/");
+    let mut lower = RawTar::new().dir("usr/");
     for depth in 1..=30 {
         let dir = format!("usr/{}", "deep/".repeat(depth));
         lower = if dir.len() > 99 { lower.pax(&[("path", &dir)]).dir("d/") } else { lower.dir(&dir) };
@@ -70,7 +70,7 @@ fn tars() -> Vec<Vec<u8>> {
         .raw(b'5', b"var/tmp", b"", 0o1777, b"")
         .file("usr/large", &"0123456789abcdef".repeat(20_000))
         .end();
-    let upper = TarBuilder::new()
+    let upper = RawTar::new()
         .dir("var/")
         .file("var/.wh.gone", "")
         .dir("var/cleared/")

@@ -10,13 +10,14 @@
 
 pub mod blobs;
 pub mod compose;
-pub mod entries;
 mod error;
 pub mod export;
 pub mod inspect;
 #[cfg(test)]
 mod interop;
 mod json;
+#[cfg(test)]
+mod judges;
 pub mod layout;
 #[cfg(test)]
 mod memory;

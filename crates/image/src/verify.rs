@@ -2,22 +2,27 @@
 //!
 //! 1. **blob**: each blob has the size and digest that its descriptor says;
 //! 2. **diff_id**: each layer decompresses to the tar that the configuration names;
-//! 3. **structure**: documents agree with each other, and layer tars keep the rules that consumers insist on: no path
-//!    twice, every parent present and before its children, hard links to earlier files of the same layer, no devices, no
-//!    absolute or leaving names, well-formed whiteouts.
+//! 3. **structure**: documents agree with each other, and layer tars keep the rules: those of [`pinfold_archive::layer`], by which
+//!    [`crate::unpack`] refuses too, and what consumers that have only one layer before them insist on: every parent present and
+//!    before its children, hard links to earlier files of the same layer.
 //!
 //! All findings are collected; a check that fails does not stop the others. Memory is bounded: layers stream by.
 
 use std::collections::BTreeSet;
-use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::io;
+use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 
 use pinfold_archive::codec::decoder;
+use pinfold_archive::layer::Change;
+use pinfold_archive::layer::Rules;
+use pinfold_archive::tar::Entry;
+use pinfold_archive::tar::Limits;
+use pinfold_archive::tar::Reader;
+use pinfold_archive::tar::Strictness;
+use pinfold_archive::tar::TarError;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Reporter;
@@ -27,9 +32,6 @@ use serde::Serialize;
 
 use crate::ImageError;
 use crate::ImageSource;
-use crate::entries::Entries;
-use crate::entries::Entry;
-use crate::entries::EntryKind;
 use crate::model::media::Family;
 use crate::source::Layer;
 
@@ -40,7 +42,7 @@ const MAX_FINDINGS: usize = 20;
 /// Largest tar that is read, in bytes.
 const MAX_TAR: u64 = 32 << 30;
 /// Most entries of a layer.
-const MAX_ENTRIES: usize = 999_999;
+const MAX_ENTRIES: u64 = 999_999;
 
 /// Which of the three levels a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -106,10 +108,7 @@ impl Verification {
             | ImageError::MissingBlob { .. } => Level::Blob,
             _ => Level::Structure,
         };
-        match std::error::Error::source(error) {
-            Some(cause) => self.add(level, object, format!("{error}: {cause}")),
-            None => self.add(level, object, error),
-        }
+        self.add(level, object, with_cause(error));
     }
 }
 
@@ -188,13 +187,15 @@ fn check_layer(
     };
     result.layers += 1;
     result.bytes += layer.descriptor.size;
-    let mut rules = Rules::default();
+    let mut broken = Vec::new();
     // Decoding, hashing and reading entries may each fail; all of them come down to the stream being wrong somewhere.
     let decoded =
         decoder(layer.encoding.compression(), &mut blob).map_err(|error| error.to_string()).and_then(|tar| {
             let tar = HashingReader::new(layer.diff_id.algorithm(), tar.take(MAX_TAR));
-            let mut entries = Entries::new(BufReader::with_capacity(1 << 20, tar));
-            let tar_is_right = rules.read(&mut entries);
+            let limits = Limits { entries: MAX_ENTRIES, total: MAX_TAR, ..Limits::default() };
+            let buffered = BufReader::with_capacity(1 << 20, tar);
+            let mut entries = Reader::new(buffered, Strictness::LAYER, limits);
+            let tar_is_right = judge(&mut entries, &mut broken);
             let mut rest = entries.into_inner();
             let drained = io::copy(&mut rest, &mut io::sink());
             let (_, digest, _) = rest.into_inner().finish();
@@ -210,6 +211,7 @@ fn check_layer(
                 result.add(Level::DiffId, object, format!("the tar is {digest}, expected {}", layer.diff_id));
             }
             if let Err(problem) = tar_is_right {
+                let problem = with_cause(&problem);
                 result.add(Level::Structure, object, problem);
             }
         }
@@ -219,75 +221,54 @@ fn check_layer(
         // The damage was named above.
         Err(_) => {}
     }
-    for (path, problem) in rules.broken {
+    for (path, problem) in broken {
         result.add(Level::Structure, object, format!("`{}`: {problem}", path.escape_ascii()));
     }
     Ok(())
 }
 
-/// The rules for the entries of one layer.
-#[derive(Debug, Default)]
-struct Rules {
-    key: RandomState,
-    /// Keyed hashes of all paths, and of those that are directories or files.
-    paths: HashSet<u64>,
-    directories: HashSet<u64>,
-    files: HashSet<u64>,
-    broken: Vec<(Vec<u8>, &'static str)>,
+/// Judges all entries of a layer; names that break a rule, the first few, go to `broken`.
+fn judge(
+    tar: &mut Reader<impl BufRead>,
+    broken: &mut Vec<(Box<[u8]>, &'static str)>,
+) -> Result<(), TarError> {
+    let mut rules = Rules::default();
+    while let Some(entry) = tar.next_entry()? {
+        if let Some(problem) = broken_by(&mut rules, &entry)
+            && broken.len() < MAX_FINDINGS
+        {
+            broken.push((entry.name, problem));
+        }
+    }
+    Ok(())
 }
 
-impl Rules {
-    fn read<R: io::BufRead>(&mut self, entries: &mut Entries<R>) -> Result<(), String> {
-        while let Some(entry) = entries.next_entry().map_err(|error| error.to_string())? {
-            let broken = self.broken_by(&entry);
-            if let Some(problem) = broken
-                && self.broken.len() < MAX_FINDINGS
-            {
-                self.broken.push((entry.name.clone(), problem));
-            }
-            if self.paths.len() > MAX_ENTRIES {
-                return Err(format!("it has more than {MAX_ENTRIES} entries"));
-            }
-        }
-        Ok(())
+fn broken_by(rules: &mut Rules, entry: &Entry) -> Option<&'static str> {
+    let (path, target) = match rules.judge(entry) {
+        Err(problem) => return Some(problem),
+        Ok(Change::Root) => return None,
+        Ok(Change::Link { path, target }) => (path, Some(target)),
+        // A whiteout stands where what it hides stood.
+        Ok(Change::Put(path) | Change::Hide(path)) => (path, None),
+        Ok(Change::Clear(dir)) => return missing(rules, &dir),
+    };
+    if let Some(problem) = path.parent().and_then(|dir| missing(rules, &dir)) {
+        return Some(problem);
     }
+    target
+        .is_some_and(|target| !rules.brought_file(&target))
+        .then_some("a hard link that names no earlier file of the layer")
+}
 
-    fn broken_by(&mut self, entry: &Entry) -> Option<&'static str> {
-        let Ok(path) = ImagePath::new(&entry.name) else { return Some("the name leads out or is too long") };
-        let hash = |path: &ImagePath| self.key.hash_one(path.as_bytes());
-        let own = hash(&path);
-        let parent = path.parent();
-        let parent_is_there =
-            parent.as_ref().is_none_or(|parent| parent.is_root() || self.directories.contains(&hash(parent)));
-        let target = ImagePath::new(&entry.link).map(|target| hash(&target));
-        let first = self.paths.insert(own);
-        match entry.kind {
-            EntryKind::Directory => drop(self.directories.insert(own)),
-            EntryKind::File | EntryKind::Hardlink => drop(self.files.insert(own)),
-            EntryKind::Symlink | EntryKind::Special => {}
-        }
-        let hidden = path.name().strip_prefix(b".wh.");
-        if entry.name.starts_with(b"/") {
-            Some("the name is absolute")
-        } else if !first {
-            Some("the path is there twice")
-        } else if !parent_is_there {
-            Some("its directory is not in the layer before it")
-        } else if entry.kind == EntryKind::Special {
-            Some("a device or FIFO")
-        } else if entry.kind == EntryKind::Hardlink
-            && (entry.link.starts_with(b"/") || !target.is_ok_and(|target| self.files.contains(&target)))
-        {
-            Some("a hard link that names no earlier file of the layer")
-        } else if hidden.is_some_and(|name| {
-            entry.kind != EntryKind::File
-                || name.is_empty()
-                || name.starts_with(b".wh.") && name != b".wh..opq"
-        }) {
-            Some("a malformed whiteout")
-        } else {
-            None
-        }
+fn missing(rules: &Rules, dir: &ImagePath) -> Option<&'static str> {
+    let there = dir.is_root() || rules.brought_directory(dir);
+    (!there).then_some("its directory is not in the layer before it")
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 

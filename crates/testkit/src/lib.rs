@@ -1,9 +1,10 @@
 //! What tests need from the outside world, in their own process: an HTTP server that misbehaves on request, an npm registry, a
-//! signed Debian archive.
+//! signed Debian archive, tars that are wrong on purpose.
 
 pub mod debian;
 pub mod http;
 pub mod npm;
 pub mod openpgp;
+pub mod raw_tar;
 pub mod sample;
 pub mod tar;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::io::BufReader;
 use std::io::BufWriter;
 use std::io::Read;
 use std::io::Seek;
@@ -95,10 +96,12 @@ impl Sink<'_> {
             ..tar::Limits::default()
         };
         let copy = Copy { stream, out: &mut self.out };
-        let mut reader = tar::Reader::new(copy, tar::Strictness::Package, limits);
+        let copy = BufReader::with_capacity(128 << 10, copy);
+        let mut reader = tar::Reader::new(copy, tar::Strictness::PACKAGE, limits);
         let mut entries = Vec::new();
         let mut names: HashMap<ImagePath, usize> = HashMap::new();
         while let Some(entry) = reader.next_entry()? {
+            let path = entry.path().map_err(tar::TarError::from)?;
             let kind = match entry.kind {
                 tar::EntryKind::Directory => EntryKind::Directory,
                 tar::EntryKind::File => EntryKind::File {
@@ -111,24 +114,25 @@ impl Sink<'_> {
                 tar::EntryKind::Symlink(target) => EntryKind::Symlink(target),
                 // Of a link to a link, the file that both mean.
                 tar::EntryKind::Hardlink(target) => {
+                    let target = tar::read::path_of(&target).map_err(tar::TarError::from)?;
                     match names.get(&target).and_then(|&at: &usize| entries.get(at)) {
                         Some(Entry { kind: EntryKind::File { .. }, .. }) => EntryKind::Hardlink(target),
                         Some(Entry { kind: EntryKind::Hardlink(file), .. }) => {
                             EntryKind::Hardlink(file.clone())
                         }
-                        _ => return Err(Refusal::Hardlink { path: entry.path, target }),
+                        _ => return Err(Refusal::Hardlink { path, target }),
                     }
                 }
-                tar::EntryKind::Special(_) => {
-                    return Err(tar::TarError::Special { path: entry.path, kind: "device" }.into());
+                tar::EntryKind::Special(kind) => {
+                    return Err(tar::TarError::Special { path, kind: kind.word() }.into());
                 }
             };
-            if names.insert(entry.path.clone(), entries.len()).is_some() {
-                return Err(Refusal::Duplicate(entry.path));
+            if names.insert(path.clone(), entries.len()).is_some() {
+                return Err(Refusal::Duplicate(path));
             }
             entries.push(Entry {
-                path: entry.path,
-                raw_name: entry.raw_name,
+                path,
+                raw_name: entry.name,
                 kind,
                 meta: entry.meta,
                 uname: entry.uname,

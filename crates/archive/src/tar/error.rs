@@ -20,13 +20,8 @@ pub enum TarError {
         reason: &'static str,
     },
     /// A name that cannot be a path of an image.
-    #[error("tar entry at byte {offset} is refused: {source}")]
-    Name {
-        /// Where its header starts in the tar stream.
-        offset: u64,
-        /// What is wrong with the name.
-        source: PathError,
-    },
+    #[error("a name in the tar is refused: {0}")]
+    Name(#[from] NameError),
     /// An entry of a kind that images must not carry.
     #[error("tar entry `{path}` is a {kind}, which an image must not carry")]
     Special {
@@ -36,7 +31,7 @@ pub enum TarError {
         kind: &'static str,
     },
     /// The stream ends in the middle.
-    #[error("tar ends at byte {offset}, before its end marker")]
+    #[error("tar ends early, at byte {offset}")]
     Truncated {
         /// How many bytes there were.
         offset: u64,
@@ -68,6 +63,17 @@ pub enum TarError {
     /// Reading (decompressing) or writing the stream failed.
     #[error("failed to read or write a tar stream")]
     Io(#[from] io::Error),
+}
+
+/// Why a name is no path inside of what is unpacked.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NameError {
+    /// It counts from the root of the file system.
+    #[error("path `{}` is absolute", .0.escape_ascii())]
+    Absolute(Vec<u8>),
+    /// It leads out, or is too long.
+    #[error(transparent)]
+    Path(#[from] PathError),
 }
 
 impl Diagnose for TarError {

@@ -1,5 +1,7 @@
 //! One ustar header block, built and taken apart. The fields are drawn in the documentation of [`super`].
 
+use std::borrow::Cow;
+
 use super::BLOCK;
 
 /// A header block as the canonical writer makes it: numeric ids, no names of users, zero device numbers.
@@ -49,6 +51,56 @@ impl Header {
         self.octal(148, 7, u64::from(sum));
         self.0[155] = b' ';
         self.0
+    }
+}
+
+/// Type and size of a header, its checksum checked.
+pub(super) fn kind_and_size(block: &[u8; BLOCK]) -> Result<(u8, u64), &'static str> {
+    if number(&block[148..156])? != u64::from(checksum(block)) {
+        return Err("its checksum is wrong");
+    }
+    Ok((block[156], number(&block[124..136])?))
+}
+
+/// What a header says of an entry, besides its type and size.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    pub(super) name: Cow<'a, [u8]>,
+    pub(super) link: &'a [u8],
+    pub(super) mode: u32,
+    pub(super) uid: u64,
+    pub(super) gid: u64,
+    pub(super) mtime: u64,
+    pub(super) uname: &'a [u8],
+    pub(super) gname: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// Of a ustar, GNU or V7 header. Others are refused: whether they have a prefix is seen differently.
+    pub(super) fn parse(block: &'a [u8; BLOCK]) -> Result<Self, &'static str> {
+        let mut name = Cow::Borrowed(text(&block[..100]));
+        match &block[257..265] {
+            b"ustar\x0000" => {
+                let prefix = text(&block[345..500]);
+                if !prefix.is_empty() {
+                    name = [prefix, b"/", &name].concat().into();
+                }
+            }
+            // GNU headers keep times where ustar has the prefix.
+            b"ustar  \0" | b"\0\0\0\0\0\0\0\0" => {}
+            _ => return Err("it is neither a ustar, a GNU nor a V7 header"),
+        }
+        Ok(Self {
+            name,
+            link: text(&block[157..257]),
+            mode: (number(&block[100..108])? & 0o7777) as u32,
+            uid: number(&block[108..116])?,
+            gid: number(&block[116..124])?,
+            // Times before the epoch, negative in base 256, exist in the wild and carry no meaning here.
+            mtime: if block[136] & 0xc0 == 0xc0 { 0 } else { number(&block[136..148])? },
+            uname: text(&block[265..297]),
+            gname: text(&block[297..329]),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! tar archives: a strict streaming reader ([`read`]) and the canonical writer ([`write`]).
+//! tar archives: the one streaming reader ([`read`]) and the canonical writer ([`write`]).
 //!
 //! ```text
 //! offset  0    100   108  116  124   136   148     156   157       257    263    265   297   329  337  345     500
@@ -16,14 +16,20 @@ pub mod write;
 mod error;
 mod header;
 mod pax;
+mod strictness;
 
+pub use error::NameError;
 pub use error::TarError;
 pub(crate) use error::is_damage;
 pub use read::Entry;
 pub use read::EntryKind;
-pub use read::Limits;
 pub use read::Reader;
-pub use read::Strictness;
+pub use read::SpecialKind;
+pub use strictness::End;
+pub use strictness::GlobalRecords;
+pub use strictness::Limits;
+pub use strictness::Strictness;
+pub use strictness::TrailingSlash;
 pub use write::Piece;
 pub use write::pieces;
 

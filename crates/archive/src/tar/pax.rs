@@ -45,18 +45,22 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Seconds with an optional sign and fraction. The fraction is cut off; times before the epoch become the epoch.
-pub(super) fn seconds(text: &[u8]) -> Option<u64> {
+/// Seconds with an optional sign and fraction, as seconds and nanoseconds; what is finer is cut off. Times before the epoch become
+/// the epoch.
+pub(super) fn time(text: &[u8]) -> Option<(u64, u32)> {
     let (negative, digits) = match text.strip_prefix(b"-") {
         Some(digits) => (true, digits),
         None => (false, text),
     };
     let mut parts = digits.splitn(2, |&byte| byte == b'.');
-    let whole = decimal(parts.next()?)?;
-    if parts.next().is_some_and(|fraction| !fraction.iter().all(u8::is_ascii_digit)) {
+    let seconds = decimal(parts.next()?)?;
+    let fraction = parts.next().unwrap_or_default();
+    if i64::try_from(seconds).is_err() || !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(if negative { 0 } else { whole })
+    let digits = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
+    let nanoseconds = digits.fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+    Some(if negative { (0, 0) } else { (seconds, nanoseconds) })
 }
 
 #[cfg(test)]
@@ -97,11 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn times_lose_their_fraction() {
-        assert_eq!(seconds(b"12.999999999"), Some(12));
-        assert_eq!(seconds(b"-1.5"), Some(0));
-        for bad in [&b""[..], b"1e9", b"--1", b"1.-2", b"."] {
-            assert_eq!(seconds(bad), None, "{}", bad.escape_ascii());
+    fn times_are_cut_to_nanoseconds_and_the_epoch() {
+        for (text, expected) in [
+            ("12", (12, 0)),
+            ("12.", (12, 0)),
+            ("1.25", (1, 250_000_000)),
+            ("12.9999999999", (12, 999_999_999)),
+            ("-1.5", (0, 0)),
+            ("9223372036854775807", (i64::MAX as u64, 0)),
+        ] {
+            assert_eq!(time(text.as_bytes()), Some(expected), "{text}");
+        }
+        for bad in ["", "1e9", "--1", "1.-2", ".", "1.1234567890x", "9223372036854775808"] {
+            assert_eq!(time(bad.as_bytes()), None, "{bad}");
         }
     }
 }

@@ -1,56 +1,52 @@
-//! The strict streaming reader: one pass over an `impl Read`, nothing buffered but names and PAX records.
+//! The streaming reader: one pass over an `impl BufRead`, nothing kept but names and PAX records.
 //!
-//! Reads ustar, PAX (`x` and `g`), GNU long names (`L`, `K`), base-256 numbers and the headers of Unix V7.
+//! Reads ustar, PAX (`x` and `g`), GNU long names (`L`, `K`), base-256 numbers and the headers of Unix V7. Names come out as they
+//! were written, [`Entry::path`] judges them. Content is read out of the stream's own buffer ([`BufRead`]), or passed over by
+//! seeking where the stream can.
 //!
-//! **Guarantees**: what comes out has one meaning. Every reader that follows POSIX sees the same entries.
-//! **Refuses**: wrong checksums, a stream that ends early or goes on after its end, names with `..`, negative and huge
-//! numbers, content where none belongs, sparse files, unknown types, PAX and GNU headers that are mixed, repeated or not
-//! followed by an entry, a PAX size for anything but a file. What [`Strictness`] says besides.
+//! **Guarantees**: what comes out has one meaning: every reader that follows POSIX sees the same entries. Memory is bounded by
+//! [`Limits`] whatever the input says. After the last entry the stream has been read to its end, so that decoders and digests
+//! below saw all of it.
+//! **Refuses**, whoever asks: wrong checksums; a stream that ends early (padding included, which Go forgives) or goes on after its
+//! end; sparse files; unknown types and magics; content where none belongs; numbers that are negative, malformed or beyond what
+//! they count (a time before the epoch is the epoch); PAX and GNU headers that are mixed, repeated or not followed by an entry;
+//! a PAX key given twice; a PAX size for anything but a file, or one that contradicts a header whose field could hold it; empty
+//! names and targets, and ones with NUL; attributes that Linux could not hold; `g` headers that name or measure all later entries.
+//! What [`Strictness`] says besides.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use std::io::BufReader;
+use std::io::BufRead;
 use std::io::Read;
+use std::io::Seek;
 use std::sync::Arc;
 
 use pinfold_base::ImagePath;
 
 use super::BLOCK;
+use super::End;
+use super::GlobalRecords;
+use super::Limits;
+use super::NameError;
+use super::Strictness;
 use super::TarError;
+use super::TrailingSlash;
 use super::header;
+use super::header::Fields;
 use super::pax;
 use crate::Metadata;
 use crate::part::Parts;
 
-/// How much a caller takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Most entries (headers of any type).
-    pub entries: u64,
-    /// Most bytes in a name or link target.
-    pub name: usize,
-    /// Most bytes of PAX records before one entry.
-    pub pax: usize,
-    /// Most bytes of the whole stream.
-    pub total: u64,
-}
+/// Sizes from here on do not fit the octal field, so a PAX record has to give them.
+const OCTAL_LIMIT: u64 = 1 << 33;
+/// Longest name of an extended attribute, in bytes (`XATTR_NAME_MAX`).
+const MAX_XATTR_NAME: usize = 255;
+/// Largest sum of extended attributes of one entry, in bytes. (Linux allows 64 KiB for one.)
+const MAX_XATTRS: usize = 256 << 10;
 
-impl Default for Limits {
-    /// 400,000 entries, names as long as Linux allows, 1 MiB of PAX records, 8 GiB.
-    fn default() -> Self {
-        Self { entries: 400_000, name: pinfold_base::image_path::MAX_PATH + 1, pax: 1 << 20, total: 8 << 30 }
-    }
-}
-
-/// Whose tar it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strictness {
-    /// A package that becomes part of an image: absolute names and devices are errors.
-    Package,
-    /// A layer that somebody else made: names count from the root of the image, devices are reported as
-    /// [`EntryKind::Special`] for the caller to judge.
-    Layer,
-}
+const ZEROS: [u8; BLOCK] = [0; BLOCK];
+const SPARSE: &str = "sparse files are not supported";
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,19 +57,39 @@ pub enum EntryKind {
     File,
     /// A symbolic link; the target as it was written.
     Symlink(Box<[u8]>),
-    /// Another name of a file.
-    Hardlink(ImagePath),
-    /// A character device (`b'3'`), block device (`b'4'`) or FIFO (`b'6'`).
-    Special(u8),
+    /// Another name of a file; that file's name as it was written.
+    Hardlink(Box<[u8]>),
+    /// Something that neither packages nor layers may carry; whoever reads them says so.
+    Special(SpecialKind),
 }
 
-/// One entry.
+/// A device or FIFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpecialKind {
+    /// Type `3`.
+    CharacterDevice,
+    /// Type `4`.
+    BlockDevice,
+    /// Type `6`.
+    Fifo,
+}
+
+impl SpecialKind {
+    /// Its name for messages.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::CharacterDevice => "character device",
+            Self::BlockDevice => "block device",
+            Self::Fifo => "FIFO",
+        }
+    }
+}
+
+/// One entry, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name, normalised.
-    pub path: ImagePath,
     /// Its name as the tar has it.
-    pub raw_name: Box<[u8]>,
+    pub name: Box<[u8]>,
     /// What it is.
     pub kind: EntryKind,
     /// Bytes of content; 0 for anything but a file.
@@ -82,21 +98,39 @@ pub struct Entry {
     pub offset: u64,
     /// Mode, owner, time, attributes.
     pub meta: Metadata,
+    /// Nanoseconds on top of the time.
+    pub nanoseconds: u32,
     /// Name of the owner; often empty.
     pub uname: Arc<[u8]>,
     /// Name of the group; often empty.
     pub gname: Arc<[u8]>,
 }
 
+impl Entry {
+    /// Where it belongs, see [`path_of`].
+    pub fn path(&self) -> Result<ImagePath, NameError> {
+        path_of(&self.name)
+    }
+}
+
+/// A name of a tar as a path inside of what is unpacked. Absolute names are refused, not repaired; slashes alone are the root
+/// (kaniko writes them). So are names with `..` and names that are too long.
+pub fn path_of(name: &[u8]) -> Result<ImagePath, NameError> {
+    if name.starts_with(b"/") && name.iter().any(|&byte| byte != b'/') {
+        return Err(NameError::Absolute(name.iter().copied().take(256).collect()));
+    }
+    Ok(ImagePath::new(name)?)
+}
+
 /// Reads a tar from a stream. Reading the `Reader` itself gives the content of the current entry.
 #[derive(Debug)]
 pub struct Reader<R> {
-    stream: Parts<BufReader<R>>,
-    limits: Limits,
+    stream: Parts<R>,
     strictness: Strictness,
+    limits: Limits,
     /// Bytes behind the current content up to the next block.
     padding: u64,
-    headers: u64,
+    entries: u64,
     global: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The last two names of users met: an archive rarely has more, so they are shared.
     names: [Arc<[u8]>; 2],
@@ -117,19 +151,38 @@ impl Pending {
     }
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead + Seek> Reader<R> {
+    /// Passes over what was not read of the current entry's content, without reading it.
+    pub fn seek_content(&mut self) -> Result<(), TarError> {
+        let left = self.stream.left() + self.padding;
+        self.expect(left)?;
+        // The last byte is read later, so that a file that was cut short is noticed.
+        if left > 1 {
+            self.stream.seek(left - 1)?;
+            self.padding = 1;
+        }
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Reader<R> {
     /// Starts at the beginning of a tar stream (already decompressed).
     pub fn new(inner: R, strictness: Strictness, limits: Limits) -> Self {
         Self {
-            stream: Parts::new(BufReader::with_capacity(128 << 10, inner), "the tar ends inside a file"),
-            limits,
+            stream: Parts::new(inner, "the tar ends inside a file"),
             strictness,
+            limits,
             padding: 0,
-            headers: 0,
+            entries: 0,
             global: BTreeMap::new(),
             names: [Arc::default(), Arc::default()],
             ended: false,
         }
+    }
+
+    /// The stream below.
+    pub fn into_inner(self) -> R {
+        self.stream.into_inner()
     }
 
     /// Bytes of the tar stream read so far; after the last entry, its length.
@@ -148,60 +201,85 @@ impl<R: Read> Reader<R> {
         loop {
             let offset = self.position();
             let refuse = |reason| TarError::Entry { offset, reason };
-            let block = self.block()?;
-            if block == [0; BLOCK] {
+            let Some(block) = self.header()? else {
                 if !pending.is_empty() {
                     return Err(refuse("the archive ends after a header that describes the next entry"));
                 }
-                if self.block()? != [0; BLOCK] {
-                    return Err(refuse("a single block of zeros is no end of an archive"));
-                }
-                self.rest_is_zero()?;
                 self.ended = true;
                 return Ok(None);
-            }
-            self.headers += 1;
-            if self.headers > self.limits.entries {
-                return Err(TarError::Limit { what: "entries", limit: self.limits.entries });
-            }
-            let field = |at: usize, width: usize| &block[at..at + width];
-            let sum = header::number(field(148, 8)).map_err(refuse)?;
-            if sum != u64::from(header::checksum(&block)) {
-                return Err(refuse("its checksum is wrong"));
-            }
-            let size = header::number(field(124, 12)).map_err(refuse)?;
-            match block[156] {
+            };
+            let (kind, size) = header::kind_and_size(&block).map_err(refuse)?;
+            match kind {
                 b'x' | b'g' if !pending.is_empty() => {
                     return Err(refuse("a PAX header follows another header for the same entry"));
                 }
                 b'x' => pending.pax = Some(self.body(size, self.limits.pax, "bytes of PAX records")?),
                 b'g' => {
+                    self.count()?;
                     let body = self.body(size, self.limits.pax, "bytes of PAX records")?;
                     self.set_global(&body).map_err(refuse)?;
                 }
-                kind @ (b'L' | b'K') => {
+                b'L' | b'K' => {
                     if pending.pax.is_some() {
                         return Err(refuse("a GNU header follows a PAX header"));
                     }
-                    let body = self.body(size, self.limits.name + 1, "bytes in a name")?;
-                    let name = header::text(&body).to_vec();
-                    if body[name.len()..].iter().any(|&byte| byte != 0) || name.is_empty() {
-                        return Err(refuse("a GNU long name is empty or holds a NUL byte"));
-                    }
+                    let name = self.long_name(size)?.map_err(refuse)?;
                     let slot = if kind == b'L' { &mut pending.name } else { &mut pending.link };
                     if slot.replace(name).is_some() {
                         return Err(refuse("a GNU long name is given twice"));
                     }
                 }
-                _ => return self.entry(offset, &block, size, &pending).map(Some),
+                _ => {
+                    self.count()?;
+                    let mut entry = self.entry(&block, size, &pending).map_err(refuse)?;
+                    let names = [&entry.name[..], entry.kind.target()];
+                    if names.into_iter().any(|name| name.len() > self.limits.name) {
+                        let limit = self.limits.name as u64;
+                        return Err(TarError::Limit { what: "bytes in a name", limit });
+                    }
+                    self.expect(entry.size)?;
+                    self.stream.begin(entry.size);
+                    self.padding = entry.size.wrapping_neg() % BLOCK as u64;
+                    entry.offset = self.position();
+                    return Ok(Some(entry));
+                }
             }
         }
+    }
+
+    /// The next header; `None` at the end of the archive, when the stream has been read to its end.
+    fn header(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
+        let marked = self.strictness.end == End::Marked;
+        let offset = self.position();
+        match self.block()? {
+            Some(block) if block != ZEROS => return Ok(Some(block)),
+            Some(_) => {}
+            None if marked => return Err(TarError::Truncated { offset }),
+            None => return Ok(None),
+        }
+        if marked {
+            match self.block()? {
+                Some(ZEROS) => {}
+                Some(_) => {
+                    let reason = "a single block of zeros is no end of an archive";
+                    return Err(TarError::Entry { offset, reason });
+                }
+                None => return Err(TarError::Truncated { offset: self.position() }),
+            }
+        }
+        self.rest_is_zero()?;
+        Ok(None)
     }
 
     /// Adds the records of a `g` header. Those that name one file make no sense for all of them.
     fn set_global(&mut self, body: &[u8]) -> Result<(), &'static str> {
         for (key, value) in pax::parse(body)? {
-            if matches!(key, b"path" | b"linkpath" | b"size") || key.starts_with(pax::XATTR) {
+            let refused = match key {
+                b"path" | b"linkpath" | b"size" => true,
+                b"uid" | b"gid" | b"mtime" | b"hdrcharset" => self.strictness.global == GlobalRecords::Inert,
+                _ => key.starts_with(pax::XATTR) || is_sparse(key),
+            };
+            if refused {
                 return Err("a global PAX header gives something that belongs to one entry");
             }
             if value.is_empty() {
@@ -216,144 +294,36 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        offset: u64,
-        block: &[u8; BLOCK],
-        size: u64,
-        pending: &Pending,
-    ) -> Result<Entry, TarError> {
-        let refuse = |reason| TarError::Entry { offset, reason };
-        let field = |at: usize, width: usize| &block[at..at + width];
-        let number = |at, width| header::number(field(at, width)).map_err(refuse);
-        let id = |value: u64| u32::try_from(value).map_err(|_| refuse("an owner does not fit in 32 bits"));
-
-        let mut name = header::text(field(0, 100)).to_vec();
-        match field(257, 8) {
-            b"ustar\x0000" => {
-                let prefix = header::text(field(345, 155));
-                if !prefix.is_empty() {
-                    name = [prefix, b"/", &name].concat();
-                }
+    /// The entry that a header and what came before it describe together.
+    fn entry(&mut self, block: &[u8; BLOCK], size: u64, pending: &Pending) -> Result<Entry, &'static str> {
+        let local = pending.pax.as_deref().map_or_else(|| Ok(BTreeMap::new()), pax::parse)?;
+        let mut draft = Draft::new(Fields::parse(block)?, size);
+        for (key, value) in &self.global {
+            if !local.contains_key(&key[..]) {
+                draft.record(key, value)?;
             }
-            b"ustar  \0" | b"\0\0\0\0\0\0\0\0" => {}
-            _ => return Err(refuse("it is neither a ustar, a GNU nor a V7 header")),
         }
-        let mut link = header::text(field(157, 100)).to_vec();
-        let mut size = size;
-        let mut meta = Metadata {
-            mode: (number(100, 8)? & 0o7777) as u32,
-            // Times before the epoch exist in the wild and carry no meaning here.
-            mtime: if block[136] == 0xff { 0 } else { number(136, 12)? },
-            ..Metadata::default()
-        };
-        let (mut uid, mut gid) = (number(108, 8)?, number(116, 8)?);
-        let mut uname = header::text(field(265, 32));
-        let mut gname = header::text(field(297, 32));
-        let mut pax_size = false;
-
-        let local = pending.pax.as_deref().map_or_else(|| Ok(BTreeMap::new()), pax::parse).map_err(refuse)?;
-        let global = std::mem::take(&mut self.global);
-        let records = global
-            .iter()
-            .map(|(key, value)| (&key[..], &value[..]))
-            .filter(|(key, _)| !local.contains_key(key))
-            .chain(local.iter().map(|(&key, &value)| (key, value)));
-        for (key, value) in records {
-            let digits = || pax::decimal(value).ok_or(refuse("a PAX number is malformed"));
-            match key {
-                b"path" | b"linkpath" | b"size" if value.is_empty() => {
-                    return Err(refuse("a PAX record that names or measures an entry is empty"));
-                }
-                b"path" => name = value.into(),
-                b"linkpath" => link = value.into(),
-                b"size" => (size, pax_size) = (digits()?, true),
-                b"uid" if !value.is_empty() => uid = digits()?,
-                b"gid" if !value.is_empty() => gid = digits()?,
-                b"mtime" if !value.is_empty() => {
-                    meta.mtime = pax::seconds(value).ok_or(refuse("a PAX time is malformed"))?;
-                }
-                b"uname" if !value.is_empty() => uname = value,
-                b"gname" if !value.is_empty() => gname = value,
-                b"hdrcharset" if !matches!(value, b"" | b"BINARY" | b"ISO-IR 10646 2000 UTF-8") => {
-                    return Err(refuse("its PAX records are in an unknown character set"));
-                }
-                b"SCHILY.realsize" | b"SCHILY.filetype" => {
-                    return Err(refuse("sparse files are not supported"));
-                }
-                _ if key.starts_with(b"GNU.sparse.") => return Err(refuse("sparse files are not supported")),
-                _ => {
-                    if let Some(xattr) = key.strip_prefix(pax::XATTR) {
-                        meta.xattrs.insert(xattr.into(), value.into());
-                    }
-                }
-            }
+        for (key, value) in local {
+            draft.record(key, value)?;
         }
         if let Some(long) = &pending.name {
-            name.clone_from(long);
+            draft.fields.name = Cow::Borrowed(long);
         }
         if let Some(long) = &pending.link {
-            link.clone_from(long);
+            draft.fields.link = long;
         }
-        (meta.uid, meta.gid) = (id(uid)?, id(gid)?);
-        let uname = share(&mut self.names[0], uname);
-        let gname = share(&mut self.names[1], gname);
-        self.global = global;
-
-        let path = self.path(offset, &name)?;
-        let mut kind = match block[156] {
-            // Before ustar a trailing slash was the only sign of a directory, and readers still honour it.
-            0 | b'0' if name.ends_with(b"/") => EntryKind::Directory,
-            0 | b'0' | b'7' => EntryKind::File,
-            b'1' => EntryKind::Hardlink(self.path(offset, &link)?),
-            b'2' if link.is_empty() || link.contains(&0) => {
-                return Err(refuse("the target of a symbolic link is empty or holds a NUL byte"));
-            }
-            b'2' if link.len() > self.limits.name => {
-                return Err(TarError::Limit { what: "bytes in a name", limit: self.limits.name as u64 });
-            }
-            b'2' => EntryKind::Symlink(Box::default()),
-            b'5' => EntryKind::Directory,
-            kind @ (b'3' | b'4' | b'6') => match self.strictness {
-                Strictness::Layer => EntryKind::Special(kind),
-                Strictness::Package => {
-                    let kind = match kind {
-                        b'3' => "character device",
-                        b'4' => "block device",
-                        _ => "FIFO",
-                    };
-                    return Err(TarError::Special { path, kind });
-                }
-            },
-            b'S' => return Err(refuse("sparse files are not supported")),
-            _ => return Err(refuse("its type is unknown")),
-        };
-        if kind != EntryKind::File && (size != 0 || pax_size) {
-            return Err(refuse("something that is no file has content"));
-        }
-        if let EntryKind::Symlink(target) = &mut kind {
-            *target = link.into();
-        }
-        if path.is_root() && kind != EntryKind::Directory {
-            return Err(refuse("its name is empty"));
-        }
-        self.expect(size)?;
-        self.stream.begin(size);
-        self.padding = size.wrapping_neg() % BLOCK as u64;
-        Ok(Entry { path, raw_name: name.into(), kind, size, offset: self.position(), meta, uname, gname })
+        let (uname, gname) =
+            (share(&mut self.names[0], draft.fields.uname), share(&mut self.names[1], draft.fields.gname));
+        draft.finish(block[156], self.strictness.trailing_slash, uname, gname)
     }
 
-    fn path(&self, offset: u64, name: &[u8]) -> Result<ImagePath, TarError> {
-        if name.len() > self.limits.name {
-            return Err(TarError::Limit { what: "bytes in a name", limit: self.limits.name as u64 });
+    /// Counts an entry.
+    fn count(&mut self) -> Result<(), TarError> {
+        self.entries += 1;
+        if self.entries > self.limits.entries {
+            return Err(TarError::Limit { what: "entries", limit: self.limits.entries });
         }
-        if self.strictness == Strictness::Package && name.starts_with(b"/") {
-            return Err(TarError::Entry { offset, reason: "its name or the name it links to is absolute" });
-        }
-        if name.is_empty() {
-            return Err(TarError::Entry { offset, reason: "its name or the name it links to is empty" });
-        }
-        ImagePath::new(name).map_err(|source| TarError::Name { offset, source })
+        Ok(())
     }
 
     /// Checks that `size` more bytes are within the limit, before anything is read or reserved for them.
@@ -365,18 +335,14 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn block(&mut self) -> Result<[u8; BLOCK], TarError> {
-        self.expect(BLOCK as u64)?;
+    /// The next block; `None` when the stream ends before it.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
         let mut block = [0; BLOCK];
-        self.fill(&mut block)?;
-        Ok(block)
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), TarError> {
-        if self.stream.fill(buffer)? < buffer.len() {
-            return Err(TarError::Truncated { offset: self.position() });
+        match self.stream.fill(&mut block)? {
+            BLOCK => self.expect(0).map(|()| Some(block)),
+            0 => Ok(None),
+            _ => Err(TarError::Truncated { offset: self.position() }),
         }
-        Ok(())
     }
 
     /// The content of a header that describes another entry, its padding skipped.
@@ -386,9 +352,22 @@ impl<R: Read> Reader<R> {
         };
         self.expect(size.next_multiple_of(BLOCK) as u64)?;
         let mut body = vec![0; size.next_multiple_of(BLOCK)];
-        self.fill(&mut body)?;
+        if self.stream.fill(&mut body)? < body.len() {
+            return Err(TarError::Truncated { offset: self.position() });
+        }
         body.truncate(size);
         Ok(body)
+    }
+
+    /// The body of a GNU `L` or `K` header: a name and NULs.
+    fn long_name(&mut self, size: u64) -> Result<Result<Vec<u8>, &'static str>, TarError> {
+        let mut body = self.body(size, self.limits.name + 1, "bytes in a name")?;
+        let name = header::text(&body).len();
+        if name == 0 || body[name..].iter().any(|&byte| byte != 0) {
+            return Ok(Err("a GNU long name is empty or holds a NUL byte"));
+        }
+        body.truncate(name);
+        Ok(Ok(body))
     }
 
     fn skip(&mut self) -> Result<(), TarError> {
@@ -416,6 +395,133 @@ impl<R: Read> Reader<R> {
     }
 }
 
+impl EntryKind {
+    /// The target of a link; empty for anything else.
+    fn target(&self) -> &[u8] {
+        match self {
+            Self::Symlink(target) | Self::Hardlink(target) => target,
+            _ => b"",
+        }
+    }
+}
+
+/// An entry that is being put together from its headers.
+#[derive(Debug)]
+struct Draft<'a> {
+    fields: Fields<'a>,
+    size: u64,
+    pax_size: Option<u64>,
+    nanoseconds: u32,
+    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    xattr_bytes: usize,
+}
+
+impl<'a> Draft<'a> {
+    fn new(fields: Fields<'a>, size: u64) -> Self {
+        Self { fields, size, pax_size: None, nanoseconds: 0, xattrs: BTreeMap::new(), xattr_bytes: 0 }
+    }
+
+    /// Takes one PAX record over.
+    fn record(&mut self, key: &[u8], value: &'a [u8]) -> Result<(), &'static str> {
+        let number = || pax::decimal(value).ok_or("a PAX number is malformed");
+        match key {
+            b"path" | b"linkpath" if value.is_empty() || value.contains(&0) => {
+                return Err("a PAX name is empty or holds a NUL byte");
+            }
+            b"path" => self.fields.name = Cow::Borrowed(value),
+            b"linkpath" => self.fields.link = value,
+            b"size" => self.pax_size = Some(number()?),
+            b"uid" => self.fields.uid = number()?,
+            b"gid" => self.fields.gid = number()?,
+            b"mtime" => {
+                (self.fields.mtime, self.nanoseconds) = pax::time(value).ok_or("a PAX time is malformed")?;
+            }
+            b"uname" if !value.is_empty() => self.fields.uname = value,
+            b"gname" if !value.is_empty() => self.fields.gname = value,
+            b"hdrcharset" if !matches!(value, b"" | b"BINARY" | b"ISO-IR 10646 2000 UTF-8") => {
+                return Err("its PAX records are in an unknown character set");
+            }
+            _ if is_sparse(key) => return Err(SPARSE),
+            _ => {
+                if let Some(name) = key.strip_prefix(pax::XATTR) {
+                    self.xattr_bytes += name.len() + value.len();
+                    if name.is_empty() || name.len() > MAX_XATTR_NAME || self.xattr_bytes > MAX_XATTRS {
+                        return Err("an extended attribute has no name or is too large");
+                    }
+                    self.xattrs.insert(name.into(), value.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(
+        self,
+        kind: u8,
+        trailing_slash: TrailingSlash,
+        uname: Arc<[u8]>,
+        gname: Arc<[u8]>,
+    ) -> Result<Entry, &'static str> {
+        let (name, link) = (self.fields.name, self.fields.link);
+        if name.is_empty() {
+            return Err("its name is empty");
+        }
+        let target = || match link {
+            b"" => Err("the target of a link is empty"),
+            _ if link.contains(&0) => Err("the target of a link holds a NUL byte"),
+            _ => Ok(link.into()),
+        };
+        let kind = match kind {
+            0 if name.ends_with(b"/") => EntryKind::Directory,
+            b'0' if name.ends_with(b"/") && trailing_slash == TrailingSlash::Directory => {
+                EntryKind::Directory
+            }
+            b'0' | b'7' if name.ends_with(b"/") => {
+                return Err("the name of a regular file ends with a slash");
+            }
+            0 | b'0' | b'7' => EntryKind::File,
+            b'1' => EntryKind::Hardlink(target()?),
+            b'2' => EntryKind::Symlink(target()?),
+            b'3' => EntryKind::Special(SpecialKind::CharacterDevice),
+            b'4' => EntryKind::Special(SpecialKind::BlockDevice),
+            b'5' => EntryKind::Directory,
+            b'6' => EntryKind::Special(SpecialKind::Fifo),
+            b'S' => return Err(SPARSE),
+            _ => return Err("its type is unknown"),
+        };
+        if kind != EntryKind::Directory
+            && name.split(|&byte| byte == b'/').all(|part| matches!(part, b"" | b"."))
+        {
+            return Err("the root is a directory");
+        }
+        let size = match self.pax_size {
+            Some(size) if size != self.size && (size < OCTAL_LIMIT || self.size != 0) => {
+                return Err("PAX and header give different sizes");
+            }
+            Some(size) => size,
+            None => self.size,
+        };
+        if kind != EntryKind::File && (size != 0 || self.pax_size.is_some()) {
+            return Err("something that is no file has content");
+        }
+        let id = |value: u64| u32::try_from(value).map_err(|_| "an owner does not fit in 32 bits");
+        let meta = Metadata {
+            mode: self.fields.mode,
+            uid: id(self.fields.uid)?,
+            gid: id(self.fields.gid)?,
+            mtime: self.fields.mtime,
+            xattrs: self.xattrs,
+        };
+        let name = name.into_owned().into();
+        Ok(Entry { name, kind, size, offset: 0, meta, nanoseconds: self.nanoseconds, uname, gname })
+    }
+}
+
+/// Whether a PAX key belongs to a sparse file, of GNU tar or of star.
+fn is_sparse(key: &[u8]) -> bool {
+    key.starts_with(b"GNU.sparse.") || matches!(key, b"SCHILY.realsize" | b"SCHILY.filetype")
+}
+
 /// `name` as a shared value, the one used last where it is the same.
 fn share(last: &mut Arc<[u8]>, name: &[u8]) -> Arc<[u8]> {
     if **last != *name {
@@ -424,8 +530,21 @@ fn share(last: &mut Arc<[u8]>, name: &[u8]) -> Arc<[u8]> {
     Arc::clone(last)
 }
 
-impl<R: Read> Read for Reader<R> {
+impl<R: BufRead> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.read(buffer)
     }
 }
+
+impl<R: BufRead> BufRead for Reader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.stream.fill_buf()
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.stream.consume(n);
+    }
+}
+
+#[cfg(test)]
+mod tests;

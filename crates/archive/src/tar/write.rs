@@ -27,6 +27,7 @@ use crate::Metadata;
 use crate::Node;
 use crate::NodeKind;
 use crate::Tree;
+use crate::layer::is_reserved;
 
 /// The end of an archive.
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
@@ -135,7 +136,7 @@ fn entry<'a>(
     path: &'a ImagePath,
     node: &'a Node,
 ) -> Result<EntryPieces<'a>, &'static str> {
-    if path.name().starts_with(b".wh.") {
+    if is_reserved(path.name()) {
         return Err("names that begin with `.wh.` mean deletions in an image layer");
     }
     if path.parent().is_some_and(|parent| {

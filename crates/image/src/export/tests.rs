@@ -1,15 +1,15 @@
 use pinfold_base::report::Silent;
 
 use super::*;
-use crate::entries::tests::TarBuilder;
 use crate::memory::AMD64;
 use crate::memory::ARM64;
 use crate::memory::Memory;
+use pinfold_testkit::raw_tar::RawTar;
 
 fn tars() -> Vec<Vec<u8>> {
     vec![
-        TarBuilder::new().dir("usr/").file("usr/a", &"lower ".repeat(2_000)).end(),
-        TarBuilder::new().dir("usr/").file("usr/.wh.a", "").file("usr/b", "upper").end(),
+        RawTar::new().dir("usr/").file("usr/a", &"lower ".repeat(2_000)).end(),
+        RawTar::new().dir("usr/").file("usr/.wh.a", "").file("usr/b", "upper").end(),
     ]
 }
 
@@ -140,15 +140,15 @@ fn hostile_archives_are_refused() {
     let saved = |layers: &str| format!(r#"[{{"Config":"c","RepoTags":null,"Layers":[{layers}]}}]"#);
     let config = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
     for (tar, words) in [
-        (TarBuilder::new().file("x", "").end(), "no `manifest.json`"),
-        (TarBuilder::new().file("manifest.json", "[]").file("manifest.json", "[]").end(), "twice"),
-        (TarBuilder::new().file("../manifest.json", "[]").end(), "`..`"),
-        (TarBuilder::new().symlink("manifest.json", "manifest.json").end(), "no `manifest.json`"),
-        (TarBuilder::new().file("manifest.json", "[]").end(), "no image"),
-        (TarBuilder::new().file("manifest.json", &saved("")).end(), "no `c`"),
-        (TarBuilder::new().file("manifest.json", &saved("\"l\"")).file("c", config).end(), "1 layers for 0"),
+        (RawTar::new().file("x", "").end(), "no `manifest.json`"),
+        (RawTar::new().file("manifest.json", "[]").file("manifest.json", "[]").end(), "twice"),
+        (RawTar::new().file("../manifest.json", "[]").end(), "`..`"),
+        (RawTar::new().symlink("manifest.json", "manifest.json").end(), "no `manifest.json`"),
+        (RawTar::new().file("manifest.json", "[]").end(), "no image"),
+        (RawTar::new().file("manifest.json", &saved("")).end(), "no `c`"),
+        (RawTar::new().file("manifest.json", &saved("\"l\"")).file("c", config).end(), "1 layers for 0"),
         (vec![0x1f, 0x8b, 8, 0], "compressed"),
-        (TarBuilder::new().file("manifest.json", "x").end()[..600].to_vec(), "middle"),
+        (RawTar::new().file("manifest.json", "x").end()[..600].to_vec(), "ends early"),
     ] {
         let path = dir.path().join("x.tar");
         fs::write(&path, tar).unwrap();

@@ -10,14 +10,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fs_err::File;
+use pinfold_archive::tar::EntryKind;
+use pinfold_archive::tar::Limits;
+use pinfold_archive::tar::Reader;
+use pinfold_archive::tar::Strictness;
+use pinfold_archive::tar::read::path_of;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 
 use crate::ImageError;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
-use crate::entries::Entries;
-use crate::entries::EntryKind;
 use crate::layout::INDEX_NAME;
 use crate::layout::LAYOUT_NAME;
 use crate::layout::check_version;
@@ -27,7 +30,7 @@ use crate::model::MAX_DOCUMENT;
 use crate::model::Raw;
 
 /// Most members of an archive of images.
-const MAX_MEMBERS: usize = 20_000;
+const MAX_MEMBERS: u64 = 20_000;
 
 /// The members of a tar by name.
 #[derive(Debug)]
@@ -56,28 +59,28 @@ impl Members {
         if LayerEncoding::sniff(&start[..n]) != LayerEncoding::Tar {
             return Err(refuse("it is compressed; decompress it first".into()));
         }
-        let mut entries = Entries::new(BufReader::with_capacity(4 << 10, file));
+        // Layers are larger than packages; what is in them is limited when they are unpacked.
+        let limits = Limits { entries: MAX_MEMBERS, total: i64::MAX as u64, ..Limits::default() };
+        let buffered = BufReader::with_capacity(4 << 10, file);
+        let mut entries = Reader::new(buffered, Strictness::LAYER, limits);
         let mut members = BTreeMap::new();
         while let Some(entry) = entries.next_entry().map_err(|error| refuse(error.to_string()))? {
-            let name = ImagePath::new(&entry.name).map_err(|error| refuse(error.to_string()))?;
-            let member = match entry.kind {
-                EntryKind::File => Member::Range(entries.position(), entry.size),
-                EntryKind::Symlink => match name.link_target(&entry.link) {
+            let name = entry.path().map_err(|error| refuse(error.to_string()))?;
+            let member = match &entry.kind {
+                EntryKind::File => Member::Range(entry.offset, entry.size),
+                EntryKind::Symlink(target) => match name.link_target(target) {
                     Some(target) => Member::Link(target),
                     None => return Err(refuse(format!("`{name}` links to nothing possible"))),
                 },
-                EntryKind::Hardlink => {
-                    Member::Link(ImagePath::new(&entry.link).map_err(|error| refuse(error.to_string()))?)
+                EntryKind::Hardlink(target) => {
+                    Member::Link(path_of(target).map_err(|error| refuse(error.to_string()))?)
                 }
                 EntryKind::Directory => continue,
-                EntryKind::Special => return Err(refuse(format!("`{name}` is a device"))),
+                EntryKind::Special(kind) => return Err(refuse(format!("`{name}` is a {}", kind.word()))),
             };
             entries.seek_content().map_err(|error| refuse(error.to_string()))?;
             if members.insert(name.clone(), member).is_some() {
                 return Err(refuse(format!("`{name}` is there twice")));
-            }
-            if members.len() > MAX_MEMBERS {
-                return Err(refuse(format!("it has more than {MAX_MEMBERS} members")));
             }
         }
         Ok(Self { file: Arc::new(File::open(path)?), path: path.to_owned(), by_name: members })

@@ -5,10 +5,10 @@ use super::*;
 use crate::ComposedImage;
 use crate::ImageSource;
 use crate::LayerEncoding;
-use crate::entries::tests::TarBuilder;
 use crate::memory::AMD64;
 use crate::memory::ARM64;
 use crate::memory::Memory;
+use pinfold_testkit::raw_tar::RawTar;
 
 fn store() -> (tempfile::TempDir, ImageStore) {
     let dir = tempfile::tempdir().unwrap();
@@ -19,7 +19,7 @@ fn store() -> (tempfile::TempDir, ImageStore) {
 /// Stores an image with one file of this content, unnamed.
 fn put(store: &ImageStore, content: &str) -> ComposedImage {
     let mut memory = Memory::default();
-    let image = memory.image(AMD64, &[TarBuilder::new().file("a", content).end()], LayerEncoding::Gzip);
+    let image = memory.image(AMD64, &[RawTar::new().file("a", content).end()], LayerEncoding::Gzip);
     for (digest, bytes) in &memory.0 {
         store.put_reader(&bytes[..], digest, bytes.len() as u64).unwrap();
     }
@@ -63,7 +63,7 @@ fn names_lead_to_images() {
 fn an_index_is_named_with_all_its_parts() {
     let (_dir, store) = store();
     let mut memory = Memory::default();
-    let source = memory.both(&[TarBuilder::new().file("a", "1").end()], LayerEncoding::Zstd);
+    let source = memory.both(&[RawTar::new().file("a", "1").end()], LayerEncoding::Zstd);
     let arm64 = source.platforms().unwrap()[&ARM64].clone();
     for (digest, bytes) in &memory.0 {
         if *digest != arm64.digest {

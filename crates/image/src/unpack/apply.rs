@@ -1,19 +1,24 @@
 //! One layer after the other onto the root: entries, whiteouts, metadata.
 //!
 //! An entry replaces what lower layers have at its path, except that a directory over a directory keeps what is inside.
-//! `.wh.NAME` removes `NAME` of lower layers, `.wh..wh..opq` everything that lower layers have in its directory; what the
-//! same layer brought stays, whatever the order (image-spec, layer.md, "Whiteouts").
+//! What entries mean, whiteouts among them, and which are refused whatever is below them, [`pinfold_archive::layer`] says.
 
-use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
 use std::ffi::CString;
-use std::hash::BuildHasher;
 use std::io;
+use std::io::BufRead;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use pinfold_archive::layer::Change;
+use pinfold_archive::layer::Rules;
+use pinfold_archive::tar::Entry;
+use pinfold_archive::tar::EntryKind;
+use pinfold_archive::tar::Limits;
+use pinfold_archive::tar::Reader;
+use pinfold_archive::tar::Strictness;
+use pinfold_archive::tar::TarError;
 use pinfold_base::ImagePath;
 use rustix::fs::AtFlags;
 use rustix::fs::FileType;
@@ -37,12 +42,7 @@ use super::remove;
 use super::root::Links;
 use super::root::Root;
 use super::stream::Blocks;
-use crate::entries::Entries;
-use crate::entries::Entry;
-use crate::entries::EntryKind;
 
-const WHITEOUT: &[u8] = b".wh.";
-const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Set-user-id and set-group-id.
 const SET_ID: u32 = 0o6000;
 
@@ -53,28 +53,10 @@ pub(super) struct State<'a> {
     options: &'a Options,
     report: Report,
     directories: Directories,
-    layer: LayerState,
-}
-
-/// What one layer brought so far, as keyed hashes of paths: a set of a million names would not fit into the memory we want
-/// to use, and an attacker cannot make hashes of an unknown key collide.
-#[derive(Debug, Default)]
-struct LayerState {
-    key: RandomState,
-    /// Every path that was an entry.
-    entries: HashSet<u64>,
-    /// Directories that entries stand in.
-    parents: HashSet<u64>,
-    /// Symbolic links.
-    links: HashSet<u64>,
-    /// Whether there is nothing below that could be replaced or removed.
+    /// The rules for the current layer, and what it brought so far.
+    rules: Rules,
+    /// Whether there is nothing below the current layer that could be replaced or removed.
     lowest: bool,
-}
-
-impl LayerState {
-    fn hash(&self, path: &[u8]) -> u64 {
-        self.key.hash_one(path)
-    }
 }
 
 impl<'a> State<'a> {
@@ -84,25 +66,28 @@ impl<'a> State<'a> {
             options,
             report: Report::default(),
             directories: Directories::default(),
-            layer: LayerState::default(),
+            rules: Rules::default(),
+            lowest: true,
         }
     }
 
     /// Applies a layer and checks that it was the one that was promised.
     pub(super) fn layer(&mut self, blocks: Blocks, lowest: bool) -> Result<(), Cause> {
-        self.layer = LayerState { lowest, ..LayerState::default() };
-        let mut entries = Entries::new(blocks);
-        while let Some(entry) = entries.next_entry()? {
+        (self.rules, self.lowest) = (Rules::default(), lowest);
+        let most = self.options.limits;
+        let limits = Limits { entries: most.entries, total: most.bytes, ..Limits::default() };
+        let mut tar = Reader::new(blocks, Strictness::LAYER, limits);
+        while let Some(entry) = tar.next_entry()? {
             self.report.entries += 1;
-            if self.report.entries > self.options.limits.entries {
-                return Err(Cause::Limit { what: "entries", limit: self.options.limits.entries });
+            if self.report.entries > most.entries {
+                return Err(Cause::Limit { what: "entries", limit: most.entries });
             }
-            if self.report.bytes + entries.position() + entry.size > self.options.limits.bytes {
-                return Err(Cause::Limit { what: "bytes", limit: self.options.limits.bytes });
+            if self.report.bytes + tar.position() + entry.size > most.bytes {
+                return Err(Cause::Limit { what: "bytes", limit: most.bytes });
             }
-            self.entry(&entry, &mut entries)?;
+            self.entry(&entry, &mut tar)?;
         }
-        self.report.bytes += entries.into_inner().finish()?;
+        self.report.bytes += tar.into_inner().finish()?;
         Ok(())
     }
 
@@ -124,79 +109,30 @@ impl<'a> State<'a> {
         Ok(self.report)
     }
 
-    fn entry(&mut self, entry: &Entry, content: &mut Entries<Blocks>) -> Result<(), Cause> {
-        let path = self.path_of(entry, &entry.name)?;
-        if path.is_root() {
-            if entry.kind != EntryKind::Directory {
-                return Err(refuse(entry, "the root is a directory"));
+    fn entry(&mut self, entry: &Entry, content: &mut Reader<Blocks>) -> Result<(), Cause> {
+        let (path, target) = match self.rules.judge(entry).map_err(|reason| refuse(entry, reason))? {
+            Change::Root => {
+                self.directories.describe(&ImagePath::root(), meta_of(entry));
+                return Ok(());
             }
-            self.directories.describe(&path, meta_of(entry));
-            return Ok(());
-        }
-        let hash = self.layer.hash(path.as_bytes());
-        if !self.layer.entries.insert(hash) {
-            return Err(refuse(entry, "the layer has this path twice"));
-        }
-        self.no_own_link_above(entry, &path)?;
-        if path.name().starts_with(WHITEOUT) {
-            return self.whiteout(entry, &path);
-        }
-        if entry.kind == EntryKind::Special {
-            return Err(refuse(entry, "devices and FIFOs do not belong in an image"));
-        }
-        if entry.kind != EntryKind::Directory && self.layer.parents.contains(&hash) {
-            return Err(refuse(entry, "the layer itself has entries below it"));
-        }
+            Change::Hide(path) => return self.hide(entry, &path),
+            Change::Clear(dir) => return self.clear_lower(entry, &dir),
+            Change::Put(path) => (path, None),
+            Change::Link { path, target } => (path, Some(target)),
+        };
         let parent = self.parent(entry, &path)?;
         let name = c_name(path.name());
-        match entry.kind {
-            EntryKind::Directory => self.directory(entry, &path, &parent, &name),
-            EntryKind::File => self.file(entry, &path, &parent, &name, content),
-            EntryKind::Symlink => self.symlink(entry, &path, &parent, &name, hash),
-            EntryKind::Hardlink => self.hardlink(entry, &path, &parent, &name),
-            EntryKind::Special => Ok(()),
+        match (&entry.kind, target) {
+            (_, Some(target)) => self.hardlink(entry, &path, &target, &parent, &name),
+            (EntryKind::Directory, None) => self.directory(entry, &path, &parent, &name),
+            (EntryKind::Symlink(target), None) => self.symlink(entry, &path, target, &parent, &name),
+            _ => self.file(entry, &path, &parent, &name, content),
         }
-    }
-
-    fn path_of(&self, entry: &Entry, name: &[u8]) -> Result<ImagePath, Cause> {
-        if name.starts_with(b"/") && name.iter().any(|&byte| byte != b'/') {
-            return Err(refuse(entry, "the name is absolute"));
-        }
-        let path = ImagePath::new(name).map_err(|_| refuse(entry, "the name leads out or is too long"))?;
-        if path.components().count() > self.options.limits.depth {
-            return Err(Cause::Limit { what: "levels", limit: self.options.limits.depth as u64 });
-        }
-        Ok(path)
-    }
-
-    /// A walk of a file system never comes to a path below a symbolic link, so an entry there is hand-made.
-    fn no_own_link_above(&self, entry: &Entry, path: &ImagePath) -> Result<(), Cause> {
-        let parent = path.parent().unwrap_or_default();
-        if self.layer.links.is_empty() || self.root.is_last(parent.as_bytes()) {
-            return Ok(());
-        }
-        let mut at = Some(parent);
-        while let Some(dir) = at.filter(|dir| !dir.is_root()) {
-            if self.layer.links.contains(&self.layer.hash(dir.as_bytes())) {
-                return Err(refuse(entry, "it goes through a symbolic link of the same layer"));
-            }
-            at = dir.parent();
-        }
-        Ok(())
     }
 
     /// The directory an entry goes to; missing ones are made.
     fn parent(&mut self, entry: &Entry, path: &ImagePath) -> Result<Rc<OwnedFd>, Cause> {
         let dir = path.parent().unwrap_or_default();
-        if !self.root.is_last(dir.as_bytes()) {
-            let mut at = Some(dir.clone());
-            while let Some(above) = at.filter(|above| !above.is_root()) {
-                if !self.layer.parents.insert(self.layer.hash(above.as_bytes())) {
-                    break;
-                }
-                at = above.parent();
-            }
-        }
         match self.root.parent_of(path) {
             Ok(handle) => Ok(handle),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -261,20 +197,20 @@ impl<'a> State<'a> {
         path: &ImagePath,
         parent: &OwnedFd,
         name: &CString,
-        content: &mut Entries<Blocks>,
+        content: &mut Reader<Blocks>,
     ) -> Result<(), Cause> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = || rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600));
         let file = self.replacing(path, parent, name, "create", create)?;
         loop {
-            let piece = content.fill()?;
+            let piece = content.fill_buf().map_err(TarError::from)?;
             if piece.is_empty() {
                 break;
             }
             let n = rustix::io::write(&file, piece).map_err(|error| step("write", path, error))?;
             content.consume(n);
         }
-        let mut mode = entry.mode;
+        let mut mode = entry.meta.mode;
         if mode & SET_ID != 0 {
             match self.options.set_id {
                 SetId::Keep => {}
@@ -285,8 +221,8 @@ impl<'a> State<'a> {
                 SetId::Refuse => return Err(refuse(entry, "it has a set-user-id or set-group-id bit")),
             }
         }
-        self.metadata(&file, path, owner_of(entry), mode, &entry.xattrs)?;
-        rustix::fs::futimens(&file, &times(entry.mtime, entry.nanoseconds))
+        self.metadata(&file, path, owner_of(entry), mode, &entry.meta.xattrs)?;
+        rustix::fs::futimens(&file, &times(entry.meta.mtime, entry.nanoseconds))
             .map_err(|error| step("set the time of", path, error))
     }
 
@@ -294,22 +230,18 @@ impl<'a> State<'a> {
         &mut self,
         entry: &Entry,
         path: &ImagePath,
+        target: &[u8],
         parent: &OwnedFd,
         name: &CString,
-        hash: u64,
     ) -> Result<(), Cause> {
-        if entry.link.contains(&0) || entry.link.len() > pinfold_base::image_path::MAX_PATH {
-            return Err(refuse(entry, "the target of the link is no path"));
-        }
-        let target = c_name(&entry.link);
+        let target = c_name(target);
         self.replacing(path, parent, name, "make the link", || rustix::fs::symlinkat(&target, parent, name))?;
-        self.layer.links.insert(hash);
-        self.report.xattrs_skipped += entry.xattrs.len() as u64;
+        self.report.xattrs_skipped += entry.meta.xattrs.len() as u64;
         if let Some((uid, gid)) = self.chown_to(owner_of(entry)) {
             rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(|error| step("set the owner of", path, error))?;
         }
-        let times = times(entry.mtime, entry.nanoseconds);
+        let times = times(entry.meta.mtime, entry.nanoseconds);
         rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| step("set the time of", path, error))
     }
@@ -318,19 +250,15 @@ impl<'a> State<'a> {
         &mut self,
         entry: &Entry,
         path: &ImagePath,
+        target: &ImagePath,
         parent: &OwnedFd,
         name: &CString,
     ) -> Result<(), Cause> {
-        let target = self.path_of(entry, &entry.link)?;
-        if target == *path {
-            return Err(refuse(entry, "it is a link to itself"));
-        }
-        self.no_own_link_above(entry, &target)?;
         let absent = |error: io::Error| {
             if is_gone(&error) {
                 refuse(entry, "its target does not exist")
             } else {
-                step("open", &target, error)
+                step("open", target, error)
             }
         };
         let dir = target.parent().unwrap_or_default();
@@ -344,40 +272,38 @@ impl<'a> State<'a> {
         })
     }
 
-    fn whiteout(&mut self, entry: &Entry, path: &ImagePath) -> Result<(), Cause> {
-        if entry.kind != EntryKind::File || entry.size != 0 {
-            return Err(refuse(entry, "a whiteout is an empty file"));
-        }
+    fn hide(&mut self, entry: &Entry, path: &ImagePath) -> Result<(), Cause> {
         let dir = path.parent().unwrap_or_default();
-        let hidden = path.name().strip_prefix(WHITEOUT).unwrap_or_default();
-        let opaque = path.name() == OPAQUE;
-        if !opaque && (hidden.starts_with(WHITEOUT) || matches!(hidden, b"" | b"." | b"..")) {
-            return Err(refuse(entry, "the whiteout names nothing"));
+        match self.lower(entry, &dir)? {
+            Some(handle) => self.remove_lower(handle.as_fd(), &c_name(path.name()), path),
+            None => Ok(()),
         }
-        let handle = match self.root.directory(&dir, Links::Never) {
+    }
+
+    fn clear_lower(&mut self, entry: &Entry, dir: &ImagePath) -> Result<(), Cause> {
+        let Some(handle) = self.lower(entry, dir)? else { return Ok(()) };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let listed = rustix::fs::openat(&handle, ".", flags, Mode::empty())
+            .map_err(|error| step("open", dir, error))?;
+        for (name, _) in remove::children(&listed).map_err(|error| step("list", dir, error))? {
+            self.remove_lower(handle.as_fd(), &name, &join(dir, name.to_bytes()))?;
+        }
+        Ok(())
+    }
+
+    /// The directory a whiteout works in; `None` when nothing of lower layers can be in it.
+    fn lower(&mut self, entry: &Entry, dir: &ImagePath) -> Result<Option<OwnedFd>, Cause> {
+        let handle = match self.root.directory(dir, Links::Never) {
             Ok(handle) => handle,
             Err(error) if is_loop(&error) => return Err(refuse(entry, "a whiteout behind a symbolic link")),
-            Err(error) if is_gone(&error) => return Ok(()),
-            Err(error) => return Err(step("open", &dir, error)),
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(step("open", dir, error)),
         };
-        if self.layer.lowest {
-            return Ok(());
+        if self.lowest {
+            return Ok(None);
         }
         self.root.forget();
-        if opaque {
-            let listed = rustix::fs::openat(
-                &handle,
-                ".",
-                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )
-            .map_err(|error| step("open", &dir, error))?;
-            for (name, _) in remove::children(&listed).map_err(|error| step("list", &dir, error))? {
-                self.remove_lower(handle.as_fd(), &name, &join(&dir, name.to_bytes()))?;
-            }
-            return Ok(());
-        }
-        self.remove_lower(handle.as_fd(), &c_name(hidden), &join(&dir, hidden))
+        Ok(Some(handle))
     }
 
     /// Removes what lower layers have at a path; what this layer brought stays. Nothing there is no error.
@@ -392,10 +318,9 @@ impl<'a> State<'a> {
             Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => return Err(step("look at", path, error)),
         };
-        let hash = self.layer.hash(path.as_bytes());
-        let brought = self.layer.entries.contains(&hash);
+        let brought = self.rules.brought(path);
         let fail = |error| step("remove", path, error);
-        if kind == FileType::Directory && (brought || self.layer.parents.contains(&hash)) {
+        if kind == FileType::Directory && (brought || self.rules.brought_below(path)) {
             let dir = remove::open(parent, name).map_err(fail)?;
             for (child, _) in remove::children(&dir).map_err(fail)? {
                 self.remove_lower(dir.as_fd(), &child, &join(path, child.to_bytes()))?;
@@ -451,12 +376,6 @@ impl<'a> State<'a> {
         rustix::fs::fchmod(file, Mode::from_raw_mode(mode))
             .map_err(|error| step("set the mode of", path, error))?;
         for (name, value) in xattrs {
-            if name.starts_with(b"user.overlay.") || name.starts_with(b"trusted.overlay.") {
-                return Err(Cause::Refused {
-                    path: path.as_bytes().to_vec(),
-                    reason: "its attributes would steer overlayfs",
-                });
-            }
             let possible = name.starts_with(b"user.")
                 || name == b"security.capability"
                     && self.options.ids == Ids::Keep
@@ -498,18 +417,18 @@ struct Owner {
 }
 
 fn owner_of(entry: &Entry) -> Owner {
-    Owner { uid: entry.uid, gid: entry.gid }
+    Owner { uid: entry.meta.uid, gid: entry.meta.gid }
 }
 
 fn meta_of(entry: &Entry) -> Meta {
     Meta {
         // Set-id bits of directories make no program privileged, but nothing in an image needs them either.
-        mode: entry.mode & !SET_ID,
-        uid: entry.uid,
-        gid: entry.gid,
-        mtime: entry.mtime,
+        mode: entry.meta.mode & !SET_ID,
+        uid: entry.meta.uid,
+        gid: entry.meta.gid,
+        mtime: entry.meta.mtime,
         nanoseconds: entry.nanoseconds,
-        xattrs: entry.xattrs.clone(),
+        xattrs: entry.meta.xattrs.clone(),
     }
 }
 
@@ -535,7 +454,7 @@ fn join(dir: &ImagePath, name: &[u8]) -> ImagePath {
 }
 
 fn refuse(entry: &Entry, reason: &'static str) -> Cause {
-    Cause::Refused { path: entry.name.clone(), reason }
+    Cause::Refused { path: entry.name.to_vec(), reason }
 }
 
 fn step(step: &'static str, path: &ImagePath, error: impl Into<io::Error>) -> Cause {

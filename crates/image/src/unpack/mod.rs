@@ -9,9 +9,8 @@
 //! followed. The target appears whole and synced under its name, or not at all; before that, size, digest and diff_id of
 //! every layer have been checked. Memory is bounded by blocks, not by layers or files.
 //!
-//! **Refuses** what no walk of a file system would have made: absolute names and `..`, entries below a symbolic link of the
-//! same layer, hard links to anything but files inside, devices, duplicates, malformed whiteouts, attributes that steer
-//! overlayfs, and more entries or bytes than [`Limits`] allow. A root whose `/dev`, `/proc`, … are links is refused too
+//! **Refuses** what no walk of a file system would have made ([`pinfold_archive::layer`], as [`crate::verify`] does), entries below
+//! something that is no directory, hard links to anything but files inside, and more entries or bytes than [`Limits`] allow. A root whose `/dev`, `/proc`, … are links is refused too
 //! ([`check_rootfs`]), since things are mounted there.
 
 mod apply;
@@ -32,6 +31,7 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use fs_err::File;
+use pinfold_archive::tar::TarError;
 use pinfold_base::Diagnose;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
@@ -44,7 +44,6 @@ use crate::Image;
 use crate::ImageError;
 use crate::ImageSource;
 use crate::blobs::unwrap_io;
-use crate::entries::EntryError;
 
 /// Whom the files belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +79,12 @@ pub struct Limits {
     pub entries: u64,
     /// Bytes of all tars together.
     pub bytes: u64,
-    /// Components of a path.
-    pub depth: usize,
 }
 
 impl Default for Limits {
-    /// One million entries less one, 32 GiB, 256 levels.
+    /// One million entries less one, 32 GiB.
     fn default() -> Self {
-        Self { entries: 999_999, bytes: 32 << 30, depth: 256 }
+        Self { entries: 999_999, bytes: 32 << 30 }
     }
 }
 
@@ -200,21 +197,25 @@ pub enum Cause {
     },
     /// Its tar is malformed.
     #[error(transparent)]
-    Tar(EntryError),
+    Tar(TarError),
+    /// Its stream cannot be read.
+    #[error("it cannot be read: {0}")]
+    Stream(io::Error),
     /// Its blob cannot be read or is not what its descriptor says.
     #[error(transparent)]
     Blob(#[from] ImageError),
 }
 
-impl From<EntryError> for Cause {
+impl From<TarError> for Cause {
     /// What the stream below the tar had to say comes out as what it is.
-    fn from(error: EntryError) -> Self {
+    fn from(error: TarError) -> Self {
         match error {
-            EntryError::Io(error) => match unwrap_io(error) {
-                ImageError::Io(error) => Self::Tar(EntryError::Io(error)),
+            TarError::Io(error) => match unwrap_io(error) {
+                ImageError::Io(error) => Self::Stream(error),
                 ours => Self::Blob(ours),
             },
-            malformed @ EntryError::Malformed { .. } => Self::Tar(malformed),
+            TarError::Limit { what, limit } => Self::Limit { what, limit },
+            malformed => Self::Tar(malformed),
         }
     }
 }
@@ -224,9 +225,7 @@ impl Diagnose for UnpackError {
         match self {
             Self::Layer { cause, .. } => match cause {
                 Cause::Step { .. } => Kind::System,
-                Cause::Tar(EntryError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                    Kind::System
-                }
+                Cause::Stream(error) if error.kind() != io::ErrorKind::UnexpectedEof => Kind::System,
                 Cause::Blob(error) => error.kind(),
                 _ => Kind::Integrity,
             },
@@ -240,9 +239,10 @@ impl Diagnose for UnpackError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Layer { cause: Cause::Step { source, .. }, .. } => io_hint(source),
-            Self::Layer { cause: Cause::Refused { .. } | Cause::Limit { .. } | Cause::Tar(_), .. } => {
-                Some("the image is malformed or hostile; do not run it".into())
-            }
+            Self::Layer {
+                cause: Cause::Refused { .. } | Cause::Limit { .. } | Cause::Tar(_) | Cause::Stream(_),
+                ..
+            } => Some("the image is malformed or hostile; do not run it".into()),
             Self::Layer { cause: Cause::DiffId { .. }, .. } => {
                 Some("the layer was exchanged or damaged; copy the image once more from where it came".into())
             }

@@ -96,11 +96,6 @@ impl Root {
         Ok(handle)
     }
 
-    /// Whether `parent` is the directory used last, whose name was already judged.
-    pub(super) fn is_last(&self, parent: &[u8]) -> bool {
-        self.last.as_ref().is_some_and(|(last, _)| last.as_bytes() == parent)
-    }
-
     /// To be called when a directory or link was removed, since its name may now mean something else.
     pub(super) fn forget(&mut self) {
         self.last = None;

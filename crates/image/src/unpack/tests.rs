@@ -8,10 +8,11 @@ use super::root::Resolver;
 use super::root::Root;
 use super::*;
 use crate::LayerEncoding;
-use crate::entries::tests::TarBuilder;
-use crate::entries::tests::block;
+use crate::judges::hostile_layers;
 use crate::memory::AMD64;
 use crate::memory::Memory;
+use pinfold_testkit::raw_tar::RawTar;
+use pinfold_testkit::raw_tar::header;
 
 fn source_of(tars: &[Vec<u8>], encoding: LayerEncoding) -> (ImageSource, Image) {
     let mut memory = Memory::default();
@@ -90,64 +91,13 @@ fn names(dir: &Path) -> Vec<String> {
     listing(dir).into_keys().map(|path| path.to_str().unwrap().to_owned()).collect()
 }
 
-fn tar() -> TarBuilder {
-    TarBuilder::new()
+fn tar() -> RawTar {
+    RawTar::new()
 }
 
-/// List U1 of the isolation tests: name, layers, words of the refusal.
+/// What only whoever sees lower layers, limits and mounts can refuse: name, layers, words of the refusal.
 fn attacks(outside: &str) -> Vec<(&'static str, Vec<Vec<u8>>, &'static str)> {
-    let device = |kind| tar().raw(kind, b"dev/x", b"", 0o666, b"").end();
     vec![
-        ("absolute name", vec![tar().file(&format!("{outside}/canary"), "x").end()], "absolute"),
-        ("dot dot", vec![tar().file("../outside/canary", "x").end()], "leads out"),
-        ("dot dot inside", vec![tar().file("a/../../outside/canary", "x").end()], "leads out"),
-        (
-            "absolute link, then through it",
-            vec![tar().symlink("evil", outside).file("evil/canary", "x").end()],
-            "symbolic link of the same layer",
-        ),
-        (
-            "relative link, then through it",
-            vec![tar().symlink("evil", "../outside").file("evil/canary", "x").end()],
-            "symbolic link of the same layer",
-        ),
-        (
-            "chain of links, then through it",
-            vec![
-                tar()
-                    .dir("a")
-                    .symlink("a/up", "..")
-                    .symlink("a/b", "up/../outside")
-                    .file("a/b/canary", "x")
-                    .end(),
-            ],
-            "symbolic link of the same layer",
-        ),
-        ("hard link outside", vec![tar().hardlink("h", "../outside/canary").end()], "leads out"),
-        ("absolute hard link", vec![tar().hardlink("h", &format!("{outside}/canary")).end()], "absolute"),
-        (
-            "hard link through a link",
-            vec![tar().symlink("evil", outside).hardlink("h", "evil/canary").end()],
-            "symbolic link of the same layer",
-        ),
-        (
-            "hard link through a lower link",
-            vec![tar().symlink("evil", outside).end(), tar().hardlink("h", "evil/canary").end()],
-            "does not exist",
-        ),
-        (
-            "hard link to a link",
-            vec![tar().symlink("evil", outside).hardlink("h", "evil").end()],
-            "is no file",
-        ),
-        ("hard link to itself", vec![tar().hardlink("h", "h").end()], "itself"),
-        ("character device", vec![device(b'3')], "devices"),
-        ("block device", vec![device(b'4')], "devices"),
-        ("FIFO", vec![device(b'6')], "devices"),
-        ("opaque marker that is a link", vec![tar().symlink(".wh..wh..opq", outside).end()], "empty file"),
-        ("whiteout of a whiteout", vec![tar().file(".wh..wh.x", "").end()], "names nothing"),
-        ("bare whiteout", vec![tar().file("a/.wh.", "").end()], "names nothing"),
-        ("whiteout of dot dot", vec![tar().file("a/.wh...", "").end()], "names nothing"),
         (
             "whiteout behind a lower link",
             vec![tar().symlink("evil", outside).end(), tar().file("evil/.wh.canary", "").end()],
@@ -159,24 +109,10 @@ fn attacks(outside: &str) -> Vec<(&'static str, Vec<Vec<u8>>, &'static str)> {
             "behind a symbolic link",
         ),
         (
-            "PAX name over an innocent one",
-            vec![tar().pax(&[("path", "../outside/canary")]).file("innocent", "x").end()],
-            "leads out",
+            "hard link through a lower link",
+            vec![tar().symlink("evil", outside).end(), tar().hardlink("h", "evil/canary").end()],
+            "does not exist",
         ),
-        (
-            "PAX link name over an innocent one",
-            vec![tar().file("a", "").pax(&[("linkpath", "../outside/canary")]).hardlink("h", "a").end()],
-            "leads out",
-        ),
-        ("duplicate file", vec![tar().file("a", "1").file("a", "2").end()], "twice"),
-        ("duplicate in other words", vec![tar().file("a", "1").file("./a", "2").end()], "twice"),
-        ("file, then link", vec![tar().file("a", "1").symlink("a", outside).end()], "twice"),
-        (
-            "directory replaced by a link",
-            vec![tar().file("d/x", "1").symlink("d", outside).file("d/canary", "x").end()],
-            "entries below it",
-        ),
-        ("below a file", vec![tar().file("a", "1").file("a/b", "2").end()], "no directory"),
         (
             "below a dangling link",
             vec![tar().symlink("l", "nowhere").end(), tar().file("l/x", "").end()],
@@ -188,33 +124,11 @@ fn attacks(outside: &str) -> Vec<(&'static str, Vec<Vec<u8>>, &'static str)> {
             "circle",
         ),
         (
-            "sparse bomb",
-            vec![
-                tar()
-                    .pax(&[("GNU.sparse.major", "1"), ("GNU.sparse.realsize", "1099511627776")])
-                    .file("s", "x")
-                    .end(),
-            ],
-            "sparse",
-        ),
-        (
             "size that is not there",
-            vec![block(b'0', b"big", b"", 0o644, 1 << 30).to_vec()],
-            "ends in the middle",
+            vec![header(b'0', b"big", b"", 0o644, 1 << 30).to_vec()],
+            "ends inside a file",
         ),
-        ("size beyond the limit", vec![block(b'0', b"big", b"", 0o644, 7 << 30).to_vec()], "limit"),
-        (
-            "attributes for overlayfs",
-            vec![tar().pax(&[("SCHILY.xattr.user.overlay.redirect", outside)]).file("a", "x").end()],
-            "overlayfs",
-        ),
-        (
-            "attributes for overlayfs on a directory",
-            vec![tar().pax(&[("SCHILY.xattr.trusted.overlay.opaque", "y")]).dir("a").end()],
-            "overlayfs",
-        ),
-        ("too deep", vec![tar().pax(&[("path", &"d/".repeat(300))]).dir("d").end()], "levels"),
-        ("root that is a link", vec![tar().symlink("./", outside).end()], "root is a directory"),
+        ("size beyond the limit", vec![header(b'0', b"big", b"", 0o644, 7 << 30).to_vec()], "limit"),
         ("/dev as a link", vec![tar().symlink("dev", outside).end()], "symbolic link"),
         ("/proc as a link", vec![tar().symlink("proc", outside).end()], "symbolic link"),
         ("/sys as a link", vec![tar().symlink("sys", outside).end()], "symbolic link"),
@@ -229,7 +143,7 @@ fn attacks(outside: &str) -> Vec<(&'static str, Vec<Vec<u8>>, &'static str)> {
 fn strict() -> Options {
     Options {
         mount_targets: vec![ImagePath::new("home/agent").unwrap(), ImagePath::new("workspace").unwrap()],
-        limits: Limits { entries: 1_000, bytes: 6 << 30, ..Limits::default() },
+        limits: Limits { entries: 1_000, bytes: 6 << 30 },
         ..Options::default()
     }
 }
@@ -240,7 +154,8 @@ fn every_attack_is_refused_and_touches_nothing() {
         let yard = Yard::new();
         let outside = yard.dir.path().join("outside");
         let before = yard.outside();
-        for (name, tars, words) in attacks(outside.to_str().unwrap()) {
+        let outside = outside.to_str().unwrap();
+        for (name, tars, words) in hostile_layers(outside).into_iter().chain(attacks(outside)) {
             let result =
                 if walking { yard.unpack_walking(&tars, &strict()) } else { yard.unpack(&tars, &strict()) };
             let error = result.expect_err(name);

@@ -2,12 +2,12 @@ use pinfold_base::report::Silent;
 
 use super::*;
 use crate::LayerEncoding;
-use crate::entries::tests::TarBuilder;
 use crate::memory::AMD64;
 use crate::memory::Memory;
+use pinfold_testkit::raw_tar::RawTar;
 
-fn tar() -> TarBuilder {
-    TarBuilder::new()
+fn tar() -> RawTar {
+    RawTar::new()
 }
 
 fn good() -> Vec<u8> {
@@ -38,7 +38,7 @@ fn rules_for_tars() {
         (tar().file("/a", "").end(), "absolute"),
         (tar().file("../a", "").end(), "leads out"),
         (tar().hardlink("h", "a").file("a", "").end(), "hard link"),
-        (tar().file("a", "").hardlink("h", "/a").end(), "hard link"),
+        (tar().file("a", "").hardlink("h", "/a").end(), "absolute"),
         (tar().file(".wh.", "").end(), "whiteout"),
         (tar().file(".wh..wh.plnk", "").end(), "whiteout"),
         (tar().raw(b'S', b"s", b"", 0, b"").end(), "sparse"),
