@@ -50,5 +50,6 @@ pub use supervise::state::Summary;
 pub use supervise::state::Usage;
 pub use supervise::terminal;
 pub use types::Exit;
+pub use types::OciRuntime;
 pub use types::Runtime;
 pub use types::Stdio;

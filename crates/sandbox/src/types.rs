@@ -62,10 +62,22 @@ impl fmt::Display for Exit {
     }
 }
 
-/// A runtime program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What runs a sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Runtime {
+    /// This program.
+    #[default]
+    Builtin,
+    /// Another program, which is given an OCI runtime bundle.
+    #[serde(untagged)]
+    Oci(OciRuntime),
+}
+
+/// A runtime program that takes OCI runtime bundles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OciRuntime {
     /// The reference runtime, on the host's kernel.
     Runc,
     /// gVisor: a kernel of its own.
@@ -73,11 +85,41 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// Whether it is this program.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(crate) fn is_builtin(&self) -> bool {
+        *self == Self::Builtin
+    }
+}
+
+impl OciRuntime {
+    /// Those there are.
+    pub const ALL: [Self; 2] = [Self::Runc, Self::Runsc];
+
     /// Name of the program.
     pub const fn program(self) -> &'static str {
         match self {
             Self::Runc => "runc",
             Self::Runsc => "runsc",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records of earlier versions have the program's name, or nothing.
+    #[test]
+    fn a_runtime_is_one_word_in_a_record() {
+        for (runtime, word) in [
+            (Runtime::Builtin, "\"builtin\""),
+            (Runtime::Oci(OciRuntime::Runc), "\"runc\""),
+            (Runtime::Oci(OciRuntime::Runsc), "\"runsc\""),
+        ] {
+            assert_eq!(serde_json::to_string(&runtime).unwrap(), word);
+            assert_eq!(serde_json::from_str::<Runtime>(word).unwrap(), runtime);
+        }
+        assert!(serde_json::from_str::<Runtime>("\"crun\"").is_err());
     }
 }

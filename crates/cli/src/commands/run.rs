@@ -19,6 +19,7 @@ use pinfold_engine::run::Mode;
 use pinfold_engine::run::Reach;
 use pinfold_engine::run::Request;
 use pinfold_sandbox::Exit;
+use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Spec;
@@ -126,12 +127,11 @@ pub(crate) enum RuntimeArg {
 }
 
 impl RuntimeArg {
-    /// The runtime, where it is not pinfold's own.
-    fn other(self) -> Option<Runtime> {
+    fn meant(self) -> Runtime {
         match self {
-            Self::Builtin => None,
-            Self::Runc => Some(Runtime::Runc),
-            Self::Runsc => Some(Runtime::Runsc),
+            Self::Builtin => Runtime::Builtin,
+            Self::Runc => Runtime::Oci(OciRuntime::Runc),
+            Self::Runsc => Runtime::Oci(OciRuntime::Runsc),
         }
     }
 }
@@ -249,10 +249,7 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     } else {
         Stdio::Inherit
     };
-    let exit = match args.what.runtime.other() {
-        None => sandboxes.run(&spec, stdio)?,
-        Some(runtime) => sandboxes.run_in(&spec, runtime, stdio)?,
-    };
+    let exit = sandboxes.run(&spec, args.what.runtime.meant(), stdio)?;
     Ok(code(exit))
 }
 
@@ -297,10 +294,7 @@ pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
     let mut spec = args.what.spec(&context, Some(name.clone()))?;
     in_tmux(&mut spec, &name);
     let (rows, columns) = terminal::size(rustix::stdio::stdout());
-    match args.what.runtime.other() {
-        None => sandboxes.open(&spec, rows, columns)?,
-        Some(runtime) => sandboxes.open_in(&spec, runtime, rows, columns)?,
-    }
+    sandboxes.open(&spec, args.what.runtime.meant(), rows, columns)?;
     if attach {
         return super::session::connect(&sandboxes, &name);
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use pinfold_base::Platform;
 use pinfold_engine::run;
 use pinfold_image::unpack;
-use pinfold_sandbox::Runtime;
+use pinfold_sandbox::OciRuntime;
 
 use super::Outcome;
 use crate::args;
@@ -46,8 +46,8 @@ pub(crate) fn run(args: &UnpackArgs, global: Global) -> Outcome {
         Failure::usage("this machine's platform is not one of an image's", "name one with `--platform`")
     })?;
     let runtime = args.bundle.map(|bundle| match bundle {
-        BundleFor::Runc => Runtime::Runc,
-        BundleFor::Runsc => Runtime::Runsc,
+        BundleFor::Runc => OciRuntime::Runc,
+        BundleFor::Runsc => OciRuntime::Runsc,
     });
     let report = if let Some(runtime) = runtime {
         run::bundle(&context, &source, platform, &args.directory, runtime)?

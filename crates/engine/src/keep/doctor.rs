@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use pinfold_base::Platform;
+use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Probe;
-use pinfold_sandbox::Runtime;
 use pinfold_sandbox::probe::Cgroups;
 use serde::Serialize;
 
@@ -97,8 +97,8 @@ fn sandbox(probe: &Probe, environment: &Environment) -> Vec<Finding> {
             "for limits of a whole sandbox, with cgroup v2: `systemd-run --user --scope -p Delegate=yes pinfold run …`",
         ),
     };
-    let runtimes: Vec<&str> = [Runtime::Runc, Runtime::Runsc]
-        .map(Runtime::program)
+    let runtimes: Vec<&str> = OciRuntime::ALL
+        .map(OciRuntime::program)
         .into_iter()
         .filter(|name| environment.has_program(name))
         .collect();

@@ -29,7 +29,7 @@ use pinfold_image::unpack;
 use pinfold_network::Decision;
 use pinfold_network::Policy;
 use pinfold_network::environment;
-use pinfold_sandbox::Runtime;
+use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec;
@@ -321,7 +321,7 @@ pub fn bundle(
     source: &ImageSource,
     platform: Platform,
     directory: &Path,
-    runtime: Runtime,
+    runtime: OciRuntime,
 ) -> Result<unpack::Report, RunError> {
     fs::create_dir(directory)?;
     let written = bundle_into(context, source, platform, directory, runtime);
@@ -337,7 +337,7 @@ fn bundle_into(
     source: &ImageSource,
     platform: Platform,
     directory: &Path,
-    runtime: Runtime,
+    runtime: OciRuntime,
 ) -> Result<unpack::Report, RunError> {
     let image = source.image(platform)?;
     let root = directory.join("rootfs");

@@ -21,10 +21,10 @@ use crate::plan::wall::Layer;
 use crate::probe::Probe;
 use crate::spec::Network;
 use crate::spec::Spec;
-use crate::types::Runtime;
+use crate::types::OciRuntime;
 
 /// Writes `home` and `config.json` beside `rootfs` in `directory`. Gives back what is different from the built-in runtime.
-pub fn write(spec: &Spec, directory: &Path, runtime: Runtime) -> Result<Vec<Layer>, SandboxError> {
+pub fn write(spec: &Spec, directory: &Path, runtime: OciRuntime) -> Result<Vec<Layer>, SandboxError> {
     let spec = Spec { rootfs: directory.join("rootfs"), network: Network::None, ..spec.clone() };
     let mut plan = Plan::new(&spec, &Probe::run())?;
     // This root is nobody else's, so what is missing to mount on can be made in it.
@@ -64,7 +64,7 @@ mod tests {
         spec.home.target = "/home/me".into();
         spec.home.keep = Keep::Home;
         spec.cwd = "/home/me".into();
-        write(&spec, dir.path(), Runtime::Runc).unwrap();
+        write(&spec, dir.path(), OciRuntime::Runc).unwrap();
         let config: serde_json::Value =
             serde_json::from_slice(&fs_err::read(dir.path().join("config.json")).unwrap()).unwrap();
         assert_eq!(config["root"]["path"], "rootfs");

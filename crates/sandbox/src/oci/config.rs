@@ -24,7 +24,7 @@ use crate::plan::wall::Wall;
 use crate::spec::Access;
 use crate::spec::EGRESS_SOCKET;
 use crate::start::spawn::guest::Lifeline;
-use crate::types::Runtime;
+use crate::types::OciRuntime;
 
 /// Where the copy of this program that runs the relay appears inside.
 pub const GUEST_PATH: &str = "/run/pinfold/init";
@@ -73,14 +73,14 @@ pub enum BundleError {
 pub type Differences = Vec<Layer>;
 
 /// The plan's layers as they are with `runtime`.
-pub fn layers(plan: &Plan, runtime: Runtime) -> Differences {
+pub fn layers(plan: &Plan, runtime: OciRuntime) -> Differences {
     plan.layers
         .iter()
         .map(|layer| match (runtime, layer.wall) {
-            (Runtime::Runsc, Wall::Seccomp | Wall::Landlock) => {
+            (OciRuntime::Runsc, Wall::Seccomp | Wall::Landlock) => {
                 Layer::off(layer.wall, "the program talks to gVisor's kernel instead of the host's")
             }
-            (Runtime::Runsc, Wall::Cgroup) if layer.on => {
+            (OciRuntime::Runsc, Wall::Cgroup) if layer.on => {
                 Layer::off(layer.wall, "its kernel's own threads would count; limits per process hold")
             }
             (_, Wall::UserNamespaces) if plan.ids.host_uid != 0 => {
@@ -92,7 +92,7 @@ pub fn layers(plan: &Plan, runtime: Runtime) -> Differences {
 }
 
 /// `config.json` of the bundle.
-pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Value, BundleError> {
+pub fn config(plan: &Plan, places: &BundlePlaces, runtime: OciRuntime) -> Result<Value, BundleError> {
     if let Some(entry) = plan.skeleton.last() {
         return Err(BundleError::MountPoint(entry.path.clone()));
     }
@@ -103,7 +103,7 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
         if root { json!([map(0, ROOT_STAND_IN), map(inside, outside)]) } else { json!([map(0, outside)]) }
     };
     // `runsc --rootless` makes its own user namespace, with the caller's id as 0, and takes no other.
-    let own_user = root || runtime == Runtime::Runc;
+    let own_user = root || runtime == OciRuntime::Runc;
     let mut namespaces = if own_user { vec![json!({"type": "user"})] } else { Vec::new() };
     namespaces.extend(plan.namespaces.iter().map(|namespace| {
         json!({"type": match namespace {
@@ -119,10 +119,10 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
     if places.program.is_some() {
         let task = crate::start::spawn::guest::Task {
             listens: plan.listens.clone(),
-            landlock: plan.landlock.clone().filter(|_| runtime == Runtime::Runc),
+            landlock: plan.landlock.clone().filter(|_| runtime == OciRuntime::Runc),
             lifeline: match runtime {
-                Runtime::Runc => Lifeline::Descriptor,
-                Runtime::Runsc => Lifeline::Runtime,
+                OciRuntime::Runc => Lifeline::Descriptor,
+                OciRuntime::Runsc => Lifeline::Runtime,
             },
             guards: plan.guards.clone(),
         };
@@ -178,7 +178,7 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: Runtime) -> Result<Va
     if plan.cgroup.is_some() {
         config["linux"]["cgroupsPath"] = format!("/pinfold-{}", plan.name).into();
     }
-    if runtime == Runtime::Runc && plan.guards.seccomp.holds() {
+    if runtime == OciRuntime::Runc && plan.guards.seccomp.holds() {
         config["linux"]["seccomp"] = crate::start::walls::seccomp::oci(plan.debug)?;
     }
     Ok(config)
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn the_network_namespace_is_listed() {
         let (_dir, plan) = plan(1001, |_| ());
-        for runtime in [Runtime::Runc, Runtime::Runsc] {
+        for runtime in [OciRuntime::Runc, OciRuntime::Runsc] {
             let config = config(&plan, &places(), runtime).unwrap();
             let listed: Vec<_> = config["linux"]["namespaces"]
                 .as_array()
@@ -320,21 +320,21 @@ mod tests {
                 .iter()
                 .map(|namespace| namespace["type"].as_str().unwrap().to_owned())
                 .collect();
-            let own: &[&str] = if runtime == Runtime::Runc { &["user"] } else { &[] };
+            let own: &[&str] = if runtime == OciRuntime::Runc { &["user"] } else { &[] };
             assert_eq!(listed, [own, &["mount", "pid", "ipc", "uts", "cgroup", "network"]].concat());
             assert!(
                 config["linux"]["namespaces"].as_array().unwrap().iter().all(|ns| ns.get("path").is_none())
             );
         }
         let (_dir, plan) = self::plan(1001, |spec| spec.network = Network::Host);
-        let config = config(&plan, &places(), Runtime::Runc).unwrap();
+        let config = config(&plan, &places(), OciRuntime::Runc).unwrap();
         assert!(!config["linux"]["namespaces"].to_string().contains("network"));
     }
 
     #[test]
     fn capabilities_are_empty_and_new_privileges_forbidden() {
         let (_dir, plan) = plan(0, |_| ());
-        let config = config(&plan, &places(), Runtime::Runc).unwrap();
+        let config = config(&plan, &places(), OciRuntime::Runc).unwrap();
         for set in ["bounding", "effective", "inheritable", "permitted", "ambient"] {
             assert_eq!(config["process"]["capabilities"][set], json!([]), "{set}");
         }
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn the_relay_goes_in_front_of_the_program() {
         let (_dir, plan) = plan(1001, |_| ());
-        let config = config(&plan, &places(), Runtime::Runc).unwrap();
+        let config = config(&plan, &places(), OciRuntime::Runc).unwrap();
         let args = config["process"]["args"].as_array().unwrap();
         assert_eq!(args[0], GUEST_PATH);
         assert_eq!(args[3], "true");
@@ -361,7 +361,7 @@ mod tests {
         let (_dir, plan) = plan(1001, |spec| {
             spec.mounts.push(crate::spec::Mount::read_only("/usr", "/elsewhere"));
         });
-        let error = config(&plan, &places(), Runtime::Runc).unwrap_err();
+        let error = config(&plan, &places(), OciRuntime::Runc).unwrap_err();
         assert!(matches!(error, BundleError::MountPoint(path) if path == std::path::Path::new("/elsewhere")));
     }
 
@@ -374,7 +374,7 @@ mod tests {
             spec.mounts.push(crate::spec::Mount::writable(work.path(), "/usr"));
             spec.mounts.push(crate::spec::Mount::read_only(work.path().join("data"), "/usr/data"));
         });
-        let error = config(&plan, &places(), Runtime::Runc).unwrap_err();
+        let error = config(&plan, &places(), OciRuntime::Runc).unwrap_err();
         assert!(matches!(error, BundleError::Within { .. } | BundleError::MountPoint(_)), "{error}");
         assert!(matches!(settled(&plan), Err(BundleError::Within { .. })));
     }
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn what_gvisor_lacks_is_stated() {
         let (_dir, plan) = plan(0, |_| ());
-        let off: Vec<_> = layers(&plan, Runtime::Runsc)
+        let off: Vec<_> = layers(&plan, OciRuntime::Runsc)
             .into_iter()
             .filter(|layer| !layer.on)
             .map(|layer| layer.wall)

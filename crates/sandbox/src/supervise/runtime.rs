@@ -40,13 +40,13 @@ use crate::supervise::sandbox::Pipes;
 use crate::supervise::sandbox::streams;
 use crate::supervise::terminal;
 use crate::types::Exit;
-use crate::types::Runtime;
+use crate::types::OciRuntime;
 use crate::types::Stdio;
 
 /// A sandbox in another runtime. Dropping it kills everything inside.
 #[derive(Debug)]
 pub struct Guest {
-    runtime: Runtime,
+    runtime: OciRuntime,
     name: String,
     folder: PathBuf,
     child: Child,
@@ -62,7 +62,7 @@ pub struct Guest {
 pub fn start(
     plan: &Plan,
     places: &BundlePlaces,
-    runtime: Runtime,
+    runtime: OciRuntime,
     stdio: Stdio,
     folder: &Path,
 ) -> Result<Guest, SandboxError> {
@@ -94,11 +94,11 @@ pub fn start(
     let path = bundle.join("config.json");
     fs_err::write(&path, config.to_string()).map_err(SandboxError::file("write", path))?;
     let mut command = command(runtime, folder);
-    if !plan.namespaces.contains(&Namespace::Network) && runtime == Runtime::Runsc {
+    if !plan.namespaces.contains(&Namespace::Network) && runtime == OciRuntime::Runsc {
         command.arg("--network=host");
     }
     command.arg("run");
-    if runtime == Runtime::Runc {
+    if runtime == OciRuntime::Runc {
         command.args(["--preserve-fds", "1"]);
     }
     command.arg("--bundle").arg(&bundle).arg(container_id(&plan.name));
@@ -137,7 +137,7 @@ fn container_id(name: &str) -> String {
 }
 
 /// Removes what a runtime that was killed has left in `folder`, its control groups among it.
-pub(crate) fn clear(runtime: Runtime, name: &str, folder: &Path) -> Result<(), SandboxError> {
+pub(crate) fn clear(runtime: OciRuntime, name: &str, folder: &Path) -> Result<(), SandboxError> {
     // After a clean end there is nothing to delete, which it says on a stream nobody reads.
     let _ = command(runtime, folder)
         .args(["delete", "--force", &container_id(name)])
@@ -169,10 +169,10 @@ fn open_terminal(rows: u16, columns: u16) -> rustix::io::Result<(OwnedFd, OwnedF
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module is where other runtimes are started")]
-fn command(runtime: Runtime, folder: &Path) -> Command {
+fn command(runtime: OciRuntime, folder: &Path) -> Command {
     let mut command = Command::new(runtime.program());
     command.arg("--root").arg(folder.join("state"));
-    if runtime == Runtime::Runsc {
+    if runtime == OciRuntime::Runsc {
         // Its own kernel is a few dozen threads, which a limit meant for the program would end.
         command.args(["--network=none", "--host-uds=open", "--ignore-cgroups"]);
         if !rustix::process::geteuid().is_root() {
@@ -197,7 +197,7 @@ impl Supervised for Guest {
 
     fn signal(&self, number: u8) -> Result<(), SandboxError> {
         // Process 1 passes it to the program. `runc` passes on to process 1 what it is sent; `runsc` would end.
-        if self.runtime == Runtime::Runsc {
+        if self.runtime == OciRuntime::Runsc {
             let asked = command(self.runtime, &self.folder)
                 .args(["kill", &container_id(&self.name), &number.to_string()])
                 .stdin(ProcessStdio::null())

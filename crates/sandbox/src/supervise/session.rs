@@ -71,8 +71,7 @@ pub const DETACH_KEY: u8 = 0x1c;
 struct Task {
     sandboxes: PathBuf,
     spec: Spec,
-    /// Another runtime than the built-in one.
-    runtime: Option<Runtime>,
+    runtime: Runtime,
     rows: u16,
     columns: u16,
 }
@@ -87,7 +86,7 @@ struct Answer {
 pub(crate) fn open(
     sandboxes: &Sandboxes,
     spec: &Spec,
-    runtime: Option<Runtime>,
+    runtime: Runtime,
     rows: u16,
     columns: u16,
 ) -> Result<(), SandboxError> {

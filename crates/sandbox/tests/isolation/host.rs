@@ -154,11 +154,7 @@ impl Drop for Host {
 }
 
 /// Starts the probe and returns what it printed and how it ended.
-pub(crate) fn run(
-    spec: &Spec,
-    egress: Option<&Path>,
-    runtime: Option<Runtime>,
-) -> Result<(String, Exit), String> {
+pub(crate) fn run(spec: &Spec, egress: Option<&Path>, runtime: Runtime) -> Result<(String, Exit), String> {
     let plan = Plan::new(spec, &Probe::run()).map_err(|error| error.to_string())?;
     let told = |output: OwnedFd, errors: OwnedFd| {
         let mut text = String::new();
@@ -167,7 +163,7 @@ pub(crate) fn run(
         text.trim().to_owned()
     };
     let failed = |error: pinfold_sandbox::SandboxError| chain(&error);
-    let Some(runtime) = runtime else {
+    let Runtime::Oci(runtime) = runtime else {
         let mut sandbox = Sandbox::new(plan);
         if let Some(socket) = egress {
             sandbox = sandbox.egress(socket);
@@ -229,7 +225,7 @@ pub(crate) fn hold(spec: &str, remove: &str) -> i32 {
 pub(crate) fn foreground_command(
     sandboxes: &Sandboxes,
     spec: &Spec,
-    runtime: Option<Runtime>,
+    runtime: Runtime,
     streams: &str,
 ) -> Command {
     let mut command = Command::new("/proc/self/exe");
@@ -248,7 +244,7 @@ pub(crate) fn foreground(args: &[String]) -> i32 {
         "own" => Stdio::Inherit,
         _ => Stdio::Null,
     };
-    match run_by_name(&sandboxes, &spec, serde_json::from_str(runtime).unwrap(), stdio) {
+    match sandboxes.run(&spec, serde_json::from_str(runtime).unwrap(), stdio) {
         Ok(exit) => i32::from(exit.code()),
         Err(error) => {
             println!("{}", chain(&error));
@@ -257,23 +253,11 @@ pub(crate) fn foreground(args: &[String]) -> i32 {
     }
 }
 
-pub(crate) fn run_by_name(
-    sandboxes: &Sandboxes,
-    spec: &Spec,
-    runtime: Option<Runtime>,
-    stdio: Stdio,
-) -> Result<Exit, pinfold_sandbox::SandboxError> {
-    match runtime {
-        None => sandboxes.run(spec, stdio),
-        Some(runtime) => sandboxes.run_in(spec, runtime, stdio),
-    }
-}
-
 /// Runs it with a terminal of its own on all three streams; what the terminal was sent, and the exit code.
 pub(crate) fn in_terminal(
     sandboxes: &Sandboxes,
     spec: &Spec,
-    runtime: Option<Runtime>,
+    runtime: Runtime,
     streams: &str,
 ) -> (String, Option<i32>) {
     let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY;

@@ -29,7 +29,7 @@ use crate::host::Host;
 use crate::sessions;
 
 /// A row that is a function; its control is part of it.
-pub(crate) type Outside = fn(&Host, Option<Runtime>) -> Result<(), String>;
+pub(crate) type Outside = fn(&Host, Runtime) -> Result<(), String>;
 
 /// Whose row it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub(crate) fn red(result: Result<(String, Exit), String>) -> Result<(), String> 
     }
 }
 
-fn read_only_program(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+fn read_only_program(host: &Host, _: Runtime) -> Result<(), String> {
     let read_only = |spec: &Spec| {
         let running = spawn(spec, Stdio::Null)?;
         let path = format!("/proc/{}/exe", running.pid());
@@ -126,7 +126,7 @@ fn read_only_program(host: &Host, _: Option<Runtime>) -> Result<(), String> {
 }
 
 /// A program whose file is gone (upgraded, removed) cannot be mounted; the copy in memory takes its place.
-fn removed_program(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+fn removed_program(host: &Host, _: Runtime) -> Result<(), String> {
     let program = host.scratch.join("removed");
     fs::copy("/proc/self/exe", &program).map_err(|error| error.to_string())?;
     let spec = host.spec("sleep", &[]);
@@ -160,7 +160,7 @@ fn removed_program(host: &Host, _: Option<Runtime>) -> Result<(), String> {
     if found.contains(wanted) { Ok(()) } else { Err(format!("seals are {found:?}")) }
 }
 
-fn own_terminal(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn own_terminal(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sessions::sandboxes(host);
     let spec = sessions::spec(host, "terminal", "terminal");
     match host::in_terminal(&sandboxes, &spec, runtime, "terminal") {
@@ -172,7 +172,7 @@ fn own_terminal(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
 }
 
 /// With the caller's own streams on a terminal the program still gets none of it: it could read and type there.
-fn own_streams(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn own_streams(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sessions::sandboxes(host);
     let spec = sessions::spec(host, "streams", "no-terminal");
     match host::in_terminal(&sandboxes, &spec, runtime, "own") {
@@ -198,7 +198,7 @@ pub(crate) fn harmless(seen: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn escapes(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn escapes(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sessions::sandboxes(host);
     let mut spec = sessions::spec(host, "escapes", "escapes");
     for streams in ["terminal", "own"] {
@@ -232,7 +232,7 @@ fn socket(host: &Host, connections: usize) -> std::path::PathBuf {
     path
 }
 
-fn relay(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn relay(host: &Host, runtime: Runtime) -> Result<(), String> {
     let mut spec = proxied(host, "relay", &[]);
     green(host::run(&spec, Some(&socket(host, 1)), runtime))?;
     // Control: without the relay nothing listens.
@@ -240,20 +240,20 @@ fn relay(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
     red(host::run(&spec, None, runtime))
 }
 
-fn relay_without_proxy(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn relay_without_proxy(host: &Host, runtime: Runtime) -> Result<(), String> {
     let spec = proxied(host, "relay-without-proxy", &[]);
     green(host::run(&spec, Some(&socket(host, 0)), runtime))?;
     red(host::run(&spec, Some(&socket(host, 1)), runtime))
 }
 
-fn relay_dies(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn relay_dies(host: &Host, runtime: Runtime) -> Result<(), String> {
     let spec = proxied(host, "relay-dies", &[]);
     green(host::run(&spec, Some(&socket(host, 1)), runtime))?;
     red(host::run(&spec, Some(&socket(host, 2)), runtime))
 }
 
 /// A program that does not look at `HTTPS_PROXY` reaches nothing.
-fn without_variables(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn without_variables(host: &Host, runtime: Runtime) -> Result<(), String> {
     let addresses = ["192.0.2.1:443", "[2001:db8::1]:443"].map(str::to_owned);
     let mut spec = proxied(host, "unreachable", &addresses);
     green(host::run(&spec, Some(&socket(host, 0)), runtime))?;
@@ -266,22 +266,22 @@ fn without_variables(host: &Host, runtime: Option<Runtime>) -> Result<(), String
 }
 
 /// A workspace at its own path, which the image does not have; what the image has beside it stays visible.
-fn skeleton(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+fn skeleton(host: &Host, _: Runtime) -> Result<(), String> {
     let workspace = host.scratch.join("workspace");
     let target = format!("/home/somebody/{}", std::process::id());
     let mut spec = host.spec("writable", &[target.clone(), "/home/agent".into()]);
     spec.mounts.push(Mount::writable(&workspace, &target));
     spec.cwd = target.clone().into();
-    green(host::run(&spec, None, None))?;
+    green(host::run(&spec, None, Runtime::Builtin))?;
     if !workspace.join("written").exists() {
         return Err("what was written inside is not outside".into());
     }
     let mut spec = host.spec("read-only", &[]);
     spec.mounts.push(Mount::writable(&workspace, &target));
-    green(host::run(&spec, None, None))
+    green(host::run(&spec, None, Runtime::Builtin))
 }
 
-fn sockets_refused(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+fn sockets_refused(host: &Host, _: Runtime) -> Result<(), String> {
     let mut spec = host.spec("nothing", &[]);
     spec.mounts.push(Mount::read_only(host.scratch.join("with-socket"), "/mnt/agent"));
     match Plan::new(&spec, &Probe::run()) {
@@ -292,7 +292,7 @@ fn sockets_refused(host: &Host, _: Option<Runtime>) -> Result<(), String> {
     Plan::new(&spec, &Probe::run()).map(drop).map_err(|error| error.to_string())
 }
 
-fn memory(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn memory(host: &Host, runtime: Runtime) -> Result<(), String> {
     let mut spec = host.spec("memory-hog", &[]);
     spec.limits.memory = Some(64 << 20);
     spec.policy.cgroup = pinfold_sandbox::spec::Need::Required;
@@ -304,7 +304,7 @@ fn memory(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
     green(host::run(&spec, None, runtime))
 }
 
-fn descendants(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+fn descendants(host: &Host, runtime: Runtime) -> Result<(), String> {
     let before = host::left_over();
     let (text, exit) = host::run(&host.spec("crowd", &[]), None, runtime)?;
     if exit != Exit::Code(0) || text != "ready" {
@@ -313,7 +313,7 @@ fn descendants(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
     soon("descendants are left", || host::left_over().is_subset(&before))
 }
 
-fn init_killed(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+fn init_killed(host: &Host, _: Runtime) -> Result<(), String> {
     let before = host::left_over();
     let running = spawn(&host.spec("sleep", &[]), Stdio::Null)?;
     let pid = rustix::process::Pid::from_raw(running.pid().cast_signed()).unwrap();
@@ -325,7 +325,7 @@ fn init_killed(host: &Host, _: Option<Runtime>) -> Result<(), String> {
     soon("the program outlives process 1", || host::left_over().is_subset(&before))
 }
 
-fn program_missing(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+fn program_missing(host: &Host, _: Runtime) -> Result<(), String> {
     let before = host::left_over();
     let mut spec = host.spec("nothing", &[]);
     spec.args = vec!["/bin/missing".into()];
@@ -340,7 +340,7 @@ fn program_missing(host: &Host, _: Option<Runtime>) -> Result<(), String> {
 
 /// The whole suite runs with a `git` first in PATH that leaves a mark. A workspace full of what git would obey is planned,
 /// run, listed and removed; there must be no mark, and running that `git` must make one.
-fn no_git(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+fn no_git(host: &Host, _: Runtime) -> Result<(), String> {
     let marks = || {
         let entries = fs::read_dir(&host.trap).unwrap().flatten();
         entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("ran-")).count()
@@ -362,7 +362,7 @@ fn no_git(host: &Host, _: Option<Runtime>) -> Result<(), String> {
     let mut spec = sessions::spec(host, "git", "nothing");
     spec.mounts.push(Mount::writable(host.scratch.join("workspace"), "/workspace"));
     spec.cwd = Path::new("/workspace").into();
-    match sandboxes.run(&spec, Stdio::Null) {
+    match sandboxes.run(&spec, Runtime::Builtin, Stdio::Null) {
         Ok(Exit::Code(0)) => {}
         other => return Err(format!("{other:?}")),
     }

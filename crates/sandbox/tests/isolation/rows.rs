@@ -2,8 +2,8 @@
 //! list of attacks in `docs/isolation.md`.
 
 use fs_err as fs;
-
 use pinfold_sandbox::Exit;
+use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Plan;
 use pinfold_sandbox::Probe;
 use pinfold_sandbox::Runtime;
@@ -370,7 +370,7 @@ fn targets(host: &Host) -> Vec<String> {
 }
 
 /// The probe must pass, and fail without the guard. What is on one line is the row's result, the other its control's.
-pub(crate) fn check(row: &Row, host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn check(row: &Row, host: &Host, runtime: Runtime) -> Result<(), String> {
     let spec = spec(row, host, runtime);
     match host::run(&spec, None, runtime)? {
         (_, Exit::Code(0)) => Ok(()),
@@ -379,7 +379,7 @@ pub(crate) fn check(row: &Row, host: &Host, runtime: Option<Runtime>) -> Result<
 }
 
 /// The negative control alone.
-pub(crate) fn control(row: &Row, host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn control(row: &Row, host: &Host, runtime: Runtime) -> Result<(), String> {
     let mut spec = spec(row, host, runtime);
     (row.weaken)(&mut spec, host);
     match host::run(&spec, None, runtime) {
@@ -390,9 +390,9 @@ pub(crate) fn control(row: &Row, host: &Host, runtime: Option<Runtime>) -> Resul
     }
 }
 
-fn spec(row: &Row, host: &Host, runtime: Option<Runtime>) -> Spec {
+fn spec(row: &Row, host: &Host, runtime: Runtime) -> Spec {
     let mut spec = host.spec(row.probe, &(row.args)(host));
-    if runtime == Some(Runtime::Runsc) {
+    if runtime == Runtime::Oci(OciRuntime::Runsc) {
         spec.env.insert(crate::probe::OTHER_KERNEL.into(), "1".into());
     }
     (row.set)(&mut spec, host);

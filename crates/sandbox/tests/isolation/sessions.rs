@@ -25,7 +25,6 @@ use pinfold_sandbox::weaken::Weaken;
 
 use crate::host;
 use crate::host::Host;
-use crate::host::run_by_name;
 use crate::outside::harmless;
 use crate::outside::soon;
 
@@ -42,11 +41,8 @@ pub(crate) fn spec(host: &Host, name: &str, probe: &str) -> Spec {
     spec
 }
 
-fn open(sandboxes: &Sandboxes, spec: &Spec, runtime: Option<Runtime>) -> Result<(), SandboxError> {
-    match runtime {
-        None => sandboxes.open(spec, 24, 80),
-        Some(runtime) => sandboxes.open_in(spec, runtime, 24, 80),
-    }
+fn open(sandboxes: &Sandboxes, spec: &Spec, runtime: Runtime) -> Result<(), SandboxError> {
+    sandboxes.open(spec, runtime, 24, 80)
 }
 
 fn text(error: &dyn std::error::Error) -> String {
@@ -95,7 +91,7 @@ impl Attached {
     }
 }
 
-pub(crate) fn session(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn session(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let before = host::left_over();
     let spec = spec(host, "session", "chat");
@@ -131,7 +127,7 @@ pub(crate) fn session(host: &Host, runtime: Option<Runtime>) -> Result<(), Strin
     sandboxes.remove(&spec.name).map_err(|error| text(&error))
 }
 
-pub(crate) fn escapes(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn escapes(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "attached", "chat");
     for guarded in [true, false] {
@@ -191,7 +187,7 @@ fn signal(pid: i32, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-pub(crate) fn killed(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn killed(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let before = host::left_over();
     let mut spec = spec(host, "killed", "chat");
@@ -233,7 +229,7 @@ fn left(sandboxes: &Sandboxes, spec: &Spec) -> Result<(), String> {
 fn supervisor_sent(
     sandboxes: &Sandboxes,
     spec: &Spec,
-    runtime: Option<Runtime>,
+    runtime: Runtime,
     sent: rustix::process::Signal,
 ) -> Result<Option<i32>, String> {
     let before = host::left_over();
@@ -246,7 +242,7 @@ fn supervisor_sent(
     if host::left_over().is_subset(&before) {
         return Err("no process of it was found while it ran".into());
     }
-    if runtime.is_some() {
+    if runtime != Runtime::Builtin {
         // The other runtimes pass signals on a moment after the program runs.
         std::thread::sleep(Duration::from_millis(500));
     }
@@ -265,7 +261,7 @@ fn supervisor_sent(
     Ok(status.and_then(|status| status.code()))
 }
 
-pub(crate) fn asked_to_end(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn asked_to_end(host: &Host, runtime: Runtime) -> Result<(), String> {
     use rustix::process::Signal;
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "asked", "sleep-at-home");
@@ -291,7 +287,7 @@ pub(crate) fn asked_to_end(host: &Host, runtime: Option<Runtime>) -> Result<(), 
 }
 
 /// What a killed supervisor left is cleared by the next look.
-pub(crate) fn foreground_killed(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn foreground_killed(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "swept", "sleep-at-home");
     supervisor_sent(&sandboxes, &spec, runtime, rustix::process::Signal::KILL)?;
@@ -308,12 +304,12 @@ pub(crate) fn foreground_killed(host: &Host, runtime: Option<Runtime>) -> Result
     left(&sandboxes, &spec)
 }
 
-pub(crate) fn one_of_a_name(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn one_of_a_name(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let spec = spec(host, "one", "sleep");
     open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
     let again = open(&sandboxes, &spec, runtime);
-    let run = run_by_name(&sandboxes, &spec, runtime, Stdio::Null);
+    let run = sandboxes.run(&spec, runtime, Stdio::Null);
     let removed = sandboxes.remove(&spec.name);
     sandboxes.stop(&spec.name, Duration::ZERO).map_err(|error| text(&error))?;
     sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
@@ -325,15 +321,15 @@ pub(crate) fn one_of_a_name(host: &Host, runtime: Option<Runtime>) -> Result<(),
 }
 
 /// Runs the probe of `spec` by name; what it printed is in the log of nobody, so only the code counts.
-fn by_name(sandboxes: &Sandboxes, spec: &Spec, runtime: Option<Runtime>, wanted: u8) -> Result<(), String> {
-    match run_by_name(sandboxes, spec, runtime, Stdio::Null) {
+fn by_name(sandboxes: &Sandboxes, spec: &Spec, runtime: Runtime, wanted: u8) -> Result<(), String> {
+    match sandboxes.run(spec, runtime, Stdio::Null) {
         Ok(Exit::Code(code)) if code == wanted => left(sandboxes, spec),
         other => Err(format!("{other:?}, expected {wanted}")),
     }
 }
 
 /// In the foreground with the real proxy; nothing stays on disk.
-pub(crate) fn empty_list(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn empty_list(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "empty", "asked-proxy");
     let target = format!("127.0.0.1:{}", host.port);
@@ -345,12 +341,12 @@ pub(crate) fn empty_list(host: &Host, runtime: Option<Runtime>) -> Result<(), St
     by_name(&sandboxes, &spec, runtime, 1)?;
     // A broken start leaves nothing either.
     spec.args = vec!["missing".into()];
-    let _ = run_by_name(&sandboxes, &spec, runtime, Stdio::Null);
+    let _ = sandboxes.run(&spec, runtime, Stdio::Null);
     left(&sandboxes, &spec)
 }
 
 /// Names that look like what is allowed, addresses in disguise, and allowed ones that must not be reached.
-pub(crate) fn hostile_targets(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn hostile_targets(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "hostile", "asked-proxy");
     let loopback = format!("127.0.0.1:{}", host.port);
@@ -385,13 +381,13 @@ pub(crate) fn hostile_targets(host: &Host, runtime: Option<Runtime>) -> Result<(
 }
 
 /// What is written to the home is there the next time.
-pub(crate) fn home(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn home(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "home", "writable");
     spec.home.keep = Keep::Home;
     spec.args.push("/home/agent".into());
     for _ in 0..2 {
-        match run_by_name(&sandboxes, &spec, runtime, Stdio::Null) {
+        match sandboxes.run(&spec, runtime, Stdio::Null) {
             Ok(Exit::Code(0)) => {}
             other => return Err(format!("{other:?}")),
         }
@@ -408,14 +404,14 @@ pub(crate) fn home(host: &Host, runtime: Option<Runtime>) -> Result<(), String> 
 
 /// While one sandbox exchanges a directory of its workspace with a link out of it, others are started that have the
 /// directory mounted. None may see what the link leads to.
-pub(crate) fn exchanged(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn exchanged(host: &Host, _: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let workspace = host.scratch.join("exchanged");
     fs::create_dir_all(&workspace).unwrap();
     let mut swapper = spec(host, "swapper", "swap");
     swapper.args.extend(["/workspace".to_owned(), host.scratch.join("secret").display().to_string()]);
     swapper.mounts.push(Mount::writable(&workspace, "/workspace"));
-    sandboxes.open(&swapper, 24, 80).map_err(|error| text(&error))?;
+    sandboxes.open(&swapper, Runtime::Builtin, 24, 80).map_err(|error| text(&error))?;
     soon("the exchange does not begin", || workspace.join("swapping").exists())?;
     let race = |weaken: Option<Weaken>| {
         let (mut seen, mut started, mut refused) = (0, 0, 0);
@@ -425,7 +421,7 @@ pub(crate) fn exchanged(host: &Host, _: Option<Runtime>) -> Result<(), String> {
             spec.weaken.extend(weaken.clone());
             spec.mounts.push(Mount::writable(&workspace, "/workspace"));
             spec.mounts.push(Mount::read_only(workspace.join("swap"), "/outside"));
-            match host::run(&spec, None, None) {
+            match host::run(&spec, None, Runtime::Builtin) {
                 Ok((_, Exit::Code(0))) => started += 1,
                 Ok(_) => seen += 1,
                 Err(_) => refused += 1,
@@ -447,7 +443,7 @@ pub(crate) fn exchanged(host: &Host, _: Option<Runtime>) -> Result<(), String> {
     }
 }
 
-pub(crate) fn neighbours(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn neighbours(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let workspace = host.scratch.join("shared");
     fs::create_dir_all(&workspace).unwrap();
@@ -470,7 +466,7 @@ pub(crate) fn neighbours(host: &Host, runtime: Option<Runtime>) -> Result<(), St
     result.and(if end == Detached::Ended(Exit::Code(0)) { Ok(()) } else { Err(format!("{end:?}")) })
 }
 
-pub(crate) fn flood(host: &Host, runtime: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn flood(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "flood", "flood");
     for guarded in [true, false] {
@@ -492,10 +488,10 @@ pub(crate) fn flood(host: &Host, runtime: Option<Runtime>) -> Result<(), String>
 }
 
 /// Attaching and letting go leaves nothing in the supervisor.
-pub(crate) fn many_attachments(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn many_attachments(host: &Host, _: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let spec = spec(host, "often", "chat");
-    let pid = supervisor_of(|| open(&sandboxes, &spec, None))?;
+    let pid = supervisor_of(|| open(&sandboxes, &spec, Runtime::Builtin))?;
     let descriptors = || fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
     let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     // Once it answers it has opened everything.
@@ -531,7 +527,7 @@ pub(crate) fn many_attachments(host: &Host, _: Option<Runtime>) -> Result<(), St
 }
 
 /// Bare starts, runs by name with home and proxy, and sessions that are stopped: 200 in all.
-pub(crate) fn many_starts(host: &Host, _: Option<Runtime>) -> Result<(), String> {
+pub(crate) fn many_starts(host: &Host, _: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
     // Others of this machine mount and unmount too.
@@ -552,17 +548,17 @@ pub(crate) fn many_starts(host: &Host, _: Option<Runtime>) -> Result<(), String>
     let first = look();
     for round in 0..200 {
         match round % 10 {
-            8 => by_name(&sandboxes, &spec(host, "many", "nothing"), None, 0)?,
+            8 => by_name(&sandboxes, &spec(host, "many", "nothing"), Runtime::Builtin, 0)?,
             9 => {
                 let spec = spec(host, "many", "sleep");
-                sandboxes.open(&spec, 24, 80).map_err(|error| text(&error))?;
+                sandboxes.open(&spec, Runtime::Builtin, 24, 80).map_err(|error| text(&error))?;
                 if host::left_over().is_subset(&before) || look() == first {
                     return Err("what is looked at does not show a session".into());
                 }
                 sandboxes.stop(&spec.name, Duration::from_secs(5)).map_err(|error| text(&error))?;
                 sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
             }
-            _ => crate::outside::green(host::run(&host.spec("nothing", &[]), None, None))?,
+            _ => crate::outside::green(host::run(&host.spec("nothing", &[]), None, Runtime::Builtin))?,
         }
     }
     soon("processes are left", || host::left_over().is_subset(&before))?;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Runtime;
 
 use crate::host::Host;
@@ -64,9 +65,14 @@ impl Tally {
 pub(crate) fn run(base: &str, filter: &str) -> i32 {
     let host = Host::new(Path::new(base));
     let mut tally = Tally::default();
-    for runtime in [None, Some(Runtime::Runc), Some(Runtime::Runsc)] {
-        let prefix = runtime.map_or(String::new(), |runtime| format!("{} ", runtime.program()));
-        if let Some(runtime) = runtime.filter(|runtime| !installed(runtime.program())) {
+    for runtime in std::iter::once(Runtime::Builtin).chain(OciRuntime::ALL.map(Runtime::Oci)) {
+        let prefix = match runtime {
+            Runtime::Builtin => String::new(),
+            Runtime::Oci(runtime) => format!("{} ", runtime.program()),
+        };
+        if let Runtime::Oci(runtime) = runtime
+            && !installed(runtime.program())
+        {
             println!("skip  all rows in {}: it is not installed", runtime.program());
             // Where everything is to be tested, what cannot be is a failure.
             tally.failed += usize::from(std::env::var_os("CI").is_some());
@@ -84,7 +90,7 @@ pub(crate) fn run(base: &str, filter: &str) -> i32 {
         }
         for (name, scope, test) in outside::ROWS {
             let name = format!("{prefix}{name}");
-            if name.contains(filter) && (runtime.is_none() || *scope == Scope::Every) {
+            if name.contains(filter) && (runtime == Runtime::Builtin || *scope == Scope::Every) {
                 tally.row(&name, || test(&host, runtime));
             }
         }

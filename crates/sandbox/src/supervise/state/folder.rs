@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::record::State;
 use crate::error::SandboxError;
+use crate::types::OciRuntime;
 use crate::types::Runtime;
 
 /// Bytes of a state or specification file that are read.
@@ -76,7 +77,10 @@ impl Folder {
     pub(super) fn clear(&self, name: &str) -> Result<(), SandboxError> {
         // Damaged files are no reason to leave groups: those of version 1 are known by name.
         let state = self.read::<State>("state.json").ok().flatten();
-        let runtime = state.as_ref().and_then(|state| state.runtime).unwrap_or(Runtime::Runc);
+        let runtime = match state.as_ref().map(|state| state.runtime) {
+            Some(Runtime::Oci(runtime)) => runtime,
+            _ => OciRuntime::Runc,
+        };
         let recorded = state.map(|state| state.groups).unwrap_or_default();
         if self.runtime().exists() {
             crate::supervise::runtime::clear(runtime, name, &self.runtime())?;

@@ -22,6 +22,7 @@ use crate::spec::Spec;
 use crate::supervise::foreground::Supervised;
 use crate::supervise::sandbox::Sandbox;
 use crate::types::Exit;
+use crate::types::OciRuntime;
 use crate::types::Runtime;
 use crate::types::Stdio;
 
@@ -94,25 +95,20 @@ impl Sandboxes {
     }
 
     /// Starts `spec` with its home, proxy and records. The calling thread supervises it.
-    pub(crate) fn start(
-        &self,
-        spec: &Spec,
-        runtime: Option<Runtime>,
-        stdio: Stdio,
-    ) -> Result<Live, SandboxError> {
-        if runtime == Some(Runtime::Runsc) && spec.policy.cgroup == Need::Required {
+    pub(crate) fn start(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Live, SandboxError> {
+        if runtime == Runtime::Oci(OciRuntime::Runsc) && spec.policy.cgroup == Need::Required {
             let why = "`runsc` is started without cgroups, which would hold its own kernel too";
             return Err(Refusal::NoCgroup(why.into()).into());
         }
         let Prepared { folder, lock, plan, home, egress, proxy } = self.prepare(spec)?;
         let state;
-        let running: Box<dyn Supervised> = if let Some(runtime) = runtime {
+        let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
             let places = BundlePlaces { home, egress, program: Some(program) };
             // Before the start: what is left after a kill must be known by then.
-            state = State::new(0, &plan, Some(runtime));
+            state = State::new(0, &plan, runtime);
             folder.write("state.json", &state)?;
-            Box::new(crate::supervise::runtime::start(&plan, &places, runtime, stdio, &folder.runtime())?)
+            Box::new(crate::supervise::runtime::start(&plan, &places, oci, stdio, &folder.runtime())?)
         } else {
             let mut sandbox = Sandbox::new(plan.clone());
             if let Some(home) = home {
@@ -127,7 +123,7 @@ impl Sandboxes {
                 let _ = fs_err::remove_file(socket);
             }
             let running = started?;
-            state = State::new(running.pid(), &plan, None);
+            state = State::new(running.pid(), &plan, runtime);
             folder.write("state.json", &state)?;
             Box::new(running)
         };

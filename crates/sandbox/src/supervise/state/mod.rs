@@ -115,18 +115,9 @@ impl Sandboxes {
         if folder.0.is_dir() { Ok(folder) } else { Err(SandboxError::Unknown(name.into())) }
     }
 
-    /// Runs a sandbox with another runtime and waits for the end. Its home is kept as with [`Sandboxes::run`].
-    pub fn run_in(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Exit, SandboxError> {
-        self.run_with(spec, Some(runtime), stdio)
-    }
-
     /// Runs a sandbox in the foreground and waits for the end. Of a home that is not kept nothing stays on disk. SIGTERM and
     /// SIGHUP to this process end the program, in time or by force; SIGINT is passed to it.
-    pub fn run(&self, spec: &Spec, stdio: Stdio) -> Result<Exit, SandboxError> {
-        self.run_with(spec, None, stdio)
-    }
-
-    fn run_with(&self, spec: &Spec, runtime: Option<Runtime>, stdio: Stdio) -> Result<Exit, SandboxError> {
+    pub fn run(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Exit, SandboxError> {
         let asked = Asked::begin();
         let result = self.start(spec, runtime, stdio).and_then(|mut live| {
             let shown = Filter::guarded(Showing::Live, live.plan.guards.shown_output.clone());
@@ -143,28 +134,7 @@ impl Sandboxes {
     }
 
     /// Starts a lasting session with a terminal of this size; returns when it runs.
-    pub fn open(&self, spec: &Spec, rows: u16, columns: u16) -> Result<(), SandboxError> {
-        self.open_with(spec, None, rows, columns)
-    }
-
-    /// The same with another runtime.
-    pub fn open_in(
-        &self,
-        spec: &Spec,
-        runtime: Runtime,
-        rows: u16,
-        columns: u16,
-    ) -> Result<(), SandboxError> {
-        self.open_with(spec, Some(runtime), rows, columns)
-    }
-
-    fn open_with(
-        &self,
-        spec: &Spec,
-        runtime: Option<Runtime>,
-        rows: u16,
-        columns: u16,
-    ) -> Result<(), SandboxError> {
+    pub fn open(&self, spec: &Spec, runtime: Runtime, rows: u16, columns: u16) -> Result<(), SandboxError> {
         // Said here, where the error still has its type.
         Plan::new(spec, &Probe::run())?;
         if self.folder(&spec.name)?.0.is_dir() && self.status(&spec.name)? == Status::Running {

@@ -31,9 +31,9 @@ pub(super) struct State {
     /// Control groups, to be removed when the supervisor could not.
     #[serde(default)]
     pub(super) groups: Vec<PathBuf>,
-    /// Another runtime than the built-in one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) runtime: Option<Runtime>,
+    /// What runs it.
+    #[serde(default, skip_serializing_if = "Runtime::is_builtin")]
+    pub(super) runtime: Runtime,
     /// How it ended; absent while it runs and when the supervisor was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) exit: Option<Exit>,
@@ -41,7 +41,7 @@ pub(super) struct State {
 
 impl State {
     /// Of a sandbox that this process has just started.
-    pub(super) fn new(init: u32, plan: &Plan, runtime: Option<Runtime>) -> Self {
+    pub(super) fn new(init: u32, plan: &Plan, runtime: Runtime) -> Self {
         let supervisor = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
         Self {
             supervisor,
@@ -51,8 +51,8 @@ impl State {
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
             layers: match runtime {
-                None => plan.layers.clone(),
-                Some(runtime) => crate::oci::config::layers(plan, runtime),
+                Runtime::Builtin => plan.layers.clone(),
+                Runtime::Oci(runtime) => crate::oci::config::layers(plan, runtime),
             },
             groups: plan
                 .cgroup
@@ -92,7 +92,7 @@ mod tests {
             since: 0,
             layers: Vec::new(),
             groups: Vec::new(),
-            runtime: None,
+            runtime: Runtime::Builtin,
             exit: None,
         };
         kill(&state).unwrap();
