@@ -2,7 +2,7 @@
 
 use fs_err as fs;
 use pinfold_engine::project::manifest::ManifestFile;
-use pinfold_engine::project::recipe::Recipe;
+use pinfold_engine::project::recipe::RecipeFile;
 
 /// Whether files are compared or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) fn check(mode: Mode) -> Result<(), String> {
     let folder = crate::root().join("schema");
     for (name, schema) in [
         ("pinfold.schema.json", pinfold_engine::schema_of::<ManifestFile>()),
-        ("recipe.schema.json", pinfold_engine::schema_of::<Recipe>()),
+        ("recipe.schema.json", pinfold_engine::schema_of::<RecipeFile>()),
     ] {
         let path = folder.join(name);
         let text = serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())? + "\n";

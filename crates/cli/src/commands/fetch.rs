@@ -7,7 +7,6 @@ use pinfold_base::Platform;
 use pinfold_engine::build;
 use pinfold_engine::build::fetch;
 use pinfold_engine::project::lock::LockError;
-use pinfold_engine::project::recipe;
 
 use super::Outcome;
 use crate::args;
@@ -34,9 +33,8 @@ pub(crate) fn run(args: &FetchArgs, global: Global) -> Outcome {
     let project = super::project(&args.project)?;
     let mut context = super::context(global, args.reach)?;
     context.vendor.clone_from(&args.vendor);
-    let recipes = recipe::recipes(&project.manifest)?;
-    let lock = build::current(&project, &recipes)?
-        .ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
+    let lock =
+        build::current(&project)?.ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
     let platforms =
         if args.platform.is_empty() { project.manifest.platforms.clone() } else { args.platform.clone() };
     let fetched = fetch::fetch(&context, &project, &lock, &platforms)?;

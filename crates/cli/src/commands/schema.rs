@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use pinfold_engine::project::manifest::ManifestFile;
-use pinfold_engine::project::recipe::Recipe;
+use pinfold_engine::project::recipe::RecipeFile;
 
 use super::Outcome;
 use crate::render;
@@ -26,7 +26,7 @@ enum Of {
 pub(crate) fn run(args: &SchemaArgs) -> Outcome {
     render::json(&match args.of {
         Of::Manifest => pinfold_engine::schema_of::<ManifestFile>(),
-        Of::Recipe => pinfold_engine::schema_of::<Recipe>(),
+        Of::Recipe => pinfold_engine::schema_of::<RecipeFile>(),
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use pinfold_engine::build;
 use pinfold_engine::build::fetch;
 use pinfold_engine::project::lock::LockError;
-use pinfold_engine::project::recipe;
 
 use super::Outcome;
 use crate::args;
@@ -28,9 +27,8 @@ pub(crate) struct VendorArgs {
 pub(crate) fn run(args: &VendorArgs, global: Global) -> Outcome {
     let project = super::project(&args.project)?;
     let context = super::context(global, args.reach)?;
-    let recipes = recipe::recipes(&project.manifest)?;
-    let lock = build::current(&project, &recipes)?
-        .ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
+    let lock =
+        build::current(&project)?.ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
     let vendored = fetch::vendor(&context, &project, &lock, &args.directory)?;
     if global.json {
         render::json(&vendored);

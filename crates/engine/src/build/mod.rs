@@ -44,8 +44,6 @@ use crate::project::lock::Lock;
 use crate::project::lock::LockError;
 use crate::project::lock::request;
 use crate::project::manifest::Compression;
-use crate::project::recipe;
-use crate::project::recipe::RecipeError;
 
 /// What a build may do about the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +72,6 @@ pub struct Options {
 /// Why a build failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The recipes.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
     /// The lock.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -121,7 +116,6 @@ impl From<PlaceError> for BuildError {
 impl BuildError {
     fn inner(&self) -> Option<&dyn Diagnose> {
         match self {
-            Self::Recipe(error) => Some(error),
             Self::Lock(error) => Some(error),
             Self::Resolve(error) => Some(&**error),
             Self::Fetch(error) => Some(error),
@@ -181,7 +175,7 @@ pub struct Outcome {
 pub fn build(context: &Context, project: &Project, options: &Options) -> Result<Outcome, BuildError> {
     let begin = Instant::now();
     let manifest = &project.manifest;
-    let recipes = recipe::recipes(manifest)?;
+    let recipes = &project.recipes;
     let platforms = match options.platforms.as_slice() {
         [] => manifest.platforms.clone(),
         asked => asked.to_vec(),
@@ -193,7 +187,7 @@ pub fn build(context: &Context, project: &Project, options: &Options) -> Result<
         Some(tag) => tag.clone(),
         None => format!("{}:latest", manifest.name).parse()?,
     };
-    let (lock, locked) = match current(project, &recipes)? {
+    let (lock, locked) = match current(project)? {
         Some(lock) => (lock, false),
         None if options.lock == LockUse::Frozen => {
             return Err(LockError::Missing { file: project.lock_file.clone() }.into());
@@ -205,7 +199,7 @@ pub fn build(context: &Context, project: &Project, options: &Options) -> Result<
     if lock.encoders != ours {
         return Err(LockError::Encoder { locked: lock.encoders, ours }.into());
     }
-    let key = key(project, &recipes, &lock, &platforms, &encoding.id(), &reference)?;
+    let key = key(project, &lock, &platforms, &encoding.id(), &reference)?;
     let record = context.home.cache().join("builds").join(format!("{}.json", key.hex()));
     let store = ImageStore::open(context.home.data())?;
     if let Some(built) = recorded(&store, &record, &reference) {
@@ -215,9 +209,9 @@ pub fn build(context: &Context, project: &Project, options: &Options) -> Result<
     let mut images = Vec::new();
     let mut summaries = Vec::new();
     for &platform in &platforms {
-        let placed = place::place(context, &lock, &recipes, manifest, platform)?;
+        let placed = place::place(context, &lock, recipes, manifest, platform)?;
         let (image, summary) =
-            compose::platform(context, &store, &lock, manifest, &recipes, &encoding, platform, &placed.tree)?;
+            compose::platform(context, &store, &lock, manifest, recipes, &encoding, platform, &placed.tree)?;
         images.push((platform, image));
         summaries.push(summary);
     }
@@ -232,15 +226,14 @@ pub fn build(context: &Context, project: &Project, options: &Options) -> Result<
 }
 
 /// The project's lock when it is there; an error when it does not answer the manifest.
-pub fn current(project: &Project, recipes: &[recipe::Recipe]) -> Result<Option<Lock>, LockError> {
+pub fn current(project: &Project) -> Result<Option<Lock>, LockError> {
     let Some(lock) = Lock::load(&project.lock_file)? else { return Ok(None) };
-    let moved = request::moved(&request::parts(&project.manifest, recipes), &lock.request);
+    let moved = request::moved(&request::parts(&project.manifest, &project.recipes), &lock.request);
     if moved.is_empty() { Ok(Some(lock)) } else { Err(LockError::Stale { moved }) }
 }
 
 fn key(
     project: &Project,
-    recipes: &[recipe::Recipe],
     lock: &Lock,
     platforms: &[Platform],
     encoding: &str,
@@ -248,7 +241,7 @@ fn key(
 ) -> Result<Digest, BuildError> {
     use std::fmt::Write as _;
     use std::os::unix::fs::MetadataExt as _;
-    let manifest = &project.manifest;
+    let Project { manifest, recipes, .. } = project;
     let mut text = format!("{} {} {encoding} {reference}\n", env!("CARGO_PKG_VERSION"), lock.digest());
     // Debug output of the parsed values: whatever is in them is in the key.
     let _ = write!(text, "{platforms:?}\n{manifest:?}\n{recipes:?}\n");

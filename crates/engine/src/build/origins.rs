@@ -27,6 +27,7 @@ use crate::project::lock::Lock;
 use crate::project::lock::v1::LockedAgent;
 use crate::project::manifest::Manifest;
 use crate::project::manifest::PlatformName;
+use crate::project::recipe;
 use crate::project::recipe::Recipe;
 
 /// Why there is nowhere to fetch from.
@@ -131,15 +132,16 @@ impl<'a> Origins<'a> {
         now: u64,
     ) -> Result<(LockedAgent, Vec<String>), NpmError> {
         let manifest = self.manifest;
+        let recipe::Origin::Npm(origin) = &recipe.origin;
         let template = |(name, package): (&PlatformName, &crate::project::recipe::PlatformPackage)| {
             (name.0, PackageTemplate { name: package.package.clone(), version: package.version.clone() })
         };
         let wanted = PlatformPackage {
             title: recipe.title.clone(),
-            versions_from: Some(recipe.npm.package.clone()),
-            spec: recipe.npm.version.clone(),
-            packages: recipe.npm.platforms.iter().map(template).collect(),
-            scripts: match &recipe.npm.scripts {
+            versions_from: Some(origin.package.clone()),
+            spec: origin.version.clone(),
+            packages: origin.platforms.iter().map(template).collect(),
+            scripts: match &origin.scripts {
                 Some(reason) => InstallScripts::Answered { reason: reason.clone() },
                 None => InstallScripts::Refuse,
             },

@@ -50,9 +50,8 @@ use crate::project::lock::v1::LockedDebian;
 use crate::project::lock::v1::LockedLayer;
 use crate::project::manifest;
 use crate::project::manifest::Manifest;
-use crate::project::recipe;
 use crate::project::recipe::Recipe;
-use crate::project::recipe::RecipeError;
+use crate::project::recipe::RecipeKind;
 
 /// Which locked versions may move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,9 +97,6 @@ pub struct Outcome {
 /// Why locking failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// The recipes.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
     /// The lock file.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -153,7 +149,6 @@ impl From<PlaceError> for ResolveError {
 impl Diagnose for ResolveError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Recipe(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Origin(error) => error.kind(),
             Self::Npm { source, .. } => source.kind(),
@@ -166,7 +161,6 @@ impl Diagnose for ResolveError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Recipe(error) => error.hint(),
             Self::Lock(error) => error.hint(),
             Self::Origin(error) => error.hint(),
             Self::Npm { source, .. } => source.hint(),
@@ -201,12 +195,12 @@ pub fn check(context: &Context, project: &Project) -> Result<Outcome, ResolveErr
 
 fn resolve(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Outcome, ResolveError> {
     let manifest = &project.manifest;
-    let recipes = recipe::recipes(manifest)?;
+    let recipes = &project.recipes;
     let old = Lock::load(&project.lock_file)?;
     let origins = Origins::new(manifest, &context.environment);
     let mut notes = Vec::new();
-    let debian = debian_part(context, manifest, &recipes, old.as_ref(), upgrade, &origins, &mut notes)?;
-    let agents = agents_part(context, &recipes, old.as_ref(), upgrade, &origins, &mut notes)?;
+    let debian = debian_part(context, manifest, recipes, old.as_ref(), upgrade, &origins, &mut notes)?;
+    let agents = agents_part(context, recipes, old.as_ref(), upgrade, &origins, &mut notes)?;
     let npm = npm_part(context, manifest, old.as_ref(), upgrade, &origins, &mut notes)?;
     let binaries = binaries_part(context, manifest, old.as_ref())?;
     // The newest date of the metadata; without Debian, of the newest package.
@@ -220,7 +214,7 @@ fn resolve(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Ou
         epoch: epoch.unwrap_or(place::STILL),
         encoders: compose::encoders(),
         preset: project.preset.clone(),
-        request: request::parts(manifest, &recipes),
+        request: request::parts(manifest, recipes),
         debian,
         agents,
         npm,
@@ -231,7 +225,7 @@ fn resolve(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Ou
     fetch::fetch(context, project, &lock, &manifest.platforms)?;
     let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
     for &platform in &manifest.platforms {
-        let placed = place::place(context, &lock, &recipes, manifest, platform)?;
+        let placed = place::place(context, &lock, recipes, manifest, platform)?;
         for (component, size) in compose::component_sizes(&placed.tree) {
             let largest = sizes.entry(component).or_default();
             *largest = size.max(*largest);
@@ -240,7 +234,7 @@ fn resolve(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Ou
             lock.ledger.insert(platform, placed.ledger);
         }
     }
-    lock.layers = layers(manifest, &sizes, old.as_ref());
+    lock.layers = layers(project, &sizes, old.as_ref());
     let changes = diff::changes(old.as_ref(), &lock);
     Ok(Outcome {
         differs: old.as_ref() != Some(&lock),
@@ -254,17 +248,20 @@ fn resolve(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Ou
 }
 
 /// Which component goes to which layer.
-fn layers(manifest: &Manifest, sizes: &BTreeMap<String, u64>, old: Option<&Lock>) -> Vec<LockedLayer> {
+fn layers(project: &Project, sizes: &BTreeMap<String, u64>, old: Option<&Lock>) -> Vec<LockedLayer> {
+    let manifest = &project.manifest;
+    let runtime = |name: &str| {
+        project.recipes.iter().any(|recipe| recipe.name == name && recipe.kind == RecipeKind::Runtime)
+    };
     let sizes: Vec<ComponentSize> = sizes
         .iter()
         .map(|(component, &bytes)| ComponentSize {
             component: component.as_str().into(),
             bytes,
-            volatility: match component.split('/').next() {
-                // The runtime moves with its minor releases, the agents daily.
-                Some("agent") if component == "agent/node" => Volatility::Weekly,
-                Some("agent") => Volatility::Volatile,
-                Some("npm" | "binary") => Volatility::Weekly,
+            volatility: match component.split_once('/') {
+                Some(("agent", name)) if runtime(name) => Volatility::Weekly,
+                Some(("agent", _)) => Volatility::Volatile,
+                Some(("npm" | "binary", _)) => Volatility::Weekly,
                 _ => Volatility::Stable,
             },
             sharing: if manifest.layers.alone.contains(component) { Sharing::Alone } else { Sharing::Auto },

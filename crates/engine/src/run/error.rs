@@ -11,6 +11,7 @@ use pinfold_image::unpack::UnpackError;
 
 use super::consent::Ask;
 use crate::build::BuildError;
+use crate::project::ProjectError;
 use crate::project::manifest::ManifestError;
 use crate::project::recipe::RecipeError;
 
@@ -23,6 +24,9 @@ pub enum RunError {
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The project.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// The recipe.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
@@ -118,6 +122,7 @@ impl Diagnose for RunError {
         match self {
             Self::Build(error) => Diagnosis::Inner(&**error),
             Self::Manifest(error) => Diagnosis::Inner(error),
+            Self::Project(error) => Diagnosis::Inner(error),
             Self::Recipe(error) => Diagnosis::Inner(error),
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Unpack(error) => Diagnosis::Inner(error),

@@ -20,7 +20,6 @@ use crate::build;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::manifest::Run;
-use crate::project::recipe;
 use crate::project::recipe::Recipe;
 
 /// Label prefix of the agents in an image.
@@ -49,7 +48,7 @@ impl Choice {
     /// Agents it has. Those of an image are known by its labels, and only built-in recipes can be meant.
     pub(super) fn recipes(&self, platform: Platform) -> Result<Vec<Recipe>, RunError> {
         match self {
-            Self::Project(project) => Ok(recipe::recipes(&project.manifest)?),
+            Self::Project(project) => Ok(project.recipes.clone()),
             Self::Image(source) => {
                 let image = image(source, platform)?;
                 let labels = labels(&image);

@@ -62,6 +62,7 @@ pub use crate::project::manifest::run::Reach;
 use crate::project::manifest::run::Size;
 use crate::project::manifest::run::Variable;
 use crate::project::recipe::Recipe;
+use crate::project::recipe::RecipeKind;
 
 /// What of the host's files a sandbox sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,7 +194,7 @@ fn find_agent(name: &str, choice: &Choice, recipes: &[Recipe]) -> Result<Recipe,
         agent: name.to_owned(),
         known: recipes
             .iter()
-            .filter(|recipe| recipe.name != "node")
+            .filter(|recipe| recipe.kind == RecipeKind::Agent)
             .map(|recipe| recipe.name.clone())
             .collect(),
     })

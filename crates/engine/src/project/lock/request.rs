@@ -23,8 +23,10 @@ pub fn parts(manifest: &Manifest, recipes: &[Recipe]) -> BTreeMap<String, String
     };
     add("platforms", &manifest.platforms);
     // What a recipe is fetched by, and what it pulls in; its configuration files are not part of the request.
-    let agents: Vec<_> =
-        recipes.iter().map(|recipe| (&recipe.name, &recipe.npm, &recipe.debian, &recipe.recipes)).collect();
+    let agents: Vec<_> = recipes
+        .iter()
+        .map(|recipe| (&recipe.name, &recipe.origin, &recipe.debian, &recipe.recipes))
+        .collect();
     add("agents", &agents);
     if let Some(debian) = &manifest.debian {
         add(

@@ -34,7 +34,35 @@ pub struct PlatformPackage {
     pub version: String,
 }
 
-/// Where a program comes from.
+/// What a recipe teaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecipeKind {
+    /// A program that people run: it may be asked for by name, and it moves daily.
+    #[default]
+    Agent,
+    /// What other programs run on. Nobody runs it by name, and it moves with its minor releases.
+    Runtime,
+}
+
+/// Where a program comes from. Written as a request it is its content alone, so that a new kind of origin moves no lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// An npm registry.
+    Npm(NpmOrigin),
+}
+
+impl Origin {
+    /// Asks for another version than the recipe's own.
+    pub fn ask_for(&mut self, version: &str) {
+        match self {
+            Self::Npm(npm) => version.clone_into(&mut npm.version),
+        }
+    }
+}
+
+/// A program of an npm registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NpmOrigin {
@@ -185,38 +213,73 @@ pub struct RecipeRun {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "pinfold recipe")]
+pub struct RecipeFile {
+    /// Name in manifests.
+    name: String,
+    /// Name for people.
+    title: String,
+    /// What it is: `agent` (default) or `runtime`, something that agents need and nobody runs by name.
+    #[serde(default)]
+    kind: RecipeKind,
+    /// The command it brings.
+    command: String,
+    /// Other recipes it needs.
+    #[serde(default)]
+    recipes: Vec<String>,
+    /// Debian packages it needs.
+    #[serde(default)]
+    debian: Vec<String>,
+    /// Where it comes from.
+    #[schemars(with = "NpmOrigin")]
+    npm: Option<NpmOrigin>,
+    /// What is placed.
+    #[serde(default)]
+    place: Vec<Place>,
+    /// Links.
+    #[serde(default)]
+    link: Vec<RecipeLink>,
+    /// Environment of the image.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// Configuration in the home directory, present when the image has a user.
+    #[serde(default)]
+    home: Vec<HomeFile>,
+    /// How to check it.
+    #[serde(default)]
+    check: Check,
+    /// How to run it.
+    #[serde(default)]
+    run: RecipeRun,
+}
+
+/// What a recipe means.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
     /// Name in manifests.
     pub name: String,
     /// Name for people.
     pub title: String,
+    /// What it is.
+    pub kind: RecipeKind,
     /// The command it brings.
     pub command: String,
     /// Other recipes it needs.
-    #[serde(default)]
     pub recipes: Vec<String>,
     /// Debian packages it needs.
-    #[serde(default)]
     pub debian: Vec<String>,
     /// Where it comes from.
-    pub npm: NpmOrigin,
+    pub origin: Origin,
     /// What is placed.
-    #[serde(default)]
     pub place: Vec<Place>,
     /// Links.
-    #[serde(default)]
     pub link: Vec<RecipeLink>,
     /// Environment of the image.
-    #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Configuration in the home directory, present when the image has a user.
-    #[serde(default)]
     pub home: Vec<HomeFile>,
     /// How to check it.
-    #[serde(default)]
     pub check: Check,
     /// How to run it.
-    #[serde(default)]
     pub run: RecipeRun,
 }
 
@@ -267,24 +330,16 @@ impl Diagnose for RecipeError {
     }
 }
 
-impl Recipe {
-    /// Names of the built-in agents (recipes that are not merely a runtime).
-    pub fn agents() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().map(|(name, _)| *name).filter(|name| *name != "node")
-    }
-
-    /// Reads a recipe.
-    pub fn parse(text: &str, file: &Path) -> Result<Self, ManifestError> {
-        let recipe: Self =
-            toml::from_str(text).map_err(|error| ManifestError::from_toml(&error, file, text))?;
-        for path in
-            recipe.home.iter().map(|file| &file.path).chain(recipe.run.file.iter().map(|file| &file.path))
-        {
+impl RecipeFile {
+    /// Checks what only makes sense together.
+    fn meaning(self) -> Result<Recipe, ManifestError> {
+        let home = self.home.iter().map(|file| &file.path);
+        for path in home.chain(self.run.file.iter().map(|file| &file.path)) {
             let inside =
                 !path.starts_with('/') && path.split('/').all(|name| !matches!(name, "" | "." | ".."));
             if !inside {
                 return Err(ManifestError::value(
-                    format!("recipe `{}`, home", recipe.name),
+                    format!("recipe `{}`, home", self.name),
                     format!("`{path}` is not a path below the home directory"),
                 ));
             }
@@ -293,13 +348,51 @@ impl Recipe {
             name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
-        if !fits(&recipe.name) || !fits(&recipe.command) {
+        if !fits(&self.name) || !fits(&self.command) {
             return Err(ManifestError::value(
                 "name",
                 "recipe and command names are letters, digits, `-`, `_`, `.`",
             ));
         }
-        Ok(recipe)
+        let Some(npm) = self.npm else {
+            return Err(ManifestError::value(
+                format!("recipe `{}`", self.name),
+                "it does not say where the program comes from: a table `[npm]` is needed",
+            ));
+        };
+        Ok(Recipe {
+            name: self.name,
+            title: self.title,
+            kind: self.kind,
+            command: self.command,
+            recipes: self.recipes,
+            debian: self.debian,
+            origin: Origin::Npm(npm),
+            place: self.place,
+            link: self.link,
+            env: self.env,
+            home: self.home,
+            check: self.check,
+            run: self.run,
+        })
+    }
+}
+
+impl Recipe {
+    /// Names of the built-in agents (recipes that are not merely a runtime).
+    pub fn agents() -> impl Iterator<Item = &'static str> {
+        let agent = |(name, text): &(&'static str, &str)| {
+            let recipe = Self::parse(text, Path::new(name)).ok()?;
+            (recipe.kind == RecipeKind::Agent).then_some(*name)
+        };
+        BUILT_IN.iter().filter_map(agent)
+    }
+
+    /// Reads a recipe.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ManifestError> {
+        let typed: RecipeFile =
+            toml::from_str(text).map_err(|error| ManifestError::from_toml(&error, file, text))?;
+        typed.meaning()
     }
 
     /// The recipe called `name`: a built-in one, or a file when it looks like a path.
@@ -364,7 +457,7 @@ pub fn recipes(manifest: &Manifest) -> Result<Vec<Recipe>, RecipeError> {
             return Ok(());
         }
         if let Some(version) = version {
-            version.clone_into(&mut recipe.npm.version);
+            recipe.origin.ask_for(version);
         }
         path.push(recipe.name.clone());
         for needed in &recipe.recipes {
@@ -382,53 +475,4 @@ pub fn recipes(manifest: &Manifest) -> Result<Vec<Recipe>, RecipeError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_built_in_recipe_reads_and_brings_its_command() {
-        for (name, text) in BUILT_IN {
-            let recipe =
-                Recipe::parse(text, Path::new(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(recipe.name, *name);
-            let command = format!("/usr/local/bin/{}", recipe.command);
-            let places = recipe.place.iter().map(|place| place.to.to_string());
-            let mut paths = places.chain(recipe.link.iter().map(|link| link.path.to_string()));
-            assert!(paths.any(|path| path == command), "{name} brings no {command}");
-        }
-    }
-
-    #[test]
-    fn json_in_recipes_is_json_and_toml_is_toml() {
-        for (name, text) in BUILT_IN {
-            for file in Recipe::parse(text, Path::new(name)).unwrap().home {
-                match file.path.rsplit('.').next() {
-                    Some("json") => drop(serde_json::from_str::<serde_json::Value>(&file.content).unwrap()),
-                    Some("toml") => drop(toml::from_str::<toml::Table>(&file.content).unwrap()),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn node_comes_only_with_gemini_and_first() {
-        let manifest = |agents: &str| {
-            Manifest::parse(&format!("name = 'x'\nagents = [{agents}]"), Path::new("m"), Path::new("/"))
-                .unwrap()
-        };
-        let names =
-            |agents| recipes(&manifest(agents)).unwrap().into_iter().map(|r| r.name).collect::<Vec<_>>();
-        assert_eq!(names("'claude-code', 'codex-cli', 'opencode'"), ["claude-code", "codex-cli", "opencode"]);
-        assert_eq!(names("'gemini-cli', 'claude-code'"), ["node", "gemini-cli", "claude-code"]);
-        let versioned = manifest("{ name = 'opencode', version = '1.18.18' }");
-        assert_eq!(recipes(&versioned).unwrap()[0].npm.version, "1.18.18");
-    }
-
-    #[test]
-    fn a_recipe_cannot_write_outside_the_home() {
-        let text = BUILT_IN[0].1.replace(".claude.json", "../.claude.json");
-        assert!(Recipe::parse(&text, Path::new("x")).is_err());
-        assert!(matches!(Recipe::load("nope", Path::new("/")), Err(RecipeError::Unknown(_))));
-    }
-}
+mod tests;
