@@ -85,9 +85,9 @@ pub(crate) struct Project {
     pub(crate) agents: Vec<String>,
 }
 
-/// How the network is used.
+/// Whether anything is downloaded.
 #[derive(Clone, Copy, Debug, Default, ClapArgs)]
-pub(crate) struct Reach {
+pub(crate) struct Downloads {
     /// Use no network: everything must have been fetched or vendored
     #[arg(long)]
     pub(crate) offline: bool,

@@ -31,7 +31,7 @@ pub(crate) struct BuildArgs {
     #[command(flatten)]
     project: args::Project,
     #[command(flatten)]
-    reach: args::Reach,
+    downloads: args::Downloads,
     /// Fail if the lock is missing or stale, and use no other input
     #[arg(long)]
     frozen: bool,
@@ -63,7 +63,7 @@ enum Wanted {
 
 pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
     let project = super::project(&args.project)?;
-    let mut context = super::context(global, args.reach)?;
+    let mut context = super::context(global, args.downloads)?;
     context.vendor.clone_from(&args.vendor);
     let options = build::Options {
         lock: if args.frozen { LockUse::Frozen } else { LockUse::Create },

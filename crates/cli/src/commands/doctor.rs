@@ -14,11 +14,11 @@ use crate::render;
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
-    reach: args::Reach,
+    downloads: args::Downloads,
 }
 
 pub(crate) fn run(args: &DoctorArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.reach)?;
+    let context = super::context(global, args.downloads)?;
     let findings = doctor::examine(&context);
     let bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
     if global.json {

@@ -20,7 +20,7 @@ pub(crate) struct FetchArgs {
     #[command(flatten)]
     project: args::Project,
     #[command(flatten)]
-    reach: args::Reach,
+    downloads: args::Downloads,
     /// Fetch for this platform only (may be repeated)
     #[arg(long, value_name = "OS/ARCH")]
     platform: Vec<Platform>,
@@ -31,7 +31,7 @@ pub(crate) struct FetchArgs {
 
 pub(crate) fn run(args: &FetchArgs, global: Global) -> Outcome {
     let project = super::project(&args.project)?;
-    let mut context = super::context(global, args.reach)?;
+    let mut context = super::context(global, args.downloads)?;
     context.vendor.clone_from(&args.vendor);
     let lock =
         build::current(&project)?.ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;

@@ -21,7 +21,7 @@ pub(crate) struct ImagesArgs {
 }
 
 pub(crate) fn run(args: &ImagesArgs, global: Global) -> Outcome {
-    let context = super::context(global, args::Reach { offline: true })?;
+    let context = super::context(global, args::Downloads { offline: true })?;
     let images = images::list(&context)?;
     if global.json {
         render::json(&images);

@@ -20,7 +20,7 @@ pub(crate) struct InspectArgs {
 }
 
 pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
-    let context = super::context(global, args::Reach { offline: true })?;
+    let context = super::context(global, args::Downloads { offline: true })?;
     let summary = inspect::inspect(&super::image(&context, &args.image)?)?;
     if global.json {
         render::json(&summary);

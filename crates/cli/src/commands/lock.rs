@@ -18,7 +18,7 @@ pub(crate) struct LockArgs {
     #[command(flatten)]
     project: args::Project,
     #[command(flatten)]
-    reach: args::Reach,
+    downloads: args::Downloads,
     /// Move these packages and agents to their newest allowed versions (all of them when none is named)
     #[arg(long, value_name = "NAME", num_args = 0..)]
     upgrade: Option<Vec<String>>,
@@ -29,7 +29,7 @@ pub(crate) struct LockArgs {
 
 pub(crate) fn run(args: &LockArgs, global: Global) -> Outcome {
     let project = super::project(&args.project)?;
-    let context = super::context(global, args.reach)?;
+    let context = super::context(global, args.downloads)?;
     let upgrade = match &args.upgrade {
         _ if args.check => Upgrade::All,
         None => Upgrade::Nothing,

@@ -25,9 +25,6 @@ use std::process::ExitCode;
 use pinfold_engine::context::Context;
 use pinfold_engine::project::Project;
 use pinfold_image::ImageSource;
-use pinfold_image::ImageStore;
-use pinfold_image::Place;
-use pinfold_image::Reference;
 
 use crate::args;
 use crate::args::Args;
@@ -69,8 +66,8 @@ pub(crate) fn run(args: Args) -> Outcome {
 }
 
 /// The engine's context for this invocation.
-fn context(global: Global, reach: args::Reach) -> Result<Context, Failure> {
-    let network = if reach.offline {
+fn context(global: Global, downloads: args::Downloads) -> Result<Context, Failure> {
+    let network = if downloads.offline {
         pinfold_engine::context::Network::Offline
     } else {
         pinfold_engine::context::Network::Online
@@ -89,11 +86,7 @@ fn project(args: &args::Project) -> Result<Project, Failure> {
     Ok(if args.agents.is_empty() { project } else { project.with_agents(&args.agents)? })
 }
 
-/// The image that text means: a place outside of the store, or a name in it.
+/// The image that text means.
 fn image(context: &Context, text: &str) -> Result<ImageSource, Failure> {
-    if Place::is_spelt_by(text) {
-        return Ok(ImageSource::from_place(&text.parse()?)?);
-    }
-    let reference: Reference = text.parse()?;
-    Ok(ImageSource::from_store(&ImageStore::open(context.home.data())?, &reference)?)
+    Ok(pinfold_engine::keep::images::find(context, text)?)
 }

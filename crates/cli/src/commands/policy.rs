@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use pinfold_engine::run;
 
 use super::Outcome;
-use super::run::Policy;
+use super::run::Bounds;
 use crate::args::Global;
 use crate::render;
 
@@ -32,7 +32,7 @@ struct CheckArgs {
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
     #[command(flatten)]
-    policy: Policy,
+    bounds: Bounds,
 }
 
 /// List what the project or image asks for beyond what every sandbox has
@@ -42,7 +42,7 @@ struct ShowArgs {
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
     #[command(flatten)]
-    policy: Policy,
+    bounds: Bounds,
 }
 
 /// Agree to what the project or image asks for; kept outside of the project
@@ -52,7 +52,7 @@ struct AcceptArgs {
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
     #[command(flatten)]
-    policy: Policy,
+    bounds: Bounds,
 }
 
 pub(crate) fn run(args: &PolicyArgs, global: Global) -> Outcome {
@@ -64,10 +64,8 @@ pub(crate) fn run(args: &PolicyArgs, global: Global) -> Outcome {
 }
 
 fn check(args: &CheckArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.policy.reach())?;
-    let agent = args.agent.as_deref();
-    let choice = args.policy.choice(&context, agent)?;
-    let decision = run::check(&context, &choice, &args.policy.request(agent)?, &args.url)?;
+    let context = super::context(global, args.bounds.downloads())?;
+    let decision = run::check(&context, &args.bounds.request(args.agent.as_deref())?, &args.url)?;
     if global.json {
         render::json(&decision);
     } else {
@@ -78,8 +76,8 @@ fn check(args: &CheckArgs, global: Global) -> Outcome {
 }
 
 fn show(args: &ShowArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.policy.reach())?;
-    let asks = run::asks(&args.policy.choice(&context, args.agent.as_deref())?)?;
+    let context = super::context(global, args.bounds.downloads())?;
+    let asks = run::asks(&context, &args.bounds.request(args.agent.as_deref())?)?;
     print(&asks, global);
     if asks.is_empty() && !global.quiet {
         render::note("nothing beyond what every sandbox has");
@@ -88,8 +86,8 @@ fn show(args: &ShowArgs, global: Global) -> Outcome {
 }
 
 fn accept(args: &AcceptArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.policy.reach())?;
-    let asks = run::accept(&context, &args.policy.choice(&context, args.agent.as_deref())?)?;
+    let context = super::context(global, args.bounds.downloads())?;
+    let asks = run::accept(&context, &args.bounds.request(args.agent.as_deref())?)?;
     print(&asks, global);
     if !global.quiet {
         render::note(if asks.is_empty() { "nothing was asked for" } else { "agreed" });

@@ -1,12 +1,9 @@
 //! `pinfold run` and `pinfold open`: an agent, or any command, in a sandbox.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use pinfold_base::Platform;
-use pinfold_engine::context::Context;
-use pinfold_engine::project::Project;
 use pinfold_engine::project::manifest::run::AllowRule;
 use pinfold_engine::project::manifest::run::Bind;
 use pinfold_engine::project::manifest::run::FormError;
@@ -14,29 +11,26 @@ use pinfold_engine::project::manifest::run::Processes;
 use pinfold_engine::project::manifest::run::Processors;
 use pinfold_engine::project::manifest::run::Size;
 use pinfold_engine::run;
-use pinfold_engine::run::Choice;
-use pinfold_engine::run::Mode;
+use pinfold_engine::run::Basis;
 use pinfold_engine::run::Reach;
 use pinfold_engine::run::Request;
+use pinfold_engine::run::Session;
+use pinfold_engine::run::View;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
-use pinfold_sandbox::Spec;
-use pinfold_sandbox::Status;
 use pinfold_sandbox::Stdio;
-use pinfold_sandbox::spec::Keep;
 use pinfold_sandbox::terminal;
 
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
-use crate::render::diagnostic::Failure;
 
 /// Which image, and what it may reach.
 #[derive(Debug, Default, clap::Args)]
-pub(crate) struct Policy {
+pub(crate) struct Bounds {
     /// Use this manifest's image instead of `pinfold.toml`'s in the current directory
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["preset", "image"])]
     pub(crate) file: Option<std::path::PathBuf>,
@@ -73,13 +67,13 @@ pub(crate) struct What {
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
     #[command(flatten)]
-    pub(crate) policy: Policy,
+    pub(crate) bounds: Bounds,
     /// The directory to work on, seen inside at the same path or at TARGET
     #[arg(long, short, value_name = "DIR[:TARGET]", default_value = ".", help_heading = "Files")]
     pub(crate) workspace: String,
     /// isolated (the workspace and what is named), or mirror (your whole home, for work that you trust)
     #[arg(long, value_enum, default_value = "isolated", help_heading = "Files")]
-    pub(crate) mode: ModeArg,
+    pub(crate) mode: Seen,
     /// Mount SOURCE[:TARGET][:ro|rw], read-only unless said (may be repeated)
     #[arg(long, short = 'v', value_name = "MOUNT", help_heading = "Files")]
     pub(crate) volume: Vec<Bind>,
@@ -110,7 +104,7 @@ pub(crate) enum Net {
 
 /// What of the host's files is seen.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum ModeArg {
+pub(crate) enum Seen {
     Isolated,
     Mirror,
 }
@@ -164,29 +158,21 @@ pub(crate) struct OpenArgs {
     detach: bool,
 }
 
-impl Policy {
+impl Bounds {
     /// How the network may be used to get the image.
-    pub(crate) fn reach(&self) -> args::Reach {
-        args::Reach { offline: self.offline }
-    }
-
-    /// The image that is meant. `agent` is that of preset `solo`.
-    pub(crate) fn choice(&self, context: &Context, agent: Option<&str>) -> Result<Choice, Failure> {
-        Ok(match (&self.file, &self.image) {
-            (Some(file), _) => Choice::Project(Box::new(Project::from_file(file)?)),
-            (None, Some(image)) => Choice::Image(super::image(context, image)?),
-            (None, None) => Choice::Project(Box::new(run::project(
-                context,
-                Path::new("."),
-                self.preset.as_deref(),
-                agent,
-            )?)),
-        })
+    pub(crate) fn downloads(&self) -> args::Downloads {
+        args::Downloads { offline: self.offline }
     }
 
     /// The part of a request that it says.
     pub(crate) fn request(&self, agent: Option<&str>) -> Result<Request, FormError> {
         Ok(Request {
+            basis: match (&self.file, &self.image, &self.preset) {
+                (Some(file), _, _) => Basis::Manifest(file.clone()),
+                (None, Some(image), _) => Basis::Image(image.clone()),
+                (None, None, Some(preset)) => Basis::Preset(preset.clone()),
+                (None, None, None) => Basis::Here,
+            },
             agent: agent.map(str::to_owned),
             platform: self.platform,
             network: self.network.map(|net| match net {
@@ -203,45 +189,29 @@ impl Policy {
 }
 
 impl What {
-    /// The agent without the session's name.
-    fn agent(&self) -> Option<&str> {
-        self.agent.as_deref().map(|agent| agent.split_once('@').map_or(agent, |(agent, _)| agent))
-    }
-
-    fn spec(&self, context: &Context, name: Option<String>) -> Result<Spec, Failure> {
-        let choice = self.policy.choice(context, self.agent())?;
-        let request = Request {
+    fn request(&self, name: Option<&String>) -> Result<Request, FormError> {
+        Ok(Request {
             command: self.command.clone(),
             workspace: self.workspace.clone(),
-            name,
-            mode: match self.mode {
-                ModeArg::Isolated => Mode::Isolated,
-                ModeArg::Mirror => Mode::Mirror,
+            name: name.cloned(),
+            view: match self.mode {
+                Seen::Isolated => View::Isolated,
+                Seen::Mirror => View::Mirror,
             },
             mounts: self.volume.clone(),
             env: self.env.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
             memory: self.memory,
             cpus: self.cpus,
             pids: self.pids_limit,
-            ..self.policy.request(self.agent())?
-        };
-        Ok(run::prepare(context, &choice, &request)?)
+            ..self.bounds.request(self.agent.as_deref())?
+        })
     }
 }
 
 pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.what.policy.reach())?;
-    let sandboxes = run::sandboxes(&context);
-    if let Some(name) = &args.name
-        && matches!(sandboxes.status(name), Ok(Status::Running))
-    {
-        return Err(SandboxError::InUse(name.clone()).into());
-    }
-    let mut spec = args.what.spec(&context, args.name.clone())?;
-    if args.name.is_none() {
-        // Nobody can name it: its home goes with the run.
-        spec.home.keep = Keep::Run;
-    }
+    let request = args.what.request(args.name.as_ref())?;
+    let context = super::context(global, args.what.bounds.downloads())?;
+    let spec = run::foreground(&context, &request)?;
     let both = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let stdio = if both {
         let (rows, columns) = terminal::size(rustix::stdio::stdout());
@@ -249,82 +219,41 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     } else {
         Stdio::Inherit
     };
-    let exit = sandboxes.run(&spec, args.what.runtime.meant(), stdio)?;
-    Ok(code(exit))
+    let sandboxes = run::sandboxes(&context);
+    Ok(code(sandboxes.run(&spec, args.what.runtime.meant(), stdio)?))
+}
+
+pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
+    let request = args.what.request(args.name.as_ref())?;
+    let context = super::context(global, args.what.bounds.downloads())?;
+    let sandboxes = run::sandboxes(&context);
+    let attach = !args.detach && std::io::stdin().is_terminal();
+    let say = |text: &str| {
+        if !global.quiet {
+            render::note(text);
+        }
+    };
+    let name = match run::open(&context, &request)? {
+        Session::Running(name) if !attach => return Err(SandboxError::InUse(name).into()),
+        Session::Running(name) => {
+            say(&format!("{name} runs already; Ctrl-\\ detaches"));
+            name
+        }
+        Session::New(spec) => {
+            let (rows, columns) = terminal::size(rustix::stdio::stdout());
+            sandboxes.open(&spec, args.what.runtime.meant(), rows, columns)?;
+            if !attach {
+                let name = &spec.name;
+                say(&format!("{name} runs; `pinfold attach {name}` connects, `pinfold stop {name}` ends it"));
+                return Ok(ExitCode::SUCCESS);
+            }
+            spec.name
+        }
+    };
+    super::session::connect(&sandboxes, &name)
 }
 
 /// As a shell says it.
 pub(super) fn code(exit: Exit) -> ExitCode {
     ExitCode::from(exit.code())
-}
-
-pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.what.policy.reach())?;
-    let sandboxes = run::sandboxes(&context);
-    let place = args.what.workspace.split(":/").next().unwrap_or(".");
-    let place = fs_err::canonicalize(place).unwrap_or_default();
-    let said = args.name.is_some() || args.what.agent.as_ref().is_some_and(|agent| agent.contains('@'));
-    let name = match (&args.name, &args.what.agent) {
-        (Some(name), _) => name.clone(),
-        (None, Some(agent)) if agent.contains('@') => agent.clone(),
-        (None, agent) => {
-            let agent = agent.as_deref().map_or("run", |agent| agent.trim_end_matches(".toml"));
-            format!("{}@{}", run::short_name(Path::new(agent)), run::short_name(&place))
-        }
-    };
-    let before = sandboxes.spec(&name).ok().and_then(|spec| spec.labels.get("workspace").cloned());
-    let running = matches!(sandboxes.status(&name), Ok(Status::Running));
-    // A name that was made up here must not lead into another project; one that was said may.
-    if let Some(before) = before.filter(|before| (!running || !said) && Path::new(before) != place) {
-        return Err(Failure::usage(
-            format!("the session `{name}` belongs to the workspace `{before}`"),
-            "choose another name, AGENT@NAME, or remove that session with `pinfold rm`",
-        ));
-    }
-    let attach = !args.detach && std::io::stdin().is_terminal();
-    if running {
-        if !attach {
-            return Err(SandboxError::InUse(name).into());
-        }
-        if !global.quiet {
-            render::note(&format!("{name} runs already; Ctrl-\\ detaches"));
-        }
-        return super::session::connect(&sandboxes, &name);
-    }
-    let mut spec = args.what.spec(&context, Some(name.clone()))?;
-    in_tmux(&mut spec, &name);
-    let (rows, columns) = terminal::size(rustix::stdio::stdout());
-    sandboxes.open(&spec, args.what.runtime.meant(), rows, columns)?;
-    if attach {
-        return super::session::connect(&sandboxes, &name);
-    }
-    if !global.quiet {
-        render::note(&format!(
-            "{name} runs; `pinfold attach {name}` connects, `pinfold stop {name}` ends it"
-        ));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Puts the program into tmux, where the image has it: several windows, and a scroll-back that outlives the terminal. The
-/// server is inside, and so is all that `run-shell` does.
-fn in_tmux(spec: &mut Spec, name: &str) {
-    if fs_err::symlink_metadata(spec.rootfs.join("usr/bin/tmux")).is_err() {
-        return;
-    }
-    let session = name.replace(['.', ':'], "-");
-    // An argument that ends in `;` ends a command of tmux's (tmux(1), "Command parsing and execution").
-    let program = std::mem::take(&mut spec.args).into_iter().map(|arg| match arg.strip_suffix(';') {
-        Some(start) => format!("{start}\\;"),
-        None => arg,
-    });
-    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    spec.args = words("tmux new-session -A -s");
-    spec.args.push(session);
-    spec.args.extend(program);
-    // Detaching tmux's own client would end the session: that key says what to press instead.
-    for key in ["d", "D"] {
-        spec.args.extend(words(&format!("; bind-key {key} display-message")));
-        spec.args.push("Ctrl-\\ detaches".into());
-    }
 }

@@ -66,7 +66,7 @@ pub(crate) struct RmArgs {
 }
 
 fn sandboxes(global: Global) -> Result<Sandboxes, render::diagnostic::Failure> {
-    Ok(run::sandboxes(&super::context(global, args::Reach { offline: true })?))
+    Ok(run::sandboxes(&super::context(global, args::Downloads { offline: true })?))
 }
 
 pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {

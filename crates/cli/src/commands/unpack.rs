@@ -40,7 +40,7 @@ enum BundleFor {
 }
 
 pub(crate) fn run(args: &UnpackArgs, global: Global) -> Outcome {
-    let context = super::context(global, args::Reach { offline: true })?;
+    let context = super::context(global, args::Downloads { offline: true })?;
     let source = super::image(&context, &args.image)?;
     let platform = args.platform.or_else(Platform::host).ok_or_else(|| {
         Failure::usage("this machine's platform is not one of an image's", "name one with `--platform`")

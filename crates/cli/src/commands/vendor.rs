@@ -19,14 +19,14 @@ pub(crate) struct VendorArgs {
     #[command(flatten)]
     project: args::Project,
     #[command(flatten)]
-    reach: args::Reach,
+    downloads: args::Downloads,
     /// Where to keep the inputs; created if need be
     directory: PathBuf,
 }
 
 pub(crate) fn run(args: &VendorArgs, global: Global) -> Outcome {
     let project = super::project(&args.project)?;
-    let context = super::context(global, args.reach)?;
+    let context = super::context(global, args.downloads)?;
     let lock =
         build::current(&project)?.ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
     let vendored = fetch::vendor(&context, &project, &lock, &args.directory)?;

@@ -18,7 +18,7 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
-    let context = super::context(global, args::Reach { offline: true })?;
+    let context = super::context(global, args::Downloads { offline: true })?;
     let result = verify::verify(&super::image(&context, &args.image)?, &*context.reporter)?;
     if global.json {
         render::json(&result);

@@ -73,6 +73,14 @@ pub enum RunError {
         /// Why.
         reason: &'static str,
     },
+    /// The session of this name is another workspace's.
+    #[error("the session `{name}` belongs to the workspace `{workspace}`")]
+    OtherWorkspace {
+        /// The session.
+        name: String,
+        /// Its workspace.
+        workspace: String,
+    },
     /// A variable that is to be passed in is not set.
     #[error("the variable `{0}` is to be passed in, but is not set")]
     Variable(String),
@@ -150,6 +158,9 @@ impl Diagnose for RunError {
             Self::Nothing => Some("`pinfold run claude-code`, or `pinfold run -- bash`".into()),
             Self::Workspace { .. } => {
                 Some("change into a project's directory, or name one with `--workspace`".into())
+            }
+            Self::OtherWorkspace { .. } => {
+                Some("choose another name, AGENT@NAME, or remove that session with `pinfold rm`".into())
             }
             Self::Consent { .. } => Some(
                 "an agent that may write to the project can have written this: read it, and if you agree say \

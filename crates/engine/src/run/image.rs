@@ -14,63 +14,13 @@ use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
 use pinfold_sandbox::spec::User;
 
-use super::declared::Declared;
+use super::choice::Choice;
 use super::error::RunError;
 use crate::build;
 use crate::context::Context;
-use crate::project::Project;
-use crate::project::manifest::Run;
-use crate::project::recipe::Recipe;
 
-/// Label prefix of the agents in an image.
-const AGENT_LABEL: &str = "dev.pinfold.agent.";
 /// Longest `/etc/passwd` that is read.
 const PASSWD_MAX: u64 = 1 << 20;
-
-/// Which image is run.
-#[derive(Debug)]
-pub enum Choice {
-    /// That of a project, built first if need be.
-    Project(Box<Project>),
-    /// One that is there.
-    Image(ImageSource),
-}
-
-impl Choice {
-    /// What a person calls it.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Project(project) => &project.manifest.name,
-            Self::Image(source) => source.name(),
-        }
-    }
-
-    /// Agents it has. Those of an image are known by its labels, and only built-in recipes can be meant.
-    pub(super) fn recipes(&self, platform: Platform) -> Result<Vec<Recipe>, RunError> {
-        match self {
-            Self::Project(project) => Ok(project.recipes.clone()),
-            Self::Image(source) => {
-                let image = image(source, platform)?;
-                let labels = labels(&image);
-                let names: Vec<&'static str> = Recipe::agents()
-                    .filter(|name| labels.contains_key(&format!("{AGENT_LABEL}{name}")))
-                    .collect();
-                Ok(names
-                    .into_iter()
-                    .map(|name| Recipe::load(name, Path::new(".")))
-                    .collect::<Result<_, _>>()?)
-            }
-        }
-    }
-
-    /// What it says about its sandboxes.
-    pub(super) fn declared(&self, platform: Platform) -> Result<Run, RunError> {
-        match self {
-            Self::Project(project) => Ok(project.manifest.run.clone()),
-            Self::Image(source) => Ok(Declared::from_labels(&labels(&image(source, platform)?))?),
-        }
-    }
-}
 
 /// An image that can be run.
 #[derive(Debug)]
@@ -117,7 +67,8 @@ pub(super) fn ready(context: &Context, choice: &Choice, platform: Platform) -> R
     }
 }
 
-fn image(source: &ImageSource, platform: Platform) -> Result<Image, RunError> {
+/// The image of a platform, or the error that says which platforms there are.
+pub(super) fn of(source: &ImageSource, platform: Platform) -> Result<Image, RunError> {
     let has: Vec<Platform> = source.platforms()?.into_keys().collect();
     if !has.is_empty() && !has.contains(&platform) {
         return Err(RunError::Architecture { image: source.name().to_owned(), has, host: platform });
@@ -125,12 +76,12 @@ fn image(source: &ImageSource, platform: Platform) -> Result<Image, RunError> {
     Ok(source.image(platform)?)
 }
 
-fn labels(image: &Image) -> BTreeMap<String, String> {
+pub(super) fn labels(image: &Image) -> BTreeMap<String, String> {
     image.config.value().config.as_ref().map(|config| config.labels.clone()).unwrap_or_default()
 }
 
 fn unpacked(context: &Context, source: &ImageSource, platform: Platform) -> Result<Ready, RunError> {
-    let image = image(source, platform)?;
+    let image = of(source, platform)?;
     let roots = RootfsStore::open(context.home.data(), unpack::Options::default())?;
     let root = roots.get(source, &image, &*context.reporter)?.path;
     Ok(described(source, &image, root))

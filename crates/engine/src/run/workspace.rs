@@ -12,6 +12,9 @@ use rustix::fs::Access;
 
 use super::error::RunError;
 use super::git;
+use super::request::Request;
+use super::request::View;
+use crate::context::Context;
 use crate::project::manifest::run::Bind;
 
 /// Directories of the system that are nobody's workspace.
@@ -26,14 +29,31 @@ pub(super) struct Workspace {
     pub(super) target: PathBuf,
 }
 
+/// The two parts of `DIR[:TARGET]`.
+pub(super) fn split(text: &str) -> (&str, Option<PathBuf>) {
+    match text.split_once(":/") {
+        Some((path, target)) => (path, Some(PathBuf::from(format!("/{target}")))),
+        None => (text, None),
+    }
+}
+
 impl Workspace {
+    /// That of a request. Where the whole home is shown, nothing of it can be kept apart.
+    pub(super) fn of(context: &Context, request: &Request) -> Result<Self, RunError> {
+        match request.view {
+            View::Mirror => Self::find(&request.workspace, None),
+            View::Isolated => {
+                let workspace = Self::find(&request.workspace, context.environment.home())?;
+                workspace.keep_apart(&[context.home.data(), context.home.cache()])?;
+                Ok(workspace)
+            }
+        }
+    }
+
     /// Reads `DIR[:TARGET]`. Handing over the home directory, or what is above it, is refused; so is what cannot be
     /// written to.
-    pub(super) fn find(text: &str, home: Option<&Path>) -> Result<Self, RunError> {
-        let (path, target) = match text.split_once(":/") {
-            Some((path, target)) => (path, Some(PathBuf::from(format!("/{target}")))),
-            None => (text, None),
-        };
+    fn find(text: &str, home: Option<&Path>) -> Result<Self, RunError> {
+        let (path, target) = split(text);
         let real = fs::canonicalize(path)?;
         let refuse = |reason| Err(RunError::Workspace { path: real.clone(), reason });
         if !real.is_dir() {
@@ -54,7 +74,7 @@ impl Workspace {
 
     /// Refuses a workspace that has pinfold's own folders in it, or is in one: images, other sandboxes and the user's word
     /// are there.
-    pub(super) fn keep_apart(&self, folders: &[&Path]) -> Result<(), RunError> {
+    fn keep_apart(&self, folders: &[&Path]) -> Result<(), RunError> {
         for folder in folders {
             let folder = fs::canonicalize(folder).unwrap_or_else(|_| (*folder).to_owned());
             if folder.starts_with(&self.source) || self.source.starts_with(&folder) {

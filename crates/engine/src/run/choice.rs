@@ -1,0 +1,152 @@
+//! The image that is meant: a project's, built first if need be, or one that is there. What it says about its sandboxes, which
+//! agents it has, and who is asked for when it wants more than the defaults.
+
+use std::path::Path;
+
+use fs_err as fs;
+use pinfold_base::Platform;
+use pinfold_image::ImageSource;
+
+use super::consent;
+use super::consent::Ask;
+use super::declared::Declared;
+use super::error::RunError;
+use super::image;
+use super::request::Basis;
+use super::request::Request;
+use crate::context::Context;
+use crate::keep::images;
+use crate::project::Project;
+use crate::project::lock;
+use crate::project::manifest;
+use crate::project::manifest::Run;
+use crate::project::recipe::Recipe;
+use crate::project::recipe::RecipeKind;
+
+/// Label prefix of the agents in an image.
+const AGENT_LABEL: &str = "dev.pinfold.agent.";
+
+/// Which image is run.
+#[derive(Debug)]
+pub(super) enum Choice {
+    /// That of a project, built first if need be.
+    Project(Box<Project>),
+    /// One that is there.
+    Image(ImageSource),
+}
+
+impl Choice {
+    /// The image that a request means, seen from the current directory.
+    pub(super) fn find(context: &Context, request: &Request) -> Result<Self, RunError> {
+        let project = match &request.basis {
+            Basis::Image(text) => return Ok(Self::Image(images::find(context, text)?)),
+            Basis::Manifest(file) => Project::from_file(file)?,
+            Basis::Preset(name) => preset(context, Path::new("."), name, request.agent())?,
+            Basis::Here => {
+                let file = Path::new(".").join(manifest::FILE_NAME);
+                if file.exists() {
+                    Project::from_file(&file)?
+                } else {
+                    preset(context, Path::new("."), "solo", request.agent())?
+                }
+            }
+        };
+        Ok(Self::Project(Box::new(project)))
+    }
+
+    /// What a person calls it.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Project(project) => &project.manifest.name,
+            Self::Image(source) => source.name(),
+        }
+    }
+
+    /// Who asks: the manifest by its real path, or the image by its name.
+    pub(super) fn subject(&self) -> String {
+        match self {
+            Self::Image(source) => format!("the image `{}`", source.name()),
+            Self::Project(project) => {
+                let directory = &project.manifest.directory;
+                let real = fs::canonicalize(directory).unwrap_or_else(|_| directory.clone());
+                // A manifest's lock has its name (two manifests of one directory are two projects).
+                let name = project.lock_file.file_stem().unwrap_or_default();
+                format!("the project `{}.toml`", real.join(name).display())
+            }
+        }
+    }
+
+    /// Agents it has. Those of an image are known by its labels, and only built-in recipes can be meant.
+    pub(super) fn recipes(&self, platform: Platform) -> Result<Vec<Recipe>, RunError> {
+        match self {
+            Self::Project(project) => Ok(project.recipes.clone()),
+            Self::Image(source) => {
+                let labels = image::labels(&image::of(source, platform)?);
+                let named = |name: &&str| labels.contains_key(&format!("{AGENT_LABEL}{name}"));
+                let load = |name| Recipe::load(name, Path::new("."));
+                Ok(Recipe::agents().filter(named).map(load).collect::<Result<_, _>>()?)
+            }
+        }
+    }
+
+    /// What it says about its sandboxes.
+    pub(super) fn declared(&self, platform: Platform) -> Result<Run, RunError> {
+        match self {
+            Self::Project(project) => Ok(project.manifest.run.clone()),
+            Self::Image(source) => Ok(Declared::from_labels(&image::labels(&image::of(source, platform)?))?),
+        }
+    }
+
+    /// What it asks for beyond the defaults.
+    pub(super) fn asks(&self, declared: &Run, recipes: &[Recipe]) -> Vec<Ask> {
+        let project = match self {
+            Self::Project(project) => Some(&**project),
+            Self::Image(_) => None,
+        };
+        consent::asks(declared, recipes, project)
+    }
+
+    /// Its agent of this name. A recipe of the user's own is named by its path, as in the manifest, or by its name.
+    pub(super) fn agent(&self, name: &str, recipes: &[Recipe]) -> Result<Recipe, RunError> {
+        let named =
+            if name.contains('/') { Recipe::load(name, Path::new("."))?.name } else { name.to_owned() };
+        let found = recipes.iter().find(|recipe| recipe.name == named || recipe.command == named);
+        found.cloned().ok_or_else(|| RunError::NoAgent {
+            image: self.name().to_owned(),
+            agent: name.to_owned(),
+            known: recipes
+                .iter()
+                .filter(|recipe| recipe.kind == RecipeKind::Agent)
+                .map(|recipe| recipe.name.clone())
+                .collect(),
+        })
+    }
+}
+
+/// The project of a built-in manifest, its lock kept in the data folder so that `directory` stays untouched. `solo` is that of
+/// the agent, named as seen from `directory`.
+fn preset(
+    context: &Context,
+    directory: &Path,
+    preset: &str,
+    agent: Option<&str>,
+) -> Result<Project, RunError> {
+    let agent = agent.unwrap_or("claude-code");
+    let name = match preset {
+        "solo" => format!("solo-{}", Recipe::load(agent, directory)?.name),
+        _ => preset.to_owned(),
+    };
+    let folder = context.home.data().join("projects").join(name);
+    fs::create_dir_all(&folder)?;
+    // Not the current directory: what lies there (an `.npmrc`, say) is not part of a preset.
+    let mut project = Project::from_preset(&folder, preset)?;
+    if preset == "solo" {
+        let agent = if agent.contains('/') {
+            std::path::absolute(directory.join(agent))?.display().to_string()
+        } else {
+            agent.to_owned()
+        };
+        project = project.with_agents(&[agent])?;
+    }
+    Ok(Project { lock_file: folder.join(lock::FILE_NAME), ..project })
+}

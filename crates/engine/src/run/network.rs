@@ -1,0 +1,115 @@
+//! The way out of a sandbox: the proxy's list, the credential routes, and what the agent must be told of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pinfold_network::Decision;
+use pinfold_network::Policy;
+use pinfold_network::environment;
+use pinfold_sandbox::Spec;
+use pinfold_sandbox::spec;
+use pinfold_sandbox::spec::Egress;
+
+use super::credentials;
+use super::error::RunError;
+use super::request::Key;
+use super::request::View;
+use super::specify::Asked;
+use crate::context::Context;
+use crate::project::manifest::ManifestError;
+use crate::project::manifest::run::KeySource;
+use crate::project::manifest::run::Reach;
+
+impl Asked<'_> {
+    fn reach(&self) -> Reach {
+        self.request.network.or(self.declared.network).unwrap_or(Reach::Proxy)
+    }
+
+    /// Rules of the proxy: the agent's hosts but for those behind a route, the manifest's, the user's.
+    fn rules(&self, routed: &[String]) -> Vec<String> {
+        let hosts = self.agent.iter().flat_map(|agent| &agent.run.hosts);
+        let hosts = hosts.filter(|host| !routed.contains(host));
+        let said = self.declared.allow.iter().chain(&self.request.allow);
+        hosts.cloned().chain(said.map(|rule| rule.text().to_owned())).collect()
+    }
+
+    fn routes(&self, context: &Context, home: &Path) -> Result<credentials::Routes, RunError> {
+        let Some(agent) = &self.agent else { return Ok(credentials::Routes::default()) };
+        let declared = self.declared.credentials.iter();
+        let mut said: BTreeMap<String, KeySource> =
+            declared.map(|(name, source)| (name.clone(), source.value.clone())).collect();
+        for Key { provider, source } in &self.request.keys {
+            let name = match provider {
+                Some(provider) => format!("{}/{provider}", agent.name),
+                None => agent.name.clone(),
+            };
+            said.insert(name, source.clone());
+        }
+        let keys = credentials::Keys { said: &said, environment: &context.environment };
+        let folder = context.home.data().join("run").join(&agent.name);
+        credentials::routes(agent, &keys, home, &folder)
+    }
+
+    /// Gives the specification its way out.
+    pub(super) fn network(&self, context: &Context, home: &Path, spec: &mut Spec) -> Result<(), RunError> {
+        spec.network = match self.reach() {
+            Reach::None => spec::Network::None,
+            Reach::Host => {
+                context.reporter.warn(
+                    "the host's network is open inside, and with it this machine's own services; keys are not added to it",
+                );
+                spec::Network::Host
+            }
+            Reach::Proxy => {
+                for (name, value) in environment(spec::PROXY_PORT) {
+                    spec.env.insert(name.into(), value);
+                }
+                let routes = self.routes(context, home)?;
+                if let Some(agent) = self.agent.as_ref().filter(|agent| !agent.run.route.is_empty())
+                    && routes.egress.is_empty()
+                {
+                    let mut keys: Vec<&str> =
+                        agent.run.route.iter().flat_map(|route| &route.key).map(String::as_str).collect();
+                    keys.dedup();
+                    context.reporter.note(&format!(
+                        "no key for {}: set {}, or name its place with `--key file:PATH`",
+                        agent.title,
+                        keys.join(" or ")
+                    ));
+                }
+                let allow = self.rules(&routes.hosts);
+                spec.env.extend(routes.env);
+                let laid_over = routes.mounts.into_iter().filter(|_| self.request.view == View::Isolated);
+                spec.mounts.extend(laid_over);
+                spec::Network::Proxy(Egress { allow, routes: routes.egress })
+            }
+        };
+        Ok(())
+    }
+
+    /// Whether `url` could be reached. The address is looked at only when a connection is made.
+    pub(super) fn decide(&self, context: &Context, url: &str) -> Result<Decision, RunError> {
+        let fixed =
+            |allowed, reason: &str| Decision { allowed, reason: reason.into(), rule: None, target: None };
+        Ok(match self.reach() {
+            Reach::None => fixed(false, "there is no network inside"),
+            Reach::Host => fixed(true, "the host's network is used, without any list"),
+            Reach::Proxy => {
+                let routes = self.routes(context, Path::new("/home/agent"))?;
+                let rules = self.rules(&routes.hosts);
+                let policy = Policy::parse(rules.iter().map(String::as_str))
+                    .map_err(|error| ManifestError::value("allow", error.to_string()))?;
+                let mut decision = policy.check(url);
+                let routed = routes
+                    .hosts
+                    .iter()
+                    .any(|host| Policy::parse([host.as_str()]).is_ok_and(|policy| policy.check(url).allowed));
+                if routed && !decision.allowed {
+                    decision.reason =
+                        "this host is reached through the agent's credential route, not by a tunnel".into();
+                }
+                decision
+            }
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! What the user asks for: an image, an agent or a command in it, and what it may see, reach and use.
+//!
+//! Everything is text or a value that was checked while it was read; nothing here touches the machine.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use pinfold_base::Platform;
+
+use crate::project::manifest::run::AllowRule;
+use crate::project::manifest::run::Bind;
+use crate::project::manifest::run::FormError;
+use crate::project::manifest::run::KeySource;
+use crate::project::manifest::run::Processes;
+use crate::project::manifest::run::Processors;
+use crate::project::manifest::run::Reach;
+use crate::project::manifest::run::Size;
+use crate::project::manifest::run::Variable;
+
+/// Which image a sandbox stands on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Basis {
+    /// That of the current directory's manifest; without one, that of preset `solo` with the agent.
+    #[default]
+    Here,
+    /// That of this manifest.
+    Manifest(PathBuf),
+    /// That of a built-in manifest.
+    Preset(String),
+    /// One that is there: a name in the store, or a place outside of it.
+    Image(String),
+}
+
+/// What of the host's files a sandbox sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// The workspace and what was named; the home is the sandbox's own.
+    #[default]
+    Isolated,
+    /// The caller's whole home, writable: files are not isolated at all.
+    Mirror,
+}
+
+/// What is to be run. Empty and absent fields leave it to the manifest and the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The image.
+    pub basis: Basis,
+    /// The agent, whose routes and hosts apply; `AGENT@NAME` names the session too.
+    pub agent: Option<String>,
+    /// The command, or further arguments of the agent.
+    pub command: Vec<String>,
+    /// The directory to work on: `DIR[:TARGET]`.
+    pub workspace: String,
+    /// Name of the sandbox.
+    pub name: Option<String>,
+    /// Platform of the image; this machine's.
+    pub platform: Option<Platform>,
+    /// What of the host's files is seen.
+    pub view: View,
+    /// Network.
+    pub network: Option<Reach>,
+    /// Hosts to let through, beside those of the agent and the manifest.
+    pub allow: Vec<AllowRule>,
+    /// Further mounts.
+    pub mounts: Vec<Bind>,
+    /// Variables.
+    pub env: Vec<Variable>,
+    /// Where keys come from.
+    pub keys: Vec<Key>,
+    /// Memory of the whole sandbox.
+    pub memory: Option<Size>,
+    /// Processors.
+    pub cpus: Option<Processors>,
+    /// Processes and threads.
+    pub pids: Option<Processes>,
+}
+
+impl Request {
+    /// The agent without the session's name.
+    pub(super) fn agent(&self) -> Option<&str> {
+        self.agent.as_deref().map(|agent| agent.split_once('@').map_or(agent, |(agent, _)| agent))
+    }
+
+    /// What the user calls the session: its name, or `AGENT@NAME`.
+    pub(super) fn said_name(&self) -> Option<&str> {
+        self.name.as_deref().or_else(|| self.agent.as_deref().filter(|agent| agent.contains('@')))
+    }
+
+    /// The name that a session on `workspace` has when the user said none: `AGENT@DIRECTORY`.
+    pub(super) fn session_name(&self, workspace: &Path) -> String {
+        let what = self.agent().unwrap_or("run").trim_end_matches(".toml");
+        format!("{}@{}", short_name(Path::new(what)), short_name(workspace))
+    }
+}
+
+/// A path's last part as part of a sandbox's name.
+fn short_name(path: &Path) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    path.file_name()
+        .map(|name| name.to_string_lossy().chars().map(fits).take(24).collect())
+        .unwrap_or_default()
+}
+
+/// Where one key of the agent comes from: `SOURCE`, or `PROVIDER=SOURCE` for agents that know several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The provider; the agent's first unless said.
+    pub provider: Option<String>,
+    /// Where.
+    pub source: KeySource,
+}
+
+impl FromStr for Key {
+    type Err = FormError;
+
+    fn from_str(text: &str) -> Result<Self, FormError> {
+        // A source may hold `=` too; then a `:` stands before it.
+        let (provider, source) = match text.split_once('=') {
+            Some((provider, source)) if !provider.contains(':') => (Some(provider.to_owned()), source),
+            _ => (None, text),
+        };
+        Ok(Self { provider, source: source.parse()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_may_bring_the_sessions_name() {
+        for (agent, name, means, said) in [
+            (None, None, None, None),
+            (Some("claude-code"), None, Some("claude-code"), None),
+            (Some("claude-code@fix"), None, Some("claude-code"), Some("claude-code@fix")),
+            (Some("claude-code@fix"), Some("mine"), Some("claude-code"), Some("mine")),
+            (None, Some("mine"), None, Some("mine")),
+        ] {
+            let request = Request {
+                agent: agent.map(str::to_owned),
+                name: name.map(str::to_owned),
+                ..Request::default()
+            };
+            assert_eq!((request.agent(), request.said_name()), (means, said), "{agent:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_made_up_are_names() {
+        for (agent, workspace, expected) in [
+            (Some("claude-code"), "/w/project", "claude-code@project"),
+            (Some("./tools/my agent.toml"), "/w/päth with spaces", "my-agent@p-th-with-spaces"),
+            (None, "/w/project", "run@project"),
+            (Some("codex-cli@x"), "/w/a.b", "codex-cli@a.b"),
+            (Some("a"), "/w/a-name-that-is-longer-than-any-name-should-be", "a@a-name-that-is-longer-th"),
+        ] {
+            let request = Request { agent: agent.map(str::to_owned), ..Request::default() };
+            let name = request.session_name(Path::new(workspace));
+            assert_eq!(name, expected);
+            pinfold_sandbox::plan::check_name(&name).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_may_be_one_providers() {
+        let env = |name: &str| KeySource::Env(name.into());
+        for (text, provider, source) in [
+            ("env:KEY", None, env("KEY")),
+            ("google=env:KEY", Some("google"), env("KEY")),
+            ("command:a b=c", None, KeySource::Command(vec!["a".into(), "b=c".into()])),
+        ] {
+            let key: Key = text.parse().unwrap();
+            assert_eq!((key.provider.as_deref(), key.source), (provider, source), "{text}");
+        }
+        let error = "google=sk-canary".parse::<Key>().unwrap_err().to_string();
+        assert!(!error.contains("canary"), "{error}");
+    }
+}

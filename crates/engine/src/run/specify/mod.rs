@@ -1,0 +1,182 @@
+//! From a request and what its image says to the sandbox's specification.
+//!
+//! [`ask`] resolves what can be known without building anything and stops where the user has not agreed; [`prepare`] goes on to
+//! the image; [`Asked::specify`] puts everything together and starts nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pinfold_base::Platform;
+use pinfold_sandbox::Spec;
+use pinfold_sandbox::spec;
+use pinfold_sandbox::spec::HomeDirectory;
+use pinfold_sandbox::spec::Keep;
+use pinfold_sandbox::spec::Mount;
+use pinfold_sandbox::spec::Need;
+use pinfold_sandbox::spec::Sockets;
+
+use super::choice::Choice;
+use super::consent;
+use super::error::RunError;
+use super::image;
+use super::image::Ready;
+use super::request::Request;
+use super::request::View;
+use super::terminal;
+use super::workspace;
+use super::workspace::Workspace;
+use crate::context::Context;
+use crate::context::Environment;
+use crate::project::manifest::Run;
+use crate::project::manifest::run::Processes;
+use crate::project::manifest::run::Processors;
+use crate::project::manifest::run::Size;
+use crate::project::manifest::run::Variable;
+use crate::project::recipe::Recipe;
+
+/// What is asked for, resolved as far as it can be without building anything.
+pub(super) struct Asked<'a> {
+    pub(super) platform: Platform,
+    pub(super) declared: Run,
+    pub(super) agent: Option<Recipe>,
+    pub(super) request: &'a Request,
+}
+
+/// Platform of the image that a request means.
+pub(super) fn platform(request: &Request) -> Result<Platform, RunError> {
+    request.platform.or_else(Platform::host).ok_or(RunError::Platform)
+}
+
+/// Resolves a request. Refuses what the project or image wants beyond the defaults until the user has agreed.
+pub(super) fn ask<'a>(
+    context: &Context,
+    choice: &Choice,
+    request: &'a Request,
+) -> Result<Asked<'a>, RunError> {
+    let platform = platform(request)?;
+    let recipes = choice.recipes(platform)?;
+    let declared = choice.declared(platform)?;
+    consent::check(context, &choice.subject(), choice.asks(&declared, &recipes))?;
+    let agent = match request.agent() {
+        None => None,
+        Some(name) => Some(choice.agent(name, &recipes)?),
+    };
+    Ok(Asked { platform, declared, agent, request })
+}
+
+/// Builds, unpacks, and says what the sandbox is to be. `name` names it, given the workspace.
+pub(super) fn prepare(
+    context: &Context,
+    request: &Request,
+    name: impl FnOnce(&Path) -> String,
+) -> Result<Spec, RunError> {
+    let choice = Choice::find(context, request)?;
+    let workspace = Workspace::of(context, request)?;
+    let asked = ask(context, &choice, request)?;
+    // Before the build, which may take long.
+    let variables = asked.variables(&context.environment)?;
+    let ready = image::ready(context, &choice, asked.platform)?;
+    asked.specify(context, name(&workspace.source), &workspace, variables, ready)
+}
+
+impl Asked<'_> {
+    /// The sandbox, with the home kept.
+    fn specify(
+        &self,
+        context: &Context,
+        name: String,
+        workspace: &Workspace,
+        variables: BTreeMap<String, String>,
+        ready: Ready,
+    ) -> Result<Spec, RunError> {
+        let args = self.args();
+        let args = if args.is_empty() { ready.command } else { args };
+        if args.is_empty() {
+            return Err(RunError::Nothing);
+        }
+        let mut spec = Spec::new(name, &ready.root, args);
+        spec.env = ready.env;
+        spec.env.insert("HOME".into(), ready.home.display().to_string());
+        terminal::describe(&context.environment, &mut spec.env, &ready.root);
+        spec.env.extend(variables);
+        spec.user = ready.user;
+        spec.home = HomeDirectory { target: ready.home.clone(), keep: Keep::Home };
+        spec.cwd.clone_from(&workspace.target);
+        spec.limits = self.limits();
+        if spec.limits.memory.is_some() || spec.limits.cpu_milli.is_some() {
+            // No limit of single processes stands for these.
+            spec.policy.cgroup = Need::Required;
+        }
+        spec.hostname = "pinfold".into();
+        spec.labels = BTreeMap::from([
+            ("image".into(), ready.reference),
+            ("workspace".into(), workspace.source.display().to_string()),
+        ]);
+        if let Some(agent) = &self.agent {
+            spec.labels.insert("agent".into(), agent.name.clone());
+        }
+        spec.mounts = workspace.mounts();
+        if self.request.view == View::Mirror {
+            mirror(context, &mut spec)?;
+        }
+        let declared = self.declared.mounts.iter().map(|mount| &mount.value);
+        spec.mounts.extend(declared.chain(&self.request.mounts).map(workspace::mount));
+        self.network(context, &ready.home, &mut spec)?;
+        Ok(spec)
+    }
+
+    /// The program and its arguments; empty when that is left to the image. An agent alone works without asking.
+    fn args(&self) -> Vec<String> {
+        let command = &self.request.command;
+        match &self.agent {
+            Some(agent) => [std::slice::from_ref(&agent.command), &agent.run.autonomous, command].concat(),
+            None => command.clone(),
+        }
+    }
+
+    fn limits(&self) -> spec::Limits {
+        let (request, declared) = (self.request, &self.declared);
+        let memory = request.memory.or(declared.memory.as_ref().map(|size| size.value));
+        let cpus = request.cpus.or(declared.cpus.as_ref().map(|cpus| cpus.value));
+        let usual = spec::Limits::default();
+        spec::Limits {
+            memory: memory.map(|Size(bytes)| bytes),
+            cpu_milli: cpus.map(|Processors(milli)| milli),
+            processes: request.pids.or(declared.pids).map(|Processes(count)| count).or(usual.processes),
+            ..usual
+        }
+    }
+
+    /// Those of the caller's that are passed in, and those that are set.
+    fn variables(&self, environment: &Environment) -> Result<BTreeMap<String, String>, RunError> {
+        let mut variables = BTreeMap::new();
+        for Variable { name, value } in self.declared.pass_env.iter().chain(&self.request.env) {
+            let value = value.as_deref().or_else(|| environment.text(name));
+            let value = value.ok_or_else(|| RunError::Variable(name.clone()))?;
+            variables.insert(name.clone(), value.to_owned());
+        }
+        Ok(variables)
+    }
+}
+
+/// Shows the caller's whole home, and says so.
+fn mirror(context: &Context, spec: &mut Spec) -> Result<(), RunError> {
+    let home = context.environment.home().ok_or(RunError::NoHome)?;
+    context.reporter.warn(&format!(
+        "mirror mode: everything below `{}` can be read and changed inside, keys and login files among it, and Unix sockets \
+         there can be connected to; only the network and the kernel are still guarded",
+        home.display()
+    ));
+    spec.mounts.retain(|mount| !mount.target.starts_with(home));
+    spec.mounts.push(Mount { sockets: Sockets::Allow, ..Mount::writable(home, home) });
+    spec.env.insert("HOME".into(), home.display().to_string());
+    if spec.home.target == home {
+        // The image's user has the caller's own home path: the sandbox's home steps aside.
+        spec.home.target = "/home/.pinfold".into();
+    }
+    spec.labels.insert("mode".into(), "mirror".into());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
