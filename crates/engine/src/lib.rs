@@ -15,6 +15,7 @@ pub mod context;
 pub mod keep;
 pub mod project;
 pub mod run;
+pub mod sources;
 
 /// The JSON schema of a type that people write.
 pub fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {

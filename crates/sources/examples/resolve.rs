@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use pinfold_base::Platform;
 use pinfold_base::http::Client;
-use pinfold_sources::npm::AgePolicy;
+use pinfold_sources::npm::AgeRule;
 use pinfold_sources::npm::Config;
 use pinfold_sources::npm::InstallScripts;
 use pinfold_sources::npm::MissingTime;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let layers = Layers::read(None, &std::env::current_dir()?, std::env::vars().collect())?;
     let registry = Registry::new(Config::new(&layers)?, Client::new()?);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let age = AgePolicy { min_age: AgePolicy::DEFAULT_MIN_AGE, now, missing: MissingTime::Refuse };
+    let age = AgeRule { min_age: AgeRule::DEFAULT_MIN_AGE, now, missing: MissingTime::Refuse };
     let started = Instant::now();
     let requests: Vec<_> = std::env::args()
         .skip(1)

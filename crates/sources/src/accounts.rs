@@ -31,7 +31,7 @@ const NOLOGIN: &str = "/usr/sbin/nologin";
 
 /// A user that the manifest adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
+pub struct NewUser {
     /// Login name.
     pub name: String,
     /// Numeric user.
@@ -315,7 +315,7 @@ impl Accounts {
     }
 
     /// Adds a user of the manifest. The same user with the same ids is no error.
-    pub fn add_user(&mut self, user: &User) -> Result<(), AccountError> {
+    pub fn add_user(&mut self, user: &NewUser) -> Result<(), AccountError> {
         check_name(&user.name)?;
         let home = user.home.to_string();
         check_fields(
@@ -441,8 +441,8 @@ mod tests {
         b"root:*:0:0:root:/root:/bin/bash\nnobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
     const GROUP: &[u8] = b"root:*:0:\nshadow:*:42:\nusers:*:100:\nnogroup:*:65534:\n";
 
-    fn person(name: &str, uid: u32) -> User {
-        User {
+    fn person(name: &str, uid: u32) -> NewUser {
+        NewUser {
             name: name.into(),
             uid,
             gid: uid,
@@ -554,7 +554,7 @@ mod tests {
     #[test]
     fn a_shared_group_number_is_not_named_twice() {
         let mut accounts = Accounts::minimal();
-        accounts.add_user(&User { gid: NOGROUP, ..person("nonroot", 65532) }).unwrap();
+        accounts.add_user(&NewUser { gid: NOGROUP, ..person("nonroot", 65532) }).unwrap();
         assert_eq!(accounts.gid("nonroot"), None);
     }
 }

@@ -17,7 +17,7 @@ use pinfold_base::http::Options;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::report::Silent;
 use pinfold_base::store::Expected;
-use pinfold_sources::npm::AgePolicy;
+use pinfold_sources::npm::AgeRule;
 use pinfold_sources::npm::Config;
 use pinfold_sources::npm::InstallScripts;
 use pinfold_sources::npm::LockedNpm;
@@ -45,8 +45,7 @@ use serde_json::json;
 /// date -u -d 2026-11-21 +%s
 const NOW: u64 = 1_795_219_200;
 
-const AGE: AgePolicy =
-    AgePolicy { min_age: AgePolicy::DEFAULT_MIN_AGE, now: NOW, missing: MissingTime::Refuse };
+const AGE: AgeRule = AgeRule { min_age: AgeRule::DEFAULT_MIN_AGE, now: NOW, missing: MissingTime::Refuse };
 
 fn client() -> Client {
     Client::with(Options { retries: 0, ..Options::default() })
@@ -130,7 +129,7 @@ fn fresh_releases_are_held_back() {
     let found = resolve(&running, &wrapped("latest")).unwrap();
     assert_eq!(found.version, "1.0.0");
     assert_eq!(found.notes, ["`tool` 2.0.0 is 24 hours old and must be at least 3 days; taking 1.0.0"]);
-    let none = AgePolicy { min_age: 0, ..AGE };
+    let none = AgeRule { min_age: 0, ..AGE };
     let registry = registry(&running.url);
     let found = resolve_platform_package(&registry, &wrapped("latest"), &Platform::ALL, &none, None).unwrap();
     assert_eq!(found.version, "2.0.0");
@@ -143,7 +142,7 @@ fn a_missing_time_is_a_matter_of_policy() {
     let running = serve(untimed);
     let error = resolve(&running, &wrapped("latest")).unwrap_err().to_string();
     assert!(error.contains("does not say when 1.0.0 was published"), "{error}");
-    let accepting = AgePolicy { missing: MissingTime::Accept, ..AGE };
+    let accepting = AgeRule { missing: MissingTime::Accept, ..AGE };
     let found = resolve_platform_package(
         &self::registry(&running.url),
         &wrapped("1"),
@@ -355,7 +354,7 @@ fn tree_with(
     requests: &[(&str, &str)],
     answers: &BTreeMap<String, String>,
     keep: &Kept,
-    age: AgePolicy,
+    age: AgeRule,
 ) -> Result<ResolvedTree, NpmError> {
     let requests: Vec<_> = requests
         .iter()
@@ -479,7 +478,7 @@ fn trees_are_those_of_npm() {
     base.set(server.url("/")).unwrap();
     let registry = registry(&server.url("/"));
     // date -u -d 2026-11-15 +%s, the fixture's `before`
-    let any_age = AgePolicy { min_age: 0, now: 1_794_700_800, missing: MissingTime::Accept };
+    let any_age = AgeRule { min_age: 0, now: 1_794_700_800, missing: MissingTime::Accept };
     let mut compared = 0;
     for recorded in fixture["trees"].as_array().unwrap() {
         let texts: Vec<&str> =

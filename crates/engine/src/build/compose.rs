@@ -8,6 +8,7 @@ use pinfold_archive::Tree;
 use pinfold_archive::encode::Encoding;
 use pinfold_archive::encode::Reuse;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
@@ -27,12 +28,12 @@ use serde::Serialize;
 
 use crate::build::layers;
 use crate::build::layers::LayerError;
-use crate::build::layers::Origin;
+use crate::build::layers::Work;
 use crate::context::Context;
+use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::manifest::Compression;
 use crate::project::manifest::Manifest;
-use crate::project::recipe::Recipe;
 
 /// Why an image cannot be composed.
 #[derive(Debug, thiserror::Error)]
@@ -67,20 +68,18 @@ pub enum ComposeError {
 }
 
 impl Diagnose for ComposeError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Split(error) => error.kind(),
-            Self::Layer(error) => error.kind(),
-            Self::Image(error) => error.kind(),
-            Self::Whiteout { .. } => Kind::Usage,
-            Self::Budget { .. } => Kind::Refused,
+            Self::Split(error) => Diagnosis::Inner(error),
+            Self::Layer(error) => Diagnosis::Inner(error),
+            Self::Image(error) => Diagnosis::Inner(error),
+            Self::Whiteout { .. } => Diagnosis::Own(Kind::Usage),
+            Self::Budget { .. } => Diagnosis::Own(Kind::Refused),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Layer(error) => error.hint(),
-            Self::Image(error) => error.hint(),
             Self::Budget { .. } => {
                 Some("`image.compression = \"zstd\"`, fewer agents, or a larger `policy.size-budget`".into())
             }
@@ -95,7 +94,7 @@ pub struct BuiltLayer {
     /// Name in the assignment.
     pub name: String,
     /// The blob.
-    pub layer: layers::Layer,
+    pub layer: layers::Written,
     /// Whether it was in the cache.
     pub cached: bool,
 }
@@ -182,13 +181,13 @@ pub fn component_sizes(tree: &Tree) -> Vec<(String, u64)> {
 pub fn platform(
     context: &Context,
     store: &ImageStore,
+    project: &Project,
     lock: &Lock,
-    manifest: &Manifest,
-    recipes: &[Recipe],
     encoding: &Encoding,
     platform: Platform,
     tree: &Tree,
 ) -> Result<(ComposedImage, BuiltPlatform), ComposeError> {
+    let manifest = &project.manifest;
     if let Some((path, _)) = tree.iter().find(|(path, _)| path.name().starts_with(b".wh.")) {
         return Err(ComposeError::Whiteout { path: path.clone() });
     }
@@ -199,7 +198,7 @@ pub fn platform(
             continue;
         }
         let item = format!("{} {}", platform.arch.oci(), plan.name);
-        let (layer, origin) = layers::layer(context, &item, &tree, encoding)?;
+        let (layer, work) = layers::layer(context, &item, &tree, encoding)?;
         let blob = layers::blob_path(context, &layer.digest);
         store.put_file(&blob, &layer.digest, layer.size, layout::Origin::Store)?;
         let mut components: Vec<String> = tree.iter().map(|(_, node)| node.owner.to_string()).collect();
@@ -221,7 +220,7 @@ pub fn platform(
             components,
             created_by: format!("pinfold: {}", plan.name),
         });
-        built.push(BuiltLayer { name: plan.name, layer, cached: origin == Origin::Cached });
+        built.push(BuiltLayer { name: plan.name, layer, cached: work == Work::Cached });
     }
     let size: u64 = built.iter().map(|layer| layer.layer.size).sum();
     if let Some(over) = manifest.policy.size_budget.and_then(|budget| size.checked_sub(budget + 1)) {
@@ -229,7 +228,7 @@ pub fn platform(
     }
     let image = pinfold_image::compose::image(
         platform,
-        &runtime(context, lock, manifest, recipes, tree),
+        &runtime(context, project, lock, tree),
         &blobs,
         &annotations(manifest),
         lock.epoch,
@@ -256,13 +255,8 @@ pub fn annotations(manifest: &Manifest) -> BTreeMap<String, String> {
 }
 
 /// The image configuration: the manifest's `[image]` over what recipes bring, PATH first, the rest by name.
-fn runtime(
-    context: &Context,
-    lock: &Lock,
-    manifest: &Manifest,
-    recipes: &[Recipe],
-    tree: &Tree,
-) -> RuntimeConfig {
+fn runtime(context: &Context, project: &Project, lock: &Lock, tree: &Tree) -> RuntimeConfig {
+    let Project { manifest, recipes, .. } = project;
     let mut env: BTreeMap<&str, &str> = BTreeMap::new();
     env.insert("PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin");
     for recipe in recipes {

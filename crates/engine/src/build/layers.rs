@@ -21,6 +21,7 @@ use pinfold_archive::encode::Encoding;
 use pinfold_archive::tar::write::pieces;
 use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Hasher;
 use pinfold_base::Kind;
@@ -32,10 +33,10 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::project::lock::COMPAT;
 
-/// A layer's blob.
+/// A layer's blob, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Layer {
+pub struct Written {
     /// Digest of the uncompressed tar.
     pub diff_id: Digest,
     /// Size of the uncompressed tar in bytes.
@@ -48,13 +49,13 @@ pub struct Layer {
     pub reused: u64,
 }
 
-/// Whether a layer had to be written.
+/// What a layer took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Work {
     /// Its blob was in the cache.
     Cached,
     /// It was written now.
-    Written,
+    Encoded,
 }
 
 /// Why a layer cannot be written.
@@ -78,19 +79,18 @@ pub enum LayerError {
 }
 
 impl Diagnose for LayerError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Cache(_) => Kind::System,
-            Self::Store(error) => error.kind(),
-            Self::Encode { source, .. } => source.kind(),
+            Self::Cache(_) => Diagnosis::Own(Kind::System),
+            Self::Store(error) => Diagnosis::Inner(error),
+            Self::Encode { source, .. } => Diagnosis::Inner(source),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Cache(error) => pinfold_base::store::io_hint(error),
-            Self::Store(error) => error.hint(),
-            Self::Encode { source, .. } => source.hint(),
+            _ => None,
         }
     }
 }
@@ -147,11 +147,11 @@ pub fn layer(
     name: &str,
     tree: &Tree,
     encoding: &Encoding,
-) -> Result<(Layer, Origin), LayerError> {
+) -> Result<(Written, Work), LayerError> {
     let key = key(tree, encoding);
     let record = record_path(context, &key);
     if let Some(layer) = recorded(context, &record) {
-        return Ok((layer, Origin::Cached));
+        return Ok((layer, Work::Cached));
     }
     let total: u64 = tree.iter().map(|(_, node)| node.size()).sum();
     context.reporter.begin(Stage::Compose, name, Some(total));
@@ -166,7 +166,7 @@ pub fn layer(
         std::io::BufWriter::with_capacity(1 << 20, temporary.as_file_mut()),
     )
     .map_err(|source| LayerError::Encode { name: name.to_owned(), source })?;
-    let layer = Layer {
+    let layer = Written {
         diff_id: encoded.diff_id,
         uncompressed: encoded.uncompressed,
         digest: encoded.digest,
@@ -177,11 +177,11 @@ pub fn layer(
     let text = serde_json::to_vec(&layer).map_err(std::io::Error::from)?;
     context.store.write(&record, &text)?;
     context.reporter.end(name);
-    Ok((layer, Origin::Written))
+    Ok((layer, Work::Encoded))
 }
 
-fn recorded(context: &Context, record: &std::path::Path) -> Option<Layer> {
-    let layer: Layer = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
+fn recorded(context: &Context, record: &std::path::Path) -> Option<Written> {
+    let layer: Written = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
     let there = fs::metadata(blob_path(context, &layer.digest)).ok()?;
     (there.len() == layer.size).then_some(layer)
 }

@@ -12,6 +12,7 @@ use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
@@ -68,20 +69,19 @@ pub enum LocalError {
 }
 
 impl Diagnose for LocalError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Store(error) => error.kind(),
-            _ => Kind::Usage,
+            Self::Store(error) => Diagnosis::Inner(error),
+            _ => Diagnosis::Own(Kind::Usage),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Read { .. } => Some("sources count from the folder of the manifest".into()),
             Self::NoSource { platform, .. } => Some(format!(
                 "add `source-platform = {{ \"{platform}\" = \"…\" }}`, or leave the platform out"
             )),
-            Self::Store(error) => error.hint(),
             _ => None,
         }
     }

@@ -11,7 +11,6 @@ pub mod compose;
 pub mod fetch;
 pub mod layers;
 pub mod local;
-pub mod origins;
 mod parallel;
 pub mod place;
 pub mod resolve;
@@ -23,6 +22,7 @@ use std::time::Instant;
 use fs_err as fs;
 use pinfold_archive::encode::Reuse;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
@@ -83,7 +83,7 @@ pub enum BuildError {
     Fetch(#[from] FetchError),
     /// Placing.
     #[error(transparent)]
-    Place(#[from] Box<PlaceError>),
+    Place(#[from] PlaceError),
     /// Composing.
     #[error(transparent)]
     Compose(#[from] ComposeError),
@@ -107,41 +107,25 @@ impl From<ResolveError> for BuildError {
     }
 }
 
-impl From<PlaceError> for BuildError {
-    fn from(error: PlaceError) -> Self {
-        Self::Place(Box::new(error))
-    }
-}
-
-impl BuildError {
-    fn inner(&self) -> Option<&dyn Diagnose> {
-        match self {
-            Self::Lock(error) => Some(error),
-            Self::Resolve(error) => Some(&**error),
-            Self::Fetch(error) => Some(error),
-            Self::Place(error) => Some(&**error),
-            Self::Compose(error) => Some(error),
-            Self::Image(error) => Some(error),
-            Self::Store(error) => Some(error),
-            Self::Platform(_) | Self::Cache(_) => None,
-        }
-    }
-}
-
 impl Diagnose for BuildError {
-    fn kind(&self) -> Kind {
-        match (self, self.inner()) {
-            (_, Some(inner)) => inner.kind(),
-            (Self::Platform(_), _) => Kind::Usage,
-            _ => Kind::System,
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        match self {
+            Self::Lock(error) => Diagnosis::Inner(error),
+            Self::Resolve(error) => Diagnosis::Inner(&**error),
+            Self::Fetch(error) => Diagnosis::Inner(error),
+            Self::Place(error) => Diagnosis::Inner(error),
+            Self::Compose(error) => Diagnosis::Inner(error),
+            Self::Image(error) => Diagnosis::Inner(error),
+            Self::Store(error) => Diagnosis::Inner(error),
+            Self::Platform(_) => Diagnosis::Own(Kind::Usage),
+            Self::Cache(_) => Diagnosis::Own(Kind::System),
         }
     }
 
-    fn hint(&self) -> Option<String> {
-        match (self, self.inner()) {
-            (_, Some(inner)) => inner.hint(),
-            (Self::Platform(platform), _) => Some(format!("add `{platform}` to `platforms`")),
-            (Self::Cache(error), _) => pinfold_base::store::io_hint(error),
+    fn own_hint(&self) -> Option<String> {
+        match self {
+            Self::Platform(platform) => Some(format!("add `{platform}` to `platforms`")),
+            Self::Cache(error) => pinfold_base::store::io_hint(error),
             _ => None,
         }
     }
@@ -175,7 +159,6 @@ pub struct Outcome {
 pub fn build(context: &Context, project: &Project, options: &Options) -> Result<Outcome, BuildError> {
     let begin = Instant::now();
     let manifest = &project.manifest;
-    let recipes = &project.recipes;
     let platforms = match options.platforms.as_slice() {
         [] => manifest.platforms.clone(),
         asked => asked.to_vec(),
@@ -209,9 +192,9 @@ pub fn build(context: &Context, project: &Project, options: &Options) -> Result<
     let mut images = Vec::new();
     let mut summaries = Vec::new();
     for &platform in &platforms {
-        let placed = place::place(context, &lock, recipes, manifest, platform)?;
+        let placed = place::place(context, project, &lock, platform)?;
         let (image, summary) =
-            compose::platform(context, &store, &lock, manifest, recipes, &encoding, platform, &placed.tree)?;
+            compose::platform(context, &store, project, &lock, &encoding, platform, &placed.tree)?;
         images.push((platform, image));
         summaries.push(summary);
     }
@@ -228,7 +211,7 @@ pub fn build(context: &Context, project: &Project, options: &Options) -> Result<
 /// The project's lock when it is there; an error when it does not answer the manifest.
 pub fn current(project: &Project) -> Result<Option<Lock>, LockError> {
     let Some(lock) = Lock::load(&project.lock_file)? else { return Ok(None) };
-    let moved = request::moved(&request::parts(&project.manifest, &project.recipes), &lock.request);
+    let moved = request::moved(&request::parts(project), &lock.request);
     if moved.is_empty() { Ok(Some(lock)) } else { Err(LockError::Stale { moved }) }
 }
 

@@ -124,7 +124,7 @@ impl Project {
                 .into());
             }
         }
-        self.manifest.agents = agents.iter().cloned().map(AgentRequest::Name).collect();
+        self.manifest.sources.agents = agents.iter().cloned().map(AgentRequest::Name).collect();
         self.recipes = recipe::recipes(&self.manifest)?;
         // `solo` names its image after the agent, so that images of different agents do not replace each other.
         if self.manifest.name == "solo"

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Digest;
+use pinfold_base::Platform;
 use pinfold_base::store::persist;
 use serde::Deserialize;
 use serde::Serialize;
@@ -27,6 +28,8 @@ use crate::project::manifest::Manifest;
 use crate::project::manifest::Run;
 use crate::project::manifest::run::Reach;
 use crate::project::recipe::Recipe;
+use crate::sources;
+use crate::sources::Trust;
 
 /// One thing that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -133,11 +136,8 @@ pub(super) fn asks(declared: &Run, recipes: &[Recipe], project: Option<&Project>
     }
     if let Some(project) = project {
         asks.extend(outside(&project.manifest).map(Ask::File));
-        asks.extend(fetches(project).map(Ask::Fetch));
-        asks.extend(project.manifest.mirrors.keyring.clone().map(Ask::Keyring));
-        if let Ok(npmrc) = fs::read(project.manifest.directory.join(".npmrc")) {
-            asks.insert(Ask::Npmrc { sha256: Digest::sha256(&npmrc).hex() });
-        }
+        asks.extend(sources::ALL.iter().flat_map(|(_, source)| source.trusts(project)).map(Ask::from));
+        asks.extend(locked_addresses(project).into_iter().map(Ask::Fetch));
     }
     asks.into_iter().collect()
 }
@@ -155,16 +155,21 @@ fn outside(manifest: &Manifest) -> impl Iterator<Item = PathBuf> {
         .filter(move |path| !path.starts_with(&real))
 }
 
-/// Addresses that the manifest, or the lock beside it, has this machine fetch from. A lock that cannot be read is the
-/// build's to refuse.
-fn fetches(project: &Project) -> impl Iterator<Item = String> {
-    let mirrors = &project.manifest.mirrors;
-    let named = [&mirrors.debian, &mirrors.debian_security, &mirrors.snapshot, &mirrors.npm];
-    let programs = project.manifest.binaries.iter().flat_map(|binary| binary.url.values());
-    let locked = Lock::load(&project.lock_file).ok().flatten().map(|lock| lock.binaries).unwrap_or_default();
-    let locked: Vec<String> = locked.into_values().flatten().map(|binary| binary.url).collect();
-    let named: Vec<String> = named.into_iter().flatten().chain(programs).cloned().collect();
-    named.into_iter().chain(locked)
+impl From<Trust> for Ask {
+    fn from(trust: Trust) -> Self {
+        match trust {
+            Trust::Address(address) => Self::Fetch(address),
+            Trust::Keyring(path) => Self::Keyring(path),
+            Trust::Npmrc(sha256) => Self::Npmrc { sha256 },
+        }
+    }
+}
+
+/// Addresses that stand in the lock beside the manifest. A lock that cannot be read is the build's to refuse.
+fn locked_addresses(project: &Project) -> Vec<String> {
+    let Ok(Some(lock)) = Lock::load(&project.lock_file) else { return Vec::new() };
+    let archives = Platform::ALL.into_iter().flat_map(|platform| lock.archives(platform));
+    archives.filter_map(|archive| archive.origin.address().map(str::to_owned)).collect()
 }
 
 fn file(context: &Context, subject: &str) -> PathBuf {

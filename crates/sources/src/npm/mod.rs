@@ -51,7 +51,7 @@ pub enum MissingTime {
 
 /// How old a version must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AgePolicy {
+pub struct AgeRule {
     /// The least age in seconds.
     pub min_age: u64,
     /// The time to count back from, in seconds since the epoch.
@@ -60,7 +60,7 @@ pub struct AgePolicy {
     pub missing: MissingTime,
 }
 
-impl AgePolicy {
+impl AgeRule {
     /// npm's packages must have been public for three days, unless the manifest says otherwise.
     pub const DEFAULT_MIN_AGE: u64 = 3 * 24 * 60 * 60;
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use deno_semver::Version;
 use pinfold_base::Platform;
 
-use super::AgePolicy;
+use super::AgeRule;
 use super::InstallScripts;
 use super::LockedNpm;
 use super::MissingTime;
@@ -82,7 +82,7 @@ pub fn resolve_platform_package(
     registry: &Registry,
     package: &PlatformPackage,
     platforms: &[Platform],
-    age: &AgePolicy,
+    age: &AgeRule,
     kept: Option<&str>,
 ) -> Result<ResolvedPackage, NpmError> {
     let mut names: BTreeSet<String> = package.packages.values().map(|part| part.name.clone()).collect();
@@ -183,7 +183,7 @@ fn candidates(index: &Packument, parts: &[Part], spec: &Spec) -> Result<BTreeSet
     Ok(all)
 }
 
-fn pass_over(index: &Packument, parts: &[Part], version: &str, age: &AgePolicy) -> Option<Passed> {
+fn pass_over(index: &Packument, parts: &[Part], version: &str, age: &AgeRule) -> Option<Passed> {
     let mut missing = BTreeMap::new();
     for part in parts {
         let there = part.release(version).is_some_and(|release| release.fits(part.platform));

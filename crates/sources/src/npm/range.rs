@@ -5,7 +5,7 @@
 use deno_semver::Version;
 use deno_semver::VersionReq;
 
-use super::AgePolicy;
+use super::AgeRule;
 use super::packument::Packument;
 use super::packument::Release;
 use super::packument::check_name;
@@ -84,7 +84,7 @@ impl Spec {
 /// when it fits, else the newest that is not deprecated, else the newest. What is too young does not count; a tag that
 /// points to something too young gives the newest older version.
 /// The error says why nothing fits.
-pub fn pick<'a>(packument: &'a Packument, spec: &Spec, age: &AgePolicy) -> Result<&'a Release, String> {
+pub fn pick<'a>(packument: &'a Packument, spec: &Spec, age: &AgeRule) -> Result<&'a Release, String> {
     if packument.releases.is_empty() {
         return Err("it has no versions".into());
     }
@@ -145,7 +145,7 @@ pub fn pick<'a>(packument: &'a Packument, spec: &Spec, age: &AgePolicy) -> Resul
 }
 
 /// Why a release is held back.
-pub(super) fn too_young(release: &Release, age: &AgePolicy) -> String {
+pub(super) fn too_young(release: &Release, age: &AgeRule) -> String {
     let least = duration(age.min_age);
     match release.published {
         Some(time) => {

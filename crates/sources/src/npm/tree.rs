@@ -24,7 +24,7 @@ use self::arena::Arena;
 use self::arena::Edge;
 use self::arena::EdgeKind;
 use self::arena::NodeId;
-use super::AgePolicy;
+use super::AgeRule;
 use super::InstallScripts;
 use super::LockedNpm;
 use super::NpmError;
@@ -57,7 +57,7 @@ pub struct TreeRequest<'a> {
     /// For which platforms.
     pub platforms: &'a [Platform],
     /// How old versions must be.
-    pub age: AgePolicy,
+    pub age: AgeRule,
     /// Answers to install scripts anywhere in the tree: package → why its script need not run.
     pub answers: &'a BTreeMap<String, String>,
     /// The previous lock: versions in it stay where they still fit.
@@ -85,7 +85,7 @@ impl Kept {
         kept
     }
 
-    fn pick<'a>(&self, packument: &'a Packument, spec: &Spec, age: &AgePolicy) -> Option<&'a Release> {
+    fn pick<'a>(&self, packument: &'a Packument, spec: &Spec, age: &AgeRule) -> Option<&'a Release> {
         let limit = match spec.inner() {
             Spec::Tag(tag) => Some(Version::parse_from_npm(packument.tags.get(tag)?).ok()?),
             _ => None,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use pinfold_base::Platform;
+
 use super::Lock;
 
 /// One changed package.
@@ -36,23 +38,11 @@ pub fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
 /// Component → version, every platform's.
 pub fn versions(lock: &Lock) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut add = |name: String, version: &str| {
-        let versions = found.entry(name).or_default();
-        if !versions.iter().any(|known| known == version) {
-            versions.push(version.to_owned());
+    for archive in Platform::ALL.into_iter().flat_map(|platform| lock.archives(platform)) {
+        let versions = found.entry(archive.component).or_default();
+        if !versions.contains(&archive.version) {
+            versions.push(archive.version);
         }
-    };
-    for deb in lock.debian.iter().flat_map(|debian| debian.packages.values().flatten()) {
-        add(format!("debian/{}", deb.name), &deb.version);
-    }
-    for agent in &lock.agents {
-        add(format!("agent/{}", agent.name), &agent.version);
-    }
-    for placement in lock.npm.values().flatten() {
-        add(format!("npm/{}", placement.package.name), &placement.package.version);
-    }
-    for binary in lock.binaries.values().flatten() {
-        add(format!("binary/{}", binary.name), &binary.version);
     }
     found.into_iter().map(|(name, versions)| (name, versions.join(", "))).collect()
 }

@@ -1,7 +1,7 @@
 //! The lock: `pinfold.lock`, what was resolved, for all platforms. Committed beside the manifest.
 //!
 //! [`v1`] is the file format; [`request`] says which part of the manifest a lock answers, so that a stale lock can name the
-//! key that moved; [`resolve`] makes a lock by asking archives and registries. Only this room asks them what exists.
+//! key that moved; [`diff`] says what changed. A lock is made by [`crate::build::resolve`].
 //!
 //! **Guarantees**: a lock is byte-reproducible (sorted, no clock), holds no absolute address, and `build` needs nothing else
 //! beside the user's own files to give the same image.
@@ -18,11 +18,15 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::Platform;
 
 pub use v1::Lock;
 
 use crate::keep::gc::GRACE;
+use crate::sources;
+use crate::sources::Archive;
 
 /// The lock's usual file name.
 pub const FILE_NAME: &str = "pinfold.lock";
@@ -84,16 +88,16 @@ fn encoders(locked: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) 
 }
 
 impl Diagnose for LockError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::Io(_) => Kind::System,
             Self::Format { .. } | Self::Stale { .. } | Self::Encoder { .. } | Self::Missing { .. } => {
                 Kind::Usage
             }
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Encoder { .. } => Some(
                 "`pinfold lock` takes the new encoder on; layers get new digests, their content stays".into(),
@@ -109,6 +113,11 @@ impl Diagnose for LockError {
 }
 
 impl Lock {
+    /// Every archive of `platform`, in the order of sources: the one list of what is fetched, vendored, decoded and placed.
+    pub fn archives(&self, platform: Platform) -> Vec<Archive<'_>> {
+        sources::ALL.iter().flat_map(|(_, source)| source.archives(self, platform)).collect()
+    }
+
     /// Reads the lock at `file`; `None` when there is none.
     pub fn load(file: &Path) -> Result<Option<Self>, LockError> {
         match fs::metadata(file) {

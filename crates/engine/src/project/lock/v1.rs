@@ -29,53 +29,53 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pinfold_base::Platform;
-use pinfold_sources::binary::LockedBinary;
-use pinfold_sources::debian::locked::LockedDeb;
-use pinfold_sources::debian::locked::LockedSuite;
 use pinfold_sources::debian::place::LedgerEntry;
-use pinfold_sources::npm::LockedNpm;
-use pinfold_sources::npm::Placement;
 use serde::Deserialize;
 use serde::Serialize;
 use toml_edit::visit_mut::VisitMut;
 
 use super::LockError;
+use crate::sources::Section;
+use crate::sources::each_source;
 
-/// Everything that was resolved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lock {
-    /// Format, 1.
-    pub version: u32,
-    /// Level of digest compatibility.
-    pub compat: u32,
-    /// Time of everything generated, in seconds since the epoch.
-    pub epoch: u64,
-    /// Ids of the layer encoders, by compression: who writes the bytes that layer digests are of.
-    pub encoders: BTreeMap<String, String>,
-    /// The preset that was locked when there is no manifest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preset: Option<LockedPreset>,
-    /// Parts of the request and their digests.
-    pub request: BTreeMap<String, String>,
-    /// Debian packages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub debian: Option<LockedDebian>,
-    /// Agents and what recipes bring.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub agents: Vec<LockedAgent>,
-    /// Further npm packages, per platform.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub npm: BTreeMap<Platform, Vec<Placement>>,
-    /// Programs by URL, per platform.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub binaries: BTreeMap<Platform, Vec<LockedBinary>>,
-    /// Which component goes to which layer, bottom layer first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<LockedLayer>,
-    /// What stands for each install script, by platform.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ledger: BTreeMap<Platform, Vec<LedgerEntry>>,
+/// Writes the lock with a section for each source, in the order of their list.
+macro_rules! lock {
+    ($($(#[cfg($when:meta)])? $key:ident => $section:ident: $room:ident::$source:ident, $about:tt;)*) => {
+        /// Everything that was resolved.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Lock {
+            /// Format, 1.
+            pub version: u32,
+            /// Level of digest compatibility.
+            pub compat: u32,
+            /// Time of everything generated, in seconds since the epoch.
+            pub epoch: u64,
+            /// Ids of the layer encoders, by compression: who writes the bytes that layer digests are of.
+            pub encoders: BTreeMap<String, String>,
+            /// The preset that was locked when there is no manifest.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub preset: Option<LockedPreset>,
+            /// Parts of the request and their digests.
+            pub request: BTreeMap<String, String>,
+            $($(#[cfg($when)])?
+            #[doc = $about]
+            #[serde(default, skip_serializing_if = "is_empty")]
+            pub $section: <crate::sources::$room::$source as Section>::Locked,)*
+            /// Which component goes to which layer, bottom layer first.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub layers: Vec<LockedLayer>,
+            /// What stands for each install script, by platform.
+            #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+            pub ledger: BTreeMap<Platform, Vec<LedgerEntry>>,
+        }
+    };
+}
+each_source!(lock);
+
+/// A section that has nothing is not written.
+fn is_empty<T: Default + PartialEq>(section: &T) -> bool {
+    *section == T::default()
 }
 
 /// The preset a lock without a manifest answers.
@@ -87,28 +87,6 @@ pub struct LockedPreset {
     /// Agents chosen on the command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<String>,
-}
-
-/// Debian's part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LockedDebian {
-    /// Provenance of the metadata.
-    pub suites: Vec<LockedSuite>,
-    /// Packages per platform, by name.
-    pub packages: BTreeMap<Platform, Vec<LockedDeb>>,
-}
-
-/// One recipe's program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LockedAgent {
-    /// Recipe name.
-    pub name: String,
-    /// The version, one for all platforms.
-    pub version: String,
-    /// The package of each platform.
-    pub packages: BTreeMap<Platform, LockedNpm>,
 }
 
 /// One layer's components.

@@ -1,24 +1,20 @@
 //! What was typed: every key optional, unknown keys refused, and one manifest laid over another.
 //!
 //! Overlaying (a preset by the user's file): tables merge key by key, plain values and arrays replace, arrays of tables
-//! (`[[file]]`, `[[dir]]`, `[[link]]`, `[[binary]]`) add up, where an entry for a path that the preset has replaces it.
+//! (`[[file]]`, `[[dir]]`, `[[link]]`, `[[binary]]`) add up, where an entry for a path that the preset has replaces it. What a source
+//! reads is typed in the source's folder ([`crate::sources`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::path::PathBuf;
 
 use pinfold_base::Platform;
-use pinfold_sources::debian::lock::Freshness;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::AbsolutePath;
 use super::Age;
-use super::Base;
-use super::Binary;
 use super::Compression;
-use super::Debian;
 use super::Dir;
 use super::File;
 use super::Image;
@@ -26,14 +22,13 @@ use super::Layers;
 use super::Link;
 use super::Manifest;
 use super::ManifestError;
-use super::Mirrors;
-use super::Npm;
-use super::NpmPackage;
 use super::PlatformName;
 use super::Policy;
 use super::Run;
 use super::SetId;
 use super::User;
+use crate::sources::Section;
+use crate::sources::each_source;
 
 /// Largest manifest accepted, in bytes.
 const MAX_SIZE: usize = 1 << 20;
@@ -68,58 +63,6 @@ impl AgentRequest {
             Self::Versioned { version, .. } => Some(version),
         }
     }
-}
-
-/// `[debian]` as typed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct DebianFile {
-    /// Release name. Its `-updates` and `-security` suites come along.
-    suite: Option<String>,
-    /// The exact suites, instead of `suite`.
-    suites: Option<Vec<String>>,
-    /// Archive components; `["main"]` unless said.
-    components: Option<Vec<String>>,
-    /// `minbase`, `essential` or `none`.
-    base: Option<Base>,
-    /// Packages, as `name` or `name=version`.
-    packages: Option<Vec<String>>,
-    /// Whether Recommends are installed too.
-    recommends: Option<bool>,
-    /// Whether documentation and translations are left out (default true).
-    slim: Option<bool>,
-    /// Address of a Debian archive, instead of the machine's own.
-    mirror: Option<String>,
-    /// Address of a Debian security archive, instead of the machine's own.
-    security_mirror: Option<String>,
-    /// Template of a snapshot archive: `https://…/{archive}/{timestamp}`.
-    snapshot: Option<String>,
-    /// The keys that may sign, in a file beside the manifest, instead of the machine's.
-    keyring: Option<PathBuf>,
-    /// Whether metadata past its `Valid-Until` is refused (default true).
-    check_valid_until: Option<bool>,
-}
-
-/// One npm package: a range, or a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum NpmPackageFile {
-    /// Only the version range.
-    Version(String),
-    /// With details.
-    Detailed(NpmPackage),
-}
-
-/// `[npm]` as typed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct NpmFile {
-    /// `["name", "name@range"]`.
-    packages: Option<Vec<String>>,
-    /// Packages with details: `name = "range"` or `name = { version, bin, scripts }`.
-    package: BTreeMap<String, NpmPackageFile>,
-    /// Address of an npm registry, instead of the machine's own.
-    registry: Option<String>,
 }
 
 /// `[image]` as typed.
@@ -166,44 +109,78 @@ pub struct PolicyFile {
     set_id: Option<SetId>,
 }
 
-/// A manifest as typed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-#[schemars(title = "pinfold.toml")]
-pub struct ManifestFile {
-    /// A built-in manifest to start from: `iteron`, `solo` or `sealed`.
-    pub preset: Option<String>,
-    /// Name of the image.
-    name: Option<String>,
-    /// Platforms; both unless said.
-    platforms: Option<Vec<PlatformName>>,
-    /// Agents: recipe names, or paths of recipe files beginning with `./`, `../` or `/`.
-    agents: Option<Vec<AgentRequest>>,
-    /// Debian packages.
-    debian: Option<DebianFile>,
-    /// npm packages.
-    npm: Option<NpmFile>,
-    /// Programs by URL.
-    binary: Vec<Binary>,
-    /// Files.
-    file: Vec<File>,
-    /// Directories.
-    dir: Vec<Dir>,
-    /// Symbolic links.
-    link: Vec<Link>,
-    /// The image's user.
-    user: Option<User>,
-    /// Image configuration.
-    image: Option<ImageFile>,
-    /// Layering.
-    layers: Option<LayersFile>,
-    /// Policy.
-    policy: Option<PolicyFile>,
-    /// Install scripts to skip: `PACKAGE = "skip: reason"`.
-    scripts: BTreeMap<String, String>,
-    /// Sandbox defaults.
-    run: Option<Run>,
+/// Writes the parts of a manifest that belong to sources, from their list.
+macro_rules! manifest {
+    ($($(#[cfg($when:meta)])? $key:ident => $section:ident: $room:ident::$source:ident, $about:tt;)*) => {
+        /// A manifest as typed.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+        #[schemars(title = "pinfold.toml")]
+        pub struct ManifestFile {
+            /// A built-in manifest to start from: `iteron`, `solo` or `sealed`.
+            pub preset: Option<String>,
+            /// Name of the image.
+            name: Option<String>,
+            /// Platforms; both unless said.
+            platforms: Option<Vec<PlatformName>>,
+            $($(#[cfg($when)])?
+            #[doc = $about]
+            $key: <crate::sources::$room::$source as Section>::Typed,)*
+            /// Files.
+            file: Vec<File>,
+            /// Directories.
+            dir: Vec<Dir>,
+            /// Symbolic links.
+            link: Vec<Link>,
+            /// The image's user.
+            user: Option<User>,
+            /// Image configuration.
+            image: Option<ImageFile>,
+            /// Layering.
+            layers: Option<LayersFile>,
+            /// Policy.
+            policy: Option<PolicyFile>,
+            /// Install scripts to skip: `PACKAGE = "skip: reason"`.
+            scripts: BTreeMap<String, String>,
+            /// Sandbox defaults.
+            run: Option<Run>,
+        }
+
+        /// What a manifest asks of each source.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Requests {
+            $($(#[cfg($when)])?
+            #[doc = $about]
+            pub $key: <crate::sources::$room::$source as Section>::Request,)*
+        }
+
+        impl ManifestFile {
+            /// What sources read of `preset`, with `over` laid on top; nothing else.
+            fn overlaid_sources(preset: &mut Self, over: &mut Self) -> Self {
+                Self {
+                    $($(#[cfg($when)])?
+                    $key: crate::sources::$room::$source::overlaid(
+                        std::mem::take(&mut preset.$key),
+                        std::mem::take(&mut over.$key),
+                    ),)*
+                    ..Self::default()
+                }
+            }
+
+            /// What is asked of the sources.
+            fn requests(&mut self, directory: &Path) -> Result<Requests, ManifestError> {
+                Ok(Requests {
+                    $($(#[cfg($when)])?
+                    $key: crate::sources::$room::$source::meaning(
+                        std::mem::take(&mut self.$key),
+                        directory,
+                    )?,)*
+                })
+            }
+        }
+    };
 }
+each_source!(manifest);
 
 impl ManifestFile {
     /// Reads TOML. Errors carry line, column and the line's text.
@@ -216,32 +193,12 @@ impl ManifestFile {
 
     /// `self` with `over` laid on top.
     #[must_use]
-    pub fn overlaid_by(self, over: Self) -> Self {
+    pub fn overlaid_by(mut self, mut over: Self) -> Self {
+        let sources = Self::overlaid_sources(&mut self, &mut over);
         Self {
             preset: over.preset,
             name: over.name.or(self.name),
             platforms: over.platforms.or(self.platforms),
-            agents: over.agents.or(self.agents),
-            debian: merged(self.debian, over.debian, |base, over| DebianFile {
-                suite: if over.suites.is_some() { over.suite } else { over.suite.or(base.suite) },
-                suites: over.suites.or(base.suites),
-                components: over.components.or(base.components),
-                base: over.base.or(base.base),
-                packages: over.packages.or(base.packages),
-                recommends: over.recommends.or(base.recommends),
-                slim: over.slim.or(base.slim),
-                mirror: over.mirror.or(base.mirror),
-                security_mirror: over.security_mirror.or(base.security_mirror),
-                snapshot: over.snapshot.or(base.snapshot),
-                keyring: over.keyring.or(base.keyring),
-                check_valid_until: over.check_valid_until.or(base.check_valid_until),
-            }),
-            npm: merged(self.npm, over.npm, |base, over| NpmFile {
-                packages: over.packages.or(base.packages),
-                package: union(base.package, over.package),
-                registry: over.registry.or(base.registry),
-            }),
-            binary: added(self.binary, over.binary, |a, b| a.name == b.name),
             file: added(self.file, over.file, |a, b| a.path == b.path),
             dir: added(self.dir, over.dir, |a, b| a.path == b.path),
             link: added(self.link, over.link, |a, b| a.path == b.path),
@@ -267,13 +224,16 @@ impl ManifestFile {
             }),
             scripts: union(self.scripts, over.scripts),
             run: over.run.or(self.run),
+            ..sources
         }
     }
 
     /// Fills in defaults and checks what only makes sense together.
-    pub fn meaning(self, directory: &Path) -> Result<Manifest, ManifestError> {
-        let name =
-            self.name.ok_or_else(|| ManifestError::value("name", "it is missing: every image has a name"))?;
+    pub fn meaning(mut self, directory: &Path) -> Result<Manifest, ManifestError> {
+        let name = self
+            .name
+            .take()
+            .ok_or_else(|| ManifestError::value("name", "it is missing: every image has a name"))?;
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
         if name.is_empty() || name.len() > 128 || !name.bytes().all(fits) {
             return Err(ManifestError::value(
@@ -283,7 +243,7 @@ impl ManifestFile {
                 ),
             ));
         }
-        let mut platforms: Vec<Platform> = match self.platforms {
+        let mut platforms: Vec<Platform> = match self.platforms.take() {
             Some(names) => names.into_iter().map(|name| name.0).collect(),
             None => Platform::ALL.to_vec(),
         };
@@ -292,22 +252,7 @@ impl ManifestFile {
         if platforms.is_empty() {
             return Err(ManifestError::value("platforms", "the list is empty: name at least one platform"));
         }
-        let mut mirrors = Mirrors::default();
-        let debian = match self.debian {
-            None => None,
-            Some(typed) => {
-                mirrors.debian.clone_from(&typed.mirror);
-                mirrors.debian_security.clone_from(&typed.security_mirror);
-                mirrors.snapshot.clone_from(&typed.snapshot);
-                mirrors.keyring = typed.keyring.as_ref().map(|file| directory.join(file));
-                if typed.check_valid_until == Some(false) {
-                    mirrors.freshness = Freshness::Unchecked;
-                }
-                Some(debian(typed)?)
-            }
-        };
-        let npm = self.npm.unwrap_or_default();
-        mirrors.npm.clone_from(&npm.registry);
+        let sources = self.requests(directory)?;
         if let Some(user) = &self.user {
             check_user(user)?;
         }
@@ -359,10 +304,7 @@ impl ManifestFile {
         Ok(Manifest {
             name,
             platforms,
-            agents: self.agents.unwrap_or_default(),
-            debian,
-            npm: npm_meaning(npm)?,
-            binaries: self.binary,
+            sources,
             files: self.file,
             dirs: self.dir,
             links: self.link,
@@ -384,7 +326,6 @@ impl ManifestFile {
                 set_id: policy.set_id.unwrap_or_default(),
             },
             scripts,
-            mirrors,
             run: self.run.unwrap_or_default(),
             directory: directory.to_owned(),
         })
@@ -407,76 +348,6 @@ fn added<T>(mut base: Vec<T>, over: Vec<T>, same: impl Fn(&T, &T) -> bool) -> Ve
     base.retain(|old| !over.iter().any(|new| same(old, new)));
     base.extend(over);
     base
-}
-
-fn debian(typed: DebianFile) -> Result<Debian, ManifestError> {
-    let suites = match (typed.suites, typed.suite) {
-        (Some(suites), _) if !suites.is_empty() => suites,
-        (_, Some(suite)) if suite == "sid" || suite == "unstable" => vec![suite],
-        (_, Some(suite)) => {
-            vec![suite.clone(), format!("{suite}-updates"), format!("{suite}-security")]
-        }
-        _ => return Err(ManifestError::value("debian.suite", "it is missing: write `suite = \"bookworm\"`")),
-    };
-    for suite in &suites {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-        if suite.is_empty()
-            || !suite.bytes().all(fits)
-            || suite.split('/').any(|part| matches!(part, "" | "." | ".."))
-        {
-            return Err(ManifestError::value("debian.suite", format!("`{suite}` is no suite name")));
-        }
-    }
-    let packages = typed.packages.unwrap_or_default();
-    for package in &packages {
-        let name = package.split('=').next().unwrap_or_default();
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
-        // Debian Policy 5.6.1
-        if name.len() < 2 || !name.bytes().all(fits) || !name.as_bytes()[0].is_ascii_alphanumeric() {
-            return Err(ManifestError::value(
-                "debian.packages",
-                format!("`{package}` is no package name: expected `name` or `name=version`"),
-            ));
-        }
-    }
-    Ok(Debian {
-        suites,
-        components: typed.components.unwrap_or_else(|| vec!["main".into()]),
-        base: typed.base.unwrap_or_default(),
-        packages,
-        recommends: typed.recommends.unwrap_or(false),
-        slim: typed.slim.unwrap_or(true),
-    })
-}
-
-fn npm_meaning(typed: NpmFile) -> Result<Npm, ManifestError> {
-    let mut packages = BTreeMap::new();
-    for request in typed.packages.unwrap_or_default() {
-        // The first character may be the `@` of a scope.
-        let at = request.get(1..).and_then(|rest| rest.find('@')).map(|at| at + 1);
-        let (name, version) = match at {
-            Some(at) => (&request[..at], &request[at + 1..]),
-            None => (request.as_str(), "latest"),
-        };
-        packages
-            .insert(name.to_owned(), NpmPackage { version: version.to_owned(), bin: None, scripts: None });
-    }
-    for (name, package) in typed.package {
-        let package = match package {
-            NpmPackageFile::Version(version) => NpmPackage { version, bin: None, scripts: None },
-            NpmPackageFile::Detailed(package) => package,
-        };
-        packages.insert(name, package);
-    }
-    for (name, package) in &packages {
-        if name.is_empty() || name.contains(char::is_whitespace) || package.version.is_empty() {
-            return Err(ManifestError::value(
-                "npm.packages",
-                format!("`{name}@{}` is no package", package.version),
-            ));
-        }
-    }
-    Ok(Npm { packages })
 }
 
 fn check_user(user: &User) -> Result<(), ManifestError> {

@@ -15,13 +15,13 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Platform;
-use pinfold_sources::debian::lock::Freshness;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 pub use error::ManifestError;
 pub use file::ManifestFile;
+pub use file::Requests;
 pub use preset::Preset;
 pub use run::Run;
 pub use value::AbsolutePath;
@@ -32,36 +32,6 @@ pub use value::PlatformName;
 
 /// The manifest's usual file name.
 pub const FILE_NAME: &str = "pinfold.toml";
-
-/// How much of Debian is there before the packages asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Base {
-    /// Essential, Priority: required and apt: what `debootstrap --variant=minbase` makes.
-    #[default]
-    Minbase,
-    /// The Essential set without apt.
-    Essential,
-    /// Only the packages asked for and what they need; package metadata in `status.d`, no dpkg.
-    None,
-}
-
-/// A program fetched by URL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Binary {
-    /// Name of the component.
-    pub name: String,
-    /// Version, for people and the SBOM.
-    pub version: String,
-    /// Per platform the address, with `{version}` filled in.
-    pub url: BTreeMap<PlatformName, String>,
-    /// Per platform the SHA-256 in hexadecimal; filled into the lock where absent.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub sha256: BTreeMap<PlatformName, String>,
-    /// Archive members (path in the archive → path in the image). For a plain executable the single key is `"."`.
-    pub members: BTreeMap<String, AbsolutePath>,
-}
 
 /// A file of the user's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -142,44 +112,6 @@ pub enum Compression {
     Zstd,
 }
 
-/// Debian part of the meaning.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Debian {
-    /// Suites to take packages from, in order: `bookworm`, `bookworm-updates`, `bookworm-security`.
-    pub suites: Vec<String>,
-    /// Archive components.
-    pub components: Vec<String>,
-    /// What is there before `packages`.
-    pub base: Base,
-    /// Packages asked for, in order.
-    pub packages: Vec<String>,
-    /// Whether Recommends are followed.
-    pub recommends: bool,
-    /// Whether documentation and translations are left out as in Debian's slim images.
-    pub slim: bool,
-}
-
-/// npm part of the meaning: packages beside those of the agents.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Npm {
-    /// `name` or `name@range`, with the commands to link on PATH (all of the package's when empty).
-    pub packages: BTreeMap<String, NpmPackage>,
-}
-
-/// One npm package asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct NpmPackage {
-    /// npm version range, tag or exact version.
-    pub version: String,
-    /// Commands to link into `/usr/local/bin`; all of the package's `bin` when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bin: Option<Vec<String>>,
-    /// Why its install script may be left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scripts: Option<String>,
-}
-
 /// The image configuration's part of the meaning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Image {
@@ -230,24 +162,6 @@ pub enum SetId {
     Keep,
 }
 
-/// Where packages are fetched from when the machine's own configuration shall not decide. Not part of the request: the
-/// lock holds no addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mirrors {
-    /// Debian archive.
-    pub debian: Option<String>,
-    /// Debian security archive.
-    pub debian_security: Option<String>,
-    /// Template of a snapshot archive for superseded packages, with `{archive}` and `{timestamp}`.
-    pub snapshot: Option<String>,
-    /// Keys that may sign for the Debian archives, instead of the machine's.
-    pub keyring: Option<PathBuf>,
-    /// Whether the archives' metadata must be recent.
-    pub freshness: Freshness,
-    /// npm registry.
-    pub npm: Option<String>,
-}
-
 /// What a manifest means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -255,14 +169,8 @@ pub struct Manifest {
     pub name: String,
     /// Platforms, in index order.
     pub platforms: Vec<Platform>,
-    /// Agents by recipe name or path.
-    pub agents: Vec<file::AgentRequest>,
-    /// Debian packages; `None` for an image without Debian.
-    pub debian: Option<Debian>,
-    /// npm packages.
-    pub npm: Npm,
-    /// Programs by URL.
-    pub binaries: Vec<Binary>,
+    /// What is asked of each source.
+    pub sources: Requests,
     /// Files.
     pub files: Vec<File>,
     /// Directories.
@@ -281,8 +189,6 @@ pub struct Manifest {
     pub policy: Policy,
     /// Install scripts that are skipped, with the reason.
     pub scripts: BTreeMap<String, String>,
-    /// Mirrors.
-    pub mirrors: Mirrors,
     /// Sandbox defaults.
     pub run: Run,
     /// Folder that relative paths count from.

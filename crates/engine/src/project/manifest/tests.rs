@@ -30,12 +30,12 @@ fn the_presets_mean_what_the_design_says() {
     let iteron = Manifest::preset("iteron", Path::new("/")).unwrap();
     assert_eq!(iteron.name, "iteron-sandbox");
     assert_eq!(iteron.platforms, Platform::ALL);
-    let debian = iteron.debian.unwrap();
+    let debian = iteron.sources.debian.unwrap();
     assert_eq!(debian.suites, ["bookworm", "bookworm-updates", "bookworm-security"]);
     assert!(debian.slim && !debian.recommends);
     assert_eq!(iteron.user.unwrap().uid, 1000);
     let sealed = Manifest::preset("sealed", Path::new("/")).unwrap();
-    assert_eq!(sealed.debian.unwrap().base, Base::Essential);
+    assert_eq!(sealed.sources.debian.unwrap().base, crate::sources::debian::Base::Essential);
     assert_eq!(sealed.user.unwrap().uid, 65532);
     Manifest::preset("solo", Path::new("/")).unwrap();
 }
@@ -48,11 +48,11 @@ fn a_manifest_overrides_its_preset() {
     )
     .unwrap();
     assert_eq!(manifest.name, "mine");
-    assert_eq!(manifest.agents.len(), 1);
+    assert_eq!(manifest.sources.agents.len(), 1);
     assert_eq!(manifest.image.env["LANG"], "de_DE.UTF-8");
     assert_eq!(manifest.image.env["NO_BROWSER"], "true", "tables merge");
     assert_eq!(manifest.files.len(), 1, "an entry for the same path replaces");
-    let debian = manifest.debian.unwrap();
+    let debian = manifest.sources.debian.unwrap();
     assert!(!debian.slim);
     assert!(debian.packages.contains(&"tini".to_owned()), "untouched keys stay");
 }

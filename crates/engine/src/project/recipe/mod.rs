@@ -12,6 +12,7 @@ use std::path::Path;
 use fs_err as fs;
 use pinfold_base::Arch;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use schemars::JsonSchema;
@@ -315,11 +316,11 @@ pub enum RecipeError {
 }
 
 impl Diagnose for RecipeError {
-    fn kind(&self) -> Kind {
-        Kind::Usage
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Unknown(_) => Some(format!(
                 "the built-in agents are {}; a recipe of your own is named by a path such as `./my-agent.toml`",
@@ -468,7 +469,7 @@ pub fn recipes(manifest: &Manifest) -> Result<Vec<Recipe>, RecipeError> {
         Ok(())
     }
     let mut found = Vec::new();
-    for agent in &manifest.agents {
+    for agent in &manifest.sources.agents {
         add(agent.name(), agent.version(), &manifest.directory, &mut Vec::new(), &mut found)?;
     }
     Ok(found)

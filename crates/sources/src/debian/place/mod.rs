@@ -122,7 +122,7 @@ pub struct Options {
     /// Further authorities to trust: file name (`NAME.crt`) and PEM text.
     pub extra_certificates: Vec<(String, Vec<u8>)>,
     /// Users that the manifest adds.
-    pub accounts: Vec<accounts::User>,
+    pub accounts: Vec<accounts::NewUser>,
     /// Set-id bits.
     pub set_id: SetId,
 }

@@ -236,7 +236,7 @@ fn a_slim_tree_has_licences_and_its_rules() {
 
 #[test]
 fn users_have_homes() {
-    let user = accounts::User {
+    let user = accounts::NewUser {
         name: "me".into(),
         uid: 1000,
         gid: 1000,

@@ -62,7 +62,7 @@ fn packument(latest: &str, releases: &[(&str, u64, bool)]) -> Packument {
 }
 
 fn picked(packument: &Packument, spec: &str, now: u64) -> Result<String, String> {
-    let age = AgePolicy { min_age: 10, now, missing: super::super::MissingTime::Refuse };
+    let age = AgeRule { min_age: 10, now, missing: super::super::MissingTime::Refuse };
     pick(packument, &Spec::parse(spec).unwrap(), &age).map(|release| release.version.clone())
 }
 

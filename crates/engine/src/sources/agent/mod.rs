@@ -1,0 +1,165 @@
+//! Agents and runtimes: what recipes bring. Where a recipe's program comes from is the recipe's word ([`Origin`]).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pinfold_archive::Node;
+use pinfold_archive::Tree;
+use pinfold_archive::decoded::Format;
+use pinfold_base::ImagePath;
+use pinfold_base::Platform;
+use pinfold_base::report::Stage;
+use pinfold_image::plan::Volatility;
+use pinfold_sources::npm as registry;
+use pinfold_sources::npm::LockedNpm;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Archive;
+use super::Asking;
+use super::Date;
+use super::Placed;
+use super::Placing;
+use super::STILL;
+use super::Section;
+use super::Source;
+use super::SourceError;
+use super::Trust;
+use super::json;
+use super::npm;
+use crate::project::Project;
+use crate::project::lock::Lock;
+use crate::project::manifest::ManifestError;
+use crate::project::manifest::file::AgentRequest;
+use crate::project::recipe::Origin;
+use crate::project::recipe::Recipe;
+use crate::project::recipe::RecipeKind;
+
+/// Recipes.
+#[derive(Clone, Copy, Debug)]
+pub struct Agents;
+
+/// One recipe's program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedAgent {
+    /// Recipe name.
+    pub name: String,
+    /// The version, one for all platforms.
+    pub version: String,
+    /// The package of each platform.
+    pub packages: BTreeMap<Platform, LockedNpm>,
+}
+
+impl Section for Agents {
+    type Typed = Option<Vec<AgentRequest>>;
+    type Request = Vec<AgentRequest>;
+    type Locked = Vec<LockedAgent>;
+
+    fn overlaid(preset: Self::Typed, over: Self::Typed) -> Self::Typed {
+        over.or(preset)
+    }
+
+    fn meaning(typed: Self::Typed, _: &Path) -> Result<Self::Request, ManifestError> {
+        Ok(typed.unwrap_or_default())
+    }
+}
+
+impl Source for Agents {
+    fn prefix(&self) -> &'static str {
+        "agent"
+    }
+
+    /// What a recipe is fetched by, and what it pulls in; its configuration files are not part of the request.
+    fn request(&self, project: &Project) -> Option<String> {
+        let part =
+            |recipe: &'_ Recipe| json(&(&recipe.name, &recipe.origin, &recipe.debian, &recipe.recipes));
+        let parts: Vec<String> = project.recipes.iter().filter_map(part).collect();
+        Some(format!("[{}]", parts.join(",")))
+    }
+
+    fn trusts(&self, _: &Project) -> Vec<Trust> {
+        Vec::new()
+    }
+
+    fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
+        let reporter = &asking.remotes.context.reporter;
+        let mut notes = Vec::new();
+        for recipe in &asking.remotes.project.recipes {
+            let old =
+                asking.old.into_iter().flat_map(|lock| &lock.agents).find(|old| old.name == recipe.name);
+            let kept = old.filter(|_| !asking.upgrade.moves(&recipe.name)).map(|old| old.version.as_str());
+            reporter.begin(Stage::Resolve, &recipe.title, None);
+            let resolved = match &recipe.origin {
+                Origin::Npm(origin) => npm::program(asking, &recipe.title, origin, kept),
+            };
+            reporter.end(&recipe.title);
+            let resolved = resolved?;
+            notes.extend(resolved.notes);
+            lock.agents.push(LockedAgent {
+                name: recipe.name.clone(),
+                version: resolved.version,
+                packages: resolved.packages,
+            });
+        }
+        Ok(notes)
+    }
+
+    fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>> {
+        let archive = |agent: &'a LockedAgent| {
+            let component = format!("agent/{}", agent.name);
+            Some(npm::archive(agent.packages.get(&platform)?, component, &agent.version))
+        };
+        lock.agents.iter().filter_map(archive).collect()
+    }
+
+    fn date(&self, lock: &Lock) -> Option<Date> {
+        let packages = lock.agents.iter().flat_map(|agent| agent.packages.values());
+        packages.filter_map(|package| package.published).map(Date::Published).max()
+    }
+
+    fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
+        let mut tree = Tree::new();
+        for recipe in &placing.project.recipes {
+            tree.merge(program(placing, recipe)?)?;
+        }
+        Ok(tree.into())
+    }
+
+    /// A runtime moves with its minor releases, agents daily.
+    fn volatility(&self, project: &Project, name: &str) -> Volatility {
+        let recipe = project.recipes.iter().find(|recipe| recipe.name == name);
+        match recipe.map_or(RecipeKind::Agent, |recipe| recipe.kind) {
+            RecipeKind::Runtime => Volatility::Weekly,
+            RecipeKind::Agent => Volatility::Volatile,
+        }
+    }
+}
+
+/// What one recipe brings.
+fn program(placing: &Placing<'_>, recipe: &Recipe) -> Result<Tree, SourceError> {
+    let missing = || SourceError::not_locked(&recipe.name, placing.platform);
+    let locked = placing.lock.agents.iter().find(|agent| agent.name == recipe.name).ok_or_else(missing)?;
+    let package = locked.packages.get(&placing.platform).ok_or_else(missing)?;
+    let what = format!("{} {}", recipe.name, locked.version);
+    let listing = placing.listing(&what, &package.integrity, Format::Tar)?;
+    let component = recipe.component();
+    let mut rules = Vec::new();
+    for place in &recipe.place {
+        let path = |text: &String| ImagePath::new(text).map_err(SourceError::from);
+        rules.push(registry::FileRule {
+            from: path(&Recipe::member(&place.from, placing.platform))?,
+            to: place.to.0.clone(),
+            mode: place.mode.map(|mode| mode.0),
+            drop: place.drop.iter().map(path).collect::<Result<_, _>>()?,
+        });
+    }
+    let placed = registry::place::place_files(&package.id(), &listing, &rules, &component, STILL)
+        .map_err(SourceError::of)?;
+    let mut tree = placed.tree;
+    for link in &recipe.link {
+        let node = Node::symlink(&component, STILL, &link.target);
+        tree.add(link.path.0.clone(), node)?;
+    }
+    Ok(tree)
+}

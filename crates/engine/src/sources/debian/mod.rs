@@ -1,0 +1,257 @@
+//! Debian packages: `[debian]`, with the packages that recipes need.
+//!
+//! It is the first source because it makes the system that the others are laid on: without Debian that is the least an image
+//! needs, accounts and an empty `/tmp` ([`bare`]).
+
+mod bare;
+mod section;
+
+use std::path::Path;
+
+use pinfold_archive::decoded::Format;
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use pinfold_base::http;
+use pinfold_base::report::Stage;
+use pinfold_image::plan::Volatility;
+use pinfold_sources::accounts;
+use pinfold_sources::debian::lock;
+use pinfold_sources::debian::lock::mirrors::Declared;
+use pinfold_sources::debian::lock::mirrors::Mirrors;
+use pinfold_sources::debian::locked::LockedDeb;
+use pinfold_sources::debian::locked::LockedSuite;
+use pinfold_sources::debian::place;
+
+pub use section::Base;
+pub use section::DebianFile;
+pub use section::DebianMirrors;
+pub use section::DebianRequest;
+pub use section::LockedDebian;
+
+use super::Archive;
+use super::Asking;
+use super::Date;
+use super::Locate;
+use super::Placed;
+use super::Placing;
+use super::Remotes;
+use super::Source;
+use super::SourceError;
+use super::Trust;
+use super::Upgrade;
+use super::json;
+use crate::project::Project;
+use crate::project::lock::Lock;
+use crate::project::manifest::Manifest;
+use crate::project::manifest::SetId;
+
+/// Debian archives.
+#[derive(Clone, Copy, Debug)]
+pub struct Debian;
+
+/// There is no Debian in the image, but an agent needs some.
+#[derive(Debug, thiserror::Error)]
+#[error("agent `{agent}` needs Debian packages ({}), and the manifest has no `[debian]`", .packages.join(", "))]
+struct NoDebian {
+    agent: String,
+    packages: Vec<String>,
+}
+
+impl Diagnose for NoDebian {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        Some("add `[debian]` with `suite = \"bookworm\"`".into())
+    }
+}
+
+impl Source for Debian {
+    fn prefix(&self) -> &'static str {
+        "debian"
+    }
+
+    fn request(&self, project: &Project) -> Option<String> {
+        let wanted = project.manifest.sources.debian.as_ref()?;
+        json(&(&wanted.suites, &wanted.components, wanted.base, &wanted.packages, wanted.recommends))
+    }
+
+    fn trusts(&self, project: &Project) -> Vec<Trust> {
+        let Some(DebianRequest { mirrors, .. }) = &project.manifest.sources.debian else { return Vec::new() };
+        let addresses = [&mirrors.archive, &mirrors.security, &mirrors.snapshot].into_iter().flatten();
+        let keyring = mirrors.keyring.iter().cloned().map(Trust::Keyring);
+        addresses.cloned().map(Trust::Address).chain(keyring).collect()
+    }
+
+    fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
+        let Remotes { context, project, .. } = asking.remotes;
+        let Some(request) = requested(project)? else { return Ok(Vec::new()) };
+        let old = asking.old.and_then(|lock| lock.debian.as_ref());
+        let previous = lock::Previous {
+            suites: old.map(|debian| debian.suites.clone()).unwrap_or_default(),
+            packages: old.map(|debian| debian.packages.clone()).unwrap_or_default(),
+            upgrade: match asking.upgrade {
+                Upgrade::Nothing => lock::Upgrade::Keep,
+                Upgrade::Only(names) => lock::Upgrade::Names(names.clone()),
+                Upgrade::All => lock::Upgrade::All,
+            },
+        };
+        let item = format!("Debian {}", request.suites.join(", "));
+        context.reporter.begin(Stage::Resolve, &item, None);
+        let mirrors = mirrors(asking.remotes)?;
+        let inputs = lock::Inputs {
+            mirrors: &mirrors,
+            fetch: context.http().map_err(SourceError::of)?,
+            store: &context.store,
+            reporter: &*context.reporter,
+            now: asking.now,
+        };
+        let resolution = lock::resolve(&request, &previous, &inputs);
+        context.reporter.end(&item);
+        let resolution = resolution.map_err(SourceError::of)?;
+        lock.debian = Some(LockedDebian { suites: resolution.suites, packages: resolution.packages });
+        Ok(resolution.notes)
+    }
+
+    fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>> {
+        let Some(debian) = &lock.debian else { return Vec::new() };
+        let archive = |deb: &'a LockedDeb| Archive {
+            component: format!("debian/{}", deb.name),
+            version: deb.version.clone(),
+            what: format!("{} {} ({})", deb.name, deb.version, deb.arch),
+            digest: &deb.sha256,
+            size: Some(deb.size),
+            format: Format::Deb,
+            origin: Box::new(InSuite {
+                deb,
+                suite: debian.suites.iter().find(|suite| suite.name == deb.suite),
+            }),
+        };
+        debian.packages.get(&platform).into_iter().flatten().map(archive).collect()
+    }
+
+    fn date(&self, lock: &Lock) -> Option<Date> {
+        let suites = lock.debian.iter().flat_map(|debian| &debian.suites);
+        suites.map(|suite| Date::Signed(suite.date)).max()
+    }
+
+    fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
+        let Placing { context, project, lock, platform } = *placing;
+        let manifest = &project.manifest;
+        let user = manifest.user.as_ref().map(|user| accounts::NewUser {
+            name: user.name.clone(),
+            uid: user.uid,
+            gid: user.gid,
+            gecos: String::new(),
+            home: user.home.0.clone(),
+            home_mode: 0o755,
+            shell: user.shell.clone(),
+        });
+        let (Some(request), Some(locked)) = (&manifest.sources.debian, &lock.debian) else {
+            return Ok(bare::tree(user.as_ref(), lock.epoch)?.into());
+        };
+        let not_locked = || SourceError::not_locked("debian", platform);
+        let mut packages = Vec::new();
+        for locked in locked.packages.get(&platform).ok_or_else(not_locked)? {
+            let what = format!("{} {}", locked.name, locked.version);
+            let listing = placing.listing(&what, &locked.sha256, Format::Deb)?;
+            packages.push(place::Package { locked, listing });
+        }
+        let options = place::Options {
+            arch: platform.arch,
+            epoch: lock.epoch,
+            slim: if request.slim { place::Slim::Slim } else { place::Slim::Full },
+            database: match request.base {
+                Base::None => place::Database::StatusD,
+                Base::Minbase | Base::Essential => place::Database::Dpkg,
+            },
+            answers: answers(manifest),
+            extra_certificates: Vec::new(),
+            accounts: user.into_iter().collect(),
+            set_id: match manifest.policy.set_id {
+                SetId::Strip => place::SetId::Strip,
+                SetId::Keep => place::SetId::Keep,
+            },
+        };
+        let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
+        Ok(Placed { tree: placed.tree, ledger: placed.ledger })
+    }
+
+    fn volatility(&self, _: &Project, _: &str) -> Volatility {
+        Volatility::Stable
+    }
+}
+
+/// What is asked of the archives: the manifest's packages, then what recipes need and the manifest does not name.
+fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
+    let manifest = &project.manifest;
+    let Some(wanted) = &manifest.sources.debian else {
+        return match project.recipes.iter().find(|recipe| !recipe.debian.is_empty()) {
+            // An executable alone, as `FROM scratch`: allowed, but only when nothing is missing by the recipe's own word.
+            Some(recipe) if manifest.user.is_some() => {
+                Err(SourceError::of(NoDebian { agent: recipe.name.clone(), packages: recipe.debian.clone() }))
+            }
+            _ => Ok(None),
+        };
+    };
+    let mut packages = wanted.packages.clone();
+    for needed in project.recipes.iter().flat_map(|recipe| &recipe.debian) {
+        let there = |package: &String| package.split('=').next() == Some(needed);
+        if !packages.iter().any(there) {
+            packages.push(needed.clone());
+        }
+    }
+    Ok(Some(lock::Request {
+        suites: wanted.suites.clone(),
+        components: wanted.components.clone(),
+        base: match wanted.base {
+            Base::Minbase => lock::Base::Minbase,
+            Base::Essential => lock::Base::Essential,
+            Base::None => lock::Base::None,
+        },
+        packages,
+        recommends: if wanted.recommends { lock::Recommends::Install } else { lock::Recommends::Skip },
+        platforms: manifest.platforms.clone(),
+    }))
+}
+
+/// `[scripts]` as the crate of sources reads it.
+fn answers(manifest: &Manifest) -> std::collections::BTreeMap<String, place::Answer> {
+    let answer = |(package, reason): (&String, &String)| {
+        (package.clone(), place::Answer::Skip { reason: reason.clone() })
+    };
+    manifest.scripts.iter().map(answer).collect()
+}
+
+/// A package and the suite it came from.
+struct InSuite<'a> {
+    deb: &'a LockedDeb,
+    suite: Option<&'a LockedSuite>,
+}
+
+impl Locate for InSuite<'_> {
+    fn locate(&self, remotes: &Remotes<'_>) -> Result<Vec<http::Source>, SourceError> {
+        let Some(suite) = self.suite else { return Ok(Vec::new()) };
+        mirrors(remotes)?.archive_paths(self.deb, suite).map_err(SourceError::of)
+    }
+}
+
+fn mirrors(remotes: &Remotes<'_>) -> Result<std::sync::Arc<Mirrors>, SourceError> {
+    remotes.kept(|| {
+        let named = remotes.project.manifest.sources.debian.as_ref().map(|debian| debian.mirrors.clone());
+        let named = named.unwrap_or_default();
+        let declared = Declared {
+            mirror: named.archive,
+            security_mirror: named.security,
+            snapshot: named.snapshot,
+            // Files of apt's configuration are absolute, and so is this one.
+            keyring: named.keyring.map(|file| std::path::absolute(&file).unwrap_or(file)),
+            freshness: named.freshness,
+        };
+        let variable = |name: &str| remotes.context.environment.text(name).map(str::to_owned);
+        Ok(Mirrors::find(declared, variable, Path::new("/")))
+    })
+}

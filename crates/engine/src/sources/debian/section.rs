@@ -1,0 +1,189 @@
+//! `[debian]` of the manifest and of the lock.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use pinfold_base::Platform;
+use pinfold_sources::debian::lock::Freshness;
+use pinfold_sources::debian::locked::LockedDeb;
+use pinfold_sources::debian::locked::LockedSuite;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Debian;
+use crate::project::manifest::ManifestError;
+use crate::sources::Section;
+
+/// How much of Debian is there before the packages asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Base {
+    /// Essential, Priority: required and apt: what `debootstrap --variant=minbase` makes.
+    #[default]
+    Minbase,
+    /// The Essential set without apt.
+    Essential,
+    /// Only the packages asked for and what they need; package metadata in `status.d`, no dpkg.
+    None,
+}
+
+/// `[debian]` as typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DebianFile {
+    /// Release name. Its `-updates` and `-security` suites come along.
+    suite: Option<String>,
+    /// The exact suites, instead of `suite`.
+    suites: Option<Vec<String>>,
+    /// Archive components; `["main"]` unless said.
+    components: Option<Vec<String>>,
+    /// `minbase`, `essential` or `none`.
+    base: Option<Base>,
+    /// Packages, as `name` or `name=version`.
+    packages: Option<Vec<String>>,
+    /// Whether Recommends are installed too.
+    recommends: Option<bool>,
+    /// Whether documentation and translations are left out (default true).
+    slim: Option<bool>,
+    /// Address of a Debian archive, instead of the machine's own.
+    mirror: Option<String>,
+    /// Address of a Debian security archive, instead of the machine's own.
+    security_mirror: Option<String>,
+    /// Template of a snapshot archive: `https://…/{archive}/{timestamp}`.
+    snapshot: Option<String>,
+    /// The keys that may sign, in a file beside the manifest, instead of the machine's.
+    keyring: Option<PathBuf>,
+    /// Whether metadata past its `Valid-Until` is refused (default true).
+    check_valid_until: Option<bool>,
+}
+
+/// What `[debian]` means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebianRequest {
+    /// Suites to take packages from, in order: `bookworm`, `bookworm-updates`, `bookworm-security`.
+    pub suites: Vec<String>,
+    /// Archive components.
+    pub components: Vec<String>,
+    /// What is there before `packages`.
+    pub base: Base,
+    /// Packages asked for, in order.
+    pub packages: Vec<String>,
+    /// Whether Recommends are followed.
+    pub recommends: bool,
+    /// Whether documentation and translations are left out as in Debian's slim images.
+    pub slim: bool,
+    /// Where they are fetched from.
+    pub mirrors: DebianMirrors,
+}
+
+/// Where packages are fetched from when the machine's own configuration shall not decide. Not part of the request: the
+/// lock holds no addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DebianMirrors {
+    /// Debian archive.
+    pub archive: Option<String>,
+    /// Debian security archive.
+    pub security: Option<String>,
+    /// Template of a snapshot archive for superseded packages, with `{archive}` and `{timestamp}`.
+    pub snapshot: Option<String>,
+    /// Keys that may sign for the archives, instead of the machine's.
+    pub keyring: Option<PathBuf>,
+    /// Whether the archives' metadata must be recent.
+    pub freshness: Freshness,
+}
+
+/// `[debian]` of the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedDebian {
+    /// Provenance of the metadata.
+    pub suites: Vec<LockedSuite>,
+    /// Packages per platform, by name.
+    pub packages: BTreeMap<Platform, Vec<LockedDeb>>,
+}
+
+impl Section for Debian {
+    type Typed = Option<DebianFile>;
+    type Request = Option<DebianRequest>;
+    type Locked = Option<LockedDebian>;
+
+    fn overlaid(preset: Self::Typed, over: Self::Typed) -> Self::Typed {
+        let (Some(base), Some(over)) = (preset.clone(), over.clone()) else { return over.or(preset) };
+        Some(DebianFile {
+            suite: if over.suites.is_some() { over.suite } else { over.suite.or(base.suite) },
+            suites: over.suites.or(base.suites),
+            components: over.components.or(base.components),
+            base: over.base.or(base.base),
+            packages: over.packages.or(base.packages),
+            recommends: over.recommends.or(base.recommends),
+            slim: over.slim.or(base.slim),
+            mirror: over.mirror.or(base.mirror),
+            security_mirror: over.security_mirror.or(base.security_mirror),
+            snapshot: over.snapshot.or(base.snapshot),
+            keyring: over.keyring.or(base.keyring),
+            check_valid_until: over.check_valid_until.or(base.check_valid_until),
+        })
+    }
+
+    fn meaning(typed: Self::Typed, directory: &Path) -> Result<Self::Request, ManifestError> {
+        typed.map(|typed| typed.meaning(directory)).transpose()
+    }
+}
+
+impl DebianFile {
+    fn meaning(self, directory: &Path) -> Result<DebianRequest, ManifestError> {
+        let suites = match (self.suites, self.suite) {
+            (Some(suites), _) if !suites.is_empty() => suites,
+            (_, Some(suite)) if suite == "sid" || suite == "unstable" => vec![suite],
+            (_, Some(suite)) => {
+                vec![suite.clone(), format!("{suite}-updates"), format!("{suite}-security")]
+            }
+            _ => {
+                return Err(ManifestError::value(
+                    "debian.suite",
+                    "it is missing: write `suite = \"bookworm\"`",
+                ));
+            }
+        };
+        for suite in &suites {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+            if suite.is_empty()
+                || !suite.bytes().all(fits)
+                || suite.split('/').any(|part| matches!(part, "" | "." | ".."))
+            {
+                return Err(ManifestError::value("debian.suite", format!("`{suite}` is no suite name")));
+            }
+        }
+        let packages = self.packages.unwrap_or_default();
+        for package in &packages {
+            let name = package.split('=').next().unwrap_or_default();
+            let fits =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+            // Debian Policy 5.6.1
+            if name.len() < 2 || !name.bytes().all(fits) || !name.as_bytes()[0].is_ascii_alphanumeric() {
+                return Err(ManifestError::value(
+                    "debian.packages",
+                    format!("`{package}` is no package name: expected `name` or `name=version`"),
+                ));
+            }
+        }
+        let recent = self.check_valid_until.unwrap_or(true);
+        Ok(DebianRequest {
+            suites,
+            components: self.components.unwrap_or_else(|| vec!["main".into()]),
+            base: self.base.unwrap_or_default(),
+            packages,
+            recommends: self.recommends.unwrap_or(false),
+            slim: self.slim.unwrap_or(true),
+            mirrors: DebianMirrors {
+                archive: self.mirror,
+                security: self.security_mirror,
+                snapshot: self.snapshot,
+                keyring: self.keyring.map(|file| directory.join(file)),
+                freshness: if recent { Freshness::Checked } else { Freshness::Unchecked },
+            },
+        })
+    }
+}

@@ -1,0 +1,321 @@
+//! Sources: where what is in an image comes from, each spelt once.
+//!
+//! A source is a folder here and a line of [`each_source`]. The folder says what stands under the source's key in the manifest
+//! and in the lock ([`Section`]), and what the pipeline asks of it ([`Source`]):
+//!
+//! ```text
+//! resolve      what exists, chosen: request ─► its section of the lock      (asks registries)
+//! archives     what the lock names: the one list that fetch, vendor, decode, place, diff and consent read
+//! place        archives ─► a tree
+//! volatility   how often a component moves, for the plan of layers
+//! ```
+//!
+//! How a registry is asked and how an archive is understood is the matter of the crate `pinfold-sources`; a folder here ties
+//! that to manifest and lock. The pipeline names no source: it goes through [`ALL`], in the list's order, which is the order
+//! of sections in the lock and of placing (an earlier source's directories stay).
+//!
+//! **Guarantees**: nothing of the network's configuration is read before an address is needed, and what is read is kept for
+//! one verb ([`Remotes`]).
+//! **Refuses**: two sources that claim one path.
+
+pub mod agent;
+pub mod binary;
+pub mod debian;
+mod error;
+pub mod npm;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+pub mod toy;
+
+use std::any::Any;
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use pinfold_archive::Tree;
+use pinfold_archive::decoded::Format;
+use pinfold_archive::decoded::Listing;
+use pinfold_base::Digest;
+use pinfold_base::Platform;
+use pinfold_base::http;
+use pinfold_image::plan::Volatility;
+use pinfold_sources::debian::place::LedgerEntry;
+
+pub use error::SourceError;
+
+use self::error::DecodeError;
+use crate::context::Context;
+use crate::project::Project;
+use crate::project::lock::Lock;
+use crate::project::manifest::ManifestError;
+
+/// The list of sources: `MANIFEST-KEY => LOCK-KEY: FOLDER::TYPE, "what the key is for";`. It is handed to the macro `write`.
+macro_rules! each_source {
+    ($write:ident) => {
+        $write! {
+            debian => debian: debian::Debian, "Debian packages.";
+            agents => agents: agent::Agents, "Agents: recipe names, or paths of recipe files beginning with `./`, `../` or `/`.";
+            npm => npm: npm::Npm, "npm packages.";
+            binary => binaries: binary::Binaries, "Programs by URL.";
+            #[cfg(test)] toy => toy: toy::Toys, "Toys, for tests of what a source is.";
+        }
+    };
+}
+pub(crate) use each_source;
+
+macro_rules! list {
+    ($($(#[cfg($when:meta)])? $key:ident => $section:ident: $room:ident::$source:ident, $about:tt;)*) => {
+        /// Every source with its key in the manifest, in the order of the lock.
+        pub const ALL: &[(&str, &dyn Source)] =
+            &[$($(#[cfg($when)])? (stringify!($key), &$room::$source),)*];
+    };
+}
+each_source!(list);
+
+/// What stands of a source in the two files that people see.
+pub trait Section {
+    /// What is typed under its key of the manifest.
+    type Typed;
+    /// What that means.
+    type Request;
+    /// Its section of the lock.
+    type Locked;
+
+    /// A preset's part with the user's laid on top.
+    fn overlaid(preset: Self::Typed, over: Self::Typed) -> Self::Typed;
+
+    /// Fills in defaults and checks values. `directory` is the manifest's.
+    fn meaning(typed: Self::Typed, directory: &Path) -> Result<Self::Request, ManifestError>;
+}
+
+/// What the pipeline asks of a source. It finds its request in the project, and its section in the lock.
+pub trait Source: Sync {
+    /// How the names of its components begin: `debian` for `debian/openssl`.
+    fn prefix(&self) -> &'static str;
+
+    /// The part of the request that a lock answers, as JSON; `None` when nothing is asked. A lock is stale when it moves.
+    fn request(&self, project: &Project) -> Option<String>;
+
+    /// What the manifest has this machine trust beyond the machine's own configuration: it needs the user's word.
+    fn trusts(&self, project: &Project) -> Vec<Trust>;
+
+    /// Chooses what exists, writes its section of the lock, and gives what the user should know. What `asking.old` has and is
+    /// still allowed stays.
+    fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError>;
+
+    /// The archives that the lock names for one platform.
+    fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>>;
+
+    /// When what is locked was made; the newest date is the image's time.
+    fn date(&self, lock: &Lock) -> Option<Date>;
+
+    /// Its part of a platform's tree. Nothing is fetched any more.
+    fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError>;
+
+    /// How often the component `PREFIX/name` moves.
+    fn volatility(&self, project: &Project, name: &str) -> Volatility;
+}
+
+/// Something that a manifest has this machine trust: what is fetched from there is fetched outside of any sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// An address to fetch from.
+    Address(String),
+    /// Keys to trust instead of the machine's.
+    Keyring(PathBuf),
+    /// The project's own settings for npm, by the SHA-256 of the file.
+    Npmrc(String),
+}
+
+/// Which locked versions may move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// None that is still allowed.
+    Nothing,
+    /// These packages and agents.
+    Only(Vec<String>),
+    /// All.
+    All,
+}
+
+impl Upgrade {
+    /// Whether what has this name may move.
+    pub fn moves(&self, name: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Only(names) => names.iter().any(|wanted| wanted == name),
+            Self::All => true,
+        }
+    }
+}
+
+/// What a source is asked with when a lock is made.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    /// The network.
+    pub remotes: &'a Remotes<'a>,
+    /// The lock before.
+    pub old: Option<&'a Lock>,
+    /// What of it may move.
+    pub upgrade: &'a Upgrade,
+    /// Seconds since the epoch: for checking validity and ages, never for anything that is written.
+    pub now: u64,
+}
+
+/// Archives and registries as this machine is configured to reach them, for one verb. Credentials stay in memory.
+pub struct Remotes<'a> {
+    /// The surroundings.
+    pub context: &'a Context,
+    /// Who asks.
+    pub project: &'a Project,
+    found: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl std::fmt::Debug for Remotes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remotes").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Remotes<'a> {
+    /// Those of a project on this machine.
+    pub fn new(context: &'a Context, project: &'a Project) -> Self {
+        Self { context, project, found: Mutex::default() }
+    }
+
+    /// What a source keeps of type `T`, looked for once.
+    pub fn kept<T: Send + Sync + 'static, E>(
+        &self,
+        find: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        // Held while it is looked for: of many downloads at once, one reads the configuration and the others wait for it.
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = found.get(&TypeId::of::<T>()).cloned().and_then(|known| known.downcast().ok());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let new = Arc::new(find()?);
+        found.insert(TypeId::of::<T>(), new.clone());
+        Ok(new)
+    }
+}
+
+/// One archive that a lock names.
+pub struct Archive<'a> {
+    /// What it brings, as people see it: `debian/greet`.
+    pub component: String,
+    /// Its version.
+    pub version: String,
+    /// Name, version and architecture, for messages.
+    pub what: String,
+    /// Its digest.
+    pub digest: &'a Digest,
+    /// Its size in bytes, where it is locked.
+    pub size: Option<u64>,
+    /// How it is decoded.
+    pub format: Format,
+    /// How it is found.
+    pub origin: Box<dyn Locate + 'a>,
+}
+
+impl std::fmt::Debug for Archive<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.what, self.digest)
+    }
+}
+
+/// How an archive is found today.
+pub trait Locate: Send + Sync {
+    /// Where it may be, best first.
+    fn locate(&self, remotes: &Remotes<'_>) -> Result<Vec<http::Source>, SourceError>;
+
+    /// The address that stands in the lock itself, where it is no path below a configured registry.
+    fn address(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// When something was made. What an archive has signed counts before what a registry merely tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Date {
+    /// Told by a registry, in seconds since the epoch.
+    Published(u64),
+    /// Signed, in seconds since the epoch.
+    Signed(u64),
+}
+
+impl Date {
+    /// Seconds since the epoch.
+    pub fn seconds(self) -> u64 {
+        match self {
+            Self::Published(seconds) | Self::Signed(seconds) => seconds,
+        }
+    }
+}
+
+/// What a source places with.
+#[derive(Clone, Copy, Debug)]
+pub struct Placing<'a> {
+    /// The surroundings.
+    pub context: &'a Context,
+    /// What was asked.
+    pub project: &'a Project,
+    /// What was locked.
+    pub lock: &'a Lock,
+    /// The platform.
+    pub platform: Platform,
+}
+
+impl Placing<'_> {
+    /// What an archive holds.
+    pub fn listing(&self, what: &str, digest: &Digest, format: Format) -> Result<Arc<Listing>, SourceError> {
+        listing(self.context, what, digest, format)
+    }
+}
+
+/// What an archive holds; it is decoded unless it is already.
+pub fn listing(
+    context: &Context,
+    what: &str,
+    digest: &Digest,
+    format: Format,
+) -> Result<Arc<Listing>, SourceError> {
+    let failed = |source| SourceError::of(DecodeError { what: what.to_owned(), source });
+    context.decoded.decode(digest, format).map_err(failed)
+}
+
+/// What a source has placed.
+#[derive(Debug, Default)]
+pub struct Placed {
+    /// Files, with or without the directories they stand in.
+    pub tree: Tree,
+    /// What stands for each install script.
+    pub ledger: Vec<LedgerEntry>,
+}
+
+impl From<Tree> for Placed {
+    fn from(tree: Tree) -> Self {
+        Self { tree, ledger: Vec::new() }
+    }
+}
+
+/// The time of every directory and of files out of npm packages: the instant npm itself stamps into packages
+/// (1985-10-26T08:15:00Z). A time that moved with the lock would give every layer that shares a parent directory a new digest.
+pub const STILL: u64 = 499_162_500;
+
+/// How often a component moves; what no source brought is generated, and stays.
+pub fn volatility(project: &Project, component: &str) -> Volatility {
+    let Some((prefix, name)) = component.split_once('/') else { return Volatility::Stable };
+    let source = ALL.iter().map(|(_, source)| source).find(|source| source.prefix() == prefix);
+    source.map_or(Volatility::Stable, |source| source.volatility(project, name))
+}
+
+/// A value of the request as JSON. Every value of a manifest can be written so.
+pub(crate) fn json(value: &impl serde::Serialize) -> Option<String> {
+    serde_json::to_string(value).ok()
+}

@@ -1,0 +1,263 @@
+//! npm packages beside those of the agents: `[npm]`. Programs of recipes come from the same registries ([`program`]).
+
+mod section;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pinfold_archive::Component;
+use pinfold_archive::Tree;
+use pinfold_archive::decoded::Format;
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+use pinfold_base::Platform;
+use pinfold_base::http;
+use pinfold_base::report::Stage;
+use pinfold_image::plan::Volatility;
+use pinfold_sources::npm;
+use pinfold_sources::npm::AgeRule;
+use pinfold_sources::npm::InstallScripts;
+use pinfold_sources::npm::LockedNpm;
+use pinfold_sources::npm::MissingTime;
+use pinfold_sources::npm::NpmError;
+use pinfold_sources::npm::PackageTemplate;
+use pinfold_sources::npm::PlatformPackage;
+use pinfold_sources::npm::Registry;
+use pinfold_sources::npm::ResolvedPackage;
+
+pub use section::NpmFile;
+pub use section::NpmPackage;
+pub use section::NpmPackageFile;
+pub use section::NpmRequest;
+
+use super::Archive;
+use super::Asking;
+use super::Date;
+use super::Locate;
+use super::Placed;
+use super::Placing;
+use super::Remotes;
+use super::STILL;
+use super::Source;
+use super::SourceError;
+use super::Trust;
+use super::json;
+use crate::context::Environment;
+use crate::context::Network;
+use crate::project::Project;
+use crate::project::lock::Lock;
+use crate::project::recipe::NpmOrigin;
+
+/// npm registries.
+#[derive(Clone, Copy, Debug)]
+pub struct Npm;
+
+/// Something of a registry cannot be locked.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot lock `{what}`")]
+struct NotLockable {
+    what: String,
+    source: NpmError,
+}
+
+impl Diagnose for NotLockable {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Inner(&self.source)
+    }
+}
+
+impl Source for Npm {
+    fn prefix(&self) -> &'static str {
+        "npm"
+    }
+
+    fn request(&self, project: &Project) -> Option<String> {
+        let wanted = &project.manifest.sources.npm;
+        if wanted.packages.is_empty() { None } else { json(wanted) }
+    }
+
+    fn trusts(&self, project: &Project) -> Vec<Trust> {
+        let manifest = &project.manifest;
+        let registry = manifest.sources.npm.registry.iter().cloned().map(Trust::Address);
+        let npmrc = fs_err::read(manifest.directory.join(".npmrc")).ok();
+        registry.chain(npmrc.map(|bytes| Trust::Npmrc(Digest::sha256(&bytes).hex()))).collect()
+    }
+
+    fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
+        let Remotes { context, project, .. } = asking.remotes;
+        let manifest = &project.manifest;
+        let packages = &manifest.sources.npm.packages;
+        if packages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let item = "npm packages";
+        let failed = |source| SourceError::of(NotLockable { what: item.into(), source });
+        context.reporter.begin(Stage::Resolve, item, None);
+        let locked = asking.old.into_iter().flat_map(|lock| lock.npm.values().flatten());
+        let locked = locked.map(|placement| &placement.package);
+        let kept = npm::tree::Kept::new(locked.filter(|package| !asking.upgrade.moves(&package.name)));
+        let request = |(name, package): (&String, &NpmPackage)| npm::Request {
+            name: name.clone(),
+            spec: package.version.clone(),
+            scripts: answer(package.scripts.as_ref()),
+        };
+        let request = npm::tree::TreeRequest {
+            requests: &packages.iter().map(request).collect::<Vec<_>>(),
+            platforms: &manifest.platforms,
+            age: age(asking),
+            answers: &manifest.scripts,
+            keep: &kept,
+        };
+        let resolved =
+            registry(asking.remotes).and_then(|registry| npm::tree::resolve_tree(&registry, &request));
+        context.reporter.end(item);
+        let resolved = resolved.map_err(failed)?;
+        let mut notes = resolved.notes;
+        notes.extend(resolved.scripts.iter().map(|script| {
+            format!(
+                "{} {}: `{}` is left out: {}",
+                script.package, script.version, script.script, script.reason
+            )
+        }));
+        lock.npm = resolved.placements;
+        Ok(notes)
+    }
+
+    fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>> {
+        let placements = lock.npm.get(&platform).into_iter().flatten();
+        let archive = |placement: &'a npm::Placement| {
+            let package = &placement.package;
+            archive(package, format!("npm/{}", package.name), &package.version)
+        };
+        placements.map(archive).collect()
+    }
+
+    fn date(&self, lock: &Lock) -> Option<Date> {
+        let packages = lock.npm.values().flatten().map(|placement| &placement.package);
+        packages.filter_map(|package| package.published).map(Date::Published).max()
+    }
+
+    fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
+        let mut tree = Tree::new();
+        for placement in placing.lock.npm.get(&placing.platform).into_iter().flatten() {
+            tree.merge(package(placing, placement)?)?;
+        }
+        Ok(tree.into())
+    }
+
+    fn volatility(&self, _: &Project, _: &str) -> Volatility {
+        Volatility::Weekly
+    }
+}
+
+/// One version of a recipe's program that all platforms have. `kept` is the version that was locked.
+pub(super) fn program(
+    asking: &Asking<'_>,
+    title: &str,
+    origin: &NpmOrigin,
+    kept: Option<&str>,
+) -> Result<ResolvedPackage, SourceError> {
+    let packages = origin.platforms.iter().map(|(name, package)| {
+        (name.0, PackageTemplate { name: package.package.clone(), version: package.version.clone() })
+    });
+    let wanted = PlatformPackage {
+        title: title.to_owned(),
+        versions_from: Some(origin.package.clone()),
+        spec: origin.version.clone(),
+        packages: packages.collect(),
+        scripts: answer(origin.scripts.as_ref()),
+    };
+    let platforms = &asking.remotes.project.manifest.platforms;
+    registry(asking.remotes)
+        .and_then(|registry| {
+            npm::platform::resolve_platform_package(&registry, &wanted, platforms, &age(asking), kept)
+        })
+        .map_err(|source| SourceError::of(NotLockable { what: title.to_owned(), source }))
+}
+
+/// A locked tarball, as part of `component`.
+pub(super) fn archive<'a>(package: &'a LockedNpm, component: String, version: &str) -> Archive<'a> {
+    Archive {
+        component,
+        version: version.to_owned(),
+        what: package.id(),
+        digest: &package.integrity,
+        size: package.size,
+        format: Format::Tar,
+        origin: Box::new(InRegistry(package)),
+    }
+}
+
+/// A tarball, relative to its registry.
+struct InRegistry<'a>(&'a LockedNpm);
+
+impl Locate for InRegistry<'_> {
+    fn locate(&self, remotes: &Remotes<'_>) -> Result<Vec<http::Source>, SourceError> {
+        let source = registry(remotes).and_then(|registry| registry.source(self.0));
+        Ok(vec![source.map_err(SourceError::of)?])
+    }
+}
+
+fn answer(reason: Option<&String>) -> InstallScripts {
+    match reason {
+        Some(reason) => InstallScripts::Answered { reason: reason.clone() },
+        None => InstallScripts::Refuse,
+    }
+}
+
+fn age(asking: &Asking<'_>) -> AgeRule {
+    let min_age = asking.remotes.project.manifest.policy.min_age.0;
+    AgeRule { min_age, now: asking.now, missing: MissingTime::Accept }
+}
+
+/// The registries as the manifest, `.npmrc` files and the environment name them.
+fn registry(remotes: &Remotes<'_>) -> Result<Arc<Registry>, NpmError> {
+    let Remotes { context, project, .. } = remotes;
+    remotes.kept(|| {
+        let manifest = &project.manifest;
+        let named = manifest.sources.npm.registry.as_deref();
+        let mut layers = npm::config::Layers::read(named, &manifest.directory, context.environment.texts())?;
+        let mut config = npm::Config::new(&layers);
+        if matches!(config, Err(npm::config::ConfigError::NoRegistry)) && context.network() == Network::Online
+        {
+            layers.asked = ask_npm(&context.environment);
+            config = npm::Config::new(&layers);
+        }
+        let client = context.http().map_err(|source| NpmError::Http { package: "npm".into(), source })?;
+        Ok(Registry::new(config?, client.clone()))
+    })
+}
+
+/// What npm itself would use, where it is installed: the one program that is asked, and only when nothing else says.
+#[expect(clippy::disallowed_methods, reason = "npm knows its own default; the design allows asking it")]
+fn ask_npm(environment: &Environment) -> Option<String> {
+    let mut npm = std::process::Command::new("npm");
+    npm.args(["config", "get", "registry"]).env_clear().envs(environment.all());
+    let output = npm.output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().to_owned()).filter(|text| output.status.success() && !text.is_empty())
+}
+
+/// One package and the commands it brings.
+fn package(placing: &Placing<'_>, placement: &npm::Placement) -> Result<Tree, SourceError> {
+    let package = &placement.package;
+    let listing = placing.listing(&package.id(), &package.integrity, Format::Tar)?;
+    let component = Component::new("npm", &package.name);
+    let lib = ImagePath::new("usr/local/lib")?;
+    let dir = placement.path(&lib)?;
+    // Commands of packages that were only pulled in stay off the PATH, as npm has it for global packages.
+    let packages = &placing.project.manifest.sources.npm.packages;
+    let wanted = packages.get(&package.name).and_then(|wanted| wanted.bin.as_ref());
+    let bins: BTreeMap<String, String> = placement
+        .bins
+        .iter()
+        .filter(|(command, _)| wanted.is_none_or(|wanted| wanted.contains(command)))
+        .map(|(command, file)| (command.clone(), file.clone()))
+        .collect();
+    let links = ImagePath::new("usr/local/bin")?;
+    let links = placement.requested.then_some(&links);
+    let placed = npm::place::place_package(&package.id(), &listing, &dir, &bins, links, &component, STILL);
+    Ok(placed.map_err(SourceError::of)?.tree)
+}
