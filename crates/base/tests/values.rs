@@ -94,7 +94,10 @@ fn only_bytes_that_really_passed_are_hashed_and_counted() {
         writer.write_all(message.as_bytes()).unwrap();
         assert_eq!(writer.written(), length);
         let (inner, digest, written) = writer.finish();
-        assert_eq!((inner.0.as_slice(), digest.hex().as_str(), written), (message.as_bytes(), sha256, length));
+        assert_eq!(
+            (inner.0.as_slice(), digest.hex().as_str(), written),
+            (message.as_bytes(), sha256, length)
+        );
         let mut reader = HashingReader::new(Algorithm::Sha256, Sips(message.as_bytes()));
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
@@ -210,7 +213,9 @@ fn paths_are_normalised_or_refused_and_never_repaired() {
     ] {
         assert_eq!(ImagePath::new(raw).unwrap().as_bytes(), expected.as_bytes(), "{raw:?}");
     }
-    for raw in ["..", "/..", "../a", "a/..", "a/../b", "./../a", "a/b/../../..", "//..//", "\0", "a\0", "a/\0/b"] {
+    for raw in
+        ["..", "/..", "../a", "a/..", "a/../b", "./../a", "a/b/../../..", "//..//", "\0", "a\0", "a/\0/b"]
+    {
         let error = ImagePath::new(raw).unwrap_err().to_string();
         assert!(!error.contains('\0'), "{error:?}");
     }

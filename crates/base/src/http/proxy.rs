@@ -81,6 +81,9 @@ impl Proxies {
 }
 
 #[cfg(test)]
+mod curl_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -452,6 +452,9 @@ fn decode(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod attack_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

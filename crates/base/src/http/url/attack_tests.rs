@@ -1,0 +1,106 @@
+//! What a hostile archive, registry, redirect or a tired user may write where an address belongs. Expected values: the tables
+//! of RFC 3986, section 5.4, and the promises at the head of the module above.
+
+use std::path::Path;
+
+use super::*;
+
+fn url(text: &str) -> SafeUrl {
+    SafeUrl::parse(text).unwrap()
+}
+
+#[test]
+fn a_redirect_leads_to_no_file_no_other_scheme_and_keeps_no_login() {
+    let base = url("https://me:s3cret@host:8443/a/b?token=s3cret");
+    for refused in [
+        "file:///etc/passwd",
+        "FILE:///etc/passwd",
+        "file://localhost/etc/passwd",
+        "file:/etc/passwd",
+        "ftp://x/",
+        "javascript:alert(1)",
+        "data:,x",
+        "//",
+        "///etc/passwd",
+        "https://",
+        "https:///x",
+        "/a b",
+        "/a\\b",
+        "/\u{e4}",
+        "/a\tb",
+        "https://host:99999/",
+        "https://[::1/",
+        "https://h%6fst/",
+    ] {
+        assert!(base.redirect(refused).is_err(), "{refused}");
+    }
+    for (location, expected) in [
+        ("/x", "https://host:8443/x"),
+        ("x", "https://host:8443/a/x"),
+        ("//host/x", "https://host/x"),
+        ("http://host:8443/x", "http://host:8443/x"),
+    ] {
+        let found = base.redirect(location).unwrap();
+        assert_eq!((found.expose().expose(), found.auth()), (expected, Auth::None), "{location}");
+    }
+}
+
+#[test]
+fn what_is_no_address_is_refused_with_a_reason() {
+    for (text, reason) in [
+        ("", "a scheme"),
+        ("host/path", "a scheme"),
+        ("//host/path", "a scheme"),
+        ("https:/host", "a scheme"),
+        ("ftp://host/", "expected `https`"),
+        (" https://host/", "percent-encoded"),
+        ("https://host/a b", "percent-encoded"),
+        ("https://h\u{f6}st/", "percent-encoded"),
+        ("https://host/\r\nX: y", "percent-encoded"),
+        ("https://host\\@evil/", "percent-encoded"),
+        ("https://", "the host"),
+        ("https:///path", "the host"),
+        ("https://:80/", "the host"),
+        ("https://user@/", "the host"),
+        ("https://ho%73t/", "the host"),
+        ("https://ho,st/", "the host"),
+        ("https://[::1/", "the port"),
+        ("https://[::g]/", "the host"),
+        ("https://[::1]x/", "the host"),
+        ("https://::1/", "the port"),
+        ("https://host:x/", "the port"),
+        ("https://host:-1/", "the port"),
+        ("https://host:+80/", "the port"),
+        ("https://host:65536/", "the port"),
+        ("https://host:80:90/", "the port"),
+        ("https://host/a/../b", "`..`"),
+        ("https://host/%2E%2e", "`..`"),
+        ("file://host/x", "no host"),
+    ] {
+        let error = SafeUrl::parse(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+    assert!(SafeUrl::parse(&format!("https://host/{}", "x".repeat(MAX_URL))).is_err());
+    assert!(SafeUrl::parse(&format!("https://{}/", "x".repeat(254))).is_err());
+    assert!(SafeUrl::from_path(Path::new("relative")).is_err());
+    assert!(SafeUrl::from_path(Path::new("/a/../b")).is_err());
+}
+
+#[test]
+fn one_place_has_one_spelling() {
+    for (text, expected) in [
+        ("HTTPS://Host.Example/Path", "https://host.example/Path"),
+        ("https://host:443/", "https://host/"),
+        ("https://host:/", "https://host/"),
+        ("https://host:0443/", "https://host/"),
+        ("http://host:443/", "http://host:443/"),
+        ("http://host:80", "http://host/"),
+        ("https://host", "https://host/"),
+        ("https://host#top", "https://host/"),
+        ("https://host/#a?b@c", "https://host/"),
+        ("https://[2001:DB8::1]:8443/x", "https://[2001:db8::1]:8443/x"),
+        ("file://localhost/x", "file:///x"),
+    ] {
+        assert_eq!(url(text).to_string(), expected, "{text}");
+    }
+}
