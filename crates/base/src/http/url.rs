@@ -319,9 +319,11 @@ impl SafeUrl {
             Self::parse(location)?
         } else {
             let origin = Self { path: "".into(), query: None, ..self.without_secrets() }.place();
-            let (path, query) = match location.split_once('?') {
-                Some((path, query)) => (path, format!("?{query}")),
-                None => (location, String::new()),
+            let (path, query) = match (location.split_once('?'), &self.query) {
+                (Some((path, query)), _) => (path, format!("?{query}")),
+                // The same document: only this reference keeps the query.
+                (None, Some(query)) if location.is_empty() => ("", format!("?{}", query.expose())),
+                (None, _) => (location, String::new()),
             };
             let text = if path.starts_with("//") {
                 format!("{}:{location}", self.scheme.name())
@@ -534,7 +536,7 @@ mod tests {
             ("/g", "http://a/g"),
             ("//g", "http://g/"),
             ("g;x", "http://a/b/c/g;x"),
-            ("", "http://a/b/c/d;p"),
+            ("", "http://a/b/c/d;p?****"),
             (".", "http://a/b/c/"),
             ("..", "http://a/b/"),
             ("../g", "http://a/b/g"),

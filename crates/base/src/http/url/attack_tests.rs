@@ -10,6 +10,60 @@ fn url(text: &str) -> SafeUrl {
 }
 
 #[test]
+fn references_resolve_as_in_every_row_of_rfc_3986() {
+    let base = url("http://a/b/c/d;p?q");
+    // 5.4.1 and 5.4.2, whole. Fragments are dropped here, and `g:h` and `http:g` name no scheme and host of ours.
+    for (reference, expected) in [
+        ("g:h", None),
+        ("g", Some("http://a/b/c/g")),
+        ("./g", Some("http://a/b/c/g")),
+        ("g/", Some("http://a/b/c/g/")),
+        ("/g", Some("http://a/g")),
+        ("//g", Some("http://g/")),
+        ("?y", Some("http://a/b/c/d;p?y")),
+        ("g?y", Some("http://a/b/c/g?y")),
+        ("#s", Some("http://a/b/c/d;p?q")),
+        ("g#s", Some("http://a/b/c/g")),
+        ("g?y#s", Some("http://a/b/c/g?y")),
+        (";x", Some("http://a/b/c/;x")),
+        ("g;x", Some("http://a/b/c/g;x")),
+        ("g;x?y#s", Some("http://a/b/c/g;x?y")),
+        ("", Some("http://a/b/c/d;p?q")),
+        (".", Some("http://a/b/c/")),
+        ("./", Some("http://a/b/c/")),
+        ("..", Some("http://a/b/")),
+        ("../", Some("http://a/b/")),
+        ("../g", Some("http://a/b/g")),
+        ("../..", Some("http://a/")),
+        ("../../", Some("http://a/")),
+        ("../../g", Some("http://a/g")),
+        ("../../../g", Some("http://a/g")),
+        ("../../../../g", Some("http://a/g")),
+        ("/./g", Some("http://a/g")),
+        ("/../g", Some("http://a/g")),
+        ("g.", Some("http://a/b/c/g.")),
+        (".g", Some("http://a/b/c/.g")),
+        ("g..", Some("http://a/b/c/g..")),
+        ("..g", Some("http://a/b/c/..g")),
+        ("./../g", Some("http://a/b/g")),
+        ("./g/.", Some("http://a/b/c/g/")),
+        ("g/./h", Some("http://a/b/c/g/h")),
+        ("g/../h", Some("http://a/b/c/h")),
+        ("g;x=1/./y", Some("http://a/b/c/g;x=1/y")),
+        ("g;x=1/../y", Some("http://a/b/c/y")),
+        ("g?y/./x", Some("http://a/b/c/g?y/./x")),
+        ("g?y/../x", Some("http://a/b/c/g?y/../x")),
+        ("g#s/./x", Some("http://a/b/c/g")),
+        ("g#s/../x", Some("http://a/b/c/g")),
+        ("http:g", None),
+    ] {
+        let found = base.redirect(reference).ok();
+        let found = found.as_ref().map(SafeUrl::request_text);
+        assert_eq!(found.as_ref().map(Secret::expose), expected, "{reference}");
+    }
+}
+
+#[test]
 fn a_redirect_leads_to_no_file_no_other_scheme_and_keeps_no_login() {
     let base = url("https://me:s3cret@host:8443/a/b?token=s3cret");
     for refused in [
