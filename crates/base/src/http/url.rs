@@ -7,7 +7,7 @@
 //!
 //! **Guarantees**: neither `Display` nor `Debug` shows user information or the query; [`SafeUrl::join`] never leaves the
 //! prefix it starts from. **Refuses**: schemes other than `https`, `http` and `file`, control characters, spaces, bytes that
-//! are not ASCII (they must be percent-encoded), backslashes.
+//! are not ASCII (they must be percent-encoded), backslashes, NUL.
 
 use std::fmt;
 
@@ -157,6 +157,9 @@ impl SafeUrl {
         if path.split('/').any(is_dots) {
             return Err(wrong("`..` in the path"));
         }
+        if path.contains("%00") {
+            return Err(wrong("a NUL byte in the path"));
+        }
         if scheme == Scheme::File {
             if !matches!(authority, "" | "localhost") {
                 return Err(wrong("a `file` URL has no host: `file:///path`"));
@@ -285,7 +288,8 @@ impl SafeUrl {
         if path.split('/').next().is_some_and(|first| first.contains(':') && first.ends_with(':')) {
             return Err(wrong("expected a path relative to the source, not a URL"));
         }
-        if path.bytes().any(|byte| byte.is_ascii_control() || matches!(byte, b'\\' | b'?' | b'#')) {
+        let odd = |byte: u8| byte.is_ascii_control() || matches!(byte, b'\\' | b'?' | b'#');
+        if path.bytes().any(odd) || path.contains("%00") {
             return Err(wrong("control characters, backslashes, `?` and `#` have no place in it"));
         }
         let mut joined = self.path.trim_end_matches('/').to_owned();
@@ -399,9 +403,10 @@ fn is_host(host: &str) -> bool {
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
-/// Whether a path segment means `..`, also in its percent-encoded spellings.
+/// Whether a path segment means `..`, also in its percent-encoded spellings. An encoded slash separates names, too, for a
+/// file of this machine and for servers that decode before they look.
 fn is_dots(segment: &str) -> bool {
-    segment.len() <= 6 && decode(segment.as_bytes()) == b".."
+    decode(segment.as_bytes()).split(|&byte| byte == b'/').any(|name| name == b"..")
 }
 
 fn without_dots(path: &str) -> String {

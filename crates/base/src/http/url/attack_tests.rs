@@ -100,6 +100,37 @@ fn a_redirect_leads_to_no_file_no_other_scheme_and_keeps_no_login() {
 }
 
 #[test]
+fn nothing_joined_leaves_its_folder_on_this_machine_either() {
+    // Encoded slashes become slashes where a path of this machine is made of a URL.
+    let base = SafeUrl::from_path(Path::new("/vendor/set")).unwrap();
+    for hostile in [
+        "..%2f..%2fetc/passwd",
+        "a/..%2F..%2Fetc%2fpasswd",
+        "%2e%2e%2fetc",
+        "x%2f..",
+        "x%2f%2e%2e%2f..%2fy",
+        "%2fetc/../x",
+        "..%00",
+        "a%00b",
+    ] {
+        assert!(base.join(hostile).is_err(), "{hostile}");
+    }
+    for (plain, expected) in [
+        ("pool/a_1%3a2.deb", "/vendor/set/pool/a_1:2.deb"),
+        ("@s%2fn", "/vendor/set/@s/n"),
+        ("a..%2fb", "/vendor/set/a../b"),
+        ("%2e.x", "/vendor/set/..x"),
+        ("a b", "/vendor/set/a b"),
+    ] {
+        let joined = base.join(plain).unwrap();
+        assert_eq!(joined.file_path().unwrap(), Path::new(expected), "{plain}");
+    }
+    for hostile in ["file:///a/..%2fb", "file:///a/%2e%2e/b", "file:///a%00", "https://h/a%2f..%2fb"] {
+        assert!(SafeUrl::parse(hostile).is_err(), "{hostile}");
+    }
+}
+
+#[test]
 fn what_is_no_address_is_refused_with_a_reason() {
     for (text, reason) in [
         ("", "a scheme"),
