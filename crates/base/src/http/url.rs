@@ -278,7 +278,8 @@ impl SafeUrl {
     /// absolute paths, other hosts, `..` (also percent-encoded) and queries are refused. Bytes that a path cannot hold are
     /// percent-encoded; `%` is kept, so that encoded names stay as they are.
     pub fn join(&self, path: &str) -> Result<Self, ParseUrlError> {
-        let wrong = |reason| ParseUrlError { shown: path.chars().take(200).collect(), reason };
+        let shown = || path.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
+        let wrong = |reason| ParseUrlError { shown: shown(), reason };
         if path.is_empty() || path.starts_with('/') {
             return Err(wrong("expected a path relative to the source"));
         }
@@ -318,9 +319,11 @@ impl SafeUrl {
 
     /// Where a `Location` header leads (RFC 3986, section 5.2). Files can never be led to.
     pub(super) fn redirect(&self, location: &str) -> Result<Self, ParseUrlError> {
-        let location = location.split('#').next().unwrap_or_default();
+        // A message must see all of it, to know what to hide.
+        let whole = location;
+        let location = whole.split('#').next().unwrap_or_default();
         let target = if location.split(['/', '?']).next().is_some_and(|first| first.contains(':')) {
-            Self::parse(location)?
+            Self::parse(whole)?
         } else {
             let origin = Self { path: "".into(), query: None, ..self.without_secrets() }.place();
             let (path, query) = match (location.split_once('?'), &self.query) {
@@ -383,13 +386,15 @@ impl std::str::FromStr for SafeUrl {
     }
 }
 
-/// What of a broken URL can be shown: everything between a scheme and the last `@`, and everything after `?`, is hidden.
+/// What of a broken URL can be shown: everything between a scheme and the last `@`, and everything after `?`, is hidden. An
+/// `@` behind a `?` or `#` may end a password in which they were not encoded: then nothing is shown but the scheme.
 fn masked(text: &str) -> String {
-    let head = text.split(['?', '#']).next().unwrap_or_default();
-    let shown = match (head.split_once("://"), head.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://****@{rest}"),
-        (None, Some((_, rest))) => format!("****@{rest}"),
-        (_, None) => head.to_owned(),
+    let (head, tail) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+    let scheme = head.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+    let shown = match head.rsplit_once('@') {
+        _ if tail.contains('@') => format!("{scheme}****"),
+        Some((_, rest)) => format!("{scheme}****@{rest}"),
+        None => head.to_owned(),
     };
     shown.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -189,3 +189,51 @@ fn one_place_has_one_spelling() {
         assert_eq!(url(text).to_string(), expected, "{text}");
     }
 }
+
+/// The one word that no message may hold, wherever a user puts it in an address.
+const WORD: &str = "s3cret";
+
+#[test]
+fn no_message_holds_a_password_however_broken_the_address_is() {
+    for text in [
+        "https://me:s3cret@host/",
+        "https://s3cret@host/",
+        "https://me:s3cret@",
+        "https://me:s3cret@host:port/",
+        "https://me:s3cret@ho st/",
+        "https://me:a@s3cret@host:x/",
+        // Passwords that should have been percent-encoded.
+        "https://me:s3cret?x@host/",
+        "https://me:s3cret#x@host/",
+        "https://me:s3cret/x@host/",
+        "https://me:s3cret\\x@host/",
+        "https://me:s3cret x@host/",
+        "ftp://me:s3cret#x@host/",
+        "me:s3cret@host",
+        "me:s3cret?x@host",
+        "//me:s3cret#@host",
+        "https://host/?token=s3cret",
+        "https://host:x/?token=s3cret",
+        "https://host:x/?mail=a@s3cret",
+        "https://host:x/#s3cret",
+        "https://host:x/#a@s3cret",
+    ] {
+        let shown = match SafeUrl::parse(text) {
+            Ok(url) => format!("{url} {url:?} {}", url.without_secrets()),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        assert!(!shown.contains(WORD), "{text}: {shown}");
+    }
+    let base = url("https://me:s3cret@host/?s3cret");
+    for refused in ["a?token=s3cret", "/a?s3cret", "a#s3cret", "\n?s3cret"] {
+        let error = base.join(refused).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(WORD), "{refused}: {error}");
+    }
+    for location in ["https://me:s3cret@host:x/", "https://h:x/?s3cret", "ftp://me:s3cret#@h/"] {
+        let error = base.redirect(location).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(WORD), "{location}: {error}");
+    }
+    // What is harmless is told, or nobody could mend it.
+    let error = SafeUrl::parse("https://host:port/debian").unwrap_err().to_string();
+    assert!(error.starts_with("`https://host:port/debian`"), "{error}");
+}
