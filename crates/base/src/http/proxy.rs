@@ -40,6 +40,8 @@ impl Proxies {
             if !text.starts_with("http://") && !text.starts_with("https://") {
                 return Err(refused());
             }
+            // The library takes a port that is no number for none.
+            SafeUrl::parse(&text).map_err(|_| refused())?;
             ureq::Proxy::new(&text).map(Some).map_err(|_| refused())
         };
         let except = value("NO_PROXY").map(|(_, list)| list).unwrap_or_default();

@@ -53,3 +53,23 @@ fn the_variables_are_read_in_the_order_of_curl() {
         assert_eq!(used(vars, url).as_deref(), expected, "{vars:?} {url}");
     }
 }
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_named_by_its_variable_and_never_by_its_value() {
+    for (variable, value) in [
+        ("https_proxy", "socks5://me:s3cret@p:1"),
+        ("HTTP_PROXY", "socks4a://s3cret"),
+        ("ALL_PROXY", "ftp://me:s3cret@p"),
+        ("http_proxy", "http://me:s3cret@"),
+        ("http_proxy", "http://me:s3cret@p:port"),
+        ("http_proxy", "http://me:s3cret@p q"),
+        ("http_proxy", "://s3cret"),
+    ] {
+        let error = proxies(&[(variable, value)]).unwrap_err();
+        assert!(
+            matches!(&error, HttpError::ProxyVariable { variable: found } if found == variable),
+            "{error:?}"
+        );
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+}
