@@ -1,6 +1,8 @@
 //! Which proxy a request goes through: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either case, as curl
 //! reads them. SOCKS is refused rather than ignored.
 
+use std::net::IpAddr;
+
 use super::HttpError;
 use super::SafeUrl;
 use super::Scheme;
@@ -10,7 +12,7 @@ use super::Scheme;
 pub struct Proxies {
     https: Option<ureq::Proxy>,
     http: Option<ureq::Proxy>,
-    /// Lower case: `host`, `.suffix`, `host:port`, `*`.
+    /// Lower case: `host`, `.suffix`, `host:port`, `address/bits`, `*`.
     except: Vec<String>,
 }
 
@@ -66,19 +68,46 @@ impl Proxies {
     }
 
     fn excepts(&self, url: &SafeUrl) -> bool {
-        let host = url.host().trim_start_matches('[').trim_end_matches(']');
+        let host = without_dot(url.host().trim_matches(['[', ']']));
+        let address = host.parse::<IpAddr>().ok();
         self.except.iter().any(|entry| {
-            if entry == "*" || entry == host {
+            if entry == "*" {
                 return true;
+            }
+            if let Some((network, bits)) = entry.split_once('/') {
+                return address.is_some_and(|address| is_within(address, network, bits));
+            }
+            if let (Some(address), Ok(own)) = (address, entry.parse::<IpAddr>()) {
+                return address == own;
             }
             let name = match entry.rsplit_once(':') {
                 Some((name, port)) if port.parse() == Ok(url.port()) => name.trim_matches(['[', ']']),
                 Some(_) => return false,
                 None => entry,
             };
-            let suffix = name.trim_start_matches("*.").trim_start_matches('.');
-            host == suffix || host.strip_suffix(suffix).is_some_and(|head| head.ends_with('.'))
+            let suffix = without_dot(name.trim_start_matches("*.").trim_start_matches('.'));
+            !suffix.is_empty()
+                && (host == suffix
+                    || address.is_none() && host.strip_suffix(suffix).is_some_and(|head| head.ends_with('.')))
         })
+    }
+}
+
+/// The root's dot at the end of a name says nothing.
+fn without_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// Whether an address lies in `network/bits` (RFC 4632, section 3.1; RFC 4291, section 2.3).
+fn is_within(address: IpAddr, network: &str, bits: &str) -> bool {
+    let prefix = |bits: u32, size: u32| (bits <= size).then(|| size - bits);
+    let Ok(bits) = bits.parse::<u32>() else { return false };
+    match (address, network.parse()) {
+        (IpAddr::V4(address), Ok(IpAddr::V4(network))) => prefix(bits, 32)
+            .is_some_and(|rest| (address.to_bits() ^ network.to_bits()).checked_shr(rest).unwrap_or(0) == 0),
+        (IpAddr::V6(address), Ok(IpAddr::V6(network))) => prefix(bits, 128)
+            .is_some_and(|rest| (address.to_bits() ^ network.to_bits()).checked_shr(rest).unwrap_or(0) == 0),
+        _ => false,
     }
 }
 

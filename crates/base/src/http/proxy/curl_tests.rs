@@ -8,6 +8,75 @@ fn proxies(vars: &[(&str, &str)]) -> Result<Proxies, HttpError> {
 }
 
 #[test]
+fn exceptions_are_those_of_curl() {
+    let mut wrong = Vec::new();
+    for (host, list, direct) in [
+        // Unit test 1614.
+        ("www.example.com", "localhost,.example.com,.example.de", true),
+        ("www.example.com.", "localhost,.example.com,.example.de", true),
+        ("example.com", "localhost,.example.com,.example.de", true),
+        ("example.com.", "localhost,.example.com,.example.de", true),
+        ("www.example.com", "localhost,.example.com.,.example.de", true),
+        ("www.example.com", "localhost,www.example.com.,.example.de", true),
+        ("example.com", "localhost,example.com,.example.de", true),
+        ("example.com.", "localhost,example.com,.example.de", true),
+        ("127.0.0.1", "127.0.0.1,localhost", true),
+        ("127.0.0.1", "127.0.0.1,localhost,", true),
+        ("127.0.0.1", "127.0.0.1/8,localhost,", true),
+        ("127.0.0.1", "127.0.0.1/28,localhost,", true),
+        ("127.0.0.1", "127.0.0.1/31,localhost,", true),
+        ("127.0.0.1", "localhost,127.0.0.1", true),
+        ("127.0.0.1", "localhost,127.0.0.1.127.0.0.", false),
+        ("localhost", "localhost,127.0.0.1", true),
+        ("localhost", "127.0.0.1,localhost", true),
+        ("foobar", "barfoo", false),
+        ("foobar", "foobar", true),
+        ("192.168.0.1", "foobar", false),
+        ("192.168.0.1", "192.168.0.0/16", true),
+        ("192.168.0.1", "192.168.0.0/24", true),
+        ("192.168.0.1", "192.168.0.0/32", false),
+        ("192.168.0.1", "192.168.0.0", false),
+        ("192.168.1.1", "192.168.0.0/24", false),
+        ("192.168.1.1", "foo, bar, 192.168.0.0/24", false),
+        ("192.168.1.1", "foo, bar, 192.168.0.0/16", true),
+        ("[::1]", "foo, bar, 192.168.0.0/16", false),
+        ("[::1]", "foo, bar, ::1/64", true),
+        ("bar", "foo, bar, ::1/64", true),
+        ("BAr", "foo, bar, ::1/64", true),
+        ("BAr", "foo,,,,,              bar, ::1/64", true),
+        ("www.example.com", "foo, .example.com", true),
+        ("www.example.com", "www2.example.com, .example.net", false),
+        ("example.com", ".example.com, .example.net", true),
+        ("nonexample.com", ".example.com, .example.net", false),
+        // The masks of its tests of single addresses.
+        ("192.160.0.1", "192.160.0.1/33", false),
+        ("192.160.0.1", "192.160.0.1/20", true),
+        ("192.160.0.1", "10.0.0.1/8", false),
+        ("[::1]", "0:0::1/128", true),
+        ("[::1]", "0:0::1/129", false),
+        ("[fe80::ab47:4396:55c9:8474]", "fe80::ab47:4396:55c9:8474/64", true),
+        // curl 7.88.1.
+        ("10.1.2.3", "10.0.0.0/8", true),
+        ("[::1]", "::1", true),
+        ("corp", ".corp", true),
+        ("a.corp.", "corp", true),
+        // A name is no address, and an address no part of a name.
+        ("10.evil.example", "10.0.0.0/8", false),
+        ("1.10.0.0.1", "10.0.0.0/8", false),
+        ("127.0.0.1", "0.0.1", false),
+        ("192.168.0.1", "192.168.0.0/x", false),
+        ("192.168.0.1", "192.168.0.0/", false),
+        ("192.168.0.1", "/8", false),
+    ] {
+        let found = proxies(&[("http_proxy", "http://p:1"), ("no_proxy", list)]).unwrap();
+        if found.for_url(&format!("http://{host}/").parse().unwrap()).is_none() != direct {
+            wrong.push(format!("{host} in `{list}` should {}match", if direct { "" } else { "not " }));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
 fn an_exception_with_a_port_holds_for_that_port_only() {
     for (url, list, direct) in [
         ("http://h:8080/", "h:8080", true),
