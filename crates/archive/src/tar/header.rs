@@ -9,18 +9,17 @@ use super::BLOCK;
 pub(super) struct Header([u8; BLOCK]);
 
 impl Header {
-    /// An empty ustar header of a PAX header, whose device numbers GNU tar leaves empty.
-    pub(super) fn pax() -> Self {
+    /// An empty ustar header of this type with empty device numbers, as GNU tar writes those of PAX headers.
+    pub(super) fn without_devices(kind: u8) -> Self {
         let mut block = [0; BLOCK];
-        block[156] = b'x';
+        block[156] = kind;
         block[257..265].copy_from_slice(b"ustar\x0000");
         Self(block)
     }
 
     /// An empty ustar header of this type.
     pub(super) fn new(kind: u8) -> Self {
-        let mut header = Self::pax();
-        header.0[156] = kind;
+        let mut header = Self::without_devices(kind);
         header.octal(329, 8, 0);
         header.octal(337, 8, 0);
         header

@@ -185,6 +185,16 @@ fn what_is_written_is_read_and_the_tar_crate_agrees() {
 }
 
 #[test]
+fn a_member_of_8_gib_has_its_size_in_a_pax_record() {
+    let header = write::member(b"blobs/sha256/large", 8 << 30).unwrap();
+    let limits = Limits { total: 16 << 30, ..Limits::default() };
+    let entry = Reader::new(&header[..], Strictness::LAYER, limits).next_entry().unwrap().unwrap();
+    assert_eq!((entry.size, entry.meta, header.len()), (8 << 30, Metadata::root(0o644, 0), 3 * BLOCK));
+    // One byte less needs none.
+    assert_eq!(write::member(b"blobs/sha256/large", (8 << 30) - 1).unwrap().len(), BLOCK);
+}
+
+#[test]
 fn pieces_are_grouped_by_entry() {
     let tree = sample();
     let mut kinds = Vec::new();

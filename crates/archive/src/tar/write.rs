@@ -89,6 +89,14 @@ pub fn entries(tree: &Tree) -> impl Iterator<Item = Result<EntryPieces<'_>, TarE
         .map(move |(path, node)| entry(tree, &links, path, node).map_err(|reason| refuse(path, reason)))
 }
 
+/// The header blocks of a member of an archive that is no tree, as one of an image: root's, at the epoch, 0755 for a directory (whose
+/// name ends with a slash) and 0644 for a file of `size` bytes. Its device numbers are empty and not zero, so that archives have
+/// the bytes they always had.
+pub fn member(name: &[u8], size: u64) -> Result<Vec<u8>, &'static str> {
+    let (kind, mode) = if name.ends_with(b"/") { (b'5', 0o755) } else { (b'0', 0o644) };
+    blocks(Header::without_devices(kind), name, b"", &Metadata::root(mode, 0), size)
+}
+
 /// Writes the canonical tar of `tree`.
 pub fn write(tree: &Tree, contents: &dyn Contents, mut out: impl Write) -> Result<(), TarError> {
     for piece in pieces(tree) {
@@ -185,6 +193,17 @@ fn link<'a>(name: &[u8], first: &ImagePath, meta: &Metadata) -> Result<Built<'a>
 
 /// The header blocks of one entry: the PAX header and its records where needed, then the ustar header.
 fn header(kind: u8, name: &[u8], target: &[u8], meta: &Metadata, size: u64) -> Result<Vec<u8>, &'static str> {
+    blocks(Header::new(kind), name, target, meta, size)
+}
+
+/// The same, the ustar header begun by the caller.
+fn blocks(
+    mut header: Header,
+    name: &[u8],
+    target: &[u8],
+    meta: &Metadata,
+    size: u64,
+) -> Result<Vec<u8>, &'static str> {
     if target.contains(&0) {
         return Err("the target of the link holds a NUL byte");
     }
@@ -197,7 +216,6 @@ fn header(kind: u8, name: &[u8], target: &[u8], meta: &Metadata, size: u64) -> R
             records.insert(key.into(), value.to_string().into_bytes());
         }
     };
-    let mut header = Header::new(kind);
     header.octal(100, 8, u64::from(meta.mode));
     number("uid", header.octal(108, 8, u64::from(meta.uid)), u64::from(meta.uid));
     number("gid", header.octal(116, 8, u64::from(meta.gid)), u64::from(meta.gid));
@@ -232,7 +250,7 @@ fn header(kind: u8, name: &[u8], target: &[u8], meta: &Metadata, size: u64) -> R
     let mut blocks = Vec::with_capacity(BLOCK);
     if !records.is_empty() {
         let body: Vec<u8> = records.iter().flat_map(|(key, value)| pax::record(key, value)).collect();
-        let mut pax = Header::pax();
+        let mut pax = Header::without_devices(b'x');
         pax.text(0, 100, PAX_NAME);
         pax.octal(100, 8, 0o644);
         pax.octal(108, 8, 0);

@@ -1,4 +1,4 @@
-//! The tar around an exported image: plain ustar, since all names are short, and numbers are all zero but sizes.
+//! The tar around an exported image: all numbers are zero but modes and sizes.
 //!
 //! ```text
 //! blobs/  blobs/sha256/  blobs/sha256/HEX …  index.json  [manifest.json]  oci-layout
@@ -12,6 +12,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_archive::tar::BLOCK;
+use pinfold_archive::tar::write;
 use pinfold_base::store::persist;
 
 use super::parent_of;
@@ -19,8 +21,6 @@ use crate::ImageError;
 use crate::ImageSource;
 use crate::blobs::unwrap_io;
 use crate::model::Descriptor;
-
-const BLOCK: usize = 512;
 
 /// An archive being written to a temporary file beside its final name.
 pub(super) struct Archive {
@@ -35,8 +35,8 @@ impl Archive {
         let file = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(parent)?;
         let mut archive =
             Self { file: BufWriter::with_capacity(1 << 20, file), path: std::path::absolute(path)? };
-        archive.header("blobs/", 0, b'5')?;
-        archive.header("blobs/sha256/", 0, b'5')?;
+        archive.header("blobs/", 0)?;
+        archive.header("blobs/sha256/", 0)?;
         Ok(archive)
     }
 
@@ -70,14 +70,14 @@ impl Archive {
 
     /// Ends the archive and gives it its name.
     pub(super) fn finish(mut self) -> Result<(), ImageError> {
-        self.file.write_all(&[0; 2 * BLOCK])?;
+        self.file.write_all(&write::END)?;
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         persist(file, &self.path)?;
         Ok(())
     }
 
     fn member(&mut self, name: &str, size: u64, mut content: impl Read) -> Result<(), ImageError> {
-        self.header(name, size, b'0')?;
+        self.header(name, size)?;
         let copied = io::copy(&mut content, &mut self.file).map_err(unwrap_io)?;
         if copied != size {
             return Err(ImageError::WrongSize { what: format!("`{name}`"), expected: size, actual: copied });
@@ -87,31 +87,11 @@ impl Archive {
         Ok(())
     }
 
-    fn header(&mut self, name: &str, size: u64, kind: u8) -> Result<(), ImageError> {
-        let mode = if kind == b'5' { 0o755 } else { 0o644 };
-        let fields = [
-            (0, name.to_owned()),
-            (100, format!("{mode:07o}")),
-            (108, format!("{:07o}", 0)),
-            (116, format!("{:07o}", 0)),
-            (124, format!("{size:011o}")),
-            (136, format!("{:011o}", 0)),
-            (148, "        ".to_owned()),
-            (156, char::from(kind).to_string()),
-            (257, "ustar\x0000".to_owned()),
-        ];
-        // The octal field of the size has eleven digits.
-        if name.len() > 99 || size >= 1 << 33 {
-            let reason = format!("`{name}` with {size} bytes does not fit a plain tar");
-            return Err(ImageError::Archive { archive: self.path.display().to_string(), reason });
-        }
-        let mut block = [0; BLOCK];
-        for (at, text) in fields {
-            block[at..at + text.len()].copy_from_slice(text.as_bytes());
-        }
-        let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
-        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        self.file.write_all(&block)?;
-        Ok(())
+    fn header(&mut self, name: &str, size: u64) -> Result<(), ImageError> {
+        let header = write::member(name.as_bytes(), size).map_err(|reason| ImageError::Archive {
+            archive: self.path.display().to_string(),
+            reason: format!("`{name}` cannot be written: {reason}"),
+        })?;
+        Ok(self.file.write_all(&header)?)
     }
 }
