@@ -135,6 +135,7 @@ pub struct Reader<R> {
     /// The last two names of users met: an archive rarely has more, so they are shared.
     names: [Arc<[u8]>; 2],
     ended: bool,
+    failed: bool,
 }
 
 /// What headers before an entry said about it.
@@ -177,6 +178,7 @@ impl<R: BufRead> Reader<R> {
             global: BTreeMap::new(),
             names: [Arc::default(), Arc::default()],
             ended: false,
+            failed: false,
         }
     }
 
@@ -191,8 +193,18 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The next entry, skipping what was not read of the one before. `None` after the last; the stream has then been read
-    /// to its end.
+    /// to its end. After an error there are only errors: what follows may be content that looks like an entry.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
+        if self.failed {
+            let reason = "what follows an error is not read";
+            return Err(TarError::Entry { offset: self.position(), reason });
+        }
+        let next = self.next();
+        self.failed = next.is_err();
+        next
+    }
+
+    fn next(&mut self) -> Result<Option<Entry>, TarError> {
         if self.ended {
             return Ok(None);
         }

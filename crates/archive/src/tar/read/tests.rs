@@ -228,6 +228,15 @@ fn a_layer_may_end_between_entries_and_nowhere_else() {
 }
 
 #[test]
+fn nothing_is_read_after_an_error() {
+    // A file that holds a tar, behind a header that is refused.
+    let inner = tar().file("inner", "x").bytes();
+    let bytes = tar().raw(b'Z', b"z", b"", 0o644, &inner).file("b", "").end();
+    let mut reader = Reader::new(&bytes[..], Strictness::LAYER, Limits::default());
+    assert!(reader.next_entry().is_err() && reader.next_entry().is_err() && reader.next_entry().is_err());
+}
+
+#[test]
 fn content_is_lent_out_of_the_stream_and_passed_over_by_seeking() {
     let large = "0123456789".repeat(1000);
     let bytes = tar().file("a", &large).file("b", "y").file("c", "").end();

@@ -1,0 +1,25 @@
+//! What the fuzz targets do with their bytes: one function each, called by `fuzz/fuzz_targets/NAME.rs` with bytes that a fuzzer makes
+//! up, and by an ordinary test with the seeds in `fuzz/seeds/NAME`. (`fuzz` is a workspace of its own, since it needs another
+//! compiler; so they live here, where both can call them.)
+//!
+//! **Guarantees**: a function returns, or panics because a promise of the code under it was broken. A finding becomes a seed.
+#![forbid(unsafe_code)]
+
+mod escape;
+mod image;
+mod layer;
+mod packument;
+mod stanza;
+
+pub use escape::escape;
+pub use image::unpack;
+pub use layer::layer;
+pub use packument::packument;
+pub use stanza::stanza;
+
+/// A target: its name and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets that have seeds.
+pub const TARGETS: [Target; 5] =
+    [("escape", escape), ("layer", layer), ("packument", packument), ("stanza", stanza), ("unpack", unpack)];
