@@ -14,6 +14,7 @@ use std::io::BufRead;
 use std::io::Read;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 
 use crate::part::Parts;
@@ -42,10 +43,10 @@ pub enum ArError {
 }
 
 impl Diagnose for ArError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Io(error) if !is_damage(error) => Kind::System,
-            _ => Kind::Integrity,
+            Self::Io(error) if !is_damage(error) => Diagnosis::Inner(error),
+            _ => Diagnosis::Own(Kind::Integrity),
         }
     }
 }

@@ -19,6 +19,7 @@ use std::io::SeekFrom;
 use std::io::Write;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::image_path::PathError;
@@ -63,10 +64,10 @@ pub enum ZipError {
 }
 
 impl Diagnose for ZipError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Io(error) if !is_damage(error) => Kind::System,
-            _ => Kind::Integrity,
+            Self::Io(error) if !is_damage(error) => Diagnosis::Inner(error),
+            _ => Diagnosis::Own(Kind::Integrity),
         }
     }
 }

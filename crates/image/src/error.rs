@@ -3,11 +3,11 @@
 use std::io;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::store::StoreError;
-use pinfold_base::store::io_hint;
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -134,8 +134,8 @@ impl ImageError {
 }
 
 impl Diagnose for ImageError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::TooLarge { .. }
             | Self::Json { .. }
             | Self::Rule { .. }
@@ -148,15 +148,13 @@ impl Diagnose for ImageError {
             | Self::Ambiguous { .. }
             | Self::Reference { .. }
             | Self::Place { .. } => Kind::Usage,
-            Self::Store(error) => error.kind(),
-            Self::Io(_) => Kind::System,
-        }
+            Self::Store(error) => return Diagnosis::Inner(error),
+            Self::Io(error) => return Diagnosis::Inner(error),
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Io(error) => io_hint(error),
-            Self::Store(error) => error.hint(),
             Self::MissingBlob { .. } => Some(
                 "the image is incomplete; build it again, or copy it once more from where it came".into(),
             ),

@@ -41,12 +41,12 @@ use std::sync::PoisonError;
 use fs_err as fs;
 use fs_err::File;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Store;
 use pinfold_base::store::StoreError;
-use pinfold_base::store::io_hint;
 
 use self::index::Index;
 use crate::Content;
@@ -169,30 +169,16 @@ pub enum DecodedError {
 }
 
 impl Diagnose for DecodedError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Store(error) => error.kind(),
-            Self::Cache { .. } => Kind::System,
+            Self::Store(error) => Diagnosis::Inner(error),
+            Self::Cache { source, .. } => Diagnosis::Inner(source),
             Self::Archive { source, .. } => match source {
-                Refusal::Tar(error) => error.kind(),
-                Refusal::Ar(error) => error.kind(),
-                Refusal::Zip(error) => error.kind(),
-                Refusal::Io(error) if !is_damage(error) => Kind::System,
-                _ => Kind::Integrity,
-            },
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Store(error) => error.hint(),
-            Self::Cache { source, .. } => io_hint(source),
-            Self::Archive { source, .. } => match source {
-                Refusal::Tar(error) => error.hint(),
-                Refusal::Io(error) | Refusal::Ar(ArError::Io(error)) | Refusal::Zip(ZipError::Io(error)) => {
-                    io_hint(error)
-                }
-                _ => None,
+                Refusal::Tar(error) => Diagnosis::Inner(error),
+                Refusal::Ar(error) => Diagnosis::Inner(error),
+                Refusal::Zip(error) => Diagnosis::Inner(error),
+                Refusal::Io(error) if !is_damage(error) => Diagnosis::Inner(error),
+                _ => Diagnosis::Own(Kind::Integrity),
             },
         }
     }

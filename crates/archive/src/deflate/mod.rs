@@ -22,6 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 
@@ -116,10 +117,10 @@ pub enum InflateError {
 }
 
 impl Diagnose for InflateError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Source(_) => Kind::System,
-            _ => Kind::Integrity,
+            Self::Source(error) => Diagnosis::Inner(error),
+            _ => Diagnosis::Own(Kind::Integrity),
         }
     }
 }

@@ -24,6 +24,7 @@ use std::io;
 
 use pinfold_base::Arch;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 
@@ -69,10 +70,10 @@ pub enum LdSoCacheError {
 }
 
 impl Diagnose for LdSoCacheError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Content { .. } => Kind::System,
-            Self::Limit { .. } => Kind::Refused,
+            Self::Content { source, .. } => Diagnosis::Inner(source),
+            Self::Limit { .. } => Diagnosis::Own(Kind::Refused),
         }
     }
 }

@@ -30,6 +30,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
@@ -165,29 +166,28 @@ pub enum EncodeError {
 }
 
 impl Diagnose for EncodeError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Level { .. } => Kind::Usage,
-            Self::Tar(error) => error.kind(),
-            Self::Encoder(_) => Kind::Internal,
-            Self::Content { .. } | Self::Archive { .. } | Self::Output(_) => Kind::System,
-            Self::Size { .. } | Self::Mismatch { .. } => Kind::Integrity,
+            Self::Level { .. } => Diagnosis::Own(Kind::Usage),
+            Self::Tar(error) => Diagnosis::Inner(error),
+            Self::Encoder(_) => Diagnosis::Own(Kind::Internal),
+            Self::Content { source, .. } | Self::Archive { source, .. } | Self::Output(source) => {
+                Diagnosis::Inner(source)
+            }
+            Self::Size { .. } | Self::Mismatch { .. } => Diagnosis::Own(Kind::Integrity),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Output(error) => pinfold_base::store::io_hint(error),
-            Self::Content { source, .. } | Self::Archive { source, .. } => {
-                pinfold_base::store::io_hint(source)
-                    .or_else(|| Some("`pinfold fetch` brings missing downloads back".into()))
+            Self::Content { source, .. } | Self::Archive { source, .. } if source.hint().is_none() => {
+                Some("`pinfold fetch` brings missing downloads back".into())
             }
             Self::Size { .. } | Self::Mismatch { .. } => Some(
                 "the cache is damaged; remove its `decoded` folder, it is made again from the downloads"
                     .into(),
             ),
-            Self::Tar(error) => error.hint(),
-            Self::Level { .. } | Self::Encoder(_) => None,
+            _ => None,
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::io;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::image_path::PathError;
-use pinfold_base::store::io_hint;
 
 /// A tar that cannot be read or a tree that cannot be written as one.
 #[derive(Debug, thiserror::Error)]
@@ -77,18 +77,17 @@ pub enum NameError {
 }
 
 impl Diagnose for TarError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Node { .. } => Kind::Refused,
-            Self::Io(error) if is_damage(error) => Kind::Integrity,
-            Self::Io(_) | Self::Content { .. } => Kind::System,
-            _ => Kind::Integrity,
+            Self::Node { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Io(error) if is_damage(error) => Diagnosis::Own(Kind::Integrity),
+            Self::Io(error) | Self::Content { source: error, .. } => Diagnosis::Inner(error),
+            _ => Diagnosis::Own(Kind::Integrity),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Io(error) | Self::Content { source: error, .. } => io_hint(error),
             Self::Special { .. } => {
                 Some("leave the package out, or make the device at run time with a mount".into())
             }

@@ -14,6 +14,7 @@ use pinfold_archive::Component;
 use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 
@@ -50,8 +51,8 @@ pub enum SplitError {
 }
 
 impl Diagnose for SplitError {
-    fn kind(&self) -> Kind {
-        Kind::Internal
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Internal)
     }
 }
 

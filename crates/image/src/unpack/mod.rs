@@ -33,12 +33,12 @@ use fs_err as fs;
 use fs_err::File;
 use pinfold_archive::tar::TarError;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Reporter;
 use pinfold_base::report::Stage;
-use pinfold_base::store::io_hint;
 
 use crate::Image;
 use crate::ImageError;
@@ -221,38 +221,39 @@ impl From<TarError> for Cause {
 }
 
 impl Diagnose for UnpackError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
             Self::Layer { cause, .. } => match cause {
-                Cause::Step { .. } => Kind::System,
-                Cause::Stream(error) if error.kind() != io::ErrorKind::UnexpectedEof => Kind::System,
-                Cause::Blob(error) => error.kind(),
-                _ => Kind::Integrity,
+                Cause::Step { source, .. } => Diagnosis::Inner(source),
+                Cause::Stream(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    Diagnosis::Inner(error)
+                }
+                Cause::Blob(error) => Diagnosis::Inner(error),
+                _ => Diagnosis::Own(Kind::Integrity),
             },
-            Self::MountTarget { .. } => Kind::Refused,
-            Self::Exists(_) => Kind::Usage,
-            Self::Image(error) => error.kind(),
-            Self::Io(_) => Kind::System,
+            Self::MountTarget { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Exists(_) => Diagnosis::Own(Kind::Usage),
+            Self::Image(error) => Diagnosis::Inner(error),
+            Self::Io(error) => Diagnosis::Inner(error),
         }
     }
 
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Layer { cause: Cause::Step { source, .. }, .. } => io_hint(source),
-            Self::Layer {
-                cause: Cause::Refused { .. } | Cause::Limit { .. } | Cause::Tar(_) | Cause::Stream(_),
-                ..
-            } => Some("the image is malformed or hostile; do not run it".into()),
-            Self::Layer { cause: Cause::DiffId { .. }, .. } => {
-                Some("the layer was exchanged or damaged; copy the image once more from where it came".into())
-            }
-            Self::Layer { cause: Cause::Blob(error), .. } | Self::Image(error) => error.hint(),
-            Self::MountTarget { .. } => {
-                Some("do not run this image; its author can make a directory there".into())
-            }
-            Self::Exists(_) => Some("choose another directory, or remove this one".into()),
-            Self::Io(error) => io_hint(error),
-        }
+    fn own_hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Layer { cause, .. } => match cause {
+                Cause::Refused { .. } | Cause::Limit { .. } | Cause::Tar(_) | Cause::Stream(_) => {
+                    "the image is malformed or hostile; do not run it"
+                }
+                Cause::DiffId { .. } => {
+                    "the layer was exchanged or damaged; copy the image once more from where it came"
+                }
+                Cause::Step { .. } | Cause::Blob(_) => return None,
+            },
+            Self::MountTarget { .. } => "do not run this image; its author can make a directory there",
+            Self::Exists(_) => "choose another directory, or remove this one",
+            Self::Image(_) | Self::Io(_) => return None,
+        };
+        Some(hint.into())
     }
 }
 
