@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pinfold_network::Host;
+use pinfold_base::authority::Host;
 use pinfold_network::Policy;
 use pinfold_network::Rule;
 

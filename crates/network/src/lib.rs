@@ -9,9 +9,9 @@
 //!                                                         │            └─► route: key added, TLS to the provider
 //!
 //!   rules    which hosts and ports                 wire     heads, chunks and the TLS hello, read strictly from bytes
-//!   dial     name ─► checked address ─► connection host     names, addresses and ports in their one spelling
-//!   route    one provider behind a loopback port   serve    the proxy: event loop, jobs, exchanges, journal
-//!   secret   the key: where from, never shown      relay    the only listener inside; events: what both loops are made of
+//!   dial     name ─► checked address ─► connection serve    the proxy: event loop, jobs, exchanges, journal
+//!   route    one provider behind a loopback port   relay    the only listener inside
+//!   secret   the key: where from, never shown      events   what the two event loops are made of
 //! ```
 //!
 //! **Guarantees**: what cannot be read, decided, recorded or reached is refused with a reason. A connection is made to an
@@ -27,7 +27,6 @@
 
 pub mod dial;
 mod events;
-pub mod host;
 pub mod relay;
 pub mod route;
 pub mod rules;
@@ -41,9 +40,6 @@ pub use dial::DialError;
 pub use dial::Dialer;
 pub use dial::LoopbackForTests;
 pub use dial::Resolve;
-pub use host::Host;
-pub use host::HostError;
-pub use host::Target;
 pub use relay::Listen;
 pub use relay::Relay;
 pub use relay::RelayError;

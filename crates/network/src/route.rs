@@ -19,13 +19,14 @@ use std::str::FromStr;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
+use pinfold_base::authority::AuthorityError;
+use pinfold_base::authority::Host;
+use pinfold_base::authority::Target;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::dial::Reach;
-use crate::host::Host;
-use crate::host::HostError;
-use crate::host::Target;
 use crate::relay::RouteId;
 use crate::secret::Credential;
 use crate::secret::Key;
@@ -49,9 +50,10 @@ const CREDENTIAL_HEADERS: [&str; 7] = [
 const OWN_HEADERS: [&str; 5] =
     ["Host", "Connection", "Content-Length", "Transfer-Encoding", "Accept-Encoding"];
 
-/// The header that carries the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a request's credential is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "Header")]
 pub enum KeyHeader {
     /// `x-api-key: KEY`
     XApiKey,
@@ -195,7 +197,7 @@ impl FromStr for BaseUrl {
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let default_port = if tls { 443 } else { 80 };
         let target = Target::parse(authority.as_bytes(), Some(default_port))
-            .map_err(|error: HostError| wrong(error.to_string()))?;
+            .map_err(|error: AuthorityError| wrong(error.to_string()))?;
         if !tls && !is_loopback(&target.host) {
             return Err(wrong("a key is sent without TLS to loopback only".into()));
         }

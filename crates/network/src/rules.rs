@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Without a port a rule is for 443 and 80. `tcp:` lifts the demand that a tunnel speaks TLS to the host it was opened for
-//! (for ssh and the like) and must name its port. Hosts are read as everywhere else ([`crate::host`]), so `Example.COM.`
+//! (for ssh and the like) and must name its port. Hosts are read as everywhere else ([`pinfold_base::authority`]), so `Example.COM.`
 //! and `example.com` are the same rule.
 //!
 //! **Guarantees**: an empty list allows nothing; a wildcard matches only at the edge of a label (`*.example.com` matches
@@ -20,13 +20,12 @@ use std::str::FromStr;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
+use pinfold_base::authority::Authority;
+use pinfold_base::authority::AuthorityError;
+use pinfold_base::authority::Host;
+use pinfold_base::authority::Target;
 use serde::Deserialize;
 use serde::Serialize;
-
-use crate::host::Host;
-use crate::host::HostError;
-use crate::host::Target;
-use crate::host::parse_port;
 
 /// The ports of a rule that names none.
 const WEB_PORTS: [u16; 2] = [443, 80];
@@ -44,7 +43,7 @@ pub struct RuleError {
 pub enum RuleProblem {
     /// The host cannot be read.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Host(#[from] AuthorityError),
     /// `*`, `a.*.b`, `*a.b`
     #[error("`*` may only stand for the first labels, as in `*.example.com`")]
     Star,
@@ -121,24 +120,22 @@ impl Rule {
             Some(rest) => (Speech::Raw, rest),
             None => (Speech::Web, text),
         };
-        let (host, port) = match rest.rsplit_once(':') {
-            // The colon is inside the brackets of an address.
-            Some((_, after)) if after.contains(']') => (rest, None),
-            Some((host, port)) => (host, Some(parse_port(port.as_bytes())?)),
-            None => (rest, None),
+        let (below, rest) = match rest.strip_prefix("*.") {
+            Some(base) => (true, base),
+            None => (false, rest),
         };
+        if rest.split(':').next().is_some_and(|host| host.contains('*')) {
+            return Err(RuleProblem::Star);
+        }
+        let Authority { host, port } = Authority::parse(rest.as_bytes())?;
         if speech == Speech::Raw && port.is_none() {
             return Err(RuleProblem::TcpPort);
         }
-        let pattern = match host.strip_prefix("*.") {
-            Some(base) if base.contains('*') => return Err(RuleProblem::Star),
-            Some(base) => match Host::parse(base.as_bytes())? {
-                Host::Name(name) if name.contains('.') => Pattern::Below(name),
-                Host::Name(_) => return Err(RuleProblem::TooWide),
-                Host::Address(_) => return Err(RuleProblem::StarAddress),
-            },
-            None if host.contains('*') => return Err(RuleProblem::Star),
-            None => Pattern::Exactly(Host::parse(host.as_bytes())?),
+        let pattern = match (below, host) {
+            (false, host) => Pattern::Exactly(host),
+            (true, Host::Name(name)) if name.contains('.') => Pattern::Below(name),
+            (true, Host::Name(_)) => return Err(RuleProblem::TooWide),
+            (true, Host::Address(_)) => return Err(RuleProblem::StarAddress),
         };
         Ok(Self { pattern, port, speech })
     }
@@ -370,12 +367,12 @@ mod tests {
             ("tcp:github.com", P::TcpPort),
             ("tcp:*.example.com", P::TcpPort),
             ("https://example.com", P::Url),
-            ("", P::Host(HostError::Empty)),
-            ("*.", P::Host(HostError::Empty)),
-            ("example.com:0", P::Host(HostError::Port)),
-            ("example.com:*", P::Host(HostError::Port)),
-            ("exa mple.com", P::Host(HostError::Character)),
-            ("2001:db8::1", P::Host(HostError::Character)),
+            ("", P::Host(AuthorityError::Empty)),
+            ("*.", P::Host(AuthorityError::Empty)),
+            ("example.com:0", P::Host(AuthorityError::Port)),
+            ("example.com:*", P::Host(AuthorityError::Port)),
+            ("exa mple.com", P::Host(AuthorityError::Character)),
+            ("2001:db8::1", P::Host(AuthorityError::Ipv6)),
         ] {
             assert_eq!(text.parse::<Rule>().unwrap_err().problem, problem, "{text:?}");
         }

@@ -6,13 +6,17 @@
 //! ```
 //!
 //! **Guarantees**: neither `Display` nor `Debug` shows user information or the query; [`SafeUrl::join`] never leaves the
-//! prefix it starts from. **Refuses**: schemes other than `https`, `http` and `file`, control characters, spaces, bytes that
-//! are not ASCII (they must be percent-encoded), backslashes, NUL.
+//! prefix it starts from; a host is read as everywhere else ([`crate::authority`]). **Refuses**: schemes other than `https`,
+//! `http` and `file`, control characters, spaces, bytes that are not ASCII (they must be percent-encoded), backslashes, NUL.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::authority::Authority;
+use crate::authority::Grammar;
 
 /// Longest URL accepted, in bytes.
 const MAX_URL: usize = 8192;
@@ -112,7 +116,7 @@ impl Scheme {
 #[error("`{shown}` is not a usable URL: {reason}")]
 pub struct ParseUrlError {
     shown: String,
-    reason: &'static str,
+    reason: Cow<'static, str>,
 }
 
 /// A URL whose secrets never print.
@@ -131,7 +135,7 @@ pub struct SafeUrl {
 impl SafeUrl {
     /// Reads a URL. A fragment is dropped.
     pub fn parse(text: &str) -> Result<Self, ParseUrlError> {
-        let wrong = |reason| ParseUrlError { shown: masked(text), reason };
+        let wrong = |reason: &'static str| ParseUrlError { shown: masked(text), reason: reason.into() };
         if text.len() > MAX_URL {
             return Err(wrong("it is longer than 8192 bytes"));
         }
@@ -177,34 +181,18 @@ impl SafeUrl {
             Some((userinfo, address)) => (Some(Secret::new(userinfo)), address),
             None => (None, authority),
         };
-        let split = match address.rfind(']') {
-            Some(bracket) => address[bracket..].find(':').map(|at| bracket + at),
-            None => address.find(':'),
-        };
-        let (host, port) = match split {
-            Some(at) => (&address[..at], Some(&address[at + 1..])),
-            None => (address, None),
-        };
-        let port = match port {
-            None | Some("") => None,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(digits.parse::<u16>().map_err(|_| wrong("the port is not between 0 and 65535"))?)
-            }
-            Some(_) => return Err(wrong("the port is not a number")),
-        }
-        .filter(|&port| port != scheme.port());
-        if !is_host(host) {
-            return Err(wrong("the host is missing or holds characters a host cannot have"));
-        }
-        Ok(Self { scheme, userinfo, host: host.to_ascii_lowercase().into(), port, path: path.into(), query })
+        let Authority { host, port } = Authority::read(address.as_bytes(), Grammar::Uri)
+            .map_err(|error| ParseUrlError { shown: masked(text), reason: error.to_string().into() })?;
+        let port = port.filter(|&port| port != scheme.port());
+        Ok(Self { scheme, userinfo, host: host.to_string().into(), port, path: path.into(), query })
     }
 
     /// A file of this machine. `path` must be absolute.
     pub fn from_path(path: &std::path::Path) -> Result<Self, ParseUrlError> {
         use std::os::unix::ffi::OsStrExt as _;
-        let wrong = |reason| ParseUrlError { shown: path.display().to_string(), reason };
+        let wrong = |reason: Cow<'static, str>| ParseUrlError { shown: path.display().to_string(), reason };
         if !path.is_absolute() {
-            return Err(wrong("expected an absolute path"));
+            return Err(wrong("expected an absolute path".into()));
         }
         Self::parse(&format!("file://{}", encode(path.as_os_str().as_bytes(), false)))
             .map_err(|error| wrong(error.reason))
@@ -279,7 +267,7 @@ impl SafeUrl {
     /// percent-encoded; `%` is kept, so that encoded names stay as they are.
     pub fn join(&self, path: &str) -> Result<Self, ParseUrlError> {
         let shown = || path.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
-        let wrong = |reason| ParseUrlError { shown: shown(), reason };
+        let wrong = |reason: &'static str| ParseUrlError { shown: shown(), reason: reason.into() };
         if path.is_empty() || path.starts_with('/') {
             return Err(wrong("expected a path relative to the source"));
         }
@@ -347,7 +335,7 @@ impl SafeUrl {
         if target.scheme == Scheme::File {
             return Err(ParseUrlError {
                 shown: target.to_string(),
-                reason: "a server cannot lead to a local file",
+                reason: "a server cannot lead to a local file".into(),
             });
         }
         Ok(target)
@@ -397,15 +385,6 @@ fn masked(text: &str) -> String {
         None => head.to_owned(),
     };
     shown.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-fn is_host(host: &str) -> bool {
-    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        return inner.parse::<std::net::Ipv6Addr>().is_ok();
-    }
-    !host.is_empty()
-        && host.len() <= 253
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 /// Whether a path segment means `..`, also in its percent-encoded spellings. An encoded slash separates names, too, for a

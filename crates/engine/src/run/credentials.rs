@@ -8,7 +8,6 @@ use std::path::Path;
 
 use fs_err as fs;
 use pinfold_network::Credential;
-use pinfold_network::KeyHeader;
 use pinfold_network::RouteError;
 use pinfold_network::RouteId;
 use pinfold_network::RouteReach;
@@ -20,7 +19,6 @@ use super::error::RunError;
 use crate::context::Environment;
 use crate::project::manifest::run::KeySource;
 use crate::project::recipe;
-use crate::project::recipe::Header;
 use crate::project::recipe::Recipe;
 
 /// The dummy key that agents are given.
@@ -77,11 +75,7 @@ pub(super) fn routes(
                 name: (*name).to_owned(),
                 listen_port: port,
                 upstream: upstream.address.parse().map_err(bad)?,
-                header: match route.header {
-                    Header::XApiKey => KeyHeader::XApiKey,
-                    Header::Bearer => KeyHeader::Bearer,
-                    Header::XGoogApiKey => KeyHeader::XGoogApiKey,
-                },
+                header: route.header,
                 placeholder: PLACEHOLDER.into(),
                 paths: route.paths.iter().map(|path| path.trim_end_matches('/').to_owned()).collect(),
                 reach: upstream.reach,

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
+use pinfold_base::authority::Host;
+use pinfold_base::authority::Target;
 
 use crate::dial::address::Reachability;
 use crate::dial::address::classify;
 use crate::dial::address::is_own;
-use crate::host::Host;
-use crate::host::Target;
 
 /// How many of a name's addresses are tried.
 const ATTEMPTS: usize = 4;

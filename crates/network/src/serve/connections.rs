@@ -22,6 +22,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use pinfold_base::authority::Host;
+use pinfold_base::authority::Target;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::net::SendFlags;
@@ -34,8 +36,6 @@ use crate::events::poll::Slots;
 use crate::events::pump::Pair;
 use crate::events::pump::Progress;
 use crate::events::pump::Scratch;
-use crate::host::Host;
-use crate::host::Target;
 use crate::relay::PREAMBLE_VERSION;
 use crate::relay::RouteId;
 use crate::serve::Shared;

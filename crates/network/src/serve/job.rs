@@ -11,6 +11,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use pinfold_base::authority::Host;
+use pinfold_base::authority::Target;
+use pinfold_base::error::one_line;
 use rustls::ClientConnection;
 use rustls::StreamOwned;
 use rustls_pki_types::IpAddr as TlsAddress;
@@ -18,8 +21,6 @@ use rustls_pki_types::ServerName;
 
 use crate::dial::DialError;
 use crate::dial::Reach;
-use crate::host::Host;
-use crate::host::Target;
 use crate::relay::RouteId;
 use crate::route::Route;
 use crate::route::end;
@@ -60,19 +61,8 @@ impl From<DialError> for Refusal {
             DialError::Refused { .. } => 403,
             DialError::Resolve { .. } | DialError::Connect { .. } => 502,
         };
-        Self::new(status, with_cause(&error))
+        Self::new(status, one_line(&error))
     }
-}
-
-/// An error with its causes, on one line.
-fn with_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// An answer of the proxy itself.
@@ -306,7 +296,7 @@ fn reverse(
         Ok(key) => key,
         Err(error) => {
             // Not 503: that is tried again and again by agents, and only the user can mend this.
-            let refusal = Refusal::new(403, format!("route `{}`: {}", spec.name, with_cause(&error)));
+            let refusal = Refusal::new(403, format!("route `{}`: {}", spec.name, one_line(&error)));
             return Err(refuse(shared, entry, refusal));
         }
     };
@@ -354,7 +344,7 @@ fn pass_on(
     entry.milliseconds = u64::try_from(since.elapsed().as_millis()).ok();
     match &outcome {
         Ok(status) => entry.status = Some(*status),
-        Err(error) => entry.reason = with_cause(error),
+        Err(error) => entry.reason = one_line(error),
     }
     // The request was allowed and recorded as such; it is over either way.
     let _ = shared.record(&entry);
@@ -363,7 +353,7 @@ fn pass_on(
         // A part of the answer is out: nothing may follow that could be taken for the rest of it.
         Err(_) if exchange.answered => Ok(0),
         Err(ExchangeError::ClientGone) => Ok(0),
-        Err(error) => Err(Refusal::new(error.status(), with_cause(&error))),
+        Err(error) => Err(Refusal::new(error.status(), one_line(&error))),
     }
 }
 

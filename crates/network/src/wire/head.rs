@@ -16,8 +16,8 @@
 //!
 //! **Limits**: [`HEAD_MAX`] bytes, [`FIELDS_MAX`] fields.
 
-use crate::host::HostError;
-use crate::host::Target;
+use pinfold_base::authority::AuthorityError;
+use pinfold_base::authority::Target;
 
 /// The longest head that is accepted, in bytes.
 pub const HEAD_MAX: usize = 32 << 10;
@@ -58,7 +58,7 @@ pub enum HeadError {
     Scheme,
     /// The host of the target or of `Host`.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Host(#[from] AuthorityError),
     /// `Host` is missing or stands twice.
     #[error("`Host` must stand exactly once")]
     HostCount,
@@ -475,13 +475,13 @@ mod tests {
             ("GET https://a.example/ HTTP/1.1", E::Scheme),
             ("GET ftp://a.example/ HTTP/1.1", E::Scheme),
             ("GET http://a.example/#x HTTP/1.1", E::Target),
-            ("GET http:///x HTTP/1.1", E::Host(HostError::Empty)),
-            ("GET http://u@a.example/ HTTP/1.1", E::Host(HostError::UserInfo)),
-            ("GET http://b.example\\@a.example/ HTTP/1.1", E::Host(HostError::UserInfo)),
-            ("CONNECT a.example HTTP/1.1", E::Host(HostError::NoPort)),
-            ("CONNECT /a HTTP/1.1", E::Host(HostError::Character)),
-            ("CONNECT http://a.example:443 HTTP/1.1", E::Host(HostError::Port)),
-            ("CONNECT [::ffff:127.0.0.1]:443 HTTP/1.1", E::Host(HostError::MappedIpv4)),
+            ("GET http:///x HTTP/1.1", E::Host(AuthorityError::Empty)),
+            ("GET http://u@a.example/ HTTP/1.1", E::Host(AuthorityError::UserInfo)),
+            ("GET http://b.example\\@a.example/ HTTP/1.1", E::Host(AuthorityError::UserInfo)),
+            ("CONNECT a.example HTTP/1.1", E::Host(AuthorityError::NoPort)),
+            ("CONNECT /a HTTP/1.1", E::Host(AuthorityError::Character)),
+            ("CONNECT http://a.example:443 HTTP/1.1", E::Host(AuthorityError::Port)),
+            ("CONNECT [::ffff:127.0.0.1]:443 HTTP/1.1", E::Host(AuthorityError::MappedIpv4)),
         ] {
             assert_eq!(error(&format!("{line}\r\n\r\n")), expected, "{line:?}");
         }
@@ -497,8 +497,8 @@ mod tests {
         assert!(request(&forward("A.example.:80")).is_ok());
         assert_eq!(error(&forward("b.example")), E::HostDiffers);
         assert_eq!(error(&forward("a.example:8080")), E::HostDiffers);
-        assert_eq!(error(&forward("")), E::Host(HostError::Empty));
-        assert_eq!(error(&forward("a.example, b.example")), E::Host(HostError::Character));
+        assert_eq!(error(&forward("")), E::Host(AuthorityError::Empty));
+        assert_eq!(error(&forward("a.example, b.example")), E::Host(AuthorityError::Character));
         let tunnel = |host: &str| format!("CONNECT a.example:443 HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert!(request(&tunnel("a.example")).is_ok());
         assert_eq!(error(&tunnel("b.example:443")), E::HostDiffers);

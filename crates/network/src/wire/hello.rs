@@ -15,8 +15,8 @@
 //! What this cannot see: a name inside an encrypted hello (ECH) and the `Host` or `:authority` inside the encrypted stream.
 //! Both are answered by the very server that was allowed.
 
-use crate::host::Host;
-use crate::host::HostError;
+use pinfold_base::authority::AuthorityError;
+use pinfold_base::authority::Host;
 
 /// The longest first message that is accepted, in bytes of records. Post-quantum key shares take about 2 KiB.
 pub const HELLO_MAX: usize = 32 << 10;
@@ -38,7 +38,7 @@ pub enum HelloError {
     Malformed,
     /// The name is not a host name.
     #[error("the server name of the TLS hello is wrong: {0}")]
-    Name(#[from] HostError),
+    Name(#[from] AuthorityError),
 }
 
 /// What a hello says.
@@ -267,8 +267,11 @@ mod tests {
         assert_eq!(bad(&name_extension(&[b"a.example", b"b.example"])), HelloError::Malformed);
         assert_eq!(bad(&name_extension(&[])), HelloError::Malformed);
         assert_eq!(bad(&name_extension(&[b"a.example."])), HelloError::Malformed);
-        assert_eq!(bad(&name_extension(&[b"a.example\0.b.example"])), HelloError::Name(HostError::Control));
-        assert_eq!(bad(&name_extension(&[b""])), HelloError::Name(HostError::Empty));
+        assert_eq!(
+            bad(&name_extension(&[b"a.example\0.b.example"])),
+            HelloError::Name(AuthorityError::Control)
+        );
+        assert_eq!(bad(&name_extension(&[b""])), HelloError::Name(AuthorityError::Empty));
         assert_eq!(bad(&[0, 0, 0, 200]), HelloError::Malformed);
         // Bytes after the message, in its record.
         let mut trailing = hello_with(&one);

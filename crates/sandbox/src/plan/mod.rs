@@ -348,12 +348,8 @@ impl Plan {
 fn plan_env(spec: &Spec) -> BTreeMap<String, String> {
     let mut env = spec.env.clone();
     if matches!(spec.network, Network::Proxy(_)) {
-        let proxy = format!("http://127.0.0.1:{PROXY_PORT}");
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
-            env.entry(name.into()).or_insert_with(|| proxy.clone());
-        }
-        for name in ["NO_PROXY", "no_proxy"] {
-            env.entry(name.into()).or_insert_with(|| "127.0.0.1,localhost,::1".into());
+        for (name, value) in pinfold_network::environment(PROXY_PORT) {
+            env.entry(name.into()).or_insert(value);
         }
     }
     env

@@ -32,6 +32,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Diagnose;
+use pinfold_base::error::one_line;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -125,7 +126,7 @@ pub(crate) fn main() -> ! {
 fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
     let mut report = fs_err::File::from_parts(report.into(), "answer");
     let mut say = |error: Option<&SandboxError>| {
-        let error = error.map(|error| (chain(error), error.hint()));
+        let error = error.map(|error| (one_line(error), error.hint()));
         let _ = report.write_all(&serde_json::to_vec(&Answer { error }).unwrap_or_default());
     };
     let _ = sys::new_session();
@@ -163,16 +164,6 @@ fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
     let _ = fs_err::remove_file(live.folder.attach_socket());
     live.finish(exit);
     0
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut at = error.source();
-    while let Some(source) = at {
-        text = format!("{text}: {source}");
-        at = source.source();
-    }
-    text
 }
 
 /// One attached client.

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use fs_err as fs;
+use pinfold_base::error::one_line;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;
 use pinfold_sandbox::Probe;
@@ -162,7 +163,7 @@ pub(crate) fn run(spec: &Spec, egress: Option<&Path>, runtime: Runtime) -> Resul
         let _ = io::PipeReader::from(errors).read_to_string(&mut text);
         text.trim().to_owned()
     };
-    let failed = |error: pinfold_sandbox::SandboxError| chain(&error);
+    let failed = |error: pinfold_sandbox::SandboxError| one_line(&error);
     let Runtime::Oci(runtime) = runtime else {
         let mut sandbox = Sandbox::new(plan);
         if let Some(socket) = egress {
@@ -183,16 +184,6 @@ pub(crate) fn run(spec: &Spec, egress: Option<&Path>, runtime: Runtime) -> Resul
     let [_, output, errors] = guest.pipes();
     let text = told(output.unwrap(), errors.unwrap());
     Ok((text, guest.wait().map_err(failed)?))
-}
-
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut at = error.source();
-    while let Some(source) = at {
-        text = format!("{text}: {source}");
-        at = source.source();
-    }
-    text
 }
 
 /// The proxy's place for the relay rows: sends back everything, for so many connections, and then is gone.
@@ -247,7 +238,7 @@ pub(crate) fn foreground(args: &[String]) -> i32 {
     match sandboxes.run(&spec, serde_json::from_str(runtime).unwrap(), stdio) {
         Ok(exit) => i32::from(exit.code()),
         Err(error) => {
-            println!("{}", chain(&error));
+            println!("{}", one_line(&error));
             125
         }
     }

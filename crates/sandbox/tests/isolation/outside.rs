@@ -10,6 +10,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fs_err as fs;
+use pinfold_base::error::one_line;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;
 use pinfold_sandbox::Probe;
@@ -78,7 +79,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
 
 pub(crate) fn spawn(spec: &Spec, stdio: Stdio) -> Result<pinfold_sandbox::Running, String> {
     let plan = Plan::new(spec, &Probe::run()).map_err(|error| error.to_string())?;
-    Sandbox::new(plan).spawn(stdio).map_err(|error| host::chain(&error))
+    Sandbox::new(plan).spawn(stdio).map_err(|error| one_line(&error))
 }
 
 /// Polls for `condition`; the kernel reports the end of a namespace a moment late.
@@ -318,7 +319,7 @@ fn init_killed(host: &Host, _: Runtime) -> Result<(), String> {
     let running = spawn(&host.spec("sleep", &[]), Stdio::Null)?;
     let pid = rustix::process::Pid::from_raw(running.pid().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(|errno| errno.to_string())?;
-    let exit = running.wait().map_err(|error| host::chain(&error))?;
+    let exit = running.wait().map_err(|error| one_line(&error))?;
     if exit != Exit::Signal(9) {
         return Err(format!("reported as {exit}"));
     }
@@ -366,7 +367,7 @@ fn no_git(host: &Host, _: Runtime) -> Result<(), String> {
         Ok(Exit::Code(0)) => {}
         other => return Err(format!("{other:?}")),
     }
-    sandboxes.list().map_err(|error| host::chain(&error))?;
+    sandboxes.list().map_err(|error| one_line(&error))?;
     fs::remove_dir_all(&repository).unwrap();
     fs::remove_file(host.scratch.join("workspace/.gitattributes")).unwrap();
     if marks() > 0 {

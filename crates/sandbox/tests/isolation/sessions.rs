@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fs_err as fs;
+use pinfold_base::error::one_line;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
@@ -43,10 +44,6 @@ pub(crate) fn spec(host: &Host, name: &str, probe: &str) -> Spec {
 
 fn open(sandboxes: &Sandboxes, spec: &Spec, runtime: Runtime) -> Result<(), SandboxError> {
     sandboxes.open(spec, runtime, 24, 80)
-}
-
-fn text(error: &dyn std::error::Error) -> String {
-    host::chain(error)
 }
 
 /// A terminal's place: attached in a thread, driven through two pipes.
@@ -87,7 +84,7 @@ impl Attached {
     }
 
     fn end(self) -> Result<Detached, String> {
-        self.thread.join().unwrap().map_err(|error| text(&error))
+        self.thread.join().unwrap().map_err(|error| one_line(&error))
     }
 }
 
@@ -95,7 +92,7 @@ pub(crate) fn session(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let before = host::left_over();
     let spec = spec(host, "session", "chat");
-    open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+    open(&sandboxes, &spec, runtime).map_err(|error| one_line(&error))?;
     let mut first = Attached::to(&sandboxes, &spec.name);
     first.until("ready")?;
     first.input.write_all(b"hello\n").unwrap();
@@ -104,7 +101,7 @@ pub(crate) fn session(host: &Host, runtime: Runtime) -> Result<(), String> {
     if first.end()? != Detached::ByUser {
         return Err("the key did not detach".into());
     }
-    let summary = sandboxes.summary(&spec.name).map_err(|error| text(&error))?;
+    let summary = sandboxes.summary(&spec.name).map_err(|error| one_line(&error))?;
     if summary.status != Status::Running || summary.usage.is_none_or(|usage| usage.processes < 2) {
         return Err(format!("{summary:?}"));
     }
@@ -124,7 +121,7 @@ pub(crate) fn session(host: &Host, runtime: Runtime) -> Result<(), String> {
         return Err(format!("the log is {log:?}"));
     }
     soon("processes are left", || host::left_over().is_subset(&before))?;
-    sandboxes.remove(&spec.name).map_err(|error| text(&error))
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))
 }
 
 pub(crate) fn escapes(host: &Host, runtime: Runtime) -> Result<(), String> {
@@ -134,7 +131,7 @@ pub(crate) fn escapes(host: &Host, runtime: Runtime) -> Result<(), String> {
         if !guarded {
             spec.weaken.insert(Weaken::Escapes);
         }
-        open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+        open(&sandboxes, &spec, runtime).map_err(|error| one_line(&error))?;
         let mut first = Attached::to(&sandboxes, &spec.name);
         first.until("ready")?;
         first.input.write_all(b"escapes\n").unwrap();
@@ -149,7 +146,7 @@ pub(crate) fn escapes(host: &Host, runtime: Runtime) -> Result<(), String> {
         soon("the end is not recorded", || {
             sandboxes.status(&spec.name).is_ok_and(|status| status == Status::Ended(Exit::Code(7)))
         })?;
-        sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+        sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
         let asks = seen.each_ref().map(|seen| seen.contains("\x1b[6n"));
         match (guarded, harmless(&seen[0]).and(harmless(&seen[1])), asks) {
             (true, Ok(()), [true, false]) | (false, Err(_), [true, true]) => {}
@@ -177,7 +174,7 @@ fn supervisors() -> Vec<i32> {
 /// The supervisor of the session that `start` opens.
 fn supervisor_of(start: impl FnOnce() -> Result<(), SandboxError>) -> Result<i32, String> {
     let others = supervisors();
-    start().map_err(|error| text(&error))?;
+    start().map_err(|error| one_line(&error))?;
     // Others of this machine may come and go meanwhile: the last one is taken.
     supervisors().into_iter().rfind(|pid| !others.contains(pid)).ok_or_else(|| "no supervisor".into())
 }
@@ -199,16 +196,16 @@ pub(crate) fn killed(host: &Host, runtime: Runtime) -> Result<(), String> {
         sandboxes.status(&spec.name).is_ok_and(|status| status == Status::Killed)
     })?;
     // The name can be used again, and stopped in the polite way.
-    open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+    open(&sandboxes, &spec, runtime).map_err(|error| one_line(&error))?;
     let mut attached = Attached::to(&sandboxes, &spec.name);
     attached.until("ready")?;
-    sandboxes.stop(&spec.name, Duration::from_secs(10)).map_err(|error| text(&error))?;
+    sandboxes.stop(&spec.name, Duration::from_secs(10)).map_err(|error| one_line(&error))?;
     match sandboxes.status(&spec.name) {
         Ok(Status::Ended(Exit::Signal(15))) => {}
         other => return Err(format!("{other:?}")),
     }
     attached.end()?;
-    sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
     soon("processes are left", || host::left_over().is_subset(&before))?;
     left(&sandboxes, &spec)
 }
@@ -282,7 +279,7 @@ pub(crate) fn asked_to_end(host: &Host, runtime: Runtime) -> Result<(), String> 
     if left(&sandboxes, &spec).is_ok() {
         return Err("the control left nothing".into());
     }
-    sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
     left(&sandboxes, &spec)
 }
 
@@ -291,28 +288,28 @@ pub(crate) fn foreground_killed(host: &Host, runtime: Runtime) -> Result<(), Str
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "swept", "sleep-at-home");
     supervisor_sent(&sandboxes, &spec, runtime, rustix::process::Signal::KILL)?;
-    sandboxes.list().map_err(|error| text(&error))?;
+    sandboxes.list().map_err(|error| one_line(&error))?;
     left(&sandboxes, &spec)?;
     // Control: without the sweep it is still there, until it is removed.
     spec.weaken.insert(Weaken::Leftovers);
     supervisor_sent(&sandboxes, &spec, runtime, rustix::process::Signal::KILL)?;
-    sandboxes.list().map_err(|error| text(&error))?;
+    sandboxes.list().map_err(|error| one_line(&error))?;
     if left(&sandboxes, &spec).is_ok() {
         return Err("the control left nothing".into());
     }
-    sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
     left(&sandboxes, &spec)
 }
 
 pub(crate) fn one_of_a_name(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let spec = spec(host, "one", "sleep");
-    open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+    open(&sandboxes, &spec, runtime).map_err(|error| one_line(&error))?;
     let again = open(&sandboxes, &spec, runtime);
     let run = sandboxes.run(&spec, runtime, Stdio::Null);
     let removed = sandboxes.remove(&spec.name);
-    sandboxes.stop(&spec.name, Duration::ZERO).map_err(|error| text(&error))?;
-    sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    sandboxes.stop(&spec.name, Duration::ZERO).map_err(|error| one_line(&error))?;
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
     left(&sandboxes, &spec)?;
     match (again, run, removed) {
         (Err(SandboxError::InUse(_)), Err(SandboxError::InUse(_)), Err(SandboxError::InUse(_))) => Ok(()),
@@ -396,7 +393,7 @@ pub(crate) fn home(host: &Host, runtime: Runtime) -> Result<(), String> {
             return Err(format!("{} is missing", written.display()));
         }
     }
-    sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
     // Control: of one that is not kept nothing is there.
     spec.home.keep = Keep::Run;
     by_name(&sandboxes, &spec, runtime, 0)
@@ -411,7 +408,7 @@ pub(crate) fn exchanged(host: &Host, _: Runtime) -> Result<(), String> {
     let mut swapper = spec(host, "swapper", "swap");
     swapper.args.extend(["/workspace".to_owned(), host.scratch.join("secret").display().to_string()]);
     swapper.mounts.push(Mount::writable(&workspace, "/workspace"));
-    sandboxes.open(&swapper, Runtime::Builtin, 24, 80).map_err(|error| text(&error))?;
+    sandboxes.open(&swapper, Runtime::Builtin, 24, 80).map_err(|error| one_line(&error))?;
     soon("the exchange does not begin", || workspace.join("swapping").exists())?;
     let race = |weaken: Option<Weaken>| {
         let (mut seen, mut started, mut refused) = (0, 0, 0);
@@ -435,7 +432,7 @@ pub(crate) fn exchanged(host: &Host, _: Runtime) -> Result<(), String> {
     soon("the exchange does not end", || {
         sandboxes.status(&swapper.name).is_ok_and(|status| status == Status::Ended(Exit::Code(0)))
     })?;
-    sandboxes.remove(&swapper.name).map_err(|error| text(&error))?;
+    sandboxes.remove(&swapper.name).map_err(|error| one_line(&error))?;
     fs::remove_dir_all(&workspace).unwrap();
     match (guarded, control) {
         ((0, 1.., 1..), (1.., ..)) => Ok(()),
@@ -452,7 +449,7 @@ pub(crate) fn neighbours(host: &Host, runtime: Runtime) -> Result<(), String> {
         spec.mounts.push(Mount::writable(&workspace, "/workspace"));
         spec
     });
-    open(&sandboxes, &one, runtime).map_err(|error| text(&error))?;
+    open(&sandboxes, &one, runtime).map_err(|error| one_line(&error))?;
     let mut attached = Attached::to(&sandboxes, &one.name);
     attached.until("ready")?;
     let result = by_name(&sandboxes, &other, runtime, 0);
@@ -461,7 +458,7 @@ pub(crate) fn neighbours(host: &Host, runtime: Runtime) -> Result<(), String> {
     soon("the end is not recorded", || {
         sandboxes.status(&one.name).is_ok_and(|status| status != Status::Running)
     })?;
-    sandboxes.remove(&one.name).map_err(|error| text(&error))?;
+    sandboxes.remove(&one.name).map_err(|error| one_line(&error))?;
     fs::remove_dir_all(&workspace).unwrap();
     result.and(if end == Detached::Ended(Exit::Code(0)) { Ok(()) } else { Err(format!("{end:?}")) })
 }
@@ -473,13 +470,13 @@ pub(crate) fn flood(host: &Host, runtime: Runtime) -> Result<(), String> {
         if !guarded {
             spec.weaken.insert(Weaken::UnboundedLog);
         }
-        open(&sandboxes, &spec, runtime).map_err(|error| text(&error))?;
+        open(&sandboxes, &spec, runtime).map_err(|error| one_line(&error))?;
         soon("the flood does not end", || {
             sandboxes.status(&spec.name).is_ok_and(|status| status == Status::Ended(Exit::Code(0)))
         })?;
-        let logs = sandboxes.logs(&spec.name).map_err(|error| text(&error))?.session;
+        let logs = sandboxes.logs(&spec.name).map_err(|error| one_line(&error))?.session;
         let size: u64 = logs.iter().filter_map(|path| fs::metadata(path).ok()).map(|data| data.len()).sum();
-        sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+        sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
         if guarded != (size <= 2 << 20) {
             return Err(format!("the log has {size} bytes, guarded: {guarded}"));
         }
@@ -522,8 +519,8 @@ pub(crate) fn many_attachments(host: &Host, _: Runtime) -> Result<(), String> {
     held.input.write_all(&[DETACH_KEY]).unwrap();
     held.end()?;
     soon("descriptors or threads are left", || (descriptors(), threads()) == before)?;
-    sandboxes.stop(&spec.name, Duration::from_secs(5)).map_err(|error| text(&error))?;
-    sandboxes.remove(&spec.name).map_err(|error| text(&error))
+    sandboxes.stop(&spec.name, Duration::from_secs(5)).map_err(|error| one_line(&error))?;
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))
 }
 
 /// Bare starts, runs by name with home and proxy, and sessions that are stopped: 200 in all.
@@ -551,12 +548,12 @@ pub(crate) fn many_starts(host: &Host, _: Runtime) -> Result<(), String> {
             8 => by_name(&sandboxes, &spec(host, "many", "nothing"), Runtime::Builtin, 0)?,
             9 => {
                 let spec = spec(host, "many", "sleep");
-                sandboxes.open(&spec, Runtime::Builtin, 24, 80).map_err(|error| text(&error))?;
+                sandboxes.open(&spec, Runtime::Builtin, 24, 80).map_err(|error| one_line(&error))?;
                 if host::left_over().is_subset(&before) || look() == first {
                     return Err("what is looked at does not show a session".into());
                 }
-                sandboxes.stop(&spec.name, Duration::from_secs(5)).map_err(|error| text(&error))?;
-                sandboxes.remove(&spec.name).map_err(|error| text(&error))?;
+                sandboxes.stop(&spec.name, Duration::from_secs(5)).map_err(|error| one_line(&error))?;
+                sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
             }
             _ => crate::outside::green(host::run(&host.spec("nothing", &[]), None, Runtime::Builtin))?,
         }

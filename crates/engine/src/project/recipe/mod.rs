@@ -15,6 +15,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_network::KeyHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -140,18 +141,6 @@ pub struct Check {
     pub config: Vec<String>,
 }
 
-/// How a request's credential is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Header {
-    /// `x-api-key: KEY`
-    XApiKey,
-    /// `Authorization: Bearer KEY`
-    Bearer,
-    /// `x-goog-api-key: KEY`
-    XGoogApiKey,
-}
-
 /// A reverse route on the sandbox's loopback: the agent speaks plain HTTP with a placeholder, the supervisor speaks TLS to
 /// the provider with the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -160,7 +149,7 @@ pub struct Route {
     /// Base address of the provider.
     pub upstream: String,
     /// How the key is sent.
-    pub header: Header,
+    pub header: KeyHeader,
     /// Path prefixes that may be asked for.
     pub paths: Vec<String>,
     /// Environment variables of the host that may hold the key, in order.

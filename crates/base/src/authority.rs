@@ -1,15 +1,17 @@
-//! Host names, addresses and ports as a client may write them, read strictly.
+//! `host[:port]`: host names, addresses and ports as somebody else may have written them, read strictly.
 //!
 //! ```text
-//!   target = host [ ":" port ]
-//!   host   = label *( "." label ) [ "." ]     lower-cased, the final dot dropped, at most 253 bytes
-//!          | IPv4, four decimal numbers        never with a leading zero, in hexadecimal or as one number
-//!          | "[" IPv6 "]"                      never with a zone or an IPv4 address inside
-//!   port   = 1…65535, no sign, no leading zero
+//!   authority = host [ ":" port ]                RFC 3986, section 3.2, without user information
+//!   host      = label *( "." label ) [ "." ]     lower-cased, the final dot dropped, at most 253 bytes
+//!             | IPv4, four decimal numbers        never with a leading zero, in hexadecimal or as one number
+//!             | "[" IPv6 "]"                      never with a zone or an IPv4 address inside
+//!   port      = 1…65535, no sign, no leading zero
 //! ```
 //!
-//! One reader serves the allow-list, the request line, the `Host` header and the server name of TLS, so that two of them
-//! can never disagree about the same bytes. A name is kept as ASCII; an internationalised one must come as `xn--…`.
+//! One reader serves URLs, the allow-list, the request line, the `Host` header and the server name of TLS, so that two of
+//! them can never disagree about the same bytes. A name is kept as ASCII; an internationalised one must come as `xn--…`.
+//! URLs alone are read with more of the generic syntax ([`Grammar::Uri`]): mirrors and redirects are written so, and no list
+//! is asked about them.
 //!
 //! **Refuses**, with a reason each: NUL, CR, LF and any other byte that is not a letter, a digit, `-` or `.`; user
 //! information; percent-encoding; raw non-ASCII; empty or over-long labels; anything whose last label is a number and that
@@ -43,9 +45,28 @@ pub struct Target {
     pub port: u16,
 }
 
-/// Why bytes are not a host or a target.
+/// A host, and the port if one is written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Authority {
+    /// The host.
+    pub host: Host,
+    /// The port, never 0.
+    pub port: Option<u16>,
+}
+
+/// How much of the generic syntax is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grammar {
+    /// What has one spelling and one reading: for everything that is compared with a list.
+    Strict,
+    /// More of what a URL may have (RFC 3986, section 3.2): `_` in a name, a name that is a number to some, a port that is
+    /// empty or begins with 0.
+    Uri,
+}
+
+/// Why bytes are not a host or an authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HostError {
+pub enum AuthorityError {
     /// Nothing is there.
     #[error("the host name is empty")]
     Empty,
@@ -77,7 +98,7 @@ pub enum HostError {
     #[error("the host name is a number but not a plain IPv4 address")]
     Numeric,
     /// Not an IPv6 address, or not in brackets.
-    #[error("the IPv6 address is malformed")]
+    #[error("the IPv6 address is malformed, or not in brackets")]
     Ipv6,
     /// `::ffff:1.2.3.4` or `::1.2.3.4`
     #[error("the IPv6 address carries an IPv4 address")]
@@ -92,11 +113,15 @@ pub enum HostError {
 
 impl Host {
     /// Reads a host without a port.
-    pub fn parse(text: &[u8]) -> Result<Self, HostError> {
+    pub fn parse(text: &[u8]) -> Result<Self, AuthorityError> {
+        Self::read(text, Grammar::Strict)
+    }
+
+    fn read(text: &[u8], grammar: Grammar) -> Result<Self, AuthorityError> {
         if let Some(rest) = text.strip_prefix(b"[") {
             return Self::parse_ipv6(rest);
         }
-        if let Some(error) = text.iter().find_map(|&byte| wrong_byte(byte)) {
+        if let Some(error) = text.iter().find_map(|&byte| wrong_byte(byte, grammar)) {
             return Err(error);
         }
         let (name, dotted) = match text.strip_suffix(b".") {
@@ -104,41 +129,44 @@ impl Host {
             None => (text, false),
         };
         if text.is_empty() {
-            return Err(HostError::Empty);
+            return Err(AuthorityError::Empty);
         }
         if name.len() > NAME_MAX {
-            return Err(HostError::TooLong);
+            return Err(AuthorityError::TooLong);
         }
         let mut last: &[u8] = b"";
         for label in name.split(|&byte| byte == b'.') {
             match label {
-                [] => return Err(HostError::EmptyLabel),
-                [b'-', ..] | [.., b'-'] => return Err(HostError::Hyphen),
-                _ if label.len() > LABEL_MAX => return Err(HostError::TooLong),
+                [] => return Err(AuthorityError::EmptyLabel),
+                [b'-', ..] | [.., b'-'] => return Err(AuthorityError::Hyphen),
+                _ if label.len() > LABEL_MAX => return Err(AuthorityError::TooLong),
                 _ => last = label,
             }
         }
         // All bytes were checked to be ASCII.
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         if is_number(last) {
-            let address: Ipv4Addr = name.parse().map_err(|_| HostError::Numeric)?;
-            return if dotted { Err(HostError::Numeric) } else { Ok(Self::Address(address.into())) };
+            match name.parse::<Ipv4Addr>() {
+                Ok(address) if !dotted => return Ok(Self::Address(address.into())),
+                _ if grammar == Grammar::Uri => {}
+                _ => return Err(AuthorityError::Numeric),
+            }
         }
         Ok(Self::Name(name.into()))
     }
 
-    fn parse_ipv6(rest: &[u8]) -> Result<Self, HostError> {
-        let inner = rest.strip_suffix(b"]").ok_or(HostError::Ipv6)?;
+    fn parse_ipv6(rest: &[u8]) -> Result<Self, AuthorityError> {
+        let inner = rest.strip_suffix(b"]").ok_or(AuthorityError::Ipv6)?;
         if inner.contains(&b'%') {
-            return Err(HostError::Percent);
+            return Err(AuthorityError::Percent);
         }
         if inner.contains(&b'.') {
-            return Err(HostError::MappedIpv4);
+            return Err(AuthorityError::MappedIpv4);
         }
-        let inner = str::from_utf8(inner).map_err(|_| HostError::NotAscii)?;
-        let address: Ipv6Addr = inner.parse().map_err(|_| HostError::Ipv6)?;
+        let inner = str::from_utf8(inner).map_err(|_| AuthorityError::NotAscii)?;
+        let address: Ipv6Addr = inner.parse().map_err(|_| AuthorityError::Ipv6)?;
         if address.to_ipv4_mapped().is_some() {
-            return Err(HostError::MappedIpv4);
+            return Err(AuthorityError::MappedIpv4);
         }
         Ok(Self::Address(address.into()))
     }
@@ -152,25 +180,48 @@ impl Host {
     }
 }
 
-impl Target {
-    /// Reads `host:port`, or `host` when there is a port to fall back on.
-    pub fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, HostError> {
+impl Authority {
+    /// Reads `host` or `host:port`.
+    pub fn parse(text: &[u8]) -> Result<Self, AuthorityError> {
+        Self::read(text, Grammar::Strict)
+    }
+
+    /// The same, with this much of the syntax.
+    pub fn read(text: &[u8], grammar: Grammar) -> Result<Self, AuthorityError> {
         // User information is named as such even where its own colon would confuse the split below.
         if text.contains(&b'@') {
-            return Err(HostError::UserInfo);
+            return Err(AuthorityError::UserInfo);
+        }
+        // An IPv6 address without its brackets is named as such, whatever its first number would be as a name.
+        let colons = text.iter().filter(|&&byte| byte == b':').count();
+        if colons > 1 && text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b':') {
+            return Err(AuthorityError::Ipv6);
         }
         let end_of_host = if text.starts_with(b"[") {
-            text.iter().position(|&byte| byte == b']').ok_or(HostError::Ipv6)? + 1
+            text.iter().position(|&byte| byte == b']').ok_or(AuthorityError::Ipv6)? + 1
         } else {
             text.iter().position(|&byte| byte == b':').unwrap_or(text.len())
         };
         let (host, rest) = text.split_at(end_of_host);
-        let host = Host::parse(host)?;
+        let host = Host::read(host, grammar)?;
         let port = match rest {
-            [] => default_port.ok_or(HostError::NoPort)?,
-            [b':', digits @ ..] => parse_port(digits)?,
-            _ => return Err(HostError::Ipv6),
+            [] => None,
+            [b':'] if grammar == Grammar::Uri => None,
+            [b':', digits @ ..] => {
+                let zeroes = digits.iter().take_while(|&&digit| digit == b'0' && grammar == Grammar::Uri);
+                Some(parse_port(&digits[zeroes.count()..])?)
+            }
+            _ => return Err(AuthorityError::Ipv6),
         };
+        Ok(Self { host, port })
+    }
+}
+
+impl Target {
+    /// Reads `host:port`, or `host` when there is a port to fall back on.
+    pub fn parse(text: &[u8], default_port: Option<u16>) -> Result<Self, AuthorityError> {
+        let Authority { host, port } = Authority::parse(text)?;
+        let port = port.or(default_port).ok_or(AuthorityError::NoPort)?;
         Ok(Self { host, port })
     }
 }
@@ -192,22 +243,23 @@ impl fmt::Display for Target {
 }
 
 /// Reads a port in its only spelling.
-pub(crate) fn parse_port(digits: &[u8]) -> Result<u16, HostError> {
+fn parse_port(digits: &[u8]) -> Result<u16, AuthorityError> {
     if digits.is_empty() || digits.len() > 5 || digits[0] == b'0' || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(HostError::Port);
+        return Err(AuthorityError::Port);
     }
     let value = digits.iter().fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-    u16::try_from(value).map_err(|_| HostError::Port)
+    u16::try_from(value).map_err(|_| AuthorityError::Port)
 }
 
-fn wrong_byte(byte: u8) -> Option<HostError> {
+fn wrong_byte(byte: u8, grammar: Grammar) -> Option<AuthorityError> {
     match byte {
+        b'_' if grammar == Grammar::Uri => None,
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' => None,
-        b'@' => Some(HostError::UserInfo),
-        b'%' => Some(HostError::Percent),
-        0..=0x1f | 0x7f => Some(HostError::Control),
-        0x80.. => Some(HostError::NotAscii),
-        _ => Some(HostError::Character),
+        b'@' => Some(AuthorityError::UserInfo),
+        b'%' => Some(AuthorityError::Percent),
+        0..=0x1f | 0x7f => Some(AuthorityError::Control),
+        0x80.. => Some(AuthorityError::NotAscii),
+        _ => Some(AuthorityError::Character),
     }
 }
 
@@ -225,7 +277,7 @@ mod tests {
 
     use super::*;
 
-    fn host(text: &str) -> Result<String, HostError> {
+    fn host(text: &str) -> Result<String, AuthorityError> {
         Host::parse(text.as_bytes()).map(|host| host.to_string())
     }
 
@@ -244,7 +296,7 @@ mod tests {
     /// List N7 of the isolation test list.
     #[test]
     fn hostile_names_are_refused() {
-        use HostError as E;
+        use AuthorityError as E;
         let long_label = format!("{}.com", "a".repeat(64));
         let long_name = vec!["a".repeat(60); 5].join(".");
         for (text, expected) in [
@@ -315,13 +367,83 @@ mod tests {
             "example.com:443 ",
             "example.com:0x1bb",
         ] {
-            assert_eq!(target(text), Err(HostError::Port), "{text}");
+            assert_eq!(target(text), Err(AuthorityError::Port), "{text}");
         }
-        assert_eq!(target("example.com"), Err(HostError::NoPort));
-        assert_eq!(target("user:443@example.com:443"), Err(HostError::UserInfo));
-        assert_eq!(target("example.com:443@evil.com"), Err(HostError::UserInfo));
-        assert_eq!(target("[::1]443"), Err(HostError::Ipv6));
+        assert_eq!(target("example.com"), Err(AuthorityError::NoPort));
+        assert_eq!(target("user:443@example.com:443"), Err(AuthorityError::UserInfo));
+        assert_eq!(target("example.com:443@evil.com"), Err(AuthorityError::UserInfo));
+        assert_eq!(target("[::1]443"), Err(AuthorityError::Ipv6));
         assert_eq!(Target::parse(b"example.com", Some(80)).unwrap().port, 80);
+    }
+
+    /// The authorities of the examples of RFC 3986 (sections 1.1.2, 3, 3.2.2 and 7.6), and of RFC 6874 and RFC 5952.
+    #[test]
+    fn authorities_of_the_specifications() {
+        use AuthorityError as E;
+        let read = |text: &str| Authority::parse(text.as_bytes()).map(|it| (it.host.to_string(), it.port));
+        for (text, host, port) in [
+            ("ftp.is.co.za", "ftp.is.co.za", None),
+            ("www.ietf.org", "www.ietf.org", None),
+            ("[2001:db8::7]", "[2001:db8::7]", None),
+            ("192.0.2.16:80", "192.0.2.16", Some(80)),
+            ("example.com:8042", "example.com", Some(8042)),
+            ("EXAMPLE.com", "example.com", None),
+            // RFC 5952, section 4: zeroes are left out, hexadecimal is lower case.
+            ("[2001:DB8:0:0:0:0:0:1]:443", "[2001:db8::1]", Some(443)),
+            ("[2001:db8:0:1:1:1:1:1]", "[2001:db8:0:1:1:1:1:1]", None),
+            ("[::1]:8080", "[::1]", Some(8080)),
+            ("[::]", "[::]", None),
+        ] {
+            assert_eq!(read(text), Ok((host.to_owned(), port)), "{text}");
+        }
+        for (text, expected) in [
+            ("", E::Empty),
+            (":80", E::Empty),
+            // Allowed by the grammar (`port = *DIGIT`) and of no use.
+            ("example.com:", E::Port),
+            ("example.com:080", E::Port),
+            ("user@example.com", E::UserInfo),
+            ("John.Doe:password@example.com:80", E::UserInfo),
+            ("cnn.example.com&story=breaking_news@10.0.0.1", E::UserInfo),
+            ("a%62c.example", E::Percent),
+            ("[fe80::a%25ee1]", E::Percent),
+            ("[v1.fe80::a+en1]", E::MappedIpv4),
+            ("[v7:a]", E::Ipv6),
+            ("[1080::8:800:200C:417A", E::Ipv6),
+            ("[::13.1.68.3]", E::MappedIpv4),
+            ("[::FFFF:129.144.52.38]:80", E::MappedIpv4),
+            ("2001:db8::7", E::Ipv6),
+            ("a,b", E::Character),
+            ("sub!delims", E::Character),
+            ("10.1", E::Numeric),
+            ("0x0a000001", E::Numeric),
+        ] {
+            assert_eq!(read(text), Err(expected), "{text}");
+        }
+    }
+
+    /// What a URL may have besides, and a list may not.
+    #[test]
+    fn urls_are_read_with_more_of_the_syntax() {
+        for (text, strict, host, port) in [
+            ("my_bucket.example:80", AuthorityError::Character, "my_bucket.example", Some(80)),
+            ("1.10.0.0.1", AuthorityError::Numeric, "1.10.0.0.1", None),
+            ("example.com:", AuthorityError::Port, "example.com", None),
+            ("example.com:0443", AuthorityError::Port, "example.com", Some(443)),
+        ] {
+            assert_eq!(Authority::parse(text.as_bytes()), Err(strict), "{text}");
+            let read = Authority::read(text.as_bytes(), Grammar::Uri).unwrap();
+            assert_eq!((read.host.to_string().as_str(), read.port), (host, port), "{text}");
+        }
+        for (text, expected) in [
+            ("a*b", AuthorityError::Character),
+            ("user@a", AuthorityError::UserInfo),
+            ("a:0", AuthorityError::Port),
+            ("a:65536", AuthorityError::Port),
+            ("a%62", AuthorityError::Percent),
+        ] {
+            assert_eq!(Authority::read(text.as_bytes(), Grammar::Uri), Err(expected), "{text}");
+        }
     }
 
     proptest! {
