@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pinfold_base::authority::Host;
-use pinfold_network::Policy;
+use pinfold_network::AllowList;
 use pinfold_network::Rule;
 
 fuzz_target!(|text: &str| {
@@ -15,8 +15,8 @@ fuzz_target!(|text: &str| {
     if let Ok(rule) = text.parse::<Rule>() {
         assert_eq!(rule.to_string().parse::<Rule>().as_ref(), Ok(&rule));
     }
-    let policy = Policy::parse(["example.com", "*.example.org"]).expect("rules");
-    let decision = policy.check(text);
+    let allow = AllowList::parse(["example.com", "*.example.org"]).expect("rules");
+    let decision = allow.check(text);
     if decision.allowed {
         let target = decision.target.expect("what is allowed was read");
         let (host, port) = target.rsplit_once(':').expect("a port");

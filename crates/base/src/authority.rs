@@ -193,8 +193,9 @@ impl Authority {
             return Err(AuthorityError::UserInfo);
         }
         // An IPv6 address without its brackets is named as such, whatever its first number would be as a name.
-        let colons = text.iter().filter(|&&byte| byte == b':').count();
-        if colons > 1 && text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b':') {
+        if text.split(|&byte| byte == b':').count() > 2
+            && text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b':')
+        {
             return Err(AuthorityError::Ipv6);
         }
         let end_of_host = if text.starts_with(b"[") {

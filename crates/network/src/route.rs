@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::dial::Reach;
+use crate::dial::Addresses;
 use crate::relay::RouteId;
 use crate::secret::Credential;
 use crate::secret::Key;
@@ -66,7 +66,7 @@ pub enum KeyHeader {
 /// Which addresses the provider may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RouteReach {
+pub enum RouteAddresses {
     /// Public ones only.
     #[default]
     Public,
@@ -103,7 +103,7 @@ pub struct RouteSpec {
     pub paths: Vec<String>,
     /// Which addresses the provider may have.
     #[serde(default)]
-    pub reach: RouteReach,
+    pub reach: RouteAddresses,
     /// Headers to set, in place of the client's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set_headers: BTreeMap<String, String>,
@@ -285,12 +285,12 @@ impl Route {
         &self.key
     }
 
-    pub(crate) fn reach(&self) -> Reach {
+    pub(crate) fn reach(&self) -> Addresses {
         // A host that is an address or `localhost` was written down by the user as exactly that.
         match self.spec.reach {
-            RouteReach::Private => Reach::Configured,
-            RouteReach::Public if is_loopback(&self.spec.upstream.target.host) => Reach::Configured,
-            RouteReach::Public => Reach::Public,
+            RouteAddresses::Private => Addresses::Configured,
+            RouteAddresses::Public if is_loopback(&self.spec.upstream.target.host) => Addresses::Configured,
+            RouteAddresses::Public => Addresses::Public,
         }
     }
 
@@ -536,9 +536,9 @@ mod tests {
         assert_eq!("https://A.example:443/".parse::<BaseUrl>().unwrap().to_string(), "https://a.example");
         assert_eq!(
             route(|spec| spec.upstream = "http://127.0.0.1:1".parse().unwrap()).reach(),
-            Reach::Configured
+            Addresses::Configured
         );
-        assert_eq!(route(|_| {}).reach(), Reach::Public);
+        assert_eq!(route(|_| {}).reach(), Addresses::Public);
     }
 
     #[test]

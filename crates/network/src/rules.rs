@@ -180,7 +180,7 @@ impl<'de> Deserialize<'de> for Rule {
 /// An allow-list. The default one allows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Policy {
+pub struct AllowList {
     rules: Vec<Rule>,
 }
 
@@ -197,7 +197,7 @@ pub struct Decision {
     pub target: Option<String>,
 }
 
-impl Policy {
+impl AllowList {
     /// A list of these rules.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         Self { rules: rules.into_iter().collect() }
@@ -278,18 +278,18 @@ mod tests {
 
     use super::*;
 
-    fn policy(rules: &[&str]) -> Policy {
-        Policy::parse(rules.iter().copied()).unwrap()
+    fn allow(rules: &[&str]) -> AllowList {
+        AllowList::parse(rules.iter().copied()).unwrap()
     }
 
     fn allowed(rules: &[&str], target: &str) -> bool {
-        policy(rules).check(target).allowed
+        allow(rules).check(target).allowed
     }
 
     #[test]
     fn an_empty_list_allows_nothing() {
         for target in ["example.com", "http://localhost", "1.2.3.4:443", "https://a.b.c/"] {
-            let decision = Policy::default().check(target);
+            let decision = AllowList::default().check(target);
             assert!(!decision.allowed);
             assert_eq!(decision.reason, "the allow-list is empty");
         }
@@ -342,10 +342,10 @@ mod tests {
 
     #[test]
     fn a_tcp_rule_says_so() {
-        let policy = policy(&["github.com", "tcp:github.com:22", "tcp:github.com:443"]);
+        let allow = allow(&["github.com", "tcp:github.com:22", "tcp:github.com:443"]);
         let speech = |text: &str| {
             let target = Target::parse(text.as_bytes(), None).unwrap();
-            policy.admits(&target).map(|(_, speech)| speech)
+            allow.admits(&target).map(|(_, speech)| speech)
         };
         assert_eq!(speech("github.com:22"), Some(Speech::Raw));
         assert_eq!(speech("github.com:443"), Some(Speech::Raw));
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn hostile_urls_are_refused_with_a_reason() {
-        let policy = policy(&["example.com", "*.example.com", "127.0.0.1"]);
+        let allow = allow(&["example.com", "*.example.com", "127.0.0.1"]);
         for text in [
             "https://example.com@evil.org/",
             "https://evil.org\\@example.com/",
@@ -396,7 +396,7 @@ mod tests {
             "://example.com",
             "",
         ] {
-            let decision = policy.check(text);
+            let decision = allow.check(text);
             assert!(!decision.allowed, "{text:?}");
             assert_eq!(decision.rule, None);
             assert!(!decision.reason.is_empty());
@@ -405,9 +405,9 @@ mod tests {
 
     #[test]
     fn rules_are_text_in_configuration_files() {
-        let policy: Policy = serde_json::from_str(r#"["Example.com.", "*.example.org:8443"]"#).unwrap();
-        assert_eq!(serde_json::to_string(&policy).unwrap(), r#"["example.com","*.example.org:8443"]"#);
-        let error = serde_json::from_str::<Policy>(r#"["*.com"]"#).unwrap_err().to_string();
+        let allow: AllowList = serde_json::from_str(r#"["Example.com.", "*.example.org:8443"]"#).unwrap();
+        assert_eq!(serde_json::to_string(&allow).unwrap(), r#"["example.com","*.example.org:8443"]"#);
+        let error = serde_json::from_str::<AllowList>(r#"["*.com"]"#).unwrap_err().to_string();
         assert!(error.contains("too wide"), "{error}");
     }
 
@@ -433,7 +433,7 @@ mod tests {
 
         #[test]
         fn checking_never_panics(text in any::<String>()) {
-            let decision = policy(&["example.com", "*.example.org"]).check(&text);
+            let decision = allow(&["example.com", "*.example.org"]).check(&text);
             prop_assert!(!decision.allowed || decision.target.is_some());
         }
     }

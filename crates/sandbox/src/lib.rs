@@ -33,7 +33,7 @@ pub use dispatch::dispatch;
 pub use error::SandboxError;
 pub use plan::Plan;
 pub use plan::refusal::Refusal;
-pub use plan::wall::Layer;
+pub use plan::wall::Standing;
 pub use plan::wall::Wall;
 pub use probe::Probe;
 pub use spec::Spec;

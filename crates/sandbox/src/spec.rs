@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use pinfold_network::AllowList;
 use pinfold_network::Credential;
 use pinfold_network::JournalConfig;
-use pinfold_network::Policy;
 use pinfold_network::ProxyConfig;
 use pinfold_network::RouteId;
 use pinfold_network::RouteSpec;
@@ -44,7 +44,7 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// Who the program is, inside.
     #[serde(default)]
-    pub user: User,
+    pub user: Ids,
     /// Name of the machine, inside.
     #[serde(default = "default_hostname")]
     pub hostname: String,
@@ -94,7 +94,7 @@ impl Spec {
                 ("HOME".into(), "/home/agent".into()),
             ]),
             cwd: "/home/agent".into(),
-            user: User::default(),
+            user: Ids::default(),
             hostname: default_hostname(),
             home: HomeDirectory { target: "/home/agent".into(), keep: Keep::Nothing },
             mounts: Vec::new(),
@@ -116,14 +116,14 @@ impl Spec {
 /// Ids inside the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct User {
+pub struct Ids {
     /// User id, never 0.
     pub uid: u32,
     /// Group id, never 0.
     pub gid: u32,
 }
 
-impl Default for User {
+impl Default for Ids {
     fn default() -> Self {
         Self { uid: 1000, gid: 1000 }
     }
@@ -278,7 +278,7 @@ impl Egress {
     /// What the supervisor's proxy is made from; decisions go to `journal`.
     pub fn proxy(&self, journal: JournalConfig) -> Result<ProxyConfig, RuleError> {
         Ok(ProxyConfig {
-            policy: Policy::parse(self.allow.iter().map(String::as_str))?,
+            allow: AllowList::parse(self.allow.iter().map(String::as_str))?,
             routes: self.routes.iter().map(|route| (route.route.clone(), route.key.clone())).collect(),
             journal: Some(journal),
             ..ProxyConfig::default()
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(spec.mounts[0].access, Access::ReadOnly);
         assert_eq!(spec.mounts[0].sockets, Sockets::Refuse);
         assert_eq!(spec.policy.landlock, Need::Required);
-        assert_eq!(spec.user, User { uid: 1000, gid: 1000 });
+        assert_eq!(spec.user, Ids { uid: 1000, gid: 1000 });
     }
 
     #[test]

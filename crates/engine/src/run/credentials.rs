@@ -8,9 +8,9 @@ use std::path::Path;
 
 use fs_err as fs;
 use pinfold_network::Credential;
+use pinfold_network::RouteAddresses;
 use pinfold_network::RouteError;
 use pinfold_network::RouteId;
-use pinfold_network::RouteReach;
 use pinfold_network::RouteSpec;
 use pinfold_sandbox::spec::CredentialRoute;
 use pinfold_sandbox::spec::Mount;
@@ -135,7 +135,7 @@ fn fill(text: &str, names: &[&str], port: u16) -> String {
 
 struct Upstream {
     address: String,
-    reach: RouteReach,
+    reach: RouteAddresses,
 }
 
 /// The provider's address: a variable of the caller's that agents know too, else the recipe's.
@@ -149,9 +149,9 @@ fn upstream(keys: &Keys<'_>, route: &recipe::Route) -> Upstream {
                 .iter()
                 .find_map(|path| base.strip_suffix(path.trim_end_matches('/')))
                 .unwrap_or(base);
-            Upstream { address: base.to_owned(), reach: RouteReach::Private }
+            Upstream { address: base.to_owned(), reach: RouteAddresses::Private }
         }
-        None => Upstream { address: route.upstream.clone(), reach: RouteReach::Public },
+        None => Upstream { address: route.upstream.clone(), reach: RouteAddresses::Public },
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
         let set = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1/")];
         let (dir, found) = of("codex-cli", &set, &[]);
         assert_eq!(found.egress[0].route.upstream.to_string(), "http://127.0.0.1:9");
-        assert_eq!(found.egress[0].route.reach, RouteReach::Private);
+        assert_eq!(found.egress[0].route.reach, RouteAddresses::Private);
         let config = fs::read_to_string(dir.path().join(".codex-config.toml")).unwrap();
         let config: toml::Table = toml::from_str(&config).unwrap();
         assert_eq!(

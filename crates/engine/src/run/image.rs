@@ -12,7 +12,7 @@ use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
 use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
-use pinfold_sandbox::spec::User;
+use pinfold_sandbox::spec::Ids;
 
 use super::choice::Choice;
 use super::error::RunError;
@@ -32,7 +32,7 @@ pub(super) struct Ready {
     /// Its environment.
     pub(super) env: BTreeMap<String, String>,
     /// Who it runs as; never root.
-    pub(super) user: User,
+    pub(super) user: Ids,
     /// That user's home.
     pub(super) home: PathBuf,
     /// What it runs when nothing is said.
@@ -95,7 +95,7 @@ pub(super) fn described(source: &ImageSource, image: &Image, root: PathBuf) -> R
     Ready {
         reference: source.name().to_owned(),
         env: config.env.iter().filter_map(|text| text.split_once('=')).map(pair).collect(),
-        user: User { uid: account.uid, gid: account.gid },
+        user: Ids { uid: account.uid, gid: account.gid },
         home: account.home,
         command: without_init([config.entrypoint, config.cmd].concat()),
         root,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use pinfold_network::AllowList;
 use pinfold_network::Decision;
-use pinfold_network::Policy;
 use pinfold_network::environment;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec;
@@ -97,13 +97,12 @@ impl Asked<'_> {
             Reach::Proxy => {
                 let routes = self.routes(context, Path::new("/home/agent"))?;
                 let rules = self.rules(&routes.hosts);
-                let policy = Policy::parse(rules.iter().map(String::as_str))
+                let policy = AllowList::parse(rules.iter().map(String::as_str))
                     .map_err(|error| ManifestError::value("allow", error.to_string()))?;
                 let mut decision = policy.check(url);
-                let routed = routes
-                    .hosts
-                    .iter()
-                    .any(|host| Policy::parse([host.as_str()]).is_ok_and(|policy| policy.check(url).allowed));
+                let routed = routes.hosts.iter().any(|host| {
+                    AllowList::parse([host.as_str()]).is_ok_and(|policy| policy.check(url).allowed)
+                });
                 if routed && !decision.allowed {
                     decision.reason =
                         "this host is reached through the agent's credential route, not by a tunnel".into();

@@ -100,7 +100,7 @@ impl Resolve for SystemResolver {
 
 /// Which addresses a dial may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum Addresses {
     /// Public addresses that are not this machine's: for targets the sandbox chose.
     Public,
     /// Private and loopback ones too: for targets the user configured. Never metadata, link-local or multicast.
@@ -145,7 +145,7 @@ impl Dialer {
     }
 
     /// Connects to `target`.
-    pub fn dial(&self, target: &Target, reach: Reach) -> Result<(TcpStream, SocketAddr), DialError> {
+    pub fn dial(&self, target: &Target, reach: Addresses) -> Result<(TcpStream, SocketAddr), DialError> {
         let addresses = match &target.host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self
@@ -181,13 +181,13 @@ impl Dialer {
         })
     }
 
-    fn refusal(&self, address: IpAddr, reach: Reach) -> Option<&'static str> {
+    fn refusal(&self, address: IpAddr, reach: Addresses) -> Option<&'static str> {
         let exempt = self.loopback.is_some() && address == IpAddr::from([127, 0, 0, 1]);
         match classify(address) {
             Reachability::Never(reason) => Some(reason),
-            Reachability::Private(reason) => (reach == Reach::Public && !exempt).then_some(reason),
+            Reachability::Private(reason) => (reach == Addresses::Public && !exempt).then_some(reason),
             Reachability::Public => {
-                (reach == Reach::Public && is_own(address)).then_some("an address of this machine")
+                (reach == Addresses::Public && is_own(address)).then_some("an address of this machine")
             }
         }
     }
@@ -227,7 +227,7 @@ mod tests {
 
     fn refused(resolver: Arc<dyn Resolve>, text: &str) -> bool {
         let dialer = Dialer::new(resolver).with_timeout(Duration::from_millis(200));
-        matches!(dialer.dial(&target(text), Reach::Public), Err(DialError::Refused { .. }))
+        matches!(dialer.dial(&target(text), Addresses::Public), Err(DialError::Refused { .. }))
     }
 
     /// Rows N3, N4 and N8 of the isolation test list.
@@ -268,14 +268,17 @@ mod tests {
         let script = Script::new(&[&["127.0.0.1"], &["10.0.0.1"]]);
         let dialer = Dialer::new(Arc::clone(&script) as Arc<dyn Resolve>).with_loopback(LoopbackForTests);
         let target = Target { host: Host::Name("rebind.example".into()), port };
-        let (stream, address) = dialer.dial(&target, Reach::Public).unwrap();
+        let (stream, address) = dialer.dial(&target, Addresses::Public).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert_eq!(address.ip().to_string(), "127.0.0.1");
         assert_eq!(script.left(), 1);
-        assert!(matches!(dialer.dial(&target, Reach::Public), Err(DialError::Refused { .. })));
+        assert!(matches!(dialer.dial(&target, Addresses::Public), Err(DialError::Refused { .. })));
         // Negative control: without the exemption the first answer is refused as well.
         let script = Script::new(&[&["127.0.0.1"]]);
-        assert!(matches!(Dialer::new(script).dial(&target, Reach::Public), Err(DialError::Refused { .. })));
+        assert!(matches!(
+            Dialer::new(script).dial(&target, Addresses::Public),
+            Err(DialError::Refused { .. })
+        ));
     }
 
     #[test]
@@ -285,7 +288,7 @@ mod tests {
         let script = Script::new(&[&["10.0.0.1", "::1", "127.0.0.1"]]);
         let dialer = Dialer::new(script).with_loopback(LoopbackForTests);
         let target = Target { host: Host::Name("mixed.example".into()), port };
-        assert_eq!(dialer.dial(&target, Reach::Public).unwrap().1.ip().to_string(), "127.0.0.1");
+        assert_eq!(dialer.dial(&target, Addresses::Public).unwrap().1.ip().to_string(), "127.0.0.1");
     }
 
     #[test]
@@ -294,20 +297,21 @@ mod tests {
         let port = server.local_addr().unwrap().port();
         let dialer = Dialer::default().with_timeout(Duration::from_millis(200));
         let target = |host: &str| Target { host: Host::parse(host.as_bytes()).unwrap(), port };
-        assert!(dialer.dial(&target("127.0.0.1"), Reach::Configured).is_ok());
+        assert!(dialer.dial(&target("127.0.0.1"), Addresses::Configured).is_ok());
         assert!(matches!(
-            dialer.dial(&target("169.254.169.254"), Reach::Configured),
+            dialer.dial(&target("169.254.169.254"), Addresses::Configured),
             Err(DialError::Refused { .. })
         ));
     }
 
     #[test]
     fn an_empty_answer_and_a_closed_port_are_network_errors() {
-        let error = Dialer::new(Script::new(&[&[]])).dial(&target("a.example"), Reach::Public).unwrap_err();
+        let error =
+            Dialer::new(Script::new(&[&[]])).dial(&target("a.example"), Addresses::Public).unwrap_err();
         assert_eq!(error.kind(), Kind::Network);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let dialer = Dialer::default().with_loopback(LoopbackForTests);
-        let error = dialer.dial(&target(&format!("127.0.0.1:{port}")), Reach::Public).unwrap_err();
+        let error = dialer.dial(&target(&format!("127.0.0.1:{port}")), Addresses::Public).unwrap_err();
         assert!(matches!(error, DialError::Connect { .. }));
     }
 }

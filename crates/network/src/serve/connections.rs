@@ -41,8 +41,8 @@ use crate::relay::RouteId;
 use crate::serve::Shared;
 use crate::serve::job::InHand;
 use crate::serve::job::answer;
-use crate::serve::journal::Entry;
 use crate::serve::journal::Event;
+use crate::serve::journal::Note;
 use crate::serve::pool::Pool;
 use crate::wire::head::HEAD_MAX;
 use crate::wire::hello::HelloError;
@@ -75,11 +75,11 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    fn entry(&self, event: Event, allowed: bool) -> Entry {
-        let mut entry = Entry::new(event, &self.target, allowed);
-        entry.reason.clone_from(&self.reason);
-        entry.address = Some(self.address.to_string());
-        entry
+    fn note(&self, event: Event, allowed: bool) -> Note {
+        let mut note = Note::new(event, &self.target, allowed);
+        note.reason.clone_from(&self.reason);
+        note.address = Some(self.address.to_string());
+        note
     }
 }
 
@@ -362,10 +362,10 @@ impl Serving {
         let pool = if head.starts_with(b"CONNECT ") { &self.dials } else { &self.requests };
         if !pool.has_room() {
             let reason = "too many requests at once; try again";
-            let mut entry = Entry::new(Event::Malformed, &"", false);
-            reason.clone_into(&mut entry.reason);
+            let mut note = Note::new(Event::Malformed, &"", false);
+            reason.clone_into(&mut note.reason);
             // It is refused whether or not that can be recorded.
-            let _ = self.shared.record(&entry);
+            let _ = self.shared.record(&note);
             let text = answer(503, reason);
             // The client may be gone; a new socket has room for so few bytes.
             let _ = rustix::net::send(&client, &text, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
@@ -388,7 +388,7 @@ impl Serving {
         self.poller.forget(&client);
         let verdict = outcome.and_then(|()| {
             self.shared
-                .record(&record.entry(Event::Connect, true))
+                .record(&record.note(Event::Connect, true))
                 .map_err(|_| "the decision cannot be recorded".to_owned())
         });
         match verdict {
@@ -398,7 +398,7 @@ impl Serving {
             Err(reason) => {
                 record.reason = reason;
                 // It is refused whether or not that can be recorded.
-                let _ = self.shared.record(&record.entry(Event::Connect, false));
+                let _ = self.shared.record(&record.note(Event::Connect, false));
                 if bytes.first() == Some(&0x16) {
                     let _ =
                         rustix::net::send(&client, &ACCESS_DENIED, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
@@ -413,12 +413,12 @@ impl Serving {
         if let Some(Connection::Tunnel { mut pair, record }) = self.take(slot) {
             pair.release(&mut self.scratch);
             let [sent, received] = pair.bytes();
-            let mut entry = record.entry(Event::Closed, true);
-            entry.sent = Some(sent);
-            entry.received = Some(received);
-            entry.milliseconds = u64::try_from(record.since.elapsed().as_millis()).ok();
+            let mut note = record.note(Event::Closed, true);
+            note.sent = Some(sent);
+            note.received = Some(received);
+            note.milliseconds = u64::try_from(record.since.elapsed().as_millis()).ok();
             // The connection was allowed and recorded as such; it is over either way.
-            let _ = self.shared.record(&entry);
+            let _ = self.shared.record(&note);
         }
     }
 

@@ -19,8 +19,8 @@ use rustls::StreamOwned;
 use rustls_pki_types::IpAddr as TlsAddress;
 use rustls_pki_types::ServerName;
 
+use crate::dial::Addresses;
 use crate::dial::DialError;
-use crate::dial::Reach;
 use crate::relay::RouteId;
 use crate::route::Route;
 use crate::route::end;
@@ -33,8 +33,8 @@ use crate::serve::connections::Record;
 use crate::serve::exchange::Exchange;
 use crate::serve::exchange::ExchangeError;
 use crate::serve::exchange::Upstream;
-use crate::serve::journal::Entry;
 use crate::serve::journal::Event;
+use crate::serve::journal::Note;
 use crate::wire::head::RequestHead;
 use crate::wire::head::RequestTarget;
 use crate::wire::head::is_hop_by_hop;
@@ -144,27 +144,27 @@ impl Drop for InHand {
 }
 
 fn malformed(shared: &Shared, reason: &str) -> Refusal {
-    let mut entry = Entry::new(Event::Malformed, &"", false);
-    reason.clone_into(&mut entry.reason);
+    let mut note = Note::new(Event::Malformed, &"", false);
+    reason.clone_into(&mut note.reason);
     // It is refused whether or not that can be recorded.
-    let _ = shared.record(&entry);
+    let _ = shared.record(&note);
     Refusal::new(400, reason)
 }
 
 /// Records a decision. What was allowed and cannot be recorded is refused.
-fn record(shared: &Shared, entry: &Entry) -> Result<(), Refusal> {
+fn record(shared: &Shared, note: &Note) -> Result<(), Refusal> {
     shared
-        .record(entry)
+        .record(note)
         .map_err(|_| Refusal::new(503, "the decision cannot be recorded, so nothing is passed on"))
 }
 
 /// Records a refusal and gives it back.
-fn refuse(shared: &Shared, mut entry: Entry, refusal: Refusal) -> Refusal {
-    entry.allowed = false;
-    entry.reason.clone_from(&refusal.reason);
-    entry.status = Some(refusal.status);
+fn refuse(shared: &Shared, mut note: Note, refusal: Refusal) -> Refusal {
+    note.allowed = false;
+    note.reason.clone_from(&refusal.reason);
+    note.status = Some(refusal.status);
     // It is refused whether or not that can be recorded.
-    let _ = shared.record(&entry);
+    let _ = shared.record(&note);
     refusal
 }
 
@@ -199,27 +199,27 @@ fn decide(
 
 /// CONNECT.
 fn tunnel(shared: &Shared, client: &UnixStream, target: &Target, ahead: &[u8]) -> Result<Next, Refusal> {
-    let mut entry = Entry::new(Event::Connect, target, true);
-    entry.method = "CONNECT".into();
-    let Some((rule, speech)) = shared.policy.admits(target) else {
-        let refusal = Refusal::new(403, shared.policy.decide(target).reason);
-        return Err(refuse(shared, entry, refusal));
+    let mut note = Note::new(Event::Connect, target, true);
+    note.method = "CONNECT".into();
+    let Some((rule, speech)) = shared.allow.admits(target) else {
+        let refusal = Refusal::new(403, shared.allow.decide(target).reason);
+        return Err(refuse(shared, note, refusal));
     };
-    let (upstream, address) = match shared.dialer.dial(target, Reach::Public) {
+    let (upstream, address) = match shared.dialer.dial(target, Addresses::Public) {
         Ok(dialled) => dialled,
-        Err(error) => return Err(refuse(shared, entry, error.into())),
+        Err(error) => return Err(refuse(shared, note, error.into())),
     };
     let tuned = upstream.set_nonblocking(true).and_then(|()| upstream.set_nodelay(true));
     if let Err(error) = tuned {
-        return Err(refuse(shared, entry, Refusal::new(502, error.to_string())));
+        return Err(refuse(shared, note, Refusal::new(502, error.to_string())));
     }
     let record_of =
         Record { target: target.clone(), reason: format!("rule `{rule}`"), address, since: Instant::now() };
     // With TLS the decision is made, and recorded, when the server name is known.
     if speech == Speech::Raw {
-        entry.reason.clone_from(&record_of.reason);
-        entry.address = Some(address.to_string());
-        record(shared, &entry)?;
+        note.reason.clone_from(&record_of.reason);
+        note.address = Some(address.to_string());
+        record(shared, &note)?;
     }
     let mut writer = client;
     writer
@@ -244,22 +244,22 @@ fn forward(
     path: &str,
     ahead: &[u8],
 ) -> Result<(), Refusal> {
-    let mut entry = Entry::new(Event::Http, target, true);
-    entry.method.clone_from(&head.method);
-    let Some((rule, _)) = shared.policy.admits(target) else {
-        let refusal = Refusal::new(403, shared.policy.decide(target).reason);
-        return Err(refuse(shared, entry, refusal));
+    let mut note = Note::new(Event::Http, target, true);
+    note.method.clone_from(&head.method);
+    let Some((rule, _)) = shared.allow.admits(target) else {
+        let refusal = Refusal::new(403, shared.allow.decide(target).reason);
+        return Err(refuse(shared, note, refusal));
     };
     if matches!(head.method.as_str(), "TRACE" | "TRACK") {
-        return Err(refuse(shared, entry, Refusal::new(403, "TRACE is not passed on")));
+        return Err(refuse(shared, note, Refusal::new(403, "TRACE is not passed on")));
     }
-    let (upstream, address) = match shared.dialer.dial(target, Reach::Public) {
+    let (upstream, address) = match shared.dialer.dial(target, Addresses::Public) {
         Ok(dialled) => dialled,
-        Err(error) => return Err(refuse(shared, entry, error.into())),
+        Err(error) => return Err(refuse(shared, note, error.into())),
     };
-    entry.reason = format!("rule `{rule}`");
-    entry.address = Some(address.to_string());
-    record(shared, &entry)?;
+    note.reason = format!("rule `{rule}`");
+    note.address = Some(address.to_string());
+    record(shared, &note)?;
     let upstream = tune(upstream).map_err(|error| Refusal::new(502, error.to_string()))?;
     let mut out = Vec::with_capacity(1024);
     line(&mut out, &[head.method.as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1"]);
@@ -273,7 +273,7 @@ fn forward(
     end(&mut out, head.body);
     let exchange =
         Exchange::new(client, ahead.to_vec(), Upstream::Plain(upstream), head, None, shared.limits.answer);
-    pass_on(shared, exchange, &out, entry).map(|_| ())
+    pass_on(shared, exchange, &out, note).map(|_| ())
 }
 
 /// A request at a credential route.
@@ -286,18 +286,18 @@ fn reverse(
     ahead: &[u8],
 ) -> Result<(), Refusal> {
     let spec = route.spec();
-    let mut entry = Entry::new(Event::Route, &spec.name, true);
-    entry.method.clone_from(&head.method);
-    path.split('?').next().unwrap_or_default().clone_into(&mut entry.path);
+    let mut note = Note::new(Event::Route, &spec.name, true);
+    note.method.clone_from(&head.method);
+    path.split('?').next().unwrap_or_default().clone_into(&mut note.path);
     if let Err(error) = route.admits(&head.method, path) {
-        return Err(refuse(shared, entry, Refusal::new(403, error.to_string())));
+        return Err(refuse(shared, note, Refusal::new(403, error.to_string())));
     }
     let key = match route.key().get() {
         Ok(key) => key,
         Err(error) => {
             // Not 503: that is tried again and again by agents, and only the user can mend this.
             let refusal = Refusal::new(403, format!("route `{}`: {}", spec.name, one_line(&error)));
-            return Err(refuse(shared, entry, refusal));
+            return Err(refuse(shared, note, refusal));
         }
     };
     let target = spec.upstream.target();
@@ -313,16 +313,16 @@ fn reverse(
         });
     let (upstream, address) = match reached {
         Ok(reached) => reached,
-        Err(refusal) => return Err(refuse(shared, entry, refusal)),
+        Err(refusal) => return Err(refuse(shared, note, refusal)),
     };
-    entry.reason = format!("route to `{}`", spec.upstream);
-    entry.address = Some(address.to_string());
-    record(shared, &entry)?;
+    note.reason = format!("route to `{}`", spec.upstream);
+    note.address = Some(address.to_string());
+    record(shared, &note)?;
     let out = route.rewrite(head, path, &key);
     let redactor = Redactor::new(&key);
     let exchange =
         Exchange::new(client, ahead.to_vec(), upstream, head, Some(redactor), shared.limits.answer);
-    let status = pass_on(shared, exchange, &out, entry)?;
+    let status = pass_on(shared, exchange, &out, note)?;
     if status == 401 || status == 403 {
         route.key().forget();
     }
@@ -330,24 +330,19 @@ fn reverse(
 }
 
 /// Runs the exchange and records how it ended.
-fn pass_on(
-    shared: &Shared,
-    mut exchange: Exchange<'_>,
-    head: &[u8],
-    mut entry: Entry,
-) -> Result<u16, Refusal> {
+fn pass_on(shared: &Shared, mut exchange: Exchange<'_>, head: &[u8], mut note: Note) -> Result<u16, Refusal> {
     let since = Instant::now();
     let outcome = exchange.run(head);
-    entry.event = Event::Closed;
-    entry.sent = Some(exchange.sent);
-    entry.received = Some(exchange.received);
-    entry.milliseconds = u64::try_from(since.elapsed().as_millis()).ok();
+    note.event = Event::Closed;
+    note.sent = Some(exchange.sent);
+    note.received = Some(exchange.received);
+    note.milliseconds = u64::try_from(since.elapsed().as_millis()).ok();
     match &outcome {
-        Ok(status) => entry.status = Some(*status),
-        Err(error) => entry.reason = one_line(error),
+        Ok(status) => note.status = Some(*status),
+        Err(error) => note.reason = one_line(error),
     }
     // The request was allowed and recorded as such; it is over either way.
-    let _ = shared.record(&entry);
+    let _ = shared.record(&note);
     match outcome {
         Ok(status) => Ok(status),
         // A part of the answer is out: nothing may follow that could be taken for the rest of it.

@@ -47,7 +47,7 @@ pub enum Event {
 
 /// One line.
 #[derive(Clone, Debug, Serialize)]
-pub struct Entry {
+pub struct Note {
     /// What it is about.
     pub event: Event,
     /// Host and port asked for, or the name of the route.
@@ -81,7 +81,7 @@ pub struct Entry {
     pub milliseconds: Option<u64>,
 }
 
-impl Entry {
+impl Note {
     /// A line about `target`; everything else is filled in by the caller.
     pub fn new(event: Event, target: &impl ToString, allowed: bool) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Entry {
 struct Line<'a> {
     time: String,
     #[serde(flatten)]
-    entry: &'a Entry,
+    note: &'a Note,
 }
 
 /// A file of lines that is turned over when it is full.
@@ -130,14 +130,14 @@ impl Journal {
     }
 
     /// Appends a line.
-    pub fn write(&self, entry: &Entry) -> io::Result<()> {
-        let mut entry = entry.clone();
-        for text in [&mut entry.target, &mut entry.method, &mut entry.path, &mut entry.reason] {
+    pub fn write(&self, note: &Note) -> io::Result<()> {
+        let mut note = note.clone();
+        for text in [&mut note.target, &mut note.method, &mut note.path, &mut note.reason] {
             if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
                 text.truncate(end);
             }
         }
-        let mut line = serde_json::to_vec(&Line { time: timestamp(SystemTime::now()), entry: &entry })?;
+        let mut line = serde_json::to_vec(&Line { time: timestamp(SystemTime::now()), note: &note })?;
         line.push(b'\n');
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.size > 0 && open.size + line.len() as u64 > self.size_max {
@@ -174,8 +174,8 @@ mod tests {
 
     use super::*;
 
-    fn refused(target: &str) -> Entry {
-        Entry { reason: "no rule allows it".into(), ..Entry::new(Event::Connect, &target, false) }
+    fn refused(target: &str) -> Note {
+        Note { reason: "no rule allows it".into(), ..Note::new(Event::Connect, &target, false) }
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
             journal.write(&refused(&format!("host-{number}.example:443"))).unwrap();
         }
         let total: u64 =
-            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+            fs::read_dir(dir.path()).unwrap().map(|note| note.unwrap().metadata().unwrap().len()).sum();
         assert!(total <= 20_000, "{total}");
         assert!(fs::read_to_string(&path).unwrap().contains("host-1999.example"));
         // Opened again, it goes on where it was.

@@ -51,12 +51,12 @@ use crate::relay::open_files;
 use crate::route::Route;
 use crate::route::RouteError;
 use crate::route::RouteSpec;
-use crate::rules::Policy;
+use crate::rules::AllowList;
 use crate::secret::Credential;
 use crate::serve::connections::Handoff;
 use crate::serve::connections::Serving;
-use crate::serve::journal::Entry;
 use crate::serve::journal::Journal;
+use crate::serve::journal::Note;
 
 /// Numbers and times of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub struct JournalConfig {
 #[derive(Clone, Debug, Default)]
 pub struct ProxyConfig {
     /// The allow-list. The default one allows nothing.
-    pub policy: Policy,
+    pub allow: AllowList,
     /// Credential routes with where their keys come from.
     pub routes: Vec<(RouteSpec, Credential)>,
     /// Where decisions are recorded; nowhere if `None`.
@@ -176,7 +176,7 @@ impl Diagnose for ProxyError {
 /// What event loop, jobs and handle share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) policy: Policy,
+    pub(crate) allow: AllowList,
     pub(crate) routes: BTreeMap<RouteId, Route>,
     pub(crate) journal: Option<Journal>,
     pub(crate) limits: ProxyLimits,
@@ -197,8 +197,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Records a line. An error means that what it is about must not happen.
-    pub(crate) fn record(&self, entry: &Entry) -> io::Result<()> {
-        self.journal.as_ref().map_or(Ok(()), |journal| journal.write(entry))
+    pub(crate) fn record(&self, note: &Note) -> io::Result<()> {
+        self.journal.as_ref().map_or(Ok(()), |journal| journal.write(note))
     }
 
     /// Gives a connection to the event loop.
@@ -256,7 +256,7 @@ impl Proxy {
 
     /// Serves a socket that is bound already.
     pub fn on(listener: UnixListener, config: ProxyConfig) -> Result<Self, ProxyError> {
-        let ProxyConfig { policy, routes, journal, limits, dialer, trust } = config;
+        let ProxyConfig { allow, routes, journal, limits, dialer, trust } = config;
         let mut table: BTreeMap<RouteId, Route> = BTreeMap::new();
         for (spec, credential) in routes {
             let route = Route::new(spec, credential)?;
@@ -275,7 +275,7 @@ impl Proxy {
             .map_err(ProxyError::Journal)?;
         let connections = limits.connections.min(connections_of(open_files(), 2)).max(1);
         let shared = Arc::new(Shared {
-            policy,
+            allow,
             routes: table,
             journal,
             limits: ProxyLimits { connections, ..limits },

@@ -29,12 +29,12 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::ServerName;
 
+use crate::AllowList;
 use crate::Credential;
 use crate::Dialer;
 use crate::JournalConfig;
 use crate::Listen;
 use crate::LoopbackForTests;
-use crate::Policy;
 use crate::Proxy;
 use crate::ProxyConfig;
 use crate::ProxyHandle;
@@ -290,7 +290,7 @@ impl Plan {
             .map(|route| Listen { route, port: 0 })
             .collect();
         let config = ProxyConfig {
-            policy: Policy::parse(self.rules.iter().map(String::as_str)).unwrap(),
+            allow: AllowList::parse(self.rules.iter().map(String::as_str)).unwrap(),
             routes: self.routes,
             journal: Some(JournalConfig { path: journal.clone(), size_max: self.journal_max }),
             limits: self.limits,

@@ -5,7 +5,7 @@
 //!   handshake  = 0x01 length:u24 body                      over one or more records
 //!   body       = version:u16 random:32 session:u8* suites:u16* compression:u8* extensions:u16*
 //!   extension  = type:u16 length:u16 data                  type 0 is server_name
-//!   name list  = length:u16 ( 0x00 length:u16 name )       exactly one entry
+//!   name list  = length:u16 ( 0x00 length:u16 name )       exactly one note
 //! ```
 //!
 //! A tunnel is opened for one host, and what is spoken in it cannot be read; but the server on the other side chooses whom

@@ -14,17 +14,17 @@ use std::path::Path;
 
 use crate::error::SandboxError;
 use crate::oci::config;
-use crate::oci::config::BundlePlaces;
+use crate::oci::config::BundlePaths;
 use crate::plan::Plan;
 use crate::plan::SkeletonKind;
-use crate::plan::wall::Layer;
+use crate::plan::wall::Standing;
 use crate::probe::Probe;
 use crate::spec::Network;
 use crate::spec::Spec;
 use crate::types::OciRuntime;
 
 /// Writes `home` and `config.json` beside `rootfs` in `directory`. Gives back what is different from the built-in runtime.
-pub fn write(spec: &Spec, directory: &Path, runtime: OciRuntime) -> Result<Vec<Layer>, SandboxError> {
+pub fn write(spec: &Spec, directory: &Path, runtime: OciRuntime) -> Result<Vec<Standing>, SandboxError> {
     let spec = Spec { rootfs: directory.join("rootfs"), network: Network::None, ..spec.clone() };
     let mut plan = Plan::new(&spec, &Probe::run())?;
     // This root is nobody else's, so what is missing to mount on can be made in it.
@@ -40,14 +40,14 @@ pub fn write(spec: &Spec, directory: &Path, runtime: OciRuntime) -> Result<Vec<L
     let home = directory.join("home");
     crate::supervise::home::seed(&spec.rootfs, &spec.home.target, &home)
         .map_err(SandboxError::file("fill", &home))?;
-    let places = BundlePlaces { home: Some("home".into()), egress: None, program: None };
-    let mut config = config::config(&plan, &places, runtime)?;
+    let paths = BundlePaths { home: Some("home".into()), egress: None, program: None };
+    let mut config = config::config(&plan, &paths, runtime)?;
     config["root"]["path"] = "rootfs".into();
     let path = directory.join("config.json");
     let text = serde_json::to_string_pretty(&config)
         .map_err(|error| SandboxError::Supervisor { action: "write the bundle", source: error.into() })?;
     fs_err::write(&path, text + "\n").map_err(SandboxError::file("write", path))?;
-    Ok(config::layers(&plan, runtime))
+    Ok(config::walls(&plan, runtime))
 }
 
 #[cfg(test)]

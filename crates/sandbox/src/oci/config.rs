@@ -19,7 +19,7 @@ use crate::plan::DEVICES;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
 use crate::plan::Plan;
-use crate::plan::wall::Layer;
+use crate::plan::wall::Standing;
 use crate::plan::wall::Wall;
 use crate::spec::Access;
 use crate::spec::EGRESS_SOCKET;
@@ -34,7 +34,7 @@ const ROOT_STAND_IN: u32 = 524_288;
 
 /// Paths of the host that a bundle needs besides the plan's.
 #[derive(Clone, Debug, Default)]
-pub struct BundlePlaces {
+pub struct BundlePaths {
     /// The sandbox's home.
     pub home: Option<PathBuf>,
     /// The proxy's socket.
@@ -63,36 +63,37 @@ pub enum BundleError {
     },
     /// A place that the plan needs was not given.
     #[error("the plan mounts `{}` and nothing was given for it", .0.display())]
-    Place(PathBuf),
+    NotGiven(PathBuf),
     /// The system-call policy is damaged; a bug of ours.
     #[error(transparent)]
     Seccomp(#[from] crate::start::walls::seccomp::SeccompError),
 }
 
-/// What a runtime cannot give, in the words of [`Layer`].
-pub type Differences = Vec<Layer>;
+/// What a runtime cannot give, in the words of [`Standing`].
+pub type Differences = Vec<Standing>;
 
-/// The plan's layers as they are with `runtime`.
-pub fn layers(plan: &Plan, runtime: OciRuntime) -> Differences {
-    plan.layers
+/// How the plan's walls stand with `runtime`.
+pub fn walls(plan: &Plan, runtime: OciRuntime) -> Differences {
+    plan.walls
         .iter()
-        .map(|layer| match (runtime, layer.wall) {
+        .map(|standing| match (runtime, standing.wall) {
             (OciRuntime::Runsc, Wall::Seccomp | Wall::Landlock) => {
-                Layer::off(layer.wall, "the program talks to gVisor's kernel instead of the host's")
+                Standing::off(standing.wall, "the program talks to gVisor's kernel instead of the host's")
             }
-            (OciRuntime::Runsc, Wall::Cgroup) if layer.on => {
-                Layer::off(layer.wall, "its kernel's own threads would count; limits per process hold")
+            (OciRuntime::Runsc, Wall::Cgroup) if standing.on => {
+                Standing::off(standing.wall, "its kernel's own threads would count; limits per process hold")
             }
-            (_, Wall::UserNamespaces) if plan.ids.host_uid != 0 => {
-                Layer::graded(layer.wall, "one, not two: the program is id 0 inside, without capabilities")
-            }
-            _ => layer.clone(),
+            (_, Wall::UserNamespaces) if plan.ids.host_uid != 0 => Standing::graded(
+                standing.wall,
+                "one, not two: the program is id 0 inside, without capabilities",
+            ),
+            _ => standing.clone(),
         })
         .collect()
 }
 
 /// `config.json` of the bundle.
-pub fn config(plan: &Plan, places: &BundlePlaces, runtime: OciRuntime) -> Result<Value, BundleError> {
+pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Value, BundleError> {
     if let Some(entry) = plan.skeleton.last() {
         return Err(BundleError::MountPoint(entry.path.clone()));
     }
@@ -116,7 +117,7 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: OciRuntime) -> Result
         }})
     }));
     let mut args = plan.args.clone();
-    if places.program.is_some() {
+    if paths.program.is_some() {
         let task = crate::start::spawn::guest::Task {
             listens: plan.listens.clone(),
             landlock: plan.landlock.clone().filter(|_| runtime == OciRuntime::Runc),
@@ -129,7 +130,7 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: OciRuntime) -> Result
         let task = serde_json::to_string(&task).unwrap_or_default();
         args.splice(0..0, [GUEST_PATH.to_owned(), crate::start::spawn::guest::GUEST_WORD.to_owned(), task]);
     } else if !plan.listens.is_empty() {
-        return Err(BundleError::Place(GUEST_PATH.into()));
+        return Err(BundleError::NotGiven(GUEST_PATH.into()));
     }
     let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let rlimits: Vec<Value> = plan
@@ -142,7 +143,7 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: OciRuntime) -> Result
         .collect();
     // What a negative control leaves in: the least capability there is, in every set.
     let kept: &[&str] = if plan.guards.capabilities.holds() { &[] } else { &["CAP_SETGID"] };
-    let paths = |wanted: &MountKind| -> Vec<&PathBuf> {
+    let targets = |wanted: &MountKind| -> Vec<&PathBuf> {
         plan.mounts.iter().filter(|mount| mount.kind == *wanted).map(|mount| &mount.target).collect()
     };
     let mut config = json!({
@@ -160,12 +161,12 @@ pub fn config(plan: &Plan, places: &BundlePlaces, runtime: OciRuntime) -> Result
         },
         "root": {"path": plan.rootfs, "readonly": plan.guards.read_only_root.holds()},
         "hostname": plan.hostname,
-        "mounts": mounts(plan, places)?,
+        "mounts": mounts(plan, paths)?,
         "linux": {
             "namespaces": namespaces,
             "rootfsPropagation": "private",
-            "maskedPaths": paths(&MountKind::Mask),
-            "readonlyPaths": paths(&MountKind::Protect),
+            "maskedPaths": targets(&MountKind::Mask),
+            "readonlyPaths": targets(&MountKind::Protect),
         },
     });
     if own_user {
@@ -224,20 +225,21 @@ fn settled(plan: &Plan) -> Result<(), BundleError> {
     Ok(())
 }
 
-fn mounts(plan: &Plan, places: &BundlePlaces) -> Result<Vec<Value>, BundleError> {
+fn mounts(plan: &Plan, paths: &BundlePaths) -> Result<Vec<Value>, BundleError> {
     settled(plan)?;
     let mut mounts = Vec::new();
     for mount in &plan.mounts {
         let target = &mount.target;
         let write = if mount.access == Access::ReadOnly { "ro" } else { "rw" };
-        let place = |path: &Option<PathBuf>| path.clone().ok_or_else(|| BundleError::Place(target.clone()));
+        let place =
+            |path: &Option<PathBuf>| path.clone().ok_or_else(|| BundleError::NotGiven(target.clone()));
         mounts.push(match &mount.kind {
             MountKind::Host(source) => json!({"destination": target, "type": "bind", "source": source,
                 "options": ["rbind", write, "nosuid", "nodev", "rprivate"]}),
-            MountKind::Home => json!({"destination": target, "type": "bind", "source": place(&places.home)?,
+            MountKind::Home => json!({"destination": target, "type": "bind", "source": place(&paths.home)?,
                 "options": ["rbind", "rw", "nosuid", "nodev", "rprivate"]}),
             MountKind::Egress => json!({"destination": EGRESS_SOCKET, "type": "bind",
-                "source": place(&places.egress)?, "options": ["bind", "nosuid", "nodev", "noexec", "rprivate"]}),
+                "source": place(&paths.egress)?, "options": ["bind", "nosuid", "nodev", "noexec", "rprivate"]}),
             MountKind::Memory { bytes, mode } => {
                 let mut options = vec!["nosuid".to_owned(), "nodev".into(), format!("mode={mode:o}")];
                 if plan.ids.host_uid == 0 {
@@ -263,7 +265,7 @@ fn mounts(plan: &Plan, places: &BundlePlaces) -> Result<Vec<Value>, BundleError>
             MountKind::Device(_) | MountKind::Mask | MountKind::Protect => continue,
         });
         if target == Path::new("/run")
-            && let Some(program) = &places.program
+            && let Some(program) = &paths.program
         {
             mounts.push(json!({"destination": GUEST_PATH, "type": "bind", "source": program,
                 "options": ["bind", "ro", "nosuid", "nodev", "rprivate"]}));
@@ -300,8 +302,8 @@ mod tests {
         (dir, plan)
     }
 
-    fn places() -> BundlePlaces {
-        BundlePlaces {
+    fn paths() -> BundlePaths {
+        BundlePaths {
             home: None,
             egress: Some("/host/egress.sock".into()),
             program: Some("/host/pinfold".into()),
@@ -313,7 +315,7 @@ mod tests {
     fn the_network_namespace_is_listed() {
         let (_dir, plan) = plan(1001, |_| ());
         for runtime in [OciRuntime::Runc, OciRuntime::Runsc] {
-            let config = config(&plan, &places(), runtime).unwrap();
+            let config = config(&plan, &paths(), runtime).unwrap();
             let listed: Vec<_> = config["linux"]["namespaces"]
                 .as_array()
                 .unwrap()
@@ -327,14 +329,14 @@ mod tests {
             );
         }
         let (_dir, plan) = self::plan(1001, |spec| spec.network = Network::Host);
-        let config = config(&plan, &places(), OciRuntime::Runc).unwrap();
+        let config = config(&plan, &paths(), OciRuntime::Runc).unwrap();
         assert!(!config["linux"]["namespaces"].to_string().contains("network"));
     }
 
     #[test]
     fn capabilities_are_empty_and_new_privileges_forbidden() {
         let (_dir, plan) = plan(0, |_| ());
-        let config = config(&plan, &places(), OciRuntime::Runc).unwrap();
+        let config = config(&plan, &paths(), OciRuntime::Runc).unwrap();
         for set in ["bounding", "effective", "inheritable", "permitted", "ambient"] {
             assert_eq!(config["process"]["capabilities"][set], json!([]), "{set}");
         }
@@ -346,7 +348,7 @@ mod tests {
     #[test]
     fn the_relay_goes_in_front_of_the_program() {
         let (_dir, plan) = plan(1001, |_| ());
-        let config = config(&plan, &places(), OciRuntime::Runc).unwrap();
+        let config = config(&plan, &paths(), OciRuntime::Runc).unwrap();
         let args = config["process"]["args"].as_array().unwrap();
         assert_eq!(args[0], GUEST_PATH);
         assert_eq!(args[3], "true");
@@ -361,7 +363,7 @@ mod tests {
         let (_dir, plan) = plan(1001, |spec| {
             spec.mounts.push(crate::spec::Mount::read_only("/usr", "/elsewhere"));
         });
-        let error = config(&plan, &places(), OciRuntime::Runc).unwrap_err();
+        let error = config(&plan, &paths(), OciRuntime::Runc).unwrap_err();
         assert!(matches!(error, BundleError::MountPoint(path) if path == std::path::Path::new("/elsewhere")));
     }
 
@@ -374,7 +376,7 @@ mod tests {
             spec.mounts.push(crate::spec::Mount::writable(work.path(), "/usr"));
             spec.mounts.push(crate::spec::Mount::read_only(work.path().join("data"), "/usr/data"));
         });
-        let error = config(&plan, &places(), OciRuntime::Runc).unwrap_err();
+        let error = config(&plan, &paths(), OciRuntime::Runc).unwrap_err();
         assert!(matches!(error, BundleError::Within { .. } | BundleError::MountPoint(_)), "{error}");
         assert!(matches!(settled(&plan), Err(BundleError::Within { .. })));
     }
@@ -382,10 +384,10 @@ mod tests {
     #[test]
     fn what_gvisor_lacks_is_stated() {
         let (_dir, plan) = plan(0, |_| ());
-        let off: Vec<_> = layers(&plan, OciRuntime::Runsc)
+        let off: Vec<_> = walls(&plan, OciRuntime::Runsc)
             .into_iter()
-            .filter(|layer| !layer.on)
-            .map(|layer| layer.wall)
+            .filter(|standing| !standing.on)
+            .map(|standing| standing.wall)
             .collect();
         assert_eq!(off, [Wall::Seccomp, Wall::Landlock, Wall::Cgroup]);
     }

@@ -1,6 +1,6 @@
 //! What a specification says in words: names, paths and strings that the kernel, the file system and we can pass on.
 //!
-//! **Refuses** what could be read as something else: names that are paths, paths with `..`, bytes of NUL, places that are
+//! **Refuses** what could be read as something else: names that are paths, paths with `..`, bytes of NUL, paths that are
 //! the sandbox's own.
 
 use std::path::Component;
@@ -54,7 +54,7 @@ pub(super) fn clean(what: &'static str, path: &Path) -> Result<PathBuf, Refusal>
     Ok(out)
 }
 
-/// Places that are the sandbox's own.
+/// HostPaths that are the sandbox's own.
 pub(super) fn reserved(what: &'static str, path: &Path) -> Result<(), Refusal> {
     let below = ["/proc", "/dev", "/sys", "/run/pinfold"].iter().any(|taken| path.starts_with(taken));
     if below || ["/", "/run", "/tmp"].iter().any(|taken| path == Path::new(taken)) {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::plan::refusal::Refusal;
-use crate::plan::wall::Layer;
+use crate::plan::wall::Standing;
 use crate::plan::wall::Wall;
 use crate::probe::Cgroups;
 use crate::probe::Probe;
@@ -76,11 +76,11 @@ const PERIOD: u64 = 100_000;
 pub(crate) fn plan_cgroup(
     spec: &Spec,
     probe: &Probe,
-    layers: &mut Vec<Layer>,
+    walls: &mut Vec<Standing>,
 ) -> Result<Option<CgroupPlan>, Refusal> {
-    layers.push(Layer::on(Wall::ProcessLimits));
+    walls.push(Standing::on(Wall::ProcessLimits));
     if spec.policy.cgroup == Need::Off {
-        layers.push(Layer::off(Wall::Cgroup, "switched off by the policy"));
+        walls.push(Standing::off(Wall::Cgroup, "switched off by the policy"));
         return Ok(None);
     }
     let limits = &spec.limits;
@@ -92,7 +92,7 @@ pub(crate) fn plan_cgroup(
             return Err(Refusal::NoCgroup(why.clone()));
         }
         Cgroups::None(why) => {
-            layers.push(Layer::off(Wall::Cgroup, why.clone()));
+            walls.push(Standing::off(Wall::Cgroup, why.clone()));
             return Ok(None);
         }
         Cgroups::V2(dir) => {
@@ -122,7 +122,7 @@ pub(crate) fn plan_cgroup(
             groups
         }
     };
-    layers.push(Layer::graded(Wall::Cgroup, if groups.len() == 1 { "version 2" } else { "version 1" }));
+    walls.push(Standing::graded(Wall::Cgroup, if groups.len() == 1 { "version 2" } else { "version 1" }));
     Ok(Some(CgroupPlan { groups }))
 }
 

@@ -40,7 +40,7 @@ use self::limits::CgroupPlan;
 use self::limits::Rlimit;
 use self::refusal::Refusal;
 use self::rootfs::RootDirectory;
-use self::wall::Layer;
+use self::wall::Standing;
 use self::wall::Wall;
 use crate::probe::Probe;
 use crate::spec::Access;
@@ -77,8 +77,8 @@ pub struct Parts {
     pub mounts: Vec<PlannedMount>,
     /// Namespaces that are new.
     pub namespaces: BTreeSet<Namespace>,
-    /// Ids.
-    pub ids: Ids,
+    /// IdMap.
+    pub ids: IdMap,
     /// Name of the machine.
     pub hostname: String,
     /// Program and arguments.
@@ -100,7 +100,7 @@ pub struct Parts {
     /// Where the home directory is, and what becomes of it.
     pub home: PathBuf,
     /// What is on, and what is not.
-    pub layers: Vec<Layer>,
+    pub walls: Vec<Standing>,
     /// Guards that are steps of the start or of holding it.
     #[serde(default)]
     pub guards: Guards,
@@ -124,9 +124,9 @@ pub enum SkeletonKind {
     File,
 }
 
-/// Ids outside and inside. Both outer namespace and sandbox map one id: the caller's.
+/// IdMap outside and inside. Both outer namespace and sandbox map one id: the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ids {
+pub struct IdMap {
     /// The caller's user id on the host.
     pub host_uid: u32,
     /// The caller's group id on the host.
@@ -238,8 +238,8 @@ impl fmt::Display for Plan {
         for mount in &self.mounts {
             writeln!(f, "  {mount}")?;
         }
-        for layer in &self.layers {
-            writeln!(f, "  {layer}")?;
+        for standing in &self.walls {
+            writeln!(f, "  {standing}")?;
         }
         Ok(())
     }
@@ -299,22 +299,23 @@ impl Plan {
                 Vec::new()
             }
         };
-        let mut layers: Vec<Layer> = vec![Layer::user_namespaces(probe.uid), Layer::on(Wall::Capabilities)];
-        layers.push(Layer::on(Wall::ReadOnlyRoot));
-        layers.push(Layer::on(Wall::Seccomp));
-        layers.push(match spec.network {
-            Network::Host => Layer::off(Wall::Network, "the host's network was asked for"),
-            _ => Layer::on(Wall::Network),
+        let mut walls: Vec<Standing> =
+            vec![Standing::user_namespaces(probe.uid), Standing::on(Wall::Capabilities)];
+        walls.push(Standing::on(Wall::ReadOnlyRoot));
+        walls.push(Standing::on(Wall::Seccomp));
+        walls.push(match spec.network {
+            Network::Host => Standing::off(Wall::Network, "the host's network was asked for"),
+            _ => Standing::on(Wall::Network),
         });
-        let landlock = plan_landlock(spec, probe, &mounts, &mut layers)?;
-        let cgroup = crate::plan::limits::plan_cgroup(spec, probe, &mut layers)?;
+        let landlock = plan_landlock(spec, probe, &mounts, &mut walls)?;
+        let cgroup = crate::plan::limits::plan_cgroup(spec, probe, &mut walls)?;
         let mut parts = Parts {
             name: spec.name.clone(),
             rootfs,
             skeleton: skeleton.into_iter().map(|(path, kind)| SkeletonEntry { path, kind }).collect(),
             mounts,
             namespaces,
-            ids: Ids { host_uid: probe.uid, host_gid: probe.gid, uid: spec.user.uid, gid: spec.user.gid },
+            ids: IdMap { host_uid: probe.uid, host_gid: probe.gid, uid: spec.user.uid, gid: spec.user.gid },
             hostname: spec.hostname.clone(),
             args: spec.args.clone(),
             env: plan_env(spec),
@@ -325,7 +326,7 @@ impl Plan {
             debug: spec.policy.debug,
             listens,
             home,
-            layers,
+            walls,
             guards,
         };
         crate::weaken::plan(&spec.weaken, &mut parts);
@@ -359,23 +360,23 @@ fn plan_landlock(
     spec: &Spec,
     probe: &Probe,
     mounts: &[PlannedMount],
-    layers: &mut Vec<Layer>,
+    walls: &mut Vec<Standing>,
 ) -> Result<Option<LandlockPlan>, Refusal> {
     match (spec.policy.landlock, probe.landlock_abi) {
         (Need::Off, _) => {
-            layers.push(Layer::off(Wall::Landlock, "switched off by the policy"));
+            walls.push(Standing::off(Wall::Landlock, "switched off by the policy"));
             return Ok(None);
         }
         (Need::Required, None) => return Err(Refusal::NoLandlock),
         (Need::IfAvailable, None) => {
-            layers.push(Layer::off(Wall::Landlock, "this kernel has none"));
+            walls.push(Standing::off(Wall::Landlock, "this kernel has none"));
             return Ok(None);
         }
         (_, Some(abi)) => {
             if spec.policy.connect_ports.is_some() && abi < 4 {
                 return Err(Refusal::NoLandlockPorts { abi });
             }
-            layers.push(Layer::graded(Wall::Landlock, format!("ABI {abi}")));
+            walls.push(Standing::graded(Wall::Landlock, format!("ABI {abi}")));
         }
     }
     let writable = mounts

@@ -139,7 +139,7 @@ fn a_missing_wall_is_a_refusal_or_stated() {
     assert!(matches!(Plan::new(&spec, &weak), Err(Refusal::NoLandlock)));
     spec.policy.landlock = Need::IfAvailable;
     let plan = Plan::new(&spec, &weak).unwrap();
-    assert!(plan.layers.iter().any(|layer| layer.wall == Wall::Landlock && !layer.on));
+    assert!(plan.walls.iter().any(|standing| standing.wall == Wall::Landlock && !standing.on));
     weak.user_namespaces = Err(crate::probe::NamespaceProblem::AppArmor);
     let refusal = Plan::new(&spec, &weak).unwrap_err();
     let hint = pinfold_base::Diagnose::hint(&refusal).unwrap();

@@ -29,7 +29,7 @@ pub enum Wall {
 
 /// Whether a wall is up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
+pub struct Standing {
     /// Which.
     pub wall: Wall,
     /// Up or not.
@@ -39,7 +39,7 @@ pub struct Layer {
     pub detail: String,
 }
 
-impl Layer {
+impl Standing {
     /// Up.
     pub fn on(wall: Wall) -> Self {
         Self { wall, on: true, detail: String::new() }
@@ -83,7 +83,7 @@ impl fmt::Display for Wall {
     }
 }
 
-impl fmt::Display for Layer {
+impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.wall, if self.on { "on" } else { "off" })?;
         if self.detail.is_empty() { Ok(()) } else { write!(f, " ({})", self.detail) }

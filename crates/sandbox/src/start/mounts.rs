@@ -35,26 +35,26 @@ use crate::plan::Plan;
 use crate::plan::PlannedMount;
 use crate::plan::SkeletonKind;
 use crate::spec::Access;
-use crate::start::spawn::Places;
+use crate::start::spawn::HostPaths;
 use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::step::StepError;
 use crate::start::sys;
+use crate::start::sys::Depth;
 use crate::start::sys::MountAttributes;
-use crate::start::sys::Reach;
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const DIRECTORY: Mode = Mode::from_raw_mode(0o755);
 
 /// Makes the file system of `plan` and moves this process into it.
-pub(crate) fn enter(plan: &Plan, places: &Places) -> Result<(), StepError> {
+pub(crate) fn enter(plan: &Plan, paths: &HostPaths) -> Result<(), StepError> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .at(Step::PrivateMounts)?;
     // Before anything is attached: the image's own mount may hide a source that lies below it.
     let sources = plan
         .mounts
         .iter()
-        .map(|mount| Ok((mount, source(mount, places)?)))
+        .map(|mount| Ok((mount, source(mount, paths)?)))
         .collect::<Result<Vec<_>, StepError>>()?;
     let null = rustix::fs::open("/dev/null", LOOK, Mode::empty()).on(Step::OpenMount, "/dev/null")?;
     let stat = rustix::fs::fstat(&null).on(Step::OpenMount, "/dev/null")?;
@@ -92,11 +92,11 @@ pub(crate) fn enter(plan: &Plan, places: &Places) -> Result<(), StepError> {
         device_links(&root)?;
     }
     for (path, fd) in late {
-        sys::restrict_mount(&fd, MountAttributes::READ_ONLY, Reach::One)
+        sys::restrict_mount(&fd, MountAttributes::READ_ONLY, Depth::One)
             .on(Step::SealRoot, path.display())?;
     }
     if plan.guards.read_only_root.holds() {
-        sys::restrict_mount(&root, MountAttributes::READ_ONLY, Reach::One).on(Step::SealRoot, "/")?;
+        sys::restrict_mount(&root, MountAttributes::READ_ONLY, Depth::One).on(Step::SealRoot, "/")?;
     }
     rustix::process::fchdir(&root).on(Step::Pivot, "/")?;
     rustix::process::pivot_root(".", ".").on(Step::Pivot, plan.rootfs.display())?;
@@ -105,22 +105,22 @@ pub(crate) fn enter(plan: &Plan, places: &Places) -> Result<(), StepError> {
 }
 
 /// What is mounted, as a mount that is not attached anywhere yet.
-fn source(mount: &PlannedMount, places: &Places) -> Result<Option<OwnedFd>, StepError> {
+fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, StepError> {
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let noexec = MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let target = mount.target.as_path();
     match &mount.kind {
         MountKind::Host(path) => bind(path, mount.access).map(Some),
-        MountKind::Home => match &places.home {
+        MountKind::Home => match &paths.home {
             Some(path) => bind(path, mount.access).map(Some),
             None => Err(StepError::new(Step::OpenMount, target.display().to_string(), Errno::NOENT)),
         },
-        MountKind::Egress => match &places.egress {
+        MountKind::Egress => match &paths.egress {
             Some(path) => {
                 let fd = clone(path, &[])?;
                 let attributes =
                     MountAttributes::NO_SUID.with(MountAttributes::NO_DEV).with(MountAttributes::NO_EXEC);
-                sys::restrict_mount(&fd, attributes, Reach::One).on(Step::RestrictMount, path.display())?;
+                sys::restrict_mount(&fd, attributes, Depth::One).on(Step::RestrictMount, path.display())?;
                 Ok(Some(fd))
             }
             None => Err(StepError::new(Step::OpenMount, target.display().to_string(), Errno::NOENT)),
@@ -146,7 +146,7 @@ fn source(mount: &PlannedMount, places: &Places) -> Result<Option<OwnedFd>, Step
             if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
                 return Err(StepError::new(Step::OpenMount, path.display().to_string(), Errno::NODEV));
             }
-            sys::restrict_mount(&fd, MountAttributes::NO_SUID.with(MountAttributes::NO_EXEC), Reach::One)
+            sys::restrict_mount(&fd, MountAttributes::NO_SUID.with(MountAttributes::NO_EXEC), Depth::One)
                 .on(Step::RestrictMount, path.display())?;
             Ok(Some(fd))
         }
@@ -162,7 +162,7 @@ fn bind(path: &Path, access: Access) -> Result<OwnedFd, StepError> {
         Access::ReadOnly => attributes.with(MountAttributes::READ_ONLY),
         Access::ReadWrite => attributes,
     };
-    sys::restrict_mount(&fd, attributes, Reach::Below).on(Step::RestrictMount, path.display())?;
+    sys::restrict_mount(&fd, attributes, Depth::Below).on(Step::RestrictMount, path.display())?;
     Ok(fd)
 }
 
@@ -208,7 +208,7 @@ fn attach_root(plan: &Plan) -> Result<OwnedFd, StepError> {
     if plan.guards.read_only_root.holds() {
         attributes = attributes.with(MountAttributes::READ_ONLY);
     }
-    sys::restrict_mount(&below, attributes, Reach::Below).on(Step::RestrictMount, on())?;
+    sys::restrict_mount(&below, attributes, Depth::Below).on(Step::RestrictMount, on())?;
     let place =
         || rustix::fs::open(&plan.rootfs, LOOK | OFlags::DIRECTORY, Mode::empty()).on(Step::OpenRoot, on());
     attach(&below, &place()?, &plan.rootfs)?;
@@ -315,7 +315,7 @@ fn mask(root: &OwnedFd, path: &Path, null: &OwnedFd) -> Result<(), StepError> {
         let flags =
             OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
         let copy = rustix::mount::open_tree(null, "", flags).on(Step::OpenMount, path.display())?;
-        sys::restrict_mount(&copy, MountAttributes::NO_SUID.with(MountAttributes::NO_EXEC), Reach::One)
+        sys::restrict_mount(&copy, MountAttributes::NO_SUID.with(MountAttributes::NO_EXEC), Depth::One)
             .on(Step::RestrictMount, path.display())?;
         copy
     };
@@ -337,7 +337,7 @@ fn protect(root: &OwnedFd, path: &Path) -> Result<(), StepError> {
         .with(MountAttributes::NO_SUID)
         .with(MountAttributes::NO_DEV)
         .with(MountAttributes::NO_EXEC);
-    sys::restrict_mount(&copy, attributes, Reach::Below).on(Step::RestrictMount, path.display())?;
+    sys::restrict_mount(&copy, attributes, Depth::Below).on(Step::RestrictMount, path.display())?;
     attach(&copy, &place, path)
 }
 

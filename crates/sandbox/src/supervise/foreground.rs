@@ -125,13 +125,13 @@ impl Out<'_> {
 
 /// This process's streams.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct User<'a> {
+pub(crate) struct OwnStreams<'a> {
     pub(crate) input: BorrowedFd<'a>,
     pub(crate) output: BorrowedFd<'a>,
     pub(crate) errors: BorrowedFd<'a>,
 }
 
-impl User<'static> {
+impl OwnStreams<'static> {
     /// Standard input, output and error.
     pub(crate) fn own() -> Self {
         Self {
@@ -145,7 +145,7 @@ impl User<'static> {
 /// Follows `sandbox` to its end; a terminal gets its output through filters like `shown`. `asked` was begun before it was started: a signal in between is not lost.
 pub(crate) fn follow(
     sandbox: &mut dyn Supervised,
-    user: User<'_>,
+    user: OwnStreams<'_>,
     shown: &Filter,
     mut asked: Asked,
 ) -> Result<Exit, SandboxError> {

@@ -30,7 +30,7 @@ use rustix::pty::OpenptFlags;
 
 use crate::error::SandboxError;
 use crate::oci::config;
-use crate::oci::config::BundlePlaces;
+use crate::oci::config::BundlePaths;
 use crate::plan::Namespace;
 use crate::plan::Plan;
 use crate::start::sys;
@@ -61,12 +61,12 @@ pub struct Guest {
 /// the sandbox.
 pub fn start(
     plan: &Plan,
-    places: &BundlePlaces,
+    paths: &BundlePaths,
     runtime: OciRuntime,
     stdio: Stdio,
     folder: &Path,
 ) -> Result<Guest, SandboxError> {
-    let mut config = config::config(plan, places, runtime)?;
+    let mut config = config::config(plan, paths, runtime)?;
     let mut terminal = None;
     let (mut streams, mut pipes) = streams(match stdio {
         // Its error messages come out beside the program's output.

@@ -11,58 +11,58 @@ use rustix::process::WaitOptions;
 use crate::error::SandboxError;
 use crate::plan::MountKind;
 use crate::plan::Plan;
-use crate::plan::wall::Layer;
+use crate::plan::wall::Standing;
+use crate::start::spawn::HostPaths;
 use crate::start::spawn::Message;
 use crate::start::spawn::Order;
-use crate::start::spawn::Places;
 use crate::start::spawn::StreamKind;
 use crate::start::spawn::parent;
 use crate::start::spawn::parent::Started;
 use crate::start::sys::Streams;
 use crate::supervise::foreground;
 use crate::supervise::foreground::Asked;
+use crate::supervise::foreground::OwnStreams;
 use crate::supervise::foreground::Supervised;
-use crate::supervise::foreground::User;
 use crate::supervise::terminal::escape::Filter;
 use crate::supervise::terminal::escape::Showing;
 use crate::types::Exit;
 use crate::types::Stdio;
 
-/// A plan with the places of the host it needs, ready to start.
+/// A plan with the paths of the host it needs, ready to start.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     plan: Plan,
-    places: Places,
+    paths: HostPaths,
 }
 
 impl Sandbox {
     /// A sandbox without a home of its own and without a proxy.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, places: Places::default() }
+        Self { plan, paths: HostPaths::default() }
     }
 
     /// With this directory of the host as its home (for [`crate::spec::Keep::Home`]).
     #[must_use]
     pub fn home(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.places.home = Some(directory.into());
+        self.paths.home = Some(directory.into());
         self
     }
 
     /// With this Unix socket of the host as its way out. Its file may be removed once the sandbox runs.
     #[must_use]
     pub fn egress(mut self, socket: impl Into<PathBuf>) -> Self {
-        self.places.egress = Some(socket.into());
+        self.paths.egress = Some(socket.into());
         self
     }
 
     /// Starts it and returns once the program has been executed. The calling thread must outlive the sandbox: the kernel
     /// kills it when that thread ends.
     pub fn spawn(&self, stdio: Stdio) -> Result<Running, SandboxError> {
-        let mut places = self.places.clone();
-        for path in [&mut places.home, &mut places.egress].into_iter().flatten() {
+        let mut paths = self.paths.clone();
+        for path in [&mut paths.home, &mut paths.egress].into_iter().flatten() {
             *path = fs_err::canonicalize(&*path).map_err(SandboxError::file("find", path.clone()))?;
         }
-        if places.egress.is_none() && self.plan.has(&MountKind::Egress) {
+        if paths.egress.is_none() && self.plan.has(&MountKind::Egress) {
             return Err(SandboxError::Egress("the plan wants a proxy and there is no socket".into()));
         }
         let (streams, pipes) = streams(stdio)?;
@@ -70,13 +70,13 @@ impl Sandbox {
             Stdio::Terminal { rows, columns } => StreamKind::Terminal { rows, columns },
             _ => StreamKind::Given,
         };
-        let order = Order { plan: self.plan.clone(), places, streams: kind };
+        let order = Order { plan: self.plan.clone(), paths, streams: kind };
         let started = parent::start(&order, &streams)?;
         // From here on this process mostly waits; the program is starting meanwhile.
         crate::start::sys::settle();
         drop(streams);
         let [stdin, stdout, stderr] = pipes;
-        Ok(Running { started, stdin, stdout, stderr, layers: order.plan.0.layers, exit: None })
+        Ok(Running { started, stdin, stdout, stderr, walls: order.plan.0.walls, exit: None })
     }
 
     /// Starts it on this process's own streams and waits for the end.
@@ -84,7 +84,7 @@ impl Sandbox {
         let asked = Asked::begin();
         let mut running = self.spawn(Stdio::Inherit)?;
         let shown = Filter::guarded(Showing::Live, self.plan.guards.shown_output.clone());
-        foreground::follow(&mut running, User::own(), &shown, asked)
+        foreground::follow(&mut running, OwnStreams::own(), &shown, asked)
     }
 }
 
@@ -127,7 +127,7 @@ pub struct Running {
     pub stdout: Option<OwnedFd>,
     /// Read end of its standard error.
     pub stderr: Option<OwnedFd>,
-    layers: Vec<Layer>,
+    walls: Vec<Standing>,
     exit: Option<Exit>,
 }
 
@@ -138,8 +138,8 @@ impl Running {
     }
 
     /// The walls that are up.
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
+    pub fn walls(&self) -> &[Standing] {
+        &self.walls
     }
 
     /// The master of its terminal, for [`Stdio::Terminal`].

@@ -174,13 +174,13 @@ pub(crate) fn run(spec: &Spec, egress: Option<&Path>, runtime: Runtime) -> Resul
         return Ok((text, running.wait().map_err(failed)?));
     };
     let folder = std::env::temp_dir().join(format!("pinfold-{}-{}", runtime.program(), std::process::id()));
-    let places = pinfold_sandbox::oci::config::BundlePlaces {
+    let paths = pinfold_sandbox::oci::config::BundlePaths {
         home: None,
         egress: egress.map(Path::to_owned),
         program: Some(spec.rootfs.join("bin/probe")),
     };
     let mut guest =
-        pinfold_sandbox::runtime::start(&plan, &places, runtime, Stdio::Piped, &folder).map_err(failed)?;
+        pinfold_sandbox::runtime::start(&plan, &paths, runtime, Stdio::Piped, &folder).map_err(failed)?;
     let [_, output, errors] = guest.pipes();
     let text = told(output.unwrap(), errors.unwrap());
     Ok((text, guest.wait().map_err(failed)?))

@@ -23,11 +23,11 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use pinfold_network::AllowList;
 use pinfold_network::Dialer;
 use pinfold_network::JournalConfig;
 use pinfold_network::Listen;
 use pinfold_network::LoopbackForTests;
-use pinfold_network::Policy;
 use pinfold_network::Proxy;
 use pinfold_network::ProxyConfig;
 use pinfold_network::Relay;
@@ -62,7 +62,7 @@ pub(super) fn relay(socket: &Path) -> Result<(), String> {
 pub(super) fn proxy(socket: &Path, port: u16) -> Result<(), String> {
     let run = || -> Outcome<()> {
         let config = ProxyConfig {
-            policy: Policy::parse([format!("tcp:127.0.0.1:{port}").as_str()])?,
+            allow: AllowList::parse([format!("tcp:127.0.0.1:{port}").as_str()])?,
             dialer: Dialer::default().with_loopback(LoopbackForTests),
             journal: Some(JournalConfig { path: socket.with_extension("jsonl"), size_max: 4 << 20 }),
             ..ProxyConfig::default()

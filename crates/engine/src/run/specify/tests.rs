@@ -7,9 +7,9 @@ use pinfold_base::Home;
 use pinfold_base::report::Silent;
 use pinfold_sandbox::spec::Access;
 use pinfold_sandbox::spec::Egress;
+use pinfold_sandbox::spec::Ids;
 use pinfold_sandbox::spec::MountSource;
 use pinfold_sandbox::spec::Network;
-use pinfold_sandbox::spec::User;
 
 use super::*;
 use crate::context;
@@ -44,7 +44,7 @@ impl Machine {
             reference: "sample:latest".into(),
             root: self.path("image"),
             env: BTreeMap::from([("PATH".into(), "/bin".into()), ("LANG".into(), "C.UTF-8".into())]),
-            user: User { uid: 1001, gid: 1002 },
+            user: Ids { uid: 1001, gid: 1002 },
             home: "/home/agent".into(),
             command: vec!["image-says".into()],
         }
@@ -101,7 +101,7 @@ fn a_request_for_nothing_special_gets_the_strict_defaults() {
     let project = machine.path("me/project").display().to_string();
     assert_eq!((spec.name.as_str(), &spec.rootfs), ("a@b", &machine.path("image")));
     assert_eq!(spec.args, ["bash", "-l"]);
-    assert_eq!(spec.user, User { uid: 1001, gid: 1002 });
+    assert_eq!(spec.user, Ids { uid: 1001, gid: 1002 });
     assert_eq!(spec.home, HomeDirectory { target: "/home/agent".into(), keep: Keep::Home });
     assert_eq!(spec.cwd, machine.path("me/project"));
     assert_eq!(spec.hostname, "pinfold");

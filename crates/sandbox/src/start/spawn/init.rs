@@ -66,7 +66,7 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         // Counted over all descendants of the outer namespace: the inner one is the first and last.
         write_file("/proc/sys/user/max_user_namespaces", b"1").at(Step::NestedNamespaces)?;
     }
-    crate::start::mounts::enter(plan, &order.places)?;
+    crate::start::mounts::enter(plan, &order.paths)?;
     if plan.namespaces.contains(&Namespace::Network) {
         sys::loopback_up().at(Step::Loopback)?;
     }

@@ -60,7 +60,7 @@ const ORDER: i32 = 4;
 
 /// Paths of the host that only the supervisor knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Places {
+pub(crate) struct HostPaths {
     /// The sandbox's own home.
     pub(crate) home: Option<PathBuf>,
     /// The proxy's socket.
@@ -72,7 +72,7 @@ pub(crate) struct Places {
 pub(crate) struct Order {
     #[serde(deserialize_with = "Plan::from_supervisor")]
     pub(crate) plan: Plan,
-    pub(crate) places: Places,
+    pub(crate) paths: HostPaths,
     pub(crate) streams: StreamKind,
 }
 

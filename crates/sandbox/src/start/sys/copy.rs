@@ -18,8 +18,8 @@ use rustix::net::SendFlags;
 use rustix::process::Pid;
 use rustix::process::Signal;
 
+use super::Depth;
 use super::MountAttributes;
-use super::Reach;
 use super::Streams;
 use super::check;
 
@@ -165,6 +165,6 @@ fn mount_read_only(path: &CStr, own: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let mount = rustix::mount::open_tree(file.as_fd(), c"", flags)?;
-    super::restrict_mount(&mount, MountAttributes::READ_ONLY, Reach::One)?;
+    super::restrict_mount(&mount, MountAttributes::READ_ONLY, Depth::One)?;
     Ok(mount)
 }

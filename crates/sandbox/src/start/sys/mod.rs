@@ -60,7 +60,7 @@ impl MountAttributes {
 
 /// Which mounts an attribute goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum Depth {
     /// One mount.
     One,
     /// And everything mounted below it.
@@ -71,10 +71,10 @@ pub(crate) enum Reach {
 pub(crate) fn restrict_mount(
     fd: impl AsFd,
     attributes: MountAttributes,
-    reach: Reach,
+    depth: Depth,
 ) -> rustix::io::Result<()> {
     let attr = libc::mount_attr { attr_set: attributes.0, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    let recursive = if reach == Reach::Below { libc::AT_RECURSIVE } else { 0 };
+    let recursive = if depth == Depth::Below { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty string with its NUL, `attr` lives until the call returns and its true size is given.
     check(unsafe {
         libc::syscall(

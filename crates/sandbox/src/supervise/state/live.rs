@@ -12,7 +12,7 @@ use super::Sandboxes;
 use super::folder::Folder;
 use super::record::State;
 use crate::error::SandboxError;
-use crate::oci::config::BundlePlaces;
+use crate::oci::config::BundlePaths;
 use crate::plan::Plan;
 use crate::plan::refusal::Refusal;
 use crate::probe::Probe;
@@ -104,11 +104,11 @@ impl Sandboxes {
         let state;
         let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
-            let places = BundlePlaces { home, egress, program: Some(program) };
+            let paths = BundlePaths { home, egress, program: Some(program) };
             // Before the start: what is left after a kill must be known by then.
             state = State::new(0, &plan, runtime);
             folder.write("state.json", &state)?;
-            Box::new(crate::supervise::runtime::start(&plan, &places, oci, stdio, &folder.runtime())?)
+            Box::new(crate::supervise::runtime::start(&plan, &paths, oci, stdio, &folder.runtime())?)
         } else {
             let mut sandbox = Sandbox::new(plan.clone());
             if let Some(home) = home {

@@ -39,13 +39,13 @@ use self::usage::usage;
 use crate::error::SandboxError;
 use crate::plan::Plan;
 use crate::plan::refusal::Refusal;
-use crate::plan::wall::Layer;
+use crate::plan::wall::Standing;
 use crate::probe::Probe;
 use crate::spec::Keep;
 use crate::spec::Spec;
 use crate::supervise::foreground;
 use crate::supervise::foreground::Asked;
-use crate::supervise::foreground::User;
+use crate::supervise::foreground::OwnStreams;
 use crate::supervise::session;
 use crate::supervise::session::Detached;
 use crate::supervise::terminal::escape::Filter;
@@ -88,7 +88,8 @@ pub struct Summary {
     /// `none`, `proxy` or `host`.
     pub network: &'static str,
     /// The walls.
-    pub layers: Vec<Layer>,
+    #[serde(rename = "layers")]
+    pub walls: Vec<Standing>,
     /// The specification's labels.
     pub labels: std::collections::BTreeMap<String, String>,
 }
@@ -121,7 +122,7 @@ impl Sandboxes {
         let asked = Asked::begin();
         let result = self.start(spec, runtime, stdio).and_then(|mut live| {
             let shown = Filter::guarded(Showing::Live, live.plan.guards.shown_output.clone());
-            let exit = foreground::follow(&mut *live.running, User::own(), &shown, asked)?;
+            let exit = foreground::follow(&mut *live.running, OwnStreams::own(), &shown, asked)?;
             live.finish(exit);
             Ok(exit)
         });
@@ -223,7 +224,7 @@ impl Sandboxes {
             since: state.as_ref().map(|state| state.since),
             usage: state.as_ref().filter(|_| running).map(|state| usage(state.init)),
             network: spec.network.word(),
-            layers: state.map(|state| state.layers).unwrap_or_default(),
+            walls: state.map(|state| state.walls).unwrap_or_default(),
             labels: spec.labels,
         })
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::usage::started_at;
 use crate::error::SandboxError;
 use crate::plan::Plan;
-use crate::plan::wall::Layer;
+use crate::plan::wall::Standing;
 use crate::types::Exit;
 use crate::types::Runtime;
 
@@ -27,7 +27,8 @@ pub(super) struct State {
     /// Seconds since the epoch.
     pub(super) since: u64,
     /// The walls that are up.
-    pub(super) layers: Vec<Layer>,
+    #[serde(rename = "layers")]
+    pub(super) walls: Vec<Standing>,
     /// Control groups, to be removed when the supervisor could not.
     #[serde(default)]
     pub(super) groups: Vec<PathBuf>,
@@ -50,9 +51,9 @@ impl State {
             since: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
-            layers: match runtime {
-                Runtime::Builtin => plan.layers.clone(),
-                Runtime::Oci(runtime) => crate::oci::config::layers(plan, runtime),
+            walls: match runtime {
+                Runtime::Builtin => plan.walls.clone(),
+                Runtime::Oci(runtime) => crate::oci::config::walls(plan, runtime),
             },
             groups: plan
                 .cgroup
@@ -90,7 +91,7 @@ mod tests {
             supervisor_started: started_at(own).unwrap() + 1,
             init: 0,
             since: 0,
-            layers: Vec::new(),
+            walls: Vec::new(),
             groups: Vec::new(),
             runtime: Runtime::Builtin,
             exit: None,

@@ -26,9 +26,9 @@ use serde_json::json;
 use crate::spec::Debug as Debugging;
 
 #[cfg(target_arch = "x86_64")]
-const POLICY: &str = include_str!("../../../../data/seccomp-x86_64.json");
+const LIST: &str = include_str!("../../../../data/seccomp-x86_64.json");
 #[cfg(target_arch = "aarch64")]
-const POLICY: &str = include_str!("../../../../data/seccomp-aarch64.json");
+const LIST: &str = include_str!("../../../../data/seccomp-aarch64.json");
 
 /// `AUDIT_ARCH_…` of the native calling convention (linux/audit.h).
 const CONVENTION: u32 = if cfg!(target_arch = "aarch64") { 0xc000_00b7 } else { 0xc000_003e };
@@ -38,7 +38,7 @@ const CONVENTION: u32 = if cfg!(target_arch = "aarch64") { 0xc000_00b7 } else { 
 pub enum SeccompError {
     /// The data is not a policy; a bug of ours.
     #[error("the system-call policy is damaged: {0}")]
-    Policy(String),
+    Damaged(String),
     /// The kernel refused it.
     #[error("the kernel refused the filter: {0}")]
     Install(#[from] Errno),
@@ -47,17 +47,17 @@ pub enum SeccompError {
 /// The data of one architecture.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Policy<'a> {
+struct CallList<'a> {
     #[serde(borrow)]
-    allow: Vec<Rule<'a>>,
-    debug: Vec<Rule<'a>>,
-    absent: Vec<Rule<'a>>,
+    allow: Vec<CallRule<'a>>,
+    debug: Vec<CallRule<'a>>,
+    absent: Vec<CallRule<'a>>,
 }
 
 /// A call, and what its arguments must be.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rule<'a> {
+struct CallRule<'a> {
     /// Its name, for people and for other runtimes.
     syscall: &'a str,
     /// Its number on this architecture.
@@ -110,8 +110,8 @@ pub(crate) struct Filter(Vec<sock_filter>);
 impl Filter {
     /// Compiles the policy of this architecture.
     pub(crate) fn compile(debug: Debugging) -> Result<Self, SeccompError> {
-        let policy = policy(POLICY)?;
-        program::compile(&policy, debug, CONVENTION).map(Self)
+        let list = list(LIST)?;
+        program::compile(&list, debug, CONVENTION).map(Self)
     }
 
     /// Installs it for this thread and its children. Sets `no_new_privs` as well.
@@ -121,8 +121,8 @@ impl Filter {
     }
 }
 
-fn policy(text: &str) -> Result<Policy<'_>, SeccompError> {
-    serde_json::from_str(text).map_err(|error| SeccompError::Policy(error.to_string()))
+fn list(text: &str) -> Result<CallList<'_>, SeccompError> {
+    serde_json::from_str(text).map_err(|error| SeccompError::Damaged(error.to_string()))
 }
 
 /// The same policy in the words of the OCI runtime specification, for runtimes that use libseccomp.
@@ -130,9 +130,8 @@ fn policy(text: &str) -> Result<Policy<'_>, SeccompError> {
 /// libseccomp compares 64 bits where the kernel reads 32 of `ioctl`'s request, and cannot say "not equal under a mask". What
 /// is let through is therefore written as the requests that differ from both forbidden ones in some bit.
 pub(crate) fn oci(debug: Debugging) -> Result<Value, SeccompError> {
-    let policy: Value =
-        serde_json::from_str(POLICY).map_err(|error| SeccompError::Policy(error.to_string()))?;
-    let list = |name: &str| policy[name].as_array().cloned().unwrap_or_default();
+    let data: Value = serde_json::from_str(LIST).map_err(|error| SeccompError::Damaged(error.to_string()))?;
+    let list = |name: &str| data[name].as_array().cloned().unwrap_or_default();
     let mut plain = Vec::new();
     let mut rules = Vec::new();
     let mut all = list("allow");
@@ -206,8 +205,8 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> BTreeSet<String> {
-        let policy: serde_json::Value = serde_json::from_str(text).unwrap();
-        let rules = policy["allow"].as_array().unwrap();
+        let data: serde_json::Value = serde_json::from_str(text).unwrap();
+        let rules = data["allow"].as_array().unwrap();
         rules.iter().map(|rule| rule["syscall"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -299,7 +298,7 @@ mod tests {
     fn calls_end_as_with_another_compiler() {
         for (text, convention, arch) in LISTS {
             for debug in [Debugging::Denied, Debugging::Allowed] {
-                let ours = program::compile(&policy(text).unwrap(), debug, convention).unwrap();
+                let ours = program::compile(&list(text).unwrap(), debug, convention).unwrap();
                 assert!(ours.len() < 600, "{} instructions", ours.len());
                 let theirs = theirs(text, debug, arch);
                 let mut allowed = 0;
@@ -317,16 +316,16 @@ mod tests {
 
     /// The list as two filters of seccompiler's: what is let through, and what is answered ENOSYS.
     fn theirs(text: &str, debug: Debugging, arch: seccompiler::TargetArch) -> Vec<Vec<sock_filter>> {
-        let mut policy: Value = serde_json::from_str(text).unwrap();
+        let mut data: Value = serde_json::from_str(text).unwrap();
         for list in ["allow", "debug", "absent"] {
-            for rule in policy[list].as_array_mut().unwrap() {
+            for rule in data[list].as_array_mut().unwrap() {
                 rule.as_object_mut().unwrap().remove("number");
             }
         }
-        let absent = policy["absent"].clone();
-        let mut allow = policy["allow"].as_array().unwrap().clone();
+        let absent = data["absent"].clone();
+        let mut allow = data["allow"].as_array().unwrap().clone();
         if debug == Debugging::Allowed {
-            allow.extend(policy["debug"].as_array().unwrap().clone());
+            allow.extend(data["debug"].as_array().unwrap().clone());
         }
         allow.extend(absent.as_array().unwrap().clone());
         let filters = json!({
@@ -345,9 +344,9 @@ mod tests {
 
     /// All numbers, with arguments at and around those that rules name.
     fn calls(text: &str, convention: u32) -> Vec<Call> {
-        let policy = policy(text).unwrap();
+        let list = list(text).unwrap();
         let mut values = BTreeSet::from([0, 1, u64::MAX]);
-        for condition in policy.allow.iter().flat_map(|rule| &rule.args) {
+        for condition in list.allow.iter().flat_map(|rule| &rule.args) {
             let value = condition.value;
             values.extend([value, value + 1, value.wrapping_sub(1), value | 1 << 32, value | 1 << 63]);
             if let Operation::MaskedEqual(mask) = condition.operation {
@@ -396,7 +395,7 @@ mod tests {
             "mseal",
             "set_mempolicy_home_node",
         ];
-        let more: Vec<_> = names(POLICY)
+        let more: Vec<_> = names(LIST)
             .into_iter()
             .filter(|name| !allowed.contains(name) && !newer.contains(&name.as_str()))
             .collect();

@@ -1,4 +1,4 @@
-//! From a [`Policy`] to one classic BPF program, the form in which the kernel takes a filter (seccomp(2)).
+//! From a [`CallList`] to one classic BPF program, the form in which the kernel takes a filter (seccomp(2)).
 //!
 //! ```text
 //!   load the calling convention ─► another one: kill the process
@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 
 use libc::sock_filter;
 
+use super::CallList;
+use super::CallRule;
 use super::Condition;
 use super::Operation;
-use super::Policy;
-use super::Rule;
 use super::SeccompError;
 use super::Width;
 use crate::spec::Debug as Debugging;
@@ -57,11 +57,11 @@ enum Verdict {
 
 /// The whole program. `convention` is the native `AUDIT_ARCH_…`.
 pub(super) fn compile(
-    policy: &Policy<'_>,
+    list: &CallList<'_>,
     debug: Debugging,
     convention: u32,
 ) -> Result<Vec<sock_filter>, SeccompError> {
-    let verdicts = verdicts(policy, debug)?;
+    let verdicts = verdicts(list, debug)?;
     // Ranges by their first number; the last one has no end, and nothing is allowed in it.
     let mut ranges: Vec<(u32, Verdict)> = vec![(0, Verdict::Return(DENY))];
     let mut add = |number, verdict: Verdict| match ranges.last_mut() {
@@ -88,10 +88,10 @@ pub(super) fn compile(
     Ok(program)
 }
 
-fn verdicts(policy: &Policy<'_>, debug: Debugging) -> Result<BTreeMap<u32, Verdict>, SeccompError> {
+fn verdicts(list: &CallList<'_>, debug: Debugging) -> Result<BTreeMap<u32, Verdict>, SeccompError> {
     let mut verdicts = BTreeMap::new();
-    let more: &[Rule<'_>] = if debug == Debugging::Allowed { &policy.debug } else { &[] };
-    for rule in policy.allow.iter().chain(more) {
+    let more: &[CallRule<'_>] = if debug == Debugging::Allowed { &list.debug } else { &[] };
+    for rule in list.allow.iter().chain(more) {
         // The next number must exist, and x32 numbers begin here.
         if rule.number >= 0x4000_0000 {
             return Err(damaged(&format!("`{}` has a number of another calling convention", rule.syscall)));
@@ -106,7 +106,7 @@ fn verdicts(policy: &Policy<'_>, debug: Debugging) -> Result<BTreeMap<u32, Verdi
             (Some(Verdict::Return(_)), false) => {}
         }
     }
-    verdicts.extend(policy.absent.iter().map(|rule| (rule.number, Verdict::Return(ABSENT))));
+    verdicts.extend(list.absent.iter().map(|rule| (rule.number, Verdict::Return(ABSENT))));
     Ok(verdicts)
 }
 
@@ -195,7 +195,7 @@ const fn branch(code: u16, k: u32, yes: u8, no: u8) -> sock_filter {
 }
 
 fn damaged(problem: &str) -> SeccompError {
-    SeccompError::Policy(problem.into())
+    SeccompError::Damaged(problem.into())
 }
 
 #[cfg(test)]
@@ -249,8 +249,8 @@ pub(super) mod tests {
         }
     }
 
-    fn rule(number: u32, args: Vec<Condition>) -> Rule<'static> {
-        Rule { syscall: "", number, args, _comment: IgnoredAny }
+    fn rule(number: u32, args: Vec<Condition>) -> CallRule<'static> {
+        CallRule { syscall: "", number, args, _comment: IgnoredAny }
     }
 
     /// Jumps of any length lead to the right place.
@@ -266,12 +266,12 @@ pub(super) mod tests {
         let allow = (0..3000)
             .step_by(3)
             .map(|number| rule(number, if number % 2 == 0 { Vec::new() } else { vec![odd(Width::Qword)] }));
-        let policy = Policy {
+        let list = CallList {
             allow: allow.clone().take(300).collect(),
             debug: Vec::new(),
             absent: vec![rule(6, Vec::new())],
         };
-        let program = compile(&policy, Debugging::Denied, 7).unwrap();
+        let program = compile(&list, Debugging::Denied, 7).unwrap();
         for number in 0..1000 {
             for argument in [0, 1, 3, 1 << 40 | 1, 1 << 41 | 1] {
                 let call = Call { convention: 7, number, args: [9, argument, 9, 9, 9, 9] };
@@ -286,14 +286,14 @@ pub(super) mod tests {
         }
         let foreign = Call { convention: 8, number: 0, args: [0; 6] };
         assert_eq!(interpret(&program, &foreign), KILL);
-        let policy = Policy { allow: allow.collect(), debug: Vec::new(), absent: Vec::new() };
-        assert!(compile(&policy, Debugging::Denied, 7).is_err(), "more than the kernel takes");
+        let list = CallList { allow: allow.collect(), debug: Vec::new(), absent: Vec::new() };
+        assert!(compile(&list, Debugging::Denied, 7).is_err(), "more than the kernel takes");
     }
 
     #[test]
     fn numbers_of_other_conventions_are_refused() {
-        let policy =
-            Policy { allow: vec![rule(0x4000_0000, Vec::new())], debug: Vec::new(), absent: Vec::new() };
-        assert!(compile(&policy, Debugging::Denied, 7).is_err());
+        let list =
+            CallList { allow: vec![rule(0x4000_0000, Vec::new())], debug: Vec::new(), absent: Vec::new() };
+        assert!(compile(&list, Debugging::Denied, 7).is_err());
     }
 }
