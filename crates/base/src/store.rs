@@ -26,6 +26,13 @@ use crate::error::Diagnose;
 use crate::error::Diagnosis;
 use crate::error::Kind;
 
+/// Whole downloads, below the cache folder.
+pub const DOWNLOADS: [&str; 2] = ["blobs/sha256", "blobs/sha512"];
+/// Files being written, below the cache folder.
+pub const TEMPORARY: &str = "tmp";
+/// Downloads cut short, below the cache folder.
+pub const PARTIAL: &str = "partial";
+
 /// What can go wrong in the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -95,7 +102,7 @@ pub struct Store {
 impl Store {
     /// Opens the store below `cache`, creating its folders.
     pub fn open(cache: &Path) -> Result<Self, StoreError> {
-        for dir in ["blobs/sha256", "blobs/sha512", "tmp", "partial"] {
+        for dir in DOWNLOADS.iter().chain([&TEMPORARY, &PARTIAL]) {
             fs::create_dir_all(cache.join(dir))?;
         }
         Ok(Self { root: cache.to_owned() })
@@ -113,7 +120,7 @@ impl Store {
 
     /// Where a download that was cut short waits to be resumed.
     pub fn partial_path(&self, digest: &Digest) -> PathBuf {
-        self.root.join("partial").join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
+        self.root.join(PARTIAL).join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
     }
 
     /// Whether the blob is here.
@@ -150,7 +157,7 @@ impl Store {
 
     /// A temporary file in the folder of the store, so that it can be renamed to anywhere below [`Store::root`].
     pub fn temporary(&self) -> Result<tempfile::NamedTempFile, StoreError> {
-        Ok(tempfile::Builder::new().prefix("w-").tempfile_in(self.root.join("tmp"))?)
+        Ok(tempfile::Builder::new().prefix("w-").tempfile_in(self.root.join(TEMPORARY))?)
     }
 
     /// Writes a small file below [`Store::root`], whole or not at all.

@@ -58,6 +58,9 @@ use crate::tar::TarError;
 use crate::tar::is_damage;
 use crate::zip::ZipError;
 
+/// Where they are, below the cache folder.
+pub const FOLDER: &str = "decoded";
+
 /// What kind of archive a download is. Its compression is told from its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
@@ -210,7 +213,7 @@ struct State {
 impl DecodedStore {
     /// The seekable forms below the cache folder of `store`.
     pub fn new(store: &Store) -> Self {
-        Self { store: store.clone(), dir: store.root().join("decoded"), state: Mutex::default() }
+        Self { store: store.clone(), dir: store.root().join(FOLDER), state: Mutex::default() }
     }
 
     /// What `archive` holds. Decodes it when that was never done; else only the index is read.

@@ -29,7 +29,7 @@ pub(crate) struct GcArgs {
 pub(crate) fn run(args: &GcArgs, global: Global) -> Outcome {
     let context = super::context(global, args::Downloads { offline: true })?;
     let scope = gc::Scope { layers: args.layers, downloads: args.downloads };
-    let report = gc::gc(&context, scope, if args.yes { gc::Mode::Remove } else { gc::Mode::Say })?;
+    let report = gc::gc(&context, scope, if args.yes { gc::Pass::Remove } else { gc::Pass::Look })?;
     if global.json {
         render::json(&report);
         return Ok(ExitCode::SUCCESS);

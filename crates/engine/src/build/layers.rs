@@ -33,6 +33,11 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::project::lock::COMPAT;
 
+/// Where records are, below the cache folder.
+pub const RECORDS: &str = "layers";
+/// Where blobs are, below the cache folder.
+pub const BLOBS: &str = "layers/blobs";
+
 /// A layer's blob, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,12 +138,12 @@ pub fn key(tree: &Tree, encoding: &Encoding) -> Digest {
 }
 
 fn record_path(context: &Context, key: &Digest) -> PathBuf {
-    context.home.cache().join("layers").join(format!("{}.json", key.hex()))
+    context.home.cache().join(RECORDS).join(format!("{}.json", key.hex()))
 }
 
 /// Where the blob of a composed layer is.
 pub fn blob_path(context: &Context, digest: &Digest) -> PathBuf {
-    context.home.cache().join("layers/blobs").join(digest.hex())
+    context.home.cache().join(BLOBS).join(digest.hex())
 }
 
 /// The layer of `tree`: out of the cache, or written now.

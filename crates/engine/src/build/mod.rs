@@ -45,6 +45,9 @@ use crate::project::lock::LockError;
 use crate::project::lock::request;
 use crate::project::manifest::Compression;
 
+/// Where records of builds are, below the cache folder.
+pub const RECORDS: &str = "builds";
+
 /// What a build may do about the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockUse {
@@ -183,7 +186,7 @@ pub fn build(context: &Context, project: &Project, options: &Options) -> Result<
         return Err(LockError::Encoder { locked: lock.encoders, ours }.into());
     }
     let key = key(project, &lock, &platforms, &encoding.id(), &reference)?;
-    let record = context.home.cache().join("builds").join(format!("{}.json", key.hex()));
+    let record = context.home.cache().join(RECORDS).join(format!("{}.json", key.hex()));
     let store = ImageStore::open(context.home.data())?;
     if let Some(built) = recorded(&store, &record, &reference) {
         return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked });

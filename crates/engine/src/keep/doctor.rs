@@ -144,5 +144,67 @@ mod tests {
         assert!(of("user namespaces").fix.as_ref().unwrap().contains("apparmor_parser"));
         assert_eq!(of("Landlock").grade, Grade::Bad);
         assert_eq!(of("limits").grade, Grade::Note);
+        assert!(of("limits").fix.as_ref().unwrap().contains("Delegate=yes"));
+        assert!(found.iter().all(|finding| finding.fix.is_some() == (finding.grade != Grade::Good)));
+    }
+
+    #[test]
+    fn a_machine_that_has_everything_has_nothing_to_fix() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("runsc"), "").unwrap();
+        let environment = Environment::from([("PATH", dir.path())]);
+        let probe = Probe {
+            kernel: "6.12".into(),
+            uid: 1000,
+            gid: 1000,
+            user_namespaces: Ok(()),
+            landlock_abi: Some(6),
+            cgroups: Cgroups::V2("/sys/fs/cgroup/me".into()),
+            tun: true,
+        };
+        let found = sandbox(&probe, &environment);
+        assert!(found.iter().all(|finding| finding.grade == Grade::Good), "{found:?}");
+        let of = |what: &str| found.iter().find(|finding| finding.what == what).unwrap().found.as_str();
+        assert_eq!(of("Landlock"), "ABI 6");
+        assert_eq!(of("limits"), "cgroup v2, `/sys/fs/cgroup/me`");
+        assert_eq!(of("other runtimes"), "runsc", "only those on the path");
+        let without = sandbox(
+            &Probe { cgroups: Cgroups::V1 { memory: "/m".into(), pids: "/p".into(), cpu: None }, ..probe },
+            &Environment::default(),
+        );
+        let told = |what: &str| without.iter().find(|finding| finding.what == what).unwrap().found.clone();
+        assert_eq!(told("other runtimes"), "none; the built-in one needs none");
+        assert_eq!(told("limits"), "cgroup v1");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_bad() {
+        let dir = tempfile::tempdir().unwrap();
+        let (good, file) = (dir.path().join("new/folder"), dir.path().join("file"));
+        assert_eq!(folder_finding("cache", &good), Finding::good("cache", good.display().to_string()));
+        assert!(good.is_dir(), "it is made where it can be");
+        fs_err::write(&file, "in the way").unwrap();
+        let found = folder_finding("cache", &file);
+        assert_eq!(found.grade, Grade::Bad);
+        assert!(found.found.contains(&file.display().to_string()), "{}", found.found);
+        assert_eq!(found.fix.as_deref(), Some("set PINFOLD_HOME to a folder on a disk with some GiB free"));
+    }
+
+    #[test]
+    fn everything_is_looked_at_even_where_nothing_works() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = pinfold_base::Home::under(&dir.path().join("home"));
+        let silent = Box::new(pinfold_base::report::Silent);
+        let context = Context::at(home, crate::context::Network::Offline, silent).unwrap();
+        fs_err::write(dir.path().join("home/data"), "in the way").unwrap();
+        let found = examine(&context);
+        let grade =
+            |what: &str| found.iter().find(|finding| finding.what == what).map(|finding| finding.grade);
+        assert_eq!(grade("cache"), Some(Grade::Good));
+        assert_eq!(grade("images"), Some(Grade::Bad));
+        for what in ["program", "platform", "certificates", "kernel", "user namespaces", "Landlock", "limits"]
+        {
+            assert!(grade(what).is_some(), "{what} was not looked at: {found:?}");
+        }
     }
 }

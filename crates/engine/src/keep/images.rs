@@ -79,3 +79,80 @@ pub fn list(context: &Context) -> Result<Vec<Listed>, ImageError> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pinfold_archive::encode::Reuse;
+    use pinfold_base::Home;
+    use pinfold_base::report::Silent;
+
+    use super::*;
+    use crate::build;
+    use crate::context::Network;
+    use crate::project::Project;
+
+    fn context(dir: &Path) -> Context {
+        Context::at(Home::under(&dir.join("home")), Network::Offline, Box::new(Silent)).unwrap()
+    }
+
+    /// Builds an image of one file under a name.
+    fn build(context: &Context, dir: &Path, platforms: &str, tag: &str) -> Digest {
+        let text =
+            format!("name = 'x'\nplatforms = [{platforms}]\n[[file]]\npath = '/hello'\ncontent = 'hello'\n");
+        fs_err::write(dir.join("pinfold.toml"), text).unwrap();
+        let _ = fs_err::remove_file(dir.join("pinfold.lock"));
+        let project = Project::from_file(&dir.join("pinfold.toml")).unwrap();
+        let options = build::Options {
+            lock: build::LockUse::Create,
+            platforms: Vec::new(),
+            tag: Some(tag.parse().unwrap()),
+            compression: None,
+            reuse: Reuse::Publisher,
+        };
+        build::build(context, &project, &options).unwrap().built.index
+    }
+
+    #[test]
+    fn images_are_listed_by_name_with_platforms_and_each_blob_counted_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(dir.path());
+        assert_eq!(list(&context).unwrap(), []);
+        let both = build(&context, dir.path(), "'linux/amd64', 'linux/arm64'", "both:v1");
+        let one = build(&context, dir.path(), "'linux/arm64'", "one");
+        let found = list(&context).unwrap();
+        let row = |listed: &Listed| {
+            (listed.repository.clone(), listed.tag.clone(), listed.digest.clone(), listed.platforms.join(" "))
+        };
+        assert_eq!(
+            found.iter().map(row).collect::<Vec<_>>(),
+            [
+                ("both".into(), "v1".into(), both, "linux/amd64 linux/arm64".into()),
+                ("one".into(), "latest".into(), one, "linux/arm64".into()),
+            ]
+        );
+        assert_eq!(found[0].size, found[1].size, "both platforms have the same layer");
+        assert!(found.iter().all(|listed| listed.created.ends_with('Z')), "{found:?}");
+    }
+
+    #[test]
+    fn an_image_is_found_by_what_people_call_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(dir.path());
+        let digest = build(&context, dir.path(), "'linux/amd64'", "mine:v1");
+        for text in ["mine:v1".to_owned(), format!("mine@{digest}")] {
+            assert!(find(&context, &text).is_ok(), "{text}");
+        }
+        for (text, expected) in [
+            ("mine", "mine:latest"),
+            ("Not A Name", "Not A Name"),
+            ("oci:/nowhere", "/nowhere"),
+            ("docker-archive:/nowhere", "/nowhere"),
+        ] {
+            let told = find(&context, text).unwrap_err();
+            let told = pinfold_base::error::one_line(&told);
+            assert!(told.contains(expected), "{text} gave {told}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use crate::project::manifest::run::Processes;
 use crate::project::manifest::run::Processors;
 use crate::project::manifest::run::Reach;
 use crate::project::manifest::run::Size;
-use crate::project::manifest::run::Written;
+use crate::project::manifest::run::Spelt;
 
 /// The image label that holds what of `[run]` concerns every machine, as JSON.
 pub const LABEL: &str = "dev.pinfold.run";
@@ -26,9 +26,9 @@ pub struct Declared {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     allow: Vec<AllowRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    memory: Option<Written<Size>>,
+    memory: Option<Spelt<Size>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cpus: Option<Written<Processors>>,
+    cpus: Option<Spelt<Processors>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pids: Option<Processes>,
 }

@@ -3,7 +3,7 @@
 //! The same values are read from the manifest, from an image's label and from the command line, each by its [`FromStr`].
 //!
 //! **Guarantees**: whoever has a [`Run`] can start a sandbox from it; a mistake is found when the manifest is read, not when an
-//! agent is started. What was written is kept beside what it means ([`Written`]), because consent, the label and messages
+//! agent is started. What was written is kept beside what it means ([`Spelt`]), because consent, the label and messages
 //! repeat it. **Refuses** to repeat where a key comes from: somebody may have put the key itself there.
 
 use std::borrow::Cow;
@@ -39,17 +39,17 @@ pub struct Run {
     /// Hosts the proxy lets through, beside those of the agents: `host`, `*.host`, `host:port`.
     pub allow: Vec<AllowRule>,
     /// Further mounts: `SOURCE[:TARGET][:ro|rw]`.
-    pub mounts: Vec<Written<Bind>>,
+    pub mounts: Vec<Spelt<Bind>>,
     /// Environment variables to pass in, by name.
     pub pass_env: Vec<Variable>,
     /// Memory limit, such as `"4GiB"`.
-    pub memory: Option<Written<Size>>,
+    pub memory: Option<Spelt<Size>>,
     /// Processors, such as `2.0`, as text.
-    pub cpus: Option<Written<Processors>>,
+    pub cpus: Option<Spelt<Processors>>,
     /// Processes at most.
     pub pids: Option<Processes>,
     /// Where keys come from, per agent: `env:NAME`, `file:PATH`, `json:PATH#POINTER` or `command:…`.
-    pub credentials: BTreeMap<String, Written<KeySource>>,
+    pub credentials: BTreeMap<String, Spelt<KeySource>>,
 }
 
 /// A text that does not have the form it should have.
@@ -89,20 +89,20 @@ impl Diagnose for FormError {
 
 /// A value with the text it was read from. Written again it is that text, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written<T> {
+pub struct Spelt<T> {
     text: String,
     /// What it means.
     pub value: T,
 }
 
-impl<T> Written<T> {
+impl<T> Spelt<T> {
     /// What was written.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-impl<T: FromStr> FromStr for Written<T> {
+impl<T: FromStr> FromStr for Spelt<T> {
     type Err = T::Err;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -110,19 +110,19 @@ impl<T: FromStr> FromStr for Written<T> {
     }
 }
 
-impl<T> Serialize for Written<T> {
+impl<T> Serialize for Spelt<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
     }
 }
 
-impl<'de, T: FromStr<Err: Diagnose>> Deserialize<'de> for Written<T> {
+impl<'de, T: FromStr<Err: Diagnose>> Deserialize<'de> for Spelt<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         read(deserializer)
     }
 }
 
-impl<T> JsonSchema for Written<T> {
+impl<T> JsonSchema for Spelt<T> {
     fn inline_schema() -> bool {
         true
     }
@@ -137,7 +137,7 @@ impl<T> JsonSchema for Written<T> {
 }
 
 /// A rule of the proxy's list, read by the proxy's own parser.
-pub type AllowRule = Written<Rule>;
+pub type AllowRule = Spelt<Rule>;
 
 /// Reads text as a value; what is wrong and what was expected become one message.
 fn read<'de, T: FromStr<Err: Diagnose>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {

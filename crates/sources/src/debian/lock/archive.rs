@@ -34,6 +34,9 @@ use super::openpgp::Expiry;
 use super::release::Release;
 use crate::debian::locked::LockedSuite;
 
+/// Where indexes are kept, below the cache folder.
+pub const FOLDER: &str = "metadata";
+
 /// Longest index that is read, in bytes, decompressed or not.
 const MAX_INDEX: u64 = 512 << 20;
 
@@ -114,7 +117,7 @@ impl Suite {
     fn index(&self, folder: &str, label: &str, inputs: &Inputs<'_>) -> Result<Option<Vec<u8>>, LockError> {
         let plain = self.release.file(&format!("{folder}/Packages"));
         let kept = plain.map(|(digest, size)| {
-            (inputs.store.root().join(format!("metadata/packages-{}", digest.hex())), digest, size)
+            (inputs.store.root().join(FOLDER).join(format!("packages-{}", digest.hex())), digest, size)
         });
         if let Some((path, digest, size)) = &kept
             && let Some(bytes) = read_kept(path, digest, *size)

@@ -1,16 +1,22 @@
 //! `gc`: what can be removed from the stores, and removing it.
 //!
-//! Unnamed images always, and unpacked roots that no named image and no running sandbox has; composed layers and decoded archives on request (they can be made again from the downloads);
-//! downloads on request. Files being written by other processes are younger than [`GRACE`] and are left alone.
+//! Unnamed images always, and unpacked roots that no named image and no running sandbox has; composed layers and decoded
+//! archives on request (they can be made again from the downloads); downloads on request. Which folders these are is for
+//! their owners to say.
+//!
+//! **Guarantees**: files being written by other processes are younger than [`GRACE`] and are left alone; nothing is removed by
+//! looking ([`Pass::Look`]).
 
 use std::path::Path;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use fs_err as fs;
+use pinfold_archive::decoded;
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 use pinfold_base::error::Diagnosis;
+use pinfold_base::store;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
@@ -19,8 +25,11 @@ use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
 use pinfold_image::unpack::UnpackError;
 use pinfold_sandbox::Status;
+use pinfold_sources::debian;
 use serde::Serialize;
 
+use crate::build;
+use crate::build::layers;
 use crate::context::Context;
 
 /// Abandoned temporary files and unnamed blobs must be older than this.
@@ -28,9 +37,9 @@ pub const GRACE: Duration = Duration::from_secs(3600);
 
 /// Whether anything is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Only say.
-    Say,
+pub enum Pass {
+    /// Only say what would be.
+    Look,
     /// Remove.
     Remove,
 }
@@ -91,36 +100,34 @@ impl Diagnose for GcError {
 }
 
 /// Looks, and removes when asked to.
-pub fn gc(context: &Context, scope: Scope, mode: Mode) -> Result<Report, GcError> {
+pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError> {
     let mut report = Report::default();
     let images = ImageStore::open(context.home.data())?;
-    let blobs = images.gc(GRACE, if mode == Mode::Say { GcMode::DryRun } else { GcMode::Delete })?;
+    let blobs = images.gc(GRACE, if pass == Pass::Look { GcMode::DryRun } else { GcMode::Delete })?;
     report.parts.push(Part {
         what: "blobs of unnamed images".into(),
         files: blobs.blobs.len(),
         bytes: blobs.blobs.iter().map(|(_, size)| size).sum(),
     });
-    report.parts.push(roots(context, &images, mode)?);
+    report.parts.push(roots(context, &images, pass)?);
     let cache = context.home.cache();
-    let mut folders = vec![("abandoned downloads", "tmp", GRACE), ("partial downloads", "partial", GRACE)];
+    let mut folders =
+        vec![("abandoned downloads", store::TEMPORARY, GRACE), ("partial downloads", store::PARTIAL, GRACE)];
     if scope.layers {
         folders.extend([
-            ("composed layers", "layers/blobs", Duration::ZERO),
-            ("layer records", "layers", Duration::ZERO),
-            ("decoded archives", "decoded", Duration::ZERO),
-            ("build records", "builds", Duration::ZERO),
+            ("composed layers", layers::BLOBS, Duration::ZERO),
+            ("layer records", layers::RECORDS, Duration::ZERO),
+            ("decoded archives", decoded::FOLDER, Duration::ZERO),
+            ("build records", build::RECORDS, Duration::ZERO),
         ]);
     }
     if scope.downloads {
-        folders.extend([
-            ("downloads", "blobs/sha256", Duration::ZERO),
-            ("downloads", "blobs/sha512", Duration::ZERO),
-            ("archive indexes", "metadata", Duration::ZERO),
-        ]);
+        folders.extend(store::DOWNLOADS.map(|folder| ("downloads", folder, Duration::ZERO)));
+        folders.push(("archive indexes", debian::lock::archive::FOLDER, Duration::ZERO));
     }
     for (what, folder, age) in folders {
         let mut part = Part { what: what.into(), files: 0, bytes: 0 };
-        clean(&cache.join(folder), age, mode, &mut part)?;
+        clean(&cache.join(folder), age, pass, &mut part)?;
         match report.parts.iter_mut().find(|known| known.what == part.what) {
             Some(known) => {
                 known.files += part.files;
@@ -133,7 +140,7 @@ pub fn gc(context: &Context, scope: Scope, mode: Mode) -> Result<Report, GcError
 }
 
 /// Unpacked roots that are made again when they are wanted. One that a running sandbox stands on stays.
-fn roots(context: &Context, images: &ImageStore, mode: Mode) -> Result<Part, GcError> {
+fn roots(context: &Context, images: &ImageStore, pass: Pass) -> Result<Part, GcError> {
     let mut wanted = std::collections::BTreeSet::new();
     for entry in images.list()? {
         if let Some(reference) = entry.reference {
@@ -145,17 +152,17 @@ fn roots(context: &Context, images: &ImageStore, mode: Mode) -> Result<Part, GcE
     let running = sandboxes.list()?.into_iter().filter(|sandbox| sandbox.status == Status::Running);
     let stood_on: Vec<_> =
         running.filter_map(|sandbox| Some(sandboxes.spec(&sandbox.name).ok()?.rootfs)).collect();
-    let store = RootfsStore::open(context.home.data(), unpack::Options::default())?;
+    let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
     let mut part = Part { what: "root file systems of no image".into(), files: 0, bytes: 0 };
-    for root in store.list()? {
+    for root in unpacked.list()? {
         if wanted.contains(&root.manifest) || stood_on.contains(&root.path) {
             continue;
         }
         let (files, bytes) = size(&root.path);
         part.files += files;
         part.bytes += bytes;
-        if mode == Mode::Remove {
-            store.remove(&root.manifest)?;
+        if pass == Pass::Remove {
+            unpacked.remove(&root.manifest)?;
         }
     }
     Ok(part)
@@ -178,7 +185,7 @@ fn size(folder: &Path) -> (usize, u64) {
 }
 
 /// Files directly in `folder` that are older than `age`.
-fn clean(folder: &Path, age: Duration, mode: Mode, part: &mut Part) -> std::io::Result<()> {
+fn clean(folder: &Path, age: Duration, pass: Pass, part: &mut Part) -> std::io::Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
@@ -189,9 +196,12 @@ fn clean(folder: &Path, age: Duration, mode: Mode, part: &mut Part) -> std::io::
         }
         part.files += 1;
         part.bytes += metadata.len();
-        if mode == Mode::Remove {
+        if pass == Pass::Remove {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
