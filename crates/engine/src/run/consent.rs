@@ -264,6 +264,66 @@ mod tests {
     }
 
     #[test]
+    fn every_wish_of_a_manifest_is_asked_for_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let recipe = "name = 'mine'\ntitle = 'Mine'\ncommand = 'mine'\n[npm]\npackage = 'mine'\nversion = '1'\n[run]\nhosts = ['recipe.example']\n\
+                      [[run.route]]\nupstream = 'https://keys.example'\nheader = 'bearer'\npaths = ['/v1']\nkey = ['MY_KEY']\nbase = ['MY_BASE']\n";
+        fs::write(dir.path().join("mine.toml"), recipe).unwrap();
+        for (text, expected) in [
+            ("[run]\nnetwork = 'host'", vec!["use the host's network"]),
+            (
+                "[run]\nallow = ['example.org', 'tcp:Example.COM:22']",
+                vec!["reach `example.org`", "reach `tcp:Example.COM:22`"],
+            ),
+            ("[run]\nmounts = ['/srv:/data:rw']", vec!["mount `/srv:/data:rw`"]),
+            ("[run]\npass-env = ['TOKEN']", vec!["pass in the variable `TOKEN`"]),
+            ("[run.credentials]\nmine = 'file:~/.key'", vec!["take the key of mine from `file:~/.key`"]),
+            ("[[file]]\npath = '/p'\nsource = '/etc/hostname'", vec!["put `/etc/hostname` into the image"]),
+            ("[npm]\nregistry = 'https://r.example'", vec!["fetch from `https://r.example` on this machine"]),
+            (
+                "[debian]\nsuite = 'sid'\nmirror = 'https://d.example'\nsecurity-mirror = 'https://s.example'",
+                vec![
+                    "fetch from `https://d.example` on this machine",
+                    "fetch from `https://s.example` on this machine",
+                ],
+            ),
+            // What narrows, and what only this project's own files say, is free.
+            ("[run]\nnetwork = 'none'\nmemory = '1g'\ncpus = '1'\npids = 5", vec![]),
+            ("[run]\nnetwork = 'proxy'", vec![]),
+            ("agents = ['claude-code']", vec![]),
+        ] {
+            fs::write(dir.path().join("pinfold.toml"), format!("name = 'x'\n{text}\n")).unwrap();
+            let project = Project::from_file(&dir.path().join("pinfold.toml")).unwrap();
+            let found = asks(&project.manifest.run, &project.recipes, Some(&project));
+            let found: Vec<String> = found.iter().map(Ask::to_string).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+        // A recipe that is not built in may send keys, and reach hosts.
+        let recipe = Recipe::load("./mine.toml", dir.path()).unwrap();
+        let found: Vec<String> = asks(&Run::default(), &[recipe], None).iter().map(Ask::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "reach `recipe.example`",
+                "send the key in MY_KEY to https://keys.example, or to MY_BASE (recipe mine)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_damaged_word_is_no_word_and_what_is_not_asked_any_more_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(dir.path());
+        let (one, two) = (Ask::Reach("a".into()), Ask::Reach("b".into()));
+        accept(&context, "m", &[one.clone(), two.clone()]).unwrap();
+        accept(&context, "m", std::slice::from_ref(&one)).unwrap();
+        assert!(check(&context, "m", vec![two]).is_err(), "the newer word counts");
+        check(&context, "m", vec![one.clone()]).unwrap();
+        fs::write(file(&context, "m"), "{").unwrap();
+        assert!(check(&context, "m", vec![one]).is_err());
+    }
+
+    #[test]
     fn a_wish_cannot_hide_another() {
         let shown = Ask::Reach("a\u{1b}[1A\u{1b}[2K\n\u{202e}b".into()).to_string();
         assert!(!shown.chars().any(|c| c.is_control() || is_direction(c)), "{shown:?}");

@@ -243,4 +243,59 @@ mod tests {
             of("claude-code", &[("ANTHROPIC_API_KEY", "k")], &[("claude-code", "file:~/key")]);
         assert_eq!(found.egress[0].key, Credential::File("/home/me/key".into()));
     }
+
+    #[test]
+    fn the_first_key_that_is_there_decides_the_route() {
+        for (set, key) in [
+            (&[("ANTHROPIC_API_KEY", "a"), ("CLAUDE_CODE_OAUTH_TOKEN", "b")][..], Some("ANTHROPIC_API_KEY")),
+            (
+                &[("CLAUDE_CODE_OAUTH_TOKEN", "b"), ("ANTHROPIC_AUTH_TOKEN", "c")],
+                Some("CLAUDE_CODE_OAUTH_TOKEN"),
+            ),
+            (&[("ANTHROPIC_AUTH_TOKEN", "c")], Some("ANTHROPIC_AUTH_TOKEN")),
+            (&[("ANTHROPIC_API_KEY", ""), ("ANTHROPIC_AUTH_TOKEN", "c")], Some("ANTHROPIC_AUTH_TOKEN")),
+            (&[("OPENAI_API_KEY", "another's")], None),
+        ] {
+            let (_dir, found) = of("claude-code", set, &[]);
+            let keys: Vec<_> = found.egress.iter().map(|route| route.key.clone()).collect();
+            assert_eq!(
+                keys,
+                key.map(|key| Credential::Env(key.into())).into_iter().collect::<Vec<_>>(),
+                "{set:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_is_given_to_the_provider_it_was_said_for() {
+        for (said, key, port) in [
+            ("opencode", "env:FIRST", 3180),
+            ("opencode/anthropic", "env:FIRST", 3180),
+            ("opencode/openai", "env:SECOND", 3181),
+            ("opencode/google", "env:THIRD", 3182),
+        ] {
+            let (_dir, found) = of("opencode", &[], &[(said, key)]);
+            let ports: Vec<u16> = found.egress.iter().map(|route| route.route.listen_port).collect();
+            assert_eq!(ports, [port], "{said}");
+            assert_eq!(found.egress[0].key, Credential::Env(key.trim_start_matches("env:").into()), "{said}");
+        }
+        assert!(
+            of("opencode", &[], &[("claude-code", "env:X"), ("opencode/nobody", "env:Y")])
+                .1
+                .egress
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_key_below_the_home_needs_a_home() {
+        let said = BTreeMap::from([("claude-code".to_owned(), "file:~/key".parse().unwrap())]);
+        let keys = Keys { said: &said, environment: &Environment::default() };
+        let agent = Recipe::load("claude-code", Path::new("/")).unwrap();
+        let error = routes(&agent, &keys, Path::new("/home/agent"), Path::new("/nowhere")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "route of recipe `claude-code`: its key is in a file below `~/`, and HOME is not set"
+        );
+    }
 }

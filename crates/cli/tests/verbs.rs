@@ -1,0 +1,326 @@
+//! Every verb as a user meets it: its help, its mistakes with their exit codes, and the shape of its JSON. Offline; every run
+//! has a home of its own.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "these tests run the program, and may fail"
+)]
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+
+use serde_json::Value;
+
+/// The verbs of `pinfold --help`, in its order, and those below `policy`.
+const VERBS: [&str; 24] = [
+    "init",
+    "lock",
+    "fetch",
+    "vendor",
+    "build",
+    "images",
+    "inspect",
+    "verify",
+    "unpack",
+    "run",
+    "open",
+    "ps",
+    "attach",
+    "logs",
+    "stop",
+    "rm",
+    "policy",
+    "policy check",
+    "policy show",
+    "policy accept",
+    "gc",
+    "doctor",
+    "schema",
+    "completions",
+];
+
+struct Machine {
+    dir: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(dir.path().join("project")).unwrap();
+        Self { dir }
+    }
+
+    /// With a project whose image is one file, which needs no network.
+    fn with_project() -> Self {
+        let machine = Self::new();
+        machine.write("pinfold.toml", "name = 'files'\n[[file]]\npath = '/hello'\ncontent = 'hello'\n");
+        machine
+    }
+
+    /// The folder of the project, of the caller's home and of pinfold's own.
+    fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.root().join("project")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs_err::write(self.path().join(name), text).unwrap();
+    }
+
+    fn pinfold(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_pinfold"))
+            .args(line.split_whitespace())
+            .current_dir(self.path())
+            .env_clear()
+            .env("HOME", self.root().join("me"))
+            .env("PINFOLD_HOME", self.root().join("home"))
+            .env("npm_config_registry", "http://127.0.0.1:9/")
+            .output()
+            .unwrap()
+    }
+
+    /// Exit code, stdout and stderr.
+    fn outcome(&self, line: &str) -> (i32, String, String) {
+        let output = self.pinfold(line);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// The result of a verb that succeeds.
+    fn json(&self, line: &str) -> Value {
+        let (code, stdout, stderr) = self.outcome(&format!("{line} --json"));
+        assert_eq!(code, 0, "{line}: {stderr}");
+        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{line}: {error} in {stdout:?}"))
+    }
+}
+
+/// The keys of an object, sorted.
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn the_help_of_every_verb_is_as_reviewed() {
+    let machine = Machine::new();
+    let mut text = machine.outcome("--help").1;
+    for verb in VERBS {
+        let (code, help, stderr) = machine.outcome(&format!("{verb} --help"));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{verb}");
+        text.push_str(&format!("\n# pinfold {verb}\n\n{help}"));
+    }
+    snapbox::assert_data_eq!(text, snapbox::file!["help.txt"].raw());
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_told_on_stderr_with_exit_code_2() {
+    let machine = Machine::with_project();
+    for (line, expected) in [
+        ("nonsense", "unrecognized subcommand 'nonsense'"),
+        ("init --preset nope", "there is no preset `nope`"),
+        ("init a b", "unexpected argument 'b'"),
+        ("lock --check --upgrade", "cannot be used with"),
+        ("fetch --platform linux/riscv64", "riscv64"),
+        ("fetch", "there is no lock"),
+        ("vendor", "required arguments were not provided"),
+        ("vendor kept", "there is no lock"),
+        ("build --platform windows", "windows"),
+        ("build --compression lzma", "possible values: gzip, zstd"),
+        ("build --tag Not/A/Name", "Not/A/Name"),
+        ("build --output elsewhere:x", "elsewhere:x"),
+        ("build --agent claude-code", "`--agent` goes with a preset"),
+        ("build --preset solo --file pinfold.toml", "cannot be used with"),
+        ("images extra", "unexpected argument 'extra'"),
+        ("inspect", "required arguments were not provided"),
+        ("inspect missing", "missing:latest"),
+        ("verify missing", "missing:latest"),
+        ("unpack missing there", "missing:latest"),
+        ("run --network hots", "possible values: none, proxy, host"),
+        ("run --allow https://example.org", "a rule is a host, not a URL"),
+        ("run -v relative -- true", "expected SOURCE[:TARGET][:ro|rw] with absolute paths"),
+        ("run --memory much -- true", "size `much` is not understood"),
+        ("run --cpus -- true", "a value is required for '--cpus"),
+        ("run --cpus zero -- true", "number of processors `zero` is not understood"),
+        ("run --pids-limit 0 -- true", "number of processes `0` is not understood"),
+        ("run --mode half -- true", "possible values: isolated, mirror"),
+        ("run --runtime docker -- true", "possible values: builtin, runc, runsc"),
+        ("run -e =x -- true", "a variable is not understood: expected NAME, or NAME=VALUE"),
+        ("run --file a.toml --image b -- true", "cannot be used with"),
+        ("run claude-code", "the image `files` has no agent `claude-code`"),
+        ("run -e UNSET -- true", "the variable `UNSET` is to be passed in, but is not set"),
+        ("open --image missing -- true", "missing:latest"),
+        ("attach", "required arguments were not provided"),
+        ("attach nobody", "nobody"),
+        ("logs nobody", "nobody"),
+        ("stop nobody", "nobody"),
+        ("stop nobody --time soon", "invalid value 'soon'"),
+        ("rm nobody", "nobody"),
+        ("policy", "Usage: pinfold policy"),
+        ("policy check", "required arguments were not provided"),
+        ("policy show --image missing", "missing:latest"),
+        ("gc --everything", "unexpected argument '--everything'"),
+        ("schema lock", "possible values: manifest, recipe"),
+        ("completions tcsh", "possible values: bash"),
+        ("man nonsense", "there is no verb `nonsense`"),
+    ] {
+        let (code, stdout, stderr) = machine.outcome(line);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{line}: {stderr}");
+        assert!(stderr.contains(expected), "{line}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{line}: {stderr}");
+    }
+}
+
+#[test]
+fn a_key_on_the_command_line_is_refused_and_not_repeated() {
+    let machine = Machine::with_project();
+    for line in
+        ["run --key sk-canary -- true", "policy check x --key anthropic=sk-canary", "open --key env: -- true"]
+    {
+        let (code, stdout, stderr) = machine.outcome(line);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{line}");
+        assert!(stderr.starts_with("error: where the key comes from is not understood"), "{line}: {stderr}");
+        assert!(!stderr.contains("canary"), "{line}: {stderr}");
+    }
+}
+
+#[test]
+fn verbs_that_need_a_manifest_say_so() {
+    let machine = Machine::new();
+    for verb in ["lock", "fetch", "vendor kept", "build"] {
+        let (code, stdout, stderr) = machine.outcome(verb);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{verb}");
+        assert!(stderr.starts_with("error: there is no `pinfold.toml` in "), "{verb}: {stderr}");
+        assert!(stderr.contains("hint: `pinfold init` writes one"), "{verb}: {stderr}");
+    }
+}
+
+#[test]
+fn without_the_network_what_is_missing_is_exit_code_3() {
+    let machine = Machine::new();
+    machine.write("pinfold.toml", "name = 'x'\nagents = ['claude-code']\n");
+    for line in ["lock --offline", "build --offline", "run --offline claude-code"] {
+        let (code, stdout, stderr) = machine.outcome(line);
+        assert_eq!((code, stdout.as_str()), (3, ""), "{line}: {stderr}");
+        assert!(stderr.contains("the network is switched off"), "{line}: {stderr}");
+    }
+}
+
+#[test]
+fn what_was_not_agreed_to_is_exit_code_5_until_the_word_is_given() {
+    let machine = Machine::new();
+    machine.write("pinfold.toml", "name = 'x'\n[run]\nallow = ['example.org']\n");
+    let check = "policy check https://example.org";
+    let (code, _, stderr) = machine.outcome(check);
+    assert_eq!(code, 5, "{stderr}");
+    assert!(stderr.contains("reach `example.org`") && stderr.contains("pinfold policy accept"), "{stderr}");
+    assert_eq!(machine.outcome("policy show --quiet").1, "reach `example.org`\n");
+    assert_eq!(machine.outcome("policy accept"), (0, "reach `example.org`\n".into(), "agreed\n".into()));
+    assert_eq!(machine.outcome(check), (0, "allowed: rule `example.org`\n".into(), String::new()));
+    // 1: a check that does not hold.
+    let refused = "refused: no rule allows `example.com:443`\n";
+    assert_eq!(machine.outcome("policy check example.com"), (1, refused.into(), String::new()));
+    machine.write("pinfold.toml", "name = 'x'\n[run]\nallow = ['example.org', 'example.com']\n");
+    assert_eq!(machine.outcome(check).0, 5, "one wish more needs a word more");
+}
+
+#[test]
+fn the_home_and_pinfolds_own_folders_are_no_workspaces() {
+    let machine = Machine::with_project();
+    fs_err::create_dir_all(machine.root().join("me/project")).unwrap();
+    for (workspace, expected) in [
+        ("../me", "it holds the home directory"),
+        ("..", "it holds the home directory"),
+        ("/", "it holds the home directory"),
+        ("/etc", "it is a directory of the system"),
+        ("pinfold.toml", "it is no directory"),
+        ("../home", "pinfold's own folders are there"),
+        ("../home/data", "pinfold's own folders are there"),
+    ] {
+        fs_err::create_dir_all(machine.root().join("home/data")).unwrap();
+        let (code, _, stderr) = machine.outcome(&format!("run -w {workspace} -- true"));
+        assert_eq!(code, 5, "{workspace}: {stderr}");
+        assert!(stderr.contains(expected), "{workspace}: {stderr}");
+    }
+}
+
+#[test]
+fn a_damaged_image_is_exit_code_4_and_a_failed_check_1() {
+    let machine = Machine::with_project();
+    let built = machine.json("build");
+    assert_eq!(machine.outcome("verify files").0, 0);
+    let blob = built["index"].as_str().unwrap().trim_start_matches("sha256:");
+    let path = machine.root().join("home/data/images/blobs/sha256").join(blob);
+    let mut text = fs_err::read(&path).unwrap();
+    text[0] ^= 1;
+    fs_err::remove_file(&path).unwrap();
+    fs_err::write(&path, text).unwrap();
+    assert_eq!(machine.outcome("inspect files").0, 4);
+    assert!([1, 4].contains(&machine.outcome("verify files").0));
+}
+
+#[test]
+fn json_is_one_value_on_stdout() {
+    let machine = Machine::with_project();
+    assert_eq!(keys(&machine.json("lock")), ["changes", "lock", "notes", "written"]);
+    assert_eq!(keys(&machine.json("fetch")), ["bytes", "fetched", "total"]);
+    assert_eq!(keys(&machine.json("vendor kept")), ["bytes", "fetched", "total"]);
+    let built = machine.json("build");
+    assert_eq!(keys(&built), ["index", "platforms", "reference", "seconds", "unchanged"]);
+    assert_eq!(built["reference"], "files:latest");
+    let images = machine.json("images");
+    assert_eq!(keys(&images[0]), ["created", "digest", "platforms", "repository", "size", "tag"]);
+    assert_eq!(images[0]["digest"], built["index"]);
+    assert_eq!(machine.json("inspect files")["digest"], built["index"]);
+    assert_eq!(machine.json("verify files")["findings"], Value::Array(vec![]));
+    let unpacked = machine.json("unpack files there --platform linux/amd64");
+    assert_eq!(keys(&unpacked), ["bytes", "entries"]);
+    assert_eq!(fs_err::read_to_string(machine.path().join("there/hello")).unwrap(), "hello");
+    assert_eq!(machine.json("ps"), Value::Array(vec![]));
+    assert_eq!(machine.json("policy show"), Value::Array(vec![]));
+    let parts = machine.json("gc");
+    assert_eq!(keys(&parts), ["parts"]);
+    assert_eq!(keys(&parts["parts"][0]), ["bytes", "files", "what"]);
+    let (_, doctor, _) = machine.outcome("doctor --json");
+    let findings: Value = serde_json::from_str(&doctor).unwrap();
+    assert_eq!(findings[0]["what"], "program");
+    for of in ["manifest", "recipe"] {
+        assert!(machine.json(&format!("schema {of}"))["properties"].is_object(), "{of}");
+    }
+    let (_, stdout, stderr) = machine.outcome("init --json new");
+    assert_eq!(keys(&serde_json::from_str(&stdout).unwrap()), ["manifest", "preset"]);
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn quiet_leaves_results_and_errors() {
+    let machine = Machine::with_project();
+    for line in ["lock", "fetch", "vendor kept", "build", "ps", "policy show", "policy accept", "init new"] {
+        let (code, stdout, stderr) = machine.outcome(&format!("{line} --quiet"));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{line}");
+        assert!(stdout.lines().count() <= 1, "{line}: {stdout}");
+    }
+    assert!(machine.outcome("inspect missing --quiet").2.starts_with("error: "));
+}
+
+#[test]
+fn scripts_for_shells_and_packagers_are_written_to_stdout() {
+    let machine = Machine::new();
+    for (line, expected) in [
+        ("completions bash", "_pinfold()"),
+        ("completions zsh", "#compdef pinfold"),
+        ("completions fish", "complete -c pinfold"),
+        ("man", ".TH pinfold 1"),
+        ("man run", "AGENT"),
+        ("--version", "pinfold "),
+    ] {
+        let (code, stdout, stderr) = machine.outcome(line);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{line}");
+        assert!(stdout.contains(expected), "{line}: {stdout:.300}");
+    }
+}
