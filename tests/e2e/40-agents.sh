@@ -11,7 +11,8 @@ if have podman; then
     check "$agent --version" home "$agent" --version
     tail -n 1 "$work/out" | sed 's/^/      /'
   done
-  check 'the user is iteron 1000:1000' sh -c "test \"\$(podman run --rm --network none --runtime runc $limits $image id -u -n)\" = iteron"
+  # shellcheck disable=SC2086
+  same 'the user is iteron 1000:1000' iteron podman run --rm --network none --runtime runc $limits "$image" id -u -n
   check 'tmux reads its configuration' home tmux -f /home/iteron/.tmux.conf new-session -d true
   check 'codex accepts its configuration' home sh -c 'codex doctor --json 2>/dev/null | grep -q . || codex --strict-config --version'
   check 'opencode accepts its configuration' home sh -c 'opencode debug config | jq -e ".permission"'

@@ -34,7 +34,7 @@ if have tmux; then
   screen kill-session -t outer
   check 'it survives the terminal' is run@one running
   refuse 'its name is taken' 2 run run --name run@one --image iteron-sandbox -- true
-  check 'what the session printed is in its log' sh -c "HOME='$work/home' PINFOLD_HOME='$work/home/pinfold' '$work/pinfold' logs run@one | grep -q in-42"
+  says 'what the session printed is in its log' in-42 run logs run@one
   refuse 'it cannot be removed while it runs' 2 run rm run@one
   check 'stop ends it' run stop run@one
   check 'rm removes it' run rm run@one

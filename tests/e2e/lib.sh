@@ -1,16 +1,35 @@
 # Shared by the parts of the end-to-end run.
 passed=0; failed=0; skipped=0
+ok() { passed=$((passed + 1)); echo "ok    $1"; }
+fail() { # NAME WANTED GOT COMMAND...: what was run, what should have come out, what did; the output is in $work/out
+  local name=$1 wanted=$2 got=$3; shift 3
+  failed=$((failed + 1))
+  printf 'FAIL  %s\n      command: %s\n      wanted:  %s\n      got:     %s\n' "$name" "$*" "$wanted" "$got"
+  tail -n 25 "$work/out" | sed 's/^/      | /'
+}
 check() { # NAME COMMAND...: the command must succeed
-  local name=$1; shift
-  if "$@" >"$work/out" 2>&1; then passed=$((passed + 1)); echo "ok    $name"
-  else failed=$((failed + 1)); echo "FAIL  $name"; sed 's/^/      /' "$work/out" | tail -n 25; fi
+  local name=$1 got; shift
+  "$@" >"$work/out" 2>&1; got=$?
+  if [ "$got" = 0 ]; then ok "$name"; else fail "$name" 'exit 0' "exit $got" "$@"; fi
 }
 refuse() { # NAME STATUS COMMAND...: the command must fail with this exit status
   local name=$1 want=$2 got; shift 2
   "$@" >"$work/out" 2>&1; got=$?
   cp "$work/out" "$work/said" # for what a next check looks for in it
-  if [ "$got" = "$want" ]; then passed=$((passed + 1)); echo "ok    $name"
-  else failed=$((failed + 1)); echo "FAIL  $name (exit $got, expected $want)"; sed 's/^/      /' "$work/out" | tail -n 25; fi
+  if [ "$got" = "$want" ]; then ok "$name"; else fail "$name" "exit $want" "exit $got" "$@"; fi
+}
+says() { # NAME TEXT COMMAND...: the command must succeed and its output hold this text
+  local name=$1 want=$2 got; shift 2
+  "$@" >"$work/out" 2>&1; got=$?
+  if [ "$got" != 0 ]; then fail "$name" "exit 0 and \`$want\`" "exit $got" "$@"
+  elif grep -qF -- "$want" "$work/out"; then ok "$name"
+  else fail "$name" "\`$want\`" 'other output' "$@"; fi
+}
+same() { # NAME WANTED COMMAND...: the command must succeed and print exactly this
+  local name=$1 want=$2 got; shift 2
+  "$@" >"$work/out" 2>"$work/err"; got=$?
+  if [ "$got" = 0 ] && [ "$(cat "$work/out")" = "$want" ]; then ok "$name"
+  else fail "$name" "$want" "exit $got: $(head -n 1 "$work/out")" "$@"; sed 's/^/      | /' "$work/err" | tail -n 5; fi
 }
 skip() { # NAME REASON
   echo "skip  $1: $2"
