@@ -79,6 +79,11 @@ impl<R: Read> VerifiedReader<R> {
         Self { inner, hash: Hash::Running(Box::new(Hasher::new(digest.algorithm()))), digest, size, read: 0 }
     }
 
+    /// The digest that is expected.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// Reads what is left and checks it, for callers that stopped before the end.
     pub fn finish(mut self) -> Result<(), ImageError> {
         let mut rest = vec![0; 64 << 10];

@@ -120,10 +120,14 @@ impl Layout {
         if self.refresh(&Expected { digest: digest.clone(), size: Some(size) })? {
             return Ok(());
         }
+        self.put_verified(VerifiedReader::new(reader, digest.clone(), size))
+    }
+
+    /// Stores a blob that is verified while it is read.
+    pub(crate) fn put_verified(&self, mut content: VerifiedReader<impl Read>) -> Result<(), ImageError> {
         let mut file = self.temporary()?;
-        let mut reader = VerifiedReader::new(reader, digest.clone(), size);
-        io::copy(&mut reader, &mut file).map_err(unwrap_io)?;
-        persist(file, &self.blob_path(digest))?;
+        io::copy(&mut content, &mut file).map_err(unwrap_io)?;
+        persist(file, &self.blob_path(content.digest()))?;
         Ok(())
     }
 

@@ -3,6 +3,9 @@
 //! ```text
 //! blobs/  blobs/sha256/  blobs/sha256/HEX …  index.json  [manifest.json]  oci-layout
 //! ```
+//!
+//! **Guarantees**: the file appears whole under its name; its blobs are sorted by their digests, so that equal images give equal
+//! archives.
 
 use std::io;
 use std::io::BufWriter;
@@ -15,65 +18,64 @@ use fs_err as fs;
 use pinfold_archive::tar::BLOCK;
 use pinfold_archive::tar::write;
 use pinfold_base::store::persist;
+use serde::Serialize;
 
 use super::parent_of;
 use crate::ImageError;
-use crate::ImageSource;
+use crate::blobs::BlobRead;
+use crate::blobs::VerifiedReader;
 use crate::blobs::unwrap_io;
+use crate::compose::annotation;
+use crate::json;
+use crate::layout::INDEX_NAME;
+use crate::layout::LAYOUT_FILE;
+use crate::layout::LAYOUT_NAME;
 use crate::model::Descriptor;
+use crate::model::Index;
+use crate::model::Manifest;
+use crate::model::Raw;
+use crate::sink::Order;
+use crate::sink::Sink;
+use crate::sink::is_manifest;
 
 /// An archive being written to a temporary file beside its final name.
-pub(super) struct Archive {
+pub(super) struct ArchiveSink {
     file: BufWriter<tempfile::NamedTempFile>,
     path: PathBuf,
+    tag: Option<String>,
+    /// For a Docker archive: what its `manifest.json` will say.
+    saved: Option<Vec<Saved>>,
 }
 
-impl Archive {
-    pub(super) fn create(path: &Path) -> Result<Self, ImageError> {
+/// One image of `manifest.json`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Saved {
+    config: String,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+}
+
+impl ArchiveSink {
+    /// An OCI archive.
+    pub(super) fn oci(path: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
+        Self::create(path, tag, None)
+    }
+
+    /// A Docker archive, which is an OCI archive, too. It takes one image manifest.
+    pub(super) fn docker(path: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
+        Self::create(path, tag, Some(Vec::new()))
+    }
+
+    fn create(path: &Path, tag: Option<&str>, saved: Option<Vec<Saved>>) -> Result<Self, ImageError> {
         let parent = parent_of(path);
         fs::create_dir_all(parent)?;
         let file = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(parent)?;
-        let mut archive =
-            Self { file: BufWriter::with_capacity(1 << 20, file), path: std::path::absolute(path)? };
-        archive.header("blobs/", 0)?;
-        archive.header("blobs/sha256/", 0)?;
-        Ok(archive)
-    }
-
-    /// Adds blobs in order of their digests.
-    pub(super) fn blobs(&mut self, source: &ImageSource, blobs: Vec<Descriptor>) -> Result<(), ImageError> {
-        self.blobs_of_two((source, blobs), (source, Vec::new()))
-    }
-
-    /// The same for blobs out of two places.
-    pub(super) fn blobs_of_two(
-        &mut self,
-        first: (&ImageSource, Vec<Descriptor>),
-        second: (&ImageSource, Vec<Descriptor>),
-    ) -> Result<(), ImageError> {
-        let mut all: Vec<(Descriptor, &ImageSource)> = Vec::new();
-        for (source, blobs) in [first, second] {
-            all.extend(blobs.into_iter().map(|blob| (blob, source)));
-        }
-        all.sort_by(|a, b| a.0.digest.cmp(&b.0.digest));
-        all.dedup_by(|a, b| a.0.digest == b.0.digest);
-        for (blob, source) in all {
-            let name = format!("blobs/{}/{}", blob.digest.algorithm().name(), blob.digest.hex());
-            self.member(&name, blob.size, source.open(&blob)?)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn small(&mut self, name: &str, bytes: &[u8]) -> Result<(), ImageError> {
-        self.member(name, bytes.len() as u64, bytes)
-    }
-
-    /// Ends the archive and gives it its name.
-    pub(super) fn finish(mut self) -> Result<(), ImageError> {
-        self.file.write_all(&write::END)?;
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        persist(file, &self.path)?;
-        Ok(())
+        let file = BufWriter::with_capacity(1 << 20, file);
+        let mut sink = Self { file, path: std::path::absolute(path)?, tag: tag.map(Into::into), saved };
+        sink.header("blobs/", 0)?;
+        sink.header("blobs/sha256/", 0)?;
+        Ok(sink)
     }
 
     fn member(&mut self, name: &str, size: u64, mut content: impl Read) -> Result<(), ImageError> {
@@ -94,4 +96,58 @@ impl Archive {
         })?;
         Ok(self.file.write_all(&header)?)
     }
+}
+
+impl Sink for ArchiveSink {
+    fn order(&self) -> Order {
+        Order::ByDigest
+    }
+
+    fn has(&mut self, _: &Descriptor) -> Result<bool, ImageError> {
+        Ok(false)
+    }
+
+    fn put_blob(&mut self, blob: &Descriptor, content: VerifiedReader<BlobRead>) -> Result<(), ImageError> {
+        self.member(&name_of(blob), blob.size, content)
+    }
+
+    fn put_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {
+        self.member(&name_of(descriptor), bytes.len() as u64, bytes)?;
+        if let Some(saved) = &mut self.saved
+            && is_manifest(descriptor)
+        {
+            let manifest: Raw<Manifest> = Raw::parse(bytes.to_vec())?;
+            saved.push(Saved {
+                config: name_of(&manifest.value().config),
+                repo_tags: self.tag.iter().cloned().collect(),
+                layers: manifest.value().layers.iter().map(name_of).collect(),
+            });
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, root: &Descriptor) -> Result<(), ImageError> {
+        let mut named = root.clone();
+        named.annotations.remove(annotation::REF_NAME);
+        if let Some(tag) = &self.tag {
+            named.annotations.insert(annotation::REF_NAME.into(), tag.clone());
+        }
+        let index = Raw::compose(Index::new(vec![named]))?;
+        let mut members = vec![(INDEX_NAME, index.bytes().to_vec())];
+        if let Some(saved) = &self.saved {
+            members.push(("manifest.json", json::write("`manifest.json`", saved)?));
+        }
+        members.push((LAYOUT_NAME, LAYOUT_FILE.to_vec()));
+        for (name, bytes) in members {
+            self.member(name, bytes.len() as u64, &bytes[..])?;
+        }
+        self.file.write_all(&write::END)?;
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        persist(file, &self.path)?;
+        Ok(())
+    }
+}
+
+fn name_of(blob: &Descriptor) -> String {
+    format!("blobs/{}/{}", blob.digest.algorithm().name(), blob.digest.hex())
 }

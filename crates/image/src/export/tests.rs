@@ -1,9 +1,12 @@
+use fs_err as fs;
+use pinfold_base::Digest;
 use pinfold_base::report::Silent;
 
 use super::*;
 use crate::memory::AMD64;
 use crate::memory::ARM64;
 use crate::memory::Memory;
+use crate::model::LayerEncoding;
 use pinfold_testkit::raw_tar::RawTar;
 
 fn tars() -> Vec<Vec<u8>> {
@@ -76,22 +79,30 @@ fn zstd_is_plain_in_docker_archives() {
 
 #[test]
 fn equal_images_give_equal_archives() {
-    let digest = || {
+    let digests = |encoding| {
         let dir = tempfile::tempdir().unwrap();
-        let source = Memory::default().both(&tars(), LayerEncoding::Gzip);
+        let source = Memory::default().both(&tars(), encoding);
         let [_, oci, docker] = places(dir.path());
         export(&source, Selection::All, &oci).unwrap();
         export(&source, Selection::One(AMD64), &docker).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file is left");
-        [oci, docker].map(|place| Digest::sha256(&fs::read(place.path).unwrap()).to_string())
+        [oci, docker].map(|place| Digest::sha256(&fs::read(place.path).unwrap()).hex())
     };
-    assert_eq!(digest(), digest());
     // Recorded: whoever pinned an exported archive by its digest finds it again.
-    let recorded = [
-        "sha256:e02b9e8ec151b35fa1cb3e692d690ccbe6b5dab92e7a08893bf7b148626a1a43",
-        "sha256:6174066527eaab5c90440a0b2d72118efdeb9cb5750cebd1ad65fc0b45aa71df",
-    ];
-    assert_eq!(digest(), recorded);
+    for (encoding, oci, docker) in [
+        (
+            LayerEncoding::Gzip,
+            "e02b9e8ec151b35fa1cb3e692d690ccbe6b5dab92e7a08893bf7b148626a1a43",
+            "6174066527eaab5c90440a0b2d72118efdeb9cb5750cebd1ad65fc0b45aa71df",
+        ),
+        (
+            LayerEncoding::Zstd,
+            "14e987c8a80d6448fae49841a498de118cd771b0d733ff53bb969837db936899",
+            "a4d0008a177c7b6e40749668f61a14f129e7b0ea97a739947521ad301d259169",
+        ),
+    ] {
+        assert_eq!(digests(encoding), [oci, docker]);
+    }
 }
 
 #[test]

@@ -28,8 +28,8 @@ use crate::model::Manifest;
 use crate::model::Raw;
 use crate::place::Place;
 use crate::place::PlaceKind;
-use crate::store::is_index;
-use crate::store::is_manifest;
+use crate::sink::is_index;
+use crate::sink::is_manifest;
 use crate::store::ref_name;
 
 /// One image and where its blobs are.

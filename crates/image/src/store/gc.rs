@@ -17,6 +17,7 @@ use rustix::fs::FlockOperation;
 
 use super::ImageStore;
 use crate::ImageError;
+use crate::sink::parts;
 
 /// Whether to remove or only to say what would be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl ImageStore {
         let _lock = self.lock(FlockOperation::LockExclusive)?;
         let mut reachable = BTreeSet::new();
         for entry in self.list()? {
-            reachable.extend(self.parts(&entry.descriptor)?.into_iter().map(|part| part.digest));
+            reachable.extend(parts(&self.layout, &entry.descriptor)?.into_iter().map(|part| part.digest));
         }
         let mut report = GcReport::default();
         let blobs = self.layout.root().join("blobs/sha256");

@@ -17,7 +17,6 @@ mod gc;
 pub use gc::GcMode;
 pub use gc::GcReport;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::io::Read;
 use std::path::Path;
@@ -33,6 +32,7 @@ use crate::ImageError;
 use crate::Reference;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
+use crate::blobs::VerifiedReader;
 use crate::blobs::read_document;
 use crate::compose::annotation;
 use crate::layout::Layout;
@@ -40,9 +40,11 @@ use crate::layout::Origin;
 use crate::model::Descriptor;
 use crate::model::Document;
 use crate::model::Index;
-use crate::model::Manifest;
 use crate::model::Raw;
 use crate::model::media;
+use crate::sink::Sink;
+use crate::sink::is_index;
+use crate::sink::parts;
 
 /// Names listed in an error that says a name is unknown.
 const KNOWN_SHOWN: usize = 8;
@@ -110,6 +112,11 @@ impl ImageStore {
         self.layout.put_reader(reader, digest, size)
     }
 
+    /// A sink for an image that gets this name, which needs a tag.
+    pub fn sink<'a>(&'a self, reference: &'a Reference) -> impl Sink + use<'a> {
+        StoreSink { store: self, reference }
+    }
+
     /// Stores a document.
     pub fn put_document<T: Document>(&self, document: &Raw<T>) -> Result<(), ImageError> {
         let _lock = self.lock(FlockOperation::LockShared)?;
@@ -124,7 +131,7 @@ impl ImageStore {
             reason: "a tag is needed to name an image",
         })?;
         let _lock = self.lock(FlockOperation::LockExclusive)?;
-        for part in self.parts(descriptor)? {
+        for part in parts(&self.layout, descriptor)? {
             let expected = Expected { digest: part.digest.clone(), size: Some(part.size) };
             if !self.layout.refresh(&expected)? {
                 return Err(ImageError::MissingBlob { digest: part.digest, place: self.place() });
@@ -190,29 +197,6 @@ impl ImageStore {
         found.cloned().ok_or_else(|| self.not_found(&reference.to_string()))
     }
 
-    /// What an image consists of, itself first: indexes, manifests, configurations, layers. Fails when a document is missing
-    /// or wrong; layers and configurations are not looked at.
-    fn parts(&self, root: &Descriptor) -> Result<Vec<Descriptor>, ImageError> {
-        let mut parts = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut pending = vec![root.clone()];
-        while let Some(descriptor) = pending.pop() {
-            if !seen.insert(descriptor.digest.clone()) {
-                continue;
-            }
-            if is_index(&descriptor) {
-                let index: Raw<Index> = read_document(&self.layout, &descriptor)?;
-                pending.extend(index.value().manifests.iter().cloned());
-            } else if is_manifest(&descriptor) {
-                let manifest: Raw<Manifest> = read_document(&self.layout, &descriptor)?;
-                pending.push(manifest.value().config.clone());
-                pending.extend(manifest.value().layers.iter().cloned());
-            }
-            parts.push(descriptor);
-        }
-        Ok(parts)
-    }
-
     fn change_names(&self, change: impl FnOnce(&mut Vec<Descriptor>)) -> Result<(), ImageError> {
         let mut index = self.layout.read_index()?.value().clone();
         index.media_type = Some(media::OCI_INDEX.into());
@@ -245,16 +229,35 @@ impl Blobs for ImageStore {
     }
 }
 
+/// Writes an image to the store. Blobs come in without holding the lock; whether one is there must not be asked while `gc` removes it.
+#[derive(Debug)]
+struct StoreSink<'a> {
+    store: &'a ImageStore,
+    reference: &'a Reference,
+}
+
+impl Sink for StoreSink<'_> {
+    fn has(&mut self, blob: &Descriptor) -> Result<bool, ImageError> {
+        let _lock = self.store.lock(FlockOperation::LockShared)?;
+        self.store.layout.refresh(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
+    }
+
+    fn put_blob(&mut self, _: &Descriptor, content: VerifiedReader<BlobRead>) -> Result<(), ImageError> {
+        self.store.layout.put_verified(content)
+    }
+
+    fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {
+        let _lock = self.store.lock(FlockOperation::LockShared)?;
+        self.store.layout.put_reader(bytes, &manifest.digest, manifest.size)
+    }
+
+    fn finish(self, root: &Descriptor) -> Result<(), ImageError> {
+        self.store.tag(self.reference, root)
+    }
+}
+
 pub(crate) fn ref_name(descriptor: &Descriptor) -> Option<&str> {
     descriptor.annotations.get(annotation::REF_NAME).map(String::as_str)
-}
-
-pub(crate) fn is_index(descriptor: &Descriptor) -> bool {
-    [media::OCI_INDEX, media::DOCKER_LIST].contains(&descriptor.media_type.as_str())
-}
-
-pub(crate) fn is_manifest(descriptor: &Descriptor) -> bool {
-    [media::OCI_MANIFEST, media::DOCKER_MANIFEST].contains(&descriptor.media_type.as_str())
 }
 
 /// An advisory lock between processes and threads, released when dropped or when the process dies.

@@ -1,0 +1,100 @@
+//! A layout outside of the store: one that is there gets blobs first and the name last, a new one appears whole.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_base::store::Expected;
+use rustix::fs::FlockOperation;
+
+use super::parent_of;
+use crate::ImageError;
+use crate::blobs::BlobRead;
+use crate::blobs::VerifiedReader;
+use crate::compose::annotation;
+use crate::layout::Layout;
+use crate::layout::sync_parent;
+use crate::model::Descriptor;
+use crate::model::Raw;
+use crate::model::media;
+use crate::sink::Sink;
+use crate::store::Lock;
+use crate::store::ref_name;
+
+/// A layout being filled.
+pub(super) struct DirectorySink {
+    layout: Layout,
+    tag: Option<String>,
+    state: State,
+}
+
+enum State {
+    /// It is there, and nobody else changes it.
+    Locked { _lock: Lock },
+    /// It gets this name when it is whole.
+    New { dir: tempfile::TempDir, path: PathBuf },
+}
+
+impl DirectorySink {
+    pub(super) fn open(path: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
+        let tag = tag.map(Into::into);
+        let exists = match fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error.into()),
+        };
+        if exists {
+            let layout = Layout::open(path)?;
+            let lock = Lock::hold(&path.join("lock"), FlockOperation::LockExclusive)?;
+            return Ok(Self { layout, tag, state: State::Locked { _lock: lock } });
+        }
+        let parent = parent_of(path);
+        fs::create_dir_all(parent)?;
+        let dir = tempfile::Builder::new().prefix(".pinfold-").tempdir_in(parent)?;
+        let layout = Layout::create(dir.path())?;
+        Ok(Self { layout, tag, state: State::New { dir, path: path.into() } })
+    }
+}
+
+impl Sink for DirectorySink {
+    fn has(&mut self, blob: &Descriptor) -> Result<bool, ImageError> {
+        self.layout.refresh(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
+    }
+
+    fn put_blob(&mut self, _: &Descriptor, content: VerifiedReader<BlobRead>) -> Result<(), ImageError> {
+        self.layout.put_verified(content)
+    }
+
+    fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {
+        self.layout.put_reader(bytes, &manifest.digest, manifest.size)
+    }
+
+    fn finish(self, root: &Descriptor) -> Result<(), ImageError> {
+        let mut named = root.clone();
+        named.annotations.remove(annotation::REF_NAME);
+        if let Some(tag) = &self.tag {
+            named.annotations.insert(annotation::REF_NAME.into(), tag.clone());
+        }
+        let mut index = self.layout.read_index()?.value().clone();
+        index.media_type = Some(media::OCI_INDEX.into());
+        index.manifests.retain(|old| match &self.tag {
+            Some(tag) => ref_name(old) != Some(tag),
+            None => ref_name(old).is_some() || old.digest != root.digest,
+        });
+        index.manifests.push(named);
+        index.manifests.sort_by(|a, b| (ref_name(a), &a.digest).cmp(&(ref_name(b), &b.digest)));
+        self.layout.write_index(&Raw::compose(index)?)?;
+        // Blobs were renamed out of it, so it is empty; other writers of the layout may have theirs in it.
+        let _ = fs::remove_dir(self.layout.root().join("tmp"));
+        if let State::New { dir, path } = self.state {
+            fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755))?;
+            // An empty directory in the way is replaced, anything else was refused at the start.
+            fs::rename(dir.path(), &path)?;
+            let _ = dir.keep();
+            sync_parent(&path)?;
+        }
+        Ok(())
+    }
+}

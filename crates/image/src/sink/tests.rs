@@ -1,0 +1,142 @@
+use std::io;
+
+use pinfold_testkit::raw_tar::RawTar;
+
+use super::*;
+use crate::ImageSource;
+use crate::ImageStore;
+use crate::LayerEncoding;
+use crate::Reference;
+use crate::memory::AMD64;
+use crate::memory::Memory;
+
+/// Notes what it is asked for.
+#[derive(Default)]
+struct Noting<'a> {
+    order: Option<Order>,
+    has: Vec<Digest>,
+    calls: Option<&'a mut Vec<(&'static str, Digest)>>,
+}
+
+impl Noting<'_> {
+    fn note(&mut self, call: &'static str, part: &Descriptor) {
+        if let Some(calls) = &mut self.calls {
+            calls.push((call, part.digest.clone()));
+        }
+    }
+}
+
+impl Sink for Noting<'_> {
+    fn order(&self) -> Order {
+        self.order.unwrap_or(Order::ChildrenFirst)
+    }
+
+    fn has(&mut self, blob: &Descriptor) -> Result<bool, ImageError> {
+        Ok(self.has.contains(&blob.digest))
+    }
+
+    fn put_blob(
+        &mut self,
+        blob: &Descriptor,
+        mut content: VerifiedReader<BlobRead>,
+    ) -> Result<(), ImageError> {
+        self.note("blob", blob);
+        io::copy(&mut content, &mut io::sink()).map_err(unwrap_io)?;
+        Ok(())
+    }
+
+    fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {
+        assert_eq!(Digest::sha256(bytes), manifest.digest);
+        self.note("manifest", manifest);
+        Ok(())
+    }
+
+    fn finish(mut self, root: &Descriptor) -> Result<(), ImageError> {
+        self.note("name", root);
+        Ok(())
+    }
+}
+
+fn image() -> (Memory, ImageSource) {
+    let mut memory = Memory::default();
+    let tars = [RawTar::new().file("a", "1").end(), RawTar::new().file("b", "2").end()];
+    let source = memory.both(&tars, LayerEncoding::Gzip);
+    (memory, source)
+}
+
+fn copied(source: &ImageSource, order: Order, has: Vec<Digest>) -> Vec<(&'static str, Digest)> {
+    let mut calls = Vec::new();
+    let sink = Noting { order: Some(order), has, calls: Some(&mut calls) };
+    copy(source.blobs(), source.root(), sink).unwrap();
+    calls
+}
+
+#[test]
+fn children_come_before_parents_and_the_name_last() {
+    let (_, source) = image();
+    let calls = copied(&source, Order::ChildrenFirst, Vec::new());
+    // Two layers that both platforms share, two configurations, two manifests, the index, the name.
+    let kinds: Vec<_> = calls.iter().map(|(call, _)| *call).collect();
+    assert_eq!(kinds, ["blob", "blob", "blob", "manifest", "blob", "manifest", "manifest", "name"]);
+    let at = |digest: &Digest| calls.iter().position(|(_, found)| found == digest).unwrap();
+    for platform in source.platforms().unwrap().into_keys() {
+        let image = source.image(platform).unwrap();
+        let manifest = at(image.manifest.digest());
+        assert!(at(image.config.digest()) < manifest && manifest < at(&source.root().digest));
+        assert!(image.layers.iter().all(|layer| at(&layer.descriptor.digest) < manifest));
+    }
+    assert_eq!(calls.last().unwrap().1, source.root().digest);
+}
+
+#[test]
+fn what_a_sink_has_is_not_sent() {
+    let (_, source) = image();
+    let layer = source.image(AMD64).unwrap().layers[0].descriptor.digest.clone();
+    let calls = copied(&source, Order::ChildrenFirst, vec![layer.clone()]);
+    assert!(calls.iter().all(|(_, digest)| *digest != layer));
+    assert_eq!(calls.len(), 7);
+}
+
+#[test]
+fn an_order_by_digest_is_one() {
+    let (_, source) = image();
+    let mut calls = copied(&source, Order::ByDigest, Vec::new());
+    assert_eq!(calls.pop().unwrap().0, "name");
+    assert!(calls.is_sorted_by(|a, b| a.1 < b.1));
+}
+
+#[test]
+fn a_damaged_part_stops_the_copy_before_the_name() {
+    let (memory, source) = image();
+    let all = memory.0.keys().cloned().collect::<Vec<_>>();
+    for damaged in all {
+        let mut memory = memory.clone();
+        *memory.0.get_mut(&damaged).unwrap().last_mut().unwrap() ^= 1;
+        let mut calls = Vec::new();
+        let sink = Noting { calls: Some(&mut calls), ..Noting::default() };
+        assert!(copy(&memory, source.root(), sink).is_err());
+        assert!(calls.iter().all(|(call, _)| *call != "name"), "{damaged}");
+        // A store has no name for it then, and not the damaged blob.
+        let dir = tempfile::tempdir().unwrap();
+        let store = ImageStore::open(dir.path()).unwrap();
+        let name: Reference = "x:1".parse().unwrap();
+        assert!(copy(&memory, source.root(), store.sink(&name)).is_err());
+        assert!(store.list().unwrap().is_empty() && !store.contains(&damaged));
+    }
+}
+
+#[test]
+fn a_store_takes_an_image_from_anywhere() {
+    let (memory, source) = image();
+    let dir = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(dir.path()).unwrap();
+    let name: Reference = "team/x:1".parse().unwrap();
+    for _ in 0..2 {
+        copy(source.blobs(), source.root(), store.sink(&name)).unwrap();
+    }
+    assert_eq!(store.resolve(&name).unwrap().digest, source.root().digest);
+    assert!(memory.0.keys().all(|digest| store.contains(digest)));
+    // A name without a tag is none.
+    let untagged: Reference = format!("x@{}", source.root().digest).parse().unwrap();
+    assert!(copy(source.blobs(), source.root(), store.sink(&untagged)).is_err());
+}
