@@ -17,6 +17,7 @@
 //! misread, fields that hold a colon or a control character, a user that exists with other ids.
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 
@@ -160,14 +161,14 @@ pub enum AccountError {
 }
 
 impl Diagnose for AccountError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::Line { .. } => Kind::Integrity,
             _ => Kind::Usage,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Clash { .. } => Some("choose another name or id under [user] in the manifest".into()),
             _ => None,

@@ -20,6 +20,7 @@ use pinfold_archive::decoded::Listing;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
@@ -179,17 +180,16 @@ pub enum BinaryError {
 }
 
 impl Diagnose for BinaryError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Http { source, .. } => source.kind(),
-            Self::Whiteout { .. } => Kind::Integrity,
-            _ => Kind::Usage,
+            Self::Http { source, .. } => Diagnosis::Inner(&**source),
+            Self::Whiteout { .. } => Diagnosis::Own(Kind::Integrity),
+            _ => Diagnosis::Own(Kind::Usage),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Http { source, .. } => source.hint(),
             Self::NoUrl { platform, .. } => Some(format!("add it: `url.\"{platform}\" = \"https://…\"`")),
             Self::Credentials { .. } => Some("leave them out, and use an address that needs none".into()),
             Self::NoMember { .. } => Some("list the archive and correct `members`".into()),

@@ -20,6 +20,7 @@
 
 use memchr::memchr;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 
 /// Longest line that is read, in bytes.
@@ -126,8 +127,8 @@ impl StanzaError {
 }
 
 impl Diagnose for StanzaError {
-    fn kind(&self) -> Kind {
-        Kind::Integrity
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Integrity)
     }
 }
 

@@ -21,6 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::http::Auth;
 use pinfold_base::http::ParseUrlError;
@@ -52,11 +53,11 @@ pub enum ConfigError {
 }
 
 impl Diagnose for ConfigError {
-    fn kind(&self) -> Kind {
-        Kind::Usage
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Url { layer, .. } => Some(format!("correct it in {layer}; expected `https://HOST/PATH/`")),
             Self::NoRegistry => Some(

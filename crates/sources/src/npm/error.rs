@@ -1,6 +1,7 @@
 //! What can go wrong while npm packages are resolved.
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::http::HttpError;
 
@@ -132,30 +133,31 @@ fn by(chain: &[String]) -> String {
 }
 
 impl Diagnose for NpmError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Name { .. } | Self::Spec { .. } | Self::Config(_) => Kind::Usage,
-            Self::NotFound { .. } | Self::NoVersion { .. } | Self::Peer { .. } | Self::TooMany { .. } => {
-                Kind::Usage
-            }
-            Self::Http { source, .. } => source.kind(),
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
+            Self::Config(error) => return Diagnosis::Inner(error),
+            Self::Http { source, .. } => return Diagnosis::Inner(source),
+            Self::Name { .. }
+            | Self::Spec { .. }
+            | Self::NotFound { .. }
+            | Self::NoVersion { .. }
+            | Self::Peer { .. }
+            | Self::TooMany { .. } => Kind::Usage,
             Self::Packument { .. } | Self::NoIntegrity { .. } | Self::Tarball { .. } => Kind::Integrity,
             Self::InstallScript { .. } => Kind::Refused,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Name { .. } => return None,
+            Self::Name { .. } | Self::Config(_) | Self::Http { .. } => return None,
             Self::Spec { .. } => {
                 "name a range such as `^1.2`, an exact version, a tag such as `latest`, or `npm:NAME@RANGE`"
             }
-            Self::Config(error) => return error.hint(),
             Self::NotFound { .. } => {
                 "check the name; a private package needs its registry and token in `.npmrc` \
                  (`@scope:registry=…`, `//host/:_authToken=…`)"
             }
-            Self::Http { source, .. } => return source.hint(),
             Self::Packument { .. } => "check that the address is that of an npm registry",
             Self::NoVersion { .. } => {
                 "widen the range, or lower `policy.min-age` if a fresh release is what you want"

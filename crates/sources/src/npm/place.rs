@@ -20,6 +20,7 @@ use pinfold_archive::decoded::EntryKind;
 use pinfold_archive::decoded::Listing;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::image_path::PathError;
@@ -68,16 +69,16 @@ pub enum PlaceError {
 }
 
 impl Diagnose for PlaceError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::Whiteout { .. } | Self::Twice { .. } => Kind::Integrity,
             Self::NoMatch { .. } | Self::ModeOfDirectory { .. } | Self::Path(_) | Self::Conflict(_) => {
                 Kind::Usage
             }
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::NoMatch { .. } => Some(
                 "the package's layout has changed: correct `from` in the recipe, or ask for an older version"

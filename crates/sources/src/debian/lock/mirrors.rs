@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::http::Auth;
 use pinfold_base::http::ParseUrlError;
@@ -74,14 +75,14 @@ pub enum MirrorError {
 }
 
 impl Diagnose for MirrorError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::Keys { .. } => Kind::Integrity,
             _ => Kind::Usage,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Unknown { suite, .. } if is_security(suite) => Some(format!(
                 "set `{SECURITY_MIRROR_VARIABLE}`, or `security-mirror` in the manifest's `[debian]`"

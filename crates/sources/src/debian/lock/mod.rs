@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::Reporter;
@@ -208,11 +209,11 @@ pub enum LockError {
 }
 
 impl Diagnose for LockError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
+            Self::Mirror(error) => return Diagnosis::Inner(error),
+            Self::Fetch { source, .. } => return Diagnosis::Inner(&**source),
             Self::Empty(_) | Self::Root(_) | Self::NoIndex { .. } => Kind::Usage,
-            Self::Mirror(error) => error.kind(),
-            Self::Fetch { source, .. } => source.kind(),
             Self::Signature { .. } | Self::Release(_) | Self::Damaged { .. } | Self::Index(_) => {
                 Kind::Integrity
             }
@@ -220,14 +221,13 @@ impl Diagnose for LockError {
                 WalkError::Index(_) => Kind::Integrity,
                 WalkError::Unsatisfied { .. } | WalkError::Conflict { .. } => Kind::Usage,
             },
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Empty(what) => Some(format!("name a {what} in the manifest's `[debian]`")),
-            Self::Mirror(error) => error.hint(),
-            Self::Fetch { source, .. } => source.hint(),
+            Self::Mirror(_) | Self::Fetch { .. } => None,
             Self::Signature { source: OpenPgpError::UnknownKeys { .. }, .. } => Some(
                 "name the archive's keyring with `keyring` in the manifest's `[debian]`, or with `Signed-By` in the apt source"
                     .into(),

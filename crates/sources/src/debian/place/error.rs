@@ -4,6 +4,7 @@ use std::io;
 
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::image_path::PathError;
@@ -136,18 +137,18 @@ pub enum PlaceError {
 }
 
 impl Diagnose for PlaceError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
+            Self::Account(error) => return Diagnosis::Inner(error),
             Self::Read { .. } => Kind::System,
             Self::UnknownScript { .. } => Kind::Refused,
-            Self::Account(error) => error.kind(),
             Self::Certificate { .. } | Self::Effect { .. } => Kind::Usage,
             Self::Recipes(_) => Kind::Internal,
             _ => Kind::Integrity,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::UnknownScript { package, .. } => Some(format!(
                 "read the script; if the image can do without it, add `{package} = \"skip: REASON\"` under [scripts] in \
@@ -157,7 +158,6 @@ impl Diagnose for PlaceError {
                 Some(format!("leave out `{first}` or `{second}`: dpkg would not install both"))
             }
             Self::Read { .. } => Some("fetch the packages again".into()),
-            Self::Account(error) => error.hint(),
             Self::Certificate { .. } => {
                 Some("give one certificate per file, in PEM form, with a name that ends in `.crt`".into())
             }
