@@ -305,3 +305,6 @@ fn os_release_labels(tree: &Tree, contents: &dyn Contents) -> BTreeMap<String, S
     }
     labels
 }
+
+#[cfg(test)]
+mod tests;

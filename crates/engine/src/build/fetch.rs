@@ -202,3 +202,6 @@ pub fn vendor(
     }
     Ok(Fetched { total: fetched.total, fetched: fetched.fetched, bytes })
 }
+
+#[cfg(test)]
+mod tests;

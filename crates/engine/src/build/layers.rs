@@ -203,3 +203,6 @@ impl pinfold_archive::Contents for Counted<'_> {
         self.context.decoded.open(content)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,6 @@ pub fn place(
     context.reporter.end(&item);
     Ok(Placed { tree, ledger })
 }
+
+#[cfg(test)]
+mod tests;

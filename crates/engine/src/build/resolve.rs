@@ -178,3 +178,6 @@ fn layers(project: &Project, sizes: &BTreeMap<String, u64>, old: Option<&Lock>) 
         .map(|layer| LockedLayer { name: layer.name, components: layer.components })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

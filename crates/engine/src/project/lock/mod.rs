@@ -175,23 +175,4 @@ pub enum Saved {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-    use std::time::SystemTime;
-
-    use super::*;
-
-    #[test]
-    fn what_killed_processes_left_is_removed_when_it_is_old() {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, age) in [(".pinfold.lock-old", 7200), (".pinfold.lock-young", 60), ("other", 7200)] {
-            let file = fs::File::create(dir.path().join(name)).unwrap();
-            file.file().set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
-        }
-        sweep(dir.path());
-        let mut left: Vec<_> =
-            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, [".pinfold.lock-young", "other"]);
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! npm packages beside those of the agents: `[npm]`. Programs of recipes come from the same registries ([`program`]).
 
 mod section;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

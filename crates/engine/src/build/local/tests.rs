@@ -1,0 +1,135 @@
+use super::*;
+
+fn manifest(directory: &Path, text: &str) -> Manifest {
+    Manifest::parse(text, Path::new("pinfold.toml"), directory).unwrap()
+}
+
+const USER: &str =
+    "name = 'x'\nagents = ['claude-code']\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n";
+
+fn line(tree: &Tree, path: &str) -> String {
+    let node = tree.get(&ImagePath::new(path).unwrap()).unwrap_or_else(|| panic!("no {path} in {tree:?}"));
+    format!("{:04o} {}:{} {}", node.meta.mode, node.meta.uid, node.meta.gid, node.kind.word())
+}
+
+#[test]
+fn homes_belong_to_their_user_all_the_way_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let manifest = manifest(
+        dir.path(),
+        &format!(
+            "{USER}[[dir]]\npath = '/home/u/.local/bin'\nowner = 'user'\n[[dir]]\npath = '/queue'\nmode = '1777'\n"
+        ),
+    );
+    let recipes = crate::project::recipe::recipes(&manifest).unwrap();
+    let tree = tree(&manifest, &recipes, Platform::ALL[0], 7, &store).unwrap();
+    assert_eq!(line(&tree, "/home/u/.local"), "0755 1000:1000 directory");
+    assert_eq!(line(&tree, "/home/u/.local/bin"), "0755 1000:1000 directory");
+    assert_eq!(line(&tree, "/home/u/.claude"), "0755 1000:1000 directory");
+    assert_eq!(line(&tree, "/home/u/.claude/settings.json"), "0644 1000:1000 file");
+    assert_eq!(line(&tree, "/queue"), "1777 0:0 directory");
+}
+
+#[test]
+fn sources_are_read_per_platform_and_large_ones_through_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("cache")).unwrap();
+    fs::write(dir.path().join("small"), b"small").unwrap();
+    fs::write(dir.path().join("large"), vec![7; 300 << 10]).unwrap();
+    let manifest = manifest(
+        dir.path(),
+        "name = 'x'\n[[file]]\npath = '/a'\n[file.source-platform]\n'linux/amd64' = 'small'\n'linux/arm64' = 'large'\n",
+    );
+    let content = |platform| {
+        let tree = tree(&manifest, &[], platform, 0, &store).unwrap();
+        tree.content(&ImagePath::new("a").unwrap()).cloned().unwrap()
+    };
+    assert_eq!(content(Platform::ALL[0]), Content::inline(*b"small"));
+    let Content::Range { archive, size, .. } = content(Platform::ALL[1]) else { panic!("inline") };
+    assert_eq!(size, 300 << 10);
+    assert!(store.contains(&archive));
+}
+
+#[test]
+fn missing_sources_name_path_and_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("cache")).unwrap();
+    let manifest = manifest(dir.path(), "name = 'x'\n[[file]]\npath = '/a'\nsource = 'nope'\n");
+    let error = tree(&manifest, &[], Platform::ALL[0], 0, &store).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the source of `/a`");
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("nope"));
+}
+
+#[test]
+fn the_manifests_own_file_wins_over_a_recipes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("cache")).unwrap();
+    let text = format!(
+        "{USER}[[file]]\npath = '/home/u/.claude/settings.json'\ncontent = 'mine'\nowner = 'user'\nmode = '0600'\n"
+    );
+    let manifest = manifest(dir.path(), &text);
+    let recipes = crate::project::recipe::recipes(&manifest).unwrap();
+    let tree = tree(&manifest, &recipes, Platform::ALL[0], 7, &store).unwrap();
+    assert_eq!(line(&tree, "/home/u/.claude/settings.json"), "0600 1000:1000 file");
+    let path = ImagePath::new("home/u/.claude/settings.json").unwrap();
+    assert_eq!(tree.get(&path).unwrap().kind, pinfold_archive::NodeKind::File(Content::inline(*b"mine")));
+    assert_eq!(tree.get(&path).unwrap().owner.as_str(), "generated/files");
+    // Its neighbour is the recipe's.
+    let other = ImagePath::new("home/u/.claude.json").unwrap();
+    assert_eq!(tree.get(&other).unwrap().owner.as_str(), "generated/agent-config");
+}
+
+#[test]
+fn owners_and_modes_are_those_that_are_written() {
+    for (entry, path, expected) in [
+        ("[[file]]\npath = '/a'\ncontent = ''\n", "/a", "0644 0:0 file"),
+        ("[[file]]\npath = '/a'\ncontent = ''\nmode = '0400'\nowner = '7:8'\n", "/a", "0400 7:8 file"),
+        ("[[file]]\npath = '/a'\ncontent = ''\nowner = 'user'\n", "/a", "0644 1000:1000 file"),
+        ("[[dir]]\npath = '/a/b'\n", "/a/b", "0755 0:0 directory"),
+        ("[[dir]]\npath = '/a'\nowner = 'user'\nmode = '1770'\n", "/a", "1770 1000:1000 directory"),
+        ("[[link]]\npath = '/a'\ntarget = '../b'\n", "/a", "0777 0:0 symbolic link"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let text =
+            format!("name = 'x'\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n{entry}");
+        let tree = tree(&manifest(dir.path(), &text), &[], Platform::ALL[0], 0, &store).unwrap();
+        assert_eq!(line(&tree, path), expected, "{entry}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_source_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("cache")).unwrap();
+    fs::create_dir(dir.path().join("folder")).unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
+    for (entry, expected, hint) in [
+        ("[[file]]\npath = '/a'\nsource = 'folder'\n", "is not a regular file", None),
+        (
+            "[[file]]\npath = '/a'\nsource = 'dangling'\n",
+            "cannot read the source of `/a`",
+            Some("folder of the manifest"),
+        ),
+        (
+            "[[file]]\npath = '/a'\nsource-platform = { 'linux/arm64' = 'folder' }\n",
+            "`/a` has no source for linux/amd64",
+            Some("add `source-platform = { \"linux/amd64\""),
+        ),
+        ("[[file]]\npath = '/a'\ncontent = 'x'\n[[dir]]\npath = '/a'\n", "`/a` is claimed by two", None),
+        (
+            "[[link]]\npath = '/a'\ntarget = 'b'\n[[file]]\npath = '/a'\ncontent = 'x'\n",
+            "`/a` is claimed by two",
+            None,
+        ),
+    ] {
+        let manifest = manifest(dir.path(), &format!("name = 'x'\n{entry}"));
+        let error = tree(&manifest, &[], "linux/amd64".parse().unwrap(), 0, &store).expect_err(entry);
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.to_string().contains(expected), "{entry} gave {error}");
+        if let Some(expected) = hint {
+            assert!(error.hint().unwrap().contains(expected), "{entry}");
+        }
+    }
+}

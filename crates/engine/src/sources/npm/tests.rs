@@ -1,0 +1,181 @@
+//! `[npm]` and recipes against a registry in this process.
+
+use pinfold_base::Kind;
+use pinfold_testkit::npm::NpmRegistry;
+use pinfold_testkit::npm::Package;
+use pinfold_testkit::npm::Running;
+use serde_json::json as value;
+
+use super::*;
+use crate::build::fetch;
+use crate::build::place;
+use crate::project::lock::diff;
+use crate::sources::Upgrade;
+use crate::sources::testing::World;
+use crate::sources::testing::lines;
+use crate::sources::testing::lock;
+use crate::sources::testing::told;
+
+fn registry() -> Running {
+    let tool = |version| {
+        Package::new("tool", version)
+            .field("bin", value!({ "tool": "cli.js", "tool-debug": "debug.js" }))
+            .field("dependencies", value!({ "lib": "^2" }))
+            .file("cli.js", 0o644, version.as_bytes())
+            .file("debug.js", 0o644, b"")
+    };
+    NpmRegistry::new()
+        .package(tool("1.0.0"))
+        .package(tool("1.1.0"))
+        .package(
+            Package::new("lib", "2.0.0").field("bin", value!({ "lib": "lib.js" })).file("lib.js", 0o644, b""),
+        )
+        .package(Package::new("young", "1.0.0").published(Some("2026-01-01T00:00:00.000Z")))
+        .package(Package::new("script", "1.0.0").field("scripts", value!({ "postinstall": "node x.js" })))
+        .package(Package::new("unsigned", "1.0.0").integrity(""))
+        .package(Package::new("tampered", "1.0.0").tampered())
+        .package(Package::new("mine", "1.0.0").file("dist/x64/mine", 0o644, b"one").file(
+            "dist/x64/notes",
+            0o644,
+            b"",
+        ))
+        .package(Package::new("mine", "2.0.0").file("dist/x64/mine", 0o644, b"two").file(
+            "dist/x64/notes",
+            0o644,
+            b"",
+        ))
+        .start()
+}
+
+fn manifest(registry: &Running, more: &str) -> String {
+    format!("name = 'x'\nplatforms = ['linux/amd64']\n{more}\n[npm]\nregistry = '{}'\n", registry.url)
+}
+
+fn versions(lock: &Lock) -> Vec<String> {
+    diff::versions(lock).into_iter().map(|(component, version)| format!("{component} {version}")).collect()
+}
+
+#[test]
+fn packages_come_with_what_they_need_and_only_those_asked_for_are_on_the_path() {
+    let (world, registry) = (World::new(), registry());
+    let context = world.online();
+    let text = manifest(&registry, "") + "packages = ['tool@^1']\n";
+    let project = world.project(&text);
+    let first = lock(&context, &project, &Upgrade::Nothing).unwrap();
+    assert_eq!(versions(&first), ["npm/lib 2.0.0", "npm/tool 1.1.0"]);
+    // 2020-01-01T00:00:00Z, when the registry says they were published.
+    assert_eq!(first.epoch, 1_577_836_800);
+    let tree = place::place(&context, &project, &first, Platform::ALL[0]).unwrap().tree;
+    let modules = lines(&context, &tree, "/usr/local/lib/node_modules");
+    for expected in [
+        "/usr/local/lib/node_modules/tool/cli.js 0755 npm/tool",
+        "/usr/local/lib/node_modules/lib/lib.js 0755 npm/lib",
+    ] {
+        assert!(modules.iter().any(|line| line.starts_with(expected)), "{expected}: {modules:#?}");
+    }
+    let commands = |project: &Project| {
+        let tree = place::place(&context, project, &first, Platform::ALL[0]).unwrap().tree;
+        let all = lines(&context, &tree, "/usr/local/bin/");
+        all.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(commands(&project), ["/usr/local/bin/tool", "/usr/local/bin/tool-debug"]);
+    let chosen = manifest(&registry, "") + "[npm.package]\ntool = { version = '^1', bin = ['tool'] }\n";
+    assert_eq!(commands(&world.project(&chosen)), ["/usr/local/bin/tool"]);
+}
+
+#[test]
+fn what_is_locked_stays_until_it_may_move() {
+    let (world, registry) = (World::new(), registry());
+    let context = world.online();
+    let of = |spec: &str, upgrade: &Upgrade| {
+        let text = manifest(&registry, "") + &format!("packages = ['tool@{spec}']\n");
+        versions(&lock(&context, &world.project(&text), upgrade).unwrap())[1].clone()
+    };
+    assert_eq!(of("1.0.0", &Upgrade::Nothing), "npm/tool 1.0.0");
+    assert_eq!(of("^1", &Upgrade::Nothing), "npm/tool 1.0.0", "it is still allowed");
+    assert_eq!(of("^1", &Upgrade::Only(vec!["lib".into()])), "npm/tool 1.0.0");
+    assert_eq!(of("^1", &Upgrade::Only(vec!["tool".into()])), "npm/tool 1.1.0");
+    assert_eq!(of("1.0.0", &Upgrade::Nothing), "npm/tool 1.0.0", "what is no longer allowed moves");
+    assert_eq!(of("^1", &Upgrade::All), "npm/tool 1.1.0");
+}
+
+#[test]
+fn what_cannot_be_locked_says_why() {
+    let (world, registry) = (World::new(), registry());
+    for (more, kind, expected) in [
+        ("packages = ['nobody']", Kind::Usage, "cannot lock `npm packages`: the registry"),
+        ("packages = ['tool@^9']", Kind::Usage, "no version of `tool` fits `^9`"),
+        ("packages = ['young']\n[policy]\nmin-age = '5200w'", Kind::Usage, "no version of `young` fits"),
+        ("packages = ['script']", Kind::Refused, "`script` 1.0.0 wants to run a script"),
+        ("packages = ['unsigned']", Kind::Integrity, "`unsigned` 1.0.0 has no sha256 or sha512 integrity"),
+        ("packages = ['tampered']", Kind::Integrity, "cannot fetch `tampered@1.0.0`"),
+        ("packages = ['https://elsewhere.example/x.tgz']", Kind::Usage, "cannot lock `npm packages`"),
+    ] {
+        let project = world.project(&(manifest(&registry, "") + more));
+        let error = lock(&world.online(), &project, &Upgrade::Nothing).expect_err(more);
+        assert!(told(&error).contains(expected), "{more} gave {}", told(&error));
+        assert_eq!(error.kind(), kind, "{more}: {}", told(&error));
+        assert!(!project.lock_file.exists(), "nothing is written");
+    }
+    let answered = "packages = ['script']\n[scripts]\nscript = 'skip: it only says hello'\n";
+    lock(&world.online(), &world.project(&(manifest(&registry, "") + answered)), &Upgrade::Nothing).unwrap();
+}
+
+/// A recipe of the user's own.
+const RECIPE: &str = "name = 'mine'\ntitle = 'Mine'\ncommand = 'mine'\n[npm]\npackage = 'mine'\nversion = 'latest'\n\
+                      [[place]]\nfrom = 'dist/{npm-arch}'\nto = '/opt/mine'\ndrop = ['notes']\n\
+                      [[link]]\npath = '/usr/local/bin/mine'\ntarget = '/opt/mine/mine'\n";
+
+#[test]
+fn a_recipe_of_ones_own_is_locked_and_placed_as_it_says() {
+    let (world, registry) = (World::new(), registry());
+    let context = world.online();
+    world.write("mine.toml", RECIPE);
+    let project = world.project(&manifest(&registry, "agents = ['./mine.toml']"));
+    let locked = lock(&context, &project, &Upgrade::Nothing).unwrap();
+    assert_eq!(versions(&locked), ["agent/mine 2.0.0"]);
+    let tree = place::place(&context, &project, &locked, Platform::ALL[0]).unwrap().tree;
+    assert_eq!(
+        [lines(&context, &tree, "/opt/mine/"), lines(&context, &tree, "/usr/local/bin/")].concat(),
+        ["/opt/mine/mine 0644 agent/mine \"two\"", "/usr/local/bin/mine 0777 agent/mine -> /opt/mine/mine"]
+    );
+    let versioned =
+        world.project(&manifest(&registry, "agents = [{ name = './mine.toml', version = '1.0.0' }]"));
+    assert_eq!(versions(&lock(&context, &versioned, &Upgrade::Nothing).unwrap()), ["agent/mine 1.0.0"]);
+
+    // The layout of a package is the publisher's to change: then the recipe says so.
+    world.write("mine.toml", &RECIPE.replace("dist/", "build/").replace("drop = ['notes']\n", ""));
+    let moved = world.project(&manifest(&registry, "agents = ['./mine.toml']"));
+    let error = lock(&context, &moved, &Upgrade::All).unwrap_err();
+    assert_eq!(error.to_string(), "`mine@2.0.0` has no `/build/x64`");
+    assert!(error.hint().unwrap().contains("correct `from` in the recipe"));
+}
+
+#[test]
+fn tarballs_are_fetched_from_the_registry_that_is_configured_now() {
+    let (world, first, second) = (World::new(), registry(), registry());
+    let text = |registry: &Running| manifest(registry, "") + "packages = ['lib']\n";
+    let locked = lock(&world.online(), &world.project(&text(&first)), &Upgrade::Nothing).unwrap();
+    assert!(!locked.render().contains("127.0.0.1"), "the lock holds no addresses");
+    let project = world.project(&text(&second));
+    assert!(crate::build::current(&project).unwrap().is_some(), "another registry is no other request");
+    let other = world.context("other", Network::Online);
+    fetch::fetch(&other, &project, &locked, &project.manifest.platforms).unwrap();
+    let asked: Vec<String> = second.server.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(asked, ["/npm/lib/-/lib-2.0.0.tgz"]);
+}
+
+#[test]
+fn what_a_project_says_about_registries_needs_the_users_word() {
+    let world = World::new();
+    let trusts = |text: &str| Npm.trusts(&world.project(text));
+    assert_eq!(trusts("name = 'x'\n"), []);
+    assert_eq!(
+        trusts("name = 'x'\n[npm]\nregistry = 'https://r.example/'\n"),
+        [Trust::Address("https://r.example/".into())]
+    );
+    world.write(".npmrc", "");
+    // FIPS 180-4: SHA-256 of nothing.
+    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(trusts("name = 'x'\n"), [Trust::Npmrc(nothing.into())]);
+}
