@@ -27,6 +27,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use rustix::io::Errno;
 use rustix::net::AddressFamily;
@@ -106,14 +107,14 @@ pub enum RelayError {
 }
 
 impl Diagnose for RelayError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::Bind { .. } | Self::Loop(_) => Kind::System,
             Self::SocketPath { .. } => Kind::Usage,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Bind { .. } => Some("choose another port for the proxy or the route".into()),
             Self::SocketPath { .. } => Some("set `PINFOLD_HOME` to a folder with a shorter path".into()),

@@ -18,6 +18,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::authority::AuthorityError;
 use pinfold_base::authority::Host;
@@ -154,11 +155,11 @@ pub enum RouteError {
 }
 
 impl Diagnose for RouteError {
-    fn kind(&self) -> Kind {
-        Kind::Usage
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::BaseUrl { .. } => {
                 Some("write `https://host`, `https://host:port/path`, or `http://127.0.0.1:port`".into())

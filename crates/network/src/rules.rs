@@ -19,6 +19,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::authority::Authority;
 use pinfold_base::authority::AuthorityError;
@@ -62,11 +63,11 @@ pub enum RuleProblem {
 }
 
 impl Diagnose for RuleError {
-    fn kind(&self) -> Kind {
-        Kind::Usage
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         Some("write `host`, `*.host`, `host:port` or `tcp:host:port`".into())
     }
 }

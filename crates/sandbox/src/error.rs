@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use rustix::io::Errno;
 
@@ -95,9 +96,9 @@ impl SandboxError {
 }
 
 impl Diagnose for SandboxError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Refused(refusal) => refusal.kind(),
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
+            Self::Refused(refusal) => return Diagnosis::Inner(refusal),
             Self::Start(error) => match error.step {
                 Step::Execute | Step::WorkingDirectory => Kind::Usage,
                 _ => Kind::Refused,
@@ -106,12 +107,11 @@ impl Diagnose for SandboxError {
             Self::Damaged { .. } => Kind::Integrity,
             Self::Vanished | Self::Supervisor { .. } | Self::Cgroup(_) | Self::File { .. } => Kind::System,
             Self::Egress(_) | Self::NoRuntime(_) | Self::Bundle(_) | Self::Detached { .. } => Kind::Refused,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Refused(refusal) => refusal.hint(),
             Self::Start(error) => match error.step {
                 Step::OuterIdMap | Step::Namespaces => {
                     Some(NamespaceProblem::explain(Errno::from_raw_os_error(error.errno)).fix())

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::authority::Host;
 use pinfold_base::authority::Target;
@@ -63,14 +64,14 @@ pub enum DialError {
 }
 
 impl Diagnose for DialError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::Resolve { .. } | Self::Connect { .. } => Kind::Network,
             Self::Refused { .. } => Kind::Refused,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Refused { .. } => Some(
                 "the proxy reaches public addresses only; a provider on a private network needs a route with \

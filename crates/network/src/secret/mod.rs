@@ -24,6 +24,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
@@ -146,14 +147,14 @@ pub enum CredentialError {
 }
 
 impl Diagnose for CredentialError {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::Exposed { .. } => Kind::Refused,
             _ => Kind::Usage,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::NoVariable { name } => {
                 Some(format!("export `{name}` where pinfold is started, not in the image"))

@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
@@ -154,16 +155,15 @@ pub enum ProxyError {
 }
 
 impl Diagnose for ProxyError {
-    fn kind(&self) -> Kind {
+    fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Route(error) => error.kind(),
-            _ => Kind::System,
+            Self::Route(error) => Diagnosis::Inner(error),
+            _ => Diagnosis::Own(Kind::System),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Route(error) => error.hint(),
             Self::Socket { source, .. } if source.kind() == io::ErrorKind::InvalidInput => Some(
                 "the path is too long for a socket; set `PINFOLD_HOME` to a folder with a shorter path"
                     .into(),

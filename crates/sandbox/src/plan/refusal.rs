@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 
 use crate::probe::NamespaceProblem;
@@ -123,8 +124,8 @@ pub enum Refusal {
 }
 
 impl Diagnose for Refusal {
-    fn kind(&self) -> Kind {
-        match self {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
             Self::Name(_)
             | Self::Hostname(_)
             | Self::RootInside
@@ -135,10 +136,10 @@ impl Diagnose for Refusal {
             | Self::Twice(_) => Kind::Usage,
             Self::Rootfs { .. } | Self::Source { .. } | Self::Scan { .. } => Kind::System,
             _ => Kind::Refused,
-        }
+        })
     }
 
-    fn hint(&self) -> Option<String> {
+    fn own_hint(&self) -> Option<String> {
         Some(match self {
             Self::Socket { .. } => {
                 "mount a directory without the socket, stop the program that made it, or name the socket as allowed; \
