@@ -6,8 +6,21 @@
 //!   binary search over ranges of numbers ─► allow │ EPERM │ ENOSYS │ look at arguments ─► allow │ EPERM
 //! ```
 //!
-//! A search instead of a row of comparisons keeps the program at some 300 instructions: the kernel checks and compiles it
+//! A search instead of a row of comparisons keeps the program at some 200 instructions: the kernel checks and compiles it
 //! at each install, and runs it once per possible number to find those that it may let through without running it again.
+//!
+//! **Why not the crate `seccompiler`**, which the tests compare this with, call by call. It compiles rows of comparisons, and
+//! one filter has one answer for what is on its list and one for what is not; ours has three (allow, EPERM, ENOSYS), so
+//! that two of its filters are needed. The same list for x86_64 in a release build, Linux 6.18, medians of 301:
+//!
+//! ```text
+//!                                        here     seccompiler
+//!   instructions                          192      10 + 1521
+//!   from the data to a program, µs         42             86
+//!   install, µs (twice in each start)      46            610
+//!   a call with a looked-at argument, ns  170            193     without a filter 111
+//!   a number on no list, ns               129            243     without a filter 87
+//! ```
 
 use std::collections::BTreeMap;
 
