@@ -55,9 +55,7 @@ pub enum Diagnosis<'a> {
 /// hints where it knows better ([`Diagnose::own_hint`]). Callers ask for [`Diagnose::kind`] and [`Diagnose::hint`].
 pub trait Diagnose: Error {
     /// Its own kind, or the error it passes on.
-    fn diagnosis(&self) -> Diagnosis<'_> {
-        Diagnosis::Own(Kind::Usage)
-    }
+    fn diagnosis(&self) -> Diagnosis<'_>;
 
     /// One or more next steps, in words a user can follow; goes before the hint of the error below. No secrets, no trailing
     /// period.

@@ -15,6 +15,7 @@ use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fs_err as fs;
 use fs_err::File;
@@ -32,6 +33,9 @@ pub const DOWNLOADS: [&str; 2] = ["blobs/sha256", "blobs/sha512"];
 pub const TEMPORARY: &str = "tmp";
 /// Downloads cut short, below the cache folder.
 pub const PARTIAL: &str = "partial";
+
+/// Younger than this, a file that nothing names yet may be another process's work under way.
+pub const GRACE: Duration = Duration::from_secs(3600);
 
 /// What can go wrong in the store.
 #[derive(Debug, thiserror::Error)]
@@ -77,11 +81,6 @@ impl Diagnose for StoreError {
             Self::Io(_) => None,
         }
     }
-}
-
-/// The hint of a failure of the machine.
-pub fn io_hint(error: &io::Error) -> Option<String> {
-    error.hint()
 }
 
 /// What is known of a blob before its bytes come.

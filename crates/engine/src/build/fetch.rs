@@ -20,7 +20,6 @@ use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
-use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::http::HttpError;
 use pinfold_base::http::SafeUrl;
@@ -69,7 +68,7 @@ impl Diagnose for FetchError {
             Self::Download { source, .. } => Diagnosis::Inner(source),
             Self::Source(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
-            Self::Vendor(_) => Diagnosis::Own(Kind::System),
+            Self::Vendor(error) => Diagnosis::Inner(error),
         }
     }
 
@@ -83,7 +82,6 @@ impl Diagnose for FetchError {
             Self::Download { source: HttpError::Offline { .. }, .. } => {
                 Some("run `pinfold fetch` once with a network, or name kept inputs with `--vendor DIR`".into())
             }
-            Self::Vendor(error) => pinfold_base::store::io_hint(error),
             _ => None,
         }
     }

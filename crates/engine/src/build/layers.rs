@@ -24,7 +24,6 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Hasher;
-use pinfold_base::Kind;
 use pinfold_base::report::Stage;
 use pinfold_base::store::StoreError;
 use serde::Deserialize;
@@ -86,16 +85,9 @@ pub enum LayerError {
 impl Diagnose for LayerError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Cache(_) => Diagnosis::Own(Kind::System),
+            Self::Cache(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Encode { source, .. } => Diagnosis::Inner(source),
-        }
-    }
-
-    fn own_hint(&self) -> Option<String> {
-        match self {
-            Self::Cache(error) => pinfold_base::store::io_hint(error),
-            _ => None,
         }
     }
 }

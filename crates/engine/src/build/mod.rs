@@ -120,15 +120,14 @@ impl Diagnose for BuildError {
             Self::Compose(error) => Diagnosis::Inner(error),
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
+            Self::Cache(error) => Diagnosis::Inner(error),
             Self::Platform(_) => Diagnosis::Own(Kind::Usage),
-            Self::Cache(_) => Diagnosis::Own(Kind::System),
         }
     }
 
     fn own_hint(&self) -> Option<String> {
         match self {
             Self::Platform(platform) => Some(format!("add `{platform}` to `platforms`")),
-            Self::Cache(error) => pinfold_base::store::io_hint(error),
             _ => None,
         }
     }

@@ -136,7 +136,8 @@ impl Diagnose for RunError {
             Self::Unpack(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),
-            Self::Platform | Self::Io(_) | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
+            Self::Io(error) => Diagnosis::Inner(error),
+            Self::Platform | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
             Self::Workspace { .. } | Self::Consent { .. } => Diagnosis::Own(Kind::Refused),
             _ => Diagnosis::Own(Kind::Usage),
         }
@@ -167,7 +168,6 @@ impl Diagnose for RunError {
                  `pinfold policy accept` once, with the same `--agent`, `--file`, `--preset` or `--image`"
                     .into(),
             ),
-            Self::Io(error) => pinfold_base::store::io_hint(error),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use pinfold_base::Digest;
+use pinfold_base::Kind;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
 use pinfold_testkit::http::Response;

@@ -4,7 +4,7 @@
 //! archives on request (they can be made again from the downloads); downloads on request. Which folders these are is for
 //! their owners to say.
 //!
-//! **Guarantees**: files being written by other processes are younger than [`GRACE`] and are left alone; nothing is removed by
+//! **Guarantees**: files being written by other processes are younger than [`store::GRACE`] and are left alone; nothing is removed by
 //! looking ([`Pass::Look`]).
 
 use std::path::Path;
@@ -31,9 +31,6 @@ use serde::Serialize;
 use crate::build;
 use crate::build::layers;
 use crate::context::Context;
-
-/// Abandoned temporary files and unnamed blobs must be older than this.
-pub const GRACE: Duration = Duration::from_secs(3600);
 
 /// Whether anything is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +100,7 @@ impl Diagnose for GcError {
 pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError> {
     let mut report = Report::default();
     let images = ImageStore::open(context.home.data())?;
-    let blobs = images.gc(GRACE, if pass == Pass::Look { GcMode::DryRun } else { GcMode::Delete })?;
+    let blobs = images.gc(store::GRACE, if pass == Pass::Look { GcMode::DryRun } else { GcMode::Delete })?;
     report.parts.push(Part {
         what: "blobs of unnamed images".into(),
         files: blobs.blobs.len(),
@@ -111,8 +108,10 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
     });
     report.parts.push(roots(context, &images, pass)?);
     let cache = context.home.cache();
-    let mut folders =
-        vec![("abandoned downloads", store::TEMPORARY, GRACE), ("partial downloads", store::PARTIAL, GRACE)];
+    let mut folders = vec![
+        ("abandoned downloads", store::TEMPORARY, store::GRACE),
+        ("partial downloads", store::PARTIAL, store::GRACE),
+    ];
     if scope.layers {
         folders.extend([
             ("composed layers", layers::BLOBS, Duration::ZERO),

@@ -21,10 +21,10 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::store;
 
 pub use v1::Lock;
 
-use crate::keep::gc::GRACE;
 use crate::sources;
 use crate::sources::Archive;
 
@@ -89,12 +89,12 @@ fn encoders(locked: &BTreeMap<String, String>, ours: &BTreeMap<String, String>) 
 
 impl Diagnose for LockError {
     fn diagnosis(&self) -> Diagnosis<'_> {
-        Diagnosis::Own(match self {
-            Self::Io(_) => Kind::System,
+        match self {
+            Self::Io(error) => Diagnosis::Inner(error),
             Self::Format { .. } | Self::Stale { .. } | Self::Encoder { .. } | Self::Missing { .. } => {
-                Kind::Usage
+                Diagnosis::Own(Kind::Usage)
             }
-        })
+        }
     }
 
     fn own_hint(&self) -> Option<String> {
@@ -107,7 +107,7 @@ impl Diagnose for LockError {
             }
             Self::Missing { .. } => Some("`pinfold lock` writes it; commit it beside the manifest".into()),
             Self::Format { .. } => Some("remove it and run `pinfold lock`, or use a newer pinfold".into()),
-            Self::Io(error) => pinfold_base::store::io_hint(error),
+            Self::Io(_) => None,
         }
     }
 }
@@ -158,7 +158,8 @@ const UNFINISHED: &str = ".pinfold.lock-";
 /// Removes what processes have left that were killed while they wrote a lock here. It is only tidying: failures are no matter.
 fn sweep(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok().filter(|age| *age >= GRACE);
+        let old =
+            || entry.metadata().ok()?.modified().ok()?.elapsed().ok().filter(|age| *age >= store::GRACE);
         if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) && old().is_some() {
             let _ = fs::remove_file(entry.path());
         }
