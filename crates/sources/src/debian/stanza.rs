@@ -311,6 +311,9 @@ fn fingerprint(name: &[u8]) -> usize {
 }
 
 #[cfg(test)]
+mod deb822_tests;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

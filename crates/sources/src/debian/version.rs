@@ -142,6 +142,9 @@ fn take_number<'a>(text: &mut &'a [u8]) -> &'a [u8] {
 }
 
 #[cfg(test)]
+mod dpkg_tests;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
