@@ -76,7 +76,14 @@ impl Relation<'_> {
     pub fn applies_to(&self, arch: &str) -> bool {
         let Some(list) = self.arches else { return !self.profiled };
         let hit = |word: &str| {
-            matches!(word, "any" | "linux-any") || word == arch || word.strip_prefix("any-") == Some(arch)
+            // From behind: cpu, system, library, ABI; `any` may stand for each (dpkg-architecture(1), "Wildcards").
+            let mut parts = word.rsplit('-');
+            let cpu = parts.next().unwrap_or_default();
+            (cpu == "any" || cpu == arch)
+                && parts.next().is_none_or(|system| matches!(system, "any" | "linux"))
+                && parts.next().is_none_or(|library| matches!(library, "any" | "gnu"))
+                && parts.next().is_none_or(|abi| abi == "any")
+                && parts.next().is_none()
         };
         let mut words = list.split_ascii_whitespace().peekable();
         let listed = if words.peek().is_some_and(|word| word.starts_with('!')) {
@@ -203,6 +210,9 @@ fn bound<'a>(text: &str, inside: &'a str) -> Result<(Operator, &'a str), Relatio
     version::check(version.as_bytes()).map_err(|_| wrong(text, "the version is not one of Debian"))?;
     Ok((operator, version))
 }
+
+#[cfg(test)]
+mod policy_tests;
 
 #[cfg(test)]
 mod tests {
