@@ -217,7 +217,10 @@ impl Config {
             let Some((place, name)) = key.strip_prefix("//").and_then(|rest| rest.rsplit_once(':')) else {
                 continue;
             };
-            let place = format!("//{}/", place.trim_end_matches('/').to_ascii_lowercase());
+            // Hosts have no case, paths have.
+            let place = place.trim_end_matches('/');
+            let (host, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+            let place = format!("//{}{path}/", host.to_ascii_lowercase());
             let auth = match name {
                 "_authToken" => Auth::Bearer(Secret::new(value.clone())),
                 "_auth" => match basic(value) {
@@ -255,7 +258,7 @@ impl Config {
         loop {
             folder = &folder[..folder.rfind('/').unwrap_or(0)];
             for host in hosts.iter().flatten() {
-                if let Some(auth) = self.credentials.get(&format!("{host}{}/", folder.to_ascii_lowercase())) {
+                if let Some(auth) = self.credentials.get(&format!("{host}{folder}/")) {
                     return auth.clone();
                 }
             }
@@ -330,6 +333,9 @@ fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
     expanded.push_str(rest);
     expanded
 }
+
+#[cfg(test)]
+mod npm_tests;
 
 #[cfg(test)]
 mod tests {
