@@ -289,7 +289,7 @@ fn parse_npmrc(text: &str, env: &BTreeMap<String, String>) -> Vec<(String, Strin
             continue;
         }
         let Some((key, value)) = line.split_once('=') else { continue };
-        let (key, value) = (expand(unquote(key), env), expand(unquote(value), env));
+        let (key, value) = (expand(&unquote(key), env), expand(&unquote(value), env));
         if !key.is_empty() && !key.ends_with("[]") && !value.is_empty() {
             // npm takes the last of equal keys in one file.
             pairs.retain(|(known, _)| *known != key);
@@ -299,15 +299,24 @@ fn parse_npmrc(text: &str, env: &BTreeMap<String, String>) -> Vec<(String, Strin
     pairs
 }
 
-fn unquote(text: &str) -> &str {
+/// Quotes are taken off; without them a value ends at a comment, and a backslash saves `;`, `#` and itself.
+fn unquote(text: &str) -> String {
     let text = text.trim();
     for quote in ['"', '\''] {
         if let Some(inner) = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote)) {
-            return inner;
+            return inner.to_owned();
         }
     }
-    // An unquoted value ends at a comment.
-    text.find(" ;").or_else(|| text.find(" #")).map_or(text, |at| text[..at].trim_end())
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            ';' | '#' => break,
+            '\\' => plain.push(chars.next_if(|next| matches!(next, '\\' | ';' | '#')).unwrap_or(c)),
+            _ => plain.push(c),
+        }
+    }
+    plain.trim_end().to_owned()
 }
 
 /// `${NAME}` is replaced, `${NAME?}` too, by nothing when it is not set; an unknown `${NAME}` and `\${NAME}` stay.

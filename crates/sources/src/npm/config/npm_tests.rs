@@ -19,6 +19,50 @@ fn sent(config: &Config, address: &str) -> Option<String> {
 }
 
 #[test]
+fn values_are_read_as_npms_own_ini_reads_them() {
+    for (line, expected) in [
+        ("//h/:_authToken=plain", "plain"),
+        ("  //h/:_authToken = plain  ", "plain"),
+        ("//h/:_authToken=\"q u o\"", "q u o"),
+        ("//h/:_authToken='single'", "single"),
+        ("//h/:_authToken=a;b", "a"),
+        ("//h/:_authToken=a#b", "a"),
+        ("//h/:_authToken=a ; comment", "a"),
+        ("//h/:_authToken=a # comment", "a"),
+        ("//h/:_authToken=a\\;b", "a;b"),
+        ("//h/:_authToken=a\\#b", "a#b"),
+        ("//h/:_authToken=a\\\\b", "a\\b"),
+        ("//h/:_authToken=a\\nb", "a\\nb"),
+        ("//h/:_authToken=a\\", "a\\"),
+        ("//h/:_authToken=a=b==", "a=b=="),
+        ("\"//h/:_authToken\"=quoted", "quoted"),
+        ("//h/:_authToken=\"a#b\"", "a#b"),
+        ("//h/:_authToken=\"a;b\"", "a;b"),
+        ("//h/:_authToken=\"a", "\"a"),
+        ("//h/:_authToken=${T}x", "tokx"),
+        ("//h/:_authToken=\"${T}\"", "tok"),
+        ("//h/:_authToken=${NOPE}", "${NOPE}"),
+        ("//h/:_authToken=a${NOPE?}b", "ab"),
+        ("//h/:_authToken=\\${T}", "${T}"),
+        ("//h/:_authToken=first\n//h/:_authToken=second", "second"),
+        ("//${H}/:_authToken=keyed", "keyed"),
+    ] {
+        let layers = Layers {
+            manifest: Some("https://other/".into()),
+            user: Some(line.into()),
+            env: env(&[("T", "tok"), ("H", "h")]),
+            ..Layers::default()
+        };
+        let found = sent(&Config::new(&layers).unwrap(), "https://h/p");
+        assert_eq!(found.as_deref(), Some(format!("Bearer {expected}").as_str()), "{line}");
+    }
+    // No value at all is no token; npm makes `true` of the first, which no server takes.
+    for line in ["//h/:_authToken", "//h/:_authToken=", "; //h/:_authToken=x", "# //h/:_authToken=x", "=x"] {
+        assert_eq!(sent(&user(line), "https://h/p"), None, "{line}");
+    }
+}
+
+#[test]
 fn credentials_go_where_npm_sends_them() {
     let config = user(
         "//npm.corp/private/:_authToken=deep\n\
