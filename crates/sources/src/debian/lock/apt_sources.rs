@@ -292,3 +292,6 @@ pub fn auth_for(machines: &[Machine], url: &SafeUrl) -> Auth {
     };
     machines.iter().find(fits).map_or(Auth::None, |machine| machine.auth.clone())
 }
+
+#[cfg(test)]
+mod form_tests;

@@ -270,6 +270,9 @@ pub fn timestamp(seconds: u64) -> String {
 }
 
 #[cfg(test)]
+mod odd_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

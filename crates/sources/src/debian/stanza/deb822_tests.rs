@@ -100,7 +100,7 @@ fn limits_hold_at_their_last_byte() {
     let line = |length: usize| format!("A: {}\n", "x".repeat(length - 3));
     assert!(shown(line(MAX_LINE).as_bytes(), Form::Machine).is_ok());
     assert!(shown(line(MAX_LINE + 1).as_bytes(), Form::Machine).unwrap_err().contains("longer than 1048576"));
-    let fields = |count: usize| (0..count).map(|n| format!("F{n}: x\n")).collect::<String>();
+    let fields = |count: usize| (0..count).map(|n| format!("F{n}: x\n")).collect::<Vec<_>>().concat();
     assert_eq!(shown(fields(MAX_FIELDS).as_bytes(), Form::Machine).unwrap()[0].len(), MAX_FIELDS);
     assert!(shown(fields(MAX_FIELDS + 1).as_bytes(), Form::Machine).unwrap_err().starts_with("line 257: "));
     // One stanza of many lines; two stanzas may have as much each.
