@@ -393,6 +393,9 @@ fn seconds(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
+mod odd_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
