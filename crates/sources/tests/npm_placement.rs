@@ -1,0 +1,421 @@
+//! Where packages are put, rule by rule, against npm's own answers.
+
+use std::collections::BTreeMap;
+
+use pinfold_base::Platform;
+use pinfold_base::http::Client;
+use pinfold_base::http::Options;
+use pinfold_base::http::SafeUrl;
+
+use pinfold_sources::npm::AgeRule;
+use pinfold_sources::npm::Config;
+use pinfold_sources::npm::InstallScripts;
+use pinfold_sources::npm::MissingTime;
+use pinfold_sources::npm::NpmError;
+use pinfold_sources::npm::Registry;
+use pinfold_sources::npm::Request;
+use pinfold_sources::npm::tree::Kept;
+use pinfold_sources::npm::tree::TreeRequest;
+use pinfold_sources::npm::tree::resolve_tree;
+use pinfold_testkit::npm::NpmRegistry;
+use pinfold_testkit::npm::Package;
+use serde_json::Value;
+
+/// What stands where in the first platform's tree.
+fn placed(registry: &Registry, requests: &[(&str, &str)]) -> Result<Vec<String>, NpmError> {
+    let requests: Vec<_> = requests
+        .iter()
+        .map(|(name, spec)| Request {
+            name: (*name).into(),
+            spec: (*spec).into(),
+            scripts: InstallScripts::Refuse,
+        })
+        .collect();
+    let request = TreeRequest {
+        requests: &requests,
+        platforms: &Platform::ALL,
+        age: AgeRule { min_age: 0, now: 1_795_219_200, missing: MissingTime::Refuse },
+        answers: &BTreeMap::new(),
+        keep: &Kept::nothing(),
+    };
+    let tree = resolve_tree(registry, &request)?;
+    let all = tree.placements[&Platform::ALL[0]].iter();
+    Ok(all.map(|placement| format!("{} {}", placement.dir, placement.package.version)).collect())
+}
+
+/// A small registry, what is asked of it, and where npm puts what.
+struct Small {
+    case: &'static str,
+    /// `NAME@VERSION` and the rest of its `package.json`; of each name the last one is `latest`, unless `tags` says otherwise.
+    packages: &'static [(&'static str, &'static str)],
+    tags: &'static [(&'static str, &'static str, &'static str)],
+    requests: &'static [(&'static str, &'static str)],
+    placed: &'static [&'static str],
+}
+
+/// Recorded: each registry was served on loopback to `npm install --package-lock-only` of npm 11.19.1, and `placed` is what
+/// `package-lock.json` then held.
+const SMALL: &[Small] = &[
+    Small {
+        case: "hoist conflict",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"c":"1"}}"#),
+            ("b@1.0.0", r#"{"dependencies":{"c":"2"}}"#),
+            ("c@1.0.0", "{}"),
+            ("c@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1"), ("b", "1")],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/b 1.0.0",
+            "node_modules/b/node_modules/c 2.0.0",
+            "node_modules/c 1.0.0",
+        ],
+    },
+    Small {
+        case: "root wins",
+        packages: &[("a@1.0.0", r#"{"dependencies":{"c":"1"}}"#), ("c@1.0.0", "{}"), ("c@2.0.0", "{}")],
+        tags: &[],
+        requests: &[("a", "1"), ("c", "2")],
+        placed: &["node_modules/a 1.0.0", "node_modules/a/node_modules/c 1.0.0", "node_modules/c 2.0.0"],
+    },
+    Small {
+        case: "three versions",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"c":"1"}}"#),
+            ("b@1.0.0", r#"{"dependencies":{"c":"2"}}"#),
+            ("d@1.0.0", r#"{"dependencies":{"c":"2","e":"1"}}"#),
+            ("e@1.0.0", r#"{"dependencies":{"c":"3"}}"#),
+            ("c@1.0.0", "{}"),
+            ("c@2.0.0", "{}"),
+            ("c@3.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1"), ("b", "1"), ("d", "1")],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/b 1.0.0",
+            "node_modules/b/node_modules/c 2.0.0",
+            "node_modules/c 1.0.0",
+            "node_modules/d 1.0.0",
+            "node_modules/d/node_modules/c 2.0.0",
+            "node_modules/e 1.0.0",
+            "node_modules/e/node_modules/c 3.0.0",
+        ],
+    },
+    Small {
+        case: "circle",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"b":"1"}}"#),
+            ("b@1.0.0", r#"{"dependencies":{"c":"1"}}"#),
+            ("c@1.0.0", r#"{"dependencies":{"a":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0", "node_modules/c 1.0.0"],
+    },
+    Small {
+        case: "circle versions",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"b":"1"}}"#),
+            ("b@1.0.0", r#"{"dependencies":{"a":"2"}}"#),
+            ("a@2.0.0", r#"{"dependencies":{"b":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0", "node_modules/b/node_modules/a 2.0.0"],
+    },
+    Small {
+        case: "nested under",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"b":"1","c":"1"}}"#),
+            ("b@1.0.0", r#"{"dependencies":{"c":"2"}}"#),
+            ("c@1.0.0", r#"{"dependencies":{"d":"1"}}"#),
+            ("c@2.0.0", r#"{"dependencies":{"d":"2"}}"#),
+            ("d@1.0.0", "{}"),
+            ("d@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/b 1.0.0",
+            "node_modules/b/node_modules/c 2.0.0",
+            "node_modules/b/node_modules/d 2.0.0",
+            "node_modules/c 1.0.0",
+            "node_modules/d 1.0.0",
+        ],
+    },
+    Small {
+        case: "optional here",
+        packages: &[("a@1.0.0", r#"{"optionalDependencies":{"b":"1"}}"#), ("b@1.0.0", "{}")],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0"],
+    },
+    Small {
+        case: "optional both",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"b":"2"},"optionalDependencies":{"b":"1"}}"#),
+            ("b@1.0.0", "{}"),
+            ("b@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0"],
+    },
+    Small {
+        case: "optional no version",
+        packages: &[("a@1.0.0", r#"{"optionalDependencies":{"b":"9"}}"#), ("b@1.0.0", "{}")],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0"],
+    },
+    Small {
+        case: "peer plain",
+        packages: &[
+            ("p@1.0.0", r#"{"peerDependencies":{"h":"^1"}}"#),
+            ("h@1.0.0", "{}"),
+            ("h@1.1.0", "{}"),
+            ("h@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("p", "1")],
+        placed: &["node_modules/h 1.1.0", "node_modules/p 1.0.0"],
+    },
+    Small {
+        case: "peer of nested",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"p":"1","h":"1"}}"#),
+            ("p@1.0.0", r#"{"peerDependencies":{"h":"1"}}"#),
+            ("h@1.0.0", "{}"),
+            ("h@2.0.0", "{}"),
+            ("b@1.0.0", r#"{"dependencies":{"h":"2"}}"#),
+        ],
+        tags: &[],
+        requests: &[("a", "1"), ("b", "1"), ("h", "2")],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/h 1.0.0",
+            "node_modules/a/node_modules/p 1.0.0",
+            "node_modules/b 1.0.0",
+            "node_modules/h 2.0.0",
+        ],
+    },
+    Small {
+        case: "peer optional",
+        packages: &[
+            ("p@1.0.0", r#"{"peerDependencies":{"h":"1"},"peerDependenciesMeta":{"h":{"optional":true}}}"#),
+            ("h@1.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("p", "1")],
+        placed: &["node_modules/p 1.0.0"],
+    },
+    Small {
+        case: "peer optional there",
+        packages: &[
+            ("p@1.0.0", r#"{"peerDependencies":{"h":"1"},"peerDependenciesMeta":{"h":{"optional":true}}}"#),
+            ("h@1.0.0", "{}"),
+            ("b@1.0.0", r#"{"dependencies":{"h":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("p", "1"), ("b", "1")],
+        placed: &["node_modules/b 1.0.0", "node_modules/h 1.0.0", "node_modules/p 1.0.0"],
+    },
+    Small {
+        case: "peer chain",
+        packages: &[
+            ("p@1.0.0", r#"{"peerDependencies":{"q":"1"}}"#),
+            ("q@1.0.0", r#"{"peerDependencies":{"r":"1"}}"#),
+            ("r@1.0.0", "{}"),
+            ("r@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("p", "1")],
+        placed: &["node_modules/p 1.0.0", "node_modules/q 1.0.0", "node_modules/r 1.0.0"],
+    },
+    Small {
+        case: "peer set nested",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"p":"1"}}"#),
+            ("p@1.0.0", r#"{"peerDependencies":{"h":"1"}}"#),
+            ("h@1.0.0", "{}"),
+            ("h@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1"), ("h", "2")],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/h 1.0.0",
+            "node_modules/a/node_modules/p 1.0.0",
+            "node_modules/h 2.0.0",
+        ],
+    },
+    Small {
+        case: "alias",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"c-old":"npm:c@1","c":"2"}}"#),
+            ("c@1.0.0", "{}"),
+            ("c@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/c 2.0.0", "node_modules/c-old 1.0.0"],
+    },
+    Small {
+        case: "alias root",
+        packages: &[
+            ("c@1.0.0", r#"{"dependencies":{"d":"1"}}"#),
+            ("c@2.0.0", r#"{"dependencies":{"d":"2"}}"#),
+            ("d@1.0.0", "{}"),
+            ("d@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("one", "npm:c@1"), ("two", "npm:c@2")],
+        placed: &[
+            "node_modules/d 1.0.0",
+            "node_modules/one 1.0.0",
+            "node_modules/two 2.0.0",
+            "node_modules/two/node_modules/d 2.0.0",
+        ],
+    },
+    Small {
+        case: "scoped",
+        packages: &[
+            ("@s/a@1.0.0", r#"{"dependencies":{"@s/b":"1"}}"#),
+            ("@s/b@1.0.0", "{}"),
+            ("@s/b@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("@s/a", "1"), ("@s/b", "2")],
+        placed: &[
+            "node_modules/@s/a 1.0.0",
+            "node_modules/@s/a/node_modules/@s/b 1.0.0",
+            "node_modules/@s/b 2.0.0",
+        ],
+    },
+    Small {
+        case: "latest tag range",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"c":"^1.0.0"}}"#),
+            ("c@1.0.0", "{}"),
+            ("c@1.1.0", "{}"),
+            ("c@1.2.0", "{}"),
+        ],
+        tags: &[("c", "latest", "1.1.0")],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/c 1.1.0"],
+    },
+    Small {
+        case: "tag dep",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"c":"next"}}"#),
+            ("c@1.0.0", "{}"),
+            ("c@2.0.0-rc.1", "{}"),
+        ],
+        tags: &[("c", "latest", "1.0.0"), ("c", "next", "2.0.0-rc.1")],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/c 2.0.0-rc.1"],
+    },
+    Small {
+        case: "deprecated skipped",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"c":">=1.0.0"}}"#),
+            ("c@1.0.0", "{}"),
+            ("c@1.5.0", r#"{"deprecated":"no"}"#),
+            ("c@0.9.0", "{}"),
+        ],
+        tags: &[("c", "latest", "0.9.0")],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/c 1.0.0"],
+    },
+    Small {
+        case: "dedupe old",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"c":"1.0.0"}}"#),
+            ("b@1.0.0", r#"{"dependencies":{"c":"^1.0.0"}}"#),
+            ("c@1.0.0", "{}"),
+            ("c@1.1.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1"), ("b", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0", "node_modules/c 1.0.0"],
+    },
+    Small {
+        case: "dedupe order",
+        packages: &[
+            ("b@1.0.0", r#"{"dependencies":{"c":"1.0.0"}}"#),
+            ("a@1.0.0", r#"{"dependencies":{"c":"^1.0.0"}}"#),
+            ("c@1.0.0", "{}"),
+            ("c@1.1.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1"), ("b", "1")],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/b 1.0.0",
+            "node_modules/b/node_modules/c 1.0.0",
+            "node_modules/c 1.1.0",
+        ],
+    },
+    Small {
+        case: "prerelease",
+        packages: &[("a@1.0.0", r#"{"dependencies":{"c":"*"}}"#), ("c@1.0.0-a", "{}"), ("c@1.0.0-b", "{}")],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &["node_modules/a 1.0.0", "node_modules/c 1.0.0-b"],
+    },
+    Small {
+        case: "deep then up",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"b":"1"}}"#),
+            ("b@1.0.0", r#"{"dependencies":{"c":"1"}}"#),
+            ("c@1.0.0", r#"{"dependencies":{"d":"1"}}"#),
+            ("d@1.0.0", r#"{"dependencies":{"b":"2"}}"#),
+            ("b@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("a", "1")],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/b 1.0.0",
+            "node_modules/c 1.0.0",
+            "node_modules/d 1.0.0",
+            "node_modules/d/node_modules/b 2.0.0",
+        ],
+    },
+];
+
+#[test]
+fn each_rule_of_placement_is_npms() {
+    let mut wrong = Vec::new();
+    for small in SMALL {
+        let mut served = NpmRegistry::new();
+        for (id, rest) in small.packages {
+            let (name, version) = id.rsplit_once('@').unwrap();
+            let fields: serde_json::Map<String, Value> = serde_json::from_str(rest).unwrap();
+            let package = Package::new(name, version);
+            served = served.package(
+                fields.into_iter().fold(package, |package, (field, value)| package.field(&field, value)),
+            );
+        }
+        for (name, tag, version) in small.tags {
+            served = served.tag(name, tag, version);
+        }
+        let running = served.start();
+        let client = Client::with(Options { retries: 0, ..Options::default() });
+        let registry = Registry::new(Config::single(SafeUrl::parse(&running.url).unwrap()), client);
+        let mut requests = small.requests.to_vec();
+        for _ in 0..2 {
+            let found = placed(&registry, &requests).unwrap_or_else(|error| vec![error.to_string()]);
+            if found != small.placed {
+                wrong.push(format!("{}: {found:?}, npm: {:?}", small.case, small.placed));
+            }
+            // Nor does it matter in which order things are asked for.
+            requests.reverse();
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
