@@ -139,6 +139,7 @@ enum Strings {
 #[serde(untagged)]
 enum Bin {
     One(String),
+    List(Vec<Lenient<String>>),
     Many(BTreeMap<String, Lenient<String>>),
 }
 
@@ -267,6 +268,10 @@ impl RawRelease {
         let bins = match self.bin.good() {
             None => BTreeMap::new(),
             Some(Bin::One(path)) => BTreeMap::from([(short.to_owned(), path)]),
+            // Each is called like its file.
+            Some(Bin::List(list)) => {
+                list.into_iter().filter_map(Lenient::good).map(|path| (path.clone(), path)).collect()
+            }
             Some(Bin::Many(many)) => {
                 many.into_iter().filter_map(|(name, path)| Some((name, path.good()?))).collect()
             }

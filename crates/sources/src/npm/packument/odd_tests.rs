@@ -98,6 +98,7 @@ fn commands_and_scripts_are_those_that_npm_would_run() {
         (r#""bin":{"a":"x\u0000"},"#, &[]),
         (r#""bin":7,"#, &[]),
         (r#""bin":[],"#, &[]),
+        (r#""bin":["x.js","./lib/y.js"],"#, &[("x.js", "x.js"), ("y.js", "lib/y.js")]),
     ] {
         let found: Vec<_> = release(bin).bins.into_iter().collect();
         let expected: Vec<_> =
