@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pinfold_base::Platform;
+use pinfold_image::Reference;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -235,7 +236,9 @@ impl ManifestFile {
             .take()
             .ok_or_else(|| ManifestError::value("name", "it is missing: every image has a name"))?;
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
-        if name.is_empty() || name.len() > 128 || !name.bytes().all(fits) {
+        // As a build will name it; a letter or digit on each side of a separator, say.
+        let names_an_image = format!("{name}:latest").parse::<Reference>().is_ok();
+        if name.len() > 128 || !name.bytes().all(fits) || !names_an_image {
             return Err(ManifestError::value(
                 "name",
                 format!(
