@@ -15,6 +15,9 @@ use super::run::Size;
 use super::run::Variable;
 use super::*;
 
+mod meaning;
+mod refused;
+
 fn parse(text: &str) -> Result<Manifest, ManifestError> {
     Manifest::parse(text, Path::new("pinfold.toml"), Path::new("/project"))
 }

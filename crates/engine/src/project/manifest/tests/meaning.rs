@@ -1,0 +1,172 @@
+//! What manifests mean: defaults, presets laid under, and the forms that a value can be written in.
+
+use pinfold_sources::debian::lock::Freshness;
+
+use super::*;
+use crate::sources::debian::Base;
+use crate::sources::debian::DebianMirrors;
+use crate::sources::npm::NpmRequest;
+
+/// The meaning of a manifest named `x`.
+fn meaning(text: &str) -> Manifest {
+    parse(&format!("name = 'x'\n{text}")).unwrap()
+}
+
+#[test]
+fn a_name_alone_is_an_empty_image_for_both_platforms() {
+    let manifest = meaning("");
+    assert_eq!(manifest.name, "x");
+    assert_eq!(manifest.platforms, ["linux/amd64", "linux/arm64"].map(|name| name.parse().unwrap()));
+    let sources = &manifest.sources;
+    assert!(sources.debian.is_none() && sources.agents.is_empty() && sources.npm == NpmRequest::default());
+    assert!(manifest.files.is_empty() && manifest.dirs.is_empty() && manifest.links.is_empty());
+    assert!(manifest.user.is_none() && manifest.scripts.is_empty());
+    assert_eq!((&manifest.image, manifest.compression), (&Image::default(), Compression::Gzip));
+    assert_eq!(manifest.layers, Layers { max: 60, alone: vec![] });
+    let policy = Policy { min_age: Age(259_200), size_budget: None, set_id: SetId::Strip };
+    assert_eq!((manifest.policy, manifest.run), (policy, Run::default()));
+    assert_eq!(manifest.directory, Path::new("/project"));
+}
+
+#[test]
+fn platforms_are_sorted_and_named_once() {
+    let of = |list: &str| -> Vec<String> {
+        meaning(&format!("platforms = {list}")).platforms.iter().map(Platform::to_string).collect()
+    };
+    assert_eq!(of("['linux/arm64', 'linux/amd64', 'linux/arm64']"), ["linux/amd64", "linux/arm64"]);
+    assert_eq!(of("['linux/arm64']"), ["linux/arm64"]);
+}
+
+#[test]
+fn a_suite_brings_its_updates_and_an_unstable_one_has_none() {
+    for (text, expected) in [
+        ("suite = 'trixie'", &["trixie", "trixie-updates", "trixie-security"][..]),
+        ("suite = 'sid'", &["sid"]),
+        ("suite = 'unstable'", &["unstable"]),
+        ("suites = ['a', 'b/c']", &["a", "b/c"]),
+        ("suites = ['a']\nsuite = 'trixie'", &["a"]),
+        ("suites = []\nsuite = 'sid'", &["sid"]),
+    ] {
+        let debian = meaning(&format!("[debian]\n{text}")).sources.debian.unwrap();
+        assert_eq!(debian.suites, expected, "{text}");
+        assert_eq!(debian.components, ["main"]);
+        assert_eq!((debian.base, debian.recommends, debian.slim), (Base::Minbase, false, true));
+    }
+}
+
+#[test]
+fn mirrors_are_beside_the_request_and_a_keyring_beside_the_manifest() {
+    let text = "[debian]\nsuite = 'sid'\nmirror = 'https://d.example'\nsecurity-mirror = 'https://s.example'\n\
+                snapshot = 'https://n.example/{archive}/{timestamp}'\nkeyring = 'keys/own.asc'\ncheck-valid-until = false\n\
+                [npm]\nregistry = 'https://r.example'\n";
+    let sources = meaning(text).sources;
+    let expected = DebianMirrors {
+        archive: Some("https://d.example".into()),
+        security: Some("https://s.example".into()),
+        snapshot: Some("https://n.example/{archive}/{timestamp}".into()),
+        keyring: Some("/project/keys/own.asc".into()),
+        freshness: Freshness::Unchecked,
+    };
+    assert_eq!(sources.debian.unwrap().mirrors, expected);
+    assert_eq!(sources.npm.registry.as_deref(), Some("https://r.example"));
+    let checked = meaning("[debian]\nsuite = 'sid'\ncheck-valid-until = true");
+    assert_eq!(checked.sources.debian.unwrap().mirrors.freshness, Freshness::default());
+}
+
+#[test]
+fn npm_packages_have_a_range_after_the_last_at_sign() {
+    let npm = meaning(
+        "[npm]\npackages = ['plain', 'ranged@^1.2', '@scope/name', '@scope/ranged@2']\n[npm.package]\nshort = '3.x'\n\
+         long = { version = '4', bin = ['l'], scripts = 'downloads only' }\nplain = '5'\n",
+    )
+    .sources
+    .npm;
+    let found: Vec<(&str, &str)> =
+        npm.packages.iter().map(|(name, package)| (name.as_str(), package.version.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("@scope/name", "latest"),
+            ("@scope/ranged", "2"),
+            ("long", "4"),
+            ("plain", "5"),
+            ("ranged", "^1.2"),
+            ("short", "3.x"),
+        ]
+    );
+    let long = &npm.packages["long"];
+    assert_eq!(
+        (long.bin.as_deref(), long.scripts.as_deref()),
+        (Some(&["l".to_owned()][..]), Some("downloads only"))
+    );
+}
+
+#[test]
+fn an_agent_is_a_name_a_path_or_either_with_a_version() {
+    let agents =
+        meaning("agents = ['claude-code', './mine.toml', { name = 'codex-cli', version = '~0.50' }]")
+            .sources
+            .agents;
+    let found: Vec<_> = agents.iter().map(|agent| (agent.name(), agent.version())).collect();
+    assert_eq!(found, [("claude-code", None), ("./mine.toml", None), ("codex-cli", Some("~0.50"))]);
+}
+
+#[test]
+fn small_values_are_read_in_all_their_forms() {
+    for (text, seconds) in [("0", 0), ("12h", 43_200), ("3d", 259_200), ("2w", 1_209_600)] {
+        assert_eq!(meaning(&format!("[policy]\nmin-age = '{text}'")).policy.min_age, Age(seconds), "{text}");
+    }
+    for (text, owner) in [("root", Owner::Root), ("0:0", Owner::Ids(0, 0)), ("33:44", Owner::Ids(33, 44))] {
+        let dir = meaning(&format!("[[dir]]\npath = '/a'\nowner = '{text}'")).dirs.remove(0);
+        assert_eq!(dir.owner, owner, "{text}");
+    }
+    for (text, mode) in [("755", 0o755), ("0644", 0o644), ("4755", 0o4755), ("000", 0)] {
+        let dir = meaning(&format!("[[dir]]\npath = '/a'\nmode = '{text}'")).dirs.remove(0);
+        assert_eq!(dir.mode, Some(Mode(mode)), "{text}");
+    }
+    for (text, bytes) in [("4096", 4096), ("1k", 1024), ("1kB", 1000), ("2M", 2 << 20), ("1.5GiB", 3 << 29)] {
+        let budget = meaning(&format!("[policy]\nsize-budget = '{text}'")).policy.size_budget;
+        assert_eq!(budget, Some(bytes), "{text}");
+    }
+    let manifest = meaning("[scripts]\nfoo = 'skip:  it only prints '\n");
+    assert_eq!(manifest.scripts["foo"], "it only prints");
+}
+
+#[test]
+fn over_a_preset_tables_merge_values_replace_and_entries_add_up() {
+    let base = "name = 'base'\n[debian]\nsuite = 'sid'\npackages = ['git']\n[image]\nworkdir = '/w'\n[image.env]\nA = '1'\nB = '1'\n\
+                [[file]]\npath = '/a'\ncontent = 'base'\n[[link]]\npath = '/l'\ntarget = 'base'\n[scripts]\none = 'skip: base'\n\
+                [layers]\nmax = 10\nalone = ['debian/perl']\n[policy]\nmin-age = '1d'\nset-id = 'keep'\n";
+    let over = "[debian]\npackages = ['jq']\n[image.env]\nB = '2'\nC = '2'\n[[file]]\npath = '/a'\ncontent = 'over'\n\
+                [[file]]\npath = '/b'\ncontent = 'over'\n[scripts]\ntwo = 'skip: over'\n[layers]\nmax = 20\n[policy]\nmin-age = '2d'\n";
+    let read = |text: &str| ManifestFile::parse(text, Path::new("pinfold.toml")).unwrap();
+    let both = read(base).overlaid_by(read(over)).meaning(Path::new("/")).unwrap();
+    let debian = both.sources.debian.unwrap();
+    assert_eq!((debian.suites, debian.packages), (vec!["sid".to_owned()], vec!["jq".to_owned()]));
+    let pairs = [("A", "1"), ("B", "2"), ("C", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(both.image.env, BTreeMap::from(pairs));
+    assert_eq!(both.image.workdir.unwrap().to_string(), "/w");
+    let files: Vec<_> =
+        both.files.iter().map(|file| (file.path.to_string(), file.content.as_deref().unwrap())).collect();
+    assert_eq!(files, [("/a".to_owned(), "over"), ("/b".to_owned(), "over")]);
+    assert_eq!(both.links.len(), 1);
+    assert_eq!(both.scripts.keys().collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(both.layers, Layers { max: 20, alone: vec!["debian/perl".into()] });
+    assert_eq!((both.policy.min_age, both.policy.set_id), (Age(172_800), SetId::Keep));
+    // Exact suites of one's own leave nothing of the preset's.
+    let exact =
+        read(base).overlaid_by(read("[debian]\nsuites = ['mine']\n")).meaning(Path::new("/")).unwrap();
+    assert_eq!(exact.sources.debian.unwrap().suites, ["mine"]);
+}
+
+#[test]
+fn the_manifest_that_init_writes_has_the_name_and_means_the_preset() {
+    for preset in Preset::ALL {
+        let text = preset.manifest_text(Some("mine"));
+        assert_eq!(text.matches("name = \"mine\"").count(), 1, "{text}");
+        let written = parse(&text).unwrap();
+        let own = Manifest::preset(preset.name, Path::new("/project")).unwrap();
+        assert_eq!(written, Manifest { name: "mine".into(), ..own }, "{}", preset.name);
+        assert_eq!(preset.manifest_text(None), preset.text);
+    }
+}
