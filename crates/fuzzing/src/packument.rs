@@ -15,7 +15,4 @@ pub fn packument(bytes: &[u8]) {
     }
     assert!(packument.notes.iter().all(|note| note.contains("`sample`")));
     assert_eq!(Packument::parse("sample", bytes).ok(), Some(packument));
-    assert!(
-        Packument::parse("other", bytes).is_err() || !String::from_utf8_lossy(bytes).contains("\"sample\"")
-    );
 }
