@@ -11,8 +11,8 @@ use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
 use pinfold_archive::decoded::DecodedStore;
-use pinfold_archive::decoded::EntryKind;
 use pinfold_archive::decoded::Format;
+use pinfold_archive::decoded::MemberKind;
 use pinfold_archive::encode::Encoding;
 use pinfold_archive::encode::Reuse;
 use pinfold_archive::encode::encode;
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let owner = Component::new("npm", "package");
     let mut tree = Tree::new();
     for entry in &decoded.decode(&archive, Format::Tar)?.data {
-        if let EntryKind::File { content } = &entry.kind {
+        if let MemberKind::File { content } = &entry.kind {
             let meta = Metadata::root(entry.meta.mode & 0o755, 0);
             tree.insert(entry.path.clone(), Node::file(&owner, meta, content.clone()));
         }

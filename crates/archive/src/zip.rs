@@ -83,7 +83,7 @@ pub struct Limits {
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryKind {
+pub enum MemberKind {
     /// A directory (its name ends with a slash).
     Directory,
     /// A regular file.
@@ -94,13 +94,13 @@ pub enum EntryKind {
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Member {
     /// Its name, normalised.
     pub path: ImagePath,
     /// Its name as the zip has it.
     pub raw_name: Box<[u8]>,
     /// What it is.
-    pub kind: EntryKind,
+    pub kind: MemberKind,
     /// Permission bits; 0755 or 0644 when the zip was not made on Unix.
     pub mode: u32,
     /// Seconds since the epoch. A DOS time, which has no zone, is taken as UTC.
@@ -119,7 +119,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Archive<R> {
     inner: R,
-    entries: Vec<Entry>,
+    entries: Vec<Member>,
 }
 
 impl<R: Read + Seek> Archive<R> {
@@ -150,7 +150,7 @@ impl<R: Read + Seek> Archive<R> {
             }
             local(&mut inner, end.offset, entry)?;
         }
-        let mut order: Vec<&Entry> = entries.iter().collect();
+        let mut order: Vec<&Member> = entries.iter().collect();
         order.sort_by_key(|entry| entry.header);
         for pair in order.windows(2) {
             if pair[0].data + pair[0].compressed > pair[1].header {
@@ -161,7 +161,7 @@ impl<R: Read + Seek> Archive<R> {
     }
 
     /// All entries in the order of the central directory.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[Member] {
         &self.entries
     }
 
@@ -220,7 +220,7 @@ impl<R: Read + Seek> Archive<R> {
     }
 }
 
-impl Entry {
+impl Member {
     fn refuse(&self, reason: &'static str) -> ZipError {
         refuse(&self.raw_name, reason)
     }
@@ -404,7 +404,7 @@ fn widen(values: &mut [&mut u64], wide: Option<&[u8]>, name: &[u8]) -> Result<()
 }
 
 /// Reads one central header.
-fn central(fields: &mut Fields<'_>) -> Result<Entry, ZipError> {
+fn central(fields: &mut Fields<'_>) -> Result<Member, ZipError> {
     fields.signature(*b"PK\x01\x02", "its central directory has fewer entries than announced")?;
     let made_by = fields.short()?;
     fields.short()?;
@@ -442,21 +442,21 @@ fn central(fields: &mut Fields<'_>) -> Result<Entry, ZipError> {
     // 3 is Unix, 19 macOS: the upper half of the attributes is `st_mode`.
     let unix = if matches!(made_by >> 8, 3 | 19) { attributes >> 16 } else { 0 };
     let kind = match (unix & 0o170_000, name.ends_with(b"/")) {
-        (0 | 0o040_000, true) => EntryKind::Directory,
-        (0 | 0o100_000, false) => EntryKind::File,
-        (0o120_000, false) => EntryKind::Symlink,
+        (0 | 0o040_000, true) => MemberKind::Directory,
+        (0 | 0o100_000, false) => MemberKind::File,
+        (0o120_000, false) => MemberKind::Symlink,
         _ => return Err(refuse(name, "its mode is not that of a file, a directory or a symbolic link")),
     };
-    if kind == EntryKind::Directory && size != 0 {
+    if kind == MemberKind::Directory && size != 0 {
         return Err(refuse(name, "it is a directory with content"));
     }
-    if path.is_root() && kind != EntryKind::Directory {
+    if path.is_root() && kind != MemberKind::Directory {
         return Err(refuse(name, "its name is empty"));
     }
-    let default = if kind == EntryKind::Directory { 0o755 } else { 0o644 };
+    let default = if kind == MemberKind::Directory { 0o755 } else { 0o644 };
     let mode = Some(unix & 0o7777).filter(|&mode| mode != 0).unwrap_or(default);
     let mtime = extra.mtime.unwrap_or_else(|| dos_time(date, time));
-    Ok(Entry {
+    Ok(Member {
         path,
         raw_name: name.into(),
         kind,
@@ -473,7 +473,7 @@ fn central(fields: &mut Fields<'_>) -> Result<Entry, ZipError> {
 }
 
 /// Reads the local header of `entry`, compares it, and finds where the data starts.
-fn local(inner: &mut (impl Read + Seek), limit: u64, entry: &mut Entry) -> Result<(), ZipError> {
+fn local(inner: &mut (impl Read + Seek), limit: u64, entry: &mut Member) -> Result<(), ZipError> {
     const LENGTH: u64 = 30;
     const PLACE: &str = "its place is outside the archive";
     if entry.header.checked_add(LENGTH).is_none_or(|end| end > limit) {

@@ -13,7 +13,7 @@ use pinfold_image::verify::verify;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, place, target] = &arguments[..] else { return Err("usage: unpack PLACE TARGET".into()) };
-    let source = ImageSource::from_place(&place.parse()?)?;
+    let source = ImageSource::from_location(&place.parse()?)?;
     let start = Instant::now();
     let findings = verify(&source, &Silent)?.findings.len();
     println!("verify {:.3} s, {findings} findings", start.elapsed().as_secs_f64());

@@ -21,7 +21,7 @@ pub type BlobRead = Box<dyn Read + Send>;
 /// A place that holds blobs by digest.
 pub trait Blobs: Send + Sync {
     /// Its name for messages, as the user would write it.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
 
     /// Opens a blob and says its size in bytes; [`ImageError::MissingBlob`] when it is not there.
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError>;
@@ -35,7 +35,7 @@ pub fn open_verified(
     let (inner, size) = blobs.open(&descriptor.digest)?;
     if size != descriptor.size {
         return Err(ImageError::WrongSize {
-            what: format!("blob {} of {}", descriptor.digest, blobs.place()),
+            what: format!("blob {} of {}", descriptor.digest, blobs.location()),
             expected: descriptor.size,
             actual: size,
         });

@@ -104,7 +104,7 @@ pub enum ImageError {
     },
     /// Text that names no place for an image.
     #[error("`{text}` is no place for an image: {reason}")]
-    Place {
+    Location {
         /// The text.
         text: String,
         /// What is wrong with it.
@@ -147,7 +147,7 @@ impl Diagnose for ImageError {
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::Reference { .. }
-            | Self::Place { .. } => Kind::Usage,
+            | Self::Location { .. } => Kind::Usage,
             Self::Store(error) => return Diagnosis::Inner(error),
             Self::Io(error) => return Diagnosis::Inner(error),
         })
@@ -174,7 +174,7 @@ impl Diagnose for ImageError {
             Self::Reference { .. } => {
                 Some("an image name looks like `name`, `name:tag` or `name@sha256:…`".into())
             }
-            Self::Place { .. } => Some(
+            Self::Location { .. } => Some(
                 "places are `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` and `docker-archive:FILE[:name:tag]`"
                     .into(),
             ),

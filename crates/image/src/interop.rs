@@ -11,7 +11,7 @@ use pinfold_base::report::Silent;
 use crate::ImageSource;
 use crate::ImageStore;
 use crate::LayerEncoding;
-use crate::Place;
+use crate::Location;
 use crate::Reference;
 use crate::export::Selection;
 use crate::export::export;
@@ -82,7 +82,7 @@ fn tars() -> Vec<Vec<u8>> {
     vec![lower, upper]
 }
 
-fn place(text: &str, dir: &Path) -> Place {
+fn place(text: &str, dir: &Path) -> Location {
     text.replace("DIR", dir.to_str().unwrap()).parse().unwrap()
 }
 
@@ -114,7 +114,7 @@ fn skopeo_reads_the_store_and_all_places() {
         export(&source, Selection::One(AMD64), &place(name, dir.path())).unwrap();
         let copy = text(&format!("oci:DIR/copy{at}:v1"));
         must("skopeo", &["copy", "--quiet", &text(name), &copy]);
-        let read = ImageSource::from_place(&copy.parse().unwrap()).unwrap();
+        let read = ImageSource::from_location(&copy.parse().unwrap()).unwrap();
         assert_eq!(crate::verify::verify(&read, &Silent).unwrap().findings, []);
         let image = read.image(AMD64).unwrap();
         let ids =
@@ -123,11 +123,14 @@ fn skopeo_reads_the_store_and_all_places() {
     }
     let copy = text("oci:DIR/all:v1");
     must("skopeo", &["copy", "--quiet", "--all", &in_store, &copy]);
-    assert_eq!(ImageSource::from_place(&copy.parse().unwrap()).unwrap().root().digest, source.root().digest);
+    assert_eq!(
+        ImageSource::from_location(&copy.parse().unwrap()).unwrap().root().digest,
+        source.root().digest
+    );
     // And what skopeo writes as a Docker archive we read.
     must("skopeo", &["copy", "--quiet", &in_store, &text("docker-archive:DIR/theirs.tar:team/x:v2")]);
     let read =
-        ImageSource::from_place(&place("docker-archive:DIR/theirs.tar:team/x:v2", dir.path())).unwrap();
+        ImageSource::from_location(&place("docker-archive:DIR/theirs.tar:team/x:v2", dir.path())).unwrap();
     assert_eq!(crate::verify::verify(&read, &Silent).unwrap().findings, []);
 }
 

@@ -43,7 +43,7 @@ const MAX_LAYOUT_FILE: u64 = 4 << 10;
 
 /// Whose hands a file was in before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Custody {
     /// A store of ours, which verified it and never changes it: it may be shared by a hard link.
     Store,
     /// Anywhere else: it is copied and verified on the way.
@@ -60,7 +60,7 @@ impl Layout {
     /// Opens an existing layout.
     pub fn open(root: &Path) -> Result<Self, ImageError> {
         let layout = Self { root: root.to_owned() };
-        check_version(&layout.read_small(LAYOUT_NAME, MAX_LAYOUT_FILE)?, &layout.place())?;
+        check_version(&layout.read_small(LAYOUT_NAME, MAX_LAYOUT_FILE)?, &layout.location())?;
         Ok(layout)
     }
 
@@ -137,13 +137,13 @@ impl Layout {
         source: &Path,
         digest: &Digest,
         size: u64,
-        origin: Origin,
+        origin: Custody,
     ) -> Result<(), ImageError> {
         if self.refresh(&Expected { digest: digest.clone(), size: Some(size) })? {
             return Ok(());
         }
         let file = File::open(source)?;
-        if origin == Origin::Elsewhere {
+        if origin == Custody::Elsewhere {
             return self.put_reader(file, digest, size);
         }
         let actual = file.metadata()?.len();
@@ -219,7 +219,7 @@ impl Layout {
 }
 
 impl Blobs for Layout {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         format!("oci:{}", self.root.display())
     }
 
@@ -230,7 +230,7 @@ impl Blobs for Layout {
                 Ok((Box::new(file), size))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(ImageError::MissingBlob { digest: digest.clone(), place: self.place() })
+                Err(ImageError::MissingBlob { digest: digest.clone(), place: self.location() })
             }
             Err(error) => Err(error.into()),
         }

@@ -19,10 +19,10 @@ mod json;
 #[cfg(test)]
 mod judges;
 pub mod layout;
+pub mod location;
 #[cfg(test)]
 mod memory;
 pub mod model;
-pub mod place;
 pub mod plan;
 pub mod reference;
 pub mod sink;
@@ -35,8 +35,8 @@ pub use compose::ComposedImage;
 pub use compose::LayerBlob;
 pub use compose::RuntimeConfig;
 pub use error::ImageError;
+pub use location::Location;
 pub use model::LayerEncoding;
-pub use place::Place;
 pub use plan::Assignment;
 pub use plan::LayerPlan;
 pub use reference::Reference;

@@ -84,12 +84,12 @@ impl Memory {
 }
 
 impl Blobs for Memory {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "memory".into()
     }
 
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
-        let missing = || ImageError::MissingBlob { digest: digest.clone(), place: self.place() };
+        let missing = || ImageError::MissingBlob { digest: digest.clone(), place: self.location() };
         let bytes = self.0.get(digest).ok_or_else(missing)?.clone();
         let size = bytes.len() as u64;
         Ok((Box::new(Cursor::new(bytes)), size))

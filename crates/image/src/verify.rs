@@ -33,7 +33,7 @@ use serde::Serialize;
 use crate::ImageError;
 use crate::ImageSource;
 use crate::model::media::Family;
-use crate::source::Layer;
+use crate::source::ImageLayer;
 
 /// Most layers that Docker's classic store takes.
 const DOCKER_LAYERS: usize = 125;
@@ -173,7 +173,7 @@ pub fn verify(source: &ImageSource, reporter: &dyn Reporter) -> Result<Verificat
 
 fn check_layer(
     source: &ImageSource,
-    layer: &Layer,
+    layer: &ImageLayer,
     object: &str,
     result: &mut Verification,
 ) -> Result<(), ImageError> {

@@ -23,9 +23,9 @@ use pinfold_archive::Contents;
 use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
 use pinfold_archive::decoded::DecodedStore;
-use pinfold_archive::decoded::EntryKind;
 use pinfold_archive::decoded::Format;
 use pinfold_archive::decoded::Listing;
+use pinfold_archive::decoded::MemberKind;
 use pinfold_base::Algorithm;
 use pinfold_base::Arch;
 use pinfold_base::Digest;
@@ -165,7 +165,7 @@ fn collect(files: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
 
 fn locked(digest: &Digest, listing: &Listing, contents: &dyn Contents) -> Result<LockedDeb, Box<dyn Error>> {
     let control = listing.control.iter().find_map(|entry| match &entry.kind {
-        EntryKind::File { content } if entry.path.as_bytes() == b"control" => Some(content),
+        MemberKind::File { content } if entry.path.as_bytes() == b"control" => Some(content),
         _ => None,
     });
     let control = contents.read(control.ok_or("a package without a control file")?, 1 << 20)?;

@@ -14,10 +14,10 @@ use fs_err::File;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 
-use super::Entry;
-use super::EntryKind;
 use super::Format;
 use super::Listing;
+use super::Member;
+use super::MemberKind;
 use super::Refusal;
 use super::index::Index;
 use crate::Content;
@@ -51,34 +51,34 @@ pub(super) fn decode(
     let length = blob.seek(SeekFrom::End(0))?;
     blob.seek(SeekFrom::Start(0))?;
     let total = MAX_TOTAL.min(FREE.saturating_add(length.saturating_mul(MAX_RATIO)));
-    let mut sink =
-        Sink { out: BufWriter::with_capacity(256 << 10, out), archive, written: 0, entries: 0, total };
+    let mut output =
+        Output { out: BufWriter::with_capacity(256 << 10, out), archive, written: 0, entries: 0, total };
     let mut blocks = Blocks::default();
     let listing = match format {
-        Format::Deb => deb(blob, &mut sink)?,
+        Format::Deb => deb(blob, &mut output)?,
         Format::Tar => {
             let (compression, _) = Compression::peek(&mut blob)?;
             blob.seek(SeekFrom::Start(0))?;
             let data = if compression == Compression::Gzip {
                 let mut recorder = Recorder::new(Decoder::gzip(blob));
-                let data = sink.tar(&mut recorder)?;
+                let data = output.tar(&mut recorder)?;
                 blocks = recorder.finish();
                 data
             } else {
-                sink.tar(codec::decoder(compression, blob)?)?
+                output.tar(codec::decoder(compression, blob)?)?
             };
             Listing { control: Vec::new(), data }
         }
-        Format::Zip => Listing { control: Vec::new(), data: zip(blob, &mut sink, &mut blocks)? },
+        Format::Zip => Listing { control: Vec::new(), data: zip(blob, &mut output, &mut blocks)? },
         // Taken as it is; the store never asks for it.
         Format::Raw => return Err(Refusal::Deb("a raw file is not decoded")),
     };
-    sink.out.flush()?;
-    Ok((Index { format, size: sink.written, listing }, blocks))
+    output.out.flush()?;
+    Ok((Index { format, size: output.written, listing }, blocks))
 }
 
 /// Where decoded bytes go, and how many there may be.
-struct Sink<'a> {
+struct Output<'a> {
     out: BufWriter<&'a mut File>,
     archive: &'a Digest,
     written: u64,
@@ -86,9 +86,9 @@ struct Sink<'a> {
     total: u64,
 }
 
-impl Sink<'_> {
+impl Output<'_> {
     /// Appends the tar in `stream` and lists it.
-    fn tar(&mut self, stream: impl Read) -> Result<Vec<Entry>, Refusal> {
+    fn tar(&mut self, stream: impl Read) -> Result<Vec<Member>, Refusal> {
         let start = self.written;
         let limits = tar::Limits {
             entries: MAX_ENTRIES - self.entries,
@@ -103,22 +103,22 @@ impl Sink<'_> {
         while let Some(entry) = reader.next_entry()? {
             let path = entry.path().map_err(tar::TarError::from)?;
             let kind = match entry.kind {
-                tar::EntryKind::Directory => EntryKind::Directory,
-                tar::EntryKind::File => EntryKind::File {
+                tar::EntryKind::Directory => MemberKind::Directory,
+                tar::EntryKind::File => MemberKind::File {
                     content: Content::Range {
                         archive: self.archive.clone(),
                         offset: start + entry.offset,
                         size: entry.size,
                     },
                 },
-                tar::EntryKind::Symlink(target) => EntryKind::Symlink(target),
+                tar::EntryKind::Symlink(target) => MemberKind::Symlink(target),
                 // Of a link to a link, the file that both mean.
                 tar::EntryKind::Hardlink(target) => {
                     let target = tar::read::path_of(&target).map_err(tar::TarError::from)?;
                     match names.get(&target).and_then(|&at: &usize| entries.get(at)) {
-                        Some(Entry { kind: EntryKind::File { .. }, .. }) => EntryKind::Hardlink(target),
-                        Some(Entry { kind: EntryKind::Hardlink(file), .. }) => {
-                            EntryKind::Hardlink(file.clone())
+                        Some(Member { kind: MemberKind::File { .. }, .. }) => MemberKind::Hardlink(target),
+                        Some(Member { kind: MemberKind::Hardlink(file), .. }) => {
+                            MemberKind::Hardlink(file.clone())
                         }
                         _ => return Err(Refusal::Hardlink { path, target }),
                     }
@@ -130,7 +130,7 @@ impl Sink<'_> {
             if names.insert(path.clone(), entries.len()).is_some() {
                 return Err(Refusal::Duplicate(path));
             }
-            entries.push(Entry {
+            entries.push(Member {
                 path,
                 raw_name: entry.name,
                 kind,
@@ -160,7 +160,7 @@ impl<R: Read, W: Write> Read for Copy<'_, R, W> {
 }
 
 /// Exactly `debian-binary`, `control.tar` and `data.tar`, in this order (deb(5)).
-fn deb(blob: File, sink: &mut Sink<'_>) -> Result<Listing, Refusal> {
+fn deb(blob: File, output: &mut Output<'_>) -> Result<Listing, Refusal> {
     let mut archive = ar::Reader::new(io::BufReader::with_capacity(64 << 10, blob))?;
     let first = archive.next_member()?.ok_or(Refusal::Deb("it is empty"))?;
     let mut version = Vec::new();
@@ -181,7 +181,7 @@ fn deb(blob: File, sink: &mut Sink<'_>) -> Result<Listing, Refusal> {
                 ));
             }
         };
-        let entries = sink.tar(codec::decoder(compression, (&mut archive).take(u64::MAX))?)?;
+        let entries = output.tar(codec::decoder(compression, (&mut archive).take(u64::MAX))?)?;
         Ok(entries)
     };
     let control = part("control.tar")?;
@@ -192,9 +192,9 @@ fn deb(blob: File, sink: &mut Sink<'_>) -> Result<Listing, Refusal> {
     Ok(Listing { control, data })
 }
 
-fn zip(blob: File, sink: &mut Sink<'_>, blocks: &mut Blocks) -> Result<Vec<Entry>, Refusal> {
+fn zip(blob: File, output: &mut Output<'_>, blocks: &mut Blocks) -> Result<Vec<Member>, Refusal> {
     let mut noted = Some(Blocks::default());
-    let limits = zip::Limits { entries: MAX_ENTRIES, total: sink.total };
+    let limits = zip::Limits { entries: MAX_ENTRIES, total: output.total };
     let mut archive = zip::Archive::new(blob, limits)?;
     let found = archive.entries().to_vec();
     let mut names = std::collections::HashSet::new();
@@ -205,22 +205,22 @@ fn zip(blob: File, sink: &mut Sink<'_>, blocks: &mut Blocks) -> Result<Vec<Entry
             return Err(Refusal::Duplicate(entry.path));
         }
         let kind = match entry.kind {
-            zip::EntryKind::Directory => EntryKind::Directory,
-            zip::EntryKind::Symlink => EntryKind::Symlink(archive.target(index)?),
-            zip::EntryKind::File => {
-                let offset = sink.written;
-                archive.copy_noting(index, &mut sink.out, &mut |block| {
+            zip::MemberKind::Directory => MemberKind::Directory,
+            zip::MemberKind::Symlink => MemberKind::Symlink(archive.target(index)?),
+            zip::MemberKind::File => {
+                let offset = output.written;
+                archive.copy_noting(index, &mut output.out, &mut |block| {
                     if noted.as_mut().is_some_and(|noted| !noted.push(&block.clone().behind(offset))) {
                         noted = None;
                     }
                 })?;
-                sink.written += entry.size;
-                EntryKind::File {
-                    content: Content::Range { archive: sink.archive.clone(), offset, size: entry.size },
+                output.written += entry.size;
+                MemberKind::File {
+                    content: Content::Range { archive: output.archive.clone(), offset, size: entry.size },
                 }
             }
         };
-        entries.push(Entry {
+        entries.push(Member {
             path: entry.path,
             raw_name: entry.raw_name,
             kind,

@@ -18,10 +18,10 @@ use std::sync::Arc;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 
-use super::Entry;
-use super::EntryKind;
 use super::Format;
 use super::Listing;
+use super::Member;
+use super::MemberKind;
 use crate::Content;
 use crate::Metadata;
 
@@ -84,10 +84,10 @@ pub fn write(index: &Index) -> Vec<u8> {
         let Metadata { mode, uid, gid, mtime, xattrs } = &entry.meta;
         text(&mut out, &entry.raw_name);
         out.push(match entry.kind {
-            EntryKind::Directory => 0,
-            EntryKind::File { .. } => 1,
-            EntryKind::Symlink(_) => 2,
-            EntryKind::Hardlink(_) => 3,
+            MemberKind::Directory => 0,
+            MemberKind::File { .. } => 1,
+            MemberKind::Symlink(_) => 2,
+            MemberKind::Hardlink(_) => 3,
         });
         for value in [u64::from(*mode), u64::from(*uid), u64::from(*gid), *mtime] {
             number(&mut out, value);
@@ -101,18 +101,18 @@ pub fn write(index: &Index) -> Vec<u8> {
             text(&mut out, value);
         }
         match &entry.kind {
-            EntryKind::Directory => {}
-            EntryKind::File { content: Content::Range { offset, size, .. } } => {
+            MemberKind::Directory => {}
+            MemberKind::File { content: Content::Range { offset, size, .. } } => {
                 number(&mut out, *offset);
                 number(&mut out, *size);
             }
             // Decoding makes ranges only.
-            EntryKind::File { content: Content::Inline(bytes) } => {
+            MemberKind::File { content: Content::Inline(bytes) } => {
                 number(&mut out, 0);
                 number(&mut out, bytes.len() as u64);
             }
-            EntryKind::Symlink(target) => text(&mut out, target),
-            EntryKind::Hardlink(target) => text(&mut out, target.as_bytes()),
+            MemberKind::Symlink(target) => text(&mut out, target),
+            MemberKind::Hardlink(target) => text(&mut out, target.as_bytes()),
         }
     }
     let crc = checksum(&out[HEADER..]);
@@ -199,7 +199,7 @@ impl<'a> Rest<'a> {
         u32::try_from(self.number()?).ok()
     }
 
-    fn entry(&mut self, archive: &Digest, total: u64, names: &[Arc<[u8]>]) -> Option<Entry> {
+    fn entry(&mut self, archive: &Digest, total: u64, names: &[Arc<[u8]>]) -> Option<Member> {
         let raw_name: Box<[u8]> = self.text()?.into();
         let path = ImagePath::new(&raw_name).ok()?;
         let kind = self.byte()?;
@@ -217,17 +217,17 @@ impl<'a> Rest<'a> {
             meta.xattrs.insert(key, self.text()?.to_vec());
         }
         let kind = match kind {
-            0 => EntryKind::Directory,
+            0 => MemberKind::Directory,
             1 => {
                 let (offset, size) = (self.number()?, self.number()?);
                 offset.checked_add(size).filter(|&end| end <= total)?;
-                EntryKind::File { content: Content::Range { archive: archive.clone(), offset, size } }
+                MemberKind::File { content: Content::Range { archive: archive.clone(), offset, size } }
             }
-            2 => EntryKind::Symlink(self.text()?.into()),
-            3 => EntryKind::Hardlink(ImagePath::new(self.text()?).ok()?),
+            2 => MemberKind::Symlink(self.text()?.into()),
+            3 => MemberKind::Hardlink(ImagePath::new(self.text()?).ok()?),
             _ => return None,
         };
-        Some(Entry { path, raw_name, kind, meta, uname, gname })
+        Some(Member { path, raw_name, kind, meta, uname, gname })
     }
 }
 
@@ -242,16 +242,16 @@ mod tests {
         Digest::sha256(b"an archive")
     }
 
-    fn entry() -> impl Strategy<Value = Entry> {
+    fn entry() -> impl Strategy<Value = Member> {
         let name =
             vec("[a-z\\xff]{1,8}".prop_map(String::into_bytes), 1..4).prop_map(|names| names.join(&b'/'));
         let kind = prop_oneof![
-            Just(EntryKind::Directory),
-            (0_u64..1 << 40, 0_u64..1 << 40).prop_map(|(offset, size)| EntryKind::File {
+            Just(MemberKind::Directory),
+            (0_u64..1 << 40, 0_u64..1 << 40).prop_map(|(offset, size)| MemberKind::File {
                 content: Content::Range { archive: archive(), offset, size }
             }),
-            vec(any::<u8>(), 1..40).prop_map(|target| EntryKind::Symlink(target.into())),
-            "[a-z]{1,9}".prop_map(|name| EntryKind::Hardlink(ImagePath::new(name).unwrap())),
+            vec(any::<u8>(), 1..40).prop_map(|target| MemberKind::Symlink(target.into())),
+            "[a-z]{1,9}".prop_map(|name| MemberKind::Hardlink(ImagePath::new(name).unwrap())),
         ];
         let xattrs = btree_map(vec(any::<u8>(), 1..8), vec(any::<u8>(), 0..8), 0..3);
         let meta = (0_u32..0o10000, any::<u32>(), any::<u32>(), 0..u64::MAX >> 1, xattrs)
@@ -259,7 +259,7 @@ mod tests {
         (name, kind, meta, vec(any::<u8>(), 0..5), "root|staff|").prop_map(
             |(name, kind, meta, user, group)| {
                 let raw_name: Vec<u8> = [b"./", &name[..]].concat();
-                Entry {
+                Member {
                     path: ImagePath::new(&raw_name).unwrap(),
                     raw_name: raw_name.into(),
                     kind,

@@ -78,20 +78,20 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Listing {
     /// The members of control.tar, for a .deb.
-    pub control: Vec<Entry>,
+    pub control: Vec<Member>,
     /// The files, in the order of the archive. For [`Format::Raw`] one file whose path is the root.
-    pub data: Vec<Entry>,
+    pub data: Vec<Member>,
 }
 
 /// One entry of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Member {
     /// Its name, normalised.
     pub path: ImagePath,
     /// Its name as the archive has it.
     pub raw_name: Box<[u8]>,
     /// What it is.
-    pub kind: EntryKind,
+    pub kind: MemberKind,
     /// Mode, owner, time, attributes.
     pub meta: Metadata,
     /// Name of the owner; empty when the archive gives none.
@@ -102,7 +102,7 @@ pub struct Entry {
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryKind {
+pub enum MemberKind {
     /// A directory.
     Directory,
     /// A regular file.
@@ -264,10 +264,10 @@ impl DecodedStore {
         let size = self.store.read(archive)?.metadata().map_err(cache)?.len();
         self.state().known.insert(archive.clone(), (Format::Raw, size));
         let content = Content::Range { archive: archive.clone(), offset: 0, size };
-        let entry = Entry {
+        let entry = Member {
             path: ImagePath::root(),
             raw_name: Box::default(),
-            kind: EntryKind::File { content },
+            kind: MemberKind::File { content },
             meta: Metadata::root(0o644, 0),
             uname: Arc::default(),
             gname: Arc::default(),

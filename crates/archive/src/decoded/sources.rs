@@ -73,7 +73,7 @@ mod tests {
     use crate::Metadata;
     use crate::Node;
     use crate::Tree;
-    use crate::decoded::EntryKind;
+    use crate::decoded::MemberKind;
     use crate::deflate::samples::Encoder;
     use crate::deflate::samples::deflate;
     use crate::deflate::samples::member;
@@ -140,7 +140,7 @@ mod tests {
         let owner = Component::new("npm", "x");
         let mut tree = Tree::new();
         for entry in &store.decode(archive, format).unwrap().data {
-            if let EntryKind::File { content } = &entry.kind {
+            if let MemberKind::File { content } = &entry.kind {
                 tree.insert(
                     entry.path.clone(),
                     Node::file(&owner, Metadata::root(0o644, 0), content.clone()),

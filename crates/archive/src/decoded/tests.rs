@@ -44,9 +44,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn content<'a>(listing: &'a Listing, name: &str) -> &'a Content {
-    let find = |entry: &&Entry| entry.path.to_string() == name;
+    let find = |entry: &&Member| entry.path.to_string() == name;
     match &listing.data.iter().chain(&listing.control).find(find).unwrap().kind {
-        EntryKind::File { content } => content,
+        MemberKind::File { content } => content,
         other => panic!("{name} is {other:?}"),
     }
 }
@@ -87,8 +87,8 @@ fn packages_of_dpkg_are_listed() {
         ];
         assert_eq!(data, expected.map(|(name, mode)| (name.to_owned(), mode, 1_700_000_000)));
         assert!(listing.data.iter().all(|entry| *entry.uname == *b"root" && *entry.gname == *b"root"));
-        assert_eq!(listing.data[4].kind, EntryKind::Hardlink(ImagePath::new("usr/bin/sample").unwrap()));
-        assert_eq!(listing.data[9].kind, EntryKind::Symlink((*b"sample").into()));
+        assert_eq!(listing.data[4].kind, MemberKind::Hardlink(ImagePath::new("usr/bin/sample").unwrap()));
+        assert_eq!(listing.data[9].kind, MemberKind::Symlink((*b"sample").into()));
         assert_eq!(text(&decoded, content(&listing, "/usr/bin/sample")), "#!/bin/sh\necho sample\n");
         assert!(text(&decoded, content(&listing, "/control")).starts_with("Package: sample\n"));
         // Two streams of 10,240 bytes, by `xz -dc | wc -c`.
@@ -159,7 +159,7 @@ fn raw_files_and_zips() {
     let listing = decoded.decode(&digest, Format::Zip).unwrap();
     assert_eq!(text(&decoded, content(&listing, "/dir/stored")), "stored\n");
     assert_eq!(text(&decoded, content(&listing, "/dir/deflated")), "x".repeat(5000));
-    assert_eq!(listing.data[3].kind, EntryKind::Symlink((*b"stored").into()));
+    assert_eq!(listing.data[3].kind, MemberKind::Symlink((*b"stored").into()));
     let again = DecodedStore::new(&store).decode(&digest, Format::Zip).unwrap();
     assert_eq!(again, listing);
     // Asked for as something else, it is that or an error, never the old listing.
@@ -208,7 +208,7 @@ fn archives_that_contradict_themselves_are_refused() {
     // A link to a link means the same file.
     let chain = [file(), header(b'1', "l", "f"), header(b'1', "m", "l"), end].concat();
     let listing = decoded.decode(&store.put("chain", &chain).unwrap(), Format::Tar).unwrap();
-    assert_eq!(listing.data[2].kind, EntryKind::Hardlink(ImagePath::new("f").unwrap()));
+    assert_eq!(listing.data[2].kind, MemberKind::Hardlink(ImagePath::new("f").unwrap()));
     assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
 }
 

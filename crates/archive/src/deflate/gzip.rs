@@ -35,7 +35,7 @@ enum Frame {
 
 /// Where in the source the decoder stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Position {
     /// Before the first stream.
     Start,
     /// In a stream.
@@ -51,7 +51,7 @@ enum Place {
 pub struct Decoder<R> {
     inflate: Inflate<R>,
     frame: Frame,
-    place: Place,
+    position: Position,
     /// Of the stream being decoded.
     crc: crc32fast::Hasher,
     /// Where it began, in decoded bytes.
@@ -81,7 +81,7 @@ impl<R: Read> Decoder<R> {
         Self {
             inflate: Inflate::new(input),
             frame,
-            place: Place::Start,
+            position: Position::Start,
             crc: crc32fast::Hasher::new(),
             start: 0,
             effort: Effort::Other,
@@ -98,14 +98,14 @@ impl<R: Read> Decoder<R> {
         self.blocks.clear();
         self.read = 0;
         loop {
-            match self.place {
-                Place::Start => {
+            match self.position {
+                Position::Start => {
                     if self.frame == Frame::Gzip {
                         self.header()?;
                     }
-                    self.place = Place::Stream;
+                    self.position = Position::Stream;
                 }
-                Place::Stream => {
+                Position::Stream => {
                     let step = self.inflate.step()?;
                     let end = self.inflate.pending().end;
                     self.crc.update(self.inflate.bytes(self.unhashed..end));
@@ -114,19 +114,21 @@ impl<R: Read> Decoder<R> {
                     (block.crc, block.effort) = (self.crc.clone().finalize(), self.effort);
                     self.blocks.push(block);
                     if self.inflate.ended() {
-                        self.place = Place::Behind;
+                        self.position = Position::Behind;
                     }
                     if self.blocks.len() >= BLOCKS_AT_ONCE {
                         break;
                     }
                 }
-                Place::Behind if self.frame == Frame::Bare => self.place = Place::End,
-                Place::Behind => {
+                Position::Behind if self.frame == Frame::Bare => self.position = Position::End,
+                Position::Behind => {
                     self.trailer()?;
-                    self.place = if self.follows()? { Place::Stream } else { Place::End };
+                    self.position = if self.follows()? { Position::Stream } else { Position::End };
                 }
-                Place::End if self.inflate.pending().is_empty() && self.blocks.is_empty() => return Ok(None),
-                Place::End => break,
+                Position::End if self.inflate.pending().is_empty() && self.blocks.is_empty() => {
+                    return Ok(None);
+                }
+                Position::End => break,
             }
         }
         Ok(Some(self.inflate.bytes(self.inflate.pending())))

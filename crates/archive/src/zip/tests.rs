@@ -83,7 +83,7 @@ fn build(parts: &[Part]) -> Vec<u8> {
     out
 }
 
-fn read_all(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, ZipError> {
+fn read_all(bytes: &[u8]) -> Result<Vec<(Member, Vec<u8>)>, ZipError> {
     let mut archive = Archive::new(Cursor::new(bytes), LIMITS)?;
     let mut all = Vec::new();
     for index in 0..archive.entries().len() {
@@ -111,10 +111,10 @@ fn zips_of_info_zip_are_read() {
         assert_eq!(
             short,
             [
-                ("/dir".into(), EntryKind::Directory, 0o750, 0),
-                ("/dir/stored".into(), EntryKind::File, 0o755, 7),
-                ("/dir/deflated".into(), EntryKind::File, 0o640, 5000),
-                ("/dir/link".into(), EntryKind::Symlink, 0o777, 6),
+                ("/dir".into(), MemberKind::Directory, 0o750, 0),
+                ("/dir/stored".into(), MemberKind::File, 0o755, 7),
+                ("/dir/deflated".into(), MemberKind::File, 0o640, 5000),
+                ("/dir/link".into(), MemberKind::Symlink, 0o777, 6),
             ]
         );
         assert_eq!(entries[1].0.mtime, 1_709_210_096);

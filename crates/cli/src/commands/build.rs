@@ -11,11 +11,11 @@ use pinfold_engine::build::Outcome as Built;
 use pinfold_engine::project::manifest::Compression;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
-use pinfold_image::Place;
+use pinfold_image::Location;
 use pinfold_image::Reference;
 use pinfold_image::export::Selection;
 use pinfold_image::export::export;
-use pinfold_image::place::PlaceKind;
+use pinfold_image::location::LocationKind;
 
 use super::Outcome;
 use crate::args;
@@ -43,7 +43,7 @@ pub(crate) struct BuildArgs {
     tag: Option<Reference>,
     /// Also write the image to oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE (may be repeated)
     #[arg(long, short, value_name = "OUTPUT")]
-    output: Vec<Place>,
+    output: Vec<Location>,
     /// Take inputs from this directory first, as `pinfold vendor` made it
     #[arg(long, value_name = "DIR")]
     vendor: Vec<PathBuf>,
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
         let source = ImageSource::from_store(&store, &outcome.built.reference.parse()?)?;
         for place in &args.output {
             let mut place = place.clone();
-            if place.tag.is_none() && place.kind != PlaceKind::Oci {
+            if place.tag.is_none() && place.kind != LocationKind::Oci {
                 // `podman load` names what it loads after this.
                 place.tag = Some(outcome.built.reference.clone());
             }
@@ -113,12 +113,12 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
 }
 
 /// A Docker archive holds one platform: the only one, or this machine's.
-fn selection(place: &Place, outcome: &Built) -> Selection {
+fn selection(place: &Location, outcome: &Built) -> Selection {
     let platforms = &outcome.built.platforms;
     let host =
         platforms.iter().map(|built| built.platform).find(|platform| Some(*platform) == Platform::host());
     match (place.kind, host.or(platforms.first().map(|built| built.platform))) {
-        (PlaceKind::DockerArchive, Some(platform)) => Selection::One(platform),
+        (LocationKind::DockerArchive, Some(platform)) => Selection::One(platform),
         _ => Selection::All,
     }
 }

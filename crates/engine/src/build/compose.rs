@@ -200,7 +200,7 @@ pub fn platform(
         let item = format!("{} {}", platform.arch.oci(), plan.name);
         let (layer, work) = layers::layer(context, &item, &tree, encoding)?;
         let blob = layers::blob_path(context, &layer.digest);
-        store.put_file(&blob, &layer.digest, layer.size, layout::Origin::Store)?;
+        store.put_file(&blob, &layer.digest, layer.size, layout::Custody::Store)?;
         let mut components: Vec<String> = tree.iter().map(|(_, node)| node.owner.to_string()).collect();
         components.sort_unstable();
         components.dedup();

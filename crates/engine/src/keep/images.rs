@@ -4,7 +4,7 @@ use pinfold_base::Digest;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
-use pinfold_image::Place;
+use pinfold_image::Location;
 use pinfold_image::blobs::read_document;
 use pinfold_image::model::Index;
 use pinfold_image::model::Manifest;
@@ -14,8 +14,8 @@ use crate::context::Context;
 
 /// The image that text means: a place outside of the store, or a name in it.
 pub fn find(context: &Context, text: &str) -> Result<ImageSource, ImageError> {
-    if Place::is_spelt_by(text) {
-        return ImageSource::from_place(&text.parse()?);
+    if Location::is_spelt_by(text) {
+        return ImageSource::from_location(&text.parse()?);
     }
     ImageSource::from_store(&ImageStore::open(context.home.data())?, &text.parse()?)
 }

@@ -21,9 +21,9 @@ use pinfold_base::Platform;
 use crate::ImageError;
 use crate::ImageSource;
 use crate::compose::annotation;
+use crate::location::Location;
+use crate::location::LocationKind;
 use crate::model::Descriptor;
-use crate::place::Place;
-use crate::place::PlaceKind;
 use crate::sink::copy;
 use crate::sink::is_index;
 
@@ -37,7 +37,11 @@ pub enum Selection {
 }
 
 /// Writes an image and says what was written: the descriptor of its index or manifest at that place, without the name it got.
-pub fn export(source: &ImageSource, selection: Selection, place: &Place) -> Result<Descriptor, ImageError> {
+pub fn export(
+    source: &ImageSource,
+    selection: Selection,
+    place: &Location,
+) -> Result<Descriptor, ImageError> {
     let mut root = match selection {
         Selection::All => source.root().clone(),
         Selection::One(platform) => {
@@ -50,9 +54,9 @@ pub fn export(source: &ImageSource, selection: Selection, place: &Place) -> Resu
     root.annotations.remove(annotation::REF_NAME);
     let tag = place.tag.as_deref();
     match place.kind {
-        PlaceKind::Oci => copy(source.blobs(), &root, DirectorySink::open(&place.path, tag)?)?,
-        PlaceKind::OciArchive => copy(source.blobs(), &root, ArchiveSink::oci(&place.path, tag)?)?,
-        PlaceKind::DockerArchive => {
+        LocationKind::Oci => copy(source.blobs(), &root, DirectorySink::open(&place.path, tag)?)?,
+        LocationKind::OciArchive => copy(source.blobs(), &root, ArchiveSink::oci(&place.path, tag)?)?,
+        LocationKind::DockerArchive => {
             root = only_platform(source, root, place)?;
             let sink = ArchiveSink::docker(&place.path, tag)?;
             root = plain::copy_plain(source, &root, parent_of(&place.path), sink)?;
@@ -62,7 +66,7 @@ pub fn export(source: &ImageSource, selection: Selection, place: &Place) -> Resu
 }
 
 /// The manifest of an image that must have only one platform.
-fn only_platform(source: &ImageSource, root: Descriptor, place: &Place) -> Result<Descriptor, ImageError> {
+fn only_platform(source: &ImageSource, root: Descriptor, place: &Location) -> Result<Descriptor, ImageError> {
     if !is_index(&root) {
         return Ok(root);
     }

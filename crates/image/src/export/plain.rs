@@ -54,7 +54,11 @@ pub(super) fn copy_plain(
 }
 
 /// Stores the tar of a layer, checked against its diff_id, and says its size.
-fn unpack_layer(source: &ImageSource, layer: &crate::source::Layer, to: &Layout) -> Result<u64, ImageError> {
+fn unpack_layer(
+    source: &ImageSource,
+    layer: &crate::source::ImageLayer,
+    to: &Layout,
+) -> Result<u64, ImageError> {
     let mut blob = source.open(&layer.descriptor)?;
     let mut file = to.temporary()?;
     let (_, digest, size) = {
@@ -78,8 +82,8 @@ struct Over<'a> {
 }
 
 impl Blobs for Over<'_> {
-    fn place(&self) -> String {
-        self.below.place()
+    fn location(&self) -> String {
+        self.below.location()
     }
 
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {

@@ -16,11 +16,11 @@ fn tars() -> Vec<Vec<u8>> {
     ]
 }
 
-fn place(text: &str) -> Place {
+fn place(text: &str) -> Location {
     text.parse().unwrap()
 }
 
-fn places(dir: &Path) -> [Place; 3] {
+fn places(dir: &Path) -> [Location; 3] {
     let dir = dir.display();
     [
         place(&format!("oci:{dir}/layout:v1")),
@@ -36,13 +36,13 @@ fn what_is_written_is_read_back() {
         let source = Memory::default().both(&tars(), encoding);
         for place in places(dir.path()) {
             let selection = match place.kind {
-                PlaceKind::DockerArchive => Selection::One(ARM64),
+                LocationKind::DockerArchive => Selection::One(ARM64),
                 _ => Selection::All,
             };
             let written = export(&source, selection, &place).unwrap();
-            let read = ImageSource::from_place(&place).unwrap();
+            let read = ImageSource::from_location(&place).unwrap();
             // For a Docker archive a manifest is made when it is read.
-            if place.kind != PlaceKind::DockerArchive {
+            if place.kind != LocationKind::DockerArchive {
                 assert_eq!(read.root().digest, written.digest, "{place}");
             }
             let original = source.image(ARM64).unwrap();
@@ -55,14 +55,14 @@ fn what_is_written_is_read_back() {
             let result = crate::verify::verify(&read, &Silent).unwrap();
             assert_eq!(result.findings, [], "{place}");
             // Without the tag, too: there is one image. Another tag is an error that names the right one.
-            let untagged = Place { tag: None, ..place.clone() };
-            assert_eq!(ImageSource::from_place(&untagged).unwrap().root().digest, read.root().digest);
-            let other = Place { tag: Some("other:tag".into()), ..place.clone() };
-            assert!(matches!(ImageSource::from_place(&other), Err(ImageError::NotFound { .. })));
+            let untagged = Location { tag: None, ..place.clone() };
+            assert_eq!(ImageSource::from_location(&untagged).unwrap().root().digest, read.root().digest);
+            let other = Location { tag: Some("other:tag".into()), ..place.clone() };
+            assert!(matches!(ImageSource::from_location(&other), Err(ImageError::NotFound { .. })));
         }
         // A Docker archive is an OCI archive, too.
         let both = place(&format!("oci-archive:{}/d.tar", dir.path().display()));
-        assert_eq!(ImageSource::from_place(&both).unwrap().platforms().unwrap().len(), 1);
+        assert_eq!(ImageSource::from_location(&both).unwrap().platforms().unwrap().len(), 1);
     }
 }
 
@@ -72,7 +72,7 @@ fn zstd_is_plain_in_docker_archives() {
     let source = Memory::default().both(&tars(), LayerEncoding::Zstd);
     let [.., docker] = places(dir.path());
     export(&source, Selection::One(AMD64), &docker).unwrap();
-    let image = ImageSource::from_place(&docker).unwrap().image(AMD64).unwrap();
+    let image = ImageSource::from_location(&docker).unwrap().image(AMD64).unwrap();
     assert!(image.layers.iter().all(|layer| layer.encoding == LayerEncoding::Tar));
     assert!(image.layers.iter().all(|layer| layer.descriptor.digest == layer.diff_id));
 }
@@ -114,11 +114,11 @@ fn a_layout_takes_several_images() {
     export(&one, Selection::All, &at("one")).unwrap();
     export(&two, Selection::All, &at("two")).unwrap();
     export(&two, Selection::All, &at("two")).unwrap();
-    assert_eq!(ImageSource::from_place(&at("one")).unwrap().root().digest, one.root().digest);
-    assert_eq!(ImageSource::from_place(&at("two")).unwrap().root().digest, two.root().digest);
+    assert_eq!(ImageSource::from_location(&at("one")).unwrap().root().digest, one.root().digest);
+    assert_eq!(ImageSource::from_location(&at("two")).unwrap().root().digest, two.root().digest);
     let layout = place(&format!("oci:{}/l", dir.path().display()));
     assert!(
-        matches!(ImageSource::from_place(&layout), Err(ImageError::Ambiguous { tags, .. }) if tags == ["one", "two"])
+        matches!(ImageSource::from_location(&layout), Err(ImageError::Ambiguous { tags, .. }) if tags == ["one", "two"])
     );
     // What is no layout is left alone.
     fs::create_dir(dir.path().join("other")).unwrap();
@@ -170,7 +170,7 @@ fn hostile_archives_are_refused() {
         let path = dir.path().join("x.tar");
         fs::write(&path, tar).unwrap();
         let error =
-            ImageSource::from_place(&place(&format!("docker-archive:{}", path.display()))).unwrap_err();
+            ImageSource::from_location(&place(&format!("docker-archive:{}", path.display()))).unwrap_err();
         assert!(error.to_string().contains(words), "expected `{words}`, got `{error}`");
     }
 }

@@ -154,14 +154,14 @@ impl OciArchive {
     pub(super) fn open(path: &Path) -> Result<(Self, Raw<Index>), ImageError> {
         let members = Members::open(path)?;
         let archive = Self { members };
-        check_version(&archive.members.small(LAYOUT_NAME)?, &archive.place())?;
+        check_version(&archive.members.small(LAYOUT_NAME)?, &archive.location())?;
         let index = Raw::parse(archive.members.small(INDEX_NAME)?)?;
         Ok((archive, index))
     }
 }
 
 impl Blobs for OciArchive {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         format!("oci-archive:{}", self.members.path().display())
     }
 
@@ -169,7 +169,7 @@ impl Blobs for OciArchive {
         let name = format!("blobs/{}/{}", digest.algorithm().name(), digest.hex());
         match self.members.find(&name) {
             Some(range) => Ok((self.members.read(range), range.1)),
-            None => Err(ImageError::MissingBlob { digest: digest.clone(), place: self.place() }),
+            None => Err(ImageError::MissingBlob { digest: digest.clone(), place: self.location() }),
         }
     }
 }

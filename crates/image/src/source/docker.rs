@@ -25,6 +25,7 @@ use crate::blobs::Blobs;
 use crate::json;
 use crate::json::Unknown;
 use crate::json::null_as_default;
+use crate::location::Location;
 use crate::model::Descriptor;
 use crate::model::ImageConfiguration;
 use crate::model::LayerEncoding;
@@ -32,7 +33,6 @@ use crate::model::MAX_LAYERS_ACCEPTED;
 use crate::model::Manifest;
 use crate::model::Raw;
 use crate::model::media;
-use crate::place::Place;
 
 /// Longest `manifest.json`, in bytes (containers/image).
 const MAX_MANIFEST_JSON: u64 = 1 << 20;
@@ -57,7 +57,7 @@ pub(super) struct DockerArchive {
 }
 
 impl DockerArchive {
-    pub(super) fn open(place: &Place) -> Result<(Self, Descriptor), ImageError> {
+    pub(super) fn open(place: &Location) -> Result<(Self, Descriptor), ImageError> {
         let members = Members::open(&place.path)?;
         let refuse =
             |reason: String| ImageError::Archive { archive: place.path.display().to_string(), reason };
@@ -105,7 +105,7 @@ impl DockerArchive {
     }
 }
 
-fn choose<'a>(saved: &'a [Saved], place: &Place) -> Result<&'a Saved, ImageError> {
+fn choose<'a>(saved: &'a [Saved], place: &Location) -> Result<&'a Saved, ImageError> {
     let names = || saved.iter().flat_map(|image| image.repo_tags.clone()).collect::<Vec<_>>();
     match (&place.tag, saved) {
         (None, [only]) => Ok(only),
@@ -135,7 +135,7 @@ fn short_name(tag: &str) -> Option<String> {
 }
 
 impl Blobs for DockerArchive {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         format!("docker-archive:{}", self.members.path().display())
     }
 
@@ -147,7 +147,7 @@ impl Blobs for DockerArchive {
         }
         match self.ranges.get(digest) {
             Some(&range) => Ok((self.members.read(range), range.1)),
-            None => Err(ImageError::MissingBlob { digest: digest.clone(), place: self.place() }),
+            None => Err(ImageError::MissingBlob { digest: digest.clone(), place: self.location() }),
         }
     }
 }

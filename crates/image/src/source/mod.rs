@@ -20,14 +20,14 @@ use crate::blobs::VerifiedReader;
 use crate::blobs::open_verified;
 use crate::blobs::read_document;
 use crate::layout::Layout;
+use crate::location::Location;
+use crate::location::LocationKind;
 use crate::model::Descriptor;
 use crate::model::ImageConfiguration;
 use crate::model::Index;
 use crate::model::LayerEncoding;
 use crate::model::Manifest;
 use crate::model::Raw;
-use crate::place::Place;
-use crate::place::PlaceKind;
 use crate::sink::is_index;
 use crate::sink::is_manifest;
 use crate::store::ref_name;
@@ -47,12 +47,12 @@ pub struct Image {
     /// Its configuration.
     pub config: Raw<ImageConfiguration>,
     /// Its layers, lowest first.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<ImageLayer>,
 }
 
 /// A layer as manifest and configuration describe it together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Layer {
+pub struct ImageLayer {
     /// The blob.
     pub descriptor: Descriptor,
     /// Digest of the tar inside.
@@ -78,20 +78,20 @@ impl ImageSource {
     }
 
     /// An image in a directory or archive. Without a tag it must be the only one there.
-    pub fn from_place(place: &Place) -> Result<Self, ImageError> {
+    pub fn from_location(place: &Location) -> Result<Self, ImageError> {
         let name = place.to_string();
         match place.kind {
-            PlaceKind::Oci => {
+            LocationKind::Oci => {
                 let layout = Layout::open(&place.path)?;
                 let root = choose(&layout.read_index()?, place)?;
                 Ok(Self { name, root, blobs: Box::new(layout) })
             }
-            PlaceKind::OciArchive => {
+            LocationKind::OciArchive => {
                 let (archive, index) = archive::OciArchive::open(&place.path)?;
                 let root = choose(&index, place)?;
                 Ok(Self { name, root, blobs: Box::new(archive) })
             }
-            PlaceKind::DockerArchive => {
+            LocationKind::DockerArchive => {
                 let (archive, root) = docker::DockerArchive::open(place)?;
                 Ok(Self { name, root, blobs: Box::new(archive) })
             }
@@ -187,7 +187,7 @@ impl ImageSource {
                 let reason = format!("`{}` is no layer pinfold can read", descriptor.media_type);
                 ImageError::rule(format!("a layer of `{}`", self.name), reason)
             })?;
-            Ok(Layer { descriptor: descriptor.clone(), diff_id: diff_id.clone(), encoding })
+            Ok(ImageLayer { descriptor: descriptor.clone(), diff_id: diff_id.clone(), encoding })
         });
         let layers = layers.collect::<Result<_, ImageError>>()?;
         Ok(Image { manifest, config, layers })
@@ -200,7 +200,7 @@ impl ImageSource {
 }
 
 /// The entry of an index that a place means.
-fn choose(index: &Raw<Index>, place: &Place) -> Result<Descriptor, ImageError> {
+fn choose(index: &Raw<Index>, place: &Location) -> Result<Descriptor, ImageError> {
     let entries = &index.value().manifests;
     let names = || entries.iter().filter_map(ref_name).map(ToString::to_string).collect::<Vec<_>>();
     let Some(tag) = &place.tag else {

@@ -35,8 +35,8 @@ use crate::blobs::Blobs;
 use crate::blobs::VerifiedReader;
 use crate::blobs::read_document;
 use crate::compose::annotation;
+use crate::layout::Custody;
 use crate::layout::Layout;
-use crate::layout::Origin;
 use crate::model::Descriptor;
 use crate::model::Document;
 use crate::model::Index;
@@ -57,7 +57,7 @@ pub struct ImageStore {
 
 /// A named image of the store.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ImageEntry {
+pub struct NamedImage {
     /// `name:tag`; `None` for an entry that another tool added under no name or a strange one.
     pub reference: Option<Reference>,
     /// The index or image manifest.
@@ -94,7 +94,7 @@ impl ImageStore {
         source: &Path,
         digest: &Digest,
         size: u64,
-        origin: Origin,
+        origin: Custody,
     ) -> Result<(), ImageError> {
         let _lock = self.lock(FlockOperation::LockShared)?;
         self.layout.put_file(source, digest, size, origin)
@@ -134,7 +134,7 @@ impl ImageStore {
         for part in parts(&self.layout, descriptor)? {
             let expected = Expected { digest: part.digest.clone(), size: Some(part.size) };
             if !self.layout.refresh(&expected)? {
-                return Err(ImageError::MissingBlob { digest: part.digest, place: self.place() });
+                return Err(ImageError::MissingBlob { digest: part.digest, place: self.location() });
             }
         }
         let mut entry = descriptor.clone();
@@ -158,13 +158,13 @@ impl ImageStore {
     }
 
     /// All entries, in order of name.
-    pub fn list(&self) -> Result<Vec<ImageEntry>, ImageError> {
+    pub fn list(&self) -> Result<Vec<NamedImage>, ImageError> {
         let index = self.layout.read_index()?;
-        let entry = |descriptor: &Descriptor| ImageEntry {
+        let entry = |descriptor: &Descriptor| NamedImage {
             reference: ref_name(descriptor).and_then(|name| name.parse().ok()),
             descriptor: descriptor.clone(),
         };
-        let mut entries: Vec<ImageEntry> = index.value().manifests.iter().map(entry).collect();
+        let mut entries: Vec<NamedImage> = index.value().manifests.iter().map(entry).collect();
         entries
             .sort_by(|a, b| (&a.reference, &a.descriptor.digest).cmp(&(&b.reference, &b.descriptor.digest)));
         Ok(entries)
@@ -220,7 +220,7 @@ impl ImageStore {
 }
 
 impl Blobs for ImageStore {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "the store".into()
     }
 

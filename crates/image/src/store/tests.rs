@@ -89,12 +89,12 @@ fn wrong_blobs_are_not_stored() {
     assert!(matches!(store.put_reader(&b"righ"[..], &digest, 5), Err(ImageError::WrongSize { .. })));
     let path = dir.path().join("file");
     fs::write(&path, "wrong").unwrap();
-    assert!(store.put_file(&path, &digest, 5, Origin::Elsewhere).is_err());
-    assert!(store.put_file(&path, &digest, 4, Origin::Store).is_err());
+    assert!(store.put_file(&path, &digest, 5, Custody::Elsewhere).is_err());
+    assert!(store.put_file(&path, &digest, 4, Custody::Store).is_err());
     assert_eq!(blobs(&store), 0);
     assert!(fs::read_dir(store.layout().root().join("tmp")).unwrap().next().is_none());
     fs::write(&path, "right").unwrap();
-    store.put_file(&path, &digest, 5, Origin::Elsewhere).unwrap();
+    store.put_file(&path, &digest, 5, Custody::Elsewhere).unwrap();
     // A copy: changing the file later does not change the blob.
     fs::write(&path, "wrong").unwrap();
     assert_eq!(fs::read(store.blob_path(&digest)).unwrap(), b"right");
@@ -112,7 +112,7 @@ fn layers_of_the_cache_are_shared() {
     let path = dir.path().join("cached");
     fs::write(&path, "layer").unwrap();
     let digest = Digest::sha256(b"layer");
-    store.put_file(&path, &digest, 5, Origin::Store).unwrap();
+    store.put_file(&path, &digest, 5, Custody::Store).unwrap();
     let inode = |path: &Path| fs::metadata(path).unwrap().ino();
     assert_eq!(inode(&path), inode(&store.blob_path(&digest)));
     // Such a blob frees nothing.

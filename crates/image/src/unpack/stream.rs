@@ -20,7 +20,7 @@ use crate::ImageSource;
 use crate::blobs::unwrap_io;
 use crate::blobs::wrap;
 use crate::model::LayerEncoding;
-use crate::source::Layer;
+use crate::source::ImageLayer;
 
 /// Bytes of a block.
 const BLOCK: usize = 512 << 10;
@@ -50,7 +50,7 @@ impl Blocks {
     pub(super) fn start<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
         source: &'env ImageSource,
-        layer: &'env Layer,
+        layer: &'env ImageLayer,
         limit: u64,
     ) -> Self {
         let (sender, receiver) = sync_channel(AHEAD);
@@ -137,7 +137,7 @@ impl BufRead for Blocks {
 
 fn decode(
     source: &ImageSource,
-    layer: &Layer,
+    layer: &ImageLayer,
     sender: &SyncSender<Message>,
     empty: &Receiver<Vec<u8>>,
 ) -> Result<(), ImageError> {
@@ -165,7 +165,7 @@ enum Stop {
 
 fn decode_blob(
     blob: impl Read + Send,
-    layer: &Layer,
+    layer: &ImageLayer,
     sender: &SyncSender<Message>,
     empty: &Receiver<Vec<u8>>,
 ) -> Result<(), Stop> {

@@ -14,9 +14,9 @@ use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
-use pinfold_archive::decoded::EntryKind;
 use pinfold_archive::decoded::Format;
 use pinfold_archive::decoded::Listing;
+use pinfold_archive::decoded::MemberKind;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
@@ -287,15 +287,15 @@ pub fn place(
             }
             any = true;
             let node = match &entry.kind {
-                EntryKind::Directory => Node::directory(owner, Metadata::root(0o755, mtime)),
-                EntryKind::File { content } => {
+                MemberKind::Directory => Node::directory(owner, Metadata::root(0o755, mtime)),
+                MemberKind::File { content } => {
                     let packed =
                         if format == Format::Raw { 0o755 } else { (entry.meta.mode & 0o755) | 0o644 };
                     let mode = member.mode.filter(|_| whole).unwrap_or(packed);
                     file(owner, mode, mtime, content)
                 }
-                EntryKind::Symlink(target) => Node::symlink(owner, mtime, target),
-                EntryKind::Hardlink(target) => match (whole, target.strip_prefix(&member.from)) {
+                MemberKind::Symlink(target) => Node::symlink(owner, mtime, target),
+                MemberKind::Hardlink(target) => match (whole, target.strip_prefix(&member.from)) {
                     // Both names are placed: they stay one file.
                     (false, Some(rest)) if !rest.is_empty() => Node {
                         kind: NodeKind::Hardlink(member.to.join(rest)?),
@@ -327,7 +327,7 @@ fn file(owner: &Component, mode: u32, mtime: u64, content: &Content) -> Node {
 
 fn content_of<'a>(listing: &'a Listing, path: &ImagePath) -> Option<&'a Content> {
     listing.data.iter().find(|entry| entry.path == *path).and_then(|entry| match &entry.kind {
-        EntryKind::File { content } => Some(content),
+        MemberKind::File { content } => Some(content),
         _ => None,
     })
 }

@@ -1,6 +1,6 @@
 //! Trees are written out by hand from the documented rules.
 
-use pinfold_archive::decoded::Entry;
+use pinfold_archive::decoded;
 use pinfold_base::report::Silent;
 use pinfold_testkit::http::Response;
 use pinfold_testkit::http::Server;
@@ -11,8 +11,8 @@ fn path(text: &str) -> ImagePath {
     ImagePath::new(text).unwrap()
 }
 
-fn entry(name: &str, mode: u32, kind: EntryKind) -> Entry {
-    Entry {
+fn entry(name: &str, mode: u32, kind: MemberKind) -> decoded::Member {
+    decoded::Member {
         path: path(name),
         raw_name: name.as_bytes().into(),
         kind,
@@ -22,15 +22,15 @@ fn entry(name: &str, mode: u32, kind: EntryKind) -> Entry {
     }
 }
 
-fn file(name: &str, mode: u32) -> Entry {
-    entry(name, mode, EntryKind::File { content: Content::inline(name.as_bytes()) })
+fn file(name: &str, mode: u32) -> decoded::Member {
+    entry(name, mode, MemberKind::File { content: Content::inline(name.as_bytes()) })
 }
 
 fn member(from: &str, to: &str) -> Member {
     Member { from: path(from), to: path(to), mode: None }
 }
 
-fn lines(data: Vec<Entry>, format: Format, members: &[Member]) -> Result<Vec<String>, BinaryError> {
+fn lines(data: Vec<decoded::Member>, format: Format, members: &[Member]) -> Result<Vec<String>, BinaryError> {
     let listing = Listing { data, ..Listing::default() };
     let tree = place("tool", &listing, format, members, &Component::new("binary", "tool"), 7)?;
     assert!(tree.iter().all(|(_, node)| node.meta.mtime == 7));
@@ -56,12 +56,12 @@ fn formats_are_told_from_names() {
 fn members_are_placed() {
     let data = || {
         vec![
-            entry("t-1/lib", 0o700, EntryKind::Directory),
+            entry("t-1/lib", 0o700, MemberKind::Directory),
             file("t-1/tool", 0o4755),
             file("t-1/lib/a", 0o600),
-            entry("t-1/lib/b", 0o644, EntryKind::Hardlink(path("t-1/lib/a"))),
-            entry("t-1/lib/c", 0o644, EntryKind::Hardlink(path("t-1/tool"))),
-            entry("t-1/lib/d", 0o777, EntryKind::Symlink(b"a".as_slice().into())),
+            entry("t-1/lib/b", 0o644, MemberKind::Hardlink(path("t-1/lib/a"))),
+            entry("t-1/lib/c", 0o644, MemberKind::Hardlink(path("t-1/tool"))),
+            entry("t-1/lib/d", 0o777, MemberKind::Symlink(b"a".as_slice().into())),
         ]
     };
     assert_eq!(

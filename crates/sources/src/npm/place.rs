@@ -16,8 +16,8 @@ use pinfold_archive::Content;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
-use pinfold_archive::decoded::EntryKind;
 use pinfold_archive::decoded::Listing;
+use pinfold_archive::decoded::MemberKind;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -136,8 +136,8 @@ fn files(
             return Err(PlaceError::Whiteout { package: package.to_owned(), path });
         }
         match &entry.kind {
-            EntryKind::Directory => {}
-            EntryKind::File { content } => {
+            MemberKind::Directory => {}
+            MemberKind::File { content } => {
                 // npm takes the permissions of the archive and adds 0644 (`fmode` 0666 without umask 022); the upper bits
                 // are never taken.
                 let mode = (entry.meta.mode & 0o755) | 0o644;
@@ -146,7 +146,7 @@ fn files(
                     return Err(PlaceError::Twice { package: package.to_owned(), path });
                 }
             }
-            EntryKind::Symlink(_) | EntryKind::Hardlink(_) => left_out.push(path.to_string()),
+            MemberKind::Symlink(_) | MemberKind::Hardlink(_) => left_out.push(path.to_string()),
         }
     }
     // A name cannot be a file and a directory.

@@ -16,8 +16,8 @@ use pinfold_archive::Component;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
-use pinfold_archive::decoded::EntryKind;
 use pinfold_archive::decoded::Format;
+use pinfold_archive::decoded::MemberKind;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
@@ -150,7 +150,7 @@ impl Source for Toys {
         let mut tree = Tree::new();
         for (name, toy) in &placing.lock.toy {
             let listing = placing.listing(name, &toy.sha256, Format::Raw)?;
-            let EntryKind::File { content } = &listing.data[0].kind else {
+            let MemberKind::File { content } = &listing.data[0].kind else {
                 unreachable!("a raw file is a file")
             };
             let owner = Component::new("toy", name);

@@ -41,7 +41,7 @@ pub(super) fn accounts(packages: &[Opened<'_>], contents: &dyn Contents) -> Resu
     let read = |name: &str| -> Result<Vec<u8>, PlaceError> {
         let path = known(&format!("usr/share/base-passwd/{name}.master"));
         let content = package.listing.data.iter().find_map(|entry| match &entry.kind {
-            pinfold_archive::decoded::EntryKind::File { content } if entry.path == path => Some(content),
+            pinfold_archive::decoded::MemberKind::File { content } if entry.path == path => Some(content),
             _ => None,
         });
         let failed =

@@ -9,9 +9,9 @@ use crate::debian::locked::LockedDeb;
 use crate::debian::stanza;
 use crate::debian::stanza::Stanza;
 use crate::debian::version;
-use pinfold_archive::decoded::Entry;
-use pinfold_archive::decoded::EntryKind;
 use pinfold_archive::decoded::Listing;
+use pinfold_archive::decoded::Member;
+use pinfold_archive::decoded::MemberKind;
 
 /// Largest member of control.tar that is read (the largest in Debian, a list of MD5 sums, has a few MiB but is not read).
 const MAX_MEMBER: u64 = 4 << 20;
@@ -79,13 +79,13 @@ impl<'a> Opened<'a> {
     }
 
     /// The member of control.tar of this name.
-    pub(super) fn member(&self, name: &str) -> Option<&'a Entry> {
+    pub(super) fn member(&self, name: &str) -> Option<&'a Member> {
         self.listing.control.iter().find(|entry| entry.path.as_bytes() == name.as_bytes())
     }
 
     /// The bytes of the member of control.tar of this name.
     pub(super) fn read(&self, name: &str, contents: &dyn Contents) -> Result<Option<Vec<u8>>, PlaceError> {
-        let Some(EntryKind::File { content }) = self.member(name).map(|entry| &entry.kind) else {
+        let Some(MemberKind::File { content }) = self.member(name).map(|entry| &entry.kind) else {
             return Ok(None);
         };
         contents.read(content, MAX_MEMBER).map(Some).map_err(|source| PlaceError::Read {

@@ -27,7 +27,7 @@ use pinfold_archive::Component;
 use pinfold_archive::Contents;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
-use pinfold_archive::decoded::EntryKind;
+use pinfold_archive::decoded::MemberKind;
 use pinfold_base::Arch;
 use pinfold_base::ImagePath;
 
@@ -187,7 +187,7 @@ fn conffiles(package: &Opened<'_>, contents: &dyn Contents) -> Result<String, Pl
         let at = ImagePath::new(path)
             .map_err(|source| PlaceError::Path { package: package.name().into(), source })?;
         let shipped = package.listing.data.iter().find_map(|entry| match &entry.kind {
-            EntryKind::File { content } if entry.path == at => Some(content),
+            MemberKind::File { content } if entry.path == at => Some(content),
             _ => None,
         });
         let Some(content) = shipped else { return Err(wrong("the package has no such file")) };
@@ -235,7 +235,7 @@ fn info(
     let owner = Component::generated(OWNER);
     for entry in &package.listing.control {
         let name = entry.path.as_bytes();
-        let EntryKind::File { content } = &entry.kind else { continue };
+        let MemberKind::File { content } = &entry.kind else { continue };
         if name == b"control" || name.contains(&b'/') {
             continue;
         }

@@ -30,8 +30,8 @@ use super::Slim;
 use super::control::Opened;
 use super::slim;
 use crate::accounts::Accounts;
-use pinfold_archive::decoded::Entry;
-use pinfold_archive::decoded::EntryKind;
+use pinfold_archive::decoded::Member;
+use pinfold_archive::decoded::MemberKind;
 
 /// Directories that live in /usr.
 const MERGED: [&str; 7] = ["bin", "lib", "lib32", "lib64", "libo32", "libx32", "sbin"];
@@ -86,7 +86,7 @@ pub(super) fn merge(
             }
             let path = match &entry.kind {
                 // From trixie on base-files ships the links itself.
-                EntryKind::Symlink(_) if is_moved_root(&entry.path) => entry.path.clone(),
+                MemberKind::Symlink(_) if is_moved_root(&entry.path) => entry.path.clone(),
                 _ => place_of(&entry.path),
             };
             let node = node(entry, &package.component, accounts, epoch);
@@ -126,9 +126,9 @@ fn is_moved_root(path: &ImagePath) -> bool {
     MERGED.iter().copied().chain(MOVED.map(|(from, _)| from)).any(|root| root.as_bytes() == path)
 }
 
-fn left_out(entry: &Entry) -> bool {
+fn left_out(entry: &Member) -> bool {
     match entry.kind {
-        EntryKind::Directory | EntryKind::Symlink(_) => slim::excluded_holder(&entry.path),
+        MemberKind::Directory | MemberKind::Symlink(_) => slim::excluded_holder(&entry.path),
         _ => slim::excluded(&entry.path),
     }
 }
@@ -141,7 +141,7 @@ fn taken(merged: &Merged, index: usize, path: &ImagePath) -> bool {
     merged.replaced.get(&index).is_some_and(|paths| paths.contains(path))
 }
 
-fn node(entry: &Entry, owner: &Component, accounts: &Accounts, epoch: u64) -> Node {
+fn node(entry: &Member, owner: &Component, accounts: &Accounts, epoch: u64) -> Node {
     // dpkg goes by name and takes the number only where the name is unknown.
     let by_name = |name: &[u8], find: &dyn Fn(&str) -> Option<u32>| str::from_utf8(name).ok().and_then(find);
     let meta = Metadata {
@@ -151,10 +151,10 @@ fn node(entry: &Entry, owner: &Component, accounts: &Accounts, epoch: u64) -> No
         ..entry.meta.clone()
     };
     let kind = match &entry.kind {
-        EntryKind::Directory => NodeKind::Directory,
-        EntryKind::File { content } => NodeKind::File(content.clone()),
-        EntryKind::Symlink(target) => NodeKind::Symlink(target.clone()),
-        EntryKind::Hardlink(target) => NodeKind::Hardlink(place_of(target)),
+        MemberKind::Directory => NodeKind::Directory,
+        MemberKind::File { content } => NodeKind::File(content.clone()),
+        MemberKind::Symlink(target) => NodeKind::Symlink(target.clone()),
+        MemberKind::Hardlink(target) => NodeKind::Hardlink(place_of(target)),
     };
     Node { kind, meta, owner: owner.clone() }
 }
@@ -200,7 +200,7 @@ fn same_bytes(contents: &dyn Contents, a: &Content, b: &Content) -> std::io::Res
 /// Hard links name files of their own package. Where the path rules left the file out, its bytes move to the link.
 fn settle_hardlinks(tree: &mut Tree, package: &Opened<'_>, slim: Slim) -> Result<(), PlaceError> {
     for entry in &package.listing.data {
-        let EntryKind::Hardlink(target) = &entry.kind else { continue };
+        let MemberKind::Hardlink(target) = &entry.kind else { continue };
         let path = place_of(&entry.path);
         let here = matches!(tree.get(&path).map(|node| &node.kind), Some(NodeKind::Hardlink(_)));
         if !here || slim == Slim::Slim && left_out(entry) {
@@ -211,7 +211,7 @@ fn settle_hardlinks(tree: &mut Tree, package: &Opened<'_>, slim: Slim) -> Result
             continue;
         }
         let shipped = package.listing.data.iter().find_map(|other| match &other.kind {
-            EntryKind::File { content } if place_of(&other.path) == target => Some(content.clone()),
+            MemberKind::File { content } if place_of(&other.path) == target => Some(content.clone()),
             _ => None,
         });
         let (Some(content), Some(node)) = (shipped, tree.get_mut(&path)) else {

@@ -3,8 +3,8 @@
 use pinfold_archive::Content;
 use pinfold_archive::Metadata;
 use pinfold_archive::NodeKind;
-use pinfold_archive::decoded::Entry;
-use pinfold_archive::decoded::EntryKind;
+use pinfold_archive::decoded::Member;
+use pinfold_archive::decoded::MemberKind;
 use pinfold_archive::tree::InlineOnly;
 use pinfold_base::Diagnose;
 use pinfold_base::ImagePath;
@@ -18,8 +18,8 @@ struct Made {
     listing: Listing,
 }
 
-fn entry(name: &str, kind: EntryKind, mode: u32) -> Entry {
-    Entry {
+fn entry(name: &str, kind: MemberKind, mode: u32) -> Member {
+    Member {
         path: ImagePath::new(name).unwrap(),
         raw_name: name.as_bytes().into(),
         kind,
@@ -29,11 +29,11 @@ fn entry(name: &str, kind: EntryKind, mode: u32) -> Entry {
     }
 }
 
-fn file(name: &str, text: &str) -> Entry {
-    entry(name, EntryKind::File { content: Content::inline(text.as_bytes()) }, 0o644)
+fn file(name: &str, text: &str) -> Member {
+    entry(name, MemberKind::File { content: Content::inline(text.as_bytes()) }, 0o644)
 }
 
-fn made(name: &str, fields: &str, control: &[(&str, &str)], data: Vec<Entry>) -> Made {
+fn made(name: &str, fields: &str, control: &[(&str, &str)], data: Vec<Member>) -> Made {
     let text = format!("Package: {name}\nVersion: 1.0-1\nArchitecture: amd64\n{fields}Description: x\n");
     let mut listing = Listing { control: vec![file("./control", &text)], data };
     listing.control.extend(control.iter().map(|(name, text)| file(name, text)));
@@ -80,11 +80,11 @@ fn text(tree: &Tree, path: &str) -> String {
 #[test]
 fn usr_is_merged_and_lists_keep_the_shipped_names() {
     let data = vec![
-        entry("./", EntryKind::Directory, 0o755),
-        entry("./bin", EntryKind::Directory, 0o755),
+        entry("./", MemberKind::Directory, 0o755),
+        entry("./bin", MemberKind::Directory, 0o755),
         file("./bin/tool", "x"),
-        entry("./bin/tool2", EntryKind::Hardlink(ImagePath::new("bin/tool").unwrap()), 0o644),
-        entry("./lib64/ld.so", EntryKind::Symlink(b"../lib/ld.so"[..].into()), 0o777),
+        entry("./bin/tool2", MemberKind::Hardlink(ImagePath::new("bin/tool").unwrap()), 0o644),
+        entry("./lib64/ld.so", MemberKind::Symlink(b"../lib/ld.so"[..].into()), 0o777),
         file("./var/run/x", ""),
     ];
     let tree = placed(&[made("tool", "", &[], data)], &options()).unwrap().tree;
@@ -131,14 +131,14 @@ fn status_is_what_dpkg_writes() {
 
 #[test]
 fn the_order_of_packages_does_not_matter() {
-    let dir = || entry("usr/share/x", EntryKind::Directory, 0o755);
+    let dir = || entry("usr/share/x", MemberKind::Directory, 0o755);
     let mut set = [
         made("a", "", &[], vec![dir(), file("usr/share/x/a", "a"), file("usr/share/same", "s")]),
         made(
             "b",
             "",
             &[],
-            vec![entry("usr/share/x", EntryKind::Directory, 0o700), file("usr/share/same", "s")],
+            vec![entry("usr/share/x", MemberKind::Directory, 0o700), file("usr/share/same", "s")],
         ),
         made("base-files", "", &[], vec![dir()]),
     ];
@@ -195,11 +195,11 @@ fn unknown_scripts_stop_and_can_be_answered() {
 #[test]
 fn set_id_bits_are_stripped_from_directories_too() {
     let data = || {
-        let file = EntryKind::File { content: Content::inline(*b"") };
+        let file = MemberKind::File { content: Content::inline(*b"") };
         vec![
             entry("usr/bin/su", file, 0o4755),
-            entry("var/mail", EntryKind::Directory, 0o2775),
-            entry("tmp", EntryKind::Directory, 0o1777),
+            entry("var/mail", MemberKind::Directory, 0o2775),
+            entry("tmp", MemberKind::Directory, 0o1777),
         ]
     };
     let strip = Options { set_id: SetId::Strip, ..options() };
@@ -217,7 +217,7 @@ fn a_slim_tree_has_licences_and_its_rules() {
         file("usr/share/doc/dpkg/copyright", "c"),
         file("usr/share/doc/dpkg/README", "r"),
         file("usr/share/man/man1/x.1", "m"),
-        entry("usr/share/x.1", EntryKind::Hardlink(man), 0o644),
+        entry("usr/share/x.1", MemberKind::Hardlink(man), 0o644),
     ];
     let slim = Options { slim: Slim::Slim, ..options() };
     let tree = placed(&[made("dpkg", "", &[], data)], &slim).unwrap().tree;
@@ -277,7 +277,7 @@ fn packages_that_lie_or_break_are_refused() {
     ] {
         assert_eq!(error(made("x", "", &[(member, text)], Vec::new())), format!("package `x`: {what}"));
     }
-    let dangling = entry("usr/x", EntryKind::Hardlink(ImagePath::new("usr/y").unwrap()), 0o644);
+    let dangling = entry("usr/x", MemberKind::Hardlink(ImagePath::new("usr/y").unwrap()), 0o644);
     assert!(error(made("x", "", &[], vec![dangling])).contains("hard link to `/usr/y`"));
     let under_a_file = vec![file("usr/x", ""), file("usr/x/y", "")];
     assert!(error(made("x", "", &[], under_a_file)).contains("/usr/x"));

@@ -1,6 +1,6 @@
 //! Expected modes follow npm 11 (`(mode | 0666) & ~022`, commands executable) without set-id bits; targets of links follow from POSIX.
 
-use pinfold_archive::decoded::Entry;
+use pinfold_archive::decoded::Member;
 
 use super::*;
 
@@ -8,8 +8,8 @@ fn path(text: &str) -> ImagePath {
     ImagePath::new(text).unwrap()
 }
 
-fn entry(name: &str, mode: u32, kind: EntryKind) -> Entry {
-    Entry {
+fn entry(name: &str, mode: u32, kind: MemberKind) -> Member {
+    Member {
         path: path(name),
         raw_name: name.as_bytes().into(),
         kind,
@@ -19,11 +19,11 @@ fn entry(name: &str, mode: u32, kind: EntryKind) -> Entry {
     }
 }
 
-fn file(name: &str, mode: u32) -> Entry {
-    entry(name, mode, EntryKind::File { content: Content::inline(name.as_bytes()) })
+fn file(name: &str, mode: u32) -> Member {
+    entry(name, mode, MemberKind::File { content: Content::inline(name.as_bytes()) })
 }
 
-fn listing(data: Vec<Entry>) -> Listing {
+fn listing(data: Vec<Member>) -> Listing {
     Listing { data, ..Listing::default() }
 }
 
@@ -44,11 +44,11 @@ fn a_package_is_placed_as_npm_would() {
     let listing = listing(vec![
         file("package/package.json", 0o600),
         file("package/bin/cli.js", 0o644),
-        entry("package/odd", 0o777, EntryKind::Directory),
+        entry("package/odd", 0o777, MemberKind::Directory),
         file("package/odd/tool", 0o6777),
         file("package/odd/data", 0o666),
-        entry("package/link", 0o777, EntryKind::Symlink(b"/etc/passwd".as_slice().into())),
-        entry("package/hard", 0o644, EntryKind::Hardlink(path("package/package.json"))),
+        entry("package/link", 0o777, MemberKind::Symlink(b"/etc/passwd".as_slice().into())),
+        entry("package/hard", 0o644, MemberKind::Hardlink(path("package/package.json"))),
     ]);
     let placed = place_package(
         "p@1.0.0",

@@ -15,7 +15,7 @@ use crate::Reference;
 
 /// The format of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlaceKind {
+pub enum LocationKind {
     /// A directory in the OCI image layout.
     Oci,
     /// The same as a tar.
@@ -24,7 +24,7 @@ pub enum PlaceKind {
     DockerArchive,
 }
 
-impl PlaceKind {
+impl LocationKind {
     /// The word before the first colon.
     pub const fn word(self) -> &'static str {
         match self {
@@ -37,33 +37,33 @@ impl PlaceKind {
 
 /// A directory or file that holds images.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// Its format.
-    pub kind: PlaceKind,
+    pub kind: LocationKind,
     /// The directory or file.
     pub path: PathBuf,
     /// The name of the image inside, where one is given.
     pub tag: Option<String>,
 }
 
-impl Place {
+impl Location {
     /// Whether text is meant as a place (and not as an image name).
     pub fn is_spelt_by(text: &str) -> bool {
         kind_of(text).is_some()
     }
 }
 
-fn kind_of(text: &str) -> Option<(PlaceKind, &str)> {
-    [PlaceKind::Oci, PlaceKind::OciArchive, PlaceKind::DockerArchive]
+fn kind_of(text: &str) -> Option<(LocationKind, &str)> {
+    [LocationKind::Oci, LocationKind::OciArchive, LocationKind::DockerArchive]
         .into_iter()
         .find_map(|kind| Some((kind, text.strip_prefix(kind.word())?.strip_prefix(':')?)))
 }
 
-impl FromStr for Place {
+impl FromStr for Location {
     type Err = ImageError;
 
     fn from_str(text: &str) -> Result<Self, ImageError> {
-        let wrong = |reason| ImageError::Place { text: text.chars().take(300).collect(), reason };
+        let wrong = |reason| ImageError::Location { text: text.chars().take(300).collect(), reason };
         let (kind, rest) = kind_of(text).ok_or_else(|| wrong("it starts with none of the known formats"))?;
         let (path, tag) = match rest.split_once(':') {
             Some((path, tag)) => (path, Some(tag)),
@@ -74,7 +74,7 @@ impl FromStr for Place {
         }
         match (kind, tag) {
             (_, None) => {}
-            (PlaceKind::DockerArchive, Some(tag)) => {
+            (LocationKind::DockerArchive, Some(tag)) => {
                 let reference: Reference = tag.parse()?;
                 if reference.tag().is_none() || reference.digest().is_some() {
                     return Err(wrong("a docker archive names images as `name:tag`"));
@@ -91,14 +91,14 @@ impl FromStr for Place {
         }
         // Docker archives hold full names: a missing tag is `latest` there too.
         let tag = match (kind, tag) {
-            (PlaceKind::DockerArchive, Some(tag)) => tag.parse::<Reference>()?.name_and_tag(),
+            (LocationKind::DockerArchive, Some(tag)) => tag.parse::<Reference>()?.name_and_tag(),
             (_, tag) => tag.map(Into::into),
         };
         Ok(Self { kind, path: path.into(), tag })
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kind.word(), self.path.display())?;
         match &self.tag {
@@ -115,13 +115,13 @@ mod tests {
     #[test]
     fn places_are_taken_apart() {
         for (text, kind, path, tag) in [
-            ("oci:out", PlaceKind::Oci, "out", None),
-            ("oci:/a/b:v1", PlaceKind::Oci, "/a/b", Some("v1")),
-            ("oci:d:name:tag", PlaceKind::Oci, "d", Some("name:tag")),
-            ("oci-archive:x.tar", PlaceKind::OciArchive, "x.tar", None),
-            ("docker-archive:x.tar:team/x", PlaceKind::DockerArchive, "x.tar", Some("team/x:latest")),
+            ("oci:out", LocationKind::Oci, "out", None),
+            ("oci:/a/b:v1", LocationKind::Oci, "/a/b", Some("v1")),
+            ("oci:d:name:tag", LocationKind::Oci, "d", Some("name:tag")),
+            ("oci-archive:x.tar", LocationKind::OciArchive, "x.tar", None),
+            ("docker-archive:x.tar:team/x", LocationKind::DockerArchive, "x.tar", Some("team/x:latest")),
         ] {
-            let place: Place = text.parse().unwrap();
+            let place: Location = text.parse().unwrap();
             assert_eq!(
                 (place.kind, place.path.to_str().unwrap(), place.tag.as_deref()),
                 (kind, path, tag),
@@ -135,8 +135,12 @@ mod tests {
         for text in
             ["x.tar", "oci:", "oci::v1", "dir:x", "oci:d:-x", "oci:d:a b", "docker-archive:f:UP:x", "oci:d:"]
         {
-            assert!(text.parse::<Place>().is_err(), "{text}");
+            assert!(text.parse::<Location>().is_err(), "{text}");
         }
-        assert!(Place::is_spelt_by("oci:x") && !Place::is_spelt_by("oci") && !Place::is_spelt_by("name:tag"));
+        assert!(
+            Location::is_spelt_by("oci:x")
+                && !Location::is_spelt_by("oci")
+                && !Location::is_spelt_by("name:tag")
+        );
     }
 }
