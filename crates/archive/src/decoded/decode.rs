@@ -101,7 +101,8 @@ impl Output<'_> {
         let mut entries = Vec::new();
         let mut names: HashMap<ImagePath, usize> = HashMap::new();
         while let Some(entry) = reader.next_entry()? {
-            let path = entry.path().map_err(tar::TarError::from)?;
+            let refuse = |source| tar::TarError::Name { offset: entry.offset, source };
+            let path = entry.path().map_err(refuse)?;
             let kind = match entry.kind {
                 tar::EntryKind::Directory => MemberKind::Directory,
                 tar::EntryKind::File => MemberKind::File {
@@ -114,7 +115,7 @@ impl Output<'_> {
                 tar::EntryKind::Symlink(target) => MemberKind::Symlink(target),
                 // Of a link to a link, the file that both mean.
                 tar::EntryKind::Hardlink(target) => {
-                    let target = tar::read::path_of(&target).map_err(tar::TarError::from)?;
+                    let target = tar::read::path_of(&target).map_err(refuse)?;
                     match names.get(&target).and_then(|&at: &usize| entries.get(at)) {
                         Some(Member { kind: MemberKind::File { .. }, .. }) => MemberKind::Hardlink(target),
                         Some(Member { kind: MemberKind::Hardlink(file), .. }) => {

@@ -12,9 +12,9 @@
 //!
 //! A whiteout hides what lower layers have. What its own layer brought stays, whatever the order ("Whiteouts").
 //!
-//! [`Rules`] judges the entries of one layer as they come. **Guarantees**: memory grows with the number of entries, not with
-//! their names; an attacker cannot make hashes of an unknown key collide. **Refuses** besides: names that are absolute, lead out
-//! or are deeper than [`MAX_DEPTH`]; a path twice; entries below something the same layer brought that is no directory, a
+//! [`Rules`] judges the entries of one layer as they come. **Guarantees**: memory grows with the number of paths, not with their
+//! names, and ends at [`MAX_PATHS`]; an attacker cannot make hashes of an unknown key collide. **Refuses** besides: names that are
+//! absolute, lead out or are deeper than [`MAX_DEPTH`]; a path twice; entries below something the same layer brought that is no directory, a
 //! symbolic link above all; something that is no directory where the layer has entries below; devices and FIFOs; hard links to
 //! themselves and to what is no file; attributes that steer overlayfs.
 
@@ -35,6 +35,9 @@ pub const WHITEOUT: &[u8] = b".wh.";
 pub const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Most components of a path.
 pub const MAX_DEPTH: usize = 256;
+/// Most paths of a layer, the directories above its entries counted: four times the entries that are read. A walk of a file
+/// system names each directory it comes through, so an honest layer has hardly more paths than entries.
+pub const MAX_PATHS: usize = 4_000_000;
 
 /// Whether a component of a path means something of its own in a layer, so that no file can have it as its name.
 pub fn is_reserved(name: &[u8]) -> bool {
@@ -78,8 +81,10 @@ mod flag {
 }
 
 /// The rules for the entries of one layer, and what it brought so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rules {
+    /// Most paths that are remembered.
+    most: usize,
     key: RandomState,
     /// Flags of paths, by keyed hashes: a set of a million names would not fit into the memory we want to use.
     paths: HashMap<u64, u8>,
@@ -88,11 +93,20 @@ pub struct Rules {
     last: Option<(ImagePath, u8)>,
 }
 
+impl Default for Rules {
+    fn default() -> Self {
+        Self { most: MAX_PATHS, key: RandomState::new(), paths: HashMap::new(), last: None }
+    }
+}
+
 impl Rules {
     /// Judges the next entry of the layer. An error says what is wrong with it; the entry is known as one of the layer then too, so
     /// that a caller that wants to hear everything can go on.
     pub fn judge(&mut self, entry: &Entry) -> Result<Change, &'static str> {
         let path = inside(&entry.name)?;
+        if self.paths.len() >= self.most {
+            return Err("the layer has too many paths");
+        }
         let whiteout = is_reserved(path.name());
         let known = self.paths.entry(self.key.hash_one(path.as_bytes())).or_default();
         let before = *known;

@@ -46,6 +46,24 @@ fn entries_mean_what_the_specification_says() {
     }
 }
 
+#[test]
+fn the_directories_above_entries_count_too() {
+    // Two entries, and five paths: a/b/c/d and a/b/x/y share the upper two of each.
+    let tar = tar().file("a/b/c/d", "").file("a/b/x/y", "").file("z", "").end();
+    let within = |most| {
+        let mut reader = Reader::new(&tar[..], Strictness::LAYER, Limits::default());
+        let mut rules = Rules { most, ..Rules::default() };
+        let mut all = Vec::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            all.push(rules.judge(&entry).is_ok());
+        }
+        all
+    };
+    assert_eq!(within(7), [true, true, true]);
+    assert_eq!(within(6), [true, true, false], "a, a/b, a/b/c, a/b/c/d, a/b/x, a/b/x/y");
+    assert_eq!(within(4), [true, false, false]);
+}
+
 /// The last entry of each is refused, all before it are good.
 #[test]
 fn what_no_honest_layer_has_is_refused() {

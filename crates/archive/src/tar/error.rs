@@ -20,8 +20,13 @@ pub enum TarError {
         reason: &'static str,
     },
     /// A name that cannot be a path of an image.
-    #[error("a name in the tar is refused: {0}")]
-    Name(#[from] NameError),
+    #[error("tar entry with its content at byte {offset} is refused: {source}")]
+    Name {
+        /// Where its content starts in the tar stream, after the header.
+        offset: u64,
+        /// What is wrong with the name, or with the name it links to.
+        source: NameError,
+    },
     /// An entry of a kind that images must not carry.
     #[error("tar entry `{path}` is a {kind}, which an image must not carry")]
     Special {

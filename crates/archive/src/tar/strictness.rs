@@ -10,8 +10,10 @@
 //! | [`End`]: a stream that ends between two entries, or after one block of zeros | refused | the end | GNU tar and Go take both; layers without an end marker exist, and the diff_id says whether something is missing |
 //! | [`GlobalRecords`]: owners and times in a `g` header | applied | refused | GNU tar applies them, Docker and containerd skip the header; `git archive` writes only a comment, which both take |
 //!
-//! Everything else is the same for both, and the stricter of what there was: what no writer in use produces is refused even where
-//! some reader would take it (see [`super::read`]).
+//! Everything else is the same for both: what no writer in use produces is refused even where some reader would take it. Of PAX
+//! records these are an empty `uid`, `gid` or `mtime` (POSIX lets it take a record back; GNU tar calls it malformed), a `size` that
+//! contradicts the header's or stands before something that has no content, records beside GNU long names that do not say the
+//! same, and attributes beyond what a Linux file system holds; besides them, type `7` with a trailing slash (see [`super::read`]).
 
 /// What a caller takes of what readers disagree about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -121,9 +121,10 @@ fn listed(bytes: &[u8], strictness: Strictness) -> Result<Vec<(Entry, Vec<u8>)>,
     while let Some(entry) = reader.next_entry()? {
         let mut content = Vec::new();
         reader.read_to_end(&mut content)?;
-        entry.path()?;
+        let refuse = |source| TarError::Name { offset: entry.offset, source };
+        entry.path().map_err(refuse)?;
         if let EntryKind::Hardlink(target) = &entry.kind {
-            path_of(target)?;
+            path_of(target).map_err(refuse)?;
         }
         let start = usize::try_from(entry.offset).unwrap();
         assert_eq!(bytes[start..start + content.len()], content);
