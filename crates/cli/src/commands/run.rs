@@ -219,14 +219,14 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     } else {
         Stdio::Inherit
     };
-    let sandboxes = run::sandboxes(&context);
+    let sandboxes = context.sandboxes();
     Ok(code(sandboxes.run(&spec, args.what.runtime.meant(), stdio)?))
 }
 
 pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
     let request = args.what.request(args.name.as_ref())?;
     let context = super::context(global, args.what.bounds.downloads())?;
-    let sandboxes = run::sandboxes(&context);
+    let sandboxes = context.sandboxes();
     let attach = !args.detach && std::io::stdin().is_terminal();
     let say = |text: &str| {
         if !global.quiet {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use pinfold_engine::run;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
@@ -66,7 +65,7 @@ pub(crate) struct RmArgs {
 }
 
 fn sandboxes(global: Global) -> Result<Sandboxes, render::diagnostic::Failure> {
-    Ok(run::sandboxes(&super::context(global, args::Downloads { offline: true })?))
+    Ok(super::context(global, args::Downloads { offline: true })?.sandboxes())
 }
 
 pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {

@@ -1,7 +1,7 @@
 //! The caller's environment as a value: taken once where the program begins, read everywhere else.
 //!
-//! **Guarantees**: nothing in this crate looks at the process's own environment, so two contexts of one process are two
-//! machines. **Refuses** to print values: keys are among them.
+//! **Guarantees**: nothing in this crate looks at the process's own environment. Below it two rooms still do: `base::http` for the
+//! proxy variables, `network::secret` for a key when it is used. **Refuses** to print values: keys are among them.
 //!
 //! The directory that relative paths count from stays the process's own, as it is for every file that is opened.
 

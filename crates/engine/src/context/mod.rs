@@ -17,6 +17,7 @@ use pinfold_base::Store;
 use pinfold_base::error::Diagnosis;
 use pinfold_base::http;
 use pinfold_base::store::StoreError;
+use pinfold_sandbox::Sandboxes;
 
 pub use self::environment::Environment;
 
@@ -113,6 +114,11 @@ impl Context {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             vendor: Vec::new(),
         })
+    }
+
+    /// The sandboxes of this user.
+    pub fn sandboxes(&self) -> Sandboxes {
+        Sandboxes::new(self.home.data().join("sandboxes"))
     }
 
     /// Whether the network may be used.

@@ -29,7 +29,6 @@ mod terminal;
 mod workspace;
 
 use pinfold_network::Decision;
-use pinfold_sandbox::Sandboxes;
 
 pub use self::bundle::bundle;
 use self::choice::Choice;
@@ -47,11 +46,6 @@ pub use self::session::foreground;
 pub use self::session::open;
 use crate::context::Context;
 pub use crate::project::manifest::run::Reach;
-
-/// The sandboxes of this user.
-pub fn sandboxes(context: &Context) -> Sandboxes {
-    Sandboxes::new(context.home.data().join("sandboxes"))
-}
 
 /// What the project or image of a request asks for beyond the defaults.
 pub fn asks(context: &Context, request: &Request) -> Result<Vec<Ask>, RunError> {

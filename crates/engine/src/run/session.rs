@@ -13,7 +13,6 @@ use pinfold_sandbox::spec::Keep;
 
 use super::error::RunError;
 use super::request::Request;
-use super::sandboxes;
 use super::specify;
 use super::terminal;
 use super::workspace;
@@ -31,7 +30,7 @@ pub enum Session {
 /// A sandbox for one run. Without a name its home goes with it.
 pub fn foreground(context: &Context, request: &Request) -> Result<Spec, RunError> {
     if let Some(name) = &request.name
-        && matches!(sandboxes(context).status(name), Ok(Status::Running))
+        && matches!(context.sandboxes().status(name), Ok(Status::Running))
     {
         return Err(SandboxError::InUse(name.clone()).into());
     }
@@ -55,7 +54,7 @@ pub fn open(context: &Context, request: &Request) -> Result<Session, RunError> {
         Some(name) => name.to_owned(),
         None => request.session_name(&directory),
     };
-    let sandboxes = sandboxes(context);
+    let sandboxes = context.sandboxes();
     let known = Known {
         workspace: sandboxes.spec(&name).ok().and_then(|spec| spec.labels.get("workspace").cloned()),
         running: matches!(sandboxes.status(&name), Ok(Status::Running)),

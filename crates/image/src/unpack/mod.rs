@@ -10,8 +10,8 @@
 //! every layer have been checked. Memory is bounded by blocks, not by layers or files.
 //!
 //! **Refuses** what no walk of a file system would have made ([`pinfold_archive::layer`], as [`crate::verify`] does), entries below
-//! something that is no directory, hard links to anything but files inside, and more entries or bytes than [`Limits`] allow. A root whose `/dev`, `/proc`, … are links is refused too
-//! ([`check_rootfs`]), since things are mounted there.
+//! something that is no directory, hard links to anything but files inside, and more entries or bytes than [`Limits`] allow.
+//! A root whose `/dev`, `/proc`, … are links is refused too ([`check_rootfs`]), since things are mounted there.
 
 mod apply;
 mod check;

@@ -142,7 +142,8 @@ impl OwnStreams<'static> {
     }
 }
 
-/// Follows `sandbox` to its end; a terminal gets its output through filters like `shown`. `asked` was begun before it was started: a signal in between is not lost.
+/// Follows `sandbox` to its end; a terminal gets its output through filters like `shown`. `asked` was begun before it was
+/// started: a signal in between is not lost.
 pub(crate) fn follow(
     sandbox: &mut dyn Supervised,
     user: OwnStreams<'_>,

@@ -147,7 +147,7 @@ fn roots(context: &Context, images: &ImageStore, pass: Pass) -> Result<Part, GcE
             wanted.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest));
         }
     }
-    let sandboxes = crate::run::sandboxes(context);
+    let sandboxes = context.sandboxes();
     let running = sandboxes.list()?.into_iter().filter(|sandbox| sandbox.status == Status::Running);
     let stood_on: Vec<_> =
         running.filter_map(|sandbox| Some(sandboxes.spec(&sandbox.name).ok()?.rootfs)).collect();
