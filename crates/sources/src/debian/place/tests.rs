@@ -284,3 +284,35 @@ fn packages_that_lie_or_break_are_refused() {
     let twice = [made("x", "", &[], Vec::new()), made("x", "", &[], Vec::new())];
     assert_eq!(placed(&twice, &options()).unwrap_err().to_string(), "package `x` is there twice");
 }
+
+#[test]
+fn who_may_overwrite_whom_is_decided_as_by_dpkg() {
+    // `dpkg --root=R -i a.deb b.deb`, dpkg 1.21.22: both ship /usr/x, `b` comes second and has these fields.
+    for (fields, may) in [
+        ("", false),
+        ("Replaces: a\n", true),
+        ("Replaces: a (<< 2)\n", true),
+        ("Replaces: a (<< 1)\n", false),
+        ("Replaces: a (= 1.0-1)\n", true),
+        ("Replaces: a:any\n", true),
+        ("Replaces: x, a (>= 1)\n", true),
+        ("Replaces: a (<= 1.0-1)\nBreaks: a (<= 1)\n", true),
+        ("Replaces: v\n", false),
+        ("Provides: a\n", false),
+        ("Conflicts: a (<< 1)\n", false),
+    ] {
+        let set = [
+            made("a", "Provides: v\n", &[], vec![file("usr/x", "one"), file("usr/a", "")]),
+            made("b", fields, &[], vec![file("usr/x", "two")]),
+        ];
+        match placed(&set, &options()) {
+            Ok(found) => {
+                assert!(may, "{fields}");
+                assert_eq!(text(&found.tree, "usr/x"), "two");
+                assert_eq!(text(&found.tree, "var/lib/dpkg/info/a.list"), "/usr/a\n");
+                assert_eq!(text(&found.tree, "var/lib/dpkg/info/b.list"), "/usr/x\n");
+            }
+            Err(error) => assert!(!may && matches!(error, PlaceError::Overwrite { .. }), "{fields}: {error}"),
+        }
+    }
+}

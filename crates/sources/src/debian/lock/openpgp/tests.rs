@@ -185,6 +185,74 @@ fn text_outside_the_message_is_refused() {
 }
 
 #[test]
+fn only_what_was_signed_is_ever_the_text() {
+    // Ways to smuggle lines into a clear-signed file (RFC 9580, section 7): each is refused, or is not part of the text.
+    let key = TestKey::new(&Shape::default());
+    let ring = keyring(&[&key]);
+    let file = sign(TEXT, &[&key], MADE);
+    let sound = verify(file.as_bytes(), &ring, NOW, Expiry::Now).unwrap();
+    let (head, armour) = file.split_once("-----BEGIN PGP SIGNATURE-----\n").unwrap();
+    let signature = format!("-----BEGIN PGP SIGNATURE-----\n{armour}");
+    let (begin, body) = file.split_once("\n\n").unwrap();
+    let refused = [
+        // Before, behind and between.
+        format!("\n{file}"),
+        format!(" {file}"),
+        format!("\u{feff}{file}"),
+        format!("{file}\n\nSuite: evil\n"),
+        format!("{file}{signature}"),
+        format!("{head}{signature}{head}{signature}"),
+        // As a header.
+        format!("{begin}\nSuite: evil\n\n{body}"),
+        format!("{begin}\nHash:SHA256\n\n{body}"),
+        format!("{begin}\n \n\n{body}"),
+        // As a line of the text, escaped or not.
+        format!("{begin}\n\nSuite: evil\n{body}"),
+        format!("{begin}\n\n- Suite: evil\n{body}"),
+        format!("{begin}\n\n\n{body}"),
+        format!("{head}\n{signature}"),
+        format!("{head}Suite: evil\n{signature}"),
+        // Another message inside.
+        format!("{begin}\n\n-----BEGIN PGP SIGNED MESSAGE-----\n\nSuite: evil\n{body}"),
+        file.replacen("Suite: x", "Suite: x\rSuite: evil", 1),
+        file.replacen("Suite: x", "Suite: x\0", 1),
+        // Among the signatures.
+        format!("{head}-----BEGIN PGP MESSAGE-----\n{armour}"),
+        format!("{head}{}", signature.replacen("\n\n", "\n\nU3VpdGU6IGV2aWw=\n", 1)),
+        format!("{head}-----BEGIN PGP SIGNATURE-----\n\n-----END PGP SIGNATURE-----\n"),
+    ];
+    for (number, file) in refused.iter().enumerate() {
+        assert!(verify(file.as_bytes(), &ring, NOW, Expiry::Now).is_err(), "{number}: {file}");
+    }
+    // What no signature covers may change, and the text stays what it was.
+    for file in [
+        format!("{file}\n \n\t\n"),
+        format!("{begin}\nHash: SHA512\n\n{body}"),
+        file.replacen("Suite: x", "Suite: x \t ", 1),
+        file.replacen("Suite: x", "- Suite: x", 1),
+        file.replace('\n', "\r\n"),
+    ] {
+        assert_eq!(verify(file.as_bytes(), &ring, NOW, Expiry::Now).unwrap(), sound, "{file}");
+    }
+}
+
+#[test]
+fn limits_of_size_and_number_hold() {
+    let key = TestKey::new(&Shape::default());
+    let ring = keyring(&[&key]);
+    let with = |count: usize| sign(TEXT, &vec![&key; count], MADE);
+    assert_eq!(verify(with(32).as_bytes(), &ring, NOW, Expiry::Now).unwrap().signers.len(), 32);
+    let many = verify(with(33).as_bytes(), &ring, NOW, Expiry::Now).unwrap_err();
+    assert_eq!(many.to_string(), "not a signed message: there are too many signatures");
+    let long = vec![b'x'; MAX_SIGNED + 1];
+    assert!(verify(&long, &ring, NOW, Expiry::Now).unwrap_err().to_string().contains("too large"));
+    assert!(Keyring::read("x", &long).unwrap_err().to_string().contains("too large"));
+    // An empty keyring trusts nobody.
+    let nobody = verify(with(1).as_bytes(), &Keyring::default(), NOW, Expiry::Now).unwrap_err();
+    assert!(matches!(nobody, OpenPgpError::UnknownKeys { .. }), "{nobody}");
+}
+
+#[test]
 fn keyrings_of_every_form_are_read() {
     let (one, two) = (TestKey::new(&Shape::default()), TestKey::new(&Shape { seed: 2, ..Shape::default() }));
     let armour = format!("a comment\n{}\nanother\n{}", one.armoured(), two.armoured());
