@@ -217,9 +217,9 @@ impl Client {
         let mut at = url.clone();
         for _ in 0..=MAX_REDIRECTS {
             // Credentials belong to the origin they were given for; the URL's own go before.
-            let auth = match at.auth() {
-                Auth::None if at.same_origin(url) => ask.auth.header(),
-                own => own.header(),
+            let auth = match (at.auth(), url.auth()) {
+                (Auth::None, own) if at.same_origin(url) => own.header().or_else(|| ask.auth.header()),
+                (own, _) => own.header(),
             };
             let agent = self.agent(&at)?;
             let mut request =
