@@ -172,7 +172,8 @@ fn conffiles(package: &Opened<'_>, contents: &dyn Contents) -> Result<String, Pl
             line: at + 1,
             what: what.into(),
         };
-        let (flag, path) = match line.split_once(' ') {
+        // A line that begins with a slash is a path, blanks and all (deb-conffiles(5)).
+        let (flag, path) = match line.split_once(' ').filter(|_| !line.starts_with('/')) {
             Some(("remove-on-upgrade", path)) => (true, path.trim()),
             Some(_) => return Err(wrong("it is neither a path nor `remove-on-upgrade` and a path")),
             None => (false, line),

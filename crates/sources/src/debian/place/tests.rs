@@ -316,3 +316,22 @@ fn who_may_overwrite_whom_is_decided_as_by_dpkg() {
         }
     }
 }
+
+#[test]
+fn a_whole_stanza_is_that_of_dpkg() {
+    // The package was built with dpkg-deb and installed with `dpkg --root=R -i`, dpkg 1.21.22; this is its `status`.
+    const WRITTEN: &str = "Package: p\nStatus: install ok installed\nPriority: optional\nSection: misc\nInstalled-Size: 5\n\
+        Maintainer: T <t@example.org>\nArchitecture: amd64\nMulti-Arch: foreign\nVersion: 1.0-1\nReplaces: r2\n\
+        Provides: v1\nDepends: dash\nRecommends: r1\nSuggests: s1\nBreaks: b1\nConflicts: c1\nEnhances: e1\nConffiles:\n \
+        /etc/x/one b1946ac92492d2347c6235b4d2611184\n /etc/x/with space c193497a1a06b2c72230e6146ff47080\n \
+        /etc/empty d41d8cd98f00b204e9800998ecf8427e\nDescription: x\nHomepage: https://h.example/\nBuilt-Using: bu (= 1)\n\
+        X-Odd: odd\n\n";
+    let fields = "Maintainer: T <t@example.org>\nInstalled-Size: 5\nSection: misc\nPriority: optional\n\
+        Homepage: https://h.example/\nDepends: dash\nRecommends: r1\nSuggests: s1\nConflicts: c1\nReplaces: r2\n\
+        Provides: v1\nBreaks: b1\nEnhances: e1\nBuilt-Using: bu (= 1)\nX-Odd: odd\nMulti-Arch: foreign\n";
+    let control = [("conffiles", "/etc/x/one\n/etc/x/with space\n/etc/empty\n")];
+    let data = vec![file("etc/x/one", "hello\n"), file("etc/x/with space", "two\n"), file("etc/empty", "")];
+    let tree = placed(&[made("p", fields, &control, data)], &options()).unwrap().tree;
+    assert_eq!(text(&tree, "var/lib/dpkg/status"), WRITTEN);
+    assert_eq!(text(&tree, "var/lib/dpkg/info/p.conffiles"), control[0].1);
+}
