@@ -148,11 +148,6 @@ impl Client {
         Self::build(None)
     }
 
-    /// Whether the network may not be used.
-    pub fn is_offline(&self) -> bool {
-        self.shared.options.is_none()
-    }
-
     fn build(options: Option<Options>) -> Self {
         let shared = Shared {
             options,

@@ -97,11 +97,11 @@ impl Asked<'_> {
             Reach::Proxy => {
                 let routes = self.routes(context, Path::new("/home/agent"))?;
                 let rules = self.rules(&routes.hosts);
-                let policy = AllowList::parse(rules.iter().map(String::as_str))
+                let allowed = AllowList::parse(rules.iter().map(String::as_str))
                     .map_err(|error| ManifestError::value("allow", error.to_string()))?;
-                let mut decision = policy.check(url);
+                let mut decision = allowed.check(url);
                 let routed = routes.hosts.iter().any(|host| {
-                    AllowList::parse([host.as_str()]).is_ok_and(|policy| policy.check(url).allowed)
+                    AllowList::parse([host.as_str()]).is_ok_and(|alone| alone.check(url).allowed)
                 });
                 if routed && !decision.allowed {
                     decision.reason =

@@ -61,18 +61,6 @@ impl Index {
             .iter()
             .find(|entry| entry.platform.as_ref().is_some_and(|found| found.platform() == Some(platform)))
     }
-
-    /// The platforms it has, ours and others, as `os/architecture[/variant]`.
-    pub fn platform_names(&self) -> Vec<String> {
-        let name = |entry: &Descriptor| {
-            let found = entry.platform.as_ref()?;
-            Some(match &found.variant {
-                Some(variant) => format!("{}/{}/{variant}", found.os, found.architecture),
-                None => format!("{}/{}", found.os, found.architecture),
-            })
-        };
-        self.manifests.iter().filter_map(name).collect()
-    }
 }
 
 impl Document for Index {

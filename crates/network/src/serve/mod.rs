@@ -319,11 +319,6 @@ impl ProxyHandle {
         self.shared.busy.load(Ordering::Relaxed) + self.shared.watched.load(Ordering::Relaxed)
     }
 
-    /// Whether it still serves; if not, [`ProxyHandle::stop`] says why.
-    pub fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
-    }
-
     /// Closes the socket and every connection.
     pub fn stop(mut self) -> Result<(), ProxyError> {
         self.end().map_err(ProxyError::Loop)

@@ -91,6 +91,7 @@ impl Diagnose for GcError {
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Unpack(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),
+            // Not passed on: the hint for a full disk is to run `gc`.
             Self::Io(_) => Diagnosis::Own(Kind::System),
         }
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use pinfold_base::Platform;
 use pinfold_image::Reference;
+use pinfold_sources::npm::AgeRule;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -324,7 +325,7 @@ impl ManifestFile {
             },
             layers: Layers { max, alone: layers.alone.unwrap_or_default() },
             policy: Policy {
-                min_age: policy.min_age.unwrap_or(Age(3 * 86_400)),
+                min_age: policy.min_age.unwrap_or(Age(AgeRule::DEFAULT_MIN_AGE)),
                 size_budget,
                 set_id: policy.set_id.unwrap_or_default(),
             },
