@@ -92,3 +92,32 @@ pub(crate) struct Downloads {
     #[arg(long)]
     pub(crate) offline: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// clap's own look at the definition: names used twice, flags that exclude themselves, positions with gaps.
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn general_options_stand_before_and_after_the_verb() {
+        for words in [["pinfold", "--json", "ps"], ["pinfold", "ps", "--json"]] {
+            assert!(Args::try_parse_from(words).unwrap().global.json, "{words:?}");
+        }
+        let more = Args::try_parse_from(["pinfold", "ps", "--verbose", "--verbose"]).unwrap();
+        assert_eq!(more.global.verbose, 2);
+    }
+
+    /// What follows `--` is the program's, even where it looks like an option of ours.
+    #[test]
+    fn options_of_the_program_are_left_to_it() {
+        let args = Args::try_parse_from(["pinfold", "run", "--", "tool", "--json", "-q"]).unwrap();
+        assert!(!args.global.json && !args.global.quiet);
+    }
+}

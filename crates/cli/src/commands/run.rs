@@ -257,3 +257,6 @@ pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
 pub(super) fn code(exit: Exit) -> ExitCode {
     ExitCode::from(exit.code())
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,24 @@ pub(crate) fn rm(args: &RmArgs, global: Global) -> Outcome {
     sandboxes.remove(&args.name)?;
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_one_number_and_the_largest_unit_that_fits() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3599, "59 min"),
+            (3600, "1 h"),
+            (86_399, "23 h"),
+            (86_400, "1 d"),
+            (20 * 86_400, "20 d"),
+        ] {
+            assert_eq!(age(seconds), text);
+        }
+    }
+}

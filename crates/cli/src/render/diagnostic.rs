@@ -96,4 +96,35 @@ mod tests {
         hint: check the network
         ");
     }
+
+    #[test]
+    fn a_bug_of_ours_asks_for_a_report_beside_its_hint() {
+        let failure = Failure {
+            kind: Kind::Internal,
+            message: "x".into(),
+            causes: Vec::new(),
+            hint: Some("try again".into()),
+        };
+        let text = render(&failure, Colours::Off);
+        assert!(text.contains("hint: try again\n") && text.contains("this is a bug in pinfold"), "{text}");
+        let plain = Failure { kind: Kind::Usage, ..failure };
+        assert!(!render(&plain, Colours::Off).contains("bug"));
+    }
+
+    #[test]
+    fn colours_are_only_where_they_are_wanted() {
+        let failure = Failure::usage("x", "y");
+        assert!(render(&failure, Colours::On).contains("\x1b[1;31merror\x1b[0m: x"));
+        assert!(!render(&failure, Colours::Off).contains('\x1b'));
+    }
+
+    /// The chain of an error of the machine: what we were doing, then what the system says, with the path.
+    #[test]
+    fn causes_follow_in_order_and_repeat_nothing() {
+        let error = pinfold_base::store::StoreError::Io(fs_err::read("/nowhere/at/all").unwrap_err());
+        let failure = Failure::from(error);
+        assert!(failure.message.contains("/nowhere/at/all"), "{}", failure.message);
+        assert_eq!(failure.causes.iter().filter(|cause| **cause == failure.message).count(), 0);
+        assert_eq!(failure.kind, Kind::System);
+    }
 }

@@ -70,4 +70,17 @@ mod tests {
         x                      17.3 MiB
         ");
     }
+
+    #[test]
+    fn missing_cells_are_blank_and_no_line_ends_in_blanks() {
+        let mut table = Table::new(&[("A", Align::Left), ("B", Align::Right), ("C", Align::Left)]);
+        table.row(["only".into()]);
+        table.row(["é".into(), "1".into(), "x".into()]);
+        assert_eq!(table.render(), "A     B  C\nonly\né     1  x\n");
+    }
+
+    #[test]
+    fn a_table_without_rows_is_its_heading() {
+        assert_eq!(Table::new(&[("NAME", Align::Left), ("SIZE", Align::Right)]).render(), "NAME  SIZE\n");
+    }
 }

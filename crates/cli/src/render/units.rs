@@ -40,4 +40,19 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(65_400)), "1 min 5 s");
         assert_eq!(duration(Duration::from_millis(420)), "0.42 s");
     }
+
+    #[test]
+    fn the_unit_changes_before_a_fourth_digit() {
+        for (n, text) in [
+            (1023, "1.0 KiB"),
+            (1000 * 1024, "1.0 MiB"),
+            (999 * 1024, "999.0 KiB"),
+            (u64::from(u32::MAX), "4.0 GiB"),
+            (u64::MAX, "16777216.0 TiB"),
+        ] {
+            assert_eq!(bytes(n), text, "{n}");
+        }
+        assert_eq!(duration(Duration::from_secs(60)), "1 min 0 s");
+        assert_eq!(duration(Duration::from_millis(59_999)), "60.00 s");
+    }
 }
