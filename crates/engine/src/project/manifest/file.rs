@@ -243,7 +243,8 @@ impl ManifestFile {
             return Err(ManifestError::value(
                 "name",
                 format!(
-                    "`{name}` is no image name: lower-case letters, digits and `.`, `_`, `-`, `/` are allowed"
+                    "`{name}` is no image name: lower-case letters, digits and, only between those, one `.`, `_`, `__` or \
+                     `-`; parts are separated by `/`"
                 ),
             ));
         }
