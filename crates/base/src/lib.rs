@@ -7,6 +7,7 @@
 //! answers longer than announced ([`http`]).
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod authority;
 pub mod digest;
 pub mod error;

@@ -1,4 +1,5 @@
-//! Which addresses the proxy never connects to, by what the registries of special-purpose addresses say of them.
+//! What an address is, by what the registries of special-purpose addresses say of it: the one classifier, for the proxy of a
+//! sandbox, for redirects of servers, and for what a user is asked.
 //!
 //! IPv4 is open except for the listed blocks (IANA IPv4 Special-Purpose Address Registry and multicast); IPv6 is closed
 //! except for global unicast `2000::/3`, less the listed blocks. So a block that is given a meaning later is refused in
@@ -10,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::UdpSocket;
 
-/// What an address is, as far as the proxy cares.
+/// What an address is, as far as it matters who may lead there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reachability {
     /// A public address.

@@ -4,8 +4,6 @@
 //! name: a second answer of a DNS server that changed its mind (rebinding) is never asked for. Addresses that may not be
 //! reached are left out; when none is left the dial is refused and nothing was sent.
 
-pub mod address;
-
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -18,12 +16,11 @@ use std::time::Duration;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::address::Reachability;
+use pinfold_base::address::classify;
+use pinfold_base::address::is_own;
 use pinfold_base::authority::Host;
 use pinfold_base::authority::Target;
-
-use crate::dial::address::Reachability;
-use crate::dial::address::classify;
-use crate::dial::address::is_own;
 
 /// How many of a name's addresses are tried.
 const ATTEMPTS: usize = 4;
