@@ -1,4 +1,4 @@
-//! Words everybody uses: digests, platforms, paths inside images, the content store, HTTP, progress, errors.
+//! Words everybody uses: digests, platforms, paths inside images, the content store, HTTP, progress, errors, text from outside.
 //!
 //! **Guarantees**: nothing here knows a package format, a registry or a policy. Values are small and comparable; the only
 //! parts that touch the outside are [`store`] (files below one folder) and [`http`] (the network, when asked).
@@ -17,6 +17,7 @@ pub mod image_path;
 pub mod platform;
 pub mod report;
 pub mod store;
+pub mod text;
 pub mod time;
 
 pub use digest::Algorithm;
@@ -31,3 +32,4 @@ pub use platform::Arch;
 pub use platform::Platform;
 pub use report::Reporter;
 pub use store::Store;
+pub use text::Shown;
