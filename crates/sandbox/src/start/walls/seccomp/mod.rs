@@ -6,8 +6,9 @@
 //!   absent   what is answered ENOSYS, as on a kernel without it
 //! ```
 //!
-//! The list has the names that container engines let through by default, less: `ptrace` and its relatives, keyrings,
-//! `userfaultfd`, `io_uring`, `perf_event_open`, everything about mounts, namespaces and modules. Arguments are looked at
+//! The list has the names that container engines let through by default (`data/moby-calls.txt` is moby's table), less:
+//! `ptrace` and its relatives, keyrings, `userfaultfd`, `io_uring`, `perf_event_open`, everything about mounts, namespaces
+//! and modules, and whatever moby gives only with a capability, for there is none here. Arguments are looked at
 //! where a call is needed but not all of it: no `clone` flag that makes a namespace, no `TIOCSTI` or `TIOCLINUX`, sockets of
 //! four families only. `memfd_create` and `seccomp` stay: JIT compilers and browsers need them.
 //!
@@ -198,6 +199,7 @@ fn ioctl_rules() -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::collections::BTreeSet;
 
     use super::program::tests::Call;
@@ -226,6 +228,7 @@ mod tests {
         "fsmount",
         "fsopen",
         "fspick",
+        "get_mempolicy",
         "init_module",
         "io_uring_enter",
         "io_uring_register",
@@ -237,6 +240,8 @@ mod tests {
         "kexec_load",
         "keyctl",
         "lookup_dcookie",
+        "mbind",
+        "migrate_pages",
         "modify_ldt",
         "mount",
         "mount_setattr",
@@ -257,6 +262,8 @@ mod tests {
         "quotactl_fd",
         "reboot",
         "request_key",
+        "set_mempolicy",
+        "set_mempolicy_home_node",
         "setdomainname",
         "sethostname",
         "setns",
@@ -367,6 +374,43 @@ mod tests {
         calls
     }
 
+    /// moby's own table (`data/moby-calls.txt`), by what it asks for: nothing here is let through that moby gives only with
+    /// a capability, and debuggers' calls only where moby gives them to everybody on a recent kernel.
+    #[test]
+    fn nothing_is_let_through_that_moby_gives_with_a_capability_only() {
+        let table = moby();
+        assert_eq!(table["always"].len(), 361, "the table is whole");
+        for (text, arch) in [
+            (include_str!("../../../../data/seccomp-x86_64.json"), "amd64"),
+            (include_str!("../../../../data/seccomp-aarch64.json"), "arm64"),
+        ] {
+            let given = |name: &str, groups: &[&str]| groups.iter().any(|group| table[group].contains(name));
+            let list = list(text).unwrap();
+            let wrong = |rules: &[CallRule<'_>], groups: &[&str]| -> Vec<String> {
+                let names = rules.iter().map(|rule| rule.syscall);
+                names.filter(|name| !given(name, groups)).map(str::to_owned).collect()
+            };
+            assert_eq!(wrong(&list.allow, &["always", "arguments", arch]), [""; 0]);
+            assert_eq!(wrong(&list.debug, &["4.8"]), [""; 0]);
+            // What moby looks into the arguments of is looked into here too.
+            for rule in list.allow.iter().filter(|rule| table["arguments"].contains(rule.syscall)) {
+                assert!(!rule.args.is_empty(), "{}", rule.syscall);
+            }
+        }
+        // Control: the table does name what is to be found.
+        assert!(table["CAP_SYS_NICE"].contains("mbind") && !table["always"].contains("mbind"));
+    }
+
+    fn moby() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+        let mut table: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for line in include_str!("../../../../data/moby-calls.txt").lines() {
+            if let Some((condition, names)) = line.split_once(": ").filter(|_| !line.starts_with('#')) {
+                table.entry(condition).or_default().extend(names.split(' '));
+            }
+        }
+        table
+    }
+
     /// The profile of a container engine, where one is installed, is the independent list: ours has no name that it lacks.
     #[test]
     fn the_list_only_subtracts() {
@@ -393,7 +437,6 @@ mod tests {
             "io_pgetevents",
             "map_shadow_stack",
             "mseal",
-            "set_mempolicy_home_node",
         ];
         let more: Vec<_> = names(LIST)
             .into_iter()
