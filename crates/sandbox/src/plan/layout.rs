@@ -10,6 +10,8 @@ use super::PlannedMount;
 use super::SkeletonKind;
 use super::check::clean;
 use super::check::reserved;
+use super::proc::MASKED;
+use super::proc::READ_ONLY;
 use super::refusal::Refusal;
 use super::rootfs;
 use super::rootfs::Found;
@@ -22,24 +24,6 @@ use crate::spec::MountSource;
 use crate::spec::Network;
 use crate::spec::Sockets;
 use crate::spec::Spec;
-
-/// Files and directories of a fresh `/proc` that tell about, or act on, the machine: covered.
-pub const MASKED: [&str; 11] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/kmsg",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-];
-
-/// Parts of `/proc` that can be read but not written.
-pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Device nodes of `/dev`, bound from the host.
 pub const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -77,11 +61,11 @@ impl Layout<'_> {
         self.add("/dev/shm", memory(SHM_BYTES, 0o1777), Access::ReadWrite);
         self.add("/dev/mqueue", MountKind::Queues, Access::ReadWrite);
         self.add("/proc", MountKind::Proc, Access::ReadWrite);
-        for path in READ_ONLY {
-            self.add(path, MountKind::Protect, Access::ReadOnly);
+        for entry in READ_ONLY {
+            self.add(entry.path, MountKind::Protect, Access::ReadOnly);
         }
-        for path in MASKED {
-            self.add(path, MountKind::Mask, Access::ReadOnly);
+        for entry in MASKED {
+            self.add(entry.path, MountKind::Mask, Access::ReadOnly);
         }
         self.add("/tmp", memory(spec.tmp_bytes, 0o1777), Access::ReadWrite);
         self.add("/run", memory(SMALL_BYTES, 0o755), Access::ReadOnly);

@@ -45,6 +45,13 @@ use crate::start::sys::MountAttributes;
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const DIRECTORY: Mode = Mode::from_raw_mode(0o755);
+/// A copy of the mount that a descriptor is of.
+const COPY: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
+    .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
+    .union(OpenTreeFlags::AT_EMPTY_PATH);
+/// A device node of the host: it works, but its owner and mode are not the sandbox's to change.
+const DEVICE: MountAttributes =
+    MountAttributes::NO_SUID.with(MountAttributes::NO_EXEC).with(MountAttributes::READ_ONLY);
 
 /// Makes the file system of `plan` and moves this process into it.
 pub(crate) fn enter(plan: &Plan, paths: &HostPaths) -> Result<(), StepError> {
@@ -56,18 +63,12 @@ pub(crate) fn enter(plan: &Plan, paths: &HostPaths) -> Result<(), StepError> {
         .iter()
         .map(|mount| Ok((mount, source(mount, paths)?)))
         .collect::<Result<Vec<_>, StepError>>()?;
-    let null = rustix::fs::open("/dev/null", LOOK, Mode::empty()).on(Step::OpenMount, "/dev/null")?;
-    let stat = rustix::fs::fstat(&null).on(Step::OpenMount, "/dev/null")?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
-        || stat.st_rdev != rustix::fs::makedev(1, 3)
-    {
-        return Err(StepError::new(Step::OpenMount, "/dev/null", Errno::NODEV));
-    }
     let root = attach_root(plan)?;
     let mut late = Vec::new();
+    let mut covers = Covers::default();
     for (mount, fd) in sources {
         match mount.kind {
-            MountKind::Mask => mask(&root, &mount.target, &null)?,
+            MountKind::Mask => covers.cover(&root, &mount.target)?,
             MountKind::Protect => protect(&root, &mount.target)?,
             _ => {
                 let Some(fd) = fd else { continue };
@@ -146,8 +147,7 @@ fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, St
             if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
                 return Err(StepError::new(Step::OpenMount, path.display().to_string(), Errno::NODEV));
             }
-            sys::restrict_mount(&fd, MountAttributes::NO_SUID.with(MountAttributes::NO_EXEC), Depth::One)
-                .on(Step::RestrictMount, path.display())?;
+            sys::restrict_mount(&fd, DEVICE, Depth::One).on(Step::RestrictMount, path.display())?;
             Ok(Some(fd))
         }
         MountKind::Mask | MountKind::Protect => Ok(None),
@@ -177,9 +177,7 @@ fn clone(path: &Path, more: &[OpenTreeFlags]) -> Result<OwnedFd, StepError> {
         ResolveFlags::NO_SYMLINKS,
     )
     .on(Step::OpenMount, path.display())?;
-    let flags =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    rustix::mount::open_tree(&fd, "", more.iter().fold(flags, |flags, more| flags | *more))
+    rustix::mount::open_tree(&fd, "", more.iter().fold(COPY, |flags, more| flags | *more))
         .on(Step::OpenMount, path.display())
 }
 
@@ -299,27 +297,55 @@ fn attach(from: impl AsFd, to: impl AsFd, path: &Path) -> Result<(), StepError> 
     rustix::mount::move_mount(from, "", to, "", flags).on(Step::Attach, path.display())
 }
 
-/// Covers a file with `/dev/null` and a directory with an empty one. What this kernel does not have is passed over.
-fn mask(root: &OwnedFd, path: &Path, null: &OwnedFd) -> Result<(), StepError> {
-    let place = match look(root, path) {
-        Err(Errno::NOENT | Errno::ACCESS) => return Ok(()),
-        result => result.on(Step::OpenTarget, path.display())?,
-    };
-    let cover = if is_directory(&place).on(Step::OpenTarget, path.display())? {
-        let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
-            | MountAttrFlags::MOUNT_ATTR_NOSUID
-            | MountAttrFlags::MOUNT_ATTR_NODEV
-            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        make("tmpfs", &[("mode", "555".into()), ("size", "4k".into())], flags, path)?
-    } else {
-        let flags =
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        let copy = rustix::mount::open_tree(null, "", flags).on(Step::OpenMount, path.display())?;
-        sys::restrict_mount(&copy, MountAttributes::NO_SUID.with(MountAttributes::NO_EXEC), Depth::One)
-            .on(Step::RestrictMount, path.display())?;
-        copy
-    };
-    attach(&cover, &place, path)
+/// What masked paths are covered with: `/dev/null`, and an empty directory. Each is made once; further covers are copies of
+/// the first, restricted as it is.
+#[derive(Debug, Default)]
+struct Covers {
+    file: Option<OwnedFd>,
+    directory: Option<OwnedFd>,
+}
+
+impl Covers {
+    /// Covers what stands at `path`. What this kernel does not have is passed over.
+    fn cover(&mut self, root: &OwnedFd, path: &Path) -> Result<(), StepError> {
+        let place = match look(root, path) {
+            Err(Errno::NOENT | Errno::ACCESS) => return Ok(()),
+            result => result.on(Step::OpenTarget, path.display())?,
+        };
+        let directory = is_directory(&place).on(Step::OpenTarget, path.display())?;
+        let first = if directory { &mut self.directory } else { &mut self.file };
+        if let Some(first) = first {
+            let copy = rustix::mount::open_tree(&*first, "", COPY).on(Step::OpenMount, path.display())?;
+            return attach(&copy, &place, path);
+        }
+        let made = if directory { nothing(path)? } else { null()? };
+        attach(&made, &place, path)?;
+        *first = Some(made);
+        Ok(())
+    }
+}
+
+/// An empty directory that stays empty.
+fn nothing(path: &Path) -> Result<OwnedFd, StepError> {
+    let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    make("tmpfs", &[("mode", "555".into()), ("size", "4k".into())], flags, path)
+}
+
+/// The host's `/dev/null`. Refused (ENODEV) where it is something else (CVE-2025-31133).
+fn null() -> Result<OwnedFd, StepError> {
+    const PATH: &str = "/dev/null";
+    let fd = clone(Path::new(PATH), &[])?;
+    let stat = rustix::fs::fstat(&fd).on(Step::OpenMount, PATH)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
+        || stat.st_rdev != rustix::fs::makedev(1, 3)
+    {
+        return Err(StepError::new(Step::OpenMount, PATH, Errno::NODEV));
+    }
+    sys::restrict_mount(&fd, DEVICE, Depth::One).on(Step::RestrictMount, PATH)?;
+    Ok(fd)
 }
 
 /// Mounts a path on itself, read-only.
@@ -328,11 +354,8 @@ fn protect(root: &OwnedFd, path: &Path) -> Result<(), StepError> {
         Err(Errno::NOENT) => return Ok(()),
         result => result.on(Step::OpenTarget, path.display())?,
     };
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH
-        | OpenTreeFlags::AT_RECURSIVE;
-    let copy = rustix::mount::open_tree(&place, "", flags).on(Step::OpenMount, path.display())?;
+    let copy = rustix::mount::open_tree(&place, "", COPY | OpenTreeFlags::AT_RECURSIVE)
+        .on(Step::OpenMount, path.display())?;
     let attributes = MountAttributes::READ_ONLY
         .with(MountAttributes::NO_SUID)
         .with(MountAttributes::NO_DEV)

@@ -4,7 +4,7 @@
 //! ```text
 //!   isolation                 as root: both identities in turn; otherwise the ordinary user's only
 //!   isolation FILTER          rows whose name contains FILTER
-//!   isolation --write         all rows, and the table in docs/isolation.md from the result
+//!   isolation --write         all rows, and what docs/isolation.md says of lists and results
 //!   isolation probe NAME …    what runs inside (the image holds a copy of this file and nothing else)
 //! ```
 //!
@@ -18,6 +18,7 @@
 #![expect(clippy::exit, reason = "exit codes are the result of suites and probes")]
 
 mod host;
+mod lists;
 mod outside;
 #[expect(
     clippy::disallowed_types,
@@ -40,9 +41,10 @@ use fs_err as fs;
 /// An id nobody has: an ordinary user needs no entry in any file.
 const ORDINARY: u32 = 48_123;
 
-/// The page with the table, and the line after which it stands.
+/// The page, the line after which it is written from the lists, and the one after which the table stands.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/isolation.md");
 const MARK: &str = "<!-- from here on written by `cargo xtask isolation --write` -->\n";
+const TABLE: &str = "<!-- results of the rows -->\n";
 
 /// Starts this program again with the default action of signals that whoever started it had ignored (nohup(1), a shell's
 /// background job): rows send them and expect them to be heard, and they stay ignored across execve(2).
@@ -119,29 +121,36 @@ fn both(filter: &str, write: bool) -> i32 {
         }
         failed |= !child.wait().unwrap().success();
     }
-    let failed = failed || (!missing && !page(&table.markdown(), write));
-    i32::from(failed)
+    let table = (!missing && !failed).then(|| table.markdown());
+    // The lists are judged, and with `--write` written, whatever rows have run.
+    i32::from(!page(table.as_deref(), write) || failed)
 }
 
-/// Compares the table on the page with this run's, or writes it.
-fn page(table: &str, write: bool) -> bool {
+/// Compares the lists and, where there is one, the table on the page with this run's, or writes them.
+fn page(table: Option<&str>, write: bool) -> bool {
     let text = fs::read_to_string(PAGE).unwrap_or_default();
     let Some((prose, found)) = text.split_once(MARK) else {
         println!("FAIL  docs/isolation.md: the line {MARK:?} is missing");
         return false;
     };
-    if found.trim() == table.trim() {
-        return true;
-    }
+    let (lists, rows) = found.split_once(TABLE).unwrap_or(("", found));
+    let (new_lists, new_rows) = (lists::markdown(), table.unwrap_or(rows));
     if write {
-        fs::write(PAGE, format!("{prose}{MARK}\n{table}")).unwrap();
+        let rows = new_rows.trim();
+        fs::write(PAGE, format!("{prose}{MARK}\n{}\n\n{TABLE}\n{rows}\n", new_lists.trim())).unwrap();
         return true;
     }
-    println!(
-        "FAIL  docs/isolation.md: the table is not this run's; `cargo xtask isolation --write` writes it"
-    );
-    for line in table.lines().filter(|line| !found.contains(line)) {
-        println!("      {line}");
+    let mut current = true;
+    for (name, found, new) in [("lists", lists, new_lists.as_str()), ("table", rows, new_rows)] {
+        if found.trim() != new.trim() {
+            current = false;
+            println!(
+                "FAIL  docs/isolation.md: the {name} are not this run's; `cargo xtask isolation --write` writes them"
+            );
+            for line in new.lines().filter(|line| !found.contains(line)) {
+                println!("      {line}");
+            }
+        }
     }
-    false
+    current
 }

@@ -9,6 +9,8 @@ use pinfold_sandbox::Probe;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::plan::MountKind;
+use pinfold_sandbox::plan::proc;
+use pinfold_sandbox::plan::proc::ProcEntry;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::Sockets;
 use pinfold_sandbox::weaken::Weaken;
@@ -113,7 +115,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "F11 masked paths",
         probe: "masked",
-        args: none,
+        args: |_| {
+            let paths =
+                |list: &[ProcEntry]| list.iter().map(|entry| entry.path.to_owned()).collect::<Vec<_>>();
+            let shown = [paths(proc::READ_ONLY), paths(proc::SHOWN)].concat();
+            [paths(proc::MASKED), vec!["shown".into()], shown].concat()
+        },
         set: plain,
         weaken: without!(Weaken::ProcMasks),
     },

@@ -28,7 +28,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "init-hidden" => init_hidden(),
         "devices" => devices(),
         "mount-calls" => mount_calls(),
-        "masked" => masked(),
+        "masked" => masked(args),
         "proc-writes" => proc_writes(),
         "tmp-quota" => tmp_quota(),
         "capabilities" => capabilities(),
@@ -245,29 +245,33 @@ fn mount_calls() -> Found {
     ])
 }
 
-fn masked() -> Found {
-    let paths = [
-        "/proc/kcore",
-        "/proc/keys",
-        "/proc/interrupts",
-        "/proc/timer_list",
-        "/proc/sched_debug",
-        "/proc/kmsg",
-    ];
-    all(paths
-        .map(|path| {
-            let mut first = [0_u8; 64];
-            let opened = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-            match opened.and_then(|mut file| file.read(&mut first)) {
-                Ok(0) | Err(_) => Ok(()),
-                Ok(n) => Err(format!("{path} gives {n} bytes")),
-            }
-        })
-        .into_iter()
-        // Readable by everyone where it is not masked, so that the control turns red for an ordinary user too.
-        .chain([fs::read("/proc/interrupts").map_or(Ok(()), |bytes| {
-            if bytes.is_empty() { Ok(()) } else { Err("/proc/interrupts is shown".into()) }
-        })]))
+/// Arguments: paths that must say nothing, and after `shown` those that may.
+fn masked(args: &[String]) -> Found {
+    let end = args.iter().position(|arg| arg == "shown").unwrap_or(args.len());
+    let (masked, shown) = (&args[..end], args.get(end + 1..).unwrap_or_default());
+    let silent = masked.iter().map(|path| {
+        if Path::new(path).is_dir() {
+            return match fs::read_dir(path).map_or(0, Iterator::count) {
+                0 => Ok(()),
+                n => Err(format!("{path} has {n} entries")),
+            };
+        }
+        let mut first = [0_u8; 64];
+        let opened = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        match opened.and_then(|mut file| file.read(&mut first)) {
+            Ok(0) | Err(_) => Ok(()),
+            Ok(n) => Err(format!("{path} gives {n} bytes")),
+        }
+    });
+    // Another kernel's files are its own.
+    let native = std::env::var_os(OTHER_KERNEL).is_none();
+    let undecided =
+        fs::read_dir("/proc").unwrap().flatten().filter(|_| native && !shown.is_empty()).map(|entry| {
+            let path = entry.path().to_str().unwrap_or_default().to_owned();
+            let process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+            if process || args.contains(&path) { Ok(()) } else { Err(format!("{path}: nobody has decided")) }
+        });
+    all(silent.chain(undecided))
 }
 
 fn proc_writes() -> Found {
@@ -283,7 +287,10 @@ fn proc_writes() -> Found {
         Err(_) => Ok(()),
     });
     // An ordinary user could not write them anyway; the mount says that root could not either.
-    let mounts = ["/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs"].map(|path| {
+    let mounts = ["/proc/sys", "/proc/sysrq-trigger"].map(|path| {
+        if !Path::new(path).exists() {
+            return Ok(());
+        }
         let flags = rustix::fs::statvfs(path).map_err(|errno| format!("{path}: {errno}"))?.f_flag;
         if flags.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
             Ok(())
@@ -391,6 +398,16 @@ fn denied_calls() -> Found {
         ("syslog", libc::SYS_syslog),
         ("memfd_secret", libc::SYS_memfd_secret),
         ("kcmp", libc::SYS_kcmp),
+        ("mbind", libc::SYS_mbind),
+        ("set_mempolicy", libc::SYS_set_mempolicy),
+        ("get_mempolicy", libc::SYS_get_mempolicy),
+        ("set_mempolicy_home_node", libc::SYS_set_mempolicy_home_node),
+        ("migrate_pages", libc::SYS_migrate_pages),
+        ("move_pages", libc::SYS_move_pages),
+        ("process_madvise", libc::SYS_process_madvise),
+        ("fanotify_init", libc::SYS_fanotify_init),
+        ("vhangup", libc::SYS_vhangup),
+        ("chroot", libc::SYS_chroot),
         #[cfg(target_arch = "x86_64")]
         ("iopl", libc::SYS_iopl),
         #[cfg(target_arch = "x86_64")]
