@@ -56,6 +56,12 @@ impl Machine {
         (machine, archive)
     }
 
+    /// The user agrees to what the project asks for: its archive is this test's.
+    fn agree(&self, home: &str) {
+        let output = self.pinfold(home, &[], &["policy", "accept"]);
+        assert!(output.status.success(), "{}", text(&output));
+    }
+
     fn command(&self, home: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
         command
@@ -73,6 +79,7 @@ impl Machine {
 
     /// The digest that a build gives.
     fn built(&self, home: &str) -> String {
+        self.agree(home);
         digest(&self.pinfold(home, &[], &["build", "--json"]))
     }
 
@@ -124,6 +131,7 @@ fn killed_builds_leave_nothing_that_matters() {
 
     // Each build goes on with what the one before has left, and is killed when it has made a little more.
     let home = machine.path().join("killed");
+    machine.agree("killed");
     let mut killed = 0;
     for kill in 1..=KILLS {
         let enough = made.len() * kill / (KILLS + 1);
@@ -169,6 +177,7 @@ fn a_full_disk_is_an_error_and_the_next_build_works() {
     let expected = machine.built("roomy");
     // A disk of its own in a mount namespace, larger each time; the last has room.
     let script = "set -e; mkdir -p small; mount -t tmpfs -o size=100k none small\n\
+                  \"$PINFOLD\" policy accept >accepted\n\
                   for size in 100k 300k 500k 700k 900k 1100k 1300k 1500k 1700k 1900k 64m; do\n\
                   mount -o remount,size=$size small\n\
                   code=0; \"$PINFOLD\" build --json >\"out-$size\" 2>\"err-$size\" || code=$?\n\

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! project   what was asked: manifest, recipes, lock          run    an agent's name and a directory → a sandbox's specification
-//! build     resolve (what exists → lock), fetch, place,      keep   what is on the disk: images, room, the machine's fitness
+//! consent   the user's word on what is asked: Agreed<Project>  keep   what is on the disk: images, room, the machine's fitness
+//! build     resolve (what exists → lock), fetch, place,
 //!           layers, compose: the file names are the pipeline
 //! ```
 //!
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+pub mod consent;
 pub mod context;
 pub mod keep;
 pub mod project;

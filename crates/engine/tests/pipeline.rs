@@ -19,6 +19,8 @@ use pinfold_engine::build::fetch;
 use pinfold_engine::build::resolve;
 use pinfold_engine::build::resolve::ResolveError;
 use pinfold_engine::build::resolve::Upgrade;
+use pinfold_engine::consent;
+use pinfold_engine::consent::Agreed;
 use pinfold_engine::context::Context;
 use pinfold_engine::context::Network;
 use pinfold_engine::project::Project;
@@ -78,8 +80,13 @@ impl World {
     }
 }
 
+/// The project, and the user's word for all that it asks for.
+fn agreed(context: &Context, project: &Project) -> Agreed<Project> {
+    consent::accept(context, project.clone()).unwrap()
+}
+
 fn lock(context: &Context, project: &Project) -> Result<Lock, ResolveError> {
-    resolve::lock(context, project, &Upgrade::Nothing).map(|outcome| outcome.lock)
+    resolve::lock(context, &agreed(context, project), &Upgrade::Nothing).map(|outcome| outcome.lock)
 }
 
 fn build(context: &Context, project: &Project) -> Result<Built, BuildError> {
@@ -90,7 +97,7 @@ fn build(context: &Context, project: &Project) -> Result<Built, BuildError> {
         compression: None,
         reuse: Reuse::Publisher,
     };
-    build::build(context, project, &options).map(|outcome| outcome.built)
+    build::build(context, &agreed(context, project), &options).map(|outcome| outcome.built)
 }
 
 fn source(context: &Context) -> ImageSource {
@@ -170,7 +177,7 @@ fn the_same_lock_gives_the_same_bytes() {
     // Other home and directory, more threads, another umask, offline from vendored inputs.
     let vendored = world.dir.path().join("vendored");
     let locked = Lock::load(&project.lock_file).unwrap().unwrap();
-    fetch::vendor(&one, &project, &locked, &vendored).unwrap();
+    fetch::vendor(&one, &agreed(&one, &project), &locked, &vendored).unwrap();
     let elsewhere = world.project("else/where", &sample::manifest("http://127.0.0.1:9/nobody"));
     fs_err::copy(&project.lock_file, &elsewhere.lock_file).unwrap();
     let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -202,7 +209,8 @@ fn what_is_fetched_needs_no_mirror() {
     let project = world.sample();
     let context = world.online("home");
     let locked = lock(&context, &project).unwrap();
-    let fetched = fetch::fetch(&context, &project, &locked, &project.manifest.platforms).unwrap();
+    let fetched =
+        fetch::fetch(&context, &agreed(&context, &project), &locked, &project.manifest.platforms).unwrap();
     assert_eq!((fetched.total, fetched.fetched), (10, 0), "locking has fetched everything");
     world.archive.files().clear();
     let asked = world.asked();
@@ -222,7 +230,7 @@ fn packages_that_are_gone_come_from_the_vendor_folder() {
     let locked = lock(&context, &project).unwrap();
     let expected = build(&context, &project).unwrap().index;
     let vendored = world.dir.path().join("vendored");
-    fetch::vendor(&context, &project, &locked, &vendored).unwrap();
+    fetch::vendor(&context, &agreed(&context, &project), &locked, &vendored).unwrap();
     world.archive.files().retain(|path, _| !path.contains("libgreet_"));
 
     let (kind, text) = told(&build(&world.online("other"), &project).unwrap_err());
@@ -322,7 +330,8 @@ fn a_mirror_that_goes_back_in_time_is_refused() {
     let mut suites = sample::suites();
     suites[1] = suites[1].clone().date(DATE - 60);
     world.publish(&suites);
-    let (kind, text) = told(&resolve::lock(&context, &project, &Upgrade::All).unwrap_err());
+    let (kind, text) =
+        told(&resolve::lock(&context, &agreed(&context, &project), &Upgrade::All).unwrap_err());
     assert!(
         kind == Kind::Integrity && text.contains("the archive went back in time: `sample-security`"),
         "{text}"

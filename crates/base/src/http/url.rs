@@ -119,6 +119,13 @@ pub struct ParseUrlError {
     reason: Cow<'static, str>,
 }
 
+impl ParseUrlError {
+    /// What of the text can be shown.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
 /// A URL whose secrets never print.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SafeUrl {

@@ -62,9 +62,9 @@ enum Wanted {
 }
 
 pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
-    let project = super::project(&args.project)?;
     let mut context = super::context(global, args.downloads)?;
     context.vendor.clone_from(&args.vendor);
+    let project = super::agreed(&context, &args.project)?;
     let options = build::Options {
         lock: if args.frozen { LockUse::Frozen } else { LockUse::Create },
         platforms: args.platform.clone(),

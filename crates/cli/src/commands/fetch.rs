@@ -30,9 +30,9 @@ pub(crate) struct FetchArgs {
 }
 
 pub(crate) fn run(args: &FetchArgs, global: Global) -> Outcome {
-    let project = super::project(&args.project)?;
     let mut context = super::context(global, args.downloads)?;
     context.vendor.clone_from(&args.vendor);
+    let project = super::agreed(&context, &args.project)?;
     let lock =
         build::current(&project)?.ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
     let platforms =

@@ -28,8 +28,8 @@ pub(crate) struct LockArgs {
 }
 
 pub(crate) fn run(args: &LockArgs, global: Global) -> Outcome {
-    let project = super::project(&args.project)?;
     let context = super::context(global, args.downloads)?;
+    let project = super::agreed(&context, &args.project)?;
     let upgrade = match &args.upgrade {
         _ if args.check => Upgrade::All,
         None => Upgrade::Nothing,

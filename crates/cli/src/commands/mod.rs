@@ -22,6 +22,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use pinfold_engine::consent;
+use pinfold_engine::consent::Agreed;
 use pinfold_engine::context::Context;
 use pinfold_engine::project::Project;
 use pinfold_image::ImageSource;
@@ -73,6 +75,11 @@ fn context(global: Global, downloads: args::Downloads) -> Result<Context, Failur
         pinfold_engine::context::Network::Online
     };
     Ok(Context::new(std::env::vars_os().collect(), network, progress::reporter(global.quiet, global.json))?)
+}
+
+/// The project that the arguments mean, in the current directory; refused until the user has agreed to what it asks for.
+fn agreed(context: &Context, args: &args::Project) -> Result<Agreed<Project>, Failure> {
+    Ok(consent::agree(context, project(args)?)?)
 }
 
 /// The project that the arguments mean, in the current directory.

@@ -1,7 +1,8 @@
-//! `pinfold policy`: what a sandbox would be allowed, without running anything.
+//! `pinfold policy`: what a project asks for, and what a sandbox would be allowed, without running anything.
 
 use std::process::ExitCode;
 
+use pinfold_engine::consent::Ask;
 use pinfold_engine::run;
 
 use super::Outcome;
@@ -95,11 +96,19 @@ fn accept(args: &AcceptArgs, global: Global) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(asks: &[run::Ask], global: Global) {
+fn print(asks: &[Ask], global: Global) {
     if global.json {
-        render::json(&asks);
+        let shown = |ask: &Ask| {
+            serde_json::json!({
+                "digest": ask.digest(),
+                "text": ask.to_string(),
+                "verbs": ask.verbs(),
+                "ask": ask,
+            })
+        };
+        render::json(&asks.iter().map(shown).collect::<Vec<_>>());
     } else {
-        let lines: Vec<String> = asks.iter().map(run::Ask::to_string).collect();
+        let lines: Vec<String> = asks.iter().map(Ask::to_string).collect();
         render::out(&if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" });
     }
 }

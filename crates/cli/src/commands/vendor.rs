@@ -25,8 +25,8 @@ pub(crate) struct VendorArgs {
 }
 
 pub(crate) fn run(args: &VendorArgs, global: Global) -> Outcome {
-    let project = super::project(&args.project)?;
     let context = super::context(global, args.downloads)?;
+    let project = super::agreed(&context, &args.project)?;
     let lock =
         build::current(&project)?.ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
     let vendored = fetch::vendor(&context, &project, &lock, &args.directory)?;

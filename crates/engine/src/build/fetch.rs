@@ -28,6 +28,7 @@ use pinfold_base::store::Expected;
 use pinfold_base::store::persist;
 use serde::Serialize;
 
+use crate::consent::Agreed;
 use crate::context::Context;
 use crate::context::Network;
 use crate::project::Project;
@@ -108,7 +109,7 @@ fn archives<'a>(lock: &'a Lock, platforms: &[Platform]) -> Vec<Archive<'a>> {
 /// Fetches what is missing, in parallel; everything is verified while it streams into the store.
 pub fn fetch(
     context: &Context,
-    project: &Project,
+    project: &Agreed<Project>,
     lock: &Lock,
     platforms: &[Platform],
 ) -> Result<Fetched, FetchError> {
@@ -177,7 +178,7 @@ fn vendored(folder: &Path, digest: &Digest) -> std::path::PathBuf {
 /// Copies every input of all platforms into `folder` (fetching what is missing).
 pub fn vendor(
     context: &Context,
-    project: &Project,
+    project: &Agreed<Project>,
     lock: &Lock,
     folder: &Path,
 ) -> Result<Fetched, FetchError> {

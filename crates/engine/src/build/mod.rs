@@ -38,6 +38,7 @@ use self::fetch::FetchError;
 use self::place::PlaceError;
 use self::resolve::ResolveError;
 use self::resolve::Upgrade;
+use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
@@ -158,7 +159,7 @@ pub struct Outcome {
 }
 
 /// Builds the project's image into the image store.
-pub fn build(context: &Context, project: &Project, options: &Options) -> Result<Outcome, BuildError> {
+pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) -> Result<Outcome, BuildError> {
     let begin = Instant::now();
     let manifest = &project.manifest;
     let platforms = match options.platforms.as_slice() {

@@ -23,6 +23,7 @@ use crate::build::fetch;
 use crate::build::fetch::FetchError;
 use crate::build::place;
 use crate::build::place::PlaceError;
+use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::COMPAT;
@@ -95,7 +96,11 @@ fn now() -> u64 {
 }
 
 /// Resolves the project and writes its lock.
-pub fn lock(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Outcome, ResolveError> {
+pub fn lock(
+    context: &Context,
+    project: &Agreed<Project>,
+    upgrade: &Upgrade,
+) -> Result<Outcome, ResolveError> {
     let mut outcome = resolve(context, project, upgrade)?;
     for note in &outcome.notes {
         context.reporter.note(&format!("note: {note}"));
@@ -105,11 +110,11 @@ pub fn lock(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<O
 }
 
 /// Resolves anew and compares; writes nothing.
-pub fn check(context: &Context, project: &Project) -> Result<Outcome, ResolveError> {
+pub fn check(context: &Context, project: &Agreed<Project>) -> Result<Outcome, ResolveError> {
     resolve(context, project, &Upgrade::All)
 }
 
-fn resolve(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Outcome, ResolveError> {
+fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> Result<Outcome, ResolveError> {
     let manifest = &project.manifest;
     let old = Lock::load(&project.lock_file)?;
     let remotes = Remotes::new(context, project);

@@ -90,6 +90,7 @@ mod tests {
 
     use super::*;
     use crate::build;
+    use crate::consent;
     use crate::context::Network;
     use crate::project::Project;
 
@@ -104,6 +105,7 @@ mod tests {
         fs_err::write(dir.join("pinfold.toml"), text).unwrap();
         let _ = fs_err::remove_file(dir.join("pinfold.lock"));
         let project = Project::from_file(&dir.join("pinfold.toml")).unwrap();
+        let project = consent::agree(context, project).unwrap();
         let options = build::Options {
             lock: build::LockUse::Create,
             platforms: Vec::new(),

@@ -34,6 +34,8 @@ pub struct Project {
     pub recipes: Vec<Recipe>,
     /// Where the lock is or will be.
     pub lock_file: PathBuf,
+    /// The manifest's file, as it was named.
+    pub file: Option<PathBuf>,
     /// The preset, when there is no manifest file.
     pub preset: Option<LockedPreset>,
 }
@@ -62,10 +64,11 @@ impl Project {
     fn new(
         manifest: Manifest,
         lock_file: PathBuf,
+        file: Option<PathBuf>,
         preset: Option<LockedPreset>,
     ) -> Result<Self, ProjectError> {
         let recipes = recipe::recipes(&manifest)?;
-        Ok(Self { manifest, recipes, lock_file, preset })
+        Ok(Self { manifest, recipes, lock_file, file, preset })
     }
 
     /// The project of a manifest file.
@@ -82,13 +85,13 @@ impl Project {
             // Several manifests in one directory must not share a lock.
             file.with_extension("lock").file_name().map_or_else(|| lock::FILE_NAME.into(), PathBuf::from)
         };
-        Self::new(manifest, directory.join(name), None)
+        Self::new(manifest, directory.join(name), Some(file.to_owned()), None)
     }
 
     /// A built-in manifest, with its lock in `directory`.
     pub fn from_preset(directory: &Path, name: &str) -> Result<Self, ProjectError> {
         let preset = LockedPreset { name: name.to_owned(), agents: Vec::new() };
-        Self::new(Manifest::preset(name, directory)?, directory.join(lock::FILE_NAME), Some(preset))
+        Self::new(Manifest::preset(name, directory)?, directory.join(lock::FILE_NAME), None, Some(preset))
     }
 
     /// The project of `directory`: its `pinfold.toml`, else the preset its lock remembers.

@@ -1,5 +1,9 @@
 //! The image that is meant: a project's, built first if need be, or one that is there. What it says about its sandboxes, which
 //! agents it has, and who is asked for when it wants more than the defaults.
+//!
+//! ```text
+//!   Choice (what is meant) ─► Wanted (with what it wants) ─► agree ─► Chosen (what is run)
+//! ```
 
 use std::path::Path;
 
@@ -7,13 +11,17 @@ use fs_err as fs;
 use pinfold_base::Platform;
 use pinfold_image::ImageSource;
 
-use super::consent;
-use super::consent::Ask;
 use super::declared::Declared;
 use super::error::RunError;
 use super::image;
 use super::request::Basis;
 use super::request::Request;
+use super::specify;
+use crate::consent;
+use crate::consent::Agreed;
+use crate::consent::Ask;
+use crate::consent::Subject;
+use crate::consent::Wishes;
 use crate::context::Context;
 use crate::keep::images;
 use crate::project::Project;
@@ -54,30 +62,19 @@ impl Choice {
         Ok(Self::Project(Box::new(project)))
     }
 
-    /// What a person calls it.
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::Project(project) => &project.manifest.name,
-            Self::Image(source) => source.name(),
-        }
-    }
-
-    /// Who asks: the manifest by its real path, or the image by its name.
-    pub(super) fn subject(&self) -> String {
-        match self {
-            Self::Image(source) => format!("the image `{}`", source.name()),
-            Self::Project(project) => {
-                let directory = &project.manifest.directory;
-                let real = fs::canonicalize(directory).unwrap_or_else(|_| directory.clone());
-                // A manifest's lock has its name (two manifests of one directory are two projects).
-                let name = project.lock_file.file_stem().unwrap_or_default();
-                format!("the project `{}.toml`", real.join(name).display())
-            }
-        }
+    /// Together with what it wants for its sandboxes.
+    pub(super) fn wanted(self, request: &Request) -> Result<Wanted, RunError> {
+        let platform = specify::platform(request)?;
+        let subject = match &self {
+            Self::Image(source) => Subject::image(source.name(), request.platform),
+            Self::Project(project) => Subject::of(project),
+        };
+        let wishes = Wishes { declared: self.declared(platform)?, recipes: self.recipes(platform)? };
+        Ok(Wanted { choice: self, subject, wishes })
     }
 
     /// Agents it has. Those of an image are known by its labels, and only built-in recipes can be meant.
-    pub(super) fn recipes(&self, platform: Platform) -> Result<Vec<Recipe>, RunError> {
+    fn recipes(&self, platform: Platform) -> Result<Vec<Recipe>, RunError> {
         match self {
             Self::Project(project) => Ok(project.recipes.clone()),
             Self::Image(source) => {
@@ -90,24 +87,83 @@ impl Choice {
     }
 
     /// What it says about its sandboxes.
-    pub(super) fn declared(&self, platform: Platform) -> Result<Run, RunError> {
+    fn declared(&self, platform: Platform) -> Result<Run, RunError> {
         match self {
             Self::Project(project) => Ok(project.manifest.run.clone()),
             Self::Image(source) => Ok(Declared::from_labels(&image::labels(&image::of(source, platform)?))?),
         }
     }
+}
 
-    /// What it asks for beyond the defaults.
-    pub(super) fn asks(&self, declared: &Run, recipes: &[Recipe]) -> Vec<Ask> {
-        let project = match self {
-            Self::Project(project) => Some(&**project),
-            Self::Image(_) => None,
+/// What is meant, with everything that it wants.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    choice: Choice,
+    subject: Subject,
+    wishes: Wishes,
+}
+
+impl Wanted {
+    /// Everything that is asked for.
+    pub(super) fn asks(&self) -> Vec<Ask> {
+        let project = match &self.choice {
+            Choice::Project(project) => Some(&**project),
+            Choice::Image(_) => None,
         };
-        consent::asks(declared, recipes, project)
+        consent::asks(project, &self.wishes)
+    }
+
+    /// Refuses what the user has not agreed to.
+    pub(super) fn agree(self, context: &Context) -> Result<Chosen, RunError> {
+        let Self { choice, subject, wishes } = self;
+        Ok(match choice {
+            Choice::Project(project) => {
+                let (project, wishes) = consent::agree_to_run(context, subject, *project, wishes)?;
+                Chosen { image: ImageOf::Project(Box::new(project)), wishes }
+            }
+            Choice::Image(source) => {
+                let wishes = consent::agree_to_image(context, subject, wishes)?;
+                Chosen { image: ImageOf::Source(source), wishes }
+            }
+        })
+    }
+
+    /// The user agrees.
+    pub(super) fn accept(&self, context: &Context) -> Result<(), RunError> {
+        Ok(consent::keep(context, &self.subject, &self.asks())?)
+    }
+}
+
+/// Whose image is run, all that it asks for agreed to.
+#[derive(Debug)]
+pub(super) enum ImageOf {
+    /// A project's, built first if need be.
+    Project(Box<Agreed<Project>>),
+    /// One that is there.
+    Source(ImageSource),
+}
+
+/// What is run.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    /// The image.
+    pub(super) image: ImageOf,
+    /// What its sandboxes are to have.
+    pub(super) wishes: Agreed<Wishes>,
+}
+
+impl Chosen {
+    /// What a person calls it.
+    fn name(&self) -> &str {
+        match &self.image {
+            ImageOf::Project(project) => &project.manifest.name,
+            ImageOf::Source(source) => source.name(),
+        }
     }
 
     /// Its agent of this name. A recipe of the user's own is named by its path, as in the manifest, or by its name.
-    pub(super) fn agent(&self, name: &str, recipes: &[Recipe]) -> Result<Recipe, RunError> {
+    pub(super) fn agent(&self, name: &str) -> Result<Recipe, RunError> {
+        let recipes = &self.wishes.recipes;
         let named =
             if name.contains('/') { Recipe::load(name, Path::new("."))?.name } else { name.to_owned() };
         let found = recipes.iter().find(|recipe| recipe.name == named || recipe.command == named);

@@ -9,8 +9,8 @@ use pinfold_base::error::Diagnosis;
 use pinfold_image::ImageError;
 use pinfold_image::unpack::UnpackError;
 
-use super::consent::Ask;
 use crate::build::BuildError;
+use crate::consent::ConsentError;
 use crate::project::ProjectError;
 use crate::project::manifest::ManifestError;
 use crate::project::recipe::RecipeError;
@@ -93,13 +93,8 @@ pub enum RunError {
         reason: String,
     },
     /// What the project or the image asks for was not agreed to.
-    #[error("{subject} asks for more than a sandbox has by itself: {}", lines(.asks))]
-    Consent {
-        /// Who asks.
-        subject: String,
-        /// What for.
-        asks: Vec<Ask>,
-    },
+    #[error(transparent)]
+    Consent(#[from] ConsentError),
     /// The mirror mode without a home directory.
     #[error("`--mode mirror` shows the home directory, and HOME is not set")]
     NoHome,
@@ -113,10 +108,6 @@ pub enum RunError {
 
 fn list(platforms: &[Platform]) -> String {
     platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn lines(asks: &[Ask]) -> String {
-    asks.iter().map(Ask::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl From<BuildError> for RunError {
@@ -136,9 +127,10 @@ impl Diagnose for RunError {
             Self::Unpack(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),
+            Self::Consent(error) => Diagnosis::Inner(error),
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Platform | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
-            Self::Workspace { .. } | Self::Consent { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Workspace { .. } => Diagnosis::Own(Kind::Refused),
             _ => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -163,11 +155,6 @@ impl Diagnose for RunError {
             Self::OtherWorkspace { .. } => {
                 Some("choose another name, AGENT@NAME, or remove that session with `pinfold rm`".into())
             }
-            Self::Consent { .. } => Some(
-                "an agent that may write to the project can have written this: read it, and if you agree say \
-                 `pinfold policy accept` once, with the same `--agent`, `--file`, `--preset` or `--image`"
-                    .into(),
-            ),
             _ => None,
         }
     }

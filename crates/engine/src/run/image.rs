@@ -14,7 +14,7 @@ use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
 use pinfold_sandbox::spec::Ids;
 
-use super::choice::Choice;
+use super::choice::ImageOf;
 use super::error::RunError;
 use crate::build;
 use crate::context::Context;
@@ -40,10 +40,10 @@ pub(super) struct Ready {
 }
 
 /// Builds or finds the image and unpacks it.
-pub(super) fn ready(context: &Context, choice: &Choice, platform: Platform) -> Result<Ready, RunError> {
-    match choice {
-        Choice::Image(source) => unpacked(context, source, platform),
-        Choice::Project(project) => {
+pub(super) fn ready(context: &Context, image: &ImageOf, platform: Platform) -> Result<Ready, RunError> {
+    match image {
+        ImageOf::Source(source) => unpacked(context, source, platform),
+        ImageOf::Project(project) => {
             let manifest = &project.manifest;
             if !manifest.platforms.contains(&platform) {
                 return Err(RunError::Architecture {

@@ -15,7 +15,6 @@
 
 mod bundle;
 mod choice;
-mod consent;
 mod credentials;
 mod declared;
 mod error;
@@ -32,7 +31,6 @@ use pinfold_network::Decision;
 
 pub use self::bundle::bundle;
 use self::choice::Choice;
-pub use self::consent::Ask;
 pub use self::credentials::PLACEHOLDER;
 pub use self::declared::Declared;
 pub use self::declared::LABEL;
@@ -44,30 +42,24 @@ pub use self::request::View;
 pub use self::session::Session;
 pub use self::session::foreground;
 pub use self::session::open;
+use crate::consent::Ask;
 use crate::context::Context;
 pub use crate::project::manifest::run::Reach;
 
 /// What the project or image of a request asks for beyond the defaults.
 pub fn asks(context: &Context, request: &Request) -> Result<Vec<Ask>, RunError> {
-    Ok(asked_by(context, request)?.1)
+    Ok(Choice::find(context, request)?.wanted(request)?.asks())
 }
 
 /// Agrees to all of it. What was agreed to before and is no longer asked for is forgotten.
 pub fn accept(context: &Context, request: &Request) -> Result<Vec<Ask>, RunError> {
-    let (choice, asks) = asked_by(context, request)?;
-    consent::accept(context, &choice.subject(), &asks)?;
-    Ok(asks)
-}
-
-fn asked_by(context: &Context, request: &Request) -> Result<(Choice, Vec<Ask>), RunError> {
-    let choice = Choice::find(context, request)?;
-    let platform = specify::platform(request)?;
-    let asks = choice.asks(&choice.declared(platform)?, &choice.recipes(platform)?);
-    Ok((choice, asks))
+    let wanted = Choice::find(context, request)?.wanted(request)?;
+    wanted.accept(context)?;
+    Ok(wanted.asks())
 }
 
 /// Whether a sandbox of this request could reach `url`, without running anything.
 pub fn check(context: &Context, request: &Request, url: &str) -> Result<Decision, RunError> {
     let choice = Choice::find(context, request)?;
-    specify::ask(context, &choice, request)?.decide(context, url)
+    specify::ask(context, choice, request)?.0.decide(context, url)
 }

@@ -49,6 +49,7 @@ use pinfold_sources::debian::place::LedgerEntry;
 pub use error::SourceError;
 
 use self::error::DecodeError;
+use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
@@ -125,12 +126,29 @@ pub trait Source: Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// An address to fetch from.
-    Address(String),
+    Address {
+        /// What is fetched there.
+        what: String,
+        /// As written.
+        address: String,
+    },
     /// Keys to trust instead of the machine's.
     Keyring(PathBuf),
+    /// Metadata of an archive that is older than it may be.
+    Expired,
     /// The project's own settings for npm, by the SHA-256 of the file.
     Npmrc(String),
 }
+
+impl Trust {
+    /// An address for `what`.
+    pub fn address(what: &str, address: &str) -> Self {
+        Self::Address { what: what.to_owned(), address: address.to_owned() }
+    }
+}
+
+/// What an address is for that stands in the lock itself.
+pub const PROGRAM: &str = "a program";
 
 /// Which locked versions may move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +190,7 @@ pub struct Remotes<'a> {
     /// The surroundings.
     pub context: &'a Context,
     /// Who asks.
-    pub project: &'a Project,
+    pub project: &'a Agreed<Project>,
     found: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -184,7 +202,7 @@ impl std::fmt::Debug for Remotes<'_> {
 
 impl<'a> Remotes<'a> {
     /// Those of a project on this machine.
-    pub fn new(context: &'a Context, project: &'a Project) -> Self {
+    pub fn new(context: &'a Context, project: &'a Agreed<Project>) -> Self {
         Self { context, project, found: Mutex::default() }
     }
 

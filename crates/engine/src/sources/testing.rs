@@ -8,6 +8,8 @@ use pinfold_base::report::Silent;
 
 use crate::build::resolve;
 use crate::build::resolve::ResolveError;
+use crate::consent;
+use crate::consent::Agreed;
 use crate::context::Context;
 use crate::context::Network;
 use crate::project::Project;
@@ -56,8 +58,13 @@ pub(crate) fn project(manifest: &str) -> Project {
     world.project(manifest)
 }
 
+/// The project, and the user's word for all that it asks for.
+pub(crate) fn agreed(context: &Context, project: &Project) -> Agreed<Project> {
+    consent::accept(context, project.clone()).unwrap()
+}
+
 pub(crate) fn lock(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Lock, ResolveError> {
-    resolve::lock(context, project, upgrade).map(|outcome| outcome.lock)
+    resolve::lock(context, &agreed(context, project), upgrade).map(|outcome| outcome.lock)
 }
 
 /// Components of the layers of a lock.

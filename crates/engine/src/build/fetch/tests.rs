@@ -11,6 +11,7 @@ use pinfold_testkit::http::Server;
 use super::*;
 use crate::sources::debian::LockedDebian;
 use crate::sources::testing::World;
+use crate::sources::testing::agreed;
 use crate::sources::testing::told;
 
 const GOOD: &[u8] = b"a package";
@@ -81,7 +82,7 @@ fn vendored_inputs_come_first_then_the_mirror_then_the_snapshot_archive() {
             world.write(&format!("kept/sha256/{}", digest.hex()), std::str::from_utf8(bytes).unwrap());
             context.vendor = vec![world.folder().join("kept")];
         }
-        let fetched = fetch(&context, &project, &locked(), &Platform::ALL);
+        let fetched = fetch(&context, &agreed(&context, &project), &locked(), &Platform::ALL);
         assert_eq!(fetched.is_ok(), ends, "{fetched:?}");
         assert_eq!(context.store.contains(&digest), ends);
         let count = |server: &Server| paths(server).into_iter().collect::<BTreeSet<_>>().len();
@@ -102,11 +103,14 @@ fn each_archive_is_fetched_once_and_not_again() {
     let mirror = serving(Some(GOOD));
     let (context, project) = (world.online(), project(&world, &mirror, None));
     let count = |fetched: Fetched| (fetched.total, fetched.fetched, fetched.bytes);
-    let first = fetch(&context, &project, &locked(), &Platform::ALL).unwrap();
+    let first = fetch(&context, &agreed(&context, &project), &locked(), &Platform::ALL).unwrap();
     assert_eq!(count(first), (1, 1, 9), "both platforms name the same one");
     assert_eq!(paths(&mirror), ["/debian/pool/main/a.deb"]);
-    assert_eq!(count(fetch(&context, &project, &locked(), &Platform::ALL).unwrap()), (1, 0, 0));
-    assert_eq!(count(fetch(&context, &project, &locked(), &[]).unwrap()), (0, 0, 0));
+    assert_eq!(
+        count(fetch(&context, &agreed(&context, &project), &locked(), &Platform::ALL).unwrap()),
+        (1, 0, 0)
+    );
+    assert_eq!(count(fetch(&context, &agreed(&context, &project), &locked(), &[]).unwrap()), (0, 0, 0));
     assert_eq!(mirror.requests().len(), 1);
 }
 
@@ -114,12 +118,22 @@ fn each_archive_is_fetched_once_and_not_again() {
 fn another_digest_is_an_integrity_error_and_what_is_gone_says_where_to_look() {
     let world = World::new();
     let mirror = serving(Some(b"A package"));
-    let error =
-        fetch(&world.online(), &project(&world, &mirror, None), &locked(), &Platform::ALL).unwrap_err();
+    let error = fetch(
+        &world.online(),
+        &agreed(&world.online(), &project(&world, &mirror, None)),
+        &locked(),
+        &Platform::ALL,
+    )
+    .unwrap_err();
     assert_eq!(error.kind(), Kind::Integrity, "{}", told(&error));
     let mirror = serving(None);
-    let error =
-        fetch(&world.online(), &project(&world, &mirror, None), &locked(), &Platform::ALL).unwrap_err();
+    let error = fetch(
+        &world.online(),
+        &agreed(&world.online(), &project(&world, &mirror, None)),
+        &locked(),
+        &Platform::ALL,
+    )
+    .unwrap_err();
     assert_eq!(error.kind(), Kind::Network, "{}", told(&error));
     assert!(error.hint().unwrap().contains("debian.snapshot"));
 }
@@ -129,7 +143,9 @@ fn without_a_network_nothing_is_asked_and_the_hint_says_how() {
     let world = World::new();
     let mirror = serving(Some(GOOD));
     let offline = world.context("home", Network::Offline);
-    let error = fetch(&offline, &project(&world, &mirror, None), &locked(), &Platform::ALL).unwrap_err();
+    let error =
+        fetch(&offline, &agreed(&offline, &project(&world, &mirror, None)), &locked(), &Platform::ALL)
+            .unwrap_err();
     assert_eq!(error.kind(), Kind::Network);
     assert!(error.hint().unwrap().contains("--vendor DIR"), "{}", told(&error));
     assert!(mirror.requests().is_empty());
@@ -141,7 +157,8 @@ fn a_lock_with_a_suite_it_does_not_have_asks_nobody() {
     let mirror = serving(Some(GOOD));
     let mut lock = locked();
     lock.debian.as_mut().unwrap().suites.clear();
-    fetch(&world.online(), &project(&world, &mirror, None), &lock, &Platform::ALL).unwrap_err();
+    fetch(&world.online(), &agreed(&world.online(), &project(&world, &mirror, None)), &lock, &Platform::ALL)
+        .unwrap_err();
     assert!(mirror.requests().is_empty());
 }
 
@@ -151,13 +168,13 @@ fn what_is_kept_is_named_by_its_digest_and_written_once() {
     let mirror = serving(Some(GOOD));
     let (context, project) = (world.online(), project(&world, &mirror, None));
     let kept = world.dir.path().join("kept");
-    let first = vendor(&context, &project, &locked(), &kept).unwrap();
+    let first = vendor(&context, &agreed(&context, &project), &locked(), &kept).unwrap();
     assert_eq!((first.total, first.fetched, first.bytes), (1, 1, 9));
     // sha256sum's name for the bytes.
     let file = kept.join("sha256").join(Digest::sha256(GOOD).hex());
     assert_eq!(fs::read(&file).unwrap(), GOOD);
     fs::write(&file, "kept as it is").unwrap();
-    vendor(&context, &project, &locked(), &kept).unwrap();
+    vendor(&context, &agreed(&context, &project), &locked(), &kept).unwrap();
     assert_eq!(fs::read(&file).unwrap(), b"kept as it is", "what is there is not written again");
 }
 
@@ -165,7 +182,8 @@ fn what_is_kept_is_named_by_its_digest_and_written_once() {
 fn configuration_is_looked_for_once_however_many_ask() {
     let world = World::new();
     let (context, project) = (world.online(), world.project("name = 'x'\n"));
-    let remotes = Remotes::new(&context, &project);
+    let agreed = agreed(&context, &project);
+    let remotes = Remotes::new(&context, &agreed);
     let looked = AtomicUsize::new(0);
     let find = || {
         looked.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@ use pinfold_image::plan::Volatility;
 
 use super::*;
 use crate::sources::testing::World;
+use crate::sources::testing::agreed;
 use crate::sources::testing::project;
 
 #[test]
@@ -87,7 +88,7 @@ fn an_agent_that_needs_debian_packages_needs_debian_when_there_is_a_user() {
     let world = World::new();
     let user = "[user]\nname = 'u'\nuid = 1\ngid = 1\nhome = '/u'\n";
     let project = world.project(&format!("name = 'x'\nagents = ['claude-code']\n{user}"));
-    let error = lock(&world.online(), &project, &Upgrade::Nothing).unwrap_err();
+    let error = lock(&world.online(), &agreed(&world.online(), &project), &Upgrade::Nothing).unwrap_err();
     assert_eq!(
         error.to_string(),
         "agent `claude-code` needs Debian packages (git, ripgrep, procps, ca-certificates), and the manifest has no `[debian]`"
@@ -100,12 +101,15 @@ fn an_agent_that_needs_debian_packages_needs_debian_when_there_is_a_user() {
 fn a_check_compares_and_writes_nothing() {
     let world = World::new();
     let (context, project) = (world.online(), world.project("name = 'x'\n"));
-    let first = check(&context, &project).unwrap();
+    let first = check(&context, &agreed(&context, &project)).unwrap();
     assert!(first.differs && !first.had_lock && !first.written);
     assert!(!project.lock_file.exists());
-    assert!(lock(&context, &project, &Upgrade::Nothing).unwrap().written);
-    let then = check(&context, &project).unwrap();
+    assert!(lock(&context, &agreed(&context, &project), &Upgrade::Nothing).unwrap().written);
+    let then = check(&context, &agreed(&context, &project)).unwrap();
     assert!(!then.differs && then.had_lock && then.changes.is_empty());
     assert_eq!(then.lock.epoch, STILL, "nothing has a date");
-    assert!(!lock(&context, &project, &Upgrade::All).unwrap().written, "the bytes are there already");
+    assert!(
+        !lock(&context, &agreed(&context, &project), &Upgrade::All).unwrap().written,
+        "the bytes are there already"
+    );
 }

@@ -16,7 +16,7 @@ use pinfold_sandbox::spec::Need;
 use pinfold_sandbox::spec::Sockets;
 
 use super::choice::Choice;
-use super::consent;
+use super::choice::ImageOf;
 use super::error::RunError;
 use super::image;
 use super::image::Ready;
@@ -50,18 +50,16 @@ pub(super) fn platform(request: &Request) -> Result<Platform, RunError> {
 /// Resolves a request. Refuses what the project or image wants beyond the defaults until the user has agreed.
 pub(super) fn ask<'a>(
     context: &Context,
-    choice: &Choice,
+    choice: Choice,
     request: &'a Request,
-) -> Result<Asked<'a>, RunError> {
+) -> Result<(Asked<'a>, ImageOf), RunError> {
     let platform = platform(request)?;
-    let recipes = choice.recipes(platform)?;
-    let declared = choice.declared(platform)?;
-    consent::check(context, &choice.subject(), choice.asks(&declared, &recipes))?;
+    let chosen = choice.wanted(request)?.agree(context)?;
     let agent = match request.agent() {
         None => None,
-        Some(name) => Some(choice.agent(name, &recipes)?),
+        Some(name) => Some(chosen.agent(name)?),
     };
-    Ok(Asked { platform, declared, agent, request })
+    Ok((Asked { platform, declared: chosen.wishes.declared.clone(), agent, request }, chosen.image))
 }
 
 /// Builds, unpacks, and says what the sandbox is to be. `name` names it, given the workspace.
@@ -72,10 +70,10 @@ pub(super) fn prepare(
 ) -> Result<Spec, RunError> {
     let choice = Choice::find(context, request)?;
     let workspace = Workspace::of(context, request)?;
-    let asked = ask(context, &choice, request)?;
+    let (asked, image) = ask(context, choice, request)?;
     // Before the build, which may take long.
     let variables = asked.variables(&context.environment)?;
-    let ready = image::ready(context, &choice, asked.platform)?;
+    let ready = image::ready(context, &image, asked.platform)?;
     asked.specify(context, name(&workspace.source), &workspace, variables, ready)
 }
 

@@ -25,6 +25,7 @@ use super::Archive;
 use super::Asking;
 use super::Date;
 use super::Locate;
+use super::PROGRAM;
 use super::Placed;
 use super::Placing;
 use super::Remotes;
@@ -103,7 +104,7 @@ impl Source for Binaries {
 
     fn trusts(&self, project: &Project) -> Vec<Trust> {
         let wanted = project.manifest.sources.binary.iter();
-        wanted.flat_map(|wanted| wanted.url.values()).cloned().map(Trust::Address).collect()
+        wanted.flat_map(addresses).map(|(_, url)| Trust::address(PROGRAM, &url)).collect()
     }
 
     /// What is locked for the same address stays; anything else is fetched to learn its digest.
@@ -154,8 +155,13 @@ impl Source for Binaries {
     }
 }
 
+/// The address of each platform, as it is asked.
+fn addresses(wanted: &Binary) -> impl Iterator<Item = (Platform, String)> {
+    wanted.url.iter().map(|(name, url)| (name.0, url.replace("{version}", &wanted.version)))
+}
+
 fn request(wanted: &Binary) -> Result<binary::BinaryRequest, SourceError> {
-    let urls = wanted.url.iter().map(|(name, url)| (name.0, url.replace("{version}", &wanted.version)));
+    let urls = addresses(wanted);
     let mut sha256 = BTreeMap::new();
     for (name, hex) in &wanted.sha256 {
         let wrong = |source| SourceError::of(WrongDigest { name: wanted.name.clone(), source });

@@ -81,9 +81,17 @@ impl Source for Debian {
 
     fn trusts(&self, project: &Project) -> Vec<Trust> {
         let Some(DebianRequest { mirrors, .. }) = &project.manifest.sources.debian else { return Vec::new() };
-        let addresses = [&mirrors.archive, &mirrors.security, &mirrors.snapshot].into_iter().flatten();
+        let addresses = [
+            ("Debian packages", &mirrors.archive),
+            ("Debian security updates", &mirrors.security),
+            ("former Debian packages", &mirrors.snapshot),
+        ];
+        let addresses = addresses
+            .into_iter()
+            .flat_map(|(what, address)| address.iter().map(move |address| Trust::address(what, address)));
         let keyring = mirrors.keyring.iter().cloned().map(Trust::Keyring);
-        addresses.cloned().map(Trust::Address).chain(keyring).collect()
+        let expired = (mirrors.freshness == lock::Freshness::Unchecked).then_some(Trust::Expired);
+        addresses.chain(keyring).chain(expired).collect()
     }
 
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {

@@ -82,7 +82,8 @@ impl Source for Npm {
 
     fn trusts(&self, project: &Project) -> Vec<Trust> {
         let manifest = &project.manifest;
-        let registry = manifest.sources.npm.registry.iter().cloned().map(Trust::Address);
+        let registry = manifest.sources.npm.registry.iter();
+        let registry = registry.map(|address| Trust::address("npm packages", address));
         let npmrc = fs_err::read(manifest.directory.join(".npmrc")).ok();
         registry.chain(npmrc.map(|bytes| Trust::Npmrc(Digest::sha256(&bytes).hex()))).collect()
     }

@@ -12,6 +12,7 @@ use crate::build::place;
 use crate::project::lock::diff;
 use crate::sources::Upgrade;
 use crate::sources::testing::World;
+use crate::sources::testing::agreed;
 use crate::sources::testing::lines;
 use crate::sources::testing::lock;
 use crate::sources::testing::told;
@@ -160,7 +161,7 @@ fn tarballs_are_fetched_from_the_registry_that_is_configured_now() {
     let project = world.project(&text(&second));
     assert!(crate::build::current(&project).unwrap().is_some(), "another registry is no other request");
     let other = world.context("other", Network::Online);
-    fetch::fetch(&other, &project, &locked, &project.manifest.platforms).unwrap();
+    fetch::fetch(&other, &agreed(&other, &project), &locked, &project.manifest.platforms).unwrap();
     let asked: Vec<String> = second.server.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(asked, ["/npm/lib/-/lib-2.0.0.tgz"]);
 }
@@ -172,7 +173,7 @@ fn what_a_project_says_about_registries_needs_the_users_word() {
     assert_eq!(trusts("name = 'x'\n"), []);
     assert_eq!(
         trusts("name = 'x'\n[npm]\nregistry = 'https://r.example/'\n"),
-        [Trust::Address("https://r.example/".into())]
+        [Trust::address("npm packages", "https://r.example/")]
     );
     world.write(".npmrc", "");
     // FIPS 180-4: SHA-256 of nothing.

@@ -99,7 +99,7 @@ impl Source for Toys {
 
     fn trusts(&self, project: &Project) -> Vec<Trust> {
         let wanted = &project.manifest.sources.toy;
-        if wanted.shop.is_empty() { Vec::new() } else { vec![Trust::Address(wanted.shop.clone())] }
+        if wanted.shop.is_empty() { Vec::new() } else { vec![Trust::address("toys", &wanted.shop)] }
     }
 
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {

@@ -19,6 +19,7 @@ use crate::context::Network;
 use crate::project::lock::diff;
 use crate::sources::Upgrade;
 use crate::sources::testing::World;
+use crate::sources::testing::agreed;
 use crate::sources::testing::layers;
 use crate::sources::testing::lines;
 use crate::sources::testing::lock;
@@ -71,15 +72,17 @@ fn a_new_source_is_locked_fetched_vendored_placed_and_built() {
     // Fetched on another machine, from the shop; then built without a network; then from vendored inputs.
     let asked = server.requests().len();
     let other = world.context("other", Network::Online);
-    let fetched = fetch::fetch(&other, &project, &first, &project.manifest.platforms).unwrap();
+    let fetched =
+        fetch::fetch(&other, &agreed(&other, &project), &first, &project.manifest.platforms).unwrap();
     assert_eq!((fetched.total, fetched.fetched, fetched.bytes), (2, 2, 14));
     assert_eq!(server.requests().len(), asked + 2);
-    let built = build::build(&world.context("other", Network::Offline), &project, &options()).unwrap().built;
+    let offline = world.context("other", Network::Offline);
+    let built = build::build(&offline, &agreed(&offline, &project), &options()).unwrap().built;
     let kept = world.dir.path().join("kept");
-    fetch::vendor(&other, &project, &first, &kept).unwrap();
+    fetch::vendor(&other, &agreed(&other, &project), &first, &kept).unwrap();
     let mut third = world.context("third", Network::Offline);
     third.vendor = vec![kept];
-    assert_eq!(build::build(&third, &project, &options()).unwrap().built.index, built.index);
+    assert_eq!(build::build(&third, &agreed(&third, &project), &options()).unwrap().built.index, built.index);
 
     let tree = place::place(&third, &project, &first, Platform::ALL[0]).unwrap().tree;
     assert_eq!(
@@ -138,7 +141,7 @@ fn a_new_source_is_typed_strictly_and_its_addresses_need_the_users_word() {
     assert!(message("name = 'x'\n[toy]\ncolour = 'red'\n").contains("m:3:1"));
     assert!(message("name = 'x'\n[toy]\nnames = ['a/b']\n").contains("`toy.names`"));
     let project = project("name = 'x'\n[toy]\nshop = 'http://shop.example'\n");
-    assert_eq!(Toys.trusts(&project), [Trust::Address("http://shop.example".into())]);
+    assert_eq!(Toys.trusts(&project), [Trust::address("toys", "http://shop.example")]);
     assert_eq!(crate::sources::volatility(&project, "toy/bear"), Volatility::Volatile);
 }
 

@@ -1,0 +1,190 @@
+//! An address that the host is to fetch from: shown without secrets, held whole, and told apart where it is no public name.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+
+use pinfold_base::Digest;
+use pinfold_base::http::SafeUrl;
+use pinfold_base::http::Scheme;
+use serde::Serialize;
+
+/// An address as somebody wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Address {
+    shown: String,
+    /// Of all of it, secrets included.
+    sha256: String,
+    /// What it is, unless it is a name in the public DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
+}
+
+impl Address {
+    /// Reads an address. What is no URL is shown as an error shows it.
+    pub(super) fn new(text: &str) -> Self {
+        let url = SafeUrl::parse(text.trim());
+        // `file:/path` is understood by apt, and so by `[debian]`.
+        let file = text.trim().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
+        let note = match &url {
+            _ if file => Some("a file of this machine"),
+            Ok(url) if url.scheme() == Scheme::File => Some("a file of this machine"),
+            Ok(url) => note(url.host()),
+            Err(_) => Some("not an address as pinfold reads it"),
+        };
+        let shown = match url {
+            // A place without a path is shown as it was written.
+            Ok(url) if url.to_string().trim_end_matches('/') == text => text.to_owned(),
+            Ok(url) => url.to_string(),
+            Err(_) if file => text.to_owned(),
+            Err(error) => error.shown().to_owned(),
+        };
+        Self { shown, sha256: Digest::sha256(text.as_bytes()).hex(), note }
+    }
+}
+
+impl Address {
+    /// What it is, unless it is a name in the public DNS.
+    pub(super) fn note(&self) -> Option<&'static str> {
+        self.note
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}`", self.shown)?;
+        if self.shown.contains("****") {
+            // The part that is hidden can change too.
+            write!(f, " (SHA-256 {})", &self.sha256[..12])?;
+        }
+        Ok(())
+    }
+}
+
+/// What a host is, unless it is a name in the public DNS.
+fn note(host: &str) -> Option<&'static str> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    let address = bare.parse::<Ipv6Addr>().ok().map(unmapped).or_else(|| Some(IpAddr::V4(numeric(&bare)?)));
+    match address {
+        Some(address) if address.is_loopback() => Some("this machine itself"),
+        Some(address) if address.is_unspecified() => Some("this machine itself"),
+        Some(IpAddr::V4(address)) if address.is_link_local() => {
+            Some("a link-local address: machines' metadata is there")
+        }
+        Some(IpAddr::V6(address)) if address.is_unicast_link_local() => Some("a link-local address"),
+        Some(IpAddr::V4(address)) if address.is_private() || shared(address) => {
+            Some("an address of a private network")
+        }
+        Some(IpAddr::V6(address)) if address.is_unique_local() => Some("an address of a private network"),
+        Some(_) => Some("a bare address"),
+        None if bare == "localhost" || bare.ends_with(".localhost") => Some("this machine itself"),
+        None if !bare.contains('.')
+            || [".local", ".internal", ".home.arpa"].iter().any(|end| bare.ends_with(end)) =>
+        {
+            Some("a name of a private network")
+        }
+        None => None,
+    }
+}
+
+/// 100.64.0.0/10 (RFC 6598).
+fn shared(address: Ipv4Addr) -> bool {
+    address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64
+}
+
+/// IPv6 that carries IPv4: mapped, compatible, NAT64 (RFC 6052), 6to4 (RFC 3056).
+fn unmapped(address: Ipv6Addr) -> IpAddr {
+    let segments = address.segments();
+    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+    match segments {
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => v4(high, low),
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4(high, low),
+        _ => IpAddr::V6(address),
+    }
+}
+
+/// IPv4 as inet_aton(3) reads it: one to four parts, decimal, octal or hexadecimal.
+fn numeric(text: &str) -> Option<Ipv4Addr> {
+    let part = |text: &str| match text.strip_prefix("0x") {
+        Some("") => Some(0),
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None if text.len() > 1 && text.starts_with('0') => u64::from_str_radix(text, 8).ok(),
+        None => text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?,
+    };
+    let parts: Vec<u64> = text.split('.').map(part).collect::<Option<_>>()?;
+    let (last, first) = parts.split_last()?;
+    if first.len() > 3 || first.iter().any(|part| *part > 255) {
+        return None;
+    }
+    let room = 8 * (4 - first.len());
+    let high = first.iter().enumerate().fold(0, |sum, (index, part)| sum | part << (24 - 8 * index));
+    (*last < 1 << room).then(|| Ipv4Addr::from(u32::try_from(high | last).unwrap_or(u32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spellings that curl, browsers and inet_aton(3) take for the same place.
+    #[test]
+    fn a_place_is_told_whatever_its_spelling() {
+        for (host, expected) in [
+            ("127.0.0.1", Some("this machine itself")),
+            ("127.0.0.1.", Some("this machine itself")),
+            ("2130706433", Some("this machine itself")),
+            ("0x7f000001", Some("this machine itself")),
+            ("0x7F.1", Some("this machine itself")),
+            ("017700000001", Some("this machine itself")),
+            ("0177.0.0.1", Some("this machine itself")),
+            ("127.1", Some("this machine itself")),
+            ("0", Some("this machine itself")),
+            ("[::1]", Some("this machine itself")),
+            ("[::]", Some("this machine itself")),
+            ("[::ffff:127.0.0.1]", Some("this machine itself")),
+            ("[::ffff:7f00:1]", Some("this machine itself")),
+            ("[64:ff9b::7f00:1]", Some("this machine itself")),
+            ("localhost", Some("this machine itself")),
+            ("LOCALHOST.", Some("this machine itself")),
+            ("a.localhost", Some("this machine itself")),
+            ("169.254.169.254", Some("a link-local address: machines' metadata is there")),
+            ("0xa9fea9fe", Some("a link-local address: machines' metadata is there")),
+            ("[fe80::1]", Some("a link-local address")),
+            ("10.1.2.3", Some("an address of a private network")),
+            ("172.31.0.1", Some("an address of a private network")),
+            ("192.168.257", Some("an address of a private network")),
+            ("100.64.0.1", Some("an address of a private network")),
+            ("[fd00::1]", Some("an address of a private network")),
+            ("203.0.113.9", Some("a bare address")),
+            ("[2001:db8::1]", Some("a bare address")),
+            ("printer", Some("a name of a private network")),
+            ("nas.local", Some("a name of a private network")),
+            ("registry.example", None),
+            ("127.0.0.1.example", None),
+            ("1.2.3.4.5", None),
+            ("256.256.256.256", None),
+        ] {
+            assert_eq!(note(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_without_secrets_and_held_with_them() {
+        let one = Address::new("https://me:canary@registry.example/npm/?token=canary");
+        let two = Address::new("https://me:other@registry.example/npm/?token=canary");
+        assert!(one.to_string().starts_with("`https://****@registry.example/npm/?****` (SHA-256 "), "{one}");
+        assert!(!one.to_string().contains("canary"));
+        assert_ne!(one, two);
+        assert_eq!(Address::new("https://r.example").to_string(), "`https://r.example`");
+        for (text, note) in [
+            ("file:///home/me/.ssh/key", Some("a file of this machine")),
+            ("FILE:/srv/debian", Some("a file of this machine")),
+            ("gopher://x", Some("not an address as pinfold reads it")),
+            ("https://registry.example@127.0.0.1/", Some("this machine itself")),
+            ("https://registry.example/", None),
+        ] {
+            assert_eq!(Address::new(text).note(), note, "{text}");
+        }
+    }
+}

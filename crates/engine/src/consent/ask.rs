@@ -1,0 +1,245 @@
+//! One thing that is asked for: what it means, how it is told, and the digest that an agreement is held by.
+//!
+//! **Guarantees**: the digest covers the whole value that an ask stands for, as serde writes it; a field that is added to a
+//! recipe's route, say, is covered the day it is added. What is told is the same value, secrets left out.
+
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_base::Digest;
+use pinfold_base::Platform;
+use pinfold_sandbox::spec::Limits;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Wishes;
+use super::address::Address;
+use crate::project::Project;
+use crate::project::lock::Lock;
+use crate::project::manifest::Manifest;
+use crate::project::manifest::run::Reach;
+use crate::project::recipe::Route;
+use crate::sources;
+use crate::sources::Trust;
+
+/// One thing that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// The host's network instead of the proxy.
+    HostNetwork,
+    /// A host to be let through.
+    Reach(String),
+    /// A mount, as written.
+    Mount(String),
+    /// A variable of the caller's.
+    Variable(String),
+    /// More processes than a sandbox has by itself.
+    Processes(u32),
+    /// Where an agent's key comes from.
+    Credential {
+        /// The agent.
+        agent: String,
+        /// As written.
+        source: String,
+    },
+    /// A key sent to an address, by a recipe that is not built in.
+    Route {
+        /// The recipe.
+        recipe: String,
+        /// The route, whole.
+        route: Box<Route>,
+    },
+    /// A file of the host from outside the project, put into the image.
+    File(PathBuf),
+    /// An address that the host itself fetches from, outside of any sandbox.
+    Fetch {
+        /// For what: a registry, an archive, a program.
+        what: String,
+        /// From where.
+        address: Address,
+    },
+    /// Keys that are to be trusted instead of the machine's.
+    Keyring(PathBuf),
+    /// An archive's metadata may be older than it says of itself.
+    Expired,
+    /// The project's own settings for npm, which may name a registry and have variables of the caller's filled in.
+    Npmrc {
+        /// SHA-256 of the file: other settings are another wish.
+        sha256: String,
+    },
+}
+
+/// Which verbs an ask concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verbs {
+    /// All that lock, fetch or build, `run` among them.
+    Build,
+    /// `run` and `open`.
+    Run,
+}
+
+impl Ask {
+    /// The digest of everything that it means.
+    pub fn digest(&self) -> Digest {
+        // Every ask is made of texts, numbers, lists and maps in a fixed order: JSON can say it, and says it one way.
+        Digest::sha256(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Which verbs it concerns.
+    pub fn verbs(&self) -> Verbs {
+        match self {
+            Self::HostNetwork
+            | Self::Reach(_)
+            | Self::Mount(_)
+            | Self::Variable(_)
+            | Self::Processes(_)
+            | Self::Credential { .. }
+            | Self::Route { .. } => Verbs::Run,
+            Self::File(_) | Self::Fetch { .. } | Self::Keyring(_) | Self::Expired | Self::Npmrc { .. } => {
+                Verbs::Build
+            }
+        }
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::HostNetwork => "use the host's network".to_owned(),
+            Self::Reach(host) => format!("reach `{host}`"),
+            Self::Mount(mount) => format!("mount `{mount}`"),
+            Self::Variable(name) => format!("pass in the variable `{name}`"),
+            Self::Processes(count) => format!("have {count} processes at once"),
+            Self::Credential { agent, source } => format!("take the key of {agent} from `{source}`"),
+            Self::Route { recipe, route } => {
+                let base = match route.base.as_slice() {
+                    [] => String::new(),
+                    base => format!(", or to {}", base.join(" or ")),
+                };
+                format!(
+                    "send the key in {} to {}{base} (recipe {recipe}): {}; SHA-256 {}",
+                    route.key.join(" or "),
+                    route.upstream,
+                    rest(&**route, &["upstream", "key", "base"]),
+                    self.digest().short()
+                )
+            }
+            Self::File(path) => format!("put `{}` into the image", path.display()),
+            Self::Fetch { what, address } => {
+                let note = address.note().map(|note| format!("; {note}")).unwrap_or_default();
+                format!("fetch from {address} on this machine ({what}{note})")
+            }
+            Self::Keyring(path) => format!("trust the archive keys in `{}`", path.display()),
+            Self::Expired => "take the metadata of Debian archives after its `Valid-Until`".to_owned(),
+            Self::Npmrc { sha256 } => format!("use the project's `.npmrc` (SHA-256 {sha256})"),
+        };
+        f.write_str(&harmless(&text))
+    }
+}
+
+/// The fields of a value that were not told in words, each with what it holds.
+fn rest(value: &impl Serialize, told: &[&str]) -> String {
+    let Ok(Value::Object(fields)) = serde_json::to_value(value) else { return String::new() };
+    let told = |name: &String, value: &Value| {
+        told.contains(&name.as_str())
+            || match value {
+                Value::Null => true,
+                Value::Array(list) => list.is_empty(),
+                Value::Object(map) => map.is_empty(),
+                _ => false,
+            }
+    };
+    let left = fields.iter().filter(|(name, value)| !told(name, value));
+    left.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What is written by others is shown as it is, and moves no cursor and reverses no text.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Bidirectional formatting characters (UAX #9).
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// In a fixed order, each once.
+fn sorted(mut asks: Vec<Ask>) -> Vec<Ask> {
+    asks.sort_by_cached_key(|ask| (ask.verbs() == Verbs::Run, ask.to_string(), ask.digest().to_string()));
+    asks.dedup();
+    asks
+}
+
+/// What a project makes the host itself fetch, read and trust.
+pub(super) fn of_project(project: &Project) -> Vec<Ask> {
+    let trusts = sources::ALL.iter().flat_map(|(_, source)| source.trusts(project)).map(Ask::from);
+    sorted(outside(&project.manifest).map(Ask::File).chain(trusts).chain(locked(project)).collect())
+}
+
+/// The same, and what its sandboxes or those of an image are to have.
+pub(super) fn of_run(project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
+    let Wishes { declared, recipes } = wishes;
+    let mut asks: Vec<Ask> = project.map(of_project).unwrap_or_default();
+    if declared.network == Some(Reach::Host) {
+        asks.push(Ask::HostNetwork);
+    }
+    asks.extend(declared.allow.iter().map(|rule| Ask::Reach(rule.text().to_owned())));
+    asks.extend(declared.mounts.iter().map(|mount| Ask::Mount(mount.text().to_owned())));
+    asks.extend(declared.pass_env.iter().map(|variable| Ask::Variable(variable.to_string())));
+    // Fewer than usual is no wish; memory and processors are not limited by themselves.
+    let more = |count: &u32| Limits::default().processes.is_some_and(|usual| *count > usual);
+    asks.extend(declared.pids.map(|pids| pids.0).filter(more).map(Ask::Processes));
+    asks.extend(
+        declared.credentials.iter().map(|(agent, source)| Ask::Credential {
+            agent: agent.clone(),
+            source: source.text().to_owned(),
+        }),
+    );
+    for recipe in recipes.iter().filter(|recipe| !recipe.is_built_in()) {
+        asks.extend(recipe.run.hosts.iter().cloned().map(Ask::Reach));
+        asks.extend(
+            recipe
+                .run
+                .route
+                .iter()
+                .map(|route| Ask::Route { recipe: recipe.name.clone(), route: Box::new(route.clone()) }),
+        );
+    }
+    sorted(asks)
+}
+
+/// Sources of `[[file]]` that are not below the manifest's directory once links are followed.
+fn outside(manifest: &Manifest) -> impl Iterator<Item = PathBuf> {
+    let real = fs::canonicalize(&manifest.directory).unwrap_or_else(|_| manifest.directory.clone());
+    manifest
+        .files
+        .iter()
+        .flat_map(|file| file.source.iter().chain(file.source_platform.values()))
+        .map(|source| manifest.directory.join(source))
+        // One that is not there yet could become anything.
+        .map(|path| fs::canonicalize(&path).unwrap_or(path))
+        .filter(move |path: &PathBuf| !Path::starts_with(path, &real))
+}
+
+impl From<Trust> for Ask {
+    fn from(trust: Trust) -> Self {
+        match trust {
+            Trust::Address { what, address } => Self::Fetch { what, address: Address::new(&address) },
+            Trust::Keyring(path) => Self::Keyring(path),
+            Trust::Expired => Self::Expired,
+            Trust::Npmrc(sha256) => Self::Npmrc { sha256 },
+        }
+    }
+}
+
+/// Addresses that stand in the lock beside the manifest. A lock that cannot be read is the build's to refuse.
+fn locked(project: &Project) -> Vec<Ask> {
+    let Ok(Some(lock)) = Lock::load(&project.lock_file) else { return Vec::new() };
+    let archives = Platform::ALL.into_iter().flat_map(|platform| lock.archives(platform));
+    let ask = |address: &str| Ask::Fetch { what: sources::PROGRAM.into(), address: Address::new(address) };
+    archives.filter_map(|archive| archive.origin.address().map(ask)).collect()
+}

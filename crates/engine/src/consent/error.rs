@@ -1,0 +1,51 @@
+//! Why the user's word is missing.
+
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
+use pinfold_base::Kind;
+
+use super::Ask;
+use super::Subject;
+
+/// Why something may not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsentError {
+    /// What the project or the image asks for was not agreed to.
+    #[error("{subject} asks for what needs your word:{}", lines(.asks))]
+    Open {
+        /// Who asks.
+        subject: Subject,
+        /// What for.
+        asks: Vec<Ask>,
+    },
+    /// The word cannot be kept.
+    #[error("cannot keep the agreement")]
+    Io(#[from] std::io::Error),
+    /// The word cannot be put in its place.
+    #[error(transparent)]
+    Store(#[from] pinfold_base::store::StoreError),
+}
+
+fn lines(asks: &[Ask]) -> String {
+    asks.iter().fold(String::new(), |lines, ask| lines + "\n  " + &ask.to_string())
+}
+
+impl Diagnose for ConsentError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        match self {
+            Self::Open { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Io(error) => Diagnosis::Inner(error),
+            Self::Store(error) => Diagnosis::Inner(error),
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        match self {
+            Self::Open { subject, .. } => Some(format!(
+                "an agent that may write to the project can have written this: read it, and if you agree say\n  {}",
+                subject.command()
+            )),
+            _ => None,
+        }
+    }
+}

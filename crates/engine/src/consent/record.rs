@@ -1,0 +1,132 @@
+//! The kept word.
+//!
+//! ```text
+//!   DATA/consent/HEX.json      HEX: SHA-256 of who asks
+//!   { "version": 2, "subject": WHO, "accepted": { DIGEST-OF-AN-ASK: WHAT-WAS-SHOWN, … } }
+//! ```
+//!
+//! **Refuses**: a record that is damaged, or of another version, is no agreement.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_base::store::persist;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Ask;
+use super::ConsentError;
+use super::Subject;
+use crate::context::Context;
+
+/// Raised whenever equal digests could mean something else than before.
+const VERSION: u32 = 2;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    version: u32,
+    subject: String,
+    accepted: BTreeMap<String, String>,
+}
+
+fn file(context: &Context, subject: &Subject) -> PathBuf {
+    context.home.data().join("consent").join(subject.record())
+}
+
+fn accepted(path: &Path, subject: &Subject) -> BTreeMap<String, String> {
+    let record: Option<Record> = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let record = record.filter(|record| record.version == VERSION && record.subject == subject.to_string());
+    record.map(|record| record.accepted).unwrap_or_default()
+}
+
+/// Refuses when something was not agreed to.
+pub(super) fn check(context: &Context, subject: Subject, asks: &[Ask]) -> Result<(), ConsentError> {
+    if asks.is_empty() {
+        return Ok(());
+    }
+    let accepted = accepted(&file(context, &subject), &subject);
+    let open: Vec<Ask> =
+        asks.iter().filter(|ask| !accepted.contains_key(&ask.digest().to_string())).cloned().collect();
+    if open.is_empty() { Ok(()) } else { Err(ConsentError::Open { subject, asks: open }) }
+}
+
+/// Keeps the user's word. What was agreed to before and is no longer asked for is forgotten.
+pub(super) fn keep(context: &Context, subject: &Subject, asks: &[Ask]) -> Result<(), ConsentError> {
+    let path = file(context, subject);
+    let accepted = asks.iter().map(|ask| (ask.digest().to_string(), ask.to_string())).collect();
+    let record = Record { version: VERSION, subject: subject.to_string(), accepted };
+    // Beside its final place: the cache may be on another file system.
+    let folder = path.parent().unwrap_or(&path);
+    fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(temporary.as_file_mut(), &record).map_err(std::io::Error::from)?;
+    persist(temporary, &path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use pinfold_base::Home;
+
+    use super::*;
+    use crate::context::Network;
+
+    fn context(dir: &Path) -> Context {
+        let home = Home::under(dir);
+        Context::at(home, Network::Offline, Box::new(pinfold_base::report::Silent)).unwrap()
+    }
+
+    fn image(name: &str) -> Subject {
+        Subject::image(name, None)
+    }
+
+    fn ask(host: &str) -> Ask {
+        Ask::Reach(host.into())
+    }
+
+    #[test]
+    fn the_word_covers_what_was_shown_and_nothing_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(dir.path());
+        assert!(check(&context, image("m"), &[]).is_ok());
+        assert!(matches!(check(&context, image("m"), &[ask("a")]), Err(ConsentError::Open { .. })));
+        keep(&context, &image("m"), &[ask("a"), ask("b")]).unwrap();
+        check(&context, image("m"), &[ask("a")]).unwrap();
+        let Err(ConsentError::Open { asks, .. }) = check(&context, image("m"), &[ask("a"), Ask::HostNetwork])
+        else {
+            panic!("more than was agreed to")
+        };
+        assert_eq!(asks, [Ask::HostNetwork]);
+        assert!(check(&context, image("another"), &[ask("a")]).is_err());
+    }
+
+    #[test]
+    fn a_damaged_word_is_no_word_and_what_is_not_asked_any_more_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(dir.path());
+        let (one, two) = (ask("a"), ask("b"));
+        keep(&context, &image("m"), &[one.clone(), two.clone()]).unwrap();
+        keep(&context, &image("m"), std::slice::from_ref(&one)).unwrap();
+        assert!(check(&context, image("m"), &[two]).is_err(), "the newer word counts");
+        check(&context, image("m"), std::slice::from_ref(&one)).unwrap();
+        let path = file(&context, &image("m"));
+        let whole = fs::read_to_string(&path).unwrap();
+        for broken in [
+            "{".to_owned(),
+            whole.replace("\"version\": 2", "\"version\": 3"),
+            // As it was written before asks had digests.
+            r#"{"subject":"the image `m`","accepted":[{"reach":"a"}]}"#.to_owned(),
+            // Another's word under this name.
+            whole.replace("`m`", "`n`"),
+        ] {
+            assert_ne!(broken, whole);
+            fs::write(&path, broken).unwrap();
+            assert!(check(&context, image("m"), std::slice::from_ref(&one)).is_err());
+        }
+        fs::write(&path, whole).unwrap();
+        check(&context, image("m"), &[one]).unwrap();
+    }
+}
