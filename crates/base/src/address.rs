@@ -6,9 +6,12 @@
 //! IPv6 and must be added here in IPv4. Translated forms (mapped, NAT64, 6to4, Teredo) are refused whole: what is inside
 //! them is decided by a machine that is not ours.
 
+use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
+use std::net::ToSocketAddrs;
 use std::net::UdpSocket;
 
 /// What an address is, as far as it matters who may lead there.
@@ -112,6 +115,27 @@ pub fn is_own(address: IpAddr) -> bool {
     // No route is no own address; dialling it fails by itself.
     speaker.is_ok_and(|speaker| speaker.ip() == address)
 }
+
+/// Turns a name into addresses. One call is one question.
+pub trait Resolve: Send + Sync + fmt::Debug {
+    /// The addresses of `name`, in order of preference.
+    fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The machine's own resolver (`getaddrinfo`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+    }
+}
+
+/// An exemption from the rule that loopback is not reached, for tests against servers on this machine. It is a value that
+/// must be constructed in code: no option, file or variable makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopbackForTests;
 
 #[cfg(test)]
 mod tests {

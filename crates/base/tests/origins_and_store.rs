@@ -8,6 +8,7 @@ use pinfold_base::Diagnose as _;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Store;
+use pinfold_base::address::LoopbackForTests;
 use pinfold_base::http::Auth;
 use pinfold_base::http::Client;
 use pinfold_base::http::Get;
@@ -61,7 +62,8 @@ fn each_hop_gets_the_credentials_of_its_own_origin() {
         home_send.send(server.url("/end")).unwrap();
         let url = server.url("/start").replace("://", &format!("://{}", login.unwrap_or_default()));
         let get = Get { auth: Auth::Bearer(Secret::new("t0ken")), ..Get::default() };
-        let client = Client::with(Options { retries: 0, ..Options::default() });
+        let client =
+            Client::with(Options { retries: 0, loopback: Some(LoopbackForTests), ..Options::default() });
         client.get(&SafeUrl::parse(&url).unwrap(), &get).unwrap();
         assert_eq!(
             (seen(&server).as_slice(), seen(&other).as_slice()),

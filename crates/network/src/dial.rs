@@ -4,14 +4,16 @@
 //! name: a second answer of a DNS server that changed its mind (rebinding) is never asked for. Addresses that may not be
 //! reached are left out; when none is left the dial is refused and nothing was sent.
 
-use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use pinfold_base::address::LoopbackForTests;
+pub use pinfold_base::address::Resolve;
+pub use pinfold_base::address::SystemResolver;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -80,22 +82,6 @@ impl Diagnose for DialError {
     }
 }
 
-/// Turns a name into addresses. One call is one question.
-pub trait Resolve: Send + Sync + fmt::Debug {
-    /// The addresses of `name`, in order of preference.
-    fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
-}
-
-/// The machine's own resolver (`getaddrinfo`).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
-
-impl Resolve for SystemResolver {
-    fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
-    }
-}
-
 /// Which addresses a dial may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
@@ -104,11 +90,6 @@ pub enum Addresses {
     /// Private and loopback ones too: for targets the user configured. Never metadata, link-local or multicast.
     Configured,
 }
-
-/// An exemption from the rule that loopback is not reached, for tests against servers on this machine. It is a value that
-/// must be constructed in code: no option, file or variable makes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoopbackForTests;
 
 /// Resolves, checks and connects.
 #[derive(Clone, Debug)]

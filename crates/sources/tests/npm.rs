@@ -295,6 +295,44 @@ fn tarballs_of_another_host_are_asked_of_the_registry() {
     assert!(matches!(result, Err(NpmError::Tarball { .. })), "{result:?}");
 }
 
+/// The registry is asked at its own address, whatever its answers say; what has no place there is refused.
+#[test]
+fn an_address_in_a_packument_is_never_asked() {
+    let inner = Server::start(|_| Response::ok("inside"));
+    for (tarball, path) in [
+        ("http://127.0.0.1:PORT/npm/p/-/p-1.0.0.tgz", Some("p/-/p-1.0.0.tgz")),
+        ("http://169.254.169.254/p/-/p-1.0.0.tgz", Some("p/-/p-1.0.0.tgz")),
+        ("http://127.0.0.1:PORT/internal/api", None),
+        ("http://127.0.0.1:PORT/p/-/../../internal/api", None),
+        ("http://127.0.0.1:PORT/p/-/%2e%2e/%2e%2e/api", None),
+        ("file:///p/-/p-1.0.0.tgz", None),
+        ("file:///etc/passwd", None),
+        ("ftp://127.0.0.1/p/-/p-1.0.0.tgz", None),
+        ("git+ssh://git@h.example/p/-/p-1.0.0.tgz", None),
+        ("p/-/p-1.0.0.tgz", None),
+        ("", None),
+    ] {
+        let tarball = tarball.replace("PORT", &inner.port().to_string());
+        let said = json!({ "dist-tags": { "latest": "1.0.0" }, "time": { "1.0.0": "2020-01-01T00:00:00Z" },
+            "versions": { "1.0.0": { "dist": { "tarball": tarball,
+            "integrity": "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=" } } } });
+        let server = Server::start(move |_| Response::ok(said.to_string()));
+        let registry = registry(&server.url("/npm/"));
+        let locked =
+            tree(&registry, &[("p", "1")]).map(|tree| tree.placements[&Platform::ALL[0]][0].package.clone());
+        match (locked, path) {
+            (Ok(locked), Some(path)) => {
+                assert_eq!(locked.path, path, "{tarball}");
+                let source = registry.source(&locked).unwrap();
+                assert_eq!(source.url.to_string(), server.url(&format!("/npm/{path}")), "{tarball}");
+            }
+            (Err(NpmError::Tarball { .. }), None) => {}
+            (other, _) => panic!("{tarball}: {other:?}"),
+        }
+        assert_eq!(inner.connections(), 0, "{tarball}");
+    }
+}
+
 #[test]
 fn tokens_go_to_their_registry_only() {
     let private =

@@ -30,7 +30,9 @@ use super::Client;
 use super::Failure;
 use super::HttpError;
 use super::Options;
+use super::Reach;
 use super::SafeUrl;
+use super::reach;
 use super::read_error;
 use crate::digest::Algorithm;
 use crate::digest::Digest;
@@ -55,12 +57,36 @@ pub struct Source {
     pub url: SafeUrl,
     /// Credentials for that origin.
     pub auth: Auth,
+    /// Who named the address.
+    pub named: Named,
+}
+
+/// Who named an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// The machine's configuration: it may be private.
+    ByMachine,
+    /// A project. An address in numbers and `localhost` are what they are, and the user was asked; any other name must not turn
+    /// out to be this machine or its network.
+    ByProject,
 }
 
 impl Source {
-    /// A source that asks for no credentials.
+    /// A source that asks for no credentials, named by the machine.
     pub fn open(url: SafeUrl) -> Self {
-        Self { url, auth: Auth::None }
+        Self { url, auth: Auth::None, named: Named::ByMachine }
+    }
+
+    /// A source that asks for no credentials, named by a project.
+    pub fn of_project(url: SafeUrl) -> Self {
+        Self { named: Named::ByProject, ..Self::open(url) }
+    }
+
+    fn reach(&self) -> Reach {
+        match (self.named, reach::host(&self.url)) {
+            (Named::ByProject, Some(host)) if !reach::is_plain(&host) => Reach::Public,
+            _ => Reach::Named,
+        }
     }
 }
 
@@ -232,7 +258,8 @@ impl Client {
             sink.restart()?;
         }
         let range = (sink.have > 0).then_some((sink.have, etag.as_deref()));
-        let answer = self.ask(&source.url, &Ask { accept: None, auth: &source.auth, range })?;
+        let answer =
+            self.ask(&source.url, &Ask { accept: None, auth: &source.auth, range, reach: source.reach() })?;
         let url = &source.url;
         let whole = match answer.status {
             200 => {

@@ -44,6 +44,14 @@ pub enum HttpError {
         /// Its name; the value may hold a password.
         variable: String,
     },
+    /// A variable of the environment does not list hosts.
+    #[error("`{entry}` in the environment variable `{variable}` is no host")]
+    HostVariable {
+        /// Its name.
+        variable: String,
+        /// The entry.
+        entry: String,
+    },
     /// The trust store of this machine is empty or cannot be read.
     #[error("no trusted certificates found: {reason}")]
     TrustStore {
@@ -75,6 +83,21 @@ pub enum HttpError {
         url: SafeUrl,
         /// Why it is not followed.
         reason: Box<str>,
+    },
+    /// An address that whoever named it may not lead to.
+    #[error(
+        "cannot fetch `{url}`: {} at {address}, {what}",
+        .next.as_ref().map_or_else(|| "it is".to_owned(), |next| format!("the server leads to `{next}`, which is"))
+    )]
+    Inward {
+        /// The address that was asked for.
+        url: SafeUrl,
+        /// Where a redirect led.
+        next: Option<Box<SafeUrl>>,
+        /// What it turned out to be.
+        address: Box<str>,
+        /// In words.
+        what: &'static str,
     },
     /// The transfer ended early, again and again.
     #[error("`{url}` was cut short: {got} of {expected} bytes came")]
@@ -166,7 +189,10 @@ impl Diagnose for HttpError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
             Self::WrongSize { .. } | Self::TooLong { .. } => Diagnosis::Own(Kind::Integrity),
-            Self::Url(_) | Self::ProxyVariable { .. } => Diagnosis::Own(Kind::Usage),
+            Self::Inward { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Url(_) | Self::ProxyVariable { .. } | Self::HostVariable { .. } => {
+                Diagnosis::Own(Kind::Usage)
+            }
             Self::TrustStore { .. } => Diagnosis::Own(Kind::System),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Sources { tried, .. } => match Self::worst(tried) {
@@ -189,6 +215,11 @@ impl Diagnose for HttpError {
             }
             Self::ProxyVariable { .. } => {
                 "expected `http://HOST:PORT` or `https://HOST:PORT`; SOCKS is not supported"
+            }
+            Self::HostVariable { .. } => "expected `HOST,HOST`: names or addresses, without scheme and port",
+            Self::Inward { .. } => {
+                "only what the machine's own configuration names may stand on this machine or its network; if this is meant, \
+                 set `PINFOLD_PRIVATE_HOSTS=HOST` (metadata and link-local addresses are never reached)"
             }
             Self::TrustStore { .. } => {
                 "install the ca-certificates package, or set `SSL_CERT_FILE` to a file of trusted certificates"

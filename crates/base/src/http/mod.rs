@@ -9,20 +9,23 @@
 //! **Plain `http`** is spoken because Debian mirrors do: content fetched by it is trusted only for the signature or digest
 //! it is checked against, as is content fetched by `https`. A redirect from `https` down to `http` is refused.
 //!
-//! **Refuses**: answers longer than announced or allowed, redirects to files, more than ten redirects, everything but
-//! `file` addresses on an offline client.
+//! **Refuses**: answers longer than announced or allowed, redirects to files, more than ten redirects, redirects to addresses of
+//! this machine and its network (`reach.rs` says which), everything but `file` addresses on an offline client.
 
 mod download;
 mod error;
 mod proxy;
+mod reach;
 mod resolver;
 mod url;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use ureq::Agent;
@@ -30,6 +33,7 @@ use ureq::Body;
 use ureq::http::Response;
 use ureq::http::header;
 
+pub use download::Named;
 pub use download::Source;
 pub use error::HttpError;
 pub use error::Step;
@@ -39,6 +43,14 @@ pub use url::ParseUrlError;
 pub use url::SafeUrl;
 pub use url::Scheme;
 pub use url::Secret;
+
+use self::reach::Inward;
+use self::reach::Reach;
+use self::reach::Reaching;
+use self::resolver::Remembering;
+use crate::address::LoopbackForTests;
+use crate::address::Resolve;
+use crate::authority::Host;
 
 /// Name and version that servers see.
 const USER_AGENT: &str = concat!("pinfold/", env!("CARGO_PKG_VERSION"));
@@ -77,6 +89,12 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Proxies to use.
     pub proxies: Proxies,
+    /// Hosts that others may lead to though they are private. Named by the machine, never by a project.
+    pub private_hosts: Vec<Host>,
+    /// Who turns names into addresses, instead of the machine's own resolver.
+    pub names: Option<Arc<dyn Resolve>>,
+    /// Lets servers lead to loopback addresses.
+    pub loopback: Option<LoopbackForTests>,
 }
 
 impl Default for Options {
@@ -88,6 +106,9 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
             proxies: Proxies::default(),
+            private_hosts: Vec::new(),
+            names: None,
+            loopback: None,
         }
     }
 }
@@ -101,11 +122,10 @@ pub struct Client {
 struct Shared {
     /// `None` for an offline client.
     options: Option<Options>,
-    /// For `https`; made at its first use, since reading the trust store takes milliseconds.
-    tls: OnceLock<Agent>,
-    tls_direct: OnceLock<Agent>,
-    plain: OnceLock<Agent>,
-    plain_direct: OnceLock<Agent>,
+    names: Arc<Remembering>,
+    /// By whether TLS is spoken, whether a proxy is used, and how far they reach. Made at their first use, since reading the
+    /// trust store takes milliseconds.
+    agents: Mutex<BTreeMap<(bool, bool, Reach), Agent>>,
 }
 
 impl fmt::Debug for Client {
@@ -120,6 +140,8 @@ struct Ask<'a> {
     auth: &'a Auth,
     /// First byte wanted, and the validator the rest must still have.
     range: Option<(u64, Option<&'a str>)>,
+    /// How far the first address reaches.
+    reach: Reach,
 }
 
 /// The parts of an answer that matter here.
@@ -134,8 +156,10 @@ struct Answer {
 impl Client {
     /// A client with the usual patience and the proxies of the environment.
     pub fn new() -> Result<Self, HttpError> {
-        let proxies = Proxies::from_env(|name| std::env::var(name).ok())?;
-        Ok(Self::with(Options { proxies, ..Options::default() }))
+        let variable = |name: &str| std::env::var(name).ok();
+        let proxies = Proxies::from_env(variable)?;
+        let private_hosts = reach::private_hosts(variable(reach::PRIVATE_HOSTS).as_deref())?;
+        Ok(Self::with(Options { proxies, private_hosts, ..Options::default() }))
     }
 
     /// A client with options of one's own.
@@ -149,13 +173,8 @@ impl Client {
     }
 
     fn build(options: Option<Options>) -> Self {
-        let shared = Shared {
-            options,
-            tls: OnceLock::new(),
-            tls_direct: OnceLock::new(),
-            plain: OnceLock::new(),
-            plain_direct: OnceLock::new(),
-        };
+        let names = Arc::new(Remembering::new(options.as_ref().and_then(|options| options.names.clone())));
+        let shared = Shared { options, names, agents: Mutex::new(BTreeMap::new()) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -165,7 +184,7 @@ impl Client {
             return read_file(url, &path, get.limit);
         }
         let options = self.options(&url.to_string())?;
-        let ask = Ask { accept: get.accept, auth: &get.auth, range: None };
+        let ask = Ask { accept: get.accept, auth: &get.auth, range: None, reach: Reach::Named };
         let mut failures = 0;
         loop {
             let error = match self.get_once(url, &ask, get.limit) {
@@ -210,13 +229,25 @@ impl Client {
     /// One request, its redirects followed. Any status but a passing one and a redirect is an answer.
     fn ask(&self, url: &SafeUrl, ask: &Ask<'_>) -> Result<Answer, Failure> {
         let mut at = url.clone();
-        for _ in 0..=MAX_REDIRECTS {
+        let mut reach = ask.reach;
+        for hop in 0..=MAX_REDIRECTS {
             // Credentials belong to the origin they were given for; the URL's own go before.
             let auth = match (at.auth(), url.auth()) {
                 (Auth::None, own) if at.same_origin(url) => own.header().or_else(|| ask.auth.header()),
                 (own, _) => own.header(),
             };
-            let agent = self.agent(&at)?;
+            let inward = |found: Inward| HttpError::Inward {
+                url: url.without_secrets(),
+                next: (hop > 0).then(|| at.without_secrets().into()),
+                address: found.place.into(),
+                what: found.what,
+            };
+            let here = if reach::is_same_place(url, &at) { ask.reach } else { reach };
+            let here = self.exempted(&at, here)?;
+            let agent = self.agent(&at, here).map_err(|error| match error {
+                Refused::Inward(found) => inward(found),
+                Refused::Other(error) => error,
+            })?;
             let mut request =
                 agent.get(at.request_text().expose()).header(header::ACCEPT_ENCODING, "identity");
             if let Some(accept) = ask.accept {
@@ -232,7 +263,13 @@ impl Client {
                 }
             }
             tracing::debug!(url = %at, range = ?ask.range.map(|range| range.0), "request");
-            let response = request.call().map_err(|error| connection_error(&at, &error))?;
+            let response = request.call().map_err(|error| match &error {
+                ureq::Error::Other(other) if other.is::<Inward>() => other
+                    .downcast_ref::<Inward>()
+                    .cloned()
+                    .map_or_else(|| connection_error(&at, &error), &inward),
+                _ => connection_error(&at, &error),
+            })?;
             let status = response.status().as_u16();
             tracing::debug!(url = %at, status, "answer");
             if error::is_passing_status(status) {
@@ -259,6 +296,9 @@ impl Client {
             if at.scheme() == Scheme::Https && next.scheme() == Scheme::Http {
                 return Err(refused(format!("redirect from https down to `{next}` refused")).into());
             }
+            if hop == 0 {
+                reach = self.led_from(url)?;
+            }
             at = next;
         }
         Err(HttpError::Redirect {
@@ -268,17 +308,41 @@ impl Client {
         .into())
     }
 
-    fn agent(&self, url: &SafeUrl) -> Result<&Agent, HttpError> {
+    /// Where the server of an address that was asked for may lead.
+    fn led_from(&self, url: &SafeUrl) -> Result<Reach, HttpError> {
+        let options = self.options(&url.to_string())?;
+        Ok(match (reach::host(url), options.proxies.for_url(url)) {
+            (Some(Host::Address(address)), _) => Reach::led_from([address]),
+            (_, Some(_)) => Reach::Public,
+            (_, None) => Reach::led_from(self.shared.names.known(url)),
+        })
+    }
+
+    /// What the machine's user allows beyond.
+    fn exempted(&self, url: &SafeUrl, reach: Reach) -> Result<Reach, HttpError> {
+        let options = self.options(&url.to_string())?;
+        let host = reach::host(url);
+        let named = host.is_some_and(|host| options.private_hosts.contains(&host));
+        Ok(if named { Reach::Named } else { reach })
+    }
+
+    fn agent(&self, url: &SafeUrl, reach: Reach) -> Result<Agent, Refused> {
         let options = self.options(&url.to_string())?;
         let proxy = options.proxies.for_url(url);
-        let cell = match (url.scheme(), proxy.is_some()) {
-            (Scheme::Https, true) => &self.shared.tls,
-            (Scheme::Https, false) => &self.shared.tls_direct,
-            (_, true) => &self.shared.plain,
-            (_, false) => &self.shared.plain_direct,
+        // The proxy resolves; this machine only looks for the proxy.
+        let reach = match (proxy, reach::host(url)) {
+            (Some(_), Some(host)) => {
+                if let Some(what) = reach.refusal_by_name(&host) {
+                    return Err(Refused::Inward(Inward { place: host.to_string(), what }));
+                }
+                Reach::Named
+            }
+            _ => reach,
         };
-        if let Some(agent) = cell.get() {
-            return Ok(agent);
+        let key = (url.scheme() == Scheme::Https, proxy.is_some(), reach);
+        let mut agents = self.shared.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(&key) {
+            return Ok(agent.clone());
         }
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -299,7 +363,20 @@ impl Client {
         }
         let config = config.build();
         let connector = ureq::unversioned::transport::DefaultConnector::default();
-        Ok(cell.get_or_init(|| Agent::with_parts(config, connector, resolver::Remembering::default())))
+        let resolver = Reaching { names: self.shared.names.clone(), reach, loopback: options.loopback };
+        Ok(agents.entry(key).or_insert(Agent::with_parts(config, connector, resolver)).clone())
+    }
+}
+
+/// Why there is no agent for an address.
+enum Refused {
+    Inward(Inward),
+    Other(HttpError),
+}
+
+impl From<HttpError> for Refused {
+    fn from(error: HttpError) -> Self {
+        Self::Other(error)
     }
 }
 

@@ -215,7 +215,7 @@ pub fn lock(
         platform,
         source: Box::new(source),
     };
-    let source = SafeUrl::parse(url).map(Source::open).map_err(|error| failed(error.into()))?;
+    let source = SafeUrl::parse(url).map(Source::of_project).map_err(|error| failed(error.into()))?;
     if source.url.auth() != pinfold_base::http::Auth::None {
         return Err(BinaryError::Credentials { name: request.name.clone() });
     }
@@ -255,7 +255,7 @@ impl LockedBinary {
     /// Where it can be fetched.
     pub fn source(&self) -> Result<Source, BinaryError> {
         SafeUrl::parse(&self.url)
-            .map(Source::open)
+            .map(Source::of_project)
             .map_err(|error| BinaryError::Credentials { name: format!("{}: {error}", self.name) })
     }
 

@@ -12,6 +12,7 @@ use pinfold_base::http::Auth;
 use pinfold_base::http::Client;
 use pinfold_base::http::Get;
 use pinfold_base::http::SafeUrl;
+use pinfold_base::http::Scheme;
 use pinfold_base::http::Source;
 
 use super::Config;
@@ -101,7 +102,7 @@ impl Registry {
             }
         })?;
         let auth = self.auth(&url);
-        Ok(Source { url, auth })
+        Ok(Source { auth, ..Source::open(url) })
     }
 
     fn auth(&self, url: &SafeUrl) -> Auth {
@@ -129,6 +130,9 @@ impl Registry {
             return Ok(format!("{package}/-/{short}-{version}.tgz"));
         };
         let url = SafeUrl::parse(tarball).map_err(|error| wrong(error.to_string()))?;
+        if url.scheme() == Scheme::File {
+            return Err(wrong(format!("`{url}` is a file of this machine")));
+        }
         let registry = self.config.registry_for(package);
         let path = match url.relative_to(registry) {
             Some(path) => path,

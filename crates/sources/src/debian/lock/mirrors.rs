@@ -313,7 +313,7 @@ impl Mirrors {
             Auth::None => apt_sources::auth_for(&self.apt.machines, &url),
             own => own,
         };
-        Ok(Source { url: url.without_secrets(), auth })
+        Ok(Source { auth, ..Source::open(url.without_secrets()) })
     }
 
     fn below_root(&self, file: &Path) -> PathBuf {
@@ -340,5 +340,5 @@ pub fn archive_name(suite: &str) -> &'static str {
 
 /// A file below an archive.
 pub fn below(base: &Source, path: &str) -> Result<Source, ParseUrlError> {
-    Ok(Source { url: base.url.join(path)?, auth: base.auth.clone() })
+    Ok(Source { url: base.url.join(path)?, ..base.clone() })
 }
