@@ -78,6 +78,7 @@ pub(super) fn routes(
                 header: route.header,
                 placeholder: PLACEHOLDER.into(),
                 paths: route.paths.iter().map(|path| path.trim_end_matches('/').to_owned()).collect(),
+                request: route.request.clone(),
                 reach: upstream.reach,
                 set_headers: BTreeMap::new(),
                 append_headers: route.append_headers.clone(),
@@ -264,6 +265,17 @@ mod tests {
                 "{set:?}"
             );
         }
+    }
+
+    /// Under its own variable the program sends what belongs to the token of a subscription; nothing is added for it.
+    #[test]
+    fn a_subscription_is_told_as_one() {
+        let (_dir, found) = of("claude-code", &[("CLAUDE_CODE_OAUTH_TOKEN", "canary")], &[]);
+        let told: Vec<&str> = found.env.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(told, ["ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN"]);
+        assert!(found.env.contains(&("CLAUDE_CODE_OAUTH_TOKEN".into(), PLACEHOLDER.into())));
+        assert!(found.egress[0].route.append_headers.is_empty());
+        assert!(include_str!("../project/recipe/recorded.txt").contains("oauth-2025-04-20"));
     }
 
     #[test]

@@ -289,7 +289,7 @@ fn reverse(
     let mut note = Note::new(Event::Route, &spec.name, true);
     note.method.clone_from(&head.method);
     path.split('?').next().unwrap_or_default().clone_into(&mut note.path);
-    if let Err(error) = route.admits(&head.method, path) {
+    if let Err(error) = route.admits(head, path) {
         return Err(refuse(shared, note, Refusal::new(403, error.to_string())));
     }
     let key = match route.key().get() {

@@ -372,6 +372,74 @@ fn a_route_is_for_its_paths_only() {
     assert!(!server.heard(0).contains("Expect"));
 }
 
+/// Row S8: what a provider would take for a second credential, another method or another address.
+#[test]
+fn s8_nothing_travels_beside_the_key() {
+    let (world, server) = provided("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let foreign = "foreign-9d41c7";
+    let names = [
+        "Authorization",
+        "X-Api-Key",
+        "X_Api_Key",
+        "x-api_key",
+        "Api-Key",
+        "X-Goog-Api-Key",
+        "x_goog_api_key",
+        "X-Goog-User-Project",
+        "OpenAI-Organization",
+        "OpenAI-Project",
+        "Anthropic-Workspace-Id",
+        "Cookie",
+        "X-HTTP-Method-Override",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "Forwarded",
+        "X-Forwarded-Host",
+        "Range",
+        "If-Range",
+        "X-Whatever",
+    ];
+    let fields = names.map(|name| format!("{name}: {foreign}\r\n")).concat();
+    // Trailers as well, and a chunk's extension.
+    let body = format!(
+        "{fields}Trailer: X-Api-Key\r\nTransfer-Encoding: chunked\r\n\r\n2;k={foreign}\r\n{{}}\r\n0\r\nX-Api-Key: \
+         {foreign}\r\n\r\n"
+    );
+    assert!(world.say(1, post(&body).as_bytes()).starts_with("HTTP/1.1 200 "));
+    assert_eq!(
+        server.heard(0),
+        format!(
+            "POST /v1/messages?beta=true HTTP/1.1\r\nHost: {PROVIDER}:{}\r\nx-api-key: {CANARY}\r\n\
+             Accept-Encoding: identity\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n",
+            server.port
+        )
+    );
+    for query in [
+        "key=F",
+        "access_token=F",
+        "$key=F",
+        "%24key=F",
+        "beta=true&key=F",
+        "beta=true;key=F",
+        "Beta=true&KEY=F",
+    ] {
+        let query = query.replace('F', foreign);
+        let request = format!("POST /v1/messages?{query} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        let answer = world.say(1, request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("the query"), "{query}: {answer}");
+        assert!(!answer.contains(foreign), "{answer}");
+    }
+    let form = format!(
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 27\r\n\r\naccess_token={foreign}"
+    );
+    assert!(world.say(1, post(&form).as_bytes()).contains("the content type"));
+    assert_eq!(server.connections(), 1);
+    // Control: the same forms with nothing foreign in them arrive, as they were written.
+    let plain = "Accept: a\r\ncontent-type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    assert!(world.say(1, post(plain).as_bytes()).starts_with("HTTP/1.1 200 "));
+    assert!(server.heard(1).contains("\r\nAccept: a\r\ncontent-type: application/json\r\nx-api-key: "));
+}
+
 #[test]
 fn a_preamble_of_a_route_that_is_not_there_is_refused() {
     let world = Plan::new(&["good.example"]).build();

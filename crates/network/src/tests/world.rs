@@ -371,6 +371,7 @@ pub(crate) fn route(id: u8, upstream: &str) -> RouteSpec {
     serde_json::from_value(serde_json::json!({
         "id": id, "name": "claude-code", "listen-port": 3129, "upstream": upstream, "header": "x-api-key",
         "placeholder": PLACEHOLDER, "paths": ["/v1/messages"],
+        "request": { "query": ["beta=true"] },
     }))
     .unwrap()
 }

@@ -16,6 +16,7 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_network::KeyHeader;
+use pinfold_network::RequestRules;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
@@ -150,8 +151,11 @@ pub struct Route {
     pub upstream: String,
     /// How the key is sent.
     pub header: KeyHeader,
-    /// Path prefixes that may be asked for.
+    /// Path prefixes that may be asked for, each ending at a segment's edge.
     pub paths: Vec<String>,
+    /// What of a request is passed on: methods, headers, query parameters, escapes, media types.
+    #[serde(default)]
+    pub request: RequestRules,
     /// Environment variables of the host that may hold the key, in order.
     pub key: Vec<String>,
     /// Which provider it is; the recipe's name unless said. Routes of one name are alternatives, the first with a key counts.

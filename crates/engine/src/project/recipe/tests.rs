@@ -1,3 +1,6 @@
+use pinfold_network::wire::head::RequestTarget;
+use pinfold_network::wire::head::parse_request;
+
 use super::*;
 
 #[test]
@@ -43,6 +46,44 @@ fn a_recipe_cannot_write_outside_the_home() {
     let text = BUILT_IN[0].1.replace(".claude.json", "../.claude.json");
     assert!(Recipe::parse(&text, Path::new("x")).is_err());
     assert!(matches!(Recipe::load("nope", Path::new("/")), Err(RecipeError::Unknown(_))));
+}
+
+/// What the agents really send is what their routes pass on, but for what the route writes itself and the dummy keys.
+#[test]
+fn recorded_requests_of_the_agents_pass_their_routes() {
+    const DROPPED: [&str; 8] = [
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "host",
+        "sec-fetch-mode",
+        "x-api-key",
+        "x-goog-api-key",
+    ];
+    let mut count = 0;
+    for recorded in include_str!("recorded.txt").split("\n[").skip(1) {
+        let (names, text) = recorded.split_once("]\n").unwrap();
+        let (agent, provider) = names.split_once('/').unwrap();
+        let agent = Recipe::load(agent, Path::new("/")).unwrap();
+        let (head, _) =
+            parse_request(format!("{}\r\n\r\n", text.trim_end().replace('\n', "\r\n")).as_bytes())
+                .unwrap()
+                .unwrap();
+        let RequestTarget::Origin(target) = &head.target else { panic!("{text}") };
+        let routes: Vec<_> =
+            agent.run.route.iter().filter(|route| agent.route_name(route) == provider).collect();
+        assert!(!routes.is_empty());
+        for route in routes {
+            assert_eq!(route.request.judge(&head, target, &route.paths), Ok(()), "{text}");
+            for field in &head.fields {
+                let dropped = DROPPED.contains(&&*field.name.to_ascii_lowercase());
+                assert_eq!(route.request.passes(field, &head.fields), !dropped, "{names}: {}", field.name);
+            }
+        }
+        count += 1;
+    }
+    assert_eq!(count, 9);
 }
 
 /// A recipe with nothing but what every recipe needs.
