@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
 use pinfold_base::Digest;
+use pinfold_base::address::Reachability;
+use pinfold_base::address::classify;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::http::Scheme;
 use serde::Serialize;
@@ -65,31 +67,16 @@ impl std::fmt::Display for Address {
 fn note(host: &str) -> Option<&'static str> {
     let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
     let address = bare.parse::<Ipv6Addr>().ok().map(unmapped).or_else(|| Some(IpAddr::V4(numeric(&bare)?)));
-    match address {
-        Some(address) if address.is_loopback() => Some("this machine itself"),
-        Some(address) if address.is_unspecified() => Some("this machine itself"),
-        Some(IpAddr::V4(address)) if address.is_link_local() => {
-            Some("a link-local address: machines' metadata is there")
-        }
-        Some(IpAddr::V6(address)) if address.is_unicast_link_local() => Some("a link-local address"),
-        Some(IpAddr::V4(address)) if address.is_private() || shared(address) => {
-            Some("an address of a private network")
-        }
-        Some(IpAddr::V6(address)) if address.is_unique_local() => Some("an address of a private network"),
-        Some(_) => Some("a bare address"),
-        None if bare == "localhost" || bare.ends_with(".localhost") => Some("this machine itself"),
-        None if !bare.contains('.')
-            || [".local", ".internal", ".home.arpa"].iter().any(|end| bare.ends_with(end)) =>
-        {
+    let private = [".local", ".internal", ".home.arpa"];
+    match address.map(classify) {
+        Some(Reachability::Private(what) | Reachability::Never(what)) => Some(what),
+        Some(Reachability::Public) => Some("an address instead of a name"),
+        None if bare == "localhost" || bare.ends_with(".localhost") => Some("a loopback address"),
+        None if !bare.contains('.') || private.iter().any(|end| bare.ends_with(end)) => {
             Some("a name of a private network")
         }
         None => None,
     }
-}
-
-/// 100.64.0.0/10 (RFC 6598).
-fn shared(address: Ipv4Addr) -> bool {
-    address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64
 }
 
 /// IPv6 that carries IPv4: mapped, compatible, NAT64 (RFC 6052), 6to4 (RFC 3056).
@@ -131,33 +118,35 @@ mod tests {
     #[test]
     fn a_place_is_told_whatever_its_spelling() {
         for (host, expected) in [
-            ("127.0.0.1", Some("this machine itself")),
-            ("127.0.0.1.", Some("this machine itself")),
-            ("2130706433", Some("this machine itself")),
-            ("0x7f000001", Some("this machine itself")),
-            ("0x7F.1", Some("this machine itself")),
-            ("017700000001", Some("this machine itself")),
-            ("0177.0.0.1", Some("this machine itself")),
-            ("127.1", Some("this machine itself")),
-            ("0", Some("this machine itself")),
-            ("[::1]", Some("this machine itself")),
-            ("[::]", Some("this machine itself")),
-            ("[::ffff:127.0.0.1]", Some("this machine itself")),
-            ("[::ffff:7f00:1]", Some("this machine itself")),
-            ("[64:ff9b::7f00:1]", Some("this machine itself")),
-            ("localhost", Some("this machine itself")),
-            ("LOCALHOST.", Some("this machine itself")),
-            ("a.localhost", Some("this machine itself")),
-            ("169.254.169.254", Some("a link-local address: machines' metadata is there")),
-            ("0xa9fea9fe", Some("a link-local address: machines' metadata is there")),
+            ("127.0.0.1", Some("a loopback address")),
+            ("127.0.0.1.", Some("a loopback address")),
+            ("2130706433", Some("a loopback address")),
+            ("0x7f000001", Some("a loopback address")),
+            ("0x7F.1", Some("a loopback address")),
+            ("017700000001", Some("a loopback address")),
+            ("0177.0.0.1", Some("a loopback address")),
+            ("127.1", Some("a loopback address")),
+            ("0", Some("an unspecified address")),
+            ("[::1]", Some("a loopback address")),
+            ("[::]", Some("an unspecified address")),
+            ("[::ffff:127.0.0.1]", Some("a loopback address")),
+            ("[::ffff:7f00:1]", Some("a loopback address")),
+            ("[64:ff9b::7f00:1]", Some("a loopback address")),
+            ("localhost", Some("a loopback address")),
+            ("LOCALHOST.", Some("a loopback address")),
+            ("a.localhost", Some("a loopback address")),
+            ("169.254.169.254", Some("a cloud metadata address")),
+            ("0xa9fea9fe", Some("a cloud metadata address")),
+            ("169.254.7.7", Some("a link-local address")),
             ("[fe80::1]", Some("a link-local address")),
-            ("10.1.2.3", Some("an address of a private network")),
-            ("172.31.0.1", Some("an address of a private network")),
-            ("192.168.257", Some("an address of a private network")),
-            ("100.64.0.1", Some("an address of a private network")),
-            ("[fd00::1]", Some("an address of a private network")),
-            ("203.0.113.9", Some("a bare address")),
-            ("[2001:db8::1]", Some("a bare address")),
+            ("10.1.2.3", Some("a private address")),
+            ("172.31.0.1", Some("a private address")),
+            ("192.168.257", Some("a private address")),
+            ("100.64.0.1", Some("a carrier-grade NAT address")),
+            ("[fd00::1]", Some("a unique local address")),
+            ("203.0.113.9", Some("a documentation address")),
+            ("192.0.1.9", Some("an address instead of a name")),
+            ("[2606::1]", Some("an address instead of a name")),
             ("printer", Some("a name of a private network")),
             ("nas.local", Some("a name of a private network")),
             ("registry.example", None),
@@ -181,7 +170,7 @@ mod tests {
             ("file:///home/me/.ssh/key", Some("a file of this machine")),
             ("FILE:/srv/debian", Some("a file of this machine")),
             ("gopher://x", Some("not an address as pinfold reads it")),
-            ("https://registry.example@127.0.0.1/", Some("this machine itself")),
+            ("https://registry.example@127.0.0.1/", Some("a loopback address")),
             ("https://registry.example/", None),
         ] {
             assert_eq!(Address::new(text).note(), note, "{text}");

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
+use pinfold_base::Shown;
 use pinfold_sandbox::spec::Limits;
 use serde::Serialize;
 use serde_json::Value;
@@ -137,7 +138,7 @@ impl fmt::Display for Ask {
             Self::Expired => "take the metadata of Debian archives after its `Valid-Until`".to_owned(),
             Self::Npmrc { sha256 } => format!("use the project's `.npmrc` (SHA-256 {sha256})"),
         };
-        f.write_str(&harmless(&text))
+        f.write_str(Shown::from(text).as_str())
     }
 }
 
@@ -155,16 +156,6 @@ fn rest(value: &impl Serialize, told: &[&str]) -> String {
     };
     let left = fields.iter().filter(|(name, value)| !told(name, value));
     left.map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
-}
-
-/// What is written by others is shown as it is, and moves no cursor and reverses no text.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Bidirectional formatting characters (UAX #9).
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// In a fixed order, each once.

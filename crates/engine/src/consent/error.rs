@@ -42,7 +42,7 @@ impl Diagnose for ConsentError {
     fn own_hint(&self) -> Option<String> {
         match self {
             Self::Open { subject, .. } => Some(format!(
-                "an agent that may write to the project can have written this: read it, and if you agree say\n  {}",
+                "an agent that may write to the project can have written this: read it, and if you agree say `{}`",
                 subject.command()
             )),
             _ => None,

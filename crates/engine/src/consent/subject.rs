@@ -5,6 +5,8 @@ use std::path::Path;
 
 use fs_err as fs;
 use pinfold_base::Digest;
+use pinfold_base::Shown;
+use pinfold_base::text;
 
 use crate::project::Project;
 use crate::project::manifest;
@@ -19,7 +21,7 @@ pub struct Subject {
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        f.write_str(Shown::from(&self.name).as_str())
     }
 }
 
@@ -60,35 +62,7 @@ impl Subject {
 
     /// The command that agrees.
     pub(super) fn command(&self) -> String {
-        let words = self.words.iter().map(|word| format!(" {}", quoted(word)));
-        format!("pinfold policy accept{}", words.collect::<String>())
-    }
-}
-
-/// A word as a shell reads it (POSIX, 2.2.2).
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_can_be_pasted_into_a_shell() {
-        for (word, expected) in [
-            ("./a/pinfold.toml", "./a/pinfold.toml"),
-            ("my project.toml", "'my project.toml'"),
-            ("$(rm -r ~)", "'$(rm -r ~)'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
+        let words = self.words.iter().map(|word| text::word(word).to_string());
+        ["pinfold policy accept".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
     }
 }
