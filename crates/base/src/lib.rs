@@ -10,6 +10,7 @@
 pub mod address;
 pub mod authority;
 pub mod digest;
+pub mod directory;
 pub mod error;
 pub mod home;
 pub mod http;
