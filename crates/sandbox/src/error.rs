@@ -13,6 +13,8 @@ use crate::probe::NamespaceProblem;
 use crate::start::step::Step;
 use crate::start::step::StepError;
 use crate::start::walls::limits::CgroupError;
+use crate::supervise::streams::NotAStream;
+use crate::supervise::streams::Stream;
 
 /// Why a sandbox was not started, or could not be dealt with afterwards.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,14 @@ pub enum SandboxError {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// A stream of this process that cannot be one of a sandbox.
+    #[error("{stream} is {found}, which cannot be handed to a sandbox")]
+    Stream {
+        /// Which.
+        stream: Stream,
+        /// What it is.
+        found: NotAStream,
     },
     /// A control group.
     #[error(transparent)]
@@ -103,7 +113,7 @@ impl Diagnose for SandboxError {
                 Step::Execute | Step::WorkingDirectory => Kind::Usage,
                 _ => Kind::Refused,
             },
-            Self::InUse(_) | Self::Unknown(_) | Self::NotRunning(_) => Kind::Usage,
+            Self::InUse(_) | Self::Unknown(_) | Self::NotRunning(_) | Self::Stream { .. } => Kind::Usage,
             Self::Damaged { .. } => Kind::Integrity,
             Self::Vanished | Self::Supervisor { .. } | Self::Cgroup(_) | Self::File { .. } => Kind::System,
             Self::Egress(_) | Self::NoRuntime(_) | Self::Bundle(_) | Self::Detached { .. } => Kind::Refused,
@@ -128,6 +138,12 @@ impl Diagnose for SandboxError {
                 Step::Execute => Some("the program must exist inside the image, for this machine's architecture".into()),
                 _ => None,
             },
+            Self::Stream { stream, .. } => Some(match stream {
+                Stream::Input => "pass its bytes through a pipe (`cat FILE | pinfold run …`), or say `< /dev/null`".into(),
+                Stream::Output | Stream::Errors => {
+                    "write to a file or through a pipe (`pinfold run … | dd of=FILE`)".into()
+                }
+            }),
             Self::Detached { hint, .. } => hint.clone(),
             Self::InUse(name) => Some(format!("attach to it with `pinfold attach {name}`, or choose another `--name`")),
             Self::Unknown(_) => Some("`pinfold ps` shows what there is".into()),

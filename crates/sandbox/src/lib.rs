@@ -48,6 +48,8 @@ pub use supervise::state::Sandboxes;
 pub use supervise::state::Status;
 pub use supervise::state::Summary;
 pub use supervise::state::Usage;
+pub use supervise::streams::NotAStream;
+pub use supervise::streams::Stream;
 pub use supervise::terminal;
 pub use types::Exit;
 pub use types::OciRuntime;

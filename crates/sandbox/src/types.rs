@@ -9,8 +9,8 @@ use serde::Serialize;
 /// What the program's standard streams are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdio {
-    /// The supervisor's own. The program has no controlling terminal, and gets none of the supervisor's: a stream that is
-    /// one becomes a pipe of [`Running`], which [`Sandbox::run`] copies.
+    /// The supervisor's own, through pipes of [`Running`] that [`Sandbox::run`] copies: none of the supervisor's descriptors
+    /// is given to a program. The program has no controlling terminal.
     Inherit,
     /// A terminal of the sandbox's own, of this size.
     Terminal {

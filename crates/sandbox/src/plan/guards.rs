@@ -52,6 +52,9 @@ pub struct Guards {
     /// No descriptor above 2 reaches the program.
     #[serde(skip_serializing_if = "Guard::holds")]
     pub descriptors: Guard,
+    /// No descriptor of the caller's reaches the program as its streams.
+    #[serde(skip_serializing_if = "Guard::holds")]
+    pub streams: Guard,
     /// The program has a session of its own.
     #[serde(skip_serializing_if = "Guard::holds")]
     pub session: Guard,

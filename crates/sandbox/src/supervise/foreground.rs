@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   terminal or pipes of the sandbox ──► escape::Filter, where the user has a terminal ──► standard output, error
+//!                                   └──► Pump, where it is anything else ─────────────────► standard output, error
 //!   standard input ──────────────────────────────────────────────────────────────────────► terminal or pipe
 //!   HUP TERM to this process ─► the program, and after [`GRACE`] everything is killed;  INT QUIT ─► the program
 //! ```
 //!
 //! **Guarantees**: raw mode and what the program changed of the terminal are undone; a program never gets a descriptor of
-//! the user's terminal, which could be read from and typed into; output that nobody takes any more ends the program as a
-//! closed terminal does.
+//! the user's ([`super::streams`]); a terminal that is gone ends the program as a hangup does, any other output that nobody
+//! takes any more is a closed pipe to it. A reader who is slow keeps nobody but the program waiting.
 
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -22,6 +23,9 @@ use rustix::io::Errno;
 
 use crate::error::SandboxError;
 use crate::start::sys::Endings;
+use crate::supervise::pump::Input;
+use crate::supervise::pump::Moved;
+use crate::supervise::pump::Pump;
 use crate::supervise::terminal;
 use crate::supervise::terminal::RawMode;
 use crate::supervise::terminal::escape::Filter;
@@ -56,12 +60,13 @@ pub(crate) trait Supervised {
 pub(crate) struct Asked {
     endings: Option<Endings>,
     deadline: Option<Instant>,
+    killed: bool,
 }
 
 impl Asked {
     /// Catches them from now on. A process that already catches them for another sandbox keeps doing so.
     pub(crate) fn begin() -> Self {
-        Self { endings: Endings::catch().ok(), deadline: None }
+        Self { endings: Endings::catch().ok(), deadline: None, killed: false }
     }
 
     /// What to wait on for a signal.
@@ -76,6 +81,7 @@ impl Asked {
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.deadline = None;
+            self.killed = true;
             // Whoever is gone already cannot be killed; the loop sees its end.
             let _ = sandbox.kill();
         }
@@ -88,6 +94,11 @@ impl Asked {
         }
     }
 
+    /// Whether the time is up that a signal gave.
+    fn is_over(&self) -> bool {
+        self.killed
+    }
+
     /// How long to wait for anything.
     pub(crate) fn timeout(&self, looks: bool) -> Option<rustix::event::Timespec> {
         (looks || self.deadline.is_some()).then_some(terminal::LOOK)
@@ -98,27 +109,65 @@ impl Asked {
 struct Out<'a> {
     from: Option<OwnedFd>,
     to: BorrowedFd<'a>,
-    filter: Option<Filter>,
+    way: Towards,
+}
+
+/// How output reaches the user.
+enum Towards {
+    /// A terminal, through a filter.
+    Terminal(Filter),
+    /// Anything else, as it is.
+    Bytes(Pump),
 }
 
 impl Out<'_> {
-    /// Copies what is there. `false` when nobody takes it any more.
+    fn new<'a>(from: Option<OwnedFd>, to: BorrowedFd<'a>, shown: Option<&Filter>) -> Out<'a> {
+        let way = match shown {
+            Some(filter) => Towards::Terminal(filter.clone()),
+            None => Towards::Bytes(Pump::to(to)),
+        };
+        Out { from, to, way }
+    }
+
+    /// What to wait for at the sandbox's end.
+    fn source(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let events = match &self.way {
+            Towards::Terminal(_) => PollFlags::IN,
+            Towards::Bytes(pump) => pump.source_events()?,
+        };
+        self.from.as_ref().map(|from| (from.as_fd(), events))
+    }
+
+    /// What to wait for at the user's end.
+    fn sink(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        self.is_full().then_some((self.to, PollFlags::OUT))
+    }
+
+    /// Whether the user's end has to take something before anything else happens.
+    fn is_full(&self) -> bool {
+        matches!(&self.way, Towards::Bytes(pump) if self.from.is_some() && pump.is_full())
+    }
+
+    /// Copies what is there. `false` when the user's terminal is gone.
     fn copy(&mut self, buffer: &mut [u8]) -> bool {
         let Some(from) = &self.from else { return true };
-        match rustix::io::read(from, &mut *buffer) {
-            Ok(n @ 1..) => {
-                let written = match &mut self.filter {
-                    Some(filter) => terminal::write_all(self.to, &filter.pass(&buffer[..n])),
-                    None => terminal::write_all(self.to, &buffer[..n]),
-                };
-                written.is_ok()
-            }
-            Err(Errno::INTR | Errno::AGAIN) => true,
-            // The end of the last program on a terminal is EIO.
-            _ => {
-                self.from = None;
+        match &mut self.way {
+            Towards::Bytes(pump) => {
+                // Who does not want to hear more is told to the program as any closed pipe is.
+                if pump.turn(from, self.to) != Moved::Some {
+                    self.from = None;
+                }
                 true
             }
+            Towards::Terminal(filter) => match rustix::io::read(from, &mut *buffer) {
+                Ok(n @ 1..) => terminal::write_all(self.to, &filter.pass(&buffer[..n])).is_ok(),
+                Err(Errno::INTR | Errno::AGAIN) => true,
+                // The end of the last program on a terminal is EIO.
+                _ => {
+                    self.from = None;
+                    true
+                }
+            },
         }
     }
 }
@@ -152,23 +201,22 @@ pub(crate) fn follow(
 ) -> Result<Exit, SandboxError> {
     let copied =
         |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(SandboxError::supervisor("copy the terminal"));
-    let [mut input, output, errors] = sandbox.pipes();
+    let [input, output, errors] = sandbox.pipes();
     let terminal = sandbox.terminal().map(copied).transpose()?;
-    let filter = |to: BorrowedFd<'_>| rustix::termios::isatty(to).then(|| shown.clone());
+    let filter = |to: BorrowedFd<'_>| (terminal.is_some() || rustix::termios::isatty(to)).then_some(shown);
+    let output = terminal.as_ref().map(|fd| copied(fd.as_fd())).transpose()?.or(output);
     let mut outs = [
-        Out {
-            filter: if terminal.is_some() { Some(shown.clone()) } else { filter(user.output) },
-            from: terminal.as_ref().map(|fd| copied(fd.as_fd())).transpose()?.or(output),
-            to: user.output,
-        },
-        Out { filter: filter(user.errors), from: errors, to: user.errors },
+        Out::new(output, user.output, filter(user.output)),
+        Out::new(errors, user.errors, filter(user.errors)),
     ];
+    let mut input = Input::new(user.input, input);
     let ended = sandbox.ended().try_clone_to_owned();
     let ended = ended.map_err(SandboxError::supervisor("copy the control socket"))?;
     let raw = terminal.as_ref().and_then(|_| RawMode::enter(user.input));
-    let mut listening = terminal.is_some() || input.is_some();
+    let mut typing = terminal.is_some();
     let mut size = (0, 0);
     let mut buffer = [0_u8; 16 << 10];
+    let mut over = false;
     loop {
         if let Some(terminal) = &terminal {
             let now = terminal::size(user.input);
@@ -177,47 +225,48 @@ pub(crate) fn follow(
                 size = now;
             }
         }
+        let asking = |fd| (fd, PollFlags::IN);
+        // Nobody is waited for who does not take the rest, once the end was asked for.
+        let waits = outs.iter().any(Out::is_full) && !asked.is_over();
         let watched = [
-            Some(ended.as_fd()),
-            outs[0].from.as_ref().map(AsFd::as_fd),
-            outs[1].from.as_ref().map(AsFd::as_fd),
-            listening.then_some(user.input),
-            asked.descriptor(),
+            // Said once: who waits for the user to take the rest is not to be woken by it.
+            (!over || !waits).then_some(asking(ended.as_fd())),
+            outs[0].source(),
+            outs[1].source(),
+            outs[0].sink(),
+            outs[1].sink(),
+            if typing { Some(asking(user.input)) } else { input.source() },
+            input.sink(),
+            asked.descriptor().map(asking),
         ];
-        let [over, first, second, typed, _] = wait(watched, asked.timeout(terminal.is_some()))?;
+        let ready = wait(watched, asked.timeout(terminal.is_some()))?;
+        let [now_over, first, second, first_sink, second_sink, typed, input_sink, _] = ready;
+        over |= now_over;
         asked.serve(sandbox);
-        let taken = [(first, 0), (second, 1)]
+        let taken = [(first || first_sink, 0), (second || second_sink, 1)]
             .into_iter()
             .all(|(ready, index)| !ready || outs[index].copy(&mut buffer));
         if !taken {
-            // The terminal or the reader is gone: what the program says now goes nowhere.
+            // The terminal is gone: what the program says now goes nowhere.
             asked.pass(sandbox, HANGUP);
             for out in &mut outs {
                 out.from = None;
             }
         }
-        if typed {
-            match rustix::io::read(user.input, &mut buffer) {
-                Ok(0) | Err(Errno::IO) => {
-                    listening = false;
-                    input = None;
-                }
-                Ok(n) => {
-                    let to = terminal.as_ref().or(input.as_ref());
-                    if to.is_none_or(|to| terminal::write_all(to, &buffer[..n]).is_err()) {
-                        listening = false;
-                    }
-                }
-                Err(_) => {}
-            }
+        if let (true, Some(terminal)) = (typing, &terminal) {
+            typing = !typed || pass_typed(user.input, terminal, &mut buffer);
+        } else {
+            input.turn(typed, input_sink);
         }
         // What it wrote last was there before it ended.
-        if over && !first && !second {
+        let waits = outs.iter().any(Out::is_full) && !asked.is_over();
+        if over && !first && !second && !first_sink && !second_sink && !waits {
             break;
         }
     }
+    input.finish();
     for out in &outs {
-        if let Some(filter) = &out.filter {
+        if let Towards::Terminal(filter) = &out.way {
             let _ = terminal::write_all(out.to, &filter.restore());
         }
     }
@@ -225,13 +274,22 @@ pub(crate) fn follow(
     sandbox.finish()
 }
 
+/// What the user typed, to the sandbox's terminal. `false` when there is no more to come.
+fn pass_typed(from: BorrowedFd<'_>, to: &OwnedFd, buffer: &mut [u8]) -> bool {
+    match rustix::io::read(from, &mut *buffer) {
+        Err(Errno::INTR | Errno::AGAIN) => true,
+        Ok(n @ 1..) => terminal::write_all(to, &buffer[..n]).is_ok(),
+        _ => false,
+    }
+}
+
 /// Waits for any of the descriptors; which of them are ready.
 fn wait<const N: usize>(
-    watched: [Option<BorrowedFd<'_>>; N],
+    watched: [Option<(BorrowedFd<'_>, PollFlags)>; N],
     timeout: Option<rustix::event::Timespec>,
 ) -> Result<[bool; N], SandboxError> {
     let mut fds: Vec<PollFd<'_>> =
-        watched.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        watched.iter().flatten().map(|(fd, events)| PollFd::from_borrowed_fd(*fd, *events)).collect();
     match rustix::event::poll(&mut fds, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(SandboxError::supervisor("wait for the sandbox")(errno)),

@@ -6,6 +6,7 @@
 //!   foreground   follows it on this process's streams         session   keeps it for whoever attaches
 //!   terminal     raw mode, sizes, and what may be shown       log       what a session showed, bounded
 //!   home         the writable home, filled from the image
+//!   streams      what of the caller's streams a program gets: pipes    pump      copying between the two
 //! ```
 //!
 //! **Guarantees**: when the supervisor ends, in whatever way, so does the sandbox; what it leaves behind is cleared by
@@ -14,8 +15,10 @@
 pub(crate) mod foreground;
 pub(crate) mod home;
 pub(crate) mod log;
+pub(crate) mod pump;
 pub mod runtime;
 pub(crate) mod sandbox;
 pub mod session;
 pub(crate) mod state;
+pub(crate) mod streams;
 pub mod terminal;

@@ -36,8 +36,8 @@ use crate::plan::Plan;
 use crate::start::sys;
 use crate::start::sys::Control;
 use crate::supervise::foreground::Supervised;
-use crate::supervise::sandbox::Pipes;
-use crate::supervise::sandbox::streams;
+use crate::supervise::streams;
+use crate::supervise::streams::Pipes;
 use crate::supervise::terminal;
 use crate::types::Exit;
 use crate::types::OciRuntime;
@@ -68,11 +68,7 @@ pub fn start(
 ) -> Result<Guest, SandboxError> {
     let mut config = config::config(plan, paths, runtime)?;
     let mut terminal = None;
-    let (mut streams, mut pipes) = streams(match stdio {
-        // Its error messages come out beside the program's output.
-        Stdio::Inherit => Stdio::Piped,
-        other => other,
-    })?;
+    let streams::Prepared { mut streams, pipes, .. } = streams::prepare(stdio, &plan.guards.streams)?;
     if let Stdio::Terminal { rows, columns } = stdio {
         config["process"]["terminal"] = true.into();
         config["process"]["consoleSize"] = serde_json::json!({"height": rows, "width": columns});
@@ -83,11 +79,6 @@ pub fn start(
         streams.stdout = copy()?;
         streams.stderr = slave;
         terminal = Some(master);
-    }
-    if stdio == Stdio::Inherit && !rustix::termios::isatty(rustix::stdio::stdin()) {
-        streams.stdin = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
-            .map_err(SandboxError::supervisor("copy a stream"))?;
-        pipes[0] = None;
     }
     let bundle = folder.join("bundle");
     fs_err::create_dir_all(&bundle).map_err(SandboxError::file("make", &bundle))?;

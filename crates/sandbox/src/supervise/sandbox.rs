@@ -18,11 +18,12 @@ use crate::start::spawn::Order;
 use crate::start::spawn::StreamKind;
 use crate::start::spawn::parent;
 use crate::start::spawn::parent::Started;
-use crate::start::sys::Streams;
 use crate::supervise::foreground;
 use crate::supervise::foreground::Asked;
 use crate::supervise::foreground::OwnStreams;
 use crate::supervise::foreground::Supervised;
+use crate::supervise::streams;
+use crate::supervise::streams::Pipes;
 use crate::supervise::terminal::escape::Filter;
 use crate::supervise::terminal::escape::Showing;
 use crate::types::Exit;
@@ -65,10 +66,10 @@ impl Sandbox {
         if paths.egress.is_none() && self.plan.has(&MountKind::Egress) {
             return Err(SandboxError::Egress("the plan wants a proxy and there is no socket".into()));
         }
-        let (streams, pipes) = streams(stdio)?;
+        let streams::Prepared { streams, pipes, null } = streams::prepare(stdio, &self.plan.guards.streams)?;
         let kind = match stdio {
             Stdio::Terminal { rows, columns } => StreamKind::Terminal { rows, columns },
-            _ => StreamKind::Given,
+            _ => StreamKind::Given { null },
         };
         let order = Order { plan: self.plan.clone(), paths, streams: kind };
         let started = parent::start(&order, &streams)?;
@@ -86,35 +87,6 @@ impl Sandbox {
         let shown = Filter::guarded(Showing::Live, self.plan.guards.shown_output.clone());
         foreground::follow(&mut running, OwnStreams::own(), &shown, asked)
     }
-}
-
-/// The ends of pipes that the supervisor keeps: input, output, errors.
-pub(crate) type Pipes = [Option<OwnedFd>; 3];
-
-/// Streams for a program, and the other ends of those that are pipes.
-pub(crate) fn streams(stdio: Stdio) -> Result<(Streams, Pipes), SandboxError> {
-    let own = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
-    let piped = match stdio {
-        Stdio::Null | Stdio::Terminal { .. } => {
-            let streams = Streams::null().map_err(SandboxError::supervisor("open `/dev/null`"))?;
-            return Ok((streams, [None, None, None]));
-        }
-        Stdio::Piped => [true; 3],
-        Stdio::Inherit => own.map(rustix::termios::isatty),
-    };
-    let mut streams = Streams::inherited().map_err(SandboxError::supervisor("copy a stream"))?;
-    let mut pipes = [None, None, None];
-    for (index, to) in [&mut streams.stdin, &mut streams.stdout, &mut streams.stderr].into_iter().enumerate()
-    {
-        if piped[index] {
-            let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-                .map_err(SandboxError::supervisor("make a pipe"))?;
-            let (theirs, ours) = if index == 0 { (read, write) } else { (write, read) };
-            *to = theirs;
-            pipes[index] = Some(ours);
-        }
-    }
-    Ok((streams, pipes))
 }
 
 /// A running sandbox. Dropping it kills everything inside.

@@ -405,7 +405,8 @@ fn converse(
         }
         if from_user {
             match rustix::io::read(input, &mut buffer) {
-                Ok(0) | Err(Errno::IO) => return Ok(Detached::ByUser),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Ok(0) | Err(_) => return Ok(Detached::ByUser),
                 Ok(n) => {
                     let typed = &buffer[..n];
                     let end = typed.iter().position(|byte| *byte == DETACH_KEY);
@@ -417,7 +418,6 @@ fn converse(
                         return Ok(Detached::Lost);
                     }
                 }
-                Err(_) => {}
             }
         }
     }

@@ -58,6 +58,8 @@ pub enum Weaken {
     Limits,
     /// Descriptors above 2 stay open.
     Descriptors,
+    /// The caller's own streams are handed in.
+    CallersStreams,
     /// The program stays in the caller's session.
     Session,
     /// Process 1 can be traced, and its files in `/proc` read.
@@ -94,6 +96,7 @@ pub(crate) fn guards(taken: &BTreeSet<Weaken>) -> Guards {
             Weaken::NewPrivileges => &mut guards.no_new_privileges,
             Weaken::Seccomp => &mut guards.seccomp,
             Weaken::Descriptors => &mut guards.descriptors,
+            Weaken::CallersStreams => &mut guards.streams,
             Weaken::Session => &mut guards.session,
             Weaken::DumpableInit => &mut guards.hidden_init,
             Weaken::PlainProgram => &mut guards.protected_program,

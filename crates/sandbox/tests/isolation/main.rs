@@ -27,6 +27,7 @@ mod outside;
 mod probe;
 mod rows;
 mod sessions;
+mod streams;
 mod suite;
 
 use std::ffi::OsString;

@@ -28,6 +28,7 @@ use pinfold_sandbox::weaken::Weaken;
 use crate::host;
 use crate::host::Host;
 use crate::sessions;
+use crate::streams;
 
 /// A row that is a function; its control is part of it.
 pub(crate) type Outside = fn(&Host, Runtime) -> Result<(), String>;
@@ -52,6 +53,9 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("I2 sockets refused", BuiltIn, sockets_refused),
     ("P10 read-only program", BuiltIn, read_only_program),
     ("P10 removed program", BuiltIn, removed_program),
+    ("P11 what is no stream is refused", Every, streams::refused),
+    ("P11 streams are the sandbox's own", Every, streams::own),
+    ("P11 a slow or gone reader", Every, streams::readers),
     ("T2 own terminal", Every, own_terminal),
     ("T2 the user's terminal stays outside", Every, own_streams),
     ("T3 escape sequences", Every, escapes),

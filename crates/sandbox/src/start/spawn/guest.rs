@@ -10,6 +10,7 @@ use std::path::Path;
 use pinfold_network::Listen;
 use pinfold_network::Relay;
 use pinfold_network::RelayLimits;
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::process::WaitOptions;
 use serde::Deserialize;
@@ -68,6 +69,14 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     let program = arguments.split_off(1);
     let task: Task = serde_json::from_str(&arguments[0])
         .map_err(|error| StepError::new(Step::ReadPlan, error.to_string(), Errno::INVAL))?;
+    let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let null = |fd| {
+        rustix::fs::fstat(fd).is_ok_and(|stat| {
+            let device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+            device && stat.st_rdev == rustix::fs::makedev(1, 3)
+        })
+    };
+    super::init::own_null(streams.map(null)).on(Step::Descriptors, "/dev/null")?;
     let lifeline = match task.lifeline {
         Lifeline::Descriptor => Some(sys::inherited(3).at(Step::Descriptors)?),
         Lifeline::Runtime => None,

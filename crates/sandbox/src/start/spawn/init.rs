@@ -74,7 +74,10 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         rustix::system::sethostname(plan.hostname.as_bytes()).on(Step::Hostname, &plan.hostname)?;
     }
     let terminal = match order.streams {
-        StreamKind::Given => None,
+        StreamKind::Given { null } => {
+            own_null(null).on(Step::Descriptors, "/dev/null")?;
+            None
+        }
         StreamKind::Terminal { rows, columns } => Some(open_terminal(control, rows, columns)?),
     };
     let relay = if plan.listens.is_empty() {
@@ -169,11 +172,7 @@ fn reap(control: &OwnedFd, program: Pid) -> ! {
 fn harden(order: &Order, filter: &Filter) -> Result<(), StepError> {
     let plan = &order.plan;
     // The ends of pipes that the program was given must close when the program closes them.
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .on(Step::Descriptors, "/dev/null")?;
-    rustix::stdio::dup2_stdin(&null).at(Step::Descriptors)?;
-    rustix::stdio::dup2_stdout(&null).at(Step::Descriptors)?;
-    rustix::stdio::dup2_stderr(&null).at(Step::Descriptors)?;
+    own_null([true; 3]).on(Step::Descriptors, "/dev/null")?;
     if plan.guards.hidden_init.holds() {
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::Capabilities)?;
     }
@@ -192,6 +191,25 @@ fn harden(order: &Order, filter: &Filter) -> Result<(), StepError> {
         filter
             .install()
             .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
+    }
+    Ok(())
+}
+
+/// Puts `/dev/null`, as it is found here, where the streams say so.
+pub(super) fn own_null(streams: [bool; 3]) -> rustix::io::Result<()> {
+    if streams == [false; 3] {
+        return Ok(());
+    }
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let [stdin, stdout, stderr] = streams;
+    if stdin {
+        rustix::stdio::dup2_stdin(&null)?;
+    }
+    if stdout {
+        rustix::stdio::dup2_stdout(&null)?;
+    }
+    if stderr {
+        rustix::stdio::dup2_stderr(&null)?;
     }
     Ok(())
 }

@@ -79,8 +79,8 @@ pub(crate) struct Order {
 /// What the program's standard streams are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum StreamKind {
-    /// Those the copy was started with.
-    Given,
+    /// Those the copy was started with; the sandbox's own `/dev/null` in the place of these.
+    Given { null: [bool; 3] },
     /// A terminal of the sandbox's own.
     Terminal { rows: u16, columns: u16 },
 }

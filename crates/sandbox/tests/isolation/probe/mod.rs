@@ -4,6 +4,7 @@
 mod files;
 mod neighbour;
 mod network;
+mod streams;
 mod terminal;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,8 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "no-core" => no_core(),
         "init-program" => init_program(),
         "descriptors" => descriptors(),
+        "streams" => streams::own(args.len() == 1),
+        "directory" => streams::directory(&args[0]),
         "abstract-socket" => abstract_socket(&args[0]),
         "visible-sockets" => visible_sockets(args),
         "environment" => environment(args),
