@@ -11,6 +11,8 @@ use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
 use pinfold_base::Shown;
+use pinfold_network::Credential;
+use pinfold_network::HeldFile;
 use pinfold_sandbox::spec::Limits;
 use serde::Serialize;
 use serde_json::Value;
@@ -45,6 +47,11 @@ pub enum Ask {
         agent: String,
         /// As written.
         source: String,
+        /// The files of the host that it hangs on: what is read and what is executed.
+        files: Vec<HeldFile>,
+        /// What was shown when the user agreed to the same source before.
+        #[serde(skip)]
+        before: Option<String>,
     },
     /// A key sent to an address, by a recipe that is not built in.
     Route {
@@ -90,6 +97,18 @@ impl Ask {
         Digest::sha256(&serde_json::to_vec(self).unwrap_or_default())
     }
 
+    /// The same ask, told with what was agreed to before it changed.
+    pub(super) fn since<'a>(mut self, accepted: impl IntoIterator<Item = &'a String>) -> Self {
+        if let Self::Credential { agent, source, before, .. } = &mut self {
+            let beginning = Shown::from(credential(agent, source));
+            let known = accepted
+                .into_iter()
+                .find_map(|shown| shown.strip_prefix(beginning.as_str())?.strip_prefix(" with "));
+            *before = known.map(str::to_owned);
+        }
+        self
+    }
+
     /// Which verbs it concerns.
     pub fn verbs(&self) -> Verbs {
         match self {
@@ -115,7 +134,14 @@ impl fmt::Display for Ask {
             Self::Mount(mount) => format!("mount `{mount}`"),
             Self::Variable(name) => format!("pass in the variable `{name}`"),
             Self::Processes(count) => format!("have {count} processes at once"),
-            Self::Credential { agent, source } => format!("take the key of {agent} from `{source}`"),
+            Self::Credential { agent, source, files, before } => {
+                let files = files.iter().map(HeldFile::to_string).collect::<Vec<_>>();
+                let files =
+                    if files.is_empty() { String::new() } else { format!(" with {}", files.join(", ")) };
+                let before =
+                    before.as_ref().map(|before| format!("; you agreed to: {before}")).unwrap_or_default();
+                format!("{}{files}{before}", credential(agent, source))
+            }
             Self::Route { recipe, route } => {
                 let base = match route.base.as_slice() {
                     [] => String::new(),
@@ -140,6 +166,11 @@ impl fmt::Display for Ask {
         };
         f.write_str(Shown::from(text).as_str())
     }
+}
+
+/// How the ask for a credential begins, whatever files it hangs on.
+fn credential(agent: &str, source: &str) -> String {
+    format!("take the key of {agent} from `{source}`")
 }
 
 /// The fields of a value that were not told in words, each with what it holds.
@@ -173,7 +204,7 @@ pub(super) fn of_project(project: &Project) -> Vec<Ask> {
 
 /// The same, and what its sandboxes or those of an image are to have.
 pub(super) fn of_run(project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
-    let Wishes { declared, recipes } = wishes;
+    let Wishes { declared, recipes, keys } = wishes;
     let mut asks: Vec<Ask> = project.map(of_project).unwrap_or_default();
     if declared.network == Some(Reach::Host) {
         asks.push(Ask::HostNetwork);
@@ -184,12 +215,12 @@ pub(super) fn of_run(project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
     // Fewer than usual is no wish; memory and processors are not limited by themselves.
     let more = |count: &u32| Limits::default().processes.is_some_and(|usual| *count > usual);
     asks.extend(declared.pids.map(|pids| pids.0).filter(more).map(Ask::Processes));
-    asks.extend(
-        declared.credentials.iter().map(|(agent, source)| Ask::Credential {
-            agent: agent.clone(),
-            source: source.text().to_owned(),
-        }),
-    );
+    asks.extend(declared.credentials.iter().map(|(agent, source)| Ask::Credential {
+        agent: agent.clone(),
+        source: source.text().to_owned(),
+        files: keys.get(agent).map(Credential::files).unwrap_or_default(),
+        before: None,
+    }));
     for recipe in recipes.iter().filter(|recipe| !recipe.is_built_in()) {
         asks.extend(recipe.run.hosts.iter().cloned().map(Ask::Reach));
         asks.extend(

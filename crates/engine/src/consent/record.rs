@@ -50,6 +50,7 @@ pub(super) fn check(context: &Context, subject: Subject, asks: &[Ask]) -> Result
     let accepted = accepted(&file(context, &subject), &subject);
     let open: Vec<Ask> =
         asks.iter().filter(|ask| !accepted.contains_key(&ask.digest().to_string())).cloned().collect();
+    let open: Vec<Ask> = open.into_iter().map(|ask| ask.since(accepted.values())).collect();
     if open.is_empty() { Ok(()) } else { Err(ConsentError::Open { subject, asks: open }) }
 }
 

@@ -1,12 +1,18 @@
 //! What is asked for, in words.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::project::recipe::Recipe;
 use crate::sources::testing::World;
 
 /// What a project asks for before it is built and run.
 fn told(project: &Project) -> Vec<String> {
-    let wishes = Wishes { declared: project.manifest.run.clone(), recipes: project.recipes.clone() };
+    let wishes = Wishes {
+        declared: project.manifest.run.clone(),
+        recipes: project.recipes.clone(),
+        keys: BTreeMap::new(),
+    };
     asks(Some(project), &wishes).iter().map(Ask::to_string).collect()
 }
 

@@ -1,5 +1,9 @@
 //! What sandboxes are to have.
 
+use std::collections::BTreeMap;
+
+use pinfold_network::Credential;
+
 use crate::project::manifest::Run;
 use crate::project::recipe::Recipe;
 
@@ -10,4 +14,6 @@ pub struct Wishes {
     pub declared: Run,
     /// The agents, and what they need.
     pub recipes: Vec<Recipe>,
+    /// The keys that `[run]` names, by agent, with the files that each hangs on: found once, agreed to and used as found.
+    pub keys: BTreeMap<String, Credential>,
 }

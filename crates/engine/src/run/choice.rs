@@ -5,12 +5,14 @@
 //!   Choice (what is meant) ─► Wanted (with what it wants) ─► agree ─► Chosen (what is run)
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use fs_err as fs;
 use pinfold_base::Platform;
 use pinfold_image::ImageSource;
 
+use super::credentials;
 use super::declared::Declared;
 use super::error::RunError;
 use super::image;
@@ -63,13 +65,18 @@ impl Choice {
     }
 
     /// Together with what it wants for its sandboxes.
-    pub(super) fn wanted(self, request: &Request) -> Result<Wanted, RunError> {
+    pub(super) fn wanted(self, context: &Context, request: &Request) -> Result<Wanted, RunError> {
         let platform = specify::platform(request)?;
         let subject = match &self {
             Self::Image(source) => Subject::image(source.name(), request.platform),
             Self::Project(project) => Subject::of(project),
         };
-        let wishes = Wishes { declared: self.declared(platform)?, recipes: self.recipes(platform)? };
+        let (declared, recipes) = (self.declared(platform)?, self.recipes(platform)?);
+        let keys = match &self {
+            Self::Image(_) => BTreeMap::new(),
+            Self::Project(project) => credentials::declared(context, request, project)?,
+        };
+        let wishes = Wishes { declared, recipes, keys };
         Ok(Wanted { choice: self, subject, wishes })
     }
 
@@ -158,6 +165,14 @@ impl Chosen {
         match &self.image {
             ImageOf::Project(project) => &project.manifest.name,
             ImageOf::Source(source) => source.name(),
+        }
+    }
+
+    /// Whose project, where it is one's.
+    pub(super) fn project(&self) -> Option<&Project> {
+        match &self.image {
+            ImageOf::Project(project) => Some(project),
+            ImageOf::Source(_) => None,
         }
     }
 

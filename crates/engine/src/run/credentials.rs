@@ -7,17 +7,28 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fs_err as fs;
+use pinfold_base::Diagnose;
+use pinfold_base::Kind;
 use pinfold_network::Credential;
+use pinfold_network::CredentialError;
 use pinfold_network::RouteAddresses;
 use pinfold_network::RouteError;
 use pinfold_network::RouteId;
 use pinfold_network::RouteSpec;
+use pinfold_network::Surroundings;
 use pinfold_sandbox::spec::CredentialRoute;
 use pinfold_sandbox::spec::Mount;
 
 use super::error::RunError;
+use super::places;
+use super::request::Key;
+use super::request::Request;
+use crate::context::Context;
 use crate::context::Environment;
+use crate::project::Project;
+use crate::project::manifest::Run;
 use crate::project::manifest::run::KeySource;
+use crate::project::manifest::run::Reach;
 use crate::project::recipe;
 use crate::project::recipe::Recipe;
 
@@ -42,7 +53,7 @@ pub(super) struct Routes {
 /// Where keys are looked for.
 pub(super) struct Keys<'a> {
     /// What the user or the manifest said, by agent or `AGENT/PROVIDER`. An agent's name alone means its first provider.
-    pub(super) said: &'a BTreeMap<String, KeySource>,
+    pub(super) said: &'a BTreeMap<String, Credential>,
     /// The caller's variables; empty ones are not set.
     pub(super) environment: &'a Environment,
 }
@@ -58,14 +69,7 @@ pub(super) fn routes(
     let mut out = Routes::default();
     let names = names(agent);
     for (index, name) in names.iter().enumerate() {
-        let mut alternatives = agent.run.route.iter().filter(|route| agent.route_name(route) == *name);
-        let said = keys
-            .said
-            .get(&format!("{}/{name}", agent.name))
-            .or_else(|| keys.said.get(&agent.name).filter(|_| index == 0));
-        let found = alternatives.find_map(|route| Some((route, key(keys, said, route)?)));
-        let Some((route, key)) = found else { continue };
-        let key = key.map_err(wrong)?;
+        let Some((route, key)) = chosen(agent, keys, index, name) else { continue };
         let (id, port) = place(index).ok_or_else(|| wrong("too many".into()))?;
         let upstream = upstream(keys, route);
         let bad = |error: RouteError| wrong(error.to_string());
@@ -103,6 +107,110 @@ pub(super) fn routes(
         }
     }
     Ok(out)
+}
+
+/// The route of this name for which there is a key.
+fn chosen<'a>(
+    agent: &'a Recipe,
+    keys: &Keys<'_>,
+    index: usize,
+    name: &str,
+) -> Option<(&'a recipe::Route, Credential)> {
+    let said = keys
+        .said
+        .get(&format!("{}/{name}", agent.name))
+        .or_else(|| keys.said.get(&agent.name).filter(|_| index == 0));
+    let mut alternatives = agent.run.route.iter().filter(|route| agent.route_name(route) == name);
+    alternatives.find_map(|route| Some((route, key(keys, said, route)?)))
+}
+
+/// Looks at the keys that an agent's routes would use: they are there, readable and keys. A program is not asked yet.
+pub(super) fn probe(agent: &Recipe, keys: &Keys<'_>) -> Result<(), RunError> {
+    for (index, name) in names(agent).into_iter().enumerate() {
+        if let Some((_, key)) = chosen(agent, keys, index, name) {
+            key.probe(|name| keys.environment.text(name).map(str::to_owned))
+                .map_err(|source| RunError::Key { whose: format!("{}/{name}", agent.name), source })?;
+        }
+    }
+    Ok(())
+}
+
+/// The keys that a project names, found now. What is not there is passed over unless this run needs it; what may not serve
+/// for a key is refused.
+pub(super) fn declared(
+    context: &Context,
+    request: &Request,
+    project: &Project,
+) -> Result<BTreeMap<String, Credential>, RunError> {
+    let run = &project.manifest.run;
+    if run.credentials.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let around = places::around(context, request, Some(project), run, &project.manifest.directory);
+    let by_proxy = request.network.or(run.network).unwrap_or(Reach::Proxy) == Reach::Proxy;
+    let mut found = BTreeMap::new();
+    for (whose, source) in &run.credentials {
+        let of = whose.split('/').next().unwrap_or_default();
+        let is_needed = by_proxy && request.agent().is_some_and(|agent| agent == of);
+        match find(context, &source.value, &around) {
+            Ok(credential) => {
+                found.insert(whose.clone(), credential);
+            }
+            Err(source) if is_needed || source.kind() == Kind::Refused => {
+                return Err(RunError::Key { whose: format!("{whose} (`run.credentials`)"), source });
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+/// The keys that the user named for this run: the user's own word, but held to the same.
+pub(super) fn requested(
+    context: &Context,
+    request: &Request,
+    project: Option<&Project>,
+    declared: &Run,
+    agent: Option<&Recipe>,
+) -> Result<BTreeMap<String, Credential>, RunError> {
+    let mut found = BTreeMap::new();
+    let known = agent.map(names).unwrap_or_default();
+    let unknown = |provider: &str| RunError::Provider {
+        provider: provider.to_owned(),
+        agent: agent.map(|agent| agent.name.clone()),
+        known: known.iter().map(|&name| name.to_owned()).collect(),
+    };
+    if let Some(agent) = agent {
+        let of = |whose: &String| Some(whose.strip_prefix(&agent.name)?.strip_prefix('/')?.to_owned());
+        let said = declared.credentials.keys().filter_map(of);
+        if let Some(provider) = said.into_iter().find(|provider| !known.contains(&provider.as_str())) {
+            return Err(unknown(&provider));
+        }
+    }
+    if request.keys.is_empty() {
+        return Ok(found);
+    }
+    let around = places::around(context, request, project, declared, Path::new("."));
+    for Key { provider, source } in &request.keys {
+        let agent = agent
+            .filter(|_| !known.is_empty())
+            .ok_or_else(|| unknown(provider.as_deref().unwrap_or_default()))?;
+        let whose = match provider {
+            Some(provider) if !known.contains(&provider.as_str()) => return Err(unknown(provider)),
+            Some(provider) => format!("{}/{provider}", agent.name),
+            None => agent.name.clone(),
+        };
+        let credential = find(context, source, &around)
+            .map_err(|source| RunError::Key { whose: format!("{whose} (`--key`)"), source })?;
+        found.insert(whose, credential);
+    }
+    Ok(found)
+}
+
+fn find(context: &Context, source: &KeySource, around: &Surroundings) -> Result<Credential, CredentialError> {
+    let credential = source.find(around)?;
+    places::outside_of_projects(context, &credential)?;
+    Ok(credential)
 }
 
 /// The names of an agent's routes, each once.
@@ -157,17 +265,12 @@ fn upstream(keys: &Keys<'_>, route: &recipe::Route) -> Upstream {
 }
 
 /// Where a route's key is: as was said, else the first of the recipe's variables that is set.
-fn key(
-    keys: &Keys<'_>,
-    said: Option<&KeySource>,
-    route: &recipe::Route,
-) -> Option<Result<Credential, String>> {
+fn key(keys: &Keys<'_>, said: Option<&Credential>, route: &recipe::Route) -> Option<Credential> {
     if let Some(said) = said {
-        let found = said.credential(keys.environment.home());
-        return Some(found.ok_or_else(|| "its key is in a file below `~/`, and HOME is not set".into()));
+        return Some(said.clone());
     }
     let name = route.key.iter().find(|name| keys.environment.filled(name).is_some())?;
-    Some(Ok(Credential::Env(name.clone())))
+    Some(Credential::Env(name.clone()))
 }
 
 /// Writes `text` unless the file has it already; renamed into place, because another start may mount it right now.
@@ -188,7 +291,8 @@ mod tests {
     use super::*;
 
     fn of(agent: &str, set: &[(&str, &str)], said: &[(&str, &str)]) -> (tempfile::TempDir, Routes) {
-        let said = said.iter().map(|&(name, source)| (name.to_owned(), source.parse().unwrap())).collect();
+        let variable = |source: &str| Credential::Env(source.strip_prefix("env:").unwrap().into());
+        let said = said.iter().map(|&(name, source)| (name.to_owned(), variable(source))).collect();
         let dir = tempfile::tempdir().unwrap();
         let agent = Recipe::load(agent, Path::new("/")).unwrap();
         let set = set.iter().copied().chain([("HOME", "/home/me")]);
@@ -241,8 +345,8 @@ mod tests {
     #[test]
     fn what_was_said_comes_first_and_is_not_repeated() {
         let (_dir, found) =
-            of("claude-code", &[("ANTHROPIC_API_KEY", "k")], &[("claude-code", "file:~/key")]);
-        assert_eq!(found.egress[0].key, Credential::File("/home/me/key".into()));
+            of("claude-code", &[("ANTHROPIC_API_KEY", "k")], &[("claude-code", "env:ANOTHER")]);
+        assert_eq!(found.egress[0].key, Credential::Env("ANOTHER".into()));
     }
 
     #[test]
@@ -296,18 +400,6 @@ mod tests {
                 .1
                 .egress
                 .is_empty()
-        );
-    }
-
-    #[test]
-    fn a_key_below_the_home_needs_a_home() {
-        let said = BTreeMap::from([("claude-code".to_owned(), "file:~/key".parse().unwrap())]);
-        let keys = Keys { said: &said, environment: &Environment::default() };
-        let agent = Recipe::load("claude-code", Path::new("/")).unwrap();
-        let error = routes(&agent, &keys, Path::new("/home/agent"), Path::new("/nowhere")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "route of recipe `claude-code`: its key is in a file below `~/`, and HOME is not set"
         );
     }
 }

@@ -8,6 +8,7 @@ use pinfold_base::Platform;
 use pinfold_base::error::Diagnosis;
 use pinfold_image::ImageError;
 use pinfold_image::unpack::UnpackError;
+use pinfold_network::CredentialError;
 
 use crate::build::BuildError;
 use crate::consent::ConsentError;
@@ -92,6 +93,24 @@ pub enum RunError {
         /// What is wrong.
         reason: String,
     },
+    /// A key cannot be had, or may not be had from there.
+    #[error("the key for {whose} cannot be used")]
+    Key {
+        /// The agent or one of its providers, and who named the key.
+        whose: String,
+        /// Why.
+        source: CredentialError,
+    },
+    /// A key was named for a provider that the agent does not have.
+    #[error("no provider `{provider}` to use a key for")]
+    Provider {
+        /// What was named.
+        provider: String,
+        /// The agent, if there is one.
+        agent: Option<String>,
+        /// Its providers.
+        known: Vec<String>,
+    },
     /// What the project or the image asks for was not agreed to.
     #[error(transparent)]
     Consent(#[from] ConsentError),
@@ -128,6 +147,7 @@ impl Diagnose for RunError {
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),
             Self::Consent(error) => Diagnosis::Inner(error),
+            Self::Key { source, .. } => Diagnosis::Inner(source),
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Platform | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
             Self::Workspace { .. } => Diagnosis::Own(Kind::Refused),
@@ -147,6 +167,16 @@ impl Diagnose for RunError {
             Self::Architecture { host, .. } => Some(format!(
                 "build it for {host} too (`platforms` in the manifest), or install qemu-user-static, which registers itself \
                  with binfmt_misc, and name the platform with `--platform`"
+            )),
+            Self::Provider { agent: None, .. } => {
+                Some("`--key` is for an agent's key, and none was named".into())
+            }
+            Self::Provider { agent: Some(agent), known, .. } if known.is_empty() => {
+                Some(format!("{agent} has no provider whose key could be added"))
+            }
+            Self::Provider { agent: Some(agent), known, .. } => Some(format!(
+                "{agent} knows {}; write `--key PROVIDER=SOURCE`, or `AGENT/PROVIDER` in `run.credentials`",
+                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
             )),
             Self::Nothing => Some("`pinfold run claude-code`, or `pinfold run -- bash`".into()),
             Self::Workspace { .. } => {

@@ -21,6 +21,7 @@ mod error;
 mod git;
 mod image;
 mod network;
+mod places;
 mod request;
 mod session;
 mod specify;
@@ -48,12 +49,12 @@ pub use crate::project::manifest::run::Reach;
 
 /// What the project or image of a request asks for beyond the defaults.
 pub fn asks(context: &Context, request: &Request) -> Result<Vec<Ask>, RunError> {
-    Ok(Choice::find(context, request)?.wanted(request)?.asks())
+    Ok(Choice::find(context, request)?.wanted(context, request)?.asks())
 }
 
 /// Agrees to all of it. What was agreed to before and is no longer asked for is forgotten.
 pub fn accept(context: &Context, request: &Request) -> Result<Vec<Ask>, RunError> {
-    let wanted = Choice::find(context, request)?.wanted(request)?;
+    let wanted = Choice::find(context, request)?.wanted(context, request)?;
     wanted.accept(context)?;
     Ok(wanted.asks())
 }

@@ -1,6 +1,5 @@
 //! The way out of a sandbox: the proxy's list, the credential routes, and what the agent must be told of them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use pinfold_network::AllowList;
@@ -12,12 +11,10 @@ use pinfold_sandbox::spec::Egress;
 
 use super::credentials;
 use super::error::RunError;
-use super::request::Key;
 use super::request::View;
 use super::specify::Asked;
 use crate::context::Context;
 use crate::project::manifest::ManifestError;
-use crate::project::manifest::run::KeySource;
 use crate::project::manifest::run::Reach;
 
 impl Asked<'_> {
@@ -35,19 +32,20 @@ impl Asked<'_> {
 
     fn routes(&self, context: &Context, home: &Path) -> Result<credentials::Routes, RunError> {
         let Some(agent) = &self.agent else { return Ok(credentials::Routes::default()) };
-        let declared = self.declared.credentials.iter();
-        let mut said: BTreeMap<String, KeySource> =
-            declared.map(|(name, source)| (name.clone(), source.value.clone())).collect();
-        for Key { provider, source } in &self.request.keys {
-            let name = match provider {
-                Some(provider) => format!("{}/{provider}", agent.name),
-                None => agent.name.clone(),
-            };
-            said.insert(name, source.clone());
-        }
-        let keys = credentials::Keys { said: &said, environment: &context.environment };
+        let keys = credentials::Keys { said: &self.keys, environment: &context.environment };
         let folder = context.home.data().join("run").join(&agent.name);
         credentials::routes(agent, &keys, home, &folder)
+    }
+
+    /// Refuses a start that would have no key although one was named.
+    pub(super) fn probe_keys(&self, context: &Context) -> Result<(), RunError> {
+        match &self.agent {
+            Some(agent) if self.reach() == Reach::Proxy => credentials::probe(
+                agent,
+                &credentials::Keys { said: &self.keys, environment: &context.environment },
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the specification its way out.

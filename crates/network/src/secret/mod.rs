@@ -3,21 +3,32 @@
 //! A key is read when a request needs it, by the supervisor, outside the sandbox. It is never an argument of a program and
 //! never part of an error: messages name where a key should have come from, not what was found there.
 //!
-//! **Refuses** a file that others may read or that belongs to someone else, a value with a line break or another byte that
-//! cannot stand in a header, and an empty one.
+//! ```text
+//!   Credential::{file, json, command}   what the user named  ─► found now, judged, held to      walk, held, command
+//!   Credential::read                    at use: the same files, by descriptor  ─► Secret
+//! ```
+//!
+//! **Guarantees**: what the host reads or executes for a key lies where only root and the user can write, and is the same at
+//! each use as when it was found. A [`Credential`] of files cannot be made without that.
+//!
+//! **Refuses** a file that others may read or that belongs to someone else, whatever lies where a sandbox may write, a value
+//! with a line break or another byte that cannot stand in a header, and an empty one.
 
+mod command;
+mod held;
 pub(crate) mod redact;
+#[cfg(test)]
+mod tests;
+mod walk;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::io::Read;
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -26,20 +37,20 @@ use std::time::Instant;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
-use rustix::event::PollFd;
-use rustix::event::PollFlags;
-use rustix::event::Timespec;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
 use serde::Deserialize;
 use serde::Serialize;
+
+pub use self::command::HeldCommand;
+pub use self::held::HeldFile;
+use self::held::Role;
+use self::walk::Astray;
+pub use self::walk::Place;
+use self::walk::mentions;
 
 /// The longest key file or command output that is read.
 const SOURCE_MAX: usize = 256 << 10;
 /// The longest key.
 const KEY_MAX: usize = 16 << 10;
-/// How long a command may take.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a command's answer is used before it is asked again.
 const COMMAND_KEPT: Duration = Duration::from_secs(300);
 
@@ -76,24 +87,83 @@ impl Drop for Secret {
     }
 }
 
-/// Where a key comes from, as data: `{ env = "NAME" }`, `{ file = "PATH" }`, `{ json = { file = "PATH", pointer =
-/// "/a/b" } }` or `{ command = ["PROGRAM", "ARGUMENT"] }`.
+/// What is known where the source of a key is looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Where relative names count from.
+    pub directory: PathBuf,
+    /// The caller's home.
+    pub home: Option<PathBuf>,
+    /// The caller's `PATH`.
+    pub path: OsString,
+    /// What sandboxes have of the host.
+    pub places: Vec<Place>,
+}
+
+impl Surroundings {
+    fn path_of(&self, word: &str) -> PathBuf {
+        match (word.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => self.directory.join(word),
+        }
+    }
+
+    fn written(&self) -> Vec<Place> {
+        self.places.iter().filter(|place| place.is_writable()).cloned().collect()
+    }
+
+    /// Programs obey files in the home.
+    fn refuse_home(&self) -> Result<(), CredentialError> {
+        let Some(home) = &self.home else { return Ok(()) };
+        match walk::walk(home, walk::Links::Follow, &self.written()) {
+            Err(Astray::Within(place)) => Err(CredentialError::astray(home, Astray::Within(place))),
+            // A home that is missing or shared decides nothing by being there: what lies in it is judged when it is named.
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a word that names what a sandbox may write, as a shell would read it.
+    fn refuse_word(&self, word: &str) -> Result<(), CredentialError> {
+        let home =
+            self.home.as_deref().map(|home| fs_err::canonicalize(home).unwrap_or_else(|_| home.to_owned()));
+        let named = self.places.iter().filter(|place| place.is_writable()).find(|place| {
+            let below = home.as_deref().and_then(|home| place.path().strip_prefix(home).ok());
+            let spelt = below
+                .into_iter()
+                .flat_map(|rest| ["~", "$HOME", "${HOME}"].map(|home| Path::new(home).join(rest)));
+            spelt.chain([place.path().to_owned()]).any(|path| mentions(word.as_bytes(), &path))
+        });
+        match named {
+            Some(place) => {
+                Err(CredentialError::Within { path: word.into(), place: place.told(), doing: place.doing() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The path of an open file of this process.
+fn descriptor(fd: BorrowedFd<'_>) -> PathBuf {
+    format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
+}
+
+/// Where a key comes from: a variable, or files of the host that were found and are held to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Credential {
     /// A variable of the supervisor's environment.
     Env(String),
     /// A file that holds the key and nothing else, mode 0600 or stricter, owned by the user.
-    File(PathBuf),
+    File(HeldFile),
     /// A value inside a JSON file, as the login file of an agent; same demands as for [`Credential::File`].
     Json {
         /// The file.
-        file: PathBuf,
+        file: HeldFile,
         /// Where in it (RFC 6901).
         pointer: String,
     },
     /// A program that prints the key; run without a shell, without input, for at most 30 s, asked again after 5 min.
-    Command(Vec<String>),
+    Command(HeldCommand),
 }
 
 /// Why there is no key.
@@ -106,21 +176,50 @@ pub enum CredentialError {
         name: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the key file `{}`", path.display())]
+    #[error("cannot read `{}` for a key: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        #[source]
         source: io::Error,
     },
     /// The file is not the user's alone.
-    #[error("the key file `{}` {problem}", path.display())]
+    #[error("`{}`, which is to give a key, {problem}", path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// Somebody else decides what the path leads to.
+    #[error("`{}`, on the way to the key's file `{}`, {problem}", at.display(), path.display())]
+    Loose {
+        /// The file.
+        path: PathBuf,
+        /// What on the way to it.
+        at: PathBuf,
+        /// What is wrong with that.
+        problem: &'static str,
+    },
+    /// A sandbox can change or see it.
+    #[error("`{}` cannot serve for a key: a sandbox {doing} {place}", path.display())]
+    Within {
+        /// The file, or the word of a command.
+        path: PathBuf,
+        /// The place of the sandbox.
+        place: String,
+        /// What the sandbox does there.
+        doing: &'static str,
+    },
+    /// It is not what it was when it was found, and the user's word was for that.
+    #[error("`{}` has changed since it was found for a key: it was {was}, and is {is}", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        was: String,
+        /// What is there.
+        is: String,
     },
     /// The pointer finds no text in the JSON file.
     #[error("the key file `{}` has no text at `{pointer}`", path.display())]
@@ -129,6 +228,21 @@ pub enum CredentialError {
         path: PathBuf,
         /// The pointer.
         pointer: String,
+    },
+    /// There is no home to look in.
+    #[error("the key's file is below `~/`, and HOME is not set")]
+    NoHome,
+    /// `PATH` has no such program.
+    #[error("the program `{program}`, which is to print the key, is not found")]
+    NoProgram {
+        /// Its name.
+        program: String,
+    },
+    /// A word of a command has a relative path in its middle.
+    #[error("`{word}` names a file that would not be found from where a key's command is run")]
+    Word {
+        /// The word.
+        word: String,
     },
     /// The program could not be run or did not end well.
     #[error("the command `{program}` gave no key: {problem}")]
@@ -146,10 +260,26 @@ pub enum CredentialError {
     },
 }
 
+impl CredentialError {
+    /// Why the way to `path` was not gone.
+    fn astray(path: &Path, astray: Astray) -> Self {
+        let path = path.to_owned();
+        match astray {
+            Astray::Within(place) => Self::Within { path, place: place.told(), doing: place.doing() },
+            Astray::Loose { at, problem } if at == path => Self::Exposed { path, problem },
+            Astray::Loose { at, problem } => Self::Loose { path, at, problem },
+            Astray::Link(at) => Self::Loose { path, at, problem: "is a link now" },
+            Astray::Io(source) => Self::File { path, source },
+        }
+    }
+}
+
 impl Diagnose for CredentialError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
-            Self::Exposed { .. } => Kind::Refused,
+            Self::Exposed { .. } | Self::Loose { .. } | Self::Within { .. } | Self::Changed { .. } => {
+                Kind::Refused
+            }
             _ => Kind::Usage,
         })
     }
@@ -159,121 +289,112 @@ impl Diagnose for CredentialError {
             Self::NoVariable { name } => {
                 Some(format!("export `{name}` where pinfold is started, not in the image"))
             }
-            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::Exposed { path, problem } if problem.starts_with("may be read") => {
+                Some(format!("chmod 600 {}", path.display()))
+            }
+            Self::Exposed { path: at, problem } | Self::Loose { at, problem, .. } if problem.starts_with("can be written") => {
+                Some(format!("chmod go-w {}", at.display()))
+            }
+            Self::Exposed { path, problem } if problem.starts_with("has a second") => {
+                Some(format!("put a copy of its own in its place: cp {0} {0}.new && mv {0}.new {0}", path.display()))
+            }
+            Self::Within { .. } => Some(
+                "what an agent can write it could make the host obey: put the file where only you can write and no sandbox \
+                 is given it, `~/.local/bin` for a program or `~/.config/pinfold` for a key, and name it with its full path"
+                    .into(),
+            ),
+            Self::Changed { .. } => Some("look at the file; if the change is yours, start again".into()),
+            Self::NoProgram { .. } => Some(
+                "name it with its full path, or put it into a folder of PATH that only you can write to".into(),
+            ),
+            Self::Word { .. } => Some("write the file's full path".into()),
             _ => None,
         }
     }
 }
 
 impl Credential {
+    /// A file that holds the key, found now.
+    pub fn file(path: &Path, around: &Surroundings) -> Result<Self, CredentialError> {
+        Ok(Self::File(HeldFile::find(path, Role::Key, &around.places)?.0))
+    }
+
+    /// A JSON file that has the key at `pointer`, found now.
+    pub fn json(path: &Path, pointer: &str, around: &Surroundings) -> Result<Self, CredentialError> {
+        let (file, _) = HeldFile::find(path, Role::Key, &around.places)?;
+        Ok(Self::Json { file, pointer: pointer.to_owned() })
+    }
+
+    /// A program with its words, found now with everything it hangs on.
+    pub fn command(words: &[String], around: &Surroundings) -> Result<Self, CredentialError> {
+        Ok(Self::Command(HeldCommand::find(words, around)?))
+    }
+
+    /// The files of the host it hangs on: what the user agrees to.
+    pub fn files(&self) -> Vec<HeldFile> {
+        match self {
+            Self::Env(_) => Vec::new(),
+            Self::File(file) | Self::Json { file, .. } => vec![file.clone()],
+            Self::Command(command) => {
+                let mut files: Vec<HeldFile> = command.files().cloned().collect();
+                files.sort();
+                files.dedup();
+                files
+            }
+        }
+    }
+
+    /// Whether there is a key, as far as that can be known without asking a program; what was read is forgotten. A variable's
+    /// value is what `variable` says.
+    pub fn probe(&self, variable: impl Fn(&str) -> Option<String>) -> Result<(), CredentialError> {
+        match self {
+            Self::Command(_) => Ok(()),
+            Self::Env(name) => {
+                let value =
+                    variable(name).ok_or_else(|| CredentialError::NoVariable { name: name.clone() })?;
+                let place = format!("the variable `{name}`");
+                Secret::new(value.as_bytes()).map(drop).ok_or(CredentialError::NotAKey { place })
+            }
+            Self::File(_) | Self::Json { .. } => self.read().map(drop),
+        }
+    }
+
     /// Reads the key now.
     pub fn read(&self) -> Result<Secret, CredentialError> {
-        let (bytes, place) = match self {
+        let (mut bytes, place) = match self {
             Self::Env(name) => {
                 let value =
                     std::env::var(name).map_err(|_| CredentialError::NoVariable { name: name.clone() })?;
                 (value.into_bytes(), format!("the variable `{name}`"))
             }
-            Self::File(path) => (read_file(path)?, format!("the file `{}`", path.display())),
+            Self::File(file) => (content(file)?, format!("the file `{}`", file.path().display())),
             Self::Json { file, pointer } => {
-                let value: Option<serde_json::Value> = serde_json::from_slice(&read_file(file)?).ok();
+                let mut bytes = content(file)?;
+                let value: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+                bytes.fill(0);
                 let text = value.as_ref().and_then(|value| value.pointer(pointer)?.as_str());
                 let text = text.ok_or_else(|| CredentialError::Pointer {
-                    path: file.clone(),
+                    path: file.path().to_owned(),
                     pointer: pointer.clone(),
                 })?;
-                (text.as_bytes().to_vec(), format!("the file `{}`", file.display()))
+                (text.as_bytes().to_vec(), format!("the file `{}`", file.path().display()))
             }
-            Self::Command(argv) => {
-                let program = argv.first().cloned().unwrap_or_default();
-                let bytes = run(argv).map_err(|problem| CredentialError::Command {
-                    program: program.clone(),
-                    problem: problem.to_string(),
-                })?;
-                (bytes, format!("the output of `{program}`"))
-            }
+            Self::Command(command) => (command.run()?, format!("the output of `{}`", command.named())),
         };
-        Secret::new(&bytes).ok_or(CredentialError::NotAKey { place })
+        let secret = Secret::new(&bytes);
+        bytes.fill(0);
+        std::hint::black_box(&bytes);
+        secret.ok_or(CredentialError::NotAKey { place })
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, CredentialError> {
-    let failed = |source: io::Error| CredentialError::File { path: path.to_owned(), source };
-    let exposed = |problem| Err(CredentialError::Exposed { path: path.to_owned(), problem });
-    // NONBLOCK: a FIFO in the file's place must not hang the request; it is refused below.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
-    let file = fs_err::File::from_parts(fd.into(), path);
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return exposed("is not a regular file");
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return exposed("may be read by others");
-    }
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return exposed("belongs to another user");
-    }
+/// The content of a key file, from the descriptor that was judged.
+fn content(file: &HeldFile) -> Result<Vec<u8>, CredentialError> {
+    let failed = |source: io::Error| CredentialError::File { path: file.path().to_owned(), source };
     let mut bytes = Vec::new();
-    file.take(SOURCE_MAX as u64).read_to_end(&mut bytes).map_err(failed)?;
+    let readable = file.again()?.readable().map_err(failed)?;
+    readable.take(SOURCE_MAX as u64).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
-}
-
-fn run(argv: &[String]) -> io::Result<Vec<u8>> {
-    let (program, arguments) =
-        argv.split_first().ok_or_else(|| io::Error::other("the command has no program"))?;
-    #[expect(clippy::disallowed_methods, reason = "the user named this program as the source of a key")]
-    let mut command = Command::new(program);
-    let mut child = command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        // What a helper complains about may hold the key; it is not ours to show.
-        .stderr(Stdio::null())
-        .spawn()?;
-    let answer = collect(&mut child, Instant::now() + COMMAND_TIMEOUT);
-    if answer.is_err() {
-        // It may have ended meanwhile; either way it is reaped.
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    answer
-}
-
-fn collect(child: &mut Child, deadline: Instant) -> io::Result<Vec<u8>> {
-    let mut output = child.stdout.take().ok_or_else(|| io::Error::other("it has no output"))?;
-    let late = || io::Error::other("it took longer than 30 s");
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        let mut watched = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN)];
-        match rustix::event::poll(&mut watched, Some(&timeout)) {
-            Ok(0) => return Err(late()),
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        match output.read(&mut buffer)? {
-            0 => break,
-            count => bytes.extend_from_slice(&buffer[..count]),
-        }
-        if bytes.len() > SOURCE_MAX {
-            return Err(io::Error::other("it printed more than a key"));
-        }
-    }
-    loop {
-        match child.try_wait()? {
-            Some(status) if status.success() => return Ok(bytes),
-            Some(status) => return Err(io::Error::other(status.to_string())),
-            None if Instant::now() >= deadline => return Err(late()),
-            None => std::thread::sleep(Duration::from_millis(5)),
-        }
-    }
 }
 
 /// A credential in use: read at the first request, and again when it is due.
@@ -308,112 +429,5 @@ impl Key {
     /// The provider did not take the key: ask anew next time.
     pub(crate) fn forget(&self) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn file(text: &str, mode: u32) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs_err::write(file.path(), text).unwrap();
-        fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
-        file
-    }
-
-    fn text(secret: &Secret) -> &str {
-        str::from_utf8(secret.expose()).unwrap()
-    }
-
-    #[test]
-    fn a_secret_does_not_print() {
-        let secret = Secret::new(b" sk-canary-1234 \n").unwrap();
-        assert_eq!(text(&secret), "sk-canary-1234");
-        assert_eq!(format!("{secret:?} {secret:#?}"), "Secret(…) Secret(…)");
-        let credential = Credential::Command(vec!["sh".into()]);
-        let key = Key { credential, kept: Mutex::new(Some((Instant::now(), secret))) };
-        assert!(!format!("{key:?}").contains("canary"));
-    }
-
-    #[test]
-    fn what_cannot_stand_in_a_header_is_no_key() {
-        for bytes in
-            [&b""[..], b" \n", b"a b", b"a\r\nX: y", b"a\0b", b"k\xc3\xa9y", &vec![b'a'; KEY_MAX + 1]]
-        {
-            assert_eq!(Secret::new(bytes), None);
-        }
-    }
-
-    #[test]
-    fn a_file_must_be_the_users_alone() {
-        let good = file("sk-canary\n", 0o600);
-        assert_eq!(text(&Credential::File(good.path().into()).read().unwrap()), "sk-canary");
-        for mode in [0o640, 0o604, 0o644, 0o620] {
-            let open = file("sk-canary\n", mode);
-            let error = Credential::File(open.path().into()).read().unwrap_err();
-            assert!(matches!(error, CredentialError::Exposed { .. }), "{mode:o}");
-            assert!(!error.to_string().contains("canary"));
-            assert_eq!(error.kind(), Kind::Refused);
-        }
-        let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            Credential::File(dir.path().into()).read(),
-            Err(CredentialError::Exposed { .. } | CredentialError::File { .. })
-        ));
-        assert!(matches!(Credential::File("/nonexistent".into()).read(), Err(CredentialError::File { .. })));
-    }
-
-    #[test]
-    fn a_login_file_is_read_by_pointer() {
-        let login = file(r#"{"tokens":{"access":"sk-canary"}}"#, 0o600);
-        let json = |pointer: &str| Credential::Json { file: login.path().into(), pointer: pointer.into() };
-        assert_eq!(text(&json("/tokens/access").read().unwrap()), "sk-canary");
-        for pointer in ["/tokens", "/none", ""] {
-            let error = json(pointer).read().unwrap_err();
-            assert!(matches!(error, CredentialError::Pointer { .. }));
-            assert!(!format!("{error:?}").contains("canary"));
-        }
-    }
-
-    #[test]
-    fn a_command_answers_once_until_it_is_forgotten() {
-        let dir = tempfile::tempdir().unwrap();
-        let count = dir.path().join("count");
-        let script = format!("echo x >> {0}; echo sk-$(wc -l < {0})", count.display());
-        let key = Key::new(Credential::Command(vec!["sh".into(), "-c".into(), script]));
-        assert_eq!(text(&key.get().unwrap()), "sk-1");
-        assert_eq!(text(&key.get().unwrap()), "sk-1");
-        key.forget();
-        assert_eq!(text(&key.get().unwrap()), "sk-2");
-    }
-
-    #[test]
-    fn a_failing_command_tells_nothing_of_its_output() {
-        for script in ["echo sk-canary; exit 3", "echo sk canary", "true"] {
-            let error =
-                Credential::Command(vec!["sh".into(), "-c".into(), script.into()]).read().unwrap_err();
-            assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
-        }
-        for argv in [vec![], vec!["/nonexistent/helper".to_owned()]] {
-            assert!(matches!(Credential::Command(argv).read(), Err(CredentialError::Command { .. })));
-        }
-    }
-
-    #[test]
-    fn credentials_are_data() {
-        let read = |text: &str| serde_json::from_str::<Credential>(text);
-        assert_eq!(read(r#"{"env":"KEY"}"#).unwrap(), Credential::Env("KEY".into()));
-        assert_eq!(
-            read(r#"{"command":["pass","show"]}"#).unwrap(),
-            Credential::Command(vec!["pass".into(), "show".into()])
-        );
-        assert!(read(r#"{"value":"sk-canary"}"#).is_err());
-        assert!(matches!(
-            Credential::Env("PINFOLD_NO_SUCH_KEY".into()).read(),
-            Err(CredentialError::NoVariable { .. })
-        ));
     }
 }

@@ -15,9 +15,11 @@ use super::world::Plan;
 use super::world::Server;
 use super::world::World;
 use super::world::canary;
+use super::world::command;
 use super::world::read_request;
 use super::world::route;
 use crate::Credential;
+use crate::Surroundings;
 
 const PROVIDER: &str = "api.provider.example";
 
@@ -142,16 +144,14 @@ fn s3_the_key_is_found_in_chunks_however_they_are_cut() {
 fn s4_a_key_that_cannot_be_had_is_an_error_without_it() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs_err::write(file.path(), format!("{CANARY}\n")).unwrap();
+    let exposed = Credential::file(file.path(), &Surroundings::default()).unwrap();
+    // Since it was found, others may read it.
     fs_err::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     for credential in [
         Credential::Env("PINFOLD_TEST_NO_SUCH_KEY".into()),
-        Credential::File(file.path().into()),
-        Credential::Command(vec![
-            "sh".into(),
-            "-c".into(),
-            format!("echo {CANARY}; echo {CANARY} >&2; exit 1"),
-        ]),
-        Credential::Command(vec!["sh".into(), "-c".into(), format!("echo two {CANARY}")]),
+        exposed,
+        command(&["sh", "-c", &format!("echo {CANARY}; echo {CANARY} >&2; exit 1")]),
+        command(&["sh", "-c", &format!("echo two {CANARY}")]),
     ] {
         let mut plan = Plan::new(&[]);
         let server =
@@ -192,7 +192,7 @@ fn s5_a_key_that_is_no_longer_taken_is_asked_for_again() {
         "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
     );
     let script = format!("echo x >> {0}; echo sk-canary-$(wc -l < {0})", dir.path().join("n").display());
-    let credential = Credential::Command(vec!["sh".into(), "-c".into(), script]);
+    let credential = command(&["sh", "-c", &script]);
     plan.routes.push((route(1, &format!("https://{PROVIDER}:{}", server.port)), credential));
     let world = plan.build();
     world.names.set(PROVIDER, &["127.0.0.1"]);

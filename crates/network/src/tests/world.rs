@@ -46,6 +46,7 @@ use crate::RelayStop;
 use crate::Resolve;
 use crate::RouteId;
 use crate::RouteSpec;
+use crate::Surroundings;
 use crate::Trust;
 
 /// The key no test may find where it does not belong.
@@ -378,5 +379,11 @@ pub(crate) fn route(id: u8, upstream: &str) -> RouteSpec {
 
 /// A program that prints the canary.
 pub(crate) fn canary() -> Credential {
-    Credential::Command(vec!["printf".into(), CANARY.into()])
+    command(&["printf", CANARY])
+}
+
+/// What a program of the system prints.
+pub(crate) fn command(words: &[&str]) -> Credential {
+    let around = Surroundings { path: "/usr/bin:/bin".into(), ..Surroundings::default() };
+    Credential::command(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>(), &around).unwrap()
 }

@@ -17,7 +17,9 @@ use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 use pinfold_base::error::Diagnosis;
 use pinfold_network::Credential;
+use pinfold_network::CredentialError;
 use pinfold_network::Rule;
+use pinfold_network::Surroundings;
 use pinfold_sandbox::spec::Access;
 use schemars::JsonSchema;
 use schemars::Schema;
@@ -412,16 +414,15 @@ impl HostFile {
 }
 
 impl KeySource {
-    /// For the supervisor, with `~` filled in; `None` when that needs a home and there is none.
-    pub fn credential(&self, home: Option<&Path>) -> Option<Credential> {
-        Some(match self {
-            Self::Env(name) => Credential::Env(name.clone()),
-            Self::File(file) => Credential::File(file.below(home)?),
-            Self::Json { file, pointer } => {
-                Credential::Json { file: file.below(home)?, pointer: pointer.clone() }
-            }
-            Self::Command(words) => Credential::Command(words.clone()),
-        })
+    /// For the supervisor: with `~` filled in, and its files found and held to.
+    pub fn find(&self, around: &Surroundings) -> Result<Credential, CredentialError> {
+        let below = |file: &HostFile| file.below(around.home.as_deref()).ok_or(CredentialError::NoHome);
+        match self {
+            Self::Env(name) => Ok(Credential::Env(name.clone())),
+            Self::File(file) => Credential::file(&below(file)?, around),
+            Self::Json { file, pointer } => Credential::json(&below(file)?, pointer, around),
+            Self::Command(words) => Credential::command(words, around),
+        }
     }
 }
 

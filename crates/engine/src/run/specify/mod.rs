@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pinfold_base::Platform;
+use pinfold_network::Credential;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec;
 use pinfold_sandbox::spec::HomeDirectory;
@@ -17,6 +18,7 @@ use pinfold_sandbox::spec::Sockets;
 
 use super::choice::Choice;
 use super::choice::ImageOf;
+use super::credentials;
 use super::error::RunError;
 use super::image;
 use super::image::Ready;
@@ -39,6 +41,8 @@ pub(super) struct Asked<'a> {
     pub(super) platform: Platform,
     pub(super) declared: Run,
     pub(super) agent: Option<Recipe>,
+    /// Where its keys are, by agent or `AGENT/PROVIDER`.
+    pub(super) keys: BTreeMap<String, Credential>,
     pub(super) request: &'a Request,
 }
 
@@ -54,12 +58,15 @@ pub(super) fn ask<'a>(
     request: &'a Request,
 ) -> Result<(Asked<'a>, ImageOf), RunError> {
     let platform = platform(request)?;
-    let chosen = choice.wanted(request)?.agree(context)?;
+    let chosen = choice.wanted(context, request)?.agree(context)?;
     let agent = match request.agent() {
         None => None,
         Some(name) => Some(chosen.agent(name)?),
     };
-    Ok((Asked { platform, declared: chosen.wishes.declared.clone(), agent, request }, chosen.image))
+    let declared = chosen.wishes.declared.clone();
+    let mut keys = chosen.wishes.keys.clone();
+    keys.extend(credentials::requested(context, request, chosen.project(), &declared, agent.as_ref())?);
+    Ok((Asked { platform, declared, agent, keys, request }, chosen.image))
 }
 
 /// Builds, unpacks, and says what the sandbox is to be. `name` names it, given the workspace.
@@ -73,6 +80,7 @@ pub(super) fn prepare(
     let (asked, image) = ask(context, choice, request)?;
     // Before the build, which may take long.
     let variables = asked.variables(&context.environment)?;
+    asked.probe_keys(context)?;
     let ready = image::ready(context, &image, asked.platform)?;
     asked.specify(context, name(&workspace.source), &workspace, variables, ready)
 }

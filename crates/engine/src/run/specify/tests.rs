@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fs_err as fs;
 use pinfold_base::Home;
 use pinfold_base::report::Silent;
+use pinfold_network::Surroundings;
 use pinfold_sandbox::spec::Access;
 use pinfold_sandbox::spec::Egress;
 use pinfold_sandbox::spec::Ids;
@@ -54,8 +55,15 @@ impl Machine {
     fn spec(&self, request: Request, run: &str) -> Result<Spec, RunError> {
         let request = Request { workspace: self.path("me/project").display().to_string(), ..request };
         let run: Run = toml::from_str(run).unwrap();
-        let asked = asked(&request, run);
         let workspace = Workspace::of(&self.context, &request)?;
+        let mut asked = asked(&request, run);
+        let declared = asked.declared.credentials.iter();
+        asked.keys = declared
+            .map(|(name, source)| (name.clone(), source.value.find(&Surroundings::default()).unwrap()))
+            .collect();
+        let agent = asked.agent.as_ref();
+        let requested = credentials::requested(&self.context, &request, None, &asked.declared, agent)?;
+        asked.keys.extend(requested);
         let variables = asked.variables(&self.context.environment)?;
         asked.specify(&self.context, "a@b".into(), &workspace, variables, self.ready())
     }
@@ -66,6 +74,7 @@ fn asked(request: &Request, declared: Run) -> Asked<'_> {
         platform: Platform::ALL[0],
         declared,
         agent: request.agent().map(|name| Recipe::load(name, Path::new("/")).unwrap()),
+        keys: BTreeMap::new(),
         request,
     }
 }
@@ -230,7 +239,6 @@ fn a_key_is_looked_for_where_the_user_says_first() {
         (agent("claude-code", ""), declared, "DECLARED"),
         (key("env:SAID"), declared, "SAID"),
         (key("claude-code=env:SAID"), declared, "SAID"),
-        (key("other=env:SAID"), declared, "DECLARED"),
     ] {
         let spec = machine.spec(request, run).unwrap();
         let Network::Proxy(egress) = &spec.network else { panic!("{:?}", spec.network) };

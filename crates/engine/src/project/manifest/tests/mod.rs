@@ -3,10 +3,12 @@ use std::path::Path;
 use pinfold_base::Diagnose as _;
 use pinfold_base::Kind;
 
-use pinfold_network::Credential;
+use pinfold_network::CredentialError;
+use pinfold_network::Surroundings;
 use pinfold_sandbox::spec::Access;
 
 use super::run::Bind;
+use super::run::HostFile;
 use super::run::KeySource;
 use super::run::Processes;
 use super::run::Processors;
@@ -231,17 +233,19 @@ fn a_key_written_into_the_manifest_is_refused_and_not_repeated() {
 
 #[test]
 fn a_key_comes_from_a_variable_a_file_or_a_program() {
-    let home = Some(Path::new("/home/me"));
+    let (at, in_home) = (|path: &str| HostFile::At(path.into()), |path: &str| HostFile::InHome(path.into()));
     for (text, expected) in [
-        ("env:KEY", Credential::Env("KEY".into())),
-        ("file:/k", Credential::File("/k".into())),
-        ("file:~/.k", Credential::File("/home/me/.k".into())),
-        ("json:/a/b.json#/c/d", Credential::Json { file: "/a/b.json".into(), pointer: "/c/d".into() }),
-        ("command:pass  show key", Credential::Command(vec!["pass".into(), "show".into(), "key".into()])),
+        ("env:KEY", KeySource::Env("KEY".into())),
+        ("file:/k", KeySource::File(at("/k"))),
+        ("file:~/.k", KeySource::File(in_home(".k"))),
+        ("json:/a/b.json#/c/d", KeySource::Json { file: at("/a/b.json"), pointer: "/c/d".into() }),
+        ("command:pass  show key", KeySource::Command(vec!["pass".into(), "show".into(), "key".into()])),
     ] {
-        assert_eq!(text.parse::<KeySource>().unwrap().credential(home), Some(expected), "{text}");
+        assert_eq!(text.parse::<KeySource>().unwrap(), expected, "{text}");
     }
-    assert_eq!("file:~/k".parse::<KeySource>().unwrap().credential(None), None, "there is no home");
+    let nowhere = Surroundings::default();
+    let found = "file:~/k".parse::<KeySource>().unwrap().find(&nowhere);
+    assert!(matches!(found, Err(CredentialError::NoHome)), "{found:?}");
 }
 
 #[test]
