@@ -1,11 +1,12 @@
-//! One program, four roles: the command line, process 1, the supervisor of a lasting session, and process 1 in another
-//! runtime. The first word of the command line says which.
+//! One program, five roles: the command line, process 1, the supervisor of a lasting session, and process 1 and a hook in
+//! another runtime. The first word of the command line says which.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::start::spawn::INIT_NAME;
 use crate::start::spawn::guest;
+use crate::start::spawn::hook;
 use crate::start::spawn::init;
 use crate::supervise::session;
 
@@ -21,7 +22,12 @@ pub fn dispatch() {
         session::main();
     }
     // Another runtime starts the program by its path; the word is then its first argument.
-    if words.next().as_deref() == Some(OsStr::new(guest::GUEST_WORD)) {
-        guest::main(words.map(|word| word.to_string_lossy().into_owned()).collect());
+    let role = words.next();
+    let mut words = words.map(|word| word.to_string_lossy().into_owned());
+    if role.as_deref() == Some(OsStr::new(guest::GUEST_WORD)) {
+        guest::main(words.collect());
+    }
+    if role.as_deref() == Some(OsStr::new(hook::HOOK_WORD)) {
+        hook::main(&words.next().unwrap_or_default());
     }
 }

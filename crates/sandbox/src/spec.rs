@@ -53,6 +53,9 @@ pub struct Spec {
     /// Further mounts, the workspace among them.
     #[serde(default)]
     pub mounts: Vec<Mount>,
+    /// Paths of the host that stay as they are, wherever a mount shows them writable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protect: Vec<Protected>,
     /// Size of `/tmp` in bytes.
     #[serde(default = "default_tmp")]
     pub tmp_bytes: u64,
@@ -98,6 +101,7 @@ impl Spec {
             hostname: default_hostname(),
             home: HomeDirectory { target: "/home/agent".into(), keep: Keep::Nothing },
             mounts: Vec::new(),
+            protect: Vec::new(),
             tmp_bytes: default_tmp(),
             network: Network::default(),
             limits: Limits::default(),
@@ -189,6 +193,30 @@ impl Mount {
     pub fn writable(source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
         Self { access: Access::ReadWrite, ..Self::read_only(source, target) }
     }
+}
+
+/// A path of the host that a sandbox neither changes nor makes, whatever may be written around it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protected {
+    /// Absolute. No component below a mount's source may be a symbolic link.
+    pub path: PathBuf,
+    /// What stands there while it is missing.
+    #[serde(default)]
+    pub missing: StandIn,
+}
+
+/// What stands in the place of a path that is missing for as long as the sandbox runs: a mount needs something to be on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StandIn {
+    /// An empty directory outside, and inside one that holds nothing but a `.gitignore` for everything. Git sees neither.
+    #[default]
+    Directory,
+    /// An empty file outside, `/dev/null` inside. Git sees the one outside.
+    File,
+    /// A file with this text, outside and inside.
+    Text(String),
 }
 
 /// Where a mount comes from.

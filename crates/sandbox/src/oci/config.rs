@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::oci::protect;
 use crate::plan::DEVICES;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
@@ -39,6 +40,8 @@ pub struct BundlePaths {
     pub home: Option<PathBuf>,
     /// The proxy's socket.
     pub egress: Option<PathBuf>,
+    /// Directory with what covers protected paths that are missing, for a runtime that executes no hook.
+    pub coverings: Option<PathBuf>,
     /// This program, as process 1; without it the sandbox has no relay and no Landlock.
     pub program: Option<PathBuf>,
 }
@@ -161,7 +164,7 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
         },
         "root": {"path": plan.rootfs, "readonly": plan.guards.read_only_root.holds()},
         "hostname": plan.hostname,
-        "mounts": mounts(plan, paths)?,
+        "mounts": mounts(plan, paths, runtime)?,
         "linux": {
             "namespaces": namespaces,
             "rootfsPropagation": "private",
@@ -172,6 +175,11 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
     if own_user {
         config["linux"]["uidMappings"] = maps(plan.ids.uid, plan.ids.host_uid);
         config["linux"]["gidMappings"] = maps(plan.ids.gid, plan.ids.host_gid);
+    }
+    if runtime == OciRuntime::Runc
+        && let Some(hook) = protect::hook(plan, paths.program.as_deref())?
+    {
+        config["hooks"]["createContainer"] = json!([hook]);
     }
     if let Some(resources) = resources(plan) {
         config["linux"]["resources"] = resources;
@@ -225,7 +233,7 @@ fn settled(plan: &Plan) -> Result<(), BundleError> {
     Ok(())
 }
 
-fn mounts(plan: &Plan, paths: &BundlePaths) -> Result<Vec<Value>, BundleError> {
+fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<Value>, BundleError> {
     settled(plan)?;
     let mut mounts = Vec::new();
     for mount in &plan.mounts {
@@ -263,6 +271,10 @@ fn mounts(plan: &Plan, paths: &BundlePaths) -> Result<Vec<Value>, BundleError> {
                 json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "nosuid", "noexec"]})
             }
             MountKind::Device(_) | MountKind::Mask | MountKind::Protect => continue,
+            MountKind::Hold(_) | MountKind::Keep(_) | MountKind::Missing(_) => match runtime {
+                OciRuntime::Runc => continue,
+                OciRuntime::Runsc => protect::mount(mount, paths.coverings.as_ref())?,
+            },
         });
         if target == Path::new("/run")
             && let Some(program) = &paths.program
@@ -306,6 +318,7 @@ mod tests {
         BundlePaths {
             home: None,
             egress: Some("/host/egress.sock".into()),
+            coverings: None,
             program: Some("/host/pinfold".into()),
         }
     }

@@ -3,8 +3,10 @@
 //! ```text
 //!   Plan ─► config    config.json, and what such a runtime cannot give
 //!             ├─► bundle                a directory that is run without pinfold
+//!             │                       protect   what stays as it is
 //!             └─► supervise::runtime    a folder of ours, while the runtime runs in it
 //! ```
 
 pub mod bundle;
 pub mod config;
+pub(crate) mod protect;

@@ -67,6 +67,12 @@ pub struct Guards {
     /// No mount's source leads through a link that a sandbox may have made.
     #[serde(skip_serializing_if = "Guard::holds")]
     pub plain_sources: Guard,
+    /// What the host runs by itself is neither changed nor made.
+    #[serde(skip_serializing_if = "Guard::holds")]
+    pub protected_names: Guard,
+    /// Directories on the way to it cannot be exchanged.
+    #[serde(skip_serializing_if = "Guard::holds")]
+    pub held_parents: Guard,
     /// The user's terminal gets what draws and nothing else.
     #[serde(skip_serializing_if = "Guard::holds")]
     pub shown_output: Guard,

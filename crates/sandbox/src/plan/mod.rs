@@ -13,6 +13,7 @@ pub mod guards;
 mod layout;
 pub mod limits;
 pub mod proc;
+mod protect;
 pub mod refusal;
 mod rootfs;
 mod source;
@@ -37,6 +38,8 @@ pub use self::layout::DEVICES;
 use self::layout::Layout;
 use self::limits::CgroupPlan;
 use self::limits::Rlimit;
+pub(crate) use self::protect::MARK;
+pub use self::protect::PlannedStandIn;
 use self::refusal::Refusal;
 use self::rootfs::RootDirectory;
 use self::wall::Standing;
@@ -49,6 +52,7 @@ use crate::spec::Network;
 use crate::spec::PROXY_PORT;
 use crate::spec::RoutePort;
 use crate::spec::Spec;
+use crate::spec::StandIn;
 
 /// A plan: its [`Parts`], which everybody may read and only this crate makes and changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -74,6 +78,9 @@ pub struct Parts {
     pub skeleton: Vec<SkeletonEntry>,
     /// Mounts in the order in which they are made.
     pub mounts: Vec<PlannedMount>,
+    /// What the host is to have for the time of the run, in the place of protected paths that are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stand_ins: Vec<PlannedStandIn>,
     /// Namespaces that are new.
     pub namespaces: BTreeSet<Namespace>,
     /// IdMap.
@@ -194,6 +201,12 @@ pub enum MountKind {
     Mask,
     /// Makes a path read-only, where it exists.
     Protect,
+    /// A directory of a mount on itself, this path of the host: what is mounted on can be neither renamed nor removed.
+    Hold(PathBuf),
+    /// A path of a mount on itself, read-only; this path of the host.
+    Keep(PathBuf),
+    /// Nothing, in the place of a protected path that is missing.
+    Missing(StandIn),
 }
 
 /// The second wall.
@@ -223,6 +236,9 @@ impl fmt::Display for PlannedMount {
             MountKind::Egress => write!(f, "nosuid,nodev,noexec socket to the supervisor"),
             MountKind::Mask => write!(f, "masked"),
             MountKind::Protect => write!(f, "ro"),
+            MountKind::Hold(_) => write!(f, "held in its place"),
+            MountKind::Keep(_) => write!(f, "ro, protected"),
+            MountKind::Missing(_) => write!(f, "ro, protected, missing"),
         }
     }
 }
@@ -278,6 +294,7 @@ impl Plan {
         if guards.plain_sources.holds() {
             source::refuse_links(&layout.links, &layout.mounts)?;
         }
+        let stand_ins = protect::add(&spec.protect, &guards, &mut layout.mounts)?;
         layout.sort();
         layout.skeleton()?;
         let Layout { mounts, skeleton, .. } = layout;
@@ -313,6 +330,7 @@ impl Plan {
             rootfs,
             skeleton: skeleton.into_iter().map(|(path, kind)| SkeletonEntry { path, kind }).collect(),
             mounts,
+            stand_ins,
             namespaces,
             ids: IdMap { host_uid: probe.uid, host_gid: probe.gid, uid: spec.user.uid, gid: spec.user.gid },
             hostname: spec.hostname.clone(),
@@ -381,7 +399,12 @@ fn plan_landlock(
     let writable = mounts
         .iter()
         .filter(|mount| mount.access == Access::ReadWrite)
-        .filter(|mount| !matches!(mount.kind, MountKind::Egress | MountKind::Protect | MountKind::Mask))
+        .filter(|mount| {
+            !matches!(
+                mount.kind,
+                MountKind::Egress | MountKind::Protect | MountKind::Mask | MountKind::Hold(_)
+            )
+        })
         .map(|mount| mount.target.clone())
         .collect();
     Ok(Some(LandlockPlan { writable, connect_ports: spec.policy.connect_ports.clone() }))

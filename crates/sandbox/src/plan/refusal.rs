@@ -89,6 +89,18 @@ pub enum Refusal {
         /// The link.
         link: PathBuf,
     },
+    /// A protected path is a link, whose entry no mount can hold.
+    #[error("`{}` is protected and is a symbolic link, which a sandbox could exchange", .0.display())]
+    ProtectedLink(PathBuf),
+    /// A protected path cannot be looked at.
+    #[error("cannot look at `{}`, which is protected", path.display())]
+    Protected {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The search for sockets failed.
     #[error("cannot look for Unix sockets below `{}`", path.display())]
     Scan {
@@ -134,7 +146,9 @@ impl Diagnose for Refusal {
             | Self::Path { .. }
             | Self::Reserved { .. }
             | Self::Twice(_) => Kind::Usage,
-            Self::Rootfs { .. } | Self::Source { .. } | Self::Scan { .. } => Kind::System,
+            Self::Rootfs { .. } | Self::Source { .. } | Self::Scan { .. } | Self::Protected { .. } => {
+                Kind::System
+            }
             _ => Kind::Refused,
         })
     }
@@ -147,6 +161,9 @@ impl Diagnose for Refusal {
                     .into()
             }
             Self::LinkInWorkspace { .. } => "mount the directory it leads to by its own path, if that is wanted".into(),
+            Self::ProtectedLink(_) => {
+                "put what it leads to in its place, or leave it unprotected: `--unprotect NAME`".into()
+            }
             Self::LinkInImage { .. } => "build the image with a directory at that place".into(),
             Self::NoUserNamespaces(problem) => problem.fix(),
             Self::NoLandlock => {

@@ -3,6 +3,7 @@
 //! ```text
 //!   spawn    the three processes and what they say to each other
 //!   mounts   the file system, made by process 1
+//!   protect  what of it stays as it is
 //!   walls    what the program enters last, each forbidding an earlier step
 //!   step     one name for each call, so that a report says exactly which one failed
 //!   sys      the calls that `rustix` does not offer safely; all `unsafe` of pinfold
@@ -12,6 +13,7 @@
 //! told by name. Nothing is decided here: what is done, and what is left out, stands in the plan.
 
 pub(crate) mod mounts;
+pub(crate) mod protect;
 pub(crate) mod spawn;
 pub(crate) mod step;
 #[expect(unsafe_code, reason = "the calls that rustix does not offer safely live here and nowhere else")]

@@ -5,8 +5,9 @@
 //!   2  open what comes from the host           as detached copies with nosuid,nodev (and ro) already set
 //!   3  the image, read-only                    a detached copy, or a read-only overlay of mount points over it
 //!   4  each mount of the plan onto the image   target opened without following any link
-//!   5  our own memory file systems read-only   /dev, /run
-//!   6  pivot_root, and the host's root is gone
+//!   5  what the host runs by itself, kept      see `protect`
+//!   6  our own memory file systems read-only   /dev, /run
+//!   7  pivot_root, and the host's root is gone
 //! ```
 //!
 //! **Guarantees**: no path of the image is resolved outside it (`RESOLVE_IN_ROOT`) or through a link; a mount is
@@ -35,6 +36,7 @@ use crate::plan::Plan;
 use crate::plan::PlannedMount;
 use crate::plan::SkeletonKind;
 use crate::spec::Access;
+use crate::start::protect;
 use crate::start::spawn::HostPaths;
 use crate::start::step::At;
 use crate::start::step::Step;
@@ -69,7 +71,8 @@ pub(crate) fn enter(plan: &Plan, paths: &HostPaths) -> Result<(), StepError> {
     for (mount, fd) in sources {
         match mount.kind {
             MountKind::Mask => covers.cover(&root, &mount.target)?,
-            MountKind::Protect => protect(&root, &mount.target)?,
+            MountKind::Protect => read_only(&root, &mount.target)?,
+            _ if protect::concerns(&mount.kind) => {}
             _ => {
                 let Some(fd) = fd else { continue };
                 let file = match &mount.kind {
@@ -92,6 +95,7 @@ pub(crate) fn enter(plan: &Plan, paths: &HostPaths) -> Result<(), StepError> {
     {
         device_links(&root)?;
     }
+    protect::put(&root, plan.mounts.iter())?;
     for (path, fd) in late {
         sys::restrict_mount(&fd, MountAttributes::READ_ONLY, Depth::One)
             .on(Step::SealRoot, path.display())?;
@@ -150,7 +154,11 @@ fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, St
             sys::restrict_mount(&fd, DEVICE, Depth::One).on(Step::RestrictMount, path.display())?;
             Ok(Some(fd))
         }
-        MountKind::Mask | MountKind::Protect => Ok(None),
+        MountKind::Mask
+        | MountKind::Protect
+        | MountKind::Hold(_)
+        | MountKind::Keep(_)
+        | MountKind::Missing(_) => Ok(None),
     }
 }
 
@@ -182,7 +190,7 @@ fn clone(path: &Path, more: &[OpenTreeFlags]) -> Result<OwnedFd, StepError> {
 }
 
 /// A new file system, not attached.
-fn make(
+pub(super) fn make(
     kind: &str,
     options: &[(&str, String)],
     flags: MountAttrFlags,
@@ -258,7 +266,7 @@ fn create(root: impl AsFd, name: &Path) -> rustix::io::Result<()> {
 }
 
 /// Opens a path inside, following no link.
-fn look(root: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(super) fn look(root: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let name = relative(path);
     let name = if name == Path::new("") { Path::new(".") } else { name };
@@ -292,7 +300,7 @@ fn target(root: &OwnedFd, path: &Path, file: bool) -> Result<OwnedFd, StepError>
     Ok(at)
 }
 
-fn attach(from: impl AsFd, to: impl AsFd, path: &Path) -> Result<(), StepError> {
+pub(super) fn attach(from: impl AsFd, to: impl AsFd, path: &Path) -> Result<(), StepError> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(from, "", to, "", flags).on(Step::Attach, path.display())
 }
@@ -335,7 +343,7 @@ fn nothing(path: &Path) -> Result<OwnedFd, StepError> {
 }
 
 /// The host's `/dev/null`. Refused (ENODEV) where it is something else (CVE-2025-31133).
-fn null() -> Result<OwnedFd, StepError> {
+pub(super) fn null() -> Result<OwnedFd, StepError> {
     const PATH: &str = "/dev/null";
     let fd = clone(Path::new(PATH), &[])?;
     let stat = rustix::fs::fstat(&fd).on(Step::OpenMount, PATH)?;
@@ -349,7 +357,7 @@ fn null() -> Result<OwnedFd, StepError> {
 }
 
 /// Mounts a path on itself, read-only.
-fn protect(root: &OwnedFd, path: &Path) -> Result<(), StepError> {
+fn read_only(root: &OwnedFd, path: &Path) -> Result<(), StepError> {
     let place = match look(root, path) {
         Err(Errno::NOENT) => return Ok(()),
         result => result.on(Step::OpenTarget, path.display())?,

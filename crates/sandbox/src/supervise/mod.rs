@@ -19,6 +19,7 @@ pub(crate) mod pump;
 pub mod runtime;
 pub(crate) mod sandbox;
 pub mod session;
+pub(crate) mod stand_in;
 pub(crate) mod state;
 pub(crate) mod streams;
 pub mod terminal;

@@ -66,7 +66,10 @@ pub fn start(
     stdio: Stdio,
     folder: &Path,
 ) -> Result<Guest, SandboxError> {
-    let mut config = config::config(plan, paths, runtime)?;
+    let coverings = folder.join("coverings");
+    crate::oci::protect::write(plan, &coverings).map_err(SandboxError::file("fill", &coverings))?;
+    let paths = BundlePaths { coverings: Some(coverings), ..paths.clone() };
+    let mut config = config::config(plan, &paths, runtime)?;
     let mut terminal = None;
     let streams::Prepared { mut streams, pipes, .. } = streams::prepare(stdio, &plan.guards.streams)?;
     if let Stdio::Terminal { rows, columns } = stdio {

@@ -78,6 +78,10 @@ pub enum Weaken {
     Leftovers,
     /// The proxy reaches this machine's loopback.
     ProxyLoopback,
+    /// What the host runs by itself may be changed and made.
+    UnprotectedNames,
+    /// Directories on the way to it may be exchanged.
+    LooseParents,
 }
 
 /// What a guard that is down carries. Made here only.
@@ -101,6 +105,8 @@ pub(crate) fn guards(taken: &BTreeSet<Weaken>) -> Guards {
             Weaken::DumpableInit => &mut guards.hidden_init,
             Weaken::PlainProgram => &mut guards.protected_program,
             Weaken::LinksInSources => &mut guards.plain_sources,
+            Weaken::UnprotectedNames => &mut guards.protected_names,
+            Weaken::LooseParents => &mut guards.held_parents,
             Weaken::Escapes => &mut guards.shown_output,
             Weaken::UnboundedLog => &mut guards.bounded_log,
             Weaken::Leftovers => &mut guards.cleared_leftovers,

@@ -177,6 +177,7 @@ pub(crate) fn run(spec: &Spec, egress: Option<&Path>, runtime: Runtime) -> Resul
     let paths = pinfold_sandbox::oci::config::BundlePaths {
         home: None,
         egress: egress.map(Path::to_owned),
+        coverings: None,
         program: Some(spec.rootfs.join("bin/probe")),
     };
     let mut guest =

@@ -25,6 +25,7 @@ mod outside;
     reason = "probes judge the kernel's own error numbers, which `fs_err` wraps"
 )]
 mod probe;
+mod protect;
 mod rows;
 mod sessions;
 mod streams;

@@ -27,6 +27,7 @@ use pinfold_sandbox::weaken::Weaken;
 
 use crate::host;
 use crate::host::Host;
+use crate::protect;
 use crate::sessions;
 use crate::streams;
 
@@ -50,6 +51,11 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("F5 directory exchanged for a link while it is mounted", BuiltIn, sessions::exchanged),
     ("H1 home is kept", Every, sessions::home),
     ("G1 no git is run", BuiltIn, no_git),
+    ("G2 what the host runs by itself", Every, protect::present),
+    ("G3 what the host would run, not yet present", Every, protect::missing),
+    ("G4 what leads there", Every, protect::parents),
+    ("G5 nothing is left in the workspace after a kill", Every, protect::killed),
+    ("G5 two on one workspace", Every, protect::two),
     ("I2 sockets refused", BuiltIn, sockets_refused),
     ("P10 read-only program", BuiltIn, read_only_program),
     ("P10 removed program", BuiltIn, removed_program),

@@ -25,6 +25,7 @@
 //! The parent-death signal is tied to the *thread* that started the sandbox: it must live as long as the sandbox.
 
 pub(crate) mod guest;
+pub(crate) mod hook;
 pub(crate) mod init;
 pub(crate) mod parent;
 mod program;

@@ -91,6 +91,7 @@ impl Folder {
         for path in recorded.into_iter().chain(usual).filter(|path| path.exists()) {
             crate::start::walls::limits::remove_group(&path);
         }
+        crate::supervise::stand_in::clear(&self.0)?;
         for stale in ["attach.sock", "egress.sock"] {
             let _ = fs_err::remove_file(self.0.join(stale));
         }

@@ -21,6 +21,7 @@ use crate::spec::Network;
 use crate::spec::Spec;
 use crate::supervise::foreground::Supervised;
 use crate::supervise::sandbox::Sandbox;
+use crate::supervise::stand_in::StandIns;
 use crate::types::Exit;
 use crate::types::OciRuntime;
 use crate::types::Runtime;
@@ -35,6 +36,7 @@ pub(crate) struct Live {
     pub(crate) plan: Plan,
     pub(crate) running: Box<dyn Supervised>,
     state: State,
+    stand_ins: StandIns,
     _proxy: Option<ProxyHandle>,
     _lock: fs_err::File,
 }
@@ -48,12 +50,15 @@ struct Prepared {
     home: Option<PathBuf>,
     egress: Option<PathBuf>,
     proxy: Option<ProxyHandle>,
+    stand_ins: StandIns,
 }
 
 impl Live {
     /// Records the end.
     pub(crate) fn finish(mut self, exit: Exit) {
         self.state.exit = Some(exit);
+        // Before the end is recorded: a sandbox that has ended is not looked at again.
+        drop(self.stand_ins);
         let _ = fs_err::remove_file(self.folder.0.join("egress.sock"));
         // The sandbox is gone whether or not this can be written.
         let _ = self.folder.write("state.json", &self.state);
@@ -74,7 +79,8 @@ impl Sandboxes {
         let _ = fs_err::remove_file(folder.0.join("state.json"));
         let plan = Plan::new(spec, &Probe::for_start())?;
         folder.write("spec.json", spec)?;
-        let mut prepared = Prepared { folder, lock, plan, home: None, egress: None, proxy: None };
+        let stand_ins = StandIns::make(&folder.0, &plan.stand_ins)?;
+        let mut prepared = Prepared { folder, lock, plan, home: None, egress: None, proxy: None, stand_ins };
         if spec.home.keep.on_disk() {
             let home = prepared.folder.home();
             crate::supervise::home::seed(&spec.rootfs, &spec.home.target, &home)
@@ -100,11 +106,11 @@ impl Sandboxes {
             let why = "`runsc` is started without cgroups, which would hold its own kernel too";
             return Err(Refusal::NoCgroup(why.into()).into());
         }
-        let Prepared { folder, lock, plan, home, egress, proxy } = self.prepare(spec)?;
+        let Prepared { folder, lock, plan, home, egress, proxy, stand_ins } = self.prepare(spec)?;
         let state;
         let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
-            let paths = BundlePaths { home, egress, program: Some(program) };
+            let paths = BundlePaths { home, egress, coverings: None, program: Some(program) };
             // Before the start: what is left after a kill must be known by then.
             state = State::new(0, &plan, runtime);
             folder.write("state.json", &state)?;
@@ -127,6 +133,6 @@ impl Sandboxes {
             folder.write("state.json", &state)?;
             Box::new(running)
         };
-        Ok(Live { folder, plan, running, state, _proxy: proxy, _lock: lock })
+        Ok(Live { folder, plan, running, state, stand_ins, _proxy: proxy, _lock: lock })
     }
 }

@@ -10,6 +10,7 @@
 //!       egress.sock            the proxy's, removed once the sandbox has it
 //!       log, log.1             what the session showed, 1 MiB each
 //!       network.log            the proxy's decisions
+//!       stand-ins.json         what is on the host for the time of the run ([`crate::supervise::stand_in`])
 //!       home/                  the writable home
 //!       runtime/               bundle and state of another runtime, while it runs
 //! ```

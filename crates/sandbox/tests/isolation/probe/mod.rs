@@ -4,6 +4,7 @@
 mod files;
 mod neighbour;
 mod network;
+mod protect;
 mod streams;
 mod terminal;
 
@@ -76,6 +77,11 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "no-names" => network::no_names(),
         "hard-link" => files::hard_link(&args[0], &args[1]),
         "swap" => files::swap(Path::new(&args[0]), &args[1]),
+        "protected" => protect::present(args),
+        "unmade" => protect::missing(args),
+        "unmade-later" => protect::later(&args[0], &args[1..]),
+        "held" => protect::parents(args),
+        "around" => protect::around(&args[0]),
         "open-files" => open_files(args[0].parse().unwrap()),
         "escapes" => terminal::escapes(),
         "no-terminal" => terminal::none(),

@@ -1,0 +1,279 @@
+//! Paths of the host that a sandbox neither changes nor makes although it may write around them: what the host runs by
+//! itself, such as the hooks of a repository.
+//!
+//! ```text
+//!   WORKSPACE/.git/hooks      there: bound on itself, read-only (`Keep`)
+//!   WORKSPACE/.git            on the way: bound on itself (`Hold`), for rename(2) and rmdir(2) leave a mount point alone
+//!   WORKSPACE/.vscode         missing: the host gets a stand-in for the time of the run, covered inside (`Missing`)
+//! ```
+//!
+//! A mount is the one thing that keeps a name in a directory that is written to, and it needs something to be on.
+//!
+//! **Guarantees**: protected is a path of the host, in every mount that shows it writable; what is mounted on is resolved
+//! inside the sandbox's own root, so an exchange meanwhile leads nowhere else. **Refuses** symbolic links: their entry
+//! cannot be held. What this user may not make is passed over, since the sandbox may not either; so is what lies below
+//! a further mount, and what the user mounted by its own path.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::path::PathBuf;
+
+use rustix::fs::Access as May;
+use rustix::fs::AtFlags;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::MountKind;
+use super::PlannedMount;
+use super::check::clean;
+use super::guards::Guards;
+use super::refusal::Refusal;
+use crate::spec::Access;
+use crate::spec::Protected;
+use crate::spec::StandIn;
+
+/// Time of last change of a stand-in, in seconds since the epoch ("pinf"): by it another sandbox on the same directory, and
+/// the next run after a crash, know one. Whoever changes it makes it their own.
+pub(crate) const MARK: i64 = 0x7069_6e66;
+
+/// Something to be made on the host before the start and removed after the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStandIn {
+    /// Where, on the host.
+    pub path: PathBuf,
+    /// What.
+    pub kind: StandIn,
+}
+
+const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Adds the mounts that protect `paths` in all that `mounts` shows writable.
+pub(super) fn add(
+    paths: &[Protected],
+    guards: &Guards,
+    mounts: &mut Vec<PlannedMount>,
+) -> Result<Vec<PlannedStandIn>, Refusal> {
+    if !guards.protected_names.holds() {
+        return Ok(Vec::new());
+    }
+    let mut sorted: Vec<&Protected> = paths.iter().collect();
+    // Outer paths before what is below them.
+    sorted.sort();
+    let mut stand_ins = BTreeMap::new();
+    let mut added = BTreeMap::new();
+    for shown in mounts.iter().filter(|mount| mount.access == Access::ReadWrite) {
+        let MountKind::Host(source) = &shown.kind else { continue };
+        for protected in &sorted {
+            let path = clean("protected path", &protected.path)?;
+            let Ok(below) = path.strip_prefix(source) else { continue };
+            if below == Path::new("") || covered(mounts, shown, below) {
+                continue;
+            }
+            let shown = Shown { source, target: &shown.target };
+            shown.protect(below, &protected.missing, guards, &mut added, &mut stand_ins)?;
+        }
+    }
+    mounts.extend(added.into_iter().map(|(target, kind)| {
+        let access = if matches!(kind, MountKind::Hold(_)) { Access::ReadWrite } else { Access::ReadOnly };
+        PlannedMount { target, kind, access }
+    }));
+    Ok(stand_ins.into_iter().map(|(path, kind)| PlannedStandIn { path, kind }).collect())
+}
+
+/// Whether another mount, inside of `shown`, shows something else at `below` or on the way there.
+fn covered(mounts: &[PlannedMount], shown: &PlannedMount, below: &Path) -> bool {
+    let target = shown.target.join(below);
+    let others = mounts.iter().filter(|other| other.target != shown.target);
+    let inner = others.filter(|other| other.target.starts_with(&shown.target));
+    inner.into_iter().any(|other| target.starts_with(&other.target))
+}
+
+/// A directory of the host, and where it is seen.
+struct Shown<'a> {
+    source: &'a Path,
+    target: &'a Path,
+}
+
+impl Shown<'_> {
+    fn protect(
+        &self,
+        below: &Path,
+        missing: &StandIn,
+        guards: &Guards,
+        added: &mut BTreeMap<PathBuf, MountKind>,
+        stand_ins: &mut BTreeMap<PathBuf, StandIn>,
+    ) -> Result<(), Refusal> {
+        let host = self.source.join(below);
+        let failed = |errno: Errno| Refusal::Protected { path: host.clone(), source: errno.into() };
+        let mut at = rustix::fs::open(self.source, LOOK, Mode::empty()).map_err(failed)?;
+        let mut walked = PathBuf::new();
+        let mut names = below.components().peekable();
+        while let Some(name) = names.next() {
+            walked.push(name);
+            let (host, target) = (self.source.join(&walked), self.target.join(&walked));
+            if matches!(added.get(&target), Some(MountKind::Keep(_) | MountKind::Missing(_))) {
+                // Nothing below it can be written to.
+                return Ok(());
+            }
+            let last = names.peek().is_none();
+            let wanted = if last { missing } else { &StandIn::Directory };
+            let next = match rustix::fs::openat(&at, name.as_os_str(), LOOK, Mode::empty()) {
+                Ok(next) => next,
+                Err(Errno::NOENT) => {
+                    if may_write(&at) {
+                        added.insert(target, MountKind::Missing(wanted.clone()));
+                        stand_ins.insert(host, wanted.clone());
+                    }
+                    return Ok(());
+                }
+                // The source is a file, or a directory that nobody of this user's can enter.
+                Err(Errno::NOTDIR | Errno::ACCESS) => return Ok(()),
+                Err(errno) => return Err(failed(errno)),
+            };
+            let data = rustix::fs::fstat(&next).map_err(failed)?;
+            let kind = FileType::from_raw_mode(data.st_mode);
+            if kind == FileType::Symlink {
+                return Err(Refusal::ProtectedLink(host));
+            }
+            if let Some(found) = stand_in(kind, &data, wanted) {
+                // Another sandbox's, or left by a crash: ours too from now on.
+                added.insert(target, MountKind::Missing(found.clone()));
+                stand_ins.insert(host, found);
+                return Ok(());
+            }
+            if last || kind != FileType::Directory {
+                added.insert(target, MountKind::Keep(host));
+                return Ok(());
+            }
+            if guards.held_parents.holds() {
+                added.entry(target).or_insert(MountKind::Hold(host));
+            }
+            at = next;
+        }
+        Ok(())
+    }
+}
+
+/// Which stand-in a path is, if it is one.
+pub(crate) fn stand_in(kind: FileType, data: &rustix::fs::Stat, wanted: &StandIn) -> Option<StandIn> {
+    if data.st_mtime != MARK {
+        return None;
+    }
+    match (kind, wanted, data.st_size) {
+        (FileType::Directory, ..) => Some(StandIn::Directory),
+        (FileType::RegularFile, StandIn::Text(text), size) if usize::try_from(size) == Ok(text.len()) => {
+            Some(wanted.clone())
+        }
+        (FileType::RegularFile, _, 0) => Some(StandIn::File),
+        _ => None,
+    }
+}
+
+/// Whether this user, and with it the sandbox, can make names in a directory.
+fn may_write(directory: &OwnedFd) -> bool {
+    rustix::fs::accessat(directory, ".", May::WRITE_OK | May::EXEC_OK, AtFlags::EACCESS).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::guards::Guard;
+
+    /// What is planned below `/w` for a directory of the host that holds `names` (a directory where the name ends in `/`).
+    fn plan(
+        names: &[&str],
+        protect: &[&str],
+        more: &[(&str, &str)],
+    ) -> Result<(Vec<String>, Vec<String>), Refusal> {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs_err::canonicalize(dir.path()).unwrap();
+        for name in names {
+            match name.split_once(" -> ") {
+                Some((name, to)) => std::os::unix::fs::symlink(to, base.join(name)).unwrap(),
+                None if name.ends_with('/') => fs_err::create_dir_all(base.join(name)).unwrap(),
+                None => fs_err::write(base.join(name), "x").unwrap(),
+            }
+        }
+        let mount = |source: &str, target: &str| PlannedMount {
+            target: target.into(),
+            kind: MountKind::Host(if source.is_empty() { base.clone() } else { base.join(source) }),
+            access: Access::ReadWrite,
+        };
+        let mut mounts = vec![mount("", "/w")];
+        mounts.extend(more.iter().map(|(source, target)| mount(source, target)));
+        let before = mounts.len();
+        let protect: Vec<Protected> = protect
+            .iter()
+            .map(|name| Protected { path: base.join(name), missing: StandIn::Directory })
+            .collect();
+        let stand_ins = add(&protect, &Guards::default(), &mut mounts)?;
+        let word = |mount: &PlannedMount| {
+            let word = match mount.kind {
+                MountKind::Hold(_) => "hold",
+                MountKind::Keep(_) => "keep",
+                MountKind::Missing(_) => "missing",
+                _ => "other",
+            };
+            format!("{word} {}", mount.target.display())
+        };
+        let made = stand_ins.iter().map(|one| one.path.strip_prefix(&base).unwrap().display().to_string());
+        Ok((mounts[before..].iter().map(word).collect(), made.collect()))
+    }
+
+    #[test]
+    fn what_is_there_is_kept_what_leads_there_is_held_and_what_is_missing_is_stood_in_for() {
+        for (names, protect, mounts, made) in [
+            (&["a"][..], &["a"][..], &["keep /w/a"][..], &[][..]),
+            (&["g/h/"], &["g/h"], &["hold /w/g", "keep /w/g/h"], &[]),
+            (&["g/"], &["g/h"], &["hold /w/g", "missing /w/g/h"], &["g/h"]),
+            // The first name that is missing is the one that must not appear.
+            (&[], &["g/h", "g/i"], &["missing /w/g"], &["g"]),
+            // Nothing below what is kept can be written to.
+            (&["g/h/"], &["g/h", "g"], &["keep /w/g"], &[]),
+            // A file where a directory is expected could be exchanged for one.
+            (&["g"], &["g/h"], &["keep /w/g"], &[]),
+        ] {
+            let found = plan(names, protect, &[]).unwrap();
+            assert_eq!((&found.0[..], &found.1[..]), (&owned(mounts)[..], &owned(made)[..]), "{protect:?}");
+        }
+    }
+
+    fn owned(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_link_cannot_be_held() {
+        for (names, protect) in [(["g -> elsewhere"], ["g"]), (["g -> ."], ["g/h"])] {
+            assert!(matches!(plan(&names, &protect, &[]), Err(Refusal::ProtectedLink(_))), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_protected_wherever_it_is_shown() {
+        let (mounts, made) = plan(&["g/h/"], &["g/h", "g/i"], &[("g", "/other")]).unwrap();
+        let expected = ["keep /other/h", "missing /other/i", "hold /w/g", "keep /w/g/h", "missing /w/g/i"];
+        assert_eq!(mounts, owned(&expected));
+        assert_eq!(made, owned(&["g/i"]));
+        // What the user mounts by its own path, and what lies below another mount, is another matter.
+        let (mounts, _) = plan(&["g/h/"], &["g/h"], &[("g/h", "/other")]).unwrap();
+        assert_eq!(mounts, owned(&["hold /w/g", "keep /w/g/h"]));
+        let (mounts, _) = plan(&["g/h/", "x/"], &["g/h"], &[("x", "/w/g")]).unwrap();
+        assert_eq!(mounts, owned(&[]));
+    }
+
+    #[test]
+    fn without_the_guard_nothing_is_protected() {
+        assert!(Guards::default().protected_names.holds());
+        let down = crate::weaken::guards(&[crate::weaken::Weaken::UnprotectedNames].into());
+        assert_ne!(down.protected_names, Guard::Up);
+        let mut mounts = Vec::new();
+        let path = Protected { path: "/a".into(), missing: StandIn::Directory };
+        assert!(add(&[path], &down, &mut mounts).unwrap().is_empty() && mounts.is_empty());
+    }
+}

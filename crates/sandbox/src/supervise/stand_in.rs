@@ -1,0 +1,360 @@
+//! Stand-ins on the host, in the place of protected paths that are missing: made before the sandbox starts, gone after it.
+//!
+//! ```text
+//!   sandboxes/NAME/stand-ins.json    which, written before the first is made
+//!   each of them                     locked (flock, shared) by every sandbox that has a mount on it
+//! ```
+//!
+//! The mount inside ends when its place on the host is removed, so whoever ends removes a stand-in only when nobody else
+//! has it locked: the last one does. The kernel lets go of the locks of a supervisor that was killed; what it made is then
+//! removed by whoever starts, lists or removes next, from the record.
+//!
+//! **Guarantees**: no data is removed. A directory goes by rmdir(2), which takes empty ones only; a file only with the text
+//! and the time it was made with ([`MARK`]), and after it was put aside where nobody writes to it. What the user has put
+//! there meanwhile is the user's and stays.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::fs::AtFlags;
+use rustix::fs::FileType;
+use rustix::fs::FlockOperation;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::fs::RenameFlags;
+use rustix::fs::ResolveFlags;
+use rustix::fs::Timespec;
+use rustix::fs::Timestamps;
+use rustix::io::Errno;
+
+use crate::error::SandboxError;
+use crate::plan::MARK;
+use crate::plan::PlannedStandIn;
+use crate::spec::StandIn;
+
+/// Name of the record in a sandbox's folder.
+const RECORD: &str = "stand-ins.json";
+
+/// How often a stand-in that is being removed by another sandbox is tried again.
+const TRIES: u32 = 100;
+
+/// Stand-ins that this sandbox has mounts on. Dropping it removes those that nobody else has.
+#[derive(Debug)]
+pub(crate) struct StandIns {
+    folder: PathBuf,
+    locks: Vec<(PlannedStandIn, OwnedFd)>,
+}
+
+impl StandIns {
+    /// Writes down what is planned, makes what is not there, and locks all of it.
+    pub(crate) fn make(folder: &Path, planned: &[PlannedStandIn]) -> Result<Self, SandboxError> {
+        let mut made = Self { folder: folder.to_owned(), locks: Vec::new() };
+        if planned.is_empty() {
+            return Ok(made);
+        }
+        let record = folder.join(RECORD);
+        let json = serde_json::to_vec(planned)
+            .map_err(|error| SandboxError::Damaged { path: record.clone(), problem: error.to_string() })?;
+        let part = record.with_extension("part");
+        fs_err::write(&part, json)
+            .and_then(|()| fs_err::rename(&part, &record))
+            .map_err(SandboxError::file("write", &record))?;
+        for one in planned {
+            let lock = one.make().map_err(|errno| {
+                SandboxError::file("keep the place of", &one.path)(io::Error::from(errno))
+            })?;
+            made.locks.push((one.clone(), lock));
+        }
+        Ok(made)
+    }
+}
+
+impl Drop for StandIns {
+    fn drop(&mut self) {
+        let mut left = false;
+        for (one, lock) in self.locks.drain(..).rev() {
+            left |= one.remove(&lock).is_err();
+        }
+        // What could not be removed is tried again by who comes next.
+        if !left {
+            let _ = fs_err::remove_file(self.folder.join(RECORD));
+        }
+    }
+}
+
+/// Removes what the record in `folder` names and nobody has locked.
+pub(crate) fn clear(folder: &Path) -> Result<(), SandboxError> {
+    let record = folder.join(RECORD);
+    let Ok(json) = fs_err::read(&record) else { return Ok(()) };
+    let planned: Vec<PlannedStandIn> = serde_json::from_slice(&json)
+        .map_err(|error| SandboxError::Damaged { path: record.clone(), problem: error.to_string() })?;
+    for one in planned.iter().rev() {
+        let removed = match one.open() {
+            Ok(lock) => one.remove(&lock),
+            Err(error) => Err(error),
+        };
+        match removed {
+            // Gone, somebody's own by now, or not to be reached any more.
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::NXIO) => {}
+            Err(errno) => return Err(SandboxError::file("remove", &one.path)(errno.into())),
+        }
+    }
+    fs_err::remove_file(&record).map_err(SandboxError::file("remove", record))
+}
+
+impl PlannedStandIn {
+    fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+
+    /// The directory it is in, reached through no link.
+    fn parent(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = self.path.parent().unwrap_or(Path::new("/"));
+        rustix::fs::openat2(rustix::fs::CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+    }
+
+    fn open(&self) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let kind = if self.kind == StandIn::Directory { OFlags::DIRECTORY } else { OFlags::empty() };
+        rustix::fs::openat(self.parent()?, self.name(), flags | kind, Mode::empty())
+    }
+
+    fn text(&self) -> &[u8] {
+        match &self.kind {
+            StandIn::Text(text) => text.as_bytes(),
+            _ => b"",
+        }
+    }
+
+    /// Makes it, or takes the one of another sandbox, and locks it.
+    fn make(&self) -> rustix::io::Result<OwnedFd> {
+        let parent = self.parent()?;
+        for _ in 0..TRIES {
+            match self.create(&parent) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+            let found = match self.open() {
+                // Removed in this moment.
+                Err(Errno::NOENT) => continue,
+                result => result?,
+            };
+            if !self.is_one(&found)? {
+                return Err(Errno::EXIST);
+            }
+            match rustix::fs::flock(&found, FlockOperation::NonBlockingLockShared) {
+                Ok(()) if self.is_there(&parent, &found)? => return Ok(found),
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(2)),
+                // A file system without locks: nobody else can be told of it.
+                Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::BADF | Errno::NOSYS) => return Ok(found),
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(Errno::BUSY)
+    }
+
+    fn create(&self, parent: &OwnedFd) -> rustix::io::Result<()> {
+        let time = Timespec { tv_sec: MARK, tv_nsec: 0 };
+        let times = Timestamps { last_access: time, last_modification: time };
+        if self.kind == StandIn::Directory {
+            rustix::fs::mkdirat(parent, self.name(), Mode::from_raw_mode(0o755))?;
+            return rustix::fs::utimensat(parent, self.name(), &times, AtFlags::SYMLINK_NOFOLLOW);
+        }
+        // Under another name first: a stand-in is whole or absent.
+        let part = part(self.name());
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(parent, &part, flags, Mode::from_raw_mode(0o644))?;
+        let written =
+            write_all(&file, self.text()).and_then(|()| rustix::fs::futimens(&file, &times)).and_then(|()| {
+                rustix::fs::renameat_with(parent, &part, parent, self.name(), RenameFlags::NOREPLACE)
+            });
+        if written.is_err() {
+            let _ = rustix::fs::unlinkat(parent, &part, AtFlags::empty());
+        }
+        written
+    }
+
+    /// Whether an open file is a stand-in of this kind as it was made.
+    fn is_one(&self, found: &OwnedFd) -> rustix::io::Result<bool> {
+        let data = rustix::fs::fstat(found)?;
+        let kind = FileType::from_raw_mode(data.st_mode);
+        if self.kind == StandIn::Directory {
+            // One that was just made may not have its time yet; an empty directory is as good.
+            return Ok(kind == FileType::Directory);
+        }
+        if kind != FileType::RegularFile || data.st_mtime != MARK {
+            return Ok(false);
+        }
+        let mut bytes = vec![0; self.text().len() + 1];
+        let read = rustix::io::pread(found, &mut bytes, 0)?;
+        Ok(bytes[..read] == *self.text())
+    }
+
+    /// Whether the name still leads to the open file.
+    fn is_there(&self, parent: &OwnedFd, found: &OwnedFd) -> rustix::io::Result<bool> {
+        let (open, named) = (rustix::fs::fstat(found)?, at(parent, self.name()));
+        Ok(named.is_ok_and(|named| (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino)))
+    }
+
+    /// Removes it, unless another sandbox has it or somebody has made it their own.
+    fn remove(&self, lock: &OwnedFd) -> rustix::io::Result<()> {
+        // Any other answer is that of a file system without locks, or without exclusive ones for who cannot write.
+        if rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+            // The last of them removes it.
+            return Ok(());
+        }
+        let parent = self.parent()?;
+        if !self.is_one(lock)? || !self.is_there(&parent, lock)? {
+            return Ok(());
+        }
+        if self.kind == StandIn::Directory {
+            return match rustix::fs::unlinkat(&parent, self.name(), AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+                Err(errno) => Err(errno),
+            };
+        }
+        let part = part(self.name());
+        rustix::fs::renameat_with(&parent, self.name(), &parent, &part, RenameFlags::NOREPLACE)?;
+        let aside = at(&parent, OsStr::new(&part))?;
+        let open = rustix::fs::fstat(lock)?;
+        if (aside.st_dev, aside.st_ino) == (open.st_dev, open.st_ino) && self.is_one(lock)? {
+            return rustix::fs::unlinkat(&parent, &part, AtFlags::empty());
+        }
+        // Somebody's own after all.
+        rustix::fs::renameat_with(&parent, &part, &parent, self.name(), RenameFlags::NOREPLACE)
+    }
+}
+
+fn at(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<rustix::fs::Stat> {
+    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// A name beside `name` that nobody else has.
+fn part(name: &OsStr) -> String {
+    format!("{}.pinfold-{}", name.to_string_lossy(), std::process::id())
+}
+
+fn write_all(file: impl AsFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(&file, bytes) {
+            Ok(0) => return Err(Errno::NOSPC),
+            Ok(n) => bytes = &bytes[n..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place {
+        dir: tempfile::TempDir,
+        planned: Vec<PlannedStandIn>,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let base = fs_err::canonicalize(dir.path()).unwrap();
+            for name in ["a", "b", "work"] {
+                fs_err::create_dir(base.join(name)).unwrap();
+            }
+            let one = |name: &str, kind| PlannedStandIn { path: base.join("work").join(name), kind };
+            let planned = vec![
+                one("directory", StandIn::Directory),
+                one("file", StandIn::File),
+                one("text", StandIn::Text(".\n".into())),
+            ];
+            Self { dir, planned }
+        }
+
+        fn make(&self, folder: &str) -> StandIns {
+            StandIns::make(&self.dir.path().join(folder), &self.planned).unwrap()
+        }
+
+        fn there(&self) -> Vec<String> {
+            let entries = fs_err::read_dir(self.dir.path().join("work")).unwrap();
+            let mut names: Vec<_> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    #[test]
+    fn they_are_there_for_the_run_and_gone_after_it() {
+        let place = Place::new();
+        let made = place.make("a");
+        assert_eq!(place.there(), ["directory", "file", "text"]);
+        assert_eq!(fs_err::read_to_string(place.dir.path().join("work/text")).unwrap(), ".\n");
+        drop(made);
+        assert!(place.there().is_empty());
+        assert!(!place.dir.path().join("a").join(RECORD).exists());
+    }
+
+    #[test]
+    fn the_last_of_two_sandboxes_removes_them() {
+        let place = Place::new();
+        let (first, second) = (place.make("a"), place.make("b"));
+        drop(first);
+        assert_eq!(place.there().len(), 3, "the second has mounts on them");
+        drop(second);
+        assert!(place.there().is_empty());
+    }
+
+    #[test]
+    fn what_a_killed_supervisor_left_is_cleared_from_its_record() {
+        let place = Place::new();
+        let folder = place.dir.path().join("a");
+        let mut killed = place.make("a");
+        // Its locks go with it; nothing else does.
+        killed.locks.clear();
+        killed.folder = place.dir.path().join("nowhere");
+        drop(killed);
+        assert_eq!(place.there().len(), 3);
+        let other = place.make("b");
+        clear(&folder).unwrap();
+        assert_eq!(place.there().len(), 3, "another sandbox has them");
+        drop(other);
+        assert!(place.there().is_empty());
+        clear(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_the_user_put_there_stays() {
+        let place = Place::new();
+        let work = place.dir.path().join("work");
+        let made = place.make("a");
+        fs_err::write(work.join("directory/settings"), "mine").unwrap();
+        fs_err::write(work.join("file"), "mine").unwrap();
+        fs_err::remove_file(work.join("text")).unwrap();
+        fs_err::write(work.join("text"), ".\n").unwrap();
+        drop(made);
+        assert_eq!(place.there(), ["directory", "file", "text"]);
+        assert_eq!(fs_err::read_to_string(work.join("file")).unwrap(), "mine");
+    }
+
+    #[test]
+    fn what_is_there_already_is_nobodys_stand_in() {
+        let place = Place::new();
+        let work = place.dir.path().join("work");
+        fs_err::write(work.join("file"), "mine").unwrap();
+        assert!(StandIns::make(&place.dir.path().join("a"), &place.planned).is_err());
+        assert_eq!(fs_err::read_to_string(work.join("file")).unwrap(), "mine");
+        assert_eq!(place.there(), ["file"], "what was made before is removed");
+        // A link in its place is not followed.
+        fs_err::remove_file(work.join("file")).unwrap();
+        std::os::unix::fs::symlink("/etc", work.join("directory")).unwrap();
+        assert!(StandIns::make(&place.dir.path().join("a"), &place.planned).is_err());
+    }
+}
