@@ -433,7 +433,7 @@ impl Serving {
         let watched =
             self.poller.watch(&client, 2 * slot).and_then(|()| self.poller.watch(&upstream, 2 * slot + 1));
         if watched.is_ok() {
-            let slot = self.pairs.insert(Pair::new([client, upstream], Vec::new(), now));
+            let slot = self.pairs.insert(Pair::new([client, upstream], Default::default(), [0; 2], now));
             self.runnable.push(slot);
         }
     }

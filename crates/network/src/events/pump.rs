@@ -98,12 +98,16 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// A pair that has not moved anything. `first` is sent to end 1 before anything else.
-    pub(crate) fn new(ends: [OwnedFd; 2], first: Vec<u8>, now: Instant) -> Self {
-        let forth = Flow { waiting: first, ..Flow::default() };
+    /// A pair that goes on with what was begun: `waiting` is sent before anything else, to end 1 and to end 0, and `bytes`
+    /// have gone already.
+    pub(crate) fn new(ends: [OwnedFd; 2], waiting: [Vec<u8>; 2], bytes: [u64; 2], now: Instant) -> Self {
+        let [forth, back] = waiting;
         Self {
             ends,
-            flows: [forth, Flow::default()],
+            flows: [
+                Flow { waiting: forth, bytes: bytes[0], ..Flow::default() },
+                Flow { waiting: back, bytes: bytes[1], ..Flow::default() },
+            ],
             readable: [true; 2],
             writable: [true; 2],
             moved: now,
@@ -244,13 +248,18 @@ impl Pair {
     }
 }
 
-enum Sent {
+/// What became of bytes that were offered to a socket.
+pub(crate) enum Sent {
+    /// So many were taken.
     Bytes(usize),
+    /// None now.
     Full,
+    /// None any more.
     Refused,
 }
 
-fn send(to: &OwnedFd, bytes: &[u8]) -> Sent {
+/// Offers bytes to a socket, without waiting.
+pub(crate) fn send(to: &OwnedFd, bytes: &[u8]) -> Sent {
     loop {
         match rustix::net::send(to, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(count) => return Sent::Bytes(count),
@@ -275,7 +284,12 @@ mod tests {
         let (right, inner_right) = UnixStream::pair().unwrap();
         left.set_nonblocking(true).unwrap();
         right.set_nonblocking(true).unwrap();
-        let pair = Pair::new([inner_left.into(), inner_right.into()], first.to_vec(), Instant::now());
+        let pair = Pair::new(
+            [inner_left.into(), inner_right.into()],
+            [first.to_vec(), vec![]],
+            [0; 2],
+            Instant::now(),
+        );
         (left, right, pair)
     }
 

@@ -1,9 +1,9 @@
-//! The proxy's event loop: connections that wait for a head or for the first message of TLS, tunnels, and partings.
+//! The proxy's event loop: connections that wait for a head or greet in TLS, tunnels, and partings.
 //!
 //! A connection is in one of four states, or in the hands of a job ([`crate::serve::job`]):
 //!
 //! ```text
-//!   Reading ─(head whole)─► job ─┬─► Greeting ─(name is right)─► Tunnel ─► closed
+//!   Reading ─(head whole)─► job ─┬─► Greeting ─(names are right, server has answered)─► Tunnel ─► closed
 //!                                ├─► Tunnel                    (`tcp:` rules)
 //!                                └─► Parting ─► closed         (refused, or one request done)
 //! ```
@@ -22,7 +22,6 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use pinfold_base::authority::Host;
 use pinfold_base::authority::Target;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -39,14 +38,16 @@ use crate::events::pump::Scratch;
 use crate::relay::PREAMBLE_VERSION;
 use crate::relay::RouteId;
 use crate::serve::Shared;
+use crate::serve::greet::Greeter;
+use crate::serve::greet::Outcome;
 use crate::serve::job::InHand;
 use crate::serve::job::answer;
 use crate::serve::journal::Event;
 use crate::serve::journal::Note;
 use crate::serve::pool::Pool;
+use crate::wire::greeting::GreetingError;
 use crate::wire::head::HEAD_MAX;
 use crate::wire::hello::HelloError;
-use crate::wire::hello::parse_hello;
 
 const WAKE: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
@@ -54,6 +55,8 @@ const LISTENER: u64 = u64::MAX - 1;
 const TICK: Duration = Duration::from_secs(1);
 /// How long a refused client may take to read why.
 const PART: Duration = Duration::from_secs(2);
+/// How long a server may take to answer a hello.
+const ANSWER: Duration = Duration::from_secs(60);
 /// Bytes of heads and greetings that may be held for all connections together.
 const HELD: usize = 16 << 20;
 /// Tunnels that may wait for a thread; each holds its head.
@@ -86,7 +89,7 @@ impl Record {
 /// A connection that a job gives back.
 #[derive(Debug)]
 pub(crate) enum Handoff {
-    /// The client was told that the tunnel is open; it must now begin TLS with the right name. `bytes` came already.
+    /// The client was told that the tunnel is open; it must now greet in TLS with the right name. `bytes` came already.
     Greeting { client: OwnedFd, upstream: OwnedFd, bytes: Vec<u8>, record: Record },
     /// Anything may be spoken.
     Tunnel { client: OwnedFd, upstream: OwnedFd, bytes: Vec<u8>, record: Record },
@@ -97,7 +100,7 @@ pub(crate) enum Handoff {
 #[derive(Debug)]
 enum Connection {
     Reading { client: OwnedFd, bytes: Vec<u8>, until: Instant },
-    Greeting { client: OwnedFd, upstream: OwnedFd, bytes: Vec<u8>, until: Instant, record: Record },
+    Greeting { greeter: Greeter, until: Instant, record: Record },
     Tunnel { pair: Pair, record: Record },
     Parting { client: OwnedFd, until: Instant },
 }
@@ -106,7 +109,8 @@ impl Connection {
     /// Bytes held for it before it is served.
     fn held(&self) -> usize {
         match self {
-            Self::Reading { bytes, .. } | Self::Greeting { bytes, .. } => bytes.len(),
+            Self::Reading { bytes, .. } => bytes.len(),
+            Self::Greeting { greeter, .. } => greeter.held(),
             Self::Tunnel { .. } | Self::Parting { .. } => 0,
         }
     }
@@ -230,12 +234,13 @@ impl Serving {
         }
     }
 
-    /// Closes the connection that is nearest to its deadline.
+    /// Closes the connection that is nearest to its deadline; one that was admitted keeps its place.
     fn make_room(&mut self) -> bool {
         let oldest = self
             .connections
             .iter()
             .filter_map(|(slot, connection)| match connection {
+                Connection::Greeting { greeter, .. } if greeter.is_admitted() => None,
                 Connection::Reading { until, .. }
                 | Connection::Greeting { until, .. }
                 | Connection::Parting { until, .. } => Some((*until, slot)),
@@ -255,14 +260,16 @@ impl Serving {
     /// Watches a connection and gives it its first turn. One that cannot be watched is closed.
     fn insert(&mut self, connection: Connection) {
         let slot = self.connections.next() as u64;
+        let watch = |[first, second]: [&OwnedFd; 2]| {
+            self.poller.watch(first, 2 * slot)?;
+            self.poller.watch(second, 2 * slot + 1)
+        };
         let watched = match &connection {
-            Connection::Reading { client, .. }
-            | Connection::Greeting { client, .. }
-            | Connection::Parting { client, .. } => self.poller.watch(client, 2 * slot),
-            Connection::Tunnel { pair, .. } => self
-                .poller
-                .watch(pair.end(0), 2 * slot)
-                .and_then(|()| self.poller.watch(pair.end(1), 2 * slot + 1)),
+            Connection::Reading { client, .. } | Connection::Parting { client, .. } => {
+                self.poller.watch(client, 2 * slot)
+            }
+            Connection::Greeting { greeter, .. } => watch(greeter.ends()),
+            Connection::Tunnel { pair, .. } => watch([pair.end(0), pair.end(1)]),
         };
         if watched.is_ok() {
             self.held += connection.held();
@@ -279,19 +286,21 @@ impl Serving {
             match connection {
                 Handoff::Greeting { client, upstream, bytes, record } => {
                     let until = now + self.shared.limits.head;
-                    self.insert(Connection::Greeting { client, upstream, bytes, until, record });
+                    let host = record.target.host.clone();
+                    let (greeter, outcome) = Greeter::new(client, upstream, host, &bytes);
+                    match outcome {
+                        Ok(()) => self.insert(Connection::Greeting { greeter, until, record }),
+                        Err(error) => {
+                            let reason = reason_of(&error, &record.target);
+                            self.refuse_greeting(greeter, record, reason, now);
+                        }
+                    }
                 }
                 Handoff::Tunnel { client, upstream, bytes, record } => {
-                    self.insert(Connection::Tunnel {
-                        pair: Pair::new([client, upstream], bytes, now),
-                        record,
-                    });
+                    let pair = Pair::new([client, upstream], [bytes, Vec::new()], [0; 2], now);
+                    self.insert(Connection::Tunnel { pair, record });
                 }
-                Handoff::Parting { client } => {
-                    // The end is part of what the client waits for; it may be gone already.
-                    let _ = rustix::net::shutdown(&client, Shutdown::Write);
-                    self.insert(Connection::Parting { client, until: now + PART });
-                }
+                Handoff::Parting { client } => self.part(client, now),
             }
         }
     }
@@ -314,22 +323,20 @@ impl Serving {
                     Read::Enough => self.dispatch(slot, now),
                 }
             }
-            Some(Connection::Greeting { client, bytes, record, .. }) => {
-                let before = bytes.len();
-                let mut outcome = judge(bytes, &record.target);
-                let mut read = Read::Enough;
-                while matches!((&read, &outcome), (Read::Enough, Ok(None))) {
-                    let known = bytes.len();
-                    read = read_until(client, bytes, usize::MAX, |bytes, _| bytes.len() > known);
-                    if matches!(read, Read::Enough) {
-                        outcome = judge(bytes, &record.target);
+            Some(Connection::Greeting { greeter, record, .. }) => {
+                let before = greeter.held();
+                let outcome = greeter.drive();
+                self.held = (self.held + greeter.held()).saturating_sub(before);
+                match outcome {
+                    Outcome::Waiting => self.stay_within_bounds(),
+                    Outcome::Again => self.runnable.push(slot),
+                    Outcome::Begun => self.admit(slot, now),
+                    Outcome::Done => self.join(slot, now),
+                    Outcome::Ended => self.end_greeting(slot, now),
+                    Outcome::Refused(error) => {
+                        let reason = reason_of(&error, &record.target);
+                        self.refuse(slot, reason, now);
                     }
-                }
-                self.held += bytes.len() - before;
-                match read {
-                    Read::More => self.stay_within_bounds(),
-                    Read::Gone => self.close(slot),
-                    Read::Enough => self.greet(slot, outcome.map(|_| ()), now),
                 }
             }
             Some(Connection::Parting { client, .. }) => {
@@ -380,45 +387,77 @@ impl Serving {
         }
     }
 
-    /// The tunnel's first message is read: the tunnel is joined, or refused.
-    fn greet(&mut self, slot: usize, outcome: Result<(), String>, now: Instant) {
-        let Some(Connection::Greeting { client, upstream, bytes, mut record, .. }) = self.take(slot) else {
+    /// The first hello is right: that is recorded, and it goes on.
+    fn admit(&mut self, slot: usize, now: Instant) {
+        let Some(Connection::Greeting { greeter, until, record }) = self.connections.get_mut(slot) else {
             return;
         };
-        self.poller.forget(&client);
-        let verdict = outcome.and_then(|()| {
-            self.shared
-                .record(&record.note(Event::Connect, true))
-                .map_err(|_| "the decision cannot be recorded".to_owned())
-        });
-        match verdict {
-            Ok(()) => {
-                self.insert(Connection::Tunnel { pair: Pair::new([client, upstream], bytes, now), record });
-            }
-            Err(reason) => {
-                record.reason = reason;
-                // It is refused whether or not that can be recorded.
-                let _ = self.shared.record(&record.note(Event::Connect, false));
-                if bytes.first() == Some(&0x16) {
-                    let _ =
-                        rustix::net::send(&client, &ACCESS_DENIED, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-                }
-                let _ = rustix::net::shutdown(&client, Shutdown::Write);
-                self.insert(Connection::Parting { client, until: now + PART });
-            }
+        if self.shared.record(&record.note(Event::Connect, true)).is_err() {
+            return self.refuse(slot, "the decision cannot be recorded".into(), now);
         }
+        greeter.admit();
+        *until = now + ANSWER;
+        self.runnable.push(slot);
+    }
+
+    /// The server has answered: from now on the tunnel is bytes.
+    fn join(&mut self, slot: usize, now: Instant) {
+        let Some(Connection::Greeting { greeter, record, .. }) = self.take(slot) else { return };
+        for end in greeter.ends() {
+            self.poller.forget(end);
+        }
+        self.insert(Connection::Tunnel { pair: greeter.into_pair(now), record });
+    }
+
+    /// One side has gone before there was a tunnel.
+    fn end_greeting(&mut self, slot: usize, now: Instant) {
+        let Some(Connection::Greeting { greeter, record, .. }) = self.take(slot) else { return };
+        if greeter.is_admitted() {
+            self.record_end(&record, greeter.bytes());
+        }
+        self.part(greeter.into_client(), now);
+    }
+
+    /// What is said in the tunnel is refused.
+    fn refuse(&mut self, slot: usize, reason: String, now: Instant) {
+        if let Some(Connection::Greeting { greeter, record, .. }) = self.take(slot) {
+            self.refuse_greeting(greeter, record, reason, now);
+        }
+    }
+
+    fn refuse_greeting(&mut self, greeter: Greeter, mut record: Record, reason: String, now: Instant) {
+        record.reason = reason;
+        // It is refused whether or not that can be recorded.
+        let _ = self.shared.record(&record.note(Event::Connect, false));
+        let speaks_tls = greeter.speaks_tls();
+        let client = greeter.into_client();
+        if speaks_tls {
+            let _ = rustix::net::send(&client, &ACCESS_DENIED, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        }
+        self.part(client, now);
+    }
+
+    /// All is said; the client may read it.
+    fn part(&mut self, client: OwnedFd, now: Instant) {
+        self.poller.forget(&client);
+        // The end is part of what the client waits for; it may be gone already.
+        let _ = rustix::net::shutdown(&client, Shutdown::Write);
+        self.insert(Connection::Parting { client, until: now + PART });
+    }
+
+    fn record_end(&self, record: &Record, [sent, received]: [u64; 2]) {
+        let mut note = record.note(Event::Closed, true);
+        note.sent = Some(sent);
+        note.received = Some(received);
+        note.milliseconds = u64::try_from(record.since.elapsed().as_millis()).ok();
+        // The connection was allowed and recorded as such; it is over either way.
+        let _ = self.shared.record(&note);
     }
 
     fn close(&mut self, slot: usize) {
         if let Some(Connection::Tunnel { mut pair, record }) = self.take(slot) {
             pair.release(&mut self.scratch);
-            let [sent, received] = pair.bytes();
-            let mut note = record.note(Event::Closed, true);
-            note.sent = Some(sent);
-            note.received = Some(received);
-            note.milliseconds = u64::try_from(record.since.elapsed().as_millis()).ok();
-            // The connection was allowed and recorded as such; it is over either way.
-            let _ = self.shared.record(&note);
+            self.record_end(&record, pair.bytes());
         }
     }
 
@@ -439,12 +478,26 @@ impl Serving {
             .map(|(slot, _)| slot)
             .collect();
         for slot in overdue {
-            if matches!(self.connections.get_mut(slot), Some(Connection::Greeting { .. })) {
-                self.greet(slot, Err("no TLS was begun in the tunnel in time".into()), now);
-            } else {
-                self.close(slot);
+            match self.connections.get_mut(slot) {
+                Some(Connection::Greeting { greeter, .. }) => {
+                    let reason = if greeter.is_admitted() {
+                        "the server did not answer TLS in time"
+                    } else {
+                        "no TLS was begun in the tunnel in time"
+                    };
+                    self.refuse(slot, reason.into(), now);
+                }
+                _ => self.close(slot),
             }
         }
+    }
+}
+
+/// Why a greeting is refused, with what would help.
+fn reason_of(error: &GreetingError, target: &Target) -> String {
+    match error {
+        GreetingError::Hello(HelloError::NotTls) => format!("{error}; a rule `tcp:{target}` would allow it"),
+        _ => error.to_string(),
     }
 }
 
@@ -479,32 +532,6 @@ fn head_is_whole(bytes: &[u8], before: usize) -> bool {
     }
     let from = before.saturating_sub(PREAMBLE + 3);
     head.get(from..).is_some_and(|new| new.windows(4).any(|window| window == b"\r\n\r\n"))
-}
-
-/// Whether the first bytes of a tunnel begin TLS for its host; `None` when more must come.
-fn judge(bytes: &[u8], target: &Target) -> Result<Option<()>, String> {
-    // A record that is not whole needs no look, so that slow bytes cost little.
-    if let [0x16, 3, _, high, low, rest @ ..] = bytes
-        && rest.len() < usize::from(u16::from_be_bytes([*high, *low]))
-        && bytes.len() < crate::wire::hello::HELLO_MAX
-    {
-        return Ok(None);
-    }
-    let hello = match parse_hello(bytes) {
-        Ok(None) => return Ok(None),
-        Ok(Some(hello)) => hello,
-        Err(HelloError::NotTls) => {
-            return Err(format!("{}; a rule `tcp:{target}` would allow it", HelloError::NotTls));
-        }
-        Err(error) => return Err(error.to_string()),
-    };
-    match (&target.host, hello.server_name) {
-        (Host::Name(name), Some(Host::Name(said))) if *name == said => Ok(Some(())),
-        // To an address no name is sent (RFC 6066, section 3).
-        (Host::Address(_), None) => Ok(Some(())),
-        (_, Some(said)) => Err(format!("the server name of TLS is `{said}`, not the host of the tunnel")),
-        (_, None) => Err("TLS names no server".into()),
-    }
 }
 
 #[cfg(test)]

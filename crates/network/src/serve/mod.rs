@@ -1,7 +1,7 @@
 //! The supervisor's end: takes the relay's connections at a Unix socket and decides about each.
 //!
 //! ```text
-//!   preamble ─► head ─► route 0 ─┬─ CONNECT ─► allow-list ─► dial ─► 200 ─► TLS name = host? ─► tunnel
+//!   preamble ─► head ─► route 0 ─┬─ CONNECT ─► allow-list ─► dial ─► 200 ─► TLS names = host? ─► tunnel
 //!                       │        └─ http://  ─► allow-list ─► dial ─► one request
 //!                       └ route N ─ path listed? ─► key ─► dial ─► TLS ─► one request with the key
 //! ```
@@ -12,6 +12,7 @@
 
 pub(crate) mod connections;
 mod exchange;
+mod greet;
 mod job;
 pub mod journal;
 mod pool;

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -14,6 +15,9 @@ use super::world::Server;
 use super::world::World;
 use super::world::read_request;
 use crate::ProxyLimits;
+use crate::wire::greeting::tests::Flights;
+use crate::wire::greeting::tests::openssl;
+use crate::wire::greeting::tests::renamed;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -179,9 +183,129 @@ fn n10_the_tls_name_must_be_the_host() {
         stream.write_all(byte).unwrap();
         std::thread::sleep(Duration::from_millis(1));
     }
-    let mut echo = vec![0; hello.len()];
-    stream.read_exact(&mut echo).unwrap();
-    assert_eq!(echo, hello);
+    // The echo is no answer in TLS, so it ends there.
+    stream.read_exact(&mut [0; 7]).unwrap();
+    assert_closed(&mut stream);
+    assert_eq!(server.heard(6), String::from_utf8_lossy(&hello));
+}
+
+/// A server that asks for another key share, as recorded, and notes what it is told; it does not look at names.
+fn asking_again() -> Server {
+    Server::raw(None, |stream, heard| {
+        let mut buffer = [0; 4096];
+        let flights = openssl();
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            heard.extend_from_slice(&buffer[..count]);
+            if heard.len() == flights[0].1.len() {
+                stream.write_all(&flights[1].1).unwrap();
+            }
+            if heard.len() == flights[0].1.len() + flights[2].1.len() {
+                stream.write_all(&flights[3].1).unwrap();
+                break;
+            }
+        }
+    })
+}
+
+/// Says the client's flights in a tunnel, each after the server's answer; what came back after the last.
+fn greet(world: &World, target: &str, flights: &Flights) -> Vec<u8> {
+    let mut stream = world.tunnel(target).unwrap();
+    stream.write_all(&flights[0].1).unwrap();
+    let mut asked = vec![0; flights[1].1.len()];
+    stream.read_exact(&mut asked).unwrap();
+    assert_eq!(asked, flights[1].1);
+    stream.write_all(&flights[2].1).unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    rest
+}
+
+/// Row N10, when the server asks for a second hello (RFC 8446, section 4.1.4): that one is judged as well.
+#[test]
+fn n10_a_second_hello_must_name_the_host_too() {
+    let honest = openssl();
+    let evil = renamed(openssl(), 2);
+    let first = honest[0].1.clone();
+    let said = |last: &[u8]| String::from_utf8_lossy(&[&first[..], last].concat()).into_owned();
+    let server = asking_again();
+    let world = Plan::new(&[]).rule("good.example", &server).build();
+    world.names.set("good.example", &["127.0.0.1"]);
+    let target = format!("good.example:{}", server.port);
+    assert_eq!(greet(&world, &target, &evil), [0x15, 3, 3, 0, 2, 2, 49]);
+    // The record before it is the CCS of the middlebox mode, which says nothing; it may have gone by itself.
+    assert!([said(b""), said(&evil[2].1[..6])].contains(&server.heard(0)));
+    let journal = world.journal();
+    assert_eq!((&journal[0]["event"], &journal[0]["allowed"]), (&"connect".into(), &true.into()));
+    assert_eq!((&journal[1]["event"], &journal[1]["allowed"]), (&"connect".into(), &false.into()));
+    let reason = journal[1]["reason"].as_str().unwrap();
+    assert_eq!(reason, "the server name of TLS is `evil.example`, not the host of the tunnel");
+    // A hello that nobody asked for, whatever its name.
+    let mut stream = world.tunnel(&target).unwrap();
+    stream.write_all(&[&first[..], &first[..]].concat()).unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert_eq!(rest, [0x15, 3, 3, 0, 2, 2, 49]);
+    assert_eq!(server.heard(1), "");
+    // Negative control: the right name passes and is answered; and without the guard the wrong one does too.
+    assert_eq!(greet(&world, &target, &honest), honest[3].1);
+    assert_eq!(server.heard(2), said(&honest[2].1));
+    let unguarded = asking_again();
+    let world = Plan::new(&[&format!("tcp:good.example:{}", unguarded.port)]).build();
+    world.names.set("good.example", &["127.0.0.1"]);
+    let target = format!("good.example:{}", unguarded.port);
+    assert_eq!(greet(&world, &target, &evil), honest[3].1);
+    assert_eq!(unguarded.heard(0), said(&evil[2].1));
+}
+
+/// What a real client and a real server agree on with a second hello is a tunnel as any other.
+#[test]
+fn a_handshake_with_a_second_hello_is_passed_on() {
+    let plan = Plan::new(&[]);
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.kx_groups = vec![rustls::crypto::ring::kx_group::SECP384R1];
+    let config = plan.authority.server_config("good.example", provider);
+    let server = Server::raw(None, move |mut stream, heard| {
+        let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+        let mut bytes = [0; 5];
+        tls.read_exact(&mut bytes).unwrap();
+        tls.write_all(&bytes).unwrap();
+        heard.extend_from_slice(&bytes);
+    });
+    let world = plan.rule("good.example", &server).build();
+    world.names.set("good.example", &["127.0.0.1"]);
+    let stream = world.tunnel(&format!("good.example:{}", server.port)).unwrap();
+    let mut tls = StreamOwned::new(world.authority.client("good.example"), stream);
+    tls.write_all(b"hello").unwrap();
+    let mut echo = [0; 5];
+    tls.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"hello");
+    assert_eq!(tls.conn.handshake_kind(), Some(rustls::HandshakeKind::FullWithHelloRetryRequest));
+    drop(tls);
+    assert_eq!(server.heard(0), "hello");
+    let closed = world.journal().pop().unwrap();
+    assert_eq!(closed["event"], "closed");
+    // Both hellos and the answers count.
+    assert!(closed["sent"].as_u64().unwrap() > 400 && closed["received"].as_u64().unwrap() > 400, "{closed}");
+}
+
+/// A server that refuses in the open, or goes, is seen as such.
+#[test]
+fn a_server_that_refuses_tls_is_heard() {
+    let server = Server::raw(None, |stream, heard| {
+        let mut buffer = [0; 4096];
+        let count = stream.read(&mut buffer).unwrap();
+        heard.extend_from_slice(&buffer[..count]);
+        stream.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).unwrap();
+    });
+    let world = Plan::new(&[]).rule("good.example", &server).build();
+    world.names.set("good.example", &["127.0.0.1"]);
+    let mut stream = world.tunnel(&format!("good.example:{}", server.port)).unwrap();
+    stream.write_all(&openssl()[0].1).unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert_eq!(rest, [0x15, 3, 3, 0, 2, 2, 40]);
+    assert_eq!(world.journal().len(), 2);
 }
 
 #[test]

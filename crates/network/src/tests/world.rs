@@ -25,6 +25,8 @@ use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::default_provider;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::ServerName;
@@ -95,11 +97,11 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    fn server_config(&self, name: &str) -> Arc<ServerConfig> {
+    pub(crate) fn server_config(&self, name: &str, provider: CryptoProvider) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate =
             CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
@@ -114,7 +116,7 @@ impl Authority {
     pub(crate) fn client(&self, name: &'static str) -> ClientConnection {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
@@ -144,7 +146,7 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let heard: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
         let connections: Arc<AtomicUsize> = Arc::default();
-        let config = tls.map(|(authority, name)| authority.server_config(name));
+        let config = tls.map(|(authority, name)| authority.server_config(name, default_provider()));
         let (notes, count, handle) = (Arc::clone(&heard), Arc::clone(&connections), Arc::new(handle));
         // Ends with the process; each test has servers of its own.
         std::thread::spawn(move || {
