@@ -6,6 +6,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::text::Shown;
+
 /// The kind of a failure; [`Kind::exit_code`] is what the shell sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -61,6 +63,15 @@ pub trait Diagnose: Error {
     /// period.
     fn own_hint(&self) -> Option<String> {
         None
+    }
+
+    /// What it says of itself. That is one line whatever stands in it; an error of several (with an excerpt of a file) says which
+    /// they are.
+    fn lines(&self) -> Vec<Shown> {
+        match self.inner() {
+            Some(inner) if inner.to_string() == self.to_string() => inner.lines(),
+            _ => vec![Shown::of(self)],
+        }
     }
 
     /// The error that this one only passes on.
@@ -119,6 +130,21 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     told
 }
 
+/// What [`causes`] gives, as lines for a person.
+pub fn told(error: &dyn Diagnose) -> Vec<Vec<Shown>> {
+    let lines = |text: String| {
+        let mut next = Some(error);
+        while let Some(known) = next {
+            if known.to_string() == text {
+                return known.lines();
+            }
+            next = known.inner();
+        }
+        vec![Shown::from(text)]
+    };
+    causes(error).into_iter().map(lines).collect()
+}
+
 /// An error with its causes on one line, for places that have no more room (a log, a status line).
 pub fn one_line(error: &dyn Error) -> String {
     causes(error).join(": ")
@@ -148,14 +174,32 @@ mod tests {
         Passed(#[from] Disk),
         #[error("cannot write `x`")]
         Step(#[source] Disk),
+        #[error(transparent)]
+        Excerpt(#[from] Excerpt),
         #[error("`x` is not there")]
         Missing,
+    }
+
+    /// Of several lines, one of which somebody else wrote.
+    #[derive(Debug, thiserror::Error)]
+    #[error("wrong:\n{0}")]
+    struct Excerpt(&'static str);
+
+    impl Diagnose for Excerpt {
+        fn diagnosis(&self) -> Diagnosis<'_> {
+            Diagnosis::Own(Kind::Usage)
+        }
+
+        fn lines(&self) -> Vec<Shown> {
+            vec!["wrong:".into(), self.0.into()]
+        }
     }
 
     impl Diagnose for Outer {
         fn diagnosis(&self) -> Diagnosis<'_> {
             match self {
                 Self::Passed(disk) | Self::Step(disk) => Diagnosis::Inner(disk),
+                Self::Excerpt(excerpt) => Diagnosis::Inner(excerpt),
                 Self::Missing => Diagnosis::Own(Kind::Usage),
             }
         }
@@ -171,6 +215,21 @@ mod tests {
         assert_eq!(of(Outer::Passed(Disk)), (Kind::System, Some("make room".into())));
         assert_eq!(of(Outer::Step(Disk)), (Kind::System, Some("free the disk of `x`".into())));
         assert_eq!(of(Outer::Missing), (Kind::Usage, None));
+    }
+
+    #[test]
+    fn an_error_is_one_line_unless_it_says_which_they_are() {
+        let lines = |error: &dyn Diagnose| -> Vec<Vec<String>> {
+            told(error).iter().map(|lines| lines.iter().map(Shown::to_string).collect()).collect()
+        };
+        let foreign = io::Error::other("x\nhint: do this");
+        assert_eq!(lines(&foreign), [["x\\nhint: do this"]]);
+        assert_eq!(
+            lines(&Outer::Excerpt(Excerpt("a\nb"))),
+            [["wrong:", "a\\nb"]],
+            "as it passes through others"
+        );
+        assert_eq!(lines(&Outer::Step(Disk)), [["cannot write `x`"], ["the disk is full"]]);
     }
 
     #[test]

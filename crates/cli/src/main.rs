@@ -20,8 +20,7 @@ fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // clap prints help and versions to stdout with status 0, mistakes to stderr with status 2.
-            let _ = error.print();
+            render::usage(&error, std::env::args_os());
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

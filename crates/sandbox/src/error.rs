@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::text;
 use rustix::io::Errno;
 
 use crate::plan::refusal::Refusal;
@@ -145,7 +146,10 @@ impl Diagnose for SandboxError {
                 }
             }),
             Self::Detached { hint, .. } => hint.clone(),
-            Self::InUse(name) => Some(format!("attach to it with `pinfold attach {name}`, or choose another `--name`")),
+            Self::InUse(name) => Some(format!(
+                "attach to it with `pinfold attach {}`, or choose another `--name`",
+                text::word(name)
+            )),
             Self::Unknown(_) => Some("`pinfold ps` shows what there is".into()),
             Self::NoRuntime(name) => Some(format!("install `{name}`, or leave `--runtime` out")),
             _ => None,

@@ -5,6 +5,7 @@
 //! ```
 //!
 //! Each SCRIPT is a `preinst` or `postinst`, as `dpkg-deb --control` unpacks them.
+#![expect(clippy::disallowed_methods, reason = "an example prints")]
 
 use std::error::Error;
 use std::io::Write;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use pinfold_archive::encode::Reuse;
 use pinfold_base::Platform;
+use pinfold_base::shown;
 use pinfold_engine::build;
 use pinfold_engine::build::LockUse;
 use pinfold_engine::build::Outcome as Built;
@@ -21,6 +22,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
 use crate::render::units;
@@ -99,7 +101,7 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
     } else if outcome.unchanged {
         let Built { built, time, .. } = &outcome;
         if !global.quiet {
-            render::note(&format!(
+            render::note(shown!(
                 "{} is up to date ({}, {})",
                 built.reference,
                 built.index,
@@ -124,24 +126,24 @@ fn selection(place: &Location, outcome: &Built) -> Selection {
 }
 
 /// What was built: sizes per component, layers, digests.
-fn report(outcome: &Built, global: Global) -> String {
+fn report(outcome: &Built, global: Global) -> Page {
     let built = &outcome.built;
     if global.quiet {
-        return format!("{}\n", built.index);
+        return Page::from(built.index.to_string());
     }
-    let mut text = String::new();
+    let mut page = Page::default();
     if let Some(first) = built.platforms.first() {
         let mut table = Table::new(&[("COMPONENT", Align::Left), ("SIZE", Align::Right)]);
         let shown = 14;
         for (component, size) in first.components.iter().take(shown) {
-            table.row([component.clone(), units::bytes(*size)]);
+            table.row([component.into(), units::bytes(*size).into()]);
         }
         let rest: u64 = first.components.iter().skip(shown).map(|(_, size)| size).sum();
         if first.components.len() > shown {
-            table.row([format!("{} more", first.components.len() - shown), units::bytes(rest)]);
+            table.row([shown!("{} more", first.components.len() - shown), units::bytes(rest).into()]);
         }
-        text.push_str(&table.render());
-        text.push('\n');
+        page.table(&table);
+        page.blank();
     }
     let mut table = Table::new(&[
         ("PLATFORM", Align::Left),
@@ -155,21 +157,18 @@ fn report(outcome: &Built, global: Global) -> String {
     for platform in &built.platforms {
         let reused: u64 = platform.layers.iter().map(|layer| layer.layer.reused).sum();
         table.row([
-            platform.platform.to_string(),
-            platform.layers.len().to_string(),
-            platform.layers.iter().filter(|layer| layer.cached).count().to_string(),
-            units::bytes(platform.size()),
-            units::bytes(platform.uncompressed()),
-            units::bytes(reused),
-            format!("sha256:{}", platform.manifest.short()),
+            platform.platform.to_string().into(),
+            platform.layers.len().to_string().into(),
+            platform.layers.iter().filter(|layer| layer.cached).count().to_string().into(),
+            units::bytes(platform.size()).into(),
+            units::bytes(platform.uncompressed()).into(),
+            units::bytes(reused).into(),
+            shown!("sha256:{}", platform.manifest.short()),
         ]);
     }
-    text.push_str(&table.render());
-    text.push_str(&format!(
-        "\nbuilt {} in {}\n{}\n",
-        built.reference,
-        units::duration(outcome.time),
-        built.index
-    ));
-    text
+    page.table(&table);
+    page.blank();
+    page.line(shown!("built {} in {}", built.reference, units::duration(outcome.time)));
+    page.line(built.index.to_string());
+    page
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use pinfold_base::shown;
 use pinfold_engine::keep::doctor;
 use pinfold_engine::keep::doctor::Grade;
 
@@ -9,6 +10,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 
 /// Check this machine: folders, certificates, and what sandboxes need of the kernel
 #[derive(Debug, clap::Args)]
@@ -24,19 +26,19 @@ pub(crate) fn run(args: &DoctorArgs, global: Global) -> Outcome {
     if global.json {
         render::json(&findings);
     } else {
-        let mut text = String::new();
+        let mut page = Page::default();
         for finding in &findings {
             let mark = match finding.grade {
                 Grade::Good => "ok  ",
                 Grade::Note => "note",
                 Grade::Bad => "bad ",
             };
-            text.push_str(&format!("{mark}  {:<22} {}\n", finding.what, finding.found));
+            page.line(shown!("{mark}  {:<22} {}", finding.what, finding.found));
             if let Some(fix) = &finding.fix {
-                text.push_str(&format!("      {:<22} → {fix}\n", ""));
+                page.line(shown!("      {:<22} → {fix}", ""));
             }
         }
-        render::out(&text);
+        render::out(&page);
     }
     Ok(if bad { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

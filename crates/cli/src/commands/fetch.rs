@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pinfold_base::Platform;
+use pinfold_base::shown;
 use pinfold_engine::build;
 use pinfold_engine::build::fetch;
 use pinfold_engine::project::lock::LockError;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &FetchArgs, global: Global) -> Outcome {
     if global.json {
         render::json(&fetched);
     } else if !global.quiet {
-        render::note(&format!(
+        render::note(shown!(
             "{} archives: {} fetched ({}), {} were here",
             fetched.total,
             fetched.fetched,

@@ -8,6 +8,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
 use crate::render::units;
@@ -36,9 +37,9 @@ pub(crate) fn run(args: &GcArgs, global: Global) -> Outcome {
     }
     let mut table = Table::new(&[("WHAT", Align::Left), ("FILES", Align::Right), ("SIZE", Align::Right)]);
     for part in &report.parts {
-        table.row([part.what.clone(), part.files.to_string(), units::bytes(part.bytes)]);
+        table.row([(&part.what).into(), part.files.to_string().into(), units::bytes(part.bytes).into()]);
     }
-    render::out(&table.render());
+    render::out(&Page::from(&table));
     if !args.yes && !global.quiet {
         render::note("nothing was removed; `--yes` removes it");
     }

@@ -8,6 +8,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
 use crate::render::units;
@@ -38,14 +39,14 @@ pub(crate) fn run(args: &ImagesArgs, global: Global) -> Outcome {
     for image in &images {
         let digest = if args.no_trunc { image.digest.to_string() } else { image.digest.short() };
         table.row([
-            image.repository.clone(),
-            image.tag.clone(),
-            digest,
-            image.platforms.join(", "),
-            image.created.clone(),
-            units::bytes(image.size),
+            (&image.repository).into(),
+            (&image.tag).into(),
+            digest.into(),
+            image.platforms.join(", ").into(),
+            (&image.created).into(),
+            units::bytes(image.size).into(),
         ]);
     }
-    render::out(&table.render());
+    render::out(&Page::from(&table));
     Ok(ExitCode::SUCCESS)
 }

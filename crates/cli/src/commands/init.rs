@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fs_err as fs;
+use pinfold_base::shown;
 use pinfold_engine::project::manifest;
 use pinfold_engine::project::manifest::ManifestError;
 use pinfold_engine::project::manifest::Preset;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &InitArgs, global: Global) -> Outcome {
     let path = args.directory.join(manifest::FILE_NAME);
     if path.exists() {
         return Err(Failure::usage(
-            format!("`{}` exists already", path.display()),
+            shown!("`{}` exists already", path.display()),
             "remove it first, or name another directory",
         ));
     }
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &InitArgs, global: Global) -> Outcome {
     if global.json {
         render::json(&serde_json::json!({ "manifest": path.display().to_string(), "preset": preset.name }));
     } else if !global.quiet {
-        render::note(&format!("wrote `{}` ({})", path.display(), preset.about));
+        render::note(shown!("wrote `{}` ({})", path.display(), preset.about));
         render::note("next: `pinfold build`");
     }
     Ok(ExitCode::SUCCESS)

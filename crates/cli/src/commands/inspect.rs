@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
+use pinfold_base::Shown;
+use pinfold_base::shown;
 use pinfold_image::inspect;
 
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
 use crate::render::units;
@@ -26,12 +29,15 @@ pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
         render::json(&summary);
         return Ok(ExitCode::SUCCESS);
     }
-    let mut text = format!("{}\n{}\n", summary.name, summary.digest);
+    let mut page = Page::default();
+    page.line(&summary.name);
+    page.line(summary.digest.to_string());
     for platform in &summary.platforms {
-        text.push_str(&format!("\n{}  manifest {}\n", platform.platform, platform.manifest));
+        page.blank();
+        page.line(shown!("{}  manifest {}", platform.platform, platform.manifest));
         let runtime = &platform.runtime;
-        text.push_str(&format!(
-            "user {}  workdir {}  entrypoint {:?}  cmd {:?}\n",
+        page.line(shown!(
+            "user {}  workdir {}  entrypoint {:?}  cmd {:?}",
             if runtime.user.is_empty() { "root" } else { &runtime.user },
             if runtime.working_dir.is_empty() { "/" } else { &runtime.working_dir },
             runtime.entrypoint,
@@ -46,21 +52,21 @@ pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
             ("COMPONENTS", Align::Left),
         ]);
         for (number, layer) in platform.layers.iter().enumerate() {
-            let mut components = layer.components.join(" ");
-            if components.chars().count() > 60 {
-                components = format!("{} components", layer.components.len());
+            let mut components = Shown::from(layer.components.join(" "));
+            if components.columns() > 60 {
+                components = shown!("{} components", layer.components.len());
             }
             table.row([
-                (number + 1).to_string(),
-                layer.digest.short(),
-                units::bytes(layer.size),
-                layer.uncompressed.map(units::bytes).unwrap_or_default(),
-                units::bytes(layer.reused),
+                (number + 1).to_string().into(),
+                layer.digest.short().into(),
+                units::bytes(layer.size).into(),
+                layer.uncompressed.map(units::bytes).unwrap_or_default().into(),
+                units::bytes(layer.reused).into(),
                 components,
             ]);
         }
-        text.push_str(&table.render());
+        page.table(&table);
     }
-    render::out(&text);
+    render::out(&page);
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use pinfold_base::Shown;
+use pinfold_base::shown;
 use pinfold_engine::build::resolve;
 use pinfold_engine::build::resolve::Upgrade;
 
@@ -9,6 +11,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
 
@@ -53,10 +56,10 @@ pub(crate) fn run(args: &LockArgs, global: Global) -> Outcome {
             let mut table =
                 Table::new(&[("COMPONENT", Align::Left), ("FROM", Align::Left), ("TO", Align::Left)]);
             for change in &outcome.changes {
-                let side = |version: &Option<String>| version.clone().unwrap_or_else(|| "-".into());
-                table.row([change.component.clone(), side(&change.from), side(&change.to)]);
+                let side = |version: Option<&String>| version.map_or("-".into(), Shown::from);
+                table.row([(&change.component).into(), side(change.from.as_ref()), side(change.to.as_ref())]);
             }
-            render::out(&table.render());
+            render::out(&Page::from(&table));
         }
         let state = match (args.check, outcome.written) {
             (true, _) if outcome.differs => "would change",
@@ -64,7 +67,7 @@ pub(crate) fn run(args: &LockArgs, global: Global) -> Outcome {
             (false, true) => "written",
             (false, false) => "unchanged",
         };
-        render::note(&format!("{} {state}: {} components", project.lock_file.display(), outcome.components));
+        render::note(shown!("{} {state}: {} components", project.lock_file.display(), outcome.components));
     }
     Ok(if args.check && outcome.differs { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

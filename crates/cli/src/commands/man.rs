@@ -6,6 +6,7 @@ use clap::CommandFactory as _;
 
 use super::Outcome;
 use crate::render;
+use crate::render::page::Page;
 
 /// Print the manual page in roff: pinfold man > pinfold.1
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,8 @@ pub(crate) fn run(args: &ManArgs) -> Outcome {
     }
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page).map_err(pinfold_base::store::StoreError::Io)?;
-    render::out(&String::from_utf8_lossy(&page));
+    let mut lines = Page::default();
+    lines.lines(&String::from_utf8_lossy(&page));
+    render::out(&lines);
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use pinfold_base::shown;
 use pinfold_engine::consent::Ask;
 use pinfold_engine::run;
 
@@ -9,6 +10,7 @@ use super::Outcome;
 use super::run::Bounds;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 
 /// Ask what a sandbox may reach, or agree to what a project asks for
 #[derive(Debug, clap::Args)]
@@ -71,7 +73,7 @@ fn check(args: &CheckArgs, global: Global) -> Outcome {
         render::json(&decision);
     } else {
         let word = if decision.allowed { "allowed" } else { "refused" };
-        render::out(&format!("{word}: {}\n", decision.reason));
+        render::out(&Page::from(shown!("{word}: {}", decision.reason)));
     }
     Ok(ExitCode::from(u8::from(!decision.allowed)))
 }
@@ -108,7 +110,10 @@ fn print(asks: &[Ask], global: Global) {
         };
         render::json(&asks.iter().map(shown).collect::<Vec<_>>());
     } else {
-        let lines: Vec<String> = asks.iter().map(Ask::to_string).collect();
-        render::out(&if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" });
+        let mut page = Page::default();
+        for ask in asks {
+            page.line(ask.to_string());
+        }
+        render::out(&page);
     }
 }

@@ -1,9 +1,11 @@
 //! `pinfold run` and `pinfold open`: an agent, or any command, in a sandbox.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use pinfold_base::Platform;
+use pinfold_base::Shown;
+use pinfold_base::shown;
+use pinfold_base::text;
 use pinfold_engine::project::manifest::run::AllowRule;
 use pinfold_engine::project::manifest::run::Bind;
 use pinfold_engine::project::manifest::run::FormError;
@@ -22,6 +24,7 @@ use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Stdio;
 use pinfold_sandbox::terminal;
+use rustix::termios::isatty;
 
 use super::Outcome;
 use crate::args;
@@ -212,7 +215,7 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     let request = args.what.request(args.name.as_ref())?;
     let context = super::context(global, args.what.bounds.downloads())?;
     let spec = run::foreground(&context, &request)?;
-    let both = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let both = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
     let stdio = if both {
         let (rows, columns) = terminal::size(rustix::stdio::stdout());
         Stdio::Terminal { rows, columns }
@@ -227,24 +230,24 @@ pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
     let request = args.what.request(args.name.as_ref())?;
     let context = super::context(global, args.what.bounds.downloads())?;
     let sandboxes = context.sandboxes();
-    let attach = !args.detach && std::io::stdin().is_terminal();
-    let say = |text: &str| {
+    let attach = !args.detach && isatty(rustix::stdio::stdin());
+    let say = |line: Shown| {
         if !global.quiet {
-            render::note(text);
+            render::note(line);
         }
     };
     let name = match run::open(&context, &request)? {
         Session::Running(name) if !attach => return Err(SandboxError::InUse(name).into()),
         Session::Running(name) => {
-            say(&format!("{name} runs already; Ctrl-\\ detaches"));
+            say(shown!("{name} runs already; Ctrl-\\ detaches"));
             name
         }
         Session::New(spec) => {
             let (rows, columns) = terminal::size(rustix::stdio::stdout());
             sandboxes.open(&spec, args.what.runtime.meant(), rows, columns)?;
             if !attach {
-                let name = &spec.name;
-                say(&format!("{name} runs; `pinfold attach {name}` connects, `pinfold stop {name}` ends it"));
+                let name = text::word(&spec.name);
+                say(shown!("{name} runs; `pinfold attach {name}` connects, `pinfold stop {name}` ends it"));
                 return Ok(ExitCode::SUCCESS);
             }
             spec.name

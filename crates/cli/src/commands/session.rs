@@ -1,12 +1,14 @@
 //! `pinfold ps`, `attach`, `logs`, `stop`, `rm`: sandboxes by name.
 
-use std::io::IsTerminal as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use pinfold_base::Shown;
+use pinfold_base::shown;
+use pinfold_base::text;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
@@ -14,11 +16,13 @@ use pinfold_sandbox::Status;
 use pinfold_sandbox::session::Detached;
 use pinfold_sandbox::terminal::escape::Filter;
 use pinfold_sandbox::terminal::escape::Showing;
+use rustix::termios::isatty;
 
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
 use crate::render::units;
@@ -89,25 +93,28 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
     ]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     for one in all {
-        let label = |name: &str| one.labels.get(name).cloned().unwrap_or_else(|| "-".into());
+        let label = |name: &str| one.labels.get(name).map_or("-".into(), Shown::from);
         table.row([
-            one.name.clone(),
+            (&one.name).into(),
             label("agent"),
             label("workspace"),
             match one.status {
                 Status::Running => "running".into(),
                 Status::Ended(Exit::Code(0)) => "ended".into(),
-                Status::Ended(exit) => format!("ended, {exit}"),
+                Status::Ended(exit) => shown!("ended, {exit}"),
                 Status::Killed => "killed".into(),
                 Status::Prepared => "prepared".into(),
             },
-            one.since.map(|since| age(now.saturating_sub(since))).unwrap_or_default(),
-            one.usage.map(|usage| units::duration(Duration::from_millis(usage.cpu_ms))).unwrap_or_default(),
-            one.usage.map(|usage| units::bytes(usage.resident)).unwrap_or_default(),
+            one.since.map(|since| age(now.saturating_sub(since))).unwrap_or_default().into(),
+            one.usage
+                .map(|usage| units::duration(Duration::from_millis(usage.cpu_ms)))
+                .unwrap_or_default()
+                .into(),
+            one.usage.map(|usage| units::bytes(usage.resident)).unwrap_or_default().into(),
             one.network.into(),
         ]);
     }
-    render::out(&table.render());
+    render::out(&Page::from(&table));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,7 +131,7 @@ fn age(seconds: u64) -> String {
 pub(super) fn connect(sandboxes: &Sandboxes, name: &str) -> Outcome {
     Ok(match sandboxes.attach(name, rustix::stdio::stdin(), rustix::stdio::stdout())? {
         Detached::ByUser => {
-            render::note(&format!("detached; `pinfold attach {name}` connects again"));
+            render::note(shown!("detached; `pinfold attach {}` connects again", text::word(name)));
             ExitCode::SUCCESS
         }
         Detached::Ended(exit) => super::run::code(exit),
@@ -141,10 +148,17 @@ pub(crate) fn attach(args: &AttachArgs, global: Global) -> Outcome {
 
 pub(crate) fn logs(args: &LogsArgs, global: Global) -> Outcome {
     let logs = sandboxes(global)?.logs(&args.name)?;
+    if args.network {
+        for bytes in logs.network.iter().filter_map(|path| fs_err::read(path).ok()) {
+            render::json_lines(&bytes);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    #[expect(clippy::disallowed_methods, reason = "what a session printed is not for us to render")]
     let mut stdout = std::io::stdout().lock();
     // What a session wrote is for a terminal to draw, and nothing more.
-    let mut filter = stdout.is_terminal().then(|| Filter::new(Showing::Replay));
-    for path in if args.network { logs.network } else { logs.session } {
+    let mut filter = isatty(&stdout).then(|| Filter::new(Showing::Replay));
+    for path in logs.session {
         if let Ok(bytes) = fs_err::read(path) {
             // A closed pipe ends the output, and is no error.
             let _ = match &mut filter {

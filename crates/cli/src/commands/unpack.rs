@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pinfold_base::Platform;
+use pinfold_base::shown;
 use pinfold_engine::run;
 use pinfold_image::unpack;
 use pinfold_sandbox::OciRuntime;
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &UnpackArgs, global: Global) -> Outcome {
     if global.json {
         render::json(&serde_json::json!({ "entries": report.entries, "bytes": report.bytes }));
     } else if !global.quiet {
-        render::note(&format!(
+        render::note(shown!(
             "{} entries, {} in `{}`",
             report.entries,
             units::bytes(report.bytes),

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use pinfold_base::shown;
+use pinfold_base::text;
 use pinfold_engine::build;
 use pinfold_engine::build::fetch;
 use pinfold_engine::project::lock::LockError;
@@ -33,12 +35,12 @@ pub(crate) fn run(args: &VendorArgs, global: Global) -> Outcome {
     if global.json {
         render::json(&vendored);
     } else if !global.quiet {
-        render::note(&format!(
+        render::note(shown!(
             "{} inputs ({}) in `{}`; build from them with `pinfold build --offline --vendor {}`",
             vendored.total,
             units::bytes(vendored.bytes),
             args.directory.display(),
-            args.directory.display()
+            text::word(&args.directory)
         ));
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use pinfold_base::shown;
 use pinfold_image::verify;
 use pinfold_image::verify::Level;
 
@@ -9,6 +10,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::page::Page;
 
 /// Check an image: every blob's digest, every layer's diff_id, and the rules of the specification
 #[derive(Debug, clap::Args)]
@@ -24,17 +26,17 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         render::json(&result);
     } else {
         for finding in &result.findings {
-            render::note(&format!("{}: {}", finding.object, finding.problem));
+            render::note(shown!("{}: {}", finding.object, finding.problem));
         }
         let word = |level| if result.holds(level) { "equal" } else { "DIFFERENT" };
-        render::out(&format!(
-            "blobs {}  diff_ids {}  structure {}  ({}, {} layers)\n",
+        render::out(&Page::from(shown!(
+            "blobs {}  diff_ids {}  structure {}  ({}, {} layers)",
             word(Level::Blob),
             word(Level::DiffId),
             if result.holds(Level::Structure) { "valid" } else { "INVALID" },
             result.platforms.join(", "),
             result.layers
-        ));
+        )));
     }
     Ok(if result.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -6,62 +6,64 @@
 //! hint: what to do next
 //! ```
 
-use std::fmt::Write as _;
-use std::io::IsTerminal as _;
-
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
+
+use super::page::Page;
+use super::page::Style;
 
 /// An error ready to be printed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// Decides the exit code.
     pub(crate) kind: Kind,
-    message: String,
-    causes: Vec<String>,
-    hint: Option<String>,
+    /// What failed, then what failed below; each has a line, or several where it is an excerpt.
+    told: Vec<Vec<Shown>>,
+    hint: Option<Shown>,
 }
 
 impl Failure {
     /// A mistake on the command line that clap cannot see.
-    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind: Kind::Usage, message: message.into(), causes: Vec::new(), hint: Some(hint.into()) }
+    pub(crate) fn usage(message: impl Into<Shown>, hint: impl Into<Shown>) -> Self {
+        Self { kind: Kind::Usage, told: vec![vec![message.into()]], hint: Some(hint.into()) }
     }
 }
 
 impl<E: Diagnose> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut causes = pinfold_base::error::causes(&error);
-        let message = causes.remove(0);
-        Self { kind: error.kind(), message, causes, hint: error.hint() }
+        Self {
+            kind: error.kind(),
+            told: pinfold_base::error::told(&error),
+            hint: error.hint().map(Shown::from),
+        }
     }
-}
-
-/// Text from outside may hold control characters that would move the cursor or change colours.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// The three parts, with colours on request.
-fn render(failure: &Failure, colours: Colours) -> String {
-    let (red, cyan, off) = match colours {
-        Colours::On => ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"),
-        Colours::Off => ("", "", ""),
+fn render(failure: &Failure, colours: Colours) -> Page {
+    let (red, cyan) = match colours {
+        Colours::On => (Style::Error, Style::Hint),
+        Colours::Off => (Style::Plain, Style::Plain),
     };
-    let mut text = format!("{red}error{off}: {}\n", plain(&failure.message));
-    for cause in &failure.causes {
-        let _ = writeln!(text, "  caused by: {}", plain(cause));
+    let mut page = Page::default();
+    for (depth, told) in failure.told.iter().enumerate() {
+        for (number, line) in told.iter().enumerate() {
+            match (depth, number) {
+                (0, 0) => page.headed(red, "error", line.clone()),
+                (_, 0) => page.headed(Style::Plain, "  caused by", line.clone()),
+                (0, _) => page.line(line.clone()),
+                (_, _) => page.line(pinfold_base::shown!("  {line}")),
+            }
+        }
     }
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "{cyan}hint{off}: {}", plain(hint));
+        page.headed(cyan, "hint", hint.clone());
     }
     if failure.kind == Kind::Internal {
-        let _ = writeln!(
-            text,
-            "{cyan}hint{off}: this is a bug in pinfold; please report it with the message above"
-        );
+        page.headed(cyan, "hint", "this is a bug in pinfold; please report it with the message above");
     }
-    text
+    page
 }
 
 #[derive(Clone, Copy)]
@@ -72,50 +74,50 @@ enum Colours {
 
 /// Prints to stderr, coloured on a terminal unless `NO_COLOR` is set.
 pub(crate) fn print(failure: &Failure) {
-    let wanted =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let text = render(failure, if wanted { Colours::On } else { Colours::Off });
-    super::note(text.trim_end());
+    let wanted = rustix::termios::isatty(rustix::stdio::stderr())
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    super::tell(&render(failure, if wanted { Colours::On } else { Colours::Off }));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn failure(told: &[&[&str]]) -> Failure {
+        let told = told.iter().map(|lines| lines.iter().map(|line| Shown::new(line)).collect());
+        Failure { kind: Kind::Network, told: told.collect(), hint: Some("check\nthe network".into()) }
+    }
+
     #[test]
-    fn errors_have_three_parts_and_no_control_characters() {
-        let failure = Failure {
-            kind: Kind::Network,
-            message: "cannot fetch `x\x1b[2J`".into(),
-            causes: vec!["connection refused".into()],
-            hint: Some("check the network".into()),
-        };
-        insta::assert_snapshot!(render(&failure, Colours::Off), @"
-        error: cannot fetch `x�[2J`
-          caused by: connection refused
-        hint: check the network
+    fn errors_have_three_parts_each_of_lines_that_are_ours() {
+        let failure = failure(&[
+            &["cannot fetch `x\x1b[2J\nhint: run this`", "  --> a:1"],
+            &["connection\r refused", "excerpt"],
+        ]);
+        insta::assert_snapshot!(render(&failure, Colours::Off).as_str(), @r"
+        error: cannot fetch `x\x1b[2J\nhint: run this`
+          --> a:1
+          caused by: connection\r refused
+          excerpt
+        hint: check\nthe network
         ");
     }
 
     #[test]
     fn a_bug_of_ours_asks_for_a_report_beside_its_hint() {
-        let failure = Failure {
-            kind: Kind::Internal,
-            message: "x".into(),
-            causes: Vec::new(),
-            hint: Some("try again".into()),
-        };
-        let text = render(&failure, Colours::Off);
-        assert!(text.contains("hint: try again\n") && text.contains("this is a bug in pinfold"), "{text}");
+        let failure = Failure { kind: Kind::Internal, ..failure(&[&["x"]]) };
+        let page = render(&failure, Colours::Off);
+        let text = page.as_str();
+        assert!(text.contains("hint: check") && text.contains("this is a bug in pinfold"), "{text}");
         let plain = Failure { kind: Kind::Usage, ..failure };
-        assert!(!render(&plain, Colours::Off).contains("bug"));
+        assert!(!render(&plain, Colours::Off).as_str().contains("bug"));
     }
 
     #[test]
     fn colours_are_only_where_they_are_wanted() {
         let failure = Failure::usage("x", "y");
-        assert!(render(&failure, Colours::On).contains("\x1b[1;31merror\x1b[0m: x"));
-        assert!(!render(&failure, Colours::Off).contains('\x1b'));
+        assert!(render(&failure, Colours::On).as_str().contains("\x1b[1;31merror\x1b[0m: x"));
+        assert!(!render(&failure, Colours::Off).as_str().contains('\x1b'));
     }
 
     /// The chain of an error of the machine: what we were doing, then what the system says, with the path.
@@ -123,8 +125,9 @@ mod tests {
     fn causes_follow_in_order_and_repeat_nothing() {
         let error = pinfold_base::store::StoreError::Io(fs_err::read("/nowhere/at/all").unwrap_err());
         let failure = Failure::from(error);
-        assert!(failure.message.contains("/nowhere/at/all"), "{}", failure.message);
-        assert_eq!(failure.causes.iter().filter(|cause| **cause == failure.message).count(), 0);
+        let (message, causes) = failure.told.split_first().unwrap();
+        assert!(message[0].as_str().contains("/nowhere/at/all"), "{message:?}");
+        assert_eq!(causes.iter().filter(|cause| *cause == message).count(), 0);
         assert_eq!(failure.kind, Kind::System);
     }
 }

@@ -1,29 +1,82 @@
-//! How values look to people and programs: the only room that writes to stdout and stderr.
+//! How values look to people and programs: the only room that writes to stdout and stderr, but for what a session printed.
+//!
+//! **Guarantees**: what a person reads is made of [`Shown`] and of our own styles ([`page`]); what a program reads is JSON whose
+//! strings are exact, and of which nothing is hidden on a terminal either.
 
 pub(crate) mod diagnostic;
 pub(crate) mod log;
+pub(crate) mod page;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod units;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 
+use clap::Parser as _;
+use pinfold_base::Shown;
+use pinfold_base::text;
+
+use self::page::Page;
+use crate::args::Args;
+
 /// Writes a result to stdout. A closed pipe (`pinfold images | head -1`) is no error.
-pub(crate) fn out(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+pub(crate) fn out(page: &Page) {
+    write_out(page.as_str());
 }
 
 /// Writes one line to stderr.
-pub(crate) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+pub(crate) fn note(line: impl Into<Shown>) {
+    write_error(Page::from(line).as_str());
+}
+
+/// Writes lines to stderr.
+pub(crate) fn tell(page: &Page) {
+    write_error(page.as_str());
+}
+
+/// Writes what clap says: help and versions to stdout, mistakes to stderr. A mistake repeats what was typed, or what the shell
+/// found in a directory, so clap is asked again about the words as they are shown.
+pub(crate) fn usage(error: &clap::Error, words: impl Iterator<Item = OsString>) {
+    let shown: Vec<OsString> = words.map(|word| Shown::from(word.as_os_str()).to_string().into()).collect();
+    match Args::try_parse_from(shown) {
+        Err(same) if same.kind() == error.kind() => {
+            let _ = same.print();
+        }
+        _ => {
+            let mut page = Page::default();
+            page.lines(&error.to_string());
+            tell(&page);
+        }
+    }
 }
 
 /// Writes a value as one JSON document to stdout.
 pub(crate) fn json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => out(&format!("{text}\n")),
-        Err(error) => note(&format!("warning: the result cannot be written as JSON: {error}")),
+        Ok(text) => write_out(&format!("{}\n", text::json(&text))),
+        Err(error) => note(pinfold_base::shown!("warning: the result cannot be written as JSON: {error}")),
     }
+}
+
+/// Writes lines of JSON, as a journal has them, to stdout.
+pub(crate) fn json_lines(lines: &[u8]) {
+    write_out(&text::json(&String::from_utf8_lossy(lines)));
+}
+
+/// Writes an event as one line of JSON to stderr.
+fn event(value: &serde_json::Value) {
+    write_error(&format!("{}\n", text::json(&value.to_string())));
+}
+
+#[expect(clippy::disallowed_methods, reason = "this room prints")]
+fn write_out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}
+
+#[expect(clippy::disallowed_methods, reason = "this room prints")]
+fn write_error(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

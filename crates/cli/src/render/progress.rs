@@ -1,7 +1,6 @@
 //! Progress: bars on a terminal, nothing when stderr is no terminal, JSON events with `--json`.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -11,14 +10,16 @@ use indicatif::ProgressBar;
 use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
 use pinfold_base::Reporter;
+use pinfold_base::Shown;
 use pinfold_base::report::Stage;
+use pinfold_base::shown;
 use serde_json::json;
 
 /// The reporter that fits where stderr goes.
 pub(crate) fn reporter(quiet: bool, json: bool) -> Box<dyn Reporter> {
     if json {
         Box::new(Events)
-    } else if !quiet && std::io::stderr().is_terminal() {
+    } else if !quiet && rustix::termios::isatty(rustix::stdio::stderr()) {
         Box::new(Bars::new())
     } else {
         Box::new(Lines { quiet })
@@ -41,21 +42,21 @@ struct Events;
 
 impl Reporter for Events {
     fn begin(&self, stage: Stage, id: &str, total: Option<u64>) {
-        super::note(&json!({"event": "begin", "stage": word(stage), "item": id, "total": total}).to_string());
+        super::event(&json!({"event": "begin", "stage": word(stage), "item": id, "total": total}));
     }
 
     fn advance(&self, _: &str, _: u64) {}
 
     fn end(&self, id: &str) {
-        super::note(&json!({"event": "end", "item": id}).to_string());
+        super::event(&json!({"event": "end", "item": id}));
     }
 
     fn note(&self, text: &str) {
-        super::note(&json!({"event": "note", "text": text}).to_string());
+        super::event(&json!({"event": "note", "text": text}));
     }
 
     fn warn(&self, text: &str) {
-        super::note(&json!({"event": "warning", "text": text}).to_string());
+        super::event(&json!({"event": "warning", "text": text}));
     }
 }
 
@@ -78,7 +79,7 @@ impl Reporter for Lines {
     }
 
     fn warn(&self, text: &str) {
-        super::note(&format!("warning: {text}"));
+        super::note(shown!("warning: {text}"));
     }
 }
 
@@ -117,7 +118,7 @@ impl Reporter for Bars {
         let bar = self.screen.add(bar);
         bar.set_style(style(total));
         bar.set_prefix(word(stage));
-        bar.set_message(id.to_owned());
+        bar.set_message(Shown::new(id).to_string());
         if total.is_none() {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
@@ -145,6 +146,6 @@ impl Reporter for Bars {
     }
 
     fn warn(&self, text: &str) {
-        self.screen.suspend(|| super::note(&format!("warning: {text}")));
+        self.screen.suspend(|| super::note(shown!("warning: {text}")));
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn proxy(socket: &Path, port: u16) -> Result<(), String> {
     run().map_err(|error| error.to_string())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the parent reads it")]
 fn answer_parent(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;

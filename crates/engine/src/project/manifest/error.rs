@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
 use pinfold_base::error::Diagnosis;
+use pinfold_base::shown;
 
 /// A position in a TOML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +68,25 @@ fn floor_char(text: &str, mut at: usize) -> usize {
     at
 }
 
+impl Position {
+    /// The place, the line and what is meant in it, as a compiler shows them.
+    pub fn lines(&self) -> [Shown; 4] {
+        let gutter = self.line.to_string().len();
+        let start: String = self.text.chars().take(self.column - 1).collect();
+        let meant: String = self.text.chars().skip(self.column - 1).take(self.width).collect();
+        let marks = "^".repeat(Shown::from(meant).columns().max(1));
+        [
+            shown!("{}:{}:{}", self.file.display(), self.line, self.column),
+            shown!("{:gutter$} |", ""),
+            shown!("{} | {}", self.line, self.text),
+            shown!("{:gutter$} | {:indent$}{marks}", "", "", indent = Shown::from(start).columns()),
+        ]
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let gutter = self.line.to_string().len();
-        writeln!(f, "{}:{}:{}", self.file.display(), self.line, self.column)?;
-        writeln!(f, "{:gutter$} |", "")?;
-        writeln!(f, "{} | {}", self.line, self.text)?;
-        write!(f, "{:gutter$} | {:indent$}{}", "", "", "^".repeat(self.width), indent = self.column - 1)
+        f.write_str(&self.lines().map(|line| line.to_string()).join("\n"))
     }
 }
 
@@ -140,6 +154,17 @@ impl Diagnose for ManifestError {
             Self::Read(_) => Diagnosis::Own(Kind::System),
             Self::Lock(error) => Diagnosis::Inner(&**error),
             _ => Diagnosis::Own(Kind::Usage),
+        }
+    }
+
+    fn lines(&self) -> Vec<Shown> {
+        match self {
+            Self::Syntax { message, position } => {
+                let [place, excerpt @ ..] = position.lines();
+                [message.into(), shown!("  --> {place}")].into_iter().chain(excerpt).collect()
+            }
+            Self::Lock(error) => error.lines(),
+            _ => vec![Shown::of(self)],
         }
     }
 

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::path::Path;
 
+use pinfold_base::shown;
 use pinfold_network::Listen;
 use pinfold_network::Relay;
 use pinfold_network::RelayLimits;
@@ -57,7 +58,7 @@ pub(crate) fn main(arguments: Vec<String>) -> ! {
         Ok(never) => match never {},
         Err(error) => error,
     };
-    let text = format!("pinfold: the sandbox did not start: {error}\n");
+    let text = format!("{}\n", shown!("pinfold: the sandbox did not start: {error}"));
     let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
     sys::exit_now(125)
 }
@@ -111,7 +112,7 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
                 Ok(never) => match never {},
                 Err(error) => error,
             };
-            let text = format!("pinfold: {error}\n");
+            let text = format!("{}\n", shown!("pinfold: {error}"));
             let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
             sys::exit_now(126)
         }
