@@ -6,10 +6,13 @@
 //!
 //! **Guarantees**: no git program is run, nothing is written; a `.git` that names anything else gives no mount.
 
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 
 /// Longest of git's own small files that is read.
 const FILE_MAX: u64 = 64 << 10;
@@ -53,10 +56,16 @@ fn named(file: &Path, prefix: &str, from: &Path) -> Option<PathBuf> {
     fs::canonicalize(from.join(path)).ok()
 }
 
-/// A small regular file's text; a link is not followed.
+/// A small regular file's text; a link is not followed. What was looked at is what is read: an agent may be at work.
 fn small(file: &Path) -> Option<String> {
-    let data = fs::symlink_metadata(file).ok()?;
-    (data.is_file() && data.len() <= FILE_MAX).then(|| fs::read_to_string(file).ok())?
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let fd = rustix::fs::open(file, flags, Mode::empty()).ok()?;
+    let opened = fs::File::from_parts(fd.into(), file);
+    let data = opened.metadata().ok()?;
+    let mut text = String::new();
+    let fits = data.is_file() && data.len() <= FILE_MAX;
+    fits.then(|| opened.take(FILE_MAX).read_to_string(&mut text).ok())??;
+    Some(text)
 }
 
 fn is_repository(path: &Path) -> bool {
