@@ -184,7 +184,10 @@ fn a_key_on_the_command_line_is_refused_and_not_repeated() {
     {
         let (code, stdout, stderr) = machine.outcome(line);
         assert_eq!((code, stdout.as_str()), (2, ""), "{line}");
-        assert!(stderr.starts_with("error: where the key comes from is not understood"), "{line}: {stderr}");
+        assert!(
+            stderr.starts_with("error: `--key`: where the key comes from is not understood"),
+            "{line}: {stderr}"
+        );
         assert!(!stderr.contains("canary"), "{line}: {stderr}");
     }
 }

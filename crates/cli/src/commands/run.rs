@@ -1,6 +1,7 @@
 //! `pinfold run` and `pinfold open`: an agent, or any command, in a sandbox.
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use pinfold_base::Platform;
 use pinfold_base::Shown;
@@ -161,6 +162,11 @@ pub(crate) struct OpenArgs {
     detach: bool,
 }
 
+/// The values of a flag that may hold secrets: clap would repeat what cannot be read.
+fn parsed<T: FromStr<Err = FormError>>(flag: &'static str, texts: &[String]) -> Result<Vec<T>, FormError> {
+    texts.iter().map(|text| text.parse().map_err(|error: FormError| error.of(flag))).collect()
+}
+
 impl Bounds {
     /// How the network may be used to get the image.
     pub(crate) fn downloads(&self) -> args::Downloads {
@@ -185,7 +191,7 @@ impl Bounds {
             }),
             allow: self.allow.clone(),
             // Not read by clap, which repeats what it cannot read.
-            keys: self.key.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+            keys: parsed("--key", &self.key)?,
             ..Request::default()
         })
     }
@@ -202,7 +208,7 @@ impl What {
                 Seen::Mirror => View::Mirror,
             },
             mounts: self.volume.clone(),
-            env: self.env.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+            env: parsed("--env", &self.env)?,
             memory: self.memory,
             cpus: self.cpus,
             pids: self.pids_limit,

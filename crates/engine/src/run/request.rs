@@ -118,6 +118,10 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Self, FormError> {
         // A source may hold `=` too; then a `:` stands before it.
         let (provider, source) = match text.split_once('=') {
+            Some(("", _)) => {
+                let expected = "`SOURCE`, or `PROVIDER=SOURCE`";
+                return Err(FormError::Hidden { what: "where the key comes from", expected });
+            }
             Some((provider, source)) if !provider.contains(':') => (Some(provider.to_owned()), source),
             _ => (None, text),
         };
@@ -174,7 +178,12 @@ mod tests {
             let key: Key = text.parse().unwrap();
             assert_eq!((key.provider.as_deref(), key.source), (provider, source), "{text}");
         }
-        let error = "google=sk-canary".parse::<Key>().unwrap_err().to_string();
-        assert!(!error.contains("canary"), "{error}");
+        for text in ["google=sk-canary", "=sk-canary", "=env:sk-canary", ""] {
+            let error = text.parse::<Key>().unwrap_err().of("--key").to_string();
+            assert!(
+                error.starts_with("`--key`: where the key comes from") && !error.contains("canary"),
+                "{error}"
+            );
+        }
     }
 }

@@ -283,6 +283,12 @@ impl ManifestFile {
                 return Err(ManifestError::value("image.env", format!("`{name}` is no variable name")));
             }
         }
+        // Not shown: somebody may have put the key there.
+        let names = self.run.iter().flat_map(|run| run.credentials.keys());
+        if names.flat_map(|name| name.split('/')).any(|part| part.trim().is_empty()) {
+            let expected = "the name of an agent, or `AGENT/PROVIDER`, stands before each `=`";
+            return Err(ManifestError::value("run.credentials", format!("a name is empty: {expected}")));
+        }
         let layers = self.layers.unwrap_or_default();
         let max = layers.max.unwrap_or(60);
         if !(2..=100).contains(&max) {

@@ -75,9 +75,23 @@ pub enum FormError {
         /// What could have been.
         expected: &'static str,
     },
+    /// What was said with a flag of the command line.
+    #[error("`{flag}`: {error}")]
+    Flag {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong.
+        error: Box<FormError>,
+    },
 }
 
 impl FormError {
+    /// The same, told with the flag.
+    #[must_use]
+    pub fn of(self, flag: &'static str) -> Self {
+        Self::Flag { flag, error: Box::new(self) }
+    }
+
     fn new(what: &'static str, text: &str, expected: &'static str) -> Self {
         Self::Text { what, text: text.chars().take(200).collect(), expected }
     }

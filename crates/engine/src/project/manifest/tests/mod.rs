@@ -249,6 +249,18 @@ fn a_key_comes_from_a_variable_a_file_or_a_program() {
 }
 
 #[test]
+fn a_key_has_an_agent() {
+    for name in ["''", "' '", "'a/'", "'/b'", "'a//b'"] {
+        let error = parse(&format!("name = 'x'\n[run.credentials]\n{name} = 'env:KEY'\n")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("manifest key `run.credentials`: a name is empty"),
+            "{name}: {error}"
+        );
+    }
+    parse("name = 'x'\n[run.credentials]\na = 'env:KEY'\n'a/b' = 'env:KEY'\n").unwrap();
+}
+
+#[test]
 fn unknown_presets_list_the_known_ones() {
     let error = parse("preset = 'nope'").unwrap_err();
     assert!(error.hint().unwrap().contains("`iteron`"));
