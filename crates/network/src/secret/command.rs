@@ -144,7 +144,7 @@ enum Handed {
 
 impl HeldCommand {
     /// Finds what `words` run.
-    pub(super) fn find(words: &[String], around: &Surroundings) -> Result<Self, CredentialError> {
+    pub fn find(words: &[String], around: &Surroundings) -> Result<Self, CredentialError> {
         let named = words.first().cloned().unwrap_or_default();
         let failed =
             |problem: &str| CredentialError::Command { program: named.clone(), problem: problem.into() };
@@ -205,8 +205,11 @@ impl HeldCommand {
         &self.named
     }
 
-    /// Runs it: what it prints.
-    pub(super) fn run(&self) -> Result<Vec<u8>, CredentialError> {
+    /// Runs it with the caller's variables, without those that load code or lead to a place of a sandbox: what it prints.
+    pub fn output(
+        &self,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Vec<u8>, CredentialError> {
         let failed = |problem: io::Error| CredentialError::Command {
             program: self.named.clone(),
             problem: problem.to_string(),
@@ -244,7 +247,7 @@ impl HeldCommand {
             .args(words)
             .current_dir("/")
             .env_clear()
-            .envs(self.environment(std::env::vars_os()))
+            .envs(self.environment(variables))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             // What a helper complains about may hold the key; it is not ours to show.

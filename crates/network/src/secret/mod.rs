@@ -379,7 +379,9 @@ impl Credential {
                 })?;
                 (text.as_bytes().to_vec(), format!("the file `{}`", file.path().display()))
             }
-            Self::Command(command) => (command.run()?, format!("the output of `{}`", command.named())),
+            Self::Command(command) => {
+                (command.output(std::env::vars_os())?, format!("the output of `{}`", command.named()))
+            }
         };
         let secret = Secret::new(&bytes);
         bytes.fill(0);

@@ -151,7 +151,6 @@ pub(super) fn walk(path: &Path, links: Links, places: &[Place]) -> Result<Found,
     let stat = rustix::fs::fstat(&root)?;
     let mut way = vec![Step { fd: root, stat, path: "/".into() }];
     let mut followed = 0;
-    let mut system = true;
     while let Some(name) = left.pop_front() {
         if name == ".." {
             if way.len() > 1 {
@@ -179,8 +178,9 @@ pub(super) fn walk(path: &Path, links: Links, places: &[Place]) -> Result<Found,
                 if followed > LINKS_MAX {
                     return Err(rustix::io::Errno::LOOP.into());
                 }
-                system &= judge(&way, places)?;
-                system &= owned(&place, &stat)?;
+                // Whose link it is does not decide about the file: what is held is the real path.
+                judge(&way, places)?;
+                owned(&place, &stat)?;
                 let target = rustix::fs::readlinkat(&fd, "", Vec::new())?;
                 let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
                 if target.has_root() {
@@ -189,19 +189,19 @@ pub(super) fn walk(path: &Path, links: Links, places: &[Place]) -> Result<Found,
                 lay(&target, &mut left);
             }
             FileType::Directory => way.push(Step { fd, stat, path: place }),
-            _ if left.is_empty() => return arrive(way, Step { fd, stat, path: place }, places, system),
+            _ if left.is_empty() => return arrive(way, Step { fd, stat, path: place }, places),
             _ => return Err(rustix::io::Errno::NOTDIR.into()),
         }
     }
     let last = way.pop().ok_or(rustix::io::Errno::NOENT)?;
-    arrive(way, last, places, system)
+    arrive(way, last, places)
 }
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-fn arrive(mut way: Vec<Step>, last: Step, places: &[Place], system: bool) -> Result<Found, Astray> {
+fn arrive(mut way: Vec<Step>, last: Step, places: &[Place]) -> Result<Found, Astray> {
     way.push(last);
-    let system = judge(&way, places)? && system;
+    let system = judge(&way, places)?;
     let Step { fd, stat, path } = way.pop().ok_or(rustix::io::Errno::NOENT)?;
     Ok(Found { fd, stat, system: system && is_system(&path), path })
 }

@@ -203,6 +203,41 @@ fn s5_a_key_that_is_no_longer_taken_is_asked_for_again() {
 }
 
 #[test]
+fn s8_a_program_that_changed_between_two_requests_is_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ran, program) = (dir.path().join("ran"), dir.path().join("getkey.sh"));
+    let script = |line: &str| format!("#!/bin/sh\necho x >> {}\n{line}\n", ran.display());
+    fs_err::write(&program, script(&format!("echo {CANARY}"))).unwrap();
+    fs_err::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut plan = Plan::new(&[]);
+    // The provider takes no key, so that the next request asks for another at once.
+    let server = Server::http(
+        Some((&plan.authority, PROVIDER)),
+        "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+    );
+    let credential = command(&[program.to_str().unwrap()]);
+    plan.routes.push((route(1, &format!("https://{PROVIDER}:{}", server.port)), credential));
+    let world = plan.build();
+    world.names.set(PROVIDER, &["127.0.0.1"]);
+    assert!(world.say(1, post("\r\n").as_bytes()).starts_with("HTTP/1.1 401 "));
+    assert!(server.heard(0).contains(CANARY), "control: it is run as it was found");
+    let runs = || fs_err::read_to_string(&ran).unwrap().lines().count();
+    assert_eq!(runs(), 1);
+
+    fs_err::write(&program, script("echo sk-of-an-agent")).unwrap();
+    let answer = world.say(1, post("\r\n").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(answer.contains("has changed since it was found for a key"), "{answer}");
+    assert_eq!((runs(), server.connections()), (1, 1), "nothing was run and nobody was asked");
+    let journal = world.journal();
+    let told = |line: &&serde_json::Value| {
+        line["reason"].as_str().is_some_and(|reason| reason.contains("has changed"))
+    };
+    assert_eq!(journal.iter().filter(told).count(), 1, "{journal:?}");
+    assert_clean(&world, &answer);
+}
+
+#[test]
 fn s6_a_redirect_to_another_host_is_followed_without_the_key() {
     let other = Server::http(None, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let location = format!("http://other.example:{}/v1/messages", other.port);
