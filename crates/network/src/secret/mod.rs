@@ -16,7 +16,7 @@
 
 mod command;
 mod held;
-pub(crate) mod redact;
+pub mod redact;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -12,7 +12,8 @@
 //! (never a shorter body that looks complete); a piece of the answer is written to the client before the next is waited
 //! for; a client that goes away ends the request at the server; every wait has a limit.
 //!
-//! **Refuses** a switch of protocols, and, where a key must not come back, an answer in a compressed form.
+//! **Refuses** a switch of protocols, and, where a key must not come back, an answer in a compressed form or in parts: neither
+//! is asked for there.
 
 use std::io;
 use std::io::Read;
@@ -75,6 +76,8 @@ pub(crate) enum ExchangeError {
     Upgrade,
     #[error("the server's answer is compressed though that was not asked for")]
     Compressed,
+    #[error("the server's answer is a part though none was asked for")]
+    Partial,
 }
 
 impl ExchangeError {
@@ -293,6 +296,9 @@ impl<'a> Exchange<'a> {
         let body = if self.request.method == "HEAD" { Body::None } else { head.body };
         if self.redactor.is_some() && body != Body::None && is_compressed(&head) {
             return Err(ExchangeError::Compressed);
+        }
+        if self.redactor.is_some() && head.status == 206 {
+            return Err(ExchangeError::Partial);
         }
         let chunked =
             matches!(body, Body::Chunked | Body::UntilClose) && self.request.version == Version::Http11;

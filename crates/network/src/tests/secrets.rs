@@ -311,6 +311,32 @@ fn s7_an_answer_that_cannot_be_searched_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("compressed"), "{answer}");
 }
 
+/// What is asked of the provider is a whole answer in plain bytes; what comes otherwise is not passed on.
+#[test]
+fn s3_no_part_of_the_key_comes_in_another_form() {
+    let (world, server) = provided("HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\n\r\nsk-");
+    let ranged = "Range: bytes=0-2\r\nIf-Range: \"x\"\r\nTE: trailers, gzip\r\nAccept-Encoding: gzip\r\n\r\n";
+    let answer = world.say(1, post(ranged).as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("a part"), "{answer}");
+    let heard = server.heard(0);
+    assert!(
+        !heard.contains("ange") && !heard.contains("gzip") && heard.contains("Accept-Encoding: identity"),
+        "{heard}"
+    );
+    // As `printf "Bearer KEY" | base64` and `jq -rR @uri` write it; in trailers and chunk extensions, which are dropped.
+    let (world, _server) = provided(
+        "HTTP/1.1 200 %73k-canary-7f3a9c51d2e8\r\nX-A: QmVhcmVyIHNrLWNhbmFyeS03ZjNhOWM1MWQyZTg=\r\n\
+         X-sk-canary-7f3a9c51d2e8: 1\r\nX-B: SK-CANARY-7F3A9C51D2E8\r\nX-Fine: yes\r\nTransfer-Encoding: chunked\r\n\r\n\
+         1c;sk-canary-7f3a9c51d2e8\r\n{\"k\":\"\\u0073k-canary-7f3a9c5\r\n7\r\n1d2e8\"}\r\n\
+         0\r\nX-T: sk-canary-7f3a9c51d2e8\r\n\r\n",
+    );
+    let answer = world.say(1, post("\r\n").as_bytes());
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(head, "HTTP/1.1 200 \r\nX-Fine: yes\r\nTransfer-Encoding: chunked\r\nConnection: close");
+    let body: String = body.lines().filter(|line| line.starts_with(['{', '*'])).collect();
+    assert_eq!(body, format!("{{\"k\":\"{}\"}}", "*".repeat(27)));
+}
+
 #[test]
 fn s7_an_answer_cut_short_is_seen_as_such() {
     for answer in [
