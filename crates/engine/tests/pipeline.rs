@@ -80,9 +80,10 @@ impl World {
     }
 }
 
-/// The project, and the user's word for all that it asks for.
+/// The project as the next verb reads it, and the user's word for all that it asks for.
 fn agreed(context: &Context, project: &Project) -> Agreed<Project> {
-    consent::accept(context, project.clone()).unwrap()
+    let file = &project.file.as_ref().unwrap().file;
+    consent::accept(context, Project::from_file(file).unwrap()).unwrap()
 }
 
 fn lock(context: &Context, project: &Project) -> Result<Lock, ResolveError> {

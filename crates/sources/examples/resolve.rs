@@ -25,7 +25,7 @@ use pinfold_sources::npm::tree::TreeRequest;
 use pinfold_sources::npm::tree::resolve_tree;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let layers = Layers::read(None, &std::env::current_dir()?, std::env::vars().collect())?;
+    let layers = Layers::read(None, None, std::env::vars().collect())?;
     let registry = Registry::new(Config::new(&layers)?, Client::new()?);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let age = AgeRule { min_age: AgeRule::DEFAULT_MIN_AGE, now, missing: MissingTime::Refuse };

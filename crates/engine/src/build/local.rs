@@ -1,11 +1,7 @@
 //! The user's own files, directories and links, and the configuration that recipes bring, as a tree.
 
 use std::io;
-use std::path::Path;
-use std::path::PathBuf;
 
-use fs_err as fs;
-use fs_err::File;
 use pinfold_archive::Component;
 use pinfold_archive::Content;
 use pinfold_archive::Metadata;
@@ -20,11 +16,13 @@ use pinfold_base::Store;
 use pinfold_base::digest::Algorithm;
 use pinfold_base::store::StoreError;
 
+use crate::project::Project;
+use crate::project::folder::OpenError;
+use crate::project::folder::Opened;
+use crate::project::inputs::Inputs;
 use crate::project::manifest;
 use crate::project::manifest::Manifest;
 use crate::project::manifest::Owner;
-use crate::project::manifest::PlatformName;
-use crate::project::recipe::Recipe;
 
 /// Files up to this size are held in memory; larger ones go through the store.
 const INLINE: u64 = 256 << 10;
@@ -42,12 +40,13 @@ pub enum LocalError {
         source: io::Error,
     },
     /// It is no regular file.
-    #[error("the source of `{path}` is not a regular file: `{}`", .file.display())]
+    #[error("the source of `{path}` is not a regular file")]
     NotAFile {
         /// Path in the image.
         path: String,
-        /// The file.
-        file: PathBuf,
+        /// What it is.
+        #[source]
+        source: OpenError,
     },
     /// There is no source for a platform.
     #[error("`{path}` has no source for {platform}")]
@@ -95,30 +94,27 @@ fn ids(owner: Owner, manifest: &Manifest) -> (u32, u32) {
     }
 }
 
-/// Where the bytes of `file` come from on `platform`; `None` for inline text.
-pub fn source(
+/// What the bytes of `file` come from on `platform`; `None` for inline text.
+pub fn source<'a>(
     file: &manifest::File,
-    manifest: &Manifest,
+    inputs: &'a Inputs,
     platform: Platform,
-) -> Result<Option<PathBuf>, LocalError> {
-    let relative = match (&file.source, file.source_platform.get(&PlatformName(platform))) {
-        (_, Some(source)) | (Some(source), None) => Some(source),
-        (None, None) if !file.source_platform.is_empty() => {
-            return Err(LocalError::NoSource { path: file.path.to_string(), platform });
+) -> Result<Option<&'a Opened>, LocalError> {
+    let path = || file.path.to_string();
+    match inputs.source(file, platform) {
+        None if file.source_platform.is_empty() => Ok(None),
+        None => Err(LocalError::NoSource { path: path(), platform }),
+        Some(Ok(opened)) => Ok(Some(opened)),
+        Some(Err(error @ OpenError::Kind { .. })) => {
+            Err(LocalError::NotAFile { path: path(), source: error.clone() })
         }
-        (None, None) => None,
-    };
-    Ok(relative.map(|relative| manifest.directory.join(relative)))
+        Some(Err(error)) => Err(LocalError::Read { path: path(), source: error.clone().into() }),
+    }
 }
 
 /// The manifest's `[[dir]]`, `[[link]]` and `[[file]]`, and the recipes' configuration in the user's home.
-pub fn tree(
-    manifest: &Manifest,
-    recipes: &[Recipe],
-    platform: Platform,
-    epoch: u64,
-    store: &Store,
-) -> Result<Tree, LocalError> {
+pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) -> Result<Tree, LocalError> {
+    let Project { manifest, recipes, inputs, .. } = project;
     let mut tree = Tree::new();
     let owner = Component::generated("files");
     for dir in &manifest.dirs {
@@ -137,8 +133,8 @@ pub fn tree(
         tree.add(link.path.0.clone(), Node::symlink(&owner, epoch, &link.target))?;
     }
     for file in &manifest.files {
-        let content = match (source(file, manifest, platform)?, &file.content) {
-            (Some(path), _) => read(&path, &file.path.to_string(), store)?,
+        let content = match (source(file, inputs, platform)?, &file.content) {
+            (Some(opened), _) => read(opened, &file.path.to_string(), store)?,
             (None, Some(text)) => Content::inline(text.as_bytes()),
             (None, None) => return Err(LocalError::NoSource { path: file.path.to_string(), platform }),
         };
@@ -185,17 +181,17 @@ fn home_parents(tree: &mut Tree, owner: &Component, manifest: &Manifest, path: &
 }
 
 /// The bytes of a file of the user's: small ones in memory, larger ones copied into the store.
-fn read(path: &Path, shown: &str, store: &Store) -> Result<Content, LocalError> {
+fn read(opened: &Opened, shown: &str, store: &Store) -> Result<Content, LocalError> {
     let failed = |source| LocalError::Read { path: shown.to_owned(), source };
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(LocalError::NotAFile { path: shown.to_owned(), file: path.to_owned() });
-    }
-    if metadata.len() <= INLINE {
-        return Ok(Content::inline(fs::read(path).map_err(failed)?));
+    if opened.size() <= INLINE {
+        // It may have grown since; then it is no small one any more.
+        match opened.bytes(INLINE) {
+            Err(OpenError::TooLong { .. }) => {}
+            bytes => return Ok(Content::inline(bytes.map_err(|error| failed(error.into()))?)),
+        }
     }
     let mut writer = store.writer_unknown(shown, Algorithm::Sha256)?;
-    io::copy(&mut File::open(path).map_err(failed)?, &mut writer).map_err(failed)?;
+    io::copy(&mut opened.reader(), &mut writer).map_err(failed)?;
     let (archive, size) = writer.finish()?;
     Ok(Content::Range { archive, offset: 0, size })
 }

@@ -41,6 +41,7 @@ use self::resolve::Upgrade;
 use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
+use crate::project::folder::Opened;
 use crate::project::lock::Lock;
 use crate::project::lock::LockError;
 use crate::project::lock::request;
@@ -213,7 +214,7 @@ pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) ->
 
 /// The project's lock when it is there; an error when it does not answer the manifest.
 pub fn current(project: &Project) -> Result<Option<Lock>, LockError> {
-    let Some(lock) = Lock::load(&project.lock_file)? else { return Ok(None) };
+    let Some(lock) = project.inputs.lock()?.cloned() else { return Ok(None) };
     let moved = request::moved(&request::parts(project), &lock.request);
     if moved.is_empty() { Ok(Some(lock)) } else { Err(LockError::Stale { moved }) }
 }
@@ -225,28 +226,19 @@ fn key(
     encoding: &str,
     reference: &Reference,
 ) -> Result<Digest, BuildError> {
-    use std::fmt::Write as _;
-    use std::os::unix::fs::MetadataExt as _;
-    let Project { manifest, recipes, .. } = project;
-    let mut text = format!("{} {} {encoding} {reference}\n", env!("CARGO_PKG_VERSION"), lock.digest());
-    // Debug output of the parsed values: whatever is in them is in the key.
-    let _ = write!(text, "{platforms:?}\n{manifest:?}\n{recipes:?}\n");
+    let Project { manifest, recipes, inputs, .. } = project;
+    let mut sources = Vec::new();
     for file in &manifest.files {
         for &platform in platforms {
-            let source = local::source(file, manifest, platform).map_err(PlaceError::from)?;
-            let Some(metadata) = source.and_then(|path| fs::metadata(path).ok()) else { continue };
-            let _ = writeln!(
-                text,
-                "{} {} {}.{} {}",
-                file.path,
-                metadata.len(),
-                metadata.mtime(),
-                metadata.mtime_nsec(),
-                metadata.ino()
-            );
+            let source = local::source(file, inputs, platform).map_err(PlaceError::from)?;
+            sources.push((&file.path, platform, source.map(Opened::mark)));
         }
     }
-    Ok(Digest::sha256(text.as_bytes()))
+    // The parsed values as they are written: whatever is in them is in the key.
+    let version = env!("CARGO_PKG_VERSION");
+    let reference = reference.to_string();
+    let all = (version, lock.digest(), encoding, reference, platforms, manifest, recipes, sources);
+    Ok(Digest::sha256(&serde_json::to_vec(&all).map_err(std::io::Error::from)?))
 }
 
 fn recorded(store: &ImageStore, record: &PathBuf, reference: &Reference) -> Option<Built> {

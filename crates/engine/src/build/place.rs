@@ -93,7 +93,7 @@ pub fn place(
         ledger.extend(part.ledger);
     }
     // The user's own files win over directories of packages, never over their files.
-    for (path, node) in local::tree(manifest, &project.recipes, platform, lock.epoch, &context.store)? {
+    for (path, node) in local::tree(project, platform, lock.epoch, &context.store)? {
         if let NodeKind::File(Content::Range { archive, .. }) = &node.kind {
             sources::listing(context, &path.to_string(), archive, Format::Raw)?;
         }

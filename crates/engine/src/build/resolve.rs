@@ -105,7 +105,7 @@ pub fn lock(
     for note in &outcome.notes {
         context.reporter.note(&format!("note: {note}"));
     }
-    outcome.written = outcome.lock.save(&project.lock_file)? == Saved::Written;
+    outcome.written = outcome.lock.save(&project.lock_place())? == Saved::Written;
     Ok(outcome)
 }
 
@@ -116,9 +116,9 @@ pub fn check(context: &Context, project: &Agreed<Project>) -> Result<Outcome, Re
 
 fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> Result<Outcome, ResolveError> {
     let manifest = &project.manifest;
-    let old = Lock::load(&project.lock_file)?;
+    let old = project.inputs.lock()?;
     let remotes = Remotes::new(context, project);
-    let asking = Asking { remotes: &remotes, old: old.as_ref(), upgrade, now: now() };
+    let asking = Asking { remotes: &remotes, old, upgrade, now: now() };
     let mut lock = Lock {
         version: 1,
         compat: COMPAT,
@@ -145,10 +145,10 @@ fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> R
             lock.ledger.insert(platform, placed.ledger);
         }
     }
-    lock.layers = layers(project, &sizes, old.as_ref());
-    let changes = diff::changes(old.as_ref(), &lock);
+    lock.layers = layers(project, &sizes, old);
+    let changes = diff::changes(old, &lock);
     Ok(Outcome {
-        differs: old.as_ref() != Some(&lock),
+        differs: old != Some(&lock),
         had_lock: old.is_some(),
         components: diff::versions(&lock).len(),
         changes,

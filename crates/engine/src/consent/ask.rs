@@ -7,25 +7,28 @@ use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_network::Credential;
 use pinfold_network::HeldFile;
 use pinfold_sandbox::spec::Limits;
+use pinfold_sources::npm::config::Setting;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Wishes;
 use super::address::Address;
 use crate::project::Project;
-use crate::project::lock::Lock;
-use crate::project::manifest::Manifest;
+use crate::project::manifest::File;
 use crate::project::manifest::run::Reach;
 use crate::project::recipe::Route;
+use crate::project::recipe::Text;
 use crate::sources;
 use crate::sources::Trust;
+
+/// So much of a digest is shown, in hexadecimal digits: as of a commit.
+const SHORT: usize = 12;
 
 /// One thing that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,7 +64,19 @@ pub enum Ask {
         route: Box<Route>,
     },
     /// A file of the host from outside the project, put into the image.
-    File(PathBuf),
+    File {
+        /// Where it lies.
+        path: PathBuf,
+        /// The manifest's entry, whole.
+        entry: Box<File>,
+    },
+    /// A file of the host from outside the project, read as a part of it.
+    Read {
+        /// As what.
+        what: String,
+        /// Where it lies.
+        path: PathBuf,
+    },
     /// An address that the host itself fetches from, outside of any sandbox.
     Fetch {
         /// For what: a registry, an archive, a program.
@@ -70,13 +85,31 @@ pub enum Ask {
         address: Address,
     },
     /// Keys that are to be trusted instead of the machine's.
-    Keyring(PathBuf),
+    Keyring {
+        /// The file, as written.
+        file: PathBuf,
+        /// SHA-256 of what is in it.
+        sha256: String,
+    },
     /// An archive's metadata may be older than it says of itself.
     Expired,
-    /// The project's own settings for npm, which may name a registry and have variables of the caller's filled in.
-    Npmrc {
-        /// SHA-256 of the file: other settings are another wish.
+    /// A registry of the project's `.npmrc`.
+    Registry {
+        /// `registry` or `@SCOPE:registry`.
+        key: String,
+        /// As written, no variable filled in.
+        address: Address,
+        /// Variables of the caller's that are filled in.
+        variables: Vec<String>,
+    },
+    /// A login of the project's `.npmrc`.
+    Login {
+        /// What is set, `//HOST/PATH/:_authToken`.
+        key: String,
+        /// SHA-256 of what it is set to, no variable filled in.
         sha256: String,
+        /// Variables of the caller's that are filled in.
+        variables: Vec<String>,
     },
 }
 
@@ -93,8 +126,10 @@ pub enum Verbs {
 impl Ask {
     /// The digest of everything that it means.
     pub fn digest(&self) -> Digest {
-        // Every ask is made of texts, numbers, lists and maps in a fixed order: JSON can say it, and says it one way.
-        Digest::sha256(&serde_json::to_vec(self).unwrap_or_default())
+        // Every ask is made of texts, numbers, lists and maps in a fixed order: JSON says it one way. A path that is no text is
+        // the exception, and is told from others as a debugger writes it.
+        let json = serde_json::to_vec(self).unwrap_or_else(|_| format!("{self:?}").into_bytes());
+        Digest::sha256(&json)
     }
 
     /// The same ask, told with what was agreed to before it changed.
@@ -119,9 +154,13 @@ impl Ask {
             | Self::Processes(_)
             | Self::Credential { .. }
             | Self::Route { .. } => Verbs::Run,
-            Self::File(_) | Self::Fetch { .. } | Self::Keyring(_) | Self::Expired | Self::Npmrc { .. } => {
-                Verbs::Build
-            }
+            Self::File { .. }
+            | Self::Read { .. }
+            | Self::Fetch { .. }
+            | Self::Keyring { .. }
+            | Self::Expired
+            | Self::Registry { .. }
+            | Self::Login { .. } => Verbs::Build,
         }
     }
 }
@@ -155,14 +194,33 @@ impl fmt::Display for Ask {
                     self.digest().short()
                 )
             }
-            Self::File(path) => format!("put `{}` into the image", path.display()),
+            Self::File { path, entry } => {
+                let told = ["path", "source", "source-platform"];
+                let rest = rest(&**entry, &told);
+                format!("put `{}` into the image as `{}` ({rest})", path.display(), entry.path)
+            }
+            Self::Read { what, path } => format!("read `{}` as {what}", path.display()),
             Self::Fetch { what, address } => {
                 let note = address.note().map(|note| format!("; {note}")).unwrap_or_default();
                 format!("fetch from {address} on this machine ({what}{note})")
             }
-            Self::Keyring(path) => format!("trust the archive keys in `{}`", path.display()),
+            Self::Keyring { file, sha256 } => {
+                format!("trust the archive keys in `{}` (SHA-256 {})", file.display(), &sha256[..SHORT])
+            }
             Self::Expired => "take the metadata of Debian archives after its `Valid-Until`".to_owned(),
-            Self::Npmrc { sha256 } => format!("use the project's `.npmrc` (SHA-256 {sha256})"),
+            Self::Registry { key, address, variables } => {
+                let what =
+                    key.strip_suffix(":registry").map(|scope| format!(" of {scope}")).unwrap_or_default();
+                let note = address.note().map(|note| format!("; {note}")).unwrap_or_default();
+                let with = filled_in(variables);
+                format!(
+                    "fetch from {address} on this machine (npm packages{what}{note}; the project's `.npmrc`){with}"
+                )
+            }
+            Self::Login { key, sha256, variables } => {
+                let with = filled_in(variables);
+                format!("log in with `{key}` of the project's `.npmrc` (SHA-256 {}){with}", &sha256[..SHORT])
+            }
         };
         f.write_str(Shown::from(text).as_str())
     }
@@ -171,6 +229,16 @@ impl fmt::Display for Ask {
 /// How the ask for a credential begins, whatever files it hangs on.
 fn credential(agent: &str, source: &str) -> String {
     format!("take the key of {agent} from `{source}`")
+}
+
+/// Variables of the caller's that leave this machine.
+fn filled_in(variables: &[String]) -> String {
+    let names: Vec<String> = variables.iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", and send your variable {} there", names.join(" and "))
+    }
 }
 
 /// The fields of a value that were not told in words, each with what it holds.
@@ -199,7 +267,7 @@ fn sorted(mut asks: Vec<Ask>) -> Vec<Ask> {
 /// What a project makes the host itself fetch, read and trust.
 pub(super) fn of_project(project: &Project) -> Vec<Ask> {
     let trusts = sources::ALL.iter().flat_map(|(_, source)| source.trusts(project)).map(Ask::from);
-    sorted(outside(&project.manifest).map(Ask::File).chain(trusts).chain(locked(project)).collect())
+    sorted(outside(project).into_iter().chain(trusts).chain(locked(project)).collect())
 }
 
 /// The same, and what its sandboxes or those of an image are to have.
@@ -234,33 +302,50 @@ pub(super) fn of_run(project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
     sorted(asks)
 }
 
-/// Sources of `[[file]]` that are not below the manifest's directory once links are followed.
-fn outside(manifest: &Manifest) -> impl Iterator<Item = PathBuf> {
-    let real = fs::canonicalize(&manifest.directory).unwrap_or_else(|_| manifest.directory.clone());
-    manifest
-        .files
-        .iter()
-        .flat_map(|file| file.source.iter().chain(file.source_platform.values()))
-        .map(|source| manifest.directory.join(source))
-        // One that is not there yet could become anything.
-        .map(|path| fs::canonicalize(&path).unwrap_or(path))
-        .filter(move |path: &PathBuf| !Path::starts_with(path, &real))
+/// What is read from outside of the project.
+fn outside(project: &Project) -> Vec<Ask> {
+    let Project { manifest, recipes, inputs, file, .. } = project;
+    let mut asks = Vec::new();
+    let mut read = |what: String, path: Option<&Path>| {
+        asks.extend(path.map(|path| Ask::Read { what, path: path.to_owned() }));
+    };
+    read("the manifest".into(), file.as_ref().and_then(|named| named.outside.as_deref()));
+    read("the lock".into(), inputs.lock_outside());
+    read("npm's settings".into(), inputs.npmrc().and_then(|read| read.outside.as_deref()));
+    let keys = inputs.keyring().and_then(Result::ok);
+    read("the archive keys".into(), keys.and_then(|read| read.outside.as_deref()));
+    for recipe in recipes {
+        if let Text::File { real, strays: true } = &recipe.text {
+            read(format!("the recipe {}", recipe.name), Some(real));
+        }
+    }
+    for entry in &manifest.files {
+        let strays = inputs.sources(entry).filter_map(|opened| opened.outside());
+        asks.extend(strays.map(|path| Ask::File { path: path.to_owned(), entry: Box::new(entry.clone()) }));
+    }
+    asks
 }
 
 impl From<Trust> for Ask {
     fn from(trust: Trust) -> Self {
         match trust {
             Trust::Address { what, address } => Self::Fetch { what, address: Address::new(&address) },
-            Trust::Keyring(path) => Self::Keyring(path),
+            Trust::Keyring { file, sha256 } => Self::Keyring { file, sha256 },
             Trust::Expired => Self::Expired,
-            Trust::Npmrc(sha256) => Self::Npmrc { sha256 },
+            Trust::Npmrc(Setting { key, value, variables }) => {
+                if key == "registry" || key.ends_with(":registry") {
+                    Self::Registry { key, address: Address::new(&value), variables }
+                } else {
+                    Self::Login { key, sha256: Digest::sha256(value.as_bytes()).hex(), variables }
+                }
+            }
         }
     }
 }
 
-/// Addresses that stand in the lock beside the manifest. A lock that cannot be read is the build's to refuse.
+/// Addresses that stand in the lock. A lock that cannot be read is the build's to refuse.
 fn locked(project: &Project) -> Vec<Ask> {
-    let Ok(Some(lock)) = Lock::load(&project.lock_file) else { return Vec::new() };
+    let Ok(Some(lock)) = project.inputs.lock() else { return Vec::new() };
     let archives = Platform::ALL.into_iter().flat_map(|platform| lock.archives(platform));
     let ask = |address: &str| Ask::Fetch { what: sources::PROGRAM.into(), address: Address::new(address) };
     archives.filter_map(|archive| archive.origin.address().map(ask)).collect()

@@ -8,6 +8,7 @@ use pinfold_base::Digest;
 use pinfold_base::Shown;
 use pinfold_base::text;
 
+use crate::project::Named;
 use crate::project::Project;
 use crate::project::manifest;
 
@@ -37,7 +38,7 @@ impl Subject {
                 let agents = preset.agents.iter().flat_map(|agent| ["--agent".to_owned(), agent.clone()]);
                 ["--preset".to_owned(), preset.name.clone()].into_iter().chain(agents).collect()
             }
-            (None, Some(file)) if *file != Path::new(".").join(manifest::FILE_NAME) => {
+            (None, Some(Named { file, .. })) if *file != Path::new(".").join(manifest::FILE_NAME) => {
                 vec!["--file".to_owned(), file.display().to_string()]
             }
             _ => Vec::new(),

@@ -26,7 +26,10 @@ fn a_link_out_of_the_project_is_asked_for() {
         "name = 'x'\n[[file]]\npath = '/a'\nsource = 'innocent'\n[[file]]\npath = '/b'\nsource = 'own'\n",
     );
     let secret = fs_err::canonicalize(world.dir.path()).unwrap().join("secret");
-    assert_eq!(told(&project), [format!("put `{}` into the image", secret.display())]);
+    assert_eq!(
+        told(&project),
+        [format!("put `{}` into the image as `/a` (owner \"root\")", secret.display())]
+    );
 }
 
 #[test]
@@ -40,7 +43,9 @@ fn what_this_machine_would_fetch_is_asked_for() {
     let found = told(&project);
     let key = "fetch from `file:///home/me/.ssh/key-1` on this machine (a program; a file of this machine)";
     assert!(found.contains(&key.to_owned()), "{found:?}");
-    assert!(found.iter().any(|ask| ask.starts_with("use the project's `.npmrc`")), "{found:?}");
+    let registry = "fetch from `https://elsewhere.example/${SECRET}/` on this machine (npm packages; the project's `.npmrc`), \
+                    and send your variable `SECRET` there";
+    assert!(found.contains(&registry.to_owned()), "{found:?}");
 }
 
 #[test]
@@ -60,7 +65,10 @@ fn every_wish_of_a_manifest_is_asked_for_in_words() {
         ("[run]\npass-env = ['TOKEN']", vec!["pass in the variable `TOKEN`"]),
         ("[run]\npids = 1000000", vec!["have 1000000 processes at once"]),
         ("[run.credentials]\nmine = 'file:~/.key'", vec!["take the key of mine from `file:~/.key`"]),
-        ("[[file]]\npath = '/p'\nsource = '/etc/hostname'", vec!["put `/etc/hostname` into the image"]),
+        (
+            "[[file]]\npath = '/p'\nsource = '/etc/hostname'",
+            vec!["put `/etc/hostname` into the image as `/p` (owner \"root\")"],
+        ),
         (
             "[npm]\nregistry = 'https://r.example'",
             vec!["fetch from `https://r.example` on this machine (npm packages)"],
@@ -90,6 +98,7 @@ fn every_wish_of_a_manifest_is_asked_for_in_words() {
     assert_eq!(
         route,
         "send the key in MY_KEY to https://keys.example, or to MY_BASE (recipe mine): header \"bearer\", paths [\"/v1\"], \
+         request {\"methods\":[\"GET\",\"HEAD\",\"POST\"],\"headers\":[],\"query\":[],\"escapes\":[],\"types\":[\"application/json\"]}, \
          append-headers {\"beta\":\"yes\"}"
     );
 }

@@ -1,11 +1,14 @@
 //! A project: a manifest, its recipes, and where its lock is.
 //!
-//! **Guarantees**: manifest and recipes are read from disk once. What the user is asked about, what is locked, built and run
-//! is this one reading, whatever happens to the files meanwhile.
+//! **Guarantees**: manifest, recipes and everything else that is read of the project's directory is opened once, by the
+//! directory's descriptor ([`folder`], [`inputs`]). What the user is asked about, what is locked, built and run is this one
+//! reading, whatever happens to the names meanwhile.
 //!
 //! Without a `pinfold.toml`, a preset is a project too; its lock remembers the preset, so that the next `pinfold build` in
 //! the same directory knows what is meant.
 
+pub mod folder;
+pub mod inputs;
 pub mod lock;
 pub mod manifest;
 pub mod recipe;
@@ -13,15 +16,20 @@ pub mod recipe;
 use std::path::Path;
 use std::path::PathBuf;
 
-use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
+use pinfold_base::Kind;
 
+use self::folder::Folder;
+use self::folder::OpenError;
+use self::folder::Opened;
+use self::inputs::Inputs;
 use self::lock::Lock;
 use self::lock::v1::LockedPreset;
 use self::manifest::Manifest;
 use self::manifest::ManifestError;
 use self::manifest::file::AgentRequest;
+use self::recipe::NamedBy;
 use self::recipe::Recipe;
 use self::recipe::RecipeError;
 
@@ -32,12 +40,23 @@ pub struct Project {
     pub manifest: Manifest,
     /// The recipes it asks for, with those they need, each once: needed ones first, then in the manifest's order.
     pub recipes: Vec<Recipe>,
+    /// What else was opened with them.
+    pub inputs: Inputs,
     /// Where the lock is or will be.
     pub lock_file: PathBuf,
-    /// The manifest's file, as it was named.
-    pub file: Option<PathBuf>,
+    /// The manifest's file.
+    pub file: Option<Named>,
     /// The preset, when there is no manifest file.
     pub preset: Option<LockedPreset>,
+}
+
+/// A manifest's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// As it was named.
+    pub file: PathBuf,
+    /// Where it lies, when a link leads out of its directory.
+    pub outside: Option<PathBuf>,
 }
 
 /// Why there is no project.
@@ -49,34 +68,56 @@ pub enum ProjectError {
     /// One of its recipes.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// Something beside the manifest is no file.
+    #[error("cannot read the project")]
+    Open(#[from] OpenError),
 }
 
 impl Diagnose for ProjectError {
     fn diagnosis(&self) -> Diagnosis<'_> {
-        Diagnosis::Inner(match self {
-            Self::Manifest(error) => error,
-            Self::Recipe(error) => error,
-        })
+        match self {
+            Self::Manifest(error) => Diagnosis::Inner(error),
+            Self::Recipe(error) => Diagnosis::Inner(error),
+            Self::Open(_) => Diagnosis::Own(Kind::Usage),
+        }
     }
 }
 
 impl Project {
     fn new(
+        folder: Folder,
         manifest: Manifest,
         lock_file: PathBuf,
-        file: Option<PathBuf>,
+        file: Option<Named>,
         preset: Option<LockedPreset>,
     ) -> Result<Self, ProjectError> {
-        let recipes = recipe::recipes(&manifest)?;
-        Ok(Self { manifest, recipes, lock_file, file, preset })
+        let recipes = recipe::recipes(&manifest, &folder, NamedBy::Project)?;
+        let inputs = Inputs::open(folder, &manifest, &lock_file)?;
+        Ok(Self { manifest, recipes, inputs, lock_file, file, preset })
     }
 
     /// The project of a manifest file.
     pub fn from_file(file: &Path) -> Result<Self, ProjectError> {
-        let text = fs::read_to_string(file).map_err(ManifestError::Read)?;
         let directory = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
+        };
+        let folder = Folder::open(directory).map_err(unreadable)?;
+        let opened = folder.file(file.file_name().unwrap_or_default().as_ref()).map_err(unreadable)?;
+        Self::from_opened(folder, file, directory, &opened)
+    }
+
+    fn from_opened(
+        folder: Folder,
+        file: &Path,
+        directory: &Path,
+        opened: &Opened,
+    ) -> Result<Self, ProjectError> {
+        let text = match opened.bytes(manifest::file::MAX_SIZE) {
+            Err(OpenError::TooLong { .. }) => return Err(manifest::file::too_long().into()),
+            bytes => String::from_utf8(bytes.map_err(unreadable)?).map_err(|error| {
+                ManifestError::Read(std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+            })?,
         };
         let manifest = Manifest::parse(&text, file, directory)?;
         let name = if file.file_name().is_some_and(|name| name == manifest::FILE_NAME) {
@@ -85,24 +126,36 @@ impl Project {
             // Several manifests in one directory must not share a lock.
             file.with_extension("lock").file_name().map_or_else(|| lock::FILE_NAME.into(), PathBuf::from)
         };
-        Self::new(manifest, directory.join(name), Some(file.to_owned()), None)
+        let named = Named { file: file.to_owned(), outside: opened.outside().map(Path::to_owned) };
+        Self::new(folder, manifest, directory.join(name), Some(named), None)
     }
 
     /// A built-in manifest, with its lock in `directory`.
     pub fn from_preset(directory: &Path, name: &str) -> Result<Self, ProjectError> {
         let preset = LockedPreset { name: name.to_owned(), agents: Vec::new() };
-        Self::new(Manifest::preset(name, directory)?, directory.join(lock::FILE_NAME), None, Some(preset))
+        let folder = Folder::open(directory)?;
+        Self::new(
+            folder,
+            Manifest::preset(name, directory)?,
+            directory.join(lock::FILE_NAME),
+            None,
+            Some(preset),
+        )
     }
 
     /// The project of `directory`: its `pinfold.toml`, else the preset its lock remembers.
     pub fn discover(directory: &Path) -> Result<Self, ProjectError> {
+        let folder = Folder::open(directory)?;
         let file = directory.join(manifest::FILE_NAME);
-        if file.exists() {
-            return Self::from_file(&file);
+        if let Some(opened) = folder.find(manifest::FILE_NAME.as_ref()).map_err(unreadable)? {
+            return Self::from_opened(folder, &file, directory, &opened);
         }
-        match Lock::load(&directory.join(lock::FILE_NAME)) {
+        let lock_file = directory.join(lock::FILE_NAME);
+        let opened = folder.find(lock::FILE_NAME.as_ref())?;
+        match opened.map(|opened| Lock::read(&opened, &lock_file)).transpose() {
             Ok(Some(Lock { preset: Some(preset), .. })) => {
-                Self::from_preset(directory, &preset.name)?.with_agents(&preset.agents)
+                // What is locked is read anew with the preset: it is asked about and used as it is then.
+                Self::from_preset(directory, &preset.name)?.with(&preset.agents, NamedBy::Project)
             }
             Err(error) => Err(ManifestError::Lock(Box::new(error)).into()),
             Ok(_) => Err(ManifestError::Missing {
@@ -112,11 +165,30 @@ impl Project {
         }
     }
 
-    /// The same project with other agents. The lock of a manifest file is then kept apart from the manifest's own.
-    pub fn with_agents(mut self, agents: &[String]) -> Result<Self, ProjectError> {
+    /// The same project with other agents, as the user names them. The lock of a manifest file is then kept apart from the
+    /// manifest's own.
+    pub fn with_agents(self, agents: &[String]) -> Result<Self, ProjectError> {
+        self.with(agents, NamedBy::User)
+    }
+
+    fn with(mut self, agents: &[String], named_by: NamedBy) -> Result<Self, ProjectError> {
         if agents.is_empty() {
             return Ok(self);
         }
+        self.choose(agents)?;
+        self.recipes = recipe::recipes(&self.manifest, self.inputs.folder(), named_by)?;
+        Ok(self.renamed(agents))
+    }
+
+    /// The same project with one agent, whose recipe was read already and is called `name` in the lock.
+    pub(crate) fn with_recipe(mut self, name: &str, recipe: Recipe) -> Result<Self, ProjectError> {
+        let agents = [name.to_owned()];
+        self.choose(&agents)?;
+        self.recipes = recipe::with_needed(recipe, self.inputs.folder())?;
+        Ok(self.renamed(&agents))
+    }
+
+    fn choose(&mut self, agents: &[String]) -> Result<(), ProjectError> {
         match &mut self.preset {
             Some(preset) => preset.agents = agents.to_vec(),
             None => {
@@ -128,16 +200,28 @@ impl Project {
             }
         }
         self.manifest.sources.agents = agents.iter().cloned().map(AgentRequest::Name).collect();
-        self.recipes = recipe::recipes(&self.manifest)?;
-        // `solo` names its image after the agent, so that images of different agents do not replace each other.
+        Ok(())
+    }
+
+    /// `solo` names its image after the agent, so that images of different agents do not replace each other.
+    fn renamed(mut self, agents: &[String]) -> Self {
         if self.manifest.name == "solo"
             && let [agent] = agents
             && !agent.contains('/')
         {
             self.manifest.name = format!("solo-{agent}");
         }
-        Ok(self)
+        self
     }
+
+    /// Where the lock is written: in the directory that was opened, whatever has its name by now.
+    pub(crate) fn lock_place(&self) -> PathBuf {
+        self.inputs.folder().place_of(self.lock_file.file_name().unwrap_or_default().as_ref())
+    }
+}
+
+fn unreadable(error: OpenError) -> ManifestError {
+    ManifestError::Read(error.into())
 }
 
 #[cfg(test)]

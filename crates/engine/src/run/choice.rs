@@ -27,9 +27,9 @@ use crate::consent::Wishes;
 use crate::context::Context;
 use crate::keep::images;
 use crate::project::Project;
-use crate::project::lock;
 use crate::project::manifest;
 use crate::project::manifest::Run;
+use crate::project::recipe;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeKind;
 
@@ -87,8 +87,7 @@ impl Choice {
             Self::Image(source) => {
                 let labels = image::labels(&image::of(source, platform)?);
                 let named = |name: &&str| labels.contains_key(&format!("{AGENT_LABEL}{name}"));
-                let load = |name| Recipe::load(name, Path::new("."));
-                Ok(Recipe::agents().filter(named).map(load).collect::<Result<_, _>>()?)
+                Ok(Recipe::agents().filter(named).map(Recipe::built_in).collect::<Result<_, _>>()?)
             }
         }
     }
@@ -179,9 +178,14 @@ impl Chosen {
     /// Its agent of this name. A recipe of the user's own is named by its path, as in the manifest, or by its name.
     pub(super) fn agent(&self, name: &str) -> Result<Recipe, RunError> {
         let recipes = &self.wishes.recipes;
-        let named =
-            if name.contains('/') { Recipe::load(name, Path::new("."))?.name } else { name.to_owned() };
-        let found = recipes.iter().find(|recipe| recipe.name == named || recipe.command == named);
+        // By the file that was read: what has its name by now may be another.
+        let file = Path::new(name);
+        let named = |recipe: &&Recipe| recipe.name == name || recipe.command == name;
+        let found = if recipe::is_path(name) {
+            recipes.iter().find(|recipe| recipe.is_of(file))
+        } else {
+            recipes.iter().find(named)
+        };
         found.cloned().ok_or_else(|| RunError::NoAgent {
             image: self.name().to_owned(),
             agent: name.to_owned(),
@@ -202,22 +206,21 @@ fn preset(
     preset: &str,
     agent: Option<&str>,
 ) -> Result<Project, RunError> {
-    let agent = agent.unwrap_or("claude-code");
-    let name = match preset {
-        "solo" => format!("solo-{}", Recipe::load(agent, directory)?.name),
-        _ => preset.to_owned(),
-    };
-    let folder = context.home.data().join("projects").join(name);
-    fs::create_dir_all(&folder)?;
     // Not the current directory: what lies there (an `.npmrc`, say) is not part of a preset.
-    let mut project = Project::from_preset(&folder, preset)?;
-    if preset == "solo" {
-        let agent = if agent.contains('/') {
-            std::path::absolute(directory.join(agent))?.display().to_string()
-        } else {
-            agent.to_owned()
-        };
-        project = project.with_agents(&[agent])?;
+    let open = |name: &str| {
+        let folder = context.home.data().join("projects").join(name);
+        fs::create_dir_all(&folder)?;
+        Ok::<_, RunError>(Project::from_preset(&folder, preset)?)
+    };
+    if preset != "solo" {
+        return open(preset);
     }
-    Ok(Project { lock_file: folder.join(lock::FILE_NAME), ..project })
+    let agent = agent.unwrap_or("claude-code");
+    let recipe = Recipe::load(agent, directory)?;
+    let named = if recipe::is_path(agent) {
+        std::path::absolute(directory.join(agent))?.display().to_string()
+    } else {
+        agent.to_owned()
+    };
+    Ok(open(&format!("solo-{}", recipe.name))?.with_recipe(&named, recipe)?)
 }

@@ -45,6 +45,7 @@ use pinfold_base::Platform;
 use pinfold_base::http;
 use pinfold_image::plan::Volatility;
 use pinfold_sources::debian::place::LedgerEntry;
+use pinfold_sources::npm::config::Setting;
 
 pub use error::SourceError;
 
@@ -133,11 +134,16 @@ pub enum Trust {
         address: String,
     },
     /// Keys to trust instead of the machine's.
-    Keyring(PathBuf),
+    Keyring {
+        /// The file, as written.
+        file: PathBuf,
+        /// SHA-256 of what is in it: other keys are another wish.
+        sha256: String,
+    },
     /// Metadata of an archive that is older than it may be.
     Expired,
-    /// The project's own settings for npm, by the SHA-256 of the file.
-    Npmrc(String),
+    /// A setting of the project's own for npm.
+    Npmrc(Setting),
 }
 
 impl Trust {

@@ -13,6 +13,7 @@ use crate::consent::Agreed;
 use crate::context::Context;
 use crate::context::Network;
 use crate::project::Project;
+use crate::project::inputs::Inputs;
 use crate::project::lock::Lock;
 use crate::sources::Upgrade;
 
@@ -58,9 +59,11 @@ pub(crate) fn project(manifest: &str) -> Project {
     world.project(manifest)
 }
 
-/// The project, and the user's word for all that it asks for.
+/// The project as the next verb reads it, and the user's word for all that it asks for.
 pub(crate) fn agreed(context: &Context, project: &Project) -> Agreed<Project> {
-    consent::accept(context, project.clone()).unwrap()
+    let folder = project.inputs.folder().clone();
+    let inputs = Inputs::open(folder, &project.manifest, &project.lock_file).unwrap();
+    consent::accept(context, Project { inputs, ..project.clone() }).unwrap()
 }
 
 pub(crate) fn lock(context: &Context, project: &Project, upgrade: &Upgrade) -> Result<Lock, ResolveError> {

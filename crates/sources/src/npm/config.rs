@@ -86,10 +86,11 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Reads the files that npm would read. `directory` is that of the manifest.
+    /// Reads the files of user and machine that npm would read. The project's is the caller's: what was read of it when the user
+    /// was asked is what counts.
     pub fn read(
         manifest: Option<&str>,
-        directory: &Path,
+        project: Option<String>,
         env: BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
         let var = |name: &str| {
@@ -116,7 +117,7 @@ impl Layers {
         }
         Ok(Self {
             manifest: manifest.map(str::to_owned),
-            project: read(&directory.join(".npmrc"))?,
+            project,
             user: user.map_or(Ok(None), |file| read(&file))?,
             global: global_text,
             asked: None,
@@ -280,16 +281,47 @@ fn basic(encoded: &str) -> Option<Auth> {
     Some(Auth::Basic { user: user.to_owned(), password: Secret::new(password) })
 }
 
+/// A setting that says where packages come from or who logs in, as it stands in a file: no variable is filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// What is set: `registry`, `@SCOPE:registry`, `//HOST/PATH/:_authToken`.
+    pub key: String,
+    /// To what.
+    pub value: String,
+    /// Variables of the environment that are filled into either, if they are set.
+    pub variables: Vec<String>,
+}
+
+/// Every setting of `text` that [`Config`] could heed, whatever its variables hold.
+pub fn settings(text: &str) -> Vec<Setting> {
+    let heeded = |key: &str| {
+        matches!(key, "registry") || key.starts_with("//") || key.starts_with('@') || key.contains("${")
+    };
+    let setting = |(key, value): (String, String)| {
+        let variables = variables(&key).into_iter().chain(variables(&value)).collect();
+        heeded(&key).then_some(Setting { key, value, variables })
+    };
+    raw_pairs(text).filter_map(setting).collect()
+}
+
+/// Names in `${…}`.
+fn variables(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for (_, rest) in text.match_indices("${").map(|(at, _)| text.split_at(at + 2)) {
+        let Some((name, _)) = rest.split_once('}') else { continue };
+        let name = name.strip_suffix('?').unwrap_or(name).to_owned();
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}
+
 /// The pairs of an ini file as npm writes them. Sections and arrays hold nothing that matters here.
 fn parse_npmrc(text: &str, env: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
-    for line in text.lines() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with([';', '#', '[']) {
-            continue;
-        }
-        let Some((key, value)) = line.split_once('=') else { continue };
-        let (key, value) = (expand(&unquote(key), env), expand(&unquote(value), env));
+    for (key, value) in raw_pairs(text) {
+        let (key, value) = (expand(&key, env), expand(&value, env));
         if !key.is_empty() && !key.ends_with("[]") && !value.is_empty() {
             // npm takes the last of equal keys in one file.
             pairs.retain(|(known, _)| *known != key);
@@ -297,6 +329,13 @@ fn parse_npmrc(text: &str, env: &BTreeMap<String, String>) -> Vec<(String, Strin
         }
     }
     pairs
+}
+
+/// The same before variables are filled in.
+fn raw_pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with([';', '#', '[']));
+    lines.filter_map(|line| line.split_once('=')).map(|(key, value)| (unquote(key), unquote(value)))
 }
 
 /// Quotes are taken off; without them a value ends at a comment, and a backslash saves `;`, `#` and itself.
@@ -444,11 +483,12 @@ mod tests {
     #[test]
     fn files_are_found_where_npm_has_them() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".npmrc"), "registry=https://project/").unwrap();
         fs::write(dir.path().join("user"), "registry=https://user/\n@s:registry=https://scope/").unwrap();
         let user = dir.path().join("user").display().to_string();
         let vars = env(&[("npm_config_userconfig", &user), ("npm_config_prefix", "/nonexistent")]);
-        let config = Config::new(&Layers::read(None, dir.path(), vars).unwrap()).unwrap();
+        let config =
+            Config::new(&Layers::read(None, Some("registry=https://project/".into()), vars).unwrap())
+                .unwrap();
         assert_eq!(config.registry_for("x").host(), "project");
         assert_eq!(config.registry_for("@s/x").host(), "scope");
     }

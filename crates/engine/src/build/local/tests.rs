@@ -1,7 +1,10 @@
+use std::path::Path;
+
 use super::*;
 
-fn manifest(directory: &Path, text: &str) -> Manifest {
-    Manifest::parse(text, Path::new("pinfold.toml"), directory).unwrap()
+fn project(directory: &Path, text: &str) -> Project {
+    fs_err::write(directory.join("pinfold.toml"), text).unwrap();
+    Project::discover(directory).unwrap()
 }
 
 const USER: &str =
@@ -16,14 +19,13 @@ fn line(tree: &Tree, path: &str) -> String {
 fn homes_belong_to_their_user_all_the_way_down() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let manifest = manifest(
+    let project = project(
         dir.path(),
         &format!(
             "{USER}[[dir]]\npath = '/home/u/.local/bin'\nowner = 'user'\n[[dir]]\npath = '/queue'\nmode = '1777'\n"
         ),
     );
-    let recipes = crate::project::recipe::recipes(&manifest).unwrap();
-    let tree = tree(&manifest, &recipes, Platform::ALL[0], 7, &store).unwrap();
+    let tree = tree(&project, Platform::ALL[0], 7, &store).unwrap();
     assert_eq!(line(&tree, "/home/u/.local"), "0755 1000:1000 directory");
     assert_eq!(line(&tree, "/home/u/.local/bin"), "0755 1000:1000 directory");
     assert_eq!(line(&tree, "/home/u/.claude"), "0755 1000:1000 directory");
@@ -35,14 +37,14 @@ fn homes_belong_to_their_user_all_the_way_down() {
 fn sources_are_read_per_platform_and_large_ones_through_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("cache")).unwrap();
-    fs::write(dir.path().join("small"), b"small").unwrap();
-    fs::write(dir.path().join("large"), vec![7; 300 << 10]).unwrap();
-    let manifest = manifest(
+    fs_err::write(dir.path().join("small"), b"small").unwrap();
+    fs_err::write(dir.path().join("large"), vec![7; 300 << 10]).unwrap();
+    let project = project(
         dir.path(),
         "name = 'x'\n[[file]]\npath = '/a'\n[file.source-platform]\n'linux/amd64' = 'small'\n'linux/arm64' = 'large'\n",
     );
     let content = |platform| {
-        let tree = tree(&manifest, &[], platform, 0, &store).unwrap();
+        let tree = tree(&project, platform, 0, &store).unwrap();
         tree.content(&ImagePath::new("a").unwrap()).cloned().unwrap()
     };
     assert_eq!(content(Platform::ALL[0]), Content::inline(*b"small"));
@@ -55,8 +57,8 @@ fn sources_are_read_per_platform_and_large_ones_through_the_store() {
 fn missing_sources_name_path_and_file() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("cache")).unwrap();
-    let manifest = manifest(dir.path(), "name = 'x'\n[[file]]\npath = '/a'\nsource = 'nope'\n");
-    let error = tree(&manifest, &[], Platform::ALL[0], 0, &store).unwrap_err();
+    let project = project(dir.path(), "name = 'x'\n[[file]]\npath = '/a'\nsource = 'nope'\n");
+    let error = tree(&project, Platform::ALL[0], 0, &store).unwrap_err();
     assert_eq!(error.to_string(), "cannot read the source of `/a`");
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("nope"));
 }
@@ -68,9 +70,8 @@ fn the_manifests_own_file_wins_over_a_recipes() {
     let text = format!(
         "{USER}[[file]]\npath = '/home/u/.claude/settings.json'\ncontent = 'mine'\nowner = 'user'\nmode = '0600'\n"
     );
-    let manifest = manifest(dir.path(), &text);
-    let recipes = crate::project::recipe::recipes(&manifest).unwrap();
-    let tree = tree(&manifest, &recipes, Platform::ALL[0], 7, &store).unwrap();
+    let project = project(dir.path(), &text);
+    let tree = tree(&project, Platform::ALL[0], 7, &store).unwrap();
     assert_eq!(line(&tree, "/home/u/.claude/settings.json"), "0600 1000:1000 file");
     let path = ImagePath::new("home/u/.claude/settings.json").unwrap();
     assert_eq!(tree.get(&path).unwrap().kind, pinfold_archive::NodeKind::File(Content::inline(*b"mine")));
@@ -94,7 +95,7 @@ fn owners_and_modes_are_those_that_are_written() {
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let text =
             format!("name = 'x'\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n{entry}");
-        let tree = tree(&manifest(dir.path(), &text), &[], Platform::ALL[0], 0, &store).unwrap();
+        let tree = tree(&project(dir.path(), &text), Platform::ALL[0], 0, &store).unwrap();
         assert_eq!(line(&tree, path), expected, "{entry}");
     }
 }
@@ -103,7 +104,7 @@ fn owners_and_modes_are_those_that_are_written() {
 fn what_cannot_be_a_source_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("cache")).unwrap();
-    fs::create_dir(dir.path().join("folder")).unwrap();
+    fs_err::create_dir(dir.path().join("folder")).unwrap();
     std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
     for (entry, expected, hint) in [
         ("[[file]]\npath = '/a'\nsource = 'folder'\n", "is not a regular file", None),
@@ -124,8 +125,8 @@ fn what_cannot_be_a_source_is_refused() {
             None,
         ),
     ] {
-        let manifest = manifest(dir.path(), &format!("name = 'x'\n{entry}"));
-        let error = tree(&manifest, &[], "linux/amd64".parse().unwrap(), 0, &store).expect_err(entry);
+        let project = project(dir.path(), &format!("name = 'x'\n{entry}"));
+        let error = tree(&project, "linux/amd64".parse().unwrap(), 0, &store).expect_err(entry);
         assert_eq!(error.kind(), Kind::Usage);
         assert!(error.to_string().contains(expected), "{entry} gave {error}");
         if let Some(expected) = hint {

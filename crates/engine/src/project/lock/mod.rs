@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use fs_err as fs;
 use pinfold_base::Diagnose;
@@ -25,6 +26,9 @@ use pinfold_base::store;
 
 pub use v1::Lock;
 
+use super::folder::Folder;
+use super::folder::OpenError;
+use super::folder::Opened;
 use crate::sources;
 use crate::sources::Archive;
 
@@ -43,6 +47,9 @@ pub enum LockError {
     /// It cannot be read or written.
     #[error("cannot access the lock")]
     Io(#[from] io::Error),
+    /// It could not be read with its project.
+    #[error(transparent)]
+    Read(Arc<LockError>),
     /// It is not a lock of ours.
     #[error("`{}` is not a lock of this version of pinfold: {message}", .file.display())]
     Format {
@@ -91,6 +98,7 @@ impl Diagnose for LockError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
             Self::Io(error) => Diagnosis::Inner(error),
+            Self::Read(error) => Diagnosis::Inner(&**error),
             Self::Format { .. } | Self::Stale { .. } | Self::Encoder { .. } | Self::Missing { .. } => {
                 Diagnosis::Own(Kind::Usage)
             }
@@ -107,7 +115,7 @@ impl Diagnose for LockError {
             }
             Self::Missing { .. } => Some("`pinfold lock` writes it; commit it beside the manifest".into()),
             Self::Format { .. } => Some("remove it and run `pinfold lock`, or use a newer pinfold".into()),
-            Self::Io(_) => None,
+            Self::Io(_) | Self::Read(_) => None,
         }
     }
 }
@@ -120,18 +128,21 @@ impl Lock {
 
     /// Reads the lock at `file`; `None` when there is none.
     pub fn load(file: &Path) -> Result<Option<Self>, LockError> {
-        match fs::metadata(file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-            Ok(metadata) if metadata.len() > MAX_SIZE => {
-                return Err(LockError::Format {
-                    file: file.into(),
-                    message: "it is larger than 64 MiB".into(),
-                });
-            }
-            Ok(_) => {}
-        }
-        Self::parse(&fs::read_to_string(file)?, file).map(Some)
+        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = Folder::open(parent.unwrap_or(Path::new("."))).map_err(io::Error::from)?;
+        let opened = folder.find(file.file_name().unwrap_or_default().as_ref()).map_err(io::Error::from)?;
+        opened.map(|opened| Self::read(&opened, file)).transpose()
+    }
+
+    /// Reads a lock that was opened; `file` is for messages.
+    pub(super) fn read(opened: &Opened, file: &Path) -> Result<Self, LockError> {
+        let wrong = |message: &str| LockError::Format { file: file.into(), message: message.into() };
+        let bytes = match opened.bytes(MAX_SIZE) {
+            Err(OpenError::TooLong { .. }) => return Err(wrong("it is larger than 64 MiB")),
+            bytes => bytes.map_err(io::Error::from)?,
+        };
+        let no_text = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        Self::parse(&String::from_utf8(bytes).map_err(no_text)?, file)
     }
 
     /// Writes the lock to `file`, whole or not at all. Nothing is touched when the bytes are there already.

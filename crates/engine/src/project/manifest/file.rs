@@ -33,7 +33,12 @@ use crate::sources::Section;
 use crate::sources::each_source;
 
 /// Largest manifest accepted, in bytes.
-const MAX_SIZE: usize = 1 << 20;
+pub(in crate::project) const MAX_SIZE: u64 = 1 << 20;
+
+/// The refusal of a manifest beyond [`MAX_SIZE`].
+pub(in crate::project) fn too_long() -> ManifestError {
+    ManifestError::value("(file)", "it is larger than 1 MiB")
+}
 
 /// An agent asked for: a built-in recipe's name, a path to a recipe file, or either with a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -149,7 +154,7 @@ macro_rules! manifest {
         }
 
         /// What a manifest asks of each source.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
         pub struct Requests {
             $($(#[cfg($when)])?
             #[doc = $about]
@@ -187,8 +192,8 @@ each_source!(manifest);
 impl ManifestFile {
     /// Reads TOML. Errors carry line, column and the line's text.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ManifestError> {
-        if text.len() > MAX_SIZE {
-            return Err(ManifestError::value("(file)", "it is larger than 1 MiB"));
+        if text.len() as u64 > MAX_SIZE {
+            return Err(too_long());
         }
         toml::from_str(text).map_err(|error| ManifestError::from_toml(&error, file, text))
     }

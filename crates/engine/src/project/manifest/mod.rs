@@ -163,7 +163,7 @@ pub enum SetId {
 }
 
 /// What a manifest means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     /// Name of the image.
     pub name: String,
@@ -192,6 +192,7 @@ pub struct Manifest {
     /// Sandbox defaults.
     pub run: Run,
     /// Folder that relative paths count from.
+    #[serde(skip)]
     pub directory: PathBuf,
 }
 

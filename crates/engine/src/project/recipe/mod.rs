@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Arch;
@@ -21,11 +22,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::project::folder::Folder;
+use crate::project::folder::OpenError;
 use crate::project::manifest::AbsolutePath;
 use crate::project::manifest::Manifest;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::Mode;
 use crate::project::manifest::PlatformName;
+
+/// Largest recipe accepted, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
 
 /// The npm package of one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -247,7 +253,7 @@ pub struct RecipeFile {
 }
 
 /// What a recipe means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recipe {
     /// Name in manifests.
     pub name: String,
@@ -275,6 +281,32 @@ pub struct Recipe {
     pub check: Check,
     /// How to run it.
     pub run: RecipeRun,
+    /// Where its text was.
+    #[serde(skip)]
+    pub text: Text,
+}
+
+/// Where a recipe's text was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// It is one of pinfold's own.
+    BuiltIn,
+    /// A file, which somebody may have changed.
+    File {
+        /// Where it lies.
+        real: PathBuf,
+        /// Whether the project leads there by itself, though it is not in it.
+        strays: bool,
+    },
+}
+
+/// Who names a recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// The manifest, the lock or another recipe: what lies outside of the project needs the user's word.
+    Project,
+    /// The user, on the command line.
+    User,
 }
 
 const BUILT_IN: &[(&str, &str)] = &[
@@ -326,7 +358,7 @@ impl Diagnose for RecipeError {
 
 impl RecipeFile {
     /// Checks what only makes sense together.
-    fn meaning(self) -> Result<Recipe, ManifestError> {
+    fn meaning(self, text: Text) -> Result<Recipe, ManifestError> {
         let home = self.home.iter().map(|file| &file.path);
         for path in home.chain(self.run.file.iter().map(|file| &file.path)) {
             let inside =
@@ -368,6 +400,7 @@ impl RecipeFile {
             home: self.home,
             check: self.check,
             run: self.run,
+            text,
         })
     }
 }
@@ -384,34 +417,58 @@ impl Recipe {
 
     /// Reads a recipe.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ManifestError> {
-        let typed: RecipeFile =
-            toml::from_str(text).map_err(|error| ManifestError::from_toml(&error, file, text))?;
-        typed.meaning()
+        Self::read(text, file, Text::File { real: file.to_owned(), strays: false })
     }
 
-    /// The recipe called `name`: a built-in one, or a file when it looks like a path.
-    pub fn load(name: &str, directory: &Path) -> Result<Self, RecipeError> {
-        if name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "toml") {
-            let path = directory.join(name);
-            let text = fs::read_to_string(&path)
-                .map_err(|source| RecipeError::Read { name: name.to_owned(), source })?;
-            return Ok(Self::parse(&text, &path)?);
-        }
+    fn read(text: &str, file: &Path, from: Text) -> Result<Self, ManifestError> {
+        let typed: RecipeFile =
+            toml::from_str(text).map_err(|error| ManifestError::from_toml(&error, file, text))?;
+        typed.meaning(from)
+    }
+
+    /// The built-in recipe called `name`.
+    pub fn built_in(name: &str) -> Result<Self, RecipeError> {
         let (_, text) = BUILT_IN
             .iter()
             .find(|(known, _)| *known == name)
             .ok_or_else(|| RecipeError::Unknown(name.to_owned()))?;
-        Ok(Self::parse(text, Path::new(name))?)
+        Ok(Self::read(text, Path::new(name), Text::BuiltIn)?)
     }
 
-    /// Whether it is one of pinfold's own, word by word.
+    /// The recipe called `name` by the user, seen from `directory`: a built-in one, or a file when it looks like a path.
+    pub fn load(name: &str, directory: &Path) -> Result<Self, RecipeError> {
+        if !is_path(name) {
+            return Self::built_in(name);
+        }
+        let folder = Folder::open(directory)
+            .map_err(|error| RecipeError::Read { name: name.to_owned(), source: error.into() })?;
+        Self::open(name, &folder, NamedBy::User)
+    }
+
+    /// The same, opened by the descriptor of a directory.
+    fn open(name: &str, folder: &Folder, named_by: NamedBy) -> Result<Self, RecipeError> {
+        if !is_path(name) {
+            return Self::built_in(name);
+        }
+        let failed = |error: OpenError| RecipeError::Read { name: name.to_owned(), source: error.into() };
+        let opened = folder.file(name.as_ref()).map_err(failed)?;
+        let text = String::from_utf8(opened.bytes(MAX_SIZE).map_err(failed)?).map_err(|error| {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+            RecipeError::Read { name: name.to_owned(), source }
+        })?;
+        let strays = opened.outside().is_some() && named_by == NamedBy::Project;
+        Ok(Self::read(&text, opened.path(), Text::File { real: opened.real().to_owned(), strays })?)
+    }
+
+    /// Whether it is one of pinfold's own, or says the same in every word.
     pub fn is_built_in(&self) -> bool {
-        BUILT_IN.iter().any(|(name, text)| {
-            *name == self.name
-                && Self::parse(text, Path::new(name)).is_ok_and(|known| {
-                    known.run == self.run && known.home == self.home && known.command == self.command
-                })
-        })
+        let same = |known: &Self| Self { text: Text::BuiltIn, ..self.clone() } == *known;
+        self.text == Text::BuiltIn || Self::built_in(&self.name).is_ok_and(|known| same(&known))
+    }
+
+    /// Whether it was read from this file.
+    pub fn is_of(&self, file: &Path) -> bool {
+        matches!(&self.text, Text::File { real, .. } if fs::canonicalize(file).is_ok_and(|file| file == *real))
     }
 
     /// Name of one of its routes.
@@ -434,38 +491,52 @@ impl Recipe {
     }
 }
 
+/// Whether a recipe's name is that of a file.
+pub fn is_path(name: &str) -> bool {
+    name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "toml")
+}
+
 /// The recipes a manifest asks for, with those they need, each once: needed ones first, then in the manifest's order.
-pub fn recipes(manifest: &Manifest) -> Result<Vec<Recipe>, RecipeError> {
-    fn add(
-        name: &str,
-        version: Option<&str>,
-        directory: &Path,
-        path: &mut Vec<String>,
-        found: &mut Vec<Recipe>,
-    ) -> Result<(), RecipeError> {
-        let mut recipe = Recipe::load(name, directory)?;
-        if path.contains(&recipe.name) {
-            return Err(RecipeError::Circle(recipe.name));
-        }
-        if found.iter().any(|known| known.name == recipe.name) {
-            return Ok(());
-        }
-        if let Some(version) = version {
-            recipe.origin.ask_for(version);
-        }
-        path.push(recipe.name.clone());
-        for needed in &recipe.recipes {
-            add(needed, None, directory, path, found)?;
-        }
-        path.pop();
-        found.push(recipe);
-        Ok(())
-    }
+pub fn recipes(manifest: &Manifest, folder: &Folder, named_by: NamedBy) -> Result<Vec<Recipe>, RecipeError> {
     let mut found = Vec::new();
     for agent in &manifest.sources.agents {
-        add(agent.name(), agent.version(), &manifest.directory, &mut Vec::new(), &mut found)?;
+        let recipe = Recipe::open(agent.name(), folder, named_by)?;
+        add(recipe, agent.version(), folder, &mut Vec::new(), &mut found)?;
     }
     Ok(found)
+}
+
+/// One recipe with those it needs, needed ones first.
+pub(super) fn with_needed(recipe: Recipe, folder: &Folder) -> Result<Vec<Recipe>, RecipeError> {
+    let mut found = Vec::new();
+    add(recipe, None, folder, &mut Vec::new(), &mut found)?;
+    Ok(found)
+}
+
+fn add(
+    mut recipe: Recipe,
+    version: Option<&str>,
+    folder: &Folder,
+    path: &mut Vec<String>,
+    found: &mut Vec<Recipe>,
+) -> Result<(), RecipeError> {
+    if path.contains(&recipe.name) {
+        return Err(RecipeError::Circle(recipe.name));
+    }
+    if found.iter().any(|known| known.name == recipe.name) {
+        return Ok(());
+    }
+    if let Some(version) = version {
+        recipe.origin.ask_for(version);
+    }
+    path.push(recipe.name.clone());
+    for needed in &recipe.recipes {
+        // It is the recipe that names it.
+        add(Recipe::open(needed, folder, NamedBy::Project)?, None, folder, path, found)?;
+    }
+    path.pop();
+    found.push(recipe);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,10 @@ use pinfold_network::wire::head::parse_request;
 
 use super::*;
 
+fn root() -> Folder {
+    Folder::open(Path::new("/")).unwrap()
+}
+
 #[test]
 fn every_built_in_recipe_reads_and_brings_its_command() {
     for (name, text) in BUILT_IN {
@@ -33,11 +37,17 @@ fn node_comes_only_with_gemini_and_first() {
     let manifest = |agents: &str| {
         Manifest::parse(&format!("name = 'x'\nagents = [{agents}]"), Path::new("m"), Path::new("/")).unwrap()
     };
-    let names = |agents| recipes(&manifest(agents)).unwrap().into_iter().map(|r| r.name).collect::<Vec<_>>();
+    let names = |agents| {
+        recipes(&manifest(agents), &root(), NamedBy::Project)
+            .unwrap()
+            .into_iter()
+            .map(|r| r.name)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names("'claude-code', 'codex-cli', 'opencode'"), ["claude-code", "codex-cli", "opencode"]);
     assert_eq!(names("'gemini-cli', 'claude-code'"), ["node", "gemini-cli", "claude-code"]);
     let versioned = manifest("{ name = 'opencode', version = '1.18.18' }");
-    let Origin::Npm(npm) = &recipes(&versioned).unwrap()[0].origin;
+    let Origin::Npm(npm) = &recipes(&versioned, &root(), NamedBy::Project).unwrap()[0].origin;
     assert_eq!(npm.version, "1.18.18");
 }
 
@@ -151,7 +161,8 @@ fn recipes_that_need_each_other_in_a_circle_are_refused() {
     written(dir.path(), "d", "");
     let of = |agents: &str| {
         let text = format!("name = 'x'\nagents = [{agents}]");
-        recipes(&Manifest::parse(&text, Path::new("m"), dir.path()).unwrap())
+        let folder = Folder::open(dir.path()).unwrap();
+        recipes(&Manifest::parse(&text, Path::new("m"), dir.path()).unwrap(), &folder, NamedBy::Project)
     };
     assert_eq!(of("'./a.toml'").unwrap_err().to_string(), "the recipe `a` needs itself");
     // Needed twice is no circle, and is placed once.
@@ -186,7 +197,13 @@ fn members_are_named_as_each_platform_has_them() {
 fn a_copy_of_a_built_in_recipe_that_talks_elsewhere_is_not_built_in() {
     let (name, text) = BUILT_IN[0];
     assert!(Recipe::parse(text, Path::new(name)).unwrap().is_built_in());
-    let elsewhere = text.replace("https://api.anthropic.com", "https://elsewhere.example");
-    assert_ne!(elsewhere, text);
-    assert!(!Recipe::parse(&elsewhere, Path::new(name)).unwrap().is_built_in());
+    for (own, other) in [
+        ("https://api.anthropic.com", "https://elsewhere.example"),
+        // Another program that is given the same route.
+        ("package = \"@anthropic-ai/claude-code\"", "package = \"another\""),
+    ] {
+        let changed = text.replace(own, other);
+        assert_ne!(changed, text);
+        assert!(!Recipe::parse(&changed, Path::new(name)).unwrap().is_built_in(), "{other}");
+    }
 }

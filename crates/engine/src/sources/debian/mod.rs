@@ -43,6 +43,7 @@ use super::Trust;
 use super::Upgrade;
 use super::json;
 use crate::project::Project;
+use crate::project::folder::OpenError;
 use crate::project::lock::Lock;
 use crate::project::manifest::Manifest;
 use crate::project::manifest::SetId;
@@ -69,6 +70,23 @@ impl Diagnose for NoDebian {
     }
 }
 
+/// The manifest's keys cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the archive keys that the manifest names")]
+struct NoKeys {
+    source: OpenError,
+}
+
+impl Diagnose for NoKeys {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        Some("`keyring` in `[debian]` is a file, and counts from the folder of the manifest".into())
+    }
+}
+
 impl Source for Debian {
     fn prefix(&self) -> &'static str {
         "debian"
@@ -89,7 +107,11 @@ impl Source for Debian {
         let addresses = addresses
             .into_iter()
             .flat_map(|(what, address)| address.iter().map(move |address| Trust::address(what, address)));
-        let keyring = mirrors.keyring.iter().cloned().map(Trust::Keyring);
+        let keyring = mirrors.keyring.iter().zip(project.inputs.keyring());
+        let keyring = keyring.filter_map(|(file, keys)| {
+            let sha256 = keys.ok()?.sha256();
+            Some(Trust::Keyring { file: file.clone(), sha256 })
+        });
         let expired = (mirrors.freshness == lock::Freshness::Unchecked).then_some(Trust::Expired);
         addresses.chain(keyring).chain(expired).collect()
     }
@@ -251,12 +273,14 @@ fn mirrors(remotes: &Remotes<'_>) -> Result<std::sync::Arc<Mirrors>, SourceError
     remotes.kept(|| {
         let named = remotes.project.manifest.sources.debian.as_ref().map(|debian| debian.mirrors.clone());
         let named = named.unwrap_or_default();
+        let keyring = remotes.project.inputs.keyring().transpose();
+        let keyring = keyring.map_err(|source| SourceError::of(NoKeys { source: source.clone() }))?;
+        let keyring = keyring.map(|keys| keys.bytes.to_vec());
         let declared = Declared {
             mirror: named.archive,
             security_mirror: named.security,
             snapshot: named.snapshot,
-            // Files of apt's configuration are absolute, and so is this one.
-            keyring: named.keyring.map(|file| std::path::absolute(&file).unwrap_or(file)),
+            keyring,
             freshness: named.freshness,
         };
         let variable = |name: &str| remotes.context.environment.text(name).map(str::to_owned);

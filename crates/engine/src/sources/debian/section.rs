@@ -60,7 +60,7 @@ pub struct DebianFile {
 }
 
 /// What `[debian]` means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DebianRequest {
     /// Suites to take packages from, in order: `bookworm`, `bookworm-updates`, `bookworm-security`.
     pub suites: Vec<String>,
@@ -74,7 +74,8 @@ pub struct DebianRequest {
     pub recommends: bool,
     /// Whether documentation and translations are left out as in Debian's slim images.
     pub slim: bool,
-    /// Where they are fetched from.
+    /// Where they are fetched from. Not part of what an image is made of.
+    #[serde(skip)]
     pub mirrors: DebianMirrors,
 }
 
@@ -88,7 +89,7 @@ pub struct DebianMirrors {
     pub security: Option<String>,
     /// Template of a snapshot archive for superseded packages, with `{archive}` and `{timestamp}`.
     pub snapshot: Option<String>,
-    /// Keys that may sign for the archives, instead of the machine's.
+    /// Keys that may sign for the archives, instead of the machine's: a file, seen from the project's directory.
     pub keyring: Option<PathBuf>,
     /// Whether the archives' metadata must be recent.
     pub freshness: Freshness,
@@ -127,13 +128,13 @@ impl Section for Debian {
         })
     }
 
-    fn meaning(typed: Self::Typed, directory: &Path) -> Result<Self::Request, ManifestError> {
-        typed.map(|typed| typed.meaning(directory)).transpose()
+    fn meaning(typed: Self::Typed, _: &Path) -> Result<Self::Request, ManifestError> {
+        typed.map(DebianFile::meaning).transpose()
     }
 }
 
 impl DebianFile {
-    fn meaning(self, directory: &Path) -> Result<DebianRequest, ManifestError> {
+    fn meaning(self) -> Result<DebianRequest, ManifestError> {
         let suites = match (self.suites, self.suite) {
             (Some(suites), _) if !suites.is_empty() => suites,
             (_, Some(suite)) if suite == "sid" || suite == "unstable" => vec![suite],
@@ -181,7 +182,7 @@ impl DebianFile {
                 archive: self.mirror,
                 security: self.security_mirror,
                 snapshot: self.snapshot,
-                keyring: self.keyring.map(|file| directory.join(file)),
+                keyring: self.keyring,
                 freshness: if recent { Freshness::Checked } else { Freshness::Unchecked },
             },
         })

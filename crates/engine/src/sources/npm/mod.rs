@@ -12,7 +12,6 @@ use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
-use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_base::http;
@@ -28,6 +27,7 @@ use pinfold_sources::npm::PackageTemplate;
 use pinfold_sources::npm::PlatformPackage;
 use pinfold_sources::npm::Registry;
 use pinfold_sources::npm::ResolvedPackage;
+use pinfold_sources::npm::config::Setting;
 
 pub use section::NpmFile;
 pub use section::NpmPackage;
@@ -84,8 +84,7 @@ impl Source for Npm {
         let manifest = &project.manifest;
         let registry = manifest.sources.npm.registry.iter();
         let registry = registry.map(|address| Trust::address("npm packages", address));
-        let npmrc = fs_err::read(manifest.directory.join(".npmrc")).ok();
-        registry.chain(npmrc.map(|bytes| Trust::Npmrc(Digest::sha256(&bytes).hex()))).collect()
+        registry.chain(settings(project).into_iter().map(Trust::Npmrc)).collect()
     }
 
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
@@ -203,6 +202,12 @@ impl Locate for InRegistry<'_> {
     }
 }
 
+/// What the project's `.npmrc` says about registries and logins, before variables are filled in.
+fn settings(project: &Project) -> Vec<Setting> {
+    let npmrc = project.inputs.npmrc();
+    npmrc.map(|npmrc| npm::config::settings(&String::from_utf8_lossy(&npmrc.bytes))).unwrap_or_default()
+}
+
 fn answer(reason: Option<&String>) -> InstallScripts {
     match reason {
         Some(reason) => InstallScripts::Answered { reason: reason.clone() },
@@ -221,7 +226,8 @@ fn registry(remotes: &Remotes<'_>) -> Result<Arc<Registry>, NpmError> {
     remotes.kept(|| {
         let manifest = &project.manifest;
         let named = manifest.sources.npm.registry.as_deref();
-        let mut layers = npm::config::Layers::read(named, &manifest.directory, context.environment.texts())?;
+        let own = project.inputs.npmrc().map(|npmrc| String::from_utf8_lossy(&npmrc.bytes).into_owned());
+        let mut layers = npm::config::Layers::read(named, own, context.environment.texts())?;
         let mut config = npm::Config::new(&layers);
         if matches!(config, Err(npm::config::ConfigError::NoRegistry)) && context.network() == Network::Online
         {

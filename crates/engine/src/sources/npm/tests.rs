@@ -175,8 +175,23 @@ fn what_a_project_says_about_registries_needs_the_users_word() {
         trusts("name = 'x'\n[npm]\nregistry = 'https://r.example/'\n"),
         [Trust::address("npm packages", "https://r.example/")]
     );
-    world.write(".npmrc", "");
-    // FIPS 180-4: SHA-256 of nothing.
-    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    assert_eq!(trusts("name = 'x'\n"), [Trust::Npmrc(nothing.into())]);
+    world.write(".npmrc", "save-exact=true\n# registry=https://comment.example/\n");
+    assert_eq!(trusts("name = 'x'\n"), [], "what says nothing about registries is nobody's concern");
+    world.write(
+        ".npmrc",
+        "registry = https://r.example/${A}/${B?}\n@s:registry=x\n//r.example/:_authToken=${A}\n${C}=y\n",
+    );
+    let setting = |key: &str, value: &str, variables: &[&str]| {
+        let variables = variables.iter().map(|&name| name.into()).collect();
+        Trust::Npmrc(Setting { key: key.into(), value: value.into(), variables })
+    };
+    assert_eq!(
+        trusts("name = 'x'\n"),
+        [
+            setting("registry", "https://r.example/${A}/${B?}", &["A", "B"]),
+            setting("@s:registry", "x", &[]),
+            setting("//r.example/:_authToken", "${A}", &["A"]),
+            setting("${C}", "y", &["C"]),
+        ]
+    );
 }

@@ -109,7 +109,7 @@ pub struct Declared {
     /// Template of the snapshot archive.
     pub snapshot: Option<String>,
     /// Keyring that signs, instead of the machine's.
-    pub keyring: Option<PathBuf>,
+    pub keyring: Option<Vec<u8>>,
     /// Whether metadata must be recent.
     pub freshness: Freshness,
 }
@@ -180,8 +180,7 @@ impl Mirrors {
             .as_ref()
             .map(|url| (url, "the mirror of the manifest".to_owned()))
             .or_else(|| variable.as_ref().map(|url| (url, format!("`{name}`"))));
-        let keyring =
-            SignedBy { files: self.declared.keyring.iter().cloned().collect(), ..SignedBy::default() };
+        let keyring = SignedBy { inline: self.declared.keyring.clone(), ..SignedBy::default() };
         if let Some((url, origin)) = stated {
             let base = self.location(url).map_err(|source| MirrorError::Address { origin, source })?;
             return Ok(Archive {

@@ -134,7 +134,7 @@ impl World {
         let declared = Declared {
             mirror: Some(BASE.into()),
             security_mirror: Some(BASE.into()),
-            keyring: Some("/key.asc".into()),
+            keyring: Some(self.key.armoured().into()),
             snapshot: Some("https://snapshot.example/archive/{archive}/{timestamp}/".into()),
             ..Declared::default()
         };
@@ -592,10 +592,10 @@ fn keys_come_from_the_source_the_machine_and_what_is_shipped() {
     assert_eq!(count("inline"), 1);
     assert_eq!(count("trusted"), 6 + 1);
     let declared =
-        Declared { mirror: Some(BASE.into()), keyring: Some("/missing.gpg".into()), ..Declared::default() };
-    let missing = Mirrors::find(declared, |_| None, dir.path());
-    let archive = missing.archive("x", &[], None).unwrap();
-    assert_eq!(missing.keyring("x", &archive).unwrap_err().kind(), Kind::Integrity);
+        Declared { mirror: Some(BASE.into()), keyring: Some(b"no keys".to_vec()), ..Declared::default() };
+    let damaged = Mirrors::find(declared, |_| None, dir.path());
+    let archive = damaged.archive("x", &[], None).unwrap();
+    assert_eq!(damaged.keyring("x", &archive).unwrap_err().kind(), Kind::Integrity);
     // Nothing named: the machine has none, so the shipped ones, and not what apt trusts.
     let declared = Declared { mirror: Some(BASE.into()), ..Declared::default() };
     let shipped = Mirrors::find(declared, |_| None, dir.path());

@@ -55,7 +55,7 @@ fn a_suite_brings_its_updates_and_an_unstable_one_has_none() {
 }
 
 #[test]
-fn mirrors_are_beside_the_request_and_a_keyring_beside_the_manifest() {
+fn mirrors_and_a_keyring_are_beside_the_request() {
     let text = "[debian]\nsuite = 'sid'\nmirror = 'https://d.example'\nsecurity-mirror = 'https://s.example'\n\
                 snapshot = 'https://n.example/{archive}/{timestamp}'\nkeyring = 'keys/own.asc'\ncheck-valid-until = false\n\
                 [npm]\nregistry = 'https://r.example'\n";
@@ -64,7 +64,7 @@ fn mirrors_are_beside_the_request_and_a_keyring_beside_the_manifest() {
         archive: Some("https://d.example".into()),
         security: Some("https://s.example".into()),
         snapshot: Some("https://n.example/{archive}/{timestamp}".into()),
-        keyring: Some("/project/keys/own.asc".into()),
+        keyring: Some("keys/own.asc".into()),
         freshness: Freshness::Unchecked,
     };
     assert_eq!(sources.debian.unwrap().mirrors, expected);
