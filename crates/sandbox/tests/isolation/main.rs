@@ -18,6 +18,7 @@
 #![expect(clippy::exit, reason = "exit codes are the result of suites and probes")]
 
 mod host;
+mod keys;
 mod lists;
 mod outside;
 #[expect(

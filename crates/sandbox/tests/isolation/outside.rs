@@ -27,6 +27,7 @@ use pinfold_sandbox::weaken::Weaken;
 
 use crate::host;
 use crate::host::Host;
+use crate::keys;
 use crate::protect;
 use crate::sessions;
 use crate::streams;
@@ -56,6 +57,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("G4 what leads there", Every, protect::parents),
     ("G5 nothing is left in the workspace after a kill", Every, protect::killed),
     ("G5 two on one workspace", Every, protect::two),
+    ("G6 a key's program that the agent rewrites", Every, keys::rewritten),
     ("I2 sockets refused", BuiltIn, sockets_refused),
     ("P10 read-only program", BuiltIn, read_only_program),
     ("P10 removed program", BuiltIn, removed_program),

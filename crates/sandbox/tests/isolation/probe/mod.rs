@@ -2,6 +2,7 @@
 //! `rows.rs`. Raw calls are used so that no library stands between the probe and the kernel.
 
 mod files;
+mod keys;
 mod neighbour;
 mod network;
 mod protect;
@@ -89,6 +90,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "stubborn" => terminal::stubborn(),
         "presence" => neighbour::presence(),
         "neighbour" => neighbour::look(),
+        "rekey" => keys::rewritten(&args[0], args[1] == "1"),
         "nothing" => Ok(()),
         _ => Err(format!("no probe `{name}`")),
     };
