@@ -5,8 +5,10 @@ mod section;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use fs_err as fs;
 use pinfold_archive::Component;
 use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
@@ -17,6 +19,9 @@ use pinfold_base::Platform;
 use pinfold_base::http;
 use pinfold_base::report::Stage;
 use pinfold_image::plan::Volatility;
+use pinfold_network::HeldCommand;
+use pinfold_network::Place;
+use pinfold_network::Surroundings;
 use pinfold_sources::npm;
 use pinfold_sources::npm::AgeRule;
 use pinfold_sources::npm::InstallScripts;
@@ -46,7 +51,7 @@ use super::Source;
 use super::SourceError;
 use super::Trust;
 use super::json;
-use crate::context::Environment;
+use crate::context::Context;
 use crate::context::Network;
 use crate::project::Project;
 use crate::project::lock::Lock;
@@ -231,7 +236,7 @@ fn registry(remotes: &Remotes<'_>) -> Result<Arc<Registry>, NpmError> {
         let mut config = npm::Config::new(&layers);
         if matches!(config, Err(npm::config::ConfigError::NoRegistry)) && context.network() == Network::Online
         {
-            layers.asked = ask_npm(&context.environment);
+            layers.asked = ask_npm(context, project);
             config = npm::Config::new(&layers);
         }
         let client = context.http().map_err(|source| NpmError::Http { package: "npm".into(), source })?;
@@ -239,14 +244,28 @@ fn registry(remotes: &Remotes<'_>) -> Result<Arc<Registry>, NpmError> {
     })
 }
 
-/// What npm itself would use, where it is installed: the one program that is asked, and only when nothing else says.
-#[expect(clippy::disallowed_methods, reason = "npm knows its own default; the design allows asking it")]
-fn ask_npm(environment: &Environment) -> Option<String> {
-    let mut npm = std::process::Command::new("npm");
-    npm.args(["config", "get", "registry"]).env_clear().envs(environment.all());
-    let output = npm.output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    Some(text.trim().to_owned()).filter(|text| output.status.success() && !text.is_empty())
+/// What npm itself would use, where it is installed: the one program that is asked, and only when nothing else says. It is
+/// found and run as the program of a key is: one in the project (`PATH=./node_modules/.bin`, say) is the agent's.
+fn ask_npm(context: &Context, project: &Project) -> Option<String> {
+    let environment = &context.environment;
+    let (directory, home) = (&project.manifest.directory, environment.home());
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut places = [context.home.data(), context.home.cache()]
+        .map(|path| Place::writable(path, "pinfold's own folder"))
+        .to_vec();
+    if !home.is_some_and(|home| real(home).starts_with(real(directory))) {
+        places.push(Place::writable(directory, "the project"));
+    }
+    let around = Surroundings {
+        directory: "/".into(),
+        home: home.map(Path::to_owned),
+        path: environment.raw("PATH")?.to_owned(),
+        places,
+    };
+    let npm = HeldCommand::find(&["npm", "config", "get", "registry"].map(str::to_owned), &around).ok()?;
+    let variables = environment.all().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let text = String::from_utf8(npm.output(variables).ok()?).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// One package and the commands it brings.

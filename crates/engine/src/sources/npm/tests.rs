@@ -195,3 +195,33 @@ fn what_a_project_says_about_registries_needs_the_users_word() {
         ]
     );
 }
+
+#[test]
+fn an_npm_that_an_agent_can_write_is_not_asked() {
+    let world = World::new();
+    let script = |mark: &str| {
+        let mark = world.dir.path().join(mark);
+        format!("#!/bin/sh\necho x > {}\necho http://r.example/\n", mark.display())
+    };
+    let own = world.dir.path().join("own");
+    let agents = world.folder().join("node_modules/.bin");
+    for (folder, mark) in [(&own, "own-ran"), (&agents, "agent-ran")] {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("npm"), script(mark)).unwrap();
+        fs::set_permissions(folder.join("npm"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let project = world.project("name = 'x'\n");
+    let ran = |mark: &str| world.dir.path().join(mark).exists();
+    let mut context = world.online();
+    for (path, expected) in [
+        (format!("{}", agents.display()), None),
+        ("./node_modules/.bin:node_modules/.bin:".to_owned(), None),
+        // Control: the next folder has one that only the user can write.
+        (format!("{}:{}", agents.display(), own.display()), Some("http://r.example/")),
+    ] {
+        context.environment = [("PATH", path.as_str())].into();
+        assert_eq!(ask_npm(&context, &project).as_deref(), expected, "{path}");
+        assert!(!ran("agent-ran"), "{path}");
+    }
+    assert!(ran("own-ran"));
+}
