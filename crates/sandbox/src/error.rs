@@ -135,6 +135,12 @@ impl Diagnose for SandboxError {
                 Step::OpenMount if error.errno == libc::EINVAL || error.errno == libc::EPERM => {
                     Some("a mount below that directory cannot be copied: name a directory without mounts below it".into())
                 }
+                Step::MapMount => Some(
+                    "root's sandboxes have ids outside that are nobody's, and the file system there cannot show files with \
+                     them: mount another directory, start as an ordinary user, or say `--allow-root-id`, and the program has \
+                     root's id outside"
+                        .into(),
+                ),
                 Step::RestrictMount if error.errno == libc::ENOSYS => Some("use Linux 5.12 or later".into()),
                 Step::Execute => Some("the program must exist inside the image, for this machine's architecture".into()),
                 _ => None,

@@ -377,6 +377,9 @@ pub struct Walls {
     pub landlock: Need,
     /// Whether limits must be enforced by cgroups.
     pub cgroup: Need,
+    /// That a sandbox which root starts has ids outside that are nobody's, not root's. For that, every file system it is
+    /// shown must be able to map ids.
+    pub stand_in: Need,
     /// Debuggers: `ptrace` and its relatives, among the sandbox's own processes.
     pub debug: Debug,
     /// TCP ports the program may connect to, enforced by Landlock. `None` leaves that to the network namespace: agents
@@ -389,6 +392,7 @@ impl Default for Walls {
         Self {
             landlock: Need::Required,
             cgroup: Need::IfAvailable,
+            stand_in: Need::Required,
             debug: Debug::Denied,
             connect_ports: None,
         }

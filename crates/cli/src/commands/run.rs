@@ -93,6 +93,9 @@ pub(crate) struct What {
     /// Processes and threads
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
     pub(crate) pids_limit: Option<Processes>,
+    /// As root, go on with root's id outside where a file system cannot show files with another
+    #[arg(long, help_heading = "Limits")]
+    pub(crate) allow_root_id: bool,
     /// What runs the sandbox; runc and runsc must be installed
     #[arg(long, value_enum, default_value = "builtin")]
     runtime: RuntimeArg,
@@ -212,6 +215,7 @@ impl What {
             memory: self.memory,
             cpus: self.cpus,
             pids: self.pids_limit,
+            allow_root_id: self.allow_root_id,
             ..self.bounds.request(self.agent.as_deref())?
         })
     }

@@ -75,6 +75,8 @@ pub struct Request {
     pub cpus: Option<Processors>,
     /// Processes and threads.
     pub pids: Option<Processes>,
+    /// Whether a sandbox that root starts may have root's id outside, where files cannot be shown with another.
+    pub allow_root_id: bool,
 }
 
 impl Request {

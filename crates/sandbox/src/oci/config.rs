@@ -17,9 +17,11 @@ use serde_json::json;
 
 use crate::oci::protect;
 use crate::plan::DEVICES;
+use crate::plan::IdMap;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
 use crate::plan::Plan;
+use crate::plan::ids::Outside;
 use crate::plan::wall::Standing;
 use crate::plan::wall::Wall;
 use crate::spec::Access;
@@ -31,7 +33,7 @@ use crate::types::OciRuntime;
 pub const GUEST_PATH: &str = "/run/pinfold/init";
 
 /// First host id that stands for id 0 of a sandbox of the host's root; systemd keeps the range for containers.
-const ROOT_STAND_IN: u32 = 524_288;
+const ROOT_STAND_IN: u32 = crate::plan::ids::FIRST;
 
 /// Paths of the host that a bundle needs besides the plan's.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +88,8 @@ pub fn walls(plan: &Plan, runtime: OciRuntime) -> Differences {
             (OciRuntime::Runsc, Wall::Cgroup) if standing.on => {
                 Standing::off(standing.wall, "its kernel's own threads would count; limits per process hold")
             }
-            (_, Wall::UserNamespaces) if plan.ids.host_uid != 0 => Standing::graded(
+            (_, Wall::UserNamespaces) if ids(plan).host_uid == 0 => ids(plan).standing(),
+            (_, Wall::UserNamespaces) => Standing::graded(
                 standing.wall,
                 "one, not two: the program is id 0 inside, without capabilities",
             ),
@@ -95,13 +98,19 @@ pub fn walls(plan: &Plan, runtime: OciRuntime) -> Differences {
         .collect()
 }
 
+/// The ids that these runtimes give: root's, where the built-in runtime has others stand in.
+fn ids(plan: &Plan) -> IdMap {
+    if plan.ids.outside == Outside::Caller { plan.ids } else { plan.ids.as_root() }
+}
+
 /// `config.json` of the bundle.
 pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Value, BundleError> {
     if let Some(entry) = plan.skeleton.last() {
         return Err(BundleError::MountPoint(entry.path.clone()));
     }
-    let root = plan.ids.host_uid == 0;
-    let (uid, gid) = if root { (plan.ids.uid, plan.ids.gid) } else { (0, 0) };
+    let ids = ids(plan);
+    let root = ids.host_uid == 0;
+    let (uid, gid) = if root { (ids.uid, ids.gid) } else { (0, 0) };
     let map = |inside: u32, outside: u32| json!({"containerID": inside, "hostID": outside, "size": 1});
     let maps = |inside: u32, outside: u32| {
         if root { json!([map(0, ROOT_STAND_IN), map(inside, outside)]) } else { json!([map(0, outside)]) }
@@ -173,8 +182,8 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
         },
     });
     if own_user {
-        config["linux"]["uidMappings"] = maps(plan.ids.uid, plan.ids.host_uid);
-        config["linux"]["gidMappings"] = maps(plan.ids.gid, plan.ids.host_gid);
+        config["linux"]["uidMappings"] = maps(ids.uid, ids.host_uid);
+        config["linux"]["gidMappings"] = maps(ids.gid, ids.host_gid);
     }
     if runtime == OciRuntime::Runc
         && let Some(hook) = protect::hook(plan, paths.program.as_deref())?
@@ -250,7 +259,7 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
                 "source": place(&paths.egress)?, "options": ["bind", "nosuid", "nodev", "noexec", "rprivate"]}),
             MountKind::Memory { bytes, mode } => {
                 let mut options = vec!["nosuid".to_owned(), "nodev".into(), format!("mode={mode:o}")];
-                if plan.ids.host_uid == 0 {
+                if ids(plan).host_uid == 0 {
                     // Made by id 0, which is not the program here.
                     options.push(format!("uid={}", plan.ids.uid));
                     options.push(format!("gid={}", plan.ids.gid));

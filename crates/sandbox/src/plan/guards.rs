@@ -55,6 +55,9 @@ pub struct Guards {
     /// No descriptor of the caller's reaches the program as its streams.
     #[serde(skip_serializing_if = "Guard::holds")]
     pub streams: Guard,
+    /// What root's sandbox is shown of the host has its ids.
+    #[serde(skip_serializing_if = "Guard::holds")]
+    pub mapped_mounts: Guard,
     /// The program has a session of its own.
     #[serde(skip_serializing_if = "Guard::holds")]
     pub session: Guard,

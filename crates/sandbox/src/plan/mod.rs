@@ -10,6 +10,7 @@
 
 mod check;
 pub mod guards;
+pub mod ids;
 mod layout;
 pub mod limits;
 pub mod proc;
@@ -34,6 +35,7 @@ pub use self::check::check_name;
 use self::check::check_strings;
 use self::check::clean;
 use self::guards::Guards;
+pub use self::ids::IdMap;
 pub use self::layout::DEVICES;
 use self::layout::Layout;
 use self::limits::CgroupPlan;
@@ -83,7 +85,7 @@ pub struct Parts {
     pub stand_ins: Vec<PlannedStandIn>,
     /// Namespaces that are new.
     pub namespaces: BTreeSet<Namespace>,
-    /// IdMap.
+    /// Ids outside and inside.
     pub ids: IdMap,
     /// Name of the machine.
     pub hostname: String,
@@ -128,19 +130,6 @@ pub enum SkeletonKind {
     Directory(u32),
     /// Empty file to mount on.
     File,
-}
-
-/// IdMap outside and inside. Both outer namespace and sandbox map one id: the caller's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IdMap {
-    /// The caller's user id on the host.
-    pub host_uid: u32,
-    /// The caller's group id on the host.
-    pub host_gid: u32,
-    /// The user id inside.
-    pub uid: u32,
-    /// The group id inside.
-    pub gid: u32,
 }
 
 /// A namespace.
@@ -315,8 +304,8 @@ impl Plan {
                 Vec::new()
             }
         };
-        let mut walls: Vec<Standing> =
-            vec![Standing::user_namespaces(probe.uid), Standing::on(Wall::Capabilities)];
+        let (ids, standing) = IdMap::plan(spec, probe);
+        let mut walls: Vec<Standing> = vec![standing, Standing::on(Wall::Capabilities)];
         walls.push(Standing::on(Wall::ReadOnlyRoot));
         walls.push(Standing::on(Wall::Seccomp));
         walls.push(match spec.network {
@@ -332,7 +321,7 @@ impl Plan {
             mounts,
             stand_ins,
             namespaces,
-            ids: IdMap { host_uid: probe.uid, host_gid: probe.gid, uid: spec.user.uid, gid: spec.user.gid },
+            ids,
             hostname: spec.hostname.clone(),
             args: spec.args.clone(),
             env: plan_env(spec),
@@ -354,6 +343,16 @@ impl Plan {
     /// own, and a guard that is down cannot be read by a release.
     pub(crate) fn from_supervisor<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Parts::deserialize(from).map(Self)
+    }
+
+    /// With root's own ids outside, and the wall that says so.
+    pub(crate) fn with_root_ids(mut self) -> Self {
+        self.0.ids = self.0.ids.as_root();
+        let standing = self.0.ids.standing();
+        for wall in self.0.walls.iter_mut().filter(|wall| wall.wall == standing.wall) {
+            *wall = standing.clone();
+        }
+        self
     }
 
     /// Whether a mount of this kind is planned.

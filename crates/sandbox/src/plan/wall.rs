@@ -45,18 +45,6 @@ impl Standing {
         Self { wall, on: true, detail: String::new() }
     }
 
-    /// User namespaces of a sandbox that `uid` of the host starts. Root's has root's id on the host: another one could not
-    /// read what is mounted, but where the file system has idmapped mounts.
-    pub(crate) fn user_namespaces(uid: u32) -> Self {
-        match uid {
-            0 => Self::graded(
-                Wall::UserNamespaces,
-                "started by root: outside, the program's id is root's; an ordinary user's sandbox has one wall more",
-            ),
-            _ => Self::on(Wall::UserNamespaces),
-        }
-    }
-
     /// Up, to this degree.
     pub fn graded(wall: Wall, detail: impl Into<String>) -> Self {
         Self { wall, on: true, detail: detail.into() }

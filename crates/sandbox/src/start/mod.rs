@@ -4,6 +4,7 @@
 //!   spawn    the three processes and what they say to each other
 //!   mounts   the file system, made by process 1
 //!   protect  what of it stays as it is
+//!   trees    what root's sandbox is shown of the host, opened by root
 //!   walls    what the program enters last, each forbidding an earlier step
 //!   step     one name for each call, so that a report says exactly which one failed
 //!   sys      the calls that `rustix` does not offer safely; all `unsafe` of pinfold
@@ -18,4 +19,5 @@ pub(crate) mod spawn;
 pub(crate) mod step;
 #[expect(unsafe_code, reason = "the calls that rustix does not offer safely live here and nowhere else")]
 pub(crate) mod sys;
+pub(crate) mod trees;
 pub(crate) mod walls;

@@ -17,6 +17,7 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::fs::FileType;
 use rustix::fs::Mode;
@@ -44,6 +45,7 @@ use crate::start::step::StepError;
 use crate::start::sys;
 use crate::start::sys::Depth;
 use crate::start::sys::MountAttributes;
+use crate::start::trees::Trees;
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const DIRECTORY: Mode = Mode::from_raw_mode(0o755);
@@ -55,17 +57,26 @@ const COPY: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
 const DEVICE: MountAttributes =
     MountAttributes::NO_SUID.with(MountAttributes::NO_EXEC).with(MountAttributes::READ_ONLY);
 
-/// Makes the file system of `plan` and moves this process into it.
-pub(crate) fn enter(plan: &Plan, paths: &HostPaths) -> Result<(), StepError> {
+/// Makes the file system of `plan` and moves this process into it. What of the host is in `trees` was opened before, by
+/// somebody who may; the rest is opened here.
+pub(crate) fn enter(plan: &Plan, paths: &HostPaths, trees: Option<Trees>) -> Result<(), StepError> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .at(Step::PrivateMounts)?;
-    // Before anything is attached: the image's own mount may hide a source that lies below it.
-    let sources = plan
-        .mounts
-        .iter()
-        .map(|mount| Ok((mount, source(mount, paths)?)))
-        .collect::<Result<Vec<_>, StepError>>()?;
-    let root = attach_root(plan)?;
+    let (image, mut opened) = match trees {
+        Some(trees) => (trees.root, trees.mounts),
+        None => (self::image(plan)?, Vec::new()),
+    };
+    let mut sources = Vec::new();
+    for mount in &plan.mounts {
+        let of_host = matches!(mount.kind, MountKind::Host(_) | MountKind::Home | MountKind::Egress);
+        let known = opened.iter().position(|(target, _)| of_host && *target == mount.target);
+        let source = match known {
+            Some(index) => Some(opened.swap_remove(index).1),
+            None => source(mount, paths)?,
+        };
+        sources.push((mount, source));
+    }
+    let root = attach_root(plan, &image)?;
     let mut late = Vec::new();
     let mut covers = Covers::default();
     for (mount, fd) in sources {
@@ -115,21 +126,9 @@ fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, St
     let noexec = MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let target = mount.target.as_path();
     match &mount.kind {
-        MountKind::Host(path) => bind(path, mount.access).map(Some),
-        MountKind::Home => match &paths.home {
-            Some(path) => bind(path, mount.access).map(Some),
-            None => Err(StepError::new(Step::OpenMount, target.display().to_string(), Errno::NOENT)),
-        },
-        MountKind::Egress => match &paths.egress {
-            Some(path) => {
-                let fd = clone(path, &[])?;
-                let attributes =
-                    MountAttributes::NO_SUID.with(MountAttributes::NO_DEV).with(MountAttributes::NO_EXEC);
-                sys::restrict_mount(&fd, attributes, Depth::One).on(Step::RestrictMount, path.display())?;
-                Ok(Some(fd))
-            }
-            None => Err(StepError::new(Step::OpenMount, target.display().to_string(), Errno::NOENT)),
-        },
+        MountKind::Host(_) | MountKind::Home | MountKind::Egress => {
+            Ok(of_host(mount, paths)?.map(|(_, tree)| tree))
+        }
         MountKind::Memory { bytes, mode } => {
             let mut options = vec![("mode", format!("{mode:o}"))];
             if *bytes > 0 {
@@ -160,6 +159,33 @@ fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, St
         | MountKind::Keep(_)
         | MountKind::Missing(_) => Ok(None),
     }
+}
+
+/// What a mount shows of the host's files, and where they are; `None` for a mount that shows none.
+pub(crate) fn of_host(
+    mount: &PlannedMount,
+    paths: &HostPaths,
+) -> Result<Option<(PathBuf, OwnedFd)>, StepError> {
+    let given = |path: &Option<PathBuf>| {
+        let missing = || StepError::new(Step::OpenMount, mount.target.display().to_string(), Errno::NOENT);
+        path.clone().ok_or_else(missing)
+    };
+    let path = match &mount.kind {
+        MountKind::Host(path) => path.clone(),
+        MountKind::Home => given(&paths.home)?,
+        MountKind::Egress => given(&paths.egress)?,
+        _ => return Ok(None),
+    };
+    let tree = if mount.kind == MountKind::Egress {
+        let socket = clone(&path, &[])?;
+        let attributes =
+            MountAttributes::NO_SUID.with(MountAttributes::NO_DEV).with(MountAttributes::NO_EXEC);
+        sys::restrict_mount(&socket, attributes, Depth::One).on(Step::RestrictMount, path.display())?;
+        socket
+    } else {
+        bind(&path, mount.access)?
+    };
+    Ok(Some((path, tree)))
 }
 
 /// A detached copy of a tree of the host, restricted with everything mounted below it.
@@ -206,20 +232,33 @@ pub(super) fn make(
     rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags).on(Step::OpenMount, on())
 }
 
-/// The image as a mount on its own place, not yet entered. Its descriptor stands for the root of what will be inside.
-fn attach_root(plan: &Plan) -> Result<OwnedFd, StepError> {
-    let on = || plan.rootfs.display();
-    let below = clone(&plan.rootfs, &[OpenTreeFlags::AT_RECURSIVE])?;
+/// The image's directory, read-only with everything mounted below it; not attached.
+pub(crate) fn image(plan: &Plan) -> Result<OwnedFd, StepError> {
+    let tree = clone(&plan.rootfs, &[OpenTreeFlags::AT_RECURSIVE])?;
     let mut attributes = MountAttributes::NO_SUID.with(MountAttributes::NO_DEV);
     if plan.guards.read_only_root.holds() {
         attributes = attributes.with(MountAttributes::READ_ONLY);
     }
-    sys::restrict_mount(&below, attributes, Depth::Below).on(Step::RestrictMount, on())?;
-    let place =
-        || rustix::fs::open(&plan.rootfs, LOOK | OFlags::DIRECTORY, Mode::empty()).on(Step::OpenRoot, on());
-    attach(&below, &place()?, &plan.rootfs)?;
-    if plan.skeleton.is_empty() {
-        return Ok(below);
+    sys::restrict_mount(&tree, attributes, Depth::Below).on(Step::RestrictMount, plan.rootfs.display())?;
+    Ok(tree)
+}
+
+/// Somewhere in the root that is left later, to attach what has to be attached before it is left. Not the image's own place,
+/// which this process may not be able to reach, and not the root itself, over which nothing else may lie when it is left.
+fn place(plan: &Plan) -> Result<OwnedFd, StepError> {
+    let open = |path: &Path| rustix::fs::open(path, LOOK | OFlags::DIRECTORY, Mode::empty());
+    let usual = ["/tmp", "/run", "/usr", "/sys"].into_iter().find_map(|path| open(Path::new(path)).ok());
+    usual.map_or_else(|| open(&plan.rootfs), Ok).on(Step::OpenRoot, plan.rootfs.display())
+}
+
+/// The image attached in the root that is left later, not yet entered. The descriptor that is returned stands for the root
+/// of what will be inside. It is an overlay of mount points over the image's directory, also when none are missing: an
+/// overlay is a file system of its own, which says nothing of where the directory is, and a watch set in it sees nobody else.
+fn attach_root(plan: &Plan, below: &OwnedFd) -> Result<OwnedFd, StepError> {
+    let place = || place(plan);
+    attach(below, &place()?, &plan.rootfs)?;
+    if !plan.guards.read_only_root.holds() {
+        return below.try_clone().on(Step::OpenRoot, plan.rootfs.display());
     }
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
@@ -281,7 +320,7 @@ fn target(root: &OwnedFd, path: &Path, file: bool) -> Result<OwnedFd, StepError>
     }
     let mut at = look(root, Path::new("/")).on(Step::OpenTarget, "/")?;
     let mut names = relative(path).components().peekable();
-    let mut walked = std::path::PathBuf::from("/");
+    let mut walked = PathBuf::from("/");
     while let Some(name) = names.next() {
         walked.push(name);
         let name = Path::new(name.as_os_str());

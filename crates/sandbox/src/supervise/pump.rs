@@ -168,7 +168,7 @@ fn copying() -> Way {
 pub(crate) struct Input<'a> {
     from: BorrowedFd<'a>,
     to: Option<OwnedFd>,
-    /// The other end of the same pipe, held once there is no more to come, to see how much of it was taken.
+    /// An end of the same pipe, held once nothing more is written, to see how much of it was taken.
     ended: Option<OwnedFd>,
     pump: Pump,
 }
@@ -200,7 +200,8 @@ impl<'a> Input<'a> {
         // The pipe speaks up without being asked when nobody reads it any more.
         let closed = sink && !self.pump.is_full();
         match (closed, source || sink) {
-            (true, _) => self.to = None,
+            // What is in it is seen at the end.
+            (true, _) => self.ended = self.to.take(),
             (false, false) => {}
             (false, true) => match self.pump.turn(self.from, to) {
                 Moved::Some => {}
@@ -210,7 +211,7 @@ impl<'a> Input<'a> {
                     self.ended = rustix::fs::open(own, reading, Mode::empty()).ok();
                     self.to = None;
                 }
-                Moved::Refused => self.to = None,
+                Moved::Refused => self.ended = self.to.take(),
             },
         }
     }

@@ -11,6 +11,7 @@ use rustix::process::WaitOptions;
 use crate::error::SandboxError;
 use crate::plan::MountKind;
 use crate::plan::Plan;
+use crate::plan::ids::Outside;
 use crate::plan::wall::Standing;
 use crate::start::spawn::HostPaths;
 use crate::start::spawn::Message;
@@ -18,6 +19,7 @@ use crate::start::spawn::Order;
 use crate::start::spawn::StreamKind;
 use crate::start::spawn::parent;
 use crate::start::spawn::parent::Started;
+use crate::start::trees::Trees;
 use crate::supervise::foreground;
 use crate::supervise::foreground::Asked;
 use crate::supervise::foreground::OwnStreams;
@@ -71,8 +73,23 @@ impl Sandbox {
             Stdio::Terminal { rows, columns } => StreamKind::Terminal { rows, columns },
             _ => StreamKind::Given { null },
         };
-        let order = Order { plan: self.plan.clone(), paths, streams: kind };
-        let started = parent::start(&order, &streams)?;
+        let mut plan = self.plan.clone();
+        let trees = match Trees::open(&plan, &paths) {
+            Err(error) if plan.ids.outside == Outside::StandInOrRoot => {
+                tracing::debug!("{error}; the sandbox has root's ids outside");
+                plan = plan.with_root_ids();
+                None
+            }
+            result => result.map_err(SandboxError::Start)?,
+        };
+        if trees.is_some() {
+            streams::give(&streams, plan.ids).map_err(SandboxError::supervisor("give the streams away"))?;
+        }
+        let targets =
+            |trees: &Trees| trees.mounts.iter().map(|(target, _)| target.clone()).collect::<Vec<_>>();
+        let order = Order { plan, paths, streams: kind, trees: trees.as_ref().map(targets) };
+        let started = parent::start(&order, &streams, trees.as_ref())?;
+        drop(trees);
         // From here on this process mostly waits; the program is starting meanwhile.
         crate::start::sys::settle();
         drop(streams);

@@ -17,8 +17,11 @@ use std::os::fd::OwnedFd;
 use rustix::fs::FileType;
 use rustix::fs::OFlags;
 use rustix::fs::Stat;
+use rustix::process::Gid;
+use rustix::process::Uid;
 
 use crate::error::SandboxError;
+use crate::plan::IdMap;
 use crate::plan::guards::Guard;
 use crate::start::sys::Streams;
 use crate::types::Stdio;
@@ -178,6 +181,17 @@ fn found(fd: BorrowedFd<'_>, stream: Stream) -> Result<(Found, Stat), SandboxErr
     let (judged, stat) = look().map_err(SandboxError::supervisor::<rustix::io::Errno>("look at a stream"))?;
     let found = judged.map_err(|found| SandboxError::Stream { stream, found })?;
     Ok((found, stat))
+}
+
+/// Makes the program the owner of its pipes, which it may open again by name (`/dev/stdout`).
+pub(crate) fn give(streams: &Streams, ids: IdMap) -> rustix::io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(ids.host_uid), Gid::from_raw(ids.host_gid));
+    for fd in [&streams.stdin, &streams.stdout, &streams.stderr] {
+        if FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode) == FileType::Fifo {
+            rustix::fs::fchown(fd, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether two streams are one file, pipe or terminal: what is written to them is then to keep its order.

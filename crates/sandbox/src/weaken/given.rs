@@ -14,6 +14,7 @@ use crate::plan::Parts;
 use crate::plan::PlannedMount;
 use crate::plan::guards::Guard;
 use crate::plan::guards::Guards;
+use crate::plan::ids::Outside;
 use crate::spec::Access;
 
 /// One guard taken away.
@@ -60,6 +61,10 @@ pub enum Weaken {
     Descriptors,
     /// The caller's own streams are handed in.
     CallersStreams,
+    /// Mounts of a sandbox of root's keep the ids that they have.
+    PlainMounts,
+    /// A sandbox of root's has root's ids outside.
+    RootIds,
     /// The program stays in the caller's session.
     Session,
     /// Process 1 can be traced, and its files in `/proc` read.
@@ -101,6 +106,7 @@ pub(crate) fn guards(taken: &BTreeSet<Weaken>) -> Guards {
             Weaken::Seccomp => &mut guards.seccomp,
             Weaken::Descriptors => &mut guards.descriptors,
             Weaken::CallersStreams => &mut guards.streams,
+            Weaken::PlainMounts => &mut guards.mapped_mounts,
             Weaken::Session => &mut guards.session,
             Weaken::DumpableInit => &mut guards.hidden_init,
             Weaken::PlainProgram => &mut guards.protected_program,
@@ -169,6 +175,7 @@ pub(crate) fn plan(taken: &BTreeSet<Weaken>, plan: &mut Parts) {
                 plan.env.extend(host);
             }
             Weaken::RootUser => plan.ids.uid = 0,
+            Weaken::RootIds if plan.ids.outside != Outside::Caller => plan.ids = plan.ids.as_root(),
             Weaken::Landlock => plan.landlock = None,
             Weaken::Limits => {
                 plan.rlimits.clear();

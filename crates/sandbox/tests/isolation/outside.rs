@@ -61,6 +61,12 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("I2 sockets refused", BuiltIn, sockets_refused),
     ("P10 read-only program", BuiltIn, read_only_program),
     ("P10 removed program", BuiltIn, removed_program),
+    ("P2 ids outside", BuiltIn, outside_ids),
+    ("P2 files of root's sandbox are root's", BuiltIn, outside_files),
+    ("P2 no map of ids, no start", BuiltIn, unmapped),
+    ("F15 mount sources", BuiltIn, mount_sources),
+    ("I7 watches", BuiltIn, watches),
+    ("T4 end of a session forged", Every, sessions::forged_end),
     ("P11 what is no stream is refused", Every, streams::refused),
     ("P11 streams are the sandbox's own", Every, streams::own),
     ("P11 a slow or gone reader", Every, streams::readers),
@@ -104,6 +110,145 @@ pub(crate) fn soon(what: &str, mut condition: impl FnMut() -> bool) -> Result<()
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
+}
+
+/// The ids of process 1 and of the program as the host sees them: an ordinary user's are the user's, root's are nobody's.
+fn outside_ids(host: &Host, _: Runtime) -> Result<(), String> {
+    let ids = |spec: &Spec| {
+        let running = spawn(spec, Stdio::Null)?;
+        let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid()));
+        let child = child.map_err(|error| error.to_string())?;
+        let mut ids = std::collections::BTreeSet::new();
+        for pid in [running.pid().to_string(), child.trim().to_owned()] {
+            let status =
+                fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+            for line in status
+                .lines()
+                .filter(|line| ["Uid:", "Gid:", "Groups:"].iter().any(|key| line.starts_with(key)))
+            {
+                ids.extend(line.split_whitespace().skip(1).map(|id| id.parse::<u32>().unwrap()));
+            }
+        }
+        Ok::<_, String>(ids)
+    };
+    let mut spec = host.spec("sleep", &[]);
+    let own = rustix::process::geteuid().as_raw();
+    let found = ids(&spec)?;
+    if own != 0 {
+        return if found.contains(&own) && !found.contains(&0) { Ok(()) } else { Err(format!("{found:?}")) };
+    }
+    if found.contains(&0) || found.iter().any(|id| *id < 100_000) {
+        return Err(format!("{found:?}"));
+    }
+    spec.weaken.insert(Weaken::RootIds);
+    let found = ids(&spec)?;
+    if found.contains(&0) { Ok(()) } else { Err(format!("the control has {found:?}")) }
+}
+
+/// What is written inside is the caller's outside, and what the caller has can be read and changed inside.
+fn outside_files(host: &Host, _: Runtime) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::fs::PermissionsExt;
+    let workspace = host.scratch.join("owned");
+    let _ = fs::remove_dir_all(&workspace);
+    fs::create_dir(&workspace).unwrap();
+    fs::write(workspace.join("key"), "own").unwrap();
+    fs::set_permissions(workspace.join("key"), PermissionsExt::from_mode(0o600)).unwrap();
+    let mut spec = host.spec("writable", &["/workspace".into(), "/home/agent".into()]);
+    spec.mounts.push(Mount::writable(&workspace, "/workspace"));
+    green(host::run(&spec, None, Runtime::Builtin))?;
+    let owner = |name: &str| fs::metadata(workspace.join(name)).map(|data| (data.uid(), data.gid()));
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    match owner("written") {
+        Ok(found) if found == own => {}
+        other => return Err(format!("{other:?}, expected {own:?}")),
+    }
+    // The caller's own file for nobody else is the program's.
+    let mut read = host.spec("absent", &["/workspace/key".into()]);
+    read.mounts.clone_from(&spec.mounts);
+    red(host::run(&read, None, Runtime::Builtin))?;
+    if own.0 != 0 {
+        return Ok(());
+    }
+    fs::remove_file(workspace.join("written")).unwrap();
+    spec.weaken.insert(Weaken::PlainMounts);
+    red(host::run(&spec, None, Runtime::Builtin))
+}
+
+/// A file system that cannot map ids is refused by its name, and shown where the caller has said that root's id may be used.
+fn unmapped(host: &Host, _: Runtime) -> Result<(), String> {
+    let mut spec = host.spec("nothing", &[]);
+    spec.mounts.push(Mount::read_only("/proc/sys/kernel/random", "/mnt/agent"));
+    if !rustix::process::geteuid().is_root() {
+        // Nothing is mapped then.
+        return green(host::run(&spec, None, Runtime::Builtin));
+    }
+    match spawn(&spec, Stdio::Null).map(drop) {
+        Err(text) if text.contains("`/proc/sys/kernel/random`") => {}
+        other => return Err(format!("{other:?}")),
+    }
+    spec.policy.stand_in = pinfold_sandbox::spec::Need::IfAvailable;
+    let told = spawn(&spec, Stdio::Null)?.walls().iter().any(|wall| wall.detail.contains("id is root's"));
+    if told { Ok(()) } else { Err("the walls do not tell".into()) }
+}
+
+/// The mount table names no directory of the host but those that the user has mounted, and of those the kernel says where
+/// they are in their file system.
+fn mount_sources(host: &Host, _: Runtime) -> Result<(), String> {
+    let image = host.root.to_str().unwrap().to_owned();
+    let mut spec = host.spec("mount-sources", &[image]);
+    green(host::run(&spec, None, Runtime::Builtin))?;
+    // Without the overlay, which comes with the root being read-only, the image's directory is named.
+    spec.weaken.insert(Weaken::WritableRoot);
+    red(host::run(&spec, None, Runtime::Builtin))
+}
+
+/// A watch sees what happens in the mounted directories, whoever does it, and nothing else of the host: neither in the image,
+/// which sandboxes share, nor beside a mounted directory.
+fn watches(host: &Host, _: Runtime) -> Result<(), String> {
+    use std::io::Read as _;
+    use std::io::Write as _;
+    let watched = |spec: &Spec, act: &dyn Fn()| {
+        let mut running = spawn(spec, Stdio::Piped)?;
+        let mut output = std::io::PipeReader::from(running.stdout.take().unwrap());
+        let mut input = std::io::PipeWriter::from(running.stdin.take().unwrap());
+        let mut seen = [0; 9];
+        output.read_exact(&mut seen).map_err(|error| error.to_string())?;
+        act();
+        let _ = input.write_all(b"go\n");
+        running.wait().map_err(|error| one_line(&error))
+    };
+    let made = host.root.join("etc/resolv.conf");
+    let (beside, within) = (host.scratch.join("beside"), host.scratch.join("workspace/within"));
+    // As an ordinary user the image is somebody else's: what is beside the workspace is tried alone.
+    let outside = || {
+        let _ = fs::write(&made, "x");
+        let _ = fs::write(&made, "");
+        let _ = fs::write(&beside, "");
+    };
+    let mut spec = host.spec("watch", &["/".into(), "/etc".into(), "/workspace".into()]);
+    spec.mounts.push(Mount::writable(host.scratch.join("workspace"), "/workspace"));
+    match watched(&spec, &outside)? {
+        Exit::Code(0) => {}
+        other => return Err(format!("{other}")),
+    }
+    let _ = fs::remove_file(&within);
+    match watched(&spec, &|| drop(fs::write(&within, "")))? {
+        Exit::Code(1) => {}
+        other => return Err(format!("the control in the workspace: {other}")),
+    }
+    let _ = fs::remove_file(&within);
+    if fs::OpenOptions::new().write(true).open(&made).is_err() {
+        return Ok(());
+    }
+    spec.weaken.insert(Weaken::WritableRoot);
+    match watched(&spec, &|| {
+        fs::write(&made, "x").unwrap();
+        fs::write(&made, "").unwrap();
+    })? {
+        Exit::Code(1) => Ok(()),
+        other => Err(format!("the control in the image: {other}")),
+    }
 }
 
 /// Passes when the probe does.

@@ -258,7 +258,25 @@ pub(crate) const ROWS: &[Row] = &[
         probe: "host-process",
         args: |_| vec![std::process::id().to_string()],
         set: plain,
-        weaken: without!(Weaken::HostProcesses, Weaken::ProcMasks, Weaken::NestedUserNamespaces),
+        weaken: without!(
+            Weaken::HostProcesses,
+            Weaken::ProcMasks,
+            Weaken::NestedUserNamespaces,
+            Weaken::Landlock
+        ),
+    },
+    Row {
+        name: "I6 root's processes by id",
+        probe: "signal",
+        args: |_| vec![std::process::id().to_string()],
+        set: without!(
+            Weaken::HostProcesses,
+            Weaken::ProcMasks,
+            Weaken::NestedUserNamespaces,
+            Weaken::Landlock,
+            Weaken::Seccomp
+        ),
+        weaken: without!(Weaken::RootIds),
     },
     Row {
         name: "T1 typing into terminals",

@@ -156,6 +156,27 @@ pub(crate) fn escapes(host: &Host, runtime: Runtime) -> Result<(), String> {
     Ok(())
 }
 
+/// What a program shows cannot be the supervisor's word that it has ended.
+pub(crate) fn forged_end(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let spec = spec(host, "forged", "chat");
+    open(&sandboxes, &spec, runtime).map_err(|error| one_line(&error))?;
+    let mut attached = Attached::to(&sandboxes, &spec.name);
+    attached.until("ready")?;
+    attached.input.write_all(b"frames\n").unwrap();
+    attached.until("got <frames>")?;
+    attached.input.write_all(b"still here\n").unwrap();
+    attached.until("got <still here>")?;
+    // Control: the supervisor's own word.
+    attached.input.write_all(b"quit\n").unwrap();
+    let ended = attached.end()?;
+    soon("the end is not recorded", || {
+        sandboxes.status(&spec.name).is_ok_and(|status| status == Status::Ended(Exit::Code(7)))
+    })?;
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
+    if ended == Detached::Ended(Exit::Code(7)) { Ok(()) } else { Err(format!("{ended:?}")) }
+}
+
 /// Process ids of this user's supervisors.
 fn supervisors() -> Vec<i32> {
     let own = format!("\nUid:\t{}\t", rustix::process::geteuid().as_raw());

@@ -69,11 +69,13 @@ fn words(line: &str) -> Vec<String> {
 fn what_is_seen_reached_and_used_is_what_was_typed() {
     let full = request(
         "claude-code --name mine -w /src:/work --mode mirror -v /data -v /out:/o:rw --network host \
-         --allow *.example.org:8443 --env A=b --env C --memory 4g --cpus 1.5 --pids-limit 64 --platform linux/arm64",
+         --allow *.example.org:8443 --env A=b --env C --memory 4g --cpus 1.5 --pids-limit 64 --platform linux/arm64 \
+         --allow-root-id",
     );
     assert_eq!(full.name.as_deref(), Some("mine"));
     assert_eq!(full.workspace, "/src:/work");
     assert_eq!(full.view, View::Mirror);
+    assert!(full.allow_root_id);
     assert_eq!(full.network, Some(Reach::Host));
     assert_eq!(full.platform, Some(Platform::ALL[1]));
     let bind =

@@ -113,6 +113,9 @@ impl Asked<'_> {
             // No limit of single processes stands for these.
             spec.policy.cgroup = Need::Required;
         }
+        if self.request.allow_root_id {
+            spec.policy.stand_in = Need::IfAvailable;
+        }
         spec.hostname = "pinfold".into();
         spec.labels = BTreeMap::from([
             ("image".into(), ready.reference),

@@ -28,6 +28,7 @@ use super::Message;
 use super::ORDER;
 use super::Order;
 use super::StreamKind;
+use super::TREES;
 use crate::plan::Namespace;
 use crate::spec::EGRESS_SOCKET;
 use crate::start::step::At;
@@ -35,6 +36,7 @@ use crate::start::step::Step;
 use crate::start::step::StepError;
 use crate::start::sys;
 use crate::start::sys::Forked;
+use crate::start::trees::Trees;
 use crate::start::walls::seccomp::Filter;
 use crate::types::Exit;
 
@@ -66,7 +68,7 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         // Counted over all descendants of the outer namespace: the inner one is the first and last.
         write_file("/proc/sys/user/max_user_namespaces", b"1").at(Step::NestedNamespaces)?;
     }
-    crate::start::mounts::enter(plan, &order.paths)?;
+    crate::start::mounts::enter(plan, &order.paths, opened(&order)?)?;
     if plan.namespaces.contains(&Namespace::Network) {
         sys::loopback_up().at(Step::Loopback)?;
     }
@@ -138,6 +140,17 @@ fn read_order() -> Result<Order, StepError> {
     let mut json = Vec::new();
     fs_err::File::from_parts(file.into(), "order").read_to_end(&mut json).map_err(|error| damaged(&error))?;
     serde_json::from_slice(&json).map_err(|error| damaged(&error))
+}
+
+/// What was opened for this process because it may not.
+fn opened(order: &Order) -> Result<Option<Trees>, StepError> {
+    let Some(targets) = &order.trees else { return Ok(None) };
+    let root = sys::inherited(TREES).at(Step::OpenRoot)?;
+    let mut mounts = Vec::new();
+    for (number, target) in (TREES + 1..).zip(targets) {
+        mounts.push((target.clone(), sys::inherited(number).on(Step::OpenMount, target.display())?));
+    }
+    Ok(Some(Trees { root, mounts, _exchanged: None }))
 }
 
 /// Passes signals on; ends everything when the supervisor is gone.

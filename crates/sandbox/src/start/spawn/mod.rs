@@ -58,6 +58,8 @@ pub(crate) const INIT_NAME: &CStr = c"pinfold-init";
 const CONTROL: i32 = 3;
 /// Descriptor of the order in the copy.
 const ORDER: i32 = 4;
+/// First descriptor of what was opened for the copy.
+const TREES: i32 = 5;
 
 /// Paths of the host that only the supervisor knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +77,9 @@ pub(crate) struct Order {
     pub(crate) plan: Plan,
     pub(crate) paths: HostPaths,
     pub(crate) streams: StreamKind,
+    /// Where the mounts belong that were opened before: descriptor [`TREES`] is the image, these follow.
+    #[serde(default)]
+    pub(crate) trees: Option<Vec<PathBuf>>,
 }
 
 /// What the program's standard streams are.

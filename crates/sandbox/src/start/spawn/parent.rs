@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use rustix::fs::SealFlags;
 use rustix::io::Errno;
 use rustix::net::AddressFamily;
+use rustix::net::SendFlags;
 use rustix::net::SocketFlags;
 use rustix::net::SocketType;
 use rustix::process::Pid;
@@ -19,15 +20,19 @@ use super::INIT_NAME;
 use super::Message;
 use super::Order;
 use crate::error::SandboxError;
+use crate::plan::IdMap;
 use crate::plan::Namespace;
+use crate::plan::ids::Outside;
 use crate::plan::refusal::Refusal;
 use crate::probe::NamespaceProblem;
 use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::sys;
 use crate::start::sys::Copy;
+use crate::start::sys::Identity;
 use crate::start::sys::Program;
 use crate::start::sys::Streams;
+use crate::start::trees::Trees;
 use crate::start::walls::limits::Groups;
 
 /// Process 1 as the supervisor holds it.
@@ -43,21 +48,24 @@ pub(crate) struct Started {
     pub(crate) groups: Option<Groups>,
 }
 
-/// Starts process 1 and follows it until the program runs.
-pub(crate) fn start(order: &Order, streams: &Streams) -> Result<Started, SandboxError> {
+/// Starts process 1 and follows it until the program runs. `trees` are those that the order names.
+pub(crate) fn start(
+    order: &Order,
+    streams: &Streams,
+    trees: Option<&Trees>,
+) -> Result<Started, SandboxError> {
     let json = serde_json::to_vec(order)
         .map_err(|error| SandboxError::Supervisor { action: "write the plan", source: error.into() })?;
-    let program = if order.plan.guards.protected_program.holds() {
-        own_program(OpenAs::Mounted)
-    } else {
-        own_program(OpenAs::File)
-    }
-    .map_err(SandboxError::supervisor("open the program's own file"))?;
-    match start_from(order, &json, &program, streams) {
+    let how = if order.plan.guards.protected_program.holds() { OpenAs::Mounted } else { OpenAs::File };
+    let program = own_program(how).map_err(SandboxError::supervisor("open the program's own file"))?;
+    // Ids that nobody has may run what everybody may.
+    let program =
+        if trees.is_some() && !for_everybody(&program) { Program::File(sealed_program()?) } else { program };
+    match start_from(order, &json, &program, streams, trees) {
         // Its file was exchanged or removed, or lies where this process's mounts do not reach.
         Err(SandboxError::Start(error)) if error.step == Step::ReadOnlyProgram => {
             tracing::debug!("{error}; process 1 runs from a copy in memory");
-            start_from(order, &json, &Program::File(sealed_program()?), streams)
+            start_from(order, &json, &Program::File(sealed_program()?), streams, trees)
         }
         Err(SandboxError::Start(error)) if matches!(error.step, Step::Namespaces | Step::OuterIdMap) => {
             // The plan assumed that user namespaces can be had; this says why not.
@@ -75,23 +83,34 @@ fn start_from(
     json: &[u8],
     program: &Program,
     streams: &Streams,
+    trees: Option<&Trees>,
 ) -> Result<Started, SandboxError> {
     let (control, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(SandboxError::supervisor("make a control socket"))?;
-    let descriptors = [theirs, memory("plan", json)?];
+    let plan = memory("plan", json)?;
+    let trees = trees.iter().flat_map(|trees| {
+        std::iter::once(trees.root.as_fd()).chain(trees.mounts.iter().map(|(_, tree)| tree.as_fd()))
+    });
+    let descriptors: Vec<_> = [theirs.as_fd(), plan.as_fd()].into_iter().chain(trees).collect();
+    let map = &order.plan.ids;
+    let ids = match map.outside {
+        Outside::Caller => Identity::Own { uid: map.host_uid, gid: map.host_gid },
+        Outside::StandIn | Outside::StandInOrRoot => Identity::Given,
+    };
     let copy = Copy {
         namespaces: order.plan.namespaces.iter().fold(0, |flags, namespace| flags | flag(*namespace)),
-        ids: (order.plan.ids.host_uid, order.plan.ids.host_gid),
+        ids,
         program,
         name: INIT_NAME,
         streams,
         descriptors: &descriptors,
     };
     let pid = copy.start().at(Step::Namespaces).map_err(SandboxError::Start)?;
-    drop(descriptors);
+    drop(theirs);
     let mut groups = None;
-    match follow(order, &control, pid, &mut groups) {
+    let mapped = if ids == Identity::Given { give_ids(map, pid, &control) } else { Ok(()) };
+    match mapped.and_then(|()| follow(order, &control, pid, &mut groups)) {
         Ok(terminal) => Ok(Started { pid, control, terminal, groups }),
         Err(error) => {
             // It has ended, or does so now. Groups can only be removed after that.
@@ -100,6 +119,16 @@ fn start_from(
             Err(error)
         }
     }
+}
+
+/// Maps the ids that the copy is to have, and lets it go on. Why it cannot, if it has ended already, is in what it said.
+fn give_ids(map: &IdMap, pid: Pid, control: &OwnedFd) -> Result<(), SandboxError> {
+    let line = |id: u32| format!("0 {id} 1");
+    sys::map_ids(pid, &line(map.host_uid), &line(map.host_gid))
+        .at(Step::OuterIdMap)
+        .map_err(SandboxError::Start)?;
+    let _ = rustix::net::send(control, b"x", SendFlags::NOSIGNAL);
+    Ok(())
 }
 
 /// What clone(2) is asked for. A new cgroup namespace begins at the group a process is in, so process 1 makes that itself
@@ -151,6 +180,12 @@ fn follow(
 enum OpenAs {
     Mounted,
     File,
+}
+
+/// Whether everybody may read and execute it.
+fn for_everybody(program: &Program) -> bool {
+    let (Program::Mounted { own, .. } | Program::File(own)) = program;
+    rustix::fs::fstat(own).is_ok_and(|stat| stat.st_mode & 0o005 == 0o005)
 }
 
 fn own_program(how: OpenAs) -> std::io::Result<Program> {

@@ -8,6 +8,7 @@ use std::ffi::CStr;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::Mode;
@@ -23,7 +24,8 @@ use super::MountAttributes;
 use super::Streams;
 use super::check;
 
-/// Copies of descriptors stand above all numbers that the copy is given, so that none is overwritten before it is used.
+/// Copies of descriptors stand above all numbers that the copy is given, so that none is overwritten before it is used. This,
+/// or more where the copy is given more.
 const ABOVE: i32 = 64;
 
 /// What the copy is executed from.
@@ -35,18 +37,26 @@ pub(crate) enum Program {
     File(OwnedFd),
 }
 
+/// Whose ids the copy has, as 0 in its new user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The caller's own user and group.
+    Own { uid: u32, gid: u32 },
+    /// Others, which whoever started the copy maps for it; then a byte on the first descriptor lets it go on.
+    Given,
+}
+
 /// A copy that is to be started.
 #[derive(Debug)]
 pub(crate) struct Copy<'a> {
     /// `CLONE_NEW…` flags; a new user namespace is always among them.
     pub(crate) namespaces: libc::c_int,
-    /// The caller's user and group, which become 0 in the new user namespace.
-    pub(crate) ids: (u32, u32),
+    pub(crate) ids: Identity,
     pub(crate) program: &'a Program,
     pub(crate) name: &'a CStr,
     pub(crate) streams: &'a Streams,
     /// These become 3, 4, …; the first is the control socket. Nothing else above 2 is left open.
-    pub(crate) descriptors: &'a [OwnedFd],
+    pub(crate) descriptors: &'a [BorrowedFd<'a>],
 }
 
 /// What failed before the copy was executed.
@@ -71,16 +81,19 @@ impl Copy<'_> {
     /// Starts it; it has an empty environment, and ends when the calling thread does.
     pub(crate) fn start(&self) -> rustix::io::Result<Pid> {
         let Streams { stdin, stdout, stderr } = self.streams;
-        let sources = [stdin, stdout, stderr]
+        let sources = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
             .into_iter()
-            .chain(self.descriptors)
-            .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, ABOVE))
+            .chain(self.descriptors.iter().copied())
+            .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, self.above()))
             .collect::<Result<Vec<_>, _>>()?;
-        let ids = [
-            (c"/proc/self/setgroups", "deny".to_owned()),
-            (c"/proc/self/uid_map", format!("0 {} 1", self.ids.0)),
-            (c"/proc/self/gid_map", format!("0 {} 1", self.ids.1)),
-        ];
+        let ids = match self.ids {
+            Identity::Own { uid, gid } => vec![
+                (c"/proc/self/setgroups", "deny".to_owned()),
+                (c"/proc/self/uid_map", format!("0 {uid} 1")),
+                (c"/proc/self/gid_map", format!("0 {gid} 1")),
+            ],
+            Identity::Given => Vec::new(),
+        };
         let flags = (self.namespaces | libc::CLONE_NEWUSER | libc::SIGCHLD).cast_unsigned();
         // SAFETY: without CLONE_VM and without a stack the call behaves as fork. The child does not return from here and
         // makes system calls only (see the module's text), which is allowed whatever other threads held at the time.
@@ -94,6 +107,22 @@ impl Copy<'_> {
             let _ = rustix::net::send(control, &[FAILED, failed as u8, a, b, c, d], SendFlags::NOSIGNAL);
         }
         super::exit_now(125)
+    }
+
+    fn above(&self) -> i32 {
+        i32::try_from(self.descriptors.len() + 8).map_or(ABOVE, |wanted| wanted.max(ABOVE))
+    }
+
+    /// Waits until the ids are mapped, and becomes the one that is 0.
+    fn take_ids(control: &OwnedFd) -> rustix::io::Result<()> {
+        let (_, length) = rustix::net::recv(control, &mut [0_u8; 1][..], rustix::net::RecvFlags::empty())?;
+        if length == 0 {
+            return Err(Errno::PIPE);
+        }
+        let (user, group) = (rustix::process::Uid::ROOT, rustix::process::Gid::ROOT);
+        rustix::thread::set_thread_groups(&[])?;
+        rustix::thread::set_thread_res_gid(group, group, group)?;
+        rustix::thread::set_thread_res_uid(user, user, user)
     }
 
     /// The child. Returns only on failure. Allocates nothing and takes no lock.
@@ -120,7 +149,15 @@ impl Copy<'_> {
                 Err(errno) => return (Failed::Program, errno),
             },
         };
-        let program = match rustix::io::fcntl_dupfd_cloexec(program, ABOVE) {
+        if let (Identity::Given, Some(control)) = (self.ids, sources.get(3)) {
+            // Other ids let go of the death signal.
+            let taken = Self::take_ids(control)
+                .and_then(|()| rustix::process::set_parent_process_death_signal(Some(Signal::KILL)));
+            if let Err(errno) = taken {
+                return (Failed::IdMap, errno);
+            }
+        }
+        let program = match rustix::io::fcntl_dupfd_cloexec(program, self.above()) {
             Ok(program) => program,
             Err(errno) => return (Failed::Descriptors, errno),
         };

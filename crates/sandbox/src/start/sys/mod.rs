@@ -1,6 +1,7 @@
 //! The system calls that `rustix` does not offer safely. The only files with `unsafe`; every block says why it is sound.
 
 mod copy;
+mod ids;
 mod memory;
 mod probe;
 mod process;
@@ -14,7 +15,11 @@ use std::os::fd::AsRawFd;
 pub(crate) use copy::Copy;
 pub(crate) use copy::FAILED;
 pub(crate) use copy::Failed;
+pub(crate) use copy::Identity;
 pub(crate) use copy::Program;
+pub(crate) use ids::Exchanged;
+pub(crate) use ids::exchanged_with_root;
+pub(crate) use ids::map_ids;
 pub(crate) use memory::settle;
 pub(crate) use probe::landlock_abi;
 pub(crate) use probe::try_user_namespace;
@@ -74,6 +79,18 @@ pub(crate) fn restrict_mount(
     depth: Depth,
 ) -> rustix::io::Result<()> {
     let attr = libc::mount_attr { attr_set: attributes.0, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    set_attributes(fd, attr, depth)
+}
+
+/// Maps the ids of files seen through the mount that `fd` refers to by a user namespace. The mount must not be attached yet,
+/// and its file system must know how (EINVAL).
+pub(crate) fn map_mount(fd: impl AsFd, namespace: impl AsFd, depth: Depth) -> rustix::io::Result<()> {
+    let userns_fd = namespace.as_fd().as_raw_fd().cast_unsigned().into();
+    let attr_set = libc::MOUNT_ATTR_IDMAP;
+    set_attributes(fd, libc::mount_attr { attr_set, attr_clr: 0, propagation: 0, userns_fd }, depth)
+}
+
+fn set_attributes(fd: impl AsFd, attr: libc::mount_attr, depth: Depth) -> rustix::io::Result<()> {
     let recursive = if depth == Depth::Below { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty string with its NUL, `attr` lives until the call returns and its true size is given.
     check(unsafe {

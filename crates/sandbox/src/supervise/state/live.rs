@@ -106,7 +106,7 @@ impl Sandboxes {
             let why = "`runsc` is started without cgroups, which would hold its own kernel too";
             return Err(Refusal::NoCgroup(why.into()).into());
         }
-        let Prepared { folder, lock, plan, home, egress, proxy, stand_ins } = self.prepare(spec)?;
+        let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } = self.prepare(spec)?;
         let state;
         let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
@@ -129,6 +129,8 @@ impl Sandboxes {
                 let _ = fs_err::remove_file(socket);
             }
             let running = started?;
+            // Which ids it has outside is known only now.
+            plan.0.walls = running.walls().to_vec();
             state = State::new(running.pid(), &plan, runtime);
             folder.write("state.json", &state)?;
             Box::new(running)

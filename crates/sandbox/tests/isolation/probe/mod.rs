@@ -6,6 +6,7 @@ mod keys;
 mod neighbour;
 mod network;
 mod protect;
+mod signals;
 mod streams;
 mod terminal;
 
@@ -52,6 +53,9 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "visible-sockets" => visible_sockets(args),
         "environment" => environment(args),
         "shared-memory" => shared_memory(args[0].parse().unwrap()),
+        "signal" => signals::root(args[0].parse().unwrap()),
+        "watch" => signals::watch(args),
+        "mount-sources" => mount_sources(args),
         "host-process" => host_process(args[0].parse().unwrap()),
         "type-into-terminal" => terminal::type_into_terminal(),
         "session" => terminal::session(),
@@ -163,6 +167,18 @@ fn mounts(expected: &[String]) -> Found {
     } else {
         Err(format!("too many {more:?}, missing {less:?}"))
     }
+}
+
+/// Arguments: what must be nowhere in the mount table.
+fn mount_sources(texts: &[String]) -> Found {
+    let tables = ["mountinfo", "mounts", "mountstats"]
+        .map(|name| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default());
+    all(texts.iter().map(|text| {
+        match tables.iter().find_map(|table| table.lines().find(|line| line.contains(text.as_str()))) {
+            Some(line) => Err(format!("{text} is in {line:?}")),
+            None => Ok(()),
+        }
+    }))
 }
 
 fn absent(paths: &[String]) -> Found {
@@ -587,7 +603,7 @@ fn host_process(pid: i32) -> Found {
         .filter(|entry| entry.file_name().to_string_lossy().parse::<i32>().is_ok())
         .count();
     all([
-        expect("kill", call(libc::SYS_kill, [pid as usize, 0, 0, 0, 0, 0]), libc::ESRCH),
+        signals::unreachable(pid as usize),
         if visible == 2 { Ok(()) } else { Err(format!("{visible} processes are visible")) },
     ])
 }

@@ -48,6 +48,15 @@ pub(super) fn chat() -> Found {
         match line.unwrap().trim() {
             "quit" => std::process::exit(7),
             "escapes" => escapes()?,
+            "frames" => {
+                // The end with code 0, as a frame of its own and in pieces.
+                let mut out = io::stdout();
+                let frame = b"x\0\0\0\x02\0\0";
+                for part in std::iter::once(&frame[..]).chain(frame.chunks(1)) {
+                    out.write_all(part).and_then(|()| out.flush()).map_err(|error| error.to_string())?;
+                }
+                println!("got <frames>");
+            }
             line => println!("got <{line}>"),
         }
     }
