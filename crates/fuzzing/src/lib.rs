@@ -9,17 +9,31 @@ mod escape;
 mod image;
 mod layer;
 mod packument;
+mod proxy_greeting;
+mod proxy_redact;
+mod proxy_route;
 mod stanza;
 
 pub use escape::escape;
 pub use image::unpack;
 pub use layer::layer;
 pub use packument::packument;
+pub use proxy_greeting::proxy_greeting;
+pub use proxy_redact::proxy_redact;
+pub use proxy_route::proxy_route;
 pub use stanza::stanza;
 
 /// A target: its name and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets that have seeds.
-pub const TARGETS: [Target; 5] =
-    [("escape", escape), ("layer", layer), ("packument", packument), ("stanza", stanza), ("unpack", unpack)];
+pub const TARGETS: [Target; 8] = [
+    ("escape", escape),
+    ("layer", layer),
+    ("packument", packument),
+    ("proxy_greeting", proxy_greeting),
+    ("proxy_redact", proxy_redact),
+    ("proxy_route", proxy_route),
+    ("stanza", stanza),
+    ("unpack", unpack),
+];

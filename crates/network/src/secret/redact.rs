@@ -89,7 +89,7 @@ impl Redactor {
             }
         }
         // What is written over a key must not be one.
-        let fill = *b"*#+".iter().find(|fill| !key.contains(fill)).unwrap_or(&b' ');
+        let fill = *b"*#".iter().find(|fill| !key.contains(fill)).unwrap_or(&b' ');
         Self { patterns, first, held: Vec::new(), fill }
     }
 
