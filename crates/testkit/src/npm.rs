@@ -30,6 +30,7 @@ pub struct Package {
     published: Option<String>,
     integrity: Option<String>,
     tampered: bool,
+    says: Option<String>,
 }
 
 impl Package {
@@ -43,6 +44,7 @@ impl Package {
             published: Some("2020-01-01T00:00:00.000Z".into()),
             integrity: None,
             tampered: false,
+            says: None,
         }
     }
 
@@ -81,10 +83,18 @@ impl Package {
         self
     }
 
+    /// The tarball's `package.json` has this text, whatever the registry says of the package.
+    #[must_use]
+    pub fn says(mut self, manifest: &str) -> Self {
+        self.says = Some(manifest.into());
+        self
+    }
+
     /// Its tarball, as `npm pack` lays it out.
     pub fn tarball(&self) -> Vec<u8> {
         let mut tar = Tar::new(499_162_500); // the time that npm gives
-        tar.file("package/package.json", 0o644, self.json.to_string().as_bytes());
+        let manifest = self.says.clone().unwrap_or_else(|| self.json.to_string());
+        tar.file("package/package.json", 0o644, manifest.as_bytes());
         for (path, mode, bytes) in &self.files {
             tar.file(&format!("package/{path}"), *mode, bytes);
         }

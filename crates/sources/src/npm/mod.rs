@@ -3,18 +3,19 @@
 //! ```text
 //! lock:   Config ─► Registry ─► Packument ─► platform::resolve_platform_package   one version that all platforms have
 //!                                       └──► tree::resolve_tree                   dependencies placed as npm would
-//! place:  LockedNpm + Listing ─► place::place ─► Tree
+//! place:  LockedNpm + Listing ─► place::Package ─► Tree              only what calls itself by the locked name
 //! ```
 //!
 //! **Guarantees**: every locked package has a sha256 or sha512 integrity and a path relative to its registry, so a mirror can
 //! serve it; tokens go to the host and path they were written for; the choice depends on the packuments, the request, the
-//! previous lock and the given time, on nothing else.
+//! previous lock and the given time, on nothing else; nothing is placed that does not call itself what is locked.
 //!
 //! **Refuses**: packages whose install script nobody has answered for, versions younger than the policy allows, dependencies
 //! by URL, git or file, tarballs without integrity.
 
 pub mod config;
 mod error;
+pub mod identity;
 pub mod locked;
 pub mod packument;
 pub mod place;
@@ -30,6 +31,7 @@ pub use locked::Placement;
 pub use packument::Packument;
 pub use packument::Release;
 pub use place::FileRule;
+pub use place::Package;
 pub use place::PlaceError;
 pub use platform::PackageTemplate;
 pub use platform::PlatformPackage;

@@ -4,15 +4,17 @@
 //! 0755; everything belongs to root; links and devices do not exist in packages and are left out. Times are those the
 //! caller gives, since npm's own (1985-10-26) say nothing.
 //!
-//! Two ways to place: a whole package in a directory ([`place_package`]), or chosen files of it ([`place_files`]) as recipes do.
+//! A [`Package`] is a tarball that was held against the lock. Two ways to place it: whole in a directory ([`Package::whole`]), or
+//! chosen files of it ([`Package::chosen`]) as recipes do.
 //!
-//! **Refuses**: names that overlay file systems would take for deletions (`.wh.`), the same path twice with different
+//! **Refuses**: a tarball whose `package.json` is missing or is about another package or version, names that overlay file systems would take for deletions (`.wh.`), the same path twice with different
 //! content, rules that match nothing.
 
 use std::collections::BTreeMap;
 
 use pinfold_archive::Component;
 use pinfold_archive::Content;
+use pinfold_archive::Contents;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
@@ -23,11 +25,34 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
 use pinfold_base::image_path::PathError;
+
+use super::LockedNpm;
+use super::identity::Identity;
+use super::identity::MAX_MANIFEST;
 
 /// Why a package cannot be placed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
+    /// It calls itself something else.
+    #[error("the tarball that is locked as `{locked}` says that it is `{found}`")]
+    NotTheLocked {
+        /// What the lock says.
+        locked: String,
+        /// What its `package.json` says.
+        found: Shown,
+    },
+    /// It does not say what it is.
+    #[error(
+        "the tarball that is locked as `{locked}` does not say what it is: its `package.json` cannot be read: {reason}"
+    )]
+    NoIdentity {
+        /// What the lock says.
+        locked: String,
+        /// What is wrong with it.
+        reason: Shown,
+    },
     /// A name of the archive means something else inside an image layer.
     #[error("`{path}` in `{package}` is refused: names that begin with `.wh.` delete files in image layers")]
     Whiteout {
@@ -71,7 +96,10 @@ pub enum PlaceError {
 impl Diagnose for PlaceError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
-            Self::Whiteout { .. } | Self::Twice { .. } => Kind::Integrity,
+            Self::NotTheLocked { .. }
+            | Self::NoIdentity { .. }
+            | Self::Whiteout { .. }
+            | Self::Twice { .. } => Kind::Integrity,
             Self::NoMatch { .. } | Self::ModeOfDirectory { .. } | Self::Path(_) | Self::Conflict(_) => {
                 Kind::Usage
             }
@@ -80,6 +108,11 @@ impl Diagnose for PlaceError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
+            Self::NotTheLocked { .. } | Self::NoIdentity { .. } => Some(
+                "do not use it: whoever published it sent another package than the registry describes. Ask for another version, \
+                 and tell the registry"
+                    .into(),
+            ),
             Self::NoMatch { .. } => Some(
                 "the package's layout has changed: correct `from` in the recipe, or ask for an older version"
                     .into(),
@@ -115,6 +148,41 @@ pub struct FileRule {
 struct PackedFile {
     mode: u32,
     content: Content,
+}
+
+/// A tarball that is what the lock says.
+pub struct Package {
+    id: String,
+    /// By their name inside it.
+    files: BTreeMap<ImagePath, PackedFile>,
+    left_out: Vec<String>,
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Package")
+            .field("id", &self.id)
+            .field("files", &self.files.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Package {
+    /// Holds what a tarball says of itself against the lock. An alias stands in another directory; its package keeps its name.
+    pub fn open(locked: &LockedNpm, listing: &Listing, contents: &dyn Contents) -> Result<Self, PlaceError> {
+        let id = locked.id();
+        let (files, left_out) = files(&id, listing)?;
+        let unknown =
+            |reason: &str| PlaceError::NoIdentity { locked: id.clone(), reason: Shown::new(reason) };
+        let manifest = files.get(&ImagePath::new("package.json")?).ok_or_else(|| unknown("there is none"))?;
+        let bytes =
+            contents.read(&manifest.content, MAX_MANIFEST).map_err(|error| unknown(&error.to_string()))?;
+        let found = Identity::parse(&bytes).map_err(|reason| unknown(&reason))?;
+        if !found.matches(&locked.name, &locked.version) {
+            return Err(PlaceError::NotTheLocked { locked: id, found: Shown::of(&found) });
+        }
+        Ok(Self { id, files, left_out })
+    }
 }
 
 /// The files of a package by their name inside it, and what was left out.
@@ -162,83 +230,75 @@ fn files(
     Ok((files, left_out))
 }
 
-/// Places all of a package at `dir`. `bins` are its commands (name → path inside the package): each becomes executable, and a
-/// link to it stands in `links` where that is given. `mtime` is everybody's time, in seconds since the epoch.
-pub fn place_package(
-    package: &str,
-    listing: &Listing,
-    dir: &ImagePath,
-    bins: &BTreeMap<String, String>,
-    links: Option<&ImagePath>,
-    owner: &Component,
-    mtime: u64,
-) -> Result<Placed, PlaceError> {
-    let (mut files, left_out) = files(package, listing)?;
-    let mut placed = Placed { tree: Tree::new(), left_out };
-    for (command, from) in bins {
-        let path = ImagePath::new(from)?;
-        let Some(file) = files.get_mut(&path) else {
-            return Err(PlaceError::NoMatch { package: package.to_owned(), from: from.clone() });
-        };
-        file.mode |= 0o111;
-        if let Some(links) = links {
-            let target = relative(links, &dir.join(path.as_bytes())?);
-            placed.tree.add(links.join(command)?, Node::symlink(owner, mtime, target))?;
-        }
-    }
-    for (path, file) in files {
-        let node = Node::file(owner, Metadata::root(file.mode, mtime), file.content);
-        add(&mut placed.tree, dir.join(path.as_bytes())?, node, dir, owner, mtime)?;
-    }
-    Ok(placed)
-}
-
-/// Places chosen files of a package.
-pub fn place_files(
-    package: &str,
-    listing: &Listing,
-    rules: &[FileRule],
-    owner: &Component,
-    mtime: u64,
-) -> Result<Placed, PlaceError> {
-    let (files, left_out) = files(package, listing)?;
-    let mut placed = Placed { tree: Tree::new(), left_out };
-    for rule in rules {
-        let nothing = || PlaceError::NoMatch { package: package.to_owned(), from: rule.from.to_string() };
-        if let Some(file) = files.get(&rule.from) {
-            let meta = Metadata::root(rule.mode.unwrap_or(file.mode), mtime);
-            placed.tree.add(rule.to.clone(), Node::file(owner, meta, file.content.clone()))?;
-            continue;
-        }
-        for drop in &rule.drop {
-            let whole = rule.from.join(drop.as_bytes())?;
-            if !files.keys().any(|path| path.starts_with(&whole)) {
-                let from = whole.to_string();
-                return Err(PlaceError::NoMatch { package: package.to_owned(), from });
+impl Package {
+    /// Places all of it at `dir`. `bins` are its commands (name → path inside the package): each becomes executable, and a
+    /// link to it stands in `links` where that is given. `mtime` is everybody's time, in seconds since the epoch.
+    pub fn whole(
+        self,
+        dir: &ImagePath,
+        bins: &BTreeMap<String, String>,
+        links: Option<&ImagePath>,
+        owner: &Component,
+        mtime: u64,
+    ) -> Result<Placed, PlaceError> {
+        let Self { id, mut files, left_out } = self;
+        let mut placed = Placed { tree: Tree::new(), left_out };
+        for (command, from) in bins {
+            let path = ImagePath::new(from)?;
+            let Some(file) = files.get_mut(&path) else {
+                return Err(PlaceError::NoMatch { package: id.clone(), from: from.clone() });
+            };
+            file.mode |= 0o111;
+            if let Some(links) = links {
+                let target = relative(links, &dir.join(path.as_bytes())?);
+                placed.tree.add(links.join(command)?, Node::symlink(owner, mtime, target))?;
             }
         }
-        let mut any = false;
-        for (path, file) in &files {
-            let Some(rest) = path.strip_prefix(&rule.from) else { continue };
-            any = true;
-            let inner = ImagePath::new(rest)?;
-            if rule.drop.iter().any(|drop| inner.starts_with(drop)) {
+        for (path, file) in files {
+            let node = Node::file(owner, Metadata::root(file.mode, mtime), file.content);
+            add(&mut placed.tree, dir.join(path.as_bytes())?, node, dir, owner, mtime)?;
+        }
+        Ok(placed)
+    }
+
+    /// Places chosen files of it.
+    pub fn chosen(self, rules: &[FileRule], owner: &Component, mtime: u64) -> Result<Placed, PlaceError> {
+        let Self { id, files, left_out } = self;
+        let mut placed = Placed { tree: Tree::new(), left_out };
+        for rule in rules {
+            let nothing = || PlaceError::NoMatch { package: id.clone(), from: rule.from.to_string() };
+            if let Some(file) = files.get(&rule.from) {
+                let meta = Metadata::root(rule.mode.unwrap_or(file.mode), mtime);
+                placed.tree.add(rule.to.clone(), Node::file(owner, meta, file.content.clone()))?;
                 continue;
             }
-            let node = Node::file(owner, Metadata::root(file.mode, mtime), file.content.clone());
-            add(&mut placed.tree, rule.to.join(rest)?, node, &rule.to, owner, mtime)?;
+            for drop in &rule.drop {
+                let whole = rule.from.join(drop.as_bytes())?;
+                if !files.keys().any(|path| path.starts_with(&whole)) {
+                    let from = whole.to_string();
+                    return Err(PlaceError::NoMatch { package: id.clone(), from });
+                }
+            }
+            let mut any = false;
+            for (path, file) in &files {
+                let Some(rest) = path.strip_prefix(&rule.from) else { continue };
+                any = true;
+                let inner = ImagePath::new(rest)?;
+                if rule.drop.iter().any(|drop| inner.starts_with(drop)) {
+                    continue;
+                }
+                let node = Node::file(owner, Metadata::root(file.mode, mtime), file.content.clone());
+                add(&mut placed.tree, rule.to.join(rest)?, node, &rule.to, owner, mtime)?;
+            }
+            if !any {
+                return Err(nothing());
+            }
+            if rule.mode.is_some() {
+                return Err(PlaceError::ModeOfDirectory { package: id.clone(), from: rule.from.to_string() });
+            }
         }
-        if !any {
-            return Err(nothing());
-        }
-        if rule.mode.is_some() {
-            return Err(PlaceError::ModeOfDirectory {
-                package: package.to_owned(),
-                from: rule.from.to_string(),
-            });
-        }
+        Ok(placed)
     }
-    Ok(placed)
 }
 
 /// Adds a file with the directories between it and `top`, that one included.

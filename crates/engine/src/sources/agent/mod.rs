@@ -154,7 +154,8 @@ fn program(placing: &Placing<'_>, recipe: &Recipe) -> Result<Tree, SourceError> 
             drop: place.drop.iter().map(path).collect::<Result<_, _>>()?,
         });
     }
-    let placed = registry::place::place_files(&package.id(), &listing, &rules, &component, STILL)
+    let placed = registry::Package::open(package, &listing, &placing.context.decoded)
+        .and_then(|package| package.chosen(&rules, &component, STILL))
         .map_err(SourceError::of)?;
     let mut tree = placed.tree;
     for link in &recipe.link {

@@ -286,6 +286,7 @@ fn package(placing: &Placing<'_>, placement: &npm::Placement) -> Result<Tree, So
         .collect();
     let links = ImagePath::new("usr/local/bin")?;
     let links = placement.requested.then_some(&links);
-    let placed = npm::place::place_package(&package.id(), &listing, &dir, &bins, links, &component, STILL);
+    let placed = npm::Package::open(package, &listing, &placing.context.decoded)
+        .and_then(|package| package.whole(&dir, &bins, links, &component, STILL));
     Ok(placed.map_err(SourceError::of)?.tree)
 }

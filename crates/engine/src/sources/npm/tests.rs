@@ -35,6 +35,8 @@ fn registry() -> Running {
         .package(Package::new("script", "1.0.0").field("scripts", value!({ "postinstall": "node x.js" })))
         .package(Package::new("unsigned", "1.0.0").integrity(""))
         .package(Package::new("tampered", "1.0.0").tampered())
+        .package(Package::new("liar", "1.0.0").says(r#"{"name":"evil","version":"6.6.6"}"#))
+        .package(Package::new("needs-liar", "1.0.0").field("dependencies", value!({ "liar": "1" })))
         .package(Package::new("mine", "1.0.0").file("dist/x64/mine", 0o644, b"one").file(
             "dist/x64/notes",
             0o644,
@@ -110,6 +112,9 @@ fn what_cannot_be_locked_says_why() {
         ("packages = ['script']", Kind::Refused, "`script` 1.0.0 wants to run a script"),
         ("packages = ['unsigned']", Kind::Integrity, "`unsigned` 1.0.0 has no sha256 or sha512 integrity"),
         ("packages = ['tampered']", Kind::Integrity, "cannot fetch `tampered@1.0.0`"),
+        ("packages = ['liar']", Kind::Integrity, "`liar@1.0.0` says that it is `evil@6.6.6`"),
+        ("packages = ['needs-liar']", Kind::Integrity, "`liar@1.0.0` says that it is `evil@6.6.6`"),
+        ("packages = ['x@npm:liar@1']", Kind::Integrity, "`liar@1.0.0` says that it is `evil@6.6.6`"),
         ("packages = ['https://elsewhere.example/x.tgz']", Kind::Usage, "cannot lock `npm packages`"),
     ] {
         let project = world.project(&(manifest(&registry, "") + more));

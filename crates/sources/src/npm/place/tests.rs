@@ -27,6 +27,11 @@ fn listing(data: Vec<Member>) -> Listing {
     Listing { data, ..Listing::default() }
 }
 
+/// A package whose identity is not looked at.
+fn open(listing: &Listing) -> Result<Package, PlaceError> {
+    files("p", listing).map(|(files, left_out)| Package { id: "p".into(), files, left_out })
+}
+
 fn owner() -> Component {
     Component::new("npm", "p")
 }
@@ -50,16 +55,17 @@ fn a_package_is_placed_as_npm_would() {
         entry("package/link", 0o777, MemberKind::Symlink(b"/etc/passwd".as_slice().into())),
         entry("package/hard", 0o644, MemberKind::Hardlink(path("package/package.json"))),
     ]);
-    let placed = place_package(
-        "p@1.0.0",
-        &listing,
-        &path("usr/local/lib/node_modules/@s/p"),
-        &bins(&[("p", "bin/cli.js")]),
-        Some(&path("usr/local/bin")),
-        &owner(),
-        7,
-    )
-    .unwrap();
+    let placed = open(&listing)
+        .and_then(|package| {
+            package.whole(
+                &path("usr/local/lib/node_modules/@s/p"),
+                &bins(&[("p", "bin/cli.js")]),
+                Some(&path("usr/local/bin")),
+                &owner(),
+                7,
+            )
+        })
+        .unwrap();
     assert_eq!(
         lines(&placed.tree),
         [
@@ -80,7 +86,8 @@ fn a_package_is_placed_as_npm_would() {
 #[test]
 fn the_first_component_is_dropped_whatever_it_is_called() {
     let listing = listing(vec![file("react-v1/index.js", 0o644), file("stray", 0o644)]);
-    let placed = place_package("p", &listing, &path("d"), &bins(&[]), None, &owner(), 0).unwrap();
+    let placed =
+        open(&listing).and_then(|package| package.whole(&path("d"), &bins(&[]), None, &owner(), 0)).unwrap();
     assert_eq!(
         lines(&placed.tree),
         ["0755 0:0 /d [npm/p] dir", "0644 0:0 /d/index.js [npm/p] inline 17 bytes"]
@@ -89,7 +96,9 @@ fn the_first_component_is_dropped_whatever_it_is_called() {
 
 #[test]
 fn hostile_packages_are_refused() {
-    let place = |data| place_package("p", &listing(data), &path("d"), &bins(&[]), None, &owner(), 0);
+    let place = |data| {
+        open(&listing(data)).and_then(|package| package.whole(&path("d"), &bins(&[]), None, &owner(), 0))
+    };
     assert!(matches!(place(vec![file("package/a/.wh.b", 0o644)]), Err(PlaceError::Whiteout { .. })));
     assert!(matches!(place(vec![file("package/.wh..wh..opq", 0o644)]), Err(PlaceError::Whiteout { .. })));
     assert!(matches!(
@@ -100,15 +109,8 @@ fn hostile_packages_are_refused() {
         place(vec![file("package/a", 0o644), file("package/a/b", 0o644)]),
         Err(PlaceError::Twice { .. })
     ));
-    let missing = place_package(
-        "p",
-        &listing(vec![file("package/a", 0o644)]),
-        &path("d"),
-        &bins(&[("x", "b")]),
-        None,
-        &owner(),
-        0,
-    );
+    let missing = open(&listing(vec![file("package/a", 0o644)]))
+        .and_then(|package| package.whole(&path("d"), &bins(&[("x", "b")]), None, &owner(), 0));
     assert_eq!(missing.unwrap_err().to_string(), "`p` has no `b`");
 }
 
@@ -123,7 +125,7 @@ fn rules_take_files_and_directories() {
     ]);
     let rule =
         |from: &str, to: &str| FileRule { from: path(from), to: path(to), mode: None, drop: Vec::new() };
-    let place = |rules: &[FileRule]| place_files("p@1", &listing, rules, &owner(), 0);
+    let place = |rules: &[FileRule]| open(&listing).and_then(|package| package.chosen(rules, &owner(), 0));
     let rules = [
         FileRule { drop: vec![path("codex-resources/voice")], ..rule("vendor/t", "opt/codex") },
         FileRule { mode: Some(0o444), ..rule("LICENSE", "usr/share/doc/codex/copyright") },
@@ -160,5 +162,70 @@ fn links_are_relative() {
         [("usr/bin", "usr/bin/x", "x"), ("usr/local/bin", "opt/p/x", "../../../opt/p/x"), ("", "a/b", "a/b")]
     {
         assert_eq!(relative(&path(from), &path(target)), expected.as_bytes());
+    }
+}
+
+#[test]
+fn only_what_calls_itself_by_the_locked_name_is_a_package() {
+    let manifest = |name: &str, text: &str| {
+        entry(name, 0o644, MemberKind::File { content: Content::inline(text.as_bytes()) })
+    };
+    let link = |name: &str| entry(name, 0o777, MemberKind::Symlink(b"other.json".as_slice().into()));
+    const GOOD: &str = r#"{"name":"@s/p","version":"1.0.0"}"#;
+    const EVIL: &str = r#"{"name":"evil","version":"6.6.6"}"#;
+    let locked = LockedNpm {
+        name: "@s/p".into(),
+        version: "1.0.0".into(),
+        integrity: pinfold_base::Digest::sha256(b""),
+        path: "@s/p/-/p-1.0.0.tgz".into(),
+        size: None,
+        published: None,
+    };
+    let open = |data: Vec<Member>| {
+        let opened = Package::open(&locked, &listing(data), &pinfold_archive::tree::InlineOnly);
+        opened.map(drop).map_err(|error| error.to_string())
+    };
+    for good in [
+        vec![manifest("package/package.json", GOOD)],
+        vec![manifest("p-1.0.0/package.json", GOOD)],
+        vec![manifest("package/sub/package.json", EVIL), manifest("package/package.json", GOOD)],
+        vec![manifest("package/node_modules/q/package.json", EVIL), manifest("package/package.json", GOOD)],
+        vec![manifest("package.json", EVIL), manifest("package/package.json", GOOD)],
+        vec![manifest("package/PACKAGE.JSON", EVIL), manifest("package/package.json", GOOD)],
+        vec![manifest("package/package.json", "\u{feff}{\"name\":\"@s/p\",\"version\":\"v1.0.0+linux\"}")],
+    ] {
+        assert_eq!(open(good), Ok(()));
+    }
+    let unsaid = "the tarball that is locked as `@s/p@1.0.0` does not say what it is";
+    for (bad, expected) in [
+        (vec![manifest("package/package.json", EVIL)], "locked as `@s/p@1.0.0` says that it is `evil@6.6.6`"),
+        (vec![manifest("other/package.json", EVIL)], "says that it is `evil@6.6.6`"),
+        (vec![manifest("package/package.json", r#"{"name":"p","version":"1.0.0"}"#)], "it is `p@1.0.0`"),
+        (
+            vec![manifest("package/package.json", r#"{"name":"@s/p","version":"1.0.1"}"#)],
+            "it is `@s/p@1.0.1`",
+        ),
+        (
+            vec![manifest("package/package.json", r#"{"name":"x\u001b[2Jy","version":"1.0.0"}"#)],
+            r"it is `x\x1b[2Jy@1.0.0`",
+        ),
+        (
+            vec![manifest("package/package.json", GOOD), manifest("other/package.json", EVIL)],
+            "`/package.json` stands twice",
+        ),
+        (
+            vec![manifest("other/package.json", EVIL), manifest("package/package.json", GOOD)],
+            "`/package.json` stands twice",
+        ),
+        (vec![manifest("package/index.js", "")], unsaid),
+        (vec![manifest("package.json", GOOD)], unsaid),
+        (vec![manifest("package/sub/package.json", GOOD)], unsaid),
+        (vec![manifest("package/Package.json", GOOD)], unsaid),
+        (vec![link("package/package.json"), manifest("package/other.json", GOOD)], unsaid),
+        (vec![manifest("package/package.json", "")], unsaid),
+        (vec![manifest("package/package.json", &GOOD.replace("1.0.0", &" ".repeat(9 << 20)))], unsaid),
+    ] {
+        let error = open(bad).unwrap_err();
+        assert!(error.contains(expected), "{expected}: {error}");
     }
 }
