@@ -49,6 +49,27 @@ impl Compression {
     }
 }
 
+/// Says of a decoder's refusal which limit it met.
+struct Limited<R>(R, &'static str);
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // The libraries have no kind of their own for it, only these words.
+        const WORDS: [&str; 2] = ["requires too much memory", "needed memory too big"];
+        self.0.read(buffer).map_err(|error| {
+            let text = error.to_string();
+            if !WORDS.iter().any(|words| text.contains(words)) {
+                return error;
+            }
+            let most = MAX_WINDOW >> 20;
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} of more than {most} MiB, the most that is kept", self.1),
+            )
+        })
+    }
+}
+
 /// Decodes `inner`.
 pub fn decoder<'a>(
     compression: Compression,
@@ -57,15 +78,17 @@ pub fn decoder<'a>(
     Ok(match compression {
         Compression::None => Box::new(inner),
         Compression::Gzip => Box::new(MultiGzDecoder::new(inner)),
-        Compression::Xz => Box::new(XzReader::new_mem_limit(
-            inner,
-            true,
-            u32::try_from(MAX_WINDOW >> 10).unwrap_or(u32::MAX),
-        )),
+        Compression::Xz => {
+            let most = u32::try_from(MAX_WINDOW >> 10).unwrap_or(u32::MAX);
+            Box::new(Limited(
+                XzReader::new_mem_limit(inner, true, most),
+                "the xz stream asks for a dictionary",
+            ))
+        }
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::new(inner)?;
             decoder.window_log_max(MAX_WINDOW.ilog2())?;
-            Box::new(decoder)
+            Box::new(Limited(decoder, "the zstd frame asks for a window"))
         }
     })
 }

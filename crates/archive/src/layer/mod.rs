@@ -189,17 +189,23 @@ impl Rules {
         Ok(())
     }
 
+    /// Looks at the directories above a path, up to the first that entries already stand below: those above that one were looked at
+    /// then, and what would have changed them since was refused. So a layer of deep directories costs no more than a flat one.
     fn check_above(&self, path: &ImagePath) -> Result<(), &'static str> {
         let mut at = path.parent();
         while let Some(dir) = at.filter(|dir| !dir.is_root()) {
             if is_reserved(dir.name()) {
                 return Err("something above it has the name of a whiteout");
             }
-            if self.is(&dir, flag::LINK) {
+            let known = self.paths.get(&self.key.hash_one(dir.as_bytes())).copied().unwrap_or_default();
+            if known & flag::LINK != 0 {
                 return Err("it goes through a symbolic link of the same layer");
             }
-            if self.brought(&dir) && !self.brought_directory(&dir) {
+            if known & flag::ENTRY != 0 && known & flag::DIRECTORY == 0 {
                 return Err("something above it is no directory");
+            }
+            if known & (flag::ABOVE | flag::ABOVE_WHITEOUT) != 0 {
+                break;
             }
             at = dir.parent();
         }
