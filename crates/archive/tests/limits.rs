@@ -1,7 +1,12 @@
 //! What hostile archives cost: each is decoded in a process of its own, whose peak of memory the kernel tells (`VmHWM`). The
 //! inputs are written by hand after RFC 8878 (zstd), RFC 1952 (gzip) and the specification of xz, and made up while they are
 //! read, so that what is measured is the decoder.
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests, which start themselves")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests, which start themselves and tell what they measured"
+)]
 
 use std::io;
 use std::io::BufReader;

@@ -92,7 +92,12 @@ pub struct TestKey {
     pub certificate: SignedPublicKey,
 }
 
+pub use pgp::crypto::hash::HashAlgorithm as Hash;
+
 impl TestKey {
+    /// A kind of key that signs with any hash.
+    pub const RSA: KeyType = KeyType::Rsa(2048);
+
     /// Makes a key.
     pub fn new(shape: &Shape) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(shape.seed);
@@ -164,14 +169,30 @@ impl TestKey {
 
     /// A signature of `text` (line ends as they are hashed), by the subkey where there is one.
     pub fn signature(&self, text: &str, made: u32, hash: HashAlgorithm) -> Signature {
+        self.signature_until(text, made, hash, None)
+    }
+
+    /// The same, ending so many seconds after it was made.
+    pub fn signature_until(
+        &self,
+        text: &str,
+        made: u32,
+        hash: HashAlgorithm,
+        ends: Option<u32>,
+    ) -> Signature {
         match &self.subkey {
-            Some(key) => Self::by(key, text, made, hash),
-            None => Self::by(&self.primary, text, made, hash),
+            Some(key) => Self::by(key, text, made, hash, ends),
+            None => Self::by(&self.primary, text, made, hash, ends),
         }
     }
 
-    fn by(key: &impl SigningKey, text: &str, made: u32, hash: HashAlgorithm) -> Signature {
-        config(key, SignatureType::Text, hash, made).sign(key, &Password::empty(), text.as_bytes()).unwrap()
+    fn by(key: &impl SigningKey, text: &str, made: u32, hash: HashAlgorithm, ends: Option<u32>) -> Signature {
+        let mut config = config(key, SignatureType::Text, hash, made);
+        if let Some(ends) = ends {
+            let ends = SubpacketData::SignatureExpirationTime(Duration::from_secs(ends));
+            config.hashed_subpackets.push(Subpacket::regular(ends).unwrap());
+        }
+        config.sign(key, &Password::empty(), text.as_bytes()).unwrap()
     }
 }
 
@@ -187,6 +208,23 @@ pub fn sign_with(text: &str, keys: &[&TestKey], made: u32, hash: HashAlgorithm) 
         let trimmed = text.split("\r\n").map(|line| line.trim_end_matches([' ', '\t'])).collect::<Vec<_>>();
         let trimmed = trimmed.join("\r\n");
         Ok(keys.iter().map(|key| key.signature(&trimmed, made, hash)).collect())
+    });
+    message.unwrap().to_armored_string(ArmorOptions::default()).unwrap()
+}
+
+/// A cleartext-signed file with a signature of each of these keys, of the text or of another one.
+pub fn sign_each(
+    text: &str,
+    keys: &[(&TestKey, Option<&str>)],
+    made: u32,
+    hash: HashAlgorithm,
+    ends: Option<u32>,
+) -> String {
+    let message = CleartextSignedMessage::new_many(text, |text| {
+        let sign = |(key, other): &(&TestKey, Option<&str>)| {
+            key.signature_until(other.unwrap_or(text), made, hash, ends)
+        };
+        Ok(keys.iter().map(sign).collect())
     });
     message.unwrap().to_armored_string(ArmorOptions::default()).unwrap()
 }

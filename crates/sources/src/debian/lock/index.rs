@@ -12,7 +12,7 @@
 //!
 //! **Guarantees**: the candidate of a name is apt's: highest pin, then highest version, then the first text.
 //! **Refuses**: stanzas without name, version or architecture, odd names, versions dpkg would refuse, `Filename` that could
-//! leave the archive, texts over 4 GiB in total. Stanzas of another architecture are an error, for they hint at a mix-up.
+//! leave the archive, one version of a package with two digests in a suite, texts over 4 GiB in total. Stanzas of another architecture are an error, for they hint at a mix-up.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -143,6 +143,7 @@ impl Universe {
         }
         universe.texts = texts;
         universe.sort();
+        universe.refuse_doubles()?;
         Ok(universe)
     }
 
@@ -243,6 +244,34 @@ impl Universe {
                 .then(left.by.cmp(&right.by))
         });
         self.provides = provides;
+    }
+
+    /// One version of a package is one file: a suite that names two leaves it to chance which of them comes.
+    fn refuse_doubles(&self) -> Result<(), IndexError> {
+        for pair in self.by_name.windows(2) {
+            let &[left, right] = pair else { continue };
+            let same = self.name(left) == self.name(right)
+                && self.suite(left) == self.suite(right)
+                && version::compare(self.version(left).as_bytes(), self.version(right).as_bytes()).is_eq();
+            if !same {
+                continue;
+            }
+            let (one, two) = (self.stanza(left)?, self.stanza(right)?);
+            let sum =
+                |stanza: &Stanza<'_>| stanza.field("SHA256").map(|field| field.value.trim_ascii().to_vec());
+            if sum(&one) != sum(&two) {
+                return Err(IndexError::Package {
+                    label: self.texts[usize::from(self.record(right).text)].label.clone(),
+                    line: two.line(),
+                    reason: format!(
+                        "`{}` {} is there twice, with different digests",
+                        self.name(right),
+                        self.version(right)
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Debian's name of the architecture.

@@ -2,6 +2,7 @@
 
 use pinfold_archive::Component;
 use pinfold_archive::Contents;
+use pinfold_base::Shown;
 
 use super::Package;
 use super::PlaceError;
@@ -53,7 +54,7 @@ impl<'a> Opened<'a> {
             return Err(PlaceError::NotTheLocked {
                 package: locked.name.clone(),
                 version: locked.version.clone(),
-                found: found.join(" "),
+                found: Shown::new(&found.join(" ")).to_string(),
             });
         }
         Ok(opened)
