@@ -66,8 +66,8 @@ pub struct Source {
 pub enum Named {
     /// The machine's configuration: it may be private.
     ByMachine,
-    /// A project. An address in numbers and `localhost` are what they are, and the user was asked; any other name must not turn
-    /// out to be this machine or its network.
+    /// A project. An address in numbers, `localhost` and names of a private network are what they are, and the user was asked; any
+    /// other name must not turn out to be this machine or its network.
     ByProject,
 }
 

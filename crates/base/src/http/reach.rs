@@ -104,12 +104,7 @@ impl Reach {
             Host::Address(address) => return self.refusal(*address),
             Host::Name(name) => name,
         };
-        let last = name.rsplit('.').next().unwrap_or_default();
-        let inner = !name.contains('.')
-            || matches!(last, "localhost" | "local" | "internal" | "localdomain")
-            || **name == *"home.arpa"
-            || name.ends_with(".home.arpa");
-        (inner && self != Self::Named).then_some("a name of this machine or its network")
+        (is_inner(name) && self != Self::Named).then_some("a name of this machine or its network")
     }
 }
 
@@ -144,11 +139,20 @@ pub(super) fn host(url: &SafeUrl) -> Option<Host> {
     Authority::read(url.host().as_bytes(), Grammar::Uri).ok().map(|authority| authority.host)
 }
 
-/// Whether a host is written so that whoever reads it sees that it is not public: an address, or `localhost`.
+/// Whether a name means this machine or its network by itself (RFC 6761, RFC 6762, RFC 8375; names without a dot are searched for).
+fn is_inner(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    !name.contains('.')
+        || matches!(last, "localhost" | "local" | "internal" | "localdomain")
+        || name == "home.arpa"
+        || name.ends_with(".home.arpa")
+}
+
+/// Whether a host is written so that whoever reads it sees that it is not public: an address, or a name that says so.
 pub(super) fn is_plain(host: &Host) -> bool {
     match host {
         Host::Address(_) => true,
-        Host::Name(name) => **name == *"localhost" || name.ends_with(".localhost"),
+        Host::Name(name) => is_inner(name),
     }
 }
 
