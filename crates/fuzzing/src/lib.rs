@@ -6,43 +6,79 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod ar;
+mod blocks;
+mod elf;
 mod escape;
 mod identity;
 mod image;
+mod index;
+mod inflate;
 mod layer;
 mod packument;
+mod planner;
 mod proxy_greeting;
+mod proxy_head;
+mod proxy_hello;
 mod proxy_redact;
+mod proxy_relay;
 mod proxy_route;
+mod proxy_rules;
 mod signed;
 mod stanza;
+mod tar;
+mod zip;
 
 pub use address::address;
+pub use ar::ar;
+pub use blocks::blocks;
+pub use elf::elf;
 pub use escape::escape;
 pub use identity::identity;
 pub use image::unpack;
+pub use index::index;
+pub use inflate::inflate;
 pub use layer::layer;
 pub use packument::packument;
+pub use planner::planner;
 pub use proxy_greeting::proxy_greeting;
+pub use proxy_head::proxy_head;
+pub use proxy_hello::proxy_hello;
 pub use proxy_redact::proxy_redact;
+pub use proxy_relay::proxy_relay;
 pub use proxy_route::proxy_route;
+pub use proxy_rules::proxy_rules;
 pub use signed::signed;
 pub use stanza::stanza;
+pub use tar::tar;
+pub use zip::zip;
 
 /// A target: its name and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets that have seeds.
-pub const TARGETS: [Target; 11] = [
+/// All targets.
+pub const TARGETS: &[Target] = &[
     ("address", address),
+    ("ar", ar),
+    ("blocks", blocks),
+    ("elf", elf),
     ("escape", escape),
     ("identity", identity),
+    ("index", index),
+    ("inflate", inflate),
     ("layer", layer),
     ("packument", packument),
+    ("planner", planner),
     ("proxy_greeting", proxy_greeting),
+    ("proxy_head", proxy_head),
+    ("proxy_hello", proxy_hello),
     ("proxy_redact", proxy_redact),
+    ("proxy_relay", proxy_relay),
     ("proxy_route", proxy_route),
+    ("proxy_rules", proxy_rules),
     ("signed", signed),
     ("stanza", stanza),
+    ("tar", tar),
     ("unpack", unpack),
+    ("zip", zip),
 ];
