@@ -162,12 +162,16 @@ pub(super) fn run<T>(
     let todo = Mutex::new(todo);
     let (order, tickets) = mpsc::sync_channel(threads.saturating_add(1).min(in_flight));
     thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| work(format, &todo, sources, &buffers));
-        }
+        let workers: Vec<_> =
+            (0..threads).map(|_| scope.spawn(|| work(format, &todo, sources, &buffers))).collect();
         let writer = scope.spawn(|| write(format, tickets, &buffers, out));
         let produced = produce(&Lanes { format, jobs, order, buffers: &buffers });
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // A scope waits for what its threads do, not for their end: who looks for leaks right after it finds what the C library
+        // still keeps for a thread (32 bytes of `__cxa_thread_atexit_impl`).
+        for worker in workers {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
         match (produced, written) {
             (Ok(value), Ok(blob)) => Ok((value, blob)),
             (_, Err(error)) | (Err(error), _) => Err(error),
