@@ -24,6 +24,7 @@ mod proxy_redact;
 mod proxy_relay;
 mod proxy_route;
 mod proxy_rules;
+mod shown;
 mod signed;
 mod stanza;
 mod tar;
@@ -48,6 +49,7 @@ pub use proxy_redact::proxy_redact;
 pub use proxy_relay::proxy_relay;
 pub use proxy_route::proxy_route;
 pub use proxy_rules::proxy_rules;
+pub use shown::shown;
 pub use signed::signed;
 pub use stanza::stanza;
 pub use tar::tar;
@@ -77,6 +79,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy_route", proxy_route),
     ("proxy_rules", proxy_rules),
     ("signed", signed),
+    ("shown", shown),
     ("stanza", stanza),
     ("tar", tar),
     ("unpack", unpack),
