@@ -3,6 +3,7 @@
 
 mod arrows;
 mod bench;
+mod fuzz;
 mod isolation;
 mod schema;
 mod test;
@@ -31,6 +32,8 @@ enum Chore {
     },
     /// Measure builds and sandboxes beside their floor and other programs
     Bench(bench::BenchArgs),
+    /// Fuzz the parsers of what comes from outside, one target after the other
+    Fuzz(fuzz::FuzzArgs),
     /// Try the list of attacks in started sandboxes (`--write` to update the table in `docs/isolation.md`)
     Isolation(isolation::IsolationArgs),
     /// Take part in a measurement
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
             schema::check(if write { schema::Mode::Write } else { schema::Mode::Check })
         }
         Chore::Bench(args) => bench::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Isolation(args) => isolation::run(&args),
         Chore::Role(role) => bench::run::play(&role),
         Chore::Test(args) => test::run(&args),
