@@ -8,9 +8,11 @@
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::ffi::CString;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
@@ -324,8 +326,11 @@ fn walked(top: &Path) -> BTreeSet<(PathBuf, char)> {
             }
             Seen::Entering(Entry { path, .. }) => inside.push(path.to_owned()),
             Seen::Leaving(path) => assert_eq!(inside.pop().as_deref(), Some(path)),
-            Seen::Unreadable(path, errno) => {
-                assert_eq!(errno, Errno::ACCESS);
+            Seen::Unreadable(Entry { path, name, .. }, errno) => {
+                assert_eq!(
+                    (errno, Some(name.to_bytes())),
+                    (Errno::ACCESS, path.file_name().map(OsStr::as_bytes))
+                );
                 found.insert((path.to_owned(), '?'));
             }
         }

@@ -479,7 +479,7 @@ fn progress_counts_every_byte_once() {
 fn a_full_or_missing_store_is_not_the_servers_fault() {
     let (dir, store) = store();
     let server = Server::start(|request| Response::ranged(request, &body()));
-    fs_err::remove_dir_all(dir.path().join("partial")).unwrap();
+    pinfold_base::directory::remove(&dir.path().join("partial")).unwrap();
     let error = fetch(&[&server], &expected(&body()), &store).unwrap_err();
     assert_eq!((error.kind(), Path::new("partial").exists()), (Kind::System, false));
 }

@@ -327,3 +327,57 @@ fn scripts_for_shells_and_packagers_are_written_to_stdout() {
         assert!(stdout.contains(expected), "{line}: {stdout:.300}");
     }
 }
+
+/// A home as an adversary leaves it: closed directories, and levels deeper than a path can say.
+fn hostile_home(home: &Path) {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
+    let mode = rustix::fs::Mode::RWXU;
+    fs_err::create_dir_all(home.join("closed/inner")).unwrap();
+    fs_err::write(home.join("closed/inner/file"), "0123456789").unwrap();
+    let mut at = rustix::fs::open(home, flags, mode).unwrap();
+    for _ in 0..1500 {
+        rustix::fs::mkdirat(&at, "deeper", mode).unwrap();
+        at = rustix::fs::openat(&at, "deeper", flags, mode).unwrap();
+    }
+    for closed in ["closed/inner", "closed"] {
+        fs_err::set_permissions(home.join(closed), std::os::unix::fs::PermissionsExt::from_mode(0o000))
+            .unwrap();
+    }
+}
+
+#[test]
+fn what_is_left_of_a_sandbox_is_shown_and_removed() {
+    let machine = Machine::new();
+    let sandboxes = machine.root().join("home/data/sandboxes");
+    let states = || -> Vec<(String, String)> {
+        let listed = machine.json("ps");
+        let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+        listed.as_array().unwrap().iter().map(|one| (text(one, "name"), text(one, "status"))).collect()
+    };
+    for verb in ["rm half", "gc --yes"] {
+        fs_err::create_dir_all(sandboxes.join("half/home")).unwrap();
+        hostile_home(&sandboxes.join("half/home"));
+        assert_eq!(states(), [("half".into(), "leftover".into())]);
+        let (code, text, errors) = machine.outcome(verb);
+        assert_eq!(code, 0, "{text}{errors}");
+        assert_eq!(states(), []);
+        assert!(!sandboxes.join("half").exists());
+    }
+    // What cannot be removed is named, with what to do.
+    let mounted = sandboxes.join("half/home/mounted");
+    fs_err::create_dir_all(&mounted).unwrap();
+    if rustix::mount::mount_bind(machine.root(), &mounted).is_err() {
+        return; // Only root can mount.
+    }
+    let (code, _, errors) = machine.outcome("rm half");
+    let (gc_code, _, gc_errors) = machine.outcome("gc --yes");
+    let listed = states();
+    rustix::mount::unmount(&mounted, rustix::mount::UnmountFlags::DETACH).unwrap();
+    for (code, errors) in [(code, errors), (gc_code, gc_errors)] {
+        assert_eq!(code, 1, "{errors}");
+        assert!(errors.contains("`mounted` stays: something is mounted there"), "{errors}");
+        assert!(errors.contains("hint: unmount"), "{errors}");
+    }
+    assert_eq!(listed, [("half".into(), "leftover".into())]);
+    assert_eq!(machine.outcome("rm half").0, 0);
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::directory::Remains;
 use pinfold_base::text;
 use rustix::io::Errno;
 
@@ -60,6 +61,9 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// Something of the sandbox stays.
+    #[error(transparent)]
+    Remains(#[from] Remains),
     /// A file of the sandbox's folder that is not ours.
     #[error("`{}` is damaged: {problem}", path.display())]
     Damaged {
@@ -110,6 +114,7 @@ impl Diagnose for SandboxError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
             Self::Refused(refusal) => return Diagnosis::Inner(refusal),
+            Self::Remains(remains) => return Diagnosis::Inner(remains),
             Self::Start(error) => match error.step {
                 Step::Execute | Step::WorkingDirectory => Kind::Usage,
                 _ => Kind::Refused,

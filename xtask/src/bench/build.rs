@@ -4,6 +4,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_base::directory;
 
 use super::BenchArgs;
 use super::Cost;
@@ -44,7 +45,7 @@ impl Bench {
         for folder in ["cache/layers", "cache/decoded", "cache/builds", "data/images"] {
             let path = self.home.join(folder);
             if path.exists() {
-                fs::remove_dir_all(path).map_err(|error| error.to_string())?;
+                directory::remove(&path).map_err(|error| error.to_string())?;
             }
         }
         Ok(())
@@ -233,7 +234,7 @@ fn agent_rows(bench: &mut Bench) -> Result<(), String> {
         for folder in ["cache/layers", "cache/builds", "data/images"] {
             let path = bench.home.join(folder);
             if path.exists() {
-                fs::remove_dir_all(path).map_err(|error| error.to_string())?;
+                directory::remove(&path).map_err(|error| error.to_string())?;
             }
         }
         Ok(())
@@ -250,7 +251,7 @@ fn agent_rows(bench: &mut Bench) -> Result<(), String> {
         for name in ["", ".index", ".blocks"] {
             let _ = fs::remove_file(bench.home.join("cache/decoded").join(format!("{digest}{name}")));
         }
-        let _ = fs::remove_dir_all(bench.home.join("cache/builds"));
+        let _ = directory::remove(&bench.home.join("cache/builds"));
         forget_largest(&bench.home)
     };
     let turns = bench.turns(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fs_err as fs;
+use pinfold_base::directory;
 
 use super::Row;
 use super::command;
@@ -24,7 +24,7 @@ pub(crate) fn rows(folder: &Path, home: &Path, pinfold: &str, rows: &mut Vec<Row
     if installed("buildah") {
         let rootfs = folder.join("rootfs");
         if rootfs.exists() {
-            fs::remove_dir_all(&rootfs).map_err(|error| error.to_string())?;
+            directory::remove(&rootfs).map_err(|error| error.to_string())?;
         }
         let target = rootfs.display().to_string();
         measure(folder, &env, &[pinfold, "unpack", "--platform", "linux/amd64", "bench", &target])?;
@@ -32,7 +32,7 @@ pub(crate) fn rows(folder: &Path, home: &Path, pinfold: &str, rows: &mut Vec<Row
                       oci:buildah-out; buildah rm $c >/dev/null; rm -rf buildah-out";
         let cost = measure(folder, &[("BUILDAH_ISOLATION", "chroot".into())], &["bash", "-c", script])?;
         add("buildah copy + commit of the same tree", cost, "one layer, gzip");
-        let _ = fs::remove_dir_all(&rootfs);
+        let _ = directory::remove(&rootfs);
     } else {
         crate::say("peer: buildah is not installed");
     }

@@ -50,8 +50,8 @@ pub enum Seen<'a> {
     Entering(Entry<'a>),
     /// Everything in the directory that was entered last has been told.
     Leaving(&'a Path),
-    /// A directory that was told before cannot be listed, or not to its end.
-    Unreadable(&'a Path, Errno),
+    /// A directory that was told before cannot be listed, or not to its end; in the latter case its name is `.`.
+    Unreadable(Entry<'a>, Errno),
 }
 
 /// What a visitor wants next. Only what it says of a directory's [`Seen::Entry`] decides about entering it.
@@ -120,7 +120,8 @@ pub fn walk(
                     continue;
                 }
                 Err(errno) => {
-                    if visit(Seen::Unreadable(as_path(&path), errno))? == Next::Stop {
+                    let closed = entry(&path, &name, FileType::Directory, trail.here());
+                    if visit(Seen::Unreadable(closed, errno))? == Next::Stop {
                         return Ok(());
                     }
                     continue;
@@ -181,7 +182,7 @@ fn batch(
             Some(Err(errno)) => {
                 level.ended = true;
                 path.truncate(level.path);
-                return visit(Seen::Unreadable(as_path(path), errno));
+                return visit(Seen::Unreadable(entry(path, c".", FileType::Directory, here), errno));
             }
             Some(Ok(read)) => read,
         };

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use pinfold_base::text::Shown;
 use pinfold_engine::keep::gc;
 
 use super::Outcome;
@@ -31,9 +32,10 @@ pub(crate) fn run(args: &GcArgs, global: Global) -> Outcome {
     let context = super::context(global, args::Downloads { offline: true })?;
     let scope = gc::Scope { layers: args.layers, downloads: args.downloads };
     let report = gc::gc(&context, scope, if args.yes { gc::Pass::Remove } else { gc::Pass::Look })?;
+    let code = ExitCode::from(u8::from(!report.left.is_empty()));
     if global.json {
         render::json(&report);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     let mut table = Table::new(&[("WHAT", Align::Left), ("FILES", Align::Right), ("SIZE", Align::Right)]);
     for part in &report.parts {
@@ -43,5 +45,11 @@ pub(crate) fn run(args: &GcArgs, global: Global) -> Outcome {
     if !args.yes && !global.quiet {
         render::note("nothing was removed; `--yes` removes it");
     }
-    Ok(ExitCode::SUCCESS)
+    for left in &report.left {
+        render::note(format!("warning: {}", Shown::new(&left.problem)));
+        if let Some(hint) = &left.hint {
+            render::note(format!("hint: {}", Shown::new(hint)));
+        }
+    }
+    Ok(code)
 }

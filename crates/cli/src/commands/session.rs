@@ -104,6 +104,7 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
                 Status::Ended(exit) => shown!("ended, {exit}"),
                 Status::Killed => "killed".into(),
                 Status::Prepared => "prepared".into(),
+                Status::Leftover => "leftover".into(),
             },
             one.since.map(|since| age(now.saturating_sub(since))).unwrap_or_default().into(),
             one.usage

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fs_err as fs;
 use pinfold_base::Platform;
+use pinfold_base::directory::remove;
 use pinfold_image::ImageSource;
 use pinfold_image::unpack;
 use pinfold_sandbox::OciRuntime;
@@ -28,7 +29,7 @@ pub fn bundle(
     let written = bundle_into(context, source, platform, directory, runtime);
     if written.is_err() {
         // Never half a bundle. What cannot be removed is better named by the first error than by a second.
-        let _ = fs::remove_dir_all(directory);
+        let _ = remove(directory);
     }
     written
 }

@@ -38,6 +38,7 @@ use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Reporter;
+use pinfold_base::directory;
 use pinfold_base::report::Stage;
 
 use crate::Image;
@@ -156,6 +157,9 @@ pub enum UnpackError {
     /// A file operation on the way failed; the message names the path.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// A root could not be removed whole.
+    #[error(transparent)]
+    Remains(#[from] directory::Remains),
 }
 
 /// Why a layer was not applied.
@@ -235,6 +239,7 @@ impl Diagnose for UnpackError {
             Self::Exists(_) => Diagnosis::Own(Kind::Usage),
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Io(error) => Diagnosis::Inner(error),
+            Self::Remains(error) => Diagnosis::Inner(error),
         }
     }
 
@@ -251,7 +256,7 @@ impl Diagnose for UnpackError {
             },
             Self::MountTarget { .. } => "do not run this image; its author can make a directory there",
             Self::Exists(_) => "choose another directory, or remove this one",
-            Self::Image(_) | Self::Io(_) => return None,
+            Self::Image(_) | Self::Io(_) | Self::Remains(_) => return None,
         };
         Some(hint.into())
     }
@@ -348,9 +353,9 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.kept
-            && let Err(error) = remove::tree(&self.path)
+            && let Err(error) = directory::remove(&self.path)
         {
-            tracing::warn!("`{}` could not be removed: {error}", self.path.display());
+            tracing::warn!("{error}");
         }
     }
 }

@@ -4,8 +4,8 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
+use pinfold_base::directory;
 use rustix::fs::AtFlags;
 use rustix::fs::Dir;
 use rustix::fs::FileType;
@@ -16,15 +16,7 @@ use rustix::io::Errno;
 /// Removes whatever has this name. Says whether it was something that can have names below it (a directory, a link).
 pub(super) fn entry(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
     let kind = FileType::from_raw_mode(rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
-    if kind == FileType::Directory {
-        let dir = open(parent, name)?;
-        for (child, _) in children(&dir)? {
-            entry(std::os::fd::AsFd::as_fd(&dir), &child)?;
-        }
-        rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
-    } else {
-        rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
-    }
+    directory::remove_at(parent, name)?;
     Ok(matches!(kind, FileType::Directory | FileType::Symlink))
 }
 
@@ -56,18 +48,4 @@ pub(super) fn children(dir: &OwnedFd) -> io::Result<Vec<(std::ffi::CString, File
         }
     }
     Ok(found)
-}
-
-/// Removes a whole directory by its path, which pinfold chose.
-pub(super) fn tree(path: &Path) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt;
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::other("the root directory is never removed"));
-    };
-    let parent = fs_err::File::open(parent)?;
-    let name = std::ffi::CString::new(name.as_bytes())?;
-    match entry(std::os::fd::AsFd::as_fd(parent.file()), &name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map(drop),
-    }
 }

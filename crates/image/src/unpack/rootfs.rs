@@ -3,7 +3,7 @@
 //! ```text
 //! DATA/rootfs/HEX/                whole root of the image whose manifest has this SHA-256
 //! DATA/rootfs/locks/HEX           held while that root is made or removed
-//! DATA/rootfs/tmp/.pinfold-…/     being made; left over after a crash, removed by `clean`
+//! DATA/rootfs/tmp/.pinfold-…/     being made; left over after a crash, see `abandoned`
 //! ```
 //!
 //! **Guarantees**: a root under its digest is whole, verified and synced, because it is renamed there last; of several
@@ -11,18 +11,20 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use fs_err as fs;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::Reporter;
+use pinfold_base::directory;
 use rustix::fs::FlockOperation;
 
 use super::Options;
 use super::Temporary;
 use super::UnpackError;
 use super::into;
-use super::remove;
 use crate::Image;
 use crate::ImageSource;
 use crate::store::Lock;
@@ -101,20 +103,27 @@ impl RootfsStore {
         let path = self.path(manifest);
         if path.is_dir() {
             // Under its name it is whole or not there at all, even if removing is cut short.
-            let temporary = Temporary::create(&self.root.join("tmp"))?;
+            let mut temporary = Temporary::create(&self.root.join("tmp"))?;
             fs::rename(&path, temporary.path.join("removed"))?;
+            temporary.kept = true;
+            directory::remove(&temporary.path)?;
         }
         Ok(())
     }
 
-    /// Removes what crashed processes left. Not to be called while one is unpacking.
-    pub fn clean(&self) -> Result<u64, UnpackError> {
-        let mut removed = 0;
+    /// What crashed processes left, and what could not be removed before: roots that were begun longer than `age` ago.
+    pub fn abandoned(&self, age: Duration) -> Result<Vec<PathBuf>, UnpackError> {
+        let mut found = Vec::new();
         for entry in fs::read_dir(self.root.join("tmp"))? {
-            remove::tree(&entry?.path())?;
-            removed += 1;
+            let entry = entry?;
+            let old =
+                |time: SystemTime| SystemTime::now().duration_since(time).is_ok_and(|passed| passed >= age);
+            if entry.metadata()?.modified().is_ok_and(old) {
+                found.push(entry.path());
+            }
         }
-        Ok(removed)
+        found.sort();
+        Ok(found)
     }
 
     fn lock(&self, manifest: &Digest) -> Result<Lock, UnpackError> {

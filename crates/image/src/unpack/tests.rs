@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use pinfold_base::report::Silent;
 
@@ -162,7 +163,7 @@ fn every_attack_is_refused_and_touches_nothing() {
             assert!(error.to_string().contains(words), "{name}: {error}");
             assert_eq!(yard.outside(), before, "{name} left or changed something outside");
             if walking {
-                remove::tree(&yard.target()).unwrap();
+                directory::remove(&yard.target()).unwrap();
             } else {
                 assert!(!yard.target().exists(), "{name} left a target");
             }
@@ -411,8 +412,9 @@ fn roots_are_unpacked_once_by_several_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let (source, image) = source_of(&[tar().file("a", &"x".repeat(2 << 20)).end()], LayerEncoding::Gzip);
     let store = RootfsStore::open(dir.path(), Options::default()).unwrap();
-    // What a crashed process leaves is no root and is removed.
-    fs::create_dir_all(dir.path().join("rootfs/tmp/.pinfold-crashed/half")).unwrap();
+    // What a crashed process leaves is no root, and is told.
+    let crashed = dir.path().join("rootfs/tmp/.pinfold-crashed");
+    fs::create_dir_all(crashed.join("half")).unwrap();
     assert!(store.list().unwrap().is_empty());
     let inodes: Vec<u64> = std::thread::scope(|scope| {
         let start = || scope.spawn(|| store.get(&source, &image, &Silent).unwrap());
@@ -421,7 +423,9 @@ fn roots_are_unpacked_once_by_several_at_a_time() {
         paths.map(|path| fs::metadata(path).unwrap().ino()).collect()
     });
     assert!(inodes.iter().all(|inode| *inode == inodes[0]), "{inodes:?}");
-    assert_eq!(store.clean().unwrap(), 1);
+    assert_eq!(store.abandoned(Duration::ZERO).unwrap(), std::slice::from_ref(&crashed));
+    assert!(store.abandoned(Duration::from_secs(60)).unwrap().is_empty(), "it may be under way");
+    directory::remove(&crashed).unwrap();
     assert_eq!(store.list().unwrap().len(), 1);
     store.remove(image.manifest.digest()).unwrap();
     assert!(store.list().unwrap().is_empty());

@@ -279,6 +279,9 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
             MountKind::Device(source) if !DEVICES.iter().any(|name| target.ends_with(name)) => {
                 json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "nosuid", "noexec"]})
             }
+            // Not among the masked paths: not every runtime covers those, and a place that is missing would be passed over.
+            MountKind::Closed { .. } => json!({"destination": target, "type": "tmpfs", "source": "tmpfs",
+                "options": ["ro", "nosuid", "nodev", "noexec", "mode=555", "size=4k"]}),
             MountKind::Device(_) | MountKind::Mask | MountKind::Protect => continue,
             MountKind::Hold(_) | MountKind::Keep(_) | MountKind::Missing(_) => match runtime {
                 OciRuntime::Runc => continue,

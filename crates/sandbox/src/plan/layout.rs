@@ -85,7 +85,8 @@ impl Layout<'_> {
     pub(super) fn user(&mut self, mount: &crate::spec::Mount) -> Result<(), Refusal> {
         let target = clean("mount target", &mount.target)?;
         reserved("mount target", &target)?;
-        if self.mounts.iter().any(|other| other.target == target) {
+        let closed = |other: &PlannedMount| matches!(other.kind, MountKind::Closed { .. });
+        if self.mounts.iter().any(|other| other.target == target && !closed(other)) {
             return Err(Refusal::Twice(target));
         }
         let kind = match &mount.source {
@@ -100,16 +101,29 @@ impl Layout<'_> {
                 if source == Path::new("/") {
                     return Err(Refusal::Reserved { what: "mount source", path: source });
                 }
-                if mount.sockets == Sockets::Refuse
-                    && let Some(socket) = rootfs::first_socket(&source)
-                        .map_err(|error| Refusal::Scan { path: source.clone(), source: error })?
-                {
-                    return Err(Refusal::Socket { mount: source, socket });
+                if mount.sockets == Sockets::Refuse {
+                    self.search(&source, &target)?;
                 }
                 MountKind::Host(source)
             }
         };
         self.add(target, kind, mount.access);
+        Ok(())
+    }
+
+    /// Refuses a source with a Unix socket, and covers what could not be looked into.
+    fn search(&mut self, source: &Path, target: &Path) -> Result<(), Refusal> {
+        let scan =
+            rootfs::scan(source).map_err(|error| Refusal::Scan { path: source.to_owned(), source: error })?;
+        if let Some(socket) = scan.socket {
+            return Err(Refusal::Socket { mount: source.to_owned(), socket });
+        }
+        for rootfs::Closed { path, device, inode } in scan.closed {
+            if path.as_os_str().is_empty() || path.to_str().is_none() {
+                return Err(Refusal::Closed(source.join(path)));
+            }
+            self.add(target.join(path), MountKind::Closed { device, inode }, Access::ReadOnly);
+        }
         Ok(())
     }
 

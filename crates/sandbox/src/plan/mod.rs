@@ -3,7 +3,7 @@
 //!
 //! **Guarantees**: a plan that is returned asks only for what the probe found. No mount target passes through a symbolic
 //! link of the image, every mount of the host is read-only unless the specification says otherwise, and none shows a Unix
-//! socket the user did not name.
+//! socket the user did not name: what cannot be looked into is covered.
 //!
 //! **Refuses** ([`Refusal`]): a wall that is required and missing, names that are paths, id 0, targets in `/proc`, `/dev`
 //! and `/sys`, a working directory in `/proc` (CVE-2024-21626), images whose mount points are links (CVE-2026-41579).
@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
+use std::path::Path;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -188,6 +189,13 @@ pub enum MountKind {
     Egress,
     /// Covers a path with nothing, where it exists.
     Mask,
+    /// Covers this directory of the host with nothing: it could not be looked into for sockets.
+    Closed {
+        /// The file system it is on.
+        device: u64,
+        /// Its number there: nothing else may have taken its place.
+        inode: u64,
+    },
     /// Makes a path read-only, where it exists.
     Protect,
     /// A directory of a mount on itself, this path of the host: what is mounted on can be neither renamed nor removed.
@@ -224,6 +232,7 @@ impl fmt::Display for PlannedMount {
             MountKind::Device(source) => write!(f, "nosuid,noexec device {}", source.display()),
             MountKind::Egress => write!(f, "nosuid,nodev,noexec socket to the supervisor"),
             MountKind::Mask => write!(f, "masked"),
+            MountKind::Closed { .. } => write!(f, "masked, because it cannot be looked into"),
             MountKind::Protect => write!(f, "ro"),
             MountKind::Hold(_) => write!(f, "held in its place"),
             MountKind::Keep(_) => write!(f, "ro, protected"),
@@ -353,6 +362,12 @@ impl Plan {
             *wall = standing.clone();
         }
         self
+    }
+
+    /// Where directories of the host are covered because they could not be looked into for sockets.
+    pub fn closed(&self) -> impl Iterator<Item = &Path> {
+        let closed = |mount: &&PlannedMount| matches!(mount.kind, MountKind::Closed { .. });
+        self.mounts.iter().filter(closed).map(|mount| mount.target.as_path())
     }
 
     /// Whether a mount of this kind is planned.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::text::word;
 
 use crate::probe::NamespaceProblem;
 
@@ -110,6 +111,9 @@ pub enum Refusal {
         #[source]
         source: io::Error,
     },
+    /// A directory cannot be searched for sockets, nor covered.
+    #[error("`{}` cannot be looked into, and could hold a Unix socket", .0.display())]
+    Closed(PathBuf),
     /// A socket would be visible.
     #[error("mounting `{}` would let the sandbox connect to the Unix socket `{}`", mount.display(), socket.display())]
     Socket {
@@ -159,6 +163,9 @@ impl Diagnose for Refusal {
                 "mount a directory without the socket, stop the program that made it, or name the socket as allowed; \
                  a read-only mount does not stop connections"
                     .into()
+            }
+            Self::Closed(path) => {
+                format!("make it readable with `chmod u+rx {}`, or mount a directory without it", word(path).as_str())
             }
             Self::LinkInWorkspace { .. } => "mount the directory it leads to by its own path, if that is wanted".into(),
             Self::ProtectedLink(_) => {

@@ -5,8 +5,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
 
+use pinfold_base::directory;
+use pinfold_base::directory::Entry;
+use pinfold_base::directory::Mounts;
+use pinfold_base::directory::Next;
+use pinfold_base::directory::Seen;
 use rustix::fs::AtFlags;
-use rustix::fs::Dir;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
@@ -14,6 +18,12 @@ use rustix::io::Errno;
 
 use crate::plan::refusal::Refusal;
 
+/// How often a tree that changes is searched.
+const TRIES_MAX: u32 = 3;
+/// Directories that are covered because they could not be looked into, at most; with more of them the mount is refused.
+const CLOSED_MAX: usize = 1000;
+/// Bytes of the path of a directory that is covered (PATH_MAX is 4096, and the mount's own target goes before).
+const COVERED_PATH_MAX: usize = 2048;
 /// Entries that are looked at before the search for sockets gives up (and the mount is refused).
 const SCAN_LIMIT: u64 = 20_000_000;
 
@@ -66,56 +76,101 @@ impl RootDirectory {
     }
 }
 
-/// The first Unix socket at or below `source`, links not followed. Directories that the caller cannot read cannot be read
-/// inside either (same id), so they are passed over.
-pub(crate) fn first_socket(source: &Path) -> io::Result<Option<PathBuf>> {
-    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let stat = rustix::fs::lstat(source)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Socket => return Ok(Some(source.to_owned())),
-        FileType::Directory => {}
-        _ => return Ok(None),
-    }
-    let mut pending = vec![source.to_owned()];
-    let mut seen = 0_u64;
-    while let Some(directory) = pending.pop() {
-        let fd = match rustix::fs::open(
-            &directory,
-            flags | OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK,
-            Mode::empty(),
-        ) {
-            Ok(fd) => fd,
-            Err(Errno::ACCESS | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
-            Err(errno) => return Err(errno.into()),
-        };
-        for entry in Dir::new(fd)? {
-            let entry = entry?;
-            seen += 1;
-            if seen > SCAN_LIMIT {
-                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many files"));
-            }
-            let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
-            }
-            let path = directory.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
-            let kind = match entry.file_type() {
-                FileType::Unknown => {
-                    match rustix::fs::statat(rustix::fs::CWD, &path, AtFlags::SYMLINK_NOFOLLOW) {
-                        Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                        Err(_) => continue,
-                    }
-                }
-                known => known,
-            };
-            match kind {
-                FileType::Socket => return Ok(Some(path)),
-                FileType::Directory => pending.push(path),
-                _ => {}
-            }
+/// What a search for Unix sockets found.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// The first socket.
+    pub(crate) socket: Option<PathBuf>,
+    /// Directories that cannot be listed by the caller, who is their owner inside and could open them there.
+    pub(crate) closed: Vec<Closed>,
+}
+
+/// A directory that could not be looked into.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// Relative to where the search began; empty for that directory itself.
+    pub(crate) path: PathBuf,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+/// Looks for Unix sockets at and below `source`, links not followed. A tree that changes under the search is searched again.
+pub(crate) fn scan(source: &Path) -> io::Result<Scan> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match scan_once(source) {
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) && tries < TRIES_MAX => {}
+            result => return result,
         }
     }
-    Ok(None)
+}
+
+fn scan_once(source: &Path) -> io::Result<Scan> {
+    let mut scan = Scan::default();
+    let look = rustix::fs::open(source, LOOK, Mode::empty())?;
+    let stat = rustix::fs::fstat(&look)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Socket => scan.socket = Some(source.to_owned()),
+        FileType::Directory => {}
+        _ => return Ok(scan),
+    }
+    if scan.socket.is_some() {
+        return Ok(scan);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = match rustix::fs::openat(&look, ".", flags, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            scan.closed.push(Closed { path: PathBuf::new(), device: stat.st_dev, inode: stat.st_ino });
+            return Ok(scan);
+        }
+        root => root?,
+    };
+    let mut seen = 0_u64;
+    // What is mounted below is mounted inside, too.
+    directory::walk(root, Mounts::Cross, |found| {
+        match found {
+            Seen::Entry(entry) => {
+                seen += 1;
+                if seen > SCAN_LIMIT {
+                    return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many files"));
+                }
+                if entry.kind == FileType::Socket {
+                    scan.socket = Some(source.join(entry.path));
+                    return Ok(Next::Stop);
+                }
+            }
+            Seen::Unreadable(entry, _) => {
+                if scan.closed.len() == CLOSED_MAX {
+                    let problem = "too many directories that cannot be looked into";
+                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+                }
+                scan.closed.extend(closed(source, &entry));
+            }
+            Seen::Entering(_) | Seen::Leaving(_) => {}
+        }
+        Ok(Next::On)
+    })?;
+    Ok(scan)
+}
+
+/// The directory to cover for one that cannot be listed: itself, or where its path is too long to mount on, one above. `None`
+/// when it is gone.
+fn closed(source: &Path, entry: &Entry<'_>) -> Option<Closed> {
+    if entry.path.as_os_str().len() <= COVERED_PATH_MAX {
+        let stat = rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let (device, inode) = (stat.st_dev, stat.st_ino);
+        return Some(Closed { path: entry.path.to_owned(), device, inode });
+    }
+    let mut path = PathBuf::new();
+    for name in entry.path {
+        if path.as_os_str().len() + name.len() >= COVERED_PATH_MAX {
+            break;
+        }
+        path.push(name);
+    }
+    let stat = rustix::fs::lstat(source.join(&path)).ok()?;
+    Some(Closed { path, device: stat.st_dev, inode: stat.st_ino })
 }
 
 #[cfg(test)]
@@ -125,18 +180,65 @@ mod tests {
 
     use super::*;
 
+    fn first_socket(source: &Path) -> Option<PathBuf> {
+        let Scan { socket, closed } = scan(source).unwrap();
+        assert!(closed.is_empty(), "{closed:?}");
+        socket
+    }
+
+    /// What cannot be listed is told, with the directory itself or one above it that can be mounted on.
+    #[test]
+    fn what_cannot_be_looked_into_is_told() {
+        use rustix::thread::CapabilitySet;
+        let mut own = rustix::thread::capabilities(None).unwrap();
+        own.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+        rustix::thread::set_capabilities(None, own).unwrap();
+        let close = |path: &Path| {
+            fs_err::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+            fs_err::symlink_metadata(path).unwrap()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(dir.path().join("a/closed/inner")).unwrap();
+        let _listener = UnixListener::bind(dir.path().join("a/closed/inner/agent.sock")).unwrap();
+        let data = close(&dir.path().join("a/closed"));
+        let found = scan(dir.path()).unwrap();
+        assert_eq!((found.socket, found.closed.len()), (None, 1));
+        let closed = &found.closed[0];
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!((closed.path.as_path(), closed.inode), (Path::new("a/closed"), data.ino()));
+        assert_eq!(closed.device, data.dev());
+        // The source itself.
+        let found = scan(&dir.path().join("a/closed")).unwrap();
+        assert_eq!(found.closed[0].path, Path::new(""));
+        // Deeper than a path can say.
+        let name = "n".repeat(200);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let mut at = rustix::fs::open(dir.path(), flags, Mode::empty()).unwrap();
+        for _ in 0..40 {
+            rustix::fs::mkdirat(&at, &name, Mode::RWXU).unwrap();
+            at = rustix::fs::openat(&at, &name, flags, Mode::empty()).unwrap();
+        }
+        rustix::fs::mkdirat(&at, "closed", Mode::empty()).unwrap();
+        let found = scan(dir.path()).unwrap();
+        let covered = found.closed.iter().find(|closed| closed.path.starts_with(&name)).unwrap();
+        let depth = covered.path.components().count();
+        assert_eq!((found.closed.len(), depth), (2, 10));
+        directory::remove(&dir.path().join(&name)).unwrap();
+        directory::remove(&dir.path().join("a")).unwrap();
+    }
+
     #[test]
     fn sockets_are_found_at_any_depth_and_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("a/b/c");
         fs_err::create_dir_all(&deep).unwrap();
         fs_err::write(deep.join("file"), "").unwrap();
-        assert_eq!(first_socket(dir.path()).unwrap(), None);
+        assert_eq!(first_socket(dir.path()), None);
         let socket = deep.join("agent.sock");
         let _listener = UnixListener::bind(&socket).unwrap();
-        assert_eq!(first_socket(dir.path()).unwrap().as_ref(), Some(&socket));
-        assert_eq!(first_socket(&socket).unwrap().as_ref(), Some(&socket));
-        assert_eq!(first_socket(&deep.join("file")).unwrap(), None);
+        assert_eq!(first_socket(dir.path()).as_ref(), Some(&socket));
+        assert_eq!(first_socket(&socket).as_ref(), Some(&socket));
+        assert_eq!(first_socket(&deep.join("file")), None);
     }
 
     /// Inside, a link leads to what is mounted there, not to the host's file.
@@ -150,7 +252,7 @@ mod tests {
         symlink(&other, mounted.join("directory")).unwrap();
         symlink(other.join("agent.sock"), mounted.join("socket")).unwrap();
         symlink(&mounted, mounted.join("loop")).unwrap();
-        assert_eq!(first_socket(&mounted).unwrap(), None);
+        assert_eq!(first_socket(&mounted), None);
     }
 
     #[test]

@@ -82,6 +82,15 @@ pub(crate) fn enter(plan: &Plan, paths: &HostPaths, trees: Option<Trees>) -> Res
     for (mount, fd) in sources {
         match mount.kind {
             MountKind::Mask => covers.cover(&root, &mount.target)?,
+            MountKind::Closed { device, inode } => {
+                let on = || mount.target.display();
+                let place = look(&root, &mount.target).on(Step::OpenTarget, on())?;
+                let stat = rustix::fs::fstat(&place).on(Step::OpenTarget, on())?;
+                if (stat.st_dev, stat.st_ino) != (device, inode) {
+                    return Err(StepError::new(Step::OpenTarget, on().to_string(), Errno::STALE));
+                }
+                covers.lay(&place, &mount.target)?;
+            }
             MountKind::Protect => read_only(&root, &mount.target)?,
             _ if protect::concerns(&mount.kind) => {}
             _ => {
@@ -154,6 +163,7 @@ fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, St
             Ok(Some(fd))
         }
         MountKind::Mask
+        | MountKind::Closed { .. }
         | MountKind::Protect
         | MountKind::Hold(_)
         | MountKind::Keep(_)
@@ -359,14 +369,19 @@ impl Covers {
             Err(Errno::NOENT | Errno::ACCESS) => return Ok(()),
             result => result.on(Step::OpenTarget, path.display())?,
         };
-        let directory = is_directory(&place).on(Step::OpenTarget, path.display())?;
+        self.lay(&place, path)
+    }
+
+    /// Covers `place`.
+    fn lay(&mut self, place: &OwnedFd, path: &Path) -> Result<(), StepError> {
+        let directory = is_directory(place).on(Step::OpenTarget, path.display())?;
         let first = if directory { &mut self.directory } else { &mut self.file };
         if let Some(first) = first {
             let copy = rustix::mount::open_tree(&*first, "", COPY).on(Step::OpenMount, path.display())?;
-            return attach(&copy, &place, path);
+            return attach(&copy, place, path);
         }
         let made = if directory { nothing(path)? } else { null()? };
-        attach(&made, &place, path)?;
+        attach(&made, place, path)?;
         *first = Some(made);
         Ok(())
     }

@@ -5,10 +5,24 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::fs::symlink;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
+
+use pinfold_base::directory;
+use pinfold_base::directory::Entry;
+use pinfold_base::directory::Mounts;
+use pinfold_base::directory::Next;
+use pinfold_base::directory::Seen;
+use pinfold_base::directory::Trail;
+use rustix::fs::AtFlags;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// How files and directories of the image are opened.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Makes `home` unless it exists, from the directory `inside` of the image at `rootfs`. No component of it may be a link: on
 /// the host it would lead out of the image.
@@ -17,9 +31,7 @@ pub(crate) fn seed(rootfs: &Path, inside: &Path, home: &Path) -> io::Result<()> 
         return Ok(());
     }
     let part = home.with_extension("part");
-    if fs_err::symlink_metadata(&part).is_ok() {
-        fs_err::remove_dir_all(&part)?;
-    }
+    directory::remove(&part)?;
     fs_err::create_dir(&part)?;
     if let Some(seed) = plain(rootfs, inside) {
         copy(&seed, &part)?;
@@ -44,29 +56,74 @@ fn plain(rootfs: &Path, inside: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
+/// Copies what is in `from` into `to`, at any depth.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    for entry in fs_err::read_dir(from)? {
-        let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let data = fs_err::symlink_metadata(&source)?;
-        let mode = std::fs::Permissions::from_mode(data.permissions().mode() & 0o777);
-        if data.is_symlink() {
-            symlink(fs_err::read_link(&source)?, &target)?;
-        } else if data.is_dir() {
-            fs_err::create_dir(&target)?;
-            copy(&source, &target)?;
-            // Its owner is the sandbox's user, who must be able to enter and change it.
-            fs_err::set_permissions(&target, std::fs::Permissions::from_mode(mode.mode() | 0o700))?;
-        } else if data.is_file() {
-            fs_err::copy(&source, &target)?;
-            fs_err::set_permissions(&target, std::fs::Permissions::from_mode(mode.mode() | 0o600))?;
+    let open = |path: &Path| rustix::fs::open(path, OFlags::DIRECTORY | READ, Mode::empty());
+    let mut target = Trail::begin(open(to)?)?;
+    let mut modes = Vec::new();
+    directory::walk(open(from)?, Mounts::Cross, |seen| {
+        match seen {
+            Seen::Entry(entry) => {
+                one(&entry, &target).map_err(|error| named(entry.path, &error))?;
+            }
+            Seen::Entering(entry) => {
+                modes.push(mode(&entry).map_err(|errno| named(entry.path, &errno.into()))?);
+                target.enter(entry.name).map_err(|error| named(entry.path, &error))?;
+            }
+            Seen::Leaving(_) => {
+                // Its owner is the sandbox's user, who must be able to enter and change it.
+                rustix::fs::fchmod(target.here(), modes.pop().unwrap_or(Mode::empty()) | Mode::RWXU)?;
+                target.leave()?;
+            }
+            Seen::Unreadable(entry, errno) => return Err(named(entry.path, &errno.into())),
         }
+        Ok(Next::On)
+    })
+}
+
+/// Copies a file or a link, or makes a directory. What was copied before is left as it is.
+fn one(entry: &Entry<'_>, target: &Trail) -> io::Result<()> {
+    let to = target.here();
+    let made = match entry.kind {
+        FileType::Directory => rustix::fs::mkdirat(to, entry.name, Mode::RWXU),
+        FileType::Symlink => rustix::fs::readlinkat(entry.parent, entry.name, Vec::new())
+            .and_then(|link| rustix::fs::symlinkat(&*link, to, entry.name)),
+        FileType::RegularFile => {
+            let source =
+                rustix::fs::openat(entry.parent, entry.name, READ | OFlags::NONBLOCK, Mode::empty())?;
+            let mode = Mode::from_raw_mode(rustix::fs::fstat(&source)?.st_mode & 0o777);
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            match rustix::fs::openat(to, entry.name, flags, Mode::RUSR | Mode::WUSR) {
+                Ok(copy) => {
+                    let [source, copy] =
+                        [source, copy].map(|fd| fs_err::File::from_parts(fd.into(), entry.path));
+                    io::copy(&mut source.file(), &mut copy.file())?;
+                    rustix::fs::fchmod(&copy, mode | Mode::RUSR | Mode::WUSR)
+                }
+                Err(errno) => Err(errno),
+            }
+        }
+        _ => Ok(()),
+    };
+    match made {
+        Err(Errno::EXIST) => Ok(()),
+        result => Ok(result?),
     }
-    Ok(())
+}
+
+fn mode(entry: &Entry<'_>) -> rustix::io::Result<Mode> {
+    let stat = rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(Mode::from_raw_mode(stat.st_mode & 0o777))
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -94,6 +151,34 @@ mod tests {
         fs_err::write(image.join("new"), "").unwrap();
         seed(dir.path(), Path::new("/image"), &home).unwrap();
         assert!(home.join("mine").exists() && !home.join("new").exists());
+    }
+
+    /// Deeper than the kernel takes in a path, with files on the way and at the end.
+    #[test]
+    fn a_deep_home_is_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (image, home) = (dir.path().join("image"), dir.path().join("home"));
+        fs_err::create_dir(&image).unwrap();
+        let flags = READ | OFlags::DIRECTORY;
+        let name = "n".repeat(200);
+        let mut at = rustix::fs::open(&image, flags, Mode::empty()).unwrap();
+        for _ in 0..60 {
+            rustix::fs::mkdirat(&at, &name, Mode::RWXU).unwrap();
+            at = rustix::fs::openat(&at, &name, flags, Mode::empty()).unwrap();
+            rustix::fs::symlinkat("target", &at, "link").unwrap();
+        }
+        seed(dir.path(), Path::new("/image"), &home).unwrap();
+        let mut links = 0;
+        let copied = rustix::fs::open(&home, flags, Mode::empty()).unwrap();
+        directory::walk(copied, Mounts::Stay, |seen| {
+            links += usize::from(matches!(seen, Seen::Entry(Entry { kind: FileType::Symlink, .. })));
+            Ok(Next::On)
+        })
+        .unwrap();
+        assert_eq!(links, 60);
+        // What drops this folder would not manage.
+        directory::remove(&image.join(&name)).unwrap();
+        directory::remove(&home.join(&name)).unwrap();
     }
 
     /// An image whose home leads elsewhere by a link would have the host's files copied in.

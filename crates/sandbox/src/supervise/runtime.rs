@@ -23,6 +23,7 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio as ProcessStdio;
 
+use pinfold_base::directory;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::Signal;
@@ -102,7 +103,7 @@ pub fn start(
     let control = if terminal.is_some() { Control::Terminal } else { Control::None };
     let started = sys::spawn_tied(&mut command, control, theirs.as_fd());
     let child = started.map_err(|error| {
-        let _ = fs_err::remove_dir_all(folder);
+        let _ = directory::remove(folder);
         match error.kind() {
             io::ErrorKind::NotFound => SandboxError::NoRuntime(runtime.program().into()),
             _ => SandboxError::Supervisor { action: "start the runtime", source: error },
@@ -139,12 +140,7 @@ pub(crate) fn clear(runtime: OciRuntime, name: &str, folder: &Path) -> Result<()
         .stdout(ProcessStdio::null())
         .stderr(ProcessStdio::null())
         .status();
-    match fs_err::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(SandboxError::file("remove", folder)(error))
-        }
-        _ => Ok(()),
-    }
+    Ok(directory::remove(folder)?)
 }
 
 fn pid(child: &Child) -> Option<Pid> {

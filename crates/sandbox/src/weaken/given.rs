@@ -41,6 +41,8 @@ pub enum Weaken {
     HostEnvironment(Vec<String>),
     /// No masked or read-only paths in `/proc`.
     ProcMasks,
+    /// Directories that could not be looked into are not covered.
+    ClosedDirectories,
     /// Capabilities are kept.
     Capabilities,
     /// Id 0 inside.
@@ -168,6 +170,9 @@ pub(crate) fn plan(taken: &BTreeSet<Weaken>, plan: &mut Parts) {
             }
             Weaken::ProcMasks => {
                 plan.mounts.retain(|mount| !matches!(mount.kind, MountKind::Mask | MountKind::Protect));
+            }
+            Weaken::ClosedDirectories => {
+                plan.mounts.retain(|mount| !matches!(mount.kind, MountKind::Closed { .. }));
             }
             Weaken::HostEnvironment(names) => {
                 let host =

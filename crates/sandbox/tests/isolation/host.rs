@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use fs_err as fs;
+use pinfold_base::directory;
 use pinfold_base::error::one_line;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;
@@ -43,7 +44,7 @@ pub(crate) struct Image(PathBuf);
 impl Image {
     pub(crate) fn make() -> Self {
         let path = std::env::temp_dir().join(format!("pinfold-isolation-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
+        let _ = directory::remove(&path);
         let directories = [
             "bin",
             "usr",
@@ -80,7 +81,7 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = directory::remove(&self.0);
     }
 }
 
@@ -145,7 +146,7 @@ impl Drop for Host {
         for left in sandboxes.list().unwrap_or_default() {
             let _ = sandboxes.stop(&left.name, std::time::Duration::ZERO);
         }
-        let _ = fs::remove_dir_all(&self.scratch);
+        let _ = directory::remove(&self.scratch);
         // SAFETY: removes the segment made in `new`.
         unsafe {
             let id = libc::shmget(self.shm_key, 0, 0);

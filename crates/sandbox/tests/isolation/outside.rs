@@ -10,6 +10,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fs_err as fs;
+use pinfold_base::directory;
 use pinfold_base::error::one_line;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Plan;
@@ -59,6 +60,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("G5 two on one workspace", Every, protect::two),
     ("G6 a key's program that the agent rewrites", Every, keys::rewritten),
     ("I2 sockets refused", BuiltIn, sockets_refused),
+    ("I2 socket in a closed directory", Every, socket_in_closed_directory),
     ("P10 read-only program", BuiltIn, read_only_program),
     ("P10 removed program", BuiltIn, removed_program),
     ("P2 ids outside", BuiltIn, outside_ids),
@@ -450,6 +452,33 @@ fn sockets_refused(host: &Host, _: Runtime) -> Result<(), String> {
     Plan::new(&spec, &Probe::run()).map(drop).map_err(|error| error.to_string())
 }
 
+/// The host's socket in a directory that the planner cannot list. Inside, the program is its owner and opens it.
+fn socket_in_closed_directory(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let workspace = host.scratch.join("with-closed");
+    let closed = workspace.join("below/closed");
+    let _ = directory::remove(&workspace);
+    fs::create_dir_all(&closed).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(closed.join("agent.sock")).unwrap();
+    let mode =
+        |mode| fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(0);
+    let mut spec = host.spec("closed-directory", &["/workspace/below/closed".to_owned()]);
+    spec.mounts.push(Mount::writable(&workspace, "/workspace"));
+    if rustix::process::geteuid().is_root() {
+        // To whom nothing is closed: the socket is seen.
+        return match Plan::new(&spec, &Probe::run()) {
+            Err(Refusal::Socket { socket, .. }) if socket.ends_with("agent.sock") => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+    }
+    let result = green(host::run(&spec, None, runtime));
+    mode(0);
+    spec.weaken.insert(Weaken::ClosedDirectories);
+    let control = red(host::run(&spec, None, runtime));
+    mode(0o700);
+    result.and(control)
+}
+
 fn memory(host: &Host, runtime: Runtime) -> Result<(), String> {
     let mut spec = host.spec("memory-hog", &[]);
     spec.limits.memory = Some(64 << 20);
@@ -525,7 +554,7 @@ fn no_git(host: &Host, _: Runtime) -> Result<(), String> {
         other => return Err(format!("{other:?}")),
     }
     sandboxes.list().map_err(|error| one_line(&error))?;
-    fs::remove_dir_all(&repository).unwrap();
+    directory::remove(&repository).unwrap();
     fs::remove_file(host.scratch.join("workspace/.gitattributes")).unwrap();
     if marks() > 0 {
         return Err("a git was run".into());

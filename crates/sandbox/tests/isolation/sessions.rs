@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fs_err as fs;
+use pinfold_base::directory;
 use pinfold_base::error::one_line;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Runtime;
@@ -454,7 +455,7 @@ pub(crate) fn exchanged(host: &Host, _: Runtime) -> Result<(), String> {
         sandboxes.status(&swapper.name).is_ok_and(|status| status == Status::Ended(Exit::Code(0)))
     })?;
     sandboxes.remove(&swapper.name).map_err(|error| one_line(&error))?;
-    fs::remove_dir_all(&workspace).unwrap();
+    directory::remove(&workspace).unwrap();
     match (guarded, control) {
         ((0, 1.., 1..), (1.., ..)) => Ok(()),
         other => Err(format!("(seen, not seen, refused), then without the guard: {other:?}")),
@@ -480,7 +481,7 @@ pub(crate) fn neighbours(host: &Host, runtime: Runtime) -> Result<(), String> {
         sandboxes.status(&one.name).is_ok_and(|status| status != Status::Running)
     })?;
     sandboxes.remove(&one.name).map_err(|error| one_line(&error))?;
-    fs::remove_dir_all(&workspace).unwrap();
+    directory::remove(&workspace).unwrap();
     result.and(if end == Detached::Ended(Exit::Code(0)) { Ok(()) } else { Err(format!("{end:?}")) })
 }
 

@@ -1,6 +1,6 @@
 //! `gc`: what can be removed from the stores, and removing it.
 //!
-//! Unnamed images always, and unpacked roots that no named image and no running sandbox has; composed layers and decoded
+//! Unnamed images always, unpacked roots that no named image and no running sandbox has, and what earlier removals left; composed layers and decoded
 //! archives on request (they can be made again from the downloads); downloads on request. Which folders these are is for
 //! their owners to say.
 //!
@@ -8,6 +8,7 @@
 //! looking ([`Pass::Look`]).
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -15,6 +16,9 @@ use fs_err as fs;
 use pinfold_archive::decoded;
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
+use pinfold_base::directory;
+use pinfold_base::directory::Remains;
+use pinfold_base::directory::Size;
 use pinfold_base::error::Diagnosis;
 use pinfold_base::store;
 use pinfold_image::ImageError;
@@ -24,6 +28,7 @@ use pinfold_image::store::GcMode;
 use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
 use pinfold_image::unpack::UnpackError;
+use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Status;
 use pinfold_sources::debian;
 use serde::Serialize;
@@ -61,11 +66,36 @@ pub struct Part {
     pub bytes: u64,
 }
 
+impl Part {
+    fn add(&mut self, size: Size) {
+        self.files += size.files;
+        self.bytes += size.bytes;
+    }
+}
+
 /// What was or would be removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// By kind.
     pub parts: Vec<Part>,
+    /// What could not be removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
+}
+
+/// Something that could not be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// What stays, and why.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Left {
+    fn new(remains: &Remains) -> Self {
+        Self { problem: remains.to_string(), hint: remains.hint() }
+    }
 }
 
 /// Why it failed.
@@ -79,7 +109,7 @@ pub enum GcError {
     Unpack(#[from] UnpackError),
     /// The sandboxes.
     #[error(transparent)]
-    Sandbox(#[from] pinfold_sandbox::SandboxError),
+    Sandbox(#[from] SandboxError),
     /// A cache folder.
     #[error("cannot clean the cache")]
     Io(#[from] std::io::Error),
@@ -107,7 +137,8 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
         files: blobs.blobs.len(),
         bytes: blobs.blobs.iter().map(|(_, size)| size).sum(),
     });
-    report.parts.push(roots(context, &images, pass)?);
+    let stood_on = sandboxes(context, pass, &mut report)?;
+    roots(context, &images, &stood_on, pass, &mut report)?;
     let cache = context.home.cache();
     let mut folders = vec![
         ("abandoned downloads", store::TEMPORARY, store::GRACE),
@@ -139,8 +170,39 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
     Ok(report)
 }
 
-/// Unpacked roots that are made again when they are wanted. One that a running sandbox stands on stays.
-fn roots(context: &Context, images: &ImageStore, pass: Pass) -> Result<Part, GcError> {
+/// Sandboxes that were removed before and not whole. Gives back the roots that running ones stand on.
+fn sandboxes(context: &Context, pass: Pass, report: &mut Report) -> Result<Vec<PathBuf>, GcError> {
+    let sandboxes = context.sandboxes();
+    let mut stood_on = Vec::new();
+    let mut part = Part { what: "sandboxes not removed whole".into(), files: 0, bytes: 0 };
+    for sandbox in sandboxes.list()? {
+        match sandbox.status {
+            Status::Running => stood_on.extend(sandboxes.spec(&sandbox.name).map(|spec| spec.rootfs)),
+            Status::Leftover => {
+                part.add(directory::size(&sandboxes.directory().join(&sandbox.name)));
+                if pass == Pass::Remove {
+                    match sandboxes.remove(&sandbox.name) {
+                        Err(SandboxError::Remains(remains)) => report.left.push(Left::new(&remains)),
+                        result => result?,
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    report.parts.push(part);
+    Ok(stood_on)
+}
+
+/// Unpacked roots that are made again when they are wanted, and those that were never finished. One that a running sandbox
+/// stands on stays.
+fn roots(
+    context: &Context,
+    images: &ImageStore,
+    stood_on: &[PathBuf],
+    pass: Pass,
+    report: &mut Report,
+) -> Result<(), GcError> {
     let mut wanted = std::collections::BTreeSet::new();
     for entry in images.list()? {
         if let Some(reference) = entry.reference {
@@ -148,40 +210,30 @@ fn roots(context: &Context, images: &ImageStore, pass: Pass) -> Result<Part, GcE
             wanted.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest));
         }
     }
-    let sandboxes = context.sandboxes();
-    let running = sandboxes.list()?.into_iter().filter(|sandbox| sandbox.status == Status::Running);
-    let stood_on: Vec<_> =
-        running.filter_map(|sandbox| Some(sandboxes.spec(&sandbox.name).ok()?.rootfs)).collect();
     let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
     let mut part = Part { what: "root file systems of no image".into(), files: 0, bytes: 0 };
+    for path in unpacked.abandoned(store::GRACE)? {
+        part.add(directory::size(&path));
+        if pass == Pass::Remove
+            && let Err(remains) = directory::remove(&path)
+        {
+            report.left.push(Left::new(&remains));
+        }
+    }
     for root in unpacked.list()? {
         if wanted.contains(&root.manifest) || stood_on.contains(&root.path) {
             continue;
         }
-        let (files, bytes) = size(&root.path);
-        part.files += files;
-        part.bytes += bytes;
+        part.add(directory::size(&root.path));
         if pass == Pass::Remove {
-            unpacked.remove(&root.manifest)?;
-        }
-    }
-    Ok(part)
-}
-
-/// Files below `folder`, and their bytes.
-fn size(folder: &Path) -> (usize, u64) {
-    let mut total = (0, 0);
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.metadata() {
-            Ok(data) if data.is_dir() => {
-                let (files, bytes) = size(&entry.path());
-                total = (total.0 + files, total.1 + bytes);
+            match unpacked.remove(&root.manifest) {
+                Err(UnpackError::Remains(remains)) => report.left.push(Left::new(&remains)),
+                result => result?,
             }
-            Ok(data) => total = (total.0 + 1, total.1 + data.len()),
-            Err(_) => {}
         }
     }
-    total
+    report.parts.push(part);
+    Ok(())
 }
 
 /// Files directly in `folder` that are older than `age`.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pinfold_base::directory;
 use rustix::fs::FlockOperation;
 use serde::Serialize;
 
@@ -13,6 +14,9 @@ use crate::types::Runtime;
 
 /// Bytes of a state or specification file that are read.
 const FILE_MAX: u64 = 4 << 20;
+
+/// Marks a folder that could not be removed whole.
+const LEFTOVER: &str = "leftover";
 
 /// The folder of one sandbox.
 #[derive(Clone, Debug)]
@@ -95,6 +99,37 @@ impl Folder {
         for stale in ["attach.sock", "egress.sock"] {
             let _ = fs_err::remove_file(self.0.join(stale));
         }
+        Ok(())
+    }
+
+    /// Whether removing was begun and something of the home stayed.
+    pub(super) fn is_marked(&self) -> bool {
+        self.0.join(LEFTOVER).exists()
+    }
+
+    /// Whether there is nothing here to start or to look into.
+    pub(super) fn is_leftover(&self) -> bool {
+        self.is_marked() || !self.0.join("spec.json").exists()
+    }
+
+    /// Removes the folder. The records go last, so that what cannot be removed is still known for what it was. Called with
+    /// the lock taken.
+    pub(super) fn remove(&self, name: &str) -> Result<(), SandboxError> {
+        self.clear(name)?;
+        self.remove_home()?;
+        Ok(directory::remove(&self.0)?)
+    }
+
+    /// Removes the home, or marks the folder.
+    pub(super) fn remove_home(&self) -> Result<(), SandboxError> {
+        let mark = self.0.join(LEFTOVER);
+        for part in [self.home(), self.home().with_extension("part")] {
+            if let Err(remains) = directory::remove(&part) {
+                fs_err::write(&mark, "").map_err(SandboxError::file("write", &mark))?;
+                return Err(remains.into());
+            }
+        }
+        let _ = fs_err::remove_file(mark);
         Ok(())
     }
 

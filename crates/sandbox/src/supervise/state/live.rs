@@ -76,8 +76,13 @@ impl Sandboxes {
             .map_err(SandboxError::file("make", &folder.0))?;
         let lock = folder.lock_to_start()?.ok_or_else(|| SandboxError::InUse(spec.name.clone()))?;
         folder.clear(&spec.name)?;
+        if folder.is_marked() {
+            // Half a home is nobody's.
+            folder.remove_home()?;
+        }
         let _ = fs_err::remove_file(folder.0.join("state.json"));
         let plan = Plan::new(spec, &Probe::for_start())?;
+        super::tell_closed(&plan);
         folder.write("spec.json", spec)?;
         let stand_ins = StandIns::make(&folder.0, &plan.stand_ins)?;
         let mut prepared = Prepared { folder, lock, plan, home: None, egress: None, proxy: None, stand_ins };

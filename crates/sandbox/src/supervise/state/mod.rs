@@ -11,6 +11,7 @@
 //!       log, log.1             what the session showed, 1 MiB each
 //!       network.log            the proxy's decisions
 //!       stand-ins.json         what is on the host for the time of the run ([`crate::supervise::stand_in`])
+//!       leftover               marks a folder that could not be removed whole
 //!       home/                  the writable home
 //!       runtime/               bundle and state of another runtime, while it runs
 //! ```
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use pinfold_base::text::Shown;
 use serde::Serialize;
 
 use self::folder::Folder;
@@ -43,6 +45,7 @@ use crate::plan::refusal::Refusal;
 use crate::plan::wall::Standing;
 use crate::probe::Probe;
 use crate::spec::Keep;
+use crate::spec::Network;
 use crate::spec::Spec;
 use crate::supervise::foreground;
 use crate::supervise::foreground::Asked;
@@ -73,6 +76,8 @@ pub enum Status {
     Killed,
     /// It was never started to the end.
     Prepared,
+    /// It was removed, and something of it stays.
+    Leftover,
 }
 
 /// One line of `ps`.
@@ -128,9 +133,13 @@ impl Sandboxes {
             Ok(exit)
         });
         let keeps = spec.home.keep == Keep::Home;
-        if !keeps && !matches!(result, Err(SandboxError::InUse(_) | SandboxError::Refused(Refusal::Name(_))))
+        if !keeps
+            && !matches!(result, Err(SandboxError::InUse(_) | SandboxError::Refused(Refusal::Name(_))))
+            && let Err(SandboxError::Remains(remains)) = self.remove(&spec.name)
+            && result.is_ok()
         {
-            let _ = self.remove(&spec.name);
+            // Nobody else says it.
+            tracing::warn!("{}; `pinfold rm {}` tries again", Shown::of(&remains), spec.name);
         }
         result
     }
@@ -138,7 +147,7 @@ impl Sandboxes {
     /// Starts a lasting session with a terminal of this size; returns when it runs.
     pub fn open(&self, spec: &Spec, runtime: Runtime, rows: u16, columns: u16) -> Result<(), SandboxError> {
         // Said here, where the error still has its type.
-        Plan::new(spec, &Probe::run())?;
+        tell_closed(&Plan::new(spec, &Probe::run())?);
         if self.folder(&spec.name)?.0.is_dir() && self.status(&spec.name)? == Status::Running {
             return Err(SandboxError::InUse(spec.name.clone()));
         }
@@ -166,6 +175,9 @@ impl Sandboxes {
         if folder.lock()?.is_none() {
             return Ok(Status::Running);
         }
+        if folder.is_leftover() {
+            return Ok(Status::Leftover);
+        }
         Ok(match folder.read::<State>("state.json")? {
             None => Status::Prepared,
             Some(State { exit: Some(exit), .. }) => Status::Ended(exit),
@@ -173,7 +185,8 @@ impl Sandboxes {
         })
     }
 
-    /// All sandboxes, by name, once what killed ones left is cleared. One whose files are damaged is left out.
+    /// All sandboxes, by name, once what killed ones left is cleared. One whose files are damaged, and a folder that could not
+    /// be removed whole, is a [`Status::Leftover`].
     pub fn list(&self) -> Result<Vec<Summary>, SandboxError> {
         let entries = match fs_err::read_dir(&self.directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -185,7 +198,7 @@ impl Sandboxes {
             if let Some(name) = entry.file_name().to_str() {
                 // What cannot be cleared is shown.
                 let _ = self.sweep(name);
-                found.extend(self.summary(name));
+                found.extend(self.summary(name).or_else(|_| self.leftover(name)));
             }
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -197,6 +210,10 @@ impl Sandboxes {
     fn sweep(&self, name: &str) -> Result<(), SandboxError> {
         let folder = self.existing(name)?;
         let Some(lock) = folder.lock()? else { return Ok(()) };
+        if folder.is_leftover() {
+            // Whoever removes it by name is told why it stays.
+            return Ok(());
+        }
         let spec: Option<Spec> = folder.read("spec.json")?;
         if spec.as_ref().is_some_and(|spec| !spec.guards().cleared_leftovers.holds()) {
             return Ok(());
@@ -206,10 +223,27 @@ impl Sandboxes {
         }
         folder.clear(name)?;
         if spec.is_some_and(|spec| spec.home.keep != Keep::Home) {
-            fs_err::remove_dir_all(&folder.0).map_err(SandboxError::file("remove", &folder.0))?;
+            folder.remove(name)?;
         }
         drop(lock);
         Ok(())
+    }
+
+    /// A folder that nothing is known about.
+    fn leftover(&self, name: &str) -> Result<Summary, SandboxError> {
+        let folder = self.existing(name)?;
+        if folder.lock()?.is_none() {
+            return Err(SandboxError::InUse(name.into()));
+        }
+        Ok(Summary {
+            name: name.to_owned(),
+            status: Status::Leftover,
+            since: None,
+            usage: None,
+            network: Network::None.word(),
+            walls: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
+        })
     }
 
     /// One sandbox.
@@ -271,14 +305,26 @@ impl Sandboxes {
         Ok(())
     }
 
-    /// Removes a sandbox that does not run, with its home.
+    /// Removes a sandbox that does not run, with its home, or says what stays ([`SandboxError::Remains`]).
     pub fn remove(&self, name: &str) -> Result<(), SandboxError> {
         let folder = self.existing(name)?;
         let Some(lock) = folder.lock()? else { return Err(SandboxError::InUse(name.into())) };
-        folder.clear(name)?;
-        fs_err::remove_dir_all(&folder.0).map_err(SandboxError::file("remove", &folder.0))?;
+        folder.remove(name)?;
         drop(lock);
         Ok(())
+    }
+}
+
+/// Names what is covered inside without the user having asked for it.
+fn tell_closed(plan: &Plan) {
+    const TOLD_MAX: usize = 8;
+    for path in plan.closed().take(TOLD_MAX) {
+        let path = Shown::of(&path.display());
+        tracing::warn!("`{path}` cannot be looked into and could hold a socket: it is empty inside");
+    }
+    let more = plan.closed().skip(TOLD_MAX).count();
+    if more > 0 {
+        tracing::warn!("{more} more directories cannot be looked into");
     }
 }
 
@@ -322,6 +368,52 @@ mod tests {
         assert_eq!(sandboxes.list().unwrap()[0].network, "proxy");
         drop(lock);
         sandboxes.remove("a").unwrap();
+        assert!(sandboxes.list().unwrap().is_empty());
+    }
+
+    /// Something is mounted in the home: `ps` shows what stays, nothing starts on it, and once it
+    /// can be removed, it is.
+    #[test]
+    fn what_could_not_be_removed_is_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandboxes = Sandboxes::new(dir.path());
+        let folder = sandboxes.folder("a").unwrap();
+        fs_err::create_dir_all(folder.home().join("mine/kept")).unwrap();
+        let mut spec = Spec::new("a", "/", vec!["true".into()]);
+        spec.labels.insert("agent".into(), "x".into());
+        folder.write("spec.json", &spec).unwrap();
+        if rustix::mount::mount_bind(dir.path(), folder.home().join("mine/kept")).is_err() {
+            return; // Only root can mount.
+        }
+        let error = sandboxes.remove("a").unwrap_err();
+        assert!(
+            matches!(&error, SandboxError::Remains(remains) if remains.told[0].path == Path::new("mine/kept")),
+            "{error}"
+        );
+        let listed = sandboxes.list().unwrap();
+        assert_eq!((listed[0].status, listed[0].labels["agent"].as_str()), (Status::Leftover, "x"));
+        assert!(matches!(
+            sandboxes.start(&spec, Runtime::Builtin, Stdio::Null),
+            Err(SandboxError::Remains(_))
+        ));
+        rustix::mount::unmount(folder.home().join("mine/kept"), rustix::mount::UnmountFlags::DETACH).unwrap();
+        sandboxes.remove("a").unwrap();
+        assert!(sandboxes.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_says_nothing_is_listed_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandboxes = Sandboxes::new(dir.path());
+        fs_err::create_dir_all(dir.path().join("bare/home")).unwrap();
+        fs_err::create_dir(dir.path().join("damaged")).unwrap();
+        fs_err::write(dir.path().join("damaged/spec.json"), "no").unwrap();
+        let listed: Vec<_> =
+            sandboxes.list().unwrap().into_iter().map(|one| (one.name, one.status)).collect();
+        assert_eq!(listed, [("bare".to_owned(), Status::Leftover), ("damaged".to_owned(), Status::Leftover)]);
+        for name in ["bare", "damaged"] {
+            sandboxes.remove(name).unwrap();
+        }
         assert!(sandboxes.list().unwrap().is_empty());
     }
 }

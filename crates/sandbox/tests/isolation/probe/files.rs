@@ -3,7 +3,9 @@
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
@@ -28,6 +30,18 @@ pub(super) fn hard_link(from: &str, to: &str) -> Found {
         expect("link", link(from, to, 0), libc::EXDEV),
         expect("link of a descriptor", link(&descriptor, &second, libc::AT_SYMLINK_FOLLOW), libc::EXDEV),
     ])
+}
+
+/// Opens a directory that its owner has closed, and connects to the socket in it.
+pub(super) fn closed_directory(path: &Path) -> Found {
+    let opened = fs::set_permissions(path, PermissionsExt::from_mode(0o700));
+    let connected = UnixStream::connect(path.join("agent.sock"));
+    let errno = |error: &std::io::Error| error.raw_os_error();
+    match (opened.as_ref().map_err(errno), connected.as_ref().map_err(errno)) {
+        // `runc` gives the cover the mode of what it covers.
+        (_, Err(Some(libc::ENOENT))) | (Err(Some(libc::EROFS)), Err(Some(libc::EACCES))) => Ok(()),
+        _ => Err(format!("opened {opened:?}, connected {connected:?}")),
+    }
 }
 
 /// Exchanges the directory `swap` in `workspace` with a link to `target`, over and over, until the file `stop` is there.
