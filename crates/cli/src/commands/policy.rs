@@ -41,9 +41,9 @@ struct CheckArgs {
 /// List what the project or image asks for beyond what every sandbox has
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
-    /// The agent, as `run` is given it
-    #[arg(long, value_name = "NAME")]
-    agent: Option<String>,
+    /// The agent, as `run` is given it, or the agents, as `build` is
+    #[arg(long = "agent", value_name = "NAME")]
+    agents: Vec<String>,
     #[command(flatten)]
     bounds: Bounds,
 }
@@ -51,9 +51,9 @@ struct ShowArgs {
 /// Agree to what the project or image asks for; kept outside of the project
 #[derive(Debug, clap::Args)]
 struct AcceptArgs {
-    /// The agent, as `run` is given it
-    #[arg(long, value_name = "NAME")]
-    agent: Option<String>,
+    /// The agent, as `run` is given it, or the agents, as `build` is
+    #[arg(long = "agent", value_name = "NAME")]
+    agents: Vec<String>,
     #[command(flatten)]
     bounds: Bounds,
 }
@@ -78,9 +78,14 @@ fn check(args: &CheckArgs, global: Global) -> Outcome {
     Ok(ExitCode::from(u8::from(!decision.allowed)))
 }
 
+/// `run` is given one.
+fn first(agents: &[String]) -> Option<&str> {
+    agents.first().map(String::as_str)
+}
+
 fn show(args: &ShowArgs, global: Global) -> Outcome {
     let context = super::context(global, args.bounds.downloads())?;
-    let asks = run::asks(&context, &args.bounds.request(args.agent.as_deref())?)?;
+    let asks = run::asks(&context, &args.bounds.request(first(&args.agents))?, &args.agents)?;
     print(&asks, global);
     if asks.is_empty() && !global.quiet {
         render::note("nothing beyond what every sandbox has");
@@ -90,7 +95,7 @@ fn show(args: &ShowArgs, global: Global) -> Outcome {
 
 fn accept(args: &AcceptArgs, global: Global) -> Outcome {
     let context = super::context(global, args.bounds.downloads())?;
-    let asks = run::accept(&context, &args.bounds.request(args.agent.as_deref())?)?;
+    let asks = run::accept(&context, &args.bounds.request(first(&args.agents))?, &args.agents)?;
     print(&asks, global);
     if !global.quiet {
         render::note(if asks.is_empty() { "nothing was asked for" } else { "agreed" });

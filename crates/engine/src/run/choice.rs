@@ -27,6 +27,7 @@ use crate::consent::Wishes;
 use crate::context::Context;
 use crate::keep::images;
 use crate::project::Project;
+use crate::project::lock;
 use crate::project::manifest;
 use crate::project::manifest::Run;
 use crate::project::recipe;
@@ -92,6 +93,23 @@ impl Choice {
         }
     }
 
+    /// What verbs other than `run` mean by the same words, where that is another project.
+    pub(super) fn built_here(request: &Request, agents: &[String]) -> Result<Option<Self>, RunError> {
+        let here = Path::new(".");
+        let project = match &request.basis {
+            Basis::Preset(name) => Project::from_preset(here, name)?.with_agents(agents)?,
+            Basis::Here
+                if !here.join(manifest::FILE_NAME).exists() && here.join(lock::FILE_NAME).exists() =>
+            {
+                // A lock that remembers no preset is no project by itself.
+                let Ok(project) = Project::discover(here) else { return Ok(None) };
+                project
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Self::Project(Box::new(project))))
+    }
+
     /// What it says about its sandboxes.
     fn declared(&self, platform: Platform) -> Result<Run, RunError> {
         match self {
@@ -134,9 +152,11 @@ impl Wanted {
         })
     }
 
-    /// The user agrees.
-    pub(super) fn accept(&self, context: &Context) -> Result<(), RunError> {
-        Ok(consent::keep(context, &self.subject, &self.asks())?)
+    /// The user agrees to everything that is asked for, which is given back.
+    pub(super) fn accept(&self, context: &Context) -> Result<Vec<Ask>, RunError> {
+        let asks = self.asks();
+        consent::keep(context, &self.subject, &asks)?;
+        Ok(asks)
     }
 }
 

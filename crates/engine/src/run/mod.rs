@@ -32,6 +32,7 @@ use pinfold_network::Decision;
 
 pub use self::bundle::bundle;
 use self::choice::Choice;
+use self::choice::Wanted;
 pub use self::credentials::PLACEHOLDER;
 pub use self::declared::Declared;
 pub use self::declared::LABEL;
@@ -47,16 +48,36 @@ use crate::consent::Ask;
 use crate::context::Context;
 pub use crate::project::manifest::run::Reach;
 
-/// What the project or image of a request asks for beyond the defaults.
-pub fn asks(context: &Context, request: &Request) -> Result<Vec<Ask>, RunError> {
-    Ok(Choice::find(context, request)?.wanted(context, request)?.asks())
+/// What the projects or the image of a request ask for beyond the defaults. `agents` are those that a build would put in.
+pub fn asks(context: &Context, request: &Request, agents: &[String]) -> Result<Vec<Ask>, RunError> {
+    let meant = meant(context, request, agents)?;
+    let mut all: Vec<Ask> = Vec::new();
+    for ask in meant.iter().flat_map(Wanted::asks) {
+        if !all.contains(&ask) {
+            all.push(ask);
+        }
+    }
+    Ok(all)
 }
 
 /// Agrees to all of it. What was agreed to before and is no longer asked for is forgotten.
-pub fn accept(context: &Context, request: &Request) -> Result<Vec<Ask>, RunError> {
-    let wanted = Choice::find(context, request)?.wanted(context, request)?;
-    wanted.accept(context)?;
-    Ok(wanted.asks())
+pub fn accept(context: &Context, request: &Request, agents: &[String]) -> Result<Vec<Ask>, RunError> {
+    let meant = meant(context, request, agents)?;
+    let mut all: Vec<Ask> = Vec::new();
+    for wanted in &meant {
+        all.extend(wanted.accept(context)?.into_iter().filter(|ask| !all.contains(ask)).collect::<Vec<_>>());
+    }
+    Ok(all)
+}
+
+/// What `run` means by a request, and what the other verbs mean by the same words: without a manifest these are two projects,
+/// since a run keeps the lock of a preset out of the current directory, and they keep it there.
+fn meant(context: &Context, request: &Request, agents: &[String]) -> Result<Vec<Wanted>, RunError> {
+    let mut meant = vec![Choice::find(context, request)?.wanted(context, request)?];
+    meant.extend(
+        Choice::built_here(request, agents)?.map(|choice| choice.wanted(context, request)).transpose()?,
+    );
+    Ok(meant)
 }
 
 /// Whether a sandbox of this request could reach `url`, without running anything.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+mod fields;
+
 use super::*;
 use crate::project::recipe::Recipe;
 use crate::sources::testing::World;

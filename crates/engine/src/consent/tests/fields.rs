@@ -1,0 +1,452 @@
+//! Every field of manifest, recipe, lock and `.npmrc`, changed one at a time: each is a new wish, or is listed with the reason
+//! why it does nothing to the host. The schemas say which fields there are, so that one that is added is missed here.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+use crate::project::manifest::ManifestFile;
+use crate::project::recipe::RecipeFile;
+use crate::schema_of;
+
+/// Every key of a manifest.
+const MANIFEST: &str = r#"
+preset = "sealed"
+name = "x"
+platforms = ["linux/amd64"]
+agents = ["opencode", "./mine.toml", { name = "codex-cli", version = "1" }]
+[debian]
+suite = "sid"
+suites = ["sid"]
+components = ["main"]
+base = "none"
+packages = ["bash"]
+recommends = true
+slim = true
+mirror = "https://d.example"
+security-mirror = "https://s.example"
+snapshot = "https://n.example/{archive}/{timestamp}"
+keyring = "keys"
+check-valid-until = true
+[npm]
+packages = ["tool"]
+registry = "https://r.example"
+[npm.package]
+short = "1"
+long = { version = "1", bin = ["l"], scripts = "none" }
+[[binary]]
+name = "b"
+version = "1"
+url = { "linux/amd64" = "https://b.example/{version}" }
+sha256 = { "linux/amd64" = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
+members = { "." = "/b" }
+[toy]
+shop = "http://shop.example"
+names = ["bear"]
+[[file]]
+path = "/a"
+source = "../secret"
+mode = "0600"
+owner = "1:1"
+[[file]]
+path = "/b"
+source-platform = { "linux/amd64" = "../secret" }
+[[file]]
+path = "/c"
+content = "text"
+[[dir]]
+path = "/d"
+mode = "0700"
+owner = "1:1"
+[[link]]
+path = "/l"
+target = "a"
+[user]
+name = "u"
+uid = 1000
+gid = 1000
+home = "/u"
+shell = "/bin/sh"
+[image]
+entrypoint = ["a"]
+cmd = ["b"]
+workdir = "/w"
+env = { A = "b" }
+labels = { a = "b" }
+annotations = { a = "b" }
+volumes = ["/v"]
+compression = "gzip"
+[layers]
+max = 60
+alone = ["a/b"]
+[policy]
+min-age = "3d"
+size-budget = "1GB"
+set-id = "strip"
+[scripts]
+p = "skip: none"
+[run]
+network = "proxy"
+allow = ["h.example"]
+mounts = ["/srv"]
+pass-env = ["A"]
+memory = "1GiB"
+cpus = "1"
+pids = 100
+credentials = { mine = "env:A" }
+"#;
+
+/// Every key of a recipe.
+const RECIPE: &str = r#"
+name = "mine"
+title = "Mine"
+kind = "agent"
+command = "mine"
+recipes = ["node"]
+debian = ["git"]
+place = [{ from = "a", to = "/a", mode = "0755", drop = ["b"] }]
+link = [{ path = "/l", target = "a" }]
+env = { A = "b" }
+home = [{ path = "a", content = "b", mode = "0600" }]
+[npm]
+package = "mine"
+version = "1"
+platforms = { "linux/amd64" = { package = "m", version = "1" } }
+scripts = "none"
+dependencies = "skip"
+[check]
+version = ["-v"]
+config = ["-c"]
+[run]
+autonomous = ["-y"]
+hosts = ["h2.example"]
+[[run.route]]
+upstream = "https://keys.example"
+header = "bearer"
+paths = ["/v1"]
+key = ["KEY"]
+name = "n"
+base = ["BASE"]
+append-headers = { beta = "yes" }
+env = { A = "b" }
+[run.route.request]
+methods = ["GET"]
+headers = ["x-one"]
+query = ["one"]
+escapes = ["%2F"]
+types = ["application/json"]
+[[run.file]]
+path = "a"
+prepend = "p"
+[[run.file]]
+path = "b"
+append = "q"
+[[run.file]]
+path = "c"
+replace = "r"
+"#;
+
+/// Changes other than another letter at the end.
+const CHANGES: &[(&str, &str)] = &[
+    ("preset", "solo"),
+    ("platforms[]", "linux/arm64"),
+    ("agents[]", "../outside.toml"),
+    ("agents[].name", "../outside.toml"),
+    ("debian.base", "minbase"),
+    ("debian.keyring", "other-keys"),
+    ("file[].source", "../other"),
+    ("file[].source-platform.*", "../other"),
+    ("file[].mode", "0644"),
+    ("file[].owner", "2:2"),
+    ("dir[].mode", "0755"),
+    ("dir[].owner", "2:2"),
+    ("binary[].sha256.*", "E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    ("image.compression", "zstd"),
+    ("policy.min-age", "0"),
+    ("policy.size-budget", "2GB"),
+    ("policy.set-id", "keep"),
+    ("run.network", "host"),
+    ("run.memory", "64GiB"),
+    ("run.cpus", "64"),
+    ("run.pids", "1000000"),
+    ("kind", "runtime"),
+    ("recipes[]", "../outside.toml"),
+    ("place[].mode", "0644"),
+    ("home[].mode", "0644"),
+    ("run.route[].header", "x-api-key"),
+    ("run.route[].request.methods[]", "POST"),
+    ("run.route[].request.escapes[]", "%3A"),
+];
+
+const TAKEN: &str = "what is taken from registries and archives of the machine's, or agreed to, verified by their keys and digests";
+const IMAGE: &str = "what is in the image, and seen inside only";
+const TEXT: &str = "for people";
+const FEWER: &str = "a limit where there is none by itself";
+const ONE: &str = "there is one value";
+
+/// What does nothing to the host, and why.
+const HARMLESS: &[(&str, &str)] = &[
+    ("preset", "a built-in manifest, which asks for nothing"),
+    ("name", "the name under which the image is kept"),
+    ("platforms[]", TAKEN),
+    ("agents[].version", TAKEN),
+    ("debian.suite", TAKEN),
+    ("debian.suites[]", TAKEN),
+    ("debian.components[]", TAKEN),
+    ("debian.base", TAKEN),
+    ("debian.packages[]", TAKEN),
+    ("debian.recommends", TAKEN),
+    ("debian.slim", IMAGE),
+    ("npm.packages[]", TAKEN),
+    ("npm.package.*", TAKEN),
+    ("npm.package.*.version", TAKEN),
+    ("npm.package.*.bin[]", IMAGE),
+    ("npm.package.*.scripts", TEXT),
+    ("binary[].name", TEXT),
+    ("binary[].sha256.*", "what came from the address is held to it"),
+    ("binary[].members.*", IMAGE),
+    ("toy.names[]", TAKEN),
+    ("file[].content", IMAGE),
+    ("dir[].path", IMAGE),
+    ("dir[].mode", IMAGE),
+    ("dir[].owner", IMAGE),
+    ("link[].path", IMAGE),
+    ("link[].target", IMAGE),
+    ("user.name", IMAGE),
+    ("user.uid", "an id inside; outside it is the caller's"),
+    ("user.gid", "an id inside; outside it is the caller's"),
+    ("user.home", IMAGE),
+    ("user.shell", IMAGE),
+    ("image.entrypoint[]", IMAGE),
+    ("image.cmd[]", IMAGE),
+    ("image.workdir", IMAGE),
+    ("image.env.*", IMAGE),
+    ("image.labels.*", TEXT),
+    ("image.annotations.*", TEXT),
+    ("image.volumes[]", "not mounted by pinfold"),
+    ("image.compression", IMAGE),
+    ("layers.max", IMAGE),
+    ("layers.alone[]", IMAGE),
+    ("policy.min-age", TAKEN),
+    ("policy.size-budget", "a build that fails"),
+    ("policy.set-id", "bits of the image; unpacking takes them off"),
+    ("scripts.*", TEXT),
+    ("run.memory", FEWER),
+    ("run.cpus", FEWER),
+];
+
+/// The same of recipes.
+const HARMLESS_IN_RECIPES: &[(&str, &str)] = &[
+    ("title", TEXT),
+    ("kind", TEXT),
+    ("command", "run inside"),
+    ("debian[]", TAKEN),
+    ("place[].from", IMAGE),
+    ("place[].to", IMAGE),
+    ("place[].mode", IMAGE),
+    ("place[].drop[]", IMAGE),
+    ("link[].path", IMAGE),
+    ("link[].target", IMAGE),
+    ("env.*", IMAGE),
+    ("home[].path", IMAGE),
+    ("home[].content", IMAGE),
+    ("home[].mode", IMAGE),
+    ("npm.package", TAKEN),
+    ("npm.version", TAKEN),
+    ("npm.platforms.*.package", TAKEN),
+    ("npm.platforms.*.version", TAKEN),
+    ("npm.scripts", TEXT),
+    ("npm.dependencies", ONE),
+    ("check.version[]", TEXT),
+    ("check.config[]", TEXT),
+    ("run.autonomous[]", "run inside"),
+    ("run.file[].path", "laid over the sandbox's home, read-only"),
+    ("run.file[].prepend", "laid over the sandbox's home, read-only"),
+    ("run.file[].append", "laid over the sandbox's home, read-only"),
+    ("run.file[].replace", "laid over the sandbox's home, read-only"),
+];
+
+fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => resolved(root.pointer(&reference[1..]).unwrap(), root),
+        None => schema,
+    }
+}
+
+/// The forms that a value may have.
+fn forms<'a>(schema: &'a Value, root: &'a Value) -> Vec<&'a Value> {
+    let schema = resolved(schema, root);
+    match ["anyOf", "oneOf"].iter().find_map(|key| schema[*key].as_array()) {
+        Some(forms) => forms.iter().flat_map(|form| self::forms(form, root)).collect(),
+        None => vec![schema],
+    }
+}
+
+/// The schema of what a map holds under any key.
+fn of_any(schema: &Value) -> Option<&Value> {
+    let patterns = schema["patternProperties"].as_object().and_then(|patterns| patterns.values().next());
+    patterns.or_else(|| schema.get("additionalProperties").filter(|any| any.is_object()))
+}
+
+/// Paths of all fields that a schema has.
+fn known(schema: &Value, root: &Value, path: &str, found: &mut BTreeSet<String>) {
+    for form in forms(schema, root) {
+        if let Some(fields) = form["properties"].as_object().filter(|fields| !fields.is_empty()) {
+            for (name, field) in fields {
+                known(field, root, format!("{path}.{name}").trim_start_matches('.'), found);
+            }
+        } else if let Some(any) = of_any(form) {
+            known(any, root, &format!("{path}.*"), found);
+        } else if let Some(items) = form.get("items") {
+            known(items, root, &format!("{path}[]"), found);
+        } else if form["type"] != "null" {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+/// Leaves of a value: where each is, and which field of the schema that is.
+fn leaves(value: &Value, names: &BTreeSet<String>, at: &str, path: &str, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(map) => {
+            for (name, inner) in map {
+                let field = format!("{path}.{name}").trim_start_matches('.').to_owned();
+                let begins = |known: &String| {
+                    known
+                        .strip_prefix(&field)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                };
+                let field = if names.iter().any(begins) { field } else { format!("{path}.*") };
+                let name = name.replace('~', "~0").replace('/', "~1");
+                leaves(inner, names, &format!("{at}/{name}"), &field, found);
+            }
+        }
+        Value::Array(list) => {
+            for (index, inner) in list.iter().enumerate() {
+                leaves(inner, names, &format!("{at}/{index}"), &format!("{path}[]"), found);
+            }
+        }
+        _ => found.push((at.to_owned(), path.to_owned())),
+    }
+}
+
+fn changed(value: &Value, path: &str) -> Value {
+    let other = CHANGES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text);
+    match (value, other) {
+        (Value::String(_), Some(text)) => text.into(),
+        (Value::String(text), None) => format!("{text}x").into(),
+        (Value::Bool(bit), _) => (!bit).into(),
+        (Value::Number(_), Some(text)) => text.parse::<u64>().unwrap().into(),
+        (Value::Number(number), None) => (number.as_u64().unwrap() + 1).into(),
+        _ => panic!("{path}"),
+    }
+}
+
+/// A project with everything that the examples name.
+fn world() -> World {
+    let world = World::new();
+    for name in ["secret", "other"] {
+        fs_err::write(world.dir.path().join(name), name).unwrap();
+    }
+    let outside = RECIPE.replace("\"mine\"", "\"outside\"").replace("node", "opencode");
+    fs_err::write(world.dir.path().join("outside.toml"), outside).unwrap();
+    for (name, text) in
+        [("keys", "keys"), ("other-keys", "other"), ("mine.toml", RECIPE), ("pinfold.toml", MANIFEST)]
+    {
+        world.write(name, text);
+    }
+    world
+}
+
+/// Digests of all that the project asks for.
+fn digests(world: &World) -> Result<BTreeSet<String>, String> {
+    let project =
+        Project::discover(&world.folder()).map_err(|error| crate::sources::testing::told(&error))?;
+    let wishes = Wishes {
+        declared: project.manifest.run.clone(),
+        recipes: project.recipes.clone(),
+        ..Wishes::default()
+    };
+    Ok(asks(Some(&project), &wishes).iter().map(|ask| ask.digest().to_string()).collect())
+}
+
+/// Changes each field of `text`, kept as `file`, and holds what happens to `harmless`.
+fn each_field(file: &str, text: &str, schema: &Value, harmless: &[(&str, &str)]) {
+    let world = world();
+    let base = digests(&world).unwrap();
+    let mut names = BTreeSet::new();
+    known(schema, schema, "", &mut names);
+    let value: Value = toml::from_str(text).unwrap();
+    let mut found = Vec::new();
+    leaves(&value, &names, "", "", &mut found);
+    let tried: BTreeSet<String> = found.iter().map(|(_, path)| path.clone()).collect();
+    assert_eq!(
+        names.difference(&tried).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "the example lacks these"
+    );
+    let mut asked: BTreeMap<&str, bool> = BTreeMap::new();
+    for (at, path) in &found {
+        let mut other = value.clone();
+        let leaf = other.pointer_mut(at).unwrap();
+        *leaf = changed(leaf, path);
+        let same_word = harmless.iter().any(|(name, why)| name == path && *why == ONE);
+        if same_word {
+            asked.entry(path).or_default();
+            continue;
+        }
+        world.write(file, &toml::to_string(&other).unwrap());
+        let now = digests(&world).unwrap_or_else(|error| panic!("{at}: {error}"));
+        *asked.entry(path).or_default() |= now.difference(&base).next().is_some();
+    }
+    for (path, asked) in asked {
+        let listed = harmless.iter().any(|(name, _)| *name == path);
+        assert_ne!(
+            asked, listed,
+            "`{path}`: a change is a new wish ({asked}), or is listed as harmless ({listed})"
+        );
+    }
+}
+
+#[test]
+fn every_field_of_a_manifest_is_a_new_wish_or_does_nothing_to_the_host() {
+    each_field("pinfold.toml", MANIFEST, &schema_of::<ManifestFile>(), HARMLESS);
+}
+
+#[test]
+fn every_field_of_a_recipe_is_a_new_wish_or_does_nothing_to_the_host() {
+    each_field("mine.toml", RECIPE, &schema_of::<RecipeFile>(), HARMLESS_IN_RECIPES);
+}
+
+#[test]
+fn every_setting_of_an_npmrc_that_is_heeded_is_a_new_wish() {
+    let world = world();
+    let line = |line: &str| {
+        world.write(".npmrc", line);
+        digests(&world).unwrap()
+    };
+    let none = line("");
+    for (one, other) in [
+        ("registry=https://a.example/", "registry=https://b.example/"),
+        ("registry=https://a.example/", "registry=https://a.example/${A}"),
+        ("registry=https://a.example/${A}", "registry=https://a.example/${B}"),
+        ("registry=https://u:p@a.example/", "registry=https://u:q@a.example/"),
+        ("@s:registry=https://a.example/", "@t:registry=https://a.example/"),
+        ("@s:registry=https://a.example/", "@s:registry=https://b.example/"),
+        ("//a.example/:_authToken=a", "//a.example/:_authToken=b"),
+        ("//a.example/:_authToken=a", "//b.example/:_authToken=a"),
+        ("//a.example/:_auth=a", "//a.example/:_auth=${A}"),
+        ("//a.example/:username=a", "//a.example/:username=b"),
+        ("//a.example/:_password=a", "//a.example/:_password=b"),
+        ("${A}=https://a.example/", "${B}=https://a.example/"),
+    ] {
+        let (first, second) = (line(one), line(other));
+        assert!(first.difference(&none).next().is_some(), "{one}");
+        assert!(second.difference(&first).next().is_some(), "{other}");
+    }
+    for harmless in ["save-exact=true", "; registry=https://a.example/", "email=a@b.example", "cache=/tmp"] {
+        assert_eq!(line(harmless), none, "{harmless} is not read");
+    }
+}
