@@ -13,6 +13,7 @@ use pinfold_engine::project::manifest::run::FormError;
 use pinfold_engine::project::manifest::run::Processes;
 use pinfold_engine::project::manifest::run::Processors;
 use pinfold_engine::project::manifest::run::Size;
+use pinfold_engine::project::manifest::run::WorkspacePath;
 use pinfold_engine::run;
 use pinfold_engine::run::Basis;
 use pinfold_engine::run::Reach;
@@ -81,6 +82,14 @@ pub(crate) struct What {
     /// Mount SOURCE[:TARGET][:ro|rw], read-only unless said (may be repeated)
     #[arg(long, short = 'v', value_name = "MOUNT", help_heading = "Files")]
     pub(crate) volume: Vec<Bind>,
+    /// Keep PATH of the workspace as it is too, beside what this machine runs by itself: hooks and configuration of git, of
+    /// editors and of agents (may be repeated)
+    #[arg(long, value_name = "PATH", help_heading = "Files")]
+    pub(crate) protect: Vec<WorkspacePath>,
+    /// Let the sandbox change and make NAME, such as `.vscode` or `.git/hooks`, which this machine may run by itself (may be
+    /// repeated)
+    #[arg(long, value_name = "NAME", help_heading = "Files")]
+    pub(crate) unprotect: Vec<WorkspacePath>,
     /// Pass this environment variable in, or set NAME=VALUE; visible inside, so for keys use --key (may be repeated)
     #[arg(long, short, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
@@ -211,6 +220,8 @@ impl What {
                 Seen::Mirror => View::Mirror,
             },
             mounts: self.volume.clone(),
+            protect: self.protect.clone(),
+            unprotect: self.unprotect.clone(),
             env: parsed("--env", &self.env)?,
             memory: self.memory,
             cpus: self.cpus,
@@ -233,7 +244,34 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
         Stdio::Inherit
     };
     let sandboxes = context.sandboxes();
-    Ok(code(sandboxes.run(&spec, args.what.runtime.meant(), stdio)?))
+    let begun = SystemTime::now();
+    let exit = sandboxes.run(&spec, args.what.runtime.meant(), stdio)?;
+    tell(&run::changed(&spec, begun, None), global);
+    Ok(code(exit))
+}
+
+/// How many changed files are named.
+const NAMED: usize = 20;
+
+/// Tells on stderr what changed of the kind that this machine runs by itself: stdout is the program's.
+pub(super) fn tell(changed: &Changed, global: Global) {
+    if global.json {
+        render::note(&json::line(changed));
+        return;
+    }
+    if !changed.changed.is_empty() {
+        render::note("changed while the sandbox ran, and run or obeyed by programs of this machine; look before you use it:");
+        for path in changed.changed.iter().take(NAMED) {
+            render::note(&format!("  {}", Shown::path(path)));
+        }
+    }
+    let more = changed.changed.len().saturating_sub(NAMED) + changed.more;
+    if more > 0 {
+        render::note(&format!("  and {more} more"));
+    }
+    if changed.incomplete {
+        render::note("not everything in the workspace could be looked at for changed hooks and settings");
+    }
 }
 
 pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {

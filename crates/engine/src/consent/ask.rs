@@ -40,6 +40,8 @@ pub enum Ask {
     Reach(String),
     /// A mount, as written.
     Mount(String),
+    /// A name that the host runs by itself, to be changed and made.
+    Unprotect(String),
     /// A variable of the caller's.
     Variable(String),
     /// More processes than a sandbox has by itself.
@@ -150,6 +152,7 @@ impl Ask {
             Self::HostNetwork
             | Self::Reach(_)
             | Self::Mount(_)
+            | Self::Unprotect(_)
             | Self::Variable(_)
             | Self::Processes(_)
             | Self::Credential { .. }
@@ -171,6 +174,7 @@ impl fmt::Display for Ask {
             Self::HostNetwork => "use the host's network".to_owned(),
             Self::Reach(host) => format!("reach `{host}`"),
             Self::Mount(mount) => format!("mount `{mount}`"),
+            Self::Unprotect(name) => format!("change `{name}`, which this machine may run by itself"),
             Self::Variable(name) => format!("pass in the variable `{name}`"),
             Self::Processes(count) => format!("have {count} processes at once"),
             Self::Credential { agent, source, files, before } => {
@@ -279,6 +283,7 @@ pub(super) fn of_run(project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
     }
     asks.extend(declared.allow.iter().map(|rule| Ask::Reach(rule.text().to_owned())));
     asks.extend(declared.mounts.iter().map(|mount| Ask::Mount(mount.text().to_owned())));
+    asks.extend(declared.unprotect.iter().map(|path| Ask::Unprotect(path.as_str().to_owned())));
     asks.extend(declared.pass_env.iter().map(|variable| Ask::Variable(variable.to_string())));
     // Fewer than usual is no wish; memory and processors are not limited by themselves.
     let more = |count: &u32| Limits::default().processes.is_some_and(|usual| *count > usual);

@@ -82,6 +82,17 @@ pub enum RunError {
         /// Its workspace.
         workspace: String,
     },
+    /// A name to leave unprotected that is no protected one.
+    #[error("`{name}` is not protected")]
+    Unprotected {
+        /// What was named.
+        name: String,
+        /// What is protected.
+        known: Vec<String>,
+    },
+    /// More linked worktrees than can be looked after.
+    #[error("`{}` has too many entries", .0.display())]
+    Worktrees(PathBuf),
     /// A variable that is to be passed in is not set.
     #[error("the variable `{0}` is to be passed in, but is not set")]
     Variable(String),
@@ -182,6 +193,11 @@ impl Diagnose for RunError {
             Self::Workspace { .. } => {
                 Some("change into a project's directory, or name one with `--workspace`".into())
             }
+            Self::Unprotected { known, .. } => Some(format!(
+                "protected here are {}",
+                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )),
+            Self::Worktrees(_) => Some("`git worktree prune` removes those that are gone".into()),
             Self::OtherWorkspace { .. } => {
                 Some("choose another name, AGENT@NAME, or remove that session with `pinfold rm`".into())
             }

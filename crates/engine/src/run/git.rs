@@ -24,6 +24,16 @@ pub(super) fn beyond(workspace: &Path) -> Vec<PathBuf> {
     common.filter(|path| !path.starts_with(workspace)).into_iter().collect()
 }
 
+/// The real directory that a `.git` which is a file names, whether or not it points back.
+pub(super) fn named_by(dot: &Path) -> Option<PathBuf> {
+    named(dot, "gitdir: ", dot.parent()?).filter(|path| path.is_dir())
+}
+
+/// The repository that `directory` shares with others, if it says so and is there.
+pub(super) fn common(directory: &Path) -> Option<PathBuf> {
+    named(&directory.join("commondir"), "", directory).filter(|path| path.is_dir())
+}
+
 /// The repository that `directory` is a linked worktree of, if its back pointer leads to `workspace`.
 fn linked_worktree(workspace: &Path, directory: &Path) -> Option<PathBuf> {
     let common = named(&directory.join("commondir"), "", directory)?;
@@ -52,7 +62,7 @@ fn submodule(workspace: &Path, directory: &Path) -> Option<PathBuf> {
 /// The real path that a one-line file names, counted from `from`.
 fn named(file: &Path, prefix: &str, from: &Path) -> Option<PathBuf> {
     let text = small(file)?;
-    let path = text.strip_prefix(prefix)?.trim_end_matches('\n');
+    let path = text.strip_prefix(prefix)?.trim_end_matches(['\r', '\n']);
     fs::canonicalize(from.join(path)).ok()
 }
 

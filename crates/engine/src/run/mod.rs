@@ -14,6 +14,7 @@
 //! defaults until the user agrees.
 
 mod bundle;
+mod changed;
 mod choice;
 mod credentials;
 mod declared;
@@ -22,6 +23,7 @@ mod git;
 mod image;
 mod network;
 mod places;
+mod protect;
 mod request;
 mod session;
 mod specify;
@@ -31,6 +33,8 @@ mod workspace;
 use pinfold_network::Decision;
 
 pub use self::bundle::bundle;
+pub use self::changed::Changed;
+pub use self::changed::changed;
 use self::choice::Choice;
 use self::choice::Wanted;
 pub use self::credentials::PLACEHOLDER;

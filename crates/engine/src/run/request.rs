@@ -17,6 +17,7 @@ use crate::project::manifest::run::Processors;
 use crate::project::manifest::run::Reach;
 use crate::project::manifest::run::Size;
 use crate::project::manifest::run::Variable;
+use crate::project::manifest::run::WorkspacePath;
 
 /// Which image a sandbox stands on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,10 @@ pub struct Request {
     pub allow: Vec<AllowRule>,
     /// Further mounts.
     pub mounts: Vec<Bind>,
+    /// Further paths of the workspace that stay as they are.
+    pub protect: Vec<WorkspacePath>,
+    /// Names of protected paths that need not.
+    pub unprotect: Vec<WorkspacePath>,
     /// Variables.
     pub env: Vec<Variable>,
     /// Where keys come from.

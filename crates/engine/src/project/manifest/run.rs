@@ -42,6 +42,10 @@ pub struct Run {
     pub allow: Vec<AllowRule>,
     /// Further mounts: `SOURCE[:TARGET][:ro|rw]`.
     pub mounts: Vec<Spelt<Bind>>,
+    /// Paths in the workspace that a sandbox neither changes nor makes, beside those that the host is known to run by itself.
+    pub protect: Vec<WorkspacePath>,
+    /// Names among those that a sandbox may change and make after all, such as `.vscode`.
+    pub unprotect: Vec<WorkspacePath>,
     /// Environment variables to pass in, by name.
     pub pass_env: Vec<Variable>,
     /// Memory limit, such as `"4GiB"`.
@@ -306,6 +310,51 @@ impl JsonSchema for Variable {
 
     fn schema_name() -> Cow<'static, str> {
         "Variable".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// A path in a workspace, relative, of plain names: `.vscode`, `tools/run.sh`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkspacePath(String);
+
+impl WorkspacePath {
+    /// The path, without `/` at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WorkspacePath {
+    type Err = FormError;
+
+    fn from_str(text: &str) -> Result<Self, FormError> {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        let plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+        if !path.split('/').all(plain) {
+            let expected = "one in the workspace such as `tools/run.sh`, without `..`";
+            return Err(FormError::new("path", text, expected));
+        }
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for WorkspacePath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer)
+    }
+}
+
+impl JsonSchema for WorkspacePath {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "WorkspacePath".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {

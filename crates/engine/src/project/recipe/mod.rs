@@ -29,6 +29,7 @@ use crate::project::manifest::Manifest;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::Mode;
 use crate::project::manifest::PlatformName;
+use crate::project::manifest::run::WorkspacePath;
 
 /// Largest recipe accepted, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
@@ -207,6 +208,11 @@ pub struct RecipeRun {
     pub route: Vec<Route>,
     /// Files changed for a run.
     pub file: Vec<RunHomeFile>,
+    /// Paths in a workspace that the agent obeys by itself: no sandbox changes or makes them. While one is missing, an empty
+    /// directory stands in its place.
+    pub protect: Vec<WorkspacePath>,
+    /// The same for files whose place the agent cannot bear a directory in: where it runs, an empty file stands there.
+    pub protect_files: Vec<WorkspacePath>,
 }
 
 /// One recipe.

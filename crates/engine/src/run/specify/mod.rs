@@ -6,14 +6,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use fs_err as fs;
 use pinfold_base::Platform;
+use pinfold_base::text::Shown;
 use pinfold_network::Credential;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec;
+use pinfold_sandbox::spec::Access;
 use pinfold_sandbox::spec::HomeDirectory;
 use pinfold_sandbox::spec::Keep;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::Need;
+use pinfold_sandbox::spec::Protected;
 use pinfold_sandbox::spec::Sockets;
 
 use super::choice::Choice;
@@ -22,6 +26,8 @@ use super::credentials;
 use super::error::RunError;
 use super::image;
 use super::image::Ready;
+use super::protect;
+use super::protect::Protection;
 use super::request::Request;
 use super::request::View;
 use super::terminal;
@@ -43,6 +49,8 @@ pub(super) struct Asked<'a> {
     pub(super) agent: Option<Recipe>,
     /// Where its keys are, by agent or `AGENT/PROVIDER`.
     pub(super) keys: BTreeMap<String, Credential>,
+    /// The agents of the image, and what they need.
+    pub(super) recipes: Vec<Recipe>,
     pub(super) request: &'a Request,
 }
 
@@ -66,7 +74,8 @@ pub(super) fn ask<'a>(
     let declared = chosen.wishes.declared.clone();
     let mut keys = chosen.wishes.keys.clone();
     keys.extend(credentials::requested(context, request, chosen.project(), &declared, agent.as_ref())?);
-    Ok((Asked { platform, declared, agent, keys, request }, chosen.image))
+    let recipes = chosen.wishes.recipes.clone();
+    Ok((Asked { platform, declared, agent, keys, recipes, request }, chosen.image))
 }
 
 /// Builds, unpacks, and says what the sandbox is to be. `name` names it, given the workspace.
@@ -131,7 +140,45 @@ impl Asked<'_> {
         let declared = self.declared.mounts.iter().map(|mount| &mount.value);
         spec.mounts.extend(declared.chain(&self.request.mounts).map(workspace::mount));
         self.network(context, &ready.home, &mut spec)?;
+        spec.protect = self.protect(context, workspace)?;
         Ok(spec)
+    }
+
+    /// What stays as it is in all that may be written to. Where the whole home may be, nothing does.
+    fn protect(&self, context: &Context, workspace: &Workspace) -> Result<Vec<Protected>, RunError> {
+        if self.request.view == View::Mirror {
+            return Ok(Vec::new());
+        }
+        let (declared, request) = (&self.declared, self.request);
+        let wanted = protect::Wanted {
+            recipes: &self.recipes,
+            more: declared.protect.iter().chain(&request.protect).collect(),
+            declared: declared.unprotect.iter().collect(),
+            said: request.unprotect.iter().collect(),
+        };
+        let environment = &context.environment;
+        let mut protection = Protection::of(&workspace.source, environment, &wanted)?;
+        let binds = declared.mounts.iter().map(|mount| &mount.value).chain(&request.mounts);
+        for bind in binds.filter(|bind| bind.access == Access::ReadWrite) {
+            if let Ok(source) = fs::canonicalize(&bind.source)
+                && source.is_dir()
+            {
+                protection.also(&source, environment, &wanted)?;
+            }
+        }
+        if protection.without_repository {
+            let place = Shown::path(&workspace.source);
+            context.reporter.note(&format!(
+                "`{place}` is no git repository, and none can be made there from inside; `--unprotect .git` lets an agent do it"
+            ));
+        }
+        for path in protection.hard_linked() {
+            let path = Shown::path(path);
+            context.reporter.warn(&format!(
+                "`{path}` is protected and has another name (a hard link), by which it could be written to"
+            ));
+        }
+        Ok(protection.paths())
     }
 
     /// The program and its arguments; empty when that is left to the image. An agent alone works without asking.

@@ -75,6 +75,7 @@ fn asked(request: &Request, declared: Run) -> Asked<'_> {
         declared,
         agent: request.agent().map(|name| Recipe::load(name, Path::new("/")).unwrap()),
         keys: BTreeMap::new(),
+        recipes: Vec::new(),
         request,
     }
 }

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use pinfold_base::text::Shown;
 use serde::Serialize;
@@ -262,6 +263,20 @@ impl Sandboxes {
             walls: state.map(|state| state.walls).unwrap_or_default(),
             labels: spec.labels,
         })
+    }
+
+    /// From when to when a sandbox ran, by the clock of its folder; no end while it runs or when it was killed.
+    pub fn span(&self, name: &str) -> Result<(SystemTime, Option<SystemTime>), SandboxError> {
+        let folder = self.existing(name)?;
+        let time = |name: &str| {
+            let path = folder.0.join(name);
+            fs_err::metadata(&path)
+                .and_then(|data| data.modified())
+                .map_err(SandboxError::file("look at", path))
+        };
+        // Written right before the start, and at the end.
+        let ended = matches!(self.status(name)?, Status::Ended(_)).then(|| time("state.json")).transpose()?;
+        Ok((time("spec.json")?, ended))
     }
 
     /// What was asked for.

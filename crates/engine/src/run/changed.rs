@@ -1,0 +1,269 @@
+//! What changed while a sandbox ran, of the kind that the host runs by itself: told at the end, for the user to look at.
+//!
+//! Protected paths cannot have been changed from inside. What can: names that were left out of the protection, the same names
+//! deeper in the workspace, repositories made there, and what a tool that the user has set up reads (`.pre-commit-config.yaml`).
+//!
+//! **Guarantees**: a change is known by the time at which the kernel last changed the file's entry (`st_ctime`), which no
+//! program can set; nothing has to be looked at before the start. The walk is by descriptor and follows no link. **Refuses**
+//! to look at more than [`ENTRIES_MAX`] names, and says so.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use pinfold_base::directory;
+use pinfold_base::directory::Entry;
+use pinfold_base::directory::Mounts;
+use pinfold_base::directory::Next;
+use pinfold_base::directory::Seen;
+use pinfold_sandbox::Spec;
+use pinfold_sandbox::spec::Access;
+use pinfold_sandbox::spec::MountSource;
+use rustix::fs::AtFlags;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use serde::Serialize;
+
+use super::protect;
+
+/// Names that are looked at.
+const ENTRIES_MAX: u64 = 4_000_000;
+/// Changed files that are kept.
+const KEPT_MAX: usize = 1000;
+
+/// What is not protected, being an agent's ordinary work, and is nevertheless run by what the user has set up.
+const TOOLS: [&str; 5] = [".husky", ".lefthook.yml", ".pre-commit-config.yaml", "lefthook.yaml", "lefthook.yml"];
+
+/// Below a `.git`: parts that hold data only, of which there may be much.
+const DATA: [&str; 5] = ["info", "lfs", "logs", "objects", "refs"];
+
+/// Files that changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// Paths on the host, those nearest to the workspace first.
+    pub changed: Vec<PathBuf>,
+    /// How many more there are.
+    pub more: usize,
+    /// Whether not everything could be looked at.
+    pub incomplete: bool,
+}
+
+/// What changed between two moments in what `spec` let be written to.
+pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Changed {
+    let span = Span { since: nanos(since), until: until.map_or(i128::MAX, nanos) };
+    let names: Vec<PathBuf> =
+        protect::names(&[]).into_iter().map(|name| name.path).chain(TOOLS.map(str::to_owned)).map(PathBuf::from).collect();
+    let mut found = Changed::default();
+    // The whole home is nobody's project.
+    let mirror = spec.labels.get("mode").is_some_and(|mode| mode == "mirror");
+    let shown = spec.mounts.iter().filter(|mount| mount.access == Access::ReadWrite && !mirror);
+    let mut roots: Vec<PathBuf> = shown
+        .filter_map(|mount| match &mount.source {
+            MountSource::Host(path) => Some(path.clone()),
+            MountSource::Memory(_) => None,
+        })
+        .chain(mirror.then(|| spec.labels.get("workspace").map(PathBuf::from)).flatten())
+        .collect();
+    roots.sort();
+    let all = roots.clone();
+    // Each place once.
+    roots.retain(|root| !all.iter().any(|outer| outer != root && root.starts_with(outer)));
+    roots.dedup();
+    for root in roots {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(opened) = rustix::fs::open(&root, flags, Mode::empty()) else { continue };
+        let mut walk = Walk { root: &root, names: &names, span, entries: 0, found: &mut found };
+        if directory::walk(opened, Mounts::Stay, |seen| Ok(walk.see(&seen))).is_err() {
+            found.incomplete = true;
+        }
+    }
+    found.changed.sort_by_key(|path| (path.components().count(), path.clone()));
+    found.changed.dedup();
+    found
+}
+
+/// From one moment to another, in nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    since: i128,
+    until: i128,
+}
+
+fn nanos(time: SystemTime) -> i128 {
+    // File systems take the time of the last tick, which lies up to a hundredth of a second before that of the clock.
+    let tick = Duration::from_millis(10);
+    time.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.saturating_sub(tick).as_nanos().cast_signed())
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    names: &'a [PathBuf],
+    span: Span,
+    entries: u64,
+    found: &'a mut Changed,
+}
+
+impl Walk<'_> {
+    fn see(&mut self, seen: &Seen<'_>) -> Next {
+        let entry = match seen {
+            Seen::Entry(entry) => entry,
+            Seen::Unreadable(..) => {
+                self.found.incomplete = true;
+                return Next::On;
+            }
+            _ => return Next::On,
+        };
+        self.entries += 1;
+        if self.entries > ENTRIES_MAX {
+            self.found.incomplete = true;
+            return Next::Stop;
+        }
+        if entry.kind == FileType::Directory {
+            return if self.is_data(entry) { Next::Skip } else { Next::On };
+        }
+        if (self.is_named(entry.path) || is_gits(entry)) && self.is_changed(entry) {
+            if self.found.changed.len() < KEPT_MAX {
+                self.found.changed.push(self.root.join(entry.path));
+            } else {
+                self.found.more += 1;
+            }
+        }
+        Next::On
+    }
+
+    /// A directory of a repository that holds nothing which is run.
+    fn is_data(&self, entry: &Entry<'_>) -> bool {
+        let (name, parent) = (entry.path.file_name(), entry.path.parent());
+        let in_git = match parent {
+            Some(parent) if parent.as_os_str().is_empty() => self.root.ends_with(".git"),
+            Some(parent) => parent.ends_with(".git"),
+            None => false,
+        };
+        in_git && DATA.iter().any(|data| name.is_some_and(|name| name == *data))
+    }
+
+    /// Whether it is, or lies in, one of the names, at any depth.
+    fn is_named(&self, path: &Path) -> bool {
+        path.ancestors().any(|outer| {
+            outer.file_name().is_some() && self.names.iter().any(|name| outer.ends_with(name))
+        })
+    }
+
+    fn is_changed(&self, entry: &Entry<'_>) -> bool {
+        let Ok(data) = rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW) else {
+            return false;
+        };
+        let at = i128::from(data.st_ctime) * 1_000_000_000 + i128::from(data.st_ctime_nsec);
+        (self.span.since..=self.span.until).contains(&at)
+    }
+}
+
+/// What git obeys, in whatever repository: `.git` as a file, and in a repository's own directory its configuration, what leads
+/// elsewhere, hooks that are not samples, and steps of a rebase.
+fn is_gits(entry: &Entry<'_>) -> bool {
+    let path = entry.path;
+    let parent = |levels: usize| path.ancestors().nth(levels).and_then(Path::file_name);
+    let there = |name: &str| rustix::fs::statat(entry.parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    let repository = |at: &str| ["HEAD", "objects", "refs"].iter().all(|name| there(&format!("{at}{name}")));
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some(".git" | "git-rebase-todo") => true,
+        Some("config" | "config.worktree") => repository(""),
+        Some("commondir") => there("HEAD"),
+        Some(name) if parent(1).is_some_and(|name| name == "hooks") => {
+            path.extension().is_none_or(|extension| extension != "sample") && !name.is_empty() && repository("../")
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+    use pinfold_sandbox::spec::Mount;
+
+    use super::*;
+
+    fn later() -> SystemTime {
+        std::thread::sleep(Duration::from_millis(40));
+        SystemTime::now()
+    }
+
+    fn write(base: &Path, name: &str) {
+        let path = base.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "x").unwrap();
+    }
+
+    fn repository(base: &Path, name: &str) {
+        for directory in ["objects", "refs", "hooks"] {
+            fs::create_dir_all(base.join(name).join(directory)).unwrap();
+        }
+        write(base, &format!("{name}/HEAD"));
+    }
+
+    #[test]
+    fn what_the_host_runs_is_found_at_any_depth_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        let spec = || {
+            let mut spec = Spec::new("a", "/r", vec!["true".into()]);
+            spec.mounts = vec![Mount::writable(&base, "/w"), Mount::writable(base.join("deep"), "/d")];
+            spec
+        };
+        let before = [".vscode/old.json", "deep/.envrc", ".git/config"];
+        repository(&base, ".git");
+        before.map(|name| write(&base, name));
+        let since = later();
+        let expected = [
+            ".envrc",
+            ".vscode/tasks.json",
+            "lefthook.yml",
+            "deep/.envrc",
+            "deep/sub/.git",
+            "bare.git/config",
+            "bare.git/hooks/post-checkout",
+            "deep/nested/.git/config",
+            "deep/er/.claude/settings.json",
+            ".git/rebase-merge/git-rebase-todo",
+            ".git/modules/sub/hooks/pre-commit",
+        ];
+        for name in ["bare.git", "deep/nested/.git", ".git/modules/sub"] {
+            repository(&base, name);
+        }
+        for name in expected {
+            write(&base, name);
+        }
+        for ordinary in ["Makefile", "src/config", ".git/objects/aa/bb", ".git/index", ".git/hooks/x.sample", "hooks/x"] {
+            write(&base, ordinary);
+        }
+        let found = changed(&spec(), since, None);
+        let mut names: Vec<_> =
+            found.changed.iter().map(|path| path.strip_prefix(&base).unwrap().to_str().unwrap()).collect();
+        assert!(names.first().is_some_and(|first| !first.contains('/')), "the nearest first: {names:?}");
+        names.sort_unstable();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        assert!(!found.incomplete);
+        // What was changed after the sandbox had ended is the user's own.
+        assert_eq!(changed(&spec(), since, Some(since)), Changed::default());
+        assert_eq!(changed(&spec(), later(), None), Changed::default());
+    }
+
+    /// The time of last change can be set by whoever wrote the file; the time of the entry cannot.
+    #[test]
+    fn a_time_set_back_hides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let since = later();
+        let path = dir.path().join(".envrc");
+        fs::write(&path, "x").unwrap();
+        let old = fs::File::options().write(true).open(&path).unwrap();
+        old.set_modified(UNIX_EPOCH).unwrap();
+        let mut spec = Spec::new("a", "/r", vec!["true".into()]);
+        spec.mounts = vec![Mount::writable(dir.path(), "/w")];
+        assert_eq!(changed(&spec, since, None).changed, [path]);
+    }
+}
