@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use pinfold_base::Platform;
 use pinfold_base::Shown;
@@ -32,6 +33,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::changed;
 
 /// Which image, and what it may reach.
 #[derive(Debug, Default, clap::Args)]
@@ -246,32 +248,8 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     let sandboxes = context.sandboxes();
     let begun = SystemTime::now();
     let exit = sandboxes.run(&spec, args.what.runtime.meant(), stdio)?;
-    tell(&run::changed(&spec, begun, None), global);
+    changed::tell(&run::changed(&spec, begun, None), global);
     Ok(code(exit))
-}
-
-/// How many changed files are named.
-const NAMED: usize = 20;
-
-/// Tells on stderr what changed of the kind that this machine runs by itself: stdout is the program's.
-pub(super) fn tell(changed: &Changed, global: Global) {
-    if global.json {
-        render::note(&json::line(changed));
-        return;
-    }
-    if !changed.changed.is_empty() {
-        render::note("changed while the sandbox ran, and run or obeyed by programs of this machine; look before you use it:");
-        for path in changed.changed.iter().take(NAMED) {
-            render::note(&format!("  {}", Shown::path(path)));
-        }
-    }
-    let more = changed.changed.len().saturating_sub(NAMED) + changed.more;
-    if more > 0 {
-        render::note(&format!("  and {more} more"));
-    }
-    if changed.incomplete {
-        render::note("not everything in the workspace could be looked at for changed hooks and settings");
-    }
 }
 
 pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
@@ -301,7 +279,7 @@ pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
             spec.name
         }
     };
-    super::session::connect(&sandboxes, &name)
+    super::session::connect(&sandboxes, &name, global)
 }
 
 /// As a shell says it.

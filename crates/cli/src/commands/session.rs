@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_base::text;
+use pinfold_engine::run;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
@@ -22,6 +23,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::changed;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
@@ -129,13 +131,18 @@ fn age(seconds: u64) -> String {
 }
 
 /// Connects this terminal with a session and says how that ended.
-pub(super) fn connect(sandboxes: &Sandboxes, name: &str) -> Outcome {
+pub(super) fn connect(sandboxes: &Sandboxes, name: &str, global: Global) -> Outcome {
+    let spec = sandboxes.spec(name)?;
+    let (begun, _) = sandboxes.span(name)?;
     Ok(match sandboxes.attach(name, rustix::stdio::stdin(), rustix::stdio::stdout())? {
         Detached::ByUser => {
             render::note(shown!("detached; `pinfold attach {}` connects again", text::word(name)));
             ExitCode::SUCCESS
         }
-        Detached::Ended(exit) => super::run::code(exit),
+        Detached::Ended(exit) => {
+            changed::tell(&run::changed(&spec, begun, None), global);
+            super::run::code(exit)
+        }
         Detached::Lost => {
             render::note("the session was killed");
             ExitCode::from(1)
@@ -144,7 +151,7 @@ pub(super) fn connect(sandboxes: &Sandboxes, name: &str) -> Outcome {
 }
 
 pub(crate) fn attach(args: &AttachArgs, global: Global) -> Outcome {
-    connect(&sandboxes(global)?, &args.name)
+    connect(&sandboxes(global)?, &args.name, global)
 }
 
 pub(crate) fn logs(args: &LogsArgs, global: Global) -> Outcome {
@@ -176,8 +183,17 @@ pub(crate) fn logs(args: &LogsArgs, global: Global) -> Outcome {
 }
 
 pub(crate) fn stop(args: &StopArgs, global: Global) -> Outcome {
-    sandboxes(global)?.stop(&args.name, Duration::from_secs(args.time))?;
+    let sandboxes = sandboxes(global)?;
+    sandboxes.stop(&args.name, Duration::from_secs(args.time))?;
+    told(&sandboxes, &args.name, global);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells what changed while a sandbox ran that has ended. One that was damaged is removed all the same.
+fn told(sandboxes: &Sandboxes, name: &str, global: Global) {
+    if let (Ok(spec), Ok((begun, ended))) = (sandboxes.spec(name), sandboxes.span(name)) {
+        changed::tell(&run::changed(&spec, begun, ended), global);
+    }
 }
 
 pub(crate) fn rm(args: &RmArgs, global: Global) -> Outcome {
@@ -187,6 +203,10 @@ pub(crate) fn rm(args: &RmArgs, global: Global) -> Outcome {
             Ok(()) | Err(SandboxError::NotRunning(_)) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    let running = matches!(sandboxes.status(&args.name), Ok(Status::Running));
+    if !running {
+        told(&sandboxes, &args.name, global);
     }
     sandboxes.remove(&args.name)?;
     Ok(ExitCode::SUCCESS)

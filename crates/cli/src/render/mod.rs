@@ -3,6 +3,7 @@
 //! **Guarantees**: what a person reads is made of [`Shown`] and of our own styles ([`page`]); what a program reads is JSON whose
 //! strings are exact, and of which nothing is hidden on a terminal either.
 
+pub(crate) mod changed;
 pub(crate) mod diagnostic;
 pub(crate) mod log;
 pub(crate) mod page;
@@ -65,7 +66,7 @@ pub(crate) fn json_lines(lines: &[u8]) {
 }
 
 /// Writes an event as one line of JSON to stderr.
-fn event(value: &serde_json::Value) {
+pub(super) fn event(value: &serde_json::Value) {
     write_error(&format!("{}\n", text::json(&value.to_string())));
 }
 

@@ -35,7 +35,8 @@ const ENTRIES_MAX: u64 = 4_000_000;
 const KEPT_MAX: usize = 1000;
 
 /// What is not protected, being an agent's ordinary work, and is nevertheless run by what the user has set up.
-const TOOLS: [&str; 5] = [".husky", ".lefthook.yml", ".pre-commit-config.yaml", "lefthook.yaml", "lefthook.yml"];
+const TOOLS: [&str; 5] =
+    [".husky", ".lefthook.yml", ".pre-commit-config.yaml", "lefthook.yaml", "lefthook.yml"];
 
 /// Below a `.git`: parts that hold data only, of which there may be much.
 const DATA: [&str; 5] = ["info", "lfs", "logs", "objects", "refs"];
@@ -54,8 +55,12 @@ pub struct Changed {
 /// What changed between two moments in what `spec` let be written to.
 pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Changed {
     let span = Span { since: nanos(since), until: until.map_or(i128::MAX, nanos) };
-    let names: Vec<PathBuf> =
-        protect::names(&[]).into_iter().map(|name| name.path).chain(TOOLS.map(str::to_owned)).map(PathBuf::from).collect();
+    let names: Vec<PathBuf> = protect::names(&[])
+        .into_iter()
+        .map(|name| name.path)
+        .chain(TOOLS.map(str::to_owned))
+        .map(PathBuf::from)
+        .collect();
     let mut found = Changed::default();
     // The whole home is nobody's project.
     let mirror = spec.labels.get("mode").is_some_and(|mode| mode == "mirror");
@@ -147,9 +152,8 @@ impl Walk<'_> {
 
     /// Whether it is, or lies in, one of the names, at any depth.
     fn is_named(&self, path: &Path) -> bool {
-        path.ancestors().any(|outer| {
-            outer.file_name().is_some() && self.names.iter().any(|name| outer.ends_with(name))
-        })
+        path.ancestors()
+            .any(|outer| outer.file_name().is_some() && self.names.iter().any(|name| outer.ends_with(name)))
     }
 
     fn is_changed(&self, entry: &Entry<'_>) -> bool {
@@ -173,7 +177,9 @@ fn is_gits(entry: &Entry<'_>) -> bool {
         Some("config" | "config.worktree") => repository(""),
         Some("commondir") => there("HEAD"),
         Some(name) if parent(1).is_some_and(|name| name == "hooks") => {
-            path.extension().is_none_or(|extension| extension != "sample") && !name.is_empty() && repository("../")
+            path.extension().is_none_or(|extension| extension != "sample")
+                && !name.is_empty()
+                && repository("../")
         }
         _ => false,
     }
@@ -215,7 +221,9 @@ mod tests {
         };
         let before = [".vscode/old.json", "deep/.envrc", ".git/config"];
         repository(&base, ".git");
-        before.map(|name| write(&base, name));
+        for name in before {
+            write(&base, name);
+        }
         let since = later();
         let expected = [
             ".envrc",
@@ -236,7 +244,9 @@ mod tests {
         for name in expected {
             write(&base, name);
         }
-        for ordinary in ["Makefile", "src/config", ".git/objects/aa/bb", ".git/index", ".git/hooks/x.sample", "hooks/x"] {
+        for ordinary in
+            ["Makefile", "src/config", ".git/objects/aa/bb", ".git/index", ".git/hooks/x.sample", "hooks/x"]
+        {
             write(&base, ordinary);
         }
         let found = changed(&spec(), since, None);

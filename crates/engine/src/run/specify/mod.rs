@@ -8,7 +8,6 @@ use std::path::Path;
 
 use fs_err as fs;
 use pinfold_base::Platform;
-use pinfold_base::text::Shown;
 use pinfold_network::Credential;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec;
@@ -167,13 +166,13 @@ impl Asked<'_> {
             }
         }
         if protection.without_repository {
-            let place = Shown::path(&workspace.source);
+            let place = workspace.source.display();
             context.reporter.note(&format!(
                 "`{place}` is no git repository, and none can be made there from inside; `--unprotect .git` lets an agent do it"
             ));
         }
         for path in protection.hard_linked() {
-            let path = Shown::path(path);
+            let path = path.display();
             context.reporter.warn(&format!(
                 "`{path}` is protected and has another name (a hard link), by which it could be written to"
             ));

@@ -12,12 +12,16 @@ use super::Sandboxes;
 use super::folder::Folder;
 use super::record::State;
 use crate::error::SandboxError;
+use crate::oci::config::BundleError;
 use crate::oci::config::BundlePaths;
 use crate::plan::Plan;
 use crate::plan::refusal::Refusal;
 use crate::probe::Probe;
+use crate::spec::Access;
+use crate::spec::MountSource;
 use crate::spec::Need;
 use crate::spec::Network;
+use crate::spec::Protected;
 use crate::spec::Spec;
 use crate::supervise::foreground::Supervised;
 use crate::supervise::sandbox::Sandbox;
@@ -111,6 +115,9 @@ impl Sandboxes {
             let why = "`runsc` is started without cgroups, which would hold its own kernel too";
             return Err(Refusal::NoCgroup(why.into()).into());
         }
+        if runtime == Runtime::Oci(OciRuntime::Runsc) {
+            self.held_by_others(spec)?;
+        }
         let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } = self.prepare(spec)?;
         let state;
         let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
@@ -141,5 +148,29 @@ impl Sandboxes {
             Box::new(running)
         };
         Ok(Live { folder, plan, running, state, stand_ins, _proxy: proxy, _lock: lock })
+    }
+
+    /// `runsc` follows links in the sources of mounts. What `spec` protects it would mount by path; another sandbox that runs and
+    /// may exchange it for a link is a reason not to start.
+    fn held_by_others(&self, spec: &Spec) -> Result<(), SandboxError> {
+        let names = fs_err::read_dir(&self.directory).into_iter().flatten().flatten();
+        for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+            let Ok(folder) = self.folder(&name) else { continue };
+            if name == spec.name || spec.protect.is_empty() || folder.lock()?.is_some() {
+                continue;
+            }
+            let Some(other) = folder.read::<Spec>("spec.json")? else { continue };
+            for mount in other.mounts.iter().filter(|mount| mount.access == Access::ReadWrite) {
+                let MountSource::Host(within) = &mount.source else { continue };
+                let loose = spec.protect.iter().find(|protected| {
+                    protected.path.starts_with(within)
+                        && !other.protect.iter().any(|held| protected.path.starts_with(&held.path))
+                });
+                if let Some(Protected { path, .. }) = loose {
+                    return Err(BundleError::Within { path: path.clone(), within: within.clone() }.into());
+                }
+            }
+        }
+        Ok(())
     }
 }

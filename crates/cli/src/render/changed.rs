@@ -1,0 +1,58 @@
+//! What changed while a sandbox ran, for the user to look at: on stderr, since stdout is the program's.
+
+use pinfold_base::Shown;
+use pinfold_base::shown;
+use pinfold_engine::run::Changed;
+
+use super::page::Page;
+use crate::args::Global;
+
+/// How many files are named.
+const NAMED: usize = 20;
+
+/// Tells it, if there is anything to tell.
+pub(crate) fn tell(found: &Changed, global: Global) {
+    if *found == Changed::default() {
+        return;
+    }
+    if global.json {
+        super::event(&serde_json::json!({ "event": "changed", "found": found }));
+    } else {
+        super::tell(&page(found));
+    }
+}
+
+fn page(found: &Changed) -> Page {
+    let mut page = Page::default();
+    if !found.changed.is_empty() {
+        page.line(
+            "changed while the sandbox ran, and obeyed by git, shells, editors or agents here; look before you go on:",
+        );
+    }
+    for path in found.changed.iter().take(NAMED) {
+        page.line(shown!("  {}", Shown::from(path)));
+    }
+    let more = found.changed.len().saturating_sub(NAMED) + found.more;
+    if more > 0 {
+        page.line(shown!("  and {more} more"));
+    }
+    if found.incomplete {
+        page.line("not everything in the workspace could be searched for changed hooks and settings");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_move_no_cursor_and_many_are_counted() {
+        let changed = (0..25).map(|number| format!("/w/\x1b[2J{number}/.envrc").into()).collect();
+        let page = page(&Changed { changed, more: 3, incomplete: true });
+        let text = page.as_str();
+        assert!(text.contains("  /w/\\x1b[2J0/.envrc\n") && !text.contains('\x1b'), "{text}");
+        assert!(text.contains("  and 8 more\n"), "{text}");
+        assert_eq!(text.lines().count(), 1 + NAMED + 2, "{text}");
+    }
+}

@@ -1,0 +1,203 @@
+//! What stays as it is in a workspace, through the program: an image of busybox, and git with the host's own.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "these tests run the program, and may fail"
+)]
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+
+const BUSYBOX: &str = "/bin/busybox";
+
+/// A project with an image of busybox, and a workspace beside it.
+struct Machine {
+    dir: tempfile::TempDir,
+}
+
+impl Machine {
+    /// `None`, with a word, where the machine misses what is needed. In CI nothing may be missing.
+    fn new() -> Option<Self> {
+        if !Path::new(BUSYBOX).exists() {
+            println!("skip: {BUSYBOX} is not installed");
+            assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
+            return None;
+        }
+        let machine = Self { dir: tempfile::tempdir().unwrap() };
+        for name in ["project", "w", "me"] {
+            fs_err::create_dir(machine.path(name)).unwrap();
+        }
+        fs_err::copy(BUSYBOX, machine.path("project/busybox")).unwrap();
+        fs_err::write(
+            machine.path("project/pinfold.toml"),
+            "name = 'box'\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n\
+             [[file]]\npath = '/bin/busybox'\nsource = 'busybox'\nmode = '0755'\n",
+        )
+        .unwrap();
+        let built = machine.pinfold(&["build", "--offline"]);
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        Some(machine)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        fs_err::canonicalize(self.dir.path()).unwrap().join(name)
+    }
+
+    fn pinfold(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_pinfold"))
+            .args(args)
+            .current_dir(self.path("project"))
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", self.path("me"))
+            .env("PINFOLD_HOME", self.path("home"))
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a script of the shell on the workspace: whether it ended well, and what was said on stderr.
+    fn run(&self, args: &[&str], script: &str) -> (bool, String) {
+        let workspace = self.path("w");
+        let before = ["run", "--offline", "--network", "none", "-w", workspace.to_str().unwrap()];
+        let command = ["--", "/bin/busybox", "sh", "-c", script];
+        let output = self.pinfold(&[&before, args, &command].concat());
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn there(&self) -> Vec<String> {
+        let entries = fs_err::read_dir(self.path("w")).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn repository(&self) {
+        for name in ["hooks", "objects", "refs"] {
+            fs_err::create_dir_all(self.path("w/.git").join(name)).unwrap();
+        }
+        fs_err::write(self.path("w/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs_err::write(self.path("w/.git/config"), "[core]\n\tbare = false\n").unwrap();
+    }
+}
+
+#[test]
+fn what_the_host_runs_is_neither_changed_nor_made() {
+    let Some(machine) = Machine::new() else { return };
+    machine.repository();
+    let before = machine.there();
+    for script in [
+        "echo x > .git/hooks/pre-commit",
+        "echo x >> .git/config",
+        "busybox rm -r .git/hooks",
+        "busybox mv .git .other",
+        "echo /elsewhere > .git/commondir",
+        "echo x > .envrc",
+        "busybox mkdir -p .vscode && echo x > .vscode/tasks.json",
+        "busybox mkdir -p .claude && echo x > .claude/settings.json",
+        "echo x > .mcp.json",
+        "echo x > HEAD",
+    ] {
+        let (ended_well, text) = machine.run(&[], script);
+        assert!(!ended_well, "{script} worked: {text}");
+        assert!(!text.contains("changed while"), "{text}");
+        assert_eq!(machine.there(), before, "{script}");
+    }
+    assert_eq!(fs_err::read_to_string(machine.path("w/.git/config")).unwrap(), "[core]\n\tbare = false\n");
+    // Everything else is the agent's to change.
+    let (ended_well, text) =
+        machine.run(&[], "echo x > Makefile && echo y > .git/index && busybox rm .git/index");
+    assert!(ended_well && text.is_empty(), "{text}");
+}
+
+#[test]
+fn what_is_left_out_may_be_made_and_is_told() {
+    let Some(machine) = Machine::new() else { return };
+    machine.repository();
+    let script = "busybox mkdir -p .vscode deep/.git/hooks deep/.git/objects deep/.git/refs && echo x > .vscode/tasks.json \
+                  && echo x > deep/.git/HEAD && echo x > deep/.git/config";
+    let (ended_well, text) = machine.run(&["--unprotect", ".vscode"], script);
+    assert!(ended_well, "{text}");
+    assert!(text.contains("changed while the sandbox ran"), "{text}");
+    let named: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    let path = |name: &str| machine.path("w").join(name).display().to_string();
+    assert_eq!(named, [path(".vscode/tasks.json"), path("deep/.git/config")]);
+    let (_, text) = machine.run(&["--json", "--unprotect", ".vscode"], "echo y > .vscode/tasks.json");
+    let event = text.lines().find(|line| line.contains("\"changed\"")).unwrap();
+    assert!(event.contains(".vscode/tasks.json"), "{event}");
+    let (_, text) = machine.run(&["--unprotect", "vscode"], "true");
+    assert!(text.contains("`vscode` is not protected") && text.contains("`.vscode`"), "{text}");
+}
+
+#[test]
+fn without_a_repository_it_is_said_that_none_can_be_made() {
+    let Some(machine) = Machine::new() else { return };
+    let script = "busybox mkdir .git || busybox mkdir -p objects refs && echo x > HEAD";
+    let (ended_well, text) = machine.run(&[], script);
+    assert!(!ended_well && text.contains("--unprotect .git"), "{text}");
+    assert!(!machine.path("w/.git").exists() && !machine.path("w/HEAD").exists());
+    let (ended_well, text) = machine.run(&["--unprotect", ".git"], "busybox mkdir .git");
+    assert!(ended_well && !text.contains("no git repository"), "{text}");
+}
+
+#[test]
+fn a_manifest_adds_freely_and_leaves_out_with_the_users_word() {
+    let Some(machine) = Machine::new() else { return };
+    machine.repository();
+    fs_err::write(machine.path("w/run.sh"), "x").unwrap();
+    let manifest = machine.path("project/pinfold.toml");
+    let text = fs_err::read_to_string(&manifest).unwrap();
+    fs_err::write(&manifest, format!("{text}[run]\nprotect = ['run.sh']\n")).unwrap();
+    let (ended_well, text_of_run) = machine.run(&[], "echo y > run.sh");
+    assert!(!ended_well, "{text_of_run}");
+    fs_err::write(&manifest, format!("{text}[run]\nunprotect = ['.envrc']\n")).unwrap();
+    let (ended_well, asked) = machine.run(&[], "echo y > .envrc");
+    assert!(!ended_well && asked.contains("change `.envrc`"), "{asked}");
+    assert!(machine.pinfold(&["policy", "accept"]).status.success());
+    let (ended_well, told) = machine.run(&[], "echo y > .envrc");
+    assert!(ended_well && told.contains(".envrc"), "{told}");
+}
+
+/// The user's own git, with the machine's libraries mounted: work goes on, and the configuration stays.
+#[test]
+fn git_works_on() {
+    let Some(machine) = Machine::new() else { return };
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).current_dir(machine.path("w")).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !git(&["init", "-q", "-b", "main"]) {
+        println!("skip: git is not installed");
+        assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
+        return;
+    }
+    assert!(git(&["config", "user.name", "n"]) && git(&["config", "user.email", "e@example"]));
+    let mounts: Vec<String> = ["/usr", "/lib", "/lib64"]
+        .iter()
+        .filter_map(|path| Some(format!("{}:{path}", fs_err::canonicalize(path).ok()?.display())))
+        .collect();
+    let mounts: Vec<&str> = mounts.iter().flat_map(|mount| ["-v", mount.as_str()]).collect();
+    let inside = |script: &str| {
+        let path = "PATH=/usr/local/bin:/usr/bin:/bin";
+        machine.run(&[&mounts[..], &["-e", path]].concat(), &format!("set -e; {script}"))
+    };
+    let work = "echo one > file; git add -A; git commit -qm one; git checkout -qb topic; echo two >> file; git commit -qam two; \
+                git checkout -q main; echo more > other; git add -A; git commit -qm three; git checkout -q topic; \
+                git rebase -q main; echo x >> file; git stash -q; git stash pop -q; git checkout -q file; \
+                git worktree add -q tree -b tree; git -C tree commit -q --allow-empty -m four; git branch -d tree 2>/dev/null || true; \
+                git tag v1; git gc -q; git fsck; test -z \"$(git status --porcelain | grep -v tree)\"";
+    let (ended_well, text) = inside(work);
+    assert!(ended_well, "{text}");
+    assert!(git(&["log", "-1", "topic"]) && git(&["status"]));
+    for (script, why) in [
+        ("git config a.b c", "could not"),
+        ("git remote add origin https://git.example/x", "could not"),
+        ("git init -q .vscode", "cannot"),
+    ] {
+        let (ended_well, text) = inside(script);
+        assert!(!ended_well && text.contains(why), "{script}: {text}");
+    }
+}
