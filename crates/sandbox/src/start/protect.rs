@@ -29,8 +29,9 @@ use crate::start::sys::MountAttributes;
 /// In a directory that stands in for a missing one: git passes over it, and programs that write this file are content.
 pub(crate) const IGNORE: (&str, &[u8]) = (".gitignore", b"*\n");
 
-/// Where the memory that holds the coverings is mounted for the time of the work: every sandbox has it, and it is empty.
-const AWAY: &str = "/tmp";
+/// Where the memory that holds the coverings is mounted for the time of the work: every sandbox has it, it is empty, and no
+/// target of the user's lies below it, as one may below `/tmp`.
+const AWAY: &str = "/dev/shm";
 
 /// Whether a mount is one of these.
 pub(crate) const fn concerns(kind: &MountKind) -> bool {

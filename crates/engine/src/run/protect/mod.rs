@@ -223,7 +223,7 @@ impl Protection {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let worktree = entry.path();
                 // Where it is missing, the directory is no worktree's, and git refuses it.
-                if fs::symlink_metadata(worktree.join("commondir")).is_ok() {
+                if is_file(&worktree.join("commondir")) {
                     self.add(worktree.join("commondir"), ".git/worktrees", StandIn::Text(OWN.into()));
                     per_worktree.push(worktree);
                 }
@@ -234,7 +234,7 @@ impl Protection {
         }
         for place in per_worktree {
             let file = place.join("config.worktree");
-            if own_configs || fs::symlink_metadata(&file).is_ok() {
+            if own_configs || is_file(&file) {
                 self.add(file, ".git/config.worktree", StandIn::Text(String::new()));
             }
         }
@@ -247,7 +247,7 @@ impl Protection {
             && let Some(tree) = resolve(&tree.value, directory, home)
             && tree != workspace
             && tree.starts_with(workspace)
-            && fs::symlink_metadata(tree.join(".git")).is_ok_and(|data| data.is_file())
+            && is_file(&tree.join(".git"))
         {
             // The checkout of a submodule: `git status` outside goes into it.
             let dot = tree.join(".git");
@@ -269,9 +269,9 @@ impl Protection {
             }
         }
         let programs = entries.iter().filter(|entry| entry.is_executed()).flat_map(Entry::words);
-        let inside = programs.filter_map(|word| resolve(word, workspace, home)).filter(|path| {
-            path.starts_with(workspace) && fs::symlink_metadata(path).is_ok_and(|data| data.is_file())
-        });
+        let inside = programs
+            .filter_map(|word| resolve(word, workspace, home))
+            .filter(|path| path.starts_with(workspace) && is_file(path));
         for path in inside.take(PROGRAMS_MAX) {
             self.add(path.clone(), below(&path, workspace), StandIn::Directory);
         }
@@ -300,6 +300,11 @@ pub(super) fn names(recipes: &[Recipe]) -> Vec<Name> {
         names.extend(files.map(|path| Name { path: path.as_str().to_owned(), missing: file.clone() }));
     }
     names
+}
+
+/// Whether there is a file and no link to one.
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|data| data.is_file())
 }
 
 /// Whether a name is this one or lies in it.
