@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("engine", &["base", "archive", "sources", "image", "network", "sandbox"]),
     ("cli", &["base", "archive", "sources", "image", "network", "sandbox", "engine"]),
     ("testkit", &["base", "archive"]),
-    ("fuzzing", &["base", "archive", "sources", "image", "network", "sandbox"]),
+    ("fuzzing", &["base", "archive", "sources", "image", "network", "sandbox", "engine"]),
 ];
 
 /// Compares the manifests with [`ALLOWED`].

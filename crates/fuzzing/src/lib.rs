@@ -15,8 +15,10 @@ mod image;
 mod index;
 mod inflate;
 mod layer;
+mod npmrc;
 mod packument;
 mod planner;
+mod project;
 mod proxy_greeting;
 mod proxy_head;
 mod proxy_hello;
@@ -40,8 +42,13 @@ pub use image::unpack;
 pub use index::index;
 pub use inflate::inflate;
 pub use layer::layer;
+pub use npmrc::npmrc;
 pub use packument::packument;
 pub use planner::planner;
+pub use project::lock;
+pub use project::manifest;
+pub use project::recipe;
+pub use project::words;
 pub use proxy_greeting::proxy_greeting;
 pub use proxy_head::proxy_head;
 pub use proxy_hello::proxy_hello;
@@ -69,6 +76,9 @@ pub const TARGETS: &[Target] = &[
     ("index", index),
     ("inflate", inflate),
     ("layer", layer),
+    ("lock", lock),
+    ("manifest", manifest),
+    ("npmrc", npmrc),
     ("packument", packument),
     ("planner", planner),
     ("proxy_greeting", proxy_greeting),
@@ -78,10 +88,12 @@ pub const TARGETS: &[Target] = &[
     ("proxy_relay", proxy_relay),
     ("proxy_route", proxy_route),
     ("proxy_rules", proxy_rules),
-    ("signed", signed),
+    ("recipe", recipe),
     ("shown", shown),
+    ("signed", signed),
     ("stanza", stanza),
     ("tar", tar),
     ("unpack", unpack),
+    ("words", words),
     ("zip", zip),
 ];
