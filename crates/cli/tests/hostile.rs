@@ -125,7 +125,7 @@ fn sandboxes() {
         machine.shows(&[verb.as_ref(), NAME.as_ref()]);
     }
     let event = json!({ "host": NAME }).to_string();
-    machine.write("../home/data/sandboxes/s/network.jsonl", format!("{event}\n\u{1b}[2J{{cut"));
+    machine.write("../home/data/sandboxes/s/network.log", format!("{event}\n\u{1b}[2J{{cut"));
     let (text, _) = machine.line("logs s --network");
     assert_eq!(acts(&text), None, "{text:?}");
     assert_eq!(serde_json::from_str::<Value>(text.lines().next().unwrap()).unwrap()["host"], NAME);
@@ -188,11 +188,12 @@ fn projects() {
             assert!(!hint, "{line} {text:?}: {stderr}");
         }
     }
-    machine.write("pinfold.toml", format!("name = 'x'\n{} = 1\n", toml(NAME)));
-    machine.write("pinfold.lock", format!("{} = 1\n", toml(NAME)));
-    machine.shows_line("build");
+    let lock = format!("version = 1\ncompat = 1\n{} = 1\n", toml(NAME));
     machine.write("pinfold.toml", "name = 'x'\n");
-    machine.shows_line("build");
+    machine.write("pinfold.lock", lock);
+    let (_, stderr) = machine.line("build");
+    assert_eq!(acts(&stderr), None, "{stderr:?}");
+    assert!(stderr.contains("a\\x1b[2J, hint: b"), "{stderr}");
 }
 
 #[test]
@@ -210,7 +211,6 @@ fn what_was_typed() {
         vec!["run".into(), name.clone()],
         vec!["run".into(), "--workspace".into(), name.clone(), "--".into(), "true".into()],
         vec!["run".into(), "--env".into(), name.clone(), "--".into(), "true".into()],
-        vec!["policy".into(), "check".into(), name.clone()],
         vec!["man".into(), name.clone()],
         vec!["init".into(), name.clone()],
         vec!["init".into(), name.clone()],
@@ -222,6 +222,9 @@ fn what_was_typed() {
         assert!(!both.lines().any(|line| line.starts_with("hint: b")), "{words:?}: {both}");
         assert!(both.contains("\\u{202e}"), "{words:?}: {both:?}");
     }
+    // Said without repeating it.
+    let (stdout, _) = machine.pinfold(&["policy".as_ref(), "check".as_ref(), NAME.as_ref()]);
+    assert_eq!(acts(&stdout), None, "{stdout:?}");
     let (_, stderr) = machine.pinfold(&["inspect".as_ref(), OsStr::from_bytes(b"\xff\x9b\x1b[2J")]);
     assert_eq!(acts(&stderr), None, "{stderr:?}");
 }

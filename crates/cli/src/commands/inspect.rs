@@ -37,11 +37,11 @@ pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
         page.line(shown!("{}  manifest {}", platform.platform, platform.manifest));
         let runtime = &platform.runtime;
         page.line(shown!(
-            "user {}  workdir {}  entrypoint {:?}  cmd {:?}",
+            "user {}  workdir {}  entrypoint {}  cmd {}",
             if runtime.user.is_empty() { "root" } else { &runtime.user },
             if runtime.working_dir.is_empty() { "/" } else { &runtime.working_dir },
-            runtime.entrypoint,
-            runtime.cmd
+            list(&runtime.entrypoint),
+            list(&runtime.cmd)
         ));
         let mut table = Table::new(&[
             ("#", Align::Right),
@@ -69,4 +69,10 @@ pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
     }
     render::out(&page);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Words, told apart by quotes.
+fn list(words: &[String]) -> Shown {
+    let quoted = words.iter().map(|word| word.replace('\\', "\\\\").replace('"', "\\\""));
+    shown!("[{}]", quoted.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "))
 }

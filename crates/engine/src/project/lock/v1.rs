@@ -111,7 +111,7 @@ impl Lock {
             compat: u32,
         }
         // Versions first: a newer format may have keys that this one does not know.
-        let probe: Probe = toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
+        let probe: Probe = toml::from_str(text).map_err(|error| wrong(one_line(&error)))?;
         if probe.version != 1 {
             return Err(wrong(format!("it has format {}, this version reads 1", probe.version)));
         }
@@ -125,7 +125,7 @@ impl Lock {
         toml::from_str(text).map_err(|error| {
             let position =
                 crate::project::manifest::error::Position::of(file, text, error.span().unwrap_or(0..0));
-            wrong(format!("line {}: {}", position.line, error.message()))
+            wrong(format!("line {}: {}", position.line, one_line(&error)))
         })
     }
 
@@ -145,6 +145,11 @@ impl Lock {
     pub fn digest(&self) -> pinfold_base::Digest {
         pinfold_base::Digest::sha256(self.render().as_bytes())
     }
+}
+
+/// What the reader says, which puts what it expected into a line of its own.
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().trim_end().replace('\n', ", ")
 }
 
 /// Lays out the document: tables at the first two levels, one inline table a line below.
