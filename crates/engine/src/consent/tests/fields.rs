@@ -290,12 +290,18 @@ fn of_any(schema: &Value) -> Option<&Value> {
     patterns.or_else(|| schema.get("additionalProperties").filter(|any| any.is_object()))
 }
 
+/// A field of a table. Platforms are keys of a map, though the schema knows which there are.
+fn below(path: &str, name: &str) -> String {
+    let name = if name.starts_with("linux/") { "*" } else { name };
+    format!("{path}.{name}")
+}
+
 /// Paths of all fields that a schema has.
 fn known(schema: &Value, root: &Value, path: &str, found: &mut BTreeSet<String>) {
     for form in forms(schema, root) {
         if let Some(fields) = form["properties"].as_object().filter(|fields| !fields.is_empty()) {
             for (name, field) in fields {
-                known(field, root, format!("{path}.{name}").trim_start_matches('.'), found);
+                known(field, root, below(path, name).trim_start_matches('.'), found);
             }
         } else if let Some(any) = of_any(form) {
             known(any, root, &format!("{path}.*"), found);
@@ -312,7 +318,7 @@ fn leaves(value: &Value, names: &BTreeSet<String>, at: &str, path: &str, found: 
     match value {
         Value::Object(map) => {
             for (name, inner) in map {
-                let field = format!("{path}.{name}").trim_start_matches('.').to_owned();
+                let field = below(path, name).trim_start_matches('.').to_owned();
                 let begins = |known: &String| {
                     known
                         .strip_prefix(&field)
