@@ -95,6 +95,8 @@ pass-env = ["A"]
 memory = "1GiB"
 cpus = "1"
 pids = 100
+protect = ["tools/run.sh"]
+unprotect = [".vscode"]
 credentials = { mine = "env:A" }
 "#;
 
@@ -122,6 +124,8 @@ config = ["-c"]
 [run]
 autonomous = ["-y"]
 hosts = ["h2.example"]
+protect = [".mine"]
+protect-files = [".mine.json"]
 [[run.route]]
 upstream = "https://keys.example"
 header = "bearer"
@@ -184,6 +188,7 @@ const TAKEN: &str = "what is taken from registries and archives of the machine's
 const IMAGE: &str = "what is in the image, and seen inside only";
 const TEXT: &str = "for people";
 const FEWER: &str = "a limit where there is none by itself";
+const NARROWS: &str = "what a sandbox may not change";
 const ONE: &str = "there is one value";
 
 /// What does nothing to the host, and why.
@@ -235,6 +240,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("scripts.*", TEXT),
     ("run.memory", FEWER),
     ("run.cpus", FEWER),
+    ("run.protect[]", NARROWS),
 ];
 
 /// The same of recipes.
@@ -262,6 +268,8 @@ const HARMLESS_IN_RECIPES: &[(&str, &str)] = &[
     ("check.version[]", TEXT),
     ("check.config[]", TEXT),
     ("run.autonomous[]", "run inside"),
+    ("run.protect[]", NARROWS),
+    ("run.protect-files[]", NARROWS),
     ("run.file[].path", "laid over the sandbox's home, read-only"),
     ("run.file[].prepend", "laid over the sandbox's home, read-only"),
     ("run.file[].append", "laid over the sandbox's home, read-only"),
