@@ -17,6 +17,7 @@
 #![expect(clippy::disallowed_methods, reason = "the suites are started as processes of another user")]
 #![expect(clippy::exit, reason = "exit codes are the result of suites and probes")]
 
+mod egress;
 mod host;
 mod keys;
 mod lists;

@@ -26,6 +26,7 @@ use pinfold_sandbox::spec::Network;
 use pinfold_sandbox::spec::Sockets;
 use pinfold_sandbox::weaken::Weaken;
 
+use crate::egress;
 use crate::host;
 use crate::host::Host;
 use crate::keys;
@@ -78,10 +79,12 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("T3 escape sequences on attach", Every, sessions::escapes),
     ("N3 N7 N8 N15 hostile targets", Every, sessions::hostile_targets),
     ("N6 relay", Every, relay),
+    ("N10 a second hello names another host", Every, egress::second_hello),
     ("N12 without the proxy's variables", Every, without_variables),
     ("N13 no proxy, no way out", Every, relay_without_proxy),
     ("N13 proxy dies", Every, relay_dies),
     ("N14 empty allow-list", Every, sessions::empty_list),
+    ("S8 nothing travels beside a key", Every, egress::beside_the_key),
     ("L1 memory", Every, memory),
     ("L2 descendants end with the program", Every, descendants),
     ("L2 process 1 killed", BuiltIn, init_killed),

@@ -340,7 +340,12 @@ pub(crate) fn one_of_a_name(host: &Host, runtime: Runtime) -> Result<(), String>
 }
 
 /// Runs the probe of `spec` by name; what it printed is in the log of nobody, so only the code counts.
-fn by_name(sandboxes: &Sandboxes, spec: &Spec, runtime: Runtime, wanted: u8) -> Result<(), String> {
+pub(crate) fn by_name(
+    sandboxes: &Sandboxes,
+    spec: &Spec,
+    runtime: Runtime,
+    wanted: u8,
+) -> Result<(), String> {
     match sandboxes.run(spec, runtime, Stdio::Null) {
         Ok(Exit::Code(code)) if code == wanted => left(sandboxes, spec),
         other => Err(format!("{other:?}, expected {wanted}")),

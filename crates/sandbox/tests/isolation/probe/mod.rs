@@ -1,6 +1,7 @@
 //! What is tried inside a started sandbox. Each probe returns what it found wrong; the rows that call them are in
 //! `rows.rs`. Raw calls are used so that no library stands between the probe and the kernel.
 
+pub(crate) mod egress;
 mod files;
 mod keys;
 mod neighbour;
@@ -79,6 +80,8 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "crowd" => crowd(),
         "chat" => terminal::chat(),
         "asked-proxy" => network::asked_proxy(args),
+        "second-hello" => egress::second_hello(&args[0]),
+        "beside-the-key" => egress::beside_the_key(&args[0]),
         "relay-dies" => network::relay_dies(),
         "no-names" => network::no_names(),
         "hard-link" => files::hard_link(&args[0], &args[1]),
