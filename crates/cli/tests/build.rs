@@ -29,17 +29,18 @@ use pinfold_testkit::sample;
 /// A directory with a project, a home, and a `npm` on the PATH that notes that it was started.
 struct Machine {
     dir: tempfile::TempDir,
+    /// The user's own programs. They are not in the project: an agent could have put them there.
+    programs: tempfile::TempDir,
 }
 
 impl Machine {
     fn new(manifest: &str) -> Self {
-        let machine = Self { dir: tempfile::tempdir().unwrap() };
+        let machine = Self { dir: tempfile::tempdir().unwrap(), programs: tempfile::tempdir().unwrap() };
         fs_err::write(machine.path().join("pinfold.toml"), manifest).unwrap();
-        let bin = machine.path().join("bin");
-        fs_err::create_dir(&bin).unwrap();
+        let npm = machine.programs.path().join("npm");
         let note = machine.path().join("npm-was-started");
-        fs_err::write(bin.join("npm"), format!("#!/bin/sh\necho >{}\nexit 1\n", note.display())).unwrap();
-        fs_err::set_permissions(bin.join("npm"), PermissionsExt::from_mode(0o755)).unwrap();
+        fs_err::write(&npm, format!("#!/bin/sh\necho >{}\nexit 1\n", note.display())).unwrap();
+        fs_err::set_permissions(&npm, PermissionsExt::from_mode(0o755)).unwrap();
         machine
     }
 
@@ -69,7 +70,7 @@ impl Machine {
             .current_dir(self.path())
             .env_clear()
             .env("PINFOLD_HOME", self.path().join(home))
-            .env("PATH", self.path().join("bin"));
+            .env("PATH", self.programs.path());
         command
     }
 

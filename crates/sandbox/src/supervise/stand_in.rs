@@ -20,6 +20,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::time::Instant;
 
 use rustix::fs::AtFlags;
 use rustix::fs::FileType;
@@ -42,6 +43,10 @@ const RECORD: &str = "stand-ins.json";
 
 /// How often a stand-in that is being removed by another sandbox is tried again.
 const TRIES: u32 = 100;
+/// How long stand-ins of a sandbox whose supervisor is gone may still be locked before another sandbox is taken to have them.
+/// A supervisor that was killed between fork(2) and execve(2) has left its locks to the child, which keeps them until it
+/// executes.
+const HANDED_DOWN: Duration = Duration::from_millis(500);
 
 /// Stand-ins that this sandbox has mounts on. Dropping it removes those that nobody else has.
 #[derive(Debug)]
@@ -78,7 +83,8 @@ impl Drop for StandIns {
     fn drop(&mut self) {
         let mut left = false;
         for (one, lock) in self.locks.drain(..).rev() {
-            left |= one.remove(&lock).is_err();
+            // Of several sandboxes that have it, the last one removes it.
+            left |= !matches!(one.remove(&lock), Ok(()) | Err(Errno::WOULDBLOCK));
         }
         // What could not be removed is tried again by who comes next.
         if !left {
@@ -93,15 +99,25 @@ pub(crate) fn clear(folder: &Path) -> Result<(), SandboxError> {
     let Ok(json) = fs_err::read(&record) else { return Ok(()) };
     let planned: Vec<PlannedStandIn> = serde_json::from_slice(&json)
         .map_err(|error| SandboxError::Damaged { path: record.clone(), problem: error.to_string() })?;
+    let patience = Instant::now() + HANDED_DOWN;
     for one in planned.iter().rev() {
-        let removed = match one.open() {
-            Ok(lock) => one.remove(&lock),
-            Err(error) => Err(error),
-        };
-        match removed {
-            // Gone, somebody's own by now, or not to be reached any more.
-            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::NXIO) => {}
-            Err(errno) => return Err(SandboxError::file("remove", &one.path)(errno.into())),
+        loop {
+            match one.open().and_then(|lock| one.remove(&lock)) {
+                Err(Errno::WOULDBLOCK) if Instant::now() < patience => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                // Gone, somebody's own by now, another sandbox's, or not to be reached any more.
+                Ok(())
+                | Err(
+                    Errno::NOENT
+                    | Errno::NOTDIR
+                    | Errno::LOOP
+                    | Errno::ACCESS
+                    | Errno::NXIO
+                    | Errno::WOULDBLOCK,
+                ) => break,
+                Err(errno) => return Err(SandboxError::file("remove", &one.path)(errno.into())),
+            }
         }
     }
     fs_err::remove_file(&record).map_err(SandboxError::file("remove", record))
@@ -203,12 +219,11 @@ impl PlannedStandIn {
         Ok(named.is_ok_and(|named| (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino)))
     }
 
-    /// Removes it, unless another sandbox has it or somebody has made it their own.
+    /// Removes it, unless somebody has made it their own; `WOULDBLOCK` when another sandbox has it.
     fn remove(&self, lock: &OwnedFd) -> rustix::io::Result<()> {
         // Any other answer is that of a file system without locks, or without exclusive ones for who cannot write.
         if rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-            // The last of them removes it.
-            return Ok(());
+            return Err(Errno::WOULDBLOCK);
         }
         let parent = self.parent()?;
         if !self.is_one(lock)? || !self.is_there(&parent, lock)? {
@@ -328,6 +343,23 @@ mod tests {
         drop(other);
         assert!(place.there().is_empty());
         clear(&folder).unwrap();
+    }
+
+    #[test]
+    fn locks_that_a_killed_supervisor_left_to_a_child_are_waited_for() {
+        let place = Place::new();
+        let folder = place.dir.path().join("a");
+        let mut killed = place.make("a");
+        let handed_down: Vec<_> = killed.locks.drain(..).collect();
+        killed.folder = place.dir.path().join("nowhere");
+        drop(killed);
+        let executes = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            drop(handed_down);
+        });
+        clear(&folder).unwrap();
+        assert!(place.there().is_empty());
+        executes.join().unwrap();
     }
 
     #[test]
