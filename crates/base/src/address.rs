@@ -25,6 +25,9 @@ pub enum Reachability {
     Never(&'static str),
 }
 
+/// What an address is that stands in documents (RFC 5737, RFC 3849, RFC 9637).
+pub(crate) const DOCUMENTATION: &str = "a documentation address";
+
 /// IPv4 blocks: first address, prefix length, what it is, and whether a user may configure it.
 const BLOCKS_V4: &[([u8; 4], u32, Reachability)] = &[
     // The addresses at which clouds serve credentials to their machines; the first is also link-local.
@@ -39,12 +42,12 @@ const BLOCKS_V4: &[([u8; 4], u32, Reachability)] = &[
     ([169, 254, 0, 0], 16, Reachability::Never("a link-local address")),
     ([172, 16, 0, 0], 12, Reachability::Private("a private address")),
     ([192, 0, 0, 0], 24, Reachability::Never("a protocol assignment")),
-    ([192, 0, 2, 0], 24, Reachability::Never("a documentation address")),
+    ([192, 0, 2, 0], 24, Reachability::Never(DOCUMENTATION)),
     ([192, 88, 99, 0], 24, Reachability::Never("a 6to4 relay address")),
     ([192, 168, 0, 0], 16, Reachability::Private("a private address")),
     ([198, 18, 0, 0], 15, Reachability::Private("a benchmarking address")),
-    ([198, 51, 100, 0], 24, Reachability::Never("a documentation address")),
-    ([203, 0, 113, 0], 24, Reachability::Never("a documentation address")),
+    ([198, 51, 100, 0], 24, Reachability::Never(DOCUMENTATION)),
+    ([203, 0, 113, 0], 24, Reachability::Never(DOCUMENTATION)),
     ([224, 0, 0, 0], 4, Reachability::Never("a multicast address")),
     ([240, 0, 0, 0], 4, Reachability::Never("a reserved address")),
 ];
@@ -58,9 +61,9 @@ const BLOCKS_V6: &[([u16; 8], u32, Reachability)] = &[
     ([0; 8], 96, Reachability::Never("an IPv4-compatible address")),
     ([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 32, Reachability::Never("a NAT64 address")),
     ([0x2001, 0, 0, 0, 0, 0, 0, 0], 23, Reachability::Never("a protocol assignment, as Teredo")),
-    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32, Reachability::Never("a documentation address")),
+    ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32, Reachability::Never(DOCUMENTATION)),
     ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, Reachability::Never("a 6to4 address")),
-    ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, Reachability::Never("a documentation address")),
+    ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, Reachability::Never(DOCUMENTATION)),
     ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, Reachability::Private("a unique local address")),
     ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, Reachability::Never("a link-local address")),
     ([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, Reachability::Never("a site-local address")),

@@ -33,6 +33,7 @@ use super::HttpError;
 use super::SafeUrl;
 use super::Scheme;
 use super::resolver::Remembering;
+use crate::address::DOCUMENTATION;
 use crate::address::LoopbackForTests;
 use crate::address::Reachability;
 use crate::address::classify;
@@ -108,16 +109,22 @@ impl Reach {
     }
 }
 
-/// What an address is. One of the well-known prefix for NAT64 (RFC 6052) is what it carries: on networks that have only IPv6 every
+/// What an address is here. Addresses for documentation (RFC 5737, RFC 3849) belong to nobody, so gateways that
+/// stand in for servers answer for names with them: like private ones they are reached when the machine's own configuration
+/// leads there. One of the well-known prefix for NAT64 (RFC 6052) is what it carries: on networks that have only IPv6 every
 /// server without it is reached so.
 fn kind(address: IpAddr) -> Reachability {
     const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
-    match address {
+    let kind = match address {
         IpAddr::V6(address) if address.to_bits() >> 32 == NAT64.to_bits() >> 32 => {
             let [.., a, b, c, d] = address.octets();
             classify(Ipv4Addr::new(a, b, c, d).into())
         }
         other => classify(other),
+    };
+    match kind {
+        Reachability::Never(what @ DOCUMENTATION) => Reachability::Private(what),
+        other => other,
     }
 }
 
@@ -211,8 +218,15 @@ mod tests {
     #[test]
     fn who_is_led_stays_outside() {
         const PUBLIC: &[&str] = &["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"];
-        const PRIVATE: &[&str] =
-            &["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "64:ff9b::a00:1"];
+        const PRIVATE: &[&str] = &[
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "fd00::1",
+            "64:ff9b::a00:1",
+            "203.0.113.80",
+        ];
         const LOOPBACK: &[&str] = &["127.0.0.1", "127.9.9.9", "::1", "64:ff9b::7f00:1"];
         const NEVER: &[&str] = &[
             "169.254.169.254",
