@@ -358,6 +358,17 @@ impl World {
         let text = fs_err::read_to_string(&self.journal).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+
+    /// The journal's line about the end of a tunnel, which the proxy may write after both ends have seen it.
+    pub(crate) fn closed(&self) -> serde_json::Value {
+        for _ in 0..2000 {
+            if let Some(line) = self.journal().into_iter().find(|line| line["event"] == "closed") {
+                return line;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the end of the tunnel was not recorded");
+    }
 }
 
 impl Drop for World {
