@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use fs_err as fs;
-use pinfold_base::error::one_line;
 use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Spec;
+use pinfold_sandbox::Status;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::Network;
 use pinfold_sandbox::spec::Protected;
@@ -178,7 +178,12 @@ pub(crate) fn killed(host: &Host, runtime: Runtime) -> Result<(), String> {
         if work.seen() == before {
             return Err("nothing was left that could be cleared".into());
         }
-        work.sandboxes.list().map_err(|error| one_line(&error))?;
+        // A child that the supervisor left between fork(2) and execve(2) still has its locks.
+        let let_go = || {
+            let listed = work.sandboxes.list();
+            listed.is_ok_and(|all| all.iter().all(|one| one.status != Status::Running))
+        };
+        soon("the killed supervisor's locks are still held", let_go)?;
         if (work.seen() == before) != guarded {
             return Err(format!("guarded {guarded}: the workspace was {before:?} and is {:?}", work.seen()));
         }
