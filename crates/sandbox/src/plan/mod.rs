@@ -54,6 +54,7 @@ use crate::spec::Need;
 use crate::spec::Network;
 use crate::spec::PROXY_PORT;
 use crate::spec::RoutePort;
+use crate::spec::Sockets;
 use crate::spec::Spec;
 use crate::spec::StandIn;
 
@@ -211,6 +212,9 @@ pub enum MountKind {
 pub struct LandlockPlan {
     /// Trees that may be written to; everything may be read and executed.
     pub writable: Vec<PathBuf>,
+    /// Where sockets of the host may be connected to: the mounts of which the user said so. The sandbox's own may be anywhere.
+    #[serde(default)]
+    pub sockets: Vec<PathBuf>,
     /// TCP ports that may be connected to; `None` for all.
     pub connect_ports: Option<Vec<u16>>,
 }
@@ -421,5 +425,7 @@ fn plan_landlock(
         })
         .map(|mount| mount.target.clone())
         .collect();
-    Ok(Some(LandlockPlan { writable, connect_ports: spec.policy.connect_ports.clone() }))
+    let allowed = spec.mounts.iter().filter(|mount| mount.sockets == Sockets::Allow);
+    let sockets = allowed.map(|mount| mount.target.clone()).collect();
+    Ok(Some(LandlockPlan { writable, sockets, connect_ports: spec.policy.connect_ports.clone() }))
 }

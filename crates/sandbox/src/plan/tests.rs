@@ -47,6 +47,21 @@ fn probe() -> Probe {
     }
 }
 
+/// What Landlock lets through from ABI 9 on, whatever is made in a mount after the start.
+#[test]
+fn host_sockets_may_be_connected_to_where_the_user_said_so() {
+    let image = Image::new();
+    let outside = tempfile::tempdir().unwrap();
+    let plan = image.plan(|spec| {
+        spec.mounts.push(Mount::writable(outside.path(), "/workspace"));
+        spec.mounts.push(Mount {
+            sockets: crate::spec::Sockets::Allow,
+            ..Mount::read_only(outside.path(), "/mnt/agent")
+        });
+    });
+    assert_eq!(plan.unwrap().landlock.as_ref().unwrap().sockets, [Path::new("/mnt/agent")]);
+}
+
 /// Row U2, CVE-2026-41579.
 #[test]
 fn links_at_mount_points_are_refused() {
