@@ -1,4 +1,4 @@
-//! Every field of manifest, recipe, lock and `.npmrc`, changed one at a time: each is a new wish, or is listed with the reason
+//! Every field of manifest, recipe and `.npmrc`, changed one at a time: each is a new wish, or is listed with the reason
 //! why it does nothing to the host. The schemas say which fields there are, so that one that is added is missed here.
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 mod fields;
+mod lock;
 
 use super::*;
 use crate::project::recipe::Recipe;
