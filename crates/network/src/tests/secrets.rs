@@ -37,6 +37,18 @@ fn routed(mut plan: Plan, server: &Server) -> World {
     world
 }
 
+/// A route whose key is a bearer, with the headers that the recipe of Claude Code names.
+fn bearer(mut plan: Plan, server: &Server) -> World {
+    let mut spec = serde_json::to_value(route(1, &format!("https://{PROVIDER}:{}", server.port))).unwrap();
+    spec["header"] = "bearer".into();
+    spec["request"]["headers"] =
+        ["anthropic-dangerous-direct-browser-access", "x-app", "x-claude-code-session-id"].to_vec().into();
+    plan.routes.push((serde_json::from_value(spec).unwrap(), canary()));
+    let world = plan.build();
+    world.names.set(PROVIDER, &["127.0.0.1"]);
+    world
+}
+
 fn post(body: &str) -> String {
     format!(
         "POST /v1/messages?beta=true HTTP/1.1\r\nHost: 127.0.0.1:3129\r\nX-Api-Key: {PLACEHOLDER}\r\n\
@@ -499,6 +511,48 @@ fn s8_nothing_travels_beside_the_key() {
     let plain = "Accept: a\r\ncontent-type: application/json\r\nContent-Length: 2\r\n\r\n{}";
     assert!(world.say(1, post(plain).as_bytes()).starts_with("HTTP/1.1 200 "));
     assert!(server.heard(1).contains("\r\nAccept: a\r\ncontent-type: application/json\r\nx-api-key: "));
+}
+
+/// What `claude setup-token` prints is a bearer, and the program says in a beta of its own that it is one of a subscription
+/// (as recorded in `engine::project::recipe`). All of that arrives, with the token for the dummy and nothing added.
+#[test]
+fn the_token_of_a_subscription_travels_as_the_program_sends_it() {
+    let plan = Plan::new(&[]);
+    let server =
+        Server::http(Some((&plan.authority, PROVIDER)), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let world = bearer(plan, &server);
+    let passed = "Accept: application/json\r\nContent-Type: application/json\r\n\
+                  User-Agent: claude-cli/2.1.332 (external, sdk-cli)\r\n\
+                  X-Claude-Code-Session-Id: 00000000-0000-4000-8000-000000000000\r\nX-Stainless-Lang: js\r\n\
+                  anthropic-beta: claude-code-20250219,oauth-2025-04-20,effort-2025-11-24\r\n\
+                  anthropic-dangerous-direct-browser-access: true\r\nanthropic-version: 2023-06-01\r\nx-app: cli\r\n";
+    let sent = |authorization: &str| {
+        world.say(
+            1,
+            format!(
+                "POST /v1/messages?beta=true HTTP/1.1\r\n{authorization}{passed}Connection: keep-alive\r\n\
+                 Host: 127.0.0.1:3129\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nContent-Length: 2\r\n\r\n{{}}"
+            )
+            .as_bytes(),
+        )
+    };
+    // The second and third hold what is not ours: another's credential never leaves beside or instead of the token.
+    let dummies = [PLACEHOLDER, "foreign-9d41c7"].map(|key| format!("Authorization: Bearer {key}\r\n"));
+    let own = format!("X-Api-Key: foreign-9d41c7\r\n{}", dummies[0]);
+    for (index, authorization) in [&dummies[0], &dummies[1], &own].into_iter().enumerate() {
+        let answer = sent(authorization);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(
+            server.heard(index),
+            format!(
+                "POST /v1/messages?beta=true HTTP/1.1\r\nHost: {PROVIDER}:{}\r\n{passed}\
+                 Authorization: Bearer {CANARY}\r\nAccept-Encoding: identity\r\nContent-Length: 2\r\n\
+                 Connection: close\r\n\r\n{{}}",
+                server.port
+            )
+        );
+        assert_clean(&world, &answer);
+    }
 }
 
 #[test]
