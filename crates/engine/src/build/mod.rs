@@ -1,7 +1,7 @@
 //! `build`: lock and fetched archives in, image out. Reads the lock, never resolves.
 //!
 //! ```text
-//! CACHE/builds/KEY.json      what a build with this key came out as
+//! CACHE/builds/KEY.json      what a build with this key came out as; beside it what is known of the lock, in DATA/locks
 //! ```
 //!
 //! The key covers the lock, the manifest's meaning, the recipes, the user's own files (by size, time and inode, so that an
@@ -44,6 +44,7 @@ use crate::project::Project;
 use crate::project::folder::Opened;
 use crate::project::lock::Lock;
 use crate::project::lock::LockError;
+use crate::project::lock::held::Gist;
 use crate::project::lock::request;
 use crate::project::manifest::Compression;
 
@@ -174,24 +175,34 @@ pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) ->
         Some(tag) => tag.clone(),
         None => format!("{}:latest", manifest.name).parse()?,
     };
-    let (lock, locked) = match current(project)? {
-        Some(lock) => (lock, false),
+    let missing = || LockError::Missing { file: project.lock_file.clone() };
+    let (gist, made) = match standing(project)? {
+        Some(gist) => (gist.clone(), None),
         None if options.lock == LockUse::Frozen => {
-            return Err(LockError::Missing { file: project.lock_file.clone() }.into());
+            return Err(missing().into());
         }
-        None => (resolve::lock(context, project, &Upgrade::Nothing)?.lock, true),
+        None => {
+            let lock = resolve::lock(context, project, &Upgrade::Nothing)?.lock;
+            (Gist::of(&lock), Some(lock))
+        }
     };
+    let locked = made.is_some();
     let encoding = compose::encoding(options.compression.unwrap_or(manifest.compression), options.reuse);
     let ours = compose::encoders();
-    if lock.encoders != ours {
-        return Err(LockError::Encoder { locked: lock.encoders, ours }.into());
+    if gist.encoders != ours {
+        return Err(LockError::Encoder { locked: gist.encoders, ours }.into());
     }
-    let key = key(project, &lock, &platforms, &encoding.id(), &reference)?;
+    let key = key(project, &gist, &platforms, &encoding.id(), &reference)?;
     let record = context.home.cache().join(RECORDS).join(format!("{}.json", key.hex()));
     let store = ImageStore::open(context.home.data())?;
     if let Some(built) = recorded(&store, &record, &reference) {
+        remember(context, project);
         return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked });
     }
+    let lock = match made {
+        Some(lock) => lock,
+        None => project.inputs.lock()?.cloned().ok_or_else(missing)?,
+    };
     fetch::fetch(context, project, &lock, &platforms)?;
     let mut images = Vec::new();
     let mut summaries = Vec::new();
@@ -209,19 +220,34 @@ pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) ->
     let built =
         Built { reference: reference.to_string(), index: index.digest().clone(), platforms: summaries };
     context.store.write(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
+    remember(context, project);
     Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked })
 }
 
 /// The project's lock when it is there; an error when it does not answer the manifest.
 pub fn current(project: &Project) -> Result<Option<Lock>, LockError> {
-    let Some(lock) = project.inputs.lock()?.cloned() else { return Ok(None) };
-    let moved = request::moved(&request::parts(project), &lock.request);
-    if moved.is_empty() { Ok(Some(lock)) } else { Err(LockError::Stale { moved }) }
+    match standing(project)? {
+        Some(_) => Ok(project.inputs.lock()?.cloned()),
+        None => Ok(None),
+    }
+}
+
+/// The same, of what a start needs.
+fn standing(project: &Project) -> Result<Option<&Gist>, LockError> {
+    let Some(gist) = project.inputs.gist()? else { return Ok(None) };
+    let moved = request::moved(&request::parts(project), &gist.request);
+    if moved.is_empty() { Ok(Some(gist)) } else { Err(LockError::Stale { moved }) }
+}
+
+fn remember(context: &Context, project: &Project) {
+    if let Ok(Some(held)) = project.inputs.held() {
+        held.remember(context.home.data());
+    }
 }
 
 fn key(
     project: &Project,
-    lock: &Lock,
+    lock: &Gist,
     platforms: &[Platform],
     encoding: &str,
     reference: &Reference,
@@ -237,7 +263,7 @@ fn key(
     // The parsed values as they are written: whatever is in them is in the key.
     let version = env!("CARGO_PKG_VERSION");
     let reference = reference.to_string();
-    let all = (version, lock.digest(), encoding, reference, platforms, manifest, recipes, sources);
+    let all = (version, &lock.digest, encoding, reference, platforms, manifest, recipes, sources);
     Ok(Digest::sha256(&serde_json::to_vec(&all).map_err(std::io::Error::from)?))
 }
 

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Digest;
-use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_network::Credential;
 use pinfold_network::HeldFile;
@@ -350,8 +349,7 @@ impl From<Trust> for Ask {
 
 /// Addresses that stand in the lock. A lock that cannot be read is the build's to refuse.
 fn locked(project: &Project) -> Vec<Ask> {
-    let Ok(Some(lock)) = project.inputs.lock() else { return Vec::new() };
-    let archives = Platform::ALL.into_iter().flat_map(|platform| lock.archives(platform));
-    let ask = |address: &str| Ask::Fetch { what: sources::PROGRAM.into(), address: Address::new(address) };
-    archives.filter_map(|archive| archive.origin.address().map(ask)).collect()
+    let Ok(Some(gist)) = project.inputs.gist() else { return Vec::new() };
+    let ask = |address: &String| Ask::Fetch { what: sources::PROGRAM.into(), address: Address::new(address) };
+    gist.addresses.iter().map(ask).collect()
 }

@@ -68,6 +68,7 @@ impl<T> Deref for Agreed<T> {
 
 /// A project that may be locked, fetched and built: each thing that this makes the host fetch or read was agreed to.
 pub fn agree(context: &Context, project: Project) -> Result<Agreed<Project>, ConsentError> {
+    recall(context, &project);
     record::check(context, Subject::of(&project), &ask::of_project(&project))?;
     Ok(Agreed(project))
 }
@@ -79,6 +80,7 @@ pub fn agree_to_run(
     project: Project,
     wishes: Wishes,
 ) -> Result<(Agreed<Project>, Agreed<Wishes>), ConsentError> {
+    recall(context, &project);
     record::check(context, subject, &asks(Some(&project), &wishes))?;
     Ok((Agreed(project), Agreed(wishes)))
 }
@@ -91,6 +93,13 @@ pub fn agree_to_image(
 ) -> Result<Agreed<Wishes>, ConsentError> {
     record::check(context, subject, &asks(None, &wishes))?;
     Ok(Agreed(wishes))
+}
+
+/// A lock whose addresses were read before is not read for them again.
+fn recall(context: &Context, project: &Project) {
+    if let Ok(Some(held)) = project.inputs.held() {
+        held.recall(context.home.data());
+    }
 }
 
 /// Everything that a project asks for, or a run of it or of an image, in a fixed order.

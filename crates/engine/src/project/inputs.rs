@@ -17,6 +17,8 @@ use super::folder::OpenError;
 use super::folder::Opened;
 use super::lock::Lock;
 use super::lock::LockError;
+use super::lock::held::Gist;
+use super::lock::held::Held;
 use super::manifest::File;
 use super::manifest::Manifest;
 use super::manifest::PlatformName;
@@ -54,7 +56,7 @@ impl Read {
 #[derive(Clone, Debug)]
 pub struct Inputs {
     folder: Folder,
-    lock: Result<Option<Arc<Lock>>, Arc<LockError>>,
+    lock: Result<Option<Held>, Arc<LockError>>,
     lock_outside: Option<PathBuf>,
     npmrc: Option<Read>,
     keyring: Option<Result<Read, OpenError>>,
@@ -66,10 +68,8 @@ impl Inputs {
     pub(crate) fn open(folder: Folder, manifest: &Manifest, lock_file: &Path) -> Result<Self, OpenError> {
         let lock = folder.find(lock_file.file_name().unwrap_or_default().as_ref())?;
         let lock_outside = lock.as_ref().and_then(|opened| opened.outside().map(Path::to_owned));
-        let lock = match lock.map(|opened| Lock::read(&opened, lock_file)).transpose() {
-            Ok(lock) => Ok(lock.map(Arc::new)),
-            Err(error) => Err(Arc::new(error)),
-        };
+        let text = lock.map(|opened| Lock::text(&opened, lock_file)).transpose();
+        let lock = text.map(|text| text.map(|text| Held::new(text, lock_file))).map_err(Arc::new);
         let npmrc = match folder.find(Path::new(".npmrc")) {
             // Another user's file is not for us, and says nothing.
             Err(OpenError::Io { errno: rustix::io::Errno::ACCESS, .. }) => None,
@@ -102,10 +102,17 @@ impl Inputs {
 
     /// The lock as it was; `None` when there was none.
     pub fn lock(&self) -> Result<Option<&Lock>, LockError> {
-        match &self.lock {
-            Ok(lock) => Ok(lock.as_deref()),
-            Err(error) => Err(LockError::Read(error.clone())),
-        }
+        self.held()?.map(Held::lock).transpose()
+    }
+
+    /// What a start needs of the lock.
+    pub fn gist(&self) -> Result<Option<&Gist>, LockError> {
+        self.held()?.map(Held::gist).transpose()
+    }
+
+    /// The lock as it was opened.
+    pub(crate) fn held(&self) -> Result<Option<&Held>, LockError> {
+        self.lock.as_ref().map(Option::as_ref).map_err(|error| LockError::Read(error.clone()))
     }
 
     /// Where the lock lies, when that is not in the project.

@@ -36,6 +36,7 @@ use serde::Serialize;
 use crate::build;
 use crate::build::layers;
 use crate::context::Context;
+use crate::project::lock::held;
 
 /// Whether anything is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,9 +157,12 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
         folders.extend(store::DOWNLOADS.map(|folder| ("downloads", folder, Duration::ZERO)));
         folders.push(("archive indexes", debian::lock::archive::FOLDER, Duration::ZERO));
     }
+    let locks =
+        scope.layers.then(|| ("build records", context.home.data().join(held::RECORDS), Duration::ZERO));
+    let folders = folders.into_iter().map(|(what, folder, age)| (what, cache.join(folder), age)).chain(locks);
     for (what, folder, age) in folders {
         let mut part = Part { what: what.into(), files: 0, bytes: 0 };
-        clean(&cache.join(folder), age, pass, &mut part)?;
+        clean(&folder, age, pass, &mut part)?;
         match report.parts.iter_mut().find(|known| known.what == part.what) {
             Some(known) => {
                 known.files += part.files;

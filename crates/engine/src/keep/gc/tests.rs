@@ -59,12 +59,13 @@ fn each_scope_removes_its_folders_and_no_other() {
         ("cache/layers/aa.json", "layer records"),
         ("cache/decoded/sha256-aa", "decoded archives"),
         ("cache/builds/aa.json", "build records"),
+        ("data/locks/aa.json", "build records"),
         ("cache/blobs/sha256/aa", "downloads"),
         ("cache/blobs/sha512/aa", "downloads"),
         ("cache/metadata/packages-aa", "archive indexes"),
     ];
     let names = kinds.map(|(name, _)| name);
-    let (always, layers, downloads) = (&kinds[..2], &kinds[2..6], &kinds[6..]);
+    let (always, layers, downloads) = (&kinds[..2], &kinds[2..7], &kinds[7..]);
     for (scope, removed) in [
         (NOTHING, vec![always]),
         (Scope { layers: true, ..NOTHING }, vec![always, layers]),

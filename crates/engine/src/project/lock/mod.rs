@@ -1,13 +1,14 @@
 //! The lock: `pinfold.lock`, what was resolved, for all platforms. Committed beside the manifest.
 //!
 //! [`v1`] is the file format; [`request`] says which part of the manifest a lock answers, so that a stale lock can name the
-//! key that moved; [`diff`] says what changed. A lock is made by [`crate::build::resolve`].
+//! key that moved; [`diff`] says what changed; [`held`] is a lock beside its project, read when it is needed. A lock is made by [`crate::build::resolve`].
 //!
 //! **Guarantees**: a lock is byte-reproducible (sorted, no clock), holds no absolute address, and `build` needs nothing else
 //! beside the user's own files to give the same image.
 //! **Refuses**: a lock of a newer format or `compat` level, unknown keys, and, in a build, one whose request differs.
 
 pub mod diff;
+pub mod held;
 pub mod request;
 pub mod v1;
 
@@ -72,6 +73,12 @@ pub enum LockError {
         /// Ours.
         ours: BTreeMap<String, String>,
     },
+    /// What was kept of it is not what it says.
+    #[error("the record `{}` is not of this lock", .record.display())]
+    Record {
+        /// The record, which was removed.
+        record: PathBuf,
+    },
     /// There is none, and none may be made.
     #[error("there is no lock at `{}`", .file.display())]
     Missing {
@@ -102,6 +109,7 @@ impl Diagnose for LockError {
             Self::Format { .. } | Self::Stale { .. } | Self::Encoder { .. } | Self::Missing { .. } => {
                 Diagnosis::Own(Kind::Usage)
             }
+            Self::Record { .. } => Diagnosis::Own(Kind::System),
         }
     }
 
@@ -115,6 +123,7 @@ impl Diagnose for LockError {
             }
             Self::Missing { .. } => Some("`pinfold lock` writes it; commit it beside the manifest".into()),
             Self::Format { .. } => Some("remove it and run `pinfold lock`, or use a newer pinfold".into()),
+            Self::Record { .. } => Some("it was removed; try again".into()),
             Self::Io(_) | Self::Read(_) => None,
         }
     }
@@ -136,13 +145,18 @@ impl Lock {
 
     /// Reads a lock that was opened; `file` is for messages.
     pub(super) fn read(opened: &Opened, file: &Path) -> Result<Self, LockError> {
+        Self::parse(&Self::text(opened, file)?, file)
+    }
+
+    /// The text of a lock that was opened; `file` is for messages.
+    pub(super) fn text(opened: &Opened, file: &Path) -> Result<String, LockError> {
         let wrong = |message: &str| LockError::Format { file: file.into(), message: message.into() };
         let bytes = match opened.bytes(MAX_SIZE) {
             Err(OpenError::TooLong { .. }) => return Err(wrong("it is larger than 64 MiB")),
             bytes => bytes.map_err(io::Error::from)?,
         };
         let no_text = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        Self::parse(&String::from_utf8(bytes).map_err(no_text)?, file)
+        Ok(String::from_utf8(bytes).map_err(no_text)?)
     }
 
     /// Writes the lock to `file`, whole or not at all. Nothing is touched when the bytes are there already.

@@ -15,8 +15,10 @@ use crate::build::BuildError;
 use crate::build::LockUse;
 use crate::build::fetch;
 use crate::build::place;
+use crate::consent;
 use crate::context::Network;
 use crate::project::lock::diff;
+use crate::project::lock::held;
 use crate::sources::Upgrade;
 use crate::sources::testing::World;
 use crate::sources::testing::agreed;
@@ -166,4 +168,43 @@ fn what_a_new_source_says_when_it_fails_comes_out_as_it_is() {
         "`/toys/bear` is claimed by two components: file of `binary/b` and file of `toy/bear`"
     );
     assert!(error.hint().unwrap().contains("leave one of the two"));
+}
+
+#[test]
+fn what_was_kept_of_a_lock_never_stands_for_another_lock_manifest_or_image() {
+    let (world, (server, version)) = (World::new(), shop("1"));
+    let context = world.online();
+    let text = manifest(&server, "'bear'");
+    lock(&context, &world.project(&text), &Upgrade::Nothing).unwrap();
+    let build = |text: &str| {
+        // The user's word, then a second reading of the project, which finds what was kept.
+        agreed(&context, &world.project(text));
+        let project = consent::agree(&context, world.project(text)).unwrap();
+        build::build(&context, &project, &options())
+    };
+    let kept = || fs_err::read_dir(context.home.data().join(held::RECORDS)).into_iter().flatten().count();
+    assert_eq!(kept(), 0);
+    let first = build(&text).unwrap();
+    assert_eq!((first.unchanged, kept()), (false, 1));
+    assert!(build(&text).unwrap().unchanged, "it can fail");
+
+    // A manifest that asks for something else, and one that only says more.
+    let stale = build(&manifest(&server, "'ball'")).unwrap_err();
+    assert!(matches!(stale, BuildError::Lock(LockError::Stale { .. })), "{stale:?}");
+    let more = build(&format!("{text}[image]\nenv = {{ A = '1' }}\n")).unwrap();
+    assert!(!more.unchanged);
+    assert_ne!(more.built.index, first.built.index);
+
+    // Another lock.
+    *version.lock().unwrap() = "2".into();
+    lock(&context, &world.project(&text), &Upgrade::All).unwrap();
+    let second = build(&text).unwrap();
+    assert_eq!((second.unchanged, kept()), (false, 2));
+    assert_ne!(second.built.index, first.built.index);
+
+    // An image that is gone.
+    assert!(build(&text).unwrap().unchanged);
+    fs_err::rename(context.home.data().join("images"), world.dir.path().join("gone")).unwrap();
+    let third = build(&text).unwrap();
+    assert_eq!((third.unchanged, &third.built.index), (false, &second.built.index));
 }
