@@ -302,6 +302,14 @@ impl SafeUrl {
         self.scheme == other.scheme && self.host == other.host && self.port() == other.port()
     }
 
+    /// Whether both are one place, however it is written: the scheme's and the host's case, the usual port, a slash at the end. An
+    /// address with a login or a query is no other's place.
+    pub fn same_place(&self, other: &Self) -> bool {
+        let plain = |url: &Self| url.userinfo.is_none() && url.query.is_none();
+        let path = |url: &'_ Self| url.path.strip_suffix('/').unwrap_or(&url.path).to_owned();
+        plain(self) && plain(other) && self.same_origin(other) && path(self) == path(other)
+    }
+
     /// The path of this URL relative to `base`, if it stands below it on the same host (the scheme may differ: registries
     /// behind a TLS proxy name themselves by `http`).
     pub fn relative_to(&self, base: &Self) -> Option<&str> {

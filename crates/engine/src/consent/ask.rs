@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::Wishes;
 use super::address::Address;
+use crate::context::Environment;
 use crate::project::Project;
 use crate::project::manifest::File;
 use crate::project::manifest::run::Reach;
@@ -268,15 +269,16 @@ fn sorted(mut asks: Vec<Ask>) -> Vec<Ask> {
 }
 
 /// What a project makes the host itself fetch, read and trust.
-pub(super) fn of_project(project: &Project) -> Vec<Ask> {
-    let trusts = sources::ALL.iter().flat_map(|(_, source)| source.trusts(project)).map(Ask::from);
+pub(super) fn of_project(environment: &Environment, project: &Project) -> Vec<Ask> {
+    let trusts =
+        sources::ALL.iter().flat_map(|(_, source)| source.trusts(project, environment)).map(Ask::from);
     sorted(outside(project).into_iter().chain(trusts).chain(locked(project)).collect())
 }
 
 /// The same, and what its sandboxes or those of an image are to have.
-pub(super) fn of_run(project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
+pub(super) fn of_run(environment: &Environment, project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
     let Wishes { declared, recipes, keys } = wishes;
-    let mut asks: Vec<Ask> = project.map(of_project).unwrap_or_default();
+    let mut asks: Vec<Ask> = project.map(|project| of_project(environment, project)).unwrap_or_default();
     if declared.network == Some(Reach::Host) {
         asks.push(Ask::HostNetwork);
     }

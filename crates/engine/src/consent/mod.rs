@@ -52,6 +52,7 @@ pub use self::error::ConsentError;
 pub use self::subject::Subject;
 pub use self::wishes::Wishes;
 use crate::context::Context;
+use crate::context::Environment;
 use crate::project::Project;
 
 /// Something whose every ask the user has agreed to.
@@ -69,7 +70,7 @@ impl<T> Deref for Agreed<T> {
 /// A project that may be locked, fetched and built: each thing that this makes the host fetch or read was agreed to.
 pub fn agree(context: &Context, project: Project) -> Result<Agreed<Project>, ConsentError> {
     recall(context, &project);
-    record::check(context, Subject::of(&project), &ask::of_project(&project))?;
+    record::check(context, Subject::of(&project), &ask::of_project(&context.environment, &project))?;
     Ok(Agreed(project))
 }
 
@@ -81,7 +82,7 @@ pub fn agree_to_run(
     wishes: Wishes,
 ) -> Result<(Agreed<Project>, Agreed<Wishes>), ConsentError> {
     recall(context, &project);
-    record::check(context, subject, &asks(Some(&project), &wishes))?;
+    record::check(context, subject, &asks(&context.environment, Some(&project), &wishes))?;
     Ok((Agreed(project), Agreed(wishes)))
 }
 
@@ -91,7 +92,7 @@ pub fn agree_to_image(
     subject: Subject,
     wishes: Wishes,
 ) -> Result<Agreed<Wishes>, ConsentError> {
-    record::check(context, subject, &asks(None, &wishes))?;
+    record::check(context, subject, &asks(&context.environment, None, &wishes))?;
     Ok(Agreed(wishes))
 }
 
@@ -103,8 +104,8 @@ fn recall(context: &Context, project: &Project) {
 }
 
 /// Everything that a project asks for, or a run of it or of an image, in a fixed order.
-pub fn asks(project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
-    ask::of_run(project, wishes)
+pub fn asks(environment: &Environment, project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
+    ask::of_run(environment, project, wishes)
 }
 
 /// Keeps the user's word on these, which were shown. What was agreed to before and is not among them is forgotten.
@@ -114,7 +115,7 @@ pub fn keep(context: &Context, subject: &Subject, shown: &[Ask]) -> Result<(), C
 
 /// The user agrees to everything that a project makes the host itself fetch, read and trust.
 pub fn accept(context: &Context, project: Project) -> Result<Agreed<Project>, ConsentError> {
-    record::keep(context, &Subject::of(&project), &ask::of_project(&project))?;
+    record::keep(context, &Subject::of(&project), &ask::of_project(&context.environment, &project))?;
     Ok(Agreed(project))
 }
 

@@ -129,12 +129,12 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Everything that is asked for.
-    pub(super) fn asks(&self) -> Vec<Ask> {
+    pub(super) fn asks(&self, context: &Context) -> Vec<Ask> {
         let project = match &self.choice {
             Choice::Project(project) => Some(&**project),
             Choice::Image(_) => None,
         };
-        consent::asks(project, &self.wishes)
+        consent::asks(&context.environment, project, &self.wishes)
     }
 
     /// Refuses what the user has not agreed to.
@@ -154,7 +154,7 @@ impl Wanted {
 
     /// The user agrees to everything that is asked for, which is given back.
     pub(super) fn accept(&self, context: &Context) -> Result<Vec<Ask>, RunError> {
-        let asks = self.asks();
+        let asks = self.asks(context);
         consent::keep(context, &self.subject, &asks)?;
         Ok(asks)
     }

@@ -56,7 +56,7 @@ pub use crate::project::manifest::run::Reach;
 pub fn asks(context: &Context, request: &Request, agents: &[String]) -> Result<Vec<Ask>, RunError> {
     let meant = meant(context, request, agents)?;
     let mut all: Vec<Ask> = Vec::new();
-    for ask in meant.iter().flat_map(Wanted::asks) {
+    for ask in meant.iter().flat_map(|wanted| wanted.asks(context)) {
         if !all.contains(&ask) {
             all.push(ask);
         }

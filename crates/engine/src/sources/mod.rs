@@ -52,6 +52,7 @@ pub use error::SourceError;
 use self::error::DecodeError;
 use crate::consent::Agreed;
 use crate::context::Context;
+use crate::context::Environment;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::manifest::ManifestError;
@@ -103,8 +104,9 @@ pub trait Source: Sync {
     /// The part of the request that a lock answers, as JSON; `None` when nothing is asked. A lock is stale when it moves.
     fn request(&self, project: &Project) -> Option<String>;
 
-    /// What the manifest has this machine trust beyond the machine's own configuration: it needs the user's word.
-    fn trusts(&self, project: &Project) -> Vec<Trust>;
+    /// What the manifest has this machine trust beyond the machine's own configuration: it needs the user's word. Where
+    /// that is said with variables, they are the caller's.
+    fn trusts(&self, project: &Project, environment: &Environment) -> Vec<Trust>;
 
     /// Chooses what exists, writes its section of the lock, and gives what the user should know. What `asking.old` has and is
     /// still allowed stays.

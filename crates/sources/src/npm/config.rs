@@ -93,6 +93,16 @@ impl Layers {
         project: Option<String>,
         env: BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
+        let machine = Self::of_machine(env, |_| true)?;
+        Ok(Self { manifest: manifest.map(str::to_owned), project, ..machine })
+    }
+
+    /// The same without manifest and project, and of the files only those that `counts` says yes to.
+    pub fn of_machine(
+        env: BTreeMap<String, String>,
+        counts: impl Fn(&Path) -> bool,
+    ) -> Result<Self, ConfigError> {
+        let read = |file: &Path| if counts(file) { read(file) } else { Ok(None) };
         let var = |name: &str| {
             env.iter()
                 .find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty())
@@ -116,13 +126,56 @@ impl Layers {
             }
         }
         Ok(Self {
-            manifest: manifest.map(str::to_owned),
-            project,
+            manifest: None,
+            project: None,
             user: user.map_or(Ok(None), |file| read(&file))?,
             global: global_text,
             asked: None,
             env,
         })
+    }
+
+    /// The address that `registry` or `@SCOPE:registry` has; a scope that has none is fetched from the registry.
+    pub fn address(&self, key: &str) -> Option<SafeUrl> {
+        let values = self.values();
+        let scope = key.starts_with('@') && key.ends_with(":registry");
+        let (value, _) = match values.get(key).filter(|_| scope || key == "registry") {
+            None if scope => values.get("registry")?,
+            found => found?,
+        };
+        SafeUrl::parse(value).ok()
+    }
+
+    /// Every value with where it stands; the first layer that has a key counts.
+    fn values(&self) -> BTreeMap<String, (String, String)> {
+        let mut values: BTreeMap<String, (String, String)> = BTreeMap::new();
+        let mut take = |layer: &str, pairs: Vec<(String, String)>| {
+            for (key, value) in pairs {
+                values.entry(key).or_insert_with(|| (value, layer.to_owned()));
+            }
+        };
+        if let Some(registry) = &self.manifest {
+            take("the manifest", vec![("registry".into(), registry.clone())]);
+        }
+        let environment = self.env.iter().filter_map(|(name, value)| {
+            let start = name.get(..11).filter(|start| start.eq_ignore_ascii_case("npm_config_"))?;
+            let key = name.get(start.len()..)?;
+            // Keys with a host or a scope are case-sensitive and keep their underscores.
+            let key = if key.starts_with(['/', '@']) { key.to_owned() } else { key.to_ascii_lowercase() };
+            (!value.is_empty()).then(|| (key, value.clone()))
+        });
+        take("the environment (`npm_config_…`)", environment.collect());
+        for (layer, text) in [
+            ("the project's `.npmrc`", &self.project),
+            ("the user's `.npmrc`", &self.user),
+            ("the machine's `npmrc`", &self.global),
+        ] {
+            take(layer, text.as_deref().map(|text| parse_npmrc(text, &self.env)).unwrap_or_default());
+        }
+        if let Some(asked) = self.asked.as_deref().map(str::trim).filter(|asked| !asked.is_empty()) {
+            take("`npm config get registry`", vec![("registry".into(), asked.to_owned())]);
+        }
+        values
     }
 }
 
@@ -163,34 +216,7 @@ impl Config {
 
     /// Adds up the layers.
     pub fn new(layers: &Layers) -> Result<Self, ConfigError> {
-        let mut values: BTreeMap<String, (String, String)> = BTreeMap::new();
-        let mut take = |layer: &str, pairs: Vec<(String, String)>| {
-            for (key, value) in pairs {
-                values.entry(key).or_insert_with(|| (value, layer.to_owned()));
-            }
-        };
-        if let Some(registry) = &layers.manifest {
-            take("the manifest", vec![("registry".into(), registry.clone())]);
-        }
-        let environment = layers.env.iter().filter_map(|(name, value)| {
-            let start = name.get(..11).filter(|start| start.eq_ignore_ascii_case("npm_config_"))?;
-            let key = name.get(start.len()..)?;
-            // Keys with a host or a scope are case-sensitive and keep their underscores.
-            let key = if key.starts_with(['/', '@']) { key.to_owned() } else { key.to_ascii_lowercase() };
-            (!value.is_empty()).then(|| (key, value.clone()))
-        });
-        take("the environment (`npm_config_…`)", environment.collect());
-        for (layer, text) in [
-            ("the project's `.npmrc`", &layers.project),
-            ("the user's `.npmrc`", &layers.user),
-            ("the machine's `npmrc`", &layers.global),
-        ] {
-            take(layer, text.as_deref().map(|text| parse_npmrc(text, &layers.env)).unwrap_or_default());
-        }
-        if let Some(asked) = layers.asked.as_deref().map(str::trim).filter(|asked| !asked.is_empty()) {
-            take("`npm config get registry`", vec![("registry".into(), asked.to_owned())]);
-        }
-        Self::from_values(&values)
+        Self::from_values(&layers.values())
     }
 
     fn from_values(values: &BTreeMap<String, (String, String)>) -> Result<Self, ConfigError> {

@@ -383,7 +383,10 @@ fn digests(world: &World) -> Result<BTreeSet<String>, String> {
         recipes: project.recipes.clone(),
         ..Wishes::default()
     };
-    Ok(asks(Some(&project), &wishes).iter().map(|ask| ask.digest().to_string()).collect())
+    Ok(asks(&Environment::default(), Some(&project), &wishes)
+        .iter()
+        .map(|ask| ask.digest().to_string())
+        .collect())
 }
 
 /// Changes each field of `text`, kept as `file`, and holds what happens to `harmless`.

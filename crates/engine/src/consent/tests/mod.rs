@@ -16,7 +16,7 @@ fn told(project: &Project) -> Vec<String> {
         recipes: project.recipes.clone(),
         keys: BTreeMap::new(),
     };
-    asks(Some(project), &wishes).iter().map(Ask::to_string).collect()
+    asks(&Environment::default(), Some(project), &wishes).iter().map(Ask::to_string).collect()
 }
 
 #[test]
@@ -93,8 +93,10 @@ fn every_wish_of_a_manifest_is_asked_for_in_words() {
     }
     // A recipe that is not built in may send keys, and reach hosts.
     let recipes = vec![Recipe::load("./mine.toml", &world.folder()).unwrap()];
-    let found: Vec<String> =
-        asks(None, &Wishes { recipes, ..Wishes::default() }).iter().map(Ask::to_string).collect();
+    let found: Vec<String> = asks(&Environment::default(), None, &Wishes { recipes, ..Wishes::default() })
+        .iter()
+        .map(Ask::to_string)
+        .collect();
     let [host, route] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(host, "reach `recipe.example`");
     let route = route.split_once("; SHA-256 ").unwrap().0;
@@ -110,4 +112,80 @@ fn every_wish_of_a_manifest_is_asked_for_in_words() {
 fn a_wish_cannot_hide_another() {
     let shown = Ask::Reach("a\u{1b}[1A\u{1b}[2K\n\u{202e}b".into()).to_string();
     assert_eq!(shown, "reach `a\\x1b[1A\\x1b[2K\\n\\u{202e}b`");
+}
+
+/// What is fetched from where the machine fetches anyway needs no word, however the project spells it.
+#[test]
+fn the_machines_own_registries_and_mirrors_are_not_asked_about() {
+    let world = World::new();
+    let me = world.dir.path().join("me");
+    fs_err::create_dir(&me).unwrap();
+    fs_err::write(me.join(".npmrc"), "registry=https://npm.example/r/\n@s:registry=https://scope.example\n")
+        .unwrap();
+    let environment = Environment::from([
+        ("HOME", me.as_os_str()),
+        ("PINFOLD_DEBIAN_MIRROR", "https://deb.example/debian".as_ref()),
+        ("PINFOLD_DEBIAN_SECURITY_MIRROR", "http://deb.example:8080/security/".as_ref()),
+    ]);
+    let count = |environment: &Environment, npmrc: &str, manifest: &str| {
+        world.write(".npmrc", npmrc);
+        let project = world.project(&format!("name = 'x'\n{manifest}\n"));
+        asks(environment, Some(&project), &Wishes::default()).len()
+    };
+    let debian = |key: &str, address: &str| {
+        format!("[debian]\nsuites = ['sample', 'sample-security']\n{key} = '{address}'")
+    };
+    for (address, asked) in [
+        ("https://npm.example/r/", 0),
+        ("https://npm.example/r", 0),
+        ("HTTPS://NPM.Example:443/r", 0),
+        ("https://npm.example/R/", 1),
+        ("https://npm.example/", 1),
+        ("https://npm.example/r/more/", 1),
+        ("https://npm.example:444/r/", 1),
+        ("http://npm.example/r/", 1),
+        ("https://npm.example.other.example/r/", 1),
+        ("https://other.example/r/", 1),
+        ("https://scope.example/", 1),
+        ("https://u:p@npm.example/r/", 1),
+        ("https://npm.example/r/?x=1", 1),
+    ] {
+        assert_eq!(count(&environment, "", &format!("[npm]\nregistry = '{address}'")), asked, "{address}");
+        assert_eq!(count(&environment, &format!("registry={address}\n"), ""), asked, "{address}");
+        assert_eq!(count(&environment, &format!("@t:registry={address}\n"), ""), asked, "{address}");
+    }
+    for (npmrc, asked) in [
+        ("@s:registry=https://SCOPE.example:443/", 0),
+        // Packages of the machine's own scope from the registry of all: another place for them.
+        ("@s:registry=https://npm.example/r/", 1),
+        ("registry=https://npm.example/${HOME}", 1),
+        ("//npm.example/r/:_authToken=x", 1),
+        ("//npm.example/r/:registry=https://npm.example/r/", 1),
+    ] {
+        assert_eq!(count(&environment, npmrc, ""), asked, "{npmrc}");
+    }
+    for (key, address, asked) in [
+        ("mirror", "https://deb.example/debian/", 0),
+        ("mirror", "https://DEB.example:443/debian", 0),
+        ("mirror", "https://deb.example/debian-security", 1),
+        ("mirror", "https://other.example/debian", 1),
+        ("mirror", "http://deb.example:8080/security", 1),
+        ("mirror", "https://u:p@deb.example/debian", 1),
+        ("security-mirror", "http://deb.example:8080/security", 0),
+        ("security-mirror", "https://deb.example/debian", 1),
+        ("snapshot", "https://deb.example/debian", 1),
+    ] {
+        assert_eq!(count(&environment, "", &debian(key, address)), asked, "{key} {address}");
+    }
+    // What lies in the project is no machine's, by whatever name it is reached.
+    world.write("machine", "registry=https://own.example/\n");
+    let link = world.dir.path().join("link");
+    std::os::unix::fs::symlink(world.folder().join("machine"), &link).unwrap();
+    let said = "registry=https://own.example/\n";
+    for file in [world.folder().join("machine"), link] {
+        let environment = Environment::from([("npm_config_userconfig", file.as_os_str())]);
+        assert_eq!(count(&environment, said, ""), 1, "{}", file.display());
+    }
+    assert_eq!(count(&Environment::from([("HOME", world.folder().as_os_str())]), said, ""), 1);
+    assert_eq!(count(&Environment::from([("npm_config_registry", "https://own.example")]), said, ""), 0);
 }

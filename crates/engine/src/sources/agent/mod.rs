@@ -27,6 +27,7 @@ use super::SourceError;
 use super::Trust;
 use super::json;
 use super::npm;
+use crate::context::Environment;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::manifest::ManifestError;
@@ -78,7 +79,7 @@ impl Source for Agents {
         Some(format!("[{}]", parts.join(",")))
     }
 
-    fn trusts(&self, _: &Project) -> Vec<Trust> {
+    fn trusts(&self, _: &Project, _: &Environment) -> Vec<Trust> {
         Vec::new()
     }
 

@@ -35,6 +35,7 @@ use super::Source;
 use super::SourceError;
 use super::Trust;
 use super::json;
+use crate::context::Environment;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::manifest::AbsolutePath;
@@ -102,7 +103,7 @@ impl Source for Binaries {
         if wanted.is_empty() { None } else { json(wanted) }
     }
 
-    fn trusts(&self, project: &Project) -> Vec<Trust> {
+    fn trusts(&self, project: &Project, _: &Environment) -> Vec<Trust> {
         let wanted = project.manifest.sources.binary.iter();
         wanted.flat_map(addresses).map(|(_, url)| Trust::address(PROGRAM, &url)).collect()
     }

@@ -14,12 +14,14 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::http;
+use pinfold_base::http::SafeUrl;
 use pinfold_base::report::Stage;
 use pinfold_image::plan::Volatility;
 use pinfold_sources::accounts;
 use pinfold_sources::debian::lock;
 use pinfold_sources::debian::lock::mirrors::Declared;
 use pinfold_sources::debian::lock::mirrors::Mirrors;
+use pinfold_sources::debian::lock::mirrors::is_security;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
 use pinfold_sources::debian::place;
@@ -42,11 +44,17 @@ use super::SourceError;
 use super::Trust;
 use super::Upgrade;
 use super::json;
+use crate::context::Environment;
 use crate::project::Project;
 use crate::project::folder::OpenError;
 use crate::project::lock::Lock;
 use crate::project::manifest::Manifest;
 use crate::project::manifest::SetId;
+
+/// What comes from `mirror`.
+const PACKAGES: &str = "Debian packages";
+/// What comes from `security-mirror`.
+const SECURITY: &str = "Debian security updates";
 
 /// Debian archives.
 #[derive(Clone, Copy, Debug)]
@@ -97,16 +105,20 @@ impl Source for Debian {
         json(&(&wanted.suites, &wanted.components, wanted.base, &wanted.packages, wanted.recommends))
     }
 
-    fn trusts(&self, project: &Project) -> Vec<Trust> {
-        let Some(DebianRequest { mirrors, .. }) = &project.manifest.sources.debian else { return Vec::new() };
+    fn trusts(&self, project: &Project, environment: &Environment) -> Vec<Trust> {
+        let Some(request) = &project.manifest.sources.debian else { return Vec::new() };
+        let DebianRequest { mirrors, .. } = request;
         let addresses = [
-            ("Debian packages", &mirrors.archive),
-            ("Debian security updates", &mirrors.security),
+            (PACKAGES, &mirrors.archive),
+            (SECURITY, &mirrors.security),
             ("former Debian packages", &mirrors.snapshot),
         ];
-        let addresses = addresses
-            .into_iter()
-            .flat_map(|(what, address)| address.iter().map(move |address| Trust::address(what, address)));
+        let beyond = |(what, address): (&str, &Option<String>)| {
+            let address =
+                address.as_ref().filter(|address| !is_machines(request, what, address, environment));
+            address.map(|address| Trust::address(what, address))
+        };
+        let addresses = addresses.into_iter().filter_map(beyond);
         let keyring = mirrors.keyring.iter().zip(project.inputs.keyring());
         let keyring = keyring.filter_map(|(file, keys)| {
             let sha256 = keys.ok()?.sha256();
@@ -213,6 +225,27 @@ impl Source for Debian {
     fn volatility(&self, _: &Project, _: &str) -> Volatility {
         Volatility::Stable
     }
+}
+
+/// Whether every suite that the manifest has from this address comes from there by the machine's own configuration.
+fn is_machines(request: &DebianRequest, what: &str, address: &str, environment: &Environment) -> bool {
+    let Ok(url) = SafeUrl::parse(address.trim_end_matches('/')) else { return false };
+    let suites = request.suites.iter().filter(|suite| match what {
+        PACKAGES => !is_security(suite),
+        SECURITY => is_security(suite),
+        // Machines know no snapshots.
+        _ => false,
+    });
+    let suites: Vec<&String> = suites.collect();
+    if suites.is_empty() {
+        return false;
+    }
+    let variable = |name: &str| environment.text(name).map(str::to_owned);
+    let machine = Mirrors::find(Declared::default(), variable, Path::new("/"));
+    suites.into_iter().all(|suite| {
+        let found = machine.archive(suite, &request.components, None);
+        found.is_ok_and(|archive| archive.bases.iter().any(|base| base.url.same_place(&url)))
+    })
 }
 
 /// What is asked of the archives: the manifest's packages, then what recipes need and the manifest does not name.

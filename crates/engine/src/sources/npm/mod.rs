@@ -17,6 +17,7 @@ use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_base::http;
+use pinfold_base::http::SafeUrl;
 use pinfold_base::report::Stage;
 use pinfold_image::plan::Volatility;
 use pinfold_network::HeldCommand;
@@ -52,6 +53,7 @@ use super::SourceError;
 use super::Trust;
 use super::json;
 use crate::context::Context;
+use crate::context::Environment;
 use crate::context::Network;
 use crate::project::Project;
 use crate::project::lock::Lock;
@@ -85,11 +87,24 @@ impl Source for Npm {
         if wanted.packages.is_empty() { None } else { json(wanted) }
     }
 
-    fn trusts(&self, project: &Project) -> Vec<Trust> {
-        let manifest = &project.manifest;
-        let registry = manifest.sources.npm.registry.iter();
+    fn trusts(&self, project: &Project, environment: &Environment) -> Vec<Trust> {
+        let named = project.manifest.sources.npm.registry.as_ref();
+        let settings = settings(project);
+        if named.is_none() && settings.is_empty() {
+            return Vec::new();
+        }
+        let machine = machine(project, environment);
+        let own = |key: &str, address: &str| {
+            let machine = machine.as_ref().and_then(|layers| layers.address(key));
+            SafeUrl::parse(address).is_ok_and(|url| machine.is_some_and(|machine| url.same_place(&machine)))
+        };
+        let registry = named.filter(|address| !own("registry", address));
         let registry = registry.map(|address| Trust::address("npm packages", address));
-        registry.chain(settings(project).into_iter().map(Trust::Npmrc)).collect()
+        let beyond = |setting: &Setting| {
+            let Setting { key, value, variables } = setting;
+            !variables.is_empty() || !own(key, value)
+        };
+        registry.into_iter().chain(settings.into_iter().filter(beyond).map(Trust::Npmrc)).collect()
     }
 
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
@@ -242,6 +257,14 @@ fn registry(remotes: &Remotes<'_>) -> Result<Arc<Registry>, NpmError> {
         let client = context.http().map_err(|source| NpmError::Http { package: "npm".into(), source })?;
         Ok(Registry::new(config?, client.clone()))
     })
+}
+
+/// The configuration of machine and caller, without the project's. What lies in the project is no machine's: a home directory
+/// can be a project too, and an agent may write to it.
+fn machine(project: &Project, environment: &Environment) -> Option<npm::config::Layers> {
+    let folder = fs::canonicalize(&project.manifest.directory).ok()?;
+    let outside = |file: &Path| fs::canonicalize(file).is_ok_and(|real| !real.starts_with(&folder));
+    npm::config::Layers::of_machine(environment.texts(), outside).ok()
 }
 
 /// What npm itself would use, where it is installed: the one program that is asked, and only when nothing else says. It is

@@ -174,7 +174,7 @@ fn tarballs_are_fetched_from_the_registry_that_is_configured_now() {
 #[test]
 fn what_a_project_says_about_registries_needs_the_users_word() {
     let world = World::new();
-    let trusts = |text: &str| Npm.trusts(&world.project(text));
+    let trusts = |text: &str| Npm.trusts(&world.project(text), &Environment::default());
     assert_eq!(trusts("name = 'x'\n"), []);
     assert_eq!(
         trusts("name = 'x'\n[npm]\nregistry = 'https://r.example/'\n"),

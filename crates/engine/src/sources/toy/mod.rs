@@ -42,6 +42,7 @@ use super::Source;
 use super::SourceError;
 use super::Trust;
 use super::json;
+use crate::context::Environment;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::lock::LockError;
@@ -97,7 +98,7 @@ impl Source for Toys {
         if wanted.names.is_empty() { None } else { json(&wanted.names) }
     }
 
-    fn trusts(&self, project: &Project) -> Vec<Trust> {
+    fn trusts(&self, project: &Project, _: &Environment) -> Vec<Trust> {
         let wanted = &project.manifest.sources.toy;
         if wanted.shop.is_empty() { Vec::new() } else { vec![Trust::address("toys", &wanted.shop)] }
     }

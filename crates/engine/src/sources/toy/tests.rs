@@ -143,7 +143,10 @@ fn a_new_source_is_typed_strictly_and_its_addresses_need_the_users_word() {
     assert!(message("name = 'x'\n[toy]\ncolour = 'red'\n").contains("m:3:1"));
     assert!(message("name = 'x'\n[toy]\nnames = ['a/b']\n").contains("`toy.names`"));
     let project = project("name = 'x'\n[toy]\nshop = 'http://shop.example'\n");
-    assert_eq!(Toys.trusts(&project), [Trust::address("toys", "http://shop.example")]);
+    assert_eq!(
+        Toys.trusts(&project, &Environment::default()),
+        [Trust::address("toys", "http://shop.example")]
+    );
     assert_eq!(crate::sources::volatility(&project, "toy/bear"), Volatility::Volatile);
 }
 
