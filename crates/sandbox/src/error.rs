@@ -98,6 +98,14 @@ pub enum SandboxError {
     /// A runtime program is missing.
     #[error("`{0}` is not installed")]
     NoRuntime(String),
+    /// A runtime program that somebody else could have put there.
+    #[error("`{program}` is not started: {reason}")]
+    LooseRuntime {
+        /// Its name.
+        program: String,
+        /// Who could.
+        reason: String,
+    },
 }
 
 impl SandboxError {
@@ -122,7 +130,11 @@ impl Diagnose for SandboxError {
             Self::InUse(_) | Self::Unknown(_) | Self::NotRunning(_) | Self::Stream { .. } => Kind::Usage,
             Self::Damaged { .. } => Kind::Integrity,
             Self::Vanished | Self::Supervisor { .. } | Self::Cgroup(_) | Self::File { .. } => Kind::System,
-            Self::Egress(_) | Self::NoRuntime(_) | Self::Bundle(_) | Self::Detached { .. } => Kind::Refused,
+            Self::Egress(_)
+            | Self::NoRuntime(_)
+            | Self::LooseRuntime { .. }
+            | Self::Bundle(_)
+            | Self::Detached { .. } => Kind::Refused,
         })
     }
 
@@ -162,6 +174,10 @@ impl Diagnose for SandboxError {
                 text::word(name)
             )),
             Self::Unknown(_) => Some("`pinfold ps` shows what there is".into()),
+            Self::LooseRuntime { program, .. } => Some(format!(
+                "what an agent can write it could make the host run: install `{program}` in a folder of PATH that only root or \
+                 you can write to and that no sandbox is given, or leave `--runtime` out"
+            )),
             Self::NoRuntime(name) => Some(format!("install `{name}`, or leave `--runtime` out")),
             _ => None,
         }

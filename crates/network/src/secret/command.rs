@@ -205,6 +205,26 @@ impl HeldCommand {
         &self.named
     }
 
+    /// The program alone, for words of the caller's own, with the caller's variables as [`Self::output`] has them. It goes by
+    /// its real path, where only root and the user can put another one. For a command that was found without words.
+    pub fn command(
+        &self,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Command, CredentialError> {
+        for file in self.files() {
+            file.again()?;
+        }
+        // Of a script the program is the interpreter, and the script comes after the interpreter's words.
+        let script = self.words.iter().rev().find_map(|word| match word {
+            Word::File { file, .. } => Some(file),
+            Word::Text(_) => None,
+        });
+        #[expect(clippy::disallowed_methods, reason = "found, judged and held to")]
+        let mut command = Command::new(script.unwrap_or(&self.program).path());
+        command.arg0(&self.named).env_clear().envs(self.environment(variables));
+        Ok(command)
+    }
+
     /// Runs it with the caller's variables, without those that load code or lead to a place of a sandbox: what it prints.
     pub fn output(
         &self,

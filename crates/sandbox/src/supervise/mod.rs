@@ -15,6 +15,7 @@
 pub(crate) mod foreground;
 pub(crate) mod home;
 pub(crate) mod log;
+pub(crate) mod program;
 pub(crate) mod pump;
 pub mod runtime;
 pub(crate) mod sandbox;

@@ -20,10 +20,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
-use std::process::Command;
 use std::process::Stdio as ProcessStdio;
 
 use pinfold_base::directory;
+use pinfold_base::text::Shown;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::Signal;
@@ -37,6 +37,7 @@ use crate::plan::Plan;
 use crate::start::sys;
 use crate::start::sys::Control;
 use crate::supervise::foreground::Supervised;
+pub use crate::supervise::program::Program;
 use crate::supervise::streams;
 use crate::supervise::streams::Pipes;
 use crate::supervise::terminal;
@@ -47,7 +48,7 @@ use crate::types::Stdio;
 /// A sandbox in another runtime. Dropping it kills everything inside.
 #[derive(Debug)]
 pub struct Guest {
-    runtime: OciRuntime,
+    program: Program,
     name: String,
     folder: PathBuf,
     child: Child,
@@ -63,10 +64,11 @@ pub struct Guest {
 pub fn start(
     plan: &Plan,
     paths: &BundlePaths,
-    runtime: OciRuntime,
+    program: Program,
     stdio: Stdio,
     folder: &Path,
 ) -> Result<Guest, SandboxError> {
+    let runtime = program.runtime();
     let coverings = folder.join("coverings");
     crate::oci::protect::write(plan, &coverings).map_err(SandboxError::file("fill", &coverings))?;
     let paths = BundlePaths { coverings: Some(coverings), ..paths.clone() };
@@ -88,7 +90,7 @@ pub fn start(
     fs_err::create_dir_all(&bundle).map_err(SandboxError::file("make", &bundle))?;
     let path = bundle.join("config.json");
     fs_err::write(&path, config.to_string()).map_err(SandboxError::file("write", path))?;
-    let mut command = command(runtime, folder);
+    let mut command = program.command(folder)?;
     if !plan.namespaces.contains(&Namespace::Network) && runtime == OciRuntime::Runsc {
         command.arg("--network=host");
     }
@@ -114,7 +116,7 @@ pub fn start(
         .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()))
         .map_err(SandboxError::supervisor("watch the runtime"))?;
     Ok(Guest {
-        runtime,
+        program,
         name: plan.name.clone(),
         folder: folder.to_owned(),
         child,
@@ -132,14 +134,25 @@ fn container_id(name: &str) -> String {
 }
 
 /// Removes what a runtime that was killed has left in `folder`, its control groups among it.
-pub(crate) fn clear(runtime: OciRuntime, name: &str, folder: &Path) -> Result<(), SandboxError> {
-    // After a clean end there is nothing to delete, which it says on a stream nobody reads.
-    let _ = command(runtime, folder)
-        .args(["delete", "--force", &container_id(name)])
-        .stdin(ProcessStdio::null())
-        .stdout(ProcessStdio::null())
-        .stderr(ProcessStdio::null())
-        .status();
+/// Without its program, which may have been removed since, the folder alone.
+pub(crate) fn clear(
+    program: Result<Program, SandboxError>,
+    name: &str,
+    folder: &Path,
+) -> Result<(), SandboxError> {
+    match program.and_then(|program| program.command(folder)) {
+        Ok(mut command) => {
+            // After a clean end there is nothing to delete, which it says on a stream nobody reads.
+            let _ = command
+                .args(["delete", "--force", &container_id(name)])
+                .stdin(ProcessStdio::null())
+                .stdout(ProcessStdio::null())
+                .stderr(ProcessStdio::null())
+                .status();
+        }
+        Err(SandboxError::NoRuntime(_)) => {}
+        Err(error) => tracing::warn!("{}: control groups of `{name}` may stay", Shown::of(&error)),
+    }
     Ok(directory::remove(folder)?)
 }
 
@@ -158,20 +171,6 @@ fn open_terminal(rows: u16, columns: u16) -> rustix::io::Result<(OwnedFd, OwnedF
     Ok((master, slave))
 }
 
-#[expect(clippy::disallowed_methods, reason = "this module is where other runtimes are started")]
-fn command(runtime: OciRuntime, folder: &Path) -> Command {
-    let mut command = Command::new(runtime.program());
-    command.arg("--root").arg(folder.join("state"));
-    if runtime == OciRuntime::Runsc {
-        // Its own kernel is a few dozen threads, which a limit meant for the program would end.
-        command.args(["--network=none", "--host-uds=open", "--ignore-cgroups"]);
-        if !rustix::process::geteuid().is_root() {
-            command.arg("--rootless");
-        }
-    }
-    command
-}
-
 impl Supervised for Guest {
     fn terminal(&self) -> Option<BorrowedFd<'_>> {
         self.terminal.as_ref().map(AsFd::as_fd)
@@ -187,8 +186,10 @@ impl Supervised for Guest {
 
     fn signal(&self, number: u8) -> Result<(), SandboxError> {
         // Process 1 passes it to the program. `runc` passes on to process 1 what it is sent; `runsc` would end.
-        if self.runtime == OciRuntime::Runsc {
-            let asked = command(self.runtime, &self.folder)
+        if self.program.runtime() == OciRuntime::Runsc {
+            let asked = self
+                .program
+                .command(&self.folder)?
                 .args(["kill", &container_id(&self.name), &number.to_string()])
                 .stdin(ProcessStdio::null())
                 .stdout(ProcessStdio::null())
@@ -224,7 +225,7 @@ impl Supervised for Guest {
         };
         self.exit = Some(exit);
         self.lifeline = None;
-        clear(self.runtime, &self.name, &self.folder)?;
+        clear(Ok(self.program.clone()), &self.name, &self.folder)?;
         Ok(exit)
     }
 }

@@ -181,8 +181,9 @@ pub(crate) fn run(spec: &Spec, egress: Option<&Path>, runtime: Runtime) -> Resul
         coverings: None,
         program: Some(spec.rootfs.join("bin/probe")),
     };
+    let program = pinfold_sandbox::runtime::Program::find(runtime, Vec::new()).map_err(failed)?;
     let mut guest =
-        pinfold_sandbox::runtime::start(&plan, &paths, runtime, Stdio::Piped, &folder).map_err(failed)?;
+        pinfold_sandbox::runtime::start(&plan, &paths, program, Stdio::Piped, &folder).map_err(failed)?;
     let [_, output, errors] = guest.pipes();
     let text = told(output.unwrap(), errors.unwrap());
     Ok((text, guest.wait().map_err(failed)?))

@@ -1,5 +1,6 @@
-//! What the host runs for a key, while an agent can write to it.
+//! What the host runs, for a key or as a runtime, while an agent can write to it.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpListener;
@@ -14,12 +15,14 @@ use pinfold_network::Place;
 use pinfold_network::Surroundings;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::Runtime;
+use pinfold_sandbox::Spec;
 use pinfold_sandbox::Stdio;
 use pinfold_sandbox::spec::CredentialRoute;
 use pinfold_sandbox::spec::Egress;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::Network;
 
+use crate::host;
 use crate::host::Host;
 use crate::sessions;
 
@@ -84,4 +87,51 @@ pub(crate) fn rewritten(host: &Host, runtime: Runtime) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The workspace's own folder of programs is first in `PATH`, as environments of projects have it, with programs in it that
+/// tell on whoever runs them. They are passed over; where `PATH` has nothing else a runtime is refused.
+pub(crate) fn programs(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let work = host.scratch.join("programs");
+    let _ = fs::remove_dir_all(&work);
+    fs::create_dir_all(work.join("bin")).unwrap();
+    let mark = work.join("ran");
+    for name in ["runc", "runsc", "newuidmap", "newgidmap", "git", "npm", "sh"] {
+        let program = work.join("bin").join(name);
+        fs::write(&program, format!("#!/bin/sh\n: > {}\n", mark.display())).unwrap();
+        fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let sandboxes = sessions::sandboxes(host);
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    let bin = work.join("bin");
+    let before =
+        std::env::join_paths([bin.clone()].into_iter().chain(std::env::split_paths(&usual))).unwrap();
+    let mut spec = sessions::spec(host, "programs", "nothing");
+    let run = |spec: &Spec, path: &OsStr| {
+        let mut command = host::foreground_command(&sandboxes, spec, runtime, "null");
+        let output = command.env("PATH", path).stdin(std::process::Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    spec.mounts.push(Mount::writable(&work, "/workspace"));
+    match run(&spec, &before) {
+        (Some(0), _) => {}
+        other => return Err(format!("with others after it: {other:?}")),
+    }
+    match (runtime, run(&spec, bin.as_os_str())) {
+        (Runtime::Builtin, (Some(0), _)) => {}
+        (Runtime::Oci(_), (Some(125), text)) if text.contains("a sandbox may write to") => {}
+        (_, other) => return Err(format!("with nothing after it: {other:?}")),
+    }
+    if mark.exists() {
+        return Err("a program of the workspace was run".into());
+    }
+    // Control: of a directory that no sandbox is given they are run, and the built-in runtime, which runs none, would tell.
+    spec.mounts.clear();
+    if runtime == Runtime::Builtin {
+        let status = std::process::Command::new(bin.join("newuidmap")).status();
+        status.map_err(|error| format!("the control: {error}"))?;
+    } else {
+        run(&spec, bin.as_os_str());
+    }
+    if mark.exists() { Ok(()) } else { Err("the control left no mark".into()) }
 }

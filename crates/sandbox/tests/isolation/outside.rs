@@ -60,6 +60,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("G5 nothing is left in the workspace after a kill", Every, protect::killed),
     ("G5 two on one workspace", Every, protect::two),
     ("G6 a key's program that the agent rewrites", Every, keys::rewritten),
+    ("G7 host programs from the workspace", Every, keys::programs),
     ("I2 sockets refused", BuiltIn, sockets_refused),
     ("I2 socket in a closed directory", Every, socket_in_closed_directory),
     ("P10 read-only program", BuiltIn, read_only_program),

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use super::record::State;
 use crate::error::SandboxError;
+use crate::supervise::program;
+use crate::supervise::program::Program;
+use crate::supervise::runtime;
 use crate::types::OciRuntime;
 use crate::types::Runtime;
 
@@ -81,13 +84,15 @@ impl Folder {
     pub(super) fn clear(&self, name: &str) -> Result<(), SandboxError> {
         // Damaged files are no reason to leave groups: those of version 1 are known by name.
         let state = self.read::<State>("state.json").ok().flatten();
-        let runtime = match state.as_ref().map(|state| state.runtime) {
-            Some(Runtime::Oci(runtime)) => runtime,
+        let oci = match state.as_ref().map(|state| state.runtime) {
+            Some(Runtime::Oci(oci)) => oci,
             _ => OciRuntime::Runc,
         };
         let recorded = state.map(|state| state.groups).unwrap_or_default();
         if self.runtime().exists() {
-            crate::supervise::runtime::clear(runtime, name, &self.runtime())?;
+            let all = self.0.parent().unwrap_or(&self.0);
+            let program = Program::find(oci, program::places(all));
+            runtime::clear(program, name, &self.runtime())?;
         }
         // `runc` makes a group in every hierarchy.
         let hierarchies = fs_err::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();

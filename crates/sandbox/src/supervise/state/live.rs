@@ -24,6 +24,8 @@ use crate::spec::Network;
 use crate::spec::Protected;
 use crate::spec::Spec;
 use crate::supervise::foreground::Supervised;
+use crate::supervise::program;
+use crate::supervise::program::Program;
 use crate::supervise::sandbox::Sandbox;
 use crate::supervise::stand_in::StandIns;
 use crate::types::Exit;
@@ -126,7 +128,8 @@ impl Sandboxes {
             // Before the start: what is left after a kill must be known by then.
             state = State::new(0, &plan, runtime);
             folder.write("state.json", &state)?;
-            Box::new(crate::supervise::runtime::start(&plan, &paths, oci, stdio, &folder.runtime())?)
+            let program = Program::find(oci, program::places(&self.directory))?;
+            Box::new(crate::supervise::runtime::start(&plan, &paths, program, stdio, &folder.runtime())?)
         } else {
             let mut sandbox = Sandbox::new(plan.clone());
             if let Some(home) = home {
