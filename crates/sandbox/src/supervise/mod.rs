@@ -20,6 +20,7 @@ pub(crate) mod pump;
 pub mod runtime;
 pub(crate) mod sandbox;
 pub mod session;
+mod spare;
 pub(crate) mod stand_in;
 pub(crate) mod state;
 pub(crate) mod streams;

@@ -9,6 +9,8 @@
 //! has it locked: the last one does. The kernel lets go of the locks of a supervisor that was killed; what it made is then
 //! removed by whoever starts, lists or removes next, from the record.
 //!
+//! Directories are kept for the next run instead of being removed, where they can be ([`Spare`]).
+//!
 //! **Guarantees**: no data is removed. A directory goes by rmdir(2), which takes empty ones only; a file only with the text
 //! and the time it was made with ([`MARK`]), and after it was put aside where nobody writes to it. What the user has put
 //! there meanwhile is the user's and stays.
@@ -33,6 +35,8 @@ use rustix::fs::Timespec;
 use rustix::fs::Timestamps;
 use rustix::io::Errno;
 
+use super::spare;
+use super::spare::Spare;
 use crate::error::SandboxError;
 use crate::plan::MARK;
 use crate::plan::PlannedStandIn;
@@ -53,15 +57,17 @@ const HANDED_DOWN: Duration = Duration::from_millis(500);
 pub(crate) struct StandIns {
     folder: PathBuf,
     locks: Vec<(PlannedStandIn, OwnedFd)>,
+    spare: Spare,
 }
 
 impl StandIns {
     /// Writes down what is planned, makes what is not there, and locks all of it.
     pub(crate) fn make(folder: &Path, planned: &[PlannedStandIn]) -> Result<Self, SandboxError> {
-        let mut made = Self { folder: folder.to_owned(), locks: Vec::new() };
+        let mut made = Self { folder: folder.to_owned(), locks: Vec::new(), spare: Spare::default() };
         if planned.is_empty() {
             return Ok(made);
         }
+        made.spare = Spare::beside(folder);
         let record = folder.join(RECORD);
         let json = serde_json::to_vec(planned)
             .map_err(|error| SandboxError::Damaged { path: record.clone(), problem: error.to_string() })?;
@@ -70,7 +76,7 @@ impl StandIns {
             .and_then(|()| fs_err::rename(&part, &record))
             .map_err(SandboxError::file("write", &record))?;
         for one in planned {
-            let lock = one.make().map_err(|errno| {
+            let lock = one.make(&made.spare).map_err(|errno| {
                 SandboxError::file("keep the place of", &one.path)(io::Error::from(errno))
             })?;
             made.locks.push((one.clone(), lock));
@@ -84,7 +90,7 @@ impl Drop for StandIns {
         let mut left = false;
         for (one, lock) in self.locks.drain(..).rev() {
             // Of several sandboxes that have it, the last one removes it.
-            left |= !matches!(one.remove(&lock), Ok(()) | Err(Errno::WOULDBLOCK));
+            left |= !matches!(one.remove(&lock, &self.spare), Ok(()) | Err(Errno::WOULDBLOCK));
         }
         // What could not be removed is tried again by who comes next.
         if !left {
@@ -100,9 +106,11 @@ pub(crate) fn clear(folder: &Path) -> Result<(), SandboxError> {
     let planned: Vec<PlannedStandIn> = serde_json::from_slice(&json)
         .map_err(|error| SandboxError::Damaged { path: record.clone(), problem: error.to_string() })?;
     let patience = Instant::now() + HANDED_DOWN;
+    let none = Spare::default();
     for one in planned.iter().rev() {
         loop {
-            match one.open().and_then(|lock| one.remove(&lock)) {
+            match one.parent().and_then(|parent| one.open(&parent)).and_then(|lock| one.remove(&lock, &none))
+            {
                 Err(Errno::WOULDBLOCK) if Instant::now() < patience => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
@@ -135,10 +143,10 @@ impl PlannedStandIn {
         rustix::fs::openat2(rustix::fs::CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
     }
 
-    fn open(&self) -> rustix::io::Result<OwnedFd> {
+    fn open(&self, parent: &OwnedFd) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let kind = if self.kind == StandIn::Directory { OFlags::DIRECTORY } else { OFlags::empty() };
-        rustix::fs::openat(self.parent()?, self.name(), flags | kind, Mode::empty())
+        rustix::fs::openat(parent, self.name(), flags | kind, Mode::empty())
     }
 
     fn text(&self) -> &[u8] {
@@ -149,14 +157,14 @@ impl PlannedStandIn {
     }
 
     /// Makes it, or takes the one of another sandbox, and locks it.
-    fn make(&self) -> rustix::io::Result<OwnedFd> {
+    fn make(&self, spare: &Spare) -> rustix::io::Result<OwnedFd> {
         let parent = self.parent()?;
         for _ in 0..TRIES {
-            match self.create(&parent) {
+            match self.create(&parent, spare) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
-            let found = match self.open() {
+            let found = match self.open(&parent) {
                 // Removed in this moment.
                 Err(Errno::NOENT) => continue,
                 result => result?,
@@ -176,11 +184,14 @@ impl PlannedStandIn {
         Err(Errno::BUSY)
     }
 
-    fn create(&self, parent: &OwnedFd) -> rustix::io::Result<()> {
+    fn create(&self, parent: &OwnedFd, spare: &Spare) -> rustix::io::Result<()> {
         let time = Timespec { tv_sec: MARK, tv_nsec: 0 };
         let times = Timestamps { last_access: time, last_modification: time };
         if self.kind == StandIn::Directory {
-            rustix::fs::mkdirat(parent, self.name(), Mode::from_raw_mode(0o755))?;
+            if spare.take(parent, &self.path)? {
+                return Ok(());
+            }
+            rustix::fs::mkdirat(parent, self.name(), Mode::from_raw_mode(spare::MODE))?;
             return rustix::fs::utimensat(parent, self.name(), &times, AtFlags::SYMLINK_NOFOLLOW);
         }
         // Under another name first: a stand-in is whole or absent.
@@ -220,7 +231,7 @@ impl PlannedStandIn {
     }
 
     /// Removes it, unless somebody has made it their own; `WOULDBLOCK` when another sandbox has it.
-    fn remove(&self, lock: &OwnedFd) -> rustix::io::Result<()> {
+    fn remove(&self, lock: &OwnedFd, spare: &Spare) -> rustix::io::Result<()> {
         // Any other answer is that of a file system without locks, or without exclusive ones for who cannot write.
         if rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
             return Err(Errno::WOULDBLOCK);
@@ -230,6 +241,9 @@ impl PlannedStandIn {
             return Ok(());
         }
         if self.kind == StandIn::Directory {
+            if spare.keep(&parent, &self.path, lock) {
+                return Ok(());
+            }
             return match rustix::fs::unlinkat(&parent, self.name(), AtFlags::REMOVEDIR) {
                 Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
                 Err(errno) => Err(errno),
@@ -281,8 +295,8 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let base = fs_err::canonicalize(dir.path()).unwrap();
-            for name in ["a", "b", "work"] {
-                fs_err::create_dir(base.join(name)).unwrap();
+            for name in ["sandboxes/a", "sandboxes/b", "work"] {
+                fs_err::create_dir_all(base.join(name)).unwrap();
             }
             let one = |name: &str, kind| PlannedStandIn { path: base.join("work").join(name), kind };
             let planned = vec![
@@ -294,7 +308,11 @@ mod tests {
         }
 
         fn make(&self, folder: &str) -> StandIns {
-            StandIns::make(&self.dir.path().join(folder), &self.planned).unwrap()
+            StandIns::make(&self.folder(folder), &self.planned).unwrap()
+        }
+
+        fn folder(&self, name: &str) -> PathBuf {
+            self.dir.path().join("sandboxes").join(name)
         }
 
         fn there(&self) -> Vec<String> {
@@ -314,7 +332,7 @@ mod tests {
         assert_eq!(fs_err::read_to_string(place.dir.path().join("work/text")).unwrap(), ".\n");
         drop(made);
         assert!(place.there().is_empty());
-        assert!(!place.dir.path().join("a").join(RECORD).exists());
+        assert!(!place.folder("a").join(RECORD).exists());
     }
 
     #[test]
@@ -330,7 +348,7 @@ mod tests {
     #[test]
     fn what_a_killed_supervisor_left_is_cleared_from_its_record() {
         let place = Place::new();
-        let folder = place.dir.path().join("a");
+        let folder = place.folder("a");
         let mut killed = place.make("a");
         // Its locks go with it; nothing else does.
         killed.locks.clear();
@@ -348,7 +366,7 @@ mod tests {
     #[test]
     fn locks_that_a_killed_supervisor_left_to_a_child_are_waited_for() {
         let place = Place::new();
-        let folder = place.dir.path().join("a");
+        let folder = place.folder("a");
         let mut killed = place.make("a");
         let handed_down: Vec<_> = killed.locks.drain(..).collect();
         killed.folder = place.dir.path().join("nowhere");
@@ -381,12 +399,98 @@ mod tests {
         let place = Place::new();
         let work = place.dir.path().join("work");
         fs_err::write(work.join("file"), "mine").unwrap();
-        assert!(StandIns::make(&place.dir.path().join("a"), &place.planned).is_err());
+        assert!(StandIns::make(&place.folder("a"), &place.planned).is_err());
         assert_eq!(fs_err::read_to_string(work.join("file")).unwrap(), "mine");
         assert_eq!(place.there(), ["file"], "what was made before is removed");
         // A link in its place is not followed.
         fs_err::remove_file(work.join("file")).unwrap();
         std::os::unix::fs::symlink("/etc", work.join("directory")).unwrap();
-        assert!(StandIns::make(&place.dir.path().join("a"), &place.planned).is_err());
+        assert!(StandIns::make(&place.folder("a"), &place.planned).is_err());
+    }
+
+    /// The inode of the stand-in that is a directory.
+    fn inode(place: &Place) -> u64 {
+        std::os::unix::fs::MetadataExt::ino(
+            &fs_err::metadata(place.dir.path().join("work/directory")).unwrap(),
+        )
+    }
+
+    /// What is kept, by name.
+    fn kept(place: &Place) -> Vec<PathBuf> {
+        let entries = fs_err::read_dir(place.dir.path().join("stand-ins")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[test]
+    fn a_directory_comes_back_to_its_own_place_and_to_no_other() {
+        let mut place = Place::new();
+        let made = place.make("a");
+        let first = inode(&place);
+        drop(made);
+        assert!(place.there().is_empty());
+        assert_eq!(kept(&place).len(), 1);
+        let made = place.make("b");
+        assert_eq!((inode(&place), kept(&place).len()), (first, 0));
+        drop(made);
+        // Whoever has it open would reach another place by it.
+        let other = place.dir.path().join("work").join("other");
+        place.planned[0].path = fs_err::canonicalize(other.parent().unwrap()).unwrap().join("other");
+        let made = place.make("a");
+        let now = std::os::unix::fs::MetadataExt::ino(&fs_err::metadata(&other).unwrap());
+        assert_ne!(now, first);
+        drop(made);
+        assert_eq!(kept(&place).len(), 2);
+        // Another workspace at the same path.
+        let work = place.dir.path().join("work");
+        fs_err::rename(&work, place.dir.path().join("before")).unwrap();
+        fs_err::create_dir(&work).unwrap();
+        let made = place.make("b");
+        assert_eq!(kept(&place).len(), 2, "neither is used");
+        drop(made);
+        assert_eq!(kept(&place).len(), 3);
+    }
+
+    #[test]
+    fn only_what_is_empty_and_as_it_was_made_is_kept_or_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let marked = |path: &Path| {
+            let time = Timespec { tv_sec: MARK, tv_nsec: 0 };
+            let times = Timestamps { last_access: time, last_modification: time };
+            rustix::fs::utimensat(rustix::fs::CWD, path, &times, AtFlags::empty()).unwrap();
+        };
+        // Changed while it stands in the workspace.
+        for (change, stays) in [
+            (
+                &(|path: &Path| {
+                    fs_err::write(path.join("settings"), "mine").unwrap();
+                    marked(path);
+                }) as &dyn Fn(&Path),
+                true,
+            ),
+            (
+                &|path: &Path| fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap(),
+                false,
+            ),
+        ] {
+            let place = Place::new();
+            let made = place.make("a");
+            let path = place.dir.path().join("work/directory");
+            change(&path);
+            drop(made);
+            assert_eq!((path.exists(), kept(&place).len()), (stays, 0));
+        }
+        // Changed by who had it open, while it is kept.
+        let place = Place::new();
+        drop(place.make("a"));
+        let path = kept(&place).remove(0);
+        let first = std::os::unix::fs::MetadataExt::ino(&fs_err::metadata(&path).unwrap());
+        fs_err::write(path.join("settings"), "planted").unwrap();
+        marked(&path);
+        let made = place.make("b");
+        assert_ne!(inode(&place), first);
+        assert_eq!(fs_err::read_dir(place.dir.path().join("work/directory")).unwrap().count(), 0);
+        drop(made);
+        assert!(place.there().is_empty());
+        assert!(path.join("settings").exists(), "nothing that holds anything is removed");
     }
 }
