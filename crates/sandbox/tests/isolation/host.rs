@@ -52,7 +52,7 @@ impl Image {
             "dev",
             "proc",
             "tmp",
-            "run",
+            "run/pinfold",
             "sys",
             "home/agent",
             "workspace",

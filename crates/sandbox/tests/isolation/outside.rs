@@ -53,6 +53,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("F2 mount points the image lacks", BuiltIn, skeleton),
     ("F5 directory exchanged for a link while it is mounted", BuiltIn, sessions::exchanged),
     ("H1 home is kept", Every, sessions::home),
+    ("H3 homes that are hard to remove", Every, sessions::hard_home),
     ("G1 no git is run", BuiltIn, no_git),
     ("G2 what the host runs by itself", Every, protect::present),
     ("G3 what the host would run, not yet present", Every, protect::missing),
@@ -469,11 +470,19 @@ fn socket_in_closed_directory(host: &Host, runtime: Runtime) -> Result<(), Strin
     let mut spec = host.spec("closed-directory", &["/workspace/below/closed".to_owned()]);
     spec.mounts.push(Mount::writable(&workspace, "/workspace"));
     if rustix::process::geteuid().is_root() {
-        // To whom nothing is closed: the socket is seen.
-        return match Plan::new(&spec, &Probe::run()) {
-            Err(Refusal::Socket { socket, .. }) if socket.ends_with("agent.sock") => Ok(()),
-            other => Err(format!("{other:?}")),
-        };
+        // To whom nothing is closed: the socket is seen, and the start refused.
+        match Plan::new(&spec, &Probe::run()) {
+            Err(Refusal::Socket { socket, .. }) if socket.ends_with("agent.sock") => {}
+            other => return Err(format!("{other:?}")),
+        }
+        // Control: where the user allows it, the program reaches it.
+        spec.mounts[0].sockets = Sockets::Allow;
+        let control = red(host::run(&spec, None, runtime));
+        mode(0);
+        // Without the socket the same directory is mounted.
+        fs::remove_file(closed.join("agent.sock")).unwrap();
+        spec.mounts[0].sockets = Sockets::Refuse;
+        return control.and(green(host::run(&spec, None, runtime)));
     }
     let result = green(host::run(&spec, None, runtime));
     mode(0);

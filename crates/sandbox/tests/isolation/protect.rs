@@ -195,27 +195,36 @@ pub(crate) fn killed(host: &Host, runtime: Runtime) -> Result<(), String> {
     Ok(())
 }
 
-/// The end of one sandbox leaves the other's protection in place, and the last one leaves nothing.
+/// The end of one sandbox leaves the other's protection in place, and the last one leaves nothing. In the control
+/// nothing stands in for the second, as it would be if the first took away at its end what both need.
 pub(crate) fn two(host: &Host, runtime: Runtime) -> Result<(), String> {
-    let work = Work::new(host, "two");
-    let before = work.seen();
-    let args =
-        ["/workspace/word", "/workspace/.vscode", "/workspace/agent.json", "/workspace/.git/commondir"];
-    let spec = work.spec(host, "second", "unmade-later", &args, runtime);
-    let first = work.spec(host, "first", "nothing", &[], runtime);
-    let mut second = host::foreground_command(&work.sandboxes, &spec, runtime, "null")
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let ready = soon("the second did not start", || work.path.join("word.ready").exists());
-    let ran = ready.and_then(|()| work.run(&first, runtime));
-    fs::write(work.path.join("word"), "").unwrap();
-    let code = second.wait().unwrap().code();
-    if !ran? || code != Some(0) {
-        return Err(format!("the second ended with {code:?}"));
+    for guarded in [true, false] {
+        let work = Work::new(host, "two");
+        let before = work.seen();
+        let args =
+            ["/workspace/word", "/workspace/.vscode", "/workspace/agent.json", "/workspace/.git/commondir"];
+        let mut spec = work.spec(host, "second", "unmade-later", &args, runtime);
+        if !guarded {
+            spec.weaken.insert(Weaken::UnprotectedNames);
+        }
+        let first = work.spec(host, "first", "nothing", &[], runtime);
+        let mut second = host::foreground_command(&work.sandboxes, &spec, runtime, "null")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ready = soon("the second did not start", || work.path.join("word.ready").exists());
+        let ran = ready.and_then(|()| work.run(&first, runtime));
+        fs::write(work.path.join("word"), "").unwrap();
+        let code = second.wait().unwrap().code();
+        if !ran? || code != Some(i32::from(!guarded)) {
+            return Err(format!("guarded {guarded}: the second ended with {code:?}"));
+        }
+        for name in ["word", "word.ready"] {
+            fs::remove_file(work.path.join(name)).unwrap();
+        }
+        if guarded && work.seen() != before {
+            return Err(format!("left: {:?}", work.seen()));
+        }
     }
-    for name in ["word", "word.ready"] {
-        fs::remove_file(work.path.join(name)).unwrap();
-    }
-    if work.seen() == before { Ok(()) } else { Err(format!("left: {:?}", work.seen())) }
+    Ok(())
 }

@@ -426,6 +426,41 @@ pub(crate) fn home(host: &Host, runtime: Runtime) -> Result<(), String> {
     by_name(&sandboxes, &spec, runtime, 0)
 }
 
+/// A home with directories that nobody may open, and 1,500 levels deep, is shown as what it is and removed, whether it was
+/// to be kept or not. What a broken removal leaves is in the list, and goes with the next one.
+pub(crate) fn hard_home(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let sandboxes = sandboxes(host);
+    let mut spec = spec(host, "hard", "hard-home");
+    spec.args.push("/home/agent".into());
+    by_name(&sandboxes, &spec, runtime, 0)?;
+    spec.home.keep = Keep::Home;
+    match sandboxes.run(&spec, runtime, Stdio::Null) {
+        Ok(Exit::Code(0)) => {}
+        other => return Err(format!("{other:?}")),
+    }
+    let folder = sandboxes.directory().join(&spec.name);
+    // Control: it is as hard as the row says. A path to its end is refused by the kernel.
+    let end = (0..1500).fold(folder.join("home"), |path, _| path.join("deeper"));
+    let closed = fs::metadata(folder.join("home/closed")).map_err(|error| error.to_string())?;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&closed.permissions()) & 0o777;
+    match rustix::fs::stat(&end) {
+        Err(rustix::io::Errno::NAMETOOLONG) if mode == 0 => {}
+        other => return Err(format!("the control: mode {mode:o}, {other:?}")),
+    }
+    let listed = || -> Result<Option<Status>, String> {
+        let all = sandboxes.list().map_err(|error| one_line(&error))?;
+        Ok(all.into_iter().find(|one| one.name == spec.name).map(|one| one.status))
+    };
+    // As a removal that was broken off leaves it.
+    fs::write(folder.join("leftover"), "").unwrap();
+    if listed()? != Some(Status::Leftover) {
+        return Err(format!("listed as {:?}", listed()?));
+    }
+    sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
+    left(&sandboxes, &spec)?;
+    if listed()?.is_some() { Err("it is listed and gone".into()) } else { Ok(()) }
+}
+
 /// While one sandbox exchanges a directory of its workspace with a link out of it, others are started that have the
 /// directory mounted. None may see what the link leads to.
 pub(crate) fn exchanged(host: &Host, _: Runtime) -> Result<(), String> {

@@ -44,6 +44,22 @@ pub(super) fn closed_directory(path: &Path) -> Found {
     }
 }
 
+/// Fills `home` with what is hard to remove: 1,500 levels, and closed directories in one another.
+pub(super) fn hard_home(home: &Path) -> Found {
+    let failed = |error: std::io::Error| error.to_string();
+    fs::create_dir_all(home.join("closed/inner")).map_err(failed)?;
+    fs::write(home.join("closed/inner/file"), "").map_err(failed)?;
+    for closed in ["closed/inner", "closed"] {
+        fs::set_permissions(home.join(closed), PermissionsExt::from_mode(0o000)).map_err(failed)?;
+    }
+    std::env::set_current_dir(home).map_err(failed)?;
+    for _ in 0..1500 {
+        fs::create_dir("deeper").map_err(failed)?;
+        std::env::set_current_dir("deeper").map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Exchanges the directory `swap` in `workspace` with a link to `target`, over and over, until the file `stop` is there.
 pub(super) fn swap(workspace: &Path, target: &str) -> Found {
     let (one, two) = (workspace.join("swap"), workspace.join("other"));

@@ -52,6 +52,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "directory" => streams::directory(&args[0]),
         "abstract-socket" => abstract_socket(&args[0]),
         "visible-sockets" => visible_sockets(args),
+        "hard-home" => files::hard_home(args[0].as_ref()),
         "closed-directory" => files::closed_directory(args[0].as_ref()),
         "environment" => environment(args),
         "shared-memory" => shared_memory(args[0].parse().unwrap()),
