@@ -65,6 +65,12 @@ pub trait Diagnose: Error {
         None
     }
 
+    /// Lines to paste as they are, below the hint, which then says where: `add to the manifest:`. A file is shown as it is to be
+    /// written, with its tables, keys by [`toml_key`](crate::text::toml_key). Only an error with an own hint has such lines.
+    fn own_block(&self) -> Vec<Shown> {
+        Vec::new()
+    }
+
     /// What it says of itself. That is one line whatever stands in it; an error of several (with an excerpt of a file) says which
     /// they are.
     fn lines(&self) -> Vec<Shown> {
@@ -93,6 +99,14 @@ pub trait Diagnose: Error {
     /// What to do next.
     fn hint(&self) -> Option<String> {
         self.own_hint().or_else(|| self.inner().and_then(Diagnose::hint))
+    }
+
+    /// The lines that belong to the hint.
+    fn block(&self) -> Vec<Shown> {
+        match self.own_hint() {
+            Some(_) => self.own_block(),
+            None => self.inner().map(Diagnose::block).unwrap_or_default(),
+        }
     }
 }
 

@@ -236,6 +236,61 @@ pub fn word(text: impl AsRef<OsStr>) -> Shown {
     Shown(quoted)
 }
 
+/// A key of TOML as it must be written: `libssl3` as it is, `"libglib2.0-0"` and `"@scope/name"` in quotes (a bare key has
+/// letters, digits, `_` and `-` only).
+pub fn toml_key(key: &str) -> Shown {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if !key.is_empty() && key.bytes().all(bare) { Shown(key.to_owned()) } else { toml_string(key) }
+}
+
+/// A basic string of TOML, in which everything is seen: whoever pastes it writes exactly `text`.
+pub fn toml_string(text: &str) -> Shown {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        let _ = match c {
+            '"' | '\\' => write!(quoted, "\\{c}"),
+            c if is_hidden(c) || c.width() == Some(0) => match u32::from(c) {
+                code @ 0..=0xffff => write!(quoted, "\\u{code:04x}"),
+                code => write!(quoted, "\\U{code:08x}"),
+            },
+            c => write!(quoted, "{c}"),
+        };
+    }
+    quoted.push('"');
+    Shown(quoted)
+}
+
+/// The candidate that `word` was most likely meant to be: the nearest of those that few letters make of it (one, and another
+/// for every four; two that changed places count as one), the first of equals.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = word.chars().count();
+    let most = (1 + length / 4).min(length.saturating_sub(1));
+    let apart = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    apart
+        .filter(|(apart, _)| (1..=most).contains(apart))
+        .min_by_key(|(apart, _)| *apart)
+        .map(|(_, near)| near)
+}
+
+/// Optimal string alignment: letters put in, taken out, exchanged, or swapped with their neighbour.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
+    for i in 1..=one.len() {
+        let mut row = vec![i];
+        for j in 1..=other.len() {
+            let exchanged = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+            let mut least = exchanged.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
+}
+
 /// The same JSON, of which nothing is hidden: such characters stand only in strings, where `\u202e` means the same.
 pub fn json(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| c != '\n' && is_hidden(c)) {

@@ -212,3 +212,46 @@ fn a_shell_reads_the_same_bytes() {
         assert_eq!(output.stdout, expected, "{script}");
     }
 }
+
+/// Keys of the TOML specification, "Keys", and of packages as their registries name them.
+#[test]
+fn a_key_of_toml_is_quoted_unless_it_is_bare() {
+    for (key, written) in [
+        ("key", "key"),
+        ("bare_key", "bare_key"),
+        ("bare-key", "bare-key"),
+        ("1234", "1234"),
+        ("127.0.0.1", r#""127.0.0.1""#),
+        ("", r#""""#),
+        ("ʎǝʞ", r#""ʎǝʞ""#),
+        ("libglib2.0-0", r#""libglib2.0-0""#),
+        ("g++", r#""g++""#),
+        ("@scope/name", r#""@scope/name""#),
+        ("a\"b\\c", r#""a\"b\\c""#),
+        ("a\nb\u{202e}", r#""a\u000ab\u202e""#),
+        ("\u{e0041}", r#""\U000e0041""#),
+    ] {
+        assert_eq!(toml_key(key).as_str(), written, "{key:?}");
+    }
+}
+
+#[test]
+fn a_misspelt_word_has_a_nearest_one_unless_it_is_another() {
+    let words = ["claude-code", "codex-cli", "gemini-cli", "opencode", "packages", "path"];
+    for (word, near) in [
+        ("claud-code", Some("claude-code")),
+        ("cluade-code", Some("claude-code")),
+        ("claude", None),
+        ("packges", Some("packages")),
+        ("pakcages", Some("packages")),
+        ("packagess", Some("packages")),
+        ("paht", Some("path")),
+        ("opencode", None),
+        ("x", None),
+        ("", None),
+        ("aider", None),
+    ] {
+        assert_eq!(nearest(word, words), near, "{word}");
+    }
+    assert_eq!(nearest("ab1", ["ab2", "ab3"]), Some("ab2"), "the first of equals");
+}

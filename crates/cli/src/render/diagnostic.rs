@@ -4,6 +4,7 @@
 //! error: what failed on which object
 //!   caused by: the step below
 //! hint: what to do next
+//! lines to paste, where the hint says so
 //! ```
 
 use pinfold_base::Diagnose;
@@ -21,12 +22,13 @@ pub(crate) struct Failure {
     /// What failed, then what failed below; each has a line, or several where it is an excerpt.
     told: Vec<Vec<Shown>>,
     hint: Option<Shown>,
+    block: Vec<Shown>,
 }
 
 impl Failure {
     /// A mistake on the command line that clap cannot see.
     pub(crate) fn usage(message: impl Into<Shown>, hint: impl Into<Shown>) -> Self {
-        Self { kind: Kind::Usage, told: vec![vec![message.into()]], hint: Some(hint.into()) }
+        Self { kind: Kind::Usage, told: vec![vec![message.into()]], hint: Some(hint.into()), block: vec![] }
     }
 }
 
@@ -36,6 +38,7 @@ impl<E: Diagnose> From<E> for Failure {
             kind: error.kind(),
             told: pinfold_base::error::told(&error),
             hint: error.hint().map(Shown::from),
+            block: error.block(),
         }
     }
 }
@@ -59,6 +62,7 @@ fn render(failure: &Failure, colours: Colours) -> Page {
     }
     if let Some(hint) = &failure.hint {
         page.headed(cyan, "hint", hint.clone());
+        failure.block.iter().for_each(|line| page.line(line.clone()));
     }
     if failure.kind == Kind::Internal {
         page.headed(cyan, "hint", "this is a bug in pinfold; please report it with the message above");
@@ -85,7 +89,12 @@ mod tests {
 
     fn failure(told: &[&[&str]]) -> Failure {
         let told = told.iter().map(|lines| lines.iter().map(|line| Shown::new(line)).collect());
-        Failure { kind: Kind::Network, told: told.collect(), hint: Some("check\nthe network".into()) }
+        Failure {
+            kind: Kind::Network,
+            told: told.collect(),
+            hint: Some("check\nthe network".into()),
+            block: vec!["[a]".into(), "b\n = 1".into()],
+        }
     }
 
     #[test]
@@ -100,6 +109,8 @@ mod tests {
           caused by: connection\r refused
           excerpt
         hint: check\nthe network
+        [a]
+        b\n = 1
         ");
     }
 

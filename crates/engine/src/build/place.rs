@@ -11,6 +11,7 @@
 use pinfold_archive::Component;
 use pinfold_archive::Content;
 use pinfold_archive::NodeKind;
+use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
@@ -25,6 +26,7 @@ use crate::build::parallel;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
+use crate::project::manifest::AbsolutePath;
 use crate::project::manifest::SetId;
 use crate::sources;
 use crate::sources::Placed;
@@ -84,13 +86,16 @@ pub fn place(
     let item = format!("files of {platform}");
     context.reporter.begin(Stage::Place, &item, None);
     decode(context, lock, platform)?;
-    let placing = Placing { context, project, lock, platform };
+    let placing = Placing { context, project, lock, platform, beside: &Tree::new() };
     let mut parts = sources::ALL.iter().map(|(_, source)| source.place(&placing));
-    let Placed { mut tree, mut ledger } = parts.next().transpose()?.unwrap_or_default();
+    let Placed { mut tree, mut ledger, mut notes, mut yields } =
+        parts.next().transpose()?.unwrap_or_default();
     for part in parts {
         let part = part?;
         tree.merge(part.tree)?;
         ledger.extend(part.ledger);
+        notes.extend(part.notes);
+        yields.extend(part.yields);
     }
     // The user's own files win over directories of packages, never over their files.
     for (path, node) in local::tree(project, platform, lock.epoch, &context.store)? {
@@ -105,16 +110,21 @@ pub fn place(
         }
     }
     tree.complete(&Component::generated("base"), STILL)?;
-    for (_, node) in tree.iter_mut() {
+    for (path, node) in tree.iter_mut() {
         if node.is_directory() {
             node.meta.mtime = STILL;
         }
-        if manifest.policy.set_id == SetId::Strip {
+        let kept = match &manifest.policy.set_id {
+            SetId::Strip => false,
+            SetId::Keep => true,
+            SetId::Only(paths) => paths.contains(&AbsolutePath(path.clone())),
+        };
+        if !kept {
             node.meta.mode &= !0o6000;
         }
     }
     context.reporter.end(&item);
-    Ok(Placed { tree, ledger })
+    Ok(Placed { tree, ledger, notes, yields })
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod toy;
 use std::any::Any;
 use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_archive::decoded::Listing;
 use pinfold_base::Digest;
+use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_base::http;
 use pinfold_image::plan::Volatility;
@@ -94,6 +96,11 @@ pub trait Section {
 
     /// Fills in defaults and checks values. `directory` is the manifest's.
     fn meaning(typed: Self::Typed, directory: &Path) -> Result<Self::Request, ManifestError>;
+
+    /// Whether the request can be met on each of the image's platforms, as far as the manifest says.
+    fn fits(_: &Self::Request, _: &[Platform]) -> Result<(), ManifestError> {
+        Ok(())
+    }
 }
 
 /// What the pipeline asks of a source. It finds its request in the project, and its section in the lock.
@@ -295,6 +302,8 @@ pub struct Placing<'a> {
     pub lock: &'a Lock,
     /// The platform.
     pub platform: Platform,
+    /// What stands in the image beside this source's part, to be read only (an authority of the user's own, say).
+    pub beside: &'a Tree,
 }
 
 impl Placing<'_> {
@@ -322,11 +331,15 @@ pub struct Placed {
     pub tree: Tree,
     /// What stands for each install script.
     pub ledger: Vec<LedgerEntry>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    /// Paths that give way to an entry of the user's own without a word: configuration files of packages.
+    pub yields: BTreeSet<ImagePath>,
 }
 
 impl From<Tree> for Placed {
     fn from(tree: Tree) -> Self {
-        Self { tree, ledger: Vec::new() }
+        Self { tree, ..Self::default() }
     }
 }
 

@@ -50,6 +50,7 @@ path = "/a"
 source = "../secret"
 mode = "0600"
 owner = "1:1"
+replace = true
 [[file]]
 path = "/b"
 source-platform = { "linux/amd64" = "../secret" }
@@ -60,9 +61,11 @@ content = "text"
 path = "/d"
 mode = "0700"
 owner = "1:1"
+replace = true
 [[link]]
 path = "/l"
 target = "a"
+replace = true
 [user]
 name = "u"
 uid = 1000
@@ -85,6 +88,7 @@ alone = ["a/b"]
 min-age = "3d"
 size-budget = "1GB"
 set-id = "strip"
+missing-time = "refuse"
 [scripts]
 p = "skip: none"
 [run]
@@ -99,6 +103,9 @@ protect = ["tools/run.sh"]
 unprotect = [".vscode"]
 credentials = { mine = "env:A" }
 "#;
+
+/// Other forms of values in it.
+const FORMS: &[(&str, &str)] = &[(r#"set-id = "strip""#, r#"set-id = { keep = ["/s"] }"#)];
 
 /// Every key of a recipe.
 const RECIPE: &str = r#"
@@ -171,6 +178,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("policy.min-age", "0"),
     ("policy.size-budget", "2GB"),
     ("policy.set-id", "keep"),
+    ("policy.missing-time", "accept"),
     ("run.network", "host"),
     ("run.memory", "64GiB"),
     ("run.cpus", "64"),
@@ -217,6 +225,8 @@ const HARMLESS: &[(&str, &str)] = &[
     ("dir[].path", IMAGE),
     ("dir[].mode", IMAGE),
     ("dir[].owner", IMAGE),
+    ("dir[].replace", IMAGE),
+    ("link[].replace", IMAGE),
     ("link[].path", IMAGE),
     ("link[].target", IMAGE),
     ("user.name", IMAGE),
@@ -237,6 +247,8 @@ const HARMLESS: &[(&str, &str)] = &[
     ("policy.min-age", TAKEN),
     ("policy.size-budget", "a build that fails"),
     ("policy.set-id", "bits of the image; unpacking takes them off"),
+    ("policy.set-id.keep[]", "bits of the image; unpacking takes them off"),
+    ("policy.missing-time", TAKEN),
     ("scripts.*", TEXT),
     ("run.memory", FEWER),
     ("run.cpus", FEWER),
@@ -389,23 +401,32 @@ fn digests(world: &World) -> Result<BTreeSet<String>, String> {
         .collect())
 }
 
-/// Changes each field of `text`, kept as `file`, and holds what happens to `harmless`.
-fn each_field(file: &str, text: &str, schema: &Value, harmless: &[(&str, &str)]) {
+/// Changes each field of the examples, each kept as `file`, and holds what happens to `harmless`.
+fn each_field(file: &str, examples: &[String], schema: &Value, harmless: &[(&str, &str)]) {
     let world = world();
-    let base = digests(&world).unwrap();
     let mut names = BTreeSet::new();
     known(schema, schema, "", &mut names);
-    let value: Value = toml::from_str(text).unwrap();
     let mut found = Vec::new();
-    leaves(&value, &names, "", "", &mut found);
-    let tried: BTreeSet<String> = found.iter().map(|(_, path)| path.clone()).collect();
+    for text in examples {
+        let value: Value = toml::from_str(text).unwrap();
+        let mut fields = Vec::new();
+        leaves(&value, &names, "", "", &mut fields);
+        world.write(file, text);
+        let base = digests(&world).unwrap();
+        found.extend(fields.into_iter().map(|(at, path)| (value.clone(), base.clone(), at, path)));
+    }
+    let tried: BTreeSet<String> = found.iter().map(|(.., path)| path.clone()).collect();
     assert_eq!(
         names.difference(&tried).collect::<Vec<_>>(),
         Vec::<&String>::new(),
         "the example lacks these"
     );
     let mut asked: BTreeMap<&str, bool> = BTreeMap::new();
-    for (at, path) in &found {
+    let mut done = BTreeSet::new();
+    for (value, base, at, path) in &found {
+        if !done.insert((at, path)) {
+            continue;
+        }
         let mut other = value.clone();
         let leaf = other.pointer_mut(at).unwrap();
         *leaf = changed(leaf, path);
@@ -416,7 +437,7 @@ fn each_field(file: &str, text: &str, schema: &Value, harmless: &[(&str, &str)])
         }
         world.write(file, &toml::to_string(&other).unwrap());
         let now = digests(&world).unwrap_or_else(|error| panic!("{at}: {error}"));
-        *asked.entry(path).or_default() |= now.difference(&base).next().is_some();
+        *asked.entry(path).or_default() |= now.difference(base).next().is_some();
     }
     for (path, asked) in asked {
         let listed = harmless.iter().any(|(name, _)| *name == path);
@@ -429,12 +450,14 @@ fn each_field(file: &str, text: &str, schema: &Value, harmless: &[(&str, &str)])
 
 #[test]
 fn every_field_of_a_manifest_is_a_new_wish_or_does_nothing_to_the_host() {
-    each_field("pinfold.toml", MANIFEST, &schema_of::<ManifestFile>(), HARMLESS);
+    let others = FORMS.iter().map(|(one, other)| MANIFEST.replace(one, other));
+    let examples: Vec<String> = [MANIFEST.to_owned()].into_iter().chain(others).collect();
+    each_field("pinfold.toml", &examples, &schema_of::<ManifestFile>(), HARMLESS);
 }
 
 #[test]
 fn every_field_of_a_recipe_is_a_new_wish_or_does_nothing_to_the_host() {
-    each_field("mine.toml", RECIPE, &schema_of::<RecipeFile>(), HARMLESS_IN_RECIPES);
+    each_field("mine.toml", &[RECIPE.to_owned()], &schema_of::<RecipeFile>(), HARMLESS_IN_RECIPES);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use super::Layers;
 use super::Link;
 use super::Manifest;
 use super::ManifestError;
+use super::MissingTime;
 use super::PlatformName;
 use super::Policy;
 use super::Run;
@@ -112,8 +113,10 @@ pub struct PolicyFile {
     min_age: Option<Age>,
     /// Largest compressed size per platform, such as `"700MiB"`.
     size_budget: Option<String>,
-    /// `strip` (default) or `keep`.
+    /// `strip` (default), `keep`, or `{ keep = ["/path"] }`: set-id bits of these alone.
     set_id: Option<SetId>,
+    /// `refuse` (default) or `accept`: versions of npm packages whose registry does not say when they were published.
+    missing_time: Option<MissingTime>,
 }
 
 /// Writes the parts of a manifest that belong to sources, from their list.
@@ -174,15 +177,22 @@ macro_rules! manifest {
                 }
             }
 
-            /// What is asked of the sources.
-            fn requests(&mut self, directory: &Path) -> Result<Requests, ManifestError> {
-                Ok(Requests {
+            /// What is asked of the sources, for these platforms.
+            fn requests(
+                &mut self,
+                directory: &Path,
+                platforms: &[Platform],
+            ) -> Result<Requests, ManifestError> {
+                let requests = Requests {
                     $($(#[cfg($when)])?
                     $key: crate::sources::$room::$source::meaning(
                         std::mem::take(&mut self.$key),
                         directory,
                     )?,)*
-                })
+                };
+                $($(#[cfg($when)])?
+                crate::sources::$room::$source::fits(&requests.$key, platforms)?;)*
+                Ok(requests)
             }
         }
     };
@@ -228,6 +238,7 @@ impl ManifestFile {
                 min_age: over.min_age.or(base.min_age),
                 size_budget: over.size_budget.or(base.size_budget),
                 set_id: over.set_id.or(base.set_id),
+                missing_time: over.missing_time.or(base.missing_time),
             }),
             scripts: union(self.scripts, over.scripts),
             run: over.run.or(self.run),
@@ -262,7 +273,7 @@ impl ManifestFile {
         if platforms.is_empty() {
             return Err(ManifestError::value("platforms", "the list is empty: name at least one platform"));
         }
-        let sources = self.requests(directory)?;
+        let sources = self.requests(directory, &platforms)?;
         if let Some(user) = &self.user {
             check_user(user)?;
         }
@@ -340,6 +351,7 @@ impl ManifestFile {
                 min_age: policy.min_age.unwrap_or(Age(AgeRule::DEFAULT_MIN_AGE)),
                 size_budget,
                 set_id: policy.set_id.unwrap_or_default(),
+                missing_time: policy.missing_time.unwrap_or_default(),
             },
             scripts,
             run: self.run.unwrap_or_default(),

@@ -26,9 +26,11 @@ pub use preset::Preset;
 pub use run::Run;
 pub use value::AbsolutePath;
 pub use value::Age;
+pub use value::MissingTime;
 pub use value::Mode;
 pub use value::Owner;
 pub use value::PlatformName;
+pub use value::SetId;
 
 /// The manifest's usual file name.
 pub const FILE_NAME: &str = "pinfold.toml";
@@ -54,6 +56,9 @@ pub struct File {
     /// `root` (default), `user` or `UID:GID`.
     #[serde(default)]
     pub owner: Owner,
+    /// Whether it takes the place of what a package has there, a directory with all that is below it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// A directory.
@@ -68,6 +73,9 @@ pub struct Dir {
     /// `root` (default), `user` or `UID:GID`.
     #[serde(default)]
     pub owner: Owner,
+    /// Whether it takes the place of what a package has there, a directory with all that is below it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// A symbolic link.
@@ -78,6 +86,9 @@ pub struct Link {
     pub path: AbsolutePath,
     /// Where it leads, as written into the link.
     pub target: String,
+    /// Whether it takes the place of what a package has there, a directory with all that is below it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// The user that the image runs as.
@@ -147,19 +158,11 @@ pub struct Policy {
     pub min_age: Age,
     /// Largest compressed size per platform, in bytes.
     pub size_budget: Option<u64>,
-    /// Whether set-id bits are kept.
+    /// Which set-id bits are kept.
     pub set_id: SetId,
-}
-
-/// What happens to set-user-id and set-group-id bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SetId {
-    /// They are taken off, of directories too.
-    #[default]
-    Strip,
-    /// They stay as shipped.
-    Keep,
+    /// What a version counts as whose registry does not say when it was published.
+    #[serde(skip_serializing_if = "MissingTime::is_default")]
+    pub missing_time: MissingTime,
 }
 
 /// What a manifest means.

@@ -1,6 +1,7 @@
 //! Small values of a manifest that check themselves while they are read, so that errors carry their place.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use pinfold_base::ImagePath;
@@ -12,6 +13,10 @@ use schemars::json_schema;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::Error as _;
+use serde::de::MapAccess;
+use serde::de::Unexpected;
+use serde::de::Visitor;
+use serde::de::value::MapAccessDeserializer;
 
 /// `linux/amd64` or `linux/arm64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -195,5 +200,91 @@ impl JsonSchema for Age {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^(0|[0-9]+[hdw])$" })
+    }
+}
+
+/// What happens to set-user-id and set-group-id bits: `"strip"`, `"keep"` or `{ keep = ["/usr/bin/sudo"] }`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SetId {
+    /// They are taken off, of directories too.
+    #[default]
+    Strip,
+    /// They stay as shipped.
+    Keep,
+    /// They stay at these paths and are taken off elsewhere.
+    Only(BTreeSet<AbsolutePath>),
+}
+
+/// The table of [`SetId::Only`].
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    keep: BTreeSet<AbsolutePath>,
+}
+
+impl Serialize for SetId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Strip => serializer.serialize_str("strip"),
+            Self::Keep => serializer.serialize_str("keep"),
+            Self::Only(paths) => Kept { keep: paths.clone() }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SetId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms;
+
+        impl<'de> Visitor<'de> for Forms {
+            type Value = SetId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`\"strip\"`, `\"keep\"` or `{ keep = [\"/usr/bin/sudo\"] }`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SetId, E> {
+                match text {
+                    "strip" => Ok(SetId::Strip),
+                    "keep" => Ok(SetId::Keep),
+                    other => Err(E::invalid_value(Unexpected::Str(other), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SetId, A::Error> {
+                Kept::deserialize(MapAccessDeserializer::new(map)).map(|kept| SetId::Only(kept.keep))
+            }
+        }
+
+        deserializer.deserialize_any(Forms)
+    }
+}
+
+impl JsonSchema for SetId {
+    fn schema_name() -> Cow<'static, str> {
+        "SetId".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kept = generator.subschema_for::<Kept>();
+        json_schema!({ "anyOf": [{ "type": "string", "enum": ["strip", "keep"] }, kept] })
+    }
+}
+
+/// What a version counts as whose registry does not say when it was published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingTime {
+    /// As too young, unless `min-age` is 0.
+    #[default]
+    Refuse,
+    /// As old enough; it is told.
+    Accept,
+}
+
+impl MissingTime {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }

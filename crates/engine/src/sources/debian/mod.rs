@@ -181,7 +181,7 @@ impl Source for Debian {
     }
 
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
-        let Placing { context, project, lock, platform } = *placing;
+        let Placing { context, project, lock, platform, .. } = *placing;
         let manifest = &project.manifest;
         let user = manifest.user.as_ref().map(|user| accounts::NewUser {
             name: user.name.clone(),
@@ -215,11 +215,11 @@ impl Source for Debian {
             accounts: user.into_iter().collect(),
             set_id: match manifest.policy.set_id {
                 SetId::Strip => place::SetId::Strip,
-                SetId::Keep => place::SetId::Keep,
+                SetId::Keep | SetId::Only(_) => place::SetId::Keep,
             },
         };
         let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
-        Ok(Placed { tree: placed.tree, ledger: placed.ledger })
+        Ok(Placed { tree: placed.tree, ledger: placed.ledger, ..Placed::default() })
     }
 
     fn volatility(&self, _: &Project, _: &str) -> Volatility {

@@ -23,7 +23,12 @@ fn a_name_alone_is_an_empty_image_for_both_platforms() {
     assert!(manifest.user.is_none() && manifest.scripts.is_empty());
     assert_eq!((&manifest.image, manifest.compression), (&Image::default(), Compression::Gzip));
     assert_eq!(manifest.layers, Layers { max: 60, alone: vec![] });
-    let policy = Policy { min_age: Age(259_200), size_budget: None, set_id: SetId::Strip };
+    let policy = Policy {
+        min_age: Age(259_200),
+        size_budget: None,
+        set_id: SetId::Strip,
+        missing_time: MissingTime::Refuse,
+    };
     assert_eq!((manifest.policy, manifest.run), (policy, Run::default()));
     assert_eq!(manifest.directory, Path::new("/project"));
 }
@@ -168,5 +173,33 @@ fn the_manifest_that_init_writes_has_the_name_and_means_the_preset() {
         let own = Manifest::preset(preset.name, Path::new("/project")).unwrap();
         assert_eq!(written, Manifest { name: "mine".into(), ..own }, "{}", preset.name);
         assert_eq!(preset.manifest_text(None), preset.text);
+    }
+}
+
+#[test]
+fn set_id_bits_are_kept_everywhere_nowhere_or_at_paths() {
+    let path = |text: &str| AbsolutePath(pinfold_base::ImagePath::new(text).unwrap());
+    for (text, expected) in [
+        ("", SetId::Strip),
+        ("set-id = 'strip'", SetId::Strip),
+        ("set-id = 'keep'", SetId::Keep),
+        ("set-id = { keep = [] }", SetId::Only([].into())),
+        (
+            "set-id = { keep = ['/usr/bin/sudo', '/bin/su'] }",
+            SetId::Only([path("/bin/su"), path("/usr/bin/sudo")].into()),
+        ),
+        ("[policy.set-id]\nkeep = ['/bin/su']", SetId::Only([path("/bin/su")].into())),
+    ] {
+        assert_eq!(meaning(&format!("[policy]\n{text}")).policy.set_id, expected, "{text}");
+    }
+}
+
+/// What the reader of TOML makes of a key that a hint tells.
+#[test]
+fn a_key_that_is_told_is_read_as_itself() {
+    for key in ["libglib2.0-0", "g++", "@scope/name", "a\"b\\", "", "a\n\u{202e}\u{e0041}\u{301}b", "plain"] {
+        let written = pinfold_base::text::toml_key(key);
+        let read: toml::Table = toml::from_str(&format!("{written} = 1")).unwrap();
+        assert_eq!(read.keys().collect::<Vec<_>>(), [key]);
     }
 }
