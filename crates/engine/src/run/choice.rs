@@ -114,7 +114,9 @@ impl Choice {
     fn declared(&self, platform: Platform) -> Result<Run, RunError> {
         match self {
             Self::Project(project) => Ok(project.manifest.run.clone()),
-            Self::Image(source) => Ok(Declared::from_labels(&image::labels(&image::of(source, platform)?))?),
+            Self::Image(source) => {
+                Declared::from_labels(source.name(), &image::labels(&image::of(source, platform)?))
+            }
         }
     }
 }

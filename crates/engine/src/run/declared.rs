@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use pinfold_base::Shown;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::project::manifest::ManifestError;
+use super::error::RunError;
 use crate::project::manifest::Run;
 use crate::project::manifest::run::AllowRule;
 use crate::project::manifest::run::Processes;
@@ -34,11 +35,11 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// Of an image's labels. A label that cannot be read is an error: it might have asked for less.
-    pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<Run, ManifestError> {
+    /// Of the labels of `image`. A label that cannot be read is an error: it might have asked for less.
+    pub fn from_labels(image: &str, labels: &BTreeMap<String, String>) -> Result<Run, RunError> {
         let Some(text) = labels.get(LABEL) else { return Ok(Run::default()) };
         let Self { network, allow, memory, cpus, pids } = serde_json::from_str(text)
-            .map_err(|error| ManifestError::value(format!("image label {LABEL}"), error.to_string()))?;
+            .map_err(|error| RunError::Label { image: Shown::from(image), message: Shown::of(&error) })?;
         Ok(Run { network, allow, memory, cpus, pids, ..Run::default() })
     }
 
@@ -53,6 +54,8 @@ impl Declared {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use pinfold_base::Diagnose as _;
 
     use super::*;
     use crate::project::manifest::Manifest;
@@ -69,7 +72,7 @@ mod tests {
         assert_eq!(Declared::label(&run).unwrap(), r#"{"network":"none"}"#);
         assert_eq!(Declared::label(&Run::default()), None);
         let labels = BTreeMap::from([(LABEL.to_owned(), Declared::label(&run).unwrap())]);
-        assert_eq!(Declared::from_labels(&labels).unwrap().network, Some(Reach::None));
+        assert_eq!(Declared::from_labels("m", &labels).unwrap().network, Some(Reach::None));
     }
 
     #[test]
@@ -85,7 +88,18 @@ mod tests {
 
     #[test]
     fn a_label_from_elsewhere_is_not_guessed_at() {
-        let labels = BTreeMap::from([(LABEL.to_owned(), r#"{"netwrok":"none"}"#.to_owned())]);
-        assert!(Declared::from_labels(&labels).is_err());
+        for (text, told) in [
+            (r#"{"netwrok":"none"}"#, "unknown field `netwrok`"),
+            ("{\"a\u{202e}\u{9b}2J\":1}", "unknown field `a\\u{202e}\\u{9b}2J`"),
+            ("", "EOF"),
+        ] {
+            let labels = BTreeMap::from([(LABEL.to_owned(), text.to_owned())]);
+            let error = Declared::from_labels("m\u{1b}[2J:latest", &labels).unwrap_err();
+            let (said, hint) = (error.to_string(), error.hint().unwrap());
+            let begin =
+                format!("the label `{LABEL}` of the image `m\\x1b[2J:latest` is not understood: {told}");
+            assert!(said.starts_with(&begin), "{said}");
+            assert!(hint.contains("build the image again"), "{hint}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::Shown;
 use pinfold_base::error::Diagnosis;
 use pinfold_image::ImageError;
 use pinfold_image::unpack::UnpackError;
@@ -49,6 +50,14 @@ pub enum RunError {
         agent: String,
         /// Those it has.
         known: Vec<String>,
+    },
+    /// What an image says about its sandboxes is not of this version, or no JSON.
+    #[error("the label `{}` of the image `{image}` is not understood: {message}", super::declared::LABEL)]
+    Label {
+        /// The image.
+        image: Shown,
+        /// What is wrong.
+        message: Shown,
     },
     /// The image is for other processors.
     #[error("the image `{image}` is for {}, and {host} is needed", list(.has))]
@@ -189,6 +198,9 @@ impl Diagnose for RunError {
                 "{agent} knows {}; write `--key PROVIDER=SOURCE`, or `AGENT/PROVIDER` in `run.credentials`",
                 known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
             )),
+            Self::Label { .. } => Some(
+                "build the image again from its project with this version of pinfold, or use the version that built it".into(),
+            ),
             Self::Nothing => Some("`pinfold run claude-code`, or `pinfold run -- bash`".into()),
             Self::Workspace { .. } => {
                 Some("change into a project's directory, or name one with `--workspace`".into())
