@@ -125,6 +125,8 @@ fn killed_builds_leave_nothing_that_matters() {
     const KILLS: usize = 12;
     let (machine, _archive) = Machine::sample();
     let expected = machine.built("undisturbed");
+    // A second build reads the lock that the first has made, and keeps what it says: as the builds below do.
+    assert_eq!(machine.built("undisturbed"), expected);
     let made: BTreeSet<String> = files(&machine.path().join("undisturbed"));
     let finished = |home: &Path| files(home).iter().filter(|name| !is_temporary(name)).count();
     let lock = machine.path().join("pinfold.lock");
