@@ -159,6 +159,11 @@ impl fmt::Display for Rule {
             Pattern::Exactly(host) => write!(f, "{host}")?,
             Pattern::Below(base) => write!(f, "*.{base}")?,
         }
+        // Without its final dot a host of this name would read as the word for any speech.
+        let is_word = matches!(&self.pattern, Pattern::Exactly(host) if host.to_string() == "tcp");
+        if is_word && self.speech == Speech::Web && self.port.is_some() {
+            f.write_str(".")?;
+        }
         match self.port {
             Some(port) => write!(f, ":{port}"),
             None => Ok(()),
@@ -307,6 +312,17 @@ mod tests {
             ["example.com:22", "example.com:8443", "http://example.com:8080/", "a.example.com", "example.org"]
         {
             assert!(!allowed(&rules, target), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_host_called_tcp_is_not_the_word() {
+        for (text, written) in
+            [("tcp.:42", "tcp.:42"), ("tcp", "tcp"), ("tcp.", "tcp"), ("tcp:tcp.:42", "tcp:tcp:42")]
+        {
+            let rule: Rule = text.parse().unwrap();
+            assert_eq!(rule.to_string(), written);
+            assert_eq!(written.parse(), Ok(rule));
         }
     }
 
