@@ -42,6 +42,7 @@ use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::folder::Opened;
+use crate::project::lock::COMPAT;
 use crate::project::lock::Lock;
 use crate::project::lock::LockError;
 use crate::project::lock::held::Gist;
@@ -188,6 +189,9 @@ pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) ->
     };
     let locked = made.is_some();
     let encoding = compose::encoding(options.compression.unwrap_or(manifest.compression), options.reuse);
+    if gist.compat != COMPAT {
+        return Err(LockError::Older { locked: gist.compat }.into());
+    }
     let ours = compose::encoders();
     if gist.encoders != ours {
         return Err(LockError::Encoder { locked: gist.encoders, ours }.into());

@@ -34,7 +34,7 @@ use super::LockError;
 pub const RECORDS: &str = "locks";
 
 /// Raised whenever a record of equal name could mean something else than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What an unchanged build and a start need of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ pub struct Gist {
     pub digest: Digest,
     /// The parts of the request that it answers.
     pub request: BTreeMap<String, String>,
+    /// Its compat level.
+    pub compat: u32,
     /// Who compresses its layers.
     pub encoders: BTreeMap<String, String>,
     /// Addresses that stand in it, which the user is asked about.
@@ -57,6 +59,7 @@ impl Gist {
         Self {
             digest: lock.digest(),
             request: lock.request.clone(),
+            compat: lock.compat,
             encoders: lock.encoders.clone(),
             addresses: archives.filter_map(|archive| archive.origin.address().map(str::to_owned)).collect(),
         }
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
 
     const LOCK: &str =
-        "version = 1\ncompat = 1\nepoch = 1\n\n[encoders]\ngzip = \"g\"\n\n[request]\nnpm = \"00\"\n";
+        "version = 1\ncompat = 2\nepoch = 1\n\n[encoders]\ngzip = \"g\"\n\n[request]\nnpm = \"00\"\n";
 
     fn held(text: &str) -> Held {
         Held::new(text.to_owned(), Path::new("pinfold.lock"))
@@ -229,7 +232,7 @@ mod tests {
         let whole = fs::read_to_string(&path).unwrap();
         for broken in [
             String::new(),
-            whole.replace("\"version\":1", "\"version\":0"),
+            whole.replace("\"version\":2", "\"version\":0"),
             whole.replace("\"addresses\"", "\"address\""),
         ] {
             assert_ne!(broken, whole);

@@ -36,8 +36,11 @@ use crate::sources::Archive;
 /// The lock's usual file name.
 pub const FILE_NAME: &str = "pinfold.lock";
 
-/// Raised with every change of pinfold that alters a digest for an equal lock.
-pub const COMPAT: u32 = 1;
+/// Raised with every change of pinfold that alters a digest for an equal lock. A lock of a lower level is read, so that
+/// `lock` keeps its versions, and not built.
+///
+/// 2: Claude Code's settings answer its question about auto mode.
+pub const COMPAT: u32 = 2;
 
 /// Largest lock accepted, in bytes.
 const MAX_SIZE: u64 = 64 << 20;
@@ -64,6 +67,12 @@ pub enum LockError {
     Stale {
         /// Manifest keys that moved.
         moved: Vec<String>,
+    },
+    /// It was made before a change of what an equal lock becomes.
+    #[error("the lock was made by an older pinfold: it has compat level {locked}, this version has {COMPAT}")]
+    Older {
+        /// Its level.
+        locked: u32,
     },
     /// Its layers were planned for another encoder.
     #[error("the lock was made for other layer encoders: {}", encoders(.locked, .ours))]
@@ -106,15 +115,20 @@ impl Diagnose for LockError {
         match self {
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Read(error) => Diagnosis::Inner(&**error),
-            Self::Format { .. } | Self::Stale { .. } | Self::Encoder { .. } | Self::Missing { .. } => {
-                Diagnosis::Own(Kind::Usage)
-            }
+            Self::Format { .. }
+            | Self::Stale { .. }
+            | Self::Older { .. }
+            | Self::Encoder { .. }
+            | Self::Missing { .. } => Diagnosis::Own(Kind::Usage),
             Self::Record { .. } => Diagnosis::Own(Kind::System),
         }
     }
 
     fn own_hint(&self) -> Option<String> {
         match self {
+            Self::Older { .. } => {
+                Some("`pinfold lock` takes it on and keeps its versions; layers get new digests".into())
+            }
             Self::Encoder { .. } => Some(
                 "`pinfold lock` takes the new encoder on; layers get new digests, their content stays".into(),
             ),

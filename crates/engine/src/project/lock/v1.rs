@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! version = 1
-//! compat = 1
+//! compat = 2
 //! epoch = 1762610000              # SOURCE_DATE_EPOCH: the newest metadata date
 //!
 //! [encoders]                      # who compresses layers
@@ -115,7 +115,7 @@ impl Lock {
         if probe.version != 1 {
             return Err(wrong(format!("it has format {}, this version reads 1", probe.version)));
         }
-        if probe.compat != super::COMPAT {
+        if !(1..=super::COMPAT).contains(&probe.compat) {
             return Err(wrong(format!(
                 "it has compat level {}, this version has {}",
                 probe.compat,
