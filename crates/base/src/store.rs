@@ -5,16 +5,25 @@
 //! CACHE/blobs/sha512/HEX
 //! CACHE/tmp/NAME             being written; abandoned ones are harmless and removed by `gc`
 //! CACHE/partial/ALG-HEX      a download cut short, to be resumed (owned by `http`)
+//! CACHE/damaged/ALG-HEX      a blob that did not match its name any more, set aside (removed by `gc`)
 //! ```
 //!
 //! **Invariants**: a file under `blobs` is whole and matches its name, because it is hashed while written to `tmp`,
 //! synced, and renamed. Two processes that store the same blob both succeed; the rename is atomic and the bytes are equal.
+//! What happens to the disk afterwards is another matter: whoever doubts a blob asks [`Store::check`], which sets aside what is
+//! damaged, so that it is fetched again. Only this process's own writing is believed without looking ([`Store::is_checked`]).
 //! **Refuses**: bytes that do not match the digest or exceed the size they were announced with.
 
+use std::collections::HashSet;
 use std::io;
+use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use fs_err as fs;
@@ -33,6 +42,8 @@ pub const DOWNLOADS: [&str; 2] = ["blobs/sha256", "blobs/sha512"];
 pub const TEMPORARY: &str = "tmp";
 /// Downloads cut short, below the cache folder.
 pub const PARTIAL: &str = "partial";
+/// Blobs that were set aside, below the cache folder.
+pub const DAMAGED: &str = "damaged";
 
 /// Younger than this, a file that nothing names yet may be another process's work under way.
 pub const GRACE: Duration = Duration::from_secs(3600);
@@ -96,6 +107,16 @@ pub struct Expected {
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What this process has found out; shared by all clones of a store.
+#[derive(Debug, Default)]
+struct Known {
+    /// Blobs whose bytes were hashed here, when they were written or later.
+    checked: HashSet<Digest>,
+    /// What was damaged, for people, until somebody takes it.
+    damage: Vec<String>,
 }
 
 impl Store {
@@ -104,7 +125,7 @@ impl Store {
         for dir in DOWNLOADS.iter().chain([&TEMPORARY, &PARTIAL]) {
             fs::create_dir_all(cache.join(dir))?;
         }
-        Ok(Self { root: cache.to_owned() })
+        Ok(Self { root: cache.to_owned(), known: Arc::default() })
     }
 
     /// The cache folder.
@@ -125,6 +146,72 @@ impl Store {
     /// Whether the blob is here.
     pub fn contains(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()
+    }
+
+    /// Whether the blob is here and of the size that is expected of it. One of another size is set aside.
+    pub fn holds(&self, expected: &Expected) -> bool {
+        let Ok(found) = fs::metadata(self.path(&expected.digest)) else { return false };
+        if found.is_file() && expected.size.is_none_or(|size| size == found.len()) {
+            return true;
+        }
+        let _ = self.set_aside(&expected.digest);
+        false
+    }
+
+    /// Whether this process has hashed the blob itself.
+    pub fn is_checked(&self, digest: &Digest) -> bool {
+        self.known().checked.contains(digest)
+    }
+
+    /// Hashes the blob: whether it is what its name says. One that is not is set aside, so that it is fetched again.
+    pub fn check(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let mut file = self.read(digest)?;
+        let mut hasher = Hasher::new(digest.algorithm());
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => hasher.update(&buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let right = hasher.finish() == *digest;
+        if right {
+            self.known().checked.insert(digest.clone());
+        } else {
+            self.set_aside(digest)?;
+        }
+        Ok(right)
+    }
+
+    /// Takes a blob away from its name. Readers that have it open keep it.
+    pub fn set_aside(&self, digest: &Digest) -> Result<(), StoreError> {
+        let folder = self.root.join(DAMAGED);
+        fs::create_dir_all(&folder)?;
+        let aside = folder.join(format!("{}-{}", digest.algorithm().name(), digest.hex()));
+        match fs::rename(self.path(digest), aside) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
+        self.known().checked.remove(digest);
+        self.report_damage(format!("the download {digest}"));
+        Ok(())
+    }
+
+    /// Notes that something below the cache folder was damaged and is out of the way now: what it is, for people.
+    pub fn report_damage(&self, what: String) {
+        self.known().damage.push(what);
+    }
+
+    /// What was found damaged since this was asked last. Whoever failed and gets something here may try again.
+    pub fn take_damage(&self) -> Vec<String> {
+        std::mem::take(&mut self.known().damage)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a blob for reading.
@@ -231,6 +318,7 @@ impl BlobWriter {
             }
         }
         persist(self.file, &self.store.path(&digest))?;
+        self.store.known().checked.insert(digest.clone());
         Ok((digest, self.size))
     }
 }
@@ -277,6 +365,27 @@ mod tests {
         assert!(store.contains(&digest));
         assert_eq!(fs::read(store.path(&digest)).unwrap(), b"hello");
         assert_eq!(files_in(&store.root().join("tmp")), 0);
+    }
+
+    #[test]
+    fn what_does_not_match_its_name_is_set_aside() {
+        let (_dir, store) = store();
+        let digest = store.put("greeting", b"hello").unwrap();
+        let right = Expected { digest: digest.clone(), size: Some(5) };
+        assert!(store.is_checked(&digest) && store.holds(&right) && store.check(&digest).unwrap());
+        assert!(store.take_damage().is_empty());
+        // Of the right size: only hashing finds it.
+        fs::write(store.path(&digest), b"hallo").unwrap();
+        assert!(store.holds(&right));
+        assert!(!store.check(&digest).unwrap());
+        assert!(!store.contains(&digest) && !store.is_checked(&digest));
+        assert_eq!(store.take_damage().len(), 1);
+        // It can be had again, and one of another size is noticed by looking.
+        store.put("greeting", b"hello").unwrap();
+        fs::write(store.path(&digest), b"hell").unwrap();
+        assert!(!store.holds(&right) && !store.contains(&digest));
+        assert!(store.take_damage()[0].contains(&digest.to_string()));
+        assert_eq!(files_in(&store.root().join(DAMAGED)), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::io::BufRead;
 use std::io::BufReader;
 use std::io::BufWriter;
 use std::io::Read;
@@ -20,6 +21,7 @@ use super::Member;
 use super::MemberKind;
 use super::Refusal;
 use super::index::Index;
+use super::index::PIECE;
 use crate::Content;
 use crate::Metadata;
 use crate::ar;
@@ -51,30 +53,94 @@ pub(super) fn decode(
     let length = blob.seek(SeekFrom::End(0))?;
     blob.seek(SeekFrom::Start(0))?;
     let total = MAX_TOTAL.min(FREE.saturating_add(length.saturating_mul(MAX_RATIO)));
-    let mut output =
-        Output { out: BufWriter::with_capacity(256 << 10, out), archive, written: 0, entries: 0, total };
+    let mut output = Output {
+        out: BufWriter::with_capacity(256 << 10, out),
+        archive,
+        written: 0,
+        entries: 0,
+        total,
+        files: Vec::new(),
+    };
     let mut blocks = Blocks::default();
+    let mut pieces = Vec::new();
     let listing = match format {
         Format::Deb => deb(blob, &mut output)?,
         Format::Tar => {
             let (compression, _) = Compression::peek(&mut blob)?;
             blob.seek(SeekFrom::Start(0))?;
             let data = if compression == Compression::Gzip {
-                let mut recorder = Recorder::new(Decoder::gzip(blob));
+                let mut blob = Summed::new(blob);
+                let mut recorder = Recorder::new(Decoder::gzip(&mut blob));
                 let data = output.tar(&mut recorder)?;
                 blocks = recorder.finish();
+                pieces = blob.finish()?;
                 data
             } else {
                 output.tar(codec::decoder(compression, blob)?)?
             };
             Listing { control: Vec::new(), data }
         }
-        Format::Zip => Listing { control: Vec::new(), data: zip(blob, &mut output, &mut blocks)? },
+        Format::Zip => {
+            let mut again = blob.try_clone()?;
+            let data = zip(blob, &mut output, &mut blocks)?;
+            again.seek(SeekFrom::Start(0))?;
+            pieces = Summed::new(again).finish()?;
+            Listing { control: Vec::new(), data }
+        }
         // Taken as it is; the store never asks for it.
         Format::Raw => return Err(Refusal::Deb("a raw file is not decoded")),
     };
     output.out.flush()?;
-    Ok((Index { format, size: output.written, listing }, blocks))
+    // The archives that nothing is copied from need no sums.
+    if blocks.all().is_empty() {
+        pieces = Vec::new();
+    }
+    Ok((Index { format, size: output.written, listing, files: output.files, pieces }, blocks))
+}
+
+/// Sums up the pieces of a download that is read from its begin.
+struct Summed<R> {
+    inner: R,
+    sums: Vec<u32>,
+    running: crc32fast::Hasher,
+    /// Bytes of the piece that is begun.
+    len: usize,
+}
+
+impl<R: Read> Summed<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, sums: Vec::new(), running: crc32fast::Hasher::new(), len: 0 }
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE as usize - self.len));
+            self.running.update(now);
+            self.len += now.len();
+            bytes = later;
+            if self.len == PIECE as usize {
+                self.sums.push(std::mem::take(&mut self.running).finalize());
+                self.len = 0;
+            }
+        }
+    }
+
+    /// Reads what is left.
+    fn finish(mut self) -> io::Result<Vec<u32>> {
+        io::copy(&mut self, &mut io::sink())?;
+        if self.len > 0 {
+            self.sums.push(self.running.finalize());
+        }
+        Ok(self.sums)
+    }
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.update(&buffer[..n]);
+        Ok(n)
+    }
 }
 
 /// Where decoded bytes go, and how many there may be.
@@ -84,6 +150,8 @@ struct Output<'a> {
     written: u64,
     entries: u64,
     total: u64,
+    /// CRC-32 of each file.
+    files: Vec<u32>,
 }
 
 impl Output<'_> {
@@ -105,13 +173,13 @@ impl Output<'_> {
             let path = entry.path().map_err(refuse)?;
             let kind = match entry.kind {
                 tar::EntryKind::Directory => MemberKind::Directory,
-                tar::EntryKind::File => MemberKind::File {
-                    content: Content::Range {
-                        archive: self.archive.clone(),
-                        offset: start + entry.offset,
-                        size: entry.size,
-                    },
-                },
+                tar::EntryKind::File => {
+                    self.files.push(sum(&mut reader)?);
+                    let (offset, size) = (start + entry.offset, entry.size);
+                    MemberKind::File {
+                        content: Content::Range { archive: self.archive.clone(), offset, size },
+                    }
+                }
                 tar::EntryKind::Symlink(target) => MemberKind::Symlink(target),
                 // Of a link to a link, the file that both mean.
                 tar::EntryKind::Hardlink(target) => {
@@ -143,6 +211,38 @@ impl Output<'_> {
         self.written += reader.position();
         self.entries += entries.len() as u64;
         Ok(entries)
+    }
+}
+
+/// The CRC-32 of the content that a reader stands at.
+fn sum(reader: &mut impl BufRead) -> io::Result<u32> {
+    let mut crc = crc32fast::Hasher::new();
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(crc.finalize());
+        }
+        crc.update(bytes);
+        let n = bytes.len();
+        reader.consume(n);
+    }
+}
+
+/// Writes, and sums up what was written.
+struct Summing<W> {
+    inner: W,
+    crc: crc32fast::Hasher,
+}
+
+impl<W: Write> Write for Summing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.crc.update(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 
@@ -210,11 +310,13 @@ fn zip(blob: File, output: &mut Output<'_>, blocks: &mut Blocks) -> Result<Vec<M
             zip::MemberKind::Symlink => MemberKind::Symlink(archive.target(index)?),
             zip::MemberKind::File => {
                 let offset = output.written;
-                archive.copy_noting(index, &mut output.out, &mut |block| {
+                let mut out = Summing { inner: &mut output.out, crc: crc32fast::Hasher::new() };
+                archive.copy_noting(index, &mut out, &mut |block| {
                     if noted.as_mut().is_some_and(|noted| !noted.push(&block.clone().behind(offset))) {
                         noted = None;
                     }
                 })?;
+                output.files.push(out.crc.finalize());
                 output.written += entry.size;
                 MemberKind::File {
                     content: Content::Range { archive: output.archive.clone(), offset, size: entry.size },

@@ -2,10 +2,14 @@
 //!
 //! ```text
 //! "pfidx" | version u8 | format u8 | 0 u8 | CRC-32 of the rest, u32      12 bytes
-//! decoded size | names of users: count, each | control: count | data: count | entries
+//! decoded size | names of users: count, each | control: count | data: count | entries | pieces: count, each: CRC-32
 //! entry   name | kind u8 | mode | uid | gid | mtime | uname | gname | attributes: count, each: key, value | rest
-//! rest    directory: nothing | file: offset, size | symbolic link: target | hard link: name of the file
+//! rest    directory: nothing | file: offset, size, CRC-32 | symbolic link: target | hard link: name of the file
 //! ```
+//!
+//! The CRC-32 of a file is that of its bytes, checked whenever they are read from the decoded form. The pieces are those of the
+//! download, [`PIECE`] bytes each, where its compressed bytes are copied into layers. Both notice what happens to a disk; the
+//! cache is the user's own, so nobody has to be kept from forging them.
 //!
 //! Numbers are LEB128, texts are a length and bytes, `uname` and `gname` are numbers of the table of names.
 //!
@@ -26,7 +30,10 @@ use crate::Content;
 use crate::Metadata;
 
 /// Raised with every change to the format, or to what decoding makes of an archive.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
+
+/// Bytes of the download that one checksum is for.
+pub const PIECE: u64 = 64 << 10;
 
 const MAGIC: &[u8; 5] = b"pfidx";
 const HEADER: usize = 12;
@@ -40,6 +47,10 @@ pub struct Index {
     pub size: u64,
     /// What is in it.
     pub listing: Listing,
+    /// CRC-32 of each file, in the order of the listing, control first.
+    pub files: Vec<u32>,
+    /// CRC-32 of each piece of the download; none where nothing is copied from it.
+    pub pieces: Vec<u32>,
 }
 
 impl Format {
@@ -80,6 +91,7 @@ pub fn write(index: &Index) -> Vec<u8> {
     }
     number(&mut out, control.len() as u64);
     number(&mut out, data.len() as u64);
+    let mut files = index.files.iter();
     for entry in control.iter().chain(data) {
         let Metadata { mode, uid, gid, mtime, xattrs } = &entry.meta;
         text(&mut out, &entry.raw_name);
@@ -102,18 +114,23 @@ pub fn write(index: &Index) -> Vec<u8> {
         }
         match &entry.kind {
             MemberKind::Directory => {}
-            MemberKind::File { content: Content::Range { offset, size, .. } } => {
-                number(&mut out, *offset);
-                number(&mut out, *size);
-            }
-            // Decoding makes ranges only.
-            MemberKind::File { content: Content::Inline(bytes) } => {
-                number(&mut out, 0);
-                number(&mut out, bytes.len() as u64);
+            MemberKind::File { content } => {
+                let (offset, size) = match content {
+                    Content::Range { offset, size, .. } => (*offset, *size),
+                    // Decoding makes ranges only.
+                    Content::Inline(bytes) => (0, bytes.len() as u64),
+                };
+                number(&mut out, offset);
+                number(&mut out, size);
+                out.extend_from_slice(&files.next().copied().unwrap_or_default().to_le_bytes());
             }
             MemberKind::Symlink(target) => text(&mut out, target),
             MemberKind::Hardlink(target) => text(&mut out, target.as_bytes()),
         }
+    }
+    number(&mut out, index.pieces.len() as u64);
+    for sum in &index.pieces {
+        out.extend_from_slice(&sum.to_le_bytes());
     }
     let crc = checksum(&out[HEADER..]);
     out[8..HEADER].copy_from_slice(&crc.to_le_bytes());
@@ -150,15 +167,24 @@ pub fn read(bytes: &[u8], archive: &Digest) -> Option<Index> {
         names.push(rest.text()?.into());
     }
     let (control, data) = (rest.count()?, rest.count()?);
+    let mut files = Vec::new();
     let mut part = |count: usize| {
         let mut entries = Vec::with_capacity(count);
         for _ in 0..count {
-            entries.push(rest.entry(archive, size, &names)?);
+            let entry = rest.entry(archive, size, &names)?;
+            if let MemberKind::File { .. } = entry.kind {
+                files.push(rest.sum()?);
+            }
+            entries.push(entry);
         }
         Some(entries)
     };
     let listing = Listing { control: part(control)?, data: part(data)? };
-    rest.0.is_empty().then_some(Index { format, size, listing })
+    let mut pieces = Vec::new();
+    for _ in 0..rest.count()? {
+        pieces.push(rest.sum()?);
+    }
+    rest.0.is_empty().then_some(Index { format, size, listing, files, pieces })
 }
 
 /// What is left to be read.
@@ -193,6 +219,12 @@ impl<'a> Rest<'a> {
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(text)
+    }
+
+    fn sum(&mut self) -> Option<u32> {
+        let (sum, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*sum))
     }
 
     fn small(&mut self) -> Option<u32> {
@@ -275,8 +307,11 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn what_is_written_is_read(control in vec(entry(), 0..3), data in vec(entry(), 0..9)) {
-            let index = Index { format: Format::Deb, size: 1 << 41, listing: Listing { control, data } };
+        fn what_is_written_is_read(control in vec(entry(), 0..3), data in vec(entry(), 0..9), pieces in vec(any::<u32>(), 0..4)) {
+            let is_file = |member: &&Member| matches!(member.kind, MemberKind::File { .. });
+            let files = control.iter().chain(&data).filter(is_file).zip(7..).map(|(_, sum)| sum).collect();
+            let listing = Listing { control, data };
+            let index = Index { format: Format::Deb, size: 1 << 41, listing, files, pieces };
             let bytes = write(&index);
             prop_assert_eq!(read(&bytes, &archive()), Some(index));
             for cut in 0..bytes.len() {
@@ -294,7 +329,13 @@ mod tests {
 
     #[test]
     fn harm_is_noticed() {
-        let index = Index { format: Format::Tar, size: 9, listing: Listing::default() };
+        let index = Index {
+            format: Format::Tar,
+            size: 9,
+            listing: Listing::default(),
+            files: Vec::new(),
+            pieces: vec![7, 9],
+        };
         let bytes = write(&index);
         assert_eq!(read(&bytes, &archive()), Some(index));
         for at in 0..bytes.len() {

@@ -26,12 +26,17 @@
 pub mod decode;
 pub mod index;
 
+mod check;
 mod sources;
 
+pub use self::check::Damaged;
+
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::io::Seek;
+use std::io::SeekFrom;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -48,11 +53,13 @@ use pinfold_base::Kind;
 use pinfold_base::Store;
 use pinfold_base::store::StoreError;
 
+use self::check::Known;
 use self::index::Index;
 use crate::Content;
 use crate::Contents;
 use crate::Metadata;
 use crate::ar::ArError;
+use crate::codec::Compression;
 use crate::deflate::Blocks;
 use crate::tar::TarError;
 use crate::tar::is_damage;
@@ -161,6 +168,9 @@ pub enum DecodedError {
         /// What is wrong with it.
         source: Refusal,
     },
+    /// The download is not what its name says. It was set aside.
+    #[error("archive {0} has changed on the disk")]
+    Damaged(Digest),
     /// A file of the cache could not be read or written.
     #[error("failed to read or write the decoded form of {archive}")]
     Cache {
@@ -176,6 +186,7 @@ impl Diagnose for DecodedError {
         match self {
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Cache { source, .. } => Diagnosis::Inner(source),
+            Self::Damaged(_) => Diagnosis::Own(Kind::Integrity),
             Self::Archive { source, .. } => match source {
                 Refusal::Tar(error) => Diagnosis::Inner(error),
                 Refusal::Ar(error) => Diagnosis::Inner(error),
@@ -183,6 +194,16 @@ impl Diagnose for DecodedError {
                 Refusal::Io(error) if !is_damage(error) => Diagnosis::Inner(error),
                 _ => Diagnosis::Own(Kind::Integrity),
             },
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        match self {
+            Self::Damaged(_) => Some(
+                "it was set aside: `pinfold fetch` brings it back, or name kept inputs with `--vendor DIR`"
+                    .into(),
+            ),
+            _ => None,
         }
     }
 }
@@ -200,14 +221,16 @@ pub struct DecodedStore {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Format and decoded size of the archives listed so far.
-    known: HashMap<Digest, (Format, u64)>,
+    /// The archives listed so far.
+    known: HashMap<Digest, Known>,
     /// Open files, the one used last at the end.
     open: Vec<(Digest, Arc<File>)>,
     /// Held while an archive is decoded, so that threads wait instead of doing it again.
     busy: HashMap<Digest, Arc<Mutex<()>>>,
     /// The deflate blocks asked for so far.
     blocks: HashMap<Digest, Arc<Blocks>>,
+    /// Files (archive, offset) that were found whole, so that their parts can be read.
+    looked_at: HashSet<(Digest, u64)>,
 }
 
 impl DecodedStore {
@@ -231,7 +254,7 @@ impl DecodedStore {
                 None => self.make(archive, format)?.0,
             }
         };
-        self.state().known.insert(archive.clone(), (format, index.size));
+        self.state().known.insert(archive.clone(), Known::of(&index));
         Ok(Arc::new(index.listing))
     }
 
@@ -262,7 +285,7 @@ impl DecodedStore {
     fn raw(&self, archive: &Digest) -> Result<Arc<Listing>, DecodedError> {
         let cache = |source| DecodedError::Cache { archive: archive.clone(), source };
         let size = self.store.read(archive)?.metadata().map_err(cache)?.len();
-        self.state().known.insert(archive.clone(), (Format::Raw, size));
+        self.state().known.insert(archive.clone(), Known::raw(size));
         let content = Content::Range { archive: archive.clone(), offset: 0, size };
         let entry = Member {
             path: ImagePath::root(),
@@ -283,13 +306,26 @@ impl DecodedStore {
     /// Decodes `archive`, and gives bytes and index their names. The bytes can be read from the file also when they are
     /// evicted at once.
     fn make(&self, archive: &Digest, format: Format) -> Result<(Index, File), DecodedError> {
-        let blob = self.store.read(archive)?;
+        let mut blob = self.store.read(archive)?;
         let cache = |source| DecodedError::Cache { archive: archive.clone(), source };
+        // What this process fetched it has hashed, and a gzip checks all of its content itself. Everything else is hashed before it is
+        // believed: once, since the decoded form stays.
+        let sure = self.store.is_checked(archive)
+            || format == Format::Tar && is_gzip(&mut blob).map_err(cache)?
+            || self.store.check(archive)?;
+        if !sure {
+            return Err(DecodedError::Damaged(archive.clone()));
+        }
         fs::create_dir_all(&self.dir).map_err(cache)?;
         let (out, name) = self.store.temporary()?.into_parts();
         let mut out = File::from_parts(out, &name);
-        let (index, blocks) = decode::decode(blob, archive, format, &mut out)
-            .map_err(|source| DecodedError::Archive { archive: archive.clone(), source })?;
+        let (index, blocks) = match decode::decode(blob, archive, format, &mut out) {
+            Ok(decoded) => decoded,
+            Err(_) if !self.store.is_checked(archive) && !self.store.check(archive)? => {
+                return Err(DecodedError::Damaged(archive.clone()));
+            }
+            Err(source) => return Err(DecodedError::Archive { archive: archive.clone(), source }),
+        };
         let keep = |name: tempfile::TempPath, suffix| {
             name.persist(self.path(archive, suffix)).map_err(|error| cache(error.error))
         };
@@ -307,17 +343,19 @@ impl DecodedStore {
         Ok((index, out))
     }
 
-    /// Format and decoded size of an archive that has been decoded.
-    fn known(&self, archive: &Digest) -> io::Result<(Format, u64)> {
-        let known = self.state().known.get(archive).copied();
-        known
-            .or_else(|| {
-                let index = index::read(&fs::read(self.path(archive, ".index")).ok()?, archive)?;
-                Some((index.format, index.size))
-            })
-            .ok_or_else(|| {
-                io::Error::new(io::ErrorKind::NotFound, format!("archive {archive} was never decoded"))
-            })
+    /// What is known of an archive that has been decoded.
+    fn known(&self, archive: &Digest) -> io::Result<Known> {
+        let known = self.state().known.get(archive).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let bytes = fs::read(self.path(archive, ".index")).ok();
+        let index = bytes.and_then(|bytes| index::read(&bytes, archive)).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("archive {archive} was never decoded"))
+        })?;
+        let known = Known::of(&index);
+        self.state().known.insert(archive.clone(), known.clone());
+        Ok(known)
     }
 
     /// The decoded bytes of `archive`, made again if they are gone.
@@ -325,7 +363,7 @@ impl DecodedStore {
         if let Some(file) = self.opened(archive) {
             return Ok(file);
         }
-        let (format, size) = self.known(archive)?;
+        let Known { format, size, .. } = self.known(archive)?;
         let path = match format {
             Format::Raw => self.store.path(archive),
             _ => self.path(archive, ""),
@@ -340,14 +378,15 @@ impl DecodedStore {
             }
             found = File::open(&path).ok().filter(whole);
             if found.is_none() {
-                found = Some(self.make(archive, format).map_err(io::Error::other)?.1).filter(whole);
+                let (index, file) = self.make(archive, format).map_err(io::Error::other)?;
+                self.state().known.insert(archive.clone(), Known::of(&index));
+                found = Some(file).filter(whole);
             }
         }
         let file = Arc::new(found.ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("archive {archive} is gone or has changed"))
         })?);
         let mut state = self.state();
-        state.known.insert(archive.clone(), (format, size));
         if state.open.len() >= MAX_OPEN {
             state.open.remove(0);
         }
@@ -368,9 +407,7 @@ impl Contents for DecodedStore {
     fn open<'a>(&'a self, content: &'a Content) -> io::Result<Box<dyn Read + Send + 'a>> {
         match content {
             Content::Inline(bytes) => Ok(Box::new(&bytes[..])),
-            Content::Range { archive, offset, size } => {
-                Ok(Box::new(Range { file: self.file(archive)?, offset: *offset, left: *size }))
-            }
+            Content::Range { archive, offset, size } => Ok(Box::new(self.range(archive, *offset, *size)?)),
         }
     }
 
@@ -384,36 +421,19 @@ impl Contents for DecodedStore {
         match content {
             Content::Inline(bytes) => Ok(bytes.to_vec()),
             Content::Range { archive, offset, size } => {
-                let file = self.file(archive)?;
                 let mut bytes = vec![0; usize::try_from(*size).map_err(io::Error::other)?];
-                file.file().read_exact_at(&mut bytes, *offset)?;
+                self.range(archive, *offset, *size)?.read_exact(&mut bytes)?;
                 Ok(bytes)
             }
         }
     }
 }
 
-/// Reads a range of a file that others read too.
-struct Range {
-    file: Arc<File>,
-    offset: u64,
-    left: u64,
-}
-
-impl Read for Range {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
-        }
-        let n = self.file.file().read_at(&mut buffer[..most], self.offset)?;
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.offset += n as u64;
-        self.left -= n as u64;
-        Ok(n)
-    }
+/// Whether a download begins as a gzip does.
+fn is_gzip(blob: &mut File) -> io::Result<bool> {
+    let (compression, _) = Compression::peek(&mut *blob)?;
+    blob.seek(SeekFrom::Start(0))?;
+    Ok(compression == Compression::Gzip)
 }
 
 #[cfg(test)]

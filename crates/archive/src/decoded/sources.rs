@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 
 use fs_err::File;
-use fs_err::os::unix::fs::FileExt;
 use pinfold_base::Digest;
 
 use super::DecodedStore;
 use super::Format;
+use super::check::Known;
 use crate::deflate::Blocks;
 use crate::deflate::DeflateSources;
 
@@ -35,7 +35,7 @@ impl DecodedStore {
 
 impl DeflateSources for DecodedStore {
     fn blocks(&self, archive: &Digest) -> io::Result<Option<Arc<Blocks>>> {
-        let (format, _) = self.known(archive)?;
+        let format = self.known(archive)?.format;
         if matches!(format, Format::Deb | Format::Raw) {
             return Ok(None);
         }
@@ -47,7 +47,8 @@ impl DeflateSources for DecodedStore {
         if let Some(blocks) = self.kept(archive) {
             return Ok(Some(blocks));
         }
-        self.make(archive, format).map_err(io::Error::other)?;
+        let (index, _) = self.make(archive, format).map_err(io::Error::other)?;
+        self.state().known.insert(archive.clone(), Known::of(&index));
         let blocks = self.kept(archive).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("the deflate blocks of {archive} are gone again"))
         })?;
@@ -55,7 +56,7 @@ impl DeflateSources for DecodedStore {
     }
 
     fn read_at(&self, archive: &Digest, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        File::open(self.store.path(archive))?.read_exact_at(buffer, offset)
+        self.compressed(archive, offset, buffer)
     }
 }
 
@@ -186,6 +187,39 @@ mod tests {
             assert!(again == blob);
             assert_eq!(fs_err::read(&blocks).unwrap(), good);
         }
+    }
+
+    #[test]
+    fn changed_compressed_bytes_are_not_copied() {
+        let (_dir, store) = store();
+        let bytes = tgz();
+        let archive = store.put("x.tgz", &bytes).unwrap();
+        let (_, blob) = layer(&DecodedStore::new(&store), &archive, Format::Tar, Reuse::Publisher);
+        // In the middle of the big file, whose blocks are copied: the decoded form does not know.
+        let mut harmed = bytes.clone();
+        harmed[bytes.len() / 2] ^= 0x20;
+        fs_err::write(store.path(&archive), &harmed).unwrap();
+        let decoded = DecodedStore::new(&store);
+        let mut tree = Tree::new();
+        for entry in &decoded.decode(&archive, Format::Tar).unwrap().data {
+            if let MemberKind::File { content } = &entry.kind {
+                let owner = Component::new("npm", "x");
+                tree.insert(
+                    entry.path.clone(),
+                    Node::file(&owner, Metadata::root(0o644, 0), content.clone()),
+                );
+            }
+        }
+        tree.complete(&Component::new("npm", "x"), 0).unwrap();
+        let encoding = Encoding::Gzip { level: 6, reuse: Reuse::Publisher };
+        let result = encode(tar::pieces(&tree), &decoded, &decoded, &encoding, NonZeroUsize::MIN, Vec::new());
+        assert!(result.is_err());
+        assert_eq!(store.take_damage(), [format!("the download {archive}")]);
+        assert!(!store.contains(&archive));
+        // With the download back, the layer is what it was.
+        store.put("x.tgz", &bytes).unwrap();
+        let again = layer(&DecodedStore::new(&store), &archive, Format::Tar, Reuse::Publisher).1;
+        assert!(again == blob);
     }
 
     #[test]

@@ -321,3 +321,109 @@ fn many_archives_need_few_open_files() {
         }
     }
 }
+
+/// Changes one bit in the middle of `part` in a file.
+fn flip(path: &std::path::Path, part: &[u8]) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.windows(part.len()).position(|window| window == part).unwrap() + part.len() / 2;
+    bytes[at] ^= 0x04;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_changed_byte_of_the_decoded_form_is_not_believed() {
+    let files: &[(&str, &[u8])] = &[("a", b"the first file"), ("b", b"the second file"), ("empty", b"")];
+    for (bytes, format) in [(tar(files), Format::Tar), (gzip(&tar(files)), Format::Tar)] {
+        let (_dir, store) = store();
+        let digest = store.put("t", &bytes).unwrap();
+        let listing = DecodedStore::new(&store).decode(&digest, format).unwrap();
+        flip(&DecodedStore::new(&store).path(&digest, ""), b"the second file");
+        let decoded = DecodedStore::new(&store);
+        // What is not damaged reads on; that is the control.
+        assert_eq!(text(&decoded, content(&listing, "/a")), "the first file");
+        let second = content(&listing, "/b");
+        let mut given = Vec::new();
+        let error = decoded.open(second).unwrap().read_to_end(&mut given).unwrap_err();
+        assert!(matches!(error.get_ref(), Some(source) if source.is::<Damaged>()), "{error}");
+        assert_eq!(store.take_damage(), [format!("the decoded form of {digest}")]);
+        // It is out of the way, and made again.
+        assert!(!decoded.path(&digest, "").exists());
+        let again = DecodedStore::new(&store);
+        assert_eq!(again.decode(&digest, format).unwrap(), listing);
+        assert_eq!(text(&again, second), "the second file");
+    }
+}
+
+#[test]
+fn a_part_of_a_file_is_believed_only_with_the_whole() {
+    let (_dir, store) = store();
+    let digest = store.put("t.tar", &tar(&[("a", b"begin, middle and end")])).unwrap();
+    let decoded = DecodedStore::new(&store);
+    let listing = decoded.decode(&digest, Format::Tar).unwrap();
+    let Content::Range { offset, .. } = *content(&listing, "/a") else { panic!() };
+    let part = |offset, size| Content::Range { archive: digest.clone(), offset, size };
+    assert_eq!(decoded.read(&part(offset, 5), 9).unwrap(), b"begin");
+    // The end is damaged, the begin is asked for.
+    flip(&decoded.path(&digest, ""), b"end");
+    let other = DecodedStore::new(&store);
+    assert!(other.read(&part(offset, 5), 9).is_err());
+    // What is no file of the archive is not given at all.
+    let again = DecodedStore::new(&store);
+    again.decode(&digest, Format::Tar).unwrap();
+    assert_eq!(again.read(&part(offset, 5), 9).unwrap(), b"begin");
+    assert!(again.read(&part(offset, 512), 512).is_err());
+    assert!(again.read(&part(0, 5), 9).is_err());
+}
+
+#[test]
+fn a_download_is_believed_by_its_name_when_it_is_decoded_or_read() {
+    let files: &[(&str, &[u8])] = &[("a", b"the only file of the archive")];
+    let raw = b"the only file of the archive";
+    let deb = DEBS[0];
+    let cases: [(Vec<u8>, Format, &[u8]); 4] = [
+        (tar(files), Format::Tar, b"the only file of the archive"),
+        // The time in the header, which no checksum of the tar is about.
+        (tar(files), Format::Tar, b"00000000007\0"),
+        (raw.to_vec(), Format::Raw, raw),
+        // The name of the member's owner.
+        (deb.to_vec(), Format::Deb, b"debian-binary   1"),
+    ];
+    for (bytes, format, part) in cases {
+        let (_dir, first) = store();
+        let digest = first.put("t", &bytes).unwrap();
+        flip(&first.path(&digest), part);
+        // Another process, which did not write it.
+        let store = Store::open(first.root()).unwrap();
+        let decoded = DecodedStore::new(&store);
+        match decoded.decode(&digest, format) {
+            Err(error) => {
+                assert!(format != Format::Raw && matches!(error, DecodedError::Damaged(_)), "{error}");
+            }
+            Ok(listing) => assert!(
+                format == Format::Raw && decoded.read(content(&listing, "/"), 1 << 20).is_err(),
+                "{format:?}"
+            ),
+        }
+        assert!(!store.contains(&digest));
+        assert_eq!(store.take_damage(), [format!("the download {digest}")]);
+        // The control: the right bytes come back and are believed.
+        store.put("t", &bytes).unwrap();
+        DecodedStore::new(&store).decode(&digest, format).unwrap();
+        assert!(store.take_damage().is_empty());
+    }
+}
+
+#[test]
+fn everything_decoded_can_be_looked_at() {
+    let (_dir, store) = store();
+    let whole = store.put("a.tar", &tar(&[("a", b"one file")])).unwrap();
+    let harmed = store.put("b.tar", &tar(&[("b", b"another file")])).unwrap();
+    let decoded = DecodedStore::new(&store);
+    for digest in [&whole, &harmed] {
+        decoded.decode(digest, Format::Tar).unwrap();
+    }
+    assert_eq!(decoded.check_all().unwrap(), (2, Vec::new()));
+    flip(&decoded.path(&harmed, ""), b"another file");
+    assert_eq!(decoded.check_all().unwrap(), (2, vec![harmed]));
+    assert_eq!(decoded.check_all().unwrap(), (1, Vec::new()));
+}

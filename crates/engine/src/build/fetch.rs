@@ -20,6 +20,7 @@ use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
+use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::http::HttpError;
 use pinfold_base::http::SafeUrl;
@@ -31,6 +32,7 @@ use serde::Serialize;
 use crate::consent::Agreed;
 use crate::context::Context;
 use crate::context::Network;
+use crate::keep::heal::healing;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::sources::Archive;
@@ -55,6 +57,12 @@ pub enum FetchError {
     /// A source knows no place to fetch from.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// A download has changed since it was fetched. It was set aside.
+    #[error("the download of `{what}` has changed on the disk")]
+    Damaged {
+        /// The package and its version.
+        what: String,
+    },
     /// A vendored file could not be written.
     #[error("cannot write to the vendor directory")]
     Vendor(#[source] std::io::Error),
@@ -69,6 +77,7 @@ impl Diagnose for FetchError {
             Self::Download { source, .. } => Diagnosis::Inner(source),
             Self::Source(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
+            Self::Damaged { .. } => Diagnosis::Own(Kind::Integrity),
             Self::Vendor(error) => Diagnosis::Inner(error),
         }
     }
@@ -80,6 +89,7 @@ impl Diagnose for FetchError {
                  kept inputs, or set `debian.snapshot` to a snapshot archive"
                     .into(),
             ),
+            Self::Damaged { .. } => Some("it was set aside: `pinfold fetch` brings it back".into()),
             Self::Download { source: HttpError::Offline { .. }, .. } => {
                 Some("run `pinfold fetch` once with a network, or name kept inputs with `--vendor DIR`".into())
             }
@@ -106,8 +116,17 @@ fn archives<'a>(lock: &'a Lock, platforms: &[Platform]) -> Vec<Archive<'a>> {
     all.filter(|archive| seen.insert(archive.digest)).collect()
 }
 
-/// Fetches what is missing, in parallel; everything is verified while it streams into the store.
+/// Fetches what is missing or of a wrong size, in parallel; everything is verified while it streams into the store.
 pub fn fetch(
+    context: &Context,
+    project: &Agreed<Project>,
+    lock: &Lock,
+    platforms: &[Platform],
+) -> Result<Fetched, FetchError> {
+    healing(context, || attempt(context, project, lock, platforms))
+}
+
+fn attempt(
     context: &Context,
     project: &Agreed<Project>,
     lock: &Lock,
@@ -115,8 +134,10 @@ pub fn fetch(
 ) -> Result<Fetched, FetchError> {
     let archives = archives(lock, platforms);
     let total = archives.len();
-    let missing: Vec<Archive<'_>> =
-        archives.into_iter().filter(|archive| !context.store.contains(archive.digest)).collect();
+    let holds = |archive: &Archive<'_>| {
+        context.store.holds(&Expected { digest: archive.digest.clone(), size: archive.size })
+    };
+    let missing: Vec<Archive<'_>> = archives.into_iter().filter(|archive| !holds(archive)).collect();
     if missing.is_empty() {
         return Ok(Fetched { total, fetched: 0, bytes: 0 });
     }
@@ -183,14 +204,25 @@ pub fn vendor(
     folder: &Path,
 ) -> Result<Fetched, FetchError> {
     let platforms = &project.manifest.platforms;
-    let fetched = fetch(context, project, lock, platforms)?;
+    healing(context, || {
+        let fetched = attempt(context, project, lock, platforms)?;
+        copy(context, &archives(lock, platforms), folder).map(|bytes| Fetched { bytes, ..fetched })
+    })
+}
+
+/// Copies archives of the store into `folder`, each hashed before: how many bytes they are.
+fn copy(context: &Context, archives: &[Archive<'_>], folder: &Path) -> Result<u64, FetchError> {
     let mut bytes = 0;
-    for archive in archives(lock, platforms) {
+    for archive in archives {
         let target = vendored(folder, archive.digest);
         let source = context.store.path(archive.digest);
-        bytes += fs::metadata(&source).map_err(FetchError::Vendor)?.len();
-        if target.is_file() {
+        let size = fs::metadata(&source).map_err(FetchError::Vendor)?.len();
+        bytes += size;
+        if fs::metadata(&target).is_ok_and(|there| there.is_file() && there.len() == size) {
             continue;
+        }
+        if !context.store.is_checked(archive.digest) && !context.store.check(archive.digest)? {
+            return Err(FetchError::Damaged { what: archive.what.clone() });
         }
         let parent = target.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(FetchError::Vendor)?;
@@ -199,7 +231,7 @@ pub fn vendor(
         std::io::copy(&mut reader, temporary.as_file_mut()).map_err(FetchError::Vendor)?;
         persist(temporary, &target)?;
     }
-    Ok(Fetched { total: fetched.total, fetched: fetched.fetched, bytes })
+    Ok(bytes)
 }
 
 #[cfg(test)]

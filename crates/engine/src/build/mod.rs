@@ -40,6 +40,7 @@ use self::resolve::ResolveError;
 use self::resolve::Upgrade;
 use crate::consent::Agreed;
 use crate::context::Context;
+use crate::keep::heal::healing;
 use crate::project::Project;
 use crate::project::folder::Opened;
 use crate::project::lock::COMPAT;
@@ -161,8 +162,12 @@ pub struct Outcome {
     pub locked: bool,
 }
 
-/// Builds the project's image into the image store.
+/// Builds the project's image into the image store. What is found damaged on the way is made again.
 pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) -> Result<Outcome, BuildError> {
+    healing(context, || attempt(context, project, options))
+}
+
+fn attempt(context: &Context, project: &Agreed<Project>, options: &Options) -> Result<Outcome, BuildError> {
     let begin = Instant::now();
     let manifest = &project.manifest;
     let platforms = match options.platforms.as_slice() {

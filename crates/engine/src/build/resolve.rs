@@ -25,6 +25,7 @@ use crate::build::place;
 use crate::build::place::PlaceError;
 use crate::consent::Agreed;
 use crate::context::Context;
+use crate::keep::heal::healing;
 use crate::project::Project;
 use crate::project::lock::COMPAT;
 use crate::project::lock::Lock;
@@ -101,7 +102,7 @@ pub fn lock(
     project: &Agreed<Project>,
     upgrade: &Upgrade,
 ) -> Result<Outcome, ResolveError> {
-    let mut outcome = resolve(context, project, upgrade)?;
+    let mut outcome = healing(context, || resolve(context, project, upgrade))?;
     for note in &outcome.notes {
         context.reporter.note(&format!("note: {note}"));
     }
@@ -111,7 +112,7 @@ pub fn lock(
 
 /// Resolves anew and compares; writes nothing.
 pub fn check(context: &Context, project: &Agreed<Project>) -> Result<Outcome, ResolveError> {
-    resolve(context, project, &Upgrade::All)
+    healing(context, || resolve(context, project, &Upgrade::All))
 }
 
 fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> Result<Outcome, ResolveError> {

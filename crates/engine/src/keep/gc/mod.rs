@@ -144,6 +144,7 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
     let mut folders = vec![
         ("abandoned downloads", store::TEMPORARY, store::GRACE),
         ("partial downloads", store::PARTIAL, store::GRACE),
+        ("damaged files, set aside", store::DAMAGED, Duration::ZERO),
     ];
     if scope.layers {
         folders.extend([
