@@ -24,7 +24,9 @@ wishes() { as_user "$work/wishes" "$work/pinfold" "$@"; }
 refuse 'a project that widens its sandbox is not run' 5 wishes run -- true
 says 'its wish for the network is listed' 'use the host' cat "$work/said"
 says 'its wish for a host is listed' example.org cat "$work/said"
-check 'the user agrees' wishes policy accept
+refuse 'a word that does not say for what is none' 5 wishes policy accept
+agreement=$(grep -o 'policy accept[^`]*' "$work/said" | head -n 1) # the hint, word by word
+check 'the user agrees' wishes $agreement
 check 'and then they count' wishes policy check https://example.org
 echo 'pass-env = ["HOME"]' >> "$work/wishes/pinfold.toml"
 refuse 'one wish more needs a word more' 5 wishes policy check https://example.org

@@ -59,7 +59,9 @@ impl Machine {
 
     /// The user agrees to what the project asks for: its archive is this test's.
     fn agree(&self, home: &str) {
-        let output = self.pinfold(home, &[], &["policy", "accept"]);
+        let shown = text(&self.pinfold(home, &[], &["policy", "show"]));
+        let digest = shown.split_once("--digest ").unwrap().1.split('`').next().unwrap();
+        let output = self.pinfold(home, &[], &["policy", "accept", "--digest", digest]);
         assert!(output.status.success(), "{}", text(&output));
     }
 
@@ -180,7 +182,8 @@ fn a_full_disk_is_an_error_and_the_next_build_works() {
     let expected = machine.built("roomy");
     // A disk of its own in a mount namespace, larger each time; the last has room.
     let script = "set -e; mkdir -p small; mount -t tmpfs -o size=100k none small\n\
-                  \"$PINFOLD\" policy accept >accepted\n\
+                  \"$PINFOLD\" policy show >shown 2>digest\n\
+                  \"$PINFOLD\" policy accept --digest \"$(grep -o 'sha256:[0-9a-f]*' digest)\" >accepted\n\
                   for size in 100k 300k 500k 700k 900k 1100k 1300k 1500k 1700k 1900k 64m; do\n\
                   mount -o remount,size=$size small\n\
                   code=0; \"$PINFOLD\" build --json >\"out-$size\" 2>\"err-$size\" || code=$?\n\

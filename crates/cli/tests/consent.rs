@@ -62,6 +62,19 @@ impl Machine {
         command.split('`').next().unwrap()
     }
 
+    /// The digest of what is asked for, as `policy show` prints it.
+    fn digest(&self) -> String {
+        let (code, told) = self.pinfold("policy show");
+        assert_eq!(code, 0, "{told}");
+        told.split_once("--digest ").unwrap().1.split('`').next().unwrap().to_owned()
+    }
+
+    /// The user agrees to what was just shown.
+    fn agree(&self) {
+        let (code, told) = self.pinfold(&format!("policy accept --digest {}", self.digest()));
+        assert_eq!(code, 0, "{told}");
+    }
+
     /// Each verb is refused, naming what is asked; the hint's command agrees, and then none is refused for it.
     fn refused_until_agreed(&self, asked: &str) {
         let mut hint = String::new();
@@ -152,7 +165,7 @@ fn no_variable_leaves_before_the_users_word() {
     }
     assert_eq!(listening.requests().len(), 0);
     // It can fail: what would have been sent is sent once the user agrees.
-    assert_eq!(machine.pinfold("policy accept").0, 0);
+    machine.agree();
     machine.pinfold("lock");
     assert!(listening.requests().iter().any(|request| request.path.contains("canary")));
     // A registry of the machine's own is asked about nowhere.
@@ -186,14 +199,16 @@ fn the_hint_names_the_manifest_or_the_preset_that_was_meant() {
     machine.write("my other.toml", &format!("{EMPTY}[[file]]\npath = '/a'\nsource = '../secret'\n"));
     fs_err::rename(machine.project().join("my other.toml"), machine.project().join("other.toml")).unwrap();
     let (code, told) = machine.pinfold("build -f other.toml");
-    assert_eq!((code, Machine::hinted(&told)), (5, "policy accept --file other.toml"), "{told}");
-    assert_eq!(machine.pinfold("policy accept --file other.toml").0, 0);
+    let hint = Machine::hinted(&told);
+    assert!(code == 5 && hint.starts_with("policy accept --file other.toml --digest sha256:"), "{told}");
+    assert_eq!(machine.pinfold(hint).0, 0);
     assert_eq!(machine.pinfold("build -f other.toml").0, 0);
 
     machine.write(".npmrc", "registry=http://127.0.0.1:9/\n");
     let (code, told) = machine.pinfold("lock --preset sealed --agent opencode");
-    let hint = "policy accept --preset sealed --agent opencode";
-    assert_eq!((code, Machine::hinted(&told)), (5, hint), "{told}");
+    let hint = Machine::hinted(&told);
+    let words = "policy accept --preset sealed --agent opencode --digest sha256:";
+    assert!(code == 5 && hint.starts_with(words), "{told}");
     assert_eq!(machine.pinfold(hint).0, 0);
     assert_ne!(machine.pinfold("lock --preset sealed --agent opencode --offline").0, 5);
 }
@@ -203,12 +218,56 @@ fn a_change_of_what_was_agreed_to_is_a_new_wish() {
     let machine = Machine::new();
     let manifest = |more: &str| format!("{EMPTY}[[file]]\npath = '/a'\nsource = '../secret'\n{more}");
     machine.write("pinfold.toml", &manifest(""));
-    assert_eq!(machine.pinfold("policy accept").0, 0);
+    machine.agree();
     assert_eq!(machine.pinfold("build").0, 0);
     for more in ["mode = '0666'\n", "owner = '7:7'\n"] {
         machine.write("pinfold.toml", &manifest(more));
         assert_eq!(machine.pinfold("build").0, 5, "{more}");
     }
+}
+
+/// An agent may exchange the manifest between the question and the answer.
+#[test]
+fn what_was_exchanged_after_it_was_shown_is_not_agreed_to() {
+    let shown = format!("{EMPTY}[run]\nallow = ['shown.example']\n");
+    let other = format!("{EMPTY}[[file]]\npath = '/a'\nsource = '../secret'\n");
+    let run = "run --offline --workspace . -- true";
+    for exchanged in [
+        other.clone(),
+        format!("{EMPTY}[run]\nallow = ['other.example']\n"),
+        format!("{EMPTY}[run]\nallow = ['shown.example', 'other.example']\n"),
+        format!("{EMPTY}[run]\nallow = ['shown.example']\n[[file]]\npath = '/a'\nsource = '../secret'\n"),
+    ] {
+        let machine = Machine::new();
+        machine.write("pinfold.toml", &shown);
+        let (_, told) = machine.pinfold(run);
+        for accept in
+            [format!("policy accept --digest {}", machine.digest()), Machine::hinted(&told).to_owned()]
+        {
+            machine.write("pinfold.toml", &exchanged);
+            let (code, told) = machine.pinfold(&accept);
+            assert!(code == 5 && told.contains("it is not what was shown"), "{told}");
+            assert!(told.contains("hint: ") && told.contains("`pinfold policy show`"), "{told}");
+            assert_eq!(machine.pinfold(run).0, 5);
+            // Control: the same word counts where what was shown lies there.
+            machine.write("pinfold.toml", &shown);
+            assert_eq!(machine.pinfold(&accept).0, 0);
+            fs_err::remove_file(consent(&machine)).unwrap();
+        }
+    }
+    // Nobody can be asked here, so a word without a digest is none; where nothing is new it needs none.
+    let machine = Machine::new();
+    machine.write("pinfold.toml", &other);
+    let (code, told) = machine.pinfold("policy accept");
+    assert!(code == 5 && Machine::hinted(&told).contains(" --digest sha256:"), "{told}");
+    machine.agree();
+    assert_eq!(machine.pinfold("policy accept").0, 0);
+}
+
+/// The one agreement that is kept.
+fn consent(machine: &Machine) -> std::path::PathBuf {
+    let folder = machine.dir.path().join("home/data/consent");
+    fs_err::read_dir(folder).unwrap().next().unwrap().unwrap().path()
 }
 
 /// A named pipe would wait for its writer, a device could do anything.

@@ -83,6 +83,14 @@ impl Machine {
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
+    /// The user agrees to what `policy show` shows.
+    fn agree(&self) {
+        let (_, _, told) = self.outcome("policy show");
+        let digest = told.split_once("--digest ").unwrap().1.split('`').next().unwrap();
+        let (code, _, told) = self.outcome(&format!("policy accept --digest {digest}"));
+        assert_eq!(code, 0, "{told}");
+    }
+
     fn manifest(&self, source: &str) {
         let source = source.replace('@', self.path("me").to_str().unwrap());
         let text =
@@ -194,7 +202,7 @@ fn the_word_covers_the_program_and_every_file_of_it() {
     }
     let check = "policy check x.example";
     assert_eq!(machine.outcome(check).0, 5);
-    assert_eq!(machine.outcome("policy accept").0, 0);
+    machine.agree();
     assert_eq!(machine.outcome(check).0, 1, "agreed: not allowed, but looked at");
     for name in ["me/own/getkey.sh", "me/own/settings"] {
         let before = fs_err::read_to_string(machine.path(name)).unwrap();
@@ -211,7 +219,7 @@ fn the_word_covers_the_program_and_every_file_of_it() {
     }
     // A secret is known by path and owner: a new one needs no new word.
     machine.manifest("file:@/own/key");
-    assert_eq!(machine.outcome("policy accept").0, 0);
+    machine.agree();
     machine.write("me/own/key.new", "sk-of-today", 0o600);
     fs_err::rename(machine.path("me/own/key.new"), machine.path("me/own/key")).unwrap();
     assert_eq!(machine.outcome(check).0, 1);

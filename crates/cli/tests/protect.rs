@@ -156,7 +156,10 @@ fn a_manifest_adds_freely_and_leaves_out_with_the_users_word() {
     fs_err::write(&manifest, format!("{text}[run]\nunprotect = ['.envrc']\n")).unwrap();
     let (ended_well, asked) = machine.run(&[], "echo y > .envrc");
     assert!(!ended_well && asked.contains("change `.envrc`"), "{asked}");
-    assert!(machine.pinfold(&["policy", "accept"]).status.success());
+    let shown = machine.pinfold(&["policy", "show"]);
+    let shown = String::from_utf8(shown.stderr).unwrap();
+    let digest = shown.split_once("--digest ").unwrap().1.split('`').next().unwrap();
+    assert!(machine.pinfold(&["policy", "accept", "--digest", digest]).status.success());
     let (ended_well, told) = machine.run(&[], "echo y > .envrc");
     assert!(ended_well && told.contains(".envrc"), "{told}");
 }

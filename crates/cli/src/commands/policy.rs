@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use pinfold_base::Digest;
+use pinfold_base::Kind;
 use pinfold_base::shown;
 use pinfold_engine::consent::Ask;
 use pinfold_engine::run;
@@ -54,6 +56,9 @@ struct AcceptArgs {
     /// The agent, as `run` is given it, or the agents, as `build` is
     #[arg(long = "agent", value_name = "NAME")]
     agents: Vec<String>,
+    /// Agree to what has this digest, as `policy show` and refusals print it, and to nothing else; needed where nobody can be asked on a terminal
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<Digest>,
     #[command(flatten)]
     bounds: Bounds,
 }
@@ -85,25 +90,45 @@ fn first(agents: &[String]) -> Option<&str> {
 
 fn show(args: &ShowArgs, global: Global) -> Outcome {
     let context = super::context(global, args.bounds.downloads())?;
-    let asks = run::asks(&context, &args.bounds.request(first(&args.agents))?, &args.agents)?;
-    print(&asks, global);
-    if asks.is_empty() && !global.quiet {
-        render::note("nothing beyond what every sandbox has");
+    let reading = run::asks(&context, &args.bounds.request(first(&args.agents))?, &args.agents)?;
+    let (asks, digest) = (reading.asks(), reading.digest());
+    print(&asks, &digest, global);
+    if !global.quiet {
+        render::note(if asks.is_empty() {
+            shown!("nothing beyond what every sandbox has")
+        } else {
+            shown!("`pinfold policy accept` with the same words and `--digest {digest}` agrees to it")
+        });
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn accept(args: &AcceptArgs, global: Global) -> Outcome {
     let context = super::context(global, args.bounds.downloads())?;
-    let asks = run::accept(&context, &args.bounds.request(first(&args.agents))?, &args.agents)?;
-    print(&asks, global);
+    let reading = run::asks(&context, &args.bounds.request(first(&args.agents))?, &args.agents)?;
+    if args.digest.is_none() && !global.json && render::can_ask() && reading.is_open(&context) {
+        let digest = reading.digest();
+        print(&reading.asks(), &digest, global);
+        // What is kept is the reading that was printed, whatever lies there by now.
+        if !render::asked("agree to all of this? [y/N] ") {
+            render::note("nothing was agreed to");
+            return Ok(ExitCode::from(Kind::Refused.exit_code()));
+        }
+        reading.accept(&context, Some(&digest))?;
+        if !global.quiet {
+            render::note("agreed");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let asks = reading.accept(&context, args.digest.as_ref())?;
+    print(&asks, args.digest.as_ref().unwrap_or(&reading.digest()), global);
     if !global.quiet {
         render::note(if asks.is_empty() { "nothing was asked for" } else { "agreed" });
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(asks: &[Ask], global: Global) {
+fn print(asks: &[Ask], digest: &Digest, global: Global) {
     if global.json {
         let shown = |ask: &Ask| {
             serde_json::json!({
@@ -113,7 +138,8 @@ fn print(asks: &[Ask], global: Global) {
                 "ask": ask,
             })
         };
-        render::json(&asks.iter().map(shown).collect::<Vec<_>>());
+        let asks: Vec<_> = asks.iter().map(shown).collect();
+        render::json(&serde_json::json!({ "digest": digest, "asks": asks }));
     } else {
         let mut page = Page::default();
         for ask in asks {

@@ -17,6 +17,9 @@ use std::io::Write as _;
 use clap::Parser as _;
 use pinfold_base::Shown;
 use pinfold_base::text;
+use rustix::termios::QueueSelector;
+use rustix::termios::isatty;
+use rustix::termios::tcflush;
 
 use self::page::Page;
 use crate::args::Args;
@@ -34,6 +37,21 @@ pub(crate) fn note(line: impl Into<Shown>) {
 /// Writes lines to stderr.
 pub(crate) fn tell(page: &Page) {
     write_error(page.as_str());
+}
+
+/// Whether somebody sits at a terminal who sees what is printed and can answer.
+pub(crate) fn can_ask() -> bool {
+    isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout()) && isatty(rustix::stdio::stderr())
+}
+
+/// Asks, and waits for a line; anything but a yes is a no.
+pub(crate) fn asked(question: &'static str) -> bool {
+    // What was typed before the question is no answer to it.
+    let _ = tcflush(rustix::stdio::stdin(), QueueSelector::IFlush);
+    write_error(question);
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 /// Writes what clap says: help and versions to stdout, mistakes to stderr. A mistake repeats what was typed, or what the shell

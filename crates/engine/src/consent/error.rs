@@ -2,6 +2,7 @@
 
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
+use pinfold_base::Digest;
 use pinfold_base::Kind;
 
 use super::Ask;
@@ -17,6 +18,16 @@ pub enum ConsentError {
         subject: Subject,
         /// What for.
         asks: Vec<Ask>,
+        /// Of all that the verb needs the word for, what was agreed to before included.
+        digest: Digest,
+    },
+    /// The user's word is about something else than what lies here.
+    #[error("what is asked for here does not have the digest `{word}`: it is not what was shown")]
+    Exchanged {
+        /// What the word names.
+        word: Digest,
+        /// Who asks here.
+        subjects: Vec<Subject>,
     },
     /// The word cannot be kept.
     #[error("cannot keep the agreement")]
@@ -33,7 +44,7 @@ fn lines(asks: &[Ask]) -> String {
 impl Diagnose for ConsentError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Open { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Open { .. } | Self::Exchanged { .. } => Diagnosis::Own(Kind::Refused),
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
         }
@@ -41,10 +52,18 @@ impl Diagnose for ConsentError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Open { subject, .. } => Some(format!(
+            Self::Open { subject, digest, .. } => Some(format!(
                 "an agent that may write to the project can have written this: read it, and if you agree say `{}`",
-                subject.command()
+                subject.agreement(digest)
             )),
+            Self::Exchanged { subjects, .. } => {
+                let shows: Vec<String> =
+                    subjects.iter().map(|subject| format!("`{}`", subject.showing())).collect();
+                Some(format!(
+                    "it may have been changed since it was shown: read what is asked for now with {}, and agree to that digest if you do",
+                    shows.join(" or ")
+                ))
+            }
             _ => None,
         }
     }

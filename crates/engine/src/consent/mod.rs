@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   Project, Wishes ─► asks ─► agree (the kept word covers each by its digest) ─► Agreed<Project>, Agreed<Wishes>
-//!                           └► keep (the user says so: `pinfold policy accept`)
+//!                           └► Reading ─► accept (the user names its digest: `pinfold policy accept`)
 //! ```
 //!
 //! **Guarantees**: an [`Agreed`] comes out of this room only, and only when every ask of the very value inside was agreed to;
@@ -40,6 +40,7 @@
 mod address;
 mod ask;
 mod error;
+mod reading;
 mod record;
 mod subject;
 mod wishes;
@@ -49,6 +50,8 @@ use std::ops::Deref;
 pub use self::ask::Ask;
 pub use self::ask::Verbs;
 pub use self::error::ConsentError;
+pub(crate) use self::reading::Part;
+pub use self::reading::Reading;
 pub use self::subject::Subject;
 pub use self::wishes::Wishes;
 use crate::context::Context;
@@ -106,11 +109,6 @@ fn recall(context: &Context, project: &Project) {
 /// Everything that a project asks for, or a run of it or of an image, in a fixed order.
 pub fn asks(environment: &Environment, project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
     ask::of_run(environment, project, wishes)
-}
-
-/// Keeps the user's word on these, which were shown. What was agreed to before and is not among them is forgotten.
-pub fn keep(context: &Context, subject: &Subject, shown: &[Ask]) -> Result<(), ConsentError> {
-    record::keep(context, subject, shown)
 }
 
 /// The user agrees to everything that a project makes the host itself fetch, read and trust.

@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::Ask;
 use super::ConsentError;
 use super::Subject;
+use super::reading;
 use crate::context::Context;
 
 /// Raised whenever equal digests could mean something else than before.
@@ -48,10 +49,21 @@ pub(super) fn check(context: &Context, subject: Subject, asks: &[Ask]) -> Result
         return Ok(());
     }
     let accepted = accepted(&file(context, &subject), &subject);
-    let open: Vec<Ask> =
-        asks.iter().filter(|ask| !accepted.contains_key(&ask.digest().to_string())).cloned().collect();
-    let open: Vec<Ask> = open.into_iter().map(|ask| ask.since(accepted.values())).collect();
-    if open.is_empty() { Ok(()) } else { Err(ConsentError::Open { subject, asks: open }) }
+    let open: Vec<Ask> = missing(&accepted, asks).map(|ask| ask.since(accepted.values())).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let digest = reading::digest([(&subject, asks)]);
+    Err(ConsentError::Open { subject, asks: open, digest })
+}
+
+/// Those that were not agreed to.
+pub(super) fn open(context: &Context, subject: &Subject, asks: &[Ask]) -> Vec<Ask> {
+    missing(&accepted(&file(context, subject), subject), asks).collect()
+}
+
+fn missing(accepted: &BTreeMap<String, String>, asks: &[Ask]) -> impl Iterator<Item = Ask> {
+    asks.iter().filter(|ask| !accepted.contains_key(&ask.digest().to_string())).cloned()
 }
 
 /// Keeps the user's word. What was agreed to before and is no longer asked for is forgotten.

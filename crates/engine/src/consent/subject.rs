@@ -61,9 +61,18 @@ impl Subject {
         format!("{}.json", Digest::sha256(self.name.as_bytes()).hex())
     }
 
-    /// The command that agrees.
-    pub(super) fn command(&self) -> String {
+    /// The command that agrees to what has this digest.
+    pub(super) fn agreement(&self, digest: &Digest) -> String {
+        format!("{} --digest {digest}", self.command("pinfold policy accept"))
+    }
+
+    /// The command that shows what is asked for.
+    pub(super) fn showing(&self) -> String {
+        self.command("pinfold policy show")
+    }
+
+    fn command(&self, verb: &str) -> String {
         let words = self.words.iter().map(|word| text::word(word).to_string());
-        ["pinfold policy accept".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+        [verb.to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
     }
 }

@@ -21,7 +21,7 @@ use super::request::Request;
 use super::specify;
 use crate::consent;
 use crate::consent::Agreed;
-use crate::consent::Ask;
+use crate::consent::Part;
 use crate::consent::Subject;
 use crate::consent::Wishes;
 use crate::context::Context;
@@ -130,13 +130,14 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Everything that is asked for.
-    pub(super) fn asks(&self, context: &Context) -> Vec<Ask> {
+    /// Who asks, and everything that is asked for.
+    pub(super) fn asks(&self, context: &Context) -> Part {
         let project = match &self.choice {
             Choice::Project(project) => Some(&**project),
             Choice::Image(_) => None,
         };
-        consent::asks(&context.environment, project, &self.wishes)
+        let asks = consent::asks(&context.environment, project, &self.wishes);
+        Part { subject: self.subject.clone(), asks }
     }
 
     /// Refuses what the user has not agreed to.
@@ -152,13 +153,6 @@ impl Wanted {
                 Chosen { image: ImageOf::Source(source), wishes }
             }
         })
-    }
-
-    /// The user agrees to everything that is asked for, which is given back.
-    pub(super) fn accept(&self, context: &Context) -> Result<Vec<Ask>, RunError> {
-        let asks = self.asks(context);
-        consent::keep(context, &self.subject, &asks)?;
-        Ok(asks)
     }
 }
 

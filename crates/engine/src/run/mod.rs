@@ -48,30 +48,15 @@ pub use self::request::View;
 pub use self::session::Session;
 pub use self::session::foreground;
 pub use self::session::open;
-use crate::consent::Ask;
+use crate::consent::Reading;
 use crate::context::Context;
 pub use crate::project::manifest::run::Reach;
 
-/// What the projects or the image of a request ask for beyond the defaults. `agents` are those that a build would put in.
-pub fn asks(context: &Context, request: &Request, agents: &[String]) -> Result<Vec<Ask>, RunError> {
+/// What the projects or the image of a request ask for beyond the defaults, read once: what is shown of it is what can be
+/// agreed to. `agents` are those that a build would put in.
+pub fn asks(context: &Context, request: &Request, agents: &[String]) -> Result<Reading, RunError> {
     let meant = meant(context, request, agents)?;
-    let mut all: Vec<Ask> = Vec::new();
-    for ask in meant.iter().flat_map(|wanted| wanted.asks(context)) {
-        if !all.contains(&ask) {
-            all.push(ask);
-        }
-    }
-    Ok(all)
-}
-
-/// Agrees to all of it. What was agreed to before and is no longer asked for is forgotten.
-pub fn accept(context: &Context, request: &Request, agents: &[String]) -> Result<Vec<Ask>, RunError> {
-    let meant = meant(context, request, agents)?;
-    let mut all: Vec<Ask> = Vec::new();
-    for wanted in &meant {
-        all.extend(wanted.accept(context)?.into_iter().filter(|ask| !all.contains(ask)).collect::<Vec<_>>());
-    }
-    Ok(all)
+    Ok(Reading::new(meant.iter().map(|wanted| wanted.asks(context)).collect()))
 }
 
 /// What `run` means by a request, and what the other verbs mean by the same words: without a manifest these are two projects,
