@@ -125,6 +125,9 @@ fn init_writes_a_manifest_that_reads_and_never_overwrites() {
         let text = fs_err::read_to_string(run.path().join(preset).join("pinfold.toml")).unwrap();
         assert!(text.contains("name = \"mine\"") && text.starts_with('#'), "{text}");
         assert!(run.fails(&["init", preset]).contains("exists already"));
+        let told = run.fails(&["init", "--name", "Bad Name", "other"]);
+        assert!(told.contains("`Bad Name` is no image name"), "{told}");
+        assert!(!run.path().join("other").exists());
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) struct InitArgs {
 pub(crate) fn run(args: &InitArgs, global: Global) -> Outcome {
     let preset = Preset::find(&args.preset)
         .ok_or_else(|| ManifestError::UnknownPreset { name: args.preset.clone() })?;
+    args.name.as_deref().map(manifest::file::check_name).transpose()?;
     let path = args.directory.join(manifest::FILE_NAME);
     if path.exists() {
         return Err(Failure::usage(

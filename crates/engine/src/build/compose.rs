@@ -34,6 +34,8 @@ use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::manifest::Compression;
 use crate::project::manifest::Manifest;
+use crate::project::manifest::ManifestError;
+use crate::project::manifest::environment::environment;
 
 /// Why an image cannot be composed.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,9 @@ pub enum ComposeError {
     /// The documents break a rule, or the image store failed.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// Its environment cannot be.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// A name in the image that layers cannot carry.
     #[error("`{path}` begins with `.wh.`, which means a deletion inside a layer")]
     Whiteout {
@@ -73,6 +78,7 @@ impl Diagnose for ComposeError {
             Self::Split(error) => Diagnosis::Inner(error),
             Self::Layer(error) => Diagnosis::Inner(error),
             Self::Image(error) => Diagnosis::Inner(error),
+            Self::Manifest(error) => Diagnosis::Inner(error),
             Self::Whiteout { .. } => Diagnosis::Own(Kind::Usage),
             Self::Budget { .. } => Diagnosis::Own(Kind::Refused),
         }
@@ -228,7 +234,7 @@ pub fn platform(
     }
     let image = pinfold_image::compose::image(
         platform,
-        &runtime(context, project, lock, tree),
+        &runtime(context, project, lock, tree)?,
         &blobs,
         &annotations(manifest),
         lock.epoch,
@@ -255,15 +261,15 @@ pub fn annotations(manifest: &Manifest) -> BTreeMap<String, String> {
 }
 
 /// The image configuration: the manifest's `[image]` over what recipes bring, PATH first, the rest by name.
-fn runtime(context: &Context, project: &Project, lock: &Lock, tree: &Tree) -> RuntimeConfig {
+fn runtime(
+    context: &Context,
+    project: &Project,
+    lock: &Lock,
+    tree: &Tree,
+) -> Result<RuntimeConfig, ManifestError> {
     let Project { manifest, recipes, .. } = project;
-    let mut env: BTreeMap<&str, &str> = BTreeMap::new();
-    env.insert("PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin");
-    for recipe in recipes {
-        env.extend(recipe.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    }
-    env.extend(manifest.image.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let path = env.remove("PATH").map(|value| ("PATH", value));
+    let mut env = environment(&manifest.image.env, recipes)?;
+    let path = env.remove("PATH").map(|value| ("PATH".to_owned(), value));
     let env = path.into_iter().chain(env).map(|(name, value)| format!("{name}={value}")).collect();
     let mut labels = os_release_labels(tree, &context.decoded);
     for agent in &lock.agents {
@@ -273,7 +279,7 @@ fn runtime(context: &Context, project: &Project, lock: &Lock, tree: &Tree) -> Ru
     labels
         .extend(crate::run::Declared::label(&manifest.run).map(|json| (crate::run::LABEL.to_owned(), json)));
     labels.extend(manifest.image.labels.clone());
-    RuntimeConfig {
+    Ok(RuntimeConfig {
         user: manifest.user.as_ref().map(|user| format!("{}:{}", user.uid, user.gid)).unwrap_or_default(),
         entrypoint: manifest.image.entrypoint.clone(),
         cmd: manifest.image.cmd.clone(),
@@ -283,7 +289,7 @@ fn runtime(context: &Context, project: &Project, lock: &Lock, tree: &Tree) -> Ru
         volumes: manifest.image.volumes.iter().map(ToString::to_string).collect(),
         stop_signal: None,
         exposed: Vec::new(),
-    }
+    })
 }
 
 /// `ID` and `VERSION_ID` of os-release(5) as labels, for tools that only see the configuration.

@@ -92,6 +92,7 @@ impl Project {
         preset: Option<LockedPreset>,
     ) -> Result<Self, ProjectError> {
         let recipes = recipe::recipes(&manifest, &folder, NamedBy::Project)?;
+        manifest::environment::environment(&manifest.image.env, &recipes)?;
         let inputs = Inputs::open(folder, &manifest, &lock_file)?;
         Ok(Self { manifest, recipes, inputs, lock_file, file, preset })
     }

@@ -19,7 +19,7 @@ fn file(tree: &mut Tree, path: &str, owner: &str, text: &str) {
 fn configuration(manifest: &str, lock: &Lock, tree: &Tree) -> Value {
     let world = World::new();
     let project = world.project(manifest);
-    let runtime = runtime(&world.online(), &project, lock, tree);
+    let runtime = runtime(&world.online(), &project, lock, tree).unwrap();
     let platform = "linux/arm64".parse().unwrap();
     let layer = LayerBlob {
         diff_id: Digest::sha256(b"tar"),

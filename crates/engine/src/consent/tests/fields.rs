@@ -15,14 +15,16 @@ use crate::schema_of;
 const MANIFEST: &str = r#"
 preset = "sealed"
 name = "x"
-platforms = ["linux/amd64"]
+platforms = ["linux/amd64", "linux/arm64"]
 agents = ["opencode", "./mine.toml", { name = "codex-cli", version = "1" }]
 [debian]
 suite = "sid"
 suites = ["sid"]
 components = ["main"]
 base = "none"
-packages = ["bash"]
+packages = ["bash", "dash", "dash=1", "dashx"]
+add = ["jq"]
+remove = ["dash"]
 recommends = true
 slim = true
 mirror = "https://d.example"
@@ -39,7 +41,8 @@ long = { version = "1", bin = ["l"], scripts = "none" }
 [[binary]]
 name = "b"
 version = "1"
-url = { "linux/amd64" = "https://b.example/{version}" }
+url = { "linux/amd64" = "https://b.example/{version}", "linux/arm64" = "https://b.example/{version}" }
+platforms = ["linux/amd64", "linux/arm64"]
 sha256 = { "linux/amd64" = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
 members = { "." = "/b" }
 [toy]
@@ -163,6 +166,7 @@ replace = "r"
 const CHANGES: &[(&str, &str)] = &[
     ("preset", "solo"),
     ("platforms[]", "linux/arm64"),
+    ("binary[].platforms[]", "linux/arm64"),
     ("agents[]", "../outside.toml"),
     ("agents[].name", "../outside.toml"),
     ("debian.base", "minbase"),
@@ -210,6 +214,8 @@ const HARMLESS: &[(&str, &str)] = &[
     ("debian.components[]", TAKEN),
     ("debian.base", TAKEN),
     ("debian.packages[]", TAKEN),
+    ("debian.add[]", TAKEN),
+    ("debian.remove[]", TAKEN),
     ("debian.recommends", TAKEN),
     ("debian.slim", IMAGE),
     ("npm.packages[]", TAKEN),
@@ -220,6 +226,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("binary[].name", TEXT),
     ("binary[].sha256.*", "what came from the address is held to it"),
     ("binary[].members.*", IMAGE),
+    ("binary[].platforms[]", "fewer addresses than those that are asked about"),
     ("toy.names[]", TAKEN),
     ("file[].content", IMAGE),
     ("dir[].path", IMAGE),

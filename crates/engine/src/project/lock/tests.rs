@@ -261,7 +261,7 @@ fn two_locks_differ_in_the_components_whose_versions_moved() {
 /// A manifest that asks for something of everything.
 const BASE: &str = "name = 'x'\nagents = ['claude-code']\n[debian]\nsuite = 'bookworm'\npackages = ['git', 'jq']\n\
                     [npm]\npackages = ['typescript@5']\n[scripts]\nfoo = 'skip: no need'\n\
-                    [[binary]]\nname = 'rg'\nversion = '14'\nurl = { 'linux/amd64' = 'https://a.example/rg' }\nmembers = { '.' = '/rg' }\n";
+                    [[binary]]\nname = 'rg'\nversion = '14'\nurl = { 'linux/amd64' = 'https://a.example/rg', 'linux/arm64' = 'https://a.example/rg' }\nmembers = { '.' = '/rg' }\n";
 
 #[test]
 fn a_changed_manifest_names_the_keys_that_make_the_lock_stale() {

@@ -1,10 +1,11 @@
 //! What was typed: every key optional, unknown keys refused, and one manifest laid over another.
 //!
 //! Overlaying (a preset by the user's file): tables merge key by key, plain values and arrays replace, arrays of tables
-//! (`[[file]]`, `[[dir]]`, `[[link]]`, `[[binary]]`) add up, where an entry for a path that the preset has replaces it. What a source
-//! reads is typed in the source's folder ([`crate::sources`]).
+//! (`[[file]]`, `[[dir]]`, `[[link]]`, `[[binary]]`) add up, where an entry for a path that the preset has replaces it, whatever
+//! kind either is of. What a source reads is typed in the source's folder ([`crate::sources`]).
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use pinfold_base::Platform;
@@ -30,6 +31,7 @@ use super::Policy;
 use super::Run;
 use super::SetId;
 use super::User;
+use super::environment;
 use crate::sources::Section;
 use crate::sources::each_source;
 
@@ -212,19 +214,23 @@ impl ManifestFile {
     #[must_use]
     pub fn overlaid_by(mut self, mut over: Self) -> Self {
         let sources = Self::overlaid_sources(&mut self, &mut over);
+        let own = over.paths();
+        self.file.retain(|old| !own.contains(&old.path));
+        self.dir.retain(|old| !own.contains(&old.path));
+        self.link.retain(|old| !own.contains(&old.path));
         Self {
             preset: over.preset,
             name: over.name.or(self.name),
             platforms: over.platforms.or(self.platforms),
-            file: added(self.file, over.file, |a, b| a.path == b.path),
-            dir: added(self.dir, over.dir, |a, b| a.path == b.path),
-            link: added(self.link, over.link, |a, b| a.path == b.path),
+            file: self.file.into_iter().chain(over.file).collect(),
+            dir: self.dir.into_iter().chain(over.dir).collect(),
+            link: self.link.into_iter().chain(over.link).collect(),
             user: over.user.or(self.user),
             image: merged(self.image, over.image, |base, over| ImageFile {
                 entrypoint: over.entrypoint.or(base.entrypoint),
                 cmd: over.cmd.or(base.cmd),
                 workdir: over.workdir.or(base.workdir),
-                env: union(base.env, over.env),
+                env: environment::overlaid(base.env, over.env),
                 labels: union(base.labels, over.labels),
                 annotations: union(base.annotations, over.annotations),
                 volumes: over.volumes.or(base.volumes),
@@ -246,24 +252,18 @@ impl ManifestFile {
         }
     }
 
+    /// Paths of the entries.
+    fn paths(&self) -> BTreeSet<AbsolutePath> {
+        let files = self.file.iter().map(|file| &file.path);
+        let dirs = self.dir.iter().map(|dir| &dir.path);
+        files.chain(dirs).chain(self.link.iter().map(|link| &link.path)).cloned().collect()
+    }
+
     /// Fills in defaults and checks what only makes sense together.
     pub fn meaning(mut self, directory: &Path) -> Result<Manifest, ManifestError> {
-        let name = self
-            .name
-            .take()
-            .ok_or_else(|| ManifestError::value("name", "it is missing: every image has a name"))?;
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
-        // As a build will name it; a letter or digit on each side of a separator, say.
-        let names_an_image = format!("{name}:latest").parse::<Reference>().is_ok();
-        if name.len() > 128 || !name.bytes().all(fits) || !names_an_image {
-            return Err(ManifestError::value(
-                "name",
-                format!(
-                    "`{name}` is no image name: lower-case letters, digits and, only between those, one `.`, `_`, `__` or \
-                     `-`; parts are separated by `/`"
-                ),
-            ));
-        }
+        let missing = || ManifestError::value("name", "it is missing: every image has a name");
+        let name = self.name.take().ok_or_else(missing)?;
+        check_name(&name)?;
         let mut platforms: Vec<Platform> = match self.platforms.take() {
             Some(names) => names.into_iter().map(|name| name.0).collect(),
             None => Platform::ALL.to_vec(),
@@ -372,10 +372,19 @@ fn union<V>(mut base: BTreeMap<String, V>, over: BTreeMap<String, V>) -> BTreeMa
     base
 }
 
-fn added<T>(mut base: Vec<T>, over: Vec<T>, same: impl Fn(&T, &T) -> bool) -> Vec<T> {
-    base.retain(|old| !over.iter().any(|new| same(old, new)));
-    base.extend(over);
-    base
+/// Whether an image can be named so.
+pub fn check_name(name: &str) -> Result<(), ManifestError> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
+    // As a build will name it; a letter or digit on each side of a separator, say.
+    let names_an_image = format!("{name}:latest").parse::<Reference>().is_ok();
+    if name.len() <= 128 && name.bytes().all(fits) && names_an_image {
+        return Ok(());
+    }
+    let message = format!(
+        "`{name}` is no image name: lower-case letters, digits and, only between those, one `.`, `_`, `__` or `-`; parts \
+         are separated by `/`"
+    );
+    Err(ManifestError::value("name", message))
 }
 
 fn check_user(user: &User) -> Result<(), ManifestError> {

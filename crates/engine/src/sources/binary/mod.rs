@@ -59,8 +59,17 @@ pub struct Binary {
     /// Per platform the SHA-256 in hexadecimal; filled into the lock where absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sha256: BTreeMap<PlatformName, String>,
+    /// Platforms that it is for; all of the image's unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platforms: Option<Vec<PlatformName>>,
     /// Archive members (path in the archive → path in the image). For a plain executable the single key is `"."`.
     pub members: BTreeMap<String, AbsolutePath>,
+}
+
+impl Binary {
+    fn is_for(&self, platform: Platform) -> bool {
+        self.platforms.as_ref().is_none_or(|platforms| platforms.contains(&PlatformName(platform)))
+    }
 }
 
 /// A digest of the manifest is none.
@@ -90,6 +99,28 @@ impl Section for Binaries {
 
     fn meaning(typed: Self::Typed, _: &Path) -> Result<Self::Request, ManifestError> {
         Ok(typed)
+    }
+
+    fn fits(wanted: &Self::Request, platforms: &[Platform]) -> Result<(), ManifestError> {
+        for binary in wanted {
+            let wrong =
+                |message: String| Err(ManifestError::value(format!("binary `{}`", binary.name), message));
+            let built: Vec<Platform> =
+                platforms.iter().copied().filter(|built| binary.is_for(*built)).collect();
+            let without = built.iter().find(|built| !binary.url.contains_key(&PlatformName(**built)));
+            if let Some(without) = without {
+                let with: Vec<String> = binary.url.keys().map(|name| format!("\"{}\"", name.0)).collect();
+                return wrong(format!(
+                    "it has no address for {without}: add `url.\"{without}\" = \"https://…\"` to its entry, or \
+                     `platforms = [{}]` if it is for no other",
+                    with.join(", ")
+                ));
+            }
+            if built.is_empty() {
+                return wrong("its `platforms` name none of the image's".into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -158,7 +189,8 @@ impl Source for Binaries {
 
 /// The address of each platform, as it is asked.
 fn addresses(wanted: &Binary) -> impl Iterator<Item = (Platform, String)> {
-    wanted.url.iter().map(|(name, url)| (name.0, url.replace("{version}", &wanted.version)))
+    let urls = wanted.url.iter().filter(|(name, _)| wanted.is_for(name.0));
+    urls.map(|(name, url)| (name.0, url.replace("{version}", &wanted.version)))
 }
 
 fn request(wanted: &Binary) -> Result<binary::BinaryRequest, SourceError> {
@@ -193,7 +225,7 @@ impl Locate for AtAddress<'_> {
 
 /// One program.
 fn program(placing: &Placing<'_>, wanted: &Binary) -> Result<Tree, SourceError> {
-    if !wanted.url.contains_key(&PlatformName(placing.platform)) {
+    if !wanted.is_for(placing.platform) {
         return Ok(Tree::new());
     }
     let mut locked = placing.lock.binaries.get(&placing.platform).into_iter().flatten();

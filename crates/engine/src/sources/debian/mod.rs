@@ -78,6 +78,24 @@ impl Diagnose for NoDebian {
     }
 }
 
+/// The manifest leaves out what an agent needs.
+#[derive(Debug, thiserror::Error)]
+#[error("agent `{agent}` needs the Debian package `{package}`, which `remove` in `[debian]` leaves out")]
+struct Removed {
+    agent: String,
+    package: String,
+}
+
+impl Diagnose for Removed {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        Some(format!("take `{}` out of `remove`, or `{}` out of `agents`", self.package, self.agent))
+    }
+}
+
 /// The manifest's keys cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the archive keys that the manifest names")]
@@ -261,10 +279,15 @@ fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
         };
     };
     let mut packages = wanted.packages.clone();
-    for needed in project.recipes.iter().flat_map(|recipe| &recipe.debian) {
-        let there = |package: &String| package.split('=').next() == Some(needed);
-        if !packages.iter().any(there) {
-            packages.push(needed.clone());
+    for recipe in &project.recipes {
+        for needed in &recipe.debian {
+            if wanted.removed.contains(needed) {
+                let (agent, package) = (recipe.name.clone(), needed.clone());
+                return Err(SourceError::of(Removed { agent, package }));
+            }
+            if !packages.iter().any(|package| section::name_of(package) == needed) {
+                packages.push(needed.clone());
+            }
         }
     }
     Ok(Some(lock::Request {

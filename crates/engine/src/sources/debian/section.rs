@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Platform;
+use pinfold_base::text::nearest;
 use pinfold_sources::debian::lock::Freshness;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
@@ -43,6 +44,10 @@ pub struct DebianFile {
     base: Option<Base>,
     /// Packages, as `name` or `name=version`.
     packages: Option<Vec<String>>,
+    /// Packages besides those of the preset or of `packages`; a version asked for here replaces theirs.
+    add: Option<Vec<String>>,
+    /// Packages of the preset, by name, that are left out.
+    remove: Option<Vec<String>>,
     /// Whether Recommends are installed too.
     recommends: Option<bool>,
     /// Whether documentation and translations are left out (default true).
@@ -70,6 +75,9 @@ pub struct DebianRequest {
     pub base: Base,
     /// Packages asked for, in order.
     pub packages: Vec<String>,
+    /// Packages that were taken out of a preset's. What is asked of archives is in `packages`.
+    #[serde(skip)]
+    pub removed: Vec<String>,
     /// Whether Recommends are followed.
     pub recommends: bool,
     /// Whether documentation and translations are left out as in Debian's slim images.
@@ -118,6 +126,8 @@ impl Section for Debian {
             components: over.components.or(base.components),
             base: over.base.or(base.base),
             packages: over.packages.or(base.packages),
+            add: Some([base.add, over.add].into_iter().flatten().flatten().collect()),
+            remove: Some([base.remove, over.remove].into_iter().flatten().flatten().collect()),
             recommends: over.recommends.or(base.recommends),
             slim: over.slim.or(base.slim),
             mirror: over.mirror.or(base.mirror),
@@ -157,9 +167,24 @@ impl DebianFile {
                 return Err(ManifestError::value("debian.suite", format!("`{suite}` is no suite name")));
             }
         }
-        let packages = self.packages.unwrap_or_default();
+        let mut packages = self.packages.unwrap_or_default();
+        let removed = self.remove.unwrap_or_default();
+        for wanted in &removed {
+            let before = packages.len();
+            packages.retain(|package| name_of(package) != wanted);
+            if packages.len() == before {
+                let near = nearest(wanted, packages.iter().map(|package| name_of(package)));
+                let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                let message = format!("`{wanted}` is not among the packages of the preset{near}");
+                return Err(ManifestError::value("debian.remove", message));
+            }
+        }
+        for package in self.add.unwrap_or_default() {
+            packages.retain(|old| name_of(old) != name_of(&package));
+            packages.push(package);
+        }
         for package in &packages {
-            let name = package.split('=').next().unwrap_or_default();
+            let name = name_of(package);
             let fits =
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
             // Debian Policy 5.6.1
@@ -176,6 +201,7 @@ impl DebianFile {
             components: self.components.unwrap_or_else(|| vec!["main".into()]),
             base: self.base.unwrap_or_default(),
             packages,
+            removed,
             recommends: self.recommends.unwrap_or(false),
             slim: self.slim.unwrap_or(true),
             mirrors: DebianMirrors {
@@ -187,4 +213,9 @@ impl DebianFile {
             },
         })
     }
+}
+
+/// The name in `name` or `name=version`.
+pub(super) fn name_of(package: &str) -> &str {
+    package.split('=').next().unwrap_or_default()
 }

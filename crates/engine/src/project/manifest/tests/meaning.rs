@@ -203,3 +203,105 @@ fn a_key_that_is_told_is_read_as_itself() {
         assert_eq!(read.keys().collect::<Vec<_>>(), [key]);
     }
 }
+
+/// What is written out in full on the right is what the left means.
+#[test]
+fn packages_are_added_to_a_preset_and_removed_from_it() {
+    let base = "name = 'x'\n[debian]\nsuite = 'sid'\npackages = ['tini', 'git', 'curl']\n";
+    let read = |text: &str| ManifestFile::parse(text, Path::new("pinfold.toml")).unwrap();
+    for (over, expected) in [
+        ("add = ['make']", &["tini", "git", "curl", "make"][..]),
+        ("add = ['make', 'jq']\nremove = ['curl']", &["tini", "git", "make", "jq"]),
+        ("add = ['git=1:2.39.5']", &["tini", "curl", "git=1:2.39.5"]),
+        ("remove = ['git', 'curl']", &["tini"]),
+        ("remove = ['git']\nadd = ['git=1']", &["tini", "curl", "git=1"]),
+        ("packages = ['jq']\nadd = ['make']", &["jq", "make"]),
+        ("add = []", &["tini", "git", "curl"]),
+    ] {
+        let both = read(base).overlaid_by(read(&format!("[debian]\n{over}\n")));
+        let debian = both.meaning(Path::new("/")).unwrap().sources.debian.unwrap();
+        assert_eq!(debian.packages, expected, "{over}");
+    }
+    let alone = meaning("[debian]\nsuite = 'sid'\npackages = ['jq']\nadd = ['make']\n");
+    assert_eq!(alone.sources.debian.unwrap().packages, ["jq", "make"]);
+    let both = read(base).overlaid_by(read("[debian]\nremove = ['gti']\n"));
+    assert_eq!(
+        both.meaning(Path::new("/")).unwrap_err().to_string(),
+        "manifest key `debian.remove`: `gti` is not among the packages of the preset; did you mean `git`?"
+    );
+}
+
+#[test]
+fn an_entry_replaces_what_the_preset_has_at_its_path_whatever_it_is() {
+    let base = "name = 'x'\n[[dir]]\npath = '/queue'\n[[file]]\npath = '/f'\ncontent = 'base'\n\
+                [[link]]\npath = '/l'\ntarget = 'base'\n[[dir]]\npath = '/kept'\n";
+    let over = "[[link]]\npath = '/queue'\ntarget = '/kept'\n[[dir]]\npath = '/f'\n\
+                [[file]]\npath = '/l'\ncontent = 'over'\n";
+    let read = |text: &str| ManifestFile::parse(text, Path::new("pinfold.toml")).unwrap();
+    let both = read(base).overlaid_by(read(over)).meaning(Path::new("/project")).unwrap();
+    let whole = parse(
+        "name = 'x'\n[[dir]]\npath = '/kept'\n[[dir]]\npath = '/f'\n[[link]]\npath = '/queue'\n\
+         target = '/kept'\n[[file]]\npath = '/l'\ncontent = 'over'\n",
+    );
+    assert_eq!(both, whole.unwrap());
+}
+
+/// Right sides as podman 4.3.1 makes them of `ENV PATH=/a:/b A=1` and a second `ENV`; but it takes `$1` as empty.
+#[test]
+fn a_value_of_the_environment_says_what_a_variable_was_before() {
+    let base = "name = 'x'\n[image.env]\nPATH = '/a:/b'\nA = '1'\n";
+    let read = |text: &str| ManifestFile::parse(text, Path::new("pinfold.toml")).unwrap();
+    for (value, expected) in [
+        ("$PATH:/opt/bin", "/a:/b:/opt/bin"),
+        ("${PATH}:q", "/a:/b:q"),
+        ("$A$A", "11"),
+        ("x${A}2", "x12"),
+        (r"\$PATH", "$PATH"),
+        (r"\${A}$A", "${A}1"),
+        ("cost 5$", "cost 5$"),
+        ("$ $1", "$ $1"),
+        ("plain", "plain"),
+    ] {
+        let both = read(base).overlaid_by(read(&format!("[image.env]\nPATH = '{value}'\nA = '2'\n")));
+        let own = both.meaning(Path::new("/")).unwrap().image.env;
+        let env = environment::environment(&own, &[]).unwrap();
+        assert_eq!((env["PATH"].as_str(), env["A"].as_str()), (expected, "2"), "{value}");
+    }
+    let env = environment::environment(&meaning("[image.env]\nPATH = '/x:$PATH'\n").image.env, &[]).unwrap();
+    assert_eq!(env["PATH"], "/x:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin");
+    let nope = environment::environment(&meaning("[image.env]\nB = 'a${NOPE}'\n").image.env, &[]);
+    let nope = nope.unwrap_err().to_string();
+    assert_eq!(
+        nope,
+        r"manifest key `image.env.B`: `${NOPE}` names no variable of the image; known here are `PATH`; for the text itself write `'\${NOPE}'` in single quotes"
+    );
+    let escaped = meaning("[image.env]\nB = '\\${NOPE}'\n").image.env;
+    assert_eq!(environment::environment(&escaped, &[]).unwrap()["B"], "${NOPE}");
+}
+
+#[test]
+fn a_program_has_an_address_for_each_platform_that_it_is_for() {
+    let (amd64, arm64) = ("'linux/amd64' = 'https://b.example/a'", "'linux/arm64' = 'https://b.example/b'");
+    let binary = |urls: &str, rest: &str| {
+        format!(
+            "name = 'x'\n[[binary]]\nname = 'rep'\nversion = '1'\nurl = {{ {urls} }}\nmembers = {{ '.' = '/rep' }}\n{rest}\n"
+        )
+    };
+    let both = format!("{amd64}, {arm64}");
+    for text in [
+        binary(&both, ""),
+        binary(amd64, "platforms = ['linux/amd64']"),
+        binary(&both, "platforms = ['linux/arm64']"),
+        format!("platforms = ['linux/amd64']\n{}", binary(&both, "")),
+        format!("platforms = ['linux/amd64']\n{}", binary(amd64, "")),
+    ] {
+        parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    }
+    let missing = "manifest key `binary `rep``: it has no address for linux/arm64: add `url.\"linux/arm64\" = \"https://…\"` \
+                   to its entry, or `platforms = [\"linux/amd64\"]` if it is for no other";
+    assert_eq!(parse(&binary(amd64, "")).unwrap_err().to_string(), missing);
+    let narrow = format!("platforms = ['linux/arm64']\n{}", binary(amd64, ""));
+    assert!(parse(&narrow).unwrap_err().to_string().contains("no address for linux/arm64"));
+    let other = format!("platforms = ['linux/arm64']\n{}", binary(amd64, "platforms = ['linux/amd64']"));
+    assert!(parse(&other).unwrap_err().to_string().contains("its `platforms` name none of the image's"));
+}

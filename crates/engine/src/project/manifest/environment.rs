@@ -1,0 +1,113 @@
+//! `[image.env]`, whose values may say what a variable was before: `PATH = "$PATH:/opt/bin"`.
+//!
+//! ```text
+//! $NAME  ${NAME}   what NAME is without `[image.env]`: from a preset, a recipe, or the usual PATH
+//! \$               the character, as in a Dockerfile; a `$` before anything else than a name stays too
+//! ```
+//!
+//! **Guarantees**: the values of one table see what was before the table, never each other.
+//! **Refuses**: a name that nothing gives. A Dockerfile takes it as empty, and an empty PATH is found out at the start.
+
+use std::collections::BTreeMap;
+
+use super::ManifestError;
+use crate::project::recipe::Recipe;
+
+/// PATH where nothing else is said.
+const PATH: &str = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin";
+
+/// A piece of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    /// As it is.
+    Text(&'a str),
+    /// `\$`.
+    Dollar,
+    /// A reference: as written, and to what.
+    Name(&'a str, &'a str),
+}
+
+fn pieces(value: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = value;
+    while let Some(at) = rest.find('$') {
+        let (before, from) = rest.split_at(at);
+        if let Some(before) = before.strip_suffix('\\') {
+            pieces.extend([Piece::Text(before), Piece::Dollar]);
+            rest = &from[1..];
+            continue;
+        }
+        pieces.push(Piece::Text(before));
+        let word = |text: &str| {
+            let length =
+                text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+            length * usize::from(!text.starts_with(|first: char| first.is_ascii_digit()))
+        };
+        let braced = from[1..].strip_prefix('{');
+        let length = word(braced.unwrap_or(&from[1..]));
+        let closed = braced.is_none_or(|braced| braced[length..].starts_with('}'));
+        if length == 0 || !closed {
+            pieces.push(Piece::Text("$"));
+            rest = &from[1..];
+            continue;
+        }
+        let begin = 1 + usize::from(braced.is_some());
+        let end = begin + length + usize::from(braced.is_some());
+        pieces.push(Piece::Name(&from[..end], &from[begin..begin + length]));
+        rest = &from[end..];
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// A preset's table with the user's laid on top, whose values see the preset's.
+pub(super) fn overlaid(
+    mut base: BTreeMap<String, String>,
+    over: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let seen = |value: &str| -> String {
+        let seen = pieces(value).into_iter().map(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::Dollar => "\\$",
+            Piece::Name(written, name) => base.get(name).map_or(written, String::as_str),
+        });
+        seen.collect()
+    };
+    let over: Vec<_> = over.into_iter().map(|(name, value)| (name, seen(&value))).collect();
+    base.extend(over);
+    base
+}
+
+/// The image's variables: the manifest's over those of recipes.
+pub fn environment(
+    own: &BTreeMap<String, String>,
+    recipes: &[Recipe],
+) -> Result<BTreeMap<String, String>, ManifestError> {
+    let mut before = BTreeMap::from([("PATH", PATH)]);
+    for recipe in recipes {
+        before.extend(recipe.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    }
+    let mut after: BTreeMap<String, String> =
+        before.iter().map(|(&name, &value)| (name.to_owned(), value.to_owned())).collect();
+    for (name, value) in own {
+        let mut text = String::new();
+        for piece in pieces(value) {
+            text += match piece {
+                Piece::Text(text) => text,
+                Piece::Dollar => "$",
+                Piece::Name(written, wanted) => before.get(wanted).copied().ok_or_else(|| {
+                    ManifestError::value(
+                        format!("image.env.{name}"),
+                        format!(
+                            "`{written}` names no variable of the image; known here are {}; for the text itself write \
+                             `'\\{written}'` in single quotes",
+                            before.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+                        ),
+                    )
+                })?,
+            };
+        }
+        after.insert(name.clone(), text);
+    }
+    Ok(after)
+}
