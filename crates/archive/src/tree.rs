@@ -244,6 +244,15 @@ pub struct ConflictError {
     pub second_kind: &'static str,
 }
 
+/// What a component is that is not in the tree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// The end of the way.
+    Nowhere,
+    /// A directory still to be made.
+    Appended,
+}
+
 /// A file system as a value. Iteration is in order of path bytes, so parents come before children.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Tree {
@@ -296,9 +305,26 @@ impl Tree {
         }
     }
 
-    /// [`Tree::add`] for each node of `other`.
+    /// [`Tree::add`] for each node of `other`, where it lands ([`Tree::landing`]); a directory may stand at a link to one.
     pub fn merge(&mut self, other: Self) -> Result<(), ConflictError> {
-        other.nodes.into_iter().try_for_each(|(path, node)| self.add(path, node))
+        // Neighbours share their directory, so it is looked for once.
+        let mut last: Option<(ImagePath, ImagePath)> = None;
+        for (path, mut node) in other.nodes {
+            let landed = match (path.parent(), &last) {
+                (Some(parent), Some((known, there))) if parent == *known => there.join(path.name()).ok(),
+                _ => None,
+            };
+            let landed = landed.unwrap_or_else(|| self.landing(&path));
+            last = path.parent().zip(landed.parent());
+            if let NodeKind::Hardlink(target) = &mut node.kind {
+                *target = self.landing(target);
+            }
+            if node.is_directory() && self.directory_behind(&landed).is_some() {
+                continue;
+            }
+            self.add(landed, node)?;
+        }
+        Ok(())
     }
 
     /// Takes the node at `path` out (not what is below it).
@@ -378,6 +404,10 @@ impl Tree {
     /// Follows symbolic links inside the tree, in every component, as a process in a chroot would. `None` when the path
     /// does not exist or more than 40 links (Linux's limit) are met.
     pub fn resolve(&self, path: &ImagePath) -> Option<ImagePath> {
+        self.walk(path, Missing::Nowhere)
+    }
+
+    fn walk(&self, path: &ImagePath, missing: Missing) -> Option<ImagePath> {
         let mut budget = 40;
         let mut pending: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
         let mut at = ImagePath::root();
@@ -387,8 +417,9 @@ impl Tree {
                 continue;
             }
             let next = at.join(&name).ok()?;
-            match &self.get(&next)?.kind {
-                NodeKind::Symlink(target) => {
+            match self.get(&next).map(|node| &node.kind) {
+                None if missing == Missing::Nowhere => return None,
+                Some(NodeKind::Symlink(target)) => {
                     budget -= 1;
                     if budget == 0 {
                         return None;
@@ -403,6 +434,23 @@ impl Tree {
             }
         }
         Some(at)
+    }
+
+    /// Where an entry for `path` lands, as when it is unpacked into a root: the directories on the way are followed through
+    /// links, what is not there yet is taken as written, and the last component is not followed. So `/lib/x` is
+    /// `/usr/lib/x` where `/lib` leads to `/usr/lib`. A path that cannot be (links in a circle, a file on the way) stays as it
+    /// is; [`Tree::complete`] refuses it.
+    #[must_use]
+    pub fn landing(&self, path: &ImagePath) -> ImagePath {
+        let parent = path.parent().and_then(|parent| self.walk(&parent, Missing::Appended));
+        parent.and_then(|parent| parent.join(path.name()).ok()).unwrap_or_else(|| path.clone())
+    }
+
+    /// The directory that a link at `path` leads to.
+    pub fn directory_behind(&self, path: &ImagePath) -> Option<ImagePath> {
+        let link = matches!(self.get(path)?.kind, NodeKind::Symlink(_));
+        let there = if link { self.resolve(path)? } else { return None };
+        self.get(&there)?.is_directory().then_some(there)
     }
 
     /// The content of the regular file at `path`, symbolic and hard links followed.
@@ -499,6 +547,78 @@ mod tests {
         assert_eq!(tree.content(&path("bin/sh")).map(Content::size), Some(2));
         assert_eq!(tree.resolve(&path("loop")), None);
         assert_eq!(tree.resolve(&path("bin/missing")), None);
+    }
+
+    /// What `mkdir -p` of the parent and `cp` into a root with these links make (GNU coreutils, in a chroot).
+    #[test]
+    fn a_path_lands_where_links_lead() {
+        let owner = Component::from("x/y");
+        let mut tree = Tree::new();
+        for (link, target) in [
+            ("lib", "usr/lib"),
+            ("var/run", "/run"),
+            ("opt/cur", "v1"),
+            ("opt/v1", "../srv/./v1/"),
+            ("up", "../../srv"),
+            ("usr/lib/back", "../../lib"),
+            ("loop", "loop"),
+            ("there", "usr/share/late"),
+        ] {
+            tree.insert(path(link), Node::symlink(&owner, 0, target));
+        }
+        tree.insert(path("srv/v1/f"), file("x/y", ""));
+        tree.insert(path("usr/lib/old/f"), file("x/y", ""));
+        tree.complete(&owner, 0).unwrap();
+        for (written, landed) in [
+            ("", ""),
+            ("lib", "lib"),
+            ("lib/mylib/x", "usr/lib/mylib/x"),
+            ("lib/old/f", "usr/lib/old/f"),
+            ("lib/back/back/x", "usr/lib/x"),
+            ("var/run/a/b", "run/a/b"),
+            ("opt/cur", "opt/cur"),
+            ("opt/cur/f", "srv/v1/f"),
+            ("up/x", "srv/x"),
+            ("etc/new/x", "etc/new/x"),
+            ("there/x", "usr/share/late/x"),
+            ("loop/x", "loop/x"),
+            ("srv/v1/f/x", "srv/v1/f/x"),
+        ] {
+            assert_eq!(tree.landing(&path(written)), path(landed), "{written}");
+        }
+        for (written, refused) in [("loop/x", "`/loop`"), ("srv/v1/f/x", "`/srv/v1/f`")] {
+            let mut tree = tree.clone();
+            tree.insert(tree.landing(&path(written)), file("x/z", ""));
+            let error = tree.complete(&owner, 0).unwrap_err().to_string();
+            assert!(error.starts_with(refused), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_tree_is_merged_through_links() {
+        let owner = Component::from("x/y");
+        let mut tree = Tree::new();
+        tree.insert(path("usr/lib/old"), file("x/y", "1"));
+        tree.insert(path("lib"), Node::symlink(&owner, 0, "usr/lib"));
+        tree.complete(&owner, 0).unwrap();
+        let part = |names: &[&str]| {
+            let mut part: Tree = names.iter().map(|name| (path(name), file("x/z", "2"))).collect();
+            part.complete(&owner, 0).unwrap();
+            part
+        };
+        let mut merged = part(&["lib/new/a", "lib/new/b"]);
+        merged.insert(
+            path("lib/new/c"),
+            Node { kind: NodeKind::Hardlink(path("lib/new/a")), ..file("x/z", "2") },
+        );
+        tree.merge(merged).unwrap();
+        assert!(tree.contains(&path("usr/lib/new/a")) && tree.contains(&path("usr/lib/new/b")));
+        assert_eq!(tree.get(&path("usr/lib/new/c")).unwrap().kind, NodeKind::Hardlink(path("usr/lib/new/a")));
+        assert!(tree.below(&path("lib")).count() == 1, "nothing is below the link");
+        let error = tree.merge(part(&["lib/old"])).unwrap_err();
+        assert_eq!(error.path, path("usr/lib/old"));
+        let error = tree.clone().merge(part(&["lib"])).unwrap_err();
+        assert_eq!(error.path, path("lib"), "a file does not go through the link");
     }
 
     #[test]
