@@ -237,7 +237,7 @@ impl Source for Debian {
             },
         };
         let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
-        Ok(Placed { tree: placed.tree, ledger: placed.ledger, ..Placed::default() })
+        Ok(Placed { tree: placed.tree, ledger: placed.ledger, yields: placed.conffiles, ..Placed::default() })
     }
 
     fn volatility(&self, _: &Project, _: &str) -> Volatility {

@@ -157,43 +157,88 @@ fn stanza(package: &Opened<'_>, contents: &dyn Contents) -> Result<Vec<u8>, Plac
     Ok(text)
 }
 
-/// `\n PATH MD5` for each conffile, in the order of the list.
-fn conffiles(package: &Opened<'_>, contents: &dyn Contents) -> Result<String, PlaceError> {
+/// One line of a package's list of conffiles.
+enum Conffile {
+    /// A path, and the same as written.
+    Shipped(ImagePath, String),
+    /// A path that is to go on upgrade, as written.
+    ToRemove(String),
+}
+
+fn conffile_list(
+    package: &Opened<'_>,
+    contents: &dyn Contents,
+) -> Result<Vec<(usize, Conffile)>, PlaceError> {
     let list = package.read_text("conffiles", contents)?.unwrap_or_default();
-    let mut text = String::new();
+    let mut found = Vec::new();
     for (at, line) in list.lines().enumerate() {
         let line = line.trim_end();
         if line.is_empty() {
             continue;
         }
-        let wrong = |what: &str| PlaceError::Line {
-            package: package.name().into(),
-            member: "conffiles".into(),
-            line: at + 1,
-            what: what.into(),
-        };
         // A line that begins with a slash is a path, blanks and all (deb-conffiles(5)).
         let (flag, path) = match line.split_once(' ').filter(|_| !line.starts_with('/')) {
             Some(("remove-on-upgrade", path)) => (true, path.trim()),
-            Some(_) => return Err(wrong("it is neither a path nor `remove-on-upgrade` and a path")),
+            Some(_) => {
+                return Err(wrong(package, at, "it is neither a path nor `remove-on-upgrade` and a path"));
+            }
             None => (false, line),
         };
         if !path.starts_with('/') {
-            return Err(wrong("the path does not begin with a slash"));
+            return Err(wrong(package, at, "the path does not begin with a slash"));
         }
-        if flag {
-            let _ = write!(text, "\n {path} newconffile remove-on-upgrade");
-            continue;
-        }
-        let at = ImagePath::new(path)
-            .map_err(|source| PlaceError::Path { package: package.name().into(), source })?;
-        let shipped = package.listing.data.iter().find_map(|entry| match &entry.kind {
-            MemberKind::File { content } if entry.path == at => Some(content),
-            _ => None,
-        });
-        let Some(content) = shipped else { return Err(wrong("the package has no such file")) };
+        let conffile = if flag {
+            Conffile::ToRemove(path.into())
+        } else {
+            let parsed = ImagePath::new(path);
+            let failed = |source| PlaceError::Path { package: package.name().into(), source };
+            Conffile::Shipped(parsed.map_err(failed)?, path.into())
+        };
+        found.push((at, conffile));
+    }
+    Ok(found)
+}
+
+fn wrong(package: &Opened<'_>, at: usize, what: &str) -> PlaceError {
+    PlaceError::Line {
+        package: package.name().into(),
+        member: "conffiles".into(),
+        line: at + 1,
+        what: what.into(),
+    }
+}
+
+/// The configuration files that a package ships, as it names them.
+pub(super) fn conffile_paths(
+    package: &Opened<'_>,
+    contents: &dyn Contents,
+) -> Result<Vec<ImagePath>, PlaceError> {
+    let paths = conffile_list(package, contents)?.into_iter().filter_map(|(_, conffile)| match conffile {
+        Conffile::Shipped(path, _) => Some(path),
+        Conffile::ToRemove(_) => None,
+    });
+    Ok(paths.collect())
+}
+
+/// `\n PATH MD5` for each conffile, in the order of the list.
+fn conffiles(package: &Opened<'_>, contents: &dyn Contents) -> Result<String, PlaceError> {
+    let mut text = String::new();
+    for (at, conffile) in conffile_list(package, contents)? {
+        let (content, path) = match conffile {
+            Conffile::Shipped(shipped, path) => {
+                let shipped = package.listing.data.iter().find_map(|entry| match &entry.kind {
+                    MemberKind::File { content } if entry.path == shipped => Some(content),
+                    _ => None,
+                });
+                (shipped.ok_or_else(|| wrong(package, at, "the package has no such file"))?, path)
+            }
+            Conffile::ToRemove(path) => {
+                let _ = write!(text, "\n {path} newconffile remove-on-upgrade");
+                continue;
+            }
+        };
         let failed =
-            |source| PlaceError::Read { package: package.name().into(), member: path.into(), source };
+            |source| PlaceError::Read { package: package.name().into(), member: path.clone(), source };
         let mut hash = Md5::new();
         std::io::copy(&mut contents.open(content).map_err(failed)?, &mut HashInto(&mut hash))
             .map_err(failed)?;

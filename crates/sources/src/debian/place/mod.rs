@@ -37,6 +37,7 @@ mod slim;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pinfold_archive::Contents;
@@ -44,6 +45,7 @@ use pinfold_archive::Tree;
 use pinfold_archive::decoded::Listing;
 use pinfold_base::Arch;
 use pinfold_base::Digest;
+use pinfold_base::ImagePath;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -134,6 +136,8 @@ pub struct Placed {
     pub tree: Tree,
     /// What was done instead of running scripts, by package and script.
     pub ledger: Vec<LedgerEntry>,
+    /// Where the packages' configuration files are.
+    pub conffiles: BTreeSet<ImagePath>,
 }
 
 /// How a script was understood.
@@ -180,7 +184,12 @@ pub fn place(
     let (ledger, effects) = understand(&opened, &options.answers, contents)?;
     let accounts = compose::accounts(&opened, contents)?;
     let tree = compose::compose(&opened, &effects, accounts, options, contents)?;
-    Ok(Placed { tree, ledger })
+    let mut conffiles = BTreeSet::new();
+    for package in &opened {
+        let paths = dpkg_database::conffile_paths(package, contents)?;
+        conffiles.extend(paths.iter().map(|path| tree.landing(&merge::place_of(path))));
+    }
+    Ok(Placed { tree, ledger, conffiles })
 }
 
 /// Classifies the install scripts alone, for the lock; fails on the first that is not understood and has no answer.

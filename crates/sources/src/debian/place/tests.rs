@@ -331,7 +331,10 @@ fn a_whole_stanza_is_that_of_dpkg() {
         Provides: v1\nBreaks: b1\nEnhances: e1\nBuilt-Using: bu (= 1)\nX-Odd: odd\nMulti-Arch: foreign\n";
     let control = [("conffiles", "/etc/x/one\n/etc/x/with space\n/etc/empty\n")];
     let data = vec![file("etc/x/one", "hello\n"), file("etc/x/with space", "two\n"), file("etc/empty", "")];
-    let tree = placed(&[made("p", fields, &control, data)], &options()).unwrap().tree;
+    let Placed { tree, conffiles, .. } = placed(&[made("p", fields, &control, data)], &options()).unwrap();
     assert_eq!(text(&tree, "var/lib/dpkg/status"), WRITTEN);
     assert_eq!(text(&tree, "var/lib/dpkg/info/p.conffiles"), control[0].1);
+    // What gives way to the user's own entries.
+    let found: Vec<_> = conffiles.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["/etc/empty", "/etc/x/one", "/etc/x/with space"]);
 }
