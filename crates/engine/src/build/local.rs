@@ -1,5 +1,6 @@
 //! The user's own files, directories and links, and the configuration that recipes bring, as a tree.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use pinfold_archive::Component;
@@ -162,6 +163,15 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
         }
     }
     Ok(tree)
+}
+
+/// Paths, as they are written, of entries that take the place of what a package has there.
+pub fn replacing(manifest: &Manifest) -> BTreeSet<ImagePath> {
+    let files = manifest.files.iter().map(|file| (&file.path, file.replace));
+    let dirs = manifest.dirs.iter().map(|dir| (&dir.path, dir.replace));
+    let links = manifest.links.iter().map(|link| (&link.path, link.replace));
+    let all = files.chain(dirs).chain(links);
+    all.filter(|(_, replace)| *replace).map(|(path, _)| path.0.clone()).collect()
 }
 
 /// Directories between the user's home and `path`, owned by the user.

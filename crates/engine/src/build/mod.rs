@@ -11,6 +11,7 @@ pub mod compose;
 pub mod fetch;
 pub mod layers;
 pub mod local;
+pub mod overlay;
 mod parallel;
 pub mod place;
 pub mod resolve;

@@ -4,8 +4,8 @@
 //! archives ─► decoded ─► sources, in the order of their list ─► the user's files ─► parents, times, set-id bits ─► Tree
 //! ```
 //!
-//! **Guarantees**: the user's own files win over directories of packages, never over their files; every directory has the
-//! time [`STILL`].
+//! **Guarantees**: the user's own entries win where [`overlay`] says so; what is placed follows links to directories, such as
+//! those of the merged `/usr`; every directory has the time [`STILL`].
 //! **Refuses**: two components that claim one path ([`ConflictError`] names both).
 
 use pinfold_archive::Component;
@@ -22,6 +22,8 @@ use pinfold_base::report::Stage;
 
 use crate::build::local;
 use crate::build::local::LocalError;
+use crate::build::overlay;
+use crate::build::overlay::OverlayError;
 use crate::build::parallel;
 use crate::context::Context;
 use crate::project::Project;
@@ -43,6 +45,9 @@ pub enum PlaceError {
     /// A file of the user's cannot be placed.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// An entry of the user's cannot be laid over the rest.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
     /// Two components claim one path.
     #[error(transparent)]
     Conflict(#[from] ConflictError),
@@ -53,6 +58,7 @@ impl Diagnose for PlaceError {
         match self {
             Self::Source(error) => Diagnosis::Inner(error),
             Self::Local(error) => Diagnosis::Inner(error),
+            Self::Overlay(error) => Diagnosis::Inner(error),
             Self::Conflict(_) => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -97,19 +103,22 @@ pub fn place(
         notes.extend(part.notes);
         yields.extend(part.yields);
     }
-    // The user's own files win over directories of packages, never over their files.
-    for (path, node) in local::tree(project, platform, lock.epoch, &context.store)? {
+    let base = Component::generated("base");
+    tree.complete(&base, STILL)?;
+    let own = local::tree(project, platform, lock.epoch, &context.store)?;
+    for (path, node) in own.iter() {
         if let NodeKind::File(Content::Range { archive, .. }) = &node.kind {
             sources::listing(context, &path.to_string(), archive, Format::Raw)?;
         }
-        match tree.get(&path) {
-            Some(old) if old.is_directory() && node.is_directory() => {
-                tree.insert(path, node);
-            }
-            _ => tree.add(path, node)?,
-        }
     }
-    tree.complete(&Component::generated("base"), STILL)?;
+    let replaced = overlay::lay(&mut tree, own, &local::replacing(manifest), &yields)?;
+    notes.extend(
+        replaced
+            .iter()
+            .filter(|one| one.of.as_str().starts_with("debian/"))
+            .map(|one| format!("`{}` is as the manifest says, not as `{}` ships it", one.path, one.of)),
+    );
+    tree.complete(&base, STILL)?;
     for (path, node) in tree.iter_mut() {
         if node.is_directory() {
             node.meta.mtime = STILL;

@@ -138,6 +138,11 @@ fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> R
     let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
     for &platform in &manifest.platforms {
         let placed = place::place(context, project, &lock, platform)?;
+        for note in placed.notes {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
         for (component, size) in compose::component_sizes(&placed.tree) {
             let largest = sizes.entry(component).or_default();
             *largest = size.max(*largest);

@@ -32,7 +32,7 @@ fn who_wins_where_two_want_one_path() {
     type Expected = Result<&'static [&'static str], &'static str>;
     let world = World::new();
     let a = binary(&world, "a", "/t/p");
-    let table: [(&str, String, Expected); 10] = [
+    let table: [(&str, String, Expected); 14] = [
         (
             "one alone",
             a.clone(),
@@ -73,7 +73,37 @@ fn who_wins_where_two_want_one_path() {
         (
             "a file where a directory is needed",
             format!("{a}[[file]]\npath = '/t'\ncontent = 'x'\n"),
-            Err("`/t` is claimed by two components: file of `generated/files` and directory of `binary/a`"),
+            Err("`/t` is claimed by two components: directory of `binary/a` and file of `generated/files`"),
+        ),
+        (
+            "the user's file instead of a program's",
+            format!("{a}[[file]]\npath = '/t/p'\ncontent = 'x'\nreplace = true\n"),
+            Ok(&["/t 0755 generated/base directory", "/t/p 0644 generated/files \"x\""]),
+        ),
+        (
+            "the user's file where something is generated, of the system",
+            "[[file]]\npath = '/etc/passwd'\ncontent = 'x'\n[[file]]\npath = '/tm/x'\ncontent = ''\n".into(),
+            Ok(&[
+                "/tm 0755 generated/base directory",
+                "/tm/x 0644 generated/files \"\"",
+                "/tmp 1777 generated/etc directory",
+            ]),
+        ),
+        (
+            "a program through the user's own link, which comes later",
+            format!("{a}[[link]]\npath = '/t'\ntarget = 'x'\n"),
+            Err(
+                "`/t` is claimed by two components: directory of `binary/a` and symbolic link of `generated/files`",
+            ),
+        ),
+        (
+            "a file through the user's own link",
+            "[[link]]\npath = '/t'\ntarget = 'tt'\n[[file]]\npath = '/t/x'\ncontent = 'x'\n".into(),
+            Ok(&[
+                "/t 0777 generated/files -> tt",
+                "/tt 0755 generated/base directory",
+                "/tt/x 0644 generated/files \"x\"",
+            ]),
         ),
         (
             "set-id bits, unless they are wanted",
