@@ -116,7 +116,7 @@ fn what_makes_the_host_fetch_or_read_elsewhere_is_refused_in_every_verb() {
     let outside = "[[file]]\npath = '/stolen'\nsource = ";
     let binary = |url: &str| {
         format!(
-            "[[binary]]\nname = 'b'\nversion = '1'\nmembers = {{ '.' = '/b' }}\nurl = {{ 'linux/amd64' = '{url}' }}\n"
+            "[[binary]]\nname = 'b'\nversion = '1'\nplatforms = ['linux/amd64']\nmembers = {{ '.' = '/b' }}\nurl = {{ 'linux/amd64' = '{url}' }}\n"
         )
     };
     for (manifest, npmrc, asked) in [

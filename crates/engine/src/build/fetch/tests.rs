@@ -173,9 +173,13 @@ fn what_is_kept_is_named_by_its_digest_and_written_once() {
     // sha256sum's name for the bytes.
     let file = kept.join("sha256").join(Digest::sha256(GOOD).hex());
     assert_eq!(fs::read(&file).unwrap(), GOOD);
-    fs::write(&file, "kept as it is").unwrap();
+    let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&file).unwrap());
+    let written = inode();
     vendor(&context, &agreed(&context, &project), &locked(), &kept).unwrap();
-    assert_eq!(fs::read(&file).unwrap(), b"kept as it is", "what is there is not written again");
+    assert_eq!(inode(), written, "what is there is not written again");
+    fs::write(&file, "damaged!!").unwrap();
+    vendor(&context, &agreed(&context, &project), &locked(), &kept).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), GOOD, "what is not what its name says is");
 }
 
 #[test]

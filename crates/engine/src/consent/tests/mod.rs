@@ -40,7 +40,7 @@ fn what_this_machine_would_fetch_is_asked_for() {
     let world = World::new();
     world.write(".npmrc", "registry=https://elsewhere.example/${SECRET}/\n");
     let project = world.project(
-        "name = 'x'\n[[binary]]\nname = 'k'\nversion = '1'\nmembers = { '.' = '/k' }\n\
+        "name = 'x'\nplatforms = ['linux/amd64']\n[[binary]]\nname = 'k'\nversion = '1'\nmembers = { '.' = '/k' }\n\
          url = { 'linux/amd64' = 'file:///home/me/.ssh/key-{version}' }\n",
     );
     let found = told(&project);

@@ -160,7 +160,7 @@ fn what_a_new_source_says_when_it_fails_comes_out_as_it_is() {
     // Two sources that claim one path.
     let text = manifest(&server, "'bear'")
         + &format!(
-            "[[binary]]\nname = 'b'\nversion = '1'\nurl = {{ 'linux/amd64' = '{}' }}\nmembers = {{ '.' = '/toys/bear' }}\n",
+            "[[binary]]\nname = 'b'\nversion = '1'\nplatforms = ['linux/amd64']\nurl = {{ 'linux/amd64' = '{}' }}\nmembers = {{ '.' = '/toys/bear' }}\n",
             server.url("/ball")
         );
     let project = world.project(&text);
