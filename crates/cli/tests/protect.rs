@@ -164,6 +164,55 @@ fn a_manifest_adds_freely_and_leaves_out_with_the_users_word() {
     assert!(ended_well && told.contains(".envrc"), "{told}");
 }
 
+/// Who writes to pinfold's own folders gives the user's word, and changes images and other sandboxes.
+#[test]
+fn no_mount_has_the_folders_that_keep_the_users_word() {
+    let Some(machine) = Machine::new() else { return };
+    for name in ["moved", "beside"] {
+        fs_err::create_dir(machine.path(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(machine.path("moved"), machine.path("home/data/consent")).unwrap();
+    std::os::unix::fs::symlink(machine.path("home"), machine.path("link")).unwrap();
+    fs_err::create_dir_all(machine.path("home/data/sandboxes")).unwrap();
+    let forge = "busybox mkdir -p /up/data/consent; echo {} > /up/data/consent/x; echo {} > /up/forged";
+    let manifest = machine.path("project/pinfold.toml");
+    let plain = fs_err::read_to_string(&manifest).unwrap();
+    // By the user, and by the project that the user agreed to.
+    for declared in [false, true] {
+        let run = |mount: &str| {
+            let mount = format!("{}:/up:rw", machine.path(mount).display());
+            if !declared {
+                return machine.run(&["-v", &mount], forge);
+            }
+            fs_err::write(&manifest, format!("{plain}[run]\nmounts = ['{mount}']\n")).unwrap();
+            assert!(machine.pinfold(&["policy", "accept"]).status.success());
+            machine.run(&[], forge)
+        };
+        // The user's home, pinfold's, parts of it, a link to it, and where a part of it has gone.
+        for mount in
+            ["", "home", "home/data", "home/data/consent", "home/data/images", "home/cache", "link", "moved"]
+        {
+            let (ended_well, text) = run(mount);
+            assert!(
+                !ended_well && text.contains("cannot be mounted: pinfold's own folders"),
+                "{mount}: {text}"
+            );
+        }
+        // Control: what is beside them is the agent's to write.
+        let (ended_well, text) = run("beside");
+        assert!(ended_well, "{text}");
+        assert!(machine.path("beside/forged").exists() && machine.path("beside/data/consent/x").exists());
+        fs_err::write(&manifest, &plain).unwrap();
+    }
+    // Other sandboxes' homes hold their logins: not even to be read.
+    for (mount, allowed) in [("home", false), ("home/data/sandboxes", false), ("home/data/images", true)] {
+        let mount = format!("{}:/up", machine.path(mount).display());
+        let (ended_well, text) = machine.run(&["-v", &mount], "test -d /up");
+        assert_eq!(ended_well, allowed, "{mount}: {text}");
+        assert_eq!(text.contains("homes of other sandboxes"), !allowed, "{mount}: {text}");
+    }
+}
+
 /// The user's own git, with the machine's libraries mounted: work goes on, and the configuration stays.
 #[test]
 fn git_works_on() {

@@ -83,6 +83,14 @@ pub enum RunError {
         /// Why.
         reason: &'static str,
     },
+    /// A mount of what is kept apart from sandboxes.
+    #[error("`{}` cannot be mounted: {reason}", .path.display())]
+    Mount {
+        /// What was named.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// The session of this name is another workspace's.
     #[error("the session `{name}` belongs to the workspace `{workspace}`")]
     OtherWorkspace {
@@ -170,7 +178,7 @@ impl Diagnose for RunError {
             Self::Key { source, .. } => Diagnosis::Inner(source),
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Platform | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
-            Self::Workspace { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Workspace { .. } | Self::Mount { .. } => Diagnosis::Own(Kind::Refused),
             _ => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -205,6 +213,11 @@ impl Diagnose for RunError {
             Self::Workspace { .. } => {
                 Some("change into a project's directory, or name one with `--workspace`".into())
             }
+            Self::Mount { .. } => Some(
+                "mount the directories in it that the agent needs, each by its own path; a sandbox that writes there would \
+                 give the user's word by itself"
+                    .into(),
+            ),
             Self::Unprotected { known, .. } => Some(format!(
                 "protected here are {}",
                 known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

@@ -10,9 +10,10 @@
 //! the agent's recipe whose key is found becomes a port on the sandbox's loopback, and the sandbox gets a placeholder.
 //!
 //! **Refuses**: agents that the image does not have, images for other processors, workspaces that are the home directory or
-//! above it, variables that are not set, another project's session, and whatever a project or an image wants beyond the
-//! defaults until the user agrees.
+//! above it, mounts that have pinfold's own folders in them, variables that are not set, another project's session, and
+//! whatever a project or an image wants beyond the defaults until the user agrees.
 
+mod apart;
 mod bundle;
 mod changed;
 mod choice;

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_sandbox::spec::Access;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::Sockets;
-use rustix::fs::Access;
+use rustix::fs::Access as May;
 
+use super::apart::Apart;
 use super::error::RunError;
 use super::git;
 use super::request::Request;
@@ -40,13 +42,14 @@ pub(super) fn split(text: &str) -> (&str, Option<PathBuf>) {
 impl Workspace {
     /// That of a request. Where the whole home is shown, nothing of it can be kept apart.
     pub(super) fn of(context: &Context, request: &Request) -> Result<Self, RunError> {
-        match request.view {
-            View::Mirror => Self::find(&request.workspace, None),
-            View::Isolated => {
-                let workspace = Self::find(&request.workspace, context.environment.home())?;
-                workspace.keep_apart(&[context.home.data(), context.home.cache()])?;
-                Ok(workspace)
-            }
+        let home = match request.view {
+            View::Mirror => None,
+            View::Isolated => context.environment.home(),
+        };
+        let workspace = Self::find(&request.workspace, home)?;
+        match Apart::of(context, request.view).reason(&workspace.source, Access::ReadWrite) {
+            Some(reason) => Err(RunError::Workspace { path: workspace.source, reason }),
+            None => Ok(workspace),
         }
     }
 
@@ -66,25 +69,10 @@ impl Workspace {
         if real == Path::new("/") || SYSTEM.iter().any(|dir| real == Path::new(dir)) {
             return refuse("it is a directory of the system");
         }
-        if rustix::fs::access(&real, Access::WRITE_OK | Access::READ_OK | Access::EXEC_OK).is_err() {
+        if rustix::fs::access(&real, May::WRITE_OK | May::READ_OK | May::EXEC_OK).is_err() {
             return refuse("you cannot write to it");
         }
         Ok(Self { target: target.unwrap_or_else(|| real.clone()), source: real })
-    }
-
-    /// Refuses a workspace that has pinfold's own folders in it, or is in one: images, other sandboxes and the user's word
-    /// are there.
-    fn keep_apart(&self, folders: &[&Path]) -> Result<(), RunError> {
-        for folder in folders {
-            let folder = fs::canonicalize(folder).unwrap_or_else(|_| (*folder).to_owned());
-            if folder.starts_with(&self.source) || self.source.starts_with(&folder) {
-                return Err(RunError::Workspace {
-                    path: self.source.clone(),
-                    reason: "pinfold's own folders are there (see `PINFOLD_HOME`)",
-                });
-            }
-        }
-        Ok(())
     }
 
     /// Its mount, and those of the repository it belongs to.
@@ -139,9 +127,6 @@ mod tests {
         assert!(refused(path, Some(&home)));
         let found = Workspace::find(path, Some(Path::new("/home/me"))).unwrap();
         assert_eq!(found.source, found.target);
-        let own = dir.path().join("data");
-        fs::create_dir(&own).unwrap();
-        assert!(found.keep_apart(&[&own]).is_err() && found.keep_apart(&[Path::new("/data")]).is_ok());
         assert_eq!(
             Workspace::find(&format!("{path}:/workspace"), None).unwrap().target,
             Path::new("/workspace")

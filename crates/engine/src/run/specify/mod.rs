@@ -19,6 +19,7 @@ use pinfold_sandbox::spec::Need;
 use pinfold_sandbox::spec::Protected;
 use pinfold_sandbox::spec::Sockets;
 
+use super::apart::Apart;
 use super::choice::Choice;
 use super::choice::ImageOf;
 use super::credentials;
@@ -89,6 +90,7 @@ pub(super) fn prepare(
     // Before the build, which may take long.
     let variables = asked.variables(&context.environment)?;
     asked.probe_keys(context)?;
+    asked.mounts(context, &workspace)?;
     let ready = image::ready(context, &image, asked.platform)?;
     asked.specify(context, name(&workspace.source), &workspace, variables, ready)
 }
@@ -132,15 +134,27 @@ impl Asked<'_> {
         if let Some(agent) = &self.agent {
             spec.labels.insert("agent".into(), agent.name.clone());
         }
-        spec.mounts = workspace.mounts();
+        let (of_workspace, named) = self.mounts(context, workspace)?;
+        spec.mounts = of_workspace;
         if self.request.view == View::Mirror {
             mirror(context, &mut spec)?;
         }
-        let declared = self.declared.mounts.iter().map(|mount| &mount.value);
-        spec.mounts.extend(declared.chain(&self.request.mounts).map(workspace::mount));
+        spec.mounts.extend(named);
         self.network(context, &ready.home, &mut spec)?;
         spec.protect = self.protect(context, workspace)?;
         Ok(spec)
+    }
+
+    /// The workspace's mounts, and those that were named. None has what is kept apart.
+    fn mounts(&self, context: &Context, workspace: &Workspace) -> Result<(Vec<Mount>, Vec<Mount>), RunError> {
+        let apart = Apart::of(context, self.request.view);
+        let declared = self.declared.mounts.iter().map(|mount| &mount.value);
+        let named = declared.chain(&self.request.mounts).map(workspace::mount);
+        let judged = |mount| apart.judge(mount);
+        Ok((
+            workspace.mounts().into_iter().map(judged).collect::<Result<_, _>>()?,
+            named.map(judged).collect::<Result<_, _>>()?,
+        ))
     }
 
     /// What stays as it is in all that may be written to. Where the whole home may be, nothing does.

@@ -1,0 +1,194 @@
+//! pinfold's own folders, which no sandbox may write to: images, other sandboxes and the user's word are there.
+//!
+//! ```text
+//!   DATA, CACHE, what links in them lead to    no writable mount holds one, or lies in one
+//!   DATA/sandboxes                             no mount at all: homes with logins, and logs
+//! ```
+//!
+//! **Guarantees**: the workspace, the repository beyond it, what a manifest mounts and what the user mounts are judged alike, by
+//! their real paths and by what they are (a bind mount of the host is the same directory under another name).
+//! **Leaves**: in mirror mode, what lies in the home that is handed over.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_sandbox::spec::Access;
+use pinfold_sandbox::spec::Mount;
+use pinfold_sandbox::spec::MountSource;
+
+use super::error::RunError;
+use super::request::View;
+use crate::context::Context;
+
+/// Where sandboxes are, in the data folder.
+const SANDBOXES: &str = "sandboxes";
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+/// What is kept apart from sandboxes.
+pub(super) struct Apart {
+    folders: Vec<Folder>,
+}
+
+/// One of pinfold's own.
+struct Folder {
+    place: Place,
+    /// Whether it may not be read either.
+    secret: bool,
+}
+
+/// A directory by its real path, with what it and those above it are.
+struct Place {
+    path: PathBuf,
+    own: Option<Identity>,
+    above: Vec<Identity>,
+}
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        let path = real(path);
+        let above = path.ancestors().skip(1).filter_map(identity).collect();
+        Self { own: identity(&path), above, path }
+    }
+
+    /// Whether one of the two holds the other.
+    fn meets(&self, other: &Self) -> bool {
+        let holds = |outer: &Self, inner: &Self| {
+            inner.path.starts_with(&outer.path)
+                || outer.own.is_some_and(|own| inner.own == Some(own) || inner.above.contains(&own))
+        };
+        holds(self, other) || holds(other, self)
+    }
+}
+
+impl Apart {
+    /// Those of `context`.
+    pub(super) fn of(context: &Context, view: View) -> Self {
+        let (data, cache) = (context.home.data(), context.home.cache());
+        let mut folders = vec![Folder { place: Place::of(&data.join(SANDBOXES)), secret: true }];
+        for folder in [data, cache] {
+            folders.push(Folder { place: Place::of(folder), secret: false });
+            // What was moved to another disk, and what another name of a part could be.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let place = match entry.file_type() {
+                    Ok(kind) if kind.is_symlink() => Place::of(&path),
+                    Ok(kind) if kind.is_dir() => {
+                        Place { own: identity(&path), above: Vec::new(), path: real(&path) }
+                    }
+                    _ => continue,
+                };
+                folders.push(Folder { place, secret: false });
+            }
+        }
+        if view == View::Mirror
+            && let Some(home) = context.environment.home()
+        {
+            let home = real(home);
+            folders.retain(|folder| !folder.place.path.starts_with(&home));
+        }
+        Self { folders }
+    }
+
+    /// Why a sandbox may not have `path`, if it may not.
+    pub(super) fn reason(&self, path: &Path, access: Access) -> Option<&'static str> {
+        let place = Place::of(path);
+        let met = |secret: bool| {
+            self.folders.iter().any(|folder| (folder.secret || !secret) && folder.place.meets(&place))
+        };
+        match access {
+            Access::ReadWrite => met(false).then_some("pinfold's own folders are there (see `PINFOLD_HOME`)"),
+            Access::ReadOnly => met(true).then_some(
+                "the homes of other sandboxes, with their logins, are there (in the data folder, see `PINFOLD_HOME`)",
+            ),
+        }
+    }
+
+    /// A mount by the real path that was judged; what is no path of the host is nobody's.
+    pub(super) fn judge(&self, mount: Mount) -> Result<Mount, RunError> {
+        let MountSource::Host(path) = &mount.source else { return Ok(mount) };
+        if let Some(reason) = self.reason(path, mount.access) {
+            return Err(RunError::Mount { path: path.clone(), reason });
+        }
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        Ok(Mount { source: MountSource::Host(path), ..mount })
+    }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|data| (data.dev(), data.ino()))
+}
+
+/// The real path; of what is not there yet, that of what is above it.
+fn real(path: &Path) -> PathBuf {
+    let found = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+    let Some((above, real)) = found else { return path.to_owned() };
+    match path.strip_prefix(above) {
+        Ok(rest) if rest != Path::new("") => real.join(rest),
+        _ => real,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pinfold_base::Home;
+    use pinfold_base::report::Silent;
+
+    use super::*;
+    use crate::context;
+
+    #[test]
+    fn what_holds_pinfolds_folders_or_lies_in_one_is_no_mount() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        let path = |name: &str| base.join(name);
+        for name in ["me/p/data/sandboxes", "me/p/data/images/blobs", "me/p/cache", "me/work", "disk/consent"]
+        {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        fs::write(path("me/p/data/images/index.json"), "{}").unwrap();
+        std::os::unix::fs::symlink(path("disk/consent"), path("me/p/data/consent")).unwrap();
+        std::os::unix::fs::symlink(path("me"), path("link")).unwrap();
+        let home = Home::under(&path("link/p"));
+        let mut context = Context::at(home, context::Network::Offline, Box::new(Silent)).unwrap();
+        context.environment = [("HOME", path("me").to_str().unwrap())].into_iter().collect();
+        let apart = Apart::of(&context, View::Isolated);
+        let mirror = Apart::of(&context, View::Mirror);
+        for (name, written, read, in_mirror) in [
+            ("", false, false, false),
+            ("me", false, false, true),
+            ("link", false, false, true),
+            ("me/p", false, false, true),
+            ("me/p/data", false, false, true),
+            ("me/p/data/sandboxes/x", false, false, true),
+            ("me/p/data/images/blobs", false, true, true),
+            ("me/p/data/images/index.json", false, true, true),
+            ("me/p/cache", false, true, true),
+            ("disk", false, true, false),
+            ("disk/consent/x", false, true, false),
+            ("me/work", true, true, true),
+            ("me/p/data-2", true, true, true),
+            ("other", true, true, true),
+        ] {
+            let may = |apart: &Apart, access| apart.reason(&path(name), access).is_none();
+            let found = (may(&apart, Access::ReadWrite), may(&apart, Access::ReadOnly));
+            assert_eq!(found, (written, read), "{name}");
+            assert_eq!(may(&mirror, Access::ReadWrite), in_mirror, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_name_of_a_directory_is_the_same_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = Place::of(dir.path());
+        // As where the host has a bind mount.
+        let alias = Place { path: "/elsewhere".into(), own: known.own, above: Vec::new() };
+        let below = Place { path: "/elsewhere/x".into(), own: None, above: known.own.into_iter().collect() };
+        let other = Place { path: "/elsewhere".into(), own: identity(Path::new("/")), above: Vec::new() };
+        assert!(known.meets(&alias) && alias.meets(&known) && known.meets(&below));
+        assert!(!Place { above: Vec::new(), ..known }.meets(&other));
+    }
+}
