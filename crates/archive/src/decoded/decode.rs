@@ -13,15 +13,16 @@ use std::sync::Arc;
 
 use fs_err::File;
 use pinfold_base::Digest;
-use pinfold_base::ImagePath;
 
 use super::Format;
 use super::Listing;
+use super::Loss;
 use super::Member;
 use super::MemberKind;
 use super::Refusal;
 use super::index::Index;
 use super::index::PIECE;
+use super::names::Names;
 use crate::Content;
 use crate::Metadata;
 use crate::ar;
@@ -54,16 +55,16 @@ pub(super) fn decode(
     blob.seek(SeekFrom::Start(0))?;
     let total = MAX_TOTAL.min(FREE.saturating_add(length.saturating_mul(MAX_RATIO)));
     let mut output = Output {
-        out: BufWriter::with_capacity(256 << 10, out),
+        out: BufWriter::with_capacity(256 << 10, &mut *out),
         archive,
         written: 0,
         entries: 0,
         total,
-        files: Vec::new(),
+        files: HashMap::new(),
     };
     let mut blocks = Blocks::default();
     let mut pieces = Vec::new();
-    let listing = match format {
+    let (control, data) = match format {
         Format::Deb => deb(blob, &mut output)?,
         Format::Tar => {
             let (compression, _) = Compression::peek(&mut blob)?;
@@ -78,24 +79,42 @@ pub(super) fn decode(
             } else {
                 output.tar(codec::decoder(compression, blob)?)?
             };
-            Listing { control: Vec::new(), data }
+            (Names::default(), data)
         }
         Format::Zip => {
             let mut again = blob.try_clone()?;
             let data = zip(blob, &mut output, &mut blocks)?;
             again.seek(SeekFrom::Start(0))?;
             pieces = Summed::new(again).finish()?;
-            Listing { control: Vec::new(), data }
+            (Names::default(), data)
         }
         // Taken as it is; the store never asks for it.
         Format::Raw => return Err(Refusal::Deb("a raw file is not decoded")),
     };
     output.out.flush()?;
+    let (size, sums) = (output.written, std::mem::take(&mut output.files));
+    drop(output);
+    let (control, mut shadowed) = control.finish(out)?;
+    let (data, lost) = data.finish(out)?;
+    shadowed.extend(lost);
+    // dpkg cannot unpack a package in which a directory and something else have one name.
+    if let (Format::Deb, Some(lost)) = (format, shadowed.iter().find(|lost| lost.loss == Loss::Directory)) {
+        return Err(Refusal::Duplicate(lost.path.clone()));
+    }
     // The archives that nothing is copied from need no sums.
     if blocks.all().is_empty() {
         pieces = Vec::new();
     }
-    Ok((Index { format, size: output.written, listing, files: output.files, pieces }, blocks))
+    // Of the files that count, in the order of the listing.
+    let files = control.iter().chain(&data).filter_map(|member| match &member.kind {
+        MemberKind::File { content: Content::Range { offset, size, .. } } => {
+            Some(sums.get(&(*offset, *size)).copied().unwrap_or_default())
+        }
+        _ => None,
+    });
+    let files = files.collect();
+    let listing = Listing { control, data, shadowed };
+    Ok((Index { format, size, listing, files, pieces }, blocks))
 }
 
 /// Sums up the pieces of a download that is read from its begin.
@@ -150,13 +169,13 @@ struct Output<'a> {
     written: u64,
     entries: u64,
     total: u64,
-    /// CRC-32 of each file.
-    files: Vec<u32>,
+    /// CRC-32 of each file, by its offset and size.
+    files: HashMap<(u64, u64), u32>,
 }
 
 impl Output<'_> {
     /// Appends the tar in `stream` and lists it.
-    fn tar(&mut self, stream: impl Read) -> Result<Vec<Member>, Refusal> {
+    fn tar(&mut self, stream: impl Read) -> Result<Names, Refusal> {
         let start = self.written;
         let limits = tar::Limits {
             entries: MAX_ENTRIES - self.entries,
@@ -166,51 +185,39 @@ impl Output<'_> {
         let copy = Copy { stream, out: &mut self.out };
         let copy = BufReader::with_capacity(128 << 10, copy);
         let mut reader = tar::Reader::new(copy, tar::Strictness::PACKAGE, limits);
-        let mut entries = Vec::new();
-        let mut names: HashMap<ImagePath, usize> = HashMap::new();
+        let mut names = Names::default();
         while let Some(entry) = reader.next_entry()? {
             let refuse = |source| tar::TarError::Name { offset: entry.offset, source };
             let path = entry.path().map_err(refuse)?;
             let kind = match entry.kind {
                 tar::EntryKind::Directory => MemberKind::Directory,
                 tar::EntryKind::File => {
-                    self.files.push(sum(&mut reader)?);
                     let (offset, size) = (start + entry.offset, entry.size);
+                    self.files.insert((offset, size), sum(&mut reader)?);
                     MemberKind::File {
                         content: Content::Range { archive: self.archive.clone(), offset, size },
                     }
                 }
                 tar::EntryKind::Symlink(target) => MemberKind::Symlink(target),
-                // Of a link to a link, the file that both mean.
                 tar::EntryKind::Hardlink(target) => {
-                    let target = tar::read::path_of(&target).map_err(refuse)?;
-                    match names.get(&target).and_then(|&at: &usize| entries.get(at)) {
-                        Some(Member { kind: MemberKind::File { .. }, .. }) => MemberKind::Hardlink(target),
-                        Some(Member { kind: MemberKind::Hardlink(file), .. }) => {
-                            MemberKind::Hardlink(file.clone())
-                        }
-                        _ => return Err(Refusal::Hardlink { path, target }),
-                    }
+                    MemberKind::Hardlink(tar::read::path_of(&target).map_err(refuse)?)
                 }
                 tar::EntryKind::Special(kind) => {
                     return Err(tar::TarError::Special { path, kind: kind.word() }.into());
                 }
             };
-            if names.insert(path.clone(), entries.len()).is_some() {
-                return Err(Refusal::Duplicate(path));
-            }
-            entries.push(Member {
+            names.push(Member {
                 path,
                 raw_name: entry.name,
                 kind,
                 meta: entry.meta,
                 uname: entry.uname,
                 gname: entry.gname,
-            });
+            })?;
         }
         self.written += reader.position();
-        self.entries += entries.len() as u64;
-        Ok(entries)
+        self.entries += names.len() as u64;
+        Ok(names)
     }
 }
 
@@ -261,7 +268,7 @@ impl<R: Read, W: Write> Read for Copy<'_, R, W> {
 }
 
 /// Exactly `debian-binary`, `control.tar` and `data.tar`, in this order (deb(5)).
-fn deb(blob: File, output: &mut Output<'_>) -> Result<Listing, Refusal> {
+fn deb(blob: File, output: &mut Output<'_>) -> Result<(Names, Names), Refusal> {
     let mut archive = ar::Reader::new(io::BufReader::with_capacity(64 << 10, blob))?;
     let first = archive.next_member()?.ok_or(Refusal::Deb("it is empty"))?;
     let mut version = Vec::new();
@@ -290,21 +297,17 @@ fn deb(blob: File, output: &mut Output<'_>) -> Result<Listing, Refusal> {
     if archive.next_member()?.is_some() {
         return Err(Refusal::Deb("it has more than three members"));
     }
-    Ok(Listing { control, data })
+    Ok((control, data))
 }
 
-fn zip(blob: File, output: &mut Output<'_>, blocks: &mut Blocks) -> Result<Vec<Member>, Refusal> {
+fn zip(blob: File, output: &mut Output<'_>, blocks: &mut Blocks) -> Result<Names, Refusal> {
     let mut noted = Some(Blocks::default());
     let limits = zip::Limits { entries: MAX_ENTRIES, total: output.total };
     let mut archive = zip::Archive::new(blob, limits)?;
     let found = archive.entries().to_vec();
-    let mut names = std::collections::HashSet::new();
-    let mut entries = Vec::with_capacity(found.len());
+    let mut names = Names::default();
     let nobody: Arc<[u8]> = Arc::default();
     for (index, entry) in found.into_iter().enumerate() {
-        if !names.insert(entry.path.clone()) {
-            return Err(Refusal::Duplicate(entry.path));
-        }
         let kind = match entry.kind {
             zip::MemberKind::Directory => MemberKind::Directory,
             zip::MemberKind::Symlink => MemberKind::Symlink(archive.target(index)?),
@@ -316,22 +319,22 @@ fn zip(blob: File, output: &mut Output<'_>, blocks: &mut Blocks) -> Result<Vec<M
                         noted = None;
                     }
                 })?;
-                output.files.push(out.crc.finalize());
+                output.files.insert((offset, entry.size), out.crc.finalize());
                 output.written += entry.size;
                 MemberKind::File {
                     content: Content::Range { archive: output.archive.clone(), offset, size: entry.size },
                 }
             }
         };
-        entries.push(Member {
+        names.push(Member {
             path: entry.path,
             raw_name: entry.raw_name,
             kind,
             meta: Metadata::root(entry.mode, entry.mtime),
             uname: Arc::clone(&nobody),
             gname: Arc::clone(&nobody),
-        });
+        })?;
     }
     *blocks = noted.unwrap_or_default();
-    Ok(entries)
+    Ok(names)
 }

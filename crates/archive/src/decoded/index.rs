@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! "pfidx" | version u8 | format u8 | 0 u8 | CRC-32 of the rest, u32      12 bytes
-//! decoded size | names of users: count, each | control: count | data: count | entries | pieces: count, each: CRC-32
+//! decoded size | names of users: count, each | control: count | data: count | entries
+//! shadowed: count, each: name, loss u8 | pieces: count, each: CRC-32
 //! entry   name | kind u8 | mode | uid | gid | mtime | uname | gname | attributes: count, each: key, value | rest
 //! rest    directory: nothing | file: offset, size, CRC-32 | symbolic link: target | hard link: name of the file
 //! ```
@@ -24,13 +25,15 @@ use pinfold_base::ImagePath;
 
 use super::Format;
 use super::Listing;
+use super::Loss;
 use super::Member;
 use super::MemberKind;
+use super::Shadowed;
 use crate::Content;
 use crate::Metadata;
 
 /// Raised with every change to the format, or to what decoding makes of an archive.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Bytes of the download that one checksum is for.
 pub const PIECE: u64 = 64 << 10;
@@ -68,6 +71,23 @@ impl Format {
     }
 }
 
+impl Loss {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Same => 0,
+            Self::Differs => 1,
+            Self::FirstName => 2,
+            Self::Directory => 3,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        [Self::Same, Self::Differs, Self::FirstName, Self::Directory]
+            .into_iter()
+            .find(|loss| loss.code() == code)
+    }
+}
+
 /// The checksum of what follows the header.
 pub fn checksum(body: &[u8]) -> u32 {
     crc32fast::hash(body)
@@ -75,7 +95,7 @@ pub fn checksum(body: &[u8]) -> u32 {
 
 /// The bytes of an index.
 pub fn write(index: &Index) -> Vec<u8> {
-    let Listing { control, data } = &index.listing;
+    let Listing { control, data, shadowed } = &index.listing;
     let mut names: BTreeMap<&[u8], u64> = BTreeMap::new();
     for name in control.iter().chain(data).flat_map(|entry| [&entry.uname, &entry.gname]) {
         names.insert(name, 0);
@@ -128,6 +148,11 @@ pub fn write(index: &Index) -> Vec<u8> {
             MemberKind::Hardlink(target) => text(&mut out, target.as_bytes()),
         }
     }
+    number(&mut out, shadowed.len() as u64);
+    for Shadowed { path, loss } in shadowed {
+        text(&mut out, path.as_bytes());
+        out.push(loss.code());
+    }
     number(&mut out, index.pieces.len() as u64);
     for sum in &index.pieces {
         out.extend_from_slice(&sum.to_le_bytes());
@@ -179,7 +204,13 @@ pub fn read(bytes: &[u8], archive: &Digest) -> Option<Index> {
         }
         Some(entries)
     };
-    let listing = Listing { control: part(control)?, data: part(data)? };
+    let (control, data) = (part(control)?, part(data)?);
+    let mut shadowed = Vec::new();
+    for _ in 0..rest.count()? {
+        let path = ImagePath::new(rest.text()?).ok()?;
+        shadowed.push(Shadowed { path, loss: Loss::from_code(rest.byte()?)? });
+    }
+    let listing = Listing { control, data, shadowed };
     let mut pieces = Vec::new();
     for _ in 0..rest.count()? {
         pieces.push(rest.sum()?);
@@ -307,10 +338,20 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn what_is_written_is_read(control in vec(entry(), 0..3), data in vec(entry(), 0..9), pieces in vec(any::<u32>(), 0..4)) {
+        fn what_is_written_is_read(
+            control in vec(entry(), 0..3),
+            data in vec(entry(), 0..9),
+            shadowed in vec(("[a-z]{1,9}", 0_u8..4), 0..3),
+            pieces in vec(any::<u32>(), 0..4),
+        ) {
+            let lost = |(name, code): (String, u8)| Shadowed {
+                path: ImagePath::new(name).unwrap(),
+                loss: Loss::from_code(code).unwrap(),
+            };
+            let shadowed = shadowed.into_iter().map(lost).collect();
             let is_file = |member: &&Member| matches!(member.kind, MemberKind::File { .. });
             let files = control.iter().chain(&data).filter(is_file).zip(7..).map(|(_, sum)| sum).collect();
-            let listing = Listing { control, data };
+            let listing = Listing { control, data, shadowed };
             let index = Index { format: Format::Deb, size: 1 << 41, listing, files, pieces };
             let bytes = write(&index);
             prop_assert_eq!(read(&bytes, &archive()), Some(index));

@@ -19,14 +19,16 @@
 //!
 //! **Guarantees**: a listing comes from an archive that was read to its end and found whole. Files appear under their names
 //! complete (written beside, then renamed), so any number of threads and processes may decode the same archive; two that do
-//! write the same bytes. **Refuses** what the readers of [`crate::tar`], [`crate::zip`] and [`crate::ar`] refuse, paths that
-//! come twice, hard links to something that is no earlier file of the archive, more than [`decode::MAX_ENTRIES`] entries,
-//! more than [`decode::MAX_TOTAL`] bytes, and bombs: more than 64 MiB plus 250 times the size of the download.
+//! write the same bytes. **Refuses** what the readers of [`crate::tar`], [`crate::zip`] and [`crate::ar`] refuse, hard
+//! links to something that is no earlier file of the archive, more than [`decode::MAX_ENTRIES`] entries, more than
+//! [`decode::MAX_TOTAL`] bytes, and bombs: more than 64 MiB plus 250 times the size of the download.
+//! Of several entries of one name the last counts (`names`); layers of images are not read here, and stay strict.
 
 pub mod decode;
 pub mod index;
 
 mod check;
+mod names;
 mod sources;
 
 pub use self::check::Damaged;
@@ -88,6 +90,47 @@ pub struct Listing {
     pub control: Vec<Member>,
     /// The files, in the order of the archive. For [`Format::Raw`] one file whose path is the root.
     pub data: Vec<Member>,
+    /// Names that came more than once, and what became of them.
+    pub shadowed: Vec<Shadowed>,
+}
+
+/// A name that came more than once, or whose hard link outlived it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadowed {
+    /// The name.
+    pub path: ImagePath,
+    /// What was lost.
+    pub loss: Loss,
+}
+
+/// What was lost with an entry that does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// Nothing: all entries of the name are equal.
+    Same,
+    /// They are not; the last one counts.
+    Differs,
+    /// The name is a hard link in the archive, and a file here: the first name of its file was given to something else.
+    FirstName,
+    /// Something came over a directory that has something in it; the directory stays.
+    Directory,
+}
+
+impl Shadowed {
+    /// What a user should know of it; nothing where nothing was lost.
+    pub fn note(&self) -> Option<String> {
+        match self.loss {
+            Loss::Same | Loss::FirstName => None,
+            Loss::Differs => Some(format!(
+                "`{}` is in it more than once, differently: the last one counts, as for tar and npm",
+                self.path
+            )),
+            Loss::Directory => Some(format!(
+                "`{}` is a directory with files and something else: the directory stays",
+                self.path
+            )),
+        }
+    }
 }
 
 /// One entry of an archive.
@@ -138,8 +181,8 @@ pub enum Refusal {
     /// Members that no Debian package has.
     #[error("it is no Debian package: {0}")]
     Deb(&'static str),
-    /// One path, twice.
-    #[error("`{0}` is in it twice")]
+    /// A directory with something in it, and something else of its name.
+    #[error("`{0}` is in it twice, as a directory and as something else")]
     Duplicate(ImagePath),
     /// A hard link to nothing.
     #[error("`{path}` is a hard link to `{target}`, which is no earlier file of the archive")]
@@ -295,7 +338,7 @@ impl DecodedStore {
             uname: Arc::default(),
             gname: Arc::default(),
         };
-        Ok(Arc::new(Listing { control: Vec::new(), data: vec![entry] }))
+        Ok(Arc::new(Listing { data: vec![entry], ..Listing::default() }))
     }
 
     fn index(&self, archive: &Digest, format: Format) -> Option<Index> {

@@ -218,6 +218,9 @@ fn attempt(context: &Context, project: &Agreed<Project>, options: &Options) -> R
     let mut summaries = Vec::new();
     for &platform in &platforms {
         let placed = place::place(context, project, &lock, platform)?;
+        for note in &placed.notes {
+            context.reporter.note(&format!("note: {platform}: {note}"));
+        }
         let (image, summary) =
             compose::platform(context, &store, project, &lock, &encoding, platform, &placed.tree)?;
         images.push((platform, image));

@@ -8,11 +8,16 @@
 //! those of the merged `/usr`; every directory has the time [`STILL`].
 //! **Refuses**: two components that claim one path ([`ConflictError`] names both).
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
 use pinfold_archive::Component;
 use pinfold_archive::Content;
 use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
+use pinfold_archive::decoded::Shadowed;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -73,12 +78,17 @@ impl Diagnose for PlaceError {
     }
 }
 
-/// Decodes every archive of a platform that is not decoded yet, on all threads.
-pub fn decode(context: &Context, lock: &Lock, platform: Platform) -> Result<(), PlaceError> {
+/// Decodes every archive of a platform that is not decoded yet, on all threads. Gives what the user should know of them.
+pub fn decode(context: &Context, lock: &Lock, platform: Platform) -> Result<Vec<String>, PlaceError> {
+    let notes = Mutex::new(BTreeSet::new());
     parallel::each(context.threads, &lock.archives(platform), |archive| {
-        sources::listing(context, &archive.what, archive.digest, archive.format)?;
-        Ok(())
-    })
+        let listing = sources::listing(context, &archive.what, archive.digest, archive.format)?;
+        let told = listing.shadowed.iter().filter_map(Shadowed::note);
+        let told = told.map(|note| format!("{}: {note}", archive.what));
+        notes.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+        Ok::<_, PlaceError>(())
+    })?;
+    Ok(notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect())
 }
 
 /// The whole tree of one platform, root and parents included.
@@ -91,11 +101,12 @@ pub fn place(
     let manifest = &project.manifest;
     let item = format!("files of {platform}");
     context.reporter.begin(Stage::Place, &item, None);
-    decode(context, lock, platform)?;
+    let told = decode(context, lock, platform)?;
     let placing = Placing { context, project, lock, platform, beside: &Tree::new() };
     let mut parts = sources::ALL.iter().map(|(_, source)| source.place(&placing));
     let Placed { mut tree, mut ledger, mut notes, mut yields } =
         parts.next().transpose()?.unwrap_or_default();
+    notes.splice(0..0, told);
     for part in parts {
         let part = part?;
         tree.merge(part.tree)?;

@@ -3,7 +3,7 @@
 //! The address is the user's own and is kept as it was written; the digest is what counts. Where the manifest names none, the
 //! first lock downloads the file, hashes it and writes the digest down ("trust on first use"); from then on it is checked.
 //!
-//! **Refuses**: members that do not exist, names beginning with `.wh.`, addresses with credentials in them (they would stand
+//! **Refuses**: members that do not exist or that are a directory and something else, names beginning with `.wh.`, addresses with credentials in them (they would stand
 //! in the lock).
 
 use std::collections::BTreeMap;
@@ -16,7 +16,9 @@ use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_archive::decoded::Listing;
+use pinfold_archive::decoded::Loss;
 use pinfold_archive::decoded::MemberKind;
+use pinfold_archive::decoded::Shadowed;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
@@ -171,6 +173,14 @@ pub enum BinaryError {
         /// The path in the image.
         path: ImagePath,
     },
+    /// One name for a directory that has something in it, and for something else; tar cannot unpack that either.
+    #[error("`{path}` of the binary `{name}` is a directory and something else")]
+    Both {
+        /// The component.
+        name: String,
+        /// The path in the archive.
+        path: ImagePath,
+    },
     /// A path is no path.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -183,7 +193,7 @@ impl Diagnose for BinaryError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
             Self::Http { source, .. } => Diagnosis::Inner(&**source),
-            Self::Whiteout { .. } => Diagnosis::Own(Kind::Integrity),
+            Self::Whiteout { .. } | Self::Both { .. } => Diagnosis::Own(Kind::Integrity),
             _ => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -276,6 +286,11 @@ pub fn place(
     mtime: u64,
 ) -> Result<Tree, BinaryError> {
     let mut tree = Tree::new();
+    let below = |path: &ImagePath| members.iter().any(|member| path.starts_with(&member.from));
+    let both = |lost: &&Shadowed| lost.loss == Loss::Directory && below(&lost.path);
+    if let Some(lost) = listing.shadowed.iter().find(both) {
+        return Err(BinaryError::Both { name: name.to_owned(), path: lost.path.clone() });
+    }
     for member in members {
         let mut any = false;
         for entry in &listing.data {

@@ -89,6 +89,24 @@ fn members_are_placed() {
 }
 
 #[test]
+fn what_is_a_directory_and_something_else_is_refused_where_it_is_asked_for() {
+    let listing = Listing {
+        data: vec![entry("x", 0o755, MemberKind::Directory), file("x/y", 0o644), file("z", 0o644)],
+        shadowed: vec![Shadowed { path: path("x"), loss: Loss::Directory }],
+        ..Listing::default()
+    };
+    let owner = Component::new("binary", "tool");
+    let place = |from| place("tool", &listing, Format::Tar, &[member(from, "to")], &owner, 7);
+    assert!(place("z").is_ok() && place("x/y").is_ok());
+    for from in ["x", ""] {
+        assert_eq!(
+            place(from).unwrap_err().to_string(),
+            "`/x` of the binary `tool` is a directory and something else"
+        );
+    }
+}
+
+#[test]
 fn a_program_that_is_no_archive_becomes_executable() {
     let raw = || vec![file("", 0o644)];
     assert_eq!(

@@ -33,6 +33,7 @@ pub use packument::Release;
 pub use place::FileRule;
 pub use place::Package;
 pub use place::PlaceError;
+pub use place::Placed;
 pub use platform::PackageTemplate;
 pub use platform::PlatformPackage;
 pub use platform::ResolvedPackage;

@@ -2,15 +2,18 @@
 //!
 //! npm's rules: the first component of every name is dropped whatever it is called; files are at least 0644 and directories
 //! 0755; everything belongs to root; links and devices do not exist in packages and are left out. Times are those the
-//! caller gives, since npm's own (1985-10-26) say nothing.
+//! caller gives, since npm's own (1985-10-26) say nothing. Of several files of one name the last counts; where one name is a
+//! file and a directory, what came first stays.
 //!
 //! A [`Package`] is a tarball that was held against the lock. Two ways to place it: whole in a directory ([`Package::whole`]), or
 //! chosen files of it ([`Package::chosen`]) as recipes do.
 //!
-//! **Refuses**: a tarball whose `package.json` is missing or is about another package or version, names that overlay file systems would take for deletions (`.wh.`), the same path twice with different
-//! content, rules that match nothing.
+//! **Refuses**: a tarball whose `package.json` is missing or is about another package or version, names that overlay file systems would take for
+//! deletions (`.wh.`), rules that match nothing.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::io;
 
 use pinfold_archive::Component;
 use pinfold_archive::Content;
@@ -19,13 +22,16 @@ use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
 use pinfold_archive::decoded::Listing;
+use pinfold_archive::decoded::Loss;
 use pinfold_archive::decoded::MemberKind;
 use pinfold_archive::tree::ConflictError;
+use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Shown;
+use pinfold_base::digest::HashingWriter;
 use pinfold_base::image_path::PathError;
 
 use super::LockedNpm;
@@ -61,14 +67,6 @@ pub enum PlaceError {
         /// The name.
         path: ImagePath,
     },
-    /// Two entries of the archive have one name.
-    #[error("`{path}` stands twice in `{package}`")]
-    Twice {
-        /// The package.
-        package: String,
-        /// The name.
-        path: ImagePath,
-    },
     /// A rule selects nothing.
     #[error("`{package}` has no `{from}`")]
     NoMatch {
@@ -96,10 +94,7 @@ pub enum PlaceError {
 impl Diagnose for PlaceError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
-            Self::NotTheLocked { .. }
-            | Self::NoIdentity { .. }
-            | Self::Whiteout { .. }
-            | Self::Twice { .. } => Kind::Integrity,
+            Self::NotTheLocked { .. } | Self::NoIdentity { .. } | Self::Whiteout { .. } => Kind::Integrity,
             Self::NoMatch { .. } | Self::ModeOfDirectory { .. } | Self::Path(_) | Self::Conflict(_) => {
                 Kind::Usage
             }
@@ -129,6 +124,8 @@ pub struct Placed {
     pub tree: Tree,
     /// Links that were left out, by their name in the package.
     pub left_out: Vec<String>,
+    /// What the user should know.
+    pub notes: Vec<String>,
 }
 
 /// Files of a package to place somewhere.
@@ -145,6 +142,7 @@ pub struct FileRule {
 }
 
 /// A file of a package: mode as npm would set it, and content.
+#[derive(Clone)]
 struct PackedFile {
     mode: u32,
     content: Content,
@@ -156,6 +154,7 @@ pub struct Package {
     /// By their name inside it.
     files: BTreeMap<ImagePath, PackedFile>,
     left_out: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl std::fmt::Debug for Package {
@@ -171,7 +170,7 @@ impl Package {
     /// Holds what a tarball says of itself against the lock. An alias stands in another directory; its package keeps its name.
     pub fn open(locked: &LockedNpm, listing: &Listing, contents: &dyn Contents) -> Result<Self, PlaceError> {
         let id = locked.id();
-        let (files, left_out) = files(&id, listing)?;
+        let Unpacked { files, left_out, notes } = unpacked(&id, listing, contents)?;
         let unknown =
             |reason: &str| PlaceError::NoIdentity { locked: id.clone(), reason: Shown::new(reason) };
         let manifest = files.get(&ImagePath::new("package.json")?).ok_or_else(|| unknown("there is none"))?;
@@ -181,17 +180,25 @@ impl Package {
         if !found.matches(&locked.name, &locked.version) {
             return Err(PlaceError::NotTheLocked { locked: id, found: Shown::of(&found) });
         }
-        Ok(Self { id, files, left_out })
+        Ok(Self { id, files, left_out, notes })
     }
 }
 
-/// The files of a package by their name inside it, and what was left out.
-fn files(
-    package: &str,
-    listing: &Listing,
-) -> Result<(BTreeMap<ImagePath, PackedFile>, Vec<String>), PlaceError> {
+/// What npm would unpack of a tarball.
+struct Unpacked {
+    /// By their name inside the package.
+    files: BTreeMap<ImagePath, PackedFile>,
+    left_out: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Unpacks in the order of the archive.
+fn unpacked(package: &str, listing: &Listing, contents: &dyn Contents) -> Result<Unpacked, PlaceError> {
     let mut files: BTreeMap<ImagePath, PackedFile> = BTreeMap::new();
-    let mut left_out = Vec::new();
+    let mut directories: BTreeSet<ImagePath> = BTreeSet::new();
+    let (mut left_out, mut notes) = (Vec::new(), Vec::new());
+    let of_links = listing.shadowed.iter().filter(|lost| lost.loss == Loss::FirstName);
+    let of_links: BTreeSet<&ImagePath> = of_links.map(|lost| &lost.path).collect();
     for entry in &listing.data {
         let mut names = entry.path.components();
         names.next();
@@ -203,31 +210,44 @@ fn files(
         if path.components().any(|name| name.starts_with(b".wh.")) {
             return Err(PlaceError::Whiteout { package: package.to_owned(), path });
         }
-        match &entry.kind {
-            MemberKind::Directory => {}
-            MemberKind::File { content } => {
-                // npm takes the permissions of the archive and adds 0644 (`fmode` 0666 without umask 022); the upper bits
-                // are never taken.
-                let mode = (entry.meta.mode & 0o755) | 0o644;
-                let file = PackedFile { mode, content: content.clone() };
-                if files.insert(path.clone(), file).is_some() {
-                    return Err(PlaceError::Twice { package: package.to_owned(), path });
-                }
+        let content = match &entry.kind {
+            MemberKind::File { content } if !of_links.contains(&entry.path) => content,
+            MemberKind::File { .. } | MemberKind::Symlink(_) | MemberKind::Hardlink(_) => {
+                left_out.push(path.to_string());
+                continue;
             }
-            MemberKind::Symlink(_) | MemberKind::Hardlink(_) => left_out.push(path.to_string()),
+            MemberKind::Directory => continue,
+        };
+        let parents = || std::iter::successors(path.parent(), ImagePath::parent).filter(|at| !at.is_root());
+        if directories.contains(&path) || parents().any(|parent| files.contains_key(&parent)) {
+            notes
+                .push(format!("`{path}` of `{package}` is left out: a name of it is a file and a directory"));
+            continue;
+        }
+        directories.extend(parents());
+        // npm takes the permissions of the archive and adds 0644 (`fmode` 0666 without umask 022); the upper bits
+        // are never taken.
+        let file = PackedFile { mode: (entry.meta.mode & 0o755) | 0o644, content: content.clone() };
+        let Some(before) = files.insert(path.clone(), file) else { continue };
+        if !same(contents, &before.content, content).unwrap_or(false) {
+            notes
+                .push(format!("`{path}` is in `{package}` more than once, differently: the last one counts"));
         }
     }
-    // A name cannot be a file and a directory.
-    for path in files.keys() {
-        let mut at = path.parent();
-        while let Some(parent) = at.filter(|parent| !parent.is_root()) {
-            if files.contains_key(&parent) {
-                return Err(PlaceError::Twice { package: package.to_owned(), path: parent });
-            }
-            at = parent.parent();
-        }
+    Ok(Unpacked { files, left_out, notes })
+}
+
+/// Whether two files have the same content.
+fn same(contents: &dyn Contents, one: &Content, other: &Content) -> io::Result<bool> {
+    if one.size() != other.size() {
+        return Ok(false);
     }
-    Ok((files, left_out))
+    let digest = |content: &Content| {
+        let mut hashed = HashingWriter::new(Algorithm::Sha256, io::sink());
+        io::copy(&mut contents.open(content)?, &mut hashed)?;
+        Ok::<_, io::Error>(hashed.finish().1)
+    };
+    Ok(digest(one)? == digest(other)?)
 }
 
 impl Package {
@@ -241,8 +261,8 @@ impl Package {
         owner: &Component,
         mtime: u64,
     ) -> Result<Placed, PlaceError> {
-        let Self { id, mut files, left_out } = self;
-        let mut placed = Placed { tree: Tree::new(), left_out };
+        let Self { id, mut files, left_out, notes } = self;
+        let mut placed = Placed { tree: Tree::new(), left_out, notes };
         for (command, from) in bins {
             let path = ImagePath::new(from)?;
             let Some(file) = files.get_mut(&path) else {
@@ -263,8 +283,8 @@ impl Package {
 
     /// Places chosen files of it.
     pub fn chosen(self, rules: &[FileRule], owner: &Component, mtime: u64) -> Result<Placed, PlaceError> {
-        let Self { id, files, left_out } = self;
-        let mut placed = Placed { tree: Tree::new(), left_out };
+        let Self { id, files, left_out, notes } = self;
+        let mut placed = Placed { tree: Tree::new(), left_out, notes };
         for rule in rules {
             let nothing = || PlaceError::NoMatch { package: id.clone(), from: rule.from.to_string() };
             if let Some(file) = files.get(&rule.from) {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use fs_err as fs;
 use pinfold_archive::Component;
-use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -162,11 +161,13 @@ impl Source for Npm {
     }
 
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
-        let mut tree = Tree::new();
+        let mut all = Placed::default();
         for placement in placing.lock.npm.get(&placing.platform).into_iter().flatten() {
-            tree.merge(package(placing, placement)?)?;
+            let placed = package(placing, placement)?;
+            all.tree.merge(placed.tree)?;
+            all.notes.extend(placed.notes);
         }
-        Ok(tree.into())
+        Ok(all)
     }
 
     fn volatility(&self, _: &Project, _: &str) -> Volatility {
@@ -292,7 +293,7 @@ fn ask_npm(context: &Context, project: &Project) -> Option<String> {
 }
 
 /// One package and the commands it brings.
-fn package(placing: &Placing<'_>, placement: &npm::Placement) -> Result<Tree, SourceError> {
+fn package(placing: &Placing<'_>, placement: &npm::Placement) -> Result<npm::Placed, SourceError> {
     let package = &placement.package;
     let listing = placing.listing(&package.id(), &package.integrity, Format::Tar)?;
     let component = Component::new("npm", &package.name);
@@ -309,7 +310,7 @@ fn package(placing: &Placing<'_>, placement: &npm::Placement) -> Result<Tree, So
         .collect();
     let links = ImagePath::new("usr/local/bin")?;
     let links = placement.requested.then_some(&links);
-    let placed = npm::Package::open(package, &listing, &placing.context.decoded)
-        .and_then(|package| package.whole(&dir, &bins, links, &component, STILL));
-    Ok(placed.map_err(SourceError::of)?.tree)
+    npm::Package::open(package, &listing, &placing.context.decoded)
+        .and_then(|package| package.whole(&dir, &bins, links, &component, STILL))
+        .map_err(SourceError::of)
 }

@@ -1,6 +1,9 @@
 //! Expected modes follow npm 11 (`(mode | 0666) & ~022`, commands executable) without set-id bits; targets of links follow from POSIX.
 
+use pinfold_archive::NodeKind;
 use pinfold_archive::decoded::Member;
+use pinfold_archive::decoded::Shadowed;
+use pinfold_archive::tree::InlineOnly;
 
 use super::*;
 
@@ -29,7 +32,8 @@ fn listing(data: Vec<Member>) -> Listing {
 
 /// A package whose identity is not looked at.
 fn open(listing: &Listing) -> Result<Package, PlaceError> {
-    files("p", listing).map(|(files, left_out)| Package { id: "p".into(), files, left_out })
+    let Unpacked { files, left_out, notes } = unpacked("p", listing, &InlineOnly)?;
+    Ok(Package { id: "p".into(), files, left_out, notes })
 }
 
 fn owner() -> Component {
@@ -101,17 +105,44 @@ fn hostile_packages_are_refused() {
     };
     assert!(matches!(place(vec![file("package/a/.wh.b", 0o644)]), Err(PlaceError::Whiteout { .. })));
     assert!(matches!(place(vec![file("package/.wh..wh..opq", 0o644)]), Err(PlaceError::Whiteout { .. })));
-    assert!(matches!(
-        place(vec![file("package/a", 0o644), file("other/a", 0o644)]),
-        Err(PlaceError::Twice { .. })
-    ));
-    assert!(matches!(
-        place(vec![file("package/a", 0o644), file("package/a/b", 0o644)]),
-        Err(PlaceError::Twice { .. })
-    ));
     let missing = open(&listing(vec![file("package/a", 0o644)]))
         .and_then(|package| package.whole(&path("d"), &bins(&[("x", "b")]), None, &owner(), 0));
     assert_eq!(missing.unwrap_err().to_string(), "`p` has no `b`");
+}
+
+/// As `tar.x({ strip: 1 })` of node-tar leaves them, which npm unpacks with.
+#[test]
+fn the_last_entry_of_a_name_counts() {
+    let place = |data, shadowed| {
+        let listing = Listing { data, shadowed, ..Listing::default() };
+        open(&listing).and_then(|package| package.whole(&path("d"), &bins(&[]), None, &owner(), 0)).unwrap()
+    };
+    let named = |name: &str, text: &str| {
+        entry(name, 0o644, MemberKind::File { content: Content::inline(text.as_bytes()) })
+    };
+    let texts = |placed: &Placed| -> Vec<String> {
+        let files = placed.tree.iter().filter_map(|(path, node)| match &node.kind {
+            NodeKind::File(Content::Inline(bytes)) => Some(format!("{path} {}", bytes.escape_ascii())),
+            _ => None,
+        });
+        files.collect()
+    };
+    let placed = place(vec![named("package/a", "one"), named("other/a", "two")], vec![]);
+    assert_eq!(texts(&placed), ["/d/a two"]);
+    assert_eq!(placed.notes, ["`/a` is in `p` more than once, differently: the last one counts"]);
+    let placed = place(vec![named("package/a", "one"), named("other/a", "one")], vec![]);
+    assert_eq!((texts(&placed), placed.notes), (vec!["/d/a one".to_owned()], vec![]));
+    // What came first stays, where one of them would have to be a directory.
+    for (first, second, expected) in
+        [("package/a", "package/a/b", "/d/a 1"), ("package/a/b", "other/a", "/d/a/b 1")]
+    {
+        let placed = place(vec![named(first, "1"), named(second, "2")], vec![]);
+        assert_eq!((texts(&placed), placed.notes.len()), (vec![expected.to_owned()], 1));
+    }
+    // A hard link is left out, also when the archive gave its first name to something else.
+    let lost = vec![Shadowed { path: path("package/l"), loss: Loss::FirstName }];
+    let placed = place(vec![named("package/l", "one"), named("package/x", "two")], lost);
+    assert_eq!((texts(&placed), placed.left_out), (vec!["/d/x two".to_owned()], vec!["/l".to_owned()]));
 }
 
 #[test]
@@ -182,7 +213,7 @@ fn only_what_calls_itself_by_the_locked_name_is_a_package() {
         published: None,
     };
     let open = |data: Vec<Member>| {
-        let opened = Package::open(&locked, &listing(data), &pinfold_archive::tree::InlineOnly);
+        let opened = Package::open(&locked, &listing(data), &InlineOnly);
         opened.map(drop).map_err(|error| error.to_string())
     };
     for good in [
@@ -191,6 +222,8 @@ fn only_what_calls_itself_by_the_locked_name_is_a_package() {
         vec![manifest("package/sub/package.json", EVIL), manifest("package/package.json", GOOD)],
         vec![manifest("package/node_modules/q/package.json", EVIL), manifest("package/package.json", GOOD)],
         vec![manifest("package.json", EVIL), manifest("package/package.json", GOOD)],
+        // The last one is what is unpacked.
+        vec![manifest("other/package.json", EVIL), manifest("package/package.json", GOOD)],
         vec![manifest("package/PACKAGE.JSON", EVIL), manifest("package/package.json", GOOD)],
         vec![manifest("package/package.json", "\u{feff}{\"name\":\"@s/p\",\"version\":\"v1.0.0+linux\"}")],
     ] {
@@ -211,11 +244,7 @@ fn only_what_calls_itself_by_the_locked_name_is_a_package() {
         ),
         (
             vec![manifest("package/package.json", GOOD), manifest("other/package.json", EVIL)],
-            "`/package.json` stands twice",
-        ),
-        (
-            vec![manifest("other/package.json", EVIL), manifest("package/package.json", GOOD)],
-            "`/package.json` stands twice",
+            "locked as `@s/p@1.0.0` says that it is `evil@6.6.6`",
         ),
         (vec![manifest("package/index.js", "")], unsaid),
         (vec![manifest("package.json", GOOD)], unsaid),
