@@ -26,6 +26,7 @@ use pinfold_base::http::HttpError;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::http::Source;
 use pinfold_base::store::Expected;
+use pinfold_base::store::matches;
 use pinfold_base::store::persist;
 use serde::Serialize;
 
@@ -210,7 +211,8 @@ pub fn vendor(
     })
 }
 
-/// Copies archives of the store into `folder`, each hashed before: how many bytes they are.
+/// Copies archives of the store into `folder`, each hashed before; what is there already stays when it is what its name says. How
+/// many bytes they are.
 fn copy(context: &Context, archives: &[Archive<'_>], folder: &Path) -> Result<u64, FetchError> {
     let mut bytes = 0;
     for archive in archives {
@@ -218,7 +220,8 @@ fn copy(context: &Context, archives: &[Archive<'_>], folder: &Path) -> Result<u6
         let source = context.store.path(archive.digest);
         let size = fs::metadata(&source).map_err(FetchError::Vendor)?.len();
         bytes += size;
-        if fs::metadata(&target).is_ok_and(|there| there.is_file() && there.len() == size) {
+        let there = fs::metadata(&target).is_ok_and(|there| there.is_file() && there.len() == size);
+        if there && matches(&target, archive.digest)? {
             continue;
         }
         if !context.store.is_checked(archive.digest) && !context.store.check(archive.digest)? {
