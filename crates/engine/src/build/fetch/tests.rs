@@ -177,9 +177,9 @@ fn what_is_kept_is_named_by_its_digest_and_written_once() {
     let written = inode();
     vendor(&context, &agreed(&context, &project), &locked(), &kept).unwrap();
     assert_eq!(inode(), written, "what is there is not written again");
-    fs::write(&file, "damaged!!").unwrap();
+    fs::write(&file, "cut").unwrap();
     vendor(&context, &agreed(&context, &project), &locked(), &kept).unwrap();
-    assert_eq!(fs::read(&file).unwrap(), GOOD, "what is not what its name says is");
+    assert_eq!(fs::read(&file).unwrap(), GOOD, "what is cut is");
 }
 
 #[test]
