@@ -6,8 +6,8 @@
 //! ```
 //!
 //! **Guarantees**: no shell, no search, and no relative name is left when it runs: the program and scripts are executed through
-//! the descriptors that were judged, in `/`, with a `PATH` of folders that only root and the user can write to, and without
-//! variables that load code or name a place of a sandbox. **Refuses** words that name such a place, in whatever form.
+//! the descriptors that were judged, in `/`, with a `PATH` of folders that only root and the user can write to and in which no
+//! entry leads to what a sandbox may write, and without variables that load code or name a place of a sandbox. **Refuses** words that name such a place, in whatever form.
 //! **Leaves**: what the program reads by itself (its libraries, its configuration below the home) is the user's affair.
 
 use std::collections::BTreeMap;
@@ -49,6 +49,7 @@ use super::walk::Links;
 use super::walk::Place;
 use super::walk::folders;
 use super::walk::mentions;
+use super::walk::trap;
 use super::walk::walk;
 
 /// How long a command may take.
@@ -118,6 +119,9 @@ pub struct HeldCommand {
     folders: Vec<PathBuf>,
     /// Places that no variable may name.
     places: Vec<PathBuf>,
+    /// Those of them that a sandbox may write to: no folder of the `PATH` has an entry that leads there.
+    #[serde(default)]
+    written: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -180,8 +184,19 @@ impl HeldCommand {
                 let rest = left.drain(..).map(Word::Text);
                 let words = rest.chain(before).chain(given.unwrap_or_default()).collect();
                 let places = around.places.iter().map(|place| place.path().to_owned()).collect();
+                let written = around.written().iter().map(|place| place.path().to_owned()).collect();
                 let folders = search.folders;
-                return Ok(Self { named, name, program: file, words, also, variables, folders, places });
+                return Ok(Self {
+                    named,
+                    name,
+                    program: file,
+                    words,
+                    also,
+                    variables,
+                    folders,
+                    places,
+                    written,
+                });
             };
             // The script is what its interpreter is given, after the interpreter's own words.
             before = left.drain(..).map(Word::Text).chain(before).collect();
@@ -279,14 +294,40 @@ impl HeldCommand {
             let _ = child.kill();
             let _ = child.wait();
         }
-        answer.map_err(failed)
+        answer.map_err(|problem| match self.folders().1.first() {
+            // What it looks for may be there.
+            Some(reason) => {
+                failed(io::Error::other(format!("{problem}; its PATH is without a folder, because {reason}")))
+            }
+            None => failed(problem),
+        })
+    }
+
+    /// Where the program may look for others, as of now, and why not in the rest. What it starts by itself nobody judges: a
+    /// folder in which one entry leads to a sandbox is no folder for it.
+    fn folders(&self) -> (Vec<&Path>, Vec<String>) {
+        let written: Vec<Place> =
+            self.written.iter().map(|path| Place::writable(path, "what a sandbox may write to,")).collect();
+        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+        for folder in &self.folders {
+            match trap(folder, &written) {
+                None => kept.push(folder.as_path()),
+                Some(reason) => left_out.push(reason),
+            }
+        }
+        (kept, left_out)
     }
 
     /// The supervisor's variables, without those that load code and those that lead to a place of a sandbox.
     fn environment(&self, all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
         let places: Vec<Place> = self.places.iter().map(|path| Place::writable(path, "")).collect();
-        let path =
-            self.folders.iter().map(|folder| folder.as_os_str()).collect::<Vec<_>>().join(OsStr::new(":"));
+        let path = self
+            .folders()
+            .0
+            .iter()
+            .map(|folder| folder.as_os_str())
+            .collect::<Vec<_>>()
+            .join(OsStr::new(":"));
         let kept = all.filter(|(name, value)| {
             name != "PATH" && !is_loading(name.as_bytes()) && !leads_to(value.as_bytes(), &places)
         });
@@ -358,7 +399,7 @@ fn unwrap_env(left: &mut VecDeque<String>, variables: &mut BTreeMap<String, Stri
 }
 
 /// The words of a script's first line; `None` for what is no script.
-fn interpreter(found: &Found) -> Result<Option<Vec<String>>, String> {
+pub(super) fn interpreter(found: &Found) -> Result<Option<Vec<String>>, String> {
     // The kernel, too, must read a script; a program that may only be executed is none.
     let Ok(file) = found.readable() else { return Ok(None) };
     let mut head = Vec::new();
@@ -451,11 +492,13 @@ impl Search<'_> {
     fn word(&self, word: String, runs: &mut Runs, also: &mut Vec<HeldFile>) -> Result<Word, CredentialError> {
         if *runs == Runs::Programs && !word.contains('/') && !word.starts_with('-') {
             // Which word is the program is for the runner to know; each is found where it would find it.
-            let found = self.by_path(&word).and_then(|path| self.file(&path, String::new(), runs, also));
-            if let Ok(Word::File { file, .. }) = &found
-                && !file.is_system()
-            {
-                return found;
+            match self.by_path(&word) {
+                Ok(path) => match self.file(&path, String::new(), runs, also)? {
+                    Word::File { file, .. } if file.is_system() => {}
+                    found => return Ok(found),
+                },
+                Err(CredentialError::NoProgram { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         for (start, end) in parts(&word) {
@@ -513,6 +556,10 @@ impl Search<'_> {
         if executable && let Some(line) = interpreter(&found).map_err(failed)? {
             // If it is started, the kernel starts this.
             also.push(HeldFile::find(Path::new(&line[0]), Role::Program, places)?.0);
+            // And what `env` is told there.
+            for word in &line[1..] {
+                self.around.refuse_word(word)?;
+            }
         }
         let handed = if role == Role::Program { Handed::Descriptor } else { Handed::Path };
         Ok(Word::File { before, file, handed })

@@ -51,6 +51,8 @@ use self::walk::mentions;
 const SOURCE_MAX: usize = 256 << 10;
 /// The longest key.
 const KEY_MAX: usize = 16 << 10;
+/// Pieces of a word that are looked at as paths.
+const PIECES_MAX: usize = 1_000;
 /// How long a command's answer is used before it is asked again.
 const COMMAND_KEPT: Duration = Duration::from_secs(300);
 
@@ -133,12 +135,29 @@ impl Surroundings {
                 .flat_map(|rest| ["~", "$HOME", "${HOME}"].map(|home| Path::new(home).join(rest)));
             spelt.chain([place.path().to_owned()]).any(|path| mentions(word.as_bytes(), &path))
         });
-        match named {
+        match named.cloned().or_else(|| self.led_to(word)) {
             Some(place) => {
                 Err(CredentialError::Within { path: word.into(), place: place.told(), doing: place.doing() })
             }
             None => Ok(()),
         }
+    }
+
+    /// Where a path in a word leads through links, as a shell would take the word apart. The program runs in `/`.
+    fn led_to(&self, word: &str) -> Option<Place> {
+        let written = self.written();
+        let ends = |c: char| c.is_whitespace() || "'\"`;|&()<>{}$=:,@".contains(c);
+        let paths = word.split(ends).filter(|piece| piece.contains('/')).take(PIECES_MAX);
+        paths.into_iter().find_map(|piece| {
+            let path = match (piece.strip_prefix("~/"), &self.home) {
+                (Some(rest), Some(home)) => home.join(rest),
+                _ => Path::new("/").join(piece),
+            };
+            match walk::walk(&path, walk::Links::Follow, &written) {
+                Err(Astray::Within(place)) => Some(place),
+                _ => None,
+            }
+        })
     }
 }
 

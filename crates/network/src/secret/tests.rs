@@ -261,6 +261,92 @@ fn what_an_agent_can_write_is_not_run_for_a_key() {
     }
 }
 
+/// Programs that start others look for them by themselves, and no list knows them all: what leads to the agent's is not there
+/// for them to find.
+#[test]
+fn what_a_program_looks_for_by_itself_is_not_the_agents() {
+    let host = Host::new();
+    symlink(host.path("project"), host.path("away")).unwrap();
+    write(&host.path("own/helper"), "#!/bin/sh\necho sk-canary\n", 0o755);
+    let enter = |name: &str| match name {
+        "a link" => symlink(host.path("project/getkey.sh"), host.path("own/mykey")).unwrap(),
+        "a link to a link" => symlink("../away/getkey.sh", host.path("own/mykey")).unwrap(),
+        "a hard link" => fs_err::hard_link(host.path("project/getkey.sh"), host.path("own/mykey")).unwrap(),
+        "an interpreter" => {
+            let line = format!("#!{}\n", host.path("away/getkey.sh").display());
+            write(&host.path("own/mykey"), &line, 0o755);
+        }
+        _ => {
+            let line = format!("#!/usr/bin/env -S {}\n", host.path("away/getkey.sh").display());
+            write(&host.path("own/mykey"), &line, 0o755);
+        }
+    };
+    let lock = host.path("lock").display().to_string();
+    let commands = |around: &Surroundings| {
+        let of = |words: &[&str]| {
+            Credential::command(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>(), around)
+                .and_then(|found| found.read())
+                .map(|key| text(&key).to_owned())
+        };
+        [
+            of(&["timeout", "5", "mykey"]),
+            of(&["nice", "mykey"]),
+            of(&["stdbuf", "-o0", "mykey"]),
+            of(&["env", "timeout", "5", "mykey"]),
+            of(&["sh", "-c", "mykey"]),
+            of(&["sh", "-c", "exec mykey"]),
+            of(&["flock", &lock, "mykey"]),
+            of(&["find", "/etc/hostname", "-exec", "mykey", ";"]),
+        ]
+    };
+    for kind in ["a link", "a link to a link", "a hard link", "an interpreter", "what env runs"] {
+        enter(kind);
+        for (index, answer) in commands(&host.around()).iter().enumerate() {
+            assert!(answer.is_err(), "{kind} {index}: {answer:?}");
+        }
+        if kind != "a hard link" {
+            for (index, answer) in commands(&host.unguarded()).iter().enumerate() {
+                assert_eq!(answer.as_deref().ok(), Some("sk-canary"), "control, {kind} {index}: {answer:?}");
+            }
+        }
+        // Its neighbours that are named are judged by themselves, and what fails says why.
+        assert_eq!(text(&host.command("getkey.sh").unwrap().read().unwrap()), "sk-canary");
+        assert_eq!(text(&host.command("timeout 9 getkey.sh").unwrap().read().unwrap()), "sk-canary");
+        let words = ["sh".to_owned(), "-c".into(), "helper".into()];
+        let error = Credential::command(&words, &host.around()).unwrap().read().unwrap_err().to_string();
+        assert!(error.contains("PATH is without a folder") && error.contains("own/mykey"), "{error}");
+        fs_err::remove_file(host.path("own/mykey")).unwrap();
+    }
+    // Control: without such an entry the folder is there.
+    let words = ["sh".to_owned(), "-c".into(), "helper".into()];
+    let found = Credential::command(&words, &host.around()).unwrap();
+    assert_eq!(text(&found.read().unwrap()), "sk-canary");
+    // An entry that comes later counts from then on.
+    enter("a link");
+    assert!(found.read().is_err());
+}
+
+#[test]
+fn a_word_names_no_link_to_what_an_agent_can_write() {
+    let host = Host::new();
+    symlink(host.path("project"), host.path("away")).unwrap();
+    let at = host.dir.path().display().to_string();
+    for (words, home) in [
+        (&["env", "X=@/away", "sh", "-c", "$X/getkey.sh"][..], "@"),
+        (&["sh", "-c", ". @/away/plain.sh"], "@"),
+        (&["sh", "-c", "cd /;'@/away/getkey.sh'"], "@"),
+        (&["sh", "-c", "exec ~/away/getkey.sh"], "@"),
+        (&["sh", "-c", "exec @/own/../away//getkey.sh"], "@"),
+    ] {
+        let words: Vec<String> = words.iter().map(|word| word.replace('@', &at)).collect();
+        let home = Some(PathBuf::from(home.replace('@', &at)));
+        let around = Surroundings { home, ..host.around() };
+        let error = Credential::command(&words, &around).unwrap_err();
+        assert!(matches!(error, CredentialError::Within { .. }), "{words:?}: {error:?}");
+        Credential::command(&words, &host.unguarded()).unwrap();
+    }
+}
+
 #[test]
 fn what_only_the_user_can_write_runs() {
     let host = Host::new();

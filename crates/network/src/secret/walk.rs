@@ -19,10 +19,13 @@ use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 
+use rustix::fs::Dir;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::Stat;
+
+use super::command::interpreter;
 
 /// Links that are followed, as the kernel's own limit (path_resolution(7)).
 const LINKS_MAX: u32 = 40;
@@ -277,4 +280,57 @@ pub(super) fn folders(path: &OsStr, places: &[Place]) -> Vec<PathBuf> {
             && walk(folder, Links::Follow, places).is_ok_and(|found| found.kind() == FileType::Directory)
     };
     folders.filter(safe).map(Path::to_owned).collect()
+}
+
+/// The entries that a folder may have, to be looked through.
+const ENTRIES_MAX: usize = 20_000;
+
+/// Why a folder is in no `PATH` of a program that looks there by itself: an entry that leads to what a sandbox may write to,
+/// by a link, by the interpreter of a script, or by a second name of which nobody knows where it is. `None` when there is none.
+/// Of folders of the system only links count: what else is in there is root's.
+pub(super) fn trap(folder: &Path, places: &[Place]) -> Option<String> {
+    let found = match walk(folder, Links::Follow, places) {
+        Ok(found) if found.kind() == FileType::Directory => found,
+        _ => return Some(format!("`{}` cannot be looked through", folder.display())),
+    };
+    if places.is_empty() {
+        return None;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(super::descriptor(found.fd.as_fd()), flags, Mode::empty());
+    let Ok(entries) = opened.and_then(Dir::new) else {
+        return Some(format!("`{}` cannot be looked through", folder.display()));
+    };
+    for (index, entry) in entries.enumerate() {
+        let Some(entry) = entry.ok().filter(|_| index < ENTRIES_MAX) else {
+            return Some(format!("`{}` cannot be looked through", folder.display()));
+        };
+        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let is_link = matches!(entry.file_type(), FileType::Symlink | FileType::Unknown);
+        if found.system && !is_link {
+            continue;
+        }
+        let path = found.path.join(OsStr::from_bytes(entry.file_name().to_bytes()));
+        let led = |place: &Place| Some(format!("`{}` there leads to {}", path.display(), place.told()));
+        match walk(&path, Links::Follow, places) {
+            Err(Astray::Within(place)) => return led(&place),
+            Ok(file) if !file.system && file.kind() == FileType::RegularFile => {
+                if file.stat.st_nlink > 1 {
+                    return Some(format!("`{}` there has a second name (a hard link)", path.display()));
+                }
+                // Each word: what `env` is given is looked for in the same folders, or has a path.
+                let words = interpreter(&file).ok().flatten().unwrap_or_default();
+                let named = words.iter().flat_map(|word| word.split_whitespace()).map(Path::new);
+                for word in named.filter(|word| word.is_absolute()) {
+                    if let Err(Astray::Within(place)) = walk(word, Links::Follow, places) {
+                        return led(&place);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
