@@ -43,6 +43,7 @@ use self::limits::CgroupPlan;
 use self::limits::Rlimit;
 pub(crate) use self::protect::MARK;
 pub use self::protect::PlannedStandIn;
+pub(crate) use self::protect::is_empty;
 use self::refusal::Refusal;
 use self::rootfs::RootDirectory;
 use self::wall::Standing;

@@ -140,7 +140,7 @@ impl Shown<'_> {
             if kind == FileType::Symlink {
                 return Err(Refusal::ProtectedLink(host));
             }
-            if let Some(found) = stand_in(kind, &data, wanted) {
+            if let Some(found) = stand_in(&next, kind, &data, wanted) {
                 // Another sandbox's, or left by a crash: ours too from now on.
                 added.insert(target, MountKind::Missing(found.clone()));
                 stand_ins.insert(host, found);
@@ -159,19 +159,30 @@ impl Shown<'_> {
     }
 }
 
-/// Which stand-in a path is, if it is one.
-pub(crate) fn stand_in(kind: FileType, data: &rustix::fs::Stat, wanted: &StandIn) -> Option<StandIn> {
+/// Which stand-in an opened path is, if it is one. The time alone, which anybody can set, makes nobody's directory one.
+fn stand_in(found: &OwnedFd, kind: FileType, data: &rustix::fs::Stat, wanted: &StandIn) -> Option<StandIn> {
     if data.st_mtime != MARK {
         return None;
     }
     match (kind, wanted, data.st_size) {
-        (FileType::Directory, ..) => Some(StandIn::Directory),
+        (FileType::Directory, ..) => is_empty(found).then_some(StandIn::Directory),
         (FileType::RegularFile, StandIn::Text(text), size) if usize::try_from(size) == Ok(text.len()) => {
             Some(wanted.clone())
         }
         (FileType::RegularFile, _, 0) => Some(StandIn::File),
         _ => None,
     }
+}
+
+/// Whether a directory can be looked into and holds nothing.
+pub(crate) fn is_empty(directory: &OwnedFd) -> bool {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(mut entries) =
+        rustix::fs::openat(directory, ".", flags, Mode::empty()).and_then(rustix::fs::Dir::new)
+    else {
+        return false;
+    };
+    entries.all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")))
 }
 
 /// Whether this user, and with it the sandbox, can make names in a directory.
@@ -245,6 +256,24 @@ mod tests {
 
     fn owned(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_directory_with_anything_in_it_is_no_stand_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs_err::canonicalize(dir.path()).unwrap();
+        for name in ["full/hooks", "empty"] {
+            fs_err::create_dir_all(base.join(name)).unwrap();
+        }
+        let time = rustix::fs::Timespec { tv_sec: MARK, tv_nsec: 0 };
+        let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+        for (name, expected) in [("full", None), ("empty", Some(StandIn::Directory))] {
+            let path = base.join(name);
+            rustix::fs::utimensat(rustix::fs::CWD, &path, &times, AtFlags::empty()).unwrap();
+            let found = rustix::fs::open(&path, LOOK, Mode::empty()).unwrap();
+            let data = rustix::fs::fstat(&found).unwrap();
+            assert_eq!(stand_in(&found, FileType::Directory, &data, &StandIn::Directory), expected, "{name}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ use rustix::fs::RenameFlags;
 use rustix::io::Errno;
 
 use crate::plan::MARK;
+use crate::plan::is_empty;
 
 /// Folder of what is kept, beside that of the sandboxes.
 const FOLDER: &str = "stand-ins";
@@ -114,11 +115,6 @@ fn is_unused(directory: &OwnedFd) -> bool {
         && mode == Mode::from_raw_mode(MODE)
         && data.st_mtime == MARK
         && is_empty(directory)
-}
-
-fn is_empty(directory: &OwnedFd) -> bool {
-    let Ok(mut entries) = Dir::read_from(directory) else { return false };
-    entries.all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")))
 }
 
 /// Removes what is empty.

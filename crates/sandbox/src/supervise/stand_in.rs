@@ -11,11 +11,14 @@
 //!
 //! Directories are kept for the next run instead of being removed, where they can be ([`Spare`]).
 //!
-//! **Guarantees**: no data is removed. A directory goes by rmdir(2), which takes empty ones only; a file only with the text
-//! and the time it was made with ([`MARK`]), and after it was put aside where nobody writes to it. What the user has put
-//! there meanwhile is the user's and stays.
+//! **Guarantees**: no data is removed. What goes has the time it was made with ([`MARK`]): a directory by rmdir(2), which takes
+//! empty ones only, a file only with its text, and after it was put aside under a name that nobody can know. What the user has
+//! put there meanwhile is the user's and stays, an empty directory too. What cannot be removed now stays in the record.
 
 use std::ffi::OsStr;
+use std::hash::BuildHasher as _;
+use std::hash::Hasher as _;
+use std::hash::RandomState;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
@@ -58,18 +61,27 @@ pub(crate) struct StandIns {
     folder: PathBuf,
     locks: Vec<(PlannedStandIn, OwnedFd)>,
     spare: Spare,
+    /// Whether the record names what an earlier sandbox could not remove.
+    older: bool,
 }
 
 impl StandIns {
     /// Writes down what is planned, makes what is not there, and locks all of it.
     pub(crate) fn make(folder: &Path, planned: &[PlannedStandIn]) -> Result<Self, SandboxError> {
-        let mut made = Self { folder: folder.to_owned(), locks: Vec::new(), spare: Spare::default() };
+        let record = folder.join(RECORD);
+        let mut all = planned.to_vec();
+        let kept: Vec<PlannedStandIn> = fs_err::read(&record)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok())
+            .unwrap_or_default();
+        all.extend(kept.into_iter().filter(|one| !planned.contains(one)));
+        let older = all.len() > planned.len();
+        let mut made = Self { folder: folder.to_owned(), locks: Vec::new(), spare: Spare::default(), older };
         if planned.is_empty() {
             return Ok(made);
         }
         made.spare = Spare::beside(folder);
-        let record = folder.join(RECORD);
-        let json = serde_json::to_vec(planned)
+        let json = serde_json::to_vec(&all)
             .map_err(|error| SandboxError::Damaged { path: record.clone(), problem: error.to_string() })?;
         let part = record.with_extension("part");
         fs_err::write(&part, json)
@@ -93,20 +105,24 @@ impl Drop for StandIns {
             left |= !matches!(one.remove(&lock, &self.spare), Ok(()) | Err(Errno::WOULDBLOCK));
         }
         // What could not be removed is tried again by who comes next.
-        if !left {
+        if self.older {
+            let _ = clear(&self.folder);
+        } else if !left {
             let _ = fs_err::remove_file(self.folder.join(RECORD));
         }
     }
 }
 
-/// Removes what the record in `folder` names and nobody has locked.
-pub(crate) fn clear(folder: &Path) -> Result<(), SandboxError> {
+/// Removes what the record in `folder` names and nobody has locked. What may not be removed now is returned, the first of it,
+/// and the record is kept.
+pub(crate) fn clear(folder: &Path) -> Result<Option<PathBuf>, SandboxError> {
     let record = folder.join(RECORD);
-    let Ok(json) = fs_err::read(&record) else { return Ok(()) };
+    let Ok(json) = fs_err::read(&record) else { return Ok(None) };
     let planned: Vec<PlannedStandIn> = serde_json::from_slice(&json)
         .map_err(|error| SandboxError::Damaged { path: record.clone(), problem: error.to_string() })?;
     let patience = Instant::now() + HANDED_DOWN;
     let none = Spare::default();
+    let mut stays = None;
     for one in planned.iter().rev() {
         loop {
             match one.parent().and_then(|parent| one.open(&parent)).and_then(|lock| one.remove(&lock, &none))
@@ -114,21 +130,26 @@ pub(crate) fn clear(folder: &Path) -> Result<(), SandboxError> {
                 Err(Errno::WOULDBLOCK) if Instant::now() < patience => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                // Gone, somebody's own by now, another sandbox's, or not to be reached any more.
-                Ok(())
-                | Err(
-                    Errno::NOENT
-                    | Errno::NOTDIR
-                    | Errno::LOOP
-                    | Errno::ACCESS
-                    | Errno::NXIO
-                    | Errno::WOULDBLOCK,
-                ) => break,
+                Ok(()) => break,
+                Err(errno) if is_settled(errno) => break,
+                // An agent can close the directory around it, and the user can open it again.
+                Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+                    stays.get_or_insert_with(|| one.path.clone());
+                    break;
+                }
                 Err(errno) => return Err(SandboxError::file("remove", &one.path)(errno.into())),
             }
         }
     }
-    fs_err::remove_file(&record).map_err(SandboxError::file("remove", record))
+    if stays.is_none() {
+        fs_err::remove_file(&record).map_err(SandboxError::file("remove", record))?;
+    }
+    Ok(stays)
+}
+
+/// Gone, somebody's own by now, another sandbox's, or with nothing of ours in its place.
+fn is_settled(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO | Errno::WOULDBLOCK)
 }
 
 impl PlannedStandIn {
@@ -191,8 +212,16 @@ impl PlannedStandIn {
             if spare.take(parent, &self.path)? {
                 return Ok(());
             }
-            rustix::fs::mkdirat(parent, self.name(), Mode::from_raw_mode(spare::MODE))?;
-            return rustix::fs::utimensat(parent, self.name(), &times, AtFlags::SYMLINK_NOFOLLOW);
+            let (part, mode) = (part(self.name()), Mode::from_raw_mode(spare::MODE));
+            rustix::fs::mkdirat(parent, &part, mode)?;
+            let made =
+                rustix::fs::utimensat(parent, &part, &times, AtFlags::SYMLINK_NOFOLLOW).and_then(|()| {
+                    rustix::fs::renameat_with(parent, &part, parent, self.name(), RenameFlags::NOREPLACE)
+                });
+            if made.is_err() {
+                let _ = rustix::fs::unlinkat(parent, &part, AtFlags::REMOVEDIR);
+            }
+            return made;
         }
         // Under another name first: a stand-in is whole or absent.
         let part = part(self.name());
@@ -213,8 +242,7 @@ impl PlannedStandIn {
         let data = rustix::fs::fstat(found)?;
         let kind = FileType::from_raw_mode(data.st_mode);
         if self.kind == StandIn::Directory {
-            // One that was just made may not have its time yet; an empty directory is as good.
-            return Ok(kind == FileType::Directory);
+            return Ok(kind == FileType::Directory && data.st_mtime == MARK && crate::plan::is_empty(found));
         }
         if kind != FileType::RegularFile || data.st_mtime != MARK {
             return Ok(false);
@@ -265,9 +293,10 @@ fn at(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<rustix::fs::Stat> {
     rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// A name beside `name` that nobody else has.
+/// A name beside `name` that nobody else has, and that nobody can take before: who writes there may be an agent.
 fn part(name: &OsStr) -> String {
-    format!("{}.pinfold-{}", name.to_string_lossy(), std::process::id())
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{}.pinfold-{:016x}{:016x}", name.to_string_lossy(), random(), random())
 }
 
 fn write_all(file: impl AsFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
@@ -392,6 +421,68 @@ mod tests {
         drop(made);
         assert_eq!(place.there(), ["directory", "file", "text"]);
         assert_eq!(fs_err::read_to_string(work.join("file")).unwrap(), "mine");
+    }
+
+    #[test]
+    fn an_empty_directory_that_the_user_made_stays() {
+        let place = Place::new();
+        let mut killed = place.make("a");
+        killed.locks.clear();
+        killed.folder = place.dir.path().join("nowhere");
+        drop(killed);
+        let path = place.dir.path().join("work/directory");
+        fs_err::remove_dir(&path).unwrap();
+        fs_err::create_dir(&path).unwrap();
+        assert_eq!(clear(&place.folder("a")).unwrap(), None);
+        // The others, which are as they were made, are gone.
+        assert_eq!(place.there(), ["directory"]);
+        // It is nobody's stand-in from then on.
+        assert!(StandIns::make(&place.folder("b"), &place.planned).is_err());
+        assert_eq!(place.there(), ["directory"]);
+    }
+
+    #[test]
+    fn what_may_not_be_removed_is_kept_in_the_record() {
+        for (errno, settled) in [
+            (Errno::NOENT, true),
+            (Errno::WOULDBLOCK, true),
+            (Errno::ACCESS, false),
+            (Errno::PERM, false),
+            (Errno::ROFS, false),
+        ] {
+            assert_eq!(is_settled(errno), settled, "{errno}");
+        }
+        use std::os::unix::fs::PermissionsExt as _;
+        let place = Place::new();
+        let mut killed = place.make("a");
+        killed.locks.clear();
+        killed.folder = place.dir.path().join("nowhere");
+        drop(killed);
+        let work = place.dir.path().join("work");
+        let mode = |mode| fs_err::set_permissions(&work, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o555);
+        let stays = clear(&place.folder("a")).unwrap();
+        mode(0o755);
+        if rustix::process::geteuid().is_root() {
+            // Root removes them all the same.
+            assert_eq!(stays, None);
+        } else {
+            assert!(stays.is_some() && place.folder("a").join(RECORD).exists());
+            assert_eq!(clear(&place.folder("a")).unwrap(), None);
+        }
+        assert!(place.there().is_empty() && !place.folder("a").join(RECORD).exists());
+    }
+
+    #[test]
+    fn a_name_beside_a_stand_in_cannot_be_taken_before() {
+        assert_ne!(part(OsStr::new("a")), part(OsStr::new("a")));
+        let place = Place::new();
+        let taken = format!("text.pinfold-{}", std::process::id());
+        fs_err::write(place.dir.path().join("work").join(&taken), "").unwrap();
+        let made = place.make("a");
+        assert_eq!(place.there(), ["directory", "file", "text", taken.as_str()]);
+        drop(made);
+        assert_eq!(place.there(), [taken]);
     }
 
     #[test]

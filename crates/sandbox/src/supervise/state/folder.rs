@@ -80,8 +80,9 @@ impl Folder {
         Ok(None)
     }
 
-    /// Clears what a supervisor that was killed has left outside the folder. Called with the lock taken.
-    pub(super) fn clear(&self, name: &str) -> Result<(), SandboxError> {
+    /// Clears what a supervisor that was killed has left outside the folder; a stand-in that may not be removed now is
+    /// returned. Called with the lock taken.
+    pub(super) fn clear(&self, name: &str) -> Result<Option<PathBuf>, SandboxError> {
         // Damaged files are no reason to leave groups: those of version 1 are known by name.
         let state = self.read::<State>("state.json").ok().flatten();
         let oci = match state.as_ref().map(|state| state.runtime) {
@@ -100,11 +101,11 @@ impl Folder {
         for path in recorded.into_iter().chain(usual).filter(|path| path.exists()) {
             crate::start::walls::limits::remove_group(&path);
         }
-        crate::supervise::stand_in::clear(&self.0)?;
+        let stays = crate::supervise::stand_in::clear(&self.0)?;
         for stale in ["attach.sock", "egress.sock"] {
             let _ = fs_err::remove_file(self.0.join(stale));
         }
-        Ok(())
+        Ok(stays)
     }
 
     /// Whether removing was begun and something of the home stayed.
@@ -120,7 +121,11 @@ impl Folder {
     /// Removes the folder. The records go last, so that what cannot be removed is still known for what it was. Called with
     /// the lock taken.
     pub(super) fn remove(&self, name: &str) -> Result<(), SandboxError> {
-        self.clear(name)?;
+        if let Some(path) = self.clear(name)? {
+            // Without its record nobody would know what it is.
+            let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+            return Err(SandboxError::file("remove", path)(denied));
+        }
         self.remove_home()?;
         Ok(directory::remove(&self.0)?)
     }

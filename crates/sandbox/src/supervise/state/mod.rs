@@ -222,8 +222,8 @@ impl Sandboxes {
         if folder.read::<State>("state.json")?.is_some_and(|state| state.exit.is_some()) {
             return Ok(());
         }
-        folder.clear(name)?;
-        if spec.is_some_and(|spec| spec.home.keep != Keep::Home) {
+        let stays = folder.clear(name)?;
+        if stays.is_none() && spec.is_some_and(|spec| spec.home.keep != Keep::Home) {
             folder.remove(name)?;
         }
         drop(lock);
