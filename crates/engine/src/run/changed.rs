@@ -4,9 +4,11 @@
 //! deeper in the workspace, repositories made there, and what a tool that the user has set up reads (`.pre-commit-config.yaml`).
 //!
 //! **Guarantees**: a change is known by the time at which the kernel last changed the file's entry (`st_ctime`), which no
-//! program can set; nothing has to be looked at before the start. The walk is by descriptor and follows no link. **Refuses**
+//! program can set; nothing has to be looked at before the start. What becomes one of these by a directory's being renamed or
+//! completed is told with all that is in it, however old. The walk is by descriptor and follows no link. **Refuses**
 //! to look at more than [`ENTRIES_MAX`] names, and says so.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,8 +37,8 @@ const ENTRIES_MAX: u64 = 4_000_000;
 const KEPT_MAX: usize = 1000;
 
 /// What is not protected, being an agent's ordinary work, and is nevertheless run by what the user has set up.
-const TOOLS: [&str; 5] =
-    [".husky", ".lefthook.yml", ".pre-commit-config.yaml", "lefthook.yaml", "lefthook.yml"];
+const TOOLS: [&str; 6] =
+    [".env", ".husky", ".lefthook.yml", ".pre-commit-config.yaml", "lefthook.yaml", "lefthook.yml"];
 
 /// Below a `.git`: parts that hold data only, of which there may be much.
 const DATA: [&str; 5] = ["info", "lfs", "logs", "objects", "refs"];
@@ -58,9 +60,10 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
     let names: Vec<PathBuf> = protect::names(&[])
         .into_iter()
         .map(|name| name.path)
-        .chain(TOOLS.map(str::to_owned))
+        .chain(TOOLS.into_iter().chain(protect::PRESENT).map(str::to_owned))
         .map(PathBuf::from)
         .collect();
+    let kept: HashSet<&Path> = spec.protect.iter().map(|protected| protected.path.as_path()).collect();
     let mut found = Changed::default();
     // The whole home is nobody's project.
     let mirror = spec.labels.get("mode").is_some_and(|mode| mode == "mirror");
@@ -80,7 +83,15 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
     for root in roots {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(opened) = rustix::fs::open(&root, flags, Mode::empty()) else { continue };
-        let mut walk = Walk { root: &root, names: &names, span, entries: 0, found: &mut found };
+        let mut walk = Walk {
+            root: &root,
+            names: &names,
+            kept: &kept,
+            span,
+            entries: 0,
+            whole: HashSet::new(),
+            found: &mut found,
+        };
         if directory::walk(opened, Mounts::Stay, |seen| Ok(walk.see(&seen))).is_err() {
             found.incomplete = true;
         }
@@ -106,8 +117,12 @@ fn nanos(time: SystemTime) -> i128 {
 struct Walk<'a> {
     root: &'a Path,
     names: &'a [PathBuf],
+    /// What could not be changed from inside.
+    kept: &'a HashSet<&'a Path>,
     span: Span,
     entries: u64,
+    /// Directories that changed themselves: what is in them is new at that place, whatever its own time.
+    whole: HashSet<PathBuf>,
     found: &'a mut Changed,
 }
 
@@ -119,7 +134,11 @@ impl Walk<'_> {
                 self.found.incomplete = true;
                 return Next::On;
             }
-            _ => return Next::On,
+            Seen::Leaving(path) => {
+                self.whole.remove(*path);
+                return Next::On;
+            }
+            Seen::Entering(_) => return Next::On,
         };
         self.entries += 1;
         if self.entries > ENTRIES_MAX {
@@ -127,16 +146,53 @@ impl Walk<'_> {
             return Next::Stop;
         }
         if entry.kind == FileType::Directory {
-            return if self.is_data(entry) { Next::Skip } else { Next::On };
-        }
-        if (self.is_named(entry.path) || is_gits(entry)) && self.is_changed(entry) {
-            if self.found.changed.len() < KEPT_MAX {
-                self.found.changed.push(self.root.join(entry.path));
-            } else {
-                self.found.more += 1;
+            if self.is_data(entry) {
+                return Next::Skip;
             }
+            if self.is_new_whole(entry) {
+                self.whole.insert(entry.path.to_owned());
+            }
+            return Next::On;
+        }
+        let known = self.is_named(entry.path) || is_gits(entry);
+        if known && (self.is_changed(entry) || self.is_in_whole(entry.path)) {
+            self.tell(entry.path);
         }
         Next::On
+    }
+
+    fn tell(&mut self, path: &Path) {
+        if self.found.changed.len() < KEPT_MAX {
+            self.found.changed.push(self.root.join(path));
+        } else {
+            self.found.more += 1;
+        }
+    }
+
+    fn is_in_whole(&self, path: &Path) -> bool {
+        !self.whole.is_empty() && path.ancestors().skip(1).any(|outer| self.whole.contains(outer))
+    }
+
+    /// Whether a directory is one of the names, leads to one, or is a repository or its hooks, was not protected, and changed
+    /// itself: it may have been put there as it is.
+    fn is_new_whole(&self, entry: &Entry<'_>) -> bool {
+        let named = self.names.iter().any(|name| {
+            name.ancestors().any(|part| part.file_name().is_some() && entry.path.ends_with(part))
+        });
+        let obeyed = named
+            || entry.path.ends_with("hooks")
+            || entry.path.ends_with(".git")
+            || ["HEAD", "objects", "refs"].iter().all(|part| {
+                let inner = Path::new(entry.path.file_name().unwrap_or_default()).join(part);
+                rustix::fs::statat(entry.parent, inner, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+            });
+        if !obeyed || !self.is_changed(entry) {
+            return false;
+        }
+        let path = self.root.join(entry.path);
+        let kept = |path: &Path| self.kept.contains(path);
+        let is_kept = path.ancestors().any(kept) || (kept(&path.join("config")) && kept(&path.join("hooks")));
+        !is_kept
     }
 
     /// A directory of a repository that holds nothing which is run.
@@ -154,6 +210,7 @@ impl Walk<'_> {
     fn is_named(&self, path: &Path) -> bool {
         path.ancestors()
             .any(|outer| outer.file_name().is_some() && self.names.iter().any(|name| outer.ends_with(name)))
+            || path.extension().is_some_and(|extension| extension == protect::EXTENSION)
     }
 
     fn is_changed(&self, entry: &Entry<'_>) -> bool {
@@ -217,16 +274,25 @@ mod tests {
         let spec = || {
             let mut spec = Spec::new("a", "/r", vec!["true".into()]);
             spec.mounts = vec![Mount::writable(&base, "/w"), Mount::writable(base.join("deep"), "/d")];
+            // As a run has it: work in a repository that is protected tells nothing of its configuration.
+            spec.protect = ["config", "hooks"]
+                .map(|name| pinfold_sandbox::spec::Protected {
+                    path: base.join(".git").join(name),
+                    missing: pinfold_sandbox::spec::StandIn::Directory,
+                })
+                .into();
             spec
         };
-        let before = [".vscode/old.json", "deep/.envrc", ".git/config"];
+        let before = [".idea/old.xml", "deep/.envrc", ".git/config"];
         repository(&base, ".git");
         for name in before {
             write(&base, name);
         }
         let since = later();
         let expected = [
+            ".env",
             ".envrc",
+            "x.code-workspace",
             ".vscode/tasks.json",
             "lefthook.yml",
             "deep/.envrc",
@@ -261,6 +327,68 @@ mod tests {
         // What was changed after the sandbox had ended is the user's own.
         assert_eq!(changed(&spec(), since, Some(since)), Changed::default());
         assert_eq!(changed(&spec(), later(), None), Changed::default());
+    }
+
+    /// Made in one run under a name that is nobody's, and put in its place by the next: the files are older than that one.
+    #[test]
+    fn what_a_renamed_or_completed_directory_holds_is_told_however_old_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        let mut spec = Spec::new("a", "/r", vec!["true".into()]);
+        spec.mounts = vec![Mount::writable(&base, "/w")];
+        repository(&base, "own/.git");
+        for name in [
+            "docs/x/HEAD",
+            "docs/x/config",
+            "docs/x/objects/a",
+            "docs/y/settings.json",
+            "docs/z/hooks/run.json",
+            "docs/h/post-commit",
+            "docs/still/notes.json",
+            "own/.git/config",
+        ] {
+            write(&base, name);
+        }
+        let since = later();
+        assert_eq!(changed(&spec, since, None), Changed::default());
+        fs::create_dir_all(base.join("docs/x/refs")).unwrap();
+        for directory in ["sub", "lib", "deep"] {
+            fs::create_dir_all(base.join(directory)).unwrap();
+        }
+        fs::remove_dir(base.join("own/.git/hooks")).unwrap();
+        for (from, to) in [
+            ("docs/x", "sub/.git"),
+            ("sub", "lib/sub"),
+            ("docs/y", "deep/.claude"),
+            ("docs/z", "deep/.kiro"),
+            ("docs/h", "own/.git/hooks"),
+            ("docs/still", "deep/still"),
+        ] {
+            fs::rename(base.join(from), base.join(to)).unwrap();
+        }
+        let names = |spec: &Spec| {
+            let found = changed(spec, since, None).changed;
+            let mut names: Vec<_> =
+                found.iter().map(|path| path.strip_prefix(&base).unwrap().display().to_string()).collect();
+            names.sort_unstable();
+            names
+        };
+        let moved = [
+            "deep/.claude/settings.json",
+            "deep/.kiro/hooks/run.json",
+            "lib/sub/.git/config",
+            "own/.git/config",
+            "own/.git/hooks/post-commit",
+        ];
+        assert_eq!(names(&spec), moved);
+        // Of a repository that was protected, work in it tells nothing.
+        spec.protect = ["config", "hooks"]
+            .map(|name| pinfold_sandbox::spec::Protected {
+                path: base.join("own/.git").join(name),
+                missing: pinfold_sandbox::spec::StandIn::Directory,
+            })
+            .into();
+        assert_eq!(names(&spec), moved[..3]);
     }
 
     /// The time of last change can be set by whoever wrote the file; the time of the entry cannot.

@@ -34,6 +34,11 @@ pub(super) fn common(directory: &Path) -> Option<PathBuf> {
     named(&directory.join("commondir"), "", directory).filter(|path| path.is_dir())
 }
 
+/// The `.git` of the checkout that a linked worktree's own directory names.
+pub(super) fn checked_out(directory: &Path) -> Option<PathBuf> {
+    named(&directory.join("gitdir"), "", directory)
+}
+
 /// The repository that `directory` is a linked worktree of, if its back pointer leads to `workspace`.
 fn linked_worktree(workspace: &Path, directory: &Path) -> Option<PathBuf> {
     let common = named(&directory.join("commondir"), "", directory)?;

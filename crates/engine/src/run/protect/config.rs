@@ -14,37 +14,58 @@ pub(super) struct Entry {
     pub(super) value: String,
 }
 
-/// Last parts of the names of variables whose value git hands to a shell or executes, and those of aliases.
-const EXECUTED: [&str; 22] = [
+/// Last parts of the names of variables whose value git hands to a shell or executes (git-config(1)).
+const EXECUTED: [&str; 36] = [
+    "alternaterefscommand",
     "askpass",
     "browser",
+    "cccmd",
     "clean",
     "cmd",
     "command",
     "defaultkeycommand",
+    "difffilter",
     "driver",
     "editor",
     "external",
     "fsmonitor",
     "gitproxy",
+    "headercmd",
     "helper",
+    "httpd",
     "packobjectshook",
     "pager",
     "path",
     "process",
     "program",
+    "receivepack",
+    "recentobjectshook",
+    "sendmailcmd",
+    "smtpserver",
     "smudge",
     "sshcommand",
+    "standalonetransferagent",
     "textconv",
+    "tocmd",
     "tool",
+    "tunnel",
     "update",
+    "uploadpack",
+    "vcs",
 ];
+
+/// Sections of which every variable is a command.
+const COMMANDS: [&str; 2] = ["alias", "pager"];
+
+/// Programs that execute a file which they are given.
+const INTERPRETERS: [&str; 11] =
+    ["bash", "bun", "dash", "deno", "exec", "node", "perl", "python", "python3", "ruby", "sh"];
 
 impl Entry {
     /// Whether git executes the value.
     pub(super) fn is_executed(&self) -> bool {
         let (section, key) = self.name.rsplit_once('.').unwrap_or_default();
-        section == "alias" || (EXECUTED.contains(&key) && !self.is_include())
+        COMMANDS.contains(&section) || (EXECUTED.contains(&key) && !self.is_include())
     }
 
     /// Whether the value is another file to be read.
@@ -52,10 +73,23 @@ impl Entry {
         matches!(self.name.as_str(), "include.path" | "includeif.path")
     }
 
-    /// Words of the value that may be paths.
-    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+    /// Whether the value is a directory of hooks, or one of which new repositories get theirs.
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self.name.as_str(), "core.hookspath" | "init.templatedir")
+    }
+
+    /// Words of the value that may be paths; with each, whether it is one even though nothing is there: the command itself,
+    /// what an interpreter is given, what begins as paths do.
+    pub(super) fn programs(&self) -> impl Iterator<Item = (&str, bool)> {
         let value = self.value.trim_start_matches('!');
-        value.split(|c: char| c.is_whitespace() || "\"'();&|<>=".contains(c)).filter(|word| !word.is_empty())
+        let words = value.split(|c: char| c.is_whitespace() || "\"'();&|<>=`".contains(c));
+        let mut command = true;
+        words.filter(|word| !word.is_empty()).map(move |word| {
+            let begins = ["/", "./", "../", "~/"].iter().any(|start| word.starts_with(start));
+            let is_path = begins || (command && word.contains('/'));
+            command = INTERPRETERS.contains(&word.rsplit('/').next().unwrap_or(word));
+            (word, is_path)
+        })
     }
 }
 
@@ -197,7 +231,7 @@ mod tests {
         ] {
             let entry = &entries(text)[0];
             assert_eq!(entry.is_executed(), executed, "{text}");
-            assert_eq!(entry.words().collect::<Vec<_>>(), words, "{text}");
+            assert_eq!(entry.programs().map(|(word, _)| word).collect::<Vec<_>>(), words, "{text}");
         }
     }
 

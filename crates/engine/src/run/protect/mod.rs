@@ -1,50 +1,55 @@
 //! What of a workspace the host runs by itself, and a sandbox therefore neither changes nor makes unless the user says so.
 //!
 //! ```text
-//!   WORKSPACE/.git                hooks, config, what leads elsewhere; also of the repository that it belongs to
-//!   WORKSPACE/HEAD                with it, and without a good `.git`, the workspace itself would be a repository
-//!   what git's configuration names in the workspace:   core.hooksPath, include.path, programs
-//!   WORKSPACE/NAME                of shells, editors and agents: NAMES, `protect` of each recipe and of the manifest
+//!   places       where the sandbox may write, and what a path really leads to
+//!   names        WORKSPACE/NAME, of shells, editors and agents; `protect` of each recipe and of the manifest
+//!   repository   what git obeys in every repository that it can meet there: above, in and below the workspace
+//!   search       repositories below the workspace
+//!   config       git's configuration files
 //! ```
 //!
 //! **Guarantees**: no git is run. What a configuration names is read from files that are themselves protected, so that an
-//! agent cannot choose what is looked at. Each path has a name, and is left out by it or by what it lies in.
+//! agent cannot choose what is looked at. Every path is followed to its real one and kept wherever the sandbox may write; so is
+//! what links in a protected directory lead to. Each path has a name, and is left out by it or by what it lies in.
 //!
-//! **Refuses**: names to leave out that are none; more linked worktrees than can be looked after.
+//! **Refuses**: names to leave out that are none; more linked worktrees than can be looked after. Says what it gave up on.
 
 mod config;
+mod names;
+mod places;
+mod repository;
+mod search;
 
 use std::collections::BTreeMap;
-use std::path::Component;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_base::directory;
+use pinfold_base::directory::Mounts;
+use pinfold_base::directory::Next;
+use pinfold_base::directory::Seen;
 use pinfold_sandbox::spec::Protected;
 use pinfold_sandbox::spec::StandIn;
+use rustix::fs::AtFlags;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 
-use self::config::Entry;
+pub(super) use self::names::EXTENSION;
+pub(super) use self::names::PRESENT;
+pub(super) use self::names::names;
+use self::places::Places;
+use self::places::trace;
 use super::error::RunError;
 use super::git;
 use crate::context::Environment;
 use crate::project::manifest::run::WorkspacePath;
 use crate::project::recipe::Recipe;
 
-/// What shells, editors and more than one agent obey. Git's own is known in more detail.
-pub(super) const NAMES: [&str; 7] =
-    [".cursor", ".devcontainer", ".envrc", ".idea", ".mcp.json", ".vscode", ".zed"];
-
-/// Bytes of a configuration that are read.
-const CONFIG_MAX: u64 = 1 << 20;
-/// Configurations that are read of one repository, those it includes among them.
-const CONFIGS_MAX: usize = 32;
-/// Programs that configurations name.
-const PROGRAMS_MAX: usize = 64;
-/// Linked worktrees and submodules of one repository.
-const PARTS_MAX: usize = 1000;
-
-/// What stands in for `commondir`: this repository is its own. Git takes nothing else, not even an empty file.
-const OWN: &str = ".\n";
+/// Names in protected directories that are looked at, for links and for second names of files.
+const LOOKED_MAX: usize = 20_000;
 
 /// What is protected, by name.
 #[derive(Debug, Default)]
@@ -52,6 +57,10 @@ pub(super) struct Protection {
     paths: BTreeMap<PathBuf, (String, StandIn)>,
     /// There is no repository, and none can be made.
     pub(super) without_repository: bool,
+    /// Protected files with more than one name: through another one, in the workspace, they could be written to.
+    pub(super) hard_linked: BTreeSet<PathBuf>,
+    /// Where there was more than is looked at.
+    pub(super) incomplete: BTreeSet<PathBuf>,
 }
 
 /// What a run adds and leaves out.
@@ -66,49 +75,53 @@ pub(super) struct Wanted<'a> {
     pub(super) said: Vec<&'a WorkspacePath>,
 }
 
+impl Wanted<'_> {
+    fn leaves_out(&self, name: &str) -> bool {
+        self.said.iter().chain(&self.declared).any(|path| within(name, path.as_str()))
+    }
+}
+
 impl Protection {
-    /// Of a workspace (a real path).
+    /// Of a workspace and of further directories that may be written to (real paths); of the latter, what of it is there.
     pub(super) fn of(
         workspace: &Path,
+        further: &[PathBuf],
         environment: &Environment,
         wanted: &Wanted<'_>,
     ) -> Result<Self, RunError> {
-        let mut all = Self::default();
+        let roots = std::iter::once(workspace.to_owned()).chain(further.iter().cloned());
+        let beyond = further.iter().map(PathBuf::as_path).chain([workspace]).flat_map(git::beyond);
+        let mut finder = Finder {
+            workspace,
+            places: Places::new(roots.chain(beyond).collect()),
+            home: environment.home(),
+            wanted,
+            all: Self::default(),
+            links: Vec::new(),
+            looked: 0,
+        };
         for name in names(wanted.recipes) {
-            all.add(workspace.join(&name.path), name.path, name.missing);
+            for directory in further.iter().filter(|directory| is_there(&directory.join(&name.path))) {
+                finder.add(directory.join(&name.path), name.path.clone(), name.missing.clone());
+            }
+            finder.add(workspace.join(&name.path), name.path, name.missing);
         }
-        for path in &wanted.more {
-            all.add(workspace.join(path.as_str()), path.as_str().to_owned(), StandIn::Directory);
-        }
-        all.git(workspace, environment)?;
-        for path in &wanted.said {
-            if !all.paths.values().any(|(name, _)| within(name, path.as_str())) {
-                return Err(RunError::Unprotected { name: path.as_str().to_owned(), known: all.names() });
+        for name in PRESENT {
+            // A directory that only has a name in it is there for the name that could be made.
+            let beside = |path: &PathBuf| {
+                if name.contains('/') { path.parent().is_some_and(Path::is_dir) } else { is_there(path) }
+            };
+            let paths = std::iter::once(workspace).chain(further.iter().map(PathBuf::as_path));
+            for path in paths.map(|directory| directory.join(name)).filter(beside) {
+                finder.add(path, name, StandIn::Directory);
             }
         }
-        let out =
-            |name: &str| wanted.said.iter().chain(&wanted.declared).any(|path| within(name, path.as_str()));
-        all.paths.retain(|_, (name, _)| !out(name));
-        all.without_repository &= !out(".git");
-        Ok(all)
-    }
-
-    /// Of a further directory that may be written to: what of it is there.
-    pub(super) fn also(
-        &mut self,
-        directory: &Path,
-        environment: &Environment,
-        wanted: &Wanted<'_>,
-    ) -> Result<(), RunError> {
-        let unsaid = Wanted {
-            recipes: wanted.recipes,
-            declared: [&wanted.said[..], &wanted.declared].concat(),
-            ..Wanted::default()
-        };
-        let there = |path: &PathBuf| path.parent() != Some(directory) || fs::symlink_metadata(path).is_ok();
-        let more = Self::of(directory, environment, &unsaid)?.paths;
-        self.paths.extend(more.into_iter().filter(|(path, _)| there(path)));
-        Ok(())
+        for path in &wanted.more {
+            finder.add(workspace.join(path.as_str()), path.as_str(), StandIn::Directory);
+        }
+        finder.repositories(further, environment)?;
+        finder.contents();
+        finder.finish()
     }
 
     /// For the sandbox.
@@ -120,186 +133,140 @@ impl Protection {
         self.paths.iter().map(each).collect()
     }
 
-    /// Files with more than one name: through another one, in the workspace, they could be written to.
-    pub(super) fn hard_linked(&self) -> Vec<&Path> {
-        use std::os::unix::fs::MetadataExt as _;
-        let linked =
-            |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|data| data.is_file() && data.nlink() > 1);
-        self.paths.keys().filter(|path| linked(path)).map(PathBuf::as_path).collect()
-    }
-
     fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.paths.values().map(|(name, _)| name.clone()).collect();
         names.sort();
         names.dedup();
         names
     }
+}
 
+/// Puts a [`Protection`] together.
+struct Finder<'a> {
+    workspace: &'a Path,
+    places: Places,
+    home: Option<&'a Path>,
+    wanted: &'a Wanted<'a>,
+    all: Protection,
+    /// Links that lead to what is protected, and its name.
+    links: Vec<(PathBuf, String)>,
+    /// Names in protected directories that were looked at.
+    looked: usize,
+}
+
+impl Finder<'_> {
+    /// Protects a real path as it is.
     fn add(&mut self, path: PathBuf, name: impl Into<String>, missing: StandIn) {
-        self.paths.entry(path).or_insert_with(|| (name.into(), missing));
+        self.all.paths.entry(path).or_insert_with(|| (name.into(), missing));
     }
 
-    /// What git obeys in `workspace` and in the repository that it belongs to.
-    fn git(&mut self, workspace: &Path, environment: &Environment) -> Result<(), RunError> {
-        let dot = workspace.join(".git");
-        // A repository whose own directory is broken is passed over, and the workspace itself is looked at.
-        self.add(workspace.join("HEAD"), ".git/HEAD", StandIn::Directory);
-        let mut repositories = git::beyond(workspace);
-        match fs::symlink_metadata(&dot) {
-            Err(_) => {
-                self.without_repository = true;
-                self.add(dot, ".git", StandIn::Directory);
-            }
-            Ok(data) if data.is_dir() => repositories.push(dot),
-            Ok(_) => {
-                repositories.extend(git::named_by(&dot));
-                self.add(dot, ".git", StandIn::Directory);
-            }
+    /// Protects a real path where a sandbox may write.
+    fn add_held(&mut self, path: PathBuf, name: impl Into<String>, missing: StandIn) {
+        if self.places.hold(&path) && !self.is_kept(&path) {
+            self.add(path, name, missing);
         }
-        let mut seen = Vec::new();
-        while let Some(repository) = repositories.pop() {
-            if seen.contains(&repository) || seen.len() > PARTS_MAX {
-                continue;
-            }
-            repositories.extend(self.repository(workspace, &repository, environment)?);
-            seen.push(repository);
-        }
-        let home = environment.home();
-        let global = [
-            home.map(|home| home.join(".gitconfig")),
-            environment.raw("XDG_CONFIG_HOME").map(|dir| Path::new(dir).join("git/config")),
-            home.map(|home| home.join(".config/git/config")),
-            Some(PathBuf::from("/etc/gitconfig")),
-        ];
-        for file in global.into_iter().flatten() {
-            self.named(workspace, &read(&file).unwrap_or_default(), home);
-        }
-        Ok(())
     }
 
-    /// What git obeys in a repository's own directory. Gives back those of its submodules, and the one it shares with others.
-    fn repository(
-        &mut self,
-        workspace: &Path,
-        directory: &Path,
-        environment: &Environment,
-    ) -> Result<Vec<PathBuf>, RunError> {
-        let home = environment.home();
-        if let Some(common) = git::common(directory).filter(|common| common != directory) {
-            // A linked worktree's own part: the rest is where it says.
-            self.add(directory.join("commondir"), ".git/worktrees", StandIn::Text(OWN.into()));
-            return Ok(vec![common]);
+    /// Protects what `path`, counted from the real path `base`, leads to, and the links on the way. Without a name it is called
+    /// by its path. Gives back the real path.
+    fn keep(&mut self, base: &Path, path: &Path, name: Option<&str>, missing: StandIn) -> PathBuf {
+        let traced = trace(base, path);
+        let name = name.map_or_else(|| self.below(&traced.real), str::to_owned);
+        for link in traced.links.into_iter().filter(|link| self.places.hold(link)) {
+            self.links.push((link, name.clone()));
         }
-        let mut entries = Vec::new();
-        let mut pending = vec![directory.join("config"), directory.join("config.worktree")];
-        let mut read_already = Vec::new();
-        while let Some(file) = pending.pop() {
-            if read_already.contains(&file) || read_already.len() == CONFIGS_MAX {
-                continue;
-            }
-            let found = read(&file).unwrap_or_default();
-            let base = file.parent().unwrap_or(directory);
-            for include in found.iter().filter(|entry| entry.is_include()) {
-                if let Some(path) = resolve(&include.value, base, home)
-                    && path.starts_with(workspace)
-                {
-                    self.add(path.clone(), below(&path, workspace), StandIn::Text(String::new()));
-                    pending.push(path);
-                }
-            }
-            entries.extend(found);
-            read_already.push(file);
+        self.add_held(traced.real.clone(), name, missing);
+        traced.real
+    }
+
+    /// Whether a path lies in what is kept as a whole.
+    fn is_kept(&self, path: &Path) -> bool {
+        path.ancestors()
+            .skip(1)
+            .any(|outer| self.all.paths.get(outer).is_some_and(|(name, _)| !self.wanted.leaves_out(name)))
+    }
+
+    /// How the user calls a path.
+    fn below(&self, path: &Path) -> String {
+        path.strip_prefix(self.workspace).unwrap_or(path).display().to_string()
+    }
+
+    /// Looks into each protected directory: what links there lead to is obeyed as well, and so on.
+    fn contents(&mut self) {
+        let mut done: BTreeSet<PathBuf> = BTreeSet::new();
+        loop {
+            let next = self.all.paths.iter().find(|(path, (name, _))| {
+                !done.contains(*path) && self.places.hold(path) && !self.wanted.leaves_out(name)
+            });
+            let Some((path, (name, _))) = next.map(|(path, known)| (path.clone(), known.clone())) else {
+                return;
+            };
+            self.look_into(&path, &name);
+            done.insert(path);
         }
-        self.named(workspace, &entries, home);
-        let own_configs = entries.iter().any(|entry| {
-            entry.name == "extensions.worktreeconfig"
-                && !matches!(entry.value.as_str(), "false" | "no" | "off" | "0")
+    }
+
+    fn look_into(&mut self, path: &Path, name: &str) {
+        use std::os::unix::fs::MetadataExt as _;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(opened) = rustix::fs::open(path, flags, Mode::empty()) else {
+            if fs::symlink_metadata(path).is_ok_and(|data| data.is_file() && data.nlink() > 1) {
+                self.all.hard_linked.insert(path.to_owned());
+            }
+            return;
+        };
+        let mut links = Vec::new();
+        let walked = directory::walk(opened, Mounts::Stay, |seen| {
+            let Seen::Entry(entry) = seen else { return Ok(Next::On) };
+            self.looked += 1;
+            if self.looked > LOOKED_MAX {
+                self.all.incomplete.insert(path.to_owned());
+                return Ok(Next::Stop);
+            }
+            if entry.kind == FileType::Symlink {
+                links.push(entry.path.to_owned());
+            } else if entry.kind == FileType::RegularFile
+                && rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|data| data.st_nlink > 1)
+            {
+                self.all.hard_linked.insert(path.join(entry.path));
+            }
+            Ok(Next::On)
         });
-        self.add(directory.join("hooks"), ".git/hooks", StandIn::Directory);
-        self.add(directory.join("config"), ".git/config", StandIn::Text(String::new()));
-        self.add(directory.join("commondir"), ".git/commondir", StandIn::Text(OWN.into()));
-        let mut per_worktree = vec![directory.to_owned()];
-        for entry in fs::read_dir(directory.join("worktrees")).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let worktree = entry.path();
-                // Where it is missing, the directory is no worktree's, and git refuses it.
-                if is_file(&worktree.join("commondir")) {
-                    self.add(worktree.join("commondir"), ".git/worktrees", StandIn::Text(OWN.into()));
-                    per_worktree.push(worktree);
-                }
-            }
-            if per_worktree.len() > PARTS_MAX {
-                return Err(RunError::Worktrees(directory.join("worktrees")));
-            }
+        if walked.is_err() {
+            self.all.incomplete.insert(path.to_owned());
         }
-        for place in per_worktree {
-            let file = place.join("config.worktree");
-            if own_configs || is_file(&file) {
-                self.add(file, ".git/config.worktree", StandIn::Text(String::new()));
-            }
+        for link in links {
+            let name = format!("{name}/{}", link.display());
+            self.keep(path, &link, Some(&name), StandIn::Directory);
         }
-        // Those that the configuration knows, not those that are there: the latter an agent could make by the thousand.
-        let submodules = entries.iter().filter(|entry| entry.name.starts_with("submodule."));
-        let modules = submodules.filter_map(|entry| plain(entry.subsection.as_deref()?));
-        let modules = modules.map(|name| directory.join("modules").join(name)).filter(|path| path.is_dir());
-        let more: Vec<PathBuf> = modules.take(PARTS_MAX).collect();
-        if let Some(tree) = entries.iter().find(|entry| entry.name == "core.worktree")
-            && let Some(tree) = resolve(&tree.value, directory, home)
-            && tree != workspace
-            && tree.starts_with(workspace)
-            && is_file(&tree.join(".git"))
-        {
-            // The checkout of a submodule: `git status` outside goes into it.
-            let dot = tree.join(".git");
-            self.add(dot.clone(), below(&dot, workspace), StandIn::Directory);
-        }
-        Ok(more)
     }
 
-    /// What the variables of a configuration name in the workspace.
-    fn named(&mut self, workspace: &Path, entries: &[Entry], home: Option<&Path>) {
-        for entry in entries.iter().filter(|entry| entry.name == "core.hookspath") {
-            let Some(mut path) = resolve(&entry.value, workspace, home) else { continue };
-            // husky's directory holds what calls the scripts beside it.
-            if path.ends_with("_") {
-                path.pop();
-            }
-            if path != workspace && path.starts_with(workspace) {
-                self.add(path.clone(), below(&path, workspace), StandIn::Directory);
+    /// Leaves out what is to be, and gives links that nothing holds to the sandbox, which refuses them.
+    fn finish(mut self) -> Result<Protection, RunError> {
+        for path in &self.wanted.said {
+            if !self.all.paths.values().any(|(name, _)| within(name, path.as_str())) {
+                return Err(RunError::Unprotected {
+                    name: path.as_str().to_owned(),
+                    known: self.all.names(),
+                });
             }
         }
-        let programs = entries.iter().filter(|entry| entry.is_executed()).flat_map(Entry::words);
-        let inside = programs
-            .filter_map(|word| resolve(word, workspace, home))
-            .filter(|path| path.starts_with(workspace) && is_file(path));
-        for path in inside.take(PROGRAMS_MAX) {
-            self.add(path.clone(), below(&path, workspace), StandIn::Directory);
+        for (link, name) in std::mem::take(&mut self.links) {
+            if !self.is_kept(&link) {
+                self.add(link, name, StandIn::Directory);
+            }
         }
+        let wanted = self.wanted;
+        self.all.paths.retain(|_, (name, _)| !wanted.leaves_out(name));
+        self.all.without_repository &= !wanted.leaves_out(".git");
+        Ok(self.all)
     }
 }
 
-/// A name at the top of a workspace, and what stands in for it.
-pub(super) struct Name {
-    pub(super) path: String,
-    missing: StandIn,
-}
-
-/// Those of everybody, of the built-in recipes (their agents may run on the host, whatever runs inside) and of `recipes`.
-pub(super) fn names(recipes: &[Recipe]) -> Vec<Name> {
-    let known: Vec<Recipe> =
-        Recipe::agents().filter_map(|name| Recipe::load(name, Path::new(".")).ok()).collect();
-    let directory = |path: &str| Name { path: path.to_owned(), missing: StandIn::Directory };
-    let mut names: Vec<Name> = NAMES.into_iter().map(directory).collect();
-    for recipe in known.iter().chain(recipes) {
-        // A directory in the place of such a file would stop the agent that reads it, and a file would be seen by git outside:
-        // so there is one only where that agent runs.
-        let inside = recipes.iter().any(|other| other.name == recipe.name);
-        let file = if inside { StandIn::File } else { StandIn::Directory };
-        names.extend(recipe.run.protect.iter().map(|path| directory(path.as_str())));
-        let files = recipe.run.protect_files.iter();
-        names.extend(files.map(|path| Name { path: path.as_str().to_owned(), missing: file.clone() }));
-    }
-    names
+/// Whether anything stands there, if only a link.
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 /// Whether there is a file and no link to one.
@@ -310,42 +277,6 @@ fn is_file(path: &Path) -> bool {
 /// Whether a name is this one or lies in it.
 fn within(name: &str, outer: &str) -> bool {
     Path::new(name).starts_with(outer)
-}
-
-fn below(path: &Path, workspace: &Path) -> String {
-    path.strip_prefix(workspace).unwrap_or(path).display().to_string()
-}
-
-/// A relative path of plain names.
-fn plain(text: &str) -> Option<&Path> {
-    let path = Path::new(text);
-    path.components().all(|part| matches!(part, Component::Normal(_))).then_some(path)
-}
-
-/// A path of a configuration, without `.` and `..`. Links are not followed: one on the way is the sandbox's to refuse.
-fn resolve(text: &str, base: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    let path = match text.strip_prefix("~/") {
-        Some(rest) => home?.join(rest),
-        None => base.join(text),
-    };
-    let mut real = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                real.pop();
-            }
-            Component::CurDir => {}
-            part => real.push(part),
-        }
-    }
-    (!text.is_empty() && !text.contains('\0')).then_some(real)
-}
-
-/// The variables of a configuration.
-fn read(file: &Path) -> Option<Vec<Entry>> {
-    let data = fs::metadata(file).ok()?;
-    let text = (data.is_file() && data.len() <= CONFIG_MAX).then(|| fs::read(file).ok())??;
-    Some(config::entries(&String::from_utf8_lossy(&text)))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Work {
     }
 
     fn of(&self, workspace: &str, wanted: &Wanted<'_>) -> Result<Protection, RunError> {
-        Protection::of(&self.base.join(workspace), &self.environment(), wanted)
+        Protection::of(&self.base.join(workspace), &[], &self.environment(), wanted)
     }
 
     /// What is protected beyond the names at the top of a workspace.
@@ -81,7 +81,12 @@ fn a_repository_keeps_what_git_obeys() {
             &[("w/.git/config", "[core]\nfsmonitor = ./tools/watch -x\n"), ("w/tools/watch", "")],
             &["w/tools/watch"],
         ),
-        (&[("w/.git/config", "[alias]\nx = !sh not/there\n[user]\nname = w\n"), ("w/w", "")], &[]),
+        // What is not there an agent could make; `a/b` and `x/y` are no paths as far as anybody can tell.
+        (&[("w/.git/config", "[core]\nfsmonitor = ./tools/watch -x a/b\n")], &["w/tools/watch"]),
+        (
+            &[("w/.git/config", "[alias]\nx = !sh not/there | sed x/y\n[user]\nname = w\n"), ("w/w", "")],
+            &["w/not/there"],
+        ),
         (&[("w/.git/config", "[extensions]\nworktreeConfig = true\n")], &["w/.git/config.worktree"]),
         (&[("w/.git/config.worktree", "")], &["w/.git/config.worktree"]),
         (&[("w/.git/worktrees/other/commondir", "../..\n")], &["w/.git/worktrees/other/commondir"]),
@@ -186,11 +191,12 @@ fn a_file_stands_in_only_where_its_agent_runs() {
 
 #[test]
 fn of_a_further_directory_what_is_there_is_kept() {
-    let work = Work::new(&repository(&[("other/.vscode/tasks.json", ""), ("data/", "")]));
-    let mut all = Protection::default();
-    for directory in ["w", "other", "data"] {
-        all.also(&work.base.join(directory), &work.environment(), &Wanted::default()).unwrap();
-    }
+    let work = Work::new(&repository(&[("other/.vscode/tasks.json", ""), ("data/", ""), ("empty/", "")]));
+    let further = ["w", "other", "data"].map(|directory| work.base.join(directory));
+    let usual = work.of("empty", &Wanted::default()).unwrap().paths;
+    let mut all =
+        Protection::of(&work.base.join("empty"), &further, &work.environment(), &Wanted::default()).unwrap();
+    all.paths.retain(|path, _| !usual.contains_key(path));
     let found: Vec<_> =
         all.paths.keys().map(|path| path.strip_prefix(&work.base).unwrap().display().to_string()).collect();
     assert_eq!(found, ["other/.vscode", "w/.git/commondir", "w/.git/config", "w/.git/hooks"]);
@@ -201,7 +207,7 @@ fn a_second_name_of_a_protected_file_is_told() {
     let work = Work::new(&repository(&[("w/.envrc", "x")]));
     fs::hard_link(work.base.join("w/.envrc"), work.base.join("w/other")).unwrap();
     let all = work.of("w", &Wanted::default()).unwrap();
-    assert_eq!(all.hard_linked(), [work.base.join("w/.envrc")]);
+    assert_eq!(all.hard_linked, BTreeSet::from([work.base.join("w/.envrc")]));
 }
 
 /// What is read to find names must not be led elsewhere by what an agent has made before.
@@ -217,4 +223,212 @@ fn hostile_repositories_are_survived() {
     symlink("../..", work.base.join("w/.git/worktrees")).unwrap();
     let found = work.beyond_names("w");
     assert!(found.contains(&"w/loop".to_owned()) && !found.contains(&"w".to_owned()), "{found:?}");
+}
+
+/// Real git, with nothing of this machine's configuration. `None` where there is none.
+#[expect(clippy::disallowed_methods, reason = "a test makes repositories with git, not with what it tests")]
+fn git(at: &Path, args: &[&str]) -> Option<()> {
+    let mut command = std::process::Command::new("git");
+    command.args(["-c", "user.name=a", "-c", "user.email=a@a.example", "-c", "protocol.file.allow=always"]);
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH")?)
+        .env("HOME", at)
+        .env("GIT_CONFIG_NOSYSTEM", "1");
+    let output = command.args(args).current_dir(at).output().ok()?;
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(())
+}
+
+/// A repository made by git, with one commit.
+fn made(work: &Work, name: &str) -> Option<()> {
+    let at = work.base.join(name);
+    fs::create_dir_all(&at).unwrap();
+    git(&at, &["init", "-q"])?;
+    git(&at, &["commit", "-q", "--allow-empty", "-m", "x"])
+}
+
+fn contain(found: &[String], expected: &[&str]) {
+    for path in expected {
+        assert!(found.iter().any(|found| found == path), "{path} in {found:?}");
+    }
+}
+
+#[test]
+fn what_links_in_protected_directories_lead_to_is_protected_to_the_end() {
+    let work = Work::new(&repository(&[
+        ("w/.git/hooks/x.sample", ""),
+        ("w/tools/pc", ""),
+        ("w/tools/more/", ""),
+        ("w/shared/s.json", ""),
+        ("w/.claude/own", ""),
+        ("outside", ""),
+    ]));
+    let before = work.beyond_names("w");
+    for (target, link) in [
+        ("../../tools/pc", "w/.git/hooks/post-commit"),
+        ("../../tools/gone", "w/.git/hooks/pre-commit"),
+        ("../shared", "w/.claude/commands"),
+        // One directory leads to the next.
+        ("../tools/more", "w/shared/next"),
+        ("own", "w/.claude/other"),
+        ("../../outside", "w/.claude/outside"),
+    ] {
+        symlink(target, work.base.join(link)).unwrap();
+    }
+    let mut found = work.beyond_names("w");
+    found.retain(|path| !before.contains(path));
+    assert_eq!(found, ["w/shared", "w/tools/gone", "w/tools/more", "w/tools/pc"]);
+    // They are left out by the name of what leads there.
+    let path = |text: &str| text.parse::<WorkspacePath>().unwrap();
+    let (hooks, claude) = (path(".git/hooks"), path(".claude/commands"));
+    let all = work.of("w", &Wanted { said: vec![&hooks, &claude], ..Wanted::default() }).unwrap();
+    assert!(all.paths.keys().all(|path| !path.starts_with(work.base.join("w/tools/pc"))), "{all:?}");
+    // A link on the way that could be exchanged is given to the sandbox, which refuses it; one that is kept is not.
+    symlink("tools", work.base.join("w/by")).unwrap();
+    symlink("../../by/pc", work.base.join("w/.git/hooks/pre-push")).unwrap();
+    symlink("../../.claude/commands/s.json", work.base.join("w/.git/hooks/update")).unwrap();
+    let found = work.beyond_names("w");
+    assert!(found.contains(&"w/by".to_owned()), "{found:?}");
+    assert!(!found.iter().any(|path| path.starts_with("w/.claude")), "{found:?}");
+}
+
+#[test]
+fn second_names_in_protected_directories_are_told() {
+    let work = Work::new(&repository(&[("w/.git/hooks/pre-push", ""), ("w/tools/pc", "")]));
+    assert!(work.of("w", &Wanted::default()).unwrap().hard_linked.is_empty());
+    let hook = work.base.join("w/.git/hooks/post-commit");
+    fs::hard_link(work.base.join("w/tools/pc"), &hook).unwrap();
+    assert_eq!(work.of("w", &Wanted::default()).unwrap().hard_linked, BTreeSet::from([hook]));
+}
+
+#[test]
+fn the_repository_around_a_workspace_is_obeyed_in_it() {
+    let work = Work::new(&[("r/front/src/", ""), ("r/back/", "")]);
+    let Some(()) = made(&work, "r") else { return };
+    let before = work.beyond_names("r/front");
+    for (value, kept) in [("front/.husky", "r/front/.husky"), ("front/.husky/_", "r/front/.husky")] {
+        git(&work.base.join("r"), &["config", "core.hooksPath", value]).unwrap();
+        contain(&work.beyond_names("r/front"), &[kept]);
+        assert!(!before.iter().any(|path| path == kept));
+        assert!(!work.beyond_names("r/back").iter().any(|path| path.contains("husky")));
+    }
+}
+
+#[test]
+fn linked_worktrees_and_submodules_count_paths_from_their_own_checkout() {
+    let work = Work::new(&[]);
+    let Some(()) = made(&work, "up") else { return };
+    made(&work, "w").unwrap();
+    let at = work.base.join("w");
+    git(&at, &["submodule", "--quiet", "add", "../up", "sub"]).unwrap();
+    git(&at, &["commit", "-q", "-m", "s"]).unwrap();
+    git(&at.join("sub"), &["config", "core.hooksPath", ".own"]).unwrap();
+    git(&at, &["worktree", "add", "-q", "wt/f"]).unwrap();
+    git(&at, &["config", "core.hooksPath", ".husky"]).unwrap();
+    git(&at.join("wt/f"), &["submodule", "--quiet", "update", "--init"]).unwrap();
+    contain(
+        &work.beyond_names("w"),
+        &[
+            "w/.husky",
+            "w/wt/f/.husky",
+            "w/wt/f/.git",
+            "w/sub/.own",
+            "w/sub/.git",
+            "w/.git/modules/sub/config",
+            "w/.git/modules/sub/hooks",
+            "w/.git/worktrees/f/modules/sub/config",
+            "w/.git/worktrees/f/modules/sub/hooks",
+            "w/wt/f/sub/.git",
+        ],
+    );
+    // One that no section names any more.
+    git(&at, &["config", "--remove-section", "submodule.sub"]).unwrap();
+    fs::remove_file(at.join(".gitmodules")).unwrap();
+    contain(&work.beyond_names("w"), &["w/.git/modules/sub/config", "w/.git/modules/sub/hooks"]);
+}
+
+#[test]
+fn repositories_below_and_bare_ones_are_kept() {
+    let work = Work::new(&[("w/a/b/node_modules/c/", "")]);
+    let Some(()) = made(&work, "w") else { return };
+    made(&work, "w/a/nested").unwrap();
+    git(&work.base.join("w/a/nested"), &["config", "core.hooksPath", "../run"]).unwrap();
+    git(&work.base, &["init", "-q", "--bare", "w/b.git"]).unwrap();
+    git(&work.base, &["init", "-q", "--bare", "bare"]).unwrap();
+    let found = work.beyond_names("w");
+    contain(
+        &found,
+        &["w/a/nested/.git/config", "w/a/nested/.git/hooks", "w/a/run", "w/b.git/config", "w/b.git/hooks"],
+    );
+    let all = work.of("bare", &Wanted::default()).unwrap();
+    assert!(!all.without_repository);
+    contain(&work.beyond_names("bare"), &["bare/HEAD", "bare/config", "bare/hooks", "bare/commondir"]);
+    // They are left out by where they lie.
+    let name = "a/nested".parse::<WorkspacePath>().unwrap();
+    let all = work.of("w", &Wanted { said: vec![&name], ..Wanted::default() }).unwrap();
+    assert!(all.paths.keys().all(|path| !path.starts_with(work.base.join("w/a/nested"))));
+}
+
+#[test]
+fn paths_are_compared_with_all_that_can_be_written_to_whatever_they_are_spelled_through() {
+    let work = Work::new(&[("home/", "")]);
+    let Some(()) = made(&work, "w") else { return };
+    let at = work.base.join("w");
+    symlink(&work.base, work.base.join("by")).unwrap();
+    let through = |name: &str| work.base.join("by").join(name).display().to_string();
+    git(&at, &["config", "core.hooksPath", &through("w/run")]).unwrap();
+    contain(&work.beyond_names("w"), &["w/run"]);
+    // Of a linked worktree, also what lies in the repository that is mounted with it.
+    git(&at, &["config", "core.hooksPath", &through("w/.git/run")]).unwrap();
+    git(&at, &["config", "include.path", "extra"]).unwrap();
+    git(&at, &["worktree", "add", "-q", "../linked"]).unwrap();
+    contain(&work.beyond_names("linked"), &["w/.git/run", "w/.git/extra"]);
+    // And what the user's own configuration includes, or is.
+    fs::write(work.base.join("home/.gitconfig"), format!("[include]\npath = {}\n", through("w/more")))
+        .unwrap();
+    contain(&work.beyond_names("w"), &["w/more"]);
+    fs::remove_file(work.base.join("home/.gitconfig")).unwrap();
+    symlink("../w/gitconfig", work.base.join("home/.gitconfig")).unwrap();
+    contain(&work.beyond_names("w"), &["w/gitconfig"]);
+}
+
+#[test]
+fn each_variable_that_git_executes_is_known() {
+    for variable in [
+        "pager.log",
+        "interactive.diffFilter",
+        "core.alternateRefsCommand",
+        "gc.recentObjectsHook",
+        "remote.o.uploadpack",
+        "remote.o.receivepack",
+        "sendemail.toCmd",
+        "init.templateDir",
+        "core.fsmonitor",
+        "diff.x.textconv",
+        "core.hooksPath",
+    ] {
+        let work = Work::new(&[("home/", "")]);
+        let Some(()) = made(&work, "w") else { return };
+        assert!(!work.beyond_names("w").contains(&"w/t/run".to_owned()));
+        git(&work.base.join("w"), &["config", variable, "./t/run"]).unwrap();
+        contain(&work.beyond_names("w"), &["w/t/run"]);
+    }
+}
+
+#[test]
+fn hooks_at_the_top_are_kept_by_their_names() {
+    let work = Work::new(&repository(&[("w/.git/config", "[core]\nhooksPath = .\n")]));
+    let found = work.beyond_names("w");
+    contain(&found, &["w/post-commit", "w/pre-push"]);
+    assert!(!found.contains(&"w".to_owned()));
+}
+
+#[test]
+fn what_asks_while_it_is_new_is_kept_where_it_is() {
+    let files = [("w/mise.toml", ""), ("w/.github/workflows/ci.yml", ""), ("w/x.code-workspace", "")];
+    let found = Work::new(&files).beyond_names("w");
+    contain(&found, &["w/mise.toml", "w/.github/hooks", "w/x.code-workspace"]);
+    let found = Work::new(&[("w/", "")]).beyond_names("w");
+    assert_eq!(found, ["w/.git", "w/HEAD"]);
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Platform;
@@ -41,6 +42,9 @@ use crate::project::manifest::run::Processors;
 use crate::project::manifest::run::Size;
 use crate::project::manifest::run::Variable;
 use crate::project::recipe::Recipe;
+
+/// Protected files with other names that are told one by one.
+const HARD_LINKS_SHOWN: usize = 5;
 
 /// What is asked for, resolved as far as it can be without building anything.
 pub(super) struct Asked<'a> {
@@ -170,25 +174,34 @@ impl Asked<'_> {
             said: request.unprotect.iter().collect(),
         };
         let environment = &context.environment;
-        let mut protection = Protection::of(&workspace.source, environment, &wanted)?;
         let binds = declared.mounts.iter().map(|mount| &mount.value).chain(&request.mounts);
-        for bind in binds.filter(|bind| bind.access == Access::ReadWrite) {
-            if let Ok(source) = fs::canonicalize(&bind.source)
-                && source.is_dir()
-            {
-                protection.also(&source, environment, &wanted)?;
-            }
-        }
+        let further: Vec<PathBuf> = binds
+            .filter(|bind| bind.access == Access::ReadWrite)
+            .filter_map(|bind| fs::canonicalize(&bind.source).ok())
+            .filter(|source| source.is_dir())
+            .collect();
+        let protection = Protection::of(&workspace.source, &further, environment, &wanted)?;
         if protection.without_repository {
             let place = workspace.source.display();
             context.reporter.note(&format!(
                 "`{place}` is no git repository, and none can be made there from inside; `--unprotect .git` lets an agent do it"
             ));
         }
-        for path in protection.hard_linked() {
+        for path in protection.hard_linked.iter().take(HARD_LINKS_SHOWN) {
             let path = path.display();
             context.reporter.warn(&format!(
                 "`{path}` is protected and has another name (a hard link), by which it could be written to"
+            ));
+        }
+        if let Some(more) =
+            protection.hard_linked.len().checked_sub(HARD_LINKS_SHOWN).filter(|more| *more > 0)
+        {
+            context.reporter.warn(&format!("{more} more protected files have another name"));
+        }
+        for path in &protection.incomplete {
+            let path = path.display();
+            context.reporter.note(&format!(
+                "`{path}` holds more than was looked at for what this machine runs by itself: repositories deep in it may be unprotected"
             ));
         }
         Ok(protection.paths())

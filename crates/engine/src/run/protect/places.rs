@@ -1,0 +1,119 @@
+//! Where a sandbox may write, and what a path really leads to.
+//!
+//! **Guarantees**: paths are compared as real paths, whichever links they are spelled through, with every place that a sandbox
+//! may write to. Links are followed one name at a time, and each that was passed is told: whoever may write beside a link can
+//! exchange it. **Refuses** nothing: a chain of links that has no end is told as missing.
+
+use std::ffi::OsString;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+
+/// Links of one path that are followed, as in the kernel.
+const LINKS_MAX: usize = 40;
+
+/// Real directories that a sandbox may write to.
+#[derive(Debug)]
+pub(super) struct Places(Vec<PathBuf>);
+
+impl Places {
+    pub(super) fn new(roots: Vec<PathBuf>) -> Self {
+        Self(roots)
+    }
+
+    /// Whether a real path lies in one of them.
+    pub(super) fn hold(&self, path: &Path) -> bool {
+        self.0.iter().any(|root| path != root && path.starts_with(root))
+    }
+
+    /// Whether a real path is one of them, or has one in it: too much to be kept as a whole.
+    pub(super) fn lie_in(&self, path: &Path) -> bool {
+        self.0.iter().any(|root| root.starts_with(path))
+    }
+}
+
+/// What a path leads to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Traced {
+    pub(super) real: PathBuf,
+    /// Links on the way, by their own real paths.
+    pub(super) links: Vec<PathBuf>,
+    pub(super) missing: bool,
+}
+
+/// Follows `path`, counted from `base` (a real path).
+pub(super) fn trace(base: &Path, path: &Path) -> Traced {
+    let mut traced = Traced { real: base.to_owned(), ..Traced::default() };
+    let mut pending = Vec::new();
+    push(&mut pending, path);
+    while let Some(part) = pending.pop() {
+        match part.to_str() {
+            Some("/") => traced.real = PathBuf::from("/"),
+            Some("..") => {
+                traced.real.pop();
+            }
+            _ if traced.missing => traced.real.push(part),
+            _ => {
+                traced.real.push(part);
+                match fs::symlink_metadata(&traced.real) {
+                    Err(_) => traced.missing = true,
+                    Ok(data) if data.is_symlink() => {
+                        traced.links.push(traced.real.clone());
+                        match fs::read_link(&traced.real) {
+                            Ok(target) if traced.links.len() <= LINKS_MAX => {
+                                traced.real.pop();
+                                push(&mut pending, &target);
+                            }
+                            _ => traced.missing = true,
+                        }
+                    }
+                    Ok(_) => {}
+                }
+            }
+        }
+    }
+    traced
+}
+
+/// Names of a path, the first one last.
+fn push(pending: &mut Vec<OsString>, path: &Path) {
+    let parts = path.components().rev().filter(|part| *part != Component::CurDir);
+    pending.extend(parts.map(|part| part.as_os_str().to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_followed_name_by_name_and_its_links_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(base.join("a/b")).unwrap();
+        fs::write(base.join("a/b/f"), "").unwrap();
+        for (target, link) in [("a/b", "l"), ("../l/f", "a/m"), ("loop", "loop"), ("gone/x", "dangling")] {
+            symlink(target, base.join(link)).unwrap();
+        }
+        symlink(base.join("a"), base.join("absolute")).unwrap();
+        for (path, real, links, missing) in [
+            ("./a/../a/b/f", "a/b/f", &[][..], false),
+            ("l/f", "a/b/f", &["l"], false),
+            // `..` after a link is above what the link leads to.
+            ("l/../m", "a/b/f", &["l", "a/m", "l"], false),
+            ("absolute/b", "a/b", &["absolute"], false),
+            ("dangling/y/../z", "gone/x/z", &["dangling"], true),
+            ("not/there", "not/there", &[], true),
+        ] {
+            let traced = trace(&base, Path::new(path));
+            let links: Vec<_> = links.iter().map(|link| base.join(link)).collect();
+            assert_eq!(traced, Traced { real: base.join(real), links, missing }, "{path}");
+            // The kernel's answer.
+            assert_eq!(fs::canonicalize(base.join(path)).ok(), (!missing).then_some(traced.real), "{path}");
+        }
+        assert!(trace(&base, Path::new("loop")).missing);
+    }
+}

@@ -1,0 +1,390 @@
+//! What git obeys in the repositories that a user of the host can meet in a workspace.
+//!
+//! ```text
+//!   above        ANCESTOR/.git, ANCESTOR itself where it is one: the workspace is a part of it, or a checkout in it
+//!   WORKSPACE    .git, what a `.git` that is a file leads to, and the repository that this shares; itself, if it is bare
+//!   below        .git of checkouts in it, and bare ones: as far as `search` looks
+//!   of each      modules/**, worktrees/*/modules/**, checkouts of linked worktrees and of submodules
+//! ```
+//!
+//! **Guarantees**: each repository's configuration counts from its own checkouts, and that of the user from all of them; what it
+//! includes is read and kept, and what it executes is kept: where it is missing, too, if the value says that it is a path.
+
+use std::collections::BTreeSet;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_sandbox::spec::StandIn;
+
+use super::Finder;
+use super::config;
+use super::config::Entry;
+use super::is_file;
+use super::is_there;
+use super::places::trace;
+use super::search;
+use crate::context::Environment;
+use crate::run::error::RunError;
+use crate::run::git;
+
+/// Bytes of a configuration that are read.
+const CONFIG_MAX: u64 = 1 << 20;
+/// Configurations that are read of one repository, those it includes among them.
+const CONFIGS_MAX: usize = 32;
+/// Programs that configurations name.
+const PROGRAMS_MAX: usize = 64;
+/// Linked worktrees and submodules of one repository, and repositories in all.
+const PARTS_MAX: usize = 1000;
+
+/// What stands in for `commondir`: this repository is its own. Git takes nothing else, not even an empty file.
+const OWN: &str = ".\n";
+
+/// Names that git executes in a directory of hooks (githooks(5)).
+const HOOKS: [&str; 28] = [
+    "applypatch-msg",
+    "commit-msg",
+    "fsmonitor-watchman",
+    "p4-changelist",
+    "p4-post-changelist",
+    "p4-pre-submit",
+    "p4-prepare-changelist",
+    "post-applypatch",
+    "post-checkout",
+    "post-commit",
+    "post-index-change",
+    "post-merge",
+    "post-receive",
+    "post-rewrite",
+    "post-update",
+    "pre-applypatch",
+    "pre-auto-gc",
+    "pre-commit",
+    "pre-merge-commit",
+    "pre-push",
+    "pre-rebase",
+    "pre-receive",
+    "prepare-commit-msg",
+    "proc-receive",
+    "push-to-checkout",
+    "reference-transaction",
+    "sendemail-validate",
+    "update",
+];
+
+/// A repository's own directory, and a checkout of it that is known from elsewhere (real paths).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Repository {
+    directory: PathBuf,
+    tree: Option<PathBuf>,
+}
+
+impl Finder<'_> {
+    /// All that can be met in the workspace and in further directories.
+    pub(super) fn repositories(
+        &mut self,
+        further: &[PathBuf],
+        environment: &Environment,
+    ) -> Result<(), RunError> {
+        let workspace = self.workspace;
+        // A repository whose own directory is broken is passed over, and the workspace itself is looked at.
+        self.add(workspace.join("HEAD"), ".git/HEAD", StandIn::Directory);
+        if !is_there(&workspace.join(".git")) {
+            self.all.without_repository = !is_repository(workspace);
+            self.add(workspace.join(".git"), ".git", StandIn::Directory);
+        }
+        let mut pending = Vec::new();
+        let tops = || std::iter::once(workspace).chain(further.iter().map(PathBuf::as_path));
+        for top in tops() {
+            let found = search::below(top);
+            for dot in &found.dots {
+                pending.extend(self.checkout(dot));
+            }
+            pending.extend(found.bare.into_iter().map(|directory| Repository { directory, tree: None }));
+            for path in found.workspaces {
+                let name = self.below(&path);
+                self.add_held(path, name, StandIn::Directory);
+            }
+            if found.incomplete {
+                self.all.incomplete.insert(top.to_owned());
+            }
+            pending
+                .extend(git::beyond(top).into_iter().map(|directory| Repository { directory, tree: None }));
+            for place in top.ancestors().skip(1).chain([top]) {
+                pending.extend(self.checkout(&place.join(".git")));
+                if is_repository(place) {
+                    pending.push(Repository { directory: place.to_owned(), tree: None });
+                }
+            }
+        }
+        let mut trees: BTreeSet<PathBuf> = tops().map(Path::to_owned).collect();
+        let mut seen = BTreeSet::new();
+        // The nearest first: they come last in the list.
+        while let Some(repository) = pending.pop() {
+            if seen.len() == PARTS_MAX {
+                self.all.incomplete.insert(workspace.to_owned());
+                break;
+            }
+            if seen.insert(repository.clone()) {
+                pending.extend(self.repository(repository, &mut trees)?);
+            }
+        }
+        self.global(&trees, environment);
+        Ok(())
+    }
+
+    /// What a `.git` leads to. One that is a file or a link is protected itself.
+    fn checkout(&mut self, dot: &Path) -> Option<Repository> {
+        let tree = dot.parent()?.to_owned();
+        let data = fs::symlink_metadata(dot).ok()?;
+        if data.is_dir() {
+            return Some(Repository { directory: dot.to_owned(), tree: Some(tree) });
+        }
+        let name = self.below(dot);
+        if data.is_symlink() && tree != self.workspace {
+            // Of those in it (as `repo` makes them) the start is not refused.
+            let directory = fs::canonicalize(dot).ok().filter(|path| path.is_dir())?;
+            return Some(Repository { directory, tree: Some(tree) });
+        }
+        self.add_held(dot.to_owned(), name, StandIn::Directory);
+        Some(Repository { directory: git::named_by(dot)?, tree: Some(tree) })
+    }
+
+    /// How what lies in a repository is called: all that is the workspace's own is `.git`.
+    fn label(&self, directory: &Path) -> String {
+        let own = directory == self.workspace
+            || directory.starts_with(self.workspace.join(".git"))
+            || !directory.starts_with(self.workspace);
+        if own { ".git".to_owned() } else { self.below(directory) }
+    }
+
+    /// One repository. Gives back those of its submodules, and the one it shares with others.
+    fn repository(
+        &mut self,
+        repository: Repository,
+        trees: &mut BTreeSet<PathBuf>,
+    ) -> Result<Vec<Repository>, RunError> {
+        let Repository { directory, tree } = repository;
+        let label = self.label(&directory);
+        let named = |name: &str| format!("{label}/{name}");
+        if let Some(common) = git::common(&directory).filter(|common| *common != directory) {
+            // A linked worktree's own part: the rest is where it says.
+            self.add_held(directory.join("commondir"), named("worktrees"), StandIn::Text(OWN.into()));
+            return Ok(vec![Repository { directory: common, tree }]);
+        }
+        let mut more = Vec::new();
+        let mut own: BTreeSet<PathBuf> = tree.into_iter().collect();
+        if directory.ends_with(".git") {
+            own.extend(directory.parent().map(Path::to_owned));
+        }
+        let worktrees = self.worktrees(&directory)?;
+        own.extend(worktrees.iter().filter_map(|worktree| linked(worktree)));
+        let files = std::iter::once(&directory).chain(&worktrees).map(|place| place.join("config.worktree"));
+        let entries = self.read(files.chain([directory.join("config")]).collect(), CONFIGS_MAX);
+        for tree in entries.iter().filter(|entry| entry.name == "core.worktree") {
+            let path = self.expand(&tree.value);
+            let real = path.map(|path| trace(&directory, &path));
+            let Some(real) = real.filter(|traced| !traced.missing).map(|traced| traced.real) else {
+                continue;
+            };
+            // The checkout of a submodule: `git status` outside goes into it.
+            if real != self.workspace && is_file(&real.join(".git")) {
+                let dot = real.join(".git");
+                let name = self.below(&dot);
+                self.add_held(dot, name, StandIn::Directory);
+            }
+            own.insert(real);
+        }
+        if own.is_empty() {
+            own.insert(directory.clone());
+        }
+        let own_configs = entries.iter().any(|entry| {
+            entry.name == "extensions.worktreeconfig"
+                && !matches!(entry.value.as_str(), "false" | "no" | "off" | "0")
+        });
+        self.add_held(directory.join("hooks"), named("hooks"), StandIn::Directory);
+        self.add_held(directory.join("config"), named("config"), StandIn::Text(String::new()));
+        self.add_held(directory.join("commondir"), named("commondir"), StandIn::Text(OWN.into()));
+        for place in std::iter::once(&directory).chain(&worktrees) {
+            if place != &directory {
+                self.add_held(place.join("commondir"), named("worktrees"), StandIn::Text(OWN.into()));
+            }
+            let file = place.join("config.worktree");
+            if own_configs || is_file(&file) {
+                self.add_held(file, named("config.worktree"), StandIn::Text(String::new()));
+            }
+            let (modules, incomplete) = search::modules(&place.join("modules"));
+            if incomplete {
+                self.all.incomplete.insert(place.join("modules"));
+            }
+            more.extend(modules);
+        }
+        for tree in &own {
+            self.named(tree, &entries);
+            more.extend(self.submodules(tree));
+        }
+        trees.extend(own);
+        // Those that the configuration knows are looked at first, whatever an agent made beside them.
+        let submodules = entries.iter().filter(|entry| entry.name.starts_with("submodule."));
+        let modules = submodules.filter_map(|entry| plain(entry.subsection.as_deref()?));
+        more.extend(modules.map(|name| directory.join("modules").join(name)).filter(|path| path.is_dir()));
+        let more = more.into_iter().map(|directory| Repository { directory, tree: None });
+        Ok(more.collect::<BTreeSet<_>>().into_iter().take(PARTS_MAX).collect())
+    }
+
+    /// Own directories of the linked worktrees of a repository.
+    fn worktrees(&self, directory: &Path) -> Result<Vec<PathBuf>, RunError> {
+        let folder = directory.join("worktrees");
+        let mut found = Vec::new();
+        if !fs::symlink_metadata(&folder).is_ok_and(|data| data.is_dir()) {
+            return Ok(found);
+        }
+        for (count, entry) in fs::read_dir(&folder).into_iter().flatten().flatten().enumerate() {
+            if count == PARTS_MAX && self.places.hold(&folder) {
+                return Err(RunError::Worktrees(folder));
+            }
+            // Where it is missing, the directory is no worktree's, and git refuses it.
+            let is_worktree = is_file(&entry.path().join("commondir"));
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_worktree {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Repositories of submodules that are directories in the checkout. `.gitmodules` names them.
+    fn submodules(&mut self, tree: &Path) -> Vec<PathBuf> {
+        if !self.places.hold(tree) && !self.places.lie_in(tree) {
+            return Vec::new();
+        }
+        let known = load(&tree.join(".gitmodules")).unwrap_or_default();
+        let paths = known.iter().filter(|entry| entry.name == "submodule.path");
+        let dots = paths.filter_map(|entry| Some(tree.join(plain(&entry.value)?).join(".git")));
+        let dots: Vec<PathBuf> = dots.filter(|dot| dot.is_dir()).take(PARTS_MAX).collect();
+        dots.into_iter().map(|dot| trace(Path::new("/"), &dot).real).collect()
+    }
+
+    /// The user's and the system's configuration, which counts in every checkout.
+    fn global(&mut self, trees: &BTreeSet<PathBuf>, environment: &Environment) {
+        let home = self.home;
+        let global = [
+            home.map(|home| home.join(".gitconfig")),
+            environment.raw("XDG_CONFIG_HOME").map(|dir| Path::new(dir).join("git/config")),
+            home.map(|home| home.join(".config/git/config")),
+            Some(PathBuf::from("/etc/gitconfig")),
+        ];
+        let files: Vec<PathBuf> = global.into_iter().flatten().filter(|file| file.is_absolute()).collect();
+        for file in &files {
+            // It may be a link into a workspace of such files.
+            self.keep(Path::new("/"), file, None, StandIn::Text(String::new()));
+        }
+        let entries = self.read(files, CONFIGS_MAX);
+        for tree in trees {
+            self.named(tree, &entries);
+        }
+    }
+
+    /// The variables of configurations and of those that they include, which are kept.
+    fn read(&mut self, mut pending: Vec<PathBuf>, most: usize) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut already = Vec::new();
+        while let Some(file) = pending.pop() {
+            if already.contains(&file) {
+                continue;
+            }
+            if already.len() > most + PARTS_MAX {
+                self.all.incomplete.insert(file);
+                break;
+            }
+            let found = load(&file).unwrap_or_default();
+            let base = file.parent().unwrap_or(Path::new("/"));
+            for include in found.iter().filter(|entry| entry.is_include()) {
+                if let Some(path) = self.expand(&include.value) {
+                    let path = base.join(path);
+                    let real = self.keep(Path::new("/"), &path, None, StandIn::Text(String::new()));
+                    // A relative one in it counts from the name that it was included by.
+                    pending.push(if is_file(&real) && !path.is_file() { real } else { path });
+                }
+            }
+            entries.extend(found);
+            already.push(file);
+        }
+        entries
+    }
+
+    /// What the variables of a configuration name, counted from a checkout.
+    fn named(&mut self, tree: &Path, entries: &[Entry]) {
+        for entry in entries.iter().filter(|entry| entry.is_directory()) {
+            let Some(mut path) = self.expand(&entry.value) else { continue };
+            // husky's directory holds what calls the scripts beside it.
+            if path.ends_with("_") {
+                path.pop();
+            }
+            let traced = trace(tree, &path);
+            if self.places.lie_in(&traced.real) {
+                // Not the whole of it can be kept, but what git executes in it.
+                for hook in HOOKS {
+                    let path = path.join(hook);
+                    self.keep(tree, &path, None, StandIn::Directory);
+                }
+            } else {
+                self.keep(tree, &path, None, StandIn::Directory);
+            }
+        }
+        let mut kept = 0;
+        for entry in entries.iter().filter(|entry| entry.is_executed()) {
+            for (word, is_path) in entry.programs() {
+                let Some(path) = self.expand(word) else { continue };
+                let traced = trace(tree, &path);
+                let held =
+                    self.places.hold(&traced.real) || traced.links.iter().any(|link| self.places.hold(link));
+                let counts = if traced.missing { is_path } else { traced.real.is_file() };
+                if !held || !counts {
+                    continue;
+                }
+                if kept == PROGRAMS_MAX {
+                    self.all.incomplete.insert(tree.to_owned());
+                    return;
+                }
+                kept += 1;
+                self.keep(tree, &path, None, StandIn::Directory);
+            }
+        }
+    }
+
+    /// A path of a configuration, with the home in the place of `~`.
+    fn expand(&self, text: &str) -> Option<PathBuf> {
+        if text.is_empty() || text.contains('\0') {
+            return None;
+        }
+        match text.strip_prefix("~/") {
+            Some(rest) => Some(self.home?.join(rest)),
+            None => Some(PathBuf::from(text)),
+        }
+    }
+}
+
+/// Whether git takes a directory for a repository.
+fn is_repository(path: &Path) -> bool {
+    ["HEAD", "objects", "refs"].iter().all(|name| is_there(&path.join(name)))
+}
+
+/// The checkout of a linked worktree.
+fn linked(worktree: &Path) -> Option<PathBuf> {
+    let dot = git::checked_out(worktree)?;
+    (dot.file_name()? == ".git").then(|| dot.parent().map(Path::to_owned))?
+}
+
+/// A relative path of plain names.
+fn plain(text: &str) -> Option<&Path> {
+    let path = Path::new(text);
+    path.components().all(|part| matches!(part, Component::Normal(_))).then_some(path)
+}
+
+/// The variables of a file.
+fn load(file: &Path) -> Option<Vec<Entry>> {
+    let data = fs::metadata(file).ok()?;
+    let text = (data.is_file() && data.len() <= CONFIG_MAX).then(|| fs::read(file).ok())??;
+    Some(config::entries(&String::from_utf8_lossy(&text)))
+}

@@ -1,0 +1,121 @@
+//! Repositories below a directory, as they are at the start.
+//!
+//! **Guarantees**: a walk by descriptor that follows no link, and short in a directory of any size. **Refuses** to look deeper
+//! than [`DEPTH_MAX`], at more than [`DIRECTORIES_MAX`] directories or [`ENTRIES_MAX`] names, and into folders of packages and of
+//! builds; says where it gave up for their number.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use pinfold_base::directory;
+use pinfold_base::directory::Entry;
+use pinfold_base::directory::Mounts;
+use pinfold_base::directory::Next;
+use pinfold_base::directory::Seen;
+use rustix::fs::AtFlags;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+
+use super::names::EXTENSION;
+
+/// How deep a repository may lie to be found.
+const DEPTH_MAX: usize = 4;
+const DIRECTORIES_MAX: usize = 2000;
+const ENTRIES_MAX: usize = 50_000;
+/// Repositories of one directory.
+const FOUND_MAX: usize = 200;
+/// What others made, much of it.
+const HEAVY: [&str; 5] = [".cache", ".venv", "node_modules", "target", "venv"];
+
+/// Names below `modules` of a repository that are looked at, and how deep.
+const MODULES_MAX: usize = 5000;
+const MODULES_DEPTH_MAX: usize = 8;
+
+const LIST: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// What was found, as real paths.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What is called `.git`, of whatever kind.
+    pub(super) dots: Vec<PathBuf>,
+    /// Directories that are repositories themselves.
+    pub(super) bare: Vec<PathBuf>,
+    /// Files at the top that an editor opens as a workspace.
+    pub(super) workspaces: Vec<PathBuf>,
+    /// There was more than is looked at.
+    pub(super) incomplete: bool,
+}
+
+/// Looks below `root`; at its own `.git` it does not look.
+pub(super) fn below(root: &Path) -> Found {
+    let mut found = Found::default();
+    let (mut directories, mut entries) = (0, 0);
+    let Ok(opened) = rustix::fs::open(root, LIST, Mode::empty()) else { return found };
+    let walked = directory::walk(opened, Mounts::Stay, |seen| {
+        let Seen::Entry(entry) = seen else { return Ok(Next::On) };
+        entries += 1;
+        if entries > ENTRIES_MAX || found.dots.len() + found.bare.len() == FOUND_MAX {
+            found.incomplete = true;
+            return Ok(Next::Stop);
+        }
+        let depth = entry.path.components().count();
+        if entry.name == c".git" {
+            if depth > 1 {
+                found.dots.push(root.join(entry.path));
+            }
+            return Ok(Next::Skip);
+        }
+        if entry.kind == FileType::Directory {
+            let heavy = HEAVY.iter().any(|name| entry.name.to_bytes() == name.as_bytes());
+            if depth > DEPTH_MAX || heavy {
+                return Ok(Next::Skip);
+            }
+            directories += 1;
+            if directories > DIRECTORIES_MAX {
+                found.incomplete = true;
+                return Ok(Next::Skip);
+            }
+        } else if entry.name == c"HEAD" && depth > 1 && there(&entry, "objects") && there(&entry, "refs") {
+            found.bare.extend(entry.path.parent().map(|path| root.join(path)));
+        } else if depth == 1 && entry.path.extension().is_some_and(|extension| extension == EXTENSION) {
+            found.workspaces.push(root.join(entry.path));
+        }
+        Ok(Next::On)
+    });
+    found.incomplete |= walked.is_err();
+    found
+}
+
+/// Repositories of submodules below `modules`, whose names may have slashes in them. Those in one another are found when each
+/// is looked at. The second says whether there was more than is looked at.
+pub(super) fn modules(modules: &Path) -> (Vec<PathBuf>, bool) {
+    let (mut found, mut entries, mut incomplete) = (Vec::new(), 0, false);
+    let Ok(opened) = rustix::fs::open(modules, LIST, Mode::empty()) else { return (found, false) };
+    let walked = directory::walk(opened, Mounts::Stay, |seen| {
+        let Seen::Entry(entry) = seen else { return Ok(Next::On) };
+        entries += 1;
+        if entries > MODULES_MAX {
+            incomplete = true;
+            return Ok(Next::Stop);
+        }
+        if entry.kind != FileType::Directory {
+            return Ok(Next::On);
+        }
+        let part = |part: &str| Path::new(entry.path.file_name().unwrap_or_default()).join(part);
+        let within =
+            |name: &str| rustix::fs::statat(entry.parent, part(name), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        if ["HEAD", "objects", "refs"].into_iter().all(within) {
+            found.push(modules.join(entry.path));
+            return Ok(Next::Skip);
+        }
+        Ok(if entry.path.components().count() < MODULES_DEPTH_MAX { Next::On } else { Next::Skip })
+    });
+    incomplete |= walked.is_err();
+    (found, incomplete)
+}
+
+/// Whether a name stands beside an entry.
+fn there(entry: &Entry<'_>, name: &str) -> bool {
+    rustix::fs::statat(entry.parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
