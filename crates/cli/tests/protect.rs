@@ -185,7 +185,10 @@ fn no_mount_has_the_folders_that_keep_the_users_word() {
                 return machine.run(&["-v", &mount], forge);
             }
             fs_err::write(&manifest, format!("{plain}[run]\nmounts = ['{mount}']\n")).unwrap();
-            assert!(machine.pinfold(&["policy", "accept"]).status.success());
+            let shown = machine.pinfold(&["policy", "show", "--json"]);
+            let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+            let digest = shown["digest"].as_str().unwrap();
+            assert!(machine.pinfold(&["policy", "accept", "--digest", digest]).status.success());
             machine.run(&[], forge)
         };
         // The user's home, pinfold's, parts of it, a link to it, and where a part of it has gone.
