@@ -8,7 +8,6 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use pinfold_archive::encode::Reuse;
 use pinfold_base::Digest;
 use pinfold_base::Home;
 use pinfold_base::report::Silent;
@@ -54,13 +53,7 @@ impl World {
     }
 
     fn build(&self, context: &Context) -> Result<Digest, build::BuildError> {
-        let options = build::Options {
-            lock: LockUse::Create,
-            platforms: Vec::new(),
-            tag: None,
-            compression: None,
-            reuse: Reuse::Publisher,
-        };
+        let options = build::Options::new(LockUse::Create);
         build::build(context, &self.project(context), &options).map(|outcome| outcome.built.index)
     }
 

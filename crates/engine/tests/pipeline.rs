@@ -5,7 +5,6 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use pinfold_archive::encode::Reuse;
 use pinfold_base::Diagnose;
 use pinfold_base::Home;
 use pinfold_base::Kind;
@@ -91,13 +90,7 @@ fn lock(context: &Context, project: &Project) -> Result<Lock, ResolveError> {
 }
 
 fn build(context: &Context, project: &Project) -> Result<Built, BuildError> {
-    let options = build::Options {
-        lock: LockUse::Frozen,
-        platforms: Vec::new(),
-        tag: None,
-        compression: None,
-        reuse: Reuse::Publisher,
-    };
+    let options = build::Options::new(LockUse::Frozen);
     build::build(context, &agreed(context, project), &options).map(|outcome| outcome.built)
 }
 

@@ -513,18 +513,3 @@ fn a_download_is_believed_by_its_name_when_it_is_decoded_or_read() {
         assert!(store.take_damage().is_empty());
     }
 }
-
-#[test]
-fn everything_decoded_can_be_looked_at() {
-    let (_dir, store) = store();
-    let whole = store.put("a.tar", &tar(&[("a", b"one file")])).unwrap();
-    let harmed = store.put("b.tar", &tar(&[("b", b"another file")])).unwrap();
-    let decoded = DecodedStore::new(&store);
-    for digest in [&whole, &harmed] {
-        decoded.decode(digest, Format::Tar).unwrap();
-    }
-    assert_eq!(decoded.check_all().unwrap(), (2, Vec::new()));
-    flip(&decoded.path(&harmed, ""), b"another file");
-    assert_eq!(decoded.check_all().unwrap(), (2, vec![harmed]));
-    assert_eq!(decoded.check_all().unwrap(), (1, Vec::new()));
-}

@@ -30,10 +30,10 @@ use pinfold_base::store::matches;
 use pinfold_base::store::persist;
 use serde::Serialize;
 
+use crate::build::heal::healing;
 use crate::consent::Agreed;
 use crate::context::Context;
 use crate::context::Network;
-use crate::keep::heal::healing;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::sources::Archive;

@@ -9,6 +9,7 @@
 
 pub mod compose;
 pub mod fetch;
+mod heal;
 pub mod layers;
 pub mod local;
 pub mod overlay;
@@ -36,12 +37,12 @@ use serde::Serialize;
 use self::compose::BuiltPlatform;
 use self::compose::ComposeError;
 use self::fetch::FetchError;
+use self::heal::healing;
 use self::place::PlaceError;
 use self::resolve::ResolveError;
 use self::resolve::Upgrade;
 use crate::consent::Agreed;
 use crate::context::Context;
-use crate::keep::heal::healing;
 use crate::project::Project;
 use crate::project::folder::Opened;
 use crate::project::lock::COMPAT;
@@ -76,6 +77,13 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// Whether publishers' compressed blocks are copied.
     pub reuse: Reuse,
+}
+
+impl Options {
+    /// All but the lock as the manifest says.
+    pub fn new(lock: LockUse) -> Self {
+        Self { lock, platforms: Vec::new(), tag: None, compression: None, reuse: Reuse::Publisher }
+    }
 }
 
 /// Why a build failed.

@@ -15,7 +15,6 @@ use std::sync::PoisonError;
 use pinfold_archive::Component;
 use pinfold_archive::Content;
 use pinfold_archive::NodeKind;
-use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_archive::decoded::Shadowed;
 use pinfold_archive::tree::ConflictError;
@@ -102,7 +101,7 @@ pub fn place(
     let item = format!("files of {platform}");
     context.reporter.begin(Stage::Place, &item, None);
     let told = decode(context, lock, platform)?;
-    let placing = Placing { context, project, lock, platform, beside: &Tree::new() };
+    let placing = Placing { context, project, lock, platform };
     let mut parts = sources::ALL.iter().map(|(_, source)| source.place(&placing));
     let Placed { mut tree, mut ledger, mut notes, mut yields } =
         parts.next().transpose()?.unwrap_or_default();

@@ -84,7 +84,6 @@ pub fn list(context: &Context) -> Result<Vec<Listed>, ImageError> {
 mod tests {
     use std::path::Path;
 
-    use pinfold_archive::encode::Reuse;
     use pinfold_base::Home;
     use pinfold_base::report::Silent;
 
@@ -106,13 +105,8 @@ mod tests {
         let _ = fs_err::remove_file(dir.join("pinfold.lock"));
         let project = Project::from_file(&dir.join("pinfold.toml")).unwrap();
         let project = consent::agree(context, project).unwrap();
-        let options = build::Options {
-            lock: build::LockUse::Create,
-            platforms: Vec::new(),
-            tag: Some(tag.parse().unwrap()),
-            compression: None,
-            reuse: Reuse::Publisher,
-        };
+        let options =
+            build::Options { tag: Some(tag.parse().unwrap()), ..build::Options::new(build::LockUse::Create) };
         build::build(context, &project, &options).unwrap().built.index
     }
 

@@ -29,6 +29,7 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use serde::Serialize;
 
+use super::git;
 use super::protect;
 
 /// Names that are looked at.
@@ -182,10 +183,7 @@ impl Walk<'_> {
         let obeyed = named
             || entry.path.ends_with("hooks")
             || entry.path.ends_with(".git")
-            || ["HEAD", "objects", "refs"].iter().all(|part| {
-                let inner = Path::new(entry.path.file_name().unwrap_or_default()).join(part);
-                rustix::fs::statat(entry.parent, inner, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-            });
+            || git::could_be_repository(entry.parent, Path::new(entry.path.file_name().unwrap_or_default()));
         if !obeyed || !self.is_changed(entry) {
             return false;
         }
@@ -228,7 +226,7 @@ fn is_gits(entry: &Entry<'_>) -> bool {
     let path = entry.path;
     let parent = |levels: usize| path.ancestors().nth(levels).and_then(Path::file_name);
     let there = |name: &str| rustix::fs::statat(entry.parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
-    let repository = |at: &str| ["HEAD", "objects", "refs"].iter().all(|name| there(&format!("{at}{name}")));
+    let repository = |at: &str| git::could_be_repository(entry.parent, Path::new(at));
     match path.file_name().and_then(|name| name.to_str()) {
         Some(".git" | "git-rebase-todo") => true,
         Some("config" | "config.worktree") => repository(""),

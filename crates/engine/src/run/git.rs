@@ -7,10 +7,12 @@
 //! **Guarantees**: no git program is run, nothing is written; a `.git` that names anything else gives no mount.
 
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use rustix::fs::AtFlags;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
@@ -83,6 +85,14 @@ fn small(file: &Path) -> Option<String> {
     Some(text)
 }
 
+/// Whether `below`, counted from the directory `at`, has what git takes a directory for a repository by (gitrepository-layout(5)),
+/// of whatever kind: what could be one is looked after as one.
+pub(super) fn could_be_repository(at: impl AsFd, below: &Path) -> bool {
+    let there = |name| rustix::fs::statat(&at, below.join(name), AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    ["HEAD", "objects", "refs"].into_iter().all(there)
+}
+
+/// Whether it certainly is one: only such a directory is mounted.
 fn is_repository(path: &Path) -> bool {
     path.join("HEAD").is_file() && path.join("objects").is_dir() && path.join("refs").is_dir()
 }

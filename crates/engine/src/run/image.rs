@@ -5,7 +5,6 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
-use pinfold_archive::encode::Reuse;
 use pinfold_base::Platform;
 use pinfold_image::Image;
 use pinfold_image::ImageSource;
@@ -53,11 +52,9 @@ pub(super) fn ready(context: &Context, image: &ImageOf, platform: Platform) -> R
                 });
             }
             let options = build::Options {
-                lock: build::LockUse::Create,
                 platforms: vec![platform],
                 tag: Some(format!("{}:run", manifest.name).parse()?),
-                compression: None,
-                reuse: Reuse::Publisher,
+                ..build::Options::new(build::LockUse::Create)
             };
             let outcome = build::build(context, project, &options)?;
             let store = ImageStore::open(context.home.data())?;

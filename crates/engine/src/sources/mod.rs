@@ -302,8 +302,6 @@ pub struct Placing<'a> {
     pub lock: &'a Lock,
     /// The platform.
     pub platform: Platform,
-    /// What stands in the image beside this source's part, to be read only (an authority of the user's own, say).
-    pub beside: &'a Tree,
 }
 
 impl Placing<'_> {

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pinfold_archive::encode::Reuse;
 use pinfold_base::Digest;
 use pinfold_testkit::debian;
 use pinfold_testkit::debian::Archive;
@@ -301,13 +300,7 @@ impl Scene {
         };
         self.homes.set(self.homes.get() + 1);
         let context = self.world.context(&format!("home{}", self.homes.get()), Network::Online);
-        let options = build::Options {
-            lock: LockUse::Frozen,
-            platforms: Vec::new(),
-            tag: None,
-            compression: None,
-            reuse: Reuse::Publisher,
-        };
+        let options = build::Options::new(LockUse::Frozen);
         match build::build(&context, &project, &options) {
             Ok(outcome) => (Some(outcome.built.index), Other, String::new()),
             Err(error) => (None, Refused, testing::told(&error)),

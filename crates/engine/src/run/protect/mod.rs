@@ -195,14 +195,18 @@ impl Finder<'_> {
     fn contents(&mut self) {
         let mut done: BTreeSet<PathBuf> = BTreeSet::new();
         loop {
-            let next = self.all.paths.iter().find(|(path, (name, _))| {
-                !done.contains(*path) && self.places.hold(path) && !self.wanted.leaves_out(name)
-            });
-            let Some((path, (name, _))) = next.map(|(path, known)| (path.clone(), known.clone())) else {
+            let new = self.all.paths.iter().filter(|(path, _)| !done.contains(*path));
+            let new: Vec<(PathBuf, String)> =
+                new.map(|(path, (name, _))| (path.clone(), name.clone())).collect();
+            if new.is_empty() {
                 return;
-            };
-            self.look_into(&path, &name);
-            done.insert(path);
+            }
+            for (path, name) in new {
+                if self.places.hold(&path) && !self.wanted.leaves_out(&name) {
+                    self.look_into(&path, &name);
+                }
+                done.insert(path);
+            }
         }
     }
 

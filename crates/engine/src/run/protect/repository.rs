@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_sandbox::spec::StandIn;
+use rustix::fs::CWD;
 
 use super::Finder;
 use super::config;
@@ -91,7 +92,7 @@ impl Finder<'_> {
         // A repository whose own directory is broken is passed over, and the workspace itself is looked at.
         self.add(workspace.join("HEAD"), ".git/HEAD", StandIn::Directory);
         if !is_there(&workspace.join(".git")) {
-            self.all.without_repository = !is_repository(workspace);
+            self.all.without_repository = !git::could_be_repository(CWD, workspace);
             self.add(workspace.join(".git"), ".git", StandIn::Directory);
         }
         let mut pending = Vec::new();
@@ -113,7 +114,7 @@ impl Finder<'_> {
                 .extend(git::beyond(top).into_iter().map(|directory| Repository { directory, tree: None }));
             for place in top.ancestors().skip(1).chain([top]) {
                 pending.extend(self.checkout(&place.join(".git")));
-                if is_repository(place) {
+                if git::could_be_repository(CWD, place) {
                     pending.push(Repository { directory: place.to_owned(), tree: None });
                 }
             }
@@ -363,11 +364,6 @@ impl Finder<'_> {
             None => Some(PathBuf::from(text)),
         }
     }
-}
-
-/// Whether git takes a directory for a repository.
-fn is_repository(path: &Path) -> bool {
-    ["HEAD", "objects", "refs"].iter().all(|name| is_there(&path.join(name)))
 }
 
 /// The checkout of a linked worktree.

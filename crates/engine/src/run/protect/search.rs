@@ -8,16 +8,15 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::directory;
-use pinfold_base::directory::Entry;
 use pinfold_base::directory::Mounts;
 use pinfold_base::directory::Next;
 use pinfold_base::directory::Seen;
-use rustix::fs::AtFlags;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
 use super::names::EXTENSION;
+use crate::run::git;
 
 /// How deep a repository may lie to be found.
 const DEPTH_MAX: usize = 4;
@@ -76,7 +75,8 @@ pub(super) fn below(root: &Path) -> Found {
                 found.incomplete = true;
                 return Ok(Next::Skip);
             }
-        } else if entry.name == c"HEAD" && depth > 1 && there(&entry, "objects") && there(&entry, "refs") {
+        } else if entry.name == c"HEAD" && depth > 1 && git::could_be_repository(entry.parent, Path::new(""))
+        {
             found.bare.extend(entry.path.parent().map(|path| root.join(path)));
         } else if depth == 1 && entry.path.extension().is_some_and(|extension| extension == EXTENSION) {
             found.workspaces.push(root.join(entry.path));
@@ -102,10 +102,7 @@ pub(super) fn modules(modules: &Path) -> (Vec<PathBuf>, bool) {
         if entry.kind != FileType::Directory {
             return Ok(Next::On);
         }
-        let part = |part: &str| Path::new(entry.path.file_name().unwrap_or_default()).join(part);
-        let within =
-            |name: &str| rustix::fs::statat(entry.parent, part(name), AtFlags::SYMLINK_NOFOLLOW).is_ok();
-        if ["HEAD", "objects", "refs"].into_iter().all(within) {
+        if git::could_be_repository(entry.parent, Path::new(entry.path.file_name().unwrap_or_default())) {
             found.push(modules.join(entry.path));
             return Ok(Next::Skip);
         }
@@ -113,9 +110,4 @@ pub(super) fn modules(modules: &Path) -> (Vec<PathBuf>, bool) {
     });
     incomplete |= walked.is_err();
     (found, incomplete)
-}
-
-/// Whether a name stands beside an entry.
-fn there(entry: &Entry<'_>, name: &str) -> bool {
-    rustix::fs::statat(entry.parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use pinfold_archive::encode::Reuse;
 use pinfold_base::Diagnose as _;
 use pinfold_base::Kind;
 use pinfold_testkit::http::Response;
@@ -46,13 +45,7 @@ fn manifest(server: &Server, names: &str) -> String {
 }
 
 fn options() -> build::Options {
-    build::Options {
-        lock: LockUse::Frozen,
-        platforms: Vec::new(),
-        tag: None,
-        compression: None,
-        reuse: Reuse::Publisher,
-    }
+    build::Options::new(LockUse::Frozen)
 }
 
 #[test]

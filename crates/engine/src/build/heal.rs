@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::context::Context;
 
 /// Does `work`, and again when something damaged was set aside meanwhile.
-pub fn healing<T, E>(context: &Context, mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+pub(super) fn healing<T, E>(context: &Context, mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let mut seen = BTreeSet::new();
     loop {
         let result = work();
