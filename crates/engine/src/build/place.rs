@@ -20,6 +20,7 @@ use pinfold_archive::decoded::Shadowed;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
+use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::report::Stage;
@@ -32,7 +33,6 @@ use crate::build::parallel;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
-use crate::project::manifest::AbsolutePath;
 use crate::project::manifest::SetId;
 use crate::sources;
 use crate::sources::Placed;
@@ -129,6 +129,11 @@ pub fn place(
             .map(|one| format!("`{}` is as the manifest says, not as `{}` ships it", one.path, one.of)),
     );
     tree.complete(&base, STILL)?;
+    // Where links lead, as everything is placed: `/bin/su` is `/usr/bin/su`.
+    let kept_bits: BTreeSet<ImagePath> = match &manifest.policy.set_id {
+        SetId::Only(paths) => paths.iter().map(|path| tree.landing(&path.0)).collect(),
+        SetId::Strip | SetId::Keep => BTreeSet::new(),
+    };
     for (path, node) in tree.iter_mut() {
         if node.is_directory() {
             node.meta.mtime = STILL;
@@ -136,7 +141,7 @@ pub fn place(
         let kept = match &manifest.policy.set_id {
             SetId::Strip => false,
             SetId::Keep => true,
-            SetId::Only(paths) => paths.contains(&AbsolutePath(path.clone())),
+            SetId::Only(_) => kept_bits.contains(path),
         };
         if !kept {
             node.meta.mode &= !0o6000;

@@ -32,7 +32,7 @@ fn who_wins_where_two_want_one_path() {
     type Expected = Result<&'static [&'static str], &'static str>;
     let world = World::new();
     let a = binary(&world, "a", "/t/p");
-    let table: [(&str, String, Expected); 14] = [
+    let table: [(&str, String, Expected); 15] = [
         (
             "one alone",
             a.clone(),
@@ -114,6 +114,19 @@ fn who_wins_where_two_want_one_path() {
             "set-id bits, wanted",
             "[[file]]\npath = '/t'\ncontent = ''\nmode = '6755'\n[policy]\nset-id = 'keep'\n".into(),
             Ok(&["/t 6755 generated/files \"\"", "/tmp 1777 generated/etc directory"]),
+        ),
+        (
+            "set-id bits of one path, named through a link, and not of its neighbour",
+            "[[link]]\npath = '/t'\ntarget = 'tt'\n[[file]]\npath = '/t/x'\ncontent = ''\nmode = '4755'\n\
+             [[file]]\npath = '/t/y'\ncontent = ''\nmode = '4755'\n[policy]\nset-id = { keep = ['/t/x'] }\n"
+                .into(),
+            Ok(&[
+                "/t 0777 generated/files -> tt",
+                "/tmp 1777 generated/etc directory",
+                "/tt 0755 generated/base directory",
+                "/tt/x 4755 generated/files \"\"",
+                "/tt/y 0755 generated/files \"\"",
+            ]),
         ),
     ];
     for (what, manifest, expected) in table {
