@@ -112,6 +112,19 @@ fn an_ordinary_project_is_asked_nothing() {
 }
 
 #[test]
+fn each_ask_has_a_line_of_its_own_and_what_it_names_has_none() {
+    let machine = Machine::new();
+    fs_err::write(machine.dir.path().join("ho\nst"), "").unwrap();
+    let file = |path: &str, source: &str| format!("[[file]]\npath = '{path}'\nsource = \"{source}\"\n");
+    let files = file("/a", "/etc/hostname") + &file("/b", "../ho\\nst");
+    machine.write("pinfold.toml", &format!("{EMPTY}{files}"));
+    let (code, told) = machine.pinfold("build");
+    let asks: Vec<&str> = told.lines().filter(|line| line.starts_with("  put ")).collect();
+    assert!(code == 5 && asks.len() == 2, "{told}");
+    assert!(told.contains("  put `/etc/hostname` into") && told.contains("/ho\\nst` into"), "{told}");
+}
+
+#[test]
 fn what_makes_the_host_fetch_or_read_elsewhere_is_refused_in_every_verb() {
     let outside = "[[file]]\npath = '/stolen'\nsource = ";
     let binary = |url: &str| {

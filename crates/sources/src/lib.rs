@@ -12,3 +12,12 @@ pub mod accounts;
 pub mod binary;
 pub mod debian;
 pub mod npm;
+
+use pinfold_base::Shown;
+use pinfold_base::shown;
+use pinfold_base::text::toml_key;
+
+/// Lines for the manifest that leave the install script of a package out.
+fn skipping(package: &str) -> Vec<Shown> {
+    vec!["[scripts]".into(), shown!("{} = \"skip: REASON\"", toml_key(package))]
+}

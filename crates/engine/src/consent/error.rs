@@ -4,6 +4,8 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
+use pinfold_base::shown;
 
 use super::Ask;
 use super::Subject;
@@ -12,7 +14,7 @@ use super::Subject;
 #[derive(Debug, thiserror::Error)]
 pub enum ConsentError {
     /// What the project or the image asks for was not agreed to.
-    #[error("{subject} asks for what needs your word:{}", lines(.asks))]
+    #[error("{subject} asks for what needs your word:")]
     Open {
         /// Who asks.
         subject: Subject,
@@ -37,10 +39,6 @@ pub enum ConsentError {
     Store(#[from] pinfold_base::store::StoreError),
 }
 
-fn lines(asks: &[Ask]) -> String {
-    asks.iter().fold(String::new(), |lines, ask| lines + "\n  " + &ask.to_string())
-}
-
 impl Diagnose for ConsentError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
@@ -48,6 +46,15 @@ impl Diagnose for ConsentError {
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
         }
+    }
+
+    fn lines(&self) -> Vec<Shown> {
+        let asks = match self {
+            Self::Open { asks, .. } => asks.as_slice(),
+            _ => &[],
+        };
+        let told = asks.iter().map(|ask| shown!("  {ask}"));
+        std::iter::once(Shown::of(self)).chain(told).collect()
     }
 
     fn own_hint(&self) -> Option<String> {

@@ -3,6 +3,7 @@
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
 use pinfold_base::http::HttpError;
 
 use super::config::ConfigError;
@@ -168,13 +169,20 @@ impl Diagnose for NpmError {
             Self::Tarball { .. } => "use a registry that serves its own tarballs",
             Self::InstallScript { package, .. } => {
                 return Some(format!(
-                    "nothing is run while building. If `{package}` works without its script, say so with a reason: \
-                     `[scripts]` `\"{package}\" = \"reason\"`"
+                    "nothing is run while building; if `{package}` works without its script, add to the manifest, with your \
+                     reason (one `[scripts]` is enough):"
                 ));
             }
             Self::Peer { .. } => "ask for versions that fit each other",
             Self::TooMany { .. } => "check the name of the package",
         };
         Some(hint.into())
+    }
+
+    fn own_block(&self) -> Vec<Shown> {
+        match self {
+            Self::InstallScript { package, .. } => crate::skipping(package),
+            _ => Vec::new(),
+        }
     }
 }

@@ -230,3 +230,14 @@ fn an_npm_that_an_agent_can_write_is_not_asked() {
     }
     assert!(ran("own-ran"));
 }
+
+#[test]
+fn what_the_hint_says_to_add_for_a_script_can_be_pasted() {
+    let (world, registry) = (World::new(), registry());
+    let context = world.online();
+    let text = manifest(&registry, "") + "packages = ['script']\n";
+    let error = lock(&context, &world.project(&text), &Upgrade::Nothing).unwrap_err();
+    assert!(error.hint().unwrap().contains("add to the manifest"));
+    let block: Vec<String> = error.block().iter().map(ToString::to_string).collect();
+    lock(&context, &world.project(&format!("{text}{}\n", block.join("\n"))), &Upgrade::Nothing).unwrap();
+}

@@ -7,6 +7,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
 use pinfold_base::image_path::PathError;
 
 use crate::accounts::AccountError;
@@ -150,10 +151,11 @@ impl Diagnose for PlaceError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::UnknownScript { package, .. } => Some(format!(
-                "read the script; if the image can do without it, add `{package} = \"skip: REASON\"` under [scripts] in \
-                 the manifest and declare what it would have made as [[file]], [[dir]] or [[link]]"
-            )),
+            Self::UnknownScript { .. } => Some(
+                "read the script; if the image can do without it, declare what it would have made as [[file]], [[dir]] or \
+                 [[link]], and add to the manifest, with your reason (one `[scripts]` is enough):"
+                    .into(),
+            ),
             Self::Overwrite { first, second, .. } => {
                 Some(format!("leave out `{first}` or `{second}`: dpkg would not install both"))
             }
@@ -162,6 +164,13 @@ impl Diagnose for PlaceError {
                 Some("give one certificate per file, in PEM form, with a name that ends in `.crt`".into())
             }
             _ => None,
+        }
+    }
+
+    fn own_block(&self) -> Vec<Shown> {
+        match self {
+            Self::UnknownScript { package, .. } => crate::skipping(package),
+            _ => Vec::new(),
         }
     }
 }

@@ -180,6 +180,10 @@ fn unknown_scripts_stop_and_can_be_answered() {
     let error = placed(&set, &options()).unwrap_err();
     assert_eq!(error.to_string(), "package `x`: postinst line 3 is not understood: `mknod /dev/x c 1 1`");
     assert_eq!(error.kind(), Kind::Refused);
+    let quoted = [made("libx2.0-0", "", &[("postinst", "#!/bin/sh\nmknod /dev/x c 1 1\n")], Vec::new())];
+    let block = placed(&quoted, &options()).unwrap_err().block();
+    let block: Vec<String> = block.iter().map(ToString::to_string).collect();
+    assert_eq!(block, ["[scripts]", "\"libx2.0-0\" = \"skip: REASON\""], "a dot is no letter of a bare key");
     let mut answered = options();
     answered.answers.insert("x".into(), Answer::Skip { reason: "no devices here".into() });
     let ledger = placed(&set, &answered).unwrap().ledger;

@@ -153,7 +153,9 @@ mod tests {
         let error = understood("x", "#!/bin/sh\nset -e\n\n  rm -rf /srv\n").unwrap_err();
         assert_eq!(error.to_string(), "package `x`: postinst line 4 is not understood: `rm -rf /srv`");
         use pinfold_base::Diagnose;
-        assert!(error.hint().unwrap().contains("`x = \"skip: REASON\"` under [scripts]"));
+        assert!(error.hint().unwrap().contains("add to the manifest"));
+        let block: Vec<String> = error.block().iter().map(ToString::to_string).collect();
+        assert_eq!(block, ["[scripts]", "x = \"skip: REASON\""]);
         // Not the shell: a comment of sh may be a command of another language.
         assert!(understood("x", "#!/usr/bin/perl\n# x\n").is_err());
         let error = understood("x", &format!("#!/bin/sh\n{}\n", "y".repeat(9000))).unwrap_err();
