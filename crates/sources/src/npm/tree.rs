@@ -118,6 +118,9 @@ pub struct SkippedScript {
     pub reason: String,
 }
 
+/// Packages without a date that are named; there may be as many as there are packages.
+const UNDATED: usize = 3;
+
 /// What to place for each platform.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ResolvedTree {
@@ -546,6 +549,7 @@ impl Builder<'_> {
             used.extend(nodes);
         }
         let mut scripts = BTreeSet::new();
+        let mut undated = BTreeSet::new();
         for node in used {
             scripts.extend(self.scripts(node)?);
             let (package, release) = self.arena.release(node);
@@ -553,6 +557,18 @@ impl Builder<'_> {
                 let warning: String = warning.chars().filter(|c| !c.is_control()).take(200).collect();
                 self.notes.push(format!("`{package}` {} is deprecated: {warning}", release.version));
             }
+            if release.published.is_none() && self.request.age.min_age > 0 {
+                undated.insert(format!("`{package}` {}", release.version));
+            }
+        }
+        if !undated.is_empty() {
+            let named: Vec<&str> = undated.iter().map(String::as_str).take(UNDATED).collect();
+            let more = if undated.len() > UNDATED { " and others" } else { "" };
+            self.notes.push(format!(
+                "the registry does not say when {}{more} were published: their age was not looked at ({} in all)",
+                named.join(", "),
+                undated.len()
+            ));
         }
         self.notes.sort();
         self.notes.dedup();

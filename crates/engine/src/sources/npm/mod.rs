@@ -56,6 +56,7 @@ use crate::context::Environment;
 use crate::context::Network;
 use crate::project::Project;
 use crate::project::lock::Lock;
+use crate::project::manifest;
 use crate::project::recipe::NpmOrigin;
 
 /// npm registries.
@@ -237,8 +238,12 @@ fn answer(reason: Option<&String>) -> InstallScripts {
 }
 
 fn age(asking: &Asking<'_>) -> AgeRule {
-    let min_age = asking.remotes.project.manifest.policy.min_age.0;
-    AgeRule { min_age, now: asking.now, missing: MissingTime::Accept }
+    let policy = &asking.remotes.project.manifest.policy;
+    let missing = match policy.missing_time {
+        manifest::MissingTime::Refuse => MissingTime::Refuse,
+        manifest::MissingTime::Accept => MissingTime::Accept,
+    };
+    AgeRule { min_age: policy.min_age.0, now: asking.now, missing }
 }
 
 /// The registries as the manifest, `.npmrc` files and the environment name them.

@@ -32,6 +32,7 @@ fn registry() -> Running {
             Package::new("lib", "2.0.0").field("bin", value!({ "lib": "lib.js" })).file("lib.js", 0o644, b""),
         )
         .package(Package::new("young", "1.0.0").published(Some("2026-01-01T00:00:00.000Z")))
+        .package(Package::new("undated", "1.0.0").published(None))
         .package(Package::new("script", "1.0.0").field("scripts", value!({ "postinstall": "node x.js" })))
         .package(Package::new("unsigned", "1.0.0").integrity(""))
         .package(Package::new("tampered", "1.0.0").tampered())
@@ -229,6 +230,26 @@ fn an_npm_that_an_agent_can_write_is_not_asked() {
         assert!(!ran("agent-ran"), "{path}");
     }
     assert!(ran("own-ran"));
+}
+
+#[test]
+fn a_version_without_a_date_is_too_young_unless_the_policy_says_otherwise() {
+    let (world, registry) = (World::new(), registry());
+    let context = world.online();
+    let asked = |policy: &str| {
+        let text = manifest(&registry, "") + "packages = ['undated']\n[policy]\n" + policy;
+        let project = world.project(&text);
+        let found = crate::build::resolve::lock(&context, &agreed(&context, &project), &Upgrade::Nothing);
+        found.map(|outcome| outcome.notes).map_err(|error| told(&error))
+    };
+    for policy in ["", "min-age = '30d'\n", "missing-time = 'refuse'\n"] {
+        let error = asked(policy).unwrap_err();
+        assert!(error.contains("does not say when 1.0.0 was published"), "{policy}: {error}");
+    }
+    let notes = asked("min-age = '30d'\nmissing-time = 'accept'\n").unwrap();
+    assert!(notes.iter().any(|note| note.contains("does not say when")), "{notes:?}");
+    // No age is asked for.
+    asked("min-age = '0'\n").unwrap();
 }
 
 #[test]
