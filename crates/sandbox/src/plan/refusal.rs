@@ -160,7 +160,7 @@ impl Diagnose for Refusal {
     fn own_hint(&self) -> Option<String> {
         Some(match self {
             Self::Socket { .. } => {
-                "mount a directory without the socket, stop the program that made it, or name the socket as allowed; \
+                "mount a directory without the socket, or stop the program that made it and remove the socket; \
                  a read-only mount does not stop connections"
                     .into()
             }
