@@ -213,10 +213,12 @@ pub enum StandIn {
     /// An empty directory outside, and inside one that holds nothing but a `.gitignore` for everything. Git sees neither.
     #[default]
     Directory,
-    /// An empty file outside, `/dev/null` inside. Git sees the one outside.
+    /// An empty file, outside and inside. Git sees both.
     File,
     /// A file with this text, outside and inside.
     Text(String),
+    /// Nothing: it can be made, and is told at the end with the name of who obeys it. Once it is there it is kept like any other.
+    Watched(String),
 }
 
 /// Where a mount comes from.

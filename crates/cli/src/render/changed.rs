@@ -24,6 +24,17 @@ pub(crate) fn tell(found: &Changed, global: Global) {
 
 fn page(found: &Changed) -> Page {
     let mut page = Page::default();
+    for made in found.made.iter().take(NAMED) {
+        page.line(shown!(
+            "`{}` was made, and {} obeys it: read it before you start {} here",
+            Shown::from(&made.path),
+            Shown::from(&made.obeyed_by),
+            Shown::from(&made.obeyed_by)
+        ));
+    }
+    if found.made.len() > NAMED {
+        page.line(shown!("and {} more files that agents obey were made", found.made.len() - NAMED));
+    }
     if !found.changed.is_empty() {
         page.line(
             "changed while the sandbox ran, and obeyed by git, shells, editors or agents here; look before you go on:",
@@ -44,12 +55,26 @@ fn page(found: &Changed) -> Page {
 
 #[cfg(test)]
 mod tests {
+    use pinfold_engine::run::Made;
+
     use super::*;
+
+    #[test]
+    fn a_file_that_an_agent_obeys_is_told_first_with_its_name() {
+        let made = vec![Made { path: "/w/opencode.json".into(), obeyed_by: "OpenCode".into() }];
+        let found = Changed { made, changed: vec!["/w/.envrc".into()], ..Changed::default() };
+        let page = page(&found);
+        let text = page.as_str();
+        let first =
+            "`/w/opencode.json` was made, and OpenCode obeys it: read it before you start OpenCode here";
+        assert_eq!(text.lines().next(), Some(first), "{text}");
+        assert!(text.ends_with("  /w/.envrc\n"), "{text}");
+    }
 
     #[test]
     fn names_move_no_cursor_and_many_are_counted() {
         let changed = (0..25).map(|number| format!("/w/\x1b[2J{number}/.envrc").into()).collect();
-        let page = page(&Changed { changed, more: 3, incomplete: true });
+        let page = page(&Changed { changed, more: 3, incomplete: true, ..Changed::default() });
         let text = page.as_str();
         assert!(text.contains("  /w/\\x1b[2J0/.envrc\n") && !text.contains('\x1b'), "{text}");
         assert!(text.contains("  and 8 more\n"), "{text}");

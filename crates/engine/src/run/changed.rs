@@ -1,6 +1,7 @@
 //! What changed while a sandbox ran, of the kind that the host runs by itself: told at the end, for the user to look at.
 //!
-//! Protected paths cannot have been changed from inside. What can: names that were left out of the protection, the same names
+//! Protected paths cannot have been changed from inside. What can: files that an agent obeys, were missing and have no stand-in
+//! because git would see it (these are told first, with who obeys them), names that were left out of the protection, the same names
 //! deeper in the workspace, repositories made there, and what a tool that the user has set up reads (`.pre-commit-config.yaml`).
 //!
 //! **Guarantees**: a change is known by the time at which the kernel last changed the file's entry (`st_ctime`), which no
@@ -23,6 +24,7 @@ use pinfold_base::directory::Seen;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec::Access;
 use pinfold_sandbox::spec::MountSource;
+use pinfold_sandbox::spec::StandIn;
 use rustix::fs::AtFlags;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
@@ -44,9 +46,20 @@ const TOOLS: [&str; 6] =
 /// Below a `.git`: parts that hold data only, of which there may be much.
 const DATA: [&str; 5] = ["info", "lfs", "logs", "objects", "refs"];
 
+/// A protected file that was missing, and is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Made {
+    /// Its path on the host.
+    pub path: PathBuf,
+    /// Who obeys it.
+    pub obeyed_by: String,
+}
+
 /// Files that changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Changed {
+    /// Protected files that were made. None of them is in `changed`.
+    pub made: Vec<Made>,
     /// Paths on the host, those nearest to the workspace first.
     pub changed: Vec<PathBuf>,
     /// How many more there are.
@@ -97,6 +110,14 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
             found.incomplete = true;
         }
     }
+    let watched = spec.protect.iter().filter_map(|protected| match &protected.missing {
+        StandIn::Watched(by) => Some(Made { path: protected.path.clone(), obeyed_by: by.clone() }),
+        _ => None,
+    });
+    // Whatever it is: a link and a directory are obeyed as well.
+    found.made = watched.filter(|one| span.has(rustix::fs::lstat(&one.path))).collect();
+    found.made.sort_by(|one, other| one.path.cmp(&other.path));
+    found.changed.retain(|path| found.made.iter().all(|one| one.path != *path));
     found.changed.sort_by_key(|path| (path.components().count(), path.clone()));
     found.changed.dedup();
     found
@@ -107,6 +128,15 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
 struct Span {
     since: i128,
     until: i128,
+}
+
+impl Span {
+    /// Whether an entry that could be looked at was changed in it.
+    fn has(self, looked: rustix::io::Result<rustix::fs::Stat>) -> bool {
+        let Ok(data) = looked else { return false };
+        let at = i128::from(data.st_ctime) * 1_000_000_000 + i128::from(data.st_ctime_nsec);
+        (self.since..=self.until).contains(&at)
+    }
 }
 
 fn nanos(time: SystemTime) -> i128 {
@@ -212,11 +242,7 @@ impl Walk<'_> {
     }
 
     fn is_changed(&self, entry: &Entry<'_>) -> bool {
-        let Ok(data) = rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW) else {
-            return false;
-        };
-        let at = i128::from(data.st_ctime) * 1_000_000_000 + i128::from(data.st_ctime_nsec);
-        (self.span.since..=self.span.until).contains(&at)
+        self.span.has(rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW))
     }
 }
 
@@ -244,6 +270,7 @@ fn is_gits(entry: &Entry<'_>) -> bool {
 mod tests {
     use fs_err as fs;
     use pinfold_sandbox::spec::Mount;
+    use pinfold_sandbox::spec::Protected;
 
     use super::*;
 
@@ -387,6 +414,33 @@ mod tests {
             })
             .into();
         assert_eq!(names(&spec), moved[..3]);
+    }
+
+    /// Of a project's own recipe too, whose names are known here by the specification alone.
+    #[test]
+    fn a_watched_file_that_was_made_is_told_apart_with_who_obeys_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        let mut spec = Spec::new("a", "/r", vec!["true".into()]);
+        spec.mounts = vec![Mount::writable(&base, "/w")];
+        let names = ["opencode.json", "mine.json", "link.json", "old.json", "unmade.json"];
+        spec.protect = names
+            .map(|name| Protected {
+                path: base.join(name),
+                missing: StandIn::Watched(format!("who reads {name}")),
+            })
+            .into();
+        write(&base, "old.json");
+        let since = later();
+        for name in ["opencode.json", "mine.json", ".envrc"] {
+            write(&base, name);
+        }
+        std::os::unix::fs::symlink("elsewhere", base.join("link.json")).unwrap();
+        let found = changed(&spec, since, None);
+        let made = |name: &str| Made { path: base.join(name), obeyed_by: format!("who reads {name}") };
+        assert_eq!(found.made, ["link.json", "mine.json", "opencode.json"].map(made));
+        assert_eq!(found.changed, [base.join(".envrc")]);
+        assert_eq!(changed(&spec, later(), None), Changed::default());
     }
 
     /// The time of last change can be set by whoever wrote the file; the time of the entry cannot.

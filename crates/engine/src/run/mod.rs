@@ -35,6 +35,7 @@ use pinfold_network::Decision;
 
 pub use self::bundle::bundle;
 pub use self::changed::Changed;
+pub use self::changed::Made;
 pub use self::changed::changed;
 use self::choice::Choice;
 use self::choice::Wanted;

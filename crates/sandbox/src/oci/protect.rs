@@ -52,7 +52,7 @@ pub(super) fn mount(mount: &PlannedMount, coverings: Option<&PathBuf>) -> Result
 
 fn name(kind: &StandIn, target: &Path) -> String {
     match kind {
-        StandIn::Directory => "directory".to_owned(),
+        StandIn::Directory | StandIn::Watched(_) => "directory".to_owned(),
         StandIn::File => "nothing".to_owned(),
         StandIn::Text(_) => format!("text{}", target.display().to_string().replace('/', "+")),
     }

@@ -5,6 +5,7 @@
 //!   WORKSPACE/.git/hooks      there: bound on itself, read-only (`Keep`)
 //!   WORKSPACE/.git            on the way: bound on itself (`Hold`), for rename(2) and rmdir(2) leave a mount point alone
 //!   WORKSPACE/.vscode         missing: the host gets a stand-in for the time of the run, covered inside (`Missing`)
+//!   WORKSPACE/opencode.json   missing, and a stand-in would be in git's way: nothing; whoever starts it looks afterwards
 //! ```
 //!
 //! A mount is the one thing that keeps a name in a directory that is written to, and it needs something to be on.
@@ -125,7 +126,7 @@ impl Shown<'_> {
             let next = match rustix::fs::openat(&at, name.as_os_str(), LOOK, Mode::empty()) {
                 Ok(next) => next,
                 Err(Errno::NOENT) => {
-                    if may_write(&at) {
+                    if !matches!(wanted, StandIn::Watched(_)) && may_write(&at) {
                         added.insert(target, MountKind::Missing(wanted.clone()));
                         stand_ins.insert(host, wanted.clone());
                     }
@@ -256,6 +257,29 @@ mod tests {
 
     fn owned(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    /// A file that git would see has no stand-in unless it is asked for; once it is there it is kept like any other.
+    #[test]
+    fn what_is_watched_gets_no_stand_in_and_is_kept_once_it_is_there() {
+        let watched = StandIn::Watched("somebody".into());
+        for (there, missing, mounts, made) in [
+            (false, &watched, 0, 0),
+            (false, &StandIn::File, 1, 1),
+            (true, &watched, 1, 0),
+            (true, &StandIn::File, 1, 0),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let base = fs_err::canonicalize(dir.path()).unwrap();
+            if there {
+                fs_err::write(base.join("a.json"), "x").unwrap();
+            }
+            let shown = MountKind::Host(base.clone());
+            let mut all = vec![PlannedMount { target: "/w".into(), kind: shown, access: Access::ReadWrite }];
+            let path = Protected { path: base.join("a.json"), missing: missing.clone() };
+            let stand_ins = add(&[path], &Guards::default(), &mut all).unwrap();
+            assert_eq!((all.len() - 1, stand_ins.len()), (mounts, made), "{there} {missing:?}");
+        }
     }
 
     #[test]

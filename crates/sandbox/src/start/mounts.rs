@@ -397,7 +397,7 @@ fn nothing(path: &Path) -> Result<OwnedFd, StepError> {
 }
 
 /// The host's `/dev/null`. Refused (ENODEV) where it is something else (CVE-2025-31133).
-pub(super) fn null() -> Result<OwnedFd, StepError> {
+fn null() -> Result<OwnedFd, StepError> {
     const PATH: &str = "/dev/null";
     let fd = clone(Path::new(PATH), &[])?;
     let stat = rustix::fs::fstat(&fd).on(Step::OpenMount, PATH)?;

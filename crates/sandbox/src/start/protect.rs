@@ -50,7 +50,6 @@ pub(crate) fn put<'a>(
         let copy = match &mount.kind {
             MountKind::Hold(_) => copy(&place, MountAttributes::default(), path)?,
             MountKind::Keep(_) => copy(&place, MountAttributes::READ_ONLY, path)?,
-            MountKind::Missing(StandIn::File) => mounts::null()?,
             MountKind::Missing(kind) => {
                 let coverings = match &mut coverings {
                     Some(coverings) => coverings,
@@ -98,14 +97,20 @@ impl Coverings {
     }
 
     fn copy(&mut self, kind: &StandIn, path: &Path) -> Result<OwnedFd, StepError> {
-        let name = match kind {
-            StandIn::Text(text) => {
+        let text = match kind {
+            StandIn::Text(text) => Some(text.as_str()),
+            // A regular file: git refuses to add a device.
+            StandIn::File => Some(""),
+            StandIn::Directory | StandIn::Watched(_) => None,
+        };
+        let name = match text {
+            Some(text) => {
                 self.texts += 1;
                 let name = format!("text-{}", self.texts);
                 write(&self.top, &name, text.as_bytes()).on(Step::Protect, path.display())?;
                 name
             }
-            _ => "directory".to_owned(),
+            None => "directory".to_owned(),
         };
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let copy = rustix::mount::open_tree(&self.top, name, flags).on(Step::Protect, path.display())?;

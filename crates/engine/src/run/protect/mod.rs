@@ -38,6 +38,7 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
 pub(super) use self::names::EXTENSION;
+use self::names::Name;
 pub(super) use self::names::PRESENT;
 pub(super) use self::names::names;
 use self::places::Places;
@@ -100,7 +101,15 @@ impl Protection {
             links: Vec::new(),
             looked: 0,
         };
-        for name in names(wanted.recipes) {
+        let names = names(wanted.recipes);
+        // What is named by the user has a stand-in, also where one is not made unasked.
+        for path in &wanted.more {
+            let watched =
+                |name: &Name| name.path == path.as_str() && matches!(name.missing, StandIn::Watched(_));
+            let missing = if names.iter().any(watched) { StandIn::File } else { StandIn::Directory };
+            finder.add(workspace.join(path.as_str()), path.as_str(), missing);
+        }
+        for name in names {
             for directory in further.iter().filter(|directory| is_there(&directory.join(&name.path))) {
                 finder.add(directory.join(&name.path), name.path.clone(), name.missing.clone());
             }
@@ -115,9 +124,6 @@ impl Protection {
             for path in paths.map(|directory| directory.join(name)).filter(beside) {
                 finder.add(path, name, StandIn::Directory);
             }
-        }
-        for path in &wanted.more {
-            finder.add(workspace.join(path.as_str()), path.as_str(), StandIn::Directory);
         }
         finder.repositories(further, environment)?;
         finder.contents();

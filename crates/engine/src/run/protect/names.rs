@@ -48,10 +48,10 @@ pub(in crate::run) fn names(recipes: &[Recipe]) -> Vec<Name> {
     let directory = |path: &str| Name { path: path.to_owned(), missing: StandIn::Directory };
     let mut names: Vec<Name> = NAMES.into_iter().map(directory).collect();
     for recipe in known.iter().chain(recipes) {
-        // A directory in the place of such a file would stop the agent that reads it, and a file would be seen by git outside:
-        // so there is one only where that agent runs.
+        // A directory in the place of such a file would stop the agent that reads it, and a file would be seen by git, outside
+        // and inside: where that agent runs it is looked for at the end instead.
         let inside = recipes.iter().any(|other| other.name == recipe.name);
-        let file = if inside { StandIn::File } else { StandIn::Directory };
+        let file = if inside { StandIn::Watched(recipe.title.clone()) } else { StandIn::Directory };
         names.extend(recipe.run.protect.iter().map(|path| directory(path.as_str())));
         let files = recipe.run.protect_files.iter();
         names.extend(files.map(|path| Name { path: path.as_str().to_owned(), missing: file.clone() }));

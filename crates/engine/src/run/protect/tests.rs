@@ -180,13 +180,30 @@ fn names_are_left_out_by_what_they_lie_in_and_added_by_manifests() {
     assert!(work.of("w", &Wanted { said: vec![&other], ..Wanted::default() }).is_err());
 }
 
+/// Git would see a file outside and inside, and of a device inside it says that it cannot be added.
 #[test]
-fn a_file_stands_in_only_where_its_agent_runs() {
+fn a_missing_file_is_watched_where_its_agent_runs_and_has_a_stand_in_where_the_user_says_so() {
     let recipe = Recipe::load("opencode", Path::new(".")).unwrap();
-    let find = |recipes: &[Recipe]| {
-        names(recipes).into_iter().rfind(|name| name.path == "opencode.json").unwrap().missing
-    };
-    assert_eq!((find(&[]), find(&[recipe])), (StandIn::Directory, StandIn::File));
+    let said = "opencode.json".parse::<WorkspacePath>().unwrap();
+    let other = "tools/run.sh".parse::<WorkspacePath>().unwrap();
+    let work = Work::new(&REPOSITORY);
+    let watched = || StandIn::Watched("OpenCode".into());
+    for (inside, more, path, expected) in [
+        (false, &[][..], "opencode.json", StandIn::Directory),
+        (true, &[], "opencode.json", watched()),
+        (true, &[], "opencode.jsonc", watched()),
+        (true, &[], ".opencode", StandIn::Directory),
+        (true, &[&said, &other], "opencode.json", StandIn::File),
+        (true, &[&said, &other], "opencode.jsonc", watched()),
+        (true, &[&said, &other], "tools/run.sh", StandIn::Directory),
+        (false, &[&said], "opencode.json", StandIn::Directory),
+    ] {
+        let recipes = if inside { std::slice::from_ref(&recipe) } else { &[] };
+        let wanted = Wanted { recipes, more: more.to_vec(), ..Wanted::default() };
+        let found = work.of("w", &wanted).unwrap().paths();
+        let found = found.into_iter().find(|found| found.path == work.base.join("w").join(path));
+        assert_eq!(found.map(|found| found.missing), Some(expected), "{inside} {more:?} {path}");
+    }
 }
 
 #[test]
