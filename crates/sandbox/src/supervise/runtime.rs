@@ -21,9 +21,14 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Stdio as ProcessStdio;
+use std::time::Duration;
+use std::time::Instant;
 
 use pinfold_base::directory;
 use pinfold_base::text::Shown;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::Signal;
@@ -44,6 +49,10 @@ use crate::supervise::terminal;
 use crate::types::Exit;
 use crate::types::OciRuntime;
 use crate::types::Stdio;
+
+/// How long `runsc` may take to note that a container runs, and how often it is asked.
+const NOTED: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A sandbox in another runtime. Dropping it kills everything inside.
 #[derive(Debug)]
@@ -187,16 +196,13 @@ impl Supervised for Guest {
     fn signal(&self, number: u8) -> Result<(), SandboxError> {
         // Process 1 passes it to the program. `runc` passes on to process 1 what it is sent; `runsc` would end.
         if self.program.runtime() == OciRuntime::Runsc {
-            let asked = self
-                .program
-                .command(&self.folder)?
-                .args(["kill", &container_id(&self.name), &number.to_string()])
-                .stdin(ProcessStdio::null())
-                .stdout(ProcessStdio::null())
-                .stderr(ProcessStdio::null())
-                .status();
-            if asked.is_ok_and(|status| status.success()) {
-                return Ok(());
+            // Until it has noted that the container runs, which is after the program does, it refuses.
+            let start = Instant::now();
+            while start.elapsed() < NOTED && !self.has_ended() {
+                if self.kill_with(number)? {
+                    return Ok(());
+                }
+                std::thread::sleep(AGAIN);
             }
         }
         match Signal::from_named_raw(i32::from(number)) {
@@ -231,6 +237,26 @@ impl Supervised for Guest {
 }
 
 impl Guest {
+    /// Has the runtime's own `kill` send a signal; whether it did.
+    fn kill_with(&self, number: u8) -> Result<bool, SandboxError> {
+        let asked = self
+            .program
+            .command(&self.folder)?
+            .args(["kill", &container_id(&self.name), &number.to_string()])
+            .stdin(ProcessStdio::null())
+            .stdout(ProcessStdio::null())
+            .stderr(ProcessStdio::null())
+            .status();
+        Ok(asked.is_ok_and(|status| status.success()))
+    }
+
+    /// Whether the runtime's process is gone.
+    fn has_ended(&self) -> bool {
+        let mut process = [PollFd::new(&self.process, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut process, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
     /// The ends of the program's pipes, taken: input, output, errors.
     pub fn pipes(&mut self) -> [Option<OwnedFd>; 3] {
         Supervised::pipes(self)

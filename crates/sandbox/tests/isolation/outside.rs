@@ -107,11 +107,14 @@ pub(crate) fn spawn(spec: &Spec, stdio: Stdio) -> Result<pinfold_sandbox::Runnin
     Sandbox::new(plan).spawn(stdio).map_err(|error| one_line(&error))
 }
 
+/// How long to wait for what is to come. Only a failure waits this long, so it is more than any machine needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Polls for `condition`; the kernel reports the end of a namespace a moment late.
 pub(crate) fn soon(what: &str, mut condition: impl FnMut() -> bool) -> Result<(), String> {
     let start = Instant::now();
     while !condition() {
-        if start.elapsed() > Duration::from_secs(20) {
+        if start.elapsed() > PATIENCE {
             return Err(what.to_owned());
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -11,6 +11,7 @@ use fs_err as fs;
 use pinfold_base::directory;
 use pinfold_base::error::one_line;
 use pinfold_sandbox::Exit;
+use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
@@ -27,6 +28,7 @@ use pinfold_sandbox::weaken::Weaken;
 
 use crate::host;
 use crate::host::Host;
+use crate::outside::PATIENCE;
 use crate::outside::harmless;
 use crate::outside::soon;
 
@@ -77,7 +79,7 @@ impl Attached {
                     _ => return Err(format!("ended after {:?}", self.seen)),
                 }
             }
-            if start.elapsed() > Duration::from_secs(10) {
+            if start.elapsed() > PATIENCE {
                 return Err(format!("no {wanted:?} in {:?}", self.seen));
             }
         }
@@ -261,8 +263,8 @@ fn supervisor_sent(
     if host::left_over().is_subset(&before) {
         return Err("no process of it was found while it ran".into());
     }
-    if runtime != Runtime::Builtin {
-        // The other runtimes pass signals on a moment after the program runs.
+    if runtime == Runtime::Oci(OciRuntime::Runc) {
+        // It listens for signals a moment after the program runs, and what it does not hear ends it.
         std::thread::sleep(Duration::from_millis(500));
     }
     signal(child.id().cast_signed(), sent);
@@ -472,10 +474,13 @@ pub(crate) fn exchanged(host: &Host, _: Runtime) -> Result<(), String> {
     swapper.mounts.push(Mount::writable(&workspace, "/workspace"));
     sandboxes.open(&swapper, Runtime::Builtin, 24, 80).map_err(|error| one_line(&error))?;
     soon("the exchange does not begin", || workspace.join("swapping").exists())?;
-    let race = |weaken: Option<Weaken>| {
+    // Both ways must have been met before the race says anything, however slow the machine is.
+    let race = |weaken: Option<Weaken>, enough: &dyn Fn(i32, i32, i32) -> bool| {
         let (mut seen, mut started, mut refused) = (0, 0, 0);
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(3) {
+        while start.elapsed() < PATIENCE
+            && (start.elapsed() < Duration::from_secs(3) || !enough(seen, started, refused))
+        {
             let mut spec = host.spec("absent", &["/outside/key".into()]);
             spec.weaken.extend(weaken.clone());
             spec.mounts.push(Mount::writable(&workspace, "/workspace"));
@@ -488,8 +493,8 @@ pub(crate) fn exchanged(host: &Host, _: Runtime) -> Result<(), String> {
         }
         (seen, started, refused)
     };
-    let guarded = race(None);
-    let control = race(Some(Weaken::LinksInSources));
+    let guarded = race(None, &|seen, started, refused| seen > 0 || (started > 0 && refused > 0));
+    let control = race(Some(Weaken::LinksInSources), &|seen, _, _| seen > 0);
     fs::write(workspace.join("stop"), "").unwrap();
     soon("the exchange does not end", || {
         sandboxes.status(&swapper.name).is_ok_and(|status| status == Status::Ended(Exit::Code(0)))

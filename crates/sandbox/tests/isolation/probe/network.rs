@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::net::ToSocketAddrs;
 use std::net::UdpSocket;
 use std::time::Duration;
+use std::time::Instant;
 
 use super::Found;
 use super::all;
@@ -93,9 +94,17 @@ pub(super) fn asked_proxy(cases: &[String]) -> Found {
 /// The first connection is answered; then the host's end goes, and the next one is told so.
 pub(super) fn relay_dies() -> Found {
     relay()?;
-    // The host hears the end of the first connection and lets go of the socket.
-    std::thread::sleep(Duration::from_millis(500));
-    relay_without_proxy()
+    // The host hears the end of the first connection and lets go of the socket, a moment later: until then a connection
+    // is taken and nobody answers it. An answer says that the host is still there.
+    let start = Instant::now();
+    loop {
+        match relay_without_proxy() {
+            Err(answer) if answer.is_empty() && start.elapsed() < Duration::from_secs(60) => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            told => return told,
+        }
+    }
 }
 
 /// No resolver, no server on the usual port, no answer.
