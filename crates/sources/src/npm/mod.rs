@@ -13,6 +13,7 @@
 //! **Refuses**: packages whose install script nobody has answered for, versions younger than the policy allows, dependencies
 //! by URL, git or file, tarballs without integrity.
 
+mod collate;
 pub mod config;
 mod error;
 pub mod identity;
@@ -31,6 +32,7 @@ pub use locked::Placement;
 pub use packument::Packument;
 pub use packument::Release;
 pub use place::FileRule;
+pub use place::Installed;
 pub use place::Package;
 pub use place::PlaceError;
 pub use place::Placed;

@@ -95,9 +95,10 @@ fn listed(names: &[String], name: &str) -> bool {
     names.iter().all(|entry| entry.starts_with('!')) || names.iter().any(|entry| entry == name)
 }
 
+/// A value that is taken as missing where it is something else.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Lenient<T> {
+pub(super) enum Lenient<T> {
     Good(T),
     Bad(IgnoredAny),
 }
@@ -109,7 +110,7 @@ impl<T> Default for Lenient<T> {
 }
 
 impl<T> Lenient<T> {
-    fn good(self) -> Option<T> {
+    pub(super) fn good(self) -> Option<T> {
         match self {
             Self::Good(value) => Some(value),
             Self::Bad(_) => None,
@@ -135,17 +136,19 @@ enum Strings {
     Many(Vec<String>),
 }
 
+/// `bin` as written.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Bin {
+pub(super) enum Bin {
     One(String),
     List(Vec<Lenient<String>>),
     Many(BTreeMap<String, Lenient<String>>),
 }
 
+/// `bundleDependencies` as written.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Bundled {
+pub(super) enum Bundled {
     Names(Vec<String>),
     All(bool),
 }
@@ -264,18 +267,6 @@ impl RawRelease {
             Some(Bundled::All(true)) => dependencies.keys().chain(optional.keys()).cloned().collect(),
             Some(Bundled::All(false)) | None => Vec::new(),
         };
-        let short = package.rsplit('/').next().unwrap_or(package);
-        let bins = match self.bin.good() {
-            None => BTreeMap::new(),
-            Some(Bin::One(path)) => BTreeMap::from([(short.to_owned(), path)]),
-            // Each is called like its file.
-            Some(Bin::List(list)) => {
-                list.into_iter().filter_map(Lenient::good).map(|path| (path.clone(), path)).collect()
-            }
-            Some(Bin::Many(many)) => {
-                many.into_iter().filter_map(|(name, path)| Some((name, path.good()?))).collect()
-            }
-        };
         let mut scripts = self.scripts.good().unwrap_or_default();
         let mut install_scripts: BTreeMap<String, String> = ["preinstall", "install", "postinstall"]
             .into_iter()
@@ -307,11 +298,29 @@ impl RawRelease {
             dependencies,
             optional,
             bundled,
-            bins: bins.into_iter().filter_map(|(name, path)| bin(&name, &path)).collect(),
+            bins: self.bin.good().map(|bin| bin.commands(package)).unwrap_or_default(),
             install_scripts,
             deprecated: self.deprecated.good().filter(|text| !text.is_empty()),
             version,
         }
+    }
+}
+
+impl Bin {
+    /// The commands of a package: name → path inside it.
+    pub(super) fn commands(self, package: &str) -> BTreeMap<String, String> {
+        let short = package.rsplit('/').next().unwrap_or(package);
+        let written: Vec<(String, String)> = match self {
+            Self::One(path) => vec![(short.to_owned(), path)],
+            // Each is called like its file.
+            Self::List(list) => {
+                list.into_iter().filter_map(Lenient::good).map(|path| (path.clone(), path)).collect()
+            }
+            Self::Many(many) => {
+                many.into_iter().filter_map(|(name, path)| Some((name, path.good()?))).collect()
+            }
+        };
+        written.into_iter().filter_map(|(name, path)| bin(&name, &path)).collect()
     }
 }
 

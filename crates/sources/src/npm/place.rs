@@ -3,13 +3,16 @@
 //! npm's rules: the first component of every name is dropped whatever it is called; files are at least 0644 and directories
 //! 0755; everything belongs to root; links and devices do not exist in packages and are left out. Times are those the
 //! caller gives, since npm's own (1985-10-26) say nothing. Of several files of one name the last counts; where one name is a
-//! file and a directory, what came first stays.
+//! file and a directory, what came first stays. A `.gitignore` is called `.npmignore`, unless the package has one.
 //!
-//! A [`Package`] is a tarball that was held against the lock. Two ways to place it: whole in a directory ([`Package::whole`]), or
-//! chosen files of it ([`Package::chosen`]) as recipes do.
+//! A [`Package`] is a tarball that was held against the lock. Two ways to place it: whole, with the rest of its tree and
+//! everybody's commands ([`install`]), or chosen files of it ([`Package::chosen`]) as recipes do.
 //!
 //! **Refuses**: a tarball whose `package.json` is missing or is about another package or version, names that overlay file systems would take for
 //! deletions (`.wh.`), rules that match nothing.
+
+mod bundled;
+mod commands;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -34,6 +37,10 @@ use pinfold_base::Shown;
 use pinfold_base::digest::HashingWriter;
 use pinfold_base::image_path::PathError;
 
+pub use self::commands::Installed;
+pub use self::commands::install;
+
+use self::bundled::Bundled;
 use super::LockedNpm;
 use super::identity::Identity;
 use super::identity::MAX_MANIFEST;
@@ -83,6 +90,26 @@ pub enum PlaceError {
         /// What the rule asks for.
         from: String,
     },
+    /// A script that would have to be rewritten is too large for that.
+    #[error("`{path}` of `{package}` is a script with line ends of Windows and larger than {limit} bytes")]
+    LargeScript {
+        /// The package.
+        package: String,
+        /// The script.
+        path: ImagePath,
+        /// The most that is rewritten.
+        limit: u64,
+    },
+    /// A file cannot be read.
+    #[error("cannot read `{path}` of `{package}`")]
+    Read {
+        /// The package.
+        package: String,
+        /// The file.
+        path: ImagePath,
+        /// Why.
+        source: io::Error,
+    },
     /// A path of a rule is no path.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -95,9 +122,12 @@ impl Diagnose for PlaceError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
             Self::NotTheLocked { .. } | Self::NoIdentity { .. } | Self::Whiteout { .. } => Kind::Integrity,
-            Self::NoMatch { .. } | Self::ModeOfDirectory { .. } | Self::Path(_) | Self::Conflict(_) => {
-                Kind::Usage
-            }
+            Self::NoMatch { .. }
+            | Self::ModeOfDirectory { .. }
+            | Self::LargeScript { .. }
+            | Self::Path(_)
+            | Self::Conflict(_) => Kind::Usage,
+            Self::Read { .. } => Kind::System,
         })
     }
 
@@ -108,6 +138,9 @@ impl Diagnose for PlaceError {
                  and tell the registry"
                     .into(),
             ),
+            Self::LargeScript { .. } => {
+                Some("take another version of the package, or tell its publisher".into())
+            }
             Self::NoMatch { .. } => Some(
                 "the package's layout has changed: correct `from` in the recipe, or ask for an older version"
                     .into(),
@@ -153,6 +186,8 @@ pub struct Package {
     id: String,
     /// By their name inside it.
     files: BTreeMap<ImagePath, PackedFile>,
+    /// What it brings along in its own `node_modules`.
+    bundled: Vec<Bundled>,
     left_out: Vec<String>,
     notes: Vec<String>,
 }
@@ -180,7 +215,8 @@ impl Package {
         if !found.matches(&locked.name, &locked.version) {
             return Err(PlaceError::NotTheLocked { locked: id, found: Shown::of(&found) });
         }
-        Ok(Self { id, files, left_out, notes })
+        let bundled = bundled::find(&bytes, &files, contents);
+        Ok(Self { id, files, bundled, left_out, notes })
     }
 }
 
@@ -196,6 +232,7 @@ struct Unpacked {
 fn unpacked(package: &str, listing: &Listing, contents: &dyn Contents) -> Result<Unpacked, PlaceError> {
     let mut files: BTreeMap<ImagePath, PackedFile> = BTreeMap::new();
     let mut directories: BTreeSet<ImagePath> = BTreeSet::new();
+    let mut ignores: BTreeSet<ImagePath> = BTreeSet::new();
     let (mut left_out, mut notes) = (Vec::new(), Vec::new());
     let of_links = listing.shadowed.iter().filter(|lost| lost.loss == Loss::FirstName);
     let of_links: BTreeSet<&ImagePath> = of_links.map(|lost| &lost.path).collect();
@@ -206,7 +243,7 @@ fn unpacked(package: &str, listing: &Listing, contents: &dyn Contents) -> Result
         if names.is_empty() {
             continue;
         }
-        let path = ImagePath::new(names.join(&b'/'))?;
+        let mut path = ImagePath::new(names.join(&b'/'))?;
         if path.components().any(|name| name.starts_with(b".wh.")) {
             return Err(PlaceError::Whiteout { package: package.to_owned(), path });
         }
@@ -218,6 +255,15 @@ fn unpacked(package: &str, listing: &Listing, contents: &dyn Contents) -> Result
             }
             MemberKind::Directory => continue,
         };
+        // As in a checkout (`pacote`): what git shall not see, npm shall not publish either.
+        if path.name() == b".npmignore" {
+            ignores.insert(path.clone());
+        } else if path.name() == b".gitignore" {
+            path = path.parent().unwrap_or_else(ImagePath::root).join(".npmignore")?;
+            if ignores.contains(&path) {
+                continue;
+            }
+        }
         let parents = || std::iter::successors(path.parent(), ImagePath::parent).filter(|at| !at.is_root());
         if directories.contains(&path) || parents().any(|parent| files.contains_key(&parent)) {
             notes
@@ -225,9 +271,8 @@ fn unpacked(package: &str, listing: &Listing, contents: &dyn Contents) -> Result
             continue;
         }
         directories.extend(parents());
-        // npm takes the permissions of the archive and adds 0644 (`fmode` 0666 without umask 022); the upper bits
-        // are never taken.
-        let file = PackedFile { mode: (entry.meta.mode & 0o755) | 0o644, content: content.clone() };
+        // npm takes the mode of the archive, set-id bits included, and adds 0644 (`fmode` 0666 without umask 022).
+        let file = PackedFile { mode: (entry.meta.mode & 0o6755) | 0o644, content: content.clone() };
         let Some(before) = files.insert(path.clone(), file) else { continue };
         if !same(contents, &before.content, content).unwrap_or(false) {
             notes
@@ -251,39 +296,9 @@ fn same(contents: &dyn Contents, one: &Content, other: &Content) -> io::Result<b
 }
 
 impl Package {
-    /// Places all of it at `dir`. `bins` are its commands (name → path inside the package): each becomes executable, and a
-    /// link to it stands in `links` where that is given. `mtime` is everybody's time, in seconds since the epoch.
-    pub fn whole(
-        self,
-        dir: &ImagePath,
-        bins: &BTreeMap<String, String>,
-        links: Option<&ImagePath>,
-        owner: &Component,
-        mtime: u64,
-    ) -> Result<Placed, PlaceError> {
-        let Self { id, mut files, left_out, notes } = self;
-        let mut placed = Placed { tree: Tree::new(), left_out, notes };
-        for (command, from) in bins {
-            let path = ImagePath::new(from)?;
-            let Some(file) = files.get_mut(&path) else {
-                return Err(PlaceError::NoMatch { package: id.clone(), from: from.clone() });
-            };
-            file.mode |= 0o111;
-            if let Some(links) = links {
-                let target = relative(links, &dir.join(path.as_bytes())?);
-                placed.tree.add(links.join(command)?, Node::symlink(owner, mtime, target))?;
-            }
-        }
-        for (path, file) in files {
-            let node = Node::file(owner, Metadata::root(file.mode, mtime), file.content);
-            add(&mut placed.tree, dir.join(path.as_bytes())?, node, dir, owner, mtime)?;
-        }
-        Ok(placed)
-    }
-
     /// Places chosen files of it.
     pub fn chosen(self, rules: &[FileRule], owner: &Component, mtime: u64) -> Result<Placed, PlaceError> {
-        let Self { id, files, left_out, notes } = self;
+        let Self { id, files, left_out, notes, .. } = self;
         let mut placed = Placed { tree: Tree::new(), left_out, notes };
         for rule in rules {
             let nothing = || PlaceError::NoMatch { package: id.clone(), from: rule.from.to_string() };
@@ -339,15 +354,6 @@ fn add(
         tree.add(parent, Node::directory(owner, Metadata::root(0o755, mtime)))?;
     }
     Ok(tree.add(path, node)?)
-}
-
-/// `target` as seen from the directory `from`.
-fn relative(from: &ImagePath, target: &ImagePath) -> Vec<u8> {
-    let (from, target): (Vec<_>, Vec<_>) = (from.components().collect(), target.components().collect());
-    let common = from.iter().zip(&target).take_while(|(a, b)| a == b).count();
-    let mut names: Vec<&[u8]> = vec![b".."; from.len() - common];
-    names.extend(&target[common..]);
-    names.join(&b'/')
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@
 //! without an answer, peers that cannot be met, more than 5,000 packages.
 
 mod arena;
-mod collate;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -33,6 +32,7 @@ use super::Placement;
 use super::Registry;
 use super::Release;
 use super::Spec;
+use super::collate;
 use super::range::pick;
 
 /// The most packages in one tree.

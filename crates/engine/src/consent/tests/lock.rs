@@ -106,7 +106,7 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("npm.*[].package.path", &[Refused], PATH),
     ("npm.*[].package.size", &[Refused], HELD),
     ("npm.*[].package.published", &[Same], TEXT),
-    ("npm.*[].bins.*", &[Refused], "a file of the package"),
+    ("npm.*[].bins.*", &[Other, Refused], "a file of the package, or none"),
     ("npm.*[].requested", &[Other], IMAGE),
     ("binaries.*[].name", &[Refused], ANSWER),
     ("binaries.*[].version", &[Same], TEXT),

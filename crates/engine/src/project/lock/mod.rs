@@ -39,8 +39,10 @@ pub const FILE_NAME: &str = "pinfold.lock";
 /// Raised with every change of pinfold that alters a digest for an equal lock. A lock of a lower level is read, so that
 /// `lock` keeps its versions, and not built.
 ///
-/// 2: Claude Code's settings answer its question about auto mode.
-pub const COMPAT: u32 = 2;
+/// - 2: Claude Code's settings answer its question about auto mode.
+/// - 3: npm packages are placed as npm places them: their commands are linked at every depth, `.gitignore` is renamed, the
+///   first line of a linked script ends in a newline.
+pub const COMPAT: u32 = 3;
 
 /// Largest lock accepted, in bytes.
 const MAX_SIZE: u64 = 64 << 20;

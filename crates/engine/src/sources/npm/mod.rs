@@ -4,7 +4,6 @@ mod section;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -162,13 +161,13 @@ impl Source for Npm {
     }
 
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
-        let mut all = Placed::default();
-        for placement in placing.lock.npm.get(&placing.platform).into_iter().flatten() {
-            let placed = package(placing, placement)?;
-            all.tree.merge(placed.tree)?;
-            all.notes.extend(placed.notes);
-        }
-        Ok(all)
+        let placements = placing.lock.npm.get(&placing.platform).into_iter().flatten();
+        let installed = placements.map(|placement| installed(placing, placement));
+        let installed = installed.collect::<Result<Vec<_>, _>>()?;
+        let programs = ImagePath::new("usr/local/bin")?;
+        let placed = npm::place::install(installed, &programs, &placing.context.decoded, STILL);
+        let npm::Placed { tree, notes, .. } = placed.map_err(SourceError::of)?;
+        Ok(Placed { tree, notes, ..Placed::default() })
     }
 
     fn volatility(&self, _: &Project, _: &str) -> Volatility {
@@ -297,25 +296,17 @@ fn ask_npm(context: &Context, project: &Project) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// One package and the commands it brings.
-fn package(placing: &Placing<'_>, placement: &npm::Placement) -> Result<npm::Placed, SourceError> {
-    let package = &placement.package;
-    let listing = placing.listing(&package.id(), &package.integrity, Format::Tar)?;
-    let component = Component::new("npm", &package.name);
-    let lib = ImagePath::new("usr/local/lib")?;
-    let dir = placement.path(&lib)?;
-    // Commands of packages that were only pulled in stay off the PATH, as npm has it for global packages.
-    let packages = &placing.project.manifest.sources.npm.packages;
-    let wanted = packages.get(&package.name).and_then(|wanted| wanted.bin.as_ref());
-    let bins: BTreeMap<String, String> = placement
-        .bins
-        .iter()
-        .filter(|(command, _)| wanted.is_none_or(|wanted| wanted.contains(command)))
-        .map(|(command, file)| (command.clone(), file.clone()))
-        .collect();
-    let links = ImagePath::new("usr/local/bin")?;
-    let links = placement.requested.then_some(&links);
-    npm::Package::open(package, &listing, &placing.context.decoded)
-        .and_then(|package| package.whole(&dir, &bins, links, &component, STILL))
-        .map_err(SourceError::of)
+/// One package, with the commands that are linked.
+fn installed(placing: &Placing<'_>, placement: &npm::Placement) -> Result<npm::Installed, SourceError> {
+    let locked = &placement.package;
+    let listing = placing.listing(&locked.id(), &locked.integrity, Format::Tar)?;
+    let dir = placement.path(&ImagePath::new("usr/local/lib")?)?;
+    let asked = &placing.project.manifest.sources.npm.packages;
+    let asked = placement.dir.strip_prefix("node_modules/").and_then(|name| asked.get(name));
+    let wanted = asked.and_then(|package| package.bin.as_ref()).filter(|_| placement.requested);
+    let mut bins = placement.bins.clone();
+    bins.retain(|command, _| wanted.is_none_or(|wanted| wanted.contains(command)));
+    let package = npm::Package::open(locked, &listing, &placing.context.decoded).map_err(SourceError::of)?;
+    let (requested, owner) = (placement.requested, Component::new("npm", &locked.name));
+    Ok(npm::Installed { package, dir, bins, requested, owner })
 }

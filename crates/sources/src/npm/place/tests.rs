@@ -1,4 +1,4 @@
-//! Expected modes follow npm 11 (`(mode | 0666) & ~022`, commands executable) without set-id bits; targets of links follow from POSIX.
+//! Expected modes follow npm 11 (`(mode | 0666) & ~022`, set-id bits kept, what is linked 0755); targets of links follow from POSIX.
 
 use pinfold_archive::NodeKind;
 use pinfold_archive::decoded::Member;
@@ -33,7 +33,14 @@ fn listing(data: Vec<Member>) -> Listing {
 /// A package whose identity is not looked at.
 fn open(listing: &Listing) -> Result<Package, PlaceError> {
     let Unpacked { files, left_out, notes } = unpacked("p", listing, &InlineOnly)?;
-    Ok(Package { id: "p".into(), files, left_out, notes })
+    Ok(Package { id: "p".into(), files, bundled: Vec::new(), left_out, notes })
+}
+
+/// All of a package, pulled in by another one.
+fn whole(listing: &Listing) -> Result<Placed, PlaceError> {
+    let (dir, bins) = (path("d"), BTreeMap::new());
+    let installed = Installed { package: open(listing)?, dir, bins, requested: false, owner: owner() };
+    install(vec![installed], &path("usr/local/bin"), &InlineOnly, 0)
 }
 
 fn owner() -> Component {
@@ -42,10 +49,6 @@ fn owner() -> Component {
 
 fn lines(tree: &Tree) -> Vec<String> {
     format!("{tree:?}").lines().map(str::to_owned).collect()
-}
-
-fn bins(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, path)| ((*name).into(), (*path).into())).collect()
 }
 
 #[test]
@@ -59,17 +62,14 @@ fn a_package_is_placed_as_npm_would() {
         entry("package/link", 0o777, MemberKind::Symlink(b"/etc/passwd".as_slice().into())),
         entry("package/hard", 0o644, MemberKind::Hardlink(path("package/package.json"))),
     ]);
-    let placed = open(&listing)
-        .and_then(|package| {
-            package.whole(
-                &path("usr/local/lib/node_modules/@s/p"),
-                &bins(&[("p", "bin/cli.js")]),
-                Some(&path("usr/local/bin")),
-                &owner(),
-                7,
-            )
-        })
-        .unwrap();
+    let installed = Installed {
+        package: open(&listing).unwrap(),
+        dir: path("usr/local/lib/node_modules/@s/p"),
+        bins: BTreeMap::from([("p".into(), "bin/cli.js".into())]),
+        requested: true,
+        owner: owner(),
+    };
+    let placed = install(vec![installed], &path("usr/local/bin"), &InlineOnly, 7).unwrap();
     assert_eq!(
         lines(&placed.tree),
         [
@@ -79,7 +79,7 @@ fn a_package_is_placed_as_npm_would() {
             "0755 0:0 /usr/local/lib/node_modules/@s/p/bin/cli.js [npm/p] inline 18 bytes",
             "0755 0:0 /usr/local/lib/node_modules/@s/p/odd [npm/p] dir",
             "0644 0:0 /usr/local/lib/node_modules/@s/p/odd/data [npm/p] inline 16 bytes",
-            "0755 0:0 /usr/local/lib/node_modules/@s/p/odd/tool [npm/p] inline 16 bytes",
+            "6755 0:0 /usr/local/lib/node_modules/@s/p/odd/tool [npm/p] inline 16 bytes",
             "0644 0:0 /usr/local/lib/node_modules/@s/p/package.json [npm/p] inline 20 bytes",
         ]
     );
@@ -90,8 +90,7 @@ fn a_package_is_placed_as_npm_would() {
 #[test]
 fn the_first_component_is_dropped_whatever_it_is_called() {
     let listing = listing(vec![file("react-v1/index.js", 0o644), file("stray", 0o644)]);
-    let placed =
-        open(&listing).and_then(|package| package.whole(&path("d"), &bins(&[]), None, &owner(), 0)).unwrap();
+    let placed = whole(&listing).unwrap();
     assert_eq!(
         lines(&placed.tree),
         ["0755 0:0 /d [npm/p] dir", "0644 0:0 /d/index.js [npm/p] inline 17 bytes"]
@@ -100,23 +99,15 @@ fn the_first_component_is_dropped_whatever_it_is_called() {
 
 #[test]
 fn hostile_packages_are_refused() {
-    let place = |data| {
-        open(&listing(data)).and_then(|package| package.whole(&path("d"), &bins(&[]), None, &owner(), 0))
-    };
+    let place = |data| whole(&listing(data));
     assert!(matches!(place(vec![file("package/a/.wh.b", 0o644)]), Err(PlaceError::Whiteout { .. })));
     assert!(matches!(place(vec![file("package/.wh..wh..opq", 0o644)]), Err(PlaceError::Whiteout { .. })));
-    let missing = open(&listing(vec![file("package/a", 0o644)]))
-        .and_then(|package| package.whole(&path("d"), &bins(&[("x", "b")]), None, &owner(), 0));
-    assert_eq!(missing.unwrap_err().to_string(), "`p` has no `b`");
 }
 
 /// As `tar.x({ strip: 1 })` of node-tar leaves them, which npm unpacks with.
 #[test]
 fn the_last_entry_of_a_name_counts() {
-    let place = |data, shadowed| {
-        let listing = Listing { data, shadowed, ..Listing::default() };
-        open(&listing).and_then(|package| package.whole(&path("d"), &bins(&[]), None, &owner(), 0)).unwrap()
-    };
+    let place = |data, shadowed| whole(&Listing { data, shadowed, ..Listing::default() }).unwrap();
     let named = |name: &str, text: &str| {
         entry(name, 0o644, MemberKind::File { content: Content::inline(text.as_bytes()) })
     };
@@ -143,6 +134,34 @@ fn the_last_entry_of_a_name_counts() {
     let lost = vec![Shadowed { path: path("package/l"), loss: Loss::FirstName }];
     let placed = place(vec![named("package/l", "one"), named("package/x", "two")], lost);
     assert_eq!((texts(&placed), placed.left_out), (vec!["/d/x two".to_owned()], vec!["/l".to_owned()]));
+}
+
+/// Recorded from `npm install --global` of npm 11.19.1.
+#[test]
+fn what_git_ignores_is_called_as_npm_calls_it() {
+    let named =
+        |name: &str| entry(name, 0o644, MemberKind::File { content: Content::inline(name.as_bytes()) });
+    let placed = whole(&listing(vec![
+        named("package/.gitignore"),
+        named("package/first/.npmignore"),
+        named("package/first/.gitignore"),
+        named("package/last/.gitignore"),
+        named("package/last/.npmignore"),
+        named("package/x.gitignore"),
+    ]));
+    let texts = placed.unwrap().tree.into_iter().filter_map(|(path, node)| match node.kind {
+        NodeKind::File(Content::Inline(bytes)) => Some(format!("{path} {}", bytes.escape_ascii())),
+        _ => None,
+    });
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        [
+            "/d/.npmignore package/.gitignore",
+            "/d/first/.npmignore package/first/.npmignore",
+            "/d/last/.npmignore package/last/.npmignore",
+            "/d/x.gitignore package/x.gitignore",
+        ]
+    );
 }
 
 #[test]
@@ -185,15 +204,6 @@ fn rules_take_files_and_directories() {
         place(&[rule("LICENSE", "x"), rule("vendor/tx/other", "x")]),
         Err(PlaceError::Conflict(_))
     ));
-}
-
-#[test]
-fn links_are_relative() {
-    for (from, target, expected) in
-        [("usr/bin", "usr/bin/x", "x"), ("usr/local/bin", "opt/p/x", "../../../opt/p/x"), ("", "a/b", "a/b")]
-    {
-        assert_eq!(relative(&path(from), &path(target)), expected.as_bytes());
-    }
 }
 
 #[test]

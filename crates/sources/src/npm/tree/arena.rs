@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use deno_semver::Version;
 use pinfold_base::Platform;
 
+use super::super::collate;
 use super::Chosen;
 use super::Release;
 use super::Spec;
-use super::collate;
 
 /// A package in the arena. Never used again once it is removed.
 pub(super) type NodeId = usize;
