@@ -21,15 +21,22 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             render::usage(&error, std::env::args_os());
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ended(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)));
         }
     };
     render::log::install(args.global.verbose);
     match commands::run(args) {
-        Ok(code) => code,
-        Err(failure) => {
-            render::diagnostic::print(&failure);
-            ExitCode::from(failure.kind.exit_code())
-        }
+        Ok(code) => ended(code),
+        Err(failure) => failed(&failure),
     }
+}
+
+/// A verb that did what it should has failed all the same when nobody could be given its result.
+fn ended(code: ExitCode) -> ExitCode {
+    render::lost().map_or(code, |failure| failed(&failure))
+}
+
+fn failed(failure: &render::diagnostic::Failure) -> ExitCode {
+    render::diagnostic::print(failure);
+    ExitCode::from(failure.kind.exit_code())
 }

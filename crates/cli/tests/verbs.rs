@@ -10,6 +10,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -72,16 +73,20 @@ impl Machine {
         fs_err::write(self.path().join(name), text).unwrap();
     }
 
-    fn pinfold(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_pinfold"))
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
+        command
             .args(line.split_whitespace())
             .current_dir(self.path())
             .env_clear()
             .env("HOME", self.root().join("me"))
             .env("PINFOLD_HOME", self.root().join("home"))
-            .env("npm_config_registry", "http://127.0.0.1:9/")
-            .output()
-            .unwrap()
+            .env("npm_config_registry", "http://127.0.0.1:9/");
+        command
+    }
+
+    fn pinfold(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
     }
 
     /// Exit code, stdout and stderr.
@@ -300,6 +305,39 @@ fn json_is_one_value_on_stdout() {
     let (_, stdout, stderr) = machine.outcome("init --json new");
     assert_eq!(keys(&serde_json::from_str(&stdout).unwrap()), ["manifest", "preset"]);
     assert_eq!(stderr, "");
+}
+
+/// `/dev/full` is the kernel's own full disk. A reader who has seen enough is no failure.
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let machine = Machine::with_project();
+    assert!(machine.pinfold("build --offline").status.success());
+    for line in [
+        "images",
+        "images --json",
+        "inspect files",
+        "--help",
+        "--version",
+        "schema manifest",
+        "completions bash",
+    ] {
+        let told = |to: Stdio| {
+            let output = machine.command(line).stdout(to).output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (code, text) =
+            told(fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap().into_parts().0.into());
+        assert_eq!(code, Some(1), "{line}: {text}");
+        assert!(
+            text.starts_with(
+                "error: the result cannot be written to standard output\n  caused by: No space left on device"
+            ),
+            "{line}: {text}"
+        );
+        let (reader, pipe) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(told(pipe.into()), (Some(0), String::new()), "{line}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::start::step::StepError;
 use crate::start::walls::limits::CgroupError;
 use crate::supervise::streams::NotAStream;
 use crate::supervise::streams::Stream;
+use crate::types::Exit;
 
 /// Why a sandbox was not started, or could not be dealt with afterwards.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,17 @@ pub enum SandboxError {
         stream: Stream,
         /// What it is.
         found: NotAStream,
+    },
+    /// What a program wrote could not be written to this process's stream. The sandbox ran to its end.
+    #[error("{stream} cannot be written to, and what the program said there is lost; it ended with {exit}")]
+    Unwritten {
+        /// Which.
+        stream: Stream,
+        /// How the program ended.
+        exit: Exit,
+        /// Why not.
+        #[source]
+        source: io::Error,
     },
     /// A control group.
     #[error(transparent)]
@@ -129,7 +141,11 @@ impl Diagnose for SandboxError {
             },
             Self::InUse(_) | Self::Unknown(_) | Self::NotRunning(_) | Self::Stream { .. } => Kind::Usage,
             Self::Damaged { .. } => Kind::Integrity,
-            Self::Vanished | Self::Supervisor { .. } | Self::Cgroup(_) | Self::File { .. } => Kind::System,
+            Self::Vanished
+            | Self::Supervisor { .. }
+            | Self::Unwritten { .. }
+            | Self::Cgroup(_)
+            | Self::File { .. } => Kind::System,
             Self::Egress(_)
             | Self::NoRuntime(_)
             | Self::LooseRuntime { .. }
@@ -168,6 +184,15 @@ impl Diagnose for SandboxError {
                     "write to a file or through a pipe (`pinfold run … | dd of=FILE`)".into()
                 }
             }),
+            Self::Unwritten { source, .. } => Some(
+                match source.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                        "make room where the output goes, or let it go elsewhere, and run it again"
+                    }
+                    _ => "let the output go to a file or pipe that can be written to, and run it again",
+                }
+                .into(),
+            ),
             Self::Detached { hint, .. } => hint.clone(),
             Self::InUse(name) => Some(format!(
                 "attach to it with `pinfold attach {}`, or choose another `--name`",

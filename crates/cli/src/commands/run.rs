@@ -247,9 +247,12 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     };
     let sandboxes = context.sandboxes();
     let begun = SystemTime::now();
-    let exit = sandboxes.run(&spec, args.what.runtime.meant(), stdio)?;
-    changed::tell(&run::changed(&spec, begun, None), global);
-    Ok(code(exit))
+    let ended = sandboxes.run(&spec, args.what.runtime.meant(), stdio);
+    if matches!(ended, Ok(_) | Err(SandboxError::Unwritten { .. })) {
+        // Also of a program whose output was lost: it ran.
+        changed::tell(&run::changed(&spec, begun, None), global);
+    }
+    Ok(code(ended?))
 }
 
 pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {

@@ -168,17 +168,16 @@ pub(crate) fn logs(args: &LogsArgs, global: Global) -> Outcome {
     let mut filter = isatty(&stdout).then(|| Filter::new(Showing::Replay));
     for path in logs.session {
         if let Ok(bytes) = fs_err::read(path) {
-            // A closed pipe ends the output, and is no error.
-            let _ = match &mut filter {
+            render::written(match &mut filter {
                 Some(filter) => stdout.write_all(&filter.pass(&bytes)),
                 None => stdout.write_all(&bytes),
-            };
+            });
         }
     }
     if let Some(filter) = filter {
-        let _ = stdout.write_all(&filter.restore());
+        render::written(stdout.write_all(&filter.restore()));
     }
-    let _ = stdout.flush();
+    render::written(stdout.flush());
     Ok(ExitCode::SUCCESS)
 }
 

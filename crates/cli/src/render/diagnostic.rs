@@ -30,6 +30,21 @@ impl Failure {
     pub(crate) fn usage(message: impl Into<Shown>, hint: impl Into<Shown>) -> Self {
         Self { kind: Kind::Usage, told: vec![vec![message.into()]], hint: Some(hint.into()), block: vec![] }
     }
+
+    /// A result that did not reach stdout.
+    pub(crate) fn unwritten(error: &std::io::Error) -> Self {
+        Self {
+            kind: Kind::System,
+            told: vec![
+                vec!["the result cannot be written to standard output".into()],
+                vec![Shown::of(error)],
+            ],
+            hint: Some(
+                "what the verb did is done; make room, or let the output go elsewhere, and ask again".into(),
+            ),
+            block: vec![],
+        }
+    }
 }
 
 impl<E: Diagnose> From<E> for Failure {

@@ -1,7 +1,8 @@
 //! How values look to people and programs: the only room that writes to stdout and stderr, but for what a session printed.
 //!
 //! **Guarantees**: what a person reads is made of [`Shown`] and of our own styles ([`page`]); what a program reads is JSON whose
-//! strings are exact, and of which nothing is hidden on a terminal either.
+//! strings are exact, and of which nothing is hidden on a terminal either. A result that cannot be written (a full disk) is
+//! remembered, and [`lost`] makes a failure of the verb of it, whatever the verb itself says.
 
 pub(crate) mod changed;
 pub(crate) mod diagnostic;
@@ -12,7 +13,9 @@ pub(crate) mod table;
 pub(crate) mod units;
 
 use std::ffi::OsString;
+use std::io;
 use std::io::Write as _;
+use std::sync::OnceLock;
 
 use clap::Parser as _;
 use pinfold_base::Shown;
@@ -21,8 +24,26 @@ use rustix::termios::QueueSelector;
 use rustix::termios::isatty;
 use rustix::termios::tcflush;
 
+use self::diagnostic::Failure;
 use self::page::Page;
 use crate::args::Args;
+
+/// Why a result did not reach stdout; the first reason.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// The failure of a verb whose result could not be written.
+pub(crate) fn lost() -> Option<Failure> {
+    LOST.get().map(Failure::unwritten)
+}
+
+/// Remembers that something did not reach stdout. A closed pipe is the reader's wish.
+pub(crate) fn written(result: io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
+}
 
 /// Writes a result to stdout. A closed pipe (`pinfold images | head -1`) is no error.
 pub(crate) fn out(page: &Page) {
@@ -60,7 +81,11 @@ pub(crate) fn usage(error: &clap::Error, words: impl Iterator<Item = OsString>) 
     let shown: Vec<OsString> = words.map(|word| Shown::from(word.as_os_str()).to_string().into()).collect();
     match Args::try_parse_from(shown) {
         Err(same) if same.kind() == error.kind() => {
-            let _ = same.print();
+            let printed = same.print();
+            if same.use_stderr() {
+                return;
+            }
+            written(printed);
         }
         _ => {
             let mut page = Page::default();
@@ -91,8 +116,7 @@ pub(super) fn event(value: &serde_json::Value) {
 #[expect(clippy::disallowed_methods, reason = "this room prints")]
 fn write_out(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
 #[expect(clippy::disallowed_methods, reason = "this room prints")]

@@ -9,7 +9,8 @@
 //!
 //! **Guarantees**: raw mode and what the program changed of the terminal are undone; a program never gets a descriptor of
 //! the user's ([`super::streams`]); a terminal that is gone ends the program as a hangup does, any other output that nobody
-//! takes any more is a closed pipe to it. A reader who is slow keeps nobody but the program waiting.
+//! takes any more is a closed pipe to it. Output that cannot be written (a full disk) is a closed pipe too, and an error once the
+//! program has ended: nothing is lost in silence. A reader who is slow keeps nobody but the program waiting.
 
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -26,6 +27,7 @@ use crate::start::sys::Endings;
 use crate::supervise::pump::Input;
 use crate::supervise::pump::Moved;
 use crate::supervise::pump::Pump;
+use crate::supervise::streams::Stream;
 use crate::supervise::terminal;
 use crate::supervise::terminal::RawMode;
 use crate::supervise::terminal::escape::Filter;
@@ -107,9 +109,12 @@ impl Asked {
 
 /// One direction of output.
 struct Out<'a> {
+    stream: Stream,
     from: Option<OwnedFd>,
     to: BorrowedFd<'a>,
     way: Towards,
+    /// Why it could not be written.
+    lost: Option<Errno>,
 }
 
 /// How output reaches the user.
@@ -121,12 +126,12 @@ enum Towards {
 }
 
 impl Out<'_> {
-    fn new<'a>(from: Option<OwnedFd>, to: BorrowedFd<'a>, shown: Option<&Filter>) -> Out<'a> {
+    fn new<'a>(stream: Stream, from: Option<OwnedFd>, to: BorrowedFd<'a>, shown: Option<&Filter>) -> Out<'a> {
         let way = match shown {
             Some(filter) => Towards::Terminal(filter.clone()),
             None => Towards::Bytes(Pump::to(to)),
         };
-        Out { from, to, way }
+        Out { stream, from, to, way, lost: None }
     }
 
     /// What to wait for at the sandbox's end.
@@ -154,9 +159,12 @@ impl Out<'_> {
         match &mut self.way {
             Towards::Bytes(pump) => {
                 // Who does not want to hear more is told to the program as any closed pipe is.
-                if pump.turn(from, self.to) != Moved::Some {
-                    self.from = None;
+                match pump.turn(from, self.to) {
+                    Moved::Some => return true,
+                    Moved::Failed(errno) => self.lost = Some(errno),
+                    Moved::End | Moved::Refused => {}
                 }
+                self.from = None;
                 true
             }
             Towards::Terminal(filter) => match rustix::io::read(from, &mut *buffer) {
@@ -192,7 +200,7 @@ impl OwnStreams<'static> {
 }
 
 /// Follows `sandbox` to its end; a terminal gets its output through filters like `shown`. `asked` was begun before it was
-/// started: a signal in between is not lost.
+/// started: a signal in between is not lost. [`SandboxError::Unwritten`] has the end too.
 pub(crate) fn follow(
     sandbox: &mut dyn Supervised,
     user: OwnStreams<'_>,
@@ -206,8 +214,8 @@ pub(crate) fn follow(
     let filter = |to: BorrowedFd<'_>| (terminal.is_some() || rustix::termios::isatty(to)).then_some(shown);
     let output = terminal.as_ref().map(|fd| copied(fd.as_fd())).transpose()?.or(output);
     let mut outs = [
-        Out::new(output, user.output, filter(user.output)),
-        Out::new(errors, user.errors, filter(user.errors)),
+        Out::new(Stream::Output, output, user.output, filter(user.output)),
+        Out::new(Stream::Errors, errors, user.errors, filter(user.errors)),
     ];
     let mut input = Input::new(user.input, input);
     let ended = sandbox.ended().try_clone_to_owned();
@@ -271,7 +279,11 @@ pub(crate) fn follow(
         }
     }
     drop(raw);
-    sandbox.finish()
+    let exit = sandbox.finish()?;
+    match outs.iter().find_map(|out| Some((out.stream, out.lost?))) {
+        Some((stream, errno)) => Err(SandboxError::Unwritten { stream, exit, source: errno.into() }),
+        None => Ok(exit),
+    }
 }
 
 /// What the user typed, to the sandbox's terminal. `false` when there is no more to come.

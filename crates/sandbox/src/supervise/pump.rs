@@ -49,6 +49,8 @@ pub(crate) enum Moved {
     End,
     /// Nobody takes them any more.
     Refused,
+    /// They cannot be written: a full disk, a limit, a file system that is gone. They are lost.
+    Failed(Errno),
 }
 
 /// One direction.
@@ -106,9 +108,10 @@ impl Pump {
                     return Moved::Some;
                 }
                 Err(Errno::INTR) => return Moved::Some,
-                // Files opened to append, terminals, old file systems.
-                Err(Errno::INVAL) => self.way = copying(),
-                Err(_) => return Moved::Refused,
+                Err(errno) if gone(errno) => return Moved::Refused,
+                // Files opened to append, terminals, old file systems. Of any other error only reading and writing by
+                // themselves say whose it is; nothing was taken from the source.
+                Err(_) => self.way = copying(),
             }
         }
         self.copy(from, to)
@@ -143,7 +146,8 @@ impl Pump {
                     self.waits = Waits::Sink;
                     return Moved::Some;
                 }
-                Err(_) => return Moved::Refused,
+                Err(errno) if gone(errno) => return Moved::Refused,
+                Err(errno) => return Moved::Failed(errno),
             }
         }
         self.waits = Waits::Source;
@@ -157,6 +161,11 @@ impl Pump {
             _ => 0,
         }
     }
+}
+
+/// Whether a reader went away, which is theirs to do.
+fn gone(errno: Errno) -> bool {
+    matches!(errno, Errno::PIPE | Errno::CONNRESET)
 }
 
 fn copying() -> Way {
@@ -211,7 +220,7 @@ impl<'a> Input<'a> {
                     self.ended = rustix::fs::open(own, reading, Mode::empty()).ok();
                     self.to = None;
                 }
-                Moved::Refused => self.ended = self.to.take(),
+                Moved::Refused | Moved::Failed(_) => self.ended = self.to.take(),
             },
         }
     }
@@ -303,6 +312,30 @@ mod tests {
         }
         drop(one);
         assert_eq!(pump.turn(&source, &other), Moved::Refused);
+    }
+
+    /// `/dev/full` is the kernel's own full disk. Where splice(2) fails for the source's sake, that is no failure of the sink.
+    #[test]
+    fn what_cannot_be_written_is_told_apart_from_a_reader_who_left() {
+        let open = |path: &str, flags| rustix::fs::open(path, flags, Mode::empty()).unwrap();
+        let full = open("/dev/full", OFlags::WRONLY);
+        let (source, write) = rustix::pipe::pipe().unwrap();
+        rustix::io::write(&write, b"lost").unwrap();
+        assert_eq!(run(&mut Pump::to(&full), &source, &full), Moved::Failed(Errno::NOSPC));
+
+        let only_read = open("/dev/null", OFlags::RDONLY);
+        rustix::io::write(&write, b"lost").unwrap();
+        assert_eq!(run(&mut Pump::to(&only_read), &source, &only_read), Moved::Failed(Errno::BADF));
+
+        // A terminal whose other end is closed gives EIO to whoever reads it.
+        let controller =
+            rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
+        rustix::pty::unlockpt(&controller).unwrap();
+        let name = rustix::pty::ptsname(&controller, Vec::new()).unwrap();
+        drop(open(name.to_str().unwrap(), OFlags::RDWR | OFlags::NOCTTY));
+        assert_eq!(rustix::io::read(&controller, &mut [0; 1]), Err(Errno::IO));
+        let (_reader, sink) = rustix::pipe::pipe().unwrap();
+        assert_eq!(run(&mut Pump::to(&sink), &controller, &sink), Moved::End);
     }
 
     /// A shell's `while read line; do run …; done < list` goes on with the next line.

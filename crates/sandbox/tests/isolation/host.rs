@@ -241,7 +241,11 @@ pub(crate) fn foreground(args: &[String]) -> i32 {
     match sandboxes.run(&spec, serde_json::from_str(runtime).unwrap(), stdio) {
         Ok(exit) => i32::from(exit.code()),
         Err(error) => {
-            println!("{}", one_line(&error));
+            let text = one_line(&error);
+            // Where standard output is what failed, on the other one.
+            if writeln!(io::stdout(), "{text}").is_err() {
+                let _ = writeln!(io::stderr(), "{text}");
+            }
             125
         }
     }

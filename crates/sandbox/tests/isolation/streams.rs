@@ -135,7 +135,7 @@ pub(crate) fn own(host: &Host, runtime: Runtime) -> Result<(), String> {
 }
 
 /// Eight mebibytes to a reader who takes their time arrive whole; one who goes away ends the program, and one who never
-/// reads does not keep the supervisor from ending.
+/// reads does not keep the supervisor from ending. What cannot be written is told.
 pub(crate) fn readers(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sessions::sandboxes(host);
     let spec = sessions::spec(host, "readers", "flood");
@@ -157,6 +157,16 @@ pub(crate) fn readers(host: &Host, runtime: Runtime) -> Result<(), String> {
     match child.wait().unwrap().code() {
         Some(1 | 101 | 141) => {}
         other => return Err(format!("without a reader it ended with {other:?}")),
+    }
+    // A disk that is full is no reader who left: the program ends, and it is told.
+    let mut command = host::foreground_command(&sandboxes, &spec, runtime, "own");
+    command.stdin(ProcessStdio::null()).stderr(ProcessStdio::piped());
+    let output = command.stdout(open(Path::new("/dev/full"), OFlags::WRONLY).unwrap()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() != Some(125)
+        || !text.contains("standard output (descriptor 1) cannot be written to")
+    {
+        return Err(format!("with a full disk it ended with {:?}: {text}", output.status));
     }
     let mut child = start();
     let kept = child.stdout.take();

@@ -129,15 +129,18 @@ impl Sandboxes {
         let asked = Asked::begin();
         let result = self.start(spec, runtime, stdio).and_then(|mut live| {
             let shown = Filter::guarded(Showing::Live, live.plan.guards.shown_output.clone());
-            let exit = foreground::follow(&mut *live.running, OwnStreams::own(), &shown, asked)?;
-            live.finish(exit);
-            Ok(exit)
+            let followed = foreground::follow(&mut *live.running, OwnStreams::own(), &shown, asked);
+            // It has ended, whether or not what it said could be written.
+            if let Ok(exit) | Err(SandboxError::Unwritten { exit, .. }) = followed {
+                live.finish(exit);
+            }
+            followed
         });
         let keeps = spec.home.keep == Keep::Home;
         if !keeps
             && !matches!(result, Err(SandboxError::InUse(_) | SandboxError::Refused(Refusal::Name(_))))
             && let Err(SandboxError::Remains(remains)) = self.remove(&spec.name)
-            && result.is_ok()
+            && matches!(result, Ok(_) | Err(SandboxError::Unwritten { .. }))
         {
             // Nobody else says it.
             tracing::warn!("{}; `pinfold rm {}` tries again", Shown::of(&remains), spec.name);

@@ -1,0 +1,133 @@
+//! What a program in a sandbox says, where it cannot be written: an image of busybox, and the kernel's own full disk
+//! (`/dev/full`).
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "these tests run the program, and may fail"
+)]
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+const BUSYBOX: &str = "/bin/busybox";
+
+/// A project with an image of busybox, and a workspace beside it.
+struct Machine {
+    dir: tempfile::TempDir,
+}
+
+impl Machine {
+    /// `None`, with a word, where the machine misses what is needed. In CI nothing may be missing.
+    fn new() -> Option<Self> {
+        if !Path::new(BUSYBOX).exists() {
+            println!("skip: {BUSYBOX} is not installed");
+            assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
+            return None;
+        }
+        let machine = Self { dir: tempfile::tempdir().unwrap() };
+        for name in ["project", "w", "me"] {
+            fs_err::create_dir(machine.path(name)).unwrap();
+        }
+        fs_err::copy(BUSYBOX, machine.path("project/busybox")).unwrap();
+        fs_err::write(
+            machine.path("project/pinfold.toml"),
+            "name = 'box'\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n\
+             [[file]]\npath = '/bin/busybox'\nsource = 'busybox'\nmode = '0755'\n",
+        )
+        .unwrap();
+        let built = machine.pinfold(&["build", "--offline"]).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        Some(machine)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        fs_err::canonicalize(self.dir.path()).unwrap().join(name)
+    }
+
+    fn pinfold(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
+        command
+            .args(args)
+            .current_dir(self.path("project"))
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", self.path("me"))
+            .env("PINFOLD_HOME", self.path("home"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// A script of the shell on the workspace.
+    fn script(&self, verb: &[&str], script: &str) -> Command {
+        let workspace = self.path("w");
+        let before =
+            ["--offline", "--network", "none", "--unprotect", ".git", "-w", workspace.to_str().unwrap()];
+        self.pinfold(&[verb, &before, &["--", "/bin/busybox", "sh", "-c", script]].concat())
+    }
+}
+
+fn full() -> Stdio {
+    fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap().into_parts().0.into()
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_and_the_program_hears_of_it() {
+    let Some(machine) = Machine::new() else { return };
+    let run = |script: &str, to: Stdio| {
+        let output = machine.script(&["run"], script).stdout(to).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let says = "error: standard output (descriptor 1) cannot be written to, and what the program said there is lost; it ended \
+                with code 0\n  caused by: No space left on device";
+    let (code, text) = run("echo hi", full());
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.starts_with(says) && text.contains("\nhint: make room where the output goes"), "{text}");
+    // Who goes on writing meets a closed pipe, and so ends.
+    let (code, text) = run("exec busybox yes", full());
+    assert!(code == Some(1) && text.contains("it ended with signal 13"), "{text}");
+    // What it did before is told as ever.
+    let (code, text) = run("echo x > .env; echo hi", full());
+    assert!(
+        code == Some(1) && text.contains("changed while the sandbox ran") && text.contains("/.env\n"),
+        "{text}"
+    );
+    // Control: a reader who has seen enough is no failure, and neither is one who sees all.
+    let (reader, pipe) = std::io::pipe().unwrap();
+    drop(reader);
+    let (code, text) = run("trap '' PIPE; echo hi; exit 7", pipe.into());
+    assert_eq!((code, text.contains("error:")), (Some(7), false), "{text}");
+    let file = fs_err::File::create(machine.path("me/out")).unwrap();
+    assert_eq!(run("echo hi; exit 7", file.into_parts().0.into()), (Some(7), String::new()));
+    assert_eq!(fs_err::read_to_string(machine.path("me/out")).unwrap(), "hi\n");
+    // Where standard error is full there is only the code to say it.
+    let both =
+        machine.script(&["run"], "echo hi >&2").stderr(full()).stdout(Stdio::piped()).output().unwrap();
+    assert_eq!(both.status.code(), Some(1));
+}
+
+/// Its output goes to its log; what the caller has as standard output is not asked.
+#[test]
+fn a_session_keeps_what_it_says_whatever_its_caller_can_write_to() {
+    let Some(machine) = Machine::new() else { return };
+    let opened =
+        machine.script(&["open", "-d", "--name", "mine"], "echo hi").stdout(full()).output().unwrap();
+    assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
+    let begun = Instant::now();
+    loop {
+        let logs = machine.pinfold(&["logs", "mine"]).output().unwrap();
+        if String::from_utf8_lossy(&logs.stdout).contains("hi\r\n") {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{logs:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let logs = machine.pinfold(&["logs", "mine"]).stdout(full()).output().unwrap();
+    let text = String::from_utf8(logs.stderr).unwrap();
+    assert!(logs.status.code() == Some(1) && text.contains("the result cannot be written"), "{text}");
+}
