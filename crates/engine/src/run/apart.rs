@@ -70,14 +70,16 @@ impl Apart {
         let (data, cache) = (context.home.data(), context.home.cache());
         let mut folders = vec![Folder { place: Place::of(&data.join(SANDBOXES)), secret: true }];
         for folder in [data, cache] {
-            folders.push(Folder { place: Place::of(folder), secret: false });
+            let place = Place::of(folder);
+            let real = place.path.clone();
+            folders.push(Folder { place, secret: false });
             // What was moved to another disk, and what another name of a part could be.
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 let path = entry.path();
                 let place = match entry.file_type() {
                     Ok(kind) if kind.is_symlink() => Place::of(&path),
                     Ok(kind) if kind.is_dir() => {
-                        Place { own: identity(&path), above: Vec::new(), path: real(&path) }
+                        Place { own: identity(&path), above: Vec::new(), path: real.join(entry.file_name()) }
                     }
                     _ => continue,
                 };

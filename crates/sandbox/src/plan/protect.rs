@@ -16,6 +16,7 @@
 //! a further mount, and what the user mounted by its own path.
 
 use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use rustix::fs::AtFlags;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::fs::RawDir;
 use rustix::io::Errno;
 use serde::Deserialize;
 use serde::Serialize;
@@ -178,12 +180,16 @@ fn stand_in(found: &OwnedFd, kind: FileType, data: &rustix::fs::Stat, wanted: &S
 /// Whether a directory can be looked into and holds nothing.
 pub(crate) fn is_empty(directory: &OwnedFd) -> bool {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(mut entries) =
-        rustix::fs::openat(directory, ".", flags, Mode::empty()).and_then(rustix::fs::Dir::new)
-    else {
-        return false;
-    };
-    entries.all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")))
+    let Ok(opened) = rustix::fs::openat(directory, ".", flags, Mode::empty()) else { return false };
+    // A start asks this of some twenty directories: two entries fit in here, and one more says enough.
+    let mut buffer = [MaybeUninit::uninit(); 512];
+    let mut entries = RawDir::new(opened, &mut buffer);
+    while let Some(entry) = entries.next() {
+        if !entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether this user, and with it the sandbox, can make names in a directory.

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use fs_err as fs;
 use pinfold_base::Arch;
@@ -414,11 +415,20 @@ impl RecipeFile {
 impl Recipe {
     /// Names of the built-in agents (recipes that are not merely a runtime).
     pub fn agents() -> impl Iterator<Item = &'static str> {
-        let agent = |(name, text): &(&'static str, &str)| {
-            let recipe = Self::parse(text, Path::new(name)).ok()?;
-            (recipe.kind == RecipeKind::Agent).then_some(*name)
-        };
-        BUILT_IN.iter().filter_map(agent)
+        Self::built_in_agents().map(|recipe| recipe.name.as_str())
+    }
+
+    /// Their recipes.
+    pub fn built_in_agents() -> impl Iterator<Item = &'static Self> {
+        (0..BUILT_IN.len()).filter_map(Self::known).filter(|recipe| recipe.kind == RecipeKind::Agent)
+    }
+
+    /// A built-in recipe, read once for the whole program: a start needs most of them, some more than once. A test reads all,
+    /// so none is missing.
+    fn known(index: usize) -> Option<&'static Self> {
+        static READ: [OnceLock<Option<Recipe>>; BUILT_IN.len()] = [const { OnceLock::new() }; BUILT_IN.len()];
+        let (name, text) = BUILT_IN.get(index)?;
+        READ.get(index)?.get_or_init(|| Self::read(text, Path::new(name), Text::BuiltIn).ok()).as_ref()
     }
 
     /// Reads a recipe.
@@ -434,11 +444,9 @@ impl Recipe {
 
     /// The built-in recipe called `name`.
     pub fn built_in(name: &str) -> Result<Self, RecipeError> {
-        let (_, text) = BUILT_IN
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(|| RecipeError::Unknown(name.to_owned()))?;
-        Ok(Self::read(text, Path::new(name), Text::BuiltIn)?)
+        let index = BUILT_IN.iter().position(|(known, _)| *known == name);
+        let known = index.and_then(Self::known).cloned();
+        known.ok_or_else(|| RecipeError::Unknown(name.to_owned()))
     }
 
     /// The recipe called `name` by the user, seen from `directory`: a built-in one, or a file when it looks like a path.

@@ -1,7 +1,5 @@
 //! Names at the top of a workspace that tools of the host obey.
 
-use std::path::Path;
-
 use pinfold_sandbox::spec::StandIn;
 
 use crate::project::recipe::Recipe;
@@ -43,11 +41,10 @@ pub(in crate::run) struct Name {
 
 /// Those of everybody, of the built-in recipes (their agents may run on the host, whatever runs inside) and of `recipes`.
 pub(in crate::run) fn names(recipes: &[Recipe]) -> Vec<Name> {
-    let known: Vec<Recipe> =
-        Recipe::agents().filter_map(|name| Recipe::load(name, Path::new(".")).ok()).collect();
+    let known: Vec<&Recipe> = Recipe::built_in_agents().collect();
     let directory = |path: &str| Name { path: path.to_owned(), missing: StandIn::Directory };
     let mut names: Vec<Name> = NAMES.into_iter().map(directory).collect();
-    for recipe in known.iter().chain(recipes) {
+    for recipe in known.into_iter().chain(recipes) {
         // A directory in the place of such a file would stop the agent that reads it, and a file would be seen by git, outside
         // and inside: where that agent runs it is looked for at the end instead.
         let inside = recipes.iter().any(|other| other.name == recipe.name);
