@@ -345,10 +345,13 @@ fn tokens_go_to_their_registry_only() {
     };
     let with = config(format!("@corp:registry={}\n{host}:_authToken=s3cret", private.url));
     let found = tree(&with, &[("y", "1")]).unwrap();
-    assert_eq!(placed(&found, Platform::ALL[0]), ["node_modules/@corp/x 1.0.0", "node_modules/y 1.0.0"]);
+    assert_eq!(
+        placed(&found, Platform::ALL[0]),
+        ["node_modules/y 1.0.0", "node_modules/y/node_modules/@corp/x 1.0.0"]
+    );
     assert_eq!(private.server.requests()[0].header("authorization"), Some("Bearer s3cret"));
     assert!(public.server.requests().iter().all(|request| request.header("authorization").is_none()));
-    let locked = found.placements[&Platform::ALL[0]][0].package.clone();
+    let locked = found.placements[&Platform::ALL[0]][1].package.clone();
     assert!(matches!(with.source(&locked).unwrap().auth, pinfold_base::http::Auth::Bearer(_)));
     let without = config(format!("@corp:registry={}", private.url));
     let error = tree(&without, &[("y", "1")]).unwrap_err();
@@ -435,9 +438,12 @@ fn optional_packages_follow_the_platform_and_bundles_stay_closed() {
         Package::new("only-arm64", "1.0.0"),
     ]);
     let found = tree(&registry(&running.url), &[("a", "1")]).unwrap();
-    let dirs = |names: [&str; 4]| names.map(|name| format!("node_modules/{name} 1.0.0"));
-    assert_eq!(placed(&found, Platform::ALL[0]), dirs(["a", "b", "n-x64", "only-x64"]));
-    assert_eq!(placed(&found, Platform::ALL[1]), dirs(["a", "b", "n-arm64", "only-arm64"]));
+    let dirs = |names: [&str; 3]| {
+        let below = names.map(|name| format!("node_modules/a/node_modules/{name} 1.0.0"));
+        [vec!["node_modules/a 1.0.0".to_owned()], below.to_vec()].concat()
+    };
+    assert_eq!(placed(&found, Platform::ALL[0]), dirs(["b", "n-x64", "only-x64"]));
+    assert_eq!(placed(&found, Platform::ALL[1]), dirs(["b", "n-arm64", "only-arm64"]));
     let a = &found.placements[&Platform::ALL[0]][0];
     assert!(a.requested && a.bins["a"] == "cli.js" && !found.placements[&Platform::ALL[0]][1].requested);
     assert!(found.notes[0].contains("`gone`"), "{:?}", found.notes);
@@ -472,12 +478,21 @@ fn peers_that_do_not_fit_are_told() {
         Package::new("plugin", "1.0.0").field("peerDependencies", json!({ "host": "1" })),
         Package::new("host", "1.0.0"),
         Package::new("host", "2.0.0"),
+        Package::new("torn", "1.0.0").field("peerDependencies", json!({ "host": "2", "plugin": "1" })),
     ]);
     let registry = registry(&running.url);
+    // A package that is asked for has its own, whatever else is asked for (`npm install --global`).
+    let own = ["node_modules/plugin 1.0.0", "node_modules/plugin/node_modules/host 1.0.0"];
     let found = tree(&registry, &[("plugin", "1")]).unwrap();
-    assert_eq!(placed(&found, Platform::ALL[0]), ["node_modules/host 1.0.0", "node_modules/plugin 1.0.0"]);
-    let error = tree(&registry, &[("host", "2"), ("plugin", "1")]).unwrap_err();
-    assert_eq!(error.to_string(), "`plugin@1.0.0` needs `host` 1 beside it, but host@2.0.0 stands there");
+    assert_eq!(placed(&found, Platform::ALL[0]), own);
+    let found = tree(&registry, &[("host", "2"), ("plugin", "1")]).unwrap();
+    assert_eq!(placed(&found, Platform::ALL[0])[1..], own);
+    // Two of its own peers can still contradict each other.
+    let error = tree(&registry, &[("torn", "1")]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`plugin@1.0.0` needs `host` 1 beside it, but host@2.0.0 stands there (needed by torn@1.0.0)"
+    );
 }
 
 #[test]
@@ -491,12 +506,14 @@ fn locked_versions_stay_in_trees() {
     let old = tree(&registry, &[("b", "1.0.0")]).unwrap().placements.remove(&Platform::ALL[0]).unwrap();
     let kept = Kept::new(old.iter().map(|placement| &placement.package));
     let with = tree_with(&registry, &[("a", "1")], &BTreeMap::new(), &kept, AGE).unwrap();
-    assert_eq!(placed(&with, Platform::ALL[0])[1], "node_modules/b 1.0.0");
-    assert_eq!(placed(&tree(&registry, &[("a", "1")]).unwrap(), Platform::ALL[0])[1], "node_modules/b 1.1.0");
+    assert_eq!(placed(&with, Platform::ALL[0])[1], "node_modules/a/node_modules/b 1.0.0");
+    let without = tree(&registry, &[("a", "1")]).unwrap();
+    assert_eq!(placed(&without, Platform::ALL[0])[1], "node_modules/a/node_modules/b 1.1.0");
 }
 
-/// What npm 11.19 (`npm install --package-lock-only --before=…`, on node 20) placed for these requests, and the packuments it saw, cut
-/// down to the versions it took and their neighbours.
+/// What the resolver of npm 11.19.1 (`@npmcli/arborist` with `global`, `before` and the strategy `shallow`, as `npm install
+/// --global` calls it, on node 20) placed for these requests, and the packuments it saw, cut down to the versions it took and their
+/// neighbours.
 #[test]
 fn trees_are_those_of_npm() {
     let fixture: Value = serde_json::from_str(include_str!("fixtures/npm-trees.json")).unwrap();

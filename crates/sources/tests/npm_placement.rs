@@ -53,8 +53,8 @@ struct Small {
     placed: &'static [&'static str],
 }
 
-/// Recorded: each registry was served on loopback to `npm install --package-lock-only` of npm 11.19.1, and `placed` is what
-/// `package-lock.json` then held.
+/// Recorded: each registry was served on loopback to the resolver of npm 11.19.1 (`@npmcli/arborist` with `global` and the
+/// install strategy `shallow`, as `npm install --global` calls it), and `placed` is the tree that it made.
 const SMALL: &[Small] = &[
     Small {
         case: "hoist conflict",
@@ -68,9 +68,9 @@ const SMALL: &[Small] = &[
         requests: &[("a", "1"), ("b", "1")],
         placed: &[
             "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/c 1.0.0",
             "node_modules/b 1.0.0",
             "node_modules/b/node_modules/c 2.0.0",
-            "node_modules/c 1.0.0",
         ],
     },
     Small {
@@ -95,13 +95,13 @@ const SMALL: &[Small] = &[
         requests: &[("a", "1"), ("b", "1"), ("d", "1")],
         placed: &[
             "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/c 1.0.0",
             "node_modules/b 1.0.0",
             "node_modules/b/node_modules/c 2.0.0",
-            "node_modules/c 1.0.0",
             "node_modules/d 1.0.0",
             "node_modules/d/node_modules/c 2.0.0",
-            "node_modules/e 1.0.0",
-            "node_modules/e/node_modules/c 3.0.0",
+            "node_modules/d/node_modules/e 1.0.0",
+            "node_modules/d/node_modules/e/node_modules/c 3.0.0",
         ],
     },
     Small {
@@ -113,7 +113,11 @@ const SMALL: &[Small] = &[
         ],
         tags: &[],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0", "node_modules/c 1.0.0"],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/b 1.0.0",
+            "node_modules/a/node_modules/c 1.0.0",
+        ],
     },
     Small {
         case: "circle versions",
@@ -124,7 +128,11 @@ const SMALL: &[Small] = &[
         ],
         tags: &[],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0", "node_modules/b/node_modules/a 2.0.0"],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/a 2.0.0",
+            "node_modules/a/node_modules/b 1.0.0",
+        ],
     },
     Small {
         case: "nested under",
@@ -140,11 +148,11 @@ const SMALL: &[Small] = &[
         requests: &[("a", "1")],
         placed: &[
             "node_modules/a 1.0.0",
-            "node_modules/b 1.0.0",
-            "node_modules/b/node_modules/c 2.0.0",
-            "node_modules/b/node_modules/d 2.0.0",
-            "node_modules/c 1.0.0",
-            "node_modules/d 1.0.0",
+            "node_modules/a/node_modules/b 1.0.0",
+            "node_modules/a/node_modules/b/node_modules/c 2.0.0",
+            "node_modules/a/node_modules/b/node_modules/d 2.0.0",
+            "node_modules/a/node_modules/c 1.0.0",
+            "node_modules/a/node_modules/d 1.0.0",
         ],
     },
     Small {
@@ -152,7 +160,7 @@ const SMALL: &[Small] = &[
         packages: &[("a@1.0.0", r#"{"optionalDependencies":{"b":"1"}}"#), ("b@1.0.0", "{}")],
         tags: &[],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0"],
+        placed: &["node_modules/a 1.0.0", "node_modules/a/node_modules/b 1.0.0"],
     },
     Small {
         case: "optional both",
@@ -163,7 +171,7 @@ const SMALL: &[Small] = &[
         ],
         tags: &[],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0"],
+        placed: &["node_modules/a 1.0.0", "node_modules/a/node_modules/b 1.0.0"],
     },
     Small {
         case: "optional no version",
@@ -182,7 +190,7 @@ const SMALL: &[Small] = &[
         ],
         tags: &[],
         requests: &[("p", "1")],
-        placed: &["node_modules/h 1.1.0", "node_modules/p 1.0.0"],
+        placed: &["node_modules/p 1.0.0", "node_modules/p/node_modules/h 1.1.0"],
     },
     Small {
         case: "peer of nested",
@@ -222,7 +230,7 @@ const SMALL: &[Small] = &[
         ],
         tags: &[],
         requests: &[("p", "1"), ("b", "1")],
-        placed: &["node_modules/b 1.0.0", "node_modules/h 1.0.0", "node_modules/p 1.0.0"],
+        placed: &["node_modules/b 1.0.0", "node_modules/b/node_modules/h 1.0.0", "node_modules/p 1.0.0"],
     },
     Small {
         case: "peer chain",
@@ -234,7 +242,11 @@ const SMALL: &[Small] = &[
         ],
         tags: &[],
         requests: &[("p", "1")],
-        placed: &["node_modules/p 1.0.0", "node_modules/q 1.0.0", "node_modules/r 1.0.0"],
+        placed: &[
+            "node_modules/p 1.0.0",
+            "node_modules/p/node_modules/q 1.0.0",
+            "node_modules/p/node_modules/r 1.0.0",
+        ],
     },
     Small {
         case: "peer set nested",
@@ -262,7 +274,11 @@ const SMALL: &[Small] = &[
         ],
         tags: &[],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/c 2.0.0", "node_modules/c-old 1.0.0"],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/c 2.0.0",
+            "node_modules/a/node_modules/c-old 1.0.0",
+        ],
     },
     Small {
         case: "alias root",
@@ -275,8 +291,8 @@ const SMALL: &[Small] = &[
         tags: &[],
         requests: &[("one", "npm:c@1"), ("two", "npm:c@2")],
         placed: &[
-            "node_modules/d 1.0.0",
             "node_modules/one 1.0.0",
+            "node_modules/one/node_modules/d 1.0.0",
             "node_modules/two 2.0.0",
             "node_modules/two/node_modules/d 2.0.0",
         ],
@@ -306,7 +322,7 @@ const SMALL: &[Small] = &[
         ],
         tags: &[("c", "latest", "1.1.0")],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/c 1.1.0"],
+        placed: &["node_modules/a 1.0.0", "node_modules/a/node_modules/c 1.1.0"],
     },
     Small {
         case: "tag dep",
@@ -317,7 +333,7 @@ const SMALL: &[Small] = &[
         ],
         tags: &[("c", "latest", "1.0.0"), ("c", "next", "2.0.0-rc.1")],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/c 2.0.0-rc.1"],
+        placed: &["node_modules/a 1.0.0", "node_modules/a/node_modules/c 2.0.0-rc.1"],
     },
     Small {
         case: "deprecated skipped",
@@ -329,7 +345,7 @@ const SMALL: &[Small] = &[
         ],
         tags: &[("c", "latest", "0.9.0")],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/c 1.0.0"],
+        placed: &["node_modules/a 1.0.0", "node_modules/a/node_modules/c 1.0.0"],
     },
     Small {
         case: "dedupe old",
@@ -341,7 +357,12 @@ const SMALL: &[Small] = &[
         ],
         tags: &[],
         requests: &[("a", "1"), ("b", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/b 1.0.0", "node_modules/c 1.0.0"],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/c 1.0.0",
+            "node_modules/b 1.0.0",
+            "node_modules/b/node_modules/c 1.1.0",
+        ],
     },
     Small {
         case: "dedupe order",
@@ -355,9 +376,9 @@ const SMALL: &[Small] = &[
         requests: &[("a", "1"), ("b", "1")],
         placed: &[
             "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/c 1.1.0",
             "node_modules/b 1.0.0",
             "node_modules/b/node_modules/c 1.0.0",
-            "node_modules/c 1.1.0",
         ],
     },
     Small {
@@ -365,7 +386,7 @@ const SMALL: &[Small] = &[
         packages: &[("a@1.0.0", r#"{"dependencies":{"c":"*"}}"#), ("c@1.0.0-a", "{}"), ("c@1.0.0-b", "{}")],
         tags: &[],
         requests: &[("a", "1")],
-        placed: &["node_modules/a 1.0.0", "node_modules/c 1.0.0-b"],
+        placed: &["node_modules/a 1.0.0", "node_modules/a/node_modules/c 1.0.0-b"],
     },
     Small {
         case: "deep then up",
@@ -380,10 +401,183 @@ const SMALL: &[Small] = &[
         requests: &[("a", "1")],
         placed: &[
             "node_modules/a 1.0.0",
-            "node_modules/b 1.0.0",
-            "node_modules/c 1.0.0",
+            "node_modules/a/node_modules/b 1.0.0",
+            "node_modules/a/node_modules/c 1.0.0",
+            "node_modules/a/node_modules/d 1.0.0",
+            "node_modules/a/node_modules/d/node_modules/b 2.0.0",
+        ],
+    },
+    Small {
+        case: "peers of two",
+        packages: &[
+            ("leaf@1.0.0", "{}"),
+            ("leaf@1.1.0", "{}"),
+            ("leaf@2.0.0", "{}"),
+            ("one@1.0.0", r#"{"peerDependencies":{"leaf":"1"}}"#),
+            ("two@1.0.0", r#"{"peerDependencies":{"leaf":"2"}}"#),
+        ],
+        tags: &[],
+        requests: &[("one", "1"), ("two", "1")],
+        placed: &[
+            "node_modules/one 1.0.0",
+            "node_modules/one/node_modules/leaf 1.1.0",
+            "node_modules/two 1.0.0",
+            "node_modules/two/node_modules/leaf 2.0.0",
+        ],
+    },
+    Small {
+        case: "peer asked for",
+        packages: &[
+            ("leaf@1.0.0", "{}"),
+            ("leaf@1.1.0", "{}"),
+            ("leaf@2.0.0", "{}"),
+            ("one@1.0.0", r#"{"peerDependencies":{"leaf":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("one", "1"), ("leaf", "1.0.0")],
+        placed: &["node_modules/leaf 1.0.0", "node_modules/one 1.0.0"],
+    },
+    Small {
+        case: "peer asked for in another version",
+        packages: &[
+            ("leaf@1.0.0", "{}"),
+            ("leaf@1.1.0", "{}"),
+            ("leaf@2.0.0", "{}"),
+            ("one@1.0.0", r#"{"peerDependencies":{"leaf":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("one", "1"), ("leaf", "2")],
+        placed: &[
+            "node_modules/leaf 2.0.0",
+            "node_modules/one 1.0.0",
+            "node_modules/one/node_modules/leaf 1.1.0",
+        ],
+    },
+    Small {
+        case: "needed asked for",
+        packages: &[
+            ("leaf@1.0.0", "{}"),
+            ("leaf@1.1.0", "{}"),
+            ("leaf@2.0.0", "{}"),
+            ("one@1.0.0", r#"{"dependencies":{"leaf":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("one", "1"), ("leaf", "1.0.0")],
+        placed: &["node_modules/leaf 1.0.0", "node_modules/one 1.0.0"],
+    },
+    Small {
+        case: "needed by two",
+        packages: &[
+            ("leaf@1.0.0", "{}"),
+            ("leaf@1.1.0", "{}"),
+            ("leaf@2.0.0", "{}"),
+            ("one@1.0.0", r#"{"dependencies":{"leaf":"1"}}"#),
+            ("two@1.0.0", r#"{"dependencies":{"leaf":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("one", "1"), ("two", "1")],
+        placed: &[
+            "node_modules/one 1.0.0",
+            "node_modules/one/node_modules/leaf 1.1.0",
+            "node_modules/two 1.0.0",
+            "node_modules/two/node_modules/leaf 1.1.0",
+        ],
+    },
+    Small {
+        case: "needs what was asked for",
+        packages: &[
+            ("leaf@1.0.0", "{}"),
+            ("leaf@1.1.0", "{}"),
+            ("leaf@2.0.0", "{}"),
+            ("one@1.0.0", r#"{"dependencies":{"leaf":"1"}}"#),
+            ("use@1.0.0", r#"{"dependencies":{"one":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("use", "1"), ("one", "1")],
+        placed: &[
+            "node_modules/one 1.0.0",
+            "node_modules/one/node_modules/leaf 1.1.0",
+            "node_modules/use 1.0.0",
+        ],
+    },
+    Small {
+        case: "deep peer asked for",
+        packages: &[
+            ("leaf@1.0.0", "{}"),
+            ("leaf@1.1.0", "{}"),
+            ("leaf@2.0.0", "{}"),
+            ("use@1.0.0", r#"{"dependencies":{"one":"1"}}"#),
+            ("one@1.0.0", r#"{"peerDependencies":{"leaf":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("use", "1"), ("leaf", "2")],
+        placed: &[
+            "node_modules/leaf 2.0.0",
+            "node_modules/use 1.0.0",
+            "node_modules/use/node_modules/leaf 1.1.0",
+            "node_modules/use/node_modules/one 1.0.0",
+        ],
+    },
+    Small {
+        case: "peers of a peer inside",
+        packages: &[
+            ("p@1.0.0", r#"{"peerDependencies":{"q":"1"}}"#),
+            ("q@1.0.0", r#"{"peerDependencies":{"r":"1"},"dependencies":{"s":"1"}}"#),
+            ("r@1.0.0", "{}"),
+            ("s@1.0.0", "{}"),
+            ("r@2.0.0", "{}"),
+        ],
+        tags: &[],
+        requests: &[("p", "1"), ("r", "2")],
+        placed: &[
+            "node_modules/p 1.0.0",
+            "node_modules/p/node_modules/q 1.0.0",
+            "node_modules/p/node_modules/r 1.0.0",
+            "node_modules/p/node_modules/s 1.0.0",
+            "node_modules/r 2.0.0",
+        ],
+    },
+    Small {
+        case: "optional of two",
+        packages: &[
+            ("leaf@1.0.0", "{}"),
+            ("leaf@1.1.0", "{}"),
+            ("leaf@2.0.0", "{}"),
+            ("one@1.0.0", r#"{"optionalDependencies":{"leaf":"1","gone":"1"}}"#),
+            (
+                "two@1.0.0",
+                r#"{"peerDependencies":{"leaf":"2"},"peerDependenciesMeta":{"leaf":{"optional":true}}}"#,
+            ),
+        ],
+        tags: &[],
+        requests: &[("one", "1"), ("two", "1")],
+        placed: &[
+            "node_modules/one 1.0.0",
+            "node_modules/one/node_modules/leaf 1.1.0",
+            "node_modules/two 1.0.0",
+        ],
+    },
+    Small {
+        case: "three deep",
+        packages: &[
+            ("a@1.0.0", r#"{"dependencies":{"b":"1","d":"2"}}"#),
+            ("b@1.0.0", r#"{"dependencies":{"c":"1"}}"#),
+            ("c@1.0.0", r#"{"dependencies":{"d":"1"}}"#),
+            ("d@1.0.0", "{}"),
+            ("d@2.0.0", "{}"),
+            ("x@1.0.0", r#"{"dependencies":{"c":"1"}}"#),
+        ],
+        tags: &[],
+        requests: &[("a", "1"), ("x", "1"), ("d", "1")],
+        placed: &[
+            "node_modules/a 1.0.0",
+            "node_modules/a/node_modules/b 1.0.0",
+            "node_modules/a/node_modules/c 1.0.0",
+            "node_modules/a/node_modules/c/node_modules/d 1.0.0",
+            "node_modules/a/node_modules/d 2.0.0",
             "node_modules/d 1.0.0",
-            "node_modules/d/node_modules/b 2.0.0",
+            "node_modules/x 1.0.0",
+            "node_modules/x/node_modules/c 1.0.0",
         ],
     },
 ];

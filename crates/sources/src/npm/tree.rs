@@ -1,9 +1,13 @@
 //! The tree of dependencies, placed as npm would place it.
 //!
+//! That is as `npm install --global` places it: only what was asked for stands at the top, and what it needs in its own
+//! `node_modules`, unless something that was asked for will do.
+//!
 //! Packages are taken breadth first, the dependencies of each by name. One is put as high as it can stand: up from the package
 //! that needs it, past every directory where neither another version stands, nor a package needs another version, nor a
 //! package below would lose the version it found further up. Peers are looked for, and placed, beside the package that
-//! needs them, or higher. An older version that everybody could do without makes room for a newer one.
+//! needs them, or higher; those of a package that was asked for, inside it. An older version that everybody could do without
+//! makes room for a newer one.
 //!
 //! Placement does not depend on the platform; what a platform does not need (`os`, `cpu`, `libc` of optional packages) is left
 //! out of its list afterwards. So a package stands in the same place everywhere, as in npm's own lock file.
@@ -311,16 +315,15 @@ impl Builder<'_> {
         changed: &mut Vec<NodeId>,
     ) -> Result<(), NpmError> {
         let edge = self.arena.edge(from, index).clone();
-        let start = if edge.kind.is_peer() { self.arena.parent(from).unwrap_or(from) } else { from };
         let mut best: Option<(NodeId, CanPlace)> = None;
         let mut best_alone: Option<(NodeId, CanPlace)> = None;
-        let mut target = Some(start);
+        let mut target = Some(self.arena.deepest(from, &edge.name));
         self.conflict = None;
         while let Some(at) = target {
-            target = self.arena.parent(at);
-            let peer_of_target = at != Arena::ROOT
-                && self.arena.edges(at).iter().any(|own| own.name == edge.name && own.kind.is_peer());
-            if peer_of_target {
+            let is_top = self.arena.is_top(at);
+            // Nothing that is pulled in stands above the package that was asked for.
+            target = self.arena.parent(at).filter(|_| !is_top);
+            if !is_top && self.arena.has_peer(at, &edge.name) {
                 continue;
             }
             let verdict = self.can_place(from, &edge, &chosen, at, &mut Vec::new())?;
@@ -357,8 +360,9 @@ impl Builder<'_> {
         changed.push(placed);
         changed.extend(self.arena.broken_users(&edge.name));
         self.arena.remove_duplicates(placed);
-        // Peers follow at once, so that they come to stand beside their package while there is room.
-        if depth < 64 {
+        // Peers follow at once, so that they come to stand beside their package while there is room. Those of what was asked for
+        // stand inside it and have their turn with the rest of what it needs.
+        if depth < 64 && at != Arena::ROOT {
             let mut peers: Vec<usize> = self
                 .problems(placed)
                 .into_iter()
@@ -400,7 +404,7 @@ impl Builder<'_> {
     ) -> Result<Verdict, NpmError> {
         let arena = &self.arena;
         let own = arena.edges(target).iter().find(|own| own.name == chosen.name);
-        if target != Arena::ROOT && own.is_some_and(|own| own.kind.is_peer()) {
+        if !arena.is_top(target) && own.is_some_and(|own| own.kind.is_peer()) {
             return Ok(CanPlace::Conflict.into());
         }
         let Some(current) = arena.child(target, &chosen.name) else {
@@ -454,7 +458,7 @@ impl Builder<'_> {
         state: CanPlace,
         path: &mut Vec<String>,
     ) -> Result<Verdict, NpmError> {
-        if path.contains(&chosen.name) || path.len() > 64 {
+        if target == Arena::ROOT || path.contains(&chosen.name) || path.len() > 64 {
             return Ok(state.into());
         }
         path.push(chosen.name.clone());

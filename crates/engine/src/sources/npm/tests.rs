@@ -73,7 +73,8 @@ fn packages_come_with_what_they_need_and_only_those_asked_for_are_on_the_path() 
     let modules = lines(&context, &tree, "/usr/local/lib/node_modules");
     for expected in [
         "/usr/local/lib/node_modules/tool/cli.js 0755 npm/tool",
-        "/usr/local/lib/node_modules/lib/lib.js 0755 npm/lib",
+        "/usr/local/lib/node_modules/tool/node_modules/lib/lib.js 0755 npm/lib",
+        "/usr/local/lib/node_modules/tool/node_modules/.bin/lib 0777 npm/lib -> ../lib/lib.js",
     ] {
         assert!(modules.iter().any(|line| line.starts_with(expected)), "{expected}: {modules:#?}");
     }

@@ -221,9 +221,27 @@ impl Arena {
         std::iter::successors(Some(node), |&node| self.parent(node)).find_map(|node| self.child(node, name))
     }
 
+    /// Whether a node was asked for, or holds what was.
+    pub(super) fn is_top(&self, node: NodeId) -> bool {
+        self.parent(node).is_none_or(|parent| parent == Self::ROOT)
+    }
+
+    /// Whether a package has a peer of this name.
+    pub(super) fn has_peer(&self, node: NodeId, name: &str) -> bool {
+        self.edges(node).iter().any(|edge| edge.name == name && edge.kind.is_peer())
+    }
+
+    /// The innermost directory that something for `node` may stand in: its own, or for a peer, that of the first package above
+    /// without such a peer. What was asked for has its peers inside.
+    pub(super) fn deepest(&self, node: NodeId, name: &str) -> NodeId {
+        let mut up = std::iter::successors(Some(node), |&node| self.parent(node));
+        up.find(|&at| self.is_top(at) || !self.has_peer(at, name)).unwrap_or(node)
+    }
+
     /// Where an edge leads.
     pub(super) fn to(&self, node: NodeId, edge: &Edge) -> Option<NodeId> {
-        let start = if edge.kind.is_peer() { self.parent(node).unwrap_or(node) } else { node };
+        let beside = edge.kind.is_peer() && !self.is_top(node);
+        let start = if beside { self.parent(node).unwrap_or(node) } else { node };
         self.resolve(start, &edge.name)
     }
 
