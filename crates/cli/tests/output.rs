@@ -7,70 +7,13 @@
     reason = "these tests run the program, and may fail"
 )]
 
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
+mod machine;
+
 use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
-const BUSYBOX: &str = "/bin/busybox";
-
-/// A project with an image of busybox, and a workspace beside it.
-struct Machine {
-    dir: tempfile::TempDir,
-}
-
-impl Machine {
-    /// `None`, with a word, where the machine misses what is needed. In CI nothing may be missing.
-    fn new() -> Option<Self> {
-        if !Path::new(BUSYBOX).exists() {
-            println!("skip: {BUSYBOX} is not installed");
-            assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
-            return None;
-        }
-        let machine = Self { dir: tempfile::tempdir().unwrap() };
-        for name in ["project", "w", "me"] {
-            fs_err::create_dir(machine.path(name)).unwrap();
-        }
-        fs_err::copy(BUSYBOX, machine.path("project/busybox")).unwrap();
-        fs_err::write(
-            machine.path("project/pinfold.toml"),
-            "name = 'box'\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n\
-             [[file]]\npath = '/bin/busybox'\nsource = 'busybox'\nmode = '0755'\n",
-        )
-        .unwrap();
-        let built = machine.pinfold(&["build", "--offline"]).output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        Some(machine)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        fs_err::canonicalize(self.dir.path()).unwrap().join(name)
-    }
-
-    fn pinfold(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
-        command
-            .args(args)
-            .current_dir(self.path("project"))
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", self.path("me"))
-            .env("PINFOLD_HOME", self.path("home"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    /// A script of the shell on the workspace.
-    fn script(&self, verb: &[&str], script: &str) -> Command {
-        let workspace = self.path("w");
-        let before =
-            ["--offline", "--network", "none", "--unprotect", ".git", "-w", workspace.to_str().unwrap()];
-        self.pinfold(&[verb, &before, &["--", "/bin/busybox", "sh", "-c", script]].concat())
-    }
-}
+use machine::Machine;
 
 fn full() -> Stdio {
     fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap().into_parts().0.into()

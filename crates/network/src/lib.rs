@@ -48,6 +48,7 @@ pub use relay::RelayStop;
 pub use relay::RouteId;
 pub use relay::environment;
 pub use relay::raise_open_files;
+pub use relay::runtime_environment;
 pub use route::BaseUrl;
 pub use route::Escape;
 pub use route::HeaderName;

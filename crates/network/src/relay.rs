@@ -232,16 +232,29 @@ impl Relay {
 }
 
 /// The variables that send an agent's traffic to the proxy listener on `port`. Loopback is excepted: the credential routes
-/// are there, and agents that speak to a server of their own (their terminal interface) must reach it directly.
-pub fn environment(port: u16) -> Vec<(&'static str, String)> {
+/// are there, and agents that speak to a server of their own (their terminal interface) must reach it directly, whatever
+/// they call this machine: `host` is its own name, and 0.0.0.0 is what a server says that listens everywhere.
+pub fn environment(port: u16, host: &str) -> Vec<(&'static str, String)> {
     let proxy = format!("http://127.0.0.1:{port}");
-    let except = "127.0.0.1,localhost,::1";
+    let except = format!("127.0.0.1,localhost,::1,0.0.0.0,{host}");
     let mut variables = Vec::with_capacity(6);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
         variables.push((name, proxy.clone()));
     }
-    variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, except.to_owned())));
+    variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, except.clone())));
     variables
+}
+
+/// What runtimes that do not look at [`environment`] by themselves must be told: Node.js (from 22.21 and 24 on; its `fetch` and
+/// `https`), and Java, which knows no variables of a proxy.
+pub fn runtime_environment(port: u16, host: &str) -> [(&'static str, String); 2] {
+    let java = ["http", "https"]
+        .map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={port}"))
+        .join(" ");
+    [
+        ("NODE_USE_ENV_PROXY", "1".into()),
+        ("JAVA_TOOL_OPTIONS", format!("{java} -Dhttp.nonProxyHosts=localhost|127.*|[::1]|0.0.0.0|{host}")),
+    ]
 }
 
 /// Raises the soft limit of open files to the hard one and says what it is now. A thousand tunnels take two thousand
@@ -602,9 +615,9 @@ mod tests {
 
     #[test]
     fn agents_are_sent_to_the_proxy_but_for_loopback() {
-        let variables = environment(3128);
+        let variables = environment(3128, "here");
         assert!(variables.contains(&("HTTPS_PROXY", "http://127.0.0.1:3128".into())));
-        assert!(variables.contains(&("no_proxy", "127.0.0.1,localhost,::1".into())));
+        assert!(variables.contains(&("no_proxy", "127.0.0.1,localhost,::1,0.0.0.0,here".into())));
     }
 
     #[test]

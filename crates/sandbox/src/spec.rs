@@ -48,6 +48,9 @@ pub struct Spec {
     /// Name of the machine, inside.
     #[serde(default = "default_hostname")]
     pub hostname: String,
+    /// Permission bits that files made inside do not have (umask(2)).
+    #[serde(default = "default_umask")]
+    pub umask: u32,
     /// The home directory.
     pub home: HomeDirectory,
     /// Further mounts, the workspace among them.
@@ -80,6 +83,10 @@ fn default_hostname() -> String {
     "sandbox".into()
 }
 
+pub(crate) const fn default_umask() -> u32 {
+    0o022
+}
+
 const fn default_tmp() -> u64 {
     1 << 30
 }
@@ -99,6 +106,7 @@ impl Spec {
             cwd: "/home/agent".into(),
             user: Ids::default(),
             hostname: default_hostname(),
+            umask: default_umask(),
             home: HomeDirectory { target: "/home/agent".into(), keep: Keep::Nothing },
             mounts: Vec::new(),
             protect: Vec::new(),

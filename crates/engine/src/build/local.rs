@@ -24,6 +24,7 @@ use crate::project::inputs::Inputs;
 use crate::project::manifest;
 use crate::project::manifest::Manifest;
 use crate::project::manifest::Owner;
+use crate::sources::STILL;
 
 /// Files up to this size are held in memory; larger ones go through the store.
 const INLINE: u64 = 256 << 10;
@@ -163,6 +164,19 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
         }
     }
     Ok(tree)
+}
+
+/// The names of this machine, where there is an `/etc` without them: Debian's installer writes this file, so that no package
+/// has it. Without it programs find no `localhost` in a sandbox, where there is no resolver that they could ask.
+pub fn hosts(tree: &mut Tree, owner: &Component, name: &str) -> Result<(), LocalError> {
+    let path = ImagePath::new("etc/hosts")?;
+    if !tree.contains(&path)
+        && path.parent().is_some_and(|etc| tree.get(&etc).is_some_and(Node::is_directory))
+    {
+        let text = format!("127.0.0.1 localhost\n::1 localhost\n127.0.0.1 {name}\n");
+        tree.insert(path, Node::file(owner, Metadata::root(0o644, STILL), Content::inline(text.as_bytes())));
+    }
+    Ok(())
 }
 
 /// Paths, as they are written, of entries that take the place of what a package has there.

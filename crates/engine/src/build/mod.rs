@@ -17,6 +17,8 @@ mod parallel;
 pub mod place;
 pub mod resolve;
 
+pub(crate) use place::HOSTNAME;
+
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;

@@ -77,6 +77,9 @@ impl Diagnose for PlaceError {
     }
 }
 
+/// What a machine is called in a sandbox.
+pub(crate) const HOSTNAME: &str = "pinfold";
+
 /// Decodes every archive of a platform that is not decoded yet, on all threads. Gives what the user should know of them.
 pub fn decode(context: &Context, lock: &Lock, platform: Platform) -> Result<Vec<String>, PlaceError> {
     let notes = Mutex::new(BTreeSet::new());
@@ -128,6 +131,7 @@ pub fn place(
             .filter(|one| one.of.as_str().starts_with("debian/"))
             .map(|one| format!("`{}` is as the manifest says, not as `{}` ships it", one.path, one.of)),
     );
+    local::hosts(&mut tree, &base, HOSTNAME)?;
     tree.complete(&base, STILL)?;
     // Where links lead, as everything is placed: `/bin/su` is `/usr/bin/su`.
     let kept_bits: BTreeSet<ImagePath> = match &manifest.policy.set_id {

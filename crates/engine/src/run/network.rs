@@ -5,6 +5,7 @@ use std::path::Path;
 use pinfold_network::AllowList;
 use pinfold_network::Decision;
 use pinfold_network::environment;
+use pinfold_network::runtime_environment;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec;
 use pinfold_sandbox::spec::Egress;
@@ -28,6 +29,13 @@ impl Asked<'_> {
         let hosts = hosts.filter(|host| !routed.contains(host));
         let said = self.declared.allow.iter().chain(&self.request.allow);
         hosts.cloned().chain(said.map(|rule| rule.text().to_owned())).collect()
+    }
+
+    /// Node.js 22 says with every start that its proxy is an experiment. Older ones, which an image may have from elsewhere,
+    /// do not start with this option, so it is for the built-in recipe's alone.
+    fn quiet(&self) -> Option<(&'static str, String)> {
+        let node = self.recipes.iter().any(|recipe| recipe.name == "node" && recipe.is_built_in());
+        node.then(|| ("NODE_OPTIONS", "--disable-warning=UNDICI-EHPA".into()))
     }
 
     fn routes(&self, context: &Context, home: &Path) -> Result<credentials::Routes, RunError> {
@@ -59,8 +67,12 @@ impl Asked<'_> {
                 spec::Network::Host
             }
             Reach::Proxy => {
-                for (name, value) in environment(spec::PROXY_PORT) {
+                for (name, value) in environment(spec::PROXY_PORT, &spec.hostname) {
                     spec.env.insert(name.into(), value);
+                }
+                let told = runtime_environment(spec::PROXY_PORT, &spec.hostname);
+                for (name, value) in told.into_iter().chain(self.quiet()) {
+                    spec.env.entry(name.into()).or_insert(value);
                 }
                 let routes = self.routes(context, home)?;
                 if let Some(agent) = self.agent.as_ref().filter(|agent| !agent.run.route.is_empty())

@@ -162,7 +162,7 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
         "ociVersion": "1.0.2",
         "process": {
             "terminal": false,
-            "user": {"uid": uid, "gid": gid, "umask": 0o022},
+            "user": {"uid": uid, "gid": gid, "umask": plan.umask},
             "args": args,
             "cwd": plan.cwd,
             "env": env,

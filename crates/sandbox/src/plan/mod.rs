@@ -92,6 +92,9 @@ pub struct Parts {
     pub ids: IdMap,
     /// Name of the machine.
     pub hostname: String,
+    /// Permission bits that files made inside do not have.
+    #[serde(default = "crate::spec::default_umask")]
+    pub umask: u32,
     /// Program and arguments.
     pub args: Vec<String>,
     /// The whole environment.
@@ -337,6 +340,7 @@ impl Plan {
             namespaces,
             ids,
             hostname: spec.hostname.clone(),
+            umask: spec.umask & 0o777,
             args: spec.args.clone(),
             env: plan_env(spec),
             cwd,
@@ -385,7 +389,7 @@ impl Plan {
 fn plan_env(spec: &Spec) -> BTreeMap<String, String> {
     let mut env = spec.env.clone();
     if matches!(spec.network, Network::Proxy(_)) {
-        for (name, value) in pinfold_network::environment(PROXY_PORT) {
+        for (name, value) in pinfold_network::environment(PROXY_PORT, &spec.hostname) {
             env.entry(name.into()).or_insert(value);
         }
     }

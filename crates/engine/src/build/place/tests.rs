@@ -159,6 +159,9 @@ fn an_image_without_debian_has_accounts_a_home_and_a_place_for_temporary_files()
     }
     let shadow = tree.get(&ImagePath::new("etc/shadow").unwrap()).unwrap();
     assert_eq!((shadow.meta.mode, shadow.meta.gid), (0o640, 42));
+    // hosts(5): addresses, then names.
+    let hosts = lines(&context, &tree, "/etc/hosts").join(" ");
+    assert!(["127.0.0.1 localhost", "::1 localhost"].iter().all(|line| hosts.contains(line)), "{hosts}");
     let home = tree.get(&ImagePath::new("home/me").unwrap()).unwrap();
     assert_eq!((home.meta.mode, home.meta.uid, home.meta.gid), (0o755, 1000, 1001));
     let temporary = tree.get(&ImagePath::new("tmp").unwrap()).unwrap();

@@ -34,6 +34,7 @@ use super::request::View;
 use super::terminal;
 use super::workspace;
 use super::workspace::Workspace;
+use crate::build::HOSTNAME;
 use crate::context::Context;
 use crate::context::Environment;
 use crate::project::manifest::Run;
@@ -42,6 +43,9 @@ use crate::project::manifest::run::Processors;
 use crate::project::manifest::run::Size;
 use crate::project::manifest::run::Variable;
 use crate::project::recipe::Recipe;
+
+/// The umask of a user who has not set one.
+const USUAL_UMASK: u32 = 0o022;
 
 /// Protected files with other names that are told one by one.
 const HARD_LINKS_SHOWN: usize = 5;
@@ -56,6 +60,13 @@ pub(super) struct Asked<'a> {
     /// The agents of the image, and what they need.
     pub(super) recipes: Vec<Recipe>,
     pub(super) request: &'a Request,
+}
+
+/// The caller's umask. umask(2) tells it only by setting another one, which every thread would have for that moment.
+fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let octal = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    octal.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(USUAL_UMASK)
 }
 
 /// Platform of the image that a request means.
@@ -130,7 +141,8 @@ impl Asked<'_> {
         if self.request.allow_root_id {
             spec.policy.stand_in = Need::IfAvailable;
         }
-        spec.hostname = "pinfold".into();
+        spec.hostname = HOSTNAME.into();
+        spec.umask = umask();
         spec.labels = BTreeMap::from([
             ("image".into(), ready.reference),
             ("workspace".into(), workspace.source.display().to_string()),

@@ -54,7 +54,7 @@ fn start(
         sys::new_user_namespace().at(Step::InnerUserNamespace)?;
         map_ids(plan)?;
     }
-    rustix::process::umask(Mode::from_raw_mode(0o022));
+    rustix::process::umask(Mode::from_raw_mode(plan.umask));
     enter_directory(plan)?;
     for limit in &plan.rlimits {
         limit.apply().on(Step::Rlimits, limit.resource.posix())?;

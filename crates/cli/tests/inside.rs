@@ -1,0 +1,77 @@
+//! What a program finds in a sandbox, through the program: names of the machine, the caller's umask, what runtimes are told.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "these tests run the program, and may fail"
+)]
+
+mod machine;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use machine::Machine;
+
+/// What a script of the shell says inside.
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// By busybox's `ping`-less ways: its `nslookup` asks a server, so the names are looked up as `nc` does, with getaddrinfo(3).
+#[test]
+fn the_machine_knows_its_own_names() {
+    let Some(machine) = Machine::new() else { return };
+    // A port that nobody listens on: whoever knows the name is refused, and whoever does not says `bad address`.
+    let script = "for name in localhost \"$(busybox hostname)\" nobody.invalid; do busybox nc -w 1 $name 9 2>&1; done; true";
+    let text = said(&mut machine.script(&["run"], script));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    for (line, known) in lines.iter().zip([true, true, false]) {
+        assert_eq!(line.contains("onnection refused"), known, "{text}");
+    }
+}
+
+#[test]
+fn files_made_inside_have_the_callers_umask() {
+    let Some(machine) = Machine::new() else { return };
+    let pinfold = machine.script(&["run"], "umask; echo x > made");
+    for (umask, mode) in [("0077", 0o600), ("0002", 0o664), ("0022", 0o644)] {
+        let mut command = Command::new("/bin/sh");
+        // The shell's own way to set it, as a user does.
+        command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
+        command.arg(pinfold.get_program()).args(pinfold.get_args());
+        for (name, value) in pinfold.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        command.current_dir(pinfold.get_current_dir().unwrap());
+        assert_eq!(said(&mut command), format!("{umask}\n"));
+        let made = machine.path("w/made");
+        assert_eq!(fs_err::metadata(&made).unwrap().permissions().mode() & 0o777, mode, "{umask}");
+        fs_err::remove_file(made).unwrap();
+    }
+}
+
+/// The names are the runtimes' own: Node.js' command line options, and the JDK's networking properties.
+#[test]
+fn runtimes_are_told_of_the_proxy_and_the_user_has_the_last_word() {
+    let Some(machine) = Machine::new() else { return };
+    let all = |verb: &[&str]| said(&mut machine.script(verb, "busybox env"));
+    let text = all(&["run", "--network", "proxy"]);
+    for line in [
+        "NODE_USE_ENV_PROXY=1",
+        "NO_PROXY=127.0.0.1,localhost,::1,0.0.0.0,pinfold",
+        "JAVA_TOOL_OPTIONS=-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=3128 -Dhttps.proxyHost=127.0.0.1 \
+         -Dhttps.proxyPort=3128 -Dhttp.nonProxyHosts=localhost|127.*|[::1]|0.0.0.0|pinfold",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    // An option that older ones refuse is not for a Node.js that came from elsewhere.
+    assert!(!text.contains("NODE_OPTIONS"), "{text}");
+    let text = all(&["run", "--network", "proxy", "-e", "NODE_USE_ENV_PROXY=0"]);
+    assert!(text.contains("NODE_USE_ENV_PROXY=0\n"), "{text}");
+    assert!(!all(&["run"]).contains("PROXY"));
+}
