@@ -168,7 +168,7 @@ fn projects() {
         format!("[run]\nmounts = [{}]", toml(&format!("/{NAME}:/x"))),
         format!("[run]\nallow = [{}]", toml(NAME)),
         format!("[run]\npass-env = [{}]", toml(NAME)),
-        format!("[run.credentials]\nx = {}", toml(&format!("file:/{NAME}"))),
+        format!("[run.credentials]\nclaude-code = {}", toml(&format!("file:/{NAME}"))),
         format!("[[file]]\npath = '/p'\nsource = {}", toml(&format!("/{NAME}"))),
         format!("[npm]\nregistry = {}", toml(&format!("https://r.example/{NAME}"))),
         format!("{} = 1", toml(NAME)),

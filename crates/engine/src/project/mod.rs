@@ -93,6 +93,7 @@ impl Project {
     ) -> Result<Self, ProjectError> {
         let recipes = recipe::recipes(&manifest, &folder, NamedBy::Project)?;
         manifest::environment::environment(&manifest.image.env, &recipes)?;
+        manifest::credentials::check(&manifest.run, &recipes)?;
         let inputs = Inputs::open(folder, &manifest, &lock_file)?;
         Ok(Self { manifest, recipes, inputs, lock_file, file, preset })
     }

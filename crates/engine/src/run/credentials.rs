@@ -67,7 +67,7 @@ pub(super) fn routes(
 ) -> Result<Routes, RunError> {
     let wrong = |reason: String| RunError::Route { recipe: agent.name.clone(), reason };
     let mut out = Routes::default();
-    let names = names(agent);
+    let names = agent.route_names();
     for (index, name) in names.iter().enumerate() {
         let Some((route, key)) = chosen(agent, keys, index, name) else { continue };
         let (id, port) = place(index).ok_or_else(|| wrong("too many".into()))?;
@@ -126,7 +126,7 @@ fn chosen<'a>(
 
 /// Looks at the keys that an agent's routes would use: they are there, readable and keys. A program is not asked yet.
 pub(super) fn probe(agent: &Recipe, keys: &Keys<'_>) -> Result<(), RunError> {
-    for (index, name) in names(agent).into_iter().enumerate() {
+    for (index, name) in agent.route_names().into_iter().enumerate() {
         if let Some((_, key)) = chosen(agent, keys, index, name) {
             key.probe(|name| keys.environment.text(name).map(str::to_owned))
                 .map_err(|source| RunError::Key { whose: format!("{}/{name}", agent.name), source })?;
@@ -174,7 +174,7 @@ pub(super) fn requested(
     agent: Option<&Recipe>,
 ) -> Result<BTreeMap<String, Credential>, RunError> {
     let mut found = BTreeMap::new();
-    let known = agent.map(names).unwrap_or_default();
+    let known = agent.map(Recipe::route_names).unwrap_or_default();
     let unknown = |provider: &str| RunError::Provider {
         provider: provider.to_owned(),
         agent: agent.map(|agent| agent.name.clone()),
@@ -211,18 +211,6 @@ fn find(context: &Context, source: &KeySource, around: &Surroundings) -> Result<
     let credential = source.find(around)?;
     places::outside_of_projects(context, &credential)?;
     Ok(credential)
-}
-
-/// The names of an agent's routes, each once.
-fn names(agent: &Recipe) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    for route in &agent.run.route {
-        let name = agent.route_name(route);
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
 }
 
 /// Number and port of the route at `index`.

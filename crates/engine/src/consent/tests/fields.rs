@@ -104,7 +104,7 @@ cpus = "1"
 pids = 100
 protect = ["tools/run.sh"]
 unprotect = [".vscode"]
-credentials = { mine = "env:A" }
+credentials = { claude-code = "env:A" }
 "#;
 
 /// Other forms of values in it.

@@ -67,7 +67,7 @@ fn every_wish_of_a_manifest_is_asked_for_in_words() {
         ("[run]\nmounts = ['/srv:/data:rw']", vec!["mount `/srv:/data:rw`"]),
         ("[run]\npass-env = ['TOKEN']", vec!["pass in the variable `TOKEN`"]),
         ("[run]\npids = 1000000", vec!["have 1000000 processes at once"]),
-        ("[run.credentials]\nmine = 'file:~/.key'", vec!["take the key of mine from `file:~/.key`"]),
+        ("[run.credentials]\nclaude-code = 'file:~/.key'", vec!["take the key of claude-code from `file:~/.key`"]),
         (
             "[[file]]\npath = '/p'\nsource = '/etc/hostname'",
             vec!["put `/etc/hostname` into the image as `/p` (owner \"root\")"],

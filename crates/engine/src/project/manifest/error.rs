@@ -10,6 +10,8 @@ use pinfold_base::Shown;
 use pinfold_base::error::Diagnosis;
 use pinfold_base::shown;
 
+use super::credentials::Nobody;
+
 /// A position in a TOML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -109,6 +111,9 @@ pub enum ManifestError {
         /// What is wrong, and what was expected.
         message: String,
     },
+    /// `[run.credentials]` names keys of nobody's.
+    #[error("manifest key `run.credentials`: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Credentials(Vec<Nobody>),
     /// No such preset.
     #[error("there is no preset `{name}`")]
     UnknownPreset {
@@ -174,6 +179,11 @@ impl Diagnose for ManifestError {
                 let names: Vec<_> =
                     super::Preset::ALL.iter().map(|preset| format!("`{}`", preset.name)).collect();
                 Some(format!("the presets are {}", names.join(", ")))
+            }
+            Self::Credentials(nobody) => {
+                let mut hints: Vec<String> = nobody.iter().map(Nobody::hint).collect();
+                hints.dedup();
+                Some(hints.join("; "))
             }
             Self::Missing { .. } => {
                 Some("`pinfold init` writes one; `pinfold build --preset iteron` needs none".into())

@@ -4,6 +4,7 @@
 //! [`Manifest`] is what it means: preset applied, defaults filled in, values checked. Everything after this room works on
 //! a [`Manifest`] and cannot meet a half-valid one.
 
+pub mod credentials;
 pub mod environment;
 pub mod error;
 pub mod file;

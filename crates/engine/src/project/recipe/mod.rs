@@ -490,6 +490,17 @@ impl Recipe {
         route.name.as_deref().unwrap_or(&self.name)
     }
 
+    /// The names of its routes, each once: the providers whose keys it can use.
+    pub fn route_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.run.route.iter().map(|route| self.route_name(route)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// A member of the package with its placeholders filled in.
     pub fn member(text: &str, platform: Platform) -> String {
         let triple = match platform.arch {
