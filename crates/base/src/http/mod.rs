@@ -39,6 +39,7 @@ pub use error::HttpError;
 pub use error::Step;
 pub use proxy::Proxies;
 pub use url::Auth;
+pub use url::Filled;
 pub use url::ParseUrlError;
 pub use url::SafeUrl;
 pub use url::Scheme;
@@ -446,7 +447,7 @@ fn connection_error(url: &SafeUrl, error: &ureq::Error) -> HttpError {
     };
     // The library's message may repeat the address, so only messages without one are passed on.
     let reason = match error {
-        ureq::Error::HostNotFound => format!("the host `{}` is not known", url.host()),
+        ureq::Error::HostNotFound => format!("the host `{}` is not known", url.told_host()),
         ureq::Error::ConnectProxyFailed(_) => "the proxy did not connect".into(),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => "the address or a header is not usable".into(),
         ureq::Error::Io(error) => error.to_string(),

@@ -5,18 +5,23 @@
 //!         └─ Secret ──┘                └Secret┘└ dropped
 //! ```
 //!
-//! **Guarantees**: neither `Display` nor `Debug` shows user information or the query; [`SafeUrl::join`] never leaves the
-//! prefix it starts from; a host is read as everywhere else ([`crate::authority`]). **Refuses**: schemes other than `https`,
+//! **Guarantees**: neither `Display` nor `Debug` shows user information or the query, nor what a variable was filled in with
+//! ([`Filled`]); [`SafeUrl::join`] never leaves the prefix it starts from; a host is read as everywhere else
+//! ([`crate::authority`]). **Refuses**: schemes other than `https`,
 //! `http` and `file`, control characters, spaces, bytes that are not ASCII (they must be percent-encoded), backslashes, NUL.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::authority::Authority;
 use crate::authority::Grammar;
+use crate::text::Shown;
 
 /// Longest URL accepted, in bytes.
 const MAX_URL: usize = 8192;
@@ -47,6 +52,52 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("****")
     }
+}
+
+/// Variables that were filled into an address. Any of them may be a secret: what is shown has `${NAME}` where the value stands.
+#[derive(Clone, Debug, Default)]
+pub struct Filled(Arc<[(Secret, Box<str>)]>);
+
+impl Filled {
+    /// Names with their values. The longest is looked for first, since one value can be part of another.
+    pub fn new<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let filled = variables.into_iter().filter(|(_, value)| !value.is_empty());
+        let mut filled: Vec<(Secret, Box<str>)> =
+            filled.map(|(name, value)| (Secret::new(value), name.into())).collect();
+        filled.sort_by_key(|(value, _)| std::cmp::Reverse(value.expose().len()));
+        Self(filled.into())
+    }
+
+    /// The text as it may be shown. Case counts for nothing, because that of hosts is lost.
+    pub fn told(&self, text: &str) -> String {
+        let mut told = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let begins =
+                |value: &str| rest.get(..value.len()).is_some_and(|start| start.eq_ignore_ascii_case(value));
+            if let Some((value, name)) = self.0.iter().find(|(value, _)| begins(value.expose())) {
+                told.extend(["${", name, "}"]);
+                rest = &rest[value.expose().len()..];
+            } else {
+                told.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+        told
+    }
+}
+
+/// How an address is told is no part of which one it is.
+impl PartialEq for Filled {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Filled {}
+
+impl Hash for Filled {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// How a request proves who asks.
@@ -115,13 +166,13 @@ impl Scheme {
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("`{shown}` is not a usable URL: {reason}")]
 pub struct ParseUrlError {
-    shown: String,
+    shown: Shown,
     reason: Cow<'static, str>,
 }
 
 impl ParseUrlError {
     /// What of the text can be shown.
-    pub fn shown(&self) -> &str {
+    pub fn shown(&self) -> &Shown {
         &self.shown
     }
 }
@@ -137,12 +188,26 @@ pub struct SafeUrl {
     /// Begins with a slash, percent-encoded.
     path: Box<str>,
     query: Option<Secret>,
+    filled: Filled,
 }
 
 impl SafeUrl {
+    /// Reads a URL into which variables were filled: neither it nor the error shows what they hold.
+    pub fn with(text: &str, filled: &Filled) -> Result<Self, ParseUrlError> {
+        match Self::parse(text) {
+            Ok(url) => Ok(Self { filled: filled.clone(), ..url }),
+            Err(ParseUrlError { reason, .. }) => Err(ParseUrlError {
+                // As long as it is: of a value that is cut, the rest would not be known again.
+                shown: shown(&filled.told(&masked(text))),
+                reason: filled.told(&reason).into(),
+            }),
+        }
+    }
+
     /// Reads a URL. A fragment is dropped.
     pub fn parse(text: &str) -> Result<Self, ParseUrlError> {
-        let wrong = |reason: &'static str| ParseUrlError { shown: masked(text), reason: reason.into() };
+        let wrong =
+            |reason: &'static str| ParseUrlError { shown: shown(&masked(text)), reason: reason.into() };
         if text.len() > MAX_URL {
             return Err(wrong("it is longer than 8192 bytes"));
         }
@@ -182,22 +247,27 @@ impl SafeUrl {
                 port: None,
                 path: path.into(),
                 query: None,
+                filled: Filled::default(),
             });
         }
         let (userinfo, address) = match authority.rsplit_once('@') {
             Some((userinfo, address)) => (Some(Secret::new(userinfo)), address),
             None => (None, authority),
         };
-        let Authority { host, port } = Authority::read(address.as_bytes(), Grammar::Uri)
-            .map_err(|error| ParseUrlError { shown: masked(text), reason: error.to_string().into() })?;
+        let Authority { host, port } =
+            Authority::read(address.as_bytes(), Grammar::Uri).map_err(|error| ParseUrlError {
+                shown: shown(&masked(text)),
+                reason: error.to_string().into(),
+            })?;
         let port = port.filter(|&port| port != scheme.port());
-        Ok(Self { scheme, userinfo, host: host.to_string().into(), port, path: path.into(), query })
+        let (host, path) = (host.to_string().into(), path.into());
+        Ok(Self { scheme, userinfo, host, port, path, query, filled: Filled::default() })
     }
 
     /// A file of this machine. `path` must be absolute.
     pub fn from_path(path: &std::path::Path) -> Result<Self, ParseUrlError> {
         use std::os::unix::ffi::OsStrExt as _;
-        let wrong = |reason: Cow<'static, str>| ParseUrlError { shown: path.display().to_string(), reason };
+        let wrong = |reason: Cow<'static, str>| ParseUrlError { shown: path.into(), reason };
         if !path.is_absolute() {
             return Err(wrong("expected an absolute path".into()));
         }
@@ -213,6 +283,11 @@ impl SafeUrl {
     /// The host, lower case; empty for files.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The host as it may be shown.
+    pub fn told_host(&self) -> String {
+        self.filled.told(&self.host)
     }
 
     /// The port that is connected to.
@@ -273,8 +348,8 @@ impl SafeUrl {
     /// absolute paths, other hosts, `..` (also percent-encoded) and queries are refused. Bytes that a path cannot hold are
     /// percent-encoded; `%` is kept, so that encoded names stay as they are.
     pub fn join(&self, path: &str) -> Result<Self, ParseUrlError> {
-        let shown = || path.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
-        let wrong = |reason: &'static str| ParseUrlError { shown: shown(), reason: reason.into() };
+        let before = || path.split(['?', '#']).next().unwrap_or_default();
+        let wrong = |reason: &'static str| ParseUrlError { shown: shown(before()), reason: reason.into() };
         if path.is_empty() || path.starts_with('/') {
             return Err(wrong("expected a path relative to the source"));
         }
@@ -326,7 +401,7 @@ impl SafeUrl {
         let whole = location;
         let location = whole.split('#').next().unwrap_or_default();
         let target = if location.split(['/', '?']).next().is_some_and(|first| first.contains(':')) {
-            Self::parse(whole)?
+            Self::with(whole, &self.filled)?
         } else {
             let origin = Self { path: "".into(), query: None, ..self.without_secrets() }.place();
             let (path, query) = match (location.split_once('?'), &self.query) {
@@ -345,11 +420,11 @@ impl SafeUrl {
                 let folder = &self.path[..=self.path.rfind('/').unwrap_or(0)];
                 format!("{origin}{}{query}", without_dots(&format!("{folder}{path}")))
             };
-            Self::parse(&text)?
+            Self::with(&text, &self.filled)?
         };
         if target.scheme == Scheme::File {
             return Err(ParseUrlError {
-                shown: target.to_string(),
+                shown: Shown::of(&target),
                 reason: "a server cannot lead to a local file".into(),
             });
         }
@@ -371,7 +446,7 @@ impl fmt::Display for SafeUrl {
         if self.query.is_some() {
             text.push_str("?****");
         }
-        f.write_str(&text)
+        f.write_str(&self.filled.told(&text))
     }
 }
 
@@ -394,12 +469,16 @@ impl std::str::FromStr for SafeUrl {
 fn masked(text: &str) -> String {
     let (head, tail) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
     let scheme = head.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
-    let shown = match head.rsplit_once('@') {
+    match head.rsplit_once('@') {
         _ if tail.contains('@') => format!("{scheme}****"),
         Some((_, rest)) => format!("{scheme}****@{rest}"),
         None => head.to_owned(),
-    };
-    shown.chars().filter(|c| !c.is_control()).take(200).collect()
+    }
+}
+
+/// The beginning of a text, with everything in it seen.
+fn shown(text: &str) -> Shown {
+    Shown::from(text.chars().take(200).collect::<String>())
 }
 
 /// Whether a path segment means `..`, also in its percent-encoded spellings. An encoded slash separates names, too, for a
@@ -489,6 +568,41 @@ mod tests {
             let error = SafeUrl::parse(broken).unwrap_err().to_string();
             assert!(!error.contains("s3cret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_variable_is_told_by_its_name_wherever_its_value_stands() {
+        let filled = Filled::new([("TOKEN", "Canary"), ("LONGER", "canary-2"), ("EMPTY", "")]);
+        let with = |text: &str| SafeUrl::with(text, &filled);
+        let url = with("https://canary.example/a/Canary/canary-2/").unwrap();
+        assert_eq!(url.to_string(), "https://${TOKEN}.example/a/${TOKEN}/${LONGER}/");
+        assert_eq!(format!("{url:?} {}", url.told_host()), format!("{url} ${{TOKEN}}.example"));
+        assert_eq!(url.request_text().expose(), "https://canary.example/a/Canary/canary-2/", "it is sent");
+        assert_eq!(url, self::url("https://canary.example/a/Canary/canary-2/"));
+        for next in [url.join("b").unwrap(), url.redirect("b").unwrap(), url.without_secrets()] {
+            assert!(next.to_string().starts_with("https://${TOKEN}.example/a/${TOKEN}/${LONGER}/"), "{next}");
+        }
+        for broken in [
+            "gopher://canary/",
+            "canary",
+            "https://canary:port/",
+            "https://h/canary/../x",
+            "https://h/\u{e9}canary",
+            "https://x.example:canary/",
+        ] {
+            let error = with(broken).unwrap_err().to_string();
+            assert!(error.contains("${TOKEN}") && !error.contains("canary"), "{error}");
+        }
+        // Where a text is cut, a value may be as well.
+        let error = with(&format!("gopher://{}canary", "x".repeat(188))).unwrap_err().to_string();
+        assert!(!error.contains("cana"), "{error}");
+        assert!(url.redirect("file:///canary").unwrap_err().to_string().contains("${TOKEN}"));
+    }
+
+    #[test]
+    fn what_is_not_seen_in_a_broken_address_is_shown() {
+        let error = SafeUrl::parse("https://h/\x1b[2J\u{202e}x\n").unwrap_err();
+        assert_eq!(error.shown().as_str(), "https://h/\\x1b[2J\\u{202e}x\\n");
     }
 
     #[test]

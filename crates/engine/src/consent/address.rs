@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
 use pinfold_base::Digest;
+use pinfold_base::Shown;
 use pinfold_base::address::Reachability;
 use pinfold_base::address::classify;
 use pinfold_base::http::SafeUrl;
@@ -14,7 +15,8 @@ use serde::Serialize;
 /// An address as somebody wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Address {
-    shown: String,
+    #[serde(serialize_with = "text")]
+    shown: Shown,
     /// Of all of it, secrets included.
     sha256: String,
     /// What it is, unless it is a name in the public DNS.
@@ -39,9 +41,12 @@ impl Address {
             Ok(url) if url.to_string().trim_end_matches('/') == text => text.to_owned(),
             Ok(url) => url.to_string(),
             Err(_) if file => text.to_owned(),
-            Err(error) => error.shown().to_owned(),
+            Err(error) => error.shown().to_string(),
         };
-        Self { shown, sha256: Digest::sha256(text.as_bytes()).hex(), note }
+        // What stands around it is no part of the address, and is seen nevertheless.
+        let (before, after) = (&text[..text.len() - text.trim_start().len()], &text[text.trim_end().len()..]);
+        let shown = if shown == text { shown } else { format!("{before}{shown}{after}") };
+        Self { shown: Shown::from(shown), sha256: Digest::sha256(text.as_bytes()).hex(), note }
     }
 }
 
@@ -55,12 +60,16 @@ impl Address {
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "`{}`", self.shown)?;
-        if self.shown.contains("****") {
+        if self.shown.as_str().contains("****") {
             // The part that is hidden can change too.
             write!(f, " (SHA-256 {})", &self.sha256[..12])?;
         }
         Ok(())
     }
+}
+
+fn text<S: serde::Serializer>(shown: &Shown, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(shown.as_str())
 }
 
 /// What a host is, unless it is a name in the public DNS.
@@ -155,6 +164,25 @@ mod tests {
             ("256.256.256.256", None),
         ] {
             assert_eq!(note(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_seen_of_an_address_is_shown_escaped() {
+        for (text, shown) in [
+            ("https://r.example/\x1b[2Jx", "`https://r.example/\\x1b[2Jx`"),
+            ("https://r.example/\u{202e}x", "`https://r.example/\\u{202e}x`"),
+            ("https://r.example/\u{9b}x", "`https://r.example/\\u{9b}x`"),
+            ("https://r.example/a\nb", "`https://r.example/a\\nb`"),
+            ("https://r.example/x\n", "`https://r.example/x\\n`"),
+            ("\u{2028}https://r.example", "`\\u{2028}https://r.example/`"),
+            ("\x07gopher://x", "`\\x07gopher://x`"),
+            ("file:/srv/\x1b]0;t\x07", "`file:/srv/\\x1b]0;t\\x07`"),
+            ("https://me:canary@r.example/\x1b[2J", "`https://****@r.example/\\x1b[2J`"),
+        ] {
+            let told = Address::new(text).to_string();
+            assert!(told.starts_with(shown), "{text:?} is {told}");
+            assert!(!told.contains(|c: char| c.is_control()) && !told.contains("canary"), "{told}");
         }
     }
 

@@ -22,14 +22,27 @@ use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
+use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::http::Auth;
+use pinfold_base::http::Filled;
 use pinfold_base::http::ParseUrlError;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::http::Secret;
 
 /// The most of an `.npmrc` that is read, in bytes.
 const MAX_NPMRC: u64 = 1 << 20;
+
+/// SHA-256 of the address of npm's own registry, without a slash at its end. The address itself stands nowhere here, since
+/// which registry is used is the machine's to say; this only tells whether somebody wrote out what npm asks anyway.
+const BUILT_IN: &str = "036b43b16792c643378e95923ed2f4cc78e800de141b764aeea70d47580396df";
+
+/// Whether this is the registry that npm asks where nothing names another. One with a login or a query is not.
+pub fn is_built_in(registry: &SafeUrl) -> bool {
+    let address = registry.expose();
+    let address = address.expose();
+    Digest::sha256(address.strip_suffix('/').unwrap_or(address).as_bytes()).hex() == BUILT_IN
+}
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -139,30 +152,37 @@ impl Layers {
     pub fn address(&self, key: &str) -> Option<SafeUrl> {
         let values = self.values();
         let scope = key.starts_with('@') && key.ends_with(":registry");
-        let (value, _) = match values.get(key).filter(|_| scope || key == "registry") {
+        let value = match values.get(key).filter(|_| scope || key == "registry") {
             None if scope => values.get("registry")?,
             found => found?,
         };
-        SafeUrl::parse(value).ok()
+        SafeUrl::parse(&value.text).ok()
+    }
+
+    /// Whether anything says which registry packages without a scope come from.
+    pub fn names_a_registry(&self) -> bool {
+        self.values().contains_key("registry")
     }
 
     /// Every value with where it stands; the first layer that has a key counts.
-    fn values(&self) -> BTreeMap<String, (String, String)> {
-        let mut values: BTreeMap<String, (String, String)> = BTreeMap::new();
-        let mut take = |layer: &str, pairs: Vec<(String, String)>| {
-            for (key, value) in pairs {
-                values.entry(key).or_insert_with(|| (value, layer.to_owned()));
+    fn values(&self) -> BTreeMap<String, Value> {
+        let mut values: BTreeMap<String, Value> = BTreeMap::new();
+        let mut take = |layer: &'static str, pairs: Vec<Pair>| {
+            for Pair { key, raw, text, filled } in pairs {
+                values.entry(key).or_insert(Value { text, raw, filled, layer });
             }
         };
+        let plain =
+            |key: String, text: String| Pair { raw: key.clone(), key, text, filled: Filled::default() };
         if let Some(registry) = &self.manifest {
-            take("the manifest", vec![("registry".into(), registry.clone())]);
+            take("the manifest", vec![plain("registry".into(), registry.clone())]);
         }
         let environment = self.env.iter().filter_map(|(name, value)| {
             let start = name.get(..11).filter(|start| start.eq_ignore_ascii_case("npm_config_"))?;
             let key = name.get(start.len()..)?;
             // Keys with a host or a scope are case-sensitive and keep their underscores.
             let key = if key.starts_with(['/', '@']) { key.to_owned() } else { key.to_ascii_lowercase() };
-            (!value.is_empty()).then(|| (key, value.clone()))
+            (!value.is_empty()).then(|| plain(key, value.clone()))
         });
         take("the environment (`npm_config_…`)", environment.collect());
         for (layer, text) in [
@@ -173,10 +193,21 @@ impl Layers {
             take(layer, text.as_deref().map(|text| parse_npmrc(text, &self.env)).unwrap_or_default());
         }
         if let Some(asked) = self.asked.as_deref().map(str::trim).filter(|asked| !asked.is_empty()) {
-            take("`npm config get registry`", vec![("registry".into(), asked.to_owned())]);
+            take("`npm config get registry`", vec![plain("registry".into(), asked.to_owned())]);
         }
         values
     }
+}
+
+/// A setting, variables filled in.
+struct Value {
+    text: String,
+    /// Its key as it stands in the file.
+    raw: String,
+    /// What was filled into key and text.
+    filled: Filled,
+    /// Where it stands.
+    layer: &'static str,
 }
 
 fn read(path: &Path) -> Result<Option<String>, ConfigError> {
@@ -219,28 +250,28 @@ impl Config {
         Self::from_values(&layers.values())
     }
 
-    fn from_values(values: &BTreeMap<String, (String, String)>) -> Result<Self, ConfigError> {
-        let url = |key: &str, (value, layer): &(String, String)| {
-            SafeUrl::parse(value).map_err(|source| ConfigError::Url {
-                key: key.to_owned(),
-                layer: layer.clone(),
+    fn from_values(values: &BTreeMap<String, Value>) -> Result<Self, ConfigError> {
+        let url = |value: &Value| {
+            SafeUrl::with(&value.text, &value.filled).map_err(|source| ConfigError::Url {
+                key: value.raw.clone(),
+                layer: value.layer.to_owned(),
                 source,
             })
         };
         let registry = values.get("registry").ok_or(ConfigError::NoRegistry)?;
-        let mut config = Self::single(url("registry", registry)?);
+        let mut config = Self::single(url(registry)?);
         for (key, value) in values {
             if let Some(scope) = key.strip_suffix(":registry").filter(|scope| scope.starts_with('@')) {
-                config.scopes.insert(scope.to_owned(), url(key, value)?);
+                config.scopes.insert(scope.to_owned(), url(value)?);
             } else if matches!(key.as_str(), "_auth" | "_authtoken" | "_password" | "username" | "_authToken")
             {
                 config.notes.push(format!(
                     "`{key}` of {} names no host and is not used; write `//HOST/:{key}=…`",
-                    value.1
+                    value.layer
                 ));
             }
         }
-        for (key, (value, _)) in values {
+        for (key, Value { text: value, .. }) in values {
             let Some((place, name)) = key.strip_prefix("//").and_then(|rest| rest.rsplit_once(':')) else {
                 continue;
             };
@@ -258,8 +289,8 @@ impl Config {
                     let user = values.get(&key.replace(":_password", ":username"));
                     let password =
                         STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-                    let (Some((user, _)), Some(password)) = (user, password) else { continue };
-                    Auth::Basic { user: user.clone(), password: Secret::new(password) }
+                    let (Some(user), Some(password)) = (user, password) else { continue };
+                    Auth::Basic { user: user.text.clone(), password: Secret::new(password) }
                 }
                 _ => continue,
             };
@@ -343,15 +374,28 @@ fn variables(text: &str) -> Vec<String> {
     found
 }
 
+/// A line of a file, variables filled in.
+struct Pair {
+    key: String,
+    /// The key before.
+    raw: String,
+    text: String,
+    /// What was filled in.
+    filled: Filled,
+}
+
 /// The pairs of an ini file as npm writes them. Sections and arrays hold nothing that matters here.
-fn parse_npmrc(text: &str, env: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    let mut pairs = Vec::new();
-    for (key, value) in raw_pairs(text) {
-        let (key, value) = (expand(&key, env), expand(&value, env));
-        if !key.is_empty() && !key.ends_with("[]") && !value.is_empty() {
+fn parse_npmrc(text: &str, env: &BTreeMap<String, String>) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    for (raw, value) in raw_pairs(text) {
+        let (key, text) = (expand(&raw, env), expand(&value, env));
+        if !key.is_empty() && !key.ends_with("[]") && !text.is_empty() {
+            let names: Vec<String> = variables(&raw).into_iter().chain(variables(&value)).collect();
+            let held = names.iter().filter_map(|name| Some((name.as_str(), env.get(name)?.as_str())));
+            let filled = Filled::new(held);
             // npm takes the last of equal keys in one file.
-            pairs.retain(|(known, _)| *known != key);
-            pairs.push((key, value));
+            pairs.retain(|known| known.key != key);
+            pairs.push(Pair { key, raw, text, filled });
         }
     }
     pairs
@@ -503,6 +547,45 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "`@a:registry` of the user's `.npmrc` is not the address of a registry"
+        );
+    }
+
+    /// Whatever part of an address a variable is filled into, what is told names the variable.
+    #[test]
+    fn no_message_repeats_what_a_variable_holds() {
+        for (text, told) in [
+            ("registry=gopher://${SECRET}/", "`gopher://${SECRET}/`"),
+            ("registry=${SECRET}", "`${SECRET}`"),
+            ("registry=https://${SECRET}:x/", "`https://${SECRET}:x/`"),
+            ("registry=https://h.example/${SECRET}/../", "`https://h.example/${SECRET}/../`"),
+            ("registry=https://h.example/${SECRET}é", "`https://h.example/${SECRET}é`"),
+            ("registry=https://h.example/\n@${SECRET}:registry=x", "`@${SECRET}:registry`"),
+            ("registry=https://h.example/\n@s:registry=${SECRET?}", "`${SECRET}`"),
+        ] {
+            for in_project in [true, false] {
+                let (project, user) = if in_project { (Some(text), None) } else { (None, Some(text)) };
+                let layers = Layers {
+                    project: project.map(str::to_owned),
+                    user: user.map(str::to_owned),
+                    env: env(&[("SECRET", "Canary")]),
+                    ..Layers::default()
+                };
+                let error = pinfold_base::error::one_line(&Config::new(&layers).unwrap_err());
+                assert!(error.contains(told) && !error.to_lowercase().contains("canary"), "{error}");
+            }
+        }
+        let layers = Layers {
+            project: Some("registry=https://${HOST}.example/${SECRET}/".into()),
+            env: env(&[("SECRET", "Canary"), ("HOST", "Canary-host")]),
+            ..Layers::default()
+        };
+        let config = Config::new(&layers).unwrap();
+        let place = config.registry_for("x").join("x").unwrap();
+        assert_eq!(place.to_string(), "https://${HOST}.example/${SECRET}/x");
+        assert_eq!(
+            (place.host(), place.path()),
+            ("canary-host.example", "/Canary/x"),
+            "it is asked all the same"
         );
     }
 

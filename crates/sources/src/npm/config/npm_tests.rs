@@ -183,3 +183,39 @@ fn an_address_that_is_none_is_told_without_its_password() {
         assert!(!all.contains("s3cret"), "{all}");
     }
 }
+
+/// What npm itself says where nothing is configured. The names of no registry stand in this code, so npm is asked.
+#[test]
+#[expect(clippy::disallowed_methods, clippy::print_stderr, reason = "npm is the judge")]
+fn the_registry_that_npm_has_built_in_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let nothing = dir.path().join("nothing");
+    let mut npm = std::process::Command::new("npm");
+    npm.args(["config", "get", "registry"]).current_dir(dir.path()).env_clear();
+    npm.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", dir.path());
+    npm.env("npm_config_userconfig", &nothing).env("npm_config_globalconfig", nothing.with_extension("too"));
+    let Ok(output) = npm.output() else {
+        assert!(std::env::var_os("CI").is_none(), "npm is needed");
+        eprintln!("skip: npm is missing");
+        return;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    let said = said.trim();
+    let is = |text: &str| is_built_in(&SafeUrl::parse(text).unwrap());
+    let bare = said.trim_end_matches('/');
+    for same in [said.to_owned(), bare.to_owned(), bare.to_uppercase(), format!("{bare}:443/")] {
+        assert!(is(&same), "npm says `{same}`");
+    }
+    for other in [
+        format!("{bare}.example/"),
+        format!("{bare}/x"),
+        format!("{bare}//"),
+        format!("{bare}:444/"),
+        format!("{bare}/?x"),
+        bare.replace("https://", "http://"),
+        bare.replace("https://", "https://me:secret@"),
+        "https://registry.example/".to_owned(),
+    ] {
+        assert!(!is(&other), "`{other}` is another");
+    }
+}
