@@ -349,3 +349,23 @@ fn a_script_that_nobody_understands_stops_the_lock_until_it_is_answered() {
     assert_eq!(entry.what, ["no devices here"]);
     build(&world.online("home"), &project).unwrap();
 }
+
+#[test]
+fn all_scripts_that_nobody_understands_are_told_at_once_and_their_lines_answer_them() {
+    let world = World::new();
+    let packages = "[\"greet\", \"odd\", \"libodd++1.0\"]";
+    let text = sample::manifest(&world.archive.url).replace("[\"greet\"]", packages);
+    let error = lock(&world.online("home"), &world.project("odd", &text)).unwrap_err();
+    let lines: Vec<String> =
+        pinfold_base::error::told(&error).concat().iter().map(ToString::to_string).collect();
+    for line in [
+        "2 install scripts are not understood:",
+        "  package `odd`: postinst line 3 is not understood: `mknod /dev/odd c 1 1`",
+        "  package `libodd++1.0`: postinst line 2 is not understood: `odd-trigger`",
+    ] {
+        assert!(lines.iter().any(|found| found == line), "`{line}` in {lines:?}");
+    }
+    assert!(error.hint().unwrap().contains("add to the manifest"));
+    let block: Vec<String> = error.block().iter().map(ToString::to_string).collect();
+    lock(&world.online("home"), &world.project("odd", &format!("{text}{}\n", block.join("\n")))).unwrap();
+}

@@ -13,11 +13,15 @@ pub mod binary;
 pub mod debian;
 pub mod npm;
 
+use std::collections::BTreeSet;
+
 use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_base::text::toml_key;
 
-/// Lines for the manifest that leave the install script of a package out.
-fn skipping(package: &str) -> Vec<Shown> {
-    vec!["[scripts]".into(), shown!("{} = \"skip: REASON\"", toml_key(package))]
+/// Lines for the manifest that leave the install scripts of these packages out.
+fn skipping<'a>(packages: impl IntoIterator<Item = &'a str>) -> Vec<Shown> {
+    let packages: BTreeSet<&str> = packages.into_iter().collect();
+    let lines = packages.into_iter().map(|package| shown!("{} = \"skip: REASON\"", toml_key(package)));
+    std::iter::once("[scripts]".into()).chain(lines).collect()
 }

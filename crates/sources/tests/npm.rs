@@ -473,6 +473,37 @@ fn scripts_deep_in_the_tree_need_answers_too() {
 }
 
 #[test]
+fn all_scripts_that_need_answers_are_told_at_once_with_lines_to_paste() {
+    let script = |name: &str| Package::new(name, "1.0.0").field("scripts", json!({ "install": "make" }));
+    let running = serve([
+        Package::new("a", "1.0.0").field("dependencies", json!({ "@s/b": "1", "c.js": "1", "d": "1" })),
+        script("@s/b"),
+        script("c.js"),
+        script("d"),
+        script("e"),
+    ]);
+    let registry = registry(&running.url);
+    let answers = BTreeMap::from([("d".to_owned(), "prebuilt".to_owned())]);
+    let error = tree_with(&registry, &[("a", "1"), ("e", "1")], &answers, &Kept::nothing(), AGE).unwrap_err();
+    let lines: Vec<String> = error.lines().iter().map(ToString::to_string).collect();
+    let wants = "wants to run a script when it is installed: `install` = `make`";
+    assert_eq!(
+        lines,
+        [
+            "3 packages want to run a script when they are installed:".to_owned(),
+            format!("  `@s/b` 1.0.0 {wants} (needed by a@1.0.0)"),
+            format!("  `c.js` 1.0.0 {wants} (needed by a@1.0.0)"),
+            format!("  `e` 1.0.0 {wants}"),
+        ]
+    );
+    let block: Vec<String> = error.block().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        block,
+        ["[scripts]", "\"@s/b\" = \"skip: REASON\"", "\"c.js\" = \"skip: REASON\"", "e = \"skip: REASON\""]
+    );
+}
+
+#[test]
 fn peers_that_do_not_fit_are_told() {
     let running = serve([
         Package::new("plugin", "1.0.0").field("peerDependencies", json!({ "host": "1" })),

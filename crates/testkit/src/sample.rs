@@ -6,7 +6,8 @@ use crate::debian::Deb;
 use crate::debian::Suite;
 
 /// `sample`, and `sample-security` with a newer library. Packages of one architecture and of all, with files, links, a
-/// configuration file, triggers, and scripts that debhelper wrote; `odd` has one that nobody understands.
+/// configuration file, triggers, and scripts that debhelper wrote; `odd` and `libodd++1.0` have one that nobody
+/// understands.
 pub fn suites() -> Vec<Suite> {
     let mut sample = Suite::new("sample")
         .deb(Deb::new("usr-is-merged", "1", "all").field("Priority", "required"))
@@ -17,7 +18,8 @@ pub fn suites() -> Vec<Suite> {
                 .file("usr/share/doc/greet-data/copyright", 0o644, b"free\n")
                 .file("usr/share/man/man7/greet.7.gz", 0o644, b"left out of slim images\n"),
         )
-        .deb(Deb::new("odd", "1", "all").script("postinst", "#!/bin/sh\nset -e\nmknod /dev/odd c 1 1\n"));
+        .deb(Deb::new("odd", "1", "all").script("postinst", "#!/bin/sh\nset -e\nmknod /dev/odd c 1 1\n"))
+        .deb(Deb::new("libodd++1.0", "1", "all").script("postinst", "#!/bin/sh\nodd-trigger\n"));
     let mut security = Suite::new("sample-security").date(DATE + 60);
     for arch in ARCHES {
         sample = sample

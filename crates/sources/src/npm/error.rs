@@ -1,10 +1,13 @@
 //! What can go wrong while npm packages are resolved.
 
+use std::fmt;
+
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::http::HttpError;
+use pinfold_base::shown;
 
 use super::config::ConfigError;
 
@@ -90,20 +93,9 @@ pub enum NpmError {
         /// What was found.
         reason: String,
     },
-    /// A package wants to run something when it is installed.
-    #[error("`{package}` {version} wants to run a script when it is installed: `{script}` = `{command}`{}", by(.chain))]
-    InstallScript {
-        /// The package.
-        package: String,
-        /// The version.
-        version: String,
-        /// Name of the script.
-        script: String,
-        /// What it runs.
-        command: Box<str>,
-        /// Who asks, outermost first.
-        chain: Vec<String>,
-    },
+    /// Packages want to run something when they are installed: all of them, since each needs an answer.
+    #[error("{}", scripts(.0))]
+    InstallScripts(Vec<InstallScript>),
     /// Two packages need different versions of a third beside them.
     #[error("`{package}` needs `{peer}` {spec} beside it, but {found} stands there{}", by(.chain))]
     Peer {
@@ -128,6 +120,39 @@ pub enum NpmError {
     },
 }
 
+/// A script that a package wants to run when it is installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstallScript {
+    /// The package.
+    pub package: String,
+    /// The version.
+    pub version: String,
+    /// Name of the script.
+    pub script: String,
+    /// What it runs.
+    pub command: Box<str>,
+    /// Who asks, outermost first.
+    pub chain: Vec<String>,
+}
+
+impl fmt::Display for InstallScript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { package, version, script, command, chain } = self;
+        let by = by(chain);
+        write!(
+            f,
+            "`{package}` {version} wants to run a script when it is installed: `{script}` = `{command}`{by}"
+        )
+    }
+}
+
+fn scripts(all: &[InstallScript]) -> String {
+    match all {
+        [one] => one.to_string(),
+        all => format!("{} packages want to run a script when they are installed", all.len()),
+    }
+}
+
 /// ` (needed by a@1 > b@2)`, or nothing for a direct request.
 fn by(chain: &[String]) -> String {
     if chain.is_empty() { String::new() } else { format!(" (needed by {})", chain.join(" > ")) }
@@ -145,8 +170,20 @@ impl Diagnose for NpmError {
             | Self::Peer { .. }
             | Self::TooMany { .. } => Kind::Usage,
             Self::Packument { .. } | Self::NoIntegrity { .. } | Self::Tarball { .. } => Kind::Integrity,
-            Self::InstallScript { .. } => Kind::Refused,
+            Self::InstallScripts(_) => Kind::Refused,
         })
+    }
+
+    fn lines(&self) -> Vec<Shown> {
+        match self {
+            Self::InstallScripts(all) if all.len() > 1 => {
+                std::iter::once(shown!("{self}:")).chain(all.iter().map(|one| shown!("  {one}"))).collect()
+            }
+            _ => match self.inner() {
+                Some(inner) if inner.to_string() == self.to_string() => inner.lines(),
+                _ => vec![Shown::of(self)],
+            },
+        }
     }
 
     fn own_hint(&self) -> Option<String> {
@@ -167,11 +204,9 @@ impl Diagnose for NpmError {
                 "choose another version, or take the package by URL as a `[[binary]]`"
             }
             Self::Tarball { .. } => "use a registry that serves its own tarballs",
-            Self::InstallScript { package, .. } => {
-                return Some(format!(
-                    "nothing is run while building; if `{package}` works without its script, add to the manifest, with your \
-                     reason (one `[scripts]` is enough):"
-                ));
+            Self::InstallScripts(_) => {
+                "nothing is run while building; if what is told works without its script, add to the manifest, with your reason \
+                 (one `[scripts]` is enough):"
             }
             Self::Peer { .. } => "ask for versions that fit each other",
             Self::TooMany { .. } => "check the name of the package",
@@ -181,7 +216,7 @@ impl Diagnose for NpmError {
 
     fn own_block(&self) -> Vec<Shown> {
         match self {
-            Self::InstallScript { package, .. } => crate::skipping(package),
+            Self::InstallScripts(all) => crate::skipping(all.iter().map(|script| script.package.as_str())),
             _ => Vec::new(),
         }
     }

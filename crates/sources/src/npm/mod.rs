@@ -26,6 +26,7 @@ pub mod registry;
 pub mod tree;
 
 pub use config::Config;
+pub use error::InstallScript;
 pub use error::NpmError;
 pub use locked::LockedNpm;
 pub use locked::Placement;

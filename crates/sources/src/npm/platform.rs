@@ -20,6 +20,7 @@ use super::Packument;
 use super::Registry;
 use super::Release;
 use super::Spec;
+use super::error::InstallScript;
 use super::range::too_young;
 
 /// The package of one platform.
@@ -216,13 +217,14 @@ fn lock(
         if let (InstallScripts::Refuse, Some((script, command))) =
             (&package.scripts, release.install_scripts.iter().next())
         {
-            return Err(NpmError::InstallScript {
+            let wanted = InstallScript {
                 package: part.template.name.clone(),
                 version: release.version.clone(),
                 script: script.clone(),
                 command: command.as_str().into(),
                 chain: Vec::new(),
-            });
+            };
+            return Err(NpmError::InstallScripts(vec![wanted]));
         }
         if release.published.is_none() {
             notes.push(format!(

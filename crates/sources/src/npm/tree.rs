@@ -37,6 +37,7 @@ use super::Registry;
 use super::Release;
 use super::Spec;
 use super::collate;
+use super::error::InstallScript;
 use super::range::pick;
 
 /// The most packages in one tree.
@@ -298,8 +299,7 @@ impl Builder<'_> {
             NpmError::NotFound { chain, .. }
             | NpmError::NoVersion { chain, .. }
             | NpmError::Spec { chain, .. }
-            | NpmError::Peer { chain, .. }
-            | NpmError::InstallScript { chain, .. } => *chain = self.arena.chain(node),
+            | NpmError::Peer { chain, .. } => *chain = self.arena.chain(node),
             _ => {}
         }
         error
@@ -554,8 +554,19 @@ impl Builder<'_> {
         }
         let mut scripts = BTreeSet::new();
         let mut undated = BTreeSet::new();
+        let mut unanswered: Vec<InstallScript> = Vec::new();
         for node in used {
-            scripts.extend(self.scripts(node)?);
+            match self.scripts(node) {
+                Ok(skipped) => scripts.extend(skipped),
+                Err(wanted) => {
+                    // One package may stand at several places.
+                    let same =
+                        |one: &InstallScript| one.package == wanted.package && one.version == wanted.version;
+                    if !unanswered.iter().any(same) {
+                        unanswered.push(wanted);
+                    }
+                }
+            }
             let (package, release) = self.arena.release(node);
             if let Some(warning) = &release.deprecated {
                 let warning: String = warning.chars().filter(|c| !c.is_control()).take(200).collect();
@@ -564,6 +575,10 @@ impl Builder<'_> {
             if release.published.is_none() && self.request.age.min_age > 0 {
                 undated.insert(format!("`{package}` {}", release.version));
             }
+        }
+        if !unanswered.is_empty() {
+            unanswered.sort_by(|one, other| one.package.cmp(&other.package));
+            return Err(NpmError::InstallScripts(unanswered));
         }
         if !undated.is_empty() {
             let named: Vec<&str> = undated.iter().map(String::as_str).take(UNDATED).collect();
@@ -581,8 +596,8 @@ impl Builder<'_> {
         Ok(tree)
     }
 
-    /// The scripts of a package, each answered for; the first that is not is an error.
-    fn scripts(&self, node: NodeId) -> Result<Vec<SkippedScript>, NpmError> {
+    /// The scripts of a package, each answered for; else the first that is not.
+    fn scripts(&self, node: NodeId) -> Result<Vec<SkippedScript>, InstallScript> {
         let (package, release) = self.arena.release(node);
         let name = self.arena.name(node);
         let asked = self
@@ -598,7 +613,7 @@ impl Builder<'_> {
         let mut skipped = Vec::new();
         for (script, command) in &release.install_scripts {
             let Some(reason) = answer else {
-                return Err(NpmError::InstallScript {
+                return Err(InstallScript {
                     package: package.to_owned(),
                     version: release.version.clone(),
                     script: script.clone(),

@@ -1,5 +1,6 @@
 //! Why packages cannot be placed.
 
+use std::fmt;
 use std::io;
 
 use pinfold_archive::tree::ConflictError;
@@ -9,9 +10,37 @@ use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::image_path::PathError;
+use pinfold_base::shown;
 
 use crate::accounts::AccountError;
 use crate::debian::stanza::StanzaError;
+
+/// An install script whose effect is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownScript {
+    /// The package.
+    pub package: String,
+    /// `preinst` or `postinst`.
+    pub script: &'static str,
+    /// The line, from 1.
+    pub line: usize,
+    /// The line's text, shortened.
+    pub text: String,
+}
+
+impl fmt::Display for UnknownScript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { package, script, line, text } = self;
+        write!(f, "package `{package}`: {script} line {line} is not understood: `{text}`")
+    }
+}
+
+fn scripts(all: &[UnknownScript]) -> String {
+    match all {
+        [one] => one.to_string(),
+        all => format!("{} install scripts are not understood", all.len()),
+    }
+}
 
 /// Why packages cannot be placed: which step failed on which object.
 #[derive(Debug, thiserror::Error)]
@@ -62,18 +91,9 @@ pub enum PlaceError {
         /// What is wrong.
         what: String,
     },
-    /// An install script whose effect is not known.
-    #[error("package `{package}`: {script} line {line} is not understood: `{text}`")]
-    UnknownScript {
-        /// The package.
-        package: String,
-        /// `preinst` or `postinst`.
-        script: &'static str,
-        /// The line, from 1.
-        line: usize,
-        /// The line's text, shortened.
-        text: String,
-    },
+    /// Install scripts whose effect is not known: all of them, since each needs an answer.
+    #[error("{}", scripts(.0))]
+    UnknownScripts(Vec<UnknownScript>),
     /// A name that is no path.
     #[error("package `{package}`: a path cannot be used")]
     Path {
@@ -142,17 +162,29 @@ impl Diagnose for PlaceError {
         Diagnosis::Own(match self {
             Self::Account(error) => return Diagnosis::Inner(error),
             Self::Read { .. } => Kind::System,
-            Self::UnknownScript { .. } => Kind::Refused,
+            Self::UnknownScripts(_) => Kind::Refused,
             Self::Certificate { .. } | Self::Effect { .. } => Kind::Usage,
             Self::Recipes(_) => Kind::Internal,
             _ => Kind::Integrity,
         })
     }
 
+    fn lines(&self) -> Vec<Shown> {
+        match self {
+            Self::UnknownScripts(all) if all.len() > 1 => {
+                std::iter::once(shown!("{self}:")).chain(all.iter().map(|one| shown!("  {one}"))).collect()
+            }
+            _ => match self.inner() {
+                Some(inner) if inner.to_string() == self.to_string() => inner.lines(),
+                _ => vec![Shown::of(self)],
+            },
+        }
+    }
+
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::UnknownScript { .. } => Some(
-                "read the script; if the image can do without it, declare what it would have made as [[file]], [[dir]] or \
+            Self::UnknownScripts(_) => Some(
+                "read what is told; if the image can do without it, declare what it would have made as [[file]], [[dir]] or \
                  [[link]], and add to the manifest, with your reason (one `[scripts]` is enough):"
                     .into(),
             ),
@@ -169,7 +201,7 @@ impl Diagnose for PlaceError {
 
     fn own_block(&self) -> Vec<Shown> {
         match self {
-            Self::UnknownScript { package, .. } => crate::skipping(package),
+            Self::UnknownScripts(all) => crate::skipping(all.iter().map(|script| script.package.as_str())),
             _ => Vec::new(),
         }
     }

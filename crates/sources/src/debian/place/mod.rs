@@ -50,6 +50,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use error::PlaceError;
+pub use error::UnknownScript;
 
 use self::control::Opened;
 use self::effect::Effect;
@@ -222,12 +223,15 @@ fn understand(
     answers: &BTreeMap<String, Answer>,
     contents: &dyn Contents,
 ) -> Result<Understanding, PlaceError> {
-    let (mut ledger, mut effects) = (Vec::new(), Vec::new());
+    let (mut ledger, mut effects, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for (index, package) in packages.iter().enumerate() {
-        for found in scripts::understand(package, answers, contents)? {
+        for found in scripts::understand(package, answers, contents, &mut unknown)? {
             ledger.push(found.entry);
             effects.extend(found.effects.into_iter().map(|effect| (index, effect)));
         }
+    }
+    if !unknown.is_empty() {
+        return Err(PlaceError::UnknownScripts(unknown));
     }
     ledger.sort();
     Ok((ledger, effects))

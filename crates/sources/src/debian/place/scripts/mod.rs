@@ -19,6 +19,7 @@ use super::PlaceError;
 use super::ScriptClass;
 use super::control::Opened;
 use super::effect::Effect;
+use super::error::UnknownScript;
 
 /// Scripts that run when a package is installed, in their order. `config` only asks questions, for debconf's database.
 const SCRIPTS: [&str; 2] = ["preinst", "postinst"];
@@ -35,11 +36,12 @@ pub(super) struct Understood {
     pub(super) effects: Vec<Effect>,
 }
 
-/// Understands the scripts of one package.
+/// Understands the scripts of one package. Those that are not understood are added to `unknown`.
 pub(super) fn understand(
     package: &Opened<'_>,
     answers: &BTreeMap<String, Answer>,
     contents: &dyn Contents,
+    unknown: &mut Vec<UnknownScript>,
 ) -> Result<Vec<Understood>, PlaceError> {
     let mut found = Vec::new();
     for script in SCRIPTS {
@@ -59,7 +61,10 @@ pub(super) fn understand(
             continue;
         }
         let text = package.read_text(script, contents)?.unwrap_or_default();
-        found.push(one(entry, script, &text)?);
+        match one(entry, script, &text) {
+            Err(PlaceError::UnknownScripts(some)) => unknown.extend(some),
+            known => found.push(known?),
+        }
     }
     Ok(found)
 }
@@ -72,18 +77,11 @@ pub fn recipe_digest(script: &str) -> Option<Digest> {
 }
 
 fn one(mut entry: LedgerEntry, script: &'static str, text: &str) -> Result<Understood, PlaceError> {
-    let unknown = |line: usize| PlaceError::UnknownScript {
-        package: entry.package.clone(),
-        script,
-        line,
-        text: text
-            .lines()
-            .nth(line.saturating_sub(1))
-            .unwrap_or_default()
-            .trim()
-            .chars()
-            .take(MAX_SHOWN)
-            .collect(),
+    let package = entry.package.clone();
+    let unknown = |line: usize| {
+        let text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
+        let text = text.chars().take(MAX_SHOWN).collect();
+        PlaceError::UnknownScripts(vec![UnknownScript { package: package.clone(), script, line, text }])
     };
     let parts = snippet::split(text).map_err(|error| unknown(error.line))?;
     let mut effects = Vec::new();
@@ -192,6 +190,6 @@ mod tests {
         let script = "#!/bin/sh\nadd-shell /usr/bin/tmux\n# Automatically added by dh_installdeb/14\nrm -rf /srv\n\
                       # End automatically added section\n";
         let error = understood("tmux", script).unwrap_err();
-        assert!(matches!(error, PlaceError::UnknownScript { line: 4, .. }), "{error}");
+        assert!(matches!(error, PlaceError::UnknownScripts(all) if all[0].line == 4));
     }
 }
