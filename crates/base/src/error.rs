@@ -130,13 +130,17 @@ impl Diagnose for io::Error {
     }
 }
 
-/// What `error` says, and what each error below it says, outermost first. Wrappers that repeat what they wrap are told once.
+/// What `error` says, and what each error below it says, outermost first. What one has said already, whole or at its end
+/// (`cannot read x: no such file`), is not told again below it.
 pub fn causes(error: &dyn Error) -> Vec<String> {
     let mut told = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if told.last() != Some(&text) {
+        let is_said = told.iter().any(|told| {
+            told.strip_suffix(&text).is_some_and(|before| before.is_empty() || before.ends_with(": "))
+        });
+        if !is_said && !text.is_empty() {
             told.push(text);
         }
         next = cause.source();
@@ -250,5 +254,17 @@ mod tests {
     fn what_a_wrapper_repeats_is_told_once() {
         assert_eq!(causes(&Outer::Passed(Disk)), ["the disk is full"]);
         assert_eq!(one_line(&Outer::Step(Disk)), "cannot write `x`: the disk is full");
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read `x`: {0}")]
+        struct Within(#[source] Disk);
+        assert_eq!(causes(&Within(Disk)), ["cannot read `x`: the disk is full"], "at its end");
+        #[derive(Debug, thiserror::Error)]
+        #[error("the lock")]
+        struct Around(#[source] Within);
+        assert_eq!(causes(&Around(Within(Disk))), ["the lock", "cannot read `x`: the disk is full"]);
+        #[derive(Debug, thiserror::Error)]
+        #[error("nobody said that the disk is full")]
+        struct Other(#[source] Disk);
+        assert_eq!(causes(&Other(Disk)).len(), 2, "other words that end so");
     }
 }

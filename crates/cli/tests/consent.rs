@@ -42,17 +42,21 @@ impl Machine {
         fs_err::write(self.project().join(name), text).unwrap();
     }
 
-    fn pinfold(&self, words: &str) -> (i32, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_pinfold"))
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
+        command
             .args(words.split_whitespace())
             .current_dir(self.project())
             .env_clear()
             .env("HOME", self.dir.path().join("me"))
             .env("PINFOLD_HOME", self.dir.path().join("home"))
             .env("PATH", self.dir.path().join("bin"))
-            .env("SECRET", "canary")
-            .output()
-            .unwrap();
+            .env("SECRET", "canary");
+        command
+    }
+
+    fn pinfold(&self, words: &str) -> (i32, String) {
+        let output = self.command(words).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
@@ -188,6 +192,30 @@ fn no_variable_leaves_before_the_users_word() {
     assert_eq!(code, 0, "{told}");
 }
 
+/// After the user's word a variable is sent, and told by its name all the same.
+#[test]
+fn no_error_shows_what_a_variable_holds() {
+    let listening = Server::start(|_| Response::status(404));
+    for (registry, told) in [
+        (listening.url("/${SECRET}/"), "/${SECRET}/"),
+        ("gopher://${SECRET}/".to_owned(), "`gopher://${SECRET}/` is not a usable URL"),
+        ("${SECRET}".to_owned(), "`${SECRET}` is not a usable URL"),
+        ("http://${SECRET}.invalid/".to_owned(), "${SECRET}.invalid"),
+    ] {
+        let machine = Machine::new();
+        machine.write(".npmrc", &format!("registry={registry}\n"));
+        machine.write("pinfold.toml", &format!("{EMPTY}[npm]\npackages = ['tool']\n"));
+        machine.agree();
+        for verb in ["lock", "lock --json", "build"] {
+            let output = machine.command(verb).output().unwrap();
+            let all = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+            assert!(!output.status.success() && all.contains(told), "{registry} {verb}: {all}");
+            assert!(!all.contains("canary"), "{registry} {verb}: {all}");
+        }
+    }
+    assert!(listening.requests().iter().any(|request| request.path.contains("canary")), "it was sent");
+}
+
 #[test]
 fn an_address_that_somebody_wrote_into_the_lock_is_asked_for() {
     let machine = Machine::new();
@@ -275,6 +303,169 @@ fn what_was_exchanged_after_it_was_shown_is_not_agreed_to() {
     assert!(code == 5 && Machine::hinted(&told).contains(" --digest sha256:"), "{told}");
     machine.agree();
     assert_eq!(machine.pinfold("policy accept").0, 0);
+}
+
+#[test]
+fn what_is_open_is_told_apart_from_what_is_agreed_to_and_what_changed_beside_what_it_was() {
+    let machine = Machine::new();
+    let manifest = |hosts: &str| {
+        machine.write(
+            "pinfold.toml",
+            &format!("{EMPTY}[debian]\nsuite = 'sid'\nkeyring = 'keys'\n[run]\nallow = [{hosts}]\n"),
+        );
+    };
+    let shown = || {
+        let output = machine.command("policy show --quiet").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    machine.write("keys", "one");
+    manifest("'one.example'");
+    let all = shown();
+    assert!(all.lines().count() == 2 && all.lines().all(|line| line.starts_with("open:   ")), "{all}");
+    machine.agree();
+    let all = shown();
+    assert!(all.lines().count() == 2 && all.lines().all(|line| line.starts_with("agreed: ")), "{all}");
+    let (_, told) = machine.pinfold("policy show");
+    assert!(told.contains("all of it is agreed to"), "{told}");
+
+    machine.write("keys", "two");
+    manifest("'one.example', 'two.example'");
+    // printf one | sha256sum, printf two | sha256sum
+    let keys =
+        "trust the archive keys in `keys` (SHA-256 3fc4ccfe7458); you agreed to: (SHA-256 7692c3ad3540)";
+    assert_eq!(
+        shown().lines().collect::<Vec<_>>(),
+        [format!("open:   {keys}").as_str(), "open:   reach `two.example`", "agreed: reach `one.example`"]
+    );
+    let (code, told) = machine.pinfold("build");
+    assert!(code == 5 && told.contains(keys), "{told}");
+}
+
+/// What npm asks where nobody says anything is not made an ask by writing it out. npm says which it is.
+#[test]
+fn the_registry_that_npm_has_built_in_is_no_ask() {
+    let machine = Machine::new();
+    let nothing = machine.dir.path().join("nothing");
+    let mut npm = Command::new("npm");
+    npm.args(["config", "get", "registry"]).current_dir(machine.dir.path()).env("HOME", machine.dir.path());
+    npm.env("npm_config_userconfig", &nothing).env("npm_config_globalconfig", nothing.with_extension("too"));
+    npm.env_remove("npm_config_registry").env_remove("NPM_CONFIG_REGISTRY");
+    let Ok(output) = npm.output() else {
+        assert!(std::env::var_os("CI").is_none(), "npm is needed");
+        return;
+    };
+    let known = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let count = |npmrc: &str, manifest: &str| {
+        machine.write(".npmrc", npmrc);
+        machine.write("pinfold.toml", &format!("{EMPTY}{manifest}"));
+        let output = machine.command("policy show --quiet").output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    };
+    for (registry, asks) in [(known.as_str(), 0), (known.trim_end_matches('/'), 0), ("https://r.example/", 1)]
+    {
+        assert_eq!(count("", &format!("[npm]\nregistry = '{registry}'\n")), asks, "{registry}");
+        assert_eq!(count(&format!("registry={registry}\n"), ""), asks, "{registry}");
+        assert_eq!(count(&format!("@s:registry={registry}\n"), ""), asks, "{registry}");
+    }
+    assert_eq!(count(&format!("registry={known}${{SECRET}}\n"), ""), 1, "with a variable it is another");
+    // Where the machine has a registry of its own, npm's is another.
+    fs_err::write(machine.dir.path().join("me/.npmrc"), "registry=https://r.example/\n").unwrap();
+    assert_eq!(count(&format!("registry={known}\n"), ""), 1);
+    assert_eq!(count("registry=https://r.example/\n", ""), 0);
+}
+
+/// A person at a terminal.
+struct Person {
+    master: std::os::fd::OwnedFd,
+    child: std::process::Child,
+    seen: String,
+}
+
+impl Person {
+    /// Starts the command; `typed` is what was typed before.
+    fn start(machine: &Machine, words: &str, typed: &str) -> Self {
+        use rustix::pty::OpenptFlags;
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&master).unwrap();
+        rustix::pty::unlockpt(&master).unwrap();
+        let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).unwrap();
+        rustix::io::write(&master, typed.as_bytes()).unwrap();
+        let child = machine
+            .command(words)
+            .stdin(slave.try_clone().unwrap())
+            .stdout(slave.try_clone().unwrap())
+            .stderr(slave)
+            .spawn()
+            .unwrap();
+        Self { master, child, seen: String::new() }
+    }
+
+    /// Reads until the question, or to the end, which is EIO here.
+    fn read(&mut self, to_the_question: bool) {
+        let wait = rustix::time::Timespec { tv_sec: 60, tv_nsec: 0 };
+        let mut buffer = [0; 4096];
+        while !(to_the_question && self.seen.contains("[y/N] ")) {
+            let mut poll = [rustix::event::PollFd::new(&self.master, rustix::event::PollFlags::IN)];
+            assert!(rustix::event::poll(&mut poll, Some(&wait)).unwrap() > 0, "nothing comes: {}", self.seen);
+            match rustix::io::read(&self.master, &mut buffer) {
+                Ok(count @ 1..) => self.seen.push_str(&String::from_utf8_lossy(&buffer[..count])),
+                _ => break,
+            }
+        }
+        assert!(!to_the_question || self.seen.contains("[y/N] "), "{}", self.seen);
+    }
+
+    fn answer(mut self, answer: &str) -> (i32, String) {
+        rustix::io::write(&self.master, answer.as_bytes()).unwrap();
+        self.read(false);
+        (self.child.wait().unwrap().code().unwrap(), self.seen)
+    }
+}
+
+#[test]
+fn at_a_terminal_a_yes_agrees_to_what_was_shown_and_nothing_else_does() {
+    let open = |machine: &Machine| machine.pinfold("policy check one.example").0 == 5;
+    let with = |hosts: &str| format!("{EMPTY}[run]\nallow = [{hosts}]\n");
+    for (typed, answer, agrees) in [
+        ("", "y\n", true),
+        ("", "YES\n", true),
+        ("", "n\n", false),
+        ("", "\n", false),
+        ("", "yes please\n", false),
+        // The end of input.
+        ("", "\x04", false),
+        // What was typed before the question is no answer to it.
+        ("y\n", "\n", false),
+        ("y\ny\n", "\x04", false),
+        ("n\n", "y\n", true),
+    ] {
+        let machine = Machine::new();
+        machine.write("pinfold.toml", &with("'one.example'"));
+        let mut person = Person::start(&machine, "policy accept", typed);
+        person.read(true);
+        let (asks, _) = person.seen.split_once("agree to all of this?").unwrap();
+        assert!(asks.contains("open:   reach `one.example`"), "shown before the question: {asks}");
+        let (code, seen) = person.answer(answer);
+        assert_eq!(code, if agrees { 0 } else { 5 }, "{typed:?} {answer:?}: {seen}");
+        assert!(seen.contains(if agrees { "agreed" } else { "nothing was agreed to" }), "{seen}");
+        assert_eq!(open(&machine), !agrees, "{typed:?} {answer:?}");
+    }
+    // What an agent puts there while the user reads is not agreed to.
+    let machine = Machine::new();
+    machine.write("pinfold.toml", &with("'one.example'"));
+    let mut person = Person::start(&machine, "policy accept", "");
+    person.read(true);
+    machine.write("pinfold.toml", &with("'one.example', 'two.example'"));
+    assert_eq!(person.answer("y\n").0, 0);
+    assert!(open(&machine));
+    machine.write("pinfold.toml", &with("'one.example'"));
+    assert!(!open(&machine), "but what was shown is");
+    // Where nothing is open nobody is asked.
+    let mut person = Person::start(&machine, "policy accept", "");
+    person.read(false);
+    assert!(person.child.wait().unwrap().success() && !person.seen.contains("[y/N]"), "{}", person.seen);
 }
 
 /// The one agreement that is kept.

@@ -213,6 +213,16 @@ fn the_word_covers_the_program_and_every_file_of_it() {
             stderr.contains("; you agreed to: ") && stderr.matches("SHA-256").count() == 4,
             "old and new: {stderr}"
         );
+        let (_, stdout, _) = machine.outcome("policy show --quiet");
+        assert!(stdout.starts_with("open:   take the key of claude-code from "), "{stdout}");
+        assert!(stdout.contains("; you agreed to: ") && stdout.matches("SHA-256").count() == 4, "{stdout}");
+        let json = machine.outcome("policy show --json").1;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let ask = &json["asks"][0];
+        assert_eq!((&json["open"], &ask["agreed"]), (&true.into(), &false.into()), "{json}");
+        let (now, then) = (ask["text"].as_str().unwrap(), ask["before"].as_str().unwrap());
+        assert!(now.matches("SHA-256").count() == 2 && then.matches("SHA-256").count() == 2, "{json}");
+        assert!(!now.contains(then), "{json}");
         assert_eq!(machine.outcome("run --offline claude-code").0, 5);
         fs_err::write(machine.path(name), before).unwrap();
         assert_eq!(machine.outcome(check).0, 1);
@@ -224,6 +234,54 @@ fn the_word_covers_the_program_and_every_file_of_it() {
     fs_err::rename(machine.path("me/own/key.new"), machine.path("me/own/key")).unwrap();
     assert_eq!(machine.outcome(check).0, 1);
     assert_eq!(machine.runs(), 0, "asking is not running");
+}
+
+/// One that cannot be used hides neither the others nor what else is asked for.
+#[test]
+fn all_keys_that_cannot_be_used_are_told_with_all_that_is_asked_for() {
+    let machine = Machine::new();
+    let manifest = |keys: &str| {
+        let text = format!(
+            "name = 'x'\nagents = ['opencode']\n[run]\nallow = ['one.example', 'two.example']\n[run.credentials]\n{keys}"
+        );
+        machine.write("me/project/pinfold.toml", &text, 0o644);
+    };
+    manifest("'opencode/anthropic' = 'file:~/project/key'\n'opencode/openai' = 'file:~/loose/key'\n");
+    for verb in ["policy show", "policy accept", "run --offline opencode", "open --offline opencode"] {
+        let (code, _, told) = machine.outcome(verb);
+        assert_eq!(code, 5, "{verb}: {told}");
+        for part in [
+            "keys cannot be used:",
+            "  opencode/anthropic (`run.credentials`): ",
+            "  opencode/openai (`run.credentials`): ",
+            "this needs your word besides:",
+            "  reach `one.example`",
+            "  reach `two.example`",
+            "hint: ",
+        ] {
+            assert!(told.contains(part), "{verb} misses `{part}`: {told}");
+        }
+    }
+    // The user's own beside the project's.
+    let (code, _, told) = machine.outcome("run --offline --key google=file:~/other/key opencode");
+    assert_eq!(code, 5, "{told}");
+    for part in ["opencode/openai (`run.credentials`)", "opencode/google (`--key`)", "reach `one.example`"] {
+        assert!(told.contains(part), "{told}");
+    }
+    // What is agreed to is not told again, and one alone needs no list.
+    manifest("");
+    machine.agree();
+    manifest("'opencode/openai' = 'file:~/loose/key'\n");
+    let (code, _, told) = machine.outcome("policy show");
+    assert!(
+        code == 5 && !told.contains("reach") && told.contains("error: the key for opencode/openai"),
+        "{told}"
+    );
+    // Nor are keys that are missing told one at a time.
+    manifest("'opencode/openai' = 'file:~/none'\n'opencode/google' = 'file:~/no'\n");
+    let (code, _, told) = machine.outcome("run --offline opencode");
+    assert!(code == 2 && told.contains("me/none`") && told.contains("me/no`"), "{told}");
+    assert_eq!(told.matches("No such file").count(), 2, "each reason once: {told}");
 }
 
 #[test]
@@ -239,6 +297,8 @@ fn a_key_is_looked_at_before_anything_is_built() {
         ("env:NOT_SET", 2, "the variable `NOT_SET` is not set"),
         ("command:no-such-program", 2, "`no-such-program`, which is to print the key, is not found"),
         ("openai=env:HOME", 2, "claude-code knows `claude-code`"),
+        ("file:./key", 2, "`--key`: the path of the key's file is relative"),
+        ("json:key#/a", 2, "hint: write it from `/` or `~/` on"),
         ("=env:HOME", 2, "`--key`: where the key comes from is not understood"),
         ("sk-canary", 2, "`--key`: where the key comes from is not understood"),
         // Control: with a key there is nothing to say, and the build goes on to what is missing offline.

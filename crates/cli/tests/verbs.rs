@@ -227,10 +227,11 @@ fn what_was_not_agreed_to_is_exit_code_5_until_the_word_is_given() {
     let (code, _, stderr) = machine.outcome(check);
     assert_eq!(code, 5, "{stderr}");
     assert!(stderr.contains("reach `example.org`") && stderr.contains("pinfold policy accept"), "{stderr}");
-    assert_eq!(machine.outcome("policy show --quiet").1, "reach `example.org`\n");
+    assert_eq!(machine.outcome("policy show --quiet").1, "open:   reach `example.org`\n");
     let digest = machine.json("policy show")["digest"].as_str().unwrap().to_owned();
     let accept = format!("policy accept --digest {digest}");
-    assert_eq!(machine.outcome(&accept), (0, "reach `example.org`\n".into(), "agreed\n".into()));
+    assert_eq!(machine.outcome(&accept), (0, "agreed: reach `example.org`\n".into(), "agreed\n".into()));
+    assert_eq!(machine.outcome("policy show --quiet").1, "agreed: reach `example.org`\n");
     assert_eq!(machine.outcome(check), (0, "allowed: rule `example.org`\n".into(), String::new()));
     // 1: a check that does not hold.
     let refused = "refused: no rule allows `example.com:443`\n";

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::shown;
-use pinfold_engine::consent::Ask;
+use pinfold_engine::consent::Told;
 use pinfold_engine::run;
 
 use super::Outcome;
@@ -91,11 +91,13 @@ fn first(agents: &[String]) -> Option<&str> {
 fn show(args: &ShowArgs, global: Global) -> Outcome {
     let context = super::context(global, args.bounds.downloads())?;
     let reading = run::asks(&context, &args.bounds.request(first(&args.agents))?, &args.agents)?;
-    let (asks, digest) = (reading.asks(), reading.digest());
-    print(&asks, &digest, global);
+    let (told, digest) = (reading.told(&context), reading.digest());
+    print(&told, &digest, global);
     if !global.quiet {
-        render::note(if asks.is_empty() {
+        render::note(if told.is_empty() {
             shown!("nothing beyond what every sandbox has")
+        } else if told.iter().all(|told| told.agreed) {
+            shown!("all of it is agreed to (`--digest {digest}`)")
         } else {
             shown!("`pinfold policy accept` with the same words and `--digest {digest}` agrees to it")
         });
@@ -108,7 +110,7 @@ fn accept(args: &AcceptArgs, global: Global) -> Outcome {
     let reading = run::asks(&context, &args.bounds.request(first(&args.agents))?, &args.agents)?;
     if args.digest.is_none() && !global.json && render::can_ask() && reading.is_open(&context) {
         let digest = reading.digest();
-        print(&reading.asks(), &digest, global);
+        print(&reading.told(&context), &digest, global);
         // What is kept is the reading that was printed, whatever lies there by now.
         if !render::asked("agree to all of this? [y/N] ") {
             render::note("nothing was agreed to");
@@ -121,29 +123,34 @@ fn accept(args: &AcceptArgs, global: Global) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let asks = reading.accept(&context, args.digest.as_ref())?;
-    print(&asks, args.digest.as_ref().unwrap_or(&reading.digest()), global);
+    let agreed: Vec<Told> = asks.into_iter().map(|ask| Told { ask, agreed: true, before: None }).collect();
+    print(&agreed, args.digest.as_ref().unwrap_or(&reading.digest()), global);
     if !global.quiet {
-        render::note(if asks.is_empty() { "nothing was asked for" } else { "agreed" });
+        render::note(if agreed.is_empty() { "nothing was asked for" } else { "agreed" });
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(asks: &[Ask], digest: &Digest, global: Global) {
+/// A line for each: whether it is agreed to, what it is, and what was agreed to before it changed.
+fn print(asks: &[Told], digest: &Digest, global: Global) {
     if global.json {
-        let shown = |ask: &Ask| {
+        let shown = |Told { ask, agreed, before }: &Told| {
             serde_json::json!({
                 "digest": ask.digest(),
                 "text": ask.to_string(),
                 "verbs": ask.verbs(),
+                "agreed": agreed,
+                "before": before,
                 "ask": ask,
             })
         };
+        let open = asks.iter().any(|told| !told.agreed);
         let asks: Vec<_> = asks.iter().map(shown).collect();
-        render::json(&serde_json::json!({ "digest": digest, "asks": asks }));
+        render::json(&serde_json::json!({ "digest": digest, "open": open, "asks": asks }));
     } else {
         let mut page = Page::default();
-        for ask in asks {
-            page.line(ask.to_string());
+        for told in asks {
+            page.line(shown!("{} {told}", if told.agreed { "agreed:" } else { "open:  " }));
         }
         render::out(&page);
     }

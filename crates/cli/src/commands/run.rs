@@ -13,6 +13,7 @@ use pinfold_engine::project::manifest::run::Bind;
 use pinfold_engine::project::manifest::run::FormError;
 use pinfold_engine::project::manifest::run::Processes;
 use pinfold_engine::project::manifest::run::Processors;
+use pinfold_engine::project::manifest::run::ProtectedName;
 use pinfold_engine::project::manifest::run::Size;
 use pinfold_engine::project::manifest::run::WorkspacePath;
 use pinfold_engine::run;
@@ -91,7 +92,7 @@ pub(crate) struct What {
     /// Let the sandbox change and make NAME, such as `.vscode` or `.git/hooks`, which this machine may run by itself (may be
     /// repeated)
     #[arg(long, value_name = "NAME", help_heading = "Files")]
-    pub(crate) unprotect: Vec<WorkspacePath>,
+    pub(crate) unprotect: Vec<ProtectedName>,
     /// Pass this environment variable in, or set NAME=VALUE; visible inside, so for keys use --key (may be repeated)
     #[arg(long, short, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
@@ -152,6 +153,9 @@ impl RuntimeArg {
 ///
 /// The exit code is the program's own, 128 and the signal's number when a signal ended it. What pinfold itself refuses is told
 /// by an `error:` on stderr.
+///
+/// The program's input is pinfold's own: what comes through a pipe is taken to its end, whether the program reads it or not (of
+/// a file, what it did not take is left). In a loop that reads its list from a pipe, add `</dev/null`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]

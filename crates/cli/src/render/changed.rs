@@ -3,12 +3,15 @@
 use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_engine::run::Changed;
+use pinfold_engine::run::Unsearched;
 
 use super::page::Page;
 use crate::args::Global;
 
 /// How many files are named.
 const NAMED: usize = 20;
+/// How many places that were not searched are named.
+const UNSEARCHED: usize = 5;
 
 /// Tells it, if there is anything to tell.
 pub(crate) fn tell(found: &Changed, global: Global) {
@@ -47,8 +50,14 @@ fn page(found: &Changed) -> Page {
     if more > 0 {
         page.line(shown!("  and {more} more"));
     }
-    if found.incomplete {
-        page.line("not everything in the workspace could be searched for changed hooks and settings");
+    for Unsearched { path, reason } in found.incomplete.iter().take(UNSEARCHED) {
+        page.line(shown!(
+            "`{}` was not searched for changed hooks and settings: {reason}; look there before you go on",
+            Shown::from(path)
+        ));
+    }
+    if let Some(more @ 1..) = found.incomplete.len().checked_sub(UNSEARCHED) {
+        page.line(shown!("and {more} more directories were not searched"));
     }
     page
 }
@@ -74,10 +83,20 @@ mod tests {
     #[test]
     fn names_move_no_cursor_and_many_are_counted() {
         let changed = (0..25).map(|number| format!("/w/\x1b[2J{number}/.envrc").into()).collect();
-        let page = page(&Changed { changed, more: 3, incomplete: true, ..Changed::default() });
+        let incomplete = (0..7).map(|number| Unsearched {
+            path: format!("/w/\x1b[2J{number}").into(),
+            reason: "it cannot be read (x)".into(),
+        });
+        let page =
+            page(&Changed { changed, more: 3, incomplete: incomplete.collect(), ..Changed::default() });
         let text = page.as_str();
+        let unsearched = "`/w/\\x1b[2J4` was not searched for changed hooks and settings: it cannot be read (x); look there";
+        assert!(
+            text.contains(unsearched) && text.contains("and 2 more directories were not searched\n"),
+            "{text}"
+        );
         assert!(text.contains("  /w/\\x1b[2J0/.envrc\n") && !text.contains('\x1b'), "{text}");
         assert!(text.contains("  and 8 more\n"), "{text}");
-        assert_eq!(text.lines().count(), 1 + NAMED + 2, "{text}");
+        assert_eq!(text.lines().count(), 1 + NAMED + 1 + UNSEARCHED + 1, "{text}");
     }
 }

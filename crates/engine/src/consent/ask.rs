@@ -54,9 +54,6 @@ pub enum Ask {
         source: String,
         /// The files of the host that it hangs on: what is read and what is executed.
         files: Vec<HeldFile>,
-        /// What was shown when the user agreed to the same source before.
-        #[serde(skip)]
-        before: Option<String>,
     },
     /// A key sent to an address, by a recipe that is not built in.
     Route {
@@ -115,6 +112,24 @@ pub enum Ask {
     },
 }
 
+/// An ask and how the user stands to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What is asked for.
+    pub ask: Ask,
+    /// Whether the user agreed to it.
+    pub agreed: bool,
+    /// If not: what was agreed to when it was another, as it was shown then.
+    pub before: Option<String>,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ask.fmt(f)?;
+        self.before.iter().try_for_each(|before| write!(f, "; you agreed to: {}", Shown::from(before)))
+    }
+}
+
 /// Which verbs an ask concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -134,16 +149,25 @@ impl Ask {
         Digest::sha256(&json)
     }
 
-    /// The same ask, told with what was agreed to before it changed.
-    pub(super) fn since<'a>(mut self, accepted: impl IntoIterator<Item = &'a String>) -> Self {
-        if let Self::Credential { agent, source, before, .. } = &mut self {
-            let beginning = Shown::from(credential(agent, source));
-            let known = accepted
-                .into_iter()
-                .find_map(|shown| shown.strip_prefix(beginning.as_str())?.strip_prefix(" with "));
-            *before = known.map(str::to_owned);
+    /// How it begins, up to what may change of what it is about: of an ask that was agreed to and has changed, the rest is what
+    /// is told of it. `None` where it is another thing when any part of it is another.
+    fn beginning(&self) -> Option<String> {
+        match self {
+            Self::Credential { agent, source, .. } => Some(credential(agent, source)),
+            Self::Keyring { file, .. } => Some(keyring(file)),
+            Self::Login { key, .. } => Some(login(key)),
+            Self::File { path, entry } => Some(file(path, entry)),
+            Self::Route { recipe, route } => Some(key_of(recipe, route)),
+            _ => None,
         }
-        self
+    }
+
+    /// Of these texts, the one that was shown when the same was agreed to before it changed: what followed its beginning.
+    pub(super) fn since<'a>(&self, accepted: impl IntoIterator<Item = &'a String>) -> Option<String> {
+        let beginning = Shown::from(self.beginning()?);
+        let rest = |shown: &'a String| shown.strip_prefix(beginning.as_str());
+        let rest = accepted.into_iter().find_map(rest)?;
+        Some(rest.trim_start().trim_start_matches("with ").to_owned())
     }
 
     /// Which verbs it concerns.
@@ -177,39 +201,31 @@ impl fmt::Display for Ask {
             Self::Unprotect(name) => format!("change `{name}`, which this machine may run by itself"),
             Self::Variable(name) => format!("pass in the variable `{name}`"),
             Self::Processes(count) => format!("have {count} processes at once"),
-            Self::Credential { agent, source, files, before } => {
+            Self::Credential { agent, source, files } => {
                 let files = files.iter().map(HeldFile::to_string).collect::<Vec<_>>();
                 let files =
                     if files.is_empty() { String::new() } else { format!(" with {}", files.join(", ")) };
-                let before =
-                    before.as_ref().map(|before| format!("; you agreed to: {before}")).unwrap_or_default();
-                format!("{}{files}{before}", credential(agent, source))
+                format!("{}{files}", credential(agent, source))
             }
             Self::Route { recipe, route } => {
-                let base = match route.base.as_slice() {
-                    [] => String::new(),
-                    base => format!(", or to {}", base.join(" or ")),
-                };
                 format!(
-                    "send the key in {} to {}{base} (recipe {recipe}): {}; SHA-256 {}",
-                    route.key.join(" or "),
-                    route.upstream,
+                    "{}: {}; SHA-256 {}",
+                    key_of(recipe, route),
                     rest(&**route, &["upstream", "key", "base"]),
                     self.digest().short()
                 )
             }
             Self::File { path, entry } => {
                 let told = ["path", "source", "source-platform"];
-                let rest = rest(&**entry, &told);
-                format!("put `{}` into the image as `{}` ({rest})", path.display(), entry.path)
+                format!("{} ({})", file(path, entry), rest(&**entry, &told))
             }
             Self::Read { what, path } => format!("read `{}` as {what}", path.display()),
             Self::Fetch { what, address } => {
                 let note = address.note().map(|note| format!("; {note}")).unwrap_or_default();
-                format!("fetch from {address} on this machine ({what}{note})")
+                format!("have this machine fetch from {address} ({what}{note})")
             }
             Self::Keyring { file, sha256 } => {
-                format!("trust the archive keys in `{}` (SHA-256 {})", file.display(), &sha256[..SHORT])
+                format!("{} (SHA-256 {})", keyring(file), &sha256[..SHORT])
             }
             Self::Expired => "take the metadata of Debian archives after its `Valid-Until`".to_owned(),
             Self::Registry { key, address, variables } => {
@@ -218,12 +234,12 @@ impl fmt::Display for Ask {
                 let note = address.note().map(|note| format!("; {note}")).unwrap_or_default();
                 let with = filled_in(variables);
                 format!(
-                    "fetch from {address} on this machine (npm packages{what}{note}; the project's `.npmrc`){with}"
+                    "have this machine fetch from {address} (npm packages{what}{note}; the project's `.npmrc`){with}"
                 )
             }
             Self::Login { key, sha256, variables } => {
                 let with = filled_in(variables);
-                format!("log in with `{key}` of the project's `.npmrc` (SHA-256 {}){with}", &sha256[..SHORT])
+                format!("{} (SHA-256 {}){with}", login(key), &sha256[..SHORT])
             }
         };
         f.write_str(Shown::from(text).as_str())
@@ -233,6 +249,30 @@ impl fmt::Display for Ask {
 /// How the ask for a credential begins, whatever files it hangs on.
 fn credential(agent: &str, source: &str) -> String {
     format!("take the key of {agent} from `{source}`")
+}
+
+/// How the ask for a recipe's route begins.
+fn key_of(recipe: &str, route: &Route) -> String {
+    let base = match route.base.as_slice() {
+        [] => String::new(),
+        base => format!(", or to {}", base.join(" or ")),
+    };
+    format!("send the key in {} to {}{base} (recipe {recipe})", route.key.join(" or "), route.upstream)
+}
+
+/// How the ask for a file from outside begins.
+fn file(path: &Path, entry: &File) -> String {
+    format!("put `{}` into the image as `{}`", path.display(), entry.path)
+}
+
+/// How the ask for archive keys begins, whatever is in the file.
+fn keyring(file: &Path) -> String {
+    format!("trust the archive keys in `{}`", file.display())
+}
+
+/// How the ask for a login begins, whatever it is set to.
+fn login(key: &str) -> String {
+    format!("log in with `{key}` of the project's `.npmrc`")
 }
 
 /// Variables of the caller's that leave this machine.
@@ -293,7 +333,6 @@ pub(super) fn of_run(environment: &Environment, project: Option<&Project>, wishe
         agent: agent.clone(),
         source: source.text().to_owned(),
         files: keys.get(agent).map(Credential::files).unwrap_or_default(),
-        before: None,
     }));
     for recipe in recipes.iter().filter(|recipe| !recipe.is_built_in()) {
         asks.extend(recipe.run.hosts.iter().cloned().map(Ask::Reach));

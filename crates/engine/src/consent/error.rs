@@ -7,8 +7,8 @@ use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::shown;
 
-use super::Ask;
 use super::Subject;
+use super::Told;
 
 /// Why something may not be done.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +18,8 @@ pub enum ConsentError {
     Open {
         /// Who asks.
         subject: Subject,
-        /// What for.
-        asks: Vec<Ask>,
+        /// What for, as far as it was not agreed to.
+        asks: Vec<Told>,
         /// Of all that the verb needs the word for, what was agreed to before included.
         digest: Digest,
     },
@@ -39,6 +39,11 @@ pub enum ConsentError {
     Store(#[from] pinfold_base::store::StoreError),
 }
 
+/// A line for each.
+pub(crate) fn listed(asks: &[Told]) -> impl Iterator<Item = Shown> {
+    asks.iter().map(|told| shown!("  {told}"))
+}
+
 impl Diagnose for ConsentError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
@@ -53,8 +58,7 @@ impl Diagnose for ConsentError {
             Self::Open { asks, .. } => asks.as_slice(),
             _ => &[],
         };
-        let told = asks.iter().map(|ask| shown!("  {ask}"));
-        std::iter::once(Shown::of(self)).chain(told).collect()
+        std::iter::once(Shown::of(self)).chain(listed(asks)).collect()
     }
 
     fn own_hint(&self) -> Option<String> {

@@ -48,8 +48,10 @@ mod wishes;
 use std::ops::Deref;
 
 pub use self::ask::Ask;
+pub use self::ask::Told;
 pub use self::ask::Verbs;
 pub use self::error::ConsentError;
+pub(crate) use self::error::listed;
 pub(crate) use self::reading::Part;
 pub use self::reading::Reading;
 pub use self::subject::Subject;
@@ -109,6 +111,13 @@ fn recall(context: &Context, project: &Project) {
 /// Everything that a project asks for, or a run of it or of an image, in a fixed order.
 pub fn asks(environment: &Environment, project: Option<&Project>, wishes: &Wishes) -> Vec<Ask> {
     ask::of_run(environment, project, wishes)
+}
+
+/// Of what a request asks for, what the user has not agreed to.
+pub(crate) fn open(context: &Context, Part { subject, asks }: &Part) -> Vec<Told> {
+    let mut told = record::told(context, subject, asks);
+    told.retain(|told| !told.agreed);
+    told
 }
 
 /// The user agrees to everything that a project makes the host itself fetch, read and trust.

@@ -11,6 +11,7 @@ use pinfold_base::Digest;
 use super::Ask;
 use super::ConsentError;
 use super::Subject;
+use super::Told;
 use super::Verbs;
 use super::record;
 use crate::context::Context;
@@ -65,6 +66,21 @@ impl Reading {
         each_once(&self.parts)
     }
 
+    /// The same, each with how the user stands to it: what is open comes first.
+    pub fn told(&self, context: &Context) -> Vec<Told> {
+        let mut all: Vec<Told> = Vec::new();
+        for told in self.parts.iter().flat_map(|part| record::told(context, &part.subject, &part.asks)) {
+            match all.iter_mut().find(|known| known.ask == told.ask) {
+                // Another asks for the same, and was not agreed to.
+                Some(known) if !told.agreed => *known = told,
+                Some(_) => {}
+                None => all.push(told),
+            }
+        }
+        all.sort_by_key(|told| told.agreed);
+        all
+    }
+
     /// What an answer to all of it names.
     pub fn digest(&self) -> Digest {
         digest_of(&self.parts)
@@ -72,7 +88,7 @@ impl Reading {
 
     /// Whether anything of it was not agreed to before.
     pub fn is_open(&self, context: &Context) -> bool {
-        self.parts.iter().any(|part| !record::open(context, &part.subject, &part.asks).is_empty())
+        self.told(context).iter().any(|told| !told.agreed)
     }
 
     /// Keeps the user's word on what has this digest: on all of it, or on what a refusal of one verb showed. Without a digest
@@ -90,9 +106,9 @@ impl Reading {
             // What this word does not cover stays as it was: agreed to, or not.
             let now = self.parts.iter().filter(|part| part.subject == *subject).flat_map(|part| &part.asks);
             let now: Vec<Ask> = now.cloned().collect();
-            let open = record::open(context, subject, &now);
-            let kept: Vec<Ask> =
-                now.into_iter().filter(|ask| shown.contains(ask) || !open.contains(ask)).collect();
+            let now = record::told(context, subject, &now).into_iter();
+            let kept = now.filter(|told| told.agreed || shown.contains(&told.ask)).map(|told| told.ask);
+            let kept: Vec<Ask> = kept.collect();
             record::keep(context, subject, &kept)?;
         }
         Ok(each_once(&meant))
@@ -152,6 +168,24 @@ mod tests {
         let digests: std::collections::BTreeSet<String> =
             all.iter().map(|parts| digest_of(parts).to_string()).collect();
         assert_eq!(digests.len(), all.len());
+    }
+
+    #[test]
+    fn what_is_open_for_one_who_asks_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::under(dir.path());
+        let context = Context::at(home, Network::Offline, Box::new(pinfold_base::report::Silent)).unwrap();
+        let (m, n) = (part("m", &[reach("a"), reach("b")]), part("n", &[reach("b")]));
+        Reading::new(vec![m.clone()]).accept(&context, Some(&digest_of(std::slice::from_ref(&m)))).unwrap();
+        let told = |parts: &[Part]| -> Vec<(String, bool)> {
+            let reading = Reading::new(parts.to_vec());
+            reading.told(&context).into_iter().map(|told| (told.to_string(), told.agreed)).collect()
+        };
+        let line = |host: &str, agreed| (format!("reach `{host}`"), agreed);
+        assert_eq!(told(std::slice::from_ref(&m)), [line("a", true), line("b", true)]);
+        for parts in [[m.clone(), n.clone()], [n, m]] {
+            assert_eq!(told(&parts), [line("b", false), line("a", true)]);
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::Ask;
 use super::ConsentError;
 use super::Subject;
+use super::Told;
 use super::reading;
 use crate::context::Context;
 
@@ -48,8 +49,8 @@ pub(super) fn check(context: &Context, subject: Subject, asks: &[Ask]) -> Result
     if asks.is_empty() {
         return Ok(());
     }
-    let accepted = accepted(&file(context, &subject), &subject);
-    let open: Vec<Ask> = missing(&accepted, asks).map(|ask| ask.since(accepted.values())).collect();
+    let mut open = told(context, &subject, asks);
+    open.retain(|told| !told.agreed);
     if open.is_empty() {
         return Ok(());
     }
@@ -57,13 +58,19 @@ pub(super) fn check(context: &Context, subject: Subject, asks: &[Ask]) -> Result
     Err(ConsentError::Open { subject, asks: open, digest })
 }
 
-/// Those that were not agreed to.
-pub(super) fn open(context: &Context, subject: &Subject, asks: &[Ask]) -> Vec<Ask> {
-    missing(&accepted(&file(context, subject), subject), asks).collect()
-}
-
-fn missing(accepted: &BTreeMap<String, String>, asks: &[Ask]) -> impl Iterator<Item = Ask> {
-    asks.iter().filter(|ask| !accepted.contains_key(&ask.digest().to_string())).cloned()
+/// Each with how the user stands to it.
+pub(super) fn told(context: &Context, subject: &Subject, asks: &[Ask]) -> Vec<Told> {
+    let accepted = accepted(&file(context, subject), subject);
+    let digests: Vec<String> = asks.iter().map(|ask| ask.digest().to_string()).collect();
+    // What is asked for as it was has not become something else.
+    let gone = accepted.iter().filter(|(digest, _)| !digests.contains(digest)).map(|(_, shown)| shown);
+    let gone: Vec<&String> = gone.collect();
+    let told = |(ask, digest): (&Ask, &String)| {
+        let agreed = accepted.contains_key(digest);
+        let before = if agreed { None } else { ask.since(gone.iter().copied()) };
+        Told { ask: ask.clone(), agreed, before }
+    };
+    asks.iter().zip(&digests).map(told).collect()
 }
 
 /// Keeps the user's word. What was agreed to before and is no longer asked for is forgotten.
@@ -112,8 +119,29 @@ mod tests {
         else {
             panic!("more than was agreed to")
         };
-        assert_eq!(asks, [Ask::HostNetwork]);
+        assert_eq!(asks, [Told { ask: Ask::HostNetwork, agreed: false, before: None }]);
         assert!(check(&context, image("another"), &[ask("a")]).is_err());
+    }
+
+    #[test]
+    fn what_changed_is_told_beside_what_was_agreed_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(dir.path());
+        let keys = |file: &str, digit: &str| Ask::Keyring { file: file.into(), sha256: digit.repeat(64) };
+        let old = [keys("k", "1"), keys("other", "2"), ask("a")];
+        keep(&context, &image("m"), &old).unwrap();
+        let new = [keys("k", "3"), keys("other", "2"), keys("kk", "4"), ask("b")];
+        let lines: Vec<_> =
+            told(&context, &image("m"), &new).iter().map(|told| format!("{}: {told}", told.agreed)).collect();
+        assert_eq!(
+            lines,
+            [
+                "false: trust the archive keys in `k` (SHA-256 333333333333); you agreed to: (SHA-256 111111111111)",
+                "true: trust the archive keys in `other` (SHA-256 222222222222)",
+                "false: trust the archive keys in `kk` (SHA-256 444444444444)",
+                "false: reach `b`",
+            ]
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ use rustix::fs::AtFlags;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::git;
@@ -64,8 +65,17 @@ pub struct Changed {
     pub changed: Vec<PathBuf>,
     /// How many more there are.
     pub more: usize,
-    /// Whether not everything could be looked at.
-    pub incomplete: bool,
+    /// What was not searched.
+    pub incomplete: Vec<Unsearched>,
+}
+
+/// A place where changes were not looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unsearched {
+    /// Its path on the host.
+    pub path: PathBuf,
+    /// Why not.
+    pub reason: String,
 }
 
 /// What changed between two moments in what `spec` let be written to.
@@ -96,7 +106,15 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
     roots.dedup();
     for root in roots {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let Ok(opened) = rustix::fs::open(&root, flags, Mode::empty()) else { continue };
+        let opened = match rustix::fs::open(&root, flags, Mode::empty()) {
+            Ok(opened) => opened,
+            // A file, or what is gone.
+            Err(Errno::NOTDIR | Errno::NOENT | Errno::LOOP) => continue,
+            Err(errno) => {
+                found.unsearched(root.clone(), unreadable(&errno.into()));
+                continue;
+            }
+        };
         let mut walk = Walk {
             root: &root,
             names: &names,
@@ -106,8 +124,8 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
             whole: HashSet::new(),
             found: &mut found,
         };
-        if directory::walk(opened, Mounts::Stay, |seen| Ok(walk.see(&seen))).is_err() {
-            found.incomplete = true;
+        if let Err(error) = directory::walk(opened, Mounts::Stay, |seen| Ok(walk.see(&seen))) {
+            found.unsearched(root.clone(), unreadable(&error));
         }
     }
     let watched = spec.protect.iter().filter_map(|protected| match &protected.missing {
@@ -121,6 +139,18 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
     found.changed.sort_by_key(|path| (path.components().count(), path.clone()));
     found.changed.dedup();
     found
+}
+
+impl Changed {
+    fn unsearched(&mut self, path: PathBuf, reason: String) {
+        if self.incomplete.len() < KEPT_MAX {
+            self.incomplete.push(Unsearched { path, reason });
+        }
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    format!("it cannot be read ({error})")
 }
 
 /// From one moment to another, in nanoseconds since the epoch.
@@ -161,8 +191,8 @@ impl Walk<'_> {
     fn see(&mut self, seen: &Seen<'_>) -> Next {
         let entry = match seen {
             Seen::Entry(entry) => entry,
-            Seen::Unreadable(..) => {
-                self.found.incomplete = true;
+            Seen::Unreadable(entry, errno) => {
+                self.found.unsearched(self.root.join(entry.path), unreadable(&(*errno).into()));
                 return Next::On;
             }
             Seen::Leaving(path) => {
@@ -173,7 +203,8 @@ impl Walk<'_> {
         };
         self.entries += 1;
         if self.entries > ENTRIES_MAX {
-            self.found.incomplete = true;
+            let reason = format!("it holds more than {ENTRIES_MAX} files");
+            self.found.unsearched(self.root.to_owned(), reason);
             return Next::Stop;
         }
         if entry.kind == FileType::Directory {
@@ -348,7 +379,7 @@ mod tests {
         let mut expected = expected.to_vec();
         expected.sort_unstable();
         assert_eq!(names, expected);
-        assert!(!found.incomplete);
+        assert_eq!(found.incomplete, []);
         // What was changed after the sandbox had ended is the user's own.
         assert_eq!(changed(&spec(), since, Some(since)), Changed::default());
         assert_eq!(changed(&spec(), later(), None), Changed::default());

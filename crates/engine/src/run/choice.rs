@@ -11,8 +11,11 @@ use std::path::Path;
 use fs_err as fs;
 use pinfold_base::Platform;
 use pinfold_image::ImageSource;
+use pinfold_network::Credential;
 
 use super::credentials;
+use super::credentials::BadKey;
+use super::credentials::Found;
 use super::declared::Declared;
 use super::error::RunError;
 use super::image;
@@ -21,6 +24,7 @@ use super::request::Request;
 use super::specify;
 use crate::consent;
 use crate::consent::Agreed;
+use crate::consent::Ask;
 use crate::consent::Part;
 use crate::consent::Subject;
 use crate::consent::Wishes;
@@ -73,12 +77,12 @@ impl Choice {
             Self::Project(project) => Subject::of(project),
         };
         let (declared, recipes) = (self.declared(platform)?, self.recipes(platform)?);
-        let keys = match &self {
-            Self::Image(_) => BTreeMap::new(),
-            Self::Project(project) => credentials::declared(context, request, project)?,
+        let Found { keys, bad } = match &self {
+            Self::Image(_) => Found::default(),
+            Self::Project(project) => credentials::declared(context, request, project),
         };
         let wishes = Wishes { declared, recipes, keys };
-        Ok(Wanted { choice: self, subject, wishes })
+        Ok(Wanted { choice: self, subject, wishes, bad })
     }
 
     /// Agents it has. Those of an image are known by its labels, and only built-in recipes can be meant.
@@ -127,22 +131,62 @@ pub(super) struct Wanted {
     choice: Choice,
     subject: Subject,
     wishes: Wishes,
+    /// Keys that it names and that cannot be used.
+    bad: Vec<BadKey>,
 }
 
 impl Wanted {
-    /// Who asks, and everything that is asked for.
-    pub(super) fn asks(&self, context: &Context) -> Part {
-        let project = match &self.choice {
-            Choice::Project(project) => Some(&**project),
-            Choice::Image(_) => None,
-        };
-        let asks = consent::asks(&context.environment, project, &self.wishes);
+    /// Who asks, and everything that is asked for. Refuses keys that cannot be used: nobody can agree to them.
+    pub(super) fn asks(mut self, context: &Context) -> Result<Part, RunError> {
+        self.refuse_bad_keys(context)?;
+        Ok(self.part(context))
+    }
+
+    fn refuse_bad_keys(&mut self, context: &Context) -> Result<(), RunError> {
+        let bad = std::mem::take(&mut self.bad);
+        if bad.is_empty() {
+            return Ok(());
+        }
+        let mut open = consent::open(context, &self.part(context));
+        // Of a key that cannot be used, it is told why.
+        let is_bad = |whose: &str| bad.iter().any(|bad| bad.whose == credentials::declared_by(whose));
+        open.retain(|told| !matches!(&told.ask, Ask::Credential { agent, .. } if is_bad(agent)));
+        RunError::of_keys(bad, open)
+    }
+
+    fn part(&self, context: &Context) -> Part {
+        let asks = consent::asks(&context.environment, self.project(), &self.wishes);
         Part { subject: self.subject.clone(), asks }
     }
 
-    /// Refuses what the user has not agreed to.
-    pub(super) fn agree(self, context: &Context) -> Result<Chosen, RunError> {
-        let Self { choice, subject, wishes } = self;
+    /// The keys that the user named for this run. They are held to the same as the project's.
+    pub(super) fn requested(
+        &mut self,
+        context: &Context,
+        request: &Request,
+    ) -> Result<BTreeMap<String, Credential>, RunError> {
+        let agent = request.agent().and_then(|name| agent(&self.wishes.recipes, name));
+        // An agent that is not there is told by itself.
+        if request.agent().is_some() && agent.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        let declared = &self.wishes.declared;
+        let Found { keys, bad } = credentials::requested(context, request, self.project(), declared, agent)?;
+        self.bad.extend(bad);
+        Ok(keys)
+    }
+
+    fn project(&self) -> Option<&Project> {
+        match &self.choice {
+            Choice::Project(project) => Some(project),
+            Choice::Image(_) => None,
+        }
+    }
+
+    /// Refuses keys that cannot be used and what the user has not agreed to.
+    pub(super) fn agree(mut self, context: &Context) -> Result<Chosen, RunError> {
+        self.refuse_bad_keys(context)?;
+        let Self { choice, subject, wishes, .. } = self;
         Ok(match choice {
             Choice::Project(project) => {
                 let (project, wishes) = consent::agree_to_run(context, subject, *project, wishes)?;
@@ -183,26 +227,10 @@ impl Chosen {
         }
     }
 
-    /// Whose project, where it is one's.
-    pub(super) fn project(&self) -> Option<&Project> {
-        match &self.image {
-            ImageOf::Project(project) => Some(project),
-            ImageOf::Source(_) => None,
-        }
-    }
-
-    /// Its agent of this name. A recipe of the user's own is named by its path, as in the manifest, or by its name.
+    /// Its agent of this name.
     pub(super) fn agent(&self, name: &str) -> Result<Recipe, RunError> {
         let recipes = &self.wishes.recipes;
-        // By the file that was read: what has its name by now may be another.
-        let file = Path::new(name);
-        let named = |recipe: &&Recipe| recipe.name == name || recipe.command == name;
-        let found = if recipe::is_path(name) {
-            recipes.iter().find(|recipe| recipe.is_of(file))
-        } else {
-            recipes.iter().find(named)
-        };
-        found.cloned().ok_or_else(|| RunError::NoAgent {
+        agent(recipes, name).cloned().ok_or_else(|| RunError::NoAgent {
             image: self.name().to_owned(),
             agent: name.to_owned(),
             known: recipes
@@ -211,6 +239,18 @@ impl Chosen {
                 .map(|recipe| recipe.name.clone())
                 .collect(),
         })
+    }
+}
+
+/// The agent of this name. A recipe of the user's own is named by its path, as in the manifest, or by its name.
+pub(super) fn agent<'a>(recipes: &'a [Recipe], name: &str) -> Option<&'a Recipe> {
+    // By the file that was read: what has its name by now may be another.
+    let file = Path::new(name);
+    let named = |recipe: &&Recipe| recipe.name == name || recipe.command == name;
+    if recipe::is_path(name) {
+        recipes.iter().find(|recipe| recipe.is_of(file))
+    } else {
+        recipes.iter().find(named)
     }
 }
 

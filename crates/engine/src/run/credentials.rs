@@ -19,6 +19,7 @@ use pinfold_network::Surroundings;
 use pinfold_sandbox::spec::CredentialRoute;
 use pinfold_sandbox::spec::Mount;
 
+use super::choice;
 use super::error::RunError;
 use super::places;
 use super::request::Key;
@@ -72,7 +73,13 @@ pub(super) fn routes(
         let Some((route, key)) = chosen(agent, keys, index, name) else { continue };
         let (id, port) = place(index).ok_or_else(|| wrong("too many".into()))?;
         let upstream = upstream(keys, route);
-        let bad = |error: RouteError| wrong(error.to_string());
+        let bad = |error: RouteError| match (upstream.variable, error) {
+            // It may hold a login.
+            (Some(variable), RouteError::BaseUrl { problem, .. }) => {
+                RunError::Gateway { variable: variable.to_owned(), problem }
+            }
+            (_, error) => wrong(error.to_string()),
+        };
         out.egress.push(CredentialRoute {
             route: RouteSpec {
                 id,
@@ -124,45 +131,63 @@ fn chosen<'a>(
     alternatives.find_map(|route| Some((route, key(keys, said, route)?)))
 }
 
+/// A key that cannot be used.
+#[derive(Debug)]
+pub struct BadKey {
+    /// The agent or one of its providers, and who named the key.
+    pub whose: String,
+    /// Why.
+    pub why: CredentialError,
+}
+
+/// Keys by agent or `AGENT/PROVIDER`, and those that cannot be used.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) keys: BTreeMap<String, Credential>,
+    pub(super) bad: Vec<BadKey>,
+}
+
 /// Looks at the keys that an agent's routes would use: they are there, readable and keys. A program is not asked yet.
 pub(super) fn probe(agent: &Recipe, keys: &Keys<'_>) -> Result<(), RunError> {
-    for (index, name) in agent.route_names().into_iter().enumerate() {
-        if let Some((_, key)) = chosen(agent, keys, index, name) {
-            key.probe(|name| keys.environment.text(name).map(str::to_owned))
-                .map_err(|source| RunError::Key { whose: format!("{}/{name}", agent.name), source })?;
-        }
-    }
-    Ok(())
+    let names = agent.route_names().into_iter().enumerate();
+    let bad = names.filter_map(|(index, name)| {
+        let (_, key) = chosen(agent, keys, index, name)?;
+        let why = key.probe(|name| keys.environment.text(name).map(str::to_owned)).err()?;
+        Some(BadKey { whose: format!("{}/{name}", agent.name), why })
+    });
+    RunError::of_keys(bad.collect(), Vec::new())
 }
 
 /// The keys that a project names, found now. What is not there is passed over unless this run needs it; what may not serve
 /// for a key is refused.
-pub(super) fn declared(
-    context: &Context,
-    request: &Request,
-    project: &Project,
-) -> Result<BTreeMap<String, Credential>, RunError> {
+pub(super) fn declared(context: &Context, request: &Request, project: &Project) -> Found {
     let run = &project.manifest.run;
+    let mut found = Found::default();
     if run.credentials.is_empty() {
-        return Ok(BTreeMap::new());
+        return found;
     }
     let around = places::around(context, request, Some(project), run, &project.manifest.directory);
     let by_proxy = request.network.or(run.network).unwrap_or(Reach::Proxy) == Reach::Proxy;
-    let mut found = BTreeMap::new();
+    let meant = request.agent().and_then(|name| choice::agent(&project.recipes, name));
     for (whose, source) in &run.credentials {
         let of = whose.split('/').next().unwrap_or_default();
-        let is_needed = by_proxy && request.agent().is_some_and(|agent| agent == of);
+        let is_needed = by_proxy && meant.is_some_and(|agent| agent.name == of);
         match find(context, &source.value, &around) {
             Ok(credential) => {
-                found.insert(whose.clone(), credential);
+                found.keys.insert(whose.clone(), credential);
             }
-            Err(source) if is_needed || source.kind() == Kind::Refused => {
-                return Err(RunError::Key { whose: format!("{whose} (`run.credentials`)"), source });
+            Err(why) if is_needed || why.kind() == Kind::Refused => {
+                found.bad.push(BadKey { whose: declared_by(whose), why });
             }
             Err(_) => {}
         }
     }
-    Ok(found)
+    found
+}
+
+/// How a key that the manifest names is told.
+pub(super) fn declared_by(whose: &str) -> String {
+    format!("{whose} (`run.credentials`)")
 }
 
 /// The keys that the user named for this run: the user's own word, but held to the same.
@@ -172,24 +197,17 @@ pub(super) fn requested(
     project: Option<&Project>,
     declared: &Run,
     agent: Option<&Recipe>,
-) -> Result<BTreeMap<String, Credential>, RunError> {
-    let mut found = BTreeMap::new();
+) -> Result<Found, RunError> {
+    let mut found = Found::default();
+    if request.keys.is_empty() {
+        return Ok(found);
+    }
     let known = agent.map(Recipe::route_names).unwrap_or_default();
     let unknown = |provider: &str| RunError::Provider {
         provider: provider.to_owned(),
         agent: agent.map(|agent| agent.name.clone()),
         known: known.iter().map(|&name| name.to_owned()).collect(),
     };
-    if let Some(agent) = agent {
-        let of = |whose: &String| Some(whose.strip_prefix(&agent.name)?.strip_prefix('/')?.to_owned());
-        let said = declared.credentials.keys().filter_map(of);
-        if let Some(provider) = said.into_iter().find(|provider| !known.contains(&provider.as_str())) {
-            return Err(unknown(&provider));
-        }
-    }
-    if request.keys.is_empty() {
-        return Ok(found);
-    }
     let around = places::around(context, request, project, declared, Path::new("."));
     for Key { provider, source } in &request.keys {
         let agent = agent
@@ -200,9 +218,12 @@ pub(super) fn requested(
             Some(provider) => format!("{}/{provider}", agent.name),
             None => agent.name.clone(),
         };
-        let credential = find(context, source, &around)
-            .map_err(|source| RunError::Key { whose: format!("{whose} (`--key`)"), source })?;
-        found.insert(whose, credential);
+        match find(context, source, &around) {
+            Ok(credential) => {
+                found.keys.insert(whose, credential);
+            }
+            Err(why) => found.bad.push(BadKey { whose: format!("{whose} (`--key`)"), why }),
+        }
     }
     Ok(found)
 }
@@ -230,25 +251,27 @@ fn fill(text: &str, names: &[&str], port: u16) -> String {
     text
 }
 
-struct Upstream {
+struct Upstream<'a> {
     address: String,
     reach: RouteAddresses,
+    /// The caller's variable that it is from.
+    variable: Option<&'a str>,
 }
 
 /// The provider's address: a variable of the caller's that agents know too, else the recipe's.
-fn upstream(keys: &Keys<'_>, route: &recipe::Route) -> Upstream {
-    match route.base.iter().find_map(|name| keys.environment.filled(name)) {
+fn upstream<'a>(keys: &Keys<'_>, route: &'a recipe::Route) -> Upstream<'a> {
+    match route.base.iter().find_map(|name| Some((name, keys.environment.filled(name)?))) {
         // The requests bring the path the recipe knows; some of these variables end in it.
-        Some(base) => {
+        Some((name, base)) => {
             let base = base.trim_end_matches('/');
             let base = route
                 .paths
                 .iter()
                 .find_map(|path| base.strip_suffix(path.trim_end_matches('/')))
                 .unwrap_or(base);
-            Upstream { address: base.to_owned(), reach: RouteAddresses::Private }
+            Upstream { address: base.to_owned(), reach: RouteAddresses::Private, variable: Some(name) }
         }
-        None => Upstream { address: route.upstream.clone(), reach: RouteAddresses::Public },
+        None => Upstream { address: route.upstream.clone(), reach: RouteAddresses::Public, variable: None },
     }
 }
 

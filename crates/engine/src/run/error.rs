@@ -1,5 +1,6 @@
 //! Why nothing is run.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Diagnose;
@@ -7,12 +8,19 @@ use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::error::Diagnosis;
+use pinfold_base::error::one_line;
+use pinfold_base::shown;
+use pinfold_base::text::nearest;
+use pinfold_base::text::word;
 use pinfold_image::ImageError;
 use pinfold_image::unpack::UnpackError;
 use pinfold_network::CredentialError;
 
+use super::credentials::BadKey;
 use crate::build::BuildError;
+use crate::consent;
 use crate::consent::ConsentError;
+use crate::consent::Told;
 use crate::project::ProjectError;
 use crate::project::manifest::ManifestError;
 use crate::project::recipe::RecipeError;
@@ -107,6 +115,14 @@ pub enum RunError {
         /// What is protected.
         known: Vec<String>,
     },
+    /// A part of what is protected as a whole, or another name of it.
+    #[error("`{name}` is protected as {}`{by}`", if Path::new(.name).starts_with(.by) { "a part of " } else { "" })]
+    PartOf {
+        /// What was named.
+        name: String,
+        /// What it is protected by.
+        by: String,
+    },
     /// More linked worktrees than can be looked after.
     #[error("`{}` has too many entries", .0.display())]
     Worktrees(PathBuf),
@@ -128,6 +144,22 @@ pub enum RunError {
         whose: String,
         /// Why.
         source: CredentialError,
+    },
+    /// Several keys, or one beside what was not agreed to: all of it at once.
+    #[error("{} cannot be used:", if .bad.len() == 1 { "a key" } else { "keys" })]
+    Keys {
+        /// The keys.
+        bad: Vec<BadKey>,
+        /// What is asked for besides, and was not agreed to.
+        asks: Vec<Told>,
+    },
+    /// The caller's variable with a provider's address holds none. The value may hold a login, and is not shown.
+    #[error("the variable `{variable}` does not hold the base address of a provider: {problem}")]
+    Gateway {
+        /// Its name.
+        variable: String,
+        /// What is wrong.
+        problem: String,
     },
     /// A key was named for a provider that the agent does not have.
     #[error("no provider `{provider}` to use a key for")]
@@ -157,6 +189,22 @@ fn list(platforms: &[Platform]) -> String {
     platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
 }
 
+impl RunError {
+    /// Refuses keys that cannot be used, and says what else is asked for.
+    pub(super) fn of_keys(mut bad: Vec<BadKey>, asks: Vec<Told>) -> Result<(), Self> {
+        match bad.pop() {
+            None => Ok(()),
+            Some(BadKey { whose, why }) if bad.is_empty() && asks.is_empty() => {
+                Err(Self::Key { whose, source: why })
+            }
+            Some(last) => {
+                bad.push(last);
+                Err(Self::Keys { bad, asks })
+            }
+        }
+    }
+}
+
 impl From<BuildError> for RunError {
     fn from(error: BuildError) -> Self {
         Self::Build(Box::new(error))
@@ -176,6 +224,10 @@ impl Diagnose for RunError {
             Self::Sandbox(error) => Diagnosis::Inner(error),
             Self::Consent(error) => Diagnosis::Inner(error),
             Self::Key { source, .. } => Diagnosis::Inner(source),
+            Self::Keys { bad, .. } => {
+                let refused = bad.iter().find(|bad| bad.why.kind() == Kind::Refused);
+                Diagnosis::Own(refused.or(bad.first()).map_or(Kind::Usage, |bad| bad.why.kind()))
+            }
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Platform | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
             Self::Workspace { .. } | Self::Mount { .. } => Diagnosis::Own(Kind::Refused),
@@ -183,8 +235,34 @@ impl Diagnose for RunError {
         }
     }
 
+    fn lines(&self) -> Vec<Shown> {
+        match self {
+            Self::Keys { bad, asks } => {
+                let keys = bad.iter().map(|BadKey { whose, why }| shown!("  {whose}: {}", one_line(why)));
+                let besides = (!asks.is_empty()).then(|| "and this needs your word besides:".into());
+                let first = std::iter::once(Shown::of(self));
+                first.chain(keys).chain(besides).chain(consent::listed(asks)).collect()
+            }
+            _ => match self.inner() {
+                Some(inner) if inner.to_string() == self.to_string() => inner.lines(),
+                _ => vec![Shown::of(self)],
+            },
+        }
+    }
+
     fn own_hint(&self) -> Option<String> {
         match self {
+            Self::Keys { bad, asks } => {
+                let mut hints: Vec<String> = bad.iter().filter_map(|bad| bad.why.hint()).collect();
+                hints.dedup();
+                if !asks.is_empty() {
+                    hints.push("what needs your word can be agreed to once the keys can be used".into());
+                }
+                Some(hints.join("; ")).filter(|hint| !hint.is_empty())
+            }
+            Self::Gateway { variable, .. } => Some(format!(
+                "set `{variable}` to `https://host`, `https://host:port/path` or `http://127.0.0.1:port`, or unset it"
+            )),
             Self::NoAgent { known, .. } if known.is_empty() => {
                 Some("it has none; run a command with `--`, or build an image with `agents = […]`".into())
             }
@@ -218,10 +296,14 @@ impl Diagnose for RunError {
                  give the user's word by itself"
                     .into(),
             ),
-            Self::Unprotected { known, .. } => Some(format!(
-                "protected here are {}",
-                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            )),
+            Self::Unprotected { name, known } => Some(match nearest(name, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`? say `--unprotect {}`", word(near)),
+                None => format!(
+                    "leave it out, since a sandbox may change it; protected here are {}",
+                    known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+                ),
+            }),
+            Self::PartOf { by, .. } => Some(format!("say `--unprotect {}`", word(by))),
             Self::Worktrees(_) => Some("`git worktree prune` removes those that are gone".into()),
             Self::OtherWorkspace { .. } => {
                 Some("choose another name, AGENT@NAME, or remove that session with `pinfold rm`".into())

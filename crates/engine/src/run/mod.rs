@@ -36,9 +36,11 @@ use pinfold_network::Decision;
 pub use self::bundle::bundle;
 pub use self::changed::Changed;
 pub use self::changed::Made;
+pub use self::changed::Unsearched;
 pub use self::changed::changed;
 use self::choice::Choice;
 use self::choice::Wanted;
+pub use self::credentials::BadKey;
 pub use self::credentials::PLACEHOLDER;
 pub use self::declared::Declared;
 pub use self::declared::LABEL;
@@ -58,7 +60,8 @@ pub use crate::project::manifest::run::Reach;
 /// agreed to. `agents` are those that a build would put in.
 pub fn asks(context: &Context, request: &Request, agents: &[String]) -> Result<Reading, RunError> {
     let meant = meant(context, request, agents)?;
-    Ok(Reading::new(meant.iter().map(|wanted| wanted.asks(context)).collect()))
+    let parts = meant.into_iter().map(|wanted| wanted.asks(context));
+    Ok(Reading::new(parts.collect::<Result<_, _>>()?))
 }
 
 /// What `run` means by a request, and what the other verbs mean by the same words: without a manifest these are two projects,

@@ -14,6 +14,7 @@ use crate::project::manifest::run::FormError;
 use crate::project::manifest::run::KeySource;
 use crate::project::manifest::run::Processes;
 use crate::project::manifest::run::Processors;
+use crate::project::manifest::run::ProtectedName;
 use crate::project::manifest::run::Reach;
 use crate::project::manifest::run::Size;
 use crate::project::manifest::run::Variable;
@@ -69,7 +70,7 @@ pub struct Request {
     /// Further paths of the workspace that stay as they are.
     pub protect: Vec<WorkspacePath>,
     /// Names of protected paths that need not.
-    pub unprotect: Vec<WorkspacePath>,
+    pub unprotect: Vec<ProtectedName>,
     /// Variables.
     pub env: Vec<Variable>,
     /// Where keys come from.

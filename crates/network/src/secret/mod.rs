@@ -37,6 +37,7 @@ use std::time::Instant;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::text::word;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -309,13 +310,14 @@ impl Diagnose for CredentialError {
                 Some(format!("export `{name}` where pinfold is started, not in the image"))
             }
             Self::Exposed { path, problem } if problem.starts_with("may be read") => {
-                Some(format!("chmod 600 {}", path.display()))
+                Some(format!("say `chmod 600 {}`", word(path)))
             }
             Self::Exposed { path: at, problem } | Self::Loose { at, problem, .. } if problem.starts_with("can be written") => {
-                Some(format!("chmod go-w {}", at.display()))
+                Some(format!("say `chmod go-w {}`", word(at)))
             }
             Self::Exposed { path, problem } if problem.starts_with("has a second") => {
-                Some(format!("put a copy of its own in its place: cp {0} {0}.new && mv {0}.new {0}", path.display()))
+                let (path, copy) = (word(path), word(format!("{}.new", path.display())));
+                Some(format!("put a copy of its own in its place: `cp -p {path} {copy} && mv {copy} {path}`"))
             }
             Self::Within { .. } => Some(
                 "what an agent can write it could make the host obey: put the file where only you can write and no sandbox \

@@ -44,9 +44,9 @@ fn what_this_machine_would_fetch_is_asked_for() {
          url = { 'linux/amd64' = 'file:///home/me/.ssh/key-{version}' }\n",
     );
     let found = told(&project);
-    let key = "fetch from `file:///home/me/.ssh/key-1` on this machine (a program; a file of this machine)";
+    let key = "have this machine fetch from `file:///home/me/.ssh/key-1` (a program; a file of this machine)";
     assert!(found.contains(&key.to_owned()), "{found:?}");
-    let registry = "fetch from `https://elsewhere.example/${SECRET}/` on this machine (npm packages; the project's `.npmrc`), \
+    let registry = "have this machine fetch from `https://elsewhere.example/${SECRET}/` (npm packages; the project's `.npmrc`), \
                     and send your variable `SECRET` there";
     assert!(found.contains(&registry.to_owned()), "{found:?}");
 }
@@ -67,20 +67,23 @@ fn every_wish_of_a_manifest_is_asked_for_in_words() {
         ("[run]\nmounts = ['/srv:/data:rw']", vec!["mount `/srv:/data:rw`"]),
         ("[run]\npass-env = ['TOKEN']", vec!["pass in the variable `TOKEN`"]),
         ("[run]\npids = 1000000", vec!["have 1000000 processes at once"]),
-        ("[run.credentials]\nclaude-code = 'file:~/.key'", vec!["take the key of claude-code from `file:~/.key`"]),
+        (
+            "[run.credentials]\nclaude-code = 'file:~/.key'",
+            vec!["take the key of claude-code from `file:~/.key`"],
+        ),
         (
             "[[file]]\npath = '/p'\nsource = '/etc/hostname'",
             vec!["put `/etc/hostname` into the image as `/p` (owner \"root\")"],
         ),
         (
             "[npm]\nregistry = 'https://r.example'",
-            vec!["fetch from `https://r.example` on this machine (npm packages)"],
+            vec!["have this machine fetch from `https://r.example` (npm packages)"],
         ),
         (
             "[debian]\nsuite = 'sid'\nmirror = 'https://d.example'\nsecurity-mirror = 'https://s.example'\ncheck-valid-until = false",
             vec![
-                "fetch from `https://d.example` on this machine (Debian packages)",
-                "fetch from `https://s.example` on this machine (Debian security updates)",
+                "have this machine fetch from `https://d.example` (Debian packages)",
+                "have this machine fetch from `https://s.example` (Debian security updates)",
                 "take the metadata of Debian archives after its `Valid-Until`",
             ],
         ),

@@ -30,11 +30,7 @@ impl Nobody {
     fn new(name: &str, agent: Option<&str>, known: Vec<String>) -> Self {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
         let can_be_shown = name.len() <= SHOWN_MAX && name.bytes().all(plain);
-        Self {
-            name: can_be_shown.then(|| name.to_owned()),
-            agent: agent.map(str::to_owned),
-            known,
-        }
+        Self { name: can_be_shown.then(|| name.to_owned()), agent: agent.map(str::to_owned), known }
     }
 
     /// What was most likely meant, and else what could have been.
@@ -106,14 +102,17 @@ mod tests {
     use crate::project::Project;
     use crate::sources::testing::World;
 
-    const OWN: &str = "name = 'mine'\ntitle = 'Mine'\ncommand = 'my'\n[npm]\npackage = 'mine'\nversion = '1'\n";
+    const OWN: &str =
+        "name = 'mine'\ntitle = 'Mine'\ncommand = 'my'\n[npm]\npackage = 'mine'\nversion = '1'\n";
 
     fn read(credentials: &str) -> Result<Project, (String, String)> {
         let world = World::new();
         world.write("mine.toml", OWN);
         let route = "[[run.route]]\nupstream = 'https://keys.example'\nheader = 'bearer'\npaths = ['/v1']\nkey = ['K']\n";
         world.write("routed.toml", &(OWN.replace("mine", "routed") + route));
-        let text = format!("name = 'x'\nagents = ['./mine.toml', './routed.toml']\n[run.credentials]\n{credentials}\n");
+        let text = format!(
+            "name = 'x'\nagents = ['./mine.toml', './routed.toml']\n[run.credentials]\n{credentials}\n"
+        );
         world.write("pinfold.toml", &text);
         Project::from_file(&world.folder().join("pinfold.toml"))
             .map_err(|error| (error.to_string(), error.hint().unwrap_or_default()))
@@ -121,7 +120,8 @@ mod tests {
 
     #[test]
     fn keys_are_of_agents_and_providers_that_there_are() {
-        for known in ["claude-code", "opencode/openai", "claude-code/claude-code", "routed", "routed/routed"] {
+        for known in ["claude-code", "opencode/openai", "claude-code/claude-code", "routed", "routed/routed"]
+        {
             read(&format!("'{known}' = 'env:K'")).unwrap_or_else(|error| panic!("{known}: {error:?}"));
         }
         for (name, told, hint) in [
@@ -138,7 +138,10 @@ mod tests {
             ("opencode/sk-CANARY", "`opencode` has no such provider (it is not", "`opencode/openai`"),
         ] {
             let (message, help) = read(&format!("'{name}' = 'env:K'")).unwrap_err();
-            assert!(message.starts_with("manifest key `run.credentials`: ") && message.contains(told), "{message}");
+            assert!(
+                message.starts_with("manifest key `run.credentials`: ") && message.contains(told),
+                "{message}"
+            );
             assert!(help.contains(hint), "{name}: {help}");
             assert!(!format!("{message}{help}").to_lowercase().contains("canary"), "{message} {help}");
         }

@@ -45,7 +45,7 @@ pub struct Run {
     /// Paths in the workspace that a sandbox neither changes nor makes, beside those that the host is known to run by itself.
     pub protect: Vec<WorkspacePath>,
     /// Names among those that a sandbox may change and make after all, such as `.vscode`.
-    pub unprotect: Vec<WorkspacePath>,
+    pub unprotect: Vec<ProtectedName>,
     /// Environment variables to pass in, by name.
     pub pass_env: Vec<Variable>,
     /// Memory limit, such as `"4GiB"`.
@@ -79,6 +79,9 @@ pub enum FormError {
         /// What could have been.
         expected: &'static str,
     },
+    /// The path of a key is relative; it is not shown, because it may be the key.
+    #[error("the path of the key's file is relative, and from where it would count is not said")]
+    Relative,
     /// What was said with a flag of the command line.
     #[error("`{flag}`: {error}")]
     Flag {
@@ -104,6 +107,14 @@ impl FormError {
 impl Diagnose for FormError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(Kind::Usage)
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        match self {
+            Self::Relative => Some("write it from `/` or `~/` on, as in `file:~/.config/pinfold/key`".into()),
+            Self::Flag { error, .. } => error.own_hint(),
+            _ => None,
+        }
     }
 }
 
@@ -362,6 +373,50 @@ impl JsonSchema for WorkspacePath {
     }
 }
 
+/// What a protected path is called: by its path in the workspace, or in full where it lies elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProtectedName(String);
+
+impl ProtectedName {
+    /// The name, without `/` at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProtectedName {
+    type Err = FormError;
+
+    fn from_str(text: &str) -> Result<Self, FormError> {
+        let path = text.strip_prefix('/').unwrap_or(text);
+        let WorkspacePath(path) = path.parse().map_err(|_| {
+            let expected = "one such as `.vscode` or `/srv/shared/.envrc`, without `..`";
+            FormError::new("name", text, expected)
+        })?;
+        Ok(Self(if text.starts_with('/') { format!("/{path}") } else { path }))
+    }
+}
+
+impl<'de> Deserialize<'de> for ProtectedName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer)
+    }
+}
+
+impl JsonSchema for ProtectedName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ProtectedName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
 /// A number of bytes: `"4GiB"`, `"700MB"`, `"2g"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
@@ -494,9 +549,8 @@ impl FromStr for KeySource {
 
     fn from_str(text: &str) -> Result<Self, FormError> {
         let wrong = |expected| FormError::Hidden { what: "where the key comes from", expected };
-        let path = |text| {
-            let expected = "a path that is absolute or begins with `~/`";
-            HostFile::read(text).ok_or(wrong(expected))
+        let path = |text: &str| {
+            HostFile::read(text).ok_or(if text.is_empty() { wrong("a path") } else { FormError::Relative })
         };
         match text.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),

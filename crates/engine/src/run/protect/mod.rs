@@ -46,6 +46,7 @@ use self::places::trace;
 use super::error::RunError;
 use super::git;
 use crate::context::Environment;
+use crate::project::manifest::run::ProtectedName;
 use crate::project::manifest::run::WorkspacePath;
 use crate::project::recipe::Recipe;
 
@@ -60,8 +61,10 @@ pub(super) struct Protection {
     pub(super) without_repository: bool,
     /// Protected files with more than one name: through another one, in the workspace, they could be written to.
     pub(super) hard_linked: BTreeSet<PathBuf>,
-    /// Where there was more than is looked at.
-    pub(super) incomplete: BTreeSet<PathBuf>,
+    /// What was not looked at to its end, and why.
+    pub(super) incomplete: BTreeMap<PathBuf, String>,
+    /// Names of the project's to leave out that are a part of what is protected as a whole, and its name.
+    pub(super) parts: Vec<(String, String)>,
 }
 
 /// What a run adds and leaves out.
@@ -72,8 +75,8 @@ pub(super) struct Wanted<'a> {
     /// Further paths.
     pub(super) more: Vec<&'a WorkspacePath>,
     /// Names to leave out: what the project says, and what the user says.
-    pub(super) declared: Vec<&'a WorkspacePath>,
-    pub(super) said: Vec<&'a WorkspacePath>,
+    pub(super) declared: Vec<&'a ProtectedName>,
+    pub(super) said: Vec<&'a ProtectedName>,
 }
 
 impl Wanted<'_> {
@@ -227,10 +230,18 @@ impl Finder<'_> {
         };
         let mut links = Vec::new();
         let walked = directory::walk(opened, Mounts::Stay, |seen| {
-            let Seen::Entry(entry) = seen else { return Ok(Next::On) };
+            let entry = match seen {
+                Seen::Entry(entry) => entry,
+                Seen::Unreadable(entry, errno) => {
+                    self.all.incomplete.insert(path.join(entry.path), search::unreadable(&errno.into()));
+                    return Ok(Next::On);
+                }
+                _ => return Ok(Next::On),
+            };
             self.looked += 1;
             if self.looked > LOOKED_MAX {
-                self.all.incomplete.insert(path.to_owned());
+                let reason = format!("there are more than {LOOKED_MAX} names in what is protected");
+                self.all.incomplete.insert(path.to_owned(), reason);
                 return Ok(Next::Stop);
             }
             if entry.kind == FileType::Symlink {
@@ -243,8 +254,8 @@ impl Finder<'_> {
             }
             Ok(Next::On)
         });
-        if walked.is_err() {
-            self.all.incomplete.insert(path.to_owned());
+        if let Err(error) = walked {
+            self.all.incomplete.insert(path.to_owned(), search::unreadable(&error));
         }
         for link in links {
             let name = format!("{name}/{}", link.display());
@@ -252,16 +263,32 @@ impl Finder<'_> {
         }
     }
 
+    /// The name of what `said` is a part of, or of what lies there under another name.
+    fn held_by(&self, said: &str) -> Option<String> {
+        let path = self.workspace.join(said);
+        let holds = |(outer, (name, _)): &(&PathBuf, &(String, StandIn))| {
+            within(said, name) || path.starts_with(outer)
+        };
+        let held = self.all.paths.iter().filter(holds);
+        held.max_by_key(|(outer, _)| outer.components().count()).map(|(_, (name, _))| name.clone())
+    }
+
     /// Leaves out what is to be, and gives links that nothing holds to the sandbox, which refuses them.
     fn finish(mut self) -> Result<Protection, RunError> {
-        for path in &self.wanted.said {
-            if !self.all.paths.values().any(|(name, _)| within(name, path.as_str())) {
-                return Err(RunError::Unprotected {
-                    name: path.as_str().to_owned(),
-                    known: self.all.names(),
-                });
-            }
+        let known = |said: &str| self.all.paths.values().any(|(name, _)| within(name, said));
+        if let Some(said) = self.wanted.said.iter().map(|said| said.as_str()).find(|said| !known(said)) {
+            let name = said.to_owned();
+            return Err(match self.held_by(said) {
+                Some(by) => RunError::PartOf { name, by },
+                None => RunError::Unprotected { name, known: self.all.names() },
+            });
         }
+        let declared = self.wanted.declared.iter().map(|said| said.as_str()).filter(|said| !known(said));
+        let parts: Vec<_> =
+            declared.filter_map(|said| Some((said.to_owned(), self.held_by(said)?))).collect();
+        // Once there is a repository, its parts have names of their own.
+        let later = |by: &str| self.all.without_repository && by == ".git";
+        self.all.parts = parts.into_iter().filter(|(_, by)| !later(by)).collect();
         for (link, name) in std::mem::take(&mut self.links) {
             if !self.is_kept(&link) {
                 self.add(link, name, StandIn::Directory);

@@ -107,9 +107,7 @@ impl Finder<'_> {
                 let name = self.below(&path);
                 self.add_held(path, name, StandIn::Directory);
             }
-            if found.incomplete {
-                self.all.incomplete.insert(top.to_owned());
-            }
+            self.all.incomplete.extend(found.incomplete);
             pending
                 .extend(git::beyond(top).into_iter().map(|directory| Repository { directory, tree: None }));
             for place in top.ancestors().skip(1).chain([top]) {
@@ -124,7 +122,8 @@ impl Finder<'_> {
         // The nearest first: they come last in the list.
         while let Some(repository) = pending.pop() {
             if seen.len() == PARTS_MAX {
-                self.all.incomplete.insert(workspace.to_owned());
+                let reason = format!("it leads to more than {PARTS_MAX} repositories");
+                self.all.incomplete.insert(workspace.to_owned(), reason);
                 break;
             }
             if seen.insert(repository.clone()) {
@@ -216,9 +215,7 @@ impl Finder<'_> {
                 self.add_held(file, named("config.worktree"), StandIn::Text(String::new()));
             }
             let (modules, incomplete) = search::modules(&place.join("modules"));
-            if incomplete {
-                self.all.incomplete.insert(place.join("modules"));
-            }
+            self.all.incomplete.extend(incomplete.map(|reason| (place.join("modules"), reason)));
             more.extend(modules);
         }
         for tree in &own {
@@ -295,7 +292,9 @@ impl Finder<'_> {
                 continue;
             }
             if already.len() > most + PARTS_MAX {
-                self.all.incomplete.insert(file);
+                let reason =
+                    format!("more than {} files of git's configuration include each other", most + PARTS_MAX);
+                self.all.incomplete.insert(file, reason);
                 break;
             }
             let found = load(&file).unwrap_or_default();
@@ -345,7 +344,8 @@ impl Finder<'_> {
                     continue;
                 }
                 if kept == PROGRAMS_MAX {
-                    self.all.incomplete.insert(tree.to_owned());
+                    let reason = format!("git's configuration names more than {PROGRAMS_MAX} programs in it");
+                    self.all.incomplete.insert(tree.to_owned(), reason);
                     return;
                 }
                 kept += 1;

@@ -14,6 +14,7 @@ use pinfold_base::directory::Seen;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::names::EXTENSION;
 use crate::run::git;
@@ -24,6 +25,8 @@ const DIRECTORIES_MAX: usize = 2000;
 const ENTRIES_MAX: usize = 50_000;
 /// Repositories of one directory.
 const FOUND_MAX: usize = 200;
+/// Directories that cannot be read, of those that are told.
+const TOLD_MAX: usize = 20;
 /// What others made, much of it.
 const HEAVY: [&str; 5] = [".cache", ".venv", "node_modules", "target", "venv"];
 
@@ -42,20 +45,45 @@ pub(super) struct Found {
     pub(super) bare: Vec<PathBuf>,
     /// Files at the top that an editor opens as a workspace.
     pub(super) workspaces: Vec<PathBuf>,
-    /// There was more than is looked at.
-    pub(super) incomplete: bool,
+    /// What was not looked at to its end, and why.
+    pub(super) incomplete: Vec<(PathBuf, String)>,
+}
+
+/// Why a directory was not looked at.
+pub(super) fn unreadable(error: &std::io::Error) -> String {
+    format!("it cannot be read ({error})")
 }
 
 /// Looks below `root`; at its own `.git` it does not look.
 pub(super) fn below(root: &Path) -> Found {
     let mut found = Found::default();
     let (mut directories, mut entries) = (0, 0);
-    let Ok(opened) = rustix::fs::open(root, LIST, Mode::empty()) else { return found };
+    let opened = match rustix::fs::open(root, LIST, Mode::empty()) {
+        Ok(opened) => opened,
+        // A file that is given to a sandbox has nothing below it.
+        Err(Errno::NOTDIR | Errno::NOENT | Errno::LOOP) => return found,
+        Err(errno) => {
+            found.incomplete.push((root.to_owned(), unreadable(&errno.into())));
+            return found;
+        }
+    };
+    let mut reason = None;
     let walked = directory::walk(opened, Mounts::Stay, |seen| {
-        let Seen::Entry(entry) = seen else { return Ok(Next::On) };
+        let entry = match seen {
+            Seen::Entry(entry) => entry,
+            Seen::Unreadable(entry, errno) if found.incomplete.len() < TOLD_MAX => {
+                found.incomplete.push((root.join(entry.path), unreadable(&errno.into())));
+                return Ok(Next::On);
+            }
+            _ => return Ok(Next::On),
+        };
         entries += 1;
-        if entries > ENTRIES_MAX || found.dots.len() + found.bare.len() == FOUND_MAX {
-            found.incomplete = true;
+        if entries > ENTRIES_MAX {
+            reason = Some(format!("it has more than {ENTRIES_MAX} names"));
+            return Ok(Next::Stop);
+        }
+        if found.dots.len() + found.bare.len() == FOUND_MAX {
+            reason = Some(format!("it has more than {FOUND_MAX} repositories"));
             return Ok(Next::Stop);
         }
         let depth = entry.path.components().count();
@@ -72,7 +100,7 @@ pub(super) fn below(root: &Path) -> Found {
             }
             directories += 1;
             if directories > DIRECTORIES_MAX {
-                found.incomplete = true;
+                reason = Some(format!("it has more than {DIRECTORIES_MAX} directories"));
                 return Ok(Next::Skip);
             }
         } else if entry.name == c"HEAD" && depth > 1 && git::could_be_repository(entry.parent, Path::new(""))
@@ -83,20 +111,21 @@ pub(super) fn below(root: &Path) -> Found {
         }
         Ok(Next::On)
     });
-    found.incomplete |= walked.is_err();
+    let reason = walked.err().as_ref().map(unreadable).or(reason);
+    found.incomplete.extend(reason.map(|reason| (root.to_owned(), reason)));
     found
 }
 
 /// Repositories of submodules below `modules`, whose names may have slashes in them. Those in one another are found when each
-/// is looked at. The second says whether there was more than is looked at.
-pub(super) fn modules(modules: &Path) -> (Vec<PathBuf>, bool) {
-    let (mut found, mut entries, mut incomplete) = (Vec::new(), 0, false);
-    let Ok(opened) = rustix::fs::open(modules, LIST, Mode::empty()) else { return (found, false) };
+/// is looked at. The second says why not all of it was looked at.
+pub(super) fn modules(modules: &Path) -> (Vec<PathBuf>, Option<String>) {
+    let (mut found, mut entries, mut incomplete) = (Vec::new(), 0, None);
+    let Ok(opened) = rustix::fs::open(modules, LIST, Mode::empty()) else { return (found, None) };
     let walked = directory::walk(opened, Mounts::Stay, |seen| {
         let Seen::Entry(entry) = seen else { return Ok(Next::On) };
         entries += 1;
         if entries > MODULES_MAX {
-            incomplete = true;
+            incomplete = Some(format!("it has more than {MODULES_MAX} names"));
             return Ok(Next::Stop);
         }
         if entry.kind != FileType::Directory {
@@ -108,6 +137,5 @@ pub(super) fn modules(modules: &Path) -> (Vec<PathBuf>, bool) {
         }
         Ok(if entry.path.components().count() < MODULES_DEPTH_MAX { Next::On } else { Next::Skip })
     });
-    incomplete |= walked.is_err();
-    (found, incomplete)
+    (found, walked.err().as_ref().map(unreadable).or(incomplete))
 }

@@ -135,12 +135,12 @@ fn without_a_repository_none_can_be_made() {
     let all = work.of("w", &Wanted::default()).unwrap();
     assert!(all.without_repository);
     assert_eq!(work.beyond_names("w"), ["w/.git", "w/HEAD"]);
-    let git = "git".parse::<WorkspacePath>().unwrap();
+    let git = "git".parse::<ProtectedName>().unwrap();
     assert!(matches!(
         work.of("w", &Wanted { said: vec![&git], ..Wanted::default() }),
         Err(RunError::Unprotected { .. })
     ));
-    let git = ".git/".parse::<WorkspacePath>().unwrap();
+    let git = ".git/".parse::<ProtectedName>().unwrap();
     let all = work.of("w", &Wanted { said: vec![&git], ..Wanted::default() }).unwrap();
     assert!(!all.without_repository);
     assert!(all.paths.values().all(|(name, _)| !name.starts_with(".git")), "{all:?}");
@@ -149,8 +149,9 @@ fn without_a_repository_none_can_be_made() {
 #[test]
 fn names_are_left_out_by_what_they_lie_in_and_added_by_manifests() {
     let work = Work::new(&REPOSITORY);
-    let path = |text: &str| text.parse::<WorkspacePath>().unwrap();
-    let (hooks, editor, more) = (path(".git/hooks"), path(".vscode"), path("tools/run.sh"));
+    let path = |text: &str| text.parse::<ProtectedName>().unwrap();
+    let (hooks, editor) = (path(".git/hooks"), path(".vscode"));
+    let more = "tools/run.sh".parse::<WorkspacePath>().unwrap();
     let all = work
         .of(
             "w",
@@ -178,6 +179,52 @@ fn names_are_left_out_by_what_they_lie_in_and_added_by_manifests() {
     let other = path("no-such-name");
     work.of("w", &Wanted { declared: vec![&other], ..Wanted::default() }).unwrap();
     assert!(work.of("w", &Wanted { said: vec![&other], ..Wanted::default() }).is_err());
+}
+
+/// What the list shows is taken, and of what lies in it, or has another name there, it is said which name is.
+#[test]
+fn a_part_of_what_is_protected_is_told_by_the_name_that_is_taken() {
+    let work = Work::new(&repository(&[
+        ("shared/.vscode/tasks.json", ""),
+        ("w/.git/config", "[include]\npath = BASE/shared/git\n"),
+        ("shared/git", ""),
+    ]));
+    let further = [work.base.join("shared")];
+    let of = |directory: &str, said: &str, declared: &[&ProtectedName]| {
+        let said: Vec<ProtectedName> = Some(said)
+            .filter(|said| !said.is_empty())
+            .map(|said| said.parse().unwrap())
+            .into_iter()
+            .collect();
+        let wanted = Wanted { said: said.iter().collect(), declared: declared.to_vec(), ..Wanted::default() };
+        Protection::of(&work.base.join(directory), &further, &work.environment(), &wanted)
+    };
+    let names = of("w", "", &[]).unwrap().names();
+    assert!(names.iter().any(|name| name.starts_with('/')), "{names:?}");
+    for name in &names {
+        let left = of("w", name, &[]).unwrap_or_else(|error| panic!("{name}: {error}")).names();
+        assert!(!left.contains(name), "{name} in {left:?}");
+    }
+    for (directory, said, by) in [
+        ("w", ".claude/settings.json", ".claude"),
+        ("w", ".git/hooks/pre-commit", ".git/hooks"),
+        ("w", ".vscode/tasks.json", ".vscode"),
+        ("w", "HEAD", ".git/HEAD"),
+        // There is no repository.
+        ("shared", ".git/hooks", ".git"),
+    ] {
+        match of(directory, said, &[]) {
+            Err(RunError::PartOf { by: found, .. }) => assert_eq!(found, by, "{said}"),
+            other => panic!("{said}: {other:?}"),
+        }
+        of(directory, by, &[]).unwrap();
+    }
+    let (part, whole, later) = (".claude/settings.json", ".vscode", ".git/hooks");
+    let declared = [part, whole, later, "no-such-name"].map(|name| name.parse::<ProtectedName>().unwrap());
+    for directory in ["w", "shared"] {
+        let all = of(directory, "", &declared.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(all.parts, [(part.to_owned(), ".claude".to_owned())], "{directory}");
+    }
 }
 
 /// Git would see a file outside and inside, and of a device inside it says that it cannot be added.
@@ -297,7 +344,7 @@ fn what_links_in_protected_directories_lead_to_is_protected_to_the_end() {
     found.retain(|path| !before.contains(path));
     assert_eq!(found, ["w/shared", "w/tools/gone", "w/tools/more", "w/tools/pc"]);
     // They are left out by the name of what leads there.
-    let path = |text: &str| text.parse::<WorkspacePath>().unwrap();
+    let path = |text: &str| text.parse::<ProtectedName>().unwrap();
     let (hooks, claude) = (path(".git/hooks"), path(".claude/commands"));
     let all = work.of("w", &Wanted { said: vec![&hooks, &claude], ..Wanted::default() }).unwrap();
     assert!(all.paths.keys().all(|path| !path.starts_with(work.base.join("w/tools/pc"))), "{all:?}");
@@ -382,7 +429,7 @@ fn repositories_below_and_bare_ones_are_kept() {
     assert!(!all.without_repository);
     contain(&work.beyond_names("bare"), &["bare/HEAD", "bare/config", "bare/hooks", "bare/commondir"]);
     // They are left out by where they lie.
-    let name = "a/nested".parse::<WorkspacePath>().unwrap();
+    let name = "a/nested".parse::<ProtectedName>().unwrap();
     let all = work.of("w", &Wanted { said: vec![&name], ..Wanted::default() }).unwrap();
     assert!(all.paths.keys().all(|path| !path.starts_with(work.base.join("w/a/nested"))));
 }

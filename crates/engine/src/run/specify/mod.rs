@@ -23,7 +23,6 @@ use pinfold_sandbox::spec::Sockets;
 use super::apart::Apart;
 use super::choice::Choice;
 use super::choice::ImageOf;
-use super::credentials;
 use super::error::RunError;
 use super::image;
 use super::image::Ready;
@@ -81,14 +80,16 @@ pub(super) fn ask<'a>(
     request: &'a Request,
 ) -> Result<(Asked<'a>, ImageOf), RunError> {
     let platform = platform(request)?;
-    let chosen = choice.wanted(context, request)?.agree(context)?;
+    let mut wanted = choice.wanted(context, request)?;
+    let requested = wanted.requested(context, request)?;
+    let chosen = wanted.agree(context)?;
     let agent = match request.agent() {
         None => None,
         Some(name) => Some(chosen.agent(name)?),
     };
     let declared = chosen.wishes.declared.clone();
     let mut keys = chosen.wishes.keys.clone();
-    keys.extend(credentials::requested(context, request, chosen.project(), &declared, agent.as_ref())?);
+    keys.extend(requested);
     let recipes = chosen.wishes.recipes.clone();
     Ok((Asked { platform, declared, agent, keys, recipes, request }, chosen.image))
 }
@@ -210,10 +211,15 @@ impl Asked<'_> {
         {
             context.reporter.warn(&format!("{more} more protected files have another name"));
         }
-        for path in &protection.incomplete {
+        for (path, reason) in &protection.incomplete {
             let path = path.display();
             context.reporter.note(&format!(
-                "`{path}` holds more than was looked at for what this machine runs by itself: repositories deep in it may be unprotected"
+                "`{path}` was not looked at to its end for what this machine runs by itself, because {reason}: what comes after may be unprotected"
+            ));
+        }
+        for (name, by) in &protection.parts {
+            context.reporter.warn(&format!(
+                "`run.unprotect` names `{name}`, which stays protected as a part of `{by}`: write `{by}` there to let sandboxes change it"
             ));
         }
         Ok(protection.paths())

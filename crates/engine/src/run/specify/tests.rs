@@ -62,8 +62,9 @@ impl Machine {
             .map(|(name, source)| (name.clone(), source.value.find(&Surroundings::default()).unwrap()))
             .collect();
         let agent = asked.agent.as_ref();
-        let requested = credentials::requested(&self.context, &request, None, &asked.declared, agent)?;
-        asked.keys.extend(requested);
+        let requested =
+            super::super::credentials::requested(&self.context, &request, None, &asked.declared, agent)?;
+        asked.keys.extend(requested.keys);
         let variables = asked.variables(&self.context.environment)?;
         asked.specify(&self.context, "a@b".into(), &workspace, variables, self.ready())
     }

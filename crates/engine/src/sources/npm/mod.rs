@@ -93,9 +93,15 @@ impl Source for Npm {
             return Vec::new();
         }
         let machine = machine(project, environment);
+        // Where the machine names no registry, npm's own is the one that it has.
         let own = |key: &str, address: &str| {
-            let machine = machine.as_ref().and_then(|layers| layers.address(key));
-            SafeUrl::parse(address).is_ok_and(|url| machine.is_some_and(|machine| url.same_place(&machine)))
+            let Some((layers, url)) = machine.as_ref().zip(SafeUrl::parse(address).ok()) else {
+                return false;
+            };
+            match layers.address(key) {
+                Some(machine) => url.same_place(&machine),
+                None => !layers.names_a_registry() && npm::config::is_built_in(&url),
+            }
         };
         let registry = named.filter(|address| !own("registry", address));
         let registry = registry.map(|address| Trust::address("npm packages", address));
