@@ -11,8 +11,11 @@
 //! **Invariants**: a file under `blobs` is whole and matches its name, because it is hashed while written to `tmp`,
 //! synced, and renamed. Two processes that store the same blob both succeed; the rename is atomic and the bytes are equal.
 //! What happens to the disk afterwards is another matter: whoever doubts a blob asks [`Store::check`], which sets aside what is
-//! damaged, so that it is fetched again. Only this process's own writing is believed without looking ([`Store::is_checked`]).
+//! damaged, so that it is fetched again. Only this process's own writing is believed without looking ([`Store::is_checked`]); a
+//! blob that was written to since it was hashed is noticed without reading it ([`stamp`]).
 //! **Refuses**: bytes that do not match the digest or exceed the size they were announced with.
+
+pub mod stamp;
 
 use std::collections::HashSet;
 use std::io;
@@ -29,6 +32,7 @@ use std::time::Duration;
 use fs_err as fs;
 use fs_err::File;
 
+use self::stamp::Looked;
 use crate::digest::Algorithm;
 use crate::digest::Digest;
 use crate::digest::Hasher;
@@ -107,16 +111,25 @@ pub struct Expected {
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-    known: Arc<Mutex<Known>>,
+    /// Blobs whose bytes were hashed by this process, when they were written or later; shared by all clones of a store.
+    checked: Arc<Mutex<HashSet<Digest>>>,
+    damage: Damage,
 }
 
-/// What this process has found out; shared by all clones of a store.
-#[derive(Debug, Default)]
-struct Known {
-    /// Blobs whose bytes were hashed here, when they were written or later.
-    checked: HashSet<Digest>,
-    /// What was damaged, for people, until somebody takes it.
-    damage: Vec<String>,
+/// What was found damaged, and is out of the way: for people, until somebody takes it. Shared by all clones.
+#[derive(Clone, Debug, Default)]
+pub struct Damage(Arc<Mutex<Vec<String>>>);
+
+impl Damage {
+    /// Notes that something was damaged and is out of the way now: what it is, for people.
+    pub fn report(&self, what: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    /// What was found since this was asked last. Whoever failed and gets something here may try again.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Store {
@@ -125,7 +138,7 @@ impl Store {
         for dir in DOWNLOADS.iter().chain([&TEMPORARY, &PARTIAL]) {
             fs::create_dir_all(cache.join(dir))?;
         }
-        Ok(Self { root: cache.to_owned(), known: Arc::default() })
+        Ok(Self { root: cache.to_owned(), checked: Arc::default(), damage: Damage::default() })
     }
 
     /// The cache folder.
@@ -148,26 +161,42 @@ impl Store {
         self.path(digest).is_file()
     }
 
-    /// Whether the blob is here and of the size that is expected of it. One of another size is set aside.
+    /// Whether the blob is here and what is expected: of that size, and hashed when it is in doubt. One that is not is set aside.
     pub fn holds(&self, expected: &Expected) -> bool {
-        let Ok(found) = fs::metadata(self.path(&expected.digest)) else { return false };
-        if found.is_file() && expected.size.is_none_or(|size| size == found.len()) {
-            return true;
+        match stamp::look(&self.path(&expected.digest), expected) {
+            Ok(Looked::Right) => true,
+            Ok(Looked::Missing) | Err(_) => false,
+            Ok(Looked::Wrong) => {
+                let _ = self.set_aside(&expected.digest);
+                false
+            }
         }
-        let _ = self.set_aside(&expected.digest);
-        false
+    }
+
+    /// All blobs that are here, in order of digest.
+    pub fn blobs(&self) -> Result<Vec<Digest>, StoreError> {
+        let mut found = Vec::new();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            for entry in fs::read_dir(self.root.join("blobs").join(algorithm.name()))? {
+                let name = entry?.file_name();
+                found.extend(name.to_str().and_then(|hex| Digest::from_hex(algorithm, hex).ok()));
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// Whether this process has hashed the blob itself.
     pub fn is_checked(&self, digest: &Digest) -> bool {
-        self.known().checked.contains(digest)
+        self.checked().contains(digest)
     }
 
     /// Hashes the blob: whether it is what its name says. One that is not is set aside, so that it is fetched again.
     pub fn check(&self, digest: &Digest) -> Result<bool, StoreError> {
         let right = matches(&self.path(digest), digest)?;
         if right {
-            self.known().checked.insert(digest.clone());
+            stamp::stamp(&self.path(digest))?;
+            self.checked().insert(digest.clone());
         } else {
             self.set_aside(digest)?;
         }
@@ -184,23 +213,28 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result?,
         }
-        self.known().checked.remove(digest);
+        self.checked().remove(digest);
         self.report_damage(format!("the download {digest}"));
         Ok(())
     }
 
     /// Notes that something below the cache folder was damaged and is out of the way now: what it is, for people.
     pub fn report_damage(&self, what: String) {
-        self.known().damage.push(what);
+        self.damage.report(what);
     }
 
     /// What was found damaged since this was asked last. Whoever failed and gets something here may try again.
     pub fn take_damage(&self) -> Vec<String> {
-        std::mem::take(&mut self.known().damage)
+        self.damage.take()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where damage is reported, for others that keep files of the same user.
+    pub fn damage(&self) -> &Damage {
+        &self.damage
+    }
+
+    fn checked(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a blob for reading.
@@ -222,7 +256,7 @@ impl Store {
     /// Stores a small value at once and says its digest.
     pub fn put(&self, what: &str, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::sha256(bytes);
-        if !self.contains(&digest) {
+        if !self.holds(&Expected { digest: digest.clone(), size: Some(bytes.len() as u64) }) {
             let mut writer = self.writer_unknown(what, Algorithm::Sha256)?;
             writer.write_all(bytes)?;
             writer.finish()?;
@@ -242,6 +276,11 @@ impl Store {
         persist(file, path)
     }
 
+    /// Writes a small file like [`Store::write`], with a sum by which [`recall`] knows it again.
+    pub fn remember(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write(path, &summed(bytes))
+    }
+
     fn begin(
         &self,
         what: &str,
@@ -257,6 +296,19 @@ impl Store {
             expected,
         })
     }
+}
+
+/// Bytes with their digest before them, for files that have no name to be checked by.
+pub fn summed(bytes: &[u8]) -> Vec<u8> {
+    [Digest::sha256(bytes).hex().as_bytes(), b"\n", bytes].concat()
+}
+
+/// What [`Store::remember`] or [`summed`] wrote; nothing where the file is gone or damaged.
+pub fn recall(path: &Path) -> Option<Vec<u8>> {
+    let mut file = fs::read(path).ok()?;
+    let end = file.iter().position(|&byte| byte == b'\n')?;
+    let bytes = file.split_off(end + 1);
+    (Digest::sha256(&bytes).hex().as_bytes() == &file[..end]).then_some(bytes)
 }
 
 /// Whether the bytes of a file are those that `digest` names.
@@ -321,8 +373,10 @@ impl BlobWriter {
                 });
             }
         }
-        persist(self.file, &self.store.path(&digest))?;
-        self.store.known().checked.insert(digest.clone());
+        let path = self.store.path(&digest);
+        persist(self.file, &path)?;
+        stamp::stamp(&path)?;
+        self.store.checked().insert(digest.clone());
         Ok((digest, self.size))
     }
 }
@@ -378,8 +432,9 @@ mod tests {
         let right = Expected { digest: digest.clone(), size: Some(5) };
         assert!(store.is_checked(&digest) && store.holds(&right) && store.check(&digest).unwrap());
         assert!(store.take_damage().is_empty());
-        // Of the right size: only hashing finds it.
+        // Of the right size, and changed by the disk itself: only hashing finds it.
         fs::write(store.path(&digest), b"hallo").unwrap();
+        stamp::stamp(&store.path(&digest)).unwrap();
         assert!(store.holds(&right));
         assert!(!store.check(&digest).unwrap());
         assert!(!store.contains(&digest) && !store.is_checked(&digest));
@@ -389,7 +444,30 @@ mod tests {
         fs::write(store.path(&digest), b"hell").unwrap();
         assert!(!store.holds(&right) && !store.contains(&digest));
         assert!(store.take_damage()[0].contains(&digest.to_string()));
+        // One that was written to is hashed.
+        store.put("greeting", b"hello").unwrap();
+        fs::write(store.path(&digest), b"hallo").unwrap();
+        assert!(!store.holds(&right) && !store.contains(&digest));
         assert_eq!(files_in(&store.root().join(DAMAGED)), 1);
+    }
+
+    #[test]
+    fn a_record_is_recalled_only_as_it_was_written() {
+        let (_dir, store) = store();
+        let path = store.root().join("record");
+        store.remember(&path, b"{\n}").unwrap();
+        assert_eq!(recall(&path).as_deref(), Some(&b"{\n}"[..]));
+        let right = fs::read(&path).unwrap();
+        for at in 0..right.len() {
+            let mut wrong = right.clone();
+            wrong[at] ^= 1;
+            fs::write(&path, &wrong).unwrap();
+            assert_eq!(recall(&path), None, "byte {at}");
+            fs::write(&path, &right[..at]).unwrap();
+            assert_eq!(recall(&path), None, "{at} bytes");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(recall(&path), None);
     }
 
     #[test]

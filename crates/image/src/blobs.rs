@@ -3,6 +3,7 @@
 //! [`VerifiedReader`] hashes what passes through it; the end of the stream is only reported when size and digest are those of
 //! the descriptor, and is an error otherwise. Whoever reads to the end has verified bytes; whoever does not must not act on them.
 
+use std::fmt;
 use std::io;
 use std::io::Read;
 
@@ -25,7 +26,15 @@ pub trait Blobs: Send + Sync {
 
     /// Opens a blob and says its size in bytes; [`ImageError::MissingBlob`] when it is not there.
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError>;
+
+    /// What to do about a blob that turned out not to be what its name says. Only a store of ours does anything.
+    fn on_damage(&self) -> Option<OnDamage> {
+        None
+    }
 }
+
+/// Takes a blob away that was read and is wrong.
+pub type OnDamage = Box<dyn Fn(&Digest) + Send>;
 
 /// Opens the blob of a descriptor for reading to its end.
 pub fn open_verified(
@@ -33,14 +42,17 @@ pub fn open_verified(
     descriptor: &Descriptor,
 ) -> Result<VerifiedReader<BlobRead>, ImageError> {
     let (inner, size) = blobs.open(&descriptor.digest)?;
+    let on_damage = blobs.on_damage();
     if size != descriptor.size {
+        // Which of the two sizes is wrong is not known before the blob is hashed.
+        on_damage.inspect(|doubt| doubt(&descriptor.digest));
         return Err(ImageError::WrongSize {
             what: format!("blob {} of {}", descriptor.digest, blobs.location()),
             expected: descriptor.size,
             actual: size,
         });
     }
-    Ok(VerifiedReader::new(inner, descriptor.digest.clone(), size))
+    Ok(VerifiedReader { on_damage, ..VerifiedReader::new(inner, descriptor.digest.clone(), size) })
 }
 
 /// Reads the document of a descriptor, verified and checked.
@@ -58,13 +70,23 @@ pub fn read_document<T: Document>(blobs: &dyn Blobs, descriptor: &Descriptor) ->
 }
 
 /// Checks size and digest of a stream while it is read.
-#[derive(Debug)]
 pub struct VerifiedReader<R> {
     inner: R,
     hash: Hash,
     digest: Digest,
     size: u64,
     read: u64,
+    on_damage: Option<OnDamage>,
+}
+
+impl<R> fmt::Debug for VerifiedReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedReader")
+            .field("digest", &self.digest)
+            .field("size", &self.size)
+            .field("read", &self.read)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -76,7 +98,8 @@ enum Hash {
 impl<R: Read> VerifiedReader<R> {
     /// Expects `size` bytes whose digest is `digest`.
     pub fn new(inner: R, digest: Digest, size: u64) -> Self {
-        Self { inner, hash: Hash::Running(Box::new(Hasher::new(digest.algorithm()))), digest, size, read: 0 }
+        let hash = Hash::Running(Box::new(Hasher::new(digest.algorithm())));
+        Self { inner, hash, digest, size, read: 0, on_damage: None }
     }
 
     /// The digest that is expected.
@@ -94,6 +117,14 @@ impl<R: Read> VerifiedReader<R> {
     fn what(&self) -> String {
         format!("blob {}", self.digest)
     }
+
+    /// Wrong bytes: told once to whoever keeps them.
+    fn wrong(&mut self, error: ImageError) -> io::Error {
+        if let Some(doubt) = self.on_damage.take() {
+            doubt(&self.digest);
+        }
+        wrap(error)
+    }
 }
 
 impl<R: Read> Read for VerifiedReader<R> {
@@ -101,11 +132,8 @@ impl<R: Read> Read for VerifiedReader<R> {
         let n = self.inner.read(buf)?;
         self.read += n as u64;
         if self.read > self.size {
-            return Err(wrap(ImageError::WrongSize {
-                what: self.what(),
-                expected: self.size,
-                actual: self.read,
-            }));
+            let (what, expected, actual) = (self.what(), self.size, self.read);
+            return Err(self.wrong(ImageError::WrongSize { what, expected, actual }));
         }
         if n > 0 || buf.is_empty() {
             if let Hash::Running(hasher) = &mut self.hash {
@@ -114,11 +142,8 @@ impl<R: Read> Read for VerifiedReader<R> {
             return Ok(n);
         }
         if self.read < self.size {
-            return Err(wrap(ImageError::WrongSize {
-                what: self.what(),
-                expected: self.size,
-                actual: self.read,
-            }));
+            let (what, expected, actual) = (self.what(), self.size, self.read);
+            return Err(self.wrong(ImageError::WrongSize { what, expected, actual }));
         }
         // Kept, so that whoever reads on after an error gets it again.
         if let Hash::Running(hasher) = &self.hash {
@@ -129,7 +154,7 @@ impl<R: Read> Read for VerifiedReader<R> {
         {
             let what = format!("a blob of {} bytes", self.size);
             let (expected, actual) = (self.digest.clone(), actual.clone());
-            return Err(wrap(ImageError::WrongDigest { what, expected, actual }));
+            return Err(self.wrong(ImageError::WrongDigest { what, expected, actual }));
         }
         Ok(0)
     }

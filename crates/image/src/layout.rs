@@ -8,7 +8,8 @@
 //! ```
 //!
 //! **Guarantees**: a blob appears under its final name only when it is whole and synced; `index.json` is replaced in one step
-//! and last, so a crash leaves either the old or the new set of images.
+//! and last, so a crash leaves either the old or the new set of images. A blob that is there already is believed by its size and
+//! its stamp ([`stamp`]), and hashed when it is in doubt; a wrong one is replaced.
 
 use std::io;
 use std::io::Read;
@@ -19,12 +20,17 @@ use std::path::PathBuf;
 use fs_err as fs;
 use fs_err::File;
 use pinfold_base::Digest;
+use pinfold_base::store::DAMAGED;
+use pinfold_base::store::Damage;
 use pinfold_base::store::Expected;
 use pinfold_base::store::persist;
+use pinfold_base::store::stamp;
+use pinfold_base::store::stamp::Looked;
 
 use crate::ImageError;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
+use crate::blobs::OnDamage;
 use crate::blobs::VerifiedReader;
 use crate::blobs::unwrap_io;
 use crate::model::Document;
@@ -54,29 +60,55 @@ pub enum Custody {
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: PathBuf,
+    /// Where damage is reported, when the layout is ours: its wrong blobs are set aside as soon as they are seen.
+    damage: Option<Damage>,
 }
 
 impl Layout {
     /// Opens an existing layout.
     pub fn open(root: &Path) -> Result<Self, ImageError> {
-        let layout = Self { root: root.to_owned() };
-        check_version(&layout.read_small(LAYOUT_NAME, MAX_LAYOUT_FILE)?, &layout.location())?;
+        let layout = Self { root: root.to_owned(), damage: None };
+        layout.check()?;
         Ok(layout)
     }
 
     /// Opens a layout, making an empty one where nothing is.
     pub fn create(root: &Path) -> Result<Self, ImageError> {
-        for dir in ["blobs/sha256", "tmp"] {
-            fs::create_dir_all(root.join(dir))?;
-        }
-        let layout = Self { root: root.to_owned() };
+        let layout = Self { root: root.to_owned(), damage: None };
+        layout.make_folders()?;
         if !root.join(INDEX_NAME).exists() {
             layout.write_index(&Raw::compose(Index::new(Vec::new()))?)?;
         }
         if !root.join(LAYOUT_NAME).exists() {
             layout.write_small(LAYOUT_NAME, LAYOUT_FILE)?;
         }
-        Self::open(root)
+        layout.check()?;
+        Ok(layout)
+    }
+
+    /// Opens the layout of a store, which has an index of its own making. The caller holds its lock.
+    pub(crate) fn kept(root: &Path, damage: &Damage) -> Result<Self, ImageError> {
+        let layout = Self { root: root.to_owned(), damage: Some(damage.clone()) };
+        layout.make_folders()?;
+        match layout.check() {
+            Err(ImageError::Io(error)) => return Err(error.into()),
+            Ok(()) => {}
+            Err(_) => {
+                if root.join(LAYOUT_NAME).exists() {
+                    damage.report("the version file of the image store".into());
+                }
+                layout.write_small(LAYOUT_NAME, LAYOUT_FILE)?;
+            }
+        }
+        Ok(layout)
+    }
+
+    fn make_folders(&self) -> io::Result<()> {
+        ["blobs/sha256", "tmp"].into_iter().try_for_each(|dir| fs::create_dir_all(self.root.join(dir)))
+    }
+
+    fn check(&self) -> Result<(), ImageError> {
+        check_version(&self.read_small(LAYOUT_NAME, MAX_LAYOUT_FILE)?, &self.location())
     }
 
     /// Its directory.
@@ -105,7 +137,7 @@ impl Layout {
         if !self.refresh(&Expected { digest: digest.clone(), size: Some(bytes.len() as u64) })? {
             let mut file = self.temporary()?;
             file.write_all(bytes)?;
-            persist(file, &self.blob_path(&digest))?;
+            self.keep(file, &digest)?;
         }
         Ok(digest)
     }
@@ -127,8 +159,14 @@ impl Layout {
     pub(crate) fn put_verified(&self, mut content: VerifiedReader<impl Read>) -> Result<(), ImageError> {
         let mut file = self.temporary()?;
         io::copy(&mut content, &mut file).map_err(unwrap_io)?;
-        persist(file, &self.blob_path(content.digest()))?;
-        Ok(())
+        self.keep(file, content.digest())
+    }
+
+    /// Gives verified bytes their name.
+    fn keep(&self, file: tempfile::NamedTempFile, digest: &Digest) -> Result<(), ImageError> {
+        let path = self.blob_path(digest);
+        persist(file, &path)?;
+        Ok(stamp::stamp(&path)?)
     }
 
     /// Stores a file: shared by a hard link or by extents where its origin allows, else copied and verified.
@@ -152,38 +190,73 @@ impl Layout {
             return Err(ImageError::WrongSize { what, expected: size, actual });
         }
         let path = self.blob_path(digest);
-        match fs::hard_link(source, &path) {
-            Ok(()) => {
-                sync_parent(&path)?;
-                // Hard links keep the time of the file, and a young blob must look young to `gc`.
-                self.refresh(&Expected { digest: digest.clone(), size: Some(size) })?;
-                return Ok(());
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            // Another file system, or one without hard links: copying gives the same result.
-            Err(_) => {}
+        // Another file system, or one without hard links: copying gives the same result. So it does where the name is taken, by a
+        // wrong blob or by another process that was faster.
+        if fs::hard_link(source, &path).is_ok() {
+            sync_parent(&path)?;
+            // Hard links keep the time of the file, and a young blob must look young to `gc`.
+            let right = self.refresh(&Expected { digest: digest.clone(), size: Some(size) })?;
+            let wrong = || ImageError::MissingBlob { digest: digest.clone(), place: self.location() };
+            return right.then_some(()).ok_or_else(wrong);
         }
         let clone = self.temporary()?;
         if rustix::fs::ioctl_ficlone(clone.as_file(), file.file()).is_ok() {
-            persist(clone, &path)?;
-            return Ok(());
+            return self.keep(clone, digest);
         }
-        self.put_reader(file, digest, size)
+        self.put_verified(VerifiedReader::new(file, digest.clone(), size))
     }
 
-    /// Whether the blob is here with the expected size; if so, it is made young, so that `gc` leaves it to whoever is about
-    /// to name it. A blob of another size was damaged and is replaced.
+    /// Whether the blob is here and what is expected; if so, it is made young, so that `gc` leaves it to whoever is about to name
+    /// it.
     pub(crate) fn refresh(&self, expected: &Expected) -> Result<bool, ImageError> {
-        let path = self.blob_path(&expected.digest);
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() && expected.size.is_none_or(|size| size == found.len()) => {
-                touch(&path)?;
-                Ok(true)
-            }
-            Ok(_) => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error.into()),
+        let right = self.holds(expected)?;
+        if right {
+            stamp::touch(&self.blob_path(&expected.digest))?;
         }
+        Ok(right)
+    }
+
+    /// Whether the blob is here and what is expected: of that size, and hashed when it is in doubt.
+    pub(crate) fn holds(&self, expected: &Expected) -> Result<bool, ImageError> {
+        let looked = stamp::look(&self.blob_path(&expected.digest), expected)?;
+        if looked == Looked::Wrong {
+            self.set_aside(&expected.digest)?;
+        }
+        Ok(looked == Looked::Right)
+    }
+
+    /// Hashes a blob that was read and seemed wrong: whether it is right.
+    pub(crate) fn check_blob(&self, digest: &Digest) -> Result<bool, ImageError> {
+        // All names of the file are in doubt with it, so that it does not come back from the layer cache.
+        stamp::doubt(&self.blob_path(digest))?;
+        self.holds(&Expected { digest: digest.clone(), size: None })
+    }
+
+    /// Takes a wrong blob away from its name where the layout is ours; elsewhere it is replaced by whoever has the right one.
+    fn set_aside(&self, digest: &Digest) -> Result<(), ImageError> {
+        if self.damage.is_some() {
+            self.put_away(&self.blob_path(digest), &digest.hex())?;
+            self.report(&format!("blob {digest} of the image store"));
+        }
+        Ok(())
+    }
+
+    /// Moves a file to where `gc` removes it.
+    pub(crate) fn put_away(&self, path: &Path, name: &str) -> Result<(), ImageError> {
+        let folder = self.root.join(DAMAGED);
+        fs::create_dir_all(&folder)?;
+        let aside = folder.join(name);
+        // Renaming over another name of the same file would do nothing.
+        let _ = fs::remove_file(&aside);
+        match fs::rename(path, aside) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    pub(crate) fn report(&self, what: &str) {
+        self.damage.iter().for_each(|damage| damage.report(what.to_owned()));
     }
 
     pub(crate) fn temporary(&self) -> Result<tempfile::NamedTempFile, ImageError> {
@@ -192,7 +265,7 @@ impl Layout {
         Ok(tempfile::Builder::new().prefix("w-").tempfile_in(dir)?)
     }
 
-    fn read_small(&self, name: &str, limit: u64) -> Result<Vec<u8>, ImageError> {
+    pub(crate) fn read_small(&self, name: &str, limit: u64) -> Result<Vec<u8>, ImageError> {
         let path = self.root.join(name);
         let mut bytes = Vec::new();
         match File::open(&path) {
@@ -210,7 +283,7 @@ impl Layout {
         Ok(bytes)
     }
 
-    fn write_small(&self, name: &str, bytes: &[u8]) -> Result<(), ImageError> {
+    pub(crate) fn write_small(&self, name: &str, bytes: &[u8]) -> Result<(), ImageError> {
         let mut file = self.temporary()?;
         file.write_all(bytes)?;
         persist(file, &self.root.join(name))?;
@@ -235,6 +308,14 @@ impl Blobs for Layout {
             Err(error) => Err(error.into()),
         }
     }
+
+    fn on_damage(&self) -> Option<OnDamage> {
+        self.damage.is_some().then(|| {
+            let layout = self.clone();
+            // A blob that cannot be taken away stays wrong, which is what the reader is told.
+            Box::new(move |digest: &Digest| drop(layout.check_blob(digest))) as OnDamage
+        })
+    }
 }
 
 /// Checks the content of an `oci-layout` file.
@@ -256,17 +337,5 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
-    }
-}
-
-fn touch(path: &Path) -> io::Result<()> {
-    use rustix::fs::Timespec;
-    use rustix::fs::UTIME_NOW;
-    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
-    match rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-        // Another user's file: its age is then its own, and that user's `gc` decides.
-        Ok(()) | Err(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }

@@ -106,7 +106,8 @@ pub fn parts(blobs: &dyn Blobs, root: &Descriptor) -> Result<Vec<Descriptor>, Im
     Ok(parts)
 }
 
-pub(crate) fn is_index(descriptor: &Descriptor) -> bool {
+/// Whether a descriptor is of an index, by its media type.
+pub fn is_index(descriptor: &Descriptor) -> bool {
     [media::OCI_INDEX, media::DOCKER_LIST].contains(&descriptor.media_type.as_str())
 }
 

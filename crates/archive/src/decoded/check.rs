@@ -205,6 +205,60 @@ impl DecodedStore {
         Ok(())
     }
 
+    /// The archives that have a decoded form, or something that looks like one.
+    pub fn all(&self) -> io::Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        for entry in
+            if self.dir.is_dir() { Some(fs::read_dir(&self.dir)?) } else { None }.into_iter().flatten()
+        {
+            let name = entry?.file_name();
+            let text = name.to_str().and_then(|name| name.strip_suffix(".index")).unwrap_or_default();
+            found.extend(
+                text.split_once('-').and_then(|(algorithm, hex)| format!("{algorithm}:{hex}").parse().ok()),
+            );
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Reads all files of a decoded form: whether they are what they were. A form that is not, or cannot be read, is removed.
+    pub fn check(&self, archive: &Digest) -> io::Result<bool> {
+        let Ok(known) = self.known(archive) else {
+            self.remove(archive)?;
+            self.store.report_damage(format!("the decoded form of {archive}"));
+            return Ok(false);
+        };
+        // Evicted: it is made again when it is wanted.
+        if !self.path(archive, "").exists() {
+            return Ok(true);
+        }
+        for file in known.files.iter() {
+            let read = self.range(archive, file.offset, file.size);
+            match read.and_then(|mut range| io::copy(&mut range, &mut io::sink())) {
+                Ok(_) => {}
+                Err(error)
+                    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Damaged>) =>
+                {
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes all that is kept of the decoded form of `archive`.
+    pub fn remove(&self, archive: &Digest) -> io::Result<()> {
+        self.forget(archive);
+        for suffix in ["", ".index", ".blocks"] {
+            match fs::remove_file(self.path(archive, suffix)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What was read of `archive` is wrong: its decoded form goes, and the download if it is the one that is wrong. The error to
     /// give.
     pub(super) fn damaged(&self, archive: &Digest) -> io::Error {

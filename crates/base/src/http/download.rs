@@ -44,6 +44,7 @@ use crate::report::Stage;
 use crate::store::Expected;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::stamp;
 
 /// The most bytes a blob of unknown size may have.
 const MAX_BLOB: u64 = 16 << 30;
@@ -427,7 +428,7 @@ impl Sink {
             fs::rename(&self.path, path)?;
             File::open(parent)?.sync_all()?;
         }
-        Ok(())
+        Ok(stamp::stamp(path)?)
     }
 }
 

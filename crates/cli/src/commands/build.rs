@@ -9,9 +9,9 @@ use pinfold_base::shown;
 use pinfold_engine::build;
 use pinfold_engine::build::LockUse;
 use pinfold_engine::build::Outcome as Built;
+use pinfold_engine::build::heal::healing;
+use pinfold_engine::build::layers::Records;
 use pinfold_engine::project::manifest::Compression;
-use pinfold_image::ImageSource;
-use pinfold_image::ImageStore;
 use pinfold_image::Location;
 use pinfold_image::Reference;
 use pinfold_image::export::Selection;
@@ -22,6 +22,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
+use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
@@ -52,6 +53,9 @@ pub(crate) struct BuildArgs {
     /// Compress layers this way instead of the manifest's
     #[arg(long, value_enum)]
     compression: Option<Wanted>,
+    /// Make everything anew: look at every byte of the downloads, decode and compress again
+    #[arg(long)]
+    force: bool,
     /// Compress everything anew instead of copying the publishers' compressed blocks
     #[arg(long)]
     no_reuse: bool,
@@ -75,21 +79,15 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
             Wanted::Gzip => Compression::Gzip,
             Wanted::Zstd => Compression::Zstd,
         }),
+        records: if args.force { Records::Passed } else { Records::Believed },
         reuse: if args.no_reuse { Reuse::Never } else { Reuse::Publisher },
     };
-    let outcome = build::build(&context, &project, &options)?;
-    if !args.output.is_empty() {
-        let store = ImageStore::open(context.home.data())?;
-        let source = ImageSource::from_store(&store, &outcome.built.reference.parse()?)?;
-        for place in &args.output {
-            let mut place = place.clone();
-            if place.tag.is_none() && place.kind != LocationKind::Oci {
-                // `podman load` names what it loads after this.
-                place.tag = Some(outcome.built.reference.clone());
-            }
-            export(&source, selection(&place, &outcome), &place)?;
-        }
-    }
+    // A blob that turns out to be damaged while it is written elsewhere is made again by another build.
+    let outcome = healing(&context, || {
+        let outcome = build::build(&context, &project, &options)?;
+        args.output.iter().try_for_each(|place| write(&outcome, place))?;
+        Ok::<_, Failure>(outcome)
+    })?;
     if global.json {
         render::json(&serde_json::json!({
             "reference": outcome.built.reference,
@@ -112,6 +110,17 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
         render::out(&report(&outcome, global));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the image to one more place.
+fn write(outcome: &Built, place: &Location) -> Result<(), Failure> {
+    let mut place = place.clone();
+    if place.tag.is_none() && place.kind != LocationKind::Oci {
+        // `podman load` names what it loads after this.
+        place.tag = Some(outcome.built.reference.clone());
+    }
+    export(&outcome.source, selection(&place, outcome), &place)?;
+    Ok(())
 }
 
 /// A Docker archive holds one platform: the only one, or this machine's.

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &GcArgs, global: Global) -> Outcome {
     if !args.yes && !global.quiet {
         render::note("nothing was removed; `--yes` removes it");
     }
-    for left in &report.left {
+    for left in report.left.iter().chain(&report.damaged) {
         render::note(format!("warning: {}", Shown::new(&left.problem)));
         if let Some(hint) = &left.hint {
             render::note(format!("hint: {}", Shown::new(hint)));

@@ -24,6 +24,7 @@ pub(crate) struct ImagesArgs {
 pub(crate) fn run(args: &ImagesArgs, global: Global) -> Outcome {
     let context = super::context(global, args::Downloads { offline: true })?;
     let images = images::list(&context)?;
+    context.tell_damage();
     if global.json {
         render::json(&images);
         return Ok(ExitCode::SUCCESS);
@@ -43,10 +44,15 @@ pub(crate) fn run(args: &ImagesArgs, global: Global) -> Outcome {
             (&image.tag).into(),
             digest.into(),
             image.platforms.join(", ").into(),
-            (&image.created).into(),
+            if image.damaged { "damaged".into() } else { (&image.created).into() },
             units::bytes(image.size).into(),
         ]);
     }
     render::out(&Page::from(&table));
+    if images.iter().any(|image| image.damaged) && !global.quiet {
+        render::note(
+            "`pinfold build` in its project makes a damaged image again, `pinfold rmi NAME` forgets it",
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use pinfold_base::Shown;
 use pinfold_base::shown;
+use pinfold_engine::keep::images;
 use pinfold_image::inspect;
 
 use super::Outcome;
@@ -24,7 +25,15 @@ pub(crate) struct InspectArgs {
 
 pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
     let context = super::context(global, args::Downloads { offline: true })?;
-    let summary = inspect::inspect(&super::image(&context, &args.image)?)?;
+    let summary = super::image(&context, &args.image).and_then(|image| Ok(inspect::inspect(&image)?));
+    let whole = images::is_whole(&context, &args.image)?;
+    context.tell_damage();
+    let summary = summary?;
+    if !whole {
+        context.reporter.warn(
+            "some of its blobs are missing or damaged; `pinfold build` in its project makes them again",
+        );
+    }
     if global.json {
         render::json(&summary);
         return Ok(ExitCode::SUCCESS);

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 use pinfold_base::shown;
+use pinfold_engine::context::Context;
+use pinfold_engine::keep;
 use pinfold_image::verify;
 use pinfold_image::verify::Level;
 
@@ -11,17 +13,34 @@ use crate::args;
 use crate::args::Global;
 use crate::render;
 use crate::render::page::Page;
+use crate::render::table::Align;
+use crate::render::table::Table;
 
 /// Check an image: every blob's digest, every layer's diff_id, and the rules of the specification
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
-    image: String,
+    #[arg(required_unless_present = "store")]
+    image: Option<String>,
+    /// Read back every download, layer and blob instead; what does not match its name is set aside
+    #[arg(long, conflicts_with = "image")]
+    store: bool,
 }
 
 pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     let context = super::context(global, args::Downloads { offline: true })?;
-    let result = verify::verify(&super::image(&context, &args.image)?, &*context.reporter)?;
+    match &args.image {
+        Some(image) => one(&context, image, global),
+        None => all(&context, global),
+    }
+}
+
+/// One image.
+fn one(context: &Context, image: &str, global: Global) -> Outcome {
+    let source = super::image(context, image);
+    let result = source.and_then(|source| Ok(verify::verify(&source, &*context.reporter)?));
+    let set_aside = !context.tell_damage().is_empty();
+    let result = result?;
     if global.json {
         render::json(&result);
     } else {
@@ -37,6 +56,30 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
             result.platforms.join(", "),
             result.layers
         )));
+        if set_aside && !global.quiet {
+            render::note("`pinfold build` in the image's project makes again what was set aside");
+        }
     }
     Ok(if result.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The whole store.
+fn all(context: &Context, global: Global) -> Outcome {
+    let report = keep::verify::store(context)?;
+    if global.json {
+        render::json(&report);
+    } else {
+        let mut table =
+            Table::new(&[("WHAT", Align::Left), ("FILES", Align::Right), ("DAMAGED", Align::Right)]);
+        for part in &report.parts {
+            table.row([(&part.what).into(), part.files.to_string().into(), part.damaged.to_string().into()]);
+        }
+        render::out(&Page::from(&table));
+        if !report.damaged.is_empty() && !global.quiet {
+            render::note(
+                "what was set aside is made or fetched again when it is wanted: by `pinfold build`, say",
+            );
+        }
+    }
+    Ok(ExitCode::from(u8::from(!report.damaged.is_empty())))
 }

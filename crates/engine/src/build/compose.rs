@@ -29,6 +29,7 @@ use serde::Serialize;
 use crate::build::layers;
 use crate::build::layers::LayerError;
 use crate::build::layers::Work;
+use crate::build::layers::Writing;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
@@ -189,7 +190,7 @@ pub fn platform(
     store: &ImageStore,
     project: &Project,
     lock: &Lock,
-    encoding: &Encoding,
+    writing: &Writing,
     platform: Platform,
     tree: &Tree,
 ) -> Result<(ComposedImage, BuiltPlatform), ComposeError> {
@@ -204,8 +205,12 @@ pub fn platform(
             continue;
         }
         let item = format!("{} {}", platform.arch.oci(), plan.name);
-        let (layer, work) = layers::layer(context, &item, &tree, encoding)?;
+        let (layer, work) = layers::layer(context, &item, &tree, writing)?;
         let blob = layers::blob_path(context, &layer.digest);
+        if work == Work::Encoded {
+            // The store may have one from before, and what made us write it again may have harmed that too.
+            store.check(&layer.digest)?;
+        }
         store.put_file(&blob, &layer.digest, layer.size, layout::Custody::Store)?;
         let mut components: Vec<String> = tree.iter().map(|(_, node)| node.owner.to_string()).collect();
         components.sort_unstable();
@@ -216,12 +221,12 @@ pub fn platform(
             digest: layer.digest.clone(),
             size: layer.size,
             uncompressed: layer.uncompressed,
-            encoding: match encoding {
+            encoding: match &writing.encoding {
                 Encoding::None => LayerEncoding::Tar,
                 Encoding::Gzip { .. } => LayerEncoding::Gzip,
                 Encoding::Zstd { .. } => LayerEncoding::Zstd,
             },
-            encoder: encoding.id(),
+            encoder: writing.encoding.id(),
             reused: layer.reused,
             components,
             created_by: format!("pinfold: {}", plan.name),

@@ -26,6 +26,7 @@ use pinfold_base::http::HttpError;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::http::Source;
 use pinfold_base::store::Expected;
+use pinfold_base::store::StoreError;
 use pinfold_base::store::matches;
 use pinfold_base::store::persist;
 use serde::Serialize;
@@ -69,7 +70,7 @@ pub enum FetchError {
     Vendor(#[source] std::io::Error),
     /// The store.
     #[error(transparent)]
-    Store(#[from] pinfold_base::store::StoreError),
+    Store(#[from] StoreError),
 }
 
 impl Diagnose for FetchError {
@@ -152,6 +153,18 @@ fn attempt(
         Ok::<(), FetchError>(())
     })?;
     Ok(Fetched { total, fetched: count.into_inner(), bytes: bytes.into_inner() })
+}
+
+/// Hashes every download of a lock that this process has not hashed yet, and removes the decoded forms: they are made anew. A wrong
+/// one is an error, after which it is fetched again.
+pub(super) fn forget(context: &Context, lock: &Lock, platforms: &[Platform]) -> Result<(), FetchError> {
+    let archives = archives(lock, platforms);
+    crate::build::parallel::each(context.threads, &archives, |archive| {
+        if !context.store.is_checked(archive.digest) && !context.store.check(archive.digest)? {
+            return Err(FetchError::Damaged { what: archive.what.clone() });
+        }
+        Ok(context.decoded.remove(archive.digest).map_err(StoreError::from)?)
+    })
 }
 
 /// One archive into the store: from vendored inputs, else from the mirrors. Who these are is asked only when they are needed:

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! **Guarantees**: the key covers everything that decides the bytes (paths, modes, owners, times, attributes, where each
-//! content comes from, encoder, `compat`), and is computed without reading any content. A record is only believed when its
-//! blob is there with the right size.
+//! content comes from, encoder, `compat`), and is computed without reading any content. A record is only believed when it is
+//! as it was written, and its blob too: of the right size, and hashed when it was written to since.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
@@ -25,7 +26,12 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Hasher;
 use pinfold_base::report::Stage;
+use pinfold_base::store::Expected;
 use pinfold_base::store::StoreError;
+use pinfold_base::store::persist;
+use pinfold_base::store::recall;
+use pinfold_base::store::stamp;
+use pinfold_base::store::stamp::Looked;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -138,16 +144,37 @@ pub fn blob_path(context: &Context, digest: &Digest) -> PathBuf {
     context.home.cache().join(BLOBS).join(digest.hex())
 }
 
+/// Whether what earlier builds have written is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Yes.
+    Believed,
+    /// Everything is made anew (`build --force`).
+    Passed,
+}
+
+/// How layers are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writing {
+    /// How they are compressed.
+    pub encoding: Encoding,
+    /// Whether those of earlier builds are used.
+    pub records: Records,
+}
+
 /// The layer of `tree`: out of the cache, or written now.
 pub fn layer(
     context: &Context,
     name: &str,
     tree: &Tree,
-    encoding: &Encoding,
+    writing: &Writing,
 ) -> Result<(Written, Work), LayerError> {
+    let Writing { encoding, records } = writing;
     let key = key(tree, encoding);
     let record = record_path(context, &key);
-    if let Some(layer) = recorded(context, &record) {
+    if *records == Records::Believed
+        && let Some(layer) = recorded(context, &record)?
+    {
         return Ok((layer, Work::Cached));
     }
     let total: u64 = tree.iter().map(|(_, node)| node.size()).sum();
@@ -170,17 +197,33 @@ pub fn layer(
         size: encoded.size,
         reused: encoded.reused,
     };
-    pinfold_base::store::persist(temporary, &blob_path(context, &layer.digest))?;
+    let blob = blob_path(context, &layer.digest);
+    persist(temporary, &blob)?;
+    stamp::stamp(&blob)?;
     let text = serde_json::to_vec(&layer).map_err(std::io::Error::from)?;
-    context.store.write(&record, &text)?;
+    context.store.remember(&record, &text)?;
     context.reporter.end(name);
     Ok((layer, Work::Encoded))
 }
 
-fn recorded(context: &Context, record: &std::path::Path) -> Option<Written> {
-    let layer: Written = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
-    let there = fs::metadata(blob_path(context, &layer.digest)).ok()?;
-    (there.len() == layer.size).then_some(layer)
+/// The layer that an earlier build has made, if its blob is still what it was.
+fn recorded(context: &Context, record: &Path) -> Result<Option<Written>, LayerError> {
+    let written = recall(record).and_then(|bytes| serde_json::from_slice::<Written>(&bytes).ok());
+    let Some(layer) = written else { return Ok(None) };
+    let blob = blob_path(context, &layer.digest);
+    let expected = Expected { digest: layer.digest.clone(), size: Some(layer.size) };
+    let looked = stamp::look(&blob, &expected)?;
+    if looked == Looked::Wrong {
+        drop_damaged(context, &layer.digest)?;
+    }
+    Ok((looked == Looked::Right).then_some(layer))
+}
+
+/// Removes a wrong blob, and says so.
+pub(crate) fn drop_damaged(context: &Context, digest: &Digest) -> std::io::Result<()> {
+    fs::remove_file(blob_path(context, digest))?;
+    context.store.report_damage(format!("the composed layer {digest}"));
+    Ok(())
 }
 
 /// Contents that tell the reporter how far a layer is.

@@ -5,11 +5,11 @@
 //! ```
 //!
 //! The key covers the lock, the manifest's meaning, the recipes, the user's own files (by size, time and inode, so that an
-//! unchanged build reads no content) and `compat`. A record is believed only while the image store still has the image.
+//! unchanged build reads no content) and `compat`. A record is believed only while the image store still has the image, whole.
 
 pub mod compose;
 pub mod fetch;
-mod heal;
+pub mod heal;
 pub mod layers;
 pub mod local;
 pub mod overlay;
@@ -19,18 +19,22 @@ pub mod resolve;
 
 pub(crate) use place::HOSTNAME;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
-use fs_err as fs;
 use pinfold_archive::encode::Reuse;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::store::Expected;
+use pinfold_base::store::recall;
+use pinfold_image::Image;
 use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
 use pinfold_image::Reference;
 use serde::Deserialize;
@@ -40,6 +44,8 @@ use self::compose::BuiltPlatform;
 use self::compose::ComposeError;
 use self::fetch::FetchError;
 use self::heal::healing;
+use self::layers::Records;
+use self::layers::Writing;
 use self::place::PlaceError;
 use self::resolve::ResolveError;
 use self::resolve::Upgrade;
@@ -79,12 +85,21 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// Whether publishers' compressed blocks are copied.
     pub reuse: Reuse,
+    /// Whether what earlier builds have written is used.
+    pub records: Records,
 }
 
 impl Options {
     /// All but the lock as the manifest says.
     pub fn new(lock: LockUse) -> Self {
-        Self { lock, platforms: Vec::new(), tag: None, compression: None, reuse: Reuse::Publisher }
+        Self {
+            lock,
+            platforms: Vec::new(),
+            tag: None,
+            compression: None,
+            reuse: Reuse::Publisher,
+            records: Records::Believed,
+        }
     }
 }
 
@@ -161,7 +176,7 @@ pub struct Built {
 }
 
 /// A build and how it went.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outcome {
     /// What it gave.
     pub built: Built,
@@ -171,6 +186,10 @@ pub struct Outcome {
     pub time: Duration,
     /// Whether a lock was written.
     pub locked: bool,
+    /// The image in the store.
+    pub source: ImageSource,
+    /// Its platforms.
+    pub images: BTreeMap<Platform, Image>,
 }
 
 /// Builds the project's image into the image store. What is found damaged on the way is made again.
@@ -205,6 +224,7 @@ fn attempt(context: &Context, project: &Agreed<Project>, options: &Options) -> R
     };
     let locked = made.is_some();
     let encoding = compose::encoding(options.compression.unwrap_or(manifest.compression), options.reuse);
+    let writing = Writing { encoding, records: options.records };
     if gist.compat != COMPAT {
         return Err(LockError::Older { locked: gist.compat }.into());
     }
@@ -212,18 +232,23 @@ fn attempt(context: &Context, project: &Agreed<Project>, options: &Options) -> R
     if gist.encoders != ours {
         return Err(LockError::Encoder { locked: gist.encoders, ours }.into());
     }
-    let key = key(project, &gist, &platforms, &encoding.id(), &reference)?;
+    let key = key(project, &gist, &platforms, &writing.encoding.id(), &reference)?;
     let record = context.home.cache().join(RECORDS).join(format!("{}.json", key.hex()));
-    let store = ImageStore::open(context.home.data())?;
-    if let Some(built) = recorded(&store, &record, &reference) {
+    let store = context.images()?;
+    if options.records == Records::Believed
+        && let Some((built, source, images)) = recorded(&store, &record, &reference)
+    {
         remember(context, project);
-        return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked });
+        return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked, source, images });
     }
     let lock = match made {
         Some(lock) => lock,
         None => project.inputs.lock()?.cloned().ok_or_else(missing)?,
     };
     fetch::fetch(context, project, &lock, &platforms)?;
+    if options.records == Records::Passed {
+        fetch::forget(context, &lock, &platforms)?;
+    }
     let mut images = Vec::new();
     let mut summaries = Vec::new();
     for &platform in &platforms {
@@ -232,7 +257,7 @@ fn attempt(context: &Context, project: &Agreed<Project>, options: &Options) -> R
             context.reporter.note(&format!("note: {platform}: {note}"));
         }
         let (image, summary) =
-            compose::platform(context, &store, project, &lock, &encoding, platform, &placed.tree)?;
+            compose::platform(context, &store, project, &lock, &writing, platform, &placed.tree)?;
         images.push((platform, image));
         summaries.push(summary);
     }
@@ -242,9 +267,11 @@ fn attempt(context: &Context, project: &Agreed<Project>, options: &Options) -> R
     store.tag(&reference, &index.descriptor())?;
     let built =
         Built { reference: reference.to_string(), index: index.digest().clone(), platforms: summaries };
-    context.store.write(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
+    context.store.remember(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
     remember(context, project);
-    Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked })
+    let source = ImageSource::from_store(&store, &reference)?;
+    let images = source.images()?;
+    Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked, source, images })
 }
 
 /// The project's lock when it is there; an error when it does not answer the manifest.
@@ -290,12 +317,18 @@ fn key(
     Ok(Digest::sha256(&serde_json::to_vec(&all).map_err(std::io::Error::from)?))
 }
 
-fn recorded(store: &ImageStore, record: &PathBuf, reference: &Reference) -> Option<Built> {
-    let built: Built = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
-    let descriptor = store.resolve(reference).ok()?;
-    let blobs = built.platforms.iter().flat_map(|platform| {
-        std::iter::once(&platform.manifest).chain(platform.layers.iter().map(|layer| &layer.layer.digest))
-    });
-    let complete = descriptor.digest == built.index && blobs.into_iter().all(|digest| store.contains(digest));
-    complete.then_some(built)
+/// What an earlier build gave, if all of it is still in the store and what it was. Documents are read, layers looked at.
+fn recorded(
+    store: &ImageStore,
+    record: &Path,
+    reference: &Reference,
+) -> Option<(Built, ImageSource, BTreeMap<Platform, Image>)> {
+    let built: Built = serde_json::from_slice(&recall(record)?).ok()?;
+    let source = ImageSource::from_store(store, reference).ok()?;
+    let images = (source.root().digest == built.index).then(|| source.images().ok())??;
+    let layers = images.values().flat_map(|image| &image.layers).map(|layer| &layer.descriptor);
+    let whole = layers
+        .map(|layer| Expected { digest: layer.digest.clone(), size: Some(layer.size) })
+        .all(|expected| store.holds(&expected).unwrap_or(false));
+    whole.then_some((built, source, images))
 }

@@ -17,6 +17,8 @@ use pinfold_base::Store;
 use pinfold_base::error::Diagnosis;
 use pinfold_base::http;
 use pinfold_base::store::StoreError;
+use pinfold_image::ImageError;
+use pinfold_image::ImageStore;
 use pinfold_sandbox::Sandboxes;
 
 pub use self::environment::Environment;
@@ -114,6 +116,20 @@ impl Context {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             vendor: Vec::new(),
         })
+    }
+
+    /// The image store of this user. What is damaged in it is told where damage of the cache is.
+    pub fn images(&self) -> Result<ImageStore, ImageError> {
+        ImageStore::reporting(self.home.data(), self.store.damage())
+    }
+
+    /// Tells the user what was found damaged since this was called last: what it was.
+    pub fn tell_damage(&self) -> Vec<String> {
+        let found = self.store.take_damage();
+        for what in &found {
+            self.reporter.note(&format!("note: {what} had changed on the disk; it was set aside"));
+        }
+        found
     }
 
     /// The sandboxes of this user.

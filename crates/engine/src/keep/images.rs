@@ -1,13 +1,19 @@
 //! `images`: what is in the local store, as values, and the image that a name means.
 
+use std::collections::BTreeMap;
+
 use pinfold_base::Digest;
+use pinfold_base::store::Expected;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
 use pinfold_image::Location;
+use pinfold_image::Reference;
 use pinfold_image::blobs::read_document;
+use pinfold_image::model::Descriptor;
 use pinfold_image::model::Index;
 use pinfold_image::model::Manifest;
+use pinfold_image::sink::is_index;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -17,7 +23,7 @@ pub fn find(context: &Context, text: &str) -> Result<ImageSource, ImageError> {
     if Location::is_spelt_by(text) {
         return ImageSource::from_location(&text.parse()?);
     }
-    ImageSource::from_store(&ImageStore::open(context.home.data())?, &text.parse()?)
+    ImageSource::from_store(&context.images()?, &text.parse()?)
 }
 
 /// One named image.
@@ -35,49 +41,94 @@ pub struct Listed {
     pub created: String,
     /// Compressed size of all layers of all platforms, each blob once.
     pub size: u64,
+    /// Whether something of it is missing or damaged: a build makes it again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
-/// All named images, by name.
-pub fn list(context: &Context) -> Result<Vec<Listed>, ImageError> {
-    let store = ImageStore::open(context.home.data())?;
-    let mut found = Vec::new();
-    for entry in store.list()? {
-        let Some(reference) = entry.reference else { continue };
-        let mut listed = Listed {
+impl Listed {
+    /// Before its documents are read.
+    fn new(reference: &Reference, root: &Descriptor) -> Self {
+        Self {
             repository: reference.name().to_owned(),
             tag: reference.tag().unwrap_or_default().to_owned(),
-            digest: entry.descriptor.digest.clone(),
+            digest: root.digest.clone(),
             platforms: Vec::new(),
             created: String::new(),
             size: 0,
-        };
-        let mut seen = std::collections::BTreeSet::new();
-        let mut add = |manifest: &Manifest| {
-            manifest
-                .layers
-                .iter()
-                .filter(|layer| seen.insert(layer.digest.clone()))
-                .map(|layer| layer.size)
-                .sum::<u64>()
-        };
-        let created = pinfold_image::compose::annotation::CREATED;
-        if let Ok(index) = read_document::<Index>(store.layout(), &entry.descriptor) {
-            listed.created = index.value().annotations.get(created).cloned().unwrap_or_default();
-            for descriptor in &index.value().manifests {
-                let platform = descriptor.platform.as_ref();
-                listed
-                    .platforms
-                    .extend(platform.map(|platform| format!("{}/{}", platform.os, platform.architecture)));
-                listed.size += add(read_document::<Manifest>(store.layout(), descriptor)?.value());
-            }
-        } else {
-            let manifest = read_document::<Manifest>(store.layout(), &entry.descriptor)?;
-            listed.created = manifest.value().annotations.get(created).cloned().unwrap_or_default();
-            listed.size = add(manifest.value());
+            damaged: false,
+        }
+    }
+}
+
+/// All named images, by name. One that is damaged is listed as such, with what is known of it.
+pub fn list(context: &Context) -> Result<Vec<Listed>, ImageError> {
+    let store = context.images()?;
+    let mut found = Vec::new();
+    for entry in store.list()? {
+        let Some(reference) = entry.reference else { continue };
+        let mut listed = Listed::new(&reference, &entry.descriptor);
+        match describe(&store, &entry.descriptor, &mut listed) {
+            Err(ImageError::Io(error)) => return Err(error.into()),
+            described => listed.damaged = !described.unwrap_or(false),
         }
         found.push(listed);
     }
     Ok(found)
+}
+
+/// Whether all blobs of a stored image are there and what they should be. Of one outside of the store nothing is looked at.
+pub fn is_whole(context: &Context, text: &str) -> Result<bool, ImageError> {
+    if Location::is_spelt_by(text) {
+        return Ok(true);
+    }
+    let (store, reference) = (context.images()?, text.parse::<Reference>()?);
+    let looked = store
+        .resolve(&reference)
+        .and_then(|root| describe(&store, &root, &mut Listed::new(&reference, &root)));
+    match looked {
+        Err(ImageError::Io(error)) => Err(error.into()),
+        whole => Ok(whole.unwrap_or(false)),
+    }
+}
+
+/// Fills in what the documents of an image say. Whether its blobs are there and what they should be.
+fn describe(store: &ImageStore, root: &Descriptor, listed: &mut Listed) -> Result<bool, ImageError> {
+    let mut blobs: BTreeMap<Digest, u64> = BTreeMap::new();
+    let mut add = |manifest: &Manifest| {
+        let layers = manifest.layers.iter();
+        blobs.extend(layers.clone().map(|layer| (layer.digest.clone(), layer.size)));
+        listed.size = blobs.values().sum();
+        let config = Expected { digest: manifest.config.digest.clone(), size: Some(manifest.config.size) };
+        let layers = layers
+            .map(|layer| Expected { digest: layer.digest.clone(), size: Some(layer.size) })
+            .chain([config]);
+        // All of them: each that is wrong is set aside now.
+        layers
+            .map(|expected| store.holds(&expected))
+            .try_fold(true, |all, held| Ok::<_, ImageError>(all & held?))
+    };
+    let created = pinfold_image::compose::annotation::CREATED;
+    if !is_index(root) {
+        let manifest = read_document::<Manifest>(store, root)?;
+        listed.created = manifest.value().annotations.get(created).cloned().unwrap_or_default();
+        return add(manifest.value());
+    }
+    let index = read_document::<Index>(store, root)?;
+    listed.created = index.value().annotations.get(created).cloned().unwrap_or_default();
+    let mut whole = true;
+    for descriptor in &index.value().manifests {
+        let platform = descriptor.platform.as_ref();
+        listed
+            .platforms
+            .extend(platform.map(|platform| format!("{}/{}", platform.os, platform.architecture)));
+        match read_document::<Manifest>(store, descriptor) {
+            Ok(manifest) => whole &= add(manifest.value())?,
+            Err(ImageError::Io(error)) => return Err(error.into()),
+            Err(_) => whole = false,
+        }
+    }
+    Ok(whole)
 }
 
 #[cfg(test)]

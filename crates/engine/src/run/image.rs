@@ -8,7 +8,6 @@ use fs_err as fs;
 use pinfold_base::Platform;
 use pinfold_image::Image;
 use pinfold_image::ImageSource;
-use pinfold_image::ImageStore;
 use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
 use pinfold_sandbox::spec::Ids;
@@ -16,6 +15,7 @@ use pinfold_sandbox::spec::Ids;
 use super::choice::ImageOf;
 use super::error::RunError;
 use crate::build;
+use crate::build::heal::healing;
 use crate::context::Context;
 
 /// Longest `/etc/passwd` that is read.
@@ -41,7 +41,7 @@ pub(super) struct Ready {
 /// Builds or finds the image and unpacks it.
 pub(super) fn ready(context: &Context, image: &ImageOf, platform: Platform) -> Result<Ready, RunError> {
     match image {
-        ImageOf::Source(source) => unpacked(context, source, platform),
+        ImageOf::Source(source) => unpacked(context, source, &of(source, platform)?),
         ImageOf::Project(project) => {
             let manifest = &project.manifest;
             if !manifest.platforms.contains(&platform) {
@@ -56,10 +56,12 @@ pub(super) fn ready(context: &Context, image: &ImageOf, platform: Platform) -> R
                 tag: Some(format!("{}:run", manifest.name).parse()?),
                 ..build::Options::new(build::LockUse::Create)
             };
-            let outcome = build::build(context, project, &options)?;
-            let store = ImageStore::open(context.home.data())?;
-            let source = ImageSource::from_store(&store, &outcome.built.reference.parse()?)?;
-            unpacked(context, &source, platform)
+            // A blob that turns out to be damaged while it is unpacked is made again by another build.
+            healing(context, || {
+                let outcome = build::build(context, project, &options)?;
+                let image = outcome.images.get(&platform).ok_or(build::BuildError::Platform(platform))?;
+                unpacked(context, &outcome.source, image)
+            })
         }
     }
 }
@@ -77,11 +79,10 @@ pub(super) fn labels(image: &Image) -> BTreeMap<String, String> {
     image.config.value().config.as_ref().map(|config| config.labels.clone()).unwrap_or_default()
 }
 
-fn unpacked(context: &Context, source: &ImageSource, platform: Platform) -> Result<Ready, RunError> {
-    let image = of(source, platform)?;
+fn unpacked(context: &Context, source: &ImageSource, image: &Image) -> Result<Ready, RunError> {
     let roots = RootfsStore::open(context.home.data(), unpack::Options::default())?;
-    let root = roots.get(source, &image, &*context.reporter)?.path;
-    Ok(described(source, &image, root))
+    let root = roots.get(source, image, &*context.reporter)?.path;
+    Ok(described(source, image, root))
 }
 
 /// What the image at `root` says about itself.

@@ -160,6 +160,18 @@ impl ImageSource {
                 },
             }
         })?;
+        self.image_for(platform, descriptor)
+    }
+
+    /// The images of all platforms that pinfold knows.
+    pub fn images(&self) -> Result<BTreeMap<Platform, Image>, ImageError> {
+        let platforms = self.platforms()?.into_iter();
+        platforms
+            .map(|(platform, descriptor)| Ok((platform, self.image_for(platform, &descriptor)?)))
+            .collect()
+    }
+
+    fn image_for(&self, platform: Platform, descriptor: &Descriptor) -> Result<Image, ImageError> {
         let image = self.image_of(descriptor)?;
         if image.config.value().platform() != Some(platform) {
             let reason = format!("the index promises {platform}, its configuration says otherwise");

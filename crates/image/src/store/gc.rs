@@ -1,8 +1,8 @@
 //! Removing blobs that no name reaches.
 //!
 //! **Guarantees**: nothing reachable from `index.json` is removed, and nothing that was written, linked or asked for within
-//! the grace time: a build stores its layers first and names them last. When a reachable document cannot be read, nothing
-//! is removed at all.
+//! the grace time: a build stores its layers first and names them last. When a reachable document cannot be read, no blob
+//! is removed at all, and the image is named.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use fs_err as fs;
 use pinfold_base::Digest;
+use pinfold_base::store::DAMAGED;
 use rustix::fs::FlockOperation;
 
 use super::ImageStore;
@@ -39,6 +40,8 @@ pub struct GcReport {
     pub temporary: u64,
     /// Unreachable blobs that were left because they are young.
     pub young: u64,
+    /// Images whose documents are missing or damaged: what they reach is not known, so all blobs were left.
+    pub unreadable: Vec<String>,
 }
 
 impl ImageStore {
@@ -46,15 +49,24 @@ impl ImageStore {
     pub fn gc(&self, grace: Duration, mode: GcMode) -> Result<GcReport, ImageError> {
         let _lock = self.lock(FlockOperation::LockExclusive)?;
         let mut reachable = BTreeSet::new();
-        for entry in self.list()? {
-            reachable.extend(parts(&self.layout, &entry.descriptor)?.into_iter().map(|part| part.digest));
-        }
         let mut report = GcReport::default();
+        for entry in Self::named(&self.names_held()?) {
+            match parts(&self.layout, &entry.descriptor) {
+                Ok(parts) => reachable.extend(parts.into_iter().map(|part| part.digest)),
+                Err(ImageError::Io(error)) => return Err(error.into()),
+                Err(_) => report.unreadable.push(match entry.reference {
+                    Some(reference) => reference.to_string(),
+                    None => entry.descriptor.digest.to_string(),
+                }),
+            }
+        }
+        self.damaged(mode, &mut report)?;
         let blobs = self.layout.root().join("blobs/sha256");
         for file in files_of(&blobs)? {
             let name = file.file_name();
             let digest = name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
-            let Some(digest) = digest.filter(|digest| !reachable.contains(digest)) else { continue };
+            let unreachable = |digest: &Digest| report.unreadable.is_empty() && !reachable.contains(digest);
+            let Some(digest) = digest.filter(unreachable) else { continue };
             let metadata = file.metadata()?;
             if is_young(&metadata, grace) {
                 report.young += 1;
@@ -79,6 +91,20 @@ impl ImageStore {
             }
         }
         Ok(report)
+    }
+
+    /// What was set aside.
+    fn damaged(&self, mode: GcMode, report: &mut GcReport) -> Result<(), ImageError> {
+        let folder = self.layout.root().join(DAMAGED);
+        for file in if folder.is_dir() { files_of(&folder)? } else { Vec::new() } {
+            let Some(metadata) = present(file.metadata())? else { continue };
+            if mode == GcMode::Delete {
+                present(fs::remove_file(file.path()))?;
+            }
+            report.bytes += if metadata.nlink() == 1 { metadata.len() } else { 0 };
+            report.temporary += 1;
+        }
+        Ok(())
     }
 }
 

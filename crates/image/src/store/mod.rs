@@ -3,6 +3,8 @@
 //! ```text
 //! DATA/images/oci-layout, index.json, blobs/sha256/HEX, tmp/     as in [`crate::layout`]
 //! DATA/images/lock                                               held while names change or blobs are removed
+//! DATA/images/names.json                                         a copy of index.json, in case that is damaged
+//! DATA/images/damaged/HEX                                        set aside: what did not match its name any more (removed by `gc`)
 //! ```
 //!
 //! The entries of `index.json` are the roots: what none of them reaches is removed by [`ImageStore::gc`], unless it is young.
@@ -10,9 +12,12 @@
 //! them as `oci:DIR:name:tag`.
 //!
 //! **Guarantees**: a name always leads to an image that is complete; names change in one step, for all processes; a crash
-//! leaves only files in `tmp` and unnamed blobs, both harmless.
+//! leaves only files in `tmp` and unnamed blobs, both harmless. What the disk does to a blob or to `index.json` afterwards is
+//! noticed by whoever meets it, taken out of the way and reported: a damaged blob is then a missing one, a damaged `index.json` is
+//! what its copy says.
 
 mod gc;
+mod names;
 
 pub use gc::GcMode;
 pub use gc::GcReport;
@@ -24,7 +29,9 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use fs_err::File;
+use pinfold_base::Algorithm;
 use pinfold_base::Digest;
+use pinfold_base::store::Damage;
 use pinfold_base::store::Expected;
 use rustix::fs::FlockOperation;
 
@@ -32,6 +39,7 @@ use crate::ImageError;
 use crate::Reference;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
+use crate::blobs::OnDamage;
 use crate::blobs::VerifiedReader;
 use crate::blobs::read_document;
 use crate::compose::annotation;
@@ -41,7 +49,6 @@ use crate::model::Descriptor;
 use crate::model::Document;
 use crate::model::Index;
 use crate::model::Raw;
-use crate::model::media;
 use crate::sink::Sink;
 use crate::sink::is_index;
 use crate::sink::parts;
@@ -67,10 +74,17 @@ pub struct NamedImage {
 impl ImageStore {
     /// Opens the store below `data` (`DATA/images`), creating it.
     pub fn open(data: &Path) -> Result<Self, ImageError> {
+        Self::reporting(data, &Damage::default())
+    }
+
+    /// The same. What is found damaged in it is told to `damage`.
+    pub fn reporting(data: &Path, damage: &Damage) -> Result<Self, ImageError> {
         let root = data.join("images");
         fs::create_dir_all(&root)?;
         let _lock = Lock::hold(&root.join("lock"), FlockOperation::LockExclusive)?;
-        Ok(Self { layout: Layout::create(&root)? })
+        let store = Self { layout: Layout::kept(&root, damage)? };
+        store.begin_names()?;
+        Ok(store)
     }
 
     /// The layout behind it.
@@ -86,6 +100,27 @@ impl ImageStore {
     /// Whether the blob is here.
     pub fn contains(&self, digest: &Digest) -> bool {
         self.blob_path(digest).is_file()
+    }
+
+    /// Whether the blob is here and what is expected: of that size, and hashed when it was written to. One that is not is set aside.
+    pub fn holds(&self, expected: &Expected) -> Result<bool, ImageError> {
+        self.layout.holds(expected)
+    }
+
+    /// Hashes a blob: whether it is what its name says. One that is not is set aside.
+    pub fn check(&self, digest: &Digest) -> Result<bool, ImageError> {
+        self.layout.check_blob(digest)
+    }
+
+    /// All blobs that are here, in order of digest.
+    pub fn blobs(&self) -> Result<Vec<Digest>, ImageError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.layout.root().join("blobs/sha256"))? {
+            let name = entry?.file_name();
+            found.extend(name.to_str().and_then(|hex| Digest::from_hex(Algorithm::Sha256, hex).ok()));
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// Stores a file; see [`Layout::put_file`].
@@ -150,7 +185,7 @@ impl ImageStore {
     pub fn untag(&self, reference: &Reference) -> Result<Descriptor, ImageError> {
         let _lock = self.lock(FlockOperation::LockExclusive)?;
         let name = reference.name_and_tag();
-        let entries = self.layout.read_index()?.value().manifests.clone();
+        let entries = self.names_held()?.value().manifests.clone();
         let found = entries.into_iter().find(|entry| name.is_some() && ref_name(entry) == name.as_deref());
         let found = found.ok_or_else(|| self.not_found(&reference.to_string()))?;
         self.change_names(|entries| entries.retain(|entry| ref_name(entry) != name.as_deref()))?;
@@ -159,7 +194,11 @@ impl ImageStore {
 
     /// All entries, in order of name.
     pub fn list(&self) -> Result<Vec<NamedImage>, ImageError> {
-        let index = self.layout.read_index()?;
+        let index = self.names()?;
+        Ok(Self::named(&index))
+    }
+
+    fn named(index: &Raw<Index>) -> Vec<NamedImage> {
         let entry = |descriptor: &Descriptor| NamedImage {
             reference: ref_name(descriptor).and_then(|name| name.parse().ok()),
             descriptor: descriptor.clone(),
@@ -167,12 +206,12 @@ impl ImageStore {
         let mut entries: Vec<NamedImage> = index.value().manifests.iter().map(entry).collect();
         entries
             .sort_by(|a, b| (&a.reference, &a.descriptor.digest).cmp(&(&b.reference, &b.descriptor.digest)));
-        Ok(entries)
+        entries
     }
 
     /// Finds an image by `name`, `name:tag` or `name@digest`; a digest may also be that of one platform's manifest.
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, ImageError> {
-        let index = self.layout.read_index()?;
+        let index = self.names()?;
         let entries = index.value().manifests.iter();
         if let Some(digest) = reference.digest() {
             let same_name = |entry: &&Descriptor| {
@@ -197,15 +236,8 @@ impl ImageStore {
         found.cloned().ok_or_else(|| self.not_found(&reference.to_string()))
     }
 
-    fn change_names(&self, change: impl FnOnce(&mut Vec<Descriptor>)) -> Result<(), ImageError> {
-        let mut index = self.layout.read_index()?.value().clone();
-        index.media_type = Some(media::OCI_INDEX.into());
-        change(&mut index.manifests);
-        self.layout.write_index(&Raw::compose(index)?)
-    }
-
     fn not_found(&self, reference: &str) -> ImageError {
-        let entries = self.list().unwrap_or_default();
+        let entries = self.layout.read_index().map(|index| Self::named(&index)).unwrap_or_default();
         let known = entries.iter().filter_map(|entry| entry.reference.as_ref().map(ToString::to_string));
         ImageError::NotFound {
             reference: reference.into(),
@@ -226,6 +258,10 @@ impl Blobs for ImageStore {
 
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
         self.layout.open(digest)
+    }
+
+    fn on_damage(&self) -> Option<OnDamage> {
+        self.layout.on_damage()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::LayerEncoding;
 use crate::memory::AMD64;
 use crate::memory::ARM64;
 use crate::memory::Memory;
+use pinfold_base::store::stamp;
 use pinfold_testkit::raw_tar::RawTar;
 
 fn store() -> (tempfile::TempDir, ImageStore) {
@@ -140,14 +141,136 @@ fn gc_keeps_what_is_named_or_young() {
 }
 
 #[test]
-fn gc_removes_nothing_when_it_cannot_see() {
+fn gc_removes_no_blob_when_it_cannot_see() {
     let (_dir, store) = store();
     let image = put(&store, "1");
     store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
     put(&store, "2");
     fs::write(store.blob_path(image.manifest.digest()), "damaged").unwrap();
-    assert!(store.gc(Duration::ZERO, GcMode::Delete).is_err());
-    assert_eq!(blobs(&store), 6);
+    let report = store.gc(Duration::ZERO, GcMode::Delete).unwrap();
+    assert_eq!((report.unreadable, report.blobs), (vec!["x:latest".to_owned()], vec![]));
+    // All but the damaged one, which does not lie under its name any more.
+    assert_eq!(blobs(&store), 5);
+    assert!(!store.contains(image.manifest.digest()));
+    // The image comes back whole, and then the other goes.
+    put(&store, "1");
+    assert_eq!(store.gc(Duration::ZERO, GcMode::Delete).unwrap().blobs.len(), 3);
+}
+
+/// Ways to damage a file: a bit, the end, all of it, the file.
+fn harmed(bytes: &[u8]) -> [Option<Vec<u8>>; 4] {
+    let mut flipped = bytes.to_vec();
+    flipped[bytes.len() / 2] ^= 4;
+    [Some(flipped), Some(bytes[..bytes.len() - 1].to_vec()), Some(Vec::new()), None]
+}
+
+fn replace(path: &std::path::Path, bytes: Option<&[u8]>) {
+    match bytes {
+        Some(bytes) => fs::write(path, bytes).unwrap(),
+        None => fs::remove_file(path).unwrap(),
+    }
+}
+
+#[test]
+fn a_damaged_blob_is_not_there_and_is_taken_anew() {
+    let (dir, store) = store();
+    let damage = Damage::default();
+    let (digest, cached) = (Digest::sha256(b"layer"), dir.path().join("cached"));
+    let expected = Expected { digest: digest.clone(), size: Some(5) };
+    let path = store.blob_path(&digest);
+    for harm in harmed(b"layer") {
+        let store = ImageStore::reporting(dir.path(), &damage).unwrap();
+        store.put_reader(&b"layer"[..], &digest, 5).unwrap();
+        assert!(store.holds(&expected).unwrap() && damage.take().is_empty());
+        replace(&path, harm.as_deref());
+        assert!(!store.holds(&expected).unwrap() && !path.exists());
+        assert_eq!(damage.take().len(), usize::from(harm.is_some()));
+        // A file takes the place of a wrong blob that nobody has seen yet.
+        store.put_reader(&b"layer"[..], &digest, 5).unwrap();
+        replace(&path, harm.as_deref());
+        fs::write(&cached, "layer").unwrap();
+        store.put_file(&cached, &digest, 5, Custody::Store).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"layer");
+        fs::remove_file(&path).unwrap();
+        fs::remove_file(&cached).unwrap();
+        damage.take();
+    }
+}
+
+#[test]
+fn what_a_disk_changed_is_found_by_reading_and_does_not_come_back() {
+    let (dir, store) = store();
+    let (digest, cached) = (Digest::sha256(b"layer"), dir.path().join("cached"));
+    fs::write(&cached, "layer").unwrap();
+    store.put_file(&cached, &digest, 5, Custody::Store).unwrap();
+    // Behind the file system's back: the time stays as it was.
+    fs::write(&cached, "lazer").unwrap();
+    stamp::stamp(&cached).unwrap();
+    let expected = Expected { digest: digest.clone(), size: Some(5) };
+    assert!(store.holds(&expected).unwrap());
+    let descriptor = Descriptor::new("application/octet-stream", digest.clone(), 5);
+    let reader = crate::blobs::open_verified(&store, &descriptor).unwrap();
+    assert!(matches!(reader.finish(), Err(ImageError::WrongDigest { .. })));
+    assert!(!store.contains(&digest));
+    // The file that shares its bytes is in doubt now, and refused.
+    assert!(store.put_file(&cached, &digest, 5, Custody::Store).is_err());
+    assert!(!store.contains(&digest));
+}
+
+#[test]
+fn damaged_names_come_back_from_their_copy() {
+    let (dir, store) = store();
+    let image = put(&store, "1");
+    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+    store.tag(&name("y:v2"), &image.manifest.descriptor()).unwrap();
+    let digest_in = |bytes: &[u8]| {
+        let at = bytes.windows(7).position(|part| part == b"sha256:").unwrap() + 10;
+        let mut other = bytes.to_vec();
+        other[at] = if other[at] == b'0' { b'1' } else { b'0' };
+        Some(other)
+    };
+    for file in ["index.json", "names.json", "oci-layout"] {
+        let path = dir.path().join("images").join(file);
+        let right = fs::read(&path).unwrap();
+        let mut harm = harmed(&right).to_vec();
+        // JSON that can be read, and leads nowhere or has another name.
+        harm.extend((file != "oci-layout").then(|| digest_in(&right)));
+        let renamed = String::from_utf8(right.clone()).unwrap().replace("x:latest", "z:latest");
+        harm.extend((file != "oci-layout").then(|| Some(renamed.into_bytes())));
+        for bytes in harm {
+            replace(&path, bytes.as_deref());
+            let damage = Damage::default();
+            let store = ImageStore::reporting(dir.path(), &damage).unwrap();
+            let names: Vec<_> =
+                store.list().unwrap().into_iter().map(|entry| entry.reference.unwrap()).collect();
+            assert_eq!(names, [name("x"), name("y:v2")], "{file}");
+            assert_eq!(store.resolve(&name("x")).unwrap().digest, *image.manifest.digest(), "{file}");
+            store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), right);
+            // Whose copy was damaged nobody has to know; what was gone and is made as it always is neither.
+            let quiet = file == "names.json" || file == "oci-layout" && bytes.is_none();
+            assert_eq!(damage.take().is_empty(), quiet, "{file}");
+        }
+    }
+    // Both: the images are there without names.
+    for file in ["index.json", "names.json"] {
+        fs::write(dir.path().join("images").join(file), "{").unwrap();
+    }
+    let store = ImageStore::open(dir.path()).unwrap();
+    assert!(store.list().unwrap().is_empty());
+    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+}
+
+#[test]
+fn names_of_another_tool_are_taken() {
+    let (dir, store) = store();
+    let image = put(&store, "1");
+    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+    let path = dir.path().join("images/index.json");
+    let changed = fs::read_to_string(&path).unwrap().replace("x:latest", "zed:latest");
+    fs::write(&path, &changed).unwrap();
+    assert!(store.resolve(&name("zed")).is_ok());
+    assert_eq!(fs::read_to_string(&path).unwrap(), changed);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::*;
+use crate::build::layers::Records;
 use crate::project::lock::v1::LockedLayer;
 use crate::sources::agent::LockedAgent;
 use crate::sources::testing::World;
@@ -144,8 +145,9 @@ fn an_image_over_its_budget_or_with_a_deletion_in_it_is_refused() {
     lock.layers = vec![LockedLayer { name: "l".into(), components: vec!["debian/a".into()] }];
     let compose = |manifest: &str, tree: &Tree| {
         let project = world.project(manifest);
-        let encoding = encoding(Compression::Gzip, Reuse::Never);
-        platform(&context, &store, &project, &lock, &encoding, Platform::ALL[0], tree).map(|(_, built)| built)
+        let writing =
+            Writing { encoding: encoding(Compression::Gzip, Reuse::Never), records: Records::Believed };
+        platform(&context, &store, &project, &lock, &writing, Platform::ALL[0], tree).map(|(_, built)| built)
     };
     let mut tree = Tree::new();
     file(&mut tree, "a", "debian/a", "text");

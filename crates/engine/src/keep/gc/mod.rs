@@ -82,6 +82,9 @@ pub struct Report {
     /// What could not be removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// Images that are damaged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<Left>,
 }
 
 /// Something that could not be removed.
@@ -131,15 +134,24 @@ impl Diagnose for GcError {
 /// Looks, and removes when asked to.
 pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError> {
     let mut report = Report::default();
-    let images = ImageStore::open(context.home.data())?;
+    let images = context.images()?;
     let blobs = images.gc(store::GRACE, if pass == Pass::Look { GcMode::DryRun } else { GcMode::Delete })?;
     report.parts.push(Part {
         what: "blobs of unnamed images".into(),
         files: blobs.blobs.len(),
         bytes: blobs.blobs.iter().map(|(_, size)| size).sum(),
     });
+    report.damaged.extend(blobs.unreadable.iter().map(|image| Left {
+        problem: format!("the image `{image}` is damaged, so no blob and no root was removed"),
+        hint: Some(format!(
+            "`pinfold build` in its project makes it again, `pinfold rmi {image}` forgets it"
+        )),
+    }));
     let stood_on = sandboxes(context, pass, &mut report)?;
-    roots(context, &images, &stood_on, pass, &mut report)?;
+    if blobs.unreadable.is_empty() {
+        roots(context, &images, &stood_on, pass, &mut report)?;
+    }
+    context.tell_damage();
     let cache = context.home.cache();
     let mut folders = vec![
         ("abandoned downloads", store::TEMPORARY, store::GRACE),

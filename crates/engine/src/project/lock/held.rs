@@ -13,6 +13,7 @@
 //! **Refuses**: records that are damaged, are of another form, or belong to another text: the lock is read instead.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
 use pinfold_base::store::persist;
+use pinfold_base::store::recall;
+use pinfold_base::store::summed;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -34,7 +37,7 @@ use super::LockError;
 pub const RECORDS: &str = "locks";
 
 /// Raised whenever a record of equal name could mean something else than before.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What an unchanged build and a start need of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +134,7 @@ impl Held {
     pub(crate) fn recall(&self, data: &Path) {
         if self.gist.get().is_none()
             && let Some((path, text)) = self.record(data)
-            && let Ok(bytes) = fs::read(&path)
+            && let Some(bytes) = recall(&path)
             && let Ok(record) = serde_json::from_slice::<Record>(&bytes)
             && record.version == VERSION
             && record.text == text
@@ -164,7 +167,7 @@ fn write(path: &Path, record: &Record) -> Result<(), std::io::Error> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder)?;
     let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer(temporary.as_file_mut(), record)?;
+    temporary.write_all(&summed(&serde_json::to_vec(record)?))?;
     persist(temporary, path).map_err(std::io::Error::other)
 }
 
@@ -230,10 +233,13 @@ mod tests {
         first.remember(data.path());
         let path = only(data.path());
         let whole = fs::read_to_string(&path).unwrap();
+        let json = String::from_utf8(recall(&path).unwrap()).unwrap();
+        let summed = |text: String| String::from_utf8(summed(text.as_bytes())).unwrap();
         for broken in [
             String::new(),
-            whole.replace("\"version\":2", "\"version\":0"),
-            whole.replace("\"addresses\"", "\"address\""),
+            summed(json.replace("\"version\":3", "\"version\":0")),
+            summed(json.replace("\"addresses\"", "\"address\"")),
+            whole.replace("\"00\"", "\"01\""),
         ] {
             assert_ne!(broken, whole);
             fs::remove_file(&path).unwrap();
@@ -259,9 +265,9 @@ mod tests {
         let again = held(LOCK);
         again.recall(data.path());
         again.lock().unwrap();
-        let lied = fs::read_to_string(&path).unwrap().replace("\"00\"", "\"01\"");
+        let lied = String::from_utf8(recall(&path).unwrap()).unwrap().replace("\"00\"", "\"01\"");
         fs::remove_file(&path).unwrap();
-        fs::write(&path, lied).unwrap();
+        fs::write(&path, summed(lied.as_bytes())).unwrap();
         let again = held(LOCK);
         again.recall(data.path());
         let Err(LockError::Read(error)) = again.lock() else { panic!("a lock of another gist") };
