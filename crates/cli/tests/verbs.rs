@@ -223,7 +223,7 @@ fn without_the_network_what_is_missing_is_exit_code_3() {
 fn what_was_not_agreed_to_is_exit_code_5_until_the_word_is_given() {
     let machine = Machine::new();
     machine.write("pinfold.toml", "name = 'x'\n[run]\nallow = ['example.org']\n");
-    let check = "policy check https://example.org";
+    let check = "policy check --offline https://example.org";
     let (code, _, stderr) = machine.outcome(check);
     assert_eq!(code, 5, "{stderr}");
     assert!(stderr.contains("reach `example.org`") && stderr.contains("pinfold policy accept"), "{stderr}");
@@ -235,9 +235,34 @@ fn what_was_not_agreed_to_is_exit_code_5_until_the_word_is_given() {
     assert_eq!(machine.outcome(check), (0, "allowed: rule `example.org`\n".into(), String::new()));
     // 1: a check that does not hold.
     let refused = "refused: no rule allows `example.com:443`\n";
-    assert_eq!(machine.outcome("policy check example.com"), (1, refused.into(), String::new()));
+    let other = "policy check --offline example.com";
+    assert_eq!(machine.outcome(other), (1, refused.into(), String::new()));
     machine.write("pinfold.toml", "name = 'x'\n[run]\nallow = ['example.org', 'example.com']\n");
     assert_eq!(machine.outcome(check).0, 5, "one wish more needs a word more");
+}
+
+/// A rule is not enough where the proxy would refuse the address, or where nothing could be spoken.
+#[test]
+fn a_rule_that_cannot_work_is_told_before_the_run() {
+    let machine = Machine::new();
+    for address in ["10.1.2.3", "192.168.0.7", "127.0.0.1", "169.254.169.254", "[fd00::1]"] {
+        let line = format!("policy check http://{address}/ --allow {address}");
+        let (code, stdout, stderr) = machine.outcome(&line);
+        assert_eq!((code, stderr.as_str()), (1, ""), "{line}");
+        let told = stdout.starts_with("refused: rule") && stdout.contains("public addresses only");
+        assert!(told, "{line}: {stdout}");
+    }
+    // Control: RFC 5737's addresses apart, a public one is what the rule says.
+    let (code, stdout, _) = machine.outcome("policy check http://1.1.1.1/ --allow 1.1.1.1");
+    assert_eq!((code, stdout.as_str()), (0, "allowed: rule `1.1.1.1`\n"));
+    for line in ["run --allow github.com:22 -- true", "policy check x --allow github.com:22"] {
+        let (code, _, stderr) = machine.outcome(line);
+        assert_eq!(code, 2, "{line}: {stderr}");
+        assert!(stderr.contains("begins with neither TLS nor HTTP"), "{stderr}");
+        assert!(stderr.contains("`tcp:github.com:22`"), "{stderr}");
+    }
+    let (code, stdout, _) = machine.outcome("policy check --offline github.com:22 --allow tcp:github.com:22");
+    assert_eq!((code, stdout.as_str()), (0, "allowed: rule `tcp:github.com:22`\n"));
 }
 
 #[test]

@@ -123,15 +123,32 @@ impl Dialer {
         Self { timeout, ..self }
     }
 
-    /// Connects to `target`.
-    pub fn dial(&self, target: &Target, reach: Addresses) -> Result<(TcpStream, SocketAddr), DialError> {
-        let addresses = match &target.host {
-            Host::Address(address) => vec![*address],
+    fn addresses(&self, target: &Target) -> Result<Vec<IpAddr>, DialError> {
+        match &target.host {
+            Host::Address(address) => Ok(vec![*address]),
             Host::Name(name) => self
                 .resolver
                 .resolve(name)
-                .map_err(|source| DialError::Resolve { target: target.clone(), source })?,
-        };
+                .map_err(|source| DialError::Resolve { target: target.clone(), source }),
+        }
+    }
+
+    /// Looks whether `target` has an address that a dial would try now, and connects to none.
+    pub fn look(&self, target: &Target, reach: Addresses) -> Result<(), DialError> {
+        let mut refused = None;
+        for address in self.addresses(target)? {
+            match self.refusal(address, reach) {
+                Some(reason) => refused = refused.or(Some((address, reason))),
+                None => return Ok(()),
+            }
+        }
+        let Some((address, reason)) = refused else { return Err(nowhere(target)) };
+        Err(DialError::Refused { target: target.clone(), address, reason })
+    }
+
+    /// Connects to `target`.
+    pub fn dial(&self, target: &Target, reach: Addresses) -> Result<(TcpStream, SocketAddr), DialError> {
+        let addresses = self.addresses(target)?;
         let mut refused = None;
         let mut failed = None;
         let mut attempts = 0;
@@ -153,10 +170,7 @@ impl Dialer {
         Err(match (failed, refused) {
             (Some((address, source)), _) => DialError::Connect { target: target.clone(), address, source },
             (None, Some((address, reason))) => DialError::Refused { target: target.clone(), address, reason },
-            (None, None) => DialError::Resolve {
-                target: target.clone(),
-                source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-            },
+            (None, None) => nowhere(target),
         })
     }
 
@@ -170,6 +184,11 @@ impl Dialer {
             }
         }
     }
+}
+
+fn nowhere(target: &Target) -> DialError {
+    let source = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    DialError::Resolve { target: target.clone(), source }
 }
 
 #[cfg(test)]
@@ -240,6 +259,17 @@ mod tests {
     }
 
     /// Row N9: the second answer would be harmless, or harmful; it is never asked for.
+    #[test]
+    fn what_is_looked_at_is_what_would_be_dialled() {
+        let looked = |answer: &[&'static str]| {
+            Dialer::new(Script::new(&[answer])).look(&target("a.example"), Addresses::Public)
+        };
+        assert!(looked(&["93.184.216.34"]).is_ok() && looked(&["10.0.0.1", "93.184.216.34"]).is_ok());
+        assert!(matches!(looked(&["10.0.0.1", "127.0.0.1"]), Err(DialError::Refused { address, .. })
+            if address.to_string() == "10.0.0.1"));
+        assert!(matches!(looked(&[]), Err(DialError::Resolve { .. })));
+    }
+
     #[test]
     fn a_name_is_resolved_once() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();

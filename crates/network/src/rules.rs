@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Without a port a rule is for 443 and 80. `tcp:` lifts the demand that a tunnel speaks TLS to the host it was opened for
-//! (for ssh and the like) and must name its port. Hosts are read as everywhere else ([`pinfold_base::authority`]), so `Example.COM.`
+//! (for ssh and the like) and must name its port; without it a port where something else is spoken is refused. Hosts are read as everywhere else ([`pinfold_base::authority`]), so `Example.COM.`
 //! and `example.com` are the same rule.
 //!
 //! **Guarantees**: an empty list allows nothing; a wildcard matches only at the edge of a label (`*.example.com` matches
@@ -30,6 +30,10 @@ use serde::Serialize;
 
 /// The ports of a rule that names none.
 const WEB_PORTS: [u16; 2] = [443, 80];
+
+/// Ports of protocols that begin with neither TLS nor HTTP, where a rule without `tcp:` could let nothing pass: ftp, ssh, telnet,
+/// smtp, pop3, imap, submission, mysql, postgresql, git (IANA's registry of ports).
+const PLAIN_PORTS: [u16; 10] = [21, 22, 23, 25, 110, 143, 587, 3306, 5432, 9418];
 
 /// A rule that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +58,9 @@ pub enum RuleProblem {
     /// `*.1.2.3.4`
     #[error("a wildcard cannot stand before an address")]
     StarAddress,
+    /// `host:22`
+    #[error("what is spoken at port {0} begins with neither TLS nor HTTP")]
+    PlainPort(u16),
     /// `tcp:host`
     #[error("a `tcp:` rule must name its port")]
     TcpPort,
@@ -68,7 +75,12 @@ impl Diagnose for RuleError {
     }
 
     fn own_hint(&self) -> Option<String> {
-        Some("write `host`, `*.host`, `host:port` or `tcp:host:port`".into())
+        Some(match self.problem {
+            RuleProblem::PlainPort(_) => {
+                format!("write `tcp:{}`: it lets anything be spoken there", self.rule)
+            }
+            _ => "write `host`, `*.host`, `host:port` or `tcp:host:port`".into(),
+        })
     }
 }
 
@@ -129,8 +141,12 @@ impl Rule {
             return Err(RuleProblem::Star);
         }
         let Authority { host, port } = Authority::parse(rest.as_bytes())?;
-        if speech == Speech::Raw && port.is_none() {
-            return Err(RuleProblem::TcpPort);
+        match (speech, port) {
+            (Speech::Raw, None) => return Err(RuleProblem::TcpPort),
+            (Speech::Web, Some(port)) if PLAIN_PORTS.contains(&port) => {
+                return Err(RuleProblem::PlainPort(port));
+            }
+            _ => {}
         }
         let pattern = match (below, host) {
             (false, host) => Pattern::Exactly(host),
@@ -383,6 +399,8 @@ mod tests {
             ("*.1.2.3.4", P::StarAddress),
             ("tcp:github.com", P::TcpPort),
             ("tcp:*.example.com", P::TcpPort),
+            ("github.com:22", P::PlainPort(22)),
+            ("*.example.com:5432", P::PlainPort(5432)),
             ("https://example.com", P::Url),
             ("", P::Host(AuthorityError::Empty)),
             ("*.", P::Host(AuthorityError::Empty)),

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use pinfold_base::authority::Target;
 use pinfold_network::AllowList;
 use pinfold_network::Decision;
+use pinfold_network::DialError;
+use pinfold_network::Dialer;
+use pinfold_network::dial::Addresses;
 use pinfold_network::environment;
 use pinfold_network::runtime_environment;
 use pinfold_sandbox::Spec;
@@ -15,8 +19,23 @@ use super::error::RunError;
 use super::request::View;
 use super::specify::Asked;
 use crate::context::Context;
+use crate::context::Network;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::run::Reach;
+
+/// Whether what the rules allow is at an address that the proxy reaches.
+fn look(context: &Context, decision: &mut Decision) {
+    let target = decision.target.as_deref().and_then(|target| Target::parse(target.as_bytes(), None).ok());
+    let Some(target) = target.filter(|_| decision.allowed) else { return };
+    if context.network() == Network::Offline && target.host.name().is_some() {
+        return;
+    }
+    if let Err(error) = Dialer::default().look(&target, Addresses::Public) {
+        decision.allowed = !matches!(error, DialError::Refused { .. });
+        let public = if decision.allowed { "" } else { "; the proxy reaches public addresses only" };
+        decision.reason = format!("{}, but {error}{public}", decision.reason);
+    }
+}
 
 impl Asked<'_> {
     fn reach(&self) -> Reach {
@@ -97,7 +116,7 @@ impl Asked<'_> {
         Ok(())
     }
 
-    /// Whether `url` could be reached. The address is looked at only when a connection is made.
+    /// Whether `url` could be reached now: by the rules, and, unless pinfold is offline, by the addresses of its name.
     pub(super) fn decide(&self, context: &Context, url: &str) -> Result<Decision, RunError> {
         let fixed =
             |allowed, reason: &str| Decision { allowed, reason: reason.into(), rule: None, target: None };
@@ -117,6 +136,7 @@ impl Asked<'_> {
                     decision.reason =
                         "this host is reached through the agent's credential route, not by a tunnel".into();
                 }
+                look(context, &mut decision);
                 decision
             }
         })
