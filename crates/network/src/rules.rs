@@ -59,7 +59,9 @@ pub enum RuleProblem {
     #[error("a wildcard cannot stand before an address")]
     StarAddress,
     /// `host:22`
-    #[error("what is spoken at port {0} begins with neither TLS nor HTTP")]
+    #[error(
+        "what is spoken at port {0} begins with neither TLS nor HTTP, so the rule needs `tcp:` before it"
+    )]
     PlainPort(u16),
     /// `tcp:host`
     #[error("a `tcp:` rule must name its port")]
@@ -77,7 +79,7 @@ impl Diagnose for RuleError {
     fn own_hint(&self) -> Option<String> {
         Some(match self.problem {
             RuleProblem::PlainPort(_) => {
-                format!("write `tcp:{}`: it lets anything be spoken there", self.rule)
+                format!("write `tcp:{}`", self.rule)
             }
             _ => "write `host`, `*.host`, `host:port` or `tcp:host:port`".into(),
         })
