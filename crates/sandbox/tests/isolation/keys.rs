@@ -5,7 +5,7 @@ use std::io::Read;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::error::one_line;
@@ -41,33 +41,41 @@ fn provider() -> u16 {
     port
 }
 
-/// A key's program in the workspace. Where places of a sandbox are known it is not taken at all; where one came to be
-/// agreed to, the agent rewrites it between two requests, and its new form is not run.
-pub(crate) fn rewritten(host: &Host, runtime: Runtime) -> Result<(), String> {
-    let work = host.scratch.join("keyed");
-    let mark = host.scratch.join("keyed-mark");
-    let _ = fs::remove_file(&mark);
-    let _ = fs::remove_dir_all(&work);
-    fs::create_dir(&work).unwrap();
-    let program = work.join("getkey.sh");
-    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-    let held = words(&[program.to_str().unwrap()]);
-    // The shell looks for the program when it runs: nothing holds it. It is read and not executed, because a runtime may
-    // still have it open for writing.
-    let unheld = words(&["sh", "-c", &format!(". {}", program.display())]);
-    let nowhere = Surroundings { path: "/usr/bin:/bin".into(), ..Surroundings::default() };
-    let known = Surroundings { places: vec![Place::writable(&work, "the workspace")], ..nowhere.clone() };
-    for (command, is_held) in [(&held, true), (&unheld, false)] {
-        fs::write(&program, "#!/bin/sh\necho sk-canary\n").unwrap();
-        fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        match Credential::command(command, &known) {
-            Err(CredentialError::Within { .. }) => {}
-            other => return Err(format!("taken from the workspace: {other:?}")),
-        }
-        let key = Credential::command(command, &nowhere).map_err(|error| one_line(&error))?;
+/// What a provider says of a key, and the proxy where there is none.
+const TAKEN: &str = "401";
+const NO_KEY: &str = "403";
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// A workspace with the program of a key that tells when the agent's form of it is run.
+struct Keyed {
+    work: PathBuf,
+    program: PathBuf,
+    mark: PathBuf,
+}
+
+impl Keyed {
+    fn new(host: &Host, name: &str) -> Self {
+        let work = host.scratch.join(name);
+        let _ = fs::remove_dir_all(&work);
+        fs::create_dir(&work).unwrap();
+        Self { program: work.join("getkey.sh"), mark: host.scratch.join(format!("{name}-mark")), work }
+    }
+
+    fn write(&self) {
+        let _ = fs::remove_file(&self.mark);
+        fs::write(&self.program, "#!/bin/sh\necho sk-canary\n").unwrap();
+        fs::set_permissions(&self.program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Whether two requests of an agent, which rewrites the program in between, end with these.
+    fn ask(&self, host: &Host, key: Credential, answers: [&str; 2], runtime: Runtime) -> Result<(), String> {
         let mut spec = sessions::spec(host, "keyed", "rekey");
-        spec.args.extend([mark.display().to_string(), u16::from(is_held).to_string()]);
-        spec.mounts.push(Mount::writable(&work, "/workspace"));
+        spec.args.push(self.mark.display().to_string());
+        spec.args.extend(words(&answers));
+        spec.mounts.push(Mount::writable(&self.work, "/workspace"));
         let upstream = format!("http://127.0.0.1:{}", provider());
         let route = serde_json::from_value(serde_json::json!({
             "id": 1, "name": "provider", "listen-port": 3180, "upstream": upstream, "header": "x-api-key",
@@ -76,13 +84,80 @@ pub(crate) fn rewritten(host: &Host, runtime: Runtime) -> Result<(), String> {
         let routes = vec![CredentialRoute { route: route.unwrap(), key }];
         spec.network = Network::Proxy(Egress { allow: Vec::new(), routes });
         match sessions::sandboxes(host).run(&spec, runtime, Stdio::Null) {
-            Ok(Exit::Code(0)) => {}
-            other => return Err(format!("held {is_held}: {other:?}")),
+            Ok(Exit::Code(0)) => Ok(()),
+            other => Err(format!("{answers:?}: {other:?}")),
         }
-        if Path::exists(&mark) == is_held {
+    }
+}
+
+/// A key's program in the workspace. Where places of a sandbox are known it is not taken at all; where one came to be
+/// agreed to, the agent rewrites it between two requests, and its new form is not run.
+pub(crate) fn rewritten(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let keyed = Keyed::new(host, "keyed");
+    let held = words(&[keyed.program.to_str().unwrap()]);
+    // The shell looks for the program when it runs: nothing holds it. It is read and not executed, because a runtime may
+    // still have it open for writing.
+    let unheld = words(&["sh", "-c", &format!(". {}", keyed.program.display())]);
+    let nowhere = Surroundings { path: "/usr/bin:/bin".into(), ..Surroundings::default() };
+    let known =
+        Surroundings { places: vec![Place::writable(&keyed.work, "the workspace")], ..nowhere.clone() };
+    for (command, is_held) in [(&held, true), (&unheld, false)] {
+        keyed.write();
+        match Credential::command(command, &known) {
+            Err(CredentialError::Within { .. }) => {}
+            other => return Err(format!("taken from the workspace: {other:?}")),
+        }
+        let key = Credential::command(command, &nowhere).map_err(|error| one_line(&error))?;
+        keyed.ask(host, key, [TAKEN, if is_held { NO_KEY } else { TAKEN }], runtime)?;
+        if keyed.mark.exists() == is_held {
             return Err(format!(
                 "held {is_held}: the agent's form was {}run",
                 if is_held { "" } else { "not " }
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A folder of the user's own programs has a link to one in the workspace, and what prints the key looks for it by itself. Where
+/// places of a sandbox are known the folder is none for it; where they are not, the agent's program is run, and, by those that
+/// nobody could look into, in its new form too.
+pub(crate) fn linked(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let keyed = Keyed::new(host, "linked-key");
+    let own = host.scratch.join("own-programs");
+    let _ = fs::remove_dir_all(&own);
+    fs::create_dir(&own).unwrap();
+    fs::set_permissions(&own, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(&keyed.program, own.join("mykey")).unwrap();
+    let nowhere =
+        Surroundings { path: format!("{}:/usr/bin:/bin", own.display()).into(), ..Surroundings::default() };
+    let known =
+        Surroundings { places: vec![Place::writable(&keyed.work, "the workspace")], ..nowhere.clone() };
+    // Of a program that is known to start another, that one is held to. Read by a shell it is not executed, because a runtime
+    // may still have it open for writing.
+    for (command, second) in [
+        (&["timeout", "5", "mykey"][..], NO_KEY),
+        (&["env", "timeout", "5", "mykey"], NO_KEY),
+        (&["sh", "-c", ". mykey"], TAKEN),
+        (&["find", "/etc/passwd", "-exec", "sh", "-c", ". mykey", ";"], TAKEN),
+    ] {
+        let command = words(command);
+        keyed.write();
+        // Refused at once, or without a key when it is asked.
+        if let Ok(key) = Credential::command(&command, &known) {
+            keyed.ask(host, key, [NO_KEY, NO_KEY], runtime).map_err(|text| format!("{command:?}: {text}"))?;
+        }
+        if keyed.mark.exists() {
+            return Err(format!("{command:?}: the agent's program was run"));
+        }
+        keyed.write();
+        let key = Credential::command(&command, &nowhere).map_err(|error| one_line(&error))?;
+        let control = keyed.ask(host, key, [TAKEN, second], runtime);
+        control.map_err(|text| format!("the control of {command:?}: {text}"))?;
+        if keyed.mark.exists() != (second == TAKEN) {
+            return Err(format!(
+                "the control of {command:?} left {} mark",
+                if second == TAKEN { "no" } else { "a" }
             ));
         }
     }

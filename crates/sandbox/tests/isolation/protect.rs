@@ -28,8 +28,9 @@ struct Work {
 }
 
 /// What is not there, and what stands in for it.
-fn not_there() -> [(&'static str, StandIn); 5] {
+fn not_there() -> [(&'static str, StandIn); 6] {
     [
+        (".kiro/hooks", StandIn::Directory),
         (".vscode", StandIn::Directory),
         (".mcp.json", StandIn::Directory),
         (".agent/settings.json", StandIn::Directory),
@@ -43,6 +44,7 @@ impl Work {
         let path = host.scratch.join(format!("protected-{name}"));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join(".git/hooks")).unwrap();
+        fs::create_dir(path.join(".kiro")).unwrap();
         fs::write(path.join(".git/config"), "[core]\n").unwrap();
         fs::write(path.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
         fs::write(path.join(".envrc"), "true\n").unwrap();
@@ -79,6 +81,47 @@ impl Work {
         }
     }
 
+    /// Starts it, kills its supervisor once stand-ins are there, and lets whoever looks next clear up after `meanwhile`.
+    fn kill(&self, spec: &Spec, runtime: Runtime, meanwhile: impl FnOnce()) -> Result<(), String> {
+        let before = self.seen();
+        let mut child = host::foreground_command(&self.sandboxes, spec, runtime, "null").spawn().unwrap();
+        let folder = self.sandboxes.directory().join(&spec.name);
+        let started = || folder.join("state.json").exists() && self.seen().len() > before.len();
+        let started = soon("it did not start", started);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        started?;
+        if self.seen() == before {
+            return Err("nothing was left that could be cleared".into());
+        }
+        meanwhile();
+        // A child that the supervisor left between fork(2) and execve(2) still has its locks.
+        let let_go = || {
+            let listed = self.sandboxes.list();
+            listed.is_ok_and(|all| all.iter().all(|one| one.status != Status::Running))
+        };
+        soon("the killed supervisor's locks are still held", let_go)
+    }
+
+    /// Runs a probe that must fail to do anything and leave the workspace as it was; without the guard it must do something.
+    fn hold(&self, mut spec: Spec, runtime: Runtime, guard: Weaken) -> Result<(), String> {
+        let before = self.seen();
+        let mut command = host::foreground_command(&self.sandboxes, &spec, runtime, "own");
+        let ran = command.stdin(Stdio::null()).output().unwrap();
+        if !ran.status.success() {
+            let text = [ran.stdout, ran.stderr].concat();
+            return Err(String::from_utf8_lossy(&text).into_owned());
+        }
+        if self.seen() != before {
+            return Err(format!("the workspace was {before:?} and is {:?}", self.seen()));
+        }
+        spec.weaken.insert(guard);
+        if self.run(&spec, runtime)? {
+            return Err("the control without the guard is green".into());
+        }
+        Ok(())
+    }
+
     /// All names below it, with what files hold.
     fn seen(&self) -> Vec<String> {
         fn walk(base: &Path, path: &Path, seen: &mut Vec<String>) {
@@ -100,7 +143,7 @@ impl Work {
     }
 }
 
-/// The probe must fail to do anything and leave the workspace as it was; without the guard it must do something.
+/// A probe with its control in a workspace of its own.
 fn tried(
     host: &Host,
     runtime: Runtime,
@@ -109,25 +152,64 @@ fn tried(
     guard: Weaken,
 ) -> Result<(), String> {
     let work = Work::new(host, name);
-    let before = work.seen();
-    let mut spec = work.spec(host, name, probe, args, runtime);
-    let ran = host::foreground_command(&work.sandboxes, &spec, runtime, "own").stdin(Stdio::null()).output();
-    let ran = ran.unwrap();
-    if !ran.status.success() {
-        return Err(format!(
-            "{}{}",
-            String::from_utf8_lossy(&ran.stdout),
-            String::from_utf8_lossy(&ran.stderr)
-        ));
-    }
-    if work.seen() != before {
-        return Err(format!("the workspace was {before:?} and is {:?}", work.seen()));
-    }
-    spec.weaken.insert(guard);
-    if work.run(&spec, runtime)? {
-        return Err("the control without the guard is green".into());
+    work.hold(work.spec(host, name, probe, args, runtime), runtime, guard)
+}
+
+/// Git obeys more than the repository at the top of a workspace: the one around it, whose checkout it is a part of, submodules
+/// of that, of its linked worktrees too, what says where a submodule's repository is, and repositories below.
+pub(crate) fn repositories(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let there = [
+        "config",
+        "hooks/",
+        "modules/sub/config",
+        "modules/sub/hooks/",
+        "worktrees/tree/config.worktree",
+        "worktrees/tree/modules/sub/hooks/",
+    ];
+    let there = there.map(|name| (format!(".git/{name}"), format!("/mnt/agent/{name}"))).into_iter().chain(
+        ["sub/.git", "nested/.git/config", "nested/.git/hooks/"]
+            .map(|name| (format!("front/{name}"), format!("/workspace/{name}"))),
+    );
+    let there: Vec<(String, String)> = there.collect();
+    // `core.hooksPath = front/.husky`, and what leads from a repository to another one.
+    let missing = [("front/.husky", "/workspace/.husky"), (".git/commondir", "/mnt/agent/commondir")];
+    let targets = |present: bool| -> Vec<String> {
+        if present {
+            return there.iter().map(|(_, target)| target.trim_end_matches('/').to_owned()).collect();
+        }
+        missing.iter().map(|(_, target)| (*target).to_owned()).collect()
+    };
+    for (probe, present) in [("protected", true), ("unmade", false)] {
+        let work = Work::new(host, "repositories");
+        for (name, _) in &there {
+            let path = work.path.join(name);
+            if name.ends_with('/') {
+                fs::create_dir_all(path).unwrap();
+            } else {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, "[core]\n").unwrap();
+            }
+        }
+        let mut spec = work.spec(host, "repositories", probe, &[], runtime);
+        spec.args.extend(targets(present));
+        // As a run has it: the part that is worked on, and the repository that git needs for it.
+        spec.mounts = vec![
+            Mount::writable(work.path.join("front"), "/workspace"),
+            Mount::writable(work.path.join(".git"), "/mnt/agent"),
+        ];
+        let names =
+            there.iter().map(|(name, _)| name.trim_end_matches('/')).chain(missing.map(|(name, _)| name));
+        spec.protect =
+            names.map(|name| Protected { path: work.path.join(name), missing: StandIn::Directory }).collect();
+        work.hold(spec, runtime, Weaken::UnprotectedNames).map_err(|text| format!("{probe}: {text}"))?;
     }
     Ok(())
+}
+
+/// A directory that is protected, or leads to what is, taken away and made anew by the agent.
+pub(crate) fn remade(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let paths = ["/workspace/.kiro/hooks", "/workspace/.vscode", "/workspace/.git/hooks"];
+    tried(host, runtime, ("remade", "remade"), &paths, Weaken::UnprotectedNames)
 }
 
 pub(crate) fn present(host: &Host, runtime: Runtime) -> Result<(), String> {
@@ -168,28 +250,57 @@ pub(crate) fn killed(host: &Host, runtime: Runtime) -> Result<(), String> {
         if !guarded {
             spec.weaken.insert(Weaken::Leftovers);
         }
-        let mut child = host::foreground_command(&work.sandboxes, &spec, runtime, "null").spawn().unwrap();
-        let folder = work.sandboxes.directory().join(&spec.name);
-        let started = || folder.join("state.json").exists() && work.seen().len() > before.len();
-        let started = soon("it did not start", started);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        started?;
-        if work.seen() == before {
-            return Err("nothing was left that could be cleared".into());
-        }
-        // A child that the supervisor left between fork(2) and execve(2) still has its locks.
-        let let_go = || {
-            let listed = work.sandboxes.list();
-            listed.is_ok_and(|all| all.iter().all(|one| one.status != Status::Running))
-        };
-        soon("the killed supervisor's locks are still held", let_go)?;
+        work.kill(&spec, runtime, || {})?;
         if (work.seen() == before) != guarded {
             return Err(format!("guarded {guarded}: the workspace was {before:?} and is {:?}", work.seen()));
         }
         let _ = work.sandboxes.remove(&spec.name);
         if work.seen() != before {
             return Err(format!("removed, and yet there is {:?}", work.seen()));
+        }
+    }
+    Ok(())
+}
+
+/// What the user puts in the place of a stand-in is the user's and stays, an empty directory too; so does a full one that has a
+/// stand-in's time. In the control nobody made it their own, and it goes.
+pub(crate) fn users_own(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let work = Work::new(host, "own");
+    let before = work.seen();
+    let spec = work.spec(host, "own", "sleep", &[], runtime);
+    let made = |name: &str| work.path.join(name);
+    let mut time = None;
+    work.kill(&spec, runtime, || {
+        time = fs::metadata(made(".vscode")).and_then(|data| data.modified()).ok();
+        fs::remove_dir(made(".vscode")).unwrap();
+        fs::create_dir(made(".vscode")).unwrap();
+        fs::remove_dir(made(".agent")).unwrap();
+        fs::create_dir(made(".agent")).unwrap();
+        fs::write(made(".agent/settings.json"), "mine").unwrap();
+        fs::write(made("agent.json"), "mine").unwrap();
+    })?;
+    let _ = work.sandboxes.remove(&spec.name);
+    let mut expected = before.clone();
+    expected.extend(
+        [".agent/", ".agent/settings.json \"mine\"", ".vscode/", "agent.json \"mine\""].map(str::to_owned),
+    );
+    expected.sort();
+    if work.seen() != expected {
+        return Err(format!("after a kill: {:?}, expected {expected:?}", work.seen()));
+    }
+    let time = time.ok_or("the stand-in has no time")?;
+    for full in [true, false] {
+        if full {
+            fs::write(made(".vscode/tasks.json"), "mine").unwrap();
+        } else {
+            fs::remove_file(made(".vscode/tasks.json")).unwrap();
+        }
+        fs::File::open(made(".vscode")).unwrap().file().set_modified(time).unwrap();
+        let spec = work.spec(host, "own", "absent", &["/workspace/.vscode/tasks.json"], runtime);
+        let hidden = work.run(&spec, runtime)?;
+        let there = made(".vscode").exists();
+        if (hidden, there) != (!full, full) {
+            return Err(format!("full {full}: hidden {hidden}, there afterwards {there}"));
         }
     }
     Ok(())

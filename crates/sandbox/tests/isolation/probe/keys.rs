@@ -7,12 +7,12 @@ use std::net::TcpStream;
 
 use super::Found;
 
-/// Asks for a key, rewrites the program that prints it, and asks again: the second request must end as `held` says.
-pub(super) fn rewritten(mark: &str, held: bool) -> Found {
-    expect(&status()?, "401")?;
+/// Asks for a key, rewrites the program that prints it, and asks again: the two requests must end with these.
+pub(super) fn rewritten(mark: &str, first: &str, second: &str) -> Found {
+    expect(&status()?, first)?;
     let text = format!("#!/bin/sh\necho x > {mark}\necho sk-of-the-agent\n");
     fs::write("/workspace/getkey.sh", text).map_err(|error| error.to_string())?;
-    expect(&status()?, if held { "403" } else { "401" })
+    expect(&status()?, second)
 }
 
 fn expect(found: &str, expected: &str) -> Found {

@@ -91,6 +91,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "unmade" => protect::missing(args),
         "unmade-later" => protect::later(&args[0], &args[1..]),
         "held" => protect::parents(args),
+        "remade" => protect::remade(args),
         "around" => protect::around(&args[0]),
         "open-files" => open_files(args[0].parse().unwrap()),
         "escapes" => terminal::escapes(),
@@ -99,7 +100,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "stubborn" => terminal::stubborn(),
         "presence" => neighbour::presence(),
         "neighbour" => neighbour::look(),
-        "rekey" => keys::rewritten(&args[0], args[1] == "1"),
+        "rekey" => keys::rewritten(&args[0], &args[1], &args[2]),
         "nothing" => Ok(()),
         _ => Err(format!("no probe `{name}`")),
     };

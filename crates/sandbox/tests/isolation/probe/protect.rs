@@ -117,6 +117,21 @@ pub(super) fn parents(paths: &[String]) -> Found {
     done.found()
 }
 
+/// Tries to take directories away, with what is around them, and to make them anew with something in them.
+pub(super) fn remade(paths: &[String]) -> Found {
+    let mut done = Done::default();
+    for path in paths.iter().map(Path::new) {
+        let _ = fs::remove_dir_all(path);
+        let above = path.parent().unwrap_or(path);
+        if above.ends_with(".kiro") {
+            let _ = fs::remove_dir(above).and_then(|()| fs::create_dir(above));
+        }
+        let _ = fs::create_dir(path);
+        done.note("made anew", path, &fs::write(path.join("agent"), "agent"));
+    }
+    done.found()
+}
+
 /// What must still work around it: files made, changed and removed beside what is protected.
 pub(super) fn around(directory: &str) -> Found {
     let path = Path::new(directory).join("ordinary");
