@@ -164,6 +164,28 @@ fn a_manifest_adds_freely_and_leaves_out_with_the_users_word() {
     assert!(ended_well && told.contains(".envrc"), "{told}");
 }
 
+/// A mount holds a name: what else a hook is called in the workspace is kept with it, and said.
+#[test]
+fn a_hook_stays_as_it_is_by_each_of_its_names() {
+    let Some(machine) = Machine::new() else { return };
+    machine.repository();
+    fs_err::create_dir(machine.path("w/tools")).unwrap();
+    let (hook, other) = (machine.path("w/.git/hooks/post-commit"), machine.path("w/tools/pc"));
+    fs_err::write(&hook, "true\n").unwrap();
+    fs_err::hard_link(&hook, &other).unwrap();
+    for script in
+        ["echo x >> tools/pc", "busybox rm tools/pc", "busybox mv tools away", "busybox ln tools/pc more"]
+    {
+        let (ended_well, text) = machine.run(&[], script);
+        assert!(!ended_well && text.contains("tools/pc` is another name (a hard link)"), "{script}: {text}");
+        assert_eq!(fs_err::read_to_string(&hook).unwrap(), "true\n", "{script}");
+    }
+    // Control: without the protection it is the hook that is written to.
+    let (ended_well, text) = machine.run(&["--unprotect", ".git/hooks"], "echo x >> tools/pc");
+    assert!(ended_well && text.contains(".git/hooks/post-commit"), "{text}");
+    assert_eq!(fs_err::read_to_string(&hook).unwrap(), "true\nx\n");
+}
+
 /// Who writes to pinfold's own folders gives the user's word, and changes images and other sandboxes.
 #[test]
 fn no_mount_has_the_folders_that_keep_the_users_word() {

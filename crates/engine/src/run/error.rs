@@ -126,6 +126,9 @@ pub enum RunError {
     /// More linked worktrees than can be looked after.
     #[error("`{}` has too many entries", .0.display())]
     Worktrees(PathBuf),
+    /// A protected file has other names, and they cannot all be found or kept.
+    #[error("`{}` has another name (a hard link), and there is too much around it to find each that could be written to", .0.display())]
+    SecondNames(PathBuf),
     /// A variable that is to be passed in is not set.
     #[error("the variable `{0}` is to be passed in, but is not set")]
     Variable(String),
@@ -230,7 +233,9 @@ impl Diagnose for RunError {
             }
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Platform | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
-            Self::Workspace { .. } | Self::Mount { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Workspace { .. } | Self::Mount { .. } | Self::SecondNames(_) => {
+                Diagnosis::Own(Kind::Refused)
+            }
             _ => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -305,6 +310,14 @@ impl Diagnose for RunError {
             }),
             Self::PartOf { by, .. } => Some(format!("say `--unprotect {}`", word(by))),
             Self::Worktrees(_) => Some("`git worktree prune` removes those that are gone".into()),
+            Self::SecondNames(path) => {
+                let mut new = path.clone().into_os_string();
+                new.push(".new");
+                let (path, new) = (word(path), word(new));
+                Some(format!(
+                    "give it a copy of its own (`cp -p {path} {new} && mv {new} {path}`), or work on a smaller directory"
+                ))
+            }
             Self::OtherWorkspace { .. } => {
                 Some("choose another name, AGENT@NAME, or remove that session with `pinfold rm`".into())
             }

@@ -57,6 +57,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("G1 no git is run", BuiltIn, no_git),
     ("G2 what the host runs by itself", Every, protect::present),
     ("G2 repositories around, in and below a workspace", Every, protect::repositories),
+    ("G2 another name of a hook", Every, protect::second_name),
     ("G3 what the host would run, not yet present", Every, protect::missing),
     ("G4 what leads there", Every, protect::parents),
     ("G4 a protected directory removed and made again", Every, protect::remade),

@@ -206,6 +206,26 @@ pub(crate) fn repositories(host: &Host, runtime: Runtime) -> Result<(), String> 
     Ok(())
 }
 
+/// A file of hooks with another name in the workspace: a mount holds a name, so both are protected. In the control only the
+/// first one is, and the hook is changed by the other.
+pub(crate) fn second_name(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let work = Work::new(host, "second-name");
+    fs::create_dir(work.path.join("tools")).unwrap();
+    let (hook, other) = (work.path.join(".git/hooks/post-commit"), work.path.join("tools/post-commit"));
+    fs::write(&hook, "true\n").unwrap();
+    fs::hard_link(&hook, &other).unwrap();
+    let before = work.seen();
+    let mut spec = work.spec(host, "second-name", "protected", &["/workspace/tools/post-commit"], runtime);
+    let first = spec.protect.clone();
+    spec.protect.push(Protected { path: other, missing: StandIn::Directory });
+    if !work.run(&spec, runtime)? || work.seen() != before {
+        return Err(format!("the workspace was {before:?} and is {:?}", work.seen()));
+    }
+    spec.protect = first;
+    let changed = !work.run(&spec, runtime)? && fs::read_to_string(hook).unwrap() != "true\n";
+    if changed { Ok(()) } else { Err("the control left the hook as it was".into()) }
+}
+
 /// A directory that is protected, or leads to what is, taken away and made anew by the agent.
 pub(crate) fn remade(host: &Host, runtime: Runtime) -> Result<(), String> {
     let paths = ["/workspace/.kiro/hooks", "/workspace/.vscode", "/workspace/.git/hooks"];

@@ -6,19 +6,21 @@
 //!   repository   what git obeys in every repository that it can meet there: above, in and below the workspace
 //!   search       repositories below the workspace
 //!   config       git's configuration files
+//!   second       other names of protected files (hard links)
 //! ```
 //!
 //! **Guarantees**: no git is run. What a configuration names is read from files that are themselves protected, so that an
 //! agent cannot choose what is looked at. Every path is followed to its real one and kept wherever the sandbox may write; so is
-//! what links in a protected directory lead to. Each path has a name, and is left out by it or by what it lies in.
+//! what links in a protected directory lead to, and each other name of a protected file. Each path has a name, and is left out by it or by what it lies in.
 //!
-//! **Refuses**: names to leave out that are none; more linked worktrees than can be looked after. Says what it gave up on.
+//! **Refuses**: names to leave out that are none; more linked worktrees, or other names of files, than can be looked after. Says what it gave up on.
 
 mod config;
 mod names;
 mod places;
 mod repository;
 mod search;
+mod second;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -43,6 +45,7 @@ pub(super) use self::names::PRESENT;
 pub(super) use self::names::names;
 use self::places::Places;
 use self::places::trace;
+use self::second::SecondNames;
 use super::error::RunError;
 use super::git;
 use crate::context::Environment;
@@ -59,8 +62,8 @@ pub(super) struct Protection {
     paths: BTreeMap<PathBuf, (String, StandIn)>,
     /// There is no repository, and none can be made.
     pub(super) without_repository: bool,
-    /// Protected files with more than one name: through another one, in the workspace, they could be written to.
-    pub(super) hard_linked: BTreeSet<PathBuf>,
+    /// Other names of protected files, which are kept too, each with the protected path of the file.
+    pub(super) second_names: BTreeMap<PathBuf, PathBuf>,
     /// What was not looked at to its end, and why.
     pub(super) incomplete: BTreeMap<PathBuf, String>,
     /// Names of the project's to leave out that are a part of what is protected as a whole, and its name.
@@ -102,6 +105,7 @@ impl Protection {
             wanted,
             all: Self::default(),
             links: Vec::new(),
+            several: SecondNames::default(),
             looked: 0,
         };
         let names = names(wanted.recipes);
@@ -130,6 +134,7 @@ impl Protection {
         }
         finder.repositories(further, environment)?;
         finder.contents();
+        finder.second_names()?;
         finder.finish()
     }
 
@@ -159,6 +164,8 @@ struct Finder<'a> {
     all: Protection,
     /// Links that lead to what is protected, and its name.
     links: Vec<(PathBuf, String)>,
+    /// Protected files with other names.
+    several: SecondNames,
     /// Names in protected directories that were looked at.
     looked: usize,
 }
@@ -220,11 +227,10 @@ impl Finder<'_> {
     }
 
     fn look_into(&mut self, path: &Path, name: &str) {
-        use std::os::unix::fs::MetadataExt as _;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(opened) = rustix::fs::open(path, flags, Mode::empty()) else {
-            if fs::symlink_metadata(path).is_ok_and(|data| data.is_file() && data.nlink() > 1) {
-                self.all.hard_linked.insert(path.to_owned());
+            if let Ok(data) = rustix::fs::lstat(path) {
+                self.several.note(&data, || path.to_owned(), || name.to_owned());
             }
             return;
         };
@@ -247,10 +253,9 @@ impl Finder<'_> {
             if entry.kind == FileType::Symlink {
                 links.push(entry.path.to_owned());
             } else if entry.kind == FileType::RegularFile
-                && rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW)
-                    .is_ok_and(|data| data.st_nlink > 1)
+                && let Ok(data) = rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW)
             {
-                self.all.hard_linked.insert(path.join(entry.path));
+                self.several.note(&data, || path.join(entry.path), || name.to_owned());
             }
             Ok(Next::On)
         });
@@ -271,6 +276,17 @@ impl Finder<'_> {
         };
         let held = self.all.paths.iter().filter(holds);
         held.max_by_key(|(outer, _)| outer.components().count()).map(|(_, (name, _))| name.clone())
+    }
+
+    /// Protects what else protected files are called where a sandbox may write.
+    fn second_names(&mut self) -> Result<(), RunError> {
+        for other in std::mem::take(&mut self.several).find(self.places.roots())? {
+            if !self.all.paths.contains_key(&other.path) && !self.is_kept(&other.path) {
+                self.add(other.path.clone(), other.name, StandIn::Directory);
+                self.all.second_names.insert(other.path, other.of);
+            }
+        }
+        Ok(())
     }
 
     /// Leaves out what is to be, and gives links that nothing holds to the sandbox, which refuses them.
@@ -296,6 +312,8 @@ impl Finder<'_> {
         }
         let wanted = self.wanted;
         self.all.paths.retain(|_, (name, _)| !wanted.leaves_out(name));
+        let kept = &self.all.paths;
+        self.all.second_names.retain(|other, _| kept.contains_key(other));
         self.all.without_repository &= !wanted.leaves_out(".git");
         Ok(self.all)
     }

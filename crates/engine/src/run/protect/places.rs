@@ -23,6 +23,11 @@ impl Places {
         Self(roots)
     }
 
+    /// Each of them.
+    pub(super) fn roots(&self) -> &[PathBuf] {
+        &self.0
+    }
+
     /// Whether a real path lies in one of them.
     pub(super) fn hold(&self, path: &Path) -> bool {
         self.0.iter().any(|root| path != root && path.starts_with(root))

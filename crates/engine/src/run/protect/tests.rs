@@ -266,12 +266,49 @@ fn of_a_further_directory_what_is_there_is_kept() {
     assert_eq!(found, ["other/.vscode", "w/.git/commondir", "w/.git/config", "w/.git/hooks"]);
 }
 
+/// By its other name a file can be written to as well. One that lies where no sandbox writes is nobody's business.
 #[test]
-fn a_second_name_of_a_protected_file_is_told() {
-    let work = Work::new(&repository(&[("w/.envrc", "x")]));
-    fs::hard_link(work.base.join("w/.envrc"), work.base.join("w/other")).unwrap();
-    let all = work.of("w", &Wanted::default()).unwrap();
-    assert_eq!(all.hard_linked, BTreeSet::from([work.base.join("w/.envrc")]));
+fn each_other_name_of_a_protected_file_is_protected_where_a_sandbox_writes() {
+    let work = Work::new(&repository(&[
+        ("w/.envrc", "x"),
+        ("w/.git/hooks/pre-push", ""),
+        ("w/tools/deep/er/", ""),
+        ("w/tools/same", ""),
+        ("other/", ""),
+        ("outside/", ""),
+    ]));
+    let path = |name: &str| work.base.join(name);
+    let of = |wanted: &Wanted<'_>| {
+        let further = [path("other")];
+        Protection::of(&path("w"), &further, &work.environment(), wanted).unwrap()
+    };
+    let before = of(&Wanted::default());
+    assert!(before.second_names.is_empty());
+    for (file, other) in [
+        ("w/.envrc", "w/tools/deep/er/one"),
+        ("w/.git/hooks/pre-push", "w/.git/hooks/same"),
+        ("w/.envrc", "outside/two"),
+        ("w/.git/hooks/pre-push", "other/three"),
+        ("w/.git/hooks/pre-push", "w/tools/four"),
+        // Control: a file with two names that nobody protects.
+        ("w/tools/same", "w/tools/again"),
+    ] {
+        fs::hard_link(path(file), path(other)).unwrap();
+    }
+    let all = of(&Wanted::default());
+    let expected = [
+        ("other/three", "w/.git/hooks/pre-push"),
+        ("w/tools/deep/er/one", "w/.envrc"),
+        ("w/tools/four", "w/.git/hooks/pre-push"),
+    ];
+    let named = expected.map(|(other, of)| (path(other), path(of)));
+    assert_eq!(all.second_names, named.clone().into());
+    let added: Vec<PathBuf> = all.paths.into_keys().filter(|path| !before.paths.contains_key(path)).collect();
+    assert_eq!(added, named.map(|(other, _)| other));
+    // They are left out with the file, by its name.
+    let (hooks, envrc) = (".git/hooks".parse().unwrap(), ".envrc".parse().unwrap());
+    let all = of(&Wanted { said: vec![&hooks, &envrc], ..Wanted::default() });
+    assert!(all.second_names.is_empty() && !all.paths.contains_key(&path("w/tools/four")), "{all:?}");
 }
 
 /// What is read to find names must not be led elsewhere by what an agent has made before.
@@ -355,15 +392,6 @@ fn what_links_in_protected_directories_lead_to_is_protected_to_the_end() {
     let found = work.beyond_names("w");
     assert!(found.contains(&"w/by".to_owned()), "{found:?}");
     assert!(!found.iter().any(|path| path.starts_with("w/.claude")), "{found:?}");
-}
-
-#[test]
-fn second_names_in_protected_directories_are_told() {
-    let work = Work::new(&repository(&[("w/.git/hooks/pre-push", ""), ("w/tools/pc", "")]));
-    assert!(work.of("w", &Wanted::default()).unwrap().hard_linked.is_empty());
-    let hook = work.base.join("w/.git/hooks/post-commit");
-    fs::hard_link(work.base.join("w/tools/pc"), &hook).unwrap();
-    assert_eq!(work.of("w", &Wanted::default()).unwrap().hard_linked, BTreeSet::from([hook]));
 }
 
 #[test]

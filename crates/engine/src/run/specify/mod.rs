@@ -200,16 +200,16 @@ impl Asked<'_> {
                 "`{place}` is no git repository, and none can be made there from inside; `--unprotect .git` lets an agent do it"
             ));
         }
-        for path in protection.hard_linked.iter().take(HARD_LINKS_SHOWN) {
-            let path = path.display();
-            context.reporter.warn(&format!(
-                "`{path}` is protected and has another name (a hard link), by which it could be written to"
+        for (other, path) in protection.second_names.iter().take(HARD_LINKS_SHOWN) {
+            let (other, path) = (other.display(), path.display());
+            context.reporter.note(&format!(
+                "`{other}` is another name (a hard link) of `{path}`, which is protected, and stays as it is too"
             ));
         }
         if let Some(more) =
-            protection.hard_linked.len().checked_sub(HARD_LINKS_SHOWN).filter(|more| *more > 0)
+            protection.second_names.len().checked_sub(HARD_LINKS_SHOWN).filter(|more| *more > 0)
         {
-            context.reporter.warn(&format!("{more} more protected files have another name"));
+            context.reporter.note(&format!("{more} more names of protected files stay as they are"));
         }
         for (path, reason) in &protection.incomplete {
             let path = path.display();
