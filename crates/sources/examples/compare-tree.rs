@@ -38,7 +38,6 @@ use pinfold_sources::debian::place;
 use pinfold_sources::debian::place::Database;
 use pinfold_sources::debian::place::Options;
 use pinfold_sources::debian::place::Package;
-use pinfold_sources::debian::place::SetId;
 use pinfold_sources::debian::place::Slim;
 use pinfold_sources::debian::stanza;
 
@@ -106,7 +105,6 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         answers: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
-        set_id: SetId::Keep,
     };
     let started = std::time::Instant::now();
     let placed = place::place(&packages, &options, &decoded)?;

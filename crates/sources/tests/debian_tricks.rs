@@ -231,7 +231,6 @@ fn outcome(trick: &Trick) -> Result<(), String> {
         answers: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
-        set_id: place::SetId::Strip,
     };
     place::place(&[place::Package { locked, listing }], &options, &decoded).map_err(|error| told(&error))?;
     Ok(())

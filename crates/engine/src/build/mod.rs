@@ -7,6 +7,7 @@
 //! The key covers the lock, the manifest's meaning, the recipes, the user's own files (by size, time and inode, so that an
 //! unchanged build reads no content) and `compat`. A record is believed only while the image store still has the image, whole.
 
+pub mod bits;
 pub mod compose;
 pub mod fetch;
 pub mod heal;

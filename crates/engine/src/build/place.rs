@@ -20,11 +20,12 @@ use pinfold_archive::decoded::Shadowed;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
-use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::report::Stage;
 
+use crate::build::bits;
+use crate::build::bits::BitsError;
 use crate::build::local;
 use crate::build::local::LocalError;
 use crate::build::overlay;
@@ -33,7 +34,6 @@ use crate::build::parallel;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
-use crate::project::manifest::SetId;
 use crate::sources;
 use crate::sources::Placed;
 use crate::sources::Placing;
@@ -52,6 +52,9 @@ pub enum PlaceError {
     /// An entry of the user's cannot be laid over the rest.
     #[error(transparent)]
     Overlay(#[from] OverlayError),
+    /// The policy on set-id bits cannot be followed.
+    #[error(transparent)]
+    Bits(#[from] BitsError),
     /// Two components claim one path.
     #[error(transparent)]
     Conflict(#[from] ConflictError),
@@ -63,6 +66,7 @@ impl Diagnose for PlaceError {
             Self::Source(error) => Diagnosis::Inner(error),
             Self::Local(error) => Diagnosis::Inner(error),
             Self::Overlay(error) => Diagnosis::Inner(error),
+            Self::Bits(error) => Diagnosis::Inner(error),
             Self::Conflict(_) => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -133,24 +137,10 @@ pub fn place(
     );
     local::hosts(&mut tree, &base, HOSTNAME)?;
     tree.complete(&base, STILL)?;
-    // Where links lead, as everything is placed: `/bin/su` is `/usr/bin/su`.
-    let kept_bits: BTreeSet<ImagePath> = match &manifest.policy.set_id {
-        SetId::Only(paths) => paths.iter().map(|path| tree.landing(&path.0)).collect(),
-        SetId::Strip | SetId::Keep => BTreeSet::new(),
-    };
-    for (path, node) in tree.iter_mut() {
-        if node.is_directory() {
-            node.meta.mtime = STILL;
-        }
-        let kept = match &manifest.policy.set_id {
-            SetId::Strip => false,
-            SetId::Keep => true,
-            SetId::Only(_) => kept_bits.contains(path),
-        };
-        if !kept {
-            node.meta.mode &= !0o6000;
-        }
+    for (_, node) in tree.iter_mut().filter(|(_, node)| node.is_directory()) {
+        node.meta.mtime = STILL;
     }
+    notes.extend(bits::settle(&mut tree, manifest)?);
     context.reporter.end(&item);
     Ok(Placed { tree, ledger, notes, yields })
 }

@@ -38,6 +38,11 @@ use pinfold_base::store::Expected;
 use serde::Deserialize;
 use serde::Serialize;
 
+/// Set-user-id and set-group-id.
+const SET_ID: u32 = 0o6000;
+/// The attribute that holds a file's capabilities.
+const CAPABILITY: &[u8] = b"security.capability";
+
 /// The largest download accepted while its size is unknown, in bytes.
 pub const MAX_DOWNLOAD: u64 = 4 << 30;
 
@@ -302,19 +307,23 @@ pub fn place(
             }
             any = true;
             let node = match &entry.kind {
-                MemberKind::Directory => Node::directory(owner, Metadata::root(0o755, mtime)),
+                MemberKind::Directory => {
+                    Node::directory(owner, Metadata::root(0o755 | (entry.meta.mode & SET_ID), mtime))
+                }
                 MemberKind::File { content } => {
-                    let packed =
-                        if format == Format::Raw { 0o755 } else { (entry.meta.mode & 0o755) | 0o644 };
-                    let mode = member.mode.filter(|_| whole).unwrap_or(packed);
-                    file(owner, mode, mtime, content)
+                    let mut meta = packed(&entry.meta, mtime);
+                    if format == Format::Raw {
+                        meta.mode = 0o755;
+                    }
+                    meta.mode = member.mode.filter(|_| whole).unwrap_or(meta.mode);
+                    Node::file(owner, meta, content.clone())
                 }
                 MemberKind::Symlink(target) => Node::symlink(owner, mtime, target),
                 MemberKind::Hardlink(target) => match (whole, target.strip_prefix(&member.from)) {
                     // Both names are placed: they stay one file.
                     (false, Some(rest)) if !rest.is_empty() => Node {
                         kind: NodeKind::Hardlink(member.to.join(rest)?),
-                        meta: Metadata::root((entry.meta.mode & 0o755) | 0o644, mtime),
+                        meta: packed(&entry.meta, mtime),
                         owner: owner.clone(),
                     },
                     // Only this one is: it becomes the file.
@@ -323,7 +332,7 @@ pub fn place(
                             let from = target.to_string();
                             return Err(BinaryError::NoMember { name: name.to_owned(), from });
                         };
-                        file(owner, (entry.meta.mode & 0o755) | 0o644, mtime, content)
+                        Node::file(owner, packed(&entry.meta, mtime), content.clone())
                     }
                 },
             };
@@ -336,8 +345,13 @@ pub fn place(
     Ok(tree)
 }
 
-fn file(owner: &Component, mode: u32, mtime: u64, content: &Content) -> Node {
-    Node::file(owner, Metadata::root(mode, mtime), content.clone())
+/// What of a file's metadata is taken over: its permissions, set-id bits and capabilities included, which the policy decides
+/// about.
+fn packed(meta: &Metadata, mtime: u64) -> Metadata {
+    let mut taken = Metadata::root((meta.mode & (0o755 | SET_ID)) | 0o644, mtime);
+    let capability = meta.xattrs.get_key_value(CAPABILITY);
+    taken.xattrs.extend(capability.map(|(name, value)| (name.clone(), value.clone())));
+    taken
 }
 
 fn content_of<'a>(listing: &'a Listing, path: &ImagePath) -> Option<&'a Content> {

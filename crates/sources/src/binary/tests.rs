@@ -52,6 +52,19 @@ fn formats_are_told_from_names() {
     assert_eq!(BinaryFormat::Zip.decode("https://h/download"), Format::Zip);
 }
 
+/// The policy decides about what a file may do; other attributes are its packager's.
+#[test]
+fn capabilities_are_taken_over_and_other_attributes_are_not() {
+    let mut capable = file("t", 0o755);
+    let attributes = [(b"security.capability".to_vec(), vec![1]), (b"user.note".to_vec(), vec![2])];
+    capable.meta.xattrs.extend(attributes);
+    let listing = Listing { data: vec![capable], ..Listing::default() };
+    let owner = Component::new("binary", "tool");
+    let tree = place("tool", &listing, Format::Tar, &[member("t", "t")], &owner, 7).unwrap();
+    let found = &tree.get(&path("t")).unwrap().meta.xattrs;
+    assert_eq!(found.keys().collect::<Vec<_>>(), [b"security.capability"]);
+}
+
 #[test]
 fn members_are_placed() {
     let data = || {
@@ -77,7 +90,7 @@ fn members_are_placed() {
             "0644 0:0 /usr/lib/tool/b [binary/tool] = /usr/lib/tool/a",
             "0644 0:0 /usr/lib/tool/c [binary/tool] inline 8 bytes",
             "0777 0:0 /usr/lib/tool/d [binary/tool] -> a",
-            "0755 0:0 /usr/local/bin/tool [binary/tool] inline 8 bytes",
+            "4755 0:0 /usr/local/bin/tool [binary/tool] inline 8 bytes",
         ]
     );
     let error = lines(data(), Format::Tar, &[member("t-2/tool", "x")]).unwrap_err();

@@ -49,7 +49,6 @@ use crate::project::Project;
 use crate::project::folder::OpenError;
 use crate::project::lock::Lock;
 use crate::project::manifest::Manifest;
-use crate::project::manifest::SetId;
 
 /// What comes from `mirror`.
 const PACKAGES: &str = "Debian packages";
@@ -231,10 +230,6 @@ impl Source for Debian {
             answers: answers(manifest),
             extra_certificates: Vec::new(),
             accounts: user.into_iter().collect(),
-            set_id: match manifest.policy.set_id {
-                SetId::Strip => place::SetId::Strip,
-                SetId::Keep | SetId::Only(_) => place::SetId::Keep,
-            },
         };
         let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
         Ok(Placed { tree: placed.tree, ledger: placed.ledger, yields: placed.conffiles, ..Placed::default() })

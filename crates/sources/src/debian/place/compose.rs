@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use super::Database;
 use super::Options;
 use super::PlaceError;
-use super::SetId;
 use super::Slim;
 use super::alternatives;
 use super::ca_certificates;
@@ -112,11 +111,6 @@ pub(super) fn compose(
     image.tree.complete(&base, options.epoch)?;
     if later.natives.contains(&Native::LoaderCache) {
         loader_cache(&mut image, packages, options)?;
-    }
-    if options.set_id == SetId::Strip {
-        for (_, node) in image.tree.iter_mut() {
-            node.meta.mode &= !0o6000;
-        }
     }
     image.tree.complete(&base, options.epoch)?;
     Ok(image.tree)

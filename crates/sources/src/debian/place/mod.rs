@@ -88,17 +88,6 @@ pub enum Database {
     StatusD,
 }
 
-/// What happens to set-user-id and set-group-id bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SetId {
-    /// They stay.
-    Keep,
-    /// They are taken away, from directories too.
-    #[default]
-    Strip,
-}
-
 /// The manifest's answer to a script that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -126,8 +115,6 @@ pub struct Options {
     pub extra_certificates: Vec<(String, Vec<u8>)>,
     /// Users that the manifest adds.
     pub accounts: Vec<accounts::NewUser>,
-    /// Set-id bits.
-    pub set_id: SetId,
 }
 
 /// A placed set of packages.

@@ -60,7 +60,6 @@ fn options() -> Options {
         answers: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
-        set_id: SetId::Keep,
     }
 }
 
@@ -194,24 +193,6 @@ fn unknown_scripts_stop_and_can_be_answered() {
     let json = serde_json::to_string(&ledger).unwrap();
     assert!(json.starts_with("[{\"package\":\"x\",\"script\":\"postinst\",\"sha256\":\"sha256:"), "{json}");
     assert_eq!(serde_json::from_str::<Vec<LedgerEntry>>(&json).unwrap(), ledger);
-}
-
-#[test]
-fn set_id_bits_are_stripped_from_directories_too() {
-    let data = || {
-        let file = MemberKind::File { content: Content::inline(*b"") };
-        vec![
-            entry("usr/bin/su", file, 0o4755),
-            entry("var/mail", MemberKind::Directory, 0o2775),
-            entry("tmp", MemberKind::Directory, 0o1777),
-        ]
-    };
-    let strip = Options { set_id: SetId::Strip, ..options() };
-    let tree = placed(&[made("x", "", &[], data())], &strip).unwrap().tree;
-    assert!(tree.iter().all(|(_, node)| node.meta.mode & 0o6000 == 0));
-    assert_eq!(tree.get(&ImagePath::new("tmp").unwrap()).unwrap().meta.mode, 0o1777);
-    let tree = placed(&[made("x", "", &[], data())], &options()).unwrap().tree;
-    assert_eq!(tree.get(&ImagePath::new("usr/bin/su").unwrap()).unwrap().meta.mode, 0o4755);
 }
 
 #[test]
