@@ -5,6 +5,7 @@ mod arrows;
 mod bench;
 mod fuzz;
 mod isolation;
+mod npm;
 mod schema;
 mod test;
 
@@ -36,6 +37,8 @@ enum Chore {
     Fuzz(fuzz::FuzzArgs),
     /// Try the list of attacks in started sandboxes (`--write` to update the table in `docs/isolation.md`)
     Isolation(isolation::IsolationArgs),
+    /// Compare what is placed of npm packages with what npm installs
+    Npm(npm::NpmArgs),
     /// Take part in a measurement
     #[command(hide = true, subcommand)]
     Role(bench::run::Role),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Isolation(args) => isolation::run(&args),
+        Chore::Npm(args) => npm::run(&args),
         Chore::Role(role) => bench::run::play(&role),
         Chore::Test(args) => test::run(&args),
     };

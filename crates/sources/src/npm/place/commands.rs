@@ -53,8 +53,6 @@ pub struct Installed {
 struct Linked {
     /// Which of the tree.
     of: usize,
-    /// Where it is inside that one; the root for the package itself.
-    inside: ImagePath,
     dir: ImagePath,
     bins: BTreeMap<String, String>,
     requested: bool,
@@ -71,32 +69,33 @@ pub fn install(
     let mut placed = Placed::default();
     let mut links = Tree::new();
     let mut taken: BTreeSet<ImagePath> = BTreeSet::new();
+    let dirs: BTreeMap<ImagePath, usize> =
+        packages.iter().enumerate().map(|(of, package)| (package.dir.clone(), of)).collect();
     for linked in in_order(&packages)? {
-        let installed = &mut packages[linked.of];
+        let owner = packages[linked.of].owner.clone();
         let folder = if linked.requested { programs.clone() } else { beside(&linked.dir)? };
         for (command, file) in &linked.bins {
             let link = folder.join(command)?;
             if !linked.requested && !taken.insert(link.clone()) {
                 continue;
             }
-            let path = linked.inside.join(file)?;
-            let package = &mut installed.package;
-            if !package.files.keys().any(|file| file.starts_with(&path)) {
+            let target = linked.dir.join(file)?;
+            let Some((of, path)) = holder(&packages, &dirs, &target) else {
                 if linked.requested {
-                    let note = format!("`{command}` of `{}` is left out: it has no `{file}`", package.id);
-                    placed.notes.push(note);
+                    let id = &packages[linked.of].package.id;
+                    placed.notes.push(format!("`{command}` of `{id}` is left out: it has no `{file}`"));
                 }
                 continue;
-            }
+            };
+            let package = &mut packages[of].package;
             if let Some(file) = package.files.get_mut(&path) {
                 make_executable(&package.id, &path, file, contents)?;
             }
-            let target = relative(&folder, &linked.dir.join(file)?);
-            let node = Node::symlink(&installed.owner, mtime, target);
+            let node = Node::symlink(&owner, mtime, relative(&folder, &target));
             if linked.requested {
                 links.add(link, node)?;
             } else {
-                add(&mut links, link, node, &folder, &installed.owner, mtime)?;
+                add(&mut links, link, node, &folder, &owner, mtime)?;
             }
         }
     }
@@ -121,18 +120,11 @@ fn in_order(packages: &[Installed]) -> Result<Vec<Linked>, PlaceError> {
     let mut all = Vec::new();
     for (of, installed) in packages.iter().enumerate() {
         let Installed { dir, bins, requested, package, .. } = installed;
-        let own = Linked {
-            of,
-            inside: ImagePath::root(),
-            dir: dir.clone(),
-            bins: bins.clone(),
-            requested: *requested,
-        };
+        let own = Linked { of, dir: dir.clone(), bins: bins.clone(), requested: *requested };
         all.push(own);
         for bundled in &package.bundled {
             let dir = dir.join(bundled.dir.as_bytes())?;
-            let (inside, bins) = (bundled.dir.clone(), bundled.bins.clone());
-            all.push(Linked { of, inside, dir, bins, requested: false });
+            all.push(Linked { of, dir, bins: bundled.bins.clone(), requested: false });
         }
     }
     let depth = |dir: &ImagePath| dir.components().filter(|name| *name == b"node_modules").count();
@@ -141,6 +133,21 @@ fn in_order(packages: &[Installed]) -> Result<Vec<Linked>, PlaceError> {
         depth(&a.dir).cmp(&depth(&b.dir)).then_with(by_name)
     });
     Ok(all)
+}
+
+/// The package that has a file or a directory at `path`, and where inside. A command may be a file of another package, which
+/// stands in the `node_modules` of the one that names it.
+fn holder(
+    packages: &[Installed],
+    dirs: &BTreeMap<ImagePath, usize>,
+    path: &ImagePath,
+) -> Option<(usize, ImagePath)> {
+    let above = std::iter::successors(path.parent(), ImagePath::parent);
+    above.filter_map(|dir| Some((*dirs.get(&dir)?, path.strip_prefix(&dir)?))).find_map(|(of, inside)| {
+        let inside = ImagePath::new(inside).ok()?;
+        let has = packages[of].package.files.keys().any(|file| file.starts_with(&inside));
+        has.then_some((of, inside))
+    })
 }
 
 /// `.bin` of the `node_modules` that a package stands in.

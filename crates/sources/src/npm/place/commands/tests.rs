@@ -73,7 +73,13 @@ fn commands_of_packages_are_linked_at_every_depth() {
     let top = installed(
         "top",
         r#","bundleDependencies":["bun"]"#,
-        &[("top", "cli.js"), ("gone", "missing.js"), ("adir", "dir"), ("inner", "node_modules/bun/b.js")],
+        &[
+            ("top", "cli.js"),
+            ("gone", "missing.js"),
+            ("adir", "dir"),
+            ("inner", "node_modules/bun/b.js"),
+            ("outer", "node_modules/dep/e.js"),
+        ],
         &[
             ("cli.js", 0o644, "#!/usr/bin/env node\r\nx\r\n"),
             ("suid", 0o6755, "x"),
@@ -88,7 +94,11 @@ fn commands_of_packages_are_linked_at_every_depth() {
         "top/node_modules/dep",
         "",
         &[("dep", "d.js"), ("same", "d.js")],
-        &[("d.js", 0o600, "#!/usr/bin/env node\r\nx\r\n"), ("e.js", 0o644, "#!/usr/bin/env node\r\nx\r\n")],
+        &[
+            ("d.js", 0o600, "#!/usr/bin/env node\r\nx\r\n"),
+            ("e.js", 0o644, "#!/usr/bin/env node\r\nx\r\n"),
+            ("f.js", 0o644, "#!/usr/bin/env node\r\nx\r\n"),
+        ],
     );
     let other = installed(
         "top/node_modules/other",
@@ -102,6 +112,7 @@ fn commands_of_packages_are_linked_at_every_depth() {
         found(&placed),
         [
             "/bin/inner -> ../lib/node_modules/top/node_modules/bun/b.js",
+            "/bin/outer -> ../lib/node_modules/top/node_modules/dep/e.js",
             "/bin/top -> ../lib/node_modules/top/cli.js",
             r"755 /lib/node_modules/top/cli.js #!/usr/bin/env node\nx\r\n",
             "/lib/node_modules/top/node_modules/.bin/bun -> ../bun/b.js",
@@ -112,7 +123,8 @@ fn commands_of_packages_are_linked_at_every_depth() {
             "/lib/node_modules/top/node_modules/bun/node_modules/.bin/deeper -> ../deeper/d.js",
             r"755 /lib/node_modules/top/node_modules/bun/node_modules/deeper/d.js #!/bin/sh\ny\r\n",
             r"755 /lib/node_modules/top/node_modules/dep/d.js #!/usr/bin/env node\nx\r\n",
-            r"644 /lib/node_modules/top/node_modules/dep/e.js #!/usr/bin/env node\r\nx\r\n",
+            r"755 /lib/node_modules/top/node_modules/dep/e.js #!/usr/bin/env node\nx\r\n",
+            r"644 /lib/node_modules/top/node_modules/dep/f.js #!/usr/bin/env node\r\nx\r\n",
             r"755 /lib/node_modules/top/node_modules/other/d.js #!/usr/bin/env node\r\nx\r\n",
             "6755 /lib/node_modules/top/suid x",
         ]
