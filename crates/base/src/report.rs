@@ -17,6 +17,17 @@ pub enum Stage {
     Unpack,
 }
 
+/// A version that a lock has now instead of another.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    /// `debian/curl`, `agent/claude-code`, `npm/typescript`.
+    pub component: String,
+    /// The version that was locked; `None` for a new one.
+    pub from: Option<String>,
+    /// The version that is now; `None` for one that left.
+    pub to: Option<String>,
+}
+
 /// Receives progress. All methods may be called from several threads; an `id` names one running item.
 pub trait Reporter: Send + Sync {
     /// An item began; `total` is its size in bytes where known.
@@ -25,6 +36,8 @@ pub trait Reporter: Send + Sync {
     fn advance(&self, id: &str, bytes: u64);
     /// An item is finished.
     fn end(&self, id: &str);
+    /// A lock was written anew, and has other versions.
+    fn changes(&self, _: &[Change]) {}
     /// One line of information worth keeping on the screen.
     fn note(&self, text: &str);
     /// Something the user should know, though the work goes on.

@@ -78,13 +78,77 @@ macro_rules! answers {
 fn a_request_says_who_asks_for_what() {
     let server = Server::start(|_| Response::ok("hello"));
     let auth = Auth::Bearer(Secret::new("t0ken"));
-    let get = Get { accept: Some("application/json"), auth, limit: 5 };
+    let get = Get { accept: Some("application/json"), auth, limit: 5, keep: false };
     assert_eq!(client().get(&url(&server, "/a/b?c"), &get).unwrap(), b"hello");
     let request = &server.requests()[0];
     assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/a/b?c"));
     assert_eq!(request.header("accept"), Some("application/json"));
     assert_eq!(request.header("authorization"), Some("Bearer t0ken"));
     assert!(request.header("user-agent").unwrap().starts_with("pinfold/"));
+}
+
+#[test]
+fn a_kept_answer_is_asked_about_and_used_only_when_it_is_still_right() {
+    // RFC 9110: 304 where the validator that was given is still that of the resource (sections 13.1.2, 13.1.3).
+    for (header, condition, tag) in [
+        ("ETag", "if-none-match", |version: usize| format!("\"v{version}\"")),
+        ("ETag", "if-none-match", |version: usize| format!("W/\"v{version}\"")),
+        ("Last-Modified", "if-modified-since", |version: usize| {
+            format!("Sat, 11 Jul 2026 10:16:3{version} GMT")
+        }),
+    ] as [(&'static str, &'static str, fn(usize) -> String); 3]
+    {
+        let version = std::sync::Arc::new(AtomicUsize::new(1));
+        let now = version.clone();
+        let server = Server::start(move |request| {
+            let now = now.load(Ordering::SeqCst);
+            if request.header(condition) == Some(&tag(now)) {
+                return Response::status(304);
+            }
+            Response::ok(format!("text {now}")).header(header, &tag(now))
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let online = || client().keeping(dir.path().to_owned());
+        let offline = Client::offline().keeping(dir.path().to_owned());
+        let keep = Get { keep: true, ..Get::default() };
+        let at = url(&server, "/x");
+        assert!(matches!(offline.get(&at, &keep), Err(HttpError::Offline { .. })));
+        for _ in 0..2 {
+            assert_eq!(online().get(&at, &keep).unwrap(), b"text 1");
+        }
+        assert_eq!(server.requests()[1].header(condition), Some(tag(1).as_str()));
+        version.store(2, Ordering::SeqCst);
+        assert_eq!(online().get(&at, &keep).unwrap(), b"text 2");
+        assert_eq!(online().get(&at, &keep).unwrap(), b"text 2");
+        let asked = server.requests().len();
+        assert_eq!(offline.get(&at, &keep).unwrap(), b"text 2");
+        // What is not to be kept is neither written nor taken; other media types and addresses are other answers.
+        assert!(offline.get(&at, &Get::default()).is_err());
+        assert!(offline.get(&at, &Get { accept: Some("text/plain"), ..keep.clone() }).is_err());
+        assert!(offline.get(&url(&server, "/y"), &keep).is_err());
+        assert!(offline.get(&at, &Get { limit: 3, ..keep.clone() }).is_err());
+        assert_eq!(server.requests().len(), asked);
+        // A changed byte on the disk is not believed: the server is asked as if there were nothing.
+        let file = fs_err::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let text = fs_err::read_to_string(&file).unwrap();
+        fs_err::write(&file, text.replace("text 2", "text 9")).unwrap();
+        assert!(offline.get(&at, &keep).is_err());
+        assert_eq!(online().get(&at, &keep).unwrap(), b"text 2");
+        assert_eq!(server.requests().last().unwrap().header(condition), None);
+    }
+}
+
+#[test]
+fn a_login_is_not_written_beside_a_kept_answer() {
+    let server = Server::start(|_| Response::ok("x").header("ETag", "\"1\""));
+    let dir = tempfile::tempdir().unwrap();
+    let client = client().keeping(dir.path().to_owned());
+    let text = server.url("/x").replace("http://", "http://me:s3cret@");
+    let get = Get { auth: Auth::Bearer(Secret::new("t0ken")), keep: true, ..Get::default() };
+    client.get(&SafeUrl::parse(&text).unwrap(), &get).unwrap();
+    let file = fs_err::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    let text = fs_err::read_to_string(file).unwrap();
+    assert!(text.ends_with("\nx") && !text.contains("s3cret") && !text.contains("t0ken"), "{text}");
 }
 
 #[test]

@@ -259,8 +259,10 @@ impl Client {
             sink.restart()?;
         }
         let range = (sink.have > 0).then_some((sink.have, etag.as_deref()));
-        let answer =
-            self.ask(&source.url, &Ask { accept: None, auth: &source.auth, range, reach: source.reach() })?;
+        let answer = self.ask(
+            &source.url,
+            &Ask { accept: None, auth: &source.auth, range, known: None, reach: source.reach() },
+        )?;
         let url = &source.url;
         let whole = match answer.status {
             200 => {

@@ -163,6 +163,18 @@ impl HttpError {
         }
     }
 
+    /// Whether there is a file, and it is another than was expected, at one of the places at least.
+    pub fn is_other_file(&self) -> bool {
+        match self {
+            Self::WrongSize { .. } | Self::TooLong { .. } => true,
+            Self::Store(error) => {
+                matches!(error, StoreError::WrongDigest { .. } | StoreError::WrongSize { .. })
+            }
+            Self::Sources { tried, .. } => tried.iter().any(Self::is_other_file),
+            _ => false,
+        }
+    }
+
     /// Whether the same request may succeed in a moment.
     pub(super) fn is_passing(&self) -> bool {
         match self {

@@ -12,6 +12,7 @@
 //! **Refuses**: answers longer than announced or allowed, redirects to files, more than ten redirects, redirects to addresses of
 //! this machine and its network (`reach.rs` says which), everything but `file` addresses on an offline client.
 
+mod answers;
 mod download;
 mod error;
 mod proxy;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -45,6 +47,7 @@ pub use url::SafeUrl;
 pub use url::Scheme;
 pub use url::Secret;
 
+use self::answers::Validators;
 use self::reach::Inward;
 use self::reach::Reach;
 use self::reach::Reaching;
@@ -67,11 +70,14 @@ pub struct Get<'a> {
     pub auth: Auth,
     /// Longest answer accepted, in bytes.
     pub limit: u64,
+    /// Whether the answer is kept ([`Client::keeping`]): the next time the server is asked whether it has changed, and an offline
+    /// client takes it as it is.
+    pub keep: bool,
 }
 
 impl Default for Get<'_> {
     fn default() -> Self {
-        Self { accept: None, auth: Auth::None, limit: 64 << 20 }
+        Self { accept: None, auth: Auth::None, limit: 64 << 20, keep: false }
     }
 }
 
@@ -124,6 +130,8 @@ struct Shared {
     /// `None` for an offline client.
     options: Option<Options>,
     names: Arc<Remembering>,
+    /// Where answers are kept.
+    answers: Option<PathBuf>,
     /// By whether TLS is spoken, whether a proxy is used, and how far they reach. Made at their first use, since reading the
     /// trust store takes milliseconds.
     agents: Mutex<BTreeMap<(bool, bool, Reach), Agent>>,
@@ -141,6 +149,8 @@ struct Ask<'a> {
     auth: &'a Auth,
     /// First byte wanted, and the validator the rest must still have.
     range: Option<(u64, Option<&'a str>)>,
+    /// What the server may know its last answer by.
+    known: Option<&'a Validators>,
     /// How far the first address reaches.
     reach: Reach,
 }
@@ -151,6 +161,7 @@ struct Answer {
     length: Option<u64>,
     content_range: Option<String>,
     etag: Option<String>,
+    validators: Validators,
     body: Body,
 }
 
@@ -175,7 +186,19 @@ impl Client {
 
     fn build(options: Option<Options>) -> Self {
         let names = Arc::new(Remembering::new(options.as_ref().and_then(|options| options.names.clone())));
-        let shared = Shared { options, names, agents: Mutex::new(BTreeMap::new()) };
+        let shared = Shared { options, names, answers: None, agents: Mutex::new(BTreeMap::new()) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The same client, with a folder for answers that are to be kept.
+    #[must_use]
+    pub fn keeping(self, folder: PathBuf) -> Self {
+        let shared = Shared {
+            options: self.shared.options.clone(),
+            names: self.shared.names.clone(),
+            answers: Some(folder),
+            agents: Mutex::new(BTreeMap::new()),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -184,12 +207,26 @@ impl Client {
         if let Some(path) = url.file_path() {
             return read_file(url, &path, get.limit);
         }
-        let options = self.options(&url.to_string())?;
-        let ask = Ask { accept: get.accept, auth: &get.auth, range: None, reach: Reach::Named };
+        let folder = self.shared.answers.as_deref().filter(|_| get.keep);
+        let kept = folder.and_then(|folder| answers::read(folder, url, get.accept, get.limit));
+        let options = match (self.options(&url.to_string()), kept) {
+            (Ok(options), kept) => (options, kept),
+            (Err(HttpError::Offline { .. }), Some(kept)) => return Ok(kept.body),
+            (Err(error), _) => return Err(error),
+        };
+        let (options, kept) = options;
+        let known = kept.as_ref().map(|kept| &kept.validators);
+        let ask = Ask { accept: get.accept, auth: &get.auth, range: None, known, reach: Reach::Named };
         let mut failures = 0;
         loop {
             let error = match self.get_once(url, &ask, get.limit) {
-                Ok(bytes) => return Ok(bytes),
+                Ok(Some((bytes, validators))) => {
+                    if let Some(folder) = folder {
+                        answers::keep(folder, url, get.accept, validators, &bytes);
+                    }
+                    return Ok(bytes);
+                }
+                Ok(None) => return Ok(kept.map(|kept| kept.body).unwrap_or_default()),
                 Err(failure) => failure,
             };
             if failures >= options.retries || !error.error.is_passing() {
@@ -200,8 +237,17 @@ impl Client {
         }
     }
 
-    fn get_once(&self, url: &SafeUrl, ask: &Ask<'_>, limit: u64) -> Result<Vec<u8>, Failure> {
+    /// One answer; none where the server says that what was kept is still right.
+    fn get_once(
+        &self,
+        url: &SafeUrl,
+        ask: &Ask<'_>,
+        limit: u64,
+    ) -> Result<Option<(Vec<u8>, Validators)>, Failure> {
         let answer = self.ask(url, ask)?;
+        if answer.status == 304 && ask.known.is_some_and(|known| *known != Validators::default()) {
+            return Ok(None);
+        }
         if answer.status != 200 {
             return Err(HttpError::Status { url: url.clone(), status: answer.status }.into());
         }
@@ -219,7 +265,7 @@ impl Client {
             Some(expected) if expected != bytes.len() as u64 => {
                 Err(HttpError::Truncated { url: url.clone(), got: bytes.len() as u64, expected }.into())
             }
-            _ => Ok(bytes),
+            _ => Ok(Some((bytes, answer.validators))),
         }
     }
 
@@ -263,6 +309,14 @@ impl Client {
                     request = request.header(header::IF_RANGE, validator);
                 }
             }
+            for (name, value) in [
+                (header::IF_NONE_MATCH, ask.known.and_then(|known| known.etag.as_ref())),
+                (header::IF_MODIFIED_SINCE, ask.known.and_then(|known| known.last_modified.as_ref())),
+            ] {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
             tracing::debug!(url = %at, range = ?ask.range.map(|range| range.0), "request");
             let response = request.call().map_err(|error| match &error {
                 ureq::Error::Other(other) if other.is::<Inward>() => other
@@ -279,13 +333,18 @@ impl Client {
                 return Err(Failure { error, wait: wait.map(Duration::from_secs) });
             }
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+                let validators = Validators {
+                    etag: text(&response, &header::ETAG),
+                    last_modified: text(&response, &header::LAST_MODIFIED),
+                };
                 return Ok(Answer {
                     status,
                     length: text(&response, &header::CONTENT_LENGTH)
                         .and_then(|value| value.trim().parse().ok()),
                     content_range: text(&response, &header::CONTENT_RANGE),
                     // Only a strong validator promises equal bytes (RFC 9110, section 8.8.1).
-                    etag: text(&response, &header::ETAG).filter(|tag| tag.starts_with('"')),
+                    etag: validators.etag.clone().filter(|tag| tag.starts_with('"')),
+                    validators,
                     body: response.into_body(),
                 });
             }

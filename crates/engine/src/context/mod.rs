@@ -20,8 +20,12 @@ use pinfold_base::store::StoreError;
 use pinfold_image::ImageError;
 use pinfold_image::ImageStore;
 use pinfold_sandbox::Sandboxes;
+use pinfold_sources::debian::lock::archive;
 
 pub use self::environment::Environment;
+
+/// Where answers of archives and registries are kept, below the cache folder.
+pub(crate) const METADATA: &str = archive::FOLDER;
 
 /// Whether the network may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +155,7 @@ impl Context {
             Network::Online => http::Client::new()?,
             Network::Offline => http::Client::offline(),
         };
+        let client = client.keeping(self.home.cache().join(METADATA));
         Ok(self.http.get_or_init(|| client))
     }
 }

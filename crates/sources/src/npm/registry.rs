@@ -54,7 +54,7 @@ impl Registry {
         let failed = |source| NpmError::Http { package: name.into(), source };
         let url = registry.join(&encoded(name)).map_err(|error| failed(error.into()))?;
         let auth = self.auth(&url);
-        let get = Get { accept: Some("application/json"), auth, limit: MAX_PACKUMENT };
+        let get = Get { accept: Some("application/json"), auth, limit: MAX_PACKUMENT, keep: true };
         let bytes = self.client.get(&url, &get).map_err(|error| {
             if error.is_not_found() {
                 NpmError::NotFound {

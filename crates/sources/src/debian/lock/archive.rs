@@ -62,8 +62,10 @@ impl Suite {
         let mut archive = inputs.mirrors.archive(name, components, seen)?;
         let path = format!("dists/{name}/InRelease");
         let (at, bytes) =
-            first(&archive.bases, &path, openpgp::MAX_SIGNED as u64, inputs).map_err(|source| {
-                LockError::Fetch { what: format!("the Release file of `{name}`"), source: Box::new(source) }
+            first(&archive.bases, &path, |source| inputs.fetch.current(source, openpgp::MAX_SIGNED as u64))
+                .map_err(|source| LockError::Fetch {
+                what: format!("the Release file of `{name}`"),
+                source: Box::new(source),
             })?;
         // One mirror answers for everything: its neighbours may be of another day.
         archive.bases.rotate_left(at);
@@ -170,16 +172,15 @@ impl Suite {
         inputs: &Inputs<'_>,
     ) -> Result<Vec<u8>, HttpError> {
         let dists = format!("dists/{}/{folder}", self.locked.name);
-        let limit = size.min(MAX_INDEX);
+        let get = |source: &Source| inputs.fetch.get(source, size.min(MAX_INDEX));
         if self.release.by_hash {
             let by_hash = format!("{dists}/by-hash/SHA256/{}", digest.hex());
-            match first(&self.archive.bases, &by_hash, limit, inputs) {
+            match first(&self.archive.bases, &by_hash, get) {
                 Err(error) if error.is_not_found() => {}
                 other => return other.map(|(_, bytes)| bytes),
             }
         }
-        first(&self.archive.bases, &format!("{dists}/Packages{suffix}"), limit, inputs)
-            .map(|(_, bytes)| bytes)
+        first(&self.archive.bases, &format!("{dists}/Packages{suffix}"), get).map(|(_, bytes)| bytes)
     }
 }
 
@@ -187,14 +188,11 @@ impl Suite {
 fn first(
     bases: &[Source],
     path: &str,
-    limit: u64,
-    inputs: &Inputs<'_>,
+    get: impl Fn(&Source) -> Result<Vec<u8>, HttpError>,
 ) -> Result<(usize, Vec<u8>), HttpError> {
     let mut failure = None;
     for (number, base) in bases.iter().enumerate() {
-        let outcome = mirrors::below(base, path)
-            .map_err(HttpError::from)
-            .and_then(|source| inputs.fetch.get(&source, limit));
+        let outcome = mirrors::below(base, path).map_err(HttpError::from).and_then(|source| get(&source));
         match outcome {
             Ok(bytes) => return Ok((number, bytes)),
             Err(error) => {

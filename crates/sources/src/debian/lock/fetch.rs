@@ -9,10 +9,19 @@ use pinfold_base::http::Source;
 pub trait Fetch: Send + Sync {
     /// The bytes at `source`, at most `limit` of them; more is an error, as is anything but success.
     fn get(&self, source: &Source, limit: u64) -> Result<Vec<u8>, HttpError>;
+
+    /// The same of what changes under its name: it may be kept, and asked about the next time.
+    fn current(&self, source: &Source, limit: u64) -> Result<Vec<u8>, HttpError> {
+        self.get(source, limit)
+    }
 }
 
 impl Fetch for Client {
     fn get(&self, source: &Source, limit: u64) -> Result<Vec<u8>, HttpError> {
-        Self::get(self, &source.url, &Get { accept: None, auth: source.auth.clone(), limit })
+        Self::get(self, &source.url, &Get { auth: source.auth.clone(), limit, ..Get::default() })
+    }
+
+    fn current(&self, source: &Source, limit: u64) -> Result<Vec<u8>, HttpError> {
+        Self::get(self, &source.url, &Get { auth: source.auth.clone(), limit, keep: true, ..Get::default() })
     }
 }
