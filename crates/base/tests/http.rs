@@ -108,8 +108,9 @@ fn a_kept_answer_is_asked_about_and_used_only_when_it_is_still_right() {
             Response::ok(format!("text {now}")).header(header, &tag(now))
         });
         let dir = tempfile::tempdir().unwrap();
-        let online = || client().keeping(dir.path().to_owned());
-        let offline = Client::offline().keeping(dir.path().to_owned());
+        let store = Store::open(dir.path()).unwrap();
+        let online = || client().keeping(&store, "kept");
+        let offline = Client::offline().keeping(&store, "kept");
         let keep = Get { keep: true, ..Get::default() };
         let at = url(&server, "/x");
         assert!(matches!(offline.get(&at, &keep), Err(HttpError::Offline { .. })));
@@ -129,7 +130,7 @@ fn a_kept_answer_is_asked_about_and_used_only_when_it_is_still_right() {
         assert!(offline.get(&at, &Get { limit: 3, ..keep.clone() }).is_err());
         assert_eq!(server.requests().len(), asked);
         // A changed byte on the disk is not believed: the server is asked as if there were nothing.
-        let file = fs_err::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let file = fs_err::read_dir(dir.path().join("kept")).unwrap().next().unwrap().unwrap().path();
         let text = fs_err::read_to_string(&file).unwrap();
         fs_err::write(&file, text.replace("text 2", "text 9")).unwrap();
         assert!(offline.get(&at, &keep).is_err());
@@ -142,11 +143,11 @@ fn a_kept_answer_is_asked_about_and_used_only_when_it_is_still_right() {
 fn a_login_is_not_written_beside_a_kept_answer() {
     let server = Server::start(|_| Response::ok("x").header("ETag", "\"1\""));
     let dir = tempfile::tempdir().unwrap();
-    let client = client().keeping(dir.path().to_owned());
+    let client = client().keeping(&Store::open(dir.path()).unwrap(), "kept");
     let text = server.url("/x").replace("http://", "http://me:s3cret@");
     let get = Get { auth: Auth::Bearer(Secret::new("t0ken")), keep: true, ..Get::default() };
     client.get(&SafeUrl::parse(&text).unwrap(), &get).unwrap();
-    let file = fs_err::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    let file = fs_err::read_dir(dir.path().join("kept")).unwrap().next().unwrap().unwrap().path();
     let text = fs_err::read_to_string(file).unwrap();
     assert!(text.ends_with("\nx") && !text.contains("s3cret") && !text.contains("t0ken"), "{text}");
 }

@@ -3,6 +3,7 @@
 use clap::Args as ClapArgs;
 use clap::Parser;
 use clap::Subcommand;
+use pinfold_engine::build::LockUse;
 
 use crate::commands;
 
@@ -91,6 +92,29 @@ pub(crate) struct Downloads {
     /// Use no network: everything must have been fetched or vendored
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+/// What may be done about the lock.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub(crate) struct Locking {
+    /// Fail where the lock is missing or the manifest has changed, instead of writing it
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// The same, and use no network (--locked --offline)
+    #[arg(long)]
+    pub(crate) frozen: bool,
+}
+
+impl Locking {
+    /// What the engine may do.
+    pub(crate) fn meant(self) -> LockUse {
+        if self.locked || self.frozen { LockUse::Locked } else { LockUse::Update }
+    }
+
+    /// How the network may be used.
+    pub(crate) fn downloads(self, downloads: Downloads) -> Downloads {
+        Downloads { offline: downloads.offline || self.frozen }
+    }
 }
 
 #[cfg(test)]

@@ -167,16 +167,37 @@ fn an_image_of_nothing_but_files_is_built_twice_alike_and_offline() {
 }
 
 #[test]
-fn a_stale_lock_names_the_key_that_moved() {
+fn a_changed_manifest_is_locked_again_and_told_unless_that_is_forbidden() {
     let run = Run::new();
     run.write("pinfold.toml", "name = \"x\"\nplatforms = [\"linux/amd64\"]\n");
     assert!(run.pinfold(&["lock", "--offline"]).status.success());
+    let before = fs_err::read_to_string(run.path().join("pinfold.lock")).unwrap();
     run.write("pinfold.toml", "name = \"x\"\nplatforms = [\"linux/arm64\"]\n");
-    insta::assert_snapshot!(run.fails(&["build"]), @"
-    exit 2
-    error: the lock is stale: `platforms` changed since it was written
-    hint: `pinfold lock` brings it up to date and keeps what is still allowed
-    ");
+    for verb in [&["build"][..], &["fetch"], &["vendor", "kept"]] {
+        for flag in ["--locked", "--frozen"] {
+            let text = run.fails(&[verb, &[flag]].concat());
+            let stale = "exit 2\nerror: the lock is stale: `platforms` changed since it was written\n";
+            assert!(text.starts_with(stale), "{text}");
+        }
+    }
+    assert_eq!(fs_err::read_to_string(run.path().join("pinfold.lock")).unwrap(), before);
+    let told = |args: &[&str]| {
+        let output = run.pinfold(args);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let again = "`platforms` changed since `./pinfold.lock` was written: locking again\n\
+                 `./pinfold.lock` written: nothing to fetch\n";
+    assert!(told(&["build"]).starts_with(again));
+    assert!(!told(&["build"]).contains("pinfold.lock"));
+    run.write("pinfold.toml", "name = \"x\"\nplatforms = [\"linux/amd64\"]\n");
+    assert!(told(&["fetch"]).starts_with(again));
+    assert_eq!(fs_err::read_to_string(run.path().join("pinfold.lock")).unwrap(), before);
+    let text = run.fails(&["lock", "--upgrade", "claud-code"]);
+    assert!(
+        text.starts_with("exit 2\nerror: nothing that is locked or asked for is called `claud-code`\n"),
+        "{text}"
+    );
 }
 
 #[test]

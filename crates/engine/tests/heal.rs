@@ -53,7 +53,7 @@ impl World {
     }
 
     fn build(&self, context: &Context) -> Result<Digest, build::BuildError> {
-        let options = build::Options::new(LockUse::Create);
+        let options = build::Options::new(LockUse::Update);
         build::build(context, &self.project(context), &options).map(|outcome| outcome.built.index)
     }
 

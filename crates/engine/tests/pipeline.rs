@@ -90,7 +90,7 @@ fn lock(context: &Context, project: &Project) -> Result<Lock, ResolveError> {
 }
 
 fn build(context: &Context, project: &Project) -> Result<Built, BuildError> {
-    let options = build::Options::new(LockUse::Frozen);
+    let options = build::Options::new(LockUse::Locked);
     build::build(context, &agreed(context, project), &options).map(|outcome| outcome.built)
 }
 
@@ -210,8 +210,9 @@ fn what_is_fetched_needs_no_mirror() {
     let asked = world.asked();
     build(&world.context("home", Network::Offline), &project).unwrap();
     assert_eq!(world.asked(), asked);
-    // Locking without a network is refused, and says so.
-    let error = lock(&world.context("home", Network::Offline), &project).unwrap_err();
+    // Locking needs what archives said; on a machine that has not asked it is refused, and says so.
+    assert_eq!(lock(&world.context("home", Network::Offline), &project).unwrap(), locked);
+    let error = lock(&world.context("other", Network::Offline), &project).unwrap_err();
     let (kind, text) = told(&error);
     assert!(kind == Kind::Network && text.contains("the network is switched off"), "{text}");
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::SafeUrl;
 use crate::digest::Digest;
-use crate::store::persist;
+use crate::store::Store;
 
 /// How names of these files begin.
 const PREFIX: &str = "answer-";
@@ -80,22 +80,22 @@ pub(super) fn read(folder: &Path, url: &SafeUrl, accept: Option<&str>, limit: u6
 }
 
 /// Keeps an answer. It is only saving time: failures are no matter.
-pub(super) fn keep(folder: &Path, url: &SafeUrl, accept: Option<&str>, validators: Validators, body: &[u8]) {
+pub(super) fn keep(
+    store: &Store,
+    folder: &Path,
+    url: &SafeUrl,
+    accept: Option<&str>,
+    validators: Validators,
+    body: &[u8],
+) {
     let url = url.without_secrets().to_string();
-    let write = || -> std::io::Result<()> {
-        use std::io::Write as _;
-        let path = path(folder, &url, accept);
-        let Validators { etag, last_modified } = validators;
-        let head =
-            Head { version: VERSION, url: url.clone(), etag, last_modified, sha256: Digest::sha256(body) };
-        fs::create_dir_all(folder)?;
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(temporary.as_file_mut(), &head)?;
-        temporary.write_all(b"\n")?;
-        temporary.write_all(body)?;
-        persist(temporary, &path).map_err(std::io::Error::other)
-    };
-    if let Err(error) = write() {
-        tracing::debug!(%url, %error, "the answer is not kept");
+    let path = path(folder, &url, accept);
+    let Validators { etag, last_modified } = validators;
+    let head = Head { version: VERSION, url, etag, last_modified, sha256: Digest::sha256(body) };
+    let Ok(mut bytes) = serde_json::to_vec(&head) else { return };
+    bytes.push(b'\n');
+    bytes.extend_from_slice(body);
+    if let Err(error) = store.write(&path, &bytes) {
+        tracing::debug!(url = head.url, %error, "the answer is not kept");
     }
 }

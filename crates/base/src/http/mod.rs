@@ -55,6 +55,7 @@ use self::resolver::Remembering;
 use crate::address::LoopbackForTests;
 use crate::address::Resolve;
 use crate::authority::Host;
+use crate::store::Store;
 
 /// Name and version that servers see.
 const USER_AGENT: &str = concat!("pinfold/", env!("CARGO_PKG_VERSION"));
@@ -130,8 +131,8 @@ struct Shared {
     /// `None` for an offline client.
     options: Option<Options>,
     names: Arc<Remembering>,
-    /// Where answers are kept.
-    answers: Option<PathBuf>,
+    /// Where answers are kept: a folder of a store.
+    answers: Option<(Store, PathBuf)>,
     /// By whether TLS is spoken, whether a proxy is used, and how far they reach. Made at their first use, since reading the
     /// trust store takes milliseconds.
     agents: Mutex<BTreeMap<(bool, bool, Reach), Agent>>,
@@ -190,13 +191,13 @@ impl Client {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The same client, with a folder for answers that are to be kept.
+    /// The same client, with a folder below the root of `store` for answers that are to be kept.
     #[must_use]
-    pub fn keeping(self, folder: PathBuf) -> Self {
+    pub fn keeping(self, store: &Store, folder: &str) -> Self {
         let shared = Shared {
             options: self.shared.options.clone(),
             names: self.shared.names.clone(),
-            answers: Some(folder),
+            answers: Some((store.clone(), store.root().join(folder))),
             agents: Mutex::new(BTreeMap::new()),
         };
         Self { shared: Arc::new(shared) }
@@ -207,8 +208,8 @@ impl Client {
         if let Some(path) = url.file_path() {
             return read_file(url, &path, get.limit);
         }
-        let folder = self.shared.answers.as_deref().filter(|_| get.keep);
-        let kept = folder.and_then(|folder| answers::read(folder, url, get.accept, get.limit));
+        let answers = self.shared.answers.as_ref().filter(|_| get.keep);
+        let kept = answers.and_then(|(_, folder)| answers::read(folder, url, get.accept, get.limit));
         let options = match (self.options(&url.to_string()), kept) {
             (Ok(options), kept) => (options, kept),
             (Err(HttpError::Offline { .. }), Some(kept)) => return Ok(kept.body),
@@ -221,8 +222,8 @@ impl Client {
         loop {
             let error = match self.get_once(url, &ask, get.limit) {
                 Ok(Some((bytes, validators))) => {
-                    if let Some(folder) = folder {
-                        answers::keep(folder, url, get.accept, validators, &bytes);
+                    if let Some((store, folder)) = answers {
+                        answers::keep(store, folder, url, get.accept, validators, &bytes);
                     }
                     return Ok(bytes);
                 }

@@ -7,7 +7,6 @@ use pinfold_archive::encode::Reuse;
 use pinfold_base::Platform;
 use pinfold_base::shown;
 use pinfold_engine::build;
-use pinfold_engine::build::LockUse;
 use pinfold_engine::build::Outcome as Built;
 use pinfold_engine::build::heal::healing;
 use pinfold_engine::build::layers::Records;
@@ -28,16 +27,15 @@ use crate::render::table::Align;
 use crate::render::table::Table;
 use crate::render::units;
 
-/// Build the image: lock if there is no lock, fetch what is missing, compose what changed
+/// Build the image: lock what the manifest changed, fetch what is missing, compose what changed
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
     #[command(flatten)]
     project: args::Project,
     #[command(flatten)]
     downloads: args::Downloads,
-    /// Fail if the lock is missing or stale, and use no other input
-    #[arg(long)]
-    frozen: bool,
+    #[command(flatten)]
+    locking: args::Locking,
     /// Build for this platform only (may be repeated)
     #[arg(long, value_name = "OS/ARCH")]
     platform: Vec<Platform>,
@@ -68,11 +66,11 @@ enum Wanted {
 }
 
 pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
-    let mut context = super::context(global, args.downloads)?;
+    let mut context = super::context(global, args.locking.downloads(args.downloads))?;
     context.vendor.clone_from(&args.vendor);
     let project = super::agreed(&context, &args.project)?;
     let options = build::Options {
-        lock: if args.frozen { LockUse::Frozen } else { LockUse::Create },
+        lock: args.locking.meant(),
         platforms: args.platform.clone(),
         tag: args.tag.clone(),
         compression: args.compression.map(|wanted| match wanted {

@@ -7,7 +7,6 @@ use pinfold_base::Platform;
 use pinfold_base::shown;
 use pinfold_engine::build;
 use pinfold_engine::build::fetch;
-use pinfold_engine::project::lock::LockError;
 
 use super::Outcome;
 use crate::args;
@@ -21,6 +20,8 @@ pub(crate) struct FetchArgs {
     #[command(flatten)]
     project: args::Project,
     #[command(flatten)]
+    locking: args::Locking,
+    #[command(flatten)]
     downloads: args::Downloads,
     /// Fetch for this platform only (may be repeated)
     #[arg(long, value_name = "OS/ARCH")]
@@ -31,14 +32,14 @@ pub(crate) struct FetchArgs {
 }
 
 pub(crate) fn run(args: &FetchArgs, global: Global) -> Outcome {
-    let mut context = super::context(global, args.downloads)?;
+    let mut context = super::context(global, args.locking.downloads(args.downloads))?;
     context.vendor.clone_from(&args.vendor);
     let project = super::agreed(&context, &args.project)?;
-    let lock =
-        build::current(&project)?.ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
+    let settled = build::settle(&context, &project, args.locking.meant())?;
+    let lock = settled.lock()?;
     let platforms =
         if args.platform.is_empty() { project.manifest.platforms.clone() } else { args.platform.clone() };
-    let fetched = fetch::fetch(&context, &project, &lock, &platforms)?;
+    let fetched = fetch::fetch(&context, &project, lock, &platforms)?;
     if global.json {
         render::json(&fetched);
     } else if !global.quiet {

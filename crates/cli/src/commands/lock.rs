@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_engine::build::resolve;
 use pinfold_engine::build::resolve::Upgrade;
@@ -11,9 +10,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
-use crate::render::page::Page;
-use crate::render::table::Align;
-use crate::render::table::Table;
+use crate::render::changes;
 
 /// Resolve the manifest and write pinfold.lock, keeping what is locked and still allowed
 #[derive(Debug, clap::Args)]
@@ -53,13 +50,7 @@ pub(crate) fn run(args: &LockArgs, global: Global) -> Outcome {
         }));
     } else if !global.quiet {
         if !outcome.changes.is_empty() && outcome.had_lock {
-            let mut table =
-                Table::new(&[("COMPONENT", Align::Left), ("FROM", Align::Left), ("TO", Align::Left)]);
-            for change in &outcome.changes {
-                let side = |version: Option<&String>| version.map_or("-".into(), Shown::from);
-                table.row([(&change.component).into(), side(change.from.as_ref()), side(change.to.as_ref())]);
-            }
-            render::out(&Page::from(&table));
+            render::out(&changes::table(&outcome.changes));
         }
         let state = match (args.check, outcome.written) {
             (true, _) if outcome.differs => "would change",
@@ -67,7 +58,7 @@ pub(crate) fn run(args: &LockArgs, global: Global) -> Outcome {
             (false, true) => "written",
             (false, false) => "unchanged",
         };
-        render::note(shown!("{} {state}: {} components", project.lock_file.display(), outcome.components));
+        render::note(shown!("{} {state}: {}", project.lock_file.display(), outcome.summary()));
     }
     Ok(if args.check && outcome.differs { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

@@ -76,6 +76,8 @@ pub(crate) struct What {
     pub(crate) command: Vec<String>,
     #[command(flatten)]
     pub(crate) bounds: Bounds,
+    #[command(flatten)]
+    pub(crate) locking: args::Locking,
     /// The directory to work on, seen inside at the same path or at TARGET
     #[arg(long, short, value_name = "DIR[:TARGET]", default_value = ".", help_heading = "Files")]
     pub(crate) workspace: String,
@@ -216,6 +218,11 @@ impl Bounds {
 }
 
 impl What {
+    /// How the network may be used to get the image.
+    fn downloads(&self) -> args::Downloads {
+        self.locking.downloads(self.bounds.downloads())
+    }
+
     fn request(&self, name: Option<&String>) -> Result<Request, FormError> {
         Ok(Request {
             command: self.command.clone(),
@@ -233,6 +240,7 @@ impl What {
             cpus: self.cpus,
             pids: self.pids_limit,
             allow_root_id: self.allow_root_id,
+            lock: self.locking.meant(),
             ..self.bounds.request(self.agent.as_deref())?
         })
     }
@@ -240,7 +248,7 @@ impl What {
 
 pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     let request = args.what.request(args.name.as_ref())?;
-    let context = super::context(global, args.what.bounds.downloads())?;
+    let context = super::context(global, args.what.downloads())?;
     let spec = run::foreground(&context, &request)?;
     let both = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
     let stdio = if both {
@@ -261,7 +269,7 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
 
 pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
     let request = args.what.request(args.name.as_ref())?;
-    let context = super::context(global, args.what.bounds.downloads())?;
+    let context = super::context(global, args.what.downloads())?;
     let sandboxes = context.sandboxes();
     let attach = !args.detach && isatty(rustix::stdio::stdin());
     let say = |line: Shown| {

@@ -7,7 +7,6 @@ use pinfold_base::shown;
 use pinfold_base::text;
 use pinfold_engine::build;
 use pinfold_engine::build::fetch;
-use pinfold_engine::project::lock::LockError;
 
 use super::Outcome;
 use crate::args;
@@ -21,17 +20,19 @@ pub(crate) struct VendorArgs {
     #[command(flatten)]
     project: args::Project,
     #[command(flatten)]
+    locking: args::Locking,
+    #[command(flatten)]
     downloads: args::Downloads,
     /// Where to keep the inputs; created if need be
     directory: PathBuf,
 }
 
 pub(crate) fn run(args: &VendorArgs, global: Global) -> Outcome {
-    let context = super::context(global, args.downloads)?;
+    let context = super::context(global, args.locking.downloads(args.downloads))?;
     let project = super::agreed(&context, &args.project)?;
-    let lock =
-        build::current(&project)?.ok_or_else(|| LockError::Missing { file: project.lock_file.clone() })?;
-    let vendored = fetch::vendor(&context, &project, &lock, &args.directory)?;
+    let settled = build::settle(&context, &project, args.locking.meant())?;
+    let lock = settled.lock()?;
+    let vendored = fetch::vendor(&context, &project, lock, &args.directory)?;
     if global.json {
         render::json(&vendored);
     } else if !global.quiet {

@@ -5,6 +5,7 @@
 //! remembered, and [`lost`] makes a failure of the verb of it, whatever the verb itself says.
 
 pub(crate) mod changed;
+pub(crate) mod changes;
 pub(crate) mod diagnostic;
 pub(crate) mod log;
 pub(crate) mod page;

@@ -11,6 +11,7 @@ use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
 use pinfold_base::Reporter;
 use pinfold_base::Shown;
+use pinfold_base::report::Change;
 use pinfold_base::report::Stage;
 use pinfold_base::shown;
 use serde_json::json;
@@ -51,6 +52,10 @@ impl Reporter for Events {
         super::event(&json!({"event": "end", "item": id}));
     }
 
+    fn changes(&self, changes: &[Change]) {
+        super::event(&json!({"event": "changes", "changes": changes}));
+    }
+
     fn note(&self, text: &str) {
         super::event(&json!({"event": "note", "text": text}));
     }
@@ -71,6 +76,12 @@ impl Reporter for Lines {
     fn advance(&self, _: &str, _: u64) {}
 
     fn end(&self, _: &str) {}
+
+    fn changes(&self, changes: &[Change]) {
+        if !self.quiet {
+            super::tell(&super::changes::table(changes));
+        }
+    }
 
     fn note(&self, text: &str) {
         if !self.quiet {
@@ -139,6 +150,10 @@ impl Reporter for Bars {
             bar.finish_and_clear();
             self.screen.remove(&bar);
         }
+    }
+
+    fn changes(&self, changes: &[Change]) {
+        self.screen.suspend(|| super::tell(&super::changes::table(changes)));
     }
 
     fn note(&self, text: &str) {

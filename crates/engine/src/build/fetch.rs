@@ -29,6 +29,7 @@ use pinfold_base::store::Expected;
 use pinfold_base::store::StoreError;
 use pinfold_base::store::matches;
 use pinfold_base::store::persist;
+use pinfold_base::text;
 use serde::Serialize;
 
 use crate::build::heal::healing;
@@ -56,6 +57,17 @@ pub enum FetchError {
         #[source]
         source: HttpError,
     },
+    /// The file at an address of the manifest's own is not the one that was locked.
+    #[error("cannot fetch `{what}`")]
+    Replaced {
+        /// The program and its version.
+        what: String,
+        /// What `--upgrade` calls it.
+        name: String,
+        /// What happened.
+        #[source]
+        source: HttpError,
+    },
     /// A source knows no place to fetch from.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -76,7 +88,7 @@ pub enum FetchError {
 impl Diagnose for FetchError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Download { source, .. } => Diagnosis::Inner(source),
+            Self::Download { source, .. } | Self::Replaced { source, .. } => Diagnosis::Inner(source),
             Self::Source(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Damaged { .. } => Diagnosis::Own(Kind::Integrity),
@@ -91,6 +103,10 @@ impl Diagnose for FetchError {
                  kept inputs, or set `debian.snapshot` to a snapshot archive"
                     .into(),
             ),
+            Self::Replaced { name, .. } => Some(format!(
+                "the file at its address was replaced: if the new one is wanted, `pinfold lock --upgrade {}` takes it",
+                text::word(name)
+            )),
             Self::Damaged { .. } => Some("it was set aside: `pinfold fetch` brings it back".into()),
             Self::Download { source: HttpError::Offline { .. }, .. } => {
                 Some("run `pinfold fetch` once with a network, or name kept inputs with `--vendor DIR`".into())
@@ -191,6 +207,9 @@ fn download(remotes: &Remotes<'_>, archive: &Archive<'_>) -> Result<(), FetchErr
         // Nothing could be tried, and it is not that the network is switched off.
         (Err(HttpError::Offline { .. }), Some(nowhere)) if context.network() == Network::Online => {
             Err(nowhere.into())
+        }
+        (Err(source), _) if source.is_other_file() && archive.origin.address().is_some() => {
+            Err(FetchError::Replaced { what: archive.what.clone(), name: archive.component.clone(), source })
         }
         (Err(error), _) => Err(failed(error)),
     }

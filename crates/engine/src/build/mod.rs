@@ -1,4 +1,4 @@
-//! `build`: lock and fetched archives in, image out. Reads the lock, never resolves.
+//! `build`: lock and fetched archives in, image out. What it builds from is the lock; [`settle`] brings that up to date first.
 //!
 //! ```text
 //! CACHE/builds/KEY.json      what a build with this key came out as; beside it what is known of the lock, in DATA/locks
@@ -17,6 +17,8 @@ pub mod overlay;
 mod parallel;
 pub mod place;
 pub mod resolve;
+pub(crate) mod settle;
+mod still;
 
 pub(crate) use place::HOSTNAME;
 
@@ -49,29 +51,19 @@ use self::layers::Records;
 use self::layers::Writing;
 use self::place::PlaceError;
 use self::resolve::ResolveError;
-use self::resolve::Upgrade;
+pub use self::settle::LockUse;
+pub use self::settle::Settled;
+pub use self::settle::settle;
 use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::folder::Opened;
-use crate::project::lock::COMPAT;
-use crate::project::lock::Lock;
 use crate::project::lock::LockError;
 use crate::project::lock::held::Gist;
-use crate::project::lock::request;
 use crate::project::manifest::Compression;
 
 /// Where records of builds are, below the cache folder.
 pub const RECORDS: &str = "builds";
-
-/// What a build may do about the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockUse {
-    /// Make one when there is none.
-    Create,
-    /// Fail unless there is one that answers the manifest (`--frozen`).
-    Frozen,
-}
 
 /// Options of a build.
 #[derive(Clone, Debug)]
@@ -138,7 +130,10 @@ pub enum BuildError {
 
 impl From<ResolveError> for BuildError {
     fn from(error: ResolveError) -> Self {
-        Self::Resolve(Box::new(error))
+        match error {
+            ResolveError::Lock(error) => Self::Lock(error),
+            error => Self::Resolve(Box::new(error)),
+        }
     }
 }
 
@@ -195,70 +190,60 @@ pub struct Outcome {
 
 /// Builds the project's image into the image store. What is found damaged on the way is made again.
 pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) -> Result<Outcome, BuildError> {
-    healing(context, || attempt(context, project, options))
+    let begin = Instant::now();
+    let platforms = platforms(project, options)?;
+    let settled = settle(context, project, options.lock)?;
+    healing(context, || attempt(context, project, options, &platforms, &settled, begin))
 }
 
-fn attempt(context: &Context, project: &Agreed<Project>, options: &Options) -> Result<Outcome, BuildError> {
-    let begin = Instant::now();
-    let manifest = &project.manifest;
-    let platforms = match options.platforms.as_slice() {
-        [] => manifest.platforms.clone(),
-        asked => asked.to_vec(),
-    };
-    if let Some(&missing) = platforms.iter().find(|platform| !manifest.platforms.contains(platform)) {
-        return Err(BuildError::Platform(missing));
+fn platforms(project: &Project, options: &Options) -> Result<Vec<Platform>, BuildError> {
+    let all = &project.manifest.platforms;
+    match options.platforms.iter().find(|platform| !all.contains(platform)) {
+        Some(&missing) => Err(BuildError::Platform(missing)),
+        None if options.platforms.is_empty() => Ok(all.clone()),
+        None => Ok(options.platforms.clone()),
     }
+}
+
+fn attempt(
+    context: &Context,
+    project: &Agreed<Project>,
+    options: &Options,
+    platforms: &[Platform],
+    settled: &Settled<'_>,
+    begin: Instant,
+) -> Result<Outcome, BuildError> {
+    let manifest = &project.manifest;
     let reference = match &options.tag {
         Some(tag) => tag.clone(),
         None => format!("{}:latest", manifest.name).parse()?,
     };
-    let missing = || LockError::Missing { file: project.lock_file.clone() };
-    let (gist, made) = match standing(project)? {
-        Some(gist) => (gist.clone(), None),
-        None if options.lock == LockUse::Frozen => {
-            return Err(missing().into());
-        }
-        None => {
-            let lock = resolve::lock(context, project, &Upgrade::Nothing)?.lock;
-            (Gist::of(&lock), Some(lock))
-        }
-    };
-    let locked = made.is_some();
     let encoding = compose::encoding(options.compression.unwrap_or(manifest.compression), options.reuse);
     let writing = Writing { encoding, records: options.records };
-    if gist.compat != COMPAT {
-        return Err(LockError::Older { locked: gist.compat }.into());
-    }
-    let ours = compose::encoders();
-    if gist.encoders != ours {
-        return Err(LockError::Encoder { locked: gist.encoders, ours }.into());
-    }
-    let key = key(project, &gist, &platforms, &writing.encoding.id(), &reference)?;
+    let key = key(project, &settled.gist, platforms, &writing.encoding.id(), &reference)?;
     let record = context.home.cache().join(RECORDS).join(format!("{}.json", key.hex()));
     let store = context.images()?;
+    let locked = settled.is_made();
     if options.records == Records::Believed
         && let Some((built, source, images)) = recorded(&store, &record, &reference)
     {
-        remember(context, project);
+        settled.remember(context, project);
         return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked, source, images });
     }
-    let lock = match made {
-        Some(lock) => lock,
-        None => project.inputs.lock()?.cloned().ok_or_else(missing)?,
-    };
-    fetch::fetch(context, project, &lock, &platforms)?;
+    let lock = settled.lock()?;
+    fetch::fetch(context, project, lock, platforms)?;
     if options.records == Records::Passed {
-        fetch::forget(context, &lock, &platforms)?;
+        fetch::forget(context, lock, platforms)?;
     }
     let mut images = Vec::new();
     let mut summaries = Vec::new();
-    for &platform in &platforms {
-        let placed = place::place(context, project, &lock, platform)?;
+    for &platform in platforms {
+        let placed = place::place(context, project, lock, platform)?;
         for note in &placed.notes {
             context.reporter.note(&format!("note: {platform}: {note}"));
         }
         let (image, summary) =
-            compose::platform(context, &store, project, &lock, &writing, platform, &placed.tree)?;
+            compose::platform(context, &store, project, lock, &writing, platform, &placed.tree)?;
         images.push((platform, image));
         summaries.push(summary);
     }
@@ -269,31 +254,10 @@ fn attempt(context: &Context, project: &Agreed<Project>, options: &Options) -> R
     let built =
         Built { reference: reference.to_string(), index: index.digest().clone(), platforms: summaries };
     context.store.remember(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
-    remember(context, project);
+    settled.remember(context, project);
     let source = ImageSource::from_store(&store, &reference)?;
     let images = source.images()?;
     Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked, source, images })
-}
-
-/// The project's lock when it is there; an error when it does not answer the manifest.
-pub fn current(project: &Project) -> Result<Option<Lock>, LockError> {
-    match standing(project)? {
-        Some(_) => Ok(project.inputs.lock()?.cloned()),
-        None => Ok(None),
-    }
-}
-
-/// The same, of what a start needs.
-fn standing(project: &Project) -> Result<Option<&Gist>, LockError> {
-    let Some(gist) = project.inputs.gist()? else { return Ok(None) };
-    let moved = request::moved(&request::parts(project), &gist.request);
-    if moved.is_empty() { Ok(Some(gist)) } else { Err(LockError::Stale { moved }) }
-}
-
-fn remember(context: &Context, project: &Project) {
-    if let Ok(Some(held)) = project.inputs.held() {
-        held.remember(context.home.data());
-    }
 }
 
 fn key(

@@ -4,8 +4,11 @@
 //! manifest, recipes ─► each source: what exists, chosen ─► fetch ─► place ─► layers, ledger ─► Lock
 //! ```
 //!
-//! Everything is fetched and placed once, because the lock says what stands for each install script and which component
-//! goes to which layer. What is locked and still allowed stays; `--upgrade` moves it.
+//! Everything is fetched and placed once, because the lock says what stands for each install script and which component goes to
+//! which layer. A lock that came out so before is not placed again (`still`). What is locked and still allowed stays; `--upgrade`
+//! moves it.
+//!
+//! **Refuses**: names to move that nothing has, and other bytes for a version that was locked, unless that is what shall move.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -13,6 +16,10 @@ use std::time::UNIX_EPOCH;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
+use pinfold_base::Kind;
+use pinfold_base::Shown;
+use pinfold_base::shown;
+use pinfold_base::text;
 use pinfold_image::plan;
 use pinfold_image::plan::ComponentSize;
 use pinfold_image::plan::Sharing;
@@ -24,6 +31,7 @@ use crate::build::fetch::FetchError;
 use crate::build::heal::healing;
 use crate::build::place;
 use crate::build::place::PlaceError;
+use crate::build::still;
 use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
@@ -33,11 +41,13 @@ use crate::project::lock::LockError;
 use crate::project::lock::Saved;
 use crate::project::lock::diff;
 use crate::project::lock::diff::Change;
+use crate::project::lock::diff::Replaced;
 use crate::project::lock::request;
 use crate::project::lock::v1::LockedLayer;
 use crate::sources;
 use crate::sources::Asking;
 use crate::sources::Date;
+use crate::sources::NoSuch;
 use crate::sources::Remotes;
 use crate::sources::STILL;
 use crate::sources::SourceError;
@@ -63,6 +73,35 @@ pub struct Outcome {
     pub components: usize,
 }
 
+impl Outcome {
+    fn of(old: Option<&Lock>, lock: Lock, notes: Vec<String>) -> Self {
+        Self {
+            differs: old != Some(&lock),
+            had_lock: old.is_some(),
+            components: diff::versions(&lock).len(),
+            changes: diff::changes(old, &lock),
+            notes,
+            written: false,
+            lock,
+        }
+    }
+
+    /// What is locked, in one line: agents and their versions, and how many packages there are beside them.
+    pub fn summary(&self) -> String {
+        let versions = diff::versions(&self.lock);
+        let told = sources::ALL.iter().filter_map(|(_, source)| {
+            let own = versions.iter().filter_map(|(component, version)| {
+                let (prefix, name) = component.split_once('/')?;
+                (prefix == source.prefix()).then_some((name, version.as_str()))
+            });
+            let own: Vec<(&str, &str)> = own.collect();
+            (!own.is_empty()).then(|| source.summary(&own))
+        });
+        let told: Vec<String> = told.collect();
+        if told.is_empty() { "nothing to fetch".into() } else { told.join(", ") }
+    }
+}
+
 /// Why locking failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
@@ -72,6 +111,12 @@ pub enum ResolveError {
     /// A source found nothing that fits.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// What shall move is not there.
+    #[error(transparent)]
+    NoSuch(#[from] NoSuch),
+    /// A version that was locked has other bytes now.
+    #[error(transparent)]
+    Replaced(#[from] ReplacedError),
     /// Fetching.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -85,9 +130,39 @@ impl Diagnose for ResolveError {
         Diagnosis::Inner(match self {
             Self::Lock(error) => error,
             Self::Source(error) => error,
+            Self::NoSuch(error) => error,
+            Self::Replaced(error) => error,
             Self::Fetch(error) => error,
             Self::Place(error) => error,
         })
+    }
+}
+
+/// Versions that were locked have other bytes now.
+#[derive(Debug, thiserror::Error)]
+#[error("what was locked was replaced under the same version:")]
+pub struct ReplacedError(pub Vec<Replaced>);
+
+impl Diagnose for ReplacedError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Integrity)
+    }
+
+    fn lines(&self) -> Vec<Shown> {
+        let each = self.0.iter().map(|Replaced { what, locked, found, .. }| {
+            shown!("  {what}: {locked} was locked, {found} is there now")
+        });
+        std::iter::once(Shown::of(self)).chain(each).collect()
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        let mut names: Vec<String> =
+            self.0.iter().map(|replaced| text::word(&replaced.component).to_string()).collect();
+        names.dedup();
+        Some(format!(
+            "it may be an attack: ask whoever publishes it; `pinfold lock --upgrade {}` accepts what is there now",
+            names.join(" ")
+        ))
     }
 }
 
@@ -118,8 +193,12 @@ pub fn check(context: &Context, project: &Agreed<Project>) -> Result<Outcome, Re
 fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> Result<Outcome, ResolveError> {
     let manifest = &project.manifest;
     let old = project.inputs.lock()?;
-    let remotes = Remotes::new(context, project);
-    let asking = Asking { remotes: &remotes, old, upgrade, now: now() };
+    let upgrade = &upgrade.among(project, old)?;
+    let remotes = Remotes::resolving(context, project);
+    // What was checked and placed before, and may not move now.
+    let known = old.filter(|_| *upgrade == Upgrade::Nothing);
+    let known = known.and_then(|old| Some((old, still::recall(context, project, old)?)));
+    let asking = Asking { remotes: &remotes, old, upgrade, settled: known.is_some(), now: now() };
     let mut lock = Lock {
         version: 1,
         compat: COMPAT,
@@ -132,15 +211,32 @@ fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> R
     for (_, source) in sources::ALL {
         notes.extend(source.resolve(&asking, &mut lock)?);
     }
+    let replaced = old.map(|old| diff::replaced(old, &lock, Some(project))).unwrap_or_default();
+    let name =
+        |component: &str| component.split_once('/').map_or_else(String::new, |(_, name)| name.to_owned());
+    let replaced =
+        replaced.into_iter().filter(|replaced| !replaced.typed && !upgrade.moves(&name(&replaced.component)));
+    let replaced: Vec<Replaced> = replaced.collect();
+    if !replaced.is_empty() {
+        return Err(ReplacedError(replaced).into());
+    }
     let dates = sources::ALL.iter().filter_map(|(_, source)| source.date(&lock));
     lock.epoch = dates.max().map_or(STILL, Date::seconds);
+    if let Some((old, known)) = known {
+        let same = Lock { layers: old.layers.clone(), ledger: old.ledger.clone(), ..lock.clone() };
+        if same == *old {
+            notes.extend(known.notes);
+            return Ok(Outcome::of(Some(old), same, notes));
+        }
+    }
     fetch::fetch(context, project, &lock, &manifest.platforms)?;
     let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut placing: Vec<String> = Vec::new();
     for &platform in &manifest.platforms {
         let placed = place::place(context, project, &lock, platform)?;
         for note in placed.notes {
-            if !notes.contains(&note) {
-                notes.push(note);
+            if !notes.contains(&note) && !placing.contains(&note) {
+                placing.push(note);
             }
         }
         for (component, size) in compose::component_sizes(&placed.tree) {
@@ -152,16 +248,9 @@ fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> R
         }
     }
     lock.layers = layers(project, &sizes, old);
-    let changes = diff::changes(old, &lock);
-    Ok(Outcome {
-        differs: old != Some(&lock),
-        had_lock: old.is_some(),
-        components: diff::versions(&lock).len(),
-        changes,
-        notes,
-        written: false,
-        lock,
-    })
+    still::remember(context, project, &lock, &placing);
+    notes.extend(placing);
+    Ok(Outcome::of(old, lock, notes))
 }
 
 /// Which component goes to which layer.

@@ -155,7 +155,7 @@ impl Context {
             Network::Online => http::Client::new()?,
             Network::Offline => http::Client::offline(),
         };
-        let client = client.keeping(self.home.cache().join(METADATA));
+        let client = client.keeping(&self.store, METADATA);
         Ok(self.http.get_or_init(|| client))
     }
 }

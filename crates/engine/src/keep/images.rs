@@ -157,7 +157,7 @@ mod tests {
         let project = Project::from_file(&dir.join("pinfold.toml")).unwrap();
         let project = consent::agree(context, project).unwrap();
         let options =
-            build::Options { tag: Some(tag.parse().unwrap()), ..build::Options::new(build::LockUse::Create) };
+            build::Options { tag: Some(tag.parse().unwrap()), ..build::Options::new(build::LockUse::Update) };
         build::build(context, &project, &options).unwrap().built.index
     }
 

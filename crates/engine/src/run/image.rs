@@ -15,6 +15,7 @@ use pinfold_sandbox::spec::Ids;
 use super::choice::ImageOf;
 use super::error::RunError;
 use crate::build;
+use crate::build::LockUse;
 use crate::build::heal::healing;
 use crate::context::Context;
 
@@ -39,7 +40,12 @@ pub(super) struct Ready {
 }
 
 /// Builds or finds the image and unpacks it.
-pub(super) fn ready(context: &Context, image: &ImageOf, platform: Platform) -> Result<Ready, RunError> {
+pub(super) fn ready(
+    context: &Context,
+    image: &ImageOf,
+    platform: Platform,
+    lock: LockUse,
+) -> Result<Ready, RunError> {
     match image {
         ImageOf::Source(source) => unpacked(context, source, &of(source, platform)?),
         ImageOf::Project(project) => {
@@ -54,7 +60,7 @@ pub(super) fn ready(context: &Context, image: &ImageOf, platform: Platform) -> R
             let options = build::Options {
                 platforms: vec![platform],
                 tag: Some(format!("{}:run", manifest.name).parse()?),
-                ..build::Options::new(build::LockUse::Create)
+                ..build::Options::new(lock)
             };
             // A blob that turns out to be damaged while it is unpacked is made again by another build.
             healing(context, || {

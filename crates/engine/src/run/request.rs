@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use pinfold_base::Platform;
 
+use crate::build::LockUse;
 use crate::project::manifest::run::AllowRule;
 use crate::project::manifest::run::Bind;
 use crate::project::manifest::run::FormError;
@@ -59,6 +60,8 @@ pub struct Request {
     pub name: Option<String>,
     /// Platform of the image; this machine's.
     pub platform: Option<Platform>,
+    /// What may be done about the lock of the image's project.
+    pub lock: LockUse,
     /// What of the host's files is seen.
     pub view: View,
     /// Network.

@@ -41,10 +41,14 @@ use std::sync::PoisonError;
 use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_archive::decoded::Listing;
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
+use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::http;
+use pinfold_base::text;
 use pinfold_image::plan::Volatility;
 use pinfold_sources::debian::place::LedgerEntry;
 use pinfold_sources::npm::config::Setting;
@@ -57,6 +61,7 @@ use crate::context::Context;
 use crate::context::Environment;
 use crate::project::Project;
 use crate::project::lock::Lock;
+use crate::project::lock::diff;
 use crate::project::manifest::ManifestError;
 
 /// The list of sources: `MANIFEST-KEY => LOCK-KEY: FOLDER::TYPE, "what the key is for";`. It is handed to the macro `write`.
@@ -108,6 +113,9 @@ pub trait Source: Sync {
     /// How the names of its components begin: `debian` for `debian/openssl`.
     fn prefix(&self) -> &'static str;
 
+    /// What the manifest asks of it by name.
+    fn names(&self, project: &Project) -> Vec<String>;
+
     /// The part of the request that a lock answers, as JSON; `None` when nothing is asked. A lock is stale when it moves.
     fn request(&self, project: &Project) -> Option<String>;
 
@@ -127,6 +135,12 @@ pub trait Source: Sync {
 
     /// Its part of a platform's tree. Nothing is fetched any more.
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError>;
+
+    /// What is locked of it, for one line: each with its version, where they are few.
+    fn summary(&self, components: &[(&str, &str)]) -> String {
+        let each = components.iter().map(|(name, version)| format!("{name} {version}"));
+        each.collect::<Vec<_>>().join(", ")
+    }
 
     /// How often the component `PREFIX/name` moves.
     fn volatility(&self, project: &Project, name: &str) -> Volatility;
@@ -177,6 +191,30 @@ pub enum Upgrade {
 }
 
 impl Upgrade {
+    /// The same for names as people have them: components of `known` too, and commands of agents.
+    pub(crate) fn among(&self, project: &Project, old: Option<&Lock>) -> Result<Self, NoSuch> {
+        let Self::Only(wanted) = self else { return Ok(self.clone()) };
+        let components = old.map(diff::versions).unwrap_or_default().into_keys();
+        let asked = ALL.iter().flat_map(|(_, source)| {
+            source.names(project).into_iter().map(|name| format!("{}/{name}", source.prefix()))
+        });
+        let components: BTreeSet<String> = components.chain(asked).collect();
+        let named = |component: &str| component.split_once('/').map(|(_, name)| name.to_owned());
+        let find = |wanted: &String| {
+            let recipe = project.recipes.iter().find(|recipe| recipe.command == *wanted);
+            let of_component = || components.get(wanted).and_then(|component| named(component));
+            let known: Vec<String> = components.iter().filter_map(|component| named(component)).collect();
+            if known.contains(wanted) {
+                return Ok(wanted.clone());
+            }
+            of_component().or_else(|| Some(recipe?.name.clone())).ok_or_else(|| NoSuch {
+                near: text::nearest(wanted, known.iter().map(String::as_str)).map(str::to_owned),
+                name: wanted.clone(),
+            })
+        };
+        Ok(Self::Only(wanted.iter().map(find).collect::<Result<_, _>>()?))
+    }
+
     /// Whether what has this name may move.
     pub fn moves(&self, name: &str) -> bool {
         match self {
@@ -184,6 +222,30 @@ impl Upgrade {
             Self::Only(names) => names.iter().any(|wanted| wanted == name),
             Self::All => true,
         }
+    }
+}
+
+/// Nothing that is locked or asked for has a name that is to move.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing that is locked or asked for is called `{name}`")]
+pub struct NoSuch {
+    name: String,
+    near: Option<String>,
+}
+
+impl Diagnose for NoSuch {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        Some(match &self.near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                "it is named as in the manifest or in the lock; `--upgrade` without a name moves everything"
+                    .into()
+            }
+        })
     }
 }
 
@@ -196,6 +258,8 @@ pub struct Asking<'a> {
     pub old: Option<&'a Lock>,
     /// What of it may move.
     pub upgrade: &'a Upgrade,
+    /// Whether the old lock is what this very request gave on this machine: what archives say as they did then is as it was.
+    pub settled: bool,
     /// Seconds since the epoch: for checking validity and ages, never for anything that is written.
     pub now: u64,
 }
@@ -206,6 +270,8 @@ pub struct Remotes<'a> {
     pub context: &'a Context,
     /// Who asks.
     pub project: &'a Agreed<Project>,
+    /// Whether they are to say what exists, and not only to bring what is locked.
+    pub resolving: bool,
     found: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -218,7 +284,12 @@ impl std::fmt::Debug for Remotes<'_> {
 impl<'a> Remotes<'a> {
     /// Those of a project on this machine.
     pub fn new(context: &'a Context, project: &'a Agreed<Project>) -> Self {
-        Self { context, project, found: Mutex::default() }
+        Self { context, project, resolving: false, found: Mutex::default() }
+    }
+
+    /// The same, to say what exists. Without a network they say what they said before.
+    pub fn resolving(context: &'a Context, project: &'a Agreed<Project>) -> Self {
+        Self { resolving: true, ..Self::new(context, project) }
     }
 
     /// What a source keeps of type `T`, looked for once.
@@ -270,6 +341,11 @@ pub trait Locate: Send + Sync {
     /// The address that stands in the lock itself, where it is no path below a configured registry.
     fn address(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether the manifest has the archive's digest.
+    fn is_typed(&self, _: &Project, _: Platform) -> bool {
+        false
     }
 }
 
@@ -350,6 +426,11 @@ pub fn volatility(project: &Project, component: &str) -> Volatility {
     let Some((prefix, name)) = component.split_once('/') else { return Volatility::Stable };
     let source = ALL.iter().map(|(_, source)| source).find(|source| source.prefix() == prefix);
     source.map_or(Volatility::Stable, |source| source.volatility(project, name))
+}
+
+/// `1 npm package`, `2 npm packages`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A value of the request as JSON. Every value of a manifest can be written so.

@@ -300,7 +300,7 @@ impl Scene {
         };
         self.homes.set(self.homes.get() + 1);
         let context = self.world.context(&format!("home{}", self.homes.get()), Network::Online);
-        let options = build::Options::new(LockUse::Frozen);
+        let options = build::Options::new(LockUse::Locked);
         match build::build(&context, &project, &options) {
             Ok(outcome) => (Some(outcome.built.index), Other, String::new()),
             Err(error) => (None, Refused, testing::told(&error)),

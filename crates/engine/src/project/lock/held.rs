@@ -155,12 +155,17 @@ impl Held {
     /// The record's place and the digest of the text. `None` where it cannot be said which program this is.
     fn record(&self, data: &Path) -> Option<(PathBuf, Digest)> {
         let text = Digest::sha256(self.text.as_bytes());
-        let program = fs::metadata("/proc/self/exe").ok()?;
-        let program = (program.dev(), program.ino(), program.size(), program.mtime(), program.mtime_nsec());
-        let all = (VERSION, env!("CARGO_PKG_VERSION"), COMPAT, program, &text);
+        let all = (VERSION, program()?, &text);
         let name = Digest::sha256(&serde_json::to_vec(&all).ok()?);
         Some((data.join(RECORDS).join(format!("{}.json", name.hex())), text))
     }
+}
+
+/// Which program this is: what it keeps for itself, another must not find. `None` where it cannot be said.
+pub(crate) fn program() -> Option<impl Serialize> {
+    let file = fs::metadata("/proc/self/exe").ok()?;
+    let file = (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec());
+    Some((env!("CARGO_PKG_VERSION"), COMPAT, file))
 }
 
 fn write(path: &Path, record: &Record) -> Result<(), std::io::Error> {

@@ -107,7 +107,7 @@ pub(super) fn prepare(
     let variables = asked.variables(&context.environment)?;
     asked.probe_keys(context)?;
     asked.mounts(context, &workspace)?;
-    let ready = image::ready(context, &image, asked.platform)?;
+    let ready = image::ready(context, &image, asked.platform, request.lock)?;
     asked.specify(context, name(&workspace.source), &workspace, variables, ready)
 }
 

@@ -71,6 +71,10 @@ impl Source for Agents {
         "agent"
     }
 
+    fn names(&self, project: &Project) -> Vec<String> {
+        project.recipes.iter().map(|recipe| recipe.name.clone()).collect()
+    }
+
     /// What a recipe is fetched by, and what it pulls in; its configuration files are not part of the request.
     fn request(&self, project: &Project) -> Option<String> {
         let part =

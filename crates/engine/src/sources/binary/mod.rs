@@ -129,6 +129,10 @@ impl Source for Binaries {
         "binary"
     }
 
+    fn names(&self, project: &Project) -> Vec<String> {
+        project.manifest.sources.binary.iter().map(|binary| binary.name.clone()).collect()
+    }
+
     fn request(&self, project: &Project) -> Option<String> {
         let wanted = &project.manifest.sources.binary;
         if wanted.is_empty() { None } else { json(wanted) }
@@ -148,6 +152,8 @@ impl Source for Binaries {
             for &platform in platforms.filter(|platform| request.urls.contains_key(platform)) {
                 let old = asking.old.and_then(|lock| lock.binaries.get(&platform)).into_iter().flatten();
                 let old = old.into_iter().find(|binary| binary.name == wanted.name);
+                // Where the digest is not typed, only asking tells whether there is another file now.
+                let old = old.filter(|_| !asking.upgrade.moves(&wanted.name));
                 let http = context.http().map_err(SourceError::of)?;
                 let file = binary::lock(http, &context.store, &request, platform, old, &*context.reporter)
                     .map_err(SourceError::of)?;
@@ -220,6 +226,11 @@ impl Locate for AtAddress<'_> {
 
     fn address(&self) -> Option<&str> {
         Some(&self.0.url)
+    }
+
+    fn is_typed(&self, project: &Project, platform: Platform) -> bool {
+        let entry = project.manifest.sources.binary.iter().find(|binary| binary.name == self.0.name);
+        entry.is_some_and(|entry| entry.sha256.contains_key(&PlatformName(platform)))
     }
 }
 

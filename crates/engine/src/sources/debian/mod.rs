@@ -43,6 +43,7 @@ use super::Source;
 use super::SourceError;
 use super::Trust;
 use super::Upgrade;
+use super::counted;
 use super::json;
 use crate::context::Environment;
 use crate::project::Project;
@@ -117,6 +118,12 @@ impl Source for Debian {
         "debian"
     }
 
+    fn names(&self, project: &Project) -> Vec<String> {
+        let own = project.manifest.sources.debian.iter().flat_map(|debian| &debian.packages);
+        let own = own.map(|package| section::name_of(package).to_owned());
+        own.chain(project.recipes.iter().flat_map(|recipe| recipe.debian.clone())).collect()
+    }
+
     fn request(&self, project: &Project) -> Option<String> {
         let wanted = project.manifest.sources.debian.as_ref()?;
         json(&(&wanted.suites, &wanted.components, wanted.base, &wanted.packages, wanted.recommends))
@@ -157,6 +164,7 @@ impl Source for Debian {
                 Upgrade::Only(names) => lock::Upgrade::Names(names.clone()),
                 Upgrade::All => lock::Upgrade::All,
             },
+            settled: asking.settled,
         };
         let item = format!("Debian {}", request.suites.join(", "));
         context.reporter.begin(Stage::Resolve, &item, None);
@@ -233,6 +241,10 @@ impl Source for Debian {
         };
         let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
         Ok(Placed { tree: placed.tree, ledger: placed.ledger, yields: placed.conffiles, ..Placed::default() })
+    }
+
+    fn summary(&self, components: &[(&str, &str)]) -> String {
+        counted(components.len(), "Debian package")
     }
 
     fn volatility(&self, _: &Project, _: &str) -> Volatility {

@@ -49,6 +49,7 @@ use super::STILL;
 use super::Source;
 use super::SourceError;
 use super::Trust;
+use super::counted;
 use super::json;
 use crate::context::Context;
 use crate::context::Environment;
@@ -79,6 +80,10 @@ impl Diagnose for NotLockable {
 impl Source for Npm {
     fn prefix(&self) -> &'static str {
         "npm"
+    }
+
+    fn names(&self, project: &Project) -> Vec<String> {
+        project.manifest.sources.npm.packages.keys().cloned().collect()
     }
 
     fn request(&self, project: &Project) -> Option<String> {
@@ -176,6 +181,10 @@ impl Source for Npm {
         Ok(Placed { tree, notes, ..Placed::default() })
     }
 
+    fn summary(&self, components: &[(&str, &str)]) -> String {
+        counted(components.len(), "npm package")
+    }
+
     fn volatility(&self, _: &Project, _: &str) -> Volatility {
         Volatility::Weekly
     }
@@ -260,8 +269,8 @@ fn registry(remotes: &Remotes<'_>) -> Result<Arc<Registry>, NpmError> {
         let own = project.inputs.npmrc().map(|npmrc| String::from_utf8_lossy(&npmrc.bytes).into_owned());
         let mut layers = npm::config::Layers::read(named, own, context.environment.texts())?;
         let mut config = npm::Config::new(&layers);
-        if matches!(config, Err(npm::config::ConfigError::NoRegistry)) && context.network() == Network::Online
-        {
+        let needed = remotes.resolving || context.network() == Network::Online;
+        if needed && matches!(config, Err(npm::config::ConfigError::NoRegistry)) {
             layers.asked = ask_npm(context, project);
             config = npm::Config::new(&layers);
         }

@@ -9,6 +9,7 @@ use serde_json::json as value;
 use super::*;
 use crate::build::fetch;
 use crate::build::place;
+use crate::context::Network;
 use crate::project::lock::diff;
 use crate::sources::Upgrade;
 use crate::sources::testing::World;
@@ -166,7 +167,8 @@ fn tarballs_are_fetched_from_the_registry_that_is_configured_now() {
     let locked = lock(&world.online(), &world.project(&text(&first)), &Upgrade::Nothing).unwrap();
     assert!(!locked.render().contains("127.0.0.1"), "the lock holds no addresses");
     let project = world.project(&text(&second));
-    assert!(crate::build::current(&project).unwrap().is_some(), "another registry is no other request");
+    let gist = project.inputs.gist().unwrap().unwrap();
+    assert!(crate::build::settle::wanting(&project, gist).is_none(), "another registry is no other request");
     let other = world.context("other", Network::Online);
     fetch::fetch(&other, &agreed(&other, &project), &locked, &project.manifest.platforms).unwrap();
     let asked: Vec<String> = second.server.requests().into_iter().map(|request| request.path).collect();

@@ -93,6 +93,10 @@ impl Source for Toys {
         "toy"
     }
 
+    fn names(&self, project: &Project) -> Vec<String> {
+        project.manifest.sources.toy.names.clone()
+    }
+
     fn request(&self, project: &Project) -> Option<String> {
         let wanted = &project.manifest.sources.toy;
         if wanted.names.is_empty() { None } else { json(&wanted.names) }

@@ -45,7 +45,7 @@ fn manifest(server: &Server, names: &str) -> String {
 }
 
 fn options() -> build::Options {
-    build::Options::new(LockUse::Frozen)
+    build::Options::new(LockUse::Locked)
 }
 
 #[test]
@@ -111,18 +111,18 @@ fn a_new_source_makes_a_lock_stale_under_its_own_key() {
     let (world, (server, _)) = (World::new(), shop("1"));
     let project = world.project(&manifest(&server, "'bear'"));
     lock(&world.online(), &project, &Upgrade::Nothing).unwrap();
-    let moved = |text: &str| match build::current(&world.project(text)) {
-        Err(LockError::Stale { moved }) => moved,
+    let wanting = |text: &str| {
+        let project = world.project(text);
+        build::settle::wanting(&project, project.inputs.gist().unwrap().unwrap())
+    };
+    let moved = |text: &str| match wanting(text) {
+        Some(LockError::Stale { moved }) => moved,
         other => panic!("{other:?}"),
     };
     assert_eq!(moved(&manifest(&server, "'ball'")), ["toy"]);
     assert_eq!(moved("name = 'x'\n"), ["toy"], "asked for no more");
     // Another shop is no other request.
-    assert!(
-        build::current(&world.project("name = 'x'\n[toy]\nshop = 'x'\nnames = ['bear']\n"))
-            .unwrap()
-            .is_some()
-    );
+    assert!(wanting("name = 'x'\n[toy]\nshop = 'x'\nnames = ['bear']\n").is_none());
 }
 
 #[test]

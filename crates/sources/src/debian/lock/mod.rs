@@ -116,6 +116,8 @@ pub struct Previous {
     pub packages: BTreeMap<Platform, Vec<LockedDeb>>,
     /// Which of them may move.
     pub upgrade: Upgrade,
+    /// Whether the packages are what the same request gave before in this state of the suites.
+    pub settled: bool,
 }
 
 /// What was resolved.
@@ -262,13 +264,17 @@ pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> R
     for entry in &request.packages {
         roots::spell(entry)?;
     }
-    let mut suites = Vec::new();
+    let mut names: Vec<&String> = Vec::new();
     for name in &request.suites {
-        if suites.iter().any(|suite: &Suite| suite.locked.name == *name) {
-            continue;
+        if !names.contains(&name) {
+            names.push(name);
         }
-        let seen = previous.suites.iter().find(|suite| suite.name == *name);
-        suites.push(Suite::open(name, &request.components, seen, inputs)?);
+    }
+    let suites = opened(&names, request, previous, inputs)?;
+    let locked = suites.iter().map(|suite| &suite.locked);
+    if previous.settled && previous.upgrade == Upgrade::Keep && locked.eq(&previous.suites) {
+        let Previous { suites, packages, .. } = previous.clone();
+        return Ok(Resolution { notes: differences(&packages), suites, packages });
     }
     let mut resolution = Resolution {
         suites: suites.iter().map(|suite| suite.locked.clone()).collect(),
@@ -283,6 +289,26 @@ pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> R
     }
     resolution.notes.extend(differences(&resolution.packages));
     Ok(resolution)
+}
+
+/// Every suite, asked for at the same time.
+fn opened(
+    names: &[&String],
+    request: &Request,
+    previous: &Previous,
+    inputs: &Inputs<'_>,
+) -> Result<Vec<Suite>, LockError> {
+    let open = |name: &str| {
+        let seen = previous.suites.iter().find(|suite| suite.name == *name);
+        Suite::open(name, &request.components, seen, inputs)
+    };
+    std::thread::scope(|scope| {
+        let open = &open;
+        let all: Vec<_> = names.iter().map(|name| scope.spawn(move || open(name))).collect();
+        let all =
+            all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        all.collect()
+    })
 }
 
 fn universe(

@@ -263,7 +263,8 @@ fn locked_versions_stay_while_the_archive_has_them() {
     for debs in packages.values_mut() {
         debs.iter_mut().find(|deb| deb.name == "lib").unwrap().version = "1.0-1".into();
     }
-    let mut previous = Previous { suites: fresh.suites.clone(), packages, upgrade: Upgrade::Keep };
+    let mut previous =
+        Previous { suites: fresh.suites.clone(), packages, upgrade: Upgrade::Keep, settled: false };
     let kept = world.resolve(&request(&["app"]), &previous).unwrap();
     assert_eq!(names(&kept, 0), ["app=1.0-1", "lib=1.0-1"]);
     previous.upgrade = Upgrade::Names(vec!["lib".into()]);

@@ -1,0 +1,122 @@
+//! The lock that a verb works with: the one that lies there while it answers the manifest, else one that is made now.
+//!
+//! **Guarantees**: what is locked and still allowed stays; what is written is told, with the versions that moved. Only a project
+//! that was agreed to is locked again, as by `lock` itself.
+//! **Refuses**: with [`LockUse::Locked`] whatever would have to be written; always a lock that another pinfold has made for other
+//! layers, which no change of the manifest is behind.
+
+use super::compose;
+use super::resolve;
+use super::resolve::ResolveError;
+use crate::consent::Agreed;
+use crate::context::Context;
+use crate::project::Project;
+use crate::project::lock::COMPAT;
+use crate::project::lock::Lock;
+use crate::project::lock::LockError;
+use crate::project::lock::held::Gist;
+use crate::project::lock::held::Held;
+use crate::project::lock::request;
+use crate::sources::Upgrade;
+
+/// What a verb may do about the lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LockUse {
+    /// Make one when there is none, and bring it up to date with the manifest.
+    #[default]
+    Update,
+    /// Fail unless there is one that answers the manifest (`--locked`).
+    Locked,
+}
+
+/// A lock that answers the manifest.
+#[derive(Debug)]
+pub struct Settled<'a> {
+    /// What a start needs of it.
+    pub(super) gist: Gist,
+    source: Source<'a>,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    /// It was there, and is read whole only when it is needed.
+    Held(&'a Held),
+    /// It was written now.
+    Made(Box<Lock>),
+}
+
+impl Settled<'_> {
+    /// All of it.
+    pub fn lock(&self) -> Result<&Lock, LockError> {
+        match &self.source {
+            Source::Held(held) => held.lock(),
+            Source::Made(lock) => Ok(lock),
+        }
+    }
+
+    /// Whether it was written now.
+    pub fn is_made(&self) -> bool {
+        matches!(self.source, Source::Made(_))
+    }
+
+    /// Keeps for the next time what a start needs of it.
+    pub(super) fn remember(&self, context: &Context, project: &Project) {
+        let data = context.home.data();
+        match &self.source {
+            Source::Held(held) => held.remember(data),
+            Source::Made(lock) => {
+                let held = Held::new(lock.render(), &project.lock_file);
+                if held.gist().is_ok() {
+                    held.remember(data);
+                }
+            }
+        }
+    }
+}
+
+/// The project's lock, written when need be and `allowed`.
+pub fn settle<'a>(
+    context: &Context,
+    project: &'a Agreed<Project>,
+    allowed: LockUse,
+) -> Result<Settled<'a>, ResolveError> {
+    let wanting = match project.inputs.held()? {
+        None => LockError::Missing { file: project.lock_file.clone() },
+        Some(held) => {
+            let gist = held.gist()?;
+            match wanting(project, gist) {
+                None => return Ok(Settled { gist: gist.clone(), source: Source::Held(held) }),
+                Some(wanting) => wanting,
+            }
+        }
+    };
+    let file = project.lock_file.display();
+    match &wanting {
+        LockError::Stale { moved } if allowed == LockUse::Update => {
+            let keys: Vec<String> = moved.iter().map(|key| format!("`{key}`")).collect();
+            let keys = keys.join(", ");
+            context.reporter.note(&format!("{keys} changed since `{file}` was written: locking again"));
+        }
+        LockError::Missing { .. } if allowed == LockUse::Update => {}
+        _ => return Err(wanting.into()),
+    }
+    let outcome = resolve::lock(context, project, &Upgrade::Nothing)?;
+    if outcome.had_lock && !outcome.changes.is_empty() {
+        context.reporter.changes(&outcome.changes);
+    }
+    context.reporter.note(&format!("`{file}` written: {}", outcome.summary()));
+    Ok(Settled { gist: Gist::of(&outcome.lock), source: Source::Made(Box::new(outcome.lock)) })
+}
+
+/// Why the lock that is there cannot be used as it is.
+pub(crate) fn wanting(project: &Project, gist: &Gist) -> Option<LockError> {
+    let moved = request::moved(&request::parts(project), &gist.request);
+    if !moved.is_empty() {
+        return Some(LockError::Stale { moved });
+    }
+    if gist.compat != COMPAT {
+        return Some(LockError::Older { locked: gist.compat });
+    }
+    let ours = compose::encoders();
+    (gist.encoders != ours).then(|| LockError::Encoder { locked: gist.encoders.clone(), ours })
+}
