@@ -107,10 +107,17 @@ fn what_the_host_runs_is_neither_changed_nor_made() {
         assert_eq!(machine.there(), before, "{script}");
     }
     assert_eq!(fs_err::read_to_string(machine.path("w/.git/config")).unwrap(), "[core]\n\tbare = false\n");
-    // Everything else is the agent's to change.
+    // Everything else is the agent's to change; what people run without looking is told.
     let (ended_well, text) =
-        machine.run(&[], "echo x > Makefile && echo y > .git/index && busybox rm .git/index");
+        machine.run(&[], "echo x > main.c && echo y > .git/index && busybox rm .git/index");
     assert!(ended_well && text.is_empty(), "{text}");
+    let (ended_well, text) =
+        machine.run(&[], "echo x > Makefile && echo x > AGENTS.md && echo x > pinfold.toml");
+    let told: Vec<PathBuf> =
+        text.lines().filter_map(|line| line.strip_prefix("  ")).map(PathBuf::from).collect();
+    let expected = ["AGENTS.md", "Makefile", "pinfold.toml"].map(|name| machine.path("w").join(name));
+    assert!(ended_well && text.starts_with("changed too, and run or read here"), "{text}");
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -235,6 +242,27 @@ fn no_mount_has_the_folders_that_keep_the_users_word() {
         let (ended_well, text) = machine.run(&["-v", &mount], "test -d /up");
         assert_eq!(ended_well, allowed, "{mount}: {text}");
         assert_eq!(text.contains("homes of other sandboxes"), !allowed, "{mount}: {text}");
+    }
+    // Nor has the repository that a linked worktree brings along.
+    for (common, allowed) in [("home", false), ("beside", true)] {
+        for name in ["objects", "refs", "worktrees/x"] {
+            fs_err::create_dir_all(machine.path(common).join(name)).unwrap();
+        }
+        let own = machine.path(common).join("worktrees/x");
+        let dot = machine.path("w/.git");
+        for (path, text) in [
+            (machine.path(common).join("HEAD"), "ref: refs/heads/main\n".to_owned()),
+            (own.join("HEAD"), "ref: refs/heads/x\n".to_owned()),
+            (own.join("commondir"), "../..\n".to_owned()),
+            (own.join("gitdir"), format!("{}\n", dot.display())),
+            (dot, format!("gitdir: {}\n", own.display())),
+        ] {
+            fs_err::write(path, text).unwrap();
+        }
+        let inside = machine.path(common).join("forged-here");
+        let (ended_well, text) = machine.run(&[], &format!("echo x > {}", inside.display()));
+        assert_eq!((ended_well, inside.exists()), (allowed, allowed), "{common}: {text}");
+        assert_eq!(text.contains("cannot be mounted: pinfold's own folders"), !allowed, "{common}: {text}");
     }
 }
 

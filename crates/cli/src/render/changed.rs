@@ -50,6 +50,16 @@ fn page(found: &Changed) -> Page {
     if more > 0 {
         page.line(shown!("  and {more} more"));
     }
+    if !found.used.is_empty() {
+        page.line("changed too, and run or read here when somebody asks for it; look before you do:");
+    }
+    for path in found.used.iter().take(NAMED) {
+        page.line(shown!("  {}", Shown::from(path)));
+    }
+    let more = found.used.len().saturating_sub(NAMED) + found.more_used;
+    if more > 0 {
+        page.line(shown!("  and {more} more"));
+    }
     for Unsearched { path, reason } in found.incomplete.iter().take(UNSEARCHED) {
         page.line(shown!(
             "`{}` was not searched for changed hooks and settings: {reason}; look there before you go on",

@@ -3,6 +3,8 @@
 //! Protected paths cannot have been changed from inside. What can: files that an agent obeys, were missing and have no stand-in
 //! because git would see it (these are told first, with who obeys them), names that were left out of the protection, the same names
 //! deeper in the workspace, repositories made there, and what a tool that the user has set up reads (`.pre-commit-config.yaml`).
+//! Told apart from these: what people and agents run or read there when they ask for it (`Makefile`, `AGENTS.md`), wherever it lies
+//! but in directories that others fill (`node_modules`). Any other script is told by nobody but `git status`.
 //!
 //! **Guarantees**: a change is known by the time at which the kernel last changed the file's entry (`st_ctime`), which no
 //! program can set; nothing has to be looked at before the start. What becomes one of these by a directory's being renamed or
@@ -44,6 +46,35 @@ const KEPT_MAX: usize = 1000;
 const TOOLS: [&str; 6] =
     [".env", ".husky", ".lefthook.yml", ".pre-commit-config.yaml", "lefthook.yaml", "lefthook.yml"];
 
+/// What nothing runs by itself, and who works there next runs, or has an agent obey, without looking: what builds and tests begin
+/// with, what package managers are told, instructions to agents, and what pinfold reads.
+const USED: [&str; 24] = [
+    ".cargo/config.toml",
+    ".cursorrules",
+    ".github/copilot-instructions.md",
+    ".npmrc",
+    ".pnpmfile.cjs",
+    ".windsurfrules",
+    ".yarnrc.yml",
+    "AGENTS.md",
+    "AGENTS.override.md",
+    "CLAUDE.local.md",
+    "CLAUDE.md",
+    "CMakeLists.txt",
+    "GEMINI.md",
+    "GNUmakefile",
+    "Justfile",
+    "Makefile",
+    "Taskfile.yml",
+    "build.rs",
+    "conftest.py",
+    "justfile",
+    "makefile",
+    "package.json",
+    "pinfold.toml",
+    "setup.py",
+];
+
 /// Below a `.git`: parts that hold data only, of which there may be much.
 const DATA: [&str; 5] = ["info", "lfs", "logs", "objects", "refs"];
 
@@ -65,6 +96,10 @@ pub struct Changed {
     pub changed: Vec<PathBuf>,
     /// How many more there are.
     pub more: usize,
+    /// What is run or read only when somebody asks for it, likewise.
+    pub used: Vec<PathBuf>,
+    /// How many more of these there are.
+    pub more_used: usize,
     /// What was not searched.
     pub incomplete: Vec<Unsearched>,
 }
@@ -136,8 +171,10 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
     found.made = watched.filter(|one| span.has(rustix::fs::lstat(&one.path))).collect();
     found.made.sort_by(|one, other| one.path.cmp(&other.path));
     found.changed.retain(|path| found.made.iter().all(|one| one.path != *path));
-    found.changed.sort_by_key(|path| (path.components().count(), path.clone()));
-    found.changed.dedup();
+    for list in [&mut found.changed, &mut found.used] {
+        list.sort_by_key(|path| (path.components().count(), path.clone()));
+        list.dedup();
+    }
     found
 }
 
@@ -218,17 +255,18 @@ impl Walk<'_> {
         }
         let known = self.is_named(entry.path) || is_gits(entry);
         if known && (self.is_changed(entry) || self.is_in_whole(entry.path)) {
-            self.tell(entry.path);
+            let Changed { changed, more, .. } = self.found;
+            keep(changed, more, || self.root.join(entry.path));
+        } else if !known && is_used(entry.path) && self.is_changed(entry) && !self.is_kept(entry.path) {
+            let Changed { used, more_used, .. } = self.found;
+            keep(used, more_used, || self.root.join(entry.path));
         }
         Next::On
     }
 
-    fn tell(&mut self, path: &Path) {
-        if self.found.changed.len() < KEPT_MAX {
-            self.found.changed.push(self.root.join(path));
-        } else {
-            self.found.more += 1;
-        }
+    /// Whether it could not be changed from inside.
+    fn is_kept(&self, path: &Path) -> bool {
+        self.root.join(path).ancestors().any(|outer| self.kept.contains(outer))
     }
 
     fn is_in_whole(&self, path: &Path) -> bool {
@@ -274,6 +312,22 @@ impl Walk<'_> {
 
     fn is_changed(&self, entry: &Entry<'_>) -> bool {
         self.span.has(rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW))
+    }
+}
+
+/// Whether it has one of the names that are [`USED`], in a directory that people work in.
+fn is_used(path: &Path) -> bool {
+    let heavy =
+        |part: &Path| part.file_name().is_some_and(|name| protect::HEAVY.iter().any(|heavy| name == *heavy));
+    USED.iter().any(|name| path.ends_with(name)) && !path.ancestors().skip(1).any(heavy)
+}
+
+/// Keeps a path, or counts it.
+fn keep(kept: &mut Vec<PathBuf>, more: &mut usize, path: impl FnOnce() -> PathBuf) {
+    if kept.len() < KEPT_MAX {
+        kept.push(path());
+    } else {
+        *more += 1;
     }
 }
 
@@ -366,12 +420,33 @@ mod tests {
         for name in expected {
             write(&base, name);
         }
-        for ordinary in
-            ["Makefile", "src/config", ".git/objects/aa/bb", ".git/index", ".git/hooks/x.sample", "hooks/x"]
-        {
+        for ordinary in [
+            "Makefile.bak",
+            "src/config",
+            "src/main.c",
+            "node_modules/x/package.json",
+            "vendor/AGENTS.md/x",
+            ".git/objects/aa/bb",
+            ".git/index",
+            ".git/hooks/x.sample",
+            "hooks/x",
+        ] {
             write(&base, ordinary);
         }
+        // What `docs/isolation.md` says of what people run.
+        let used = [
+            "AGENTS.md",
+            "Makefile",
+            "package.json",
+            "pinfold.toml",
+            "deep/AGENTS.md",
+            "deep/er/.cargo/config.toml",
+        ];
+        for name in used {
+            write(&base, name);
+        }
         let found = changed(&spec(), since, None);
+        assert_eq!(found.used, used.map(|name| base.join(name)));
         let mut names: Vec<_> =
             found.changed.iter().map(|path| path.strip_prefix(&base).unwrap().to_str().unwrap()).collect();
         assert!(names.first().is_some_and(|first| !first.contains('/')), "the nearest first: {names:?}");

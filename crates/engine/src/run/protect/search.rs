@@ -28,7 +28,7 @@ const FOUND_MAX: usize = 200;
 /// Directories that cannot be read, of those that are told.
 const TOLD_MAX: usize = 20;
 /// What others made, much of it.
-const HEAVY: [&str; 5] = [".cache", ".venv", "node_modules", "target", "venv"];
+pub(in crate::run) const HEAVY: [&str; 5] = [".cache", ".venv", "node_modules", "target", "venv"];
 
 /// Names below `modules` of a repository that are looked at, and how deep.
 const MODULES_MAX: usize = 5000;
