@@ -72,6 +72,62 @@ version = "2.0.1"
     )
 }
 
+/// The form of before, in which a recipe with all its platforms was one line: it says the same.
+#[test]
+fn one_package_is_one_line() {
+    let mut lock = read();
+    let entry = |package: &str, what: &[&str]| {
+        format!(
+            "{{ package = {package:?}, script = \"postinst\", sha256 = \"{NOTHING}\", class = \"nothing\", what = {what:?} }}"
+        )
+    };
+    let ledger = [entry("base-files", &["directory /a 0755", "link /b -> c"]), entry("apt", &["nothing"])];
+    #[derive(serde::Deserialize)]
+    struct Ledger {
+        ledger: BTreeMap<Platform, Vec<pinfold_sources::debian::place::LedgerEntry>>,
+    }
+    let text = format!("[ledger]\n\"linux/amd64\" = [{}]", ledger.join(", "));
+    lock.ledger = toml::from_str::<Ledger>(&text).unwrap().ledger;
+    let arm: Platform = "linux/arm64".parse().unwrap();
+    let first = lock.agents[0].packages.values().next().unwrap().clone();
+    lock.agents[0].packages.insert(arm, first);
+    let text = lock.render();
+    assert_eq!(parse(&text).unwrap(), lock);
+    let of = |from: &str, lines: usize| -> Vec<&str> {
+        text.lines().skip_while(|line| *line != from).take(lines).collect()
+    };
+    assert_eq!(
+        of("layers = [", 9),
+        [
+            "layers = [",
+            "  { name = \"system\", components = [",
+            "    \"debian/apt\",",
+            "    \"generated/base\",",
+            "  ] },",
+            "  { name = \"claude-code\", components = [\"agent/claude-code\"] },",
+            "]",
+            "",
+            "[encoders]",
+        ]
+    );
+    let agents = of("[[agents]]", 7);
+    assert_eq!(agents[..4], ["[[agents]]", "name = \"claude-code\"", "version = \"2.0.1\"", ""]);
+    assert_eq!(agents[4], "[agents.packages]");
+    assert!(agents[5].starts_with("\"linux/amd64\" = { name = \"claude\", "), "{text}");
+    assert!(agents[6].starts_with("\"linux/arm64\" = { name = \"claude\", "), "{text}");
+    for line in ["    \"directory /a 0755\",", "    \"link /b -> c\","] {
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+    // A lock as it was written before.
+    let packages = agents[5..].iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let before = text.replace(
+        &agents.join("\n"),
+        &format!("[[agents]]\nname = \"claude-code\"\nversion = \"2.0.1\"\npackages = {{ {packages} }}"),
+    );
+    assert_ne!(before, text);
+    assert_eq!(parse(&before).unwrap(), lock);
+}
+
 fn parse(text: &str) -> Result<Lock, LockError> {
     Lock::parse(text, Path::new("pinfold.lock"))
 }

@@ -1,4 +1,4 @@
-//! Version 1 of the lock, as a serde model. One inline table a line, so that a changed version is a changed line.
+//! Version 1 of the lock, as a serde model. One package a line, so that a changed version is a changed line.
 //!
 //! ```toml
 //! version = 1
@@ -19,10 +19,16 @@
 //! ]
 //!
 //! [[agents]]                      # one per recipe
+//! name = "claude-code"
+//! version = "2.1.0"
+//! [agents.packages]
+//! "linux/amd64" = { name = "…", version = "2.1.0", integrity = "…", … }
+//!
 //! [npm]                           # further npm packages
 //! [binaries]
-//! layers = [ { name = "…", components = ["debian/apt", …] } ]
-//! ledger = [ { package = "…", script = "postinst", … } ]
+//! layers = [ { name = "…", components = [ … ] } ]        # a component a line
+//! [ledger]
+//! "linux/amd64" = [ { package = "…", script = "postinst", … } ]
 //! ```
 
 use std::collections::BTreeMap;
@@ -152,7 +158,8 @@ fn one_line(error: &toml::de::Error) -> String {
     error.message().trim_end().replace('\n', ", ")
 }
 
-/// Lays out the document: tables at the first two levels, one inline table a line below.
+/// Lays out the document: tables at the first two levels, one inline table a line below; a list of tables with tables in them is
+/// tables too, and a list of several words has a line for each.
 struct Layout {
     depth: usize,
 }
@@ -167,19 +174,41 @@ impl VisitMut for Layout {
             key.fmt();
             *item = toml_edit::Item::Table(table);
         }
+        if self.depth == 0
+            && let Some(tables) = item.as_array().and_then(tables)
+        {
+            key.fmt();
+            *item = toml_edit::Item::ArrayOfTables(tables);
+        }
         self.depth += 1;
         toml_edit::visit_mut::visit_table_like_kv_mut(self, key, item);
         self.depth -= 1;
     }
 
     fn visit_array_mut(&mut self, array: &mut toml_edit::Array) {
-        let long = array.iter().any(toml_edit::Value::is_inline_table);
-        if long {
-            for value in array.iter_mut() {
-                value.decor_mut().set_prefix("\n  ");
-            }
-            array.set_trailing("\n");
-            array.set_trailing_comma(true);
+        if array.iter().any(toml_edit::Value::is_inline_table) {
+            lines(array, "  ");
+            toml_edit::visit_mut::visit_array_mut(self, array);
+        } else if self.depth > 1 && array.len() > 1 {
+            lines(array, "    ");
+            array.set_trailing("\n  ");
         }
     }
+}
+
+/// Puts each value into a line of its own.
+fn lines(array: &mut toml_edit::Array, indent: &str) {
+    for value in array.iter_mut() {
+        value.decor_mut().set_prefix(format!("\n{indent}"));
+    }
+    array.set_trailing("\n");
+    array.set_trailing_comma(true);
+}
+
+/// A list of inline tables as tables, where one of them has a table in it.
+fn tables(array: &toml_edit::Array) -> Option<toml_edit::ArrayOfTables> {
+    let inline = |value: &toml_edit::Value| value.as_inline_table().cloned();
+    let all: Vec<toml_edit::InlineTable> = array.iter().map(inline).collect::<Option<_>>()?;
+    let nested = |table: &toml_edit::InlineTable| table.iter().any(|(_, value)| value.is_inline_table());
+    all.iter().any(nested).then(|| all.into_iter().map(toml_edit::InlineTable::into_table).collect())
 }
