@@ -201,6 +201,25 @@ fn a_changed_manifest_is_locked_again_and_told_unless_that_is_forbidden() {
 }
 
 #[test]
+fn an_image_that_cannot_work_is_not_built() {
+    let run = Run::new();
+    run.write(
+        "pinfold.toml",
+        "name = \"x\"\n[user]\nname = \"u\"\nuid = 1000\ngid = 1000\nhome = \"/home/u\"\nshell = \"/bin/zsh\"\n\
+         [image]\nentrypoint = [\"/sandbox\"]\nworkdir = \"/nowhere\"\n",
+    );
+    insta::assert_snapshot!(run.fails(&["build", "--offline", "--quiet"]), @r#"
+    exit 2
+    error: the image cannot work:
+      `/bin/zsh` of `user.shell` is not there (linux/amd64, linux/arm64)
+      `/nowhere` of `image.workdir` is no directory of the image (linux/amd64, linux/arm64)
+      `/sandbox` of `image.entrypoint` is not there (linux/amd64, linux/arm64)
+    hint: add the package that brings the shell, or name another `shell` in `[user]`; make it with `[[dir]]` and `path = "/nowhere"`, or name another `workdir` in `[image]`; place the program, or name another in `[image]`
+    "#);
+    assert!(String::from_utf8(run.pinfold(&["images"]).stdout).unwrap().lines().count() <= 1);
+}
+
+#[test]
 fn a_damaged_lock_is_refused() {
     let run = Run::new();
     run.write("pinfold.toml", "name = \"x\"\n");

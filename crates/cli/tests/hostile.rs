@@ -134,8 +134,10 @@ fn sandboxes() {
 #[test]
 fn images() {
     let machine = Machine::new();
-    let manifest =
-        format!("name = 'x'\n[[file]]\npath = '/f'\ncontent = 'x'\n[image]\ncmd = [{}]\n", toml(NAME));
+    let manifest = format!(
+        "name = 'x'\n[[file]]\npath = '/f'\ncontent = 'x'\nmode = '0755'\n[image]\nentrypoint = ['/f']\ncmd = [{}]\n",
+        toml(NAME)
+    );
     machine.write("pinfold.toml", manifest);
     let (_, stderr) = machine.line("build --offline --output oci:out");
     assert!(machine.root().join("home/data/images").exists(), "{stderr}");

@@ -8,6 +8,7 @@
 //! unchanged build reads no content) and `compat`. A record is believed only while the image store still has the image, whole.
 
 pub mod bits;
+pub mod check;
 pub mod compose;
 pub mod fetch;
 pub mod heal;
@@ -43,6 +44,8 @@ use pinfold_image::Reference;
 use serde::Deserialize;
 use serde::Serialize;
 
+use self::check::CheckError;
+use self::check::Findings;
 use self::compose::BuiltPlatform;
 use self::compose::ComposeError;
 use self::fetch::FetchError;
@@ -111,6 +114,9 @@ pub enum BuildError {
     /// Placing.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// What was placed cannot be started.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// Composing.
     #[error(transparent)]
     Compose(#[from] ComposeError),
@@ -144,6 +150,7 @@ impl Diagnose for BuildError {
             Self::Resolve(error) => Diagnosis::Inner(&**error),
             Self::Fetch(error) => Diagnosis::Inner(error),
             Self::Place(error) => Diagnosis::Inner(error),
+            Self::Check(error) => Diagnosis::Inner(error),
             Self::Compose(error) => Diagnosis::Inner(error),
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
@@ -237,8 +244,14 @@ fn attempt(
     }
     let mut images = Vec::new();
     let mut summaries = Vec::new();
+    let mut findings = Findings::default();
     for &platform in platforms {
         let placed = place::place(context, project, lock, platform)?;
+        findings.look(project, &placed.tree, &context.decoded, platform)?;
+        if !findings.is_empty() {
+            // Only the other platforms' findings are of interest any more.
+            continue;
+        }
         for note in &placed.notes {
             context.reporter.note(&format!("note: {platform}: {note}"));
         }
@@ -247,6 +260,7 @@ fn attempt(
         images.push((platform, image));
         summaries.push(summary);
     }
+    findings.done()?;
     let images: Vec<_> = images.iter().map(|(platform, image)| (*platform, image)).collect();
     let index = pinfold_image::compose::index(&images, &compose::annotations(manifest), lock.epoch)?;
     store.put_document(&index)?;

@@ -268,7 +268,7 @@ impl Scene {
         scene.world.write(
             "mine.toml",
             "name = 'mine'\ntitle = 'Mine'\ncommand = 'mine'\n[npm]\npackage = 'mine'\nversion = '1'\n\
-             [[place]]\nfrom = 'mine'\nto = '/opt/mine'\n",
+             [[place]]\nfrom = 'mine'\nto = '/usr/local/bin/mine'\n",
         );
         scene
     }
