@@ -179,6 +179,18 @@ pub fn hosts(tree: &mut Tree, owner: &Component, name: &str) -> Result<(), Local
     Ok(())
 }
 
+/// Keeps the image's `PATH` in login shells: Debian's `/etc/profile` sets its own, and reads `/etc/profile.d/*.sh` after that.
+pub fn login_path(tree: &mut Tree, owner: &Component, value: &str) -> Result<(), LocalError> {
+    let folder = tree.landing(&ImagePath::new("etc/profile.d")?);
+    let path = folder.join("pinfold.sh")?;
+    if !tree.contains(&path) && tree.get(&folder).is_some_and(Node::is_directory) {
+        // Nothing has a meaning between single quotes but the quote itself (POSIX, Shell Command Language 2.2.2).
+        let text = format!("export PATH='{}'\n", value.replace('\'', "'\\''"));
+        tree.insert(path, Node::file(owner, Metadata::root(0o644, STILL), Content::inline(text.as_bytes())));
+    }
+    Ok(())
+}
+
 /// Paths, as they are written, of entries that take the place of what a package has there.
 pub fn replacing(manifest: &Manifest) -> BTreeSet<ImagePath> {
     let files = manifest.files.iter().map(|file| (&file.path, file.replace));

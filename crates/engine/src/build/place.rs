@@ -34,6 +34,7 @@ use crate::build::parallel;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
+use crate::project::manifest::environment::environment;
 use crate::sources;
 use crate::sources::Placed;
 use crate::sources::Placing;
@@ -136,6 +137,11 @@ pub fn place(
             .map(|one| format!("`{}` is as the manifest says, not as `{}` ships it", one.path, one.of)),
     );
     local::hosts(&mut tree, &base, HOSTNAME)?;
+    // A manifest whose variables cannot be worked out has been refused when it was read.
+    let variables = environment(&manifest.image.env, &project.recipes).unwrap_or_default();
+    if let Some(path) = variables.get("PATH") {
+        local::login_path(&mut tree, &base, path)?;
+    }
     tree.complete(&base, STILL)?;
     for (_, node) in tree.iter_mut().filter(|(_, node)| node.is_directory()) {
         node.meta.mtime = STILL;

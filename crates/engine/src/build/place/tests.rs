@@ -168,6 +168,42 @@ fn an_image_without_debian_has_accounts_a_home_and_a_place_for_temporary_files()
     assert!(tree.iter().filter(|(_, node)| node.is_directory()).all(|(_, node)| node.meta.mtime == STILL));
 }
 
+/// dash is the judge of what the file says.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "asks the shell")]
+fn login_shells_keep_the_images_path() {
+    let world = World::new();
+    let context = world.online();
+    let profile = "[[dir]]\npath = '/etc/profile.d'\n";
+    let odd = "/opt/it's $HOME/bin:/bin";
+    for (manifest, expected) in [
+        (
+            format!("name = 'x'\n{profile}"),
+            Some("/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"),
+        ),
+        (format!("name = 'x'\n[image.env]\nPATH = \"{}\"\n{profile}", odd.replace('$', "\\\\$")), Some(odd)),
+        ("name = 'x'\n".to_owned(), None),
+    ] {
+        let project = world.project(&manifest);
+        let lock = lock(&context, &project, &Upgrade::Nothing).unwrap();
+        let tree = place(&context, &project, &lock, Platform::ALL[0]).unwrap().tree;
+        let file = tree.get(&ImagePath::new("etc/profile.d/pinfold.sh").unwrap());
+        let Some(expected) = expected else {
+            assert!(file.is_none());
+            continue;
+        };
+        let Some(NodeKind::File(Content::Inline(script))) = file.map(|node| &node.kind) else {
+            panic!("{file:?}")
+        };
+        let script = String::from_utf8_lossy(script);
+        let shell = std::process::Command::new("/bin/sh")
+            .args(["-c", &format!("{script}\nprintf %s \"$PATH\"")])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(shell.stdout).unwrap(), expected, "{script}");
+    }
+}
+
 #[test]
 fn a_lock_that_lacks_what_is_asked_for_says_so() {
     let world = World::new();
