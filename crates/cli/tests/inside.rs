@@ -75,3 +75,24 @@ fn runtimes_are_told_of_the_proxy_and_the_user_has_the_last_word() {
     assert!(text.contains("NODE_USE_ENV_PROXY=0\n"), "{text}");
     assert!(!all(&["run"]).contains("PROXY"));
 }
+
+#[test]
+fn what_the_proxy_refused_is_told_at_the_end_with_the_flag_that_allows_it() {
+    let Some(machine) = Machine::new() else { return };
+    let told = |verb: &[&str], script: &str| {
+        let output = machine.script(&[verb, &["--network", "proxy"]].concat(), script).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let ask = |host: &str| format!("busybox wget -q -O - http://{host}/ 2>/dev/null; ");
+    let twice = format!("{0}{0}true", ask("a.example"));
+    let text = told(&["run"], &twice);
+    assert!(text.ends_with("\n  a.example:80 (2 times): `--allow a.example` lets it\n"), "{text}");
+    // Where the list is not the reason no flag is named.
+    let private = format!("{}true", ask("10.1.2.3"));
+    let text = told(&["run", "--allow", "10.1.2.3"], &private);
+    assert!(text.contains("\n  10.1.2.3:80: ") && !text.contains("--allow"), "{text}");
+    // Controls: nothing was asked for, and nobody wants to know.
+    assert_eq!(told(&["run"], "true"), "");
+    assert_eq!(told(&["run", "--quiet"], &twice), "");
+}

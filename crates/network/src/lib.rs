@@ -78,3 +78,5 @@ pub use serve::ProxyError;
 pub use serve::ProxyHandle;
 pub use serve::ProxyLimits;
 pub use serve::Trust;
+pub use serve::refused::Refusals;
+pub use serve::refused::Refused;

@@ -281,6 +281,15 @@ impl AllowList {
     }
 }
 
+/// The narrowest rule that lets `target` be reached.
+pub fn allowing(target: &Target) -> String {
+    match target.port {
+        port if WEB_PORTS.contains(&port) => target.host.to_string(),
+        port if PLAIN_PORTS.contains(&port) => format!("tcp:{target}"),
+        _ => target.to_string(),
+    }
+}
+
 fn read_url(text: &str) -> Result<Target, String> {
     let (authority, port) = match text.split_once("://") {
         None => (text, 443),

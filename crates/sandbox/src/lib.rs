@@ -31,6 +31,8 @@ pub mod weaken;
 
 pub use dispatch::dispatch;
 pub use error::SandboxError;
+pub use pinfold_network::Refusals;
+pub use pinfold_network::Refused;
 pub use plan::Plan;
 pub use plan::refusal::Refusal;
 pub use plan::wall::Standing;

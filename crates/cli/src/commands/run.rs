@@ -35,6 +35,7 @@ use crate::args;
 use crate::args::Global;
 use crate::render;
 use crate::render::changed;
+use crate::render::refused;
 
 /// Which image, and what it may reach.
 #[derive(Debug, Default, clap::Args)]
@@ -259,10 +260,11 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
     };
     let sandboxes = context.sandboxes();
     let begun = SystemTime::now();
-    let ended = sandboxes.run(&spec, args.what.runtime.meant(), stdio);
+    let (ended, refused) = sandboxes.run_and_account(&spec, args.what.runtime.meant(), stdio);
     if matches!(ended, Ok(_) | Err(SandboxError::Unwritten { .. })) {
         // Also of a program whose output was lost: it ran.
         changed::tell(&run::changed(&spec, begun, None), global);
+        refused::tell(&refused, global);
     }
     Ok(code(ended?))
 }

@@ -10,6 +10,7 @@ pub(crate) mod diagnostic;
 pub(crate) mod log;
 pub(crate) mod page;
 pub(crate) mod progress;
+pub(crate) mod refused;
 pub(crate) mod table;
 pub(crate) mod units;
 

@@ -16,6 +16,7 @@ mod greet;
 mod job;
 pub mod journal;
 mod pool;
+pub mod refused;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -59,6 +60,8 @@ use crate::serve::connections::Handoff;
 use crate::serve::connections::Serving;
 use crate::serve::journal::Journal;
 use crate::serve::journal::Note;
+use crate::serve::refused::Refusals;
+use crate::serve::refused::Tally;
 
 /// Numbers and times of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +183,7 @@ pub(crate) struct Shared {
     pub(crate) allow: AllowList,
     pub(crate) routes: BTreeMap<RouteId, Route>,
     pub(crate) journal: Option<Journal>,
+    refused: Mutex<Tally>,
     pub(crate) limits: ProxyLimits,
     pub(crate) dialer: Dialer,
     trust: Trust,
@@ -199,6 +203,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Records a line. An error means that what it is about must not happen.
     pub(crate) fn record(&self, note: &Note) -> io::Result<()> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).count(note);
         self.journal.as_ref().map_or(Ok(()), |journal| journal.write(note))
     }
 
@@ -279,6 +284,7 @@ impl Proxy {
             allow,
             routes: table,
             journal,
+            refused: Mutex::default(),
             limits: ProxyLimits { connections, ..limits },
             dialer,
             trust,
@@ -318,6 +324,11 @@ impl ProxyHandle {
     /// Connections being served now.
     pub fn connections(&self) -> usize {
         self.shared.busy.load(Ordering::Relaxed) + self.shared.watched.load(Ordering::Relaxed)
+    }
+
+    /// What was refused so far.
+    pub fn refused(&self) -> Refusals {
+        self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).sum(&self.shared.allow)
     }
 
     /// Closes the socket and every connection.

@@ -7,6 +7,7 @@ use pinfold_network::JournalConfig;
 use pinfold_network::Proxy;
 use pinfold_network::ProxyError;
 use pinfold_network::ProxyHandle;
+use pinfold_network::Refusals;
 
 use super::Sandboxes;
 use super::folder::Folder;
@@ -43,7 +44,7 @@ pub(crate) struct Live {
     pub(crate) running: Box<dyn Supervised>,
     state: State,
     stand_ins: StandIns,
-    _proxy: Option<ProxyHandle>,
+    proxy: Option<ProxyHandle>,
     _lock: fs_err::File,
 }
 
@@ -60,6 +61,11 @@ struct Prepared {
 }
 
 impl Live {
+    /// What its proxy has refused so far.
+    pub(crate) fn refused(&self) -> Refusals {
+        self.proxy.as_ref().map(ProxyHandle::refused).unwrap_or_default()
+    }
+
     /// Records the end.
     pub(crate) fn finish(mut self, exit: Exit) {
         self.state.exit = Some(exit);
@@ -150,7 +156,7 @@ impl Sandboxes {
             folder.write("state.json", &state)?;
             Box::new(running)
         };
-        Ok(Live { folder, plan, running, state, stand_ins, _proxy: proxy, _lock: lock })
+        Ok(Live { folder, plan, running, state, stand_ins, proxy, _lock: lock })
     }
 
     /// `runsc` follows links in the sources of mounts. What `spec` protects it would mount by path; another sandbox that runs and

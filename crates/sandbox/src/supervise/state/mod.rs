@@ -33,6 +33,7 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use pinfold_base::text::Shown;
+use pinfold_network::Refusals;
 use serde::Serialize;
 
 use self::folder::Folder;
@@ -123,13 +124,25 @@ impl Sandboxes {
         if folder.0.is_dir() { Ok(folder) } else { Err(SandboxError::Unknown(name.into())) }
     }
 
-    /// Runs a sandbox in the foreground and waits for the end. Of a home that is not kept nothing stays on disk. SIGTERM and
-    /// SIGHUP to this process end the program, in time or by force; SIGINT is passed to it.
+    /// Runs a sandbox in the foreground and waits for the end; see [`Sandboxes::run_and_account`].
     pub fn run(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Exit, SandboxError> {
+        self.run_and_account(spec, runtime, stdio).0
+    }
+
+    /// Runs a sandbox in the foreground, waits for the end, and gives what its proxy has refused. Of a home that is not kept nothing stays on disk. SIGTERM and
+    /// SIGHUP to this process end the program, in time or by force; SIGINT is passed to it.
+    pub fn run_and_account(
+        &self,
+        spec: &Spec,
+        runtime: Runtime,
+        stdio: Stdio,
+    ) -> (Result<Exit, SandboxError>, Refusals) {
         let asked = Asked::begin();
+        let mut refused = Refusals::default();
         let result = self.start(spec, runtime, stdio).and_then(|mut live| {
             let shown = Filter::guarded(Showing::Live, live.plan.guards.shown_output.clone());
             let followed = foreground::follow(&mut *live.running, OwnStreams::own(), &shown, asked);
+            refused = live.refused();
             // It has ended, whether or not what it said could be written.
             if let Ok(exit) | Err(SandboxError::Unwritten { exit, .. }) = followed {
                 live.finish(exit);
@@ -145,7 +158,7 @@ impl Sandboxes {
             // Nobody else says it.
             tracing::warn!("{}; `pinfold rm {}` tries again", Shown::of(&remains), spec.name);
         }
-        result
+        (result, refused)
     }
 
     /// Starts a lasting session with a terminal of this size; returns when it runs.

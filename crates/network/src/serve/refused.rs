@@ -1,0 +1,132 @@
+//! What a proxy has refused, summed up for whoever started the sandbox.
+//!
+//! ```text
+//!   Note (a tunnel or request, not allowed) ──► Tally, at most KEPT targets ──► Refusals: by how often, with the rule
+//! ```
+//!
+//! **Guarantees**: bounded, whatever the sandbox asks for; a rule is named only where the list was the reason, and then lets
+//! just that target pass. **Leaves** the whole record to the journal.
+
+use std::collections::BTreeMap;
+
+use pinfold_base::authority::Target;
+use serde::Serialize;
+
+use super::journal::Event;
+use super::journal::Note;
+use crate::rules;
+use crate::rules::AllowList;
+
+/// So many targets are told apart; of others only their number is known.
+const KEPT: usize = 100;
+
+/// A target that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Host and port, as understood. It came from the sandbox.
+    pub target: String,
+    /// Why, the first time.
+    pub reason: String,
+    /// How often.
+    pub times: u64,
+    /// The rule that would allow it, where one would.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Refusals {
+    /// The most frequent first.
+    pub targets: Vec<Refused>,
+    /// Requests to further targets.
+    pub more: u64,
+}
+
+/// What was refused so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    seen: BTreeMap<String, (String, u64)>,
+    more: u64,
+}
+
+impl Tally {
+    /// Counts what `note` says, if it is a refusal of a target.
+    pub(super) fn count(&mut self, note: &Note) {
+        if note.allowed || !matches!(note.event, Event::Connect | Event::Http) {
+            return;
+        }
+        if let Some((_, times)) = self.seen.get_mut(&note.target) {
+            *times += 1;
+        } else if self.seen.len() < KEPT {
+            self.seen.insert(note.target.clone(), (note.reason.clone(), 1));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// The sum, seen from the list that judged.
+    pub(super) fn sum(&self, allow: &AllowList) -> Refusals {
+        let rule = |target: &str| {
+            let target = Target::parse(target.as_bytes(), None).ok()?;
+            allow.admits(&target).is_none().then(|| rules::allowing(&target))
+        };
+        let refused = |(target, (reason, times)): (&String, &(String, u64))| Refused {
+            target: target.clone(),
+            reason: reason.clone(),
+            times: *times,
+            rule: rule(target),
+        };
+        let mut targets: Vec<Refused> = self.seen.iter().map(refused).collect();
+        targets.sort_by_key(|refused| std::cmp::Reverse(refused.times));
+        Refusals { targets, more: self.more }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(target: &str) -> Note {
+        Note { reason: format!("no rule allows `{target}`"), ..Note::new(Event::Connect, &target, false) }
+    }
+
+    #[test]
+    fn the_rule_that_is_named_lets_the_target_pass() {
+        let allow = AllowList::parse(["private.example"]).unwrap();
+        let mut tally = Tally::default();
+        for (target, times) in [
+            ("a.example:443", 2),
+            ("a.example:8443", 1),
+            ("git.example:22", 1),
+            ("[2001:db8::1]:443", 1),
+            // Allowed, and at a private address.
+            ("private.example:443", 3),
+        ] {
+            (0..times).for_each(|_| tally.count(&refused(target)));
+        }
+        tally.count(&Note::new(Event::Connect, &"good.example:443", true));
+        tally.count(&Note::new(Event::Malformed, &"", false));
+        let sum = tally.sum(&allow);
+        let first: Vec<_> = sum.targets.iter().map(|one| (one.target.as_str(), one.times)).take(2).collect();
+        assert_eq!(first, [("private.example:443", 3), ("a.example:443", 2)]);
+        assert_eq!((sum.targets.len(), sum.more), (5, 0));
+        for one in sum.targets {
+            let Some(rule) = one.rule else {
+                assert_eq!(one.target, "private.example:443");
+                continue;
+            };
+            let allow = AllowList::parse([rule.as_str()]).unwrap();
+            assert!(allow.check(&one.target).allowed, "{rule} for {}", one.target);
+        }
+    }
+
+    #[test]
+    fn a_sandbox_that_asks_for_ever_more_fills_no_memory() {
+        let mut tally = Tally::default();
+        (0..KEPT + 7).for_each(|number| tally.count(&refused(&format!("h{number}.example:443"))));
+        tally.count(&refused("h1.example:443"));
+        let sum = tally.sum(&AllowList::default());
+        assert_eq!((sum.targets.len(), sum.more, sum.targets[0].times), (KEPT, 7, 2));
+    }
+}
