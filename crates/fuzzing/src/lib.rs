@@ -27,6 +27,7 @@ mod proxy_relay;
 mod proxy_route;
 mod proxy_rules;
 mod shown;
+mod shrinkwrap;
 mod signed;
 mod stanza;
 mod tar;
@@ -57,6 +58,7 @@ pub use proxy_relay::proxy_relay;
 pub use proxy_route::proxy_route;
 pub use proxy_rules::proxy_rules;
 pub use shown::shown;
+pub use shrinkwrap::shrinkwrap;
 pub use signed::signed;
 pub use stanza::stanza;
 pub use tar::tar;
@@ -90,6 +92,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy_rules", proxy_rules),
     ("recipe", recipe),
     ("shown", shown),
+    ("shrinkwrap", shrinkwrap),
     ("signed", signed),
     ("stanza", stanza),
     ("tar", tar),

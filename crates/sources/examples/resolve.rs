@@ -14,6 +14,7 @@ use pinfold_sources::npm::AgeRule;
 use pinfold_sources::npm::Config;
 use pinfold_sources::npm::InstallScripts;
 use pinfold_sources::npm::MissingTime;
+use pinfold_sources::npm::NpmError;
 use pinfold_sources::npm::PackageTemplate;
 use pinfold_sources::npm::PlatformPackage;
 use pinfold_sources::npm::Registry;
@@ -80,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             answers: &BTreeMap::new(),
             keep: &Kept::nothing(),
         };
-        let tree = resolve_tree(&registry, &request)?;
+        let tree = resolve_tree(&registry, &request, |_| Ok::<_, NpmError>(None))?;
         for (platform, placements) in &tree.placements {
             for placement in placements {
                 println!("{platform} {} {}", placement.dir, placement.package.version);

@@ -408,6 +408,7 @@ fn tree_with(
     resolve_tree(
         registry,
         &TreeRequest { requests: &requests, platforms: &Platform::ALL, age, answers, keep },
+        |_| Ok(None),
     )
 }
 

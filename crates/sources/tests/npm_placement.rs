@@ -10,8 +10,10 @@ use pinfold_base::http::SafeUrl;
 use pinfold_sources::npm::AgeRule;
 use pinfold_sources::npm::Config;
 use pinfold_sources::npm::InstallScripts;
+use pinfold_sources::npm::LockedNpm;
 use pinfold_sources::npm::MissingTime;
 use pinfold_sources::npm::NpmError;
+use pinfold_sources::npm::Placement;
 use pinfold_sources::npm::Registry;
 use pinfold_sources::npm::Request;
 use pinfold_sources::npm::tree::Kept;
@@ -20,6 +22,7 @@ use pinfold_sources::npm::tree::resolve_tree;
 use pinfold_testkit::npm::NpmRegistry;
 use pinfold_testkit::npm::Package;
 use serde_json::Value;
+use serde_json::json;
 
 /// What stands where in the first platform's tree.
 fn placed(registry: &Registry, requests: &[(&str, &str)]) -> Result<Vec<String>, NpmError> {
@@ -38,7 +41,7 @@ fn placed(registry: &Registry, requests: &[(&str, &str)]) -> Result<Vec<String>,
         answers: &BTreeMap::new(),
         keep: &Kept::nothing(),
     };
-    let tree = resolve_tree(registry, &request)?;
+    let tree = resolve_tree(registry, &request, |_| Ok::<_, NpmError>(None))?;
     let all = tree.placements[&Platform::ALL[0]].iter();
     Ok(all.map(|placement| format!("{} {}", placement.dir, placement.package.version)).collect())
 }
@@ -612,4 +615,142 @@ fn each_rule_of_placement_is_npms() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Served on loopback to `npm install --global` of npm 11.19.1, which was then asked for its directories: what the file has and
+/// nobody needs is left out, what is for another platform is not, and version 1 knows no commands.
+#[test]
+fn what_stands_below_a_package_with_a_shrinkwrap_its_publisher_says() {
+    let new = r#"{"lockfileVersion":3,"packages":{"":{"dependencies":{"leaf":"^1","nat":"1"},"devDependencies":{"devd":"1"}},
+        "node_modules/leaf":{"version":"1.0.0","bin":{"leaf":"l.js"}},"node_modules/devd":{"version":"1.0.0","dev":true},
+        "node_modules/extra":{"version":"1.0.0"},"node_modules/nat/node_modules/deep":{"version":"1.0.0"},
+        "node_modules/nat":{"version":"1.0.0","optionalDependencies":{"win":"1","lin":"1"},"dependencies":{"deep":"1"}},
+        "node_modules/win":{"version":"1.0.0","os":["win32"],"optional":true},
+        "node_modules/lin":{"version":"1.0.0","os":["linux"],"optional":true},
+        "node_modules/al":{"name":"leaf","version":"1.1.0"}}}"#;
+    let old = r#"{"lockfileVersion":1,"requires":true,"dependencies":{"leaf":{"version":"1.0.0"},
+        "devd":{"version":"1.0.0","dev":true},"win":{"version":"1.0.0","optional":true},
+        "nat":{"version":"1.0.0","requires":{"deep":"1"},"dependencies":{"deep":{"version":"1.0.0"}}}}}"#;
+    let needs = |name: &str, needs: Value| Package::new(name, "1.0.0").field("dependencies", needs);
+    let shrunk = |name: &str| {
+        needs(name, json!({ "leaf": "^1", "nat": "1" })).field("_hasShrinkwrap", Value::Bool(true))
+    };
+    let leaf = |version: &str| Package::new("leaf", version).field("bin", json!({ "leaf": "l.js" }));
+    let running = NpmRegistry::new()
+        .package(leaf("1.0.0"))
+        .package(leaf("1.1.0"))
+        .package(Package::new("devd", "1.0.0"))
+        .package(Package::new("extra", "1.0.0"))
+        .package(Package::new("deep", "1.0.0"))
+        .package(Package::new("deep", "1.1.0"))
+        .package(Package::new("win", "1.0.0").field("os", json!(["win32"])))
+        .package(Package::new("lin", "1.0.0").field("os", json!(["linux"])))
+        .package(
+            needs("nat", json!({ "deep": "1" }))
+                .field("optionalDependencies", json!({ "win": "1", "lin": "1" })),
+        )
+        .package(shrunk("shrunk"))
+        .package(shrunk("old"))
+        .package(shrunk("none"))
+        .package(needs("unsaid", json!({ "leaf": "^1" })))
+        .package(needs("needs", json!({ "shrunk": "1", "leaf": "^1" })))
+        .package(needs("needs-old", json!({ "old": "1", "leaf": "1.0.0" })))
+        .start();
+    let client = Client::with(Options { retries: 0, ..Options::default() });
+    let registry = Registry::new(Config::single(SafeUrl::parse(&running.url).unwrap()), client);
+    let file = |package: &LockedNpm| {
+        Ok::<_, NpmError>(match package.name.as_str() {
+            "shrunk" | "unsaid" => Some(new.as_bytes().to_vec()),
+            "old" => Some(old.as_bytes().to_vec()),
+            _ => None,
+        })
+    };
+    let below = |top: &str, what: &[&str]| {
+        let below = what.iter().map(|line| format!("{top}/node_modules/{line}"));
+        std::iter::once(format!("{top} 1.0.0")).chain(below).collect::<Vec<_>>()
+    };
+    let new = ["leaf 1.0.0 leaf", "lin 1.0.0", "nat 1.0.0", "nat/node_modules/deep 1.0.0", "win 1.0.0"];
+    let old = ["leaf 1.0.0", "nat 1.0.0", "nat/node_modules/deep 1.0.0"];
+    for (name, expected) in [
+        ("shrunk", below("node_modules/shrunk", &new)),
+        ("old", below("node_modules/old", &old)),
+        ("none", below("node_modules/none", &[])),
+        ("unsaid", below("node_modules/unsaid", &["leaf 1.1.0 leaf"])),
+        (
+            "needs",
+            [
+                below("node_modules/needs", &["leaf 1.1.0 leaf"]),
+                below("node_modules/needs/node_modules/shrunk", &new),
+            ]
+            .concat(),
+        ),
+        (
+            "needs-old",
+            [
+                below("node_modules/needs-old", &["leaf 1.0.0 leaf"]),
+                below("node_modules/needs-old/node_modules/old", &old),
+            ]
+            .concat(),
+        ),
+    ] {
+        let requests = [Request { name: name.into(), spec: "1".into(), scripts: InstallScripts::Refuse }];
+        let request = TreeRequest {
+            requests: &requests,
+            platforms: &Platform::ALL,
+            age: AgeRule { min_age: 0, now: 1_795_219_200, missing: MissingTime::Refuse },
+            answers: &BTreeMap::new(),
+            keep: &Kept::nothing(),
+        };
+        let tree = resolve_tree(&registry, &request, file).unwrap();
+        for placements in tree.placements.values() {
+            let line = |placement: &Placement| {
+                let bins: Vec<&str> = placement.bins.keys().map(String::as_str).collect();
+                let bins = if bins.is_empty() { String::new() } else { format!(" {}", bins.join(" ")) };
+                format!("{} {}{bins}", placement.dir, placement.package.version)
+            };
+            assert_eq!(placements.iter().map(line).collect::<Vec<_>>(), expected, "{name}");
+        }
+        let told = tree.notes.iter().any(|note| note.contains("has no `npm-shrinkwrap.json`"));
+        assert_eq!(told, name == "none", "{name}: {:?}", tree.notes);
+    }
+}
+
+#[test]
+fn a_shrinkwrap_is_held_to_the_registry() {
+    let running = NpmRegistry::new()
+        .package(
+            Package::new("shrunk", "1.0.0")
+                .field("dependencies", json!({ "leaf": "1" }))
+                .field("_hasShrinkwrap", Value::Bool(true)),
+        )
+        .package(Package::new("leaf", "1.0.0"))
+        .start();
+    let client = Client::with(Options { retries: 0, ..Options::default() });
+    let registry = Registry::new(Config::single(SafeUrl::parse(&running.url).unwrap()), client);
+    let zeros = format!("sha512-{}==", "A".repeat(86));
+    for (entry, now, expected) in [
+        (r#""version":"1.0.0""#.to_owned(), 1_795_219_200, None),
+        (
+            r#""version":"9.0.0""#.into(),
+            1_795_219_200,
+            Some("no version of `leaf` fits `9.0.0` (needed by shrunk@1.0.0)"),
+        ),
+        (format!(r#""version":"1.0.0","integrity":"{zeros}""#), 1_795_219_200, Some("cannot be followed")),
+    ] {
+        let file = format!(r#"{{"lockfileVersion":3,"packages":{{"node_modules/leaf":{{{entry}}}}}}}"#);
+        let requests = [Request { name: "shrunk".into(), spec: "1".into(), scripts: InstallScripts::Refuse }];
+        let request = TreeRequest {
+            requests: &requests,
+            platforms: &Platform::ALL,
+            age: AgeRule { min_age: 60, now, missing: MissingTime::Refuse },
+            answers: &BTreeMap::new(),
+            keep: &Kept::nothing(),
+        };
+        let found = resolve_tree(&registry, &request, |_| Ok::<_, NpmError>(Some(file.clone().into_bytes())));
+        match (found, expected) {
+            (Ok(_), None) => {}
+            (Err(error), Some(expected)) => assert!(error.to_string().contains(expected), "{entry}: {error}"),
+            (found, _) => panic!("{entry}: {found:?}"),
+        }
+    }
 }

@@ -110,6 +110,14 @@ pub enum NpmError {
         /// Who asks, outermost first.
         chain: Vec<String>,
     },
+    /// What a publisher says about the tree cannot be followed.
+    #[error("`{package}` comes with a shrinkwrap that cannot be followed: {reason}")]
+    Shrinkwrap {
+        /// The package.
+        package: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The tree is too big to be meant.
     #[error("the dependencies of `{package}` are more than {limit} packages")]
     TooMany {
@@ -169,7 +177,10 @@ impl Diagnose for NpmError {
             | Self::NoVersion { .. }
             | Self::Peer { .. }
             | Self::TooMany { .. } => Kind::Usage,
-            Self::Packument { .. } | Self::NoIntegrity { .. } | Self::Tarball { .. } => Kind::Integrity,
+            Self::Packument { .. }
+            | Self::NoIntegrity { .. }
+            | Self::Tarball { .. }
+            | Self::Shrinkwrap { .. } => Kind::Integrity,
             Self::InstallScripts(_) => Kind::Refused,
         })
     }
@@ -209,6 +220,7 @@ impl Diagnose for NpmError {
                  (one `[scripts]` is enough):"
             }
             Self::Peer { .. } => "ask for versions that fit each other",
+            Self::Shrinkwrap { .. } => "ask for another version, and tell its publisher",
             Self::TooMany { .. } => "check the name of the package",
         };
         Some(hint.into())

@@ -23,6 +23,7 @@ pub mod place;
 pub mod platform;
 pub mod range;
 pub mod registry;
+pub mod shrinkwrap;
 pub mod tree;
 
 pub use config::Config;

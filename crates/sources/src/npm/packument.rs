@@ -71,6 +71,8 @@ pub struct Release {
     pub bins: BTreeMap<String, String>,
     /// The scripts npm would run at its installation: name → command.
     pub install_scripts: BTreeMap<String, String>,
+    /// Whether its tarball says what stands below it (`npm-shrinkwrap.json`).
+    pub shrinkwrap: bool,
     /// The publisher's warning.
     pub deprecated: Option<String>,
 }
@@ -184,6 +186,8 @@ struct RawRelease {
     scripts: Lenient<BTreeMap<String, Lenient<String>>>,
     has_install_script: Option<Lenient<bool>>,
     gypfile: Option<Lenient<bool>>,
+    #[serde(rename = "_hasShrinkwrap")]
+    shrinkwrap: Option<Lenient<bool>>,
     #[serde(default)]
     deprecated: Lenient<String>,
 }
@@ -300,6 +304,7 @@ impl RawRelease {
             bundled,
             bins: self.bin.good().map(|bin| bin.commands(package)).unwrap_or_default(),
             install_scripts,
+            shrinkwrap: says(self.shrinkwrap),
             deprecated: self.deprecated.good().filter(|text| !text.is_empty()),
             version,
         }

@@ -296,6 +296,19 @@ fn same(contents: &dyn Contents, one: &Content, other: &Content) -> io::Result<b
 }
 
 impl Package {
+    /// The bytes of one of its files, if it has it.
+    pub fn read(
+        &self,
+        name: &str,
+        limit: u64,
+        contents: &dyn Contents,
+    ) -> Result<Option<Vec<u8>>, PlaceError> {
+        let path = ImagePath::new(name)?;
+        let Some(file) = self.files.get(&path) else { return Ok(None) };
+        let failed = |source| PlaceError::Read { package: self.id.clone(), path, source };
+        contents.read(&file.content, limit).map(Some).map_err(failed)
+    }
+
     /// Places chosen files of it.
     pub fn chosen(self, rules: &[FileRule], owner: &Component, mtime: u64) -> Result<Placed, PlaceError> {
         let Self { id, files, left_out, notes, .. } = self;

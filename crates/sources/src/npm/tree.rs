@@ -16,6 +16,7 @@
 //! without an answer, peers that cannot be met, more than 5,000 packages.
 
 mod arena;
+mod shrinkwrap;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -137,17 +138,28 @@ pub struct ResolvedTree {
     pub scripts: Vec<SkippedScript>,
 }
 
-/// Resolves requests and everything they need.
-pub fn resolve_tree(registry: &Registry, request: &TreeRequest<'_>) -> Result<ResolvedTree, NpmError> {
-    let mut builder = Builder { registry, request, arena: Arena::new(), notes: Vec::new(), conflict: None };
+/// Resolves requests and everything they need. `shrinkwrap` looks into a tarball for its `npm-shrinkwrap.json`.
+pub fn resolve_tree<E: From<NpmError>>(
+    registry: &Registry,
+    request: &TreeRequest<'_>,
+    shrinkwrap: impl Fn(&LockedNpm) -> Result<Option<Vec<u8>>, E>,
+) -> Result<ResolvedTree, E> {
+    let (arena, read) = (Arena::new(), BTreeSet::new());
+    let mut builder = Builder { registry, request, arena, read, notes: Vec::new(), conflict: None };
     builder.build()?;
-    builder.finish()
+    while let Some((node, package)) = builder.unread()? {
+        let file = shrinkwrap(&package)?;
+        builder.expand(node, file.as_deref())?;
+    }
+    Ok(builder.finish()?)
 }
 
 struct Builder<'a> {
     registry: &'a Registry,
     request: &'a TreeRequest<'a>,
     arena: Arena,
+    /// Packages whose shrinkwrap was read.
+    read: BTreeSet<NodeId>,
     notes: Vec<String>,
     /// The last peer for which there was no place.
     conflict: Option<NpmError>,
@@ -201,6 +213,10 @@ impl Builder<'_> {
         while let Some(key) = queue.pop_first() {
             let node = key.node;
             if !self.arena.is_there(node) || !seen.insert(node) {
+                continue;
+            }
+            // What stands below it, its publisher says.
+            if self.arena.release(node).1.shrinkwrap {
                 continue;
             }
             self.prefetch(node, &queue);
@@ -528,12 +544,7 @@ impl Builder<'_> {
         let mut tree = ResolvedTree::default();
         let mut used = BTreeSet::new();
         for &platform in self.request.platforms {
-            let nodes = self.arena.needed_on(platform).map_err(|node| NpmError::NoVersion {
-                package: self.arena.id(node),
-                spec: platform.to_string(),
-                reason: "it is not made for that platform".into(),
-                chain: self.arena.chain(node),
-            })?;
+            let nodes = self.needed_on(platform)?;
             let mut placements = Vec::new();
             for &node in &nodes {
                 let (package, release) = self.arena.release(node);
@@ -594,6 +605,15 @@ impl Builder<'_> {
         tree.notes = self.notes;
         tree.scripts = scripts.into_iter().collect();
         Ok(tree)
+    }
+
+    fn needed_on(&self, platform: Platform) -> Result<BTreeSet<NodeId>, NpmError> {
+        self.arena.needed_on(platform).map_err(|node| NpmError::NoVersion {
+            package: self.arena.id(node),
+            spec: platform.to_string(),
+            reason: "it is not made for that platform".into(),
+            chain: self.arena.chain(node),
+        })
     }
 
     /// The scripts of a package, each answered for; else the first that is not.

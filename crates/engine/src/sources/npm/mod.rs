@@ -4,6 +4,7 @@ mod section;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use pinfold_sources::npm::PlatformPackage;
 use pinfold_sources::npm::Registry;
 use pinfold_sources::npm::ResolvedPackage;
 use pinfold_sources::npm::config::Setting;
+use pinfold_sources::npm::shrinkwrap::MAX_SHRINKWRAP;
 
 pub use section::NpmFile;
 pub use section::NpmPackage;
@@ -51,6 +53,7 @@ use super::SourceError;
 use super::Trust;
 use super::counted;
 use super::json;
+use crate::build::fetch;
 use crate::context::Context;
 use crate::context::Environment;
 use crate::context::Network;
@@ -58,6 +61,9 @@ use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::manifest;
 use crate::project::recipe::NpmOrigin;
+
+/// What is resolved, for people.
+const ITEM: &str = "npm packages";
 
 /// npm registries.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +130,7 @@ impl Source for Npm {
         if packages.is_empty() {
             return Ok(Vec::new());
         }
-        let item = "npm packages";
+        let item = ITEM;
         let failed = |source| SourceError::of(NotLockable { what: item.into(), source });
         context.reporter.begin(Stage::Resolve, item, None);
         let locked = asking.old.into_iter().flat_map(|lock| lock.npm.values().flatten());
@@ -142,10 +148,10 @@ impl Source for Npm {
             answers: &manifest.scripts,
             keep: &kept,
         };
-        let resolved =
-            registry(asking.remotes).and_then(|registry| npm::tree::resolve_tree(&registry, &request));
+        let registry = registry(asking.remotes).map_err(failed)?;
+        let resolved = npm::tree::resolve_tree(&registry, &request, |package| shrinkwrap(asking, package));
         context.reporter.end(item);
-        let resolved = resolved.map_err(failed)?;
+        let resolved = resolved.map_err(|Failed(error)| error)?;
         let mut notes = resolved.notes;
         notes.extend(resolved.scripts.iter().map(|script| {
             format!(
@@ -188,6 +194,34 @@ impl Source for Npm {
     fn volatility(&self, _: &Project, _: &str) -> Volatility {
         Volatility::Weekly
     }
+}
+
+/// Why a tree cannot be resolved: what a registry says, or a tarball that had to be looked into.
+struct Failed(SourceError);
+
+impl From<NpmError> for Failed {
+    fn from(source: NpmError) -> Self {
+        Self(SourceError::of(NotLockable { what: ITEM.into(), source }))
+    }
+}
+
+/// The shrinkwrap in a package's tarball, which is fetched for it.
+fn shrinkwrap(asking: &Asking<'_>, package: &LockedNpm) -> Result<Option<Vec<u8>>, Failed> {
+    let Remotes { context, project, .. } = *asking.remotes;
+    let platform = Platform::ALL[0];
+    let placement = npm::Placement {
+        dir: format!("node_modules/{}", package.name),
+        package: package.clone(),
+        bins: BTreeMap::new(),
+        requested: false,
+    };
+    let alone = Lock { npm: BTreeMap::from([(platform, vec![placement])]), ..Lock::default() };
+    fetch::fetch(context, project, &alone, &[platform]).map_err(|error| Failed(SourceError::of(error)))?;
+    let listing = super::listing(context, &package.id(), &package.integrity, Format::Tar).map_err(Failed)?;
+    let opened = npm::Package::open(package, &listing, &context.decoded);
+    let file =
+        opened.and_then(|package| package.read("npm-shrinkwrap.json", MAX_SHRINKWRAP, &context.decoded));
+    file.map_err(|error| Failed(SourceError::of(error)))
 }
 
 /// One version of a recipe's program that all platforms have. `kept` is the version that was locked.

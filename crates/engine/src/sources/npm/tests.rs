@@ -265,3 +265,45 @@ fn what_the_hint_says_to_add_for_a_script_can_be_pasted() {
     let block: Vec<String> = error.block().iter().map(ToString::to_string).collect();
     lock(&context, &world.project(&format!("{text}{}\n", block.join("\n"))), &Upgrade::Nothing).unwrap();
 }
+
+#[test]
+fn a_published_shrinkwrap_is_followed() {
+    let lib = |version: &str| Package::new("lib", version).file("lib.js", 0o644, version.as_bytes());
+    let file = br#"{"lockfileVersion":3,"packages":{"node_modules/lib":{"version":"1.0.0","bin":{"lib":"lib.js"}}}}"#;
+    let shrunk = |name: &str, flag: bool| {
+        Package::new(name, "1.0.0")
+            .field("dependencies", value!({ "lib": "^1" }))
+            .field("_hasShrinkwrap", value!(flag))
+            .file("npm-shrinkwrap.json", 0o644, file)
+    };
+    let registry = NpmRegistry::new()
+        .package(lib("1.0.0"))
+        .package(lib("1.1.0"))
+        .package(shrunk("shrunk", true))
+        // npm looks for the file where the registry says that there is one.
+        .package(shrunk("unsaid", false))
+        .start();
+    let (world, platform) = (World::new(), Platform::ALL[0]);
+    let context = world.online();
+    for (name, expected) in [
+        (
+            "shrunk",
+            &[
+                "node_modules/.bin/lib 0777 npm/lib -> ../lib/lib.js",
+                "node_modules/lib/lib.js 0755 npm/lib \"1.0.0\"",
+            ][..],
+        ),
+        ("unsaid", &["node_modules/lib/lib.js 0644 npm/lib \"1.1.0\""]),
+    ] {
+        let project = world.project(&(manifest(&registry, "") + &format!("packages = ['{name}']\n")));
+        let locked = lock(&context, &project, &Upgrade::All).unwrap();
+        let tree = place::place(&context, &project, &locked, platform).unwrap().tree;
+        let below = lines(&context, &tree, &format!("/usr/local/lib/node_modules/{name}/node_modules/"));
+        let found: Vec<&str> = below
+            .iter()
+            .filter(|line| !line.contains(" directory") && !line.contains("package.json"))
+            .map(|line| &line[format!("/usr/local/lib/node_modules/{name}/").len()..])
+            .collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}

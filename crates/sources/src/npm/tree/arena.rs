@@ -69,6 +69,8 @@ struct Node {
     children: BTreeMap<String, NodeId>,
     edges: Vec<Edge>,
     there: bool,
+    /// A shrinkwrap says that it stands there.
+    fixed: bool,
 }
 
 /// The order in which packages are looked at: by depth, then by directory.
@@ -115,6 +117,7 @@ impl Arena {
             children: BTreeMap::new(),
             edges: Vec::new(),
             there: true,
+            fixed: false,
         };
         Self { nodes: vec![root], users: BTreeMap::new() }
     }
@@ -293,6 +296,7 @@ impl Arena {
             children: BTreeMap::new(),
             edges: Vec::new(),
             there: true,
+            fixed: false,
         });
         for edge in edges {
             self.add_edge(node, edge);
@@ -302,6 +306,23 @@ impl Arena {
             self.remove_unused();
         }
         node
+    }
+
+    /// Places a package where a shrinkwrap says.
+    pub(super) fn fix(&mut self, target: NodeId, chosen: Chosen, edges: Vec<Edge>) -> NodeId {
+        let node = self.put(target, chosen, edges);
+        self.nodes[node].fixed = true;
+        node
+    }
+
+    /// Whether a shrinkwrap says that it stands there.
+    pub(super) fn is_fixed(&self, node: NodeId) -> bool {
+        self.nodes[node].fixed
+    }
+
+    /// Exchanges what is known of a package.
+    pub(super) fn describe(&mut self, node: NodeId, release: Release) {
+        self.nodes[node].release = release;
     }
 
     /// Removes packages below the directory of `placed` that it makes superfluous.
@@ -371,6 +392,7 @@ impl Arena {
     pub(super) fn needed_on(&self, platform: Platform) -> Result<BTreeSet<NodeId>, NodeId> {
         let mut unfit: BTreeSet<NodeId> = (1..self.nodes.len())
             .filter(|&node| self.is_there(node) && !self.nodes[node].release.fits(platform))
+            .filter(|&node| !self.is_fixed(node))
             .collect();
         let first = unfit.clone();
         loop {
