@@ -3,7 +3,7 @@
 //! ```text
 //! CACHE/blobs/sha256/HEX     complete, verified, read-only
 //! CACHE/blobs/sha512/HEX
-//! CACHE/tmp/NAME             being written; abandoned ones are harmless and removed by `gc`
+//! CACHE/tmp/NAME             being written; what a killed process left goes with the next build ([`temporary`])
 //! CACHE/partial/ALG-HEX      a download cut short, to be resumed (owned by `http`)
 //! CACHE/damaged/ALG-HEX      a blob that did not match its name any more, set aside (removed by `gc`)
 //! ```
@@ -16,6 +16,7 @@
 //! **Refuses**: bytes that do not match the digest or exceed the size they were announced with.
 
 pub mod stamp;
+pub mod temporary;
 
 use std::collections::HashSet;
 use std::io;
@@ -266,7 +267,7 @@ impl Store {
 
     /// A temporary file in the folder of the store, so that it can be renamed to anywhere below [`Store::root`].
     pub fn temporary(&self) -> Result<tempfile::NamedTempFile, StoreError> {
-        Ok(tempfile::Builder::new().prefix("w-").tempfile_in(self.root.join(TEMPORARY))?)
+        Ok(temporary::file(&self.root.join(TEMPORARY))?)
     }
 
     /// Writes a small file below [`Store::root`], whole or not at all.

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Vendor(commands::vendor::VendorArgs),
     Build(commands::build::BuildArgs),
     Images(commands::images::ImagesArgs),
+    Tag(commands::tag::TagArgs),
+    Rmi(commands::rmi::RmiArgs),
     Inspect(commands::inspect::InspectArgs),
     Verify(commands::verify::VerifyArgs),
     Unpack(commands::unpack::UnpackArgs),

@@ -15,13 +15,15 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 26] = [
     "init",
     "lock",
     "fetch",
     "vendor",
     "build",
     "images",
+    "tag",
+    "rmi",
     "inspect",
     "verify",
     "unpack",
@@ -309,7 +311,7 @@ fn json_is_one_value_on_stdout() {
     assert_eq!(keys(&built), ["index", "platforms", "reference", "seconds", "unchanged"]);
     assert_eq!(built["reference"], "files:latest");
     let images = machine.json("images");
-    assert_eq!(keys(&images[0]), ["created", "digest", "platforms", "repository", "size", "tag"]);
+    assert_eq!(keys(&images[0]), ["created", "digest", "platforms", "project", "repository", "size", "tag"]);
     assert_eq!(images[0]["digest"], built["index"]);
     assert_eq!(machine.json("inspect files")["digest"], built["index"]);
     assert_eq!(machine.json("verify files")["findings"], Value::Array(vec![]));

@@ -98,7 +98,7 @@ fn skopeo_reads_the_store_and_all_places() {
     for (digest, bytes) in &memory.0 {
         store.put_reader(&bytes[..], digest, bytes.len() as u64).unwrap();
     }
-    store.tag(&"team/sample:v1".parse::<Reference>().unwrap(), source.root()).unwrap();
+    store.tag(&"team/sample:v1".parse::<Reference>().unwrap(), source.root(), None).unwrap();
     let text = |name: &str| place(name, dir.path()).to_string();
     let in_store = text("oci:DIR/images:team/sample:v1");
     let raw = must("skopeo", &["inspect", "--raw", &in_store]);

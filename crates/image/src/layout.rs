@@ -26,6 +26,7 @@ use pinfold_base::store::Expected;
 use pinfold_base::store::persist;
 use pinfold_base::store::stamp;
 use pinfold_base::store::stamp::Looked;
+use pinfold_base::store::temporary;
 
 use crate::ImageError;
 use crate::blobs::BlobRead;
@@ -262,7 +263,7 @@ impl Layout {
     pub(crate) fn temporary(&self) -> Result<tempfile::NamedTempFile, ImageError> {
         let dir = self.root.join("tmp");
         fs::create_dir_all(&dir)?;
-        Ok(tempfile::Builder::new().prefix("w-").tempfile_in(dir)?)
+        Ok(temporary::file(&dir)?)
     }
 
     pub(crate) fn read_small(&self, name: &str, limit: u64) -> Result<Vec<u8>, ImageError> {

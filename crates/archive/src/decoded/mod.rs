@@ -375,7 +375,9 @@ impl DecodedStore {
         keep(name, "")?;
         let write = |bytes: &[u8], suffix| {
             let (file, name) = self.store.temporary()?.into_parts();
-            io::Write::write_all(&mut File::from_parts(file, &name), bytes).map_err(cache)?;
+            // Open until it has its name: the lock on it says that it is being written.
+            let mut file = File::from_parts(file, &name);
+            io::Write::write_all(&mut file, bytes).map_err(cache)?;
             keep(name, suffix)
         };
         if matches!(format, Format::Tar | Format::Zip) {

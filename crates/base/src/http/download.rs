@@ -361,8 +361,9 @@ impl Sink {
     }
 
     fn temporary(store: &Store, algorithm: Algorithm) -> Result<Self, StoreError> {
-        let (_, path) = store.temporary()?.keep().map_err(|error| error.error)?;
-        let file = fs::OpenOptions::new().read(true).write(true).open(&path)?;
+        // The same open file, whose lock says that it is being written.
+        let (file, path) = store.temporary()?.keep().map_err(|error| error.error)?;
+        let file = File::from_parts(file, path.clone());
         Ok(Self::begin(file, path, algorithm, false))
     }
 

@@ -7,6 +7,7 @@ use pinfold_archive::encode::Reuse;
 use pinfold_base::Platform;
 use pinfold_base::shown;
 use pinfold_engine::build;
+use pinfold_engine::build::Naming;
 use pinfold_engine::build::Outcome as Built;
 use pinfold_engine::build::heal::healing;
 use pinfold_engine::build::layers::Records;
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
     let options = build::Options {
         lock: args.locking.meant(),
         platforms: args.platform.clone(),
-        tag: args.tag.clone(),
+        name: args.tag.clone().map_or(Naming::Manifest, Naming::As),
         compression: args.compression.map(|wanted| match wanted {
             Wanted::Gzip => Compression::Gzip,
             Wanted::Zstd => Compression::Zstd,

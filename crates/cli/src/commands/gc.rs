@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use pinfold_base::shown;
 use pinfold_base::text::Shown;
 use pinfold_engine::keep::gc;
 
@@ -44,6 +45,9 @@ pub(crate) fn run(args: &GcArgs, global: Global) -> Outcome {
     render::out(&Page::from(&table));
     if !args.yes && !global.quiet {
         render::note("nothing was removed; `--yes` removes it");
+    }
+    if report.young > 0 && !global.quiet {
+        render::note(shown!("{} blobs of no image are young, and stay for an hour", report.young));
     }
     for left in report.left.iter().chain(&report.damaged) {
         render::note(format!("warning: {}", Shown::new(&left.problem)));

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use pinfold_engine::keep::images;
+use pinfold_engine::keep::images::Which;
 
 use super::Outcome;
 use crate::args;
@@ -19,11 +20,14 @@ pub(crate) struct ImagesArgs {
     /// Print digests in full
     #[arg(long)]
     no_trunc: bool,
+    /// Also those without a name: what projects run
+    #[arg(long, short)]
+    all: bool,
 }
 
 pub(crate) fn run(args: &ImagesArgs, global: Global) -> Outcome {
     let context = super::context(global, args::Downloads { offline: true })?;
-    let images = images::list(&context)?;
+    let images = images::list(&context, if args.all { Which::All } else { Which::Named })?;
     context.tell_damage();
     if global.json {
         render::json(&images);

@@ -11,9 +11,11 @@ pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod policy;
+pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod session;
+pub(crate) mod tag;
 pub(crate) mod unpack;
 pub(crate) mod vendor;
 pub(crate) mod verify;
@@ -48,6 +50,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Vendor(args) => vendor::run(&args, global),
         Command::Build(args) => build::run(&args, global),
         Command::Images(args) => images::run(&args, global),
+        Command::Tag(args) => tag::run(&args, global),
+        Command::Rmi(args) => rmi::run(&args, global),
         Command::Inspect(args) => inspect::run(&args, global),
         Command::Verify(args) => verify::run(&args, global),
         Command::Unpack(args) => unpack::run(&args, global),

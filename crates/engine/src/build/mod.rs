@@ -11,6 +11,7 @@ pub mod bits;
 pub mod check;
 pub mod compose;
 pub mod fetch;
+mod goal;
 pub mod heal;
 pub mod layers;
 pub mod local;
@@ -40,7 +41,6 @@ use pinfold_image::Image;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
-use pinfold_image::Reference;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -49,6 +49,8 @@ use self::check::Findings;
 use self::compose::BuiltPlatform;
 use self::compose::ComposeError;
 use self::fetch::FetchError;
+use self::goal::Goal;
+pub use self::goal::Naming;
 use self::heal::healing;
 use self::layers::Records;
 use self::layers::Writing;
@@ -75,8 +77,8 @@ pub struct Options {
     pub lock: LockUse,
     /// Platforms to build; all of the manifest's when empty.
     pub platforms: Vec<Platform>,
-    /// The image's name; `NAME:latest` unless said.
-    pub tag: Option<Reference>,
+    /// The image's name.
+    pub name: Naming,
     /// How layers are compressed; the manifest decides when this does not.
     pub compression: Option<Compression>,
     /// Whether publishers' compressed blocks are copied.
@@ -91,7 +93,7 @@ impl Options {
         Self {
             lock,
             platforms: Vec::new(),
-            tag: None,
+            name: Naming::Manifest,
             compression: None,
             reuse: Reuse::Publisher,
             records: Records::Believed,
@@ -221,22 +223,28 @@ fn attempt(
     begin: Instant,
 ) -> Result<Outcome, BuildError> {
     let manifest = &project.manifest;
-    let reference = match &options.tag {
-        Some(tag) => tag.clone(),
-        None => format!("{}:latest", manifest.name).parse()?,
-    };
+    let goal = Goal::of(project, &options.name)?;
     let encoding = compose::encoding(options.compression.unwrap_or(manifest.compression), options.reuse);
     let writing = Writing { encoding, records: options.records };
-    let key = key(project, &settled.gist, platforms, &writing.encoding.id(), &reference)?;
+    let key = key(project, &settled.gist, platforms, &writing.encoding.id(), &goal)?;
     let record = context.home.cache().join(RECORDS).join(format!("{}.json", key.hex()));
     let store = context.images()?;
     let locked = settled.is_made();
     if options.records == Records::Believed
-        && let Some((built, source, images)) = recorded(&store, &record, &reference)
+        && let Some((built, source, images)) = recorded(&store, &record, &goal)
     {
         settled.remember(context, project);
         return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked, source, images });
     }
+    // From here on there is work to do, which two need not do at once.
+    let turn = goal::turn(context, project)?;
+    if turn.waited
+        && options.records == Records::Believed
+        && let Some((built, source, images)) = recorded(&store, &record, &goal)
+    {
+        return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked, source, images });
+    }
+    heal::sweep(context);
     let lock = settled.lock()?;
     fetch::fetch(context, project, lock, platforms)?;
     if options.records == Records::Passed {
@@ -264,12 +272,11 @@ fn attempt(
     let images: Vec<_> = images.iter().map(|(platform, image)| (*platform, image)).collect();
     let index = pinfold_image::compose::index(&images, &compose::annotations(manifest), lock.epoch)?;
     store.put_document(&index)?;
-    store.tag(&reference, &index.descriptor())?;
-    let built =
-        Built { reference: reference.to_string(), index: index.digest().clone(), platforms: summaries };
+    let source = goal.reach(context, &store, &index.descriptor())?;
+    let index = index.digest().clone();
+    let built = Built { reference: goal.reference(&index), index, platforms: summaries };
     context.store.remember(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
     settled.remember(context, project);
-    let source = ImageSource::from_store(&store, &reference)?;
     let images = source.images()?;
     Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked, source, images })
 }
@@ -279,7 +286,7 @@ fn key(
     lock: &Gist,
     platforms: &[Platform],
     encoding: &str,
-    reference: &Reference,
+    goal: &Goal,
 ) -> Result<Digest, BuildError> {
     let Project { manifest, recipes, inputs, .. } = project;
     let mut sources = Vec::new();
@@ -291,8 +298,7 @@ fn key(
     }
     // The parsed values as they are written: whatever is in them is in the key.
     let version = env!("CARGO_PKG_VERSION");
-    let reference = reference.to_string();
-    let all = (version, &lock.digest, encoding, reference, platforms, manifest, recipes, sources);
+    let all = (version, &lock.digest, encoding, goal.name(), platforms, manifest, recipes, sources);
     Ok(Digest::sha256(&serde_json::to_vec(&all).map_err(std::io::Error::from)?))
 }
 
@@ -300,11 +306,11 @@ fn key(
 fn recorded(
     store: &ImageStore,
     record: &Path,
-    reference: &Reference,
+    goal: &Goal,
 ) -> Option<(Built, ImageSource, BTreeMap<Platform, Image>)> {
     let built: Built = serde_json::from_slice(&recall(record)?).ok()?;
-    let source = ImageSource::from_store(store, reference).ok()?;
-    let images = (source.root().digest == built.index).then(|| source.images().ok())??;
+    let source = goal.reached(store, &built.index).ok()??;
+    let images = source.images().ok()?;
     let layers = images.values().flat_map(|image| &image.layers).map(|layer| &layer.descriptor);
     let whole = layers
         .map(|layer| Expected { digest: layer.digest.clone(), size: Some(layer.size) })

@@ -6,6 +6,7 @@
 //! layers, which no change of the manifest is behind.
 
 use super::compose;
+use super::goal;
 use super::resolve;
 use super::resolve::ResolveError;
 use crate::consent::Agreed;
@@ -100,6 +101,8 @@ pub fn settle<'a>(
         LockError::Missing { .. } if allowed == LockUse::Update => {}
         _ => return Err(wanting.into()),
     }
+    // Locking is most of a first build. Without the turn two of them do the same work, and no harm.
+    let _turn = goal::turn(context, project).ok();
     let outcome = resolve::lock(context, project, &Upgrade::Nothing)?;
     if outcome.had_lock && !outcome.changes.is_empty() {
         context.reporter.changes(&outcome.changes);

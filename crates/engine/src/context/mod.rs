@@ -6,7 +6,9 @@ mod environment;
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 
 use pinfold_archive::decoded::DecodedStore;
 use pinfold_base::Diagnose;
@@ -19,6 +21,7 @@ use pinfold_base::http;
 use pinfold_base::store::StoreError;
 use pinfold_image::ImageError;
 use pinfold_image::ImageStore;
+use pinfold_image::unpack::HeldRoot;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sources::debian::lock::archive;
 
@@ -53,6 +56,8 @@ pub struct Context {
     /// Further folders with vendored inputs.
     pub vendor: Vec<PathBuf>,
     network: Network,
+    /// Roots that are about to be used: nobody removes them.
+    held: Mutex<Vec<HeldRoot>>,
     // Made on first use: reading the machine's certificates takes longer than an unchanged build.
     http: OnceLock<http::Client>,
 }
@@ -115,6 +120,7 @@ impl Context {
             store,
             home,
             network,
+            held: Mutex::default(),
             http: OnceLock::new(),
             reporter,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -125,6 +131,11 @@ impl Context {
     /// The image store of this user. What is damaged in it is told where damage of the cache is.
     pub fn images(&self) -> Result<ImageStore, ImageError> {
         ImageStore::reporting(self.home.data(), self.store.damage())
+    }
+
+    /// Keeps a root from being removed by other processes while this context lives: until a sandbox stands on it, say.
+    pub(crate) fn hold(&self, root: HeldRoot) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(root);
     }
 
     /// Tells the user what was found damaged since this was called last: what it was.

@@ -1,9 +1,16 @@
-//! `images`: what is in the local store, as values, and the image that a name means.
+//! `images`, `tag`, `rmi`: what is in the local store, as values, the image that a name means, and giving names and taking them.
+//!
+//! **Refuses** to remove what a running sandbox stands on, and an image of several names by its digest, unless forced.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
+use pinfold_base::Kind;
 use pinfold_base::store::Expected;
+use pinfold_base::text::word;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
@@ -14,8 +21,13 @@ use pinfold_image::model::Descriptor;
 use pinfold_image::model::Index;
 use pinfold_image::model::Manifest;
 use pinfold_image::sink::is_index;
+use pinfold_image::sink::parts;
+use pinfold_sandbox::SandboxError;
+use pinfold_sandbox::Spec;
+use pinfold_sandbox::Status;
 use serde::Serialize;
 
+use super::gc;
 use crate::context::Context;
 
 /// The image that text means: a place outside of the store, or a name in it.
@@ -26,7 +38,186 @@ pub fn find(context: &Context, text: &str) -> Result<ImageSource, ImageError> {
     ImageSource::from_store(&context.images()?, &text.parse()?)
 }
 
-/// One named image.
+/// What stands for a name that an image does not have, as elsewhere.
+const NO_NAME: &str = "<none>";
+/// Fewest hexadecimal digits that an image is found by.
+const DIGITS: usize = 6;
+
+/// Why an image is not removed, or gets no name.
+#[derive(Debug, thiserror::Error)]
+pub enum NameError {
+    /// The image store.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The sandboxes.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A running sandbox stands on it.
+    #[error("the sandbox `{sandbox}` runs on the image `{image}`")]
+    InUse {
+        /// The image.
+        image: String,
+        /// A sandbox.
+        sandbox: String,
+    },
+    /// It has several names, and its digest was said.
+    #[error("the image `{image}` has several names: {}", names.join(", "))]
+    Names {
+        /// The image.
+        image: String,
+        /// Its names.
+        names: Vec<String>,
+    },
+    /// Digits that several images begin with.
+    #[error("several images begin with `{0}`")]
+    Ambiguous(String),
+}
+
+impl Diagnose for NameError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        match self {
+            Self::Image(error) => Diagnosis::Inner(error),
+            Self::Sandbox(error) => Diagnosis::Inner(error),
+            Self::InUse { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Names { .. } | Self::Ambiguous(_) => Diagnosis::Own(Kind::Usage),
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        match self {
+            Self::InUse { image, sandbox } => Some(format!(
+                "`pinfold stop {}` first, or `pinfold rmi --force {}`: the sandbox goes on",
+                word(sandbox),
+                word(image)
+            )),
+            Self::Names { image, .. } => Some(format!(
+                "say one of the names, or `pinfold rmi --force {}` for all of them",
+                word(image)
+            )),
+            Self::Ambiguous(_) => Some("`pinfold images --no-trunc` shows all of their digits".into()),
+            Self::Image(_) | Self::Sandbox(_) => None,
+        }
+    }
+}
+
+/// An image that text means, and by what.
+enum Meant {
+    Name(Reference, Descriptor),
+    Digest(Descriptor),
+}
+
+/// The image of the store that text means: `NAME[:TAG]`, `NAME@DIGEST`, or a digest or how one begins.
+fn meant(store: &ImageStore, text: &str) -> Result<Meant, NameError> {
+    let reference = text.parse::<Reference>();
+    if let Ok(reference) = &reference {
+        match store.resolve(reference) {
+            Ok(found) if reference.digest().is_none() => return Ok(Meant::Name(reference.clone(), found)),
+            Ok(found) => return Ok(Meant::Digest(found)),
+            Err(ImageError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    if digits.len() >= DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let mut found: Vec<Descriptor> = store.list()?.into_iter().map(|entry| entry.descriptor).collect();
+        found.retain(|found| found.digest.hex().starts_with(&digits.to_ascii_lowercase()));
+        found.dedup_by(|a, b| a.digest == b.digest);
+        found.sort_by(|a, b| a.digest.cmp(&b.digest));
+        found.dedup_by(|a, b| a.digest == b.digest);
+        match found.len() {
+            0 => {}
+            1 => return Ok(Meant::Digest(found.remove(0))),
+            _ => return Err(NameError::Ambiguous(text.to_owned())),
+        }
+    }
+    // The error that says which names there are.
+    Err(store
+        .resolve(&reference?)
+        .err()
+        .map_or_else(|| NameError::Ambiguous(text.to_owned()), NameError::from))
+}
+
+/// Gives an image one more name. Says what project the name was taken from.
+pub fn tag(context: &Context, image: &str, name: &Reference) -> Result<Option<String>, NameError> {
+    let store = context.images()?;
+    let found = match meant(&store, image)? {
+        Meant::Name(_, found) | Meant::Digest(found) => found,
+    };
+    Ok(store.tag(name, &found, None)?)
+}
+
+/// What `rmi` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// Names that were taken away.
+    pub untagged: Vec<String>,
+    /// The image, when nothing leads to it any more.
+    pub deleted: Option<Digest>,
+}
+
+/// Takes a name away, and the image with its last name: its blobs, and its roots that nobody stands on.
+pub fn remove(context: &Context, text: &str, force: bool) -> Result<Removed, NameError> {
+    let store = context.images()?;
+    let meant = meant(&store, text)?;
+    let (Meant::Name(_, found) | Meant::Digest(found)) = &meant;
+    let entries = store.list()?;
+    let names: Vec<String> = entries
+        .iter()
+        .filter(|entry| entry.descriptor.digest == found.digest)
+        .filter_map(|entry| entry.reference.as_ref().map(ToString::to_string))
+        .collect();
+    let (untagged, last) = match &meant {
+        Meant::Name(name, _) => (vec![name.name_and_tag().unwrap_or_default()], names.len() < 2),
+        Meant::Digest(_) if names.len() > 1 && !force => {
+            return Err(NameError::Names { image: text.to_owned(), names });
+        }
+        Meant::Digest(_) => (names, true),
+    };
+    if last && !force {
+        refuse_in_use(context, &store, text, found)?;
+    }
+    if !last {
+        if let Meant::Name(name, _) = &meant {
+            store.untag(name)?;
+        }
+        return Ok(Removed { untagged, deleted: None });
+    }
+    // A damaged image has parts that nobody knows; the next `gc` finds them.
+    let parts: Vec<Digest> = parts(&store, found)
+        .map(|parts| parts.into_iter().map(|part| part.digest).collect())
+        .unwrap_or_default();
+    store.forget(&found.digest)?;
+    store.drop_blobs(&parts)?;
+    gc::drop_old_roots(context);
+    Ok(Removed { untagged, deleted: Some(found.digest.clone()) })
+}
+
+/// Refuses an image that a running sandbox stands on.
+fn refuse_in_use(
+    context: &Context,
+    store: &ImageStore,
+    text: &str,
+    found: &Descriptor,
+) -> Result<(), NameError> {
+    let source = ImageSource::new(text, found.clone(), Box::new(store.clone()));
+    // One that is damaged has no root that could be told.
+    let manifests = source.platforms().unwrap_or_default();
+    let roots: Vec<PathBuf> = manifests
+        .values()
+        .map(|manifest| context.home.data().join("rootfs").join(manifest.digest.hex()))
+        .collect();
+    let sandboxes = context.sandboxes();
+    for sandbox in sandboxes.list()? {
+        let stands = |spec: &Spec| roots.contains(&spec.rootfs);
+        if sandbox.status == Status::Running && sandboxes.spec(&sandbox.name).is_ok_and(|spec| stands(&spec))
+        {
+            return Err(NameError::InUse { image: text.to_owned(), sandbox: sandbox.name });
+        }
+    }
+    Ok(())
+}
+
+/// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listed {
     /// Name without the tag.
@@ -41,6 +232,9 @@ pub struct Listed {
     pub created: String,
     /// Compressed size of all layers of all platforms, each blob once.
     pub size: u64,
+    /// The project that it comes from, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     /// Whether something of it is missing or damaged: a build makes it again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
@@ -48,10 +242,12 @@ pub struct Listed {
 
 impl Listed {
     /// Before its documents are read.
-    fn new(reference: &Reference, root: &Descriptor) -> Self {
+    fn new(reference: Option<&Reference>, root: &Descriptor) -> Self {
+        let none = || NO_NAME.to_owned();
         Self {
-            repository: reference.name().to_owned(),
-            tag: reference.tag().unwrap_or_default().to_owned(),
+            repository: reference.map_or_else(none, |reference| reference.name().to_owned()),
+            tag: reference.map_or_else(none, |reference| reference.tag().unwrap_or_default().to_owned()),
+            project: None,
             digest: root.digest.clone(),
             platforms: Vec::new(),
             created: String::new(),
@@ -61,13 +257,25 @@ impl Listed {
     }
 }
 
-/// All named images, by name. One that is damaged is listed as such, with what is known of it.
-pub fn list(context: &Context) -> Result<Vec<Listed>, ImageError> {
+/// Which images are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that have a name.
+    Named,
+    /// Also those that are kept for the projects that run them.
+    All,
+}
+
+/// All images, by name. One that is damaged is listed as such, with what is known of it.
+pub fn list(context: &Context, which: Which) -> Result<Vec<Listed>, ImageError> {
     let store = context.images()?;
     let mut found = Vec::new();
     for entry in store.list()? {
-        let Some(reference) = entry.reference else { continue };
-        let mut listed = Listed::new(&reference, &entry.descriptor);
+        if which == Which::Named && entry.reference.is_none() {
+            continue;
+        }
+        let mut listed = Listed::new(entry.reference.as_ref(), &entry.descriptor);
+        listed.project = entry.owner;
         match describe(&store, &entry.descriptor, &mut listed) {
             Err(ImageError::Io(error)) => return Err(error.into()),
             described => listed.damaged = !described.unwrap_or(false),
@@ -85,7 +293,7 @@ pub fn is_whole(context: &Context, text: &str) -> Result<bool, ImageError> {
     let (store, reference) = (context.images()?, text.parse::<Reference>()?);
     let looked = store
         .resolve(&reference)
-        .and_then(|root| describe(&store, &root, &mut Listed::new(&reference, &root)));
+        .and_then(|root| describe(&store, &root, &mut Listed::new(Some(&reference), &root)));
     match looked {
         Err(ImageError::Io(error)) => Err(error.into()),
         whole => Ok(whole.unwrap_or(false)),
@@ -156,8 +364,10 @@ mod tests {
         let _ = fs_err::remove_file(dir.join("pinfold.lock"));
         let project = Project::from_file(&dir.join("pinfold.toml")).unwrap();
         let project = consent::agree(context, project).unwrap();
-        let options =
-            build::Options { tag: Some(tag.parse().unwrap()), ..build::Options::new(build::LockUse::Update) };
+        let options = build::Options {
+            name: build::Naming::As(tag.parse().unwrap()),
+            ..build::Options::new(build::LockUse::Update)
+        };
         build::build(context, &project, &options).unwrap().built.index
     }
 
@@ -165,10 +375,10 @@ mod tests {
     fn images_are_listed_by_name_with_platforms_and_each_blob_counted_once() {
         let dir = tempfile::tempdir().unwrap();
         let context = context(dir.path());
-        assert_eq!(list(&context).unwrap(), []);
+        assert_eq!(list(&context, Which::Named).unwrap(), []);
         let both = build(&context, dir.path(), "'linux/amd64', 'linux/arm64'", "both:v1");
         let one = build(&context, dir.path(), "'linux/arm64'", "one");
-        let found = list(&context).unwrap();
+        let found = list(&context, Which::Named).unwrap();
         let row = |listed: &Listed| {
             (listed.repository.clone(), listed.tag.clone(), listed.digest.clone(), listed.platforms.join(" "))
         };

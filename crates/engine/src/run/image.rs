@@ -18,6 +18,7 @@ use crate::build;
 use crate::build::LockUse;
 use crate::build::heal::healing;
 use crate::context::Context;
+use crate::keep::gc;
 
 /// Longest `/etc/passwd` that is read.
 const PASSWD_MAX: u64 = 1 << 20;
@@ -59,7 +60,7 @@ pub(super) fn ready(
             }
             let options = build::Options {
                 platforms: vec![platform],
-                tag: Some(format!("{}:run", manifest.name).parse()?),
+                name: build::Naming::Unnamed,
                 ..build::Options::new(lock)
             };
             // A blob that turns out to be damaged while it is unpacked is made again by another build.
@@ -87,8 +88,14 @@ pub(super) fn labels(image: &Image) -> BTreeMap<String, String> {
 
 fn unpacked(context: &Context, source: &ImageSource, image: &Image) -> Result<Ready, RunError> {
     let roots = RootfsStore::open(context.home.data(), unpack::Options::default())?;
-    let root = roots.get(source, image, &*context.reporter)?.path;
-    Ok(described(source, image, root))
+    let root = roots.get(source, image, &*context.reporter)?;
+    let path = root.path.clone();
+    let made = root.made;
+    context.hold(root);
+    if made {
+        gc::drop_old_roots(context);
+    }
+    Ok(described(source, image, path))
 }
 
 /// What the image at `root` says about itself.

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::store::DAMAGED;
+use pinfold_base::store::temporary;
 use rustix::fs::FlockOperation;
 
 use super::ImageStore;
@@ -79,7 +80,13 @@ impl ImageStore {
             report.blobs.push((digest, metadata.len()));
         }
         report.blobs.sort();
+        let swept = temporary::sweep(&self.layout.root().join("tmp"), mode == GcMode::Delete)?;
+        report.temporary += swept.files as u64;
+        report.bytes += swept.bytes;
         for file in files_of(&self.layout.root().join("tmp"))? {
+            if temporary::is_own(&file.path()) {
+                continue;
+            }
             // Writers rename their files away at any time.
             let Some(metadata) = present(file.metadata())? else { continue };
             if !is_young(&metadata, grace) {
@@ -91,6 +98,30 @@ impl ImageStore {
             }
         }
         Ok(report)
+    }
+
+    /// Removes those blobs that no name reaches, young or not: what their image was made of is not wanted any more. None when a
+    /// reachable document cannot be read.
+    pub fn drop_blobs(&self, digests: &[Digest]) -> Result<(), ImageError> {
+        let _lock = self.lock(FlockOperation::LockExclusive)?;
+        let mut reachable = BTreeSet::new();
+        for entry in Self::named(&self.names_held()?) {
+            match parts(&self.layout, &entry.descriptor) {
+                Ok(parts) => reachable.extend(parts.into_iter().map(|part| part.digest)),
+                Err(ImageError::Io(error)) => return Err(error.into()),
+                Err(_) => return Ok(()),
+            }
+        }
+        for digest in digests.iter().filter(|digest| !reachable.contains(digest)) {
+            present(fs::remove_file(self.blob_path(digest)))?;
+        }
+        Ok(())
+    }
+
+    /// What killed processes left of what they were writing.
+    pub fn sweep(&self) -> Result<(), ImageError> {
+        temporary::sweep(&self.layout.root().join("tmp"), true)?;
+        Ok(())
     }
 
     /// What was set aside.

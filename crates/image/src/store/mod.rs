@@ -9,7 +9,8 @@
 //!
 //! The entries of `index.json` are the roots: what none of them reaches is removed by [`ImageStore::gc`], unless it is young.
 //! `org.opencontainers.image.ref.name` of an entry is the full `name:tag`, so that two names do not collide and skopeo finds
-//! them as `oci:DIR:name:tag`.
+//! them as `oci:DIR:name:tag`. [`OWNER`] says which project an entry comes from; one that has it and no name is what that project
+//! runs, and of these the newest [`KEPT`] stay. It never leaves the store.
 //!
 //! **Guarantees**: a name always leads to an image that is complete; names change in one step, for all processes; a crash
 //! leaves only files in `tmp` and unnamed blobs, both harmless. What the disk does to a blob or to `index.json` afterwards is
@@ -53,6 +54,10 @@ use crate::sink::Sink;
 use crate::sink::is_index;
 use crate::sink::parts;
 
+/// Annotation of an entry: the project that it comes from, for people.
+pub const OWNER: &str = "dev.pinfold.project";
+/// Unnamed entries that stay of a project: what it runs, and what it ran before.
+pub const KEPT: usize = 2;
 /// Names listed in an error that says a name is unknown.
 const KNOWN_SHOWN: usize = 8;
 
@@ -67,6 +72,8 @@ pub struct ImageStore {
 pub struct NamedImage {
     /// `name:tag`; `None` for an entry that another tool added under no name or a strange one.
     pub reference: Option<Reference>,
+    /// The project that it comes from, where that is known.
+    pub owner: Option<String>,
     /// The index or image manifest.
     pub descriptor: Descriptor,
 }
@@ -158,27 +165,79 @@ impl ImageStore {
         self.layout.put_document(document)
     }
 
-    /// Gives an image a name, taking the name from whatever had it. Fails when a blob of the image is missing: a name never
-    /// leads to half an image. The reference needs a tag.
-    pub fn tag(&self, reference: &Reference, descriptor: &Descriptor) -> Result<(), ImageError> {
+    /// Gives an image a name, taking the name from whatever had it, and says whose that was. Fails when a blob of the image is
+    /// missing: a name never leads to half an image. The reference needs a tag.
+    pub fn tag(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        owner: Option<&str>,
+    ) -> Result<Option<String>, ImageError> {
         let name = reference.name_and_tag().ok_or_else(|| ImageError::Reference {
             text: reference.to_string(),
             reason: "a tag is needed to name an image",
         })?;
         let _lock = self.lock(FlockOperation::LockExclusive)?;
-        for part in parts(&self.layout, descriptor)? {
+        self.hold_parts(descriptor)?;
+        let mut entry = descriptor.clone();
+        entry.annotations.insert(annotation::REF_NAME.into(), name.clone());
+        entry.annotations.extend(owner.map(|owner| (OWNER.to_owned(), owner.to_owned())));
+        let mut before = None;
+        self.change_names(|entries| {
+            let old = entries.iter().find(|old| ref_name(old) == Some(&name));
+            before = old.and_then(|old| old.annotations.get(OWNER).cloned());
+            entries.retain(|old| ref_name(old) != Some(&name));
+            entries.push(entry);
+            in_order(entries);
+        })?;
+        Ok(before)
+    }
+
+    /// Keeps an image for the project that runs it, without a name, and lets go of those that it ran long ago. `instead_of` is the
+    /// name that earlier versions gave it.
+    pub fn keep(
+        &self,
+        owner: &str,
+        descriptor: &Descriptor,
+        instead_of: &Reference,
+    ) -> Result<(), ImageError> {
+        let _lock = self.lock(FlockOperation::LockExclusive)?;
+        self.hold_parts(descriptor)?;
+        let mut entry = descriptor.clone();
+        entry.annotations.insert(OWNER.into(), owner.into());
+        let old_name = instead_of.name_and_tag();
+        self.change_names(|entries| {
+            entries.retain(|old| {
+                let ours = old.annotations.contains_key(OWNER);
+                !(is_kept(old, owner) && old.digest == entry.digest)
+                    && (ours || ref_name(old).is_none() || ref_name(old) != old_name.as_deref())
+            });
+            entries.push(entry);
+            let mut surplus = entries.iter().filter(|old| is_kept(old, owner)).count().saturating_sub(KEPT);
+            entries.retain(|old| {
+                let goes = surplus > 0 && is_kept(old, owner);
+                surplus -= usize::from(goes);
+                !goes
+            });
+            in_order(entries);
+        })
+    }
+
+    /// What a project runs and ran, the newest last.
+    pub fn kept(&self, owner: &str) -> Result<Vec<Descriptor>, ImageError> {
+        let index = self.names()?;
+        Ok(index.value().manifests.iter().filter(|entry| is_kept(entry, owner)).map(without_owner).collect())
+    }
+
+    /// Makes all parts of an image young. The caller holds the lock.
+    fn hold_parts(&self, descriptor: &Descriptor) -> Result<(), ImageError> {
+        for part in parts(self, descriptor)? {
             let expected = Expected { digest: part.digest.clone(), size: Some(part.size) };
             if !self.layout.refresh(&expected)? {
                 return Err(ImageError::MissingBlob { digest: part.digest, place: self.location() });
             }
         }
-        let mut entry = descriptor.clone();
-        entry.annotations.insert(annotation::REF_NAME.into(), name.clone());
-        self.change_names(|entries| {
-            entries.retain(|old| ref_name(old) != Some(&name));
-            entries.push(entry);
-            entries.sort_by(|a, b| (ref_name(a), &a.digest).cmp(&(ref_name(b), &b.digest)));
-        })
+        Ok(())
     }
 
     /// Takes a name away; the image stays until `gc`. Says what had the name.
@@ -192,6 +251,12 @@ impl ImageStore {
         Ok(found)
     }
 
+    /// Takes away all names of an image, and what keeps it without one.
+    pub fn forget(&self, digest: &Digest) -> Result<(), ImageError> {
+        let _lock = self.lock(FlockOperation::LockExclusive)?;
+        self.change_names(|entries| entries.retain(|entry| entry.digest != *digest))
+    }
+
     /// All entries, in order of name.
     pub fn list(&self) -> Result<Vec<NamedImage>, ImageError> {
         let index = self.names()?;
@@ -201,29 +266,30 @@ impl ImageStore {
     fn named(index: &Raw<Index>) -> Vec<NamedImage> {
         let entry = |descriptor: &Descriptor| NamedImage {
             reference: ref_name(descriptor).and_then(|name| name.parse().ok()),
-            descriptor: descriptor.clone(),
+            owner: descriptor.annotations.get(OWNER).cloned(),
+            descriptor: without_owner(descriptor),
         };
         let mut entries: Vec<NamedImage> = index.value().manifests.iter().map(entry).collect();
-        entries
-            .sort_by(|a, b| (&a.reference, &a.descriptor.digest).cmp(&(&b.reference, &b.descriptor.digest)));
+        entries.sort_by(|a, b| a.reference.cmp(&b.reference));
         entries
     }
 
     /// Finds an image by `name`, `name:tag` or `name@digest`; a digest may also be that of one platform's manifest.
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, ImageError> {
         let index = self.names()?;
-        let entries = index.value().manifests.iter();
+        let mut entries = index.value().manifests.iter();
         if let Some(digest) = reference.digest() {
-            let same_name = |entry: &&Descriptor| {
-                let name = ref_name(entry).and_then(|name| name.parse::<Reference>().ok());
-                name.is_some_and(|name| name.name() == reference.name())
+            let of_name = |entry: &&Descriptor| match ref_name(entry) {
+                Some(name) => name.parse::<Reference>().is_ok_and(|name| name.name() == reference.name()),
+                // What a project runs has no name, and is called by the project's.
+                None => entry.annotations.contains_key(OWNER),
             };
-            for entry in entries.filter(same_name) {
+            for entry in entries.filter(of_name) {
                 if entry.digest == *digest {
-                    return Ok(entry.clone());
+                    return Ok(without_owner(entry));
                 }
                 if is_index(entry) {
-                    let index: Raw<Index> = read_document(&self.layout, entry)?;
+                    let index: Raw<Index> = read_document(self, entry)?;
                     if let Some(part) = index.value().manifests.iter().find(|part| part.digest == *digest) {
                         return Ok(part.clone());
                     }
@@ -232,8 +298,8 @@ impl ImageStore {
             return Err(self.not_found(&reference.to_string()));
         }
         let name = reference.name_and_tag();
-        let found = entries.into_iter().find(|entry| name.is_some() && ref_name(entry) == name.as_deref());
-        found.cloned().ok_or_else(|| self.not_found(&reference.to_string()))
+        let found = entries.find(|entry| name.is_some() && ref_name(entry) == name.as_deref());
+        found.map(without_owner).ok_or_else(|| self.not_found(&reference.to_string()))
     }
 
     fn not_found(&self, reference: &str) -> ImageError {
@@ -288,8 +354,25 @@ impl Sink for StoreSink<'_> {
     }
 
     fn finish(self, root: &Descriptor) -> Result<(), ImageError> {
-        self.store.tag(self.reference, root)
+        self.store.tag(self.reference, root, None).map(drop)
     }
+}
+
+/// Names in order; what has none stays in the order in which it came.
+fn in_order(entries: &mut [Descriptor]) {
+    entries.sort_by(|a, b| ref_name(a).cmp(&ref_name(b)));
+}
+
+/// Whether an entry is what a project runs.
+fn is_kept(entry: &Descriptor, owner: &str) -> bool {
+    ref_name(entry).is_none() && entry.annotations.get(OWNER).is_some_and(|found| found == owner)
+}
+
+/// As it may leave the store.
+fn without_owner(entry: &Descriptor) -> Descriptor {
+    let mut entry = entry.clone();
+    entry.annotations.remove(OWNER);
+    entry
 }
 
 pub(crate) fn ref_name(descriptor: &Descriptor) -> Option<&str> {
@@ -303,6 +386,19 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
+    /// Takes the lock for itself; `None` while somebody has it.
+    pub(crate) fn try_hold(path: &Path) -> io::Result<Option<Self>> {
+        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        loop {
+            match rustix::fs::flock(file.file(), FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Waits for the lock.
     pub(crate) fn hold(path: &Path, how: FlockOperation) -> io::Result<Self> {
         let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;

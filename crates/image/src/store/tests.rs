@@ -39,8 +39,8 @@ fn blobs(store: &ImageStore) -> usize {
 fn names_lead_to_images() {
     let (_dir, store) = store();
     let (one, two) = (put(&store, "1"), put(&store, "2"));
-    store.tag(&name("x"), &one.manifest.descriptor()).unwrap();
-    store.tag(&name("team/y:v1"), &two.manifest.descriptor()).unwrap();
+    store.tag(&name("x"), &one.manifest.descriptor(), None).unwrap();
+    store.tag(&name("team/y:v1"), &two.manifest.descriptor(), None).unwrap();
     assert_eq!(store.resolve(&name("x:latest")).unwrap().digest, *one.manifest.digest());
     let by_digest = format!("team/y@{}", two.manifest.digest());
     assert_eq!(store.resolve(&name(&by_digest)).unwrap().digest, *two.manifest.digest());
@@ -50,7 +50,7 @@ fn names_lead_to_images() {
     assert_eq!(error.to_string(), "image `team/y:latest` is not in the store");
     assert!(matches!(error, ImageError::NotFound { known, .. } if known == ["team/y:v1", "x:latest"]));
     // A name moves.
-    store.tag(&name("x"), &two.manifest.descriptor()).unwrap();
+    store.tag(&name("x"), &two.manifest.descriptor(), None).unwrap();
     assert_eq!(store.resolve(&name("x")).unwrap().digest, *two.manifest.digest());
     let listed: Vec<_> =
         store.list().unwrap().into_iter().map(|entry| entry.reference.unwrap().to_string()).collect();
@@ -72,10 +72,10 @@ fn an_index_is_named_with_all_its_parts() {
         }
     }
     // A name never leads to half an image.
-    assert!(matches!(store.tag(&name("x"), source.root()), Err(ImageError::MissingBlob { .. })));
+    assert!(matches!(store.tag(&name("x"), source.root(), None), Err(ImageError::MissingBlob { .. })));
     assert!(store.list().unwrap().is_empty());
     store.put_reader(&memory.0[&arm64.digest][..], &arm64.digest, arm64.size).unwrap();
-    store.tag(&name("x"), source.root()).unwrap();
+    store.tag(&name("x"), source.root(), None).unwrap();
     // The manifest of one platform is found by its digest.
     assert_eq!(store.resolve(&name(&format!("x@{}", arm64.digest))).unwrap().digest, arm64.digest);
     let found = ImageSource::from_store(&store, &name("x")).unwrap();
@@ -126,8 +126,8 @@ fn layers_of_the_cache_are_shared() {
 fn gc_keeps_what_is_named_or_young() {
     let (_dir, store) = store();
     let (kept, dropped) = (put(&store, "kept"), put(&store, "dropped"));
-    store.tag(&name("kept"), &kept.manifest.descriptor()).unwrap();
-    store.tag(&name("dropped"), &dropped.manifest.descriptor()).unwrap();
+    store.tag(&name("kept"), &kept.manifest.descriptor(), None).unwrap();
+    store.tag(&name("dropped"), &dropped.manifest.descriptor(), None).unwrap();
     assert!(store.gc(Duration::ZERO, GcMode::Delete).unwrap().blobs.is_empty());
     store.untag(&name("dropped")).unwrap();
     fs::write(store.layout().root().join("tmp/w-abandoned"), "half").unwrap();
@@ -144,7 +144,7 @@ fn gc_keeps_what_is_named_or_young() {
 fn gc_removes_no_blob_when_it_cannot_see() {
     let (_dir, store) = store();
     let image = put(&store, "1");
-    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+    store.tag(&name("x"), &image.manifest.descriptor(), None).unwrap();
     put(&store, "2");
     fs::write(store.blob_path(image.manifest.digest()), "damaged").unwrap();
     let report = store.gc(Duration::ZERO, GcMode::Delete).unwrap();
@@ -221,8 +221,8 @@ fn what_a_disk_changed_is_found_by_reading_and_does_not_come_back() {
 fn damaged_names_come_back_from_their_copy() {
     let (dir, store) = store();
     let image = put(&store, "1");
-    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
-    store.tag(&name("y:v2"), &image.manifest.descriptor()).unwrap();
+    store.tag(&name("x"), &image.manifest.descriptor(), None).unwrap();
+    store.tag(&name("y:v2"), &image.manifest.descriptor(), None).unwrap();
     let digest_in = |bytes: &[u8]| {
         let at = bytes.windows(7).position(|part| part == b"sha256:").unwrap() + 10;
         let mut other = bytes.to_vec();
@@ -245,7 +245,7 @@ fn damaged_names_come_back_from_their_copy() {
                 store.list().unwrap().into_iter().map(|entry| entry.reference.unwrap()).collect();
             assert_eq!(names, [name("x"), name("y:v2")], "{file}");
             assert_eq!(store.resolve(&name("x")).unwrap().digest, *image.manifest.digest(), "{file}");
-            store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+            store.tag(&name("x"), &image.manifest.descriptor(), None).unwrap();
             assert_eq!(fs::read(&path).unwrap(), right);
             // Whose copy was damaged nobody has to know; what was gone and is made as it always is neither.
             let quiet = file == "names.json" || file == "oci-layout" && bytes.is_none();
@@ -258,14 +258,41 @@ fn damaged_names_come_back_from_their_copy() {
     }
     let store = ImageStore::open(dir.path()).unwrap();
     assert!(store.list().unwrap().is_empty());
-    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+    store.tag(&name("x"), &image.manifest.descriptor(), None).unwrap();
+}
+
+#[test]
+fn a_project_keeps_what_it_runs_and_what_it_ran_before() {
+    let (_dir, store) = store();
+    let images: Vec<_> = ["1", "2", "3"].map(|text| put(&store, text).manifest.descriptor()).into();
+    let kept =
+        |owner| -> Vec<Digest> { store.kept(owner).unwrap().into_iter().map(|kept| kept.digest).collect() };
+    // What earlier versions named is let go of; what the user named so is not.
+    store.tag(&name("x:run"), &images[0], None).unwrap();
+    store.tag(&name("y:run"), &images[0], Some("/y")).unwrap();
+    for image in &images {
+        store.keep("/x", image, &name("x:run")).unwrap();
+        store.keep("/y", image, &name("y:run")).unwrap();
+    }
+    let digests: Vec<Digest> = images.iter().map(|image| image.digest.clone()).collect();
+    assert_eq!((kept("/x"), kept("/y")), (digests[1..].to_vec(), digests[1..].to_vec()));
+    store.keep("/x", &images[1], &name("x:run")).unwrap();
+    assert_eq!(kept("/x"), [digests[2].clone(), digests[1].clone()]);
+    let named: Vec<_> = store.list().unwrap().into_iter().filter_map(|entry| entry.reference).collect();
+    assert_eq!(named, [name("y:run")]);
+    // Found by a digest under any name, and without what is said of projects.
+    let found = store.resolve(&name(&format!("x@{}", digests[1]))).unwrap();
+    assert_eq!(found, images[1]);
+    store.forget(&digests[1]).unwrap();
+    assert_eq!((kept("/x").len(), kept("/y").len()), (1, 1));
+    assert_eq!(store.tag(&name("y:run"), &images[2], Some("/x")).unwrap().as_deref(), Some("/y"));
 }
 
 #[test]
 fn names_of_another_tool_are_taken() {
     let (dir, store) = store();
     let image = put(&store, "1");
-    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+    store.tag(&name("x"), &image.manifest.descriptor(), None).unwrap();
     let path = dir.path().join("images/index.json");
     let changed = fs::read_to_string(&path).unwrap().replace("x:latest", "zed:latest");
     fs::write(&path, &changed).unwrap();
@@ -277,7 +304,7 @@ fn names_of_another_tool_are_taken() {
 fn a_crash_leaves_the_old_names() {
     let (dir, store) = store();
     let image = put(&store, "1");
-    store.tag(&name("x"), &image.manifest.descriptor()).unwrap();
+    store.tag(&name("x"), &image.manifest.descriptor(), None).unwrap();
     // As if killed while writing: half a blob, half an index, a held lock that died with its process.
     let root = store.layout().root();
     fs::write(root.join("tmp/w-blob"), "ha").unwrap();
@@ -285,7 +312,7 @@ fn a_crash_leaves_the_old_names() {
     let store = ImageStore::open(dir.path()).unwrap();
     assert_eq!(store.resolve(&name("x")).unwrap().digest, *image.manifest.digest());
     assert_eq!(store.gc(Duration::ZERO, GcMode::Delete).unwrap().temporary, 2);
-    store.tag(&name("y"), &image.manifest.descriptor()).unwrap();
+    store.tag(&name("y"), &image.manifest.descriptor(), None).unwrap();
     assert_eq!(store.list().unwrap().len(), 2);
 }
 
@@ -301,7 +328,9 @@ fn many_can_name_at_once() {
                 let store = ImageStore::open(dir.path()).unwrap();
                 for round in 0..10 {
                     put(&store, &format!("{worker}-{round}"));
-                    store.tag(&name(&format!("w{worker}:r{round}")), &image.manifest.descriptor()).unwrap();
+                    store
+                        .tag(&name(&format!("w{worker}:r{round}")), &image.manifest.descriptor(), None)
+                        .unwrap();
                     store.gc(Duration::from_secs(600), GcMode::Delete).unwrap();
                 }
             });

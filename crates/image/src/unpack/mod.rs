@@ -22,6 +22,7 @@ mod rootfs;
 mod stream;
 
 pub use check::check_rootfs;
+pub use rootfs::HeldRoot;
 pub use rootfs::RootfsStore;
 pub use rootfs::UnpackedRoot;
 
@@ -40,6 +41,7 @@ use pinfold_base::Kind;
 use pinfold_base::Reporter;
 use pinfold_base::directory;
 use pinfold_base::report::Stage;
+use pinfold_base::store::temporary;
 
 use crate::Image;
 use crate::ImageError;
@@ -335,12 +337,13 @@ fn layers(
 struct Temporary {
     path: PathBuf,
     kept: bool,
+    _held: temporary::Directory,
 }
 
 impl Temporary {
     fn create(parent: &Path) -> io::Result<Self> {
-        let path = tempfile::Builder::new().prefix(".pinfold-").tempdir_in(parent)?.keep();
-        Ok(Self { path, kept: false })
+        let held = temporary::directory(parent)?;
+        Ok(Self { path: held.path.clone(), kept: false, _held: held })
     }
 
     fn keep_as(mut self, target: &Path) -> io::Result<()> {

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! DATA/rootfs/HEX/                whole root of the image whose manifest has this SHA-256
-//! DATA/rootfs/locks/HEX           held while that root is made or removed
-//! DATA/rootfs/tmp/.pinfold-…/     being made; left over after a crash, see `abandoned`
+//! DATA/rootfs/locks/HEX           held while that root is made or removed, and shared by who is about to use it
+//! DATA/rootfs/tmp/.pinfold-…/     being made or removed; left over after a crash, see `sweep` and `abandoned`
 //! ```
 //!
 //! **Guarantees**: a root under its digest is whole, verified and synced, because it is renamed there last; of several
-//! processes that want the same one, one unpacks and the others wait.
+//! processes that want the same one, one unpacks and the others wait. One that was given out is not removed while its [`HeldRoot`]
+//! lives.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::Reporter;
 use pinfold_base::directory;
+use pinfold_base::directory::Size;
+use pinfold_base::store::temporary;
 use rustix::fs::FlockOperation;
 
 use super::Options;
@@ -45,6 +48,16 @@ pub struct UnpackedRoot {
     pub path: PathBuf,
 }
 
+/// A root that is there and stays while this lives.
+#[derive(Debug)]
+pub struct HeldRoot {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it was unpacked for this.
+    pub made: bool,
+    _hold: Lock,
+}
+
 impl RootfsStore {
     /// Opens the store below `data` (`DATA/rootfs`), creating it. All its roots are unpacked with the same options.
     pub fn open(data: &Path, options: Options) -> Result<Self, UnpackError> {
@@ -66,20 +79,26 @@ impl RootfsStore {
         source: &ImageSource,
         image: &Image,
         reporter: &dyn Reporter,
-    ) -> Result<UnpackedRoot, UnpackError> {
-        let manifest = image.manifest.digest().clone();
-        let path = self.path(&manifest);
-        if !path.is_dir() {
-            let _lock = self.lock(&manifest)?;
+    ) -> Result<HeldRoot, UnpackError> {
+        let manifest = image.manifest.digest();
+        let path = self.path(manifest);
+        let mut made = false;
+        loop {
+            let hold = Lock::hold(&self.lock_file(manifest), FlockOperation::LockShared)?;
+            if path.is_dir() {
+                // Another image's options may have been laxer about what will be mounted on.
+                super::check_rootfs(&path, &self.options.mount_targets)?;
+                return Ok(HeldRoot { path, made, _hold: hold });
+            }
+            drop(hold);
+            let _lock = Lock::hold(&self.lock_file(manifest), FlockOperation::LockExclusive)?;
             if !path.is_dir() {
                 let temporary = Temporary::create(&self.root.join("tmp"))?;
                 into(source, image, &temporary.path, &self.options, reporter)?;
                 temporary.keep_as(&path)?;
+                made = true;
             }
         }
-        // Another image's options may have been laxer about what will be mounted on.
-        super::check_rootfs(&path, &self.options.mount_targets)?;
-        Ok(UnpackedRoot { manifest, path })
     }
 
     /// All roots, in order of digest.
@@ -97,9 +116,9 @@ impl RootfsStore {
         Ok(found)
     }
 
-    /// Removes a root. Whether a sandbox still uses it is for the caller to know.
-    pub fn remove(&self, manifest: &Digest) -> Result<(), UnpackError> {
-        let _lock = self.lock(manifest)?;
+    /// Removes a root unless somebody holds it: whether it is gone. Whether a sandbox stands on it is for the caller to know.
+    pub fn remove(&self, manifest: &Digest) -> Result<bool, UnpackError> {
+        let Some(_lock) = Lock::try_hold(&self.lock_file(manifest))? else { return Ok(false) };
         let path = self.path(manifest);
         if path.is_dir() {
             // Under its name it is whole or not there at all, even if removing is cut short.
@@ -108,10 +127,15 @@ impl RootfsStore {
             temporary.kept = true;
             directory::remove(&temporary.path)?;
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// What crashed processes left, and what could not be removed before: roots that were begun longer than `age` ago.
+    /// What killed processes left of what they were making or removing; removed if `remove` says so.
+    pub fn sweep(&self, remove: bool) -> Result<Size, UnpackError> {
+        Ok(temporary::sweep(&self.root.join("tmp"), remove)?)
+    }
+
+    /// What could not be removed before, and what earlier versions left when they crashed: roots that were begun longer than `age` ago.
     pub fn abandoned(&self, age: Duration) -> Result<Vec<PathBuf>, UnpackError> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.root.join("tmp"))? {
@@ -126,7 +150,7 @@ impl RootfsStore {
         Ok(found)
     }
 
-    fn lock(&self, manifest: &Digest) -> Result<Lock, UnpackError> {
-        Ok(Lock::hold(&self.root.join("locks").join(manifest.hex()), FlockOperation::LockExclusive)?)
+    fn lock_file(&self, manifest: &Digest) -> PathBuf {
+        self.root.join("locks").join(manifest.hex())
     }
 }

@@ -427,7 +427,14 @@ fn roots_are_unpacked_once_by_several_at_a_time() {
     assert!(store.abandoned(Duration::from_secs(60)).unwrap().is_empty(), "it may be under way");
     directory::remove(&crashed).unwrap();
     assert_eq!(store.list().unwrap().len(), 1);
-    store.remove(image.manifest.digest()).unwrap();
+    // One that is about to be used stays.
+    let held = store.get(&source, &image, &Silent).unwrap();
+    assert!(!held.made && !store.remove(image.manifest.digest()).unwrap());
+    assert!(held.path.join("a").exists());
+    drop(held);
+    assert!(store.remove(image.manifest.digest()).unwrap());
     assert!(store.list().unwrap().is_empty());
+    assert!(store.get(&source, &image, &Silent).unwrap().made);
+    assert!(store.remove(image.manifest.digest()).unwrap());
     assert_eq!(fs::read_dir(dir.path().join("rootfs/tmp")).unwrap().count(), 0);
 }

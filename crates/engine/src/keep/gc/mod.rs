@@ -1,6 +1,6 @@
 //! `gc`: what can be removed from the stores, and removing it.
 //!
-//! Unnamed images always, unpacked roots that no named image and no running sandbox has, and what earlier removals left; composed layers and decoded
+//! Unnamed images that no project runs always, unpacked roots that no image and no running sandbox has, and what killed processes and earlier removals left; composed layers and decoded
 //! archives on request (they can be made again from the downloads); downloads on request. Which folders these are is for
 //! their owners to say.
 //!
@@ -21,6 +21,7 @@ use pinfold_base::directory::Remains;
 use pinfold_base::directory::Size;
 use pinfold_base::error::Diagnosis;
 use pinfold_base::store;
+use pinfold_base::store::temporary;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
@@ -28,6 +29,7 @@ use pinfold_image::store::GcMode;
 use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
 use pinfold_image::unpack::UnpackError;
+use pinfold_image::unpack::UnpackedRoot;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Status;
 use pinfold_sources::debian;
@@ -82,6 +84,9 @@ pub struct Report {
     /// What could not be removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// Blobs of no image that stay for [`store::GRACE`], because a build may be about to name them.
+    #[serde(skip)]
+    pub young: u64,
     /// Images that are damaged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<Left>,
@@ -141,6 +146,7 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
         files: blobs.blobs.len(),
         bytes: blobs.blobs.iter().map(|(_, size)| size).sum(),
     });
+    report.young = blobs.young;
     report.damaged.extend(blobs.unreadable.iter().map(|image| Left {
         problem: format!("the image `{image}` is damaged, so no blob and no root was removed"),
         hint: Some(format!(
@@ -153,6 +159,12 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
     }
     context.tell_damage();
     let cache = context.home.cache();
+    let mut killed = Part { what: "left by killed processes".into(), files: 0, bytes: 0 };
+    for folder in [cache.join(store::TEMPORARY), context.home.data().join(held::RECORDS)] {
+        killed.add(temporary::sweep(&folder, pass == Pass::Remove)?);
+    }
+    killed.files += blobs.temporary as usize;
+    report.parts.push(killed);
     let mut folders = vec![
         ("abandoned downloads", store::TEMPORARY, store::GRACE),
         ("partial downloads", store::PARTIAL, store::GRACE),
@@ -220,13 +232,6 @@ fn roots(
     pass: Pass,
     report: &mut Report,
 ) -> Result<(), GcError> {
-    let mut wanted = std::collections::BTreeSet::new();
-    for entry in images.list()? {
-        if let Some(reference) = entry.reference {
-            let source = ImageSource::from_store(images, &reference)?;
-            wanted.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest));
-        }
-    }
     let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
     let mut part = Part { what: "root file systems of no image".into(), files: 0, bytes: 0 };
     for path in unpacked.abandoned(store::GRACE)? {
@@ -237,15 +242,13 @@ fn roots(
             report.left.push(Left::new(&remains));
         }
     }
-    for root in unpacked.list()? {
-        if wanted.contains(&root.manifest) || stood_on.contains(&root.path) {
-            continue;
-        }
+    part.add(unpacked.sweep(pass == Pass::Remove)?);
+    for root in unused(images, &unpacked, stood_on)? {
         part.add(directory::size(&root.path));
         if pass == Pass::Remove {
             match unpacked.remove(&root.manifest) {
                 Err(UnpackError::Remains(remains)) => report.left.push(Left::new(&remains)),
-                result => result?,
+                result => drop(result?),
             }
         }
     }
@@ -253,11 +256,57 @@ fn roots(
     Ok(())
 }
 
+/// Roots that no image of the store has, named or kept for a project, and no running sandbox stands on.
+fn unused(
+    images: &ImageStore,
+    unpacked: &RootfsStore,
+    stood_on: &[PathBuf],
+) -> Result<Vec<UnpackedRoot>, GcError> {
+    let mut wanted = std::collections::BTreeSet::new();
+    for entry in images.list()? {
+        let source = ImageSource::new("an image", entry.descriptor, Box::new(images.clone()));
+        wanted.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest));
+    }
+    let mut roots = unpacked.list()?;
+    roots.retain(|root| !wanted.contains(&root.manifest) && !stood_on.contains(&root.path));
+    Ok(roots)
+}
+
+/// Removes the roots that nothing uses any more, after one was made. A start does not fail for what cannot be removed: the next
+/// `gc` tells of it.
+pub(crate) fn drop_old_roots(context: &Context) {
+    let dropped = || -> Result<(), GcError> {
+        let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
+        let images = context.images()?;
+        if unused(&images, &unpacked, &[])?.is_empty() {
+            return Ok(());
+        }
+        let stood_on = stood_on(context)?;
+        for root in unused(&images, &unpacked, &stood_on)? {
+            unpacked.remove(&root.manifest)?;
+        }
+        Ok(())
+    };
+    if let Err(error) = dropped() {
+        tracing::debug!("old roots stay: {error}");
+    }
+}
+
+/// The roots that running sandboxes stand on.
+pub(crate) fn stood_on(context: &Context) -> Result<Vec<PathBuf>, SandboxError> {
+    let sandboxes = context.sandboxes();
+    let running = sandboxes.list()?.into_iter().filter(|sandbox| sandbox.status == Status::Running);
+    Ok(running.filter_map(|sandbox| sandboxes.spec(&sandbox.name).ok()).map(|spec| spec.rootfs).collect())
+}
+
 /// Files directly in `folder` that are older than `age`.
 fn clean(folder: &Path, age: Duration, pass: Pass, part: &mut Part) -> std::io::Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
+        if temporary::is_own(&entry.path()) {
+            continue;
+        }
         let metadata = entry.metadata()?;
         let old = |time: SystemTime| SystemTime::now().duration_since(time).is_ok_and(|passed| passed >= age);
         if !metadata.is_file() || !metadata.modified().is_ok_and(old) {

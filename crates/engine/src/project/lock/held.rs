@@ -26,6 +26,7 @@ use pinfold_base::Platform;
 use pinfold_base::store::persist;
 use pinfold_base::store::recall;
 use pinfold_base::store::summed;
+use pinfold_base::store::temporary;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -171,7 +172,7 @@ pub(crate) fn program() -> Option<impl Serialize> {
 fn write(path: &Path, record: &Record) -> Result<(), std::io::Error> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+    let mut temporary = temporary::file(folder)?;
     temporary.write_all(&summed(&serde_json::to_vec(record)?))?;
     persist(temporary, path).map_err(std::io::Error::other)
 }
