@@ -171,6 +171,33 @@ fn a_manifest_adds_freely_and_leaves_out_with_the_users_word() {
     assert!(ended_well && told.contains(".envrc"), "{told}");
 }
 
+/// An agent on the host starts what its settings name. What a build makes is told when it changed.
+#[test]
+fn programs_that_settings_name_stay_as_they_are_or_are_told() {
+    let Some(machine) = Machine::new() else { return };
+    machine.repository();
+    let settings = "{\"mcpServers\": {\"a\": {\"command\": \"./tools/run.sh\"}, \"b\": {\"command\": \"node\", \"args\": [\"dist/b.js\"]}}}";
+    fs_err::write(machine.path("w/.mcp.json"), settings).unwrap();
+    fs_err::create_dir(machine.path("w/tools")).unwrap();
+    let program = machine.path("w/tools/run.sh");
+    fs_err::write(&program, "true\n").unwrap();
+    for script in ["echo x >> tools/run.sh", "busybox rm tools/run.sh", "busybox mv tools away"] {
+        let (ended_well, text) = machine.run(&[], script);
+        assert!(
+            !ended_well && text.contains("`tools/run.sh` is run by who reads `.mcp.json`"),
+            "{script}: {text}"
+        );
+        assert_eq!(fs_err::read_to_string(&program).unwrap(), "true\n", "{script}");
+    }
+    // Control, by the name that the note says; and what is built is the agent's to make, and told.
+    let script = "echo x >> tools/run.sh && busybox mkdir dist && echo x > dist/b.js && echo x > dist/c.js";
+    let (ended_well, text) = machine.run(&["--unprotect", "tools/run.sh"], script);
+    let told: Vec<PathBuf> =
+        text.lines().filter_map(|line| line.strip_prefix("  ")).map(PathBuf::from).collect();
+    assert!(ended_well && text.contains("changed while the sandbox ran"), "{text}");
+    assert_eq!(told, [machine.path("w/dist/b.js"), program]);
+}
+
 /// A mount holds a name: what else a hook is called in the workspace is kept with it, and said.
 #[test]
 fn a_hook_stays_as_it_is_by_each_of_its_names() {

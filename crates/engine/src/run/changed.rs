@@ -11,6 +11,7 @@
 //! completed is told with all that is in it, however old. The walk is by descriptor and follows no link. **Refuses**
 //! to look at more than [`ENTRIES_MAX`] names, and says so.
 
+use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -154,6 +155,7 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
             root: &root,
             names: &names,
             kept: &kept,
+            called: called(&root),
             span,
             entries: 0,
             whole: HashSet::new(),
@@ -190,6 +192,13 @@ fn unreadable(error: &std::io::Error) -> String {
     format!("it cannot be read ({error})")
 }
 
+/// Programs that the settings at the top of `root` name, as paths below it.
+fn called(root: &Path) -> BTreeSet<PathBuf> {
+    let real = fs_err::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let below = |path: PathBuf| path.strip_prefix(&real).ok().map(Path::to_owned);
+    protect::called(&real).into_iter().filter_map(below).collect()
+}
+
 /// From one moment to another, in nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
 struct Span {
@@ -215,6 +224,8 @@ fn nanos(time: SystemTime) -> i128 {
 struct Walk<'a> {
     root: &'a Path,
     names: &'a [PathBuf],
+    /// Programs that settings at the top name.
+    called: BTreeSet<PathBuf>,
     /// What could not be changed from inside.
     kept: &'a HashSet<&'a Path>,
     span: Span,
@@ -253,7 +264,7 @@ impl Walk<'_> {
             }
             return Next::On;
         }
-        let known = self.is_named(entry.path) || is_gits(entry);
+        let known = self.is_named(entry.path) || is_gits(entry) || self.called.contains(entry.path);
         if known && (self.is_changed(entry) || self.is_in_whole(entry.path)) {
             let Changed { changed, more, .. } = self.found;
             keep(changed, more, || self.root.join(entry.path));
@@ -547,6 +558,23 @@ mod tests {
         assert_eq!(found.made, ["link.json", "mine.json", "opencode.json"].map(made));
         assert_eq!(found.changed, [base.join(".envrc")]);
         assert_eq!(changed(&spec, later(), None), Changed::default());
+    }
+
+    #[test]
+    fn what_settings_name_is_told_also_when_it_was_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        let text = r#"{"mcpServers": {"a": {"command": "node", "args": ["dist/index.js"]}, "b": {"command": "./by/b"}}}"#;
+        fs::write(base.join(".mcp.json"), text).unwrap();
+        let mut spec = Spec::new("a", "/r", vec!["true".into()]);
+        spec.mounts = vec![Mount::writable(&base, "/w")];
+        let since = later();
+        for name in ["dist/index.js", "dist/other.js", "real/b"] {
+            write(&base, name);
+        }
+        std::os::unix::fs::symlink("real", base.join("by")).unwrap();
+        let expected = ["by", "dist/index.js", "real/b"].map(|name| base.join(name));
+        assert_eq!(changed(&spec, since, None).changed, expected);
     }
 
     /// The time of last change can be set by whoever wrote the file; the time of the entry cannot.

@@ -78,19 +78,34 @@ impl Entry {
         matches!(self.name.as_str(), "core.hookspath" | "init.templatedir")
     }
 
-    /// Words of the value that may be paths; with each, whether it is one even though nothing is there: the command itself,
-    /// what an interpreter is given, what begins as paths do.
-    pub(super) fn programs(&self) -> impl Iterator<Item = (&str, bool)> {
-        let value = self.value.trim_start_matches('!');
-        let words = value.split(|c: char| c.is_whitespace() || "\"'();&|<>=`".contains(c));
-        let mut command = true;
-        words.filter(|word| !word.is_empty()).map(move |word| {
-            let begins = ["/", "./", "../", "~/"].iter().any(|start| word.starts_with(start));
-            let is_path = begins || (command && word.contains('/'));
-            command = INTERPRETERS.contains(&word.rsplit('/').next().unwrap_or(word));
-            (word, is_path)
-        })
+    /// Words of the value that may be paths.
+    pub(super) fn programs(&self) -> impl Iterator<Item = Word<'_>> {
+        programs(self.value.trim_start_matches('!'))
     }
+}
+
+/// A word of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Word<'a> {
+    pub(super) text: &'a str,
+    /// Whether it is a path even though nothing is there: the command itself, what an interpreter is given, what begins as
+    /// paths do.
+    pub(super) is_path: bool,
+    /// Whether an interpreter is given it, with or without a slash.
+    pub(super) given: bool,
+}
+
+/// Words that may be paths, of a line that a shell, or something like it, is given.
+pub(super) fn programs(line: &str) -> impl Iterator<Item = Word<'_>> {
+    let words = line.split(|c: char| c.is_whitespace() || "\"'();&|<>=`".contains(c));
+    let (mut first, mut given) = (true, false);
+    words.filter(|word| !word.is_empty()).map(move |text| {
+        let begins = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start));
+        let is_path = begins || ((first || given) && text.contains('/'));
+        let word = Word { text, is_path, given };
+        (first, given) = (false, INTERPRETERS.contains(&text.rsplit('/').next().unwrap_or(text)));
+        word
+    })
 }
 
 /// All variables of a file, in order.
@@ -231,7 +246,7 @@ mod tests {
         ] {
             let entry = &entries(text)[0];
             assert_eq!(entry.is_executed(), executed, "{text}");
-            assert_eq!(entry.programs().map(|(word, _)| word).collect::<Vec<_>>(), words, "{text}");
+            assert_eq!(entry.programs().map(|word| word.text).collect::<Vec<_>>(), words, "{text}");
         }
     }
 

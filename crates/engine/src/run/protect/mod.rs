@@ -6,6 +6,7 @@
 //!   repository   what git obeys in every repository that it can meet there: above, in and below the workspace
 //!   search       repositories below the workspace
 //!   config       git's configuration files
+//!   calls        programs that settings of agents and editors name
 //!   second       other names of protected files (hard links)
 //! ```
 //!
@@ -15,6 +16,7 @@
 //!
 //! **Refuses**: names to leave out that are none; more linked worktrees, or other names of files, than can be looked after. Says what it gave up on.
 
+mod calls;
 mod config;
 mod names;
 mod places;
@@ -24,6 +26,7 @@ mod second;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -39,6 +42,7 @@ use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
+use self::calls::Call;
 pub(super) use self::names::EXTENSION;
 use self::names::Name;
 pub(super) use self::names::PRESENT;
@@ -57,6 +61,9 @@ use crate::project::recipe::Recipe;
 /// Names in protected directories that are looked at, for links and for second names of files.
 const LOOKED_MAX: usize = 20_000;
 
+/// Directories that builds make.
+const BUILT: [&str; 4] = [".next", "build", "dist", "out"];
+
 /// What is protected, by name.
 #[derive(Debug, Default)]
 pub(super) struct Protection {
@@ -65,6 +72,8 @@ pub(super) struct Protection {
     pub(super) without_repository: bool,
     /// Other names of protected files, which are kept too, each with the protected path of the file.
     pub(super) second_names: BTreeMap<PathBuf, PathBuf>,
+    /// Programs that protected settings name, each with the file that does.
+    pub(super) called: BTreeMap<PathBuf, &'static str>,
     /// What was not looked at to its end, and why.
     pub(super) incomplete: BTreeMap<PathBuf, String>,
     /// Names of the project's to leave out that are a part of what is protected as a whole, and its name.
@@ -134,6 +143,9 @@ impl Protection {
             }
         }
         finder.repositories(further, environment)?;
+        for directory in further.iter().map(PathBuf::as_path).chain([workspace]) {
+            finder.called(directory);
+        }
         finder.contents();
         finder.second_names()?;
         finder.finish()
@@ -279,6 +291,25 @@ impl Finder<'_> {
         held.max_by_key(|(outer, _)| outer.components().count()).map(|(_, (name, _))| name.clone())
     }
 
+    /// Protects the programs that the settings at the top of a directory name, but for what builds make.
+    fn called(&mut self, directory: &Path) {
+        for Call { path, program, by } in calls::calls(directory) {
+            let traced = trace(directory, &path);
+            let real = traced.real;
+            let counts = program && !traced.missing && is_file(&real) && !is_built(directory, &real);
+            if !counts || self.wanted.leaves_out(by) || self.is_kept(&real) {
+                continue;
+            }
+            let new = !self.all.paths.contains_key(&real);
+            let name = self.below(&real);
+            // A link on the way is told when it changed: to refuse it, as one of git's, would stop ordinary projects.
+            self.add_held(real.clone(), name, StandIn::Directory);
+            if new && self.all.paths.contains_key(&real) {
+                self.all.called.insert(real, by);
+            }
+        }
+    }
+
     /// Protects what else protected files are called where a sandbox may write.
     fn second_names(&mut self) -> Result<(), RunError> {
         for other in std::mem::take(&mut self.several).find(self.places.roots())? {
@@ -315,9 +346,32 @@ impl Finder<'_> {
         self.all.paths.retain(|_, (name, _)| !wanted.leaves_out(name));
         let kept = &self.all.paths;
         self.all.second_names.retain(|other, _| kept.contains_key(other));
+        self.all.called.retain(|path, _| kept.contains_key(path));
         self.all.without_repository &= !wanted.leaves_out(".git");
         Ok(self.all)
     }
+}
+
+/// What the settings at the top of a directory (a real path) have run: real paths, also of what is not there yet, and of links on
+/// the way.
+pub(super) fn called(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for Call { path, program, .. } in calls::calls(directory) {
+        let traced = trace(directory, &path);
+        let counts = if traced.missing { program } else { is_file(&traced.real) };
+        if counts {
+            found.insert(traced.real);
+            found.extend(traced.links);
+        }
+    }
+    found
+}
+
+/// Whether a path lies in what a build makes, or others fill: to keep that would stop the work.
+fn is_built(directory: &Path, path: &Path) -> bool {
+    let within = path.strip_prefix(directory).unwrap_or(path).parent();
+    let named = |name: &OsStr| BUILT.iter().chain(&HEAVY).any(|built| name == *built);
+    within.is_some_and(|within| within.iter().any(named))
 }
 
 /// Whether anything stands there, if only a link.

@@ -22,6 +22,7 @@ use rustix::fs::CWD;
 use super::Finder;
 use super::config;
 use super::config::Entry;
+use super::config::Word;
 use super::is_file;
 use super::is_there;
 use super::places::trace;
@@ -334,8 +335,8 @@ impl Finder<'_> {
         }
         let mut kept = 0;
         for entry in entries.iter().filter(|entry| entry.is_executed()) {
-            for (word, is_path) in entry.programs() {
-                let Some(path) = self.expand(word) else { continue };
+            for Word { text, is_path, .. } in entry.programs() {
+                let Some(path) = self.expand(text) else { continue };
                 let traced = trace(tree, &path);
                 let held =
                     self.places.hold(&traced.real) || traced.links.iter().any(|link| self.places.hold(link));

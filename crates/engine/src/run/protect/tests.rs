@@ -266,6 +266,59 @@ fn of_a_further_directory_what_is_there_is_kept() {
     assert_eq!(found, ["other/.vscode", "w/.git/commondir", "w/.git/config", "w/.git/hooks"]);
 }
 
+/// An agent starts on the host what its settings name. What a build makes could not be built if it were kept.
+#[test]
+fn what_settings_of_agents_have_run_is_kept_where_it_is() {
+    let servers = r#"{"mcpServers": {
+        "script": {"command": "./tools/run.sh"}, "given": {"command": "node", "args": ["server.js", "README.md"]},
+        "built": {"command": "node", "args": ["dist/index.js"]}, "others": {"command": "node_modules/.bin/x"},
+        "missing": {"command": "./tools/missing"}, "link": {"command": "./by/run.sh"}, "outside": {"command": "../outside"},
+        "installed": {"command": "npx", "args": ["-y", "x"]}}}"#;
+    let work = Work::new(&repository(&[
+        ("w/tools/run.sh", ""),
+        ("w/server.js", ""),
+        ("w/README.md", ""),
+        ("w/npx", ""),
+        ("w/dist/index.js", ""),
+        ("w/node_modules/.bin/x", ""),
+        ("w/real/run.sh", ""),
+        ("outside", ""),
+        (
+            "w/.claude/settings.json",
+            r#"{"hooks": {"Stop": [{"command": "$CLAUDE_PROJECT_DIR/.claude/stop.sh; sh other.sh"}]}}"#,
+        ),
+        ("w/.claude/stop.sh", ""),
+        ("w/other.sh", ""),
+    ]));
+    symlink("real", work.base.join("w/by")).unwrap();
+    let before = work.beyond_names("w");
+    fs::write(work.base.join("w/.mcp.json"), servers).unwrap();
+    let mut found = work.beyond_names("w");
+    found.retain(|path| !before.contains(path));
+    assert_eq!(found, ["w/real/run.sh", "w/server.js", "w/tools/run.sh"]);
+    contain(&before, &["w/other.sh"]);
+    let of = |said: &[&str]| {
+        let said: Vec<ProtectedName> = said.iter().map(|said| said.parse().unwrap()).collect();
+        work.of("w", &Wanted { said: said.iter().collect(), ..Wanted::default() }).unwrap()
+    };
+    let path = |name: &str| work.base.join("w").join(name);
+    let all = of(&[]);
+    assert_eq!(all.called[&path("server.js")], ".mcp.json");
+    assert_eq!(all.called[&path("other.sh")], ".claude/settings.json");
+    // Left out by themselves, or with the file that names them.
+    let all = of(&["server.js"]);
+    assert!(!all.paths.contains_key(&path("server.js")) && all.paths.contains_key(&path("tools/run.sh")));
+    assert!(!all.called.contains_key(&path("server.js")));
+    let all = of(&[".mcp.json"]);
+    assert!(!all.paths.contains_key(&path("tools/run.sh")) && all.paths.contains_key(&path("other.sh")));
+    // At the end all of it is looked at, and what leads there.
+    let called = called(&path("")).into_iter().collect::<Vec<_>>();
+    for name in ["dist/index.js", "tools/missing", "by", "real/run.sh", "server.js", "other.sh"] {
+        assert!(called.contains(&path(name)), "{name} in {called:?}");
+    }
+    assert!(!called.contains(&path("npx/-y")), "{called:?}");
+}
+
 /// By its other name a file can be written to as well. One that lies where no sandbox writes is nobody's business.
 #[test]
 fn each_other_name_of_a_protected_file_is_protected_where_a_sandbox_writes() {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Platform;
+use pinfold_base::text::word;
 use pinfold_network::Credential;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec;
@@ -48,6 +49,8 @@ const USUAL_UMASK: u32 = 0o022;
 
 /// Protected files with other names that are told one by one.
 const HARD_LINKS_SHOWN: usize = 5;
+/// Programs that settings name, likewise.
+const CALLED_SHOWN: usize = 5;
 
 /// What is asked for, resolved as far as it can be without building anything.
 pub(super) struct Asked<'a> {
@@ -210,6 +213,17 @@ impl Asked<'_> {
             protection.second_names.len().checked_sub(HARD_LINKS_SHOWN).filter(|more| *more > 0)
         {
             context.reporter.note(&format!("{more} more names of protected files stay as they are"));
+        }
+        for (path, by) in protection.called.iter().take(CALLED_SHOWN) {
+            let name = path.strip_prefix(&workspace.source).unwrap_or(path);
+            context.reporter.note(&format!(
+                "`{}` is run by who reads `{by}`, and stays as it is; `--unprotect {}` lets an agent change it",
+                name.display(),
+                word(name)
+            ));
+        }
+        if let Some(more) = protection.called.len().checked_sub(CALLED_SHOWN).filter(|more| *more > 0) {
+            context.reporter.note(&format!("{more} more programs that settings name stay as they are"));
         }
         for (path, reason) in &protection.incomplete {
             let path = path.display();
