@@ -123,7 +123,7 @@ impl Diagnose for io::Error {
                     .into(),
             ),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Some("set `PINFOLD_HOME` to a folder you can write to".into())
+                Some("name a place that you may read and write; for pinfold's own files, set `PINFOLD_HOME` to one".into())
             }
             _ => None,
         }

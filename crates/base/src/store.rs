@@ -332,7 +332,7 @@ pub fn matches(path: &Path, digest: &Digest) -> Result<bool, StoreError> {
 pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreError> {
     file.as_file().sync_all()?;
     rustix::fs::fchmod(file.as_file(), rustix::fs::Mode::from_raw_mode(0o644)).map_err(io::Error::from)?;
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent)?;
     }
     file.persist(path).map_err(|error| {
@@ -342,6 +342,8 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<(), StoreEr
         )
     })?;
     if let Some(parent) = path.parent() {
+        // A bare name lies in the current directory.
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         File::open(parent)?.sync_all()?;
     }
     Ok(())

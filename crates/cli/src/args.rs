@@ -1,8 +1,11 @@
 //! The command line, typed. The doc comments are the help texts.
 
+use std::str::FromStr;
+
 use clap::Args as ClapArgs;
 use clap::Parser;
 use clap::Subcommand;
+use pinfold_base::Diagnose;
 use pinfold_engine::build::LockUse;
 
 use crate::commands;
@@ -72,6 +75,14 @@ pub(crate) enum Command {
     Completions(commands::completions::CompletionsArgs),
     #[command(hide = true)]
     Man(commands::man::ManArgs),
+}
+
+/// Reads a value; where it cannot be read, what could be written instead is told with it.
+pub(crate) fn hinted<T: FromStr<Err: Diagnose>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    })
 }
 
 /// Which project a verb works on.

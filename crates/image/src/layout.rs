@@ -336,6 +336,8 @@ pub(crate) fn check_version(bytes: &[u8], place: &str) -> Result<(), ImageError>
 
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
+        // A bare name lies in the current directory.
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }

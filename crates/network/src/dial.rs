@@ -73,8 +73,8 @@ impl Diagnose for DialError {
     fn own_hint(&self) -> Option<String> {
         match self {
             Self::Refused { .. } => Some(
-                "the proxy reaches public addresses only; a provider on a private network needs a route with \
-                 `reach = \"private\"`"
+                "the proxy reaches public addresses only; a provider on a private network is named by the agent's own \
+                 variable, such as `OPENAI_BASE_URL`, where pinfold is started"
                     .into(),
             ),
             _ => None,

@@ -251,13 +251,10 @@ impl Diagnose for HttpError {
                 }
             },
             Self::Status { status: 401 | 403, .. } => {
-                "the server wants credentials or refuses these: log in with the tool of that registry (`npm login`, `podman \
-                 login`, apt's auth.conf) or give the token in the manifest's source"
+                "the server wants credentials or refuses these: for npm, say `npm login` or write `//HOST/:_authToken=…` to \
+                 `~/.npmrc`; for other servers, write `https://USER:PASSWORD@HOST/…` where this machine names the mirror"
             }
-            Self::Status { status: 404 | 410, .. } => {
-                "it is no longer there, most likely superseded by a newer version: lock again (`pinfold lock --upgrade`), build \
-                 from a directory made earlier by `pinfold vendor`, or use a snapshot of the archive"
-            }
+            Self::Status { status: 404 | 410, .. } => "check the address, and the names and versions in it",
             Self::Status { status: 407, .. } => {
                 "the proxy wants credentials: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`"
             }

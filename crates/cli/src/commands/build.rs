@@ -44,7 +44,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, short, value_name = "NAME")]
     tag: Option<Reference>,
     /// Also write the image to oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE (may be repeated)
-    #[arg(long, short, value_name = "OUTPUT")]
+    #[arg(long, short, value_name = "OUTPUT", value_parser = args::hinted::<Location>)]
     output: Vec<Location>,
     /// Take inputs from this directory first, as `pinfold vendor` made it
     #[arg(long, value_name = "DIR")]

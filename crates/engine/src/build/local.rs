@@ -8,6 +8,7 @@ use pinfold_archive::Content;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
+use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::ImagePath;
@@ -60,7 +61,10 @@ pub enum LocalError {
     },
     /// Two entries want one path.
     #[error(transparent)]
-    Conflict(#[from] pinfold_archive::tree::ConflictError),
+    Conflict(#[from] ConflictError),
+    /// Two entries of the manifest are for one path.
+    #[error("two entries of the manifest are for `{0}`")]
+    Twice(ImagePath),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,6 +87,7 @@ impl Diagnose for LocalError {
             Self::NoSource { platform, .. } => Some(format!(
                 "add `source-platform = {{ \"{platform}\" = \"…\" }}`, or leave the platform out"
             )),
+            Self::Twice(_) => Some("leave one of the two out".into()),
             _ => None,
         }
     }
@@ -119,6 +124,7 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
     let Project { manifest, recipes, inputs, .. } = project;
     let mut tree = Tree::new();
     let owner = Component::generated("files");
+    let twice = |conflict: ConflictError| LocalError::Twice(conflict.path);
     for dir in &manifest.dirs {
         let (uid, gid) = ids(dir.owner, manifest);
         let mode = dir.mode.map_or(0o755, |mode| mode.0);
@@ -132,7 +138,7 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
         );
     }
     for link in &manifest.links {
-        tree.add(link.path.0.clone(), Node::symlink(&owner, epoch, &link.target))?;
+        tree.add(link.path.0.clone(), Node::symlink(&owner, epoch, &link.target)).map_err(twice)?;
     }
     for file in &manifest.files {
         let content = match (source(file, inputs, platform)?, &file.content) {
@@ -148,7 +154,8 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
         tree.add(
             file.path.0.clone(),
             Node::file(&owner, Metadata::root(mode, epoch).owned_by(uid, gid), content),
-        )?;
+        )
+        .map_err(twice)?;
     }
     if let Some(user) = &manifest.user {
         let owner = Component::generated("agent-config");

@@ -23,6 +23,7 @@ use crate::consent::ConsentError;
 use crate::consent::Told;
 use crate::project::ProjectError;
 use crate::project::manifest::ManifestError;
+use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeError;
 
 /// Why nothing is run.
@@ -268,31 +269,44 @@ impl Diagnose for RunError {
             Self::Gateway { variable, .. } => Some(format!(
                 "set `{variable}` to `https://host`, `https://host:port/path` or `http://127.0.0.1:port`, or unset it"
             )),
-            Self::NoAgent { known, .. } if known.is_empty() => {
-                Some("it has none; run a command with `--`, or build an image with `agents = […]`".into())
+            Self::NoAgent { agent, known, .. } => {
+                let is_built_in = Recipe::agents().any(|name| name == agent);
+                let near = nearest(agent, known.iter().map(String::as_str));
+                let near = near.or_else(|| Recipe::like(agent).filter(|_| !is_built_in));
+                let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                Some(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if is_built_in => {
+                        format!("add `\"{agent}\"` to `agents` in its manifest, and it is built again with it")
+                    }
+                    None if known.is_empty() => "it has none: run a command after `--`".into(),
+                    None => format!("name one that it has: {known}; or run a command after `--`"),
+                })
             }
-            Self::NoAgent { known, .. } => Some(format!(
-                "it has {}; or add the agent to `agents` in the manifest and build again",
-                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            )),
             Self::Architecture { host, .. } => Some(format!(
                 "build it for {host} too (`platforms` in the manifest), or install qemu-user-static, which registers itself \
                  with binfmt_misc, and name the platform with `--platform`"
             )),
             Self::Provider { agent: None, .. } => {
-                Some("`--key` is for an agent's key, and none was named".into())
+                Some("`--key` is for an agent's key: name the agent before `--`, or leave `--key` out".into())
             }
             Self::Provider { agent: Some(agent), known, .. } if known.is_empty() => {
-                Some(format!("{agent} has no provider whose key could be added"))
+                Some(format!("leave `--key` out: {agent} has no provider whose key could be added"))
             }
-            Self::Provider { agent: Some(agent), known, .. } => Some(format!(
-                "{agent} knows {}; write `--key PROVIDER=SOURCE`, or `AGENT/PROVIDER` in `run.credentials`",
-                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            )),
+            Self::Provider { agent: Some(agent), provider, known } => {
+                Some(match nearest(provider, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!(
+                        "{agent} knows {}: write one of these before the `=`, as in `--key {}=env:NAME`",
+                        known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+                        known[0]
+                    ),
+                })
+            }
             Self::Label { .. } => Some(
                 "build the image again from its project with this version of pinfold, or use the version that built it".into(),
             ),
-            Self::Nothing => Some("`pinfold run claude-code`, or `pinfold run -- bash`".into()),
+            Self::Nothing => Some("say `pinfold run claude-code`, or `pinfold run -- sh`".into()),
             Self::Workspace { .. } => {
                 Some("change into a project's directory, or name one with `--workspace`".into())
             }
@@ -304,7 +318,7 @@ impl Diagnose for RunError {
             Self::Unprotected { name, known } => Some(match nearest(name, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`? say `--unprotect {}`", word(near)),
                 None => format!(
-                    "leave it out, since a sandbox may change it; protected here are {}",
+                    "leave `--unprotect` out, since a sandbox may change it; protected here are {}",
                     known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
                 ),
             }),
@@ -318,8 +332,8 @@ impl Diagnose for RunError {
                     "give it a copy of its own (`cp -p {path} {new} && mv {new} {path}`), or work on a smaller directory"
                 ))
             }
-            Self::OtherWorkspace { .. } => {
-                Some("choose another name, AGENT@NAME, or remove that session with `pinfold rm`".into())
+            Self::OtherWorkspace { name, .. } => {
+                Some(format!("choose another name with `--name`, or remove that session with `pinfold rm {}`", word(name)))
             }
             _ => None,
         }

@@ -422,7 +422,7 @@ fn the_way_to_a_key_is_nobody_elses() {
             assert_eq!(found.is_ok(), good, "{mode:o}: {found:?}");
             if let Err(error) = found {
                 assert!(matches!(error, CredentialError::Loose { .. }), "{error:?}");
-                assert_eq!(error.hint(), Some(format!("chmod go-w {}", own.display())));
+                assert_eq!(error.hint(), Some(format!("say `chmod go-w {}`", own.display())));
             }
         }
         // A folder of PATH that others can write to is not searched.

@@ -174,11 +174,12 @@ impl Diagnose for Refusal {
             Self::LinkInImage { .. } => "build the image with a directory at that place".into(),
             Self::NoUserNamespaces(problem) => problem.fix(),
             Self::NoLandlock => {
-                "boot with `lsm=landlock,…`, use Linux 5.13 or later, or set `landlock = \"if-available\"`".into()
+                "boot with `landlock` in the kernel's parameter `lsm=`, or use Linux 5.13 or later".into()
             }
             Self::NoLandlockPorts { .. } => "use Linux 6.7 or later, or leave the ports to the network namespace".into(),
             Self::NoCgroup(_) => {
-                "run under a systemd user session with `Delegate=yes`, or set `cgroup = \"if-available\"`".into()
+                "start it in a systemd user session, as with `systemd-run --user --scope -p Delegate=yes pinfold run …`, or leave out \
+                 the limits of memory and processors".into()
             }
             _ => return None,
         })

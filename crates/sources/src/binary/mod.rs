@@ -35,6 +35,7 @@ use pinfold_base::http::SafeUrl;
 use pinfold_base::http::Source;
 use pinfold_base::image_path::PathError;
 use pinfold_base::store::Expected;
+use pinfold_base::text::nearest;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -131,6 +132,9 @@ pub struct LockedBinary {
     pub format: BinaryFormat,
 }
 
+/// Members of an archive that are named where another was asked for.
+const MEMBERS_SHOWN: usize = 8;
+
 /// Why a program cannot be locked or placed.
 #[derive(Debug, thiserror::Error)]
 pub enum BinaryError {
@@ -167,6 +171,8 @@ pub enum BinaryError {
         name: String,
         /// The member asked for.
         from: String,
+        /// What it has that is most like it.
+        near: Vec<String>,
     },
     /// A file of an image layer would mean something else.
     #[error(
@@ -207,7 +213,11 @@ impl Diagnose for BinaryError {
         match self {
             Self::NoUrl { platform, .. } => Some(format!("add it: `url.\"{platform}\" = \"https://…\"`")),
             Self::Credentials { .. } => Some("leave them out, and use an address that needs none".into()),
-            Self::NoMember { .. } => Some("list the archive and correct `members`".into()),
+            Self::NoMember { near, .. } => Some(match near.as_slice() {
+                [] => "it has no file at all: check the address".into(),
+                [one] => format!("did you mean `{one}`?"),
+                some => format!("name in `members` what it has, such as `{}`", some.join("`, `")),
+            }),
             _ => None,
         }
     }
@@ -330,7 +340,8 @@ pub fn place(
                     _ => {
                         let Some(content) = content_of(listing, target) else {
                             let from = target.to_string();
-                            return Err(BinaryError::NoMember { name: name.to_owned(), from });
+                            let near = near(listing, &from);
+                            return Err(BinaryError::NoMember { name: name.to_owned(), from, near });
                         };
                         Node::file(owner, packed(&entry.meta, mtime), content.clone())
                     }
@@ -339,7 +350,9 @@ pub fn place(
             tree.add(path, node)?;
         }
         if !any {
-            return Err(BinaryError::NoMember { name: name.to_owned(), from: member.from.to_string() });
+            let from = member.from.to_string();
+            let near = near(listing, &from);
+            return Err(BinaryError::NoMember { name: name.to_owned(), from, near });
         }
     }
     Ok(tree)
@@ -352,6 +365,24 @@ fn packed(meta: &Metadata, mtime: u64) -> Metadata {
     let capability = meta.xattrs.get_key_value(CAPABILITY);
     taken.xattrs.extend(capability.map(|(name, value)| (name.clone(), value.clone())));
     taken
+}
+
+/// The member that is most likely meant: by its spelling, or by the last part of its path; else some that there are.
+fn near(listing: &Listing, from: &str) -> Vec<String> {
+    let files = listing.data.iter().filter(|entry| !matches!(entry.kind, MemberKind::Directory));
+    let names: Vec<String> =
+        files.map(|entry| entry.path.to_string().trim_start_matches('/').to_owned()).collect();
+    let last = |path: &str| path.rsplit('/').next().map(str::to_owned);
+    let same = names.iter().filter(|name| last(name) == last(from)).cloned().collect::<Vec<_>>();
+    let from = from.trim_start_matches('/');
+    if let Some(near) = nearest(from, names.iter().map(String::as_str)) {
+        return vec![near.to_owned()];
+    }
+    if same.len() == 1 {
+        return same;
+    }
+    let shown = if same.is_empty() { names } else { same };
+    shown.into_iter().take(MEMBERS_SHOWN).collect()
 }
 
 fn content_of<'a>(listing: &'a Listing, path: &ImagePath) -> Option<&'a Content> {

@@ -95,10 +95,30 @@ fn members_are_placed() {
     );
     let error = lines(data(), Format::Tar, &[member("t-2/tool", "x")]).unwrap_err();
     assert_eq!(error.to_string(), "the archive of the binary `tool` has no `/t-2/tool`");
+    assert_eq!(error.hint().unwrap(), "did you mean `t-1/tool`?");
     let two = [member("t-1/tool", "x"), member("t-1/lib/a", "x")];
     assert!(matches!(lines(data(), Format::Tar, &two), Err(BinaryError::Conflict(_))));
     let white = [member("t-1/tool", "usr/.wh.x")];
     assert!(matches!(lines(data(), Format::Tar, &white), Err(BinaryError::Whiteout { .. })));
+}
+
+#[test]
+fn a_member_that_is_not_there_is_told_with_those_that_are() {
+    let data =
+        || vec![file("tool-1.2/bin/tool", 0o755), file("tool-1.2/doc/tool", 0o644), file("LICENSE", 0o644)];
+    for (from, hint) in [
+        ("tool-1.3/bin/tool", "did you mean `tool-1.2/bin/tool`?"),
+        ("LICENCE", "did you mean `LICENSE`?"),
+        ("tool", "name in `members` what it has, such as `tool-1.2/bin/tool`, `tool-1.2/doc/tool`"),
+        ("x", "name in `members` what it has, such as `tool-1.2/bin/tool`, `tool-1.2/doc/tool`, `LICENSE`"),
+    ] {
+        let error = lines(data(), Format::Tar, &[member(from, "to")]).unwrap_err();
+        assert_eq!(error.hint().as_deref(), Some(hint), "{from}");
+    }
+    // What is meant is there.
+    lines(data(), Format::Tar, &[member("tool-1.2/bin/tool", "to")]).unwrap();
+    let nothing = lines(Vec::new(), Format::Tar, &[member("x", "to")]).unwrap_err();
+    assert_eq!(nothing.hint().unwrap(), "it has no file at all: check the address");
 }
 
 #[test]

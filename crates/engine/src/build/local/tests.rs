@@ -118,11 +118,15 @@ fn what_cannot_be_a_source_is_refused() {
             "`/a` has no source for linux/amd64",
             Some("add `source-platform = { \"linux/amd64\""),
         ),
-        ("[[file]]\npath = '/a'\ncontent = 'x'\n[[dir]]\npath = '/a'\n", "`/a` is claimed by two", None),
+        (
+            "[[file]]\npath = '/a'\ncontent = 'x'\n[[dir]]\npath = '/a'\n",
+            "two entries of the manifest are for `/a`",
+            Some("leave one"),
+        ),
         (
             "[[link]]\npath = '/a'\ntarget = 'b'\n[[file]]\npath = '/a'\ncontent = 'x'\n",
-            "`/a` is claimed by two",
-            None,
+            "two entries of the manifest are for `/a`",
+            Some("leave one"),
         ),
     ] {
         let project = project(dir.path(), &format!("name = 'x'\n{entry}"));

@@ -94,7 +94,10 @@ fn an_agent_that_needs_debian_packages_needs_debian_when_there_is_a_user() {
         "agent `claude-code` needs Debian packages (git, ripgrep, procps, ca-certificates), and the manifest has no `[debian]`"
     );
     assert_eq!(error.kind(), Kind::Usage);
-    assert!(error.hint().unwrap().contains("[debian]"));
+    assert_eq!(
+        error.block().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["[debian]", "suite = \"bookworm\""]
+    );
 }
 
 #[test]

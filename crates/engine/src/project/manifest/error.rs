@@ -9,6 +9,7 @@ use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::error::Diagnosis;
 use pinfold_base::shown;
+use pinfold_base::text::nearest;
 
 use super::credentials::Nobody;
 
@@ -102,6 +103,8 @@ pub enum ManifestError {
         message: String,
         /// Where.
         position: Position,
+        /// The word that was most likely meant, after the one that was written.
+        near: Option<(String, String)>,
     },
     /// A value that cannot be, found after presets were applied.
     #[error("manifest key `{key}`: {message}")]
@@ -142,15 +145,26 @@ impl ManifestError {
             // Nor the message: that of a wrong type repeats the value.
             let message = "`run.credentials` is not understood: expected `AGENT = \"SOURCE\"`, where SOURCE is `env:NAME`, \
                            `file:PATH`, `json:PATH#POINTER` or `command:PROGRAM ARGUMENT…`";
-            return Self::Syntax { message: message.into(), position: position.without_value() };
+            return Self::Syntax { message: message.into(), position: position.without_value(), near: None };
         }
-        Self::Syntax { message: error.message().trim_end().replace('\n', ", "), position }
+        let near = near(error.message());
+        Self::Syntax { message: error.message().trim_end().replace('\n', ", "), position, near }
     }
 
     /// A value that cannot be.
     pub fn value(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Value { key: key.into(), message: message.into() }
     }
+}
+
+/// Of a message about a word that is not known, that word and the known one that it is most like.
+fn near(message: &str) -> Option<(String, String)> {
+    let rest = message.strip_prefix("unknown field ").or_else(|| message.strip_prefix("unknown variant "))?;
+    // What is known stands between backticks, and the word itself may hold any.
+    let (word, known) = rest.rsplit_once(", expected ")?;
+    let word = word.strip_prefix('`')?.strip_suffix('`')?;
+    let near = nearest(word, known.split('`').skip(1).step_by(2))?;
+    Some((word.to_owned(), near.to_owned()))
 }
 
 impl Diagnose for ManifestError {
@@ -164,7 +178,7 @@ impl Diagnose for ManifestError {
 
     fn lines(&self) -> Vec<Shown> {
         match self {
-            Self::Syntax { message, position } => {
+            Self::Syntax { message, position, .. } => {
                 let [place, excerpt @ ..] = position.lines();
                 [message.into(), shown!("  --> {place}")].into_iter().chain(excerpt).collect()
             }
@@ -175,10 +189,16 @@ impl Diagnose for ManifestError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::UnknownPreset { .. } => {
-                let names: Vec<_> =
-                    super::Preset::ALL.iter().map(|preset| format!("`{}`", preset.name)).collect();
-                Some(format!("the presets are {}", names.join(", ")))
+            Self::Syntax { near, .. } => {
+                near.as_ref().map(|(word, near)| format!("write `{near}` instead of `{word}`"))
+            }
+            Self::UnknownPreset { name } => {
+                let known = || super::Preset::ALL.iter().map(|preset| preset.name);
+                if let Some(near) = nearest(name, known()) {
+                    return Some(format!("did you mean `{near}`?"));
+                }
+                let known: Vec<String> = known().map(|name| format!("`{name}`")).collect();
+                Some(format!("the presets are {}", known.join(", ")))
             }
             Self::Credentials(nobody) => {
                 let mut hints: Vec<String> = nobody.iter().map(Nobody::hint).collect();

@@ -32,6 +32,7 @@ use super::Run;
 use super::SetId;
 use super::User;
 use super::environment;
+use super::value::TextOr;
 use crate::sources::Section;
 use crate::sources::each_source;
 
@@ -44,7 +45,7 @@ pub(in crate::project) fn too_long() -> ManifestError {
 }
 
 /// An agent asked for: a built-in recipe's name, a path to a recipe file, or either with a version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum AgentRequest {
     /// `"claude-code"` or `"./my-agent.toml"`.
@@ -56,6 +57,23 @@ pub enum AgentRequest {
         /// npm range, tag or exact version.
         version: String,
     },
+}
+
+/// The table of [`AgentRequest::Versioned`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Versioned {
+    name: String,
+    version: String,
+}
+
+impl<'de> Deserialize<'de> for AgentRequest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match TextOr::<Versioned>::deserialize(deserializer)? {
+            TextOr::Text(name) => Self::Name(name),
+            TextOr::Table(Versioned { name, version }) => Self::Versioned { name, version },
+        })
+    }
 }
 
 impl AgentRequest {

@@ -17,6 +17,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::text::nearest;
 use pinfold_network::KeyHeader;
 use pinfold_network::RequestRules;
 use schemars::JsonSchema;
@@ -349,15 +350,22 @@ pub enum RecipeError {
 
 impl Diagnose for RecipeError {
     fn diagnosis(&self) -> Diagnosis<'_> {
-        Diagnosis::Own(Kind::Usage)
+        match self {
+            Self::Text(error) => Diagnosis::Inner(error),
+            _ => Diagnosis::Own(Kind::Usage),
+        }
     }
 
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Unknown(_) => Some(format!(
-                "the built-in agents are {}; a recipe of your own is named by a path such as `./my-agent.toml`",
-                Recipe::agents().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            )),
+            Self::Unknown(name) => Some(match Recipe::like(name) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!(
+                    "the built-in agents are {}; a recipe of your own is named by a path such as `./my-agent.toml`",
+                    Recipe::agents().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+                ),
+            }),
+            Self::Circle(name) => Some(format!("take `{name}` out of `recipes` of the recipe that it needs")),
             _ => None,
         }
     }
@@ -429,6 +437,12 @@ impl Recipe {
         static READ: [OnceLock<Option<Recipe>>; BUILT_IN.len()] = [const { OnceLock::new() }; BUILT_IN.len()];
         let (name, text) = BUILT_IN.get(index)?;
         READ.get(index)?.get_or_init(|| Self::read(text, Path::new(name), Text::BuiltIn).ok()).as_ref()
+    }
+
+    /// The built-in agent that is most likely meant by a name: it is like its own, or is that of its command.
+    pub fn like(name: &str) -> Option<&'static str> {
+        let brings = |agent: &&str| Self::built_in(agent).is_ok_and(|recipe| recipe.command == name);
+        Self::agents().find(brings).or_else(|| nearest(name, Self::agents()))
     }
 
     /// Reads a recipe.

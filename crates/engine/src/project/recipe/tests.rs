@@ -174,7 +174,11 @@ fn recipes_that_need_each_other_in_a_circle_are_refused() {
 
 #[test]
 fn an_unknown_agent_is_told_which_there_are_and_a_runtime_is_not_one() {
-    let error = Recipe::load("cloud-code", Path::new("/")).unwrap_err();
+    for (name, like) in [("cloud-code", "claude-code"), ("gemini", "gemini-cli"), ("opencoed", "opencode")] {
+        let error = Recipe::load(name, Path::new("/")).unwrap_err();
+        assert_eq!(error.hint().unwrap(), format!("did you mean `{like}`?"));
+    }
+    let error = Recipe::load("aider", Path::new("/")).unwrap_err();
     let hint = error.hint().unwrap();
     assert!(hint.contains("`claude-code`") && hint.contains("./my-agent.toml"), "{hint}");
     assert!(!hint.contains("`node`"), "{hint}");

@@ -13,6 +13,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::Shown;
 use pinfold_base::http;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::report::Stage;
@@ -74,7 +75,11 @@ impl Diagnose for NoDebian {
     }
 
     fn own_hint(&self) -> Option<String> {
-        Some("add `[debian]` with `suite = \"bookworm\"`".into())
+        Some("add to the manifest, with the suite that you want:".into())
+    }
+
+    fn own_block(&self) -> Vec<Shown> {
+        vec!["[debian]".into(), "suite = \"bookworm\"".into()]
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Npm;
 use crate::project::manifest::ManifestError;
+use crate::project::manifest::value::TextOr;
 use crate::sources::Section;
 
 /// One npm package asked for.
@@ -28,13 +29,22 @@ pub struct NpmPackage {
 }
 
 /// One npm package: a range, or a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum NpmPackageFile {
     /// Only the version range.
     Version(String),
     /// With details.
     Detailed(NpmPackage),
+}
+
+impl<'de> Deserialize<'de> for NpmPackageFile {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match TextOr::deserialize(deserializer)? {
+            TextOr::Text(range) => Self::Version(range),
+            TextOr::Table(package) => Self::Detailed(package),
+        })
+    }
 }
 
 /// `[npm]` as typed.

@@ -63,9 +63,11 @@ impl Suite {
         let path = format!("dists/{name}/InRelease");
         let (at, bytes) =
             first(&archive.bases, &path, |source| inputs.fetch.current(source, openpgp::MAX_SIGNED as u64))
-                .map_err(|source| LockError::Fetch {
-                what: format!("the Release file of `{name}`"),
-                source: Box::new(source),
+                .map_err(|source| {
+                if source.is_not_found() {
+                    return LockError::NoSuite { suite: name.to_owned(), source: Box::new(source) };
+                }
+                LockError::Fetch { what: format!("the Release file of `{name}`"), source: Box::new(source) }
             })?;
         // One mirror answers for everything: its neighbours may be of another day.
         archive.bases.rotate_left(at);

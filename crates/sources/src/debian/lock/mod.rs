@@ -32,6 +32,7 @@ use pinfold_base::Platform;
 use pinfold_base::Reporter;
 use pinfold_base::Store;
 use pinfold_base::http::HttpError;
+use pinfold_base::text::nearest;
 
 use self::archive::Suite;
 use self::index::IndexError;
@@ -152,6 +153,22 @@ impl std::fmt::Debug for Inputs<'_> {
     }
 }
 
+/// Names of Debian's suites that are likely to be meant.
+const SUITES: [&str; 12] = [
+    "bookworm",
+    "bookworm-backports",
+    "bookworm-security",
+    "bookworm-updates",
+    "bullseye",
+    "forky",
+    "sid",
+    "stable",
+    "testing",
+    "trixie",
+    "trixie-security",
+    "trixie-updates",
+];
+
 /// Why there is no [`Resolution`].
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -161,6 +178,14 @@ pub enum LockError {
     /// No archive, or no keys for it.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
+    /// No archive has such a suite.
+    #[error("there is no suite `{suite}`")]
+    NoSuite {
+        /// As it was asked for.
+        suite: String,
+        /// What the archives say.
+        source: Box<HttpError>,
+    },
     /// Metadata cannot be fetched.
     #[error("cannot get {what}")]
     Fetch {
@@ -215,7 +240,7 @@ impl Diagnose for LockError {
         Diagnosis::Own(match self {
             Self::Mirror(error) => return Diagnosis::Inner(error),
             Self::Fetch { source, .. } => return Diagnosis::Inner(&**source),
-            Self::Empty(_) | Self::Root(_) | Self::NoIndex { .. } => Kind::Usage,
+            Self::Empty(_) | Self::Root(_) | Self::NoIndex { .. } | Self::NoSuite { .. } => Kind::Usage,
             Self::Signature { .. } | Self::Release(_) | Self::Damaged { .. } | Self::Index(_) => {
                 Kind::Integrity
             }
@@ -230,6 +255,10 @@ impl Diagnose for LockError {
         match self {
             Self::Empty(what) => Some(format!("name a {what} in the manifest's `[debian]`")),
             Self::Mirror(_) | Self::Fetch { .. } => None,
+            Self::NoSuite { suite, .. } => Some(match nearest(suite, SUITES) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "check the name of the suite, and whether the mirror has it".into(),
+            }),
             Self::Signature { source: OpenPgpError::UnknownKeys { .. }, .. } => Some(
                 "name the archive's keyring with `keyring` in the manifest's `[debian]`, or with `Signed-By` in the apt source"
                     .into(),

@@ -103,8 +103,8 @@ impl ReleaseError {
                     .into(),
             ),
             Self::Rollback { .. } => Some(
-                "the mirror is behind the one used before: use another one, or remove the suite from the lock to go back on \
-                 purpose"
+                "the mirror is behind the one used before: use another one; to go back on purpose, remove `pinfold.lock` and say \
+                 `pinfold lock`"
                     .into(),
             ),
             Self::OtherSuite { codename, .. } => {

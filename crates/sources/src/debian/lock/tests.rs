@@ -410,6 +410,23 @@ fn bad_metadata_is_refused_and_nothing_is_kept() {
 }
 
 #[test]
+fn a_suite_that_is_not_there_is_told_with_the_one_that_is_meant() {
+    let of = |suite: &str| {
+        let request = Request { suites: vec![suite.into()], ..request(&["app"]) };
+        world().resolve(&request, &Previous::default())
+    };
+    for (suite, hint) in [
+        ("bookwrm", "did you mean `bookworm`?"),
+        ("trixie-udpates", "did you mean `trixie-updates`?"),
+        ("nothing-of-the-kind", "check the name of the suite, and whether the mirror has it"),
+    ] {
+        let error = of(suite).unwrap_err();
+        assert_eq!((error.kind(), error.hint().as_deref()), (Kind::Usage, Some(hint)), "{suite}");
+        assert_eq!(error.to_string(), format!("there is no suite `{suite}`"));
+    }
+}
+
+#[test]
 fn archives_without_by_hash_or_plain_digests_work_too() {
     let mut world = World::new();
     let mut suite = Suite::new(
@@ -453,7 +470,8 @@ fn requests_without_substance_are_refused() {
         (Kind::Usage, "the request names no component".into())
     );
     assert_eq!(refused(&|request| request.packages.push("a b".into())).0, Kind::Usage);
-    assert_eq!(refused(&|_| ()).0, Kind::Network);
+    // The control gets as far as to the archive, which has nothing.
+    assert!(refused(&|_| ()).1.starts_with("there is no suite `tested`: "));
 }
 
 fn write(root: &Path, path: &str, text: &str) {

@@ -1,0 +1,682 @@
+//! Of projects, locks and builds.
+
+use super::Row;
+use super::row;
+use crate::case::Follow::File;
+use crate::case::Follow::Mean;
+use crate::case::Follow::MeanWords;
+use crate::case::Follow::Paste;
+use crate::case::Follow::Say;
+use crate::case::Follow::Set;
+use crate::case::Follow::Words;
+use crate::case::Follow::Write;
+use crate::case::TRIAL;
+use crate::case::Trial;
+use crate::table::Held::Elsewhere;
+use crate::table::Held::Tried;
+use crate::table::Held::Untried;
+
+pub(super) const ROWS: &[Row] = &[
+    row(
+        "engine/src/build/bits.rs",
+        "correct the path, or leave it out of `keep`",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[[file]]\npath = '/opt/s'\ncontent = 's'\nmode = '4755'\n[policy]\nset-id = { keep = ['/opt/s', '/opt/t'] }\n",
+            )],
+            words: "build",
+            error: "/opt/t",
+            hint: "or leave it out of `keep`",
+            follow: &[Mean("project/pinfold.toml", ", '/opt/t'", "")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/build/bits.rs",
+        "give the entries a mode without these bits, or add to the manifest",
+        Tried(&[
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[[file]]\npath = '/opt/s'\ncontent = 's'\nmode = '4755'\n",
+                )],
+                words: "build",
+                error: "/opt/s",
+                hint: "or add to the manifest",
+                follow: &[Paste],
+                ..TRIAL
+            },
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[[file]]\npath = '/opt/s'\ncontent = 's'\nmode = '4755'\n",
+                )],
+                words: "build",
+                error: "set-id",
+                hint: "give the entries a mode without these bits",
+                follow: &[Mean("project/pinfold.toml", "4755", "0755")],
+                ..TRIAL
+            },
+        ]),
+    ),
+    row(
+        "engine/src/build/compose.rs",
+        "`image.compression = \"zstd\"`, fewer agents, or a larger `policy.size-budget`",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[[file]]\npath = '/a'\ncontent = 'a'\n[policy]\nsize-budget = '1B'\n",
+            )],
+            words: "build",
+            error: "budget",
+            hint: "a larger `policy.size-budget`",
+            follow: &[Mean("project/pinfold.toml", "'1B'", "'1MiB'")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/build/fetch.rs",
+        "archives drop superseded versions: `pinfold lock` takes the current ones; or build with `--vendor DIR` from kept inputs, or set `debian.snapshot` to a snapshot archive",
+        Elsewhere(
+            "engine/src/build/fetch/tests.rs",
+            "another_digest_is_an_integrity_error_and_what_is_gone_says_where_to_look",
+        ),
+    ),
+    row(
+        "engine/src/build/fetch.rs",
+        "it was set aside: `pinfold fetch` brings it back",
+        Elsewhere("engine/tests/heal.rs", "a_damaged_download_is_fetched_again_and_offline_named"),
+    ),
+    row(
+        "engine/src/build/fetch.rs",
+        "run `pinfold fetch` once with a network, or name kept inputs with `--vendor DIR`",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool']\n",
+            )],
+            set: &[("npm_config_registry", "REGISTRY")],
+            before: &["lock", "$ rm -r $PINFOLD_HOME/cache"],
+            words: "build --offline",
+            error: "the network is switched off",
+            hint: "run `pinfold fetch`",
+            follow: &[Say],
+        }]),
+    ),
+    row(
+        "engine/src/build/fetch.rs",
+        "the file at its address was replaced: if the new one is wanted, `pinfold lock --upgrade {}` takes it",
+        Elsewhere(
+            "engine/tests/lock.rs",
+            "a_program_that_was_replaced_is_pinned_again_when_that_is_asked_for",
+        ),
+    ),
+    row(
+        "engine/src/build/local.rs",
+        "add `source-platform = {{ \"{platform}\" = \"…\" }}`, or leave the platform out",
+        Tried(&[Trial {
+            files: &[
+                (
+                    "project/pinfold.toml",
+                    "name = 'x'\n[[file]]\npath = '/a'\nsource-platform = { 'linux/amd64' = 'a' }\n",
+                ),
+                ("project/a", "a"),
+            ],
+            words: "build",
+            error: "linux/arm64",
+            hint: "or leave the platform out",
+            follow: &[Mean("project/pinfold.toml", "[[file]]", "platforms = ['linux/amd64']\n[[file]]")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/build/local.rs",
+        "leave one of the two out",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[[file]]\npath = '/a'\ncontent = 'a'\n[[file]]\npath = '/a'\ncontent = 'b'\n",
+            )],
+            words: "build",
+            error: "two entries of the manifest are for `/a`",
+            hint: "leave one of the two out",
+            follow: &[Mean("project/pinfold.toml", "[[file]]\npath = '/a'\ncontent = 'b'\n", "")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/build/local.rs",
+        "sources count from the folder of the manifest",
+        Tried(&[Trial {
+            files: &[
+                (
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[[file]]\npath = '/a'\nsource = 'a'\n",
+                ),
+                ("elsewhere/a", "a"),
+            ],
+            words: "build",
+            error: "the source of `/a`",
+            hint: "count from the folder of the manifest",
+            follow: &[File("project/a", Some("a"))],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/build/mod.rs",
+        "add `{platform}` to `platforms`",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n")],
+            words: "build --platform linux/arm64",
+            error: "the manifest has no platform linux/arm64",
+            hint: "add `linux/arm64` to `platforms`",
+            follow: &[Mean("project/pinfold.toml", "linux/amd64'", "linux/amd64', 'linux/arm64'")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/build/overlay.rs",
+        "leave one of the two out",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[[dir]]\npath = '/d'\n[[link]]\npath = '/l'\ntarget = 'd'\n[[file]]\npath = '/l/a'\ncontent = 'a'\n[[file]]\npath = '/d/a'\ncontent = 'b'\n",
+            )],
+            words: "build",
+            error: "are one path in the image",
+            hint: "leave one of the two out",
+            follow: &[Mean("project/pinfold.toml", "[[file]]\npath = '/d/a'\ncontent = 'b'\n", "")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/build/overlay.rs",
+        "place it elsewhere, or add `replace = true` to the manifest's entry for `{}`",
+        Elsewhere(
+            "engine/src/build/overlay/tests.rs",
+            "own_entries_stand_where_links_lead_and_take_what_gives_way",
+        ),
+    ),
+    row(
+        "engine/src/build/place.rs",
+        "leave one of the two components out, or place the file elsewhere",
+        Untried("which of two packages goes is the user's to choose"),
+    ),
+    row(
+        "engine/src/build/resolve.rs",
+        "it may be an attack: ask whoever publishes it; `pinfold lock --upgrade {}` accepts what is there now",
+        Elsewhere("engine/tests/lock.rs", "the_same_version_with_other_bytes_is_an_error_that_names_both"),
+    ),
+    row(
+        "engine/src/consent/error.rs",
+        "an agent that may write to the project can have written this: read it, and if you agree say `{}`",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[run]\nallow = ['one.example']\n",
+            )],
+            words: "policy check two.example",
+            error: "needs your word",
+            hint: "if you agree say `pinfold policy accept --digest sha256:",
+            follow: &[Say],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/consent/error.rs",
+        "it may have been changed since it was shown: read what is asked for now with {}, and agree to that digest if you do",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[run]\nallow = ['one.example']\n",
+            )],
+            words: "policy accept --digest sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            error: "it is not what was shown",
+            hint: "`pinfold policy show`",
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/context/mod.rs",
+        "set `PINFOLD_HOME` to a folder you can write to",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n")],
+            set: &[("HOME", ""), ("PINFOLD_HOME", "")],
+            words: "lock",
+            error: "HOME",
+            hint: "set `PINFOLD_HOME`",
+            follow: &[Set("PINFOLD_HOME", "@/pinfold")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/lock/mod.rs",
+        "`pinfold lock` brings it up to date and keeps what is still allowed",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n")],
+            before: &["lock", "$ sed -i s/amd64/arm64/ pinfold.toml"],
+            words: "fetch --locked",
+            error: "`platforms` changed",
+            hint: "`pinfold lock` brings it up to date",
+            follow: &[Say],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/lock/mod.rs",
+        "`pinfold lock` takes it on and keeps its versions; layers get new digests",
+        Elsewhere("engine/src/project/lock/tests.rs", "what_is_wrong_with_a_lock_is_said_with_what_to_do"),
+    ),
+    row(
+        "engine/src/project/lock/mod.rs",
+        "`pinfold lock` takes the new encoder on; layers get new digests, their content stays",
+        Elsewhere("engine/src/project/lock/tests.rs", "what_is_wrong_with_a_lock_is_said_with_what_to_do"),
+    ),
+    row(
+        "engine/src/project/lock/mod.rs",
+        "`pinfold lock` writes it; commit it beside the manifest",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n")],
+            words: "fetch --locked",
+            error: "pinfold.lock",
+            hint: "`pinfold lock` writes it",
+            follow: &[Say],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/lock/mod.rs",
+        "it was removed; try again",
+        Untried("it takes a record that is damaged while it is read"),
+    ),
+    row(
+        "engine/src/project/lock/mod.rs",
+        "remove it and run `pinfold lock`, or use a newer pinfold",
+        Tried(&[Trial {
+            files: &[
+                ("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n"),
+                ("project/pinfold.lock", "nonsense"),
+            ],
+            words: "fetch",
+            error: "pinfold.lock",
+            hint: "remove it and run `pinfold lock`",
+            follow: &[File("project/pinfold.lock", None), Say],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/manifest/credentials.rs",
+        "keys of `{agent}` are {}",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[run.credentials]\n'opencode/mistral' = 'env:K'\n",
+            )],
+            words: "policy show",
+            error: "no provider for `opencode/mistral`",
+            hint: "keys of `opencode` are",
+            follow: &[Write("project/pinfold.toml", "opencode/mistral", "opencode/openai")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/manifest/credentials.rs",
+        "leave out the key of `{agent}`",
+        Tried(&[Trial {
+            files: &[
+                (
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['./own.toml']\n[run.credentials]\nown = 'env:K'\n",
+                ),
+                (
+                    "project/own.toml",
+                    "name = 'own'\ntitle = 'O'\ncommand = 'own'\n[npm]\npackage = 'own'\nversion = '1'\n",
+                ),
+            ],
+            words: "policy show",
+            error: "`own` has no provider",
+            hint: "leave out the key of `own`",
+            follow: &[Mean("project/pinfold.toml", "own = 'env:K'\n", "")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/manifest/credentials.rs",
+        "the agents are {}; write the name of one",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[run.credentials]\nnobody = 'env:K'\n",
+            )],
+            words: "policy show",
+            error: "there is no agent `nobody`",
+            hint: "the agents are",
+            follow: &[Write("project/pinfold.toml", "nobody", "claude-code")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/manifest/credentials.rs",
+        "write `{near}` instead of `{name}`",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[run.credentials]\nclaud-code = 'env:K'\n",
+            )],
+            words: "policy show",
+            error: "there is no agent `claud-code`",
+            hint: "write `claude-code` instead of `claud-code`",
+            follow: &[Write("project/pinfold.toml", "claud-code", "claude-code")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/manifest/error.rs",
+        "`pinfold init` writes one; `pinfold build --preset iteron` needs none",
+        Tried(&[
+            Trial {
+                words: "lock --offline",
+                error: "there is no `pinfold.toml`",
+                hint: "`pinfold init` writes one",
+                follow: &[Say],
+                ..TRIAL
+            },
+            Trial {
+                words: "build --offline",
+                error: "there is no `pinfold.toml`",
+                hint: "`pinfold build --preset iteron` needs none",
+                follow: &[Words("build", "build --preset iteron")],
+                ..TRIAL
+            },
+        ]),
+    ),
+    row(
+        "engine/src/project/manifest/error.rs",
+        "did you mean `{near}`?",
+        Tried(&[
+            Trial {
+                files: &[("project/pinfold.toml", "preset = 'itreon'\nname = 'x'\n")],
+                words: "policy show",
+                error: "there is no preset `itreon`",
+                hint: "did you mean `iteron`?",
+                follow: &[Write("project/pinfold.toml", "itreon", "iteron")],
+                ..TRIAL
+            },
+            Trial {
+                words: "build --offline --preset sealde",
+                error: "there is no preset `sealde`",
+                hint: "did you mean `sealed`?",
+                follow: &[Words("sealde", "sealed")],
+                ..TRIAL
+            },
+        ]),
+    ),
+    row(
+        "engine/src/project/manifest/error.rs",
+        "the presets are {}",
+        Tried(&[Trial {
+            words: "build --offline --preset nothing",
+            error: "there is no preset `nothing`",
+            hint: "the presets are ",
+            follow: &[Words("nothing", "solo")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/manifest/error.rs",
+        "write `{near}` instead of `{word}`",
+        Tried(&[
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\nagents = [{ name = 'claude-code', verson = '1' }]\n",
+                )],
+                words: "build --offline",
+                error: "unknown field `verson`",
+                hint: "write `version` instead of `verson`",
+                follow: &[Write("project/pinfold.toml", "verson", "version")],
+                ..TRIAL
+            },
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[debain]\nsuite = 'sid'\n",
+                )],
+                words: "policy show",
+                error: "unknown field `debain`",
+                hint: "write `debian` instead of `debain`",
+                follow: &[Write("project/pinfold.toml", "debain", "debian")],
+                ..TRIAL
+            },
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[npm.package]\ntool = { version = '1', bins = [] }\n",
+                )],
+                words: "policy show",
+                error: "unknown field `bins`",
+                hint: "write `bin` instead of `bins`",
+                follow: &[Write("project/pinfold.toml", "bins", "bin")],
+                ..TRIAL
+            },
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[run]\nalow = ['a.example']\n",
+                )],
+                words: "policy show",
+                error: "unknown field `alow`",
+                hint: "write `allow` instead of `alow`",
+                follow: &[Write("project/pinfold.toml", "alow", "allow")],
+                ..TRIAL
+            },
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[debian]\nsuite = 'sid'\nbase = 'minbas'\n",
+                )],
+                words: "policy show",
+                error: "unknown variant `minbas`",
+                hint: "write `minbase` instead of `minbas`",
+                follow: &[Write("project/pinfold.toml", "minbas", "minbase")],
+                ..TRIAL
+            },
+            Trial {
+                files: &[
+                    (
+                        "project/pinfold.toml",
+                        "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['./own.toml']\n",
+                    ),
+                    (
+                        "project/own.toml",
+                        "name = 'own'\ntitle = 'O'\ncomand = 'own'\n[npm]\npackage = 'own'\nversion = '1'\n",
+                    ),
+                ],
+                words: "policy show",
+                error: "unknown field `comand`",
+                hint: "write `command` instead of `comand`",
+                follow: &[Write("project/own.toml", "comand", "command")],
+                ..TRIAL
+            },
+        ]),
+    ),
+    row(
+        "engine/src/project/manifest/run.rs",
+        "write it from `/` or `~/` on, as in `file:~/.config/pinfold/key`",
+        Tried(&[
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['claude-code']\n",
+                )],
+                words: "run --offline --key file:./key claude-code",
+                error: "the path of the key's file is relative",
+                hint: "as in `file:~/.config/pinfold/key`",
+                follow: &[Words("file:./key", "file:~/.config/pinfold/key")],
+                ..TRIAL
+            },
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[run.credentials]\nclaude-code = 'file:key'\n",
+                )],
+                words: "policy show",
+                error: "run.credentials",
+                hint: "`file:PATH`",
+                follow: &[Mean("project/pinfold.toml", "file:key", "file:~/key")],
+                ..TRIAL
+            },
+        ]),
+    ),
+    row(
+        "engine/src/project/recipe/mod.rs",
+        "did you mean `{near}`?",
+        Tried(&[
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['claud-code']\n",
+                )],
+                words: "policy show",
+                error: "there is no agent `claud-code`",
+                hint: "did you mean `claude-code`?",
+                follow: &[Write("project/pinfold.toml", "claud-code", "claude-code")],
+                ..TRIAL
+            },
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['gemini']\n",
+                )],
+                words: "policy show",
+                error: "there is no agent `gemini`",
+                hint: "did you mean `gemini-cli`?",
+                follow: &[Write("project/pinfold.toml", "gemini", "gemini-cli")],
+                ..TRIAL
+            },
+            Trial {
+                words: "run --offline opencod",
+                error: "there is no agent `opencod`",
+                hint: "did you mean `opencode`?",
+                follow: &[Words("opencod", "opencode")],
+                ..TRIAL
+            },
+        ]),
+    ),
+    row(
+        "engine/src/project/recipe/mod.rs",
+        "take `{name}` out of `recipes` of the recipe that it needs",
+        Tried(&[Trial {
+            files: &[
+                (
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['./own.toml']\n",
+                ),
+                (
+                    "project/own.toml",
+                    "name = 'own'\ntitle = 'O'\ncommand = 'own'\nrecipes = ['./own.toml']\n[npm]\npackage = 'own'\nversion = '1'\n",
+                ),
+            ],
+            words: "policy show",
+            error: "the recipe `own` needs itself",
+            hint: "out of `recipes`",
+            follow: &[Mean("project/own.toml", "recipes = ['./own.toml']\n", "")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/recipe/mod.rs",
+        "the built-in agents are {}; a recipe of your own is named by a path such as `./my-agent.toml`",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['own']\n")],
+            words: "policy show",
+            error: "there is no agent `own`",
+            hint: "by a path such as `./my-agent.toml`",
+            follow: &[
+                Mean("project/pinfold.toml", "'own'", "'./own.toml'"),
+                File(
+                    "project/own.toml",
+                    Some(
+                        "name = 'own'\ntitle = 'O'\ncommand = 'own'\n[npm]\npackage = 'own'\nversion = '1'\n",
+                    ),
+                ),
+            ],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/sources/debian/mod.rs",
+        "`keyring` in `[debian]` is a file, and counts from the folder of the manifest",
+        Untried("with the file the archive's keys in it are looked at, which no test has for a real archive"),
+    ),
+    row(
+        "engine/src/sources/debian/mod.rs",
+        "add to the manifest, with the suite that you want:",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['claude-code']\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/u'\n",
+            )],
+            words: "lock --offline",
+            error: "the manifest has no `[debian]`",
+            hint: "add to the manifest",
+            follow: &[Paste],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/sources/debian/mod.rs",
+        "take `{}` out of `remove`, or `{}` out of `agents`",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "preset = 'iteron'\nname = 'x'\n[debian]\nremove = ['git']\n")],
+            words: "lock --offline",
+            error: "needs the Debian package `git`",
+            hint: "take `git` out of `remove`",
+            follow: &[Mean("project/pinfold.toml", "'git'", "")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/sources/error.rs",
+        "`pinfold lock` brings the lock up to date",
+        Elsewhere("engine/src/build/fetch/tests.rs", "a_lock_with_a_suite_it_does_not_have_asks_nobody"),
+    ),
+    row(
+        "engine/src/sources/error.rs",
+        "leave one of the two components out, or place the file elsewhere",
+        Untried("which of two packages goes is the user's to choose"),
+    ),
+    row(
+        "engine/src/sources/mod.rs",
+        "did you mean `{near}`?",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool']\n",
+            )],
+            set: &[("npm_config_registry", "REGISTRY")],
+            before: &["lock"],
+            words: "lock --upgrade toool",
+            error: "toool",
+            hint: "did you mean `tool`?",
+            follow: &[Words("toool", "tool")],
+        }]),
+    ),
+    row(
+        "engine/src/sources/mod.rs",
+        "it is named as in the manifest or in the lock; `--upgrade` without a name moves everything",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool']\n",
+            )],
+            set: &[("npm_config_registry", "REGISTRY")],
+            before: &["lock"],
+            words: "lock --upgrade nothing",
+            error: "nothing",
+            hint: "`--upgrade` without a name moves everything",
+            follow: &[MeanWords(" nothing", "")],
+        }]),
+    ),
+];

@@ -1,0 +1,35 @@
+//! A row for each hint of the code base.
+
+mod below;
+mod engine;
+mod run;
+mod sources;
+
+use crate::case::Trial;
+
+/// How a hint is held to.
+#[derive(Clone, Copy)]
+pub(crate) enum Held {
+    /// Inputs that lead to it, and what is done then.
+    Tried(&'static [Trial]),
+    /// A test that does what it says: its file below `crates`, and its name.
+    Elsewhere(&'static str, &'static str),
+    /// Why nobody can try it here.
+    Untried(&'static str),
+}
+
+/// A hint as it stands in the source.
+pub(crate) struct Row {
+    pub(crate) file: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) held: Held,
+}
+
+const fn row(file: &'static str, hint: &'static str, held: Held) -> Row {
+    Row { file, hint, held }
+}
+
+/// All of them.
+pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+    [below::ROWS, engine::ROWS, run::ROWS, sources::ROWS].into_iter().flatten()
+}

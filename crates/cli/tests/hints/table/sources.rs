@@ -1,0 +1,376 @@
+//! Of sources.
+
+use super::Row;
+use super::row;
+use crate::case::Follow::File;
+use crate::case::Follow::Mean;
+use crate::case::Follow::Paste;
+use crate::case::Follow::Set;
+use crate::case::TRIAL;
+use crate::case::Trial;
+use crate::table::Held::Elsewhere;
+use crate::table::Held::Tried;
+use crate::table::Held::Untried;
+
+pub(super) const ROWS: &[Row] = &[
+    row(
+        "sources/src/accounts.rs",
+        "choose another name or id under [user] in the manifest",
+        Untried("it takes a Debian base whose packages make that account"),
+    ),
+    row(
+        "sources/src/binary/mod.rs",
+        "add it: `url.\"{platform}\" = \"https://…\"`",
+        Untried("the manifest is refused before, with its own words"),
+    ),
+    row(
+        "sources/src/binary/mod.rs",
+        "did you mean `{one}`?",
+        Elsewhere("sources/src/binary/tests.rs", "a_member_that_is_not_there_is_told_with_those_that_are"),
+    ),
+    row(
+        "sources/src/binary/mod.rs",
+        "it has no file at all: check the address",
+        Elsewhere("sources/src/binary/tests.rs", "a_member_that_is_not_there_is_told_with_those_that_are"),
+    ),
+    row(
+        "sources/src/binary/mod.rs",
+        "leave them out, and use an address that needs none",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[[binary]]\nname = 'b'\nversion = '1'\nmembers = { '.' = '/b' }\nurl = { 'linux/amd64' = 'https://u:p§b.example/b' }\n",
+            )],
+            before: &["agree"],
+            words: "lock --offline",
+            error: "holds a user name or password",
+            hint: "leave them out",
+            follow: &[Mean("project/pinfold.toml", "u:p§", "")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "sources/src/binary/mod.rs",
+        "name in `members` what it has, such as `{}`",
+        Elsewhere("sources/src/binary/tests.rs", "a_member_that_is_not_there_is_told_with_those_that_are"),
+    ),
+    row(
+        "sources/src/debian/lock/mirrors.rs",
+        "check `keyring` in the manifest, or `Signed-By` of the apt source",
+        Elsewhere(
+            "sources/src/debian/lock/tests.rs",
+            "mirrors_come_from_manifest_environment_and_apt_in_this_order",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mirrors.rs",
+        "set `{MIRROR_VARIABLE}`, or `mirror` in the manifest's `[debian]`",
+        Elsewhere(
+            "sources/src/debian/lock/tests.rs",
+            "mirrors_come_from_manifest_environment_and_apt_in_this_order",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mirrors.rs",
+        "set `{SECURITY_MIRROR_VARIABLE}`, or `security-mirror` in the manifest's `[debian]`",
+        Elsewhere(
+            "sources/src/debian/lock/tests.rs",
+            "mirrors_come_from_manifest_environment_and_apt_in_this_order",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mirrors.rs",
+        "write it as `https://HOST/PATH`",
+        Elsewhere(
+            "sources/src/debian/lock/tests.rs",
+            "mirrors_come_from_manifest_environment_and_apt_in_this_order",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mirrors.rs",
+        "write it as `https://HOST/archive/{archive}/{timestamp}`",
+        Elsewhere(
+            "sources/src/debian/lock/tests.rs",
+            "mirrors_come_from_manifest_environment_and_apt_in_this_order",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "check `suites` and `components`, or drop the version you asked for",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "check `suites`, `components` and `platforms` in the manifest",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "check the name of the suite, and whether the mirror has it",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "did you mean `{near}`?",
+        Elsewhere(
+            "sources/src/debian/lock/tests.rs",
+            "a_suite_that_is_not_there_is_told_with_the_one_that_is_meant",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "name a {what} in the manifest's `[debian]`",
+        Elsewhere("sources/src/debian/lock/tests.rs", "requests_without_substance_are_refused"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "name the archive's keyring with `keyring` in the manifest's `[debian]`, or with `Signed-By` in the apt source",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "remove one of the packages asked for, or name an alternative before it in `packages`",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "try again in a few minutes, or use another mirror",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "use another mirror",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "use another mirror; if it persists the archive's keys may have changed",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/release.rs",
+        "check the clock of this machine",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/release.rs",
+        "check the mirror, or ask for `{codename}`",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/release.rs",
+        "the mirror is behind the one used before: use another one; to go back on purpose, remove `pinfold.lock` and say `pinfold lock`",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/release.rs",
+        "the mirror is out of date: use another one; to take an old state on purpose, set `check-valid-until` to false in the manifest's `[debian]` or in the apt source",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/release.rs",
+        "use another mirror",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "ask for a version that is there; archives keep only the current ones, a snapshot mirror keeps all",
+        Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "ask for one of them by name",
+        Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "check the spelling; the package may be in another suite or component",
+        Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "did you mean {}? the package may also be in another suite or component",
+        Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "keep one of the two",
+        Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "write `name` or `name=version`",
+        Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
+        "fetch the packages again",
+        Untried("what a package ships, or a certificate of the user's, decides"),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
+        "give one certificate per file, in PEM form, with a name that ends in `.crt`",
+        Untried("what a package ships, or a certificate of the user's, decides"),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
+        "leave out `{first}` or `{second}`: dpkg would not install both",
+        Untried("what a package ships, or a certificate of the user's, decides"),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
+        "read what is told; if the image can do without it, declare what it would have made as [[file]], [[dir]] or [[link]], and add to the manifest, with your reason (one `[scripts]` is enough):",
+        Elsewhere(
+            "engine/tests/pipeline.rs",
+            "all_scripts_that_nobody_understands_are_told_at_once_and_their_lines_answer_them",
+        ),
+    ),
+    row(
+        "sources/src/npm/config.rs",
+        "correct it in {layer}; expected `https://HOST/PATH/`",
+        Tried(&[Trial {
+            files: &[
+                (
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool']\n",
+                ),
+                (".npmrc", "registry=gopher://x\n"),
+            ],
+            words: "lock --offline",
+            error: "is not the address of a registry",
+            hint: "expected `https://HOST/PATH/`",
+            follow: &[Mean(".npmrc", "gopher://x", "https://host.example/path/")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "sources/src/npm/config.rs",
+        "write `registry=https://…` to `~/.npmrc`, set `npm_config_registry`, or `registry` in the manifest's `[npm]`",
+        Tried(&[
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool']\n",
+                )],
+                set: &[("PATH", "/nowhere")],
+                words: "lock --offline",
+                error: "no npm registry is known",
+                hint: "set `npm_config_registry`",
+                follow: &[Set("npm_config_registry", "REGISTRY")],
+                ..TRIAL
+            },
+            Trial {
+                files: &[(
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool']\n",
+                )],
+                set: &[("PATH", "/nowhere")],
+                words: "lock --offline",
+                error: "no npm registry is known",
+                hint: "write `registry=https://…` to `~/.npmrc`",
+                follow: &[File(".npmrc", Some("registry=https://host.example/"))],
+                ..TRIAL
+            },
+        ]),
+    ),
+    row(
+        "sources/src/npm/error.rs",
+        "ask for versions that fit each other",
+        Untried("what a registry has decides"),
+    ),
+    row(
+        "sources/src/npm/error.rs",
+        "check that the address is that of an npm registry",
+        Untried("what a registry has decides"),
+    ),
+    row("sources/src/npm/error.rs", "check the name of the package", Untried("what a registry has decides")),
+    row(
+        "sources/src/npm/error.rs",
+        "check the name; a private package needs its registry and token in `.npmrc` (`@scope:registry=…`, `//host/:_authToken=…`)",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tol']\n",
+            )],
+            set: &[("npm_config_registry", "REGISTRY")],
+            words: "lock",
+            error: "`tol`",
+            hint: "check the name",
+            follow: &[Mean("project/pinfold.toml", "tol", "tool")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "sources/src/npm/error.rs",
+        "choose another version, or take the package by URL as a `[[binary]]`",
+        Untried("what a registry has decides"),
+    ),
+    row(
+        "sources/src/npm/error.rs",
+        "name a range such as `^1.2`, an exact version, a tag such as `latest`, or `npm:NAME@RANGE`",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool§>>1']\n",
+            )],
+            set: &[("npm_config_registry", "REGISTRY")],
+            words: "lock",
+            error: "is asked for as `>>1`",
+            hint: "an exact version",
+            follow: &[Mean("project/pinfold.toml", "tool§>>1", "tool§1.0.0")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "sources/src/npm/error.rs",
+        "nothing is run while building; if what is told works without its script, add to the manifest, with your reason (one `[scripts]` is enough):",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['scripted']\n",
+            )],
+            set: &[("npm_config_registry", "REGISTRY")],
+            words: "lock",
+            error: "wants to run a script",
+            hint: "add to the manifest",
+            follow: &[Paste],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "sources/src/npm/error.rs",
+        "use a registry that serves its own tarballs",
+        Untried("what a registry has decides"),
+    ),
+    row(
+        "sources/src/npm/error.rs",
+        "widen the range, or lower `policy.min-age` if a fresh release is what you want",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool§^2']\n",
+            )],
+            set: &[("npm_config_registry", "REGISTRY")],
+            words: "lock",
+            error: "no version of `tool` fits",
+            hint: "widen the range",
+            follow: &[Mean("project/pinfold.toml", "tool§^2", "tool§>=1")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "sources/src/npm/place.rs",
+        "do not use it: whoever published it sent another package than the registry describes. Ask for another version, and tell the registry",
+        Untried("what a registry sends, or an older recipe, decides"),
+    ),
+    row(
+        "sources/src/npm/place.rs",
+        "take another version of the package, or tell its publisher",
+        Untried("what a registry sends, or an older recipe, decides"),
+    ),
+    row(
+        "sources/src/npm/place.rs",
+        "the package's layout has changed: correct `from` in the recipe, or ask for an older version",
+        Untried("what a registry sends, or an older recipe, decides"),
+    ),
+];
