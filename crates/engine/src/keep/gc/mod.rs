@@ -20,6 +20,7 @@ use pinfold_base::directory;
 use pinfold_base::directory::Remains;
 use pinfold_base::directory::Size;
 use pinfold_base::error::Diagnosis;
+use pinfold_base::error::one_line;
 use pinfold_base::store;
 use pinfold_base::store::temporary;
 use pinfold_image::ImageError;
@@ -211,8 +212,12 @@ fn sandboxes(context: &Context, pass: Pass, report: &mut Report) -> Result<Vec<P
                 part.add(directory::size(&sandboxes.directory().join(&sandbox.name)));
                 if pass == Pass::Remove {
                     match sandboxes.remove(&sandbox.name) {
+                        Ok(()) => {}
                         Err(SandboxError::Remains(remains)) => report.left.push(Left::new(&remains)),
-                        result => result?,
+                        Err(error) => report.left.push(Left {
+                            problem: format!("sandbox `{}` stays: {}", sandbox.name, one_line(&error)),
+                            hint: error.hint(),
+                        }),
                     }
                 }
             }

@@ -83,22 +83,16 @@ impl Folder {
     /// Clears what a supervisor that was killed has left outside the folder; a stand-in that may not be removed now is
     /// returned. Called with the lock taken.
     pub(super) fn clear(&self, name: &str) -> Result<Option<PathBuf>, SandboxError> {
-        // Damaged files are no reason to leave groups: those of version 1 are known by name.
-        let state = self.read::<State>("state.json").ok().flatten();
-        let oci = match state.as_ref().map(|state| state.runtime) {
+        let oci = match self.state().map(|state| state.runtime) {
             Some(Runtime::Oci(oci)) => oci,
             _ => OciRuntime::Runc,
         };
-        let recorded = state.map(|state| state.groups).unwrap_or_default();
         if self.runtime().exists() {
             let all = self.0.parent().unwrap_or(&self.0);
             let program = Program::find(oci, program::places(all));
             runtime::clear(program, name, &self.runtime())?;
         }
-        // `runc` makes a group in every hierarchy.
-        let hierarchies = fs_err::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-        let usual = hierarchies.map(|hierarchy| hierarchy.path().join(format!("pinfold-{name}")));
-        for path in recorded.into_iter().chain(usual).filter(|path| path.exists()) {
+        for path in self.groups(name) {
             crate::start::walls::limits::remove_group(&path);
         }
         let stays = crate::supervise::stand_in::clear(&self.0)?;
@@ -106,6 +100,20 @@ impl Folder {
             let _ = fs_err::remove_file(self.0.join(stale));
         }
         Ok(stays)
+    }
+
+    /// What is recorded. Damaged files are no reason to leave anything.
+    fn state(&self) -> Option<State> {
+        self.read::<State>("state.json").ok().flatten()
+    }
+
+    /// Its control groups that are there: the recorded ones, and those that are known by name, as `runc` makes one in every
+    /// hierarchy.
+    fn groups(&self, name: &str) -> Vec<PathBuf> {
+        let recorded = self.state().map(|state| state.groups).unwrap_or_default();
+        let hierarchies = fs_err::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+        let usual = hierarchies.map(|hierarchy| hierarchy.path().join(format!("pinfold-{name}")));
+        recorded.into_iter().chain(usual).filter(|path| path.exists()).collect()
     }
 
     /// Whether removing was begun and something of the home stayed.
@@ -127,6 +135,13 @@ impl Folder {
             return Err(SandboxError::file("remove", path)(denied));
         }
         self.remove_home()?;
+        if let Some(group) = self.groups(name).into_iter().next() {
+            // The kernel has not let go of it: without its record nobody would come back for it.
+            let mark = self.0.join(LEFTOVER);
+            fs_err::write(&mark, "").map_err(SandboxError::file("write", &mark))?;
+            let busy = std::io::Error::from(std::io::ErrorKind::ResourceBusy);
+            return Err(SandboxError::file("remove", group)(busy));
+        }
         Ok(directory::remove(&self.0)?)
     }
 

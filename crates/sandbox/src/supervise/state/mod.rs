@@ -402,6 +402,28 @@ mod tests {
         assert!(sandboxes.list().unwrap().is_empty());
     }
 
+    /// A group that cannot be removed yet: the folder stays, as what it is, until it can.
+    #[test]
+    fn groups_that_stay_are_still_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandboxes = Sandboxes::new(dir.path().join("sandboxes"));
+        let folder = sandboxes.folder("a").unwrap();
+        fs_err::create_dir_all(&folder.0).unwrap();
+        let spec = Spec::new("a", "/", vec!["true".into()]);
+        folder.write("spec.json", &spec).unwrap();
+        let plan = Plan::new(&spec, &Probe::run()).unwrap();
+        let group = dir.path().join("group");
+        fs_err::create_dir_all(group.join("busy")).unwrap();
+        let state = State { groups: vec![group.clone()], ..State::new(1, &plan, Runtime::Builtin) };
+        folder.write("state.json", &state).unwrap();
+        let error = sandboxes.remove("a").unwrap_err();
+        assert!(error.to_string().contains("group"), "{error}");
+        assert_eq!(sandboxes.list().unwrap()[0].status, Status::Leftover);
+        fs_err::remove_dir(group.join("busy")).unwrap();
+        sandboxes.remove("a").unwrap();
+        assert!(!group.exists() && sandboxes.list().unwrap().is_empty());
+    }
+
     /// Something is mounted in the home: `ps` shows what stays, nothing starts on it, and once it
     /// can be removed, it is.
     #[test]
