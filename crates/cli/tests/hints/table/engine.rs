@@ -251,6 +251,21 @@ pub(super) const ROWS: &[Row] = &[
         }]),
     ),
     row(
+        "engine/src/keep/images.rs",
+        "`pinfold images --no-trunc` shows all of their digits",
+        Untried("it takes images whose digests begin alike"),
+    ),
+    row(
+        "engine/src/keep/images.rs",
+        "`pinfold stop {}` first, or `pinfold rmi --force {}`: the sandbox goes on",
+        Elsewhere("cli/tests/images.rs", "what_a_running_sandbox_stands_on_is_not_removed"),
+    ),
+    row(
+        "engine/src/keep/images.rs",
+        "say one of the names, or `pinfold rmi --force {}` for all of them",
+        Elsewhere("cli/tests/images.rs", "images_are_tagged_and_removed"),
+    ),
+    row(
         "engine/src/project/lock/mod.rs",
         "`pinfold lock` brings it up to date and keeps what is still allowed",
         Tried(&[Trial {

@@ -275,6 +275,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/npm/error.rs",
+        "ask for another version, and tell its publisher",
+        Untried("what a registry has decides"),
+    ),
+    row(
+        "sources/src/npm/error.rs",
         "ask for versions that fit each other",
         Untried("what a registry has decides"),
     ),
