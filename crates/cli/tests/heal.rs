@@ -196,6 +196,19 @@ fn what_a_disk_changed_in_silence_is_found_by_reading() {
 }
 
 #[test]
+fn a_root_that_lost_a_file_is_unpacked_again_after_a_forced_build() {
+    let Some(machine) = Machine::new() else { return };
+    let folder = machine.copy("root");
+    assert_eq!(machine.code("root", RUN), 0);
+    let roots = fs_err::read_dir(folder.join("data/rootfs")).unwrap().map(|entry| entry.unwrap().path());
+    let root = roots.into_iter().find(|path| path.join("bin/busybox").exists()).unwrap();
+    fs_err::remove_file(root.join("bin/busybox")).unwrap();
+    assert_ne!(machine.code("root", RUN), 0);
+    assert_eq!(machine.code("root", &["build", "--offline", "--force"]), 0);
+    assert_eq!(machine.code("root", RUN), 0);
+}
+
+#[test]
 fn verify_store_names_what_is_damaged_and_sets_it_aside() {
     let Some(machine) = Machine::new() else { return };
     let folder = machine.copy("whole");

@@ -11,6 +11,7 @@ use pinfold_engine::build::Naming;
 use pinfold_engine::build::Outcome as Built;
 use pinfold_engine::build::heal::healing;
 use pinfold_engine::build::layers::Records;
+use pinfold_engine::keep::gc;
 use pinfold_engine::project::manifest::Compression;
 use pinfold_image::Location;
 use pinfold_image::Reference;
@@ -52,7 +53,7 @@ pub(crate) struct BuildArgs {
     /// Compress layers this way instead of the manifest's
     #[arg(long, value_enum)]
     compression: Option<Wanted>,
-    /// Make everything anew: look at every byte of the downloads, decode and compress again
+    /// Make everything anew: look at every byte of the downloads, decode and compress again, unpack again at the next run
     #[arg(long)]
     force: bool,
     /// Compress everything anew instead of copying the publishers' compressed blocks
@@ -87,6 +88,9 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
         args.output.iter().try_for_each(|place| write(&outcome, place))?;
         Ok::<_, Failure>(outcome)
     })?;
+    if args.force {
+        gc::drop_roots_of(&context, outcome.images.values().map(|image| image.manifest.digest()))?;
+    }
     if global.json {
         render::json(&serde_json::json!({
             "reference": outcome.built.reference,

@@ -39,6 +39,8 @@ pub struct GcReport {
     pub bytes: u64,
     /// Abandoned temporary files.
     pub temporary: u64,
+    /// Files that were set aside, because they did not match their names.
+    pub damaged: u64,
     /// Unreachable blobs that were left because they are young.
     pub young: u64,
     /// Images whose documents are missing or damaged: what they reach is not known, so all blobs were left.
@@ -133,7 +135,7 @@ impl ImageStore {
                 present(fs::remove_file(file.path()))?;
             }
             report.bytes += if metadata.nlink() == 1 { metadata.len() } else { 0 };
-            report.temporary += 1;
+            report.damaged += 1;
         }
         Ok(())
     }

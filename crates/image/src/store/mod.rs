@@ -323,7 +323,12 @@ impl Blobs for ImageStore {
     }
 
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
-        self.layout.open(digest)
+        self.layout.open(digest).map_err(|error| match error {
+            ImageError::MissingBlob { digest, .. } => {
+                ImageError::MissingBlob { digest, place: self.location() }
+            }
+            error => error,
+        })
     }
 
     fn on_damage(&self) -> Option<OnDamage> {

@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use fs_err as fs;
 use pinfold_archive::decoded;
 use pinfold_base::Diagnose;
+use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::directory;
 use pinfold_base::directory::Remains;
@@ -40,6 +41,9 @@ use crate::build;
 use crate::build::layers;
 use crate::context::Context;
 use crate::project::lock::held;
+
+/// What was set aside, in the cache and in the image store.
+const DAMAGED_FILES: &str = "damaged files, set aside";
 
 /// Whether anything is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,8 +173,13 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
     let mut folders = vec![
         ("abandoned downloads", store::TEMPORARY, store::GRACE),
         ("partial downloads", store::PARTIAL, store::GRACE),
-        ("damaged files, set aside", store::DAMAGED, Duration::ZERO),
+        (DAMAGED_FILES, store::DAMAGED, Duration::ZERO),
     ];
+    report.parts.push(Part {
+        what: DAMAGED_FILES.into(),
+        files: usize::try_from(blobs.damaged).unwrap_or(usize::MAX),
+        bytes: 0,
+    });
     if scope.layers {
         folders.extend([
             ("composed layers", layers::BLOBS, Duration::ZERO),
@@ -295,6 +304,21 @@ pub(crate) fn drop_old_roots(context: &Context) {
     if let Err(error) = dropped() {
         tracing::debug!("old roots stay: {error}");
     }
+}
+
+/// Removes the roots of an image, so that the next run unpacks it anew. One that is in use stays.
+pub fn drop_roots_of<'a>(
+    context: &Context,
+    manifests: impl IntoIterator<Item = &'a Digest>,
+) -> Result<(), GcError> {
+    let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
+    let stood_on = stood_on(context)?;
+    for manifest in manifests {
+        if !stood_on.contains(&unpacked.path(manifest)) {
+            unpacked.remove(manifest)?;
+        }
+    }
+    Ok(())
 }
 
 /// The roots that running sandboxes stand on.
