@@ -58,8 +58,11 @@ fn output_that_cannot_be_written_is_an_error_and_the_program_hears_of_it() {
 #[test]
 fn a_session_keeps_what_it_says_whatever_its_caller_can_write_to() {
     let Some(machine) = Machine::new() else { return };
-    let opened =
-        machine.script(&["open", "-d", "--name", "mine"], "echo hi").stdout(full()).output().unwrap();
+    let opened = machine
+        .script(&["open", "-d", "--name", "mine"], "echo hi; exec busybox sleep 1000")
+        .stdout(full())
+        .output()
+        .unwrap();
     assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
     let begun = Instant::now();
     loop {
@@ -70,6 +73,17 @@ fn a_session_keeps_what_it_says_whatever_its_caller_can_write_to() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{logs:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
+    // Who attaches is told that nothing can be shown, and who has seen enough is let go.
+    let (reader, gone) = std::io::pipe().unwrap();
+    drop(reader);
+    for (to, code, says) in [(full(), 1, "cannot write to standard output"), (gone.into(), 0, "detached")] {
+        // Somebody who could still type: the end of input detaches too.
+        let (typed, _typing) = std::io::pipe().unwrap();
+        let attached = machine.pinfold(&["attach", "mine"]).stdin(typed).stdout(to).output().unwrap();
+        let text = String::from_utf8(attached.stderr).unwrap();
+        assert!(attached.status.code() == Some(code) && text.contains(says), "{text}");
+    }
+    assert!(machine.pinfold(&["stop", "mine"]).output().unwrap().status.success());
     let logs = machine.pinfold(&["logs", "mine"]).stdout(full()).output().unwrap();
     let text = String::from_utf8(logs.stderr).unwrap();
     assert!(logs.status.code() == Some(1) && text.contains("the result cannot be written"), "{text}");

@@ -393,8 +393,13 @@ fn converse(
                         if kind == b'o' {
                             filter.live();
                         }
-                        if terminal::write_all(output, &filter.pass(bytes)).is_err() {
-                            return Ok(Detached::ByUser);
+                        match terminal::write_all(output, &filter.pass(bytes)) {
+                            Ok(()) => {}
+                            // Whoever looked on has gone: a reader, or the terminal.
+                            Err(Errno::PIPE | Errno::CONNRESET | Errno::IO) => return Ok(Detached::ByUser),
+                            Err(errno) => {
+                                return Err(SandboxError::supervisor("write to standard output")(errno));
+                            }
                         }
                     }
                     (b'x', [0, code]) => return Ok(Detached::Ended(Exit::Code(*code))),
