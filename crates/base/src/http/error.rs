@@ -254,7 +254,10 @@ impl Diagnose for HttpError {
                 "the server wants credentials or refuses these: for npm, say `npm login` or write `//HOST/:_authToken=…` to \
                  `~/.npmrc`; for other servers, write `https://USER:PASSWORD@HOST/…` where this machine names the mirror"
             }
-            Self::Status { status: 404 | 410, .. } => "check the address, and the names and versions in it",
+            Self::Status { status: 404 | 410, .. } => {
+                "check the address, and the names and versions in it; of what was locked and is gone, `pinfold lock --upgrade` takes \
+                 a newer version, and a directory that `pinfold vendor` made or a snapshot of the archive still has it"
+            }
             Self::Status { status: 407, .. } => {
                 "the proxy wants credentials: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`"
             }

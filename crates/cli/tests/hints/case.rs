@@ -134,6 +134,7 @@ pub(crate) fn follow(trial: &Trial, registry: &Running) {
     }
     let mut words = trial.words.to_owned();
     let (code, told) = case.pinfold(&words);
+    assert!(!told.contains("canary"), "no secret is told: {told}");
     assert!(code != 0 && told.contains(trial.error), "`{words}` fails with `{}`: {told}", trial.error);
     // What is wrong with a value is told in one line with what to write.
     let hint = told.split_once("hint: ").map_or(told.as_str(), |(_, hint)| hint);

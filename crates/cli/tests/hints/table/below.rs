@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "base/src/http/error.rs",
-        "check the address, and the names and versions in it",
+        "check the address, and the names and versions in it; of what was locked and is gone, `pinfold lock --upgrade` takes a newer version, and a directory that `pinfold vendor` made or a snapshot of the archive still has it",
         Untried("another's server, or the network on the way to it, decides"),
     ),
     row(
