@@ -118,8 +118,11 @@ impl RootfsStore {
 
     /// Removes a root unless somebody holds it: whether it is gone. Whether a sandbox stands on it is for the caller to know.
     pub fn remove(&self, manifest: &Digest) -> Result<bool, UnpackError> {
-        let Some(_lock) = Lock::try_hold(&self.lock_file(manifest))? else { return Ok(false) };
         let path = self.path(manifest);
+        if !path.is_dir() {
+            return Ok(true);
+        }
+        let Some(_lock) = Lock::try_hold(&self.lock_file(manifest))? else { return Ok(false) };
         if path.is_dir() {
             // Under its name it is whole or not there at all, even if removing is cut short.
             let mut temporary = Temporary::create(&self.root.join("tmp"))?;
