@@ -1,15 +1,18 @@
-//! Decoders: gzip, xz, zstd, behind one `Read`.
+//! Decoders: gzip, xz, zstd, bzip2, lzip and the older lzma, behind one `Read`.
 //!
-//! **Guarantees**: every member, stream or frame of the input is read and every checksum checked; the end of the input is the
+//! **Guarantees**: every member, stream or frame of the input is read and every checksum checked (lzma has none); the end of the input is the
 //! end of the last of them. An input that ends early, or goes on with something else (zeros included), is an
 //! [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`], never a short read. Memory is bounded whatever the
 //! input asks for ([`MAX_WINDOW`]).
 //!
 //! How much comes out is not limited here: callers count ([`crate::decoded`] does).
 
+mod lzma;
+
 use std::io;
 use std::io::Read;
 
+use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
@@ -27,26 +30,49 @@ pub enum Compression {
     Xz,
     /// Zstandard (RFC 8878).
     Zstd,
+    /// bzip2.
+    Bzip2,
+    /// lzma, what xz was before (`xz --format=lzma`).
+    Lzma,
+    /// lzip.
+    Lzip,
 }
 
+/// How many bytes tell how an input is compressed.
+const START: usize = 13;
+
 impl Compression {
-    /// How an input is compressed, told by its first bytes (6 are enough). Anything unknown counts as not compressed.
+    /// How an input is compressed, told by its first bytes (13 are enough). Anything unknown counts as not compressed.
     pub fn detect(start: &[u8]) -> Self {
         // The skippable frames of zstd (0x184D2A50 to 5F) may come first too.
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Self::Bzip2,
+            [b'L', b'Z', b'I', b'P', 1, ..] => Self::Lzip,
+            _ if is_lzma(start) => Self::Lzma,
             _ => Self::None,
         }
     }
 
     /// Looks at the first bytes of `inner` and gives them back in front of the rest.
     pub fn peek<R: Read>(mut inner: R) -> io::Result<(Self, impl Read + use<R>)> {
-        let mut start = Vec::with_capacity(6);
-        inner.by_ref().take(6).read_to_end(&mut start)?;
+        let mut start = Vec::with_capacity(START);
+        inner.by_ref().take(START as u64).read_to_end(&mut start)?;
         Ok((Self::detect(&start), io::Cursor::new(start).chain(inner)))
     }
+}
+
+/// Whether an lzma header is plausible; it has no name of its own. The rules are those of liblzma: usual properties, a
+/// dictionary of 2^n or 2^n + 2^(n-1) bytes, and a length that is unknown or below 256 GiB.
+fn is_lzma(start: &[u8]) -> bool {
+    let Some(header) = start.first_chunk::<START>() else { return false };
+    let [0x5d, d0, d1, d2, d3, length @ ..] = *header else { return false };
+    let (dictionary, length) = (u32::from_le_bytes([d0, d1, d2, d3]), u64::from_le_bytes(length));
+    let two = dictionary.is_power_of_two() || dictionary % 3 == 0 && (dictionary / 3).is_power_of_two();
+    (dictionary >= 4096 && two || dictionary == u32::MAX) && (length == u64::MAX || length < 1 << 38)
 }
 
 /// Says of a decoder's refusal which limit it met.
@@ -55,7 +81,8 @@ struct Limited<R>(R, &'static str);
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // The libraries have no kind of their own for it, only these words.
-        const WORDS: [&str; 2] = ["requires too much memory", "needed memory too big"];
+        const WORDS: [&str; 3] =
+            ["requires too much memory", "needed memory too big", "exceeds configured limit"];
         self.0.read(buffer).map_err(|error| {
             let text = error.to_string();
             if !WORDS.iter().any(|words| text.contains(words)) {
@@ -85,6 +112,9 @@ pub fn decoder<'a>(
                 "the xz stream asks for a dictionary",
             ))
         }
+        Compression::Bzip2 => Box::new(MultiBzDecoder::new(inner)),
+        Compression::Lzma => Box::new(lzma::Lzma::new(inner)?),
+        Compression::Lzip => Box::new(lzma::Lzip::new(inner)),
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::new(inner)?;
             decoder.window_log_max(MAX_WINDOW.ilog2())?;
@@ -97,7 +127,8 @@ pub fn decoder<'a>(
 mod tests {
     use super::*;
 
-    // `printf 'hello\n' | gzip -n`, `| xz -9`, `| zstd`, each printed by `xxd -i`.
+    // `printf 'hello\n' | gzip -n`, `| xz -9`, `| zstd`, `| bzip2`, `| xz --format=lzma`, each printed by `xxd -i`. The lzip has the lzma's
+    // body between header and trailer as its manual says; `xz -d --format=lzip` of xz 5.4 reads it.
     const GZIP: &[u8] = &[
         0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0xe7, 0x02,
         0x00, 0x20, 0x30, 0x3a, 0x36, 0x06, 0x00, 0x00, 0x00,
@@ -113,6 +144,21 @@ mod tests {
         0xbd, 0x91,
     ];
 
+    const BZIP2: &[u8] = &[
+        0x42, 0x5a, 0x68, 0x39, 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, 0xc1, 0xc0, 0x80, 0xe2, 0x00, 0x00, 0x01,
+        0x41, 0x00, 0x00, 0x10, 0x02, 0x44, 0xa0, 0x00, 0x30, 0xcd, 0x00, 0xc3, 0x46, 0x29, 0x97, 0x17, 0x72,
+        0x45, 0x38, 0x50, 0x90, 0xc1, 0xc0, 0x80, 0xe2,
+    ];
+    const LZMA: &[u8] = &[
+        0x5d, 0x00, 0x00, 0x80, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x34, 0x19, 0x49,
+        0xee, 0x8d, 0xdd, 0x3d, 0x3a, 0xdf, 0xff, 0xff, 0xdd, 0x12, 0x00, 0x00,
+    ];
+    const LZIP: &[u8] = &[
+        0x4c, 0x5a, 0x49, 0x50, 0x01, 0x17, 0x00, 0x34, 0x19, 0x49, 0xee, 0x8d, 0xdd, 0x3d, 0x3a, 0xdf, 0xff,
+        0xff, 0xdd, 0x12, 0x00, 0x00, 0x20, 0x30, 0x3a, 0x36, 0x06, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x2a, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    ];
+
     fn decoded(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let (compression, start) = Compression::peek(bytes)?;
         let mut out = Vec::new();
@@ -122,11 +168,25 @@ mod tests {
 
     #[test]
     fn every_stream_is_read() {
-        for (expected, bytes) in [(Compression::Gzip, GZIP), (Compression::Xz, XZ), (Compression::Zstd, ZSTD)]
-        {
+        for (expected, bytes) in [
+            (Compression::Gzip, GZIP),
+            (Compression::Xz, XZ),
+            (Compression::Zstd, ZSTD),
+            (Compression::Bzip2, BZIP2),
+            (Compression::Lzip, LZIP),
+        ] {
             assert_eq!(Compression::detect(bytes), expected);
             assert_eq!(decoded(bytes).unwrap(), b"hello\n");
             assert_eq!(decoded(&[bytes, bytes, bytes].concat()).unwrap(), b"hello\nhello\nhello\n");
+        }
+        // An lzma is one stream.
+        assert_eq!(
+            (Compression::detect(LZMA), decoded(LZMA).unwrap()),
+            (Compression::Lzma, b"hello\n".to_vec())
+        );
+        assert!(decoded(&[LZMA, LZMA].concat()).is_err());
+        for not in [&LZMA[..12], b"]\0\0\0\0\0\0\0\0\0\0\0\0", b"BZh9 is no bzip2", b"LZIP\x02"] {
+            assert_eq!(Compression::detect(not), Compression::None, "{}", not.escape_ascii());
         }
         assert_eq!(decoded(b"plain").unwrap(), b"plain");
         assert_eq!(decoded(b"").unwrap(), b"");
@@ -134,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_ends_early_or_goes_on_is_an_error() {
-        for bytes in [GZIP, XZ, ZSTD] {
+        for bytes in [GZIP, XZ, ZSTD, BZIP2, LZMA, LZIP] {
             let compression = Compression::detect(bytes);
             let read = |bytes: &[u8]| {
                 let mut out = Vec::new();
@@ -157,7 +217,7 @@ mod tests {
 
     #[test]
     fn damage_is_noticed() {
-        for bytes in [GZIP, XZ, ZSTD] {
+        for bytes in [GZIP, XZ, ZSTD, BZIP2, LZIP] {
             let compression = Compression::detect(bytes);
             let mut harmed = bytes.to_vec();
             let at = bytes.windows(3).position(|part| part == b"hel").unwrap_or(12);

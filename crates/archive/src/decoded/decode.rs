@@ -43,6 +43,50 @@ const FREE: u64 = 64 << 20;
 /// Beyond that, to at most this many times their size. (Debian's packages stay below 30.)
 const MAX_RATIO: u64 = 250;
 
+/// Archives and compressed files that are not understood, by their first bytes.
+const UNSUPPORTED: [(&[u8], &str); 8] = [
+    (b"\x1f\x9d", "a file of `compress` (.Z)"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x04\x22\x4d\x18", "a file of lz4"),
+    (b"\x89LZO\0\r\n\x1a\n", "a file of lzop"),
+    (b"\xff\x06\0\0sNaPpY", "a file of snappy"),
+    (b"LRZI", "a file of lrzip"),
+    (b"MSCF", "a cabinet archive"),
+];
+
+/// What a download is, told from its bytes. A zip is not: programs begin as it does.
+pub(super) fn tell(mut blob: File) -> Result<Format, Refusal> {
+    let mut start = Vec::new();
+    Read::by_ref(&mut blob).take(512).read_to_end(&mut start)?;
+    if let Some((_, kind)) = UNSUPPORTED.iter().find(|(begin, _)| start.starts_with(begin)) {
+        return Err(Refusal::Unsupported(kind));
+    }
+    blob.seek(SeekFrom::Start(0))?;
+    Ok(match Compression::detect(&start) {
+        Compression::None if is_tar(&start) => Format::Tar,
+        Compression::None => Format::Raw,
+        compression => {
+            let mut inside = Vec::new();
+            // What is damaged is found when all of it is read.
+            let decoder = codec::decoder(compression, blob);
+            let read = decoder.and_then(|decoder| decoder.take(512).read_to_end(&mut inside));
+            if read.is_ok() && is_tar(&inside) { Format::Tar } else { Format::File }
+        }
+    })
+}
+
+/// Whether a block is the header of a tar's entry: its checksum is right (POSIX.1-1988, all later forms have it).
+fn is_tar(block: &[u8]) -> bool {
+    let Some(header) = block.first_chunk::<512>() else { return false };
+    let written = header[148..156].iter().skip_while(|byte| **byte == b' ');
+    let digits = written.take_while(|byte| (b'0'..=b'7').contains(byte)).collect::<Vec<_>>();
+    let written = digits.iter().fold(0_u32, |sum, digit| sum * 8 + u32::from(**digit - b'0'));
+    let byte = |(at, byte): (usize, &u8)| u32::from(if (148..156).contains(&at) { b' ' } else { *byte });
+    let sum: u32 = header.iter().enumerate().map(byte).sum();
+    !digits.is_empty() && sum == written && header[0] != 0
+}
+
 /// Decodes `blob`, the archive named `archive`, into `out`. The deflate blocks of a .tar.gz and of a zip come along; there
 /// are none where nothing is deflated, and where there are more than are worth keeping.
 pub(super) fn decode(
@@ -88,8 +132,13 @@ pub(super) fn decode(
             pieces = Summed::new(again).finish()?;
             (Names::default(), data)
         }
-        // Taken as it is; the store never asks for it.
-        Format::Raw => return Err(Refusal::Deb("a raw file is not decoded")),
+        Format::File => {
+            let (compression, _) = Compression::peek(&mut blob)?;
+            blob.seek(SeekFrom::Start(0))?;
+            (Names::default(), output.file(codec::decoder(compression, blob)?)?)
+        }
+        // Taken as it is, or something else by now; the store never asks for it.
+        Format::Raw | Format::Auto => return Err(Refusal::Deb("a raw file is not decoded")),
     };
     output.out.flush()?;
     let (size, sums) = (output.written, std::mem::take(&mut output.files));
@@ -174,6 +223,22 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
+    /// Appends all of `stream`, one file.
+    fn file(&mut self, stream: impl Read) -> Result<Names, Refusal> {
+        let mut out = Summing { inner: &mut self.out, crc: crc32fast::Hasher::new() };
+        let size = io::copy(&mut stream.take(self.total + 1), &mut out)?;
+        if size > self.total {
+            let reason = format!("it decodes to more than {} bytes", self.total);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason).into());
+        }
+        self.files.insert((self.written, size), out.crc.finalize());
+        self.written += size;
+        self.entries += 1;
+        let mut names = Names::default();
+        names.push(Member::alone(self.archive, size))?;
+        Ok(names)
+    }
+
     /// Appends the tar in `stream` and lists it.
     fn tar(&mut self, stream: impl Read) -> Result<Names, Refusal> {
         let start = self.written;

@@ -63,11 +63,16 @@ impl Format {
             Self::Tar => 1,
             Self::Zip => 2,
             Self::Raw => 3,
+            Self::File => 4,
+            // Never kept: it is one of the others by then.
+            Self::Auto => u8::MAX,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        [Self::Deb, Self::Tar, Self::Zip, Self::Raw].into_iter().find(|format| format.code() == code)
+        [Self::Deb, Self::Tar, Self::Zip, Self::Raw, Self::File]
+            .into_iter()
+            .find(|format| format.code() == code)
     }
 }
 

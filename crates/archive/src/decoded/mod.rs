@@ -14,6 +14,7 @@
 //! | [`Format::Deb`] | the stream of control.tar, then that of data.tar |
 //! | [`Format::Zip`] | the contents of the files, in the order of the central directory |
 //! | [`Format::Raw`] | the download itself, not copied |
+//! | [`Format::File`] | the file |
 //!
 //! An archive has one format: asked for as another, it is decoded again and its files replaced.
 //!
@@ -81,6 +82,10 @@ pub enum Format {
     Zip,
     /// One file, taken as it is.
     Raw,
+    /// One file that is compressed.
+    File,
+    /// A tar, one compressed file, or one file as it is: told from its bytes.
+    Auto,
 }
 
 /// What an archive holds.
@@ -88,7 +93,7 @@ pub enum Format {
 pub struct Listing {
     /// The members of control.tar, for a .deb.
     pub control: Vec<Member>,
-    /// The files, in the order of the archive. For [`Format::Raw`] one file whose path is the root.
+    /// The files, in the order of the archive. For [`Format::Raw`] and [`Format::File`] one file whose path is the root.
     pub data: Vec<Member>,
     /// Names that came more than once, and what became of them.
     pub shadowed: Vec<Shadowed>,
@@ -150,6 +155,21 @@ pub struct Member {
     pub gname: Arc<[u8]>,
 }
 
+impl Member {
+    /// The one file of a download that is no archive.
+    fn alone(archive: &Digest, size: u64) -> Self {
+        let content = Content::Range { archive: archive.clone(), offset: 0, size };
+        Self {
+            path: ImagePath::root(),
+            raw_name: Box::default(),
+            kind: MemberKind::File { content },
+            meta: Metadata::root(0o644, 0),
+            uname: Arc::default(),
+            gname: Arc::default(),
+        }
+    }
+}
+
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberKind {
@@ -178,6 +198,9 @@ pub enum Refusal {
     /// A zip.
     #[error(transparent)]
     Zip(#[from] ZipError),
+    /// A kind of archive that is not understood.
+    #[error("it is {0}, which is not understood")]
+    Unsupported(&'static str),
     /// Members that no Debian package has.
     #[error("it is no Debian package: {0}")]
     Deb(&'static str),
@@ -235,6 +258,7 @@ impl Diagnose for DecodedError {
                 Refusal::Ar(error) => Diagnosis::Inner(error),
                 Refusal::Zip(error) => Diagnosis::Inner(error),
                 Refusal::Io(error) if !is_damage(error) => Diagnosis::Inner(error),
+                Refusal::Unsupported(_) => Diagnosis::Own(Kind::Usage),
                 _ => Diagnosis::Own(Kind::Integrity),
             },
         }
@@ -242,6 +266,9 @@ impl Diagnose for DecodedError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
+            Self::Archive { source: Refusal::Unsupported(_), .. } => {
+                Some("take another form of it, or say `format = \"raw\"` to have the file as it is".into())
+            }
             Self::Damaged(_) => Some(
                 "it was set aside: `pinfold fetch` brings it back, or name kept inputs with `--vendor DIR`"
                     .into(),
@@ -284,6 +311,11 @@ impl DecodedStore {
 
     /// What `archive` holds. Decodes it when that was never done; else only the index is read.
     pub fn decode(&self, archive: &Digest, format: Format) -> Result<Arc<Listing>, DecodedError> {
+        let format = match format {
+            Format::Auto => decode::tell(self.store.read(archive)?)
+                .map_err(|source| DecodedError::Archive { archive: archive.clone(), source })?,
+            known => known,
+        };
         if format == Format::Raw {
             return self.raw(archive);
         }
@@ -329,16 +361,7 @@ impl DecodedStore {
         let cache = |source| DecodedError::Cache { archive: archive.clone(), source };
         let size = self.store.read(archive)?.metadata().map_err(cache)?.len();
         self.state().known.insert(archive.clone(), Known::raw(size));
-        let content = Content::Range { archive: archive.clone(), offset: 0, size };
-        let entry = Member {
-            path: ImagePath::root(),
-            raw_name: Box::default(),
-            kind: MemberKind::File { content },
-            meta: Metadata::root(0o644, 0),
-            uname: Arc::default(),
-            gname: Arc::default(),
-        };
-        Ok(Arc::new(Listing { data: vec![entry], ..Listing::default() }))
+        Ok(Arc::new(Listing { data: vec![Member::alone(archive, size)], ..Listing::default() }))
     }
 
     fn index(&self, archive: &Digest, format: Format) -> Option<Index> {

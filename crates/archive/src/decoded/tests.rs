@@ -167,6 +167,59 @@ fn raw_files_and_zips() {
     assert_eq!(decoded.decode(&digest, Format::Zip).unwrap(), listing);
 }
 
+#[test]
+fn what_a_download_is_is_told_from_its_bytes() {
+    let (_dir, store) = store();
+    let decoded = DecodedStore::new(&store);
+    let gzip = |bytes: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut gzip, bytes).unwrap();
+        gzip.finish().unwrap()
+    };
+    // `printf 'hello\n' | bzip2`, printed by `xxd -i`.
+    let bzip2 = *b"BZh91AY&SY\xc1\xc0\x80\xe2\0\0\x01A\0\0\x10\x02D\xa0\x000\xcd\0\xc3F)\x97\x17rE8P\x90\xc1\xc0\x80\xe2";
+    let tar = [header(b'0', "a", ""), vec![0; 1024]].concat();
+    for (what, bytes, path, expected) in [
+        ("a program", b"\x7fELF program".to_vec(), "/", "\x7fELF program"),
+        ("a short text", b"x".to_vec(), "/", "x"),
+        ("nothing", Vec::new(), "/", ""),
+        ("a program that begins as a zip", b"PK\x03\x04 and more".to_vec(), "/", "PK\x03\x04 and more"),
+        ("zeros", vec![0; 2048], "/", &"\0".repeat(2048)),
+        ("one file of gzip", gzip(b"hello\n"), "/", "hello\n"),
+        ("one file of bzip2", bzip2.to_vec(), "/", "hello\n"),
+        ("a file that is compressed twice", gzip(&bzip2[..3]), "/", "BZh"),
+        ("a tar", tar.clone(), "/a", ""),
+        ("a tar of gzip", gzip(&tar), "/a", ""),
+    ] {
+        let digest = store.put(what, &bytes).unwrap();
+        let listing = decoded.decode(&digest, Format::Auto).unwrap();
+        assert_eq!(listing.data.len(), 1, "{what}");
+        assert_eq!(text(&decoded, content(&listing, path)), expected, "{what}");
+        // It is found again, and made again when it is gone.
+        decoded.evict(&digest).unwrap();
+        let again = DecodedStore::new(&store);
+        assert_eq!(again.decode(&digest, Format::Auto).unwrap(), listing, "{what}");
+        assert_eq!(text(&again, content(&listing, path)), expected, "{what}");
+    }
+    for (bytes, kind) in [
+        (&b"\x1f\x9d\x90x"[..], "a file of `compress` (.Z)"),
+        (b"7z\xbc\xaf\x27\x1c\0\x04", "a 7-Zip archive"),
+        (b"Rar!\x1a\x07\x01\0", "a RAR archive"),
+        (b"\x04\x22\x4d\x18x", "a file of lz4"),
+    ] {
+        let digest = store.put(kind, bytes).unwrap();
+        let error = decoded.decode(&digest, Format::Auto).unwrap_err();
+        let DecodedError::Archive { source, .. } = &error else { panic!("{error}") };
+        assert_eq!(source.to_string(), format!("it is {kind}, which is not understood"));
+        assert!(error.own_hint().unwrap().contains("format = \"raw\""));
+        let raw = decoded.decode(&digest, Format::Raw).unwrap();
+        assert_eq!(content(&raw, "/").size(), bytes.len() as u64);
+    }
+    // A compressed file that ends early is damaged, not another kind of file.
+    let digest = store.put("cut", &gzip(b"hello\n")[..12]).unwrap();
+    assert!(decoded.decode(&digest, Format::Auto).is_err());
+}
+
 /// One tar header with nothing behind it.
 fn header(kind: u8, name: &str, target: &str) -> Vec<u8> {
     let mut header = ::tar::Header::new_ustar();

@@ -51,7 +51,8 @@ pub const MAX_DOWNLOAD: u64 = 4 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BinaryFormat {
-    /// Told from the name: `.tar*`, `.tgz`, `.txz`, `.tzst`, `.zip`; anything else is the program itself.
+    /// A zip or a tar where the name says so (`.zip`, `.tar*`, `.tgz` and the like), else told from the bytes: a tar, one
+    /// compressed file, or the program itself.
     #[default]
     Auto,
     /// A tar, plain or compressed.
@@ -73,12 +74,13 @@ impl BinaryFormat {
                 let path = url.split(['?', '#']).next().unwrap_or(url).to_ascii_lowercase();
                 let name = path.rsplit('/').next().unwrap_or_default();
                 let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
-                if ends(&[".tar", ".tgz", ".txz", ".tzst", ".tar.gz", ".tar.xz", ".tar.zst"]) {
+                let short = [".tgz", ".txz", ".tzst", ".tbz", ".tbz2", ".tlz"];
+                if ends(&short) || ends(&[".tar"]) || name.contains(".tar.") {
                     Format::Tar
                 } else if ends(&[".zip"]) {
                     Format::Zip
                 } else {
-                    Format::Raw
+                    Format::Auto
                 }
             }
         }
@@ -295,7 +297,6 @@ impl LockedBinary {
 pub fn place(
     name: &str,
     listing: &Listing,
-    format: Format,
     members: &[Member],
     owner: &Component,
     mtime: u64,
@@ -322,7 +323,8 @@ pub fn place(
                 }
                 MemberKind::File { content } => {
                     let mut meta = packed(&entry.meta, mtime);
-                    if format == Format::Raw {
+                    // The download itself is the program.
+                    if entry.path.is_root() {
                         meta.mode = 0o755;
                     }
                     meta.mode = member.mode.filter(|_| whole).unwrap_or(meta.mode);

@@ -30,9 +30,9 @@ fn member(from: &str, to: &str) -> Member {
     Member { from: path(from), to: path(to), mode: None }
 }
 
-fn lines(data: Vec<decoded::Member>, format: Format, members: &[Member]) -> Result<Vec<String>, BinaryError> {
+fn lines(data: Vec<decoded::Member>, members: &[Member]) -> Result<Vec<String>, BinaryError> {
     let listing = Listing { data, ..Listing::default() };
-    let tree = place("tool", &listing, format, members, &Component::new("binary", "tool"), 7)?;
+    let tree = place("tool", &listing, members, &Component::new("binary", "tool"), 7)?;
     assert!(tree.iter().all(|(_, node)| node.meta.mtime == 7));
     Ok(format!("{tree:?}").lines().map(str::to_owned).collect())
 }
@@ -44,8 +44,11 @@ fn formats_are_told_from_names() {
         ("https://h/tool.TGZ", Format::Tar),
         ("https://h/tool.tar.zst?x=.zip", Format::Tar),
         ("https://h/tool.zip", Format::Zip),
-        ("https://h/tool.gz", Format::Raw),
-        ("https://h/x.zip/tool", Format::Raw),
+        ("https://h/tool.tar.bz2", Format::Tar),
+        ("https://h/tool.tbz", Format::Tar),
+        ("https://h/tool.gz", Format::Auto),
+        ("https://h/download?file=latest", Format::Auto),
+        ("https://h/x.zip/tool", Format::Auto),
     ] {
         assert_eq!(BinaryFormat::Auto.decode(url), format, "{url}");
     }
@@ -60,7 +63,7 @@ fn capabilities_are_taken_over_and_other_attributes_are_not() {
     capable.meta.xattrs.extend(attributes);
     let listing = Listing { data: vec![capable], ..Listing::default() };
     let owner = Component::new("binary", "tool");
-    let tree = place("tool", &listing, Format::Tar, &[member("t", "t")], &owner, 7).unwrap();
+    let tree = place("tool", &listing, &[member("t", "t")], &owner, 7).unwrap();
     let found = &tree.get(&path("t")).unwrap().meta.xattrs;
     assert_eq!(found.keys().collect::<Vec<_>>(), [b"security.capability"]);
 }
@@ -78,12 +81,8 @@ fn members_are_placed() {
         ]
     };
     assert_eq!(
-        lines(
-            data(),
-            Format::Tar,
-            &[member("t-1/tool", "usr/local/bin/tool"), member("t-1/lib", "usr/lib/tool")]
-        )
-        .unwrap(),
+        lines(data(), &[member("t-1/tool", "usr/local/bin/tool"), member("t-1/lib", "usr/lib/tool")])
+            .unwrap(),
         [
             "0755 0:0 /usr/lib/tool [binary/tool] dir",
             "0644 0:0 /usr/lib/tool/a [binary/tool] inline 9 bytes",
@@ -93,13 +92,13 @@ fn members_are_placed() {
             "4755 0:0 /usr/local/bin/tool [binary/tool] inline 8 bytes",
         ]
     );
-    let error = lines(data(), Format::Tar, &[member("t-2/tool", "x")]).unwrap_err();
+    let error = lines(data(), &[member("t-2/tool", "x")]).unwrap_err();
     assert_eq!(error.to_string(), "the archive of the binary `tool` has no `/t-2/tool`");
     assert_eq!(error.hint().unwrap(), "did you mean `t-1/tool`?");
     let two = [member("t-1/tool", "x"), member("t-1/lib/a", "x")];
-    assert!(matches!(lines(data(), Format::Tar, &two), Err(BinaryError::Conflict(_))));
+    assert!(matches!(lines(data(), &two), Err(BinaryError::Conflict(_))));
     let white = [member("t-1/tool", "usr/.wh.x")];
-    assert!(matches!(lines(data(), Format::Tar, &white), Err(BinaryError::Whiteout { .. })));
+    assert!(matches!(lines(data(), &white), Err(BinaryError::Whiteout { .. })));
 }
 
 #[test]
@@ -112,12 +111,12 @@ fn a_member_that_is_not_there_is_told_with_those_that_are() {
         ("tool", "name in `members` what it has, such as `tool-1.2/bin/tool`, `tool-1.2/doc/tool`"),
         ("x", "name in `members` what it has, such as `tool-1.2/bin/tool`, `tool-1.2/doc/tool`, `LICENSE`"),
     ] {
-        let error = lines(data(), Format::Tar, &[member(from, "to")]).unwrap_err();
+        let error = lines(data(), &[member(from, "to")]).unwrap_err();
         assert_eq!(error.hint().as_deref(), Some(hint), "{from}");
     }
     // What is meant is there.
-    lines(data(), Format::Tar, &[member("tool-1.2/bin/tool", "to")]).unwrap();
-    let nothing = lines(Vec::new(), Format::Tar, &[member("x", "to")]).unwrap_err();
+    lines(data(), &[member("tool-1.2/bin/tool", "to")]).unwrap();
+    let nothing = lines(Vec::new(), &[member("x", "to")]).unwrap_err();
     assert_eq!(nothing.hint().unwrap(), "it has no file at all: check the address");
 }
 
@@ -129,7 +128,7 @@ fn what_is_a_directory_and_something_else_is_refused_where_it_is_asked_for() {
         ..Listing::default()
     };
     let owner = Component::new("binary", "tool");
-    let place = |from| place("tool", &listing, Format::Tar, &[member(from, "to")], &owner, 7);
+    let place = |from| place("tool", &listing, &[member(from, "to")], &owner, 7);
     assert!(place("z").is_ok() && place("x/y").is_ok());
     for from in ["x", ""] {
         assert_eq!(
@@ -143,14 +142,11 @@ fn what_is_a_directory_and_something_else_is_refused_where_it_is_asked_for() {
 fn a_program_that_is_no_archive_becomes_executable() {
     let raw = || vec![file("", 0o644)];
     assert_eq!(
-        lines(raw(), Format::Raw, &[member("", "bin/t")]).unwrap(),
+        lines(raw(), &[member("", "bin/t")]).unwrap(),
         ["0755 0:0 /bin/t [binary/tool] inline 0 bytes"]
     );
     let with_mode = Member { mode: Some(0o500), ..member("", "bin/t") };
-    assert_eq!(
-        lines(raw(), Format::Raw, &[with_mode]).unwrap(),
-        ["0500 0:0 /bin/t [binary/tool] inline 0 bytes"]
-    );
+    assert_eq!(lines(raw(), &[with_mode]).unwrap(), ["0500 0:0 /bin/t [binary/tool] inline 0 bytes"]);
 }
 
 #[test]

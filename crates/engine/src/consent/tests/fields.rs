@@ -43,6 +43,7 @@ name = "b"
 version = "1"
 url = { "linux/amd64" = "https://b.example/{version}", "linux/arm64" = "https://b.example/{version}" }
 platforms = ["linux/amd64", "linux/arm64"]
+format = "raw"
 sha256 = { "linux/amd64" = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
 members = { "." = "/b" }
 [toy]
@@ -167,6 +168,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("preset", "solo"),
     ("platforms[]", "linux/arm64"),
     ("binary[].platforms[]", "linux/arm64"),
+    ("binary[].format", "zip"),
     ("agents[]", "../outside.toml"),
     ("agents[].name", "../outside.toml"),
     ("debian.base", "minbase"),
@@ -226,6 +228,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("binary[].name", TEXT),
     ("binary[].sha256.*", "what came from the address is held to it"),
     ("binary[].members.*", IMAGE),
+    ("binary[].format", IMAGE),
     ("binary[].platforms[]", "fewer addresses than those that are asked about"),
     ("toy.names[]", TAKEN),
     ("file[].content", IMAGE),

@@ -46,6 +46,39 @@ use crate::project::manifest::PlatformName;
 #[derive(Clone, Copy, Debug)]
 pub struct Binaries;
 
+/// What a file is that an address gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileFormat {
+    /// A zip or a tar where the name says so, else told from the bytes: a tar, one compressed file, or the program itself.
+    #[default]
+    Auto,
+    /// A tar, plain or compressed.
+    Tar,
+    /// A zip.
+    Zip,
+    /// The program itself, also where it is compressed or an archive.
+    Raw,
+}
+
+impl FileFormat {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+impl From<FileFormat> for binary::BinaryFormat {
+    fn from(format: FileFormat) -> Self {
+        match format {
+            FileFormat::Auto => Self::Auto,
+            FileFormat::Tar => Self::Tar,
+            FileFormat::Zip => Self::Zip,
+            FileFormat::Raw => Self::Raw,
+        }
+    }
+}
+
 /// A program fetched by URL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -62,6 +95,9 @@ pub struct Binary {
     /// Platforms that it is for; all of the image's unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platforms: Option<Vec<PlatformName>>,
+    /// What the file is; told from its name and its bytes unless said.
+    #[serde(default, skip_serializing_if = "FileFormat::is_auto")]
+    pub format: FileFormat,
     /// Archive members (path in the archive → path in the image). For a plain executable the single key is `"."`.
     pub members: BTreeMap<String, AbsolutePath>,
 }
@@ -211,7 +247,7 @@ fn request(wanted: &Binary) -> Result<binary::BinaryRequest, SourceError> {
         version: wanted.version.clone(),
         urls: urls.collect(),
         sha256,
-        format: binary::BinaryFormat::Auto,
+        format: wanted.format.into(),
         members: Vec::new(),
     })
 }
@@ -243,13 +279,12 @@ fn program(placing: &Placing<'_>, wanted: &Binary) -> Result<Tree, SourceError> 
     let missing = || SourceError::not_locked(format!("binary/{}", wanted.name), placing.platform);
     let locked = locked.find(|binary| binary.name == wanted.name).ok_or_else(missing)?;
     let what = format!("{} {}", wanted.name, wanted.version);
-    let format = locked.decode_as();
-    let listing = placing.listing(&what, &locked.sha256, format)?;
+    let listing = placing.listing(&what, &locked.sha256, locked.decode_as())?;
     let mut members = Vec::new();
     for (from, to) in &wanted.members {
         let from = ImagePath::new(from)?;
         members.push(binary::Member { from, to: to.0.clone(), mode: None });
     }
     let owner = Component::new("binary", &wanted.name);
-    binary::place(&what, &listing, format, &members, &owner, STILL).map_err(SourceError::of)
+    binary::place(&what, &listing, &members, &owner, STILL).map_err(SourceError::of)
 }
