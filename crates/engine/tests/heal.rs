@@ -14,6 +14,7 @@ use pinfold_base::report::Silent;
 use pinfold_engine::build;
 use pinfold_engine::build::LockUse;
 use pinfold_engine::build::fetch;
+use pinfold_engine::build::resolve::Upgrade;
 use pinfold_engine::consent;
 use pinfold_engine::consent::Agreed;
 use pinfold_engine::context::Context;
@@ -133,6 +134,38 @@ fn a_damaged_download_is_fetched_again_and_offline_named() {
         assert!(!file.exists(), "it was set aside");
         assert_eq!(world.build(&world.context(Network::Online)).unwrap(), expected);
         assert_eq!(fs_err::read(&file).unwrap(), right);
+    }
+}
+
+#[test]
+fn what_archives_said_is_asked_for_again_when_it_is_damaged() {
+    let world = World::new();
+    world.build(&world.context(Network::Online)).unwrap();
+    let lock = world.dir.path().join("pinfold.lock");
+    let expected = fs_err::read(&lock).unwrap();
+    let mut folders = vec![world.context(Network::Offline).home.cache().join("metadata")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    assert!(!files.is_empty());
+    for file in files {
+        for (what, harm) in HARM {
+            let right = fs_err::read(&file).unwrap();
+            if right.is_empty() {
+                continue;
+            }
+            harm(&file);
+            let context = world.context(Network::Online);
+            // All of it: nothing may stand for what was read before.
+            let locked = build::resolve::lock(&context, &world.project(&context), &Upgrade::All);
+            assert!(locked.is_ok(), "{what} of {}: {:?}", file.display(), locked.unwrap_err());
+            assert_eq!(fs_err::read(&lock).unwrap(), expected, "{what} of {}", file.display());
+            fs_err::write(&file, right).unwrap();
+        }
     }
 }
 
