@@ -88,7 +88,7 @@ pub(crate) fn hinted<T: FromStr<Err: Diagnose>>(text: &str) -> Result<T, String>
 /// Which project a verb works on.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct Project {
-    /// Use this manifest instead of `pinfold.toml` in the current directory
+    /// Use this manifest instead of `pinfold.toml` in the current directory or above
     #[arg(long, short, value_name = "FILE", conflicts_with = "preset")]
     pub(crate) file: Option<std::path::PathBuf>,
     /// Use a built-in manifest: iteron, solo or sealed

@@ -126,6 +126,32 @@ fn the_help_of_every_verb_is_as_reviewed() {
 }
 
 #[test]
+fn the_manifest_above_is_found_and_named() {
+    let machine = Machine::with_project();
+    let sub = machine.path().join("py/sub");
+    fs_err::create_dir_all(&sub).unwrap();
+    fs_err::set_permissions(machine.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let below = |line: &str| {
+        let output = machine.command(line).current_dir(&sub).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (code, _, stderr) = below("build");
+    assert!(code == 0 && stderr.starts_with("using `../../pinfold.toml`\n"), "{code}: {stderr}");
+    assert!(machine.path().join("pinfold.lock").exists() && !sub.join("pinfold.lock").exists());
+    let (code, _, stderr) = below("build --quiet");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (_, _, stderr) = below("policy show");
+    assert!(stderr.contains("using `../../pinfold.toml`; the workspace is its folder, `../..`"), "{stderr}");
+    // A repository of its own is not a part of it.
+    fs_err::create_dir(sub.join(".git")).unwrap();
+    let (code, _, stderr) = below("build");
+    assert!(code == 2 && stderr.contains("there is no `pinfold.toml`"), "{code}: {stderr}");
+    let (_, _, stderr) = below("run --offline -- true");
+    assert!(stderr.starts_with("no `pinfold.toml` here or above: using preset `solo`\n"), "{stderr}");
+}
+
+#[test]
 fn mistakes_on_the_command_line_are_told_on_stderr_with_exit_code_2() {
     let machine = Machine::with_project();
     for (line, expected) in [

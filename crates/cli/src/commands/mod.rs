@@ -21,13 +21,13 @@ pub(crate) mod vendor;
 pub(crate) mod verify;
 
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pinfold_engine::consent;
 use pinfold_engine::consent::Agreed;
 use pinfold_engine::context::Context;
 use pinfold_engine::project::Project;
+use pinfold_engine::project::manifest;
 use pinfold_image::ImageSource;
 
 use crate::args;
@@ -83,17 +83,24 @@ fn context(global: Global, downloads: args::Downloads) -> Result<Context, Failur
 
 /// The project that the arguments mean, in the current directory; refused until the user has agreed to what it asks for.
 fn agreed(context: &Context, args: &args::Project) -> Result<Agreed<Project>, Failure> {
-    Ok(consent::agree(context, project(args)?)?)
+    Ok(consent::agree(context, project(context, args)?)?)
 }
 
-/// The project that the arguments mean, in the current directory.
-fn project(args: &args::Project) -> Result<Project, Failure> {
-    let directory = PathBuf::from(".");
+/// The project that the arguments mean, seen from the current directory. One that is found above is told.
+fn project(context: &Context, args: &args::Project) -> Result<Project, Failure> {
+    let (here, home) = (Path::new("."), context.environment.home());
     let project = match (&args.file, &args.preset) {
         (Some(file), _) => Project::from_file(file)?,
-        (None, Some(preset)) => Project::from_preset(&directory, preset)?,
-        (None, None) => Project::discover(Path::new("."))?,
+        (None, Some(preset)) => {
+            return Ok(Project::of_preset(context.home.data(), here, home, preset, &args.agents)?);
+        }
+        (None, None) => Project::found(here, home)?,
     };
+    if let (None, Some(named)) = (&args.file, &project.file)
+        && named.file != here.join(manifest::FILE_NAME)
+    {
+        context.reporter.note(&format!("using `{}`", named.file.display()));
+    }
     Ok(if args.agents.is_empty() { project } else { project.with_agents(&args.agents)? })
 }
 

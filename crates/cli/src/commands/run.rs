@@ -40,7 +40,7 @@ use crate::render::refused;
 /// Which image, and what it may reach.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Bounds {
-    /// Use this manifest's image instead of `pinfold.toml`'s in the current directory
+    /// Use this manifest's image instead of that of `pinfold.toml` in the current directory or above
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["preset", "image"])]
     pub(crate) file: Option<std::path::PathBuf>,
     /// Use a built-in manifest's image: iteron, solo or sealed
@@ -79,9 +79,9 @@ pub(crate) struct What {
     pub(crate) bounds: Bounds,
     #[command(flatten)]
     pub(crate) locking: args::Locking,
-    /// The directory to work on, seen inside at the same path or at TARGET
-    #[arg(long, short, value_name = "DIR[:TARGET]", default_value = ".", help_heading = "Files")]
-    pub(crate) workspace: String,
+    /// The directory to work on, seen inside at the same path or at TARGET: the project's, or the current one, unless said
+    #[arg(long, short, value_name = "DIR[:TARGET]", help_heading = "Files")]
+    pub(crate) workspace: Option<String>,
     /// isolated (the workspace and what is named), or mirror (your whole home, for work that you trust)
     #[arg(long, value_enum, default_value = "isolated", help_heading = "Files")]
     pub(crate) mode: Seen,
@@ -227,7 +227,7 @@ impl What {
     fn request(&self, name: Option<&String>) -> Result<Request, FormError> {
         Ok(Request {
             command: self.command.clone(),
-            workspace: self.workspace.clone(),
+            workspace: self.workspace.clone().unwrap_or_default(),
             name: name.cloned(),
             view: match self.mode {
                 Seen::Isolated => View::Isolated,

@@ -12,12 +12,15 @@ pub mod inputs;
 pub mod lock;
 pub mod manifest;
 pub mod recipe;
+pub mod upward;
 
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
+use pinfold_base::Digest;
 use pinfold_base::Kind;
 
 use self::folder::Folder;
@@ -32,6 +35,7 @@ use self::manifest::file::AgentRequest;
 use self::recipe::NamedBy;
 use self::recipe::Recipe;
 use self::recipe::RecipeError;
+use self::upward::NotYours;
 
 /// What a verb works on.
 #[derive(Clone, Debug)]
@@ -68,6 +72,9 @@ pub enum ProjectError {
     /// One of its recipes.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// A manifest above may be another user's.
+    #[error(transparent)]
+    NotYours(#[from] NotYours),
     /// Something beside the manifest is no file.
     #[error("cannot read the project")]
     Open(#[from] OpenError),
@@ -78,6 +85,7 @@ impl Diagnose for ProjectError {
         match self {
             Self::Manifest(error) => Diagnosis::Inner(error),
             Self::Recipe(error) => Diagnosis::Inner(error),
+            Self::NotYours(error) => Diagnosis::Inner(error),
             Self::Open(_) => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -104,8 +112,14 @@ impl Project {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let folder = Folder::open(directory).map_err(unreadable)?;
-        let opened = folder.file(file.file_name().unwrap_or_default().as_ref()).map_err(unreadable)?;
+        let missing = |error: OpenError| match io::Error::from(error) {
+            error if error.kind() == io::ErrorKind::NotFound => {
+                ManifestError::NoFile { file: file.to_owned() }
+            }
+            error => ManifestError::Read(error),
+        };
+        let folder = Folder::open(directory).map_err(missing)?;
+        let opened = folder.file(file.file_name().unwrap_or_default().as_ref()).map_err(missing)?;
         Self::from_opened(folder, file, directory, &opened)
     }
 
@@ -143,6 +157,43 @@ impl Project {
             None,
             Some(preset),
         )
+    }
+
+    /// The project of `directory`, or of one above it ([`upward`]).
+    pub fn found(directory: &Path, home: Option<&Path>) -> Result<Self, ProjectError> {
+        Self::discover(&upward::find(directory, home)?.unwrap_or_else(|| directory.to_owned()))
+    }
+
+    /// A built-in manifest as seen from `directory`, with other agents where some are named. Its lock lies there, where it says
+    /// what the directory means; in a project it lies below `data` instead, and nothing of the project is part of it.
+    pub fn of_preset(
+        data: &Path,
+        directory: &Path,
+        home: Option<&Path>,
+        name: &str,
+        agents: &[String],
+    ) -> Result<Self, ProjectError> {
+        let of_nobody = |file: &Path| matches!(Lock::load(file), Ok(Some(Lock { preset: None, .. })));
+        if !matches!(upward::find(directory, home), Ok(None)) || of_nobody(&directory.join(lock::FILE_NAME)) {
+            let mut folder = name.to_owned();
+            let mut named = Vec::new();
+            for agent in agents {
+                if recipe::is_path(agent) {
+                    let path = std::path::absolute(directory.join(agent)).map_err(ManifestError::Read)?;
+                    let path = path.display().to_string();
+                    folder += &format!("-{}", Digest::sha256(path.as_bytes()).short());
+                    named.push(path);
+                } else {
+                    folder += &format!("-{agent}");
+                    named.push(agent.clone());
+                }
+            }
+            manifest::Manifest::preset(name, directory)?;
+            let folder = data.join("projects").join(folder);
+            fs_err::create_dir_all(&folder).map_err(ManifestError::Read)?;
+            return Self::from_preset(&folder, name)?.with_agents(&named);
+        }
+        Self::from_preset(directory, name)?.with_agents(agents)
     }
 
     /// The project of `directory`: its `pinfold.toml`, else the preset its lock remembers.

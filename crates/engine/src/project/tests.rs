@@ -66,3 +66,33 @@ fn agents_on_the_command_line_go_with_a_preset_only() {
     let error = Project::discover(dir.path()).unwrap().with_agents(&agents(&["opencode"])).unwrap_err();
     assert!(error.to_string().contains("edit the key `agents`"), "{error}");
 }
+
+#[test]
+fn a_preset_never_has_the_lock_of_a_project() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, project) = (dir.path().join("data"), dir.path().join("project"));
+    fs_err::create_dir_all(project.join("sub")).unwrap();
+    fs_err::set_permissions(&project, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let lock = |directory: &Path, name: &str, agents: &[&str]| {
+        let agents: Vec<String> = agents.iter().map(|&agent| agent.to_owned()).collect();
+        Project::of_preset(&data, directory, None, name, &agents).unwrap().lock_file
+    };
+    // Where there is no project the preset is what the directory means.
+    assert_eq!(lock(&project, "sealed", &[]), project.join("pinfold.lock"));
+    fs_err::write(project.join("pinfold.toml"), "name = 'x'\n").unwrap();
+    let below = |name: &str| data.join("projects").join(name).join("pinfold.lock");
+    for directory in [project.clone(), project.join("sub")] {
+        assert_eq!(lock(&directory, "sealed", &[]), below("sealed"));
+        // As `run` has it.
+        assert_eq!(lock(&directory, "solo", &["codex-cli"]), below("solo-codex-cli"));
+        assert_eq!(lock(&directory, "iteron", &["node", "opencode"]), below("iteron-node-opencode"));
+    }
+    // The lock of a manifest that is gone is nobody's to overwrite; that of a preset is.
+    fs_err::remove_file(project.join("pinfold.toml")).unwrap();
+    let text = "version = 1\ncompat = 1\nepoch = 0\n[encoders]\n[request]\n";
+    fs_err::write(project.join("pinfold.lock"), text).unwrap();
+    assert_eq!(lock(&project, "sealed", &[]), below("sealed"));
+    let text = text.replace("[encoders]", "[preset]\nname = 'solo'\n[encoders]");
+    fs_err::write(project.join("pinfold.lock"), text).unwrap();
+    assert_eq!(lock(&project, "sealed", &[]), project.join("pinfold.lock"));
+}

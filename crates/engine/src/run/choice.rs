@@ -31,12 +31,14 @@ use crate::consent::Wishes;
 use crate::context::Context;
 use crate::keep::images;
 use crate::project::Project;
+use crate::project::ProjectError;
 use crate::project::lock;
 use crate::project::manifest;
 use crate::project::manifest::Run;
 use crate::project::recipe;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeKind;
+use crate::project::upward;
 
 /// Label prefix of the agents in an image.
 const AGENT_LABEL: &str = "dev.pinfold.agent.";
@@ -58,11 +60,9 @@ impl Choice {
             Basis::Manifest(file) => Project::from_file(file)?,
             Basis::Preset(name) => preset(context, Path::new("."), name, request.agent())?,
             Basis::Here => {
-                let file = Path::new(".").join(manifest::FILE_NAME);
-                if file.exists() {
-                    Project::from_file(&file)?
-                } else {
-                    preset(context, Path::new("."), "solo", request.agent())?
+                match upward::find(Path::new("."), context.environment.home()).map_err(ProjectError::from)? {
+                    Some(directory) => Project::from_file(&directory.join(manifest::FILE_NAME))?,
+                    None => preset(context, Path::new("."), "solo", request.agent())?,
                 }
             }
         };
@@ -98,10 +98,17 @@ impl Choice {
     }
 
     /// What verbs other than `run` mean by the same words, where that is another project.
-    pub(super) fn built_here(request: &Request, agents: &[String]) -> Result<Option<Self>, RunError> {
+    pub(super) fn built_here(
+        context: &Context,
+        request: &Request,
+        agents: &[String],
+    ) -> Result<Option<Self>, RunError> {
         let here = Path::new(".");
         let project = match &request.basis {
-            Basis::Preset(name) => Project::from_preset(here, name)?.with_agents(agents)?,
+            Basis::Preset(name) => {
+                let home = context.environment.home();
+                Project::of_preset(context.home.data(), here, home, name, agents)?
+            }
             Basis::Here
                 if !here.join(manifest::FILE_NAME).exists() && here.join(lock::FILE_NAME).exists() =>
             {

@@ -59,7 +59,7 @@ pub use crate::project::manifest::run::Reach;
 /// What the projects or the image of a request ask for beyond the defaults, read once: what is shown of it is what can be
 /// agreed to. `agents` are those that a build would put in.
 pub fn asks(context: &Context, request: &Request, agents: &[String]) -> Result<Reading, RunError> {
-    let meant = meant(context, request, agents)?;
+    let meant = meant(context, &request.seen_from_here(context, request::For::Question)?, agents)?;
     let parts = meant.into_iter().map(|wanted| wanted.asks(context));
     Ok(Reading::new(parts.collect::<Result<_, _>>()?))
 }
@@ -69,13 +69,16 @@ pub fn asks(context: &Context, request: &Request, agents: &[String]) -> Result<R
 fn meant(context: &Context, request: &Request, agents: &[String]) -> Result<Vec<Wanted>, RunError> {
     let mut meant = vec![Choice::find(context, request)?.wanted(context, request)?];
     meant.extend(
-        Choice::built_here(request, agents)?.map(|choice| choice.wanted(context, request)).transpose()?,
+        Choice::built_here(context, request, agents)?
+            .map(|choice| choice.wanted(context, request))
+            .transpose()?,
     );
     Ok(meant)
 }
 
 /// Whether a sandbox of this request could reach `url`, without running anything.
 pub fn check(context: &Context, request: &Request, url: &str) -> Result<Decision, RunError> {
+    let request = &request.seen_from_here(context, request::For::Question)?;
     let choice = Choice::find(context, request)?;
     specify::ask(context, choice, request)?.0.decide(context, url)
 }

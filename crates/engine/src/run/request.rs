@@ -1,14 +1,19 @@
 //! What the user asks for: an image, an agent or a command in it, and what it may see, reach and use.
 //!
-//! Everything is text or a value that was checked while it was read; nothing here touches the machine.
+//! Everything is text or a value that was checked while it was read. The machine is only looked at for the project that is meant.
 
 use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use fs_err as fs;
 use pinfold_base::Platform;
 
+use super::error::RunError;
 use crate::build::LockUse;
+use crate::context::Context;
+use crate::project::ProjectError;
+use crate::project::manifest;
 use crate::project::manifest::run::AllowRule;
 use crate::project::manifest::run::Bind;
 use crate::project::manifest::run::FormError;
@@ -20,6 +25,7 @@ use crate::project::manifest::run::Reach;
 use crate::project::manifest::run::Size;
 use crate::project::manifest::run::Variable;
 use crate::project::manifest::run::WorkspacePath;
+use crate::project::upward;
 
 /// Which image a sandbox stands on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,8 +60,10 @@ pub struct Request {
     pub agent: Option<String>,
     /// The command, or further arguments of the agent.
     pub command: Vec<String>,
-    /// The directory to work on: `DIR[:TARGET]`.
+    /// The directory to work on: `DIR[:TARGET]`; the project's when it is empty, and the current one without a project.
     pub workspace: String,
+    /// Where to begin, a real path of the host, when it is below the workspace.
+    pub within: Option<PathBuf>,
     /// Name of the sandbox.
     pub name: Option<String>,
     /// Platform of the image; this machine's.
@@ -88,7 +96,51 @@ pub struct Request {
     pub allow_root_id: bool,
 }
 
+/// What the project of a request is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// Something is started.
+    Start,
+    /// Somebody asks what would be.
+    Question,
+}
+
 impl Request {
+    /// The same request, with the project that is meant from the current directory: its manifest is found upwards, and it is all
+    /// of the project that is worked on. What is not the obvious is told.
+    pub(super) fn seen_from_here(&self, context: &Context, for_what: For) -> Result<Self, RunError> {
+        let here = Path::new(".");
+        let mut request = self.clone();
+        if self.basis == Basis::Here {
+            match upward::find(here, context.environment.home()).map_err(ProjectError::from)? {
+                Some(directory) if directory != here => {
+                    let file = directory.join(manifest::FILE_NAME);
+                    let named = file.display();
+                    if self.workspace.is_empty() {
+                        request.workspace = directory.display().to_string();
+                        request.within = fs::canonicalize(here).ok();
+                        let place = directory.display();
+                        context
+                            .reporter
+                            .note(&format!("using `{named}`; the workspace is its folder, `{place}`"));
+                    } else {
+                        context.reporter.note(&format!("using `{named}`"));
+                    }
+                    request.basis = Basis::Manifest(file);
+                }
+                Some(_) => {}
+                None if for_what == For::Start => {
+                    context.reporter.note("no `pinfold.toml` here or above: using preset `solo`");
+                }
+                None => {}
+            }
+        }
+        if request.workspace.is_empty() {
+            request.workspace = ".".into();
+        }
+        Ok(request)
+    }
+
     /// The agent without the session's name.
     pub(super) fn agent(&self) -> Option<&str> {
         self.agent.as_deref().map(|agent| agent.split_once('@').map_or(agent, |(agent, _)| agent))

@@ -29,6 +29,7 @@ pub enum Session {
 
 /// A sandbox for one run. Without a name its home goes with it.
 pub fn foreground(context: &Context, request: &Request) -> Result<Spec, RunError> {
+    let request = &request.seen_from_here(context, super::request::For::Start)?;
     if let Some(name) = &request.name
         && matches!(context.sandboxes().status(name), Ok(Status::Running))
     {
@@ -49,6 +50,7 @@ fn keep(request: &Request) -> Keep {
 
 /// A lasting session: the one that is there, or a new one.
 pub fn open(context: &Context, request: &Request) -> Result<Session, RunError> {
+    let request = &request.seen_from_here(context, super::request::For::Start)?;
     let directory = fs::canonicalize(workspace::split(&request.workspace).0).unwrap_or_default();
     let name = match request.said_name() {
         Some(name) => name.to_owned(),

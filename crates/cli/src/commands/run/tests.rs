@@ -32,7 +32,7 @@ fn refused(words: &str) -> String {
 #[test]
 fn nothing_said_leaves_everything_to_the_manifest() {
     let plain = request("");
-    let here = Request { workspace: ".".into(), ..Request::default() };
+    let here = Request::default();
     assert_eq!(format!("{plain:?}"), format!("{here:?}"));
 }
 

@@ -129,6 +129,12 @@ pub enum ManifestError {
     /// There is no manifest, and the lock that could say which preset is meant is not readable.
     #[error(transparent)]
     Lock(Box<crate::project::lock::LockError>),
+    /// The manifest that was named is not there.
+    #[error("there is no manifest `{}`", .file.display())]
+    NoFile {
+        /// As it was named.
+        file: PathBuf,
+    },
     /// There is no manifest here.
     #[error("there is no `pinfold.toml` in `{}`", .directory.display())]
     Missing {
@@ -189,6 +195,9 @@ impl Diagnose for ManifestError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
+            Self::NoFile { .. } => {
+                Some("`--file` names a manifest as seen from here; `pinfold init` writes one".into())
+            }
             Self::Syntax { near, .. } => {
                 near.as_ref().map(|(word, near)| format!("write `{near}` instead of `{word}`"))
             }

@@ -136,7 +136,9 @@ impl Asked<'_> {
         spec.env.extend(variables);
         spec.user = ready.user;
         spec.home = HomeDirectory { target: ready.home.clone(), keep: Keep::Home };
-        spec.cwd.clone_from(&workspace.target);
+        let within =
+            self.request.within.as_deref().and_then(|real| real.strip_prefix(&workspace.source).ok());
+        spec.cwd = within.map_or_else(|| workspace.target.clone(), |within| workspace.target.join(within));
         spec.limits = self.limits();
         if spec.limits.memory.is_some() || spec.limits.cpu_milli.is_some() {
             // No limit of single processes stands for these.
