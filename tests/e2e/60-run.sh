@@ -10,18 +10,18 @@ check 'pinfold run: git works on the workspace' inside --unprotect .git -- bash 
 check 'pinfold run: no interface but loopback, no way out' inside -- bash -c 'test "$(ls /proc/sys/net/ipv4/conf | grep -vc -e all -e default)" = 1; ! timeout 5 bash -c "</dev/tcp/192.0.2.1/80" 2>/dev/null'
 same 'pinfold run: the proxy refuses a host that is not listed' 403 inside -- bash -c 'curl -s -o /dev/null -w %{http_connect} https://example.invalid/; true'
 check 'pinfold run: the key stays outside' env ANTHROPIC_API_KEY=canary-key-1234 bash -c "$(declare -f as_user inside); user=$user work=$work; inside claude-code -- -h >/dev/null; ! inside claude-code --  2>/dev/null </dev/null | grep -q canary"
-refuse 'pinfold run: the home directory is no workspace' 5 as_user "$work/home" "$work/pinfold" run -- true
+refuse 'pinfold run: the home directory is no workspace' 125 as_user "$work/home" "$work/pinfold" run -- true
 same 'nothing is left' '' ls "$work/home/pinfold/data/sandboxes"
 # What is refused, and with which words.
-refuse 'pinfold run: an agent that is not there' 2 inside claud-code
+refuse 'pinfold run: an agent that is not there' 125 inside claud-code
 says 'it lists those that are' claude-code cat "$work/said"
-refuse 'pinfold run: an image that is not there' 2 inside --image nothing -- true
-refuse 'pinfold run: a variable that is not set' 2 inside -e PINFOLD_E2E_UNSET -- true
-refuse 'pinfold run: a mount with a Unix socket in it' 5 sh -c "mkdir -p $work/sock && python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('$work/sock/s')\"; chown -R $user $work/sock 2>/dev/null; $(declare -f as_user inside); user=$user work=$work; inside -v $work/sock -- true"
+refuse 'pinfold run: an image that is not there' 125 inside --image nothing -- true
+refuse 'pinfold run: a variable that is not set' 125 inside -e PINFOLD_E2E_UNSET -- true
+refuse 'pinfold run: a mount with a Unix socket in it' 125 sh -c "mkdir -p $work/sock && python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('$work/sock/s')\"; chown -R $user $work/sock 2>/dev/null; $(declare -f as_user inside); user=$user work=$work; inside -v $work/sock -- true"
 # A project's wishes count after the user's word only: an agent may have written them.
 mkdir -m 755 "$work/wishes"; printf 'preset = "solo"\n[run]\nnetwork = "host"\nallow = ["example.org"]\n' > "$work/wishes/pinfold.toml"; own "$work/wishes"
 wishes() { as_user "$work/wishes" "$work/pinfold" "$@"; }
-refuse 'a project that widens its sandbox is not run' 5 wishes run -- true
+refuse 'a project that widens its sandbox is not run' 125 wishes run -- true
 says 'its wish for the network is listed' 'use the host' cat "$work/said"
 says 'its wish for a host is listed' example.org cat "$work/said"
 refuse 'a word that does not say for what is none' 5 wishes policy accept

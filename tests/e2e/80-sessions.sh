@@ -33,7 +33,7 @@ if have tmux; then
   check 'attached again, and the screen is there' see 'mark-43'
   screen kill-session -t outer
   check 'it survives the terminal' is run@one running
-  refuse 'its name is taken' 2 run run --name run@one --image iteron-sandbox -- true
+  refuse 'its name is taken' 125 run run --name run@one --image iteron-sandbox -- true
   says 'what the session printed is in its log' in-42 run logs run@one
   refuse 'it cannot be removed while it runs' 2 run rm run@one
   check 'stop ends it' run stop run@one

@@ -9,6 +9,7 @@ use pinfold_base::Diagnose;
 use pinfold_engine::build::LockUse;
 
 use crate::commands;
+use crate::render::diagnostic::Stdout;
 
 /// Turn a short manifest into a pinned, reproducible, two-architecture OCI image of coding agents, and run agents in it, isolated.
 ///
@@ -23,7 +24,7 @@ use crate::commands;
 )]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed check or machine trouble, 2 usage or manifest, 3 network, \
-                        4 integrity, 5 refused by policy or kernel, 70 bug.\n\
+                        4 integrity, 5 refused by policy or kernel, 70 bug; `run`: the program's, 125 to 127 for its own.\n\
                         First steps: `pinfold doctor`, then `pinfold run claude-code` in a project."
 )]
 pub(crate) struct Args {
@@ -83,6 +84,16 @@ pub(crate) fn hinted<T: FromStr<Err: Diagnose>>(text: &str) -> Result<T, String>
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     })
+}
+
+impl Command {
+    /// Whose stdout is.
+    pub(crate) fn stdout(&self) -> Stdout {
+        match self {
+            Self::Run(_) | Self::Attach(_) | Self::Logs(_) => Stdout::Theirs,
+            _ => Stdout::Ours,
+        }
+    }
 }
 
 /// Which project a verb works on.

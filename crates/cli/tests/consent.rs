@@ -20,6 +20,11 @@ const VERBS: [&str; 6] =
     ["lock", "lock --check", "fetch", "vendor kept", "build", "run --workspace . -- true"];
 
 /// A user with a project, a secret beside it, and a canary in the environment.
+/// The exit code of a verb that fails: `run` has one for everything that is not its program's.
+fn own(line: &str, code: i32) -> i32 {
+    if line.starts_with("run ") { 125 } else { code }
+}
+
 struct Machine {
     dir: tempfile::TempDir,
 }
@@ -84,7 +89,7 @@ impl Machine {
         let mut hint = String::new();
         for verb in VERBS {
             let (code, told) = self.pinfold(verb);
-            assert_eq!(code, 5, "{verb}: {told}");
+            assert_eq!(code, own(verb, 5), "{verb}: {told}");
             assert!(told.contains(asked), "{verb} names `{asked}`: {told}");
             assert!(!told.contains("canary"), "{told}");
             Self::hinted(&told).clone_into(&mut hint);
@@ -178,7 +183,7 @@ fn no_variable_leaves_before_the_users_word() {
     machine.write(".npmrc", &format!("registry={}/\n", listening.url("/${SECRET}")));
     machine.write("pinfold.toml", &format!("{EMPTY}[npm]\npackages = ['tool']\n"));
     for verb in VERBS {
-        assert_eq!(machine.pinfold(verb).0, 5, "{verb}");
+        assert_eq!(machine.pinfold(verb).0, own(verb, 5), "{verb}");
     }
     assert_eq!(listening.requests().len(), 0);
     // It can fail: what would have been sent is sent once the user agrees.
@@ -228,7 +233,7 @@ fn an_address_that_somebody_wrote_into_the_lock_is_asked_for() {
     machine.write("pinfold.lock", &format!("{lock}{entry}"));
     for verb in VERBS {
         let (code, told) = machine.pinfold(verb);
-        assert_eq!(code, 5, "{verb}: {told}");
+        assert_eq!(code, own(verb, 5), "{verb}: {told}");
         assert!(told.contains("http://127.0.0.1:9/x"), "{verb}: {told}");
     }
 }
@@ -288,7 +293,7 @@ fn what_was_exchanged_after_it_was_shown_is_not_agreed_to() {
             let (code, told) = machine.pinfold(&accept);
             assert!(code == 5 && told.contains("it is not what was shown"), "{told}");
             assert!(told.contains("hint: ") && told.contains("`pinfold policy show`"), "{told}");
-            assert_eq!(machine.pinfold(run).0, 5);
+            assert_eq!(machine.pinfold(run).0, 125);
             // Control: the same word counts where what was shown lies there.
             machine.write("pinfold.toml", &shown);
             assert_eq!(machine.pinfold(&accept).0, 0);

@@ -44,6 +44,11 @@ const VERBS: [&str; 26] = [
     "completions",
 ];
 
+/// The exit code of a verb that fails: `run` has one for everything that is not its program's.
+fn own(line: &str, code: i32) -> i32 {
+    if line.starts_with("run ") { 125 } else { code }
+}
+
 struct Machine {
     dir: tempfile::TempDir,
 }
@@ -152,6 +157,67 @@ fn the_manifest_above_is_found_and_named() {
 }
 
 #[test]
+fn a_quiet_build_prints_the_digest_always() {
+    let machine = Machine::with_project();
+    let digest = machine.outcome("build --quiet");
+    assert_eq!(digest.0, 0, "{}", digest.2);
+    assert!(digest.1.starts_with("sha256:") && digest.1.trim_end().len() == 71, "{}", digest.1);
+    assert_eq!(machine.outcome("build --quiet"), digest, "up to date too");
+    assert_eq!(machine.outcome("build -q --json").1.matches("\"index\"").count(), 1);
+}
+
+#[test]
+fn errors_are_one_object_with_json() {
+    let machine = Machine::with_project();
+    for (line, code, kind, message) in [
+        ("build --file nope.toml", 2, "usage", "there is no manifest `nope.toml`"),
+        ("build --locked", 2, "usage", "there is no lock at"),
+        ("lock --bogus", 2, "usage", "unexpected argument '--bogus' found"),
+        ("inspect missing", 2, "usage", "image `missing:latest` is not in the store"),
+        ("nonsense", 2, "usage", "unrecognized subcommand 'nonsense'"),
+        ("lock --preset solo --offline", 3, "network", ""),
+    ] {
+        for line in [format!("{line} --json"), format!("--json {line}")] {
+            let (found, stdout, stderr) = machine.outcome(&line);
+            assert_eq!(found, code, "{line}: {stdout} {stderr}");
+            assert!(!stderr.contains("error:"), "{line}: {stderr}");
+            let value: Value =
+                serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{line}: {error}: {stdout:?}"));
+            let error = &value["error"];
+            assert_eq!(keys(&value), ["error"], "{line}");
+            assert_eq!(
+                (error["code"].as_i64(), error["kind"].as_str()),
+                (Some(code.into()), Some(kind)),
+                "{line}"
+            );
+            assert!(error["message"].as_str().unwrap().contains(message), "{line}: {stdout}");
+            assert!(error["causes"].is_array(), "{line}");
+        }
+    }
+    // What a program prints is the program's: `run` tells on stderr.
+    for line in ["run --json --image missing -- true", "run --json --bogus -- true"] {
+        let (code, stdout, stderr) = machine.outcome(line);
+        assert_eq!((code, stdout.as_str()), (125, ""), "{line}: {stderr}");
+        let last: Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+        assert_eq!(last["error"]["code"], 125, "{line}");
+    }
+    let (_, stdout, _) = machine.outcome("lock --help --json");
+    assert!(stdout.starts_with("Resolve the manifest"), "{stdout}");
+}
+
+#[test]
+fn a_missing_manifest_is_a_mistake() {
+    let machine = Machine::with_project();
+    for verb in ["lock", "fetch", "build", "policy show", "policy accept"] {
+        for file in ["nope.toml", "no/such/folder/nope.toml"] {
+            let (code, _, stderr) = machine.outcome(&format!("{verb} --file {file}"));
+            assert_eq!(code, 2, "{verb}: {stderr}");
+            assert!(stderr.contains(&format!("error: there is no manifest `{file}`\nhint: ")), "{stderr}");
+        }
+    }
+}
+
+#[test]
 fn mistakes_on_the_command_line_are_told_on_stderr_with_exit_code_2() {
     let machine = Machine::with_project();
     for (line, expected) in [
@@ -203,7 +269,7 @@ fn mistakes_on_the_command_line_are_told_on_stderr_with_exit_code_2() {
         ("man nonsense", "there is no verb `nonsense`"),
     ] {
         let (code, stdout, stderr) = machine.outcome(line);
-        assert_eq!((code, stdout.as_str()), (2, ""), "{line}: {stderr}");
+        assert_eq!((code, stdout.as_str()), (own(line, 2), ""), "{line}: {stderr}");
         assert!(stderr.contains(expected), "{line}: {stderr}");
         assert!(!stderr.contains("panicked"), "{line}: {stderr}");
     }
@@ -216,7 +282,7 @@ fn a_key_on_the_command_line_is_refused_and_not_repeated() {
         ["run --key sk-canary -- true", "policy check x --key anthropic=sk-canary", "open --key env: -- true"]
     {
         let (code, stdout, stderr) = machine.outcome(line);
-        assert_eq!((code, stdout.as_str()), (2, ""), "{line}");
+        assert_eq!((code, stdout.as_str()), (own(line, 2), ""), "{line}");
         assert!(
             stderr.starts_with("error: `--key`: where the key comes from is not understood"),
             "{line}: {stderr}"
@@ -242,7 +308,7 @@ fn without_the_network_what_is_missing_is_exit_code_3() {
     machine.write("pinfold.toml", "name = 'x'\nagents = ['claude-code']\n");
     for line in ["lock --offline", "build --offline", "run --offline claude-code"] {
         let (code, stdout, stderr) = machine.outcome(line);
-        assert_eq!((code, stdout.as_str()), (3, ""), "{line}: {stderr}");
+        assert_eq!((code, stdout.as_str()), (own(line, 3), ""), "{line}: {stderr}");
         assert!(stderr.contains("the network is switched off"), "{line}: {stderr}");
     }
 }
@@ -285,7 +351,7 @@ fn a_rule_that_cannot_work_is_told_before_the_run() {
     assert_eq!((code, stdout.as_str()), (0, "allowed: rule `1.1.1.1`\n"));
     for line in ["run --allow github.com:22 -- true", "policy check x --allow github.com:22"] {
         let (code, _, stderr) = machine.outcome(line);
-        assert_eq!(code, 2, "{line}: {stderr}");
+        assert_eq!(code, own(line, 2), "{line}: {stderr}");
         assert!(stderr.contains("needs `tcp:` before it"), "{stderr}");
     }
     let (code, stdout, _) = machine.outcome("policy check --offline github.com:22 --allow tcp:github.com:22");
@@ -307,7 +373,7 @@ fn the_home_and_pinfolds_own_folders_are_no_workspaces() {
     ] {
         fs_err::create_dir_all(machine.root().join("home/data")).unwrap();
         let (code, _, stderr) = machine.outcome(&format!("run -w {workspace} -- true"));
-        assert_eq!(code, 5, "{workspace}: {stderr}");
+        assert_eq!(code, 125, "{workspace}: {stderr}");
         assert!(stderr.contains(expected), "{workspace}: {stderr}");
     }
 }

@@ -101,7 +101,9 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
         }));
     } else if outcome.unchanged {
         let Built { built, time, .. } = &outcome;
-        if !global.quiet {
+        if global.quiet {
+            render::out(&Page::from(built.index.to_string()));
+        } else {
             render::note(shown!(
                 "{} is up to date ({}, {})",
                 built.reference,

@@ -27,7 +27,10 @@ use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Stdio;
+use pinfold_sandbox::Step;
+use pinfold_sandbox::StepError;
 use pinfold_sandbox::terminal;
+use rustix::io::Errno;
 use rustix::termios::isatty;
 
 use super::Outcome;
@@ -35,6 +38,7 @@ use crate::args;
 use crate::args::Global;
 use crate::render;
 use crate::render::changed;
+use crate::render::diagnostic::Failure;
 use crate::render::refused;
 
 /// Which image, and what it may reach.
@@ -154,8 +158,8 @@ impl RuntimeArg {
 
 /// Run an agent, or a command after `--`, in a sandbox on the current directory
 ///
-/// The exit code is the program's own, 128 and the signal's number when a signal ended it. What pinfold itself refuses is told
-/// by an `error:` on stderr.
+/// The exit code is the program's own, 128 and the signal's number when a signal ended it; 125 when pinfold itself fails (an
+/// `error:` on stderr tells why), 126 when the program cannot be executed, 127 when it is not there.
 ///
 /// The program's input is pinfold's own: what comes through a pipe is taken to its end, whether the program reads it or not (of
 /// a file, what it did not take is left). In a loop that reads its list from a pipe, add `</dev/null`.
@@ -247,7 +251,36 @@ impl What {
     }
 }
 
+/// The exit code of `run` when it is pinfold that fails, as podman and docker have it.
+pub(crate) const OWN: u8 = 125;
+
+/// The exit code of `run` for a sandbox that did not come to an end.
+fn own_code(error: &SandboxError) -> u8 {
+    const MISSING: [Errno; 2] = [Errno::NOENT, Errno::NOTDIR];
+    const NO_PROGRAM: [Errno; 6] =
+        [Errno::ACCESS, Errno::PERM, Errno::NOEXEC, Errno::ISDIR, Errno::LOOP, Errno::TXTBSY];
+    match error {
+        SandboxError::Start(StepError { step: Step::Execute, errno, .. }) => {
+            let is = |known: &[Errno]| known.iter().any(|known| known.raw_os_error() == *errno);
+            if is(&MISSING) {
+                127
+            } else if is(&NO_PROGRAM) {
+                126
+            } else {
+                OWN
+            }
+        }
+        // The program ran.
+        SandboxError::Unwritten { .. } => 1,
+        _ => OWN,
+    }
+}
+
 pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
+    in_foreground(args, global).map_err(|failure| failure.ending(OWN))
+}
+
+fn in_foreground(args: &RunArgs, global: Global) -> Outcome {
     let request = args.what.request(args.name.as_ref())?;
     let context = super::context(global, args.what.downloads())?;
     let spec = run::foreground(&context, &request)?;
@@ -266,7 +299,13 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
         changed::tell(&run::changed(&spec, begun, None), global);
         refused::tell(&refused, global);
     }
-    Ok(code(ended?))
+    match ended {
+        Ok(exit) => Ok(code(exit)),
+        Err(error) => {
+            let code = own_code(&error);
+            Err(Failure::from(error).ending(code))
+        }
+    }
 }
 
 pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
@@ -288,6 +327,10 @@ pub(crate) fn open(args: &OpenArgs, global: Global) -> Outcome {
         Session::New(spec) => {
             let (rows, columns) = terminal::size(rustix::stdio::stdout());
             sandboxes.open(&spec, args.what.runtime.meant(), rows, columns)?;
+            if !attach && global.json {
+                render::json(&serde_json::json!({ "name": spec.name, "status": "running" }));
+                return Ok(ExitCode::SUCCESS);
+            }
             if !attach {
                 let name = text::word(&spec.name);
                 say(shown!("{name} runs; `pinfold attach {name}` connects, `pinfold stop {name}` ends it"));

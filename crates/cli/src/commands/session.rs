@@ -185,6 +185,9 @@ pub(crate) fn stop(args: &StopArgs, global: Global) -> Outcome {
     let sandboxes = sandboxes(global)?;
     sandboxes.stop(&args.name, Duration::from_secs(args.time))?;
     told(&sandboxes, &args.name, global);
+    if global.json {
+        render::json(&serde_json::json!({ "name": args.name, "status": "ended" }));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -208,6 +211,9 @@ pub(crate) fn rm(args: &RmArgs, global: Global) -> Outcome {
         told(&sandboxes, &args.name, global);
     }
     sandboxes.remove(&args.name)?;
+    if global.json {
+        render::json(&serde_json::json!({ "name": args.name, "status": "removed" }));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

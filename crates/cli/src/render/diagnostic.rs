@@ -17,8 +17,10 @@ use super::page::Style;
 /// An error ready to be printed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// Decides the exit code.
+    /// What kind of failure it is.
     pub(crate) kind: Kind,
+    /// The exit code, where that is not the kind's.
+    code: Option<u8>,
     /// What failed, then what failed below; each has a line, or several where it is an excerpt.
     told: Vec<Vec<Shown>>,
     hint: Option<Shown>,
@@ -28,13 +30,59 @@ pub(crate) struct Failure {
 impl Failure {
     /// A mistake on the command line that clap cannot see.
     pub(crate) fn usage(message: impl Into<Shown>, hint: impl Into<Shown>) -> Self {
-        Self { kind: Kind::Usage, told: vec![vec![message.into()]], hint: Some(hint.into()), block: vec![] }
+        Self {
+            kind: Kind::Usage,
+            code: None,
+            told: vec![vec![message.into()]],
+            hint: Some(hint.into()),
+            block: vec![],
+        }
+    }
+
+    /// A mistake that clap has seen, in its words.
+    pub(crate) fn of_clap(message: &str) -> Self {
+        let mut lines = message.lines().filter(|line| !line.trim().is_empty());
+        let first = lines.next().unwrap_or_default();
+        let first = Shown::new(first.strip_prefix("error: ").unwrap_or(first));
+        let told = std::iter::once(first).chain(lines.map(Shown::new)).collect();
+        Self { kind: Kind::Usage, code: None, told: vec![told], hint: None, block: vec![] }
+    }
+
+    /// The same, ending with this code unless it has one of its own.
+    pub(crate) fn ending(self, code: u8) -> Self {
+        Self { code: self.code.or(Some(code)), ..self }
+    }
+
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.code.unwrap_or_else(|| self.kind.exit_code())
+    }
+
+    /// For programs: `{"error":{"kind":…,"code":…,"message":…,"causes":[…],"hint":…,"lines":[…]}}`.
+    fn json(&self) -> serde_json::Value {
+        let text = |lines: &[Shown]| lines.iter().map(Shown::as_str).collect::<Vec<_>>().join("\n");
+        let (message, causes) = self
+            .told
+            .split_first()
+            .map_or((String::new(), &[][..]), |(message, causes)| (text(message), causes));
+        let mut error = serde_json::json!({
+            "kind": format!("{:?}", self.kind).to_ascii_lowercase(),
+            "code": self.exit_code(),
+            "message": message,
+            "causes": causes.iter().map(|cause| text(cause)).collect::<Vec<_>>(),
+            "hint": self.hint.as_ref().map(Shown::as_str),
+        });
+        if !self.block.is_empty() {
+            error["lines"] = self.block.iter().map(Shown::as_str).collect();
+        }
+        serde_json::json!({ "error": error })
     }
 
     /// A result that did not reach stdout.
     pub(crate) fn unwritten(error: &std::io::Error) -> Self {
         Self {
             kind: Kind::System,
+            code: None,
             told: vec![
                 vec!["the result cannot be written to standard output".into()],
                 vec![Shown::of(error)],
@@ -51,6 +99,7 @@ impl<E: Diagnose> From<E> for Failure {
     fn from(error: E) -> Self {
         Self {
             kind: error.kind(),
+            code: None,
             told: pinfold_base::error::told(&error),
             hint: error.hint().map(Shown::from),
             block: error.block(),
@@ -98,6 +147,23 @@ pub(crate) fn print(failure: &Failure) {
     super::tell(&render(failure, if wanted { Colours::On } else { Colours::Off }));
 }
 
+/// Prints for programs: the verb's one object on stdout, or an event where stdout is a program's.
+pub(crate) fn print_json(failure: &Failure, stdout: Stdout) {
+    match stdout {
+        Stdout::Ours => super::json(&failure.json()),
+        Stdout::Theirs => super::event(&failure.json()),
+    }
+}
+
+/// Whose stdout is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stdout {
+    /// The verb's.
+    Ours,
+    /// That of a program in a sandbox, or nobody's who could read it.
+    Theirs,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +172,7 @@ mod tests {
         let told = told.iter().map(|lines| lines.iter().map(|line| Shown::new(line)).collect());
         Failure {
             kind: Kind::Network,
+            code: None,
             told: told.collect(),
             hint: Some("check\nthe network".into()),
             block: vec!["[a]".into(), "b\n = 1".into()],

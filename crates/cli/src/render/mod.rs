@@ -97,6 +97,15 @@ pub(crate) fn usage(error: &clap::Error, words: impl Iterator<Item = OsString>) 
     }
 }
 
+/// What clap says of a mistake, the words shown as they are seen.
+pub(crate) fn of_clap(error: &clap::Error, words: impl Iterator<Item = OsString>) -> String {
+    let shown: Vec<OsString> = words.map(|word| Shown::from(word.as_os_str()).to_string().into()).collect();
+    match Args::try_parse_from(shown) {
+        Err(same) if same.kind() == error.kind() => same.to_string(),
+        _ => error.to_string(),
+    }
+}
+
 /// Writes a value as one JSON document to stdout.
 pub(crate) fn json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {

@@ -129,3 +129,24 @@ fn runtimes_are_those_that_are_named() {
         assert_eq!(args.what.runtime.meant(), runtime, "{words}");
     }
 }
+
+#[test]
+fn a_run_that_does_not_come_to_a_program_ends_with_125_to_127() {
+    let at = |step, errno: Errno| {
+        SandboxError::Start(StepError { step, object: "x".into(), errno: errno.raw_os_error() })
+    };
+    for (error, code) in [
+        (at(Step::Execute, Errno::NOENT), 127),
+        (at(Step::Execute, Errno::NOTDIR), 127),
+        (at(Step::Execute, Errno::ACCESS), 126),
+        (at(Step::Execute, Errno::NOEXEC), 126),
+        (at(Step::Execute, Errno::LOOP), 126),
+        (at(Step::Execute, Errno::NOMEM), 125),
+        (at(Step::WorkingDirectory, Errno::NOENT), 125),
+        (SandboxError::Vanished, 125),
+    ] {
+        assert_eq!(own_code(&error), code, "{error:?}");
+    }
+    let own = Failure::usage("x", "y").ending(126);
+    assert_eq!((own.exit_code(), own.ending(OWN).exit_code()), (126, 126));
+}
