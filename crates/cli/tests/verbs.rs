@@ -157,6 +157,33 @@ fn the_manifest_above_is_found_and_named() {
 }
 
 #[test]
+fn a_manifest_above_that_others_can_write_is_used_only_by_its_name() {
+    let machine = Machine::with_project();
+    let sub = machine.path().join("sub");
+    fs_err::create_dir_all(&sub).unwrap();
+    fs_err::set_permissions(machine.path(), std::os::unix::fs::PermissionsExt::from_mode(0o1777)).unwrap();
+    let below = |line: &str| {
+        let output = machine.command(line).current_dir(&sub).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (line, code) in [("build", 5), ("run -- true", 125), ("policy show", 5)] {
+        let (found, stderr) = below(line);
+        assert_eq!(found, code, "{line}: {stderr}");
+        assert!(
+            stderr.contains("`../pinfold.toml` is the manifest above this directory, and another user"),
+            "{stderr}"
+        );
+        assert!(
+            stderr.contains("`--file ../pinfold.toml`") && stderr.contains("`--preset solo`"),
+            "{stderr}"
+        );
+    }
+    let (code, stderr) = below("build --file ../pinfold.toml");
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(below("policy show --preset solo").0, 0);
+}
+
+#[test]
 fn a_quiet_build_prints_the_digest_always() {
     let machine = Machine::with_project();
     let digest = machine.outcome("build --quiet");

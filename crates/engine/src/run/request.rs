@@ -128,11 +128,10 @@ impl Request {
                     }
                     request.basis = Basis::Manifest(file);
                 }
-                Some(_) => {}
                 None if for_what == For::Start => {
                     context.reporter.note("no `pinfold.toml` here or above: using preset `solo`");
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
         if request.workspace.is_empty() {

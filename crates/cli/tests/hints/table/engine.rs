@@ -408,6 +408,22 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/project/manifest/error.rs",
+        "`--file` names a manifest as seen from here; `pinfold init` writes one",
+        Tried(&[Trial {
+            words: "policy show --file nope.toml",
+            error: "there is no manifest `nope.toml`",
+            hint: "`pinfold init` writes one",
+            follow: &[Say, MeanWords("nope.toml", "pinfold.toml")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/project/upward.rs",
+        "if it is meant, name it: `--file {}`; else name a preset: `--preset solo`",
+        Elsewhere("cli/tests/verbs.rs", "a_manifest_above_that_others_can_write_is_used_only_by_its_name"),
+    ),
+    row(
+        "engine/src/project/manifest/error.rs",
         "did you mean `{near}`?",
         Tried(&[
             Trial {
