@@ -8,6 +8,9 @@
 //! In bookworm no package ships the links: bootstrap tools make them before they unpack. Targets of symbolic links stay as
 //! they are written, targets of hard links move along.
 //!
+//! A package's link to a directory stays where a later package has a directory, and what that one ships lands behind it; a
+//! directory stays where a later package has a link (dpkg does both without a word).
+//!
 //! **Guarantees**: the result does not depend on the order in which the packages are given; a path is overwritten only
 //! where the later package `Replaces` the earlier one, and then leaves the earlier one's file list, as with dpkg.
 //!
@@ -79,6 +82,8 @@ pub(super) fn merge(
     contents: &dyn Contents,
 ) -> Result<Merged, PlaceError> {
     let mut merged = Merged { tree: Tree::new(), replaced: BTreeMap::new() };
+    // Neighbours share their directory, so it is looked for once; a new link may lead elsewhere.
+    let mut last: Option<(ImagePath, ImagePath)> = None;
     for (index, package) in packages.iter().enumerate() {
         for entry in &package.listing.data {
             if slim == Slim::Slim && left_out(entry) {
@@ -89,16 +94,35 @@ pub(super) fn merge(
                 MemberKind::Symlink(_) if is_moved_root(&entry.path) => entry.path.clone(),
                 _ => place_of(&entry.path),
             };
-            let node = node(entry, &package.component, accounts, epoch);
+            let landed = match (path.parent(), &last) {
+                (Some(parent), Some((known, there))) if parent == *known => there.join(path.name()).ok(),
+                _ => None,
+            };
+            let landed = landed.unwrap_or_else(|| merged.tree.landing(&path));
+            last = path.parent().zip(landed.parent());
+            let path = landed;
+            let mut node = node(entry, &package.component, accounts, epoch);
+            if let NodeKind::Hardlink(target) = &mut node.kind {
+                *target = merged.tree.landing(target);
+            }
+            let is_link = matches!(node.kind, NodeKind::Symlink(_));
+            if is_link {
+                last = None;
+            }
             let Some(old) = merged.tree.get(&path) else {
                 merged.tree.insert(path, node);
                 continue;
             };
-            if old.is_directory() && node.is_directory() || same(old, &node, contents, package)? {
+            if old.is_directory() && (node.is_directory() || is_link)
+                || node.is_directory() && merged.tree.directory_behind(&path).is_some()
+                || same(old, &node, contents, package)?
+            {
                 continue;
             }
+            let owner = || packages[..=index].iter().position(|first| first.component == old.owner);
             let first = (0..=index)
                 .find(|&first| ships(&packages[first], &path) && !taken(&merged, first, &path))
+                .or_else(owner)
                 .unwrap_or(index);
             if first != index && package.replaces(&packages[first])? {
                 merged.tree.insert(path.clone(), node);
@@ -201,17 +225,19 @@ fn same_bytes(contents: &dyn Contents, a: &Content, b: &Content) -> std::io::Res
 fn settle_hardlinks(tree: &mut Tree, package: &Opened<'_>, slim: Slim) -> Result<(), PlaceError> {
     for entry in &package.listing.data {
         let MemberKind::Hardlink(target) = &entry.kind else { continue };
-        let path = place_of(&entry.path);
+        let path = tree.landing(&place_of(&entry.path));
         let here = matches!(tree.get(&path).map(|node| &node.kind), Some(NodeKind::Hardlink(_)));
         if !here || slim == Slim::Slim && left_out(entry) {
             continue;
         }
-        let target = place_of(target);
+        let target = tree.landing(&place_of(target));
         if matches!(tree.get(&target).map(|node| &node.kind), Some(NodeKind::File(_))) {
             continue;
         }
         let shipped = package.listing.data.iter().find_map(|other| match &other.kind {
-            MemberKind::File { content } if place_of(&other.path) == target => Some(content.clone()),
+            MemberKind::File { content } if tree.landing(&place_of(&other.path)) == target => {
+                Some(content.clone())
+            }
             _ => None,
         });
         let (Some(content), Some(node)) = (shipped, tree.get_mut(&path)) else {

@@ -2,6 +2,7 @@
 
 use pinfold_archive::Content;
 use pinfold_archive::Metadata;
+use pinfold_archive::Node;
 use pinfold_archive::NodeKind;
 use pinfold_archive::decoded::Member;
 use pinfold_archive::decoded::MemberKind;
@@ -322,4 +323,71 @@ fn a_whole_stanza_is_that_of_dpkg() {
     // What gives way to the user's own entries.
     let found: Vec<_> = conffiles.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["/etc/empty", "/etc/x/one", "/etc/x/with space"]);
+}
+
+/// Recorded: `dpkg --root=R -i` of bookworm of the same four packages, in this order, then `find R/usr`.
+#[test]
+fn a_directory_over_a_link_goes_through_it_and_a_link_over_a_directory_is_left_out() {
+    let dir = |name: &str| entry(name, MemberKind::Directory, 0o755);
+    let link = |name: &str, to: &str| entry(name, MemberKind::Symlink(to.as_bytes().into()), 0o777);
+    let hard = |name: &str, to: &str| entry(name, MemberKind::Hardlink(ImagePath::new(to).unwrap()), 0o644);
+    let share = |more: Vec<Member>| [vec![dir("usr"), dir("usr/share")], more].concat();
+    let first = || {
+        let data =
+            vec![dir("usr/share/real"), file("usr/share/real/one", "one"), link("usr/share/xkb", "real")];
+        made("xa", "", &[], share(data))
+    };
+    let packages = [
+        first(),
+        made(
+            "xb",
+            "",
+            &[],
+            share(vec![
+                dir("usr/share/xkb"),
+                file("usr/share/xkb/again", "two"),
+                hard("usr/share/xkb/two", "usr/share/xkb/again"),
+            ]),
+        ),
+        made("ya", "", &[], share(vec![dir("usr/share/q"), file("usr/share/q/d", "d")])),
+        made(
+            "yz",
+            "",
+            &[],
+            share(vec![link("usr/share/q", "qreal"), dir("usr/share/qreal"), file("usr/share/qreal/r", "r")]),
+        ),
+    ];
+    let mut options = options();
+    options.database = Database::StatusD;
+    let tree = placed(&packages, &options).unwrap().tree;
+    let line = |(path, node): (&ImagePath, &Node)| match &node.kind {
+        NodeKind::Directory => format!("{path} d"),
+        NodeKind::File(_) => format!("{path} f"),
+        NodeKind::Hardlink(target) => format!("{path} = {target}"),
+        NodeKind::Symlink(target) => format!("{path} l {}", target.escape_ascii()),
+    };
+    let top = ImagePath::new("usr/share").unwrap();
+    let found: Vec<String> = tree.below(&top).map(line).filter(|line| !line.contains("doc")).collect();
+    assert_eq!(
+        found,
+        [
+            "/usr/share d",
+            "/usr/share/q d",
+            "/usr/share/q/d f",
+            "/usr/share/qreal d",
+            "/usr/share/qreal/r f",
+            "/usr/share/real d",
+            "/usr/share/real/again f",
+            "/usr/share/real/one f",
+            "/usr/share/real/two = /usr/share/real/again",
+            "/usr/share/xkb l real",
+        ]
+    );
+    // Files that differ are refused there too, and both packages named.
+    let other = made("xc", "", &[], share(vec![dir("usr/share/xkb"), file("usr/share/xkb/one", "another")]));
+    let error = placed(&[first(), other], &options).unwrap_err();
+    assert!(
+        matches!(&error, PlaceError::Overwrite { first, second, .. } if first == "xa" && second == "xc"),
+        "{error}"
+    );
 }
