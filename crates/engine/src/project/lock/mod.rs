@@ -43,7 +43,7 @@ pub const FILE_NAME: &str = "pinfold.lock";
 /// - 3: npm packages are placed as npm places them: their commands are linked at every depth, `.gitignore` is renamed, the
 ///   first line of a linked script ends in a newline; each package that is asked for has its own tree; a published shrinkwrap
 ///   is followed. `/etc/hosts` names this machine, and login shells keep the image's `PATH`. One
-///   compressed file by URL is undone.
+///   compressed file by URL is undone, local authorities are in the bundle.
 pub const COMPAT: u32 = 3;
 
 /// Largest lock accepted, in bytes.

@@ -5,6 +5,8 @@
 
 mod bare;
 mod section;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -50,12 +52,16 @@ use crate::context::Environment;
 use crate::project::Project;
 use crate::project::folder::OpenError;
 use crate::project::lock::Lock;
+use crate::project::manifest::File;
 use crate::project::manifest::Manifest;
 
 /// What comes from `mirror`.
 const PACKAGES: &str = "Debian packages";
 /// What comes from `security-mirror`.
 const SECURITY: &str = "Debian security updates";
+
+/// The most that is read of a file of authorities, in bytes.
+const AUTHORITY: u64 = 16 << 20;
 
 /// Debian archives.
 #[derive(Clone, Copy, Debug)]
@@ -241,7 +247,7 @@ impl Source for Debian {
                 Base::Minbase | Base::Essential => place::Database::Dpkg,
             },
             answers: answers(manifest),
-            extra_certificates: Vec::new(),
+            extra_certificates: authorities(project, platform),
             accounts: user.into_iter().collect(),
         };
         let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
@@ -255,6 +261,22 @@ impl Source for Debian {
     fn volatility(&self, _: &Project, _: &str) -> Volatility {
         Volatility::Stable
     }
+}
+
+/// The user's own authorities: what stands in `/usr/local/share/ca-certificates`. What cannot be read is told where the files
+/// are placed.
+fn authorities(project: &Project, platform: Platform) -> Vec<(String, Vec<u8>)> {
+    let of = |file: &File| {
+        let path = file.path.0.to_string();
+        let name = path.strip_prefix("/usr/local/share/ca-certificates/")?.to_owned();
+        let bytes = match (project.inputs.source(file, platform), &file.content) {
+            (Some(opened), _) => opened.ok()?.bytes(AUTHORITY).ok()?,
+            (None, Some(text)) => text.clone().into_bytes(),
+            (None, None) => return None,
+        };
+        name.as_bytes().ends_with(b".crt").then_some((name, bytes))
+    };
+    project.manifest.files.iter().filter_map(of).collect()
 }
 
 /// Whether every suite that the manifest has from this address comes from there by the machine's own configuration.

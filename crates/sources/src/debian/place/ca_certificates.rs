@@ -12,8 +12,11 @@
 //!
 //! **Guarantees**: certificates come in order of their paths' bytes, those of the image's maker last, in the order of their names.
 //!
-//! **Refuses**: files that are not exactly one certificate in PEM form, DER that is not, names of certificates that are no
-//! plain `NAME.crt`, two of one name.
+//! A certificate that is there twice has one hash link, to the first of its names; a file of the maker's with several
+//! certificates is in the bundle and has none (`openssl rehash`).
+//!
+//! **Refuses**: files that are no certificates in PEM form, DER that is not, names of certificates that do not end in `.crt`, two
+//! of one name.
 
 use std::collections::BTreeMap;
 
@@ -56,15 +59,11 @@ pub(super) fn write(
 ) -> Result<(), PlaceError> {
     for (name, text) in extra {
         let wrong = |what| PlaceError::Certificate { name: name.escape_debug().take(80).collect(), what };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+ ".contains(&byte);
-        if name.len() <= 4
-            || !name.as_bytes().ends_with(b".crt")
-            || name.starts_with('.')
-            || !name.bytes().all(plain)
-        {
-            return Err(wrong("its name must be letters, digits and `._-+ `, and end in `.crt`"));
+        let last = name.rsplit('/').next().unwrap_or(name);
+        if last.len() <= 4 || !last.as_bytes().ends_with(b".crt") || name.contains("..") {
+            return Err(wrong("its name must end in `.crt`"));
         }
-        subject_hash(text).map_err(wrong)?;
+        certificates(text).map_err(wrong)?;
         let path = known(LOCAL).join(name).map_err(|_| wrong("its name is no file name"))?;
         image.put(OWNER, &path, text);
     }
@@ -86,12 +85,16 @@ pub(super) fn write(
         image.put("base", &known("etc/ca-certificates.conf"), list);
     }
     let mut bundle = Vec::new();
-    let mut hashes: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+    let mut hashes: BTreeMap<Vec<u8>, Option<(u32, Vec<u8>)>> = BTreeMap::new();
     for path in shipped.iter().chain(&local) {
         let name = String::from_utf8_lossy(path.name()).into_owned();
         let wrong = |what| PlaceError::Certificate { name: name.clone(), what };
         let text = image.read(PACKAGE, path)?.unwrap_or_default();
-        let hash = subject_hash(&text).map_err(wrong)?;
+        let all = certificates(&text).map_err(wrong)?;
+        let hash = match &all[..] {
+            [one] => Some((hash_of(one).map_err(wrong)?, one.clone())),
+            _ => None,
+        };
         bundle.extend_from_slice(&text);
         if !bundle.ends_with(b"\n") {
             bundle.push(b'\n');
@@ -104,11 +107,14 @@ pub(super) fn write(
         image.link(OWNER, &link, path.to_string());
     }
     image.put(OWNER, &known("etc/ssl/certs/ca-certificates.crt"), bundle);
-    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut linked: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
     for (pem, hash) in hashes {
-        let count = counts.entry(hash).or_default();
-        image.link(OWNER, &known(&format!("etc/ssl/certs/{hash:08x}.{count}")), pem);
-        *count += 1;
+        let Some((hash, certificate)) = hash else { continue };
+        let same = linked.entry(hash).or_default();
+        if !same.contains(&certificate) {
+            image.link(OWNER, &known(&format!("etc/ssl/certs/{hash:08x}.{}", same.len())), pem);
+            same.push(certificate);
+        }
     }
     Ok(())
 }
@@ -124,28 +130,31 @@ fn pem_name(crt: &[u8]) -> Vec<u8> {
     mapped.chain(*b".pem").collect()
 }
 
-/// The hash of the subject of a certificate in PEM form.
-fn subject_hash(pem: &[u8]) -> Result<u32, &'static str> {
-    let canonical = canonical(subject(&der(pem)?).ok_or("it is no X.509 certificate")?)
-        .ok_or("its subject cannot be read")?;
+/// The hash of the subject of a certificate.
+fn hash_of(der: &[u8]) -> Result<u32, &'static str> {
+    let canonical =
+        canonical(subject(der).ok_or("it is no X.509 certificate")?).ok_or("its subject cannot be read")?;
     let digest = sha1::Sha1::digest(&canonical);
     Ok(u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]))
 }
 
-fn der(pem: &[u8]) -> Result<Vec<u8>, &'static str> {
+/// The certificates of a file in PEM form, at least one.
+fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
     if pem.len() > MAX_CERTIFICATE {
         return Err("it is larger than 64 KiB");
     }
     let text = String::from_utf8_lossy(pem);
-    let (_, rest) = text.split_once(BEGIN).ok_or("it is not in PEM form")?;
-    let (body, rest) = rest.split_once(END).ok_or("it is not in PEM form")?;
-    if rest.contains(BEGIN) {
-        return Err("it holds more than one certificate");
+    let mut found = Vec::new();
+    for part in text.split(BEGIN).skip(1) {
+        let (body, _) = part.split_once(END).ok_or("it is not in PEM form")?;
+        let body: String = body.split_ascii_whitespace().collect();
+        let der = STANDARD.decode(body).map_err(|_| "its base64 is broken")?;
+        subject(&der).ok_or("it is no X.509 certificate")?;
+        found.push(der);
     }
-    let body: String = body.split_ascii_whitespace().collect();
-    STANDARD.decode(body).map_err(|_| "its base64 is broken")
+    if found.is_empty() { Err("it is not in PEM form") } else { Ok(found) }
 }
 
 /// One DER element: tag, value, what follows. Lengths of up to three bytes, which is far more than a certificate has.
@@ -317,13 +326,36 @@ YgPFKfeyFQV0Vt9U9WUua1cY
         assert_eq!(target("etc/ssl/certs/A_=1=__B.pem"), "/usr/share/ca-certificates/mozilla/A (1), B.crt");
         assert_eq!(target("etc/ssl/certs/mine.pem"), "/usr/local/share/ca-certificates/mine.crt");
         assert_eq!(target("etc/ssl/certs/e36117dc.0"), "A_=1=__B.pem");
-        assert_eq!(target("etc/ssl/certs/e36117dc.1"), "mine.pem");
+        // `openssl rehash` of OpenSSL 3.0 skips what it has already.
+        assert!(!image.tree.contains(&known("etc/ssl/certs/e36117dc.1")));
+    }
+
+    /// As `update-ca-certificates --localcertsdir` of bookworm leaves them.
+    #[test]
+    fn local_certificates_below_folders_and_several_in_one_file_are_in_the_bundle() {
+        let mut image = image();
+        let extra = [
+            ("sub/In (b), x.crt".to_owned(), ODD.into()),
+            ("two.crt".to_owned(), format!("{ODD}{ODD}").into()),
+        ];
+        write(&mut image, &extra, true).unwrap();
+        let bundle = image.read("", &known("etc/ssl/certs/ca-certificates.crt")).unwrap().unwrap();
+        assert_eq!(String::from_utf8(bundle).unwrap(), ODD.repeat(3));
+        let names: Vec<String> =
+            image.tree.below(&known("etc/ssl/certs")).map(|(path, _)| path.to_string()).collect();
+        for there in ["/etc/ssl/certs/In_=b=__x.pem", "/etc/ssl/certs/two.pem", "/etc/ssl/certs/e36117dc.0"] {
+            assert!(names.iter().any(|name| name == there), "{there}: {names:?}");
+        }
+        assert!(!names.iter().any(|name| name.ends_with("e36117dc.1")), "{names:?}");
+    }
+
+    fn subject_hash(pem: &[u8]) -> Result<u32, &'static str> {
+        hash_of(&certificates(pem)?[0])
     }
 
     #[test]
     fn what_is_no_certificate_is_refused() {
         let cut = ODD.replacen("MIIB7j", "MIIB7k", 1);
-        let twice = format!("{ODD}{ODD}");
         let large = format!("{ODD}{}", "#".repeat(MAX_CERTIFICATE));
         for (name, text, what) in [
             ("a.crt", "hello", "it is not in PEM form"),
@@ -331,11 +363,10 @@ YgPFKfeyFQV0Vt9U9WUua1cY
             ("a.crt", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----", "its base64 is broken"),
             ("a.crt", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----", "it is no X.509 certificate"),
             ("a.crt", &cut, "it is no X.509 certificate"),
-            ("a.crt", &twice, "it holds more than one certificate"),
             ("a.crt", &large, "it is larger than 64 KiB"),
-            ("a.pem", ODD, "its name must be letters, digits and `._-+ `, and end in `.crt`"),
-            ("../a.crt", ODD, "its name must be letters, digits and `._-+ `, and end in `.crt`"),
-            (".crt", ODD, "its name must be letters, digits and `._-+ `, and end in `.crt`"),
+            ("a.pem", ODD, "its name must end in `.crt`"),
+            ("../a.crt", ODD, "its name must end in `.crt`"),
+            (".crt", ODD, "its name must end in `.crt`"),
         ] {
             let error = write(&mut image(), &extra(name, text), false).unwrap_err();
             assert_eq!(error.to_string(), format!("certificate `{name}`: {what}"));
@@ -358,7 +389,7 @@ YgPFKfeyFQV0Vt9U9WUua1cY
         fn any_bytes_are_survived(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let _ = subject(&bytes);
             let _ = canonical(&bytes);
-            let _ = subject_hash(&bytes);
+            let _ = certificates(&bytes);
         }
     }
 }

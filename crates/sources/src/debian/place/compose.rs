@@ -80,7 +80,7 @@ pub(super) fn compose(
         what,
     })?;
     let certificates = later.natives.contains(&Native::Certificates);
-    if certificates || !options.extra_certificates.is_empty() {
+    if certificates {
         ca_certificates::write(&mut image, &options.extra_certificates, certificates)?;
     }
     if later.natives.contains(&Native::Pam) {

@@ -111,7 +111,7 @@ pub struct Options {
     pub database: Database,
     /// Answers by package name.
     pub answers: BTreeMap<String, Answer>,
-    /// Further authorities to trust: file name (`NAME.crt`) and PEM text.
+    /// Further authorities to trust where the image has a bundle: path below `/usr/local/share/ca-certificates` and PEM text.
     pub extra_certificates: Vec<(String, Vec<u8>)>,
     /// Users that the manifest adds.
     pub accounts: Vec<accounts::NewUser>,
