@@ -112,11 +112,12 @@ impl Apart {
     /// A mount by the real path that was judged; what is no path of the host is nobody's.
     pub(super) fn judge(&self, mount: Mount) -> Result<Mount, RunError> {
         let MountSource::Host(path) = &mount.source else { return Ok(mount) };
-        if let Some(reason) = self.reason(path, mount.access) {
+        // Once: what is judged is what is mounted, and whoever mounts it follows no link.
+        let real = real(path);
+        if let Some(reason) = self.reason(&real, mount.access) {
             return Err(RunError::Mount { path: path.clone(), reason });
         }
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        Ok(Mount { source: MountSource::Host(path), ..mount })
+        Ok(Mount { source: MountSource::Host(real), ..mount })
     }
 }
 

@@ -100,6 +100,16 @@ pub enum RunError {
         /// Why.
         reason: &'static str,
     },
+    /// A link on the way to what is named, where agents write.
+    #[error("`{}` is a link, and lies in `{}`, where an agent can have made it", .link.display(), .place.display())]
+    LooseLink {
+        /// The link.
+        link: PathBuf,
+        /// The workspace, project or repository that it lies in.
+        place: PathBuf,
+        /// What it leads to now.
+        leads: PathBuf,
+    },
     /// The session of this name is another workspace's.
     #[error("the session `{name}` belongs to the workspace `{workspace}`")]
     OtherWorkspace {
@@ -234,7 +244,7 @@ impl Diagnose for RunError {
             }
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Platform | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
-            Self::Workspace { .. } | Self::Mount { .. } | Self::SecondNames(_) => {
+            Self::Workspace { .. } | Self::Mount { .. } | Self::LooseLink { .. } | Self::SecondNames(_) => {
                 Diagnosis::Own(Kind::Refused)
             }
             _ => Diagnosis::Own(Kind::Usage),
@@ -309,6 +319,9 @@ impl Diagnose for RunError {
             Self::Nothing => Some("say `pinfold run claude-code`, or `pinfold run -- sh`".into()),
             Self::Workspace { .. } => {
                 Some("change into a project's directory, or name one with `--workspace`".into())
+            }
+            Self::LooseLink { leads, .. } => {
+                Some(format!("if that is what you mean, name what it leads to: {}", word(leads)))
             }
             Self::Mount { .. } => Some(
                 "mount the directories in it that the agent needs, each by its own path; a sandbox that writes there would \

@@ -22,6 +22,7 @@ mod declared;
 mod error;
 mod git;
 mod image;
+mod named;
 mod network;
 mod places;
 mod protect;

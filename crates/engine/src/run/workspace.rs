@@ -14,6 +14,7 @@ use rustix::fs::Access as May;
 use super::apart::Apart;
 use super::error::RunError;
 use super::git;
+use super::named;
 use super::request::Request;
 use super::request::View;
 use crate::context::Context;
@@ -57,7 +58,7 @@ impl Workspace {
     /// written to.
     fn find(text: &str, home: Option<&Path>) -> Result<Self, RunError> {
         let (path, target) = split(text);
-        let real = fs::canonicalize(path)?;
+        let real = named::real(Path::new(path), None, home)?;
         let refuse = |reason| Err(RunError::Workspace { path: real.clone(), reason });
         if !real.is_dir() {
             return refuse("it is no directory");

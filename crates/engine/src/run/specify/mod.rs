@@ -4,6 +4,7 @@
 //! the image; [`Asked::specify`] puts everything together and starts nothing.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use pinfold_sandbox::spec::Access;
 use pinfold_sandbox::spec::HomeDirectory;
 use pinfold_sandbox::spec::Keep;
 use pinfold_sandbox::spec::Mount;
+use pinfold_sandbox::spec::MountSource;
 use pinfold_sandbox::spec::Need;
 use pinfold_sandbox::spec::Protected;
 use pinfold_sandbox::spec::Sockets;
@@ -27,6 +29,7 @@ use super::choice::ImageOf;
 use super::error::RunError;
 use super::image;
 use super::image::Ready;
+use super::named;
 use super::protect;
 use super::protect::Protection;
 use super::request::Request;
@@ -171,11 +174,19 @@ impl Asked<'_> {
     fn mounts(&self, context: &Context, workspace: &Workspace) -> Result<(Vec<Mount>, Vec<Mount>), RunError> {
         let apart = Apart::of(context, self.request.view);
         let declared = self.declared.mounts.iter().map(|mount| &mount.value);
-        let named = declared.chain(&self.request.mounts).map(workspace::mount);
-        let judged = |mount| apart.judge(mount);
+        let home = context.environment.home();
+        let named = declared.chain(&self.request.mounts).map(|bind| {
+            let mount = workspace::mount(bind);
+            match named::real(&bind.source, Some(&workspace.source), home) {
+                Ok(real) => apart.judge(Mount { source: MountSource::Host(real), ..mount }),
+                // What is not there is refused where mounts are planned.
+                Err(RunError::Io(error)) if error.kind() == io::ErrorKind::NotFound => apart.judge(mount),
+                Err(error) => Err(error),
+            }
+        });
         Ok((
-            workspace.mounts().into_iter().map(judged).collect::<Result<_, _>>()?,
-            named.map(judged).collect::<Result<_, _>>()?,
+            workspace.mounts().into_iter().map(|mount| apart.judge(mount)).collect::<Result<_, _>>()?,
+            named.collect::<Result<_, _>>()?,
         ))
     }
 

@@ -1,0 +1,97 @@
+//! Real paths of what a user or a manifest names, where no agent can have led them elsewhere.
+//!
+//! ```text
+//!   /w/project/out ── a link that an agent put there ──► refused, with what it leads to
+//!   ~/work         ── the user's own, to another disk ──► /disk/work
+//! ```
+//!
+//! **Guarantees**: the path that is given back has no link in it as far as was seen; whoever opens it without following links
+//! opens what was judged. **Refuses** a link that lies in the workspace, in a directory with a manifest, or in a repository:
+//! agents work there, and the name that the user knows may lead anywhere by now.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_sandbox::resolve;
+
+use super::error::RunError;
+use crate::project::manifest;
+
+/// The real path of `path`. `workspace` is what the sandbox of this run may write to, and `home` is nobody's project.
+pub(super) fn real(path: &Path, workspace: Option<&Path>, home: Option<&Path>) -> Result<PathBuf, RunError> {
+    let found = resolve(&std::path::absolute(path)?)?;
+    for link in found.links {
+        let place = link.parent().and_then(|directory| loose(directory, workspace, home));
+        if let Some(place) = place {
+            return Err(RunError::LooseLink { link, place, leads: found.real });
+        }
+    }
+    Ok(found.real)
+}
+
+/// The place that agents write to in which `directory` lies, a real path.
+fn loose(directory: &Path, workspace: Option<&Path>, home: Option<&Path>) -> Option<PathBuf> {
+    if let Some(workspace) = workspace.filter(|workspace| directory.starts_with(workspace)) {
+        return Some(workspace.to_owned());
+    }
+    let home = home.map(|home| fs::canonicalize(home).unwrap_or_else(|_| home.to_owned()));
+    directory
+        .ancestors()
+        .filter(|place| !home.as_ref().is_some_and(|home| home.starts_with(place)))
+        .find(|place| [manifest::FILE_NAME, ".git"].iter().any(|name| place.join(name).exists()))
+        .map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_counts_unless_an_agent_can_have_made_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        let path = |name: &str| base.join(name);
+        for name in ["me/secret/deep", "me/w/sub", "me/p", "me/r/.git", "disk/work/x"] {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        fs::write(path("me/p/pinfold.toml"), "").unwrap();
+        // The user's own, relative and absolute; the home is a repository too, as some keep it.
+        fs::create_dir(path("me/.git")).unwrap();
+        symlink("../disk/work", path("me/work")).unwrap();
+        symlink(path("disk"), path("me/disk")).unwrap();
+        // What agents made, and the user's link to it.
+        for folder in ["w", "p", "r"] {
+            symlink("../secret", path(&format!("me/{folder}/out"))).unwrap();
+        }
+        symlink("w/out", path("me/mine")).unwrap();
+        symlink("loop", path("me/loop")).unwrap();
+        let real = |name: &str| super::real(&path(name), Some(&path("me/w")), Some(&path("me")));
+        for (name, expected) in [
+            ("me/work", "disk/work"),
+            ("me/disk/work/x", "disk/work/x"),
+            ("me/work/../work/x", "disk/work/x"),
+            ("me/w/sub", "me/w/sub"),
+            ("me/p", "me/p"),
+        ] {
+            assert_eq!(real(name).unwrap(), path(expected), "{name}");
+        }
+        for (name, place) in [
+            ("me/w/out", "me/w"),
+            ("me/w/out/deep", "me/w"),
+            ("me/p/out", "me/p"),
+            ("me/r/out", "me/r"),
+            ("me/mine", "me/w"),
+        ] {
+            match real(name) {
+                Err(RunError::LooseLink { place: found, .. }) => assert_eq!(found, path(place), "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        assert!(real("me/loop").is_err() && real("me/absent").is_err());
+        // Control: without the workspace, and without a mark of a project, the same link is the user's own.
+        assert_eq!(super::real(&path("me/w/out"), None, Some(&path("me"))).unwrap(), path("me/secret"));
+    }
+}
