@@ -184,6 +184,13 @@ pub(crate) const ROWS: &[Row] = &[
         weaken: without!(Weaken::Seccomp),
     },
     Row {
+        name: "P12 set-id bits",
+        probe: "set-id-bits",
+        args: |_| vec!["/workspace".into(), "/tmp".into()],
+        set: workspace,
+        weaken: without!(Weaken::Seccomp),
+    },
+    Row {
         name: "P6 socket families",
         probe: "socket-families",
         args: none,

@@ -80,3 +80,65 @@ pub(super) fn swap(workspace: &Path, target: &str) -> Found {
     }
     Ok(())
 }
+
+/// Tries to give files set-id bits in every way there is: none may have them afterwards, and other modes still can be set.
+pub(super) fn set_id_bits(directories: &[String]) -> Found {
+    all(directories.iter().map(|directory| set_id_bits_in(Path::new(directory))))
+}
+
+fn set_id_bits_in(directory: &Path) -> Found {
+    let failed = |error: std::io::Error| error.to_string();
+    let path = |name: &str| directory.join(format!("set-id-{name}"));
+    let here = libc::AT_FDCWD as usize;
+    let written = |name: &str| -> Result<CString, String> {
+        fs::write(path(name), "").map_err(failed)?;
+        Ok(CString::new(path(name).as_os_str().as_bytes()).unwrap())
+    };
+    let named = |name: &str| CString::new(path(name).as_os_str().as_bytes()).unwrap();
+    for mode in [0o4755, 0o2755, 0o6711] {
+        let name = |way: &str| format!("{way}-{mode:o}");
+        #[cfg(target_arch = "x86_64")]
+        {
+            let (one, two) = (written(&name("chmod"))?, named(&name("creat")));
+            let _ = call(libc::SYS_chmod, [one.as_ptr() as usize, mode, 0, 0, 0, 0]);
+            let _ = call(libc::SYS_creat, [two.as_ptr() as usize, mode, 0, 0, 0, 0]);
+            let (one, two) = (named(&name("open")), named(&name("mknod")));
+            let create = (libc::O_CREAT | libc::O_WRONLY) as usize;
+            let _ = call(libc::SYS_open, [one.as_ptr() as usize, create, mode, 0, 0, 0]);
+            let _ = call(libc::SYS_mknod, [two.as_ptr() as usize, libc::S_IFREG as usize | mode, 0, 0, 0, 0]);
+        }
+        let file = written(&name("fchmodat"))?;
+        let _ = call(libc::SYS_fchmodat, [here, file.as_ptr() as usize, mode, 0, 0, 0]);
+        let file = written(&name("fchmodat2"))?;
+        // SYS_fchmodat2, the same number everywhere.
+        let _ = call(452, [here, file.as_ptr() as usize, mode, 0, 0, 0]);
+        let file = fs::File::create(path(&name("fchmod"))).map_err(failed)?;
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&file) as usize;
+        let _ = call(libc::SYS_fchmod, [descriptor, mode, 0, 0, 0, 0]);
+        let file = named(&name("openat"));
+        let create = (libc::O_CREAT | libc::O_WRONLY) as usize;
+        let _ = call(libc::SYS_openat, [here, file.as_ptr() as usize, create, mode, 0, 0]);
+        let file = named(&name("mknodat"));
+        let _ =
+            call(libc::SYS_mknodat, [here, file.as_ptr() as usize, libc::S_IFREG as usize | mode, 0, 0, 0]);
+        let file = named(&name("openat2"));
+        // `struct open_how`: flags, mode, resolve.
+        let how = [create as u64, mode as u64, 0_u64];
+        let size = std::mem::size_of_val(&how);
+        let _ = call(libc::SYS_openat2, [here, file.as_ptr() as usize, how.as_ptr() as usize, size, 0, 0]);
+    }
+    let mut result = Ok(());
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().to_string_lossy().starts_with("set-id-") {
+            continue;
+        }
+        let mode = entry.metadata().map_err(failed)?.permissions().mode();
+        if mode & 0o6000 != 0 {
+            result = Err(format!("{} has mode {mode:o}", entry.path().display()));
+        }
+        fs::set_permissions(entry.path(), PermissionsExt::from_mode(0o640)).map_err(failed)?;
+        fs::remove_file(entry.path()).map_err(failed)?;
+    }
+    result
+}

@@ -43,6 +43,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "user-namespaces" => user_namespaces(libc::EPERM),
         "user-namespaces-full" => user_namespaces(libc::ENOSPC),
         "denied-calls" => denied_calls(),
+        "set-id-bits" => files::set_id_bits(args),
         "socket-families" => socket_families(),
         "foreign-calls" => foreign_calls(),
         "no-core" => no_core(),

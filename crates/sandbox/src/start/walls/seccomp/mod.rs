@@ -10,7 +10,8 @@
 //! `ptrace` and its relatives, keyrings, `userfaultfd`, `io_uring`, `perf_event_open`, everything about mounts, namespaces
 //! and modules, and whatever moby gives only with a capability, for there is none here. Arguments are looked at
 //! where a call is needed but not all of it: no `clone` flag that makes a namespace, no `TIOCSTI` or `TIOCLINUX`, sockets of
-//! four families only. `memfd_create` and `seccomp` stay: JIT compilers and browsers need them.
+//! four families only, and no set-id bits on files: what is written in the workspace is the host's, where such a program would
+//! run as the user (systemd's `RestrictSUIDSGID` is the model). `memfd_create` and `seccomp` stay: JIT compilers and browsers need them.
 //!
 //! **Guarantees**: only the native calling convention; a call by another (32-bit) kills the process, x32 numbers are EPERM.
 //! A call is allowed only if all filters allow it, so the program can add filters of its own and never take one away.
@@ -151,7 +152,8 @@ pub(crate) fn oci(debug: Debugging) -> Result<Value, SeccompError> {
         }
     }
     rules.push(json!({"names": plain, "action": "SCMP_ACT_ALLOW"}));
-    rules.push(json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}));
+    let absent: Vec<Value> = list("absent").iter().map(|rule| rule["syscall"].clone()).collect();
+    rules.push(json!({"names": absent, "action": "SCMP_ACT_ERRNO", "errnoRet": 38}));
     let architecture = if cfg!(target_arch = "aarch64") { "SCMP_ARCH_AARCH64" } else { "SCMP_ARCH_X86_64" };
     Ok(json!({
         "defaultAction": "SCMP_ACT_ERRNO",
