@@ -9,6 +9,9 @@
 
 use std::collections::BTreeMap;
 
+use pinfold_base::address::Reachability;
+use pinfold_base::address::classify;
+use pinfold_base::authority::Host;
 use pinfold_base::authority::Target;
 use serde::Serialize;
 
@@ -69,7 +72,11 @@ impl Tally {
     pub(super) fn sum(&self, allow: &AllowList) -> Refusals {
         let rule = |target: &str| {
             let target = Target::parse(target.as_bytes(), None).ok()?;
-            allow.admits(&target).is_none().then(|| rules::allowing(&target))
+            let public = match &target.host {
+                Host::Address(address) => classify(*address) == Reachability::Public,
+                Host::Name(name) => &**name != "localhost" && !name.ends_with(".localhost"),
+            };
+            (public && allow.admits(&target).is_none()).then(|| rules::allowing(&target))
         };
         let refused = |(target, (reason, times)): (&String, &(String, u64))| Refused {
             target: target.clone(),
@@ -99,7 +106,11 @@ mod tests {
             ("a.example:443", 2),
             ("a.example:8443", 1),
             ("git.example:22", 1),
-            ("[2001:db8::1]:443", 1),
+            ("[2606:4700::1111]:443", 1),
+            // No rule lets these be reached.
+            ("127.0.0.1:2375", 1),
+            ("169.254.169.254:80", 1),
+            ("localhost:8080", 1),
             // Allowed, and at a private address.
             ("private.example:443", 3),
         ] {
@@ -110,15 +121,19 @@ mod tests {
         let sum = tally.sum(&allow);
         let first: Vec<_> = sum.targets.iter().map(|one| (one.target.as_str(), one.times)).take(2).collect();
         assert_eq!(first, [("private.example:443", 3), ("a.example:443", 2)]);
-        assert_eq!((sum.targets.len(), sum.more), (5, 0));
+        assert_eq!((sum.targets.len(), sum.more), (8, 0));
+        let mut without = Vec::new();
         for one in sum.targets {
             let Some(rule) = one.rule else {
-                assert_eq!(one.target, "private.example:443");
+                without.push(one.target);
                 continue;
             };
             let allow = AllowList::parse([rule.as_str()]).unwrap();
             assert!(allow.check(&one.target).allowed, "{rule} for {}", one.target);
         }
+        without.sort();
+        let expected = ["127.0.0.1:2375", "169.254.169.254:80", "localhost:8080", "private.example:443"];
+        assert_eq!(without, expected);
     }
 
     #[test]
