@@ -86,7 +86,11 @@ mod tests {
             ("me/mine", "me/w"),
         ] {
             match real(name) {
-                Err(RunError::LooseLink { place: found, .. }) => assert_eq!(found, path(place), "{name}"),
+                Err(RunError::LooseLink { place: found, leads, .. }) => {
+                    assert_eq!(found, path(place), "{name}");
+                    // What the hint says can be named.
+                    assert_eq!(super::real(&leads, Some(&path("me/w")), Some(&path("me"))).unwrap(), leads);
+                }
                 other => panic!("{name}: {other:?}"),
             }
         }

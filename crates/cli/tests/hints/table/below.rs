@@ -17,6 +17,11 @@ use crate::table::Held::Untried;
 pub(super) const ROWS: &[Row] = &[
     row(
         "archive/src/decoded/mod.rs",
+        "take another form of it, or say `format = \"raw\"` to have the file as it is",
+        Elsewhere("archive/src/decoded/tests.rs", "what_a_download_is_is_told_from_its_bytes"),
+    ),
+    row(
+        "archive/src/decoded/mod.rs",
         "it was set aside: `pinfold fetch` brings it back, or name kept inputs with `--vendor DIR`",
         Elsewhere("engine/tests/heal.rs", "a_damaged_download_is_fetched_again_and_offline_named"),
     ),

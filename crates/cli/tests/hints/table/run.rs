@@ -27,6 +27,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/run/error.rs",
+        "if that is what you mean, name what it leads to: {}",
+        Elsewhere("engine/src/run/named.rs", "a_link_counts_unless_an_agent_can_have_made_it"),
+    ),
+    row(
+        "engine/src/run/error.rs",
         "`git worktree prune` removes those that are gone",
         Untried("it takes more linked worktrees than are looked after"),
     ),
