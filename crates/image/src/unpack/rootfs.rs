@@ -91,7 +91,12 @@ impl RootfsStore {
                 return Ok(HeldRoot { path, made, _hold: hold });
             }
             drop(hold);
-            let _lock = Lock::hold(&self.lock_file(manifest), FlockOperation::LockExclusive)?;
+            // Not waited for: who has made it meanwhile may hold it for long, and then it is there. Who makes it now is waited for
+            // above.
+            let Some(_lock) = Lock::try_hold(&self.lock_file(manifest))? else {
+                std::thread::yield_now();
+                continue;
+            };
             if !path.is_dir() {
                 let temporary = Temporary::create(&self.root.join("tmp"))?;
                 into(source, image, &temporary.path, &self.options, reporter)?;
