@@ -2,7 +2,6 @@
 //! by every verb, and the image that is there afterwards.
 #![expect(
     clippy::disallowed_methods,
-    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "these tests run the program, and may fail"
 )]
@@ -13,52 +12,29 @@ use std::process::Command;
 use std::process::Output;
 
 use pinfold_base::store::stamp;
-
-const BUSYBOX: &str = "/bin/busybox";
+use pinfold_testkit::machine::Machine;
 
 /// A project with an image of busybox, and a home in which it was built and run.
-struct Machine {
-    dir: tempfile::TempDir,
+struct Built {
+    machine: Machine,
     /// Digest of its image.
     digest: String,
 }
 
-impl Machine {
-    /// `None`, with a word, where the machine misses what is needed. In CI nothing may be missing.
+impl Built {
     fn new() -> Option<Self> {
-        if !Path::new(BUSYBOX).exists() {
-            println!("skip: {BUSYBOX} is not installed");
-            assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
-            return None;
-        }
-        let mut machine = Self { dir: tempfile::tempdir().unwrap(), digest: String::new() };
-        for name in ["project", "me"] {
-            fs_err::create_dir(machine.dir.path().join(name)).unwrap();
-        }
-        fs_err::copy(BUSYBOX, machine.dir.path().join("project/busybox")).unwrap();
-        fs_err::write(
-            machine.dir.path().join("project/pinfold.toml"),
-            "name = 'box'\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n\
-             [[file]]\npath = '/bin/busybox'\nsource = 'busybox'\nmode = '0755'\n",
-        )
-        .unwrap();
-        machine.digest = machine.built("home");
-        assert_eq!(machine.code("home", RUN), 0);
+        let machine = Machine::empty(env!("CARGO_BIN_EXE_pinfold"))?;
+        machine.project("project", "");
+        let mut built = Self { machine, digest: String::new() };
+        built.digest = built.built("home");
+        assert_eq!(built.code("home", RUN), 0);
         // Whatever is run unpacks its image: that is what reads layers.
-        fs_err::remove_dir_all(machine.dir.path().join("home/data/rootfs")).unwrap();
-        Some(machine)
+        fs_err::remove_dir_all(built.machine.path("home/data/rootfs")).unwrap();
+        Some(built)
     }
 
     fn pinfold(&self, home: &str, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_pinfold"))
-            .args(args)
-            .current_dir(self.dir.path().join("project"))
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", self.dir.path().join("me"))
-            .env("PINFOLD_HOME", self.dir.path().join(home))
-            .output()
-            .unwrap()
+        self.machine.pinfold(args).env("PINFOLD_HOME", self.machine.path(home)).output().unwrap()
     }
 
     fn code(&self, home: &str, args: &[&str]) -> i32 {
@@ -75,14 +51,14 @@ impl Machine {
 
     /// A home like the first one, with all its times and links.
     fn copy(&self, home: &str) -> PathBuf {
-        let (from, to) = (self.dir.path().join("home"), self.dir.path().join(home));
+        let (from, to) = (self.machine.path("home"), self.machine.path(home));
         assert!(Command::new("cp").arg("-a").args([&from, &to]).status().unwrap().success());
         to
     }
 
     /// Files of the caches and of the image store, by their paths below the home.
     fn files(&self) -> Vec<PathBuf> {
-        let home = self.dir.path().join("home");
+        let home = self.machine.path("home");
         let mut found = Vec::new();
         let mut folders = vec![home.join("cache"), home.join("data/images"), home.join("data/locks")];
         while let Some(folder) = folders.pop() {
@@ -134,7 +110,7 @@ const HARM: [fn(&Path); 4] = [
 
 #[test]
 fn every_file_of_the_store_damaged_in_turn_is_made_again_whichever_verb_meets_it() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Built::new() else { return };
     let files = machine.files();
     for kind in ["index.json", "oci-layout", "names.json", "cache/builds", "cache/layers/blobs", "data/locks"]
     {
@@ -163,7 +139,7 @@ fn every_file_of_the_store_damaged_in_turn_is_made_again_whichever_verb_meets_it
 
 #[test]
 fn what_a_disk_changed_in_silence_is_found_by_reading() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Built::new() else { return };
     let layer = machine.files().into_iter().find(|file| file.starts_with("cache/layers/blobs")).unwrap();
     let damaged = |home: &str| {
         let file = machine.copy(home).join(&layer);
@@ -197,7 +173,7 @@ fn what_a_disk_changed_in_silence_is_found_by_reading() {
 
 #[test]
 fn a_root_that_lost_a_file_is_unpacked_again_after_a_forced_build() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Built::new() else { return };
     let folder = machine.copy("root");
     assert_eq!(machine.code("root", RUN), 0);
     let roots = fs_err::read_dir(folder.join("data/rootfs")).unwrap().map(|entry| entry.unwrap().path());
@@ -210,7 +186,7 @@ fn a_root_that_lost_a_file_is_unpacked_again_after_a_forced_build() {
 
 #[test]
 fn verify_store_names_what_is_damaged_and_sets_it_aside() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Built::new() else { return };
     let folder = machine.copy("whole");
     assert_eq!(machine.code("whole", &["verify", "--store"]), 0);
     assert_eq!(machine.code("whole", &["verify", "--store", "box"]), 2);

@@ -1,72 +1,40 @@
 //! Images as the user has them, through the program: names that are given, taken and moved, what a run leaves, and what goes by
 //! itself. The image is of busybox; every test has a home of its own.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "these tests run the program, and may fail"
-)]
+#![expect(clippy::unwrap_used, reason = "these tests run the program, and may fail")]
 
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Read as _;
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 
+use pinfold_testkit::machine::Machine;
 use serde_json::Value;
 
-const BUSYBOX: &str = "/bin/busybox";
-
 /// Projects with images of busybox.
-struct Machine {
-    dir: tempfile::TempDir,
-}
+struct Projects(Machine);
 
-impl Machine {
-    /// `None`, with a word, where the machine misses what is needed. In CI nothing may be missing.
+impl Projects {
     fn new() -> Option<Self> {
-        if !Path::new(BUSYBOX).exists() {
-            println!("skip: {BUSYBOX} is not installed");
-            assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
-            return None;
-        }
-        let machine = Self { dir: tempfile::tempdir().unwrap() };
-        fs_err::create_dir(machine.path("me")).unwrap();
-        machine.project("one", "1");
-        Some(machine)
+        let projects = Self(Machine::empty(env!("CARGO_BIN_EXE_pinfold"))?);
+        projects.project("one", "1");
+        Some(projects)
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        fs_err::canonicalize(self.dir.path()).unwrap().join(name)
+        self.0.path(name)
     }
 
     /// A project in a folder, whose image is called `box` and has this text in it.
     fn project(&self, folder: &str, text: &str) {
-        fs_err::create_dir_all(self.path(folder)).unwrap();
-        fs_err::copy(BUSYBOX, self.path(folder).join("busybox")).unwrap();
-        fs_err::write(
-            self.path(folder).join("pinfold.toml"),
-            format!(
-                "name = 'box'\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n\
-                 [[file]]\npath = '/bin/busybox'\nsource = 'busybox'\nmode = '0755'\n\
-                 [[file]]\npath = '/text'\ncontent = '{text}'\n"
-            ),
-        )
-        .unwrap();
+        self.0.project(folder, &format!("[[file]]\npath = '/text'\ncontent = '{text}'\n"));
     }
 
     fn command(&self, folder: &str, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
-        command
-            .args(line.split_whitespace())
-            .current_dir(self.path(folder))
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", self.path("me"))
-            .env("PINFOLD_HOME", self.path("home"));
+        let mut command = self.0.pinfold(&line.split_whitespace().collect::<Vec<_>>());
+        command.current_dir(self.path(folder));
         command
     }
 
@@ -110,7 +78,7 @@ const RUN: &str = "run --offline --network none -- /bin/busybox";
 
 #[test]
 fn images_are_tagged_and_removed() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Projects::new() else { return };
     let digest = machine.built();
     machine.json("tag box mine team/box:v1");
     assert_eq!(machine.images("images"), ["box:latest", "mine:latest", "team/box:v1"]);
@@ -138,7 +106,7 @@ fn images_are_tagged_and_removed() {
 
 #[test]
 fn a_run_leaves_no_name_and_finds_what_it_ran() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Projects::new() else { return };
     machine.built();
     assert_eq!(machine.told(&format!("{RUN} true")).0, 0);
     assert_eq!(machine.images("images"), ["box:latest"]);
@@ -167,7 +135,7 @@ fn a_run_leaves_no_name_and_finds_what_it_ran() {
 
 #[test]
 fn a_tag_that_moves_from_another_project_is_told() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Projects::new() else { return };
     machine.built();
     machine.project("two", "2");
     let output = machine.command("two", "build --offline").output().unwrap();
@@ -190,7 +158,7 @@ fn a_tag_that_moves_from_another_project_is_told() {
 
 #[test]
 fn what_a_running_sandbox_stands_on_is_not_removed() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Projects::new() else { return };
     let script = [
         &RUN.split_whitespace().collect::<Vec<_>>()[..],
         &["sh", "-c", "echo up; read line; /bin/busybox cat /text"],
@@ -226,7 +194,7 @@ fn what_a_running_sandbox_stands_on_is_not_removed() {
 
 #[test]
 fn the_last_two_roots_of_a_project_stay() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Projects::new() else { return };
     for text in ["1", "2", "3", "4"] {
         machine.project("one", text);
         let output = machine.pinfold(&format!("{RUN} cat /text"));
@@ -250,7 +218,7 @@ fn the_last_two_roots_of_a_project_stay() {
 
 #[test]
 fn two_builds_at_once_mention_each_other() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Projects::new() else { return };
     let digest = machine.built();
     // As if another process were building: it holds the project's turn.
     let folder = machine.path("home/cache/turns");

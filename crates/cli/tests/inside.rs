@@ -1,17 +1,17 @@
 //! What a program finds in a sandbox, through the program: names of the machine, the caller's umask, what runtimes are told.
 #![expect(
     clippy::disallowed_methods,
-    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "these tests run the program, and may fail"
 )]
 
-mod machine;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use machine::Machine;
+use pinfold_testkit::machine::Machine;
+
+/// A workspace without a repository is remarked on; that is not what is looked at here.
+const RUN: &[&str] = &["run", "--unprotect", ".git"];
 
 /// What a script of the shell says inside.
 fn said(command: &mut Command) -> String {
@@ -21,13 +21,13 @@ fn said(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// By busybox's `ping`-less ways: its `nslookup` asks a server, so the names are looked up as `nc` does, with getaddrinfo(3).
+/// busybox's `nc` looks names up with getaddrinfo(3), as most programs do; its `nslookup` would ask a server.
 #[test]
 fn the_machine_knows_its_own_names() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     // A port that nobody listens on: whoever knows the name is refused, and whoever does not says `bad address`.
     let script = "for name in localhost \"$(busybox hostname)\" nobody.invalid; do busybox nc -w 1 $name 9 2>&1; done; true";
-    let text = said(&mut machine.script(&["run"], script));
+    let text = said(&mut machine.script(RUN, script));
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
     for (line, known) in lines.iter().zip([true, true, false]) {
@@ -37,8 +37,8 @@ fn the_machine_knows_its_own_names() {
 
 #[test]
 fn files_made_inside_have_the_callers_umask() {
-    let Some(machine) = Machine::new() else { return };
-    let pinfold = machine.script(&["run"], "umask; echo x > made");
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let pinfold = machine.script(RUN, "umask; echo x > made");
     for (umask, mode) in [("0077", 0o600), ("0002", 0o664), ("0022", 0o644)] {
         let mut command = Command::new("/bin/sh");
         // The shell's own way to set it, as a user does.
@@ -58,9 +58,9 @@ fn files_made_inside_have_the_callers_umask() {
 /// The names are the runtimes' own: Node.js' command line options, and the JDK's networking properties.
 #[test]
 fn runtimes_are_told_of_the_proxy_and_the_user_has_the_last_word() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     let all = |verb: &[&str]| said(&mut machine.script(verb, "busybox env"));
-    let text = all(&["run", "--network", "proxy"]);
+    let text = all(&[RUN, &["--network", "proxy"]].concat());
     for line in [
         "NODE_USE_ENV_PROXY=1",
         "NO_PROXY=127.0.0.1,localhost,::1,0.0.0.0,pinfold",
@@ -71,14 +71,14 @@ fn runtimes_are_told_of_the_proxy_and_the_user_has_the_last_word() {
     }
     // An option that older ones refuse is not for a Node.js that came from elsewhere.
     assert!(!text.contains("NODE_OPTIONS"), "{text}");
-    let text = all(&["run", "--network", "proxy", "-e", "NODE_USE_ENV_PROXY=0"]);
+    let text = all(&[RUN, &["--network", "proxy", "-e", "NODE_USE_ENV_PROXY=0"]].concat());
     assert!(text.contains("NODE_USE_ENV_PROXY=0\n"), "{text}");
-    assert!(!all(&["run"]).contains("PROXY"));
+    assert!(!all(RUN).contains("PROXY"));
 }
 
 #[test]
 fn what_the_proxy_refused_is_told_at_the_end_with_the_flag_that_allows_it() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     let told = |verb: &[&str], script: &str| {
         let output = machine.script(&[verb, &["--network", "proxy"]].concat(), script).output().unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -86,13 +86,13 @@ fn what_the_proxy_refused_is_told_at_the_end_with_the_flag_that_allows_it() {
     };
     let ask = |host: &str| format!("busybox wget -q -O - http://{host}/ 2>/dev/null; ");
     let twice = format!("{0}{0}true", ask("a.example"));
-    let text = told(&["run"], &twice);
+    let text = told(RUN, &twice);
     assert!(text.ends_with("\n  a.example:80 (2 times): `--allow a.example` lets it\n"), "{text}");
     // Where the list is not the reason no flag is named.
     let private = format!("{}true", ask("10.1.2.3"));
-    let text = told(&["run", "--allow", "10.1.2.3"], &private);
+    let text = told(&[RUN, &["--allow", "10.1.2.3"]].concat(), &private);
     assert!(text.contains("\n  10.1.2.3:80: ") && !text.contains("--allow"), "{text}");
     // Controls: nothing was asked for, and nobody wants to know.
-    assert_eq!(told(&["run"], "true"), "");
-    assert_eq!(told(&["run", "--quiet"], &twice), "");
+    assert_eq!(told(RUN, "true"), "");
+    assert_eq!(told(&[RUN, &["--quiet"]].concat(), &twice), "");
 }

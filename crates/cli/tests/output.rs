@@ -1,19 +1,15 @@
 //! What a program in a sandbox says, where it cannot be written: an image of busybox, and the kernel's own full disk
 //! (`/dev/full`).
-#![expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "these tests run the program, and may fail"
-)]
-
-mod machine;
+#![expect(clippy::unwrap_used, reason = "these tests run the program, and may fail")]
 
 use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
-use machine::Machine;
+use pinfold_testkit::machine::Machine;
+
+/// A workspace without a repository is remarked on; that is not what is looked at here.
+const RUN: &[&str] = &["run", "--unprotect", ".git"];
 
 fn full() -> Stdio {
     fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap().into_parts().0.into()
@@ -21,9 +17,9 @@ fn full() -> Stdio {
 
 #[test]
 fn output_that_cannot_be_written_is_an_error_and_the_program_hears_of_it() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     let run = |script: &str, to: Stdio| {
-        let output = machine.script(&["run"], script).stdout(to).output().unwrap();
+        let output = machine.script(RUN, script).stdout(to).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let says = "error: standard output (descriptor 1) cannot be written to, and what the program said there is lost; it ended \
@@ -49,17 +45,16 @@ fn output_that_cannot_be_written_is_an_error_and_the_program_hears_of_it() {
     assert_eq!(run("echo hi; exit 7", file.into_parts().0.into()), (Some(7), String::new()));
     assert_eq!(fs_err::read_to_string(machine.path("me/out")).unwrap(), "hi\n");
     // Where standard error is full there is only the code to say it.
-    let both =
-        machine.script(&["run"], "echo hi >&2").stderr(full()).stdout(Stdio::piped()).output().unwrap();
+    let both = machine.script(RUN, "echo hi >&2").stderr(full()).stdout(Stdio::piped()).output().unwrap();
     assert_eq!(both.status.code(), Some(1));
 }
 
 /// Its output goes to its log; what the caller has as standard output is not asked.
 #[test]
 fn a_session_keeps_what_it_says_whatever_its_caller_can_write_to() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     let opened = machine
-        .script(&["open", "-d", "--name", "mine"], "echo hi; exec busybox sleep 1000")
+        .script(&["open", "-d", "--name", "mine", "--unprotect", ".git"], "echo hi; exec busybox sleep 1000")
         .stdout(full())
         .output()
         .unwrap();

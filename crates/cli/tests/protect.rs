@@ -6,89 +6,37 @@
     reason = "these tests run the program, and may fail"
 )]
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
-use std::process::Output;
 
-const BUSYBOX: &str = "/bin/busybox";
+use pinfold_testkit::machine::Machine;
 
-/// A project with an image of busybox, and a workspace beside it.
-struct Machine {
-    dir: tempfile::TempDir,
+/// Runs a script of the shell on the workspace: whether it ended well, and what was said on stderr.
+fn run(machine: &Machine, args: &[&str], script: &str) -> (bool, String) {
+    let output = machine.script(&[&["run"], args].concat(), script).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
 }
 
-impl Machine {
-    /// `None`, with a word, where the machine misses what is needed. In CI nothing may be missing.
-    fn new() -> Option<Self> {
-        if !Path::new(BUSYBOX).exists() {
-            println!("skip: {BUSYBOX} is not installed");
-            assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
-            return None;
-        }
-        let machine = Self { dir: tempfile::tempdir().unwrap() };
-        for name in ["project", "w", "me"] {
-            fs_err::create_dir(machine.path(name)).unwrap();
-        }
-        fs_err::copy(BUSYBOX, machine.path("project/busybox")).unwrap();
-        fs_err::write(
-            machine.path("project/pinfold.toml"),
-            "name = 'box'\n[user]\nname = 'u'\nuid = 1000\ngid = 1000\nhome = '/home/u'\n\
-             [[file]]\npath = '/bin/busybox'\nsource = 'busybox'\nmode = '0755'\n",
-        )
-        .unwrap();
-        let built = machine.pinfold(&["build", "--offline"]);
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        Some(machine)
-    }
+fn there(machine: &Machine) -> Vec<String> {
+    let entries = fs_err::read_dir(machine.path("w")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        fs_err::canonicalize(self.dir.path()).unwrap().join(name)
+fn repository(machine: &Machine) {
+    for name in ["hooks", "objects", "refs"] {
+        fs_err::create_dir_all(machine.path("w/.git").join(name)).unwrap();
     }
-
-    fn pinfold(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_pinfold"))
-            .args(args)
-            .current_dir(self.path("project"))
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", self.path("me"))
-            .env("PINFOLD_HOME", self.path("home"))
-            .output()
-            .unwrap()
-    }
-
-    /// Runs a script of the shell on the workspace: whether it ended well, and what was said on stderr.
-    fn run(&self, args: &[&str], script: &str) -> (bool, String) {
-        let workspace = self.path("w");
-        let before = ["run", "--offline", "--network", "none", "-w", workspace.to_str().unwrap()];
-        let command = ["--", "/bin/busybox", "sh", "-c", script];
-        let output = self.pinfold(&[&before, args, &command].concat());
-        (output.status.success(), String::from_utf8(output.stderr).unwrap())
-    }
-
-    fn there(&self) -> Vec<String> {
-        let entries = fs_err::read_dir(self.path("w")).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    fn repository(&self) {
-        for name in ["hooks", "objects", "refs"] {
-            fs_err::create_dir_all(self.path("w/.git").join(name)).unwrap();
-        }
-        fs_err::write(self.path("w/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
-        fs_err::write(self.path("w/.git/config"), "[core]\n\tbare = false\n").unwrap();
-    }
+    fs_err::write(machine.path("w/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    fs_err::write(machine.path("w/.git/config"), "[core]\n\tbare = false\n").unwrap();
 }
 
 #[test]
 fn what_the_host_runs_is_neither_changed_nor_made() {
-    let Some(machine) = Machine::new() else { return };
-    machine.repository();
-    let before = machine.there();
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
+    let before = there(&machine);
     for script in [
         "echo x > .git/hooks/pre-commit",
         "echo x >> .git/config",
@@ -101,18 +49,18 @@ fn what_the_host_runs_is_neither_changed_nor_made() {
         "echo x > .mcp.json",
         "echo x > HEAD",
     ] {
-        let (ended_well, text) = machine.run(&[], script);
+        let (ended_well, text) = run(&machine, &[], script);
         assert!(!ended_well, "{script} worked: {text}");
         assert!(!text.contains("changed while"), "{text}");
-        assert_eq!(machine.there(), before, "{script}");
+        assert_eq!(there(&machine), before, "{script}");
     }
     assert_eq!(fs_err::read_to_string(machine.path("w/.git/config")).unwrap(), "[core]\n\tbare = false\n");
     // Everything else is the agent's to change; what people run without looking is told.
     let (ended_well, text) =
-        machine.run(&[], "echo x > main.c && echo y > .git/index && busybox rm .git/index");
+        run(&machine, &[], "echo x > main.c && echo y > .git/index && busybox rm .git/index");
     assert!(ended_well && text.is_empty(), "{text}");
     let (ended_well, text) =
-        machine.run(&[], "echo x > Makefile && echo x > AGENTS.md && echo x > pinfold.toml");
+        run(&machine, &[], "echo x > Makefile && echo x > AGENTS.md && echo x > pinfold.toml");
     let told: Vec<PathBuf> =
         text.lines().filter_map(|line| line.strip_prefix("  ")).map(PathBuf::from).collect();
     let expected = ["AGENTS.md", "Makefile", "pinfold.toml"].map(|name| machine.path("w").join(name));
@@ -122,67 +70,67 @@ fn what_the_host_runs_is_neither_changed_nor_made() {
 
 #[test]
 fn what_is_left_out_may_be_made_and_is_told() {
-    let Some(machine) = Machine::new() else { return };
-    machine.repository();
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
     let script = "busybox mkdir -p .vscode deep/.git/hooks deep/.git/objects deep/.git/refs && echo x > .vscode/tasks.json \
                   && echo x > deep/.git/HEAD && echo x > deep/.git/config";
-    let (ended_well, text) = machine.run(&["--unprotect", ".vscode"], script);
+    let (ended_well, text) = run(&machine, &["--unprotect", ".vscode"], script);
     assert!(ended_well, "{text}");
     assert!(text.contains("changed while the sandbox ran"), "{text}");
     let named: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  ")).collect();
     let path = |name: &str| machine.path("w").join(name).display().to_string();
     assert_eq!(named, [path(".vscode/tasks.json"), path("deep/.git/config")]);
-    let (_, text) = machine.run(&["--json", "--unprotect", ".vscode"], "echo y > .vscode/tasks.json");
+    let (_, text) = run(&machine, &["--json", "--unprotect", ".vscode"], "echo y > .vscode/tasks.json");
     let event = text.lines().find(|line| line.contains("\"changed\"")).unwrap();
     assert!(event.contains(".vscode/tasks.json"), "{event}");
-    let (_, text) = machine.run(&["--unprotect", "vscode"], "true");
+    let (_, text) = run(&machine, &["--unprotect", "vscode"], "true");
     assert!(text.contains("`vscode` is not protected") && text.contains("`.vscode`"), "{text}");
 }
 
 #[test]
 fn without_a_repository_it_is_said_that_none_can_be_made() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     let script = "busybox mkdir .git || busybox mkdir -p objects refs && echo x > HEAD";
-    let (ended_well, text) = machine.run(&[], script);
+    let (ended_well, text) = run(&machine, &[], script);
     assert!(!ended_well && text.contains("--unprotect .git"), "{text}");
     assert!(!machine.path("w/.git").exists() && !machine.path("w/HEAD").exists());
-    let (ended_well, text) = machine.run(&["--unprotect", ".git"], "busybox mkdir .git");
+    let (ended_well, text) = run(&machine, &["--unprotect", ".git"], "busybox mkdir .git");
     assert!(ended_well && !text.contains("no git repository"), "{text}");
 }
 
 #[test]
 fn a_manifest_adds_freely_and_leaves_out_with_the_users_word() {
-    let Some(machine) = Machine::new() else { return };
-    machine.repository();
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
     fs_err::write(machine.path("w/run.sh"), "x").unwrap();
     let manifest = machine.path("project/pinfold.toml");
     let text = fs_err::read_to_string(&manifest).unwrap();
     fs_err::write(&manifest, format!("{text}[run]\nprotect = ['run.sh']\n")).unwrap();
-    let (ended_well, text_of_run) = machine.run(&[], "echo y > run.sh");
+    let (ended_well, text_of_run) = run(&machine, &[], "echo y > run.sh");
     assert!(!ended_well, "{text_of_run}");
     fs_err::write(&manifest, format!("{text}[run]\nunprotect = ['.envrc']\n")).unwrap();
-    let (ended_well, asked) = machine.run(&[], "echo y > .envrc");
+    let (ended_well, asked) = run(&machine, &[], "echo y > .envrc");
     assert!(!ended_well && asked.contains("change `.envrc`"), "{asked}");
-    let shown = machine.pinfold(&["policy", "show"]);
+    let shown = machine.pinfold(&["policy", "show"]).output().unwrap();
     let shown = String::from_utf8(shown.stderr).unwrap();
     let digest = shown.split_once("--digest ").unwrap().1.split('`').next().unwrap();
-    assert!(machine.pinfold(&["policy", "accept", "--digest", digest]).status.success());
-    let (ended_well, told) = machine.run(&[], "echo y > .envrc");
+    assert!(machine.pinfold(&["policy", "accept", "--digest", digest]).status().unwrap().success());
+    let (ended_well, told) = run(&machine, &[], "echo y > .envrc");
     assert!(ended_well && told.contains(".envrc"), "{told}");
 }
 
 /// An agent on the host starts what its settings name. What a build makes is told when it changed.
 #[test]
 fn programs_that_settings_name_stay_as_they_are_or_are_told() {
-    let Some(machine) = Machine::new() else { return };
-    machine.repository();
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
     let settings = "{\"mcpServers\": {\"a\": {\"command\": \"./tools/run.sh\"}, \"b\": {\"command\": \"node\", \"args\": [\"dist/b.js\"]}}}";
     fs_err::write(machine.path("w/.mcp.json"), settings).unwrap();
     fs_err::create_dir(machine.path("w/tools")).unwrap();
     let program = machine.path("w/tools/run.sh");
     fs_err::write(&program, "true\n").unwrap();
     for script in ["echo x >> tools/run.sh", "busybox rm tools/run.sh", "busybox mv tools away"] {
-        let (ended_well, text) = machine.run(&[], script);
+        let (ended_well, text) = run(&machine, &[], script);
         assert!(
             !ended_well && text.contains("`tools/run.sh` is run by who reads `.mcp.json`"),
             "{script}: {text}"
@@ -191,7 +139,7 @@ fn programs_that_settings_name_stay_as_they_are_or_are_told() {
     }
     // Control, by the name that the note says; and what is built is the agent's to make, and told.
     let script = "echo x >> tools/run.sh && busybox mkdir dist && echo x > dist/b.js && echo x > dist/c.js";
-    let (ended_well, text) = machine.run(&["--unprotect", "tools/run.sh"], script);
+    let (ended_well, text) = run(&machine, &["--unprotect", "tools/run.sh"], script);
     let told: Vec<PathBuf> =
         text.lines().filter_map(|line| line.strip_prefix("  ")).map(PathBuf::from).collect();
     assert!(ended_well && text.contains("changed while the sandbox ran"), "{text}");
@@ -201,8 +149,8 @@ fn programs_that_settings_name_stay_as_they_are_or_are_told() {
 /// A mount holds a name: what else a hook is called in the workspace is kept with it, and said.
 #[test]
 fn a_hook_stays_as_it_is_by_each_of_its_names() {
-    let Some(machine) = Machine::new() else { return };
-    machine.repository();
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
     fs_err::create_dir(machine.path("w/tools")).unwrap();
     let (hook, other) = (machine.path("w/.git/hooks/post-commit"), machine.path("w/tools/pc"));
     fs_err::write(&hook, "true\n").unwrap();
@@ -210,12 +158,12 @@ fn a_hook_stays_as_it_is_by_each_of_its_names() {
     for script in
         ["echo x >> tools/pc", "busybox rm tools/pc", "busybox mv tools away", "busybox ln tools/pc more"]
     {
-        let (ended_well, text) = machine.run(&[], script);
+        let (ended_well, text) = run(&machine, &[], script);
         assert!(!ended_well && text.contains("tools/pc` is another name (a hard link)"), "{script}: {text}");
         assert_eq!(fs_err::read_to_string(&hook).unwrap(), "true\n", "{script}");
     }
     // Control: without the protection it is the hook that is written to.
-    let (ended_well, text) = machine.run(&["--unprotect", ".git/hooks"], "echo x >> tools/pc");
+    let (ended_well, text) = run(&machine, &["--unprotect", ".git/hooks"], "echo x >> tools/pc");
     assert!(ended_well && text.contains(".git/hooks/post-commit"), "{text}");
     assert_eq!(fs_err::read_to_string(&hook).unwrap(), "true\nx\n");
 }
@@ -223,7 +171,7 @@ fn a_hook_stays_as_it_is_by_each_of_its_names() {
 /// Who writes to pinfold's own folders gives the user's word, and changes images and other sandboxes.
 #[test]
 fn no_mount_has_the_folders_that_keep_the_users_word() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     for name in ["moved", "beside"] {
         fs_err::create_dir(machine.path(name)).unwrap();
     }
@@ -238,14 +186,14 @@ fn no_mount_has_the_folders_that_keep_the_users_word() {
         let run = |mount: &str| {
             let mount = format!("{}:/up:rw", machine.path(mount).display());
             if !declared {
-                return machine.run(&["-v", &mount], forge);
+                return run(&machine, &["-v", &mount], forge);
             }
             fs_err::write(&manifest, format!("{plain}[run]\nmounts = ['{mount}']\n")).unwrap();
-            let shown = machine.pinfold(&["policy", "show", "--json"]);
+            let shown = machine.pinfold(&["policy", "show", "--json"]).output().unwrap();
             let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
             let digest = shown["digest"].as_str().unwrap();
-            assert!(machine.pinfold(&["policy", "accept", "--digest", digest]).status.success());
-            machine.run(&[], forge)
+            assert!(machine.pinfold(&["policy", "accept", "--digest", digest]).status().unwrap().success());
+            run(&machine, &[], forge)
         };
         // The user's home, pinfold's, parts of it, a link to it, and where a part of it has gone.
         for mount in
@@ -266,7 +214,7 @@ fn no_mount_has_the_folders_that_keep_the_users_word() {
     // Other sandboxes' homes hold their logins: not even to be read.
     for (mount, allowed) in [("home", false), ("home/data/sandboxes", false), ("home/data/images", true)] {
         let mount = format!("{}:/up", machine.path(mount).display());
-        let (ended_well, text) = machine.run(&["-v", &mount], "test -d /up");
+        let (ended_well, text) = run(&machine, &["-v", &mount], "test -d /up");
         assert_eq!(ended_well, allowed, "{mount}: {text}");
         assert_eq!(text.contains("homes of other sandboxes"), !allowed, "{mount}: {text}");
     }
@@ -287,7 +235,7 @@ fn no_mount_has_the_folders_that_keep_the_users_word() {
             fs_err::write(path, text).unwrap();
         }
         let inside = machine.path(common).join("forged-here");
-        let (ended_well, text) = machine.run(&[], &format!("echo x > {}", inside.display()));
+        let (ended_well, text) = run(&machine, &[], &format!("echo x > {}", inside.display()));
         assert_eq!((ended_well, inside.exists()), (allowed, allowed), "{common}: {text}");
         assert_eq!(text.contains("cannot be mounted: pinfold's own folders"), !allowed, "{common}: {text}");
     }
@@ -296,7 +244,7 @@ fn no_mount_has_the_folders_that_keep_the_users_word() {
 /// The user's own git, with the machine's libraries mounted: work goes on, and the configuration stays.
 #[test]
 fn git_works_on() {
-    let Some(machine) = Machine::new() else { return };
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).current_dir(machine.path("w")).output();
         output.is_ok_and(|output| output.status.success())
@@ -314,7 +262,7 @@ fn git_works_on() {
     let mounts: Vec<&str> = mounts.iter().flat_map(|mount| ["-v", mount.as_str()]).collect();
     let inside = |script: &str| {
         let path = "PATH=/usr/local/bin:/usr/bin:/bin";
-        machine.run(&[&mounts[..], &["-e", path]].concat(), &format!("set -e; {script}"))
+        run(&machine, &[&mounts[..], &["-e", path]].concat(), &format!("set -e; {script}"))
     };
     let work = "echo one > file; git add -A; git commit -qm one; git checkout -qb topic; echo two >> file; git commit -qam two; \
                 git checkout -q main; echo more > other; git add -A; git commit -qm three; git checkout -q topic; \

@@ -1,8 +1,9 @@
 //! What tests need from the outside world, in their own process: an HTTP server that misbehaves on request, an npm registry, a
-//! signed Debian archive, tars that are wrong on purpose.
+//! signed Debian archive, tars that are wrong on purpose, and a machine to run the program on.
 
 pub mod debian;
 pub mod http;
+pub mod machine;
 pub mod npm;
 pub mod openpgp;
 pub mod raw_tar;
