@@ -35,8 +35,6 @@ pub use pinfold_network::Refusals;
 pub use pinfold_network::Refused;
 pub use plan::Plan;
 pub use plan::refusal::Refusal;
-pub use plan::source::Resolved;
-pub use plan::source::resolve;
 pub use plan::wall::Standing;
 pub use plan::wall::Wall;
 pub use probe::Probe;

@@ -61,11 +61,6 @@ impl Reading {
         Self { parts }
     }
 
-    /// Everything that is asked for, each once.
-    pub fn asks(&self) -> Vec<Ask> {
-        each_once(&self.parts)
-    }
-
     /// The same, each with how the user stands to it: what is open comes first.
     pub fn told(&self, context: &Context) -> Vec<Told> {
         let mut all: Vec<Told> = Vec::new();

@@ -43,11 +43,7 @@ pub(super) fn split(text: &str) -> (&str, Option<PathBuf>) {
 impl Workspace {
     /// That of a request. Where the whole home is shown, nothing of it can be kept apart.
     pub(super) fn of(context: &Context, request: &Request) -> Result<Self, RunError> {
-        let home = match request.view {
-            View::Mirror => None,
-            View::Isolated => context.environment.home(),
-        };
-        let workspace = Self::find(&request.workspace, home)?;
+        let workspace = Self::find(&request.workspace, context.environment.home(), request.view)?;
         match Apart::of(context, request.view).reason(&workspace.source, Access::ReadWrite) {
             Some(reason) => Err(RunError::Workspace { path: workspace.source, reason }),
             None => Ok(workspace),
@@ -56,13 +52,14 @@ impl Workspace {
 
     /// Reads `DIR[:TARGET]`. Handing over the home directory, or what is above it, is refused; so is what cannot be
     /// written to.
-    fn find(text: &str, home: Option<&Path>) -> Result<Self, RunError> {
+    fn find(text: &str, home: Option<&Path>, view: View) -> Result<Self, RunError> {
         let (path, target) = split(text);
         let real = named::real(Path::new(path), None, home)?;
         let refuse = |reason| Err(RunError::Workspace { path: real.clone(), reason });
         if !real.is_dir() {
             return refuse("it is no directory");
         }
+        let home = home.filter(|_| view == View::Isolated);
         let home = home.map(|home| fs::canonicalize(home).unwrap_or_else(|_| home.to_owned()));
         if home.is_some_and(|home| home.starts_with(&real)) {
             return refuse("it holds the home directory, with its keys and configuration");
@@ -120,16 +117,17 @@ mod tests {
     #[test]
     fn the_home_and_the_system_are_no_workspaces() {
         let refused = |text: &str, home: Option<&Path>| {
-            matches!(Workspace::find(text, home), Err(RunError::Workspace { .. }))
+            matches!(Workspace::find(text, home, View::Isolated), Err(RunError::Workspace { .. }))
         };
         assert!(refused("/", None) && refused("/etc", None) && refused("/tmp", None));
         let dir = tempfile::tempdir().unwrap();
         let (path, home) = (dir.path().to_str().unwrap(), dir.path().join("me"));
         assert!(refused(path, Some(&home)));
-        let found = Workspace::find(path, Some(Path::new("/home/me"))).unwrap();
+        assert!(Workspace::find(path, Some(&home), View::Mirror).is_ok());
+        let found = Workspace::find(path, Some(Path::new("/home/me")), View::Isolated).unwrap();
         assert_eq!(found.source, found.target);
         assert_eq!(
-            Workspace::find(&format!("{path}:/workspace"), None).unwrap().target,
+            Workspace::find(&format!("{path}:/workspace"), None, View::Isolated).unwrap().target,
             Path::new("/workspace")
         );
     }

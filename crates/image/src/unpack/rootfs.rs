@@ -32,6 +32,9 @@ use crate::Image;
 use crate::ImageSource;
 use crate::store::Lock;
 
+/// How long to wait where somebody holds what is not there (any more).
+const AGAIN: Duration = Duration::from_millis(10);
+
 /// The roots below one data folder.
 #[derive(Clone, Debug)]
 pub struct RootfsStore {
@@ -94,7 +97,7 @@ impl RootfsStore {
             // Not waited for: who has made it meanwhile may hold it for long, and then it is there. Who makes it now is waited for
             // above.
             let Some(_lock) = Lock::try_hold(&self.lock_file(manifest))? else {
-                std::thread::yield_now();
+                std::thread::sleep(AGAIN);
                 continue;
             };
             if !path.is_dir() {

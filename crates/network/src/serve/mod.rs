@@ -40,6 +40,7 @@ use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::authority::Target;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -203,7 +204,9 @@ pub(crate) struct Shared {
 impl Shared {
     /// Records a line. An error means that what it is about must not happen.
     pub(crate) fn record(&self, note: &Note) -> io::Result<()> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).count(note);
+        if refused::is_refusal(note) {
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).count(note);
+        }
         self.journal.as_ref().map_or(Ok(()), |journal| journal.write(note))
     }
 
@@ -328,7 +331,9 @@ impl ProxyHandle {
 
     /// What was refused so far.
     pub fn refused(&self) -> Refusals {
-        self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).sum(&self.shared.allow)
+        let routed: Vec<&Target> =
+            self.shared.routes.values().map(|route| route.spec().upstream.target()).collect();
+        self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).sum(&self.shared.allow, &routed)
     }
 
     /// Closes the socket and every connection.

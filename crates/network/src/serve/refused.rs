@@ -46,6 +46,13 @@ pub struct Refusals {
     pub more: u64,
 }
 
+/// Whether `note` says that a target was refused. One that was allowed and could not be reached (5xx) was not.
+pub(super) fn is_refusal(note: &Note) -> bool {
+    !note.allowed
+        && matches!(note.event, Event::Connect | Event::Http)
+        && note.status.is_none_or(|status| status < 500)
+}
+
 /// What was refused so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -54,11 +61,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts what `note` says, if it is a refusal of a target.
+    /// Counts a refusal.
     pub(super) fn count(&mut self, note: &Note) {
-        if note.allowed || !matches!(note.event, Event::Connect | Event::Http) {
-            return;
-        }
         if let Some((_, times)) = self.seen.get_mut(&note.target) {
             *times += 1;
         } else if self.seen.len() < KEPT {
@@ -68,10 +72,14 @@ impl Tally {
         }
     }
 
-    /// The sum, seen from the list that judged.
-    pub(super) fn sum(&self, allow: &AllowList) -> Refusals {
+    /// The sum, seen from the list that judged. What a route leads to (`routed`) is on no list on purpose: beside the route no
+    /// key is added.
+    pub(super) fn sum(&self, allow: &AllowList, routed: &[&Target]) -> Refusals {
         let rule = |target: &str| {
             let target = Target::parse(target.as_bytes(), None).ok()?;
+            if routed.iter().any(|route| route.host == target.host) {
+                return None;
+            }
             let public = match &target.host {
                 Host::Address(address) => classify(*address) == Reachability::Public,
                 Host::Name(name) => &**name != "localhost" && !name.ends_with(".localhost"),
@@ -94,7 +102,7 @@ impl Tally {
 mod tests {
     use super::*;
 
-    fn refused(target: &str) -> Note {
+    fn of(target: &str) -> Note {
         Note { reason: format!("no rule allows `{target}`"), ..Note::new(Event::Connect, &target, false) }
     }
 
@@ -111,17 +119,17 @@ mod tests {
             ("127.0.0.1:2375", 1),
             ("169.254.169.254:80", 1),
             ("localhost:8080", 1),
+            ("provider.example:443", 1),
             // Allowed, and at a private address.
             ("private.example:443", 3),
         ] {
-            (0..times).for_each(|_| tally.count(&refused(target)));
+            (0..times).for_each(|_| tally.count(&of(target)));
         }
-        tally.count(&Note::new(Event::Connect, &"good.example:443", true));
-        tally.count(&Note::new(Event::Malformed, &"", false));
-        let sum = tally.sum(&allow);
+        let provider = Target::parse(b"provider.example:443", None).unwrap();
+        let sum = tally.sum(&allow, &[&provider]);
         let first: Vec<_> = sum.targets.iter().map(|one| (one.target.as_str(), one.times)).take(2).collect();
         assert_eq!(first, [("private.example:443", 3), ("a.example:443", 2)]);
-        assert_eq!((sum.targets.len(), sum.more), (8, 0));
+        assert_eq!((sum.targets.len(), sum.more), (9, 0));
         let mut without = Vec::new();
         for one in sum.targets {
             let Some(rule) = one.rule else {
@@ -132,16 +140,42 @@ mod tests {
             assert!(allow.check(&one.target).allowed, "{rule} for {}", one.target);
         }
         without.sort();
-        let expected = ["127.0.0.1:2375", "169.254.169.254:80", "localhost:8080", "private.example:443"];
+        let expected = [
+            "127.0.0.1:2375",
+            "169.254.169.254:80",
+            "localhost:8080",
+            "private.example:443",
+            "provider.example:443",
+        ];
         assert_eq!(without, expected);
+    }
+
+    #[test]
+    fn what_could_not_be_reached_was_not_refused() {
+        let with = |event, allowed, status| {
+            is_refusal(&Note { status, ..Note::new(event, &"a.example:443", allowed) })
+        };
+        assert!(with(Event::Connect, false, Some(403)) && with(Event::Http, false, Some(403)));
+        // A hello of another name has no answer.
+        assert!(with(Event::Connect, false, None));
+        for (event, allowed, status) in [
+            (Event::Connect, true, None),
+            (Event::Closed, true, None),
+            (Event::Connect, false, Some(502)),
+            (Event::Connect, false, Some(503)),
+            (Event::Malformed, false, Some(400)),
+            (Event::Route, false, Some(403)),
+        ] {
+            assert!(!with(event, allowed, status), "{event:?} {status:?}");
+        }
     }
 
     #[test]
     fn a_sandbox_that_asks_for_ever_more_fills_no_memory() {
         let mut tally = Tally::default();
-        (0..KEPT + 7).for_each(|number| tally.count(&refused(&format!("h{number}.example:443"))));
-        tally.count(&refused("h1.example:443"));
-        let sum = tally.sum(&AllowList::default());
+        (0..KEPT + 7).for_each(|number| tally.count(&of(&format!("h{number}.example:443"))));
+        tally.count(&of("h1.example:443"));
+        let sum = tally.sum(&AllowList::default(), &[]);
         assert_eq!((sum.targets.len(), sum.more, sum.targets[0].times), (KEPT, 7, 2));
     }
 }

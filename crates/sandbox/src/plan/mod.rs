@@ -17,7 +17,7 @@ pub mod proc;
 mod protect;
 pub mod refusal;
 mod rootfs;
-pub mod source;
+mod source;
 #[cfg(test)]
 mod tests;
 pub mod wall;

@@ -19,15 +19,13 @@ const LINKS_MAX: usize = 40;
 
 /// A path without links, and where the links stood that were followed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// The path, with no link in it.
-    pub real: PathBuf,
-    /// The links, each by a path without links before it, in the order in which they were followed.
-    pub links: Vec<PathBuf>,
+pub(crate) struct Resolved {
+    pub(crate) real: PathBuf,
+    pub(crate) links: Vec<PathBuf>,
 }
 
 /// Resolves an absolute path that exists.
-pub fn resolve(path: &Path) -> io::Result<Resolved> {
+pub(crate) fn resolve(path: &Path) -> io::Result<Resolved> {
     let mut real = PathBuf::from("/");
     let mut links = Vec::new();
     let mut pending: Vec<PathBuf> = reversed(path);

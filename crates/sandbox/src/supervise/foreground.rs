@@ -90,10 +90,11 @@ impl Asked {
     }
 
     fn pass(&mut self, sandbox: &dyn Supervised, signal: u8) {
-        let _ = sandbox.signal(signal);
+        // The time runs from now, however long it takes to pass it on.
         if matches!(signal, HANGUP | TERMINATE) {
             self.deadline.get_or_insert_with(|| Instant::now() + GRACE);
         }
+        let _ = sandbox.signal(signal);
     }
 
     /// Whether the time is up that a signal gave.

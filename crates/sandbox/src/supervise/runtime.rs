@@ -51,7 +51,7 @@ use crate::types::OciRuntime;
 use crate::types::Stdio;
 
 /// How long `runsc` may take to note that a container runs, and how often it is asked.
-const NOTED: Duration = Duration::from_secs(10);
+const NOTED: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// A sandbox in another runtime. Dropping it kills everything inside.

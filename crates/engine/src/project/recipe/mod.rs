@@ -213,7 +213,8 @@ pub struct RecipeRun {
     /// Paths in a workspace that the agent obeys by itself: no sandbox changes or makes them. While one is missing, an empty
     /// directory stands in its place.
     pub protect: Vec<WorkspacePath>,
-    /// The same for files whose place the agent cannot bear a directory in: where it runs, an empty file stands there.
+    /// The same for files whose place the agent cannot bear a directory in: where it runs, nothing stands there, and one that was
+    /// made is told at the end.
     pub protect_files: Vec<WorkspacePath>,
 }
 

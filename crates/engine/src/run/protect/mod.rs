@@ -48,7 +48,7 @@ use self::names::Name;
 pub(super) use self::names::PRESENT;
 pub(super) use self::names::names;
 use self::places::Places;
-use self::places::trace;
+pub(super) use self::places::trace;
 pub(super) use self::search::HEAVY;
 use self::second::SecondNames;
 use super::error::RunError;

@@ -41,15 +41,15 @@ impl Places {
 
 /// What a path leads to.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Traced {
-    pub(super) real: PathBuf,
+pub(in crate::run) struct Traced {
+    pub(in crate::run) real: PathBuf,
     /// Links on the way, by their own real paths.
-    pub(super) links: Vec<PathBuf>,
+    pub(in crate::run) links: Vec<PathBuf>,
     pub(super) missing: bool,
 }
 
 /// Follows `path`, counted from `base` (a real path).
-pub(super) fn trace(base: &Path, path: &Path) -> Traced {
+pub(in crate::run) fn trace(base: &Path, path: &Path) -> Traced {
     let mut traced = Traced { real: base.to_owned(), ..Traced::default() };
     let mut pending = Vec::new();
     push(&mut pending, path);

@@ -4,7 +4,6 @@
 //! the image; [`Asked::specify`] puts everything together and starts nothing.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -47,9 +46,6 @@ use crate::project::manifest::run::Size;
 use crate::project::manifest::run::Variable;
 use crate::project::recipe::Recipe;
 
-/// The umask of a user who has not set one.
-const USUAL_UMASK: u32 = 0o022;
-
 /// Protected files with other names that are told one by one.
 const HARD_LINKS_SHOWN: usize = 5;
 /// Programs that settings name, likewise.
@@ -68,10 +64,10 @@ pub(super) struct Asked<'a> {
 }
 
 /// The caller's umask. umask(2) tells it only by setting another one, which every thread would have for that moment.
-fn umask() -> u32 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let octal = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    octal.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(USUAL_UMASK)
+fn umask() -> Option<u32> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let octal = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(octal.trim(), 8).ok()
 }
 
 /// Platform of the image that a request means.
@@ -151,7 +147,7 @@ impl Asked<'_> {
             spec.policy.stand_in = Need::IfAvailable;
         }
         spec.hostname = HOSTNAME.into();
-        spec.umask = umask();
+        spec.umask = umask().unwrap_or(spec.umask);
         spec.labels = BTreeMap::from([
             ("image".into(), ready.reference),
             ("workspace".into(), workspace.source.display().to_string()),
@@ -164,9 +160,9 @@ impl Asked<'_> {
         if self.request.view == View::Mirror {
             mirror(context, &mut spec)?;
         }
+        spec.protect = self.protect(context, workspace, &named)?;
         spec.mounts.extend(named);
         self.network(context, &ready.home, &mut spec)?;
-        spec.protect = self.protect(context, workspace)?;
         Ok(spec)
     }
 
@@ -176,13 +172,8 @@ impl Asked<'_> {
         let declared = self.declared.mounts.iter().map(|mount| &mount.value);
         let home = context.environment.home();
         let named = declared.chain(&self.request.mounts).map(|bind| {
-            let mount = workspace::mount(bind);
-            match named::real(&bind.source, Some(&workspace.source), home) {
-                Ok(real) => apart.judge(Mount { source: MountSource::Host(real), ..mount }),
-                // What is not there is refused where mounts are planned.
-                Err(RunError::Io(error)) if error.kind() == io::ErrorKind::NotFound => apart.judge(mount),
-                Err(error) => Err(error),
-            }
+            let real = named::real(&bind.source, Some(&workspace.source), home)?;
+            apart.judge(Mount { source: MountSource::Host(real), ..workspace::mount(bind) })
         });
         Ok((
             workspace.mounts().into_iter().map(|mount| apart.judge(mount)).collect::<Result<_, _>>()?,
@@ -190,8 +181,13 @@ impl Asked<'_> {
         ))
     }
 
-    /// What stays as it is in all that may be written to. Where the whole home may be, nothing does.
-    fn protect(&self, context: &Context, workspace: &Workspace) -> Result<Vec<Protected>, RunError> {
+    /// What stays as it is in all that may be written to, `named` mounts among it. Where the whole home may be, nothing does.
+    fn protect(
+        &self,
+        context: &Context,
+        workspace: &Workspace,
+        named: &[Mount],
+    ) -> Result<Vec<Protected>, RunError> {
         if self.request.view == View::Mirror {
             return Ok(Vec::new());
         }
@@ -203,12 +199,13 @@ impl Asked<'_> {
             said: request.unprotect.iter().collect(),
         };
         let environment = &context.environment;
-        let binds = declared.mounts.iter().map(|mount| &mount.value).chain(&request.mounts);
-        let further: Vec<PathBuf> = binds
-            .filter(|bind| bind.access == Access::ReadWrite)
-            .filter_map(|bind| fs::canonicalize(&bind.source).ok())
-            .filter(|source| source.is_dir())
-            .collect();
+        let source = |mount: &Mount| match &mount.source {
+            MountSource::Host(path) if mount.access == Access::ReadWrite && path.is_dir() => {
+                Some(path.clone())
+            }
+            _ => None,
+        };
+        let further: Vec<PathBuf> = named.iter().filter_map(source).collect();
         let protection = Protection::of(&workspace.source, &further, environment, &wanted)?;
         if protection.without_repository {
             let place = workspace.source.display();

@@ -32,6 +32,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use pinfold_base::error::one_line;
 use pinfold_base::text::Shown;
 use pinfold_network::Refusals;
 use serde::Serialize;
@@ -129,8 +130,8 @@ impl Sandboxes {
         self.run_and_account(spec, runtime, stdio).0
     }
 
-    /// Runs a sandbox in the foreground, waits for the end, and gives what its proxy has refused. Of a home that is not kept nothing stays on disk. SIGTERM and
-    /// SIGHUP to this process end the program, in time or by force; SIGINT is passed to it.
+    /// Runs a sandbox in the foreground, waits for the end, and gives what its proxy has refused. Of a home that is not kept
+    /// nothing stays on disk. SIGTERM and SIGHUP to this process end the program, in time or by force; SIGINT is passed to it.
     pub fn run_and_account(
         &self,
         spec: &Spec,
@@ -152,11 +153,11 @@ impl Sandboxes {
         let keeps = spec.home.keep == Keep::Home;
         if !keeps
             && !matches!(result, Err(SandboxError::InUse(_) | SandboxError::Refused(Refusal::Name(_))))
-            && let Err(SandboxError::Remains(remains)) = self.remove(&spec.name)
+            && let Err(error) = self.remove(&spec.name)
             && matches!(result, Ok(_) | Err(SandboxError::Unwritten { .. }))
         {
             // Nobody else says it.
-            tracing::warn!("{}; `pinfold rm {}` tries again", Shown::of(&remains), spec.name);
+            tracing::warn!("{}; `pinfold rm {}` tries again", Shown::of(&one_line(&error)), spec.name);
         }
         (result, refused)
     }
