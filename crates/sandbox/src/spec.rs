@@ -59,6 +59,10 @@ pub struct Spec {
     /// Paths of the host that stay as they are, wherever a mount shows them writable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protect: Vec<Protected>,
+    /// Directories of the host that stay where they are and can be written to all the same: a path of the host leads through
+    /// each and up again (`..`), and would lead elsewhere through another one. Absolute, as those of `protect`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hold: Vec<PathBuf>,
     /// Size of `/tmp` in bytes.
     #[serde(default = "default_tmp")]
     pub tmp_bytes: u64,
@@ -110,6 +114,7 @@ impl Spec {
             home: HomeDirectory { target: "/home/agent".into(), keep: Keep::Nothing },
             mounts: Vec::new(),
             protect: Vec::new(),
+            hold: Vec::new(),
             tmp_bytes: default_tmp(),
             network: Network::default(),
             limits: Limits::default(),

@@ -26,19 +26,19 @@ pub(super) fn beyond(workspace: &Path) -> Vec<PathBuf> {
     common.filter(|path| !path.starts_with(workspace)).into_iter().collect()
 }
 
-/// The real directory that a `.git` which is a file names, whether or not it points back.
-pub(super) fn named_by(dot: &Path) -> Option<PathBuf> {
-    named(dot, "gitdir: ", dot.parent()?).filter(|path| path.is_dir())
+/// What a `.git` that is a file names as the repository's own directory, as it is spelled.
+pub(super) fn said_by(dot: &Path) -> Option<PathBuf> {
+    said(dot, "gitdir: ", dot.parent()?)
 }
 
-/// The repository that `directory` shares with others, if it says so and is there.
+/// The repository that `directory` says that it shares with others, likewise.
 pub(super) fn common(directory: &Path) -> Option<PathBuf> {
-    named(&directory.join("commondir"), "", directory).filter(|path| path.is_dir())
+    said(&directory.join("commondir"), "", directory)
 }
 
-/// The `.git` of the checkout that a linked worktree's own directory names.
+/// The `.git` of the checkout that a linked worktree's own directory names, likewise.
 pub(super) fn checked_out(directory: &Path) -> Option<PathBuf> {
-    named(&directory.join("gitdir"), "", directory)
+    said(&directory.join("gitdir"), "", directory)
 }
 
 /// The repository that `directory` is a linked worktree of, if its back pointer leads to `workspace`.
@@ -68,9 +68,14 @@ fn submodule(workspace: &Path, directory: &Path) -> Option<PathBuf> {
 
 /// The real path that a one-line file names, counted from `from`.
 fn named(file: &Path, prefix: &str, from: &Path) -> Option<PathBuf> {
+    fs::canonicalize(said(file, prefix, from)?).ok()
+}
+
+/// The same as it is spelled.
+fn said(file: &Path, prefix: &str, from: &Path) -> Option<PathBuf> {
     let text = small(file)?;
     let path = text.strip_prefix(prefix)?.trim_end_matches(['\r', '\n']);
-    fs::canonicalize(from.join(path)).ok()
+    (!path.is_empty() && !path.contains('\0')).then(|| from.join(path))
 }
 
 /// A small regular file's text; a link is not followed. What was looked at is what is read: an agent may be at work.

@@ -300,7 +300,7 @@ impl Plan {
         if guards.plain_sources.holds() {
             source::refuse_links(&layout.links, &layout.mounts)?;
         }
-        let stand_ins = protect::add(&spec.protect, &guards, &mut layout.mounts)?;
+        let stand_ins = protect::add(&spec.protect, &spec.hold, &guards, &mut layout.mounts)?;
         layout.sort();
         layout.skeleton()?;
         let Layout { mounts, skeleton, .. } = layout;

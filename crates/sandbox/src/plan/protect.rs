@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   WORKSPACE/.git/hooks      there: bound on itself, read-only (`Keep`)
-//!   WORKSPACE/.git            on the way: bound on itself (`Hold`), for rename(2) and rmdir(2) leave a mount point alone
+//!   WORKSPACE/.git            on the way: bound on itself (`Hold`), for rename(2) and rmdir(2) leave a mount point alone;
+//!                             so is a directory that is left again by `..` on the way to what the host obeys
 //!   WORKSPACE/.vscode         missing: the host gets a stand-in for the time of the run, covered inside (`Missing`)
 //!   WORKSPACE/opencode.json   missing, and a stand-in would be in git's way: nothing; whoever starts it looks afterwards
 //! ```
@@ -55,30 +56,33 @@ pub struct PlannedStandIn {
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Adds the mounts that protect `paths` in all that `mounts` shows writable.
+/// Adds the mounts that protect `paths`, and leave the directories `held` where they are, in all that `mounts` shows writable.
 pub(super) fn add(
     paths: &[Protected],
+    held: &[PathBuf],
     guards: &Guards,
     mounts: &mut Vec<PlannedMount>,
 ) -> Result<Vec<PlannedStandIn>, Refusal> {
     if !guards.protected_names.holds() {
         return Ok(Vec::new());
     }
-    let mut sorted: Vec<&Protected> = paths.iter().collect();
-    // Outer paths before what is below them.
-    sorted.sort();
+    let kept = paths.iter().map(|one| Wanted { path: &one.path, missing: &one.missing, held: false });
+    let held = held.iter().map(|path| Wanted { path, missing: &StandIn::Directory, held: true });
+    // Outer paths before what is below them, and what is kept before it is held only.
+    let mut sorted: Vec<Wanted<'_>> = kept.chain(held).collect();
+    sorted.sort_by_key(|one| (one.path, one.held));
     let mut stand_ins = BTreeMap::new();
     let mut added = BTreeMap::new();
     for shown in mounts.iter().filter(|mount| mount.access == Access::ReadWrite) {
         let MountKind::Host(source) = &shown.kind else { continue };
-        for protected in &sorted {
-            let path = clean("protected path", &protected.path)?;
+        for wanted in &sorted {
+            let path = clean("protected path", wanted.path)?;
             let Ok(below) = path.strip_prefix(source) else { continue };
             if below == Path::new("") || covered(mounts, shown, below) {
                 continue;
             }
             let shown = Shown { source, target: &shown.target };
-            shown.protect(below, &protected.missing, guards, &mut added, &mut stand_ins)?;
+            shown.protect(below, wanted, guards, &mut added, &mut stand_ins)?;
         }
     }
     mounts.extend(added.into_iter().map(|(target, kind)| {
@@ -86,6 +90,13 @@ pub(super) fn add(
         PlannedMount { target, kind, access }
     }));
     Ok(stand_ins.into_iter().map(|(path, kind)| PlannedStandIn { path, kind }).collect())
+}
+
+/// A path that stays as it is, or only where it is.
+struct Wanted<'a> {
+    path: &'a Path,
+    missing: &'a StandIn,
+    held: bool,
 }
 
 /// Whether another mount, inside of `shown`, shows something else at `below` or on the way there.
@@ -106,7 +117,7 @@ impl Shown<'_> {
     fn protect(
         &self,
         below: &Path,
-        missing: &StandIn,
+        protected: &Wanted<'_>,
         guards: &Guards,
         added: &mut BTreeMap<PathBuf, MountKind>,
         stand_ins: &mut BTreeMap<PathBuf, StandIn>,
@@ -124,7 +135,7 @@ impl Shown<'_> {
                 return Ok(());
             }
             let last = names.peek().is_none();
-            let wanted = if last { missing } else { &StandIn::Directory };
+            let wanted = if last { protected.missing } else { &StandIn::Directory };
             let next = match rustix::fs::openat(&at, name.as_os_str(), LOOK, Mode::empty()) {
                 Ok(next) => next,
                 Err(Errno::NOENT) => {
@@ -149,7 +160,7 @@ impl Shown<'_> {
                 stand_ins.insert(host, found);
                 return Ok(());
             }
-            if last || kind != FileType::Directory {
+            if (last && !protected.held) || kind != FileType::Directory {
                 added.insert(target, MountKind::Keep(host));
                 return Ok(());
             }
@@ -208,6 +219,16 @@ mod tests {
         protect: &[&str],
         more: &[(&str, &str)],
     ) -> Result<(Vec<String>, Vec<String>), Refusal> {
+        plan_held(names, protect, &[], more)
+    }
+
+    /// The same, with what is only held.
+    fn plan_held(
+        names: &[&str],
+        protect: &[&str],
+        held: &[&str],
+        more: &[(&str, &str)],
+    ) -> Result<(Vec<String>, Vec<String>), Refusal> {
         let dir = tempfile::tempdir().unwrap();
         let base = fs_err::canonicalize(dir.path()).unwrap();
         for name in names {
@@ -229,7 +250,8 @@ mod tests {
             .iter()
             .map(|name| Protected { path: base.join(name), missing: StandIn::Directory })
             .collect();
-        let stand_ins = add(&protect, &Guards::default(), &mut mounts)?;
+        let held: Vec<PathBuf> = held.iter().map(|name| base.join(name)).collect();
+        let stand_ins = add(&protect, &held, &Guards::default(), &mut mounts)?;
         let word = |mount: &PlannedMount| {
             let word = match mount.kind {
                 MountKind::Hold(_) => "hold",
@@ -261,6 +283,24 @@ mod tests {
         }
     }
 
+    /// Another directory in its place would lead `a/b/..` elsewhere; what is in it is everybody's.
+    #[test]
+    fn a_directory_that_is_held_stays_where_it_is_and_can_be_written_to() {
+        for (names, protect, held, mounts, made) in [
+            (&["a/b/"][..], &[][..], &["a", "a/b"][..], &["hold /w/a", "hold /w/a/b"][..], &[][..]),
+            (&["a/"], &["a/c"], &["a"], &["hold /w/a", "missing /w/a/c"], &["a/c"]),
+            // What is kept is held, in whichever order they are named.
+            (&["a/b/"], &["a"], &["a", "a/b"], &["keep /w/a"], &[]),
+            (&["a/"], &[], &["a/b/c", "x"], &["hold /w/a", "missing /w/a/b", "missing /w/x"], &["a/b", "x"]),
+            // Through a file leads nothing, and through what is put in its place anything.
+            (&["a"], &[], &["a"], &["keep /w/a"], &[]),
+        ] {
+            let found = plan_held(names, protect, held, &[]).unwrap();
+            assert_eq!((&found.0[..], &found.1[..]), (&owned(mounts)[..], &owned(made)[..]), "{held:?}");
+        }
+        assert!(matches!(plan_held(&["a -> b"], &[], &["a"], &[]), Err(Refusal::ProtectedLink(_))));
+    }
+
     fn owned(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
     }
@@ -283,7 +323,7 @@ mod tests {
             let shown = MountKind::Host(base.clone());
             let mut all = vec![PlannedMount { target: "/w".into(), kind: shown, access: Access::ReadWrite }];
             let path = Protected { path: base.join("a.json"), missing: missing.clone() };
-            let stand_ins = add(&[path], &Guards::default(), &mut all).unwrap();
+            let stand_ins = add(&[path], &[], &Guards::default(), &mut all).unwrap();
             assert_eq!((all.len() - 1, stand_ins.len()), (mounts, made), "{there} {missing:?}");
         }
     }
@@ -333,6 +373,6 @@ mod tests {
         assert_ne!(down.protected_names, Guard::Up);
         let mut mounts = Vec::new();
         let path = Protected { path: "/a".into(), missing: StandIn::Directory };
-        assert!(add(&[path], &down, &mut mounts).unwrap().is_empty() && mounts.is_empty());
+        assert!(add(&[path], &[], &down, &mut mounts).unwrap().is_empty() && mounts.is_empty());
     }
 }

@@ -60,6 +60,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("G2 another name of a hook", Every, protect::second_name),
     ("G3 what the host would run, not yet present", Every, protect::missing),
     ("G4 what leads there", Every, protect::parents),
+    ("G4 what a way to a hook leaves again by `..`", Every, protect::left),
     ("G4 a protected directory removed and made again", Every, protect::remade),
     ("G5 what the user puts in the place of a stand-in", Every, protect::users_own),
     ("G5 nothing is left in the workspace after a kill", Every, protect::killed),

@@ -261,6 +261,40 @@ pub(crate) fn parents(host: &Host, runtime: Runtime) -> Result<(), String> {
     Ok(())
 }
 
+/// `core.hooksPath = a/b/../../c/d`: the hooks are kept, and so are the places of `a` and `a/b`, which the kernel goes through and
+/// which can be worked in. In the control they are moved away.
+pub(crate) fn left(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let made = |name: &str| {
+        let work = Work::new(host, name);
+        for directory in ["a/b", "c/d"] {
+            fs::create_dir_all(work.path.join(directory)).unwrap();
+        }
+        work
+    };
+    let spec = |work: &Work, probe: &str, args: &[&str]| {
+        let mut spec = work.spec(host, "left", probe, args, runtime);
+        let hooks = Protected { path: work.path.join("c/d"), missing: StandIn::Directory };
+        spec.protect.push(hooks);
+        // `missing/../hooks` too leads where an agent wants once there is such a directory.
+        spec.hold = ["a", "a/b", "missing"].map(|name| work.path.join(name)).into();
+        spec
+    };
+    for (probe, args, guard) in [
+        ("held", &["/workspace/a/b", "/workspace/a"][..], Weaken::LooseParents),
+        ("unmade", &["/workspace/missing"], Weaken::UnprotectedNames),
+    ] {
+        let work = made("left");
+        work.hold(spec(&work, probe, args), runtime, guard).map_err(|text| format!("{probe}: {text}"))?;
+    }
+    let work = made("left");
+    for directory in ["/workspace/a", "/workspace/a/b"] {
+        if !work.run(&spec(&work, "around", &[directory]), runtime)? {
+            return Err(format!("nothing can be done in {directory}"));
+        }
+    }
+    Ok(())
+}
+
 /// A killed supervisor leaves stand-ins, and whoever looks next removes them.
 pub(crate) fn killed(host: &Host, runtime: Runtime) -> Result<(), String> {
     for guarded in [true, false] {

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! **Guarantees**: no git is run. What a configuration names is read from files that are themselves protected, so that an
-//! agent cannot choose what is looked at. Every path is followed to its real one and kept wherever the sandbox may write; so is
-//! what links in a protected directory lead to, and each other name of a protected file. Each path has a name, and is left out by it or by what it lies in.
+//! agent cannot choose what is looked at. Every path is followed to its real one and kept wherever the sandbox may write, and each
+//! directory that it leaves by `..` is held in its place; so is what links in a protected directory lead to, and each other name of a protected file. Each path has a name, and is left out by it or by what it lies in.
 //!
 //! **Refuses**: names to leave out that are none; more linked worktrees, or other names of files, than can be looked after. Says what it gave up on.
 
@@ -48,6 +48,7 @@ use self::names::Name;
 pub(super) use self::names::PRESENT;
 pub(super) use self::names::names;
 use self::places::Places;
+use self::places::Traced;
 pub(super) use self::places::trace;
 pub(super) use self::search::HEAVY;
 use self::second::SecondNames;
@@ -68,6 +69,8 @@ const BUILT: [&str; 4] = [".next", "build", "dist", "out"];
 #[derive(Debug, Default)]
 pub(super) struct Protection {
     paths: BTreeMap<PathBuf, (String, StandIn)>,
+    /// Directories that stay where they are: what is protected is named through them and up again (`..`).
+    pub(super) held: BTreeSet<PathBuf>,
     /// There is no repository, and none can be made.
     pub(super) without_repository: bool,
     /// Other names of protected files, which are kept too, each with the protected path of the file.
@@ -115,6 +118,7 @@ impl Protection {
             wanted,
             all: Self::default(),
             links: Vec::new(),
+            left: Vec::new(),
             several: SecondNames::default(),
             looked: 0,
         };
@@ -177,6 +181,8 @@ struct Finder<'a> {
     all: Protection,
     /// Links that lead to what is protected, and its name.
     links: Vec<(PathBuf, String)>,
+    /// Directories that `..` leaves on the way to it, likewise.
+    left: Vec<(PathBuf, String)>,
     /// Protected files with other names.
     several: SecondNames,
     /// Names in protected directories that were looked at.
@@ -196,16 +202,35 @@ impl Finder<'_> {
         }
     }
 
-    /// Protects what `path`, counted from the real path `base`, leads to, and the links on the way. Without a name it is called
+    /// Protects what `path`, counted from the real path `base`, leads to, and what it leads through. Without a name it is called
     /// by its path. Gives back the real path.
     fn keep(&mut self, base: &Path, path: &Path, name: Option<&str>, missing: StandIn) -> PathBuf {
         let traced = trace(base, path);
         let name = name.map_or_else(|| self.below(&traced.real), str::to_owned);
-        for link in traced.links.into_iter().filter(|link| self.places.hold(link)) {
-            self.links.push((link, name.clone()));
-        }
+        self.keep_way(&traced, &name);
         self.add_held(traced.real.clone(), name, missing);
         traced.real
+    }
+
+    /// Notes what a path leads through, where a sandbox could exchange it, under the name of what it leads to.
+    fn keep_way(&mut self, traced: &Traced, name: &str) {
+        for link in traced.links.iter().filter(|link| self.places.hold(link)) {
+            self.links.push((link.clone(), name.to_owned()));
+        }
+        self.keep_left(traced, name);
+    }
+
+    /// The same without the links.
+    fn keep_left(&mut self, traced: &Traced, name: &str) {
+        for left in traced.left.iter().filter(|left| self.places.hold(left)) {
+            self.left.push((left.clone(), name.to_owned()));
+        }
+    }
+
+    /// Whether a sandbox could change what a path leads to, be it by changing the way.
+    fn reaches(&self, traced: &Traced) -> bool {
+        let way = traced.links.iter().chain(&traced.left);
+        way.chain([&traced.real]).any(|path| self.places.hold(path))
     }
 
     /// Whether a path lies in what is kept as a whole.
@@ -295,13 +320,18 @@ impl Finder<'_> {
     fn called(&mut self, directory: &Path) {
         for Call { path, program, by } in calls::calls(directory) {
             let traced = trace(directory, &path);
+            let real = &traced.real;
+            let counts = program && !traced.missing && is_file(real) && !is_built(directory, real);
+            if !counts || self.wanted.leaves_out(by) {
+                continue;
+            }
+            let name = self.below(real);
+            self.keep_left(&traced, &name);
             let real = traced.real;
-            let counts = program && !traced.missing && is_file(&real) && !is_built(directory, &real);
-            if !counts || self.wanted.leaves_out(by) || self.is_kept(&real) {
+            if self.is_kept(&real) {
                 continue;
             }
             let new = !self.all.paths.contains_key(&real);
-            let name = self.below(&real);
             // A link on the way is told when it changed: to refuse it, as one of git's, would stop ordinary projects.
             self.add_held(real.clone(), name, StandIn::Directory);
             if new && self.all.paths.contains_key(&real) {
@@ -323,7 +353,9 @@ impl Finder<'_> {
 
     /// Leaves out what is to be, and gives links that nothing holds to the sandbox, which refuses them.
     fn finish(mut self) -> Result<Protection, RunError> {
-        let known = |said: &str| self.all.paths.values().any(|(name, _)| within(name, said));
+        let ways = self.links.iter().chain(&self.left).map(|(_, name)| name);
+        let names: BTreeSet<&String> = self.all.paths.values().map(|(name, _)| name).chain(ways).collect();
+        let known = |said: &str| names.iter().any(|name| within(name, said));
         if let Some(said) = self.wanted.said.iter().map(|said| said.as_str()).find(|said| !known(said)) {
             let name = said.to_owned();
             return Err(match self.held_by(said) {
@@ -343,6 +375,9 @@ impl Finder<'_> {
             }
         }
         let wanted = self.wanted;
+        let left = std::mem::take(&mut self.left).into_iter();
+        let left = left.filter(|(path, name)| !wanted.leaves_out(name) && !self.is_kept(path));
+        self.all.held = left.map(|(path, _)| path).collect();
         self.all.paths.retain(|_, (name, _)| !wanted.leaves_out(name));
         let kept = &self.all.paths;
         self.all.second_names.retain(|other, _| kept.contains_key(other));

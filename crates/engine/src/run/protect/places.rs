@@ -1,8 +1,8 @@
 //! Where a sandbox may write, and what a path really leads to.
 //!
 //! **Guarantees**: paths are compared as real paths, whichever links they are spelled through, with every place that a sandbox
-//! may write to. Links are followed one name at a time, and each that was passed is told: whoever may write beside a link can
-//! exchange it. **Refuses** nothing: a chain of links that has no end is told as missing.
+//! may write to. Links are followed one name at a time, and each that was passed is told, as is each directory that `..` leaves:
+//! whoever may write beside it can exchange it. **Refuses** nothing: a chain of links that has no end is told as missing.
 
 use std::ffi::OsString;
 use std::path::Component;
@@ -39,12 +39,15 @@ impl Places {
     }
 }
 
-/// What a path leads to.
+/// What a path leads to, and on which way.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::run) struct Traced {
     pub(in crate::run) real: PathBuf,
     /// Links on the way, by their own real paths.
     pub(in crate::run) links: Vec<PathBuf>,
+    /// What is left again by `..`, likewise: the kernel goes through each (path_resolution(7)), so that another one in its
+    /// place leads elsewhere. One that is missing is among them.
+    pub(super) left: Vec<PathBuf>,
     pub(super) missing: bool,
 }
 
@@ -53,28 +56,34 @@ pub(in crate::run) fn trace(base: &Path, path: &Path) -> Traced {
     let mut traced = Traced { real: base.to_owned(), ..Traced::default() };
     let mut pending = Vec::new();
     push(&mut pending, path);
+    // How many of the last names are not there. Above them the way goes on as if they were: somebody may make them.
+    let mut absent = 0_usize;
     while let Some(part) = pending.pop() {
         match part.to_str() {
-            Some("/") => traced.real = PathBuf::from("/"),
+            Some("/") => (traced.real, absent) = (PathBuf::from("/"), 0),
             Some("..") => {
+                if traced.real.parent().is_some() {
+                    traced.left.push(traced.real.clone());
+                }
                 traced.real.pop();
+                absent = absent.saturating_sub(1);
             }
-            _ if traced.missing => traced.real.push(part),
             _ => {
                 traced.real.push(part);
-                match fs::symlink_metadata(&traced.real) {
-                    Err(_) => traced.missing = true,
-                    Ok(data) if data.is_symlink() => {
+                let data = if absent == 0 { fs::symlink_metadata(&traced.real).ok() } else { None };
+                let followed = match &data {
+                    Some(data) if data.is_symlink() => {
                         traced.links.push(traced.real.clone());
-                        match fs::read_link(&traced.real) {
-                            Ok(target) if traced.links.len() <= LINKS_MAX => {
-                                traced.real.pop();
-                                push(&mut pending, &target);
-                            }
-                            _ => traced.missing = true,
-                        }
+                        if traced.links.len() <= LINKS_MAX { fs::read_link(&traced.real).ok() } else { None }
                     }
-                    Ok(_) => {}
+                    Some(_) => continue,
+                    None => None,
+                };
+                if let Some(target) = followed {
+                    traced.real.pop();
+                    push(&mut pending, &target);
+                } else {
+                    (absent, traced.missing) = (absent + 1, true);
                 }
             }
         }
@@ -95,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_followed_name_by_name_and_its_links_are_told() {
+    fn a_path_is_followed_name_by_name_and_what_can_be_exchanged_on_the_way_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let base = fs::canonicalize(dir.path()).unwrap();
         fs::create_dir_all(base.join("a/b")).unwrap();
@@ -104,18 +113,21 @@ mod tests {
             symlink(target, base.join(link)).unwrap();
         }
         symlink(base.join("a"), base.join("absolute")).unwrap();
-        for (path, real, links, missing) in [
-            ("./a/../a/b/f", "a/b/f", &[][..], false),
-            ("l/f", "a/b/f", &["l"], false),
+        for (path, real, links, left, missing) in [
+            ("./a/../a/b/f", "a/b/f", &[][..], &["a"][..], false),
+            ("l/f", "a/b/f", &["l"], &[], false),
             // `..` after a link is above what the link leads to.
-            ("l/../m", "a/b/f", &["l", "a/m", "l"], false),
-            ("absolute/b", "a/b", &["absolute"], false),
-            ("dangling/y/../z", "gone/x/z", &["dangling"], true),
-            ("not/there", "not/there", &[], true),
+            ("l/../m", "a/b/f", &["l", "a/m", "l"], &["a/b", "a"], false),
+            ("a/b/../../absolute/b", "a/b", &["absolute"], &["a/b", "a"], false),
+            ("absolute/b", "a/b", &["absolute"], &[], false),
+            ("dangling/y/../z", "gone/x/z", &["dangling"], &["gone/x/y"], true),
+            ("not/there", "not/there", &[], &[], true),
+            // What comes after is looked at again.
+            ("not/there/../../l/f", "a/b/f", &["l"], &["not/there", "not"], true),
         ] {
             let traced = trace(&base, Path::new(path));
-            let links: Vec<_> = links.iter().map(|link| base.join(link)).collect();
-            assert_eq!(traced, Traced { real: base.join(real), links, missing }, "{path}");
+            let [links, left] = [links, left].map(|paths| paths.iter().map(|path| base.join(path)).collect());
+            assert_eq!(traced, Traced { real: base.join(real), links, left, missing }, "{path}");
             // The kernel's answer.
             assert_eq!(fs::canonicalize(base.join(path)).ok(), (!missing).then_some(traced.real), "{path}");
         }

@@ -148,8 +148,16 @@ impl Finder<'_> {
             let directory = fs::canonicalize(dot).ok().filter(|path| path.is_dir())?;
             return Some(Repository { directory, tree: Some(tree) });
         }
-        self.add_held(dot.to_owned(), name, StandIn::Directory);
-        Some(Repository { directory: git::named_by(dot)?, tree: Some(tree) })
+        self.add_held(dot.to_owned(), name.clone(), StandIn::Directory);
+        let directory = self.follow(&git::said_by(dot)?, &name).filter(|path| path.is_dir())?;
+        Some(Repository { directory, tree: Some(tree) })
+    }
+
+    /// The real path that one of git's own files names, if it is there. What it leads through stays under the file's name.
+    fn follow(&mut self, said: &Path, name: &str) -> Option<PathBuf> {
+        let traced = trace(Path::new("/"), said);
+        self.keep_way(&traced, name);
+        (!traced.missing).then_some(traced.real)
     }
 
     /// How what lies in a repository is called: all that is the workspace's own is `.git`.
@@ -169,26 +177,32 @@ impl Finder<'_> {
         let Repository { directory, tree } = repository;
         let label = self.label(&directory);
         let named = |name: &str| format!("{label}/{name}");
-        if let Some(common) = git::common(&directory).filter(|common| *common != directory) {
+        let common = git::common(&directory).and_then(|said| self.follow(&said, &named("worktrees")));
+        if let Some(common) = common.filter(|common| common.is_dir() && *common != directory) {
             // A linked worktree's own part: the rest is where it says.
             self.add_held(directory.join("commondir"), named("worktrees"), StandIn::Text(OWN.into()));
             return Ok(vec![Repository { directory: common, tree }]);
         }
+        // Those that are known by their checkouts, and by their own directories.
         let mut more = Vec::new();
+        let mut modules = Vec::new();
         let mut own: BTreeSet<PathBuf> = tree.into_iter().collect();
         if directory.ends_with(".git") {
             own.extend(directory.parent().map(Path::to_owned));
         }
         let worktrees = self.worktrees(&directory)?;
-        own.extend(worktrees.iter().filter_map(|worktree| linked(worktree)));
+        for worktree in &worktrees {
+            let dot = git::checked_out(worktree).and_then(|said| self.follow(&said, &named("worktrees")));
+            let Some(dot) = dot.filter(|dot| dot.ends_with(".git")) else { continue };
+            own.extend(dot.parent().map(Path::to_owned));
+            // However deep it lies. One that leads to another repository makes that one's configuration count there.
+            more.extend(self.checkout(&dot).filter(|other| other.directory != *worktree));
+        }
         let files = std::iter::once(&directory).chain(&worktrees).map(|place| place.join("config.worktree"));
         let entries = self.read(files.chain([directory.join("config")]).collect(), CONFIGS_MAX);
         for tree in entries.iter().filter(|entry| entry.name == "core.worktree") {
-            let path = self.expand(&tree.value);
-            let real = path.map(|path| trace(&directory, &path));
-            let Some(real) = real.filter(|traced| !traced.missing).map(|traced| traced.real) else {
-                continue;
-            };
+            let said = self.expand(&tree.value).map(|path| directory.join(path));
+            let Some(real) = said.and_then(|said| self.follow(&said, &named("config"))) else { continue };
             // The checkout of a submodule: `git status` outside goes into it.
             if real != self.workspace && is_file(&real.join(".git")) {
                 let dot = real.join(".git");
@@ -210,26 +224,30 @@ impl Finder<'_> {
         for place in std::iter::once(&directory).chain(&worktrees) {
             if place != &directory {
                 self.add_held(place.join("commondir"), named("worktrees"), StandIn::Text(OWN.into()));
+                if is_file(&place.join("gitdir")) {
+                    // It says which checkout is looked after at the next start.
+                    self.add_held(place.join("gitdir"), named("worktrees"), StandIn::Directory);
+                }
             }
             let file = place.join("config.worktree");
             if own_configs || is_file(&file) {
                 self.add_held(file, named("config.worktree"), StandIn::Text(String::new()));
             }
-            let (modules, incomplete) = search::modules(&place.join("modules"));
+            let (found, incomplete) = search::modules(&place.join("modules"));
             self.all.incomplete.extend(incomplete.map(|reason| (place.join("modules"), reason)));
-            more.extend(modules);
+            modules.extend(found);
         }
         for tree in &own {
             self.named(tree, &entries);
-            more.extend(self.submodules(tree));
+            modules.extend(self.submodules(tree));
         }
         trees.extend(own);
         // Those that the configuration knows are looked at first, whatever an agent made beside them.
         let submodules = entries.iter().filter(|entry| entry.name.starts_with("submodule."));
-        let modules = submodules.filter_map(|entry| plain(entry.subsection.as_deref()?));
-        more.extend(modules.map(|name| directory.join("modules").join(name)).filter(|path| path.is_dir()));
-        let more = more.into_iter().map(|directory| Repository { directory, tree: None });
-        Ok(more.collect::<BTreeSet<_>>().into_iter().take(PARTS_MAX).collect())
+        let known = submodules.filter_map(|entry| plain(entry.subsection.as_deref()?));
+        modules.extend(known.map(|name| directory.join("modules").join(name)).filter(|path| path.is_dir()));
+        more.extend(modules.into_iter().map(|directory| Repository { directory, tree: None }));
+        Ok(more.into_iter().collect::<BTreeSet<_>>().into_iter().take(PARTS_MAX).collect())
     }
 
     /// Own directories of the linked worktrees of a repository.
@@ -338,10 +356,8 @@ impl Finder<'_> {
             for Word { text, is_path, .. } in entry.programs() {
                 let Some(path) = self.expand(text) else { continue };
                 let traced = trace(tree, &path);
-                let held =
-                    self.places.hold(&traced.real) || traced.links.iter().any(|link| self.places.hold(link));
                 let counts = if traced.missing { is_path } else { traced.real.is_file() };
-                if !held || !counts {
+                if !counts || !self.reaches(&traced) {
                     continue;
                 }
                 if kept == PROGRAMS_MAX {
@@ -365,12 +381,6 @@ impl Finder<'_> {
             None => Some(PathBuf::from(text)),
         }
     }
-}
-
-/// The checkout of a linked worktree.
-fn linked(worktree: &Path) -> Option<PathBuf> {
-    let dot = git::checked_out(worktree)?;
-    (dot.file_name()? == ".git").then(|| dot.parent().map(Path::to_owned))?
 }
 
 /// A relative path of plain names.

@@ -19,7 +19,6 @@ use pinfold_sandbox::spec::Keep;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::MountSource;
 use pinfold_sandbox::spec::Need;
-use pinfold_sandbox::spec::Protected;
 use pinfold_sandbox::spec::Sockets;
 
 use super::apart::Apart;
@@ -160,7 +159,9 @@ impl Asked<'_> {
         if self.request.view == View::Mirror {
             mirror(context, &mut spec)?;
         }
-        spec.protect = self.protect(context, workspace, &named)?;
+        let protection = self.protect(context, workspace, &named)?;
+        spec.protect = protection.paths();
+        spec.hold = protection.held.into_iter().collect();
         spec.mounts.extend(named);
         self.network(context, &ready.home, &mut spec)?;
         Ok(spec)
@@ -187,9 +188,9 @@ impl Asked<'_> {
         context: &Context,
         workspace: &Workspace,
         named: &[Mount],
-    ) -> Result<Vec<Protected>, RunError> {
+    ) -> Result<Protection, RunError> {
         if self.request.view == View::Mirror {
-            return Ok(Vec::new());
+            return Ok(Protection::default());
         }
         let (declared, request) = (&self.declared, self.request);
         let wanted = protect::Wanted {
@@ -246,7 +247,7 @@ impl Asked<'_> {
                 "`run.unprotect` names `{name}`, which stays protected as a part of `{by}`: write `{by}` there to let sandboxes change it"
             ));
         }
-        Ok(protection.paths())
+        Ok(protection)
     }
 
     /// The program and its arguments; empty when that is left to the image. An agent alone works without asking.

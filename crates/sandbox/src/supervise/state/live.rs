@@ -1,6 +1,7 @@
 //! Starting a sandbox with everything its supervisor holds for it: folder and lock, home, proxy, records.
 
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_network::JournalConfig;
@@ -22,7 +23,6 @@ use crate::spec::Access;
 use crate::spec::MountSource;
 use crate::spec::Need;
 use crate::spec::Network;
-use crate::spec::Protected;
 use crate::spec::Spec;
 use crate::supervise::foreground::Supervised;
 use crate::supervise::program;
@@ -159,24 +159,32 @@ impl Sandboxes {
         Ok(Live { folder, plan, running, state, stand_ins, proxy, _lock: lock })
     }
 
-    /// `runsc` follows links in the sources of mounts. What `spec` protects it would mount by path; another sandbox that runs and
-    /// may exchange it for a link is a reason not to start.
+    /// `runsc` follows links in the sources of mounts. What `spec` protects or holds it would mount by path; another
+    /// sandbox that runs and may exchange it for a link is a reason not to start.
     fn held_by_others(&self, spec: &Spec) -> Result<(), SandboxError> {
         let names = fs_err::read_dir(&self.directory).into_iter().flatten().flatten();
         for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
             let Ok(folder) = self.folder(&name) else { continue };
-            if name == spec.name || spec.protect.is_empty() || folder.lock()?.is_some() {
+            if name == spec.name
+                || (spec.protect.is_empty() && spec.hold.is_empty())
+                || folder.lock()?.is_some()
+            {
                 continue;
             }
             let Some(other) = folder.read::<Spec>("spec.json")? else { continue };
             for mount in other.mounts.iter().filter(|mount| mount.access == Access::ReadWrite) {
                 let MountSource::Host(within) = &mount.source else { continue };
-                let loose = spec.protect.iter().find(|protected| {
-                    protected.path.starts_with(within)
-                        && !other.protect.iter().any(|held| protected.path.starts_with(&held.path))
-                });
-                if let Some(Protected { path, .. }) = loose {
-                    return Err(BundleError::Within { path: path.clone(), within: within.clone() }.into());
+                let kept = |path: &Path| other.protect.iter().any(|one| path.starts_with(&one.path));
+                // What leads to a path stays in its place with it.
+                let held = |path: &Path| {
+                    let paths = other.protect.iter().map(|one| &one.path).chain(&other.hold);
+                    kept(path) || paths.into_iter().any(|one| one.starts_with(path))
+                };
+                let protected = spec.protect.iter().map(|one| &one.path).filter(|path| !kept(path));
+                let mut loose = protected.chain(spec.hold.iter().filter(|path| !held(path)));
+                let loose = loose.find(|path| path.starts_with(within)).cloned();
+                if let Some(path) = loose {
+                    return Err(BundleError::Within { path, within: within.clone() }.into());
                 }
             }
         }
