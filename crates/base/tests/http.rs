@@ -78,13 +78,18 @@ macro_rules! answers {
 fn a_request_says_who_asks_for_what() {
     let server = Server::start(|_| Response::ok("hello"));
     let auth = Auth::Bearer(Secret::new("t0ken"));
-    let get = Get { accept: Some("application/json"), auth, limit: 5, keep: false };
+    let get = Get { accept: Some("application/json"), auth, limit: 5 };
     assert_eq!(client().get(&url(&server, "/a/b?c"), &get).unwrap(), b"hello");
     let request = &server.requests()[0];
     assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/a/b?c"));
     assert_eq!(request.header("accept"), Some("application/json"));
     assert_eq!(request.header("authorization"), Some("Bearer t0ken"));
     assert!(request.header("user-agent").unwrap().starts_with("pinfold/"));
+}
+
+/// The answer, found right.
+fn kept(client: &Client, at: &SafeUrl, get: &Get<'_>) -> Result<Vec<u8>, HttpError> {
+    client.current(at, get)?.judge(|bytes| Ok(bytes.to_vec()))
 }
 
 #[test]
@@ -111,30 +116,30 @@ fn a_kept_answer_is_asked_about_and_used_only_when_it_is_still_right() {
         let store = Store::open(dir.path()).unwrap();
         let online = || client().keeping(&store, "kept");
         let offline = Client::offline().keeping(&store, "kept");
-        let keep = Get { keep: true, ..Get::default() };
+        let keep = Get::default();
         let at = url(&server, "/x");
-        assert!(matches!(offline.get(&at, &keep), Err(HttpError::Offline { .. })));
+        assert!(matches!(kept(&offline, &at, &keep), Err(HttpError::Offline { .. })));
         for _ in 0..2 {
-            assert_eq!(online().get(&at, &keep).unwrap(), b"text 1");
+            assert_eq!(kept(&online(), &at, &keep).unwrap(), b"text 1");
         }
         assert_eq!(server.requests()[1].header(condition), Some(tag(1).as_str()));
         version.store(2, Ordering::SeqCst);
-        assert_eq!(online().get(&at, &keep).unwrap(), b"text 2");
-        assert_eq!(online().get(&at, &keep).unwrap(), b"text 2");
+        assert_eq!(kept(&online(), &at, &keep).unwrap(), b"text 2");
+        assert_eq!(kept(&online(), &at, &keep).unwrap(), b"text 2");
         let asked = server.requests().len();
-        assert_eq!(offline.get(&at, &keep).unwrap(), b"text 2");
+        assert_eq!(kept(&offline, &at, &keep).unwrap(), b"text 2");
         // What is not to be kept is neither written nor taken; other media types and addresses are other answers.
         assert!(offline.get(&at, &Get::default()).is_err());
-        assert!(offline.get(&at, &Get { accept: Some("text/plain"), ..keep.clone() }).is_err());
-        assert!(offline.get(&url(&server, "/y"), &keep).is_err());
-        assert!(offline.get(&at, &Get { limit: 3, ..keep.clone() }).is_err());
+        assert!(kept(&offline, &at, &Get { accept: Some("text/plain"), ..keep.clone() }).is_err());
+        assert!(kept(&offline, &url(&server, "/y"), &keep).is_err());
+        assert!(kept(&offline, &at, &Get { limit: 3, ..keep.clone() }).is_err());
         assert_eq!(server.requests().len(), asked);
         // A changed byte on the disk is not believed: the server is asked as if there were nothing.
         let file = fs_err::read_dir(dir.path().join("kept")).unwrap().next().unwrap().unwrap().path();
         let text = fs_err::read_to_string(&file).unwrap();
         fs_err::write(&file, text.replace("text 2", "text 9")).unwrap();
-        assert!(offline.get(&at, &keep).is_err());
-        assert_eq!(online().get(&at, &keep).unwrap(), b"text 2");
+        assert!(kept(&offline, &at, &keep).is_err());
+        assert_eq!(kept(&online(), &at, &keep).unwrap(), b"text 2");
         assert_eq!(server.requests().last().unwrap().header(condition), None);
     }
 }
@@ -145,11 +150,81 @@ fn a_login_is_not_written_beside_a_kept_answer() {
     let dir = tempfile::tempdir().unwrap();
     let client = client().keeping(&Store::open(dir.path()).unwrap(), "kept");
     let text = server.url("/x").replace("http://", "http://me:s3cret@");
-    let get = Get { auth: Auth::Bearer(Secret::new("t0ken")), keep: true, ..Get::default() };
-    client.get(&SafeUrl::parse(&text).unwrap(), &get).unwrap();
+    let get = Get { auth: Auth::Bearer(Secret::new("t0ken")), ..Get::default() };
+    kept(&client, &SafeUrl::parse(&text).unwrap(), &get).unwrap();
     let file = fs_err::read_dir(dir.path().join("kept")).unwrap().next().unwrap().unwrap().path();
     let text = fs_err::read_to_string(file).unwrap();
     assert!(text.ends_with("\nx") && !text.contains("s3cret") && !text.contains("t0ken"), "{text}");
+}
+
+#[test]
+fn an_answer_is_kept_only_when_it_was_right() {
+    let says = std::sync::Arc::new(std::sync::Mutex::new("right 1"));
+    let now = says.clone();
+    // It calls everything by one name, as a portal does that has caught the line.
+    let server = Server::start(move |request| match request.header("if-none-match") {
+        Some(_) => Response::status(304),
+        None => Response::ok(*now.lock().unwrap()).header("ETag", "\"1\""),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (online, offline) = (client().keeping(&store, "kept"), Client::offline().keeping(&store, "kept"));
+    let at = url(&server, "/x");
+    let judged = |client: &Client, right: &str| {
+        let answer = client.current(&at, &Get::default())?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Ok::<_, HttpError>(
+            answer
+                .judge(|bytes| if text(bytes).contains(right) { Ok(text(bytes)) } else { Err(text(bytes)) }),
+        )
+    };
+    // The page of a portal: it is read, and not kept.
+    *says.lock().unwrap() = "pay first";
+    assert_eq!(judged(&online, "right").unwrap(), Err("pay first".to_owned()));
+    assert!(judged(&offline, "right").is_err(), "nothing was kept");
+    *says.lock().unwrap() = "right 1";
+    assert_eq!(judged(&online, "right").unwrap(), Ok("right 1".to_owned()));
+    assert_eq!(server.requests().last().unwrap().header("if-none-match"), None);
+    assert_eq!(judged(&offline, "right").unwrap(), Ok("right 1".to_owned()));
+    // What was right once and is not any more: offline it stays, since nobody could bring another; else it is forgotten.
+    assert_eq!(judged(&offline, "2").unwrap(), Err("right 1".to_owned()));
+    assert_eq!(
+        judged(&online, "2").unwrap(),
+        Err("right 1".to_owned()),
+        "the server says that nothing has changed"
+    );
+    *says.lock().unwrap() = "right 2";
+    assert_eq!(judged(&online, "2").unwrap(), Ok("right 2".to_owned()));
+}
+
+#[test]
+fn what_one_login_was_told_no_other_is_given() {
+    let server = Server::start(|request| {
+        let who = request.header("authorization").unwrap_or("nobody").to_owned();
+        let response =
+            if request.header("if-none-match").is_some() { Response::status(304) } else { Response::ok(who) };
+        response.header("ETag", "\"1\"")
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let client = client().keeping(&Store::open(dir.path()).unwrap(), "kept");
+    let plain = server.url("/x");
+    let told = |text: &str, auth: Auth| {
+        let get = Get { auth, ..Get::default() };
+        String::from_utf8(kept(&client, &SafeUrl::parse(text).unwrap(), &get).unwrap()).unwrap()
+    };
+    let bearer = |token: &str| Auth::Bearer(Secret::new(token));
+    for _ in 0..2 {
+        assert_eq!(told(&plain, bearer("one")), "Bearer one");
+        assert_eq!(told(&plain, bearer("two")), "Bearer two");
+        assert_eq!(told(&plain, Auth::None), "nobody");
+        // RFC 7617: `a:b` and `a:c` in Base64.
+        assert_eq!(told(&plain.replace("//", "//a:b@"), Auth::None), "Basic YTpi");
+        assert_eq!(told(&plain.replace("//", "//a:c@"), Auth::None), "Basic YTpj");
+    }
+    assert_eq!(
+        server.requests().iter().filter(|request| request.header("if-none-match").is_some()).count(),
+        5
+    );
 }
 
 #[test]

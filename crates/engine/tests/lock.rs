@@ -223,6 +223,94 @@ fn an_unchanged_lock_asks_only_whether_the_suites_have_changed() {
 }
 
 #[test]
+#[test]
+fn a_run_locks_for_all_platforms_and_fetches_and_builds_its_own() {
+    let world = World::new();
+    let whole = {
+        world.lock(Network::Online, &Upgrade::Nothing).unwrap();
+        world.lock_text()
+    };
+    assert!(whole.contains("[ledger]"), "the sample has an install script");
+    let run = |machine: &str, platform: Platform| {
+        let before = world.asked(0).len();
+        let context = world.context(machine, Network::Online);
+        let options = build::Options {
+            platforms: vec![platform],
+            name: build::Naming::Unnamed,
+            ..build::Options::new(LockUse::Update)
+        };
+        let outcome = build::build(&context, &world.project(&context), &options).unwrap();
+        assert_eq!(outcome.images.keys().copied().collect::<Vec<_>>(), [platform]);
+        let debs: Vec<String> =
+            world.asked(before).into_iter().filter(|path| path.ends_with(".deb")).collect();
+        for other in Platform::ALL {
+            let named = debs.iter().any(|path| path.ends_with(&format!("_{}.deb", other.arch.debian())));
+            assert_eq!(named, other == platform, "{other}: {debs:?}");
+        }
+        (outcome, world.lock_text())
+    };
+    let [one, two] = Platform::ALL;
+    // Whoever runs first writes the same lock: for all platforms, without what only placing tells.
+    let mut locks = Vec::new();
+    for platform in [one, two] {
+        fs_err::remove_file(world.lock_file()).unwrap();
+        locks.push(run(&format!("of {platform}"), platform).1);
+    }
+    assert_eq!(locks[0], locks[1]);
+    assert_eq!(whole.split_once("[ledger]").unwrap().0.trim_end(), locks[0].trim_end());
+
+    // The machine that ran `one` makes the other platform when both are wanted, and completes the lock.
+    let context = world.context(&format!("of {one}"), Network::Online);
+    let before = world.asked(0).len();
+    let locked =
+        build::build(&context, &world.project(&context), &build::Options::new(LockUse::Locked)).unwrap();
+    assert!(!locked.unchanged && locked.images.len() == 2);
+    assert!(world.asked(before).iter().any(|path| path.ends_with(&format!("_{}.deb", two.arch.debian()))));
+    assert_eq!(world.lock_text(), locks[0], "with `--locked` nothing is written");
+    assert!(
+        !resolve::check(&context, &world.project(&context)).unwrap().differs,
+        "it is up to date all the same"
+    );
+    fs_err::remove_dir_all(context.home.cache().join(build::RECORDS)).unwrap();
+    let built =
+        build::build(&context, &world.project(&context), &build::Options::new(LockUse::Update)).unwrap();
+    assert_eq!(built.built.index, locked.built.index);
+    assert_eq!(world.lock_text(), whole);
+    assert!(
+        build::build(&context, &world.project(&context), &build::Options::new(LockUse::Update))
+            .unwrap()
+            .unchanged
+    );
+
+    // A run that locks again leaves the ledger while the packages are the same.
+    let ledger = |text: &str| text.split_once("[ledger]").map(|(_, ledger)| ledger.to_owned());
+    let again = || {
+        let options = build::Options { platforms: vec![one], ..build::Options::new(LockUse::Update) };
+        assert!(build::build(&context, &world.project(&context), &options).unwrap().locked);
+        ledger(&world.lock_text())
+    };
+    world.edit("[user]", "[layers]\nmax = 20\n[user]");
+    assert_eq!(again(), ledger(&whole));
+    world.publish(more);
+    world.edit("[\"greet\"]", "[\"greet\", \"more\"]");
+    assert_eq!(again(), None);
+}
+
+#[test]
+fn the_page_of_a_captive_portal_is_no_answer_of_an_archive() {
+    let world = World::new();
+    world.lock(Network::Online, &Upgrade::Nothing).unwrap();
+    let served = world.archive.files().clone();
+    for page in world.archive.files().values_mut() {
+        *page = b"<html>pay first".to_vec();
+    }
+    assert_eq!(world.lock(Network::Online, &Upgrade::Nothing).unwrap_err().kind(), Kind::Integrity);
+    // Neither is the page kept, nor what is right lost.
+    assert!(!world.lock(Network::Offline, &Upgrade::Nothing).unwrap().differs);
+    *world.archive.files() = served;
+    assert!(!world.lock(Network::Online, &Upgrade::Nothing).unwrap().differs);
+}
+
 fn without_a_network_a_changed_manifest_is_locked_from_what_is_known() {
     let world = World::new();
     world.publish(more);

@@ -1,4 +1,4 @@
-//! HTTP as pinfold needs it: small answers in memory ([`Client::get`]) and downloads into the store ([`Client::download`]).
+//! HTTP as pinfold needs it: small answers in memory ([`Client::get`], [`Client::current`]) and downloads into the store ([`Client::download`]).
 //!
 //! **Guarantees**: answers are bounded; the system's trust store decides about TLS (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
 //! honoured); credentials go to the origin they were given for and are dropped when a redirect leaves it; failures that
@@ -35,6 +35,7 @@ use ureq::Body;
 use ureq::http::Response;
 use ureq::http::header;
 
+pub use answers::Unjudged;
 pub use download::Named;
 pub use download::Source;
 pub use error::HttpError;
@@ -47,6 +48,7 @@ pub use url::SafeUrl;
 pub use url::Scheme;
 pub use url::Secret;
 
+use self::answers::Place;
 use self::answers::Validators;
 use self::reach::Inward;
 use self::reach::Reach;
@@ -71,14 +73,11 @@ pub struct Get<'a> {
     pub auth: Auth,
     /// Longest answer accepted, in bytes.
     pub limit: u64,
-    /// Whether the answer is kept ([`Client::keeping`]): the next time the server is asked whether it has changed, and an offline
-    /// client takes it as it is.
-    pub keep: bool,
 }
 
 impl Default for Get<'_> {
     fn default() -> Self {
-        Self { accept: None, auth: Auth::None, limit: 64 << 20, keep: false }
+        Self { accept: None, auth: Auth::None, limit: 64 << 20 }
     }
 }
 
@@ -203,16 +202,26 @@ impl Client {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Fetches a small answer whole.
+    /// Fetches a small answer whole. Nothing is kept of it.
     pub fn get(&self, url: &SafeUrl, get: &Get<'_>) -> Result<Vec<u8>, HttpError> {
+        self.answer(url, get, None).map(|answer| answer.bytes)
+    }
+
+    /// Fetches a small answer whole that is kept when it turns out right ([`Client::keeping`]): the next time the server is asked
+    /// whether it has changed, and an offline client takes it as it is.
+    pub fn current(&self, url: &SafeUrl, get: &Get<'_>) -> Result<Unjudged, HttpError> {
+        let place = |answers| Place::new(answers, url, get.accept, &get.auth);
+        self.answer(url, get, self.shared.answers.as_ref().map(place))
+    }
+
+    fn answer(&self, url: &SafeUrl, get: &Get<'_>, place: Option<Place>) -> Result<Unjudged, HttpError> {
         if let Some(path) = url.file_path() {
-            return read_file(url, &path, get.limit);
+            return read_file(url, &path, get.limit).map(Unjudged::new);
         }
-        let answers = self.shared.answers.as_ref().filter(|_| get.keep);
-        let kept = answers.and_then(|(_, folder)| answers::read(folder, url, get.accept, get.limit));
+        let kept = place.as_ref().and_then(|place| answers::read(place, get.limit));
         let options = match (self.options(&url.to_string()), kept) {
             (Ok(options), kept) => (options, kept),
-            (Err(HttpError::Offline { .. }), Some(kept)) => return Ok(kept.body),
+            (Err(HttpError::Offline { .. }), Some(kept)) => return Ok(Unjudged::new(kept.body)),
             (Err(error), _) => return Err(error),
         };
         let (options, kept) = options;
@@ -221,13 +230,18 @@ impl Client {
         let mut failures = 0;
         loop {
             let error = match self.get_once(url, &ask, get.limit) {
-                Ok(Some((bytes, validators))) => {
-                    if let Some((store, folder)) = answers {
-                        answers::keep(store, folder, url, get.accept, validators, &bytes);
-                    }
-                    return Ok(bytes);
+                // Some servers know no conditions: what they send again is not written again.
+                Ok(Some((bytes, validators)))
+                    if kept
+                        .as_ref()
+                        .is_some_and(|kept| kept.validators == validators && kept.body == bytes) =>
+                {
+                    return Ok(Unjudged::confirmed(bytes, place));
                 }
-                Ok(None) => return Ok(kept.map(|kept| kept.body).unwrap_or_default()),
+                Ok(Some((bytes, validators))) => return Ok(Unjudged::came(bytes, validators, place)),
+                Ok(None) => {
+                    return Ok(Unjudged::confirmed(kept.map(|kept| kept.body).unwrap_or_default(), place));
+                }
                 Err(failure) => failure,
             };
             if failures >= options.retries || !error.error.is_passing() {

@@ -54,8 +54,8 @@ impl Registry {
         let failed = |source| NpmError::Http { package: name.into(), source };
         let url = registry.join(&encoded(name)).map_err(|error| failed(error.into()))?;
         let auth = self.auth(&url);
-        let get = Get { accept: Some("application/json"), auth, limit: MAX_PACKUMENT, keep: true };
-        let bytes = self.client.get(&url, &get).map_err(|error| {
+        let get = Get { accept: Some("application/json"), auth, limit: MAX_PACKUMENT };
+        let answer = self.client.current(&url, &get).map_err(|error| {
             if error.is_not_found() {
                 NpmError::NotFound {
                     package: name.to_owned(),
@@ -66,7 +66,7 @@ impl Registry {
                 failed(error)
             }
         })?;
-        let packument = Arc::new(Packument::parse(name, &bytes)?);
+        let packument = Arc::new(answer.judge(|bytes| Packument::parse(name, bytes))?);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), packument.clone());
         Ok(packument)
     }

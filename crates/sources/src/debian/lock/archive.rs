@@ -61,7 +61,7 @@ impl Suite {
         let seen = seen.map(|suite| suite.date);
         let mut archive = inputs.mirrors.archive(name, components, seen)?;
         let path = format!("dists/{name}/InRelease");
-        let (at, bytes) =
+        let (at, answer) =
             first(&archive.bases, &path, |source| inputs.fetch.current(source, openpgp::MAX_SIGNED as u64))
                 .map_err(|source| {
                 if source.is_not_found() {
@@ -76,15 +76,18 @@ impl Suite {
             Freshness::Checked => Expiry::Now,
             Freshness::Unchecked => Expiry::AtSignature,
         };
-        let verified = openpgp::verify(&bytes, &keyring, inputs.now, expiry)
-            .map_err(|source| LockError::Signature { suite: name.to_owned(), source })?;
-        let release = Release::read(name, &verified.text)?;
-        release.check(name, inputs.now, archive.freshness, seen)?;
+        let (release, inrelease) = answer.judge(|bytes| {
+            let verified = openpgp::verify(bytes, &keyring, inputs.now, expiry)
+                .map_err(|source| LockError::Signature { suite: name.to_owned(), source })?;
+            let release = Release::read(name, &verified.text)?;
+            release.check(name, inputs.now, archive.freshness, seen)?;
+            Ok::<_, LockError>((release, Digest::sha256(bytes)))
+        })?;
         let locked = LockedSuite {
             name: name.to_owned(),
             codename: release.codename.clone(),
             archive: mirrors::archive_name(name).to_owned(),
-            inrelease: Digest::sha256(&bytes),
+            inrelease,
             date: release.date,
         };
         Ok(Self { locked, release, archive })
@@ -187,16 +190,16 @@ impl Suite {
 }
 
 /// The file from the first base that has it, and which base that was; else the first error.
-fn first(
+fn first<T>(
     bases: &[Source],
     path: &str,
-    get: impl Fn(&Source) -> Result<Vec<u8>, HttpError>,
-) -> Result<(usize, Vec<u8>), HttpError> {
+    get: impl Fn(&Source) -> Result<T, HttpError>,
+) -> Result<(usize, T), HttpError> {
     let mut failure = None;
     for (number, base) in bases.iter().enumerate() {
         let outcome = mirrors::below(base, path).map_err(HttpError::from).and_then(|source| get(&source));
         match outcome {
-            Ok(bytes) => return Ok((number, bytes)),
+            Ok(found) => return Ok((number, found)),
             Err(error) => {
                 failure.get_or_insert(error);
             }
