@@ -194,11 +194,11 @@ fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> R
     let manifest = &project.manifest;
     let old = project.inputs.lock()?;
     let upgrade = &upgrade.among(project, old)?;
-    let remotes = Remotes::resolving(context, project);
     // What was checked and placed before, and may not move now.
     let known = old.filter(|_| *upgrade == Upgrade::Nothing);
     let known = known.and_then(|old| Some((old, still::recall(context, project, old)?)));
-    let asking = Asking { remotes: &remotes, old, upgrade, settled: known.is_some(), now: now() };
+    let remotes = Remotes::resolving(context, project, known.is_some());
+    let asking = Asking { remotes: &remotes, old, upgrade, now: now() };
     let mut lock = Lock {
         version: 1,
         compat: COMPAT,

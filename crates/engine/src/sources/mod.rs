@@ -258,8 +258,6 @@ pub struct Asking<'a> {
     pub old: Option<&'a Lock>,
     /// What of it may move.
     pub upgrade: &'a Upgrade,
-    /// Whether the old lock is what this very request gave on this machine: what archives say as they did then is as it was.
-    pub settled: bool,
     /// Seconds since the epoch: for checking validity and ages, never for anything that is written.
     pub now: u64,
 }
@@ -281,15 +279,17 @@ impl std::fmt::Debug for Remotes<'_> {
     }
 }
 
+    /// Whether they are asked by a lock that came out of this very request before, and that may not move.
+    pub settled: bool,
 impl<'a> Remotes<'a> {
     /// Those of a project on this machine.
     pub fn new(context: &'a Context, project: &'a Agreed<Project>) -> Self {
-        Self { context, project, resolving: false, found: Mutex::default() }
+        Self { context, project, resolving: false, settled: false, found: Mutex::default() }
     }
 
     /// The same, to say what exists. Without a network they say what they said before.
-    pub fn resolving(context: &'a Context, project: &'a Agreed<Project>) -> Self {
-        Self { resolving: true, ..Self::new(context, project) }
+    pub fn resolving(context: &'a Context, project: &'a Agreed<Project>, settled: bool) -> Self {
+        Self { resolving: true, settled, ..Self::new(context, project) }
     }
 
     /// What a source keeps of type `T`, looked for once.

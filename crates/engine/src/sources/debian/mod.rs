@@ -175,7 +175,7 @@ impl Source for Debian {
                 Upgrade::Only(names) => lock::Upgrade::Names(names.clone()),
                 Upgrade::All => lock::Upgrade::All,
             },
-            settled: asking.settled,
+            settled: asking.remotes.settled,
         };
         let item = format!("Debian {}", request.suites.join(", "));
         context.reporter.begin(Stage::Resolve, &item, None);

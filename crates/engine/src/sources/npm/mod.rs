@@ -1,5 +1,6 @@
 //! npm packages beside those of the agents: `[npm]`. Programs of recipes come from the same registries ([`program`]).
 
+mod asked;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,6 @@ use pinfold_base::http;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::report::Stage;
 use pinfold_image::plan::Volatility;
-use pinfold_network::HeldCommand;
-use pinfold_network::Place;
-use pinfold_network::Surroundings;
 use pinfold_sources::npm;
 use pinfold_sources::npm::AgeRule;
 use pinfold_sources::npm::InstallScripts;
@@ -54,7 +52,6 @@ use super::Trust;
 use super::counted;
 use super::json;
 use crate::build::fetch;
-use crate::context::Context;
 use crate::context::Environment;
 use crate::context::Network;
 use crate::project::Project;
@@ -296,7 +293,7 @@ fn age(asking: &Asking<'_>) -> AgeRule {
 
 /// The registries as the manifest, `.npmrc` files and the environment name them.
 fn registry(remotes: &Remotes<'_>) -> Result<Arc<Registry>, NpmError> {
-    let Remotes { context, project, .. } = remotes;
+    let Remotes { context, project, .. } = *remotes;
     remotes.kept(|| {
         let manifest = &project.manifest;
         let named = manifest.sources.npm.registry.as_deref();
@@ -305,7 +302,7 @@ fn registry(remotes: &Remotes<'_>) -> Result<Arc<Registry>, NpmError> {
         let mut config = npm::Config::new(&layers);
         let needed = remotes.resolving || context.network() == Network::Online;
         if needed && matches!(config, Err(npm::config::ConfigError::NoRegistry)) {
-            layers.asked = ask_npm(context, project);
+            layers.asked = asked::registry(context, project, remotes.settled);
             config = npm::Config::new(&layers);
         }
         let client = context.http().map_err(|source| NpmError::Http { package: "npm".into(), source })?;
@@ -319,30 +316,6 @@ fn machine(project: &Project, environment: &Environment) -> Option<npm::config::
     let folder = fs::canonicalize(&project.manifest.directory).ok()?;
     let outside = |file: &Path| fs::canonicalize(file).is_ok_and(|real| !real.starts_with(&folder));
     npm::config::Layers::of_machine(environment.texts(), outside).ok()
-}
-
-/// What npm itself would use, where it is installed: the one program that is asked, and only when nothing else says. It is
-/// found and run as the program of a key is: one in the project (`PATH=./node_modules/.bin`, say) is the agent's.
-fn ask_npm(context: &Context, project: &Project) -> Option<String> {
-    let environment = &context.environment;
-    let (directory, home) = (&project.manifest.directory, environment.home());
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut places = [context.home.data(), context.home.cache()]
-        .map(|path| Place::writable(path, "pinfold's own folder"))
-        .to_vec();
-    if !home.is_some_and(|home| real(home).starts_with(real(directory))) {
-        places.push(Place::writable(directory, "the project"));
-    }
-    let around = Surroundings {
-        directory: "/".into(),
-        home: home.map(Path::to_owned),
-        path: environment.raw("PATH")?.to_owned(),
-        places,
-    };
-    let npm = HeldCommand::find(&["npm", "config", "get", "registry"].map(str::to_owned), &around).ok()?;
-    let variables = environment.all().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let text = String::from_utf8(npm.output(variables).ok()?).ok()?;
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// One package, with the commands that are linked.

@@ -6,9 +6,11 @@ use pinfold_testkit::npm::Package;
 use pinfold_testkit::npm::Running;
 use serde_json::json as value;
 
+use super::asked::ask_npm;
 use super::*;
 use crate::build::fetch;
 use crate::build::place;
+use crate::context::Context;
 use crate::context::Network;
 use crate::project::lock::diff;
 use crate::sources::Upgrade;
@@ -233,6 +235,44 @@ fn an_npm_that_an_agent_can_write_is_not_asked() {
         assert!(!ran("agent-ran"), "{path}");
     }
     assert!(ran("own-ran"));
+}
+
+#[test]
+fn npms_word_is_remembered_only_while_nothing_that_it_comes_of_has_changed() {
+    let world = World::new();
+    let folder = world.dir.path().join("own");
+    fs::create_dir_all(&folder).unwrap();
+    let count = world.dir.path().join("count");
+    let write = |word: &str| {
+        let npm = folder.join("npm");
+        // A new file each time, as an installer makes one.
+        let _ = fs::remove_file(&npm);
+        fs::write(&npm, format!("#!/bin/sh\necho x >> {}\necho {word}\n", count.display())).unwrap();
+        fs::set_permissions(&npm, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    write("http://r.example/");
+    let runs = || fs::read_to_string(&count).map_or(0, |text| text.lines().count());
+    let project = world.project("name = 'x'\n");
+    let mut context = world.online();
+    let path = format!("{}:/bin", folder.display());
+    let home = world.dir.path().display().to_string();
+    let variables = [("PATH", path.as_str()), ("HOME", home.as_str())];
+    context.environment = variables.into();
+    let asked = |context: &Context, remembered: bool, expected: &str| {
+        let before = runs();
+        assert_eq!(asked::registry(context, &project, remembered).as_deref(), Some(expected));
+        runs() - before
+    };
+    assert_eq!(asked(&context, true, "http://r.example/"), 1, "nothing is remembered yet");
+    assert_eq!(asked(&context, true, "http://r.example/"), 0);
+    assert_eq!(asked(&context, false, "http://r.example/"), 1, "a new lock asks");
+    fs::write(world.dir.path().join(".npmrc"), "fund=false\n").unwrap();
+    assert_eq!(asked(&context, true, "http://r.example/"), 1, "a file of configuration");
+    context.environment = [variables[0], variables[1], ("npm_config_x", "y")].into();
+    assert_eq!(asked(&context, true, "http://r.example/"), 1, "a variable");
+    write("http://other.example/");
+    assert_eq!(asked(&context, true, "http://other.example/"), 1, "another npm");
+    assert_eq!(asked(&context, true, "http://other.example/"), 0);
 }
 
 #[test]
