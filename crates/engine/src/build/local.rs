@@ -19,8 +19,11 @@ use pinfold_base::digest::Algorithm;
 use pinfold_base::store::StoreError;
 
 use crate::project::Project;
+use crate::project::folder::Directory;
+use crate::project::folder::EntryKind;
 use crate::project::folder::OpenError;
 use crate::project::folder::Opened;
+use crate::project::folder::Source;
 use crate::project::inputs::Inputs;
 use crate::project::manifest;
 use crate::project::manifest::Manifest;
@@ -42,7 +45,7 @@ pub enum LocalError {
         #[source]
         source: io::Error,
     },
-    /// It is no regular file.
+    /// It is no regular file and no directory.
     #[error("the source of `{path}` is not a regular file")]
     NotAFile {
         /// Path in the image.
@@ -50,6 +53,15 @@ pub enum LocalError {
         /// What it is.
         #[source]
         source: OpenError,
+    },
+    /// Permissions for a directory with all that is in it.
+    #[error(
+        "`mode` of `{path}` is for one file, and its source is a directory: there, what may be executed is 0755 and other files are \
+         0644; what shall have another mode gets an entry of its own"
+    )]
+    Mode {
+        /// Path in the image.
+        path: String,
     },
     /// There is no source for a platform.
     #[error("`{path}` has no source for {platform}")]
@@ -106,12 +118,12 @@ pub fn source<'a>(
     file: &manifest::File,
     inputs: &'a Inputs,
     platform: Platform,
-) -> Result<Option<&'a Opened>, LocalError> {
+) -> Result<Option<&'a Source>, LocalError> {
     let path = || file.path.to_string();
     match inputs.source(file, platform) {
         None if file.source_platform.is_empty() => Ok(None),
         None => Err(LocalError::NoSource { path: path(), platform }),
-        Some(Ok(opened)) => Ok(Some(opened)),
+        Some(Ok(source)) => Ok(Some(source)),
         Some(Err(error @ OpenError::Kind { .. })) => {
             Err(LocalError::NotAFile { path: path(), source: error.clone() })
         }
@@ -142,7 +154,8 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
     }
     for file in &manifest.files {
         let content = match (source(file, inputs, platform)?, &file.content) {
-            (Some(opened), _) => read(opened, &file.path.to_string(), store)?,
+            (Some(Source::Directory(_)), _) => continue, // below, since entries for what is in it come first
+            (Some(Source::File(opened)), _) => read(opened, &file.path.to_string(), store)?,
             (None, Some(text)) => Content::inline(text.as_bytes()),
             (None, None) => return Err(LocalError::NoSource { path: file.path.to_string(), platform }),
         };
@@ -156,6 +169,20 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
             Node::file(&owner, Metadata::root(mode, epoch).owned_by(uid, gid), content),
         )
         .map_err(twice)?;
+    }
+    let mut taken = BTreeSet::new();
+    for file in &manifest.files {
+        if let Some(Source::Directory(directory)) = source(file, inputs, platform)? {
+            if file.mode.is_some() {
+                return Err(LocalError::Mode { path: file.path.to_string() });
+            }
+            if file.owner == Owner::User {
+                home_parents(&mut tree, &owner, manifest, &file.path.0, epoch);
+            }
+            let meta = Metadata::root(0o755, epoch);
+            let (uid, gid) = ids(file.owner, manifest);
+            contents(&mut tree, &mut taken, file, directory, &owner, &meta.owned_by(uid, gid), store)?;
+        }
     }
     if let Some(user) = &manifest.user {
         let owner = Component::generated("agent-config");
@@ -171,6 +198,64 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
         }
     }
     Ok(tree)
+}
+
+/// A directory of the user's with all that is in it. An entry of the manifest for something in it wins. `taken` is what came out of
+/// directories so far, `meta` what a directory has.
+fn contents(
+    tree: &mut Tree,
+    taken: &mut BTreeSet<ImagePath>,
+    file: &manifest::File,
+    directory: &Directory,
+    owner: &Component,
+    meta: &Metadata,
+    store: &Store,
+) -> Result<(), LocalError> {
+    let root = Node::directory(owner, meta.clone());
+    match tree.get(&file.path.0) {
+        Some(there) if there.is_directory() => {}
+        Some(_) => return Err(LocalError::Twice(file.path.0.clone())),
+        None => {
+            tree.insert(file.path.0.clone(), root.clone());
+        }
+    }
+    let mut gone: Option<ImagePath> = None;
+    for entry in directory.entries() {
+        let path = file.path.0.join(entry.path.as_bytes())?;
+        if gone.as_ref().is_some_and(|gone| path.starts_with(gone)) {
+            continue;
+        }
+        if let Some(there) = tree.get(&path) {
+            let directories = there.is_directory() && entry.kind == EntryKind::Directory;
+            if taken.contains(&path) && !directories {
+                return Err(LocalError::Twice(path));
+            }
+            if !there.is_directory() {
+                gone = Some(path);
+            }
+            continue;
+        }
+        let node = match &entry.kind {
+            EntryKind::Directory => root.clone(),
+            EntryKind::Link(target) => {
+                let mut link = Node::symlink(owner, meta.mtime, target);
+                (link.meta.uid, link.meta.gid) = (meta.uid, meta.gid);
+                link
+            }
+            EntryKind::File { executable } => {
+                let shown = path.to_string();
+                let opened = directory
+                    .open(entry)
+                    .map_err(|error| LocalError::Read { path: shown.clone(), source: error.into() })?;
+                let mode = if *executable { 0o755 } else { 0o644 };
+                let meta = Metadata { mode, ..meta.clone() };
+                Node::file(owner, meta, read(&opened, &shown, store)?)
+            }
+        };
+        tree.insert(path.clone(), node);
+        taken.insert(path);
+    }
+    Ok(())
 }
 
 /// The names of this machine, where there is an `/etc` without them: Debian's installer writes this file, so that no package
@@ -198,13 +283,24 @@ pub fn login_path(tree: &mut Tree, owner: &Component, value: &str) -> Result<(),
     Ok(())
 }
 
-/// Paths, as they are written, of entries that take the place of what a package has there.
-pub fn replacing(manifest: &Manifest) -> BTreeSet<ImagePath> {
-    let files = manifest.files.iter().map(|file| (&file.path, file.replace));
+/// Paths, as they are written, of entries that take the place of what a package has there. Of a directory it is each of its files:
+/// a directory of a package keeps what else is in it.
+pub fn replacing(project: &Project, platform: Platform) -> BTreeSet<ImagePath> {
+    let Project { manifest, inputs, .. } = project;
+    let mut inside = BTreeSet::new();
+    let is_directory =
+        |file: &manifest::File| matches!(inputs.source(file, platform), Some(Ok(Source::Directory(_))));
+    for file in manifest.files.iter().filter(|file| file.replace) {
+        if let Some(Ok(Source::Directory(directory))) = inputs.source(file, platform) {
+            let files = directory.entries().iter().filter(|entry| entry.kind != EntryKind::Directory);
+            inside.extend(files.filter_map(|entry| file.path.0.join(entry.path.as_bytes()).ok()));
+        }
+    }
+    let files = manifest.files.iter().map(|file| (&file.path, file.replace && !is_directory(file)));
     let dirs = manifest.dirs.iter().map(|dir| (&dir.path, dir.replace));
     let links = manifest.links.iter().map(|link| (&link.path, link.replace));
     let all = files.chain(dirs).chain(links);
-    all.filter(|(_, replace)| *replace).map(|(path, _)| path.0.clone()).collect()
+    all.filter(|(_, replace)| *replace).map(|(path, _)| path.0.clone()).chain(inside).collect()
 }
 
 /// Directories between the user's home and `path`, owned by the user.

@@ -62,7 +62,7 @@ pub use self::settle::settle;
 use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
-use crate::project::folder::Opened;
+use crate::project::folder::Source;
 use crate::project::lock::LockError;
 use crate::project::lock::held::Gist;
 use crate::project::manifest::Compression;
@@ -293,7 +293,7 @@ fn key(
     for file in &manifest.files {
         for &platform in platforms {
             let source = local::source(file, inputs, platform).map_err(PlaceError::from)?;
-            sources.push((&file.path, platform, source.map(Opened::mark)));
+            sources.push((&file.path, platform, source.map(Source::mark)));
         }
     }
     // The parsed values as they are written: whatever is in them is in the key.

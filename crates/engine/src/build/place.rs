@@ -129,7 +129,7 @@ pub fn place(
             sources::listing(context, &path.to_string(), archive, Format::Raw)?;
         }
     }
-    let replaced = overlay::lay(&mut tree, own, &local::replacing(manifest), &yields)?;
+    let replaced = overlay::lay(&mut tree, own, &local::replacing(project, platform), &yields)?;
     notes.extend(
         replaced
             .iter()

@@ -19,7 +19,7 @@ use super::local;
 use crate::context::Context;
 use crate::context::METADATA;
 use crate::project::Project;
-use crate::project::folder::Opened;
+use crate::project::folder::Source;
 use crate::project::lock::Lock;
 use crate::project::lock::held;
 
@@ -49,7 +49,7 @@ fn record(context: &Context, project: &Project, lock: &Lock) -> Option<PathBuf> 
     let mut sources = Vec::new();
     for file in &manifest.files {
         for &platform in &manifest.platforms {
-            sources.push(local::source(file, inputs, platform).ok()?.map(Opened::mark));
+            sources.push(local::source(file, inputs, platform).ok()?.map(Source::mark));
         }
     }
     let all = (held::program()?, lock.digest(), manifest, recipes, sources);

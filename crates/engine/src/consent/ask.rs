@@ -20,6 +20,7 @@ use super::Wishes;
 use super::address::Address;
 use crate::context::Environment;
 use crate::project::Project;
+use crate::project::folder::Source;
 use crate::project::manifest::File;
 use crate::project::manifest::run::Reach;
 use crate::project::recipe::Route;
@@ -365,8 +366,8 @@ fn outside(project: &Project) -> Vec<Ask> {
         }
     }
     for entry in &manifest.files {
-        let strays = inputs.sources(entry).filter_map(|opened| opened.outside());
-        asks.extend(strays.map(|path| Ask::File { path: path.to_owned(), entry: Box::new(entry.clone()) }));
+        let strays = inputs.sources(entry).filter_map(Source::outside);
+        asks.extend(strays.map(|path| Ask::File { path, entry: Box::new(entry.clone()) }));
     }
     asks
 }

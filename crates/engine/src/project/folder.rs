@@ -8,7 +8,10 @@
 //! **Guarantees**: what was judged is what is read: nothing is opened a second time by its name, so that an exchange in
 //! between changes nothing. A link that stays inside is followed; what lies outside says so ([`Opened::outside`]). Nothing
 //! blocks: what is no regular file is never opened for reading.
-//! **Refuses**: directories, named pipes, sockets, devices; files longer than is read of their kind.
+//! **Refuses**: directories where no [`Source`] is looked for, named pipes, sockets, devices; files longer than is read of their
+//! kind.
+
+mod directory;
 
 use std::fmt;
 use std::io;
@@ -29,6 +32,10 @@ use rustix::fs::OFlags;
 use rustix::fs::ResolveFlags;
 use rustix::fs::Stat;
 use rustix::io::Errno;
+
+pub use directory::Directory;
+pub use directory::Entry;
+pub use directory::EntryKind;
 
 /// How often a resolution is tried that another's renaming has disturbed (openat2(2), `EAGAIN`).
 const TRIES: usize = 64;
@@ -91,6 +98,28 @@ pub enum OpenError {
         /// What it is.
         kind: &'static str,
     },
+    /// It is a directory with too much in it.
+    #[error("`{}` holds {what}", .path.display())]
+    TooMuch {
+        /// As it was named.
+        path: PathBuf,
+        /// The limit.
+        what: &'static str,
+    },
+    /// It is called what no image can have.
+    #[error("`{}` has a name that no image can have: {reason}", .path.display())]
+    Name {
+        /// As it was named.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It was listed with its directory, and is another file now.
+    #[error("`{}` has changed since its directory was listed", .path.display())]
+    Changed {
+        /// As it was named.
+        path: PathBuf,
+    },
     /// It is longer than is read.
     #[error("`{}` is longer than {max} bytes", .path.display())]
     TooLong {
@@ -105,7 +134,7 @@ impl From<OpenError> for io::Error {
     fn from(error: OpenError) -> Self {
         let kind = match &error {
             OpenError::Io { errno, .. } => io::Error::from(*errno).kind(),
-            OpenError::Kind { .. } | OpenError::TooLong { .. } => io::ErrorKind::InvalidInput,
+            _ => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)
     }
@@ -132,26 +161,27 @@ impl Folder {
     /// The file of this name: below the directory, or wherever an absolute name, `..` or a link leads.
     pub fn file(&self, name: &Path) -> Result<Opened, OpenError> {
         let path = self.path.join(name);
-        let failed = |errno| OpenError::Io { path: path.clone(), errno };
-        let found = self.resolve(name).map_err(failed)?;
-        let stat = rustix::fs::fstat(&found).map_err(failed)?;
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => None,
-            FileType::Directory => Some("a directory"),
-            FileType::Fifo => Some("a named pipe"),
-            FileType::Socket => Some("a socket"),
-            FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
-            _ => Some("something else"),
-        };
-        if let Some(kind) = kind {
-            return Err(OpenError::Kind { path, kind });
+        let Found { fd, stat, real, outside } = self.found(name, &path)?;
+        opened(fd.as_fd(), stat, path, real, outside)
+    }
+
+    /// The file or directory of this name, likewise.
+    pub fn source(&self, name: &Path) -> Result<Source, OpenError> {
+        let path = self.path.join(name);
+        let Found { fd, stat, real, outside } = self.found(name, &path)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Directory::list(fd, path, real, outside).map(Source::Directory),
+            _ => opened(fd.as_fd(), stat, path, real, outside).map(Source::File),
         }
-        let real = place(found.as_fd()).map_err(failed)?;
+    }
+
+    fn found(&self, name: &Path, path: &Path) -> Result<Found, OpenError> {
+        let failed = |errno| OpenError::Io { path: path.to_owned(), errno };
+        let fd = self.resolve(name).map_err(failed)?;
+        let stat = rustix::fs::fstat(&fd).map_err(failed)?;
+        let real = place(fd.as_fd()).map_err(failed)?;
         let outside = !real.starts_with(&self.real);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let file = rustix::fs::open(by_descriptor(found.as_fd()), flags, Mode::empty()).map_err(failed)?;
-        let file = fs::File::from_parts(file.into(), &path);
-        Ok(Opened { content: Content::File(Arc::new(file)), stat, path, real, outside })
+        Ok(Found { fd, stat, real, outside })
     }
 
     fn resolve(&self, name: &Path) -> rustix::io::Result<OwnedFd> {
@@ -171,6 +201,70 @@ impl Folder {
     /// The name of a file of this directory, for writing: it means this directory whatever has its name by now.
     pub fn place_of(&self, name: &Path) -> PathBuf {
         by_descriptor(self.directory.as_fd()).join(name)
+    }
+}
+
+/// A name that was resolved.
+struct Found {
+    fd: OwnedFd,
+    stat: Stat,
+    real: PathBuf,
+    outside: bool,
+}
+
+/// What a file of the image is made of.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A regular file.
+    File(Opened),
+    /// A directory with all that is in it.
+    Directory(Directory),
+}
+
+impl Source {
+    /// Where it lies, when that is not below the directory it was looked for in; a directory with a slash behind its name.
+    pub fn outside(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(opened) => opened.outside().map(Path::to_owned),
+            Self::Directory(directory) => directory.outside().map(|path| path.join("")),
+        }
+    }
+
+    /// What changes when its content does.
+    pub fn mark(&self) -> String {
+        match self {
+            Self::File(opened) => opened.mark(),
+            Self::Directory(directory) => directory.mark(),
+        }
+    }
+}
+
+/// Opens for reading what a descriptor means, when that is a regular file.
+fn opened(
+    found: BorrowedFd<'_>,
+    stat: Stat,
+    path: PathBuf,
+    real: PathBuf,
+    outside: bool,
+) -> Result<Opened, OpenError> {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind != FileType::RegularFile {
+        return Err(OpenError::Kind { path, kind: word(kind) });
+    }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let file = rustix::fs::open(by_descriptor(found), flags, Mode::empty())
+        .map_err(|errno| OpenError::Io { path: path.clone(), errno })?;
+    let file = fs::File::from_parts(file.into(), &path);
+    Ok(Opened { content: Content::File(Arc::new(file)), stat, path, real, outside })
+}
+
+fn word(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a named pipe",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        _ => "something else",
     }
 }
 

@@ -15,6 +15,7 @@ use pinfold_base::Platform;
 use super::folder::Folder;
 use super::folder::OpenError;
 use super::folder::Opened;
+use super::folder::Source;
 use super::lock::Lock;
 use super::lock::LockError;
 use super::lock::held::Gist;
@@ -60,7 +61,7 @@ pub struct Inputs {
     lock_outside: Option<PathBuf>,
     npmrc: Option<Read>,
     keyring: Option<Result<Read, OpenError>>,
-    sources: BTreeMap<PathBuf, Result<Opened, OpenError>>,
+    sources: BTreeMap<PathBuf, Result<Source, OpenError>>,
 }
 
 impl Inputs {
@@ -85,12 +86,13 @@ impl Inputs {
             if sources.contains_key(name) {
                 continue;
             }
-            let opened = folder.file(name);
-            let opened = match opened {
-                Ok(opened) if sources.len() >= OPEN && opened.size() <= SMALL => opened.read(SMALL),
-                opened => opened,
+            let source = match folder.source(name) {
+                Ok(Source::File(opened)) if sources.len() >= OPEN && opened.size() <= SMALL => {
+                    opened.read(SMALL).map(Source::File)
+                }
+                source => source,
             };
-            sources.insert(name.clone(), opened);
+            sources.insert(name.clone(), source);
         }
         Ok(Self { folder, lock, lock_outside, npmrc, keyring, sources })
     }
@@ -131,13 +133,13 @@ impl Inputs {
     }
 
     /// Every source of a `[[file]]`, with where it lies.
-    pub fn sources<'a>(&'a self, file: &'a File) -> impl Iterator<Item = &'a Opened> {
+    pub fn sources<'a>(&'a self, file: &'a File) -> impl Iterator<Item = &'a Source> {
         let names = file.source.iter().chain(file.source_platform.values());
         names.filter_map(|name| self.sources.get(name)?.as_ref().ok())
     }
 
     /// The source of a `[[file]]` on a platform; `None` where it has none for it.
-    pub fn source(&self, file: &File, platform: Platform) -> Option<Result<&Opened, &OpenError>> {
+    pub fn source(&self, file: &File, platform: Platform) -> Option<Result<&Source, &OpenError>> {
         let name = file.source_platform.get(&PlatformName(platform)).or(file.source.as_ref())?;
         self.sources.get(name).map(Result::as_ref)
     }

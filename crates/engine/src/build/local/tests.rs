@@ -101,13 +101,88 @@ fn owners_and_modes_are_those_that_are_written() {
 }
 
 #[test]
+fn a_directory_is_taken_with_all_that_is_in_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("cache")).unwrap();
+    let skel = dir.path().join("skel");
+    fs_err::create_dir_all(skel.join("sub/empty")).unwrap();
+    fs_err::write(dir.path().join("secret"), "secret").unwrap();
+    for (name, mode) in [("plain", 0o600), ("sub/run", 0o700), ("sub/odd name\n", 0o666), ("mine", 0o640)] {
+        fs_err::write(skel.join(name), name).unwrap();
+        fs_err::set_permissions(skel.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs_err::write(skel.join("large"), vec![7; 300 << 10]).unwrap();
+    std::os::unix::fs::symlink("../secret", skel.join("out")).unwrap();
+    std::os::unix::fs::symlink("..", skel.join("sub/up")).unwrap();
+    let text = format!(
+        "{USER}[[file]]\npath = '/home/u/skel'\nsource = 'skel'\nowner = 'user'\n\
+         [[file]]\npath = '/home/u/skel/mine'\ncontent = 'other'\nmode = '0400'\n"
+    );
+    let made = tree(&project(dir.path(), &text), Platform::ALL[0], 7, &store).unwrap();
+    let at = ImagePath::new("home/u/skel").unwrap();
+    let lines: Vec<String> = made
+        .below(&at)
+        .map(|(path, node)| {
+            let what = match &node.kind {
+                pinfold_archive::NodeKind::Symlink(target) => String::from_utf8(target.to_vec()).unwrap(),
+                kind => kind.word().to_owned(),
+            };
+            let meta = &node.meta;
+            format!("{} {:04o} {}:{} {what}", path, meta.mode, meta.uid, meta.gid)
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "/home/u/skel 0755 1000:1000 directory",
+            "/home/u/skel/large 0644 1000:1000 file",
+            "/home/u/skel/mine 0400 0:0 file",
+            "/home/u/skel/out 0777 1000:1000 ../secret",
+            "/home/u/skel/plain 0644 1000:1000 file",
+            "/home/u/skel/sub 0755 1000:1000 directory",
+            "/home/u/skel/sub/empty 0755 1000:1000 directory",
+            "/home/u/skel/sub/odd name\\n 0644 1000:1000 file",
+            "/home/u/skel/sub/run 0755 1000:1000 file",
+            "/home/u/skel/sub/up 0777 1000:1000 ..",
+        ]
+    );
+    let content = |name: &str| match &made.get(&at.join(name).unwrap()).unwrap().kind {
+        pinfold_archive::NodeKind::File(content) => content.clone(),
+        kind => panic!("{name} is {kind:?}"),
+    };
+    assert_eq!(content("plain"), Content::inline(*b"plain"));
+    assert_eq!(content("mine"), Content::inline(*b"other"), "an entry for something in it wins");
+    assert!(matches!(content("large"), Content::Range { size, .. } if size == 300 << 10));
+
+    // With `replace` each of its files takes a place, and directories keep what else is in them.
+    let text = "name = 'x'\n[[file]]\npath = '/etc'\nsource = 'skel'\nreplace = true\n";
+    let paths = replacing(&project(dir.path(), text), Platform::ALL[0]);
+    assert!(
+        paths.contains(&ImagePath::new("etc/sub/run").unwrap())
+            && paths.contains(&ImagePath::new("etc/out").unwrap())
+    );
+    assert!(
+        !paths.contains(&ImagePath::new("etc").unwrap())
+            && !paths.contains(&ImagePath::new("etc/sub").unwrap())
+    );
+}
+
+#[test]
 fn what_cannot_be_a_source_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("cache")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
     fs_err::create_dir(dir.path().join("folder")).unwrap();
     std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
     for (entry, expected, hint) in [
-        ("[[file]]\npath = '/a'\nsource = 'folder'\n", "is not a regular file", None),
+        ("[[file]]\npath = '/a'\nsource = 'socket'\n", "is not a regular file", None),
+        ("[[file]]\npath = '/a'\nsource = 'folder'\nmode = '0600'\n", "`mode` of `/a` is for one file", None),
+        (
+            "[[file]]\npath = '/a'\nsource = 'folder'\n[[file]]\npath = '/a'\ncontent = ''\n",
+            "two entries of the manifest are for `/a`",
+            Some("leave one"),
+        ),
         (
             "[[file]]\npath = '/a'\nsource = 'dangling'\n",
             "cannot read the source of `/a`",

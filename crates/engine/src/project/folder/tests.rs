@@ -165,3 +165,59 @@ fn no_more_is_read_than_is_allowed() {
     assert!(matches!(own.bytes(2), Err(OpenError::TooLong { max: 2, .. })));
     assert!(matches!(own.read(2), Err(OpenError::TooLong { .. })));
 }
+
+#[test]
+fn what_is_in_a_directory_is_read_as_it_was_listed_or_not_at_all() {
+    let world = World::new();
+    let project = world.at("project");
+    fs::create_dir_all(project.join("skel/deep")).unwrap();
+    fs::write(project.join("skel/deep/a"), "a").unwrap();
+    symlink(world.at(""), project.join("skel/link")).unwrap();
+    let listed = |name: &str| match world.folder().source(Path::new(name)) {
+        Ok(Source::Directory(directory)) => Ok(directory),
+        Ok(Source::File(_)) => panic!("{name} is a file"),
+        Err(error) => Err(error.to_string()),
+    };
+    let names = |directory: &Directory| -> Vec<String> {
+        directory.entries().iter().map(|entry| entry.path.to_string()).collect()
+    };
+    let directory = listed("skel").unwrap();
+    assert_eq!(names(&directory), ["/deep", "/deep/a", "/link"], "a link is not followed");
+    assert_eq!(directory.outside(), None);
+    let entry = |directory: &Directory, name: &str| {
+        directory.entries().iter().find(|entry| entry.path.to_string() == name).unwrap().clone()
+    };
+    let a = entry(&directory, "/deep/a");
+    assert_eq!(text(&directory.open(&a).unwrap()), "a");
+
+    // The directory on the way becomes a link to elsewhere, where a file of the name is.
+    fs::write(world.at("a"), "secret").unwrap();
+    fs::rename(project.join("skel/deep"), project.join("skel/gone")).unwrap();
+    symlink(world.at(""), project.join("skel/deep")).unwrap();
+    assert!(matches!(directory.open(&a), Err(OpenError::Changed { .. })));
+    // So does what is no file any more; and what was written to since.
+    fs::remove_file(project.join("skel/deep")).unwrap();
+    fs::create_dir_all(project.join("skel/deep/a")).unwrap();
+    assert!(matches!(directory.open(&a), Err(OpenError::Changed { .. })));
+    pinfold_base::directory::remove(&project.join("skel/deep")).unwrap();
+    fs::rename(project.join("skel/gone"), project.join("skel/deep")).unwrap();
+    assert_eq!(text(&directory.open(&a).unwrap()), "a", "it can succeed");
+    fs::write(project.join("skel/deep/a"), "longer").unwrap();
+    assert!(matches!(directory.open(&a), Err(OpenError::Changed { .. })));
+    assert_ne!(listed("skel").unwrap().mark(), directory.mark());
+
+    // What lies outside says so, with a slash.
+    symlink("..", project.join("up")).unwrap();
+    let outside = world.folder().source(Path::new("up")).unwrap().outside().unwrap();
+    assert_eq!(outside.as_os_str(), world.at("").as_os_str());
+
+    let _socket = std::os::unix::net::UnixListener::bind(project.join("skel/socket")).unwrap();
+    assert!(listed("skel").unwrap_err().contains("is a socket"));
+    fs::remove_file(project.join("skel/socket")).unwrap();
+    let mut deep = project.join("skel");
+    for _ in 0..64 {
+        deep.push("d");
+    }
+    fs::create_dir_all(&deep).unwrap();
+    assert!(listed("skel").unwrap_err().contains("more than 64 levels"));
+}

@@ -37,28 +37,28 @@ pub use value::SetId;
 /// The manifest's usual file name.
 pub const FILE_NAME: &str = "pinfold.toml";
 
-/// A file of the user's own.
+/// A file of the user's own, or a directory with all that is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct File {
     /// Where it stands in the image.
     pub path: AbsolutePath,
-    /// A file beside the manifest; may be given per platform as `source-platform`.
+    /// A file or a directory beside the manifest; may be given per platform as `source-platform`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<PathBuf>,
-    /// Per platform a file beside the manifest.
+    /// Per platform a file or a directory beside the manifest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub source_platform: BTreeMap<PlatformName, PathBuf>,
     /// Its text, instead of `source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
-    /// Permissions, octal; 0644 unless said.
+    /// Permissions, octal; 0644 unless said. For one file, not for a directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// `root` (default), `user` or `UID:GID`.
     #[serde(default)]
     pub owner: Owner,
-    /// Whether it takes the place of what a package has there, a directory with all that is below it.
+    /// Whether it takes the place of what a package has there. Of a directory each of its files does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
 }

@@ -14,6 +14,7 @@ use pinfold_archive::decoded::Format;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::http;
@@ -51,8 +52,10 @@ use super::json;
 use crate::context::Environment;
 use crate::project::Project;
 use crate::project::folder::OpenError;
+use crate::project::folder;
+use crate::project::folder::EntryKind;
 use crate::project::lock::Lock;
-use crate::project::manifest::File;
+use crate::project::folder::Opened;
 use crate::project::manifest::Manifest;
 
 /// What comes from `mirror`.
@@ -266,17 +269,31 @@ impl Source for Debian {
 /// The user's own authorities: what stands in `/usr/local/share/ca-certificates`. What cannot be read is told where the files
 /// are placed.
 fn authorities(project: &Project, platform: Platform) -> Vec<(String, Vec<u8>)> {
-    let of = |file: &File| {
-        let path = file.path.0.to_string();
-        let name = path.strip_prefix("/usr/local/share/ca-certificates/")?.to_owned();
-        let bytes = match (project.inputs.source(file, platform), &file.content) {
-            (Some(opened), _) => opened.ok()?.bytes(AUTHORITY).ok()?,
-            (None, Some(text)) => text.clone().into_bytes(),
-            (None, None) => return None,
-        };
-        name.as_bytes().ends_with(b".crt").then_some((name, bytes))
+    let mut found = Vec::new();
+    let mut take = |path: &ImagePath, bytes: Option<Vec<u8>>| {
+        let name = path.to_string();
+        let name = name.strip_prefix("/usr/local/share/ca-certificates/");
+        if let (Some(name), Some(bytes)) = (name.filter(|name| name.as_bytes().ends_with(b".crt")), bytes) {
+            found.push((name.to_owned(), bytes));
+        }
     };
-    project.manifest.files.iter().filter_map(of).collect()
+    let read = |opened: Result<Opened, OpenError>| opened.ok()?.bytes(AUTHORITY).ok();
+    for file in &project.manifest.files {
+        match (project.inputs.source(file, platform), &file.content) {
+            (Some(Ok(folder::Source::File(opened))), _) => take(&file.path.0, opened.bytes(AUTHORITY).ok()),
+            (Some(Ok(folder::Source::Directory(directory))), _) => {
+                let files = directory.entries().iter();
+                for entry in files.filter(|entry| matches!(entry.kind, EntryKind::File { .. })) {
+                    if let Ok(path) = file.path.0.join(entry.path.as_bytes()) {
+                        take(&path, read(directory.open(entry)));
+                    }
+                }
+            }
+            (None, Some(text)) => take(&file.path.0, Some(text.clone().into_bytes())),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Whether every suite that the manifest has from this address comes from there by the machine's own configuration.
