@@ -35,10 +35,10 @@ pub(crate) fn run(args: &FetchArgs, global: Global) -> Outcome {
     let mut context = super::context(global, args.locking.downloads(args.downloads))?;
     context.vendor.clone_from(&args.vendor);
     let project = super::agreed(&context, &args.project)?;
-    let settled = build::settle(&context, &project, args.locking.meant())?;
-    let lock = settled.lock()?;
     let platforms =
         if args.platform.is_empty() { project.manifest.platforms.clone() } else { args.platform.clone() };
+    let settled = build::settle_for(&context, &project, args.locking.meant(), &platforms)?;
+    let lock = settled.lock()?;
     let fetched = fetch::fetch(&context, &project, lock, &platforms)?;
     if global.json {
         render::json(&fetched);

@@ -55,10 +55,12 @@ use self::heal::healing;
 use self::layers::Records;
 use self::layers::Writing;
 use self::place::PlaceError;
+use self::resolve::Ledger;
 use self::resolve::ResolveError;
 pub use self::settle::LockUse;
 pub use self::settle::Settled;
 pub use self::settle::settle;
+pub use self::settle::settle_for;
 use crate::consent::Agreed;
 use crate::context::Context;
 use crate::project::Project;
@@ -201,7 +203,7 @@ pub struct Outcome {
 pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) -> Result<Outcome, BuildError> {
     let begin = Instant::now();
     let platforms = platforms(project, options)?;
-    let settled = settle(context, project, options.lock)?;
+    let settled = settle_for(context, project, options.lock, &platforms)?;
     healing(context, || attempt(context, project, options, &platforms, &settled, begin))
 }
 
@@ -253,6 +255,7 @@ fn attempt(
     let mut images = Vec::new();
     let mut summaries = Vec::new();
     let mut findings = Findings::default();
+    let mut ledger = Ledger::new();
     for &platform in platforms {
         let placed = place::place(context, project, lock, platform)?;
         findings.look(project, &placed.tree, &context.decoded, platform)?;
@@ -267,6 +270,7 @@ fn attempt(
             compose::platform(context, &store, project, lock, &writing, platform, &placed.tree)?;
         images.push((platform, image));
         summaries.push(summary);
+        ledger.insert(platform, placed.ledger);
     }
     findings.done()?;
     let images: Vec<_> = images.iter().map(|(platform, image)| (*platform, image)).collect();
@@ -276,6 +280,7 @@ fn attempt(
     let index = index.digest().clone();
     let built = Built { reference: goal.reference(&index), index, platforms: summaries };
     context.store.remember(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
+    settled.complete(context, project, &ledger)?;
     settled.remember(context, project);
     let images = source.images()?;
     Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked, source, images })

@@ -1,12 +1,15 @@
 //! `lock`: asks archives and registries what exists, and writes down what was found. The only room that does.
 //!
 //! ```text
-//! manifest, recipes ─► each source: what exists, chosen ─► fetch ─► place ─► layers, ledger ─► Lock
+//! manifest, recipes ─► each source: what exists, chosen ─► layers ─► fetch ─► place ─► ledger ─► Lock
 //! ```
 //!
-//! Everything is fetched and placed once, because the lock says what stands for each install script and which component goes to
-//! which layer. A lock that came out so before is not placed again (`still`). What is locked and still allowed stays; `--upgrade`
-//! moves it.
+//! `lock` fetches and places everything once, because that tells what stands for each install script. A run's lock is for all
+//! platforms too and is placed for the one that runs: it has no ledger until each of them was placed ([`complete`]). A lock that
+//! came out so before is not placed again (`still`). What is locked and still allowed stays; `--upgrade` moves it.
+//!
+//! **Guarantees**: but for the ledger, a lock does not depend on who placed what: layers are planned by what the lock and the
+//! registries say of sizes.
 //!
 //! **Refuses**: names to move that nothing has, and other bytes for a version that was locked, unless that is what shall move.
 
@@ -14,15 +17,18 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use pinfold_archive::decoded::Format;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_base::text;
 use pinfold_image::plan;
 use pinfold_image::plan::ComponentSize;
 use pinfold_image::plan::Sharing;
+use pinfold_sources::debian::place::LedgerEntry;
 use serde::Serialize;
 
 use crate::build::compose;
@@ -76,7 +82,7 @@ pub struct Outcome {
 impl Outcome {
     fn of(old: Option<&Lock>, lock: Lock, notes: Vec<String>) -> Self {
         Self {
-            differs: old != Some(&lock),
+            differs: old.is_none_or(|old| *old != lock && !is_without_ledger(old, &lock)),
             had_lock: old.is_some(),
             components: diff::versions(&lock).len(),
             changes: diff::changes(old, &lock),
@@ -166,6 +172,11 @@ impl Diagnose for ReplacedError {
     }
 }
 
+/// Whether `old` is `new` but for the ledger that a run has left out.
+fn is_without_ledger(old: &Lock, new: &Lock) -> bool {
+    old.ledger.is_empty() && *old == Lock { ledger: BTreeMap::new(), ..new.clone() }
+}
+
 /// Seconds since the epoch: for checking validity and ages, never for anything that is written.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
@@ -177,7 +188,17 @@ pub fn lock(
     project: &Agreed<Project>,
     upgrade: &Upgrade,
 ) -> Result<Outcome, ResolveError> {
-    let mut outcome = healing(context, || resolve(context, project, upgrade))?;
+    lock_for(context, project, upgrade, &project.manifest.platforms)
+}
+
+/// The same for a verb that is about `here` alone: nothing of another platform is fetched.
+pub(super) fn lock_for(
+    context: &Context,
+    project: &Agreed<Project>,
+    upgrade: &Upgrade,
+    here: &[Platform],
+) -> Result<Outcome, ResolveError> {
+    let mut outcome = healing(context, || resolve(context, project, upgrade, here))?;
     for note in &outcome.notes {
         context.reporter.note(&format!("note: {note}"));
     }
@@ -187,10 +208,15 @@ pub fn lock(
 
 /// Resolves anew and compares; writes nothing.
 pub fn check(context: &Context, project: &Agreed<Project>) -> Result<Outcome, ResolveError> {
-    healing(context, || resolve(context, project, &Upgrade::All))
+    healing(context, || resolve(context, project, &Upgrade::All, &project.manifest.platforms))
 }
 
-fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> Result<Outcome, ResolveError> {
+fn resolve(
+    context: &Context,
+    project: &Agreed<Project>,
+    upgrade: &Upgrade,
+    here: &[Platform],
+) -> Result<Outcome, ResolveError> {
     let manifest = &project.manifest;
     let old = project.inputs.lock()?;
     let upgrade = &upgrade.among(project, old)?;
@@ -229,10 +255,14 @@ fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> R
             return Ok(Outcome::of(Some(old), same, notes));
         }
     }
-    fetch::fetch(context, project, &lock, &manifest.platforms)?;
     let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
+    for (_, source) in sources::ALL {
+        sizes.extend(source.bytes(&asking, &lock)?);
+    }
+    fetch::fetch(context, project, &lock, here)?;
+    let mut ledger = BTreeMap::new();
     let mut placing: Vec<String> = Vec::new();
-    for &platform in &manifest.platforms {
+    for &platform in here {
         let placed = place::place(context, project, &lock, platform)?;
         for note in placed.notes {
             if !notes.contains(&note) && !placing.contains(&note) {
@@ -240,17 +270,48 @@ fn resolve(context: &Context, project: &Agreed<Project>, upgrade: &Upgrade) -> R
             }
         }
         for (component, size) in compose::component_sizes(&placed.tree) {
-            let largest = sizes.entry(component).or_default();
-            *largest = size.max(*largest);
+            // What no archive brings is generated, and that all goes to one layer.
+            sizes.entry(component).or_insert(size);
         }
-        if !placed.ledger.is_empty() {
-            lock.ledger.insert(platform, placed.ledger);
-        }
+        ledger.insert(platform, placed.ledger);
     }
     lock.layers = layers(project, &sizes, old);
-    still::remember(context, project, &lock, &placing);
+    if complete(&mut lock, &manifest.platforms, &ledger) {
+        still::remember(context, project, &lock, &placing);
+    } else if let Some(old) = old.filter(|old| still_tells(old, &lock, &ledger)) {
+        lock.ledger = old.ledger.clone();
+    }
     notes.extend(placing);
     Ok(Outcome::of(old, lock, notes))
+}
+
+/// What stands for install scripts on each platform that was placed.
+pub(super) type Ledger = BTreeMap<Platform, Vec<LedgerEntry>>;
+
+/// Writes down what stands for each install script, once that is known of all `platforms`. Whether it is.
+pub(super) fn complete(lock: &mut Lock, platforms: &[Platform], placed: &Ledger) -> bool {
+    let whole = platforms.iter().all(|platform| placed.contains_key(platform));
+    if whole {
+        let some = placed.iter().filter(|(_, entries)| !entries.is_empty());
+        lock.ledger = some.map(|(platform, entries)| (*platform, entries.clone())).collect();
+    }
+    whole
+}
+
+/// Whether what stands for install scripts in `old` stands for them in `new` too: the packages are the same, the answers are, and
+/// what was `placed` now says so where it was.
+fn still_tells(old: &Lock, new: &Lock, placed: &Ledger) -> bool {
+    let packages = |lock: &Lock| -> Vec<(Platform, String)> {
+        let all = Platform::ALL.into_iter().flat_map(|platform| {
+            let archives = lock.archives(platform).into_iter();
+            archives.filter(|archive| archive.format == Format::Deb).map(move |archive| (platform, archive))
+        });
+        all.map(|(platform, archive)| (platform, archive.digest.to_string())).collect()
+    };
+    let none = Vec::new();
+    old.request.get("scripts") == new.request.get("scripts")
+        && packages(old) == packages(new)
+        && placed.iter().all(|(platform, entries)| old.ledger.get(platform).unwrap_or(&none) == entries)
 }
 
 /// Which component goes to which layer.

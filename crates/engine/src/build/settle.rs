@@ -5,9 +5,12 @@
 //! **Refuses**: with [`LockUse::Locked`] whatever would have to be written; always a lock that another pinfold has made for other
 //! layers, which no change of the manifest is behind.
 
+use pinfold_base::Platform;
+
 use super::compose;
 use super::goal;
 use super::resolve;
+use super::resolve::Ledger;
 use super::resolve::ResolveError;
 use crate::consent::Agreed;
 use crate::context::Context;
@@ -36,6 +39,7 @@ pub struct Settled<'a> {
     /// What a start needs of it.
     pub(super) gist: Gist,
     source: Source<'a>,
+    allowed: LockUse,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,31 @@ impl Settled<'_> {
         matches!(self.source, Source::Made(_))
     }
 
+    /// Writes down what stands for install scripts, where a run has left it out, every platform was placed now, and the file is
+    /// still this lock.
+    pub(super) fn complete(
+        &self,
+        context: &Context,
+        project: &Project,
+        placed: &Ledger,
+    ) -> Result<(), LockError> {
+        let lock = self.lock()?;
+        if self.allowed == LockUse::Locked || !lock.ledger.is_empty() {
+            return Ok(());
+        }
+        let mut whole = lock.clone();
+        let place = project.lock_place();
+        if resolve::complete(&mut whole, &project.manifest.platforms, placed)
+            && !whole.ledger.is_empty()
+            && Lock::load(&place)?.as_ref() == Some(lock)
+        {
+            whole.save(&place)?;
+            let file = project.lock_file.display();
+            context.reporter.note(&format!("`{file}` says now what stands for each install script"));
+        }
+        Ok(())
+    }
+
     /// Keeps for the next time what a start needs of it.
     pub(super) fn remember(&self, context: &Context, project: &Project) {
         let data = context.home.data();
@@ -81,12 +110,22 @@ pub fn settle<'a>(
     project: &'a Agreed<Project>,
     allowed: LockUse,
 ) -> Result<Settled<'a>, ResolveError> {
+    settle_for(context, project, allowed, &project.manifest.platforms)
+}
+
+/// The same for a verb that is about `here` alone: the lock is for all platforms, what is fetched for it is not.
+pub fn settle_for<'a>(
+    context: &Context,
+    project: &'a Agreed<Project>,
+    allowed: LockUse,
+    here: &[Platform],
+) -> Result<Settled<'a>, ResolveError> {
     let wanting = match project.inputs.held()? {
         None => LockError::Missing { file: project.lock_file.clone() },
         Some(held) => {
             let gist = held.gist()?;
             match wanting(project, gist) {
-                None => return Ok(Settled { gist: gist.clone(), source: Source::Held(held) }),
+                None => return Ok(Settled { gist: gist.clone(), source: Source::Held(held), allowed }),
                 Some(wanting) => wanting,
             }
         }
@@ -103,12 +142,12 @@ pub fn settle<'a>(
     }
     // Locking is most of a first build. Without the turn two of them do the same work, and no harm.
     let _turn = goal::turn(context, project).ok();
-    let outcome = resolve::lock(context, project, &Upgrade::Nothing)?;
+    let outcome = resolve::lock_for(context, project, &Upgrade::Nothing, here)?;
     if outcome.had_lock && !outcome.changes.is_empty() {
         context.reporter.changes(&outcome.changes);
     }
     context.reporter.note(&format!("`{file}` written: {}", outcome.summary()));
-    Ok(Settled { gist: Gist::of(&outcome.lock), source: Source::Made(Box::new(outcome.lock)) })
+    Ok(Settled { gist: Gist::of(&outcome.lock), source: Source::Made(Box::new(outcome.lock)), allowed })
 }
 
 /// Why the lock that is there cannot be used as it is.

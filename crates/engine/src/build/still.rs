@@ -52,7 +52,7 @@ fn record(context: &Context, project: &Project, lock: &Lock) -> Option<PathBuf> 
             sources.push(local::source(file, inputs, platform).ok()?.map(Source::mark));
         }
     }
-    let all = (held::program()?, lock.digest(), manifest, recipes, sources);
+    let all = (held::program()?, Digest::sha256(lock.render().as_bytes()), manifest, recipes, sources);
     let name = Digest::sha256(&serde_json::to_vec(&all).ok()?);
     Some(context.home.cache().join(METADATA).join(format!("lock-{}.json", name.hex())))
 }

@@ -49,6 +49,7 @@ use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::http;
 use pinfold_base::text;
+use pinfold_image::plan;
 use pinfold_image::plan::Volatility;
 use pinfold_sources::debian::place::LedgerEntry;
 use pinfold_sources::npm::config::Setting;
@@ -126,6 +127,14 @@ pub trait Source: Sync {
     /// Chooses what exists, writes its section of the lock, and gives what the user should know. What `asking.old` has and is
     /// still allowed stays.
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError>;
+
+    /// About how many bytes each component of its section has once it is unpacked, on the platform where it has most: the plan
+    /// of layers goes by it. It comes of the lock and of what was told while it was resolved, never of archives, so that a plan
+    /// is the same whichever of them are here.
+    fn bytes(&self, _: &Asking<'_>, lock: &Lock) -> Result<BTreeMap<String, u64>, SourceError> {
+        let of = |archive: Archive<'_>| (archive.component, archive.size.map_or(0, unpacked));
+        Ok(largest(|platform| self.archives(lock, platform).into_iter().map(of).collect()))
+    }
 
     /// The archives that the lock names for one platform.
     fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>>;
@@ -270,6 +279,8 @@ pub struct Remotes<'a> {
     pub project: &'a Agreed<Project>,
     /// Whether they are to say what exists, and not only to bring what is locked.
     pub resolving: bool,
+    /// Whether they are asked by a lock that came out of this very request before, and that may not move.
+    pub settled: bool,
     found: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -279,8 +290,6 @@ impl std::fmt::Debug for Remotes<'_> {
     }
 }
 
-    /// Whether they are asked by a lock that came out of this very request before, and that may not move.
-    pub settled: bool,
 impl<'a> Remotes<'a> {
     /// Those of a project on this machine.
     pub fn new(context: &'a Context, project: &'a Agreed<Project>) -> Self {
@@ -396,6 +405,28 @@ pub fn listing(
 ) -> Result<Arc<Listing>, SourceError> {
     let failed = |source| SourceError::of(DecodeError { what: what.to_owned(), source });
     context.decoded.decode(digest, format).map_err(failed)
+}
+
+/// Bytes of a component once it is unpacked, where only its archive's size is known.
+fn unpacked(size: u64) -> u64 {
+    size / plan::COMPRESSED_PERCENT * 100
+}
+
+/// What the components of each platform have together, and of all platforms the most.
+fn largest(of: impl Fn(Platform) -> Vec<(String, u64)>) -> BTreeMap<String, u64> {
+    let mut most: BTreeMap<String, u64> = BTreeMap::new();
+    for platform in Platform::ALL {
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        for (component, bytes) in of(platform) {
+            let sum = sums.entry(component).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+        for (component, sum) in sums {
+            let found = most.entry(component).or_default();
+            *found = sum.max(*found);
+        }
+    }
+    most
 }
 
 /// What a source has placed.

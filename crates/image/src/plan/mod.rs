@@ -34,7 +34,7 @@ pub const SPLIT_BYTES: u64 = 256 << 20;
 /// Bins per tier for what is not alone. Changing it moves components between layers, so it is part of `compat`.
 pub const BINS: u64 = 6;
 /// Compressed size is estimated as this share of the uncompressed one, in percent.
-const COMPRESSED_PERCENT: u64 = 45;
+pub const COMPRESSED_PERCENT: u64 = 45;
 /// Share of the layers that big components may have, in percent.
 const BIG_PERCENT: usize = 80;
 

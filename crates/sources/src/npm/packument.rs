@@ -73,6 +73,8 @@ pub struct Release {
     pub install_scripts: BTreeMap<String, String>,
     /// Whether its tarball says what stands below it (`npm-shrinkwrap.json`).
     pub shrinkwrap: bool,
+    /// `dist.unpackedSize`: its bytes once unpacked, as the publisher's npm has counted them.
+    pub unpacked: Option<u64>,
     /// The publisher's warning.
     pub deprecated: Option<String>,
 }
@@ -197,6 +199,8 @@ struct RawDist {
     tarball: Option<String>,
     #[serde(default)]
     integrity: Lenient<String>,
+    #[serde(rename = "unpackedSize", default)]
+    unpacked: Lenient<u64>,
 }
 
 impl Packument {
@@ -287,6 +291,10 @@ impl RawRelease {
             published,
             integrity: dist.as_ref().and_then(|dist| match &dist.integrity {
                 Lenient::Good(text) => Digest::from_sri(text).ok(),
+                Lenient::Bad(_) => None,
+            }),
+            unpacked: dist.as_ref().and_then(|dist| match dist.unpacked {
+                Lenient::Good(bytes) => Some(bytes),
                 Lenient::Bad(_) => None,
             }),
             tarball: dist.and_then(|dist| dist.tarball),

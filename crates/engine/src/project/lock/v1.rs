@@ -27,7 +27,7 @@
 //! [npm]                           # further npm packages
 //! [binaries]
 //! layers = [ { name = "…", components = [ … ] } ]        # a component a line
-//! [ledger]
+//! [ledger]                        # once every platform was placed: a run places its own
 //! "linux/amd64" = [ { package = "…", script = "postinst", … } ]
 //! ```
 
@@ -147,9 +147,10 @@ impl Lock {
         }
     }
 
-    /// Digest of the rendered text: what a build is keyed by.
+    /// Digest of all that decides about an image: what a build is keyed by. The ledger tells what placing did, and is not part of it.
     pub fn digest(&self) -> pinfold_base::Digest {
-        pinfold_base::Digest::sha256(self.render().as_bytes())
+        let deciding = Self { ledger: BTreeMap::new(), ..self.clone() };
+        pinfold_base::Digest::sha256(deciding.render().as_bytes())
     }
 }
 

@@ -110,6 +110,14 @@ impl Source for Agents {
         Ok(notes)
     }
 
+    fn bytes(&self, asking: &Asking<'_>, lock: &Lock) -> Result<BTreeMap<String, u64>, SourceError> {
+        npm::told(asking, |platform| {
+            let package = |agent: &'_ LockedAgent| format!("agent/{}", agent.name);
+            let has = |agent| Some((package(agent), agent.packages.get(&platform)?));
+            lock.agents.iter().filter_map(has).collect()
+        })
+    }
+
     fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>> {
         let archive = |agent: &'a LockedAgent| {
             let component = format!("agent/{}", agent.name);

@@ -8,13 +8,14 @@ mod section;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use pinfold_archive::decoded::Format;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
-use pinfold_base::Kind;
 use pinfold_base::ImagePath;
+use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::http;
@@ -51,11 +52,11 @@ use super::counted;
 use super::json;
 use crate::context::Environment;
 use crate::project::Project;
-use crate::project::folder::OpenError;
 use crate::project::folder;
 use crate::project::folder::EntryKind;
-use crate::project::lock::Lock;
+use crate::project::folder::OpenError;
 use crate::project::folder::Opened;
+use crate::project::lock::Lock;
 use crate::project::manifest::Manifest;
 
 /// What comes from `mirror`.
@@ -212,6 +213,13 @@ impl Source for Debian {
             }),
         };
         debian.packages.get(&platform).into_iter().flatten().map(archive).collect()
+    }
+
+    /// Binary packages of one source are one component.
+    fn bytes(&self, _: &Asking<'_>, lock: &Lock) -> Result<BTreeMap<String, u64>, SourceError> {
+        let of = |deb: &LockedDeb| (format!("debian/{}", deb.source), super::unpacked(deb.size));
+        let all = |platform| lock.debian.iter().filter_map(move |debian| debian.packages.get(&platform));
+        Ok(super::largest(|platform| all(platform).flatten().map(of).collect()))
     }
 
     fn date(&self, lock: &Lock) -> Option<Date> {

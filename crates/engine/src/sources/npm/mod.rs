@@ -169,6 +169,14 @@ impl Source for Npm {
         placements.map(archive).collect()
     }
 
+    fn bytes(&self, asking: &Asking<'_>, lock: &Lock) -> Result<BTreeMap<String, u64>, SourceError> {
+        let of = |placement: &'_ npm::Placement| format!("npm/{}", placement.package.name);
+        told(asking, |platform| {
+            let placements = lock.npm.get(&platform).into_iter().flatten();
+            placements.map(|placement| (of(placement), &placement.package)).collect()
+        })
+    }
+
     fn date(&self, lock: &Lock) -> Option<Date> {
         let packages = lock.npm.values().flatten().map(|placement| &placement.package);
         packages.filter_map(|package| package.published).map(Date::Published).max()
@@ -244,6 +252,24 @@ pub(super) fn program(
             npm::platform::resolve_platform_package(&registry, &wanted, platforms, &age(asking), kept)
         })
         .map_err(|source| SourceError::of(NotLockable { what: title.to_owned(), source }))
+}
+
+/// What the registries say of the sizes of each platform's packages, which are parts of the components named beside them. Where
+/// they are silent it is nothing: such a package shares its layer.
+pub(super) fn told<'a>(
+    asking: &Asking<'_>,
+    packages: impl Fn(Platform) -> Vec<(String, &'a LockedNpm)>,
+) -> Result<BTreeMap<String, u64>, SourceError> {
+    if Platform::ALL.into_iter().all(|platform| packages(platform).is_empty()) {
+        return Ok(BTreeMap::new());
+    }
+    let registry = registry(asking.remotes).map_err(SourceError::of)?;
+    let bytes = |package: &LockedNpm| {
+        let packument = registry.packument(&package.name).ok();
+        packument.and_then(|packument| packument.release(&package.version)?.unpacked).unwrap_or_default()
+    };
+    let sized = |(component, package): (String, &'a LockedNpm)| (component, bytes(package));
+    Ok(super::largest(|platform| packages(platform).into_iter().map(sized).collect()))
 }
 
 /// A locked tarball, as part of `component`.
