@@ -45,6 +45,7 @@ pub use supervise::runtime;
 pub use supervise::sandbox::Running;
 pub use supervise::sandbox::Sandbox;
 pub use supervise::session;
+pub use supervise::state::Account;
 pub use supervise::state::Logs;
 pub use supervise::state::Sandboxes;
 pub use supervise::state::Status;

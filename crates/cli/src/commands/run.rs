@@ -22,6 +22,7 @@ use pinfold_engine::run::Reach;
 use pinfold_engine::run::Request;
 use pinfold_engine::run::Session;
 use pinfold_engine::run::View;
+use pinfold_sandbox::Account;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Runtime;
@@ -293,11 +294,13 @@ fn in_foreground(args: &RunArgs, global: Global) -> Outcome {
     };
     let sandboxes = context.sandboxes();
     let begun = SystemTime::now();
-    let (ended, refused) = sandboxes.run_and_account(&spec, args.what.runtime.meant(), stdio);
-    if matches!(ended, Ok(_) | Err(SandboxError::Unwritten { .. })) {
-        // Also of a program whose output was lost: it ran.
+    let Account { ended, refused, started } =
+        sandboxes.run_and_account(&spec, args.what.runtime.meant(), stdio);
+    if started {
+        // Whatever the error: it ran.
         changed::tell(&run::changed(&spec, begun, None), global);
         refused::tell(&refused, global);
+        changed::tell_standing(&sandboxes, &spec.name, global);
     }
     match ended {
         Ok(exit) => Ok(code(exit)),

@@ -141,6 +141,9 @@ pub(super) fn connect(sandboxes: &Sandboxes, name: &str, global: Global) -> Outc
         }
         Detached::Ended(exit) => {
             changed::tell(&run::changed(&spec, begun, None), global);
+            changed::tell_standing(sandboxes, name, global);
+            // Who removes it later knows by then.
+            sandboxes.note_told(name);
             super::run::code(exit)
         }
         Detached::Lost => {
@@ -185,6 +188,7 @@ pub(crate) fn stop(args: &StopArgs, global: Global) -> Outcome {
     let sandboxes = sandboxes(global)?;
     sandboxes.stop(&args.name, Duration::from_secs(args.time))?;
     told(&sandboxes, &args.name, global);
+    sandboxes.note_told(&args.name);
     if global.json {
         render::json(&serde_json::json!({ "name": args.name, "status": "ended" }));
     }
@@ -195,6 +199,7 @@ pub(crate) fn stop(args: &StopArgs, global: Global) -> Outcome {
 fn told(sandboxes: &Sandboxes, name: &str, global: Global) {
     if let (Ok(spec), Ok((begun, ended))) = (sandboxes.spec(name), sandboxes.span(name)) {
         changed::tell(&run::changed(&spec, begun, ended), global);
+        changed::tell_standing(sandboxes, name, global);
     }
 }
 
@@ -207,7 +212,7 @@ pub(crate) fn rm(args: &RmArgs, global: Global) -> Outcome {
         }
     }
     let running = matches!(sandboxes.status(&args.name), Ok(Status::Running));
-    if !running {
+    if !running && !sandboxes.was_told(&args.name) {
         told(&sandboxes, &args.name, global);
     }
     sandboxes.remove(&args.name)?;

@@ -2,8 +2,10 @@
 
 use pinfold_base::Shown;
 use pinfold_base::shown;
+use pinfold_base::text;
 use pinfold_engine::run::Changed;
 use pinfold_engine::run::Unsearched;
+use pinfold_sandbox::Sandboxes;
 
 use super::page::Page;
 use crate::args::Global;
@@ -22,6 +24,21 @@ pub(crate) fn tell(found: &Changed, global: Global) {
         super::event(&serde_json::json!({ "event": "changed", "found": found }));
     } else {
         super::tell(&page(found));
+    }
+}
+
+/// Tells what could not be taken away from a workspace, the first of it.
+pub(crate) fn tell_standing(sandboxes: &Sandboxes, name: &str, global: Global) {
+    let Some(path) = sandboxes.left_standing(name) else { return };
+    if global.json {
+        super::event(&serde_json::json!({ "event": "left", "path": path }));
+    } else {
+        let name = text::word(name);
+        super::note(shown!(
+            "`{}`, an empty directory or file of pinfold's, stays where it is, since it may not be removed; open the directory \
+             around it, then `pinfold rm {name}`",
+            Shown::from(&path)
+        ));
     }
 }
 

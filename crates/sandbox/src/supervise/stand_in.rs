@@ -7,7 +7,8 @@
 //!
 //! The mount inside ends when its place on the host is removed, so whoever ends removes a stand-in only when nobody else
 //! has it locked: the last one does. The kernel lets go of the locks of a supervisor that was killed; what it made is then
-//! removed by whoever starts, lists or removes next, from the record.
+//! removed by whoever starts, lists or removes next, from the record. So is what could not be taken away at the end: of a
+//! directory that was closed from inside (`chmod 555 .`) nothing is kept waiting, it is opened for the moment ([`Way`]).
 //!
 //! Directories are kept for the next run instead of being removed, where they can be ([`Spare`]).
 //!
@@ -21,12 +22,15 @@ use std::hash::Hasher as _;
 use std::hash::RandomState;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
+use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::fs::Access;
 use rustix::fs::AtFlags;
 use rustix::fs::FileType;
 use rustix::fs::FlockOperation;
@@ -125,8 +129,7 @@ pub(crate) fn clear(folder: &Path) -> Result<Option<PathBuf>, SandboxError> {
     let mut stays = None;
     for one in planned.iter().rev() {
         loop {
-            match one.parent().and_then(|parent| one.open(&parent)).and_then(|lock| one.remove(&lock, &none))
-            {
+            match one.reach_and_remove(&none) {
                 Err(Errno::WOULDBLOCK) if Instant::now() < patience => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
@@ -145,6 +148,11 @@ pub(crate) fn clear(folder: &Path) -> Result<Option<PathBuf>, SandboxError> {
         fs_err::remove_file(&record).map_err(SandboxError::file("remove", record))?;
     }
     Ok(stays)
+}
+
+/// Whether any are recorded in a sandbox's folder.
+pub(crate) fn are_recorded(folder: &Path) -> bool {
+    folder.join(RECORD).exists()
 }
 
 /// Gone, somebody's own by now, another sandbox's, or with nothing of ours in its place.
@@ -264,28 +272,100 @@ impl PlannedStandIn {
         if rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
             return Err(Errno::WOULDBLOCK);
         }
-        let parent = self.parent()?;
-        if !self.is_one(lock)? || !self.is_there(&parent, lock)? {
+        if !self.is_one(lock)? {
+            return Ok(());
+        }
+        match self.parent().and_then(|parent| self.take_away(&parent, lock, spare)) {
+            Err(Errno::ACCESS | Errno::PERM) => {
+                let way = Way::open(&self.path)?;
+                self.take_away(&way.parent, lock, spare)
+            }
+            result => result,
+        }
+    }
+
+    /// The same of one that nobody has opened yet.
+    fn reach_and_remove(&self, spare: &Spare) -> rustix::io::Result<()> {
+        let reached = self.parent().and_then(|parent| self.open(&parent));
+        let lock = match reached {
+            Err(Errno::ACCESS | Errno::PERM) => self.open(&Way::open(&self.path)?.parent)?,
+            result => result?,
+        };
+        self.remove(&lock, spare)
+    }
+
+    /// Takes it out of the directory it is in.
+    fn take_away(&self, parent: &OwnedFd, lock: &OwnedFd, spare: &Spare) -> rustix::io::Result<()> {
+        if !self.is_there(parent, lock)? {
             return Ok(());
         }
         if self.kind == StandIn::Directory {
-            if spare.keep(&parent, &self.path, lock) {
+            if spare.keep(parent, &self.path, lock) {
                 return Ok(());
             }
-            return match rustix::fs::unlinkat(&parent, self.name(), AtFlags::REMOVEDIR) {
+            return match rustix::fs::unlinkat(parent, self.name(), AtFlags::REMOVEDIR) {
                 Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
                 Err(errno) => Err(errno),
             };
         }
         let part = part(self.name());
-        rustix::fs::renameat_with(&parent, self.name(), &parent, &part, RenameFlags::NOREPLACE)?;
-        let aside = at(&parent, OsStr::new(&part))?;
+        rustix::fs::renameat_with(parent, self.name(), parent, &part, RenameFlags::NOREPLACE)?;
+        let aside = at(parent, OsStr::new(&part))?;
         let open = rustix::fs::fstat(lock)?;
         if (aside.st_dev, aside.st_ino) == (open.st_dev, open.st_ino) && self.is_one(lock)? {
-            return rustix::fs::unlinkat(&parent, &part, AtFlags::empty());
+            return rustix::fs::unlinkat(parent, &part, AtFlags::empty());
         }
         // Somebody's own after all.
-        rustix::fs::renameat_with(&parent, &part, &parent, self.name(), RenameFlags::NOREPLACE)
+        rustix::fs::renameat_with(parent, &part, parent, self.name(), RenameFlags::NOREPLACE)
+    }
+}
+
+/// The directory of a stand-in, with all that was closed on the way there opened for as long as this lives: what an agent may
+/// do to its workspace's mode, its user may undo. Afterwards each has the mode that it was given.
+struct Way {
+    parent: OwnedFd,
+    opened: Vec<(OwnedFd, Mode)>,
+}
+
+impl Way {
+    fn open(path: &Path) -> rustix::io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let parent = rustix::fs::open("/", flags, Mode::empty())?;
+        let mut way = Self { parent, opened: Vec::new() };
+        for part in path.parent().unwrap_or(path).components().filter(|part| *part != Component::RootDir) {
+            let next = match rustix::fs::openat(&way.parent, part.as_os_str(), flags, Mode::empty()) {
+                Err(Errno::ACCESS) => {
+                    way.loosen()?;
+                    rustix::fs::openat(&way.parent, part.as_os_str(), flags, Mode::empty())
+                }
+                result => result,
+            };
+            way.parent = next?;
+        }
+        way.loosen()?;
+        Ok(way)
+    }
+
+    /// Lets this user do everything in the directory it has come to, if it is the user's and that is not so.
+    fn loosen(&mut self) -> rustix::io::Result<()> {
+        let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        if rustix::fs::accessat(&self.parent, ".", all, AtFlags::EACCESS).is_ok() {
+            return Ok(());
+        }
+        let mode = Mode::from_raw_mode(rustix::fs::fstat(&self.parent)?.st_mode);
+        // By its descriptor, which was opened without rights.
+        rustix::fs::chmod(format!("/proc/self/fd/{}", self.parent.as_raw_fd()), mode | Mode::RWXU)?;
+        self.opened.push((self.parent.try_clone().map_err(|_| Errno::MFILE)?, mode));
+        Ok(())
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        // Inner ones first: they are reached by their descriptors.
+        for (directory, mode) in self.opened.drain(..).rev() {
+            let _ = rustix::fs::chmod(format!("/proc/self/fd/{}", directory.as_raw_fd()), mode);
+        }
     }
 }
 
@@ -452,25 +532,48 @@ mod tests {
         ] {
             assert_eq!(is_settled(errno), settled, "{errno}");
         }
+    }
+
+    /// An agent can close the directory around them. It stays closed, and they go, at the end and when who comes next clears.
+    #[test]
+    fn a_closed_directory_is_opened_for_the_moment() {
         use std::os::unix::fs::PermissionsExt as _;
-        let place = Place::new();
-        let mut killed = place.make("a");
-        killed.locks.clear();
-        killed.folder = place.dir.path().join("nowhere");
-        drop(killed);
-        let work = place.dir.path().join("work");
-        let mode = |mode| fs_err::set_permissions(&work, std::fs::Permissions::from_mode(mode)).unwrap();
-        mode(0o555);
-        let stays = clear(&place.folder("a")).unwrap();
-        mode(0o755);
-        if rustix::process::geteuid().is_root() {
-            // Root removes them all the same.
-            assert_eq!(stays, None);
-        } else {
-            assert!(stays.is_some() && place.folder("a").join(RECORD).exists());
-            assert_eq!(clear(&place.folder("a")).unwrap(), None);
+        for (mode, killed) in [(0o555, false), (0o555, true), (0o000, false), (0o000, true), (0o311, false)] {
+            let mut place = Place::new();
+            let deep = place.dir.path().join("work/deep");
+            fs_err::create_dir(&deep).unwrap();
+            place.planned.push(PlannedStandIn { path: deep.join("hooks"), kind: StandIn::Directory });
+            let mut made = place.make("a");
+            if killed {
+                made.locks.clear();
+                made.folder = place.dir.path().join("nowhere");
+            }
+            let work = place.dir.path().join("work");
+            let set = |path: &Path, mode| {
+                fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            };
+            set(&deep, mode);
+            set(&work, mode);
+            drop(made);
+            if killed {
+                assert_eq!(clear(&place.folder("a")).unwrap(), None);
+            }
+            assert!(!are_recorded(&place.folder("a")));
+            assert_eq!(
+                fs_err::metadata(&work).unwrap().permissions().mode() & 0o7777,
+                mode,
+                "{mode:o} {killed}"
+            );
+            set(&work, 0o755);
+            assert_eq!(
+                fs_err::metadata(&deep).unwrap().permissions().mode() & 0o7777,
+                mode,
+                "{mode:o} {killed}"
+            );
+            set(&deep, 0o755);
+            assert_eq!(place.there(), ["deep"], "{mode:o} {killed}");
+            assert!(!deep.join("hooks").exists());
         }
-        assert!(place.there().is_empty() && !place.folder("a").join(RECORD).exists());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::error::SandboxError;
 use crate::supervise::program;
 use crate::supervise::program::Program;
 use crate::supervise::runtime;
+use crate::supervise::stand_in;
 use crate::types::OciRuntime;
 use crate::types::Runtime;
 
@@ -95,7 +96,7 @@ impl Folder {
         for path in self.groups(name) {
             crate::start::walls::limits::remove_group(&path);
         }
-        let stays = crate::supervise::stand_in::clear(&self.0)?;
+        let stays = stand_in::clear(&self.0)?;
         for stale in ["attach.sock", "egress.sock"] {
             let _ = fs_err::remove_file(self.0.join(stale));
         }
@@ -156,6 +157,11 @@ impl Folder {
         }
         let _ = fs_err::remove_file(mark);
         Ok(())
+    }
+
+    /// Takes the lock where stand-ins are recorded; `None` where none are, or while somebody has it.
+    pub(super) fn lock_if_stand_ins(&self) -> Result<Option<fs_err::File>, SandboxError> {
+        if stand_in::are_recorded(&self.0) { self.lock() } else { Ok(None) }
     }
 
     /// Takes the lock; `None` while somebody has it.

@@ -92,7 +92,9 @@ impl Sandboxes {
             // Half a home is nobody's.
             folder.remove_home()?;
         }
-        let _ = fs_err::remove_file(folder.0.join("state.json"));
+        for old in ["state.json", super::TOLD] {
+            let _ = fs_err::remove_file(folder.0.join(old));
+        }
         let plan = Plan::new(spec, &Probe::for_start())?;
         super::tell_closed(&plan);
         folder.write("spec.json", spec)?;

@@ -11,6 +11,7 @@
 //!       log, log.1             what the session showed, 1 MiB each
 //!       network.log            the proxy's decisions
 //!       stand-ins.json         what is on the host for the time of the run ([`crate::supervise::stand_in`])
+//!       told                   marks one whose changes were told after its end
 //!       leftover               marks a folder that could not be removed whole
 //!       home/                  the writable home
 //!       runtime/               bundle and state of another runtime, while it runs
@@ -55,11 +56,15 @@ use crate::supervise::foreground::Asked;
 use crate::supervise::foreground::OwnStreams;
 use crate::supervise::session;
 use crate::supervise::session::Detached;
+use crate::supervise::stand_in;
 use crate::supervise::terminal::escape::Filter;
 use crate::supervise::terminal::escape::Showing;
 use crate::types::Exit;
 use crate::types::Runtime;
 use crate::types::Stdio;
+
+/// Marks a sandbox whose changes were told after its end.
+const TOLD: &str = "told";
 
 /// All sandboxes below one directory.
 #[derive(Clone, Debug)]
@@ -127,20 +132,17 @@ impl Sandboxes {
 
     /// Runs a sandbox in the foreground and waits for the end; see [`Sandboxes::run_and_account`].
     pub fn run(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Exit, SandboxError> {
-        self.run_and_account(spec, runtime, stdio).0
+        self.run_and_account(spec, runtime, stdio).ended
     }
 
-    /// Runs a sandbox in the foreground, waits for the end, and gives what its proxy has refused. Of a home that is not kept
+    /// Runs a sandbox in the foreground, waits for the end, and gives what is to be told of it. Of a home that is not kept
     /// nothing stays on disk. SIGTERM and SIGHUP to this process end the program, in time or by force; SIGINT is passed to it.
-    pub fn run_and_account(
-        &self,
-        spec: &Spec,
-        runtime: Runtime,
-        stdio: Stdio,
-    ) -> (Result<Exit, SandboxError>, Refusals) {
+    pub fn run_and_account(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Account {
         let asked = Asked::begin();
         let mut refused = Refusals::default();
+        let mut started = false;
         let result = self.start(spec, runtime, stdio).and_then(|mut live| {
+            started = true;
             let shown = Filter::guarded(Showing::Live, live.plan.guards.shown_output.clone());
             let followed = foreground::follow(&mut *live.running, OwnStreams::own(), &shown, asked);
             refused = live.refused();
@@ -159,7 +161,32 @@ impl Sandboxes {
             // Nobody else says it.
             tracing::warn!("{}; `pinfold rm {}` tries again", Shown::of(&one_line(&error)), spec.name);
         }
-        (result, refused)
+        if started {
+            self.clear_stand_ins();
+        }
+        Account { ended: result, refused, started }
+    }
+
+    /// Takes away what earlier sandboxes could not, or did not live to. Done at the end of a run, which nobody waits for.
+    fn clear_stand_ins(&self) {
+        let names = fs_err::read_dir(&self.directory).into_iter().flatten().flatten();
+        for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+            let Ok(folder) = self.folder(&name) else { continue };
+            if let Ok(Some(lock)) = folder.lock_if_stand_ins() {
+                // Who removes it by name is told why they stay.
+                let _ = stand_in::clear(&folder.0);
+                drop(lock);
+            }
+        }
+    }
+
+    /// What stands in the workspace of a sandbox that has ended and could not be taken away, the first of it.
+    pub fn left_standing(&self, name: &str) -> Option<PathBuf> {
+        let folder = self.existing(name).ok()?;
+        let lock = folder.lock_if_stand_ins().ok()??;
+        let stays = stand_in::clear(&folder.0).ok()?;
+        drop(lock);
+        stays
     }
 
     /// Starts a lasting session with a terminal of this size; returns when it runs.
@@ -237,6 +264,8 @@ impl Sandboxes {
             return Ok(());
         }
         if folder.read::<State>("state.json")?.is_some_and(|state| state.exit.is_some()) {
+            // It ended by itself: all that can be left is what could not be taken away then.
+            stand_in::clear(&folder.0)?;
             return Ok(());
         }
         let stays = folder.clear(name)?;
@@ -294,6 +323,19 @@ impl Sandboxes {
         // Written right before the start, and at the end.
         let ended = matches!(self.status(name)?, Status::Ended(_)).then(|| time("state.json")).transpose()?;
         Ok((time("spec.json")?, ended))
+    }
+
+    /// Notes that what changed while a sandbox ran has been told; its next start forgets it.
+    pub fn note_told(&self, name: &str) {
+        if let Ok(folder) = self.existing(name) {
+            // Told twice is better than not at all.
+            let _ = fs_err::write(folder.0.join(TOLD), "");
+        }
+    }
+
+    /// Whether that was noted.
+    pub fn was_told(&self, name: &str) -> bool {
+        self.existing(name).is_ok_and(|folder| folder.0.join(TOLD).exists())
     }
 
     /// What was asked for.
@@ -358,6 +400,17 @@ fn tell_closed(plan: &Plan) {
     if more > 0 {
         tracing::warn!("{more} more directories cannot be looked into");
     }
+}
+
+/// What a run in the foreground came to.
+#[derive(Debug)]
+pub struct Account {
+    /// How it ended, or why not.
+    pub ended: Result<Exit, SandboxError>,
+    /// What its proxy has refused.
+    pub refused: Refusals,
+    /// Whether the program ran, whatever came after: it may have changed something.
+    pub started: bool,
 }
 
 /// Where a sandbox's logs are.
