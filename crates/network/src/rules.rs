@@ -37,7 +37,7 @@ const PLAIN_PORTS: [u16; 10] = [21, 22, 23, 25, 110, 143, 587, 3306, 5432, 9418]
 
 /// A rule that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a rule of the allow-list: {problem}", rule.escape_debug())]
+#[error("`{rule}` is not a rule of the allow-list: {problem}")]
 pub struct RuleError {
     rule: String,
     problem: RuleProblem,

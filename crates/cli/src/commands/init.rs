@@ -1,5 +1,6 @@
 //! `pinfold init`: writes a commented manifest.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,14 +34,18 @@ pub(crate) fn run(args: &InitArgs, global: Global) -> Outcome {
         .ok_or_else(|| ManifestError::UnknownPreset { name: args.preset.clone() })?;
     args.name.as_deref().map(manifest::file::check_name).transpose()?;
     let path = args.directory.join(manifest::FILE_NAME);
-    if path.exists() {
-        return Err(Failure::usage(
-            shown!("`{}` exists already", path.display()),
-            "remove it first, or name another directory",
-        ));
-    }
     fs::create_dir_all(&args.directory).map_err(ManifestError::Read)?;
-    fs::write(&path, preset.manifest_text(args.name.as_deref())).map_err(ManifestError::Read)?;
+    // Made anew or not at all: what is there may be a link that an agent left, also to what is not there yet.
+    let mut file = match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(Failure::usage(
+                shown!("`{}` exists already", path.display()),
+                "remove it first, or name another directory",
+            ));
+        }
+        result => result.map_err(ManifestError::Read)?,
+    };
+    file.write_all(preset.manifest_text(args.name.as_deref()).as_bytes()).map_err(ManifestError::Read)?;
     if global.json {
         render::json(&serde_json::json!({ "manifest": path.display().to_string(), "preset": preset.name }));
     } else if !global.quiet {

@@ -62,7 +62,7 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     /// The text is shown.
-    #[error("{what} `{}` is not understood: expected {expected}", .text.escape_debug())]
+    #[error("{what} `{text}` is not understood: expected {expected}")]
     Text {
         /// What it was read as.
         what: &'static str,
