@@ -281,3 +281,216 @@ fn git_works_on() {
         assert!(!ended_well && text.contains(why), "{script}: {text}");
     }
 }
+
+/// The names that stand between backticks in the hint.
+fn commands(text: &str) -> Vec<String> {
+    let hint = text.split_once("hint: ").unwrap_or_else(|| panic!("a hint: {text}")).1;
+    hint.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Ordinary projects have such links, and an agent can call a directory as it likes.
+#[test]
+fn a_link_that_is_refused_is_done_away_with_as_the_hint_says() {
+    use std::os::unix::fs::symlink;
+    let shell = |machine: &Machine, line: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]).current_dir(machine.path("w")).env("HOME", machine.path("me"));
+        assert!(shell.status().unwrap().success(), "{line}");
+    };
+    let git = Command::new("git").arg("--version").output().is_ok_and(|output| output.status.success());
+    // Git is told of the directory itself; a command in the configuration of the program itself.
+    for (link, leads, text) in [
+        (".git/hooks", "../githooks", ""),
+        ("run/hooks", "../githooks", "[core]\n\thooksPath = run/hooks\n"),
+        ("node_modules/.bin/lint", "../lint/lint.js", "[alias]\n\tlint = !node_modules/.bin/lint\n"),
+    ] {
+        let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+        repository(&machine);
+        let work = machine.path("w");
+        for name in ["githooks/post-commit", "node_modules/lint/lint.js"] {
+            fs_err::create_dir_all(work.join(name).parent().unwrap()).unwrap();
+            fs_err::write(work.join(name), "true\n").unwrap();
+        }
+        let _ = fs_err::remove_dir(work.join(link));
+        fs_err::create_dir_all(work.join(link).parent().unwrap()).unwrap();
+        symlink(leads, work.join(link)).unwrap();
+        let config = work.join(".git/config");
+        let before = fs_err::read_to_string(&config).unwrap() + text;
+        fs_err::write(&config, &before).unwrap();
+        let (ended_well, told) = run(&machine, &[], "true");
+        assert!(!ended_well && told.contains("is a symbolic link"), "{link}: {told}");
+        let all = commands(&told);
+        let word = all.last().unwrap().strip_prefix("--unprotect ").unwrap();
+        let (ended_well, told) = run(&machine, &["--unprotect", word], "true");
+        assert!(ended_well, "{link}, `--unprotect {word}`: {told}");
+        if link == ".git/hooks" {
+            if !git {
+                println!("skip: git is not installed");
+                assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
+                continue;
+            }
+            shell(&machine, &all[0]);
+        } else {
+            assert!(work.join(link).ends_with(link) && all[1] == work.join(link).display().to_string());
+            fs_err::write(&config, before.replace(link, &all[0])).unwrap();
+        }
+        let target = fs_err::canonicalize(work.join(link).parent().unwrap().join(leads)).unwrap();
+        let inside = if target.is_dir() { target.join("post-commit") } else { target };
+        let script = format!("echo x >> {}", inside.display());
+        let (ended_well, told) = run(&machine, &[], &script);
+        assert!(!ended_well && !told.contains("symbolic link"), "{link}: {told}");
+        assert_eq!(fs_err::read_to_string(&inside).unwrap(), "true\n", "{link}");
+    }
+}
+
+/// What is to be pasted is one word of the shell, whatever an agent calls a directory.
+#[test]
+fn a_name_to_leave_out_is_safe_to_paste() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let work = machine.path("w");
+    let repository = work.join("deep/$(touch pwned)/.git");
+    for name in ["hooks", "objects", "refs"] {
+        fs_err::create_dir_all(repository.join(name)).unwrap();
+    }
+    fs_err::write(repository.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    std::os::unix::fs::symlink("/etc", repository.join("config")).unwrap();
+    let (ended_well, told) = run(&machine, &[], "true");
+    assert!(!ended_well, "{told}");
+    let all = commands(&told);
+    let mut shell = Command::new("sh");
+    let line = format!("set -- {} && printf %s \"$2\"", all.last().unwrap());
+    let output = shell.args(["-c", &line]).current_dir(&work).output().unwrap();
+    let name = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(name, "deep/$(touch pwned)/.git/config");
+    assert!(!work.join("pwned").exists());
+    let (ended_well, told) = run(&machine, &["--unprotect", &name], "true");
+    assert!(ended_well, "{told}");
+}
+
+fn told(text: &str, machine: &Machine) -> Vec<String> {
+    let work = machine.path("w");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("  "));
+    let mut names: Vec<String> = lines
+        .map(|path| std::path::Path::new(path).strip_prefix(&work).unwrap().display().to_string())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Of tools that are rarer than an empty directory in everybody's way would be.
+#[test]
+fn what_is_obeyed_stays_as_it_is_where_it_is_there_and_is_told_where_it_is_new() {
+    let names = [
+        ".Rprofile",
+        ".amazonq/mcp.json",
+        ".config/mise/config.toml",
+        ".dir-locals.el",
+        ".gdbinit",
+        ".ghci",
+        ".helix/languages.toml",
+        ".jj/repo/config.toml",
+        ".latexmkrc",
+        ".lvimrc",
+        ".mise/config.toml",
+        ".nvimrc",
+        ".theia/tasks.json",
+        "mise.local.toml",
+    ];
+    let asked = [".bazelrc", ".cargo/config", ".yarnrc", "flake.nix"];
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
+    let all: Vec<&str> = names.into_iter().chain(asked).collect();
+    let write = |text: &str| {
+        let each = all
+            .iter()
+            .map(|name| format!("busybox mkdir -p $(busybox dirname {name}); echo {text} > {name}"));
+        each.collect::<Vec<_>>().join("; ")
+    };
+    let (ended_well, text) = run(&machine, &[], &write("one"));
+    assert!(ended_well, "{text}");
+    let mut expected: Vec<String> = all.iter().map(|name| (*name).to_owned()).collect();
+    expected.sort();
+    assert_eq!(told(&text, &machine), expected);
+    // The next one finds them there.
+    let (_, text) = run(&machine, &[], &write("two"));
+    assert_eq!(told(text.split_once("changed too").unwrap().1, &machine), asked);
+    for name in names {
+        assert_eq!(fs_err::read_to_string(machine.path("w").join(name)).unwrap(), "one\n", "{name}");
+    }
+    // Of Mercurial's, what is missing cannot be made where its repository is; and the control.
+    fs_err::create_dir(machine.path("w/.hg")).unwrap();
+    for (flags, made) in [(&[][..], false), (&["--unprotect", ".hg/hgrc"], true)] {
+        let (ended_well, _) = run(&machine, flags, "echo x > .hg/hgrc");
+        assert_eq!((ended_well, machine.path("w/.hg/hgrc").exists()), (made, made));
+    }
+}
+
+/// Made where nobody looks or under another name, and put in its place by the next run.
+#[test]
+fn what_comes_to_its_place_by_a_rename_or_a_link_is_told() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
+    let first = "busybox mkdir -p docs/z node_modules/y && echo x > docs/z/config.toml && echo x > node_modules/y/Makefile";
+    let (ended_well, text) = run(&machine, &[], first);
+    assert!(ended_well && text.is_empty(), "{text}");
+    let second = "busybox mv docs/z .cargo && busybox mv node_modules/y tools && echo x > tools/new && busybox ln -s .cargo cfg \
+                  && busybox mkdir mine && echo x > mine/config.toml && busybox mkdir app && busybox ln -s ../mine app/.cargo";
+    let (ended_well, text) = run(&machine, &[], second);
+    assert!(ended_well, "{text}");
+    assert_eq!(told(&text, &machine), [".cargo/config.toml", "app/.cargo/config.toml", "tools/Makefile"]);
+    // Work beside them tells nothing of them.
+    let (ended_well, text) =
+        run(&machine, &[], "echo x > tools/more && echo x > .cargo/notes && echo x > app/x");
+    assert!(ended_well && text.is_empty(), "{text}");
+}
+
+/// Who stops a session is told what changed, and who removes it then is not told again.
+#[test]
+fn what_changed_is_told_once() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
+    let begin = |name: &str| {
+        let script = format!("echo x > Makefile; echo x > {name}.ready; exec busybox sleep 1000");
+        let opened = machine.script(&["open", "-d", "--name", name], &script).output().unwrap();
+        assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
+        let ready = machine.path("w").join(format!("{name}.ready"));
+        let begun = std::time::Instant::now();
+        while !ready.exists() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it did not start");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
+    let say = |words: &[&str]| {
+        let output = machine.pinfold(words).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{words:?}: {text}");
+        text
+    };
+    begin("one");
+    assert!(say(&["stop", "one"]).contains("Makefile"));
+    assert!(!say(&["rm", "one"]).contains("Makefile"));
+    // Control: nobody was told.
+    begin("two");
+    assert!(say(&["rm", "--force", "two"]).contains("Makefile"));
+    // A session that is begun again forgets that it was told.
+    begin("three");
+    say(&["stop", "three"]);
+    begin("three");
+    assert!(say(&["rm", "--force", "three"]).contains("Makefile"));
+}
+
+/// Nothing of ours stays in a directory that was closed from inside, and it stays closed.
+#[test]
+fn a_workspace_that_is_closed_from_inside_keeps_nothing_of_ours() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    repository(&machine);
+    let before = there(&machine);
+    let (ended_well, text) = run(&machine, &[], "busybox chmod 555 .");
+    assert!(ended_well && text.is_empty(), "{text}");
+    let mode = fs_err::metadata(machine.path("w")).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((there(&machine), mode), (before, 0o555));
+    let listed = machine.pinfold(&["ps", "--json"]).output().unwrap();
+    assert_eq!(String::from_utf8(listed.stdout).unwrap().trim(), "[]");
+    fs_err::set_permissions(machine.path("w"), std::fs::Permissions::from_mode(0o755)).unwrap();
+}

@@ -34,6 +34,7 @@ pub use error::SandboxError;
 pub use pinfold_network::Refusals;
 pub use pinfold_network::Refused;
 pub use plan::Plan;
+pub use plan::is_stand_in;
 pub use plan::refusal::Refusal;
 pub use plan::wall::Standing;
 pub use plan::wall::Wall;

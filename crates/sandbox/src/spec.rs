@@ -63,6 +63,9 @@ pub struct Spec {
     /// each and up again (`..`), and would lead elsewhere through another one. Absolute, as those of `protect`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hold: Vec<PathBuf>,
+    /// Which directories stood where in what can be written to, for whoever looks for changes afterwards. Not interpreted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stood: String,
     /// Size of `/tmp` in bytes.
     #[serde(default = "default_tmp")]
     pub tmp_bytes: u64,
@@ -115,6 +118,7 @@ impl Spec {
             mounts: Vec::new(),
             protect: Vec::new(),
             hold: Vec::new(),
+            stood: String::new(),
             tmp_bytes: default_tmp(),
             network: Network::default(),
             limits: Limits::default(),
@@ -217,6 +221,16 @@ pub struct Protected {
     /// What stands there while it is missing.
     #[serde(default)]
     pub missing: StandIn,
+    /// How the user calls it, to leave it out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+impl Protected {
+    /// One that nobody has to call by a name.
+    pub fn new(path: impl Into<PathBuf>, missing: StandIn) -> Self {
+        Self { path: path.into(), missing, name: String::new() }
+    }
 }
 
 /// What stands in the place of a path that is missing for as long as the sandbox runs: a mount needs something to be on.

@@ -36,6 +36,8 @@ pub struct Entry<'a> {
     pub name: &'a CStr,
     /// What it is; links are not followed.
     pub kind: FileType,
+    /// The number of its inode by the directory's listing; 0 where it is told once more without one.
+    pub inode: u64,
     /// The directory it stands in.
     pub parent: BorrowedFd<'a>,
 }
@@ -187,7 +189,7 @@ fn batch(
             Some(Ok(read)) => read,
         };
         let from = std::mem::replace(&mut level.position, entry_read.next_entry_cookie());
-        let name = entry_read.file_name();
+        let (name, inode) = (entry_read.file_name(), entry_read.ino());
         if ![c".", c".."].contains(&name) {
             let kind = match entry_read.file_type() {
                 FileType::Unknown => kind(here, name),
@@ -196,7 +198,7 @@ fn batch(
             if let Some(kind) = kind {
                 path.truncate(level.path);
                 push(path, name);
-                let next = visit(Seen::Entry(entry(path, name, kind, here)))?;
+                let next = visit(Seen::Entry(Entry { inode, ..entry(path, name, kind, here) }))?;
                 if next == Next::Stop {
                     return Ok(Next::Stop);
                 }
@@ -245,7 +247,7 @@ fn as_path(path: &[u8]) -> &Path {
 }
 
 fn entry<'a>(path: &'a [u8], name: &'a CStr, kind: FileType, parent: BorrowedFd<'a>) -> Entry<'a> {
-    Entry { path: as_path(path), name, kind, parent }
+    Entry { path: as_path(path), name, kind, inode: 0, parent }
 }
 
 /// How much there is in a directory.

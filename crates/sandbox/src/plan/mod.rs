@@ -44,6 +44,7 @@ use self::limits::Rlimit;
 pub(crate) use self::protect::MARK;
 pub use self::protect::PlannedStandIn;
 pub(crate) use self::protect::is_empty;
+pub use self::protect::is_stand_in;
 use self::refusal::Refusal;
 use self::rootfs::RootDirectory;
 use self::wall::Standing;

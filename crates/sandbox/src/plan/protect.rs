@@ -18,6 +18,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
@@ -45,6 +46,9 @@ use crate::spec::StandIn;
 /// the next run after a crash, know one. Whoever changes it makes it their own.
 pub(crate) const MARK: i64 = 0x7069_6e66;
 
+/// The one text that stands in for something: a repository's own directory, where git asks which it shares.
+const OWN: &[u8] = b".\n";
+
 /// Something to be made on the host before the start and removed after the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStandIn {
@@ -66,8 +70,13 @@ pub(super) fn add(
     if !guards.protected_names.holds() {
         return Ok(Vec::new());
     }
-    let kept = paths.iter().map(|one| Wanted { path: &one.path, missing: &one.missing, held: false });
-    let held = held.iter().map(|path| Wanted { path, missing: &StandIn::Directory, held: true });
+    let kept = paths.iter().map(|one| Wanted {
+        path: &one.path,
+        missing: &one.missing,
+        name: &one.name,
+        held: false,
+    });
+    let held = held.iter().map(|path| Wanted { path, missing: &StandIn::Directory, name: "", held: true });
     // Outer paths before what is below them, and what is kept before it is held only.
     let mut sorted: Vec<Wanted<'_>> = kept.chain(held).collect();
     sorted.sort_by_key(|one| (one.path, one.held));
@@ -96,6 +105,7 @@ pub(super) fn add(
 struct Wanted<'a> {
     path: &'a Path,
     missing: &'a StandIn,
+    name: &'a str,
     held: bool,
 }
 
@@ -152,7 +162,8 @@ impl Shown<'_> {
             let data = rustix::fs::fstat(&next).map_err(failed)?;
             let kind = FileType::from_raw_mode(data.st_mode);
             if kind == FileType::Symlink {
-                return Err(Refusal::ProtectedLink(host));
+                let leads_to = fs_err::canonicalize(&host).unwrap_or_else(|_| host.clone());
+                return Err(Refusal::ProtectedLink { path: host, leads_to, name: protected.name.to_owned() });
             }
             if let Some(found) = stand_in(&next, kind, &data, wanted) {
                 // Another sandbox's, or left by a crash: ours too from now on.
@@ -185,6 +196,24 @@ fn stand_in(found: &OwnedFd, kind: FileType, data: &rustix::fs::Stat, wanted: &S
         }
         (FileType::RegularFile, _, 0) => Some(StandIn::File),
         _ => None,
+    }
+}
+
+/// Whether what `path` names below `parent` only stands in for something, for the time of some sandbox: nobody obeys what is in
+/// it, whoever made it, since that is nothing or what git takes for granted.
+pub fn is_stand_in(parent: impl AsFd, path: &Path) -> bool {
+    let looked = rustix::fs::statat(&parent, path, AtFlags::SYMLINK_NOFOLLOW);
+    let Some(data) = looked.ok().filter(|data| data.st_mtime == MARK) else { return false };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let open = || rustix::fs::openat(&parent, path, flags, Mode::empty());
+    match (FileType::from_raw_mode(data.st_mode), data.st_size) {
+        (FileType::Directory, _) => open().is_ok_and(|found| is_empty(&found)),
+        (FileType::RegularFile, 0) => true,
+        (FileType::RegularFile, _) => open().is_ok_and(|found| {
+            let mut bytes = [0; OWN.len() + 1];
+            rustix::io::pread(&found, &mut bytes[..], 0).is_ok_and(|read| bytes[..read] == *OWN)
+        }),
+        _ => false,
     }
 }
 
@@ -246,10 +275,8 @@ mod tests {
         let mut mounts = vec![mount("", "/w")];
         mounts.extend(more.iter().map(|(source, target)| mount(source, target)));
         let before = mounts.len();
-        let protect: Vec<Protected> = protect
-            .iter()
-            .map(|name| Protected { path: base.join(name), missing: StandIn::Directory })
-            .collect();
+        let protect: Vec<Protected> =
+            protect.iter().map(|name| Protected::new(base.join(name), StandIn::Directory)).collect();
         let held: Vec<PathBuf> = held.iter().map(|name| base.join(name)).collect();
         let stand_ins = add(&protect, &held, &Guards::default(), &mut mounts)?;
         let word = |mount: &PlannedMount| {
@@ -298,7 +325,7 @@ mod tests {
             let found = plan_held(names, protect, held, &[]).unwrap();
             assert_eq!((&found.0[..], &found.1[..]), (&owned(mounts)[..], &owned(made)[..]), "{held:?}");
         }
-        assert!(matches!(plan_held(&["a -> b"], &[], &["a"], &[]), Err(Refusal::ProtectedLink(_))));
+        assert!(matches!(plan_held(&["a -> b"], &[], &["a"], &[]), Err(Refusal::ProtectedLink { .. })));
     }
 
     fn owned(words: &[&str]) -> Vec<String> {
@@ -322,7 +349,7 @@ mod tests {
             }
             let shown = MountKind::Host(base.clone());
             let mut all = vec![PlannedMount { target: "/w".into(), kind: shown, access: Access::ReadWrite }];
-            let path = Protected { path: base.join("a.json"), missing: missing.clone() };
+            let path = Protected::new(base.join("a.json"), missing.clone());
             let stand_ins = add(&[path], &[], &Guards::default(), &mut all).unwrap();
             assert_eq!((all.len() - 1, stand_ins.len()), (mounts, made), "{there} {missing:?}");
         }
@@ -349,7 +376,7 @@ mod tests {
     #[test]
     fn a_link_cannot_be_held() {
         for (names, protect) in [(["g -> elsewhere"], ["g"]), (["g -> ."], ["g/h"])] {
-            assert!(matches!(plan(&names, &protect, &[]), Err(Refusal::ProtectedLink(_))), "{names:?}");
+            assert!(matches!(plan(&names, &protect, &[]), Err(Refusal::ProtectedLink { .. })), "{names:?}");
         }
     }
 
@@ -372,7 +399,7 @@ mod tests {
         let down = crate::weaken::guards(&[crate::weaken::Weaken::UnprotectedNames].into());
         assert_ne!(down.protected_names, Guard::Up);
         let mut mounts = Vec::new();
-        let path = Protected { path: "/a".into(), missing: StandIn::Directory };
+        let path = Protected::new("/a", StandIn::Directory);
         assert!(add(&[path], &[], &down, &mut mounts).unwrap().is_empty() && mounts.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! Why a sandbox is not planned. Nothing has been started or written when one of these is returned.
 
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Diagnose;
@@ -91,8 +92,15 @@ pub enum Refusal {
         link: PathBuf,
     },
     /// A protected path is a link, whose entry no mount can hold.
-    #[error("`{}` is protected and is a symbolic link, which a sandbox could exchange", .0.display())]
-    ProtectedLink(PathBuf),
+    #[error("`{}` is protected and is a symbolic link, which a sandbox could exchange", path.display())]
+    ProtectedLink {
+        /// The path.
+        path: PathBuf,
+        /// What it leads to, where that is there.
+        leads_to: PathBuf,
+        /// How the user calls what is protected.
+        name: String,
+    },
     /// A protected path cannot be looked at.
     #[error("cannot look at `{}`, which is protected", path.display())]
     Protected {
@@ -168,9 +176,8 @@ impl Diagnose for Refusal {
                 format!("make it readable with `chmod u+rx {}`, or mount a directory without it", word(path).as_str())
             }
             Self::LinkInWorkspace { .. } => "mount the directory it leads to by its own path, if that is wanted".into(),
-            Self::ProtectedLink(_) => {
-                "put what it leads to in its place, or leave it unprotected: `--unprotect NAME`".into()
-            }
+            Self::ProtectedLink { name, .. } if name.is_empty() => return None,
+            Self::ProtectedLink { path, leads_to, name } => fix(path, leads_to, name),
             Self::LinkInImage { .. } => "build the image with a directory at that place".into(),
             Self::NoUserNamespaces(problem) => problem.fix(),
             Self::NoLandlock => {
@@ -184,4 +191,18 @@ impl Diagnose for Refusal {
             _ => return None,
         })
     }
+}
+
+/// What to do about a link in the place of `name`: git can be told of the directory itself.
+fn fix(path: &Path, leads_to: &Path, name: &str) -> String {
+    let (link, to, name) = (word(path), word(leads_to), word(name));
+    let tree = path.ends_with(".git/hooks").then(|| path.ancestors().nth(2)).flatten();
+    if let Some(tree) = tree.map(word) {
+        return format!(
+            "tell git of the directory itself: `rm {link} && git -C {tree} config core.hooksPath {to}`; or let a sandbox change it: `--unprotect {name}`"
+        );
+    }
+    format!(
+        "write `{to}` where `{link}` is named now, or put it in the place of the link; or let a sandbox change it: `--unprotect {name}`"
+    )
 }

@@ -64,6 +64,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("G4 a protected directory removed and made again", Every, protect::remade),
     ("G5 what the user puts in the place of a stand-in", Every, protect::users_own),
     ("G5 nothing is left in the workspace after a kill", Every, protect::killed),
+    ("G5 nothing is left in a workspace that is closed from inside", Every, protect::closed),
     ("G5 two on one workspace", Every, protect::two),
     ("G6 a key's program that the agent rewrites", Every, keys::rewritten),
     ("G6 a link to an agent's program that a key's program looks for", Every, keys::linked),

@@ -1,5 +1,6 @@
 //! What the host runs by itself in a workspace: present, not yet present, what leads there, and what is left after a kill.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -28,7 +29,7 @@ struct Work {
 }
 
 /// What is not there, and what stands in for it.
-fn not_there() -> [(&'static str, StandIn); 6] {
+fn not_there() -> [(&'static str, StandIn); 7] {
     [
         (".kiro/hooks", StandIn::Directory),
         (".vscode", StandIn::Directory),
@@ -36,6 +37,7 @@ fn not_there() -> [(&'static str, StandIn); 6] {
         (".agent/settings.json", StandIn::Directory),
         ("agent.json", StandIn::File),
         (".git/commondir", StandIn::Text(".\n".into())),
+        (".hg/hgrc", StandIn::File),
     ]
 }
 
@@ -44,7 +46,9 @@ impl Work {
         let path = host.scratch.join(format!("protected-{name}"));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join(".git/hooks")).unwrap();
-        fs::create_dir(path.join(".kiro")).unwrap();
+        for name in [".kiro", ".hg"] {
+            fs::create_dir(path.join(name)).unwrap();
+        }
         fs::write(path.join(".git/config"), "[core]\n").unwrap();
         fs::write(path.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
         fs::write(path.join(".envrc"), "true\n").unwrap();
@@ -60,7 +64,7 @@ impl Work {
         spec.protect = there
             .into_iter()
             .chain(not_there())
-            .map(|(name, missing)| Protected { path: self.path.join(name), missing })
+            .map(|(name, missing)| Protected::new(self.path.join(name), missing))
             .collect();
         if runtime == Runtime::Oci(OciRuntime::Runsc) {
             spec.env.insert(crate::probe::OTHER_KERNEL.into(), "1".into());
@@ -199,8 +203,7 @@ pub(crate) fn repositories(host: &Host, runtime: Runtime) -> Result<(), String> 
         ];
         let names =
             there.iter().map(|(name, _)| name.trim_end_matches('/')).chain(missing.map(|(name, _)| name));
-        spec.protect =
-            names.map(|name| Protected { path: work.path.join(name), missing: StandIn::Directory }).collect();
+        spec.protect = names.map(|name| Protected::new(work.path.join(name), StandIn::Directory)).collect();
         work.hold(spec, runtime, Weaken::UnprotectedNames).map_err(|text| format!("{probe}: {text}"))?;
     }
     Ok(())
@@ -217,7 +220,7 @@ pub(crate) fn second_name(host: &Host, runtime: Runtime) -> Result<(), String> {
     let before = work.seen();
     let mut spec = work.spec(host, "second-name", "protected", &["/workspace/tools/post-commit"], runtime);
     let first = spec.protect.clone();
-    spec.protect.push(Protected { path: other, missing: StandIn::Directory });
+    spec.protect.push(Protected::new(other, StandIn::Directory));
     if !work.run(&spec, runtime)? || work.seen() != before {
         return Err(format!("the workspace was {before:?} and is {:?}", work.seen()));
     }
@@ -244,6 +247,7 @@ pub(crate) fn missing(host: &Host, runtime: Runtime) -> Result<(), String> {
         "/workspace/.agent",
         "/workspace/agent.json",
         "/workspace/.git/commondir",
+        "/workspace/.hg/hgrc",
     ];
     tried(host, runtime, ("missing", "unmade"), &paths, Weaken::UnprotectedNames)
 }
@@ -273,7 +277,7 @@ pub(crate) fn left(host: &Host, runtime: Runtime) -> Result<(), String> {
     };
     let spec = |work: &Work, probe: &str, args: &[&str]| {
         let mut spec = work.spec(host, "left", probe, args, runtime);
-        let hooks = Protected { path: work.path.join("c/d"), missing: StandIn::Directory };
+        let hooks = Protected::new(work.path.join("c/d"), StandIn::Directory);
         spec.protect.push(hooks);
         // `missing/../hooks` too leads where an agent wants once there is such a directory.
         spec.hold = ["a", "a/b", "missing"].map(|name| work.path.join(name)).into();
@@ -312,6 +316,53 @@ pub(crate) fn killed(host: &Host, runtime: Runtime) -> Result<(), String> {
         if work.seen() != before {
             return Err(format!("removed, and yet there is {:?}", work.seen()));
         }
+    }
+    Ok(())
+}
+
+/// A directory that an agent closes keeps nothing of ours: it is opened for the moment, and closed again. In the control nobody
+/// clears what a killed supervisor left there.
+pub(crate) fn closed(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let closed = [".kiro", ""];
+    let set = |work: &Work, mode| {
+        // The inner one first, and the outer one first again.
+        let mut all: Vec<PathBuf> = closed.iter().map(|name| work.path.join(name)).collect();
+        if mode != 0o555 {
+            all.reverse();
+        }
+        for path in all {
+            fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    let is_closed = |work: &Work| {
+        closed.iter().all(|name| {
+            let data = fs::metadata(work.path.join(name));
+            data.is_ok_and(|data| data.permissions().mode() & 0o777 == 0o555)
+        })
+    };
+    let work = Work::new(host, "closed");
+    let before = work.seen();
+    let spec = work.spec(host, "closed", "close", &["/workspace/.kiro", "/workspace"], runtime);
+    if !work.run(&spec, runtime)? || !is_closed(&work) || work.seen() != before {
+        let was = is_closed(&work);
+        set(&work, 0o755);
+        return Err(format!("closed {was}: the workspace was {before:?} and is {:?}", work.seen()));
+    }
+    set(&work, 0o755);
+    for guarded in [true, false] {
+        let mut spec = work.spec(host, "closed", "sleep", &[], runtime);
+        if !guarded {
+            spec.weaken.insert(Weaken::Leftovers);
+        }
+        work.kill(&spec, runtime, || set(&work, 0o555))?;
+        let (seen, was) = (work.seen(), is_closed(&work));
+        set(&work, 0o755);
+        if !was || (seen == before) != guarded {
+            return Err(format!(
+                "guarded {guarded}, closed {was}: the workspace was {before:?} and is {seen:?}"
+            ));
+        }
+        let _ = work.sandboxes.remove(&spec.name);
     }
     Ok(())
 }

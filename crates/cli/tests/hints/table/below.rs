@@ -624,13 +624,6 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sandbox/src/plan/refusal.rs",
-        "put what it leads to in its place, or leave it unprotected: `--unprotect NAME`",
-        Untried(
-            "it takes a socket, a link or a kernel of its kind where a sandbox starts; the isolation suite has them",
-        ),
-    ),
-    row(
-        "sandbox/src/plan/refusal.rs",
         "start it in a systemd user session, as with `systemd-run --user --scope -p Delegate=yes pinfold run …`, or leave out the limits of memory and processors",
         Untried(
             "it takes a socket, a link or a kernel of its kind where a sandbox starts; the isolation suite has them",
@@ -638,10 +631,20 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sandbox/src/plan/refusal.rs",
+        "tell git of the directory itself: `rm {link} && git -C {tree} config core.hooksPath {to}`; or let a sandbox change it: `--unprotect {name}`",
+        Elsewhere("cli/tests/protect.rs", "a_link_that_is_refused_is_done_away_with_as_the_hint_says"),
+    ),
+    row(
+        "sandbox/src/plan/refusal.rs",
         "use Linux 6.7 or later, or leave the ports to the network namespace",
         Untried(
             "it takes a socket, a link or a kernel of its kind where a sandbox starts; the isolation suite has them",
         ),
+    ),
+    row(
+        "sandbox/src/plan/refusal.rs",
+        "write `{to}` where `{link}` is named now, or put it in the place of the link; or let a sandbox change it: `--unprotect {name}`",
+        Elsewhere("cli/tests/protect.rs", "a_link_that_is_refused_is_done_away_with_as_the_hint_says"),
     ),
     row(
         "sandbox/src/probe.rs",

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!   places       where the sandbox may write, and what a path really leads to
-//!   names        WORKSPACE/NAME, of shells, editors and agents; `protect` of each recipe and of the manifest
+//!   known        every name that programs obey, run or read in a directory: one table
+//!   names        those of WORKSPACE/NAME that are kept; `protect` of each recipe and of the manifest
 //!   repository   what git obeys in every repository that it can meet there: above, in and below the workspace
 //!   search       repositories below the workspace
+//!   stood        which directories were passed by that, to know later what has come
 //!   config       git's configuration files
 //!   calls        programs that settings of agents and editors name
 //!   second       other names of protected files (hard links)
@@ -18,11 +20,13 @@
 
 mod calls;
 mod config;
+mod known;
 mod names;
 mod places;
 mod repository;
 mod search;
 mod second;
+mod stood;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -43,15 +47,18 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
 use self::calls::Call;
-pub(super) use self::names::EXTENSION;
+pub(super) use self::known::Care;
+pub(super) use self::known::Index;
+#[cfg(test)]
+pub(super) use self::known::NAMES;
 use self::names::Name;
-pub(super) use self::names::PRESENT;
 pub(super) use self::names::names;
 use self::places::Places;
-use self::places::Traced;
+pub(super) use self::places::Traced;
 pub(super) use self::places::trace;
 pub(super) use self::search::HEAVY;
 use self::second::SecondNames;
+pub(super) use self::stood::Stood;
 use super::error::RunError;
 use super::git;
 use crate::context::Environment;
@@ -77,6 +84,8 @@ pub(super) struct Protection {
     pub(super) second_names: BTreeMap<PathBuf, PathBuf>,
     /// Programs that protected settings name, each with the file that does.
     pub(super) called: BTreeMap<PathBuf, &'static str>,
+    /// Directories and where they stand ([`Stood`]).
+    pub(super) stood: String,
     /// What was not looked at to its end, and why.
     pub(super) incomplete: BTreeMap<PathBuf, String>,
     /// Names of the project's to leave out that are a part of what is protected as a whole, and its name.
@@ -136,14 +145,9 @@ impl Protection {
             }
             finder.add(workspace.join(&name.path), name.path, name.missing);
         }
-        for name in PRESENT {
-            // A directory that only has a name in it is there for the name that could be made.
-            let beside = |path: &PathBuf| {
-                if name.contains('/') { path.parent().is_some_and(Path::is_dir) } else { is_there(path) }
-            };
-            let paths = std::iter::once(workspace).chain(further.iter().map(PathBuf::as_path));
-            for path in paths.map(|directory| directory.join(name)).filter(beside) {
-                finder.add(path, name, StandIn::Directory);
+        for directory in std::iter::once(workspace).chain(further.iter().map(PathBuf::as_path)) {
+            for (name, missing) in names::present(directory) {
+                finder.present(directory, name, missing);
             }
         }
         finder.repositories(further, environment)?;
@@ -157,9 +161,10 @@ impl Protection {
 
     /// For the sandbox.
     pub(super) fn paths(&self) -> Vec<Protected> {
-        let each = |(path, (_, missing)): (&PathBuf, &(String, StandIn))| Protected {
+        let each = |(path, (name, missing)): (&PathBuf, &(String, StandIn))| Protected {
             path: path.clone(),
             missing: missing.clone(),
+            name: name.clone(),
         };
         self.paths.iter().map(each).collect()
     }
@@ -231,6 +236,22 @@ impl Finder<'_> {
     fn reaches(&self, traced: &Traced) -> bool {
         let way = traced.links.iter().chain(&traced.left);
         way.chain([&traced.real]).any(|path| self.places.hold(path))
+    }
+
+    /// Protects a name of `directory` where it is there, and with something to stand in for it where the directory around it is.
+    /// Through a link it is what the link leads to: to refuse the link, as one of git's, would stop ordinary projects, and a
+    /// changed one is told as a new name is.
+    fn present(&mut self, directory: &Path, name: &'static str, missing: Option<StandIn>) {
+        let traced = trace(directory, Path::new(name));
+        let around = || traced.real.parent().is_some_and(is_directory);
+        match missing {
+            _ if !traced.missing => {
+                self.keep_left(&traced, name);
+                self.add_held(traced.real, name, StandIn::Directory);
+            }
+            Some(missing) if traced.links.is_empty() && around() => self.add(traced.real, name, missing),
+            _ => {}
+        }
     }
 
     /// Whether a path lies in what is kept as a whole.
@@ -402,6 +423,12 @@ pub(super) fn called(directory: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
+/// Which directories a search before a start would pass.
+#[cfg(test)]
+pub(super) fn stood_below(root: &Path) -> String {
+    search::below(root).stood
+}
+
 /// Whether a path lies in what a build makes, or others fill: to keep that would stop the work.
 fn is_built(directory: &Path, path: &Path) -> bool {
     let within = path.strip_prefix(directory).unwrap_or(path).parent();
@@ -412,6 +439,11 @@ fn is_built(directory: &Path, path: &Path) -> bool {
 /// Whether anything stands there, if only a link.
 fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
+}
+
+/// Whether there is a directory and no link to one.
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|data| data.is_dir())
 }
 
 /// Whether there is a file and no link to one.

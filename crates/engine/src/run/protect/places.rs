@@ -48,7 +48,7 @@ pub(in crate::run) struct Traced {
     /// What is left again by `..`, likewise: the kernel goes through each (path_resolution(7)), so that another one in its
     /// place leads elsewhere. One that is missing is among them.
     pub(super) left: Vec<PathBuf>,
-    pub(super) missing: bool,
+    pub(in crate::run) missing: bool,
 }
 
 /// Follows `path`, counted from `base` (a real path).

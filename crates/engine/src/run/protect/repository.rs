@@ -108,6 +108,7 @@ impl Finder<'_> {
                 let name = self.below(&path);
                 self.add_held(path, name, StandIn::Directory);
             }
+            self.all.stood += &found.stood;
             self.all.incomplete.extend(found.incomplete);
             pending
                 .extend(git::beyond(top).into_iter().map(|directory| Repository { directory, tree: None }));

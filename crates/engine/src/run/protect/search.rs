@@ -16,11 +16,12 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::names::EXTENSION;
+use super::known::EXTENSIONS;
+use super::stood;
 use crate::run::git;
 
 /// How deep a repository may lie to be found.
-const DEPTH_MAX: usize = 4;
+pub(super) const DEPTH_MAX: usize = 4;
 const DIRECTORIES_MAX: usize = 2000;
 const ENTRIES_MAX: usize = 50_000;
 /// Repositories of one directory.
@@ -45,6 +46,8 @@ pub(super) struct Found {
     pub(super) bare: Vec<PathBuf>,
     /// Files at the top that an editor opens as a workspace.
     pub(super) workspaces: Vec<PathBuf>,
+    /// Directories that were passed ([`super::stood`]).
+    pub(super) stood: String,
     /// What was not looked at to its end, and why.
     pub(super) incomplete: Vec<(PathBuf, String)>,
 }
@@ -52,6 +55,11 @@ pub(super) struct Found {
 /// Why a directory was not looked at.
 pub(super) fn unreadable(error: &std::io::Error) -> String {
     format!("it cannot be read ({error})")
+}
+
+/// Whether an editor opens a file as a workspace.
+fn is_workspace(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|(known, ..)| extension == *known))
 }
 
 /// Looks below `root`; at its own `.git` it does not look.
@@ -95,6 +103,9 @@ pub(super) fn below(root: &Path) -> Found {
         }
         if entry.kind == FileType::Directory {
             let heavy = HEAVY.iter().any(|name| entry.name.to_bytes() == name.as_bytes());
+            if !heavy {
+                found.stood += &stood::key(root, entry.path, entry.inode);
+            }
             if depth > DEPTH_MAX || heavy {
                 return Ok(Next::Skip);
             }
@@ -106,13 +117,16 @@ pub(super) fn below(root: &Path) -> Found {
         } else if entry.name == c"HEAD" && depth > 1 && git::could_be_repository(entry.parent, Path::new(""))
         {
             found.bare.extend(entry.path.parent().map(|path| root.join(path)));
-        } else if depth == 1 && entry.path.extension().is_some_and(|extension| extension == EXTENSION) {
+        } else if depth == 1 && is_workspace(entry.path) {
             found.workspaces.push(root.join(entry.path));
         }
         Ok(Next::On)
     });
     let reason = walked.err().as_ref().map(unreadable).or(reason);
     found.incomplete.extend(reason.map(|reason| (root.to_owned(), reason)));
+    if found.incomplete.is_empty() {
+        found.stood += &stood::whole(root);
+    }
     found
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
+use super::known::NAMES;
 use super::*;
 
 /// A workspace with files (a directory where the name ends in `/`).
@@ -692,4 +693,42 @@ fn a_checkout_that_lies_deep_is_known_from_its_repository_which_keeps_knowing_it
     // One that is gone keeps nothing from being made.
     fs::remove_file(at.join(".git/worktrees/wt/gitdir")).unwrap();
     assert!(!work.beyond_names("w").iter().any(|path| path.ends_with("/gitdir")));
+}
+
+/// Each name of the table by what is to be done about it, there and missing, with its directory and without.
+#[test]
+fn each_name_of_the_table_is_kept_as_it_says() {
+    let kept = |files: &[(&str, &str)], path: &str| {
+        let work = Work::new(files);
+        let found = work.of("w", &Wanted::default()).unwrap().paths();
+        found.into_iter().find(|one| one.path == work.base.join("w").join(path)).map(|one| one.missing)
+    };
+    for (name, care, _) in NAMES.iter().filter(|(name, ..)| !name.starts_with(".git/")) {
+        let (there, around) = (format!("w/{name}"), format!("w/{name}/.."));
+        let around = Path::new(&around).parent().and_then(Path::parent).unwrap().display().to_string() + "/";
+        let [there, beside, missing] = [[(there.as_str(), "x")], [(around.as_str(), "")], [("w/", "")]];
+        let beside = name.contains('/').then(|| kept(&beside, name)).flatten();
+        let found = (kept(&there, name).is_some(), beside, kept(&missing, name));
+        let (directory, file) = (Some(StandIn::Directory), Some(StandIn::File));
+        let expected = match care {
+            Care::Always => (true, name.contains('/').then_some(StandIn::Directory), directory),
+            Care::Beside => (true, directory, None),
+            Care::BesideFile => (true, file, None),
+            Care::Present => (true, None, None),
+            Care::Told | Care::Used => (false, None, None),
+        };
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// To refuse such a link would stop ordinary projects: what it leads to is kept, and another link is told as a new name is.
+#[test]
+fn through_a_link_what_it_leads_to_is_kept() {
+    let work =
+        Work::new(&[("w/editor/languages.toml", ""), ("w/scripts/hooks/run", ""), ("w/.github/x", "")]);
+    symlink("editor", work.base.join("w/.helix")).unwrap();
+    symlink("../scripts/hooks", work.base.join("w/.github/hooks")).unwrap();
+    symlink("gone", work.base.join("w/.exrc")).unwrap();
+    symlink("/etc/hostname", work.base.join("w/.gdbinit")).unwrap();
+    assert_eq!(work.beyond_names("w"), ["w/.git", "w/HEAD", "w/editor", "w/scripts/hooks"]);
 }

@@ -162,6 +162,7 @@ impl Asked<'_> {
         let protection = self.protect(context, workspace, &named)?;
         spec.protect = protection.paths();
         spec.hold = protection.held.into_iter().collect();
+        spec.stood = protection.stood;
         spec.mounts.extend(named);
         self.network(context, &ready.home, &mut spec)?;
         Ok(spec)

@@ -94,6 +94,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "held" => protect::parents(args),
         "remade" => protect::remade(args),
         "around" => protect::around(&args[0]),
+        "close" => protect::close(args),
         "open-files" => open_files(args[0].parse().unwrap()),
         "escapes" => terminal::escapes(),
         "no-terminal" => terminal::none(),

@@ -75,6 +75,15 @@ pub(super) fn present(paths: &[String]) -> Found {
     done.found()
 }
 
+/// Closes directories: nobody is to make or remove anything in them.
+pub(super) fn close(paths: &[String]) -> Found {
+    for path in paths {
+        fs::set_permissions(path, PermissionsExt::from_mode(0o555))
+            .map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(())
+}
+
 /// Tries to make what is not there, in each way in which a name can appear.
 pub(super) fn missing(paths: &[String]) -> Found {
     let mut done = Done::default();
