@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """npm-compare.py PINFOLD WORK PACKAGE...: what `pinfold` places of each npm package, against `npm install --global`.
 
-The judge is npm itself. It is given the versions of the lock and nothing else: a registry on loopback passes on what the
-machine's own registry says, cut down to the packages and versions that the lock names. Then `lib/node_modules` and `bin` are
-compared path by path: kind, mode, target of links, content. `npm ls --global` must know exactly what was asked for.
+The judge is npm itself. It sees what the lock was made of: a registry on loopback passes on what the machine's own registry says,
+without what was published since. (With the versions of the lock alone npm would place some packages elsewhere: those that it tries
+on the way, and that do not stay, keep others from their places.) Then `lib/node_modules` and `bin` are compared path by path: kind,
+mode, target of links, content. `npm ls --global` must know exactly what was asked for.
 
     PACKAGE is `name` or `name@range`; several joined with `+` are asked for together.
 
-Prints a line for each: `same NAME: N paths`, `DIFFERENT NAME` with the paths, or `FAILED NAME` with what was said.
+Prints a line for each: `same NAME: N paths`, `neither NAME` where npm cannot resolve it either (a registry can lack a version that
+another package needs), `DIFFERENT NAME` with the paths, or `FAILED NAME` with what was said.
 """
+import datetime
 import hashlib
 import http.server
 import json
@@ -32,8 +35,15 @@ upstream = upstream.rstrip("/") + "/"
 os.umask(0o022)
 
 
+FLAGS = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-online"]
+
+
 class Failure(Exception):
     """A step that did not do what it should."""
+
+
+class Neither(Exception):
+    """Packages that npm cannot resolve either, in npm's words."""
 
 
 def run(command, **options):
@@ -44,17 +54,14 @@ def run(command, **options):
 
 
 class Registry(http.server.BaseHTTPRequestHandler):
-    """The machine's registry, with `versions` (name -> versions) and nothing else."""
+    """The machine's registry, as it was when the lock was made."""
 
-    versions = {}
+    locked = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
 
     def do_GET(self):
         path = self.path.lstrip("/")
         name = urllib.parse.unquote(path)
         tarball = "/-/" in name
-        if not tarball and name not in self.versions:
-            self.send_error(404)
-            return
         try:
             asked = urllib.request.Request(upstream + path, headers={"Accept": self.headers.get("Accept", "*/*")})
             with urllib.request.urlopen(asked, timeout=300) as answer:
@@ -62,16 +69,21 @@ class Registry(http.server.BaseHTTPRequestHandler):
         except urllib.error.HTTPError as error:
             self.send_error(error.code)
             return
+        except OSError:
+            self.send_error(503)
+            return
         if not tarball:
-            body = self.cut(json.loads(body), self.versions[name])
+            body = self.cut(json.loads(body))
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def cut(self, packument, versions):
+    def cut(self, packument):
         here = f"http://127.0.0.1:{self.server.server_address[1]}/"
-        kept = {version: packument["versions"][version] for version in versions}
+        times = packument.get("time", {})
+        there = lambda version: version not in times or datetime.datetime.fromisoformat(times[version]) <= self.locked
+        kept = {version: release for version, release in packument["versions"].items() if there(version)}
         for release in kept.values():
             # npm leaves optional packages out that are not for the Node it runs on; the image's is another.
             release.pop("engines", None)
@@ -81,7 +93,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
             release["dist"]["tarball"] = here + path[start + 1 :]
         packument["versions"] = kept
         tags = {tag: version for tag, version in packument["dist-tags"].items() if version in kept}
-        packument["dist-tags"] = {"latest": versions[-1], **tags}
+        packument["dist-tags"] = tags
         return json.dumps(packument).encode()
 
     def log_message(self, *_):
@@ -99,6 +111,13 @@ def lock(folder, packages):
         done = subprocess.run([str(pinfold), "lock"], cwd=folder, capture_output=True, text=True)
         if done.returncode == 0:
             return tomllib.loads((folder / "pinfold.lock").read_text())
+        if done.returncode == 2:
+            (folder / "judge/lib").mkdir(parents=True)
+            where = ["--prefix", folder / "judge", "--cache", folder / "cache"]
+            command = ["npm", "install", "--global", "--dry-run", *FLAGS, *where, *packages]
+            judged = subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True)
+            if judged.returncode != 0 and "ETARGET" in judged.stderr:
+                raise Neither(next(line for line in judged.stderr.splitlines() if "notarget" in line))
         asked = [line.strip() for line in done.stderr.splitlines() if ' = "skip: ' in line]
         if done.returncode != 5 or not asked:
             raise Failure(f"pinfold lock: exit {done.returncode}\n{done.stderr}")
@@ -127,17 +146,11 @@ def compare(packages):
     folder = work / "npm-compared"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    locked = lock(folder, packages)
-    placements = locked["npm"][machine]
+    Registry.locked = datetime.datetime.now(datetime.timezone.utc)
+    placements = lock(folder, packages)["npm"][machine]
     run([pinfold, "build"], cwd=folder)
     run([pinfold, "unpack", "compared", folder / "root"], cwd=folder)
 
-    Registry.versions = {}
-    for placement in placements:
-        package = placement["package"]
-        versions = Registry.versions.setdefault(package["name"], [])
-        if package["version"] not in versions:
-            versions.append(package["version"])
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -147,9 +160,8 @@ def compare(packages):
                 name, package = placement["dir"].removeprefix("node_modules/"), placement["package"]
                 alias = "" if name == package["name"] else f"npm:{package['name']}@"
                 asked.append(f"{name}@{alias}{package['version']}")
-        flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-online"]
         here = ["--registry", f"http://127.0.0.1:{server.server_address[1]}/", "--cache", folder / "cache"]
-        run(["npm", "install", "--global", *flags, *here, "--prefix", folder / "npm", *asked], cwd=folder)
+        run(["npm", "install", "--global", *FLAGS, *here, "--prefix", folder / "npm", *asked], cwd=folder)
     finally:
         server.shutdown()
         server.server_close()
@@ -169,6 +181,9 @@ def main():
     for packages in sys.argv[3:]:
         try:
             count, different = compare(packages.split("+"))
+        except Neither as words:
+            print(f"neither {packages}: {words}", flush=True)
+            continue
         except Failure as failure:
             print(f"FAILED {packages}: {failure}", flush=True)
             failed = True
