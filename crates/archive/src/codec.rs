@@ -80,21 +80,28 @@ struct Limited<R>(R, &'static str);
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // The libraries have no kind of their own for it, only these words.
-        const WORDS: [&str; 3] =
-            ["requires too much memory", "needed memory too big", "exceeds configured limit"];
-        self.0.read(buffer).map_err(|error| {
-            let text = error.to_string();
-            if !WORDS.iter().any(|words| text.contains(words)) {
-                return error;
-            }
-            let most = MAX_WINDOW >> 20;
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{} of more than {most} MiB, the most that is kept", self.1),
-            )
-        })
+        self.0.read(buffer).map_err(|error| refusal(error, self.1))
     }
+}
+
+/// A decoder's refusal of an input that asks for too much, in our words: it is the input that is wrong, not the system.
+fn refusal(error: io::Error, asks: &str) -> io::Error {
+    // The libraries have no kind of their own for it, only these words.
+    const WORDS: [&str; 4] = [
+        "requires too much memory",
+        "needed memory too big",
+        "dict size too large",
+        "exceeds configured limit",
+    ];
+    let text = error.to_string();
+    if !WORDS.iter().any(|words| text.contains(words)) {
+        return error;
+    }
+    let most = MAX_WINDOW >> 20;
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{asks} of more than {most} MiB, the most that is kept"),
+    )
 }
 
 /// Decodes `inner`.

@@ -83,6 +83,11 @@ fn xz(dictionary: u8) -> Vec<u8> {
     [b"\xfd7zXZ\0", &[0, 0][..], &crc(&[0, 0]), &block, &crc(&block)].concat()
 }
 
+/// The header of an lzma stream of unknown length with a dictionary of this size.
+fn lzma(dictionary: u32) -> Vec<u8> {
+    [&[0x5d][..], &dictionary.to_le_bytes(), &[0xff; 8]].concat()
+}
+
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
 /// 128 KiB of one byte, as a block that another follows.
@@ -204,6 +209,7 @@ struct Case {
 const MILLION: u64 = 1_000_000;
 const FIFTEEN_DEEP: &str = "d/d/d/d/d/d/d/d/d/d/d/d/d/d/d";
 const WINDOW_OF_ZSTD: &str = "the zstd frame asks for a window of more than 128 MiB";
+const DICTIONARY_OF_LZMA: &str = "the lzma stream asks for a dictionary of more than 128 MiB";
 const DICTIONARY_OF_XZ: &str = "the xz stream asks for a dictionary of more than 128 MiB";
 
 const CASES: &[Case] = &[
@@ -292,6 +298,55 @@ const CASES: &[Case] = &[
             drain(Compression::Gzip, Again::new(&[], &member, MILLION, &[]))
         },
         expected: Ok(0),
+        memory: 0,
+    },
+    Case {
+        name: "an lzma dictionary of 4 GiB",
+        run: || drain(Compression::Lzma, Again::new(&lzma(u32::MAX), b"\0", MILLION, &[])),
+        expected: Err(DICTIONARY_OF_LZMA),
+        memory: 0,
+    },
+    Case {
+        name: "an lzma dictionary of 192 MiB",
+        run: || drain(Compression::Lzma, Again::new(&lzma(192 << 20), b"\0", MILLION, &[])),
+        expected: Err(DICTIONARY_OF_LZMA),
+        memory: 0,
+    },
+    Case {
+        // Negative control: `xz -9`, cut.
+        name: "an lzma dictionary of 64 MiB",
+        run: || drain(Compression::Lzma, Again::new(&lzma(64 << 20), &[], 0, &[])),
+        expected: Err("unexpected end of LZMA input"),
+        memory: 72 << 20,
+    },
+    Case {
+        // Coded 29: 2^29 bytes.
+        name: "an lzip dictionary of 512 MiB",
+        run: || drain(Compression::Lzip, Again::new(b"LZIP\x01\x1d", b"\0", MILLION, &[])),
+        expected: Err("the lzip member asks for a dictionary of more than 128 MiB"),
+        memory: 0,
+    },
+    Case {
+        // Negative control: 2^26 bytes, cut.
+        name: "an lzip dictionary of 64 MiB",
+        run: || drain(Compression::Lzip, Again::new(b"LZIP\x01\x1a", &[], 0, &[])),
+        expected: Err("unexpected end of LZMA input"),
+        memory: 72 << 20,
+    },
+    Case {
+        // An empty stream of the largest blocks: its end, and a sum of nothing.
+        name: "a hundred thousand empty bzip2 streams",
+        run: || {
+            let empty = b"BZh9\x17\x72\x45\x38\x50\x90\0\0\0\0";
+            drain(Compression::Bzip2, Again::new(&[], empty, MILLION / 10, &[]))
+        },
+        expected: Ok(0),
+        memory: 8 << 20,
+    },
+    Case {
+        name: "a tarball with an lzma dictionary of 4 GiB",
+        run: || stored(Format::Tar, &[lzma(u32::MAX), vec![0; 64]].concat()),
+        expected: Err(DICTIONARY_OF_LZMA),
         memory: 0,
     },
     Case {

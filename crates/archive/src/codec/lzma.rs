@@ -16,6 +16,9 @@ use super::MAX_WINDOW;
 /// Properties of every lzip stream: lc 3, lp 0, pb 2.
 const PROPERTIES: u8 = 93;
 
+/// What is refused where it is too much.
+const ASKS: &str = "the lzma stream asks for a dictionary";
+
 fn wrong(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
@@ -26,8 +29,9 @@ pub(super) struct Lzma<R>(Option<Limited<LzmaReader<R>>>);
 impl<R: Read> Lzma<R> {
     pub(super) fn new(inner: R) -> io::Result<Self> {
         let most = u32::try_from(MAX_WINDOW >> 10).unwrap_or(u32::MAX);
-        let reader = LzmaReader::new_mem_limit(inner, most, None)?;
-        Ok(Self(Some(Limited(reader, "the lzma stream asks for a dictionary"))))
+        let reader =
+            LzmaReader::new_mem_limit(inner, most, None).map_err(|error| super::refusal(error, ASKS))?;
+        Ok(Self(Some(Limited(reader, ASKS))))
     }
 }
 

@@ -232,6 +232,11 @@ impl DecodedStore {
         if !self.path(archive, "").exists() {
             return Ok(true);
         }
+        // What lies between or behind the files is nobody's, and yet it would be there to be read.
+        if fs::metadata(self.path(archive, ""))?.len() != known.size {
+            drop(self.damaged(archive));
+            return Ok(false);
+        }
         for file in known.files.iter() {
             let read = self.range(archive, file.offset, file.size);
             match read.and_then(|mut range| io::copy(&mut range, &mut io::sink())) {
