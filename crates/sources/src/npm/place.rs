@@ -100,6 +100,22 @@ pub enum PlaceError {
         /// The most that is rewritten.
         limit: u64,
     },
+    /// More commands than are linked.
+    #[error("the packages up to `{package}` have more than {limit} commands together")]
+    Commands {
+        /// The package with which it was too much.
+        package: String,
+        /// The most.
+        limit: usize,
+    },
+    /// More to rewrite than is.
+    #[error("the scripts with line ends of Windows up to `{package}` are larger than {limit} bytes together")]
+    Scripts {
+        /// The package with which it was too much.
+        package: String,
+        /// The most.
+        limit: u64,
+    },
     /// A file cannot be read.
     #[error("cannot read `{path}` of `{package}`")]
     Read {
@@ -125,6 +141,8 @@ impl Diagnose for PlaceError {
             Self::NoMatch { .. }
             | Self::ModeOfDirectory { .. }
             | Self::LargeScript { .. }
+            | Self::Commands { .. }
+            | Self::Scripts { .. }
             | Self::Path(_)
             | Self::Conflict(_) => Kind::Usage,
             Self::Read { .. } => Kind::System,

@@ -8,7 +8,8 @@
 //! Addresses in it count for nothing: a package is found by its name and version, where it is looked for always. Links,
 //! workspaces and what comes bundled are passed over.
 //!
-//! **Refuses**: what is no such file, more than 5,000 packages, names that could leave the directory.
+//! **Refuses**: what is no such file, more than 5,000 packages, names that could leave the directory; and, before anything is made
+//! of them, more objects and strings than so many packages have.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,10 @@ use super::packument::check_name;
 pub const MAX_SHRINKWRAP: u64 = 16 << 20;
 /// The most packages in one file.
 const MAX_ENTRIES: usize = 5_000;
+/// The most objects: a package has one, and others for what it needs, for its commands and its engines.
+const MAX_OBJECTS: usize = MAX_ENTRIES * 8;
+/// The most strings, keys among them.
+const MAX_STRINGS: usize = MAX_ENTRIES * 100;
 /// The deepest that packages stand in each other.
 const MAX_DEPTH: usize = 64;
 
@@ -89,6 +94,11 @@ struct Old {
 
 /// Reads a file. Gives its packages, those that hold others first.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, String> {
+    // A few letters of text become hundreds of bytes of memory, so what they are is counted first.
+    let count = |sought: u8| bytes.iter().fold(0, |count, byte| count + usize::from(*byte == sought));
+    if count(b'{') > MAX_OBJECTS || count(b'"') / 2 > MAX_STRINGS {
+        return Err(format!("it has more in it than {MAX_ENTRIES} packages have"));
+    }
     let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
     let file: File = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let mut entries = Vec::new();
@@ -217,6 +227,8 @@ mod tests {
         let many: Vec<String> =
             (0..=MAX_ENTRIES).map(|n| format!(r#""node_modules/p{n}":{{"version":"1.0.0"}}"#)).collect();
         let deep = "node_modules/a/".repeat(MAX_DEPTH + 1);
+        let objects = vec!["{}"; MAX_OBJECTS].join(",");
+        let strings = vec!["\"\""; MAX_STRINGS].join(",");
         for text in [
             String::new(),
             "7".into(),
@@ -225,6 +237,8 @@ mod tests {
             r#"{"lockfileVersion":3,"packages":{"node_modules/a/../../x":{"version":"1.0.0"}}}"#.into(),
             r#"{"lockfileVersion":1,"dependencies":{"../x":{"version":"1.0.0"}}}"#.into(),
             format!(r#"{{"lockfileVersion":3,"packages":{{{}}}}}"#, many.join(",")),
+            format!(r#"{{"lockfileVersion":3,"x":[{objects}]}}"#),
+            format!(r#"{{"lockfileVersion":3,"x":[{strings}]}}"#),
             format!(
                 r#"{{"lockfileVersion":3,"packages":{{"{}":{{"version":"1.0.0"}}}}}}"#,
                 &deep[..deep.len() - 1]

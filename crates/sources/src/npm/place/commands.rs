@@ -8,7 +8,8 @@
 //! What is linked gets mode 0755, and where it is a script whose first line ends as on Windows, that line ends in a newline.
 //! A command whose file is missing gets no link.
 //!
-//! **Refuses**: two packages that were asked for with one command, scripts to rewrite that are larger than 64 MiB.
+//! **Refuses**: two packages that were asked for with one command, scripts to rewrite that are larger than 64 MiB or together larger
+//! than 256 MiB, more than 50,000 commands.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -31,6 +32,10 @@ use super::add;
 
 /// Largest script whose first line is put right, in bytes.
 const MAX_SCRIPT: u64 = 64 << 20;
+/// The most bytes of scripts that are put right in one tree.
+const MAX_SCRIPTS: u64 = 256 << 20;
+/// The most commands of one tree.
+const MAX_COMMANDS: usize = 50_000;
 /// How far npm looks for the end of the first line.
 const FIRST_LINE: u64 = 2048;
 
@@ -71,7 +76,13 @@ pub fn install(
     let mut taken: BTreeSet<ImagePath> = BTreeSet::new();
     let dirs: BTreeMap<ImagePath, usize> =
         packages.iter().enumerate().map(|(of, package)| (package.dir.clone(), of)).collect();
+    let (mut commands, mut rewritten) = (0, 0);
     for linked in in_order(&packages)? {
+        commands += linked.bins.len();
+        if commands > MAX_COMMANDS {
+            let package = packages[linked.of].package.id.clone();
+            return Err(PlaceError::Commands { package, limit: MAX_COMMANDS });
+        }
         let owner = packages[linked.of].owner.clone();
         let folder = if linked.requested { programs.clone() } else { beside(&linked.dir)? };
         for (command, file) in &linked.bins {
@@ -89,7 +100,11 @@ pub fn install(
             };
             let package = &mut packages[of].package;
             if let Some(file) = package.files.get_mut(&path) {
-                make_executable(&package.id, &path, file, contents)?;
+                rewritten += make_executable(&package.id, &path, file, contents)?;
+                if rewritten > MAX_SCRIPTS {
+                    let package = package.id.clone();
+                    return Err(PlaceError::Scripts { package, limit: MAX_SCRIPTS });
+                }
             }
             let node = Node::symlink(&owner, mtime, relative(&folder, &target));
             if linked.requested {
@@ -157,20 +172,20 @@ fn beside(dir: &ImagePath) -> Result<ImagePath, PlaceError> {
     Ok(modules.join(".bin")?)
 }
 
-/// What npm does to a file that it links (`bin-links`).
+/// What npm does to a file that it links (`bin-links`). Gives the bytes that were written anew.
 fn make_executable(
     package: &str,
     path: &ImagePath,
     file: &mut PackedFile,
     contents: &dyn Contents,
-) -> Result<(), PlaceError> {
+) -> Result<u64, PlaceError> {
     let failed = |source| PlaceError::Read { package: package.to_owned(), path: path.clone(), source };
     file.mode = 0o755;
     let mut first = Vec::new();
     let mut reader = contents.open(&file.content).map_err(failed)?;
     reader.by_ref().take(FIRST_LINE).read_to_end(&mut first).map_err(failed)?;
     drop(reader);
-    let Some(end) = windows_line(&first) else { return Ok(()) };
+    let Some(end) = windows_line(&first) else { return Ok(0) };
     if file.content.size() > MAX_SCRIPT {
         let (package, path) = (package.to_owned(), path.clone());
         return Err(PlaceError::LargeScript { package, path, limit: MAX_SCRIPT });
@@ -179,7 +194,7 @@ fn make_executable(
     bytes.remove(end);
     // npm reads the script as text and writes that.
     file.content = Content::inline(String::from_utf8_lossy(&bytes).as_bytes());
-    Ok(())
+    Ok(file.content.size())
 }
 
 /// Where the carriage return stands that ends the first line of a script: npm's `/^#![^\n]+\r\n/`.

@@ -15,6 +15,7 @@ use super::Builder;
 use super::Chosen;
 use super::EdgeKind;
 use super::LockedNpm;
+use super::MAX_PACKAGES;
 use super::NpmError;
 use super::Release;
 use super::Spec;
@@ -46,6 +47,9 @@ impl Builder<'_> {
         };
         let wrong = |reason: String| NpmError::Shrinkwrap { package: id.clone(), reason };
         let entries = shrinkwrap::parse(file).map_err(wrong)?;
+        if self.arena.len() + entries.len() > MAX_PACKAGES {
+            return Err(NpmError::TooMany { package: id, limit: MAX_PACKAGES });
+        }
         let mut nodes: BTreeMap<Vec<String>, NodeId> = BTreeMap::from([(Vec::new(), top)]);
         let mut written: BTreeMap<NodeId, Entry> = BTreeMap::new();
         for entry in entries {
