@@ -194,7 +194,11 @@ impl Store {
 
     /// Hashes the blob: whether it is what its name says. One that is not is set aside, so that it is fetched again.
     pub fn check(&self, digest: &Digest) -> Result<bool, StoreError> {
-        let right = matches(&self.path(digest), digest)?;
+        let right = match matches(&self.path(digest), digest) {
+            // Another process has set it aside meanwhile.
+            Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            right => right?,
+        };
         if right {
             stamp::stamp(&self.path(digest))?;
             self.checked().insert(digest.clone());

@@ -52,8 +52,12 @@ pub fn look(path: &Path, expected: &Expected) -> Result<Looked, StoreError> {
     if is_stamped(&found) {
         return Ok(Looked::Right);
     }
-    if !matches(path, &expected.digest)? {
-        return Ok(Looked::Wrong);
+    match matches(path, &expected.digest) {
+        Ok(true) => {}
+        Ok(false) => return Ok(Looked::Wrong),
+        // Another process has taken it away meanwhile.
+        Err(StoreError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Looked::Missing),
+        Err(error) => return Err(error),
     }
     stamp(path)?;
     Ok(Looked::Right)

@@ -221,7 +221,11 @@ fn recorded(context: &Context, record: &Path) -> Result<Option<Written>, LayerEr
 
 /// Removes a wrong blob, and says so.
 pub(crate) fn drop_damaged(context: &Context, digest: &Digest) -> std::io::Result<()> {
-    fs::remove_file(blob_path(context, digest))?;
+    match fs::remove_file(blob_path(context, digest)) {
+        // Another process was faster.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        result => result?,
+    }
     context.store.report_damage(format!("the composed layer {digest}"));
     Ok(())
 }
