@@ -238,11 +238,8 @@ fn resolve(
         notes.extend(source.resolve(&asking, &mut lock)?);
     }
     let replaced = old.map(|old| diff::replaced(old, &lock, Some(project))).unwrap_or_default();
-    let name =
-        |component: &str| component.split_once('/').map_or_else(String::new, |(_, name)| name.to_owned());
-    let replaced =
-        replaced.into_iter().filter(|replaced| !replaced.typed && !upgrade.moves(&name(&replaced.component)));
-    let replaced: Vec<Replaced> = replaced.collect();
+    let refused = |replaced: &Replaced| !replaced.typed && !upgrade.moves(&replaced.component);
+    let replaced: Vec<Replaced> = replaced.into_iter().filter(refused).collect();
     if !replaced.is_empty() {
         return Err(ReplacedError(replaced).into());
     }

@@ -211,12 +211,11 @@ impl Upgrade {
         let named = |component: &str| component.split_once('/').map(|(_, name)| name.to_owned());
         let find = |wanted: &String| {
             let recipe = project.recipes.iter().find(|recipe| recipe.command == *wanted);
-            let of_component = || components.get(wanted).and_then(|component| named(component));
             let known: Vec<String> = components.iter().filter_map(|component| named(component)).collect();
-            if known.contains(wanted) {
+            if known.contains(wanted) || components.contains(wanted) {
                 return Ok(wanted.clone());
             }
-            of_component().or_else(|| Some(recipe?.name.clone())).ok_or_else(|| NoSuch {
+            recipe.map(|recipe| format!("agent/{}", recipe.name)).ok_or_else(|| NoSuch {
                 near: text::nearest(wanted, known.iter().map(String::as_str)).map(str::to_owned),
                 name: wanted.clone(),
             })
@@ -224,11 +223,14 @@ impl Upgrade {
         Ok(Self::Only(wanted.iter().map(find).collect::<Result<_, _>>()?))
     }
 
-    /// Whether what has this name may move.
-    pub fn moves(&self, name: &str) -> bool {
+    /// Whether the component `PREFIX/NAME` may move: a name alone means those of all sources.
+    pub fn moves(&self, component: &str) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Only(names) => names.iter().any(|wanted| wanted == name),
+            Self::Only(names) => {
+                let name = component.split_once('/').map(|(_, name)| name);
+                names.iter().any(|wanted| wanted == component || Some(&**wanted) == name)
+            }
             Self::All => true,
         }
     }

@@ -116,3 +116,20 @@ fn a_check_compares_and_writes_nothing() {
         "the bytes are there already"
     );
 }
+
+#[test]
+fn a_name_with_its_source_moves_nothing_of_another() {
+    let only = |name: &str| Upgrade::Only(vec![name.into()]);
+    for (name, moved) in [
+        ("foo", ["debian/foo", "npm/foo"].as_slice()),
+        ("debian/foo", &["debian/foo"]),
+        ("npm/foo", &["npm/foo"]),
+        ("@s/foo", &["npm/@s/foo"]),
+        ("npm/@s/foo", &["npm/@s/foo"]),
+        ("s/foo", &[]),
+    ] {
+        let all = ["debian/foo", "npm/foo", "npm/@s/foo", "debian/foo-data"];
+        let found: Vec<&str> = all.into_iter().filter(|component| only(name).moves(component)).collect();
+        assert_eq!(found, moved, "{name}");
+    }
+}

@@ -93,7 +93,9 @@ impl Source for Agents {
         for recipe in &asking.remotes.project.recipes {
             let old =
                 asking.old.into_iter().flat_map(|lock| &lock.agents).find(|old| old.name == recipe.name);
-            let kept = old.filter(|_| !asking.upgrade.moves(&recipe.name)).map(|old| old.version.as_str());
+            let kept = old
+                .filter(|_| !asking.upgrade.moves(&format!("agent/{}", recipe.name)))
+                .map(|old| old.version.as_str());
             reporter.begin(Stage::Resolve, &recipe.title, None);
             let resolved = match &recipe.origin {
                 Origin::Npm(origin) => npm::program(asking, &recipe.title, origin, kept),

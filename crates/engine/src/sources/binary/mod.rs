@@ -189,7 +189,7 @@ impl Source for Binaries {
                 let old = asking.old.and_then(|lock| lock.binaries.get(&platform)).into_iter().flatten();
                 let old = old.into_iter().find(|binary| binary.name == wanted.name);
                 // Where the digest is not typed, only asking tells whether there is another file now.
-                let old = old.filter(|_| !asking.upgrade.moves(&wanted.name));
+                let old = old.filter(|_| !asking.upgrade.moves(&format!("binary/{}", wanted.name)));
                 let http = context.http().map_err(SourceError::of)?;
                 let file = binary::lock(http, &context.store, &request, platform, old, &*context.reporter)
                     .map_err(SourceError::of)?;

@@ -176,7 +176,10 @@ impl Source for Debian {
             packages: old.map(|debian| debian.packages.clone()).unwrap_or_default(),
             upgrade: match asking.upgrade {
                 Upgrade::Nothing => lock::Upgrade::Keep,
-                Upgrade::Only(names) => lock::Upgrade::Names(names.clone()),
+                Upgrade::Only(names) => {
+                    let own = names.iter().map(|name| name.strip_prefix("debian/").unwrap_or(name));
+                    lock::Upgrade::Names(own.map(str::to_owned).collect())
+                }
                 Upgrade::All => lock::Upgrade::All,
             },
             settled: asking.remotes.settled,

@@ -132,7 +132,8 @@ impl Source for Npm {
         context.reporter.begin(Stage::Resolve, item, None);
         let locked = asking.old.into_iter().flat_map(|lock| lock.npm.values().flatten());
         let locked = locked.map(|placement| &placement.package);
-        let kept = npm::tree::Kept::new(locked.filter(|package| !asking.upgrade.moves(&package.name)));
+        let stays = |package: &&LockedNpm| !asking.upgrade.moves(&format!("npm/{}", package.name));
+        let kept = npm::tree::Kept::new(locked.filter(stays));
         let request = |(name, package): (&String, &NpmPackage)| npm::Request {
             name: name.clone(),
             spec: package.version.clone(),

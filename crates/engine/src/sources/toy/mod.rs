@@ -110,7 +110,10 @@ impl Source for Toys {
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
         let Remotes { context, project, .. } = asking.remotes;
         for name in &project.manifest.sources.toy.names {
-            let old = asking.old.and_then(|lock| lock.toy.get(name)).filter(|_| !asking.upgrade.moves(name));
+            let old = asking
+                .old
+                .and_then(|lock| lock.toy.get(name))
+                .filter(|_| !asking.upgrade.moves(&format!("toy/{name}")));
             let toy = if let Some(old) = old {
                 old.clone()
             } else {
