@@ -204,7 +204,12 @@ pub fn build(context: &Context, project: &Agreed<Project>, options: &Options) ->
     let begin = Instant::now();
     let platforms = platforms(project, options)?;
     let settled = settle_for(context, project, options.lock, &platforms)?;
-    healing(context, || attempt(context, project, options, &platforms, &settled, begin))
+    let attempt = || healing(context, || attempt(context, project, options, &platforms, &settled, begin));
+    match attempt() {
+        // Somebody has removed an image that shares blobs with this one, which had no name yet.
+        Err(BuildError::Image(ImageError::MissingBlob { .. })) => attempt(),
+        outcome => outcome,
+    }
 }
 
 fn platforms(project: &Project, options: &Options) -> Result<Vec<Platform>, BuildError> {
@@ -232,19 +237,21 @@ fn attempt(
     let record = context.home.cache().join(RECORDS).join(format!("{}.json", key.hex()));
     let store = context.images()?;
     let locked = settled.is_made();
-    if options.records == Records::Believed
-        && let Some((built, source, images)) = recorded(&store, &record, &goal)
-    {
+    let earlier = || {
+        let believed = options.records == Records::Believed;
+        let (built, source, images) = believed.then(|| recorded(&store, &record, &goal))??;
         settled.remember(context, project);
-        return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked, source, images });
+        Some(Outcome { built, unchanged: true, time: begin.elapsed(), locked, source, images })
+    };
+    if let Some(outcome) = earlier() {
+        return Ok(outcome);
     }
     // From here on there is work to do, which two need not do at once.
     let turn = goal::turn(context, project)?;
     if turn.waited
-        && options.records == Records::Believed
-        && let Some((built, source, images)) = recorded(&store, &record, &goal)
+        && let Some(outcome) = earlier()
     {
-        return Ok(Outcome { built, unchanged: true, time: begin.elapsed(), locked, source, images });
+        return Ok(outcome);
     }
     heal::sweep(context);
     let lock = settled.lock()?;

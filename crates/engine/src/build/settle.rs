@@ -21,6 +21,8 @@ use crate::project::lock::LockError;
 use crate::project::lock::held::Gist;
 use crate::project::lock::held::Held;
 use crate::project::lock::request;
+use crate::sources;
+use crate::sources::Trust;
 use crate::sources::Upgrade;
 
 /// What a verb may do about the lock.
@@ -141,13 +143,35 @@ pub fn settle_for<'a>(
         _ => return Err(wanting.into()),
     }
     // Locking is most of a first build. Without the turn two of them do the same work, and no harm.
-    let _turn = goal::turn(context, project).ok();
+    let turn = goal::turn(context, project).ok();
+    if turn.is_some_and(|turn| turn.waited)
+        && let Ok(Some(lock)) = Lock::load(&project.lock_place())
+    {
+        let gist = Gist::of(&lock);
+        if self::wanting(project, &gist).is_none() && agreed_to(context, project, &gist) {
+            return Ok(Settled { gist, source: Source::Made(Box::new(lock)), allowed });
+        }
+    }
     let outcome = resolve::lock_for(context, project, &Upgrade::Nothing, here)?;
     if outcome.had_lock && !outcome.changes.is_empty() {
         context.reporter.changes(&outcome.changes);
     }
-    context.reporter.note(&format!("`{file}` written: {}", outcome.summary()));
+    if outcome.written {
+        context.reporter.note(&format!("`{file}` written: {}", outcome.summary()));
+    }
     Ok(Settled { gist: Gist::of(&outcome.lock), source: Source::Made(Box::new(outcome.lock)), allowed })
+}
+
+/// Whether a lock that came while this project was waited for names no address but those that the user was asked about.
+fn agreed_to(context: &Context, project: &Agreed<Project>, gist: &Gist) -> bool {
+    let trusts = sources::ALL.iter().flat_map(|(_, source)| source.trusts(project, &context.environment));
+    let known: Vec<String> = trusts
+        .filter_map(|trust| match trust {
+            Trust::Address { address, .. } => Some(address),
+            _ => None,
+        })
+        .collect();
+    gist.addresses.iter().all(|address| known.contains(address))
 }
 
 /// Why the lock that is there cannot be used as it is.
