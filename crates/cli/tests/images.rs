@@ -90,6 +90,15 @@ fn images_are_tagged_and_removed() {
     assert_eq!((code, machine.images("images")), (2, vec!["box:latest".to_owned()]), "{told}");
     assert!(told.contains("`nowhere:latest` is not in the store"), "{told}");
 
+    // One platform of it is no image of its own.
+    let built = machine.json("build --offline");
+    let part = built["platforms"][0]["manifest"].as_str().unwrap();
+    let (code, told) = machine.told(&format!("rmi box@{part}"));
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("is one platform of the image `box:latest`"), "{told}");
+    assert!(told.contains("`pinfold rmi box:latest` removes all of it"), "{told}");
+    assert_eq!(machine.images("images"), ["box:latest"]);
+
     // By its digest: all names at once only when that is forced.
     let begins = &digest["sha256:".len()..][..12];
     machine.json(&format!("tag {begins} mine"));

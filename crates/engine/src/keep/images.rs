@@ -68,6 +68,14 @@ pub enum NameError {
         /// Its names.
         names: Vec<String>,
     },
+    /// It is part of an image.
+    #[error("`{image}` is one platform of the image `{of}`, and is not removed alone")]
+    Part {
+        /// The part.
+        image: String,
+        /// A name of the image, or its digest.
+        of: String,
+    },
     /// Digits that several images begin with.
     #[error("several images begin with `{0}`")]
     Ambiguous(String),
@@ -79,7 +87,7 @@ impl Diagnose for NameError {
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),
             Self::InUse { .. } => Diagnosis::Own(Kind::Refused),
-            Self::Names { .. } | Self::Ambiguous(_) => Diagnosis::Own(Kind::Usage),
+            Self::Names { .. } | Self::Part { .. } | Self::Ambiguous(_) => Diagnosis::Own(Kind::Usage),
         }
     }
 
@@ -94,6 +102,7 @@ impl Diagnose for NameError {
                 "say one of the names, or `pinfold rmi --force {}` for all of them",
                 word(image)
             )),
+            Self::Part { of, .. } => Some(format!("`pinfold rmi {}` removes all of it", word(of))),
             Self::Ambiguous(_) => Some("`pinfold images --no-trunc` shows all of their digits".into()),
             Self::Image(_) | Self::Sandbox(_) => None,
         }
@@ -143,7 +152,12 @@ pub fn tag(context: &Context, image: &str, name: &Reference) -> Result<Option<St
     let found = match meant(&store, image)? {
         Meant::Name(_, found) | Meant::Digest(found) => found,
     };
-    Ok(store.tag(name, &found, None)?)
+    // It stays the image of the project that it comes from, whatever it is called.
+    let owner = store
+        .list()?
+        .into_iter()
+        .find_map(|entry| entry.owner.filter(|_| entry.descriptor.digest == found.digest));
+    Ok(store.tag(name, &found, owner.as_deref())?)
 }
 
 /// What `rmi` did.
@@ -161,6 +175,17 @@ pub fn remove(context: &Context, text: &str, force: bool) -> Result<Removed, Nam
     let meant = meant(&store, text)?;
     let (Meant::Name(_, found) | Meant::Digest(found)) = &meant;
     let entries = store.list()?;
+    if !entries.iter().any(|entry| entry.descriptor.digest == found.digest) {
+        let whole = entries.iter().find(|entry| holds(&store, &entry.descriptor, &found.digest));
+        let of = whole.map_or_else(
+            || found.digest.to_string(),
+            |entry| {
+                let digest = || entry.descriptor.digest.to_string();
+                entry.reference.as_ref().map_or_else(digest, ToString::to_string)
+            },
+        );
+        return Err(NameError::Part { image: text.to_owned(), of });
+    }
     let names: Vec<String> = entries
         .iter()
         .filter(|entry| entry.descriptor.digest == found.digest)
@@ -190,6 +215,13 @@ pub fn remove(context: &Context, text: &str, force: bool) -> Result<Removed, Nam
     store.drop_blobs(&parts)?;
     gc::drop_old_roots(context);
     Ok(Removed { untagged, deleted: Some(found.digest.clone()) })
+}
+
+/// Whether an index of the store has this part.
+fn holds(store: &ImageStore, root: &Descriptor, part: &Digest) -> bool {
+    is_index(root)
+        && read_document::<Index>(store, root)
+            .is_ok_and(|index| index.value().manifests.iter().any(|entry| entry.digest == *part))
 }
 
 /// Refuses an image that a running sandbox stands on.

@@ -45,6 +45,7 @@ use crate::blobs::VerifiedReader;
 use crate::blobs::read_document;
 use crate::compose::annotation;
 use crate::layout::Custody;
+use crate::layout::INDEX_NAME;
 use crate::layout::Layout;
 use crate::model::Descriptor;
 use crate::model::Document;
@@ -88,9 +89,15 @@ impl ImageStore {
     pub fn reporting(data: &Path, damage: &Damage) -> Result<Self, ImageError> {
         let root = data.join("images");
         fs::create_dir_all(&root)?;
-        let _lock = Lock::hold(&root.join("lock"), FlockOperation::LockExclusive)?;
+        // Whoever only looks at a store that is there does not wait for those who change it.
+        let there =
+            ["oci-layout", INDEX_NAME, "blobs/sha256", "tmp"].iter().all(|name| root.join(name).exists());
+        let _lock =
+            if there { None } else { Some(Lock::hold(&root.join("lock"), FlockOperation::LockExclusive)?) };
         let store = Self { layout: Layout::kept(&root, damage)? };
-        store.begin_names()?;
+        if !there {
+            store.begin_names()?;
+        }
         Ok(store)
     }
 
@@ -194,7 +201,7 @@ impl ImageStore {
     }
 
     /// Keeps an image for the project that runs it, without a name, and lets go of those that it ran long ago. `instead_of` is the
-    /// name that earlier versions gave it.
+    /// name that earlier versions gave it: this very image loses it, unless somebody is known to have given it.
     pub fn keep(
         &self,
         owner: &str,
@@ -210,7 +217,10 @@ impl ImageStore {
             entries.retain(|old| {
                 let ours = old.annotations.contains_key(OWNER);
                 !(is_kept(old, owner) && old.digest == entry.digest)
-                    && (ours || ref_name(old).is_none() || ref_name(old) != old_name.as_deref())
+                    && (ours
+                        || ref_name(old).is_none()
+                        || ref_name(old) != old_name.as_deref()
+                        || old.digest != entry.digest)
             });
             entries.push(entry);
             let mut surplus = entries.iter().filter(|old| is_kept(old, owner)).count().saturating_sub(KEPT);

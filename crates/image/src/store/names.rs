@@ -4,8 +4,9 @@
 //! believed when it can be read and has our stamp, or was written anew and leads to blobs that are there.
 //!
 //! **Guarantees**: a file that cannot be read, that is gone, that was written to and names something that is not there, or that has
-//! other bytes than the copy at the same length, which no tool writes, gives way to the copy; without one, the images have lost
-//! their names, and builds give them again. Nothing here fails for damage.
+//! other bytes than the copy at the same length, gives way to the copy; without one, the images have lost their names, and builds
+//! give them again. At the same length a tool gives a name to another image that is there, and nothing else. Nothing here fails for
+//! damage.
 
 use std::io;
 
@@ -71,7 +72,8 @@ impl ImageStore {
         }
         let Some(copy) = self.copy()? else { return Ok(Some(index)) };
         let leads = |entry: &Descriptor| self.contains(&entry.digest);
-        let anew = copy.bytes().len() != index.bytes().len() && index.value().manifests.iter().all(leads);
+        let anew = (copy.bytes().len() != index.bytes().len() || is_moved(copy.value(), index.value()))
+            && index.value().manifests.iter().all(leads);
         Ok((anew || copy.bytes() == index.bytes()).then_some(index))
     }
 
@@ -93,10 +95,20 @@ impl ImageStore {
     }
 
     fn write_names(&self, index: &Raw<Index>) -> Result<(), ImageError> {
+        // The copy first: a crash in between leaves the old names with their stamp, or the new ones with a copy that agrees.
+        self.layout.write_small(COPY_NAME, index.bytes())?;
         self.layout.write_index(index)?;
-        stamp::stamp(&self.layout.root().join(INDEX_NAME))?;
-        self.layout.write_small(COPY_NAME, index.bytes())
+        Ok(stamp::stamp(&self.layout.root().join(INDEX_NAME))?)
     }
+}
+
+/// Whether `new` is `old` with other images behind some names. What a disk does to a digest leads nowhere, and what it does to anything
+/// else leaves the digest as it was.
+fn is_moved(old: &Index, new: &Index) -> bool {
+    let all = old.manifests.iter().zip(&new.manifests);
+    let mut other = all.filter(|(old, new)| old != new).peekable();
+    let some = other.peek().is_some();
+    old.manifests.len() == new.manifests.len() && some && other.all(|(old, new)| old.digest != new.digest)
 }
 
 /// `None` for what is damaged or not there.

@@ -301,6 +301,30 @@ fn names_of_another_tool_are_taken() {
 }
 
 #[test]
+fn a_tool_gives_a_name_to_another_image_without_a_change_of_length() {
+    let (dir, store) = store();
+    let [one, two] = ["1", "2"].map(|text| put(&store, text).manifest.descriptor());
+    store.tag(&name("a"), &one, None).unwrap();
+    store.tag(&name("b"), &two, None).unwrap();
+    let path = dir.path().join("images/index.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(one.size, two.size);
+    let moved = text.replace(&one.digest.to_string(), &two.digest.to_string());
+    fs::write(&path, &moved).unwrap();
+    assert_eq!(store.resolve(&name("a")).unwrap().digest, two.digest);
+    assert_eq!(fs::read_to_string(&path).unwrap(), moved);
+    // It can fail: a digest that leads nowhere, and another name with the digest that was there, are damage.
+    store.tag(&name("a"), &one, None).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let nowhere = Digest::sha256(b"nowhere").to_string();
+    for damaged in [text.replace(&one.digest.to_string(), &nowhere), text.replace("a:latest", "c:latest")] {
+        assert_eq!(damaged.len(), text.len());
+        fs::write(&path, damaged).unwrap();
+        assert_eq!(store.resolve(&name("a")).unwrap().digest, one.digest);
+    }
+}
+
+#[test]
 fn a_crash_leaves_the_old_names() {
     let (dir, store) = store();
     let image = put(&store, "1");

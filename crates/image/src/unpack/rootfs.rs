@@ -124,13 +124,25 @@ impl RootfsStore {
         Ok(found)
     }
 
-    /// Removes a root unless somebody holds it: whether it is gone. Whether a sandbox stands on it is for the caller to know.
+    /// Removes a root unless somebody holds it: whether it is gone.
     pub fn remove(&self, manifest: &Digest) -> Result<bool, UnpackError> {
+        self.remove_unless(manifest, |_| false)
+    }
+
+    /// The same, unless it is `in_use`. That is asked while nobody can begin to use it: who is about to holds it until it is seen.
+    pub fn remove_unless(
+        &self,
+        manifest: &Digest,
+        in_use: impl FnOnce(&Path) -> bool,
+    ) -> Result<bool, UnpackError> {
         let path = self.path(manifest);
         if !path.is_dir() {
             return Ok(true);
         }
         let Some(_lock) = Lock::try_hold(&self.lock_file(manifest))? else { return Ok(false) };
+        if in_use(&path) {
+            return Ok(false);
+        }
         if path.is_dir() {
             // Under its name it is whole or not there at all, even if removing is cut short.
             let mut temporary = Temporary::create(&self.root.join("tmp"))?;
@@ -146,11 +158,15 @@ impl RootfsStore {
         Ok(temporary::sweep(&self.root.join("tmp"), remove)?)
     }
 
-    /// What could not be removed before, and what earlier versions left when they crashed: roots that were begun longer than `age` ago.
+    /// What earlier versions left when they crashed: roots that were begun longer than `age` ago. What this one begins says itself
+    /// whether somebody is at it, however long that takes ([`RootfsStore::sweep`]).
     pub fn abandoned(&self, age: Duration) -> Result<Vec<PathBuf>, UnpackError> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.root.join("tmp"))? {
             let entry = entry?;
+            if temporary::is_own(&entry.path()) {
+                continue;
+            }
             let old =
                 |time: SystemTime| SystemTime::now().duration_since(time).is_ok_and(|passed| passed >= age);
             if entry.metadata()?.modified().is_ok_and(old) {

@@ -432,6 +432,8 @@ fn roots_are_unpacked_once_by_several_at_a_time() {
     assert!(!held.made && !store.remove(image.manifest.digest()).unwrap());
     assert!(held.path.join("a").exists());
     drop(held);
+    let in_use = |path: &std::path::Path| path.join("a").exists();
+    assert!(!store.remove_unless(image.manifest.digest(), in_use).unwrap(), "asked while it is there");
     assert!(store.remove(image.manifest.digest()).unwrap());
     assert!(store.list().unwrap().is_empty());
     assert!(store.get(&source, &image, &Silent).unwrap().made);

@@ -257,6 +257,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/keep/images.rs",
+        "`pinfold rmi {}` removes all of it",
+        Elsewhere("cli/tests/images.rs", "images_are_tagged_and_removed"),
+    ),
+    row(
+        "engine/src/keep/images.rs",
         "`pinfold stop {}` first, or `pinfold rmi --force {}`: the sandbox goes on",
         Elsewhere("cli/tests/images.rs", "what_a_running_sandbox_stands_on_is_not_removed"),
     ),

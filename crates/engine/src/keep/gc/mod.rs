@@ -260,7 +260,7 @@ fn roots(
     for root in unused(images, &unpacked, stood_on)? {
         part.add(directory::size(&root.path));
         if pass == Pass::Remove {
-            match unpacked.remove(&root.manifest) {
+            match unpacked.remove_unless(&root.manifest, |path| is_stood_on(context, path)) {
                 Err(UnpackError::Remains(remains)) => report.left.push(Left::new(&remains)),
                 result => drop(result?),
             }
@@ -295,9 +295,8 @@ pub(crate) fn drop_old_roots(context: &Context) {
         if unused(&images, &unpacked, &[])?.is_empty() {
             return Ok(());
         }
-        let stood_on = stood_on(context)?;
-        for root in unused(&images, &unpacked, &stood_on)? {
-            unpacked.remove(&root.manifest)?;
+        for root in unused(&images, &unpacked, &stood_on(context)?)? {
+            unpacked.remove_unless(&root.manifest, |path| is_stood_on(context, path))?;
         }
         Ok(())
     };
@@ -312,13 +311,15 @@ pub fn drop_roots_of<'a>(
     manifests: impl IntoIterator<Item = &'a Digest>,
 ) -> Result<(), GcError> {
     let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
-    let stood_on = stood_on(context)?;
     for manifest in manifests {
-        if !stood_on.contains(&unpacked.path(manifest)) {
-            unpacked.remove(manifest)?;
-        }
+        unpacked.remove_unless(manifest, |path| is_stood_on(context, path))?;
     }
     Ok(())
+}
+
+/// Whether a running sandbox stands on the root, as it is now. Where that cannot be said one may.
+fn is_stood_on(context: &Context, root: &Path) -> bool {
+    stood_on(context).map_or(true, |all| all.iter().any(|path| path == root))
 }
 
 /// The roots that running sandboxes stand on.
