@@ -12,10 +12,17 @@
 //!   rootfs/ sandboxes/        unpacked images, sandboxes           (engine::run)
 //! ```
 //!
-//! `PINFOLD_HOME=DIR` puts both under one folder: `DIR/cache` and `DIR/data`.
+//! `PINFOLD_HOME=DIR` puts both under one folder: `DIR/cache` and `DIR/data`. What lies in the data folder decides what runs and
+//! what was agreed to: it is the user's alone, whatever the umask.
 
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+
+use fs_err as fs;
 
 /// The two folders, not yet created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +64,30 @@ impl Home {
     }
 }
 
+/// Makes a folder that only the user can enter, or the one that is there the user's alone. Another's is left as it is.
+pub fn private_folder(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let found = fs::metadata(folder)?;
+    if found.mode() & 0o077 != 0 && found.uid() == rustix::process::geteuid().as_raw() {
+        fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_folder_is_the_users_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().mode() & 0o777;
+        private_folder(&dir.path().join("a/b")).unwrap();
+        assert_eq!((mode("a"), mode("a/b")), (0o700, 0o700));
+        fs::set_permissions(dir.path().join("a/b"), std::fs::Permissions::from_mode(0o777)).unwrap();
+        private_folder(&dir.path().join("a/b")).unwrap();
+        assert_eq!(mode("a/b"), 0o700);
+    }
 
     fn home(vars: &[(&str, &str)]) -> Option<Home> {
         Home::from_env(|name| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))

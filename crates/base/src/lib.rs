@@ -28,6 +28,7 @@ pub use error::Diagnose;
 pub use error::Diagnosis;
 pub use error::Kind;
 pub use home::Home;
+pub use home::private_folder;
 pub use image_path::ImagePath;
 pub use platform::Arch;
 pub use platform::Platform;

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use pinfold_engine::consent;
 use pinfold_engine::consent::Agreed;
 use pinfold_engine::context::Context;
+use pinfold_engine::context::Environment;
 use pinfold_engine::project::Project;
 use pinfold_engine::project::manifest;
 use pinfold_image::ImageSource;
@@ -78,7 +79,8 @@ fn context(global: Global, downloads: args::Downloads) -> Result<Context, Failur
     } else {
         pinfold_engine::context::Network::Online
     };
-    Ok(Context::new(std::env::vars_os().collect(), network, progress::reporter(global.quiet, global.json))?)
+    let environment = std::env::vars_os().collect::<Environment>().with_account();
+    Ok(Context::new(environment, network, progress::reporter(global.quiet, global.json))?)
 }
 
 /// The project that the arguments mean, in the current directory; refused until the user has agreed to what it asks for.

@@ -1,11 +1,14 @@
 //! Why the user's word is missing.
 
+use std::path::PathBuf;
+
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::shown;
+use pinfold_base::text::word;
 
 use super::Subject;
 use super::Told;
@@ -31,6 +34,12 @@ pub enum ConsentError {
         /// Who asks here.
         subjects: Vec<Subject>,
     },
+    /// Others can have written the kept word.
+    #[error("`{}`, where your agreements are kept, can be written to by others", folder.display())]
+    Loose {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The word cannot be kept.
     #[error("cannot keep the agreement")]
     Io(#[from] std::io::Error),
@@ -47,7 +56,7 @@ pub(crate) fn listed(asks: &[Told]) -> impl Iterator<Item = Shown> {
 impl Diagnose for ConsentError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Open { .. } | Self::Exchanged { .. } => Diagnosis::Own(Kind::Refused),
+            Self::Open { .. } | Self::Exchanged { .. } | Self::Loose { .. } => Diagnosis::Own(Kind::Refused),
             Self::Io(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
         }
@@ -75,6 +84,10 @@ impl Diagnose for ConsentError {
                     shows.join(" or ")
                 ))
             }
+            Self::Loose { folder } => Some(format!(
+                "what is agreed to there need not be your word: say `rm -r {}`, and agree anew to what is asked for",
+                word(folder)
+            )),
             _ => None,
         }
     }

@@ -5,13 +5,15 @@
 //!   { "version": 2, "subject": WHO, "accepted": { DIGEST-OF-AN-ASK: WHAT-WAS-SHOWN, … } }
 //! ```
 //!
-//! **Refuses**: a record that is damaged, or of another version, is no agreement.
+//! **Refuses**: a record that is damaged, or of another version, is no agreement; nor is one in a folder that others can write to.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_base::private_folder;
 use pinfold_base::store::persist;
 use serde::Deserialize;
 use serde::Serialize;
@@ -38,6 +40,19 @@ fn file(context: &Context, subject: &Subject) -> PathBuf {
     context.home.data().join("consent").join(subject.record())
 }
 
+/// Refuses a folder in which others can have put a record.
+fn own(context: &Context) -> Result<(), ConsentError> {
+    let data = context.home.data();
+    for folder in [data.join("consent"), data.to_owned()] {
+        let Ok(found) = fs::metadata(&folder) else { continue };
+        let user = rustix::process::geteuid().as_raw();
+        if found.mode() & 0o022 != 0 || ![0, user].contains(&found.uid()) {
+            return Err(ConsentError::Loose { folder });
+        }
+    }
+    Ok(())
+}
+
 fn accepted(path: &Path, subject: &Subject) -> BTreeMap<String, String> {
     let record: Option<Record> = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let record = record.filter(|record| record.version == VERSION && record.subject == subject.to_string());
@@ -49,6 +64,7 @@ pub(super) fn check(context: &Context, subject: Subject, asks: &[Ask]) -> Result
     if asks.is_empty() {
         return Ok(());
     }
+    own(context)?;
     let mut open = told(context, &subject, asks);
     open.retain(|told| !told.agreed);
     if open.is_empty() {
@@ -60,7 +76,10 @@ pub(super) fn check(context: &Context, subject: Subject, asks: &[Ask]) -> Result
 
 /// Each with how the user stands to it.
 pub(super) fn told(context: &Context, subject: &Subject, asks: &[Ask]) -> Vec<Told> {
-    let accepted = accepted(&file(context, subject), subject);
+    let accepted = match own(context) {
+        Ok(()) => accepted(&file(context, subject), subject),
+        Err(_) => BTreeMap::new(),
+    };
     let digests: Vec<String> = asks.iter().map(|ask| ask.digest().to_string()).collect();
     // What is asked for as it was has not become something else.
     let gone = accepted.iter().filter(|(digest, _)| !digests.contains(digest)).map(|(_, shown)| shown);
@@ -75,12 +94,13 @@ pub(super) fn told(context: &Context, subject: &Subject, asks: &[Ask]) -> Vec<To
 
 /// Keeps the user's word. What was agreed to before and is no longer asked for is forgotten.
 pub(super) fn keep(context: &Context, subject: &Subject, asks: &[Ask]) -> Result<(), ConsentError> {
+    own(context)?;
     let path = file(context, subject);
     let accepted = asks.iter().map(|ask| (ask.digest().to_string(), ask.to_string())).collect();
     let record = Record { version: VERSION, subject: subject.to_string(), accepted };
     // Beside its final place: the cache may be on another file system.
     let folder = path.parent().unwrap_or(&path);
-    fs::create_dir_all(folder)?;
+    private_folder(folder)?;
     let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
     serde_json::to_writer_pretty(temporary.as_file_mut(), &record).map_err(std::io::Error::from)?;
     persist(temporary, &path)?;
@@ -89,6 +109,8 @@ pub(super) fn keep(context: &Context, subject: &Subject, asks: &[Ask]) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use pinfold_base::Home;
 
     use super::*;
@@ -142,6 +164,30 @@ mod tests {
                 "false: reach `b`",
             ]
         );
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_keeps_nobodys_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(dir.path());
+        keep(&context, &image("m"), &[ask("a")]).unwrap();
+        let folder = context.home.data().join("consent");
+        let mode = |mode| fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        check(&context, image("m"), &[ask("a")]).unwrap();
+        for loose in [0o777, 0o770, 0o722, 0o1777] {
+            mode(loose);
+            assert!(
+                matches!(check(&context, image("m"), &[ask("a")]), Err(ConsentError::Loose { .. })),
+                "{loose:o}"
+            );
+            assert!(matches!(keep(&context, &image("m"), &[ask("a")]), Err(ConsentError::Loose { .. })));
+            assert!(!told(&context, &image("m"), &[ask("a")])[0].agreed);
+            // What asks for nothing needs no word.
+            check(&context, image("m"), &[]).unwrap();
+        }
+        mode(0o755);
+        check(&context, image("m"), &[ask("a")]).unwrap();
     }
 
     #[test]

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<OsString, OsString>,
+    /// What the machine says about the user, where no variable names a home.
+    account: Option<PathBuf>,
 }
 
 impl Environment {
@@ -35,9 +37,23 @@ impl Environment {
         self.text(name).filter(|value| !value.is_empty())
     }
 
-    /// The caller's home directory, where the variable names one.
+    /// The caller's home directory: the variable's, else the account's where that was looked up.
     pub fn home(&self) -> Option<&Path> {
+        self.said_home().or(self.account.as_deref())
+    }
+
+    fn said_home(&self) -> Option<&Path> {
         self.raw("HOME").map(Path::new).filter(|home| home.is_absolute())
+    }
+
+    /// The same, with the home of the caller's account where no variable names one: it holds keys and settings all the same.
+    #[must_use]
+    pub fn with_account(mut self) -> Self {
+        if self.said_home().is_none() {
+            let user = rustix::process::getuid().as_raw();
+            self.account = fs_err::read("/etc/passwd").ok().and_then(|accounts| home_of(user, &accounts));
+        }
+        self
     }
 
     /// Whether a program of this name is in one of the folders of `PATH`.
@@ -62,10 +78,21 @@ impl Environment {
     }
 }
 
+/// The home of a user in what passwd(5) describes. `/` is nobody's own.
+fn home_of(user: u32, accounts: &[u8]) -> Option<PathBuf> {
+    let user = user.to_string();
+    let home = accounts.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':').skip(2);
+        (fields.next()? == user.as_bytes()).then(|| fields.nth(2))?
+    })?;
+    let home = Path::new(OsStr::from_bytes(home));
+    (home.is_absolute() && home != Path::new("/")).then(|| home.to_owned())
+}
+
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         let pair = |(name, value): (N, V)| (name.into(), value.into());
-        Self { variables: variables.into_iter().map(pair).collect() }
+        Self { variables: variables.into_iter().map(pair).collect(), account: None }
     }
 }
 
@@ -108,6 +135,31 @@ mod tests {
             assert_eq!(Environment::from([("HOME", home)]).home(), found.map(Path::new), "{home}");
         }
         assert_eq!(Environment::default().home(), None);
+    }
+
+    #[test]
+    fn without_the_variable_the_account_says_where_the_home_is() {
+        let accounts =
+            b"root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000:Me,,,:/home/me:/bin/sh\nold:x:7\nd:x:2:2::/:\n";
+        for (user, home) in [(0, Some("/root")), (1000, Some("/home/me")), (7, None), (2, None), (100, None)]
+        {
+            assert_eq!(home_of(user, accounts), home.map(PathBuf::from), "{user}");
+        }
+        let said = Environment::from([("HOME", "/elsewhere")]).with_account();
+        assert_eq!(said.home(), Some(Path::new("/elsewhere")));
+        // As getent(1), which asks the machine by itself, has it.
+        #[expect(clippy::disallowed_methods, reason = "an independent source")]
+        let output = std::process::Command::new("getent")
+            .args(["passwd", &rustix::process::getuid().as_raw().to_string()])
+            .output();
+        if let Ok(output) = output
+            && let Some(home) = String::from_utf8_lossy(&output.stdout).split(':').nth(5)
+            && home.len() > 1
+        {
+            for environment in [Environment::default(), Environment::from([("HOME", "")])] {
+                assert_eq!(environment.with_account().home(), Some(Path::new(home)));
+            }
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use pinfold_base::Reporter;
 use pinfold_base::Store;
 use pinfold_base::error::Diagnosis;
 use pinfold_base::http;
+use pinfold_base::private_folder;
 use pinfold_base::store::StoreError;
 use pinfold_image::ImageError;
 use pinfold_image::ImageStore;
@@ -114,6 +115,8 @@ impl Context {
     /// The surroundings below `home`, with no variable set.
     pub fn at(home: Home, network: Network, reporter: Box<dyn Reporter>) -> Result<Self, ContextError> {
         let store = Store::open(home.cache())?;
+        // Where it cannot be made, whoever needs it says so.
+        let _ = private_folder(home.data());
         Ok(Self {
             environment: Environment::default(),
             decoded: DecodedStore::new(&store),

@@ -8,6 +8,7 @@ use crate::case::Follow::MeanWords;
 use crate::case::Follow::Paste;
 use crate::case::Follow::Say;
 use crate::case::Follow::Set;
+use crate::case::Follow::Shell;
 use crate::case::Follow::Words;
 use crate::case::Follow::Write;
 use crate::case::TRIAL;
@@ -220,6 +221,22 @@ pub(super) const ROWS: &[Row] = &[
             error: "needs your word",
             hint: "if you agree say `pinfold policy accept --digest sha256:",
             follow: &[Say],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/consent/error.rs",
+        "what is agreed to there need not be your word: say `rm -r {}`, and agree anew to what is asked for",
+        Tried(&[Trial {
+            files: &[(
+                "project/pinfold.toml",
+                "name = 'x'\nplatforms = ['linux/amd64']\n[run]\nallow = ['one.example']\n",
+            )],
+            before: &["$ mkdir -p '@/../home/data/consent'; chmod 777 '@/../home/data/consent'"],
+            words: "policy check two.example",
+            error: "can be written to by others",
+            hint: "say `rm -r ",
+            follow: &[Shell],
             ..TRIAL
         }]),
     ),
