@@ -91,6 +91,30 @@ impl Diagnose for ProjectError {
     }
 }
 
+/// The name of the folder, below the data folder's `projects`, that has the lock of a preset with these agents, and the agents as
+/// they are named from there. Recipes of the user's own are called by their real path: another of the same name, which an agent
+/// may have written, does not decide the versions of a built-in one.
+pub(crate) fn kept_apart(
+    preset: &str,
+    agents: &[String],
+    directory: &Path,
+) -> std::io::Result<(String, Vec<String>)> {
+    let mut folder = preset.to_owned();
+    let mut named = Vec::new();
+    for agent in agents {
+        if recipe::is_path(agent) {
+            let path = std::path::absolute(directory.join(agent))?;
+            let real = fs_err::canonicalize(&path).unwrap_or_else(|_| path.clone());
+            folder += &format!("-{}", Digest::sha256(real.as_os_str().as_encoded_bytes()).short());
+            named.push(path.display().to_string());
+        } else {
+            folder += &format!("-{agent}");
+            named.push(agent.clone());
+        }
+    }
+    Ok((folder, named))
+}
+
 impl Project {
     fn new(
         folder: Folder,
@@ -175,19 +199,7 @@ impl Project {
     ) -> Result<Self, ProjectError> {
         let of_nobody = |file: &Path| matches!(Lock::load(file), Ok(Some(Lock { preset: None, .. })));
         if !matches!(upward::find(directory, home), Ok(None)) || of_nobody(&directory.join(lock::FILE_NAME)) {
-            let mut folder = name.to_owned();
-            let mut named = Vec::new();
-            for agent in agents {
-                if recipe::is_path(agent) {
-                    let path = std::path::absolute(directory.join(agent)).map_err(ManifestError::Read)?;
-                    let path = path.display().to_string();
-                    folder += &format!("-{}", Digest::sha256(path.as_bytes()).short());
-                    named.push(path);
-                } else {
-                    folder += &format!("-{agent}");
-                    named.push(agent.clone());
-                }
-            }
+            let (folder, named) = kept_apart(name, agents, directory).map_err(ManifestError::Read)?;
             manifest::Manifest::preset(name, directory)?;
             let folder = data.join("projects").join(folder);
             fs_err::create_dir_all(&folder).map_err(ManifestError::Read)?;

@@ -68,6 +68,29 @@ fn agents_on_the_command_line_go_with_a_preset_only() {
 }
 
 #[test]
+fn a_recipe_of_ones_own_has_another_lock_than_the_built_in_one_of_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    fs_err::create_dir(dir.path().join("sub")).unwrap();
+    for name in ["claude-code.toml", "other.toml"] {
+        fs_err::write(dir.path().join(name), "").unwrap();
+    }
+    std::os::unix::fs::symlink("../claude-code.toml", dir.path().join("sub/link.toml")).unwrap();
+    let folder = |agent: &str, directory: &str| {
+        kept_apart("solo", &[agent.to_owned()], &dir.path().join(directory)).unwrap().0
+    };
+    assert_eq!(folder("claude-code", ""), "solo-claude-code");
+    let own = folder("./claude-code.toml", "");
+    assert_ne!(own, "solo-claude-code");
+    assert_ne!(folder("./other.toml", ""), own);
+    // However it is spelt, and from wherever.
+    for (agent, directory) in
+        [("../claude-code.toml", "sub"), ("./sub/../claude-code.toml", ""), ("./link.toml", "sub")]
+    {
+        assert_eq!(folder(agent, directory), own, "{agent}");
+    }
+}
+
+#[test]
 fn a_preset_never_has_the_lock_of_a_project() {
     let dir = tempfile::tempdir().unwrap();
     let (data, project) = (dir.path().join("data"), dir.path().join("project"));

@@ -30,6 +30,7 @@ use crate::consent::Subject;
 use crate::consent::Wishes;
 use crate::context::Context;
 use crate::keep::images;
+use crate::project;
 use crate::project::Project;
 use crate::project::ProjectError;
 use crate::project::lock;
@@ -280,10 +281,7 @@ fn preset(
     }
     let agent = agent.unwrap_or("claude-code");
     let recipe = Recipe::load(agent, directory)?;
-    let named = if recipe::is_path(agent) {
-        std::path::absolute(directory.join(agent))?.display().to_string()
-    } else {
-        agent.to_owned()
-    };
-    Ok(open(&format!("solo-{}", recipe.name))?.with_recipe(&named, recipe)?)
+    let agents = [agent.to_owned()];
+    let (folder, named) = project::kept_apart(preset, &agents, directory)?;
+    Ok(open(&folder)?.with_recipe(&named[0], recipe)?)
 }
