@@ -1,11 +1,11 @@
 //! What a proxy has refused, summed up for whoever started the sandbox.
 //!
 //! ```text
-//!   Note (a tunnel or request, not allowed) ──► Tally, at most KEPT targets ──► Refusals: by how often, with the rule
+//!   Note (a tunnel or request, not allowed) ──► Tally, at most KEPT targets ──► Refusals: the first first, with the rule
 //! ```
 //!
-//! **Guarantees**: bounded, whatever the sandbox asks for; a rule is named only where the list was the reason, and then lets
-//! just that target pass. **Leaves** the whole record to the journal.
+//! **Guarantees**: bounded, whatever the sandbox asks for; what came first stays first, however many others are asked for later;
+//! a rule is named only where the list was the reason, and then lets just that target pass. **Leaves** the whole record to the journal.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub struct Refused {
 /// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Refusals {
-    /// The most frequent first.
+    /// The first that was refused first.
     pub targets: Vec<Refused>,
     /// Requests to further targets.
     pub more: u64,
@@ -56,17 +56,20 @@ pub(super) fn is_refusal(note: &Note) -> bool {
 /// What was refused so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    seen: BTreeMap<String, (String, u64)>,
+    /// Each with its place in the row.
+    seen: BTreeMap<String, (usize, Refused)>,
     more: u64,
 }
 
 impl Tally {
     /// Counts a refusal.
     pub(super) fn count(&mut self, note: &Note) {
-        if let Some((_, times)) = self.seen.get_mut(&note.target) {
-            *times += 1;
-        } else if self.seen.len() < KEPT {
-            self.seen.insert(note.target.clone(), (note.reason.clone(), 1));
+        let place = self.seen.len();
+        if let Some((_, refused)) = self.seen.get_mut(&note.target) {
+            refused.times += 1;
+        } else if place < KEPT {
+            let (target, reason) = (note.target.clone(), note.reason.clone());
+            self.seen.insert(target.clone(), (place, Refused { target, reason, times: 1, rule: None }));
         } else {
             self.more += 1;
         }
@@ -75,27 +78,43 @@ impl Tally {
     /// The sum, seen from the list that judged. What a route leads to (`routed`) is on no list on purpose: beside the route no
     /// key is added.
     pub(super) fn sum(&self, allow: &AllowList, routed: &[&Target]) -> Refusals {
-        let rule = |target: &str| {
-            let target = Target::parse(target.as_bytes(), None).ok()?;
-            if routed.iter().any(|route| route.host == target.host) {
-                return None;
+        let told = |(place, refused): &(usize, Refused)| {
+            let mut refused = refused.clone();
+            let target = Target::parse(refused.target.as_bytes(), None).ok();
+            let target = target.filter(|target| !routed.iter().any(|route| route.host == target.host));
+            if let Some(target) = target.filter(|target| allow.admits(target).is_none()) {
+                match unreachable(&target.host) {
+                    // Whatever the list said: no rule makes it reachable.
+                    Some(reason) => refused.reason = reason,
+                    None => refused.rule = Some(rules::allowing(&target)),
+                }
             }
-            let public = match &target.host {
-                Host::Address(address) => classify(*address) == Reachability::Public,
-                Host::Name(name) => &**name != "localhost" && !name.ends_with(".localhost"),
-            };
-            (public && allow.admits(&target).is_none()).then(|| rules::allowing(&target))
+            (*place, refused)
         };
-        let refused = |(target, (reason, times)): (&String, &(String, u64))| Refused {
-            target: target.clone(),
-            reason: reason.clone(),
-            times: *times,
-            rule: rule(target),
-        };
-        let mut targets: Vec<Refused> = self.seen.iter().map(refused).collect();
-        targets.sort_by_key(|refused| std::cmp::Reverse(refused.times));
-        Refusals { targets, more: self.more }
+        let mut targets: Vec<(usize, Refused)> = self.seen.values().map(told).collect();
+        targets.sort_by_key(|(place, _)| *place);
+        Refusals { targets: targets.into_iter().map(|(_, refused)| refused).collect(), more: self.more }
     }
+}
+
+/// Why no rule opens the way to a host.
+fn unreachable(host: &Host) -> Option<String> {
+    const OWN: &str =
+        "this machine's own, inside and out: a client that heeds `no_proxy` reaches the sandbox's";
+    let what = match host {
+        Host::Name(name) if &**name == "localhost" || name.ends_with(".localhost") => {
+            return Some(OWN.into());
+        }
+        Host::Name(_) => return None,
+        Host::Address(address) if address.is_loopback() || address.is_unspecified() => {
+            return Some(OWN.into());
+        }
+        Host::Address(address) => match classify(*address) {
+            Reachability::Public => return None,
+            Reachability::Private(what) | Reachability::Never(what) => what,
+        },
+    };
+    Some(format!("it is {what}, and the proxy reaches public ones only"))
 }
 
 #[cfg(test)]
@@ -111,8 +130,8 @@ mod tests {
         let allow = AllowList::parse(["private.example"]).unwrap();
         let mut tally = Tally::default();
         for (target, times) in [
-            ("a.example:443", 2),
             ("a.example:8443", 1),
+            ("a.example:443", 2),
             ("git.example:22", 1),
             ("[2606:4700::1111]:443", 1),
             // No rule lets these be reached.
@@ -128,8 +147,17 @@ mod tests {
         let provider = Target::parse(b"provider.example:443", None).unwrap();
         let sum = tally.sum(&allow, &[&provider]);
         let first: Vec<_> = sum.targets.iter().map(|one| (one.target.as_str(), one.times)).take(2).collect();
-        assert_eq!(first, [("private.example:443", 3), ("a.example:443", 2)]);
+        assert_eq!(first, [("a.example:8443", 1), ("a.example:443", 2)]);
         assert_eq!((sum.targets.len(), sum.more), (9, 0));
+        let reason = |target: &str| {
+            let one = sum.targets.iter().find(|one| one.target == target).unwrap();
+            one.reason.clone()
+        };
+        for own in ["127.0.0.1:2375", "localhost:8080"] {
+            assert!(reason(own).contains("`no_proxy`"), "{own}: {}", reason(own));
+        }
+        let cloud = "it is a cloud metadata address, and the proxy reaches public ones only";
+        assert_eq!(reason("169.254.169.254:80"), cloud);
         let mut without = Vec::new();
         for one in sum.targets {
             let Some(rule) = one.rule else {
@@ -176,6 +204,9 @@ mod tests {
         (0..KEPT + 7).for_each(|number| tally.count(&of(&format!("h{number}.example:443"))));
         tally.count(&of("h1.example:443"));
         let sum = tally.sum(&AllowList::default(), &[]);
-        assert_eq!((sum.targets.len(), sum.more, sum.targets[0].times), (KEPT, 7, 2));
+        assert_eq!((sum.targets.len(), sum.more, sum.targets[1].times), (KEPT, 7, 2));
+        // What was asked for first is not pushed out by what came after it.
+        let first: Vec<&str> = sum.targets[..3].iter().map(|one| one.target.as_str()).collect();
+        assert_eq!(first, ["h0.example:443", "h1.example:443", "h2.example:443"]);
     }
 }
