@@ -7,7 +7,9 @@
 //!
 //! **Guarantees**: no shell, no search, and no relative name is left when it runs: the program and scripts are executed through
 //! the descriptors that were judged, in `/`, with a `PATH` of folders that only root and the user can write to and in which no
-//! entry leads to what a sandbox may write, and without variables that load code or name a place of a sandbox. **Refuses** words that name such a place, in whatever form.
+//! entry leads to what a sandbox may write, and without variables that load code or name a place of a sandbox. **Refuses** words
+//! that name such a place or a directory that holds one, patterns and variables whose path may lead there, and program text of
+//! a language ([`super::text`]).
 //! **Leaves**: what the program reads by itself (its libraries, its configuration below the home) is the user's affair.
 
 use std::collections::BTreeMap;
@@ -43,6 +45,8 @@ use super::SOURCE_MAX;
 use super::Surroundings;
 use super::held::HeldFile;
 use super::held::Role;
+use super::text::Seen;
+use super::text::Texts;
 use super::walk::Astray;
 use super::walk::Found;
 use super::walk::Links;
@@ -165,22 +169,20 @@ impl HeldCommand {
             let (name, file, found) = search.program(&program)?;
             if file.is_system() && name.file_name() == Some(OsStr::new("env")) {
                 unwrap_env(&mut left, &mut variables).map_err(|problem| failed(&problem))?;
+                for value in variables.values() {
+                    around.refuse_word(value)?;
+                    around.refuse_pattern(value)?;
+                }
                 continue;
             }
             let line = interpreter(&found).map_err(|problem| failed(&problem))?;
             if given.is_none() {
                 // What the user wrote is looked at once, with the program it is for.
-                let mut runs = Runs::of(&name, &file);
-                let mut words = Vec::new();
-                for word in left.drain(..) {
-                    words.push(search.word(word, &mut runs, &mut also)?);
-                }
-                given = Some(words);
+                let runs = Runs::of(&name, &file);
+                let texts = Texts::of(&name, file.path());
+                given = Some(search.words(left.drain(..), runs, texts, &mut also)?);
             }
             let Some(line) = line else {
-                for value in variables.values() {
-                    around.refuse_word(value)?;
-                }
                 let rest = left.drain(..).map(Word::Text);
                 let words = rest.chain(before).chain(given.unwrap_or_default()).collect();
                 let places = around.places.iter().map(|place| place.path().to_owned()).collect();
@@ -488,6 +490,43 @@ impl Search<'_> {
         })
     }
 
+    /// The words of a program. What a shell is told in one of them is a command with words of its own.
+    fn words(
+        &self,
+        given: impl Iterator<Item = String>,
+        mut runs: Runs,
+        mut texts: Texts,
+        also: &mut Vec<HeldFile>,
+    ) -> Result<Vec<Word>, CredentialError> {
+        let mut words = Vec::new();
+        for text in given {
+            let word = self.word(text.clone(), &mut runs, also)?;
+            self.around.refuse_pattern(&text)?;
+            let real = match &word {
+                Word::File { file, .. } => Some(file.path()),
+                Word::Text(_) => None,
+            };
+            match texts.see(&text, real) {
+                Seen::Word => words.push(word),
+                // It reaches nothing of a sandbox where no sandbox has anything.
+                _ if self.around.written().is_empty() => words.push(word),
+                Seen::Text(language) => {
+                    return Err(CredentialError::Text { word: text, language });
+                }
+                Seen::Command(command) => {
+                    // It looks for its program and files by itself: they are held, and the shell is told the same.
+                    let inner = self.words(command.into_iter(), Runs::Programs, Texts::default(), also)?;
+                    also.extend(inner.into_iter().filter_map(|word| match word {
+                        Word::File { file, .. } => Some(file),
+                        Word::Text(_) => None,
+                    }));
+                    words.push(Word::Text(text));
+                }
+            }
+        }
+        Ok(words)
+    }
+
     /// A word of a program, with what of it is a file.
     fn word(&self, word: String, runs: &mut Runs, also: &mut Vec<HeldFile>) -> Result<Word, CredentialError> {
         if *runs == Runs::Programs && !word.contains('/') && !word.starts_with('-') {
@@ -528,12 +567,14 @@ impl Search<'_> {
                 // Run in `/`, it would not be found.
                 FileType::RegularFile => return Err(CredentialError::Word { word }),
                 FileType::Directory if whole && is_path => {
+                    self.around.refuse_above(&found.path, &word)?;
                     return Ok(Word::Text(format!("{}{}", &word[..start], found.path.display())));
                 }
                 _ => {}
             }
         }
         self.around.refuse_word(&word)?;
+        self.around.refuse_directories(&word)?;
         Ok(Word::Text(word))
     }
 

@@ -103,10 +103,18 @@ impl HeldFile {
         let look = |places: &[Place]| {
             walk(path, Links::Follow, places).map_err(|astray| CredentialError::astray(path, astray))
         };
-        let (file, found) = Self::of(look(if role == Role::Key { places } else { &writable })?, role)?;
+        let (former, now): (Vec<Place>, Vec<Place>) = places.iter().cloned().partition(Place::is_former);
+        let (file, found) = Self::of(look(if role == Role::Key { &now } else { &writable })?, role)?;
+        if role == Role::Key
+            && let Err(Astray::Within(place)) = walk(path, Links::Follow, &former)
+            && !place.has(&found.path, &found.stat)
+        {
+            // A key is the user's to keep where it always was, as a login file; a link that was left there is not.
+            return Err(CredentialError::astray(path, Astray::Within(place)));
+        }
         if matches!(file.kept, Kept::Owner(_)) {
             // A secret is no secret where a sandbox can read it.
-            look(places)?;
+            look(if role == Role::Key { &now } else { places })?;
         }
         Ok((file, found))
     }
@@ -115,6 +123,9 @@ impl HeldFile {
         let exposed = |problem| Err(CredentialError::Exposed { path: found.path.clone(), problem });
         if found.kind() != FileType::RegularFile {
             return exposed("is not a regular file");
+        }
+        if found.path.starts_with("/proc") {
+            return exposed("is made by the kernel, and another for each program that reads it");
         }
         if found.path.to_str().is_none() {
             return exposed("has a name that is not text");

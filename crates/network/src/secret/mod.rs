@@ -19,6 +19,7 @@ mod held;
 pub mod redact;
 #[cfg(test)]
 mod tests;
+mod text;
 mod walk;
 
 use std::ffi::OsString;
@@ -137,29 +138,78 @@ impl Surroundings {
             spelt.chain([place.path().to_owned()]).any(|path| mentions(word.as_bytes(), &path))
         });
         match named.cloned().or_else(|| self.led_to(word)) {
-            Some(place) => {
-                Err(CredentialError::Within { path: word.into(), place: place.told(), doing: place.doing() })
-            }
+            Some(place) => Err(CredentialError::within(word, &place)),
             None => Ok(()),
         }
     }
 
-    /// Where a path in a word leads through links, as a shell would take the word apart. The program runs in `/`.
+    /// Refuses a path in a word that a shell would fill in, when what it begins with holds a place or lies in one.
+    fn refuse_pattern(&self, word: &str) -> Result<(), CredentialError> {
+        let ends = |c: char| c.is_whitespace() || "'\";|&()<>=:,@".contains(c);
+        let is_filled = |c: char| "$?*[{`".contains(c);
+        for piece in word.split(ends).take(PIECES_MAX) {
+            let Some((fixed, _)) = piece.find(is_filled).map(|at| piece.split_at(at)) else { continue };
+            let Some((folder, _)) = fixed.rsplit_once('/') else { continue };
+            let path = match (fixed.strip_prefix("~/"), &self.home) {
+                (Some(_), Some(home)) => home.join(folder.trim_start_matches(['~', '/'])),
+                _ if fixed.starts_with('/') => PathBuf::from(format!("{folder}/")),
+                _ => continue,
+            };
+            let path = fs_err::canonicalize(&path).unwrap_or(path);
+            let place = self
+                .written()
+                .into_iter()
+                .find(|place| place.path().starts_with(&path) || path.starts_with(place.path()));
+            if let Some(place) = place {
+                return Err(CredentialError::within(word, &place));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses directories in a word that hold a place: a program may go there and find the rest by itself.
+    fn refuse_directories(&self, word: &str) -> Result<(), CredentialError> {
+        for piece in pieces(word) {
+            if let Ok(real) = fs_err::canonicalize(self.absolute(piece)) {
+                self.refuse_above(&real, word)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a real path. The root holds everything, and is no answer to where something is.
+    fn refuse_above(&self, real: &Path, word: &str) -> Result<(), CredentialError> {
+        let written = self.written();
+        match written.iter().find(|place| real != Path::new("/") && place.path().starts_with(real)) {
+            Some(place) => Err(CredentialError::within(word, place)),
+            None => Ok(()),
+        }
+    }
+
+    /// A path in a word: the program runs in `/`.
+    fn absolute(&self, piece: &str) -> PathBuf {
+        match (piece.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => Path::new("/").join(piece),
+        }
+    }
+
+    /// Where a path in a word leads through links.
     fn led_to(&self, word: &str) -> Option<Place> {
         let written = self.written();
-        let ends = |c: char| c.is_whitespace() || "'\"`;|&()<>{}$=:,@".contains(c);
-        let paths = word.split(ends).filter(|piece| piece.contains('/')).take(PIECES_MAX);
-        paths.into_iter().find_map(|piece| {
-            let path = match (piece.strip_prefix("~/"), &self.home) {
-                (Some(rest), Some(home)) => home.join(rest),
-                _ => Path::new("/").join(piece),
-            };
-            match walk::walk(&path, walk::Links::Follow, &written) {
+        pieces(word).find_map(|piece| {
+            match walk::walk(&self.absolute(piece), walk::Links::Follow, &written) {
                 Err(Astray::Within(place)) => Some(place),
                 _ => None,
             }
         })
     }
+}
+
+/// Paths in a word, as a shell would take it apart.
+fn pieces(word: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| c.is_whitespace() || "'\"`;|&()<>{}$=:,@".contains(c);
+    word.split(ends).filter(|piece| piece.contains('/')).take(PIECES_MAX)
 }
 
 /// The path of an open file of this process.
@@ -258,6 +308,14 @@ pub enum CredentialError {
         /// Its name.
         program: String,
     },
+    /// A word of a command is program text.
+    #[error("`{word}` is text for `{language}`, and what such a text reaches is not known before it runs")]
+    Text {
+        /// The word.
+        word: String,
+        /// Who would read it.
+        language: &'static str,
+    },
     /// A word of a command has a relative path in its middle.
     #[error("`{word}` names a file that would not be found from where a key's command is run")]
     Word {
@@ -281,6 +339,11 @@ pub enum CredentialError {
 }
 
 impl CredentialError {
+    /// A word of a command that names a place.
+    fn within(word: &str, place: &Place) -> Self {
+        Self::Within { path: word.into(), place: place.told(), doing: place.doing() }
+    }
+
     /// Why the way to `path` was not gone.
     fn astray(path: &Path, astray: Astray) -> Self {
         let path = path.to_owned();
@@ -297,9 +360,11 @@ impl CredentialError {
 impl Diagnose for CredentialError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
-            Self::Exposed { .. } | Self::Loose { .. } | Self::Within { .. } | Self::Changed { .. } => {
-                Kind::Refused
-            }
+            Self::Exposed { .. }
+            | Self::Loose { .. }
+            | Self::Within { .. }
+            | Self::Text { .. }
+            | Self::Changed { .. } => Kind::Refused,
             _ => Kind::Usage,
         })
     }
@@ -327,6 +392,11 @@ impl Diagnose for CredentialError {
             Self::Changed { .. } => Some("look at the file; if the change is yours, start again".into()),
             Self::NoProgram { .. } => Some(
                 "name it with its full path, or put it into a folder of PATH that only you can write to".into(),
+            ),
+            Self::Text { .. } => Some(
+                "make a script of it where only you can write, such as `~/.local/bin/getkey`, and name that: \
+                 `command:~/.local/bin/getkey`"
+                    .into(),
             ),
             Self::Word { .. } => Some("write the file's full path".into()),
             _ => None,
@@ -378,6 +448,17 @@ impl Credential {
             }
             Self::File(_) | Self::Json { .. } => self.read().map(drop),
         }
+    }
+
+    /// Whether the key is there and begins with one of these, as far as that can be known without asking a program.
+    pub fn begins(&self, with: &[String], variable: impl Fn(&str) -> Option<String>) -> bool {
+        let secret = match self {
+            Self::Command(_) => None,
+            Self::Env(name) => variable(name).and_then(|value| Secret::new(value.as_bytes())),
+            Self::File(_) | Self::Json { .. } => self.read().ok(),
+        };
+        // No text of it stays.
+        secret.is_some_and(|secret| with.iter().any(|start| secret.expose().starts_with(start.as_bytes())))
     }
 
     /// Reads the key now.

@@ -347,6 +347,90 @@ fn a_word_names_no_link_to_what_an_agent_can_write() {
     }
 }
 
+/// What a shell, or another program, would make of a word leads to an agent's file without naming it.
+#[test]
+fn a_text_that_reaches_what_an_agent_can_write_is_not_run_for_a_key() {
+    let host = Host::new();
+    fs_err::create_dir(host.path("project/k1")).unwrap();
+    write(&host.path("project/k1/k0.sh"), "#!/bin/sh\necho sk-canary\n", 0o755);
+    for (line, runs) in [
+        (&["sh", "-c", "@/projec?/k?/k0.sh"][..], true),
+        (&["sh", "-c", "@/project/k[1]/k0.sh"], true),
+        (&["sh", "-c", "@/p*/k1/k0.sh"], true),
+        (&["bash", "-c", "@/{project,x}/k1/k0.sh"], false),
+        (&["sh", "-c", "/*/*/projec?/k1/k0.sh"], false),
+        (&["env", "X=k1", "sh", "-c", "@/project/$X/k0.sh"], true),
+        (&["env", "X=project/k1", "sh", "-c", "@/$X/k0.sh"], true),
+        (&["env", "X=project/k1/k0.sh", "Y=@/", "sh", "-c", "$Y$X"], true),
+        (&["sh", "-c", "@/`printf project/k1/k0.sh`"], true),
+        (&["sh", "-c", "@/pro'ject'/k1/k0.sh"], true),
+        (&["sh", "-c", "@/pro\\ject/k1/k0.sh"], true),
+        (&["sh", "-c", "cd @;project/k1/k0.sh"], true),
+        (&["sh", "-c", "cd;project/k1/k0.sh"], false),
+        (&["sh", "-ec", "@/$1/k1/k0.sh", "x", "project"], true),
+        (&["bash", "-o", "pipefail", "-c", "@/*/k1/k0.sh"], true),
+        (&["timeout", "9", "sh", "-c", "@/projec?/k1/k0.sh"], true),
+        (&["timeout", "9", "env", "-C", "@/own", "sh", "-c", "../project/k1/k0.sh"], true),
+        (&["timeout", "9", "env", "-C", "@", "sh", "-c", "project/k1/k0.sh"], true),
+        (&["flock", "@/lock", "-c", "@/projec?/k1/k0.sh"], true),
+        (&["find", "@", "-name", "k0.sh", "-exec", "{}", ";"], true),
+        (&["find", "@", "-name", "k0.sh", "-exec", "sh", "{}", ";"], true),
+        (&["perl", "-e", "system(qq(@/).q(project/k1/k0.sh))"], true),
+        (&["awk", "BEGIN{system(\"@/pro\" \"ject/k1/k0.sh\")}"], true),
+    ] {
+        let at = host.dir.path().display().to_string();
+        let words: Vec<String> = line.iter().map(|word| word.replace('@', &at)).collect();
+        let error = match Credential::command(&words, &host.around()) {
+            Ok(found) => panic!("{line:?}: {found:?}"),
+            Err(error) => error,
+        };
+        assert!(
+            matches!(error, CredentialError::Within { .. } | CredentialError::Text { .. }),
+            "{line:?}: {error:?}"
+        );
+        assert_eq!(error.kind(), Kind::Refused);
+        assert!(error.hint().unwrap().contains("~/.local/bin"));
+        // Control: where nothing guards it runs.
+        let found = Credential::command(&words, &host.unguarded())
+            .unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        if runs {
+            let key = found.read().unwrap_or_else(|error| panic!("{line:?}: {error}"));
+            assert!(text(&key).starts_with("sk-canary"), "{line:?}");
+        }
+    }
+}
+
+/// What was left in the workspace of a sandbox that is gone, of which nobody knows who wrote it.
+#[test]
+fn what_an_earlier_sandbox_may_have_left_is_not_run_for_a_key() {
+    let host = Host::new();
+    symlink(host.path("own/key"), host.path("project/link")).unwrap();
+    let around = Surroundings {
+        places: vec![Place::former(host.path("project"), "what an earlier sandbox had,")],
+        ..host.around()
+    };
+    for line in ["./getkey.sh", "sh getkey.sh", "cat key", "sh -c @/projec?/getkey.sh"] {
+        let error = Credential::command(&host.line(line), &around).unwrap_err();
+        assert!(matches!(error, CredentialError::Within { .. }), "{line}: {error:?}");
+        assert!(
+            error.to_string().contains("a sandbox may have written to what an earlier sandbox had"),
+            "{error}"
+        );
+    }
+    // A login file may always have been there; where a link leads that lies there, somebody else may have decided.
+    let found = Credential::file(&host.path("project/key"), &around).unwrap();
+    assert_eq!(text(&found.read().unwrap()), "sk-canary");
+    let error = Credential::file(&host.path("project/link"), &around).unwrap_err();
+    assert!(matches!(error, CredentialError::Within { .. }), "{error:?}");
+    Credential::file(&host.path("project/link"), &host.unguarded()).unwrap();
+}
+
+#[test]
+fn what_the_kernel_makes_is_no_key() {
+    let error = Credential::file(Path::new("/proc/self/environ"), &nowhere()).unwrap_err();
+    assert!(error.to_string().contains("is made by the kernel"), "{error}");
+}
+
 #[test]
 fn what_only_the_user_can_write_runs() {
     let host = Host::new();

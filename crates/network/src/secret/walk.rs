@@ -39,26 +39,39 @@ const BY_HAND: &str = "/usr/local";
 pub struct Place {
     path: PathBuf,
     what: String,
-    writable: bool,
+    had: Had,
     /// Device and inode: the same directory under another name (a bind mount) is the same place.
     identity: Option<(u64, u64)>,
+}
+
+/// What a sandbox does or did with a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Had {
+    Writes,
+    Wrote,
+    Reads,
 }
 
 impl Place {
     /// What a sandbox may write to. `what` says in a word or two whose it is.
     pub fn writable(path: impl AsRef<Path>, what: &str) -> Self {
-        Self::new(path.as_ref(), what, true)
+        Self::new(path.as_ref(), what, Had::Writes)
+    }
+
+    /// What a sandbox that is gone could write to: nothing in it is executed, since nobody knows what was left there.
+    pub fn former(path: impl AsRef<Path>, what: &str) -> Self {
+        Self::new(path.as_ref(), what, Had::Wrote)
     }
 
     /// What a sandbox sees without being able to change it: a program may lie there, a key may not.
     pub fn readable(path: impl AsRef<Path>, what: &str) -> Self {
-        Self::new(path.as_ref(), what, false)
+        Self::new(path.as_ref(), what, Had::Reads)
     }
 
-    fn new(path: &Path, what: &str, writable: bool) -> Self {
+    fn new(path: &Path, what: &str, had: Had) -> Self {
         let path = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let identity = rustix::fs::stat(&path).ok().map(|stat| identity(&stat));
-        Self { path, what: what.to_owned(), writable, identity }
+        Self { path, what: what.to_owned(), had, identity }
     }
 
     /// Its real path.
@@ -67,7 +80,11 @@ impl Place {
     }
 
     pub(crate) fn is_writable(&self) -> bool {
-        self.writable
+        self.had != Had::Reads
+    }
+
+    pub(super) fn is_former(&self) -> bool {
+        self.had == Had::Wrote
     }
 
     /// `the workspace PATH`
@@ -76,7 +93,11 @@ impl Place {
     }
 
     pub(crate) fn doing(&self) -> &'static str {
-        if self.writable { "may write to" } else { "can read" }
+        match self.had {
+            Had::Writes => "may write to",
+            Had::Wrote => "may have written to",
+            Had::Reads => "can read",
+        }
     }
 
     pub(crate) fn has(&self, step: &Path, stat: &Stat) -> bool {

@@ -8,6 +8,7 @@ use crate::case::Follow::MeanWords;
 use crate::case::Follow::Say;
 use crate::case::Follow::Set;
 use crate::case::Follow::Shell;
+use crate::case::Follow::Write;
 use crate::case::TRIAL;
 use crate::case::Trial;
 use crate::table::Held::Elsewhere;
@@ -504,6 +505,25 @@ pub(super) const ROWS: &[Row] = &[
             error: "cannot serve for a key",
             hint: "`~/.config/pinfold` for a key",
             follow: &[MeanWords("@/project/key", "~/.config/pinfold/key")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "network/src/secret/mod.rs",
+        "make a script of it where only you can write, such as `~/.local/bin/getkey`, and name that: `command:~/.local/bin/getkey`",
+        Tried(&[Trial {
+            files: &[
+                (
+                    "project/pinfold.toml",
+                    "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['claude-code']\n[run.credentials]\nclaude-code = 'command:sh -c $X/y'\n",
+                ),
+                (".local/bin/getkey", "#!/bin/sh\necho sk-1\n"),
+            ],
+            before: &["$ chmod 755 '@' '@/.local' '@/.local/bin' '@/.local/bin/getkey'"],
+            words: "policy show",
+            error: "is text for `sh`",
+            hint: "make a script of it",
+            follow: &[Write("project/pinfold.toml", "command:sh -c $X/y", "command:~/.local/bin/getkey")],
             ..TRIAL
         }]),
     ),
