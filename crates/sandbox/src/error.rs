@@ -11,6 +11,7 @@ use pinfold_base::text;
 use rustix::io::Errno;
 
 use crate::plan::refusal::Refusal;
+use crate::probe::Container;
 use crate::probe::NamespaceProblem;
 use crate::start::step::Step;
 use crate::start::step::StepError;
@@ -160,11 +161,14 @@ impl Diagnose for SandboxError {
                 Step::OuterIdMap | Step::Namespaces => {
                     Some(NamespaceProblem::explain(Errno::from_raw_os_error(error.errno)).fix())
                 }
-                Step::Attach if error.object == "/proc" => Some(
-                    "the `/proc` around us is partly covered, as in a container: run on the host, or in a container with \
-                     `--security-opt systempaths=unconfined`"
-                        .into(),
-                ),
+                // What is covered of the `/proc` around us is read-only or hides more than a fresh one would; and some calls
+                // are forbidden there by a filter.
+                Step::Attach | Step::OpenMount if error.object == "/proc" => Some(Container::fix()),
+                Step::NestedNamespaces | Step::Hostname | Step::Loopback
+                    if [libc::EPERM, libc::EACCES, libc::EROFS, libc::ENOENT].contains(&error.errno) =>
+                {
+                    Some(Container::fix())
+                }
                 Step::OpenMount if error.errno == libc::EINVAL || error.errno == libc::EPERM => {
                     Some("a mount below that directory cannot be copied: name a directory without mounts below it".into())
                 }
@@ -193,6 +197,7 @@ impl Diagnose for SandboxError {
                 }
                 .into(),
             ),
+            Self::Bundle(error) => error.fix(),
             Self::Detached { hint, .. } => hint.clone(),
             Self::InUse(name) => Some(format!(
                 "attach to it with `pinfold attach {}`, or choose another `--name`",

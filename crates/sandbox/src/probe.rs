@@ -11,7 +11,17 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::error::SandboxError;
+use crate::plan::Plan;
+use crate::spec::Keep;
+use crate::spec::Need;
+use crate::spec::Network;
+use crate::spec::Spec;
+use crate::start::step::Step;
+use crate::start::step::StepError;
 use crate::start::sys;
+use crate::supervise::sandbox::Sandbox;
+use crate::types::Stdio;
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
@@ -82,10 +92,7 @@ impl NamespaceProblem {
                 "as root: `sysctl -w kernel.unprivileged_userns_clone=1`, and keep it in `/etc/sysctl.d`"
                     .into()
             }
-            Self::Other(errno) if errno == Errno::PERM.raw_os_error() => {
-                "inside a container: allow `unshare` and `mount` in its seccomp profile, or run on the host"
-                    .into()
-            }
+            Self::Other(errno) if errno == Errno::PERM.raw_os_error() => Container::fix(),
             Self::Other(_) => "use a kernel with CONFIG_USER_NS".into(),
         }
     }
@@ -103,6 +110,36 @@ impl NamespaceProblem {
         } else {
             Self::Other(errno.raw_os_error())
         }
+    }
+}
+
+/// A container around us: its masks of `/proc` and its filter of system calls stand in the way of sandboxes.
+#[derive(Debug)]
+pub(crate) struct Container;
+
+impl Container {
+    /// What to give it, for each of those who make containers.
+    pub(crate) fn fix() -> String {
+        "in a container, give it `--security-opt seccomp=unconfined --security-opt unmask=ALL` (podman), \
+         `--security-opt seccomp=unconfined --security-opt systempaths=unconfined` (Docker), or `hostUsers: false`, \
+         `procMount: Unmasked` and `seccompProfile: {type: Unconfined}` (Kubernetes); or run on the host"
+            .into()
+    }
+}
+
+/// Does everything that a start does, in a sandbox that has nothing: neither files nor a program. `folder` is an empty directory.
+pub fn try_start(folder: &Path) -> Result<(), SandboxError> {
+    let mut spec = Spec::new("trial", folder, vec!["/no-program".into()]);
+    spec.home.keep = Keep::Nothing;
+    spec.network = Network::None;
+    // Whoever wants root's own id outside says so; here nobody runs.
+    spec.policy.stand_in = Need::IfAvailable;
+    let plan = Plan::new(&spec, &Probe::run())?;
+    match Sandbox::new(plan).spawn(Stdio::Null) {
+        // Only the program was missing.
+        Err(SandboxError::Start(StepError { step: Step::Execute, .. })) => Ok(()),
+        Err(error) => Err(error),
+        Ok(running) => running.wait().map(drop),
     }
 }
 
@@ -213,6 +250,8 @@ mod tests {
         assert!(NamespaceProblem::AppArmor.fix().contains("userns,"));
         assert!(NamespaceProblem::Maximum.fix().contains("user.max_user_namespaces"));
         assert!(NamespaceProblem::DebianSwitch.fix().contains("unprivileged_userns_clone=1"));
-        assert!(NamespaceProblem::Other(1).fix().contains("seccomp"));
+        for option in ["unmask=ALL", "systempaths=unconfined", "procMount: Unmasked"] {
+            assert!(NamespaceProblem::Other(1).fix().contains(option));
+        }
     }
 }

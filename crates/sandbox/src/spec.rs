@@ -53,6 +53,9 @@ pub struct Spec {
     pub umask: u32,
     /// The home directory.
     pub home: HomeDirectory,
+    /// Files of a home on the disk that are changed before the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub home_edits: Vec<HomeEdit>,
     /// Further mounts, the workspace among them.
     #[serde(default)]
     pub mounts: Vec<Mount>,
@@ -115,6 +118,7 @@ impl Spec {
             hostname: default_hostname(),
             umask: default_umask(),
             home: HomeDirectory { target: "/home/agent".into(), keep: Keep::Nothing },
+            home_edits: Vec::new(),
             mounts: Vec::new(),
             protect: Vec::new(),
             hold: Vec::new(),
@@ -160,6 +164,40 @@ pub struct HomeDirectory {
     pub keep: Keep,
 }
 
+/// A change to a file of the home, made when a sandbox starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HomeEdit {
+    /// The file, relative to the home.
+    pub path: PathBuf,
+    /// What stands there.
+    pub change: Change,
+    /// Whether it is to stand there, or to be taken away.
+    pub is_there: bool,
+}
+
+/// What stands in a file of the home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Text before and after what else is there.
+    Around {
+        /// Before.
+        before: String,
+        /// After.
+        after: String,
+    },
+    /// Keys of a JSON object, among others.
+    Keys(serde_json::Value),
+    /// A text instead of what is there.
+    Whole {
+        /// The text.
+        text: String,
+        /// What takes its place again.
+        without: String,
+    },
+}
+
 /// What happens to the home directory after the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -193,6 +231,9 @@ pub struct Mount {
     /// What to do about Unix sockets below it.
     #[serde(default)]
     pub sockets: Sockets,
+    /// Device and inode of what was judged at the source's path, where somebody has: anything else there is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<(u64, u64)>,
 }
 
 impl Mount {
@@ -203,6 +244,7 @@ impl Mount {
             target: target.into(),
             access: Access::ReadOnly,
             sockets: Sockets::Refuse,
+            judged: None,
         }
     }
 

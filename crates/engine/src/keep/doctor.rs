@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pinfold_base::Diagnose;
 use pinfold_base::Platform;
 use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Probe;
@@ -54,8 +55,19 @@ impl Finding {
     }
 }
 
-/// Looks at everything. Never fails: what cannot be looked at is a finding.
+/// Looks at everything. Never fails: what cannot be looked at is a finding. Starts this program as process 1 of a sandbox
+/// (`pinfold_sandbox::dispatch`).
 pub fn examine(context: &Context) -> Vec<Finding> {
+    let probe = Probe::run();
+    let mut findings = look(context, &probe);
+    if probe.user_namespaces.is_ok() {
+        findings.push(start());
+    }
+    findings
+}
+
+/// Everything that is looked at without starting anything.
+fn look(context: &Context, probe: &Probe) -> Vec<Finding> {
     let mut findings = vec![Finding::good("program", format!("pinfold {}", env!("CARGO_PKG_VERSION")))];
     findings.push(match Platform::host() {
         Some(platform) => Finding::good("platform", platform.to_string()),
@@ -70,8 +82,28 @@ pub fn examine(context: &Context) -> Vec<Finding> {
             Finding::bad("certificates", error.to_string(), "install ca-certificates, or set SSL_CERT_FILE")
         }
     });
-    findings.extend(sandbox(&Probe::run(), &context.environment));
+    findings.extend(sandbox(probe, &context.environment));
     findings
+}
+
+/// What a start would meet: the same steps, without a program.
+fn start() -> Finding {
+    const WHAT: &str = "a start";
+    let folder = match tempfile::tempdir() {
+        Ok(folder) => folder,
+        Err(error) => {
+            return Finding::bad(WHAT, error.to_string(), "set TMPDIR to a folder you can write to");
+        }
+    };
+    match pinfold_sandbox::probe::try_start(folder.path()) {
+        Ok(()) => Finding::good(WHAT, "all its steps"),
+        Err(error) => {
+            let fix = error
+                .hint()
+                .unwrap_or_else(|| "sandboxes cannot be started here: run on another host".into());
+            Finding::bad(WHAT, pinfold_base::error::one_line(&error), fix)
+        }
+    }
 }
 
 /// What sandboxes need, and have here.
@@ -196,8 +228,9 @@ mod tests {
         let home = pinfold_base::Home::under(&dir.path().join("home"));
         let silent = Box::new(pinfold_base::report::Silent);
         let context = Context::at(home, crate::context::Network::Offline, silent).unwrap();
+        let _ = fs_err::remove_dir(dir.path().join("home/data"));
         fs_err::write(dir.path().join("home/data"), "in the way").unwrap();
-        let found = examine(&context);
+        let found = look(&context, &Probe::run());
         let grade =
             |what: &str| found.iter().find(|finding| finding.what == what).map(|finding| finding.grade);
         assert_eq!(grade("cache"), Some(Grade::Good));

@@ -12,6 +12,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use pinfold_base::text::word;
 use serde_json::Value;
 use serde_json::json;
 
@@ -52,8 +53,15 @@ pub struct BundlePaths {
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// The image lacks a mount point.
-    #[error("the image has no `{}` to mount on, and this runtime would make it in the shared image", .0.display())]
-    MountPoint(PathBuf),
+    #[error("the image has no `{}` to mount on, and this runtime would make it in the shared image", target.display())]
+    MountPoint {
+        /// What is missing.
+        target: PathBuf,
+        /// What of the host would be mounted there.
+        shown: Option<PathBuf>,
+        /// The sandbox's home, which can be mounted on.
+        home: PathBuf,
+    },
     /// A mount from a directory that is written to from inside.
     #[error(
         "`{}` lies in `{}`, which can be written to, and this runtime follows links that appear there",
@@ -66,12 +74,33 @@ pub enum BundleError {
         /// The source of the writable mount.
         within: PathBuf,
     },
+    /// A socket that this runtime cannot cover.
+    #[error("`{}` is a socket of a program outside, and this runtime cannot cover it", .0.display())]
+    Socket(PathBuf),
     /// A place that the plan needs was not given.
     #[error("the plan mounts `{}` and nothing was given for it", .0.display())]
     NotGiven(PathBuf),
     /// The system-call policy is damaged; a bug of ours.
     #[error(transparent)]
     Seccomp(#[from] crate::start::walls::seccomp::SeccompError),
+}
+
+impl BundleError {
+    /// What to do about it.
+    pub(crate) fn fix(&self) -> Option<String> {
+        match self {
+            Self::MountPoint { shown: Some(source), home, .. } => {
+                let name = source.file_name().unwrap_or("workspace".as_ref());
+                let shown = format!("{}:{}", source.display(), home.join(name).display());
+                Some(format!(
+                    "show it below the home: `--workspace {0}` for the workspace, `--volume {0}` for another mount",
+                    word(shown)
+                ))
+            }
+            Self::Socket(_) => Some("work on a directory without it, or leave `--runtime runsc` out".into()),
+            _ => None,
+        }
+    }
 }
 
 /// What a runtime cannot give, in the words of [`Standing`].
@@ -106,7 +135,11 @@ fn ids(plan: &Plan) -> IdMap {
 /// `config.json` of the bundle.
 pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Value, BundleError> {
     if let Some(entry) = plan.skeleton.last() {
-        return Err(BundleError::MountPoint(entry.path.clone()));
+        let shown = plan.mounts.iter().find_map(|mount| match &mount.kind {
+            MountKind::Host(source) if mount.target == entry.path => Some(source.clone()),
+            _ => None,
+        });
+        return Err(BundleError::MountPoint { target: entry.path.clone(), shown, home: plan.home.clone() });
     }
     let ids = ids(plan);
     let root = ids.host_uid == 0;
@@ -282,6 +315,12 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
             // Not among the masked paths: not every runtime covers those, and a place that is missing would be passed over.
             MountKind::Closed { .. } => json!({"destination": target, "type": "tmpfs", "source": "tmpfs",
                 "options": ["ro", "nosuid", "nodev", "noexec", "mode=555", "size=4k"]}),
+            // Its mounts go on files and directories only.
+            MountKind::Socket { source, .. } if runtime == OciRuntime::Runsc => {
+                return Err(BundleError::Socket(source.clone()));
+            }
+            MountKind::Socket { .. } => json!({"destination": target, "type": "bind", "source": "/dev/null",
+                "options": ["bind", "ro", "nosuid", "nodev", "noexec"]}),
             MountKind::Device(_) | MountKind::Mask | MountKind::Protect => continue,
             MountKind::Hold(_) | MountKind::Keep(_) | MountKind::Missing(_) => match runtime {
                 OciRuntime::Runc => continue,
@@ -389,7 +428,9 @@ mod tests {
             spec.mounts.push(crate::spec::Mount::read_only("/usr", "/elsewhere"));
         });
         let error = config(&plan, &paths(), OciRuntime::Runc).unwrap_err();
-        assert!(matches!(error, BundleError::MountPoint(path) if path == std::path::Path::new("/elsewhere")));
+        assert!(
+            matches!(error, BundleError::MountPoint { target, .. } if target == std::path::Path::new("/elsewhere"))
+        );
     }
 
     /// Row F5: these runtimes resolve sources themselves, and follow links.
@@ -402,7 +443,7 @@ mod tests {
             spec.mounts.push(crate::spec::Mount::read_only(work.path().join("data"), "/usr/data"));
         });
         let error = config(&plan, &paths(), OciRuntime::Runc).unwrap_err();
-        assert!(matches!(error, BundleError::Within { .. } | BundleError::MountPoint(_)), "{error}");
+        assert!(matches!(error, BundleError::Within { .. } | BundleError::MountPoint { .. }), "{error}");
         assert!(matches!(settled(&plan), Err(BundleError::Within { .. })));
     }
 

@@ -85,7 +85,8 @@ impl Layout<'_> {
     pub(super) fn user(&mut self, mount: &crate::spec::Mount) -> Result<(), Refusal> {
         let target = clean("mount target", &mount.target)?;
         reserved("mount target", &target)?;
-        let closed = |other: &PlannedMount| matches!(other.kind, MountKind::Closed { .. });
+        let closed =
+            |other: &PlannedMount| matches!(other.kind, MountKind::Closed { .. } | MountKind::Socket { .. });
         if self.mounts.iter().any(|other| other.target == target && !closed(other)) {
             return Err(Refusal::Twice(target));
         }
@@ -98,6 +99,13 @@ impl Layout<'_> {
                 self.links.extend(resolved.links.into_iter().map(|link| Linked { path: path.clone(), link }));
                 let source = resolved.real;
                 clean("mount source", &source)?;
+                if let Some(judged) = mount.judged {
+                    // By its path without links: whoever opens it later follows none.
+                    let stat = rustix::fs::lstat(&source).map_err(|errno| failed(errno.into()))?;
+                    if (stat.st_dev, stat.st_ino) != judged {
+                        return Err(Refusal::Exchanged(path.clone()));
+                    }
+                }
                 if source == Path::new("/") {
                     return Err(Refusal::Reserved { what: "mount source", path: source });
                 }
@@ -111,12 +119,46 @@ impl Layout<'_> {
         Ok(())
     }
 
-    /// Refuses a source with a Unix socket, and covers what could not be looked into.
+    /// Sockets that the user named are not covered, nor those that another mount hides.
+    pub(super) fn named_sockets(&mut self, spec: &Spec) {
+        let allowed = spec.mounts.iter().filter(|mount| mount.sockets == Sockets::Allow);
+        let allowed: Vec<&Path> = allowed.map(|mount| mount.target.as_path()).collect();
+        let shown = |mount: &PlannedMount| match &mount.kind {
+            MountKind::Host(source) => Some((mount.target.clone(), Some(source.clone()))),
+            MountKind::Memory { .. } | MountKind::Home => Some((mount.target.clone(), None)),
+            _ => None,
+        };
+        let shown: Vec<(PathBuf, Option<PathBuf>)> = self.mounts.iter().filter_map(shown).collect();
+        self.mounts.retain(|mount| {
+            let MountKind::Socket { source: socket, .. } = &mount.kind else { return true };
+            let is_named = shown.iter().any(|(target, source)| {
+                allowed.contains(&target.as_path())
+                    && source.as_ref().is_some_and(|source| socket.starts_with(source))
+            });
+            let above = shown.iter().filter(|(target, _)| mount.target.starts_with(target));
+            let is_there = above.max_by_key(|(target, _)| target.components().count()).is_some_and(
+                |(target, source)| match (source, mount.target.strip_prefix(target)) {
+                    (Some(source), Ok(rest)) => source.join(rest) == *socket,
+                    _ => false,
+                },
+            );
+            is_there && !is_named
+        });
+    }
+
+    /// Covers sockets on which a program of the host's listens, and what could not be looked into.
     fn search(&mut self, source: &Path, target: &Path) -> Result<(), Refusal> {
         let scan =
             rootfs::scan(source).map_err(|error| Refusal::Scan { path: source.to_owned(), source: error })?;
-        if let Some(socket) = scan.socket {
-            return Err(Refusal::Socket { mount: source.to_owned(), socket });
+        let is_full = scan.sockets.len() == rootfs::SOCKETS_MAX;
+        for rootfs::Socket { path, device, inode, peer } in scan.sockets {
+            let socket = source.join(&path);
+            if is_full || path.as_os_str().is_empty() || path.to_str().is_none() || inode == 0 {
+                let socket = if path.as_os_str().is_empty() { source.to_owned() } else { socket };
+                return Err(Refusal::Socket { mount: source.to_owned(), socket });
+            }
+            let kind = MountKind::Socket { source: socket, device, inode, peer };
+            self.add(target.join(path), kind, Access::ReadOnly);
         }
         for rootfs::Closed { path, device, inode } in scan.closed {
             if path.as_os_str().is_empty() || path.to_str().is_none() {
@@ -141,6 +183,7 @@ impl Layout<'_> {
             }
             let wants = match &mount.kind {
                 MountKind::Host(source) if !source.is_dir() => SkeletonKind::File,
+                MountKind::Socket { .. } => SkeletonKind::File,
                 _ => SkeletonKind::Directory(0o755),
             };
             let found = self.root.look(&mount.target)?;

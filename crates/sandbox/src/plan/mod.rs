@@ -17,6 +17,7 @@ pub mod proc;
 mod protect;
 pub mod refusal;
 mod rootfs;
+mod socket;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -202,6 +203,17 @@ pub enum MountKind {
         /// Its number there: nothing else may have taken its place.
         inode: u64,
     },
+    /// Covers this socket of the host with nothing: a program of the host's listens on it.
+    Socket {
+        /// Where it is on the host.
+        source: PathBuf,
+        /// The file system it is on.
+        device: u64,
+        /// Its number there: nothing else may have taken its place.
+        inode: u64,
+        /// Who listens, where that is known.
+        peer: Option<u32>,
+    },
     /// Makes a path read-only, where it exists.
     Protect,
     /// A directory of a mount on itself, this path of the host: what is mounted on can be neither renamed nor removed.
@@ -242,6 +254,7 @@ impl fmt::Display for PlannedMount {
             MountKind::Egress => write!(f, "nosuid,nodev,noexec socket to the supervisor"),
             MountKind::Mask => write!(f, "masked"),
             MountKind::Closed { .. } => write!(f, "masked, because it cannot be looked into"),
+            MountKind::Socket { .. } => write!(f, "masked, because a program of the host's listens there"),
             MountKind::Protect => write!(f, "ro"),
             MountKind::Hold(_) => write!(f, "held in its place"),
             MountKind::Keep(_) => write!(f, "ro, protected"),
@@ -297,6 +310,7 @@ impl Plan {
         for mount in &spec.mounts {
             layout.user(mount)?;
         }
+        layout.named_sockets(spec);
         let guards = spec.guards();
         if guards.plain_sources.holds() {
             source::refuse_links(&layout.links, &layout.mounts)?;
@@ -378,6 +392,23 @@ impl Plan {
     pub fn closed(&self) -> impl Iterator<Item = &Path> {
         let closed = |mount: &&PlannedMount| matches!(mount.kind, MountKind::Closed { .. });
         self.mounts.iter().filter(closed).map(|mount| mount.target.as_path())
+    }
+
+    /// Sockets of the host that are covered.
+    pub fn covered_sockets(&self) -> impl Iterator<Item = &Path> {
+        self.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Socket { source, .. } => Some(source.as_path()),
+            _ => None,
+        })
+    }
+
+    /// Leaves those sockets open on which a program listens of which `is_own` says that it is in a sandbox.
+    pub(crate) fn with_own_sockets(mut self, mut is_own: impl FnMut(u32) -> bool) -> Self {
+        self.0.mounts.retain(|mount| match &mount.kind {
+            MountKind::Socket { peer: Some(peer), .. } => !is_own(*peer),
+            _ => true,
+        });
+        self
     }
 
     /// Whether a mount of this kind is planned.

@@ -91,6 +91,9 @@ pub enum Refusal {
         /// The link.
         link: PathBuf,
     },
+    /// A mount's source is not what was judged.
+    #[error("`{}` is another one than a moment ago, when it was looked at for this sandbox", .0.display())]
+    Exchanged(PathBuf),
     /// A protected path is a link, whose entry no mount can hold.
     #[error("`{}` is protected and is a symbolic link, which a sandbox could exchange", path.display())]
     ProtectedLink {

@@ -1,7 +1,10 @@
 //! Looking at an unpacked image and at mount sources without following links.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -17,6 +20,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::plan::refusal::Refusal;
+use crate::plan::socket::Listener;
 
 /// How often a tree that changes is searched.
 const TRIES_MAX: u32 = 3;
@@ -24,6 +28,8 @@ const TRIES_MAX: u32 = 3;
 const CLOSED_MAX: usize = 1000;
 /// Bytes of the path of a directory that is covered (PATH_MAX is 4096, and the mount's own target goes before).
 const COVERED_PATH_MAX: usize = 2048;
+/// Sockets that are covered, at most; with more of them the mount is refused.
+pub(crate) const SOCKETS_MAX: usize = 200;
 /// Entries that are looked at before the search for sockets gives up (and the mount is refused).
 const SCAN_LIMIT: u64 = 20_000_000;
 
@@ -79,10 +85,21 @@ impl RootDirectory {
 /// What a search for Unix sockets found.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    /// The first socket.
-    pub(crate) socket: Option<PathBuf>,
+    /// Sockets that a program may listen on.
+    pub(crate) sockets: Vec<Socket>,
     /// Directories that cannot be listed by the caller, who is their owner inside and could open them there.
     pub(crate) closed: Vec<Closed>,
+}
+
+/// A socket that a program of this machine has.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    /// Relative to where the search began; empty for the source itself.
+    pub(crate) path: PathBuf,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// Who listens, where that is known.
+    pub(crate) peer: Option<u32>,
 }
 
 /// A directory that could not be looked into.
@@ -111,12 +128,12 @@ fn scan_once(source: &Path) -> io::Result<Scan> {
     let look = rustix::fs::open(source, LOOK, Mode::empty())?;
     let stat = rustix::fs::fstat(&look)?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Socket => scan.socket = Some(source.to_owned()),
+        FileType::Socket => {
+            scan.sockets.extend(socket(&look, OsStr::new(""), PathBuf::new()));
+            return Ok(scan);
+        }
         FileType::Directory => {}
         _ => return Ok(scan),
-    }
-    if scan.socket.is_some() {
-        return Ok(scan);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = match rustix::fs::openat(&look, ".", flags, Mode::empty()) {
@@ -135,9 +152,9 @@ fn scan_once(source: &Path) -> io::Result<Scan> {
                 if seen > SCAN_LIMIT {
                     return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many files"));
                 }
-                if entry.kind == FileType::Socket {
-                    scan.socket = Some(source.join(entry.path));
-                    return Ok(Next::Stop);
+                if entry.kind == FileType::Socket && scan.sockets.len() < SOCKETS_MAX {
+                    let name = OsStr::from_bytes(entry.name.to_bytes());
+                    scan.sockets.extend(socket(entry.parent, name, entry.path.to_owned()));
                 }
             }
             Seen::Unreadable(entry, _) => {
@@ -152,6 +169,26 @@ fn scan_once(source: &Path) -> io::Result<Scan> {
         Ok(Next::On)
     })?;
     Ok(scan)
+}
+
+/// The socket `name` in a directory, or the one that is open itself; `None` for one that nobody has any more.
+fn socket(parent: impl AsFd, name: &OsStr, path: PathBuf) -> Option<Socket> {
+    let found = if name.is_empty() {
+        parent.as_fd().try_clone_to_owned().ok()?
+    } else {
+        match rustix::fs::openat(&parent, name, LOOK, Mode::empty()) {
+            Ok(found) => found,
+            // It is gone.
+            Err(Errno::NOENT) => return None,
+            Err(_) => return Some(Socket { path, device: 0, inode: 0, peer: None }),
+        }
+    };
+    let stat = rustix::fs::fstat(&found).ok()?;
+    let peer = match crate::plan::socket::listener(&found, path.file_name().unwrap_or(name)) {
+        Listener::Nobody => return None,
+        Listener::Somebody(peer) => peer,
+    };
+    Some(Socket { path, device: stat.st_dev, inode: stat.st_ino, peer })
 }
 
 /// The directory to cover for one that cannot be listed: itself, or where its path is too long to mount on, one above. `None`
@@ -181,9 +218,42 @@ mod tests {
     use super::*;
 
     fn first_socket(source: &Path) -> Option<PathBuf> {
-        let Scan { socket, closed } = scan(source).unwrap();
+        let Scan { sockets, closed } = scan(source).unwrap();
         assert!(closed.is_empty(), "{closed:?}");
-        socket
+        sockets.first().map(|socket| {
+            if socket.path.as_os_str().is_empty() { source.to_owned() } else { source.join(&socket.path) }
+        })
+    }
+
+    #[test]
+    fn a_socket_that_nobody_has_any_more_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let [stream, datagram] = ["stream.sock", "datagram.sock"].map(|name| dir.path().join(name));
+        let (one, two) = (
+            UnixListener::bind(&stream).unwrap(),
+            std::os::unix::net::UnixDatagram::bind(&datagram).unwrap(),
+        );
+        let found = || {
+            let mut found: Vec<PathBuf> =
+                scan(dir.path()).unwrap().sockets.into_iter().map(|socket| socket.path).collect();
+            found.sort();
+            found
+        };
+        assert_eq!(found(), [Path::new("datagram.sock"), Path::new("stream.sock")]);
+        let listener =
+            scan(dir.path()).unwrap().sockets.into_iter().find(|found| found.path.ends_with("stream.sock"));
+        assert_eq!(listener.unwrap().peer, Some(std::process::id()));
+        drop(one);
+        assert_eq!(found(), [Path::new("datagram.sock")]);
+        drop(two);
+        assert_eq!(found(), Vec::<PathBuf>::new());
+        assert!(stream.exists() && datagram.exists());
+        // Bound, and not yet listened on: it will be.
+        let socket =
+            rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None);
+        let address = rustix::net::SocketAddrUnix::new(dir.path().join("later.sock")).unwrap();
+        rustix::net::bind(socket.as_ref().unwrap(), &address).unwrap();
+        assert_eq!(found(), [Path::new("later.sock")]);
     }
 
     /// What cannot be listed is told, with the directory itself or one above it that can be mounted on.
@@ -202,7 +272,7 @@ mod tests {
         let _listener = UnixListener::bind(dir.path().join("a/closed/inner/agent.sock")).unwrap();
         let data = close(&dir.path().join("a/closed"));
         let found = scan(dir.path()).unwrap();
-        assert_eq!((found.socket, found.closed.len()), (None, 1));
+        assert_eq!((found.sockets.len(), found.closed.len()), (0, 1));
         let closed = &found.closed[0];
         use std::os::unix::fs::MetadataExt;
         assert_eq!((closed.path.as_path(), closed.inode), (Path::new("a/closed"), data.ino()));

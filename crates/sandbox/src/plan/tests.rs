@@ -56,6 +56,7 @@ fn host_sockets_may_be_connected_to_where_the_user_said_so() {
         spec.mounts.push(Mount::writable(outside.path(), "/workspace"));
         spec.mounts.push(Mount {
             sockets: crate::spec::Sockets::Allow,
+            judged: None,
             ..Mount::read_only(outside.path(), "/mnt/agent")
         });
     });
@@ -183,6 +184,70 @@ fn the_proxy_is_in_the_environment_unless_set() {
     assert_eq!(plan.env["NO_PROXY"], "x");
     let plan = Image::new().plan(|spec| spec.network = Network::None).unwrap();
     assert!(!plan.env.contains_key("HTTPS_PROXY") && plan.listens.is_empty());
+}
+
+#[test]
+fn a_socket_of_a_sandbox_is_not_covered_and_one_that_is_named_neither() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = fs_err::canonicalize(dir.path()).unwrap();
+    let socket = base.join("a.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let plan = |more: Vec<crate::spec::Mount>| {
+        Image::new()
+            .plan(|spec| spec.mounts = [vec![crate::spec::Mount::writable(&base, "/w")], more].concat())
+            .unwrap()
+    };
+    let covered = |plan: &Plan| plan.covered_sockets().map(std::path::Path::to_owned).collect::<Vec<_>>();
+    assert_eq!(covered(&plan(Vec::new())), std::slice::from_ref(&socket));
+    assert!(covered(&plan(Vec::new()).with_own_sockets(|peer| peer == std::process::id())).is_empty());
+    assert_eq!(covered(&plan(Vec::new()).with_own_sockets(|_| false)), std::slice::from_ref(&socket));
+    // At the same place, and at another.
+    for target in ["/w/a.sock", "/elsewhere.sock"] {
+        let named = crate::spec::Mount {
+            sockets: crate::spec::Sockets::Allow,
+            ..crate::spec::Mount::read_only(&socket, target)
+        };
+        assert!(covered(&plan(vec![named])).is_empty(), "{target}");
+    }
+    // Another mount lies over it.
+    let memory = crate::spec::Mount {
+        source: crate::spec::MountSource::Memory(1 << 20),
+        ..crate::spec::Mount::read_only("/", "/w")
+    };
+    fs_err::create_dir(base.join("deep")).unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(base.join("deep/b.sock")).unwrap();
+    let over = crate::spec::Mount { target: "/w/deep".into(), ..memory };
+    assert_eq!(covered(&plan(vec![over])), [socket]);
+}
+
+/// An agent on the host's side exchanges what was judged, for a link or for another directory, before it is planned.
+#[test]
+fn what_is_no_longer_what_was_judged_is_not_mounted() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    let base = fs_err::canonicalize(dir.path()).unwrap();
+    for name in ["good", "secret"] {
+        fs_err::create_dir(base.join(name)).unwrap();
+    }
+    let data = fs_err::metadata(base.join("good")).unwrap();
+    let plan = |judged| {
+        Image::new().plan(|spec| {
+            spec.mounts = vec![crate::spec::Mount {
+                judged,
+                ..crate::spec::Mount::writable(base.join("good"), "/good")
+            }];
+        })
+    };
+    let judged = Some((data.dev(), data.ino()));
+    plan(judged).unwrap();
+    fs_err::rename(base.join("good"), base.join("kept")).unwrap();
+    std::os::unix::fs::symlink("secret", base.join("good")).unwrap();
+    assert!(matches!(plan(judged), Err(Refusal::Exchanged(_))));
+    // Control: who judged nothing goes where it leads.
+    plan(None).unwrap();
+    fs_err::remove_file(base.join("good")).unwrap();
+    fs_err::rename(base.join("secret"), base.join("good")).unwrap();
+    assert!(matches!(plan(judged), Err(Refusal::Exchanged(_))));
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub(crate) fn enter(plan: &Plan, paths: &HostPaths, trees: Option<Trees>) -> Res
     for (mount, fd) in sources {
         match mount.kind {
             MountKind::Mask => covers.cover(&root, &mount.target)?,
-            MountKind::Closed { device, inode } => {
+            MountKind::Closed { device, inode } | MountKind::Socket { device, inode, .. } => {
                 let on = || mount.target.display();
                 let place = look(&root, &mount.target).on(Step::OpenTarget, on())?;
                 let stat = rustix::fs::fstat(&place).on(Step::OpenTarget, on())?;
@@ -164,6 +164,7 @@ fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, St
         }
         MountKind::Mask
         | MountKind::Closed { .. }
+        | MountKind::Socket { .. }
         | MountKind::Protect
         | MountKind::Hold(_)
         | MountKind::Keep(_)

@@ -5,13 +5,14 @@
 //!   sandbox      one that runs in the built-in runtime        runtime   one that runs in `runc` or `runsc`
 //!   foreground   follows it on this process's streams         session   keeps it for whoever attaches
 //!   terminal     raw mode, sizes, and what may be shown       log       what a session showed, bounded
-//!   home         the writable home, filled from the image
+//!   home         the writable home, filled from the image     edit      what agents must be told in files of it
 //!   streams      what of the caller's streams a program gets: pipes    pump      copying between the two
 //! ```
 //!
 //! **Guarantees**: when the supervisor ends, in whatever way, so does the sandbox; what it leaves behind is cleared by
 //! the next one.
 
+pub(crate) mod edit;
 pub(crate) mod foreground;
 pub(crate) mod home;
 pub(crate) mod log;

@@ -172,7 +172,9 @@ pub(crate) fn plan(taken: &BTreeSet<Weaken>, plan: &mut Parts) {
                 plan.mounts.retain(|mount| !matches!(mount.kind, MountKind::Mask | MountKind::Protect));
             }
             Weaken::ClosedDirectories => {
-                plan.mounts.retain(|mount| !matches!(mount.kind, MountKind::Closed { .. }));
+                plan.mounts.retain(|mount| {
+                    !matches!(mount.kind, MountKind::Closed { .. } | MountKind::Socket { .. })
+                });
             }
             Weaken::HostEnvironment(names) => {
                 let host =

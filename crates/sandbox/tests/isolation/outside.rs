@@ -13,9 +13,9 @@ use fs_err as fs;
 use pinfold_base::directory;
 use pinfold_base::error::one_line;
 use pinfold_sandbox::Exit;
+use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Plan;
 use pinfold_sandbox::Probe;
-use pinfold_sandbox::Refusal;
 use pinfold_sandbox::Runtime;
 use pinfold_sandbox::Sandbox;
 use pinfold_sandbox::Spec;
@@ -69,7 +69,7 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("G6 a key's program that the agent rewrites", Every, keys::rewritten),
     ("G6 a link to an agent's program that a key's program looks for", Every, keys::linked),
     ("G7 host programs from the workspace", Every, keys::programs),
-    ("I2 sockets refused", BuiltIn, sockets_refused),
+    ("I2 sockets covered", Every, sockets_covered),
     ("I2 socket in a closed directory", Every, socket_in_closed_directory),
     ("P10 read-only program", BuiltIn, read_only_program),
     ("P10 removed program", BuiltIn, removed_program),
@@ -456,15 +456,37 @@ fn skeleton(host: &Host, _: Runtime) -> Result<(), String> {
     green(host::run(&spec, None, Runtime::Builtin))
 }
 
-fn sockets_refused(host: &Host, _: Runtime) -> Result<(), String> {
-    let mut spec = host.spec("nothing", &[]);
-    spec.mounts.push(Mount::read_only(host.scratch.join("with-socket"), "/mnt/agent"));
-    match Plan::new(&spec, &Probe::run()) {
-        Err(Refusal::Socket { socket, .. }) if socket.ends_with("agent.sock") => {}
-        other => return Err(format!("{other:?}")),
+/// Of the sockets in a mount one is a program's of the host, one nobody's any more, and one a program's that runs in a sandbox.
+fn sockets_covered(host: &Host, runtime: Runtime) -> Result<(), String> {
+    let work = host.scratch.join("with-sockets");
+    let _ = directory::remove(&work);
+    fs::create_dir_all(work.join("deep")).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(work.join("dead.sock")).unwrap());
+    let _listener = std::os::unix::net::UnixListener::bind(work.join("deep/agent.sock")).unwrap();
+    let mut spec = host.spec("visible-sockets", &["/mnt/agent/dead.sock".to_owned()]);
+    spec.mounts.push(Mount::read_only(&work, "/mnt/agent"));
+    let plan = Plan::new(&spec, &Probe::run()).map_err(|error| error.to_string())?;
+    let covered: Vec<_> = plan.covered_sockets().collect();
+    if covered != [work.join("deep/agent.sock")] {
+        return Err(format!("covered: {covered:?}"));
     }
-    spec.mounts[0].sockets = Sockets::Allow;
-    Plan::new(&spec, &Probe::run()).map(drop).map_err(|error| error.to_string())
+    match (runtime, host::run(&spec, None, runtime)) {
+        // Its mounts go on files and directories only.
+        (Runtime::Oci(OciRuntime::Runsc), Err(told)) if told.contains("cannot cover it") => {}
+        (_, outcome) => green(outcome)?,
+    }
+    // Controls: without the cover, and where the user named it.
+    let mut open = spec.clone();
+    open.weaken.insert(Weaken::ClosedDirectories);
+    red(host::run(&open, None, runtime))?;
+    if runtime == Runtime::Oci(OciRuntime::Runsc) {
+        return Ok(());
+    }
+    let socket = work.join("deep/agent.sock");
+    let mut named = Mount::read_only(&socket, "/mnt/agent/deep/agent.sock");
+    named.sockets = Sockets::Allow;
+    spec.mounts.push(named);
+    red(host::run(&spec, None, runtime))
 }
 
 /// The host's socket in a directory that the planner cannot list. Inside, the program is its owner and opens it.
@@ -480,10 +502,10 @@ fn socket_in_closed_directory(host: &Host, runtime: Runtime) -> Result<(), Strin
     let mut spec = host.spec("closed-directory", &["/workspace/below/closed".to_owned()]);
     spec.mounts.push(Mount::writable(&workspace, "/workspace"));
     if rustix::process::geteuid().is_root() {
-        // To whom nothing is closed: the socket is seen, and the start refused.
-        match Plan::new(&spec, &Probe::run()) {
-            Err(Refusal::Socket { socket, .. }) if socket.ends_with("agent.sock") => {}
-            other => return Err(format!("{other:?}")),
+        // To whom nothing is closed: the socket is seen, and covered.
+        let plan = Plan::new(&spec, &Probe::run()).map_err(|error| error.to_string())?;
+        if plan.covered_sockets().count() != 1 {
+            return Err(format!("{plan:?}"));
         }
         // Control: where the user allows it, the program reaches it.
         spec.mounts[0].sockets = Sockets::Allow;

@@ -584,11 +584,6 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sandbox/src/error.rs",
-        "the `/proc` around us is partly covered, as in a container: run on the host, or in a container with `--security-opt systempaths=unconfined`",
-        Untried("the kernel, what is mounted or what is installed on the machine decides"),
-    ),
-    row(
-        "sandbox/src/error.rs",
         "the program must exist inside the image, for this machine's architecture",
         Untried("the kernel, what is mounted or what is installed on the machine decides"),
     ),
@@ -677,9 +672,21 @@ pub(super) const ROWS: &[Row] = &[
         Untried("the kernel's configuration decides, and only root changes it"),
     ),
     row(
+        "sandbox/src/oci/config.rs",
+        "work on a directory without it, or leave `--runtime runsc` out",
+        Untried(
+            "it takes a socket, a link or a kernel of its kind where a sandbox starts; the isolation suite has them",
+        ),
+    ),
+    row(
+        "sandbox/src/oci/config.rs",
+        "show it below the home: `--workspace {0}` for the workspace, `--volume {0}` for another mount",
+        Elsewhere("cli/tests/inside.rs", "another_runtime_says_where_the_workspace_can_be_shown"),
+    ),
+    row(
         "sandbox/src/probe.rs",
-        "inside a container: allow `unshare` and `mount` in its seccomp profile, or run on the host",
-        Untried("the kernel's configuration decides, and only root changes it"),
+        "in a container, give it `--security-opt seccomp=unconfined --security-opt unmask=ALL` (podman), `--security-opt seccomp=unconfined --security-opt systempaths=unconfined` (Docker), or `hostUsers: false`, `procMount: Unmasked` and `seccompProfile: {type: Unconfined}` (Kubernetes); or run on the host",
+        Elsewhere("cli/tests/inside.rs", "under_a_masked_proc_the_option_is_named_that_opens_it"),
     ),
     row(
         "sandbox/src/probe.rs",

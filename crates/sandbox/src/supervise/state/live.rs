@@ -95,8 +95,8 @@ impl Sandboxes {
         for old in ["state.json", super::TOLD] {
             let _ = fs_err::remove_file(folder.0.join(old));
         }
-        let plan = Plan::new(spec, &Probe::for_start())?;
-        super::tell_closed(&plan);
+        let plan = self.with_own_sockets(Plan::new(spec, &Probe::for_start())?);
+        super::tell_covered(&plan);
         folder.write("spec.json", spec)?;
         let stand_ins = StandIns::make(&folder.0, &plan.stand_ins)?;
         let mut prepared = Prepared { folder, lock, plan, home: None, egress: None, proxy: None, stand_ins };
@@ -104,6 +104,7 @@ impl Sandboxes {
             let home = prepared.folder.home();
             crate::supervise::home::seed(&spec.rootfs, &spec.home.target, &home)
                 .map_err(SandboxError::file("fill", &home))?;
+            crate::supervise::edit::all(&home, &spec.home_edits);
             prepared.home = Some(home);
         }
         if let Network::Proxy(egress) = &spec.network {

@@ -35,6 +35,7 @@ use std::time::SystemTime;
 
 use pinfold_base::error::one_line;
 use pinfold_base::text::Shown;
+use pinfold_base::text::word;
 use pinfold_network::Refusals;
 use serde::Serialize;
 
@@ -192,7 +193,7 @@ impl Sandboxes {
     /// Starts a lasting session with a terminal of this size; returns when it runs.
     pub fn open(&self, spec: &Spec, runtime: Runtime, rows: u16, columns: u16) -> Result<(), SandboxError> {
         // Said here, where the error still has its type.
-        tell_closed(&Plan::new(spec, &Probe::run())?);
+        tell_covered(&self.with_own_sockets(Plan::new(spec, &Probe::run())?));
         if self.folder(&spec.name)?.0.is_dir() && self.status(&spec.name)? == Status::Running {
             return Err(SandboxError::InUse(spec.name.clone()));
         }
@@ -248,6 +249,25 @@ impl Sandboxes {
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    /// The same plan, in which sockets are open that programs in sandboxes of this user have: they share the directory.
+    fn with_own_sockets(&self, plan: Plan) -> Plan {
+        if plan.covered_sockets().next().is_none() {
+            return plan;
+        }
+        let space = |pid: &str| fs_err::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let here = space("self");
+        let names = fs_err::read_dir(&self.directory).into_iter().flatten().flatten();
+        let running = names.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let is_running = matches!(self.status(&name), Ok(Status::Running));
+            let state: Option<State> = self.folder(&name).ok()?.read("state.json").ok()?;
+            space(&state.filter(|_| is_running)?.init.to_string())
+                .filter(|found| here.as_ref() != Some(found))
+        });
+        let running: Vec<PathBuf> = running.collect();
+        plan.with_own_sockets(|peer| space(&peer.to_string()).is_some_and(|found| running.contains(&found)))
     }
 
     /// Clears what is left of a sandbox whose supervisor was killed: outside its folder, and the folder itself where nothing
@@ -390,8 +410,19 @@ impl Sandboxes {
 }
 
 /// Names what is covered inside without the user having asked for it.
-fn tell_closed(plan: &Plan) {
+fn tell_covered(plan: &Plan) {
     const TOLD_MAX: usize = 8;
+    for path in plan.covered_sockets().take(TOLD_MAX) {
+        let named = word(path);
+        let path = Shown::of(&path.display());
+        tracing::warn!(
+            "`{path}` is a socket of a program outside: it is covered inside, unless you say `-v {named}`"
+        );
+    }
+    let more = plan.covered_sockets().skip(TOLD_MAX).count();
+    if more > 0 {
+        tracing::warn!("{more} more sockets of programs outside are covered");
+    }
     for path in plan.closed().take(TOLD_MAX) {
         let path = Shown::of(&path.display());
         tracing::warn!("`{path}` cannot be looked into and could hold a socket: it is empty inside");

@@ -576,7 +576,10 @@ fn visible_sockets(allowed: &[String]) -> Found {
         for entry in entries.flatten() {
             let Ok(kind) = entry.file_type() else { continue };
             let path = entry.path();
-            if kind.is_socket() && !allowed.iter().any(|allowed| Path::new(allowed) == path) {
+            // What the directory says stands below a cover.
+            let is_socket = kind.is_socket()
+                && fs::symlink_metadata(&path).is_ok_and(|data| data.file_type().is_socket());
+            if is_socket && !allowed.iter().any(|allowed| Path::new(allowed) == path) {
                 found.push(path);
             } else if kind.is_dir() && path != Path::new("/proc") {
                 pending.push(path);
