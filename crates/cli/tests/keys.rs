@@ -298,6 +298,10 @@ fn a_key_is_looked_at_before_anything_is_built() {
         ("file:@/own/none", "cannot read"),
         ("file:@/own/open", "may be read by others"),
         ("file:@/own/odd", "is not a key"),
+        ("file:@/own/odd", "for claude-code (`--key`)"),
+        ("file:/proc/self/environ", "is made by the kernel"),
+        ("ANTHROPIC_AUTH_TOKEN=file:@/own/odd", "is not a key"),
+        ("NOBODYS_TOKEN=file:@/own/key", "claude-code knows `claude-code`"),
         ("json:@/own/login.json#/b", "has no text at `/b`"),
         ("env:NOT_SET", "the variable `NOT_SET` is not set"),
         ("command:no-such-program", "`no-such-program`, which is to print the key, is not found"),
@@ -316,6 +320,13 @@ fn a_key_is_looked_at_before_anything_is_built() {
         assert!(stderr.contains(reason), "{key}: {stderr}");
         assert!(!stderr.contains("canary"), "{key}: {stderr}");
     }
+    let (_, _, stderr) = machine.outcome("run --offline --env ANTHROPIC_API_KEY=canary claude-code");
+    assert!(
+        stderr.contains("the key in `ANTHROPIC_API_KEY` is visible inside") && !stderr.contains("canary"),
+        "{stderr}"
+    );
+    let (_, _, stderr) = machine.outcome("run --offline --env OTHER=x claude-code");
+    assert!(!stderr.contains("visible inside"), "{stderr}");
     let (code, _, stderr) = machine.outcome("run --offline --key env:HOME -- true");
     assert_eq!(code, 125, "{stderr}");
     let (code, _, stderr) = machine.outcome("run -e =sk-canary -- true");

@@ -269,7 +269,10 @@ fn mistakes_on_the_command_line_are_told_on_stderr_with_exit_code_2() {
         ("unpack missing there", "missing:latest"),
         ("run --network hots", "possible values: none, proxy, host"),
         ("run --allow https://example.org", "a rule is a host, not a URL"),
-        ("run -v relative -- true", "expected SOURCE[:TARGET][:ro|rw] with absolute paths"),
+        (
+            "run -v relative -- true",
+            "expected SOURCE[:TARGET][:ro|rw] with absolute paths, or such below `~/`",
+        ),
         ("run --memory much -- true", "size `much` is not understood"),
         ("run --cpus -- true", "a value is required for '--cpus"),
         ("run --cpus zero -- true", "number of processors `zero` is not understood"),

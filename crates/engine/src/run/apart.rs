@@ -9,6 +9,7 @@
 //! their real paths and by what they are (a bind mount of the host is the same directory under another name).
 //! **Leaves**: in mirror mode, what lies in the home that is handed over.
 
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ use fs_err as fs;
 use pinfold_sandbox::spec::Access;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::MountSource;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 
 use super::error::RunError;
 use super::request::View;
@@ -52,6 +55,11 @@ impl Place {
         let path = real(path);
         let above = path.ancestors().skip(1).filter_map(identity).collect();
         Self { own: identity(&path), above, path }
+    }
+
+    fn of_opened(opened: &Opened) -> Self {
+        let above = opened.path.ancestors().skip(1).filter_map(identity).collect();
+        Self { path: opened.path.clone(), own: opened.own, above }
     }
 
     /// Whether one of the two holds the other.
@@ -97,9 +105,12 @@ impl Apart {
 
     /// Why a sandbox may not have `path`, if it may not.
     pub(super) fn reason(&self, path: &Path, access: Access) -> Option<&'static str> {
-        let place = Place::of(path);
+        self.reason_for(&Place::of(path), access)
+    }
+
+    fn reason_for(&self, place: &Place, access: Access) -> Option<&'static str> {
         let met = |secret: bool| {
-            self.folders.iter().any(|folder| (folder.secret || !secret) && folder.place.meets(&place))
+            self.folders.iter().any(|folder| (folder.secret || !secret) && folder.place.meets(place))
         };
         match access {
             Access::ReadWrite => met(false).then_some("pinfold's own folders are there (see `PINFOLD_HOME`)"),
@@ -112,12 +123,31 @@ impl Apart {
     /// A mount by the real path that was judged; what is no path of the host is nobody's.
     pub(super) fn judge(&self, mount: Mount) -> Result<Mount, RunError> {
         let MountSource::Host(path) = &mount.source else { return Ok(mount) };
-        // Once: what is judged is what is mounted, and whoever mounts it follows no link.
-        let real = real(path);
-        if let Some(reason) = self.reason(&real, mount.access) {
+        // Once: what is judged is what is mounted, and whoever mounts it follows no link and looks whether it still is that.
+        let opened = Opened::at(&real(path));
+        if let Some(reason) = self.reason_for(&Place::of_opened(&opened), mount.access) {
             return Err(RunError::Mount { path: path.clone(), reason });
         }
-        Ok(Mount { source: MountSource::Host(real), ..mount })
+        Ok(Mount { source: MountSource::Host(opened.path), judged: opened.own, ..mount })
+    }
+}
+
+/// What stood at a path, and where that is, whatever has been exchanged on the way meanwhile: the kernel says it of the descriptor.
+struct Opened {
+    path: PathBuf,
+    own: Option<Identity>,
+}
+
+impl Opened {
+    fn at(path: &Path) -> Self {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(path, flags, Mode::empty()).ok();
+        let found = opened.and_then(|opened| {
+            let stat = rustix::fs::fstat(&opened).ok()?;
+            let path = fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd())).ok()?;
+            Some(Self { path, own: Some((stat.st_dev, stat.st_ino)) })
+        });
+        found.unwrap_or_else(|| Self { path: path.to_owned(), own: None })
     }
 }
 
@@ -181,6 +211,24 @@ mod tests {
             assert_eq!(found, (written, read), "{name}");
             assert_eq!(may(&mirror, Access::ReadWrite), in_mirror, "{name}");
         }
+    }
+
+    /// A link that was put there after the path was found to have none: what is told is what was opened, not what was meant.
+    #[test]
+    fn what_is_judged_is_what_was_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(base.join("data/deep/deeper")).unwrap();
+        std::os::unix::fs::symlink("data/deep", base.join("good")).unwrap();
+        let opened = Opened::at(&base.join("good/deeper"));
+        assert_eq!(opened.path, base.join("data/deep/deeper"));
+        assert_eq!(opened.own, identity(&base.join("data/deep/deeper")));
+        let home = Home::under(&base);
+        let context = Context::at(home, context::Network::Offline, Box::new(Silent)).unwrap();
+        let apart = Apart::of(&context, View::Isolated);
+        assert!(apart.reason_for(&Place::of_opened(&opened), Access::ReadWrite).is_some());
+        // What is not there is nothing else either.
+        assert!(Opened::at(&base.join("none")).own.is_none());
     }
 
     #[test]

@@ -188,6 +188,9 @@ pub enum RunError {
     /// What the project or the image asks for was not agreed to.
     #[error(transparent)]
     Consent(#[from] ConsentError),
+    /// A mount of something in the home without one.
+    #[error("`{}` is to be mounted, and HOME is not set", .0.display())]
+    NoHomeFor(PathBuf),
     /// The mirror mode without a home directory.
     #[error("`--mode mirror` shows the home directory, and HOME is not set")]
     NoHome,

@@ -21,6 +21,7 @@ mod credentials;
 mod declared;
 mod error;
 mod git;
+mod given;
 mod image;
 mod named;
 mod network;

@@ -1,7 +1,5 @@
 //! The way out of a sandbox: the proxy's list, the credential routes, and what the agent must be told of them.
 
-use std::path::Path;
-
 use pinfold_base::authority::Target;
 use pinfold_network::AllowList;
 use pinfold_network::Decision;
@@ -22,6 +20,7 @@ use crate::context::Context;
 use crate::context::Network;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::run::Reach;
+use crate::project::manifest::run::Variable;
 
 /// Whether what the rules allow is at an address that the proxy reaches.
 fn look(context: &Context, decision: &mut Decision) {
@@ -57,26 +56,47 @@ impl Asked<'_> {
         node.then(|| ("NODE_OPTIONS", "--disable-warning=UNDICI-EHPA".into()))
     }
 
-    fn routes(&self, context: &Context, home: &Path) -> Result<credentials::Routes, RunError> {
+    fn routes(&self, context: &Context) -> Result<credentials::Routes, RunError> {
         let Some(agent) = &self.agent else { return Ok(credentials::Routes::default()) };
         let keys = credentials::Keys { said: &self.keys, environment: &context.environment };
-        let folder = context.home.data().join("run").join(&agent.name);
-        credentials::routes(agent, &keys, home, &folder)
+        credentials::routes(agent, &keys)
     }
 
-    /// Refuses a start that would have no key although one was named.
+    /// Tells of a variable that is handed over although a route would add the key in it.
+    fn warn_of_keys(&self, context: &Context) {
+        let Some(agent) = self.agent.as_ref().filter(|_| self.reach() == Reach::Proxy) else { return };
+        let is_key = |name: &str| agent.run.route.iter().flat_map(|route| &route.key).any(|key| key == name);
+        for Variable { name, .. } in self.declared.pass_env.iter().chain(&self.request.env) {
+            if is_key(name) {
+                context.reporter.warn(&format!(
+                    "the key in `{name}` is visible inside: `export {name}` where pinfold is started and leave `--env` out, and \
+                     it is added outside"
+                ));
+            }
+        }
+    }
+
+    /// Refuses a start that would have no key although one was named, and tells of keys that are handed over.
     pub(super) fn probe_keys(&self, context: &Context) -> Result<(), RunError> {
+        self.warn_of_keys(context);
         match &self.agent {
             Some(agent) if self.reach() == Reach::Proxy => credentials::probe(
                 agent,
                 &credentials::Keys { said: &self.keys, environment: &context.environment },
+                |whose| {
+                    let of = |provider: &Option<String>| match provider {
+                        Some(provider) => format!("{}/{provider}", agent.name),
+                        None => agent.name.clone(),
+                    };
+                    self.request.keys.iter().any(|key| of(&key.provider) == whose)
+                },
             ),
             _ => Ok(()),
         }
     }
 
     /// Gives the specification its way out.
-    pub(super) fn network(&self, context: &Context, home: &Path, spec: &mut Spec) -> Result<(), RunError> {
+    pub(super) fn network(&self, context: &Context, spec: &mut Spec) -> Result<(), RunError> {
         spec.network = match self.reach() {
             Reach::None => spec::Network::None,
             Reach::Host => {
@@ -93,7 +113,7 @@ impl Asked<'_> {
                 for (name, value) in told.into_iter().chain(self.quiet()) {
                     spec.env.entry(name.into()).or_insert(value);
                 }
-                let routes = self.routes(context, home)?;
+                let routes = self.routes(context)?;
                 if let Some(agent) = self.agent.as_ref().filter(|agent| !agent.run.route.is_empty())
                     && routes.egress.is_empty()
                 {
@@ -106,10 +126,15 @@ impl Asked<'_> {
                         keys.join(" or ")
                     ));
                 }
+                for unsure in &routes.unsure {
+                    context.reporter.note(unsure);
+                }
                 let allow = self.rules(&routes.hosts);
                 spec.env.extend(routes.env);
-                let laid_over = routes.mounts.into_iter().filter(|_| self.request.view == View::Isolated);
-                spec.mounts.extend(laid_over);
+                // Mirror mode's home is the caller's own, and stays as it is.
+                if self.request.view == View::Isolated {
+                    spec.home_edits = routes.edits;
+                }
                 spec::Network::Proxy(Egress { allow, routes: routes.egress })
             }
         };
@@ -124,7 +149,7 @@ impl Asked<'_> {
             Reach::None => fixed(false, "there is no network inside"),
             Reach::Host => fixed(true, "the host's network is used, without any list"),
             Reach::Proxy => {
-                let routes = self.routes(context, Path::new("/home/agent"))?;
+                let routes = self.routes(context)?;
                 let rules = self.rules(&routes.hosts);
                 let allowed = AllowList::parse(rules.iter().map(String::as_str))
                     .map_err(|error| ManifestError::value("allow", error.to_string()))?;

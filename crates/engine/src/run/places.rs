@@ -1,7 +1,8 @@
 //! What sandboxes have of this machine: no key is taken from there, and no program that is to print one.
 //!
 //! **Guarantees**: the workspace, the project, the repository they belong to, each mount of this run, pinfold's own folders and
-//! what every other sandbox can write to are among them; so is each directory with a manifest in it, since agents work there.
+//! what every other sandbox can write to are among them; so is each directory with a manifest in it, since agents work there,
+//! and for programs what sandboxes could write to that are gone ([`super::given`]).
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -16,6 +17,7 @@ use pinfold_sandbox::spec::Access;
 use pinfold_sandbox::spec::MountSource;
 
 use super::git;
+use super::given;
 use super::request::Request;
 use super::request::View;
 use super::workspace;
@@ -55,9 +57,11 @@ fn places(context: &Context, request: &Request, project: Option<&Project>, decla
         }
     }
     for bind in declared.mounts.iter().map(|mount| &mount.value).chain(&request.mounts) {
+        // Without a home nothing below it is mounted.
+        let Some(source) = bind.source(home) else { continue };
         places.push(match bind.access {
-            Access::ReadWrite => Place::writable(&bind.source, "the mount"),
-            Access::ReadOnly => Place::readable(&bind.source, "the mount"),
+            Access::ReadWrite => Place::writable(source, "the mount"),
+            Access::ReadOnly => Place::readable(source, "the mount"),
         });
     }
     if request.view == View::Mirror {
@@ -66,6 +70,7 @@ fn places(context: &Context, request: &Request, project: Option<&Project>, decla
     for folder in [context.home.data(), context.home.cache()] {
         places.push(Place::writable(folder, "pinfold's own folder"));
     }
+    places.extend(given::all(context).iter().map(|path| Place::former(path, "what an earlier sandbox had,")));
     let sandboxes = context.sandboxes();
     for sandbox in sandboxes.list().unwrap_or_default() {
         let Ok(spec) = sandboxes.spec(&sandbox.name) else { continue };

@@ -142,6 +142,7 @@ upstream = "https://keys.example"
 header = "bearer"
 paths = ["/v1"]
 key = ["KEY"]
+starts = ["sk-"]
 name = "n"
 base = ["BASE"]
 append-headers = { beta = "yes" }
@@ -292,10 +293,10 @@ const HARMLESS_IN_RECIPES: &[(&str, &str)] = &[
     ("run.autonomous[]", "run inside"),
     ("run.protect[]", NARROWS),
     ("run.protect-files[]", NARROWS),
-    ("run.file[].path", "laid over the sandbox's home, read-only"),
-    ("run.file[].prepend", "laid over the sandbox's home, read-only"),
-    ("run.file[].append", "laid over the sandbox's home, read-only"),
-    ("run.file[].replace", "laid over the sandbox's home, read-only"),
+    ("run.file[].path", "written to the sandbox's own home"),
+    ("run.file[].prepend", "written to the sandbox's own home"),
+    ("run.file[].append", "written to the sandbox's own home"),
+    ("run.file[].replace", "written to the sandbox's own home"),
 ];
 
 fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {

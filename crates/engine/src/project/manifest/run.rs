@@ -240,15 +240,37 @@ impl JsonSchema for Reach {
     }
 }
 
-/// A path of the host that is seen inside: `SOURCE[:TARGET][:ro|rw]`, read-only unless said.
+/// A path of the host that is seen inside: `SOURCE[:TARGET][:ro|rw]`, read-only unless said. `~/` is the caller's home on the
+/// host, and the sandbox's inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
-    /// On the host, absolute.
+    /// On the host, absolute or below `~/`.
     pub source: PathBuf,
-    /// Inside, absolute.
+    /// Inside, absolute or below `~/`.
     pub target: PathBuf,
     /// Whether it may be written to.
     pub access: Access,
+}
+
+impl Bind {
+    /// The source, where the caller's home is known that it may lie in.
+    pub fn source(&self, home: Option<&Path>) -> Option<PathBuf> {
+        in_home(&self.source, home)
+    }
+
+    /// The same mount with whole paths: `home` is the caller's, `inside` the sandbox's.
+    pub fn whole(&self, home: Option<&Path>, inside: &Path) -> Option<Self> {
+        let target = in_home(&self.target, Some(inside))?;
+        Some(Self { source: self.source(home)?, target, access: self.access })
+    }
+}
+
+/// A path of which `~/` is filled in.
+fn in_home(path: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    match path.strip_prefix("~") {
+        Ok(rest) => Some(home?.join(rest)),
+        Err(_) => Some(path.to_owned()),
+    }
 }
 
 impl FromStr for Bind {
@@ -261,8 +283,15 @@ impl FromStr for Bind {
             _ => (text, Access::ReadOnly),
         };
         let (source, target) = paths.split_once(':').unwrap_or((paths, paths));
-        if !source.starts_with('/') || !target.starts_with('/') || target.contains(':') {
-            return Err(FormError::new("mount", text, "SOURCE[:TARGET][:ro|rw] with absolute paths"));
+        let is_whole = |path: &str| {
+            path.starts_with('/') || path.strip_prefix("~/").is_some_and(|rest| !rest.is_empty())
+        };
+        if !is_whole(source) || !is_whole(target) || target.contains(':') {
+            return Err(FormError::new(
+                "mount",
+                text,
+                "SOURCE[:TARGET][:ro|rw] with absolute paths, or such below `~/`",
+            ));
         }
         Ok(Self { source: source.into(), target: target.into(), access })
     }

@@ -167,6 +167,9 @@ pub struct Route {
     pub request: RequestRules,
     /// Environment variables of the host that may hold the key, in order.
     pub key: Vec<String>,
+    /// How keys of this kind begin, where alternatives are told apart by that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<String>,
     /// Which provider it is; the recipe's name unless said. Routes of one name are alternatives, the first with a key counts.
     #[serde(default)]
     pub name: Option<String>,

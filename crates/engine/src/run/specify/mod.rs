@@ -25,6 +25,7 @@ use super::apart::Apart;
 use super::choice::Choice;
 use super::choice::ImageOf;
 use super::error::RunError;
+use super::given;
 use super::image;
 use super::image::Ready;
 use super::named;
@@ -107,9 +108,12 @@ pub(super) fn prepare(
     // Before the build, which may take long.
     let variables = asked.variables(&context.environment)?;
     asked.probe_keys(context)?;
-    asked.mounts(context, &workspace)?;
+    // Where the home inside is shows in the image; what is named lies on the host.
+    asked.mounts(context, &workspace, Path::new("/home"))?;
     let ready = image::ready(context, &image, asked.platform, request.lock)?;
-    asked.specify(context, name(&workspace.source), &workspace, variables, ready)
+    let spec = asked.specify(context, name(&workspace.source), &workspace, variables, ready)?;
+    given::keep(context, &spec)?;
+    Ok(spec)
 }
 
 impl Asked<'_> {
@@ -154,7 +158,7 @@ impl Asked<'_> {
         if let Some(agent) = &self.agent {
             spec.labels.insert("agent".into(), agent.name.clone());
         }
-        let (of_workspace, named) = self.mounts(context, workspace)?;
+        let (of_workspace, named) = self.mounts(context, workspace, &ready.home)?;
         spec.mounts = of_workspace;
         if self.request.view == View::Mirror {
             mirror(context, &mut spec)?;
@@ -164,18 +168,26 @@ impl Asked<'_> {
         spec.hold = protection.held.into_iter().collect();
         spec.stood = protection.stood;
         spec.mounts.extend(named);
-        self.network(context, &ready.home, &mut spec)?;
+        self.network(context, &mut spec)?;
         Ok(spec)
     }
 
     /// The workspace's mounts, and those that were named. None has what is kept apart.
-    fn mounts(&self, context: &Context, workspace: &Workspace) -> Result<(Vec<Mount>, Vec<Mount>), RunError> {
+    /// `inside` is the sandbox's home.
+    fn mounts(
+        &self,
+        context: &Context,
+        workspace: &Workspace,
+        inside: &Path,
+    ) -> Result<(Vec<Mount>, Vec<Mount>), RunError> {
         let apart = Apart::of(context, self.request.view);
         let declared = self.declared.mounts.iter().map(|mount| &mount.value);
         let home = context.environment.home();
         let named = declared.chain(&self.request.mounts).map(|bind| {
+            let in_no_home = || RunError::NoHomeFor(bind.source.clone());
+            let bind = bind.whole(home, inside).ok_or_else(in_no_home)?;
             let real = named::real(&bind.source, Some(&workspace.source), home)?;
-            apart.judge(Mount { source: MountSource::Host(real), ..workspace::mount(bind) })
+            apart.judge(Mount { source: MountSource::Host(real), ..workspace::mount(&bind) })
         });
         Ok((
             workspace.mounts().into_iter().map(|mount| apart.judge(mount)).collect::<Result<_, _>>()?,

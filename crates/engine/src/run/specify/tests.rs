@@ -306,6 +306,30 @@ fn the_mirror_shows_the_home_and_nothing_of_it_twice() {
 }
 
 #[test]
+fn a_home_in_a_mount_is_the_callers_outside_and_the_sandboxs_inside() {
+    let machine = Machine::new(&[]);
+    fs::create_dir_all(machine.path("me/.agent/skills")).unwrap();
+    fs::write(machine.path("me/.agent/notes.md"), "").unwrap();
+    let declared =
+        "mounts = ['~/.agent/notes.md', '~/.agent/skills:~/.other/skills:ro', '~/.agent/skills:/skills:rw']";
+    let request = Request { mounts: vec!["~/.agent/notes.md:/notes.md".parse().unwrap()], ..command("x") };
+    let spec = machine.spec(request, declared).unwrap();
+    let (notes, skills) = (machine.path("me/.agent/notes.md"), machine.path("me/.agent/skills"));
+    let text = |path: &Path| path.display().to_string();
+    let expected = [
+        (text(&notes), "/home/agent/.agent/notes.md".to_owned(), Access::ReadOnly),
+        (text(&skills), "/home/agent/.other/skills".into(), Access::ReadOnly),
+        (text(&skills), "/skills".into(), Access::ReadWrite),
+        (text(&notes), "/notes.md".into(), Access::ReadOnly),
+    ];
+    assert_eq!(mounts(&spec)[1..], expected);
+    // Nothing is at `~/` for whom has no home.
+    let mut machine = machine;
+    machine.context.environment = Environment::default();
+    assert!(matches!(machine.spec(command("x"), declared), Err(RunError::NoHomeFor(_))));
+}
+
+#[test]
 fn the_mirror_needs_a_home() {
     let mut machine = Machine::new(&[]);
     machine.context.environment = Environment::default();
