@@ -150,9 +150,10 @@ impl Surroundings {
         for piece in word.split(ends).take(PIECES_MAX) {
             let Some((fixed, _)) = piece.find(is_filled).map(|at| piece.split_at(at)) else { continue };
             let Some((folder, _)) = fixed.rsplit_once('/') else { continue };
-            let path = match (fixed.strip_prefix("~/"), &self.home) {
-                (Some(_), Some(home)) => home.join(folder.trim_start_matches(['~', '/'])),
+            let path = match (fixed.strip_prefix("~/"), &self.home, glued(folder)) {
+                (Some(_), Some(home), _) => home.join(folder.trim_start_matches(['~', '/'])),
                 _ if fixed.starts_with('/') => PathBuf::from(format!("{folder}/")),
+                (_, _, Some(folder)) => PathBuf::from(folder),
                 _ => continue,
             };
             let path = fs_err::canonicalize(&path).unwrap_or(path);
@@ -194,16 +195,22 @@ impl Surroundings {
         }
     }
 
-    /// Where a path in a word leads through links.
+    /// Where a path in a word leads through links; what stands before it may be glued to it.
     fn led_to(&self, word: &str) -> Option<Place> {
         let written = self.written();
-        pieces(word).find_map(|piece| {
-            match walk::walk(&self.absolute(piece), walk::Links::Follow, &written) {
+        pieces(word).flat_map(|piece| [Some(piece), glued(piece)]).flatten().find_map(
+            |piece| match walk::walk(&self.absolute(piece), walk::Links::Follow, &written) {
                 Err(Astray::Within(place)) => Some(place),
                 _ => None,
-            }
-        })
+            },
+        )
     }
+}
+
+/// The absolute path at the end of a piece that begins as something else: `1e/own/x`.
+fn glued(piece: &str) -> Option<&str> {
+    let begins = piece.starts_with('/') || piece.starts_with("~/");
+    piece.find('/').filter(|_| !begins).map(|at| &piece[at..])
 }
 
 /// Paths in a word, as a shell would take it apart.

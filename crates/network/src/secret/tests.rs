@@ -241,6 +241,9 @@ fn what_an_agent_can_write_is_not_run_for_a_key() {
         ("getkey.sh file:./key", false),
         ("getkey.sh ./inner", false),
         ("getkey.sh --store=@/project", false),
+        ("sed -n 1e@/project/getkey.sh /etc/hostname", false),
+        ("sed -n 1e@/project/get*.sh /etc/hostname", false),
+        ("sed -n 1e$HOME/project/getkey.sh /etc/hostname", false),
     ] {
         let error = match host.command(line) {
             Ok(found) => panic!("{line}: {found:?}"),
@@ -481,6 +484,8 @@ fn words_that_only_look_like_paths_are_left_alone() {
         ".",
         "/no/such/file",
         "s/a/b/",
+        "s/a/b*/",
+        "a/b?c",
         "-",
     ] {
         let line = format!("printf %s {word}");

@@ -287,7 +287,7 @@ pub(super) fn mentions(text: &[u8], place: &Path) -> bool {
     path.len() > 1
         && (0..text.len()).any(|start| {
             text[start..].starts_with(path)
-                && !text[..start].last().is_some_and(named)
+                && (path[0] == b'$' || !text[..start].last().is_some_and(named))
                 && !text.get(start + path.len()).is_some_and(named)
         })
 }
