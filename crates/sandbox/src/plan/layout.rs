@@ -151,13 +151,13 @@ impl Layout<'_> {
         let scan =
             rootfs::scan(source).map_err(|error| Refusal::Scan { path: source.to_owned(), source: error })?;
         let is_full = scan.sockets.len() == rootfs::SOCKETS_MAX;
-        for rootfs::Socket { path, device, inode, peer } in scan.sockets {
+        for rootfs::Socket { path, device, inode } in scan.sockets {
             let socket = source.join(&path);
             if is_full || path.as_os_str().is_empty() || path.to_str().is_none() || inode == 0 {
                 let socket = if path.as_os_str().is_empty() { source.to_owned() } else { socket };
                 return Err(Refusal::Socket { mount: source.to_owned(), socket });
             }
-            let kind = MountKind::Socket { source: socket, device, inode, peer };
+            let kind = MountKind::Socket { source: socket, device, inode };
             self.add(target.join(path), kind, Access::ReadOnly);
         }
         for rootfs::Closed { path, device, inode } in scan.closed {

@@ -17,7 +17,7 @@ pub mod proc;
 mod protect;
 pub mod refusal;
 mod rootfs;
-mod socket;
+pub(crate) mod socket;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -211,8 +211,6 @@ pub enum MountKind {
         device: u64,
         /// Its number there: nothing else may have taken its place.
         inode: u64,
-        /// Who listens, where that is known.
-        peer: Option<u32>,
     },
     /// Makes a path read-only, where it exists.
     Protect,
@@ -402,10 +400,10 @@ impl Plan {
         })
     }
 
-    /// Leaves those sockets open on which a program listens of which `is_own` says that it is in a sandbox.
-    pub(crate) fn with_own_sockets(mut self, mut is_own: impl FnMut(u32) -> bool) -> Self {
+    /// Leaves those sockets open of which `is_own` says that a program in a sandbox has them.
+    pub(crate) fn with_own_sockets(mut self, mut is_own: impl FnMut(&Path) -> bool) -> Self {
         self.0.mounts.retain(|mount| match &mount.kind {
-            MountKind::Socket { peer: Some(peer), .. } => !is_own(*peer),
+            MountKind::Socket { source, .. } => !is_own(source),
             _ => true,
         });
         self

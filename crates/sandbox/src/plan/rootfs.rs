@@ -20,7 +20,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::plan::refusal::Refusal;
-use crate::plan::socket::Listener;
+use crate::plan::socket::is_somebodys;
 
 /// How often a tree that changes is searched.
 const TRIES_MAX: u32 = 3;
@@ -98,8 +98,6 @@ pub(crate) struct Socket {
     pub(crate) path: PathBuf,
     pub(crate) device: u64,
     pub(crate) inode: u64,
-    /// Who listens, where that is known.
-    pub(crate) peer: Option<u32>,
 }
 
 /// A directory that could not be looked into.
@@ -180,15 +178,11 @@ fn socket(parent: impl AsFd, name: &OsStr, path: PathBuf) -> Option<Socket> {
             Ok(found) => found,
             // It is gone.
             Err(Errno::NOENT) => return None,
-            Err(_) => return Some(Socket { path, device: 0, inode: 0, peer: None }),
+            Err(_) => return Some(Socket { path, device: 0, inode: 0 }),
         }
     };
     let stat = rustix::fs::fstat(&found).ok()?;
-    let peer = match crate::plan::socket::listener(&found, path.file_name().unwrap_or(name)) {
-        Listener::Nobody => return None,
-        Listener::Somebody(peer) => peer,
-    };
-    Some(Socket { path, device: stat.st_dev, inode: stat.st_ino, peer })
+    is_somebodys(&found).then_some(Socket { path, device: stat.st_dev, inode: stat.st_ino })
 }
 
 /// The directory to cover for one that cannot be listed: itself, or where its path is too long to mount on, one above. `None`
@@ -240,9 +234,11 @@ mod tests {
             found
         };
         assert_eq!(found(), [Path::new("datagram.sock"), Path::new("stream.sock")]);
-        let listener =
-            scan(dir.path()).unwrap().sockets.into_iter().find(|found| found.path.ends_with("stream.sock"));
-        assert_eq!(listener.unwrap().peer, Some(std::process::id()));
+        // Whoever listens has not noticed.
+        one.set_nonblocking(true).unwrap();
+        assert_eq!(one.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        two.set_nonblocking(true).unwrap();
+        assert_eq!(two.recv(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(one);
         assert_eq!(found(), [Path::new("datagram.sock")]);
         drop(two);

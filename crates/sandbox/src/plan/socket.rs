@@ -1,12 +1,15 @@
-//! Whether anybody listens on a Unix socket, and who.
+//! Whether any program has a Unix socket, and the names that programs of a network have bound.
 //!
 //! **Guarantees**: a socket counts as nobody's only when the kernel says that no program has it: a file of a program that was
-//! killed stays for ever, and no program can take it again. Whatever is not known counts as somebody's.
+//! killed stays for ever, and no program can take it again. Whatever is not known counts as somebody's. Whoever listens is not
+//! disturbed: the question is put in the wrong way, and there is no connection.
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::net::AddressFamily;
@@ -14,39 +17,50 @@ use rustix::net::SocketAddrUnix;
 use rustix::net::SocketFlags;
 use rustix::net::SocketType;
 
-use crate::start::sys;
-
-/// Who has a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listener {
-    /// No program.
-    Nobody,
-    /// A program, and its process where the kernel says so.
-    Somebody(Option<u32>),
-}
-
-/// Asks by connecting, without waiting, to the very socket that is open (`O_PATH`). `name` is what it is called.
-pub(crate) fn listener(socket: impl AsFd, name: &OsStr) -> Listener {
+/// Whether a program has the very socket that is open (`O_PATH`). A stream that is asked as if it took datagrams says that it is
+/// of another type (EPROTOTYPE), whether it listens yet or not; one that takes them learns nothing of a connect(2).
+pub(crate) fn is_somebodys(socket: impl AsFd) -> bool {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let Ok(own) = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None) else {
-        return Listener::Somebody(None);
+    let Ok(own) = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None) else {
+        return true;
     };
     let Ok(address) = SocketAddrUnix::new(format!("/proc/self/fd/{}", socket.as_fd().as_raw_fd())) else {
-        return Listener::Somebody(None);
+        return true;
     };
-    match rustix::net::connect(&own, &address) {
-        // Nobody has it, or has not begun to listen.
-        Err(Errno::CONNREFUSED) if !is_bound(name) => Listener::Nobody,
-        Ok(()) => Listener::Somebody(sys::peer(&own)),
-        Err(_) => Listener::Somebody(None),
-    }
+    rustix::net::connect(&own, &address) != Err(Errno::CONNREFUSED)
 }
 
-/// Whether a program of this network has a socket of this name, in whichever directory: it may have said a relative path.
-fn is_bound(name: &OsStr) -> bool {
-    let Ok(all) = fs_err::read("/proc/net/unix") else { return true };
-    let name = name.as_bytes();
-    // The path is the last column, and there for those that have one.
-    all.split(|byte| *byte == b'\n')
-        .any(|line| line.strip_suffix(name).is_some_and(|before| matches!(before.last(), Some(b'/' | b' '))))
+/// The paths to which programs in the network of a process have bound sockets, as they said them (proc_net_unix(5)).
+pub(crate) fn bound(process: &str) -> Vec<PathBuf> {
+    let table = fs_err::read(format!("/proc/{process}/net/unix")).unwrap_or_default();
+    table.split(|byte| *byte == b'\n').filter_map(path_in).map(Path::to_owned).collect()
+}
+
+/// The path in a line of the table: what comes after seven columns.
+fn path_in(line: &[u8]) -> Option<&Path> {
+    let mut rest = line;
+    for _ in 0..7 {
+        rest = rest.trim_ascii_start();
+        rest = &rest[rest.iter().position(|byte| *byte == b' ')?..];
+    }
+    let path = rest.strip_prefix(b" ")?;
+    (!path.is_empty()).then(|| Path::new(OsStr::from_bytes(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bound_paths_are_read_from_the_kernels_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a name.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(bound("self").contains(&path));
+        assert_eq!(
+            path_in(b"Num       RefCount Protocol Flags    Type St Inode Path"),
+            Some(Path::new("Path"))
+        );
+        assert_eq!(path_in(b"0000000000000000: 00000002 00000000 00010000 0001 01 12345"), None);
+    }
 }

@@ -136,23 +136,6 @@ pub(crate) fn close_on_exec_from(first: u32) -> rustix::io::Result<()> {
     }
 }
 
-/// The process at the other end of a connected Unix socket; `None` for one that cannot be seen from here.
-pub(crate) fn peer(socket: impl AsFd) -> Option<u32> {
-    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut size = libc::socklen_t::try_from(size_of::<libc::ucred>()).ok()?;
-    // SAFETY: the call fills in at most `size` bytes of the structure, which outlives it.
-    let got = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut found).cast(),
-            &raw mut size,
-        )
-    };
-    u32::try_from(found.pid).ok().filter(|pid| got == 0 && *pid != 0)
-}
-
 /// Brings the loopback interface of this network namespace up.
 pub(crate) fn loopback_up() -> rustix::io::Result<()> {
     let socket = rustix::net::socket_with(

@@ -47,9 +47,12 @@ use self::usage::usage;
 use crate::error::SandboxError;
 use crate::plan::Plan;
 use crate::plan::refusal::Refusal;
+use crate::plan::socket::bound;
 use crate::plan::wall::Standing;
 use crate::probe::Probe;
 use crate::spec::Keep;
+use crate::spec::Mount;
+use crate::spec::MountSource;
 use crate::spec::Network;
 use crate::spec::Spec;
 use crate::supervise::foreground;
@@ -251,23 +254,41 @@ impl Sandboxes {
         Ok(found)
     }
 
-    /// The same plan, in which sockets are open that programs in sandboxes of this user have: they share the directory.
+    /// The same plan, in which sockets are open that programs in sandboxes of this user have: they share the directory. Such a
+    /// socket is known by its path in the network of its sandbox; one of that name in this network is another program's.
     fn with_own_sockets(&self, plan: Plan) -> Plan {
         if plan.covered_sockets().next().is_none() {
             return plan;
         }
-        let space = |pid: &str| fs_err::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let here = space("self");
+        let here = bound("self");
+        let space = |pid: &str| fs_err::read_link(format!("/proc/{pid}/ns/net")).ok();
         let names = fs_err::read_dir(&self.directory).into_iter().flatten().flatten();
         let running = names.filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let is_running = matches!(self.status(&name), Ok(Status::Running));
-            let state: Option<State> = self.folder(&name).ok()?.read("state.json").ok()?;
-            space(&state.filter(|_| is_running)?.init.to_string())
-                .filter(|found| here.as_ref() != Some(found))
+            let folder = self.folder(&name).ok()?;
+            let state: State = folder.read("state.json").ok()??;
+            let init = state.init.to_string();
+            let is_apart =
+                matches!(self.status(&name), Ok(Status::Running)) && space(&init)? != space("self")?;
+            is_apart.then_some((folder.read::<Spec>("spec.json").ok()??.mounts, bound(&init)))
         });
-        let running: Vec<PathBuf> = running.collect();
-        plan.with_own_sockets(|peer| space(&peer.to_string()).is_some_and(|found| running.contains(&found)))
+        let running: Vec<(Vec<Mount>, Vec<PathBuf>)> = running.collect();
+        plan.with_own_sockets(|socket| {
+            let is_called = |path: &PathBuf| path.file_name() == socket.file_name();
+            let inside = |mounts: &[Mount], path: &Path| {
+                mounts.iter().any(|mount| match &mount.source {
+                    MountSource::Host(source) => {
+                        socket.strip_prefix(source).is_ok_and(|rest| mount.target.join(rest) == path)
+                    }
+                    MountSource::Memory(_) => false,
+                })
+            };
+            let has = |mounts: &[Mount], path: &PathBuf| {
+                if path.is_absolute() { inside(mounts, path) } else { is_called(path) }
+            };
+            !here.iter().any(is_called)
+                && running.iter().any(|(mounts, paths)| paths.iter().any(|path| has(mounts, path)))
+        })
     }
 
     /// Clears what is left of a sandbox whose supervisor was killed: outside its folder, and the folder itself where nothing
