@@ -140,6 +140,17 @@ pub enum RunError {
     /// A protected file has other names, and they cannot all be found or kept.
     #[error("`{}` has another name (a hard link), and there is too much around it to find each that could be written to", .0.display())]
     SecondNames(PathBuf),
+    /// What may hold such a name cannot be read.
+    #[error("cannot look below `{}` for another name of `{}`, which is protected", .below.display(), .path.display())]
+    SecondNamesUnread {
+        /// The protected file.
+        path: PathBuf,
+        /// Where its names are looked for.
+        below: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// A variable that is to be passed in is not set.
     #[error("the variable `{0}` is to be passed in, but is not set")]
     Variable(String),
@@ -246,7 +257,9 @@ impl Diagnose for RunError {
                 Diagnosis::Own(refused.or(bad.first()).map_or(Kind::Usage, |bad| bad.why.kind()))
             }
             Self::Io(error) => Diagnosis::Inner(error),
-            Self::Platform | Self::Architecture { .. } => Diagnosis::Own(Kind::System),
+            Self::Platform | Self::Architecture { .. } | Self::SecondNamesUnread { .. } => {
+                Diagnosis::Own(Kind::System)
+            }
             Self::Workspace { .. } | Self::Mount { .. } | Self::LooseLink { .. } | Self::SecondNames(_) => {
                 Diagnosis::Own(Kind::Refused)
             }
