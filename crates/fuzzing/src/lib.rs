@@ -26,6 +26,7 @@ mod proxy_redact;
 mod proxy_relay;
 mod proxy_route;
 mod proxy_rules;
+mod settings;
 mod shown;
 mod shrinkwrap;
 mod signed;
@@ -57,6 +58,7 @@ pub use proxy_redact::proxy_redact;
 pub use proxy_relay::proxy_relay;
 pub use proxy_route::proxy_route;
 pub use proxy_rules::proxy_rules;
+pub use settings::settings;
 pub use shown::shown;
 pub use shrinkwrap::shrinkwrap;
 pub use signed::signed;
@@ -91,6 +93,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy_route", proxy_route),
     ("proxy_rules", proxy_rules),
     ("recipe", recipe),
+    ("settings", settings),
     ("shown", shown),
     ("shrinkwrap", shrinkwrap),
     ("signed", signed),

@@ -47,6 +47,7 @@ pub use self::credentials::PLACEHOLDER;
 pub use self::declared::Declared;
 pub use self::declared::LABEL;
 pub use self::error::RunError;
+pub use self::protect::programs;
 pub use self::request::Basis;
 pub use self::request::Key;
 pub use self::request::Request;

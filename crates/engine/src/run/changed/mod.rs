@@ -15,7 +15,6 @@
 
 mod walk;
 
-use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -115,7 +114,8 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
                 continue;
             }
         };
-        let mut walk = Walk::new(root, called(root), &around, &mut found);
+        let called = called(root, &mut found);
+        let mut walk = Walk::new(root, called, &around, &mut found);
         if let Err(error) = directory::walk(opened, Mounts::Stay, |seen| Ok(walk.see(&seen))) {
             found.unsearched(root.clone(), unreadable(&error));
         }
@@ -149,11 +149,18 @@ fn unreadable(error: &std::io::Error) -> String {
     format!("it cannot be read ({error})")
 }
 
-/// Programs that the settings at the top of `root` name, as paths below it.
-fn called(root: &Path) -> BTreeSet<PathBuf> {
+/// What the settings at the top of `root` have run, as paths below it. What of them was not read is told.
+fn called(root: &Path, found: &mut Changed) -> protect::Called {
     let real = fs_err::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-    let below = |path: PathBuf| path.strip_prefix(&real).ok().map(Path::to_owned);
-    protect::called(&real).into_iter().filter_map(below).collect()
+    let mut called = protect::called(&real);
+    for (path, reason) in called.incomplete.drain(..) {
+        found.unsearched(path, reason);
+    }
+    for paths in [&mut called.paths, &mut called.folders] {
+        let below = |path: PathBuf| path.strip_prefix(&real).ok().map(Path::to_owned);
+        *paths = std::mem::take(paths).into_iter().filter_map(below).collect();
+    }
+    called
 }
 
 /// From one moment to another, in nanoseconds since the epoch.

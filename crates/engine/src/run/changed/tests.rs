@@ -195,12 +195,14 @@ fn what_settings_name_is_told_also_when_it_was_made() {
     fs::write(base.join(".mcp.json"), text).unwrap();
     let mut spec = Spec::new("a", "/r", vec!["true".into()]);
     spec.mounts = vec![Mount::writable(&base, "/w")];
+    fs::write(base.join(".envrc"), "PATH_add bin\nPATH_add node_modules/.bin\n").unwrap();
     let since = later();
-    for name in ["dist/index.js", "dist/other.js", "real/b"] {
+    for name in ["dist/index.js", "dist/other.js", "real/b", "bin/git", "bin/lib/x", "node_modules/.bin/ls"] {
         write(&base, name);
     }
     std::os::unix::fs::symlink("real", base.join("by")).unwrap();
-    let expected = ["by", "dist/index.js", "real/b"].map(|name| base.join(name));
+    let expected = ["by", "bin/git", "dist/index.js", "real/b", "node_modules/.bin/ls"];
+    let expected = expected.map(|name| base.join(name));
     assert_eq!(changed(&spec, since, None).changed, expected);
 }
 

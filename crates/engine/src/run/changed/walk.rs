@@ -1,6 +1,5 @@
 //! The walk through what a sandbox could write to, entry by entry.
 
-use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::ffi::CStr;
 use std::ffi::OsStr;
@@ -26,6 +25,7 @@ use super::Span;
 use super::unreadable;
 use crate::run::git;
 use crate::run::protect;
+use crate::run::protect::Called;
 use crate::run::protect::Care;
 use crate::run::protect::Index;
 use crate::run::protect::Stood;
@@ -68,7 +68,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) struct Walk<'a> {
     root: &'a Path,
     /// Programs that settings at the top name.
-    called: BTreeSet<PathBuf>,
+    called: Called,
     around: &'a Surroundings<'a>,
     entries: u64,
     links: u64,
@@ -80,7 +80,7 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn new(
         root: &'a Path,
-        called: BTreeSet<PathBuf>,
+        called: Called,
         around: &'a Surroundings<'a>,
         found: &'a mut Changed,
     ) -> Self {
@@ -110,7 +110,10 @@ impl<'a> Walk<'a> {
             if self.is_data(entry) {
                 return Next::Skip;
             }
-            if self.is_new_whole(entry) || self.is_new_at_its_place(entry) {
+            let new_folder = self.called.folders.contains(entry.path)
+                && self.is_changed(entry)
+                && !self.is_kept(entry.path);
+            if new_folder || self.is_new_whole(entry) || self.is_new_at_its_place(entry) {
                 self.whole.insert(entry.path.to_owned());
             }
             return Next::On;
@@ -146,10 +149,16 @@ impl<'a> Walk<'a> {
 
     /// Which list it belongs in if it changed.
     fn half(&self, entry: &Entry<'_>) -> Option<Half> {
-        if is_gits(entry) || self.called.contains(entry.path) {
+        if is_gits(entry) || self.is_called(entry.path) {
             return Some(Half::Obeyed);
         }
         self.named(entry.path)
+    }
+
+    /// Whether settings at the top have it run, by its own path or as one of a directory of programs.
+    fn is_called(&self, path: &Path) -> bool {
+        let Called { paths, folders, .. } = &self.called;
+        paths.contains(path) || path.parent().is_some_and(|folder| folders.contains(folder))
     }
 
     /// The same by its name alone. In directories that others fill nobody runs or reads anything unasked, nor asks.

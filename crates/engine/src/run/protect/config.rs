@@ -3,6 +3,9 @@
 //! **Guarantees**: a parser of text and nothing else; what it does not understand it passes over, and what git would refuse
 //! it may read, because a name too many does no harm here.
 
+use super::shell;
+use super::shell::Word;
+
 /// One variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -57,10 +60,6 @@ const EXECUTED: [&str; 36] = [
 /// Sections of which every variable is a command.
 const COMMANDS: [&str; 2] = ["alias", "pager"];
 
-/// Programs that execute a file which they are given.
-const INTERPRETERS: [&str; 11] =
-    ["bash", "bun", "dash", "deno", "exec", "node", "perl", "python", "python3", "ruby", "sh"];
-
 impl Entry {
     /// Whether git executes the value.
     pub(super) fn is_executed(&self) -> bool {
@@ -78,34 +77,15 @@ impl Entry {
         matches!(self.name.as_str(), "core.hookspath" | "init.templatedir")
     }
 
-    /// Words of the value that may be paths.
-    pub(super) fn programs(&self) -> impl Iterator<Item = Word<'_>> {
-        programs(self.value.trim_start_matches('!'))
+    /// Words of the value that may be paths, and the value as it is, which some variables mean.
+    pub(super) fn programs(&self) -> Vec<Word> {
+        let value = self.value.trim_start_matches('!');
+        let mut words = shell::line("", value);
+        if value.contains(char::is_whitespace) {
+            words.extend(shell::arguments("", &[value.to_owned()]).pop());
+        }
+        words
     }
-}
-
-/// A word of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Word<'a> {
-    pub(super) text: &'a str,
-    /// Whether it is a path even though nothing is there: the command itself, what an interpreter is given, what begins as
-    /// paths do.
-    pub(super) is_path: bool,
-    /// Whether an interpreter is given it, with or without a slash.
-    pub(super) given: bool,
-}
-
-/// Words that may be paths, of a line that a shell, or something like it, is given.
-pub(super) fn programs(line: &str) -> impl Iterator<Item = Word<'_>> {
-    let words = line.split(|c: char| c.is_whitespace() || "\"'();&|<>=`".contains(c));
-    let (mut first, mut given) = (true, false);
-    words.filter(|word| !word.is_empty()).map(move |text| {
-        let begins = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start));
-        let is_path = begins || ((first || given) && text.contains('/'));
-        let word = Word { text, is_path, given };
-        (first, given) = (false, INTERPRETERS.contains(&text.rsplit('/').next().unwrap_or(text)));
-        word
-    })
 }
 
 /// All variables of a file, in order.
@@ -238,15 +218,16 @@ mod tests {
     #[test]
     fn what_git_executes_is_known_with_the_words_in_it() {
         for (text, executed, words) in [
-            ("[core]\nfsmonitor = ./watch --fast", true, &["./watch", "--fast"][..]),
-            ("[alias]\nx = !sh tools/x.sh", true, &["sh", "tools/x.sh"]),
-            ("[filter \"f\"]\nclean = 'tools/clean' %f", true, &["tools/clean", "%f"]),
+            ("[core]\nfsmonitor = ./watch --fast", true, &["./watch", "./watch --fast"][..]),
+            ("[alias]\nx = !sh tools/x.sh", true, &["sh", "tools/x.sh", "sh tools/x.sh"]),
+            ("[filter \"f\"]\nclean = 'tools/clean' %f", true, &["tools/clean", "%f", "'tools/clean' %f"]),
             ("[include]\npath = ../more", false, &["../more"]),
             ("[user]\nname = ./me", false, &["./me"]),
         ] {
             let entry = &entries(text)[0];
             assert_eq!(entry.is_executed(), executed, "{text}");
-            assert_eq!(entry.programs().map(|word| word.text).collect::<Vec<_>>(), words, "{text}");
+            let found = entry.programs();
+            assert_eq!(found.iter().map(|word| &word.text).collect::<Vec<_>>(), words, "{text}");
         }
     }
 

@@ -8,7 +8,9 @@
 //!   search       repositories below the workspace
 //!   stood        which directories were passed by that, to know later what has come
 //!   config       git's configuration files
-//!   calls        programs that settings of agents and editors name
+//!   variables    and the caller's environment, which is such a configuration
+//!   calls        programs that settings of agents, editors and shells name
+//!   shell        words of commands; expand: what their beginnings stand for; given: what an interpreter makes of them
 //!   second       other names of protected files (hard links)
 //! ```
 //!
@@ -20,13 +22,17 @@
 
 mod calls;
 mod config;
+mod expand;
+mod given;
 mod known;
 mod names;
 mod places;
 mod repository;
 mod search;
 mod second;
+mod shell;
 mod stood;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -47,6 +53,8 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
 use self::calls::Call;
+pub use self::calls::programs;
+use self::expand::Expanded;
 pub(super) use self::known::Care;
 pub(super) use self::known::Index;
 #[cfg(test)]
@@ -83,7 +91,7 @@ pub(super) struct Protection {
     /// Other names of protected files, which are kept too, each with the protected path of the file.
     pub(super) second_names: BTreeMap<PathBuf, PathBuf>,
     /// Programs that protected settings name, each with the file that does.
-    pub(super) called: BTreeMap<PathBuf, &'static str>,
+    pub(super) called: BTreeMap<PathBuf, String>,
     /// Directories and where they stand ([`Stood`]).
     pub(super) stood: String,
     /// What was not looked at to its end, and why.
@@ -123,7 +131,7 @@ impl Protection {
         let mut finder = Finder {
             workspace,
             places: Places::new(roots.chain(beyond).collect()),
-            home: environment.home(),
+            environment,
             wanted,
             all: Self::default(),
             links: Vec::new(),
@@ -150,7 +158,7 @@ impl Protection {
                 finder.present(directory, name, missing);
             }
         }
-        finder.repositories(further, environment)?;
+        finder.repositories(further)?;
         for directory in further.iter().map(PathBuf::as_path).chain([workspace]) {
             finder.called(directory);
         }
@@ -181,7 +189,7 @@ impl Protection {
 struct Finder<'a> {
     workspace: &'a Path,
     places: Places,
-    home: Option<&'a Path>,
+    environment: &'a Environment,
     wanted: &'a Wanted<'a>,
     all: Protection,
     /// Links that lead to what is protected, and its name.
@@ -339,25 +347,39 @@ impl Finder<'_> {
 
     /// Protects the programs that the settings at the top of a directory name, but for what builds make.
     fn called(&mut self, directory: &Path) {
-        for Call { path, program, by } in calls::calls(directory) {
-            let traced = trace(directory, &path);
-            let real = &traced.real;
-            let counts = program && !traced.missing && is_file(real) && !is_built(directory, real);
-            if !counts || self.wanted.leaves_out(by) {
+        let calls = calls::calls(directory);
+        self.all.incomplete.extend(calls.incomplete);
+        for Call { path, program, given, folder, by } in calls.all {
+            if !program || self.wanted.leaves_out(&by) {
                 continue;
             }
-            let name = self.below(real);
-            self.keep_left(&traced, &name);
-            let real = traced.real;
-            if self.is_kept(&real) {
-                continue;
+            let Expanded::Path(path) = expand::expand(&path, self.environment) else { continue };
+            for path in given::runs(&directory.join(path), given, false) {
+                self.call(directory, &path, folder, &by);
             }
-            let new = !self.all.paths.contains_key(&real);
-            // A link on the way is told when it changed: to refuse it, as one of git's, would stop ordinary projects.
-            self.add_held(real.clone(), name, StandIn::Directory);
-            if new && self.all.paths.contains_key(&real) {
-                self.all.called.insert(real, by);
-            }
+        }
+    }
+
+    /// Protects one of them, where it is there.
+    fn call(&mut self, directory: &Path, path: &Path, folder: bool, by: &str) {
+        let traced = trace(Path::new("/"), path);
+        let real = &traced.real;
+        let is_there =
+            !traced.missing && (is_file(real) || (folder && real.is_dir() && !self.places.lie_in(real)));
+        if !is_there || is_built(directory, real) {
+            return;
+        }
+        let name = self.below(real);
+        self.keep_left(&traced, &name);
+        let real = traced.real;
+        if self.is_kept(&real) {
+            return;
+        }
+        let new = !self.all.paths.contains_key(&real);
+        // A link on the way is told when it changed: to refuse it, as one of git's, would stop ordinary projects.
+        self.add_held(real.clone(), name, StandIn::Directory);
+        if new && self.all.paths.contains_key(&real) {
+            self.all.called.insert(real, by.to_owned());
         }
     }
 
@@ -408,16 +430,34 @@ impl Finder<'_> {
     }
 }
 
-/// What the settings at the top of a directory (a real path) have run: real paths, also of what is not there yet, and of links on
-/// the way.
-pub(super) fn called(directory: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    for Call { path, program, .. } in calls::calls(directory) {
-        let traced = trace(directory, &path);
-        let counts = if traced.missing { program } else { is_file(&traced.real) };
-        if counts {
-            found.insert(traced.real);
-            found.extend(traced.links);
+/// What the settings at the top of a directory (a real path) have run.
+#[derive(Debug, Default)]
+pub(super) struct Called {
+    /// Real paths, also of what is not there yet, and of links on the way.
+    pub(super) paths: BTreeSet<PathBuf>,
+    /// Directories of programs, likewise.
+    pub(super) folders: BTreeSet<PathBuf>,
+    /// Settings that were not read to their end, and why.
+    pub(super) incomplete: Vec<(PathBuf, String)>,
+}
+
+/// The same, as it is now.
+pub(super) fn called(directory: &Path) -> Called {
+    let calls = calls::calls(directory);
+    let mut found = Called { incomplete: calls.incomplete, ..Called::default() };
+    for Call { path, program, given, folder, .. } in calls.all {
+        if path.starts_with('~') {
+            // Of a home that nobody has said: what is there was kept.
+            continue;
+        }
+        for path in given::runs(&directory.join(path), given, true) {
+            let traced = trace(Path::new("/"), &path);
+            let counts = if traced.missing { program } else { folder || is_file(&traced.real) };
+            if counts {
+                let paths = if folder { &mut found.folders } else { &mut found.paths };
+                paths.insert(traced.real);
+                found.paths.extend(traced.links);
+            }
         }
     }
     found
@@ -431,7 +471,9 @@ pub(super) fn stood_below(root: &Path) -> String {
 
 /// Whether a path lies in what a build makes, or others fill: to keep that would stop the work.
 fn is_built(directory: &Path, path: &Path) -> bool {
-    let within = path.strip_prefix(directory).unwrap_or(path).parent();
+    let within = path.strip_prefix(directory).unwrap_or(path);
+    // A program may be called as such a directory is.
+    let within = if path.is_dir() { Some(within) } else { within.parent() };
     let named = |name: &OsStr| BUILT.iter().chain(&HEAVY).any(|built| name == *built);
     within.is_some_and(|within| within.iter().any(named))
 }

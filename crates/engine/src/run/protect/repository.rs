@@ -22,12 +22,16 @@ use rustix::fs::CWD;
 use super::Finder;
 use super::config;
 use super::config::Entry;
-use super::config::Word;
+use super::expand;
+use super::expand::Expanded;
+use super::given;
 use super::is_file;
 use super::is_there;
 use super::places::trace;
 use super::search;
-use crate::context::Environment;
+use super::shell::Given;
+use super::shell::PLACE;
+use super::variables;
 use crate::run::error::RunError;
 use crate::run::git;
 
@@ -84,11 +88,7 @@ struct Repository {
 
 impl Finder<'_> {
     /// All that can be met in the workspace and in further directories.
-    pub(super) fn repositories(
-        &mut self,
-        further: &[PathBuf],
-        environment: &Environment,
-    ) -> Result<(), RunError> {
+    pub(super) fn repositories(&mut self, further: &[PathBuf]) -> Result<(), RunError> {
         let workspace = self.workspace;
         // A repository whose own directory is broken is passed over, and the workspace itself is looked at.
         self.add(workspace.join("HEAD"), ".git/HEAD", StandIn::Directory);
@@ -119,6 +119,13 @@ impl Finder<'_> {
                 }
             }
         }
+        // What the caller's git works on, wherever it is called.
+        for path in variables::repositories(self.environment) {
+            let directory = self.keep_repository(workspace, &path);
+            pending.extend(
+                directory.map(|directory| Repository { directory, tree: Some(workspace.to_owned()) }),
+            );
+        }
         let mut trees: BTreeSet<PathBuf> = tops().map(Path::to_owned).collect();
         let mut seen = BTreeSet::new();
         // The nearest first: they come last in the list.
@@ -132,7 +139,7 @@ impl Finder<'_> {
                 pending.extend(self.repository(repository, &mut trees)?);
             }
         }
-        self.global(&trees, environment);
+        self.global(&trees);
         Ok(())
     }
 
@@ -152,6 +159,18 @@ impl Finder<'_> {
         self.add_held(dot.to_owned(), name.clone(), StandIn::Directory);
         let directory = self.follow(&git::said_by(dot)?, &name).filter(|path| path.is_dir())?;
         Some(Repository { directory, tree: Some(tree) })
+    }
+
+    /// A repository that a variable names; in its place nothing is made while it is missing.
+    fn keep_repository(&mut self, base: &Path, path: &Path) -> Option<PathBuf> {
+        let traced = trace(base, path);
+        let name = self.below(&traced.real);
+        self.keep_way(&traced, &name);
+        if traced.missing {
+            self.add_held(traced.real, name, StandIn::Directory);
+            return None;
+        }
+        Some(traced.real).filter(|path| path.is_dir())
     }
 
     /// The real path that one of git's own files names, if it is there. What it leads through stays under the file's name.
@@ -202,7 +221,8 @@ impl Finder<'_> {
         let files = std::iter::once(&directory).chain(&worktrees).map(|place| place.join("config.worktree"));
         let entries = self.read(files.chain([directory.join("config")]).collect(), CONFIGS_MAX);
         for tree in entries.iter().filter(|entry| entry.name == "core.worktree") {
-            let said = self.expand(&tree.value).map(|path| directory.join(path));
+            // It is no path with a `~`.
+            let said = Some(directory.join(&tree.value)).filter(|_| !tree.value.is_empty());
             let Some(real) = said.and_then(|said| self.follow(&said, &named("config"))) else { continue };
             // The checkout of a submodule: `git status` outside goes into it.
             if real != self.workspace && is_file(&real.join(".git")) {
@@ -276,30 +296,42 @@ impl Finder<'_> {
         if !self.places.hold(tree) && !self.places.lie_in(tree) {
             return Vec::new();
         }
-        let known = load(&tree.join(".gitmodules")).unwrap_or_default();
+        let known = self.load(&tree.join(".gitmodules"));
         let paths = known.iter().filter(|entry| entry.name == "submodule.path");
         let dots = paths.filter_map(|entry| Some(tree.join(plain(&entry.value)?).join(".git")));
         let dots: Vec<PathBuf> = dots.filter(|dot| dot.is_dir()).take(PARTS_MAX).collect();
         dots.into_iter().map(|dot| trace(Path::new("/"), &dot).real).collect()
     }
 
-    /// The user's and the system's configuration, which counts in every checkout.
-    fn global(&mut self, trees: &BTreeSet<PathBuf>, environment: &Environment) {
-        let home = self.home;
+    /// The user's and the system's configuration, and that of the caller's environment, which count in every checkout.
+    fn global(&mut self, trees: &BTreeSet<PathBuf>) {
+        let environment = self.environment;
+        let home = environment.home();
         let global = [
             home.map(|home| home.join(".gitconfig")),
             environment.raw("XDG_CONFIG_HOME").map(|dir| Path::new(dir).join("git/config")),
             home.map(|home| home.join(".config/git/config")),
             Some(PathBuf::from("/etc/gitconfig")),
         ];
-        let files: Vec<PathBuf> = global.into_iter().flatten().filter(|file| file.is_absolute()).collect();
+        let usual = global.into_iter().flatten().filter(|file| file.is_absolute());
+        let (said, relative): (Vec<_>, Vec<_>) =
+            variables::files(environment).into_iter().partition(|file| file.is_absolute());
+        let files: Vec<PathBuf> = usual.chain(said).collect();
         for file in &files {
             // It may be a link into a workspace of such files.
             self.keep(Path::new("/"), file, None, StandIn::Text(String::new()));
         }
-        let entries = self.read(files, CONFIGS_MAX);
+        let mut entries = self.read(files, CONFIGS_MAX);
+        entries.extend(variables::entries(environment));
         for tree in trees {
             self.named(tree, &entries);
+            for file in &relative {
+                self.keep(tree, file, None, StandIn::Text(String::new()));
+            }
+            if !relative.is_empty() {
+                let own = self.read(relative.iter().map(|file| tree.join(file)).collect(), CONFIGS_MAX);
+                self.named(tree, &own);
+            }
         }
     }
 
@@ -317,7 +349,7 @@ impl Finder<'_> {
                 self.all.incomplete.insert(file, reason);
                 break;
             }
-            let found = load(&file).unwrap_or_default();
+            let found = self.load(&file);
             let base = file.parent().unwrap_or(Path::new("/"));
             for include in found.iter().filter(|entry| entry.is_include()) {
                 if let Some(path) = self.expand(&include.value) {
@@ -354,11 +386,17 @@ impl Finder<'_> {
         }
         let mut kept = 0;
         for entry in entries.iter().filter(|entry| entry.is_executed()) {
-            for Word { text, is_path, .. } in entry.programs() {
-                let Some(path) = self.expand(text) else { continue };
+            for word in entry.programs() {
+                let Some(path) = self.expand(word.text.replace(&format!("{PLACE}/"), "").as_str()) else {
+                    continue;
+                };
                 let traced = trace(tree, &path);
-                let counts = if traced.missing { is_path } else { traced.real.is_file() };
-                if !counts || !self.reaches(&traced) {
+                let is_directory = word.given != Given::Not && !traced.missing && traced.real.is_dir();
+                let counts =
+                    if traced.missing { word.is_path } else { traced.real.is_file() || is_directory };
+                // Of a directory with the workspace in it, what is begun with there.
+                let around = is_directory && self.places.lie_in(&traced.real);
+                if !counts || !(around || self.reaches(&traced)) {
                     continue;
                 }
                 if kept == PROGRAMS_MAX {
@@ -367,20 +405,50 @@ impl Finder<'_> {
                     return;
                 }
                 kept += 1;
-                self.keep(tree, &path, None, StandIn::Directory);
+                if !around {
+                    self.keep(tree, &path, None, StandIn::Directory);
+                }
+                let path = tree.join(path);
+                for other in given::runs(&path, word.given, false).into_iter().skip(1) {
+                    self.keep(tree, &other, None, StandIn::Directory);
+                }
+                if traced.missing && word.given == Given::Node {
+                    for ending in given::ADDED {
+                        self.keep(tree, &given::with(&path, ending), None, StandIn::Directory);
+                    }
+                }
             }
         }
     }
 
-    /// A path of a configuration, with the home in the place of `~`.
-    fn expand(&self, text: &str) -> Option<PathBuf> {
-        if text.is_empty() || text.contains('\0') {
-            return None;
+    /// The path that a text of a configuration stands for.
+    fn expand(&mut self, text: &str) -> Option<PathBuf> {
+        match expand::expand(text, self.environment) {
+            Expanded::Path(path) => Some(path),
+            Expanded::Account(name) => {
+                let file = PathBuf::from(text);
+                let reason = format!(
+                    "git's configuration names the home of `{name}`, an account that `/etc/passwd` does not have"
+                );
+                self.all.incomplete.insert(file, reason);
+                None
+            }
+            Expanded::Nothing => None,
         }
-        match text.strip_prefix("~/") {
-            Some(rest) => Some(self.home?.join(rest)),
-            None => Some(PathBuf::from(text)),
+    }
+
+    /// The variables of a file.
+    fn load(&mut self, file: &Path) -> Vec<Entry> {
+        let Ok(data) = fs::metadata(file) else { return Vec::new() };
+        if !data.is_file() {
+            return Vec::new();
         }
+        if data.len() > CONFIG_MAX {
+            let reason = format!("it is a configuration of more than {} MiB", CONFIG_MAX >> 20);
+            self.all.incomplete.insert(file.to_owned(), reason);
+            return Vec::new();
+        }
+        fs::read(file).map(|text| config::entries(&String::from_utf8_lossy(&text))).unwrap_or_default()
     }
 }
 
@@ -388,11 +456,4 @@ impl Finder<'_> {
 fn plain(text: &str) -> Option<&Path> {
     let path = Path::new(text);
     path.components().all(|part| matches!(part, Component::Normal(_))).then_some(path)
-}
-
-/// The variables of a file.
-fn load(file: &Path) -> Option<Vec<Entry>> {
-    let data = fs::metadata(file).ok()?;
-    let text = (data.is_file() && data.len() <= CONFIG_MAX).then(|| fs::read(file).ok())??;
-    Some(config::entries(&String::from_utf8_lossy(&text)))
 }
