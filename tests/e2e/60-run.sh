@@ -17,7 +17,15 @@ refuse 'pinfold run: an agent that is not there' 125 inside claud-code
 says 'it lists those that are' claude-code cat "$work/said"
 refuse 'pinfold run: an image that is not there' 125 inside --image nothing -- true
 refuse 'pinfold run: a variable that is not set' 125 inside -e PINFOLD_E2E_UNSET -- true
-refuse 'pinfold run: a mount with a Unix socket in it' 125 sh -c "mkdir -p $work/sock && python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('$work/sock/s')\"; chown -R $user $work/sock 2>/dev/null; $(declare -f as_user inside); user=$user work=$work; inside -v $work/sock -- true"
+# Sockets in the workspace: one that a killed program left, and one of a program outside.
+mkdir -m 755 "$work/sock" && own "$work/sock"
+sockets() {
+  as_user "$work/sock" python3 -c 'import socket, subprocess, sys
+socket.socket(socket.AF_UNIX).bind("dead")
+live = socket.socket(socket.AF_UNIX); live.bind("live"); live.listen()
+sys.exit(subprocess.run(sys.argv[1:]).returncode)' "$work/pinfold" run --quiet -- bash -c 'test -S dead && ! test -S live'
+}
+check 'pinfold run: a socket of a program outside is covered, a dead one is just a file' sockets
 # A project's wishes count after the user's word only: an agent may have written them.
 mkdir -m 755 "$work/wishes"; printf 'preset = "solo"\n[run]\nnetwork = "host"\nallow = ["example.org"]\n' > "$work/wishes/pinfold.toml"; own "$work/wishes"
 wishes() { as_user "$work/wishes" "$work/pinfold" "$@"; }

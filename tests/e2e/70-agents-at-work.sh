@@ -29,7 +29,7 @@ at_work() { # AGENT "VARIABLES" ARGUMENTS...
   check "$agent reached its provider with the key, never with the placeholder" \
     sh -c "grep -q ' key\$' '$provider/seen' && ! grep -q -e placeholder -e none '$provider/seen'"
   check "$agent has its key nowhere inside" sh -c "test -s '$dir/evidence' && ! grep -qa '$key' '$dir/evidence'"
-  check "$agent left no key in logs or records" sh -c "! grep -rqa '$key' '$work/home/pinfold/data/sandboxes' '$work/home/pinfold/data/run'"
+  check "$agent left no key in logs or records" sh -c "! grep -rqa '$key' '$work/home/pinfold/data/sandboxes'"
 }
 at_work claude-code "ANTHROPIC_API_KEY=$key ANTHROPIC_BASE_URL=$base" -p work
 at_work codex-cli "OPENAI_API_KEY=$key OPENAI_BASE_URL=$base/v1" exec --skip-git-repo-check work

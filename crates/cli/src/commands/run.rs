@@ -64,7 +64,7 @@ pub(crate) struct Bounds {
     #[arg(long, value_name = "HOST", help_heading = "Network and keys", value_parser = args::hinted::<AllowRule>)]
     pub(crate) allow: Vec<AllowRule>,
     /// Where the key comes from, instead of the agent's own variable such as ANTHROPIC_API_KEY: env:NAME, file:PATH (mode 0600), json:PATH#/POINTER or command:PROGRAM; with PROVIDER= before
-    /// it for agents that know several. It stays outside (may be repeated)
+    /// it for agents that know several, or VARIABLE= for a key as that variable holds one. It stays outside (may be repeated)
     #[arg(long, value_name = "SOURCE", help_heading = "Network and keys")]
     pub(crate) key: Vec<String>,
     /// Download nothing for the image; what the sandbox may reach is --network
