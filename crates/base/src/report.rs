@@ -1,4 +1,9 @@
-//! Progress as events. Libraries call a [`Reporter`]; only the command line draws bars or prints lines.
+//! Progress as events. Libraries call a [`Reporter`], through a [`Running`] item; only the command line draws bars or prints lines.
+//!
+//! **Guarantees**: an item that was begun is ended, however the work on it ends, and what its parts do counts for it too.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 /// What the pipeline is busy with, for a heading or a bar's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +18,8 @@ pub enum Stage {
     Compose,
     /// Reading an image back.
     Verify,
+    /// Looking at what is in an image.
+    Read,
     /// Unpacking an image.
     Unpack,
 }
@@ -32,6 +39,10 @@ pub struct Change {
 pub trait Reporter: Send + Sync {
     /// An item began; `total` is its size in bytes where known.
     fn begin(&self, stage: Stage, id: &str, total: Option<u64>);
+    /// An item began that is a part of a running one. What it does is told of both, so it need not be shown.
+    fn part(&self, _stage: Stage, _id: &str, _total: Option<u64>) {}
+    /// A running item has `bytes` more than was said when it began.
+    fn grow(&self, _id: &str, _bytes: u64) {}
     /// `bytes` more of an item are done.
     fn advance(&self, id: &str, bytes: u64);
     /// An item is finished.
@@ -54,4 +65,105 @@ impl Reporter for Silent {
     fn end(&self, _: &str) {}
     fn note(&self, _: &str) {}
     fn warn(&self, _: &str) {}
+}
+
+/// An item that is running until this is dropped.
+pub struct Running<'a> {
+    reporter: &'a dyn Reporter,
+    stage: Stage,
+    id: String,
+}
+
+impl std::fmt::Debug for Running<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("stage", &self.stage).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Running<'a> {
+    /// Begins an item.
+    pub fn begin(
+        reporter: &'a dyn Reporter,
+        stage: Stage,
+        id: impl Into<String>,
+        total: Option<u64>,
+    ) -> Self {
+        let id = id.into();
+        reporter.begin(stage, &id, total);
+        Self { reporter, stage, id }
+    }
+
+    /// `bytes` more are done.
+    pub fn advance(&self, bytes: u64) {
+        self.reporter.advance(&self.id, bytes);
+    }
+
+    /// A part of this item, whose size is in its total where it is known.
+    pub fn part(&self, size: Option<u64>) -> Part<'_> {
+        Part { whole: self, size, done: AtomicU64::new(0) }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.reporter.end(&self.id);
+    }
+}
+
+/// A reporter for the work on one part of an item.
+#[derive(Debug)]
+pub struct Part<'a> {
+    whole: &'a Running<'a>,
+    size: Option<u64>,
+    done: AtomicU64,
+}
+
+impl Part<'_> {
+    /// `bytes` more of it are done; it is told of the whole alone.
+    pub fn count(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+        self.whole.advance(bytes);
+    }
+
+    /// The part is there, whoever brought it: what is not done by now counts as done.
+    pub fn done(self) {
+        let left = self.size.unwrap_or_default().saturating_sub(self.done.into_inner());
+        if left > 0 {
+            self.whole.advance(left);
+        }
+    }
+}
+
+impl Reporter for Part<'_> {
+    fn begin(&self, stage: Stage, id: &str, total: Option<u64>) {
+        self.whole.reporter.part(stage, id, total);
+    }
+
+    fn part(&self, stage: Stage, id: &str, total: Option<u64>) {
+        self.whole.reporter.part(stage, id, total);
+    }
+
+    fn grow(&self, id: &str, bytes: u64) {
+        self.whole.reporter.grow(id, bytes);
+        if self.size.is_none() {
+            self.whole.reporter.grow(&self.whole.id, bytes);
+        }
+    }
+
+    fn advance(&self, id: &str, bytes: u64) {
+        self.whole.reporter.advance(id, bytes);
+        self.count(bytes);
+    }
+
+    fn end(&self, id: &str) {
+        self.whole.reporter.end(id);
+    }
+
+    fn note(&self, text: &str) {
+        self.whole.reporter.note(text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.whole.reporter.warn(text);
+    }
 }

@@ -152,6 +152,11 @@ impl Store {
         self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
     }
 
+    /// How many bytes the blob has; 0 where it is not here.
+    pub fn size(&self, digest: &Digest) -> u64 {
+        fs::metadata(self.path(digest)).map_or(0, |meta| meta.len())
+    }
+
     /// Where a download that was cut short waits to be resumed.
     pub fn partial_path(&self, digest: &Digest) -> PathBuf {
         self.root.join(PARTIAL).join(format!("{}-{}", digest.algorithm().name(), digest.hex()))

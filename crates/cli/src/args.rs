@@ -1,5 +1,6 @@
 //! The command line, typed. The doc comments are the help texts.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args as ClapArgs;
@@ -86,6 +87,14 @@ pub(crate) fn hinted<T: FromStr<Err: Diagnose>>(text: &str) -> Result<T, String>
     })
 }
 
+/// Reads the name of a directory of kept inputs; a mistyped one would leave the machine's mirrors in its place.
+pub(crate) fn vendored(text: &str) -> Result<PathBuf, String> {
+    match PathBuf::from(text) {
+        folder if folder.is_dir() => Ok(folder),
+        _ => Err("there is no such directory; `pinfold vendor DIR` makes one and fills it".into()),
+    }
+}
+
 impl Command {
     /// Whose stdout is.
     pub(crate) fn stdout(&self) -> Stdout {
@@ -101,7 +110,7 @@ impl Command {
 pub(crate) struct Project {
     /// Use this manifest instead of `pinfold.toml` in the current directory or above
     #[arg(long, short, value_name = "FILE", conflicts_with = "preset")]
-    pub(crate) file: Option<std::path::PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// Use a built-in manifest: iteron, solo or sealed
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,

@@ -250,3 +250,50 @@ fn two_builds_at_once_mention_each_other() {
     assert!(child.wait().unwrap().success());
     assert_eq!(machine.built(), digest);
 }
+
+#[test]
+fn what_is_in_an_image_is_listed() {
+    let Some(machine) = Projects::new() else { return };
+    let text = |line: &str| {
+        let output = machine.pinfold(line);
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(text("build --offline").contains("\nbuilt box:latest in "));
+    let told = text("inspect box --platform linux/arm64");
+    assert!(told.contains("\nlinux/arm64  ") && !told.contains("linux/amd64"), "{told}");
+    assert!(told.contains("\nuser        1000:1000\n") && told.contains("\nenv         PATH="), "{told}");
+    let (code, error) = machine.told("inspect box --platform linux/riscv64");
+    assert_eq!(code, 2, "{error}");
+
+    let files = machine.json("inspect box --files");
+    let files = files["files"].as_array().unwrap();
+    let file = |path: &str| files.iter().find(|file| file["path"] == path).unwrap();
+    assert_eq!(
+        (file("/text")["mode"].as_str(), file("/text")["size"].as_u64()),
+        (Some("-rw-r--r--"), Some(1))
+    );
+    assert_eq!(file("/bin/busybox")["mode"], "-rwxr-xr-x");
+    let shown = text("inspect box --files");
+    assert!(
+        shown.lines().any(|line| line.starts_with("-rw-r--r--  0:0") && line.ends_with("  /text")),
+        "{shown}"
+    );
+    let components = machine.json("inspect box --components");
+    let components = components["components"].as_array().unwrap();
+    assert!(components.iter().any(|component| component["name"] == "generated/etc"), "{components:?}");
+    let (code, error) = machine.told("inspect box --component curl");
+    assert!(
+        code == 2
+            && error.contains("no component `curl`")
+            && error.contains("`pinfold inspect box --components`"),
+        "{error}"
+    );
+
+    // What the word means is told with it; an unchanged build has no table.
+    machine.project("one", "2");
+    let told = text("build --offline");
+    assert!(told.contains("\nCACHED: layers that were there already\n"), "{told}");
+    assert!(!told.contains("COPIED:"), "nothing came compressed: {told}");
+    assert_eq!(text("build --offline"), "");
+}

@@ -430,7 +430,7 @@ fn json_is_one_value_on_stdout() {
     assert_eq!(keys(&machine.json("fetch")), ["bytes", "fetched", "total"]);
     assert_eq!(keys(&machine.json("vendor kept")), ["bytes", "fetched", "total"]);
     let built = machine.json("build");
-    assert_eq!(keys(&built), ["index", "platforms", "reference", "seconds", "unchanged"]);
+    assert_eq!(keys(&built), ["index", "platforms", "reference", "seconds", "unchanged", "written"]);
     assert_eq!(built["reference"], "files:latest");
     let images = machine.json("images");
     assert_eq!(keys(&images[0]), ["created", "digest", "platforms", "project", "repository", "size", "tag"]);
@@ -571,4 +571,31 @@ fn what_is_left_of_a_sandbox_is_shown_and_removed() {
     }
     assert_eq!(listed, [("half".into(), "leftover".into())]);
     assert_eq!(machine.outcome("rm half").0, 0);
+}
+
+#[test]
+fn what_is_written_elsewhere_is_told_and_a_missing_vendor_folder_is_a_mistake() {
+    let machine = Machine::with_project();
+    let (code, _, stderr) = machine.outcome("build -o oci-archive:out.tar -o oci:dir");
+    assert_eq!(code, 0, "{stderr}");
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.starts_with("wrote ")).collect();
+    assert!(
+        lines[0].starts_with("wrote oci-archive:out.tar (") && lines[1].starts_with("wrote oci:dir ("),
+        "{stderr}"
+    );
+    // Also when nothing was to be built.
+    let written = machine.json("build -o oci-archive:out.tar");
+    assert_eq!(
+        (&written["unchanged"], &written["written"][0]["place"]),
+        (&true.into(), &"oci-archive:out.tar".into())
+    );
+    let size = fs_err::metadata(machine.path().join("out.tar")).unwrap().len();
+    assert_eq!(written["written"][0]["bytes"], size);
+    assert!(!machine.outcome("build -q -o oci:dir").2.contains("wrote"));
+    for verb in ["build", "fetch"] {
+        let (code, _, stderr) = machine.outcome(&format!("{verb} --vendor nowhere"));
+        assert!(code == 2 && stderr.contains("there is no such directory"), "{stderr}");
+    }
+    assert_eq!(machine.outcome("vendor kept").0, 0);
+    assert_eq!(machine.outcome("build --vendor kept").0, 0);
 }

@@ -9,6 +9,7 @@ use std::io::Read;
 
 use pinfold_base::Digest;
 use pinfold_base::Hasher;
+use pinfold_base::report::Running;
 
 use crate::ImageError;
 use crate::model::Descriptor;
@@ -67,6 +68,23 @@ pub fn read_document<T: Document>(blobs: &dyn Blobs, descriptor: &Descriptor) ->
     let mut bytes = Vec::new();
     open_verified(blobs, descriptor)?.read_to_end(&mut bytes).map_err(unwrap_io)?;
     Raw::parse_as(bytes, Some(&descriptor.media_type))
+}
+
+/// Counts what is read as progress of an item.
+#[derive(Debug)]
+pub(crate) struct Counted<'a, R> {
+    pub(crate) inner: R,
+    pub(crate) running: &'a Running<'a>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        if n > 0 {
+            self.running.advance(n as u64);
+        }
+        Ok(n)
+    }
 }
 
 /// Checks size and digest of a stream while it is read.

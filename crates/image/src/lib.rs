@@ -10,6 +10,7 @@
 
 pub mod blobs;
 pub mod compose;
+pub mod contents;
 mod error;
 pub mod export;
 pub mod inspect;

@@ -27,12 +27,15 @@ use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Reporter;
 use pinfold_base::digest::HashingReader;
+use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 use serde::Serialize;
 
 use crate::ImageError;
 use crate::ImageSource;
+use crate::blobs::Counted;
 use crate::model::media::Family;
+use crate::source::Image;
 use crate::source::ImageLayer;
 
 /// Most layers that Docker's classic store takes.
@@ -40,9 +43,9 @@ const DOCKER_LAYERS: usize = 125;
 /// Findings kept per layer: a hostile layer shall not fill the memory with complaints about it.
 const MAX_FINDINGS: usize = 20;
 /// Largest tar that is read, in bytes.
-const MAX_TAR: u64 = 32 << 30;
+pub(crate) const MAX_TAR: u64 = 32 << 30;
 /// Most entries of a layer.
-const MAX_ENTRIES: u64 = 999_999;
+pub(crate) const MAX_ENTRIES: u64 = 999_999;
 
 /// Which of the three levels a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -127,7 +130,7 @@ pub fn verify(source: &ImageSource, reporter: &dyn Reporter) -> Result<Verificat
     if platforms.is_empty() {
         result.add(Level::Structure, "index", "it has no platform that pinfold knows");
     }
-    let mut seen: BTreeSet<(Digest, Digest)> = BTreeSet::new();
+    let mut images: Vec<(String, Image)> = Vec::new();
     for (platform, descriptor) in platforms {
         let object = platform.to_string();
         result.platforms.push(object.clone());
@@ -158,15 +161,18 @@ pub fn verify(source: &ImageSource, reporter: &dyn Reporter) -> Result<Verificat
                 format!("its manifest is announced as `{}`", descriptor.media_type),
             );
         }
-        for (at, layer) in image.layers.iter().enumerate() {
-            if seen.insert((layer.descriptor.digest.clone(), layer.diff_id.clone())) {
-                let object = format!("{object}, layer {}", at + 1);
-                reporter.begin(Stage::Verify, &object, Some(layer.descriptor.size));
-                let checked = check_layer(source, layer, &object, &mut result);
-                reporter.end(&object);
-                checked?;
-            }
-        }
+        images.push((object, image));
+    }
+    let mut seen: BTreeSet<(&Digest, &Digest)> = BTreeSet::new();
+    let layers = images.iter().flat_map(|(object, image)| {
+        image.layers.iter().enumerate().map(move |(at, layer)| (format!("{object}, layer {}", at + 1), layer))
+    });
+    let layers = layers.filter(|(_, layer)| seen.insert((&layer.descriptor.digest, &layer.diff_id)));
+    let layers: Vec<(String, &ImageLayer)> = layers.collect();
+    let total = layers.iter().map(|(_, layer)| layer.descriptor.size).sum();
+    let running = Running::begin(reporter, Stage::Verify, source.name(), Some(total));
+    for (object, layer) in layers {
+        check_layer(source, layer, &object, &mut result, &running)?;
     }
     Ok(result)
 }
@@ -176,6 +182,7 @@ fn check_layer(
     layer: &ImageLayer,
     object: &str,
     result: &mut Verification,
+    running: &Running<'_>,
 ) -> Result<(), ImageError> {
     let mut blob = match source.open(&layer.descriptor) {
         Ok(blob) => blob,
@@ -189,8 +196,9 @@ fn check_layer(
     result.bytes += layer.descriptor.size;
     let mut broken = Vec::new();
     // Decoding, hashing and reading entries may each fail; all of them come down to the stream being wrong somewhere.
-    let decoded =
-        decoder(layer.encoding.compression(), &mut blob).map_err(|error| error.to_string()).and_then(|tar| {
+    let decoded = decoder(layer.encoding.compression(), Counted { inner: &mut blob, running })
+        .map_err(|error| error.to_string())
+        .and_then(|tar| {
             let tar = HashingReader::new(layer.diff_id.algorithm(), tar.take(MAX_TAR));
             let limits = Limits { entries: MAX_ENTRIES, total: MAX_TAR, ..Limits::default() };
             let buffered = BufReader::with_capacity(1 << 20, tar);

@@ -94,12 +94,16 @@ pub(super) fn decode(
     archive: &Digest,
     format: Format,
     out: &mut File,
+    watch: &dyn Fn(u64),
 ) -> Result<(Index, Blocks), Refusal> {
     let length = blob.seek(SeekFrom::End(0))?;
     blob.seek(SeekFrom::Start(0))?;
     let total = MAX_TOTAL.min(FREE.saturating_add(length.saturating_mul(MAX_RATIO)));
     let mut output = Output {
-        out: BufWriter::with_capacity(256 << 10, &mut *out),
+        out: BufWriter::with_capacity(
+            256 << 10,
+            Watched { out: &mut *out, place: blob.try_clone()?, seen: 0, watch },
+        ),
         archive,
         written: 0,
         entries: 0,
@@ -211,9 +215,33 @@ impl<R: Read> Read for Summed<R> {
     }
 }
 
+/// Tells with each write how far the download has been read.
+struct Watched<'a> {
+    out: &'a mut File,
+    /// The same open file as the one that is read, so it has the same position.
+    place: File,
+    seen: u64,
+    watch: &'a dyn Fn(u64),
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let position = self.place.stream_position()?;
+        if position > self.seen {
+            (self.watch)(position - self.seen);
+            self.seen = position;
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Where decoded bytes go, and how many there may be.
 struct Output<'a> {
-    out: BufWriter<&'a mut File>,
+    out: BufWriter<Watched<'a>>,
     archive: &'a Digest,
     written: u64,
     entries: u64,

@@ -311,6 +311,16 @@ impl DecodedStore {
 
     /// What `archive` holds. Decodes it when that was never done; else only the index is read.
     pub fn decode(&self, archive: &Digest, format: Format) -> Result<Arc<Listing>, DecodedError> {
+        self.decode_watched(archive, format, &|_| ())
+    }
+
+    /// The same; `watch` is told of the bytes of the archive that were read meanwhile.
+    pub fn decode_watched(
+        &self,
+        archive: &Digest,
+        format: Format,
+        watch: &dyn Fn(u64),
+    ) -> Result<Arc<Listing>, DecodedError> {
         let format = match format {
             Format::Auto => decode::tell(self.store.read(archive)?)
                 .map_err(|source| DecodedError::Archive { archive: archive.clone(), source })?,
@@ -326,7 +336,7 @@ impl DecodedStore {
             let _guard = busy.lock().unwrap_or_else(PoisonError::into_inner);
             match self.index(archive, format) {
                 Some(index) => index,
-                None => self.make(archive, format)?.0,
+                None => self.make(archive, format, watch)?.0,
             }
         };
         self.state().known.insert(archive.clone(), Known::of(&index));
@@ -371,7 +381,12 @@ impl DecodedStore {
 
     /// Decodes `archive`, and gives bytes and index their names. The bytes can be read from the file also when they are
     /// evicted at once.
-    fn make(&self, archive: &Digest, format: Format) -> Result<(Index, File), DecodedError> {
+    fn make(
+        &self,
+        archive: &Digest,
+        format: Format,
+        watch: &dyn Fn(u64),
+    ) -> Result<(Index, File), DecodedError> {
         let mut blob = self.store.read(archive)?;
         let cache = |source| DecodedError::Cache { archive: archive.clone(), source };
         // What this process fetched it has hashed, and a gzip checks all of its content itself. Everything else is hashed before it is
@@ -385,7 +400,7 @@ impl DecodedStore {
         fs::create_dir_all(&self.dir).map_err(cache)?;
         let (out, name) = self.store.temporary()?.into_parts();
         let mut out = File::from_parts(out, &name);
-        let (index, blocks) = match decode::decode(blob, archive, format, &mut out) {
+        let (index, blocks) = match decode::decode(blob, archive, format, &mut out, watch) {
             Ok(decoded) => decoded,
             Err(_) if !self.store.is_checked(archive) && !self.store.check(archive)? => {
                 return Err(DecodedError::Damaged(archive.clone()));
@@ -446,7 +461,7 @@ impl DecodedStore {
             }
             found = File::open(&path).ok().filter(whole);
             if found.is_none() {
-                let (index, file) = self.make(archive, format).map_err(io::Error::other)?;
+                let (index, file) = self.make(archive, format, &|_| ()).map_err(io::Error::other)?;
                 self.state().known.insert(archive.clone(), Known::of(&index));
                 found = Some(file).filter(whole);
             }

@@ -47,7 +47,7 @@ impl DeflateSources for DecodedStore {
         if let Some(blocks) = self.kept(archive) {
             return Ok(Some(blocks));
         }
-        let (index, _) = self.make(archive, format).map_err(io::Error::other)?;
+        let (index, _) = self.make(archive, format, &|_| ()).map_err(io::Error::other)?;
         self.state().known.insert(archive.clone(), Known::of(&index));
         let blocks = self.kept(archive).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("the deflate blocks of {archive} are gone again"))

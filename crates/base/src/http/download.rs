@@ -286,6 +286,9 @@ impl Client {
             return Err(HttpError::TooLong { url: url.without_secrets(), limit: bounds.limit }.into());
         }
         *etag = answer.etag;
+        if let (None, Some(whole)) = (bounds.exact, whole) {
+            sink.announce(whole, what, reporter);
+        }
         let mut body = answer.body.into_with_config().limit(u64::MAX).reader();
         sink.fill(url, &mut body, bounds.limit, what, reporter)?;
         match bounds.exact.or(whole) {
@@ -319,6 +322,8 @@ struct Sink {
     have: u64,
     /// The most that was there and was reported as progress; a restart is not reported again.
     reported: u64,
+    /// The length that was told when it was not known before.
+    announced: u64,
     /// Whether it is the partial file of a known digest, which may be resumed without a validator.
     named: bool,
 }
@@ -368,7 +373,24 @@ impl Sink {
     }
 
     fn begin(file: File, path: PathBuf, algorithm: Algorithm, named: bool) -> Self {
-        Self { file, path, hasher: Hasher::new(algorithm), algorithm, have: 0, reported: 0, named }
+        Self {
+            file,
+            path,
+            hasher: Hasher::new(algorithm),
+            algorithm,
+            have: 0,
+            reported: 0,
+            announced: 0,
+            named,
+        }
+    }
+
+    /// Tells how long the blob is, which was not known.
+    fn announce(&mut self, length: u64, what: &str, reporter: &dyn Reporter) {
+        if length > self.announced {
+            reporter.grow(what, length - self.announced);
+            self.announced = length;
+        }
     }
 
     /// Throws away what is there.
@@ -446,6 +468,9 @@ fn copy_file(
     let failed = |error| HttpError::File { url: url.clone(), error };
     sink.restart()?;
     let mut file = File::open(path).map_err(failed)?;
+    if bounds.exact.is_none() {
+        sink.announce(file.metadata().map_err(failed)?.len(), what, reporter);
+    }
     sink.fill(url, &mut file, bounds.limit, what, reporter)?;
     match bounds.exact {
         Some(expected) if sink.have != expected => {

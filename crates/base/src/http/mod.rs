@@ -53,6 +53,7 @@ use self::answers::Validators;
 use self::reach::Inward;
 use self::reach::Reach;
 use self::reach::Reaching;
+use self::resolver::NoAddress;
 use self::resolver::Remembering;
 use crate::address::LoopbackForTests;
 use crate::address::Resolve;
@@ -79,6 +80,15 @@ impl Default for Get<'_> {
     fn default() -> Self {
         Self { accept: None, auth: Auth::None, limit: 64 << 20 }
     }
+}
+
+/// What a server says to a request, its content left aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// The status of its answer.
+    pub status: u16,
+    /// What time it is there, as HTTP writes dates.
+    pub date: Option<String>,
 }
 
 /// How patient a client is.
@@ -161,6 +171,7 @@ struct Answer {
     length: Option<u64>,
     content_range: Option<String>,
     etag: Option<String>,
+    date: Option<String>,
     validators: Validators,
     body: Body,
 }
@@ -168,10 +179,25 @@ struct Answer {
 impl Client {
     /// A client with the usual patience and the proxies of the environment.
     pub fn new() -> Result<Self, HttpError> {
+        Self::patient(Options::default())
+    }
+
+    /// The same for a look at what is there: each request is made once, and nobody waits long.
+    pub fn impatient() -> Result<Self, HttpError> {
+        let short = Duration::from_secs(5);
+        Self::patient(Options {
+            retries: 0,
+            connect_timeout: short,
+            idle_timeout: short,
+            ..Options::default()
+        })
+    }
+
+    fn patient(options: Options) -> Result<Self, HttpError> {
         let variable = |name: &str| std::env::var(name).ok();
         let proxies = Proxies::from_env(variable)?;
         let private_hosts = reach::private_hosts(variable(reach::PRIVATE_HOSTS).as_deref())?;
-        Ok(Self::with(Options { proxies, private_hosts, ..Options::default() }))
+        Ok(Self::with(Options { proxies, private_hosts, ..options }))
     }
 
     /// A client with options of one's own.
@@ -253,6 +279,17 @@ impl Client {
     }
 
     /// One answer; none where the server says that what was kept is still right.
+    /// Asks for an address once, and reads nothing of what is there.
+    pub fn greet(&self, url: &SafeUrl, auth: &Auth) -> Result<Greeting, HttpError> {
+        if let Some(path) = url.file_path() {
+            let found = fs_err::metadata(path).map_err(|error| HttpError::File { url: url.clone(), error });
+            return found.map(|_| Greeting { status: 200, date: None });
+        }
+        let ask = Ask { accept: None, auth, range: None, known: None, reach: Reach::Named };
+        let answer = self.ask(url, &ask).map_err(|failure| failure.error)?;
+        Ok(Greeting { status: answer.status, date: answer.date })
+    }
+
     fn get_once(
         &self,
         url: &SafeUrl,
@@ -359,6 +396,7 @@ impl Client {
                     content_range: text(&response, &header::CONTENT_RANGE),
                     // Only a strong validator promises equal bytes (RFC 9110, section 8.8.1).
                     etag: validators.etag.clone().filter(|tag| tag.starts_with('"')),
+                    date: text(&response, &header::DATE),
                     validators,
                     body: response.into_body(),
                 });
@@ -535,6 +573,8 @@ fn io_step(error: &io::Error) -> Step {
     let inner = error.get_ref();
     if inner.is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some()) {
         Step::Tls
+    } else if inner.is_some_and(|inner| inner.downcast_ref::<NoAddress>().is_some()) {
+        Step::Resolve
     } else if error.kind() == io::ErrorKind::TimedOut {
         Step::Wait
     } else {

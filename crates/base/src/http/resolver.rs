@@ -5,6 +5,7 @@
 //! here: 10 s instead of 0.4 s for the packuments of 68 npm packages).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +24,11 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::SafeUrl;
 use crate::address::Resolve;
+
+/// A name that could not be looked up.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NoAddress(io::Error);
 
 /// How long an answer is used.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -66,7 +72,11 @@ impl Remembering {
         let host = uri.host().unwrap_or_default();
         let written = host.trim_matches(['[', ']']).parse::<IpAddr>();
         let (Some(names), Err(_)) = (&self.names, written) else {
-            return self.asked.resolve(uri, config, timeout);
+            // What the system says of it is told; that it was about the name is kept.
+            return self.asked.resolve(uri, config, timeout).map_err(|error| match error {
+                ureq::Error::Io(error) => io::Error::new(error.kind(), NoAddress(error)).into(),
+                other => other,
+            });
         };
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         let mut addresses = self.empty();

@@ -9,6 +9,7 @@ use pinfold_base::shown;
 use pinfold_engine::build;
 use pinfold_engine::build::Naming;
 use pinfold_engine::build::Outcome as Built;
+use pinfold_engine::build::compose::BuiltPlatform;
 use pinfold_engine::build::heal::healing;
 use pinfold_engine::build::layers::Records;
 use pinfold_engine::keep::gc;
@@ -48,7 +49,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, short, value_name = "OUTPUT", value_parser = args::hinted::<Location>)]
     output: Vec<Location>,
     /// Take inputs from this directory first, as `pinfold vendor` made it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = args::vendored)]
     vendor: Vec<PathBuf>,
     /// Compress layers this way instead of the manifest's
     #[arg(long, value_enum)]
@@ -83,10 +84,11 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
         reuse: if args.no_reuse { Reuse::Never } else { Reuse::Publisher },
     };
     // A blob that turns out to be damaged while it is written elsewhere is made again by another build.
-    let outcome = healing(&context, || {
+    let (outcome, written) = healing(&context, || {
         let outcome = build::build(&context, &project, &options)?;
-        args.output.iter().try_for_each(|place| write(&outcome, place))?;
-        Ok::<_, Failure>(outcome)
+        let written: Result<Vec<Written>, Failure> =
+            args.output.iter().map(|place| write(&outcome, place)).collect();
+        Ok::<_, Failure>((outcome, written?))
     })?;
     if args.force {
         gc::drop_roots_of(&context, outcome.images.values().map(|image| image.manifest.digest()))?;
@@ -98,6 +100,7 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
             "unchanged": outcome.unchanged,
             "seconds": outcome.time.as_secs_f64(),
             "platforms": outcome.built.platforms,
+            "written": written,
         }));
     } else if outcome.unchanged {
         let Built { built, time, .. } = &outcome;
@@ -114,18 +117,34 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
     } else {
         render::out(&report(&outcome, global));
     }
+    if !global.json && !global.quiet {
+        for Written { place, bytes } in &written {
+            render::note(shown!("wrote {place} ({})", units::bytes(*bytes)));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// One more place that the image was written to.
+#[derive(Debug, serde::Serialize)]
+struct Written {
+    place: String,
+    bytes: u64,
+}
+
 /// Writes the image to one more place.
-fn write(outcome: &Built, place: &Location) -> Result<(), Failure> {
+fn write(outcome: &Built, place: &Location) -> Result<Written, Failure> {
     let mut place = place.clone();
+    let told = place.to_string();
     if place.tag.is_none() && place.kind != LocationKind::Oci {
         // `podman load` names what it loads after this.
         place.tag = Some(outcome.built.reference.clone());
     }
     export(&outcome.source, selection(&place, outcome), &place)?;
-    Ok(())
+    // Of an archive the file's; a directory may hold other images as well.
+    let file = fs_err::metadata(&place.path).ok().filter(std::fs::Metadata::is_file);
+    let image = outcome.built.platforms.iter().map(BuiltPlatform::size).sum();
+    Ok(Written { place: told, bytes: file.map_or(image, |file| file.len()) })
 }
 
 /// A Docker archive holds one platform: the only one, or this machine's.
@@ -146,7 +165,7 @@ fn report(outcome: &Built, global: Global) -> Page {
         return Page::from(built.index.to_string());
     }
     let mut page = Page::default();
-    if let Some(first) = built.platforms.first() {
+    if let Some(first) = built.platforms.first().filter(|_| global.verbose > 0) {
         let mut table = Table::new(&[("COMPONENT", Align::Left), ("SIZE", Align::Right)]);
         let shown = 14;
         for (component, size) in first.components.iter().take(shown) {
@@ -165,9 +184,10 @@ fn report(outcome: &Built, global: Global) -> Page {
         ("CACHED", Align::Right),
         ("SIZE", Align::Right),
         ("UNPACKED", Align::Right),
-        ("RE-USED", Align::Right),
+        ("COPIED", Align::Right),
         ("MANIFEST", Align::Left),
-    ]);
+    ])
+    .sparing(&["MANIFEST", "UNPACKED"]);
     for platform in &built.platforms {
         let reused: u64 = platform.layers.iter().map(|layer| layer.layer.reused).sum();
         table.row([
@@ -181,6 +201,13 @@ fn report(outcome: &Built, global: Global) -> Page {
         ]);
     }
     page.table(&table);
+    let mut layers = built.platforms.iter().flat_map(|platform| &platform.layers);
+    if layers.clone().any(|layer| layer.cached) {
+        page.line("CACHED: layers that were there already");
+    }
+    if layers.any(|layer| layer.layer.reused > 0) {
+        page.line("COPIED: bytes taken as their publishers compressed them");
+    }
     page.blank();
     page.line(shown!("built {} in {}", built.reference, units::duration(outcome.time)));
     page.line(built.index.to_string());

@@ -1,10 +1,13 @@
 //! `pinfold doctor`: what this machine offers.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use pinfold_base::shown;
+use pinfold_engine::consent;
 use pinfold_engine::keep::doctor;
 use pinfold_engine::keep::doctor::Grade;
+use pinfold_engine::project::Project;
 
 use super::Outcome;
 use crate::args;
@@ -12,7 +15,9 @@ use crate::args::Global;
 use crate::render;
 use crate::render::page::Page;
 
-/// Check this machine: folders, certificates, and what sandboxes need of the kernel
+/// Check this machine: disk, clock, network, mirrors, keys, and what sandboxes need of the kernel
+///
+/// The servers are those of the project here, or of the preset `solo`. Ends with 1 when something that is needed is bad.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
@@ -21,7 +26,14 @@ pub(crate) struct DoctorArgs {
 
 pub(crate) fn run(args: &DoctorArgs, global: Global) -> Outcome {
     let context = super::context(global, args.downloads)?;
-    let findings = doctor::examine(&context);
+    let (here, home) = (Path::new("."), context.environment.home());
+    // A project that the user has not agreed to is not obeyed, also not about servers.
+    let project = Project::found(here, home).ok().and_then(|project| consent::agree(&context, project).ok());
+    let project = project.or_else(|| {
+        let preset = Project::from_preset(context.home.data(), "solo").ok()?;
+        consent::agree(&context, preset).ok()
+    });
+    let findings = doctor::examine(&context, project.as_ref());
     let bad = findings.iter().any(|finding| finding.grade == Grade::Bad);
     if global.json {
         render::json(&findings);
@@ -33,9 +45,9 @@ pub(crate) fn run(args: &DoctorArgs, global: Global) -> Outcome {
                 Grade::Note => "note",
                 Grade::Bad => "bad ",
             };
-            page.line(shown!("{mark}  {:<22} {}", finding.what, finding.found));
+            page.wrapped(shown!("{mark}  {:<22} ", finding.what), &finding.found);
             if let Some(fix) = &finding.fix {
-                page.line(shown!("      {:<22} → {fix}", ""));
+                page.wrapped(shown!("      {:<22} → ", ""), fix);
             }
         }
         render::out(&page);

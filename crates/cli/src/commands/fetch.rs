@@ -27,7 +27,7 @@ pub(crate) struct FetchArgs {
     #[arg(long, value_name = "OS/ARCH")]
     platform: Vec<Platform>,
     /// Take inputs from this directory first, as `pinfold vendor` made it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = args::vendored)]
     vendor: Vec<PathBuf>,
 }
 

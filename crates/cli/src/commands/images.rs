@@ -40,7 +40,8 @@ pub(crate) fn run(args: &ImagesArgs, global: Global) -> Outcome {
         ("PLATFORMS", Align::Left),
         ("CREATED", Align::Left),
         ("SIZE", Align::Right),
-    ]);
+    ])
+    .sparing(&["CREATED", "PLATFORMS"]);
     for image in &images {
         let digest = if args.no_trunc { image.digest.to_string() } else { image.digest.short() };
         table.row([
@@ -52,7 +53,10 @@ pub(crate) fn run(args: &ImagesArgs, global: Global) -> Outcome {
             units::bytes(image.size).into(),
         ]);
     }
-    render::out(&Page::from(&table));
+    let mut page = Page::default();
+    // Who asks for digests in full wants to copy them.
+    page.table_within(&table, render::columns(rustix::stdio::stdout()).filter(|_| !args.no_trunc));
+    render::out(&page);
     if images.iter().any(|image| image.damaged) && !global.quiet {
         render::note(
             "`pinfold build` in its project makes a damaged image again, `pinfold rmi NAME` forgets it",

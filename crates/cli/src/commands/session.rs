@@ -92,7 +92,8 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
         ("CPU", Align::Right),
         ("MEMORY", Align::Right),
         ("NETWORK", Align::Left),
-    ]);
+    ])
+    .sparing(&["CPU", "MEMORY", "SINCE", "AGENT", "NETWORK"]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     for one in all {
         let label = |name: &str| one.labels.get(name).map_or("-".into(), Shown::from);

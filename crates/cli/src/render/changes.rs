@@ -14,5 +14,7 @@ pub(crate) fn table(changes: &[Change]) -> Page {
         let side = |version: Option<&String>| version.map_or("-".into(), Shown::from);
         table.row([(&change.component).into(), side(change.from.as_ref()), side(change.to.as_ref())]);
     }
-    Page::from(&table)
+    let mut page = Page::default();
+    page.table_within(&table, super::columns(rustix::stdio::stderr()));
+    page
 }

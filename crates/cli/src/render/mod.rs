@@ -17,6 +17,7 @@ pub(crate) mod units;
 use std::ffi::OsString;
 use std::io;
 use std::io::Write as _;
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use clap::Parser as _;
@@ -25,6 +26,7 @@ use pinfold_base::text;
 use rustix::termios::QueueSelector;
 use rustix::termios::isatty;
 use rustix::termios::tcflush;
+use rustix::termios::tcgetwinsize;
 
 use self::diagnostic::Failure;
 use self::page::Page;
@@ -60,6 +62,12 @@ pub(crate) fn note(line: impl Into<Shown>) {
 /// Writes lines to stderr.
 pub(crate) fn tell(page: &Page) {
     write_error(page.as_str());
+}
+
+/// How many columns the terminal has that is there; none where it is no terminal.
+pub(crate) fn columns(stream: impl AsFd) -> Option<usize> {
+    let size = tcgetwinsize(stream).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// Whether somebody sits at a terminal who sees what is printed and can answer.

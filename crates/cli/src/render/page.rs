@@ -46,14 +46,53 @@ impl Page {
         let _ = writeln!(self.text, "{}: {}", style.set(word), line.into());
     }
 
+    /// Adds a line that gives way in its middle where the terminal is too narrow for it: a digest.
+    pub(crate) fn fitted(&mut self, line: impl Into<Shown>) {
+        let line = line.into();
+        let columns = super::columns(rustix::stdio::stdout());
+        self.line(columns.map_or(line.clone(), |columns| line.within(columns)));
+    }
+
+    /// Adds a text behind a heading; on a terminal in as many lines as it takes, each below the first's begin.
+    pub(crate) fn wrapped(&mut self, heading: impl Into<Shown>, text: impl Into<Shown>) {
+        self.wrapped_within(&heading.into(), &text.into(), super::columns(rustix::stdio::stdout()));
+    }
+
+    fn wrapped_within(&mut self, heading: &Shown, text: &Shown, columns: Option<usize>) {
+        let indent = heading.columns();
+        let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(indent).max(16));
+        let mut line = heading.to_string();
+        let mut used = 0;
+        for word in text.as_str().split(' ') {
+            let width = Shown::new(word).columns();
+            if used > 0 && used + 1 + width > room {
+                self.line(line.trim_end());
+                line = " ".repeat(indent);
+                used = 0;
+            }
+            if used > 0 {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += width;
+        }
+        self.line(line);
+    }
+
     /// Adds an empty line.
     pub(crate) fn blank(&mut self) {
         self.text.push('\n');
     }
 
-    /// Adds a table.
+    /// Adds a table, as wide as stdout is.
     pub(crate) fn table(&mut self, table: &Table) {
-        for line in table.lines() {
+        self.table_within(table, super::columns(rustix::stdio::stdout()));
+    }
+
+    /// Adds a table of at most so many columns.
+    pub(crate) fn table_within(&mut self, table: &Table, columns: Option<usize>) {
+        for line in table.lines(columns) {
             self.line(line);
         }
     }
@@ -90,6 +129,20 @@ impl<L: Into<Shown>> From<L> for Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_wrapped_at_words_below_its_begin() {
+        let mut page = Page::default();
+        let (heading, text) = ("ok    names  ".into(), "all the servers' names have an address".into());
+        page.wrapped_within(&heading, &text, Some(36));
+        page.wrapped_within(&heading, &text, None);
+        page.wrapped_within(&heading, &"".into(), Some(36));
+        assert_eq!(
+            page.as_str(),
+            "ok    names  all the servers' names\n             have an address\n\
+             ok    names  all the servers' names have an address\nok    names  \n"
+        );
+    }
 
     #[test]
     fn a_name_cannot_make_a_line_or_a_style() {

@@ -1,11 +1,14 @@
 //! Tables in columns, two blanks apart, as `podman images` prints them.
 //!
-//! **Guarantees**: a row is one line and a cell stays in its column, whatever the name in it is made of.
+//! **Guarantees**: a row is one line and a cell stays in its column, whatever the name in it is made of. On a terminal that is too
+//! narrow, columns that can be spared are left out, then names give way in their middle, until a row fits.
 
 use pinfold_base::Shown;
 
 /// The most columns of a cell: a digest in full and some more.
 const CELL_MAX: usize = 100;
+/// The fewest columns that a name is left on a narrow terminal, if its heading is no wider.
+const NAME_MIN: usize = 7;
 
 /// How a column is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +24,18 @@ pub(crate) enum Align {
 pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<Shown>>,
+    spare: &'static [&'static str],
 }
 
 impl Table {
     /// A table with these columns.
     pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+        Self { columns: columns.to_vec(), rows: Vec::new(), spare: &[] }
+    }
+
+    /// Columns that are left out where they do not fit, the first first.
+    pub(crate) fn sparing(self, spare: &'static [&'static str]) -> Self {
+        Self { spare, ..self }
     }
 
     /// Adds a row; missing cells are blank.
@@ -34,31 +43,56 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| cell.within(CELL_MAX)).collect());
     }
 
-    /// The heading and the rows.
-    pub(crate) fn lines(&self) -> Vec<Shown> {
+    /// The heading and the rows, for a terminal of so many columns; as they are where there is none.
+    pub(crate) fn lines(&self, columns: Option<usize>) -> Vec<Shown> {
         let heading: Vec<Shown> = self.columns.iter().map(|(name, _)| Shown::new(name)).collect();
         let all = || std::iter::once(&heading).chain(&self.rows);
         let width = |index: usize| {
             all().filter_map(|row| row.get(index)).map(Shown::columns).max().unwrap_or_default()
         };
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let mut shown: Vec<(usize, usize)> =
+            (0..self.columns.len()).map(|index| (index, width(index))).collect();
+        if let Some(columns) = columns {
+            self.fit(&mut shown, columns);
+        }
         let mut lines = Vec::new();
         for row in all() {
             let mut line = String::new();
-            for (index, ((_, align), width)) in self.columns.iter().zip(&widths).enumerate() {
-                let cell = row.get(index).map_or("", Shown::as_str);
-                let blanks = " ".repeat(width - row.get(index).map_or(0, Shown::columns));
-                if index > 0 {
+            for (at, &(index, width)) in shown.iter().enumerate() {
+                let cell = row.get(index).cloned().unwrap_or_default().within(width);
+                let blanks = " ".repeat(width.saturating_sub(cell.columns()));
+                if at > 0 {
                     line.push_str("  ");
                 }
-                match align {
-                    Align::Left => line.extend([cell, &blanks]),
-                    Align::Right => line.extend([&blanks, cell]),
+                match self.columns[index].1 {
+                    Align::Left => line.extend([cell.as_str(), &blanks]),
+                    Align::Right => line.extend([&blanks, cell.as_str()]),
                 }
             }
             lines.push(Shown::new(line.trim_end()));
         }
         lines
+    }
+
+    /// Leaves out and narrows what is shown (columns by their number, and their widths) until a row fits.
+    fn fit(&self, shown: &mut Vec<(usize, usize)>, columns: usize) {
+        let needed = |shown: &[(usize, usize)]| {
+            shown.iter().map(|(_, width)| width + 2).sum::<usize>().saturating_sub(2)
+        };
+        for spare in self.spare {
+            if needed(shown) <= columns {
+                return;
+            }
+            shown.retain(|(index, _)| self.columns[*index].0 != *spare);
+        }
+        while needed(shown) > columns {
+            let least = |index: usize| NAME_MIN.max(self.columns[index].0.len());
+            let names = shown
+                .iter_mut()
+                .filter(|(index, width)| self.columns[*index].1 == Align::Left && *width > least(*index));
+            let Some((_, widest)) = names.max_by_key(|(_, width)| *width) else { return };
+            *widest -= 1;
+        }
     }
 }
 
@@ -67,7 +101,7 @@ mod tests {
     use super::*;
 
     fn text(table: &Table) -> String {
-        table.lines().iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+        table.lines(None).iter().flat_map(|line| [line.as_str(), "\n"]).collect()
     }
 
     #[test]
@@ -105,10 +139,59 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_terminal_loses_columns_and_then_the_middles_of_names() {
+        let columns = [
+            ("REPOSITORY", Align::Left),
+            ("DIGEST", Align::Left),
+            ("PLATFORMS", Align::Left),
+            ("CREATED", Align::Left),
+            ("SIZE", Align::Right),
+        ];
+        let mut table = Table::new(&columns).sparing(&["CREATED", "PLATFORMS"]);
+        table.row([
+            "an-image-with-a-long-name".into(),
+            "f293b111aaaa".into(),
+            "linux/amd64, linux/arm64".into(),
+            "2026-11-28".into(),
+            "165.9 MiB".into(),
+        ]);
+        table.row([
+            "x".into(),
+            "d75136b7bbbb".into(),
+            "linux/amd64".into(),
+            "2026-11-28".into(),
+            "1.0 KiB".into(),
+        ]);
+        let at = |width| {
+            table.lines(Some(width)).iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>()
+        };
+        insta::assert_snapshot!([120, 80, 60, 40].map(at).join("\n"), @"
+        REPOSITORY                 DIGEST        PLATFORMS                 CREATED          SIZE
+        an-image-with-a-long-name  f293b111aaaa  linux/amd64, linux/arm64  2026-11-28  165.9 MiB
+        x                          d75136b7bbbb  linux/amd64               2026-11-28    1.0 KiB
+
+        REPOSITORY                 DIGEST        PLATFORMS                      SIZE
+        an-image-with-a-long-name  f293b111aaaa  linux/amd64, linux/arm64  165.9 MiB
+        x                          d75136b7bbbb  linux/amd64                 1.0 KiB
+
+        REPOSITORY                 DIGEST             SIZE
+        an-image-with-a-long-name  f293b111aaaa  165.9 MiB
+        x                          d75136b7bbbb    1.0 KiB
+
+        REPOSITORY       DIGEST             SIZE
+        an-imag…ng-name  f293b111aaaa  165.9 MiB
+        x                d75136b7bbbb    1.0 KiB
+        ");
+        for width in 30..130 {
+            assert!(table.lines(Some(width)).iter().all(|line| line.columns() <= width), "{width}");
+        }
+    }
+
+    #[test]
     fn a_long_name_gives_way_in_its_middle() {
         let mut table = Table::new(&[("NAME", Align::Left), ("SIZE", Align::Right)]);
         table.row(["\u{1b}".repeat(10_000).into(), "1".into()]);
-        let line = &table.lines()[1];
+        let line = &table.lines(None)[1];
         assert_eq!(line.columns(), CELL_MAX + 2 + 4, "{line}");
         assert!(line.as_str().contains('…'));
     }

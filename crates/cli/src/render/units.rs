@@ -17,6 +17,21 @@ pub(crate) fn bytes(n: u64) -> String {
     if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
 }
 
+/// `120.3/235.0 MiB`: how much of how much, in the unit of the whole.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn share(done: u64, total: u64) -> String {
+    let whole = bytes(total);
+    let Some((_, unit)) = whole.split_once(' ') else { return whole };
+    let factor = match unit {
+        "KiB" => 1_u64 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return format!("{done}/{whole}"),
+    };
+    format!("{:.1}/{whole}", done as f64 / factor as f64)
+}
+
 /// `0.42 s`, `1 min 5 s`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -37,6 +52,9 @@ mod tests {
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(1000), "1.0 KiB");
         assert_eq!(bytes(174_004_228), "165.9 MiB");
+        assert_eq!(share(17, 999), "17/999 B");
+        assert_eq!(share(17, 174_004_228), "0.0/165.9 MiB");
+        assert_eq!(share(174_004_228, 1 << 32), "0.2/4.0 GiB");
         assert_eq!(duration(Duration::from_millis(65_400)), "1 min 5 s");
         assert_eq!(duration(Duration::from_millis(420)), "0.42 s");
     }

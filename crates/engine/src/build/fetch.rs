@@ -22,9 +22,12 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::Reporter;
 use pinfold_base::http::HttpError;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::http::Source;
+use pinfold_base::report::Running;
+use pinfold_base::report::Stage;
 use pinfold_base::store::Expected;
 use pinfold_base::store::StoreError;
 use pinfold_base::store::matches;
@@ -155,15 +158,29 @@ fn attempt(
     let holds = |archive: &Archive<'_>| {
         context.store.holds(&Expected { digest: archive.digest.clone(), size: archive.size })
     };
-    let missing: Vec<Archive<'_>> = archives.into_iter().filter(|archive| !holds(archive)).collect();
+    let mut missing: Vec<Archive<'_>> = archives.into_iter().filter(|archive| !holds(archive)).collect();
     if missing.is_empty() {
         return Ok(Fetched { total, fetched: 0, bytes: 0 });
     }
+    // The largest first, so that none is left to come alone at the end; and before them those of which nobody knows how large they
+    // are, so that this is known soon.
+    missing.sort_by_key(|archive| std::cmp::Reverse(archive.size.unwrap_or(u64::MAX)));
+    let whole = Running::begin(
+        &*context.reporter,
+        Stage::Fetch,
+        match missing.len() {
+            1 => "1 archive".to_owned(),
+            n => format!("{n} archives"),
+        },
+        Some(missing.iter().filter_map(|archive| archive.size).sum()).filter(|known| *known > 0),
+    );
     let remotes = Remotes::new(context, project);
     let bytes = AtomicU64::new(0);
     let count = AtomicUsize::new(0);
     crate::build::parallel::each(CONNECTIONS, &missing, |archive| {
-        download(&remotes, archive)?;
+        let part = whole.part(archive.size);
+        download(&remotes, archive, &part)?;
+        part.done();
         count.fetch_add(1, Ordering::Relaxed);
         bytes.fetch_add(archive.size.unwrap_or_default(), Ordering::Relaxed);
         Ok::<(), FetchError>(())
@@ -185,7 +202,7 @@ pub(super) fn forget(context: &Context, lock: &Lock, platforms: &[Platform]) -> 
 
 /// One archive into the store: from vendored inputs, else from the mirrors. Who these are is asked only when they are needed:
 /// that can read configuration and start `npm`, and a build that has everything starts nothing.
-fn download(remotes: &Remotes<'_>, archive: &Archive<'_>) -> Result<(), FetchError> {
+fn download(remotes: &Remotes<'_>, archive: &Archive<'_>, reporter: &dyn Reporter) -> Result<(), FetchError> {
     let context = remotes.context;
     let failed = |source| FetchError::Download { what: archive.what.clone(), source };
     let mut nowhere = None;
@@ -200,7 +217,7 @@ fn download(remotes: &Remotes<'_>, archive: &Archive<'_>) -> Result<(), FetchErr
         &Expected { digest: archive.digest.clone(), size: archive.size },
         &archive.what,
         &context.store,
-        &*context.reporter,
+        reporter,
     );
     match (result, nowhere) {
         (Ok(()), _) => Ok(()),
@@ -247,6 +264,8 @@ pub fn vendor(
 /// many bytes they are.
 fn copy(context: &Context, archives: &[Archive<'_>], folder: &Path) -> Result<u64, FetchError> {
     let mut bytes = 0;
+    // Also where there is nothing to keep: `--vendor` is given a folder that is there.
+    fs::create_dir_all(folder).map_err(FetchError::Vendor)?;
     for archive in archives {
         let target = vendored(folder, archive.digest);
         let source = context.store.path(archive.digest);

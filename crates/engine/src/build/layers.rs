@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_archive::Content;
+use pinfold_archive::Node;
 use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
 use pinfold_archive::encode;
@@ -25,6 +26,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Hasher;
+use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 use pinfold_base::store::Expected;
 use pinfold_base::store::StoreError;
@@ -177,9 +179,14 @@ pub fn layer(
     {
         return Ok((layer, Work::Cached));
     }
-    let total: u64 = tree.iter().map(|(_, node)| node.size()).sum();
-    context.reporter.begin(Stage::Compose, name, Some(total));
-    let contents = Counted { context, item: name };
+    // What is read from archives; all else is small and in memory.
+    let read = |node: &Node| match &node.kind {
+        NodeKind::File(Content::Range { size, .. }) => *size,
+        _ => 0,
+    };
+    let total: u64 = tree.iter().map(|(_, node)| read(node)).sum();
+    let contents =
+        Counted { context, running: Running::begin(&*context.reporter, Stage::Compose, name, Some(total)) };
     let mut temporary = context.store.temporary()?;
     let encoded = encode::encode(
         pieces(tree),
@@ -202,7 +209,6 @@ pub fn layer(
     stamp::stamp(&blob)?;
     let text = serde_json::to_vec(&layer).map_err(std::io::Error::from)?;
     context.store.remember(&record, &text)?;
-    context.reporter.end(name);
     Ok((layer, Work::Encoded))
 }
 
@@ -233,12 +239,12 @@ pub(crate) fn drop_damaged(context: &Context, digest: &Digest) -> std::io::Resul
 /// Contents that tell the reporter how far a layer is.
 struct Counted<'a> {
     context: &'a Context,
-    item: &'a str,
+    running: Running<'a>,
 }
 
 impl pinfold_archive::Contents for Counted<'_> {
     fn open<'a>(&'a self, content: &'a Content) -> std::io::Result<Box<dyn std::io::Read + Send + 'a>> {
-        self.context.reporter.advance(self.item, content.size());
+        self.running.advance(content.size());
         self.context.decoded.open(content)
     }
 }

@@ -22,6 +22,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 
 use crate::build::bits;
@@ -86,10 +87,18 @@ impl Diagnose for PlaceError {
 pub(crate) const HOSTNAME: &str = "pinfold";
 
 /// Decodes every archive of a platform that is not decoded yet, on all threads. Gives what the user should know of them.
-pub fn decode(context: &Context, lock: &Lock, platform: Platform) -> Result<Vec<String>, PlaceError> {
+fn decode(context: &Context, lock: &Lock, platform: Platform) -> Result<Vec<String>, PlaceError> {
     let notes = Mutex::new(BTreeSet::new());
-    parallel::each(context.threads, &lock.archives(platform), |archive| {
-        let listing = sources::listing(context, &archive.what, archive.digest, archive.format)?;
+    let archives = lock.archives(platform);
+    let sizes: Vec<u64> = archives.iter().map(|archive| context.store.size(archive.digest)).collect();
+    let item = format!("files of {platform}");
+    let whole = Running::begin(&*context.reporter, Stage::Place, item, Some(sizes.iter().sum()));
+    let archives: Vec<_> = archives.into_iter().zip(sizes).collect();
+    parallel::each(context.threads, &archives, |(archive, size)| {
+        let part = whole.part(Some(*size));
+        let listing =
+            sources::listing(context, &archive.what, archive.digest, archive.format, &|n| part.count(n))?;
+        part.done();
         let told = listing.shadowed.iter().filter_map(Shadowed::note);
         let told = told.map(|note| format!("{}: {note}", archive.what));
         notes.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
@@ -106,8 +115,6 @@ pub fn place(
     platform: Platform,
 ) -> Result<Placed, PlaceError> {
     let manifest = &project.manifest;
-    let item = format!("files of {platform}");
-    context.reporter.begin(Stage::Place, &item, None);
     let told = decode(context, lock, platform)?;
     let placing = Placing { context, project, lock, platform };
     let mut parts = sources::ALL.iter().map(|(_, source)| source.place(&placing));
@@ -126,7 +133,7 @@ pub fn place(
     let own = local::tree(project, platform, lock.epoch, &context.store)?;
     for (path, node) in own.iter() {
         if let NodeKind::File(Content::Range { archive, .. }) = &node.kind {
-            sources::listing(context, &path.to_string(), archive, Format::Raw)?;
+            sources::listing(context, &path.to_string(), archive, Format::Raw, &|_| ())?;
         }
     }
     let replaced = overlay::lay(&mut tree, own, &local::replacing(project, platform), &yields)?;
@@ -147,7 +154,6 @@ pub fn place(
         node.meta.mtime = STILL;
     }
     notes.extend(bits::settle(&mut tree, manifest)?);
-    context.reporter.end(&item);
     Ok(Placed { tree, ledger, notes, yields })
 }
 

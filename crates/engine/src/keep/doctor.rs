@@ -1,5 +1,11 @@
 //! `doctor`: what this machine offers, and what to do where it offers too little.
+//!
+//! **Guarantees**: what is bad is needed; nothing is changed but for folders that are made. Each server that a build would ask is
+//! asked once, for a few seconds at most.
 
+mod outside;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use pinfold_base::Diagnose;
@@ -9,8 +15,11 @@ use pinfold_sandbox::Probe;
 use pinfold_sandbox::probe::Cgroups;
 use serde::Serialize;
 
+use crate::consent::Agreed;
 use crate::context::Context;
 use crate::context::Environment;
+use crate::project::Project;
+use crate::project::recipe::Recipe;
 
 /// How good a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,11 +64,11 @@ impl Finding {
     }
 }
 
-/// Looks at everything. Never fails: what cannot be looked at is a finding. Starts this program as process 1 of a sandbox
-/// (`pinfold_sandbox::dispatch`).
-pub fn examine(context: &Context) -> Vec<Finding> {
+/// Looks at everything. Never fails: what cannot be looked at is a finding. The servers are those of `project`. Starts this program
+/// as process 1 of a sandbox (`pinfold_sandbox::dispatch`).
+pub fn examine(context: &Context, project: Option<&Agreed<Project>>) -> Vec<Finding> {
     let probe = Probe::run();
-    let mut findings = look(context, &probe);
+    let mut findings = look(context, project, &probe);
     if probe.user_namespaces.is_ok() {
         findings.push(start());
     }
@@ -67,7 +76,7 @@ pub fn examine(context: &Context) -> Vec<Finding> {
 }
 
 /// Everything that is looked at without starting anything.
-fn look(context: &Context, probe: &Probe) -> Vec<Finding> {
+fn look(context: &Context, project: Option<&Agreed<Project>>, probe: &Probe) -> Vec<Finding> {
     let mut findings = vec![Finding::good("program", format!("pinfold {}", env!("CARGO_PKG_VERSION")))];
     findings.push(match Platform::host() {
         Some(platform) => Finding::good("platform", platform.to_string()),
@@ -82,8 +91,30 @@ fn look(context: &Context, probe: &Probe) -> Vec<Finding> {
             Finding::bad("certificates", error.to_string(), "install ca-certificates, or set SSL_CERT_FILE")
         }
     });
+    findings.extend(outside::look(context, project));
+    findings.push(keys(&context.environment));
     findings.extend(sandbox(probe, &context.environment));
     findings
+}
+
+/// For which agents a key is there without a word.
+fn keys(environment: &Environment) -> Finding {
+    let mut set: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for recipe in Recipe::built_in_agents() {
+        let mut variables = recipe.run.route.iter().flat_map(|route| &route.key);
+        if let Some(found) = variables.find(|name| environment.filled(name).is_some()) {
+            set.entry(found).or_default().push(&recipe.name);
+        }
+    }
+    if set.is_empty() {
+        return Finding::note(
+            "keys",
+            "no agent's variable is set",
+            "`export ANTHROPIC_API_KEY=…`, say, or `--key file:PATH`; or log in inside, where the agent can",
+        );
+    }
+    let told = set.iter().map(|(variable, agents)| format!("{variable} ({})", agents.join(", ")));
+    Finding::good("keys", told.collect::<Vec<_>>().join("; "))
 }
 
 /// What a start would meet: the same steps, without a program.
@@ -150,7 +181,26 @@ fn folder_finding(what: &str, folder: &Path) -> Finding {
     if let Err(error) = tempfile::tempfile_in(folder) {
         return Finding::bad(what, format!("`{}` cannot be written: {error}", folder.display()), fix);
     }
-    Finding::good(what, folder.display().to_string())
+    let shown = folder.display();
+    match rustix::fs::statvfs(folder) {
+        Ok(disk) => space(what, &shown.to_string(), disk.f_bavail.saturating_mul(disk.f_frsize)),
+        Err(_) => Finding::good(what, shown.to_string()),
+    }
+}
+
+/// An image of all agents takes about 1 GiB with its downloads, and as much again unpacked.
+const WANTED: u64 = 5 << 30;
+const NEEDED: u64 = 1 << 30;
+
+/// What a disk has left for a folder.
+fn space(what: &str, folder: &str, free: u64) -> Finding {
+    let found = format!("{folder}, {}.{} GiB free", free >> 30, (free >> 20) % 1024 * 10 / 1024);
+    let fix = "`pinfold gc` says what it would free; or set PINFOLD_HOME to a folder on a larger disk";
+    match free {
+        0..NEEDED => Finding::bad(what, found, fix),
+        NEEDED..WANTED => Finding::note(what, found, fix),
+        _ => Finding::good(what, found),
+    }
 }
 
 #[cfg(test)]
@@ -213,13 +263,39 @@ mod tests {
     fn a_folder_that_cannot_be_written_is_bad() {
         let dir = tempfile::tempdir().unwrap();
         let (good, file) = (dir.path().join("new/folder"), dir.path().join("file"));
-        assert_eq!(folder_finding("cache", &good), Finding::good("cache", good.display().to_string()));
+        let found = folder_finding("cache", &good).found;
+        assert!(
+            found.starts_with(&format!("{}, ", good.display())) && found.ends_with(" GiB free"),
+            "{found}"
+        );
         assert!(good.is_dir(), "it is made where it can be");
         fs_err::write(&file, "in the way").unwrap();
         let found = folder_finding("cache", &file);
         assert_eq!(found.grade, Grade::Bad);
         assert!(found.found.contains(&file.display().to_string()), "{}", found.found);
         assert_eq!(found.fix.as_deref(), Some("set PINFOLD_HOME to a folder on a disk with some GiB free"));
+    }
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_told() {
+        for (free, grade, text) in [
+            (0, Grade::Bad, "/x, 0.0 GiB free"),
+            (NEEDED - 1, Grade::Bad, "/x, 0.9 GiB free"),
+            (NEEDED, Grade::Note, "/x, 1.0 GiB free"),
+            (WANTED + (1 << 29), Grade::Good, "/x, 5.5 GiB free"),
+        ] {
+            let found = space("cache", "/x", free);
+            assert_eq!((found.grade, found.found.as_str()), (grade, text), "{free}");
+        }
+    }
+
+    #[test]
+    fn keys_are_named_by_their_variables_and_never_told() {
+        let with = |name: &str, value: &str| keys(&Environment::from([(name, value)]));
+        let found = with("ANTHROPIC_API_KEY", "canary");
+        assert_eq!(found, Finding::good("keys", "ANTHROPIC_API_KEY (claude-code, opencode)"));
+        assert_eq!(with("ANTHROPIC_API_KEY", "").grade, Grade::Note, "an empty one is none");
+        assert_eq!(with("HOME", "/x").grade, Grade::Note);
     }
 
     #[test]
@@ -230,13 +306,24 @@ mod tests {
         let context = Context::at(home, crate::context::Network::Offline, silent).unwrap();
         let _ = fs_err::remove_dir(dir.path().join("home/data"));
         fs_err::write(dir.path().join("home/data"), "in the way").unwrap();
-        let found = look(&context, &Probe::run());
+        let found = look(&context, None, &Probe::run());
         let grade =
             |what: &str| found.iter().find(|finding| finding.what == what).map(|finding| finding.grade);
-        assert_eq!(grade("cache"), Some(Grade::Good));
+        // How much is free is the machine's.
+        assert!(grade("cache").is_some());
         assert_eq!(grade("images"), Some(Grade::Bad));
-        for what in ["program", "platform", "certificates", "kernel", "user namespaces", "Landlock", "limits"]
-        {
+        for what in [
+            "program",
+            "platform",
+            "certificates",
+            "clock",
+            "network",
+            "keys",
+            "kernel",
+            "user namespaces",
+            "Landlock",
+            "limits",
+        ] {
             assert!(grade(what).is_some(), "{what} was not looked at: {found:?}");
         }
     }

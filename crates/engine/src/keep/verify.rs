@@ -3,11 +3,16 @@
 //! **Guarantees**: afterwards no file of these lies under a name that it does not match; what did is set aside and told, and the next
 //! verb that wants it makes or fetches it again.
 
+use std::path::PathBuf;
+
 use fs_err as fs;
 use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
+use pinfold_base::Reporter;
+use pinfold_base::report::Running;
+use pinfold_base::report::Stage;
 use pinfold_base::store::Expected;
 use pinfold_base::store::StoreError;
 use pinfold_base::store::stamp;
@@ -67,26 +72,45 @@ pub fn store(context: &Context) -> Result<Report, VerifyError> {
     let mut damaged = context.tell_damage();
     let images = context.images()?;
     images.list()?;
-    let mut parts = vec![
-        part("downloads", &context.store.blobs()?, |digest| Ok(context.store.check(digest)?))?,
-        part("decoded archives", &context.decoded.all()?, |archive| Ok(context.decoded.check(archive)?))?,
-        part("composed layers", &composed(context)?, |digest| layer(context, digest))?,
+    let reader = |what, path| Reader { reporter: &*context.reporter, what, path };
+    let parts = vec![
+        reader("downloads", &|digest| context.store.path(digest))
+            .read(&context.store.blobs()?, |digest| Ok(context.store.check(digest)?))?,
+        reader("decoded archives", &|archive| context.decoded.path(archive, ""))
+            .read(&context.decoded.all()?, |archive| Ok(context.decoded.check(archive)?))?,
+        reader("composed layers", &|digest| layers::blob_path(context, digest))
+            .read(&composed(context)?, |digest| layer(context, digest))?,
+        reader("blobs of images", &|digest| images.blob_path(digest))
+            .read(&images.blobs()?, |digest| Ok(images.check(digest)?))?,
     ];
-    parts.push(part("blobs of images", &images.blobs()?, |digest| Ok(images.check(digest)?))?);
     damaged.extend(context.tell_damage());
     Ok(Report { parts, damaged })
 }
 
-fn part(
-    what: &str,
-    all: &[Digest],
-    mut check: impl FnMut(&Digest) -> Result<bool, VerifyError>,
-) -> Result<Part, VerifyError> {
-    let mut part = Part { what: what.into(), files: all.len(), damaged: 0 };
-    for digest in all {
-        part.damaged += usize::from(!check(digest)?);
+/// Reads one kind of file.
+struct Reader<'a> {
+    reporter: &'a dyn Reporter,
+    what: &'static str,
+    /// Where the file of a digest is.
+    path: &'a dyn Fn(&Digest) -> PathBuf,
+}
+
+impl Reader<'_> {
+    fn read(
+        &self,
+        all: &[Digest],
+        mut check: impl FnMut(&Digest) -> Result<bool, VerifyError>,
+    ) -> Result<Part, VerifyError> {
+        let mut part = Part { what: self.what.into(), files: all.len(), damaged: 0 };
+        let size = |digest: &Digest| fs::metadata((self.path)(digest)).map_or(0, |meta| meta.len());
+        let sizes: Vec<u64> = all.iter().map(size).collect();
+        let running = Running::begin(self.reporter, Stage::Verify, self.what, Some(sizes.iter().sum()));
+        for (digest, size) in all.iter().zip(sizes) {
+            part.damaged += usize::from(!check(digest)?);
+            running.advance(size);
+        }
+        Ok(part)
     }
-    Ok(part)
 }
 
 fn composed(context: &Context) -> Result<Vec<Digest>, VerifyError> {

@@ -151,8 +151,22 @@ pub trait Source: Sync {
         each.collect::<Vec<_>>().join(", ")
     }
 
+    /// The servers that are asked what exists, each at an address that it has something at.
+    fn servers(&self, _: &Remotes<'_>) -> Vec<Server> {
+        Vec::new()
+    }
+
     /// How often the component `PREFIX/name` moves.
     fn volatility(&self, project: &Project, name: &str) -> Volatility;
+}
+
+/// A server, as `doctor` looks at it.
+#[derive(Debug)]
+pub struct Server {
+    /// What people call it.
+    pub what: String,
+    /// An address there; or why there is none.
+    pub source: Result<http::Source, SourceError>,
 }
 
 /// Something that a manifest has this machine trust: what is fetched from there is fetched outside of any sandbox.
@@ -394,19 +408,20 @@ pub struct Placing<'a> {
 impl Placing<'_> {
     /// What an archive holds.
     pub fn listing(&self, what: &str, digest: &Digest, format: Format) -> Result<Arc<Listing>, SourceError> {
-        listing(self.context, what, digest, format)
+        listing(self.context, what, digest, format, &|_| ())
     }
 }
 
-/// What an archive holds; it is decoded unless it is already.
+/// What an archive holds; it is decoded unless it is already. `watch` is told of the bytes of the download that were read for that.
 pub fn listing(
     context: &Context,
     what: &str,
     digest: &Digest,
     format: Format,
+    watch: &dyn Fn(u64),
 ) -> Result<Arc<Listing>, SourceError> {
     let failed = |source| SourceError::of(DecodeError { what: what.to_owned(), source });
-    context.decoded.decode(digest, format).map_err(failed)
+    context.decoded.decode_watched(digest, format, watch).map_err(failed)
 }
 
 /// Bytes of a component once it is unpacked, where only its archive's size is known.

@@ -40,6 +40,7 @@ use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Reporter;
 use pinfold_base::directory;
+use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 use pinfold_base::store::temporary;
 
@@ -311,23 +312,19 @@ fn layers(
 ) -> Result<Report, UnpackError> {
     let mut state = apply::State::new(root, options);
     let total = image.layers.iter().map(|layer| layer.descriptor.size).sum();
-    let name = source.name();
-    reporter.begin(Stage::Unpack, name, Some(total));
-    let done = std::thread::scope(|scope| {
+    let running = Running::begin(reporter, Stage::Unpack, source.name(), Some(total));
+    std::thread::scope(|scope| {
         // One layer is decoded ahead of the one that is being applied.
         let mut ahead: Option<stream::Blocks> = None;
         for (at, layer) in image.layers.iter().enumerate() {
-            let start = |layer| stream::Blocks::start(scope, source, layer, options.limits.bytes);
+            let start = |layer| stream::Blocks::start(scope, source, layer, options.limits.bytes, &running);
             let blocks = ahead.take().unwrap_or_else(|| start(layer));
             ahead = image.layers.get(at + 1).map(start);
             let applied = state.layer(blocks, at == 0);
             applied.map_err(|cause| UnpackError::Layer { number: at + 1, cause })?;
-            reporter.advance(name, layer.descriptor.size);
         }
         Ok::<_, UnpackError>(())
-    });
-    reporter.end(name);
-    done?;
+    })?;
     let number = image.layers.len();
     state.finish().map_err(|cause| UnpackError::Layer { number, cause })
 }

@@ -13,10 +13,12 @@ use std::thread::Scope;
 use pinfold_archive::codec::decoder;
 use pinfold_base::Digest;
 use pinfold_base::Hasher;
+use pinfold_base::report::Running;
 
 use super::Cause;
 use crate::ImageError;
 use crate::ImageSource;
+use crate::blobs::Counted;
 use crate::blobs::unwrap_io;
 use crate::blobs::wrap;
 use crate::model::LayerEncoding;
@@ -52,11 +54,12 @@ impl Blocks {
         source: &'env ImageSource,
         layer: &'env ImageLayer,
         limit: u64,
+        running: &'env Running<'env>,
     ) -> Self {
         let (sender, receiver) = sync_channel(AHEAD);
         let (spent, empty) = channel();
         scope.spawn(move || {
-            if let Err(error) = decode(source, layer, &sender, &empty) {
+            if let Err(error) = decode(source, layer, running, &sender, &empty) {
                 // A reader that gave up does not want to know.
                 let _ = sender.send(Err(error));
             }
@@ -138,11 +141,12 @@ impl BufRead for Blocks {
 fn decode(
     source: &ImageSource,
     layer: &ImageLayer,
+    running: &Running<'_>,
     sender: &SyncSender<Message>,
     empty: &Receiver<Vec<u8>>,
 ) -> Result<(), ImageError> {
     let mut blob = source.open(&layer.descriptor)?;
-    match decode_blob(&mut blob, layer, sender, empty) {
+    match decode_blob(Counted { inner: &mut blob, running }, layer, sender, empty) {
         Ok(()) => blob.finish(),
         Err(Stop::ReaderGone) => Ok(()),
         // Damage is named as what it is before the decoder's complaint about it.

@@ -44,22 +44,28 @@ impl Registry {
         &self.config
     }
 
+    /// Where the document about a package is.
+    pub fn document(&self, name: &str) -> Result<Source, NpmError> {
+        check_name(name)?;
+        let failed = |source| NpmError::Http { package: name.into(), source };
+        let url = self.config.registry_for(name).join(&encoded(name));
+        let url = url.map_err(|error| failed(error.into()))?;
+        Ok(Source { auth: self.auth(&url), ..Source::open(url) })
+    }
+
     /// The versions of a package. The full document is asked for, since the short one has no times.
     pub fn packument(&self, name: &str) -> Result<Arc<Packument>, NpmError> {
         if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(known.clone());
         }
-        check_name(name)?;
-        let registry = self.config.registry_for(name);
         let failed = |source| NpmError::Http { package: name.into(), source };
-        let url = registry.join(&encoded(name)).map_err(|error| failed(error.into()))?;
-        let auth = self.auth(&url);
+        let Source { url, auth, .. } = self.document(name)?;
         let get = Get { accept: Some("application/json"), auth, limit: MAX_PACKUMENT };
         let answer = self.client.current(&url, &get).map_err(|error| {
             if error.is_not_found() {
                 NpmError::NotFound {
                     package: name.to_owned(),
-                    registry: registry.to_string(),
+                    registry: self.config.registry_for(name).to_string(),
                     chain: Vec::new(),
                 }
             } else {

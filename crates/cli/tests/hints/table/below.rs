@@ -223,6 +223,23 @@ pub(super) const ROWS: &[Row] = &[
         ]),
     ),
     row(
+        "cli/src/commands/inspect.rs",
+        "`pinfold inspect {} --components` lists them",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "name = 'x'\n[[file]]\npath = '/x'\ncontent = 'x'\n")],
+            before: &["build"],
+            words: "inspect x --component curl",
+            error: "no component `curl`",
+            hint: "`pinfold inspect x --components` lists them",
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "cli/src/commands/inspect.rs",
+        "`pinfold inspect` it without `--files`",
+        Untried("it takes an image of no platform that pinfold knows"),
+    ),
+    row(
         "cli/src/commands/man.rs",
         "`pinfold --help` lists them",
         Tried(&[Trial { words: "man biuld", error: "biuld", hint: "`pinfold --help`", ..TRIAL }]),
@@ -231,6 +248,39 @@ pub(super) const ROWS: &[Row] = &[
         "cli/src/commands/unpack.rs",
         "name one with `--platform`",
         Untried("it takes a processor that no image is for"),
+    ),
+    row(
+        "engine/src/keep/doctor/outside.rs",
+        "check the address and the password in HTTPS_PROXY and HTTP_PROXY",
+        Untried("another machine decides, or the network on the way to it"),
+    ),
+    row(
+        "engine/src/keep/doctor/outside.rs",
+        "check the network; where one must go through a proxy, set HTTPS_PROXY and HTTP_PROXY",
+        Elsewhere(
+            "engine/src/keep/doctor/outside.rs",
+            "nobody_there_and_a_name_without_an_address_are_told_apart",
+        ),
+    ),
+    row(
+        "engine/src/keep/doctor/outside.rs",
+        "correct its address",
+        Untried("another machine decides, or the network on the way to it"),
+    ),
+    row(
+        "engine/src/keep/doctor/outside.rs",
+        "correct its address: what is there does not speak HTTP",
+        Untried("another machine decides, or the network on the way to it"),
+    ),
+    row(
+        "engine/src/keep/doctor/outside.rs",
+        "see `names`",
+        Untried("another machine decides, or the network on the way to it"),
+    ),
+    row(
+        "engine/src/keep/doctor/outside.rs",
+        "set SSL_CERT_FILE to a bundle with the authority that signed its certificate, or set the clock right",
+        Untried("another machine decides, or the network on the way to it"),
     ),
     row(
         "image/src/error.rs",

@@ -8,6 +8,7 @@ use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
+use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 use pinfold_image::plan::Volatility;
 use pinfold_sources::npm as registry;
@@ -20,8 +21,10 @@ use super::Asking;
 use super::Date;
 use super::Placed;
 use super::Placing;
+use super::Remotes;
 use super::STILL;
 use super::Section;
+use super::Server;
 use super::Source;
 use super::SourceError;
 use super::Trust;
@@ -96,11 +99,11 @@ impl Source for Agents {
             let kept = old
                 .filter(|_| !asking.upgrade.moves(&format!("agent/{}", recipe.name)))
                 .map(|old| old.version.as_str());
-            reporter.begin(Stage::Resolve, &recipe.title, None);
+            let running = Running::begin(&**reporter, Stage::Resolve, &recipe.title, None);
             let resolved = match &recipe.origin {
                 Origin::Npm(origin) => npm::program(asking, &recipe.title, origin, kept),
             };
-            reporter.end(&recipe.title);
+            drop(running);
             let resolved = resolved?;
             notes.extend(resolved.notes);
             lock.agents.push(LockedAgent {
@@ -118,6 +121,13 @@ impl Source for Agents {
             let has = |agent| Some((package(agent), agent.packages.get(&platform)?));
             lock.agents.iter().filter_map(has).collect()
         })
+    }
+
+    fn servers(&self, remotes: &Remotes<'_>) -> Vec<Server> {
+        let packages = remotes.project.recipes.iter().map(|recipe| match &recipe.origin {
+            Origin::Npm(origin) => origin.package.as_str(),
+        });
+        packages.take(1).map(|package| npm::server(remotes, package)).collect()
     }
 
     fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>> {

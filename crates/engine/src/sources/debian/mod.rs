@@ -20,12 +20,14 @@ use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::http;
 use pinfold_base::http::SafeUrl;
+use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 use pinfold_image::plan::Volatility;
 use pinfold_sources::accounts;
 use pinfold_sources::debian::lock;
 use pinfold_sources::debian::lock::mirrors::Declared;
 use pinfold_sources::debian::lock::mirrors::Mirrors;
+use pinfold_sources::debian::lock::mirrors::below;
 use pinfold_sources::debian::lock::mirrors::is_security;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
@@ -44,6 +46,7 @@ use super::Locate;
 use super::Placed;
 use super::Placing;
 use super::Remotes;
+use super::Server;
 use super::Source;
 use super::SourceError;
 use super::Trust;
@@ -185,7 +188,7 @@ impl Source for Debian {
             settled: asking.remotes.settled,
         };
         let item = format!("Debian {}", request.suites.join(", "));
-        context.reporter.begin(Stage::Resolve, &item, None);
+        let running = Running::begin(&*context.reporter, Stage::Resolve, item, None);
         let mirrors = mirrors(asking.remotes)?;
         let inputs = lock::Inputs {
             mirrors: &mirrors,
@@ -195,10 +198,23 @@ impl Source for Debian {
             now: asking.now,
         };
         let resolution = lock::resolve(&request, &previous, &inputs);
-        context.reporter.end(&item);
+        drop(running);
         let resolution = resolution.map_err(SourceError::of)?;
         lock.debian = Some(LockedDebian { suites: resolution.suites, packages: resolution.packages });
         Ok(resolution.notes)
+    }
+
+    fn servers(&self, remotes: &Remotes<'_>) -> Vec<Server> {
+        let Some(wanted) = &remotes.project.manifest.sources.debian else { return Vec::new() };
+        let mirrors = match mirrors(remotes) {
+            Ok(mirrors) => mirrors,
+            Err(error) => return vec![Server { what: "Debian archive".into(), source: Err(error) }],
+        };
+        let server = |suite: &String| Server {
+            what: format!("Debian {suite}"),
+            source: release(&mirrors, suite, &wanted.components),
+        };
+        wanted.suites.iter().map(server).collect()
     }
 
     fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>> {
@@ -372,6 +388,16 @@ fn answers(manifest: &Manifest) -> std::collections::BTreeMap<String, place::Ans
         (package.clone(), place::Answer::Skip { reason: reason.clone() })
     };
     manifest.scripts.iter().map(answer).collect()
+}
+
+/// The signed file of a suite, at the first of its mirrors.
+fn release(mirrors: &Mirrors, suite: &str, components: &[String]) -> Result<http::Source, SourceError> {
+    let archive = mirrors.archive(suite, components, None).map_err(SourceError::of)?;
+    let path = format!("dists/{suite}/InRelease");
+    let at = |base| below(base, &path).map_err(|error| SourceError::of(http::HttpError::from(error)));
+    // An archive without an address is none.
+    let nowhere = || SourceError::of(http::HttpError::Offline { what: path.clone() });
+    archive.bases.first().ok_or_else(nowhere).and_then(at)
 }
 
 /// A package and the suite it came from.

@@ -18,6 +18,7 @@ use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_base::http;
 use pinfold_base::http::SafeUrl;
+use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 use pinfold_image::plan::Volatility;
 use pinfold_sources::npm;
@@ -46,6 +47,7 @@ use super::Placed;
 use super::Placing;
 use super::Remotes;
 use super::STILL;
+use super::Server;
 use super::Source;
 use super::SourceError;
 use super::Trust;
@@ -129,7 +131,7 @@ impl Source for Npm {
         }
         let item = ITEM;
         let failed = |source| SourceError::of(NotLockable { what: item.into(), source });
-        context.reporter.begin(Stage::Resolve, item, None);
+        let running = Running::begin(&*context.reporter, Stage::Resolve, item, None);
         let locked = asking.old.into_iter().flat_map(|lock| lock.npm.values().flatten());
         let locked = locked.map(|placement| &placement.package);
         let stays = |package: &&LockedNpm| !asking.upgrade.moves(&format!("npm/{}", package.name));
@@ -148,7 +150,7 @@ impl Source for Npm {
         };
         let registry = registry(asking.remotes).map_err(failed)?;
         let resolved = npm::tree::resolve_tree(&registry, &request, |package| shrinkwrap(asking, package));
-        context.reporter.end(item);
+        drop(running);
         let resolved = resolved.map_err(|Failed(error)| error)?;
         let mut notes = resolved.notes;
         notes.extend(resolved.scripts.iter().map(|script| {
@@ -223,7 +225,8 @@ fn shrinkwrap(asking: &Asking<'_>, package: &LockedNpm) -> Result<Option<Vec<u8>
     };
     let alone = Lock { npm: BTreeMap::from([(platform, vec![placement])]), ..Lock::default() };
     fetch::fetch(context, project, &alone, &[platform]).map_err(|error| Failed(SourceError::of(error)))?;
-    let listing = super::listing(context, &package.id(), &package.integrity, Format::Tar).map_err(Failed)?;
+    let listing =
+        super::listing(context, &package.id(), &package.integrity, Format::Tar, &|_| ()).map_err(Failed)?;
     let opened = npm::Package::open(package, &listing, &context.decoded);
     let file =
         opened.and_then(|package| package.read("npm-shrinkwrap.json", MAX_SHRINKWRAP, &context.decoded));
@@ -316,6 +319,12 @@ fn age(asking: &Asking<'_>) -> AgeRule {
         manifest::MissingTime::Accept => MissingTime::Accept,
     };
     AgeRule { min_age: policy.min_age.0, now: asking.now, missing }
+}
+
+/// The registry of a package.
+pub(super) fn server(remotes: &Remotes<'_>, package: &str) -> Server {
+    let source = registry(remotes).and_then(|registry| registry.document(package));
+    Server { what: "npm registry".into(), source: source.map_err(SourceError::of) }
 }
 
 /// The registries as the manifest, `.npmrc` files and the environment name them.
