@@ -48,6 +48,14 @@ impl Arch {
         }
     }
 
+    /// What `uname -m` says on it.
+    pub const fn machine(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+
     /// `process.arch` of Node.js, as in a `package.json`'s `cpu`.
     pub const fn npm(self) -> &'static str {
         match self {

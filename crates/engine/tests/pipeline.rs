@@ -342,7 +342,10 @@ fn a_script_that_nobody_understands_stops_the_lock_until_it_is_answered() {
     let text = sample::manifest(&world.archive.url).replace("[\"greet\"]", "[\"greet\", \"odd\"]");
     let project = world.project("odd", &text);
     let (kind, told) = told(&lock(&world.online("home"), &project).unwrap_err());
-    assert_eq!(told, "package `odd`: postinst line 3 is not understood: `mknod /dev/odd c 1 1`");
+    assert_eq!(
+        told,
+        "package `odd`: postinst line 3 is not understood: `rm --odd /dev/odd`: the option `--odd` is not known"
+    );
     assert_eq!(kind, Kind::Refused);
     let project = world.project("odd", &format!("{text}[scripts]\nodd = \"skip: no devices here\"\n"));
     let locked = lock(&world.online("home"), &project).unwrap();
@@ -361,8 +364,8 @@ fn all_scripts_that_nobody_understands_are_told_at_once_and_their_lines_answer_t
         pinfold_base::error::told(&error).concat().iter().map(ToString::to_string).collect();
     for line in [
         "2 install scripts are not understood:",
-        "  package `odd`: postinst line 3 is not understood: `mknod /dev/odd c 1 1`",
-        "  package `libodd++1.0`: postinst line 2 is not understood: `odd-trigger`",
+        "  package `odd`: postinst line 3 is not understood: `rm --odd /dev/odd`: the option `--odd` is not known",
+        "  package `libodd++1.0`: postinst line 2 is not understood: `cp --odd a b`: the option `--odd` is not known",
     ] {
         assert!(lines.iter().any(|found| found == line), "`{line}` in {lines:?}");
     }

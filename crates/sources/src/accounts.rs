@@ -256,20 +256,93 @@ impl Accounts {
         self.logins.iter().find(|login| login.name == name).map(|login| login.uid)
     }
 
+    /// The name of a user.
+    pub fn user_name(&self, uid: u32) -> Option<&str> {
+        self.logins.iter().find(|login| login.uid == uid).map(|login| login.name.as_str())
+    }
+
+    /// The name of a group.
+    pub fn group_name(&self, gid: u32) -> Option<&str> {
+        self.groups.iter().find(|group| group.gid == gid).map(|group| group.name.as_str())
+    }
+
+    /// The home directory of a user.
+    pub fn home(&self, user: &str) -> Option<&str> {
+        self.logins.iter().find(|login| login.name == user).map(|login| login.home.as_str())
+    }
+
     /// The id of the group of this name.
     pub fn gid(&self, name: &str) -> Option<u32> {
         self.groups.iter().find(|group| group.name == name).map(|group| group.gid)
     }
 
+    /// The primary group of a user.
+    pub fn gid_of_user(&self, user: &str) -> Option<u32> {
+        self.logins.iter().find(|login| login.name == user).map(|login| login.gid)
+    }
+
+    /// The names of the groups that a user is a member of, beside the primary one.
+    pub fn groups_of(&self, user: &str) -> Vec<String> {
+        let member = |group: &&Group| group.members.split(',').any(|member| member == user);
+        self.groups.iter().filter(member).map(|group| group.name.clone()).collect()
+    }
+
+    /// `adduser USER GROUP`: whether the user was no member before.
+    pub fn join(&mut self, user: &str, group: &str) -> bool {
+        let Some(group) = self.groups.iter_mut().find(|known| known.name == group) else { return false };
+        if group.members.split(',').any(|member| member == user) {
+            return false;
+        }
+        if !group.members.is_empty() {
+            group.members.push(',');
+        }
+        group.members.push_str(user);
+        true
+    }
+
+    /// `usermod -d -s -c`: what is given changes.
+    pub fn change(
+        &mut self,
+        user: &str,
+        home: Option<&str>,
+        shell: Option<&str>,
+        gecos: Option<&str>,
+    ) -> Result<(), AccountError> {
+        check_fields(
+            user,
+            &[
+                ("home", home.unwrap_or("")),
+                ("shell", shell.unwrap_or("")),
+                ("full name", gecos.unwrap_or("")),
+            ],
+        )?;
+        if let Some(login) = self.logins.iter_mut().find(|login| login.name == user) {
+            for (field, value) in
+                [(&mut login.home, home), (&mut login.shell, shell), (&mut login.gecos, gecos)]
+            {
+                if let Some(value) = value {
+                    value.clone_into(field);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// `addgroup --system NAME`: the id of the group, new or old.
     pub fn add_system_group(&mut self, name: &str) -> Result<u32, AccountError> {
+        self.add_system_group_with(name, None)
+    }
+
+    /// The same with an id that is asked for.
+    pub fn add_system_group_with(&mut self, name: &str, gid: Option<u32>) -> Result<u32, AccountError> {
         check_name(name)?;
         if let Some(gid) = self.gid(name) {
             return Ok(gid);
         }
-        let gid = SYSTEM_IDS
-            .into_iter()
-            .find(|id| self.groups.iter().all(|group| group.gid != *id))
+        let free = |id: &u32| self.groups.iter().all(|group| group.gid != *id);
+        let gid = gid
+            .filter(free)
+            .or_else(|| SYSTEM_IDS.into_iter().find(free))
             .ok_or_else(|| AccountError::Full { name: name.into() })?;
         self.push_group(name, gid);
         Ok(gid)
@@ -284,19 +357,33 @@ impl Accounts {
         gecos: &str,
         group: Option<&str>,
     ) -> Result<u32, AccountError> {
+        self.add_system_user_with(name, home, gecos, group, None, None)
+    }
+
+    /// The same with an id and a shell that are asked for.
+    pub fn add_system_user_with(
+        &mut self,
+        name: &str,
+        home: &str,
+        gecos: &str,
+        group: Option<&str>,
+        uid: Option<u32>,
+        shell: Option<&str>,
+    ) -> Result<u32, AccountError> {
         check_name(name)?;
-        check_fields(name, &[("home", home), ("full name", gecos)])?;
+        check_fields(name, &[("home", home), ("full name", gecos), ("shell", shell.unwrap_or(""))])?;
         if let Some(uid) = self.uid(name) {
             return Ok(uid);
         }
         let with_group = group.filter(|group| self.gid(group).is_none());
-        let uid = SYSTEM_IDS
-            .into_iter()
-            .find(|id| {
-                let free = self.logins.iter().all(|login| login.uid != *id);
-                // `adduser --system --group` wants one number for both.
-                free && (with_group.is_none() || self.groups.iter().all(|group| group.gid != *id))
-            })
+        let free = |id: &u32| {
+            let free = self.logins.iter().all(|login| login.uid != *id);
+            // `adduser --system --group` wants one number for both.
+            free && (with_group.is_none() || self.groups.iter().all(|group| group.gid != *id))
+        };
+        let uid = uid
+            .filter(free)
+            .or_else(|| SYSTEM_IDS.into_iter().find(free))
             .ok_or_else(|| AccountError::Full { name: name.into() })?;
         if let Some(group) = with_group {
             check_name(group)?;
@@ -309,7 +396,7 @@ impl Accounts {
             gid,
             gecos: gecos.into(),
             home: home.into(),
-            shell: NOLOGIN.into(),
+            shell: shell.unwrap_or(NOLOGIN).into(),
             shadow: ShadowForm::System,
         });
         Ok(uid)

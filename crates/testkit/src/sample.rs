@@ -18,8 +18,8 @@ pub fn suites() -> Vec<Suite> {
                 .file("usr/share/doc/greet-data/copyright", 0o644, b"free\n")
                 .file("usr/share/man/man7/greet.7.gz", 0o644, b"left out of slim images\n"),
         )
-        .deb(Deb::new("odd", "1", "all").script("postinst", "#!/bin/sh\nset -e\nmknod /dev/odd c 1 1\n"))
-        .deb(Deb::new("libodd++1.0", "1", "all").script("postinst", "#!/bin/sh\nodd-trigger\n"));
+        .deb(Deb::new("odd", "1", "all").script("postinst", "#!/bin/sh\nset -e\nrm --odd /dev/odd\n"))
+        .deb(Deb::new("libodd++1.0", "1", "all").script("postinst", "#!/bin/sh\ncp --odd a b\n"));
     let mut security = Suite::new("sample-security").date(DATE + 60);
     for arch in ARCHES {
         sample = sample

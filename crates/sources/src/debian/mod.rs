@@ -5,5 +5,6 @@
 pub mod lock;
 pub mod locked;
 pub mod place;
+mod script;
 pub mod stanza;
 pub mod version;

@@ -44,7 +44,9 @@ pub const FILE_NAME: &str = "pinfold.lock";
 ///   first line of a linked script ends in a newline; each package that is asked for has its own tree; a published shrinkwrap
 ///   is followed. `/etc/hosts` names this machine, and login shells keep the image's `PATH`. One
 ///   compressed file by URL is undone, local authorities are in the bundle.
-pub const COMPAT: u32 = 3;
+/// - 4: install scripts of Debian packages that are not those a recipe was made for are evaluated; before, the recipe was
+///   used for them all the same.
+pub const COMPAT: u32 = 4;
 
 /// Largest lock accepted, in bytes.
 const MAX_SIZE: u64 = 64 << 20;

@@ -10,8 +10,10 @@ use pinfold_base::ImagePath;
 use std::collections::BTreeSet;
 
 use super::Database;
+use super::LedgerEntry;
 use super::Options;
 use super::PlaceError;
+use super::Scripts;
 use super::Slim;
 use super::alternatives;
 use super::ca_certificates;
@@ -20,6 +22,7 @@ use super::dpkg_database;
 use super::dpkg_database::Facts;
 use super::effect::Effect;
 use super::effect::Native;
+use super::evaluate;
 use super::image::Image;
 use super::image::known;
 use super::merge;
@@ -51,27 +54,35 @@ pub(super) fn accounts(packages: &[Opened<'_>], contents: &dyn Contents) -> Resu
     Ok(Accounts::from_masters(&read("passwd")?, &read("group")?)?)
 }
 
-/// Composes the image from merged packages and the effects of their scripts (by index of the package).
+/// Composes the image from merged packages and their scripts; the ledger of all scripts.
 pub(super) fn compose(
     packages: &[Opened<'_>],
-    effects: &[(usize, Effect)],
+    scripts: Scripts,
     accounts: Accounts,
     options: &Options,
     contents: &dyn Contents,
-) -> Result<pinfold_archive::Tree, PlaceError> {
+) -> Result<(pinfold_archive::Tree, Vec<LedgerEntry>), PlaceError> {
+    let Scripts { mut ledger, effects, waiting } = scripts;
     let merged = merge::merge(packages, &accounts, options.slim, options.epoch, contents)?;
     let mut image = Image { tree: merged.tree, accounts, epoch: options.epoch, contents };
     let base = Component::generated(BASE);
     image.tree.complete(&base, options.epoch)?;
 
     let mut later = Later::default();
-    for (index, effect) in effects {
+    for (index, effect) in &effects {
         apply(&mut image, packages[*index].name(), effect, &mut later).map_err(|what| {
             PlaceError::Effect { package: packages[*index].name().into(), effect: effect.to_string(), what }
         })?;
     }
-    write_accounts(&mut image, options, later.natives.contains(&Native::Shadow))?;
+    let shadow = later.natives.contains(&Native::Shadow);
+    write_accounts(&mut image, options, shadow)?;
     image.tree.complete(&base, options.epoch)?;
+    if !waiting.is_empty() {
+        ledger.extend(evaluate::evaluate(&mut image, packages, waiting, options.arch, &mut later)?);
+        write_accounts(&mut image, options, shadow)?;
+        image.tree.complete(&base, options.epoch)?;
+    }
+    ledger.sort();
 
     let dpkg = options.database == Database::Dpkg;
     alternatives::install(&mut image, &later.alternatives, dpkg).map_err(|what| PlaceError::Effect {
@@ -113,16 +124,16 @@ pub(super) fn compose(
         loader_cache(&mut image, packages, options)?;
     }
     image.tree.complete(&base, options.epoch)?;
-    Ok(image.tree)
+    Ok((image.tree, ledger))
 }
 
 /// What can only be made when all effects are known.
 #[derive(Default)]
-struct Later {
-    alternatives: Vec<super::effect::Alternative>,
-    diversions: Vec<[String; 3]>,
-    shells: Vec<String>,
-    natives: BTreeSet<Native>,
+pub(super) struct Later {
+    pub(super) alternatives: Vec<super::effect::Alternative>,
+    pub(super) diversions: Vec<[String; 3]>,
+    pub(super) shells: Vec<String>,
+    pub(super) natives: BTreeSet<Native>,
 }
 
 fn apply(image: &mut Image<'_>, package: &str, effect: &Effect, later: &mut Later) -> Result<(), String> {

@@ -24,14 +24,17 @@ pub struct UnknownScript {
     pub script: &'static str,
     /// The line, from 1.
     pub line: usize,
-    /// The line's text, shortened.
+    /// The command with its words evaluated, shortened; empty where there is none.
     pub text: String,
+    /// What is asked of it that cannot be done.
+    pub what: String,
 }
 
 impl fmt::Display for UnknownScript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { package, script, line, text } = self;
-        write!(f, "package `{package}`: {script} line {line} is not understood: `{text}`")
+        let Self { package, script, line, text, what } = self;
+        write!(f, "package `{package}`: {script} line {line} is not understood: ")?;
+        if text.is_empty() { f.write_str(what) } else { write!(f, "`{text}`: {what}") }
     }
 }
 

@@ -6,15 +6,16 @@
 //!               path rules)
 //! ```
 //!
-//! Nothing of a package is run. What its scripts would have done on a fresh install is known in one of two ways: the text
-//! that debhelper put in is parsed ([`scripts`]), and hand-written scripts are recipes, kept as data and keyed by package
-//! and digest. Each script has an entry in the [`LedgerEntry`] list, which goes into the lock.
+//! Nothing of a package is run. What its scripts would have done on a fresh install is known in one of three ways: the text
+//! that debhelper put in is parsed ([`scripts`]), some hand-written scripts are recipes, kept as data and keyed by package
+//! and digest, and every other one is evaluated ([`super::script`]). Each script has an entry in the [`LedgerEntry`] list,
+//! which goes into the lock.
 //!
 //! **Guarantees**: equal packages and options give an equal tree, in whatever order the packages come; no clock, locale,
 //! environment or user enters it; every path has one owner component. Times are those of the archives, not later than the
 //! epoch of the image; what is generated has that epoch.
 //!
-//! **Refuses**: a script whose effect is not known, two packages that ship one path, names that leave the tree, data of
+//! **Refuses**: a script that cannot be evaluated, two packages that ship one path, names that leave the tree, data of
 //! packages (account masters, certificates, PAM profiles, trigger and conffile lists) that is broken.
 //!
 //! **Not made**: debconf's database, byte code, start-up links and systemd's enablement, files of the build host
@@ -27,6 +28,7 @@ mod control;
 mod dpkg_database;
 mod effect;
 mod error;
+mod evaluate;
 mod image;
 mod merge;
 mod pam;
@@ -138,6 +140,8 @@ pub enum ScriptClass {
     MatchedSnippets,
     /// Its hand-written part is a recipe.
     Recipe,
+    /// It was evaluated over the image.
+    Evaluated,
     /// The manifest says to skip it.
     SkippedByManifest,
 }
@@ -169,24 +173,15 @@ pub fn place(
     contents: &dyn Contents,
 ) -> Result<Placed, PlaceError> {
     let opened = open(packages, contents)?;
-    let (ledger, effects) = understand(&opened, &options.answers, contents)?;
+    let scripts = understand(&opened, &options.answers, contents)?;
     let accounts = compose::accounts(&opened, contents)?;
-    let tree = compose::compose(&opened, &effects, accounts, options, contents)?;
+    let (tree, ledger) = compose::compose(&opened, scripts, accounts, options, contents)?;
     let mut conffiles = BTreeSet::new();
     for package in &opened {
         let paths = dpkg_database::conffile_paths(package, contents)?;
         conffiles.extend(paths.iter().map(|path| tree.landing(&merge::place_of(path))));
     }
     Ok(Placed { tree, ledger, conffiles })
-}
-
-/// Classifies the install scripts alone, for the lock; fails on the first that is not understood and has no answer.
-pub fn classify(
-    packages: &[Package<'_>],
-    answers: &BTreeMap<String, Answer>,
-    contents: &dyn Contents,
-) -> Result<Vec<LedgerEntry>, PlaceError> {
-    Ok(understand(&open(packages, contents)?, answers, contents)?.0)
 }
 
 /// Reads the control files and sorts: base-files first, because its directories are those of the system, then by name.
@@ -202,24 +197,32 @@ fn open<'a>(packages: &'a [Package<'_>], contents: &dyn Contents) -> Result<Vec<
     }
 }
 
-/// The ledger, and the effects with the index of their package.
-type Understanding = (Vec<LedgerEntry>, Vec<(usize, Effect)>);
+/// What is known of the scripts before the image is there. Packages are named by their index.
+#[derive(Default)]
+struct Scripts {
+    ledger: Vec<LedgerEntry>,
+    effects: Vec<(usize, Effect)>,
+    waiting: Vec<evaluate::Waiting>,
+}
 
 fn understand(
     packages: &[Opened<'_>],
     answers: &BTreeMap<String, Answer>,
     contents: &dyn Contents,
-) -> Result<Understanding, PlaceError> {
-    let (mut ledger, mut effects, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+) -> Result<Scripts, PlaceError> {
+    let mut scripts = Scripts::default();
     for (index, package) in packages.iter().enumerate() {
-        for found in scripts::understand(package, answers, contents, &mut unknown)? {
-            ledger.push(found.entry);
-            effects.extend(found.effects.into_iter().map(|effect| (index, effect)));
+        for found in scripts::understand(package, answers, contents)? {
+            match found.doing {
+                scripts::Doing::Effects(effects) => {
+                    scripts.ledger.push(found.entry);
+                    scripts.effects.extend(effects.into_iter().map(|effect| (index, effect)));
+                }
+                scripts::Doing::Evaluated(text) => {
+                    scripts.waiting.push(evaluate::Waiting { package: index, entry: found.entry, text });
+                }
+            }
         }
     }
-    if !unknown.is_empty() {
-        return Err(PlaceError::UnknownScripts(unknown));
-    }
-    ledger.sort();
-    Ok((ledger, effects))
+    Ok(scripts)
 }

@@ -176,11 +176,14 @@ fn two_packages_at_one_path_must_declare_it() {
 
 #[test]
 fn unknown_scripts_stop_and_can_be_answered() {
-    let set = [made("x", "", &[("postinst", "#!/bin/sh\nset -e\nmknod /dev/x c 1 1\n")], Vec::new())];
+    let set = [made("x", "", &[("postinst", "#!/bin/sh\nset -e\nmkdir --odd /x\n")], Vec::new())];
     let error = placed(&set, &options()).unwrap_err();
-    assert_eq!(error.to_string(), "package `x`: postinst line 3 is not understood: `mknod /dev/x c 1 1`");
+    assert_eq!(
+        error.to_string(),
+        "package `x`: postinst line 3 is not understood: `mkdir --odd /x`: the option `--odd` is not known"
+    );
     assert_eq!(error.kind(), Kind::Refused);
-    let quoted = [made("libx2.0-0", "", &[("postinst", "#!/bin/sh\nmknod /dev/x c 1 1\n")], Vec::new())];
+    let quoted = [made("libx2.0-0", "", &[("postinst", "#!/bin/sh\nmkdir --odd /x\n")], Vec::new())];
     let block = placed(&quoted, &options()).unwrap_err().block();
     let block: Vec<String> = block.iter().map(ToString::to_string).collect();
     assert_eq!(block, ["[scripts]", "\"libx2.0-0\" = \"skip: REASON\""], "a dot is no letter of a bare key");

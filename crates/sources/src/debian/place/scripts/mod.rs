@@ -1,8 +1,9 @@
-//! Install scripts without a shell: each is parsed, known as a recipe, answered by the manifest, or an error.
+//! Install scripts without a shell: each is parsed, known as a recipe, answered by the manifest, or evaluated later.
 //!
 //! On a fresh install dpkg runs `preinst install` and `postinst configure ""`. A script is taken apart into the sections
 //! that debhelper put in ([`snippet`]) and the rest. The rest is either nothing but frame (`#!/bin/sh`, `set -e`, `exit 0`,
-//! comments) or a hand-written script, for which there must be a [`recipe`].
+//! comments), or a hand-written script that a [`recipe`] knows by its digest. Every other script is evaluated
+//! ([`super::evaluate`]).
 
 mod recipe;
 mod shell;
@@ -19,13 +20,11 @@ use super::PlaceError;
 use super::ScriptClass;
 use super::control::Opened;
 use super::effect::Effect;
-use super::error::UnknownScript;
 
-/// Scripts that run when a package is installed, in their order. `config` only asks questions, for debconf's database.
+/// What asks debconf's questions. It runs only where a script that is evaluated may read the answers.
+const CONFIG: &str = "config";
+/// Scripts that run when a package is installed, in their order.
 const SCRIPTS: [&str; 2] = ["preinst", "postinst"];
-
-/// Longest line of a script in an error.
-const MAX_SHOWN: usize = 120;
 
 /// A script that is understood.
 #[derive(Debug)]
@@ -33,15 +32,23 @@ pub(super) struct Understood {
     /// What is said of it.
     pub(super) entry: LedgerEntry,
     /// What it does.
-    pub(super) effects: Vec<Effect>,
+    pub(super) doing: Doing,
 }
 
-/// Understands the scripts of one package. Those that are not understood are added to `unknown`.
+/// How the effect of a script is known.
+#[derive(Debug)]
+pub(super) enum Doing {
+    /// From debhelper's text and recipes.
+    Effects(Vec<Effect>),
+    /// By evaluating this text once the image is there.
+    Evaluated(Vec<u8>),
+}
+
+/// Understands the scripts of one package: at once, or by evaluating them later.
 pub(super) fn understand(
     package: &Opened<'_>,
     answers: &BTreeMap<String, Answer>,
     contents: &dyn Contents,
-    unknown: &mut Vec<UnknownScript>,
 ) -> Result<Vec<Understood>, PlaceError> {
     let mut found = Vec::new();
     for script in SCRIPTS {
@@ -57,13 +64,32 @@ pub(super) fn understand(
         if let Some(Answer::Skip { reason }) = answers.get(package.name()) {
             let entry =
                 LedgerEntry { class: ScriptClass::SkippedByManifest, what: vec![reason.clone()], ..entry };
-            found.push(Understood { entry, effects: Vec::new() });
+            found.push(Understood { entry, doing: Doing::Effects(Vec::new()) });
             continue;
         }
-        let text = package.read_text(script, contents)?.unwrap_or_default();
-        match one(entry, script, &text) {
-            Err(PlaceError::UnknownScripts(some)) => unknown.extend(some),
-            known => found.push(known?),
+        let known = match std::str::from_utf8(&bytes) {
+            Ok(text) => one(&entry, script, text)?,
+            Err(_) => None,
+        };
+        found.push(known.unwrap_or(Understood {
+            entry: LedgerEntry { class: ScriptClass::Evaluated, ..entry },
+            doing: Doing::Evaluated(bytes),
+        }));
+        // debconf's questions are asked, that is answered by themselves, before a script that reads the answers.
+        let evaluated = matches!(found.last(), Some(Understood { doing: Doing::Evaluated(_), .. }));
+        if script == "postinst"
+            && evaluated
+            && let Some(bytes) = package.read(CONFIG, contents)?
+        {
+            let entry = LedgerEntry {
+                package: package.name().into(),
+                script: CONFIG.into(),
+                sha256: Digest::sha256(&bytes),
+                class: ScriptClass::Evaluated,
+                what: Vec::new(),
+                warning: None,
+            };
+            found.push(Understood { entry, doing: Doing::Evaluated(bytes) });
         }
     }
     Ok(found)
@@ -76,29 +102,22 @@ pub fn recipe_digest(script: &str) -> Option<Digest> {
     hand_written.then(|| recipe::digest(parts.rest.iter().map(|(_, text)| text.as_str())))
 }
 
-fn one(mut entry: LedgerEntry, script: &'static str, text: &str) -> Result<Understood, PlaceError> {
-    let package = entry.package.clone();
-    let unknown = |line: usize| {
-        let text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
-        let text = text.chars().take(MAX_SHOWN).collect();
-        PlaceError::UnknownScripts(vec![UnknownScript { package: package.clone(), script, line, text }])
-    };
-    let parts = snippet::split(text).map_err(|error| unknown(error.line))?;
+/// What debhelper's text and a recipe say; nothing where that is not the whole script.
+fn one(entry: &LedgerEntry, script: &'static str, text: &str) -> Result<Option<Understood>, PlaceError> {
+    let Ok(parts) = snippet::split(text) else { return Ok(None) };
     let mut effects = Vec::new();
     for section in &parts.sections {
-        effects.extend(snippet::effects(section).map_err(|error| unknown(error.line))?);
+        let Ok(found) = snippet::effects(section) else { return Ok(None) };
+        effects.extend(found);
     }
-    let hand_written = parts.rest.iter().find(|(line, text)| !is_frame(*line, text));
+    let hand_written = parts.rest.iter().any(|(line, text)| !is_frame(*line, text));
     let mut class = if effects.is_empty() { ScriptClass::Nothing } else { ScriptClass::MatchedSnippets };
-    let mut warning = None;
-    if let Some((line, _)) = hand_written {
-        let recipe = recipe::find(&entry.package, script)?.ok_or_else(|| unknown(*line))?;
+    if hand_written {
+        let Some(recipe) = recipe::find(&entry.package, script)? else { return Ok(None) };
         let digest = recipe::digest(parts.rest.iter().map(|(_, text)| text.as_str()));
+        // Another version of the script than the recipe was made for is read anew.
         if !recipe.knows(&digest) {
-            warning = Some(format!(
-                "another version of the script than the recipe was made for ({})",
-                digest.short()
-            ));
+            return Ok(None);
         }
         // A script may do nothing on a fresh install; then so does its recipe.
         if !recipe.effects.is_empty() {
@@ -106,10 +125,9 @@ fn one(mut entry: LedgerEntry, script: &'static str, text: &str) -> Result<Under
         }
         effects.extend(recipe.effects.iter().cloned());
     }
-    entry.class = class;
-    entry.warning = warning;
-    entry.what = effects.iter().map(ToString::to_string).collect();
-    Ok(Understood { entry, effects })
+    let what = effects.iter().map(ToString::to_string).collect();
+    let entry = LedgerEntry { class, what, ..entry.clone() };
+    Ok(Some(Understood { entry, doing: Doing::Effects(effects) }))
 }
 
 /// Whether a line outside debhelper's sections is part of the frame that every script has.
@@ -128,7 +146,7 @@ fn is_frame(line: usize, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn understood(package: &str, text: &str) -> Result<LedgerEntry, PlaceError> {
+    fn understood(package: &str, text: &str) -> Option<LedgerEntry> {
         let entry = LedgerEntry {
             package: package.into(),
             script: "postinst".into(),
@@ -137,7 +155,7 @@ mod tests {
             what: Vec::new(),
             warning: None,
         };
-        one(entry, "postinst", text).map(|found| found.entry)
+        one(&entry, "postinst", text).unwrap().map(|found| found.entry)
     }
 
     #[test]
@@ -147,25 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_an_error_with_its_line() {
-        let error = understood("x", "#!/bin/sh\nset -e\n\n  rm -rf /srv\n").unwrap_err();
-        assert_eq!(error.to_string(), "package `x`: postinst line 4 is not understood: `rm -rf /srv`");
-        use pinfold_base::Diagnose;
-        assert!(error.hint().unwrap().contains("add to the manifest"));
-        let block: Vec<String> = error.block().iter().map(ToString::to_string).collect();
-        assert_eq!(block, ["[scripts]", "x = \"skip: REASON\""]);
+    fn other_text_is_left_to_be_evaluated() {
+        assert!(understood("x", "#!/bin/sh\nset -e\n\n  rm -rf /srv\n").is_none());
         // Not the shell: a comment of sh may be a command of another language.
-        assert!(understood("x", "#!/usr/bin/perl\n# x\n").is_err());
-        let error = understood("x", &format!("#!/bin/sh\n{}\n", "y".repeat(9000))).unwrap_err();
-        assert!(error.to_string().len() < 300);
+        assert!(understood("x", "#!/usr/bin/perl\n# x\n").is_none());
     }
 
     #[test]
-    fn a_recipe_for_another_version_is_used_with_a_warning() {
-        let entry = understood("tmux", "#!/bin/sh\nadd-shell /usr/bin/tmux --new-option\n").unwrap();
-        assert_eq!(entry.class, ScriptClass::Recipe);
-        assert_eq!(entry.what, ["shell /usr/bin/tmux"]);
-        assert!(entry.warning.is_some());
+    fn a_recipe_for_another_version_is_not_used() {
+        assert!(understood("tmux", "#!/bin/sh\nadd-shell /usr/bin/tmux --new-option\n").is_none());
     }
 
     // The postinst of tmux 3.3a-3 as it is shipped: a recipe knows it, and knows it after a rebuild, which adds a section.
@@ -186,10 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_section_is_an_error_even_with_a_recipe() {
+    fn a_section_that_is_not_debhelpers_is_left_to_be_evaluated() {
         let script = "#!/bin/sh\nadd-shell /usr/bin/tmux\n# Automatically added by dh_installdeb/14\nrm -rf /srv\n\
                       # End automatically added section\n";
-        let error = understood("tmux", script).unwrap_err();
-        assert!(matches!(error, PlaceError::UnknownScripts(all) if all[0].line == 4));
+        assert!(understood("tmux", script).is_none());
     }
 }

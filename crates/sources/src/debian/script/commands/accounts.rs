@@ -1,0 +1,462 @@
+//! Users and groups: adduser and its relatives, and who asks for them.
+
+use std::rc::Rc;
+
+use super::Command;
+use super::Word;
+use super::options;
+use super::options::Known;
+use super::options::flag;
+use super::options::valued;
+use crate::accounts::Passwords;
+use crate::debian::script::shell::Flow;
+use crate::debian::script::shell::Shell;
+use crate::debian::script::shell::Status;
+use crate::debian::script::world::Kept;
+use crate::debian::script::world::Last;
+
+/// The command of this name.
+pub(super) fn find(name: &str) -> Option<Command> {
+    Some(match name {
+        "adduser" => adduser,
+        "addgroup" => addgroup,
+        "useradd" => useradd,
+        "groupadd" => groupadd,
+        "systemd-sysusers" => sysusers,
+        "usermod" => usermod,
+        "getent" => getent,
+        "id" => id,
+        _ => return None,
+    })
+}
+
+fn text(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}
+
+/// Writes the files of accounts after a change, so that a script that reads them sees it.
+fn store(shell: &mut Shell<'_, '_>, words: &[Word]) -> Result<(), Flow> {
+    let world = shell.world();
+    let files = world.accounts.files_with(world.epoch, Passwords::Shadow);
+    for (path, text) in [
+        ("/etc/passwd", files.passwd),
+        ("/etc/group", files.group),
+        ("/etc/shadow", files.shadow),
+        ("/etc/gshadow", files.gshadow),
+    ] {
+        let world = shell.world();
+        // Only what is there: who makes the files first decides how.
+        if world.stat(b"/", path.as_bytes(), Last::Followed).is_err() {
+            continue;
+        }
+        let opened = world.open_to_write(b"/", path.as_bytes(), 0o644, Kept::All);
+        if let Err(errno) = opened.and_then(|file| world.replace_content(&file, text.into_bytes())) {
+            return Err(shell.fault(words, errno.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// What adduser and addgroup have in common.
+const ADDING: &[Known] = &[
+    flag('S', "system"),
+    flag('G', "group"),
+    flag('H', "no-create-home"),
+    flag('q', "quiet"),
+    flag('D', "disabled-login"),
+    flag('P', "disabled-password"),
+    flag('F', "force-badname"),
+    flag('F', "allow-badname"),
+    flag('F', "allow-bad-names"),
+    flag('F', "allow-all-names"),
+    flag('d', "debug"),
+    flag('L', "add_extra_groups"),
+    flag('L', "add-extra-groups"),
+    valued('h', "home"),
+    valued('s', "shell"),
+    valued('g', "gecos"),
+    valued('g', "comment"),
+    valued('u', "uid"),
+    valued('i', "gid"),
+    valued('I', "ingroup"),
+    valued('c', "conf"),
+    valued('f', "firstuid"),
+    valued('l', "lastuid"),
+];
+
+fn adduser(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let given = options::read(shell, words, ADDING)?;
+    let names: Vec<String> = given.operands.iter().map(|word| text(word)).collect();
+    match &names[..] {
+        [user, group] => return join(shell, words, user, group),
+        [_] => {}
+        _ => return Err(shell.fault(words, "a name is missing")),
+    }
+    let name = &names[0];
+    if !given.has('S') && given.has('G') {
+        return addgroup(shell, words);
+    }
+    if !given.has('S') {
+        return Err(shell.fault(words, "a person's account is not made by a package"));
+    }
+    let home = given.value('h').map(|home| text(home));
+    let group = match (given.has('G'), given.value('I'), given.value('i')) {
+        (true, _, _) => Some(name.clone()),
+        (false, Some(group), _) => Some(text(group)),
+        (false, None, Some(gid)) => {
+            let gid = text(gid).parse().ok();
+            gid.and_then(|gid| shell.world().accounts.group_name(gid).map(str::to_owned))
+        }
+        (false, None, None) => None,
+    };
+    let new = Account {
+        name: name.clone(),
+        home: home.clone().unwrap_or_else(|| "/nonexistent".into()),
+        gecos: given.value('g').map(|gecos| text(gecos)).unwrap_or_default(),
+        group,
+        uid: given.value('u').and_then(|uid| text(uid).parse().ok()),
+        shell: given.value('s').map(|shell| text(shell)),
+        make_home: home.is_some() && !given.has('H'),
+    };
+    add(shell, words, &new)
+}
+
+/// A system user to be made.
+struct Account {
+    name: String,
+    home: String,
+    gecos: String,
+    group: Option<String>,
+    uid: Option<u32>,
+    shell: Option<String>,
+    make_home: bool,
+}
+
+fn add(shell: &mut Shell<'_, '_>, words: &[Word], new: &Account) -> Status {
+    if shell.world().accounts.uid(&new.name).is_some() {
+        return Ok(0);
+    }
+    let made = shell.world().accounts.add_system_user_with(
+        &new.name,
+        &new.home,
+        &new.gecos,
+        new.group.as_deref(),
+        new.uid,
+        new.shell.as_deref(),
+    );
+    let uid = made.map_err(|error| shell.fault(words, error.to_string()))?;
+    shell.world().note(format!("system user {}", new.name));
+    store(shell, words)?;
+    if new.make_home && shell.world().stat(b"/", new.home.as_bytes(), Last::Followed).is_err() {
+        let made: Status =
+            shell.invoke(&[Rc::from(&b"mkdir"[..]), Rc::from(&b"-p"[..]), Rc::from(new.home.as_bytes())]);
+        made?;
+        let gid = shell.world().accounts.gid_of_user(&new.name);
+        if let Ok(stat) = shell.world().stat(b"/", new.home.as_bytes(), Last::Followed)
+            && let Err(errno) = shell.world().set_owner(&stat.path, Some(uid), gid)
+        {
+            return shell.failed(words, new.home.as_bytes(), errno);
+        }
+    }
+    Ok(0)
+}
+
+fn addgroup(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let given = options::read(shell, words, ADDING)?;
+    let names: Vec<String> = given.operands.iter().map(|word| text(word)).collect();
+    match &names[..] {
+        [user, group] => join(shell, words, user, group),
+        [name] => add_group(shell, words, name, given.value('i').and_then(|gid| text(gid).parse().ok())),
+        _ => Err(shell.fault(words, "a name is missing")),
+    }
+}
+
+fn add_group(shell: &mut Shell<'_, '_>, words: &[Word], name: &str, gid: Option<u32>) -> Status {
+    if shell.world().accounts.gid(name).is_some() {
+        return Ok(0);
+    }
+    let made = shell.world().accounts.add_system_group_with(name, gid);
+    made.map_err(|error| shell.fault(words, error.to_string()))?;
+    shell.world().note(format!("system group {name}"));
+    store(shell, words)?;
+    Ok(0)
+}
+
+fn join(shell: &mut Shell<'_, '_>, words: &[Word], user: &str, group: &str) -> Status {
+    if shell.world().accounts.uid(user).is_none() || shell.world().accounts.gid(group).is_none() {
+        shell.say_error(
+            format!("{}: the user or group `{user}`, `{group}` does not exist\n", words[0].escape_ascii())
+                .as_bytes(),
+        )?;
+        return Ok(1);
+    }
+    if shell.world().accounts.join(user, group) {
+        shell.world().note(format!("user {user} in group {group}"));
+        store(shell, words)?;
+    }
+    Ok(0)
+}
+
+fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        flag('r', "system"),
+        flag('M', "no-create-home"),
+        flag('m', "create-home"),
+        flag('U', "user-group"),
+        flag('N', "no-user-group"),
+        flag('o', "non-unique"),
+        flag('l', "no-log-init"),
+        valued('d', "home-dir"),
+        valued('s', "shell"),
+        valued('c', "comment"),
+        valued('g', "gid"),
+        valued('G', "groups"),
+        valued('u', "uid"),
+        valued('k', "skel"),
+        valued('p', "password"),
+        valued('K', "key"),
+    ];
+    let given = options::read(shell, words, KNOWN)?;
+    let [name] = &given.operands[..] else { return Err(shell.fault(words, "a name is missing")) };
+    if !given.has('r') || given.has('p') {
+        return Err(shell.fault(words, "a person's account is not made by a package"));
+    }
+    let name = text(name);
+    let group = given.value('g').map(|group| text(group));
+    let group = match group {
+        Some(group) if group.chars().all(|letter| letter.is_ascii_digit()) => {
+            group.parse().ok().and_then(|gid| shell.world().accounts.group_name(gid).map(str::to_owned))
+        }
+        Some(group) => Some(group),
+        None if given.has('N') => None,
+        None => Some(name.clone()),
+    };
+    let new = Account {
+        home: given.value('d').map_or_else(|| format!("/home/{name}"), |home| text(home)),
+        gecos: given.value('c').map(|gecos| text(gecos)).unwrap_or_default(),
+        uid: given.value('u').and_then(|uid| text(uid).parse().ok()),
+        // useradd's own default; adduser has another.
+        shell: Some(given.value('s').map_or_else(|| "/bin/sh".into(), |shell| text(shell))),
+        make_home: given.has('m'),
+        group,
+        name: name.clone(),
+    };
+    let status = add(shell, words, &new)?;
+    for group in given
+        .value('G')
+        .map(|groups| text(groups))
+        .unwrap_or_default()
+        .split(',')
+        .filter(|group| !group.is_empty())
+    {
+        join(shell, words, &name, group)?;
+    }
+    Ok(status)
+}
+
+fn groupadd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        flag('r', "system"),
+        flag('f', "force"),
+        flag('o', "non-unique"),
+        valued('g', "gid"),
+        valued('K', "key"),
+    ];
+    let given = options::read(shell, words, KNOWN)?;
+    let [name] = &given.operands[..] else { return Err(shell.fault(words, "a name is missing")) };
+    let name = text(name);
+    if shell.world().accounts.gid(&name).is_some() && !given.has('f') {
+        shell.say_error(format!("groupadd: group '{name}' already exists\n").as_bytes())?;
+        return Ok(9);
+    }
+    add_group(shell, words, &name, given.value('g').and_then(|gid| text(gid).parse().ok()))
+}
+
+fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        flag('a', "append"),
+        flag('L', "lock"),
+        valued('G', "groups"),
+        valued('d', "home"),
+        valued('s', "shell"),
+        valued('c', "comment"),
+        valued('g', "gid"),
+        flag('m', "move-home"),
+    ];
+    let given = options::read(shell, words, KNOWN)?;
+    let [name] = &given.operands[..] else { return Err(shell.fault(words, "a name is missing")) };
+    let name = text(name);
+    if given.has('g') || given.has('m') || given.has('G') && !given.has('a') {
+        return Err(shell.fault(words, "this use of usermod is not known"));
+    }
+    if shell.world().accounts.uid(&name).is_none() {
+        shell.say_error(format!("usermod: user '{name}' does not exist\n").as_bytes())?;
+        return Ok(6);
+    }
+    let value = |letter: char| given.value(letter).map(|value| text(value));
+    let changed = shell.world().accounts.change(
+        &name,
+        value('d').as_deref(),
+        value('s').as_deref(),
+        value('c').as_deref(),
+    );
+    changed.map_err(|error| shell.fault(words, error.to_string()))?;
+    for group in value('G').unwrap_or_default().split(',').filter(|group| !group.is_empty()) {
+        join(shell, words, &name, group)?;
+    }
+    shell.world().note(format!("user {name} changed"));
+    store(shell, words)?;
+    Ok(0)
+}
+
+fn getent(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let [_, database, keys @ ..] = words else { return Err(shell.fault(words, "a database is missing")) };
+    let files = shell.world().accounts.files_with(0, Passwords::Shadow);
+    let all = match &**database {
+        b"passwd" => files.passwd,
+        b"group" => files.group,
+        b"shadow" => files.shadow,
+        _ => return Err(shell.fault(words, "this database is not known")),
+    };
+    let mut status = 0;
+    if keys.is_empty() {
+        shell.say(all.as_bytes())?;
+    }
+    for key in keys {
+        let key = text(key);
+        let line = all.lines().find(|line| {
+            let mut fields = line.split(':');
+            fields.next() == Some(&key) || fields.nth(1) == Some(&key) && key.parse::<u32>().is_ok()
+        });
+        match line {
+            Some(line) => shell.say(format!("{line}\n").as_bytes())?,
+            None => status = 2,
+        }
+    }
+    Ok(status)
+}
+
+fn id(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] =
+        &[flag('u', "user"), flag('g', "group"), flag('G', "groups"), flag('n', "name"), flag('r', "real")];
+    let given = options::read(shell, words, KNOWN)?;
+    let runs = shell.uid();
+    let accounts = &shell.world().accounts;
+    let runs = accounts.user_name(runs).unwrap_or("root").to_owned();
+    let user = given.operands.first().map_or(runs, |name| text(name));
+    let Some((uid, gid)) = accounts.uid(&user).zip(accounts.gid_of_user(&user)) else {
+        shell.say_error(format!("id: '{}': no such user\n", user.escape_debug()).as_bytes())?;
+        return Ok(1);
+    };
+    let group = accounts.group_name(gid).map_or_else(|| gid.to_string(), str::to_owned);
+    let groups = accounts.groups_of(&user);
+    let said = match (given.has('u'), given.has('g'), given.has('G'), given.has('n')) {
+        (true, _, _, true) => user,
+        (true, _, _, false) => uid.to_string(),
+        (_, true, _, true) => group,
+        (_, true, _, false) => gid.to_string(),
+        (_, _, true, true) => std::iter::once(group).chain(groups).collect::<Vec<_>>().join(" "),
+        _ if words.len() > 2 => return Err(shell.fault(words, "this use of id is not known")),
+        _ => format!("uid={uid}({user}) gid={gid}({group})"),
+    };
+    shell.say(format!("{said}\n").as_bytes())?;
+    Ok(0)
+}
+
+/// `systemd-sysusers FILE…`: the lines `u`, `g` and `m` of sysusers.d(5). Ids that are not said are given out from 999 downwards.
+fn sysusers(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const FOLDERS: [&str; 3] = ["/etc/sysusers.d", "/run/sysusers.d", "/usr/lib/sysusers.d"];
+    for word in words[1..].iter().filter(|word| !word.starts_with(b"-")) {
+        let name = text(word);
+        let paths: Vec<String> = if name.starts_with('/') {
+            vec![name]
+        } else {
+            FOLDERS.iter().map(|folder| format!("{folder}/{name}")).collect()
+        };
+        let Some(bytes) = paths.iter().find_map(|path| shell.world().read(b"/", path.as_bytes()).ok()) else {
+            shell.say_error(
+                format!("Failed to read '{}': No such file or directory\n", word.escape_ascii()).as_bytes(),
+            )?;
+            return Ok(1);
+        };
+        for line in
+            text(&bytes).lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            let fields = quoted_fields(line);
+            let field = |at: usize| {
+                fields.get(at).map(String::as_str).filter(|field| *field != "-").unwrap_or_default()
+            };
+            let (kind, name, id) = (field(0).trim_end_matches(['!', '+']), field(1), field(2));
+            match kind {
+                "g" => {
+                    let gid = id.parse().ok().or_else(|| free_id(shell));
+                    add_group(shell, words, name, gid)?;
+                }
+                "u" => {
+                    let (uid, group) = id.split_once(':').unwrap_or((id, ""));
+                    let uid = uid.parse().ok().or_else(|| free_id(shell));
+                    let shell_of = if field(5).is_empty() { "/usr/sbin/nologin" } else { field(5) };
+                    let group = match group.parse::<u32>() {
+                        Ok(gid) => shell.world().accounts.group_name(gid).map(str::to_owned),
+                        Err(_) if group.is_empty() => Some(name.to_owned()),
+                        Err(_) => Some(group.to_owned()),
+                    };
+                    let new = Account {
+                        name: name.to_owned(),
+                        home: if field(4).is_empty() { "/".into() } else { field(4).to_owned() },
+                        gecos: field(3).to_owned(),
+                        group,
+                        uid,
+                        shell: Some(shell_of.to_owned()),
+                        make_home: false,
+                    };
+                    add(shell, words, &new)?;
+                }
+                "m" => {
+                    add_group(shell, words, id, None)?;
+                    join(shell, words, name, id)?;
+                }
+                "r" => {}
+                _ => {
+                    return Err(
+                        shell.fault(words, format!("the line `{}` is not understood", line.escape_debug()))
+                    );
+                }
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// The highest id that neither a user nor a group has.
+fn free_id(shell: &mut Shell<'_, '_>) -> Option<u32> {
+    let accounts = &shell.world().accounts;
+    (100..=999).rev().find(|id| accounts.user_name(*id).is_none() && accounts.group_name(*id).is_none())
+}
+
+/// Words of a line, in which double quotes keep blanks.
+fn quoted_fields(line: &str) -> Vec<String> {
+    let (mut fields, mut field, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
+    for letter in line.chars() {
+        match letter {
+            '"' | '\'' => {
+                quoted = !quoted;
+                begun = true;
+            }
+            letter if letter.is_whitespace() && !quoted => {
+                if begun {
+                    fields.push(std::mem::take(&mut field));
+                }
+                begun = false;
+            }
+            letter => {
+                begun = true;
+                field.push(letter);
+            }
+        }
+    }
+    if begun {
+        fields.push(field);
+    }
+    fields
+}

@@ -1,0 +1,455 @@
+//! dpkg and its tools, as they are asked on a fresh install: versions, the list of packages, diversions, overrides, triggers.
+
+use std::rc::Rc;
+
+use super::Command;
+use super::Word;
+use crate::debian::script::shell::Flow;
+use crate::debian::script::shell::Pattern;
+use crate::debian::script::shell::Shell;
+use crate::debian::script::shell::Status;
+use crate::debian::script::world::Diversion;
+use crate::debian::script::world::Last;
+use crate::debian::script::world::StatOverride;
+use crate::debian::script::world::State;
+use crate::debian::version;
+
+/// The command of this name.
+pub(super) fn find(name: &str) -> Option<Command> {
+    Some(match name {
+        "dpkg" => dpkg,
+        "dpkg-query" => query,
+        "dpkg-divert" => divert,
+        "dpkg-statoverride" => stat_override,
+        "dpkg-trigger" => trigger,
+        // Everything that it does, it does to what an older version has left.
+        "dpkg-maintscript-helper" => maintscript_helper,
+        _ => return None,
+    })
+}
+
+fn text(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}
+
+fn dpkg(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    match words.get(1).map(|word| &**word) {
+        Some(b"--compare-versions") => {
+            let [left, operator, right] = &words[2..] else {
+                return Err(shell.fault(words, "`--compare-versions` has three words"));
+            };
+            // An empty version is older than every other, but for the operators that end in `-nl`.
+            let (left, right): (&[u8], &[u8]) = (left, right);
+            let order = match (left.is_empty(), right.is_empty()) {
+                (false, false) => version::compare(left, right),
+                (true, true) => std::cmp::Ordering::Equal,
+                (true, false) if operator.ends_with(b"-nl") => std::cmp::Ordering::Greater,
+                (true, false) => std::cmp::Ordering::Less,
+                (false, true) if operator.ends_with(b"-nl") => std::cmp::Ordering::Less,
+                (false, true) => std::cmp::Ordering::Greater,
+            };
+            let holds = match operator.strip_suffix(b"-nl").unwrap_or(operator) {
+                b"lt" | b"<<" => order.is_lt(),
+                b"le" | b"<=" | b"<" => order.is_le(),
+                b"eq" | b"=" => order.is_eq(),
+                b"ne" => order.is_ne(),
+                b"ge" | b">=" | b">" => order.is_ge(),
+                b"gt" | b">>" => order.is_gt(),
+                _ => return Err(shell.fault(words, "this comparison is not known")),
+            };
+            Ok(i32::from(!holds))
+        }
+        Some(b"--print-architecture") => {
+            let line = format!("{}\n", shell.world().arch.debian());
+            shell.say(line.as_bytes())?;
+            Ok(0)
+        }
+        // There is one architecture, and this dpkg can do everything.
+        Some(
+            b"--print-foreign-architectures"
+            | b"--validate-version"
+            | b"--assert-multi-arch"
+            | b"--assert-support-predepends",
+        ) => Ok(0),
+        Some(b"-L" | b"--listfiles") => list_files(shell, &words[2..]),
+        Some(b"-s" | b"--status") => status(shell, words, &words[2..]),
+        Some(b"-l" | b"--list") => listed(shell, words, &words[2..]),
+        Some(b"-S" | b"--search") => search(shell, &words[2..]),
+        _ => Err(shell.fault(words, "this use of dpkg is not known")),
+    }
+}
+
+fn name_of(word: &[u8]) -> String {
+    text(word).split(':').next().unwrap_or_default().to_owned()
+}
+
+fn list_files(shell: &mut Shell<'_, '_>, names: &[Word]) -> Status {
+    let mut status = 0;
+    for name in names {
+        if let Some(package) =
+            shell.world().packages.get(&name_of(name)).filter(|package| package.state > State::Absent)
+        {
+            let lines = [&package.files.join(&b'\n')[..], b"\n"].concat();
+            shell.say(&lines)?;
+        } else {
+            let said = format!("dpkg-query: package '{}' is not installed\n", name.escape_ascii());
+            shell.say_error(said.as_bytes())?;
+            status = 1;
+        }
+    }
+    Ok(status)
+}
+
+fn search(shell: &mut Shell<'_, '_>, patterns: &[Word]) -> Status {
+    let mut status = 0;
+    for pattern in patterns {
+        let whole =
+            if pattern.starts_with(b"/") { pattern.to_vec() } else { [b"*", &pattern[..], b"*"].concat() };
+        let pattern = Pattern::of_text(&whole);
+        let mut lines = Vec::new();
+        for (name, package) in &shell.world().packages {
+            for file in
+                package.files.iter().filter(|file| package.state > State::Absent && pattern.matches(file))
+            {
+                lines.extend([name.as_bytes(), b": ", file, b"\n"].concat());
+            }
+        }
+        if lines.is_empty() {
+            shell.say_error(
+                format!("dpkg-query: no path found matching pattern {}\n", whole.escape_ascii()).as_bytes(),
+            )?;
+            status = 1;
+        }
+        shell.spend(1 + lines.len() as u64 / 64)?;
+        shell.say(&lines)?;
+    }
+    Ok(status)
+}
+
+/// What dpkg says of a package's state.
+fn said_state(state: State) -> &'static str {
+    match state {
+        State::Absent => "unknown ok not-installed",
+        State::Unpacked => "install ok unpacked",
+        State::Installed => "install ok installed",
+    }
+}
+
+fn status(shell: &mut Shell<'_, '_>, words: &[Word], names: &[Word]) -> Status {
+    let [name] = names else { return Err(shell.fault(words, "`dpkg -s` is asked for one package here")) };
+    let name = name_of(name);
+    if let Some(package) = shell.world().packages.get(&name).filter(|package| package.state > State::Absent) {
+        let said = format!(
+            "Package: {name}\nStatus: {}\nArchitecture: {}\nVersion: {}\n",
+            said_state(package.state),
+            package.arch,
+            package.version
+        );
+        shell.say(said.as_bytes())?;
+        Ok(0)
+    } else {
+        shell.say_error(format!("dpkg-query: package '{name}' is not installed\n").as_bytes())?;
+        Ok(1)
+    }
+}
+
+fn listed(shell: &mut Shell<'_, '_>, words: &[Word], names: &[Word]) -> Status {
+    if names.is_empty() {
+        return Err(shell.fault(words, "the whole list of packages is not printed"));
+    }
+    let mut any = false;
+    for name in names {
+        let pattern = Pattern::of_text(name_of(name).as_bytes());
+        let mut lines = String::new();
+        for (name, package) in &shell.world().packages {
+            if package.state > State::Absent && pattern.matches(name.as_bytes()) {
+                let mark = if package.state == State::Installed { "ii" } else { "iU" };
+                lines.push_str(&format!("{mark}  {name} {} {}\n", package.version, package.arch));
+            }
+        }
+        any |= !lines.is_empty();
+        shell.say(lines.as_bytes())?;
+    }
+    Ok(i32::from(!any))
+}
+
+/// `dpkg-query -W [-f FORMAT] NAME…`, `-L`, `-s`, `-S`, `-l`.
+fn query(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let (mut format, mut names, mut show) = (None, Vec::new(), false);
+    let mut rest = words[1..].iter();
+    while let Some(word) = rest.next() {
+        match &**word {
+            b"-W" | b"--show" => show = true,
+            b"-L" | b"--listfiles" => return list_files(shell, &rest.cloned().collect::<Vec<_>>()),
+            b"-S" | b"--search" => return search(shell, &rest.cloned().collect::<Vec<_>>()),
+            b"-s" | b"--status" => return status(shell, words, &rest.cloned().collect::<Vec<_>>()),
+            b"-l" | b"--list" => return listed(shell, words, &rest.cloned().collect::<Vec<_>>()),
+            // Of an older version of the package, which is not there.
+            b"--control-path" | b"-c" | b"--control-list" => return Ok(1),
+            b"-f" => format = rest.next().cloned(),
+            b"--no-pager" => {}
+            long if long.starts_with(b"-f=") => format = Some(Rc::from(&long[3..])),
+            long if long.starts_with(b"-f") => format = Some(Rc::from(&long[2..])),
+            long if long.starts_with(b"--showformat=") => format = Some(Rc::from(&long[13..])),
+            b"--" => names.extend(rest.by_ref().cloned()),
+            option if option.starts_with(b"-") => {
+                return Err(shell.fault(words, "this use of dpkg-query is not known"));
+            }
+            _ => names.push(word.clone()),
+        }
+    }
+    if !show || names.is_empty() {
+        return Err(shell.fault(words, "this use of dpkg-query is not known"));
+    }
+    let format =
+        format.map_or_else(|| "${binary:Package}\\t${Version}\\n".to_owned(), |format| text(&format));
+    let mut status = 0;
+    for wanted in &names {
+        let pattern = Pattern::of_text(name_of(wanted).as_bytes());
+        let mut found = Vec::new();
+        for (name, package) in &shell.world().packages {
+            if package.state > State::Absent && pattern.matches(name.as_bytes()) {
+                found.push((name.clone(), package.clone()));
+            }
+        }
+        if found.is_empty() {
+            status = 1;
+            let said = format!("dpkg-query: no packages found matching {}\n", wanted.escape_ascii());
+            shell.say_error(said.as_bytes())?;
+        }
+        for (name, package) in found {
+            let mut line = String::new();
+            let mut rest = &format[..];
+            while let Some(at) = rest.find(['$', '\\']) {
+                line.push_str(&rest[..at]);
+                rest = &rest[at..];
+                if let Some(field) = rest.strip_prefix("${")
+                    && let Some(end) = field.find('}')
+                {
+                    let asked = field[..end].split(';').next().unwrap_or_default();
+                    let state = said_state(package.state);
+                    let value = match asked {
+                        "Package" | "binary:Package" => name.clone(),
+                        "Version" | "source:Version" => package.version.clone(),
+                        "Architecture" => package.arch.clone(),
+                        "Status" => state.to_owned(),
+                        "db:Status-Status" => state.rsplit(' ').next().unwrap_or_default().to_owned(),
+                        "db:Status-Abbrev" => {
+                            if package.state == State::Installed {
+                                "ii ".into()
+                            } else {
+                                "iU ".into()
+                            }
+                        }
+                        other => match package.fields.get(other) {
+                            Some(value) => value.clone(),
+                            None if other
+                                .chars()
+                                .all(|letter| letter.is_ascii_alphanumeric() || letter == '-') =>
+                            {
+                                String::new()
+                            }
+                            None => return Err(shell.fault(words, "this field is not known")),
+                        },
+                    };
+                    line.push_str(&value);
+                    rest = &field[end + 1..];
+                    continue;
+                }
+                let escaped = rest.strip_prefix('\\').and_then(|rest| rest.chars().next());
+                let (put, length) = match escaped {
+                    Some('n') => ('\n', 2),
+                    Some('t') => ('\t', 2),
+                    Some(other) => (other, 1 + other.len_utf8()),
+                    None => (rest.chars().next().unwrap_or('$'), 1),
+                };
+                line.push(put);
+                rest = &rest[length..];
+            }
+            line.push_str(rest);
+            shell.say(line.as_bytes())?;
+        }
+    }
+    Ok(status)
+}
+
+/// `dpkg-divert`: notes who has the path; a file that is there moves with `--rename`.
+fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    // In a package's script it is the package's.
+    let mut package = Some(shell.script().0.to_owned());
+    let (mut target, mut rename, mut action, mut operands) = (None, false, None, Vec::new());
+    let mut rest = words[1..].iter();
+    while let Some(word) = rest.next() {
+        match &**word {
+            b"--package" => package = rest.next().map(|word| text(word)),
+            b"--local" => package = None,
+            b"--divert" => target = rest.next().map(|word| text(word)),
+            b"--rename" => rename = true,
+            b"--no-rename" => rename = false,
+            b"--quiet" | b"--force" => {}
+            b"--add" | b"--remove" | b"--list" | b"--truename" | b"--listpackage" => {
+                action = Some(text(word));
+            }
+            option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
+            _ => operands.push(text(word)),
+        }
+    }
+    if operands.is_empty() && action.as_deref() == Some("--list") {
+        operands.push("*".into());
+    }
+    let Some(path) = operands.first().cloned() else { return Err(shell.fault(words, "a path is missing")) };
+    let known = shell.world().diversions.iter().position(|diversion| diversion.path == path);
+    match action.as_deref().unwrap_or("--add") {
+        "--add" => {
+            if known.is_some() {
+                return Ok(0);
+            }
+            let to = target.unwrap_or_else(|| format!("{path}.distrib"));
+            if rename {
+                move_if_there(shell, words, &path, &to)?;
+            }
+            shell.world().note(format!("diversion {path} to {to}"));
+            shell.world().diversions.push(Diversion { path, to, package });
+            Ok(0)
+        }
+        "--remove" => {
+            if let Some(at) = known {
+                let diversion = shell.world().diversions.remove(at);
+                if rename {
+                    move_if_there(shell, words, &diversion.to, &diversion.path)?;
+                }
+                shell.world().note(format!("no diversion {path}"));
+            }
+            Ok(0)
+        }
+        "--list" => {
+            let pattern = Pattern::of_text(path.as_bytes());
+            let mut lines = String::new();
+            for diversion in &shell.world().diversions {
+                if pattern.matches(diversion.path.as_bytes()) {
+                    let by = diversion
+                        .package
+                        .as_ref()
+                        .map_or_else(|| "local diversion".into(), |package| format!("by {package}"));
+                    lines.push_str(&format!("diversion of {} to {} {by}\n", diversion.path, diversion.to));
+                }
+            }
+            shell.say(lines.as_bytes())?;
+            Ok(0)
+        }
+        "--truename" => {
+            let name = known.map_or(path, |at| shell.world().diversions[at].to.clone());
+            shell.say(format!("{name}\n").as_bytes())?;
+            Ok(0)
+        }
+        _ => {
+            if let Some(at) = known {
+                let package = shell.world().diversions[at].package.clone().unwrap_or_else(|| "LOCAL".into());
+                shell.say(format!("{package}\n").as_bytes())?;
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn move_if_there(shell: &mut Shell<'_, '_>, words: &[Word], from: &str, to: &str) -> Result<(), Flow> {
+    let from = shell.world().locate(b"/", from.as_bytes(), Last::Itself);
+    let to = shell.world().locate(b"/", to.as_bytes(), Last::Itself);
+    if let (Ok(from), Ok(to)) = (from, to)
+        && shell.world().tree.contains(&from)
+        && let Err(errno) = shell.world().rename(&from, &to)
+    {
+        return Err(shell.fault(words, errno.to_string()));
+    }
+    Ok(())
+}
+
+fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let (mut action, mut update, mut operands) = (None, false, Vec::new());
+    for word in &words[1..] {
+        match &**word {
+            b"--add" | b"--remove" | b"--list" => action = Some(text(word)),
+            b"--update" => update = true,
+            b"--quiet"
+            | b"--force"
+            | b"--force-all"
+            | b"--force-statoverride-add"
+            | b"--force-statoverride-remove" => {}
+            option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
+            _ => operands.push(text(word)),
+        }
+    }
+    match (action.as_deref(), &operands[..]) {
+        (Some("--list"), patterns) => {
+            let mut lines = String::new();
+            for one in &shell.world().overrides {
+                let wanted =
+                    |pattern: &String| Pattern::of_text(pattern.as_bytes()).matches(one.path.as_bytes());
+                if patterns.is_empty() || patterns.iter().any(wanted) {
+                    lines.push_str(&format!("{} {} {:o} {}\n", one.user, one.group, one.mode, one.path));
+                }
+            }
+            shell.say(lines.as_bytes())?;
+            Ok(i32::from(lines.is_empty()))
+        }
+        (Some("--remove"), [path]) => {
+            shell.world().overrides.retain(|one| one.path != *path);
+            Ok(0)
+        }
+        (Some("--add"), [user, group, mode, path]) => {
+            let Ok(mode) = u32::from_str_radix(mode, 8) else {
+                return Err(shell.fault(words, "a mode is octal digits"));
+            };
+            let accounts = &shell.world().accounts;
+            let id = |name: &String, known: Option<u32>| {
+                known.or_else(|| name.trim_start_matches('#').parse().ok())
+            };
+            let (uid, gid) = (id(user, accounts.uid(user)), id(group, accounts.gid(group)));
+            let (Some(uid), Some(gid)) = (uid, gid) else {
+                shell.say_error(
+                    format!("dpkg-statoverride: error: user or group '{user}:{group}' does not exist\n")
+                        .as_bytes(),
+                )?;
+                return Ok(2);
+            };
+            let entry = StatOverride { user: user.clone(), group: group.clone(), mode, path: path.clone() };
+            shell.world().overrides.retain(|one| one.path != *path);
+            shell.world().note(format!("override {user}:{group} {mode:04o} {path}"));
+            shell.world().overrides.push(entry);
+            if update && let Ok(stat) = shell.world().stat(b"/", path.as_bytes(), Last::Followed) {
+                let changed = shell.world().set_owner(&stat.path, Some(uid), Some(gid));
+                let changed = changed.and_then(|()| shell.world().set_mode(&stat.path, mode));
+                if let Err(errno) = changed {
+                    return shell.failed(words, path.as_bytes(), errno);
+                }
+            }
+            Ok(0)
+        }
+        _ => Err(shell.fault(words, "this use of dpkg-statoverride is not known")),
+    }
+}
+
+fn trigger(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let mut by = shell.script().0.to_owned();
+    let mut rest = words[1..].iter();
+    while let Some(word) = rest.next() {
+        match &**word {
+            b"--no-await" | b"--await" | b"--check-supported" => {}
+            b"--by-package" => by = rest.next().map(|word| text(word)).unwrap_or_default(),
+            long if long.starts_with(b"--by-package=") => by = text(&long[13..]),
+            option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
+            name => {
+                let name = text(name);
+                shell.world().triggers.insert((name, by.clone()));
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn maintscript_helper(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    match words.get(1).map(|word| &**word) {
+        Some(b"supports" | b"rm_conffile" | b"mv_conffile" | b"symlink_to_dir" | b"dir_to_symlink") => Ok(0),
+        _ => Err(shell.fault(words, "this command of dpkg-maintscript-helper is not known")),
+    }
+}

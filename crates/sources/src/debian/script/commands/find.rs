@@ -1,0 +1,490 @@
+//! find and xargs: which files there are, and a command for them.
+
+use std::rc::Rc;
+
+use pinfold_base::ImagePath;
+
+use super::Word;
+use super::options;
+use super::options::Known;
+use super::options::flag;
+use super::options::valued;
+use crate::debian::script::shell::Flow;
+use crate::debian::script::shell::Pattern;
+use crate::debian::script::shell::Shell;
+use crate::debian::script::shell::Status;
+use crate::debian::script::shell::Stream;
+use crate::debian::script::world::Kind;
+use crate::debian::script::world::Last;
+use crate::debian::script::world::Stat;
+
+/// Most words that xargs gives one command.
+const MAX_WORDS: usize = 5_000;
+
+/// What an expression of find asks or does.
+#[derive(Debug)]
+enum Primary {
+    Kind(Kind),
+    Name(Pattern),
+    Path(Pattern),
+    Empty,
+    Mode { all: bool, any: bool, mode: u32 },
+    User(u32),
+    Group(u32),
+    Print,
+    PrintNul,
+    Format(Vec<u8>),
+    Delete,
+    Prune,
+    Execute { words: Vec<Word>, together: bool },
+    Always(bool),
+    Not(Box<Primary>),
+    And(Vec<Primary>),
+    Or(Vec<Primary>),
+}
+
+impl Primary {
+    /// Whether it prints or does something, so that nothing is printed by default.
+    fn acts(&self) -> bool {
+        match self {
+            Self::Print | Self::PrintNul | Self::Format(_) | Self::Delete | Self::Execute { .. } => true,
+            Self::Not(inner) => inner.acts(),
+            Self::And(all) | Self::Or(all) => all.iter().any(Self::acts),
+            _ => false,
+        }
+    }
+}
+
+struct Reader<'r> {
+    words: &'r [Word],
+    at: usize,
+    least: usize,
+    most: usize,
+    depth_first: bool,
+    follows: bool,
+}
+
+/// Runs find.
+pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let mut reader = Reader { words, at: 1, least: 0, most: usize::MAX, depth_first: false, follows: false };
+    while let Some(word) = words.get(reader.at) {
+        match &**word {
+            b"-L" | b"-H" => reader.follows = true,
+            b"-P" => {}
+            _ => break,
+        }
+        reader.at += 1;
+    }
+    let start = reader.at;
+    while words
+        .get(reader.at)
+        .is_some_and(|word| !word.starts_with(b"-") && !matches!(&**word, b"(" | b"!" | b")"))
+    {
+        reader.at += 1;
+    }
+    let mut roots = words[start..reader.at].to_vec();
+    if roots.is_empty() {
+        roots.push(Rc::from(&b"."[..]));
+    }
+    let expression = if reader.at < words.len() { reader.either(shell, 0)? } else { Primary::Always(true) };
+    if reader.at < words.len() {
+        return Err(shell.fault(words, "this expression of `find` is not understood"));
+    }
+    let expression =
+        if expression.acts() { expression } else { Primary::And(vec![expression, Primary::Print]) };
+    let cwd = shell.cwd().to_vec();
+    let (mut status, mut together) = (0, Vec::new());
+    for root in roots {
+        let last = if reader.follows { Last::Followed } else { Last::Itself };
+        let stat = match shell.world().stat(&cwd, &root, last) {
+            Ok(stat) => stat,
+            Err(errno) => {
+                status = shell.failed(words, &root, errno)?;
+                continue;
+            }
+        };
+        // In the order of their names, so that the result is one; a directory comes last where that is asked.
+        let mut paths: Vec<ImagePath> =
+            shell.world().tree.below(&stat.path).map(|(path, _)| path.clone()).collect();
+        if paths.is_empty() {
+            paths.push(stat.path.clone());
+        }
+        shell.spend(paths.len() as u64)?;
+        if reader.depth_first {
+            paths.reverse();
+        }
+        let mut pruned: Option<ImagePath> = None;
+        for path in paths {
+            if pruned.as_ref().is_some_and(|pruned| path.starts_with(pruned)) {
+                continue;
+            }
+            let below = path.strip_prefix(&stat.path).unwrap_or_default().to_vec();
+            let depth = if below.is_empty() { 0 } else { 1 + memchr::memchr_iter(b'/', &below).count() };
+            if depth < reader.least
+                || depth > reader.most
+                || !path.is_root() && !shell.world().tree.contains(&path)
+            {
+                continue;
+            }
+            let shown = if below.is_empty() {
+                root.to_vec()
+            } else {
+                [root.strip_suffix(b"/").unwrap_or(&root), b"/", &below].concat()
+            };
+            let mut found = Found { path, shown, below, prune: false };
+            holds(shell, words, &expression, &mut found, &mut together)?;
+            if found.prune && !reader.depth_first {
+                pruned = Some(found.path);
+            }
+        }
+    }
+    for (command, paths) in together {
+        let all: Vec<Word> = [command, paths].concat();
+        if shell.invoke(&all)? != 0 {
+            status = 1;
+        }
+    }
+    Ok(status)
+}
+
+struct Found {
+    path: ImagePath,
+    shown: Vec<u8>,
+    /// Without the starting point.
+    below: Vec<u8>,
+    prune: bool,
+}
+
+/// Commands of `-exec … +` with their words, to be run at the end.
+type Together = Vec<(Vec<Word>, Vec<Word>)>;
+
+fn holds(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    primary: &Primary,
+    found: &mut Found,
+    together: &mut Together,
+) -> Result<bool, Flow> {
+    shell.spend(1)?;
+    let stat = shell.world().stat(b"/", &[b"/", found.path.as_bytes()].concat(), Last::Itself).ok();
+    Ok(match primary {
+        Primary::Kind(kind) => stat.is_some_and(|stat| stat.kind == *kind),
+        Primary::Name(pattern) => {
+            pattern.matches(found.shown.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+        }
+        Primary::Path(pattern) => pattern.matches(&found.shown),
+        Primary::Empty => stat.is_some_and(|stat| match stat.kind {
+            Kind::File => stat.size == 0,
+            Kind::Directory => shell.world().tree.below(&found.path).all(|(path, _)| *path == found.path),
+            _ => false,
+        }),
+        Primary::Mode { all, any, mode } => stat.is_some_and(|stat| match (all, any) {
+            (true, _) => stat.meta.mode & mode == *mode,
+            (_, true) => *mode == 0 || stat.meta.mode & mode != 0,
+            _ => stat.meta.mode == *mode,
+        }),
+        Primary::User(uid) => stat.is_some_and(|stat| stat.meta.uid == *uid),
+        Primary::Group(gid) => stat.is_some_and(|stat| stat.meta.gid == *gid),
+        Primary::Print => {
+            let line = [&found.shown[..], b"\n"].concat();
+            shell.say(&line)?;
+            true
+        }
+        Primary::PrintNul => {
+            let line = [&found.shown[..], b"\0"].concat();
+            shell.say(&line)?;
+            true
+        }
+        Primary::Format(format) => {
+            let line = formatted(format, found, stat.as_ref()).map_err(|what| shell.fault(words, what))?;
+            shell.say(&line)?;
+            true
+        }
+        Primary::Delete => match shell.world().remove(&found.path) {
+            Ok(()) => true,
+            Err(errno) => {
+                let shown = found.shown.clone();
+                shell.failed(words, &shown, errno)?;
+                false
+            }
+        },
+        Primary::Prune => {
+            found.prune = true;
+            true
+        }
+        Primary::Execute { words: command, together: true } => {
+            let path: Word = Rc::from(&found.shown[..]);
+            match together.iter_mut().find(|(known, _)| known == command) {
+                Some((_, paths)) => paths.push(path),
+                None => together.push((command.clone(), vec![path])),
+            }
+            true
+        }
+        Primary::Execute { words: command, together: false } => {
+            let command: Vec<Word> = command.iter().map(|word| put(word, b"{}", &found.shown)).collect();
+            shell.invoke(&command)? == 0
+        }
+        Primary::Always(value) => *value,
+        Primary::Not(inner) => !holds(shell, words, inner, found, together)?,
+        Primary::And(all) => {
+            for one in all {
+                if !holds(shell, words, one, found, together)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        Primary::Or(all) => {
+            for one in all {
+                if holds(shell, words, one, found, together)? {
+                    return Ok(true);
+                }
+            }
+            false
+        }
+    })
+}
+
+/// `-printf`: `%f %p %P %h %m`, and escapes.
+fn formatted(format: &[u8], found: &Found, stat: Option<&Stat>) -> Result<Vec<u8>, &'static str> {
+    let mut out = Vec::new();
+    let mut rest = format.iter();
+    while let Some(&byte) = rest.next() {
+        match (byte, byte == b'%' || byte == b'\\') {
+            (_, false) => out.push(byte),
+            (b'\\', _) => match rest.next() {
+                Some(b'n') => out.push(b'\n'),
+                Some(b't') => out.push(b'\t'),
+                Some(b'0') => out.push(0),
+                Some(b'\\') => out.push(b'\\'),
+                _ => return Err("this escape of `find -printf` is not known"),
+            },
+            _ => {
+                let slash = found.shown.iter().rposition(|byte| *byte == b'/');
+                match rest.next() {
+                    Some(b'%') => out.push(b'%'),
+                    Some(b'p') => out.extend_from_slice(&found.shown),
+                    Some(b'P') => out.extend_from_slice(&found.below),
+                    Some(b'f') => out.extend_from_slice(&found.shown[slash.map_or(0, |at| at + 1)..]),
+                    Some(b'h') => out.extend_from_slice(slash.map_or(&b"."[..], |at| &found.shown[..at])),
+                    Some(b'm') => out.extend(format!("{:o}", stat.map_or(0, |stat| stat.meta.mode)).bytes()),
+                    _ => return Err("this directive of `find -printf` is not known"),
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+impl Reader<'_> {
+    fn unknown<T>(&self, shell: &Shell<'_, '_>) -> Result<T, Flow> {
+        Err(shell.fault(self.words, "this expression of `find` is not understood"))
+    }
+
+    fn either(&mut self, shell: &mut Shell<'_, '_>, depth: usize) -> Result<Primary, Flow> {
+        if depth > 50 {
+            return self.unknown(shell);
+        }
+        let mut all = vec![self.both(shell, depth)?];
+        while self.words.get(self.at).is_some_and(|word| matches!(&**word, b"-o" | b"-or")) {
+            self.at += 1;
+            all.push(self.both(shell, depth)?);
+        }
+        Ok(Primary::Or(all))
+    }
+
+    fn both(&mut self, shell: &mut Shell<'_, '_>, depth: usize) -> Result<Primary, Flow> {
+        let mut all = Vec::new();
+        loop {
+            match self.words.get(self.at).map(|word| &**word) {
+                None | Some(b"-o" | b"-or" | b")") => return Ok(Primary::And(all)),
+                Some(b"-a" | b"-and") => self.at += 1,
+                Some(_) => all.push(self.primary(shell, depth)?),
+            }
+        }
+    }
+
+    fn value(&mut self, shell: &Shell<'_, '_>) -> Result<Word, Flow> {
+        self.at += 1;
+        match self.words.get(self.at - 1) {
+            Some(word) => Ok(word.clone()),
+            None => self.unknown(shell),
+        }
+    }
+
+    fn number(&mut self, shell: &Shell<'_, '_>) -> Result<usize, Flow> {
+        let word = self.value(shell)?;
+        match String::from_utf8_lossy(&word).parse() {
+            Ok(number) => Ok(number),
+            Err(_) => self.unknown(shell),
+        }
+    }
+
+    fn primary(&mut self, shell: &mut Shell<'_, '_>, depth: usize) -> Result<Primary, Flow> {
+        let word = self.value(shell)?;
+        Ok(match &*word {
+            b"!" | b"-not" => Primary::Not(Box::new(self.primary(shell, depth + 1)?)),
+            b"(" => {
+                let inner = self.either(shell, depth + 1)?;
+                if &*self.value(shell)? != b")" {
+                    return self.unknown(shell);
+                }
+                inner
+            }
+            b"-type" => match &*self.value(shell)? {
+                b"f" => Primary::Kind(Kind::File),
+                b"d" => Primary::Kind(Kind::Directory),
+                b"l" => Primary::Kind(Kind::Link),
+                // There are no devices, sockets and FIFOs.
+                b"b" | b"c" | b"p" | b"s" => Primary::Always(false),
+                _ => return self.unknown(shell),
+            },
+            b"-name" => Primary::Name(Pattern::of_text(&self.value(shell)?)),
+            b"-path" | b"-wholename" => Primary::Path(Pattern::of_text(&self.value(shell)?)),
+            b"-empty" => Primary::Empty,
+            b"-perm" => {
+                let text = self.value(shell)?;
+                let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"/")).unwrap_or(&text);
+                let mode = u32::from_str_radix(&String::from_utf8_lossy(digits), 8);
+                match mode {
+                    Ok(mode) => {
+                        Primary::Mode { all: text.starts_with(b"-"), any: text.starts_with(b"/"), mode }
+                    }
+                    Err(_) => return self.unknown(shell),
+                }
+            }
+            b"-user" | b"-group" => {
+                let name = String::from_utf8_lossy(&self.value(shell)?).into_owned();
+                let accounts = &shell.world().accounts;
+                let id = if &*word == b"-user" { accounts.uid(&name) } else { accounts.gid(&name) };
+                match id.or_else(|| name.parse().ok()) {
+                    Some(id) if &*word == b"-user" => Primary::User(id),
+                    Some(id) => Primary::Group(id),
+                    None => {
+                        return Err(
+                            shell.fault(self.words, format!("`{}` is no user or group", name.escape_debug()))
+                        );
+                    }
+                }
+            }
+            b"-maxdepth" => {
+                self.most = self.number(shell)?;
+                Primary::Always(true)
+            }
+            b"-mindepth" => {
+                self.least = self.number(shell)?;
+                Primary::Always(true)
+            }
+            b"-depth" => {
+                self.depth_first = true;
+                Primary::Always(true)
+            }
+            b"-xdev" | b"-mount" | b"-noleaf" | b"-ignore_readdir_race" | b"-true" => Primary::Always(true),
+            b"-follow" => {
+                self.follows = true;
+                Primary::Always(true)
+            }
+            b"-false" => Primary::Always(false),
+            b"-print" => Primary::Print,
+            b"-print0" => Primary::PrintNul,
+            b"-printf" => Primary::Format(self.value(shell)?.to_vec()),
+            b"-delete" => {
+                self.depth_first = true;
+                Primary::Delete
+            }
+            b"-prune" => Primary::Prune,
+            b"-exec" | b"-execdir" if &*word == b"-exec" => {
+                let mut command = Vec::new();
+                loop {
+                    let word = self.value(shell)?;
+                    let together =
+                        &*word == b"+" && command.last().is_some_and(|last: &Word| &**last == b"{}");
+                    if together {
+                        command.pop();
+                    }
+                    if together || &*word == b";" {
+                        break Primary::Execute { words: command, together };
+                    }
+                    command.push(word);
+                }
+            }
+            _ => return self.unknown(shell),
+        })
+    }
+}
+
+/// A word with every mark in it replaced.
+fn put(word: &[u8], mark: &[u8], value: &[u8]) -> Word {
+    let (mut rest, mut out) = (word, Vec::new());
+    while let Some(at) = rest.windows(mark.len().max(1)).position(|part| part == mark) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(value);
+        rest = &rest[at + mark.len()..];
+    }
+    out.extend_from_slice(rest);
+    out.into()
+}
+
+/// Runs xargs.
+pub(super) fn xargs(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        flag('0', "null"),
+        flag('r', "no-run-if-empty"),
+        flag('t', "verbose"),
+        valued('n', "max-args"),
+        valued('I', "replace"),
+        valued('d', "delimiter"),
+    ];
+    // The options end where the command begins.
+    let mut end = 1;
+    while let Some(word) = words.get(end).filter(|word| word.starts_with(b"-") && word.len() > 1) {
+        end += 1 + usize::from(matches!(&**word, b"-n" | b"-I" | b"-d"));
+    }
+    let end = end.min(words.len());
+    let given = options::read(shell, &words[..end], KNOWN)?;
+    if given.has('d') {
+        return Err(shell.fault(words, "`xargs -d` is not evaluated"));
+    }
+    let mut command = words[end..].to_vec();
+    if command.is_empty() {
+        command.push(Rc::from(&b"echo"[..]));
+    }
+    let bytes = shell.read_all()?;
+    let items: Vec<Word> = if given.has('0') {
+        bytes.split(|byte| *byte == 0).filter(|item| !item.is_empty()).map(Rc::from).collect()
+    } else if given.has('I') {
+        super::text::all_lines(&bytes).into_iter().map(|line| Rc::from(line.trim_ascii_start())).collect()
+    } else {
+        if bytes.iter().any(|byte| matches!(byte, b'\'' | b'"' | b'\\')) {
+            return Err(shell.fault(words, "quotes in the input of `xargs` are not evaluated"));
+        }
+        bytes.split(u8::is_ascii_whitespace).filter(|item| !item.is_empty()).map(Rc::from).collect()
+    };
+    let most = match given.value('n') {
+        Some(text) => String::from_utf8_lossy(text).parse::<usize>().unwrap_or(0).clamp(1, MAX_WORDS),
+        None => MAX_WORDS,
+    };
+    let mut calls: Vec<Vec<Word>> = Vec::new();
+    if let Some(mark) = given.value('I') {
+        for item in &items {
+            calls.push(command.iter().map(|word| put(word, mark, item)).collect());
+        }
+    } else if items.is_empty() {
+        if !given.has('r') {
+            calls.push(command);
+        }
+    } else {
+        calls.extend(items.chunks(most).map(|items| [&command[..], items].concat()));
+    }
+    let mut status = 0;
+    shell.with_input(Stream::Null, |shell| {
+        for call in &calls {
+            status = match shell.invoke(call)? {
+                0 => status,
+                126 | 127 => return Ok(127),
+                _ => 123,
+            };
+        }
+        Ok(status)
+    })
+}

@@ -1,0 +1,49 @@
+//! The commands that maintainer scripts use, each with the options that they use; any other option stops the evaluation.
+//!
+//! ```text
+//! files      mkdir rmdir rm cp mv ln chmod chown chgrp touch install mktemp readlink realpath stat basename dirname
+//! text       cat head tail cut tr sort uniq wc seq tee expr …    grep sed find xargs    regex: POSIX expressions
+//! dpkg       dpkg dpkg-query dpkg-divert dpkg-statoverride dpkg-trigger    alternatives    accounts    debconf
+//! system     what is not done in a shared image, or made natively when everything is there
+//! ```
+//!
+//! A command is a function of the shell that runs it and its words, with its name first. It writes with [`Shell::say`] and reads
+//! with [`Shell::read_all`]; what it changes in the world is noted there.
+
+mod accounts;
+mod alternatives;
+pub(super) mod debconf;
+mod dpkg;
+mod files;
+mod find;
+mod grep;
+mod options;
+mod regex;
+mod sed;
+mod system;
+mod text;
+
+use std::rc::Rc;
+
+use super::shell::Shell;
+use super::shell::Status;
+
+/// A word of a command.
+pub(super) type Word = Rc<[u8]>;
+/// A command: the shell that runs it, its words with its name first.
+pub(super) type Command = fn(&mut Shell<'_, '_>, &[Word]) -> Status;
+
+/// The command of this name.
+pub(super) fn find(name: &str) -> Option<Command> {
+    Some(match name {
+        "egrep" | "fgrep" | "grep" => grep::run,
+        "find" => find::find,
+        "sed" => sed::run,
+        "update-alternatives" => alternatives::run,
+        "xargs" => find::xargs,
+        _ => {
+            let rooms = [files::find, text::find, dpkg::find, accounts::find, system::find];
+            return rooms.iter().find_map(|find| find(name));
+        }
+    })
+}

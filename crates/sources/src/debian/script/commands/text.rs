@@ -1,0 +1,755 @@
+//! Lines and bytes: the commands of coreutils that read text and write other text. They work on bytes, in the C locale.
+
+use std::rc::Rc;
+
+use pinfold_archive::codec::Compression;
+
+use super::Command;
+use super::Word;
+use super::options;
+use super::options::Given;
+use super::options::Known;
+use super::options::Value;
+use super::options::flag;
+use super::options::valued;
+use crate::debian::script::shell::Flow;
+use crate::debian::script::shell::Shell;
+use crate::debian::script::shell::Status;
+use crate::debian::script::world::Kept;
+
+/// Most bytes of a file that is decompressed.
+const MAX_DECOMPRESSED: u64 = 16 << 20;
+
+/// The command of this name.
+pub(super) fn find(name: &str) -> Option<Command> {
+    Some(match name {
+        "base64" => base64,
+        "cat" => cat,
+        "cmp" => cmp,
+        "cut" => cut,
+        "expr" => expr,
+        "gzip" | "gunzip" | "zcat" => gzip,
+        "head" => head,
+        "md5sum" => {
+            |shell, words| checksum(shell, words, |bytes| hex(&<md5::Md5 as sha2::Digest>::digest(bytes)))
+        }
+        "sha1sum" => {
+            |shell, words| checksum(shell, words, |bytes| hex(&<sha1::Sha1 as sha2::Digest>::digest(bytes)))
+        }
+        "sha256sum" => {
+            |shell, words| checksum(shell, words, |bytes| hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes)))
+        }
+        "seq" => seq,
+        "sort" => sort,
+        "tac" => tac,
+        "tail" => tail,
+        "tee" => tee,
+        "tr" => tr,
+        "uniq" => uniq,
+        "wc" => wc,
+        _ => return None,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes of one operand; `-` is descriptor 0. Nothing where there was an error, which is told.
+pub(super) fn bytes_of(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    path: &[u8],
+    status: &mut i32,
+) -> Result<Option<Vec<u8>>, Flow> {
+    if path == b"-" || path == b"/dev/stdin" {
+        return shell.read_all().map(Some);
+    }
+    let cwd = shell.cwd().to_vec();
+    match shell.world().read(&cwd, path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(errno) => {
+            *status = shell.failed(words, path, errno)?.max(*status);
+            Ok(None)
+        }
+    }
+}
+
+/// The bytes of all operands, one after the other; of descriptor 0 where there are none.
+fn input(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    operands: &[Word],
+    status: &mut i32,
+) -> Result<Vec<u8>, Flow> {
+    if operands.is_empty() {
+        return shell.read_all();
+    }
+    let mut all = Vec::new();
+    for path in operands {
+        if let Some(bytes) = bytes_of(shell, words, path, status)? {
+            all.extend(bytes);
+        }
+    }
+    Ok(all)
+}
+
+/// Lines of a text; an empty one between newlines counts, the end does not.
+pub(super) fn all_lines(bytes: &[u8]) -> Vec<&[u8]> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n').collect()
+}
+
+/// The same, but an empty text is one empty line: a pattern.
+pub(super) fn all_lines_or_empty(bytes: &[u8]) -> Vec<&[u8]> {
+    if bytes.is_empty() { vec![bytes] } else { all_lines(bytes) }
+}
+
+fn number(shell: &Shell<'_, '_>, words: &[Word], text: &[u8]) -> Result<usize, Flow> {
+    let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| shell.fault(words, format!("`{}` is no number", text.escape_ascii())))
+}
+
+fn cat(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[flag('n', "number"), flag('s', "squeeze-blank"), flag('u', "")];
+    let given = options::read(shell, words, KNOWN)?;
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    if !given.has('n') && !given.has('s') {
+        shell.say(&bytes)?;
+        return Ok(status);
+    }
+    let (mut out, mut blank, mut number) = (Vec::new(), false, 0);
+    for line in all_lines(&bytes) {
+        if given.has('s') && line.is_empty() && blank {
+            continue;
+        }
+        blank = line.is_empty();
+        number += 1;
+        if given.has('n') {
+            out.extend(format!("{number:6}\t").bytes());
+        }
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    shell.say(&out)?;
+    Ok(status)
+}
+
+/// `-n N`, `-c N`, `-N`; for tail also `+N`.
+fn count(shell: &Shell<'_, '_>, words: &[Word]) -> Result<(Given, bool, Vec<u8>), Flow> {
+    const KNOWN: &[Known] =
+        &[valued('n', "lines"), valued('c', "bytes"), flag('q', "quiet"), flag('v', "verbose")];
+    let mut rewritten: Vec<Word> = Vec::with_capacity(words.len());
+    for word in words {
+        let is_value = rewritten.last().is_some_and(|last| matches!(&**last, b"-n" | b"-c"));
+        match word.strip_prefix(b"-") {
+            Some(digits) if !is_value && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+                rewritten.extend([Rc::from(&b"-n"[..]), Rc::from(digits)]);
+            }
+            _ => rewritten.push(word.clone()),
+        }
+    }
+    let given = options::read(shell, &rewritten, KNOWN)?;
+    let bytes = given.has('c');
+    let text =
+        given.value(if bytes { 'c' } else { 'n' }).map_or_else(|| b"10".to_vec(), |text| text.to_vec());
+    Ok((given, bytes, text))
+}
+
+fn head(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let (given, by_bytes, text) = count(shell, words)?;
+    let (from_end, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, &text[..]),
+    };
+    let wanted = number(shell, words, digits)?;
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    let pieces: Vec<&[u8]> = if by_bytes {
+        bytes.chunks(1).collect()
+    } else {
+        bytes.split_inclusive(|byte| *byte == b'\n').collect()
+    };
+    let wanted = if from_end { pieces.len().saturating_sub(wanted) } else { wanted.min(pieces.len()) };
+    let out = pieces[..wanted].concat();
+    shell.say(&out)?;
+    Ok(status)
+}
+
+fn tail(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let (given, by_bytes, text) = count(shell, words)?;
+    let (from_start, digits) = match text.strip_prefix(b"+") {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix(b"-").unwrap_or(&text)),
+    };
+    let wanted = number(shell, words, digits)?;
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    let pieces: Vec<&[u8]> = if by_bytes {
+        bytes.chunks(1).collect()
+    } else {
+        bytes.split_inclusive(|byte| *byte == b'\n').collect()
+    };
+    let skipped = if from_start {
+        wanted.saturating_sub(1).min(pieces.len())
+    } else {
+        pieces.len().saturating_sub(wanted)
+    };
+    let out = pieces[skipped..].concat();
+    shell.say(&out)?;
+    Ok(status)
+}
+
+fn tac(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let given = options::read(shell, words, &[])?;
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    let out: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').rev().collect();
+    let out = out.concat();
+    shell.say(&out)?;
+    Ok(status)
+}
+
+/// Positions of a list such as `1,3-5,7-`, counted from 1.
+fn ranges(shell: &Shell<'_, '_>, words: &[Word], text: &[u8]) -> Result<Vec<(usize, usize)>, Flow> {
+    let mut found = Vec::new();
+    for part in text.split(|byte| matches!(byte, b',' | b' ')) {
+        let (low, high) = match part.iter().position(|byte| *byte == b'-') {
+            Some(at) => (&part[..at], &part[at + 1..]),
+            None => (part, part),
+        };
+        let low = if low.is_empty() { 1 } else { number(shell, words, low)? };
+        let high = if high.is_empty() { usize::MAX } else { number(shell, words, high)? };
+        if low == 0 || high < low {
+            return Err(shell.fault(words, "this list of fields is not understood"));
+        }
+        found.push((low, high));
+    }
+    Ok(found)
+}
+
+fn cut(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        valued('f', "fields"),
+        valued('d', "delimiter"),
+        valued('c', "characters"),
+        valued('b', "bytes"),
+        flag('s', "only-delimited"),
+        valued('o', "output-delimiter"),
+        flag('C', "complement"),
+    ];
+    let given = options::read(shell, words, KNOWN)?;
+    let by_field = given.has('f');
+    let Some(list) = given.value('f').or_else(|| given.value('c')).or_else(|| given.value('b')) else {
+        return Err(shell.fault(words, "`cut` needs a list of fields or characters"));
+    };
+    let ranges = ranges(shell, words, &list.clone())?;
+    let chosen = |position: usize| {
+        ranges.iter().any(|(low, high)| (*low..=*high).contains(&position)) != given.has('C')
+    };
+    let delimiter = match given.value('d').map(|word| &**word) {
+        None => b'\t',
+        Some([one]) => *one,
+        Some(_) => return Err(shell.fault(words, "a delimiter is one character")),
+    };
+    let between = given.value('o').cloned().unwrap_or_else(|| Rc::from(&[delimiter][..]));
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    let mut out = Vec::new();
+    for line in all_lines(&bytes) {
+        if !by_field {
+            out.extend(line.iter().enumerate().filter(|(at, _)| chosen(at + 1)).map(|(_, byte)| *byte));
+        } else if !line.contains(&delimiter) {
+            if given.has('s') {
+                continue;
+            }
+            out.extend_from_slice(line);
+        } else {
+            let fields = line.split(|byte| *byte == delimiter).enumerate();
+            let kept: Vec<&[u8]> = fields.filter(|(at, _)| chosen(at + 1)).map(|(_, field)| field).collect();
+            out.extend(kept.join(&between[..]));
+        }
+        out.push(b'\n');
+    }
+    shell.say(&out)?;
+    Ok(status)
+}
+
+/// A set of `tr`: ranges, classes, escapes.
+fn set(shell: &Shell<'_, '_>, words: &[Word], text: &[u8]) -> Result<Vec<u8>, Flow> {
+    let mut bytes = Vec::new();
+    let mut at = 0;
+    let mut marked: Vec<(u8, bool)> = Vec::new();
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        if byte == b'[' && text.get(at) == Some(&b':') {
+            let rest = &text[at + 1..];
+            let Some(end) = rest.windows(2).position(|pair| pair == b":]") else {
+                return Err(shell.fault(words, "a class of characters does not end"));
+            };
+            let class: fn(&u8) -> bool = match &rest[..end] {
+                b"alpha" => u8::is_ascii_alphabetic,
+                b"digit" => u8::is_ascii_digit,
+                b"alnum" => u8::is_ascii_alphanumeric,
+                b"upper" => u8::is_ascii_uppercase,
+                b"lower" => u8::is_ascii_lowercase,
+                b"space" => |byte| byte.is_ascii_whitespace() || *byte == 11,
+                b"blank" => |byte| matches!(byte, b' ' | b'\t'),
+                b"punct" => u8::is_ascii_punctuation,
+                b"cntrl" => u8::is_ascii_control,
+                b"print" => |byte| (32..127).contains(byte),
+                b"graph" => u8::is_ascii_graphic,
+                b"xdigit" => u8::is_ascii_hexdigit,
+                _ => return Err(shell.fault(words, "this class of characters is not known")),
+            };
+            marked.extend((0..=255).filter(class).map(|byte| (byte, true)));
+            at += end + 3;
+            continue;
+        }
+        if byte != b'\\' {
+            marked.push((byte, false));
+            continue;
+        }
+        let Some(&escaped) = text.get(at) else {
+            marked.push((b'\\', true));
+            continue;
+        };
+        at += 1;
+        let value = match escaped {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'a' => 7,
+            b'b' => 8,
+            b'f' => 12,
+            b'v' => 11,
+            b'0'..=b'7' => {
+                let digits = text[at..].iter().take(2).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+                let octal = &text[at - 1..at + digits];
+                at += digits;
+                octal.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0'))
+            }
+            other => other,
+        };
+        marked.push((value, true));
+    }
+    let mut index = 0;
+    while index < marked.len() {
+        if let (low, Some((b'-', false)), Some((high, _))) =
+            (marked[index].0, marked.get(index + 1), marked.get(index + 2))
+        {
+            bytes.extend(low..=*high);
+            index += 3;
+        } else {
+            bytes.push(marked[index].0);
+            index += 1;
+        }
+    }
+    Ok(bytes)
+}
+
+fn tr(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        flag('d', "delete"),
+        flag('s', "squeeze-repeats"),
+        flag('c', "complement"),
+        flag('C', ""),
+        flag('t', "truncate-set1"),
+    ];
+    let given = options::read(shell, words, KNOWN)?;
+    let mut sets = Vec::new();
+    for operand in &given.operands {
+        sets.push(set(shell, words, operand)?);
+    }
+    let Some(first) = sets.first() else { return Err(shell.fault(words, "`tr` needs a set")) };
+    let complement = given.has('c') || given.has('C');
+    let first: Vec<u8> =
+        if complement { (0..=255).filter(|byte| !first.contains(byte)).collect() } else { first.clone() };
+    let second = sets.get(1).cloned();
+    let bytes = shell.read_all()?;
+    let mut map: [Option<u8>; 256] = std::array::from_fn(|byte| u8::try_from(byte).ok());
+    if given.has('d') {
+        for byte in &first {
+            map[usize::from(*byte)] = None;
+        }
+    } else if let Some(second) = &second
+        && let Some(last) = second.last()
+    {
+        for (index, byte) in first.iter().enumerate() {
+            map[usize::from(*byte)] = Some(*second.get(index).unwrap_or(last));
+        }
+    }
+    let squeezed = match (given.has('s'), second) {
+        (false, _) => Vec::new(),
+        (true, Some(second)) => second,
+        (true, None) => first,
+    };
+    let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
+    for byte in bytes {
+        if let Some(byte) = map[usize::from(byte)]
+            && !(out.last() == Some(&byte) && squeezed.contains(&byte))
+        {
+            out.push(byte);
+        }
+    }
+    shell.say(&out)?;
+    Ok(0)
+}
+
+fn sort(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        flag('u', "unique"),
+        flag('r', "reverse"),
+        flag('n', "numeric-sort"),
+        flag('V', "version-sort"),
+        flag('f', "ignore-case"),
+        flag('b', "ignore-leading-blanks"),
+        flag('s', "stable"),
+        valued('k', "key"),
+        valued('t', "field-separator"),
+        valued('o', "output"),
+    ];
+    let given = options::read(shell, words, KNOWN)?;
+    if given.has('f') || given.has('V') {
+        return Err(shell.fault(words, "`sort -f` and `sort -V` are not evaluated"));
+    }
+    let mut keys = Vec::new();
+    for (_, text) in given.options.iter().filter(|(letter, _)| *letter == 'k') {
+        let text = String::from_utf8_lossy(text).into_owned();
+        let numeric = text.contains('n');
+        let reverse = text.contains('r');
+        let plain: String = text.chars().filter(|letter| letter.is_ascii_digit() || *letter == ',').collect();
+        let (from, to) = plain.split_once(',').unwrap_or((&plain, ""));
+        let from = number(shell, words, from.as_bytes())?;
+        let to = if to.is_empty() { usize::MAX } else { number(shell, words, to.as_bytes())? };
+        keys.push((from.max(1), to, numeric, reverse));
+    }
+    let separator = given.value('t').and_then(|text| text.first().copied());
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    let mut all = all_lines(&bytes);
+    shell.spend(all.len() as u64)?;
+    let field = |line: &[u8], from: usize, to: usize| -> Vec<u8> {
+        let fields: Vec<&[u8]> = match separator {
+            Some(separator) => line.split(|byte| *byte == separator).collect(),
+            None => {
+                line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|field| !field.is_empty()).collect()
+            }
+        };
+        let to = to.min(fields.len());
+        if from > to { Vec::new() } else { fields[from - 1..to].join(&separator.unwrap_or(b' ')) }
+    };
+    let value = |text: &[u8]| -> i64 {
+        let text = String::from_utf8_lossy(text).trim_start().to_owned();
+        let digits: String = text
+            .char_indices()
+            .take_while(|(at, letter)| letter.is_ascii_digit() || *at == 0 && *letter == '-')
+            .map(|(_, letter)| letter)
+            .collect();
+        digits.parse().unwrap_or(0)
+    };
+    let compare = |left: &[u8], right: &[u8]| {
+        let by_key = |numeric: bool, left: &[u8], right: &[u8]| {
+            if numeric { value(left).cmp(&value(right)) } else { left.cmp(right) }
+        };
+        let mut order = std::cmp::Ordering::Equal;
+        if keys.is_empty() {
+            order = by_key(given.has('n'), left, right);
+        }
+        for (from, to, numeric, reverse) in &keys {
+            let one = by_key(*numeric || given.has('n'), &field(left, *from, *to), &field(right, *from, *to));
+            order = order.then(if *reverse { one.reverse() } else { one });
+        }
+        if given.has('r') { order.reverse() } else { order }
+    };
+    // Without `-u` and `-s` lines that compare equal are ordered by their bytes.
+    all.sort_by(|left, right| {
+        let order = compare(left, right);
+        if given.has('u') || given.has('s') {
+            return order;
+        }
+        let bytes = left.cmp(right);
+        order.then(if given.has('r') { bytes.reverse() } else { bytes })
+    });
+    if given.has('u') {
+        all.dedup_by(|left, right| compare(left, right).is_eq());
+    }
+    let mut out = all.join(&b'\n');
+    if !all.is_empty() {
+        out.push(b'\n');
+    }
+    match given.value('o') {
+        None => shell.say(&out)?,
+        Some(path) => {
+            let (cwd, mode) = (shell.cwd().to_vec(), 0o666 & !shell.umask());
+            let path = path.clone();
+            let opened = shell.world().open_to_write(&cwd, &path, mode, Kept::Nothing);
+            if let Err(errno) = opened.and_then(|file| shell.world().replace_content(&file, out)) {
+                return shell.failed(words, &path, errno);
+            }
+        }
+    }
+    Ok(status)
+}
+
+fn uniq(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[flag('c', "count"), flag('d', "repeated"), flag('u', "unique")];
+    let given = options::read(shell, words, KNOWN)?;
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    let mut groups: Vec<(&[u8], usize)> = Vec::new();
+    for line in all_lines(&bytes) {
+        match groups.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ => groups.push((line, 1)),
+        }
+    }
+    let mut out = Vec::new();
+    for (line, count) in groups {
+        if given.has('d') && count == 1 || given.has('u') && count > 1 {
+            continue;
+        }
+        if given.has('c') {
+            out.extend(format!("{count:7} ").bytes());
+        }
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    shell.say(&out)?;
+    Ok(status)
+}
+
+fn wc(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[flag('l', "lines"), flag('c', "bytes"), flag('w', "words"), flag('m', "chars")];
+    let given = options::read(shell, words, KNOWN)?;
+    if given.operands.len() > 1 || given.options.len() > 1 {
+        return Err(shell.fault(words, "`wc` of several files or with several counts is not evaluated"));
+    }
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    let lines = memchr::memchr_iter(b'\n', &bytes).count();
+    let count = bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count();
+    let name =
+        given.operands.first().map(|name| format!(" {}", String::from_utf8_lossy(name))).unwrap_or_default();
+    let said = match given.options.first().map(|(letter, _)| letter) {
+        Some('l') => format!("{lines}{name}\n"),
+        Some('w') => format!("{count}{name}\n"),
+        Some(_) => format!("{}{name}\n", bytes.len()),
+        None => return Err(shell.fault(words, "`wc` without a count is not evaluated")),
+    };
+    shell.say(said.as_bytes())?;
+    Ok(status)
+}
+
+fn seq(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let mut numbers = Vec::new();
+    for word in &words[1..] {
+        match std::str::from_utf8(word).ok().and_then(|text| text.parse::<i64>().ok()) {
+            Some(number) => numbers.push(number),
+            None => return Err(shell.fault(words, "`seq` counts whole numbers here, without options")),
+        }
+    }
+    let (first, step, last) = match numbers[..] {
+        [last] => (1, 1, last),
+        [first, last] => (first, 1, last),
+        [first, step, last] if step != 0 => (first, step, last),
+        _ => return Err(shell.fault(words, "`seq` has one to three numbers")),
+    };
+    let (mut now, mut out) = (first, String::new());
+    while if step > 0 { now <= last } else { now >= last } {
+        shell.spend(1)?;
+        out.push_str(&now.to_string());
+        out.push('\n');
+        match now.checked_add(step) {
+            Some(next) => now = next,
+            None => break,
+        }
+    }
+    shell.say(out.as_bytes())?;
+    Ok(0)
+}
+
+fn tee(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[flag('a', "append"), flag('i', "ignore-interrupts")];
+    let given = options::read(shell, words, KNOWN)?;
+    let bytes = shell.read_all()?;
+    shell.say(&bytes)?;
+    let (cwd, mode) = (shell.cwd().to_vec(), 0o666 & !shell.umask());
+    let kept = if given.has('a') { Kept::All } else { Kept::Nothing };
+    let mut status = 0;
+    for path in &given.operands {
+        let written = match shell.world().open_to_write(&cwd, path, mode, kept) {
+            Ok(file) => shell.world().append(&file, &bytes),
+            Err(errno) => Err(errno),
+        };
+        if let Err(errno) = written {
+            status = shell.failed(words, path, errno)?;
+        }
+    }
+    Ok(status)
+}
+
+fn cmp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[flag('s', "silent"), flag('s', "quiet")];
+    let given = options::read(shell, words, KNOWN)?;
+    let [left, right] = &given.operands[..] else {
+        return Err(shell.fault(words, "`cmp` compares two files"));
+    };
+    let mut status = 0;
+    let left_bytes = bytes_of(shell, words, left, &mut status)?;
+    let right_bytes = bytes_of(shell, words, right, &mut status)?;
+    if status != 0 {
+        return Ok(2);
+    }
+    let same = left_bytes == right_bytes;
+    if !same && !given.has('s') {
+        return Err(shell.fault(words, "what differs is not printed"));
+    }
+    Ok(i32::from(!same))
+}
+
+fn checksum(shell: &mut Shell<'_, '_>, words: &[Word], digest: fn(&[u8]) -> String) -> Status {
+    const KNOWN: &[Known] = &[
+        Known { letter: 'c', long: "check", value: Value::No },
+        flag('s', "status"),
+        flag('q', "quiet"),
+        flag('b', "binary"),
+    ];
+    let given = options::read(shell, words, KNOWN)?;
+    let operands = if given.operands.is_empty() { vec![Rc::from(&b"-"[..])] } else { given.operands.clone() };
+    let mut status = 0;
+    for path in &operands {
+        let Some(bytes) = bytes_of(shell, words, path, &mut status)? else { continue };
+        if !given.has('c') {
+            let line = [digest(&bytes).as_bytes(), b"  ", path, b"\n"].concat();
+            shell.say(&line)?;
+            continue;
+        }
+        for line in all_lines(&bytes) {
+            let Some(at) = line.iter().position(|byte| *byte == b' ') else { continue };
+            let name = line[at..]
+                .iter()
+                .position(|byte| !matches!(byte, b' ' | b'*'))
+                .map_or(&b""[..], |skip| &line[at + skip..]);
+            let found = bytes_of(shell, words, name, &mut status)?;
+            let right = found.is_some_and(|bytes| digest(&bytes).as_bytes() == &line[..at]);
+            if !right {
+                status = 1;
+            }
+            let quiet = given.has('s') || right && given.has('q');
+            if !quiet {
+                let said = [name, if right { b": OK\n" } else { b": FAILED\n" }].concat();
+                shell.say(&said)?;
+            }
+        }
+    }
+    Ok(status)
+}
+
+/// `gzip -cd`, `zcat`: what is compressed, decompressed.
+fn gzip(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] =
+        &[flag('d', "decompress"), flag('c', "stdout"), flag('f', "force"), flag('q', "quiet")];
+    use std::io::Read as _;
+    let given = options::read(shell, words, KNOWN)?;
+    let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let (decompress, to_output) =
+        (given.has('d') || name != b"gzip", given.has('c') || name == b"zcat" || given.operands.is_empty());
+    if !decompress || !to_output {
+        return Err(shell.fault(words, "only decompression to the output is evaluated"));
+    }
+    let mut status = 0;
+    let bytes = input(shell, words, &given.operands, &mut status)?;
+    let mut out = Vec::new();
+    let read = pinfold_archive::codec::decoder(Compression::Gzip, &bytes[..])
+        .and_then(|reader| reader.take(MAX_DECOMPRESSED).read_to_end(&mut out));
+    match read {
+        Ok(length) if (length as u64) < MAX_DECOMPRESSED => shell.say(&out)?,
+        Ok(_) => return Err(shell.fault(words, "it is more than one script may use")),
+        Err(_) => {
+            shell.say_error(b"gzip: invalid compressed data\n")?;
+            status = 1;
+        }
+    }
+    Ok(status)
+}
+
+/// `base64 -d`
+fn base64(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[flag('d', "decode"), flag('i', "ignore-garbage")];
+    use ::base64::Engine as _;
+    let given = options::read(shell, words, KNOWN)?;
+    if !given.has('d') {
+        return Err(shell.fault(words, "`base64` only decodes here"));
+    }
+    let mut status = 0;
+    let mut bytes = input(shell, words, &given.operands, &mut status)?;
+    bytes.retain(|byte| !byte.is_ascii_whitespace());
+    if let Ok(decoded) = ::base64::engine::general_purpose::STANDARD.decode(&bytes) {
+        shell.say(&decoded)?;
+    } else {
+        shell.say_error(b"base64: invalid input\n")?;
+        status = 1;
+    }
+    Ok(status)
+}
+
+/// `expr A OP B` for numbers and strings, and `expr STRING : EXPRESSION`.
+fn expr(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let [_, left, operator, right] = words else {
+        return Err(shell.fault(words, "`expr` has two operands and an operator here"));
+    };
+    let parse = |word: &Word| std::str::from_utf8(word).ok().and_then(|text| text.parse::<i64>().ok());
+    let (a, b) = (parse(left), parse(right));
+    let said = match (&**operator, a, b) {
+        (b"+", Some(a), Some(b)) => a.wrapping_add(b).to_string(),
+        (b"-", Some(a), Some(b)) => a.wrapping_sub(b).to_string(),
+        (b"*", Some(a), Some(b)) => a.wrapping_mul(b).to_string(),
+        (b"/", Some(a), Some(b)) if b != 0 => a.wrapping_div(b).to_string(),
+        (b"%", Some(a), Some(b)) if b != 0 => a.wrapping_rem(b).to_string(),
+        (b"=" | b"==" | b"!=" | b"<" | b"<=" | b">" | b">=", a, b) => {
+            let order = match (a, b) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                _ => left.cmp(right),
+            };
+            let holds = match &**operator {
+                b"=" | b"==" => order.is_eq(),
+                b"!=" => order.is_ne(),
+                b"<" => order.is_lt(),
+                b"<=" => order.is_le(),
+                b">" => order.is_gt(),
+                _ => order.is_ge(),
+            };
+            i32::from(holds).to_string()
+        }
+        (b":", _, _) => {
+            let pattern = [b"^", &right[..]].concat();
+            let expression = super::regex::basic(&pattern).map_err(|what| shell.fault(words, what))?;
+            match expression.captures(left) {
+                Some(found) if found.len() > 1 => {
+                    String::from_utf8_lossy(found.get(1).map_or(&b""[..], |group| group.as_bytes()))
+                        .into_owned()
+                }
+                Some(found) => found.get(0).map_or(0, |all| all.as_bytes().len()).to_string(),
+                None => {
+                    if expression.captures_len() > 1 {
+                        String::new()
+                    } else {
+                        "0".into()
+                    }
+                }
+            }
+        }
+        _ => return Err(shell.fault(words, "this expression of `expr` is not known")),
+    };
+    let status = i32::from(said.is_empty() || said == "0");
+    shell.say(format!("{said}\n").as_bytes())?;
+    Ok(status)
+}

@@ -1,0 +1,183 @@
+//! The evaluator beside dash with the real tools: equal output, exit status, and equal files afterwards.
+
+#![expect(clippy::disallowed_methods, reason = "dash is run to compare with it")]
+
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+
+use pinfold_archive::Component;
+use pinfold_archive::Content;
+use pinfold_archive::Metadata;
+use pinfold_archive::Node;
+use pinfold_archive::NodeKind;
+use pinfold_archive::Tree;
+use pinfold_archive::tree::InlineOnly;
+use pinfold_base::Arch;
+use pinfold_base::ImagePath;
+
+use super::Outcome;
+use super::Script;
+use super::evaluate;
+use super::on_a_deep_stack;
+use super::world::World;
+use crate::accounts::Accounts;
+
+/// Scripts, each behind a line `%% NAME`.
+const SHELL: &str = include_str!("shell.txt");
+const COMMANDS: &str = include_str!("commands.txt");
+
+/// A tree with the directory that a script works in, and files of a first part that real ones are made of too.
+fn tree() -> Tree {
+    let owner = Component::generated("test");
+    let mut tree = Tree::new();
+    for name in ["", "w", "w/dir", "tmp", "etc"] {
+        tree.insert(ImagePath::new(name).unwrap(), Node::directory(&owner, Metadata::root(0o755, 0)));
+    }
+    for (name, text) in FILES {
+        let node = Node::file(&owner, Metadata::root(0o644, 0), Content::inline(text.as_bytes()));
+        tree.insert(ImagePath::new(format!("w/{name}")).unwrap(), node);
+    }
+    tree
+}
+
+/// What lies in the directory before.
+const FILES: [(&str, &str); 4] = [
+    ("a.txt", "one\ntwo\nthree\n"),
+    ("b.txt", "x y  z\n"),
+    ("dir/c.conf", "k=v\n# c\n"),
+    ("dir/.hidden", "h\n"),
+];
+
+fn ours(text: &str) -> (Result<Outcome, super::Fault>, Vec<(String, String)>) {
+    let text = format!("cd /w\n{text}");
+    on_a_deep_stack(move || {
+        let mut world = World::new(tree(), Accounts::minimal(), Arch::Amd64, 0, &InlineOnly);
+        let script = Script {
+            package: "test",
+            name: "postinst",
+            text: text.as_bytes(),
+            args: &["one", "t w o"],
+            environment: &[],
+        };
+        let outcome = evaluate(&script, &mut world);
+        let root = ImagePath::new("w").unwrap();
+        let files = world.tree.below(&root).filter(|(path, _)| **path != root).map(|(path, node)| {
+            let said = match &node.kind {
+                NodeKind::Directory => "directory".to_owned(),
+                NodeKind::Symlink(target) => format!("link {}", target.escape_ascii()),
+                NodeKind::File(Content::Inline(bytes)) => format!("file {}", bytes.escape_ascii()),
+                NodeKind::Hardlink(target) => match world.tree.content(target) {
+                    Some(Content::Inline(bytes)) => format!("file {}", bytes.escape_ascii()),
+                    other => format!("{other:?}"),
+                },
+                NodeKind::File(other) => format!("{other:?}"),
+            };
+            let mode = if matches!(node.kind, NodeKind::Symlink(_)) { 0 } else { node.meta.mode };
+            (
+                String::from_utf8_lossy(path.strip_prefix(&root).unwrap()).into_owned(),
+                format!("{mode:o} {said}"),
+            )
+        });
+        let files = files.collect();
+        (outcome, files)
+    })
+    .unwrap()
+}
+
+fn dashs(text: &str) -> (i32, String, Vec<(String, String)>) {
+    let scratch = tempfile::tempdir().unwrap();
+    for (name, bytes) in FILES {
+        let path = scratch.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, bytes).unwrap();
+    }
+    let run = Command::new("dash")
+        .args(["-c", text, "/var/lib/dpkg/info/test.postinst", "one", "t w o"])
+        .current_dir(scratch.path())
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let mut files = Vec::new();
+    list(scratch.path(), "", &mut files);
+    files.sort();
+    (run.status.code().unwrap(), String::from_utf8_lossy(&run.stdout).into_owned(), files)
+}
+
+fn list(directory: &Path, before: &str, files: &mut Vec<(String, String)>) {
+    use std::os::unix::fs::PermissionsExt as _;
+    for entry in fs_err::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{before}{}", entry.file_name().into_string().unwrap());
+        let kind = entry.file_type().unwrap();
+        let mode =
+            if kind.is_symlink() { 0 } else { entry.metadata().unwrap().permissions().mode() & 0o7777 };
+        let said = if kind.is_symlink() {
+            format!("link {}", fs_err::read_link(entry.path()).unwrap().display())
+        } else if kind.is_dir() {
+            list(&entry.path(), &format!("{name}/"), files);
+            "directory".to_owned()
+        } else {
+            format!("file {}", fs_err::read(entry.path()).unwrap().escape_ascii())
+        };
+        files.push((name, format!("{mode:o} {said}")));
+    }
+}
+
+/// Runs each script of a corpus both ways.
+fn compare(corpus: &str) {
+    let mut wrong = Vec::new();
+    for part in corpus.split("%% ").skip(1) {
+        let (name, text) = part.split_once('\n').unwrap();
+        let (status, output, files) = dashs(text);
+        let (outcome, our_files) = ours(text);
+        match outcome {
+            Ok(outcome) => {
+                let said = String::from_utf8_lossy(&outcome.output).into_owned();
+                if (outcome.status, &said, &our_files) != (status, &output, &files) {
+                    wrong.push(format!(
+                        "== {name}\n  dash {status} {output:?}\n  ours {} {said:?} ({})\n  dash {files:?}\n  ours {our_files:?}",
+                        outcome.status,
+                        outcome.errors.escape_ascii()
+                    ));
+                }
+            }
+            Err(fault) => wrong.push(format!("== {name}\n  dash {status} {output:?}\n  ours {fault:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{} differ", wrong.join("\n"), wrong.len());
+}
+
+#[test]
+fn the_shell_is_dash() {
+    compare(SHELL);
+}
+
+#[test]
+fn the_commands_are_those_of_the_tools() {
+    compare(COMMANDS);
+}
+
+#[test]
+fn what_does_not_end_is_ended() {
+    for text in [
+        "while :; do :; done",
+        "f() { f; }; f",
+        "x=x; while :; do x=\"$x$x\"; done",
+        "while :; do echo y; done",
+        "eval \"$(printf 'if true; then %.0s' 1 2 3 4 5 6 7 8 9)\"",
+    ] {
+        let since = std::time::Instant::now();
+        assert!(ours(text).0.is_err() || text.starts_with("eval"), "{text}");
+        assert!(since.elapsed().as_secs() < 20, "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_named_with_its_line_and_words() {
+    let (outcome, _) = ours("x='a b'\nprintf '%q' \"$x\"\n");
+    let fault = outcome.unwrap_err();
+    assert!(fault.what.contains("%q"), "{fault:?}");
+}

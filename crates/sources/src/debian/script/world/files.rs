@@ -1,0 +1,542 @@
+//! The tree as a process sees a file system: paths through links, reading, writing, and the errors of system calls.
+
+use pinfold_archive::Content;
+use pinfold_archive::Metadata;
+use pinfold_archive::Node;
+use pinfold_archive::NodeKind;
+use pinfold_base::ImagePath;
+
+use super::World;
+
+/// Largest file that a script reads.
+const MAX_READ: u64 = 16 << 20;
+/// Most links on one way (Linux's limit).
+const MAX_LINKS: usize = 40;
+
+/// Why a system call would fail, with the text that tools print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::debian::script) enum Errno {
+    /// `ENOENT`
+    #[error("No such file or directory")]
+    NotFound,
+    /// `EEXIST`
+    #[error("File exists")]
+    Exists,
+    /// `ENOTDIR`
+    #[error("Not a directory")]
+    NotADirectory,
+    /// `EISDIR`
+    #[error("Is a directory")]
+    IsADirectory,
+    /// `ENOTEMPTY`
+    #[error("Directory not empty")]
+    NotEmpty,
+    /// `ELOOP`
+    #[error("Too many levels of symbolic links")]
+    Loop,
+    /// `ENAMETOOLONG`
+    #[error("File name too long")]
+    TooLong,
+    /// `EINVAL`
+    #[error("Invalid argument")]
+    Invalid,
+    /// Nothing of an image: `/proc`, `/sys`, devices. The evaluation stops.
+    #[error("it is outside the image")]
+    Outside,
+    /// More than the budget. The evaluation stops.
+    #[error("it is more than one script may use")]
+    Budget,
+    /// The bytes of a file cannot be read. The evaluation stops.
+    #[error("its bytes cannot be read")]
+    Unreadable,
+}
+
+impl Errno {
+    /// Whether the script is told, as a program would be; else the evaluation stops.
+    pub(in crate::debian::script) fn is_told(self) -> bool {
+        !matches!(self, Self::Outside | Self::Budget | Self::Unreadable)
+    }
+}
+
+/// What stat(2) says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::debian::script) struct Stat {
+    /// Where it is, links followed.
+    pub(in crate::debian::script) path: ImagePath,
+    /// What it is; a hard link is the file it names.
+    pub(in crate::debian::script) kind: Kind,
+    /// Mode, owner, time.
+    pub(in crate::debian::script) meta: Metadata,
+    /// Length of a file or of a link's target, in bytes.
+    pub(in crate::debian::script) size: u64,
+}
+
+/// The kinds of file in a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::debian::script) enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// `/dev/null`, which no tree has and every script uses.
+    Null,
+}
+
+/// What the last component of a path does when it is a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::debian::script) enum Last {
+    /// It is followed, as by stat(2).
+    Followed,
+    /// It is meant itself, as by lstat(2).
+    Itself,
+}
+
+impl World<'_> {
+    /// Uses up steps.
+    pub(in crate::debian::script) fn spend(&mut self, steps: u64) -> Result<(), Errno> {
+        self.budget.steps = self.budget.steps.checked_sub(steps).ok_or(Errno::Budget)?;
+        Ok(())
+    }
+
+    /// Uses up bytes.
+    pub(in crate::debian::script) fn spend_bytes(&mut self, bytes: usize) -> Result<(), Errno> {
+        self.budget.bytes = self.budget.bytes.checked_sub(bytes as u64).ok_or(Errno::Budget)?;
+        self.spend(bytes as u64 / 1024)
+    }
+
+    /// Where `path` leads from the directory `cwd`. What comes before the last component must be there; the last itself may
+    /// be missing.
+    pub(in crate::debian::script) fn locate(
+        &self,
+        cwd: &[u8],
+        path: &[u8],
+        last: Last,
+    ) -> Result<ImagePath, Errno> {
+        if path.is_empty() {
+            return Err(Errno::NotFound);
+        }
+        let directory = path.ends_with(b"/") || path.ends_with(b"/.");
+        let mut pending: Vec<Vec<u8>> = names(path).collect();
+        if !path.starts_with(b"/") {
+            pending.extend(names(cwd));
+        }
+        let (mut at, mut links) = (ImagePath::root(), 0);
+        while let Some(name) = pending.pop() {
+            if name == b".." {
+                at = at.parent().unwrap_or_default();
+                continue;
+            }
+            if self.tree.get(&at).is_some_and(|node| !node.is_directory()) {
+                return Err(Errno::NotADirectory);
+            }
+            let next = at.join(&name).map_err(|_| Errno::TooLong)?;
+            match self.tree.get(&next).map(|node| &node.kind) {
+                Some(NodeKind::Symlink(target))
+                    if !pending.is_empty() || last == Last::Followed || directory =>
+                {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Errno::Loop);
+                    }
+                    if target.starts_with(b"/") {
+                        at = ImagePath::root();
+                    }
+                    pending.extend(names(target));
+                }
+                None if !pending.is_empty() => return Err(Errno::NotFound),
+                _ => at = next,
+            }
+        }
+        if directory && self.tree.get(&at).is_some_and(|node| !node.is_directory()) {
+            return Err(Errno::NotADirectory);
+        }
+        Ok(at)
+    }
+
+    /// stat(2) or lstat(2).
+    pub(in crate::debian::script) fn stat(&self, cwd: &[u8], path: &[u8], last: Last) -> Result<Stat, Errno> {
+        let path = self.locate(cwd, path, last)?;
+        if path.is_root() {
+            let meta = self
+                .tree
+                .get(&path)
+                .map_or_else(|| Metadata::root(0o755, self.epoch), |node| node.meta.clone());
+            return Ok(Stat { path, kind: Kind::Directory, meta, size: 0 });
+        }
+        if path.as_bytes() == b"dev/null" {
+            return Ok(Stat { path, kind: Kind::Null, meta: Metadata::root(0o666, self.epoch), size: 0 });
+        }
+        let node = self.tree.get(&path).ok_or(Errno::NotFound)?;
+        let file = match &node.kind {
+            NodeKind::Hardlink(target) => self.tree.get(target).ok_or(Errno::NotFound)?,
+            _ => node,
+        };
+        let (kind, size) = match &file.kind {
+            NodeKind::Directory => (Kind::Directory, 0),
+            NodeKind::Symlink(target) => (Kind::Link, target.len() as u64),
+            NodeKind::File(_) | NodeKind::Hardlink(_) => (Kind::File, file.size()),
+        };
+        Ok(Stat { kind, size, meta: file.meta.clone(), path })
+    }
+
+    /// The bytes of a regular file.
+    pub(in crate::debian::script) fn read(&mut self, cwd: &[u8], path: &[u8]) -> Result<Vec<u8>, Errno> {
+        let stat = self.stat(cwd, path, Last::Followed)?;
+        match stat.kind {
+            Kind::Directory => return Err(Errno::IsADirectory),
+            Kind::Null => return Ok(Vec::new()),
+            Kind::Link | Kind::File => {}
+        }
+        self.spend(1 + stat.size / 1024)?;
+        let content = self.tree.content(&stat.path).ok_or(Errno::NotFound)?;
+        if content.size() > MAX_READ {
+            return Err(Errno::Budget);
+        }
+        self.contents.read(content, MAX_READ).map_err(|_| Errno::Unreadable)
+    }
+
+    /// Opens a file for writing, as open(2) with `O_CREAT`: made with `mode` where it is not there, emptied where that is said.
+    pub(in crate::debian::script) fn open_to_write(
+        &mut self,
+        cwd: &[u8],
+        path: &[u8],
+        mode: u32,
+        content: Kept,
+    ) -> Result<ImagePath, Errno> {
+        let path = self.locate(cwd, path, Last::Followed)?;
+        self.inside(&path)?;
+        self.parent_is_there(&path)?;
+        match self.tree.get(&path).map(|node| &node.kind) {
+            None => {
+                let meta = Metadata::root(mode, self.epoch);
+                let node = Node::file(&self.owner, meta, Content::inline(Vec::new()));
+                self.put(path.clone(), node)?;
+                self.note(format!("file {path} {mode:04o}"));
+            }
+            Some(NodeKind::Directory) => return Err(Errno::IsADirectory),
+            Some(_) if content == Kept::Nothing => self.replace_content(&path, Vec::new())?,
+            Some(_) => {}
+        }
+        Ok(path)
+    }
+
+    /// Adds bytes to the end of a file that was opened.
+    pub(in crate::debian::script) fn append(&mut self, path: &ImagePath, bytes: &[u8]) -> Result<(), Errno> {
+        let Some(content) = self.tree.content(path).cloned() else { return Err(Errno::NotFound) };
+        let mut all = self.contents.read(&content, MAX_READ).map_err(|_| Errno::Unreadable)?;
+        all.extend_from_slice(bytes);
+        self.replace_content(path, all)
+    }
+
+    /// Puts other bytes into a file that is there; its other names have them too.
+    pub(in crate::debian::script) fn replace_content(
+        &mut self,
+        path: &ImagePath,
+        bytes: Vec<u8>,
+    ) -> Result<(), Errno> {
+        self.spend_bytes(bytes.len())?;
+        let real = match self.tree.get(path).map(|node| &node.kind) {
+            Some(NodeKind::Hardlink(target)) => target.clone(),
+            _ => path.clone(),
+        };
+        let (epoch, owner) = (self.epoch, self.owner.clone());
+        let node = self.tree.get_mut(&real).ok_or(Errno::NotFound)?;
+        node.kind = NodeKind::File(Content::inline(bytes));
+        node.meta.mtime = epoch;
+        node.owner = owner;
+        self.note(format!("content of {path}"));
+        Ok(())
+    }
+
+    /// mkdir(2).
+    pub(in crate::debian::script) fn make_directory(
+        &mut self,
+        cwd: &[u8],
+        path: &[u8],
+        mode: u32,
+    ) -> Result<ImagePath, Errno> {
+        let path = self.locate(cwd, trim(path), Last::Itself)?;
+        if path.is_root() || self.tree.contains(&path) {
+            return Err(Errno::Exists);
+        }
+        self.inside(&path)?;
+        self.parent_is_there(&path)?;
+        let node = Node::directory(&self.owner, Metadata::root(mode, self.epoch));
+        self.put(path.clone(), node)?;
+        self.note(format!("directory {path} {mode:04o}"));
+        Ok(path)
+    }
+
+    /// symlink(2).
+    pub(in crate::debian::script) fn make_link(
+        &mut self,
+        cwd: &[u8],
+        path: &[u8],
+        target: &[u8],
+    ) -> Result<(), Errno> {
+        if target.is_empty() {
+            return Err(Errno::NotFound);
+        }
+        let path = self.locate(cwd, path, Last::Itself)?;
+        if path.is_root() || self.tree.contains(&path) {
+            return Err(Errno::Exists);
+        }
+        self.inside(&path)?;
+        self.parent_is_there(&path)?;
+        let node = Node::symlink(&self.owner, self.epoch, target);
+        self.put(path.clone(), node)?;
+        self.note(format!("link {path} -> {}", target.escape_ascii()));
+        Ok(())
+    }
+
+    /// link(2): another name of a file.
+    pub(in crate::debian::script) fn make_hard_link(
+        &mut self,
+        cwd: &[u8],
+        path: &[u8],
+        file: &[u8],
+    ) -> Result<(), Errno> {
+        let file = self.stat(cwd, file, Last::Itself)?;
+        let path = self.locate(cwd, path, Last::Itself)?;
+        if path.is_root() || self.tree.contains(&path) {
+            return Err(Errno::Exists);
+        }
+        self.inside(&path)?;
+        self.parent_is_there(&path)?;
+        let node = self.tree.get(&file.path).ok_or(Errno::NotFound)?.clone();
+        let node = match node.kind {
+            NodeKind::Directory => return Err(Errno::Invalid),
+            NodeKind::File(_) => Node { kind: NodeKind::Hardlink(file.path), ..node },
+            NodeKind::Hardlink(_) | NodeKind::Symlink(_) => node,
+        };
+        self.put(path.clone(), node)?;
+        self.note(format!("hard link {path}"));
+        Ok(())
+    }
+
+    /// unlink(2) for files and links, rmdir(2) for empty directories.
+    pub(in crate::debian::script) fn remove(&mut self, path: &ImagePath) -> Result<(), Errno> {
+        self.inside(path)?;
+        if path.is_root() {
+            return Err(Errno::Invalid);
+        }
+        let node = self.tree.get(path).ok_or(Errno::NotFound)?;
+        if node.is_directory() && self.tree.below(path).any(|(inside, _)| inside != path) {
+            return Err(Errno::NotEmpty);
+        }
+        if matches!(node.kind, NodeKind::File(_)) {
+            self.hand_over(path)?;
+        }
+        self.tree.remove(path);
+        self.note(format!("removed {path}"));
+        Ok(())
+    }
+
+    /// A directory and all below it, as `rm -r`.
+    pub(in crate::debian::script) fn remove_all(&mut self, path: &ImagePath) -> Result<(), Errno> {
+        let below: Vec<ImagePath> = self.tree.below(path).map(|(inside, _)| inside.clone()).collect();
+        self.spend(below.len() as u64)?;
+        for inside in below.iter().rev().filter(|inside| *inside != path) {
+            if self.tree.get(inside).is_some_and(|node| matches!(node.kind, NodeKind::File(_))) {
+                self.hand_over(inside)?;
+            }
+            self.tree.remove(inside);
+        }
+        self.remove(path)
+    }
+
+    /// rename(2).
+    pub(in crate::debian::script) fn rename(
+        &mut self,
+        from: &ImagePath,
+        to: &ImagePath,
+    ) -> Result<(), Errno> {
+        self.inside(from)?;
+        self.inside(to)?;
+        self.parent_is_there(to)?;
+        if from == to {
+            return Ok(());
+        }
+        if from.is_root() || to.starts_with(from) {
+            return Err(Errno::Invalid);
+        }
+        let moved = self.tree.get(from).ok_or(Errno::NotFound)?;
+        if let Some(old) = self.tree.get(to) {
+            match (moved.is_directory(), old.is_directory()) {
+                (true, false) => return Err(Errno::NotADirectory),
+                (false, true) => return Err(Errno::IsADirectory),
+                _ => self.remove(to)?,
+            }
+        }
+        let all: Vec<ImagePath> = self.tree.below(from).map(|(inside, _)| inside.clone()).collect();
+        self.spend(all.len() as u64)?;
+        for old in &all {
+            let new = match old.strip_prefix(from) {
+                Some(b"") | None => to.clone(),
+                Some(rest) => to.join(rest).map_err(|_| Errno::TooLong)?,
+            };
+            self.rename_targets(old, &new)?;
+            if let Some(node) = self.tree.remove(old) {
+                self.tree.insert(new, node);
+            }
+        }
+        self.note(format!("moved {from} to {to}"));
+        Ok(())
+    }
+
+    /// chmod(2).
+    pub(in crate::debian::script) fn set_mode(&mut self, path: &ImagePath, mode: u32) -> Result<(), Errno> {
+        self.change(path, |meta| meta.mode = mode)?;
+        self.note(format!("mode {path} {mode:04o}"));
+        Ok(())
+    }
+
+    /// chown(2). As Linux does, set-id bits of a file go.
+    pub(in crate::debian::script) fn set_owner(
+        &mut self,
+        path: &ImagePath,
+        uid: Option<u32>,
+        gid: Option<u32>,
+    ) -> Result<(), Errno> {
+        let file = self.tree.get(path).is_some_and(|node| !node.is_directory());
+        let mut owned = (0, 0);
+        self.change(path, |meta| {
+            (meta.uid, meta.gid) = (uid.unwrap_or(meta.uid), gid.unwrap_or(meta.gid));
+            owned = (meta.uid, meta.gid);
+            if file {
+                meta.mode &= if meta.mode & 0o010 == 0 { 0o3777 } else { 0o1777 };
+            }
+        })?;
+        self.note(format!("owner {path} {}:{}", owned.0, owned.1));
+        Ok(())
+    }
+
+    /// The time of a file becomes that of the image.
+    pub(in crate::debian::script) fn touch(&mut self, path: &ImagePath) -> Result<(), Errno> {
+        let epoch = self.epoch;
+        self.change(path, |meta| meta.mtime = epoch)
+    }
+
+    /// The names in a directory, sorted by their bytes.
+    pub(in crate::debian::script) fn list(&mut self, directory: &ImagePath) -> Result<Vec<Vec<u8>>, Errno> {
+        let mut names = Vec::new();
+        let mut seen = 0;
+        for (path, _) in self.tree.below(directory) {
+            seen += 1;
+            if path.parent().as_ref() == Some(directory) {
+                names.push(path.name().to_vec());
+            }
+        }
+        self.spend(seen / 16 + 1)?;
+        Ok(names)
+    }
+
+    /// A copy of a node at another path, over whatever file is there, as its own package's.
+    pub(in crate::debian::script) fn put_copy(&mut self, from: &Node, to: &ImagePath) -> Result<(), Errno> {
+        self.inside(to)?;
+        self.parent_is_there(to)?;
+        let kind = match &from.kind {
+            NodeKind::Hardlink(target) => self.tree.get(target).ok_or(Errno::NotFound)?.kind.clone(),
+            kind => kind.clone(),
+        };
+        let node = Node { kind, meta: from.meta.clone(), owner: self.owner.clone() };
+        self.put(to.clone(), node)?;
+        self.note(format!("copy {to}"));
+        Ok(())
+    }
+
+    fn change(&mut self, path: &ImagePath, change: impl FnOnce(&mut Metadata)) -> Result<(), Errno> {
+        self.inside(path)?;
+        let real = match self.tree.get(path).map(|node| &node.kind) {
+            Some(NodeKind::Hardlink(target)) => target.clone(),
+            _ => path.clone(),
+        };
+        if !self.tree.contains(&real) && real.is_root() {
+            let root = Node::directory(&self.owner, Metadata::root(0o755, self.epoch));
+            self.tree.insert(real.clone(), root);
+        }
+        change(&mut self.tree.get_mut(&real).ok_or(Errno::NotFound)?.meta);
+        Ok(())
+    }
+
+    fn put(&mut self, path: ImagePath, node: Node) -> Result<(), Errno> {
+        self.spend(1)?;
+        self.tree.insert(path, node);
+        Ok(())
+    }
+
+    /// Before a file goes, the first of its other names becomes the file.
+    fn hand_over(&mut self, file: &ImagePath) -> Result<(), Errno> {
+        let others = self.other_names(file)?;
+        let Some((heir, others)) = others.split_first() else { return Ok(()) };
+        let Some(node) = self.tree.get(file).cloned() else { return Ok(()) };
+        self.tree.insert(heir.clone(), node);
+        for other in others {
+            if let Some(node) = self.tree.get_mut(other) {
+                node.kind = NodeKind::Hardlink(heir.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn rename_targets(&mut self, file: &ImagePath, to: &ImagePath) -> Result<(), Errno> {
+        if !self.tree.get(file).is_some_and(|node| matches!(node.kind, NodeKind::File(_))) {
+            return Ok(());
+        }
+        for other in self.other_names(file)? {
+            if let Some(node) = self.tree.get_mut(&other) {
+                node.kind = NodeKind::Hardlink(to.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn other_names(&mut self, file: &ImagePath) -> Result<Vec<ImagePath>, Errno> {
+        self.spend(self.tree.len() as u64 / 64 + 1)?;
+        let names = |(path, node): (&ImagePath, &Node)| match &node.kind {
+            NodeKind::Hardlink(target) if target == file => Some(path.clone()),
+            _ => None,
+        };
+        Ok(self.tree.iter().filter_map(names).collect())
+    }
+
+    fn parent_is_there(&self, path: &ImagePath) -> Result<(), Errno> {
+        let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else { return Ok(()) };
+        match self.tree.get(&parent) {
+            Some(node) if node.is_directory() => Ok(()),
+            Some(_) => Err(Errno::NotADirectory),
+            None => Err(Errno::NotFound),
+        }
+    }
+
+    /// Nothing is made or changed in what the runtime mounts.
+    #[expect(clippy::unused_self, reason = "a method as its neighbours are")]
+    fn inside(&self, path: &ImagePath) -> Result<(), Errno> {
+        match path.components().next() {
+            Some(b"proc" | b"sys" | b"dev") => Err(Errno::Outside),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is left of a file that is opened for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::debian::script) enum Kept {
+    /// Nothing: `O_TRUNC`.
+    Nothing,
+    /// Everything: `O_APPEND`.
+    All,
+}
+
+/// The components of a path from the last to the first.
+fn names(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    path.split(|&byte| byte == b'/').rev().filter(|name| !matches!(*name, b"" | b".")).map(<[u8]>::to_vec)
+}
+
+/// Without slashes at the end.
+fn trim(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(path.len().min(1), |at| at + 1);
+    &path[..end]
+}

@@ -1,0 +1,207 @@
+//! What scripts see and change: the tree, accounts, alternatives, diversions, answers of debconf, the list of packages.
+//!
+//! A plain value, without the shell that changes it: the caller makes it, evaluates scripts over it in dpkg's order, and takes the
+//! tree out. Each change is noted, in the words of the ledger.
+//!
+//! **Guarantees**: a path never leads out of the tree; what is read, written and noted is bounded by the [`Budget`].
+
+mod files;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use pinfold_archive::Component;
+use pinfold_archive::Contents;
+use pinfold_archive::Tree;
+use pinfold_base::Arch;
+
+pub(in crate::debian::script) use self::files::Errno;
+pub(in crate::debian::script) use self::files::Kept;
+pub(in crate::debian::script) use self::files::Kind;
+pub(in crate::debian::script) use self::files::Last;
+pub(in crate::debian::script) use self::files::Stat;
+use crate::accounts::Accounts;
+
+/// Most lines of the ledger for one script; what goes over is counted.
+const MAX_NOTES: usize = 200;
+
+/// What one evaluation may use. Shared by all that a script starts: functions, sourced files, scripts of the tree.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::debian) struct Budget {
+    /// Steps: a command, an expansion, a node that is looked at, a kibibyte that is copied.
+    pub(in crate::debian) steps: u64,
+    /// Bytes of output and of files that may still be made.
+    pub(in crate::debian) bytes: u64,
+}
+
+impl Default for Budget {
+    /// A hundred times what the largest script of Debian 12 needs.
+    fn default() -> Self {
+        Self { steps: 2_000_000, bytes: 64 << 20 }
+    }
+}
+
+/// A package as scripts and dpkg's tools see it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::debian) struct Installed {
+    /// Its version.
+    pub(in crate::debian) version: String,
+    /// Its architecture, or `all`.
+    pub(in crate::debian) arch: String,
+    /// Fields of its control file that `dpkg-query` is asked for.
+    pub(in crate::debian) fields: BTreeMap<String, String>,
+    /// Its state: unpacked, then configured.
+    pub(in crate::debian) state: State,
+    /// Absolute paths of its files, as it ships them.
+    pub(in crate::debian) files: Vec<Vec<u8>>,
+}
+
+/// How far dpkg has come with a package.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::debian) enum State {
+    /// Not unpacked yet.
+    #[default]
+    Absent,
+    /// Unpacked, its `postinst` has not run.
+    Unpacked,
+    /// Configured.
+    Installed,
+}
+
+/// A choice of an alternative, as `update-alternatives --install` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::debian) struct Choice {
+    /// The generic path, `/usr/bin/awk`.
+    pub(in crate::debian) link: String,
+    /// The name in `/etc/alternatives`.
+    pub(in crate::debian) name: String,
+    /// What is to be chosen, `/usr/bin/mawk`.
+    pub(in crate::debian) path: String,
+    /// The higher wins.
+    pub(in crate::debian) priority: i32,
+    /// Links that follow: link, name, path.
+    pub(in crate::debian) slaves: Vec<(String, String, String)>,
+}
+
+/// `dpkg-divert`: the path of one package's file is left to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::debian) struct Diversion {
+    /// The absolute path.
+    pub(in crate::debian) path: String,
+    /// Where other packages' files of that path go.
+    pub(in crate::debian) to: String,
+    /// The package whose file stays; `None` for a local diversion.
+    pub(in crate::debian) package: Option<String>,
+}
+
+/// `dpkg-statoverride`: owner and mode of a path, whatever packages say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::debian) struct StatOverride {
+    /// User name.
+    pub(in crate::debian) user: String,
+    /// Group name.
+    pub(in crate::debian) group: String,
+    /// Permission bits.
+    pub(in crate::debian) mode: u32,
+    /// The absolute path.
+    pub(in crate::debian) path: String,
+}
+
+/// What scripts change.
+pub(in crate::debian) struct World<'a> {
+    /// The file system.
+    pub(in crate::debian) tree: Tree,
+    /// Users and groups; written to the tree with every change.
+    pub(in crate::debian) accounts: Accounts,
+    /// Alternatives in the order in which they were installed.
+    pub(in crate::debian) alternatives: Vec<Choice>,
+    /// Diversions in the order in which they were made.
+    pub(in crate::debian) diversions: Vec<Diversion>,
+    /// Overrides by path.
+    pub(in crate::debian) overrides: Vec<StatOverride>,
+    /// Questions of debconf and their answers: from templates, and from the manifest.
+    pub(in crate::debian) answers: BTreeMap<String, String>,
+    /// Triggers that were activated, in order: name or path, and who asked.
+    pub(in crate::debian) triggers: BTreeSet<(String, String)>,
+    /// Login shells that `add-shell` has named.
+    pub(in crate::debian) shells: Vec<String>,
+    /// Packages by name.
+    pub(in crate::debian) packages: BTreeMap<String, Installed>,
+    /// The architecture that the image is for.
+    pub(in crate::debian) arch: Arch,
+    /// Time of everything that is made, in seconds since 1970.
+    pub(in crate::debian) epoch: u64,
+    /// The bytes of the tree's files.
+    pub(in crate::debian) contents: &'a dyn Contents,
+    /// What one script may use; set anew before each.
+    pub(in crate::debian) budget: Budget,
+    /// Who owns what is made: the package whose script runs.
+    owner: Component,
+    notes: Vec<String>,
+    unnoted: usize,
+}
+
+impl<'a> World<'a> {
+    /// A world with this tree and nothing else.
+    pub(in crate::debian) fn new(
+        tree: Tree,
+        accounts: Accounts,
+        arch: Arch,
+        epoch: u64,
+        contents: &'a dyn Contents,
+    ) -> Self {
+        Self {
+            tree,
+            accounts,
+            alternatives: Vec::new(),
+            diversions: Vec::new(),
+            overrides: Vec::new(),
+            answers: BTreeMap::new(),
+            triggers: BTreeSet::new(),
+            shells: Vec::new(),
+            packages: BTreeMap::new(),
+            arch,
+            epoch,
+            contents,
+            budget: Budget::default(),
+            owner: Component::generated("base"),
+            notes: Vec::new(),
+            unnoted: 0,
+        }
+    }
+
+    /// Before a script: what it makes belongs to `owner`, what it may use is the whole budget, nothing is noted.
+    pub(in crate::debian) fn begin(&mut self, owner: Component) {
+        self.owner = owner;
+        self.budget = Budget::default();
+        self.notes.clear();
+        self.unnoted = 0;
+    }
+
+    /// After a script: what was done, in order.
+    pub(in crate::debian) fn take_notes(&mut self) -> Vec<String> {
+        let mut notes = std::mem::take(&mut self.notes);
+        if self.unnoted > 0 {
+            notes.push(format!("{} more changes", self.unnoted));
+        }
+        notes
+    }
+
+    /// Notes a change for the ledger. The same line twice in a row is one.
+    pub(in crate::debian::script) fn note(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if self.notes.last() == Some(&what) {
+            return;
+        }
+        if self.notes.len() < MAX_NOTES {
+            self.notes.push(what);
+        } else {
+            self.unnoted += 1;
+        }
+    }
+
+    /// Notes something that is deliberately not done.
+    pub(in crate::debian::script) fn not_done(&mut self, what: &str) {
+        self.note(format!("not done: {what}"));
+    }
+}
