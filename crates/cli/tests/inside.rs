@@ -270,6 +270,12 @@ fn sockets_of_this_machine_are_covered_unless_they_are_named() {
     let live = machine.path("w/deep dir/live.sock");
     fs_err::create_dir_all(live.parent().unwrap()).unwrap();
     drop(std::os::unix::net::UnixListener::bind(machine.path("w/dead.sock")).unwrap());
+    // A program that another test is starting has it, too, until it is executed.
+    let begun = std::time::Instant::now();
+    while std::os::unix::net::UnixStream::connect(machine.path("w/dead.sock")).is_ok() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "somebody has the socket");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let run = |more: &[&str]| {
         let script = "for socket in dead.sock 'deep dir/live.sock'; do [ -S \"$socket\" ] && echo \"$socket\"; done; true";
         let output = machine.script(&[RUN, more].concat(), script).output().unwrap();

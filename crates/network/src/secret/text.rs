@@ -192,6 +192,11 @@ impl Texts {
             if self.expected && !is_option {
                 return plain(word).map_or(text, Seen::Command);
             }
+            // Editors take commands so.
+            let is_command = word.starts_with('+') && language.names.contains(&"vim");
+            if is_command {
+                return text;
+            }
             if let Some(brings) = language.brings(word) {
                 self.expected = language.is_shell() && brings == Brings::Next;
                 return if self.expected { Seen::Word } else { text };
@@ -282,6 +287,7 @@ mod tests {
             &["gawk", "-v", "a=1", "BEGIN{}"],
             &["git", "-c", "alias.x=!y", "x"],
             &["vim", "-c", "!x"],
+            &["vim", "-es", "+!x"],
             &["su", "-c/w/k?/x"],
             &["ssh", "-o", "ProxyCommand=x", "host"],
             &["ssh", "-oproxycommand=x", "host"],

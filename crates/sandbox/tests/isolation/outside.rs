@@ -462,6 +462,14 @@ fn sockets_covered(host: &Host, runtime: Runtime) -> Result<(), String> {
     let _ = directory::remove(&work);
     fs::create_dir_all(work.join("deep")).unwrap();
     drop(std::os::unix::net::UnixListener::bind(work.join("dead.sock")).unwrap());
+    // A process that is being started has it, too, until it is executed.
+    let begun = std::time::Instant::now();
+    while std::os::unix::net::UnixStream::connect(work.join("dead.sock")).is_ok() {
+        if begun.elapsed() > std::time::Duration::from_secs(60) {
+            return Err("somebody has the dead socket".into());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let _listener = std::os::unix::net::UnixListener::bind(work.join("deep/agent.sock")).unwrap();
     let mut spec = host.spec("visible-sockets", &["/mnt/agent/dead.sock".to_owned()]);
     spec.mounts.push(Mount::read_only(&work, "/mnt/agent"));
