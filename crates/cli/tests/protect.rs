@@ -494,3 +494,25 @@ fn a_workspace_that_is_closed_from_inside_keeps_nothing_of_ours() {
     assert_eq!(String::from_utf8(listed.stdout).unwrap().trim(), "[]");
     fs_err::set_permissions(machine.path("w"), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+/// An agent may leave a link where a verb writes; `init` also meets one that leads to nothing yet.
+#[test]
+fn what_a_verb_writes_into_a_project_goes_through_no_link() {
+    use std::os::unix::fs::symlink;
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let (inside, outside) = (machine.path("w"), machine.path("me"));
+    symlink("../me/new.toml", inside.join("pinfold.toml")).unwrap();
+    let written = machine.pinfold(&["init", inside.to_str().unwrap()]).output().unwrap();
+    let text = String::from_utf8(written.stderr).unwrap();
+    assert!(!written.status.success() && text.contains("exists already"), "{text}");
+    fs_err::remove_file(inside.join("pinfold.toml")).unwrap();
+    assert!(machine.pinfold(&["init", inside.to_str().unwrap()]).status().unwrap().success());
+    for (link, leads) in [("inputs", "../me/vendored"), ("kept", "../me")] {
+        symlink(leads, machine.path("project").join(link)).unwrap();
+        let vendored = machine.pinfold(&["vendor", "--offline", link]).output().unwrap();
+        let text = String::from_utf8(vendored.stderr).unwrap();
+        assert!(!vendored.status.success() && text.contains("is a link, and lies in"), "{link}: {text}");
+    }
+    assert!(machine.pinfold(&["vendor", "--offline", "own"]).status().unwrap().success());
+    assert_eq!(fs_err::read_dir(outside).unwrap().count(), 0);
+}

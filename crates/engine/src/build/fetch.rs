@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -41,6 +42,8 @@ use crate::context::Context;
 use crate::context::Network;
 use crate::project::Project;
 use crate::project::lock::Lock;
+use crate::run::RunError;
+use crate::run::named;
 use crate::sources::Archive;
 use crate::sources::Remotes;
 use crate::sources::SourceError;
@@ -83,6 +86,9 @@ pub enum FetchError {
     /// A vendored file could not be written.
     #[error("cannot write to the vendor directory")]
     Vendor(#[source] std::io::Error),
+    /// A link on the way to the vendor directory may be an agent's.
+    #[error(transparent)]
+    Loose(Box<RunError>),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,6 +102,7 @@ impl Diagnose for FetchError {
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Damaged { .. } => Diagnosis::Own(Kind::Integrity),
             Self::Vendor(error) => Diagnosis::Inner(error),
+            Self::Loose(error) => Diagnosis::Inner(&**error),
         }
     }
 
@@ -246,18 +253,24 @@ fn vendored(folder: &Path, digest: &Digest) -> std::path::PathBuf {
     folder.join(digest.algorithm().name()).join(digest.hex())
 }
 
-/// Copies every input of all platforms into `folder` (fetching what is missing).
+/// Copies every input of all platforms into `folder` (fetching what is missing). A link in the project is not followed there.
 pub fn vendor(
     context: &Context,
     project: &Agreed<Project>,
     lock: &Lock,
     folder: &Path,
 ) -> Result<Fetched, FetchError> {
+    let folder = &beyond_links(context, folder)?;
     let platforms = &project.manifest.platforms;
     healing(context, || {
         let fetched = attempt(context, project, lock, platforms)?;
         copy(context, &archives(lock, platforms), folder).map(|bytes| Fetched { bytes, ..fetched })
     })
+}
+
+/// Where a directory really is, if no agent can have led it there.
+fn beyond_links(context: &Context, folder: &Path) -> Result<PathBuf, FetchError> {
+    named::real(folder, None, context.environment.home()).map_err(|error| FetchError::Loose(Box::new(error)))
 }
 
 /// Copies archives of the store into `folder`, each hashed before; what is there already stays when it is what its name says. How
@@ -278,7 +291,7 @@ fn copy(context: &Context, archives: &[Archive<'_>], folder: &Path) -> Result<u6
         if !context.store.is_checked(archive.digest) && !context.store.check(archive.digest)? {
             return Err(FetchError::Damaged { what: archive.what.clone() });
         }
-        let parent = target.parent().unwrap_or(folder);
+        let parent = &beyond_links(context, target.parent().unwrap_or(folder))?;
         fs::create_dir_all(parent).map_err(FetchError::Vendor)?;
         let mut temporary = tempfile::NamedTempFile::new_in(parent).map_err(FetchError::Vendor)?;
         let mut reader = fs::File::open(&source).map_err(FetchError::Vendor)?;

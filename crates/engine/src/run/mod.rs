@@ -23,7 +23,7 @@ mod error;
 mod git;
 mod given;
 mod image;
-mod named;
+pub(crate) mod named;
 mod network;
 mod places;
 mod protect;

@@ -19,7 +19,7 @@ use super::protect::trace;
 use crate::project::manifest;
 
 /// The real path of `path`, or where it would be. `workspace` is what the sandbox of this run may write to, and `home` is nobody's project.
-pub(super) fn real(path: &Path, workspace: Option<&Path>, home: Option<&Path>) -> Result<PathBuf, RunError> {
+pub(crate) fn real(path: &Path, workspace: Option<&Path>, home: Option<&Path>) -> Result<PathBuf, RunError> {
     let found = trace(Path::new("/"), &std::path::absolute(path)?);
     for link in found.links {
         let place = link.parent().and_then(|directory| loose(directory, workspace, home));
