@@ -62,7 +62,7 @@ fn a_session_keeps_what_it_says_whatever_its_caller_can_write_to() {
     let begun = Instant::now();
     loop {
         let logs = machine.pinfold(&["logs", "mine"]).output().unwrap();
-        if String::from_utf8_lossy(&logs.stdout).contains("hi\r\n") {
+        if String::from_utf8_lossy(&logs.stdout).contains("hi\n") {
             break;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "{logs:?}");
@@ -82,4 +82,26 @@ fn a_session_keeps_what_it_says_whatever_its_caller_can_write_to() {
     let logs = machine.pinfold(&["logs", "mine"]).stdout(full()).output().unwrap();
     let text = String::from_utf8(logs.stderr).unwrap();
     assert!(logs.status.code() == Some(1) && text.contains("the result cannot be written"), "{text}");
+}
+
+/// Whoever reads it later is no terminal, and has none that a session may write to.
+#[test]
+fn the_log_of_a_session_is_text_and_its_bytes_are_had_when_they_are_asked_for() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let script = "printf '\\033]52;c;YQ==\\007\\033[6n\\033[31mred\\033[0m 10%%\\r99%%\\n\\342\\200\\256end\\n'; exec busybox sleep 1000";
+    let opened =
+        machine.script(&["open", "-d", "--name", "mine", "--unprotect", ".git"], script).output().unwrap();
+    assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
+    let logs = |flags: &[&str]| {
+        let output = machine.pinfold(&[&["logs", "mine"], flags].concat()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let begun = Instant::now();
+    while !logs(&[]).contains("end") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", logs(&["--raw"]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(logs(&[]), "99% 10%\n\\u{202e}end\n");
+    assert!(logs(&["--raw"]).contains("\u{1b}]52;c;YQ==\u{7}\u{1b}[6n"), "every byte");
+    assert!(machine.pinfold(&["rm", "--force", "mine"]).output().unwrap().status.success());
 }

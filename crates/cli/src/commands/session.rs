@@ -17,6 +17,7 @@ use pinfold_sandbox::Status;
 use pinfold_sandbox::session::Detached;
 use pinfold_sandbox::terminal::escape::Filter;
 use pinfold_sandbox::terminal::escape::Showing;
+use pinfold_sandbox::terminal::screen;
 use rustix::termios::isatty;
 
 use super::Outcome;
@@ -40,7 +41,7 @@ pub(crate) struct AttachArgs {
     name: String,
 }
 
-/// Show what a session printed, or what its proxy decided
+/// Show what a session printed as text, or what its proxy decided
 #[derive(Debug, clap::Args)]
 pub(crate) struct LogsArgs {
     /// Name of the sandbox
@@ -48,6 +49,9 @@ pub(crate) struct LogsArgs {
     /// Show the proxy's decisions, one JSON object a line
     #[arg(long)]
     network: bool,
+    /// Show it as a terminal draws it; into a pipe or file, every byte as it was
+    #[arg(long, conflicts_with = "network")]
+    raw: bool,
 }
 
 /// End a running sandbox
@@ -164,6 +168,17 @@ pub(crate) fn logs(args: &LogsArgs, global: Global) -> Outcome {
         for bytes in logs.network.iter().filter_map(|path| fs_err::read(path).ok()) {
             render::json_lines(&bytes);
         }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.raw {
+        let bytes: Vec<u8> =
+            logs.session.iter().filter_map(|path| fs_err::read(path).ok()).flatten().collect();
+        let (rows, columns) = logs.screen;
+        let mut page = Page::default();
+        for line in screen::lines(&bytes, rows, columns) {
+            page.line(Shown::new(&line));
+        }
+        render::out(&page);
         return Ok(ExitCode::SUCCESS);
     }
     #[expect(clippy::disallowed_methods, reason = "what a session printed is not for us to render")]

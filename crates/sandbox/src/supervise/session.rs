@@ -302,6 +302,7 @@ fn serve(
             match rustix::io::read(&master, &mut buffer) {
                 Ok(n @ 1..) => {
                     let bytes = &buffer[..n];
+                    log.on_screen(terminal::size(&master));
                     log.write(bytes);
                     recent.extend(bytes);
                     let excess = recent.len().saturating_sub(REPLAY);

@@ -9,6 +9,7 @@
 //!       attach.sock            of a lasting session
 //!       egress.sock            the proxy's, removed once the sandbox has it
 //!       log, log.1             what the session showed, 1 MiB each
+//!       log.size               on how large a screen
 //!       network.log            the proxy's decisions
 //!       stand-ins.json         what is on the host for the time of the run ([`crate::supervise::stand_in`])
 //!       told                   marks one whose changes were told after its end
@@ -58,6 +59,7 @@ use crate::spec::Spec;
 use crate::supervise::foreground;
 use crate::supervise::foreground::Asked;
 use crate::supervise::foreground::OwnStreams;
+use crate::supervise::log;
 use crate::supervise::session;
 use crate::supervise::session::Detached;
 use crate::supervise::stand_in;
@@ -388,6 +390,7 @@ impl Sandboxes {
     pub fn logs(&self, name: &str) -> Result<Logs, SandboxError> {
         let folder = self.existing(name)?;
         Ok(Logs {
+            screen: log::screen(&folder.log()),
             session: [folder.0.join("log.1"), folder.log()],
             network: [folder.0.join("network.log.1"), folder.0.join("network.log")],
         })
@@ -470,6 +473,8 @@ pub struct Account {
 pub struct Logs {
     /// What the session showed.
     pub session: [PathBuf; 2],
+    /// Rows and columns of the screen that it showed it on.
+    pub screen: (u16, u16),
     /// The proxy's decisions.
     pub network: [PathBuf; 2],
 }

@@ -1,6 +1,7 @@
 //! The user's terminal while a sandbox is on it: raw mode that is always undone, its size, and writing to it whole.
 
 pub mod escape;
+pub mod screen;
 
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
