@@ -201,8 +201,7 @@ impl Project {
         if !matches!(upward::find(directory, home), Ok(None)) || of_nobody(&directory.join(lock::FILE_NAME)) {
             let (folder, named) = kept_apart(name, agents, directory).map_err(ManifestError::Read)?;
             manifest::Manifest::preset(name, directory)?;
-            let folder = data.join("projects").join(folder);
-            fs_err::create_dir_all(&folder).map_err(ManifestError::Read)?;
+            let folder = preset_folder(data, &folder).map_err(ManifestError::Read)?;
             return Self::from_preset(&folder, name)?.with_agents(&named);
         }
         Self::from_preset(directory, name)?.with_agents(agents)
@@ -283,6 +282,13 @@ impl Project {
     pub(crate) fn lock_place(&self) -> PathBuf {
         self.inputs.folder().place_of(self.lock_file.file_name().unwrap_or_default().as_ref())
     }
+}
+
+/// Where the lock of a preset lies that is used where no project is, or in one that is not its own.
+pub(crate) fn preset_folder(data: &Path, name: &str) -> std::io::Result<PathBuf> {
+    let folder = data.join("projects").join(name);
+    fs_err::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 fn unreadable(error: OpenError) -> ManifestError {

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fs_err as fs;
 use pinfold_base::Platform;
 use pinfold_image::ImageSource;
 use pinfold_network::Credential;
@@ -36,6 +35,7 @@ use crate::project::ProjectError;
 use crate::project::lock;
 use crate::project::manifest;
 use crate::project::manifest::Run;
+use crate::project::preset_folder;
 use crate::project::recipe;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeKind;
@@ -272,8 +272,7 @@ fn preset(
 ) -> Result<Project, RunError> {
     // Not the current directory: what lies there (an `.npmrc`, say) is not part of a preset.
     let open = |name: &str| {
-        let folder = context.home.data().join("projects").join(name);
-        fs::create_dir_all(&folder)?;
+        let folder = preset_folder(context.home.data(), name)?;
         Ok::<_, RunError>(Project::from_preset(&folder, preset)?)
     };
     if preset != "solo" {
