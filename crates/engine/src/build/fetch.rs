@@ -151,7 +151,18 @@ pub fn fetch(
     lock: &Lock,
     platforms: &[Platform],
 ) -> Result<Fetched, FetchError> {
-    healing(context, || attempt(context, project, lock, platforms))
+    healing(context, || attempt(context, project, lock, platforms, |_| ()))
+}
+
+/// The same for a build: each archive is decoded while others still come. What cannot be is told where it is placed.
+pub(super) fn fetch_and_decode(
+    context: &Context,
+    project: &Agreed<Project>,
+    lock: &Lock,
+    platforms: &[Platform],
+) -> Result<Fetched, FetchError> {
+    let decode = |archive: &Archive<'_>| drop(context.decoded.decode(archive.digest, archive.format));
+    healing(context, || attempt(context, project, lock, platforms, decode))
 }
 
 fn attempt(
@@ -159,6 +170,7 @@ fn attempt(
     project: &Agreed<Project>,
     lock: &Lock,
     platforms: &[Platform],
+    then: impl Fn(&Archive<'_>) + Sync,
 ) -> Result<Fetched, FetchError> {
     let archives = archives(lock, platforms);
     let total = archives.len();
@@ -190,6 +202,7 @@ fn attempt(
         part.done();
         count.fetch_add(1, Ordering::Relaxed);
         bytes.fetch_add(archive.size.unwrap_or_default(), Ordering::Relaxed);
+        then(archive);
         Ok::<(), FetchError>(())
     })?;
     Ok(Fetched { total, fetched: count.into_inner(), bytes: bytes.into_inner() })
@@ -263,7 +276,7 @@ pub fn vendor(
     let folder = &beyond_links(context, folder)?;
     let platforms = &project.manifest.platforms;
     healing(context, || {
-        let fetched = attempt(context, project, lock, platforms)?;
+        let fetched = attempt(context, project, lock, platforms, |_| ())?;
         copy(context, &archives(lock, platforms), folder).map(|bytes| Fetched { bytes, ..fetched })
     })
 }

@@ -255,7 +255,7 @@ fn attempt(
     }
     heal::sweep(context);
     let lock = settled.lock()?;
-    fetch::fetch(context, project, lock, platforms)?;
+    fetch::fetch_and_decode(context, project, lock, platforms)?;
     if options.records == Records::Passed {
         fetch::forget(context, lock, platforms)?;
     }

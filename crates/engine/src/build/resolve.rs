@@ -256,7 +256,7 @@ fn resolve(
     for (_, source) in sources::ALL {
         sizes.extend(source.bytes(&asking, &lock)?);
     }
-    fetch::fetch(context, project, &lock, here)?;
+    fetch::fetch_and_decode(context, project, &lock, here)?;
     let mut ledger = BTreeMap::new();
     let mut placing: Vec<String> = Vec::new();
     for &platform in here {
