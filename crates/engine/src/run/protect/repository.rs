@@ -425,6 +425,8 @@ impl Finder<'_> {
     fn expand(&mut self, text: &str) -> Option<PathBuf> {
         match expand::expand(text, self.environment) {
             Expanded::Path(path) => Some(path),
+            // `~2` is no home in most commands.
+            Expanded::Account(_) if !text.contains('/') => None,
             Expanded::Account(name) => {
                 let file = PathBuf::from(text);
                 let reason = format!(

@@ -55,15 +55,15 @@ const INTERPRETERS: [(&str, Given); 22] = [
     ("zsh", Given::File),
 ];
 /// Programs that start the one which they are given.
-const STARTERS: [&str; 17] = [
-    "builtin", "bunx", "command", "doas", "env", "eval", "exec", "ionice", "nice", "nohup", "npx", "setsid",
-    "stdbuf", "sudo", "time", "timeout", "xargs",
+const STARTERS: [&str; 15] = [
+    "builtin", "command", "doas", "env", "eval", "exec", "ionice", "nice", "nohup", "setsid", "stdbuf",
+    "sudo", "time", "timeout", "xargs",
 ];
 /// Programs that do so after another word.
-const RUNNERS: [&str; 14] = [
-    "bun", "conda", "deno", "hatch", "mise", "npm", "pdm", "pipenv", "pipx", "pnpm", "poetry", "rye", "uv",
-    "yarn",
-];
+const RUNNERS: [&str; 11] =
+    ["bun", "conda", "deno", "hatch", "mise", "pdm", "pipenv", "pipx", "poetry", "rye", "uv"];
+/// The same with names of packages and scripts, which may have a slash in them and are no paths.
+const PACKAGES: [&str; 6] = ["bunx", "npm", "npx", "pnpm", "uvx", "yarn"];
 /// The words.
 const RUN: [&str; 4] = ["dlx", "exec", "run", "x"];
 /// Words of a shell before which or after which a command begins.
@@ -138,6 +138,8 @@ enum Next {
     Given(Given),
     /// What a runner is given: a file, a command, or its word for that.
     Run(Given),
+    /// The same of who knows packages.
+    Package,
     /// A directory to go to.
     Directory,
     /// A directory of programs, after so many other words.
@@ -202,8 +204,9 @@ impl Reader {
                 // A number is what `timeout` and `nice` are given.
                 Next::Run(_)
                     if RUN.contains(&text.as_str()) || text.starts_with(|c: char| c.is_ascii_digit()) => {}
-                Next::Run(given) => {
-                    self.word(text, true, given, false);
+                Next::Run(_) | Next::Package => {
+                    let given = if let Next::Run(given) = next { given } else { Given::Not };
+                    self.word(text, next != Next::Package, given, false);
                     let started = after(text);
                     interpreter = if started.1 == Given::Not { given } else { started.1 };
                     next = started.0;
@@ -233,6 +236,10 @@ impl Reader {
     /// Keeps a word that may be a file.
     fn word(&mut self, text: &str, may_be_path: bool, given: Given, folder: bool) {
         let text = self.expanded(text);
+        if text.strip_prefix(PLACE).is_some_and(|rest| !rest.starts_with('/')) {
+            // The directory itself, or what only looks like a path in it (`$PWD:/w`).
+            return;
+        }
         let begins = ["/", "./", "../", "~", PLACE].iter().any(|start| text.starts_with(start));
         let is_run = begins || given != Given::Not || folder || (may_be_path && text.contains('/'));
         // Whether a file has such a name, or it is a line, is known only where there is one.
@@ -267,6 +274,8 @@ fn after(command: &str) -> (Next, Given) {
         Next::Folder(usize::from(*before))
     } else if matches!(name, "cd" | "pushd") {
         Next::Directory
+    } else if PACKAGES.contains(&name) {
+        Next::Package
     } else if STARTERS.contains(&name) {
         Next::Run(Given::Not)
     } else if RUNNERS.contains(&name) {
@@ -410,6 +419,8 @@ mod tests {
             ("uv run python srv.py", &["python <", "srv.py <"]),
             ("npx -y tsx src/a", &["src/a <"]),
             ("deno run -A srv", &["srv <"]),
+            ("npx @scope/tool && npm run lint/fix && npx ./mine", &["./mine"]),
+            ("docker run -v \"$PWD\":/w -w \"$PWD\" x/y sh; echo $PWD $PWD.old", &[]),
             ("sh -c 'cd scripts && ./s3'", &["scripts/./s3"]),
             ("eval \"tools/x y\" && z/a", &["tools/x", "z/a"]),
             ("PATH_add bin\npath_add PYTHONPATH lib\nsource_env ../up", &["bin *", "lib *", "../up <"]),

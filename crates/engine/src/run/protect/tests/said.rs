@@ -166,3 +166,29 @@ fn what_the_callers_environment_says_to_git_is_kept() {
         contain(&found, kept);
     }
 }
+
+/// A word that is no path must not get a stand-in, which people would see.
+#[test]
+fn what_ordinary_configurations_say_has_nothing_stand_in_for_it() {
+    for (name, value) in [
+        ("alias.x", "!docker run -v \"$PWD\":/w -w \"$PWD\" image/name sh"),
+        ("alias.x", "!echo \"$PWD\" $HOME ~ $1 \"$@\" HEAD~1 ~2 stash@{1}"),
+        ("alias.x", "!f() { git log --format='%h/%s' \"${1:-origin/main}\" | grep -v 'a/b' ; }; f"),
+        ("alias.x", "!git rebase -i $(git merge-base origin/main HEAD) && git push origin HEAD:refs/heads/x"),
+        ("filter.x.clean", "npx @scope/tool --stdin %f"),
+        ("filter.lfs.process", "git-lfs filter-process"),
+        ("core.editor", "code --wait --new-window"),
+        ("core.pager", "less -R | cat"),
+        ("diff.x.textconv", "pandoc --to=plain/text"),
+        ("mergetool.x.cmd", "\"$(dirname \"$0\")/../x\" \"$LOCAL\" \"$REMOTE\""),
+        ("credential.helper", "cache --timeout=3600"),
+    ] {
+        let work = Work::new(&[("home/", ""), ("w/src/main.c", "")]);
+        let Some(()) = made(&work, "w") else { return };
+        let before = work.beyond_names("w");
+        git(&work.base.join("w"), &["config", name, value]).unwrap();
+        assert_eq!(work.beyond_names("w"), before, "{value}");
+        let all = work.of("w", &Wanted::default()).unwrap();
+        assert!(all.held.is_empty() && all.incomplete.is_empty(), "{value}: {:?}", all.incomplete);
+    }
+}
