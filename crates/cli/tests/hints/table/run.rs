@@ -160,7 +160,7 @@ pub(super) const ROWS: &[Row] = &[
         "engine/src/run/error.rs",
         "leave `--unprotect` out, since a sandbox may change it; protected here are {}",
         Elsewhere(
-            "engine/src/run/protect/tests.rs",
+            "engine/src/run/protect/tests/mod.rs",
             "names_are_left_out_by_what_they_lie_in_and_added_by_manifests",
         ),
     ),
@@ -188,7 +188,7 @@ pub(super) const ROWS: &[Row] = &[
         "engine/src/run/error.rs",
         "say `--unprotect {}`",
         Elsewhere(
-            "engine/src/run/protect/tests.rs",
+            "engine/src/run/protect/tests/mod.rs",
             "a_part_of_what_is_protected_is_told_by_the_name_that_is_taken",
         ),
     ),
