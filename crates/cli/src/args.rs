@@ -10,6 +10,7 @@ use pinfold_base::Diagnose;
 use pinfold_engine::build::LockUse;
 
 use crate::commands;
+use crate::complete;
 use crate::render::diagnostic::Stdout;
 
 /// Turn a short manifest into a pinned, reproducible, two-architecture OCI image of coding agents, and run agents in it, isolated.
@@ -112,10 +113,10 @@ pub(crate) struct Project {
     #[arg(long, short, value_name = "FILE", conflicts_with = "preset")]
     pub(crate) file: Option<PathBuf>,
     /// Use a built-in manifest: iteron, solo or sealed
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::presets())]
     pub(crate) preset: Option<String>,
     /// Put these agents in the image instead of the manifest's (may be repeated)
-    #[arg(long = "agent", value_name = "NAME")]
+    #[arg(long = "agent", value_name = "NAME", add = complete::agents())]
     pub(crate) agents: Vec<String>,
 }
 

@@ -9,6 +9,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod render;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ use crate::render::diagnostic::Stdout;
 fn main() -> ExitCode {
     // A copy of this program that was started for a sandbox never comes back from here.
     pinfold_sandbox::dispatch();
+    complete::answer();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => return mistaken(&error),

@@ -504,9 +504,9 @@ fn quiet_leaves_results_and_errors() {
 fn scripts_for_shells_and_packagers_are_written_to_stdout() {
     let machine = Machine::new();
     for (line, expected) in [
-        ("completions bash", "_pinfold()"),
+        ("completions bash", "_clap_complete_pinfold()"),
         ("completions zsh", "#compdef pinfold"),
-        ("completions fish", "complete -c pinfold"),
+        ("completions fish", "--command pinfold"),
         ("man", ".TH pinfold 1"),
         ("man run", "AGENT"),
         ("--version", "pinfold "),
@@ -598,4 +598,27 @@ fn what_is_written_elsewhere_is_told_and_a_missing_vendor_folder_is_a_mistake() 
     }
     assert_eq!(machine.outcome("vendor kept").0, 0);
     assert_eq!(machine.outcome("build --vendor kept").0, 0);
+}
+
+#[test]
+fn man_reads_the_pages() {
+    let machine = Machine::new();
+    for line in ["man", "man run", "man inspect"] {
+        machine.write("page.1", &machine.outcome(line).1);
+        let mut groff = Command::new("groff");
+        groff.args(["-man", "-ww", "-z", "-Tutf8", "page.1"]).current_dir(machine.path());
+        let Ok(output) = groff.output() else {
+            // Not installed.
+            assert!(std::env::var_os("CI").is_none(), "nothing is skipped in CI");
+            return;
+        };
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line}");
+    }
+    // Control: it complains of what is none.
+    machine.write("page.1", ".TH x 1\n.NOSUCH\n");
+    let output = Command::new("groff")
+        .args(["-man", "-ww", "-z", "-Tutf8", "page.1"])
+        .current_dir(machine.path())
+        .output();
+    assert!(String::from_utf8_lossy(&output.unwrap().stderr).contains("NOSUCH"));
 }

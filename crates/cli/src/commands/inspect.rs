@@ -20,6 +20,7 @@ use pinfold_image::inspect::PlatformSummary;
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
+use crate::complete;
 use crate::render;
 use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
@@ -34,6 +35,7 @@ const AGENT: &str = "dev.pinfold.agent.";
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
     /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
+    #[arg(add = complete::images())]
     image: String,
     /// Show this platform only
     #[arg(long, value_name = "OS/ARCH")]

@@ -8,6 +8,7 @@ use pinfold_engine::keep::images;
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
+use crate::complete;
 use crate::render;
 use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
@@ -16,7 +17,7 @@ use crate::render::page::Page;
 #[derive(Debug, clap::Args)]
 pub(crate) struct RmiArgs {
     /// NAME[:TAG], NAME@DIGEST, or a digest or how it begins
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required = true, value_name = "IMAGE", add = complete::images())]
     images: Vec<String>,
     /// Remove also what a running sandbox stands on (it goes on), and all names of a digest
     #[arg(long, short)]

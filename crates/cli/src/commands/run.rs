@@ -37,6 +37,7 @@ use rustix::termios::isatty;
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
+use crate::complete;
 use crate::render;
 use crate::render::changed;
 use crate::render::diagnostic::Failure;
@@ -49,10 +50,10 @@ pub(crate) struct Bounds {
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["preset", "image"])]
     pub(crate) file: Option<std::path::PathBuf>,
     /// Use a built-in manifest's image: iteron, solo or sealed
-    #[arg(long, value_name = "NAME", conflicts_with = "image")]
+    #[arg(long, value_name = "NAME", conflicts_with = "image", add = complete::presets())]
     pub(crate) preset: Option<String>,
     /// Use this image: NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", add = complete::images())]
     pub(crate) image: Option<String>,
     /// Which platform of the image; this machine's unless said
     #[arg(long, value_name = "OS/ARCH")]
@@ -76,6 +77,7 @@ pub(crate) struct Bounds {
 #[derive(Debug, clap::Args)]
 pub(crate) struct What {
     /// The agent: claude-code, codex-cli, gemini-cli, opencode, or one of your own recipes
+    #[arg(add = complete::agents())]
     pub(crate) agent: Option<String>,
     /// Further arguments for the agent; without an agent, the command to run (the image's own when there is none)
     #[arg(last = true, value_name = "COMMAND")]

@@ -23,6 +23,7 @@ use rustix::termios::isatty;
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
+use crate::complete;
 use crate::render;
 use crate::render::changed;
 use crate::render::page::Page;
@@ -38,6 +39,7 @@ pub(crate) struct PsArgs {}
 #[derive(Debug, clap::Args)]
 pub(crate) struct AttachArgs {
     /// Name of the session, as `pinfold ps` shows it
+    #[arg(add = complete::sandboxes())]
     name: String,
 }
 
@@ -45,6 +47,7 @@ pub(crate) struct AttachArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct LogsArgs {
     /// Name of the sandbox
+    #[arg(add = complete::sandboxes())]
     name: String,
     /// Show the proxy's decisions, one JSON object a line
     #[arg(long)]
@@ -58,6 +61,7 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct StopArgs {
     /// Name of the sandbox
+    #[arg(add = complete::sandboxes())]
     name: String,
     /// Seconds to wait before it is killed
     #[arg(long, short, default_value_t = 10)]
@@ -68,6 +72,7 @@ pub(crate) struct StopArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RmArgs {
     /// Name of the sandbox
+    #[arg(add = complete::sandboxes())]
     name: String,
     /// Stop it first
     #[arg(long, short)]

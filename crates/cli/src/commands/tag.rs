@@ -8,12 +8,14 @@ use pinfold_image::Reference;
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
+use crate::complete;
 use crate::render;
 
 /// Give an image in the local store further names
 #[derive(Debug, clap::Args)]
 pub(crate) struct TagArgs {
     /// NAME[:TAG], NAME@DIGEST, or a digest or how it begins
+    #[arg(add = complete::images())]
     image: String,
     /// The new NAME[:TAG] (may be repeated)
     #[arg(required = true, value_name = "NAME")]

@@ -12,6 +12,7 @@ use pinfold_sandbox::OciRuntime;
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
+use crate::complete;
 use crate::render;
 use crate::render::diagnostic::Failure;
 use crate::render::units;
@@ -20,6 +21,7 @@ use crate::render::units;
 #[derive(Debug, clap::Args)]
 pub(crate) struct UnpackArgs {
     /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
+    #[arg(add = complete::images())]
     image: String,
     /// Where to unpack it
     directory: PathBuf,

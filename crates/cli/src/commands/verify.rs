@@ -11,6 +11,7 @@ use pinfold_image::verify::Level;
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
+use crate::complete;
 use crate::render;
 use crate::render::page::Page;
 use crate::render::table::Align;
@@ -20,7 +21,7 @@ use crate::render::table::Table;
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
-    #[arg(required_unless_present = "store")]
+    #[arg(required_unless_present = "store", add = complete::images())]
     image: Option<String>,
     /// Read back every download, layer and blob instead; what does not match its name is set aside
     #[arg(long, conflicts_with = "image")]
