@@ -450,10 +450,12 @@ fn what_changed_is_told_once() {
     let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
     repository(&machine);
     let begin = |name: &str| {
+        let ready = machine.path("w").join(format!("{name}.ready"));
+        // Of an earlier session of the name.
+        let _ = fs_err::remove_file(&ready);
         let script = format!("echo x > Makefile; echo x > {name}.ready; exec busybox sleep 1000");
         let opened = machine.script(&["open", "-d", "--name", name], &script).output().unwrap();
         assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
-        let ready = machine.path("w").join(format!("{name}.ready"));
         let begun = std::time::Instant::now();
         while !ready.exists() {
             assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it did not start");
