@@ -12,6 +12,7 @@ use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kept;
 use crate::debian::script::world::Last;
+use crate::debian::version;
 
 /// The release of the kernel that scripts are told of.
 const KERNEL: &str = "6.12.0";
@@ -431,6 +432,8 @@ fn ls(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('A', "almost-all"),
         flag('a', "all"),
         flag('L', "dereference"),
+        // Names in the order of versions.
+        flag('v', ""),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let cwd = shell.cwd().to_vec();
@@ -450,6 +453,9 @@ fn ls(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             Ok(_) => lines.push(path.to_vec()),
             Err(errno) => status = shell.failed(words, path, errno)?.max(2),
         }
+    }
+    if given.has('v') {
+        lines.sort_by(|left, right| version::compare(left, right));
     }
     for line in lines {
         shell.say(&[&line[..], b"\n"].concat())?;
