@@ -330,9 +330,12 @@ impl Screen {
     /// Moves lines from `from` to the end of the region up. What leaves the screen is told.
     fn scroll_up(&mut self, from: usize, count: usize, leaves: bool) {
         let count = count.min(self.bottom + 1 - from);
-        for index in from..from + count {
+        // A multiplexer clears its part of the screen by scrolling all of it away but the first line, which it erases.
+        let cleared = leaves && from <= 1 && count > 1 && from + count == self.bottom + 1;
+        let first = if cleared { 0 } else { from };
+        for index in first..from + count {
             let gone = std::mem::replace(&mut self.rows[index], Row::blank(self.columns));
-            if leaves && from == 0 && (count == 1 || !gone.text().is_empty()) {
+            if leaves && first == 0 && (count == 1 || !gone.text().is_empty()) {
                 self.tell(&gone);
             }
         }
@@ -398,6 +401,8 @@ mod tests {
             ("\x1b[1;31mred\x1b[0m\x1b]0;title\x07\x1b[6n\x1b]52;c;YQ==\x07!", &["red!"]),
             ("10%\r20%\r100%\r\n", &["100%"]),
             ("abc\x08\x08X\r\n", &["aXc"]),
+            // tmux 3.5 at `clear`, with its status line below.
+            ("1\r\n2\r\n3\x1b[1;3r\x1b[1;1H\x1b[2;3r\x1b[2S\x1b[1;1H\x1b[K\x1b[1;4rx", &["1", "2", "3", "x"]),
             ("a\tb", &["a       b"]),
             ("long line\r\x1b[Kx", &["x"]),
             ("abcdef\r\x1b[2P", &["cdef"]),
