@@ -43,6 +43,7 @@ use crate::context::Network;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::run::RunError;
+use crate::run::given;
 use crate::run::named;
 use crate::sources::Archive;
 use crate::sources::Remotes;
@@ -283,7 +284,9 @@ pub fn vendor(
 
 /// Where a directory really is, if no agent can have led it there.
 fn beyond_links(context: &Context, folder: &Path) -> Result<PathBuf, FetchError> {
-    named::real(folder, None, context.environment.home()).map_err(|error| FetchError::Loose(Box::new(error)))
+    let given = || given::all(context);
+    named::real(folder, context.environment.home(), &given)
+        .map_err(|error| FetchError::Loose(Box::new(error)))
 }
 
 /// Copies archives of the store into `folder`, each hashed before; what is there already stays when it is what its name says. How

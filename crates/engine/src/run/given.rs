@@ -94,7 +94,7 @@ fn make_room(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Every place that is kept, and still there.
-pub(super) fn all(context: &Context) -> Vec<PathBuf> {
+pub(crate) fn all(context: &Context) -> Vec<PathBuf> {
     let records = records(&folder(context.home.data()));
     let mut places: Vec<PathBuf> = records.into_iter().map(|(_, _, place)| place).collect();
     places.retain(|place| place.is_absolute() && fs::symlink_metadata(place).is_ok());

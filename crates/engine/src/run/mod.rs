@@ -21,7 +21,7 @@ mod credentials;
 mod declared;
 mod error;
 mod git;
-mod given;
+pub(crate) mod given;
 mod image;
 pub(crate) mod named;
 mod network;

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! **Guarantees**: the path that is given back has no link in it as far as was seen; whoever opens it without following links
-//! opens what was judged. **Refuses** a link that lies in the workspace, in a directory with a manifest, or in a repository:
-//! agents work there, and the name that the user knows may lead anywhere by now.
+//! opens what was judged. **Refuses** a link that lies in the workspace, in what a sandbox was ever given to write to, in a
+//! directory with a manifest, or in a repository: agents work there, and the name that the user knows may lead anywhere by now.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -18,11 +18,17 @@ use super::error::RunError;
 use super::protect::trace;
 use crate::project::manifest;
 
-/// The real path of `path`, or where it would be. `workspace` is what the sandbox of this run may write to, and `home` is nobody's project.
-pub(crate) fn real(path: &Path, workspace: Option<&Path>, home: Option<&Path>) -> Result<PathBuf, RunError> {
+/// The real path of `path`, or where it would be. `given` is what sandboxes of this and of former runs may write to, asked for
+/// only where there is a link; `home` is nobody's project.
+pub(crate) fn real(
+    path: &Path,
+    home: Option<&Path>,
+    given: &dyn Fn() -> Vec<PathBuf>,
+) -> Result<PathBuf, RunError> {
     let found = trace(Path::new("/"), &std::path::absolute(path)?);
+    let given = if found.links.is_empty() { Vec::new() } else { given() };
     for link in found.links {
-        let place = link.parent().and_then(|directory| loose(directory, workspace, home));
+        let place = link.parent().and_then(|directory| loose(directory, &given, home));
         if let Some(place) = place {
             return Err(RunError::LooseLink { link, place, leads: found.real });
         }
@@ -31,15 +37,15 @@ pub(crate) fn real(path: &Path, workspace: Option<&Path>, home: Option<&Path>) -
 }
 
 /// The place that agents write to in which `directory` lies, a real path.
-fn loose(directory: &Path, workspace: Option<&Path>, home: Option<&Path>) -> Option<PathBuf> {
-    if let Some(workspace) = workspace.filter(|workspace| directory.starts_with(workspace)) {
-        return Some(workspace.to_owned());
-    }
+fn loose(directory: &Path, given: &[PathBuf], home: Option<&Path>) -> Option<PathBuf> {
     let home = home.map(|home| fs::canonicalize(home).unwrap_or_else(|_| home.to_owned()));
     directory
         .ancestors()
         .filter(|place| !home.as_ref().is_some_and(|home| home.starts_with(place)))
-        .find(|place| [manifest::FILE_NAME, ".git"].iter().any(|name| place.join(name).exists()))
+        .find(|place| {
+            let project = || [manifest::FILE_NAME, ".git"].iter().any(|name| place.join(name).exists());
+            given.iter().any(|given| given == place) || project()
+        })
         .map(Path::to_owned)
 }
 
@@ -67,7 +73,8 @@ mod tests {
             symlink("../secret", path(&format!("me/{folder}/out"))).unwrap();
         }
         symlink("w/out", path("me/mine")).unwrap();
-        let real = |name: &str| super::real(&path(name), Some(&path("me/w")), Some(&path("me")));
+        let given = || vec![path("me/w")];
+        let real = |name: &str| super::real(&path(name), Some(&path("me")), &given);
         for (name, expected) in [
             ("me/work", "disk/work"),
             ("me/disk/work/x", "disk/work/x"),
@@ -88,14 +95,17 @@ mod tests {
                 Err(RunError::LooseLink { place: found, leads, .. }) => {
                     assert_eq!(found, path(place), "{name}");
                     // What the hint says can be named.
-                    assert_eq!(super::real(&leads, Some(&path("me/w")), Some(&path("me"))).unwrap(), leads);
+                    assert_eq!(super::real(&leads, Some(&path("me")), &given).unwrap(), leads);
                 }
                 other => panic!("{name}: {other:?}"),
             }
         }
         // Whoever needs it to be there sees that it is not.
         assert_eq!(real("me/absent").unwrap(), path("me/absent"));
-        // Control: without the workspace, and without a mark of a project, the same link is the user's own.
-        assert_eq!(super::real(&path("me/w/out"), None, Some(&path("me"))).unwrap(), path("me/secret"));
+        // Control: where no sandbox was, and without a mark of a project, the same link is the user's own.
+        assert_eq!(super::real(&path("me/w/out"), Some(&path("me")), &Vec::new).unwrap(), path("me/secret"));
+        // A sandbox that once had the home, or what is above it, does not make all of the user's links one of its.
+        let all = || vec![base.clone(), path("me")];
+        assert_eq!(super::real(&path("me/work"), Some(&path("me")), &all).unwrap(), path("disk/work"));
     }
 }

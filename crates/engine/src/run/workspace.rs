@@ -14,6 +14,7 @@ use rustix::fs::Access as May;
 use super::apart::Apart;
 use super::error::RunError;
 use super::git;
+use super::given;
 use super::named;
 use super::request::Request;
 use super::request::View;
@@ -43,7 +44,9 @@ pub(super) fn split(text: &str) -> (&str, Option<PathBuf>) {
 impl Workspace {
     /// That of a request. Where the whole home is shown, nothing of it can be kept apart.
     pub(super) fn of(context: &Context, request: &Request) -> Result<Self, RunError> {
-        let workspace = Self::find(&request.workspace, context.environment.home(), request.view)?;
+        let workspace = Self::find(&request.workspace, context.environment.home(), request.view, &|| {
+            given::all(context)
+        })?;
         match Apart::of(context, request.view).reason(&workspace.source, Access::ReadWrite) {
             Some(reason) => Err(RunError::Workspace { path: workspace.source, reason }),
             None => Ok(workspace),
@@ -52,9 +55,14 @@ impl Workspace {
 
     /// Reads `DIR[:TARGET]`. Handing over the home directory, or what is above it, is refused; so is what cannot be
     /// written to.
-    fn find(text: &str, home: Option<&Path>, view: View) -> Result<Self, RunError> {
+    fn find(
+        text: &str,
+        home: Option<&Path>,
+        view: View,
+        given: &dyn Fn() -> Vec<PathBuf>,
+    ) -> Result<Self, RunError> {
         let (path, target) = split(text);
-        let real = named::real(Path::new(path), None, home)?;
+        let real = named::real(Path::new(path), home, given)?;
         let refuse = |reason| Err(RunError::Workspace { path: real.clone(), reason });
         if !real.is_dir() {
             return refuse("it is no directory");
@@ -117,17 +125,17 @@ mod tests {
     #[test]
     fn the_home_and_the_system_are_no_workspaces() {
         let refused = |text: &str, home: Option<&Path>| {
-            matches!(Workspace::find(text, home, View::Isolated), Err(RunError::Workspace { .. }))
+            matches!(Workspace::find(text, home, View::Isolated, &Vec::new), Err(RunError::Workspace { .. }))
         };
         assert!(refused("/", None) && refused("/etc", None) && refused("/tmp", None));
         let dir = tempfile::tempdir().unwrap();
         let (path, home) = (dir.path().to_str().unwrap(), dir.path().join("me"));
         assert!(refused(path, Some(&home)));
-        assert!(Workspace::find(path, Some(&home), View::Mirror).is_ok());
-        let found = Workspace::find(path, Some(Path::new("/home/me")), View::Isolated).unwrap();
+        assert!(Workspace::find(path, Some(&home), View::Mirror, &Vec::new).is_ok());
+        let found = Workspace::find(path, Some(Path::new("/home/me")), View::Isolated, &Vec::new).unwrap();
         assert_eq!(found.source, found.target);
         assert_eq!(
-            Workspace::find(&format!("{path}:/workspace"), None, View::Isolated).unwrap().target,
+            Workspace::find(&format!("{path}:/workspace"), None, View::Isolated, &Vec::new).unwrap().target,
             Path::new("/workspace")
         );
     }
