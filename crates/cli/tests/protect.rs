@@ -47,7 +47,7 @@ fn what_the_host_runs_is_neither_changed_nor_made() {
         "busybox mkdir -p .vscode && echo x > .vscode/tasks.json",
         "busybox mkdir -p .claude && echo x > .claude/settings.json",
         "echo x > .mcp.json",
-        "echo x > HEAD",
+        "echo x > commondir",
     ] {
         let (ended_well, text) = run(&machine, &[], script);
         assert!(!ended_well, "{script} worked: {text}");
@@ -90,10 +90,10 @@ fn what_is_left_out_may_be_made_and_is_told() {
 #[test]
 fn without_a_repository_it_is_said_that_none_can_be_made() {
     let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
-    let script = "busybox mkdir .git || busybox mkdir -p objects refs && echo x > HEAD";
+    let script = "busybox mkdir .git || echo x > commondir";
     let (ended_well, text) = run(&machine, &[], script);
     assert!(!ended_well && text.contains("--unprotect .git"), "{text}");
-    assert!(!machine.path("w/.git").exists() && !machine.path("w/HEAD").exists());
+    assert!(!machine.path("w/.git").exists() && !machine.path("w/commondir").exists());
     let (ended_well, text) = run(&machine, &["--unprotect", ".git"], "busybox mkdir .git");
     assert!(ended_well && !text.contains("no git repository"), "{text}");
 }

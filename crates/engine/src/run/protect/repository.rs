@@ -90,8 +90,13 @@ impl Finder<'_> {
     /// All that can be met in the workspace and in further directories.
     pub(super) fn repositories(&mut self, further: &[PathBuf]) -> Result<(), RunError> {
         let workspace = self.workspace;
-        // A repository whose own directory is broken is passed over, and the workspace itself is looked at.
-        self.add(workspace.join("HEAD"), ".git/HEAD", StandIn::Directory);
+        // A repository whose own directory is broken is passed over, and the workspace itself is looked at: then git reads
+        // `commondir` after `HEAD`, and ends where it is a directory (`get_common_dir_noenv`). `HEAD` itself stays free:
+        // beside a file of that name `git diff HEAD` does not know which is meant.
+        self.add(workspace.join("commondir"), ".git/HEAD", StandIn::Directory);
+        if is_there(&workspace.join("HEAD")) {
+            self.add(workspace.join("HEAD"), ".git/HEAD", StandIn::Directory);
+        }
         if !is_there(&workspace.join(".git")) {
             self.all.without_repository = !git::could_be_repository(CWD, workspace);
             self.add(workspace.join(".git"), ".git", StandIn::Directory);

@@ -60,7 +60,7 @@ fn repository(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'sta
 
 #[test]
 fn a_repository_keeps_what_git_obeys() {
-    let plain = ["w/.git/commondir", "w/.git/config", "w/.git/hooks", "w/HEAD"];
+    let plain = ["w/.git/commondir", "w/.git/config", "w/.git/hooks", "w/commondir"];
     let with = |more: &[&str]| {
         let mut all: Vec<String> = plain.iter().chain(more).map(|path| (*path).to_owned()).collect();
         all.sort_by(|a, b| Path::new(a).cmp(Path::new(b)));
@@ -131,7 +131,7 @@ fn a_linked_worktree_keeps_the_repository_it_belongs_to() {
     ]));
     let expected = [
         "linked/.git",
-        "linked/HEAD",
+        "linked/commondir",
         "w/.git/commondir",
         "w/.git/config",
         "w/.git/hooks",
@@ -146,7 +146,7 @@ fn without_a_repository_none_can_be_made() {
     let work = Work::new(&[("w/", "")]);
     let all = work.of("w", &Wanted::default()).unwrap();
     assert!(all.without_repository);
-    assert_eq!(work.beyond_names("w"), ["w/.git", "w/HEAD"]);
+    assert_eq!(work.beyond_names("w"), ["w/.git", "w/commondir"]);
     let git = "git".parse::<ProtectedName>().unwrap();
     assert!(matches!(
         work.of("w", &Wanted { said: vec![&git], ..Wanted::default() }),
@@ -221,7 +221,7 @@ fn a_part_of_what_is_protected_is_told_by_the_name_that_is_taken() {
         ("w", ".claude/settings.json", ".claude"),
         ("w", ".git/hooks/pre-commit", ".git/hooks"),
         ("w", ".vscode/tasks.json", ".vscode"),
-        ("w", "HEAD", ".git/HEAD"),
+        ("w", "commondir", ".git/HEAD"),
         // There is no repository.
         ("shared", ".git/hooks", ".git"),
     ] {
@@ -587,7 +587,7 @@ fn what_asks_while_it_is_new_is_kept_where_it_is() {
     let found = Work::new(&files).beyond_names("w");
     contain(&found, &["w/mise.toml", "w/.github/hooks", "w/x.code-workspace"]);
     let found = Work::new(&[("w/", "")]).beyond_names("w");
-    assert_eq!(found, ["w/.git", "w/HEAD"]);
+    assert_eq!(found, ["w/.git", "w/commondir"]);
 }
 
 /// Each name of the table by what is to be done about it, there and missing, with its directory and without.
@@ -625,5 +625,5 @@ fn through_a_link_what_it_leads_to_is_kept() {
     symlink("../scripts/hooks", work.base.join("w/.github/hooks")).unwrap();
     symlink("gone", work.base.join("w/.exrc")).unwrap();
     symlink("/etc/hostname", work.base.join("w/.gdbinit")).unwrap();
-    assert_eq!(work.beyond_names("w"), ["w/.git", "w/HEAD", "w/editor", "w/scripts/hooks"]);
+    assert_eq!(work.beyond_names("w"), ["w/.git", "w/commondir", "w/editor", "w/scripts/hooks"]);
 }
