@@ -451,8 +451,6 @@ fn what_changed_is_told_once() {
     repository(&machine);
     let begin = |name: &str| {
         let ready = machine.path("w").join(format!("{name}.ready"));
-        // Of an earlier session of the name.
-        let _ = fs_err::remove_file(&ready);
         let script = format!("echo x > Makefile; echo x > {name}.ready; exec busybox sleep 1000");
         let opened = machine.script(&["open", "-d", "--name", name], &script).output().unwrap();
         assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
@@ -474,11 +472,6 @@ fn what_changed_is_told_once() {
     // Control: nobody was told.
     begin("two");
     assert!(say(&["rm", "--force", "two"]).contains("Makefile"));
-    // A session that is begun again forgets that it was told.
-    begin("three");
-    say(&["stop", "three"]);
-    begin("three");
-    assert!(say(&["rm", "--force", "three"]).contains("Makefile"));
 }
 
 /// Nothing of ours stays in a directory that was closed from inside, and it stays closed.
