@@ -64,13 +64,13 @@ impl Shell<'_, '_> {
     /// A word as one value: assignments, `case`, redirections, here-documents.
     pub(super) fn one_word(&mut self, word: &Word) -> Result<Rc<[u8]>, Flow> {
         let parts = self.parts_of(word, Place::Value)?;
-        Ok(self.joined(&parts).iter().map(|(byte, _)| *byte).collect::<Vec<_>>().into())
+        Ok(Self::joined(&parts).iter().map(|(byte, _)| *byte).collect::<Vec<_>>().into())
     }
 
     /// A word as a pattern: what is quoted stands for itself.
     pub(super) fn pattern(&mut self, word: &Word) -> Result<Pattern, Flow> {
         let parts = self.parts_of(word, Place::Value)?;
-        Ok(Pattern::new(&self.joined(&parts)))
+        Ok(Pattern::new(&Self::joined(&parts)))
     }
 
     fn parts_of(&mut self, word: &Word, place: Place) -> Result<Vec<Part>, Flow> {
@@ -114,7 +114,7 @@ impl Shell<'_, '_> {
                 Piece::Arithmetic(inner) => {
                     let mut expression = Vec::new();
                     self.nested(|shell| shell.pieces(inner, true, Place::Value, &mut expression))?;
-                    let text: Vec<u8> = self.joined(&expression).iter().map(|(byte, _)| *byte).collect();
+                    let text: Vec<u8> = Self::joined(&expression).iter().map(|(byte, _)| *byte).collect();
                     let value = self.arithmetic(&text)?;
                     parts.push(expanded(value.to_string().into_bytes(), quoted));
                 }
@@ -337,8 +337,7 @@ impl Shell<'_, '_> {
     }
 
     /// Parts as one run of bytes.
-    #[expect(clippy::unused_self, reason = "a method as its neighbours are")]
-    fn joined(&self, parts: &[Part]) -> Vec<Marked> {
+    fn joined(parts: &[Part]) -> Vec<Marked> {
         let mut all = Vec::new();
         for part in parts {
             match part {

@@ -206,7 +206,7 @@ impl World<'_> {
         content: Kept,
     ) -> Result<ImagePath, Errno> {
         let path = self.locate(cwd, path, Last::Followed)?;
-        self.inside(&path)?;
+        Self::inside(&path)?;
         self.parent_is_there(&path)?;
         match self.tree.get(&path).map(|node| &node.kind) {
             None => {
@@ -261,7 +261,7 @@ impl World<'_> {
         if path.is_root() || self.tree.contains(&path) {
             return Err(Errno::Exists);
         }
-        self.inside(&path)?;
+        Self::inside(&path)?;
         self.parent_is_there(&path)?;
         let node = Node::directory(&self.owner, Metadata::root(mode, self.epoch));
         self.put(path.clone(), node)?;
@@ -283,7 +283,7 @@ impl World<'_> {
         if path.is_root() || self.tree.contains(&path) {
             return Err(Errno::Exists);
         }
-        self.inside(&path)?;
+        Self::inside(&path)?;
         self.parent_is_there(&path)?;
         let node = Node::symlink(&self.owner, self.epoch, target);
         self.put(path.clone(), node)?;
@@ -303,7 +303,7 @@ impl World<'_> {
         if path.is_root() || self.tree.contains(&path) {
             return Err(Errno::Exists);
         }
-        self.inside(&path)?;
+        Self::inside(&path)?;
         self.parent_is_there(&path)?;
         let node = self.tree.get(&file.path).ok_or(Errno::NotFound)?.clone();
         let node = match node.kind {
@@ -318,7 +318,7 @@ impl World<'_> {
 
     /// unlink(2) for files and links, rmdir(2) for empty directories.
     pub(in crate::debian::script) fn remove(&mut self, path: &ImagePath) -> Result<(), Errno> {
-        self.inside(path)?;
+        Self::inside(path)?;
         if path.is_root() {
             return Err(Errno::Invalid);
         }
@@ -353,8 +353,8 @@ impl World<'_> {
         from: &ImagePath,
         to: &ImagePath,
     ) -> Result<(), Errno> {
-        self.inside(from)?;
-        self.inside(to)?;
+        Self::inside(from)?;
+        Self::inside(to)?;
         self.parent_is_there(to)?;
         if from == to {
             return Ok(());
@@ -435,7 +435,7 @@ impl World<'_> {
 
     /// A copy of a node at another path, over whatever file is there, as its own package's.
     pub(in crate::debian::script) fn put_copy(&mut self, from: &Node, to: &ImagePath) -> Result<(), Errno> {
-        self.inside(to)?;
+        Self::inside(to)?;
         self.parent_is_there(to)?;
         let kind = match &from.kind {
             NodeKind::Hardlink(target) => self.tree.get(target).ok_or(Errno::NotFound)?.kind.clone(),
@@ -448,7 +448,7 @@ impl World<'_> {
     }
 
     fn change(&mut self, path: &ImagePath, change: impl FnOnce(&mut Metadata)) -> Result<(), Errno> {
-        self.inside(path)?;
+        Self::inside(path)?;
         let real = match self.tree.get(path).map(|node| &node.kind) {
             Some(NodeKind::Hardlink(target)) => target.clone(),
             _ => path.clone(),
@@ -512,8 +512,7 @@ impl World<'_> {
     }
 
     /// Nothing is made or changed in what the runtime mounts.
-    #[expect(clippy::unused_self, reason = "a method as its neighbours are")]
-    fn inside(&self, path: &ImagePath) -> Result<(), Errno> {
+    fn inside(path: &ImagePath) -> Result<(), Errno> {
         match path.components().next() {
             Some(b"proc" | b"sys" | b"dev") => Err(Errno::Outside),
             _ => Ok(()),

@@ -1,0 +1,197 @@
+//! Who may do what with a file: chmod, chown, chgrp, and the modes and owners that other commands are given.
+
+use super::Word;
+use super::options;
+use super::options::Known;
+use super::options::flag;
+use super::options::valued;
+use super::told;
+use super::tree;
+use super::usage;
+use crate::debian::script::shell::Flow;
+use crate::debian::script::shell::Shell;
+use crate::debian::script::shell::Status;
+use crate::debian::script::world::Kind;
+use crate::debian::script::world::Last;
+
+/// A mode: octal digits, or `u+x,go-w` over what is there.
+pub(super) fn mode(
+    shell: &Shell<'_, '_>,
+    words: &[Word],
+    text: &[u8],
+    now: u32,
+    kind: Kind,
+) -> Result<u32, Flow> {
+    let wrong = || shell.fault(words, format!("the mode `{}` is not understood", text.escape_ascii()));
+    if text.iter().all(|byte| matches!(byte, b'0'..=b'7')) && !text.is_empty() {
+        let text = String::from_utf8_lossy(text);
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(wrong)?;
+        // GNU's chmod keeps set-id bits of directories unless five digits say otherwise.
+        return Ok(if kind == Kind::Directory && text.len() < 5 { mode | now & 0o6000 } else { mode });
+    }
+    let mut mode = now;
+    for clause in text.split(|byte| *byte == b',') {
+        let who_length = clause.iter().take_while(|byte| b"ugoa".contains(byte)).count();
+        let (who, mut actions) = clause.split_at(who_length);
+        if actions.is_empty() {
+            return Err(wrong());
+        }
+        let has = |letter: u8| who.contains(&letter) || who.contains(&b'a') || who.is_empty();
+        let mask = if who.is_empty() { !shell.umask() } else { u32::MAX };
+        while let Some((&operator, rest)) = actions.split_first() {
+            if !b"+-=".contains(&operator) {
+                return Err(wrong());
+            }
+            let length = rest.iter().take_while(|byte| !b"+-=".contains(byte)).count();
+            let mut bits = 0;
+            for letter in &rest[..length] {
+                let class = match letter {
+                    b'r' => 0o444,
+                    b'w' => 0o222,
+                    b'x' => 0o111,
+                    b'X' if kind == Kind::Directory || mode & 0o111 != 0 => 0o111,
+                    b'X' => 0,
+                    b'u' => (mode >> 6 & 7) * 0o111,
+                    b'g' => (mode >> 3 & 7) * 0o111,
+                    b'o' => (mode & 7) * 0o111,
+                    b's' => {
+                        bits |= if has(b'u') { 0o4000 } else { 0 } | if has(b'g') { 0o2000 } else { 0 };
+                        continue;
+                    }
+                    b't' => {
+                        bits |= 0o1000;
+                        continue;
+                    }
+                    _ => return Err(wrong()),
+                };
+                let who = if has(b'u') { 0o700 } else { 0 }
+                    | if has(b'g') { 0o070 } else { 0 }
+                    | if has(b'o') { 0o007 } else { 0 };
+                bits |= class & who & mask;
+            }
+            let whole = if has(b'u') { 0o4700 } else { 0 }
+                | if has(b'g') { 0o2070 } else { 0 }
+                | if has(b'o') { 0o007 } else { 0 };
+            mode = match operator {
+                b'+' => mode | bits,
+                b'-' => mode & !bits,
+                _ => mode & !(whole & mask) | bits,
+            };
+            actions = &rest[length..];
+        }
+    }
+    Ok(mode & 0o7777)
+}
+
+/// A user and a group, as far as they are said.
+pub(super) type Owner = (Option<u32>, Option<u32>);
+
+/// `USER`, `USER:GROUP`, `USER.GROUP`, `:GROUP` as numbers; names must be there.
+pub(super) fn owner(shell: &mut Shell<'_, '_>, words: &[Word], text: &str) -> Result<Option<Owner>, Flow> {
+    let (user, group) = match text.split_once(':').or_else(|| text.split_once('.')) {
+        Some((user, group)) => (user, group),
+        None => (text, ""),
+    };
+    let accounts = &shell.world().accounts;
+    let uid = if user.is_empty() {
+        Ok(None)
+    } else {
+        accounts.uid(user).or_else(|| user.parse().ok()).map(Some).ok_or(user)
+    };
+    let gid = if group.is_empty() {
+        Ok(None)
+    } else {
+        accounts.gid(group).or_else(|| group.parse().ok()).map(Some).ok_or(group)
+    };
+    match (uid, gid) {
+        (Ok(uid), Ok(gid)) => Ok(Some((uid, gid))),
+        (Err(name), _) | (_, Err(name)) => {
+            let said =
+                format!("{}: invalid user or group: '{}'\n", words[0].escape_ascii(), name.escape_debug());
+            shell.say_error(said.as_bytes())?;
+            Ok(None)
+        }
+    }
+}
+
+pub(super) fn chmod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        flag('R', "recursive"),
+        flag('f', "silent"),
+        flag('f', "quiet"),
+        flag('v', "verbose"),
+        flag('c', "changes"),
+        valued('m', "reference"),
+    ];
+    // `-w` and the like are modes, not options.
+    let is_mode = |word: &Word| {
+        word.len() > 1 && word[0] == b'-' && word[1..].iter().all(|byte| b"rwxXst,+-=ugoa".contains(byte))
+    };
+    let (modes, others): (Vec<Word>, Vec<Word>) = words[1..].iter().cloned().partition(is_mode);
+    let mut rest = vec![words[0].clone()];
+    rest.extend(others);
+    let mut given = options::read(shell, &rest, KNOWN)?;
+    if let Some(text) = modes.first() {
+        given.operands.insert(0, text.clone());
+    }
+    let Some((text, paths)) = given.operands.split_first() else { return usage(shell, words) };
+    let cwd = shell.cwd().to_vec();
+    let mut status = 0;
+    for path in paths {
+        match shell.world().stat(&cwd, path, Last::Followed) {
+            Ok(stat) => {
+                let all = if given.has('R') { tree(shell, &stat.path) } else { vec![stat.path] };
+                for one in all {
+                    let Ok(stat) = shell.world().stat(b"/", one.as_bytes(), Last::Itself) else { continue };
+                    if stat.kind == Kind::Link {
+                        continue;
+                    }
+                    let wanted = mode(shell, words, text, stat.meta.mode, stat.kind)?;
+                    let result = shell.world().set_mode(&one, wanted);
+                    told(shell, words, result, path, &mut status)?;
+                }
+            }
+            Err(errno) => told(shell, words, Err(errno), path, &mut status)?,
+        }
+    }
+    Ok(status)
+}
+
+pub(super) fn chown(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        flag('R', "recursive"),
+        flag('h', "no-dereference"),
+        flag('f', "silent"),
+        flag('f', "quiet"),
+        flag('v', "verbose"),
+        flag('c', "changes"),
+        flag('L', ""),
+        flag('P', ""),
+        flag('H', ""),
+        valued('m', "reference"),
+        valued('F', "from"),
+    ];
+    let given = options::read(shell, words, KNOWN)?;
+    if given.has('m') || given.has('F') {
+        return Err(shell.fault(words, "`--reference` and `--from` are not evaluated"));
+    }
+    let Some((text, paths)) = given.operands.split_first() else { return usage(shell, words) };
+    let text = String::from_utf8_lossy(text).into_owned();
+    let text = if words[0].ends_with(b"chgrp") { format!(":{text}") } else { text };
+    let Some((uid, gid)) = owner(shell, words, &text)? else { return Ok(1) };
+    let (cwd, last) = (shell.cwd().to_vec(), if given.has('h') { Last::Itself } else { Last::Followed });
+    let mut status = 0;
+    for path in paths {
+        match shell.world().stat(&cwd, path, last) {
+            Ok(stat) => {
+                let all = if given.has('R') { tree(shell, &stat.path) } else { vec![stat.path] };
+                for one in all {
+                    let result = shell.world().set_owner(&one, uid, gid);
+                    told(shell, words, result, path, &mut status)?;
+                }
+            }
+            Err(errno) => told(shell, words, Err(errno), path, &mut status)?,
+        }
+    }
+    Ok(status)
+}

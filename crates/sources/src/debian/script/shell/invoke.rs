@@ -1,0 +1,204 @@
+//! What a name stands for: a function, a built-in, a command of ours, a shell script of the tree; and how each is called.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::super::commands;
+use super::super::syntax::Compound;
+use super::super::world::Kind;
+use super::super::world::Last;
+use super::Flow;
+use super::Shell;
+use super::Status;
+use super::Stream;
+use super::Switches;
+use super::builtin;
+
+/// Where commands lie; a path to one of ours anywhere else is a file of the tree.
+const USUAL: [&str; 6] =
+    ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/"];
+
+impl Shell<'_, '_> {
+    /// Runs a command: a special built-in, a function, a built-in, one of ours, or a script of the tree.
+    pub(in crate::debian::script) fn invoke(&mut self, words: &[Rc<[u8]>]) -> Status {
+        let Some(name) = words.first() else { return Ok(0) };
+        let name = String::from_utf8_lossy(name).into_owned();
+        if !builtin::is_special(name.as_bytes())
+            && let Some(function) = self.state.functions.get(&name).cloned()
+        {
+            return self.function(&function, words);
+        }
+        self.invoke_beyond_functions(&name, words)
+    }
+
+    /// The same for what `command` runs.
+    pub(super) fn invoke_beyond_functions(&mut self, name: &str, words: &[Rc<[u8]>]) -> Status {
+        if let Some(run) = builtin::find(name) {
+            return self.nested(|shell| run(shell, words));
+        }
+        if self.state.confmodule && name.starts_with("db_") {
+            return self.nested(|shell| commands::debconf::ask(shell, words));
+        }
+        let base = name.rsplit('/').next().unwrap_or_default();
+        // The interpreter is asked for byte code alone: `python3.13 … py_compile.py FILE…`.
+        let compiles =
+            |word: &Rc<[u8]>| word.ends_with(b"/py_compile.py") || word.ends_with(b"/compileall.py");
+        if base.starts_with("python3") && words.iter().any(compiles) {
+            self.world.not_done("byte code");
+            return Ok(0);
+        }
+        let usual = name == base || USUAL.iter().any(|usual| name.strip_prefix(usual) == Some(base));
+        if usual && let Some(run) = commands::find(base) {
+            return self.nested(|shell| run(shell, words));
+        }
+        let Some(path) = self.found_in_path(name.as_bytes()) else {
+            let said = format!(
+                "{}: {}: not found\n",
+                String::from_utf8_lossy(&self.state.zero),
+                name.escape_debug()
+            );
+            self.say_error(said.as_bytes())?;
+            return Ok(127);
+        };
+        self.script_of_the_tree(&path, words)
+    }
+
+    /// Runs `work` as another user, in a subshell.
+    pub(in crate::debian::script) fn as_user(
+        &mut self,
+        uid: u32,
+        work: impl FnOnce(&mut Self) -> Status,
+    ) -> Status {
+        self.subshell(|shell| {
+            shell.state.uid = uid;
+            work(shell)
+        })
+    }
+
+    /// Who runs.
+    pub(in crate::debian::script) fn uid(&self) -> u32 {
+        self.state.uid
+    }
+
+    /// Reads and runs text that a command was given.
+    pub(in crate::debian::script) fn eval_text(&mut self, text: &[u8]) -> Status {
+        let base = self.line.saturating_sub(1);
+        self.status = 0;
+        self.text(text, base)
+    }
+
+    /// Runs `work` with another descriptor 0.
+    pub(in crate::debian::script) fn with_input(
+        &mut self,
+        input: Stream,
+        work: impl FnOnce(&mut Self) -> Status,
+    ) -> Status {
+        let saved = self.state.streams.insert(0, input);
+        let result = work(self);
+        match saved {
+            Some(saved) => self.state.streams.insert(0, saved),
+            None => self.state.streams.remove(&0),
+        };
+        result
+    }
+
+    /// Whether `name` is a command here, and where: as `command -v` says it.
+    pub(in crate::debian::script) fn found(&mut self, name: &[u8]) -> Option<Vec<u8>> {
+        let text = String::from_utf8_lossy(name).into_owned();
+        if self.state.functions.contains_key(&text) || builtin::find(&text).is_some() {
+            return Some(name.to_vec());
+        }
+        self.found_in_path(name)
+    }
+
+    pub(super) fn found_in_path(&mut self, name: &[u8]) -> Option<Vec<u8>> {
+        if name.contains(&b'/') {
+            return self.is_executable(name).then(|| name.to_vec());
+        }
+        let path = self.get("PATH").unwrap_or_default();
+        for directory in path.split(|&byte| byte == b':') {
+            let candidate = [directory, b"/", name].concat();
+            if self.is_executable(&candidate) {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    pub(super) fn is_executable(&mut self, path: &[u8]) -> bool {
+        let stat = self.world.stat(&self.state.cwd, path, Last::Followed);
+        stat.is_ok_and(|stat| stat.kind == Kind::File && stat.meta.mode & 0o111 != 0)
+    }
+
+    /// A shell script that a package has brought, evaluated as the script that calls it is.
+    pub(super) fn script_of_the_tree(&mut self, path: &[u8], words: &[Rc<[u8]>]) -> Status {
+        let cwd = self.state.cwd.clone();
+        let text = match self.world.read(&cwd, path) {
+            Ok(text) => text,
+            Err(errno) => return self.failed(words, path, errno),
+        };
+        let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let is_shell = first.starts_with(b"#!") && self.clone_switches(first).is_some();
+        let base = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        // A program in a folder of its package's own, which is known by its name.
+        if !is_shell && let Some(run) = commands::find(&String::from_utf8_lossy(base)) {
+            return self.nested(|shell| run(shell, words));
+        }
+        if !is_shell {
+            return Err(
+                self.fault(words, "this command is not known, and what lies there is no shell script")
+            );
+        }
+        let name: Rc<[u8]> = path.into();
+        let positional = words[1..].to_vec();
+        let switches = self.clone_switches(first).unwrap_or_default();
+        self.subshell(|shell| {
+            shell.state.variables.retain(|_, variable| variable.exported);
+            shell.state.functions.clear();
+            shell.state.switches = switches;
+            shell.state.positional = positional;
+            shell.state.zero = name.to_vec();
+            shell.state.confmodule = false;
+            for (name, value) in [("IFS", &b" \t\n"[..]), ("OPTIND", b"1")] {
+                shell.set(name, value.into())?;
+            }
+            let (line, tested) = (shell.line, std::mem::take(&mut shell.tested));
+            let result = shell.text(&text, 0);
+            (shell.line, shell.tested) = (line, tested);
+            result
+        })
+    }
+
+    /// The switches that a first line sets; nothing where it is no shell's.
+    pub(super) fn clone_switches(&mut self, first: &[u8]) -> Option<Switches> {
+        let saved = std::mem::take(&mut self.state.switches);
+        let result = self.switches_of_first_line(first);
+        let switches = std::mem::replace(&mut self.state.switches, saved);
+        result.ok().map(|()| switches)
+    }
+
+    pub(super) fn function(&mut self, body: &Compound, words: &[Rc<[u8]>]) -> Status {
+        let positional = std::mem::replace(&mut self.state.positional, words[1..].to_vec());
+        self.hidden.push(BTreeMap::new());
+        let loops = std::mem::take(&mut self.loops);
+        let result = self.nested(|shell| shell.compound(body));
+        self.loops = loops;
+        for (name, old) in self.hidden.pop().unwrap_or_default() {
+            self.put_back(name, old);
+        }
+        self.state.positional = positional;
+        match result {
+            Err(Flow::Return(status)) => Ok(status),
+            other => other,
+        }
+    }
+
+    /// `set -x`.
+    pub(super) fn trace(&mut self, words: &[Rc<[u8]>]) -> Result<(), Flow> {
+        if self.state.switches.xtrace {
+            let line = [b"+ ", &words.join(&b' ')[..], b"\n"].concat();
+            self.say_error(&line)?;
+        }
+        Ok(())
+    }
+}
