@@ -445,7 +445,7 @@ fn json_is_one_value_on_stdout() {
     let parts = machine.json("gc");
     assert_eq!(keys(&parts), ["parts"]);
     assert_eq!(keys(&parts["parts"][0]), ["bytes", "files", "what"]);
-    let (_, doctor, _) = machine.outcome("doctor --json");
+    let (_, doctor, _) = machine.outcome("doctor --json --offline");
     let findings: Value = serde_json::from_str(&doctor).unwrap();
     assert_eq!(findings[0]["what"], "program");
     for of in ["manifest", "recipe"] {

@@ -145,7 +145,7 @@ fn read_layer(
     while let Some(entry) = entries.next_entry().map_err(|error| error.to_string())? {
         let change =
             rules.judge(&entry).map_err(|problem| format!("`{}`: {problem}", entry.name.escape_ascii()))?;
-        let (path, of) = match change {
+        let (path, of, other) = match change {
             Change::Root => continue,
             Change::Hide(path) => {
                 contents.remove(&path);
@@ -155,8 +155,11 @@ fn read_layer(
                 contents.clear(&dir);
                 continue;
             }
-            Change::Put(path) => (path, None),
-            Change::Link { path, target } => (path, contents.paths.get(&target).cloned()),
+            Change::Put(path) => (path, None, None),
+            Change::Link { path, target } => {
+                let of = contents.paths.get(&target).cloned();
+                (path, of, Some(target))
+            }
         };
         let what = match &entry.kind {
             EntryKind::Directory => What::Directory,
@@ -167,7 +170,13 @@ fn read_layer(
         if what != What::Directory {
             contents.clear(&path);
         }
-        if what == What::File && entry.size <= *room && keep(&path) {
+        let other = match &entry.kind {
+            EntryKind::Hardlink(_) => other.and_then(|target| contents.kept.get(&target).cloned()),
+            _ => None,
+        };
+        if let Some(bytes) = other.filter(|_| keep(&path)) {
+            contents.kept.insert(path.clone(), bytes);
+        } else if what == What::File && of.is_none() && entry.size <= *room && keep(&path) {
             *room -= entry.size;
             let mut bytes = Vec::new();
             entries.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
@@ -205,7 +214,7 @@ mod tests {
     fn contents(tars: &[Vec<u8>]) -> Result<Contents, ImageError> {
         let source = Memory::default().both(tars, LayerEncoding::Gzip);
         let image = source.image(AMD64).unwrap();
-        read(&source, &image, &|path| path.name() == b"kept", &Silent)
+        read(&source, &image, &|path| matches!(path.name(), b"kept" | b"name"), &Silent)
     }
 
     #[test]
@@ -244,7 +253,11 @@ mod tests {
             ]
         );
         let kept: Vec<_> = found.kept.values().map(|bytes| String::from_utf8_lossy(bytes)).collect();
-        assert_eq!(kept, ["second"], "the upper one, and none of a directory that is gone");
+        assert_eq!(
+            kept,
+            ["second", "second"],
+            "the upper one by both its names, and none of a directory that is gone"
+        );
     }
 
     #[test]

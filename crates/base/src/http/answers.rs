@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! FOLDER/answer-HEX      HEX: SHA-256 of the address, of the media types and of whoever asks
-//!   {"version":1,"url":…,"etag":…,"last-modified":…,"sha256":…}\n BODY
+//!   {"version":2,"url":…,"etag":…,"last-modified":…,"sha256":…}\n BODY
 //! ```
 //!
 //! **Guarantees**: a body is kept only when whoever asked found it right ([`Unjudged`]), so no page of a captive portal is; it is

@@ -278,7 +278,6 @@ impl Client {
         }
     }
 
-    /// One answer; none where the server says that what was kept is still right.
     /// Asks for an address once, and reads nothing of what is there.
     pub fn greet(&self, url: &SafeUrl, auth: &Auth) -> Result<Greeting, HttpError> {
         if let Some(path) = url.file_path() {
@@ -290,6 +289,7 @@ impl Client {
         Ok(Greeting { status: answer.status, date: answer.date })
     }
 
+    /// One answer; none where the server says that what was kept is still right.
     fn get_once(
         &self,
         url: &SafeUrl,

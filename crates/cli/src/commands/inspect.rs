@@ -157,7 +157,7 @@ fn listing(files: &[File]) -> Page {
         ("COMPONENT", Align::Left),
         ("PATH", Align::Left),
     ];
-    let mut table = Table::new(&columns).sparing(&["OWNER"]);
+    let mut table = Table::new(&columns).sparing(&["OWNER"]).whole_at_the_end();
     for file in files {
         table.row([
             (&file.mode).into(),

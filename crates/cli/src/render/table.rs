@@ -25,12 +25,14 @@ pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<Shown>>,
     spare: &'static [&'static str],
+    /// Whether the last column is shown to its end, however long it is.
+    whole: bool,
 }
 
 impl Table {
     /// A table with these columns.
     pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new(), spare: &[] }
+        Self { columns: columns.to_vec(), rows: Vec::new(), spare: &[], whole: false }
     }
 
     /// Columns that are left out where they do not fit, the first first.
@@ -38,9 +40,18 @@ impl Table {
         Self { spare, ..self }
     }
 
+    /// The last column is never cut: it holds what somebody copies.
+    pub(crate) fn whole_at_the_end(self) -> Self {
+        Self { whole: true, ..self }
+    }
+
     /// Adds a row; missing cells are blank.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Shown>) {
-        self.rows.push(cells.into_iter().map(|cell| cell.within(CELL_MAX)).collect());
+        let last = self.columns.len() - 1;
+        let cut = |(index, cell): (usize, Shown)| {
+            if self.whole && index == last { cell } else { cell.within(CELL_MAX) }
+        };
+        self.rows.push(cells.into_iter().enumerate().map(cut).collect());
     }
 
     /// The heading and the rows, for a terminal of so many columns; as they are where there is none.
@@ -87,9 +98,11 @@ impl Table {
         }
         while needed(shown) > columns {
             let least = |index: usize| NAME_MIN.max(self.columns[index].0.len());
-            let names = shown
-                .iter_mut()
-                .filter(|(index, width)| self.columns[*index].1 == Align::Left && *width > least(*index));
+            let last = self.columns.len() - 1;
+            let names = shown.iter_mut().filter(|(index, width)| {
+                let cut = !(self.whole && *index == last);
+                cut && self.columns[*index].1 == Align::Left && *width > least(*index)
+            });
             let Some((_, widest)) = names.max_by_key(|(_, width)| *width) else { return };
             *widest -= 1;
         }
@@ -102,6 +115,16 @@ mod tests {
 
     fn text(table: &Table) -> String {
         table.lines(None).iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    }
+
+    #[test]
+    fn what_is_copied_is_never_cut() {
+        let path = format!("/{}/end", "x".repeat(300));
+        let mut table = Table::new(&[("COMPONENT", Align::Left), ("PATH", Align::Left)]).whole_at_the_end();
+        table.row(["a-component-with-a-name".into(), Shown::new(&path)]);
+        for columns in [None, Some(60)] {
+            assert!(table.lines(columns)[1].as_str().ends_with(&path), "{columns:?}");
+        }
     }
 
     #[test]

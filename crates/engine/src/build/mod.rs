@@ -286,8 +286,9 @@ fn attempt(
     let source = goal.reach(context, &store, &index.descriptor())?;
     let index = index.digest().clone();
     let built = Built { reference: goal.reference(&index), index, platforms: summaries };
-    context.store.remember(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
+    // Before the record: a build whose lock could not be completed is no earlier build of the next one.
     settled.complete(context, project, &ledger)?;
+    context.store.remember(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
     settled.remember(context, project);
     let images = source.images()?;
     Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked, source, images })

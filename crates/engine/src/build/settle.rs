@@ -144,7 +144,7 @@ pub fn settle_for<'a>(
     }
     // Locking is most of a first build. Without the turn two of them do the same work, and no harm.
     let turn = goal::turn(context, project).ok();
-    if turn.is_some_and(|turn| turn.waited)
+    if turn.as_ref().is_some_and(|turn| turn.waited)
         && let Ok(Some(lock)) = Lock::load(&project.lock_place())
     {
         let gist = Gist::of(&lock);

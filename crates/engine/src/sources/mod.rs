@@ -7,6 +7,8 @@
 //! resolve      what exists, chosen: request ─► its section of the lock      (asks registries)
 //! archives     what the lock names: the one list that fetch, vendor, decode, place, diff and consent read
 //! place        archives ─► a tree
+//! bytes        how large each component will be, by which a new lock cuts layers before anything is fetched
+//! servers      who would be asked, for `doctor`
 //! volatility   how often a component moves, for the plan of layers
 //! ```
 //!
