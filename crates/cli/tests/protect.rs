@@ -48,6 +48,7 @@ fn what_the_host_runs_is_neither_changed_nor_made() {
         "busybox mkdir -p .claude && echo x > .claude/settings.json",
         "echo x > .mcp.json",
         "echo x > commondir",
+        "busybox mkdir refs/heads",
     ] {
         let (ended_well, text) = run(&machine, &[], script);
         assert!(!ended_well, "{script} worked: {text}");
@@ -90,10 +91,10 @@ fn what_is_left_out_may_be_made_and_is_told() {
 #[test]
 fn without_a_repository_it_is_said_that_none_can_be_made() {
     let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
-    let script = "busybox mkdir .git || echo x > commondir";
+    let script = "busybox mkdir .git || busybox mkdir -p objects refs/heads && echo x > HEAD";
     let (ended_well, text) = run(&machine, &[], script);
     assert!(!ended_well && text.contains("--unprotect .git"), "{text}");
-    assert!(!machine.path("w/.git").exists() && !machine.path("w/commondir").exists());
+    assert!(!machine.path("w/.git").exists() && !machine.path("w/refs").exists());
     let (ended_well, text) = run(&machine, &["--unprotect", ".git"], "busybox mkdir .git");
     assert!(ended_well && !text.contains("no git repository"), "{text}");
 }
@@ -451,6 +452,8 @@ fn what_changed_is_told_once() {
     repository(&machine);
     let begin = |name: &str| {
         let ready = machine.path("w").join(format!("{name}.ready"));
+        // Of an earlier session of the name.
+        let _ = fs_err::remove_file(&ready);
         let script = format!("echo x > Makefile; echo x > {name}.ready; exec busybox sleep 1000");
         let opened = machine.script(&["open", "-d", "--name", name], &script).output().unwrap();
         assert!(opened.status.success(), "{}", String::from_utf8_lossy(&opened.stderr));
@@ -472,6 +475,11 @@ fn what_changed_is_told_once() {
     // Control: nobody was told.
     begin("two");
     assert!(say(&["rm", "--force", "two"]).contains("Makefile"));
+    // A session that is begun again forgets that it was told.
+    begin("three");
+    say(&["stop", "three"]);
+    begin("three");
+    assert!(say(&["rm", "--force", "three"]).contains("Makefile"));
 }
 
 /// Nothing of ours stays in a directory that was closed from inside, and it stays closed.

@@ -90,12 +90,18 @@ impl Finder<'_> {
     /// All that can be met in the workspace and in further directories.
     pub(super) fn repositories(&mut self, further: &[PathBuf]) -> Result<(), RunError> {
         let workspace = self.workspace;
-        // A repository whose own directory is broken is passed over, and the workspace itself is looked at: then git reads
-        // `commondir` after `HEAD`, and ends where it is a directory (`get_common_dir_noenv`). `HEAD` itself stays free:
-        // beside a file of that name `git diff HEAD` does not know which is meant.
-        self.add(workspace.join("commondir"), ".git/HEAD", StandIn::Directory);
-        if is_there(&workspace.join("HEAD")) {
+        // A repository whose own directory is broken is passed over, and the workspace itself is looked at. What git asks of it
+        // (`is_git_directory`) must not all be made from inside: while the sandbox runs `commondir`, which git reads after
+        // `HEAD`, is a directory, where git ends; and one part cannot be made, so that it is missing afterwards too. That is
+        // not `HEAD` if another is free: beside a file of that name `git diff HEAD` does not know which is meant.
+        let parts = ["refs", "objects", "HEAD"];
+        if git::could_be_repository(CWD, workspace) {
             self.add(workspace.join("HEAD"), ".git/HEAD", StandIn::Directory);
+        } else {
+            self.add(workspace.join("commondir"), ".git/HEAD", StandIn::Directory);
+            let missing = parts.into_iter().find(|part| !is_there(&workspace.join(part)));
+            // Where all are there, the last is kept as it is.
+            self.add(workspace.join(missing.unwrap_or("HEAD")), ".git/HEAD", StandIn::Directory);
         }
         if !is_there(&workspace.join(".git")) {
             self.all.without_repository = !git::could_be_repository(CWD, workspace);

@@ -60,7 +60,7 @@ fn repository(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'sta
 
 #[test]
 fn a_repository_keeps_what_git_obeys() {
-    let plain = ["w/.git/commondir", "w/.git/config", "w/.git/hooks", "w/commondir"];
+    let plain = ["w/.git/commondir", "w/.git/config", "w/.git/hooks", "w/commondir", "w/refs"];
     let with = |more: &[&str]| {
         let mut all: Vec<String> = plain.iter().chain(more).map(|path| (*path).to_owned()).collect();
         all.sort_by(|a, b| Path::new(a).cmp(Path::new(b)));
@@ -132,6 +132,7 @@ fn a_linked_worktree_keeps_the_repository_it_belongs_to() {
     let expected = [
         "linked/.git",
         "linked/commondir",
+        "linked/refs",
         "w/.git/commondir",
         "w/.git/config",
         "w/.git/hooks",
@@ -146,7 +147,7 @@ fn without_a_repository_none_can_be_made() {
     let work = Work::new(&[("w/", "")]);
     let all = work.of("w", &Wanted::default()).unwrap();
     assert!(all.without_repository);
-    assert_eq!(work.beyond_names("w"), ["w/.git", "w/commondir"]);
+    assert_eq!(work.beyond_names("w"), ["w/.git", "w/commondir", "w/refs"]);
     let git = "git".parse::<ProtectedName>().unwrap();
     assert!(matches!(
         work.of("w", &Wanted { said: vec![&git], ..Wanted::default() }),
@@ -222,6 +223,7 @@ fn a_part_of_what_is_protected_is_told_by_the_name_that_is_taken() {
         ("w", ".git/hooks/pre-commit", ".git/hooks"),
         ("w", ".vscode/tasks.json", ".vscode"),
         ("w", "commondir", ".git/HEAD"),
+        ("w", "refs", ".git/HEAD"),
         // There is no repository.
         ("shared", ".git/hooks", ".git"),
     ] {
@@ -420,6 +422,22 @@ fn contain(found: &[String], expected: &[&str]) {
     }
 }
 
+/// What `is_git_directory` asks for is never all free, and `HEAD` is free where another part can be kept.
+#[test]
+fn of_what_makes_a_workspace_a_repository_one_part_cannot_be_made() {
+    for (files, kept) in [
+        (&[("w/", "")][..], "w/refs"),
+        (&[("w/refs/x", "")], "w/objects"),
+        (&[("w/refs/x", ""), ("w/objects/x", "")], "w/HEAD"),
+        // All of it, but no repository: the name of a branch is missing.
+        (&[("w/refs/x", ""), ("w/objects/x", ""), ("w/HEAD", "x")], "w/HEAD"),
+    ] {
+        let found = Work::new(files).beyond_names("w");
+        contain(&found, &["w/commondir", kept]);
+        assert_eq!(found.contains(&"w/HEAD".to_owned()), kept == "w/HEAD", "{found:?}");
+    }
+}
+
 #[test]
 fn what_links_in_protected_directories_lead_to_is_protected_to_the_end() {
     let work = Work::new(&repository(&[
@@ -587,7 +605,7 @@ fn what_asks_while_it_is_new_is_kept_where_it_is() {
     let found = Work::new(&files).beyond_names("w");
     contain(&found, &["w/mise.toml", "w/.github/hooks", "w/x.code-workspace"]);
     let found = Work::new(&[("w/", "")]).beyond_names("w");
-    assert_eq!(found, ["w/.git", "w/commondir"]);
+    assert_eq!(found, ["w/.git", "w/commondir", "w/refs"]);
 }
 
 /// Each name of the table by what is to be done about it, there and missing, with its directory and without.
@@ -625,5 +643,5 @@ fn through_a_link_what_it_leads_to_is_kept() {
     symlink("../scripts/hooks", work.base.join("w/.github/hooks")).unwrap();
     symlink("gone", work.base.join("w/.exrc")).unwrap();
     symlink("/etc/hostname", work.base.join("w/.gdbinit")).unwrap();
-    assert_eq!(work.beyond_names("w"), ["w/.git", "w/commondir", "w/editor", "w/scripts/hooks"]);
+    assert_eq!(work.beyond_names("w"), ["w/.git", "w/commondir", "w/editor", "w/refs", "w/scripts/hooks"]);
 }
