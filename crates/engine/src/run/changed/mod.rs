@@ -18,7 +18,6 @@ mod walk;
 use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -80,9 +79,9 @@ pub struct Unsearched {
     pub reason: String,
 }
 
-/// What changed between two moments in what `spec` let be written to.
+/// What changed between two moments in what `spec` let be written to: `since` by the clock, `until` as a file has it.
 pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Changed {
-    let span = Span { since: nanos(since), until: until.map_or(i128::MAX, nanos) };
+    let span = Span { since: nanos(since) - TICK, until: until.map_or(i128::MAX, nanos) };
     let index = Index::new(protect::names(&[]).into_iter().map(|name| name.path));
     let stood = Stood::from(spec.stood.as_str());
     let kept: HashSet<&Path> = spec.protect.iter().map(|protected| protected.path.as_path()).collect();
@@ -179,10 +178,12 @@ impl Span {
     }
 }
 
+/// File systems take the time of the last tick, which lies up to a hundredth of a second before that of the clock, in
+/// nanoseconds. The start is the clock's; the end is a file's time, of the same ticks as those it is compared with.
+const TICK: i128 = 10_000_000;
+
 fn nanos(time: SystemTime) -> i128 {
-    // File systems take the time of the last tick, which lies up to a hundredth of a second before that of the clock.
-    let tick = Duration::from_millis(10);
-    time.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.saturating_sub(tick).as_nanos().cast_signed())
+    time.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_nanos().cast_signed())
 }
 
 #[cfg(test)]

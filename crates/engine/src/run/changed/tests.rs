@@ -4,6 +4,8 @@ use fs_err as fs;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::Protected;
 
+use std::time::Duration;
+
 use super::*;
 
 fn later() -> SystemTime {
@@ -100,7 +102,11 @@ fn what_the_host_runs_is_found_at_any_depth_and_nothing_else() {
     assert_eq!(names, expected);
     assert_eq!(found.incomplete, []);
     // What was changed after the sandbox had ended is the user's own.
-    assert_eq!(changed(&spec(), since, Some(since)), Changed::default());
+    let before = since - Duration::from_secs(1);
+    assert_eq!(changed(&spec(), before - Duration::from_secs(1), Some(before)), Changed::default());
+    // What was changed last, just before the end was noted, is the sandbox's.
+    let last = found.changed.iter().map(|path| fs::metadata(path).unwrap().modified().unwrap()).max();
+    assert_eq!(changed(&spec(), since, last).changed.len(), found.changed.len());
     assert_eq!(changed(&spec(), later(), None), Changed::default());
 }
 
