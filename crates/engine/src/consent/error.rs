@@ -84,8 +84,13 @@ impl Diagnose for ConsentError {
                     shows.join(" or ")
                 ))
             }
-            Self::Loose { folder } => Some(format!(
+            // What is agreed to is a folder of its own; everything else is above it.
+            Self::Loose { folder } if folder.ends_with(super::record::FOLDER) => Some(format!(
                 "what is agreed to there need not be your word: say `rm -r {}`, and agree anew to what is asked for",
+                word(folder)
+            )),
+            Self::Loose { folder } => Some(format!(
+                "what is agreed to below it need not be your word: set PINFOLD_HOME to a folder that is yours alone, or take {} for yourself",
                 word(folder)
             )),
             _ => None,

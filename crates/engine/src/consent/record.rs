@@ -25,6 +25,8 @@ use super::Told;
 use super::reading;
 use crate::context::Context;
 
+/// The folder of records below `DATA`.
+pub(super) const FOLDER: &str = "consent";
 /// Raised whenever equal digests could mean something else than before.
 const VERSION: u32 = 2;
 
@@ -37,13 +39,13 @@ struct Record {
 }
 
 fn file(context: &Context, subject: &Subject) -> PathBuf {
-    context.home.data().join("consent").join(subject.record())
+    context.home.data().join(FOLDER).join(subject.record())
 }
 
 /// Refuses a folder in which others can have put a record.
 fn own(context: &Context) -> Result<(), ConsentError> {
     let data = context.home.data();
-    for folder in [data.join("consent"), data.to_owned()] {
+    for folder in [data.join(FOLDER), data.to_owned()] {
         let Ok(found) = fs::metadata(&folder) else { continue };
         let user = rustix::process::geteuid().as_raw();
         if found.mode() & 0o022 != 0 || ![0, user].contains(&found.uid()) {
@@ -171,7 +173,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let context = context(dir.path());
         keep(&context, &image("m"), &[ask("a")]).unwrap();
-        let folder = context.home.data().join("consent");
+        let folder = context.home.data().join(FOLDER);
         let mode = |mode| fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
         check(&context, image("m"), &[ask("a")]).unwrap();

@@ -105,7 +105,7 @@ pub enum RunError {
     LooseLink {
         /// The link.
         link: PathBuf,
-        /// The workspace, project or repository that it lies in.
+        /// The workspace, former workspace, project or repository that it lies in.
         place: PathBuf,
         /// What it leads to now.
         leads: PathBuf,

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! An agent that worked somewhere may have left anything there, and nobody remembers it when the sandbox is removed. So what
-//! the host executes for a key is looked for in no such place ([`super::places`]).
+//! the host executes for a key is looked for in no such place ([`super::places`]), and a link there leads to no workspace and no
+//! mount ([`super::named`]).
 //!
 //! **Guarantees**: a place is kept before its sandbox starts; at most [`KEPT`] are, those that are there no more forgotten
 //! first, then the oldest. **Leaves** the home that mirror mode hands over: everything of the user's is below it.
@@ -47,9 +48,9 @@ pub(super) fn keep(context: &Context, spec: &Spec) -> std::io::Result<()> {
 fn keep_one(folder: &Path, path: &Path) -> std::io::Result<()> {
     let path = path.as_os_str().as_bytes();
     let file = folder.join(Digest::sha256(path).hex());
-    // Most starts find it there.
-    if fs::symlink_metadata(&file).is_ok() {
-        return Ok(());
+    // Most starts find it there; its time says when the place was given last.
+    if let Ok(known) = fs::OpenOptions::new().append(true).open(&file) {
+        return known.set_modified(std::time::SystemTime::now());
     }
     fs::create_dir_all(folder)?;
     make_room(folder)?;

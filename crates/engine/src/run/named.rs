@@ -6,8 +6,8 @@
 //! ```
 //!
 //! **Guarantees**: the path that is given back has no link in it as far as was seen; whoever opens it without following links
-//! opens what was judged. **Refuses** a link that lies in the workspace, in what a sandbox was ever given to write to, in a
-//! directory with a manifest, or in a repository: agents work there, and the name that the user knows may lead anywhere by now.
+//! opens what was judged. **Refuses** a link that lies in the workspace, in what a sandbox was given to write to (the last
+//! places, [`super::given`]), in a directory with a manifest, or in a repository: agents work there, and the name that the user knows may lead anywhere by now.
 
 use std::path::Path;
 use std::path::PathBuf;

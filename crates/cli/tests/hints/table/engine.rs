@@ -242,6 +242,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/consent/error.rs",
+        "what is agreed to below it need not be your word: set PINFOLD_HOME to a folder that is yours alone, or take {} for yourself",
+        Untried(
+            "a start makes the data folder its user's alone, so it takes another owner or a file system without modes",
+        ),
+    ),
+    row(
+        "engine/src/consent/error.rs",
         "it may have been changed since it was shown: read what is asked for now with {}, and agree to that digest if you do",
         Tried(&[Trial {
             files: &[(
