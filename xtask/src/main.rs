@@ -3,6 +3,7 @@
 
 mod arrows;
 mod bench;
+mod debian;
 mod fuzz;
 mod isolation;
 mod npm;
@@ -33,6 +34,8 @@ enum Chore {
     },
     /// Measure builds and sandboxes beside their floor and other programs
     Bench(bench::BenchArgs),
+    /// Lock each of the Debian packages that people ask for, and print how many can be
+    Debian(debian::DebianArgs),
     /// Fuzz the parsers of what comes from outside, one target after the other
     Fuzz(fuzz::FuzzArgs),
     /// Try the list of attacks in started sandboxes (`--write` to update the table in `docs/isolation.md`)
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             schema::check(if write { schema::Mode::Write } else { schema::Mode::Check })
         }
         Chore::Bench(args) => bench::run(&args),
+        Chore::Debian(args) => debian::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Isolation(args) => isolation::run(&args),
         Chore::Npm(args) => npm::run(&args),
