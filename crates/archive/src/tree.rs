@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::io::Read;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use pinfold_base::Digest;
@@ -357,6 +358,29 @@ impl Tree {
             .filter(move |(path, _)| path.starts_with(dir))
     }
 
+    /// What stands in `dir` itself, in order of path; what is further below is not visited.
+    pub fn children<'a>(
+        &'a self,
+        dir: &ImagePath,
+    ) -> impl Iterator<Item = (&'a ImagePath, &'a Node)> + use<'a> {
+        let prefix = if dir.is_root() { Vec::new() } else { [dir.as_bytes(), b"/"].concat() };
+        let mut start = Bound::Excluded(prefix.clone());
+        std::iter::from_fn(move || {
+            loop {
+                let from = (start.as_ref().map(Vec::as_slice), Bound::Unbounded);
+                let (path, node) = self.nodes.range::<[u8], _>(from).next()?;
+                let name = path.as_bytes().strip_prefix(&prefix[..])?;
+                if let Some(length) = name.iter().position(|&byte| byte == b'/') {
+                    // Behind all of a directory's own: a slash and one more is `0`.
+                    start = Bound::Included([&prefix[..], &name[..length], b"0"].concat());
+                } else {
+                    start = Bound::Excluded(path.as_bytes().to_vec());
+                    return Some((path, node));
+                }
+            }
+        })
+    }
+
     /// Number of nodes.
     pub fn len(&self) -> usize {
         self.nodes.len()
@@ -629,5 +653,25 @@ mod tests {
         }
         let found: Vec<_> = tree.below(&path("usr")).map(|(path, _)| path.to_string()).collect();
         assert_eq!(found, ["/usr", "/usr/a", "/usr/b/c"]);
+    }
+
+    #[test]
+    fn children_are_those_of_one_directory() {
+        let mut tree = Tree::new();
+        for name in
+            ["", "usr", "usr-x", "usr/a", "usr/a-b", "usr/a/c/d", "usr/a0", "usr/b/c", "usr/b/d", "usr0", "z"]
+        {
+            tree.insert(path(name), file("x/y", ""));
+        }
+        for (dir, expected) in [
+            ("", &["/usr", "/usr-x", "/usr0", "/z"][..]),
+            ("usr", &["/usr/a", "/usr/a-b", "/usr/a0"]),
+            ("usr/b", &["/usr/b/c", "/usr/b/d"]),
+            ("usr/a", &[]),
+            ("z", &[]),
+        ] {
+            let found: Vec<_> = tree.children(&path(dir)).map(|(path, _)| path.to_string()).collect();
+            assert_eq!(found, expected, "{dir}");
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! program, or a shell script that lies in the tree; anything else stops the evaluation with an error that names it. What is
 //! not wanted in a shared image (byte code, starting services, random keys) is not done, and said so.
 //!
-//! **Guarantees**: equal scripts over equal worlds give equal worlds. Time and memory are bounded by [`Budget`], whatever the
+//! **Guarantees**: equal scripts over equal worlds give equal worlds. Time and memory are bounded by [`world::Fuel`], whatever the
 //! script does. When an evaluation fails the caller drops the world: there is no half-done result.
 //!
 //! **Refuses**: unknown commands and unknown options of known commands, files outside the tree (`/proc`, `/sys`, devices other

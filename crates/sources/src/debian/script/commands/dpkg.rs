@@ -107,10 +107,11 @@ fn search(shell: &mut Shell<'_, '_>, patterns: &[Word]) -> Status {
             if pattern.starts_with(b"/") { pattern.to_vec() } else { [b"*", &pattern[..], b"*"].concat() };
         let pattern = Pattern::of_text(&whole);
         let mut lines = Vec::new();
-        for (name, package) in &shell.world().packages {
-            for file in
-                package.files.iter().filter(|file| package.state > State::Absent && pattern.matches(file))
-            {
+        let world = shell.world();
+        for (name, package) in &world.packages {
+            let listed =
+                |file: &&Vec<u8>| package.state > State::Absent && pattern.matches(file, &world.fuel);
+            for file in package.files.iter().filter(listed) {
                 lines.extend([name.as_bytes(), b": ", file, b"\n"].concat());
             }
         }
@@ -120,7 +121,7 @@ fn search(shell: &mut Shell<'_, '_>, patterns: &[Word]) -> Status {
             )?;
             status = 1;
         }
-        shell.spend(1 + lines.len() as u64 / 64)?;
+        shell.spend(1_000 + 20 * lines.len() as u64)?;
         shell.say(&lines)?;
     }
     Ok(status)
@@ -161,8 +162,9 @@ fn listed(shell: &mut Shell<'_, '_>, words: &[Word], names: &[Word]) -> Status {
     for name in names {
         let pattern = Pattern::of_text(name_of(name).as_bytes());
         let mut lines = String::new();
-        for (name, package) in &shell.world().packages {
-            if package.state > State::Absent && pattern.matches(name.as_bytes()) {
+        let world = shell.world();
+        for (name, package) in &world.packages {
+            if package.state > State::Absent && pattern.matches(name.as_bytes(), &world.fuel) {
                 let mark = if package.state == State::Installed { "ii" } else { "iU" };
                 lines.push_str(&format!("{mark}  {name} {} {}\n", package.version, package.arch));
             }
@@ -207,8 +209,9 @@ fn query(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     for wanted in &names {
         let pattern = Pattern::of_text(name_of(wanted).as_bytes());
         let mut found = Vec::new();
-        for (name, package) in &shell.world().packages {
-            if package.state > State::Absent && pattern.matches(name.as_bytes()) {
+        let world = shell.world();
+        for (name, package) in &world.packages {
+            if package.state > State::Absent && pattern.matches(name.as_bytes(), &world.fuel) {
                 found.push((name.clone(), package.clone()));
             }
         }
@@ -325,8 +328,9 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         "--list" => {
             let pattern = Pattern::of_text(path.as_bytes());
             let mut lines = String::new();
-            for diversion in &shell.world().diversions {
-                if pattern.matches(diversion.path.as_bytes()) {
+            let world = shell.world();
+            for diversion in &world.diversions {
+                if pattern.matches(diversion.path.as_bytes(), &world.fuel) {
                     let by = diversion
                         .package
                         .as_ref()
@@ -382,9 +386,11 @@ fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     match (action.as_deref(), &operands[..]) {
         (Some("--list"), patterns) => {
             let mut lines = String::new();
-            for one in &shell.world().overrides {
-                let wanted =
-                    |pattern: &String| Pattern::of_text(pattern.as_bytes()).matches(one.path.as_bytes());
+            let world = shell.world();
+            for one in &world.overrides {
+                let wanted = |pattern: &String| {
+                    Pattern::of_text(pattern.as_bytes()).matches(one.path.as_bytes(), &world.fuel)
+                };
                 if patterns.is_empty() || patterns.iter().any(wanted) {
                     lines.push_str(&format!("{} {} {:o} {}\n", one.user, one.group, one.mode, one.path));
                 }

@@ -109,7 +109,7 @@ pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         if paths.is_empty() {
             paths.push(stat.path.clone());
         }
-        shell.spend(paths.len() as u64)?;
+        shell.spend(500 * paths.len() as u64)?;
         if reader.depth_first {
             paths.reverse();
         }
@@ -165,14 +165,14 @@ fn holds(
     found: &mut Found,
     together: &mut Together,
 ) -> Result<bool, Flow> {
-    shell.spend(1)?;
+    shell.spend(200)?;
     let stat = shell.world().stat(b"/", &[b"/", found.path.as_bytes()].concat(), Last::Itself).ok();
     Ok(match primary {
         Primary::Kind(kind) => stat.is_some_and(|stat| stat.kind == *kind),
         Primary::Name(pattern) => {
-            pattern.matches(found.shown.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+            shell.matches(pattern, found.shown.rsplit(|byte| *byte == b'/').next().unwrap_or_default())?
         }
-        Primary::Path(pattern) => pattern.matches(&found.shown),
+        Primary::Path(pattern) => shell.matches(pattern, &found.shown)?,
         Primary::Empty => stat.is_some_and(|stat| match stat.kind {
             Kind::File => stat.size == 0,
             Kind::Directory => shell.world().tree.below(&found.path).all(|(path, _)| *path == found.path),

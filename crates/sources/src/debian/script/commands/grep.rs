@@ -111,7 +111,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                 bytes
             }
         };
-        shell.spend(bytes.len() as u64 / 256)?;
+        shell.spend(4 * bytes.len() as u64)?;
         let prefix = if named { [path, &b":"[..]].concat() } else { Vec::new() };
         let mut count = 0;
         for (index, line) in text::all_lines(&bytes).into_iter().enumerate() {

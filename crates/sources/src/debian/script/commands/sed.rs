@@ -525,7 +525,7 @@ impl Machine {
                 lines[at - 1].to_vec()
             };
             shell
-                .spend(1 + space.len() as u64 / 1024)
+                .spend(500 + space.len() as u64)
                 .map_err(|_| "it is more than one script may use".to_owned())?;
             self.line = at;
             self.substituted = false;

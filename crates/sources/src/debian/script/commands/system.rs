@@ -152,7 +152,7 @@ fn apache(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut at = 0;
     while let Some(name) = wanted.get(at).cloned() {
         at += 1;
-        shell.spend(1)?;
+        shell.spend(1_000)?;
         let first = format!("/etc/apache2/{kind}-available/{name}.{}", endings[0]);
         let Ok(text) = shell.world().read(b"/", first.as_bytes()) else {
             shell.say_error(format!("ERROR: {name} does not exist!\n").as_bytes())?;

@@ -159,7 +159,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn unary(&mut self, live: bool) -> Result<i64, Flow> {
-        self.shell.spend(1)?;
+        self.shell.spend(200)?;
         if self.depth > MAX_DEPTH {
             return self.wrong();
         }

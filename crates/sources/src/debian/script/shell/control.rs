@@ -19,6 +19,9 @@ use super::Stream;
 use super::Variable;
 use super::builtin;
 
+/// What it takes to run a command, in units of fuel.
+const COMMAND: u64 = 1_000;
+
 impl Shell<'_, '_> {
     pub(super) fn list(&mut self, list: &List) -> Status {
         for and_or in list.iter() {
@@ -104,7 +107,7 @@ impl Shell<'_, '_> {
     }
 
     fn command(&mut self, command: &Command) -> Status {
-        self.spend(1)?;
+        self.spend(COMMAND)?;
         match command {
             Command::Simple(simple) => self.simple(simple),
             Command::Compound(compound) => self.compound(compound),
@@ -169,7 +172,7 @@ impl Shell<'_, '_> {
         let mut last = 0;
         self.loops += 1;
         let result = loop {
-            if let Err(flow) = self.spend(1) {
+            if let Err(flow) = self.spend(COMMAND) {
                 break Err(flow);
             }
             let once = match self.condition(condition) {
@@ -191,7 +194,7 @@ impl Shell<'_, '_> {
     fn for_each(&mut self, name: &str, words: Vec<Rc<[u8]>>, body: &List) -> Status {
         self.status = 0;
         for word in words {
-            self.spend(1)?;
+            self.spend(COMMAND)?;
             self.set(name, word)?;
             let once = self.list(body);
             if let Some(status) = Self::after_body(once)? {
@@ -220,7 +223,8 @@ impl Shell<'_, '_> {
         let value = self.one_word(value)?;
         for (patterns, list) in items {
             for pattern in patterns {
-                if self.pattern(pattern)?.matches(&value) {
+                let pattern = self.pattern(pattern)?;
+                if self.matches(&pattern, &value)? {
                     self.status = 0;
                     return self.list(list);
                 }

@@ -74,7 +74,7 @@ impl Shell<'_, '_> {
     }
 
     fn parts_of(&mut self, word: &Word, place: Place) -> Result<Vec<Part>, Flow> {
-        self.spend(1)?;
+        self.spend(100)?;
         let mut parts = Vec::new();
         self.nested(|shell| shell.pieces(&word.0, false, place, &mut parts))?;
         Ok(parts)
@@ -277,12 +277,11 @@ impl Shell<'_, '_> {
     ) -> Result<(), Flow> {
         let value = self.required(&parameter.name)?;
         let pattern = self.pattern(&parameter.operand)?;
-        // Each length is tried.
-        self.spend(value.len() as u64 * value.len() as u64 / 4096)?;
         let kept = match side {
-            Side::Start => &value[pattern.prefix(&value, extent).unwrap_or(0)..],
-            Side::End => &value[..pattern.suffix(&value, extent).unwrap_or(value.len())],
+            Side::Start => &value[pattern.prefix(&value, extent, &self.world.fuel).unwrap_or(0)..],
+            Side::End => &value[..pattern.suffix(&value, extent, &self.world.fuel).unwrap_or(value.len())],
         };
+        self.spend_bytes(kept.len())?;
         parts.push(expanded(kept.to_vec(), quoted));
         Ok(())
     }
@@ -474,7 +473,7 @@ impl Shell<'_, '_> {
         }
         let names = self.world.list(&stat.path).map_err(|errno| self.fault(&[], errno.to_string()))?;
         for name in names {
-            if (!name.starts_with(b".") || pattern.begins_with_dot()) && pattern.matches(&name) {
+            if (!name.starts_with(b".") || pattern.begins_with_dot()) && self.matches(pattern, &name)? {
                 let path = complete(&name);
                 if slashes == 0 || self.world.stat(&cwd, &path, Last::Followed).is_ok() {
                     next.push(path);

@@ -12,7 +12,7 @@
 //! A pipeline's commands run one after the other, each with the whole output of the one before as its input. A subshell is a
 //! copy of the [`State`]; the world is one for all.
 //!
-//! **Guarantees**: what nests is counted ([`MAX_DEPTH`]), every command takes a step of the budget. **Refuses** commands in the
+//! **Guarantees**: what nests is counted ([`MAX_DEPTH`]), everything takes fuel of the world. **Refuses** commands in the
 //! background, and what dash has not.
 
 mod arithmetic;
@@ -183,6 +183,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             Err(Flow::Break(_) | Flow::Continue(_)) => self.ending(0),
             Err(Flow::Fault(fault)) => Err(Flow::Fault(fault)),
         };
+        self.world.settle();
         let line = self.line;
         match status {
             Err(Flow::Fault(fault)) => Err(*fault),
@@ -279,13 +280,28 @@ impl<'s, 'w> Shell<'s, 'w> {
         result
     }
 
-    /// Uses up a step for each command; what is out of proportion ends here.
-    pub(super) fn spend(&mut self, steps: u64) -> Result<(), Flow> {
-        self.world.spend(steps).map_err(|errno| self.fault(&[], errno.to_string()))
+    /// Charges work, in nanoseconds: a byte that is looked at is about 1, a node of the tree 500, a command 1,000 (which is
+    /// charged by the shell). What a script can make larger is charged where it is done, before it is done.
+    pub(super) fn spend(&mut self, work: u64) -> Result<(), Flow> {
+        self.world.spend(work).map_err(|errno| self.fault(&[], errno.to_string()))
+    }
+
+    /// Charges a value of this many bytes, before it is made: output, buffers, lists, the parts of a tree. What is written to a
+    /// descriptor or to a file of the tree is charged there.
+    pub(super) fn spend_bytes(&mut self, bytes: usize) -> Result<(), Flow> {
+        self.world.spend_bytes(bytes).map_err(|errno| self.fault(&[], errno.to_string()))
+    }
+
+    /// Whether a pattern matches all of a text; what that takes is charged.
+    pub(super) fn matches(&mut self, pattern: &Pattern, text: &[u8]) -> Result<bool, Flow> {
+        let matches = pattern.matches(text, &self.world.fuel);
+        self.spend(0)?;
+        Ok(matches)
     }
 
     /// The world.
     pub(super) fn world(&mut self) -> &mut World<'w> {
+        self.world.settle();
         self.world
     }
 

@@ -1,5 +1,10 @@
 //! Shell patterns over bytes: `*`, `?`, `[…]`, with quoted bytes standing for themselves (POSIX.1-2024, XCU 2.14).
 
+use super::super::world::Fuel;
+
+/// What a step of a match takes, in units of fuel.
+const STEP: u64 = 3;
+
 /// A pattern, ready to be matched.
 #[derive(Clone, Debug)]
 pub(in crate::debian::script) struct Pattern(Vec<Item>);
@@ -90,11 +95,17 @@ impl Pattern {
         matches!(self.0.first(), Some(Item::Byte(b'.')))
     }
 
-    /// Whether it matches all of `text`. At most `text × pattern` steps: only the last `*` is tried again.
-    pub(in crate::debian::script) fn matches(&self, text: &[u8]) -> bool {
+    /// Whether it matches all of `text`. At most `text × pattern` steps: only the last `*` is tried again. What the steps take
+    /// is charged; without fuel nothing matches.
+    pub(in crate::debian::script) fn matches(&self, text: &[u8], fuel: &Fuel) -> bool {
         let (mut item, mut at) = (0, 0);
         let mut again: Option<(usize, usize)> = None;
+        let mut steps = 0;
         loop {
+            steps += STEP;
+            if steps > 1 << 20 && fuel.spend(std::mem::take(&mut steps)).is_err() {
+                return false;
+            }
             match self.0.get(item) {
                 Some(Item::Many) => {
                     again = Some((item + 1, at));
@@ -102,38 +113,45 @@ impl Pattern {
                     continue;
                 }
                 Some(one) if text.get(at).is_some_and(|byte| one.takes(*byte)) => {
+                    steps += one.cost();
                     item += 1;
                     at += 1;
                     continue;
                 }
-                None if at == text.len() => return true,
-                _ => {}
+                None if at == text.len() => return fuel.spend(steps).is_ok(),
+                Some(one) => steps += one.cost(),
+                None => {}
             }
             match again {
                 Some((after, from)) if from < text.len() => {
                     again = Some((after, from + 1));
                     (item, at) = (after, from + 1);
                 }
-                _ => return false,
+                _ => {
+                    let _ = fuel.spend(steps);
+                    return false;
+                }
             }
         }
     }
 
     /// The length of the prefix of `text` that is removed by `#` or `##`.
-    pub(super) fn prefix(&self, text: &[u8], extent: Extent) -> Option<usize> {
+    pub(super) fn prefix(&self, text: &[u8], extent: Extent, fuel: &Fuel) -> Option<usize> {
         let mut lengths = 0..=text.len();
+        let matches = |length: &usize| fuel.has_run_out() || self.matches(&text[..*length], fuel);
         match extent {
-            Extent::Smallest => lengths.find(|&length| self.matches(&text[..length])),
-            Extent::Largest => lengths.rev().find(|&length| self.matches(&text[..length])),
+            Extent::Smallest => lengths.find(matches),
+            Extent::Largest => lengths.rev().find(matches),
         }
     }
 
     /// Where the suffix of `text` begins that is removed by `%` or `%%`.
-    pub(super) fn suffix(&self, text: &[u8], extent: Extent) -> Option<usize> {
+    pub(super) fn suffix(&self, text: &[u8], extent: Extent, fuel: &Fuel) -> Option<usize> {
         let mut starts = 0..=text.len();
+        let matches = |start: &usize| fuel.has_run_out() || self.matches(&text[*start..], fuel);
         match extent {
-            Extent::Smallest => starts.rev().find(|&start| self.matches(&text[start..])),
-            Extent::Largest => starts.find(|&start| self.matches(&text[start..])),
+            Extent::Smallest => starts.rev().find(matches),
+            Extent::Largest => starts.find(matches),
         }
     }
 }
@@ -148,6 +166,14 @@ pub(super) enum Extent {
 }
 
 impl Item {
+    /// What a look at it takes beside a step.
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Set { members, .. } => members.len() as u64,
+            _ => 0,
+        }
+    }
+
     fn takes(&self, byte: u8) -> bool {
         match self {
             Self::Byte(wanted) => byte == *wanted,
@@ -228,7 +254,7 @@ mod tests {
             ("[a-]", "-", true),
         ] {
             assert_eq!(
-                Pattern::of_text(pattern.as_bytes()).matches(text.as_bytes()),
+                Pattern::of_text(pattern.as_bytes()).matches(text.as_bytes(), &Fuel::default()),
                 matches,
                 "{pattern} {text}"
             );
@@ -237,6 +263,6 @@ mod tests {
 
     #[test]
     fn many_stars_do_not_take_long() {
-        assert!(!Pattern::of_text(b"*a*a*a*a*a*a*a*a*a*a*b").matches(&vec![b'a'; 20_000]));
+        assert!(!Pattern::of_text(b"*a*a*a*a*a*a*a*a*a*a*b").matches(&vec![b'a'; 20_000], &Fuel::default()));
     }
 }

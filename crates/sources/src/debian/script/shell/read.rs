@@ -24,7 +24,7 @@ pub(super) fn read(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut line = Vec::new();
     let mut complete = false;
     while let Some(bytes) = shell.read_line(0) {
-        shell.spend(1)?;
+        shell.spend_bytes(bytes.len())?;
         line.extend(bytes);
         complete = line.last() == Some(&b'\n');
         if complete {

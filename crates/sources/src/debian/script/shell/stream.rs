@@ -102,7 +102,7 @@ impl Shell<'_, '_> {
             }
             _ => Vec::new(),
         };
-        self.spend(bytes.len() as u64 / 1024)?;
+        self.spend_bytes(bytes.len())?;
         Ok(bytes)
     }
 

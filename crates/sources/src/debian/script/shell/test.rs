@@ -134,7 +134,7 @@ impl Parser<'_, '_, '_> {
     }
 
     fn negated(&mut self) -> Result<Option<bool>, Flow> {
-        self.shell.spend(1)?;
+        self.shell.spend(100)?;
         let mut odd = false;
         // `! = x` compares.
         while self.peek(0).is_some_and(|word| &**word == b"!")

@@ -1,5 +1,8 @@
 //! The tree as a process sees a file system: paths through links, reading, writing, and the errors of system calls.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
 use pinfold_archive::Content;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
@@ -10,6 +13,12 @@ use super::World;
 
 /// Largest file that a script reads.
 const MAX_READ: u64 = 16 << 20;
+/// What a node costs in memory beside its path.
+const NODE_BYTES: usize = 300;
+/// What it takes to find or change a node.
+const NODE: u64 = 500;
+/// Longest path of a call, and longest target of a link (`PATH_MAX`).
+const MAX_PATH: usize = 4095;
 /// Most links on one way (Linux's limit).
 const MAX_LINKS: usize = 40;
 
@@ -94,16 +103,14 @@ pub(in crate::debian::script) enum Last {
 }
 
 impl World<'_> {
-    /// Uses up steps.
-    pub(in crate::debian::script) fn spend(&mut self, steps: u64) -> Result<(), Errno> {
-        self.budget.steps = self.budget.steps.checked_sub(steps).ok_or(Errno::Budget)?;
-        Ok(())
+    /// Charges work, in nanoseconds: see [`Fuel`](super::Fuel).
+    pub(in crate::debian::script) fn spend(&self, work: u64) -> Result<(), Errno> {
+        self.fuel.spend(work)
     }
 
-    /// Uses up bytes.
-    pub(in crate::debian::script) fn spend_bytes(&mut self, bytes: usize) -> Result<(), Errno> {
-        self.budget.bytes = self.budget.bytes.checked_sub(bytes as u64).ok_or(Errno::Budget)?;
-        self.spend(bytes as u64 / 1024)
+    /// Charges a value of this many bytes, before it is made.
+    pub(in crate::debian::script) fn spend_bytes(&self, bytes: usize) -> Result<(), Errno> {
+        self.fuel.spend_bytes(bytes)
     }
 
     /// Where `path` leads from the directory `cwd`. What comes before the last component must be there; the last itself may
@@ -117,6 +124,10 @@ impl World<'_> {
         if path.is_empty() {
             return Err(Errno::NotFound);
         }
+        if path.len() > MAX_PATH {
+            return Err(Errno::TooLong);
+        }
+        self.spend(NODE + 50 * path.len() as u64)?;
         let directory = path.ends_with(b"/") || path.ends_with(b"/.");
         let mut pending: Vec<Vec<u8>> = names(path).collect();
         if !path.starts_with(b"/") {
@@ -124,6 +135,7 @@ impl World<'_> {
         }
         let (mut at, mut links) = (ImagePath::root(), 0);
         while let Some(name) = pending.pop() {
+            self.spend(NODE + at.as_bytes().len() as u64)?;
             if name == b".." {
                 at = at.parent().unwrap_or_default();
                 continue;
@@ -176,24 +188,24 @@ impl World<'_> {
         let (kind, size) = match &file.kind {
             NodeKind::Directory => (Kind::Directory, 0),
             NodeKind::Symlink(target) => (Kind::Link, target.len() as u64),
-            NodeKind::File(_) | NodeKind::Hardlink(_) => (Kind::File, file.size()),
+            NodeKind::File(_) | NodeKind::Hardlink(_) => {
+                (Kind::File, self.written_size(&path).unwrap_or(file.size()))
+            }
         };
         Ok(Stat { kind, size, meta: file.meta.clone(), path })
     }
 
     /// The bytes of a regular file.
     pub(in crate::debian::script) fn read(&mut self, cwd: &[u8], path: &[u8]) -> Result<Vec<u8>, Errno> {
+        self.settle();
         let stat = self.stat(cwd, path, Last::Followed)?;
         match stat.kind {
             Kind::Directory => return Err(Errno::IsADirectory),
             Kind::Null => return Ok(Vec::new()),
             Kind::Link | Kind::File => {}
         }
-        self.spend(1 + stat.size / 1024)?;
         let content = self.tree.content(&stat.path).ok_or(Errno::NotFound)?;
-        if content.size() > MAX_READ {
-            return Err(Errno::Budget);
-        }
+        self.affordable(content)?;
         self.contents.read(content, MAX_READ).map_err(|_| Errno::Unreadable)
     }
 
@@ -224,10 +236,22 @@ impl World<'_> {
 
     /// Adds bytes to the end of a file that was opened.
     pub(in crate::debian::script) fn append(&mut self, path: &ImagePath, bytes: &[u8]) -> Result<(), Errno> {
-        let Some(content) = self.tree.content(path).cloned() else { return Err(Errno::NotFound) };
-        let mut all = self.contents.read(&content, MAX_READ).map_err(|_| Errno::Unreadable)?;
-        all.extend_from_slice(bytes);
-        self.replace_content(path, all)
+        self.spend(NODE)?;
+        self.spend_bytes(bytes.len())?;
+        let real = self.real(path);
+        if self.written.as_ref().is_none_or(|(file, _)| *file != real) {
+            self.settle();
+            let NodeKind::File(content) = &self.tree.get(&real).ok_or(Errno::NotFound)?.kind else {
+                return Err(Errno::NotFound);
+            };
+            self.affordable(content)?;
+            let all = self.contents.read(content, MAX_READ).map_err(|_| Errno::Unreadable)?;
+            self.written = Some((real.clone(), all));
+        }
+        if let Some((_, all)) = &mut self.written {
+            all.extend_from_slice(bytes);
+        }
+        self.changed(path, &real)
     }
 
     /// Puts other bytes into a file that is there; its other names have them too.
@@ -237,17 +261,51 @@ impl World<'_> {
         bytes: Vec<u8>,
     ) -> Result<(), Errno> {
         self.spend_bytes(bytes.len())?;
-        let real = match self.tree.get(path).map(|node| &node.kind) {
+        self.settle();
+        let real = self.real(path);
+        self.tree.get_mut(&real).ok_or(Errno::NotFound)?.kind = NodeKind::File(Content::inline(bytes));
+        self.changed(path, &real)
+    }
+
+    /// What was appended becomes content of the tree. Whoever looks at the tree without this file's functions comes after it.
+    pub(in crate::debian::script) fn settle(&mut self) {
+        let Some((file, bytes)) = self.written.take() else { return };
+        // Without fuel the evaluation ends at the next look.
+        let _ = self.spend(bytes.len() as u64);
+        if let Some(node) = self.tree.get_mut(&file) {
+            node.kind = NodeKind::File(Content::inline(bytes));
+        }
+    }
+
+    /// The size of a file to which bytes are still being appended.
+    fn written_size(&self, path: &ImagePath) -> Option<u64> {
+        let (file, bytes) = self.written.as_ref()?;
+        (*file == self.real(path)).then_some(bytes.len() as u64)
+    }
+
+    /// The path that has the content of a file: a hard link names it.
+    fn real(&self, path: &ImagePath) -> ImagePath {
+        match self.tree.get(path).map(|node| &node.kind) {
             Some(NodeKind::Hardlink(target)) => target.clone(),
             _ => path.clone(),
-        };
+        }
+    }
+
+    fn changed(&mut self, path: &ImagePath, real: &ImagePath) -> Result<(), Errno> {
         let (epoch, owner) = (self.epoch, self.owner.clone());
-        let node = self.tree.get_mut(&real).ok_or(Errno::NotFound)?;
-        node.kind = NodeKind::File(Content::inline(bytes));
+        let node = self.tree.get_mut(real).ok_or(Errno::NotFound)?;
         node.meta.mtime = epoch;
         node.owner = owner;
         self.note(format!("content of {path}"));
         Ok(())
+    }
+
+    /// Charges what it takes to read a file.
+    fn affordable(&self, content: &Content) -> Result<(), Errno> {
+        match usize::try_from(content.size()) {
+            Ok(size) if content.size() <= MAX_READ => self.spend_bytes(size),
+            _ => Err(Errno::Budget),
+        }
     }
 
     /// mkdir(2).
@@ -278,6 +336,9 @@ impl World<'_> {
     ) -> Result<(), Errno> {
         if target.is_empty() {
             return Err(Errno::NotFound);
+        }
+        if target.len() > MAX_PATH {
+            return Err(Errno::TooLong);
         }
         let path = self.locate(cwd, path, Last::Itself)?;
         if path.is_root() || self.tree.contains(&path) {
@@ -322,29 +383,51 @@ impl World<'_> {
         if path.is_root() {
             return Err(Errno::Invalid);
         }
+        self.spend(NODE)?;
         let node = self.tree.get(path).ok_or(Errno::NotFound)?;
-        if node.is_directory() && self.tree.below(path).any(|(inside, _)| inside != path) {
+        if node.is_directory() && self.tree.children(path).next().is_some() {
             return Err(Errno::NotEmpty);
         }
-        if matches!(node.kind, NodeKind::File(_)) {
-            self.hand_over(path)?;
-        }
-        self.tree.remove(path);
+        self.take(path)?;
         self.note(format!("removed {path}"));
         Ok(())
     }
 
     /// A directory and all below it, as `rm -r`.
     pub(in crate::debian::script) fn remove_all(&mut self, path: &ImagePath) -> Result<(), Errno> {
-        let below: Vec<ImagePath> = self.tree.below(path).map(|(inside, _)| inside.clone()).collect();
-        self.spend(below.len() as u64)?;
-        for inside in below.iter().rev().filter(|inside| *inside != path) {
-            if self.tree.get(inside).is_some_and(|node| matches!(node.kind, NodeKind::File(_))) {
-                self.hand_over(inside)?;
-            }
-            self.tree.remove(inside);
+        Self::inside(path)?;
+        for inside in self.all_of(path)?.iter().rev().filter(|inside| *inside != path) {
+            self.take(inside)?;
         }
         self.remove(path)
+    }
+
+    /// A node and, of a directory, all that is below it, in order of path.
+    fn all_of(&self, path: &ImagePath) -> Result<Vec<ImagePath>, Errno> {
+        let mut all = vec![path.clone()];
+        if self.tree.get(path).is_some_and(Node::is_directory) {
+            for (inside, _) in self.tree.below(path).filter(|(inside, _)| *inside != path) {
+                self.spend(NODE + inside.as_bytes().len() as u64)?;
+                all.push(inside.clone());
+            }
+        }
+        Ok(all)
+    }
+
+    /// A node leaves the tree; the other names of a file keep it.
+    fn take(&mut self, path: &ImagePath) -> Result<Option<Node>, Errno> {
+        self.settle();
+        match self.tree.get(path).map(|node| &node.kind) {
+            Some(NodeKind::File(_)) => self.hand_over(path)?,
+            Some(NodeKind::Hardlink(file)) => {
+                let file = file.clone();
+                if let Some(others) = self.names()?.get_mut(&file) {
+                    others.remove(path);
+                }
+            }
+            _ => {}
+        }
+        Ok(self.tree.remove(path))
     }
 
     /// rename(2).
@@ -370,17 +453,13 @@ impl World<'_> {
                 _ => self.remove(to)?,
             }
         }
-        let all: Vec<ImagePath> = self.tree.below(from).map(|(inside, _)| inside.clone()).collect();
-        self.spend(all.len() as u64)?;
-        for old in &all {
+        self.settle();
+        for old in self.all_of(from)? {
             let new = match old.strip_prefix(from) {
                 Some(b"") | None => to.clone(),
                 Some(rest) => to.join(rest).map_err(|_| Errno::TooLong)?,
             };
-            self.rename_targets(old, &new)?;
-            if let Some(node) = self.tree.remove(old) {
-                self.tree.insert(new, node);
-            }
+            self.rename_one(&old, new)?;
         }
         self.note(format!("moved {from} to {to}"));
         Ok(())
@@ -422,14 +501,10 @@ impl World<'_> {
     /// The names in a directory, sorted by their bytes.
     pub(in crate::debian::script) fn list(&mut self, directory: &ImagePath) -> Result<Vec<Vec<u8>>, Errno> {
         let mut names = Vec::new();
-        let mut seen = 0;
-        for (path, _) in self.tree.below(directory) {
-            seen += 1;
-            if path.parent().as_ref() == Some(directory) {
-                names.push(path.name().to_vec());
-            }
+        for (path, _) in self.tree.children(directory) {
+            self.spend(NODE)?;
+            names.push(path.name().to_vec());
         }
-        self.spend(seen / 16 + 1)?;
         Ok(names)
     }
 
@@ -437,6 +512,7 @@ impl World<'_> {
     pub(in crate::debian::script) fn put_copy(&mut self, from: &Node, to: &ImagePath) -> Result<(), Errno> {
         Self::inside(to)?;
         self.parent_is_there(to)?;
+        self.settle();
         let kind = match &from.kind {
             NodeKind::Hardlink(target) => self.tree.get(target).ok_or(Errno::NotFound)?.kind.clone(),
             kind => kind.clone(),
@@ -449,10 +525,8 @@ impl World<'_> {
 
     fn change(&mut self, path: &ImagePath, change: impl FnOnce(&mut Metadata)) -> Result<(), Errno> {
         Self::inside(path)?;
-        let real = match self.tree.get(path).map(|node| &node.kind) {
-            Some(NodeKind::Hardlink(target)) => target.clone(),
-            _ => path.clone(),
-        };
+        self.spend(NODE)?;
+        let real = self.real(path);
         if !self.tree.contains(&real) && real.is_root() {
             let root = Node::directory(&self.owner, Metadata::root(0o755, self.epoch));
             self.tree.insert(real.clone(), root);
@@ -462,44 +536,73 @@ impl World<'_> {
     }
 
     fn put(&mut self, path: ImagePath, node: Node) -> Result<(), Errno> {
-        self.spend(1)?;
+        self.spend_bytes(NODE_BYTES + path.as_bytes().len())?;
+        self.take(&path)?;
+        if let NodeKind::Hardlink(file) = &node.kind {
+            self.names()?.entry(file.clone()).or_default().insert(path.clone());
+        }
         self.tree.insert(path, node);
         Ok(())
     }
 
     /// Before a file goes, the first of its other names becomes the file.
     fn hand_over(&mut self, file: &ImagePath) -> Result<(), Errno> {
-        let others = self.other_names(file)?;
-        let Some((heir, others)) = others.split_first() else { return Ok(()) };
-        let Some(node) = self.tree.get(file).cloned() else { return Ok(()) };
-        self.tree.insert(heir.clone(), node);
-        for other in others {
-            if let Some(node) = self.tree.get_mut(other) {
-                node.kind = NodeKind::Hardlink(heir.clone());
-            }
-        }
-        Ok(())
-    }
-
-    fn rename_targets(&mut self, file: &ImagePath, to: &ImagePath) -> Result<(), Errno> {
-        if !self.tree.get(file).is_some_and(|node| matches!(node.kind, NodeKind::File(_))) {
+        let Some(mut others) = self.names()?.remove(file) else { return Ok(()) };
+        let (Some(heir), Some(node)) = (others.pop_first(), self.tree.get(file).cloned()) else {
             return Ok(());
-        }
-        for other in self.other_names(file)? {
-            if let Some(node) = self.tree.get_mut(&other) {
-                node.kind = NodeKind::Hardlink(to.clone());
+        };
+        self.tree.insert(heir.clone(), node);
+        self.point(others, heir)
+    }
+
+    fn rename_one(&mut self, old: &ImagePath, new: ImagePath) -> Result<(), Errno> {
+        self.spend(NODE)?;
+        let Some(node) = self.tree.remove(old) else { return Ok(()) };
+        match &node.kind {
+            NodeKind::File(_) => {
+                if let Some(others) = self.names()?.remove(old) {
+                    self.point(others, new.clone())?;
+                }
             }
+            NodeKind::Hardlink(file) => {
+                let others = self.names()?.entry(file.clone()).or_default();
+                others.remove(old);
+                others.insert(new.clone());
+            }
+            NodeKind::Directory | NodeKind::Symlink(_) => {}
+        }
+        self.tree.insert(new, node);
+        Ok(())
+    }
+
+    /// Makes these names of `file`.
+    fn point(&mut self, others: BTreeSet<ImagePath>, file: ImagePath) -> Result<(), Errno> {
+        for other in &others {
+            self.spend(NODE)?;
+            if let Some(node) = self.tree.get_mut(other) {
+                node.kind = NodeKind::Hardlink(file.clone());
+            }
+        }
+        if !others.is_empty() {
+            self.names()?.insert(file, others);
         }
         Ok(())
     }
 
-    fn other_names(&mut self, file: &ImagePath) -> Result<Vec<ImagePath>, Errno> {
-        self.spend(self.tree.len() as u64 / 64 + 1)?;
-        let names = |(path, node): (&ImagePath, &Node)| match &node.kind {
-            NodeKind::Hardlink(target) if target == file => Some(path.clone()),
-            _ => None,
-        };
-        Ok(self.tree.iter().filter_map(names).collect())
+    /// The other names of each file that has some. The tree is searched for them once, then they are kept.
+    fn names(&mut self) -> Result<&mut BTreeMap<ImagePath, BTreeSet<ImagePath>>, Errno> {
+        if self.names.is_none() {
+            self.spend(self.tree.len() as u64 * 20)?;
+        }
+        Ok(self.names.get_or_insert_with(|| {
+            let mut names: BTreeMap<ImagePath, BTreeSet<ImagePath>> = BTreeMap::new();
+            for (path, node) in self.tree.iter() {
+                if let NodeKind::Hardlink(file) = &node.kind {
+                    names.entry(file.clone()).or_default().insert(path.clone());
+                }
+            }
+            names
+        }))
     }
 
     fn parent_is_there(&self, path: &ImagePath) -> Result<(), Errno> {

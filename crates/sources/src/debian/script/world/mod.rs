@@ -3,9 +3,10 @@
 //! A plain value, without the shell that changes it: the caller makes it, evaluates scripts over it in dpkg's order, and takes the
 //! tree out. Each change is noted, in the words of the ledger.
 //!
-//! **Guarantees**: a path never leads out of the tree; what is read, written and noted is bounded by the [`Budget`].
+//! **Guarantees**: a path never leads out of the tree; what is read, written and noted is bounded by the [`Fuel`].
 
 mod files;
+mod fuel;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -14,32 +15,20 @@ use pinfold_archive::Component;
 use pinfold_archive::Contents;
 use pinfold_archive::Tree;
 use pinfold_base::Arch;
+use pinfold_base::ImagePath;
 
 pub(in crate::debian::script) use self::files::Errno;
 pub(in crate::debian::script) use self::files::Kept;
 pub(in crate::debian::script) use self::files::Kind;
 pub(in crate::debian::script) use self::files::Last;
 pub(in crate::debian::script) use self::files::Stat;
+pub(in crate::debian) use self::fuel::Fuel;
 use crate::accounts::Accounts;
 
 /// Most lines of the ledger for one script; what goes over is counted.
 const MAX_NOTES: usize = 200;
-
-/// What one evaluation may use. Shared by all that a script starts: functions, sourced files, scripts of the tree.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::debian) struct Budget {
-    /// Steps: a command, an expansion, a node that is looked at, a kibibyte that is copied.
-    pub(in crate::debian) steps: u64,
-    /// Bytes of output and of files that may still be made.
-    pub(in crate::debian) bytes: u64,
-}
-
-impl Default for Budget {
-    /// A hundred times what the largest script of Debian 12 needs.
-    fn default() -> Self {
-        Self { steps: 2_000_000, bytes: 64 << 20 }
-    }
-}
+/// Longest line of the ledger, in characters.
+const MAX_NOTE: usize = 300;
 
 /// A package as scripts and dpkg's tools see it.
 #[derive(Clone, Debug, Default)]
@@ -134,9 +123,13 @@ pub(in crate::debian) struct World<'a> {
     /// The bytes of the tree's files.
     pub(in crate::debian) contents: &'a dyn Contents,
     /// What one script may use; set anew before each.
-    pub(in crate::debian) budget: Budget,
+    pub(in crate::debian) fuel: Fuel,
     /// Who owns what is made: the package whose script runs.
     owner: Component,
+    /// A file that bytes are appended to, and its bytes so far. Only the last such file is kept apart from the tree.
+    written: Option<(ImagePath, Vec<u8>)>,
+    /// Other names of files, by the file; nothing where they were not asked for since the script began.
+    names: Option<BTreeMap<ImagePath, BTreeSet<ImagePath>>>,
     notes: Vec<String>,
     unnoted: usize,
 }
@@ -163,17 +156,20 @@ impl<'a> World<'a> {
             arch,
             epoch,
             contents,
-            budget: Budget::default(),
+            fuel: Fuel::default(),
             owner: Component::generated("base"),
+            written: None,
+            names: None,
             notes: Vec::new(),
             unnoted: 0,
         }
     }
 
-    /// Before a script: what it makes belongs to `owner`, what it may use is the whole budget, nothing is noted.
+    /// Before a script: what it makes belongs to `owner`, its fuel is whole, nothing is noted.
     pub(in crate::debian) fn begin(&mut self, owner: Component) {
         self.owner = owner;
-        self.budget = Budget::default();
+        self.fuel = Fuel::default();
+        self.names = None;
         self.notes.clear();
         self.unnoted = 0;
     }
@@ -189,7 +185,11 @@ impl<'a> World<'a> {
 
     /// Notes a change for the ledger. The same line twice in a row is one.
     pub(in crate::debian::script) fn note(&mut self, what: impl Into<String>) {
-        let what = what.into();
+        let mut what: String = what.into();
+        if let Some((end, _)) = what.char_indices().nth(MAX_NOTE) {
+            what.truncate(end);
+            what.push('…');
+        }
         if self.notes.last() == Some(&what) {
             return;
         }
