@@ -139,7 +139,7 @@ fn hash_of(der: &[u8]) -> Result<u32, &'static str> {
 }
 
 /// The certificates of a file in PEM form, at least one.
-fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
     if pem.len() > MAX_CERTIFICATE {
@@ -269,7 +269,7 @@ fn encoded(tag: u8, value: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use pinfold_archive::NodeKind;
     use pinfold_archive::Tree;
     use pinfold_archive::tree::InlineOnly;
@@ -278,7 +278,7 @@ mod tests {
     use crate::accounts::Accounts;
 
     /// Made with openssl 3.0: two blanks around and three inside a UTF-8 name with capitals, and a set of two attributes.
-    const ODD: &str = "\
+    pub(in crate::debian::place) const ODD: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIB7jCCAZOgAwIBAgIUTdXBqQ7y6GnBDUFbBXsXbXpOASIwCgYIKoZIzj0EAwIw
 TDELMAkGA1UEBhMCREUxHjAcBgNVBAoMFSAgR3LDtsOfZSAgIMOcbmQgS08gIDEd

@@ -25,6 +25,7 @@ use super::effect::Native;
 use super::evaluate;
 use super::image::Image;
 use super::image::known;
+use super::java_keystore;
 use super::merge;
 use super::pam;
 use super::shells;
@@ -93,6 +94,9 @@ pub(super) fn compose(
     let certificates = later.natives.contains(&Native::Certificates);
     if certificates {
         ca_certificates::write(&mut image, &options.extra_certificates, certificates)?;
+    }
+    if later.natives.contains(&Native::JavaCertificates) {
+        java_keystore::write(&mut image)?;
     }
     if later.natives.contains(&Native::Pam) {
         pam::write(&mut image)?;

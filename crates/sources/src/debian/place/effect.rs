@@ -70,6 +70,8 @@ pub(super) enum Native {
     Shadow,
     /// `/etc/ssl/certs`.
     Certificates,
+    /// `/etc/ssl/certs/java/cacerts`.
+    JavaCertificates,
     /// `/etc/pam.d/common-*`.
     Pam,
     /// `/etc/shells`.
@@ -158,6 +160,7 @@ impl fmt::Display for Effect {
                 Native::Accounts => "passwd and group from the masters",
                 Native::Shadow => "shadow and gshadow",
                 Native::Certificates => "certificate bundle and hash links",
+                Native::JavaCertificates => "keystore of Java",
                 Native::Pam => "common PAM stacks",
                 Native::Shells => "list of login shells",
                 Native::LoaderCache => "cache of the dynamic loader",

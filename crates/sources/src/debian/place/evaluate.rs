@@ -168,6 +168,9 @@ fn take_over(world: &World<'_>, later: &mut Later) {
         later.natives.extend(match name.as_str() {
             "ldconfig" => Some(Native::LoaderCache),
             "update-ca-certificates" | "update-ca-certificates-fresh" => Some(Native::Certificates),
+            "update-ca-certificates-java" | "update-ca-certificates-java-fresh" => {
+                Some(Native::JavaCertificates)
+            }
             "pam-auth-update" => Some(Native::Pam),
             "update-shells" => Some(Native::Shells),
             _ => None,

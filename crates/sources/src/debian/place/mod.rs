@@ -30,6 +30,7 @@ mod effect;
 mod error;
 mod evaluate;
 mod image;
+mod java_keystore;
 mod merge;
 mod pam;
 pub mod scripts;

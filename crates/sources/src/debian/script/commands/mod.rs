@@ -4,7 +4,7 @@
 //! files      mkdir rmdir rm cp mv ln chmod chown chgrp touch install mktemp readlink realpath stat basename dirname
 //! text       cat head tail cut tr sort uniq wc seq tee expr …    grep sed find xargs    regex: POSIX expressions
 //! dpkg       dpkg dpkg-query dpkg-divert dpkg-statoverride dpkg-trigger    alternatives    accounts    debconf
-//! system     what is not done in a shared image, or made natively when everything is there
+//! caches     what is made natively when everything is there    system     what is not done in a shared image
 //! ```
 //!
 //! A command is a function of the shell that runs it and its words, with its name first. It writes with [`Shell::say`] and reads
@@ -12,6 +12,7 @@
 
 mod accounts;
 mod alternatives;
+mod caches;
 pub(super) mod debconf;
 mod dpkg;
 mod files;
@@ -42,7 +43,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "update-alternatives" => alternatives::run,
         "xargs" => find::xargs,
         _ => {
-            let rooms = [files::find, text::find, dpkg::find, accounts::find, system::find];
+            let rooms = [files::find, text::find, caches::find, dpkg::find, accounts::find, system::find];
             return rooms.iter().find_map(|find| find(name));
         }
     })

@@ -52,8 +52,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "update-catalog" | "update-xmlcatalog" => {
             |shell, words| left_out(shell, words, "catalogue of XML and SGML")
         }
-        // Made natively, when everything is there.
-        "ldconfig" | "update-ca-certificates" | "pam-auth-update" | "update-shells" => native,
         "add-shell" => add_shell,
         "remove-shell" | "ucfr" => |_, _| Ok(0),
         "ucf" => ucf,
@@ -125,13 +123,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
 
 fn left_out(shell: &mut Shell<'_, '_>, _: &[Word], what: &str) -> Status {
     shell.world().not_done(what);
-    Ok(0)
-}
-
-fn native(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let name = String::from_utf8_lossy(&words[0]).into_owned();
-    let package = shell.script().0.to_owned();
-    shell.world().triggers.insert((name, package));
     Ok(0)
 }
 
