@@ -24,6 +24,8 @@ use crate::weaken::Weaken;
 /// Port inside the sandbox on which the allow-listed proxy listens.
 pub const PROXY_PORT: u16 = 3128;
 
+/// The directory inside that is ours; nothing in it can be changed from there.
+pub(crate) const OWN_DIRECTORY: &str = "/run/pinfold";
 /// Where the one socket to the supervisor appears inside.
 pub const EGRESS_SOCKET: &str = "/run/pinfold/egress.sock";
 

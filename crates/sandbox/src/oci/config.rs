@@ -27,6 +27,7 @@ use crate::plan::wall::Standing;
 use crate::plan::wall::Wall;
 use crate::spec::Access;
 use crate::spec::EGRESS_SOCKET;
+use crate::spec::OWN_DIRECTORY;
 use crate::start::spawn::guest::Lifeline;
 use crate::types::OciRuntime;
 
@@ -291,7 +292,7 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
             MountKind::Egress => json!({"destination": EGRESS_SOCKET, "type": "bind",
                 "source": place(&paths.egress)?, "options": ["bind", "nosuid", "nodev", "noexec", "rprivate"]}),
             MountKind::Memory { bytes, mode } => {
-                let mut options = vec!["nosuid".to_owned(), "nodev".into(), format!("mode={mode:o}")];
+                let mut options = vec![write.to_owned(), "nosuid".into(), "nodev".into(), format!("mode={mode:o}")];
                 if ids(plan).host_uid == 0 {
                     // Made by id 0, which is not the program here.
                     options.push(format!("uid={}", plan.ids.uid));
@@ -327,7 +328,7 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
                 OciRuntime::Runsc => protect::mount(mount, paths.coverings.as_ref())?,
             },
         });
-        if target == Path::new("/run")
+        if target == Path::new(OWN_DIRECTORY)
             && let Some(program) = &paths.program
         {
             mounts.push(json!({"destination": GUEST_PATH, "type": "bind", "source": program,

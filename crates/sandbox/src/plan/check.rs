@@ -8,6 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::refusal::Refusal;
+use crate::spec::OWN_DIRECTORY;
 use crate::spec::Spec;
 
 /// A sandbox's name: it is a directory, a part of a socket's path and of a cgroup's.
@@ -56,8 +57,8 @@ pub(super) fn clean(what: &'static str, path: &Path) -> Result<PathBuf, Refusal>
 
 /// HostPaths that are the sandbox's own.
 pub(super) fn reserved(what: &'static str, path: &Path) -> Result<(), Refusal> {
-    let below = ["/proc", "/dev", "/sys", "/run/pinfold"].iter().any(|taken| path.starts_with(taken));
-    if below || ["/", "/run", "/tmp"].iter().any(|taken| path == Path::new(taken)) {
+    let below = ["/proc", "/dev", "/sys", OWN_DIRECTORY].iter().any(|taken| path.starts_with(taken));
+    if below || ["/", "/run", "/run/lock", "/tmp"].iter().any(|taken| path == Path::new(taken)) {
         return Err(Refusal::Reserved { what, path: path.to_owned() });
     }
     Ok(())

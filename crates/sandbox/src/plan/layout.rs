@@ -22,6 +22,7 @@ use crate::spec::EGRESS_SOCKET;
 use crate::spec::Keep;
 use crate::spec::MountSource;
 use crate::spec::Network;
+use crate::spec::OWN_DIRECTORY;
 use crate::spec::Sockets;
 use crate::spec::Spec;
 
@@ -30,7 +31,9 @@ pub const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tt
 
 /// Size of `/dev/shm`.
 const SHM_BYTES: u64 = 256 << 20;
-/// Size of the memory file systems that hold only our own few entries.
+/// Size of `/run`.
+const RUN_BYTES: u64 = 64 << 20;
+/// Size of the memory file systems that hold only a few entries.
 const SMALL_BYTES: u64 = 1 << 20;
 
 /// The mounts while they are collected.
@@ -68,7 +71,11 @@ impl Layout<'_> {
             self.add(entry.path, MountKind::Mask, Access::ReadOnly);
         }
         self.add("/tmp", memory(spec.tmp_bytes, 0o1777), Access::ReadWrite);
-        self.add("/run", memory(SMALL_BYTES, 0o755), Access::ReadOnly);
+        // Programs keep process ids and sockets here (`nginx -t` does); what is ours below it is on a mount of its own, which
+        // cannot be renamed from inside.
+        self.add("/run", memory(RUN_BYTES, 0o755), Access::ReadWrite);
+        self.add("/run/lock", memory(SMALL_BYTES, 0o1777), Access::ReadWrite);
+        self.add(OWN_DIRECTORY, memory(SMALL_BYTES, 0o755), Access::ReadOnly);
         if matches!(spec.network, Network::Proxy(_)) {
             self.add(EGRESS_SOCKET, MountKind::Egress, Access::ReadWrite);
         }

@@ -87,7 +87,9 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "H2 workspace and home writable",
         probe: "writable",
-        args: |_| vec!["/workspace".into(), "/home/agent".into(), "/tmp".into(), "/dev/shm".into()],
+        args: |_| {
+            ["/workspace", "/home/agent", "/tmp", "/run", "/run/lock", "/dev/shm"].map(str::to_owned).to_vec()
+        },
         set: workspace,
         weaken: |spec, host| spec.mounts[0] = Mount::read_only(host.scratch.join("workspace"), "/workspace"),
     },

@@ -150,7 +150,7 @@ fn create(path: &Path) -> Result<i64, i32> {
 }
 
 fn read_only() -> Found {
-    all(["/", "/usr", "/etc", "/bin"]
+    all(["/", "/usr", "/etc", "/bin", "/run/pinfold"]
         .map(|dir| expect(dir, create(&Path::new(dir).join("written")), libc::EROFS)))
 }
 
