@@ -17,6 +17,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use memchr::memmem;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 
@@ -46,6 +47,9 @@ pub struct Text {
 /// Number of a record in its universe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(u32);
+
+/// Where a name is first read: the text, the stanza in it, the field, the place in that.
+pub type Mention = (u16, u32, usize, usize);
 
 /// How important a package is said to be, most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -405,9 +409,62 @@ impl Universe {
         })
     }
 
-    /// Of several ids: essential first, then by priority, then by name; apt's order among providers.
+    /// Of several ids: essential first, then by priority, then by name.
     pub fn rank(&self, id: Id) -> impl Ord + use<'_> {
-        (Reverse(self.essential(id)), self.priority(id), self.name(id))
+        (self.weight(id), self.name(id))
+    }
+
+    /// Essential first, then by priority: what decides first among providers.
+    pub fn weight(&self, id: Id) -> impl Ord + use<> {
+        (Reverse(self.essential(id)), self.priority(id))
+    }
+
+    /// Where a name is first read, fields in apt's order. apt numbers packages so, and of equal providers takes the one that it met last.
+    pub fn mention(&self, name: &str) -> Option<Mention> {
+        let finder = memmem::Finder::new(name);
+        for (number, text) in self.texts.iter().enumerate() {
+            let number = number as u16;
+            let mut from = 0;
+            while let Some(found) = text.bytes.get(from..).and_then(|rest| finder.find(rest)) {
+                let at = (from + found) as u32;
+                let before = self.records.partition_point(|one| (one.text, one.begin) <= (number, at));
+                let Some(record) = before.checked_sub(1).map(|before| &self.records[before]) else { break };
+                if let Some((field, place)) = self.mention_in(Id(before as u32 - 1), name) {
+                    return Some((number, record.begin, field, place));
+                }
+                from = record.end.max(at + 1) as usize;
+            }
+        }
+        None
+    }
+
+    /// The first place of a stanza where a package of this name is meant.
+    fn mention_in(&self, id: Id, name: &str) -> Option<(usize, usize)> {
+        const FIELDS: [&str; 9] = [
+            "Package",
+            "Pre-Depends",
+            "Depends",
+            "Conflicts",
+            "Breaks",
+            "Recommends",
+            "Suggests",
+            "Replaces",
+            "Enhances",
+        ];
+        let part_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
+        let stanza = self.stanza(id).ok()?;
+        FIELDS.iter().enumerate().find_map(|(number, field)| {
+            let value = stanza.get(field)?;
+            let mut places = memmem::find_iter(value, name);
+            // `name:any` is a package of its own.
+            let place = places.find(|&at| {
+                let before = at.checked_sub(1).and_then(|at| value.get(at));
+                let behind = value.get(at + name.len());
+                !before.is_some_and(part_of_name)
+                    && !behind.is_some_and(|byte| part_of_name(byte) || *byte == b':')
+            });
+            place.map(|place| (number, place))
+        })
     }
 
     fn record(&self, id: Id) -> &Record {

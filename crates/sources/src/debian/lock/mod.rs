@@ -246,6 +246,7 @@ impl Diagnose for LockError {
             }
             Self::Walk { source, .. } => match **source {
                 WalkError::Index(_) => Kind::Integrity,
+                WalkError::Thread(_) => Kind::System,
                 WalkError::Unsatisfied { .. } | WalkError::Conflict { .. } => Kind::Usage,
             },
         })
@@ -277,6 +278,7 @@ impl Diagnose for LockError {
                     Some("check `suites` and `components`, or drop the version you asked for".into())
                 }
                 WalkError::Index(_) => Some("use another mirror".into()),
+                WalkError::Thread(_) => None,
             },
         }
     }
