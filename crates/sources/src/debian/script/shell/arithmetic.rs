@@ -7,6 +7,8 @@ use super::Shell;
 
 /// Deepest nesting of parentheses and unary operators.
 const MAX_DEPTH: usize = 200;
+/// Longest expression in an error.
+const MAX_SHOWN: usize = 160;
 
 /// Operators of two operands by how close they bind, the loosest first.
 const LEVELS: [&[&[u8]]; 8] = [
@@ -27,9 +29,6 @@ impl Shell<'_, '_> {
     pub(super) fn arithmetic(&mut self, text: &[u8]) -> Result<i64, Flow> {
         let mut reader = Reader { shell: self, text, at: 0, depth: 0 };
         reader.blanks();
-        if reader.at == text.len() {
-            return Ok(0);
-        }
         let value = reader.assignment(true)?;
         reader.blanks();
         if reader.at < text.len() { reader.wrong() } else { Ok(value) }
@@ -45,8 +44,9 @@ struct Reader<'r, 's, 'w> {
 
 impl Reader<'_, '_, '_> {
     fn wrong<T>(&mut self) -> Result<T, Flow> {
-        let what = format!("the arithmetic expression `{}` is not understood", self.text.escape_ascii());
-        Err(self.shell.fault(&[], what))
+        let text = &self.text[..self.text.len().min(MAX_SHOWN)];
+        let what = format!("the arithmetic expression `{}` is not understood", text.escape_ascii());
+        self.shell.error(format!("{what}\n"))
     }
 
     fn blanks(&mut self) {
@@ -78,6 +78,22 @@ impl Reader<'_, '_, '_> {
     }
 
     fn assignment(&mut self, live: bool) -> Result<i64, Flow> {
+        self.nested(|reader| reader.assignment_here(live))
+    }
+
+    /// One level deeper.
+    fn nested(&mut self, work: impl FnOnce(&mut Self) -> Result<i64, Flow>) -> Result<i64, Flow> {
+        self.shell.spend(200)?;
+        if self.depth > MAX_DEPTH {
+            return self.wrong();
+        }
+        self.depth += 1;
+        let value = work(self);
+        self.depth -= 1;
+        value
+    }
+
+    fn assignment_here(&mut self, live: bool) -> Result<i64, Flow> {
         let start = self.at;
         if let Some(name) = self.name() {
             self.blanks();
@@ -113,7 +129,7 @@ impl Reader<'_, '_, '_> {
         if !self.take(b":") {
             return self.wrong();
         }
-        let otherwise = self.conditional(live && condition == 0)?;
+        let otherwise = self.nested(|reader| reader.conditional(live && condition == 0))?;
         Ok(if condition != 0 { then } else { otherwise })
     }
 
@@ -159,14 +175,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn unary(&mut self, live: bool) -> Result<i64, Flow> {
-        self.shell.spend(200)?;
-        if self.depth > MAX_DEPTH {
-            return self.wrong();
-        }
-        self.depth += 1;
-        let value = self.operand(live);
-        self.depth -= 1;
-        value
+        self.nested(|reader| reader.operand(live))
     }
 
     fn operand(&mut self, live: bool) -> Result<i64, Flow> {
@@ -206,6 +215,7 @@ impl Reader<'_, '_, '_> {
 
     fn variable(&mut self, name: &str) -> Result<i64, Flow> {
         let Some(value) = self.shell.get(name) else { return Ok(0) };
+        self.shell.spend(value.len() as u64)?;
         let text = String::from_utf8_lossy(&value).trim().to_owned();
         let (negative, digits) = match text.strip_prefix('-') {
             Some(digits) => (true, digits),
@@ -214,8 +224,7 @@ impl Reader<'_, '_, '_> {
         if let Some(value) = if digits.is_empty() { Some(0) } else { number(digits) } {
             Ok(if negative { value.wrapping_neg() } else { value })
         } else {
-            self.shell.say_error(format!("Illegal number: {}\n", text.escape_debug()).as_bytes())?;
-            Err(Flow::Exit(2))
+            self.shell.error(format!("Illegal number: {}\n", text.escape_debug()))
         }
     }
 
@@ -226,8 +235,7 @@ impl Reader<'_, '_, '_> {
                 if !live {
                     return Ok(0);
                 }
-                self.shell.say_error(b"arithmetic expression: division by zero\n")?;
-                return Err(Flow::Exit(2));
+                return self.shell.error("arithmetic expression: division by zero\n");
             }
             b"/" => left.wrapping_div(right),
             b"%" => left.wrapping_rem(right),
@@ -259,6 +267,8 @@ fn number(digits: &str) -> Option<i64> {
     match (digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")), digits.strip_prefix('0')) {
         (Some(hexadecimal), _) => i64::from_str_radix(hexadecimal, 16).ok(),
         (None, Some(octal)) if !octal.is_empty() => i64::from_str_radix(octal, 8).ok(),
-        _ => digits.parse().ok(),
+        // What is larger than the largest number is that, as strtoimax(3) has it.
+        _ if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().unwrap_or(i64::MAX)),
+        _ => None,
     }
 }

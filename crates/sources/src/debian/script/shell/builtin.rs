@@ -1,7 +1,5 @@
 //! Commands that are part of the shell: they change its state, or must not be looked up.
 
-#![expect(clippy::unnecessary_wraps, reason = "all commands have one type")]
-
 use std::rc::Rc;
 
 use super::super::syntax;
@@ -29,6 +27,7 @@ pub(super) fn is_special(name: &[u8]) -> bool {
             | b"eval"
             | b"exec"
             | b"exit"
+            | b"local"
             | b"export"
             | b"readonly"
             | b"return"
@@ -40,12 +39,23 @@ pub(super) fn is_special(name: &[u8]) -> bool {
     )
 }
 
+/// What dash has too, but means nothing where nothing runs, or changes how text is read.
+pub(super) fn is_not_evaluated(name: &str, bash: bool) -> bool {
+    match name {
+        "alias" | "unalias" | "bg" | "fc" | "fg" | "jobs" | "times" | "ulimit" => true,
+        "builtin" | "declare" | "typeset" | "let" | "pushd" | "popd" | "shopt" | "mapfile" | "readarray" => {
+            bash
+        }
+        _ => false,
+    }
+}
+
 /// The built-in of this name.
 pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
         ":" | "true" => |_, _| Ok(0),
         "false" => |_, _| Ok(1),
-        "." | "source" => source,
+        "." => source,
         "[" | "test" => test::run,
         "break" => |shell, words| leave(shell, words, Flow::Break),
         "continue" => |shell, words| leave(shell, words, Flow::Continue),
@@ -81,8 +91,7 @@ fn number(shell: &mut Shell<'_, '_>, words: &[Word], default: i32) -> Result<i32
         Ok(number) if number >= 0 => Ok(number),
         _ => {
             let said = format!("Illegal number: {}\n", word.escape_ascii());
-            shell.say_error(said.as_bytes())?;
-            Err(Flow::Exit(2))
+            shell.error(said)
         }
     }
 }
@@ -105,6 +114,7 @@ fn leave(shell: &mut Shell<'_, '_>, words: &[Word], flow: fn(u32) -> Flow) -> St
 
 /// `. FILE`: a file of the tree, or debconf's module, whose commands are ours.
 fn source(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let words = if words.get(1).is_some_and(|word| &**word == b"--") { &words[1..] } else { words };
     let Some(name) = words.get(1) else { return Ok(2) };
     if &**name == b"/usr/share/debconf/confmodule" {
         shell.state.confmodule = true;
@@ -129,15 +139,15 @@ fn source(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                 String::from_utf8_lossy(&shell.state.zero),
                 path.escape_ascii()
             );
-            shell.say_error(said.as_bytes())?;
-            return Err(Flow::Exit(2));
+            return shell.error(said);
         }
         Err(errno) => return Err(shell.fault(words, errno.to_string())),
     };
     let line = shell.line;
-    shell.status = 0;
+    // A sourced file is read anew: what looks at the status of `.` does not look at those in it.
+    let tested = std::mem::take(&mut shell.tested);
     let result = shell.text(&text, 0);
-    shell.line = line;
+    (shell.line, shell.tested) = (line, tested);
     match result {
         Err(Flow::Return(status)) => Ok(status),
         other => other,
@@ -145,28 +155,34 @@ fn source(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 }
 
 fn change_directory(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let target = match words.get(1) {
-        Some(word) if &**word == b"--" => words.get(2).cloned(),
-        Some(word) if &**word == b"-" => shell.get("OLDPWD"),
+    let mut words = &words[1..];
+    while words.first().is_some_and(|word| matches!(&**word, b"--" | b"-L" | b"-P")) {
+        words = &words[1..];
+    }
+    let back = words.first().is_some_and(|word| &**word == b"-");
+    let target = match words.first() {
+        Some(_) if back => shell.get("OLDPWD"),
         Some(word) => Some(word.clone()),
         None => shell.get("HOME"),
     };
     let Some(target) = target else { return Ok(2) };
+    if target.is_empty() {
+        return Ok(0);
+    }
     let cwd = shell.cwd().to_vec();
     match shell.world.stat(&cwd, &target, Last::Followed) {
         Ok(stat) if stat.kind == Kind::Directory => {
-            // Without `-P` the shell keeps the name by which it came; here names and places are one.
+            // Names and places are one here: the shell does not keep by which links it came.
             let now = [b"/", stat.path.as_bytes()].concat();
             shell.set("OLDPWD", cwd.into())?;
             shell.set("PWD", now.clone().into())?;
+            if back {
+                shell.say(&[&now[..], b"\n"].concat())?;
+            }
             shell.state.cwd = now;
             Ok(0)
         }
-        Ok(_) | Err(_) => {
-            let said = format!("cd: can't cd to {}\n", target.escape_ascii());
-            shell.say_error(said.as_bytes())?;
-            Ok(2)
-        }
+        Ok(_) | Err(_) => shell.error(format!("cd: can't cd to {}\n", target.escape_ascii())),
     }
 }
 
@@ -180,21 +196,35 @@ fn pwd(shell: &mut Shell<'_, '_>, _: &[Word]) -> Status {
 fn command(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     match words.get(1).map(|word| &**word) {
         None => Ok(0),
-        Some(b"-v" | b"-V") => {
+        Some(b"-v") => {
             let mut status = 0;
             for name in &words[2..] {
                 match shell.found(name) {
                     Some(found) => shell.say(&[&found[..], b"\n"].concat())?,
+                    None if syntax::is_reserved(name) => shell.say(&[&name[..], b"\n"].concat())?,
                     None => status = 127,
                 }
             }
             Ok(status)
         }
-        Some(b"-p" | b"--") => command(shell, &[&words[..1], &words[2..]].concat()),
+        Some(b"-V") => type_(shell, &words[1..]),
+        Some(b"-p" | b"--") => {
+            let mut rest = &words[2..];
+            while rest.first().is_some_and(|word| matches!(&**word, b"-p" | b"--")) {
+                rest = &rest[1..];
+            }
+            shell.spend(20 * words.len() as u64)?;
+            let words = [&words[..1], rest].concat();
+            command(shell, &words)
+        }
         Some(option) if option.starts_with(b"-") => Err(shell.fault(words, "this option is not known")),
         Some(name) => {
             let name = String::from_utf8_lossy(name).into_owned();
-            shell.invoke_beyond_functions(&name, &words[1..])
+            // A special built-in is none here: its error ends it alone.
+            match shell.invoke_beyond_functions(&name, &words[1..]) {
+                Err(Flow::Error(status)) => Ok(status),
+                other => other,
+            }
         }
     }
 }
@@ -202,23 +232,31 @@ fn command(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 fn type_(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut status = 0;
     for name in &words[1..] {
-        let said = match shell.found(name) {
-            Some(found) if found == **name => [name, &b" is a shell builtin\n"[..]].concat(),
-            Some(found) => [name, &b" is "[..], &found, b"\n"].concat(),
-            None => {
-                status = 127;
-                [name, &b": not found\n"[..]].concat()
-            }
+        let text = String::from_utf8_lossy(name).into_owned();
+        let what: Vec<u8> = if syntax::is_reserved(name) {
+            b" is a shell keyword".to_vec()
+        } else if is_special(name) {
+            b" is a special shell builtin".to_vec()
+        } else if shell.state.functions.contains_key(&text[..]) {
+            b" is a shell function".to_vec()
+        } else if find(&text).is_some() {
+            b" is a shell builtin".to_vec()
+        } else if let Some(found) = shell.found_in_path(name) {
+            [b" is ", &found[..]].concat()
+        } else {
+            status = 127;
+            b": not found".to_vec()
         };
-        shell.say(&said)?;
+        shell.say(&[name, &what[..], b"\n"].concat())?;
     }
     Ok(status)
 }
 
 fn eval(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    shell.spend_bytes(words.iter().map(|word| word.len() + 1).sum())?;
     let text = words[1..].join(&b' ');
     let base = shell.line.saturating_sub(1);
-    shell.status = 0;
+    shell.spend_bytes(text.len())?;
     shell.text(&text, base)
 }
 
@@ -246,8 +284,7 @@ fn split(shell: &mut Shell<'_, '_>, words: &[Word], word: &[u8]) -> Result<(Stri
         return Ok((name, value));
     }
     let said = format!("{}: {}: bad variable name\n", words[0].escape_ascii(), name.escape_debug());
-    shell.say_error(said.as_bytes())?;
-    Err(Flow::Exit(2))
+    shell.error(said)
 }
 
 fn declare(shell: &mut Shell<'_, '_>, words: &[Word], change: fn(&mut Variable)) -> Status {
@@ -259,22 +296,30 @@ fn declare(shell: &mut Shell<'_, '_>, words: &[Word], change: fn(&mut Variable))
         if let Some(value) = value {
             shell.set(&name, value)?;
         }
-        change(shell.state.variables.entry(name).or_default());
+        change(shell.variable(&name)?);
     }
     Ok(0)
 }
 
 fn local(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    if shell.hidden.is_empty() {
-        shell.say_error(b"local: not in a function\n")?;
-        return Err(Flow::Exit(2));
+    if shell.frames.is_empty() {
+        return shell.error(b"local: not in a function\n");
     }
     // `-r` and the like are bash's; what they add is not looked at.
-    for word in words[1..].iter().filter(|word| !matches!(&***word, b"-r" | b"-i" | b"-x")) {
+    let bash = shell.state.switches.bash;
+    for word in words[1..].iter().filter(|word| !bash || !matches!(&***word, b"-r" | b"-i" | b"-x")) {
+        if &**word == b"-" {
+            let switches = shell.state.switches;
+            if let Some(frame) = shell.frames.last_mut() {
+                frame.switches.get_or_insert(switches);
+            }
+            continue;
+        }
         let (name, value) = split(shell, words, word)?;
-        let old = shell.state.variables.get(&name).cloned();
-        if let Some(hidden) = shell.hidden.last_mut() {
-            hidden.entry(name.clone()).or_insert(old);
+        shell.spend_bytes(100 + name.len())?;
+        let old = shell.state.variables.get(&name[..]).cloned();
+        if let Some(frame) = shell.frames.last_mut() {
+            frame.variables.entry(name[..].into()).or_insert(old);
         }
         // Without a value dash keeps the one from outside.
         if let Some(value) = value {
@@ -291,12 +336,14 @@ fn unset(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         match &*name {
             "-f" => functions = true,
             "-v" => functions = false,
-            _ if functions => drop(shell.state.functions.remove(&name)),
-            _ if shell.state.variables.get(&name).is_some_and(|variable| variable.readonly) => {
-                shell.say_error(format!("unset: {name}: is read only\n").as_bytes())?;
-                return Err(Flow::Exit(2));
+            _ if functions => drop(shell.functions()?.remove(&name[..])),
+            _ if shell.state.variables.get(&name[..]).is_some_and(|variable| variable.readonly) => {
+                return shell.error(format!("unset: {name}: is read only\n"));
             }
-            _ => drop(shell.state.variables.remove(&name)),
+            _ if !syntax::is_name(name.as_bytes()) => {
+                return shell.error(format!("unset: {}: bad variable name\n", name.escape_debug()));
+            }
+            _ => drop(shell.variables()?.remove(&name[..])),
         }
     }
     Ok(0)
@@ -307,12 +354,17 @@ fn set(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     while let Some(word) = words.get(at) {
         let on = match word.first() {
             Some(b'-') if word.len() > 1 => true,
+            // Alone it only ends the options.
+            Some(b'-') => {
+                at += 1;
+                break;
+            }
             Some(b'+') if word.len() > 1 => false,
             _ => break,
         };
         at += 1;
         if &**word == b"--" {
-            shell.state.positional = words[at..].to_vec();
+            shell.state.positional = words[at..].into();
             return Ok(0);
         }
         for letter in &word[1..] {
@@ -344,14 +396,13 @@ fn set(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                 b"verbose" | b"monitor" | b"notify" | b"hashall" => {}
                 // bash has it, dash has not: there it is an error.
                 _ => {
-                    shell.say_error(format!("set: Illegal option {}\n", word.escape_ascii()).as_bytes())?;
-                    return Err(Flow::Exit(2));
+                    return shell.error(format!("set: Illegal option {}\n", word.escape_ascii()));
                 }
             }
         }
     }
     if at < words.len() {
-        shell.state.positional = words[at..].to_vec();
+        shell.state.positional = words[at..].into();
     }
     Ok(0)
 }
@@ -359,10 +410,10 @@ fn set(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 fn shift(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let count = usize::try_from(number(shell, words, 1)?).unwrap_or_default();
     if count > shell.state.positional.len() {
-        shell.say_error(b"shift: can't shift that many\n")?;
-        return Err(Flow::Exit(2));
+        return shell.error(b"shift: can't shift that many\n");
     }
-    shell.state.positional.drain(..count);
+    shell.spend(20 * shell.state.positional.len() as u64)?;
+    shell.state.positional = shell.state.positional[count..].into();
     Ok(0)
 }
 
@@ -372,7 +423,14 @@ fn trap(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if words.first().is_some_and(|word| &**word == b"--") {
         words = &words[1..];
     }
-    let Some((action, conditions)) = words.split_first() else { return Ok(0) };
+    let Some((action, conditions)) = words.split_first() else {
+        if let Some(action) = shell.state.at_exit.clone() {
+            shell.spend_bytes(4 * action.len())?;
+            let quoted = String::from_utf8_lossy(&action).replace('\'', "'\"'\"'");
+            shell.say(format!("trap -- '{quoted}' EXIT\n").as_bytes())?;
+        }
+        return Ok(0);
+    };
     let (action, conditions) = match conditions {
         [] => (None, words),
         _ if &**action == b"-" => (None, conditions),
@@ -387,16 +445,70 @@ fn trap(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 }
 
 fn umask(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let Some(word) = words.get(1) else {
-        let line = format!("{:04o}\n", shell.state.umask);
-        shell.say(line.as_bytes())?;
-        return Ok(0);
+    let mask = shell.state.umask;
+    let word = match words.get(1).map(|word| &**word) {
+        None => {
+            shell.say(format!("{mask:04o}\n").as_bytes())?;
+            return Ok(0);
+        }
+        Some(b"-S") => {
+            let letters = |bits: u32| -> String {
+                [(4, 'r'), (2, 'w'), (1, 'x')]
+                    .iter()
+                    .filter(|(bit, _)| bits & bit == 0)
+                    .map(|(_, letter)| letter)
+                    .collect()
+            };
+            let line = format!("u={},g={},o={}\n", letters(mask >> 6), letters(mask >> 3), letters(mask));
+            shell.say(line.as_bytes())?;
+            return Ok(0);
+        }
+        Some(word) => String::from_utf8_lossy(word).into_owned(),
     };
-    match u32::from_str_radix(&String::from_utf8_lossy(word), 8) {
-        Ok(mask) if mask <= 0o777 => {
+    let new = if word.starts_with(|letter: char| letter.is_ascii_digit()) {
+        u32::from_str_radix(&word, 8).ok().filter(|mask| *mask <= 0o777)
+    } else {
+        symbolic(&word, !mask & 0o777).map(|allowed| !allowed & 0o777)
+    };
+    match new {
+        Some(mask) => {
             shell.state.umask = mask;
             Ok(0)
         }
-        _ => Err(shell.fault(words, "a mask is three octal digits")),
+        None => shell.error(format!("umask: Illegal mode: {}\n", word.escape_debug())),
     }
+}
+
+/// Permission bits after `u=rwx,g-w,…`; nothing where it is not of that form.
+fn symbolic(text: &str, mut bits: u32) -> Option<u32> {
+    for clause in text.split(',') {
+        let at = clause.find(['=', '+', '-'])?;
+        let (who, change) = clause.split_at(at);
+        let mut places = 0;
+        for letter in who.chars() {
+            places |= match letter {
+                'u' => 0o700,
+                'g' => 0o070,
+                'o' => 0o007,
+                'a' => 0o777,
+                _ => return None,
+            };
+        }
+        let places = if who.is_empty() { 0o777 } else { places };
+        let mut set = 0;
+        for letter in change[1..].chars() {
+            set |= match letter {
+                'r' => 0o444,
+                'w' => 0o222,
+                'x' => 0o111,
+                _ => return None,
+            };
+        }
+        bits = match &change[..1] {
+            "=" => bits & !places | set & places,
+            "+" => bits | set & places,
+            _ => bits & !(set & places),
+        };
+    }
+    Some(bits)
 }

@@ -13,6 +13,7 @@ use super::super::syntax::Pipeline;
 use super::super::syntax::Simple;
 use super::super::syntax::Word;
 use super::Flow;
+use super::Frame;
 use super::Shell;
 use super::Status;
 use super::Stream;
@@ -94,15 +95,20 @@ impl Shell<'_, '_> {
         // Traps are not inherited.
         inner.at_exit = None;
         let outer = std::mem::replace(&mut self.state, inner);
-        let (hidden, loops) = (self.hidden.clone(), std::mem::take(&mut self.loops));
+        // What functions outside put back is not put back here; whether one runs is known.
+        let within = self.frames.iter().take(1).map(|_| Frame::default()).collect();
+        let frames = std::mem::replace(&mut self.frames, within);
+        let loops = self.loops;
         let mut result = self.nested(work);
         result = match result {
-            Ok(status) | Err(Flow::Exit(status) | Flow::Return(status)) => self.ending(status),
+            Ok(status) | Err(Flow::Exit(status) | Flow::Error(status) | Flow::Return(status)) => {
+                self.ending(status)
+            }
             Err(Flow::Break(_) | Flow::Continue(_)) => self.ending(0),
             Err(fault) => Err(fault),
         };
         self.state = outer;
-        (self.hidden, self.loops) = (hidden, loops);
+        (self.frames, self.loops) = (frames, loops);
         result
     }
 
@@ -112,7 +118,7 @@ impl Shell<'_, '_> {
             Command::Simple(simple) => self.simple(simple),
             Command::Compound(compound) => self.compound(compound),
             Command::Function { name, body } => {
-                self.state.functions.insert(name.clone(), Rc::clone(body));
+                self.functions()?.insert(name[..].into(), Rc::clone(body));
                 Ok(0)
             }
         }
@@ -120,7 +126,8 @@ impl Shell<'_, '_> {
 
     pub(super) fn compound(&mut self, compound: &Compound) -> Status {
         if compound.redirects.is_empty() {
-            return self.nested(|shell| shell.compound_kind(&compound.kind));
+            let result = self.nested(|shell| shell.compound_kind(&compound.kind));
+            return named(result, || keyword(&compound.kind));
         }
         self.line = compound.line;
         let saved = self.state.streams.clone();
@@ -142,7 +149,6 @@ impl Shell<'_, '_> {
                         return self.list(body);
                     }
                 }
-                self.status = 0;
                 otherwise.as_ref().map_or(Ok(0), |list| self.list(list))
             }
             CompoundKind::While(condition, body) => self.looped(condition, body, true),
@@ -150,7 +156,7 @@ impl Shell<'_, '_> {
             CompoundKind::For(name, words, body) => {
                 let words = match words {
                     Some(words) => self.words(words)?,
-                    None => self.state.positional.clone(),
+                    None => self.state.positional.to_vec(),
                 };
                 self.loops += 1;
                 let result = self.for_each(name, words, body);
@@ -192,19 +198,18 @@ impl Shell<'_, '_> {
     }
 
     fn for_each(&mut self, name: &str, words: Vec<Rc<[u8]>>, body: &List) -> Status {
-        self.status = 0;
+        let mut last = 0;
         for word in words {
             self.spend(COMMAND)?;
             self.set(name, word)?;
             let once = self.list(body);
-            if let Some(status) = Self::after_body(once)? {
-                self.status = status;
-            } else {
-                self.status = 0;
+            let Some(status) = Self::after_body(once)? else {
+                last = 0;
                 break;
-            }
+            };
+            last = status;
         }
-        Ok(self.status)
+        Ok(last)
     }
 
     /// What the end of a loop's body means for the loop: its status, nothing when it is left, or something further out.
@@ -225,12 +230,10 @@ impl Shell<'_, '_> {
             for pattern in patterns {
                 let pattern = self.pattern(pattern)?;
                 if self.matches(&pattern, &value)? {
-                    self.status = 0;
-                    return self.list(list);
+                    return if list.is_empty() { Ok(0) } else { self.list(list) };
                 }
             }
         }
-        self.status = 0;
         Ok(0)
     }
 
@@ -251,15 +254,24 @@ impl Shell<'_, '_> {
         if words.is_empty() {
             return self.assign_all(simple);
         }
-        self.trace(&words)?;
+        let result = self.expanded(simple, &words);
+        named(result, || super::shown(&words))
+    }
+
+    /// A simple command whose words are known.
+    fn expanded(&mut self, simple: &Simple, words: &[Rc<[u8]>]) -> Status {
+        self.trace(words)?;
         // `exec` without a command changes the shell's own streams for good.
         if words.len() == 1 && &*words[0] == b"exec" {
-            return self.redirect(&simple.redirects);
+            return match self.redirect(&simple.redirects)? {
+                0 => self.with_assignments(&simple.assignments, words),
+                refused => Err(Flow::Error(refused)),
+            };
         }
         let saved = (!simple.redirects.is_empty()).then(|| self.state.streams.clone());
         let result = match self.redirect(&simple.redirects) {
-            Ok(0) => self.with_assignments(&simple.assignments, &words),
-            Ok(status) if builtin::is_special(&words[0]) => Err(Flow::Exit(status)),
+            Ok(0) => self.with_assignments(&simple.assignments, words),
+            Ok(status) if builtin::is_special(&words[0]) => Err(Flow::Error(status)),
             refused => refused,
         };
         if let Some(saved) = saved {
@@ -269,17 +281,18 @@ impl Shell<'_, '_> {
     }
 
     fn assign_all(&mut self, simple: &Simple) -> Status {
-        for (name, value) in &simple.assignments {
-            let value = self.one_word(value)?;
-            self.set(name, value)?;
-        }
         if !simple.redirects.is_empty() {
             let saved = self.state.streams.clone();
             let status = self.redirect(&simple.redirects);
             self.state.streams = saved;
-            if status? != 0 {
-                return Ok(1);
+            let status = status?;
+            if status != 0 {
+                return Ok(status);
             }
+        }
+        for (name, value) in &simple.assignments {
+            let value = self.one_word(value)?;
+            self.set(name, value)?;
         }
         Ok(self.substituted.take().unwrap_or(0))
     }
@@ -293,26 +306,28 @@ impl Shell<'_, '_> {
         let mut saved = Vec::new();
         for (name, value) in assignments {
             let value = self.one_word(value)?;
-            saved.push((name.clone(), self.state.variables.get(name).cloned()));
+            saved.push((Rc::<str>::from(&name[..]), self.state.variables.get(&name[..]).cloned()));
             self.set(name, value)?;
-            if !for_good && let Some(variable) = self.state.variables.get_mut(name) {
-                variable.exported = true;
+            if !for_good {
+                self.variable(name)?.exported = true;
             }
         }
         let result = self.invoke(words);
         if !for_good {
             for (name, old) in saved.into_iter().rev() {
-                self.put_back(name, old);
+                self.put_back(name, old)?;
             }
         }
         result
     }
 
-    pub(super) fn put_back(&mut self, name: String, old: Option<Variable>) {
+    pub(super) fn put_back(&mut self, name: Rc<str>, old: Option<Variable>) -> Result<(), Flow> {
+        let variables = self.variables()?;
         match old {
-            Some(old) => self.state.variables.insert(name, old),
-            None => self.state.variables.remove(&name),
+            Some(old) => variables.insert(name, old),
+            None => variables.remove(&name),
         };
+        Ok(())
     }
 }
 
@@ -324,6 +339,31 @@ fn fails_by_itself(commands: &[Command]) -> bool {
             !compound.redirects.is_empty() || matches!(compound.kind, CompoundKind::Subshell(_))
         }
         _ => true,
+    }
+}
+
+/// Where an evaluation ends without a command having been named, `command` is.
+fn named(result: Status, command: impl FnOnce() -> String) -> Status {
+    match result {
+        Err(Flow::Fault(mut fault)) => {
+            if fault.command.is_empty() {
+                fault.command = command();
+            }
+            Err(Flow::Fault(fault))
+        }
+        other => other,
+    }
+}
+
+fn keyword(kind: &CompoundKind) -> String {
+    match kind {
+        CompoundKind::Group(_) => "{".into(),
+        CompoundKind::Subshell(_) => "(".into(),
+        CompoundKind::If(..) => "if".into(),
+        CompoundKind::While(..) => "while".into(),
+        CompoundKind::Until(..) => "until".into(),
+        CompoundKind::For(name, ..) => format!("for {name}"),
+        CompoundKind::Case(..) => "case".into(),
     }
 }
 

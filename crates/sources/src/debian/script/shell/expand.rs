@@ -12,6 +12,7 @@ use super::super::syntax::Word;
 use super::super::world::Kind;
 use super::super::world::Last;
 use super::Flow;
+use super::MAX_VALUE;
 use super::Shell;
 use super::Stream;
 use super::pattern::Extent;
@@ -20,6 +21,8 @@ use super::pattern::Pattern;
 
 /// Most words that one expansion may give.
 const MAX_WORDS: usize = 100_000;
+/// What a field costs in memory beside its bytes.
+const FIELD: usize = 100;
 
 /// Where a word stands, which decides what is done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,13 @@ impl Shell<'_, '_> {
     pub(super) fn words(&mut self, words: &[Word]) -> Result<Vec<Rc<[u8]>>, Flow> {
         let mut all = Vec::new();
         for word in words {
+            if let [Piece::Text(text)] = &word.0[..]
+                && !text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+            {
+                self.spend_bytes(text.len())?;
+                all.push(text[..].into());
+                continue;
+            }
             let parts = self.parts_of(word, Place::Fields)?;
             for field in self.split(parts)? {
                 self.globbed(&field, &mut all)?;
@@ -63,14 +73,19 @@ impl Shell<'_, '_> {
 
     /// A word as one value: assignments, `case`, redirections, here-documents.
     pub(super) fn one_word(&mut self, word: &Word) -> Result<Rc<[u8]>, Flow> {
+        if let [Piece::Text(text)] = &word.0[..] {
+            self.spend_bytes(text.len())?;
+            return Ok(text[..].into());
+        }
         let parts = self.parts_of(word, Place::Value)?;
-        Ok(Self::joined(&parts).iter().map(|(byte, _)| *byte).collect::<Vec<_>>().into())
+        let marked = self.joined(&parts)?;
+        Ok(marked.iter().map(|(byte, _)| *byte).collect())
     }
 
     /// A word as a pattern: what is quoted stands for itself.
     pub(super) fn pattern(&mut self, word: &Word) -> Result<Pattern, Flow> {
         let parts = self.parts_of(word, Place::Value)?;
-        Ok(Pattern::new(&Self::joined(&parts)))
+        Ok(Pattern::new(&self.joined(&parts)?))
     }
 
     fn parts_of(&mut self, word: &Word, place: Place) -> Result<Vec<Part>, Flow> {
@@ -89,9 +104,14 @@ impl Shell<'_, '_> {
     ) -> Result<(), Flow> {
         for piece in pieces {
             match piece {
-                Piece::Text(text) if quoted => parts.push(Part::Quoted(text.clone())),
-                Piece::Text(text) => parts.push(Part::Written(text.clone())),
-                Piece::Quoted(text) => parts.push(Part::Quoted(text.clone())),
+                Piece::Text(text) => {
+                    self.spend_bytes(text.len())?;
+                    parts.push(if quoted { Part::Quoted(text.clone()) } else { Part::Written(text.clone()) });
+                }
+                Piece::Quoted(text) => {
+                    self.spend_bytes(text.len())?;
+                    parts.push(Part::Quoted(text.clone()));
+                }
                 Piece::Double(inner) => {
                     let before = parts.len();
                     self.nested(|shell| shell.pieces(inner, true, place, parts))?;
@@ -114,7 +134,7 @@ impl Shell<'_, '_> {
                 Piece::Arithmetic(inner) => {
                     let mut expression = Vec::new();
                     self.nested(|shell| shell.pieces(inner, true, Place::Value, &mut expression))?;
-                    let text: Vec<u8> = Self::joined(&expression).iter().map(|(byte, _)| *byte).collect();
+                    let text: Vec<u8> = self.joined(&expression)?.iter().map(|(byte, _)| *byte).collect();
                     let value = self.arithmetic(&text)?;
                     parts.push(expanded(value.to_string().into_bytes(), quoted));
                 }
@@ -126,15 +146,14 @@ impl Shell<'_, '_> {
     /// The output of commands, without the newlines at its end.
     fn substitute(&mut self, list: &List) -> Result<Vec<u8>, Flow> {
         let output = Stream::buffer();
-        let (tested, line) = (std::mem::take(&mut self.tested), self.line);
+        let (tested, line, before) = (std::mem::take(&mut self.tested), self.line, self.status);
         let status = self.subshell(|shell| {
             shell.state.streams.insert(1, output.clone());
-            shell.status = 0;
-            shell.list(list)
+            if list.is_empty() { Ok(0) } else { shell.list(list) }
         });
         (self.tested, self.line) = (tested, line);
         let status = status?;
-        self.status = status;
+        self.status = before;
         self.substituted = Some(status);
         let mut bytes = output.taken();
         while bytes.last() == Some(&b'\n') {
@@ -182,9 +201,7 @@ impl Shell<'_, '_> {
                     if message.is_empty() {
                         message = b"parameter not set or null".to_vec();
                     }
-                    let said = [name_of(name).as_bytes(), b": ", &message, b"\n"].concat();
-                    self.say_error(&said)?;
-                    return Err(Flow::Exit(2));
+                    return self.error([name_of(name).as_bytes(), b": ", &message, b"\n"].concat());
                 }
                 self.plain_value(name, quoted, place, parts)?;
             }
@@ -214,10 +231,11 @@ impl Shell<'_, '_> {
         parts: &mut Vec<Part>,
     ) -> Result<(), Flow> {
         match name {
-            Name::At => self.all_positional(false, quoted, place, parts),
-            Name::Star => self.all_positional(true, quoted, place, parts),
+            Name::At => self.all_positional(false, quoted, place, parts)?,
+            Name::Star => self.all_positional(true, quoted, place, parts)?,
             _ => {
                 let value = self.required(name)?;
+                self.spend_bytes(value.len())?;
                 parts.push(expanded(value.to_vec(), quoted));
             }
         }
@@ -225,15 +243,24 @@ impl Shell<'_, '_> {
     }
 
     /// `$@` and `$*`.
-    fn all_positional(&mut self, concatenate: bool, quoted: bool, place: Place, parts: &mut Vec<Part>) {
+    fn all_positional(
+        &mut self,
+        concatenate: bool,
+        quoted: bool,
+        place: Place,
+        parts: &mut Vec<Part>,
+    ) -> Result<(), Flow> {
         let positional = self.state.positional.clone();
-        if quoted && (concatenate || place == Place::Value) {
+        for word in &*positional {
+            self.spend_bytes(word.len() + 80)?;
+        }
+        if place == Place::Value || quoted && concatenate {
             let separator = match self.get("IFS") {
-                Some(ifs) if concatenate => ifs.first().copied().map(|byte| vec![byte]).unwrap_or_default(),
-                _ => b" ".to_vec(),
+                Some(ifs) => ifs.first().copied().map(|byte| vec![byte]).unwrap_or_default(),
+                None => b" ".to_vec(),
             };
             parts.push(Part::Quoted(positional.join(&separator[..])));
-            return;
+            return Ok(());
         }
         if positional.is_empty() {
             parts.push(Part::Nothing);
@@ -244,6 +271,7 @@ impl Shell<'_, '_> {
             }
             parts.push(expanded(word.to_vec(), quoted));
         }
+        Ok(())
     }
 
     /// What follows `-`, `=`, `+`, `?` in braces.
@@ -291,9 +319,7 @@ impl Shell<'_, '_> {
         match self.value_of(name) {
             Some(value) => Ok(value),
             None if self.state.switches.nounset => {
-                let said = format!("{}: parameter not set\n", name_of(name));
-                self.say_error(said.as_bytes())?;
-                Err(Flow::Exit(2))
+                self.error(format!("{}: parameter not set\n", name_of(name)))
             }
             None => Ok(Rc::from(&[][..])),
         }
@@ -314,9 +340,7 @@ impl Shell<'_, '_> {
             Name::Variable(name) => self.get(name),
             Name::Zero => Some(self.state.zero.clone().into()),
             Name::Positional(index) => self.state.positional.get(index.checked_sub(1)?).cloned(),
-            Name::At | Name::Star => {
-                (!self.state.positional.is_empty()).then(|| self.state.positional.join(&b' ').into())
-            }
+            Name::At | Name::Star => Some(self.state.positional.join(&b' ').into()),
             Name::Count => text(self.state.positional.len().to_string()),
             Name::Status => text(self.status.to_string()),
             Name::Flags => {
@@ -336,8 +360,14 @@ impl Shell<'_, '_> {
     }
 
     /// Parts as one run of bytes.
-    fn joined(parts: &[Part]) -> Vec<Marked> {
-        let mut all = Vec::new();
+    fn joined(&mut self, parts: &[Part]) -> Result<Vec<Marked>, Flow> {
+        let length = parts.iter().map(Part::len).sum();
+        if length > MAX_VALUE {
+            return Err(self.fault(&[], "an expansion is too long"));
+        }
+        // Each byte with its mark, and then what is made of them.
+        self.spend_bytes(3 * length)?;
+        let mut all = Vec::with_capacity(length);
         for part in parts {
             match part {
                 Part::Written(bytes) | Part::Expanded(bytes) => {
@@ -348,15 +378,19 @@ impl Shell<'_, '_> {
                 Part::Nothing => {}
             }
         }
-        all
+        Ok(all)
     }
 
     /// Field splitting (XCU 2.6.5).
     fn split(&mut self, parts: Vec<Part>) -> Result<Vec<Vec<Marked>>, Flow> {
+        let length: usize = parts.iter().map(Part::len).sum();
+        if length > MAX_VALUE {
+            return Err(self.fault(&[], "an expansion is too long"));
+        }
+        self.spend_bytes(6 * length)?;
         let ifs = self.get("IFS").unwrap_or_else(|| Rc::from(&b" \t\n"[..]));
         let is_blank = |byte: u8| ifs.contains(&byte) && matches!(byte, b' ' | b'\t' | b'\n');
         let (mut fields, mut field, mut begun) = (Vec::new(), Vec::new(), false);
-        // Whether a separator that is no blank was met and the blanks after it belong to it.
         for part in parts {
             match part {
                 Part::Written(bytes) => {
@@ -396,6 +430,7 @@ impl Shell<'_, '_> {
                             }
                         }
                         if begun || hard {
+                            self.spend_bytes(FIELD)?;
                             fields.push(std::mem::take(&mut field));
                         }
                         begun = false;
@@ -422,6 +457,7 @@ impl Shell<'_, '_> {
             all.push(plain(field));
             return Ok(());
         }
+        self.spend_bytes(100 * field.len())?;
         let mut found: Vec<Vec<u8>> = vec![Vec::new()];
         let mut rest = field;
         while !rest.is_empty() {
@@ -442,6 +478,9 @@ impl Shell<'_, '_> {
         if found.is_empty() {
             all.push(plain(field));
         } else {
+            // dash sorts them all, by their whole paths.
+            found.sort();
+            self.spend(found.len() as u64 * 200)?;
             all.extend(found.into_iter().map(Rc::from));
         }
         Ok(())
@@ -462,6 +501,7 @@ impl Shell<'_, '_> {
             let path = complete(&name);
             // What comes before the first pattern is taken as it is; what comes after must be there.
             if path == b"/" || self.world.stat(&cwd, &path, Last::Itself).is_ok() {
+                self.spend_bytes(path.len() + FIELD)?;
                 next.push(path);
             }
             return Ok(());
@@ -471,10 +511,14 @@ impl Shell<'_, '_> {
         if stat.kind != Kind::Directory {
             return Ok(());
         }
-        let names = self.world.list(&stat.path).map_err(|errno| self.fault(&[], errno.to_string()))?;
+        let mut names = self.world.list(&stat.path).map_err(|errno| self.fault(&[], errno.to_string()))?;
+        if pattern.begins_with_dot() {
+            names.extend([b".".to_vec(), b"..".to_vec()]);
+        }
         for name in names {
             if (!name.starts_with(b".") || pattern.begins_with_dot()) && self.matches(pattern, &name)? {
                 let path = complete(&name);
+                self.spend_bytes(path.len() + FIELD)?;
                 if slashes == 0 || self.world.stat(&cwd, &path, Last::Followed).is_ok() {
                     next.push(path);
                 }
@@ -489,6 +533,16 @@ impl Shell<'_, '_> {
 enum Side {
     Start,
     End,
+}
+
+impl Part {
+    fn len(&self) -> usize {
+        match self {
+            Self::Written(bytes) | Self::Quoted(bytes) | Self::Expanded(bytes) => bytes.len(),
+            Self::Break => 1,
+            Self::Nothing => 0,
+        }
+    }
 }
 
 fn expanded(bytes: Vec<u8>, quoted: bool) -> Part {

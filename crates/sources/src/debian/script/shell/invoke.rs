@@ -1,6 +1,5 @@
 //! What a name stands for: a function, a built-in, a command of ours, a shell script of the tree; and how each is called.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::super::commands;
@@ -8,6 +7,7 @@ use super::super::syntax::Compound;
 use super::super::world::Kind;
 use super::super::world::Last;
 use super::Flow;
+use super::Frame;
 use super::Shell;
 use super::Status;
 use super::Stream;
@@ -24,7 +24,7 @@ impl Shell<'_, '_> {
         let Some(name) = words.first() else { return Ok(0) };
         let name = String::from_utf8_lossy(name).into_owned();
         if !builtin::is_special(name.as_bytes())
-            && let Some(function) = self.state.functions.get(&name).cloned()
+            && let Some(function) = self.state.functions.get(&name[..]).cloned()
         {
             return self.function(&function, words);
         }
@@ -33,8 +33,18 @@ impl Shell<'_, '_> {
 
     /// The same for what `command` runs.
     pub(super) fn invoke_beyond_functions(&mut self, name: &str, words: &[Rc<[u8]>]) -> Status {
-        if let Some(run) = builtin::find(name) {
-            return self.nested(|shell| run(shell, words));
+        if let Some(run) =
+            builtin::find(if name == "source" && self.state.switches.bash { "." } else { name })
+        {
+            let status = self.nested(|shell| run(shell, words));
+            return match status {
+                // An error in what is special ends the shell.
+                Err(Flow::Error(status)) if !builtin::is_special(name.as_bytes()) => Ok(status),
+                other => other,
+            };
+        }
+        if builtin::is_not_evaluated(name, self.state.switches.bash) {
+            return Err(self.fault(words, "this command of the shell is not evaluated"));
         }
         if self.state.confmodule && name.starts_with("db_") {
             return self.nested(|shell| commands::debconf::ask(shell, words));
@@ -52,13 +62,12 @@ impl Shell<'_, '_> {
             return self.nested(|shell| run(shell, words));
         }
         let Some(path) = self.found_in_path(name.as_bytes()) else {
-            let said = format!(
-                "{}: {}: not found\n",
-                String::from_utf8_lossy(&self.state.zero),
-                name.escape_debug()
-            );
-            self.say_error(said.as_bytes())?;
-            return Ok(127);
+            let cwd = self.state.cwd.clone();
+            let there = name.contains('/') && self.world.stat(&cwd, name.as_bytes(), Last::Followed).is_ok();
+            let (status, what) = if there { (126, "Permission denied") } else { (127, "not found") };
+            let zero = String::from_utf8_lossy(&self.state.zero).into_owned();
+            self.say_error(format!("{zero}: {}: {what}\n", name.escape_debug()).as_bytes())?;
+            return Ok(status);
         };
         self.script_of_the_tree(&path, words)
     }
@@ -83,7 +92,6 @@ impl Shell<'_, '_> {
     /// Reads and runs text that a command was given.
     pub(in crate::debian::script) fn eval_text(&mut self, text: &[u8]) -> Status {
         let base = self.line.saturating_sub(1);
-        self.status = 0;
         self.text(text, base)
     }
 
@@ -105,7 +113,7 @@ impl Shell<'_, '_> {
     /// Whether `name` is a command here, and where: as `command -v` says it.
     pub(in crate::debian::script) fn found(&mut self, name: &[u8]) -> Option<Vec<u8>> {
         let text = String::from_utf8_lossy(name).into_owned();
-        if self.state.functions.contains_key(&text) || builtin::find(&text).is_some() {
+        if self.state.functions.contains_key(&text[..]) || builtin::find(&text).is_some() {
             return Some(name.to_vec());
         }
         self.found_in_path(name)
@@ -150,11 +158,13 @@ impl Shell<'_, '_> {
             );
         }
         let name: Rc<[u8]> = path.into();
-        let positional = words[1..].to_vec();
+        let positional: Rc<[Rc<[u8]>]> = words[1..].into();
         let switches = self.clone_switches(first).unwrap_or_default();
         self.subshell(|shell| {
-            shell.state.variables.retain(|_, variable| variable.exported);
-            shell.state.functions.clear();
+            shell.variables()?.retain(|_, variable| variable.exported);
+            shell.state.functions = Rc::default();
+            shell.frames.clear();
+            shell.loops = 0;
             shell.state.switches = switches;
             shell.state.positional = positional;
             shell.state.zero = name.to_vec();
@@ -178,15 +188,21 @@ impl Shell<'_, '_> {
     }
 
     pub(super) fn function(&mut self, body: &Compound, words: &[Rc<[u8]>]) -> Status {
-        let positional = std::mem::replace(&mut self.state.positional, words[1..].to_vec());
-        self.hidden.push(BTreeMap::new());
+        self.spend_bytes(16 * words.len())?;
+        let positional = std::mem::replace(&mut self.state.positional, words[1..].into());
+        let getopts = std::mem::take(&mut self.state.getopts);
+        self.frames.push(Frame::default());
         let loops = std::mem::take(&mut self.loops);
         let result = self.nested(|shell| shell.compound(body));
         self.loops = loops;
-        for (name, old) in self.hidden.pop().unwrap_or_default() {
-            self.put_back(name, old);
+        let frame = self.frames.pop().unwrap_or_default();
+        for (name, old) in frame.variables {
+            self.put_back(name, old)?;
         }
-        self.state.positional = positional;
+        if let Some(switches) = frame.switches {
+            self.state.switches = switches;
+        }
+        (self.state.positional, self.state.getopts) = (positional, getopts);
         match result {
             Err(Flow::Return(status)) => Ok(status),
             other => other,
@@ -196,6 +212,7 @@ impl Shell<'_, '_> {
     /// `set -x`.
     pub(super) fn trace(&mut self, words: &[Rc<[u8]>]) -> Result<(), Flow> {
         if self.state.switches.xtrace {
+            self.spend_bytes(words.iter().map(|word| word.len() + 1).sum())?;
             let line = [b"+ ", &words.join(&b' ')[..], b"\n"].concat();
             self.say_error(&line)?;
         }

@@ -47,12 +47,18 @@ const MAX_DEPTH: usize = 1_000;
 const MAX_VALUE: usize = 4 << 20;
 /// Longest command in an error.
 const MAX_SHOWN: usize = 160;
+/// Longest reason in an error.
+const MAX_WHAT: usize = 400;
+/// What a variable or a function costs in memory beside its name and its value.
+const ENTRY: usize = 100;
 
 /// Why the commands that follow are not run.
 #[derive(Debug)]
 pub(super) enum Flow {
     /// `exit`, or `set -e` met a failure.
     Exit(i32),
+    /// A built-in or an expansion has met an error: the end of a built-in that is not special, else of the shell.
+    Error(i32),
     /// `return` from a function or a sourced file.
     Return(i32),
     /// `break N`.
@@ -83,14 +89,25 @@ struct Switches {
     xtrace: bool,
     allexport: bool,
     noclobber: bool,
+    /// The interpreter is bash: what it and dash do otherwise is refused, or done its way.
+    bash: bool,
 }
 
-/// All that a subshell has a copy of.
+/// What a function's end puts back.
+#[derive(Debug, Default)]
+struct Frame {
+    /// Variables that `local` has hidden.
+    variables: BTreeMap<Rc<str>, Option<Variable>>,
+    /// `local -`.
+    switches: Option<Switches>,
+}
+
+/// All that a subshell has a copy of. What may be large is shared until one of the two changes it.
 #[derive(Clone, Debug)]
 struct State {
-    variables: BTreeMap<String, Variable>,
-    functions: BTreeMap<String, Rc<Compound>>,
-    positional: Vec<Rc<[u8]>>,
+    variables: Rc<BTreeMap<Rc<str>, Variable>>,
+    functions: Rc<BTreeMap<Rc<str>, Rc<Compound>>>,
+    positional: Rc<[Rc<[u8]>]>,
     switches: Switches,
     streams: BTreeMap<u32, Stream>,
     cwd: Vec<u8>,
@@ -113,8 +130,8 @@ pub(super) struct Shell<'s, 'w> {
     package: String,
     script: String,
     state: State,
-    /// Values that `local` has hidden, one map for each function that runs.
-    hidden: Vec<BTreeMap<String, Option<Variable>>>,
+    /// One for each function that runs in this subshell.
+    frames: Vec<Frame>,
     status: i32,
     depth: usize,
     /// Loops around what runs, in this function.
@@ -138,15 +155,15 @@ impl<'s, 'w> Shell<'s, 'w> {
             [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("PWD", "/")];
         for (name, value) in defaults.iter().chain(script.environment) {
             let variable = Variable { value: Some(value.as_bytes().into()), exported: true, readonly: false };
-            variables.insert((*name).to_owned(), variable);
+            variables.insert((*name).into(), variable);
         }
         for (name, value) in [("IFS", " \t\n"), ("OPTIND", "1")] {
             let variable = Variable { value: Some(value.as_bytes().into()), ..Variable::default() };
-            variables.insert(name.to_owned(), variable);
+            variables.insert(name.into(), variable);
         }
         let state = State {
-            variables,
-            functions: BTreeMap::new(),
+            variables: Rc::new(variables),
+            functions: Rc::default(),
             positional: script.args.iter().map(|arg| arg.as_bytes().into()).collect(),
             switches: Switches::default(),
             streams,
@@ -163,7 +180,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             package: script.package.to_owned(),
             script: script.name.to_owned(),
             state,
-            hidden: Vec::new(),
+            frames: Vec::new(),
             status: 0,
             depth: 0,
             loops: 0,
@@ -179,7 +196,9 @@ impl<'s, 'w> Shell<'s, 'w> {
     pub(super) fn run(mut self, text: &[u8]) -> Result<Outcome, Fault> {
         self.switches_of_first_line(text)?;
         let status = match self.text(text, 0) {
-            Ok(status) | Err(Flow::Exit(status) | Flow::Return(status)) => self.ending(status),
+            Ok(status) | Err(Flow::Exit(status) | Flow::Error(status) | Flow::Return(status)) => {
+                self.ending(status)
+            }
             Err(Flow::Break(_) | Flow::Continue(_)) => self.ending(0),
             Err(Flow::Fault(fault)) => Err(Flow::Fault(fault)),
         };
@@ -205,6 +224,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             program = words.next().unwrap_or_default();
         }
         let name = program.rsplit('/').next().unwrap_or_default();
+        self.state.switches.bash = name == "bash";
         if !matches!(name, "sh" | "dash" | "bash") {
             let what = format!("it is written for `{}`, not for a shell", program.escape_debug());
             return Err(Fault { line: 1, command: String::new(), what });
@@ -231,31 +251,43 @@ impl<'s, 'w> Shell<'s, 'w> {
         self.status = status;
         match self.text(&trap, self.line) {
             Ok(_) => Ok(status),
-            Err(Flow::Exit(status)) => Ok(status),
+            Err(Flow::Exit(status) | Flow::Error(status)) => Ok(status),
             Err(other) => Err(other),
         }
     }
 
     /// Reads and runs text whose first line is line `base + 1` of the script.
     pub(super) fn text(&mut self, text: &[u8], base: usize) -> Status {
-        let list = match syntax::program(text, base) {
-            Ok(list) => list,
+        let list = match syntax::program(text, base, self.state.switches.bash) {
+            Ok((list, size)) => {
+                self.line = base + 1;
+                self.spend_bytes(size)?;
+                list
+            }
             Err(SyntaxError { line, what }) => {
                 return Err(Flow::Fault(Box::new(Fault { line, command: String::new(), what })));
             }
         };
+        if list.is_empty() {
+            return Ok(0);
+        }
         self.nested(|shell| shell.list(&list))
     }
 
     /// Stops the evaluation at the command that runs.
     pub(super) fn fault(&self, words: &[Rc<[u8]>], what: impl Into<String>) -> Flow {
-        let words: Vec<String> = words.iter().map(|word| word.escape_ascii().to_string()).collect();
-        let mut command = words.join(" ");
-        if command.len() > MAX_SHOWN {
-            command.truncate(MAX_SHOWN);
-            command.push('…');
+        let mut what: String = what.into();
+        if let Some((end, _)) = what.char_indices().nth(MAX_WHAT) {
+            what.truncate(end);
+            what.push('…');
         }
-        Flow::Fault(Box::new(Fault { line: self.line, command, what: what.into() }))
+        Flow::Fault(Box::new(Fault { line: self.line, command: shown(words), what }))
+    }
+
+    /// Says an error of a built-in or an expansion, which ends it.
+    pub(super) fn error<T>(&mut self, said: impl AsRef<[u8]>) -> Result<T, Flow> {
+        self.say_error(said.as_ref())?;
+        Err(Flow::Error(2))
     }
 
     /// An error of a system call: a status with its message where a program would say it, else the end of the evaluation.
@@ -271,13 +303,24 @@ impl<'s, 'w> Shell<'s, 'w> {
 
     /// One level deeper, as long as there is room.
     fn nested<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Flow>) -> Result<T, Flow> {
+        self.deeper()?;
+        let result = work(self);
+        self.shallower();
+        result
+    }
+
+    /// One level deeper, for what cannot be a closure of [`Shell::nested`].
+    fn deeper(&mut self) -> Result<(), Flow> {
         if self.depth >= MAX_DEPTH {
             return Err(self.fault(&[], "commands are nested too deeply"));
         }
         self.depth += 1;
-        let result = work(self);
+        Ok(())
+    }
+
+    /// Back from [`Shell::deeper`].
+    fn shallower(&mut self) {
         self.depth -= 1;
-        result
     }
 
     /// Charges work, in nanoseconds: a byte that is looked at is about 1, a node of the tree 500, a command 1,000 (which is
@@ -331,14 +374,60 @@ impl<'s, 'w> Shell<'s, 'w> {
             return Err(self.fault(&[], format!("the value of `{}` is too long", name.escape_debug())));
         }
         let exported = self.state.switches.allexport;
-        let variable = self.state.variables.entry(name.to_owned()).or_default();
+        let variable = self.variable(name)?;
         if variable.readonly {
-            let said = format!("{name}: is read only\n");
-            self.say_error(said.as_bytes())?;
-            return Err(Flow::Exit(2));
+            return self.error(format!("{name}: is read only\n"));
         }
         variable.value = Some(value);
         variable.exported |= exported;
+        if name == "OPTIND" {
+            self.state.getopts = 0;
+        }
         Ok(())
     }
+
+    /// A variable, to be changed; made where it is not there.
+    fn variable(&mut self, name: &str) -> Result<&mut Variable, Flow> {
+        if self.state.variables.contains_key(name) {
+            return Ok(self.variables()?.entry(name.into()).or_default());
+        }
+        self.spend_bytes(ENTRY + name.len())?;
+        Ok(self.variables()?.entry(name.into()).or_default())
+    }
+
+    /// The variables, to be changed: from here on this subshell has its own.
+    fn variables(&mut self) -> Result<&mut BTreeMap<Rc<str>, Variable>, Flow> {
+        if Rc::strong_count(&self.state.variables) > 1 {
+            self.spend_bytes(ENTRY * self.state.variables.len())?;
+        }
+        Ok(Rc::make_mut(&mut self.state.variables))
+    }
+
+    /// The functions, to be changed.
+    fn functions(&mut self) -> Result<&mut BTreeMap<Rc<str>, Rc<Compound>>, Flow> {
+        self.spend_bytes(ENTRY)?;
+        if Rc::strong_count(&self.state.functions) > 1 {
+            self.spend_bytes(ENTRY * self.state.functions.len())?;
+        }
+        Ok(Rc::make_mut(&mut self.state.functions))
+    }
+}
+
+/// Words as an error shows them.
+fn shown(words: &[Rc<[u8]>]) -> String {
+    let mut command = String::new();
+    for word in words {
+        if !command.is_empty() {
+            command.push(' ');
+        }
+        command.extend(
+            word.iter().take(MAX_SHOWN).flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from),
+        );
+        if command.len() > MAX_SHOWN {
+            command.truncate(MAX_SHOWN);
+            command.push('…');
+            break;
+        }
+    }
+    command
 }

@@ -7,11 +7,24 @@ use super::Shell;
 use super::Status;
 use super::builtin::Word;
 
-/// `echo` as dash has it: `-n`, and escapes as in `printf %b`.
+/// `echo` as dash has it: `-n`, and escapes as in `printf %b`. bash has them with `-e` alone.
 pub(super) fn echo(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut words = &words[1..];
-    let newline = words.first().is_none_or(|word| &**word != b"-n");
-    if !newline {
+    let (mut newline, mut escapes) = (true, true);
+    if shell.state.switches.bash {
+        escapes = false;
+        while let Some([b'-', letters @ ..]) = words.first().map(|word| &**word)
+            && !letters.is_empty()
+            && letters.iter().all(|letter| b"neE".contains(letter))
+        {
+            newline &= !letters.contains(&b'n');
+            for letter in letters.iter().filter(|letter| **letter != b'n') {
+                escapes = *letter == b'e';
+            }
+            words = &words[1..];
+        }
+    } else if words.first().is_some_and(|word| &**word == b"-n") {
+        newline = false;
         words = &words[1..];
     }
     let mut line = Vec::new();
@@ -19,7 +32,10 @@ pub(super) fn echo(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         if index > 0 {
             line.push(b' ');
         }
-        if unescape(word, &mut line) == Rest::Dropped {
+        shell.spend_bytes(word.len())?;
+        if !escapes {
+            line.extend_from_slice(word);
+        } else if unescape(word, &mut line) == Rest::Dropped {
             shell.say(&line)?;
             return Ok(0);
         }
@@ -54,7 +70,9 @@ fn unescape(word: &[u8], out: &mut Vec<u8>) -> Rest {
         at += 1;
         match escaped {
             b'c' => return Rest::Dropped,
-            b'0' => {
+            b'0'..=b'7' => {
+                // A zero before three digits, or one to three of them.
+                at -= usize::from(escaped != b'0');
                 let digits = word[at..].iter().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
                 out.push(octal(&word[at..at + digits]));
                 at += digits;
@@ -77,6 +95,7 @@ fn letter(escaped: u8) -> Option<u8> {
         b'r' => b'\r',
         b't' => b'\t',
         b'v' => 11,
+        b'e' => 27,
         b'\\' => b'\\',
         _ => return None,
     })
@@ -112,6 +131,11 @@ pub(super) fn printf(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(status)
 }
 
+/// Bytes of the next argument.
+fn argument_size(arguments: &[Word]) -> usize {
+    arguments.first().map_or(0, |word| word.len())
+}
+
 fn print_once(
     shell: &mut Shell<'_, '_>,
     format: &[u8],
@@ -131,7 +155,6 @@ fn print_once(
                     out.push(octal(&format[at..at + digits]));
                     at += digits;
                 }
-                Some(b'c') => return Ok(Rest::Dropped),
                 Some(&other) => {
                     at += 1;
                     match letter(other) {
@@ -157,6 +180,7 @@ fn print_once(
                     break;
                 };
                 at += 1;
+                shell.spend_bytes(argument_size(arguments) + MAX_FIELD)?;
                 if convert(shell, conversion, &flags, arguments, out, status)? == Rest::Dropped {
                     return Ok(Rest::Dropped);
                 }
@@ -180,7 +204,9 @@ struct Layout {
 }
 
 /// Widest field that is printed.
-const MAX_WIDTH: i64 = 4096;
+const MAX_WIDTH: i64 = 1024;
+/// What a field costs where it is not its argument that is long.
+const MAX_FIELD: usize = 64;
 
 fn convert(
     shell: &mut Shell<'_, '_>,
@@ -224,6 +250,7 @@ fn convert(
         }
     }
     settle(&mut layout, &mut digits, in_precision);
+    shell.spend_bytes(layout.width + layout.precision.unwrap_or_default())?;
     let argument = next(arguments);
     match conversion {
         b's' | b'b' | b'c' => {
@@ -242,7 +269,7 @@ fn convert(
         b'd' | b'i' | b'u' | b'o' | b'x' | b'X' => {
             let word = argument.unwrap_or_else(|| Rc::from(&b"0"[..]));
             let (value, complete) = integer(&word);
-            if !complete {
+            if !complete && !word.is_empty() {
                 let said = format!("printf: {}: expected numeric value\n", word.escape_ascii());
                 shell.say_error(said.as_bytes())?;
                 *status = 1;

@@ -21,11 +21,14 @@ pub(super) fn read(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             name => names.push(String::from_utf8_lossy(name).into_owned()),
         }
     }
+    if names.is_empty() {
+        return shell.error("read: arg count\n");
+    }
     let mut line = Vec::new();
     let mut complete = false;
     while let Some(bytes) = shell.read_line(0) {
         shell.spend_bytes(bytes.len())?;
-        line.extend(bytes);
+        line.extend(bytes.into_iter().filter(|byte| *byte != 0));
         complete = line.last() == Some(&b'\n');
         if complete {
             line.pop();
@@ -100,22 +103,29 @@ fn assign_fields(shell: &mut Shell<'_, '_>, line: &[u8], raw: bool, names: &[Str
 pub(super) fn getopts(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let (Some(options), Some(name)) = (words.get(1).cloned(), words.get(2)) else { return Ok(2) };
     let name = String::from_utf8_lossy(name).into_owned();
-    let arguments = if words.len() > 3 { words[3..].to_vec() } else { shell.state.positional.clone() };
+    let arguments: Rc<[Word]> =
+        if words.len() > 3 { words[3..].into() } else { shell.state.positional.clone() };
+    shell.spend_bytes(16 * words.len() + options.len())?;
     let index = shell.get("OPTIND").and_then(|value| String::from_utf8_lossy(&value).parse::<usize>().ok());
     let mut index = index.unwrap_or(1).max(1);
     let quiet = options.starts_with(b":");
     let within = shell.state.getopts;
-    let current = arguments.get(index - 1).cloned();
+    // Within a word the index is already that of the next.
+    let current = if within > 0 { index.checked_sub(2) } else { Some(index - 1) };
+    let current = current.and_then(|current| arguments.get(current).cloned());
     let Some(word) = current.filter(|word| within > 0 || word.len() > 1 && word.starts_with(b"-")) else {
         return end_of_options(shell, &name, index);
     };
+    if within == 0 {
+        index += 1;
+    }
     if within == 0 && &*word == b"--" {
-        return end_of_options(shell, &name, index + 1);
+        return end_of_options(shell, &name, index);
     }
     let at = within.max(1);
-    let Some(&letter) = word.get(at) else { return end_of_options(shell, &name, index + 1) };
+    let Some(&letter) = word.get(at) else { return end_of_options(shell, &name, index) };
     let last = at + 1 >= word.len();
-    shell.state.getopts = if last { 0 } else { at + 1 };
+    let mut next = if last { 0 } else { at + 1 };
     let known = options.iter().position(|option| *option == letter && letter != b':');
     let mut value = vec![letter];
     shell.set("OPTARG", Rc::from(&b""[..]))?;
@@ -129,10 +139,10 @@ pub(super) fn getopts(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             }
         }
         Some(position) if options.get(position + 1) == Some(&b':') => {
-            shell.state.getopts = 0;
+            next = 0;
             if !last {
                 shell.set("OPTARG", word[at + 1..].into())?;
-            } else if let Some(argument) = arguments.get(index) {
+            } else if let Some(argument) = arguments.get(index - 1) {
                 shell.set("OPTARG", argument.clone())?;
                 index += 1;
             } else if quiet {
@@ -145,16 +155,13 @@ pub(super) fn getopts(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         }
         Some(_) => {}
     }
-    if shell.state.getopts == 0 {
-        index += 1;
-    }
     shell.set("OPTIND", index.to_string().into_bytes().into())?;
+    shell.state.getopts = next;
     shell.set(&name, value.into())?;
     Ok(0)
 }
 
 fn end_of_options(shell: &mut Shell<'_, '_>, name: &str, index: usize) -> Status {
-    shell.state.getopts = 0;
     shell.set("OPTIND", index.to_string().into_bytes().into())?;
     shell.set(name, Rc::from(&b"?"[..]))?;
     Ok(1)

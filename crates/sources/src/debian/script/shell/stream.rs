@@ -1,5 +1,6 @@
 //! Descriptors: what commands read from and write to, and redirections.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -34,8 +35,8 @@ pub(in crate::debian::script) enum Stream {
     Input(Rc<RefCell<InputBytes>>),
     /// A pipe or the script's own output.
     Buffer(Rc<RefCell<Vec<u8>>>),
-    /// A file of the tree that is written to.
-    File(ImagePath),
+    /// A file of the tree that is written to, and where; at its end where that is not kept.
+    File(ImagePath, Option<Rc<Cell<usize>>>),
     /// `>&-`.
     Closed,
 }
@@ -81,7 +82,7 @@ impl Shell<'_, '_> {
             Some(Stream::Buffer(buffer)) => self.world.spend_bytes(bytes.len()).map(|()| {
                 buffer.borrow_mut().extend_from_slice(bytes);
             }),
-            Some(Stream::File(path)) => match self.world.append(&path, bytes) {
+            Some(Stream::File(path, at)) => match self.world.write_at(&path, at.as_deref(), bytes) {
                 // Removed while it is open: the bytes go nowhere.
                 Err(Errno::NotFound) => Ok(()),
                 other => other,
@@ -198,7 +199,8 @@ impl Shell<'_, '_> {
                 }
                 let kept = if kind == RedirectKind::Append { Kept::All } else { Kept::Nothing };
                 let mode = 0o666 & !self.state.umask;
-                self.world.open_to_write(&cwd, path, mode, kept).map(Stream::File)
+                let at = (kept == Kept::Nothing).then(Rc::default);
+                self.world.open_to_write(&cwd, path, mode, kept).map(|file| Stream::File(file, at))
             }
             _ => Err(Errno::Outside),
         }
@@ -216,7 +218,7 @@ impl Shell<'_, '_> {
                 Ok(0)
             }
             _ => {
-                self.say_error(format!("{}: Bad file descriptor\n", source.escape_ascii()).as_bytes())?;
+                self.say_error(b"Bad file descriptor\n")?;
                 Ok(2)
             }
         }

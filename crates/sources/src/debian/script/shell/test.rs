@@ -17,39 +17,43 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if &*words[0] == b"[" {
         match arguments.split_last() {
             Some((last, rest)) if &**last == b"]" => arguments = rest,
-            _ => {
-                shell.say_error(b"[: missing ]\n")?;
-                return Ok(2);
-            }
+            _ => return shell.error("[: missing ]\n"),
         }
     }
-    let mut parser = Parser { shell, words, arguments, at: 0 };
-    let value = match arguments.len() {
-        0 => Some(false),
-        // With three and four arguments the operator decides, whatever the operands look like.
-        3 if is_binary(&arguments[1]) => Some(parser.binary(&arguments[0], &arguments[1], &arguments[2])?),
-        4 if &*arguments[0] == b"!" && is_binary(&arguments[2]) => {
-            Some(!parser.binary(&arguments[1], &arguments[2], &arguments[3])?)
+    // With three and four arguments the operator decides, whatever the operands look like.
+    let mut negated = false;
+    while let (3 | 4, Some(first), Some(last)) = (arguments.len(), arguments.first(), arguments.last()) {
+        if arguments.len() == 3 && is_binary(&arguments[1]) {
+            break;
         }
-        1 => Some(!arguments[0].is_empty()),
-        _ => {
-            let value = parser.either()?;
-            (parser.at == arguments.len()).then_some(value).flatten()
+        if &**first == b"(" && &**last == b")" {
+            arguments = &arguments[1..arguments.len() - 1];
+            break;
         }
-    };
-    if let Some(value) = value {
-        Ok(i32::from(!value))
-    } else {
-        shell.say_error(b"test: unexpected operator\n")?;
-        Ok(2)
+        if &**first != b"!" {
+            break;
+        }
+        negated = !negated;
+        arguments = &arguments[1..];
     }
+    if arguments.is_empty() {
+        return Ok(i32::from(!negated));
+    }
+    let operator = arguments.len() == 3 && is_binary(&arguments[1]);
+    let mut reader = Reader { shell, words, arguments, at: 0 };
+    let first = if operator { Token::Operand } else { reader.token(0) };
+    let value = reader.either(first)?;
+    // What dash does not look at behind a whole expression, it does not mind.
+    if reader.arguments.get(reader.at + 1).is_some() {
+        return reader.wrong("unexpected operator");
+    }
+    Ok(i32::from(value == negated))
 }
 
 fn is_binary(word: &[u8]) -> bool {
     matches!(
         word,
-        b"=" | b"=="
-            | b"!="
+        b"=" | b"!="
             | b"<"
             | b">"
             | b"-eq"
@@ -61,124 +65,143 @@ fn is_binary(word: &[u8]) -> bool {
             | b"-nt"
             | b"-ot"
             | b"-ef"
-            | b"-a"
-            | b"-o"
     )
 }
 
 fn is_unary(word: &[u8]) -> bool {
-    matches!(
-        word,
-        [
-            b'-',
-            b'n' | b'z'
-                | b'b'
-                | b'c'
-                | b'd'
-                | b'e'
-                | b'f'
-                | b'g'
-                | b'h'
-                | b'k'
-                | b'L'
-                | b'p'
-                | b'r'
-                | b'S'
-                | b's'
-                | b't'
-                | b'u'
-                | b'w'
-                | b'x'
-                | b'O'
-                | b'G'
-        ]
-    )
+    matches!(word, [b'-', letter] if b"nzbcdefghkLprSstuwxOG".contains(letter))
 }
 
-struct Parser<'p, 's, 'w> {
+/// What a word is where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    End,
+    Operand,
+    Not,
+    And,
+    Or,
+    Open,
+    Close,
+    Unary,
+    Binary,
+}
+
+/// An expression as dash 0.5.12 reads it: there is no other order for what POSIX leaves open.
+struct Reader<'p, 's, 'w> {
     shell: &'p mut Shell<'s, 'w>,
     words: &'p [Word],
     arguments: &'p [Word],
+    /// The word that was looked at last.
     at: usize,
 }
 
-impl Parser<'_, '_, '_> {
-    fn peek(&self, ahead: usize) -> Option<&Word> {
-        self.arguments.get(self.at + ahead)
+impl Reader<'_, '_, '_> {
+    fn wrong<T>(&mut self, what: &str) -> Result<T, Flow> {
+        self.shell.error(format!("test: {what}\n"))
     }
 
-    fn take(&mut self, word: &[u8]) -> bool {
-        let met = self.peek(0).is_some_and(|next| &**next == word);
-        self.at += usize::from(met);
-        met
+    fn token(&self, at: usize) -> Token {
+        let Some(word) = self.arguments.get(at) else { return Token::End };
+        match &**word {
+            b"!" => Token::Not,
+            b"-a" => Token::And,
+            b"-o" => Token::Or,
+            b"(" if self.arguments.len() > at + 1 => Token::Open,
+            b")" => Token::Close,
+            word if is_binary(word) => Token::Binary,
+            word if is_unary(word) => match (self.arguments.get(at + 1), self.arguments.get(at + 2)) {
+                (None, _) => Token::Operand,
+                (Some(next), Some(_)) if is_binary(next) => Token::Operand,
+                _ => Token::Unary,
+            },
+            _ => Token::Operand,
+        }
     }
 
-    /// `A -o B`
-    fn either(&mut self) -> Result<Option<bool>, Flow> {
-        let Some(mut value) = self.both()? else { return Ok(None) };
-        while self.take(b"-o") {
-            let Some(other) = self.both()? else { return Ok(None) };
-            value |= other;
-        }
-        Ok(Some(value))
-    }
-
-    /// `A -a B`
-    fn both(&mut self) -> Result<Option<bool>, Flow> {
-        let Some(mut value) = self.negated()? else { return Ok(None) };
-        while self.take(b"-a") {
-            let Some(other) = self.negated()? else { return Ok(None) };
-            value &= other;
-        }
-        Ok(Some(value))
-    }
-
-    fn negated(&mut self) -> Result<Option<bool>, Flow> {
-        self.shell.spend(100)?;
-        let mut odd = false;
-        // `! = x` compares.
-        while self.peek(0).is_some_and(|word| &**word == b"!")
-            && !(self.peek(1).is_some_and(|word| is_binary(word)) && self.peek(2).is_some())
-        {
-            self.at += 1;
-            odd = !odd;
-        }
-        Ok(self.primary()?.map(|value| value != odd))
-    }
-
-    fn primary(&mut self) -> Result<Option<bool>, Flow> {
-        let Some(first) = self.peek(0).cloned() else { return Ok(None) };
-        if let (Some(operator), Some(second)) = (self.peek(1).cloned(), self.peek(2).cloned())
-            && is_binary(&operator)
-            && !matches!(&*operator, b"-a" | b"-o")
-        {
-            self.at += 3;
-            return self.binary(&first, &operator, &second).map(Some);
-        }
-        if &*first == b"(" && self.peek(1).is_some() {
-            self.at += 1;
-            let before = self.at;
-            let value = if self.arguments.len() - before > 1_000 { None } else { self.either()? };
-            return Ok(if self.take(b")") { value } else { None });
-        }
-        if is_unary(&first)
-            && let Some(operand) = self.peek(1).cloned()
-        {
+    fn either(&mut self, mut first: Token) -> Result<bool, Flow> {
+        let mut value = false;
+        loop {
+            value |= self.both(first)?;
+            if self.token(self.at + 1) != Token::Or {
+                return Ok(value);
+            }
             self.at += 2;
-            return self.unary(&first, &operand).map(Some);
+            first = self.token(self.at);
         }
-        self.at += 1;
-        Ok(Some(!first.is_empty()))
+    }
+
+    fn both(&mut self, mut first: Token) -> Result<bool, Flow> {
+        let mut value = true;
+        loop {
+            value &= self.not(first)?;
+            if self.token(self.at + 1) != Token::And {
+                return Ok(value);
+            }
+            self.at += 2;
+            first = self.token(self.at);
+        }
+    }
+
+    fn not(&mut self, mut first: Token) -> Result<bool, Flow> {
+        let mut negated = false;
+        while first == Token::Not {
+            self.shell.spend(100)?;
+            first = self.token(self.at + 1);
+            if first != Token::End {
+                self.at += 1;
+            }
+            negated = !negated;
+        }
+        Ok(self.primary(first)? != negated)
+    }
+
+    fn primary(&mut self, first: Token) -> Result<bool, Flow> {
+        self.shell.spend(100)?;
+        let word = self.arguments.get(self.at).cloned().unwrap_or_default();
+        match first {
+            Token::End => Ok(false),
+            Token::Open => {
+                self.at += 1;
+                let inner = self.token(self.at);
+                if inner == Token::Close {
+                    return Ok(false);
+                }
+                self.shell.deeper()?;
+                let value = self.either(inner);
+                self.shell.shallower();
+                let value = value?;
+                self.at += 1;
+                if self.token(self.at) == Token::Close {
+                    Ok(value)
+                } else {
+                    self.wrong("closing paren expected")
+                }
+            }
+            Token::Unary => {
+                self.at += 1;
+                match self.arguments.get(self.at).cloned() {
+                    Some(operand) => self.unary(&word, &operand),
+                    None => self.wrong("argument expected"),
+                }
+            }
+            _ if self.token(self.at + 1) == Token::Binary => {
+                let operator = self.arguments[self.at + 1].clone();
+                self.at += 2;
+                match self.arguments.get(self.at).cloned() {
+                    Some(right) => self.binary(&word, &operator, &right),
+                    None => self.wrong("argument expected"),
+                }
+            }
+            _ => Ok(!word.is_empty()),
+        }
     }
 
     fn binary(&mut self, left: &[u8], operator: &[u8], right: &[u8]) -> Result<bool, Flow> {
         Ok(match operator {
-            b"=" | b"==" => left == right,
+            b"=" => left == right,
             b"!=" => left != right,
             b"<" => left < right,
             b">" => left > right,
-            b"-a" => !left.is_empty() && !right.is_empty(),
-            b"-o" => !left.is_empty() || !right.is_empty(),
             b"-nt" | b"-ot" | b"-ef" => {
                 let (left, right) = (self.stat(left, Last::Followed)?, self.stat(right, Last::Followed)?);
                 match (operator, left, right) {
@@ -205,13 +228,9 @@ impl Parser<'_, '_, '_> {
 
     fn number(&mut self, word: &[u8]) -> Result<i64, Flow> {
         let text = String::from_utf8_lossy(word);
-        if let Ok(number) = text.trim().parse() {
-            Ok(number)
-        } else {
-            let said = format!("test: Illegal number: {}\n", text.escape_debug());
-            self.shell.say_error(said.as_bytes())?;
-            // dash ends the command with 2; a status that is no condition.
-            Err(Flow::Exit(2))
+        match text.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\u{b}').parse() {
+            Ok(number) => Ok(number),
+            Err(_) => self.wrong(&format!("Illegal number: {}", text.escape_debug())),
         }
     }
 

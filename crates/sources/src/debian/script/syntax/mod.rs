@@ -13,13 +13,16 @@
 mod parser;
 mod word;
 
+pub(super) use self::parser::is_reserved;
 pub(super) use self::word::is_name;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// Longest script or piece of script, in bytes. The longest in Debian 12 has 90 KiB.
-pub(super) const MAX_TEXT: usize = 1 << 20;
+pub(super) const MAX_TEXT: usize = 256 << 10;
+/// Most lines of a script.
+const MAX_LINES: usize = 20_000;
 /// Deepest nesting of commands, quotes, and substitutions in one text.
 const MAX_DEPTH: usize = 250;
 
@@ -216,16 +219,20 @@ pub(super) enum Counts {
     NotEmpty,
 }
 
-/// Reads a script whose first line is line `base + 1`.
-pub(super) fn program(text: &[u8], base: usize) -> Result<List, SyntaxError> {
+/// Reads a script whose first line is line `base + 1`. For bash, what it and dash read otherwise
+/// is refused. With what was read comes how many bytes of memory that takes, about.
+pub(super) fn program(text: &[u8], base: usize, bash: bool) -> Result<(List, usize), SyntaxError> {
     let refuse = |what: &str| SyntaxError { line: base + 1, what: what.into() };
     if text.len() > MAX_TEXT {
-        return Err(refuse("it is longer than a mebibyte"));
+        return Err(refuse("it is longer than 256 KiB"));
     }
     if text.contains(&0) {
         return Err(refuse("it holds a NUL byte: it is no text"));
     }
-    parser::Parser::new(text, base).program()
+    if memchr::memchr_iter(b'\n', text).count() > MAX_LINES {
+        return Err(refuse("it has more than 20,000 lines"));
+    }
+    parser::Parser::new(text, base, bash).program()
 }
 
 #[cfg(test)]
@@ -236,10 +243,10 @@ mod tests {
     fn text_that_nests_without_end_is_refused() {
         for text in ["if true; then ", "{ ", "$(", "(", "${x:-", "\"$(", "$((1+", "case x in x) ", "f() { "] {
             let refused =
-                super::super::on_a_deep_stack(|| program(text.repeat(20_000).as_bytes(), 0).is_err());
+                super::super::on_a_deep_stack(|| program(text.repeat(20_000).as_bytes(), 0, false).is_err());
             assert!(refused.unwrap(), "{text}");
         }
-        assert!(program(&vec![b'x'; MAX_TEXT + 1], 0).unwrap_err().what.contains("longer"));
+        assert!(program(&vec![b'x'; MAX_TEXT + 1], 0, false).unwrap_err().what.contains("longer"));
     }
 
     #[test]
@@ -257,7 +264,7 @@ mod tests {
             ("done\n", 1, "`done`"),
             ("a && \n", 2, "command"),
         ] {
-            let error = program(text.as_bytes(), 0).unwrap_err();
+            let error = program(text.as_bytes(), 0, false).unwrap_err();
             assert!(error.line == line && error.what.contains(what), "{text:?}: {error:?}");
         }
     }

@@ -18,10 +18,18 @@ use super::Simple;
 use super::SyntaxError;
 use super::Word;
 
+/// Bytes of memory for a command, beside its words.
+const COMMAND: usize = 400;
 /// Words that end a list of commands.
 const CLOSERS: [&[u8]; 8] = [b"then", b"else", b"elif", b"fi", b"do", b"done", b"esac", b"}"];
 /// Words of other shells that are no commands of this one.
 const FOREIGN: [&[u8]; 4] = [b"[[", b"function", b"select", b"coproc"];
+
+/// Whether it is a word of the shell's own grammar.
+pub(in crate::debian::script) fn is_reserved(word: &[u8]) -> bool {
+    matches!(word, b"!" | b"{" | b"if" | b"while" | b"until" | b"for" | b"case" | b"in")
+        || CLOSERS.contains(&word)
+}
 
 /// A here-document whose text is still to come.
 struct Pending {
@@ -38,25 +46,28 @@ pub(super) struct Parser<'t> {
     pub(super) at: usize,
     pub(super) line: usize,
     pub(super) depth: usize,
+    bash: bool,
+    /// Bytes of memory that what was read takes, about.
+    pub(super) size: usize,
     pending: Vec<Pending>,
 }
 
 impl<'t> Parser<'t> {
     /// At the start of `text`, whose first line is `base + 1`.
-    pub(super) fn new(text: &'t [u8], base: usize) -> Self {
-        Self { text, at: 0, line: base + 1, depth: 0, pending: Vec::new() }
+    pub(super) fn new(text: &'t [u8], base: usize, bash: bool) -> Self {
+        Self { text, at: 0, line: base + 1, depth: 0, bash, size: 0, pending: Vec::new() }
     }
 
     /// A reader of text that stands in another: backquotes.
-    pub(super) fn inner(text: &'t [u8], line: usize, depth: usize) -> Self {
-        Self { text, at: 0, line, depth, pending: Vec::new() }
+    pub(super) fn inner<'i>(&self, text: &'i [u8], line: usize, depth: usize) -> Parser<'i> {
+        Parser { text, at: 0, line, depth, bash: self.bash, size: 0, pending: Vec::new() }
     }
 
     /// The whole text.
-    pub(super) fn program(mut self) -> Result<List, SyntaxError> {
+    pub(super) fn program(mut self) -> Result<(List, usize), SyntaxError> {
         let list = self.list()?;
         match self.peek() {
-            None => Ok(list),
+            None => Ok((list, self.size + self.text.len())),
             Some(_) => self.unexpected(),
         }
     }
@@ -172,8 +183,10 @@ impl<'t> Parser<'t> {
         let word = if pending.is_quoted {
             Word(vec![Piece::Quoted(body)])
         } else {
-            let mut inner = Parser::inner(&body, first, self.depth);
-            Word(inner.document_pieces()?)
+            let mut inner = self.inner(&body, first, self.depth);
+            let pieces = inner.document_pieces()?;
+            self.size += inner.size;
+            Word(pieces)
         };
         let _ = pending.text.set(word);
         Ok(())
@@ -233,6 +246,8 @@ impl<'t> Parser<'t> {
                     self.at += 1;
                 }
                 Some(b'\n' | b';' | b')') | None => {}
+                // Behind `}`, `fi`, `)` … a reserved word is one without a separator.
+                Some(_) if and_or.ends_in_compound() && CLOSERS.contains(&self.bare_word()) => {}
                 Some(_) => return self.unexpected(),
             }
             commands.push(and_or);
@@ -283,6 +298,7 @@ impl<'t> Parser<'t> {
     }
 
     fn command(&mut self) -> Result<Command, SyntaxError> {
+        self.size += COMMAND;
         self.nested(|parser| {
             parser.blanks();
             let line = parser.line;
@@ -294,7 +310,13 @@ impl<'t> Parser<'t> {
                 parser.lines()?;
                 let line = parser.line;
                 let Some(kind) = parser.compound()? else {
-                    return parser.refuse("the body of a function is a compound command");
+                    let first = Pipeline { negated: false, commands: vec![parser.simple()?] };
+                    let list = [AndOr { first, rest: Vec::new(), background: None }];
+                    let kind = CompoundKind::Group(list.into());
+                    return Ok(Command::Function {
+                        name,
+                        body: Rc::new(Compound { line, kind, redirects: Vec::new() }),
+                    });
                 };
                 let redirects = parser.redirects()?;
                 return Ok(Command::Function { name, body: Rc::new(Compound { line, kind, redirects }) });
@@ -324,7 +346,7 @@ impl<'t> Parser<'t> {
 
     fn compound(&mut self) -> Result<Option<CompoundKind>, SyntaxError> {
         if self.peek() == Some(b'(') {
-            if self.peek_at(1) == Some(b'(') {
+            if self.bash && self.peek_at(1) == Some(b'(') {
                 return self.refuse("`((` is no command of a POSIX shell");
             }
             self.at += 1;
@@ -557,5 +579,12 @@ impl<'t> Parser<'t> {
             return self.unexpected();
         }
         Ok(Command::Simple(Simple { line, assignments, words, redirects }))
+    }
+}
+
+impl AndOr {
+    fn ends_in_compound(&self) -> bool {
+        let last = self.rest.last().map_or(&self.first, |(_, pipeline)| pipeline);
+        self.background.is_none() && !matches!(last.commands.last(), Some(Command::Simple(_)) | None)
     }
 }

@@ -11,6 +11,11 @@ use super::SyntaxError;
 use super::Word;
 use super::parser::Parser;
 
+/// Bytes of memory for a word and its first pieces, beside its text.
+const WORD: usize = 200;
+/// Bytes of memory for a further piece.
+const PIECE: usize = 64;
+
 /// Where a piece is read, which decides what ends it and what is special in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Within {
@@ -91,6 +96,7 @@ impl Parser<'_> {
     }
 
     fn pieces(&mut self, within: Within) -> Result<Vec<Piece>, SyntaxError> {
+        self.size += WORD;
         self.nested(|parser| parser.pieces_here(within))
     }
 
@@ -110,6 +116,7 @@ impl Parser<'_> {
                     Within::Arithmetic => self.refuse("`))` is missing"),
                 };
             };
+            self.size += if pieces.len() == pieces.capacity() { PIECE * pieces.len() } else { 0 };
             let may_be_tilde = std::mem::take(&mut tilde);
             match (byte, within) {
                 (
@@ -142,8 +149,6 @@ impl Parser<'_> {
                     self.at += 1;
                     pieces.push(Piece::Double(inner));
                 }
-                // In an arithmetic expression quotes have no meaning.
-                (b'"', Within::Arithmetic) => self.at += 1,
                 (b'\\', _) => self.backslash(within, &mut pieces),
                 (b'$', _) => self.dollar(within, &mut pieces)?,
                 (b'`', _) => self.backquotes(within, &mut pieces)?,
@@ -360,7 +365,8 @@ impl Parser<'_> {
         }
         self.at += 1;
         let depth = self.depth;
-        let list = self.nested(|_| Parser::inner(&inner, line, depth + 1).program())?;
+        let (list, size) = self.nested(|parser| parser.inner(&inner, line, depth + 1).program())?;
+        self.size += size;
         pieces.push(Piece::Substitution(list));
         Ok(())
     }

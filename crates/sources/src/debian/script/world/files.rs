@@ -1,5 +1,6 @@
 //! The tree as a process sees a file system: paths through links, reading, writing, and the errors of system calls.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -236,6 +237,16 @@ impl World<'_> {
 
     /// Adds bytes to the end of a file that was opened.
     pub(in crate::debian::script) fn append(&mut self, path: &ImagePath, bytes: &[u8]) -> Result<(), Errno> {
+        self.write_at(path, None, bytes)
+    }
+
+    /// Puts bytes where `at` says, which then stands behind them; without it at the end.
+    pub(in crate::debian::script) fn write_at(
+        &mut self,
+        path: &ImagePath,
+        at: Option<&Cell<usize>>,
+        bytes: &[u8],
+    ) -> Result<(), Errno> {
         self.spend(NODE)?;
         self.spend_bytes(bytes.len())?;
         let real = self.real(path);
@@ -249,7 +260,17 @@ impl World<'_> {
             self.written = Some((real.clone(), all));
         }
         if let Some((_, all)) = &mut self.written {
-            all.extend_from_slice(bytes);
+            let start = at.map_or(all.len(), Cell::get);
+            if start > all.len() {
+                self.fuel.spend_bytes(start - all.len())?;
+                all.resize(start, 0);
+            }
+            let over = bytes.len().min(all.len() - start);
+            all[start..start + over].copy_from_slice(&bytes[..over]);
+            all.extend_from_slice(&bytes[over..]);
+            if let Some(at) = at {
+                at.set(start + bytes.len());
+            }
         }
         self.changed(path, &real)
     }
