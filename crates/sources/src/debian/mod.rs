@@ -2,6 +2,7 @@
 //!
 //! [`lock`] turns a request into [`locked::LockedDeb`]s; [`place`] turns downloaded packages into a tree.
 
+mod caches;
 pub mod lock;
 pub mod locked;
 pub mod place;

@@ -46,7 +46,8 @@ pub const FILE_NAME: &str = "pinfold.lock";
 ///   compressed file by URL is undone, local authorities are in the bundle.
 /// - 4: install scripts of Debian packages that are not those a recipe was made for are evaluated; before, the recipe was
 ///   used for them all the same.
-/// - 5: what Debian packages cache when they are installed, and programs need, is made: the keystore of Java.
+/// - 5: what Debian packages cache when they are installed, and programs need, is made: the keystore of Java,
+///   compiled settings, lists of modules, file capabilities.
 pub const COMPAT: u32 = 5;
 
 /// Largest lock accepted, in bytes.

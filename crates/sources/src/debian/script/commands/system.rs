@@ -55,28 +55,9 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "add-shell" => add_shell,
         "remove-shell" | "ucfr" => |_, _| Ok(0),
         "ucf" => ucf,
-        "setcap" => setcap,
         "uname" => uname,
         "which" => which,
         "sleep" | "logger" | "clear" => |_, _| Ok(0),
-        "glib-compile-schemas" => |shell, words| {
-            left_out(
-                shell,
-                words,
-                "compiled GLib schemas: programs with settings of GSettings end at their start",
-            )
-        },
-        "gio-querymodules" => |shell, words| left_out(shell, words, "cache of GIO modules"),
-        "gdk-pixbuf-query-loaders" => |shell, words| {
-            left_out(
-                shell,
-                words,
-                "cache of gdk-pixbuf loaders: GTK programs show no images of loaded formats",
-            )
-        },
-        "gtk-query-immodules-3.0" | "gtk-query-immodules-2.0" => {
-            |shell, words| left_out(shell, words, "cache of GTK input methods")
-        }
         "emacs-package-install" | "emacs-install" | "emacs-package-remove" => {
             |shell, words| left_out(shell, words, "byte code of Emacs packages")
         }
@@ -365,13 +346,6 @@ fn update_locale(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         Ok(()) => Ok(0),
         Err(errno) => shell.failed(words, path, errno),
     }
-}
-
-/// File capabilities are dropped, and said so; the manifest's policy may keep them.
-fn setcap(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let shown: Vec<String> = words[1..].iter().map(|word| word.escape_ascii().to_string()).collect();
-    shell.world().not_done(&format!("file capabilities {}", shown.join(" ")));
-    Ok(0)
 }
 
 fn uname(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {

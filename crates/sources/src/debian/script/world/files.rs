@@ -11,6 +11,7 @@ use pinfold_archive::NodeKind;
 use pinfold_base::ImagePath;
 
 use super::World;
+use crate::debian::caches::capabilities::ATTRIBUTE;
 
 /// Largest file that a script reads.
 const MAX_READ: u64 = 16 << 20;
@@ -493,7 +494,21 @@ impl World<'_> {
         Ok(())
     }
 
-    /// chown(2). As Linux does, set-id bits of a file go.
+    /// setxattr(2) of a file's capabilities, or their removal.
+    pub(in crate::debian::script) fn set_capabilities(
+        &mut self,
+        path: &ImagePath,
+        attribute: Option<Vec<u8>>,
+    ) -> Result<(), Errno> {
+        self.change(path, |meta| {
+            match attribute {
+                Some(bytes) => meta.xattrs.insert(ATTRIBUTE.to_vec(), bytes),
+                None => meta.xattrs.remove(ATTRIBUTE),
+            };
+        })
+    }
+
+    /// chown(2). As Linux does, set-id bits and capabilities of a file go.
     pub(in crate::debian::script) fn set_owner(
         &mut self,
         path: &ImagePath,
@@ -506,6 +521,7 @@ impl World<'_> {
             (meta.uid, meta.gid) = (uid.unwrap_or(meta.uid), gid.unwrap_or(meta.gid));
             owned = (meta.uid, meta.gid);
             if file {
+                meta.xattrs.remove(ATTRIBUTE);
                 meta.mode &= if meta.mode & 0o010 == 0 { 0o3777 } else { 0o1777 };
             }
         })?;
