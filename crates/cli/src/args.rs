@@ -115,6 +115,9 @@ pub(crate) struct Project {
     /// Use a built-in manifest: iteron, solo or sealed
     #[arg(long, value_name = "NAME", add = complete::presets())]
     pub(crate) preset: Option<String>,
+    /// Build the preset on this suite of Debian instead of its own, such as trixie
+    #[arg(long, value_name = "SUITE", requires = "preset")]
+    pub(crate) suite: Option<String>,
     /// Put these agents in the image instead of the manifest's (may be repeated)
     #[arg(long = "agent", value_name = "NAME", add = complete::agents())]
     pub(crate) agents: Vec<String>,

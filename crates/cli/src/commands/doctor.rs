@@ -30,7 +30,7 @@ pub(crate) fn run(args: &DoctorArgs, global: Global) -> Outcome {
     // A project that the user has not agreed to is not obeyed, also not about servers.
     let project = Project::found(here, home).ok().and_then(|project| consent::agree(&context, project).ok());
     let project = project.or_else(|| {
-        let preset = Project::from_preset(context.home.data(), "solo").ok()?;
+        let preset = Project::from_preset(context.home.data(), "solo", None).ok()?;
         consent::agree(&context, preset).ok()
     });
     let findings = doctor::examine(&context, project.as_ref());

@@ -94,6 +94,7 @@ fn project(context: &Context, args: &args::Project) -> Result<Project, Failure> 
     let project = match (&args.file, &args.preset) {
         (Some(file), _) => Project::from_file(file)?,
         (None, Some(preset)) => {
+            let preset = (preset.as_str(), args.suite.as_deref());
             return Ok(Project::of_preset(context.home.data(), here, home, preset, &args.agents)?);
         }
         (None, None) => Project::found(here, home)?,

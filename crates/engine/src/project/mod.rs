@@ -96,10 +96,14 @@ impl Diagnose for ProjectError {
 /// may have written, does not decide the versions of a built-in one.
 pub(crate) fn kept_apart(
     preset: &str,
+    suite: Option<&str>,
     agents: &[String],
     directory: &Path,
 ) -> std::io::Result<(String, Vec<String>)> {
     let mut folder = preset.to_owned();
+    if let Some(suite) = suite {
+        folder += &format!("-{}", Digest::sha256(suite.as_bytes()).short());
+    }
     let mut named = Vec::new();
     for agent in agents {
         if recipe::is_path(agent) {
@@ -170,13 +174,14 @@ impl Project {
         Self::new(folder, manifest, directory.join(name), Some(named), None)
     }
 
-    /// A built-in manifest, with its lock in `directory`.
-    pub fn from_preset(directory: &Path, name: &str) -> Result<Self, ProjectError> {
-        let preset = LockedPreset { name: name.to_owned(), agents: Vec::new() };
+    /// A built-in manifest, with its lock in `directory`; on another suite of Debian where one is named.
+    pub fn from_preset(directory: &Path, name: &str, suite: Option<&str>) -> Result<Self, ProjectError> {
+        let preset =
+            LockedPreset { name: name.to_owned(), suite: suite.map(str::to_owned), agents: Vec::new() };
         let folder = Folder::open(directory)?;
         Self::new(
             folder,
-            Manifest::preset(name, directory)?,
+            Manifest::preset(name, suite, directory)?,
             directory.join(lock::FILE_NAME),
             None,
             Some(preset),
@@ -194,17 +199,17 @@ impl Project {
         data: &Path,
         directory: &Path,
         home: Option<&Path>,
-        name: &str,
+        (name, suite): (&str, Option<&str>),
         agents: &[String],
     ) -> Result<Self, ProjectError> {
         let of_nobody = |file: &Path| matches!(Lock::load(file), Ok(Some(Lock { preset: None, .. })));
         if !matches!(upward::find(directory, home), Ok(None)) || of_nobody(&directory.join(lock::FILE_NAME)) {
-            let (folder, named) = kept_apart(name, agents, directory).map_err(ManifestError::Read)?;
-            manifest::Manifest::preset(name, directory)?;
+            let (folder, named) = kept_apart(name, suite, agents, directory).map_err(ManifestError::Read)?;
+            manifest::Manifest::preset(name, suite, directory)?;
             let folder = preset_folder(data, &folder).map_err(ManifestError::Read)?;
-            return Self::from_preset(&folder, name)?.with_agents(&named);
+            return Self::from_preset(&folder, name, suite)?.with_agents(&named);
         }
-        Self::from_preset(directory, name)?.with_agents(agents)
+        Self::from_preset(directory, name, suite)?.with_agents(agents)
     }
 
     /// The project of `directory`: its `pinfold.toml`, else the preset its lock remembers.
@@ -219,7 +224,8 @@ impl Project {
         match opened.map(|opened| Lock::read(&opened, &lock_file)).transpose() {
             Ok(Some(Lock { preset: Some(preset), .. })) => {
                 // What is locked is read anew with the preset: it is asked about and used as it is then.
-                Self::from_preset(directory, &preset.name)?.with(&preset.agents, NamedBy::Project)
+                Self::from_preset(directory, &preset.name, preset.suite.as_deref())?
+                    .with(&preset.agents, NamedBy::Project)
             }
             Err(error) => Err(ManifestError::Lock(Box::new(error)).into()),
             Ok(_) => Err(ManifestError::Missing {

@@ -50,7 +50,7 @@ fn each_manifest_of_a_directory_has_its_own_lock() {
 #[test]
 fn agents_on_the_command_line_go_with_a_preset_only() {
     let dir = tempfile::tempdir().unwrap();
-    let solo = || Project::from_preset(dir.path(), "solo").unwrap();
+    let solo = || Project::from_preset(dir.path(), "solo", None).unwrap();
     let agents = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let project = solo().with_agents(&agents(&["gemini-cli"])).unwrap();
     assert_eq!(
@@ -76,7 +76,7 @@ fn a_recipe_of_ones_own_has_another_lock_than_the_built_in_one_of_its_name() {
     }
     std::os::unix::fs::symlink("../claude-code.toml", dir.path().join("sub/link.toml")).unwrap();
     let folder = |agent: &str, directory: &str| {
-        kept_apart("solo", &[agent.to_owned()], &dir.path().join(directory)).unwrap().0
+        kept_apart("solo", None, &[agent.to_owned()], &dir.path().join(directory)).unwrap().0
     };
     assert_eq!(folder("claude-code", ""), "solo-claude-code");
     let own = folder("./claude-code.toml", "");
@@ -91,6 +91,21 @@ fn a_recipe_of_ones_own_has_another_lock_than_the_built_in_one_of_its_name() {
 }
 
 #[test]
+fn a_suite_named_with_a_preset_is_remembered_by_its_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = Project::from_preset(dir.path(), "solo", Some("trixie")).unwrap();
+    assert_eq!(project.manifest.sources.debian.as_ref().unwrap().suites[0], "trixie");
+    assert_eq!(project.preset.unwrap().suite.as_deref(), Some("trixie"));
+    let text = "version = 1\ncompat = 1\nepoch = 0\n[preset]\nname = 'solo'\nsuite = 'trixie'\n[encoders]\n[request]\n";
+    fs::write(dir.path().join("pinfold.lock"), text).unwrap();
+    let found = Project::discover(dir.path()).unwrap();
+    assert_eq!(found.manifest.sources.debian.unwrap().suites[0], "trixie");
+    // Kept apart from that of the preset's own suite.
+    let apart = |suite| kept_apart("solo", suite, &[], dir.path()).unwrap().0;
+    assert_ne!(apart(None), apart(Some("trixie")));
+}
+
+#[test]
 fn a_preset_never_has_the_lock_of_a_project() {
     let dir = tempfile::tempdir().unwrap();
     let (data, project) = (dir.path().join("data"), dir.path().join("project"));
@@ -98,7 +113,7 @@ fn a_preset_never_has_the_lock_of_a_project() {
     fs_err::set_permissions(&project, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let lock = |directory: &Path, name: &str, agents: &[&str]| {
         let agents: Vec<String> = agents.iter().map(|&agent| agent.to_owned()).collect();
-        Project::of_preset(&data, directory, None, name, &agents).unwrap().lock_file
+        Project::of_preset(&data, directory, None, (name, None), &agents).unwrap().lock_file
     };
     // Where there is no project the preset is what the directory means.
     assert_eq!(lock(&project, "sealed", &[]), project.join("pinfold.lock"));

@@ -108,7 +108,7 @@ impl Choice {
         let project = match &request.basis {
             Basis::Preset(name) => {
                 let home = context.environment.home();
-                Project::of_preset(context.home.data(), here, home, name, agents)?
+                Project::of_preset(context.home.data(), here, home, (name, None), agents)?
             }
             Basis::Here
                 if !here.join(manifest::FILE_NAME).exists() && here.join(lock::FILE_NAME).exists() =>
@@ -273,7 +273,7 @@ fn preset(
     // Not the current directory: what lies there (an `.npmrc`, say) is not part of a preset.
     let open = |name: &str| {
         let folder = preset_folder(context.home.data(), name)?;
-        Ok::<_, RunError>(Project::from_preset(&folder, preset)?)
+        Ok::<_, RunError>(Project::from_preset(&folder, preset, None)?)
     };
     if preset != "solo" {
         return open(preset);
@@ -281,6 +281,6 @@ fn preset(
     let agent = agent.unwrap_or("claude-code");
     let recipe = Recipe::load(agent, directory)?;
     let agents = [agent.to_owned()];
-    let (folder, named) = project::kept_apart(preset, &agents, directory)?;
+    let (folder, named) = project::kept_apart(preset, None, &agents, directory)?;
     Ok(open(&folder)?.with_recipe(&named[0], recipe)?)
 }

@@ -199,7 +199,31 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/debian/lock/roots.rs",
-        "write `name` or `name=version`",
+        "ask for it without the suite, or for a version that is there",
+        Elsewhere(
+            "sources/src/debian/lock/walk_tests.rs",
+            "a_package_of_a_named_suite_brings_what_only_that_suite_has",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "did you mean `{near}`?",
+        Elsewhere(
+            "sources/src/debian/lock/walk_tests.rs",
+            "a_package_of_a_named_suite_brings_what_only_that_suite_has",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "add `{suite}` to `suites` in the manifest's `[debian]`, or leave it out here",
+        Elsewhere(
+            "sources/src/debian/lock/walk_tests.rs",
+            "a_package_of_a_named_suite_brings_what_only_that_suite_has",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "write `name`, `name=version` or `name/suite`",
         Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
     ),
     row(

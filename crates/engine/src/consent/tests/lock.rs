@@ -373,7 +373,7 @@ fn a_preset_that_a_lock_names_is_asked_about_as_a_manifest_is() {
     fs_err::write(world.dir.path().join("outside.toml"), recipe).unwrap();
     let asked = |agents: &[&str]| {
         let agents = agents.iter().map(|&agent| agent.to_owned()).collect();
-        let preset = Some(LockedPreset { name: "solo".into(), agents });
+        let preset = Some(LockedPreset { name: "solo".into(), suite: None, agents });
         world.write(
             "pinfold.lock",
             &Lock { version: 1, compat: lock::COMPAT, preset, ..Lock::default() }.render(),

@@ -90,6 +90,9 @@ fn is_empty<T: Default + PartialEq>(section: &T) -> bool {
 pub struct LockedPreset {
     /// Its name.
     pub name: String,
+    /// The suite of Debian chosen on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
     /// Agents chosen on the command line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<String>,

@@ -208,18 +208,18 @@ impl Manifest {
         let typed = match &typed.preset {
             Some(name) => Preset::find(name)
                 .ok_or_else(|| ManifestError::UnknownPreset { name: name.clone() })?
-                .file()?
+                .file(None)?
                 .overlaid_by(typed),
             None => typed,
         };
         typed.meaning(directory)
     }
 
-    /// The built-in manifest `name`, for use without a file.
-    pub fn preset(name: &str, directory: &Path) -> Result<Self, ManifestError> {
+    /// The built-in manifest `name`, for use without a file; on another suite of Debian where one is named.
+    pub fn preset(name: &str, suite: Option<&str>, directory: &Path) -> Result<Self, ManifestError> {
         Preset::find(name)
             .ok_or_else(|| ManifestError::UnknownPreset { name: name.into() })?
-            .file()?
+            .file(suite)?
             .meaning(directory)
     }
 }

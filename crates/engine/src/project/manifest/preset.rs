@@ -41,25 +41,29 @@ impl Preset {
         Self::ALL.iter().find(|preset| preset.name == name)
     }
 
-    /// Its text, read.
-    pub fn file(&self) -> Result<ManifestFile, ManifestError> {
-        ManifestFile::parse(self.text, Path::new(self.name))
+    /// Its text, read; on another suite of Debian where one is named.
+    pub fn file(&self, suite: Option<&str>) -> Result<ManifestFile, ManifestError> {
+        let own = ManifestFile::parse(self.text, Path::new(self.name))?;
+        let Some(suite) = suite else { return Ok(own) };
+        let over = format!("[debian]\nsuite = {}\n", toml::Value::from(suite));
+        Ok(own.overlaid_by(ManifestFile::parse(&over, Path::new(self.name))?))
     }
 
-    /// A commented manifest for `pinfold init`: the preset's own text, named `image`.
-    pub fn manifest_text(&self, image: Option<&str>) -> String {
-        let Some(image) = image else { return self.text.to_owned() };
-        let named = |line: &str| line.strip_prefix("name = ").is_some();
-        let mut done = false;
-        self.text
-            .lines()
-            .map(|line| {
-                if named(line) && !std::mem::replace(&mut done, true) {
-                    format!("name = \"{image}\"\n")
-                } else {
-                    format!("{line}\n")
+    /// A commented manifest for `pinfold init`: the preset's own text, with the image's name and the suite where they are named.
+    pub fn manifest_text(&self, image: Option<&str>, suite: Option<&str>) -> String {
+        let mut text = self.text.to_owned();
+        for (key, value) in [("name", image), ("suite", suite)] {
+            let Some(value) = value else { continue };
+            let begins = format!("{key} = ");
+            let line = text.lines().find(|line| line.starts_with(&begins)).map(str::to_owned);
+            if let Some(line) = line {
+                let own = line[begins.len()..].trim_matches('"').to_owned();
+                text = text.replacen(&line, &format!("{begins}\"{value}\""), 1);
+                if key == "suite" {
+                    text = text.replacen(&format!("Debian {own}"), &format!("Debian {value}"), 1);
                 }
-            })
-            .collect()
+            }
+        }
+        text
     }
 }

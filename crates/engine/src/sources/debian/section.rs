@@ -34,15 +34,18 @@ pub enum Base {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct DebianFile {
-    /// Release name. Its `-updates` and `-security` suites come along.
+    /// Release name. Its `-updates` and `-security` suites come along, where it has them.
     suite: Option<String>,
     /// The exact suites, instead of `suite`.
     suites: Option<Vec<String>>,
+    /// Whether the `-backports` suite of `suite` is there too: for packages asked for as `name/SUITE-backports`, and for those
+    /// that are nowhere else.
+    backports: Option<bool>,
     /// Archive components; `["main"]` unless said.
     components: Option<Vec<String>>,
     /// `minbase`, `essential` or `none`.
     base: Option<Base>,
-    /// Packages, as `name` or `name=version`.
+    /// Packages, as `name`, `name=version` or `name/suite`.
     packages: Option<Vec<String>>,
     /// Packages besides those of the preset or of `packages`; a version asked for here replaces theirs.
     add: Option<Vec<String>>,
@@ -113,6 +116,9 @@ pub struct LockedDebian {
     pub packages: BTreeMap<Platform, Vec<LockedDeb>>,
 }
 
+/// Suites that are the newest of their kind at any time, and stand alone.
+const MOVING: [&str; 4] = ["experimental", "rc-buggy", "sid", "unstable"];
+
 impl Section for Debian {
     type Typed = Option<DebianFile>;
     type Request = Option<DebianRequest>;
@@ -123,6 +129,7 @@ impl Section for Debian {
         Some(DebianFile {
             suite: if over.suites.is_some() { over.suite } else { over.suite.or(base.suite) },
             suites: over.suites.or(base.suites),
+            backports: over.backports.or(base.backports),
             components: over.components.or(base.components),
             base: over.base.or(base.base),
             packages: over.packages.or(base.packages),
@@ -145,11 +152,36 @@ impl Section for Debian {
 
 impl DebianFile {
     fn meaning(self) -> Result<DebianRequest, ManifestError> {
+        let backports = self.backports.unwrap_or(false);
+        let none = |suite: &str| {
+            ManifestError::value("debian.backports", format!("`{suite}` has no backports: leave the key out"))
+        };
         let suites = match (self.suites, self.suite) {
-            (Some(suites), _) if !suites.is_empty() => suites,
-            (_, Some(suite)) if suite == "sid" || suite == "unstable" => vec![suite],
+            (Some(suites), _) if !suites.is_empty() => {
+                if backports {
+                    let message = "it goes with `suite`: name the suite of backports among `suites`";
+                    return Err(ManifestError::value("debian.backports", message));
+                }
+                suites
+            }
+            // What moves all the time has no updates and no security suite beside it.
+            (_, Some(suite)) if MOVING.contains(&suite.as_str()) => {
+                if backports {
+                    return Err(none(&suite));
+                }
+                match suite.as_str() {
+                    "experimental" | "rc-buggy" => vec!["sid".to_owned(), suite],
+                    _ => vec![suite],
+                }
+            }
             (_, Some(suite)) => {
-                vec![suite.clone(), format!("{suite}-updates"), format!("{suite}-security")]
+                if backports && ["testing", "forky"].contains(&suite.as_str()) {
+                    return Err(none(&suite));
+                }
+                let derived = ["updates", "security", "backports"].into_iter();
+                let derived = derived.filter(|kind| *kind != "backports" || backports);
+                let derived: Vec<String> = derived.map(|kind| format!("{suite}-{kind}")).collect();
+                [vec![suite], derived].concat()
             }
             _ => {
                 return Err(ManifestError::value(
@@ -191,7 +223,9 @@ impl DebianFile {
             if name.len() < 2 || !name.bytes().all(fits) || !name.as_bytes()[0].is_ascii_alphanumeric() {
                 return Err(ManifestError::value(
                     "debian.packages",
-                    format!("`{package}` is no package name: expected `name` or `name=version`"),
+                    format!(
+                        "`{package}` is no package name: expected `name`, `name=version` or `name/suite`"
+                    ),
                 ));
             }
         }
@@ -215,7 +249,7 @@ impl DebianFile {
     }
 }
 
-/// The name in `name` or `name=version`.
+/// The name in `name`, `name=version` or `name/suite`.
 pub(super) fn name_of(package: &str) -> &str {
-    package.split('=').next().unwrap_or_default()
+    package.split(['=', '/']).next().unwrap_or_default()
 }

@@ -112,6 +112,7 @@ pub enum IndexError {
 pub struct Universe {
     arch: String,
     texts: Vec<Text>,
+    suites: Vec<Vec<String>>,
     records: Vec<Record>,
     by_name: Vec<Id>,
     provides: Vec<Provide>,
@@ -135,6 +136,7 @@ impl Universe {
         let mut universe = Self {
             arch: arch.to_owned(),
             texts,
+            suites: Vec::new(),
             records: Vec::new(),
             by_name: Vec::new(),
             provides: Vec::new(),
@@ -149,6 +151,12 @@ impl Universe {
         universe.sort();
         universe.refuse_doubles()?;
         Ok(universe)
+    }
+
+    /// With what each suite is called, by its number: the name asked for first, then what its Release file says.
+    #[must_use]
+    pub fn calling(self, suites: Vec<Vec<String>>) -> Self {
+        Self { suites, ..self }
     }
 
     fn read_text(&mut self, number: u16, text: &Text) -> Result<(), IndexError> {
@@ -349,6 +357,25 @@ impl Universe {
     /// Number of its suite, in the order of the request.
     pub fn suite(&self, id: Id) -> u16 {
         self.texts[usize::from(self.record(id).text)].suite
+    }
+
+    /// What its suite was asked for as.
+    pub fn suite_name(&self, id: Id) -> &str {
+        self.suites
+            .get(usize::from(self.suite(id)))
+            .and_then(|names| names.first())
+            .map_or("", String::as_str)
+    }
+
+    /// Whether its suite is called so.
+    pub fn is_of(&self, id: Id, suite: &str) -> bool {
+        let names = self.suites.get(usize::from(self.suite(id)));
+        names.is_some_and(|names| names.iter().any(|name| name == suite))
+    }
+
+    /// All that suites are called.
+    pub fn suite_names(&self) -> impl Iterator<Item = &str> {
+        self.suites.iter().flatten().map(String::as_str)
     }
 
     /// apt's pin of its suite.

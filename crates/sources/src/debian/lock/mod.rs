@@ -88,7 +88,7 @@ pub struct Request {
     pub components: Vec<String>,
     /// What is there before.
     pub base: Base,
-    /// `name` or `name=version`, in the order of the manifest.
+    /// `name`, `name=version` or `name/suite`, in the order of the manifest.
     pub packages: Vec<String>,
     /// Whether recommended packages come along.
     pub recommends: Recommends,
@@ -354,7 +354,13 @@ fn universe(
             texts.extend(suite.texts(component, platform, number as u16, inputs)?);
         }
     }
-    Ok(Universe::read(platform.arch.debian(), texts)?)
+    let called = suites.iter().map(|suite| {
+        let names = [&suite.locked.name, &suite.release.codename, &suite.release.suite];
+        let mut names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).cloned().collect();
+        names.dedup();
+        names
+    });
+    Ok(Universe::read(platform.arch.debian(), texts)?.calling(called.collect()))
 }
 
 /// The packages of one platform. Locked versions stay where that is possible; where it is not, a note says so.

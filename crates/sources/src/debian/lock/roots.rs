@@ -2,21 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::fmt;
+
+use pinfold_base::text::nearest;
 
 use super::Base;
+use super::Recommends;
 use super::Request;
 use super::index::Id;
 use super::index::Priority;
 use super::index::Universe;
 use super::relation;
+use super::relation::Relation;
 use super::walk::Reason;
 use crate::debian::version;
 
 /// What cannot be a root.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RootError {
-    /// The entry is no `name` or `name=version`.
-    #[error("`{entry}` is not `name` or `name=version`")]
+    /// The entry is none of `name`, `name=version` and `name/suite`.
+    #[error("`{entry}` is not `name`, `name=version` or `name/suite`")]
     Spelling {
         /// As in the request.
         entry: String,
@@ -51,8 +56,30 @@ pub enum RootError {
         /// The versions in the index.
         there: Vec<String>,
     },
+    /// The package is there, but not in that suite.
+    #[error("package `{name}` is not in `{suite}` for `{arch}`; there is {}", .there.join(", "))]
+    NotThere {
+        /// The name asked for.
+        name: String,
+        /// The suite asked for.
+        suite: String,
+        /// Debian's name of the architecture.
+        arch: String,
+        /// The versions in the index, with their suites.
+        there: Vec<String>,
+    },
+    /// The suite is none of those that are read.
+    #[error("`{entry}`: suite `{suite}` is not among those asked for ({})", .known.join(", "))]
+    Suite {
+        /// As in the request.
+        entry: String,
+        /// The suite asked for.
+        suite: String,
+        /// What the suites are called.
+        known: Vec<String>,
+    },
     /// One package, two versions.
-    #[error("package `{name}` is asked for in the versions {one} and {other}")]
+    #[error("package `{name}` is asked for as {one} and as {other}")]
     Twice {
         /// The name asked for.
         name: String,
@@ -67,7 +94,12 @@ impl RootError {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Spelling { .. } => "write `name` or `name=version`".into(),
+            Self::Spelling { .. } => "write `name`, `name=version` or `name/suite`".into(),
+            Self::NotThere { .. } => "ask for it without the suite, or for a version that is there".into(),
+            Self::Suite { suite, known, .. } => match nearest(suite, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add `{suite}` to `suites` in the manifest's `[debian]`, or leave it out here"),
+            },
             Self::Missing { near, .. } if near.is_empty() => {
                 "check the spelling; the package may be in another suite or component".into()
             }
@@ -107,19 +139,29 @@ pub fn roots<'u>(
         }
     }
     let mut asked = Vec::new();
-    let mut versions: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut told: BTreeMap<&str, Wanted<'_>> = BTreeMap::new();
     for entry in &request.packages {
         let (name, wanted) = spell(entry)?;
-        if let Some(wanted) = wanted {
-            if let Some(other) = versions.insert(name, wanted).filter(|&other| other != wanted) {
-                return Err(RootError::Twice {
-                    name: name.to_owned(),
-                    one: other.to_owned(),
-                    other: wanted.to_owned(),
-                });
+        if wanted != Wanted::Best
+            && let Some(other) = told.insert(name, wanted).filter(|&other| other != wanted)
+        {
+            return Err(RootError::Twice {
+                name: name.to_owned(),
+                one: other.to_string(),
+                other: wanted.to_string(),
+            });
+        }
+        match wanted {
+            Wanted::Best => {}
+            Wanted::Version(version) => {
+                let id = exact(universe, name, version)?;
+                fixed.insert(universe.name(id), id);
             }
-            let id = exact(universe, name, wanted)?;
-            fixed.insert(universe.name(id), id);
+            Wanted::Suite(suite) => {
+                let id = of_suite(universe, entry, name, suite, fixed.get(name).copied())?;
+                fixed.insert(universe.name(id), id);
+                follow_suite(universe, id, suite, request.recommends, &mut fixed);
+            }
         }
         asked.push(name);
     }
@@ -167,18 +209,127 @@ pub fn roots<'u>(
     Ok(found)
 }
 
-/// Splits `name` or `name=version`.
-pub fn spell(entry: &str) -> Result<(&str, Option<&str>), RootError> {
-    let (name, wanted) = match entry.split_once('=') {
-        Some((name, wanted)) => (name, Some(wanted)),
-        None => (entry, None),
+/// What is asked of a package beyond its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// Nothing: apt's candidate.
+    Best,
+    /// `name=version`
+    Version(&'a str),
+    /// `name/suite`: what that suite has, and where its needs cannot be met otherwise, those of that suite too.
+    Suite(&'a str),
+}
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Best => f.write_str("it comes"),
+            Self::Version(version) => write!(f, "version {version}"),
+            Self::Suite(suite) => write!(f, "that of `{suite}`"),
+        }
+    }
+}
+
+/// Splits `name`, `name=version` or `name/suite`.
+pub fn spell(entry: &str) -> Result<(&str, Wanted<'_>), RootError> {
+    let (name, wanted) = match entry.find(['=', '/']).map(|at| (at, entry.split_at(at))) {
+        Some((_, (name, rest))) if rest.starts_with('=') => (name, Wanted::Version(&rest[1..])),
+        Some((_, (name, rest))) => (name, Wanted::Suite(&rest[1..])),
+        None => (entry, Wanted::Best),
     };
-    let wrong =
-        !relation::is_name(name) || wanted.is_some_and(|text| version::check(text.as_bytes()).is_err());
-    if wrong {
+    let odd = match wanted {
+        Wanted::Best => false,
+        Wanted::Version(text) => version::check(text.as_bytes()).is_err(),
+        Wanted::Suite(text) => {
+            text.is_empty()
+                || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
+        }
+    };
+    if odd || !relation::is_name(name) {
         return Err(RootError::Spelling { entry: entry.chars().take(120).collect() });
     }
     Ok((name, wanted))
+}
+
+/// The best version that a suite has. One that is locked stays where it is of that suite.
+fn of_suite(
+    universe: &Universe,
+    entry: &str,
+    name: &str,
+    suite: &str,
+    locked: Option<Id>,
+) -> Result<Id, RootError> {
+    if !universe.suite_names().any(|known| known == suite) {
+        let mut known: Vec<String> = universe.suite_names().map(str::to_owned).collect();
+        known.sort();
+        known.dedup();
+        return Err(RootError::Suite { entry: entry.to_owned(), suite: suite.to_owned(), known });
+    }
+    let versions = universe.named(name);
+    if let Some(id) = locked.filter(|&id| universe.is_of(id, suite)) {
+        return Ok(id);
+    }
+    if let Some(&id) = versions.iter().find(|&&id| universe.is_of(id, suite)) {
+        return Ok(id);
+    }
+    if versions.is_empty() {
+        return candidate(universe, name);
+    }
+    let there =
+        versions.iter().map(|&id| format!("{} in `{}`", universe.version(id), universe.suite_name(id)));
+    Err(RootError::NotThere {
+        name: name.to_owned(),
+        suite: suite.to_owned(),
+        arch: universe.arch().to_owned(),
+        there: there.collect(),
+    })
+}
+
+/// What a package of a suite needs that no candidate meets is taken from that suite too, and so on, as apt does.
+fn follow_suite<'u>(
+    universe: &'u Universe,
+    id: Id,
+    suite: &str,
+    recommends: Recommends,
+    fixed: &mut BTreeMap<&'u str, Id>,
+) {
+    let fields: &[&'static str] = match recommends {
+        Recommends::Skip => &["Pre-Depends", "Depends"],
+        Recommends::Install => &["Pre-Depends", "Depends", "Recommends"],
+    };
+    let mut open = vec![id];
+    while let Some(id) = open.pop() {
+        for group in fields.iter().flat_map(|&field| universe.relations(id, field).unwrap_or_default()) {
+            let meets = |id: Id, relation: &Relation<'_>| {
+                let (version, needed) = (universe.version(id).as_bytes(), relation.version);
+                needed.is_none_or(|(operator, bound)| operator.holds(version, bound.as_bytes()))
+            };
+            let met = group.iter().any(|relation| {
+                let named = fixed.get(relation.name).or_else(|| universe.named(relation.name).first());
+                let mut providers = universe.providers(relation.name).filter(|&(id, version)| {
+                    let name = universe.name(id);
+                    let first = fixed.get(name).or_else(|| universe.named(name).first());
+                    let fits = relation.version.is_none_or(|(operator, bound)| {
+                        version.is_some_and(|version| operator.holds(version.as_bytes(), bound.as_bytes()))
+                    });
+                    first == Some(&id) && fits
+                });
+                named.is_some_and(|&id| meets(id, relation)) || providers.next().is_some()
+            });
+            if met {
+                continue;
+            }
+            let there = group.iter().find_map(|relation| {
+                let mut versions = universe.named(relation.name).iter();
+                versions.find(|&&id| universe.is_of(id, suite) && meets(id, relation)).copied()
+            });
+            if let Some(id) = there
+                && fixed.insert(universe.name(id), id) != Some(id)
+            {
+                open.push(id);
+            }
+        }
+    }
 }
 
 fn exact(universe: &Universe, name: &str, wanted: &str) -> Result<Id, RootError> {
@@ -193,9 +344,16 @@ fn exact(universe: &Universe, name: &str, wanted: &str) -> Result<Id, RootError>
             name: name.to_owned(),
             version: wanted.to_owned(),
             arch: universe.arch().to_owned(),
-            there: versions.iter().map(|&id| universe.version(id).to_owned()).collect(),
+            there: distinct(versions.iter().map(|&id| universe.version(id))),
         }),
     }
+}
+
+/// Each once, in their order: several suites may have one version.
+fn distinct<'a>(versions: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut all: Vec<String> = versions.map(str::to_owned).collect();
+    all.dedup();
+    all
 }
 
 fn candidate(universe: &Universe, name: &str) -> Result<Id, RootError> {

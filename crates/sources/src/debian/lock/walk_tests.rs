@@ -227,13 +227,76 @@ fn roots_that_are_not_there_are_explained() {
     );
     assert_eq!(error("awk"), "`awk` is a virtual package; it is provided by `mawk`, `gawk`, `original-awk`");
     assert_eq!(error("dep-old=3"), "package `dep-old` has no version `3` for `amd64`; there is 1.1, 1");
-    assert_eq!(error("dep-old=1 dep-old=1.1"), "package `dep-old` is asked for in the versions 1 and 1.1");
-    assert_eq!(error("dep-old="), "`dep-old=` is not `name` or `name=version`");
+    assert_eq!(
+        error("dep-old=1 dep-old=1.1"),
+        "package `dep-old` is asked for as version 1 and as version 1.1"
+    );
+    assert_eq!(error("dep-old="), "`dep-old=` is not `name`, `name=version` or `name/suite`");
     let near = roots::roots(&universe, &request(Base::None, Recommends::Skip, "alpa"), &BTreeMap::new());
     assert_eq!(
         near.unwrap_err().hint().unwrap(),
         "did you mean `alpha`? the package may also be in another suite or component"
     );
+}
+
+#[test]
+fn a_package_of_a_named_suite_brings_what_only_that_suite_has() {
+    // apt-get -s install of apt 2.6.2 with the second suite `NotAutomatic: yes`, `ButAutomaticUpgrades: yes`.
+    let text = |suite: u16, pin: u16, stanzas: &str| Text {
+        bytes: stanzas.as_bytes().to_vec(),
+        suite,
+        pin,
+        label: "fixture".into(),
+    };
+    let old = "Package: app\nVersion: 1\nArchitecture: all\nDepends: lib\n\n\
+        Package: lib\nVersion: 1\nArchitecture: all\n\nPackage: other\nVersion: 1\nArchitecture: all\nDepends: lib\n\n\
+        Package: alone\nVersion: 1\nArchitecture: all\n";
+    let new = "Package: app\nVersion: 2\nArchitecture: all\nDepends: lib (>= 2), other\n\n\
+        Package: lib\nVersion: 2\nArchitecture: all\n\nPackage: other\nVersion: 2\nArchitecture: all\n\n\
+        Package: only-new\nVersion: 2\nArchitecture: all\n";
+    let universe = Universe::read("amd64", vec![text(0, 500, old), text(1, 100, new)]).unwrap();
+    let called = [["bookworm", "oldstable"], ["bookworm-backports", "oldstable-backports"]];
+    let universe = universe.calling(called.map(|names| names.map(str::to_owned).to_vec()).to_vec());
+    let asked = |packages: &str| closure(&universe, &request(Base::None, Recommends::Skip, packages));
+    for (packages, expected) in [
+        ("app", "app=1 lib=1"),
+        ("app/bookworm-backports", "app=2 lib=2 other=1"),
+        ("app/oldstable-backports", "app=2 lib=2 other=1"),
+        ("app/bookworm-backports other/bookworm-backports", "app=2 lib=2 other=2"),
+        ("lib/bookworm-backports", "lib=2"),
+        ("app=2 lib=2", "app=2 lib=2 other=1"),
+        ("only-new", "only-new=2"),
+    ] {
+        assert_eq!(asked(packages).unwrap().join(" "), expected, "{packages}");
+    }
+    for (packages, expected) in [
+        ("app=2", "`lib (>= 2)` cannot be satisfied: `lib` is there in version 1; needed by app (asked for)"),
+        (
+            "alone/bookworm-backports",
+            "package `alone` is not in `bookworm-backports` for `amd64`; there is 1 in `bookworm`",
+        ),
+        (
+            "app/bookworm-backport",
+            "`app/bookworm-backport`: suite `bookworm-backport` is not among those asked for \
+             (bookworm, bookworm-backports, oldstable, oldstable-backports)",
+        ),
+        ("app/", "`app/` is not `name`, `name=version` or `name/suite`"),
+        (
+            "app/bookworm app/bookworm-backports",
+            "package `app` is asked for as that of `bookworm` and as that of `bookworm-backports`",
+        ),
+        ("app=3", "package `app` has no version `3` for `amd64`; there is 1, 2"),
+    ] {
+        assert_eq!(asked(packages).unwrap_err(), expected, "{packages}");
+    }
+    let hint = |packages: &str| {
+        let asked = request(Base::None, Recommends::Skip, packages);
+        roots::roots(&universe, &asked, &BTreeMap::new()).unwrap_err().hint().unwrap()
+    };
+    assert_eq!(hint("app/bookworm-backport"), "did you mean `bookworm-backports`?");
+    assert_eq!(hint("app/sid"), "add `sid` to `suites` in the manifest's `[debian]`, or leave it out here");
+    let without = "ask for it without the suite, or for a version that is there";
+    assert_eq!(hint("alone/bookworm-backports"), without);
 }
 
 #[test]

@@ -167,12 +167,46 @@ fn over_a_preset_tables_merge_values_replace_and_entries_add_up() {
 #[test]
 fn the_manifest_that_init_writes_has_the_name_and_means_the_preset() {
     for preset in Preset::ALL {
-        let text = preset.manifest_text(Some("mine"));
+        let text = preset.manifest_text(Some("mine"), None);
         assert_eq!(text.matches("name = \"mine\"").count(), 1, "{text}");
         let written = parse(&text).unwrap();
-        let own = Manifest::preset(preset.name, Path::new("/project")).unwrap();
+        let own = Manifest::preset(preset.name, None, Path::new("/project")).unwrap();
         assert_eq!(written, Manifest { name: "mine".into(), ..own }, "{}", preset.name);
-        assert_eq!(preset.manifest_text(None), preset.text);
+        assert_eq!(preset.manifest_text(None, None), preset.text);
+        let text = preset.manifest_text(None, Some("trixie"));
+        let trixie = Manifest::preset(preset.name, Some("trixie"), Path::new("/project")).unwrap();
+        assert_eq!(parse(&text).unwrap(), trixie, "{}", preset.name);
+        let suites = trixie.sources.debian.unwrap().suites;
+        assert_eq!(suites, ["trixie", "trixie-updates", "trixie-security"]);
+        assert!(!text.contains("bookworm"), "{text}");
+    }
+    let error = Manifest::preset("solo", Some("../x"), Path::new("/project")).unwrap_err();
+    assert_eq!(error.to_string(), "manifest key `debian.suite`: `../x` is no suite name");
+}
+
+#[test]
+fn a_suite_brings_the_suites_that_stand_beside_it() {
+    let suites = |debian: &str| meaning(&format!("[debian]\n{debian}\n")).sources.debian.unwrap().suites;
+    for (debian, expected) in [
+        ("suite = 'trixie'", "trixie trixie-updates trixie-security"),
+        ("suite = 'trixie'\nbackports = true", "trixie trixie-updates trixie-security trixie-backports"),
+        ("suite = 'testing'", "testing testing-updates testing-security"),
+        ("suite = 'sid'", "sid"),
+        ("suite = 'unstable'", "unstable"),
+        ("suite = 'experimental'", "sid experimental"),
+    ] {
+        assert_eq!(suites(debian).join(" "), expected, "{debian}");
+    }
+    for (debian, expected) in [
+        ("suite = 'sid'\nbackports = true", "`sid` has no backports: leave the key out"),
+        ("suite = 'forky'\nbackports = true", "`forky` has no backports: leave the key out"),
+        (
+            "suites = ['a']\nbackports = true",
+            "it goes with `suite`: name the suite of backports among `suites`",
+        ),
+    ] {
+        let error = parse(&format!("name = 'x'\n[debian]\n{debian}\n")).unwrap_err().to_string();
+        assert_eq!(error, format!("manifest key `debian.backports`: {expected}"));
     }
 }
 

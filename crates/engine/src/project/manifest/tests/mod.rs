@@ -32,17 +32,17 @@ fn message(text: &str) -> String {
 
 #[test]
 fn the_presets_mean_what_the_design_says() {
-    let iteron = Manifest::preset("iteron", Path::new("/")).unwrap();
+    let iteron = Manifest::preset("iteron", None, Path::new("/")).unwrap();
     assert_eq!(iteron.name, "iteron-sandbox");
     assert_eq!(iteron.platforms, Platform::ALL);
     let debian = iteron.sources.debian.unwrap();
     assert_eq!(debian.suites, ["bookworm", "bookworm-updates", "bookworm-security"]);
     assert!(debian.slim && !debian.recommends);
     assert_eq!(iteron.user.unwrap().uid, 1000);
-    let sealed = Manifest::preset("sealed", Path::new("/")).unwrap();
+    let sealed = Manifest::preset("sealed", None, Path::new("/")).unwrap();
     assert_eq!(sealed.sources.debian.unwrap().base, crate::sources::debian::Base::Essential);
     assert_eq!(sealed.user.unwrap().uid, 65532);
-    Manifest::preset("solo", Path::new("/")).unwrap();
+    Manifest::preset("solo", None, Path::new("/")).unwrap();
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_manifest_overrides_its_preset() {
 #[test]
 fn unknown_keys_show_their_place() {
     insta::assert_snapshot!(message("name = 'x'\n[debian]\nsuite = 'bookworm'\npakages = ['git']\n"), @"
-    unknown field `pakages`, expected one of `suite`, `suites`, `components`, `base`, `packages`, `add`, `remove`, `recommends`, `slim`, `mirror`, `security-mirror`, `snapshot`, `keyring`, `check-valid-until`
+    unknown field `pakages`, expected one of `suite`, `suites`, `backports`, `components`, `base`, `packages`, `add`, `remove`, `recommends`, `slim`, `mirror`, `security-mirror`, `snapshot`, `keyring`, `check-valid-until`
       --> pinfold.toml:4:1
       |
     4 | pakages = ['git']

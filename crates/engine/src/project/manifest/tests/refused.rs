@@ -29,11 +29,11 @@ fn what_cannot_be_names_its_key_and_what_was_expected() {
         ("[debian]\nsuites = ['a/../b']".into(), "manifest key `debian.suite`: `a/../b` is no suite name"),
         (
             "[debian]\nsuite = 'sid'\npackages = ['g']".into(),
-            "manifest key `debian.packages`: `g` is no package name: expected `name` or `name=version`",
+            "manifest key `debian.packages`: `g` is no package name: expected `name`, `name=version` or `name/suite`",
         ),
         (
             "[debian]\nsuite = 'sid'\npackages = ['-git']".into(),
-            "manifest key `debian.packages`: `-git` is no package name: expected `name` or `name=version`",
+            "manifest key `debian.packages`: `-git` is no package name: expected `name`, `name=version` or `name/suite`",
         ),
         ("[npm]\npackages = ['a b']".into(), "manifest key `npm.packages`: `a b@latest` is no package"),
         ("[npm]\npackages = ['a@']".into(), "manifest key `npm.packages`: `a@` is no package"),
