@@ -300,6 +300,22 @@ impl Accounts {
         true
     }
 
+    /// `usermod -g`: the primary group of a user.
+    pub fn set_primary_group(&mut self, user: &str, gid: u32) {
+        if let Some(login) = self.logins.iter_mut().find(|login| login.name == user) {
+            login.gid = gid;
+        }
+    }
+
+    /// `usermod -G` without `-a`: out of all groups beside the primary one.
+    pub fn leave_all(&mut self, user: &str) {
+        for group in &mut self.groups {
+            let members: Vec<&str> =
+                group.members.split(',').filter(|member| *member != user && !member.is_empty()).collect();
+            group.members = members.join(",");
+        }
+    }
+
     /// `usermod -d -s -c`: what is given changes.
     pub fn change(
         &mut self,

@@ -7,6 +7,8 @@ use super::Word;
 use super::options;
 use super::options::Known;
 use super::options::flag;
+use super::options::long;
+use super::options::long_valued;
 use super::options::valued;
 use crate::accounts::Passwords;
 use crate::debian::script::shell::Flow;
@@ -24,6 +26,13 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "groupadd" => groupadd,
         "systemd-sysusers" => sysusers,
         "usermod" => usermod,
+        "gpasswd" => gpasswd,
+        "groups" => groups,
+        "chsh" => chsh,
+        "chfn" => chfn,
+        "passwd" | "chage" => |_, _| Ok(0),
+        "deluser" | "delgroup" | "userdel" | "groupdel" => remove,
+        "groupmod" => groupmod,
         "getent" => getent,
         "id" => id,
         _ => return None,
@@ -59,29 +68,32 @@ fn store(shell: &mut Shell<'_, '_>, words: &[Word]) -> Result<(), Flow> {
 
 /// What adduser and addgroup have in common.
 const ADDING: &[Known] = &[
-    flag('S', "system"),
-    flag('G', "group"),
-    flag('H', "no-create-home"),
+    long('S', "system"),
+    long('G', "group"),
+    long('H', "no-create-home"),
     flag('q', "quiet"),
-    flag('D', "disabled-login"),
-    flag('P', "disabled-password"),
-    flag('F', "force-badname"),
-    flag('F', "allow-badname"),
-    flag('F', "allow-bad-names"),
-    flag('F', "allow-all-names"),
-    flag('d', "debug"),
-    flag('L', "add_extra_groups"),
-    flag('L', "add-extra-groups"),
-    valued('h', "home"),
-    valued('s', "shell"),
-    valued('g', "gecos"),
-    valued('g', "comment"),
-    valued('u', "uid"),
-    valued('i', "gid"),
-    valued('I', "ingroup"),
-    valued('c', "conf"),
-    valued('f', "firstuid"),
-    valued('l', "lastuid"),
+    long('D', "disabled-login"),
+    long('P', "disabled-password"),
+    long('F', "force-badname"),
+    long('F', "allow-badname"),
+    long('F', "allow-bad-names"),
+    long('F', "allow-all-names"),
+    long('d', "debug"),
+    long('L', "add_extra_groups"),
+    long('L', "add-extra-groups"),
+    long_valued('h', "home"),
+    long_valued('s', "shell"),
+    long_valued('g', "gecos"),
+    long_valued('g', "comment"),
+    long_valued('u', "uid"),
+    long_valued('i', "gid"),
+    long_valued('I', "ingroup"),
+    long_valued('c', "conf"),
+    long_valued('f', "firstuid"),
+    long_valued('l', "lastuid"),
+    long_valued('m', "stdoutmsglevel"),
+    long_valued('m', "stderrmsglevel"),
+    long_valued('m', "logmsglevel"),
 ];
 
 fn adduser(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
@@ -282,11 +294,15 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         valued('c', "comment"),
         valued('g', "gid"),
         flag('m', "move-home"),
+        flag('U', "unlock"),
+        valued('u', "uid"),
+        valued('p', "password"),
+        valued('e', "expiredate"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let [name] = &given.operands[..] else { return Err(shell.fault(words, "a name is missing")) };
     let name = text(name);
-    if given.has('g') || given.has('m') || given.has('G') && !given.has('a') {
+    if given.has('u') || given.has('p') {
         return Err(shell.fault(words, "this use of usermod is not known"));
     }
     if shell.world().accounts.uid(&name).is_none() {
@@ -301,12 +317,94 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         value('c').as_deref(),
     );
     changed.map_err(|error| shell.fault(words, error.to_string()))?;
+    if let Some(group) = value('g') {
+        let accounts = &mut shell.world().accounts;
+        let Some(gid) = accounts.gid(&group).or_else(|| group.parse().ok()) else {
+            shell.say_error(format!("usermod: group '{group}' does not exist\n").as_bytes())?;
+            return Ok(6);
+        };
+        accounts.set_primary_group(&name, gid);
+    }
+    if given.has('G') && !given.has('a') {
+        shell.world().accounts.leave_all(&name);
+    }
     for group in value('G').unwrap_or_default().split(',').filter(|group| !group.is_empty()) {
         join(shell, words, &name, group)?;
     }
     shell.world().note(format!("user {name} changed"));
     store(shell, words)?;
     Ok(0)
+}
+
+/// `gpasswd -a USER GROUP`
+fn gpasswd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[valued('a', "add")];
+    let given = options::read(shell, words, KNOWN)?;
+    let (Some(user), [group]) = (given.value('a').map(|user| text(user)), &given.operands[..]) else {
+        return Err(shell.fault(words, "this use of gpasswd is not known"));
+    };
+    join(shell, words, &user, &text(group))
+}
+
+/// `chsh -s SHELL USER`
+fn chsh(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[valued('s', "shell")];
+    let given = options::read(shell, words, KNOWN)?;
+    change(shell, words, &given, 's', "-s")
+}
+
+/// `chfn -f NAME USER`
+fn chfn(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[valued('f', "full-name")];
+    let given = options::read(shell, words, KNOWN)?;
+    change(shell, words, &given, 'f', "-c")
+}
+
+/// The same as `usermod` with another option.
+fn change(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    given: &options::Given,
+    letter: char,
+    option: &str,
+) -> Status {
+    let (Some(value), [user]) = (given.value(letter), &given.operands[..]) else {
+        return Err(shell.fault(words, "this changes nothing that is known"));
+    };
+    usermod(shell, &[Rc::from(&b"usermod"[..]), Rc::from(option.as_bytes()), value.clone(), user.clone()])
+}
+
+/// `groups [USER]`
+fn groups(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let mut call: Vec<Word> = vec![Rc::from(&b"id"[..]), Rc::from(&b"-Gn"[..])];
+    call.extend(words[1..].iter().cloned());
+    id(shell, &call)
+}
+
+/// Who is not there is removed already; others stay where nobody has made them for another purpose.
+fn remove(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let names: Vec<String> =
+        words[1..].iter().filter(|word| !word.starts_with(b"-")).map(|word| text(word)).collect();
+    let accounts = &shell.world().accounts;
+    if let [user, group] = &names[..] {
+        let member = accounts.groups_of(user).contains(group);
+        return if member { Err(shell.fault(words, "members are not taken out of groups")) } else { Ok(6) };
+    }
+    let known = names.iter().any(|name| accounts.uid(name).is_some() || accounts.gid(name).is_some());
+    if known {
+        return Err(shell.fault(words, "accounts are not removed on a fresh install"));
+    }
+    let optional = words.iter().any(|word| matches!(&**word, b"--quiet" | b"--system" | b"--only-if-empty"));
+    Ok(if optional && words[0].starts_with(b"del") { 0 } else { 6 })
+}
+
+/// `groupmod` of a group that is not there; its number is not changed.
+fn groupmod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let name = words.last().map(|name| text(name)).unwrap_or_default();
+    if shell.world().accounts.gid(&name).is_none() {
+        return Ok(6);
+    }
+    Err(shell.fault(words, "groups are not changed on a fresh install"))
 }
 
 fn getent(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
@@ -316,6 +414,11 @@ fn getent(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         b"passwd" => files.passwd,
         b"group" => files.group,
         b"shadow" => files.shadow,
+        b"gshadow" => files.gshadow,
+        // What a network knows is not asked.
+        b"hosts" | b"ahosts" | b"ahostsv4" | b"services" | b"protocols" | b"networks" | b"netgroup" => {
+            String::new()
+        }
         _ => return Err(shell.fault(words, "this database is not known")),
     };
     let mut status = 0;

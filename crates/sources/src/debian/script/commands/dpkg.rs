@@ -69,14 +69,47 @@ fn dpkg(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             b"--print-foreign-architectures"
             | b"--validate-version"
             | b"--assert-multi-arch"
-            | b"--assert-support-predepends",
+            | b"--assert-support-predepends"
+            // Nothing waits to be done on a fresh install.
+            | b"--audit"
+            | b"-C"
+            | b"--configure"
+            | b"--triggers-only"
+            | b"--update-avail"
+            | b"--clear-avail",
         ) => Ok(0),
         Some(b"-L" | b"--listfiles") => list_files(shell, &words[2..]),
-        Some(b"-s" | b"--status") => status(shell, words, &words[2..]),
+        Some(b"-s" | b"--status") => status(shell, &words[2..]),
         Some(b"-l" | b"--list") => listed(shell, words, &words[2..]),
         Some(b"-S" | b"--search") => search(shell, &words[2..]),
+        // Options of the tools below, and those that change nothing here.
+        Some(b"--no-pager" | b"--root=/" | b"--admindir=/var/lib/dpkg" | b"--force-all")
+            if words.len() > 2 =>
+        {
+            let rest: Vec<Word> =
+                std::iter::once(words[0].clone()).chain(words[2..].iter().cloned()).collect();
+            dpkg(shell, &rest)
+        }
+        Some(b"-W" | b"--show" | b"--control-path" | b"--control-list") => query(shell, words),
+        Some(b"--get-selections") => selections(shell, &words[2..]),
         _ => Err(shell.fault(words, "this use of dpkg is not known")),
     }
+}
+
+/// `dpkg --get-selections PATTERN…`
+fn selections(shell: &mut Shell<'_, '_>, patterns: &[Word]) -> Status {
+    let mut lines = String::new();
+    for name in shell.world().packages.clone().into_keys() {
+        let mut wanted = patterns.is_empty();
+        for pattern in patterns {
+            wanted |= shell.matches(&Pattern::of_text(name_of(pattern).as_bytes()), name.as_bytes())?;
+        }
+        if wanted {
+            lines.push_str(&format!("{name}\tinstall\n"));
+        }
+    }
+    shell.say(lines.as_bytes())?;
+    Ok(0)
 }
 
 fn name_of(word: &[u8]) -> String {
@@ -136,22 +169,30 @@ fn said_state(state: State) -> &'static str {
     }
 }
 
-fn status(shell: &mut Shell<'_, '_>, words: &[Word], names: &[Word]) -> Status {
-    let [name] = names else { return Err(shell.fault(words, "`dpkg -s` is asked for one package here")) };
-    let name = name_of(name);
-    if let Some(package) = shell.world().packages.get(&name).filter(|package| package.state > State::Absent) {
-        let said = format!(
-            "Package: {name}\nStatus: {}\nArchitecture: {}\nVersion: {}\n",
-            said_state(package.state),
-            package.arch,
-            package.version
-        );
+fn status(shell: &mut Shell<'_, '_>, names: &[Word]) -> Status {
+    let (mut status, mut first) = (0, true);
+    for name in names.iter().map(|name| name_of(name)) {
+        let known = shell.world().packages.get(&name).filter(|package| package.state > State::Absent);
+        let Some(package) = known else {
+            shell.say_error(
+                format!("dpkg-query: package '{name}' is not installed and no information is available\n")
+                    .as_bytes(),
+            )?;
+            status = 1;
+            continue;
+        };
+        let mut said = format!("Package: {name}\nStatus: {}\n", said_state(package.state));
+        for (field, value) in &package.fields {
+            said.push_str(&format!("{field}: {value}\n"));
+        }
+        said.push_str(&format!("Architecture: {}\nVersion: {}\n", package.arch, package.version));
+        // Stanzas stand apart.
+        if !std::mem::take(&mut first) {
+            said.insert(0, '\n');
+        }
         shell.say(said.as_bytes())?;
-        Ok(0)
-    } else {
-        shell.say_error(format!("dpkg-query: package '{name}' is not installed\n").as_bytes())?;
-        Ok(1)
     }
+    Ok(status)
 }
 
 fn listed(shell: &mut Shell<'_, '_>, words: &[Word], names: &[Word]) -> Status {
@@ -184,11 +225,12 @@ fn query(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             b"-W" | b"--show" => show = true,
             b"-L" | b"--listfiles" => return list_files(shell, &rest.cloned().collect::<Vec<_>>()),
             b"-S" | b"--search" => return search(shell, &rest.cloned().collect::<Vec<_>>()),
-            b"-s" | b"--status" => return status(shell, words, &rest.cloned().collect::<Vec<_>>()),
+            b"-s" | b"--status" => return status(shell, &rest.cloned().collect::<Vec<_>>()),
             b"-l" | b"--list" => return listed(shell, words, &rest.cloned().collect::<Vec<_>>()),
             // Of an older version of the package, which is not there.
             b"--control-path" | b"-c" | b"--control-list" => return Ok(1),
-            b"-f" => format = rest.next().cloned(),
+            b"--get-selections" => return selections(shell, &rest.cloned().collect::<Vec<_>>()),
+            b"-f" | b"--showformat" => format = rest.next().cloned(),
             b"--no-pager" => {}
             long if long.starts_with(b"-f=") => format = Some(Rc::from(&long[3..])),
             long if long.starts_with(b"-f") => format = Some(Rc::from(&long[2..])),
@@ -200,7 +242,10 @@ fn query(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             _ => names.push(word.clone()),
         }
     }
-    if !show || names.is_empty() {
+    if show && names.is_empty() {
+        names.push(Rc::from(&b"*"[..]));
+    }
+    if !show {
         return Err(shell.fault(words, "this use of dpkg-query is not known"));
     }
     let format =
@@ -285,11 +330,16 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     while let Some(word) = rest.next() {
         match &**word {
             b"--package" => package = rest.next().map(|word| text(word)),
+            long if long.starts_with(b"--package=") => package = Some(text(&long[10..])),
+            long if long.starts_with(b"--divert=") => target = Some(text(&long[9..])),
+            b"--admindir" | b"--root" | b"--instdir" => {
+                rest.next();
+            }
             b"--local" => package = None,
             b"--divert" => target = rest.next().map(|word| text(word)),
             b"--rename" => rename = true,
             b"--no-rename" => rename = false,
-            b"--quiet" | b"--force" => {}
+            b"--quiet" | b"--force" | b"--test" => {}
             b"--add" | b"--remove" | b"--list" | b"--truename" | b"--listpackage" => {
                 action = Some(text(word));
             }

@@ -1,16 +1,26 @@
 //! grep and its relatives: which lines an expression meets.
 
+use pinfold_archive::NodeKind;
+
 use super::Word;
 use super::options;
 use super::options::Known;
 use super::options::flag;
+use super::options::long_optional;
+use super::options::long_valued;
 use super::options::valued;
 use super::regex;
 use super::regex::Dialect;
+use super::regex::Expression;
 use super::regex::Letters;
+use super::regex::Translated;
 use super::text;
+use crate::debian::script::shell::Flow;
+use crate::debian::script::shell::Pattern;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
+use crate::debian::script::world::Kind;
+use crate::debian::script::world::Last;
 
 /// Runs grep, egrep or fgrep.
 pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
@@ -34,6 +44,13 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('F', "fixed-strings"),
         flag('G', "basic-regexp"),
         flag('Z', "null"),
+        flag('r', "recursive"),
+        flag('R', "dereference-recursive"),
+        flag('I', ""),
+        long_optional('C', "color"),
+        long_optional('C', "colour"),
+        long_valued('N', "include"),
+        long_valued('X', "exclude"),
         valued('e', "regexp"),
         valued('f', "file"),
         valued('m', "max-count"),
@@ -54,39 +71,54 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut operands = &given.operands[..];
     for (letter, value) in &given.options {
         match letter {
-            'e' => patterns.push(value.to_vec()),
-            'f' => patterns.push(text::bytes_of(shell, words, value, &mut status)?.unwrap_or_default()),
+            'e' => patterns.push([&value[..], b"\n"].concat()),
+            'f' => match text::bytes_of(shell, words, value, &mut status)? {
+                Some(bytes) => patterns.push(bytes),
+                None => return Ok(2),
+            },
             _ => {}
         }
     }
     if !given.has('e') && !given.has('f') {
         let Some((first, rest)) = operands.split_first() else { return Ok(2) };
-        patterns.push(first.to_vec());
+        patterns.push([&first[..], b"\n"].concat());
         operands = rest;
     }
-    let mut alternatives = Vec::new();
-    for pattern in patterns.iter().flat_map(|pattern| text::all_lines_or_empty(pattern)) {
+    let (mut alternatives, mut ambiguous) = (Vec::new(), false);
+    for pattern in patterns.iter().flat_map(|pattern| text::all_lines(pattern)) {
         let one = regex::translate(pattern, dialect).map_err(|what| shell.fault(words, what))?;
-        alternatives.push(match (given.has('x'), given.has('w')) {
-            (true, _) => format!("^(?:{one})$"),
-            (false, true) => format!(r"\b(?:{one})\b"),
-            (false, false) => format!("(?:{one})"),
-        });
+        ambiguous |= one.ambiguous || !alternatives.is_empty();
+        alternatives.push(format!("(?:{})", one.text));
     }
     // `grep -f EMPTY` meets nothing.
-    if alternatives.is_empty() {
-        return Ok(1);
-    }
+    let nothing = alternatives.is_empty();
+    let text = alternatives.join("|");
+    let text = match (given.has('x'), given.has('w')) {
+        (true, _) => format!("^(?:{text})$"),
+        // A word stands between what is of no word.
+        (false, true) => format!("(?:^|[^A-Za-z0-9_])({text})(?:[^A-Za-z0-9_]|$)"),
+        (false, false) => text,
+    };
+    let shown = usize::from(given.has('w') && !given.has('x'));
     let letters = if given.has('i') { Letters::AnyCase } else { Letters::Exact };
-    let expression =
-        regex::compile(&alternatives.join("|"), letters).map_err(|what| shell.fault(words, what))?;
+    let expression = Expression::of_parts(&Translated { text, ambiguous }, letters)
+        .map_err(|what| shell.fault(words, what))?;
     let most = match given.value('m') {
         Some(text) => String::from_utf8_lossy(text).parse().unwrap_or(usize::MAX),
         None => usize::MAX,
     };
     let standard: [Word; 1] = [std::rc::Rc::from(&b"-"[..])];
-    let paths = if operands.is_empty() { &standard[..] } else { operands };
-    let named = !given.has('h') && (paths.len() > 1 || given.has('H'));
+    let recursive = given.has('r') || given.has('R');
+    let below;
+    let paths = if recursive {
+        below = files_below(shell, &given, operands)?;
+        &below[..]
+    } else if operands.is_empty() {
+        &standard[..]
+    } else {
+        operands
+    };
+    let named = !given.has('h') && (operands.len() > 1 || given.has('H') || recursive);
     let (mut out, mut any) = (Vec::new(), false);
     for path in paths {
         let bytes = match (given.has('s'), &**path) {
@@ -111,22 +143,43 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                 bytes
             }
         };
-        shell.spend(4 * bytes.len() as u64)?;
+        shell.spend(bytes.len() as u64)?;
+        let matched = |line: &[u8], shell: &mut Shell<'_, '_>| {
+            shell.spend(expression.price(line.len()))?;
+            Ok(!nothing && expression.is_match(line))
+        };
         let prefix = if named { [path, &b":"[..]].concat() } else { Vec::new() };
         let mut count = 0;
         for (index, line) in text::all_lines(&bytes).into_iter().enumerate() {
-            if count >= most || expression.is_match(line) == given.has('v') {
+            if count >= most {
+                break;
+            }
+            let found: Result<bool, Flow> = matched(line, shell);
+            if found? == given.has('v') {
                 continue;
             }
             count += 1;
             any = true;
-            if given.has('q') || given.has('c') || given.has('l') || given.has('L') {
+            if given.has('q') {
+                break;
+            }
+            if given.has('c') || given.has('l') || given.has('L') {
                 continue;
             }
             let number = if given.has('n') { format!("{}:", index + 1).into_bytes() } else { Vec::new() };
             if given.has('o') {
-                for found in expression.find_iter(line).filter(|found| !found.is_empty()) {
-                    out.extend([&prefix[..], &number, found.as_bytes(), b"\n"].concat());
+                if given.has('v') {
+                    continue;
+                }
+                let mut at = 0;
+                while at <= line.len() {
+                    shell.spend(expression.further(line.len() - at))?;
+                    let Some(spans) = expression.spans_at(line, at) else { break };
+                    let Some((from, to)) = spans.get(shown).copied().flatten() else { break };
+                    if from < to {
+                        out.extend([&prefix[..], &number, &line[from..to], b"\n"].concat());
+                    }
+                    at = if from == to { to + 1 } else { to };
                 }
             } else {
                 out.extend([&prefix[..], &number, line, b"\n"].concat());
@@ -146,4 +199,55 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         (true, _) => 0,
         (false, _) => 1,
     })
+}
+
+/// The files below the operands in the order of their names; what is no directory is itself one.
+fn files_below(
+    shell: &mut Shell<'_, '_>,
+    given: &options::Given,
+    operands: &[Word],
+) -> Result<Vec<Word>, Flow> {
+    let cwd = shell.cwd().to_vec();
+    let here: [Word; 1] = [std::rc::Rc::from(&b""[..])];
+    let patterns = |letter: char| -> Vec<Pattern> {
+        let of = given.options.iter().filter(|(known, _)| *known == letter);
+        of.map(|(_, pattern)| Pattern::of_text(pattern)).collect()
+    };
+    let (included, excluded) = (patterns('N'), patterns('X'));
+    let mut found = Vec::new();
+    for operand in if operands.is_empty() { &here[..] } else { operands } {
+        let path = if operand.is_empty() { &b"."[..] } else { operand };
+        let Ok(stat) = shell.world().stat(&cwd, path, Last::Followed) else {
+            found.push(operand.clone());
+            continue;
+        };
+        if stat.kind != Kind::Directory {
+            found.push(operand.clone());
+            continue;
+        }
+        let files: Vec<Vec<u8>> = shell
+            .world()
+            .tree
+            .below(&stat.path)
+            .filter(|(_, node)| matches!(node.kind, NodeKind::File(_) | NodeKind::Hardlink(_)))
+            .map(|(inside, _)| inside.strip_prefix(&stat.path).unwrap_or_default().to_vec())
+            .collect();
+        shell.spend(500 * files.len() as u64)?;
+        for inside in files {
+            let name = inside.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let mut wanted = included.is_empty();
+            for pattern in &included {
+                wanted |= shell.matches(pattern, name)?;
+            }
+            for pattern in &excluded {
+                wanted &= !shell.matches(pattern, name)?;
+            }
+            if wanted {
+                let before = operand.strip_suffix(b"/").unwrap_or(operand);
+                let between: &[u8] = if operand.is_empty() { b"" } else { b"/" };
+                found.push([before, between, &inside[..]].concat().into());
+            }
+        }
+    }
+    Ok(found)
 }

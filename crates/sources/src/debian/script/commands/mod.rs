@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! files      mkdir rmdir rm cp mv ln chmod chown chgrp touch install mktemp readlink realpath stat basename dirname
-//! text       cat head tail cut tr sort uniq wc seq tee expr …    grep sed find xargs    regex: POSIX expressions
+//! text       cat head tail cut tr sort uniq wc seq tee expr …    grep sed awk find xargs    regex: POSIX expressions
 //! dpkg       dpkg dpkg-query dpkg-divert dpkg-statoverride dpkg-trigger    alternatives    accounts    debconf
-//! caches     what is made natively when everything is there    system     what is not done in a shared image
+//! caches     what is made natively when everything is there
+//! system     who runs what, and tools of Debian    machine: answers about where it runs
+//! not_done   what is not wanted in a shared image, and what the image lacks for it
 //! ```
 //!
 //! A command is a function of the shell that runs it and its words, with its name first. It writes with [`Shell::say`] and reads
@@ -12,12 +14,16 @@
 
 mod accounts;
 mod alternatives;
+mod awk;
 mod caches;
 pub(super) mod debconf;
 mod dpkg;
 mod files;
 mod find;
+mod getopt;
 mod grep;
+mod machine;
+mod not_done;
 mod options;
 mod regex;
 mod sed;
@@ -34,16 +40,29 @@ pub(super) type Word = Rc<[u8]>;
 /// A command: the shell that runs it, its words with its name first.
 pub(super) type Command = fn(&mut Shell<'_, '_>, &[Word]) -> Status;
 
+pub(super) use self::not_done::by_convention;
+
 /// The command of this name.
 pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
+        "awk" | "mawk" | "original-awk" => awk::run,
         "egrep" | "fgrep" | "grep" => grep::run,
         "find" => find::find,
+        "getopt" => getopt::run,
         "sed" => sed::run,
         "update-alternatives" => alternatives::run,
         "xargs" => find::xargs,
         _ => {
-            let rooms = [files::find, text::find, caches::find, dpkg::find, accounts::find, system::find];
+            let rooms = [
+                files::find,
+                text::find,
+                caches::find,
+                dpkg::find,
+                accounts::find,
+                system::find,
+                machine::find,
+                not_done::find,
+            ];
             return rooms.iter().find_map(|find| find(name));
         }
     })

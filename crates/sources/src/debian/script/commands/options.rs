@@ -11,6 +11,8 @@ use crate::debian::script::shell::Shell;
 pub(super) struct Known {
     /// How it is called in the code of the command.
     pub(super) letter: char,
+    /// Whether the letter is one that can be given; else it has a long name alone.
+    pub(super) short: bool,
     /// Its long name; empty where it has none.
     pub(super) long: &'static str,
     /// Whether a value follows.
@@ -26,6 +28,8 @@ pub(super) enum Value {
     Yes,
     /// Only behind `=`, and may be left out.
     Optional,
+    /// The rest of the word, or behind `=`; it may be left out.
+    Attached,
 }
 
 /// What was given.
@@ -51,16 +55,49 @@ impl Given {
 
 /// An option without a value and with a long name.
 pub(super) const fn flag(letter: char, long: &'static str) -> Known {
-    Known { letter, long, value: Value::No }
+    Known { letter, short: true, long, value: Value::No }
 }
 
 /// An option with a value.
 pub(super) const fn valued(letter: char, long: &'static str) -> Known {
-    Known { letter, long, value: Value::Yes }
+    Known { letter, short: true, long, value: Value::Yes }
+}
+
+/// An option that has a long name alone, without a value; the letter is what the code calls it.
+pub(super) const fn long(letter: char, long: &'static str) -> Known {
+    Known { letter, short: false, long, value: Value::No }
+}
+
+/// The same with a value.
+pub(super) const fn long_valued(letter: char, long: &'static str) -> Known {
+    Known { letter, short: false, long, value: Value::Yes }
+}
+
+/// The same with a value that may be left out.
+pub(super) const fn long_optional(letter: char, long: &'static str) -> Known {
+    Known { letter, short: false, long, value: Value::Optional }
+}
+
+/// Where options may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Everywhere, as GNU's tools permute them.
+    Any,
+    /// Before the first operand.
+    Leading,
 }
 
 /// Takes the options out of the words behind the command's name. One that is not known stops the evaluation.
 pub(super) fn read(shell: &Shell<'_, '_>, words: &[Word], known: &[Known]) -> Result<Given, Flow> {
+    given(shell, words, known, Order::Any)
+}
+
+/// The same, but the first operand ends the options: what follows may be another command's.
+pub(super) fn read_leading(shell: &Shell<'_, '_>, words: &[Word], known: &[Known]) -> Result<Given, Flow> {
+    given(shell, words, known, Order::Leading)
+}
+
+fn given(shell: &Shell<'_, '_>, words: &[Word], known: &[Known], order: Order) -> Result<Given, Flow> {
     let mut given = Given::default();
     let empty: Word = Rc::from(&b""[..]);
     let mut rest = words[1..].iter();
@@ -74,12 +111,16 @@ pub(super) fn read(shell: &Shell<'_, '_>, words: &[Word], known: &[Known]) -> Re
             let mut parts = long.splitn(2, |byte| *byte == b'=');
             let name = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
             let value = parts.next();
-            let option = known
-                .iter()
-                .find(|option| !option.long.is_empty() && option.long == name)
-                .ok_or_else(unknown)?;
+            // As getopt_long does, a name may be shortened as long as one option alone begins so.
+            let mut begun = known.iter().filter(|option| option.long.starts_with(&name) && !name.is_empty());
+            let exact = known.iter().find(|option| !option.long.is_empty() && option.long == name);
+            let option = exact.or_else(|| {
+                let first = begun.next()?;
+                begun.all(|other| other.letter == first.letter).then_some(first)
+            });
+            let option = option.ok_or_else(unknown)?;
             let value: Word = match (option.value, value) {
-                (Value::No | Value::Optional, None) => empty.clone(),
+                (Value::No | Value::Optional | Value::Attached, None) => empty.clone(),
                 (Value::No, Some(_)) => return Err(unknown()),
                 (_, Some(value)) => Rc::from(value),
                 (Value::Yes, None) => rest.next().cloned().ok_or_else(unknown)?,
@@ -89,22 +130,28 @@ pub(super) fn read(shell: &Shell<'_, '_>, words: &[Word], known: &[Known]) -> Re
         }
         if !word.starts_with(b"-") || word.len() == 1 {
             given.operands.push(word.clone());
+            if order == Order::Leading {
+                given.operands.extend(rest.cloned());
+                break;
+            }
             continue;
         }
         let mut letters = &word[1..];
         while let Some((&letter, after)) = letters.split_first() {
-            let option =
-                known.iter().find(|option| option.letter == char::from(letter)).ok_or_else(unknown)?;
+            let option = known
+                .iter()
+                .find(|option| option.short && option.letter == char::from(letter))
+                .ok_or_else(unknown)?;
             letters = after;
             let value = match option.value {
                 Value::Yes if after.is_empty() => rest.next().cloned().ok_or_else(unknown)?,
-                Value::Yes => Rc::from(after),
+                Value::Yes | Value::Attached => {
+                    letters = &[];
+                    Rc::from(after)
+                }
                 Value::No | Value::Optional => empty.clone(),
             };
             given.options.push((option.letter, value));
-            if option.value == Value::Yes {
-                break;
-            }
         }
     }
     Ok(given)

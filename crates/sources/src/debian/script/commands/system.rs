@@ -7,6 +7,7 @@ use super::Word;
 use super::options;
 use super::options::Known;
 use super::options::flag;
+use super::options::long;
 use super::options::valued;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
@@ -14,88 +15,26 @@ use crate::debian::script::world::Kept;
 use crate::debian::script::world::Last;
 use crate::debian::version;
 
-/// The release of the kernel that scripts are told of.
-const KERNEL: &str = "6.12.0";
-
 /// The command of this name.
 pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
-        "update-rc.d" | "invoke-rc.d" | "service" | "deb-systemd-invoke" | "systemctl" | "initctl"
-        | "policy-rc.d" => |shell, words| left_out(shell, words, "start-up of services"),
+        "systemctl" => systemctl,
+        "service" | "invoke-rc.d" => service,
         "deb-systemd-helper" => systemd_helper,
-        "systemd-tmpfiles" => {
-            |shell, words| left_out(shell, words, "files of systemd-tmpfiles, made when a system starts")
-        }
-        "py3compile" | "py3clean" | "pycompile" | "pyclean" | "pypy3compile" | "pypy3clean" => {
-            |shell, words| left_out(shell, words, "byte code")
-        }
-        "install-info" | "update-info-dir" | "mandb" | "helpztags" => {
-            |shell, words| left_out(shell, words, "index of manuals")
-        }
-        "update-mime-database" | "update-desktop-database" | "update-mime" | "update-menus" => {
-            |shell, words| left_out(shell, words, "index of desktop files and media types")
-        }
-        "update-icon-caches"
-        | "gtk-update-icon-cache"
-        | "fc-cache"
-        | "update-fonts-alias"
-        | "update-fonts-dir"
-        | "update-fonts-scale" => |shell, words| left_out(shell, words, "cache of icons and fonts"),
-        "sysctl" | "udevadm" | "modprobe" | "depmod" | "update-initramfs" | "update-grub"
-        | "start-stop-daemon" | "apparmor_parser" | "dbus-send" | "kill" | "killall" | "pkill" => {
-            |shell, words| left_out(shell, words, "changes of a running machine")
-        }
-        "locale-gen" | "localedef" => |shell, words| {
-            left_out(shell, words, "compiled locales; C.UTF-8 is there, others are in `locales-all`")
-        },
         "update-locale" => update_locale,
-        "update-catalog" | "update-xmlcatalog" => {
-            |shell, words| left_out(shell, words, "catalogue of XML and SGML")
-        }
         "add-shell" => add_shell,
-        "remove-shell" | "ucfr" => |_, _| Ok(0),
         "ucf" => ucf,
-        "uname" => uname,
+        "ucfq" => ucfq,
         "which" => which,
-        "sleep" | "logger" | "clear" => |_, _| Ok(0),
-        "emacs-package-install" | "emacs-install" | "emacs-package-remove" => {
-            |shell, words| left_out(shell, words, "byte code of Emacs packages")
-        }
-        // A shared image must hold no ids and keys that are to be one machine's.
-        // `sshd -G` is asked which keys to make.
-        "sshd"
-        | "sshd.session-split"
-        | "dbus-uuidgen"
-        | "systemd-machine-id-setup"
-        | "ssh-keygen"
-        | "make-ssl-cert"
-        | "uuidgen" => |shell, words| left_out(shell, words, "ids and keys of one machine"),
-        // There are no clusters yet, and nothing is set for everybody.
-        "pg_lsclusters" | "pg_checksystem" | "pam_getenv" => |_, _| Ok(0),
-        "pg_createcluster" | "pg_updatedicts" | "pg_buildext" => {
-            |shell, words| left_out(shell, words, "database cluster, made at the first start")
-        }
-        "libgvc6-config-update" => |shell, words| {
-            left_out(shell, words, "list of graphviz plugins: run `dot -c` before the first use")
-        },
-        "flatpak" | "snap" => |shell, words| left_out(shell, words, "changes of a running machine"),
         "a2enmod" | "a2ensite" | "a2enconf" => apache,
-        "a2dismod" | "a2dissite" | "a2disconf" => |_, _| Ok(0),
         "pg_conftool" => pg_conftool,
-        "systemd-hwdb" | "journalctl" | "udevd" | "systemd-machine-id" | "systemd-firstboot" => {
-            |shell, words| left_out(shell, words, "changes of a running machine")
-        }
         "mountpoint" => mountpoint,
         "perl" => perl,
         "date" => date,
-        // No file of a new image has any.
-        "getcap" => |_, _| Ok(0),
-        "restorecon" | "selinuxenabled" => |_, _| Ok(1),
-        "setpriv" | "runuser" | "su" | "nice" | "ionice" | "chronic" | "timeout" => as_somebody,
+        "setpriv" | "runuser" | "su" | "sudo" => as_somebody,
+        "chronic" | "ionice" | "nice" | "nohup" | "setsid" | "stdbuf" | "timeout" | "flock" | "sg" => within,
+        "postconf" => postconf,
         "git" => git,
-        "aa-enabled" | "aa-status" | "ischroot" | "runlevel" | "systemd-detect-virt" | "pidof" | "pgrep" => {
-            |_, _| Ok(1)
-        }
         "env" => env,
         "ls" => ls,
         _ => return None,
@@ -195,58 +134,184 @@ fn mountpoint(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(i32::from(!mounted))
 }
 
-/// A command as another user, or with other limits: `su USER -c TEXT`, `setpriv OPTIONS -- COMMAND`.
+/// A command as another user: `su USER -c TEXT`, `runuser -u USER -- COMMAND`, `setpriv OPTIONS -- COMMAND`.
 fn as_somebody(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let dashes = words.iter().position(|word| &**word == b"--");
-    let text = words
-        .iter()
-        .position(|word| matches!(&**word, b"-c" | b"--command"))
-        .and_then(|at| words.get(at + 1));
-    let user = match name {
-        b"setpriv" | b"nice" | b"ionice" | b"chronic" | b"timeout" => None,
-        // The first word that is no option, nor the shell behind `-s`.
-        _ => {
-            let mut rest = words[1..].iter();
-            let mut user = None;
-            while let Some(word) = rest.next() {
-                match &**word {
-                    b"-s" | b"-c" | b"-g" | b"-u" | b"--shell" | b"--command" => {
-                        user = if &**word == b"-u" {
-                            rest.next().cloned()
-                        } else {
-                            rest.next().map(|_| ()).and(user)
-                        }
-                    }
-                    option if option.starts_with(b"-") => {}
-                    _ if user.is_none() => user = Some(word.clone()),
-                    _ => {}
-                }
+    let (mut user, mut text, mut command): (Option<Word>, Option<Word>, &[Word]) = (None, None, &[]);
+    let name = &*words[0];
+    let mut at = 1;
+    while let Some(word) = words.get(at) {
+        at += 1;
+        let (option, value) = match word.iter().position(|byte| *byte == b'=') {
+            Some(equal) if word.starts_with(b"--") => (&word[..equal], Some(Word::from(&word[equal + 1..]))),
+            _ => (&word[..], None),
+        };
+        let operand = |at: &mut usize| {
+            value.clone().or_else(|| {
+                *at += 1;
+                words.get(*at - 1).cloned()
+            })
+        };
+        match option {
+            b"-c" | b"--command" if name != b"sudo" => text = operand(&mut at),
+            b"-u" | b"--user" | b"--reuid" => user = operand(&mut at),
+            b"-s" | b"-g" | b"-G" | b"--shell" | b"--group" | b"--supp-group" | b"--regid" | b"--groups" => {
+                operand(&mut at);
             }
-            user.map(|user| String::from_utf8_lossy(&user).into_owned())
-        }
-    };
-    let uid = match &user {
-        Some(user) => {
-            if let Some(uid) = shell.world().accounts.uid(user) {
-                uid
-            } else {
-                shell.say_error(format!("user {} does not exist\n", user.escape_debug()).as_bytes())?;
-                return Ok(1);
+            b"-"
+            | b"-l"
+            | b"-m"
+            | b"-p"
+            | b"-P"
+            | b"-f"
+            | b"-H"
+            | b"-n"
+            | b"-E"
+            | b"--login"
+            | b"--fast"
+            | b"--preserve-environment"
+            | b"--init-groups"
+            | b"--clear-groups"
+            | b"--reset-env"
+            | b"--keep-groups"
+            | b"--no-new-privs" => {}
+            b"--" => {
+                command = &words[at..];
+                break;
+            }
+            option if option.starts_with(b"-") => {
+                return Err(
+                    shell.fault(words, format!("the option `{}` is not known", option.escape_ascii()))
+                );
+            }
+            _ if user.is_none() && matches!(name, b"su" | b"runuser") => user = Some(word.clone()),
+            _ => {
+                command = &words[at - 1..];
+                break;
             }
         }
-        None => 0,
+    }
+    let user = user.map_or_else(|| "root".to_owned(), |user| String::from_utf8_lossy(&user).into_owned());
+    let known = shell.world().accounts.uid(&user).or_else(|| user.parse().ok());
+    let Some(uid) = known else {
+        shell.say_error(
+            format!("{}: user {} does not exist\n", name.escape_ascii(), user.escape_debug()).as_bytes(),
+        )?;
+        return Ok(1);
     };
-    match (name, text, dashes) {
-        (b"su" | b"runuser", Some(text), _) => {
+    match text {
+        // Words behind the text are its arguments.
+        Some(text) => shell.as_user(uid, |shell| shell.child(&text, command, None, None)),
+        None if !command.is_empty() => shell.as_user(uid, |shell| shell.invoke(command)),
+        None => Err(shell.fault(words, "this way to run a command is not known")),
+    }
+}
+
+/// A command with other limits or in another session: it is run as it is.
+fn within(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[
+        valued('n', "adjustment"),
+        valued('c', "class"),
+        valued('k', "kill-after"),
+        valued('s', "signal"),
+        valued('w', "timeout"),
+        valued('o', "output"),
+        valued('i', "input"),
+        valued('e', "error"),
+        flag('t', "ignore"),
+        flag('x', "exclusive"),
+        flag('f', "fork"),
+        long('P', "preserve-status"),
+        long('F', "foreground"),
+    ];
+    let given = options::read_leading(shell, words, KNOWN)?;
+    // A duration, a file to lock, or a group stands before the command.
+    let before = usize::from(matches!(&*words[0], b"timeout" | b"flock" | b"sg"));
+    match given.operands.get(before..).unwrap_or_default() {
+        [flag, text, ..] if &**flag == b"-c" => {
             let text = text.clone();
-            shell.as_user(uid, |shell| shell.eval_text(&text))
+            shell.child(&text, &[], None, None)
         }
-        (b"setpriv" | b"runuser", None, Some(at)) if at + 1 < words.len() => {
-            shell.as_user(uid, |shell| shell.invoke(&words[at + 1..]))
+        [] => Err(shell.fault(words, "this way to run a command is not known")),
+        command => shell.invoke(command),
+    }
+}
+
+/// `systemctl`: nothing runs and nothing is enabled, as in a container that is built.
+fn systemctl(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let quiet = words.iter().any(|word| matches!(&**word, b"-q" | b"--quiet"));
+    let (said, status): (&[u8], i32) =
+        match words[1..].iter().find(|word| !word.starts_with(b"-")).map(|word| &**word) {
+            Some(b"is-active") => (b"inactive\n", 3),
+            Some(b"is-enabled") => (b"disabled\n", 1),
+            Some(b"is-failed") => (b"inactive\n", 1),
+            Some(b"is-system-running") => (b"offline\n", 1),
+            Some(b"status") => (b"", 3),
+            Some(b"show" | b"list-units" | b"list-unit-files" | b"cat" | b"show-environment") => (b"", 1),
+            _ => {
+                shell.world().not_done("start-up of services");
+                return Ok(0);
+            }
+        };
+    if !quiet {
+        shell.say(said)?;
+    }
+    Ok(status)
+}
+
+/// `service NAME ACTION`, `invoke-rc.d NAME ACTION`: no service runs.
+fn service(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    if words.iter().any(|word| &**word == b"status") {
+        return Ok(3);
+    }
+    shell.world().not_done("start-up of services");
+    Ok(0)
+}
+
+/// `postconf -e NAME=VALUE…` and `postconf [-h] NAME`: parameters of `/etc/postfix/main.cf`.
+fn postconf(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] =
+        &[flag('e', ""), flag('h', ""), flag('x', ""), flag('n', ""), flag('o', ""), valued('c', "")];
+    let given = options::read(shell, words, KNOWN)?;
+    let folder = given.value('c').cloned().unwrap_or_else(|| Word::from(&b"/etc/postfix"[..]));
+    let path = [&folder[..], b"/main.cf"].concat();
+    let bytes = shell.world().read(b"/", &path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let name_of = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for operand in &given.operands {
+        let operand = String::from_utf8_lossy(operand).into_owned();
+        let name = name_of(&operand);
+        let begins = |line: &String| !line.starts_with([' ', '\t', '#']) && name_of(line) == name;
+        let at = lines.iter().position(begins);
+        if let Some((_, value)) = operand.split_once('=') {
+            let line = format!("{name} = {}", value.trim());
+            match at {
+                Some(at) => {
+                    lines[at] = line;
+                    // Lines that go on with blanks belonged to the old value.
+                    while lines.get(at + 1).is_some_and(|next| next.starts_with([' ', '\t'])) {
+                        lines.remove(at + 1);
+                    }
+                }
+                None => lines.push(line),
+            }
+            continue;
         }
-        (b"chronic", _, None) if words.len() > 1 => shell.invoke(&words[1..]),
-        _ => Err(shell.fault(words, "this way to run a command is not known")),
+        let Some(at) = at else {
+            return Err(shell.fault(words, "the default of a parameter of Postfix is not known"));
+        };
+        let value = lines[at].split_once('=').map(|(_, value)| value.trim().to_owned()).unwrap_or_default();
+        let line = if given.has('h') { format!("{value}\n") } else { format!("{name} = {value}\n") };
+        shell.say(line.as_bytes())?;
+    }
+    let new = lines.iter().flat_map(|line| [line, "\n"]).collect::<String>();
+    if new == text {
+        return Ok(0);
+    }
+    let opened = shell.world().open_to_write(b"/", &path, 0o644, Kept::Nothing);
+    match opened.and_then(|file| shell.world().append(&file, new.as_bytes())) {
+        Ok(()) => Ok(0),
+        Err(errno) => shell.failed(words, &path, errno),
     }
 }
 
@@ -321,6 +386,22 @@ fn ucf(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
 }
 
+/// `ucfq [-w] FILE…`: no file has changed since it was put there.
+fn ucfq(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[flag('w', "with-colons"), flag('d', "debug"), flag('v', "verbose")];
+    let given = options::read(shell, words, KNOWN)?;
+    if !given.has('w') {
+        return Err(shell.fault(words, "`ucfq` prints with colons here"));
+    }
+    let cwd = shell.cwd().to_vec();
+    for path in &given.operands {
+        let there = shell.world().stat(&cwd, path, Last::Followed).is_ok();
+        let line = [&path[..], b"::", if there { b"Yes" } else { b"No" }, b":No\n"].concat();
+        shell.say(&line)?;
+    }
+    Ok(0)
+}
+
 /// `update-locale NAME=VALUE…`: `/etc/default/locale`; a name alone is taken out.
 fn update_locale(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut lines: Vec<String> = Vec::new();
@@ -348,24 +429,10 @@ fn update_locale(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
 }
 
-fn uname(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let machine = shell.world().arch.machine();
-    let said = match words.get(1).map(|word| &**word) {
-        None | Some(b"-s") => "Linux",
-        Some(b"-m" | b"-p" | b"-i") => machine,
-        Some(b"-o") => "GNU/Linux",
-        // The kernel is the host's, and nothing of it enters an image: one that is new enough for every release.
-        Some(b"-r") => KERNEL,
-        _ => return Err(shell.fault(words, "an image has no kernel")),
-    };
-    shell.say(format!("{said}\n").as_bytes())?;
-    Ok(0)
-}
-
 fn which(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut status = 0;
     for name in words[1..].iter().filter(|word| !matches!(&***word, b"-a" | b"-s")) {
-        match shell.found(name).filter(|found| found.contains(&b'/')) {
+        match shell.in_path(name) {
             Some(found) => shell.say(&[&found[..], b"\n"].concat())?,
             None => status = 1,
         }
@@ -373,20 +440,30 @@ fn which(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(status)
 }
 
-/// `env [-i] [NAME=VALUE…] COMMAND …`
+/// `env [-i] [-u NAME] [NAME=VALUE…] COMMAND …`; without a command what is exported.
 fn env(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let mut at = 1;
-    while words.get(at).is_some_and(|word| word.contains(&b'=') && !word.starts_with(b"-")) {
-        let text = String::from_utf8_lossy(&words[at]).into_owned();
-        if let Some((name, value)) = text.split_once('=') {
-            shell.set(name, value.as_bytes().into())?;
+    const KNOWN: &[Known] = &[flag('i', "ignore-environment"), valued('u', "unset")];
+    let given = options::read_leading(shell, words, KNOWN)?;
+    let is_assignment = |word: &&Word| word.contains(&b'=');
+    let count = given.operands.iter().take_while(is_assignment).count();
+    let (assigned, command) = given.operands.split_at(count);
+    let uid = shell.uid();
+    shell.as_user(uid, |shell| {
+        shell.change_environment(given.has('i'), |name| {
+            given.options.iter().any(|(letter, unset)| *letter == 'u' && **unset == *name.as_bytes())
+        });
+        for word in assigned {
+            let at = memchr::memchr(b'=', word).unwrap_or(word.len());
+            let name = String::from_utf8_lossy(&word[..at]).into_owned();
+            shell.export(&name, word.get(at + 1..).unwrap_or_default().into())?;
         }
-        at += 1;
-    }
-    match words.get(at) {
-        Some(word) if !word.starts_with(b"-") => shell.invoke(&words[at..]),
-        _ => Err(shell.fault(words, "this use of env is not known")),
-    }
+        if command.is_empty() {
+            let lines = shell.environment();
+            shell.say(&lines)?;
+            return Ok(0);
+        }
+        shell.invoke(command)
+    })
 }
 
 /// `ls [-1dA] [PATH…]`, one name a line as in a pipe.
@@ -419,6 +496,7 @@ fn ls(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             Err(errno) => status = shell.failed(words, path, errno)?.max(2),
         }
     }
+    lines.sort();
     if given.has('v') {
         lines.sort_by(|left, right| version::compare(left, right));
     }

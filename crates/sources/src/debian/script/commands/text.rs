@@ -9,13 +9,16 @@ use super::Word;
 use super::options;
 use super::options::Given;
 use super::options::Known;
-use super::options::Value;
 use super::options::flag;
+use super::options::long;
+use super::options::long_valued;
 use super::options::valued;
+use super::regex::Expression;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kept;
+use crate::debian::script::world::Last;
 
 /// Most bytes of a file that is decompressed.
 const MAX_DECOMPRESSED: u64 = 16 << 20;
@@ -35,6 +38,9 @@ pub(super) fn find(name: &str) -> Option<Command> {
         }
         "sha1sum" => {
             |shell, words| checksum(shell, words, |bytes| hex(&<sha1::Sha1 as sha2::Digest>::digest(bytes)))
+        }
+        "sha512sum" => {
+            |shell, words| checksum(shell, words, |bytes| hex(&<sha2::Sha512 as sha2::Digest>::digest(bytes)))
         }
         "sha256sum" => {
             |shell, words| checksum(shell, words, |bytes| hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes)))
@@ -104,11 +110,6 @@ pub(super) fn all_lines(bytes: &[u8]) -> Vec<&[u8]> {
         return Vec::new();
     }
     bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n').collect()
-}
-
-/// The same, but an empty text is one empty line: a pattern.
-pub(super) fn all_lines_or_empty(bytes: &[u8]) -> Vec<&[u8]> {
-    if bytes.is_empty() { vec![bytes] } else { all_lines(bytes) }
 }
 
 fn number(shell: &Shell<'_, '_>, words: &[Word], text: &[u8]) -> Result<usize, Flow> {
@@ -242,8 +243,8 @@ fn cut(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         valued('c', "characters"),
         valued('b', "bytes"),
         flag('s', "only-delimited"),
-        valued('o', "output-delimiter"),
-        flag('C', "complement"),
+        long_valued('o', "output-delimiter"),
+        long('C', "complement"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let by_field = given.has('f');
@@ -617,10 +618,12 @@ fn cmp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 
 fn checksum(shell: &mut Shell<'_, '_>, words: &[Word], digest: fn(&[u8]) -> String) -> Status {
     const KNOWN: &[Known] = &[
-        Known { letter: 'c', long: "check", value: Value::No },
-        flag('s', "status"),
-        flag('q', "quiet"),
+        flag('c', "check"),
+        long('s', "status"),
+        long('q', "quiet"),
+        long('i', "ignore-missing"),
         flag('b', "binary"),
+        flag('t', "text"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let operands = if given.operands.is_empty() { vec![Rc::from(&b"-"[..])] } else { given.operands.clone() };
@@ -632,12 +635,18 @@ fn checksum(shell: &mut Shell<'_, '_>, words: &[Word], digest: fn(&[u8]) -> Stri
             shell.say(&line)?;
             continue;
         }
+        let mut any = false;
         for line in all_lines(&bytes) {
             let Some(at) = line.iter().position(|byte| *byte == b' ') else { continue };
             let name = line[at..]
                 .iter()
                 .position(|byte| !matches!(byte, b' ' | b'*'))
                 .map_or(&b""[..], |skip| &line[at + skip..]);
+            let cwd = shell.cwd().to_vec();
+            if given.has('i') && shell.world().stat(&cwd, name, Last::Followed).is_err() {
+                continue;
+            }
+            any = true;
             let found = bytes_of(shell, words, name, &mut status)?;
             let right = found.is_some_and(|bytes| digest(&bytes).as_bytes() == &line[..at]);
             if !right {
@@ -648,6 +657,11 @@ fn checksum(shell: &mut Shell<'_, '_>, words: &[Word], digest: fn(&[u8]) -> Stri
                 let said = [name, if right { b": OK\n" } else { b": FAILED\n" }].concat();
                 shell.say(&said)?;
             }
+        }
+        // A list of which no file was there proves nothing.
+        if !any {
+            shell.say_error(b"no file was verified\n")?;
+            status = 1;
         }
     }
     Ok(status)
@@ -681,23 +695,39 @@ fn gzip(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(status)
 }
 
-/// `base64 -d`
+/// `base64 [-d] [-w COLUMNS]`
 fn base64(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[flag('d', "decode"), flag('i', "ignore-garbage")];
+    const KNOWN: &[Known] = &[flag('d', "decode"), flag('i', "ignore-garbage"), valued('w', "wrap")];
     use ::base64::Engine as _;
     let given = options::read(shell, words, KNOWN)?;
-    if !given.has('d') {
-        return Err(shell.fault(words, "`base64` only decodes here"));
-    }
     let mut status = 0;
     let mut bytes = input(shell, words, &given.operands, &mut status)?;
-    bytes.retain(|byte| !byte.is_ascii_whitespace());
-    if let Ok(decoded) = ::base64::engine::general_purpose::STANDARD.decode(&bytes) {
-        shell.say(&decoded)?;
-    } else {
-        shell.say_error(b"base64: invalid input\n")?;
-        status = 1;
+    shell.spend_bytes(bytes.len() * 2)?;
+    if given.has('d') {
+        bytes.retain(|byte| !byte.is_ascii_whitespace());
+        if let Ok(decoded) = ::base64::engine::general_purpose::STANDARD.decode(&bytes) {
+            shell.say(&decoded)?;
+        } else {
+            shell.say_error(b"base64: invalid input\n")?;
+            status = 1;
+        }
+        return Ok(status);
     }
+    let columns = match given.value('w') {
+        Some(text) => number(shell, words, &text.clone())?,
+        None => 76,
+    };
+    let encoded = ::base64::engine::general_purpose::STANDARD.encode(&bytes).into_bytes();
+    let mut out = Vec::with_capacity(encoded.len() + encoded.len() / 32);
+    if columns == 0 {
+        out = encoded;
+    } else {
+        for line in encoded.chunks(columns) {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+        }
+    }
+    shell.say(&out)?;
     Ok(status)
 }
 
@@ -730,21 +760,15 @@ fn expr(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             i32::from(holds).to_string()
         }
         (b":", _, _) => {
-            let pattern = [b"^", &right[..]].concat();
-            let expression = super::regex::basic(&pattern).map_err(|what| shell.fault(words, what))?;
-            match expression.captures(left) {
-                Some(found) if found.len() > 1 => {
-                    String::from_utf8_lossy(found.get(1).map_or(&b""[..], |group| group.as_bytes()))
-                        .into_owned()
-                }
-                Some(found) => found.get(0).map_or(0, |all| all.as_bytes().len()).to_string(),
-                None => {
-                    if expression.captures_len() > 1 {
-                        String::new()
-                    } else {
-                        "0".into()
-                    }
-                }
+            let expression = Expression::at_start(right).map_err(|what| shell.fault(words, what))?;
+            shell.spend(expression.price(left.len()))?;
+            let spans = expression.spans_at(left, 0);
+            let span = |group: usize| spans.as_ref().and_then(|spans| spans.get(group).copied().flatten());
+            if expression.groups() > 1 {
+                let (from, to) = span(1).unwrap_or((0, 0));
+                String::from_utf8_lossy(&left[from..to]).into_owned()
+            } else {
+                span(0).map_or(0, |(from, to)| to - from).to_string()
             }
         }
         _ => return Err(shell.fault(words, "this expression of `expr` is not known")),

@@ -58,8 +58,13 @@ impl Shell<'_, '_> {
             return Ok(0);
         }
         let usual = name == base || USUAL.iter().any(|usual| name.strip_prefix(usual) == Some(base));
-        if usual && let Some(run) = commands::find(base) {
-            return self.nested(|shell| run(shell, words));
+        // A command knows its name alone, however it was called; a few built-ins are programs too.
+        let of_program = matches!(base, "[" | "false" | "printf" | "pwd" | "test" | "true");
+        let run = if usual { commands::find(base) } else { None };
+        let run = run.or_else(|| if usual && of_program { builtin::find(base) } else { None });
+        if let Some(run) = run {
+            let words = named(base, words);
+            return self.nested(|shell| run(shell, &words));
         }
         let Some(path) = self.found_in_path(name.as_bytes()) else {
             let cwd = self.state.cwd.clone();
@@ -78,21 +83,20 @@ impl Shell<'_, '_> {
         uid: u32,
         work: impl FnOnce(&mut Self) -> Status,
     ) -> Status {
-        self.subshell(|shell| {
+        let accounts = &self.world.accounts;
+        let gid = accounts.user_name(uid).and_then(|user| accounts.gid_of_user(user)).unwrap_or(uid);
+        let before = std::mem::replace(&mut self.world.creator, (uid, gid));
+        let result = self.subshell(|shell| {
             shell.state.uid = uid;
             work(shell)
-        })
+        });
+        self.world.creator = before;
+        result
     }
 
     /// Who runs.
     pub(in crate::debian::script) fn uid(&self) -> u32 {
         self.state.uid
-    }
-
-    /// Reads and runs text that a command was given.
-    pub(in crate::debian::script) fn eval_text(&mut self, text: &[u8]) -> Status {
-        let base = self.line.saturating_sub(1);
-        self.text(text, base)
     }
 
     /// Runs `work` with another descriptor 0.
@@ -149,7 +153,8 @@ impl Shell<'_, '_> {
         let is_shell = first.starts_with(b"#!") && self.clone_switches(first).is_some();
         let base = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         // A program in a folder of its package's own, which is known by its name.
-        if !is_shell && let Some(run) = commands::find(&String::from_utf8_lossy(base)) {
+        let base = String::from_utf8_lossy(base).into_owned();
+        if !is_shell && let Some(run) = commands::find(&base).or_else(|| commands::by_convention(&base)) {
             return self.nested(|shell| run(shell, words));
         }
         if !is_shell {
@@ -218,4 +223,15 @@ impl Shell<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The words with a command's name alone at their start.
+fn named(base: &str, words: &[Rc<[u8]>]) -> Vec<Rc<[u8]>> {
+    let mut words = words.to_vec();
+    if let Some(name) = words.first_mut()
+        && **name != *base.as_bytes()
+    {
+        *name = base.as_bytes().into();
+    }
+    words
 }

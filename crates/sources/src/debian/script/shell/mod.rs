@@ -17,6 +17,7 @@
 
 mod arithmetic;
 mod builtin;
+mod child;
 mod control;
 mod expand;
 mod invoke;

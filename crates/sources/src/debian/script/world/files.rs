@@ -224,7 +224,7 @@ impl World<'_> {
         self.parent_is_there(&path)?;
         match self.tree.get(&path).map(|node| &node.kind) {
             None => {
-                let meta = Metadata::root(mode, self.epoch);
+                let meta = self.made(&path, mode);
                 let node = Node::file(&self.owner, meta, Content::inline(Vec::new()));
                 self.put(path.clone(), node)?;
                 self.note(format!("file {path} {mode:04o}"));
@@ -343,7 +343,11 @@ impl World<'_> {
         }
         Self::inside(&path)?;
         self.parent_is_there(&path)?;
-        let node = Node::directory(&self.owner, Metadata::root(mode, self.epoch));
+        let mut meta = self.made(&path, mode);
+        if path.parent().is_some_and(|parent| self.gives_its_group(&parent)) {
+            meta.mode |= 0o2000;
+        }
+        let node = Node::directory(&self.owner, meta);
         self.put(path.clone(), node)?;
         self.note(format!("directory {path} {mode:04o}"));
         Ok(path)
@@ -560,6 +564,22 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Owner, mode and time of what is made: a directory with the set-group-id bit gives its group (inode(7)).
+    pub(in crate::debian::script) fn made(&self, path: &ImagePath, mode: u32) -> Metadata {
+        let mut meta = Metadata::root(mode, self.epoch);
+        (meta.uid, meta.gid) = self.creator;
+        if let Some(parent) = path.parent().filter(|parent| self.gives_its_group(parent))
+            && let Some(node) = self.tree.get(&parent)
+        {
+            meta.gid = node.meta.gid;
+        }
+        meta
+    }
+
+    fn gives_its_group(&self, directory: &ImagePath) -> bool {
+        self.tree.get(directory).is_some_and(|node| node.is_directory() && node.meta.mode & 0o2000 != 0)
+    }
+
     fn change(&mut self, path: &ImagePath, change: impl FnOnce(&mut Metadata)) -> Result<(), Errno> {
         Self::inside(path)?;
         self.spend(NODE)?;
@@ -624,6 +644,11 @@ impl World<'_> {
             self.names()?.insert(file, others);
         }
         Ok(())
+    }
+
+    /// Whether a file has other names.
+    pub(in crate::debian::script) fn has_other_names(&mut self, file: &ImagePath) -> Result<bool, Errno> {
+        Ok(self.names()?.contains_key(file))
     }
 
     /// The other names of each file that has some. The tree is searched for them once, then they are kept.

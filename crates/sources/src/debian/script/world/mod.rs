@@ -124,6 +124,8 @@ pub(in crate::debian) struct World<'a> {
     pub(in crate::debian) contents: &'a dyn Contents,
     /// What one script may use; set anew before each.
     pub(in crate::debian) fuel: Fuel,
+    /// Whose files those are that a script makes: root's, or of whom `su` was asked for.
+    pub(in crate::debian::script) creator: (u32, u32),
     /// Who owns what is made: the package whose script runs.
     owner: Component,
     /// A file that bytes are appended to, and its bytes so far. Only the last such file is kept apart from the tree.
@@ -157,6 +159,7 @@ impl<'a> World<'a> {
             epoch,
             contents,
             fuel: Fuel::default(),
+            creator: (0, 0),
             owner: Component::generated("base"),
             written: None,
             names: None,
@@ -169,6 +172,7 @@ impl<'a> World<'a> {
     pub(in crate::debian) fn begin(&mut self, owner: Component) {
         self.owner = owner;
         self.fuel = Fuel::default();
+        self.creator = (0, 0);
         self.names = None;
         self.notes.clear();
         self.unnoted = 0;

@@ -9,8 +9,9 @@ use super::names::last_component;
 use super::options;
 use super::options::Given;
 use super::options::Known;
-use super::options::Value;
 use super::options::flag;
+use super::options::long;
+use super::options::long_optional;
 use super::options::valued;
 use super::parents;
 use super::permissions::mode;
@@ -101,7 +102,7 @@ pub(super) fn cp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[
         flag('a', "archive"),
         flag('p', ""),
-        Known { letter: 'k', long: "preserve", value: Value::Optional },
+        long_optional('k', "preserve"),
         flag('r', "recursive"),
         flag('R', ""),
         flag('d', ""),
@@ -113,7 +114,7 @@ pub(super) fn cp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('v', "verbose"),
         flag('l', "link"),
         flag('T', "no-target-directory"),
-        flag('b', "remove-destination"),
+        long('b', "remove-destination"),
         // Security contexts are the host's.
         flag('Z', ""),
         valued('t', "target-directory"),
@@ -219,7 +220,8 @@ fn copy_node(
         copied.meta.mode = copied.meta.mode & 0o777 & !umask;
     }
     if !copying.keeps_owner {
-        (copied.meta.uid, copied.meta.gid) = (0, 0);
+        let made = world.made(to, 0);
+        (copied.meta.uid, copied.meta.gid) = (made.uid, made.gid);
     }
     if !copying.keeps_time {
         copied.meta.mtime = world.epoch;

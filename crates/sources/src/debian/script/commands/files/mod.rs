@@ -20,8 +20,10 @@ use super::Command;
 use super::Word;
 use super::options;
 use super::options::Known;
-use super::options::Value;
 use super::options::flag;
+use super::options::long;
+use super::options::long_optional;
+use super::options::long_valued;
 use super::options::valued;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
@@ -131,7 +133,7 @@ fn parents(shell: &mut Shell<'_, '_>, cwd: &[u8], path: &[u8], usual: u32, wante
 
 fn rmdir(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] =
-        &[flag('p', "parents"), flag('i', "ignore-fail-on-non-empty"), flag('v', "verbose")];
+        &[flag('p', "parents"), long('i', "ignore-fail-on-non-empty"), flag('v', "verbose")];
     let given = options::read(shell, words, KNOWN)?;
     let cwd = shell.cwd().to_vec();
     let mut status = 0;
@@ -167,7 +169,9 @@ fn rm(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('f', "force"),
         flag('d', "dir"),
         flag('v', "verbose"),
-        flag('i', "one-file-system"),
+        long('i', "one-file-system"),
+        long('n', "no-preserve-root"),
+        long('p', "preserve-root"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     if given.operands.is_empty() && !given.has('f') {
@@ -225,8 +229,8 @@ fn mktemp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('q', "quiet"),
         flag('u', "dry-run"),
         valued('p', ""),
-        Known { letter: 'P', long: "tmpdir", value: Value::Optional },
-        valued('s', "suffix"),
+        long_optional('P', "tmpdir"),
+        long_valued('s', "suffix"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let temporary = shell.get("TMPDIR").filter(|folder| !folder.is_empty());

@@ -1,11 +1,13 @@
 //! What a name is, where it leads, and what is told of a file: basename, dirname, readlink, realpath, stat.
 
+use pinfold_archive::NodeKind;
 use pinfold_base::ImagePath;
 
 use super::Word;
 use super::options;
 use super::options::Known;
 use super::options::flag;
+use super::options::long_valued;
 use super::options::valued;
 use super::told;
 use super::usage;
@@ -13,6 +15,7 @@ use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kind;
 use crate::debian::script::world::Last;
+use crate::debian::script::world::Stat;
 
 pub(super) fn last_component(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
@@ -140,13 +143,23 @@ pub(super) fn realpath(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(status)
 }
 
-/// `stat -c FORMAT`: `%a %u %g %U %G %s %n %F`.
+/// `stat -c FORMAT`, `stat --printf FORMAT`. There is one device, 1. A node's number is made of its path, so that it is the same
+/// in every evaluation; the other names of a file have the file's. The root's is 2.
 pub(super) fn stat(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[valued('c', "format"), flag('L', "dereference")];
+    const KNOWN: &[Known] = &[
+        valued('c', "format"),
+        long_valued('P', "printf"),
+        flag('L', "dereference"),
+        flag('f', "file-system"),
+    ];
     let given = options::read(shell, words, KNOWN)?;
-    let Some(format) = given.value('c').cloned() else {
+    let printf = given.has('P');
+    let Some(format) = given.value(if printf { 'P' } else { 'c' }).cloned() else {
         return Err(shell.fault(words, "`stat` needs a format here"));
     };
+    if given.has('f') {
+        return Err(shell.fault(words, "an image has no file system"));
+    }
     let (cwd, last) = (shell.cwd().to_vec(), if given.has('L') { Last::Followed } else { Last::Itself });
     let mut status = 0;
     for path in &given.operands {
@@ -160,32 +173,107 @@ pub(super) fn stat(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         let mut line = Vec::new();
         let mut rest = format.iter();
         while let Some(&byte) = rest.next() {
-            if byte != b'%' {
-                line.push(byte);
-                continue;
-            }
-            let accounts = &shell.world().accounts;
-            match rest.next() {
-                Some(b'a') => line.extend(format!("{:o}", stat.meta.mode).bytes()),
-                Some(b'u') => line.extend(stat.meta.uid.to_string().bytes()),
-                Some(b'g') => line.extend(stat.meta.gid.to_string().bytes()),
-                Some(b'U') => line.extend(accounts.user_name(stat.meta.uid).unwrap_or("UNKNOWN").bytes()),
-                Some(b'G') => line.extend(accounts.group_name(stat.meta.gid).unwrap_or("UNKNOWN").bytes()),
-                Some(b's') => line.extend(stat.size.to_string().bytes()),
-                Some(b'n') => line.extend_from_slice(path),
-                Some(b'Y') => line.extend(stat.meta.mtime.to_string().bytes()),
-                Some(b'F') => line.extend_from_slice(match stat.kind {
-                    Kind::Directory => b"directory",
-                    Kind::File if stat.size == 0 => b"regular empty file",
-                    Kind::File => b"regular file",
-                    Kind::Link => b"symbolic link",
-                    Kind::Null => b"character special file",
-                }),
-                _ => return Err(shell.fault(words, "this format of `stat` is not known")),
-            }
+            let letter = match (byte, printf) {
+                (b'%', _) => rest.next(),
+                (b'\\', true) => {
+                    match rest.next() {
+                        Some(b'n') => line.push(b'\n'),
+                        Some(b't') => line.push(b'\t'),
+                        Some(b'0') => line.push(0),
+                        Some(b'\\') => line.push(b'\\'),
+                        _ => return Err(shell.fault(words, "this format of `stat` is not known")),
+                    }
+                    continue;
+                }
+                _ => {
+                    line.push(byte);
+                    continue;
+                }
+            };
+            let Some(text) = told_of(shell, &stat, path, letter.copied()) else {
+                return Err(shell.fault(words, "this format of `stat` is not known"));
+            };
+            line.extend_from_slice(&text);
         }
-        line.push(b'\n');
+        if !printf {
+            line.push(b'\n');
+        }
         shell.say(&line)?;
     }
     Ok(status)
+}
+
+/// What a directive of `stat` stands for.
+fn told_of(shell: &mut Shell<'_, '_>, stat: &Stat, path: &[u8], letter: Option<u8>) -> Option<Vec<u8>> {
+    let meta = &stat.meta;
+    let (letters, kind) = match stat.kind {
+        Kind::Directory => (b'd', 0o040_000),
+        Kind::File => (b'-', 0o100_000),
+        Kind::Link => (b'l', 0o120_000),
+        Kind::Null => (b'c', 0o020_000),
+    };
+    let mode = if stat.kind == Kind::Link { 0o777 } else { meta.mode };
+    Some(match letter? {
+        b'%' => b"%".to_vec(),
+        b'a' => format!("{mode:o}").into_bytes(),
+        b'A' => permissions_text(letters, mode),
+        b'f' => format!("{:x}", kind | mode).into_bytes(),
+        b'u' => meta.uid.to_string().into_bytes(),
+        b'g' => meta.gid.to_string().into_bytes(),
+        b'U' => shell.world().accounts.user_name(meta.uid).unwrap_or("UNKNOWN").into(),
+        b'G' => shell.world().accounts.group_name(meta.gid).unwrap_or("UNKNOWN").into(),
+        b's' => stat.size.to_string().into_bytes(),
+        b'b' => stat.size.div_ceil(512).to_string().into_bytes(),
+        b'B' => b"512".to_vec(),
+        b'o' => b"4096".to_vec(),
+        b'd' => b"1".to_vec(),
+        b'i' => {
+            let real = match shell.world().tree.get(&stat.path).map(|node| node.kind.clone()) {
+                Some(NodeKind::Hardlink(file)) => file,
+                _ => stat.path.clone(),
+            };
+            if real.is_root() { b"2".to_vec() } else { number_of(real.as_bytes()).to_string().into_bytes() }
+        }
+        b'm' => b"/".to_vec(),
+        b't' | b'T' | b'W' => b"0".to_vec(),
+        b'n' => path.to_vec(),
+        b'N' => match shell.world().tree.get(&stat.path).map(|node| node.kind.clone()) {
+            Some(NodeKind::Symlink(target)) => [b"'", path, b"' -> '", &target[..], b"'"].concat(),
+            _ => [b"'", path, b"'"].concat(),
+        },
+        b'X' | b'Y' | b'Z' => meta.mtime.to_string().into_bytes(),
+        b'F' => match stat.kind {
+            Kind::Directory => b"directory".to_vec(),
+            Kind::File if stat.size == 0 => b"regular empty file".to_vec(),
+            Kind::File => b"regular file".to_vec(),
+            Kind::Link => b"symbolic link".to_vec(),
+            Kind::Null => b"character special file".to_vec(),
+        },
+        _ => return None,
+    })
+}
+
+/// `drwxr-xr-x`
+fn permissions_text(kind: u8, mode: u32) -> Vec<u8> {
+    let mut text = vec![kind];
+    for (shift, special, with, without) in
+        [(6, 0o4000, b's', b'S'), (3, 0o2000, b's', b'S'), (0, 0o1000, b't', b'T')]
+    {
+        let bits = mode >> shift & 7;
+        text.push(if bits & 4 != 0 { b'r' } else { b'-' });
+        text.push(if bits & 2 != 0 { b'w' } else { b'-' });
+        text.push(match (mode & special != 0, bits & 1 != 0) {
+            (true, true) => with,
+            (true, false) => without,
+            (false, true) => b'x',
+            (false, false) => b'-',
+        });
+    }
+    text
+}
+
+/// A number for a path: the first bytes of its digest.
+fn number_of(path: &[u8]) -> u64 {
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(path);
+    digest[..6].iter().fold(0, |number, byte| number << 8 | u64::from(*byte)) + 3
 }

@@ -4,7 +4,7 @@ use super::Word;
 use super::options;
 use super::options::Known;
 use super::options::flag;
-use super::options::valued;
+use super::options::long_valued;
 use super::told;
 use super::tree;
 use super::usage;
@@ -121,7 +121,7 @@ pub(super) fn chmod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('f', "quiet"),
         flag('v', "verbose"),
         flag('c', "changes"),
-        valued('m', "reference"),
+        long_valued('m', "reference"),
     ];
     // `-w` and the like are modes, not options.
     let is_mode = |word: &Word| {
@@ -168,8 +168,8 @@ pub(super) fn chown(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('L', ""),
         flag('P', ""),
         flag('H', ""),
-        valued('m', "reference"),
-        valued('F', "from"),
+        long_valued('m', "reference"),
+        long_valued('F', "from"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     if given.has('m') || given.has('F') {

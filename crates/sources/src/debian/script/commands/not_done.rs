@@ -1,0 +1,512 @@
+//! Programs that are not run because of what they are for, and what an image lacks without them. Each is said in the ledger.
+//!
+//! ```text
+//! services, the running machine      what a container has not
+//! byte code, indexes, caches         what programs make themselves, or do without
+//! ids and keys                       what must not be equal in every copy of an image
+//! checks                             of a configuration by its own program
+//! ```
+//!
+//! **Guarantees**: a program stands here only where its package works without it, or where the ledger's line says what to run
+//! before the first use. **Refuses** random values that a script wants printed: nothing takes their place.
+
+#![expect(clippy::unnecessary_wraps, reason = "all commands have one type")]
+
+use super::Command;
+use super::Word;
+use crate::debian::script::shell::Shell;
+use crate::debian::script::shell::Status;
+use crate::debian::script::world::Kept;
+
+/// What is not done, and the programs that would.
+const LEFT_OUT: &[(&str, &[&str])] = &[
+    (
+        "start-up of services",
+        &[
+            "update-rc.d",
+            "deb-systemd-invoke",
+            "initctl",
+            "policy-rc.d",
+            "telinit",
+            "insserv",
+            "rc-update",
+            "rc-service",
+            "init",
+            "start-stop-daemon",
+        ],
+    ),
+    (
+        "changes of a running machine",
+        &[
+            "sysctl",
+            "udevadm",
+            "modprobe",
+            "depmod",
+            "rmmod",
+            "insmod",
+            "apparmor_parser",
+            "aa-remove-unknown",
+            "dbus-send",
+            "busctl",
+            "gdbus",
+            "kill",
+            "killall",
+            "pkill",
+            "flatpak",
+            "snap",
+            "systemd-hwdb",
+            "journalctl",
+            "udevd",
+            "systemd-machine-id",
+            "systemd-firstboot",
+            "hostnamectl",
+            "timedatectl",
+            "loginctl",
+            "localectl",
+            "networkctl",
+            "resolvectl",
+            "resolvconf",
+            "systemd-notify",
+            "setupcon",
+            "setfont",
+            "loadkeys",
+            "kbd_mode",
+            "dumpkeys",
+            "vgcfgbackup",
+            "vgchange",
+            "vgscan",
+            "pvscan",
+            "lvm",
+            "mount",
+            "umount",
+            "swapon",
+            "swapoff",
+            "losetup",
+            "ip",
+            "ifup",
+            "ifdown",
+            "ifconfig",
+            "route",
+            "iptables",
+            "ip6tables",
+            "iptables-restore",
+            "ip6tables-restore",
+            "nft",
+            "brctl",
+            "netfilter-persistent",
+            "hwclock",
+            "alsactl",
+            "munin-node-configure",
+            "sensors-detect",
+            "update-binfmts",
+            "update-inetd",
+            "semodule",
+            "setsebool",
+            "load_policy",
+            "fixfiles",
+            "zramctl",
+            "wall",
+            "quotacheck",
+            "dmsetup",
+            "multipath",
+            "cryptdisks_start",
+            "e2scrub_all",
+            "tune2fs",
+            "crontab",
+        ],
+    ),
+    (
+        "start of the machine: no kernel is set up, no initramfs and no boot loader is made",
+        &[
+            "update-initramfs",
+            "update-grub",
+            "update-grub2",
+            "grub-install",
+            "grub-mkconfig",
+            "grub-editenv",
+            "linux-update-symlinks",
+            "linux-run-hooks",
+            "linux-check-removal",
+            "linux-version",
+            "kernel-install",
+            "bootctl",
+            "dracut",
+            "mkinitramfs",
+            "lilo",
+            "extlinux-update",
+            "u-boot-update",
+            "flash-kernel",
+            "efibootmgr",
+            "dkms",
+            "update-secureboot-policy",
+        ],
+    ),
+    ("files of systemd-tmpfiles, made when a system starts", &["systemd-tmpfiles"]),
+    (
+        "byte code",
+        &[
+            "py3compile",
+            "py3clean",
+            "pycompile",
+            "pyclean",
+            "pypy3compile",
+            "pypy3clean",
+            "pypycompile",
+            "pypyclean",
+            "register-common-lisp-source",
+            "unregister-common-lisp-source",
+            "register-common-lisp-implementation",
+            "unregister-common-lisp-implementation",
+            "clc-register-user-package",
+            "jexec",
+            "gtk-sharp-register",
+        ],
+    ),
+    (
+        "byte code of Emacs packages",
+        &["emacs-package-install", "emacs-install", "emacs-package-remove", "emacs-remove"],
+    ),
+    ("native images of Mono", &["mono-gac-install", "gacutil", "cli-gacutil"]),
+    (
+        "index of manuals",
+        &[
+            "install-info",
+            "update-info-dir",
+            "mandb",
+            "catman",
+            "accessdb",
+            "helpztags",
+            "install-docs",
+            "rarian-sk-update",
+            "scrollkeeper-update",
+        ],
+    ),
+    (
+        "index of desktop files and media types",
+        &[
+            "update-mime-database",
+            "update-desktop-database",
+            "update-mime",
+            "update-menus",
+            "xdg-icon-resource",
+            "xdg-mime",
+            "xdg-desktop-menu",
+            "kbuildsycoca5",
+            "kbuildsycoca6",
+            "appstreamcli",
+            "update-notifier-common",
+        ],
+    ),
+    (
+        "cache of icons and fonts",
+        &[
+            "update-icon-caches",
+            "gtk-update-icon-cache",
+            "gtk-update-icon-cache-3.0",
+            "gtk4-update-icon-cache",
+            "fc-cache",
+            "update-fonts-alias",
+            "update-fonts-dir",
+            "update-fonts-scale",
+            "mkfontdir",
+            "mkfontscale",
+            "defoma-font",
+        ],
+    ),
+    ("compiled locales; C.UTF-8 is there, others are in `locales-all`", &["locale-gen", "localedef"]),
+    (
+        "catalogue of XML and SGML",
+        &["update-catalog", "update-xmlcatalog", "xmlcatalog", "install-sgmlcatalog"],
+    ),
+    (
+        "defaults of GConf and dconf",
+        &["gconf-schemas", "gconftool-2", "update-gconf-defaults", "gconf-merge-tree"],
+    ),
+    (
+        "cache of GTK input methods",
+        &["gtk-query-immodules-3.0", "gtk-query-immodules-2.0", "update-gtk-immodules"],
+    ),
+    (
+        "database cluster, made at the first start",
+        &[
+            "pg_createcluster",
+            "pg_updatedicts",
+            "pg_buildext",
+            "mysql_install_db",
+            "mariadb-install-db",
+            "mysql_upgrade",
+            "mariadb-upgrade",
+        ],
+    ),
+    ("list of graphviz plugins: run `dot -c` before the first use", &["libgvc6-config-update"]),
+    (
+        "spelling dictionaries as programs choose them, and their compiled forms: run `aspell-autobuildhash` before the first use",
+        &[
+            "update-dictcommon-aspell",
+            "update-dictcommon-hunspell",
+            "aspell-autobuildhash",
+            "ispell-autobuildhash",
+            "update-default-ispell",
+            "update-default-wordlist",
+            "update-default-aspell",
+            "update-ispell-dictionary",
+            "update-cracklib",
+            "remove-default-ispell",
+            "remove-default-wordlist",
+            "update-openoffice-dicts",
+        ],
+    ),
+    (
+        "formats and fonts of TeX: run `mktexlsr`, `updmap-sys` and `fmtutil-sys --all` before the first use",
+        &[
+            "mktexlsr",
+            "texhash",
+            "updmap-sys",
+            "updmap",
+            "fmtutil-sys",
+            "fmtutil",
+            "mtxrun",
+            "luaotfload-tool",
+            "texlua",
+        ],
+    ),
+    ("list of SAX parsers of Perl", &["update-perl-sax-parsers"]),
+    (
+        "index of Octave packages and of SWI-Prolog's libraries",
+        &["octave", "octave-cli", "swipl", "guild", "raco"],
+    ),
+    ("cache of Haskell's packages: `ghc-pkg recache` makes it", &["ghc", "ghc-pkg", "haddock"]),
+    (
+        "database of mail aliases: run `newaliases` before the first use",
+        &["newaliases", "postalias", "postmap", "makemap"],
+    ),
+    (
+        "configuration of debconf",
+        &["dpkg-preconfigure", "dpkg-reconfigure", "debconf-show", "debconf-set-selections"],
+    ),
+    ("access lists and flags of files", &["setfacl", "chattr", "lsattr", "restorecond"]),
+];
+
+/// Programs that write ids and keys of one machine.
+const KEYS: &[&str] = &[
+    "sshd",
+    "sshd.session-split",
+    "dbus-uuidgen",
+    "systemd-machine-id-setup",
+    "ssh-keygen",
+    "make-ssl-cert",
+    "uuidgen",
+    "rndc-confgen",
+    "ddns-confgen",
+    "tsig-keygen",
+    "dnssec-keygen",
+    "unbound-control-setup",
+    "unbound-anchor",
+    "iscsi-iname",
+    "certtool",
+    "opendkim-genkey",
+    "krb5_newrealm",
+    "kdb5_util",
+    "cockpit-certificate-ensure",
+    "gpgconf",
+    "ipsec",
+    "wg",
+];
+/// Programs that print a random value.
+const RANDOM: &[&str] = &["pwgen", "apg", "makepasswd", "mcookie", "shuf", "mkpasswd"];
+/// Programs that are asked whether their configuration is right; it is that of the package.
+const CHECKS: &[&str] = &[
+    "squid",
+    "nginx",
+    "apache2ctl",
+    "apachectl",
+    "apache2",
+    "named-checkconf",
+    "named-checkzone",
+    "haproxy",
+    "visudo",
+    "testparm",
+    "unbound-checkconf",
+    "chronyd",
+    "slaptest",
+    "dovecot",
+    "doveconf",
+    "lighttpd",
+    "monit",
+    "rsyslogd",
+];
+/// Questions about a running machine, of which there is none: no.
+const NO: &[&str] = &[
+    "aa-enabled",
+    "aa-status",
+    "ischroot",
+    "runlevel",
+    "systemd-detect-virt",
+    "pidof",
+    "pgrep",
+    "ps",
+    "fuser",
+    "lsof",
+    "restorecon",
+    "selinuxenabled",
+    "lpstat",
+    "lsmod",
+    "findmnt",
+    "blkid",
+    "lsblk",
+    "who",
+    "users",
+    "dmesg",
+    "mysqladmin",
+    "mariadb-admin",
+    "rabbitmqctl",
+    "ifquery",
+    "vmtouch",
+    "virt-what",
+    "pvs",
+    "vgs",
+];
+/// What has no effect in an image.
+const NOTHING: &[&str] = &[
+    "sleep",
+    "logger",
+    "clear",
+    "getcap",
+    "pg_lsclusters",
+    "pg_checksystem",
+    "pam_getenv",
+    "a2dismod",
+    "a2dissite",
+    "a2disconf",
+    "remove-shell",
+    "ucfr",
+    "apt-get",
+    "apt-cache",
+    "apt-key",
+    "pwconv",
+    "grpconv",
+    "shadowconfig",
+    "notify-send",
+];
+
+/// The command of this name.
+pub(super) fn find(name: &str) -> Option<Command> {
+    if LEFT_OUT.iter().any(|(_, names)| names.contains(&name)) {
+        return Some(left_out);
+    }
+    if KEYS.contains(&name) {
+        return Some(|shell, _| {
+            shell.world().not_done("ids and keys of one machine");
+            Ok(0)
+        });
+    }
+    Some(match name {
+        _ if RANDOM.contains(&name) => |shell, words| Err(shell.fault(words, "a random value is asked for")),
+        _ if CHECKS.contains(&name) => check,
+        _ if NO.contains(&name) => |_, _| Ok(1),
+        _ if NOTHING.contains(&name) => |_, _| Ok(0),
+        "openssl" => openssl,
+        "smartctl" => |_, _| Ok(0),
+        "tty" => tty,
+        "stty" => |shell, words| {
+            shell.say_error(b"stty: 'standard input': Inappropriate ioctl for device\n")?;
+            let _ = words;
+            Ok(1)
+        },
+        _ => return None,
+    })
+}
+
+/// Programs that are known by what Debian calls them: `update-NAME` makes something again from what lies in the image.
+pub(in crate::debian::script) fn by_convention(name: &str) -> Option<Command> {
+    name.starts_with("update-").then_some(|shell, words| {
+        let what = format!("what `{}` makes: run it before the first use", base(words).escape_ascii());
+        shell.world().not_done(&what);
+        Ok(0)
+    })
+}
+
+/// A command's name without where it lies.
+fn base(words: &[Word]) -> &[u8] {
+    words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
+fn left_out(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let name = String::from_utf8_lossy(base(words)).into_owned();
+    let found = LEFT_OUT.iter().find(|(_, names)| names.contains(&name.as_str()));
+    shell.world().not_done(found.map_or("a program that was not run", |(what, _)| what));
+    Ok(0)
+}
+
+fn check(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let asks = |word: &Word| {
+        matches!(
+            &**word,
+            b"-t"
+                | b"-c"
+                | b"-p"
+                | b"parse"
+                | b"-C"
+                | b"check"
+                | b"configtest"
+                | b"-tt"
+                | b"-v"
+                | b"-V"
+                | b"-N1"
+                | b"-n"
+                | b"-s"
+        )
+    };
+    let is_check = base(words).windows(5).any(|part| part == b"check") || words[1..].iter().any(asks);
+    if !is_check {
+        return Err(shell.fault(words, "this command is not known, and what lies there is no shell script"));
+    }
+    let what = format!("check of a configuration by `{}`", base(words).escape_ascii());
+    shell.world().not_done(&what);
+    Ok(0)
+}
+
+/// `tty`: there is no terminal.
+fn tty(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    if !words[1..].iter().any(|word| matches!(&**word, b"-s" | b"--silent" | b"--quiet")) {
+        shell.say(b"not a tty\n")?;
+    }
+    Ok(1)
+}
+
+/// `openssl`: keys and certificates of one machine. The files that it would write are there and empty, so that they have their
+/// owner and mode; a value that it would print is not given.
+fn openssl(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let action = words.get(1).map(|word| &**word).unwrap_or_default();
+    match action {
+        b"version" => {
+            shell.say(b"OpenSSL 3.0.0\n")?;
+            return Ok(0);
+        }
+        b"rehash" => {
+            shell.world().not_done(
+                "links to certificates by their digests: run `openssl rehash` before the first use",
+            );
+            return Ok(0);
+        }
+        b"rand" | b"req" | b"genrsa" | b"genpkey" | b"dhparam" | b"x509" | b"ecparam" | b"gendh" | b"ca"
+        | b"pkcs12" => {}
+        _ => return Err(shell.fault(words, "this use of openssl is not known")),
+    }
+    let files: Vec<Word> = words
+        .windows(2)
+        .filter(|pair| matches!(&*pair[0], b"-out" | b"-keyout"))
+        .map(|pair| pair[1].clone())
+        .collect();
+    if files.is_empty() {
+        return Err(shell.fault(words, "a random value is asked for"));
+    }
+    let (cwd, mode) = (shell.cwd().to_vec(), 0o600 & !shell.umask());
+    for path in files {
+        shell.world().not_done(&format!("key of one machine {}: the file is empty", path.escape_ascii()));
+        if let Err(errno) = shell.world().open_to_write(&cwd, &path, mode, Kept::All) {
+            return shell.failed(words, &path, errno);
+        }
+    }
+    Ok(0)
+}
