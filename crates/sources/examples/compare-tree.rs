@@ -29,6 +29,7 @@ use pinfold_archive::decoded::Listing;
 use pinfold_archive::decoded::MemberKind;
 use pinfold_base::Algorithm;
 use pinfold_base::Arch;
+use pinfold_base::Diagnose;
 use pinfold_base::Digest;
 use pinfold_base::Hasher;
 use pinfold_base::ImagePath;
@@ -107,15 +108,15 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         accounts: Vec::new(),
     };
     let started = std::time::Instant::now();
-    let placed = place::place(&packages, &options, &decoded)?;
+    let placed = place::place(&packages, &options, &decoded).inspect_err(|error| {
+        for line in error.lines() {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    })?;
     let took = started.elapsed();
     for entry in &placed.ledger {
-        if place_only || entry.warning.is_some() {
-            writeln!(
-                out,
-                "{} {} {:?} {:?} {:?}",
-                entry.package, entry.script, entry.class, entry.what, entry.warning
-            )?;
+        if place_only {
+            writeln!(out, "{} {} {:?} {:?}", entry.package, entry.script, entry.class, entry.what)?;
         }
     }
     writeln!(

@@ -48,6 +48,7 @@ pub const FILE_NAME: &str = "pinfold.lock";
 ///   used for them all the same.
 /// - 5: what Debian packages cache when they are installed, and programs need, is made: the keystore of Java,
 ///   compiled settings, lists of modules, file capabilities.
+///   Install scripts run in dpkg's order, which decides about ids of users, and triggers are processed.
 pub const COMPAT: u32 = 5;
 
 /// Largest lock accepted, in bytes.

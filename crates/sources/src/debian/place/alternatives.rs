@@ -25,9 +25,9 @@ use std::collections::BTreeMap;
 
 use pinfold_archive::NodeKind;
 
-use super::effect::Alternative;
 use super::image::Image;
 use super::image::known;
+use crate::debian::script::world::Choice;
 
 const OWNER: &str = "alternatives";
 
@@ -37,17 +37,17 @@ struct Group<'a> {
     /// Slave links by name.
     slaves: BTreeMap<&'a str, &'a str>,
     /// Choices by path.
-    choices: BTreeMap<&'a str, Choice<'a>>,
+    choices: BTreeMap<&'a str, Targets<'a>>,
 }
 
-struct Choice<'a> {
+struct Targets<'a> {
     priority: i32,
     /// Targets by slave name.
     slaves: BTreeMap<&'a str, &'a str>,
 }
 
 /// Fails with a word about what is wrong with the call.
-pub(super) fn check(alternative: &Alternative) -> Result<(), String> {
+fn check(alternative: &Choice) -> Result<(), String> {
     let slaves = alternative.slaves.iter().map(|(link, name, path)| [link, name, path]);
     for [link, name, path] in slaves.chain([[&alternative.link, &alternative.name, &alternative.path]]) {
         let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
@@ -64,11 +64,7 @@ pub(super) fn check(alternative: &Alternative) -> Result<(), String> {
 }
 
 /// Makes links and database for all calls, in whatever order they come. Gives what is wrong with the first bad one.
-pub(super) fn install(
-    image: &mut Image<'_>,
-    calls: &[Alternative],
-    with_database: bool,
-) -> Result<(), String> {
+pub(super) fn install(image: &mut Image<'_>, calls: &[Choice], with_database: bool) -> Result<(), String> {
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
     for call in calls {
         check(call)?;
@@ -82,7 +78,7 @@ pub(super) fn install(
             group.slaves.insert(name, link);
             slaves.insert(name.as_str(), path.as_str());
         }
-        group.choices.insert(&call.path, Choice { priority: call.priority, slaves });
+        group.choices.insert(&call.path, Targets { priority: call.priority, slaves });
     }
     let clash = groups.values().flat_map(|group| group.slaves.keys()).find(|name| groups.contains_key(*name));
     if let Some(name) = clash {
@@ -158,9 +154,9 @@ mod tests {
         image
     }
 
-    fn call(line: &str) -> Alternative {
+    fn call(line: &str) -> Choice {
         let words: Vec<&str> = line.split(' ').collect();
-        Alternative {
+        Choice {
             link: words[0].into(),
             name: words[1].into(),
             path: words[2].into(),

@@ -1,37 +1,48 @@
-//! The effects of scripts, put into the tree in the one order in which they can be.
+//! Packages installed into an empty tree, step by step, and then what can only be made when everything is there.
 
 use pinfold_archive::Component;
 use pinfold_archive::Contents;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
-use pinfold_archive::NodeKind;
+use pinfold_archive::Tree;
 use pinfold_archive::elf;
-use pinfold_base::ImagePath;
 use std::collections::BTreeSet;
 
 use super::Database;
 use super::LedgerEntry;
 use super::Options;
 use super::PlaceError;
-use super::Scripts;
 use super::Slim;
 use super::alternatives;
 use super::ca_certificates;
 use super::control::Opened;
 use super::dpkg_database;
 use super::dpkg_database::Facts;
-use super::effect::Effect;
-use super::effect::Native;
 use super::evaluate;
+use super::evaluate::Call;
+use super::evaluate::LeftOut;
+use super::evaluate::Record;
 use super::image::Image;
 use super::image::known;
 use super::java_keystore;
 use super::merge;
+use super::merge::Merge;
+use super::merge::Rules;
+use super::native;
+use super::native::Native;
+use super::order;
+use super::order::Step;
 use super::pam;
-use super::shells;
+use super::scripts;
+use super::scripts::Scripts;
+use super::scripts::Text;
 use super::slim;
+use super::triggers::Triggers;
 use crate::accounts::Accounts;
 use crate::accounts::Passwords;
+use crate::debian::script;
+use crate::debian::script::world::State;
+use crate::debian::script::world::World;
 
 /// Owner of what scripts make here and there.
 const BASE: &str = "base";
@@ -55,170 +66,274 @@ pub(super) fn accounts(packages: &[Opened<'_>], contents: &dyn Contents) -> Resu
     Ok(Accounts::from_masters(&read("passwd")?, &read("group")?)?)
 }
 
-/// Composes the image from merged packages and their scripts; the ledger of all scripts.
+/// What has been put together.
+pub(super) struct Composed {
+    pub(super) tree: Tree,
+    pub(super) ledger: Vec<LedgerEntry>,
+}
+
+/// Composes the image from packages and their scripts; the ledger of all scripts.
 pub(super) fn compose(
     packages: &[Opened<'_>],
-    scripts: Scripts,
-    accounts: Accounts,
     options: &Options,
     contents: &dyn Contents,
-) -> Result<(pinfold_archive::Tree, Vec<LedgerEntry>), PlaceError> {
-    let Scripts { mut ledger, effects, waiting } = scripts;
-    let merged = merge::merge(packages, &accounts, options.slim, options.epoch, contents)?;
-    let mut image = Image { tree: merged.tree, accounts, epoch: options.epoch, contents };
-    let base = Component::generated(BASE);
-    image.tree.complete(&base, options.epoch)?;
-
-    let mut later = Later::default();
-    for (index, effect) in &effects {
-        apply(&mut image, packages[*index].name(), effect, &mut later).map_err(|what| {
-            PlaceError::Effect { package: packages[*index].name().into(), effect: effect.to_string(), what }
-        })?;
+) -> Result<Composed, PlaceError> {
+    let mut scripts = Vec::with_capacity(packages.len());
+    for package in packages {
+        scripts.push(scripts::of(package, &options.answers, contents)?);
     }
-    let shadow = later.natives.contains(&Native::Shadow);
-    write_accounts(&mut image, options, shadow)?;
-    image.tree.complete(&base, options.epoch)?;
-    if !waiting.is_empty() {
-        ledger.extend(evaluate::evaluate(&mut image, packages, waiting, options.arch, &mut later)?);
-        write_accounts(&mut image, options, shadow)?;
-        image.tree.complete(&base, options.epoch)?;
-    }
-    ledger.sort();
-
-    let dpkg = options.database == Database::Dpkg;
-    alternatives::install(&mut image, &later.alternatives, dpkg).map_err(|what| PlaceError::Effect {
-        package: "dpkg".into(),
-        effect: "update-alternatives".into(),
-        what,
-    })?;
-    let certificates = later.natives.contains(&Native::Certificates);
-    if certificates {
-        ca_certificates::write(&mut image, &options.extra_certificates, certificates)?;
-    }
-    if later.natives.contains(&Native::JavaCertificates) {
-        java_keystore::write(&mut image)?;
-    }
-    if later.natives.contains(&Native::Pam) {
-        pam::write(&mut image)?;
-    }
-    if later.natives.contains(&Native::Shells) {
-        let essential = essential_declarations(packages)?;
-        shells::write(&mut image, &|name| essential.contains(name), &later.shells)?;
-    }
-    if options.slim == Slim::Slim && packages.iter().any(|package| package.name() == "dpkg") {
-        image.put("dpkg", &known(slim::RULES_FILE), slim::rules_file());
-    }
-    match options.database {
-        Database::Dpkg => {
-            let facts = Facts {
-                packages,
-                replaced: &merged.replaced,
-                diversions: &later.diversions,
-                arch: options.arch,
-            };
-            dpkg_database::write(&mut image, &facts)?;
+    let work = || {
+        let steps = order::steps(&order::facts(packages)?);
+        let mut left_out = LeftOut::new();
+        for _ in 0..MAX_ATTEMPTS {
+            let mut attempt = Attempt::new(packages, &scripts, options, contents, &left_out)?;
+            for step in &steps {
+                attempt.step(*step)?;
+            }
+            if !attempt.record.unknown.is_empty() {
+                return Err(PlaceError::UnknownScripts(attempt.record.unknown));
+            }
+            if attempt.record.failed.is_empty() {
+                return attempt.finish();
+            }
+            left_out.append(&mut attempt.record.failed);
         }
-        Database::StatusD => dpkg_database::write_status_d(&mut image, packages)?,
-    }
-    if options.slim == Slim::Slim {
-        slim::sweep(&mut image.tree);
-    }
-    image.tree.complete(&base, options.epoch)?;
-    if later.natives.contains(&Native::LoaderCache) {
-        loader_cache(&mut image, packages, options)?;
-    }
-    image.tree.complete(&base, options.epoch)?;
-    Ok((image.tree, ledger))
+        Err(PlaceError::Unsettled)
+    };
+    script::on_a_deep_stack(work).map_err(|source| PlaceError::Read {
+        package: "dpkg".into(),
+        member: "its scripts".into(),
+        source,
+    })?
 }
 
-/// What can only be made when all effects are known.
-#[derive(Default)]
-pub(super) struct Later {
-    pub(super) alternatives: Vec<super::effect::Alternative>,
-    pub(super) diversions: Vec<[String; 3]>,
-    pub(super) shells: Vec<String>,
-    pub(super) natives: BTreeSet<Native>,
+/// How often an image is begun anew without what could not be evaluated.
+const MAX_ATTEMPTS: usize = 8;
+
+/// An image while packages are installed into it.
+struct Attempt<'a> {
+    packages: &'a [Opened<'a>],
+    scripts: &'a [Scripts],
+    options: &'a Options,
+    left_out: &'a LeftOut,
+    world: World<'a>,
+    merge: Merge<'a>,
+    triggers: Triggers,
+    record: Record,
+    /// Whether scripts have run, for which directories and links are completed first.
+    begun: bool,
+    shadow: bool,
 }
 
-fn apply(image: &mut Image<'_>, package: &str, effect: &Effect, later: &mut Later) -> Result<(), String> {
-    match effect {
-        Effect::Directory { path, mode, group } => {
-            let path = image.at(path)?;
-            match image.tree.get(&path).map(|node| &node.kind) {
-                Some(NodeKind::File(_) | NodeKind::Hardlink(_)) => return Err("a file is in the way".into()),
-                Some(_) => {}
-                None => {
-                    let meta = Metadata::root(mode.0, image.epoch).owned_by(0, group_id(image, group)?);
-                    image.directory(BASE, &path, meta);
+impl<'a> Attempt<'a> {
+    fn new(
+        packages: &'a [Opened<'a>],
+        scripts: &'a [Scripts],
+        options: &'a Options,
+        contents: &'a dyn Contents,
+        left_out: &'a LeftOut,
+    ) -> Result<Self, PlaceError> {
+        let accounts = accounts(packages, contents)?;
+        let mut world = World::new(Tree::new(), accounts, options.arch, options.epoch, contents);
+        world.packages = evaluate::installed(packages)?;
+        world.answers = evaluate::templates(packages, contents)?;
+        let merge = Merge::new(packages, options.slim, options.epoch, contents);
+        let triggers = Triggers::read(packages, contents)?;
+        let record = Record::default();
+        Ok(Self {
+            packages,
+            scripts,
+            options,
+            left_out,
+            world,
+            merge,
+            triggers,
+            record,
+            begun: false,
+            shadow: false,
+        })
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), PlaceError> {
+        match step {
+            Step::Files(index) => {
+                self.files(index)?;
+                self.triggers.files(index, self.packages);
+            }
+            Step::Preinst(index) => {
+                let before = self.world.diversions.len();
+                if let Some(text) = &self.scripts[index].preinst {
+                    self.run(index, "preinst", &["install"], text, None)?;
+                }
+                let moved = self.world.diversions.len() != before;
+                self.mark(index, State::Unpacked);
+                // Where the package was there already its files are put once more, as dpkg does it.
+                if moved && self.merge.done.contains(&index) {
+                    self.files(index)?;
+                }
+            }
+            Step::Configure(index) => self.configure(index)?,
+            Step::Triggers => self.triggered()?,
+        }
+        Ok(())
+    }
+
+    fn files(&mut self, index: usize) -> Result<(), PlaceError> {
+        let World { tree, accounts, diversions, overrides, .. } = &mut self.world;
+        self.merge.unpack(tree, index, &Rules { accounts, diversions, overrides })
+    }
+
+    fn mark(&mut self, index: usize, state: State) {
+        if let Some(package) = self.world.packages.get_mut(self.packages[index].name()) {
+            package.state = state;
+        }
+    }
+
+    fn configure(&mut self, index: usize) -> Result<(), PlaceError> {
+        let scripts = &self.scripts[index];
+        if let Some(text) = &scripts.config {
+            // Questions have their templates' defaults where they cannot be asked.
+            if self.left_out.contains_key(&(index, "config".into())) {
+                let what = "not done: questions of debconf; their defaults stand".into();
+                evaluate::leave_out(&mut self.record, (index, "config"), text, what);
+            } else {
+                self.run(index, "config", &["configure", ""], text, Some("config"))?;
+            }
+        }
+        if let Some(text) = &scripts.postinst {
+            self.run(index, "postinst", &["configure", ""], text, None)?;
+        }
+        self.mark(index, State::Installed);
+        self.triggers.configured(index);
+        Ok(())
+    }
+
+    /// Runs `postinst triggered NAMES` for all that waits for it.
+    fn triggered(&mut self) -> Result<(), PlaceError> {
+        let mut seen = BTreeSet::new();
+        while let Some((index, names)) = self.triggers.next() {
+            let Some(text) = &self.scripts[index].postinst else { continue };
+            // A package that is triggered by what its own triggers do is not asked again.
+            if !seen.insert((index, names.clone())) {
+                continue;
+            }
+            match self.left_out.get(&(index, names.clone())) {
+                None => self.run(index, "postinst", &["triggered", &names], text, Some(&names))?,
+                Some(why) => {
+                    let what = format!("not done: triggered by {names}: {why}");
+                    evaluate::leave_out(&mut self.record, (index, "postinst"), text, what);
                 }
             }
         }
-        Effect::Copy { from, to } => {
-            let (from, to) = (image.at(from)?, image.at(to)?);
-            let real = image.tree.resolve(&from).ok_or("there is nothing to copy")?;
-            let node = image.tree.get(&real).ok_or("there is nothing to copy")?;
-            let NodeKind::File(content) = &node.kind else { return Err("it is not a file".into()) };
-            let copy = Node::file(&Component::generated(BASE), node.meta.clone(), content.clone());
-            if !image.tree.contains(&to) {
-                image.insert(&to, copy);
-            }
-        }
-        Effect::File { path, text, mode, group } => {
-            let path = image.at(path)?;
-            let meta = Metadata::root(mode.0, image.epoch).owned_by(0, group_id(image, group)?);
-            if !image.tree.contains(&path) {
-                image.put_with(BASE, &path, text, meta);
-            }
-        }
-        Effect::Link { path, target } => {
-            let path = image.at(path)?;
-            if !image.tree.contains(&path) {
-                image.link(BASE, &path, target);
-            }
-        }
-        Effect::ReplaceByLink { path, target } => {
-            // The directory itself is meant, so the path is taken as it is.
-            let path = ImagePath::new(path).map_err(|error| error.to_string())?;
-            if image.tree.below(&path).any(|(inside, _)| *inside != path) {
-                return Err("the directory is not empty".into());
-            }
-            image.link(BASE, &path, target);
-        }
-        Effect::Permissions { path, mode, group } => {
-            let path = image.at(path)?;
-            let gid = group_id(image, group)?;
-            let node = image.tree.get_mut(&path).ok_or("there is no such file")?;
-            node.meta.mode = mode.0;
-            (node.meta.uid, node.meta.gid) = (0, gid);
-        }
-        Effect::Alternative(alternative) => {
-            alternatives::check(alternative)?;
-            later.alternatives.push(alternative.clone());
-        }
-        Effect::Divert { path, to } => {
-            let at = image.at(path)?;
-            if at.parent().is_some_and(|parent| image.tree.contains(&parent)) {
-                later.diversions.push([path.clone(), to.clone(), package.to_owned()]);
-            }
-        }
-        Effect::SystemGroup { name } => {
-            image.accounts.add_system_group(name).map_err(|error| error.to_string())?;
-        }
-        Effect::SystemUser { name, home, gecos, group } => {
-            let group = group.as_deref();
-            image.accounts.add_system_user(name, home, gecos, group).map_err(|error| error.to_string())?;
-        }
-        Effect::Shell { path } => later.shells.push(path.clone()),
-        Effect::Native { what } => {
-            later.natives.insert(*what);
-        }
-        Effect::NotDone { .. } => {}
+        Ok(())
     }
-    Ok(())
-}
 
-fn group_id(image: &Image<'_>, name: &str) -> Result<u32, String> {
-    image.accounts.gid(name).ok_or_else(|| format!("there is no group `{name}`"))
+    fn run(
+        &mut self,
+        index: usize,
+        name: &'static str,
+        args: &[&str],
+        text: &Text,
+        may_fail: Option<&str>,
+    ) -> Result<(), PlaceError> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.begin()?;
+        }
+        let call = Call { index, package: &self.packages[index], name, args };
+        evaluate::run(&mut self.world, &call, text, may_fail, &mut self.record);
+        let asked: Vec<String> = self.world.triggers.iter().map(|(name, _)| name.clone()).collect();
+        self.triggers.asked(&asked);
+        if !self.shadow && asked.iter().any(|name| name == "shadowconfig") {
+            self.shadow = true;
+            self.write_accounts()?;
+        }
+        Ok(())
+    }
+
+    /// What scripts find besides the packages' files.
+    fn begin(&mut self) -> Result<(), PlaceError> {
+        merge::link_merged_directories(&mut self.world.tree, self.options.epoch);
+        // What packages ship below these is placed where they lead; the script of base-files looks at them.
+        let owner = Component::generated(BASE);
+        for (path, target) in [("var/run", "/run"), ("var/lock", "/run/lock")] {
+            if self.world.tree.contains(&known("var")) && !self.world.tree.contains(&known(path)) {
+                self.world.tree.insert(known(path), Node::symlink(&owner, self.options.epoch, target));
+            }
+        }
+        self.write_accounts()?;
+        self.world.tree.complete(&owner, self.options.epoch)?;
+        Ok(())
+    }
+
+    fn write_accounts(&mut self) -> Result<(), PlaceError> {
+        let (options, shadow) = (self.options, self.shadow);
+        self.as_image(|image| write_accounts(image, options, shadow))
+    }
+
+    /// The world's tree and accounts, as an image for a while.
+    fn as_image<T>(&mut self, work: impl FnOnce(&mut Image<'a>) -> T) -> T {
+        let world = &mut self.world;
+        let tree = std::mem::take(&mut world.tree);
+        let accounts = std::mem::replace(&mut world.accounts, Accounts::minimal());
+        let mut image = Image { tree, accounts, epoch: world.epoch, contents: world.contents };
+        let result = work(&mut image);
+        (world.tree, world.accounts) = (image.tree, image.accounts);
+        result
+    }
+
+    /// What can only be made when everything is there.
+    fn finish(mut self) -> Result<Composed, PlaceError> {
+        let (options, packages) = (self.options, self.packages);
+        let base = Component::generated(BASE);
+        merge::link_merged_directories(&mut self.world.tree, options.epoch);
+        self.write_accounts()?;
+        let World { tree, accounts, alternatives, diversions, overrides, triggers, contents, .. } =
+            self.world;
+        let natives = native::of(triggers.iter().map(|(name, _)| name.as_str()));
+        let mut image = Image { tree, accounts, epoch: options.epoch, contents };
+        image.tree.complete(&base, options.epoch)?;
+        let dpkg = options.database == Database::Dpkg;
+        alternatives::install(&mut image, &alternatives, dpkg).map_err(|what| PlaceError::Effect {
+            package: "dpkg".into(),
+            effect: "update-alternatives".into(),
+            what,
+        })?;
+        if natives.contains(&Native::Certificates) {
+            ca_certificates::write(&mut image, &options.extra_certificates, true)?;
+        }
+        if natives.contains(&Native::JavaCertificates) {
+            java_keystore::write(&mut image)?;
+        }
+        if natives.contains(&Native::Pam) {
+            pam::write(&mut image)?;
+        }
+        if options.slim == Slim::Slim && packages.iter().any(|package| package.name() == "dpkg") {
+            image.put("dpkg", &known(slim::RULES_FILE), slim::rules_file());
+        }
+        match options.database {
+            Database::Dpkg => {
+                let facts = Facts {
+                    packages,
+                    unpacked: &self.merge.done,
+                    replaced: &self.merge.replaced,
+                    diversions: &diversions,
+                    overrides: &overrides,
+                    arch: options.arch,
+                };
+                dpkg_database::write(&mut image, &facts)?;
+            }
+            Database::StatusD => dpkg_database::write_status_d(&mut image, packages)?,
+        }
+        if options.slim == Slim::Slim {
+            slim::sweep(&mut image.tree);
+        }
+        image.tree.complete(&base, options.epoch)?;
+        if natives.contains(&Native::LoaderCache) {
+            loader_cache(&mut image, packages, options)?;
+        }
+        image.tree.complete(&base, options.epoch)?;
+        Ok(Composed { tree: image.tree, ledger: evaluate::finish(self.scripts, self.record) })
+    }
 }
 
 /// passwd, group, shadow, gshadow, and the homes of the users that the manifest adds.
@@ -241,20 +356,6 @@ fn write_accounts(image: &mut Image<'_>, options: &Options, shadow: bool) -> Res
         image.put_with(OWNER, &known("etc/gshadow"), files.gshadow, meta);
     }
     Ok(())
-}
-
-/// File names in shells.d that Essential packages ship.
-fn essential_declarations(packages: &[Opened<'_>]) -> Result<BTreeSet<Vec<u8>>, PlaceError> {
-    let directory = known("usr/share/debianutils/shells.d");
-    let mut found = BTreeSet::new();
-    for package in packages {
-        if package.field("Essential")? == "yes" {
-            let shipped = package.listing.data.iter().map(|entry| &entry.path);
-            let declared = shipped.filter(|path| path.parent().as_ref() == Some(&directory));
-            found.extend(declared.map(|path| path.name().to_vec()));
-        }
-    }
-    Ok(found)
 }
 
 fn loader_cache(image: &mut Image<'_>, packages: &[Opened<'_>], options: &Options) -> Result<(), PlaceError> {

@@ -7,13 +7,14 @@
 //!               info/format            "1"
 //!               arch                   the architecture
 //!               diversions             three lines each: path, where it went, by whom
+//!               statoverride           user, group, mode and path, one a line, where there are any
 //!               triggers/File          path and package, for interest in paths; triggers/NAME for named ones
 //! /var/lib/apt/extended_states         packages that were not asked for
 //!
 //! /var/lib/dpkg/status.d/NAME          for images without dpkg: control as it is, and NAME.md5sums
 //! ```
 //!
-//! `:ARCH` is there for packages with `Multi-Arch: same`. Not made: locks, backup copies, `available`, `statoverride`.
+//! `:ARCH` is there for packages with `Multi-Arch: same`. Not made: locks, backup copies, `available`.
 //!
 //! **Refuses**: lists of conffiles and triggers whose lines have another form.
 
@@ -35,6 +36,11 @@ use super::PlaceError;
 use super::control::Opened;
 use super::image::Image;
 use super::image::known;
+use super::order;
+use super::triggers;
+use super::triggers::LineKind;
+use crate::debian::script::world::Diversion;
+use crate::debian::script::world::StatOverride;
 
 const OWNER: &str = "dpkg";
 
@@ -71,10 +77,12 @@ const DESCRIPTION: &str = "Description";
 /// What the packages and their placement have to say to the database.
 pub(super) struct Facts<'a> {
     pub(super) packages: &'a [Opened<'a>],
+    /// Their indexes in the order in which they were unpacked.
+    pub(super) unpacked: &'a [usize],
     /// By index: paths that another package took over, which leave the list.
     pub(super) replaced: &'a BTreeMap<usize, BTreeSet<ImagePath>>,
-    /// Path, where it went, by whom.
-    pub(super) diversions: &'a [[String; 3]],
+    pub(super) diversions: &'a [Diversion],
+    pub(super) overrides: &'a [StatOverride],
     pub(super) arch: Arch,
 }
 
@@ -84,22 +92,36 @@ pub(super) fn write(image: &mut Image<'_>, facts: &Facts<'_>) -> Result<(), Plac
     sorted.sort_by_key(|(_, package)| package.name());
     let mut status = Vec::new();
     let mut states = String::new();
-    let mut triggers = Triggers::default();
     for (index, package) in sorted {
         status.extend(stanza(package, image.contents)?);
         if !package.locked.manual {
             let (name, arch) = (package.name(), facts.arch.debian());
             let _ = write!(states, "Package: {name}\nArchitecture: {arch}\nAuto-Installed: 1\n\n");
         }
-        triggers.read(package, image.contents)?;
         info(image, package, facts.replaced.get(&index))?;
     }
     image.put(OWNER, &known("var/lib/dpkg/status"), status);
     image.put(OWNER, &known("var/lib/dpkg/info/format"), "1\n");
     image.put(OWNER, &known("var/lib/dpkg/arch"), format!("{}\n", facts.arch.debian()));
-    let diversions: String = facts.diversions.iter().flatten().flat_map(|line| [line, "\n"]).collect();
+    let mut diversions = String::new();
+    let mut sorted: Vec<&Diversion> = facts.diversions.iter().collect();
+    sorted.sort_by_key(|diversion| (order::place_of_path(&diversion.path), &diversion.path));
+    for Diversion { path, to, package } in sorted {
+        let _ = write!(diversions, "{path}\n{to}\n{}\n", package.as_deref().unwrap_or(":"));
+    }
     image.put(OWNER, &known("var/lib/dpkg/diversions"), diversions);
-    triggers.write(image)?;
+    if !facts.overrides.is_empty() {
+        let mut lines = String::new();
+        for StatOverride { user, group, mode, path } in facts.overrides {
+            let _ = writeln!(lines, "{user} {group} {mode:o} {path}");
+        }
+        image.put(OWNER, &known("var/lib/dpkg/statoverride"), lines);
+    }
+    let mut interests = Interests::default();
+    for &index in facts.unpacked {
+        interests.read(&facts.packages[index], image.contents)?;
+    }
+    interests.write(image)?;
     image.put(OWNER, &known("var/lib/apt/extended_states"), states);
     Ok(())
 }
@@ -304,42 +326,21 @@ fn info(
 
 /// Interest in triggers.
 #[derive(Default)]
-struct Triggers {
+struct Interests {
     /// Path and package, in order of the packages.
     paths: Vec<(String, String)>,
     named: BTreeMap<String, Vec<String>>,
 }
 
-impl Triggers {
+impl Interests {
     fn read(&mut self, package: &Opened<'_>, contents: &dyn Contents) -> Result<(), PlaceError> {
-        let text = package.read_text("triggers", contents)?.unwrap_or_default();
-        for (at, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default();
-            let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            let wrong = |what: &str| PlaceError::Line {
-                package: package.name().into(),
-                member: "triggers".into(),
-                line: at + 1,
-                what: what.into(),
-            };
-            let (directive, name) = match words[..] {
-                [] => continue,
-                [directive, name] => (directive, name),
-                _ => return Err(wrong("it is not a directive and a name")),
-            };
-            let mark = match directive {
-                "interest" | "interest-await" => "",
-                "interest-noawait" => "/noawait",
-                "activate" | "activate-await" | "activate-noawait" => continue,
-                _ => return Err(wrong("the directive is not known")),
-            };
-            let by = format!("{}{mark}", package.name());
-            if name.starts_with('/') {
-                self.paths.push((name.into(), by));
-            } else if name.contains('/') || name.starts_with('.') || name.chars().any(char::is_control) {
-                return Err(wrong("it is no name of a trigger"));
+        for line in triggers::lines(package, contents)? {
+            let LineKind::Interest { noawait } = line.kind else { continue };
+            let by = format!("{}{}", package.name(), if noawait { "/noawait" } else { "" });
+            if line.name.starts_with('/') {
+                self.paths.push((line.name, by));
             } else {
-                self.named.entry(name.into()).or_default().push(by);
+                self.named.entry(line.name).or_default().push(by);
             }
         }
         Ok(())

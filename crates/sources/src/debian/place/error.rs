@@ -30,6 +30,18 @@ pub struct UnknownScript {
     pub what: String,
 }
 
+impl UnknownScript {
+    /// Where and why, without whose.
+    pub(super) fn why(&self) -> String {
+        let Self { line, text, what, .. } = self;
+        if text.is_empty() {
+            format!("line {line}: {what}")
+        } else {
+            format!("line {line}: `{text}`: {what}")
+        }
+    }
+}
+
 impl fmt::Display for UnknownScript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { package, script, line, text, what } = self;
@@ -152,9 +164,18 @@ pub enum PlaceError {
     /// Users or groups that cannot be.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// The list of recipes built into this program cannot be read.
-    #[error("the built-in list of script recipes is broken: {0}")]
-    Recipes(String),
+    /// Questions of debconf that are not.
+    #[error("package `{package}`: its debconf templates cannot be used")]
+    Templates {
+        /// The package.
+        package: String,
+        /// Why.
+        #[source]
+        source: StanzaError,
+    },
+    /// Each time that the image is begun anew without what failed, something else fails.
+    #[error("the triggers of install scripts do not come to an end")]
+    Unsettled,
     /// The ld.so.cache could not be made.
     #[error("the cache of the dynamic loader cannot be made: {0}")]
     LoaderCache(String),
@@ -165,9 +186,8 @@ impl Diagnose for PlaceError {
         Diagnosis::Own(match self {
             Self::Account(error) => return Diagnosis::Inner(error),
             Self::Read { .. } => Kind::System,
-            Self::UnknownScripts(_) => Kind::Refused,
+            Self::UnknownScripts(_) | Self::Unsettled => Kind::Refused,
             Self::Certificate { .. } | Self::Effect { .. } => Kind::Usage,
-            Self::Recipes(_) => Kind::Internal,
             _ => Kind::Integrity,
         })
     }

@@ -11,8 +11,10 @@
 //! A package's link to a directory stays where a later package has a directory, and what that one ships lands behind it; a
 //! directory stays where a later package has a link (dpkg does both without a word).
 //!
-//! **Guarantees**: the result does not depend on the order in which the packages are given; a path is overwritten only
-//! where the later package `Replaces` the earlier one, and then leaves the earlier one's file list, as with dpkg.
+//! A path that another package has diverted lands where the diversion says, and what has an override has its owner and mode.
+//!
+//! **Guarantees**: a path of a package is overwritten only where the later package `Replaces` the earlier one, and then leaves
+//! the earlier one's file list, as with dpkg.
 //!
 //! **Refuses**: files of two packages at one path with different content, hard links to nothing.
 
@@ -33,6 +35,8 @@ use super::Slim;
 use super::control::Opened;
 use super::slim;
 use crate::accounts::Accounts;
+use crate::debian::script::world::Diversion;
+use crate::debian::script::world::StatOverride;
 use pinfold_archive::decoded::Member;
 use pinfold_archive::decoded::MemberKind;
 
@@ -43,12 +47,37 @@ const ALWAYS: [&str; 3] = ["bin", "lib", "sbin"];
 /// Directories that moved, longest first.
 const MOVED: [(&str, &str); 2] = [("var/lock", "run/lock"), ("var/run", "run")];
 
-/// Packages merged.
-pub(super) struct Merged {
-    /// Their files.
-    pub(super) tree: Tree,
+/// Packages on their way into a tree.
+pub(super) struct Merge<'a> {
+    packages: &'a [Opened<'a>],
+    slim: Slim,
+    epoch: u64,
+    contents: &'a dyn Contents,
     /// For each package (by its index) the paths that another package took over.
     pub(super) replaced: BTreeMap<usize, BTreeSet<ImagePath>>,
+    /// Those that are in the tree, in the order in which they came.
+    pub(super) done: Vec<usize>,
+}
+
+/// What decides where the files of a package land and whose they are.
+pub(super) struct Rules<'a> {
+    pub(super) accounts: &'a Accounts,
+    pub(super) diversions: &'a [Diversion],
+    pub(super) overrides: &'a [StatOverride],
+}
+
+impl Rules<'_> {
+    /// Where a path that `package` ships is in the image, links not followed.
+    fn place_of(&self, path: &ImagePath, package: &Opened<'_>) -> ImagePath {
+        for diversion in self.diversions {
+            let diverted = diversion.path.as_bytes().strip_prefix(b"/") == Some(path.as_bytes());
+            if diverted && diversion.package.as_deref() != Some(package.name()) {
+                // A target that is no path was refused when the diversion was made.
+                return ImagePath::new(&diversion.to).map_or_else(|_| place_of(path), |to| place_of(&to));
+            }
+        }
+        place_of(path)
+    }
 }
 
 /// Where a path of a package, or of a script, is in the image.
@@ -73,76 +102,134 @@ pub(super) fn place_of(path: &ImagePath) -> ImagePath {
     path.clone()
 }
 
-/// Merges packages, which must be sorted in the order in which they are to be unpacked.
-pub(super) fn merge(
-    packages: &[Opened<'_>],
-    accounts: &Accounts,
-    slim: Slim,
-    epoch: u64,
-    contents: &dyn Contents,
-) -> Result<Merged, PlaceError> {
-    let mut merged = Merged { tree: Tree::new(), replaced: BTreeMap::new() };
-    // Neighbours share their directory, so it is looked for once; a new link may lead elsewhere.
-    let mut last: Option<(ImagePath, ImagePath)> = None;
-    for (index, package) in packages.iter().enumerate() {
+impl<'a> Merge<'a> {
+    /// Nothing is merged yet.
+    pub(super) fn new(
+        packages: &'a [Opened<'a>],
+        slim: Slim,
+        epoch: u64,
+        contents: &'a dyn Contents,
+    ) -> Self {
+        Self { packages, slim, epoch, contents, replaced: BTreeMap::new(), done: Vec::new() }
+    }
+
+    /// Puts the files of one package into the tree.
+    pub(super) fn unpack(
+        &mut self,
+        tree: &mut Tree,
+        index: usize,
+        rules: &Rules<'_>,
+    ) -> Result<(), PlaceError> {
+        let package = &self.packages[index];
+        // Neighbours share their directory, so it is looked for once; a new link may lead elsewhere.
+        let mut last: Option<(ImagePath, ImagePath)> = None;
         for entry in &package.listing.data {
-            if slim == Slim::Slim && left_out(entry) {
+            if self.slim == Slim::Slim && left_out(entry) {
                 continue;
             }
             let path = match &entry.kind {
                 // From trixie on base-files ships the links itself.
                 MemberKind::Symlink(_) if is_moved_root(&entry.path) => entry.path.clone(),
-                _ => place_of(&entry.path),
+                _ => rules.place_of(&entry.path, package),
             };
             let landed = match (path.parent(), &last) {
                 (Some(parent), Some((known, there))) if parent == *known => there.join(path.name()).ok(),
                 _ => None,
             };
-            let landed = landed.unwrap_or_else(|| merged.tree.landing(&path));
+            let landed = landed.unwrap_or_else(|| tree.landing(&path));
             last = path.parent().zip(landed.parent());
             let path = landed;
-            let mut node = node(entry, &package.component, accounts, epoch);
+            let mut node = node(entry, &package.component, rules, self.epoch);
             if let NodeKind::Hardlink(target) = &mut node.kind {
-                *target = merged.tree.landing(target);
+                *target = tree.landing(&rules.place_of(target, package));
             }
             let is_link = matches!(node.kind, NodeKind::Symlink(_));
             if is_link {
                 last = None;
             }
-            let Some(old) = merged.tree.get(&path) else {
-                merged.tree.insert(path, node);
+            let Some(old) = tree.get(&path) else {
+                tree.insert(path, node);
                 continue;
             };
             if old.is_directory() && (node.is_directory() || is_link)
-                || node.is_directory() && merged.tree.directory_behind(&path).is_some()
-                || same(old, &node, contents, package)?
+                || node.is_directory() && tree.directory_behind(&path).is_some()
+                || same(old, &node, self.contents, package)?
             {
                 continue;
             }
-            let owner = || packages[..=index].iter().position(|first| first.component == old.owner);
-            let first = (0..=index)
-                .find(|&first| ships(&packages[first], &path) && !taken(&merged, first, &path))
-                .or_else(owner)
-                .unwrap_or(index);
-            if first != index && package.replaces(&packages[first])? {
-                merged.tree.insert(path.clone(), node);
-                merged.replaced.entry(first).or_default().insert(path);
-            } else if first != index && packages[first].replaces(package)? {
-                merged.replaced.entry(index).or_default().insert(path);
+            // What a script has made is overwritten, as dpkg does it.
+            let Some(first) = self.owner_of(&path, old, rules) else {
+                if !old.is_directory() {
+                    tree.insert(path, node);
+                }
+                continue;
+            };
+            if first != index && package.replaces(&self.packages[first])? {
+                tree.insert(path.clone(), node);
+                self.replaced.entry(first).or_default().insert(path);
+            } else if first != index && self.packages[first].replaces(package)? {
+                self.replaced.entry(index).or_default().insert(path);
             } else {
                 return Err(PlaceError::Overwrite {
                     path,
-                    first: packages[first].name().into(),
+                    first: self.packages[first].name().into(),
                     second: package.name().into(),
                 });
             }
         }
+        self.settle_hardlinks(tree, package, rules)?;
+        if !self.done.contains(&index) {
+            self.done.push(index);
+        }
+        Ok(())
     }
-    for package in packages {
-        settle_hardlinks(&mut merged.tree, package, slim)?;
+
+    /// Which package in the tree has the path.
+    fn owner_of(&self, path: &ImagePath, old: &Node, rules: &Rules<'_>) -> Option<usize> {
+        let taken = |index: &usize| self.replaced.get(index).is_some_and(|paths| paths.contains(path));
+        let ships = |package: &Opened<'_>| {
+            let there = |entry: &Member| entry.path == *path || rules.place_of(&entry.path, package) == *path;
+            package.listing.data.iter().any(there)
+        };
+        let mut done = self.done.iter().copied();
+        let first = done.clone().find(|first| ships(&self.packages[*first]) && !taken(first));
+        first.or_else(|| done.find(|first| self.packages[*first].component == old.owner))
     }
-    link_merged_directories(&mut merged.tree, epoch);
-    Ok(merged)
+
+    /// Hard links name files of their own package. Where the path rules left the file out, its bytes move to the link.
+    fn settle_hardlinks(
+        &self,
+        tree: &mut Tree,
+        package: &Opened<'_>,
+        rules: &Rules<'_>,
+    ) -> Result<(), PlaceError> {
+        for entry in &package.listing.data {
+            let MemberKind::Hardlink(target) = &entry.kind else { continue };
+            let path = tree.landing(&rules.place_of(&entry.path, package));
+            let here = matches!(tree.get(&path).map(|node| &node.kind), Some(NodeKind::Hardlink(_)));
+            if !here || self.slim == Slim::Slim && left_out(entry) {
+                continue;
+            }
+            let target = tree.landing(&rules.place_of(target, package));
+            if matches!(tree.get(&target).map(|node| &node.kind), Some(NodeKind::File(_))) {
+                continue;
+            }
+            let shipped = package.listing.data.iter().find_map(|other| match &other.kind {
+                MemberKind::File { content }
+                    if tree.landing(&rules.place_of(&other.path, package)) == target =>
+                {
+                    Some(content.clone())
+                }
+                _ => None,
+            });
+            let (Some(content), Some(node)) = (shipped, tree.get_mut(&path)) else {
+                let package = package.name().into();
+                return Err(PlaceError::DanglingHardlink { package, path: entry.path.clone(), target });
+            };
+            node.kind = NodeKind::File(content);
+        }
+        Ok(())
+    }
 }
 
 fn is_moved_root(path: &ImagePath) -> bool {
@@ -157,23 +244,23 @@ fn left_out(entry: &Member) -> bool {
     }
 }
 
-fn ships(package: &Opened<'_>, path: &ImagePath) -> bool {
-    package.listing.data.iter().any(|entry| entry.path == *path || place_of(&entry.path) == *path)
-}
-
-fn taken(merged: &Merged, index: usize, path: &ImagePath) -> bool {
-    merged.replaced.get(&index).is_some_and(|paths| paths.contains(path))
-}
-
-fn node(entry: &Member, owner: &Component, accounts: &Accounts, epoch: u64) -> Node {
+fn node(entry: &Member, owner: &Component, rules: &Rules<'_>, epoch: u64) -> Node {
+    let accounts = rules.accounts;
     // dpkg goes by name and takes the number only where the name is unknown.
     let by_name = |name: &[u8], find: &dyn Fn(&str) -> Option<u32>| str::from_utf8(name).ok().and_then(find);
-    let meta = Metadata {
+    let mut meta = Metadata {
         uid: by_name(&entry.uname, &|name| accounts.uid(name)).unwrap_or(entry.meta.uid),
         gid: by_name(&entry.gname, &|name| accounts.gid(name)).unwrap_or(entry.meta.gid),
         mtime: entry.meta.mtime.min(epoch),
         ..entry.meta.clone()
     };
+    let names = |path: &str| path.as_bytes().strip_prefix(b"/") == Some(entry.path.as_bytes());
+    if let Some(one) = rules.overrides.iter().find(|one| names(&one.path)) {
+        let number = |name: &str| name.strip_prefix('#').and_then(|number| number.parse().ok());
+        meta.uid = accounts.uid(&one.user).or_else(|| number(&one.user)).unwrap_or(meta.uid);
+        meta.gid = accounts.gid(&one.group).or_else(|| number(&one.group)).unwrap_or(meta.gid);
+        meta.mode = one.mode;
+    }
     let kind = match &entry.kind {
         MemberKind::Directory => NodeKind::Directory,
         MemberKind::File { content } => NodeKind::File(content.clone()),
@@ -221,36 +308,8 @@ fn same_bytes(contents: &dyn Contents, a: &Content, b: &Content) -> std::io::Res
     }
 }
 
-/// Hard links name files of their own package. Where the path rules left the file out, its bytes move to the link.
-fn settle_hardlinks(tree: &mut Tree, package: &Opened<'_>, slim: Slim) -> Result<(), PlaceError> {
-    for entry in &package.listing.data {
-        let MemberKind::Hardlink(target) = &entry.kind else { continue };
-        let path = tree.landing(&place_of(&entry.path));
-        let here = matches!(tree.get(&path).map(|node| &node.kind), Some(NodeKind::Hardlink(_)));
-        if !here || slim == Slim::Slim && left_out(entry) {
-            continue;
-        }
-        let target = tree.landing(&place_of(target));
-        if matches!(tree.get(&target).map(|node| &node.kind), Some(NodeKind::File(_))) {
-            continue;
-        }
-        let shipped = package.listing.data.iter().find_map(|other| match &other.kind {
-            MemberKind::File { content } if tree.landing(&place_of(&other.path)) == target => {
-                Some(content.clone())
-            }
-            _ => None,
-        });
-        let (Some(content), Some(node)) = (shipped, tree.get_mut(&path)) else {
-            let package = package.name().into();
-            return Err(PlaceError::DanglingHardlink { package, path: entry.path.clone(), target });
-        };
-        node.kind = NodeKind::File(content);
-    }
-    Ok(())
-}
-
 /// Emits `/bin -> usr/bin` and its like.
-fn link_merged_directories(tree: &mut Tree, epoch: u64) {
+pub(super) fn link_merged_directories(tree: &mut Tree, epoch: u64) {
     let owner = Component::generated("base");
     for name in MERGED {
         let (Ok(link), Ok(directory)) = (ImagePath::new(name), ImagePath::new(format!("usr/{name}"))) else {

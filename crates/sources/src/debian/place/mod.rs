@@ -1,15 +1,14 @@
 //! From downloaded packages to a tree: files, the dpkg database, and the effects of maintainer scripts.
 //!
 //! ```text
-//! packages ─► merge ─► accounts ─► effects of scripts ─► alternatives ─► certificates ─► pam ─► shells
-//!              (usr-merge,                                        ─► dpkg database ─► slim ─► ld.so.cache ─► Tree
-//!               path rules)
+//! packages ─► order ─► for each: preinst, files, postinst ─► triggers ─► alternatives ─► certificates ─► pam
+//!                                (merge: usr-merge, path rules, diversions)
+//!                                                          ─► dpkg database ─► slim ─► ld.so.cache ─► Tree
 //! ```
 //!
-//! Nothing of a package is run. What its scripts would have done on a fresh install is known in one of three ways: the text
-//! that debhelper put in is parsed ([`scripts`]), some hand-written scripts are recipes, kept as data and keyed by package
-//! and digest, and every other one is evaluated ([`super::script`]). Each script has an entry in the [`LedgerEntry`] list,
-//! which goes into the lock.
+//! Nothing of a package is run. What its scripts would have done on a fresh install is known by evaluating them
+//! ([`super::script`]), in dpkg's order ([`order`]). Each script has an entry in the [`LedgerEntry`] list, which goes into the
+//! lock.
 //!
 //! **Guarantees**: equal packages and options give an equal tree, in whatever order the packages come; no clock, locale,
 //! environment or user enters it; every path has one owner component. Times are those of the archives, not later than the
@@ -26,18 +25,19 @@ mod ca_certificates;
 mod compose;
 mod control;
 mod dpkg_database;
-mod effect;
 mod error;
 mod evaluate;
 mod image;
 mod java_keystore;
 mod merge;
+mod native;
+mod order;
 mod pam;
-pub mod scripts;
-mod shells;
+mod scripts;
 mod slim;
 #[cfg(test)]
 mod tests;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -56,7 +56,6 @@ pub use error::PlaceError;
 pub use error::UnknownScript;
 
 use self::control::Opened;
-use self::effect::Effect;
 use crate::accounts;
 use crate::debian::locked::LockedDeb;
 
@@ -131,20 +130,18 @@ pub struct Placed {
     pub conffiles: BTreeSet<ImagePath>,
 }
 
-/// How a script was understood.
+/// How a script was understood. Locks of older versions know more words: what they say was done otherwise, to the same end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScriptClass {
     /// It does nothing on a fresh install.
     Nothing,
-    /// All of it was put in by debhelper and parsed.
-    MatchedSnippets,
-    /// Its hand-written part is a recipe.
-    Recipe,
     /// It was evaluated over the image.
+    #[serde(alias = "matched-snippets", alias = "recipe")]
     Evaluated,
     /// The manifest says to skip it.
-    SkippedByManifest,
+    #[serde(alias = "skipped-by-manifest")]
+    Skipped,
 }
 
 /// What was done instead of running one script.
@@ -153,7 +150,7 @@ pub enum ScriptClass {
 pub struct LedgerEntry {
     /// The binary package.
     pub package: String,
-    /// `preinst` or `postinst`.
+    /// `preinst`, `config` or `postinst`.
     pub script: String,
     /// SHA-256 of the script.
     pub sha256: Digest,
@@ -162,9 +159,9 @@ pub struct LedgerEntry {
     /// What was done, and what was deliberately not (`not done: …`), in the script's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub what: Vec<String>,
-    /// Something a person should look at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<String>,
+    /// What older versions said of it; read, and not written again.
+    #[serde(default, rename = "warning", skip_serializing)]
+    _warning: Option<String>,
 }
 
 /// Composes the tree of a set of packages.
@@ -174,9 +171,7 @@ pub fn place(
     contents: &dyn Contents,
 ) -> Result<Placed, PlaceError> {
     let opened = open(packages, contents)?;
-    let scripts = understand(&opened, &options.answers, contents)?;
-    let accounts = compose::accounts(&opened, contents)?;
-    let (tree, ledger) = compose::compose(&opened, scripts, accounts, options, contents)?;
+    let compose::Composed { tree, ledger } = compose::compose(&opened, options, contents)?;
     let mut conffiles = BTreeSet::new();
     for package in &opened {
         let paths = dpkg_database::conffile_paths(package, contents)?;
@@ -196,34 +191,4 @@ fn open<'a>(packages: &'a [Package<'_>], contents: &dyn Contents) -> Result<Vec<
         Some(pair) => Err(PlaceError::Twice(pair[0].name().into())),
         None => Ok(opened),
     }
-}
-
-/// What is known of the scripts before the image is there. Packages are named by their index.
-#[derive(Default)]
-struct Scripts {
-    ledger: Vec<LedgerEntry>,
-    effects: Vec<(usize, Effect)>,
-    waiting: Vec<evaluate::Waiting>,
-}
-
-fn understand(
-    packages: &[Opened<'_>],
-    answers: &BTreeMap<String, Answer>,
-    contents: &dyn Contents,
-) -> Result<Scripts, PlaceError> {
-    let mut scripts = Scripts::default();
-    for (index, package) in packages.iter().enumerate() {
-        for found in scripts::understand(package, answers, contents)? {
-            match found.doing {
-                scripts::Doing::Effects(effects) => {
-                    scripts.ledger.push(found.entry);
-                    scripts.effects.extend(effects.into_iter().map(|effect| (index, effect)));
-                }
-                scripts::Doing::Evaluated(text) => {
-                    scripts.waiting.push(evaluate::Waiting { package: index, entry: found.entry, text });
-                }
-            }
-        }
-    }
-    Ok(scripts)
 }

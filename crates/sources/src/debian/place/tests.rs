@@ -192,7 +192,7 @@ fn unknown_scripts_stop_and_can_be_answered() {
     let ledger = placed(&set, &answered).unwrap().ledger;
     assert_eq!(
         (ledger[0].class, ledger[0].what.as_slice()),
-        (ScriptClass::SkippedByManifest, &["no devices here".to_owned()][..])
+        (ScriptClass::Skipped, &["no devices here".to_owned()][..])
     );
     let json = serde_json::to_string(&ledger).unwrap();
     assert!(json.starts_with("[{\"package\":\"x\",\"script\":\"postinst\",\"sha256\":\"sha256:"), "{json}");
@@ -393,4 +393,105 @@ fn a_directory_over_a_link_goes_through_it_and_a_link_over_a_directory_is_left_o
         matches!(&error, PlaceError::Overwrite { first, second, .. } if first == "xa" && second == "xc"),
         "{error}"
     );
+}
+
+/// What dpkg 1.21 leaves of such packages: the diverter has the path, the other's file is where it said.
+#[test]
+fn a_diverted_file_lands_where_the_diversion_says() {
+    let divert =
+        "#!/bin/sh\nset -e\ndpkg-divert --package b --add --rename --divert /usr/bin/x.a /usr/bin/x\n";
+    for other in ["a", "c"] {
+        let needs = if other == "a" { "Depends: a\n" } else { "" };
+        let set = [
+            made(
+                other,
+                if other == "c" { "Depends: b\n" } else { "" },
+                &[],
+                vec![file("usr/bin/x", "theirs")],
+            ),
+            made("b", needs, &[("preinst", divert)], vec![file("usr/bin/x", "mine")]),
+        ];
+        let tree = placed(&set, &options()).unwrap().tree;
+        assert_eq!(text(&tree, "usr/bin/x"), "mine", "{other}");
+        assert_eq!(text(&tree, "usr/bin/x.a"), "theirs", "{other}");
+        assert_eq!(text(&tree, "var/lib/dpkg/diversions"), "/usr/bin/x\n/usr/bin/x.a\nb\n");
+        assert_eq!(text(&tree, &format!("var/lib/dpkg/info/{other}.list")), "/usr/bin/x\n");
+    }
+}
+
+#[test]
+fn an_override_holds_for_files_that_come_later_and_is_in_the_database() {
+    let script = "#!/bin/sh\ndpkg-statoverride --add root root 4750 /usr/bin/x\n";
+    let set = [made("a", "", &[("preinst", script)], vec![file("usr/bin/x", "")])];
+    let tree = placed(&set, &options()).unwrap().tree;
+    assert_eq!(tree.get(&ImagePath::new("usr/bin/x").unwrap()).unwrap().meta.mode, 0o4750);
+    assert_eq!(text(&tree, "var/lib/dpkg/statoverride"), "root root 4750 /usr/bin/x\n");
+}
+
+#[test]
+fn a_postinst_sees_what_it_depends_on_configured() {
+    let asks =
+        "#!/bin/sh\nset -e\ndpkg-query -W -f '${Package} ${Status}\\n' a z >/state\ncat /made >>/state\n";
+    let set = [
+        made("a", "Depends: z\n", &[("postinst", asks)], Vec::new()),
+        made("z", "", &[("postinst", "#!/bin/sh\necho by z >/made\n")], Vec::new()),
+    ];
+    let tree = placed(&set, &options()).unwrap().tree;
+    assert_eq!(text(&tree, "state"), "a install ok unpacked\nz install ok installed\nby z\n");
+}
+
+#[test]
+fn triggers_run_once_all_is_configured() {
+    let asks = "#!/bin/sh\necho \"$*\" >>/seen\n";
+    let set = [
+        made("a", "", &[("triggers", "interest-noawait look\n"), ("postinst", asks)], Vec::new()),
+        made("b", "Depends: a\n", &[("triggers", "activate-noawait look\n")], Vec::new()),
+        made("c", "Depends: a\n", &[("postinst", "#!/bin/sh\ndpkg-trigger look\n")], Vec::new()),
+    ];
+    let found = placed(&set, &options()).unwrap();
+    assert_eq!(text(&found.tree, "seen"), "configure \ntriggered look\n");
+}
+
+#[test]
+fn what_fails_for_a_trigger_or_a_question_leaves_nothing_half_done() {
+    let triggered =
+        "#!/bin/sh\nset -e\n[ \"$1\" = configure ] || { echo x >/half; frobnicate --odd; false; }\n";
+    let asks = "#!/bin/sh\n. /usr/share/debconf/confmodule\necho $1 >/asked\n";
+    let config = "#!/bin/sh\necho half >/half\nmkdir --odd /x\n";
+    let set = [
+        made("a", "", &[("triggers", "interest look\n"), ("postinst", triggered)], Vec::new()),
+        made("b", "Depends: a\n", &[("triggers", "activate look\n")], Vec::new()),
+        made(
+            "c",
+            "",
+            &[("postinst", asks), ("config", config)],
+            vec![file("usr/share/debconf/confmodule", "")],
+        ),
+    ];
+    let found = placed(&set, &options()).unwrap();
+    assert!(!found.tree.contains(&ImagePath::new("half").unwrap()));
+    assert_eq!(text(&found.tree, "asked"), "configure\n");
+    let what: Vec<&str> = found.ledger.iter().flat_map(|entry| &entry.what).map(String::as_str).collect();
+    assert!(what.iter().any(|what| what.starts_with("not done: triggered by look: ")), "{what:?}");
+    assert!(what.contains(&"not done: questions of debconf; their defaults stand"), "{what:?}");
+}
+
+#[test]
+fn the_ledger_of_an_older_lock_is_read() {
+    let entry = |class: &str| {
+        format!(
+            "{{\"package\":\"x\",\"script\":\"postinst\",\"sha256\":\"{}\",\"class\":\"{class}\",\"warning\":\"w\"}}",
+            Digest::sha256(b"")
+        )
+    };
+    for (old, new) in [
+        ("matched-snippets", ScriptClass::Evaluated),
+        ("recipe", ScriptClass::Evaluated),
+        ("skipped-by-manifest", ScriptClass::Skipped),
+        ("nothing", ScriptClass::Nothing),
+    ] {
+        let read: LedgerEntry = serde_json::from_str(&entry(old)).unwrap();
+        assert_eq!(read.class, new);
+        assert!(!serde_json::to_string(&read).unwrap().contains("warning"));
+    }
 }

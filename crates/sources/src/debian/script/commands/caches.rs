@@ -28,7 +28,7 @@ const KEYSTORE_JAR: &[u8] = b"/usr/share/ca-certificates-java/ca-certificates-ja
 /// The command of this name.
 pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
-        "ldconfig" | "update-ca-certificates" | "pam-auth-update" | "update-shells" => asked,
+        "ldconfig" | "update-ca-certificates" | "pam-auth-update" | "shadowconfig" => asked,
         "java" => java,
         "setcap" => setcap,
         "glib-compile-schemas" => compile_schemas,

@@ -22,6 +22,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "dpkg-divert" => divert,
         "dpkg-statoverride" => stat_override,
         "dpkg-trigger" => trigger,
+        "dpkg-realpath" => real_path,
         // Everything that it does, it does to what an older version has left.
         "dpkg-maintscript-helper" => maintscript_helper,
         _ => return None,
@@ -501,6 +502,34 @@ fn trigger(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         }
     }
     Ok(0)
+}
+
+/// `dpkg-realpath [--zero] [--root DIRECTORY] PATH`: where a path leads, links followed as below the directory.
+fn real_path(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let (mut end, mut path) = (b'\n', None);
+    let mut rest = words[1..].iter();
+    while let Some(word) = rest.next() {
+        match &**word {
+            b"-z" | b"--zero" => end = 0,
+            // The image is the root of everything here.
+            b"--root" | b"--instdir" => match rest.next().map(|word| &**word) {
+                Some(b"" | b"/") => {}
+                _ => return Err(shell.fault(words, "another root is not known")),
+            },
+            b"--root=" | b"--root=/" | b"--instdir=" | b"--instdir=/" => {}
+            option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
+            _ => path = Some(word.clone()),
+        }
+    }
+    let Some(path) = path else { return Err(shell.fault(words, "a path is missing")) };
+    match shell.world().locate(b"/", &path, Last::Followed) {
+        Ok(found) => {
+            let found = if found.is_root() { Vec::new() } else { found.as_bytes().to_vec() };
+            shell.say(&[b"/", &found[..], &[end]].concat())?;
+            Ok(0)
+        }
+        Err(errno) => shell.failed(words, &path, errno),
+    }
 }
 
 fn maintscript_helper(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {

@@ -22,7 +22,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "service" | "invoke-rc.d" => service,
         "deb-systemd-helper" => systemd_helper,
         "update-locale" => update_locale,
-        "add-shell" => add_shell,
+        "add-shell" | "update-shells" => login_shells,
         "ucf" => ucf,
         "ucfq" => ucfq,
         "which" => which,
@@ -341,13 +341,13 @@ fn systemd_helper(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
 }
 
-fn add_shell(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    for path in &words[1..] {
-        let path = String::from_utf8_lossy(path).into_owned();
-        shell.world().note(format!("shell {path}"));
-        shell.world().shells.push(path);
+/// The scripts of debianutils; without it there is no list of login shells.
+fn login_shells(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+    match shell.found_in_path(&name) {
+        Some(path) => shell.script_of_the_tree(&path, words),
+        None => left_out(shell, words, "list of login shells; debianutils is not there"),
     }
-    Ok(0)
 }
 
 /// `ucf NEW CURRENT` on a fresh install: the new file is put where none is.

@@ -123,7 +123,7 @@ impl Shell<'_, '_> {
         self.found_in_path(name)
     }
 
-    pub(super) fn found_in_path(&mut self, name: &[u8]) -> Option<Vec<u8>> {
+    pub(in crate::debian::script) fn found_in_path(&mut self, name: &[u8]) -> Option<Vec<u8>> {
         if name.contains(&b'/') {
             return self.is_executable(name).then(|| name.to_vec());
         }
@@ -143,7 +143,11 @@ impl Shell<'_, '_> {
     }
 
     /// A shell script that a package has brought, evaluated as the script that calls it is.
-    pub(super) fn script_of_the_tree(&mut self, path: &[u8], words: &[Rc<[u8]>]) -> Status {
+    pub(in crate::debian::script) fn script_of_the_tree(
+        &mut self,
+        path: &[u8],
+        words: &[Rc<[u8]>],
+    ) -> Status {
         let cwd = self.state.cwd.clone();
         let text = match self.world.read(&cwd, path) {
             Ok(text) => text,

@@ -533,10 +533,14 @@ impl World<'_> {
         Ok(())
     }
 
-    /// The time of a file becomes that of the image.
-    pub(in crate::debian::script) fn touch(&mut self, path: &ImagePath) -> Result<(), Errno> {
-        let epoch = self.epoch;
-        self.change(path, |meta| meta.mtime = epoch)
+    /// The time of a file becomes `time`, or that of the image.
+    pub(in crate::debian::script) fn touch(
+        &mut self,
+        path: &ImagePath,
+        time: Option<u64>,
+    ) -> Result<(), Errno> {
+        let time = time.unwrap_or(self.epoch);
+        self.change(path, |meta| meta.mtime = time)
     }
 
     /// The names in a directory, sorted by their bytes.

@@ -112,8 +112,6 @@ pub(in crate::debian) struct World<'a> {
     pub(in crate::debian) answers: BTreeMap<String, String>,
     /// Triggers that were activated, in order: name or path, and who asked.
     pub(in crate::debian) triggers: BTreeSet<(String, String)>,
-    /// Login shells that `add-shell` has named.
-    pub(in crate::debian) shells: Vec<String>,
     /// Packages by name.
     pub(in crate::debian) packages: BTreeMap<String, Installed>,
     /// The architecture that the image is for.
@@ -153,7 +151,6 @@ impl<'a> World<'a> {
             overrides: Vec::new(),
             answers: BTreeMap::new(),
             triggers: BTreeSet::new(),
-            shells: Vec::new(),
             packages: BTreeMap::new(),
             arch,
             epoch,

@@ -199,19 +199,28 @@ fn touch(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('a', ""),
         flag('m', ""),
         flag('c', "no-create"),
+        flag('h', "no-dereference"),
         valued('r', "reference"),
         valued('d', "date"),
         valued('t', ""),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let (cwd, mode) = (shell.cwd().to_vec(), 0o666 & !shell.umask());
+    // Every time that is set is the image's, or that of the file which is named.
+    let last = if given.has('h') { Last::Itself } else { Last::Followed };
+    let time = match given.value('r').cloned() {
+        Some(file) => match shell.world().stat(&cwd, &file, last) {
+            Ok(stat) => Some(stat.meta.mtime),
+            Err(errno) => return shell.failed(words, &file, errno),
+        },
+        None => None,
+    };
     let mut status = 0;
     for path in &given.operands {
-        let result = match shell.world().stat(&cwd, path, Last::Followed) {
+        let result = match shell.world().stat(&cwd, path, last) {
             Ok(stat) if stat.kind == Kind::Null => Ok(()),
-            // Every time that is set is the image's.
-            Ok(stat) => shell.world().touch(&stat.path),
-            Err(Errno::NotFound) if given.has('c') => Ok(()),
+            Ok(stat) => shell.world().touch(&stat.path, time),
+            Err(Errno::NotFound) if given.has('c') || given.has('h') => Ok(()),
             Err(Errno::NotFound) => shell.world().open_to_write(&cwd, path, mode, Kept::All).map(drop),
             Err(errno) => Err(errno),
         };

@@ -1,5 +1,7 @@
 //! Who may do what with a file: chmod, chown, chgrp, and the modes and owners that other commands are given.
 
+use pinfold_archive::Metadata;
+
 use super::Word;
 use super::options;
 use super::options::Known;
@@ -114,6 +116,15 @@ pub(super) fn owner(shell: &mut Shell<'_, '_>, words: &[Word], text: &str) -> Re
     }
 }
 
+/// The file of `--reference`; nothing where there is none, which was said.
+fn reference(shell: &mut Shell<'_, '_>, words: &[Word], file: &Word) -> Result<Option<Metadata>, Flow> {
+    let cwd = shell.cwd().to_vec();
+    match shell.world().stat(&cwd, file, Last::Followed) {
+        Ok(stat) => Ok(Some(stat.meta)),
+        Err(errno) => shell.failed(words, file, errno).map(|_| None),
+    }
+}
+
 pub(super) fn chmod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[
         flag('R', "recursive"),
@@ -134,8 +145,12 @@ pub(super) fn chmod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if let Some(text) = modes.first() {
         given.operands.insert(0, text.clone());
     }
-    let Some((text, paths)) = given.operands.split_first() else { return usage(shell, words) };
     let cwd = shell.cwd().to_vec();
+    if let Some(file) = given.value('m').cloned() {
+        let Some(like) = reference(shell, words, &file)? else { return Ok(1) };
+        given.operands.insert(0, format!("{:o}", like.mode).as_bytes().into());
+    }
+    let Some((text, paths)) = given.operands.split_first() else { return usage(shell, words) };
     let mut status = 0;
     for path in paths {
         match shell.world().stat(&cwd, path, Last::Followed) {
@@ -172,13 +187,27 @@ pub(super) fn chown(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         long_valued('F', "from"),
     ];
     let given = options::read(shell, words, KNOWN)?;
-    if given.has('m') || given.has('F') {
-        return Err(shell.fault(words, "`--reference` and `--from` are not evaluated"));
+    if given.has('F') {
+        return Err(shell.fault(words, "`--from` is not evaluated"));
     }
-    let Some((text, paths)) = given.operands.split_first() else { return usage(shell, words) };
-    let text = String::from_utf8_lossy(text).into_owned();
-    let text = if words[0].ends_with(b"chgrp") { format!(":{text}") } else { text };
-    let Some((uid, gid)) = owner(shell, words, &text)? else { return Ok(1) };
+    let like = match given.value('m').cloned() {
+        Some(file) => Some(reference(shell, words, &file)?),
+        None => None,
+    };
+    let (uid, gid, paths) = match (like, given.operands.split_first()) {
+        (Some(None), _) => return Ok(1),
+        (Some(Some(like)), _) => {
+            let uid = (!words[0].ends_with(b"chgrp")).then_some(like.uid);
+            (uid, Some(like.gid), &given.operands[..])
+        }
+        (None, None) => return usage(shell, words),
+        (None, Some((text, paths))) => {
+            let text = String::from_utf8_lossy(text).into_owned();
+            let text = if words[0].ends_with(b"chgrp") { format!(":{text}") } else { text };
+            let Some((uid, gid)) = owner(shell, words, &text)? else { return Ok(1) };
+            (uid, gid, paths)
+        }
+    };
     let (cwd, last) = (shell.cwd().to_vec(), if given.has('h') { Last::Itself } else { Last::Followed });
     let mut status = 0;
     for path in paths {

@@ -1,0 +1,380 @@
+//! In which order packages are unpacked and configured: that of dpkg and apt when they install into an empty directory.
+//!
+//! ```text
+//! Essential and what it needs   files of all, each preinst, each postinst         as bootstrap tools do it
+//! all others                    preinst and files of each, then each postinst     as `apt-get install` of them all
+//! ```
+//!
+//! Files come after those of the packages that are needed, the ones that apt takes first: Essential, with `Pre-Depends`, of
+//! high priority, by name. A package whose `Pre-Depends` is not configured waits until it is. A `postinst` waits for all that
+//! its package depends on; dpkg takes what waits in the order of its table of names, and where nothing is left but circles it
+//! breaks one at a package without `postinst`, else where it began (`dep_check.c: findbreakcycle`).
+//!
+//! **Guarantees**: the order depends on the packages alone, not on how they are given; it has every package once.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+
+use super::PlaceError;
+use super::control::Opened;
+use crate::debian::lock::relation;
+
+/// How many bins dpkg's table of packages has (`pkg-hash.c`).
+const BINS: u32 = 65_521;
+/// And its table of files.
+const FILE_BINS: u32 = 262_139;
+
+/// What is done with the package of an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Its files are put into the tree.
+    Files(usize),
+    /// Its `preinst` runs.
+    Preinst(usize),
+    /// Its `postinst` runs.
+    Configure(usize),
+    /// What is waiting for triggers gets them.
+    Triggers,
+}
+
+/// What the order depends on.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    name: String,
+    essential: bool,
+    priority: i32,
+    has_postinst: bool,
+    /// For each group of `Pre-Depends`, then of `Depends`: its alternatives, each with the packages that satisfy it.
+    groups: Vec<Vec<Vec<usize>>>,
+    /// How many of the groups are of `Pre-Depends`.
+    before: usize,
+}
+
+/// Reads what the order depends on.
+pub(super) fn facts(packages: &[Opened<'_>]) -> Result<Vec<Facts>, PlaceError> {
+    let mut names: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, package) in packages.iter().enumerate() {
+        names.entry(package.name().to_owned()).or_default().insert(0, index);
+        for provided in package.field("Provides")?.split(',') {
+            let name = provided.split(['(', ':']).next().unwrap_or_default().trim();
+            if name != package.name() {
+                names.entry(name.to_owned()).or_default().push(index);
+            }
+        }
+    }
+    let mut all = Vec::with_capacity(packages.len());
+    for package in packages {
+        let mut facts = Facts {
+            name: package.name().to_owned(),
+            essential: package.field("Essential")? == "yes",
+            has_postinst: package.member("postinst").is_some(),
+            priority: match package.field("Priority")?.as_str() {
+                "important" => 5,
+                "required" => 4,
+                "standard" => 3,
+                "optional" => 1,
+                _ => 0,
+            },
+            ..Facts::default()
+        };
+        for field in ["Pre-Depends", "Depends"] {
+            let value = package.field(field)?;
+            // What dpkg would not read was refused when the packages were chosen.
+            for group in relation::groups(&value).unwrap_or_default() {
+                let alternative = |relation: &relation::Relation<'_>| names.get(relation.name).cloned();
+                facts.groups.push(group.iter().filter_map(alternative).collect());
+            }
+            if field == "Pre-Depends" {
+                facts.before = facts.groups.len();
+            }
+        }
+        all.push(facts);
+    }
+    Ok(all)
+}
+
+/// The steps of an installation into an empty directory.
+pub(super) fn steps(facts: &[Facts]) -> Vec<Step> {
+    let mut plan = Plan {
+        facts,
+        configured: vec![false; facts.len()],
+        broken: BTreeSet::new(),
+        unpacked: vec![false; facts.len()],
+        steps: Vec::new(),
+    };
+    let unpack = plan.unpacking(|facts| facts.essential);
+    plan.steps.extend(unpack.iter().map(|&package| Step::Files(package)));
+    plan.steps.extend(unpack.iter().map(|&package| Step::Preinst(package)));
+    for &package in &unpack {
+        plan.unpacked[package] = true;
+    }
+    plan.configure(unpack.into());
+    plan.steps.push(Step::Triggers);
+    for package in plan.unpacking(|_| true) {
+        if plan.unpacked[package] {
+            continue;
+        }
+        let needed = plan.needed_before(package);
+        plan.configure(needed.into());
+        plan.steps.extend([Step::Preinst(package), Step::Files(package)]);
+        plan.unpacked[package] = true;
+    }
+    let mut rest: Vec<usize> = (0..facts.len()).filter(|&package| !plan.configured[package]).collect();
+    rest.sort_by_key(|&package| (bin(&facts[package].name), package));
+    plan.configure(rest.into());
+    plan.steps.push(Step::Triggers);
+    plan.steps
+}
+
+/// The bin of a name in dpkg's table.
+fn bin(name: &str) -> u32 {
+    fnv(name.to_ascii_lowercase().as_bytes()) % BINS
+}
+
+/// The place of a path in dpkg's table of files (`fsys-hash.c`), in which order it writes what it has about them.
+pub(super) fn place_of_path(path: &str) -> u32 {
+    fnv(path.trim_start_matches('/').as_bytes()) % FILE_BINS
+}
+
+/// FNV-1a.
+fn fnv(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(2_166_136_261, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(16_777_619))
+}
+
+/// An alternative of a package's group, by their places.
+type Possibility = (usize, usize, usize);
+/// An alternative, and a package that satisfies it.
+type Lead = (Possibility, usize);
+
+struct Plan<'a> {
+    facts: &'a [Facts],
+    unpacked: Vec<bool>,
+    configured: Vec<bool>,
+    /// Dependencies that no longer count.
+    broken: BTreeSet<Possibility>,
+    steps: Vec<Step>,
+}
+
+impl Plan<'_> {
+    /// These packages and what they need, each behind what it needs.
+    fn unpacking(&self, wanted: impl Fn(&Facts) -> bool) -> Vec<usize> {
+        let mut roots: Vec<usize> =
+            (0..self.facts.len()).filter(|&package| wanted(&self.facts[package])).collect();
+        let score = |facts: &Facts| {
+            200 * i32::from(facts.essential) + 50 * i32::from(facts.before > 0) + facts.priority
+        };
+        roots.sort_by_key(|&package| (-score(&self.facts[package]), &self.facts[package].name));
+        self.closure(&roots, false)
+    }
+
+    /// Depth first without recursion: a package comes once all that it needs has come.
+    fn closure(&self, roots: &[usize], unconfigured: bool) -> Vec<usize> {
+        let needs: Vec<Vec<usize>> = self.facts.iter().map(|facts| facts.groups.concat().concat()).collect();
+        let mut begun = vec![false; self.facts.len()];
+        let mut order = Vec::new();
+        for &root in roots {
+            let mut stack = vec![(root, 0)];
+            while let Some((package, need)) = stack.pop() {
+                if need == 0 && std::mem::replace(&mut begun[package], true) {
+                    continue;
+                }
+                if let Some(&needed) = needs[package].get(need) {
+                    stack.push((package, need + 1));
+                    if !(begun[needed] || unconfigured && self.configured[needed]) {
+                        stack.push((needed, 0));
+                    }
+                } else {
+                    order.push(package);
+                }
+            }
+        }
+        order
+    }
+
+    /// What must be configured before the package may be unpacked, in the order in which it can be.
+    fn needed_before(&self, package: usize) -> Vec<usize> {
+        let facts = &self.facts[package];
+        let waiting = facts.groups[..facts.before].iter().filter(|group| {
+            !group.is_empty() && !group.iter().flatten().any(|&needed| self.configured[needed])
+        });
+        let first =
+            waiting.filter_map(|group| group.iter().flatten().copied().find(|&needed| self.unpacked[needed]));
+        let roots: Vec<usize> = first.collect();
+        let mut all = self.closure(&roots, true);
+        all.retain(|&needed| self.unpacked[needed] && !self.configured[needed]);
+        all
+    }
+
+    /// dpkg's queue (`packages.c: process_queue`).
+    fn configure(&mut self, mut queue: VecDeque<usize>) {
+        // How often nothing has come of a package, and what is tried: 0 to wait, 1 to break circles, 2 to go on regardless.
+        let (mut nothing, mut tried) = (0, 0);
+        while let Some(package) = queue.pop_front() {
+            if nothing > queue.len() * 2 + 2 {
+                (nothing, tried) = (0, tried + 1);
+            } else {
+                nothing += 1;
+            }
+            if tried >= 2 || self.is_ready(package) {
+                self.configured[package] = true;
+                self.steps.push(Step::Configure(package));
+                nothing = 0;
+                continue;
+            }
+            if tried == 1 && self.break_circle(package) {
+                nothing = 0;
+            }
+            queue.push_back(package);
+        }
+    }
+
+    fn is_ready(&self, package: usize) -> bool {
+        self.facts[package].groups.iter().enumerate().all(|(at, group)| {
+            group.is_empty()
+                || group.iter().enumerate().any(|(choice, found)| {
+                    self.broken.contains(&(package, at, choice))
+                        || found.iter().any(|&needed| self.configured[needed])
+                })
+        })
+    }
+
+    /// Finds a circle that the package leads to, and breaks it: whether there was one.
+    fn break_circle(&mut self, package: usize) -> bool {
+        // The way from the package: a package, the dependency that is looked at, and which of its packages is next.
+        let mut seen = vec![false; self.facts.len()];
+        let mut way: Vec<(usize, Vec<Lead>, usize)> = Vec::new();
+        let leads = |package: usize, broken: &BTreeSet<Possibility>| {
+            let mut leads = Vec::new();
+            for (at, group) in self.facts[package].groups.iter().enumerate() {
+                for (choice, found) in group.iter().enumerate() {
+                    if !broken.contains(&(package, at, choice)) {
+                        leads.extend(found.iter().map(|&needed| ((package, at, choice), needed)));
+                    }
+                }
+            }
+            leads
+        };
+        seen[package] = true;
+        way.push((package, leads(package, &self.broken), 0));
+        while let Some((_, all, next)) = way.last() {
+            let needed = all.get(*next).map(|(_, needed)| *needed);
+            let Some(needed) =
+                needed.filter(|needed| !seen[*needed] || way.iter().any(|(earlier, ..)| earlier == needed))
+            else {
+                if needed.is_none() {
+                    way.pop();
+                }
+                if let Some((_, _, next)) = way.last_mut() {
+                    *next += 1;
+                }
+                continue;
+            };
+            if let Some(start) = way.iter().position(|(earlier, ..)| *earlier == needed) {
+                // From the last link back to where the circle began; the first without a `postinst` gives way.
+                let circle = &way[start..];
+                let without = circle.iter().rev().find(|(package, ..)| !self.facts[*package].has_postinst);
+                if let Some((_, all, next)) = without.or(circle.first()) {
+                    let (possibility, _) = all[*next];
+                    self.broken.insert(possibility);
+                }
+                return true;
+            }
+            seen[needed] = true;
+            way.push((needed, leads(needed, &self.broken), 0));
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `NAME[!] [: NEEDED…] [; PRE-NEEDED…]`; `!` has a postinst, a capital first letter is Essential.
+    fn order(lines: &[&str]) -> String {
+        let name = |line: &str| line.split([' ', '!']).next().unwrap_or_default().to_owned();
+        let names: Vec<String> = lines.iter().map(|line| name(line)).collect();
+        let all: Vec<Facts> = lines
+            .iter()
+            .map(|line| {
+                let (rest, before) = line.split_once(" ;").unwrap_or((line, ""));
+                let (head, needs) = rest.split_once(" :").unwrap_or((rest, ""));
+                let groups = |text: &str| -> Vec<Vec<Vec<usize>>> {
+                    let find = |word: &str| names.iter().position(|name| name == word).unwrap();
+                    text.split_whitespace().map(|word| vec![vec![find(word)]]).collect()
+                };
+                let pre = groups(before);
+                Facts {
+                    name: name(head),
+                    essential: head.starts_with(char::is_uppercase),
+                    has_postinst: head.contains('!'),
+                    before: pre.len(),
+                    groups: [pre, groups(needs)].concat(),
+                    ..Facts::default()
+                }
+            })
+            .collect();
+        let word = |step: Step| match step {
+            Step::Files(package) => format!("{}.files", names[package]),
+            Step::Preinst(package) => format!("{}.pre", names[package]),
+            Step::Configure(package) => format!("{}.post", names[package]),
+            Step::Triggers => "/".into(),
+        };
+        steps(&all).into_iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn files_come_before_the_scripts_of_essential_packages_and_behind_the_preinst_of_others() {
+        assert_eq!(
+            order(&["b : a", "a", "E : l", "l"]),
+            "l.files E.files l.pre E.pre l.post E.post / a.pre a.files b.pre b.files a.post b.post /"
+        );
+    }
+
+    #[test]
+    fn what_is_needed_before_the_unpack_is_configured_then() {
+        assert_eq!(
+            order(&["a ; p", "p : q", "q"]),
+            "/ q.pre q.files p.pre p.files q.post p.post a.pre a.files a.post /"
+        );
+    }
+
+    // As dpkg 1.21 does it with --install of such packages in this order.
+    #[test]
+    fn a_circle_is_broken_at_the_package_without_a_script() {
+        for (lines, configured) in
+            [(["A! : B", "B : A"], "B.post A.post"), (["A : B", "B! : A"], "A.post B.post")]
+        {
+            let order = order(&lines);
+            assert!(order.contains(configured), "{order}");
+        }
+    }
+
+    // The bins of dpkg 1.22 order these names so, which a log of `dpkg --configure --pending` tells.
+    #[test]
+    fn what_waits_comes_in_the_order_of_dpkgs_table() {
+        let logged =
+            ["libexpat1", "libkeyutils1", "libgdbm6t64", "libbrotli1", "libnghttp2-14", "libcom-err2"];
+        assert!(logged.is_sorted_by_key(|name| bin(name)));
+    }
+
+    // `/var/lib/dpkg/diversions` as dpkg 1.22 left it.
+    #[test]
+    fn paths_come_in_the_order_of_dpkgs_table_of_files() {
+        let written = [
+            "/lib/x86_64-linux-gnu/libreadline.so.8",
+            "/usr/bin/pg_config",
+            "/lib64/ld-linux-x86-64.so.2",
+            "/libx32",
+            "/lib32",
+            "/libo32",
+        ];
+        assert!(written.is_sorted_by_key(|path| place_of_path(path)));
+    }
+
+    #[test]
+    fn a_package_that_needs_itself_or_nothing_is_there_once() {
+        assert_eq!(order(&["a : a"]), "/ a.pre a.files a.post /");
+    }
+}
