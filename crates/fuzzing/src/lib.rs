@@ -26,6 +26,7 @@ mod proxy_redact;
 mod proxy_relay;
 mod proxy_route;
 mod proxy_rules;
+mod script;
 mod settings;
 mod shown;
 mod shrinkwrap;
@@ -58,6 +59,7 @@ pub use proxy_redact::proxy_redact;
 pub use proxy_relay::proxy_relay;
 pub use proxy_route::proxy_route;
 pub use proxy_rules::proxy_rules;
+pub use script::script;
 pub use settings::settings;
 pub use shown::shown;
 pub use shrinkwrap::shrinkwrap;
@@ -93,6 +95,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy_route", proxy_route),
     ("proxy_rules", proxy_rules),
     ("recipe", recipe),
+    ("script", script),
     ("settings", settings),
     ("shown", shown),
     ("shrinkwrap", shrinkwrap),

@@ -6,6 +6,6 @@ mod caches;
 pub mod lock;
 pub mod locked;
 pub mod place;
-mod script;
+pub mod script;
 pub mod stanza;
 pub mod version;

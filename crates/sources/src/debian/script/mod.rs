@@ -22,8 +22,14 @@ mod syntax;
 mod tests;
 pub(in crate::debian) mod world;
 
+use pinfold_archive::Tree;
+use pinfold_archive::tree::InlineOnly;
+use pinfold_base::Arch;
+
 use self::shell::Shell;
+use self::world::Fuel;
 use self::world::World;
+use crate::accounts::Accounts;
 
 /// A script and how it is called.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +76,24 @@ const STACK: usize = 256 << 20;
 /// Evaluates a script over the world.
 pub(in crate::debian) fn evaluate(script: &Script<'_>, world: &mut World<'_>) -> Result<Outcome, Fault> {
     Shell::new(script, world).run(script.text)
+}
+
+/// Evaluates any text as a script over any tree, with this much fuel: what tries to break the evaluator begins here. The exit
+/// status, or the reason why there is none; what was done by then stays in the tree.
+pub fn try_out(text: &[u8], tree: &mut Tree, fuel: u64) -> Result<i32, String> {
+    let taken = std::mem::replace(tree, Tree::new());
+    let (left, result) = on_a_deep_stack(|| {
+        let mut world = World::new(taken, Accounts::minimal(), Arch::Amd64, 0, &InlineOnly);
+        world.fuel = Fuel::of(fuel);
+        let args = &["configure", ""];
+        let script = Script { package: "package", name: "postinst", text, args, environment: &[] };
+        let result = evaluate(&script, &mut world);
+        world.settle();
+        (world.tree, result)
+    })
+    .map_err(|error| error.to_string())?;
+    *tree = left;
+    result.map(|outcome| outcome.status).map_err(|fault| fault.what)
 }
 
 /// Runs `work` on a thread whose stack is deep enough for [`evaluate`]. Only what is used of it becomes memory.

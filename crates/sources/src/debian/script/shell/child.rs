@@ -29,16 +29,16 @@ impl Shell<'_, '_> {
     /// Sets a variable that commands see.
     pub(in crate::debian::script) fn export(&mut self, name: &str, value: Rc<[u8]>) -> Result<(), Flow> {
         self.set(name, value)?;
-        if let Some(variable) = Rc::make_mut(&mut self.state.variables).get_mut(name) {
-            variable.exported = true;
-        }
+        self.variable(name)?.exported = true;
         Ok(())
     }
 
     /// Takes variables away, all that are exported or those that `unset` names.
     pub(in crate::debian::script) fn change_environment(&mut self, all: bool, unset: impl Fn(&str) -> bool) {
-        Rc::make_mut(&mut self.state.variables)
-            .retain(|name, variable| !(variable.exported && all || unset(name)));
+        // Without fuel the evaluation ends at the next look.
+        if let Ok(variables) = self.variables() {
+            variables.retain(|name, variable| !(variable.exported && all || unset(name)));
+        }
     }
 
     /// Where a command of this name lies in the tree.
@@ -68,8 +68,10 @@ impl Shell<'_, '_> {
     ) -> Status {
         let (line, tested) = (self.line, std::mem::take(&mut self.tested));
         let result = self.subshell(|shell| {
-            Rc::make_mut(&mut shell.state.variables).retain(|_, variable| variable.exported);
-            Rc::make_mut(&mut shell.state.functions).clear();
+            shell.variables()?.retain(|_, variable| variable.exported);
+            shell.state.functions = Rc::default();
+            shell.frames.clear();
+            shell.loops = 0;
             shell.state.switches = Switches::default();
             shell.state.confmodule = false;
             shell.state.positional = words.get(1..).unwrap_or_default().into();
@@ -84,7 +86,6 @@ impl Shell<'_, '_> {
                     shell.state.streams.insert(descriptor, stream);
                 }
             }
-            shell.status = 0;
             shell.text(text, line.saturating_sub(1))
         });
         (self.line, self.tested) = (line, tested);

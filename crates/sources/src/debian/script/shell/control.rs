@@ -238,6 +238,11 @@ impl Shell<'_, '_> {
     }
 
     fn simple(&mut self, simple: &Simple) -> Status {
+        let result = self.simple_here(simple);
+        named(result, || as_written(simple))
+    }
+
+    fn simple_here(&mut self, simple: &Simple) -> Status {
         self.line = simple.line;
         self.substituted = None;
         let mut words = Vec::new();
@@ -353,6 +358,16 @@ fn named(result: Status, command: impl FnOnce() -> String) -> Status {
         }
         other => other,
     }
+}
+
+/// The start of a command whose words could not be made.
+fn as_written(simple: &Simple) -> String {
+    let assigned = simple.assignments.first().map(|(name, _)| format!("{name}=…"));
+    let word = simple.words.first().map(|word| match &word.0[..] {
+        [syntax::Piece::Text(text)] => format!("{} …", text[..text.len().min(40)].escape_ascii()),
+        _ => "…".into(),
+    });
+    assigned.into_iter().chain(word).collect::<Vec<_>>().join(" ")
 }
 
 fn keyword(kind: &CompoundKind) -> String {

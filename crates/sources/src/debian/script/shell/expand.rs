@@ -21,6 +21,10 @@ use super::pattern::Pattern;
 
 /// Most words that one expansion may give.
 const MAX_WORDS: usize = 100_000;
+/// Longest pattern, in bytes.
+const MAX_PATTERN: usize = 64 << 10;
+/// Longest field that can be a path (`PATH_MAX`).
+const MAX_PATH: usize = 4095;
 /// What a field costs in memory beside its bytes.
 const FIELD: usize = 100;
 
@@ -85,7 +89,12 @@ impl Shell<'_, '_> {
     /// A word as a pattern: what is quoted stands for itself.
     pub(super) fn pattern(&mut self, word: &Word) -> Result<Pattern, Flow> {
         let parts = self.parts_of(word, Place::Value)?;
-        Ok(Pattern::new(&self.joined(&parts)?))
+        let marked = self.joined(&parts)?;
+        if marked.len() > MAX_PATTERN {
+            return Err(self.fault(&[], "a pattern is too long"));
+        }
+        self.spend(10 * marked.len() as u64)?;
+        Ok(Pattern::new(&marked))
     }
 
     fn parts_of(&mut self, word: &Word, place: Place) -> Result<Vec<Part>, Flow> {
@@ -340,7 +349,11 @@ impl Shell<'_, '_> {
             Name::Variable(name) => self.get(name),
             Name::Zero => Some(self.state.zero.clone().into()),
             Name::Positional(index) => self.state.positional.get(index.checked_sub(1)?).cloned(),
-            Name::At | Name::Star => Some(self.state.positional.join(&b' ').into()),
+            Name::At | Name::Star => {
+                // Without fuel the evaluation ends at the next look.
+                let _ = self.world.spend_bytes(self.state.positional.iter().map(|word| word.len() + 1).sum());
+                Some(self.state.positional.join(&b' ').into())
+            }
             Name::Count => text(self.state.positional.len().to_string()),
             Name::Status => text(self.status.to_string()),
             Name::Flags => {
@@ -453,7 +466,7 @@ impl Shell<'_, '_> {
         let plain =
             |field: &[Marked]| -> Rc<[u8]> { field.iter().map(|(byte, _)| *byte).collect::<Vec<_>>().into() };
         let special = field.iter().any(|(byte, quoted)| !quoted && matches!(byte, b'*' | b'?' | b'['));
-        if !special || self.state.switches.noglob {
+        if !special || self.state.switches.noglob || field.len() > MAX_PATH {
             all.push(plain(field));
             return Ok(());
         }

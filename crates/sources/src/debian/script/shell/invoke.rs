@@ -63,6 +63,7 @@ impl Shell<'_, '_> {
         let run = if usual { commands::find(base) } else { None };
         let run = run.or_else(|| if usual && of_program { builtin::find(base) } else { None });
         if let Some(run) = run {
+            self.spend_bytes(16 * words.len())?;
             let words = named(base, words);
             return self.nested(|shell| run(shell, &words));
         }

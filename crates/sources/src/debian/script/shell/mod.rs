@@ -207,6 +207,10 @@ impl<'s, 'w> Shell<'s, 'w> {
         let line = self.line;
         match status {
             Err(Flow::Fault(fault)) => Err(*fault),
+            _ if self.world.fuel.has_run_out() => {
+                let what = Errno::Budget.to_string();
+                Err(Fault { line, command: String::new(), what })
+            }
             ended => {
                 let status = ended.unwrap_or(0);
                 Ok(Outcome { status, line, output: self.output.taken(), errors: self.errors.taken() })
@@ -250,7 +254,7 @@ impl<'s, 'w> Shell<'s, 'w> {
     fn ending(&mut self, status: i32) -> Status {
         let Some(trap) = self.state.at_exit.take() else { return Ok(status) };
         self.status = status;
-        match self.text(&trap, self.line) {
+        match self.text(&trap, self.line.saturating_sub(1)) {
             Ok(_) => Ok(status),
             Err(Flow::Exit(status) | Flow::Error(status)) => Ok(status),
             Err(other) => Err(other),

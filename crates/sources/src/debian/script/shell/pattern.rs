@@ -2,6 +2,8 @@
 
 use super::super::world::Fuel;
 
+/// Longest name of a class of characters.
+const MAX_CLASS: usize = 6;
 /// What a step of a match takes, in units of fuel.
 const STEP: u64 = 3;
 
@@ -48,6 +50,8 @@ impl Pattern {
     pub(super) fn new(marked: &[Marked]) -> Self {
         let mut items = Vec::new();
         let mut at = 0;
+        // Behind the last bracket that could close one, none opens a set.
+        let closing = marked.iter().rposition(|mark| *mark == (b']', false)).unwrap_or(0);
         while let Some(&(byte, quoted)) = marked.get(at) {
             at += 1;
             items.push(match byte {
@@ -67,6 +71,7 @@ impl Pattern {
                     }
                     None => Item::Byte(byte),
                 },
+                b'[' if at > closing => Item::Byte(byte),
                 b'[' => match set(&marked[at..]) {
                     Some((item, length)) => {
                         at += length;
@@ -203,9 +208,11 @@ fn set(marked: &[Marked]) -> Option<(Item, usize)> {
             return Some((Item::Set { negated, members }, at + 1));
         }
         if byte == b'[' && !quoted && marked.get(at + 1) == Some(&(b':', false)) {
-            let rest: Vec<u8> = marked[at + 2..].iter().map(|(byte, _)| *byte).collect();
-            if let Some(end) = rest.windows(2).position(|pair| pair == b":]") {
-                let class = CLASSES.iter().find(|(name, _)| *name == &rest[..end])?;
+            let rest: Vec<u8> = marked[at + 2..].iter().take(MAX_CLASS + 2).map(|(byte, _)| *byte).collect();
+            // A class that is not known is no class, as in dash.
+            if let Some(end) = rest.windows(2).position(|pair| pair == b":]")
+                && let Some(class) = CLASSES.iter().find(|(name, _)| *name == &rest[..end])
+            {
                 members.push(Member::Class(class.1));
                 at += 2 + end + 2;
                 continue;

@@ -219,9 +219,7 @@ impl World<'_> {
         mode: u32,
         content: Kept,
     ) -> Result<ImagePath, Errno> {
-        let path = self.locate(cwd, path, Last::Followed)?;
-        Self::inside(&path)?;
-        self.parent_is_there(&path)?;
+        let path = self.place_of(cwd, path, Last::Followed)?;
         match self.tree.get(&path).map(|node| &node.kind) {
             None => {
                 let meta = self.made(&path, mode);
@@ -337,12 +335,7 @@ impl World<'_> {
         path: &[u8],
         mode: u32,
     ) -> Result<ImagePath, Errno> {
-        let path = self.locate(cwd, trim(path), Last::Itself)?;
-        if path.is_root() || self.tree.contains(&path) {
-            return Err(Errno::Exists);
-        }
-        Self::inside(&path)?;
-        self.parent_is_there(&path)?;
+        let path = self.place_of_new(cwd, trim(path))?;
         let mut meta = self.made(&path, mode);
         if path.parent().is_some_and(|parent| self.gives_its_group(&parent)) {
             meta.mode |= 0o2000;
@@ -366,12 +359,7 @@ impl World<'_> {
         if target.len() > MAX_PATH {
             return Err(Errno::TooLong);
         }
-        let path = self.locate(cwd, path, Last::Itself)?;
-        if path.is_root() || self.tree.contains(&path) {
-            return Err(Errno::Exists);
-        }
-        Self::inside(&path)?;
-        self.parent_is_there(&path)?;
+        let path = self.place_of_new(cwd, path)?;
         let node = Node::symlink(&self.owner, self.epoch, target);
         self.put(path.clone(), node)?;
         self.note(format!("link {path} -> {}", target.escape_ascii()));
@@ -386,12 +374,7 @@ impl World<'_> {
         file: &[u8],
     ) -> Result<(), Errno> {
         let file = self.stat(cwd, file, Last::Itself)?;
-        let path = self.locate(cwd, path, Last::Itself)?;
-        if path.is_root() || self.tree.contains(&path) {
-            return Err(Errno::Exists);
-        }
-        Self::inside(&path)?;
-        self.parent_is_there(&path)?;
+        let path = self.place_of_new(cwd, path)?;
         let node = self.tree.get(&file.path).ok_or(Errno::NotFound)?.clone();
         let node = match node.kind {
             NodeKind::Directory => return Err(Errno::Invalid),
@@ -669,6 +652,29 @@ impl World<'_> {
             }
             names
         }))
+    }
+
+    /// Where something is to be made. What the runtime mounts is none of it, even where the tree has no such directory.
+    fn place_of(&self, cwd: &[u8], path: &[u8], last: Last) -> Result<ImagePath, Errno> {
+        let located = self.locate(cwd, path, last);
+        if located == Err(Errno::NotFound) {
+            let from: &[u8] = if path.starts_with(b"/") { b"" } else { cwd };
+            let written = ImagePath::root().link_target(&[from, b"/", path].concat());
+            Self::inside(&written.unwrap_or_default())?;
+        }
+        let path = located?;
+        Self::inside(&path)?;
+        self.parent_is_there(&path)?;
+        Ok(path)
+    }
+
+    /// Where something is to be made that is not there yet.
+    fn place_of_new(&self, cwd: &[u8], path: &[u8]) -> Result<ImagePath, Errno> {
+        let located = self.locate(cwd, path, Last::Itself);
+        if located.as_ref().is_ok_and(|path| path.is_root() || self.tree.contains(path)) {
+            return Err(Errno::Exists);
+        }
+        self.place_of(cwd, path, Last::Itself)
     }
 
     fn parent_is_there(&self, path: &ImagePath) -> Result<(), Errno> {

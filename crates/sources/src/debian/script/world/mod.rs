@@ -187,6 +187,8 @@ impl<'a> World<'a> {
     /// Notes a change for the ledger. The same line twice in a row is one.
     pub(in crate::debian::script) fn note(&mut self, what: impl Into<String>) {
         let mut what: String = what.into();
+        // Without fuel the evaluation ends at the next look.
+        let _ = self.fuel.spend(300);
         if let Some((end, _)) = what.char_indices().nth(MAX_NOTE) {
             what.truncate(end);
             what.push('…');
