@@ -21,7 +21,7 @@ use crate::debian::script::world::Kept;
 /// What is not done, and the programs that would.
 const LEFT_OUT: &[(&str, &[&str])] = &[
     (
-        "start-up of services",
+        "start-up of services: nothing starts by itself",
         &[
             "update-rc.d",
             "deb-systemd-invoke",
@@ -143,7 +143,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ),
     ("files of systemd-tmpfiles, made when a system starts", &["systemd-tmpfiles"]),
     (
-        "byte code",
+        "byte code: what is interpreted is compiled at each start",
         &[
             "py3compile",
             "py3clean",
@@ -163,12 +163,12 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "byte code of Emacs packages",
+        "byte code of Emacs packages: they are slower, and load only where their own files say how",
         &["emacs-package-install", "emacs-install", "emacs-package-remove", "emacs-remove"],
     ),
     ("native images of Mono", &["mono-gac-install", "gacutil", "cli-gacutil"]),
     (
-        "index of manuals",
+        "index of manuals: `apropos` and the menu of `info` find nothing; `mandb` makes it",
         &[
             "install-info",
             "update-info-dir",
@@ -182,14 +182,16 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "index of desktop files and media types",
+        "index of media types: programs do not recognise files; `update-mime-database /usr/share/mime` makes it",
+        &["update-mime-database", "xdg-mime"],
+    ),
+    (
+        "index of desktop files and menus: nothing knows which program opens a file",
         &[
-            "update-mime-database",
             "update-desktop-database",
             "update-mime",
             "update-menus",
             "xdg-icon-resource",
-            "xdg-mime",
             "xdg-desktop-menu",
             "kbuildsycoca5",
             "kbuildsycoca6",
@@ -198,13 +200,18 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "cache of icons and fonts",
+        "cache of icons: they are looked up one by one",
         &[
             "update-icon-caches",
             "gtk-update-icon-cache",
             "gtk-update-icon-cache-3.0",
             "gtk4-update-icon-cache",
-            "fc-cache",
+        ],
+    ),
+    ("cache of fonts: each user's first program makes it", &["fc-cache"]),
+    (
+        "list of fonts of X: programs that ask the server for fonts find those that are built in",
+        &[
             "update-fonts-alias",
             "update-fonts-dir",
             "update-fonts-scale",
@@ -215,16 +222,12 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ),
     ("compiled locales; C.UTF-8 is there, others are in `locales-all`", &["locale-gen", "localedef"]),
     (
-        "catalogue of XML and SGML",
+        "catalogue of XML and SGML: document types are not found by their public names",
         &["update-catalog", "update-xmlcatalog", "xmlcatalog", "install-sgmlcatalog"],
     ),
     (
-        "defaults of GConf and dconf",
+        "defaults of GConf and dconf: programs start with their own",
         &["gconf-schemas", "gconftool-2", "update-gconf-defaults", "gconf-merge-tree"],
-    ),
-    (
-        "cache of GTK input methods",
-        &["gtk-query-immodules-3.0", "gtk-query-immodules-2.0", "update-gtk-immodules"],
     ),
     (
         "database cluster, made at the first start",

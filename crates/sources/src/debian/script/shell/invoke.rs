@@ -54,7 +54,7 @@ impl Shell<'_, '_> {
         let compiles =
             |word: &Rc<[u8]>| word.ends_with(b"/py_compile.py") || word.ends_with(b"/compileall.py");
         if base.starts_with("python3") && words.iter().any(compiles) {
-            self.world.not_done("byte code");
+            self.world.not_done("byte code: what is interpreted is compiled at each start");
             return Ok(0);
         }
         let usual = name == base || USUAL.iter().any(|usual| name.strip_prefix(usual) == Some(base));
