@@ -38,6 +38,8 @@ pub(super) struct Ready {
     pub(super) home: PathBuf,
     /// What it runs when nothing is said.
     pub(super) command: Vec<String>,
+    /// Its volumes, as it spells them.
+    pub(super) volumes: Vec<String>,
 }
 
 /// Builds or finds the image and unpacks it.
@@ -109,6 +111,7 @@ pub(super) fn described(source: &ImageSource, image: &Image, root: PathBuf) -> R
         user: Ids { uid: account.uid, gid: account.gid },
         home: account.home,
         command: without_init([config.entrypoint, config.cmd].concat()),
+        volumes: config.volumes.into_keys().collect(),
         root,
     }
 }

@@ -31,6 +31,7 @@ mod request;
 mod session;
 mod specify;
 mod terminal;
+mod volumes;
 mod workspace;
 
 use pinfold_network::Decision;

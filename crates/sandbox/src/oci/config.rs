@@ -219,6 +219,9 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
         config["linux"]["uidMappings"] = maps(ids.uid, ids.host_uid);
         config["linux"]["gidMappings"] = maps(ids.gid, ids.host_gid);
     }
+    if plan.namespaces.contains(&Namespace::Network) {
+        config["linux"]["sysctl"] = json!({"net.ipv4.ip_unprivileged_port_start": "0"});
+    }
     if runtime == OciRuntime::Runc
         && let Some(hook) = protect::hook(plan, paths.program.as_deref())?
     {

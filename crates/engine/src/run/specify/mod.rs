@@ -34,6 +34,7 @@ use super::protect::Protection;
 use super::request::Request;
 use super::request::View;
 use super::terminal;
+use super::volumes;
 use super::workspace;
 use super::workspace::Workspace;
 use crate::build::HOSTNAME;
@@ -168,6 +169,9 @@ impl Asked<'_> {
         spec.hold = protection.held.into_iter().collect();
         spec.stood = protection.stood;
         spec.mounts.extend(named);
+        let volumes = volumes::of(&ready.volumes, &spec);
+        volumes.notes.iter().for_each(|note| context.reporter.note(note));
+        spec.mounts.extend(volumes.mounts);
         self.network(context, &mut spec)?;
         Ok(spec)
     }

@@ -48,6 +48,7 @@ impl Machine {
             user: Ids { uid: 1001, gid: 1002 },
             home: "/home/agent".into(),
             command: vec!["image-says".into()],
+            volumes: vec![],
         }
     }
 
@@ -264,6 +265,18 @@ fn mounts_are_the_workspace_the_manifests_and_the_users() {
             row("/opt/tools", "/tools", Access::ReadOnly),
         ]
     );
+}
+
+#[test]
+fn volumes_of_the_image_are_in_memory_and_can_be_written_to() {
+    let machine = Machine::new(&[]);
+    let request = Request { workspace: machine.path("me/project").display().to_string(), ..command("x") };
+    let workspace = Workspace::of(&machine.context, &request).unwrap();
+    let ready = Ready { volumes: vec!["/var/lib/service".into(), "/tmp".into()], ..machine.ready() };
+    let asked = asked(&request, Run::default());
+    let spec = asked.specify(&machine.context, "one".into(), &workspace, BTreeMap::new(), ready).unwrap();
+    let bytes = format!("{} bytes of memory", spec.tmp_bytes);
+    assert_eq!(mounts(&spec)[1..], [(bytes, "/var/lib/service".to_owned(), Access::ReadWrite)]);
 }
 
 #[test]

@@ -68,6 +68,10 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         // Counted over all descendants of the outer namespace: the inner one is the first and last.
         write_file("/proc/sys/user/max_user_namespaces", b"1").at(Step::NestedNamespaces)?;
     }
+    if plan.namespaces.contains(&Namespace::Network) {
+        // Nothing outside sees these ports; servers listen on 80 without a capability, as in containers of podman.
+        write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0").at(Step::LowPorts)?;
+    }
     crate::start::mounts::enter(plan, &order.paths, opened(&order)?)?;
     if plan.namespaces.contains(&Namespace::Network) {
         sys::loopback_up().at(Step::Loopback)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::io::Write;
+use std::net::TcpListener;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
 use std::net::UdpSocket;
@@ -20,6 +21,8 @@ pub(super) fn interfaces() -> Found {
     all([
         if names == ["lo"] { Ok(()) } else { Err(format!("interfaces {names:?}")) },
         if routes <= 1 { Ok(()) } else { Err(format!("{routes} lines of routes")) },
+        // A server finds its usual port.
+        TcpListener::bind("127.0.0.1:80").map(drop).map_err(|error| format!("port 80: {error}")),
     ])
 }
 
