@@ -104,6 +104,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         slim,
         database: Database::Dpkg,
         answers: BTreeMap::new(),
+        debconf: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
     };

@@ -229,6 +229,7 @@ fn outcome(trick: &Trick) -> Result<(), String> {
         slim: place::Slim::Full,
         database: place::Database::StatusD,
         answers: BTreeMap::new(),
+        debconf: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
     };

@@ -306,7 +306,7 @@ fn still_tells(old: &Lock, new: &Lock, placed: &Ledger) -> bool {
         all.map(|(platform, archive)| (platform, archive.digest.to_string())).collect()
     };
     let none = Vec::new();
-    old.request.get("scripts") == new.request.get("scripts")
+    ["scripts", "debian.debconf"].iter().all(|&key| old.request.get(key) == new.request.get(key))
         && packages(old) == packages(new)
         && placed.iter().all(|(platform, entries)| old.ledger.get(platform).unwrap_or(&none) == entries)
 }

@@ -228,6 +228,22 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/debian/place/error.rs",
+        "did you mean `{near}`?",
+        Elsewhere(
+            "sources/src/debian/place/tests.rs",
+            "answers_of_the_manifest_reach_scripts_and_count_as_seen",
+        ),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
+        "leave it out, or add the package that asks it to `packages`",
+        Elsewhere(
+            "sources/src/debian/place/tests.rs",
+            "answers_of_the_manifest_reach_scripts_and_count_as_seen",
+        ),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
         "fetch the packages again",
         Untried("what a package ships, or a certificate of the user's, decides"),
     ),

@@ -15,10 +15,13 @@ use crate::sources::json;
 pub fn parts(project: &Project) -> BTreeMap<String, String> {
     let manifest = &project.manifest;
     let scripts = if manifest.scripts.is_empty() { None } else { json(&manifest.scripts) };
+    let answers = manifest.sources.debian.as_ref().map(|debian| &debian.debconf);
+    let answers = answers.filter(|answers| !answers.is_empty()).and_then(json);
     let common = [
         ("platforms", json(&manifest.platforms)),
         ("layers", json(&manifest.layers)),
         ("scripts", scripts),
+        ("debian.debconf", answers),
         ("policy.min-age", json(&manifest.policy.min_age)),
     ];
     let sources = sources::ALL.iter().map(|(key, source)| (*key, source.request(project)));

@@ -360,6 +360,11 @@ fn a_changed_manifest_names_the_keys_that_make_the_lock_stale() {
         (with("packages = ['typescript@5']", "packages = []"), &["npm"]),
         (with("no need", "other words"), &["scripts"]),
         (with("[scripts]\nfoo = 'skip: no need'\n", ""), &["scripts"]),
+        (with("foo = 'skip: no need'", "foo.postinst = { skip = 'no need' }"), &["scripts"]),
+        (
+            with("suite = 'bookworm'", "suite = 'bookworm'\ndebconf = { 'tzdata/Zones/Europe' = 'Berlin' }"),
+            &["debian.debconf"],
+        ),
         (with("https://a", "https://b"), &["binary"]),
         (with("'/rg'", "'/usr/bin/rg'"), &["binary"]),
         (format!("{BASE}[layers]\nmax = 3\n"), &["layers"]),

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pinfold_base::Platform;
+use pinfold_base::text::nearest;
 use pinfold_image::Reference;
 use pinfold_sources::npm::AgeRule;
 use schemars::JsonSchema;
@@ -30,6 +31,7 @@ use super::PlatformName;
 use super::Policy;
 use super::Run;
 use super::SetId;
+use super::Skipped;
 use super::User;
 use super::environment;
 use super::value::TextOr;
@@ -139,6 +141,101 @@ pub struct PolicyFile {
     missing_time: Option<MissingTime>,
 }
 
+/// What is typed under a package in `[scripts]`: `"skip: REASON"`, or each script by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ScriptsFile {
+    /// `"skip: REASON"`: all scripts of the package.
+    Whole(String),
+    /// `preinst`, `config` or `postinst`, each `"skip: REASON"` or `{ skip = "REASON" }`.
+    Each(BTreeMap<String, ScriptFile>),
+}
+
+/// What is typed for one script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ScriptFile {
+    /// `"skip: REASON"`.
+    Text(String),
+    /// `{ skip = "REASON" }`.
+    Table(Skip),
+}
+
+/// The table of [`ScriptFile::Table`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Skip {
+    /// Why the image can do without it.
+    skip: String,
+}
+
+impl<'de> Deserialize<'de> for ScriptsFile {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match TextOr::deserialize(deserializer)? {
+            TextOr::Text(text) => Self::Whole(text),
+            TextOr::Table(each) => Self::Each(each),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ScriptFile {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match TextOr::deserialize(deserializer)? {
+            TextOr::Text(text) => Self::Text(text),
+            TextOr::Table(table) => Self::Table(table),
+        })
+    }
+}
+
+impl ScriptsFile {
+    fn meaning(self, package: &str) -> Result<Skipped, ManifestError> {
+        let key = |script: &str| format!("scripts.{package}.{script}");
+        match self {
+            Self::Whole(text) => Ok(Skipped::All(reason(&format!("scripts.{package}"), &text)?)),
+            Self::Each(each) => {
+                let mut some = BTreeMap::new();
+                for (script, answer) in each {
+                    if !SCRIPTS.contains(&script.as_str()) {
+                        let quoted = match (&answer, nearest(&script, SCRIPTS)) {
+                            (_, Some(near)) => format!("did you mean `{near}`?"),
+                            (ScriptFile::Text(_), None) => {
+                                format!(
+                                    "a package's name with a dot stands in quotes: `\"{package}.{script}\"`"
+                                )
+                            }
+                            _ => format!("expected one of `{}`", SCRIPTS.join("`, `")),
+                        };
+                        return Err(ManifestError::value(
+                            key(&script),
+                            format!("`{script}` is no install script: {quoted}"),
+                        ));
+                    }
+                    let why = match answer {
+                        ScriptFile::Text(text) => reason(&key(&script), &text)?,
+                        ScriptFile::Table(Skip { skip }) => skip.trim().to_owned(),
+                    };
+                    if why.is_empty() {
+                        return Err(ManifestError::value(key(&script), "write the reason behind `skip`"));
+                    }
+                    some.insert(script, why);
+                }
+                Ok(Skipped::Some(some))
+            }
+        }
+    }
+}
+
+/// The reason in `skip: REASON`.
+fn reason(key: &str, text: &str) -> Result<String, ManifestError> {
+    let reason = text.strip_prefix("skip:").map(str::trim).filter(|reason| !reason.is_empty());
+    reason.map(str::to_owned).ok_or_else(|| {
+        ManifestError::value(key, format!("`{text}` is not understood: write \"skip: \" and the reason"))
+    })
+}
+
+/// Install scripts that can be skipped alone.
+const SCRIPTS: [&str; 3] = ["preinst", "config", "postinst"];
+
 /// Writes the parts of a manifest that belong to sources, from their list.
 macro_rules! manifest {
     ($($(#[cfg($when:meta)])? $key:ident => $section:ident: $room:ident::$source:ident, $about:tt;)*) => {
@@ -170,8 +267,8 @@ macro_rules! manifest {
             layers: Option<LayersFile>,
             /// Policy.
             policy: Option<PolicyFile>,
-            /// Install scripts to skip: `PACKAGE = "skip: reason"`.
-            scripts: BTreeMap<String, String>,
+            /// Install scripts to skip: `PACKAGE = "skip: reason"`, or `PACKAGE.postinst = { skip = "reason" }`.
+            scripts: BTreeMap<String, ScriptsFile>,
             /// Sandbox defaults.
             run: Option<Run>,
         }
@@ -337,14 +434,8 @@ impl ManifestFile {
         };
         let mut scripts = BTreeMap::new();
         for (package, answer) in self.scripts {
-            let reason = answer.strip_prefix("skip:").map(str::trim).filter(|reason| !reason.is_empty());
-            let reason = reason.ok_or_else(|| {
-                ManifestError::value(
-                    format!("scripts.{package}"),
-                    format!("`{answer}` is not understood: write \"skip: \" and the reason"),
-                )
-            })?;
-            scripts.insert(package, reason.to_owned());
+            let skipped = answer.meaning(&package)?;
+            scripts.insert(package, skipped);
         }
         Ok(Manifest {
             name,

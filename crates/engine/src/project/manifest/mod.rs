@@ -167,6 +167,16 @@ pub struct Policy {
     pub missing_time: MissingTime,
 }
 
+/// Which install scripts of a package are skipped, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Skipped {
+    /// All.
+    All(String),
+    /// These.
+    Some(BTreeMap<String, String>),
+}
+
 /// What a manifest means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Manifest {
@@ -192,8 +202,8 @@ pub struct Manifest {
     pub layers: Layers,
     /// Policy.
     pub policy: Policy,
-    /// Install scripts that are skipped, with the reason.
-    pub scripts: BTreeMap<String, String>,
+    /// Install scripts that are skipped, by package.
+    pub scripts: BTreeMap<String, Skipped>,
     /// Sandbox defaults.
     pub run: Run,
     /// Folder that relative paths count from.

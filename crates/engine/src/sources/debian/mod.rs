@@ -61,6 +61,7 @@ use crate::project::folder::OpenError;
 use crate::project::folder::Opened;
 use crate::project::lock::Lock;
 use crate::project::manifest::Manifest;
+use crate::project::manifest::Skipped;
 
 /// What comes from `mirror`.
 const PACKAGES: &str = "Debian packages";
@@ -277,11 +278,13 @@ impl Source for Debian {
                 Base::Minbase | Base::Essential => place::Database::Dpkg,
             },
             answers: answers(manifest),
+            debconf: request.debconf.iter().map(|(name, answer)| (name.clone(), answer.meant())).collect(),
             extra_certificates: authorities(project, platform),
             accounts: user.into_iter().collect(),
         };
         let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
-        Ok(Placed { tree: placed.tree, ledger: placed.ledger, yields: placed.conffiles, ..Placed::default() })
+        let notes = stale(manifest, lock, platform, &placed.ledger);
+        Ok(Placed { tree: placed.tree, ledger: placed.ledger, yields: placed.conffiles, notes })
     }
 
     fn summary(&self, components: &[(&str, &str)]) -> String {
@@ -384,10 +387,53 @@ fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
 
 /// `[scripts]` as the crate of sources reads it.
 fn answers(manifest: &Manifest) -> std::collections::BTreeMap<String, place::Answer> {
-    let answer = |(package, reason): (&String, &String)| {
-        (package.clone(), place::Answer::Skip { reason: reason.clone() })
+    let answer = |(package, skipped): (&String, &Skipped)| {
+        let answer = match skipped {
+            Skipped::All(reason) => place::Answer::Skip { reason: reason.clone() },
+            Skipped::Some(scripts) => place::Answer::Scripts(scripts.clone()),
+        };
+        (package.clone(), answer)
     };
     manifest.scripts.iter().map(answer).collect()
+}
+
+/// Entries of `[scripts]` that skip nothing.
+fn stale(manifest: &Manifest, lock: &Lock, platform: Platform, ledger: &[place::LedgerEntry]) -> Vec<String> {
+    let mut notes = Vec::new();
+    // Packages of npm have install scripts too.
+    let named = |package: &str| {
+        let archives = lock.archives(platform).into_iter();
+        let mut names = archives.map(|archive| archive.component);
+        names.find(|name| name.split_once('/').is_some_and(|(_, name)| name == package))
+    };
+    for (package, skipped) in &manifest.scripts {
+        let Some(component) = named(package) else {
+            notes.push(format!("`[scripts]` skips `{package}`, which is not in the image: leave it out"));
+            continue;
+        };
+        if !component.starts_with("debian/") {
+            continue;
+        }
+        let has = |script: &str| {
+            ledger
+                .iter()
+                .any(|entry| entry.package == *package && (script.is_empty() || entry.script == script))
+        };
+        match skipped {
+            Skipped::All(_) if !has("") => {
+                notes.push(format!(
+                    "`[scripts]` skips `{package}`, which has no install script: leave it out"
+                ));
+            }
+            Skipped::All(_) => {}
+            Skipped::Some(scripts) => {
+                notes.extend(scripts.keys().filter(|script| !has(script)).map(|script| {
+                    format!("`[scripts]` skips `{package}.{script}`, and the package has no such script: leave it out")
+                }));
+            }
+        }
+    }
+    notes
 }
 
 /// The signed file of a suite, at the first of its mirrors.

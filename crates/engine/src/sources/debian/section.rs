@@ -1,6 +1,7 @@
 //! `[debian]` of the manifest and of the lock.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -9,9 +10,13 @@ use pinfold_base::text::nearest;
 use pinfold_sources::debian::lock::Freshness;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
+use pinfold_sources::debian::place::DebconfAnswer;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
+use serde::de::value::SeqAccessDeserializer;
 
 use super::Debian;
 use crate::project::manifest::ManifestError;
@@ -28,6 +33,57 @@ pub enum Base {
     Essential,
     /// Only the packages asked for and what they need; package metadata in `status.d`, no dpkg.
     None,
+}
+
+/// An answer to a question of debconf: a text, `true` or `false`, or a list of choices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Answer {
+    /// A text.
+    Text(String),
+    /// Yes or no.
+    Truth(bool),
+    /// Several choices.
+    List(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms;
+
+        impl<'de> Visitor<'de> for Forms {
+            type Value = Answer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, `true`, `false` or a list of texts")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Answer, E> {
+                Ok(Answer::Text(text.to_owned()))
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, truth: bool) -> Result<Answer, E> {
+                Ok(Answer::Truth(truth))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Answer, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(Answer::List)
+            }
+        }
+
+        deserializer.deserialize_any(Forms)
+    }
+}
+
+impl Answer {
+    /// As the crate of sources reads it.
+    pub(super) fn meant(&self) -> DebconfAnswer {
+        match self {
+            Self::Text(text) => DebconfAnswer::Text(text.clone()),
+            Self::Truth(truth) => DebconfAnswer::Text(truth.to_string()),
+            Self::List(list) => DebconfAnswer::List(list.clone()),
+        }
+    }
 }
 
 /// `[debian]` as typed.
@@ -65,6 +121,8 @@ pub struct DebianFile {
     keyring: Option<PathBuf>,
     /// Whether metadata past its `Valid-Until` is refused (default true).
     check_valid_until: Option<bool>,
+    /// Answers to questions of debconf: `"PACKAGE/QUESTION" = "value"`.
+    debconf: BTreeMap<String, Answer>,
 }
 
 /// What `[debian]` means.
@@ -85,6 +143,9 @@ pub struct DebianRequest {
     pub recommends: bool,
     /// Whether documentation and translations are left out as in Debian's slim images.
     pub slim: bool,
+    /// Answers to debconf's questions.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub debconf: BTreeMap<String, Answer>,
     /// Where they are fetched from. Not part of what an image is made of.
     #[serde(skip)]
     pub mirrors: DebianMirrors,
@@ -142,6 +203,7 @@ impl Section for Debian {
             snapshot: over.snapshot.or(base.snapshot),
             keyring: over.keyring.or(base.keyring),
             check_valid_until: over.check_valid_until.or(base.check_valid_until),
+            debconf: base.debconf.into_iter().chain(over.debconf).collect(),
         })
     }
 
@@ -238,6 +300,7 @@ impl DebianFile {
             removed,
             recommends: self.recommends.unwrap_or(false),
             slim: self.slim.unwrap_or(true),
+            debconf: self.debconf,
             mirrors: DebianMirrors {
                 archive: self.mirror,
                 security: self.security_mirror,

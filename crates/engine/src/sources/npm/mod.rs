@@ -59,6 +59,7 @@ use crate::context::Network;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::manifest;
+use crate::project::manifest::Skipped;
 use crate::project::recipe::NpmOrigin;
 
 /// What is resolved, for people.
@@ -141,11 +142,16 @@ impl Source for Npm {
             spec: package.version.clone(),
             scripts: answer(package.scripts.as_ref()),
         };
+        let skipped = manifest.scripts.iter().filter_map(|(name, skipped)| match skipped {
+            Skipped::All(reason) => Some((name.clone(), reason.clone())),
+            // Those of Debian alone have names of their own there.
+            Skipped::Some(_) => None,
+        });
         let request = npm::tree::TreeRequest {
             requests: &packages.iter().map(request).collect::<Vec<_>>(),
             platforms: &manifest.platforms,
             age: age(asking),
-            answers: &manifest.scripts,
+            answers: &skipped.collect(),
             keep: &kept,
         };
         let registry = registry(asking.remotes).map_err(failed)?;

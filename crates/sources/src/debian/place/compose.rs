@@ -137,6 +137,10 @@ impl<'a> Attempt<'a> {
         let mut world = World::new(Tree::new(), accounts, options.arch, options.epoch, contents);
         world.packages = evaluate::installed(packages)?;
         world.answers = evaluate::templates(packages, contents)?;
+        for (question, answer) in &options.debconf {
+            world.answers.insert(question.clone(), answer.value());
+            world.seen.insert(question.clone());
+        }
         let merge = Merge::new(packages, options.slim, options.epoch, contents);
         let triggers = Triggers::read(packages, contents)?;
         let record = Record::default();

@@ -173,6 +173,24 @@ pub enum PlaceError {
         #[source]
         source: StanzaError,
     },
+    /// No chosen package has a question that the manifest answers.
+    #[error("no package of the image asks `{question}`, which `[debian.debconf]` answers")]
+    Question {
+        /// Its name.
+        question: String,
+        /// The name that is nearest to it.
+        near: Option<String>,
+    },
+    /// An answer of the manifest that its question cannot have.
+    #[error("`{answer}` is no answer to `{question}`, which `[debian.debconf]` answers")]
+    DebconfAnswer {
+        /// The question's name.
+        question: String,
+        /// The answer, shortened.
+        answer: String,
+        /// What is expected.
+        expected: String,
+    },
     /// Each time that the image is begun anew without what failed, something else fails.
     #[error("the triggers of install scripts do not come to an end")]
     Unsettled,
@@ -187,7 +205,10 @@ impl Diagnose for PlaceError {
             Self::Account(error) => return Diagnosis::Inner(error),
             Self::Read { .. } => Kind::System,
             Self::UnknownScripts(_) | Self::Unsettled => Kind::Refused,
-            Self::Certificate { .. } | Self::Effect { .. } => Kind::Usage,
+            Self::Certificate { .. }
+            | Self::Effect { .. }
+            | Self::Question { .. }
+            | Self::DebconfAnswer { .. } => Kind::Usage,
             _ => Kind::Integrity,
         })
     }
@@ -215,6 +236,11 @@ impl Diagnose for PlaceError {
                 Some(format!("leave out `{first}` or `{second}`: dpkg would not install both"))
             }
             Self::Read { .. } => Some("fetch the packages again".into()),
+            Self::Question { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::Question { near: None, .. } => {
+                Some("leave it out, or add the package that asks it to `packages`".into())
+            }
+            Self::DebconfAnswer { expected, .. } => Some(expected.clone()),
             Self::Certificate { .. } => {
                 Some("give one certificate per file, in PEM form, with a name that ends in `.crt`".into())
             }

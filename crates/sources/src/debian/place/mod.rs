@@ -24,6 +24,7 @@ mod alternatives;
 mod ca_certificates;
 mod compose;
 mod control;
+mod debconf;
 mod dpkg_database;
 mod error;
 mod evaluate;
@@ -52,6 +53,7 @@ use pinfold_base::ImagePath;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use debconf::DebconfAnswer;
 pub use error::PlaceError;
 pub use error::UnknownScript;
 
@@ -98,6 +100,18 @@ pub enum Answer {
         /// Why that is right, in the words of the manifest.
         reason: String,
     },
+    /// These of its scripts have none, each with the reason.
+    Scripts(BTreeMap<String, String>),
+}
+
+impl Answer {
+    /// Why a script has no effect, where it has none.
+    fn reason(&self, script: &str) -> Option<&str> {
+        match self {
+            Self::Skip { reason } => Some(reason),
+            Self::Scripts(scripts) => scripts.get(script).map(String::as_str),
+        }
+    }
 }
 
 /// What the image is to be like.
@@ -113,6 +127,8 @@ pub struct Options {
     pub database: Database,
     /// Answers by package name.
     pub answers: BTreeMap<String, Answer>,
+    /// Answers to questions of debconf.
+    pub debconf: BTreeMap<String, DebconfAnswer>,
     /// Further authorities to trust where the image has a bundle: path below `/usr/local/share/ca-certificates` and PEM text.
     pub extra_certificates: Vec<(String, Vec<u8>)>,
     /// Users that the manifest adds.
@@ -171,6 +187,7 @@ pub fn place(
     contents: &dyn Contents,
 ) -> Result<Placed, PlaceError> {
     let opened = open(packages, contents)?;
+    debconf::check(&opened, &options.debconf, contents)?;
     let compose::Composed { tree, ledger } = compose::compose(&opened, options, contents)?;
     let mut conffiles = BTreeSet::new();
     for package in &opened {

@@ -66,8 +66,8 @@ fn one(
         what: Vec::new(),
         _warning: None,
     };
-    if let Some(Answer::Skip { reason }) = answers.get(package.name()) {
-        skipped.push(LedgerEntry { class: ScriptClass::Skipped, what: vec![reason.clone()], ..entry });
+    if let Some(reason) = answers.get(package.name()).and_then(|answer| answer.reason(script)) {
+        skipped.push(LedgerEntry { class: ScriptClass::Skipped, what: vec![reason.to_owned()], ..entry });
         return Ok(None);
     }
     Ok(Some(Text { entry, bytes }))

@@ -59,6 +59,7 @@ fn options() -> Options {
         slim: Slim::Full,
         database: Database::Dpkg,
         answers: BTreeMap::new(),
+        debconf: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
     }
@@ -197,6 +198,64 @@ fn unknown_scripts_stop_and_can_be_answered() {
     let json = serde_json::to_string(&ledger).unwrap();
     assert!(json.starts_with("[{\"package\":\"x\",\"script\":\"postinst\",\"sha256\":\"sha256:"), "{json}");
     assert_eq!(serde_json::from_str::<Vec<LedgerEntry>>(&json).unwrap(), ledger);
+}
+
+#[test]
+fn one_script_of_a_package_is_skipped_and_the_others_are_evaluated() {
+    let scripts = [("preinst", "#!/bin/sh\nmkdir /made\n"), ("postinst", "#!/bin/sh\nmkdir --odd /x\n")];
+    let set = [made("x", "", &scripts, Vec::new())];
+    let mut answered = options();
+    let why = [("postinst".to_owned(), "no need".to_owned())];
+    answered.answers.insert("x".into(), Answer::Scripts(BTreeMap::from(why.clone())));
+    let found = placed(&set, &answered).unwrap();
+    assert!(found.tree.contains(&ImagePath::new("made").unwrap()));
+    let skipped = |entry: &&LedgerEntry| entry.class == ScriptClass::Skipped;
+    let skipped: Vec<_> =
+        found.ledger.iter().filter(skipped).map(|entry| (&*entry.script, &entry.what)).collect();
+    assert_eq!(skipped, [("postinst", &vec!["no need".to_owned()])]);
+    // Another script's name answers nothing here.
+    let other = [("preinst".to_owned(), "no need".to_owned())];
+    answered.answers.insert("x".into(), Answer::Scripts(BTreeMap::from(other)));
+    assert_eq!(placed(&set, &answered).unwrap_err().kind(), Kind::Refused);
+}
+
+#[test]
+fn answers_of_the_manifest_reach_scripts_and_count_as_seen() {
+    let postinst = "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\ndb_get x/zone\necho \"$RET\" > /zone\n\
+        db_fget x/zone seen\necho \"$RET\" >> /zone\ndb_fget x/other seen\necho \"$RET\" >> /zone\n";
+    let templates = "Template: x/zone\nType: select\nChoices: Berlin, Oslo\nDefault: Oslo\n\nTemplate: x/other\nType: string\n";
+    let set = [made("x", "", &[("postinst", postinst), ("templates", templates)], Vec::new())];
+    let mut answered = options();
+    let answer = |text: &str| DebconfAnswer::Text(text.to_owned());
+    let zone = |options: &Options| text(&placed(&set, options).unwrap().tree, "zone");
+    assert_eq!(zone(&answered), "Oslo\nfalse\nfalse\n");
+    answered.debconf.insert("x/zone".into(), answer("Berlin"));
+    assert_eq!(zone(&answered), "Berlin\ntrue\nfalse\n");
+    for (question, value, error, hint) in [
+        (
+            "x/zone",
+            "Berlim",
+            "`Berlim` is no answer to `x/zone`, which `[debian.debconf]` answers",
+            "did you mean `Berlin`?",
+        ),
+        (
+            "x/zones",
+            "Berlin",
+            "no package of the image asks `x/zones`, which `[debian.debconf]` answers",
+            "did you mean `x/zone`?",
+        ),
+        (
+            "elsewhere/entirely",
+            "Berlin",
+            "no package of the image asks `elsewhere/entirely`, which `[debian.debconf]` answers",
+            "leave it out, or add the package that asks it to `packages`",
+        ),
+    ] {
+        let odd = Options { debconf: BTreeMap::from([(question.into(), answer(value))]), ..options() };
+        let found = placed(&set, &odd).unwrap_err();
+        assert_eq!((found.to_string().as_str(), found.hint().as_deref()), (error, Some(hint)));
+        assert_eq!(found.kind(), Kind::Usage);
+    }
 }
 
 #[test]

@@ -134,7 +134,40 @@ fn small_values_are_read_in_all_their_forms() {
         assert_eq!(budget, Some(bytes), "{text}");
     }
     let manifest = meaning("[scripts]\nfoo = 'skip:  it only prints '\n");
-    assert_eq!(manifest.scripts["foo"], "it only prints");
+    assert_eq!(manifest.scripts["foo"], Skipped::All("it only prints".into()));
+    let each = meaning(
+        "[scripts]\nfoo.postinst = { skip = 'no' }\nfoo.config = 'skip: none'\n\"a.b\" = 'skip: x'\n",
+    );
+    let some =
+        [("config", "none"), ("postinst", "no")].map(|(script, why)| (script.to_owned(), why.to_owned()));
+    assert_eq!(each.scripts["foo"], Skipped::Some(BTreeMap::from(some)));
+    assert_eq!(each.scripts["a.b"], Skipped::All("x".into()));
+    for (typed, expected) in [
+        (
+            "foo.postint = { skip = 'no' }",
+            "`scripts.foo.postint`: `postint` is no install script: did you mean `postinst`?",
+        ),
+        (
+            "php8.2-cli = 'skip: x'",
+            "`scripts.php8.2-cli`: `2-cli` is no install script: a package's name with a dot stands in quotes: \"php8.2-cli\"",
+        ),
+        (
+            "foo.triggers = { skip = 'x' }",
+            "`scripts.foo.triggers`: `triggers` is no install script: expected one of `preinst`, `config`, `postinst`",
+        ),
+        ("foo.postinst = { skip = ' ' }", "`scripts.foo.postinst`: write the reason behind `skip`"),
+        (
+            "foo.postinst = 'no'",
+            "`scripts.foo.postinst`: `no` is not understood: write \"skip: \" and the reason",
+        ),
+    ] {
+        let error = parse(&format!("name = 'x'\n[scripts]\n{typed}\n"))
+            .unwrap_err()
+            .to_string()
+            .replace("`\"", "\"")
+            .replace("\"`", "\"");
+        assert_eq!(error, format!("manifest key {expected}"));
+    }
 }
 
 #[test]

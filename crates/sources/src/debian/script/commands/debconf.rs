@@ -38,8 +38,11 @@ pub(in crate::debian::script) fn ask(shell: &mut Shell<'_, '_>, words: &[Word]) 
         "db_go" => (0, "ok".into()),
         "db_version" => (0, "2.0".into()),
         "db_capb" => (0, "multiselect escape".into()),
-        // Flags are false on a fresh install: nobody has seen a question.
-        "db_fget" => (0, "false".into()),
+        // Flags are false on a fresh install: nobody has seen a question but those that the manifest answers.
+        "db_fget" => {
+            let seen = text(2) == "seen" && shell.world().seen.contains(&question);
+            (0, seen.to_string())
+        }
         "db_metaget" => match text(2).as_str() {
             "default" | "value" => (0, shell.world().answers.get(&question).cloned().unwrap_or_default()),
             _ => (0, String::new()),

@@ -110,6 +110,8 @@ pub(in crate::debian) struct World<'a> {
     pub(in crate::debian) overrides: Vec<StatOverride>,
     /// Questions of debconf and their answers: from templates, and from the manifest.
     pub(in crate::debian) answers: BTreeMap<String, String>,
+    /// Questions that the manifest has answered: nobody is to be asked them again.
+    pub(in crate::debian) seen: BTreeSet<String>,
     /// Triggers that were activated, in order: name or path, and who asked.
     pub(in crate::debian) triggers: BTreeSet<(String, String)>,
     /// Packages by name.
@@ -150,6 +152,7 @@ impl<'a> World<'a> {
             diversions: Vec::new(),
             overrides: Vec::new(),
             answers: BTreeMap::new(),
+            seen: BTreeSet::new(),
             triggers: BTreeSet::new(),
             packages: BTreeMap::new(),
             arch,

@@ -1,0 +1,158 @@
+//! The manifest's answers to debconf's questions, judged by the templates of the chosen packages (debconf-devel(7)).
+//!
+//! **Guarantees**: an answer that passes belongs to a question that a chosen package has, and is one that the question can
+//! have. **Refuses** unknown questions, what is not among fixed choices, lists where one answer is asked for, notes.
+
+use std::collections::BTreeMap;
+
+use pinfold_archive::Contents;
+use pinfold_base::text::nearest;
+
+use super::PlaceError;
+use super::control::Opened;
+use crate::debian::stanza;
+use crate::debian::stanza::Form;
+
+/// What the manifest answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DebconfAnswer {
+    /// One value; `true` and `false` too.
+    Text(String),
+    /// Several of a question's choices.
+    List(Vec<String>),
+}
+
+impl DebconfAnswer {
+    /// As debconf keeps it.
+    pub(super) fn value(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::List(several) => several.join(", "),
+        }
+    }
+
+    fn each(&self) -> Vec<&str> {
+        match self {
+            Self::Text(text) => text.split(", ").filter(|one| !one.is_empty()).collect(),
+            Self::List(several) => several.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// What a template says of its question.
+struct Template {
+    kind: String,
+    /// None where they are filled in by a script.
+    choices: Option<Vec<String>>,
+}
+
+/// Whether each of the answers can be given.
+pub(super) fn check(
+    packages: &[Opened<'_>],
+    given: &BTreeMap<String, DebconfAnswer>,
+    contents: &dyn Contents,
+) -> Result<(), PlaceError> {
+    if given.is_empty() {
+        return Ok(());
+    }
+    let mut templates = BTreeMap::new();
+    for package in packages {
+        if let Some(bytes) = package.read("templates", contents)? {
+            read(&bytes, &mut templates);
+        }
+    }
+    for (question, answer) in given {
+        let Some(template) = templates.get(question) else {
+            let near = nearest(question, templates.keys().map(String::as_str)).map(str::to_owned);
+            return Err(PlaceError::Question { question: question.clone(), near });
+        };
+        if let Err(expected) = fits(template, answer) {
+            let answer = answer.value().chars().take(80).collect();
+            return Err(PlaceError::DebconfAnswer { question: question.clone(), answer, expected });
+        }
+    }
+    Ok(())
+}
+
+/// Adds the questions of a `templates` file. One that cannot be read has none: its package's own scripts tell.
+fn read(bytes: &[u8], templates: &mut BTreeMap<String, Template>) {
+    for stanza in stanza::stanzas(bytes, Form::Handwritten).map_while(Result::ok) {
+        let text = |name| stanza.text(name).ok().flatten().unwrap_or_default();
+        let choices = text("Choices");
+        let fixed = !choices.contains("${");
+        let template = Template { kind: text("Type").to_owned(), choices: fixed.then(|| split(choices)) };
+        templates.insert(text("Template").to_owned(), template);
+    }
+}
+
+/// Choices between commas; a comma of their own is written `\,`.
+fn split(choices: &str) -> Vec<String> {
+    let joined = choices.replace("\\,", "\u{0}");
+    joined.split(',').map(|one| one.trim().replace('\u{0}', ",")).filter(|one| !one.is_empty()).collect()
+}
+
+/// What is expected instead, where the answer cannot be one.
+fn fits(template: &Template, answer: &DebconfAnswer) -> Result<(), String> {
+    let among = |one: &str| match &template.choices {
+        Some(choices) if !choices.iter().any(|choice| choice == one) => {
+            let near = nearest(one, choices.iter().map(String::as_str));
+            Err(if let Some(near) = near {
+                format!("did you mean `{near}`?")
+            } else {
+                let some: Vec<String> = choices.iter().take(8).map(|one| format!("`{one}`")).collect();
+                let more = if choices.len() > 8 { ", …" } else { "" };
+                format!("it is one of {}{more}", some.join(", "))
+            })
+        }
+        _ => Ok(()),
+    };
+    match (template.kind.as_str(), answer) {
+        ("boolean", DebconfAnswer::Text(text)) if matches!(text.as_str(), "true" | "false") => Ok(()),
+        ("boolean", _) => Err("write `true` or `false`".into()),
+        ("multiselect", answer) => answer.each().into_iter().try_for_each(among),
+        ("note" | "error" | "title", _) => Err("nothing is asked there: leave it out".into()),
+        (_, DebconfAnswer::List(_)) => Err("one answer is asked for, not a list".into()),
+        ("select", DebconfAnswer::Text(text)) => among(text),
+        (_, DebconfAnswer::Text(text)) if text.contains('\n') => Err("write it on one line".into()),
+        (_, DebconfAnswer::Text(_)) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATES: &str = "Template: tzdata/Zones/Europe\nType: select\nChoices: Amsterdam, Berlin, Isle\\, Man\nDefault: Berlin\n\
+        Description: Time zone:\n Please select.\n\nTemplate: locales/locales_to_be_generated\nType: multiselect\n\
+        Choices: All locales, ${locales}\n\nTemplate: kinds/fixed\nType: multiselect\nChoices: one, two, three\n\n\
+        Template: wireshark-common/install-setuid\nType: boolean\nDefault: false\n\n\
+        Template: x/note\nType: note\n\nTemplate: x/name\nType: string\n";
+
+    #[test]
+    fn answers_are_judged_by_the_kind_and_the_choices_of_their_question() {
+        let mut templates = BTreeMap::new();
+        read(TEMPLATES.as_bytes(), &mut templates);
+        let text = |text: &str| DebconfAnswer::Text(text.to_owned());
+        let list = |all: &[&str]| DebconfAnswer::List(all.iter().map(|&one| one.to_owned()).collect());
+        for (question, answer, expected) in [
+            ("tzdata/Zones/Europe", text("Berlin"), Ok(())),
+            ("tzdata/Zones/Europe", text("Isle, Man"), Ok(())),
+            ("tzdata/Zones/Europe", text("Berln"), Err("did you mean `Berlin`?")),
+            ("tzdata/Zones/Europe", text("Q"), Err("it is one of `Amsterdam`, `Berlin`, `Isle, Man`")),
+            ("tzdata/Zones/Europe", list(&["Berlin"]), Err("one answer is asked for, not a list")),
+            ("locales/locales_to_be_generated", list(&["en_GB.UTF-8 UTF-8"]), Ok(())),
+            ("kinds/fixed", list(&["one", "three"]), Ok(())),
+            ("kinds/fixed", text("one, two"), Ok(())),
+            ("kinds/fixed", list(&["one", "tree"]), Err("did you mean `three`?")),
+            ("wireshark-common/install-setuid", text("true"), Ok(())),
+            ("wireshark-common/install-setuid", text("yes"), Err("write `true` or `false`")),
+            ("x/note", text("true"), Err("nothing is asked there: leave it out")),
+            ("x/name", text("anything at all"), Ok(())),
+            ("x/name", text("two\nlines"), Err("write it on one line")),
+        ] {
+            let found = fits(&templates[question], &answer);
+            assert_eq!(found, expected.map_err(str::to_owned), "{question} {answer:?}");
+        }
+        assert_eq!(list(&["one", "three"]).value(), "one, three");
+    }
+}
