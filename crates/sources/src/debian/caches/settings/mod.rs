@@ -25,7 +25,7 @@ use self::schema::Schemas;
 pub(in crate::debian) const NAME: &str = "gschemas.compiled";
 
 /// Largest file that is read (the largest of Debian's has 100 KiB).
-const MAX_FILE: usize = 4 << 20;
+const MAX_FILE: usize = 1 << 20;
 
 /// What came of a directory.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ pub(in crate::debian) fn compile(mut files: Vec<(String, Vec<u8>)>) -> Compiled 
     let mut sources = 0;
     for (name, bytes) in files {
         let text = match str::from_utf8(&bytes) {
-            Ok(_) if bytes.len() > MAX_FILE => Err("it is larger than 4 MiB"),
+            Ok(_) if bytes.len() > MAX_FILE => Err("it is larger than 1 MiB"),
             Ok(text) => Ok(text),
             Err(_) => Err("it is not UTF-8"),
         };

@@ -108,10 +108,17 @@ fn values_are_read_as_glib_reads_them() {
 }
 
 #[test]
-fn depth_is_bounded() {
+fn depth_and_width_are_bounded() {
     let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
     assert!(text::parse(&Type::read("v").unwrap(), &format!("<{deep}>")).is_none());
     assert!(Type::read(&"a".repeat(5000)).is_none());
+    assert!(Type::read(&format!("({})", "i".repeat(63))).is_some());
+    assert!(Type::read(&format!("({})", "i".repeat(64))).is_none());
+    for (width, good) in [(50, true), (300, false)] {
+        let wide = format!("[(just ({}1),), (nothing,)]", "1,".repeat(width));
+        let found = text::parse(&Type::read("v").unwrap(), &format!("<{wide}>"));
+        assert_eq!(found.is_some(), good, "{width}");
+    }
 }
 
 proptest::proptest! {

@@ -7,6 +7,7 @@
 //! **Refuses**: what does not fit the type, numbers out of range, strings that are broken.
 
 use super::variant::MAX_DEPTH;
+use super::variant::MAX_PARTS;
 use super::variant::Type;
 use super::variant::Value;
 use super::variant::is_object_path;
@@ -109,6 +110,9 @@ impl<'a> Reader<'a> {
                 self.rest = &self.rest[1..];
                 // A type has no blanks; its own brackets end it.
                 let (of, rest) = Type::prefix(self.rest.as_bytes(), 0)?;
+                if of.parts() > MAX_PARTS {
+                    return None;
+                }
                 self.rest = &self.rest[self.rest.len() - rest.len()..];
                 let inner = self.value(depth + 1)?;
                 Some(Tree::Typed(of, Box::new(inner)))
@@ -340,7 +344,7 @@ impl Tree {
                 Some(Value::Tuple(vec![pair.0.as_type(&types[0])?, pair.1.as_type(&types[1])?]))
             }
             (Self::Variant(inner), Type::Basic(b'v')) => {
-                let of = inner.pattern()?.settled()?;
+                let of = inner.pattern()?.settled().filter(|of| of.parts() <= MAX_PARTS)?;
                 let value = inner.as_type(&of)?;
                 Some(Value::Variant(Box::new((of, value))))
             }
@@ -400,11 +404,24 @@ impl Pattern {
         }
     }
 
+    /// How many it is made of.
+    fn parts(&self) -> usize {
+        1 + match self {
+            Self::Any | Self::Number | Self::Text | Self::Basic(_) => 0,
+            Self::Array(inner) | Self::Maybe(inner) => inner.parts(),
+            Self::Tuple(parts) => parts.iter().map(Self::parts).sum(),
+            Self::Entry(pair) => pair.iter().map(Self::parts).sum(),
+        }
+    }
+
     /// What fits all.
     fn all<'a>(trees: impl Iterator<Item = &'a Tree>) -> Option<Self> {
         let mut found = Self::Any;
         for tree in trees {
             found = found.with(&tree.pattern()?)?;
+            if found.parts() > MAX_PARTS {
+                return None;
+            }
         }
         Some(found)
     }

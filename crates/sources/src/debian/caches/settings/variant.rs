@@ -1,11 +1,14 @@
 //! Values of GVariant: types, and how values are laid out as bytes.
 //!
-//! **Guarantees**: bytes are in normal form, little-endian. Types and values nest no deeper than [`MAX_DEPTH`].
+//! **Guarantees**: bytes are in normal form, little-endian. Types and values nest no deeper than [`MAX_DEPTH`],
+//! and types have no more parts than [`MAX_PARTS`].
 //!
 //! **Refuses**: type strings that are none, signatures and object paths that are none.
 
 /// Deepest nesting.
 pub(super) const MAX_DEPTH: usize = 60;
+/// Most parts of a type: each value of a list is laid out by looking at all of them. (Those of Debian have a dozen.)
+pub(super) const MAX_PARTS: usize = 64;
 
 /// A type. `b y n q i u x t h d s o g v` are themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,17 @@ impl Type {
     /// Reads a type string, all of it.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (found, rest) = Self::prefix(text.as_bytes(), 0)?;
-        rest.is_empty().then_some(found)
+        (rest.is_empty() && found.parts() <= MAX_PARTS).then_some(found)
+    }
+
+    /// How many types it is made of.
+    pub(super) fn parts(&self) -> usize {
+        1 + match self {
+            Self::Basic(_) => 0,
+            Self::Array(inner) | Self::Maybe(inner) => inner.parts(),
+            Self::Tuple(parts) => parts.iter().map(Self::parts).sum(),
+            Self::Entry(pair) => pair.iter().map(Self::parts).sum(),
+        }
     }
 
     /// Reads one type from the start of a text; what follows.
