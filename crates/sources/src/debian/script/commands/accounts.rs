@@ -469,7 +469,21 @@ fn id(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 /// `systemd-sysusers FILE…`: the lines `u`, `g` and `m` of sysusers.d(5). Ids that are not said are given out from 999 downwards.
 fn sysusers(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const FOLDERS: [&str; 3] = ["/etc/sysusers.d", "/run/sysusers.d", "/usr/lib/sysusers.d"];
-    for word in words[1..].iter().filter(|word| !word.starts_with(b"-")) {
+    let mut asked: Vec<Word> = words[1..].iter().filter(|word| !word.starts_with(b"-")).cloned().collect();
+    // Without names all of them; of two with one name the first folder's counts.
+    if asked.is_empty() {
+        let mut names = std::collections::BTreeSet::new();
+        for folder in FOLDERS {
+            let found = match shell.world().stat(b"/", folder.as_bytes(), Last::Followed) {
+                Ok(stat) => shell.world().list(&stat.path),
+                Err(_) => continue,
+            };
+            let found = found.map_err(|errno| shell.fault(words, errno.to_string()))?;
+            names.extend(found.into_iter().filter(|name| name.ends_with(b".conf")));
+        }
+        asked.extend(names.into_iter().map(Word::from));
+    }
+    for word in &asked {
         let name = text(word);
         let paths: Vec<String> = if name.starts_with('/') {
             vec![name]

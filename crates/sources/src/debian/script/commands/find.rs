@@ -28,15 +28,29 @@ enum Primary {
     Name(Pattern),
     Path(Pattern),
     Empty,
-    Mode { all: bool, any: bool, mode: u32 },
+    Mode {
+        all: bool,
+        any: bool,
+        mode: u32,
+    },
     User(u32),
     Group(u32),
+    NoUser,
+    NoGroup,
+    /// The name, whatever its case.
+    AnyCase(Pattern),
+    /// Blocks of this size: more, fewer or as many as that.
+    Size(std::cmp::Ordering, u64, u64),
+    Quit,
     Print,
     PrintNul,
     Format(Vec<u8>),
     Delete,
     Prune,
-    Execute { words: Vec<Word>, together: bool },
+    Execute {
+        words: Vec<Word>,
+        together: bool,
+    },
     Always(bool),
     Not(Box<Primary>),
     And(Vec<Primary>),
@@ -47,7 +61,12 @@ impl Primary {
     /// Whether it prints or does something, so that nothing is printed by default.
     fn acts(&self) -> bool {
         match self {
-            Self::Print | Self::PrintNul | Self::Format(_) | Self::Delete | Self::Execute { .. } => true,
+            Self::Quit
+            | Self::Print
+            | Self::PrintNul
+            | Self::Format(_)
+            | Self::Delete
+            | Self::Execute { .. } => true,
             Self::Not(inner) => inner.acts(),
             Self::And(all) | Self::Or(all) => all.iter().any(Self::acts),
             _ => false,
@@ -94,7 +113,7 @@ pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         if expression.acts() { expression } else { Primary::And(vec![expression, Primary::Print]) };
     let cwd = shell.cwd().to_vec();
     let (mut status, mut together) = (0, Vec::new());
-    for root in roots {
+    'roots: for root in roots {
         let last = if reader.follows { Last::Followed } else { Last::Itself };
         let stat = match shell.world().stat(&cwd, &root, last) {
             Ok(stat) => stat,
@@ -113,9 +132,10 @@ pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         if reader.depth_first {
             paths.reverse();
         }
-        let mut pruned: Option<ImagePath> = None;
+        let mut pruned: Vec<ImagePath> = Vec::new();
         for path in paths {
-            if pruned.as_ref().is_some_and(|pruned| path.starts_with(pruned)) {
+            shell.spend(20 * pruned.len() as u64)?;
+            if pruned.iter().any(|pruned| path.starts_with(pruned)) {
                 continue;
             }
             let below = path.strip_prefix(&stat.path).unwrap_or_default().to_vec();
@@ -131,10 +151,25 @@ pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             } else {
                 [root.strip_suffix(b"/").unwrap_or(&root), b"/", &below].concat()
             };
-            let mut found = Found { path, shown, below, prune: false };
+            let mut found = Found {
+                path,
+                shown,
+                below,
+                prune: false,
+                quit: false,
+                failed: false,
+                follows: reader.follows,
+                root: stat.path.clone(),
+            };
             holds(shell, words, &expression, &mut found, &mut together)?;
+            if found.failed {
+                status = 1;
+            }
+            if found.quit {
+                break 'roots;
+            }
             if found.prune && !reader.depth_first {
-                pruned = Some(found.path);
+                pruned.push(found.path);
             }
         }
     }
@@ -153,6 +188,13 @@ struct Found {
     /// Without the starting point.
     below: Vec<u8>,
     prune: bool,
+    /// Nothing more is looked at.
+    quit: bool,
+    /// Whether links are what they lead to.
+    follows: bool,
+    root: ImagePath,
+    /// Something could not be done.
+    failed: bool,
 }
 
 /// Commands of `-exec … +` with their words, to be run at the end.
@@ -166,7 +208,17 @@ fn holds(
     together: &mut Together,
 ) -> Result<bool, Flow> {
     shell.spend(200)?;
-    let stat = shell.world().stat(b"/", &[b"/", found.path.as_bytes()].concat(), Last::Itself).ok();
+    let path = [b"/", found.path.as_bytes()].concat();
+    let mut stat = shell.world().stat(b"/", &path, Last::Itself).ok();
+    // With `-L` a link is what it leads to; one that leads nowhere is itself.
+    if found.follows && stat.as_ref().is_some_and(|stat| stat.kind == Kind::Link) {
+        stat = shell.world().stat(b"/", &path, Last::Followed).ok().or(stat);
+        if found.path.as_bytes() != found.root.as_bytes()
+            && stat.as_ref().is_some_and(|stat| stat.kind == Kind::Directory)
+        {
+            return Err(shell.fault(words, "a link to a directory is not followed by `find`"));
+        }
+    }
     Ok(match primary {
         Primary::Kind(kind) => stat.is_some_and(|stat| stat.kind == *kind),
         Primary::Name(pattern) => {
@@ -185,6 +237,22 @@ fn holds(
         }),
         Primary::User(uid) => stat.is_some_and(|stat| stat.meta.uid == *uid),
         Primary::Group(gid) => stat.is_some_and(|stat| stat.meta.gid == *gid),
+        Primary::NoUser => stat.is_some_and(|stat| shell.world().accounts.user_name(stat.meta.uid).is_none()),
+        Primary::NoGroup => {
+            stat.is_some_and(|stat| shell.world().accounts.group_name(stat.meta.gid).is_none())
+        }
+        Primary::AnyCase(pattern) => {
+            let name =
+                found.shown.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_ascii_lowercase();
+            shell.matches(pattern, &name)?
+        }
+        Primary::Size(order, block, count) => {
+            stat.is_some_and(|stat| stat.size.div_ceil(*block).cmp(count) == *order)
+        }
+        Primary::Quit => {
+            found.quit = true;
+            true
+        }
         Primary::Print => {
             let line = [&found.shown[..], b"\n"].concat();
             shell.say(&line)?;
@@ -205,6 +273,7 @@ fn holds(
             Err(errno) => {
                 let shown = found.shown.clone();
                 shell.failed(words, &shown, errno)?;
+                found.failed = true;
                 false
             }
         },
@@ -321,6 +390,9 @@ impl Reader<'_> {
     }
 
     fn primary(&mut self, shell: &mut Shell<'_, '_>, depth: usize) -> Result<Primary, Flow> {
+        if depth > 50 {
+            return self.unknown(shell);
+        }
         let word = self.value(shell)?;
         Ok(match &*word {
             b"!" | b"-not" => Primary::Not(Box::new(self.primary(shell, depth + 1)?)),
@@ -351,6 +423,31 @@ impl Reader<'_> {
                         Primary::Mode { all: text.starts_with(b"-"), any: text.starts_with(b"/"), mode }
                     }
                     Err(_) => return self.unknown(shell),
+                }
+            }
+            b"-iname" => Primary::AnyCase(Pattern::of_text(&self.value(shell)?.to_ascii_lowercase())),
+            b"-nouser" => Primary::NoUser,
+            b"-nogroup" => Primary::NoGroup,
+            b"-quit" => Primary::Quit,
+            b"-uid" => Primary::User(u32::try_from(self.number(shell)?).unwrap_or(u32::MAX)),
+            b"-gid" => Primary::Group(u32::try_from(self.number(shell)?).unwrap_or(u32::MAX)),
+            b"-size" => {
+                let text = self.value(shell)?;
+                let (order, rest) = match text.split_first() {
+                    Some((b'+', rest)) => (std::cmp::Ordering::Greater, rest),
+                    Some((b'-', rest)) => (std::cmp::Ordering::Less, rest),
+                    _ => (std::cmp::Ordering::Equal, &text[..]),
+                };
+                let (digits, block) = match rest.split_last() {
+                    Some((b'c', digits)) => (digits, 1),
+                    Some((b'k', digits)) => (digits, 1 << 10),
+                    Some((b'M', digits)) => (digits, 1 << 20),
+                    Some((b'b', digits)) => (digits, 512),
+                    _ => (rest, 512),
+                };
+                match std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()) {
+                    Some(count) => Primary::Size(order, block, count),
+                    None => return self.unknown(shell),
                 }
             }
             b"-user" | b"-group" => {
@@ -432,59 +529,128 @@ pub(super) fn xargs(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('r', "no-run-if-empty"),
         flag('t', "verbose"),
         valued('n', "max-args"),
-        valued('I', "replace"),
+        valued('I', ""),
         valued('d', "delimiter"),
+        valued('P', "max-procs"),
+        valued('s', "max-chars"),
     ];
     // The options end where the command begins.
-    let mut end = 1;
-    while let Some(word) = words.get(end).filter(|word| word.starts_with(b"-") && word.len() > 1) {
-        end += 1 + usize::from(matches!(&**word, b"-n" | b"-I" | b"-d"));
-    }
-    let end = end.min(words.len());
-    let given = options::read(shell, &words[..end], KNOWN)?;
-    if given.has('d') {
-        return Err(shell.fault(words, "`xargs -d` is not evaluated"));
-    }
-    let mut command = words[end..].to_vec();
+    let given = options::read_leading(shell, words, KNOWN)?;
+    let mut command = given.operands.clone();
     if command.is_empty() {
         command.push(Rc::from(&b"echo"[..]));
     }
     let bytes = shell.read_all()?;
-    let items: Vec<Word> = if given.has('0') {
-        bytes.split(|byte| *byte == 0).filter(|item| !item.is_empty()).map(Rc::from).collect()
-    } else if given.has('I') {
-        super::text::all_lines(&bytes).into_iter().map(|line| Rc::from(line.trim_ascii_start())).collect()
-    } else {
-        if bytes.iter().any(|byte| matches!(byte, b'\'' | b'"' | b'\\')) {
-            return Err(shell.fault(words, "quotes in the input of `xargs` are not evaluated"));
+    let delimiter = match given.value('d').map(|text| &**text) {
+        None if given.has('0') => Some(0),
+        None => None,
+        Some([byte]) => Some(*byte),
+        Some(b"\\n") => Some(b'\n'),
+        Some(b"\\0") => Some(0),
+        Some(b"\\t") => Some(b'\t'),
+        Some(_) => return Err(shell.fault(words, "a delimiter is one character")),
+    };
+    shell.spend_bytes(bytes.len())?;
+    let items: Vec<Word> = if let Some(delimiter) = delimiter {
+        let whole = bytes.strip_suffix(&[delimiter]).unwrap_or(&bytes);
+        if bytes.is_empty() {
+            Vec::new()
+        } else {
+            whole.split(|byte| *byte == delimiter).map(Rc::from).collect()
         }
-        bytes.split(u8::is_ascii_whitespace).filter(|item| !item.is_empty()).map(Rc::from).collect()
+    } else {
+        let by_line = given.has('I');
+        let Some(items) = quoted_items(&bytes, by_line) else {
+            shell.say_error(b"xargs: unmatched quote\n")?;
+            return Ok(1);
+        };
+        items
     };
     let most = match given.value('n') {
         Some(text) => String::from_utf8_lossy(text).parse::<usize>().unwrap_or(0).clamp(1, MAX_WORDS),
         None => MAX_WORDS,
     };
-    let mut calls: Vec<Vec<Word>> = Vec::new();
-    if let Some(mark) = given.value('I') {
-        for item in &items {
-            calls.push(command.iter().map(|word| put(word, mark, item)).collect());
-        }
-    } else if items.is_empty() {
-        if !given.has('r') {
-            calls.push(command);
-        }
-    } else {
-        calls.extend(items.chunks(most).map(|items| [&command[..], items].concat()));
-    }
-    let mut status = 0;
+    let mark = given.value('I').cloned();
     shell.with_input(Stream::Null, |shell| {
-        for call in &calls {
-            status = match shell.invoke(call)? {
-                0 => status,
-                126 | 127 => return Ok(127),
-                _ => 123,
-            };
+        let mut status = 0;
+        let mut run = |shell: &mut Shell<'_, '_>, call: &[Word]| -> Result<Option<i32>, Flow> {
+            Ok(match shell.invoke(call)? {
+                0 => None,
+                status @ (126 | 127) => Some(status),
+                255 => Some(124),
+                _ => {
+                    status = 123;
+                    None
+                }
+            })
+        };
+        if let Some(mark) = &mark {
+            for item in &items {
+                shell.spend_bytes(command.iter().map(|word| word.len() + item.len()).sum())?;
+                let call: Vec<Word> = command.iter().map(|word| put(word, mark, item)).collect();
+                if let Some(ended) = run(shell, &call)? {
+                    return Ok(ended);
+                }
+            }
+        } else if items.is_empty() {
+            if !given.has('r')
+                && let Some(ended) = run(shell, &command)?
+            {
+                return Ok(ended);
+            }
+        } else {
+            for part in items.chunks(most) {
+                shell.spend_bytes(16 * (command.len() + part.len()))?;
+                if let Some(ended) = run(shell, &[&command[..], part].concat())? {
+                    return Ok(ended);
+                }
+            }
         }
         Ok(status)
     })
+}
+
+/// Words between blanks, or lines, in which quotes and backslashes keep what they stand for; nothing where a quote does not end.
+fn quoted_items(bytes: &[u8], by_line: bool) -> Option<Vec<Word>> {
+    let (mut items, mut item, mut begun) = (Vec::new(), Vec::new(), false);
+    let mut rest = bytes.iter();
+    while let Some(&byte) = rest.next() {
+        match byte {
+            b'\n' => {
+                if begun {
+                    items.push(Rc::from(&item[..]));
+                }
+                item.clear();
+                begun = false;
+            }
+            b' ' | b'\t' if !begun => {}
+            b' ' | b'\t' if !by_line => {
+                items.push(Rc::from(&item[..]));
+                item.clear();
+                begun = false;
+            }
+            b'\'' | b'"' => {
+                begun = true;
+                loop {
+                    match rest.next() {
+                        None | Some(b'\n') => return None,
+                        Some(end) if *end == byte => break,
+                        Some(other) => item.push(*other),
+                    }
+                }
+            }
+            b'\\' => {
+                begun = true;
+                item.extend(rest.next());
+            }
+            other => {
+                begun = true;
+                item.push(other);
+            }
+        }
+    }
+    if begun {
+        items.push(Rc::from(&item[..]));
+    }
+    Some(items)
 }

@@ -18,15 +18,18 @@ mod awk;
 mod caches;
 pub(super) mod debconf;
 mod dpkg;
+mod expr;
 mod files;
 mod find;
 mod getopt;
 mod grep;
+mod listing;
 mod machine;
 mod not_done;
 mod options;
 mod regex;
 mod sed;
+mod sort;
 mod system;
 mod text;
 
@@ -47,9 +50,11 @@ pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
         "awk" | "mawk" | "original-awk" => awk::run,
         "egrep" | "fgrep" | "grep" => grep::run,
+        "expr" => expr::run,
         "find" => find::find,
         "getopt" => getopt::run,
         "sed" => sed::run,
+        "sort" => sort::run,
         "update-alternatives" => alternatives::run,
         "xargs" => find::xargs,
         _ => {
@@ -60,6 +65,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
                 dpkg::find,
                 accounts::find,
                 system::find,
+                listing::find,
                 machine::find,
                 not_done::find,
             ];

@@ -305,7 +305,6 @@ const KEYS: &[&str] = &[
     "dnssec-keygen",
     "unbound-control-setup",
     "unbound-anchor",
-    "iscsi-iname",
     "certtool",
     "opendkim-genkey",
     "krb5_newrealm",
@@ -316,7 +315,8 @@ const KEYS: &[&str] = &[
     "wg",
 ];
 /// Programs that print a random value.
-const RANDOM: &[&str] = &["pwgen", "apg", "makepasswd", "mcookie", "shuf", "mkpasswd"];
+const RANDOM: &[&str] =
+    &["iscsi-iname", "pwgen", "slappasswd", "apg", "makepasswd", "mcookie", "shuf", "mkpasswd"];
 /// Programs that are asked whether their configuration is right; it is that of the package.
 const CHECKS: &[&str] = &[
     "squid",
@@ -410,6 +410,14 @@ pub(super) fn find(name: &str) -> Option<Command> {
         _ if NOTHING.contains(&name) => |_, _| Ok(0),
         "openssl" => openssl,
         "smartctl" => |_, _| Ok(0),
+        "od" | "hexdump" | "xxd" => random_bytes,
+        "tl-paper" => tl_paper,
+        "dictdconfig" => |shell, _| {
+            shell
+                .world()
+                .not_done("list of dictionaries of dictd: run `dictdconfig -w` before the first use");
+            Ok(0)
+        },
         "tty" => tty,
         "stty" => |shell, words| {
             shell.say_error(b"stty: 'standard input': Inappropriate ioctl for device\n")?;
@@ -511,5 +519,24 @@ fn openssl(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             return shell.failed(words, &path, errno);
         }
     }
+    Ok(0)
+}
+
+/// Bytes of a random device as text: an id of one machine, which is left empty.
+fn random_bytes(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    if words.iter().any(|word| matches!(&**word, b"/dev/urandom" | b"/dev/random")) {
+        shell.world().not_done("ids and keys of one machine");
+        return Ok(0);
+    }
+    Err(shell.fault(words, "a file is not printed as numbers"))
+}
+
+/// The paper of TeX's programs: A4, as they come.
+fn tl_paper(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    if words.get(1).is_some_and(|word| &**word == b"get") {
+        shell.say(b"a4\n")?;
+        return Ok(0);
+    }
+    shell.world().not_done("paper of TeX's programs: it stays A4");
     Ok(0)
 }

@@ -13,7 +13,6 @@ use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kept;
 use crate::debian::script::world::Last;
-use crate::debian::version;
 
 /// The command of this name.
 pub(super) fn find(name: &str) -> Option<Command> {
@@ -30,13 +29,11 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "pg_conftool" => pg_conftool,
         "mountpoint" => mountpoint,
         "perl" => perl,
-        "date" => date,
         "setpriv" | "runuser" | "su" | "sudo" => as_somebody,
         "chronic" | "ionice" | "nice" | "nohup" | "setsid" | "stdbuf" | "timeout" | "flock" | "sg" => within,
         "postconf" => postconf,
         "git" => git,
         "env" => env,
-        "ls" => ls,
         _ => return None,
     })
 }
@@ -110,18 +107,6 @@ fn perl(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         return Ok(0);
     }
     Err(shell.fault(words, "a program in Perl is not evaluated"))
-}
-
-/// The time of the image: no clock is asked.
-fn date(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let epoch = shell.world().epoch;
-    let said = match words.iter().skip(1).find(|word| word.starts_with(b"+")).map(|word| &**word) {
-        Some(b"+%s") => epoch.to_string(),
-        None => format!("@{epoch}"),
-        Some(_) => return Err(shell.fault(words, "this format of date is not known")),
-    };
-    shell.say(format!("{said}\n").as_bytes())?;
-    Ok(0)
 }
 
 /// What dpkg's scripts find mounted where they run: `/proc`, `/sys` and `/dev`.
@@ -464,44 +449,4 @@ fn env(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         }
         shell.invoke(command)
     })
-}
-
-/// `ls [-1dA] [PATH…]`, one name a line as in a pipe.
-fn ls(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[
-        flag('1', ""),
-        flag('d', "directory"),
-        flag('A', "almost-all"),
-        flag('a', "all"),
-        flag('L', "dereference"),
-        // Names in the order of versions.
-        flag('v', ""),
-    ];
-    let given = options::read(shell, words, KNOWN)?;
-    let cwd = shell.cwd().to_vec();
-    let dot: [Word; 1] = [std::rc::Rc::from(&b"."[..])];
-    let paths = if given.operands.is_empty() { &dot[..] } else { &given.operands[..] };
-    let (mut status, mut lines) = (0, Vec::new());
-    for path in paths {
-        match shell.world().stat(&cwd, path, Last::Followed) {
-            Ok(stat) if stat.kind == crate::debian::script::world::Kind::Directory && !given.has('d') => {
-                if paths.len() > 1 || given.has('a') {
-                    return Err(shell.fault(words, "this use of ls is not known"));
-                }
-                let names =
-                    shell.world().list(&stat.path).map_err(|errno| shell.fault(words, errno.to_string()))?;
-                lines.extend(names.into_iter().filter(|name| given.has('A') || !name.starts_with(b".")));
-            }
-            Ok(_) => lines.push(path.to_vec()),
-            Err(errno) => status = shell.failed(words, path, errno)?.max(2),
-        }
-    }
-    lines.sort();
-    if given.has('v') {
-        lines.sort_by(|left, right| version::compare(left, right));
-    }
-    for line in lines {
-        shell.say(&[&line[..], b"\n"].concat())?;
-    }
-    Ok(status)
 }

@@ -13,7 +13,6 @@ use super::options::flag;
 use super::options::long;
 use super::options::long_valued;
 use super::options::valued;
-use super::regex::Expression;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
@@ -30,7 +29,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "cat" => cat,
         "cmp" => cmp,
         "cut" => cut,
-        "expr" => expr,
+        "dd" => dd,
         "gzip" | "gunzip" | "zcat" => gzip,
         "head" => head,
         "md5sum" => {
@@ -46,7 +45,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
             |shell, words| checksum(shell, words, |bytes| hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes)))
         }
         "seq" => seq,
-        "sort" => sort,
         "tac" => tac,
         "tail" => tail,
         "tee" => tee,
@@ -86,7 +84,7 @@ pub(super) fn bytes_of(
 }
 
 /// The bytes of all operands, one after the other; of descriptor 0 where there are none.
-fn input(
+pub(super) fn input(
     shell: &mut Shell<'_, '_>,
     words: &[Word],
     operands: &[Word],
@@ -164,6 +162,45 @@ fn count(shell: &Shell<'_, '_>, words: &[Word]) -> Result<(Given, bool, Vec<u8>)
     Ok((given, bytes, text))
 }
 
+/// Each operand for itself, with its name above it where there are several.
+fn pieces(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    given: &Given,
+    piece: impl Fn(&[u8]) -> std::ops::Range<usize>,
+) -> Status {
+    let mut status = 0;
+    let standard: [Word; 1] = [Rc::from(&b"-"[..])];
+    let operands = if given.operands.is_empty() { &standard[..] } else { &given.operands[..] };
+    let named = !given.has('q') && (operands.len() > 1 || given.has('v'));
+    let mut first = true;
+    for path in operands {
+        let Some(bytes) = bytes_of(shell, words, path, &mut status)? else { continue };
+        if named {
+            let name: &[u8] = if &**path == b"-" { b"standard input" } else { path };
+            let above: &[u8] = if first { b"" } else { b"\n" };
+            shell.say(&[above, b"==> ", name, b" <==\n"].concat())?;
+        }
+        first = false;
+        shell.spend(bytes.len() as u64)?;
+        shell.say(&bytes[piece(&bytes)])?;
+    }
+    Ok(status)
+}
+
+/// How many bytes the first lines take.
+fn first_lines(bytes: &[u8], count: usize) -> usize {
+    if count == 0 {
+        return 0;
+    }
+    memchr::memchr_iter(b'\n', bytes).nth(count - 1).map_or(bytes.len(), |at| at + 1)
+}
+
+/// How many lines there are, the last without a newline counted.
+fn line_count(bytes: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', bytes).count() + usize::from(!bytes.is_empty() && !bytes.ends_with(b"\n"))
+}
+
 fn head(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let (given, by_bytes, text) = count(shell, words)?;
     let (from_end, digits) = match text.strip_prefix(b"-") {
@@ -171,17 +208,14 @@ fn head(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         None => (false, &text[..]),
     };
     let wanted = number(shell, words, digits)?;
-    let mut status = 0;
-    let bytes = input(shell, words, &given.operands, &mut status)?;
-    let pieces: Vec<&[u8]> = if by_bytes {
-        bytes.chunks(1).collect()
-    } else {
-        bytes.split_inclusive(|byte| *byte == b'\n').collect()
-    };
-    let wanted = if from_end { pieces.len().saturating_sub(wanted) } else { wanted.min(pieces.len()) };
-    let out = pieces[..wanted].concat();
-    shell.say(&out)?;
-    Ok(status)
+    pieces(shell, words, &given, |bytes| {
+        0..match (by_bytes, from_end) {
+            (true, false) => wanted.min(bytes.len()),
+            (true, true) => bytes.len().saturating_sub(wanted),
+            (false, false) => first_lines(bytes, wanted),
+            (false, true) => first_lines(bytes, line_count(bytes).saturating_sub(wanted)),
+        }
+    })
 }
 
 fn tail(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
@@ -191,21 +225,15 @@ fn tail(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         None => (false, text.strip_prefix(b"-").unwrap_or(&text)),
     };
     let wanted = number(shell, words, digits)?;
-    let mut status = 0;
-    let bytes = input(shell, words, &given.operands, &mut status)?;
-    let pieces: Vec<&[u8]> = if by_bytes {
-        bytes.chunks(1).collect()
-    } else {
-        bytes.split_inclusive(|byte| *byte == b'\n').collect()
-    };
-    let skipped = if from_start {
-        wanted.saturating_sub(1).min(pieces.len())
-    } else {
-        pieces.len().saturating_sub(wanted)
-    };
-    let out = pieces[skipped..].concat();
-    shell.say(&out)?;
-    Ok(status)
+    pieces(shell, words, &given, |bytes| {
+        let skipped = match (by_bytes, from_start) {
+            (true, true) => wanted.saturating_sub(1).min(bytes.len()),
+            (true, false) => bytes.len().saturating_sub(wanted),
+            (false, true) => first_lines(bytes, wanted.saturating_sub(1)),
+            (false, false) => first_lines(bytes, line_count(bytes).saturating_sub(wanted)),
+        };
+        skipped..bytes.len()
+    })
 }
 
 fn tac(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
@@ -216,6 +244,61 @@ fn tac(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let out = out.concat();
     shell.say(&out)?;
     Ok(status)
+}
+
+/// `dd if=FILE of=FILE bs=N count=N skip=N`. A random device gives nothing: what is made of it is one machine's.
+fn dd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let (mut from, mut to, mut size, mut count, mut skip) = (None, None, 512, None, 0);
+    for word in &words[1..] {
+        let text = String::from_utf8_lossy(word).into_owned();
+        match text.split_once('=') {
+            Some(("if", path)) => from = Some(path.as_bytes().to_vec()),
+            Some(("of", path)) => to = Some(path.as_bytes().to_vec()),
+            Some(("bs" | "ibs" | "obs", value)) => {
+                let digits = value.trim_end_matches(['k', 'K', 'M', 'c']);
+                let unit = match &value[digits.len()..] {
+                    "k" | "K" => 1 << 10,
+                    "M" => 1 << 20,
+                    _ => 1,
+                };
+                size = number(shell, words, digits.as_bytes())?.saturating_mul(unit);
+            }
+            Some(("count", value)) => count = Some(number(shell, words, value.as_bytes())?),
+            Some(("skip", value)) => skip = number(shell, words, value.as_bytes())?,
+            Some(("status", _)) => {}
+            _ => return Err(shell.fault(words, "this operand of dd is not known")),
+        }
+    }
+    let mut status = 0;
+    let bytes = match &from {
+        Some(path) if matches!(&path[..], b"/dev/urandom" | b"/dev/random") => {
+            shell.world().not_done("ids and keys of one machine");
+            Vec::new()
+        }
+        Some(path) if &path[..] == b"/dev/zero" => {
+            let length = count.unwrap_or(usize::MAX).saturating_mul(size);
+            shell.spend_bytes(length)?;
+            vec![0; length]
+        }
+        Some(path) => match bytes_of(shell, words, path, &mut status)? {
+            Some(bytes) => bytes,
+            None => return Ok(1),
+        },
+        None => shell.read_all()?,
+    };
+    let start = skip.saturating_mul(size).min(bytes.len());
+    let length = count.map_or(usize::MAX, |count| count.saturating_mul(size)).min(bytes.len() - start);
+    let part = &bytes[start..start + length];
+    let Some(path) = to else {
+        shell.say(part)?;
+        return Ok(status);
+    };
+    let (cwd, mode) = (shell.cwd().to_vec(), 0o666 & !shell.umask());
+    let opened = shell.world().open_to_write(&cwd, &path, mode, Kept::Nothing);
+    match opened.and_then(|file| shell.world().append(&file, part)) {
+        Ok(()) => Ok(status),
+        Err(errno) => shell.failed(words, &path, errno),
+    }
 }
 
 /// Positions of a list such as `1,3-5,7-`, counted from 1.
@@ -404,102 +487,6 @@ fn tr(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(0)
 }
 
-fn sort(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[
-        flag('u', "unique"),
-        flag('r', "reverse"),
-        flag('n', "numeric-sort"),
-        flag('V', "version-sort"),
-        flag('f', "ignore-case"),
-        flag('b', "ignore-leading-blanks"),
-        flag('s', "stable"),
-        valued('k', "key"),
-        valued('t', "field-separator"),
-        valued('o', "output"),
-    ];
-    let given = options::read(shell, words, KNOWN)?;
-    if given.has('f') || given.has('V') {
-        return Err(shell.fault(words, "`sort -f` and `sort -V` are not evaluated"));
-    }
-    let mut keys = Vec::new();
-    for (_, text) in given.options.iter().filter(|(letter, _)| *letter == 'k') {
-        let text = String::from_utf8_lossy(text).into_owned();
-        let numeric = text.contains('n');
-        let reverse = text.contains('r');
-        let plain: String = text.chars().filter(|letter| letter.is_ascii_digit() || *letter == ',').collect();
-        let (from, to) = plain.split_once(',').unwrap_or((&plain, ""));
-        let from = number(shell, words, from.as_bytes())?;
-        let to = if to.is_empty() { usize::MAX } else { number(shell, words, to.as_bytes())? };
-        keys.push((from.max(1), to, numeric, reverse));
-    }
-    let separator = given.value('t').and_then(|text| text.first().copied());
-    let mut status = 0;
-    let bytes = input(shell, words, &given.operands, &mut status)?;
-    let mut all = all_lines(&bytes);
-    shell.spend(500 * all.len() as u64)?;
-    let field = |line: &[u8], from: usize, to: usize| -> Vec<u8> {
-        let fields: Vec<&[u8]> = match separator {
-            Some(separator) => line.split(|byte| *byte == separator).collect(),
-            None => {
-                line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|field| !field.is_empty()).collect()
-            }
-        };
-        let to = to.min(fields.len());
-        if from > to { Vec::new() } else { fields[from - 1..to].join(&separator.unwrap_or(b' ')) }
-    };
-    let value = |text: &[u8]| -> i64 {
-        let text = String::from_utf8_lossy(text).trim_start().to_owned();
-        let digits: String = text
-            .char_indices()
-            .take_while(|(at, letter)| letter.is_ascii_digit() || *at == 0 && *letter == '-')
-            .map(|(_, letter)| letter)
-            .collect();
-        digits.parse().unwrap_or(0)
-    };
-    let compare = |left: &[u8], right: &[u8]| {
-        let by_key = |numeric: bool, left: &[u8], right: &[u8]| {
-            if numeric { value(left).cmp(&value(right)) } else { left.cmp(right) }
-        };
-        let mut order = std::cmp::Ordering::Equal;
-        if keys.is_empty() {
-            order = by_key(given.has('n'), left, right);
-        }
-        for (from, to, numeric, reverse) in &keys {
-            let one = by_key(*numeric || given.has('n'), &field(left, *from, *to), &field(right, *from, *to));
-            order = order.then(if *reverse { one.reverse() } else { one });
-        }
-        if given.has('r') { order.reverse() } else { order }
-    };
-    // Without `-u` and `-s` lines that compare equal are ordered by their bytes.
-    all.sort_by(|left, right| {
-        let order = compare(left, right);
-        if given.has('u') || given.has('s') {
-            return order;
-        }
-        let bytes = left.cmp(right);
-        order.then(if given.has('r') { bytes.reverse() } else { bytes })
-    });
-    if given.has('u') {
-        all.dedup_by(|left, right| compare(left, right).is_eq());
-    }
-    let mut out = all.join(&b'\n');
-    if !all.is_empty() {
-        out.push(b'\n');
-    }
-    match given.value('o') {
-        None => shell.say(&out)?,
-        Some(path) => {
-            let (cwd, mode) = (shell.cwd().to_vec(), 0o666 & !shell.umask());
-            let path = path.clone();
-            let opened = shell.world().open_to_write(&cwd, &path, mode, Kept::Nothing);
-            if let Err(errno) = opened.and_then(|file| shell.world().replace_content(&file, out)) {
-                return shell.failed(words, &path, errno);
-            }
-        }
-    }
-    Ok(status)
-}
-
 fn uniq(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[flag('c', "count"), flag('d', "repeated"), flag('u', "unique")];
     let given = options::read(shell, words, KNOWN)?;
@@ -530,22 +517,51 @@ fn uniq(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 fn wc(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[flag('l', "lines"), flag('c', "bytes"), flag('w', "words"), flag('m', "chars")];
     let given = options::read(shell, words, KNOWN)?;
-    if given.operands.len() > 1 || given.options.len() > 1 {
-        return Err(shell.fault(words, "`wc` of several files or with several counts is not evaluated"));
+    if given.has('m') && given.has('c') {
+        return Err(shell.fault(words, "`wc` counts bytes or characters, not both"));
     }
     let mut status = 0;
-    let bytes = input(shell, words, &given.operands, &mut status)?;
-    let lines = memchr::memchr_iter(b'\n', &bytes).count();
-    let count = bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count();
-    let name =
-        given.operands.first().map(|name| format!(" {}", String::from_utf8_lossy(name))).unwrap_or_default();
-    let said = match given.options.first().map(|(letter, _)| letter) {
-        Some('l') => format!("{lines}{name}\n"),
-        Some('w') => format!("{count}{name}\n"),
-        Some(_) => format!("{}{name}\n", bytes.len()),
-        None => return Err(shell.fault(words, "`wc` without a count is not evaluated")),
+    let standard: [Word; 1] = [Rc::from(&b"-"[..])];
+    let operands = if given.operands.is_empty() { &standard[..] } else { &given.operands[..] };
+    let mut rows: Vec<([usize; 3], Word)> = Vec::new();
+    for path in operands {
+        let Some(bytes) = bytes_of(shell, words, path, &mut status)? else { continue };
+        shell.spend(2 * bytes.len() as u64)?;
+        let lines = memchr::memchr_iter(b'\n', &bytes).count();
+        let count = bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count();
+        rows.push(([lines, count, bytes.len()], path.clone()));
+    }
+    if operands.len() > 1 {
+        let sum = |at: usize| rows.iter().map(|(counts, _)| counts[at]).sum();
+        rows.push(([sum(0), sum(1), sum(2)], Rc::from(&b"total"[..])));
+    }
+    let all = given.options.is_empty();
+    let shown = [all || given.has('l'), all || given.has('w'), all || given.has('c') || given.has('m')];
+    let columns = shown.iter().filter(|shown| **shown).count();
+    // As wide as the bytes of all files; a pipe's are not known before.
+    let digits = rows.iter().map(|(counts, _)| counts[2]).max().unwrap_or(0).to_string().len();
+    let width = if columns == 1 && operands.len() == 1 {
+        1
+    } else if operands.iter().any(|path| &**path == b"-") {
+        7
+    } else {
+        digits
     };
-    shell.say(said.as_bytes())?;
+    for (counts, path) in rows {
+        let texts: Vec<String> = counts
+            .iter()
+            .zip(shown)
+            .filter(|(_, shown)| *shown)
+            .map(|(count, _)| format!("{count:width$}"))
+            .collect();
+        let mut line = texts.join(" ").into_bytes();
+        if !given.operands.is_empty() {
+            line.push(b' ');
+            line.extend_from_slice(&path);
+        }
+        line.push(b'\n');
+        shell.say(&line)?;
+    }
     Ok(status)
 }
 
@@ -685,7 +701,10 @@ fn gzip(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let read = pinfold_archive::codec::decoder(Compression::Gzip, &bytes[..])
         .and_then(|reader| reader.take(MAX_DECOMPRESSED).read_to_end(&mut out));
     match read {
-        Ok(length) if (length as u64) < MAX_DECOMPRESSED => shell.say(&out)?,
+        Ok(length) if (length as u64) < MAX_DECOMPRESSED => {
+            shell.spend(4 * length as u64)?;
+            shell.say(&out)?;
+        }
         Ok(_) => return Err(shell.fault(words, "it is more than one script may use")),
         Err(_) => {
             shell.say_error(b"gzip: invalid compressed data\n")?;
@@ -728,52 +747,5 @@ fn base64(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         }
     }
     shell.say(&out)?;
-    Ok(status)
-}
-
-/// `expr A OP B` for numbers and strings, and `expr STRING : EXPRESSION`.
-fn expr(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let [_, left, operator, right] = words else {
-        return Err(shell.fault(words, "`expr` has two operands and an operator here"));
-    };
-    let parse = |word: &Word| std::str::from_utf8(word).ok().and_then(|text| text.parse::<i64>().ok());
-    let (a, b) = (parse(left), parse(right));
-    let said = match (&**operator, a, b) {
-        (b"+", Some(a), Some(b)) => a.wrapping_add(b).to_string(),
-        (b"-", Some(a), Some(b)) => a.wrapping_sub(b).to_string(),
-        (b"*", Some(a), Some(b)) => a.wrapping_mul(b).to_string(),
-        (b"/", Some(a), Some(b)) if b != 0 => a.wrapping_div(b).to_string(),
-        (b"%", Some(a), Some(b)) if b != 0 => a.wrapping_rem(b).to_string(),
-        (b"=" | b"==" | b"!=" | b"<" | b"<=" | b">" | b">=", a, b) => {
-            let order = match (a, b) {
-                (Some(a), Some(b)) => a.cmp(&b),
-                _ => left.cmp(right),
-            };
-            let holds = match &**operator {
-                b"=" | b"==" => order.is_eq(),
-                b"!=" => order.is_ne(),
-                b"<" => order.is_lt(),
-                b"<=" => order.is_le(),
-                b">" => order.is_gt(),
-                _ => order.is_ge(),
-            };
-            i32::from(holds).to_string()
-        }
-        (b":", _, _) => {
-            let expression = Expression::at_start(right).map_err(|what| shell.fault(words, what))?;
-            shell.spend(expression.price(left.len()))?;
-            let spans = expression.spans_at(left, 0);
-            let span = |group: usize| spans.as_ref().and_then(|spans| spans.get(group).copied().flatten());
-            if expression.groups() > 1 {
-                let (from, to) = span(1).unwrap_or((0, 0));
-                String::from_utf8_lossy(&left[from..to]).into_owned()
-            } else {
-                span(0).map_or(0, |(from, to)| to - from).to_string()
-            }
-        }
-        _ => return Err(shell.fault(words, "this expression of `expr` is not known")),
-    };
-    let status = i32::from(said.is_empty() || said == "0");
-    shell.say(format!("{said}\n").as_bytes())?;
     Ok(status)
 }

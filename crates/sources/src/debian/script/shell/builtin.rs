@@ -42,7 +42,7 @@ pub(super) fn is_special(name: &[u8]) -> bool {
 /// What dash has too, but means nothing where nothing runs, or changes how text is read.
 pub(super) fn is_not_evaluated(name: &str, bash: bool) -> bool {
     match name {
-        "alias" | "unalias" | "bg" | "fc" | "fg" | "jobs" | "times" | "ulimit" => true,
+        "bg" | "fc" | "fg" | "jobs" | "times" | "ulimit" => true,
         "builtin" | "declare" | "typeset" | "let" | "pushd" | "popd" | "shopt" | "mapfile" | "readarray" => {
             bash
         }
@@ -54,6 +54,8 @@ pub(super) fn is_not_evaluated(name: &str, bash: bool) -> bool {
 pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
         ":" | "true" => |_, _| Ok(0),
+        "alias" => alias,
+        "unalias" => unalias,
         "false" => |_, _| Ok(1),
         "." => source,
         "[" | "test" => test::run,
@@ -393,6 +395,7 @@ fn set(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                 b"xtrace" => switches.xtrace = on,
                 b"allexport" => switches.allexport = on,
                 b"noclobber" => switches.noclobber = on,
+                b"pipefail" if switches.bash => switches.pipefail = on,
                 b"verbose" | b"monitor" | b"notify" | b"hashall" => {}
                 // bash has it, dash has not: there it is an error.
                 _ => {
@@ -511,4 +514,33 @@ fn symbolic(text: &str, mut bits: u32) -> Option<u32> {
         };
     }
     Some(bits)
+}
+
+/// `alias NAME=TEXT`: a function that runs the text with the words behind its name, which is the same for every text that is
+/// a command.
+fn alias(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    for word in &words[1..] {
+        let text = String::from_utf8_lossy(word).into_owned();
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(shell.fault(words, "an alias is not printed"));
+        };
+        let is_name =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_name || value.contains(['\n', ';', '&', '#']) {
+            return Err(shell.fault(words, "this alias is not evaluated"));
+        }
+        // `alias ls='ls -l'` does not call itself.
+        let itself = value.split_whitespace().next() == Some(name);
+        let before = if itself { "command " } else { "" };
+        let body = format!("{name}() {{ {before}{value} \"$@\"; }}");
+        let line = shell.line;
+        shell.text(body.as_bytes(), line.saturating_sub(1))?;
+    }
+    Ok(0)
+}
+
+fn unalias(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let mut call: Vec<Word> = vec![Rc::from(&b"unset"[..]), Rc::from(&b"-f"[..])];
+    call.extend(words[1..].iter().cloned());
+    unset(shell, &call)
 }

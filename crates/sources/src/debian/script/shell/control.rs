@@ -72,7 +72,7 @@ impl Shell<'_, '_> {
     /// Each command in a subshell, with the output of the one before as its input.
     fn piped(&mut self, commands: &[Command]) -> Status {
         let mut input = None;
-        let mut status = 0;
+        let (mut status, mut failed) = (0, 0);
         for (index, command) in commands.iter().enumerate() {
             let output = (index + 1 < commands.len()).then(Stream::buffer);
             status = self.subshell(|shell| {
@@ -85,8 +85,9 @@ impl Shell<'_, '_> {
                 shell.command(command)
             })?;
             input = output.map(|output| output.taken());
+            failed = if status == 0 { failed } else { status };
         }
-        Ok(status)
+        Ok(if self.state.switches.pipefail { failed } else { status })
     }
 
     /// Runs `work` with a copy of the state; `exit` ends the copy alone.

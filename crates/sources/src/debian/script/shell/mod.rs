@@ -90,6 +90,8 @@ struct Switches {
     xtrace: bool,
     allexport: bool,
     noclobber: bool,
+    /// A pipeline fails with any of its commands; bash has it, dash has not.
+    pipefail: bool,
     /// The interpreter is bash: what it and dash do otherwise is refused, or done its way.
     bash: bool,
 }

@@ -178,3 +178,50 @@ fn what_is_not_known_is_named_with_its_line_and_words() {
     let fault = outcome.unwrap_err();
     assert!(fault.what.contains("%q"), "{fault:?}");
 }
+
+#[test]
+fn a_random_value_is_never_made_up() {
+    for text in ["pwgen 12", "p=$(openssl rand -hex 16)", "mcookie", "echo $(apg -n 1)"] {
+        let fault = ours(text).0.unwrap_err();
+        assert!(fault.what.contains("random"), "{text}: {fault:?}");
+    }
+    // A key that a file is made for is not there: the file is empty, and closed to others.
+    let (outcome, files) =
+        ours("openssl genrsa -out key 2048 && chmod 400 key; dd if=/dev/urandom of=secret bs=16 count=1");
+    assert_eq!(outcome.unwrap().status, 0);
+    for wanted in [("key", "400 file "), ("secret", "644 file ")] {
+        assert!(files.iter().any(|(path, said)| (path.as_str(), said.as_str()) == wanted), "{files:?}");
+    }
+}
+
+#[test]
+fn an_option_that_a_command_has_not_is_refused() {
+    for text in [
+        "rm -i x",
+        "mktemp -P",
+        "cp --reflink x y",
+        "sort -M a.txt",
+        "grep -P x a.txt",
+        "sed -l 5 p",
+        "find . -newer x",
+        "xargs -L 1 echo",
+        "stat -x a.txt",
+        "ls -Z",
+        "md5sum -w a.txt",
+        "getopt -x",
+        "date -s now",
+        "df -a",
+        "wc -L a.txt",
+    ] {
+        let (outcome, _) = ours(text);
+        assert!(outcome.is_err(), "{text}: {outcome:?}");
+    }
+}
+
+#[test]
+fn files_made_by_another_user_are_theirs() {
+    let text =
+        "su nobody -s /bin/sh -c 'touch made; mkdir theirs'; touch mine; stat -c '%U' made theirs mine";
+    let outcome = ours(text).0.unwrap();
+    assert_eq!(String::from_utf8_lossy(&outcome.output), "nobody\nnobody\nroot\n");
+}

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use pinfold_archive::NodeKind;
 use pinfold_base::ImagePath;
 
 use super::Word;
@@ -29,6 +30,41 @@ use crate::debian::script::world::Last;
 
 /// A source, and where it goes.
 type Pair = (Word, Vec<u8>);
+
+/// Whether two paths are one file, which is told: it is neither copied, nor moved, nor linked over itself.
+fn is_same(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    from: &[u8],
+    to: &[u8],
+    last: Last,
+) -> Result<bool, Flow> {
+    let cwd = shell.cwd().to_vec();
+    let (Ok(old), Ok(new)) = (shell.world().stat(&cwd, from, last), shell.world().stat(&cwd, to, last))
+    else {
+        return Ok(false);
+    };
+    let real = |shell: &mut Shell<'_, '_>, path: ImagePath| match shell
+        .world()
+        .tree
+        .get(&path)
+        .map(|node| &node.kind)
+    {
+        Some(NodeKind::Hardlink(file)) => file.clone(),
+        _ => path,
+    };
+    let same = old.kind != Kind::Null && real(shell, old.path) == real(shell, new.path);
+    if same {
+        let said = format!(
+            "{}: '{}' and '{}' are the same file\n",
+            words[0].escape_ascii(),
+            from.escape_ascii(),
+            to.escape_ascii()
+        );
+        shell.say_error(said.as_bytes())?;
+    }
+    Ok(same)
+}
 
 /// `DIRECTORY/NAME` where the target is a directory, and the last component of a source.
 fn into(target: &[u8], source: &[u8]) -> Vec<u8> {
@@ -76,6 +112,10 @@ pub(super) fn mv(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let Some(pairs) = destinations(shell, words, &given, Last::Followed)? else { return usage(shell, words) };
     let mut status = 0;
     for (source, target) in pairs {
+        if is_same(shell, words, &source, &target, Last::Itself)? {
+            status = 1;
+            continue;
+        }
         let to = shell.world().locate(&cwd, &target, Last::Itself);
         let from = shell.world().stat(&cwd, &source, Last::Itself);
         let result = match (from, to) {
@@ -146,6 +186,18 @@ pub(super) fn cp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         if exists && (given.has('n') || given.has('u')) {
             continue;
         }
+        let last = if copying.follows { Last::Followed } else { Last::Itself };
+        if is_same(shell, words, &source, &target, last)? {
+            status = 1;
+            continue;
+        }
+        if given.has('b')
+            && let Ok(old) = shell.world().stat(&cwd, &target, Last::Itself)
+            && old.kind != Kind::Directory
+        {
+            let removed = shell.world().remove(&old.path);
+            told(shell, words, removed, &target, &mut status)?;
+        }
         let result = copy(shell, &cwd, &source, &target, copying);
         told(shell, words, result, &source, &mut status)?;
     }
@@ -210,13 +262,13 @@ fn copy_node(
     }
     let mut copied = node;
     // A hard link's mode is that of the file it names.
-    if let pinfold_archive::NodeKind::Hardlink(target) = &copied.kind
+    if let NodeKind::Hardlink(target) = &copied.kind
         && let Some(file) = world.tree.get(target)
     {
         copied.meta = file.meta.clone();
     }
     copied.meta.xattrs.clear();
-    if !copying.keeps_mode && !matches!(copied.kind, pinfold_archive::NodeKind::Symlink(_)) {
+    if !copying.keeps_mode && !matches!(copied.kind, NodeKind::Symlink(_)) {
         copied.meta.mode = copied.meta.mode & 0o777 & !umask;
     }
     if !copying.keeps_owner {
@@ -227,11 +279,20 @@ fn copy_node(
         copied.meta.mtime = world.epoch;
     }
     // A file that is there keeps what it has, its bytes aside.
-    if let Some((_, old)) = old {
+    if let Some((_, old)) = &old {
         let (uid, gid) =
             if copying.keeps_owner { (copied.meta.uid, copied.meta.gid) } else { (old.uid, old.gid) };
         copied.meta.mode = if copying.keeps_mode { copied.meta.mode } else { old.mode };
         (copied.meta.uid, copied.meta.gid) = (uid, gid);
+    }
+    // The bytes of a file that has other names are theirs too.
+    let linked = old.is_some() && matches!(copied.kind, NodeKind::File(_) | NodeKind::Hardlink(_)) && {
+        matches!(world.tree.get(to).map(|node| &node.kind), Some(NodeKind::Hardlink(_)))
+            || world.has_other_names(to)?
+    };
+    if linked {
+        let bytes = world.read(b"/", from.as_bytes())?;
+        return world.replace_content(to, bytes);
     }
     world.put_copy(&copied, to)
 }
@@ -256,10 +317,29 @@ pub(super) fn ln(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let Some(pairs) = destinations(shell, words, &given, last)? else { return usage(shell, words) };
     let mut status = 0;
     for (target, link) in pairs {
+        let last = if given.has('s') { Last::Followed } else { Last::Itself };
+        if given.has('f') && is_same_link(shell, words, &target, &link, last)? {
+            status = 1;
+            continue;
+        }
         let result = link_one(shell, &cwd, &given, &target, &link);
         told(shell, words, result, &link, &mut status)?;
     }
     Ok(status)
+}
+
+/// Whether a link would take the place of what it names.
+fn is_same_link(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    target: &[u8],
+    link: &[u8],
+    last: Last,
+) -> Result<bool, Flow> {
+    let cwd = shell.cwd().to_vec();
+    // A link that leads to the target already is made again.
+    let is_link = shell.world().stat(&cwd, link, Last::Itself).is_ok_and(|stat| stat.kind == Kind::Link);
+    if last == Last::Followed && is_link { Ok(false) } else { is_same(shell, words, target, link, last) }
 }
 
 fn link_one(
@@ -340,6 +420,10 @@ pub(super) fn install(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         keeps_time: given.has('p'),
     };
     for (source, target) in pairs {
+        if is_same(shell, words, &source, &target, Last::Followed)? {
+            status = 1;
+            continue;
+        }
         let result = (|| {
             if given.has('D') {
                 let end = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);

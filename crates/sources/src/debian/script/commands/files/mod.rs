@@ -36,6 +36,9 @@ use crate::debian::script::world::Last;
 /// What GNU's mktemp makes names of where it is given no template (`info coreutils mktemp`).
 const TEMPLATE: &[u8] = b"tmp.XXXXXXXXXX";
 
+/// Longest template, in bytes.
+const MAX_NAME: usize = 1_000;
+
 /// The command of this name.
 pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
@@ -58,6 +61,13 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "touch" => touch,
         _ => return None,
     })
+}
+
+/// What `stat` prints for these words.
+pub(super) fn stat_text(shell: &mut Shell<'_, '_>, words: &[Word]) -> Result<Vec<u8>, Flow> {
+    let (mut out, mut status) = (Vec::new(), 0);
+    names::stat_into(shell, words, &mut out, &mut status)?;
+    Ok(out)
 }
 
 /// Says an error of a system call as the command would; the worse of two statuses.
@@ -181,6 +191,17 @@ fn rm(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let cwd = shell.cwd().to_vec();
     let mut status = 0;
     for path in &given.operands {
+        // As GNU's rm: not everything, and not where one stands.
+        let last = names::last_component(path);
+        if recursive
+            && !given.has('n')
+            && (path.iter().all(|byte| *byte == b'/') && !path.is_empty() || matches!(last, b"." | b".."))
+        {
+            let said = format!("rm: refusing to remove '{}'\n", path.escape_ascii());
+            shell.say_error(said.as_bytes())?;
+            status = 1;
+            continue;
+        }
         let result = match shell.world().stat(&cwd, path, Last::Itself) {
             Ok(stat) if stat.kind == Kind::Directory && recursive => shell.world().remove_all(&stat.path),
             Ok(stat) if stat.kind == Kind::Directory && given.has('d') => shell.world().remove(&stat.path),
@@ -250,6 +271,9 @@ fn mktemp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let template = given.operands.first().cloned().unwrap_or_else(|| Rc::from(TEMPLATE));
     let suffix = given.value('s').cloned().unwrap_or_default();
     let marks = template.iter().rev().take_while(|byte| **byte == b'X').count();
+    if template.len() > MAX_NAME {
+        return shell.failed(words, &template, Errno::TooLong);
+    }
     if marks < 3 {
         shell.say_error(b"mktemp: too few X's in template\n")?;
         return Ok(1);

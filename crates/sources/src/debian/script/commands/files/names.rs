@@ -11,6 +11,7 @@ use super::options::long_valued;
 use super::options::valued;
 use super::told;
 use super::usage;
+use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kind;
@@ -146,6 +147,19 @@ pub(super) fn realpath(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 /// `stat -c FORMAT`, `stat --printf FORMAT`. There is one device, 1. A node's number is made of its path, so that it is the same
 /// in every evaluation; the other names of a file have the file's. The root's is 2.
 pub(super) fn stat(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let (mut out, mut status) = (Vec::new(), 0);
+    stat_into(shell, words, &mut out, &mut status)?;
+    shell.say(&out)?;
+    Ok(status)
+}
+
+/// What `stat` prints.
+pub(super) fn stat_into(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    out: &mut Vec<u8>,
+    status: &mut i32,
+) -> Result<(), Flow> {
     const KNOWN: &[Known] = &[
         valued('c', "format"),
         long_valued('P', "printf"),
@@ -161,12 +175,11 @@ pub(super) fn stat(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         return Err(shell.fault(words, "an image has no file system"));
     }
     let (cwd, last) = (shell.cwd().to_vec(), if given.has('L') { Last::Followed } else { Last::Itself });
-    let mut status = 0;
     for path in &given.operands {
         let stat = match shell.world().stat(&cwd, path, last) {
             Ok(stat) => stat,
             Err(errno) => {
-                told(shell, words, Err(errno), path, &mut status)?;
+                told(shell, words, Err(errno), path, status)?;
                 continue;
             }
         };
@@ -198,9 +211,9 @@ pub(super) fn stat(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         if !printf {
             line.push(b'\n');
         }
-        shell.say(&line)?;
+        out.extend_from_slice(&line);
     }
-    Ok(status)
+    Ok(())
 }
 
 /// What a directive of `stat` stands for.
@@ -233,6 +246,14 @@ fn told_of(shell: &mut Shell<'_, '_>, stat: &Stat, path: &[u8], letter: Option<u
                 _ => stat.path.clone(),
             };
             if real.is_root() { b"2".to_vec() } else { number_of(real.as_bytes()).to_string().into_bytes() }
+        }
+        // A directory has itself and `.`; other names of files are not counted.
+        b'h' => {
+            if stat.kind == Kind::Directory {
+                b"2".to_vec()
+            } else {
+                b"1".to_vec()
+            }
         }
         b'm' => b"/".to_vec(),
         b't' | b'T' | b'W' => b"0".to_vec(),

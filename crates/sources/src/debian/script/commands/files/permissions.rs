@@ -90,17 +90,22 @@ pub(super) type Owner = (Option<u32>, Option<u32>);
 
 /// `USER`, `USER:GROUP`, `USER.GROUP`, `:GROUP` as numbers; names must be there.
 pub(super) fn owner(shell: &mut Shell<'_, '_>, words: &[Word], text: &str) -> Result<Option<Owner>, Flow> {
-    let (user, group) = match text.split_once(':').or_else(|| text.split_once('.')) {
-        Some((user, group)) => (user, group),
-        None => (text, ""),
-    };
     let accounts = &shell.world().accounts;
+    // A name may have a dot in it; only where there is no such user it stands between user and group.
+    let dotted = || text.split_once('.').filter(|_| accounts.uid(text).is_none());
+    let (user, group, separated) = match text.split_once(':').or_else(dotted) {
+        Some((user, group)) => (user, group, true),
+        None => (text, "", false),
+    };
     let uid = if user.is_empty() {
         Ok(None)
     } else {
         accounts.uid(user).or_else(|| user.parse().ok()).map(Some).ok_or(user)
     };
-    let gid = if group.is_empty() {
+    let gid = if group.is_empty() && separated && !user.is_empty() {
+        // `USER:` is the user's own group.
+        Ok(accounts.gid_of_user(user))
+    } else if group.is_empty() {
         Ok(None)
     } else {
         accounts.gid(group).or_else(|| group.parse().ok()).map(Some).ok_or(group)
@@ -134,16 +139,17 @@ pub(super) fn chmod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('c', "changes"),
         long_valued('m', "reference"),
     ];
-    // `-w` and the like are modes, not options.
+    // `-w` and the like are modes, not options; behind `--` nothing is an option.
     let is_mode = |word: &Word| {
         word.len() > 1 && word[0] == b'-' && word[1..].iter().all(|byte| b"rwxXst,+-=ugoa".contains(byte))
     };
-    let (modes, others): (Vec<Word>, Vec<Word>) = words[1..].iter().cloned().partition(is_mode);
-    let mut rest = vec![words[0].clone()];
-    rest.extend(others);
+    let dashes = words.iter().position(|word| &**word == b"--").unwrap_or(words.len());
+    let at = words[..dashes].iter().skip(1).position(is_mode).map(|at| at + 1);
+    let mut rest = words.to_vec();
+    let taken = at.map(|at| rest.remove(at));
     let mut given = options::read(shell, &rest, KNOWN)?;
-    if let Some(text) = modes.first() {
-        given.operands.insert(0, text.clone());
+    if let Some(text) = taken {
+        given.operands.insert(0, text);
     }
     let cwd = shell.cwd().to_vec();
     if let Some(file) = given.value('m').cloned() {
@@ -187,9 +193,13 @@ pub(super) fn chown(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         long_valued('F', "from"),
     ];
     let given = options::read(shell, words, KNOWN)?;
-    if given.has('F') {
-        return Err(shell.fault(words, "`--from` is not evaluated"));
-    }
+    let from = match given.value('F').map(|text| String::from_utf8_lossy(text).into_owned()) {
+        Some(text) => match owner(shell, words, &text)? {
+            Some(from) => from,
+            None => return Ok(1),
+        },
+        None => (None, None),
+    };
     let like = match given.value('m').cloned() {
         Some(file) => Some(reference(shell, words, &file)?),
         None => None,
@@ -215,6 +225,13 @@ pub(super) fn chown(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             Ok(stat) => {
                 let all = if given.has('R') { tree(shell, &stat.path) } else { vec![stat.path] };
                 for one in all {
+                    if from != (None, None)
+                        && let Ok(now) = shell.world().stat(b"/", one.as_bytes(), Last::Itself)
+                        && (from.0.is_some_and(|uid| uid != now.meta.uid)
+                            || from.1.is_some_and(|gid| gid != now.meta.gid))
+                    {
+                        continue;
+                    }
                     let result = shell.world().set_owner(&one, uid, gid);
                     told(shell, words, result, path, &mut status)?;
                 }

@@ -463,7 +463,7 @@ impl Reader<'_> {
             b'w' => Action::Write(self.file()?),
             b':' => {
                 self.blanks();
-                let label = self.rest_until(b"\n;");
+                let label = self.rest_until(b"\n; \t");
                 if label.is_empty() {
                     return Err("a label is missing in the script of `sed`".into());
                 }
@@ -472,7 +472,8 @@ impl Reader<'_> {
             }
             b'b' | b't' | b'T' => {
                 self.blanks();
-                let label = self.rest_until(b"\n;}");
+                let label = self.rest_until(b"\n;} \t");
+                self.end()?;
                 self.jumps.push((self.edits.len(), label));
                 match letter {
                     b'b' => Action::Branch(0),
