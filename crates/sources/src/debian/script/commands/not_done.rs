@@ -39,6 +39,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
         "changes of a running machine",
         &[
             "sysctl",
+            "systemd-sysctl",
             "udevadm",
             "modprobe",
             "depmod",
