@@ -392,18 +392,17 @@ impl Accounts {
             return Ok(uid);
         }
         let with_group = group.filter(|group| self.gid(group).is_none());
-        let free = |id: &u32| {
-            let free = self.logins.iter().all(|login| login.uid != *id);
-            // `adduser --system --group` wants one number for both.
-            free && (with_group.is_none() || self.groups.iter().all(|group| group.gid != *id))
-        };
-        let uid = uid
-            .filter(free)
-            .or_else(|| SYSTEM_IDS.into_iter().find(free))
-            .ok_or_else(|| AccountError::Full { name: name.into() })?;
+        let free = |id: &u32| self.logins.iter().all(|login| login.uid != *id);
+        let free_gid = |id: &u32| self.groups.iter().all(|group| group.gid != *id);
+        let full = || AccountError::Full { name: name.into() };
+        let asked = uid.filter(free);
+        let uid = asked.or_else(|| SYSTEM_IDS.into_iter().find(free)).ok_or_else(full)?;
         if let Some(group) = with_group {
             check_name(group)?;
-            self.push_group(group, uid);
+            // `adduser --system --group` takes the first of each, and the number that is asked for twice.
+            let gid =
+                asked.filter(free_gid).or_else(|| SYSTEM_IDS.into_iter().find(free_gid)).ok_or_else(full)?;
+            self.push_group(group, gid);
         }
         let gid = group.and_then(|group| self.gid(group)).unwrap_or(NOGROUP);
         self.logins.push(Login {

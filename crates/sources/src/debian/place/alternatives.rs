@@ -22,6 +22,7 @@
 //! group.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use pinfold_archive::NodeKind;
 
@@ -66,11 +67,14 @@ fn check(alternative: &Choice) -> Result<(), String> {
 /// Makes links and database for all calls, in whatever order they come. Gives what is wrong with the first bad one.
 pub(super) fn install(image: &mut Image<'_>, calls: &[Choice], with_database: bool) -> Result<(), String> {
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+    // What an earlier choice links is there for those that come later.
+    let mut linked = BTreeSet::new();
     for call in calls {
         check(call)?;
-        if !image.exists(&call.path) {
+        if !image.exists(&call.path) && !image.at(&call.path).is_ok_and(|path| linked.contains(&path)) {
             continue;
         }
+        linked.extend(image.at(&call.link));
         let group = groups.entry(&call.name).or_default();
         group.link = &call.link;
         let mut slaves = BTreeMap::new();
@@ -213,6 +217,19 @@ mod tests {
         assert_eq!(target(&image, "etc/alternatives/x").as_deref(), Some("/usr/bin/a"));
         assert_eq!(target(&image, "etc/alternatives/y"), None);
         assert_eq!(target(&image, "var/lib/dpkg/alternatives/x"), None);
+    }
+
+    // As emacs does it: `editor` may be `/usr/bin/emacs`, which is a link of another group.
+    #[test]
+    fn a_choice_may_be_the_link_of_an_earlier_one() {
+        let mut image = image(&["usr/bin/emacs-nox"]);
+        let calls = ["/usr/bin/emacs emacs /usr/bin/emacs-nox 28", "/usr/bin/editor editor /usr/bin/emacs 0"];
+        install(&mut image, &calls.map(call), true).unwrap();
+        assert_eq!(target(&image, "etc/alternatives/editor").as_deref(), Some("/usr/bin/emacs"));
+        let turned = [calls[1], calls[0]];
+        let mut image = self::image(&["usr/bin/emacs-nox"]);
+        install(&mut image, &turned.map(call), true).unwrap();
+        assert_eq!(target(&image, "etc/alternatives/editor"), None);
     }
 
     #[test]

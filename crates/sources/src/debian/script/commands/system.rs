@@ -362,10 +362,17 @@ fn ucf(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         Ok(bytes) => bytes,
         Err(errno) => return shell.failed(words, new, errno),
     };
-    // ucf copies with the mode of the new file.
-    let mode = shell.world().stat(&cwd, new, Last::Followed).map_or(0o644, |stat| stat.meta.mode & 0o777);
+    // ucf copies with the mode and the time of the new file.
+    let (mode, time) = shell
+        .world()
+        .stat(&cwd, new, Last::Followed)
+        .map_or((0o644, None), |stat| (stat.meta.mode & 0o777, Some(stat.meta.mtime)));
     let written = shell.world().open_to_write(&cwd, current, mode, Kept::Nothing);
-    match written.and_then(|file| shell.world().replace_content(&file, bytes)) {
+    let written = written.and_then(|file| {
+        shell.world().replace_content(&file, bytes)?;
+        shell.world().touch(&file, time)
+    });
+    match written {
         Ok(()) => Ok(0),
         Err(errno) => shell.failed(words, current, errno),
     }
