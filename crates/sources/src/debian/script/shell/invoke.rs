@@ -170,7 +170,10 @@ impl Shell<'_, '_> {
         let name: Rc<[u8]> = path.into();
         let positional: Rc<[Rc<[u8]>]> = words[1..].into();
         let switches = self.clone_switches(first).unwrap_or_default();
-        self.subshell(|shell| {
+        // What it defines is gone with it.
+        let defined = self.defined;
+        let before = text.len();
+        let result = self.subshell(|shell| {
             shell.variables()?.retain(|_, variable| variable.exported);
             shell.state.functions = Rc::default();
             shell.frames.clear();
@@ -183,10 +186,12 @@ impl Shell<'_, '_> {
                 shell.set(name, value.into())?;
             }
             let (line, tested) = (shell.line, std::mem::take(&mut shell.tested));
-            let result = shell.text(&text, 0);
+            let result = shell.text_that_goes(&text, defined);
             (shell.line, shell.tested) = (line, tested);
             result
-        })
+        });
+        self.world.fuel.give_back(before);
+        result
     }
 
     /// The switches that a first line sets; nothing where it is no shell's.

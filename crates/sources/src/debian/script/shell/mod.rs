@@ -136,6 +136,8 @@ pub(super) struct Shell<'s, 'w> {
     /// One for each function that runs in this subshell.
     frames: Vec<Frame>,
     status: i32,
+    /// How many functions were defined so far.
+    defined: usize,
     depth: usize,
     /// Loops around what runs, in this function.
     loops: u32,
@@ -185,6 +187,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             state,
             frames: Vec::new(),
             status: 0,
+            defined: 0,
             depth: 0,
             loops: 0,
             tested: 0,
@@ -265,10 +268,30 @@ impl<'s, 'w> Shell<'s, 'w> {
 
     /// Reads and runs text whose first line is line `base + 1` of the script.
     pub(super) fn text(&mut self, text: &[u8], base: usize) -> Status {
+        let (defined, size) = (self.defined, std::cell::Cell::new(0));
+        let result = self.text_of_size(text, base, &size);
+        // What was read is gone, but for the functions in it.
+        if defined == self.defined {
+            self.world.fuel.give_back(size.get());
+        }
+        result
+    }
+
+    /// The same for text whose functions nobody has afterwards.
+    pub(super) fn text_that_goes(&mut self, text: &[u8], defined: usize) -> Status {
+        let size = std::cell::Cell::new(0);
+        let result = self.text_of_size(text, 0, &size);
+        self.world.fuel.give_back(size.get());
+        self.defined = defined;
+        result
+    }
+
+    fn text_of_size(&mut self, text: &[u8], base: usize, size: &std::cell::Cell<usize>) -> Status {
         let list = match syntax::program(text, base, self.state.switches.bash) {
-            Ok((list, size)) => {
+            Ok((list, bytes)) => {
                 self.line = base + 1;
-                self.spend_bytes(size)?;
+                self.spend_bytes(bytes)?;
+                size.set(bytes);
                 list
             }
             Err(SyntaxError { line, what }) => {
@@ -413,6 +436,7 @@ impl<'s, 'w> Shell<'s, 'w> {
     /// The functions, to be changed.
     fn functions(&mut self) -> Result<&mut BTreeMap<Rc<str>, Rc<Compound>>, Flow> {
         self.spend_bytes(ENTRY)?;
+        self.defined += 1;
         if Rc::strong_count(&self.state.functions) > 1 {
             self.spend_bytes(ENTRY * self.state.functions.len())?;
         }

@@ -5,7 +5,7 @@ use super::super::world::Fuel;
 /// Longest name of a class of characters.
 const MAX_CLASS: usize = 6;
 /// What a step of a match takes, in units of fuel.
-const STEP: u64 = 3;
+const STEP: u64 = 5;
 
 /// A pattern, ready to be matched.
 #[derive(Clone, Debug)]

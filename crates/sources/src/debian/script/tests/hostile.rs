@@ -21,8 +21,8 @@ use super::super::world::Fuel;
 use super::super::world::World;
 use crate::accounts::Accounts;
 
-/// A hundredth of what a script has.
-const LITTLE: u64 = 5 << 20;
+/// A small part of what a script has.
+const LITTLE: u64 = 20 << 20;
 const FUEL: &str = "more than one script may use";
 const DEEP: &str = "nested too deeply";
 
@@ -63,50 +63,49 @@ fn tree() -> Tree {
 
 #[test]
 fn a_script_without_an_end_is_ended_where_it_is() {
-    for (text, line, command) in [
-        ("\nwhile :; do :; done", 2, "while"),
-        ("until false\ndo x=1; done", 2, "until"),
-        ("while :; do continue; done", 1, ""),
-        ("x=x\nwhile :; do x=\"$x$x\"; done", 2, "x=…"),
-        ("x=x; while :; do x=$x$x; done", 1, ""),
-        ("set -- a; while :; do set -- \"$@\" \"$@\"; done", 1, ""),
-        ("set -- a; while :; do set -- $* $*; done", 1, ""),
-        ("while :; do echo y; done", 1, ""),
-        ("while :; do echo y >> /etc/f; done", 1, ""),
-        ("exec 3> /etc/f; while :; do echo y >&3; done", 1, ""),
-        ("while :; do : > /etc/f; done", 1, ""),
-        ("i=0; while :; do i=$((i+1)); : > /tmp/$i; done", 1, ""),
-        ("i=0; while :; do i=$((i+1)); eval v$i=1; done", 1, ""),
-        ("i=0; while :; do i=$((i+1)); eval \"f$i() { :; }\"; done", 1, ""),
-        ("e='echo a;'; while :; do e=\"$e$e\"; eval \"$e\"; done", 1, ""),
-        ("while :; do eval 'if true; then :; fi'; done", 1, ""),
-        ("while :; do printf '%1000s'; done", 1, ""),
-        ("while :; do x=$(echo a); done", 1, ""),
-        ("while :; do (:); done", 1, ""),
-        ("while :; do : | : | :; done", 1, ""),
-        ("while :; do . /etc/long; done", 1, ""),
-        ("while :; do read x < /etc/long; done", 1, ""),
-        ("while read x; do :; done < /etc/long; while :; do for i in /d/*; do :; done; done", 1, ""),
-        ("while :; do echo /*/*/*/*; done", 1, ""),
-        ("while :; do echo /d/*a*a*a*a*a*b; done", 1, ""),
-        ("while :; do cd /; cd d; done", 1, ""),
-        ("while :; do [ -e /etc/loop ]; done", 1, ""),
-        ("while :; do nothing_here; done", 1, ""),
-        ("while :; do case x in a|b|c|d) ;; esac; done", 1, ""),
-        ("while :; do : <<E\n$x$x\nE\ndone", 1, ""),
-        ("while :; do : $((1+1)); done", 1, ""),
-        ("while :; do trap : EXIT; umask 22; unset x; set +e; type echo; command -v x; done", 1, ""),
-        ("trap 'while :; do :; done' EXIT", 1, "while"),
-        ("read x < /etc/long; while :; do y=${x##*[!x ]}; done", 1, ""),
-        ("read x < /etc/long; y=${x%%b*b*b*b*b}; while :; do :; done", 1, ""),
-        ("read x < /etc/long; set -- $x; while :; do set -- \"$@\"; done", 1, ""),
-        ("read x < /etc/long; while :; do for i in $x; do :; done; done", 1, ""),
-        ("read x < /etc/long; while :; do IFS=x; for i in $x; do :; done; done", 1, ""),
+    for (text, line) in [
+        ("\nwhile :; do :; done", 2),
+        ("until false\ndo x=1; done", 2),
+        ("while :; do continue; done", 1),
+        ("x=x\nwhile :; do x=\"$x$x\"; done", 2),
+        ("x=x; while :; do x=$x$x; done", 1),
+        ("set -- a; while :; do set -- \"$@\" \"$@\"; done", 1),
+        ("set -- a; while :; do set -- $* $*; done", 1),
+        ("while :; do echo y; done", 1),
+        ("while :; do echo y >> /etc/f; done", 1),
+        ("exec 3> /etc/f; while :; do echo y >&3; done", 1),
+        ("while :; do : > /etc/f; done", 1),
+        ("i=0; while :; do i=$((i+1)); : > /tmp/$i; done", 1),
+        ("i=0; while :; do i=$((i+1)); eval v$i=1; done", 1),
+        ("i=0; while :; do i=$((i+1)); eval \"f$i() { :; }\"; done", 1),
+        ("e='echo a;'; while :; do e=\"$e$e\"; eval \"$e\"; done", 1),
+        ("while :; do eval 'if true; then :; fi'; done", 1),
+        ("while :; do printf '%1000s'; done", 1),
+        ("while :; do x=$(echo a); done", 1),
+        ("while :; do (:); done", 1),
+        ("while :; do : | : | :; done", 1),
+        ("while :; do . /etc/long; done", 1),
+        ("while :; do read x < /etc/long; done", 1),
+        ("while read x; do :; done < /etc/long; while :; do for i in /d/*; do :; done; done", 1),
+        ("while :; do echo /*/*/*/*; done", 1),
+        ("while :; do echo /d/*a*a*a*a*a*b; done", 1),
+        ("while :; do cd /; cd d; done", 1),
+        ("while :; do [ -e /etc/loop ]; done", 1),
+        ("while :; do nothing_here; done", 1),
+        ("while :; do case x in a|b|c|d) ;; esac; done", 1),
+        ("while :; do : <<E\n$x$x\nE\ndone", 1),
+        ("while :; do : $((1+1)); done", 1),
+        ("while :; do trap : EXIT; umask 22; unset x; set +e; type echo; command -v x; done", 1),
+        ("trap 'while :; do :; done' EXIT", 1),
+        ("read x < /etc/long; while :; do y=${x##*[!x ]}; done", 1),
+        ("read x < /etc/long; y=${x%%b*b*b*b*b}; while :; do :; done", 1),
+        ("read x < /etc/long; set -- $x; while :; do set -- \"$@\"; done", 1),
+        ("read x < /etc/long; while :; do for i in $x; do :; done; done", 1),
+        ("read x < /etc/long; while :; do IFS=x; for i in $x; do :; done; done", 1),
     ] {
         let fault = evaluated(text.as_bytes(), tree(), LITTLE).unwrap_err();
         assert!(fault.what.contains(FUEL), "{text}: {fault:?}");
         assert!(fault.line == line && !fault.command.is_empty(), "{text}: {fault:?}");
-        assert!(command.is_empty() || fault.command == command, "{text}: {fault:?}");
     }
 }
 
@@ -147,7 +146,7 @@ fn what_recurs_is_ended_before_the_stack_is() {
         (format!("{}:", repeated(": | ", 1_000)), ""),
     ] {
         let shown = &text[..text.len().min(40)];
-        match evaluated(text.as_bytes(), tree(), 100 * LITTLE) {
+        match evaluated(text.as_bytes(), tree(), 25 * LITTLE) {
             Err(fault) => assert!(fault.what.contains(what), "{shown}: {fault:?}"),
             Ok(outcome) => assert!(what.is_empty(), "{shown}: {outcome:?}"),
         }
@@ -252,7 +251,7 @@ fn how_long_a_whole_tank_lasts() {
         "while :; do : | : | :; done",
     ] {
         let since = std::time::Instant::now();
-        let fault = evaluated(text.as_bytes(), tree(), 512 << 20).unwrap_err();
+        let fault = evaluated(text.as_bytes(), tree(), 2 << 30).unwrap_err();
         println!("{:5} ms  {text}  {}", since.elapsed().as_millis(), fault.what);
     }
 }
