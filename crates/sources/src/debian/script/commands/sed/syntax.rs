@@ -293,8 +293,18 @@ impl Reader<'_> {
                     }
                     _ if in_brackets => found.push(b'\\'),
                     Some(escaped) => {
-                        found.extend([b'\\', escaped]);
                         self.at += 1;
+                        match self.hexadecimal().filter(|_| escaped == b'x') {
+                            // What `\x5e` stands for has no meaning of its own.
+                            Some(byte) => {
+                                if b"^\\/".contains(&byte) {
+                                    found.push(b'\\');
+                                }
+                                found.push(byte);
+                                self.at += 2;
+                            }
+                            None => found.extend([b'\\', escaped]),
+                        }
                     }
                     None => break,
                 },
@@ -324,6 +334,12 @@ impl Reader<'_> {
         Err("a delimiter is missing in the script of `sed`".into())
     }
 
+    /// The byte of two hexadecimal digits that stand here.
+    fn hexadecimal(&self) -> Option<u8> {
+        let digits = std::str::from_utf8(self.text.get(self.at..self.at + 2)?).ok()?;
+        if digits.starts_with('+') { None } else { u8::from_str_radix(digits, 16).ok() }
+    }
+
     /// The replacement: brackets mean nothing there.
     fn replacement(&mut self, delimiter: u8) -> Result<Vec<Part>, String> {
         let (mut parts, mut text) = (Vec::new(), Vec::new());
@@ -344,6 +360,11 @@ impl Reader<'_> {
                             continue;
                         }
                         b'0'..=b'9' => Part::Group(usize::from(escaped - b'0')),
+                        b'x' if self.hexadecimal().is_some() => {
+                            text.extend(self.hexadecimal());
+                            self.at += 2;
+                            continue;
+                        }
                         b'U' => Part::Case(Case::Upper),
                         b'L' => Part::Case(Case::Lower),
                         b'u' => Part::Case(Case::UpperNext),
