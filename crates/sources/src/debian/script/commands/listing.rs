@@ -146,8 +146,11 @@ fn date(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let seconds = match (given.value('d').cloned(), given.value('r').cloned()) {
         (Some(text), _) => {
             let text = String::from_utf8_lossy(&text).into_owned();
-            let seconds = if text == "now" {
-                Some(shell.world().epoch)
+            // What `date` itself has said before is understood again.
+            let now = shell.world().epoch;
+            let said = Moment::new(now).formatted("%a %b %e %H:%M:%S %Z %Y");
+            let seconds = if text == "now" || said.as_ref() == Some(&text) {
+                Some(now)
             } else {
                 text.strip_prefix('@').and_then(|text| text.parse().ok())
             };
