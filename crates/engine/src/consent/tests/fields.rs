@@ -32,6 +32,7 @@ security-mirror = "https://s.example"
 snapshot = "https://n.example/{archive}/{timestamp}"
 keyring = "keys"
 check-valid-until = true
+debconf = { "x/text" = "a", "x/list" = ["a"] }
 [npm]
 packages = ["tool"]
 registry = "https://r.example"
@@ -94,6 +95,7 @@ size-budget = "1GB"
 set-id = "strip"
 missing-time = "refuse"
 [scripts]
+each = { config = "skip: none", postinst = { skip = "none" } }
 p = "skip: none"
 [run]
 network = "proxy"
@@ -109,7 +111,10 @@ credentials = { claude-code = "env:A" }
 "#;
 
 /// Other forms of values in it.
-const FORMS: &[(&str, &str)] = &[(r#"set-id = "strip""#, r#"set-id = { keep = ["/s"] }"#)];
+const FORMS: &[(&str, &str)] = &[
+    ("suite = \"sid\"\nsuites = [\"sid\"]\n", "suite = \"trixie\"\nbackports = true\n"),
+    (r#"set-id = "strip""#, r#"set-id = { keep = ["/s"] }"#),
+];
 
 /// Every key of a recipe.
 const RECIPE: &str = r#"
@@ -214,6 +219,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("agents[].version", TAKEN),
     ("debian.suite", TAKEN),
     ("debian.suites[]", TAKEN),
+    ("debian.backports", TAKEN),
     ("debian.components[]", TAKEN),
     ("debian.base", TAKEN),
     ("debian.packages[]", TAKEN),
@@ -221,6 +227,8 @@ const HARMLESS: &[(&str, &str)] = &[
     ("debian.remove[]", TAKEN),
     ("debian.recommends", TAKEN),
     ("debian.slim", IMAGE),
+    ("debian.debconf.*", IMAGE),
+    ("debian.debconf.*[]", IMAGE),
     ("npm.packages[]", TAKEN),
     ("npm.package.*", TAKEN),
     ("npm.package.*.version", TAKEN),
@@ -261,6 +269,8 @@ const HARMLESS: &[(&str, &str)] = &[
     ("policy.set-id.keep[]", "bits of the image; unpacking takes them off"),
     ("policy.missing-time", TAKEN),
     ("scripts.*", TEXT),
+    ("scripts.*.*", TEXT),
+    ("scripts.*.*.skip", TEXT),
     ("run.memory", FEWER),
     ("run.cpus", FEWER),
     ("run.protect[]", NARROWS),

@@ -67,6 +67,7 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("epoch", &[Other], "the time of files in the image"),
     ("encoders.*", &[Refused], FORMAT),
     ("preset.name", &[Same], PRESET),
+    ("preset.suite", &[Same], PRESET),
     ("preset.agents[]", &[Same], PRESET),
     ("request.*", &[Refused], ANSWER),
     (
@@ -158,7 +159,7 @@ const CHANGES: &[(&str, &[&str])] = &[
 /// What the lock that is made has not, put into it.
 fn additions() -> Vec<(&'static str, Value)> {
     vec![
-        ("/preset", json!({ "name": "solo", "agents": ["../outside.toml"] })),
+        ("/preset", json!({ "name": "solo", "suite": "sid", "agents": ["../outside.toml"] })),
         ("/agents/0/packages/linux~1amd64/size", 1.into()),
         ("/npm/linux~1amd64/0/package/size", 1.into()),
         ("/ledger/linux~1amd64/0/warning", "x".into()),
