@@ -438,12 +438,19 @@ pub(in crate::debian::script) fn by_convention(name: &str) -> Option<Command> {
     })
 }
 
+/// Whether the program at a path is one of those that are left out.
+pub(super) fn is_left_out(path: &[u8]) -> bool {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    LEFT_OUT.iter().any(|(_, names)| names.iter().any(|left| left.as_bytes() == name))
+}
+
 /// A command's name without where it lies.
 fn base(words: &[Word]) -> &[u8] {
     words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
-fn left_out(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+/// Tells what a program would have made.
+pub(super) fn left_out(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let name = String::from_utf8_lossy(base(words)).into_owned();
     let found = LEFT_OUT.iter().find(|(_, names)| names.contains(&name.as_str()));
     shell.world().not_done(found.map_or("a program that was not run", |(what, _)| what));

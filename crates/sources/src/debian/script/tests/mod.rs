@@ -225,3 +225,13 @@ fn files_made_by_another_user_are_theirs() {
     let outcome = ours(text).0.unwrap();
     assert_eq!(String::from_utf8_lossy(&outcome.output), "nobody\nnobody\nroot\n");
 }
+
+#[test]
+fn no_port_is_taken_and_what_is_left_out_is_left_out_by_its_shell_too() {
+    // As nginx's script asks.
+    let text = "test -z \"$(ss -nlt 'sport = 80' | grep -v ^State)\" && echo free; ss -nltH";
+    assert_eq!(ours(text).0.unwrap().output, b"free\n");
+    // As that of MariaDB makes its tables; the control is any other script.
+    let text = "echo 'echo ran' > mysql_install_db; cp mysql_install_db other; bash ./mysql_install_db; bash ./other";
+    assert_eq!(ours(text).0.unwrap().output, b"ran\n");
+}
