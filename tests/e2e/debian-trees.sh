@@ -36,9 +36,9 @@ P
 apt-get indextargets --format '$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)' |
   awk '$1 == "Packages" && $3 ~ /^bookworm/ && $4 == "main" {print "deb " $2 " " $3 " " $4}' | sort -u | sed "s/bookworm/$suite/g" >sources
 SOURCE_DATE_EPOCH=$(sed -n 's/^epoch = //p' pinfold.lock); export SOURCE_DATE_EPOCH
-include=${packages// /,} hook=()
+include="usr-is-merged,${packages// /,}" hook=()
 # From trixie on base-files brings the links itself.
-if [ "$suite" = bookworm ]; then include="usr-is-merged,$include" hook=(--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr); fi
+if [ "$suite" = bookworm ]; then hook=(--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr); fi
 mmdebstrap --quiet --mode=root --variant=minbase --aptopt='APT::Install-Recommends "false"' --include="$include" "${hook[@]}" \
   "$suite" reference.tar sources
 tar xOf reference.tar ./var/lib/dpkg/status | awk '/^Package: /{p=$2} /^Version: /{print p "=" $2}' | sort >installed

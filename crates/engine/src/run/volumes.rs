@@ -3,12 +3,13 @@
 //! They are empty directories in memory, gone with the run, and count into the sandbox's memory; the root around them stays
 //! read-only.
 //!
-//! **Leaves alone** a volume that a sandbox has otherwise (`/tmp`, `/run`, home, workspace, mounts and what is below them), and what
-//! is no directory; says so of one with files of the image in it, which would be hidden. What an image says is not an order:
+//! **Leaves alone** a volume that a sandbox has otherwise (`/tmp`, `/run`, home, workspace, mounts and what is below them), one among
+//! programs and settings (`/usr`, `/etc`), and what is no directory; says so of one with files of the image in it, which would be hidden. What an image says is not an order:
 //! at most [`MOUNTED`] are mounted, and no link in the image is followed.
 
 use std::path::Component;
 use std::path::Path;
+use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_sandbox::Spec;
@@ -19,6 +20,11 @@ use pinfold_sandbox::spec::MountSource;
 const MOUNTED: usize = 32;
 /// What a sandbox has anyway, with all that is below.
 const GIVEN: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
+
+/// What no volume changes: programs and settings.
+const SYSTEM: [&str; 6] = ["/bin", "/boot", "/etc", "/lib", "/sbin", "/usr"];
+/// Longest name in a directory.
+const NAME_MAX: usize = 255;
 
 /// What is mounted for an image's volumes, and what is to be said about the others.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,21 +39,26 @@ pub(super) fn of(said: &[String], spec: &Spec) -> Volumes {
     let taken = spec.mounts.iter().map(|mount| mount.target.as_path()).chain([spec.home.target.as_path()]);
     let taken: Vec<&Path> = taken.chain(GIVEN.map(Path::new)).collect();
     for volume in said {
-        let path = Path::new(volume);
+        // Without doubled and closing slashes.
+        let path: PathBuf = Path::new(volume).components().collect();
         let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         // Above one of them it would hide the way to what is mounted there.
-        let apart = taken.iter().all(|taken| !path.starts_with(taken) && !taken.starts_with(path));
-        if !plain || !path.is_absolute() || !apart {
+        let short = path.components().all(|part| part.as_os_str().len() <= NAME_MAX);
+        // The way to programs and settings stays the image's.
+        let system = SYSTEM.iter().any(|system| path.starts_with(system));
+        let twice = volumes.mounts.iter().any(|mount| mount.target == path);
+        let apart = taken.iter().all(|taken| !path.starts_with(taken) && !taken.starts_with(&path));
+        if !plain || !short || !path.is_absolute() || !apart || system || twice {
             continue;
         }
         if volumes.mounts.len() == MOUNTED {
             volumes.notes.push(format!("of the image's volumes the first {MOUNTED} are there"));
             break;
         }
-        match stands(&spec.rootfs, path) {
+        match stands(&spec.rootfs, &path) {
             Standing::Free => volumes.mounts.push(Mount {
                 source: MountSource::Memory(spec.tmp_bytes),
-                ..Mount::writable(Path::new("/"), path)
+                ..Mount::writable(Path::new("/"), &path)
             }),
             Standing::Filled => volumes.notes.push(format!(
                 "the volume `{}` has files of the image in it and stays read-only",
@@ -88,8 +99,6 @@ fn stands(root: &Path, path: &Path) -> Standing {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     #[test]
@@ -112,6 +121,9 @@ mod tests {
             ("/data/file", false, false),
             ("/data/link", false, false),
             ("/data/link/below", false, false),
+            ("/var//lib/../lib/free", false, false),
+            ("/usr/local/bin", false, false),
+            ("/etc/x", false, false),
             ("/tmp", false, false),
             ("/run/x", false, false),
             ("/proc/x", false, false),
@@ -133,6 +145,11 @@ mod tests {
             );
             assert_eq!(!volumes.notes.is_empty(), noted, "{volume}");
         }
+        let long = format!("/var/{}/x", "n".repeat(300));
+        assert_eq!(of(&[long], &spec).mounts, []);
+        // However it is spelled, it is one.
+        let spelled = ["/data-2".to_owned(), "/data-2/".to_owned(), "//data-2".to_owned()];
+        assert_eq!(of(&spelled, &spec).mounts.len(), 1);
         let many: Vec<String> = (0..100).map(|number| format!("/var/{number}")).collect();
         assert_eq!(of(&many, &spec).mounts.len(), MOUNTED);
         // One within another is in the memory of the outer.

@@ -253,6 +253,10 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         group,
         name: name.clone(),
     };
+    if shell.world().accounts.uid(&new.name).is_some() {
+        shell.say_error(format!("useradd: user '{}' already exists\n", new.name).as_bytes())?;
+        return Ok(9);
+    }
     let status = add(shell, words, &new)?;
     for group in given
         .value('G')

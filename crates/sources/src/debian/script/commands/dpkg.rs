@@ -340,7 +340,8 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             b"--divert" => target = rest.next().map(|word| text(word)),
             b"--rename" => rename = true,
             b"--no-rename" => rename = false,
-            b"--quiet" | b"--force" | b"--test" => {}
+            b"--quiet" | b"--force" => {}
+            b"--test" => return Err(shell.fault(words, "a diversion is not tried here")),
             b"--add" | b"--remove" | b"--list" | b"--truename" | b"--listpackage" => {
                 action = Some(text(word));
             }
@@ -355,8 +356,21 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let known = shell.world().diversions.iter().position(|diversion| diversion.path == path);
     match action.as_deref().unwrap_or("--add") {
         "--add" => {
-            if known.is_some() {
-                return Ok(0);
+            let whole = |path: &String| path.starts_with('/') && !path.contains(char::is_control);
+            if !whole(&path) || target.as_ref().is_some_and(|target| !whole(target)) {
+                return Err(shell.fault(words, "a diversion is from an absolute path to an absolute path"));
+            }
+            if let Some(known) = known {
+                let known = &shell.world().diversions[known];
+                let same =
+                    known.package == package && target.as_ref().is_none_or(|target| *target == known.to);
+                return if same {
+                    Ok(0)
+                } else {
+                    shell
+                        .say_error(format!("dpkg-divert: error: {path} is diverted already\n").as_bytes())?;
+                    Ok(2)
+                };
             }
             let to = target.unwrap_or_else(|| format!("{path}.distrib"));
             if rename {
@@ -454,9 +468,12 @@ fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             Ok(0)
         }
         (Some("--add"), [user, group, mode, path]) => {
-            let Ok(mode) = u32::from_str_radix(mode, 8) else {
-                return Err(shell.fault(words, "a mode is octal digits"));
+            let Some(mode) = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777) else {
+                return Err(shell.fault(words, "a mode is octal digits, up to 7777"));
             };
+            if !path.starts_with('/') || path.contains(char::is_control) {
+                return Err(shell.fault(words, "an override is of an absolute path"));
+            }
             let accounts = &shell.world().accounts;
             let id = |name: &String, known: Option<u32>| {
                 known.or_else(|| name.trim_start_matches('#').parse().ok())

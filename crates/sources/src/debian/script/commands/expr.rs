@@ -140,7 +140,7 @@ impl Reader<'_, '_, '_> {
 
     fn matched(&mut self, text: &[u8], pattern: &[u8]) -> Result<Vec<u8>, Wrong> {
         let expression = Expression::at_start(pattern).map_err(|what| self.shell.fault(self.words, what))?;
-        self.shell.spend(expression.price(text.len()))?;
+        self.shell.spend(expression.made() + expression.price(text.len()))?;
         let spans = expression.spans_at(text, 0);
         let span = |group: usize| spans.as_ref().and_then(|spans| spans.get(group).copied().flatten());
         Ok(if expression.groups() > 1 {

@@ -103,6 +103,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let letters = if given.has('i') { Letters::AnyCase } else { Letters::Exact };
     let expression = Expression::of_parts(&Translated { text, ambiguous }, letters)
         .map_err(|what| shell.fault(words, what))?;
+    shell.spend(expression.made())?;
     let most = match given.value('m') {
         Some(text) => String::from_utf8_lossy(text).parse().unwrap_or(usize::MAX),
         None => usize::MAX,

@@ -25,7 +25,7 @@ use regex_automata::nfa::thompson::pikevm::PikeVM;
 use regex_automata::util::syntax;
 
 /// Largest compiled expression, in bytes.
-const MAX_COMPILED: usize = 1 << 20;
+const MAX_COMPILED: usize = 1 << 17;
 /// Longest expression, in bytes.
 const MAX_PATTERN: usize = 64 << 10;
 
@@ -55,6 +55,8 @@ pub(super) struct Expression {
     first: Regex,
     /// Where the crate may end earlier than POSIX does.
     longest: Option<(PikeVM, RefCell<Cache>)>,
+    /// How many states the slower machine has, in those that a step takes little longer for.
+    weight: u64,
 }
 
 impl Expression {
@@ -103,7 +105,9 @@ impl Expression {
         } else {
             None
         };
-        Ok(Self { first, longest })
+        let states =
+            longest.as_ref().map_or(0, |(machine, _): &(PikeVM, _)| machine.get_nfa().states().len());
+        Ok(Self { first, longest, weight: 1 + states as u64 / 64 })
     }
 
     /// How many groups it has, the whole included.
@@ -113,12 +117,17 @@ impl Expression {
 
     /// What a search in a text of this length takes at most, in nanoseconds.
     pub(super) fn price(&self, length: usize) -> u64 {
-        200 + length as u64 * if self.longest.is_some() { 16 } else { 2 }
+        200 + length as u64 * if self.longest.is_some() { 16 * self.weight } else { 2 }
+    }
+
+    /// What making it took, in nanoseconds.
+    pub(super) fn made(&self) -> u64 {
+        100_000 * self.weight
     }
 
     /// The same for a search behind a match, where this much is left: a machine with one end looks no further than its match.
     pub(super) fn further(&self, left: usize) -> u64 {
-        200 + if self.longest.is_some() { left as u64 * 8 } else { left as u64 / 64 }
+        200 + if self.longest.is_some() { left as u64 * 8 * self.weight } else { left as u64 / 64 }
     }
 
     /// Whether it matches anywhere.

@@ -348,6 +348,8 @@ fn cut(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let bytes = input(shell, words, &given.operands, &mut status)?;
     let mut out = Vec::new();
     for line in all_lines(&bytes) {
+        // Each place is looked for in each range.
+        shell.spend((line.len() as u64 + 1) * (ranges.len() as u64 / 4 + 1))?;
         if !by_field {
             out.extend(line.iter().enumerate().filter(|(at, _)| chosen(at + 1)).map(|(_, byte)| *byte));
         } else if !line.contains(&delimiter) {
@@ -358,6 +360,7 @@ fn cut(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         } else {
             let fields = line.split(|byte| *byte == delimiter).enumerate();
             let kept: Vec<&[u8]> = fields.filter(|(at, _)| chosen(at + 1)).map(|(_, field)| field).collect();
+            shell.spend_bytes(kept.iter().map(|field| field.len() + between.len()).sum())?;
             out.extend(kept.join(&between[..]));
         }
         out.push(b'\n');

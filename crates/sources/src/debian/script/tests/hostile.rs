@@ -255,3 +255,29 @@ fn how_long_a_whole_tank_lasts() {
         println!("{:5} ms  {text}  {}", since.elapsed().as_millis(), fault.what);
     }
 }
+
+/// What commands put together is paid before it is made, and none is longer than a text of theirs may be.
+#[test]
+fn what_commands_put_together_is_paid_before_it_is_made() {
+    let long = "x=sprintf(\"%4096s\",\"\"); for(i=0;i<9;i++) x=x x";
+    for text in [
+        format!("awk 'BEGIN{{{long}; for(;;) a[n++]=substr(x,1)}}'"),
+        format!("awk 'BEGIN{{{long}; for(;;) a[n++]=toupper(x)}}'"),
+        format!("awk 'BEGIN{{{long}; for(;;) $0=x}}'"),
+        format!("awk 'BEGIN{{{long}; OFS=x; $100000=1; print}}'"),
+        format!("awk 'BEGIN{{{long}; print x,x,x,x,x,x,x,x,x}}'"),
+        format!("awk 'BEGIN{{{long}; a[x,x,x,x,x,x,x,x,x]=1}}'"),
+        format!("awk 'BEGIN{{{long}; y=sprintf(\"%s%s%s%s%s%s%s%s%s\",x,x,x,x,x,x,x,x,x)}}'"),
+        "awk 'BEGIN{for(;;){$0=\"\"; $100000=1}}'".to_owned(),
+        "read x < /etc/long; echo \"$x$x$x\" | cut -d ' ' -f 1- --output-delimiter=\"$x\"".to_owned(),
+        "while :; do echo a | grep -E '((a|ab)(c|bcd)){20}'; done".to_owned(),
+        "while :; do echo a | sed 's/a/b/;s/c/d/'; done".to_owned(),
+        "while :; do expr a : b; done".to_owned(),
+        "i=0; while :; do i=$((i+1)); cp /etc/long /tmp/$i; done".to_owned(),
+    ] {
+        let fault = evaluated(text.as_bytes(), tree(), LITTLE).unwrap_err();
+        assert!(fault.what.contains(FUEL) || fault.what.contains("too long"), "{text}: {fault:?}");
+    }
+    let many = format!("sed '{}' /etc/self", "s/a/b/;".repeat(501));
+    assert!(evaluated(many.as_bytes(), tree(), LITTLE).unwrap_err().what.contains("500 expressions"));
+}

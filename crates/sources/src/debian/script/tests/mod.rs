@@ -235,3 +235,26 @@ fn no_port_is_taken_and_what_is_left_out_is_left_out_by_its_shell_too() {
     let text = "echo 'echo ran' > mysql_install_db; cp mysql_install_db other; bash ./mysql_install_db; bash ./other";
     assert_eq!(ours(text).0.unwrap().output, b"ran\n");
 }
+
+/// Expected of dpkg 1.21 and useradd of shadow 4.13.
+#[test]
+fn what_dpkgs_tools_and_useradd_refuse_is_refused() {
+    for (text, status) in [
+        ("dpkg-divert --package a --add /x; dpkg-divert --package b --add /x", 2),
+        ("dpkg-divert --package a --add /x; dpkg-divert --package a --add /x", 0),
+        ("dpkg-divert --package a --divert /y --add /x; dpkg-divert --package a --divert /z --add /x", 2),
+        ("useradd -r new; useradd -r new", 9),
+        ("useradd -r new", 0),
+    ] {
+        assert_eq!(ours(text).0.unwrap().status, status, "{text}");
+    }
+    for text in [
+        "dpkg-divert --divert relative --add /x",
+        "dpkg-divert --add relative",
+        "dpkg-divert --test --add /x",
+        "dpkg-statoverride --add root root 177777 /x",
+        "dpkg-statoverride --add root root 755 relative",
+    ] {
+        assert!(ours(text).0.is_err(), "{text}");
+    }
+}

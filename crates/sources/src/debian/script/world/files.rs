@@ -545,6 +545,10 @@ impl World<'_> {
             NodeKind::Hardlink(target) => self.tree.get(target).ok_or(Errno::NotFound)?.kind.clone(),
             kind => kind.clone(),
         };
+        if let NodeKind::File(content) = &kind {
+            // It is not read here, but it is in a layer once more.
+            self.spend(content.size() / 4)?;
+        }
         let node = Node { kind, meta: from.meta.clone(), owner: self.owner.clone() };
         self.put(to.clone(), node)?;
         self.note(format!("copy {to}"));

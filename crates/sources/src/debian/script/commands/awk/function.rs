@@ -28,6 +28,7 @@ impl Machine<'_, '_, '_> {
                 let whole = text.len() as f64;
                 let (from, to) = (from.clamp(1.0, whole + 1.0), to.clamp(1.0, whole + 1.0));
                 if from < to {
+                    self.charge((to - from) as usize)?;
                     Value::text(&text[from as usize - 1..to as usize - 1])
                 } else {
                     Value::text(b"")
@@ -82,8 +83,15 @@ impl Machine<'_, '_, '_> {
                 Value::Number(start)
             }
             ("sprintf", all) => Value::Text(self.format(all)?.into()),
-            ("tolower", [text]) => Value::text(&self.bytes(text)?.to_ascii_lowercase()),
-            ("toupper", [text]) => Value::text(&self.bytes(text)?.to_ascii_uppercase()),
+            ("tolower" | "toupper", [text]) => {
+                let text = self.bytes(text)?;
+                self.charge(text.len())?;
+                Value::text(&if name == "tolower" {
+                    text.to_ascii_lowercase()
+                } else {
+                    text.to_ascii_uppercase()
+                })
+            }
             ("int", [number]) => Value::Number(self.number(number)?.trunc()),
             ("sqrt", [number]) => Value::Number(self.number(number)?.sqrt()),
             ("exp", [number]) => Value::Number(self.number(number)?.exp()),

@@ -177,6 +177,13 @@ pub(super) fn escape(rest: &[u8], out: &mut Vec<u8>) -> usize {
         b'f' => 12,
         b'v' => 11,
         b'"' | b'/' | b'\\' => byte,
+        // As mawk and gawk have it: two digits at most.
+        b'x' if rest.get(1).is_some_and(u8::is_ascii_hexdigit) => {
+            let digits = rest[1..].iter().take(2).take_while(|byte| byte.is_ascii_hexdigit()).count();
+            let text = String::from_utf8_lossy(&rest[1..=digits]).into_owned();
+            out.push(u8::from_str_radix(&text, 16).unwrap_or_default());
+            return 1 + digits;
+        }
         b'0'..=b'7' => {
             let digits = rest.iter().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
             let value = rest[..digits]

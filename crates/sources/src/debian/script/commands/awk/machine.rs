@@ -421,10 +421,12 @@ impl<'m, 's, 'w> Machine<'m, 's, 'w> {
         }
         let (mut all, between) = (Vec::new(), self.special(SUBSEP));
         for (at, part) in index.iter().enumerate() {
+            let part = self.bytes(part)?;
+            self.charge(all.len() + between.len() + part.len())?;
             if at > 0 {
                 all.extend_from_slice(&between);
             }
-            all.extend_from_slice(&self.bytes(part)?);
+            all.extend_from_slice(&part);
         }
         Ok(all.into())
     }
@@ -478,7 +480,8 @@ impl<'m, 's, 'w> Machine<'m, 's, 'w> {
             if count > MAX_FIELDS {
                 return Err(self.fault("a record of `awk` has too many fields"));
             }
-            self.fields.resize(count, Value::Unset);
+            self.grow(count)?;
+            self.fields.truncate(count);
             self.joined = false;
         }
         match self.cell(place)? {
@@ -495,8 +498,9 @@ impl<'m, 's, 'w> Machine<'m, 's, 'w> {
         if !self.joined {
             let (between, format) = (self.special(OFS), self.special(CONVFMT));
             let texts: Vec<Rc<[u8]>> = self.fields.iter().map(|field| field.bytes(&format)).collect();
+            let length: usize = texts.iter().map(|text| text.len() + between.len()).sum();
+            self.charge(length)?;
             let record = texts.join(&between[..]);
-            self.charge(record.len())?;
             self.record = record.into();
             self.joined = true;
         }
@@ -509,6 +513,15 @@ impl<'m, 's, 'w> Machine<'m, 's, 'w> {
             let separator = self.special(FS);
             self.fields = self.parts(&record, &separator)?.into_iter().map(Value::Input).collect();
             self.split = true;
+        }
+        Ok(())
+    }
+
+    /// So many fields at least.
+    fn grow(&mut self, count: usize) -> Done<()> {
+        if let Some(more) = count.checked_sub(self.fields.len()).filter(|more| *more > 0) {
+            self.shell.spend_bytes(more * size_of::<Value>())?;
+            self.fields.resize(count, Value::Unset);
         }
         Ok(())
     }
@@ -534,13 +547,12 @@ impl<'m, 's, 'w> Machine<'m, 's, 'w> {
                 match self.field(number)? {
                     0 => {
                         let record = value.bytes(&self.special(CONVFMT));
+                        self.charge(record.len())?;
                         self.set_record(&record);
                     }
                     field => {
                         self.split_record()?;
-                        if self.fields.len() < field {
-                            self.fields.resize(field, Value::Unset);
-                        }
+                        self.grow(field)?;
                         self.fields[field - 1] = value;
                         self.joined = false;
                     }

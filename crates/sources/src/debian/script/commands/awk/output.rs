@@ -32,7 +32,9 @@ impl Machine<'_, '_, '_> {
             if index > 0 {
                 line.extend_from_slice(&between);
             }
-            line.extend_from_slice(&self.value(value)?.bytes(&format));
+            let text = self.value(value)?.bytes(&format);
+            self.charge(line.len() + text.len())?;
+            line.extend_from_slice(&text);
         }
         line.extend_from_slice(&self.special(ORS));
         self.write(&line, to)
@@ -45,6 +47,8 @@ impl Machine<'_, '_, '_> {
             values.push(self.value(value)?);
         }
         let format = self.special(CONVFMT);
+        // Before they are put together.
+        self.charge(values.iter().map(|value| value.bytes(&format).len()).sum())?;
         let mut values = values.into_iter();
         let text = values.next().unwrap_or(Value::Unset).bytes(&format);
         let mut out = Vec::new();

@@ -1,5 +1,6 @@
 //! The grammar of sed: from a script to a list of edits, in which braces and labels are places of the list.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -9,6 +10,8 @@ use super::super::regex::Letters;
 
 /// Most edits of a script.
 const MAX_EDITS: usize = 10_000;
+/// Most expressions of one script; each is made before anything is done.
+const MAX_EXPRESSIONS: u64 = 500;
 
 #[derive(Debug)]
 pub(super) enum Address {
@@ -102,9 +105,18 @@ pub(super) enum Case {
 }
 
 /// Reads a script.
-pub(super) fn edits(text: &[u8], dialect: Dialect) -> Result<Vec<Edit>, String> {
-    let mut reader =
-        Reader { text, at: 0, dialect, edits: Vec::new(), labels: BTreeMap::new(), jumps: Vec::new() };
+///
+/// Also says how many expressions there are: each has been made, which takes time.
+pub(super) fn edits(text: &[u8], dialect: Dialect) -> Result<(Vec<Edit>, u64), String> {
+    let mut reader = Reader {
+        text,
+        at: 0,
+        dialect,
+        edits: Vec::new(),
+        labels: BTreeMap::new(),
+        jumps: Vec::new(),
+        expressions: Cell::new(0),
+    };
     reader.all()?;
     let end = reader.edits.len();
     for (edit, label) in reader.jumps {
@@ -120,13 +132,14 @@ pub(super) fn edits(text: &[u8], dialect: Dialect) -> Result<Vec<Edit>, String> 
             _ => {}
         }
     }
-    Ok(reader.edits)
+    Ok((reader.edits, reader.expressions.get()))
 }
 
 struct Reader<'t> {
     text: &'t [u8],
     at: usize,
     dialect: Dialect,
+    expressions: Cell<u64>,
     edits: Vec<Edit>,
     labels: BTreeMap<Vec<u8>, usize>,
     /// Edits that go on at a label.
@@ -259,6 +272,12 @@ impl Reader<'_> {
         if pattern.is_empty() {
             return Ok(None);
         }
+        if self.expressions.get() == MAX_EXPRESSIONS {
+            return Err(format!(
+                "a script of `sed` with more than {MAX_EXPRESSIONS} expressions is not evaluated"
+            ));
+        }
+        self.expressions.set(self.expressions.get() + 1);
         Ok(Some(Rc::new(Expression::new(pattern, self.dialect, letters)?)))
     }
 
