@@ -223,6 +223,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/debian/lock/roots.rs",
+        "write `backports = true` in the manifest's `[debian]`, and its whole name here, such as `bookworm-backports`",
+        Elsewhere(
+            "sources/src/debian/lock/walk_tests.rs",
+            "a_package_of_a_named_suite_brings_what_only_that_suite_has",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
         "write `name`, `name=version` or `name/suite`",
         Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
     ),

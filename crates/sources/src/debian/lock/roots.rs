@@ -98,6 +98,10 @@ impl RootError {
             Self::NotThere { .. } => "ask for it without the suite, or for a version that is there".into(),
             Self::Suite { suite, known, .. } => match nearest(suite, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
+                // `suites` would leave out updates and security, which come by themselves otherwise.
+                None if suite.ends_with("backports") => {
+                    "write `backports = true` in the manifest's `[debian]`, and its whole name here, such as `bookworm-backports`".into()
+                }
                 None => format!("add `{suite}` to `suites` in the manifest's `[debian]`, or leave it out here"),
             },
             Self::Missing { near, .. } if near.is_empty() => {

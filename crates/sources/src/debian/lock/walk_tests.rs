@@ -295,6 +295,9 @@ fn a_package_of_a_named_suite_brings_what_only_that_suite_has() {
     };
     assert_eq!(hint("app/bookworm-backport"), "did you mean `bookworm-backports`?");
     assert_eq!(hint("app/sid"), "add `sid` to `suites` in the manifest's `[debian]`, or leave it out here");
+    assert!(
+        hint("app/trixie-backports").starts_with("write `backports = true` in the manifest's `[debian]`")
+    );
     let without = "ask for it without the suite, or for a version that is there";
     assert_eq!(hint("alone/bookworm-backports"), without);
 }

@@ -325,6 +325,7 @@ const CHECKS: &[&str] = &[
     "apache2ctl",
     "apachectl",
     "apache2",
+    "exim4",
     "named-checkconf",
     "named-checkzone",
     "haproxy",
