@@ -103,10 +103,19 @@ pub fn read(
     keep: &dyn Fn(&ImagePath) -> bool,
     reporter: &dyn Reporter,
 ) -> Result<Contents, ImageError> {
+    read_within(MAX_KEPT, source, image, keep, reporter)
+}
+
+fn read_within(
+    mut room: u64,
+    source: &ImageSource,
+    image: &Image,
+    keep: &dyn Fn(&ImagePath) -> bool,
+    reporter: &dyn Reporter,
+) -> Result<Contents, ImageError> {
     let total = image.layers.iter().map(|layer| layer.descriptor.size).sum();
     let running = Running::begin(reporter, Stage::Read, source.name(), Some(total));
     let mut contents = Contents::default();
-    let mut room = MAX_KEPT;
     for (number, layer) in image.layers.iter().enumerate() {
         let mut blob = source.open(&layer.descriptor)?;
         let result = read_layer(
@@ -170,11 +179,10 @@ fn read_layer(
         if what != What::Directory {
             contents.clear(&path);
         }
-        let other = match &entry.kind {
-            EntryKind::Hardlink(_) => other.and_then(|target| contents.kept.get(&target).cloned()),
-            _ => None,
-        };
-        if let Some(bytes) = other.filter(|_| keep(&path)) {
+        let linked = other.filter(|_| keep(&path)).and_then(|target| contents.kept.get(&target));
+        // A copy of it needs room as the file itself does.
+        if let Some(bytes) = linked.filter(|bytes| bytes.len() as u64 <= *room).cloned() {
+            *room -= bytes.len() as u64;
             contents.kept.insert(path.clone(), bytes);
         } else if what == What::File && of.is_none() && entry.size <= *room && keep(&path) {
             *room -= entry.size;
@@ -212,9 +220,21 @@ mod tests {
     use crate::memory::Memory;
 
     fn contents(tars: &[Vec<u8>]) -> Result<Contents, ImageError> {
+        contents_within(MAX_KEPT, tars)
+    }
+
+    fn contents_within(room: u64, tars: &[Vec<u8>]) -> Result<Contents, ImageError> {
         let source = Memory::default().both(tars, LayerEncoding::Gzip);
         let image = source.image(AMD64).unwrap();
-        read(&source, &image, &|path| matches!(path.name(), b"kept" | b"name"), &Silent)
+        read_within(room, &source, &image, &|path| matches!(path.name(), b"kept" | b"name"), &Silent)
+    }
+
+    #[test]
+    fn what_is_kept_has_room_by_each_of_its_names() {
+        let tar = RawTar::new().file("kept", "second").dir("a/").hardlink("a/name", "kept").end();
+        for (room, kept) in [(12, 2), (11, 1), (5, 0)] {
+            assert_eq!(contents_within(room, std::slice::from_ref(&tar)).unwrap().kept.len(), kept, "{room}");
+        }
     }
 
     #[test]

@@ -285,7 +285,7 @@ pub fn vendor(
 /// Where a directory really is, if no agent can have led it there.
 fn beyond_links(context: &Context, folder: &Path) -> Result<PathBuf, FetchError> {
     let given = || given::all(context);
-    named::real(folder, context.environment.home(), &given)
+    named::real(folder, None, context.environment.home(), &given)
         .map_err(|error| FetchError::Loose(Box::new(error)))
 }
 

@@ -22,13 +22,14 @@ use crate::project::manifest;
 /// only where there is a link; `home` is nobody's project.
 pub(crate) fn real(
     path: &Path,
+    workspace: Option<&Path>,
     home: Option<&Path>,
     given: &dyn Fn() -> Vec<PathBuf>,
 ) -> Result<PathBuf, RunError> {
     let found = trace(Path::new("/"), &std::path::absolute(path)?);
     let given = if found.links.is_empty() { Vec::new() } else { given() };
     for link in found.links {
-        let place = link.parent().and_then(|directory| loose(directory, &given, home));
+        let place = link.parent().and_then(|directory| loose(directory, workspace, &given, home));
         if let Some(place) = place {
             return Err(RunError::LooseLink { link, place, leads: found.real });
         }
@@ -37,7 +38,16 @@ pub(crate) fn real(
 }
 
 /// The place that agents write to in which `directory` lies, a real path.
-fn loose(directory: &Path, given: &[PathBuf], home: Option<&Path>) -> Option<PathBuf> {
+fn loose(
+    directory: &Path,
+    workspace: Option<&Path>,
+    given: &[PathBuf],
+    home: Option<&Path>,
+) -> Option<PathBuf> {
+    // Whatever it is: the home too, where that is handed over.
+    if let Some(workspace) = workspace.filter(|workspace| directory.starts_with(workspace)) {
+        return Some(workspace.to_owned());
+    }
     let home = home.map(|home| fs::canonicalize(home).unwrap_or_else(|_| home.to_owned()));
     directory
         .ancestors()
@@ -74,7 +84,7 @@ mod tests {
         }
         symlink("w/out", path("me/mine")).unwrap();
         let given = || vec![path("me/w")];
-        let real = |name: &str| super::real(&path(name), Some(&path("me")), &given);
+        let real = |name: &str| super::real(&path(name), None, Some(&path("me")), &given);
         for (name, expected) in [
             ("me/work", "disk/work"),
             ("me/disk/work/x", "disk/work/x"),
@@ -95,7 +105,7 @@ mod tests {
                 Err(RunError::LooseLink { place: found, leads, .. }) => {
                     assert_eq!(found, path(place), "{name}");
                     // What the hint says can be named.
-                    assert_eq!(super::real(&leads, Some(&path("me")), &given).unwrap(), leads);
+                    assert_eq!(super::real(&leads, None, Some(&path("me")), &given).unwrap(), leads);
                 }
                 other => panic!("{name}: {other:?}"),
             }
@@ -103,9 +113,18 @@ mod tests {
         // Whoever needs it to be there sees that it is not.
         assert_eq!(real("me/absent").unwrap(), path("me/absent"));
         // Control: where no sandbox was, and without a mark of a project, the same link is the user's own.
-        assert_eq!(super::real(&path("me/w/out"), Some(&path("me")), &Vec::new).unwrap(), path("me/secret"));
+        assert_eq!(
+            super::real(&path("me/w/out"), None, Some(&path("me")), &Vec::new).unwrap(),
+            path("me/secret")
+        );
         // A sandbox that once had the home, or what is above it, does not make all of the user's links one of its.
         let all = || vec![base.clone(), path("me")];
-        assert_eq!(super::real(&path("me/work"), Some(&path("me")), &all).unwrap(), path("disk/work"));
+        assert_eq!(super::real(&path("me/work"), None, Some(&path("me")), &all).unwrap(), path("disk/work"));
+        // The sandbox of this run does: it may write there now.
+        for workspace in ["me", "me/w"] {
+            let link = if workspace == "me" { "me/work" } else { "me/w/out" };
+            let found = super::real(&path(link), Some(&path(workspace)), Some(&path("me")), &Vec::new);
+            assert!(matches!(found, Err(RunError::LooseLink { .. })), "{workspace}: {found:?}");
+        }
     }
 }

@@ -22,7 +22,7 @@ const MOUNTED: usize = 32;
 const GIVEN: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
 
 /// What no volume changes: programs and settings.
-const SYSTEM: [&str; 6] = ["/bin", "/boot", "/etc", "/lib", "/sbin", "/usr"];
+const SYSTEM: [&str; 9] = ["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/sbin", "/usr"];
 /// Longest name in a directory.
 const NAME_MAX: usize = 255;
 
@@ -42,11 +42,11 @@ pub(super) fn of(said: &[String], spec: &Spec) -> Volumes {
         // Without doubled and closing slashes.
         let path: PathBuf = Path::new(volume).components().collect();
         let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        // Above one of them it would hide the way to what is mounted there.
         let short = path.components().all(|part| part.as_os_str().len() <= NAME_MAX);
         // The way to programs and settings stays the image's.
         let system = SYSTEM.iter().any(|system| path.starts_with(system));
         let twice = volumes.mounts.iter().any(|mount| mount.target == path);
+        // Above one of them it would hide the way to what is mounted there.
         let apart = taken.iter().all(|taken| !path.starts_with(taken) && !taken.starts_with(&path));
         if !plain || !short || !path.is_absolute() || !apart || system || twice {
             continue;
@@ -124,6 +124,7 @@ mod tests {
             ("/var//lib/../lib/free", false, false),
             ("/usr/local/bin", false, false),
             ("/etc/x", false, false),
+            ("/lib64/x", false, false),
             ("/tmp", false, false),
             ("/run/x", false, false),
             ("/proc/x", false, false),
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(of(&spelled, &spec).mounts.len(), 1);
         let many: Vec<String> = (0..100).map(|number| format!("/var/{number}")).collect();
         assert_eq!(of(&many, &spec).mounts.len(), MOUNTED);
-        // One within another is in the memory of the outer.
+        // One within another is a mount of its own.
         let nested = ["/var/lib/free".to_owned(), "/var/lib/free/deeper".to_owned()];
         assert_eq!(of(&nested, &spec).mounts.len(), 2);
     }

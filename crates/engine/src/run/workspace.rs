@@ -62,7 +62,7 @@ impl Workspace {
         given: &dyn Fn() -> Vec<PathBuf>,
     ) -> Result<Self, RunError> {
         let (path, target) = split(text);
-        let real = named::real(Path::new(path), home, given)?;
+        let real = named::real(Path::new(path), None, home, given)?;
         let refuse = |reason| Err(RunError::Workspace { path: real.clone(), reason });
         if !real.is_dir() {
             return refuse("it is no directory");

@@ -95,7 +95,8 @@ impl Finder<'_> {
         // `HEAD`, is a directory, where git ends; and one part cannot be made, so that it is missing afterwards too. That is
         // not `HEAD` if another is free: beside a file of that name `git diff HEAD` does not know which is meant.
         let parts = ["refs", "objects", "HEAD"];
-        if git::could_be_repository(CWD, workspace) {
+        let bare = git::could_be_repository(CWD, workspace);
+        if bare {
             self.add(workspace.join("HEAD"), ".git/HEAD", StandIn::Directory);
         } else {
             self.add(workspace.join("commondir"), ".git/HEAD", StandIn::Directory);
@@ -104,7 +105,7 @@ impl Finder<'_> {
             self.add(workspace.join(missing.unwrap_or("HEAD")), ".git/HEAD", StandIn::Directory);
         }
         if !is_there(&workspace.join(".git")) {
-            self.all.without_repository = !git::could_be_repository(CWD, workspace);
+            self.all.without_repository = !bare;
             self.add(workspace.join(".git"), ".git", StandIn::Directory);
         }
         let mut pending = Vec::new();

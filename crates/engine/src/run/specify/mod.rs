@@ -187,15 +187,11 @@ impl Asked<'_> {
         let apart = Apart::of(context, self.request.view);
         let declared = self.declared.mounts.iter().map(|mount| &mount.value);
         let home = context.environment.home();
-        let given = || {
-            let mut places = given::all(context);
-            places.push(workspace.source.clone());
-            places
-        };
+        let given = || given::all(context);
         let named = declared.chain(&self.request.mounts).map(|bind| {
             let in_no_home = || RunError::NoHomeFor(bind.source.clone());
             let bind = bind.whole(home, inside).ok_or_else(in_no_home)?;
-            let real = named::real(&bind.source, home, &given)?;
+            let real = named::real(&bind.source, Some(&workspace.source), home, &given)?;
             apart.judge(Mount { source: MountSource::Host(real), ..workspace::mount(&bind) })
         });
         Ok((
