@@ -85,20 +85,25 @@ pub(super) fn compose(
     let work = || {
         let steps = order::steps(&order::facts(packages)?);
         let mut left_out = LeftOut::new();
+        let mut unknown = Vec::new();
         for _ in 0..MAX_ATTEMPTS {
             let mut attempt = Attempt::new(packages, &scripts, options, contents, &left_out)?;
             for step in &steps {
                 attempt.step(*step)?;
             }
-            if !attempt.record.unknown.is_empty() {
-                return Err(PlaceError::UnknownScripts(attempt.record.unknown));
-            }
+            // Where something is half done, what failed after it may have failed by that.
             if attempt.record.failed.is_empty() {
-                return attempt.finish();
+                return match std::mem::take(&mut attempt.record.unknown) {
+                    none if none.is_empty() => attempt.finish(),
+                    unknown => Err(PlaceError::UnknownScripts(unknown)),
+                };
             }
-            left_out.append(&mut attempt.record.failed);
+            unknown = std::mem::take(&mut attempt.record.unknown);
+            let mut failed = std::mem::take(&mut attempt.record.failed);
+            drop(attempt);
+            left_out.append(&mut failed);
         }
-        Err(PlaceError::Unsettled)
+        Err(if unknown.is_empty() { PlaceError::Unsettled } else { PlaceError::UnknownScripts(unknown) })
     };
     script::on_a_deep_stack(work).map_err(|source| PlaceError::Read {
         package: "dpkg".into(),

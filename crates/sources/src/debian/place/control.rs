@@ -73,10 +73,19 @@ impl<'a> Opened<'a> {
 
     /// The text of a field without surrounding blanks; nothing where it is missing.
     pub(super) fn field(&self, name: &str) -> Result<String, PlaceError> {
+        self.fields([name]).map(|[text]| text)
+    }
+
+    /// Several, read at once; empty where one is not there.
+    pub(super) fn fields<const N: usize>(&self, names: [&str; N]) -> Result<[String; N], PlaceError> {
         let stanza = self.stanza()?;
-        let text = stanza.text(name);
-        let text = text.map_err(|source| PlaceError::Control { package: self.name().into(), source })?;
-        Ok(text.unwrap_or_default().to_owned())
+        let mut texts = names.map(|_| String::new());
+        for (name, out) in names.iter().zip(&mut texts) {
+            let text = stanza.text(name);
+            let text = text.map_err(|source| PlaceError::Control { package: self.name().into(), source })?;
+            text.unwrap_or_default().clone_into(out);
+        }
+        Ok(texts)
     }
 
     /// The member of control.tar of this name.

@@ -135,8 +135,7 @@ pub(super) fn installed(packages: &[Opened<'_>]) -> Result<BTreeMap<String, Inst
     let mut all = BTreeMap::new();
     for package in packages {
         let mut fields = BTreeMap::new();
-        for field in FIELDS {
-            let value = package.field(field)?;
+        for (field, value) in FIELDS.into_iter().zip(package.fields(FIELDS)?) {
             if !value.is_empty() {
                 fields.insert(field.to_owned(), value);
             }

@@ -82,6 +82,12 @@ impl Rules<'_> {
 
 /// Where a path of a package, or of a script, is in the image.
 pub(super) fn place_of(path: &ImagePath) -> ImagePath {
+    // Nearly all begin with `usr`.
+    let first = path.components().next().unwrap_or_default();
+    let is = |name: &str| name.split('/').next().is_some_and(|name| name.as_bytes() == first);
+    if !MERGED.iter().copied().chain(MOVED.iter().map(|(from, _)| *from)).any(is) {
+        return path.clone();
+    }
     let moved = |to: &str, rest: &[u8]| {
         let to = ImagePath::new(to).unwrap_or_default();
         // A path that is too long once it has moved stays; it cannot be of a real package.

@@ -65,11 +65,13 @@ pub(super) fn facts(packages: &[Opened<'_>]) -> Result<Vec<Facts>, PlaceError> {
     }
     let mut all = Vec::with_capacity(packages.len());
     for package in packages {
+        let [essential, priority, before, needed] =
+            package.fields(["Essential", "Priority", "Pre-Depends", "Depends"])?;
         let mut facts = Facts {
             name: package.name().to_owned(),
-            essential: package.field("Essential")? == "yes",
+            essential: essential == "yes",
             has_postinst: package.member("postinst").is_some(),
-            priority: match package.field("Priority")?.as_str() {
+            priority: match priority.as_str() {
                 "important" => 5,
                 "required" => 4,
                 "standard" => 3,
@@ -78,8 +80,7 @@ pub(super) fn facts(packages: &[Opened<'_>]) -> Result<Vec<Facts>, PlaceError> {
             },
             ..Facts::default()
         };
-        for field in ["Pre-Depends", "Depends"] {
-            let value = package.field(field)?;
+        for (field, value) in [("Pre-Depends", before), ("Depends", needed)] {
             // What dpkg would not read was refused when the packages were chosen.
             for group in relation::groups(&value).unwrap_or_default() {
                 let alternative = |relation: &relation::Relation<'_>| names.get(relation.name).cloned();
@@ -98,6 +99,7 @@ pub(super) fn facts(packages: &[Opened<'_>]) -> Result<Vec<Facts>, PlaceError> {
 pub(super) fn steps(facts: &[Facts]) -> Vec<Step> {
     let mut plan = Plan {
         facts,
+        needs: facts.iter().map(|facts| facts.groups.concat().concat()).collect(),
         configured: vec![false; facts.len()],
         broken: BTreeSet::new(),
         unpacked: vec![false; facts.len()],
@@ -149,6 +151,8 @@ type Lead = (Possibility, usize);
 
 struct Plan<'a> {
     facts: &'a [Facts],
+    /// For each package all that satisfies one of its dependencies, in their order.
+    needs: Vec<Vec<usize>>,
     unpacked: Vec<bool>,
     configured: Vec<bool>,
     /// Dependencies that no longer count.
@@ -170,7 +174,6 @@ impl Plan<'_> {
 
     /// Depth first without recursion: a package comes once all that it needs has come.
     fn closure(&self, roots: &[usize], unconfigured: bool) -> Vec<usize> {
-        let needs: Vec<Vec<usize>> = self.facts.iter().map(|facts| facts.groups.concat().concat()).collect();
         let mut begun = vec![false; self.facts.len()];
         let mut order = Vec::new();
         for &root in roots {
@@ -179,7 +182,7 @@ impl Plan<'_> {
                 if need == 0 && std::mem::replace(&mut begun[package], true) {
                     continue;
                 }
-                if let Some(&needed) = needs[package].get(need) {
+                if let Some(&needed) = self.needs[package].get(need) {
                     stack.push((package, need + 1));
                     if !(begun[needed] || unconfigured && self.configured[needed]) {
                         stack.push((needed, 0));
@@ -201,6 +204,9 @@ impl Plan<'_> {
         let first =
             waiting.filter_map(|group| group.iter().flatten().copied().find(|&needed| self.unpacked[needed]));
         let roots: Vec<usize> = first.collect();
+        if roots.is_empty() {
+            return roots;
+        }
         let mut all = self.closure(&roots, true);
         all.retain(|&needed| self.unpacked[needed] && !self.configured[needed]);
         all
