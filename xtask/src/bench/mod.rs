@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   bench build    rows of CPU seconds, wall seconds and peak memory of whole processes, with CPU goals
+//!   bench scripts  what hostile install scripts cost until they are stopped
 //!   bench run      figures with goals: starts, unpacking, the proxy, resident memory
 //! ```
 //!
@@ -13,6 +14,7 @@ mod build;
 mod floor;
 mod peers;
 pub(crate) mod run;
+mod scripts;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use crate::say;
 /// Arguments of the chore.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure; both unless said
+    /// What to measure; all unless said
     #[arg(value_enum)]
     groups: Vec<Group>,
     /// Runs of each row; the median is shown
@@ -48,6 +50,8 @@ pub(crate) struct BenchArgs {
 enum Group {
     /// Building images
     Build,
+    /// Stopping install scripts that never end
+    Scripts,
     /// Running sandboxes
     Run,
 }
@@ -57,6 +61,8 @@ enum Group {
 struct Tables {
     /// What building costs.
     build: Vec<Row>,
+    /// What hostile scripts cost.
+    scripts: Vec<Row>,
     /// What running costs.
     run: Vec<run::Figure>,
 }
@@ -143,6 +149,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     let mut tables = Tables::default();
     if wanted(Group::Build) {
         tables.build = build::rows(args, &folder, &pinfold)?;
+    }
+    if wanted(Group::Scripts) {
+        tables.scripts = scripts::rows(args, &folder)?;
     }
     if wanted(Group::Run) {
         tables.run = run::figures(args.runs.max(1), &args.only, &folder, &pinfold)?;

@@ -59,6 +59,11 @@ pub(crate) enum Role {
         /// The program
         program: String,
     },
+    /// An install script that never ends
+    Script {
+        /// Its number
+        index: usize,
+    },
     /// The relay of a sandbox
     Relay {
         /// The proxy's socket
@@ -77,6 +82,7 @@ pub(crate) enum Role {
 pub(crate) fn play(role: &Role) -> Result<(), String> {
     match role {
         Role::Start { rootfs, program } => start::once(rootfs, program),
+        Role::Script { index } => super::scripts::evaluate(*index),
         Role::Relay { socket } => proxy::relay(socket),
         Role::Proxy { socket, port } => proxy::proxy(socket, *port),
     }

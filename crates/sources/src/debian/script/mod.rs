@@ -78,6 +78,9 @@ pub(in crate::debian) fn evaluate(script: &Script<'_>, world: &mut World<'_>) ->
     Shell::new(script, world).run(script.text)
 }
 
+/// What a script of a package has, in the units of [`try_out`].
+pub const FUEL: u64 = world::FUEL;
+
 /// Evaluates any text as a script over any tree, with this much fuel: what tries to break the evaluator begins here. The exit
 /// status, or the reason why there is none; what was done by then stays in the tree.
 pub fn try_out(text: &[u8], tree: &mut Tree, fuel: u64) -> Result<i32, String> {

@@ -5,10 +5,8 @@
 
 use super::compare_all;
 
-/// How many are compared with every run of the tests.
+/// How many are compared where nothing else is said.
 const SCRIPTS: u64 = 300;
-/// How many are compared when that is asked for.
-const MANY: u64 = 5_000;
 
 /// SplitMix64: the same row of numbers from the same seed.
 struct Chance(u64);
@@ -235,22 +233,18 @@ impl Chance {
     }
 }
 
-fn compare_some(seed: u64, count: u64) {
+/// A number of the environment.
+fn of_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// `SCRIPTS=5000 SEED=7` compares so many others.
+#[test]
+fn scripts_that_nobody_wrote_mean_what_they_mean_to_dash() {
+    let (count, seed) = (of_environment("SCRIPTS").unwrap_or(SCRIPTS), of_environment("SEED").unwrap_or(1));
     let scripts = (0..count).map(|index| {
         let text = Chance(seed.wrapping_add(index.wrapping_mul(0x1000))).script();
         (format!("{index}: {text}"), text)
     });
     compare_all(scripts);
-}
-
-#[test]
-fn scripts_that_nobody_wrote_mean_what_they_mean_to_dash() {
-    compare_some(1, SCRIPTS);
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn many_scripts_that_nobody_wrote_mean_what_they_mean_to_dash() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_000_000);
-    compare_some(seed, MANY);
 }

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use super::Errno;
 
 /// What a script has. The one of Debian 12 that needs most, php8.2-common's, runs another script eighty times.
-const FUEL: u64 = 2 << 30;
+pub(in crate::debian) const FUEL: u64 = 2 << 30;
 /// Units for a byte that is made.
 const PER_BYTE: u64 = 20;
 /// Units for a byte of these that stay spent when it is given back: the time that making it took.

@@ -22,6 +22,7 @@ pub(in crate::debian::script) use self::files::Kept;
 pub(in crate::debian::script) use self::files::Kind;
 pub(in crate::debian::script) use self::files::Last;
 pub(in crate::debian::script) use self::files::Stat;
+pub(in crate::debian) use self::fuel::FUEL;
 pub(in crate::debian) use self::fuel::Fuel;
 use crate::accounts::Accounts;
 
