@@ -1,4 +1,4 @@
-//! What is not wanted in a shared image, and so is not done and said so: services, caches for people, byte code, the host.
+//! Who runs what, and tools of Debian: su, env, which, ucf, postconf, and the answers of services that are not there.
 
 #![expect(clippy::unnecessary_wraps, reason = "all commands have one type")]
 
@@ -38,7 +38,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
     })
 }
 
-fn left_out(shell: &mut Shell<'_, '_>, _: &[Word], what: &str) -> Status {
+fn left_out(shell: &mut Shell<'_, '_>, what: &str) -> Status {
     shell.world().not_done(what);
     Ok(0)
 }
@@ -193,22 +193,28 @@ fn as_somebody(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 
 /// A command with other limits or in another session: it is run as it is.
 fn within(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[
-        valued('n', "adjustment"),
-        valued('c', "class"),
-        valued('k', "kill-after"),
-        valued('s', "signal"),
-        valued('w', "timeout"),
-        valued('o', "output"),
-        valued('i', "input"),
-        valued('e', "error"),
-        flag('t', "ignore"),
-        flag('x', "exclusive"),
-        flag('f', "fork"),
-        long('P', "preserve-status"),
-        long('F', "foreground"),
-    ];
-    let given = options::read_leading(shell, words, KNOWN)?;
+    let known: &[Known] = match &*words[0] {
+        b"timeout" => &[
+            valued('k', "kill-after"),
+            valued('s', "signal"),
+            long('P', "preserve-status"),
+            long('F', "foreground"),
+        ],
+        b"flock" => &[
+            flag('x', "exclusive"),
+            flag('e', ""),
+            flag('s', "shared"),
+            flag('n', "nonblock"),
+            valued('w', "timeout"),
+        ],
+        b"nice" => &[valued('n', "adjustment")],
+        b"ionice" => &[valued('n', "classdata"), valued('c', "class"), flag('t', "ignore")],
+        b"stdbuf" => &[valued('i', "input"), valued('o', "output"), valued('e', "error")],
+        b"setsid" => &[flag('c', "ctty"), flag('f', "fork"), flag('w', "wait")],
+        b"chronic" => &[flag('e', "")],
+        _ => &[],
+    };
+    let given = options::read_leading(shell, words, known)?;
     // A duration, a file to lock, or a group stands before the command.
     let before = usize::from(matches!(&*words[0], b"timeout" | b"flock" | b"sg"));
     match given.operands.get(before..).unwrap_or_default() {
@@ -320,7 +326,7 @@ fn systemd_helper(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     match action.map(|word| &**word) {
         Some(b"was-enabled" | b"debian-installed") => Ok(1),
         Some(b"enable" | b"disable" | b"mask" | b"unmask" | b"purge" | b"update-state" | b"reenable") => {
-            left_out(shell, words, "start-up of services")
+            left_out(shell, "start-up of services")
         }
         _ => Err(shell.fault(words, "this use of deb-systemd-helper is not known")),
     }
@@ -331,7 +337,7 @@ fn login_shells(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
     match shell.found_in_path(&name) {
         Some(path) => shell.script_of_the_tree(&path, words),
-        None => left_out(shell, words, "list of login shells; debianutils is not there"),
+        None => left_out(shell, "list of login shells; debianutils is not there"),
     }
 }
 

@@ -13,9 +13,12 @@ use super::options::flag;
 use super::options::long;
 use super::options::long_valued;
 use super::options::valued;
+use crate::debian::script::shell::CLASSES;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
+use crate::debian::script::shell::control;
+use crate::debian::script::shell::octal;
 use crate::debian::script::world::Kept;
 use crate::debian::script::world::Last;
 
@@ -381,20 +384,8 @@ fn set(shell: &Shell<'_, '_>, words: &[Word], text: &[u8]) -> Result<Vec<u8>, Fl
             let Some(end) = rest.windows(2).position(|pair| pair == b":]") else {
                 return Err(shell.fault(words, "a class of characters does not end"));
             };
-            let class: fn(&u8) -> bool = match &rest[..end] {
-                b"alpha" => u8::is_ascii_alphabetic,
-                b"digit" => u8::is_ascii_digit,
-                b"alnum" => u8::is_ascii_alphanumeric,
-                b"upper" => u8::is_ascii_uppercase,
-                b"lower" => u8::is_ascii_lowercase,
-                b"space" => |byte| byte.is_ascii_whitespace() || *byte == 11,
-                b"blank" => |byte| matches!(byte, b' ' | b'\t'),
-                b"punct" => u8::is_ascii_punctuation,
-                b"cntrl" => u8::is_ascii_control,
-                b"print" => |byte| (32..127).contains(byte),
-                b"graph" => u8::is_ascii_graphic,
-                b"xdigit" => u8::is_ascii_hexdigit,
-                _ => return Err(shell.fault(words, "this class of characters is not known")),
+            let Some((_, class)) = CLASSES.iter().find(|(name, _)| *name == &rest[..end]) else {
+                return Err(shell.fault(words, "this class of characters is not known"));
             };
             marked.extend((0..=255).filter(class).map(|byte| (byte, true)));
             at += end + 3;
@@ -410,20 +401,13 @@ fn set(shell: &Shell<'_, '_>, words: &[Word], text: &[u8]) -> Result<Vec<u8>, Fl
         };
         at += 1;
         let value = match escaped {
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'a' => 7,
-            b'b' => 8,
-            b'f' => 12,
-            b'v' => 11,
             b'0'..=b'7' => {
                 let digits = text[at..].iter().take(2).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
-                let octal = &text[at - 1..at + digits];
+                let value = octal(&text[at - 1..at + digits]);
                 at += digits;
-                octal.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0'))
+                value
             }
-            other => other,
+            other => control(other).unwrap_or(other),
         };
         marked.push((value, true));
     }

@@ -30,7 +30,10 @@ mod test;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+pub(super) use self::pattern::CLASSES;
 pub(super) use self::pattern::Pattern;
+pub(super) use self::print::control;
+pub(super) use self::print::octal;
 pub(super) use self::stream::Stream;
 
 use super::Fault;

@@ -30,7 +30,8 @@ type Class = fn(&u8) -> bool;
 /// A byte of a word that is expanded, and whether it was quoted.
 pub(super) type Marked = (u8, bool);
 
-const CLASSES: [(&[u8], Class); 12] = [
+/// The classes of characters, by name, in the C locale.
+pub(in crate::debian::script) const CLASSES: [(&[u8], Class); 12] = [
     (b"alpha", u8::is_ascii_alphabetic),
     (b"digit", u8::is_ascii_digit),
     (b"alnum", u8::is_ascii_alphanumeric),

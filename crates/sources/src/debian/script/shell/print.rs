@@ -87,6 +87,15 @@ fn unescape(word: &[u8], out: &mut Vec<u8>) -> Rest {
 }
 
 fn letter(escaped: u8) -> Option<u8> {
+    match escaped {
+        b'e' => Some(27),
+        b'\\' => Some(b'\\'),
+        other => control(other),
+    }
+}
+
+/// The control character that a letter behind a backslash stands for, in all languages that scripts speak.
+pub(in crate::debian::script) fn control(escaped: u8) -> Option<u8> {
     Some(match escaped {
         b'a' => 7,
         b'b' => 8,
@@ -95,13 +104,12 @@ fn letter(escaped: u8) -> Option<u8> {
         b'r' => b'\r',
         b't' => b'\t',
         b'v' => 11,
-        b'e' => 27,
-        b'\\' => b'\\',
         _ => return None,
     })
 }
 
-fn octal(digits: &[u8]) -> u8 {
+/// The byte of octal digits.
+pub(in crate::debian::script) fn octal(digits: &[u8]) -> u8 {
     digits.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0'))
 }
 
@@ -148,8 +156,7 @@ fn print_once(
         at += 1;
         match byte {
             b'\\' => match format.get(at) {
-                Some(digit @ b'0'..=b'7') => {
-                    let _ = digit;
+                Some(b'0'..=b'7') => {
                     let digits =
                         format[at..].iter().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
                     out.push(octal(&format[at..at + digits]));

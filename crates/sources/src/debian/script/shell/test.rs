@@ -270,7 +270,7 @@ impl Reader<'_, '_, '_> {
 
     fn stat(&mut self, path: &[u8], last: Last) -> Result<Option<Stat>, Flow> {
         let cwd = self.shell.cwd().to_vec();
-        match self.shell.world().stat(&cwd, path, last) {
+        match self.shell.world.stat(&cwd, path, last) {
             Ok(stat) => Ok(Some(stat)),
             Err(errno) if errno.is_told() => Ok(None),
             Err(errno) => Err(self.shell.fault(self.words, errno.to_string())),

@@ -258,3 +258,21 @@ fn what_dpkgs_tools_and_useradd_refuse_is_refused() {
         assert!(ours(text).0.is_err(), "{text}");
     }
 }
+
+/// Each of these takes options of its own: what is a flag of one has a value at another.
+#[test]
+fn what_runs_a_command_takes_its_own_options() {
+    for (text, output) in [
+        ("flock -n /run/x echo a b", "a b\n"),
+        ("flock -w 5 /run/x echo a", "a\n"),
+        ("setsid -w echo a", "a\n"),
+        ("chronic -e echo a", "a\n"),
+        ("timeout -s TERM 5 echo a", "a\n"),
+        ("stdbuf -o L echo a", "a\n"),
+    ] {
+        assert_eq!(String::from_utf8_lossy(&ours(text).0.unwrap().output), output, "{text}");
+    }
+    for text in ["nice -w 5 echo a", "nohup -n 5 echo a"] {
+        assert!(ours(text).0.is_err(), "{text}");
+    }
+}

@@ -39,6 +39,9 @@ enum Assigning {
     With(Binary),
 }
 
+/// What the expressions of a program may take to be made, in nanoseconds: five hundred small ones.
+const MAX_MADE: u64 = 50_000_000;
+
 impl Parser {
     pub(super) fn expr(&mut self) -> Result<Expr, String> {
         self.ternary(true)
@@ -259,7 +262,14 @@ impl Parser {
         match token {
             Token::Number(number) => Ok(Expr::Number(number)),
             Token::Text(text) => Ok(Expr::Text(text)),
-            Token::Regex(pattern) => Ok(Expr::Regex(Rc::new(Expression::of_awk(&pattern)?))),
+            Token::Regex(pattern) => {
+                let expression = Expression::of_awk(&pattern)?;
+                self.program.made += expression.made();
+                if self.program.made > MAX_MADE {
+                    return Err("a program of `awk` with so many expressions is not evaluated".into());
+                }
+                Ok(Expr::Regex(Rc::new(expression)))
+            }
             Token::Sign("$") => {
                 let field = self.deeper(|parser| {
                     // `$++i`, `$-1` and `$NF`, and not `$i++` as `$(i++)`.

@@ -1,5 +1,7 @@
 //! The words of awk: numbers, texts with their escapes, expressions, names, signs.
 
+use crate::debian::script::shell::control;
+use crate::debian::script::shell::octal;
 use std::fmt;
 use std::rc::Rc;
 
@@ -169,13 +171,6 @@ pub(super) fn escape(rest: &[u8], out: &mut Vec<u8>) -> usize {
         return 0;
     };
     let value = match byte {
-        b'n' => b'\n',
-        b't' => b'\t',
-        b'r' => b'\r',
-        b'a' => 7,
-        b'b' => 8,
-        b'f' => 12,
-        b'v' => 11,
         b'"' | b'/' | b'\\' => byte,
         // As mawk and gawk have it: two digits at most.
         b'x' if rest.get(1).is_some_and(u8::is_ascii_hexdigit) => {
@@ -186,17 +181,17 @@ pub(super) fn escape(rest: &[u8], out: &mut Vec<u8>) -> usize {
         }
         b'0'..=b'7' => {
             let digits = rest.iter().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
-            let value = rest[..digits]
-                .iter()
-                .fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0'));
-            out.push(value);
+            out.push(octal(&rest[..digits]));
             return digits;
         }
         b'\n' => return 1,
         // As mawk keeps it: the backslash too.
         _ => {
-            out.extend([b'\\', byte]);
-            return 1;
+            let Some(value) = control(byte) else {
+                out.extend([b'\\', byte]);
+                return 1;
+            };
+            value
         }
     };
     out.push(value);

@@ -57,6 +57,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         text = operands.remove(0).to_vec();
     }
     let program = syntax::program(&text).map_err(|what| shell.fault(words, what))?;
+    shell.spend(program.made)?;
     let count = operands.len();
     let arguments: Vec<Word> = std::iter::once(words[0].clone()).chain(operands.iter().cloned()).collect();
     let mut machine = Machine::new(shell, words, program, Input::new(operands));

@@ -26,6 +26,8 @@ pub(super) struct Program {
     pub(super) functions: Vec<Rc<Function>>,
     /// Names of global variables by their places.
     pub(super) globals: BTreeMap<String, usize>,
+    /// What making its expressions took, in nanoseconds.
+    pub(super) made: u64,
 }
 
 #[derive(Debug)]
@@ -157,7 +159,7 @@ pub(super) struct Parser {
     tokens: Vec<Token>,
     pub(super) at: usize,
     depth: usize,
-    program: Program,
+    pub(super) program: Program,
     pub(super) functions: BTreeMap<String, usize>,
     /// Parameters of the function that is read.
     locals: Vec<String>,

@@ -44,7 +44,7 @@ pub(super) fn basename(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             Some(stem) if !stem.is_empty() => stem,
             _ => name,
         };
-        shell.say(&[name, b"\n"].concat())?;
+        shell.say(&[name, if given.has('z') { b"\0" } else { b"\n" }].concat())?;
     }
     Ok(0)
 }

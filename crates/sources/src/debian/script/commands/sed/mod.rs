@@ -170,11 +170,9 @@ fn in_place(
                 [b"cp".as_slice().into(), b"-p".as_slice().into(), path.clone(), name.into()];
             shell.invoke(&copy)?;
         }
-        if out == whole[0] {
-            continue;
-        }
-        let written = renew(shell, &cwd, path, out);
-        if let Err(errno) = written {
+        if out != whole[0]
+            && let Err(errno) = renew(shell, &cwd, path, out)
+        {
             *status = shell.failed(words, path, errno)?.max(NOT_EDITED);
         }
         if machine.quit.is_some() {
