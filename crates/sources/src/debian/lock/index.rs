@@ -306,7 +306,30 @@ impl Universe {
         (0..self.records.len() as u32).map(Id)
     }
 
-    /// The versions of a package, best first: the first is apt's candidate.
+    /// apt's candidate of a name.
+    pub fn candidate(&self, name: &str) -> Option<Id> {
+        self.named(name).first().copied()
+    }
+
+    /// Whether a package of that name meets a relation to it.
+    pub fn meets(&self, relation: &Relation<'_>, id: Id) -> bool {
+        self.provides(relation, id, Some(self.version(id)))
+    }
+
+    /// Whether what a package provides, in `version` if it says one, meets a relation to that.
+    pub fn provides(&self, relation: &Relation<'_>, id: Id, version: Option<&str>) -> bool {
+        let qualified = match relation.qualifier {
+            None | Some("native") => true,
+            Some("any") => self.any(id),
+            Some(arch) => arch == self.arch(),
+        };
+        qualified
+            && relation.version.is_none_or(|(operator, bound)| {
+                version.is_some_and(|version| operator.holds(version.as_bytes(), bound.as_bytes()))
+            })
+    }
+
+    /// The versions of a package, best first.
     pub fn named(&self, name: &str) -> &[Id] {
         let begin = self.by_name.partition_point(|&id| self.name(id) < name);
         let length = self.by_name[begin..].partition_point(|&id| self.name(id) == name);

@@ -13,6 +13,7 @@
 
 pub mod apt_sources;
 pub mod archive;
+pub mod candidates;
 pub mod fetch;
 pub mod index;
 pub mod mirrors;
@@ -402,7 +403,7 @@ fn choose_keeping(
     suites: &[LockedSuite],
 ) -> Result<Vec<LockedDeb>, LockError> {
     let found = roots::roots(universe, request, keep)?;
-    let chosen = walk::walk(universe, &found.fixed, &found.roots, request.recommends)
+    let chosen = walk::walk(&found.candidates, &found.roots, request.recommends)
         .map_err(|source| LockError::Walk { platform, source: Box::new(source) })?;
     let mut packages = Vec::with_capacity(chosen.len());
     for (name, (id, reason)) in chosen {

@@ -71,7 +71,12 @@ pub struct Relation<'a> {
     pub profiled: bool,
 }
 
-impl Relation<'_> {
+impl<'a> Relation<'a> {
+    /// The one that a name alone makes.
+    pub const fn to(name: &'a str) -> Self {
+        Self { name, qualifier: None, version: None, arches: None, profiled: false }
+    }
+
     /// Whether the bracketed list, if any, includes `arch`.
     pub fn applies_to(&self, arch: &str) -> bool {
         let Some(list) = self.arches else { return !self.profiled };

@@ -9,6 +9,7 @@ use pinfold_base::text::nearest;
 use super::Base;
 use super::Recommends;
 use super::Request;
+use super::candidates::Candidates;
 use super::index::Id;
 use super::index::Priority;
 use super::index::Universe;
@@ -123,8 +124,8 @@ impl RootError {
 /// Where the walk begins.
 #[derive(Debug)]
 pub struct Roots<'u> {
-    /// Packages whose candidate is not the best version: asked for by version, or kept from the lock.
-    pub fixed: BTreeMap<&'u str, Id>,
+    /// What can be chosen of each name: what is asked for by version or suite, or kept from the lock, else apt's candidate.
+    pub candidates: Candidates<'u>,
     /// The roots in order, each once.
     pub roots: Vec<(Id, Reason)>,
 }
@@ -136,10 +137,10 @@ pub fn roots<'u>(
     request: &Request,
     keep: &BTreeMap<&str, &str>,
 ) -> Result<Roots<'u>, RootError> {
-    let mut fixed = BTreeMap::new();
+    let mut candidates = Candidates::new(universe);
     for (name, wanted) in keep {
         if let Some(&id) = universe.named(name).iter().find(|&&id| universe.version(id) == *wanted) {
-            fixed.insert(universe.name(id), id);
+            candidates.fix(id);
         }
     }
     let mut asked = Vec::new();
@@ -158,38 +159,37 @@ pub fn roots<'u>(
         match wanted {
             Wanted::Best => {}
             Wanted::Version(version) => {
-                let id = exact(universe, name, version)?;
-                fixed.insert(universe.name(id), id);
+                let id = exact(&candidates, name, version)?;
+                candidates.fix(id);
             }
             Wanted::Suite(suite) => {
-                let id = of_suite(universe, entry, name, suite, fixed.get(name).copied())?;
-                fixed.insert(universe.name(id), id);
-                follow_suite(universe, id, suite, request.recommends, &mut fixed);
+                let id = of_suite(&candidates, entry, name, suite)?;
+                candidates.fix(id);
+                follow_suite(&mut candidates, id, suite, request.recommends);
             }
         }
         asked.push(name);
     }
-    let mut found = Roots { fixed, roots: Vec::new() };
+    let mut roots = Vec::new();
     let mut seen = HashSet::new();
-    let mut add = |roots: &mut Vec<_>, id, reason| {
+    let mut add = |id, reason| {
         if seen.insert(id) {
             roots.push((id, reason));
         }
     };
-    let candidates: Vec<Id> = match request.base {
+    let base: Vec<Id> = match request.base {
         Base::None => Vec::new(),
-        Base::Essential | Base::Minbase => universe
-            .names()
-            .filter_map(|versions| versions.first().copied())
-            .map(|id| found.fixed.get(universe.name(id)).copied().unwrap_or(id))
-            .collect(),
+        Base::Essential | Base::Minbase => {
+            let names = universe.names().filter_map(|versions| versions.first());
+            names.filter_map(|&id| candidates.of(universe.name(id))).collect()
+        }
     };
-    for &id in candidates.iter().filter(|&&id| universe.essential(id)) {
-        add(&mut found.roots, id, Reason::Base);
+    for &id in base.iter().filter(|&&id| universe.essential(id)) {
+        add(id, Reason::Base);
     }
     if request.base == Base::Minbase {
-        for &id in candidates.iter().filter(|&&id| universe.priority(id) == Priority::Required) {
-            add(&mut found.roots, id, Reason::Base);
+        for &id in base.iter().filter(|&&id| universe.priority(id) == Priority::Required) {
+            add(id, Reason::Base);
         }
     }
     let extra: &[&str] = match request.base {
@@ -197,20 +197,14 @@ pub fn roots<'u>(
         Base::Essential => &["usr-is-merged"],
         Base::Minbase => &["apt", "usr-is-merged"],
     };
-    for name in extra {
-        // usr-is-merged: from Debian 13 on base-files provides it, and there is no such package.
-        if let Some(id) = found.fixed.get(name).or_else(|| universe.named(name).first()) {
-            add(&mut found.roots, *id, Reason::Base);
-        }
+    // usr-is-merged: from Debian 13 on base-files provides it, and there is no such package.
+    for id in extra.iter().filter_map(|name| candidates.of(name)) {
+        add(id, Reason::Base);
     }
     for name in asked {
-        let id = match found.fixed.get(name) {
-            Some(&id) => id,
-            None => candidate(universe, name)?,
-        };
-        add(&mut found.roots, id, Reason::Asked);
+        add(candidate(&candidates, name)?, Reason::Asked);
     }
-    Ok(found)
+    Ok(Roots { candidates, roots })
 }
 
 /// What is asked of a package beyond its name.
@@ -256,13 +250,8 @@ pub fn spell(entry: &str) -> Result<(&str, Wanted<'_>), RootError> {
 }
 
 /// The best version that a suite has. One that is locked stays where it is of that suite.
-fn of_suite(
-    universe: &Universe,
-    entry: &str,
-    name: &str,
-    suite: &str,
-    locked: Option<Id>,
-) -> Result<Id, RootError> {
+fn of_suite(candidates: &Candidates<'_>, entry: &str, name: &str, suite: &str) -> Result<Id, RootError> {
+    let universe = candidates.universe();
     if !universe.suite_names().any(|known| known == suite) {
         let mut known: Vec<String> = universe.suite_names().map(str::to_owned).collect();
         known.sort();
@@ -270,14 +259,14 @@ fn of_suite(
         return Err(RootError::Suite { entry: entry.to_owned(), suite: suite.to_owned(), known });
     }
     let versions = universe.named(name);
-    if let Some(id) = locked.filter(|&id| universe.is_of(id, suite)) {
+    if let Some(id) = candidates.fixed(name).filter(|&id| universe.is_of(id, suite)) {
         return Ok(id);
     }
     if let Some(&id) = versions.iter().find(|&&id| universe.is_of(id, suite)) {
         return Ok(id);
     }
     if versions.is_empty() {
-        return candidate(universe, name);
+        return candidate(candidates, name);
     }
     let there =
         versions.iter().map(|&id| format!("{} in `{}`", universe.version(id), universe.suite_name(id)));
@@ -290,13 +279,8 @@ fn of_suite(
 }
 
 /// What a package of a suite needs that no candidate meets is taken from that suite too, and so on, as apt does.
-fn follow_suite<'u>(
-    universe: &'u Universe,
-    id: Id,
-    suite: &str,
-    recommends: Recommends,
-    fixed: &mut BTreeMap<&'u str, Id>,
-) {
+fn follow_suite(candidates: &mut Candidates<'_>, id: Id, suite: &str, recommends: Recommends) {
+    let universe = candidates.universe();
     let fields: &[&'static str] = match recommends {
         Recommends::Skip => &["Pre-Depends", "Depends"],
         Recommends::Install => &["Pre-Depends", "Depends", "Recommends"],
@@ -304,31 +288,15 @@ fn follow_suite<'u>(
     let mut open = vec![id];
     while let Some(id) = open.pop() {
         for group in fields.iter().flat_map(|&field| universe.relations(id, field).unwrap_or_default()) {
-            let meets = |id: Id, relation: &Relation<'_>| {
-                let (version, needed) = (universe.version(id).as_bytes(), relation.version);
-                needed.is_none_or(|(operator, bound)| operator.holds(version, bound.as_bytes()))
-            };
-            let met = group.iter().any(|relation| {
-                let named = fixed.get(relation.name).or_else(|| universe.named(relation.name).first());
-                let mut providers = universe.providers(relation.name).filter(|&(id, version)| {
-                    let name = universe.name(id);
-                    let first = fixed.get(name).or_else(|| universe.named(name).first());
-                    let fits = relation.version.is_none_or(|(operator, bound)| {
-                        version.is_some_and(|version| operator.holds(version.as_bytes(), bound.as_bytes()))
-                    });
-                    first == Some(&id) && fits
-                });
-                named.is_some_and(|&id| meets(id, relation)) || providers.next().is_some()
-            });
-            if met {
+            if group.iter().any(|relation| !candidates.meant(relation).is_empty()) {
                 continue;
             }
             let there = group.iter().find_map(|relation| {
                 let mut versions = universe.named(relation.name).iter();
-                versions.find(|&&id| universe.is_of(id, suite) && meets(id, relation)).copied()
+                versions.find(|&&id| universe.is_of(id, suite) && universe.meets(relation, id)).copied()
             });
             if let Some(id) = there
-                && fixed.insert(universe.name(id), id) != Some(id)
+                && candidates.fix(id)
             {
                 open.push(id);
             }
@@ -336,14 +304,15 @@ fn follow_suite<'u>(
     }
 }
 
-fn exact(universe: &Universe, name: &str, wanted: &str) -> Result<Id, RootError> {
+fn exact(candidates: &Candidates<'_>, name: &str, wanted: &str) -> Result<Id, RootError> {
+    let universe = candidates.universe();
     let versions = universe.named(name);
     let equal = |&&id: &&Id| {
         version::compare(universe.version(id).as_bytes(), wanted.as_bytes()) == std::cmp::Ordering::Equal
     };
     match versions.iter().find(equal) {
         Some(&id) => Ok(id),
-        None if versions.is_empty() => candidate(universe, name),
+        None if versions.is_empty() => candidate(candidates, name),
         None => Err(RootError::Version {
             name: name.to_owned(),
             version: wanted.to_owned(),
@@ -360,15 +329,13 @@ fn distinct<'a>(versions: impl Iterator<Item = &'a str>) -> Vec<String> {
     all
 }
 
-fn candidate(universe: &Universe, name: &str) -> Result<Id, RootError> {
-    if let Some(&id) = universe.named(name).first() {
+/// The candidate of a name, or the only one that provides it.
+fn candidate(candidates: &Candidates<'_>, name: &str) -> Result<Id, RootError> {
+    if let Some(id) = candidates.of(name) {
         return Ok(id);
     }
-    let mut by: Vec<Id> = universe
-        .providers(name)
-        .map(|(id, _)| id)
-        .filter(|&id| universe.named(universe.name(id)).first() == Some(&id))
-        .collect();
+    let universe = candidates.universe();
+    let mut by = candidates.meant(&Relation::to(name));
     by.dedup();
     match by[..] {
         [only] => Ok(only),

@@ -29,6 +29,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::Recommends;
+use super::candidates::Candidates;
 use super::index::Id;
 use super::index::IndexError;
 use super::index::Mention;
@@ -57,15 +58,14 @@ pub enum Reason {
 /// The chosen packages, each with whether it is a root.
 pub type Chosen<'u> = BTreeMap<&'u str, (Id, Option<Reason>)>;
 
-/// Walks from `roots`. `fixed` names packages whose candidate is not the best version.
+/// Walks from `roots` over the candidates.
 pub fn walk<'u>(
-    universe: &'u Universe,
-    fixed: &BTreeMap<&'u str, Id>,
+    candidates: &Candidates<'u>,
     roots: &[(Id, Reason)],
     recommends: Recommends,
 ) -> Result<Chosen<'u>, WalkError> {
     let walk = || {
-        let mut walk = Walk::new(universe, fixed, recommends);
+        let mut walk = Walk::new(candidates, recommends);
         walk.run(roots)?;
         walk.chosen(roots)
     };
@@ -107,9 +107,11 @@ struct Relations<'u> {
 
 struct Walk<'u, 'f> {
     universe: &'u Universe,
-    fixed: &'f BTreeMap<&'u str, Id>,
+    candidates: &'f Candidates<'u>,
     recommends: Recommends,
     read: HashMap<Id, Rc<Relations<'u>>>,
+    /// What is recommended and suggested, read once.
+    weak: HashMap<Id, Rc<Vec<Relation<'u>>>>,
     marked: HashMap<&'u str, Id>,
     /// Virtual names that marked packages provide.
     provided: HashMap<&'u str, Vec<(Id, Option<&'u str>)>>,
@@ -124,12 +126,13 @@ struct Walk<'u, 'f> {
 }
 
 impl<'u, 'f> Walk<'u, 'f> {
-    fn new(universe: &'u Universe, fixed: &'f BTreeMap<&'u str, Id>, recommends: Recommends) -> Self {
+    fn new(candidates: &'f Candidates<'u>, recommends: Recommends) -> Self {
         Self {
-            universe,
-            fixed,
+            universe: candidates.universe(),
+            candidates,
             recommends,
             read: HashMap::new(),
+            weak: HashMap::new(),
             marked: HashMap::new(),
             provided: HashMap::new(),
             protected: HashSet::new(),
@@ -371,12 +374,12 @@ impl<'u, 'f> Walk<'u, 'f> {
             if needed.insert(self.universe.name(id), id).is_some() {
                 continue;
             }
-            for field in ["Pre-Depends", "Depends", "Recommends", "Suggests"] {
-                for relation in self.universe.relations(id, field)?.into_iter().flatten() {
-                    open.extend(
-                        self.hit(&relation, id).filter(|&id| !needed.contains_key(self.universe.name(id))),
-                    );
-                }
+            let (relations, weak) = (self.relations(id)?, self.weak(id)?);
+            let musts = relations.needs.iter().filter(|(_, need)| *need == Need::Must);
+            for relation in musts.flat_map(|(group, _)| group).chain(weak.iter()) {
+                open.extend(
+                    self.hit(relation, id).filter(|&id| !needed.contains_key(self.universe.name(id))),
+                );
             }
         }
         Ok(needed)
@@ -430,10 +433,10 @@ impl<'u, 'f> Walk<'u, 'f> {
 
     /// The marked packages that a relation means.
     fn hits<'s>(&'s self, relation: &'s Relation<'u>) -> impl Iterator<Item = Id> + use<'s, 'u, 'f> {
-        let real = self.marked.get(relation.name).copied().filter(|&id| self.is_met_by(relation, id));
+        let real = self.marked.get(relation.name).copied().filter(|&id| self.universe.meets(relation, id));
         let provided = self.provided.get(relation.name).into_iter().flatten();
         let provided = provided
-            .filter(|&&(id, version)| self.is_met_by_provider(relation, id, version))
+            .filter(|&&(id, version)| self.universe.provides(relation, id, version))
             .map(|&(id, _)| id);
         real.into_iter().chain(provided)
     }
@@ -450,12 +453,7 @@ impl<'u, 'f> Walk<'u, 'f> {
 
     /// The candidates that a relation means, in no order: that of the name, and those that provide it.
     fn candidates(&self, relation: &Relation<'u>) -> Vec<Id> {
-        let real = self.candidate(relation.name).filter(|&id| self.is_met_by(relation, id));
-        let providers = self.universe.providers(relation.name).filter(|&(id, version)| {
-            self.candidate(self.universe.name(id)) == Some(id)
-                && self.is_met_by_provider(relation, id, version)
-        });
-        real.into_iter().chain(providers.map(|(id, _)| id)).collect()
+        self.candidates.meant_of(relation, |name| self.candidate(name))
     }
 
     fn mention(&self, id: Id) -> Option<Mention> {
@@ -487,28 +485,21 @@ impl<'u, 'f> Walk<'u, 'f> {
         if self.discarded.contains(name) {
             return self.marked.get(name).copied();
         }
-        self.first(name)
+        self.candidates.of(name)
     }
 
-    /// The candidate before anything was discarded.
-    fn first(&self, name: &str) -> Option<Id> {
-        self.fixed.get(name).or_else(|| self.universe.named(name).first()).copied()
-    }
-
-    fn is_met_by(&self, relation: &Relation<'_>, id: Id) -> bool {
-        self.fits_qualifier(relation, id) && meets(relation, Some(self.universe.version(id)))
-    }
-
-    fn is_met_by_provider(&self, relation: &Relation<'_>, id: Id, version: Option<&str>) -> bool {
-        self.fits_qualifier(relation, id) && meets(relation, version)
-    }
-
-    fn fits_qualifier(&self, relation: &Relation<'_>, id: Id) -> bool {
-        match relation.qualifier {
-            None | Some("native") => true,
-            Some("any") => self.universe.any(id),
-            Some(arch) => arch == self.universe.arch(),
+    /// What a version recommends and suggests.
+    fn weak(&mut self, id: Id) -> Result<Rc<Vec<Relation<'u>>>, IndexError> {
+        if let Some(known) = self.weak.get(&id) {
+            return Ok(known.clone());
         }
+        let mut weak = Vec::new();
+        for field in ["Recommends", "Suggests"] {
+            weak.extend(self.universe.relations(id, field)?.into_iter().flatten());
+        }
+        let weak = Rc::new(weak);
+        self.weak.insert(id, weak.clone());
+        Ok(weak)
     }
 
     /// The relations of a version, read once.
@@ -540,14 +531,5 @@ impl<'u, 'f> Walk<'u, 'f> {
         let relations = Rc::new(Relations { needs, bans, provides });
         self.read.insert(id, relations.clone());
         Ok(relations)
-    }
-}
-
-/// Whether something of this version (`None`: provided without one) meets a relation.
-fn meets(relation: &Relation<'_>, version: Option<&str>) -> bool {
-    match (relation.version, version) {
-        (None, _) => true,
-        (Some((operator, bound)), Some(version)) => operator.holds(version.as_bytes(), bound.as_bytes()),
-        (Some(_), None) => false,
     }
 }

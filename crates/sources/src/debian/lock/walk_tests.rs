@@ -40,7 +40,7 @@ fn request(base: Base, recommends: Recommends, packages: &str) -> Request {
 
 fn closure(universe: &Universe, request: &Request) -> Result<Vec<String>, String> {
     let found = roots::roots(universe, request, &BTreeMap::new()).map_err(|error| error.to_string())?;
-    let chosen = walk::walk(universe, &found.fixed, &found.roots, request.recommends);
+    let chosen = walk::walk(&found.candidates, &found.roots, request.recommends);
     let chosen = chosen.map_err(|error| error.to_string())?;
     let mut all: Vec<String> =
         chosen.iter().map(|(name, (id, _))| format!("{name}={}", universe.version(*id))).collect();

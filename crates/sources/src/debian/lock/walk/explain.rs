@@ -91,7 +91,8 @@ impl<'u> Walk<'u, '_> {
         path: &mut Vec<Id>,
         seen: &mut HashSet<Id>,
     ) -> Result<WalkError, IndexError> {
-        let options = self.original(group);
+        // What would satisfy it if nothing were in the way.
+        let options: Vec<Id> = group.iter().flat_map(|relation| self.candidates.meant(relation)).collect();
         for &option in &options {
             if let Some((owner, ban, other)) = self.clash(option)? {
                 path.push(option);
@@ -114,29 +115,15 @@ impl<'u> Walk<'u, '_> {
         Ok(self.unsatisfied(group, path))
     }
 
-    /// The packages that would satisfy a group if nothing were in their way.
-    fn original(&self, group: &[Relation<'u>]) -> Vec<Id> {
-        let discarded = |relation: &Relation<'u>| {
-            let real = self.first(relation.name).filter(|&id| self.is_met_by(relation, id));
-            let providers = self.universe.providers(relation.name).filter(|&(id, version)| {
-                self.first(self.universe.name(id)) == Some(id)
-                    && self.is_met_by_provider(relation, id, version)
-            });
-            real.into_iter().chain(providers.map(|(id, _)| id)).collect::<Vec<_>>()
-        };
-        group.iter().flat_map(discarded).collect()
-    }
-
     /// What stands between `id` and the marked packages: whose relation, which, and the package on its other side.
     fn clash(&mut self, id: Id) -> Result<Option<(Id, Ban<'u>, Id)>, IndexError> {
         let (universe, own) = (self.universe, self.relations(id)?);
         let marked: BTreeMap<&str, Id> = self.marked.iter().map(|(&name, &id)| (name, id)).collect();
         for (_, other) in marked.into_iter().filter(|&(name, _)| name != universe.name(id)) {
             for ban in &self.relations(other)?.bans {
-                let real = ban.relation.name == universe.name(id)
-                    && super::meets(&ban.relation, Some(universe.version(id)));
+                let real = ban.relation.name == universe.name(id) && universe.meets(&ban.relation, id);
                 let provided = own.provides.iter().any(|&(name, version)| {
-                    name == ban.relation.name && super::meets(&ban.relation, version)
+                    name == ban.relation.name && universe.provides(&ban.relation, id, version)
                 });
                 if real || provided {
                     return Ok(Some((other, *ban, other)));
@@ -158,7 +145,7 @@ impl<'u> Walk<'u, '_> {
     fn unsatisfied(&self, group: &[Relation<'u>], path: &[Id]) -> WalkError {
         let mut why = Vec::new();
         for relation in group {
-            why.push(match self.first(relation.name) {
+            why.push(match self.candidates.of(relation.name) {
                 Some(id) => format!("`{}` is there in version {}", relation.name, self.universe.version(id)),
                 None if self.universe.providers(relation.name).next().is_some() => {
                     format!("no provider of `{}` fits", relation.name)
