@@ -262,6 +262,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/debian/place/error.rs",
+        "leave `{most}` out, or skip its scripts: add to the manifest, with your reason (one `[scripts]` is enough):",
+        Elsewhere(
+            "sources/src/debian/place/tests.rs",
+            "scripts_that_are_each_within_bounds_are_not_together",
+        ),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
         "leave out `{first}` or `{second}`: dpkg would not install both",
         Untried("what a package ships, or a certificate of the user's, decides"),
     ),

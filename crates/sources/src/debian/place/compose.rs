@@ -6,6 +6,7 @@ use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
 use pinfold_archive::elf;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::Database;
@@ -41,6 +42,9 @@ use super::triggers::Triggers;
 use crate::accounts::Accounts;
 use crate::accounts::Passwords;
 use crate::debian::script;
+use crate::debian::script::world::Budget;
+use crate::debian::script::world::Fuel;
+use crate::debian::script::world::Installed;
 use crate::debian::script::world::State;
 use crate::debian::script::world::World;
 
@@ -77,17 +81,24 @@ pub(super) fn compose(
     packages: &[Opened<'_>],
     options: &Options,
     contents: &dyn Contents,
+    mut budget: Budget,
 ) -> Result<Composed, PlaceError> {
     let mut scripts = Vec::with_capacity(packages.len());
     for package in packages {
-        scripts.push(scripts::of(package, &options.answers, contents)?);
+        let found = scripts::of(package, &options.answers, contents)?;
+        for (name, text) in found.all() {
+            evaluate::keep(&mut budget, package, name, text.bytes.len())?;
+        }
+        scripts.push(found);
     }
+    let beginning = Beginning::read(packages, options, contents, &mut budget)?;
     let work = || {
         let steps = order::steps(&order::facts(packages)?);
         let mut left_out = LeftOut::new();
         let mut unknown = Vec::new();
         for _ in 0..MAX_ATTEMPTS {
-            let mut attempt = Attempt::new(packages, &scripts, options, contents, &left_out)?;
+            let mut attempt =
+                Attempt::new(packages, &scripts, options, contents, &left_out, &beginning, budget);
             for step in &steps {
                 attempt.step(*step)?;
             }
@@ -100,6 +111,8 @@ pub(super) fn compose(
             }
             unknown = std::mem::take(&mut attempt.record.unknown);
             let mut failed = std::mem::take(&mut attempt.record.failed);
+            // What was kept is gone with the attempt, what was done is not.
+            budget.steps = attempt.world.fuel.budget().steps;
             drop(attempt);
             left_out.append(&mut failed);
         }
@@ -114,6 +127,32 @@ pub(super) fn compose(
 
 /// How often an image is begun anew without what could not be evaluated.
 const MAX_ATTEMPTS: usize = 8;
+
+/// What each attempt begins with.
+struct Beginning {
+    accounts: Accounts,
+    installed: BTreeMap<String, Installed>,
+    answers: BTreeMap<String, String>,
+    triggers: Triggers,
+}
+
+impl Beginning {
+    fn read(
+        packages: &[Opened<'_>],
+        options: &Options,
+        contents: &dyn Contents,
+        budget: &mut Budget,
+    ) -> Result<Self, PlaceError> {
+        let mut answers = evaluate::templates(packages, contents, budget)?;
+        answers.extend(options.debconf.iter().map(|(question, answer)| (question.clone(), answer.value())));
+        Ok(Self {
+            accounts: accounts(packages, contents)?,
+            installed: evaluate::installed(packages)?,
+            answers,
+            triggers: Triggers::read(packages, contents)?,
+        })
+    }
+}
 
 /// An image while packages are installed into it.
 struct Attempt<'a> {
@@ -137,30 +176,28 @@ impl<'a> Attempt<'a> {
         options: &'a Options,
         contents: &'a dyn Contents,
         left_out: &'a LeftOut,
-    ) -> Result<Self, PlaceError> {
-        let accounts = accounts(packages, contents)?;
+        beginning: &Beginning,
+        budget: Budget,
+    ) -> Self {
+        let accounts = beginning.accounts.clone();
         let mut world = World::new(Tree::new(), accounts, options.arch, options.epoch, contents);
-        world.packages = evaluate::installed(packages)?;
-        world.answers = evaluate::templates(packages, contents)?;
-        for (question, answer) in &options.debconf {
-            world.answers.insert(question.clone(), answer.value());
-            world.seen.insert(question.clone());
-        }
+        world.fuel = Fuel::of_image(budget);
+        world.packages = beginning.installed.clone();
+        world.answers = beginning.answers.clone();
+        world.seen = options.debconf.keys().cloned().collect();
         let merge = Merge::new(packages, options.slim, options.epoch, contents);
-        let triggers = Triggers::read(packages, contents)?;
-        let record = Record::default();
-        Ok(Self {
+        Self {
             packages,
             scripts,
             options,
             left_out,
             world,
             merge,
-            triggers,
-            record,
+            triggers: beginning.triggers.clone(),
+            record: Record::default(),
             begun: false,
             shadow: false,
-        })
+        }
     }
 
     fn step(&mut self, step: Step) -> Result<(), PlaceError> {
@@ -248,8 +285,8 @@ impl<'a> Attempt<'a> {
         if !std::mem::replace(&mut self.begun, true) {
             self.begin()?;
         }
-        let call = Call { index, package: &self.packages[index], name, args };
-        evaluate::run(&mut self.world, &call, text, may_fail, &mut self.record);
+        let call = Call { index, name, args };
+        evaluate::run(&mut self.world, self.packages, &call, text, may_fail, &mut self.record)?;
         let asked: Vec<String> = self.world.triggers.iter().map(|(name, _)| name.clone()).collect();
         self.triggers.asked(&asked);
         if !self.shadow && asked.iter().any(|name| name == "shadowconfig") {

@@ -65,6 +65,11 @@ impl<'a> Opened<'a> {
         &self.locked.name
     }
 
+    /// How long the control file is.
+    pub(super) fn control_size(&self) -> usize {
+        self.control.len()
+    }
+
     /// The control file.
     pub(super) fn stanza(&self) -> Result<Stanza<'_>, PlaceError> {
         stanza::single(&self.control)

@@ -20,7 +20,7 @@ use crate::debian::stanza::StanzaError;
 pub struct UnknownScript {
     /// The package.
     pub package: String,
-    /// `preinst` or `postinst`.
+    /// `preinst`, `config` or `postinst`.
     pub script: &'static str,
     /// The line, from 1.
     pub line: usize,
@@ -47,6 +47,24 @@ impl fmt::Display for UnknownScript {
         let Self { package, script, line, text, what } = self;
         write!(f, "package `{package}`: {script} line {line} is not understood: ")?;
         if text.is_empty() { f.write_str(what) } else { write!(f, "`{text}`: {what}") }
+    }
+}
+
+/// What the install scripts of an image may use together, each a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exhausted {
+    /// Work.
+    Steps,
+    /// What they leave.
+    Bytes,
+}
+
+impl Exhausted {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Steps => "do more",
+            Self::Bytes => "keep more",
+        }
     }
 }
 
@@ -109,6 +127,21 @@ pub enum PlaceError {
     /// Install scripts whose effect is not known: all of them, since each needs an answer.
     #[error("{}", scripts(.0))]
     UnknownScripts(Vec<UnknownScript>),
+    /// All scripts of the image together use too much.
+    #[error(
+        "package `{package}`: with its {script} the install scripts of the image {} than they may together; those of `{most}` \
+         use most", .what.word()
+    )]
+    Budget {
+        /// The package at which it became too much.
+        package: String,
+        /// Its script.
+        script: &'static str,
+        /// Of what it is too much.
+        what: Exhausted,
+        /// The package whose scripts have used most.
+        most: String,
+    },
     /// A name that is no path.
     #[error("package `{package}`: a path cannot be used")]
     Path {
@@ -204,7 +237,7 @@ impl Diagnose for PlaceError {
         Diagnosis::Own(match self {
             Self::Account(error) => return Diagnosis::Inner(error),
             Self::Read { .. } => Kind::System,
-            Self::UnknownScripts(_) | Self::Unsettled => Kind::Refused,
+            Self::UnknownScripts(_) | Self::Budget { .. } | Self::Unsettled => Kind::Refused,
             Self::Certificate { .. }
             | Self::Effect { .. }
             | Self::Question { .. }
@@ -232,6 +265,9 @@ impl Diagnose for PlaceError {
                  [[link]], and add to the manifest, with your reason (one `[scripts]` is enough):"
                     .into(),
             ),
+            Self::Budget { most, .. } => Some(format!(
+                "leave `{most}` out, or skip its scripts: add to the manifest, with your reason (one `[scripts]` is enough):"
+            )),
             Self::Overwrite { first, second, .. } => {
                 Some(format!("leave out `{first}` or `{second}`: dpkg would not install both"))
             }
@@ -250,6 +286,7 @@ impl Diagnose for PlaceError {
 
     fn own_block(&self) -> Vec<Shown> {
         match self {
+            Self::Budget { most, .. } => crate::skipping(std::iter::once(most.as_str())),
             Self::UnknownScripts(all) => crate::skipping(all.iter().map(|script| script.package.as_str())),
             _ => Vec::new(),
         }

@@ -1,11 +1,12 @@
 //! The scripts of packages, evaluated over the image while it is put together, in the order in which dpkg runs them.
 //!
-//! **Guarantees**: every script that cannot be evaluated is told, not the first alone; what is told stops the whole image.
+//! **Guarantees**: all scripts together use no more than the [`Budget`] of an image. Every script that cannot be evaluated is told, not the first alone; what is told stops the whole image.
 //! Where a `config` script or what a trigger would do cannot be evaluated, the image is begun anew without it ([`LeftOut`]),
 //! so that nothing of it is half done.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pinfold_archive::Contents;
 use pinfold_base::ImagePath;
@@ -14,11 +15,13 @@ use super::LedgerEntry;
 use super::PlaceError;
 use super::ScriptClass;
 use super::control::Opened;
+use super::error::Exhausted;
 use super::error::UnknownScript;
 use super::scripts::Scripts;
 use super::scripts::Text;
 use crate::debian::script;
 use crate::debian::script::Script;
+use crate::debian::script::world::Budget;
 use crate::debian::script::world::Installed;
 use crate::debian::script::world::State;
 use crate::debian::script::world::World;
@@ -40,6 +43,9 @@ const FIELDS: [&str; 10] = [
     "Depends",
 ];
 
+/// What a text that stays costs beside itself.
+const KEPT_BYTES: usize = 64;
+
 /// What is not run because it cannot be: package, and `config` or the triggers; with the reason.
 pub(super) type LeftOut = BTreeMap<(usize, String), String>;
 
@@ -52,25 +58,38 @@ pub(super) struct Record {
     pub(super) unknown: Vec<UnknownScript>,
     /// What is to be left out when the image is begun anew.
     pub(super) failed: LeftOut,
+    /// By package: the units that its scripts have used.
+    used: BTreeMap<usize, u64>,
+}
+
+impl Record {
+    /// The package whose scripts have used most.
+    fn most(&self) -> Option<usize> {
+        self.used
+            .iter()
+            .max_by_key(|(index, used)| (**used, std::cmp::Reverse(**index)))
+            .map(|(index, _)| *index)
+    }
 }
 
 /// A script that runs: whose it is, and how it is called.
 pub(super) struct Call<'a> {
     pub(super) index: usize,
-    pub(super) package: &'a Opened<'a>,
     pub(super) name: &'static str,
     pub(super) args: &'a [&'a str],
 }
 
-/// Runs one script and records what it did. `may_fail` is for what the image can do without.
+/// Runs one script and records what it did. `may_fail` is for what the image can do without. An error where the scripts of
+/// the image have used what they may use together.
 pub(super) fn run(
     world: &mut World<'_>,
+    packages: &[Opened<'_>],
     call: &Call<'_>,
     text: &Text,
     may_fail: Option<&str>,
     record: &mut Record,
-) {
-    let package = call.package;
+) -> Result<(), PlaceError> {
+    let package = &packages[call.index];
     world.begin(package.component.clone());
     let environment = [
         ("DPKG_MAINTSCRIPT_NAME", call.name),
@@ -99,12 +118,24 @@ pub(super) fn run(
         text,
         what,
     };
-    let fault = match script::evaluate(&script, world) {
+    let result = script::evaluate(&script, world);
+    *record.used.entry(call.index).or_default() += world.fuel.used();
+    let left = world.fuel.budget();
+    if left.steps == 0 || left.bytes == 0 {
+        let most = record.most().unwrap_or(call.index);
+        return Err(PlaceError::Budget {
+            package: package.name().into(),
+            script: call.name,
+            what: if left.steps == 0 { Exhausted::Steps } else { Exhausted::Bytes },
+            most: packages[most].name().into(),
+        });
+    }
+    let fault = match result {
         Ok(outcome) if outcome.status == 0 => {
             let entry = record.ledger.entry((call.index, call.name)).or_insert_with(|| text.entry.clone());
             entry.what.extend(world.take_notes());
             entry.class = if entry.what.is_empty() { ScriptClass::Nothing } else { ScriptClass::Evaluated };
-            return;
+            return Ok(());
         }
         Ok(outcome) => {
             let errors = String::from_utf8_lossy(&outcome.errors).into_owned();
@@ -121,6 +152,21 @@ pub(super) fn run(
         }
         None => record.unknown.push(fault),
     }
+    Ok(())
+}
+
+/// Takes what is kept of a package from what the image may keep.
+pub(super) fn keep(
+    budget: &mut Budget,
+    package: &Opened<'_>,
+    script: &'static str,
+    bytes: usize,
+) -> Result<(), PlaceError> {
+    if budget.keep(bytes) {
+        return Ok(());
+    }
+    let package = package.name().to_owned();
+    Err(PlaceError::Budget { most: package.clone(), package, script, what: Exhausted::Bytes })
 }
 
 /// Says in the ledger that something of a script is left out.
@@ -148,9 +194,9 @@ pub(super) fn installed(packages: &[Opened<'_>]) -> Result<BTreeMap<String, Inst
         let one = Installed {
             version: locked.version.clone(),
             arch: locked.arch.clone(),
-            fields,
+            fields: Arc::new(fields),
             state: State::Absent,
-            files,
+            files: Arc::new(files),
         };
         all.insert(package.name().to_owned(), one);
     }
@@ -161,6 +207,7 @@ pub(super) fn installed(packages: &[Opened<'_>]) -> Result<BTreeMap<String, Inst
 pub(super) fn templates(
     packages: &[Opened<'_>],
     contents: &dyn Contents,
+    budget: &mut Budget,
 ) -> Result<BTreeMap<String, String>, PlaceError> {
     let mut answers = BTreeMap::new();
     for package in packages {
@@ -170,6 +217,7 @@ pub(super) fn templates(
             let stanza = stanza.map_err(wrong)?;
             let Some(name) = stanza.text("Template").map_err(wrong)? else { continue };
             let default = stanza.text("Default").map_err(wrong)?.unwrap_or_default();
+            keep(budget, package, "templates", name.len() + default.len() + KEPT_BYTES)?;
             answers.insert(name.to_owned(), default.to_owned());
         }
     }

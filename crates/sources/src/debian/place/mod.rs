@@ -1,7 +1,7 @@
 //! From downloaded packages to a tree: files, the dpkg database, and the effects of maintainer scripts.
 //!
 //! ```text
-//! packages ─► order ─► for each: preinst, files, postinst ─► triggers ─► alternatives ─► certificates ─► pam
+//! packages ─► order ─► for each: preinst, files, postinst ─► triggers ─► alternatives ─► certificates, Java's ─► pam
 //!                                (merge: usr-merge, path rules, diversions)
 //!                                                          ─► dpkg database ─► slim ─► ld.so.cache ─► Tree
 //! ```
@@ -54,12 +54,14 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use debconf::DebconfAnswer;
+pub use error::Exhausted;
 pub use error::PlaceError;
 pub use error::UnknownScript;
 
 use self::control::Opened;
 use crate::accounts;
 use crate::debian::locked::LockedDeb;
+use crate::debian::script::world::Budget;
 
 /// A downloaded package.
 #[derive(Clone, Debug)]
@@ -186,9 +188,19 @@ pub fn place(
     options: &Options,
     contents: &dyn Contents,
 ) -> Result<Placed, PlaceError> {
-    let opened = open(packages, contents)?;
+    place_within(packages, options, contents, Budget::IMAGE)
+}
+
+/// The same with what all scripts together may use.
+fn place_within(
+    packages: &[Package<'_>],
+    options: &Options,
+    contents: &dyn Contents,
+    mut budget: Budget,
+) -> Result<Placed, PlaceError> {
+    let opened = open(packages, contents, &mut budget)?;
     debconf::check(&opened, &options.debconf, contents)?;
-    let compose::Composed { tree, ledger } = compose::compose(&opened, options, contents)?;
+    let compose::Composed { tree, ledger } = compose::compose(&opened, options, contents, budget)?;
     let mut conffiles = BTreeSet::new();
     for package in &opened {
         let paths = dpkg_database::conffile_paths(package, contents)?;
@@ -198,10 +210,16 @@ pub fn place(
 }
 
 /// Reads the control files and sorts: base-files first, because its directories are those of the system, then by name.
-fn open<'a>(packages: &'a [Package<'_>], contents: &dyn Contents) -> Result<Vec<Opened<'a>>, PlaceError> {
+fn open<'a>(
+    packages: &'a [Package<'_>],
+    contents: &dyn Contents,
+    budget: &mut Budget,
+) -> Result<Vec<Opened<'a>>, PlaceError> {
     let mut opened = Vec::with_capacity(packages.len());
     for package in packages {
-        opened.push(Opened::open(package, contents)?);
+        let one = Opened::open(package, contents)?;
+        evaluate::keep(budget, &one, "control", one.control_size())?;
+        opened.push(one);
     }
     opened.sort_by_key(|package| (package.name() != "base-files", package.name()));
     match opened.windows(2).find(|pair| pair[0].name() == pair[1].name()) {

@@ -24,6 +24,14 @@ pub(super) struct Scripts {
     pub(super) skipped: Vec<LedgerEntry>,
 }
 
+impl Scripts {
+    /// Those that are to be evaluated, with their names.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &Text)> {
+        let all = [("preinst", &self.preinst), ("config", &self.config), ("postinst", &self.postinst)];
+        all.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)))
+    }
+}
+
 /// A script that is to be evaluated.
 #[derive(Debug)]
 pub(super) struct Text {

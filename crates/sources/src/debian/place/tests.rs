@@ -556,3 +556,72 @@ fn the_ledger_of_an_older_lock_is_read() {
         assert!(!serde_json::to_string(&read).unwrap().contains("warning"));
     }
 }
+
+/// Twenty packages, each with a script that does a little.
+fn twenty(script: &str) -> Vec<Made> {
+    (0..20).map(|number| made(&format!("p{number:02}"), "", &[("postinst", script)], Vec::new())).collect()
+}
+
+fn placed_within(made: &[Made], budget: Budget) -> Result<Placed, PlaceError> {
+    let packages: Vec<Package<'_>> = made
+        .iter()
+        .map(|made| Package { locked: &made.locked, listing: Arc::new(made.listing.clone()) })
+        .collect();
+    place_within(&packages, &options(), &InlineOnly, budget)
+}
+
+#[test]
+fn scripts_that_are_each_within_bounds_are_not_together() {
+    const WORKS: &str =
+        "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8 9; do for j in 1 2 3 4 5 6 7 8 9; do : $i$j; done; done\n";
+    const KEEPS: &str = "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8 9; do printf '%1000s' x; done >/made-by-$DPKG_MAINTSCRIPT_PACKAGE\n";
+    let budget = |steps, bytes| Budget { steps, bytes };
+    for (script, little, much, what) in [
+        (WORKS, budget(2_000_000, 1 << 20), budget(20_000_000, 1 << 20), Exhausted::Steps),
+        (KEEPS, budget(1 << 30, 100_000), budget(1 << 30, 300_000), Exhausted::Bytes),
+    ] {
+        assert!(placed_within(&twenty(script), much).is_ok(), "the control");
+        let error = placed_within(&twenty(script), little).unwrap_err();
+        let PlaceError::Budget { package, what: found, .. } = &error else { panic!("{error}") };
+        assert!(*found == what && package.starts_with('p') && error.kind() == Kind::Refused, "{error}");
+    }
+    // Who used most is told, whoever comes last.
+    let mut set = twenty("#!/bin/sh\n:\n");
+    set.push(made("glutton", "", &[("preinst", &WORKS.repeat(4))], Vec::new()));
+    let error = placed_within(&set, budget(1_200_000, 1 << 20)).unwrap_err();
+    assert!(error.to_string().contains("those of `glutton` use most"), "{error}");
+    assert_eq!(error.block()[1].to_string(), "glutton = \"skip: REASON\"");
+}
+
+#[test]
+fn what_is_removed_or_written_again_is_kept_once() {
+    let script = "#!/bin/sh\nset -e\nfor i in 1 2 3 4 5 6 7 8 9; do\nprintf '%1000s' x >/f; cp /f /g; rm /g; mkdir /d; rmdir /d\n\
+                  ln /f /h; rm /f; mv /h /f\ndone\n";
+    let set = [made("p", "", &[("postinst", script)], Vec::new())];
+    placed_within(&set, Budget { steps: 1 << 30, bytes: 12_000 }).unwrap();
+}
+
+#[test]
+fn each_new_attempt_draws_on_the_same_steps() {
+    // Where it fails when it is triggered the image is begun anew without that.
+    let set = |last: &str| {
+        let works = format!(
+            "#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8 9; do eval ': $i'; done\n[ $1 = configure ] || {last}\n"
+        );
+        [
+            made("a", "", &[("triggers", "interest look\n"), ("postinst", &works)], Vec::new()),
+            made("b", "Depends: a\n", &[("triggers", "activate look\n")], Vec::new()),
+        ]
+    };
+    let needed = |set: &[Made]| {
+        let (mut little, mut much) = (0, 1 << 30);
+        while much - little > 1 {
+            let steps = little + (much - little) / 2;
+            let enough = placed_within(set, Budget { steps, bytes: 1 << 20 }).is_ok();
+            (little, much) = if enough { (little, steps) } else { (steps, much) };
+        }
+        much
+    };
+    let (once, anew) = (needed(&set("mkdir /x")), needed(&set("mkdir --odd /x")));
+    assert!(anew > once * 5 / 4, "{once} units, and {anew} where it is begun anew");
+}

@@ -65,7 +65,7 @@ pub(super) fn lines(package: &Opened<'_>, contents: &dyn Contents) -> Result<Vec
 }
 
 /// Who is interested, and what waits.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Triggers {
     interested: BTreeMap<String, Vec<usize>>,
     /// Paths among the interests.

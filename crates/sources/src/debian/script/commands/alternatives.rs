@@ -42,6 +42,13 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             }
             shell.world().note(format!("alternative {} -> {} ({priority})", choice.name, choice.path));
             shell.world().alternatives.retain(|old| old.name != choice.name || old.path != choice.path);
+            let slaves = choice.slaves.iter().flat_map(|(link, name, path)| [link, name, path]);
+            let texts: Vec<&str> = [&choice.link, &choice.name, &choice.path]
+                .into_iter()
+                .chain(slaves)
+                .map(String::as_str)
+                .collect();
+            shell.keep(&texts)?;
             shell.world().alternatives.push(choice);
             Ok(0)
         }

@@ -31,6 +31,7 @@ pub(in crate::debian::script) fn ask(shell: &mut Shell<'_, '_>, words: &[Word]) 
                 .map(|word| String::from_utf8_lossy(word))
                 .collect::<Vec<_>>()
                 .join(" ");
+            shell.keep(&[&question, &value])?;
             shell.world().answers.insert(question, value);
             (0, "value set".into())
         }

@@ -183,7 +183,7 @@ fn status(shell: &mut Shell<'_, '_>, names: &[Word]) -> Status {
             continue;
         };
         let mut said = format!("Package: {name}\nStatus: {}\n", said_state(package.state));
-        for (field, value) in &package.fields {
+        for (field, value) in &*package.fields {
             said.push_str(&format!("{field}: {value}\n"));
         }
         said.push_str(&format!("Architecture: {}\nVersion: {}\n", package.arch, package.version));
@@ -377,6 +377,7 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                 move_if_there(shell, words, &path, &to)?;
             }
             shell.world().note(format!("diversion {path} to {to}"));
+            shell.keep(&[&path, &to])?;
             shell.world().diversions.push(Diversion { path, to, package });
             Ok(0)
         }
@@ -489,6 +490,7 @@ fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             let entry = StatOverride { user: user.clone(), group: group.clone(), mode, path: path.clone() };
             shell.world().overrides.retain(|one| one.path != *path);
             shell.world().note(format!("override {user}:{group} {mode:04o} {path}"));
+            shell.keep(&[path, user, group])?;
             shell.world().overrides.push(entry);
             if update && let Ok(stat) = shell.world().stat(b"/", path.as_bytes(), Last::Followed) {
                 let changed = shell.world().set_owner(&stat.path, Some(uid), Some(gid));
@@ -514,6 +516,7 @@ fn trigger(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
             name => {
                 let name = text(name);
+                shell.keep(&[&name, &by])?;
                 shell.world().triggers.insert((name, by.clone()));
             }
         }

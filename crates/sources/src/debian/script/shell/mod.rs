@@ -368,6 +368,11 @@ impl<'s, 'w> Shell<'s, 'w> {
         self.world.spend_bytes(bytes).map_err(|errno| self.fault(&[], errno.to_string()))
     }
 
+    /// Charges the image with texts that stay when the script has ended.
+    pub(super) fn keep(&mut self, texts: &[&str]) -> Result<(), Flow> {
+        self.world.keep(texts).map_err(|errno| self.fault(&[], errno.to_string()))
+    }
+
     /// Whether a pattern matches all of a text; what that takes is charged.
     pub(super) fn matches(&mut self, pattern: &Pattern, text: &[u8]) -> Result<bool, Flow> {
         let matches = pattern.matches(text, &self.world.fuel);

@@ -283,7 +283,7 @@ impl World<'_> {
         self.spend_bytes(bytes.len())?;
         self.settle();
         let real = self.real(path);
-        self.tree.get_mut(&real).ok_or(Errno::NotFound)?.kind = NodeKind::File(Content::inline(bytes));
+        self.hold(&real, bytes)?;
         self.changed(path, &real)
     }
 
@@ -292,9 +292,16 @@ impl World<'_> {
         let Some((file, bytes)) = self.written.take() else { return };
         // Without fuel the evaluation ends at the next look.
         let _ = self.spend(bytes.len() as u64);
-        if let Some(node) = self.tree.get_mut(&file) {
-            node.kind = NodeKind::File(Content::inline(bytes));
-        }
+        let _ = self.hold(&file, bytes);
+    }
+
+    /// The tree holds other bytes of a file than before.
+    fn hold(&mut self, file: &ImagePath, bytes: Vec<u8>) -> Result<(), Errno> {
+        let node = self.tree.get_mut(file).ok_or(Errno::NotFound)?;
+        self.fuel.release(held(&node.kind));
+        self.fuel.keep(bytes.len() as u64)?;
+        node.kind = NodeKind::File(Content::inline(bytes));
+        Ok(())
     }
 
     /// The size of a file to which bytes are still being appended.
@@ -426,8 +433,9 @@ impl World<'_> {
     /// A node leaves the tree; the other names of a file keep it.
     fn take(&mut self, path: &ImagePath) -> Result<Option<Node>, Errno> {
         self.settle();
+        let mut handed = false;
         match self.tree.get(path).map(|node| &node.kind) {
-            Some(NodeKind::File(_)) => self.hand_over(path)?,
+            Some(NodeKind::File(_)) => handed = self.hand_over(path)?,
             Some(NodeKind::Hardlink(file)) => {
                 let file = file.clone();
                 if let Some(others) = self.names()?.get_mut(&file) {
@@ -436,7 +444,12 @@ impl World<'_> {
             }
             _ => {}
         }
-        Ok(self.tree.remove(path))
+        let node = self.tree.remove(path);
+        if let Some(node) = &node {
+            let content = if handed { 0 } else { held(&node.kind) };
+            self.fuel.release(content + (NODE_BYTES + path.as_bytes().len()) as u64);
+        }
+        Ok(node)
     }
 
     /// rename(2).
@@ -548,6 +561,7 @@ impl World<'_> {
         if let NodeKind::File(content) = &kind {
             // It is not read here, but it is in a layer once more.
             self.spend(content.size() / 4)?;
+            self.fuel.keep(content.size())?;
         }
         let node = Node { kind, meta: from.meta.clone(), owner: self.owner.clone() };
         self.put(to.clone(), node)?;
@@ -584,7 +598,10 @@ impl World<'_> {
     }
 
     fn put(&mut self, path: ImagePath, node: Node) -> Result<(), Errno> {
-        self.spend_bytes(NODE_BYTES + path.as_bytes().len())?;
+        let bytes = NODE_BYTES + path.as_bytes().len();
+        self.spend_bytes(bytes)?;
+        let target = if matches!(node.kind, NodeKind::Symlink(_)) { held(&node.kind) } else { 0 };
+        self.fuel.keep(bytes as u64 + target)?;
         self.take(&path)?;
         if let NodeKind::Hardlink(file) = &node.kind {
             self.names()?.entry(file.clone()).or_default().insert(path.clone());
@@ -593,14 +610,15 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Before a file goes, the first of its other names becomes the file.
-    fn hand_over(&mut self, file: &ImagePath) -> Result<(), Errno> {
-        let Some(mut others) = self.names()?.remove(file) else { return Ok(()) };
+    /// Before a file goes, the first of its other names becomes the file: whether it has one.
+    fn hand_over(&mut self, file: &ImagePath) -> Result<bool, Errno> {
+        let Some(mut others) = self.names()?.remove(file) else { return Ok(false) };
         let (Some(heir), Some(node)) = (others.pop_first(), self.tree.get(file).cloned()) else {
-            return Ok(());
+            return Ok(false);
         };
         self.tree.insert(heir.clone(), node);
-        self.point(others, heir)
+        self.point(others, heir)?;
+        Ok(true)
     }
 
     fn rename_one(&mut self, old: &ImagePath, new: ImagePath) -> Result<(), Errno> {
@@ -706,6 +724,15 @@ pub(in crate::debian::script) enum Kept {
     Nothing,
     /// Everything: `O_APPEND`.
     All,
+}
+
+/// What a node holds of memory by its content.
+fn held(kind: &NodeKind) -> u64 {
+    match kind {
+        NodeKind::File(Content::Inline(bytes)) => bytes.len() as u64,
+        NodeKind::Symlink(target) => target.len() as u64,
+        _ => 0,
+    }
 }
 
 /// The components of a path from the last to the first.

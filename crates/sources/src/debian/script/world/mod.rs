@@ -3,13 +3,15 @@
 //! A plain value, without the shell that changes it: the caller makes it, evaluates scripts over it in dpkg's order, and takes the
 //! tree out. Each change is noted, in the words of the ledger.
 //!
-//! **Guarantees**: a path never leads out of the tree; what is read, written and noted is bounded by the [`Fuel`].
+//! **Guarantees**: a path never leads out of the tree; what is read, written and noted is bounded by the [`Fuel`], which is
+//! a part of the image's [`Budget`].
 
 mod files;
 mod fuel;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pinfold_archive::Component;
 use pinfold_archive::Contents;
@@ -22,6 +24,7 @@ pub(in crate::debian::script) use self::files::Kept;
 pub(in crate::debian::script) use self::files::Kind;
 pub(in crate::debian::script) use self::files::Last;
 pub(in crate::debian::script) use self::files::Stat;
+pub(in crate::debian) use self::fuel::Budget;
 pub(in crate::debian) use self::fuel::FUEL;
 pub(in crate::debian) use self::fuel::Fuel;
 use crate::accounts::Accounts;
@@ -31,6 +34,12 @@ const MAX_NOTES: usize = 200;
 /// Longest line of the ledger, in characters.
 const MAX_NOTE: usize = 300;
 
+/// What a line costs in memory beside its text.
+const NOTE_BYTES: u64 = 48;
+
+/// What any other text that stays costs beside itself.
+const KEPT_BYTES: usize = 64;
+
 /// A package as scripts and dpkg's tools see it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::debian) struct Installed {
@@ -39,11 +48,11 @@ pub(in crate::debian) struct Installed {
     /// Its architecture, or `all`.
     pub(in crate::debian) arch: String,
     /// Fields of its control file that `dpkg-query` is asked for.
-    pub(in crate::debian) fields: BTreeMap<String, String>,
+    pub(in crate::debian) fields: Arc<BTreeMap<String, String>>,
     /// Its state: unpacked, then configured.
     pub(in crate::debian) state: State,
     /// Absolute paths of its files, as it ships them.
-    pub(in crate::debian) files: Vec<Vec<u8>>,
+    pub(in crate::debian) files: Arc<Vec<Vec<u8>>>,
 }
 
 /// How far dpkg has come with a package.
@@ -123,7 +132,7 @@ pub(in crate::debian) struct World<'a> {
     pub(in crate::debian) epoch: u64,
     /// The bytes of the tree's files.
     pub(in crate::debian) contents: &'a dyn Contents,
-    /// What one script may use; set anew before each.
+    /// What one script may use, out of what the image may; set anew before each.
     pub(in crate::debian) fuel: Fuel,
     /// Whose files those are that a script makes: root's, or of whom `su` was asked for.
     pub(in crate::debian::script) creator: (u32, u32),
@@ -169,10 +178,10 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Before a script: what it makes belongs to `owner`, its fuel is whole, nothing is noted.
+    /// Before a script: what it makes belongs to `owner`, it has the fuel of one script, nothing is noted.
     pub(in crate::debian) fn begin(&mut self, owner: Component) {
         self.owner = owner;
-        self.fuel = Fuel::default();
+        self.fuel.refill();
         self.creator = (0, 0);
         self.names = None;
         self.notes.clear();
@@ -201,10 +210,17 @@ impl<'a> World<'a> {
             return;
         }
         if self.notes.len() < MAX_NOTES {
+            let _ = self.fuel.keep(what.len() as u64 + NOTE_BYTES);
             self.notes.push(what);
         } else {
             self.unnoted += 1;
         }
+    }
+
+    /// Charges the image with texts that stay when the script has ended: answers, choices, diversions.
+    pub(in crate::debian::script) fn keep(&self, texts: &[&str]) -> Result<(), Errno> {
+        let bytes: usize = texts.iter().map(|text| text.len() + KEPT_BYTES).sum();
+        self.fuel.keep(bytes as u64)
     }
 
     /// Notes something that is deliberately not done.
