@@ -302,10 +302,20 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         valued('u', "uid"),
         valued('p', "password"),
         valued('e', "expiredate"),
+        valued('v', "add-subuids"),
+        valued('w', "add-subgids"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let [name] = &given.operands[..] else { return Err(shell.fault(words, "a name is missing")) };
     let name = text(name);
+    for (letter, path) in [('v', "/etc/subuid"), ('w', "/etc/subgid")] {
+        for (_, range) in given.options.iter().filter(|(known, _)| *known == letter) {
+            let status = add_range(shell, words, path, &name, &text(range))?;
+            if status != 0 {
+                return Ok(status);
+            }
+        }
+    }
     if given.has('u') || given.has('p') {
         return Err(shell.fault(words, "this use of usermod is not known"));
     }
@@ -338,6 +348,23 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     shell.world().note(format!("user {name} changed"));
     store(shell, words)?;
     Ok(0)
+}
+
+/// A line of `/etc/subuid` or `/etc/subgid`, which must be there: `FIRST-LAST` becomes `USER:FIRST:COUNT`.
+fn add_range(shell: &mut Shell<'_, '_>, words: &[Word], path: &str, name: &str, range: &str) -> Status {
+    let ends = range.split_once('-').map(|(first, last)| (first.parse::<u64>(), last.parse::<u64>()));
+    let Some((Ok(first), Ok(last))) = ends else {
+        return Err(shell.fault(words, format!("`{}` is no range of numbers", range.escape_debug())));
+    };
+    let Ok(stat) = shell.world().stat(b"/", path.as_bytes(), Last::Followed) else {
+        shell.say_error(format!("usermod: {path} does not exist\n").as_bytes())?;
+        return Ok(2);
+    };
+    let line = format!("{name}:{first}:{}\n", (last + 1).saturating_sub(first));
+    match shell.world().append(&stat.path, line.as_bytes()) {
+        Ok(()) => Ok(0),
+        Err(errno) => shell.failed(words, path.as_bytes(), errno),
+    }
 }
 
 /// `gpasswd -a USER GROUP`

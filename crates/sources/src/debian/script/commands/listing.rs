@@ -6,10 +6,12 @@ use super::Command;
 use super::Word;
 use super::files;
 use super::options;
+use super::options::Given;
 use super::options::Known;
 use super::options::flag;
 use super::options::valued;
 use super::text;
+use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kind;
@@ -201,9 +203,9 @@ fn ls(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let cwd = shell.cwd().to_vec();
     let dot: [Word; 1] = [Rc::from(&b"."[..])];
     let paths = if given.operands.is_empty() { &dot[..] } else { &given.operands[..] };
-    // A name as it is shown, and where it lies.
     let mut status = 0;
-    let mut lines: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    // What is no directory comes first, together; then each directory with what lies in it, behind its name where there is more.
+    let (mut lines, mut directories): (Lines, Vec<(Vec<u8>, Lines)>) = (Vec::new(), Vec::new());
     for path in paths {
         let long = given.has('l') || given.has('n');
         let last =
@@ -214,9 +216,6 @@ fn ls(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         });
         match found {
             Ok(stat) if stat.kind == Kind::Directory && !given.has('d') => {
-                if paths.len() > 1 {
-                    return Err(shell.fault(words, "several directories are not listed"));
-                }
                 let mut names =
                     shell.world().list(&stat.path).map_err(|errno| shell.fault(words, errno.to_string()))?;
                 names.retain(|name| given.has('A') || given.has('a') || !name.starts_with(b"."));
@@ -224,19 +223,38 @@ fn ls(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                     names.extend([b".".to_vec(), b"..".to_vec()]);
                 }
                 let place = |name: &Vec<u8>| [path, &b"/"[..], name].concat();
-                lines.extend(names.into_iter().map(|name| (name.clone(), place(&name))));
+                let within = names.into_iter().map(|name| (name.clone(), place(&name))).collect();
+                directories.push((path.to_vec(), within));
             }
             Ok(_) => lines.push((path.to_vec(), path.to_vec())),
             Err(errno) => status = shell.failed(words, path, errno)?.max(2),
         }
     }
-    lines.sort();
-    if given.has('v') {
-        lines.sort_by(|left, right| version::compare(&left.0, &right.0));
+    let compare = |left: &[u8], right: &[u8]| {
+        let order = if given.has('v') { version::compare(left, right) } else { left.cmp(right) };
+        if given.has('r') { order.reverse() } else { order }
+    };
+    lines.sort_by(|left, right| compare(&left.0, &right.0));
+    directories.sort_by(|left, right| compare(&left.0, &right.0));
+    let mut separated = lines.is_empty();
+    list(shell, &given, lines)?;
+    for (directory, mut within) in directories {
+        if paths.len() > 1 {
+            let before: &[u8] = if separated { b"" } else { b"\n" };
+            shell.say(&[before, &directory[..], b":\n"].concat())?;
+        }
+        separated = false;
+        within.sort_by(|left, right| compare(&left.0, &right.0));
+        list(shell, &given, within)?;
     }
-    if given.has('r') {
-        lines.reverse();
-    }
+    Ok(status)
+}
+
+/// Names as they are shown, and where they lie.
+type Lines = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn list(shell: &mut Shell<'_, '_>, given: &Given, lines: Lines) -> Result<(), Flow> {
+    let cwd = shell.cwd().to_vec();
     for (name, place) in lines {
         if given.has('l') || given.has('n') {
             let owner = if given.has('n') { "%u %g" } else { "%U %G" };
@@ -265,7 +283,7 @@ fn ls(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         }
         shell.say(&[&name[..], b"\n"].concat())?;
     }
-    Ok(status)
+    Ok(())
 }
 
 /// `fold [-s] [-w COLUMNS]`

@@ -6,6 +6,7 @@
 //! dpkg       dpkg dpkg-query dpkg-divert dpkg-statoverride dpkg-trigger    alternatives    accounts    debconf
 //! caches     what is made natively when everything is there
 //! system     who runs what, and tools of Debian    machine: answers about where it runs
+//! registers  lists that several packages keep by a program of one
 //! not_done   what is not wanted in a shared image, and what the image lacks for it
 //! ```
 //!
@@ -28,6 +29,7 @@ mod machine;
 mod not_done;
 mod options;
 mod regex;
+mod registers;
 mod sed;
 mod sort;
 mod system;
@@ -67,6 +69,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
                 system::find,
                 listing::find,
                 machine::find,
+                registers::find,
                 not_done::find,
             ];
             return rooms.iter().find_map(|find| find(name));

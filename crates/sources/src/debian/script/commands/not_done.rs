@@ -14,6 +14,9 @@
 
 use super::Command;
 use super::Word;
+use super::options;
+use super::options::Known;
+use super::options::valued;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kept;
@@ -228,7 +231,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ),
     (
         "defaults of GConf and dconf: programs start with their own",
-        &["gconf-schemas", "gconftool-2", "update-gconf-defaults", "gconf-merge-tree"],
+        &["gconf-schemas", "gconftool-2", "update-gconf-defaults", "gconf-merge-tree", "dconf"],
     ),
     (
         "database cluster, made at the first start",
@@ -240,6 +243,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
             "mariadb-install-db",
             "mysql_upgrade",
             "mariadb-upgrade",
+            "isql-fb",
         ],
     ),
     ("list of graphviz plugins: run `dot -c` before the first use", &["libgvc6-config-update"]),
@@ -314,10 +318,15 @@ const KEYS: &[&str] = &[
     "gpgconf",
     "ipsec",
     "wg",
+    "nvme",
+    "cf-key",
+    "mungekey",
+    "xrdp-keygen",
 ];
+/// Keys that a program writes to a file of its own, which scripts then give an owner: the file is there and empty.
+const KEY_FILES: &[(&str, &str)] = &[("xrdp-keygen", "/etc/xrdp/rsakeys.ini")];
 /// Programs that print a random value.
-const RANDOM: &[&str] =
-    &["iscsi-iname", "pwgen", "slappasswd", "apg", "makepasswd", "mcookie", "shuf", "mkpasswd"];
+const RANDOM: &[&str] = &["iscsi-iname", "pwgen", "slappasswd", "apg", "makepasswd", "mcookie", "mkpasswd"];
 /// Programs that are asked whether their configuration is right; it is that of the package.
 const CHECKS: &[&str] = &[
     "squid",
@@ -344,7 +353,7 @@ const CHECKS: &[&str] = &[
 const NO: &[&str] = &[
     "aa-enabled",
     "aa-status",
-    "ischroot",
+    "sv",
     "runlevel",
     "systemd-detect-virt",
     "pidof",
@@ -392,6 +401,8 @@ const NOTHING: &[&str] = &[
     "grpconv",
     "notify-send",
     "smartctl",
+    // A directory that packages are installed into.
+    "ischroot",
 ];
 
 /// The command of this name.
@@ -400,17 +411,16 @@ pub(super) fn find(name: &str) -> Option<Command> {
         return Some(left_out);
     }
     if KEYS.contains(&name) {
-        return Some(|shell, _| {
-            shell.world().not_done("ids and keys of one machine");
-            Ok(0)
-        });
+        return Some(keys);
     }
     Some(match name {
-        _ if RANDOM.contains(&name) => |shell, words| Err(shell.fault(words, "a random value is asked for")),
+        "shuf" => shuf,
+        _ if RANDOM.contains(&name) => random_value,
         _ if CHECKS.contains(&name) => check,
         _ if NO.contains(&name) => |_, _| Ok(1),
         _ if NOTHING.contains(&name) => |_, _| Ok(0),
         "openssl" => openssl,
+        "sqlite3" => sqlite,
         "od" | "hexdump" | "xxd" => random_bytes,
         "tl-paper" => tl_paper,
         "dictdconfig" => |shell, _| {
@@ -518,7 +528,11 @@ fn openssl(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         .map(|pair| pair[1].clone())
         .collect();
     if files.is_empty() {
-        return Err(shell.fault(words, "a random value is asked for"));
+        // What is signed is no secret; what reads it is openssl again, or a file.
+        return match action {
+            b"req" | b"x509" | b"ca" | b"dhparam" => keys(shell, words),
+            _ => random_value(shell, words),
+        };
     }
     let (cwd, mode) = (shell.cwd().to_vec(), 0o600 & !shell.umask());
     for path in files {
@@ -530,13 +544,82 @@ fn openssl(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(0)
 }
 
-/// Bytes of a random device as text: an id of one machine, which is left empty.
+/// Programs that write ids and keys of one machine: nothing is written, and a file that has to be there is empty.
+fn keys(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    shell.world().not_done("ids and keys of one machine");
+    let name = base(words);
+    let Some((_, path)) = KEY_FILES.iter().find(|(program, _)| program.as_bytes() == name) else {
+        return Ok(0);
+    };
+    let mode = 0o600 & !shell.umask();
+    match shell.world().open_to_write(b"/", path.as_bytes(), mode, Kept::All) {
+        Ok(_) => Ok(0),
+        Err(errno) => shell.failed(words, path.as_bytes(), errno),
+    }
+}
+
+/// A random value: where it goes into a file that is the key of one machine, and the file is empty; else it is not given.
+fn random_value(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    if shell.says_to_a_file() {
+        return keys(shell, words);
+    }
+    Err(shell.fault(words, "a random value is asked for"))
+}
+
+/// Most values among which a choice is no secret: the minutes of a day, at which something is to be done.
+const NO_SECRET: u64 = 1_440;
+
+/// `shuf -i LOW-HIGH -n 1`: the least of few numbers, which are times of a day and the like. Of more it may be a secret.
+fn shuf(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    const KNOWN: &[Known] = &[valued('i', "input-range"), valued('n', "head-count")];
+    let given = options::read(shell, words, KNOWN)?;
+    let range = given.value('i').map(|range| String::from_utf8_lossy(range).into_owned()).unwrap_or_default();
+    let ends = range.split_once('-').map(|(low, high)| (low.parse::<u64>(), high.parse::<u64>()));
+    let one = given.value('n').is_some_and(|count| &**count == b"1");
+    match ends {
+        Some((Ok(low), Ok(high)))
+            if one
+                && given.operands.is_empty()
+                && high.checked_sub(low).is_some_and(|more| more < NO_SECRET) =>
+        {
+            shell.world().not_done("choice by chance: it is the least number for everybody");
+            shell.say(format!("{low}\n").as_bytes())?;
+            Ok(0)
+        }
+        _ => random_value(shell, words),
+    }
+}
+
+/// `sqlite3 FILE`: the tables are not made. The file is there and empty, which is a database too.
+fn sqlite(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let Some(path) = words[1..].iter().find(|word| !word.starts_with(b"-")).cloned() else {
+        return Err(shell.fault(words, "this use of sqlite3 is not known"));
+    };
+    let what = format!("tables of the database {}: it is empty", path.escape_ascii());
+    shell.world().not_done(&what);
+    let (cwd, mode) = (shell.cwd().to_vec(), 0o644 & !shell.umask());
+    match shell.world().open_to_write(&cwd, &path, mode, Kept::All) {
+        Ok(_) => Ok(0),
+        Err(errno) => shell.failed(words, &path, errno),
+    }
+}
+
+/// Bytes of a random device as text: an id of one machine, which is left empty. Where one number of at most two bytes is asked
+/// for (`od -N2 -tu2`) that is no secret, but a time of a day and the like: it is 0 for everybody.
 fn random_bytes(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    if words.iter().any(|word| matches!(&**word, b"/dev/urandom" | b"/dev/random")) {
-        shell.world().not_done("ids and keys of one machine");
+    let is_given = words.iter().any(|word| matches!(&**word, b"/dev/urandom" | b"/dev/random"));
+    if !is_given {
+        return Err(shell.fault(words, "a file is not printed as numbers"));
+    }
+    let joined = words[1..].join(&b' ');
+    let has = |part: &[u8]| memchr::memmem::find(&joined, part).is_some();
+    if &*words[0] == b"od" && (has(b"N1 ") || has(b"N2 ") || has(b"N 1 ") || has(b"N 2 ")) && has(b"u") {
+        shell.world().not_done("choice by chance: it is the least number for everybody");
+        shell.say(b" 0\n")?;
         return Ok(0);
     }
-    Err(shell.fault(words, "a file is not printed as numbers"))
+    shell.world().not_done("ids and keys of one machine");
+    Ok(0)
 }
 
 /// The paper of TeX's programs: A4, as they come.

@@ -106,7 +106,7 @@ fn perl(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if words.len() == 3 && &*words[1] == b"-e" && words[2].is_empty() {
         return Ok(0);
     }
-    Err(shell.fault(words, "a program in Perl is not evaluated"))
+    shell.cannot_be_run(words, "a program in Perl is not evaluated")
 }
 
 /// What dpkg's scripts find mounted where they run: `/proc`, `/sys` and `/dev`.
@@ -324,7 +324,7 @@ fn git(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 fn systemd_helper(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let action = words[1..].iter().find(|word| !word.starts_with(b"-"));
     match action.map(|word| &**word) {
-        Some(b"was-enabled" | b"debian-installed") => Ok(1),
+        Some(b"was-enabled" | b"debian-installed" | b"is-enabled") => Ok(1),
         Some(b"enable" | b"disable" | b"mask" | b"unmask" | b"purge" | b"update-state" | b"reenable") => {
             left_out(shell, "start-up of services")
         }
@@ -355,6 +355,18 @@ fn ucf(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         valued('D', "state-dir"),
         valued('T', "template"),
     ];
+    // ucf has getopt(1) read its options with `-a`: a long one may begin with a single dash.
+    let doubled = |word: &Word| match word.strip_prefix(b"-") {
+        Some(name)
+            if name.len() > 1
+                && !name.starts_with(b"-")
+                && KNOWN.iter().any(|known| known.long.as_bytes().starts_with(name)) =>
+        {
+            [b"--", name].concat().into()
+        }
+        _ => word.clone(),
+    };
+    let words: &[Word] = &words.iter().map(doubled).collect::<Vec<_>>();
     let given = options::read(shell, words, KNOWN)?;
     if given.has('p') || given.has('n') {
         return Ok(0);

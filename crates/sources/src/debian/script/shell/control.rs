@@ -37,6 +37,7 @@ impl Shell<'_, '_> {
 
     fn and_or(&mut self, list: &AndOr) -> Status {
         let last = list.rest.len();
+        self.spared = goes_on_without(list);
         self.pipeline(&list.first, last > 0)?;
         for (index, (connector, pipeline)) in list.rest.iter().enumerate() {
             if (self.status == 0) == (*connector == Connector::And) {
@@ -246,6 +247,7 @@ impl Shell<'_, '_> {
     fn simple_here(&mut self, simple: &Simple) -> Status {
         self.line = simple.line;
         self.substituted = None;
+        let spared = std::mem::take(&mut self.spared);
         let mut words = Vec::new();
         for word in &simple.words {
             let first = words.first().map(|first: &Rc<[u8]>| &**first);
@@ -260,7 +262,9 @@ impl Shell<'_, '_> {
         if words.is_empty() {
             return self.assign_all(simple);
         }
+        self.spared = spared;
         let result = self.expanded(simple, &words);
+        self.spared = false;
         named(result, || super::shown(&words))
     }
 
@@ -335,6 +339,19 @@ impl Shell<'_, '_> {
         };
         Ok(())
     }
+}
+
+/// Whether it is `COMMAND … || true`: the script does not need what the command does.
+fn goes_on_without(list: &AndOr) -> bool {
+    let words = |pipeline: &Pipeline| match &pipeline.commands[..] {
+        [Command::Simple(simple)] if !pipeline.negated => simple.words.len(),
+        _ => 0,
+    };
+    let [(Connector::Or, otherwise)] = &list.rest[..] else { return false };
+    let [Command::Simple(does_nothing)] = &otherwise.commands[..] else { return false };
+    let [Word(pieces)] = &does_nothing.words[..] else { return false };
+    let [syntax::Piece::Text(text)] = &pieces[..] else { return false };
+    words(&list.first) > 0 && matches!(&**text, b"true" | b":")
 }
 
 /// Whether `set -e` looks at the status of a pipeline. That of an `if`, a loop, a `case` or a group is the status of a command

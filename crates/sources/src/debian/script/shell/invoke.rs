@@ -163,9 +163,8 @@ impl Shell<'_, '_> {
             return self.nested(|shell| run(shell, words));
         }
         if !is_shell {
-            return Err(
-                self.fault(words, "this command is not known, and what lies there is no shell script")
-            );
+            return self
+                .cannot_be_run(words, "this command is not known, and what lies there is no shell script");
         }
         let name: Rc<[u8]> = path.into();
         let positional: Rc<[Rc<[u8]>]> = words[1..].into();
@@ -194,6 +193,17 @@ impl Shell<'_, '_> {
         result
     }
 
+    /// A program that is not run ends the evaluation, unless the script itself goes on where it fails (`PROGRAM … || true`): then
+    /// it has failed, which the ledger tells.
+    pub(in crate::debian::script) fn cannot_be_run(&mut self, words: &[Rc<[u8]>], what: &str) -> Status {
+        if !self.spared {
+            return Err(self.fault(words, what));
+        }
+        let name = words.first().map(|name| name.escape_ascii().to_string()).unwrap_or_default();
+        self.world.not_done(&format!("what `{name}` does, without which the script goes on"));
+        Ok(1)
+    }
+
     /// The switches that a first line sets; nothing where it is no shell's.
     pub(super) fn clone_switches(&mut self, first: &[u8]) -> Option<Switches> {
         let saved = std::mem::take(&mut self.state.switches);
@@ -204,6 +214,7 @@ impl Shell<'_, '_> {
 
     pub(super) fn function(&mut self, body: &Compound, words: &[Rc<[u8]>]) -> Status {
         self.spend_bytes(16 * words.len())?;
+        self.spared = false;
         let positional = std::mem::replace(&mut self.state.positional, words[1..].into());
         let getopts = std::mem::take(&mut self.state.getopts);
         self.frames.push(Frame::default());

@@ -144,6 +144,8 @@ pub(super) struct Shell<'s, 'w> {
     depth: usize,
     /// Loops around what runs, in this function.
     loops: u32,
+    /// Whether what is called next stands before `|| true`: the script goes on where it fails.
+    spared: bool,
     /// How many constructs around what runs look at its status, so that `set -e` does not.
     tested: usize,
     line: usize,
@@ -193,6 +195,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             defined: 0,
             depth: 0,
             loops: 0,
+            spared: false,
             tested: 0,
             line: 0,
             substituted: None,
@@ -290,6 +293,7 @@ impl<'s, 'w> Shell<'s, 'w> {
     }
 
     fn text_of_size(&mut self, text: &[u8], base: usize, size: &std::cell::Cell<usize>) -> Status {
+        self.spared = false;
         let list = match syntax::program(text, base, self.state.switches.bash) {
             Ok((list, bytes)) => {
                 self.line = base + 1;

@@ -92,6 +92,11 @@ impl Shell<'_, '_> {
         done.map_err(|errno| self.fault(&[], format!("writing: {errno}")))
     }
 
+    /// Whether descriptor 1 is a file of the tree: what is printed is not seen by the script.
+    pub(in crate::debian::script) fn says_to_a_file(&self) -> bool {
+        matches!(self.state.streams.get(&1), Some(Stream::File(..)))
+    }
+
     /// Everything that is left on descriptor 0.
     pub(in crate::debian::script) fn read_all(&mut self) -> Result<Vec<u8>, Flow> {
         let bytes = match self.state.streams.get(&0) {

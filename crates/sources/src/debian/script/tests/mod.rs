@@ -195,6 +195,74 @@ fn a_random_value_is_never_made_up() {
 }
 
 #[test]
+fn a_random_value_is_empty_in_a_file_and_a_choice_among_few_is_the_least() {
+    let (outcome, files) = ours(
+        "umask 077; openssl rand -hex 16 > secret; pwgen 12 >> more; openssl req -new -key k | openssl x509 -req -out cert
+         shuf -i 3-59 -n1; od -vAn -N2 -tu4 /dev/urandom | tr -d ' '; sqlite3 db < a.txt; chmod 640 db; ischroot && echo chroot",
+    );
+    assert_eq!(String::from_utf8_lossy(&outcome.unwrap().output), "3\n0\nchroot\n");
+    for wanted in [("secret", "600 file "), ("more", "600 file "), ("cert", "600 file "), ("db", "640 file ")]
+    {
+        assert!(files.iter().any(|(path, said)| (path.as_str(), said.as_str()) == wanted), "{files:?}");
+    }
+    for text in
+        ["shuf -i 100000-999999 -n 1", "shuf -i 0-59 -n 2", "shuf a.txt", "x=$(openssl rand -hex 2 | cat)"]
+    {
+        assert!(ours(text).0.unwrap_err().what.contains("random"), "{text}");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_run_has_failed_where_the_script_goes_on_without_it() {
+    const PROGRAM: &str = "mkdir -p /usr/bin; printf '\\177ELF' > /usr/bin/prog; chmod 755 /usr/bin/prog; ";
+    for text in [
+        "set -e; prog -x || true; echo on",
+        "set -e; prog > /dev/null 2>&1 || :; echo on",
+        "set -e; x=$(prog 2>&1 || true); echo on$x",
+        "set -e; perl -e 'exit 0' || true; echo on",
+    ] {
+        let outcome = ours(&format!("{PROGRAM}{text}")).0.unwrap();
+        assert_eq!((outcome.status, &outcome.output[..]), (0, &b"on\n"[..]), "{text}");
+    }
+    // Of a function, a substitution, and a status that is looked at otherwise, the script wants to know more.
+    for text in [
+        "prog",
+        "f() { prog; echo ran; }; f || true",
+        "echo $(prog) || true",
+        "prog || echo no",
+        "! prog || true",
+    ] {
+        assert!(ours(&format!("{PROGRAM}{text}")).0.unwrap_err().what.contains("not known"), "{text}");
+    }
+}
+
+/// Expected of unixODBC 2.3.11 and of `py3versions` of Python 3.11 in Debian 12.
+#[test]
+fn lists_of_several_packages_are_as_their_programs_write_them() {
+    const ODBC: &str = "mkdir -p /usr/bin /etc; : > /usr/bin/odbcinst; chmod 755 /usr/bin/odbcinst
+        printf '; c\n[A]\nDescription=  x y  \nDriver = a.so\n\n[B]\nDriver=b.so\nEmpty=\n# c\nUsageCount=3\n' > t
+        odbcinst -q -d || echo none; odbcinst -i -d -f t; printf '[b]\nDriver=new.so\nDebug=1\n' | odbcinst -i -d -r -v
+        odbcinst -q -d; odbcinst -q -d -n B; odbcinst -u -d -n A; odbcinst -u -d -n B; odbcinst -q -d -n Z || echo $?
+        cat /etc/odbcinst.ini";
+    const INSTALLED: &str =
+        "odbcinst: Driver installed. Usage count increased to 1. \n    Target directory is /etc\n";
+    let expected = format!(
+        "none\n{INSTALLED}{INSTALLED}[A]\n[B]\n[B]\nDriver=new.so\nDebug=1\nUsageCount=2\n\
+         A has been deleted (if it existed at all) because its usage count became zero\n\
+         B usage count has been reduced to 1\n1\n[B]\nDriver=new.so\nDebug=1\nUsageCount=1\n\n"
+    );
+    assert_eq!(String::from_utf8_lossy(&ours(ODBC).0.unwrap().output), expected);
+    const PYTHON: &str = "mkdir -p /usr/bin /usr/share/python3; touch /usr/bin/python3.13 /usr/bin/python3.9
+        printf '[DEFAULT]\n# c\ndefault-version = python3.13\nsupported-versions = python3.13, python3.14\n' > /usr/share/python3/debian_defaults
+        py3versions -d; py3versions -s; py3versions -i; py3versions -vi; py3versions --max-supported -v";
+    let expected = "python3.13\npython3.14 python3.13\npython3.13\n3.13\n3.14\n";
+    assert_eq!(String::from_utf8_lossy(&ours(PYTHON).0.unwrap().output), expected);
+    for text in ["odbcinst -q -d", "py3versions -d"] {
+        assert_eq!(ours(text).0.unwrap().status, 127, "{text}");
+    }
+}
+
+#[test]
 fn an_option_that_a_command_has_not_is_refused() {
     for text in [
         "rm -i x",

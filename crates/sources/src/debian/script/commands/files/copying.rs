@@ -97,6 +97,30 @@ fn destinations(
     Ok(Some(sources.iter().map(|source| (source.clone(), place(source))).collect()))
 }
 
+/// What `-b`, `--backup` and `-S` keep of a file that another takes the place of: `NAME~`.
+fn set_aside(shell: &mut Shell<'_, '_>, words: &[Word], given: &Given, target: &[u8]) -> Result<(), Flow> {
+    if !(given.has('b') || given.has('B') || given.has('S')) {
+        return Ok(());
+    }
+    match given.value('B').map(|way| &**way) {
+        Some(b"none" | b"off") => return Ok(()),
+        None | Some(b"" | b"simple" | b"never" | b"existing" | b"nil") => {}
+        Some(_) => return Err(shell.fault(words, "a copy of the old file is not numbered")),
+    }
+    let suffix = given.value('S').filter(|suffix| !suffix.is_empty() && !suffix.contains(&b'/'));
+    let aside = [target, suffix.map_or(&b"~"[..], |suffix| suffix)].concat();
+    let cwd = shell.cwd().to_vec();
+    let Ok(old) = shell.world().stat(&cwd, target, Last::Itself) else { return Ok(()) };
+    if old.kind == Kind::Directory {
+        return Ok(());
+    }
+    let moved = shell
+        .world()
+        .locate(&cwd, &aside, Last::Itself)
+        .and_then(|aside| shell.world().rename(&old.path, &aside));
+    told(shell, words, moved, target, &mut 0)
+}
+
 pub(super) fn mv(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[
         flag('f', "force"),
@@ -106,6 +130,9 @@ pub(super) fn mv(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('i', ""),
         flag('Z', ""),
         valued('t', "target-directory"),
+        flag('b', ""),
+        long_optional('B', "backup"),
+        valued('S', "suffix"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let cwd = shell.cwd().to_vec();
@@ -115,6 +142,9 @@ pub(super) fn mv(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         if is_same(shell, words, &source, &target, Last::Itself)? {
             status = 1;
             continue;
+        }
+        if !given.has('n') {
+            set_aside(shell, words, &given, &target)?;
         }
         let to = shell.world().locate(&cwd, &target, Last::Itself);
         let from = shell.world().stat(&cwd, &source, Last::Itself);
@@ -154,10 +184,13 @@ pub(super) fn cp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('v', "verbose"),
         flag('l', "link"),
         flag('T', "no-target-directory"),
-        long('b', "remove-destination"),
+        long('D', "remove-destination"),
         // Security contexts are the host's.
         flag('Z', ""),
         valued('t', "target-directory"),
+        flag('b', ""),
+        long_optional('B', "backup"),
+        valued('S', "suffix"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     if given.has('l') {
@@ -191,7 +224,8 @@ pub(super) fn cp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             status = 1;
             continue;
         }
-        if given.has('b')
+        set_aside(shell, words, &given, &target)?;
+        if given.has('D')
             && let Ok(old) = shell.world().stat(&cwd, &target, Last::Itself)
             && old.kind != Kind::Directory
         {
@@ -306,6 +340,9 @@ pub(super) fn ln(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('r', "relative"),
         flag('v', "verbose"),
         valued('t', "target-directory"),
+        flag('b', ""),
+        long_optional('B', "backup"),
+        valued('S', "suffix"),
     ];
     let mut given = options::read(shell, words, KNOWN)?;
     // With one operand the link is made here, under the target's name.
@@ -322,6 +359,7 @@ pub(super) fn ln(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             status = 1;
             continue;
         }
+        set_aside(shell, words, &given, &link)?;
         let result = link_one(shell, &cwd, &given, &target, &link);
         told(shell, words, result, &link, &mut status)?;
     }
@@ -386,6 +424,9 @@ pub(super) fn install(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         valued('g', "group"),
         valued('t', "target-directory"),
         flag('Z', ""),
+        flag('b', ""),
+        long_optional('B', "backup"),
+        valued('S', "suffix"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let text = |value: Option<&Word>| {
@@ -424,6 +465,7 @@ pub(super) fn install(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             status = 1;
             continue;
         }
+        set_aside(shell, words, &given, &target)?;
         let result = (|| {
             if given.has('D') {
                 let end = target.iter().rposition(|byte| *byte == b'/').unwrap_or(0);

@@ -250,8 +250,8 @@ fn touch(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(status)
 }
 
-/// `mktemp`: the first free name, so that the same script makes the same one. The letters X at the end of a template are the
-/// number's places; without a template GNU's own is taken.
+/// `mktemp`: the first free name, so that the same script makes the same one. The last letters X of a template's name are the
+/// number's places; what stands behind them is kept. Without a template GNU's own is taken.
 fn mktemp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[
         flag('d', "directory"),
@@ -269,8 +269,18 @@ fn mktemp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let below = given.operands.is_empty() || given.has('t') || given.has('p') || given.has('P');
     let folder = if below { folder.unwrap_or(temporary) } else { Rc::from(&b""[..]) };
     let template = given.operands.first().cloned().unwrap_or_else(|| Rc::from(TEMPLATE));
-    let suffix = given.value('s').cloned().unwrap_or_default();
-    let marks = template.iter().rev().take_while(|byte| **byte == b'X').count();
+    let last = template.iter().rposition(|byte| *byte == b'X').map_or(0, |at| at + 1);
+    let (marked, behind) = template.split_at(last);
+    let marks = marked.iter().rev().take_while(|byte| **byte == b'X').count();
+    let suffix = given.value('s').cloned().unwrap_or_else(|| behind.into());
+    if given.has('s') && !behind.is_empty() {
+        shell.say_error(b"mktemp: with --suffix, template must end in X\n")?;
+        return Ok(1);
+    }
+    if suffix.contains(&b'/') {
+        shell.say_error(b"mktemp: invalid suffix, contains directory separator\n")?;
+        return Ok(1);
+    }
     if template.len() > MAX_NAME {
         return shell.failed(words, &template, Errno::TooLong);
     }
@@ -278,7 +288,7 @@ fn mktemp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         shell.say_error(b"mktemp: too few X's in template\n")?;
         return Ok(1);
     }
-    let stem = &template[..template.len() - marks];
+    let stem = &marked[..last - marks];
     let cwd = shell.cwd().to_vec();
     for number in 0..1_000_u32 {
         let name = [stem, format!("{number:0marks$}").as_bytes(), &suffix].concat();
