@@ -32,17 +32,21 @@ use super::merge::Rules;
 use super::native;
 use super::native::Native;
 use super::order;
+use super::order::Queue;
 use super::order::Step;
+use super::order::Turn;
 use super::pam;
 use super::scripts;
 use super::scripts::Scripts;
 use super::scripts::Text;
 use super::slim;
+use super::triggers::Due;
 use super::triggers::Triggers;
 use crate::accounts::Accounts;
 use crate::accounts::Passwords;
 use crate::debian::script;
 use crate::debian::script::world::Budget;
+use crate::debian::script::world::Diversion;
 use crate::debian::script::world::Fuel;
 use crate::debian::script::world::Installed;
 use crate::debian::script::world::State;
@@ -93,14 +97,15 @@ pub(super) fn compose(
     }
     let beginning = Beginning::read(packages, options, contents, &mut budget)?;
     let work = || {
-        let steps = order::steps(&order::facts(packages)?);
+        let facts = order::facts(packages)?;
+        let steps = order::steps(&facts);
         let mut left_out = LeftOut::new();
         let mut unknown = Vec::new();
         for _ in 0..MAX_ATTEMPTS {
             let mut attempt =
                 Attempt::new(packages, &scripts, options, contents, &left_out, &beginning, budget);
             for step in &steps {
-                attempt.step(*step)?;
+                attempt.step(step, &facts)?;
             }
             // Where something is half done, what failed after it may have failed by that.
             if attempt.record.failed.is_empty() {
@@ -200,33 +205,54 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn step(&mut self, step: Step) -> Result<(), PlaceError> {
-        match step {
+    fn step(&mut self, step: &Step, facts: &[order::Facts]) -> Result<(), PlaceError> {
+        match *step {
             Step::Files(index) => {
                 self.files(index)?;
                 self.triggers.files(index, self.packages);
             }
             Step::Preinst(index) => {
-                let before = self.world.diversions.len();
+                let before = self.world.diversions.clone();
                 if let Some(text) = &self.scripts[index].preinst {
                     self.run(index, "preinst", &["install"], text, None)?;
                 }
-                let moved = self.world.diversions.len() != before;
+                self.activate();
                 self.mark(index, State::Unpacked);
-                // Where the package was there already its files are put once more, as dpkg does it.
-                if moved && self.merge.done.contains(&index) {
-                    self.files(index)?;
+                // Where the package was there already, its files that are diverted since are put once more, as dpkg does it.
+                if self.merge.done.contains(&index) && self.world.diversions != before {
+                    self.again(index, &before)?;
                 }
             }
-            Step::Configure(index) => self.configure(index)?,
-            Step::Triggers => self.triggered()?,
+            Step::Configure(ref packages) => {
+                let mut queue = Queue::new(facts, packages.clone());
+                while let Some(turn) = queue.next(&|index| self.triggers.standing(index)) {
+                    match turn {
+                        Turn::Configure(index) => self.configure(index)?,
+                        Turn::Triggers(index) if self.is_ready(index, facts) => {
+                            self.triggered(index)?;
+                            queue.progress();
+                        }
+                        Turn::Triggers(_) => {}
+                    }
+                }
+            }
+            Step::Triggers => self.deferred(facts)?,
         }
         Ok(())
     }
 
     fn files(&mut self, index: usize) -> Result<(), PlaceError> {
         let World { tree, accounts, diversions, overrides, .. } = &mut self.world;
-        self.merge.unpack(tree, index, &Rules { accounts, diversions, overrides })
+        self.merge.unpack(tree, index, &Rules::new(accounts, diversions, overrides), None)
+    }
+
+    /// Puts those files of a package that are diverted now and were not before.
+    fn again(&mut self, index: usize, before: &[Diversion]) -> Result<(), PlaceError> {
+        let World { tree, accounts, diversions, overrides, .. } = &mut self.world;
+        let before: BTreeSet<&str> = before.iter().map(|one| one.path.as_str()).collect();
+        let new = diversions.iter().filter(|one| !before.contains(one.path.as_str()));
+        let only: BTreeSet<&[u8]> = new.map(|one| one.path.trim_start_matches('/').as_bytes()).collect();
+        self.merge.unpack(tree, index, &Rules::new(accounts, diversions, overrides), Some(&only))
     }
 
     fn mark(&mut self, index: usize, state: State) {
@@ -237,6 +263,7 @@ impl<'a> Attempt<'a> {
 
     fn configure(&mut self, index: usize) -> Result<(), PlaceError> {
         let scripts = &self.scripts[index];
+        self.triggers.configuring(index);
         if let Some(text) = &scripts.config {
             // Questions have their templates' defaults where they cannot be asked.
             if self.left_out.contains_key(&(index, "config".into())) {
@@ -251,27 +278,69 @@ impl<'a> Attempt<'a> {
         }
         self.mark(index, State::Installed);
         self.triggers.configured(index);
+        self.activate();
         Ok(())
     }
 
-    /// Runs `postinst triggered NAMES` for all that waits for it.
-    fn triggered(&mut self) -> Result<(), PlaceError> {
-        let mut seen = BTreeSet::new();
-        while let Some((index, names)) = self.triggers.next() {
-            let Some(text) = &self.scripts[index].postinst else { continue };
-            // A package that is triggered by what its own triggers do is not asked again.
-            if !seen.insert((index, names.clone())) {
-                continue;
-            }
-            match self.left_out.get(&(index, names.clone())) {
-                None => self.run(index, "postinst", &["triggered", &names], text, Some(&names))?,
-                Some(why) => {
-                    let what = format!("not done: triggered by {names}: {why}");
-                    evaluate::leave_out(&mut self.record, (index, "postinst"), text, what);
+    /// Whether nothing that the package needs awaits something.
+    fn is_ready(&self, index: usize, facts: &[order::Facts]) -> bool {
+        order::is_satisfied(&facts[index], &|index| self.triggers.standing(index))
+    }
+
+    /// Processes all triggers. Those of a package that needs one which awaits something wait for that, as long as it helps.
+    fn deferred(&mut self, facts: &[order::Facts]) -> Result<(), PlaceError> {
+        let (mut waiting, mut helped) = (Vec::new(), true);
+        loop {
+            while let Some(index) = self.triggers.next() {
+                if helped && !self.is_ready(index, facts) {
+                    waiting.push(index);
+                    continue;
                 }
+                self.triggered(index)?;
+                helped = true;
+            }
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            helped = std::mem::take(&mut waiting).into_iter().fold(false, |helped, index| {
+                self.triggers.defer(index);
+                helped || self.is_ready(index, facts)
+            });
+        }
+    }
+
+    /// Runs `postinst triggered NAMES` where something waits for it.
+    fn triggered(&mut self, index: usize) -> Result<(), PlaceError> {
+        let packages = self.packages;
+        let (due, given_up) = self.triggers.due(index, &|index| order::bin(packages[index].name()));
+        if let Some((other, names)) = given_up {
+            self.give_up(other, &names);
+        }
+        match due {
+            Due::Nothing => {}
+            Due::GivenUp(names) => self.give_up(index, &names),
+            Due::Run(names) => {
+                if let Some(text) = &self.scripts[index].postinst {
+                    match self.left_out.get(&(index, names.clone())) {
+                        None => self.run(index, "postinst", &["triggered", &names], text, Some(&names))?,
+                        Some(why) => {
+                            let what = format!("not done: triggered by {names}: {why}");
+                            evaluate::leave_out(&mut self.record, (index, "postinst"), text, what);
+                        }
+                    }
+                }
+                self.triggers.processed(index);
+                self.activate();
             }
         }
         Ok(())
+    }
+
+    fn give_up(&mut self, index: usize, names: &str) {
+        if let Some(text) = &self.scripts[index].postinst {
+            let what = format!("not done: triggered by {names}: packages trigger each other without an end");
+            evaluate::leave_out(&mut self.record, (index, "postinst"), text, what);
+        }
     }
 
     fn run(
@@ -287,13 +356,20 @@ impl<'a> Attempt<'a> {
         }
         let call = Call { index, name, args };
         evaluate::run(&mut self.world, self.packages, &call, text, may_fail, &mut self.record)?;
-        let asked: Vec<String> = self.world.triggers.iter().map(|(name, _)| name.clone()).collect();
-        self.triggers.asked(&asked);
-        if !self.shadow && asked.iter().any(|name| name == "shadowconfig") {
+        if !self.shadow && self.world.asked.contains("shadowconfig") {
             self.shadow = true;
             self.write_accounts()?;
         }
         Ok(())
+    }
+
+    /// What scripts have activated, now that they have ended.
+    fn activate(&mut self) {
+        for (name, by) in std::mem::take(&mut self.world.triggers) {
+            let by = by.and_then(|by| self.packages.iter().position(|package| package.name() == by));
+            self.triggers.activate(&name, by);
+            self.world.asked.insert(name);
+        }
     }
 
     /// What scripts find besides the packages' files.
@@ -333,9 +409,8 @@ impl<'a> Attempt<'a> {
         let base = Component::generated(BASE);
         merge::link_merged_directories(&mut self.world.tree, options.epoch);
         self.write_accounts()?;
-        let World { tree, accounts, alternatives, diversions, overrides, triggers, contents, .. } =
-            self.world;
-        let natives = native::of(triggers.iter().map(|(name, _)| name.as_str()));
+        let World { tree, accounts, alternatives, diversions, overrides, asked, contents, .. } = self.world;
+        let natives = native::of(asked.iter().map(String::as_str));
         let mut image = Image { tree, accounts, epoch: options.epoch, contents };
         image.tree.complete(&base, options.epoch)?;
         let dpkg = options.database == Database::Dpkg;

@@ -11,10 +11,13 @@
 //! A package's link to a directory stays where a later package has a directory, and what that one ships lands behind it; a
 //! directory stays where a later package has a link (dpkg does both without a word).
 //!
+//! What a script has made is overwritten, but for a conffile with other bytes: that stays, and the shipped one is beside it as
+//! `.dpkg-dist`, as where nobody is asked (`--force-confold`).
+//!
 //! A path that another package has diverted lands where the diversion says, and what has an override has its owner and mode.
 //!
 //! **Guarantees**: a path of a package is overwritten only where the later package `Replaces` the earlier one, and then leaves
-//! the earlier one's file list, as with dpkg.
+//! the earlier one's file list, as with dpkg. Work grows with the files and not with their square.
 //!
 //! **Refuses**: files of two packages at one path with different content, hard links to nothing.
 
@@ -33,6 +36,7 @@ use pinfold_base::ImagePath;
 use super::PlaceError;
 use super::Slim;
 use super::control::Opened;
+use super::dpkg_database;
 use super::slim;
 use crate::accounts::Accounts;
 use crate::debian::script::world::Diversion;
@@ -57,26 +61,53 @@ pub(super) struct Merge<'a> {
     pub(super) replaced: BTreeMap<usize, BTreeSet<ImagePath>>,
     /// Those that are in the tree, in the order in which they came.
     pub(super) done: Vec<usize>,
+    owners: Owners,
+}
+
+/// Which package has a path: asked where two things want one, which in most images is never.
+#[derive(Default)]
+struct Owners {
+    by_path: BTreeMap<ImagePath, usize>,
+    /// How many of the packages that are done it knows, and under which diversions.
+    known: usize,
+    diversions: Vec<Diversion>,
 }
 
 /// What decides where the files of a package land and whose they are.
 pub(super) struct Rules<'a> {
-    pub(super) accounts: &'a Accounts,
-    pub(super) diversions: &'a [Diversion],
-    pub(super) overrides: &'a [StatOverride],
+    accounts: &'a Accounts,
+    listed: &'a [Diversion],
+    diversions: BTreeMap<&'a [u8], &'a Diversion>,
+    overrides: BTreeMap<&'a [u8], &'a StatOverride>,
 }
 
-impl Rules<'_> {
+impl<'a> Rules<'a> {
+    /// By path, so that many of them are not slow.
+    pub(super) fn new(
+        accounts: &'a Accounts,
+        diversions: &'a [Diversion],
+        overrides: &'a [StatOverride],
+    ) -> Self {
+        fn inside(path: &str) -> &[u8] {
+            path.strip_prefix('/').unwrap_or(path).as_bytes()
+        }
+        Self {
+            accounts,
+            listed: diversions,
+            diversions: diversions.iter().rev().map(|one| (inside(&one.path), one)).collect(),
+            overrides: overrides.iter().rev().map(|one| (inside(&one.path), one)).collect(),
+        }
+    }
+
     /// Where a path that `package` ships is in the image, links not followed.
     fn place_of(&self, path: &ImagePath, package: &Opened<'_>) -> ImagePath {
-        for diversion in self.diversions {
-            let diverted = diversion.path.as_bytes().strip_prefix(b"/") == Some(path.as_bytes());
-            if diverted && diversion.package.as_deref() != Some(package.name()) {
+        match self.diversions.get(path.as_bytes()) {
+            Some(diversion) if diversion.package.as_deref() != Some(package.name()) => {
                 // A target that is no path was refused when the diversion was made.
-                return ImagePath::new(&diversion.to).map_or_else(|_| place_of(path), |to| place_of(&to));
+                ImagePath::new(&diversion.to).map_or_else(|_| place_of(path), |to| place_of(&to))
             }
+            _ => place_of(path),
         }
-        place_of(path)
     }
 }
 
@@ -116,21 +147,32 @@ impl<'a> Merge<'a> {
         epoch: u64,
         contents: &'a dyn Contents,
     ) -> Self {
-        Self { packages, slim, epoch, contents, replaced: BTreeMap::new(), done: Vec::new() }
+        Self {
+            packages,
+            slim,
+            epoch,
+            contents,
+            replaced: BTreeMap::new(),
+            done: Vec::new(),
+            owners: Owners::default(),
+        }
     }
 
-    /// Puts the files of one package into the tree.
+    /// Puts the files of one package into the tree; where it is there already, those `only` of these paths.
     pub(super) fn unpack(
         &mut self,
         tree: &mut Tree,
         index: usize,
         rules: &Rules<'_>,
+        only: Option<&BTreeSet<&[u8]>>,
     ) -> Result<(), PlaceError> {
         let package = &self.packages[index];
+        let mut conffiles: Option<BTreeSet<ImagePath>> = None;
         // Neighbours share their directory, so it is looked for once; a new link may lead elsewhere.
         let mut last: Option<(ImagePath, ImagePath)> = None;
         for entry in &package.listing.data {
-            if self.slim == Slim::Slim && left_out(entry) {
+            let unwanted = only.is_some_and(|only| !only.contains(entry.path.as_bytes()));
+            if unwanted || self.slim == Slim::Slim && left_out(entry) {
                 continue;
             }
             let path = match &entry.kind {
@@ -163,17 +205,41 @@ impl<'a> Merge<'a> {
             {
                 continue;
             }
-            // What a script has made is overwritten, as dpkg does it.
-            let Some(first) = self.owner_of(&path, old, rules) else {
-                if !old.is_directory() {
-                    tree.insert(path, node);
+            // Two links to one directory are as good as one.
+            if is_link && same_directory(tree, &path, &node) {
+                continue;
+            }
+            let Some(first) = self.owner_of(tree, &path, rules) else {
+                let conffiles = match &mut conffiles {
+                    Some(known) => known,
+                    none => none
+                        .insert(dpkg_database::conffile_paths(package, self.contents)?.into_iter().collect()),
+                };
+                let (old, new) = (&old.kind, &node.kind);
+                match (old, new) {
+                    (NodeKind::Directory, _) => {}
+                    // What a script has made of a conffile is the user's own (`--force-confold`).
+                    (NodeKind::File(old), NodeKind::File(new)) if conffiles.contains(&entry.path) => {
+                        if !same_content(old, new, self.contents, package)?
+                            && let Ok(beside) = ImagePath::new([path.as_bytes(), b".dpkg-dist"].concat())
+                        {
+                            tree.insert(beside, node);
+                        }
+                    }
+                    // Anything else of a script's is overwritten.
+                    _ => {
+                        tree.insert(path, node);
+                    }
                 }
                 continue;
             };
-            if first != index && package.replaces(&self.packages[first])? {
+            if first == index {
+                tree.insert(path, node);
+            } else if package.replaces(&self.packages[first])? {
                 tree.insert(path.clone(), node);
+                self.owners.by_path.insert(path.clone(), index);
                 self.replaced.entry(first).or_default().insert(path);
-            } else if first != index && self.packages[first].replaces(package)? {
+            } else if self.packages[first].replaces(package)? {
                 self.replaced.entry(index).or_default().insert(path);
             } else {
                 return Err(PlaceError::Overwrite {
@@ -190,16 +256,23 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
-    /// Which package in the tree has the path.
-    fn owner_of(&self, path: &ImagePath, old: &Node, rules: &Rules<'_>) -> Option<usize> {
-        let taken = |index: &usize| self.replaced.get(index).is_some_and(|paths| paths.contains(path));
-        let ships = |package: &Opened<'_>| {
-            let there = |entry: &Member| entry.path == *path || rules.place_of(&entry.path, package) == *path;
-            package.listing.data.iter().any(there)
-        };
-        let mut done = self.done.iter().copied();
-        let first = done.clone().find(|first| ships(&self.packages[*first]) && !taken(first));
-        first.or_else(|| done.find(|first| self.packages[*first].component == old.owner))
+    /// Which of the packages that are done has the path.
+    fn owner_of(&mut self, tree: &Tree, path: &ImagePath, rules: &Rules<'_>) -> Option<usize> {
+        if self.owners.diversions != rules.listed {
+            self.owners = Owners { diversions: rules.listed.to_vec(), ..Owners::default() };
+        }
+        for &index in &self.done[self.owners.known..] {
+            let package = &self.packages[index];
+            let replaced = self.replaced.get(&index);
+            for entry in &package.listing.data {
+                let path = tree.landing(&rules.place_of(&entry.path, package));
+                if !replaced.is_some_and(|replaced| replaced.contains(&path)) {
+                    self.owners.by_path.entry(path).or_insert(index);
+                }
+            }
+        }
+        self.owners.known = self.done.len();
+        self.owners.by_path.get(path).copied()
     }
 
     /// Hard links name files of their own package. Where the path rules left the file out, its bytes move to the link.
@@ -209,6 +282,7 @@ impl<'a> Merge<'a> {
         package: &Opened<'_>,
         rules: &Rules<'_>,
     ) -> Result<(), PlaceError> {
+        let mut shipped: Option<BTreeMap<ImagePath, &Content>> = None;
         for entry in &package.listing.data {
             let MemberKind::Hardlink(target) = &entry.kind else { continue };
             let path = tree.landing(&rules.place_of(&entry.path, package));
@@ -220,15 +294,17 @@ impl<'a> Merge<'a> {
             if matches!(tree.get(&target).map(|node| &node.kind), Some(NodeKind::File(_))) {
                 continue;
             }
-            let shipped = package.listing.data.iter().find_map(|other| match &other.kind {
-                MemberKind::File { content }
-                    if tree.landing(&rules.place_of(&other.path, package)) == target =>
-                {
-                    Some(content.clone())
-                }
-                _ => None,
+            let shipped = shipped.get_or_insert_with(|| {
+                let files = package.listing.data.iter().rev().filter_map(|other| match &other.kind {
+                    MemberKind::File { content } => {
+                        Some((tree.landing(&rules.place_of(&other.path, package)), content))
+                    }
+                    _ => None,
+                });
+                files.collect()
             });
-            let (Some(content), Some(node)) = (shipped, tree.get_mut(&path)) else {
+            let content = shipped.get(&target).map(|content| (*content).clone());
+            let (Some(content), Some(node)) = (content, tree.get_mut(&path)) else {
                 let package = package.name().into();
                 return Err(PlaceError::DanglingHardlink { package, path: entry.path.clone(), target });
             };
@@ -260,8 +336,7 @@ fn node(entry: &Member, owner: &Component, rules: &Rules<'_>, epoch: u64) -> Nod
         mtime: entry.meta.mtime.min(epoch),
         ..entry.meta.clone()
     };
-    let names = |path: &str| path.as_bytes().strip_prefix(b"/") == Some(entry.path.as_bytes());
-    if let Some(one) = rules.overrides.iter().find(|one| names(&one.path)) {
+    if let Some(one) = rules.overrides.get(entry.path.as_bytes()) {
         let number = |name: &str| name.strip_prefix('#').and_then(|number| number.parse().ok());
         meta.uid = accounts.uid(&one.user).or_else(|| number(&one.user)).unwrap_or(meta.uid);
         meta.gid = accounts.gid(&one.group).or_else(|| number(&one.group)).unwrap_or(meta.gid);
@@ -283,17 +358,34 @@ fn same(old: &Node, new: &Node, contents: &dyn Contents, package: &Opened<'_>) -
         return Ok(false);
     }
     match (&old.kind, &new.kind) {
-        (NodeKind::File(old), NodeKind::File(new)) if old == new => Ok(true),
-        (NodeKind::File(old), NodeKind::File(new)) if old.size() == new.size() => {
-            let failed = |source| PlaceError::Read {
-                package: package.name().into(),
-                member: "a file that another package ships too".into(),
-                source,
-            };
-            same_bytes(contents, old, new).map_err(failed)
-        }
+        (NodeKind::File(old), NodeKind::File(new)) => same_content(old, new, contents, package),
         (old, new) => Ok(old == new),
     }
+}
+
+fn same_content(
+    old: &Content,
+    new: &Content,
+    contents: &dyn Contents,
+    package: &Opened<'_>,
+) -> Result<bool, PlaceError> {
+    if old == new || old.size() != new.size() {
+        return Ok(old == new);
+    }
+    let failed = |source| PlaceError::Read {
+        package: package.name().into(),
+        member: "a file that was there already".into(),
+        source,
+    };
+    same_bytes(contents, old, new).map_err(failed)
+}
+
+/// Whether the link that is there and the one that comes lead to one directory.
+fn same_directory(tree: &Tree, path: &ImagePath, new: &Node) -> bool {
+    let NodeKind::Symlink(target) = &new.kind else { return false };
+    let there = tree.directory_behind(path);
+    let leads = path.link_target(target);
+    there.is_some() && there == leads.and_then(|leads| tree.resolve(&leads))
 }
 
 fn same_bytes(contents: &dyn Contents, a: &Content, b: &Content) -> std::io::Result<bool> {

@@ -26,14 +26,14 @@ const BINS: u32 = 65_521;
 const FILE_BINS: u32 = 262_139;
 
 /// What is done with the package of an index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Its files are put into the tree.
     Files(usize),
     /// Its `preinst` runs.
     Preinst(usize),
-    /// Its `postinst` runs.
-    Configure(usize),
+    /// The `postinst` of these run, as [`Queue`] says.
+    Configure(Vec<usize>),
     /// What is waiting for triggers gets them.
     Triggers,
 }
@@ -101,7 +101,6 @@ pub(super) fn steps(facts: &[Facts]) -> Vec<Step> {
         facts,
         needs: facts.iter().map(|facts| facts.groups.concat().concat()).collect(),
         configured: vec![false; facts.len()],
-        broken: BTreeSet::new(),
         unpacked: vec![false; facts.len()],
         steps: Vec::new(),
     };
@@ -111,26 +110,26 @@ pub(super) fn steps(facts: &[Facts]) -> Vec<Step> {
     for &package in &unpack {
         plan.unpacked[package] = true;
     }
-    plan.configure(unpack.into());
+    plan.configure(unpack);
     plan.steps.push(Step::Triggers);
     for package in plan.unpacking(|_| true) {
         if plan.unpacked[package] {
             continue;
         }
         let needed = plan.needed_before(package);
-        plan.configure(needed.into());
+        plan.configure(needed);
         plan.steps.extend([Step::Preinst(package), Step::Files(package)]);
         plan.unpacked[package] = true;
     }
     let mut rest: Vec<usize> = (0..facts.len()).filter(|&package| !plan.configured[package]).collect();
     rest.sort_by_key(|&package| (bin(&facts[package].name), package));
-    plan.configure(rest.into());
+    plan.configure(rest);
     plan.steps.push(Step::Triggers);
     plan.steps
 }
 
 /// The bin of a name in dpkg's table.
-fn bin(name: &str) -> u32 {
+pub(super) fn bin(name: &str) -> u32 {
     fnv(name.to_ascii_lowercase().as_bytes()) % BINS
 }
 
@@ -155,8 +154,6 @@ struct Plan<'a> {
     needs: Vec<Vec<usize>>,
     unpacked: Vec<bool>,
     configured: Vec<bool>,
-    /// Dependencies that no longer count.
-    broken: BTreeSet<Possibility>,
     steps: Vec<Step>,
 }
 
@@ -212,37 +209,124 @@ impl Plan<'_> {
         all
     }
 
-    /// dpkg's queue (`packages.c: process_queue`).
-    fn configure(&mut self, mut queue: VecDeque<usize>) {
-        // How often nothing has come of a package, and what is tried: 0 to wait, 1 to break circles, 2 to go on regardless.
-        let (mut nothing, mut tried) = (0, 0);
-        while let Some(package) = queue.pop_front() {
-            if nothing > queue.len() * 2 + 2 {
-                (nothing, tried) = (0, tried + 1);
-            } else {
-                nothing += 1;
-            }
-            if tried >= 2 || self.is_ready(package) {
-                self.configured[package] = true;
-                self.steps.push(Step::Configure(package));
-                nothing = 0;
-                continue;
-            }
-            if tried == 1 && self.break_circle(package) {
-                nothing = 0;
-            }
-            queue.push_back(package);
+    /// Something configures these, in an order that does not matter for what comes after them.
+    fn configure(&mut self, queue: Vec<usize>) {
+        for &package in &queue {
+            self.configured[package] = true;
+        }
+        if !queue.is_empty() {
+            self.steps.push(Step::Configure(queue));
         }
     }
+}
 
-    fn is_ready(&self, package: usize) -> bool {
-        self.facts[package].groups.iter().enumerate().all(|(at, group)| {
-            group.is_empty()
+/// How far a package is, for those that need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its `postinst` has not run.
+    Waiting,
+    /// It has, and the package waits until this one's triggers have been processed.
+    Awaits(usize),
+    /// It can be used.
+    Configured,
+}
+
+/// What comes next in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A package's `postinst` runs.
+    Configure(usize),
+    /// A package's triggers are processed, for which others wait.
+    Triggers(usize),
+}
+
+/// Whether all that the package needs can be used.
+pub(super) fn is_satisfied(facts: &Facts, standing: &dyn Fn(usize) -> Standing) -> bool {
+    let usable = |needed: &usize| standing(*needed) == Standing::Configured;
+    facts.groups.iter().all(|group| group.is_empty() || group.iter().flatten().any(usable))
+}
+
+/// What is tried when nothing has come of a whole round, in this order (`enum dependtry`).
+const CIRCLES: usize = 1;
+const TRIGGERS: usize = 2;
+const REGARDLESS: usize = 4;
+
+/// dpkg's queue of what is to be configured (`packages.c: process_queue`).
+pub(super) struct Queue<'a> {
+    facts: &'a [Facts],
+    waiting: VecDeque<usize>,
+    /// Dependencies that no longer count.
+    broken: BTreeSet<Possibility>,
+    /// How often nothing has come of a package, and what is tried.
+    nothing: usize,
+    tried: usize,
+    /// A package whose triggers, once processed, would let another be configured.
+    helps: Option<usize>,
+}
+
+impl<'a> Queue<'a> {
+    /// These wait.
+    pub(super) fn new(facts: &'a [Facts], waiting: Vec<usize>) -> Self {
+        let waiting = waiting.into();
+        Self { facts, waiting, broken: BTreeSet::new(), nothing: 0, tried: 0, helps: None }
+    }
+
+    /// What is next, which the caller then does.
+    pub(super) fn next(&mut self, standing: &dyn Fn(usize) -> Standing) -> Option<Turn> {
+        while let Some(package) = self.waiting.pop_front() {
+            let before = self.nothing;
+            self.nothing += 1;
+            let length = self.waiting.len();
+            if before > length * 3 + 2 {
+                (self.nothing, self.tried) = (0, self.tried + 1);
+            } else if self.nothing > length * 2 + 2 {
+                if let Some(helps) = self.helps.take().filter(|_| self.tried >= TRIGGERS) {
+                    self.waiting.push_back(package);
+                    return Some(Turn::Triggers(helps));
+                }
+                (self.nothing, self.tried) = (0, self.tried + 1);
+            }
+            if self.tried >= REGARDLESS || self.is_ready(package, standing) {
+                self.nothing = 0;
+                return Some(Turn::Configure(package));
+            }
+            if self.tried >= CIRCLES && self.break_circle(package) {
+                self.nothing = 0;
+            }
+            self.waiting.push_back(package);
+        }
+        None
+    }
+
+    /// Something has come of it.
+    pub(super) fn progress(&mut self) {
+        self.nothing = 0;
+    }
+
+    /// Whether all that the package needs can be used. Where only triggers stand in the way, whose is noted.
+    fn is_ready(&mut self, package: usize, standing: &dyn Fn(usize) -> Standing) -> bool {
+        let (mut ready, mut by_triggers, mut helps) = (true, true, None);
+        for (at, group) in self.facts[package].groups.iter().enumerate() {
+            let satisfied = group.is_empty()
                 || group.iter().enumerate().any(|(choice, found)| {
                     self.broken.contains(&(package, at, choice))
-                        || found.iter().any(|&needed| self.configured[needed])
-                })
-        })
+                        || found.iter().any(|&needed| standing(needed) == Standing::Configured)
+                });
+            if satisfied {
+                continue;
+            }
+            ready = false;
+            let awaited = group.iter().flatten().find_map(|&needed| match standing(needed) {
+                Standing::Awaits(pending) => Some(pending),
+                _ => None,
+            });
+            by_triggers &= awaited.is_some();
+            helps = awaited.or(helps);
+        }
+        if !ready && by_triggers {
+            self.helps = helps;
+        }
+        ready
     }
 
     /// Finds a circle that the package leads to, and breaks it: whether there was one.
@@ -321,13 +405,31 @@ mod tests {
                 }
             })
             .collect();
-        let word = |step: Step| match step {
-            Step::Files(package) => format!("{}.files", names[package]),
-            Step::Preinst(package) => format!("{}.pre", names[package]),
-            Step::Configure(package) => format!("{}.post", names[package]),
-            Step::Triggers => "/".into(),
-        };
-        steps(&all).into_iter().map(word).collect::<Vec<_>>().join(" ")
+        let mut words = Vec::new();
+        let mut configured = BTreeSet::new();
+        for step in steps(&all) {
+            match step {
+                Step::Files(package) => words.push(format!("{}.files", names[package])),
+                Step::Preinst(package) => words.push(format!("{}.pre", names[package])),
+                Step::Configure(packages) => {
+                    let mut queue = Queue::new(&all, packages);
+                    loop {
+                        let standing = |package| {
+                            if configured.contains(&package) {
+                                Standing::Configured
+                            } else {
+                                Standing::Waiting
+                            }
+                        };
+                        let Some(Turn::Configure(package)) = queue.next(&standing) else { break };
+                        configured.insert(package);
+                        words.push(format!("{}.post", names[package]));
+                    }
+                }
+                Step::Triggers => words.push("/".into()),
+            }
+        }
+        words.join(" ")
     }
 
     #[test]

@@ -499,16 +499,109 @@ fn a_postinst_sees_what_it_depends_on_configured() {
     assert_eq!(text(&tree, "state"), "a install ok unpacked\nz install ok installed\nby z\n");
 }
 
+/// A package whose `postinst` says how it is called, and then does this.
+fn telling(name: &str, fields: &str, triggers: &str, then: &str) -> Made {
+    let script = format!("#!/bin/sh\necho \"$DPKG_MAINTSCRIPT_PACKAGE $*\" >>/seen\n{then}\n");
+    let control = [("triggers", triggers), ("postinst", script.as_str())];
+    made(name, fields, &control, vec![file(&format!("usr/share/{name}/y/z"), "")])
+}
+
+/// Recorded: `dpkg --root=R --unpack` of such packages, then `--configure --pending`, dpkg 1.21.22. Where it stopped because of
+/// a circle, its last words name the package that it gave up.
 #[test]
-fn triggers_run_once_all_is_configured() {
-    let asks = "#!/bin/sh\necho \"$*\" >>/seen\n";
-    let set = [
-        made("a", "", &[("triggers", "interest-noawait look\n"), ("postinst", asks)], Vec::new()),
-        made("b", "Depends: a\n", &[("triggers", "activate-noawait look\n")], Vec::new()),
-        made("c", "Depends: a\n", &[("postinst", "#!/bin/sh\ndpkg-trigger look\n")], Vec::new()),
-    ];
-    let found = placed(&set, &options()).unwrap();
-    assert_eq!(text(&found.tree, "seen"), "configure \ntriggered look\n");
+fn triggers_are_processed_when_and_as_often_as_dpkg_does_it() {
+    let looks = |what: &str| format!("[ $1 = configure ] || dpkg-trigger {what}");
+    let chain = |first: (&str, &str), second: (&str, &str), third: (&str, &str)| {
+        vec![
+            telling("aa", "", first.0, first.1),
+            telling("bb", "Depends: aa\n", second.0, second.1),
+            telling(third.0, "Depends: bb\n", "", third.1),
+        ]
+    };
+    let asks = "dpkg-trigger one";
+    for (set, seen, given_up) in [
+        (
+            vec![
+                telling("aa", "", "interest one\ninterest-noawait two\ninterest /usr/share/cc\n", ""),
+                telling("bb", "Depends: aa\n", "", "dpkg-trigger one; dpkg-trigger two; dpkg-trigger one"),
+                telling("cc", "Depends: bb\n", "activate-noawait two\n", ""),
+            ],
+            "aa configure ;bb configure ;aa triggered two one;cc configure ;aa triggered two;",
+            &[][..],
+        ),
+        // What needs a package that awaits something comes behind that, else triggers come last.
+        (
+            chain(("interest one\n", ""), ("", asks), ("dd", "")),
+            "aa configure ;bb configure ;aa triggered one;dd configure ;",
+            &[],
+        ),
+        (
+            chain(("interest-noawait one\n", ""), ("", asks), ("dd", "")),
+            "aa configure ;bb configure ;dd configure ;aa triggered one;",
+            &[],
+        ),
+        (
+            chain(("interest one\n", ""), ("", "dpkg-trigger --no-await one"), ("dd", "")),
+            "aa configure ;bb configure ;dd configure ;aa triggered one;",
+            &[],
+        ),
+        (
+            chain(("interest one\n", ""), ("activate one\n", ""), ("dd", "")),
+            "aa configure ;bb configure ;aa triggered one;dd configure ;",
+            &[],
+        ),
+        // A package can wake itself, when it is configured and when it is triggered, and may not stop.
+        (
+            chain(
+                ("interest one\ninterest own\n", "case $* in *one*) dpkg-trigger own;; esac"),
+                ("", asks),
+                ("cc", ""),
+            ),
+            "aa configure ;bb configure ;aa triggered one;cc configure ;aa triggered own;",
+            &[],
+        ),
+        (
+            chain(("interest own\n", "[ $1 = triggered ] || dpkg-trigger own"), ("", ""), ("dd", "")),
+            "aa configure ;aa triggered own;bb configure ;dd configure ;",
+            &[],
+        ),
+        (
+            chain(("interest one\ninterest own\n", &looks("own")), ("", asks), ("cc", "")),
+            "aa configure ;bb configure ;aa triggered one;cc configure ;aa triggered own;",
+            &["aa own"],
+        ),
+        (
+            vec![
+                telling("aa", "", "interest one\n", &looks("two")),
+                telling("bb", "", "interest two\n", &looks("one")),
+                telling("cc", "Depends: aa, bb\n", "", asks),
+            ],
+            "bb configure ;aa configure ;cc configure ;aa triggered one;bb triggered two;aa triggered one;",
+            &["bb two"],
+        ),
+        (
+            vec![
+                telling("aa", "", "interest one\n", &looks("two")),
+                telling("bb", "", "interest two\n", &looks("three")),
+                telling("ee", "", "interest three\n", &looks("--no-await one")),
+                telling("cc", "Depends: aa, bb, ee\n", "", "dpkg-trigger one; dpkg-trigger two"),
+            ],
+            "bb configure ;aa configure ;ee configure ;cc configure ;aa triggered one;bb triggered two;ee triggered three;\
+             aa triggered one;bb triggered two;",
+            &["ee three"],
+        ),
+    ] {
+        let found = placed(&set, &options()).unwrap();
+        assert_eq!(text(&found.tree, "seen").replace('\n', ";"), seen);
+        let lost = found.ledger.iter().flat_map(|entry| {
+            entry.what.iter().filter_map(|what| {
+                let names = what.strip_prefix("not done: triggered by ")?.split_once(':')?.0;
+                Some(format!("{} {names}", entry.package))
+            })
+        });
+        let lost: BTreeSet<String> = lost.collect();
+        assert_eq!(lost, given_up.iter().map(|&one| one.to_owned()).collect(), "{seen}");
+    }
 }
 
 #[test]
@@ -624,4 +717,48 @@ fn each_new_attempt_draws_on_the_same_steps() {
     };
     let (once, anew) = (needed(&set("mkdir /x")), needed(&set("mkdir --odd /x")));
     assert!(anew > once * 5 / 4, "{once} units, and {anew} where it is begun anew");
+}
+
+/// Recorded with dpkg 1.21.22: `--force-confold -i` of such a package alone.
+#[test]
+fn what_a_preinst_made_is_overwritten_but_for_a_conffile_which_is_kept() {
+    let preinst = "#!/bin/sh\nset -e\nmkdir -p /etc\nfor i in kept same plain; do echo mine >/etc/$i; done\n";
+    let control = [("conffiles", "/etc/kept\n/etc/same\n/etc/new\n"), ("preinst", preinst)];
+    let data = vec![
+        entry("etc", MemberKind::Directory, 0o755),
+        file("etc/kept", "shipped\n"),
+        file("etc/same", "mine\n"),
+        file("etc/new", "shipped\n"),
+        file("etc/plain", "shipped\n"),
+    ];
+    let tree = placed(&[made("pp", "", &control, data)], &options()).unwrap().tree;
+    for (path, expected) in [
+        ("etc/kept", "mine\n"),
+        ("etc/kept.dpkg-dist", "shipped\n"),
+        ("etc/same", "mine\n"),
+        ("etc/new", "shipped\n"),
+        ("etc/plain", "shipped\n"),
+    ] {
+        assert_eq!(text(&tree, path), expected, "{path}");
+    }
+    let beside = tree.iter().filter(|(path, _)| path.as_bytes().ends_with(b".dpkg-dist")).count();
+    assert_eq!(beside, 1, "none where nothing differs");
+}
+
+/// Recorded with dpkg 1.21.22: `-i` of such packages.
+#[test]
+fn two_links_to_one_directory_are_one() {
+    let link = |name: &str, to: &str| entry(name, MemberKind::Symlink(to.as_bytes().into()), 0o777);
+    let dir = |name: &str| entry(name, MemberKind::Directory, 0o755);
+    let data = |to: &str, name: &str| {
+        vec![dir("usr"), dir("usr/real"), link("usr/alias", to), file(&format!("usr/real/{name}"), "")]
+    };
+    let set = |to: &str| [made("aa", "", &[], data("real", "a")), made("bb", "", &[], data(to, "b"))];
+    let tree = placed(&set("../usr/real"), &options()).unwrap().tree;
+    let alias = tree.get(&ImagePath::new("usr/alias").unwrap()).unwrap();
+    assert_eq!(alias.kind, NodeKind::Symlink(b"real"[..].into()));
+    assert!(
+        matches!(placed(&set("elsewhere"), &options()), Err(PlaceError::Overwrite { .. })),
+        "the control"
+    );
 }

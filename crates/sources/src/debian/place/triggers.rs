@@ -1,15 +1,23 @@
-//! Triggers: who is interested in which names and paths, and what waits for them (deb-triggers(5)).
+//! Triggers: who is interested in which names and paths, what waits for them, and who waits for that (deb-triggers(5)).
 //!
-//! A trigger of a package that is not configured yet is forgotten: its `postinst` does everything when it is configured.
+//! As dpkg does it (`triglib.c`, `trigproc.c`): a trigger is noted for each package that is interested and configured, as often
+//! as it is activated; one that is not configured yet needs none, since its `postinst` then does everything. What a script activates
+//! counts when it has ended, for its own package too. Who activates with an interest or an activation that awaits is not
+//! usable for others until what is noted has been processed.
+//!
+//! **Guarantees**: processing comes to an end. Where packages wake each other without getting further dpkg gives one of them up
+//! (`check_trigger_cycle`), and so does this.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use pinfold_archive::Contents;
 
 use super::PlaceError;
 use super::control::Opened;
+use super::order::Standing;
 
 /// A line of a package's list of triggers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +36,14 @@ pub(super) enum LineKind {
         noawait: bool,
     },
     /// What is done to the package activates the trigger.
-    Activate,
+    Activate {
+        /// `-noawait`
+        noawait: bool,
+    },
 }
+
+/// Longest list of a package (the longest of Debian 13 has about a dozen lines).
+const MAX_LINES: usize = 1_000;
 
 /// Reads the list of a package.
 pub(super) fn lines(package: &Opened<'_>, contents: &dyn Contents) -> Result<Vec<Line>, PlaceError> {
@@ -52,60 +66,102 @@ pub(super) fn lines(package: &Opened<'_>, contents: &dyn Contents) -> Result<Vec
         let kind = match directive {
             "interest" | "interest-await" => LineKind::Interest { noawait: false },
             "interest-noawait" => LineKind::Interest { noawait: true },
-            "activate" | "activate-await" | "activate-noawait" => LineKind::Activate,
+            "activate" | "activate-await" => LineKind::Activate { noawait: false },
+            "activate-noawait" => LineKind::Activate { noawait: true },
             _ => return Err(wrong("the directive is not known")),
         };
         let path = name.starts_with('/');
         if !path && (name.contains('/') || name.starts_with('.') || name.chars().any(char::is_control)) {
             return Err(wrong("it is no name of a trigger"));
         }
+        if found.len() == MAX_LINES {
+            return Err(wrong("the list is too long"));
+        }
         found.push(Line { name: name.to_owned(), kind });
     }
     Ok(found)
 }
 
+/// Most times that triggers are processed before it is taken for a circle, whatever the names of the triggers are.
+const MAX_ROUNDS: usize = 2_000;
+
+/// A package that is interested in a trigger.
+#[derive(Clone, Copy, Debug)]
+struct Interest {
+    package: usize,
+    noawait: bool,
+}
+
+/// What waits at a time: of each package the names of its triggers, the newest first.
+type Pending = BTreeMap<usize, Arc<Vec<String>>>;
+
 /// Who is interested, and what waits.
 #[derive(Clone, Default)]
 pub(super) struct Triggers {
-    interested: BTreeMap<String, Vec<usize>>,
-    /// Paths among the interests.
-    paths: Vec<String>,
-    activates: BTreeMap<usize, Vec<String>>,
+    /// The lines of each package.
+    lines: Arc<BTreeMap<usize, Vec<Line>>>,
+    /// By name or path, in the order in which dpkg goes through them.
+    interested: BTreeMap<String, Vec<Interest>>,
     configured: BTreeSet<usize>,
-    /// How many of the world's triggers were seen.
-    seen: BTreeSet<String>,
-    waiting: VecDeque<(usize, Vec<String>)>,
+    /// Those of them that cannot be triggered: their script runs, or they were given up.
+    deaf: BTreeSet<usize>,
+    pending: Pending,
+    /// For each package those that it awaits.
+    awaits: BTreeMap<usize, Vec<usize>>,
+    deferred: VecDeque<usize>,
+    /// What waited each time that triggers were processed, since a package was configured.
+    rounds: Vec<Pending>,
+}
+
+/// What is to be done for a package whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing waits.
+    Nothing,
+    /// It is told these names.
+    Run(String),
+    /// It was given up with these names, since all goes round in a circle.
+    GivenUp(String),
+}
+
+/// Whether `path` is `other` or a directory on the way to it.
+fn is_at_or_above(path: &[u8], other: &[u8]) -> bool {
+    other.strip_prefix(path).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
 impl Triggers {
     /// Reads the lists of all packages.
     pub(super) fn read(packages: &[Opened<'_>], contents: &dyn Contents) -> Result<Self, PlaceError> {
-        let mut found = Self::default();
+        let mut all = BTreeMap::new();
         for (index, package) in packages.iter().enumerate() {
-            for line in lines(package, contents)? {
-                if line.kind == LineKind::Activate {
-                    found.activates.entry(index).or_default().push(line.name);
-                } else {
-                    found.interested.entry(line.name).or_default().push(index);
-                }
+            let lines = lines(package, contents)?;
+            if !lines.is_empty() {
+                all.insert(index, lines);
             }
         }
-        found.paths = found.interested.keys().filter(|name| name.starts_with('/')).cloned().collect();
-        Ok(found)
+        Ok(Self { lines: Arc::new(all), ..Self::default() })
     }
 
-    fn activate(&mut self, name: &str) {
-        for &index in self.interested.get(name).into_iter().flatten() {
-            if !self.configured.contains(&index) {
+    /// A trigger is activated; `by` is who would await what comes of it.
+    pub(super) fn activate(&mut self, name: &str, by: Option<usize>) {
+        let Some(interested) = self.interested.get(name) else { return };
+        for interest in interested {
+            let pend = interest.package;
+            if !self.configured.contains(&pend) || self.deaf.contains(&pend) {
                 continue;
             }
-            let at = self.waiting.iter().position(|(waiting, _)| *waiting == index).unwrap_or_else(|| {
-                self.waiting.push_back((index, Vec::new()));
-                self.waiting.len() - 1
-            });
-            let names = &mut self.waiting[at].1;
+            let names = Arc::make_mut(self.pending.entry(pend).or_default());
             if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
+                names.insert(0, name.to_owned());
+            }
+            if !self.deferred.contains(&pend) {
+                self.deferred.push_back(pend);
+            }
+            if let Some(by) = by.filter(|_| !interest.noawait) {
+                let awaits = self.awaits.entry(by).or_default();
+                if !awaits.contains(&pend) {
+                    awaits.push(pend);
+                }
             }
         }
     }
@@ -113,51 +169,150 @@ impl Triggers {
     /// The files of a package were put into the tree.
     pub(super) fn files(&mut self, index: usize, packages: &[Opened<'_>]) {
         self.own(index);
-        let below = |path: &[u8], directory: &str| {
-            let rest =
-                directory.as_bytes().strip_prefix(b"/").and_then(|directory| path.strip_prefix(directory));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        let useful = |interests: &[Interest]| {
+            interests.iter().any(|interest| self.configured.contains(&interest.package))
         };
-        let waits =
-            |path: &&String| self.interested[*path].iter().any(|index| self.configured.contains(index));
-        let touched: Vec<String> = self
-            .paths
+        let paths: BTreeSet<&[u8]> = self
+            .interested
             .iter()
-            .filter(waits)
-            .filter(|path| {
-                packages[index].listing.data.iter().any(|entry| below(entry.path.as_bytes(), path))
-            })
-            .cloned()
+            .filter(|(name, interests)| name.starts_with('/') && useful(interests))
+            .map(|(name, _)| &name.as_bytes()[1..])
             .collect();
+        let mut touched: Vec<String> = Vec::new();
+        if !paths.is_empty() {
+            let mut last: &[u8] = b"";
+            for entry in &packages[index].listing.data {
+                // The path itself, then what is above it, as far as the one before has not told already.
+                let mut path = entry.path.as_bytes();
+                while !(path.is_empty() || is_at_or_above(path, last)) {
+                    if paths.contains(path) {
+                        touched.push(format!("/{}", String::from_utf8_lossy(path)));
+                    }
+                    path = &path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)];
+                }
+                last = entry.path.as_bytes();
+            }
+        }
         for path in touched {
-            self.activate(&path);
+            self.activate(&path, Some(index));
         }
+        self.interest(index);
     }
 
-    /// A package is configured: from now on it can be triggered.
-    pub(super) fn configured(&mut self, index: usize) {
-        self.own(index);
-        self.configured.insert(index);
-    }
-
-    fn own(&mut self, index: usize) {
-        for name in self.activates.get(&index).cloned().unwrap_or_default() {
-            self.activate(&name);
-        }
-    }
-
-    /// What scripts have activated, all of it each time.
-    pub(super) fn asked(&mut self, names: &[String]) {
-        for name in names {
-            if self.seen.insert(name.clone()) {
-                self.activate(name);
+    /// From now on a package is interested in what its list says.
+    fn interest(&mut self, index: usize) {
+        let lines = Arc::clone(&self.lines);
+        for line in lines.get(&index).into_iter().flatten() {
+            let LineKind::Interest { noawait } = line.kind else { continue };
+            let interested = self.interested.entry(line.name.clone()).or_default();
+            interested.retain(|interest| interest.package != index);
+            let interest = Interest { package: index, noawait };
+            // dpkg has a list of names, and a chain for each path that grows at its front.
+            if line.name.starts_with('/') {
+                interested.insert(0, interest);
+            } else {
+                interested.push(interest);
             }
         }
     }
 
-    /// The next package that waits, and the names of its triggers.
-    pub(super) fn next(&mut self) -> Option<(usize, String)> {
-        let (index, names) = self.waiting.pop_front()?;
-        Some((index, names.join(" ")))
+    /// A package is about to be configured: what was noted for it is forgotten.
+    pub(super) fn configuring(&mut self, index: usize) {
+        self.rounds.clear();
+        self.own(index);
+    }
+
+    /// A package is configured: from now on it can be triggered.
+    pub(super) fn configured(&mut self, index: usize) {
+        self.configured.insert(index);
+    }
+
+    /// The script that processed a package's triggers has ended.
+    pub(super) fn processed(&mut self, index: usize) {
+        self.deaf.remove(&index);
+    }
+
+    fn own(&mut self, index: usize) {
+        let lines = Arc::clone(&self.lines);
+        for line in lines.get(&index).into_iter().flatten() {
+            if let LineKind::Activate { noawait } = line.kind {
+                self.activate(&line.name, (!noawait).then_some(index));
+            }
+        }
+    }
+
+    /// How far a package is, for those that need it.
+    pub(super) fn standing(&self, index: usize) -> Standing {
+        match self.awaits.get(&index).and_then(|awaits| awaits.first()) {
+            _ if !self.configured.contains(&index) => Standing::Waiting,
+            Some(&pend) => Standing::Awaits(pend),
+            None => Standing::Configured,
+        }
+    }
+
+    /// The next package that waits.
+    pub(super) fn next(&mut self) -> Option<usize> {
+        self.deferred.pop_front()
+    }
+
+    /// A package waits once more.
+    pub(super) fn defer(&mut self, index: usize) {
+        if !self.deferred.contains(&index) {
+            self.deferred.push_back(index);
+        }
+    }
+
+    /// A package's turn. While its script runs it is not triggered; [`Self::processed`] says when that is over. Another may
+    /// be given up for it, with the names that waited.
+    pub(super) fn due(
+        &mut self,
+        index: usize,
+        places: &dyn Fn(usize) -> u32,
+    ) -> (Due, Option<(usize, String)>) {
+        self.deferred.retain(|waiting| *waiting != index);
+        if !self.pending.contains_key(&index) {
+            self.release(index);
+            return (Due::Nothing, None);
+        }
+        let given_up = self.circle(places).map(|package| (package, self.take(package)));
+        match given_up {
+            Some((package, names)) if package == index => (Due::GivenUp(names), None),
+            other => (Due::Run(self.take(index)), other),
+        }
+    }
+
+    /// The names that wait for a package, which from now on is not triggered, and nobody awaits it.
+    fn take(&mut self, index: usize) -> String {
+        let names = self.pending.remove(&index).map(|names| names.join(" ")).unwrap_or_default();
+        self.deaf.insert(index);
+        self.release(index);
+        names
+    }
+
+    fn release(&mut self, pend: usize) {
+        self.awaits.retain(|_, awaits| {
+            awaits.retain(|awaited| *awaited != pend);
+            !awaits.is_empty()
+        });
+    }
+
+    /// The package to give up where nothing comes of it: all that waited half as many rounds ago waits still. dpkg takes the one
+    /// that is last in its table.
+    fn circle(&mut self, places: &dyn Fn(usize) -> u32) -> Option<usize> {
+        self.rounds.push(self.pending.clone());
+        let now = self.rounds.len() - 1;
+        if now == 0 {
+            return None;
+        }
+        let then = &self.rounds[now / 2];
+        let still = then.iter().all(|(package, names)| {
+            let waits = self.pending.get(package);
+            names.iter().all(|name| waits.is_some_and(|waits| waits.contains(name)))
+        });
+        if !still && now < MAX_ROUNDS {
+            return None;
+        }
+        let last = then.keys().filter(|package| self.pending.contains_key(package)).copied();
+        last.max_by_key(|&package| (places(package), std::cmp::Reverse(package)))
     }
 }

@@ -1,8 +1,6 @@
 //! What programs need when they run and packages make when they are installed: made here from what lies in the tree, or asked
 //! for and made when everything is there.
 
-#![expect(clippy::unnecessary_wraps, reason = "all commands have one type")]
-
 use pinfold_archive::Component;
 
 use super::Command;
@@ -10,6 +8,8 @@ use super::Word;
 use super::options;
 use super::options::Known;
 use super::options::flag;
+use super::options::long;
+use super::options::long_valued;
 use crate::debian::caches::capabilities;
 use crate::debian::caches::modules;
 use crate::debian::caches::modules::Gtk;
@@ -46,11 +46,22 @@ fn said(word: &[u8]) -> String {
     String::from_utf8_lossy(word).into_owned()
 }
 
-/// Notes that the command was asked for, under its own name.
+/// Notes that the command was asked for, under its own name: it does its work over the whole image. Options that ask for less,
+/// or for another place, are not known.
 fn asked(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let name = said(words[0].rsplit(|&byte| byte == b'/').next().unwrap_or_default());
-    let package = shell.script().0.to_owned();
-    shell.world().triggers.insert((name, package));
+    let known: &[Known] = match name.as_str() {
+        "ldconfig" => &[flag('v', "verbose"), flag('X', "")],
+        "update-ca-certificates" => &[flag('v', "verbose"), flag('f', "fresh"), long_valued('h', "hooksdir")],
+        "pam-auth-update" => &[long('p', "package"), long('f', "force")],
+        _ => &[],
+    };
+    let given = options::read(shell, words, known)?;
+    let on = name == "shadowconfig" && matches!(&given.operands[..], [word] if **word == *b"on");
+    if !given.operands.is_empty() && !on {
+        return Err(shell.fault(words, "this use of it is not known"));
+    }
+    shell.world().asked.insert(name);
     Ok(0)
 }
 
@@ -69,8 +80,7 @@ fn java(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     match given[..] {
         [b"-version"] => Ok(0),
         [.., b"-jar", KEYSTORE_JAR, b"-storepass", _] => {
-            let package = shell.script().0.to_owned();
-            shell.world().triggers.insert(("update-ca-certificates-java".into(), package));
+            shell.world().asked.insert("update-ca-certificates-java".into());
             Ok(0)
         }
         _ => Err(shell.fault(words, "a program in Java is not evaluated")),

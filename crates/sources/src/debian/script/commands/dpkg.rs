@@ -14,6 +14,9 @@ use crate::debian::script::world::StatOverride;
 use crate::debian::script::world::State;
 use crate::debian::version;
 
+/// What it takes to look at one of the diversions, overrides or triggers that are there.
+const COMPARED: u64 = 10;
+
 /// The command of this name.
 pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
@@ -353,6 +356,8 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         operands.push("*".into());
     }
     let Some(path) = operands.first().cloned() else { return Err(shell.fault(words, "a path is missing")) };
+    let count = shell.world().diversions.len() as u64;
+    shell.spend(COMPARED * count)?;
     let known = shell.world().diversions.iter().position(|diversion| diversion.path == path);
     match action.as_deref().unwrap_or("--add") {
         "--add" => {
@@ -449,6 +454,8 @@ fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             _ => operands.push(text(word)),
         }
     }
+    let count = shell.world().overrides.len() as u64;
+    shell.spend(COMPARED * count)?;
     match (action.as_deref(), &operands[..]) {
         (Some("--list"), patterns) => {
             let mut lines = String::new();
@@ -506,18 +513,25 @@ fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 }
 
 fn trigger(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let mut by = shell.script().0.to_owned();
+    let mut by = Some(shell.script().0.to_owned());
     let mut rest = words[1..].iter();
     while let Some(word) = rest.next() {
         match &**word {
-            b"--no-await" | b"--await" | b"--check-supported" => {}
-            b"--by-package" => by = rest.next().map(|word| text(word)).unwrap_or_default(),
-            long if long.starts_with(b"--by-package=") => by = text(&long[13..]),
+            b"--no-await" => by = None,
+            b"--await" => {}
+            // dpkg's own answer, and it looks no further.
+            b"--check-supported" => return Ok(0),
+            b"--by-package" => by = rest.next().map(|word| text(word)),
+            long if long.starts_with(b"--by-package=") => by = Some(text(&long[13..])),
             option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
             name => {
-                let name = text(name);
-                shell.keep(&[&name, &by])?;
-                shell.world().triggers.insert((name, by.clone()));
+                let activated = (text(name), by.clone());
+                let known = shell.world().triggers.len() as u64;
+                shell.spend(COMPARED * known)?;
+                if !shell.world().triggers.contains(&activated) {
+                    shell.keep(&[&activated.0, activated.1.as_deref().unwrap_or_default()])?;
+                    shell.world().triggers.push(activated);
+                }
             }
         }
     }

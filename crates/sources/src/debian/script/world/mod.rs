@@ -122,8 +122,10 @@ pub(in crate::debian) struct World<'a> {
     pub(in crate::debian) answers: BTreeMap<String, String>,
     /// Questions that the manifest has answered: nobody is to be asked them again.
     pub(in crate::debian) seen: BTreeSet<String>,
-    /// Triggers that were activated, in order: name or path, and who asked.
-    pub(in crate::debian) triggers: BTreeSet<(String, String)>,
+    /// Triggers that were activated, in order: name or path, and the package that awaits what comes of it.
+    pub(in crate::debian) triggers: Vec<(String, Option<String>)>,
+    /// Programs whose work is done when everything is there.
+    pub(in crate::debian) asked: BTreeSet<String>,
     /// Packages by name.
     pub(in crate::debian) packages: BTreeMap<String, Installed>,
     /// The architecture that the image is for.
@@ -163,7 +165,8 @@ impl<'a> World<'a> {
             overrides: Vec::new(),
             answers: BTreeMap::new(),
             seen: BTreeSet::new(),
-            triggers: BTreeSet::new(),
+            triggers: Vec::new(),
+            asked: BTreeSet::new(),
             packages: BTreeMap::new(),
             arch,
             epoch,
