@@ -14,7 +14,6 @@ use super::LedgerEntry;
 use super::Options;
 use super::PlaceError;
 use super::Slim;
-use super::alternatives;
 use super::ca_certificates;
 use super::control::Opened;
 use super::dpkg_database;
@@ -49,9 +48,13 @@ use crate::debian::script::world::Budget;
 use crate::debian::script::world::Diversion;
 use crate::debian::script::world::Fuel;
 use crate::debian::script::world::Installed;
+use crate::debian::script::world::Questions;
 use crate::debian::script::world::State;
+use crate::debian::script::world::Template;
 use crate::debian::script::world::World;
 
+/// Where update-alternatives has its database.
+const DATABASE: &str = "/var/lib/dpkg/alternatives";
 /// Owner of what scripts make here and there.
 const BASE: &str = "base";
 
@@ -137,7 +140,10 @@ const MAX_ATTEMPTS: usize = 8;
 struct Beginning {
     accounts: Accounts,
     installed: BTreeMap<String, Installed>,
-    answers: BTreeMap<String, String>,
+    /// The manifest's answers, for questions that come with their templates.
+    questions: Questions,
+    /// For each package its templates of debconf's questions.
+    templates: Vec<Vec<Template>>,
     triggers: Triggers,
 }
 
@@ -148,12 +154,22 @@ impl Beginning {
         contents: &dyn Contents,
         budget: &mut Budget,
     ) -> Result<Self, PlaceError> {
-        let mut answers = evaluate::templates(packages, contents, budget)?;
-        answers.extend(options.debconf.iter().map(|(question, answer)| (question.clone(), answer.value())));
+        let mut questions = Questions::default();
+        for (question, answer) in &options.debconf {
+            questions.give(question, answer.value());
+        }
+        let mut templates = Vec::with_capacity(packages.len());
+        for package in packages {
+            let found = evaluate::templates(package, contents)?;
+            let bytes = found.iter().map(Template::size).sum();
+            evaluate::keep(budget, package, "templates", bytes)?;
+            templates.push(found);
+        }
         Ok(Self {
             accounts: accounts(packages, contents)?,
             installed: evaluate::installed(packages)?,
-            answers,
+            questions,
+            templates,
             triggers: Triggers::read(packages, contents)?,
         })
     }
@@ -165,6 +181,7 @@ struct Attempt<'a> {
     scripts: &'a [Scripts],
     options: &'a Options,
     left_out: &'a LeftOut,
+    beginning: &'a Beginning,
     world: World<'a>,
     merge: Merge<'a>,
     triggers: Triggers,
@@ -181,21 +198,21 @@ impl<'a> Attempt<'a> {
         options: &'a Options,
         contents: &'a dyn Contents,
         left_out: &'a LeftOut,
-        beginning: &Beginning,
+        beginning: &'a Beginning,
         budget: Budget,
     ) -> Self {
         let accounts = beginning.accounts.clone();
         let mut world = World::new(Tree::new(), accounts, options.arch, options.epoch, contents);
         world.fuel = Fuel::of_image(budget);
         world.packages = beginning.installed.clone();
-        world.answers = beginning.answers.clone();
-        world.seen = options.debconf.keys().cloned().collect();
+        world.questions = beginning.questions.clone();
         let merge = Merge::new(packages, options.slim, options.epoch, contents);
         Self {
             packages,
             scripts,
             options,
             left_out,
+            beginning,
             world,
             merge,
             triggers: beginning.triggers.clone(),
@@ -354,6 +371,11 @@ impl<'a> Attempt<'a> {
         if !std::mem::replace(&mut self.begun, true) {
             self.begin()?;
         }
+        // As debconf does it when a script begins to talk to it.
+        let package = self.packages[index].name();
+        if scripts::asks(text) && !self.world.questions.has_loaded(package) {
+            self.world.questions.load(package, self.beginning.templates[index].clone());
+        }
         let call = Call { index, name, args };
         evaluate::run(&mut self.world, self.packages, &call, text, may_fail, &mut self.record)?;
         if !self.shadow && self.world.asked.contains("shadowconfig") {
@@ -414,11 +436,15 @@ impl<'a> Attempt<'a> {
         let mut image = Image { tree, accounts, epoch: options.epoch, contents };
         image.tree.complete(&base, options.epoch)?;
         let dpkg = options.database == Database::Dpkg;
-        alternatives::install(&mut image, &alternatives, dpkg).map_err(|what| PlaceError::Effect {
-            package: "dpkg".into(),
-            effect: "update-alternatives".into(),
-            what,
-        })?;
+        // Written with each change where there is a directory for it; here where there was none.
+        for ((folder, name), group) in alternatives.iter().filter(|((folder, _), _)| folder == DATABASE) {
+            let path = known(folder.trim_start_matches('/')).join(name).unwrap_or_default();
+            if dpkg {
+                image.put("dpkg", &path, group.file());
+            } else {
+                image.tree.remove(&path);
+            }
+        }
         if natives.contains(&Native::Certificates) {
             ca_certificates::write(&mut image, &options.extra_certificates, true)?;
         }

@@ -10,8 +10,9 @@ use pinfold_base::text::nearest;
 
 use super::PlaceError;
 use super::control::Opened;
-use crate::debian::stanza;
-use crate::debian::stanza::Form;
+use super::evaluate;
+use crate::debian::script::world::Template;
+use crate::debian::script::world::split;
 
 /// What the manifest answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +40,6 @@ impl DebconfAnswer {
     }
 }
 
-/// What a template says of its question.
-struct Template {
-    kind: String,
-    /// None where they are filled in by a script.
-    choices: Option<Vec<String>>,
-}
-
 /// Whether each of the answers can be given.
 pub(super) fn check(
     packages: &[Opened<'_>],
@@ -57,8 +51,8 @@ pub(super) fn check(
     }
     let mut templates = BTreeMap::new();
     for package in packages {
-        if let Some(bytes) = package.read("templates", contents)? {
-            read(&bytes, &mut templates);
+        for template in evaluate::templates(package, contents)? {
+            templates.insert(template.name.clone(), template);
         }
     }
     for (question, answer) in given {
@@ -74,26 +68,16 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Adds the questions of a `templates` file. One that cannot be read has none: its package's own scripts tell.
-fn read(bytes: &[u8], templates: &mut BTreeMap<String, Template>) {
-    for stanza in stanza::stanzas(bytes, Form::Handwritten).map_while(Result::ok) {
-        let text = |name| stanza.text(name).ok().flatten().unwrap_or_default();
-        let choices = text("Choices");
-        let fixed = !choices.contains("${");
-        let template = Template { kind: text("Type").to_owned(), choices: fixed.then(|| split(choices)) };
-        templates.insert(text("Template").to_owned(), template);
-    }
-}
-
-/// Choices between commas; a comma of their own is written `\,`.
-fn split(choices: &str) -> Vec<String> {
-    let joined = choices.replace("\\,", "\u{0}");
-    joined.split(',').map(|one| one.trim().replace('\u{0}', ",")).filter(|one| !one.is_empty()).collect()
+/// The choices of a question; nothing where they are filled in by a script.
+fn choices(template: &Template) -> Option<Vec<String>> {
+    let choices = template.field("choices");
+    (!choices.contains("${")).then(|| split(choices))
 }
 
 /// What is expected instead, where the answer cannot be one.
 fn fits(template: &Template, answer: &DebconfAnswer) -> Result<(), String> {
-    let among = |one: &str| match &template.choices {
+    let fixed = choices(template);
+    let among = |one: &str| match &fixed {
         Some(choices) if !choices.iter().any(|choice| choice == one) => {
             let near = nearest(one, choices.iter().map(String::as_str));
             Err(if let Some(near) = near {
@@ -106,7 +90,7 @@ fn fits(template: &Template, answer: &DebconfAnswer) -> Result<(), String> {
         }
         _ => Ok(()),
     };
-    match (template.kind.as_str(), answer) {
+    match (template.field("type"), answer) {
         ("boolean", DebconfAnswer::Text(text)) if matches!(text.as_str(), "true" | "false") => Ok(()),
         ("boolean", _) => Err("write `true` or `false`".into()),
         ("multiselect", answer) => answer.each().into_iter().try_for_each(among),
@@ -130,8 +114,9 @@ mod tests {
 
     #[test]
     fn answers_are_judged_by_the_kind_and_the_choices_of_their_question() {
-        let mut templates = BTreeMap::new();
-        read(TEMPLATES.as_bytes(), &mut templates);
+        let templates = Template::read(TEMPLATES.as_bytes()).unwrap();
+        let templates: BTreeMap<&str, &Template> =
+            templates.iter().map(|template| (template.name.as_str(), template)).collect();
         let text = |text: &str| DebconfAnswer::Text(text.to_owned());
         let list = |all: &[&str]| DebconfAnswer::List(all.iter().map(|&one| one.to_owned()).collect());
         for (question, answer, expected) in [
@@ -150,7 +135,7 @@ mod tests {
             ("x/name", text("anything at all"), Ok(())),
             ("x/name", text("two\nlines"), Err("write it on one line")),
         ] {
-            let found = fits(&templates[question], &answer);
+            let found = fits(templates[question], &answer);
             assert_eq!(found, expected.map_err(str::to_owned), "{question} {answer:?}");
         }
         assert_eq!(list(&["one", "three"]).value(), "one, three");

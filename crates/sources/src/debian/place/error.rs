@@ -173,16 +173,6 @@ pub enum PlaceError {
         /// What it names.
         target: ImagePath,
     },
-    /// An effect that does not fit the tree.
-    #[error("package `{package}`: {effect}: {what}")]
-    Effect {
-        /// The package whose script would have had the effect.
-        package: String,
-        /// The effect.
-        effect: String,
-        /// What is in the way.
-        what: String,
-    },
     /// A certificate that is none.
     #[error("certificate `{name}`: {what}")]
     Certificate {
@@ -238,10 +228,7 @@ impl Diagnose for PlaceError {
             Self::Account(error) => return Diagnosis::Inner(error),
             Self::Read { .. } => Kind::System,
             Self::UnknownScripts(_) | Self::Budget { .. } | Self::Unsettled => Kind::Refused,
-            Self::Certificate { .. }
-            | Self::Effect { .. }
-            | Self::Question { .. }
-            | Self::DebconfAnswer { .. } => Kind::Usage,
+            Self::Certificate { .. } | Self::Question { .. } | Self::DebconfAnswer { .. } => Kind::Usage,
             _ => Kind::Integrity,
         })
     }

@@ -24,8 +24,8 @@ use crate::debian::script::Script;
 use crate::debian::script::world::Budget;
 use crate::debian::script::world::Installed;
 use crate::debian::script::world::State;
+use crate::debian::script::world::Template;
 use crate::debian::script::world::World;
-use crate::debian::stanza;
 
 /// Longest last line of a script's errors in an error.
 const MAX_SHOWN: usize = 200;
@@ -42,9 +42,6 @@ const FIELDS: [&str; 10] = [
     "Pre-Depends",
     "Depends",
 ];
-
-/// What a text that stays costs beside itself.
-const KEPT_BYTES: usize = 64;
 
 /// What is not run because it cannot be: package, and `config` or the triggers; with the reason.
 pub(super) type LeftOut = BTreeMap<(usize, String), String>;
@@ -138,7 +135,7 @@ pub(super) fn run(
             return Ok(());
         }
         Ok(outcome) => {
-            let errors = String::from_utf8_lossy(&outcome.errors).into_owned();
+            let errors = world.questions.hide(String::from_utf8_lossy(&outcome.errors).into_owned());
             let last: String = errors.lines().last().unwrap_or_default().chars().take(MAX_SHOWN).collect();
             let what =
                 format!("it ends with status {}, having said `{}`", outcome.status, last.escape_debug());
@@ -203,25 +200,10 @@ pub(super) fn installed(packages: &[Opened<'_>]) -> Result<BTreeMap<String, Inst
     Ok(all)
 }
 
-/// The defaults of debconf's templates by the name of their question.
-pub(super) fn templates(
-    packages: &[Opened<'_>],
-    contents: &dyn Contents,
-    budget: &mut Budget,
-) -> Result<BTreeMap<String, String>, PlaceError> {
-    let mut answers = BTreeMap::new();
-    for package in packages {
-        let Some(bytes) = package.read("templates", contents)? else { continue };
-        let wrong = |source| PlaceError::Templates { package: package.name().into(), source };
-        for stanza in stanza::stanzas(&bytes, stanza::Form::Handwritten) {
-            let stanza = stanza.map_err(wrong)?;
-            let Some(name) = stanza.text("Template").map_err(wrong)? else { continue };
-            let default = stanza.text("Default").map_err(wrong)?.unwrap_or_default();
-            keep(budget, package, "templates", name.len() + default.len() + KEPT_BYTES)?;
-            answers.insert(name.to_owned(), default.to_owned());
-        }
-    }
-    Ok(answers)
+/// The templates of debconf's questions that a package brings.
+pub(super) fn templates(package: &Opened<'_>, contents: &dyn Contents) -> Result<Vec<Template>, PlaceError> {
+    let Some(bytes) = package.read("templates", contents)? else { return Ok(Vec::new()) };
+    Template::read(&bytes).map_err(|source| PlaceError::Templates { package: package.name().into(), source })
 }
 
 /// Scripts of a package that has been left without effect are in the ledger too.

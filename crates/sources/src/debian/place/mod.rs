@@ -1,7 +1,7 @@
 //! From downloaded packages to a tree: files, the dpkg database, and the effects of maintainer scripts.
 //!
 //! ```text
-//! packages ─► order ─► for each: preinst, files, postinst ─► triggers ─► alternatives ─► certificates, Java's ─► pam
+//! packages ─► order ─► for each: preinst, files, postinst ─► triggers ─► certificates, Java's ─► pam
 //!                                (merge: usr-merge, path rules, diversions)
 //!                                                          ─► dpkg database ─► slim ─► ld.so.cache ─► Tree
 //! ```
@@ -20,7 +20,6 @@
 //! **Not made**: debconf's database, byte code, start-up links and systemd's enablement, files of the build host
 //! (`/etc/hostname`, `/etc/resolv.conf`, `/etc/fstab`), device nodes, locks, and the backup copies `*-old` and `*-`.
 
-mod alternatives;
 mod ca_certificates;
 mod compose;
 mod control;

@@ -51,11 +51,15 @@ pub(super) fn of(
     found.preinst = one(package, "preinst", answers, contents, &mut found.skipped)?;
     found.postinst = one(package, "postinst", answers, contents, &mut found.skipped)?;
     // debconf runs `config` when the script that is configured sources it.
-    let asks = |text: &Text| memchr::memmem::find(&text.bytes, b"confmodule").is_some();
     if found.postinst.as_ref().is_some_and(asks) {
         found.config = one(package, "config", answers, contents, &mut found.skipped)?;
     }
     Ok(found)
+}
+
+/// Whether a script talks to debconf.
+pub(super) fn asks(text: &Text) -> bool {
+    memchr::memmem::find(&text.bytes, b"confmodule").is_some()
 }
 
 fn one(

@@ -15,6 +15,7 @@ use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kept;
+use crate::debian::script::world::Kind;
 use crate::debian::script::world::Last;
 
 /// The command of this name.
@@ -161,7 +162,7 @@ fn add(shell: &mut Shell<'_, '_>, words: &[Word], new: &Account) -> Status {
     store(shell, words)?;
     if new.make_home && shell.world().stat(b"/", new.home.as_bytes(), Last::Followed).is_err() {
         let made: Status =
-            shell.invoke(&[Rc::from(&b"mkdir"[..]), Rc::from(&b"-p"[..]), Rc::from(new.home.as_bytes())]);
+            shell.start(&[Rc::from(&b"mkdir"[..]), Rc::from(&b"-p"[..]), Rc::from(new.home.as_bytes())]);
         made?;
         let gid = shell.world().accounts.gid_of_user(&new.name);
         if let Ok(stat) = shell.world().stat(b"/", new.home.as_bytes(), Last::Followed)
@@ -236,17 +237,26 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let name = text(name);
     let group = given.value('g').map(|group| text(group));
     let group = match group {
-        Some(group) if group.chars().all(|letter| letter.is_ascii_digit()) => {
-            group.parse().ok().and_then(|gid| shell.world().accounts.group_name(gid).map(str::to_owned))
-        }
-        Some(group) => Some(group),
+        Some(group) => match known_group(shell, &group) {
+            Some(known) => Some(known),
+            None => return missing_group(shell, "useradd", &group),
+        },
         None if given.has('N') => None,
         None => Some(name.clone()),
     };
+    let Ok(uid) = given.value('u').map(|uid| text(uid).parse()).transpose() else {
+        return invalid_id(shell, "useradd: invalid user ID");
+    };
+    let others = listed_groups(given.value('G'));
+    for group in &others {
+        if known_group(shell, group).is_none() {
+            return missing_group(shell, "useradd", group);
+        }
+    }
     let new = Account {
         home: given.value('d').map_or_else(|| format!("/home/{name}"), |home| text(home)),
         gecos: given.value('c').map(|gecos| text(gecos)).unwrap_or_default(),
-        uid: given.value('u').and_then(|uid| text(uid).parse().ok()),
+        uid,
         // useradd's own default; adduser has another.
         shell: Some(given.value('s').map_or_else(|| "/bin/sh".into(), |shell| text(shell))),
         make_home: given.has('m'),
@@ -258,16 +268,36 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         return Ok(9);
     }
     let status = add(shell, words, &new)?;
-    for group in given
-        .value('G')
-        .map(|groups| text(groups))
-        .unwrap_or_default()
-        .split(',')
-        .filter(|group| !group.is_empty())
-    {
-        join(shell, words, &name, group)?;
+    for group in others {
+        let group = known_group(shell, &group).unwrap_or(group);
+        join(shell, words, &name, &group)?;
     }
     Ok(status)
+}
+
+/// A group by its name or number.
+fn known_group(shell: &mut Shell<'_, '_>, group: &str) -> Option<String> {
+    let accounts = &shell.world().accounts;
+    if accounts.gid(group).is_some() {
+        return Some(group.to_owned());
+    }
+    group.parse().ok().and_then(|gid| accounts.group_name(gid).map(str::to_owned))
+}
+
+fn invalid_id(shell: &mut Shell<'_, '_>, said: &str) -> Status {
+    shell.say_error(format!("{said}\n").as_bytes())?;
+    Ok(3)
+}
+
+fn missing_group(shell: &mut Shell<'_, '_>, program: &str, group: &str) -> Status {
+    shell.say_error(format!("{program}: group '{}' does not exist\n", group.escape_debug()).as_bytes())?;
+    Ok(6)
+}
+
+/// The groups of `-G`.
+fn listed_groups(given: Option<&Word>) -> Vec<String> {
+    let all = given.map(|groups| text(groups)).unwrap_or_default();
+    all.split(',').filter(|group| !group.is_empty()).map(str::to_owned).collect()
 }
 
 fn groupadd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
@@ -285,7 +315,10 @@ fn groupadd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         shell.say_error(format!("groupadd: group '{name}' already exists\n").as_bytes())?;
         return Ok(9);
     }
-    add_group(shell, words, &name, given.value('g').and_then(|gid| text(gid).parse().ok()))
+    let Ok(gid) = given.value('g').map(|gid| text(gid).parse()).transpose() else {
+        return invalid_id(shell, "groupadd: invalid group ID");
+    };
+    add_group(shell, words, &name, gid)
 }
 
 fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
@@ -316,7 +349,7 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             }
         }
     }
-    if given.has('u') || given.has('p') {
+    if ['u', 'p', 'e', 'U'].into_iter().any(|letter| given.has(letter)) {
         return Err(shell.fault(words, "this use of usermod is not known"));
     }
     if shell.world().accounts.uid(&name).is_none() {
@@ -324,6 +357,15 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         return Ok(6);
     }
     let value = |letter: char| given.value(letter).map(|value| text(value));
+    let others = listed_groups(given.value('G'));
+    for group in others.iter().chain(value('g').as_ref()) {
+        if known_group(shell, group).is_none() {
+            return missing_group(shell, "usermod", group);
+        }
+    }
+    if let Some(home) = value('d').filter(|_| given.has('m')) {
+        move_home(shell, words, &name, &home)?;
+    }
     let changed = shell.world().accounts.change(
         &name,
         value('d').as_deref(),
@@ -333,17 +375,16 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     changed.map_err(|error| shell.fault(words, error.to_string()))?;
     if let Some(group) = value('g') {
         let accounts = &mut shell.world().accounts;
-        let Some(gid) = accounts.gid(&group).or_else(|| group.parse().ok()) else {
-            shell.say_error(format!("usermod: group '{group}' does not exist\n").as_bytes())?;
-            return Ok(6);
-        };
-        accounts.set_primary_group(&name, gid);
+        if let Some(gid) = accounts.gid(&group).or_else(|| group.parse().ok()) {
+            accounts.set_primary_group(&name, gid);
+        }
     }
     if given.has('G') && !given.has('a') {
         shell.world().accounts.leave_all(&name);
     }
-    for group in value('G').unwrap_or_default().split(',').filter(|group| !group.is_empty()) {
-        join(shell, words, &name, group)?;
+    for group in others {
+        let group = known_group(shell, &group).unwrap_or(group);
+        join(shell, words, &name, &group)?;
     }
     shell.world().note(format!("user {name} changed"));
     store(shell, words)?;
@@ -365,6 +406,24 @@ fn add_range(shell: &mut Shell<'_, '_>, words: &[Word], path: &str, name: &str, 
         Ok(()) => Ok(0),
         Err(errno) => shell.failed(words, path.as_bytes(), errno),
     }
+}
+
+/// What `usermod -d HOME -m` does: the old home is the new one, where that is not there yet.
+fn move_home(shell: &mut Shell<'_, '_>, words: &[Word], name: &str, home: &str) -> Result<(), Flow> {
+    let world = shell.world();
+    let passwd = world.accounts.files_with(world.epoch, Passwords::Shadow).passwd;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(name));
+    let old = line.and_then(|line| line.split(':').nth(5)).unwrap_or_default();
+    let (from, to) =
+        (world.stat(b"/", old.as_bytes(), Last::Itself), world.locate(b"/", home.as_bytes(), Last::Itself));
+    if let (Ok(from), Ok(to)) = (from, to)
+        && from.kind == Kind::Directory
+        && !world.tree.contains(&to)
+        && let Err(errno) = world.rename(&from.path, &to)
+    {
+        return Err(shell.fault(words, errno.to_string()));
+    }
+    Ok(())
 }
 
 /// `gpasswd -a USER GROUP`

@@ -9,6 +9,7 @@ use crate::debian::script::shell::Pattern;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Diversion;
+use crate::debian::script::world::Installed;
 use crate::debian::script::world::Last;
 use crate::debian::script::world::StatOverride;
 use crate::debian::script::world::State;
@@ -103,7 +104,8 @@ fn dpkg(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 /// `dpkg --get-selections PATTERN…`
 fn selections(shell: &mut Shell<'_, '_>, patterns: &[Word]) -> Status {
     let mut lines = String::new();
-    for name in shell.world().packages.clone().into_keys() {
+    let names: Vec<String> = shell.world().packages.keys().cloned().collect();
+    for name in names {
         let mut wanted = patterns.is_empty();
         for pattern in patterns {
             wanted |= shell.matches(&Pattern::of_text(name_of(pattern).as_bytes()), name.as_bytes())?;
@@ -257,72 +259,67 @@ fn query(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut status = 0;
     for wanted in &names {
         let pattern = Pattern::of_text(name_of(wanted).as_bytes());
-        let mut found = Vec::new();
+        let mut lines = Vec::new();
         let world = shell.world();
         for (name, package) in &world.packages {
             if package.state > State::Absent && pattern.matches(name.as_bytes(), &world.fuel) {
-                found.push((name.clone(), package.clone()));
+                lines.push(formatted(&format, name, package));
             }
         }
-        if found.is_empty() {
+        if lines.is_empty() {
             status = 1;
             let said = format!("dpkg-query: no packages found matching {}\n", wanted.escape_ascii());
             shell.say_error(said.as_bytes())?;
         }
-        for (name, package) in found {
-            let mut line = String::new();
-            let mut rest = &format[..];
-            while let Some(at) = rest.find(['$', '\\']) {
-                line.push_str(&rest[..at]);
-                rest = &rest[at..];
-                if let Some(field) = rest.strip_prefix("${")
-                    && let Some(end) = field.find('}')
-                {
-                    let asked = field[..end].split(';').next().unwrap_or_default();
-                    let state = said_state(package.state);
-                    let value = match asked {
-                        "Package" | "binary:Package" => name.clone(),
-                        "Version" | "source:Version" => package.version.clone(),
-                        "Architecture" => package.arch.clone(),
-                        "Status" => state.to_owned(),
-                        "db:Status-Status" => state.rsplit(' ').next().unwrap_or_default().to_owned(),
-                        "db:Status-Abbrev" => {
-                            if package.state == State::Installed {
-                                "ii ".into()
-                            } else {
-                                "iU ".into()
-                            }
-                        }
-                        other => match package.fields.get(other) {
-                            Some(value) => value.clone(),
-                            None if other
-                                .chars()
-                                .all(|letter| letter.is_ascii_alphanumeric() || letter == '-') =>
-                            {
-                                String::new()
-                            }
-                            None => return Err(shell.fault(words, "this field is not known")),
-                        },
-                    };
-                    line.push_str(&value);
-                    rest = &field[end + 1..];
-                    continue;
-                }
-                let escaped = rest.strip_prefix('\\').and_then(|rest| rest.chars().next());
-                let (put, length) = match escaped {
-                    Some('n') => ('\n', 2),
-                    Some('t') => ('\t', 2),
-                    Some(other) => (other, 1 + other.len_utf8()),
-                    None => (rest.chars().next().unwrap_or('$'), 1),
-                };
-                line.push(put);
-                rest = &rest[length..];
-            }
-            line.push_str(rest);
+        for line in lines {
+            let line = line.ok_or_else(|| shell.fault(words, "this field is not known"))?;
             shell.say(line.as_bytes())?;
         }
     }
     Ok(status)
+}
+
+/// What a format says of a package; nothing where it asks for a field that is none.
+fn formatted(format: &str, name: &str, package: &Installed) -> Option<String> {
+    let mut line = String::new();
+    let mut rest = format;
+    while let Some(at) = rest.find(['$', '\\']) {
+        line.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(field) = rest.strip_prefix("${")
+            && let Some(end) = field.find('}')
+        {
+            let state = said_state(package.state);
+            let value = match field[..end].split(';').next().unwrap_or_default() {
+                "Package" | "binary:Package" => name,
+                "Version" | "source:Version" => &package.version,
+                "Architecture" => &package.arch,
+                "Status" => state,
+                "db:Status-Status" => state.rsplit(' ').next().unwrap_or_default(),
+                "db:Status-Abbrev" if package.state == State::Installed => "ii ",
+                "db:Status-Abbrev" => "iU ",
+                other => match package.fields.get(other) {
+                    Some(value) => value,
+                    None if other.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') => "",
+                    None => return None,
+                },
+            };
+            line.push_str(value);
+            rest = &field[end + 1..];
+            continue;
+        }
+        let escaped = rest.strip_prefix('\\').and_then(|rest| rest.chars().next());
+        let (put, length) = match escaped {
+            Some('n') => ('\n', 2),
+            Some('t') => ('\t', 2),
+            Some(other) => (other, 1 + other.len_utf8()),
+            None => (rest.chars().next().unwrap_or('$'), 1),
+        };
+        line.push(put);
+        rest = &rest[length..];
+    }
+    line.push_str(rest);
+    Some(line)
 }
 
 /// `dpkg-divert`: notes who has the path; a file that is there moves with `--rename`.
@@ -337,8 +334,14 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             long if long.starts_with(b"--package=") => package = Some(text(&long[10..])),
             long if long.starts_with(b"--divert=") => target = Some(text(&long[9..])),
             b"--admindir" | b"--root" | b"--instdir" => {
-                rest.next();
+                let given = rest.next().map(|word| &**word).unwrap_or_default();
+                if !is_usual(word, given) {
+                    return Err(shell.fault(words, "another root or database is not known"));
+                }
             }
+            long if long.starts_with(b"--admindir=") && is_usual(b"--admindir", &long[11..]) => {}
+            long if long.starts_with(b"--root=") && is_usual(b"--root", &long[7..]) => {}
+            long if long.starts_with(b"--instdir=") && is_usual(b"--root", &long[10..]) => {}
             b"--local" => package = None,
             b"--divert" => target = rest.next().map(|word| text(word)),
             b"--rename" => rename = true,
@@ -439,17 +442,24 @@ fn move_if_there(shell: &mut Shell<'_, '_>, words: &[Word], from: &str, to: &str
     Ok(())
 }
 
+/// Whether an option names the root or the database that there is.
+fn is_usual(option: &[u8], value: &[u8]) -> bool {
+    match option {
+        b"--admindir" => matches!(value, b"/var/lib/dpkg" | b"/var/lib/dpkg/"),
+        _ => matches!(value, b"" | b"/"),
+    }
+}
+
 fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let (mut action, mut update, mut operands) = (None, false, Vec::new());
+    let (mut action, mut update, mut force, mut operands) = (None, false, false, Vec::new());
     for word in &words[1..] {
         match &**word {
             b"--add" | b"--remove" | b"--list" => action = Some(text(word)),
             b"--update" => update = true,
-            b"--quiet"
-            | b"--force"
-            | b"--force-all"
-            | b"--force-statoverride-add"
-            | b"--force-statoverride-remove" => {}
+            b"--quiet" => {}
+            b"--force" | b"--force-all" | b"--force-statoverride-add" | b"--force-statoverride-remove" => {
+                force = true;
+            }
             option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
             _ => operands.push(text(word)),
         }
@@ -472,8 +482,14 @@ fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             Ok(i32::from(lines.is_empty()))
         }
         (Some("--remove"), [path]) => {
+            let before = shell.world().overrides.len();
             shell.world().overrides.retain(|one| one.path != *path);
-            Ok(0)
+            let none = shell.world().overrides.len() == before;
+            if none {
+                let said = format!("dpkg-statoverride: warning: no override for file '{path}'\n");
+                shell.say_error(said.as_bytes())?;
+            }
+            Ok(if none && !force { 2 } else { 0 })
         }
         (Some("--add"), [user, group, mode, path]) => {
             let Some(mode) = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777) else {
@@ -494,6 +510,12 @@ fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                 )?;
                 return Ok(2);
             };
+            if !force && shell.world().overrides.iter().any(|one| one.path == *path) {
+                let said =
+                    format!("dpkg-statoverride: error: an override for '{path}' already exists; aborting\n");
+                shell.say_error(said.as_bytes())?;
+                return Ok(2);
+            }
             let entry = StatOverride { user: user.clone(), group: group.clone(), mode, path: path.clone() };
             shell.world().overrides.retain(|one| one.path != *path);
             shell.world().note(format!("override {user}:{group} {mode:04o} {path}"));

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use pinfold_base::ImagePath;
 
 use super::Word;
+use super::files::last_component;
 use super::options;
 use super::options::Known;
 use super::options::flag;
@@ -80,16 +81,27 @@ struct Reader<'r> {
     least: usize,
     most: usize,
     depth_first: bool,
-    follows: bool,
+    follows: Follows,
+}
+
+/// Which links are what they lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    None,
+    /// Those on the command line.
+    Roots,
+    All,
 }
 
 /// Runs find.
 pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let mut reader = Reader { words, at: 1, least: 0, most: usize::MAX, depth_first: false, follows: false };
+    let mut reader =
+        Reader { words, at: 1, least: 0, most: usize::MAX, depth_first: false, follows: Follows::None };
     while let Some(word) = words.get(reader.at) {
         match &**word {
-            b"-L" | b"-H" => reader.follows = true,
-            b"-P" => {}
+            b"-L" => reader.follows = Follows::All,
+            b"-H" => reader.follows = Follows::Roots,
+            b"-P" => reader.follows = Follows::None,
             _ => break,
         }
         reader.at += 1;
@@ -114,8 +126,11 @@ pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let cwd = shell.cwd().to_vec();
     let (mut status, mut together) = (0, Vec::new());
     'roots: for root in roots {
-        let last = if reader.follows { Last::Followed } else { Last::Itself };
-        let stat = match shell.world().stat(&cwd, &root, last) {
+        let last = if reader.follows == Follows::None { Last::Itself } else { Last::Followed };
+        let stat = shell.world().stat(&cwd, &root, last);
+        // A link that leads nowhere is itself.
+        let stat = stat.or_else(|errno| shell.world().stat(&cwd, &root, Last::Itself).map_err(|_| errno));
+        let stat = match stat {
             Ok(stat) => stat,
             Err(errno) => {
                 status = shell.failed(words, &root, errno)?;
@@ -151,16 +166,10 @@ pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             } else {
                 [root.strip_suffix(b"/").unwrap_or(&root), b"/", &below].concat()
             };
-            let mut found = Found {
-                path,
-                shown,
-                below,
-                prune: false,
-                quit: false,
-                failed: false,
-                follows: reader.follows,
-                root: stat.path.clone(),
-            };
+            let mut found =
+                Found { path, shown, below, prune: false, quit: false, failed: false, stat: None };
+            let is_root = found.below.is_empty();
+            found.stat = looked_at(shell, words, &found.path, is_root, reader.follows)?;
             holds(shell, words, &expression, &mut found, &mut together)?;
             if found.failed {
                 status = 1;
@@ -175,7 +184,7 @@ pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
     for (command, paths) in together {
         let all: Vec<Word> = [command, paths].concat();
-        if shell.invoke(&all)? != 0 {
+        if shell.start(&all)? != 0 {
             status = 1;
         }
     }
@@ -190,11 +199,39 @@ struct Found {
     prune: bool,
     /// Nothing more is looked at.
     quit: bool,
-    /// Whether links are what they lead to.
-    follows: bool,
-    root: ImagePath,
+    /// What it is: looked at once, as find does.
+    stat: Option<Stat>,
     /// Something could not be done.
     failed: bool,
+}
+
+/// What a path is to find.
+fn looked_at(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    path: &ImagePath,
+    is_root: bool,
+    follows: Follows,
+) -> Result<Option<Stat>, Flow> {
+    let path = [b"/", path.as_bytes()].concat();
+    let stat = shell.world().stat(b"/", &path, Last::Itself).ok();
+    // With `-L` a link is what it leads to; one that leads nowhere is itself. A root was followed before.
+    if follows != Follows::All || is_root || stat.as_ref().is_none_or(|stat| stat.kind != Kind::Link) {
+        return Ok(stat);
+    }
+    let stat = shell.world().stat(b"/", &path, Last::Followed).ok().or(stat);
+    if stat.as_ref().is_some_and(|stat| stat.kind == Kind::Directory) {
+        return Err(shell.fault(words, "a link to a directory is not followed by `find`"));
+    }
+    Ok(stat)
+}
+
+/// The last component of what is shown, without slashes behind it.
+fn base(found: &Found) -> &[u8] {
+    match last_component(&found.shown) {
+        b"" => b"/",
+        name => name,
+    }
 }
 
 /// Commands of `-exec … +` with their words, to be run at the end.
@@ -208,22 +245,10 @@ fn holds(
     together: &mut Together,
 ) -> Result<bool, Flow> {
     shell.spend(200)?;
-    let path = [b"/", found.path.as_bytes()].concat();
-    let mut stat = shell.world().stat(b"/", &path, Last::Itself).ok();
-    // With `-L` a link is what it leads to; one that leads nowhere is itself.
-    if found.follows && stat.as_ref().is_some_and(|stat| stat.kind == Kind::Link) {
-        stat = shell.world().stat(b"/", &path, Last::Followed).ok().or(stat);
-        if found.path.as_bytes() != found.root.as_bytes()
-            && stat.as_ref().is_some_and(|stat| stat.kind == Kind::Directory)
-        {
-            return Err(shell.fault(words, "a link to a directory is not followed by `find`"));
-        }
-    }
+    let stat = found.stat.clone();
     Ok(match primary {
         Primary::Kind(kind) => stat.is_some_and(|stat| stat.kind == *kind),
-        Primary::Name(pattern) => {
-            shell.matches(pattern, found.shown.rsplit(|byte| *byte == b'/').next().unwrap_or_default())?
-        }
+        Primary::Name(pattern) => shell.matches(pattern, base(found))?,
         Primary::Path(pattern) => shell.matches(pattern, &found.shown)?,
         Primary::Empty => stat.is_some_and(|stat| match stat.kind {
             Kind::File => stat.size == 0,
@@ -242,8 +267,7 @@ fn holds(
             stat.is_some_and(|stat| shell.world().accounts.group_name(stat.meta.gid).is_none())
         }
         Primary::AnyCase(pattern) => {
-            let name =
-                found.shown.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_ascii_lowercase();
+            let name = base(found).to_ascii_lowercase();
             shell.matches(pattern, &name)?
         }
         Primary::Size(order, block, count) => {
@@ -291,7 +315,7 @@ fn holds(
         }
         Primary::Execute { words: command, together: false } => {
             let command: Vec<Word> = command.iter().map(|word| put(word, b"{}", &found.shown)).collect();
-            shell.invoke(&command)? == 0
+            shell.start(&command)? == 0
         }
         Primary::Always(value) => *value,
         Primary::Not(inner) => !holds(shell, words, inner, found, together)?,
@@ -478,7 +502,7 @@ impl Reader<'_> {
             }
             b"-xdev" | b"-mount" | b"-noleaf" | b"-ignore_readdir_race" | b"-true" => Primary::Always(true),
             b"-follow" => {
-                self.follows = true;
+                self.follows = Follows::All;
                 Primary::Always(true)
             }
             b"-false" => Primary::Always(false),
@@ -570,11 +594,19 @@ pub(super) fn xargs(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         Some(text) => String::from_utf8_lossy(text).parse::<usize>().unwrap_or(0).clamp(1, MAX_WORDS),
         None => MAX_WORDS,
     };
+    let longest = match given.value('s') {
+        Some(text) => match String::from_utf8_lossy(text).parse::<usize>() {
+            Ok(longest) if longest > 0 => longest,
+            _ => return Err(shell.fault(words, "a length is a number")),
+        },
+        None => usize::MAX,
+    };
+    let own: usize = command.iter().map(|word| word.len() + 1).sum();
     let mark = given.value('I').cloned();
     shell.with_input(Stream::Null, |shell| {
         let mut status = 0;
         let mut run = |shell: &mut Shell<'_, '_>, call: &[Word]| -> Result<Option<i32>, Flow> {
-            Ok(match shell.invoke(call)? {
+            Ok(match shell.start(call)? {
                 0 => None,
                 status @ (126 | 127) => Some(status),
                 255 => Some(124),
@@ -599,7 +631,22 @@ pub(super) fn xargs(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                 return Ok(ended);
             }
         } else {
-            for part in items.chunks(most) {
+            let mut rest = &items[..];
+            while !rest.is_empty() {
+                let (mut count, mut length) = (0, own);
+                while let Some(item) = rest.get(count).filter(|_| count < most) {
+                    length += item.len() + 1;
+                    if length > longest {
+                        break;
+                    }
+                    count += 1;
+                }
+                if count == 0 {
+                    shell.say_error(b"xargs: argument line too long\n")?;
+                    return Ok(1);
+                }
+                let part;
+                (part, rest) = rest.split_at(count);
                 shell.spend_bytes(16 * (command.len() + part.len()))?;
                 if let Some(ended) = run(shell, &[&command[..], part].concat())? {
                     return Ok(ended);

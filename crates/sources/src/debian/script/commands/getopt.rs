@@ -81,6 +81,8 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         errors: Vec::new(),
         rest: Vec::new(),
     };
+    let each = 20 * (1 + long.len() + short.len()) as u64;
+    shell.spend(each * operands.len() as u64)?;
     sorter.sort(operands);
     let Sorter { mut out, errors, rest, quoted, .. } = sorter;
     out.extend_from_slice(b" --");

@@ -9,6 +9,7 @@ use super::options::flag;
 use super::options::long_optional;
 use super::options::long_valued;
 use super::options::valued;
+use super::perl;
 use super::regex;
 use super::regex::Dialect;
 use super::regex::Expression;
@@ -43,6 +44,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         flag('E', "extended-regexp"),
         flag('F', "fixed-strings"),
         flag('G', "basic-regexp"),
+        flag('P', "perl-regexp"),
         flag('Z', "null"),
         flag('r', "recursive"),
         flag('R', "dereference-recursive"),
@@ -86,9 +88,13 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
     let (mut alternatives, mut ambiguous) = (Vec::new(), false);
     for pattern in patterns.iter().flat_map(|pattern| text::all_lines(pattern)) {
-        let one = regex::translate(pattern, dialect).map_err(|what| shell.fault(words, what))?;
+        let one = if given.has('P') { perl::translate(pattern) } else { regex::translate(pattern, dialect) };
+        let one = one.map_err(|what| shell.fault(words, what))?;
         ambiguous |= one.ambiguous || !alternatives.is_empty();
         alternatives.push(format!("(?:{})", one.text));
+    }
+    if given.has('P') && (alternatives.len() > 1 || given.has('E') || given.has('F') || given.has('G')) {
+        return Err(shell.fault(words, "`grep -P` has one expression"));
     }
     // `grep -f EMPTY` meets nothing.
     let nothing = alternatives.is_empty();

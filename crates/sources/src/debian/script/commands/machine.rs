@@ -317,6 +317,7 @@ fn run_parts(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         valued('a', "arg"),
         valued('u', "umask"),
         long_valued('r', "regex"),
+        options::long('s', "lsbsysinit"),
     ];
     let given = options::read(shell, words, KNOWN)?;
     let [directory] = &given.operands[..] else {
@@ -325,6 +326,12 @@ fn run_parts(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let expression = match given.value('r') {
         Some(pattern) => super::regex::Expression::new(
             pattern,
+            super::regex::Dialect::Extended,
+            super::regex::Letters::Exact,
+        ),
+        // The names that the LSB gives out, and cron's.
+        None if given.has('s') => super::regex::Expression::new(
+            b"^(_?([a-z0-9_.]+-)+[a-z0-9]+|[a-z0-9][a-z0-9-]*)$",
             super::regex::Dialect::Extended,
             super::regex::Letters::Exact,
         ),
@@ -354,7 +361,12 @@ fn run_parts(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         let stat = shell.world().stat(&cwd, &path, Last::Followed);
         let file =
             stat.is_ok_and(|stat| stat.kind == Kind::File && (given.has('l') || stat.meta.mode & 0o111 != 0));
-        if !file || !expression.is_match(&name) {
+        let is_old = |name: &[u8]| {
+            [&b".dpkg-old"[..], b".dpkg-dist", b".dpkg-new", b".dpkg-tmp"]
+                .iter()
+                .any(|end| name.ends_with(end))
+        };
+        if !file || !expression.is_match(&name) || given.has('s') && is_old(&name) {
             continue;
         }
         if given.has('l') || given.has('t') {
@@ -362,7 +374,7 @@ fn run_parts(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             continue;
         }
         let call: Vec<Word> = std::iter::once(Rc::from(&path[..])).chain(arguments.iter().cloned()).collect();
-        let result = shell.invoke(&call)?;
+        let result = shell.start(&call)?;
         if result != 0 {
             status = 1;
             if given.has('x') {

@@ -15,8 +15,10 @@
 
 mod accounts;
 mod alternatives;
+mod apache;
 mod awk;
 mod caches;
+mod compare;
 pub(super) mod debconf;
 mod dpkg;
 mod expr;
@@ -28,6 +30,7 @@ mod listing;
 mod machine;
 mod not_done;
 mod options;
+mod perl;
 mod regex;
 mod registers;
 mod sed;
@@ -64,8 +67,10 @@ pub(super) fn find(name: &str) -> Option<Command> {
                 files::find,
                 text::find,
                 caches::find,
+                compare::find,
                 dpkg::find,
                 accounts::find,
+                apache::find,
                 system::find,
                 listing::find,
                 machine::find,

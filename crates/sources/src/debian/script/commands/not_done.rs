@@ -292,6 +292,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
         "configuration of debconf",
         &["dpkg-preconfigure", "dpkg-reconfigure", "debconf-show", "debconf-set-selections"],
     ),
+    ("database of X2Go's sessions: run `x2godbadmin --createdb` before the first use", &["x2godbadmin"]),
     ("access lists and flags of files", &["setfacl", "chattr", "lsattr", "restorecond"]),
 ];
 

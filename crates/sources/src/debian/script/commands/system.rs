@@ -186,7 +186,7 @@ fn as_somebody(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     match text {
         // Words behind the text are its arguments.
         Some(text) => shell.as_user(uid, |shell| shell.child(&text, command, None, None)),
-        None if !command.is_empty() => shell.as_user(uid, |shell| shell.invoke(command)),
+        None if !command.is_empty() => shell.as_user(uid, |shell| shell.start(command)),
         None => Err(shell.fault(words, "this way to run a command is not known")),
     }
 }
@@ -223,7 +223,7 @@ fn within(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             shell.child(&text, &[], None, None)
         }
         [] => Err(shell.fault(words, "this way to run a command is not known")),
-        command => shell.invoke(command),
+        command => shell.start(command),
     }
 }
 
@@ -472,6 +472,6 @@ fn env(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             shell.say(&lines)?;
             return Ok(0);
         }
-        shell.invoke(command)
+        shell.start(command)
     })
 }

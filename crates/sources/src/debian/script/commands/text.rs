@@ -30,7 +30,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
     Some(match name {
         "base64" => base64,
         "cat" => cat,
-        "cmp" => cmp,
         "cut" => cut,
         "dd" => dd,
         "gzip" | "gunzip" | "zcat" => gzip,
@@ -444,6 +443,10 @@ fn tr(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let first: Vec<u8> =
         if complement { (0..=255).filter(|byte| !first.contains(byte)).collect() } else { first.clone() };
     let second = sets.get(1).cloned();
+    let first = match &second {
+        Some(second) if given.has('t') && !given.has('d') => first[..first.len().min(second.len())].to_vec(),
+        _ => first,
+    };
     let bytes = shell.read_all()?;
     let mut map: [Option<u8>; 256] = std::array::from_fn(|byte| u8::try_from(byte).ok());
     if given.has('d') {
@@ -600,25 +603,6 @@ fn tee(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(status)
 }
 
-fn cmp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[flag('s', "silent"), flag('s', "quiet")];
-    let given = options::read(shell, words, KNOWN)?;
-    let [left, right] = &given.operands[..] else {
-        return Err(shell.fault(words, "`cmp` compares two files"));
-    };
-    let mut status = 0;
-    let left_bytes = bytes_of(shell, words, left, &mut status)?;
-    let right_bytes = bytes_of(shell, words, right, &mut status)?;
-    if status != 0 {
-        return Ok(2);
-    }
-    let same = left_bytes == right_bytes;
-    if !same && !given.has('s') {
-        return Err(shell.fault(words, "what differs is not printed"));
-    }
-    Ok(i32::from(!same))
-}
-
 fn checksum(shell: &mut Shell<'_, '_>, words: &[Word], digest: fn(&[u8]) -> String) -> Status {
     const KNOWN: &[Known] = &[
         flag('c', "check"),
@@ -710,7 +694,9 @@ fn base64(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut bytes = input(shell, words, &given.operands, &mut status)?;
     shell.spend_bytes(bytes.len() * 2)?;
     if given.has('d') {
-        bytes.retain(|byte| !byte.is_ascii_whitespace());
+        // A newline is no part of the text; other bytes are garbage, which `-i` passes over.
+        let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+        bytes.retain(|byte| *byte != b'\n' && (!given.has('i') || is_digit(byte)));
         if let Ok(decoded) = ::base64::engine::general_purpose::STANDARD.decode(&bytes) {
             shell.say(&decoded)?;
         } else {

@@ -270,7 +270,7 @@ fn exec(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     };
     let Some(name) = rest.first() else { return Ok(0) };
     let name = String::from_utf8_lossy(name).into_owned();
-    let status = shell.invoke_beyond_functions(&name, rest)?;
+    let status = shell.program(&name, rest)?;
     shell.state.at_exit = None;
     Err(Flow::Exit(status))
 }

@@ -58,6 +58,21 @@ impl Shell<'_, '_> {
         Ok(output.taken())
     }
 
+    /// What a new shell has of the one that starts it: what is exported.
+    pub(super) fn as_new(&mut self, switches: Switches, positional: Rc<[Rc<[u8]>]>) -> Result<(), Flow> {
+        self.variables()?.retain(|_, variable| variable.exported);
+        self.state.functions = Rc::default();
+        self.frames.clear();
+        self.loops = 0;
+        self.state.switches = switches;
+        self.state.confmodule = false;
+        self.state.positional = positional;
+        for (name, value) in [("IFS", &b" \t\n"[..]), ("OPTIND", b"1")] {
+            self.set(name, value.into())?;
+        }
+        Ok(())
+    }
+
     /// `sh -c TEXT [NAME ARGUMENT…]`
     pub(in crate::debian::script) fn child(
         &mut self,
@@ -68,18 +83,9 @@ impl Shell<'_, '_> {
     ) -> Status {
         let (line, tested) = (self.line, std::mem::take(&mut self.tested));
         let result = self.subshell(|shell| {
-            shell.variables()?.retain(|_, variable| variable.exported);
-            shell.state.functions = Rc::default();
-            shell.frames.clear();
-            shell.loops = 0;
-            shell.state.switches = Switches::default();
-            shell.state.confmodule = false;
-            shell.state.positional = words.get(1..).unwrap_or_default().into();
+            shell.as_new(Switches::default(), words.get(1..).unwrap_or_default().into())?;
             if let Some(name) = words.first() {
                 shell.state.zero = name.to_vec();
-            }
-            for (name, value) in [("IFS", &b" \t\n"[..]), ("OPTIND", b"1")] {
-                shell.set(name, value.into())?;
             }
             for (descriptor, stream) in [(0, input), (1, output)] {
                 if let Some(stream) = stream {

@@ -265,7 +265,7 @@ impl Shell<'_, '_> {
         self.spared = spared;
         let result = self.expanded(simple, &words);
         self.spared = false;
-        named(result, || super::shown(&words))
+        named(result, || self.shown(&words))
     }
 
     /// A simple command whose words are known.

@@ -13,6 +13,7 @@ use super::Status;
 use super::Stream;
 use super::Switches;
 use super::builtin;
+use super::print;
 
 /// Where commands lie; a path to one of ours anywhere else is a file of the tree.
 const USUAL: [&str; 6] =
@@ -46,9 +47,21 @@ impl Shell<'_, '_> {
         if builtin::is_not_evaluated(name, self.state.switches.bash) {
             return Err(self.fault(words, "this command of the shell is not evaluated"));
         }
-        if self.state.confmodule && name.starts_with("db_") {
+        if self.state.confmodule && commands::debconf::is_known(name) {
             return self.nested(|shell| commands::debconf::ask(shell, words));
         }
+        self.program(name, words)
+    }
+
+    /// Runs a command as another program starts one: functions and what is built in are not reached.
+    pub(in crate::debian::script) fn start(&mut self, words: &[Rc<[u8]>]) -> Status {
+        let Some(name) = words.first() else { return Ok(0) };
+        let name = String::from_utf8_lossy(name).into_owned();
+        self.program(&name, words)
+    }
+
+    /// One of our commands, or a script of the tree.
+    pub(super) fn program(&mut self, name: &str, words: &[Rc<[u8]>]) -> Status {
         let base = name.rsplit('/').next().unwrap_or_default();
         // The interpreter is asked for byte code alone: `python3.13 … py_compile.py FILE…`.
         let compiles =
@@ -62,6 +75,7 @@ impl Shell<'_, '_> {
         let of_program = matches!(base, "[" | "false" | "printf" | "pwd" | "test" | "true");
         let run = if usual { commands::find(base) } else { None };
         let run = run.or_else(|| if usual && of_program { builtin::find(base) } else { None });
+        let run = if usual && base == "echo" { Some(print::program_echo as builtin::Command) } else { run };
         if let Some(run) = run {
             self.spend_bytes(16 * words.len())?;
             let words = named(base, words);
@@ -173,17 +187,8 @@ impl Shell<'_, '_> {
         let defined = self.defined;
         let before = text.len();
         let result = self.subshell(|shell| {
-            shell.variables()?.retain(|_, variable| variable.exported);
-            shell.state.functions = Rc::default();
-            shell.frames.clear();
-            shell.loops = 0;
-            shell.state.switches = switches;
-            shell.state.positional = positional;
+            shell.as_new(switches, positional)?;
             shell.state.zero = name.to_vec();
-            shell.state.confmodule = false;
-            for (name, value) in [("IFS", &b" \t\n"[..]), ("OPTIND", b"1")] {
-                shell.set(name, value.into())?;
-            }
             let (line, tested) = (shell.line, std::mem::take(&mut shell.tested));
             let result = shell.text_that_goes(&text, defined);
             (shell.line, shell.tested) = (line, tested);

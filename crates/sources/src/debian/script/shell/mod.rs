@@ -39,6 +39,8 @@ pub(super) use self::stream::Stream;
 use super::Fault;
 use super::Outcome;
 use super::Script;
+use super::commands;
+use super::commands::debconf::Session;
 use super::syntax;
 use super::syntax::Compound;
 use super::syntax::SyntaxError;
@@ -51,6 +53,8 @@ const MAX_DEPTH: usize = 1_000;
 const MAX_VALUE: usize = 4 << 20;
 /// Longest command in an error.
 const MAX_SHOWN: usize = 160;
+/// Bytes of a word in which secrets are looked for before it is shortened.
+const MAX_LOOKED_AT: usize = 16 << 10;
 /// Longest reason in an error.
 const MAX_WHAT: usize = 400;
 /// What a variable or a function costs in memory beside its name and its value.
@@ -153,6 +157,8 @@ pub(super) struct Shell<'s, 'w> {
     substituted: Option<i32>,
     output: Stream,
     errors: Stream,
+    /// What was said to debconf.
+    debconf: Session,
 }
 
 impl<'s, 'w> Shell<'s, 'w> {
@@ -201,6 +207,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             substituted: None,
             output,
             errors,
+            debconf: Session::default(),
         }
     }
 
@@ -215,6 +222,7 @@ impl<'s, 'w> Shell<'s, 'w> {
             Err(Flow::Fault(fault)) => Err(Flow::Fault(fault)),
         };
         self.world.settle();
+        commands::debconf::finish(&mut self);
         let line = self.line;
         match status {
             Err(Flow::Fault(fault)) => Err(*fault),
@@ -313,12 +321,37 @@ impl<'s, 'w> Shell<'s, 'w> {
 
     /// Stops the evaluation at the command that runs.
     pub(super) fn fault(&self, words: &[Rc<[u8]>], what: impl Into<String>) -> Flow {
-        let mut what: String = what.into();
+        let mut what = self.world.questions.hide(what.into());
         if let Some((end, _)) = what.char_indices().nth(MAX_WHAT) {
             what.truncate(end);
             what.push('…');
         }
-        Flow::Fault(Box::new(Fault { line: self.line, command: shown(words), what }))
+        Flow::Fault(Box::new(Fault { line: self.line, command: self.shown(words), what }))
+    }
+
+    /// Words as an error shows them: short, and without secrets.
+    fn shown(&self, words: &[Rc<[u8]>]) -> String {
+        let mut command = String::new();
+        for word in words {
+            if !command.is_empty() {
+                command.push(' ');
+            }
+            // Longer than what is shown, so that no beginning of a secret is left at the end.
+            let text = word[..word.len().min(MAX_LOOKED_AT)].escape_ascii().to_string();
+            command.push_str(&self.world.questions.hide(text));
+            if command.len() > MAX_SHOWN {
+                let end = (0..=MAX_SHOWN).rev().find(|at| command.is_char_boundary(*at));
+                command.truncate(end.unwrap_or_default());
+                command.push('…');
+                break;
+            }
+        }
+        command
+    }
+
+    /// What was said to debconf.
+    pub(super) fn debconf(&mut self) -> &mut Session {
+        &mut self.debconf
     }
 
     /// Says an error of a built-in or an expansion, which ends it.
@@ -454,23 +487,4 @@ impl<'s, 'w> Shell<'s, 'w> {
         }
         Ok(Rc::make_mut(&mut self.state.functions))
     }
-}
-
-/// Words as an error shows them.
-fn shown(words: &[Rc<[u8]>]) -> String {
-    let mut command = String::new();
-    for word in words {
-        if !command.is_empty() {
-            command.push(' ');
-        }
-        command.extend(
-            word.iter().take(MAX_SHOWN).flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from),
-        );
-        if command.len() > MAX_SHOWN {
-            command.truncate(MAX_SHOWN);
-            command.push('…');
-            break;
-        }
-    }
-    command
 }

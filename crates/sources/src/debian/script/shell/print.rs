@@ -9,9 +9,18 @@ use super::builtin::Word;
 
 /// `echo` as dash has it: `-n`, and escapes as in `printf %b`. bash has them with `-e` alone.
 pub(super) fn echo(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    echo_of(shell, words, shell.state.switches.bash)
+}
+
+/// `/bin/echo`, which has them with `-e` too.
+pub(super) fn program_echo(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    echo_of(shell, words, true)
+}
+
+fn echo_of(shell: &mut Shell<'_, '_>, words: &[Word], has_options: bool) -> Status {
     let mut words = &words[1..];
     let (mut newline, mut escapes) = (true, true);
-    if shell.state.switches.bash {
+    if has_options {
         escapes = false;
         while let Some([b'-', letters @ ..]) = words.first().map(|word| &**word)
             && !letters.is_empty()

@@ -97,6 +97,11 @@ impl Shell<'_, '_> {
         matches!(self.state.streams.get(&1), Some(Stream::File(..)))
     }
 
+    /// Whether what is said goes nowhere.
+    pub(in crate::debian::script) fn says_nothing(&self) -> bool {
+        matches!(self.state.streams.get(&1), None | Some(Stream::Null))
+    }
+
     /// Everything that is left on descriptor 0.
     pub(in crate::debian::script) fn read_all(&mut self) -> Result<Vec<u8>, Flow> {
         let bytes = match self.state.streams.get(&0) {

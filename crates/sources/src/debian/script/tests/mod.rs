@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "dash is run to compare with it")]
 
+mod apache;
+mod debconf;
 mod generated;
 mod hostile;
 
@@ -23,6 +25,7 @@ use super::Outcome;
 use super::Script;
 use super::evaluate;
 use super::on_a_deep_stack;
+use super::world::Template;
 use super::world::World;
 use crate::accounts::Accounts;
 
@@ -269,7 +272,13 @@ fn an_option_that_a_command_has_not_is_refused() {
         "mktemp -P",
         "cp --reflink x y",
         "sort -M a.txt",
-        "grep -P x a.txt",
+        "grep -P 'x(?=y)' a.txt",
+        "grep -P 'a++' a.txt",
+        "grep -P '(a)\\1' a.txt",
+        "grep -P '[a&&b]' a.txt",
+        "grep -P 'a{,2}' a.txt",
+        "diff a.txt b.txt",
+        "diff dir dir",
         "sed -l 5 p",
         "find . -newer x",
         "xargs -L 1 echo",
@@ -313,6 +322,18 @@ fn what_dpkgs_tools_and_useradd_refuse_is_refused() {
         ("dpkg-divert --package a --divert /y --add /x; dpkg-divert --package a --divert /z --add /x", 2),
         ("useradd -r new; useradd -r new", 9),
         ("useradd -r new", 0),
+        ("useradd -r -u 12x new", 3),
+        ("useradd -r -g none new", 6),
+        ("useradd -r -g 4242 new", 6),
+        ("useradd -r -G none new || ! id -u new 2>/dev/null", 0),
+        ("useradd -r -G none new", 6),
+        ("useradd -r new; usermod -a -G none new", 6),
+        ("useradd -r new; usermod -g none new", 6),
+        ("groupadd -g 12x new", 3),
+        ("dpkg-statoverride --add root root 755 /x; dpkg-statoverride --add root root 700 /x", 2),
+        ("dpkg-statoverride --add root root 755 /x; dpkg-statoverride --force-all --add root root 700 /x", 0),
+        ("dpkg-statoverride --remove /x", 2),
+        ("dpkg-statoverride --force-all --remove /x", 0),
     ] {
         assert_eq!(ours(text).0.unwrap().status, status, "{text}");
     }
@@ -320,6 +341,15 @@ fn what_dpkgs_tools_and_useradd_refuse_is_refused() {
         "dpkg-divert --divert relative --add /x",
         "dpkg-divert --add relative",
         "dpkg-divert --test --add /x",
+        "dpkg-divert --root=/other --add /x",
+        "dpkg-divert --admindir /other --add /x",
+        "ldconfig -p",
+        "ldconfig -r /other",
+        "pam-auth-update --enable mkhomedir",
+        "update-ca-certificates --etccertsdir /x",
+        "update-alternatives --root /other --list x",
+        "usermod -e 1 root",
+        "shuf a.txt",
         "dpkg-statoverride --add root root 177777 /x",
         "dpkg-statoverride --add root root 755 relative",
     ] {

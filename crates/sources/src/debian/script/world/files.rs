@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use pinfold_archive::Component;
 use pinfold_archive::Content;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
@@ -371,6 +372,24 @@ impl World<'_> {
         self.put(path.clone(), node)?;
         self.note(format!("link {path} -> {}", target.escape_ascii()));
         Ok(())
+    }
+
+    /// A link that is made in one step in the place of whatever is there, a directory excepted; the ledger has no line for it.
+    pub(in crate::debian::script) fn put_link(
+        &mut self,
+        path: &[u8],
+        target: &[u8],
+        owner: &Component,
+    ) -> Result<(), Errno> {
+        let path = self.place_of(b"/", path, Last::Itself)?;
+        if target.len() > MAX_PATH {
+            return Err(Errno::TooLong);
+        }
+        if self.tree.get(&path).is_some_and(Node::is_directory) {
+            return Err(Errno::IsADirectory);
+        }
+        let node = Node::symlink(owner, self.epoch, target);
+        self.put(path, node)
     }
 
     /// link(2): another name of a file.

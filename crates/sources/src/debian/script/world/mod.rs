@@ -6,8 +6,10 @@
 //! **Guarantees**: a path never leads out of the tree; what is read, written and noted is bounded by the [`Fuel`], which is
 //! a part of the image's [`Budget`].
 
+mod alternatives;
 mod files;
 mod fuel;
+mod questions;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -19,6 +21,9 @@ use pinfold_archive::Tree;
 use pinfold_base::Arch;
 use pinfold_base::ImagePath;
 
+pub(in crate::debian) use self::alternatives::Alternatives;
+pub(in crate::debian::script) use self::alternatives::Choice;
+pub(in crate::debian::script) use self::alternatives::Group;
 pub(in crate::debian::script) use self::files::Errno;
 pub(in crate::debian::script) use self::files::Kept;
 pub(in crate::debian::script) use self::files::Kind;
@@ -27,6 +32,10 @@ pub(in crate::debian::script) use self::files::Stat;
 pub(in crate::debian) use self::fuel::Budget;
 pub(in crate::debian) use self::fuel::FUEL;
 pub(in crate::debian) use self::fuel::Fuel;
+pub(in crate::debian) use self::questions::Questions;
+pub(in crate::debian) use self::questions::Template;
+pub(in crate::debian::script) use self::questions::is_translation;
+pub(in crate::debian) use self::questions::split;
 use crate::accounts::Accounts;
 
 /// Most lines of the ledger for one script; what goes over is counted.
@@ -67,21 +76,6 @@ pub(in crate::debian) enum State {
     Installed,
 }
 
-/// A choice of an alternative, as `update-alternatives --install` names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::debian) struct Choice {
-    /// The generic path, `/usr/bin/awk`.
-    pub(in crate::debian) link: String,
-    /// The name in `/etc/alternatives`.
-    pub(in crate::debian) name: String,
-    /// What is to be chosen, `/usr/bin/mawk`.
-    pub(in crate::debian) path: String,
-    /// The higher wins.
-    pub(in crate::debian) priority: i32,
-    /// Links that follow: link, name, path.
-    pub(in crate::debian) slaves: Vec<(String, String, String)>,
-}
-
 /// `dpkg-divert`: the path of one package's file is left to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::debian) struct Diversion {
@@ -112,16 +106,14 @@ pub(in crate::debian) struct World<'a> {
     pub(in crate::debian) tree: Tree,
     /// Users and groups; written to the tree with every change.
     pub(in crate::debian) accounts: Accounts,
-    /// Alternatives in the order in which they were installed.
-    pub(in crate::debian) alternatives: Vec<Choice>,
+    /// Groups of alternatives.
+    pub(in crate::debian) alternatives: Alternatives,
     /// Diversions in the order in which they were made.
     pub(in crate::debian) diversions: Vec<Diversion>,
     /// Overrides by path.
     pub(in crate::debian) overrides: Vec<StatOverride>,
     /// Questions of debconf and their answers: from templates, and from the manifest.
-    pub(in crate::debian) answers: BTreeMap<String, String>,
-    /// Questions that the manifest has answered: nobody is to be asked them again.
-    pub(in crate::debian) seen: BTreeSet<String>,
+    pub(in crate::debian) questions: Questions,
     /// Triggers that were activated, in order: name or path, and the package that awaits what comes of it.
     pub(in crate::debian) triggers: Vec<(String, Option<String>)>,
     /// Programs whose work is done when everything is there.
@@ -160,11 +152,10 @@ impl<'a> World<'a> {
         Self {
             tree,
             accounts,
-            alternatives: Vec::new(),
+            alternatives: Alternatives::new(),
             diversions: Vec::new(),
             overrides: Vec::new(),
-            answers: BTreeMap::new(),
-            seen: BTreeSet::new(),
+            questions: Questions::default(),
             triggers: Vec::new(),
             asked: BTreeSet::new(),
             packages: BTreeMap::new(),
@@ -202,9 +193,10 @@ impl<'a> World<'a> {
 
     /// Notes a change for the ledger. The same line twice in a row is one.
     pub(in crate::debian::script) fn note(&mut self, what: impl Into<String>) {
-        let mut what: String = what.into();
+        let what: String = what.into();
         // Without fuel the evaluation ends at the next look.
-        let _ = self.fuel.spend(300);
+        let _ = self.fuel.spend(300 + (what.len() * self.questions.secrets()) as u64);
+        let mut what = self.questions.hide(what);
         if let Some((end, _)) = what.char_indices().nth(MAX_NOTE) {
             what.truncate(end);
             what.push('…');

@@ -94,11 +94,12 @@ impl Machine<'_, '_, '_> {
             }
             ("int", [number]) => Value::Number(self.number(number)?.trunc()),
             ("sqrt", [number]) => Value::Number(self.number(number)?.sqrt()),
-            ("exp", [number]) => Value::Number(self.number(number)?.exp()),
-            ("log", [number]) => Value::Number(self.number(number)?.ln()),
-            ("sin", [number]) => Value::Number(self.number(number)?.sin()),
-            ("cos", [number]) => Value::Number(self.number(number)?.cos()),
-            ("atan2", [y, x]) => Value::Number(self.number(y)?.atan2(self.number(x)?)),
+            // Of a crate, so that they are the same on every machine.
+            ("exp", [number]) => Value::Number(libm::exp(self.number(number)?)),
+            ("log", [number]) => Value::Number(libm::log(self.number(number)?)),
+            ("sin", [number]) => Value::Number(libm::sin(self.number(number)?)),
+            ("cos", [number]) => Value::Number(libm::cos(self.number(number)?)),
+            ("atan2", [y, x]) => Value::Number(libm::atan2(self.number(y)?, self.number(x)?)),
             ("system", [command]) => {
                 let command = self.bytes(command)?;
                 self.system(&command)?

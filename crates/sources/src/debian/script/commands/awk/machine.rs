@@ -666,7 +666,7 @@ impl<'m, 's, 'w> Machine<'m, 's, 'w> {
             }
             Binary::Divide => numbers().0 / numbers().1,
             Binary::Remainder => numbers().0 % numbers().1,
-            Binary::Power => numbers().0.powf(numbers().1),
+            Binary::Power => libm::pow(numbers().0, numbers().1),
             Binary::Concat => {
                 let format = self.special(CONVFMT);
                 let text = [&*left.bytes(&format), &*right.bytes(&format)].concat();

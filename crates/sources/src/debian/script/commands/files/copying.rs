@@ -216,8 +216,24 @@ pub(super) fn cp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut status = 0;
     for (source, target) in pairs {
         let exists = shell.world().stat(&cwd, &target, Last::Followed).is_ok();
-        if exists && (given.has('n') || given.has('u')) {
+        if exists && given.has('n') {
             continue;
+        }
+        if given.has('u') {
+            let time = |shell: &mut Shell<'_, '_>, path: &[u8]| {
+                shell
+                    .world()
+                    .stat(&cwd, path, Last::Followed)
+                    .ok()
+                    .filter(|stat| stat.kind != Kind::Directory)
+            };
+            match (time(shell, &source), time(shell, &target)) {
+                (Some(new), Some(old)) if new.meta.mtime <= old.meta.mtime => continue,
+                (None, _) if exists && shell.world().stat(&cwd, &source, Last::Followed).is_ok() => {
+                    return Err(shell.fault(words, "`cp -u` of a directory over another is not evaluated"));
+                }
+                _ => {}
+            }
         }
         let last = if copying.follows { Last::Followed } else { Last::Itself };
         if is_same(shell, words, &source, &target, last)? {

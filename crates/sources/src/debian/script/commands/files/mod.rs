@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use pinfold_base::ImagePath;
 
+pub(super) use self::names::last_component;
 use super::Command;
 use super::Word;
 use super::options;

@@ -14,11 +14,12 @@ use super::usage;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
+use crate::debian::script::world::Errno;
 use crate::debian::script::world::Kind;
 use crate::debian::script::world::Last;
 use crate::debian::script::world::Stat;
 
-pub(super) fn last_component(path: &[u8]) -> &[u8] {
+pub(in super::super) fn last_component(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
     let path = &path[..end];
     let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
@@ -70,6 +71,25 @@ fn absolute(path: &ImagePath) -> Vec<u8> {
     [b"/", path.as_bytes()].concat()
 }
 
+/// Where a path leads of which everything may be missing: what is not there is taken as it is written.
+fn missing(shell: &mut Shell<'_, '_>, cwd: &[u8], path: &[u8]) -> Option<ImagePath> {
+    let whole = if path.starts_with(b"/") { path.to_vec() } else { [cwd, b"/", path].concat() };
+    let mut at = ImagePath::root();
+    for name in whole.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")) {
+        if name == b".." {
+            at = at.parent().unwrap_or_default();
+            continue;
+        }
+        let next = at.join(name).ok()?;
+        at = match shell.world().locate(b"/", &absolute(&next), Last::Followed) {
+            Ok(found) => found,
+            Err(Errno::NotFound | Errno::NotADirectory) => next,
+            Err(_) => return None,
+        };
+    }
+    Some(at)
+}
+
 pub(super) fn readlink(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[
         flag('f', "canonicalize"),
@@ -84,8 +104,10 @@ pub(super) fn readlink(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let cwd = shell.cwd().to_vec();
     let mut status = 0;
     for path in &given.operands {
-        let canonical = given.has('f') || given.has('e') || given.has('m');
-        let found = if canonical {
+        let canonical = given.has('f') || given.has('e');
+        let found = if given.has('m') {
+            missing(shell, &cwd, path).map(|place| absolute(&place))
+        } else if canonical {
             let place = shell.world().locate(&cwd, path, Last::Followed);
             place
                 .ok()
@@ -128,6 +150,13 @@ pub(super) fn realpath(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             let from = [&cwd[..], b"/x"].concat();
             let place = ImagePath::new(from).ok().and_then(|from| from.link_target(path));
             match place {
+                Some(place) => shell.say(&[&absolute(&place)[..], b"\n"].concat())?,
+                None => status = 1,
+            }
+            continue;
+        }
+        if given.has('m') {
+            match missing(shell, &cwd, path) {
                 Some(place) => shell.say(&[&absolute(&place)[..], b"\n"].concat())?,
                 None => status = 1,
             }

@@ -262,8 +262,9 @@ impl<'m> Machine<'m> {
                     self.quit = Some(if *printed { *status } else { -1 - *status });
                     return Ok(End::Quit);
                 }
+                // Without a next line of this input the script ends, and GNU's sed prints what it has; there may be more files.
                 Action::Next => {
-                    let Some(line) = lines.get(*at) else { return Ok(self.ended()) };
+                    let Some(line) = lines.get(*at) else { return Ok(End::Printed) };
                     if !self.quiet {
                         self.print(space, complete, shell)?;
                     }
@@ -272,7 +273,7 @@ impl<'m> Machine<'m> {
                     self.line += 1;
                 }
                 Action::NextAppended => {
-                    let Some(line) = lines.get(*at) else { return Ok(self.ended()) };
+                    let Some(line) = lines.get(*at) else { return Ok(End::Printed) };
                     space.push(self.newline);
                     space.extend_from_slice(line.text);
                     *at += 1;
@@ -326,12 +327,6 @@ impl<'m> Machine<'m> {
             }
         }
         Ok(End::Printed)
-    }
-
-    /// There is no next line: the script ends, and GNU's sed prints what it has.
-    fn ended(&mut self) -> End {
-        self.quit = Some(0);
-        End::Quit
     }
 
     fn write(&mut self, name: &[u8], space: &[u8]) {

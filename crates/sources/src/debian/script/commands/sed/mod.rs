@@ -168,7 +168,7 @@ fn in_place(
             };
             let copy: [Word; 4] =
                 [b"cp".as_slice().into(), b"-p".as_slice().into(), path.clone(), name.into()];
-            shell.invoke(&copy)?;
+            shell.start(&copy)?;
         }
         if out != whole[0]
             && let Err(errno) = renew(shell, &cwd, path, out)

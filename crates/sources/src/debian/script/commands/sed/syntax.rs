@@ -423,6 +423,7 @@ impl Reader<'_> {
             (false, false, 1, Letters::Exact, None);
         while let Some(letter) = self.peek() {
             match letter {
+                b' ' | b'\t' => {}
                 b'g' => global = true,
                 b'p' => print = true,
                 b'i' | b'I' => letters = Letters::AnyCase,
