@@ -10,6 +10,7 @@ use super::options::Known;
 use super::options::flag;
 use super::options::long;
 use super::options::long_valued;
+use super::options::valued;
 use crate::debian::caches::capabilities;
 use crate::debian::caches::modules;
 use crate::debian::caches::modules::Gtk;
@@ -51,14 +52,15 @@ fn said(word: &[u8]) -> String {
 fn asked(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let name = said(words[0].rsplit(|&byte| byte == b'/').next().unwrap_or_default());
     let known: &[Known] = match name.as_str() {
-        "ldconfig" => &[flag('v', "verbose"), flag('X', "")],
+        "ldconfig" => &[flag('v', "verbose"), flag('X', ""), valued('r', "")],
         "update-ca-certificates" => &[flag('v', "verbose"), flag('f', "fresh"), long_valued('h', "hooksdir")],
-        "pam-auth-update" => &[long('p', "package"), long('f', "force")],
+        "pam-auth-update" => &[long('p', "package"), long('f', "force"), long_valued('r', "root")],
         _ => &[],
     };
     let given = options::read(shell, words, known)?;
+    let elsewhere = given.value('r').is_some_and(|root| !matches!(&**root, b"" | b"/"));
     let on = name == "shadowconfig" && matches!(&given.operands[..], [word] if **word == *b"on");
-    if !given.operands.is_empty() && !on {
+    if elsewhere || !given.operands.is_empty() && !on {
         return Err(shell.fault(words, "this use of it is not known"));
     }
     shell.world().asked.insert(name);
