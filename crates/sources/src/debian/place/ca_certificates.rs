@@ -50,13 +50,8 @@ const COMMENT: &str = "\
 #
 ";
 
-/// Puts the maker's certificates below /usr/local and writes everything. `listed` says whether the package is there, whose
-/// configuration lists its certificates.
-pub(super) fn write(
-    image: &mut Image<'_>,
-    extra: &[(String, Vec<u8>)],
-    listed: bool,
-) -> Result<(), PlaceError> {
+/// Puts the maker's certificates below /usr/local and writes everything, the list of the package's certificates too.
+pub(super) fn write(image: &mut Image<'_>, extra: &[(String, Vec<u8>)]) -> Result<(), PlaceError> {
     for (name, text) in extra {
         let wrong = |what| PlaceError::Certificate { name: name.escape_debug().take(80).collect(), what };
         let last = name.rsplit('/').next().unwrap_or(name);
@@ -76,14 +71,12 @@ pub(super) fn write(
             .collect()
     };
     let (shipped, local) = (crt(SHARE), crt(LOCAL));
-    if listed {
-        let mut list = COMMENT.as_bytes().to_vec();
-        for path in &shipped {
-            list.extend_from_slice(path.strip_prefix(&known(SHARE)).unwrap_or_default());
-            list.push(b'\n');
-        }
-        image.put("base", &known("etc/ca-certificates.conf"), list);
+    let mut list = COMMENT.as_bytes().to_vec();
+    for path in &shipped {
+        list.extend_from_slice(path.strip_prefix(&known(SHARE)).unwrap_or_default());
+        list.push(b'\n');
     }
+    image.put("base", &known("etc/ca-certificates.conf"), list);
     let mut bundle = Vec::new();
     let mut hashes: BTreeMap<Vec<u8>, Option<(u32, Vec<u8>)>> = BTreeMap::new();
     for path in shipped.iter().chain(&local) {
@@ -315,7 +308,7 @@ YgPFKfeyFQV0Vt9U9WUua1cY
     fn the_bundle_has_the_makers_certificates_last() {
         let mut image = image();
         image.put("x", &known("usr/share/ca-certificates/mozilla/A (1), B.crt"), ODD.trim_end());
-        write(&mut image, &extra("mine.crt", ODD), true).unwrap();
+        write(&mut image, &extra("mine.crt", ODD)).unwrap();
         let read = |path: &str| String::from_utf8(image.read("", &known(path)).unwrap().unwrap()).unwrap();
         assert_eq!(read("etc/ssl/certs/ca-certificates.crt"), format!("{ODD}{ODD}"));
         assert!(read("etc/ca-certificates.conf").ends_with("#\nmozilla/A (1), B.crt\n"));
@@ -338,7 +331,7 @@ YgPFKfeyFQV0Vt9U9WUua1cY
             ("sub/In (b), x.crt".to_owned(), ODD.into()),
             ("two.crt".to_owned(), format!("{ODD}{ODD}").into()),
         ];
-        write(&mut image, &extra, true).unwrap();
+        write(&mut image, &extra).unwrap();
         let bundle = image.read("", &known("etc/ssl/certs/ca-certificates.crt")).unwrap().unwrap();
         assert_eq!(String::from_utf8(bundle).unwrap(), ODD.repeat(3));
         let names: Vec<String> =
@@ -368,7 +361,7 @@ YgPFKfeyFQV0Vt9U9WUua1cY
             ("../a.crt", ODD, "its name must end in `.crt`"),
             (".crt", ODD, "its name must end in `.crt`"),
         ] {
-            let error = write(&mut image(), &extra(name, text), false).unwrap_err();
+            let error = write(&mut image(), &extra(name, text)).unwrap_err();
             assert_eq!(error.to_string(), format!("certificate `{name}`: {what}"));
         }
     }

@@ -446,7 +446,7 @@ impl<'a> Attempt<'a> {
             }
         }
         if natives.contains(&Native::Certificates) {
-            ca_certificates::write(&mut image, &options.extra_certificates, true)?;
+            ca_certificates::write(&mut image, &options.extra_certificates)?;
         }
         if natives.contains(&Native::JavaCertificates) {
             java_keystore::write(&mut image)?;

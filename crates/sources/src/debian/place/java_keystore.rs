@@ -151,7 +151,7 @@ mod tests {
         image.put("x", &known("usr/share/ca-certificates/mozilla/A (1), B.crt"), ODD);
         // Further certificates of a file are not read.
         let extra = [("é😀.crt".to_owned(), format!("{ODD}{ODD}").into_bytes())];
-        ca_certificates::write(&mut image, &extra, true).unwrap();
+        ca_certificates::write(&mut image, &extra).unwrap();
         // A link that is no authority's.
         image.link("x", &known("etc/ssl/certs/other.pem"), "/etc/ssl/private/other.pem");
         image

@@ -6,6 +6,7 @@
 //! to what is not yet there.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::gvdb::Item;
 use super::gvdb::Table;
@@ -22,6 +23,8 @@ const MAX_NAME: usize = 1024;
 const MAX_CHAIN: usize = 32;
 /// Most schemas, most keys of one, and most words of an enumeration's names: a hundred times what there is.
 const MAX_ENTRIES: usize = 4096;
+/// Most words of names that all keys have together: a cache has those of an enumeration with each key that is of it.
+const MAX_WORDS: usize = 1 << 20;
 /// Said of what goes over it.
 const TOO_MANY: Wrong = "it has too many of one kind";
 
@@ -32,8 +35,10 @@ type Wrong = &'static str;
 #[derive(Debug, Default)]
 pub(super) struct Schemas {
     all: Table<Schema>,
-    enums: Table<Names>,
-    flags: Table<Names>,
+    enums: Table<Rc<Names>>,
+    flags: Table<Rc<Names>>,
+    /// How many words of names the keys have.
+    words: usize,
 }
 
 #[derive(Debug, Default)]
@@ -127,7 +132,8 @@ struct Setting {
     of: Type,
     /// `c` for choices, `e` for a name of an enumeration, `f` for flags.
     kind: u8,
-    names: Names,
+    /// Those of an enumeration are shared by all keys that are of it.
+    names: Rc<Names>,
     has_choices: bool,
     has_aliases: bool,
     is_override: bool,
@@ -140,7 +146,7 @@ struct Setting {
 }
 
 impl Setting {
-    fn new(of: Type, kind: u8, names: Names) -> Self {
+    fn new(of: Type, kind: u8, names: Rc<Names>) -> Self {
         Self {
             of,
             kind,
@@ -375,7 +381,7 @@ impl Schemas {
                 if table.get(id).is_some() {
                     return Err("an enumeration is there already");
                 }
-                table.insert(id, Names::default());
+                table.insert(id, Rc::default());
                 open.named.push((flags, id.to_owned()));
                 open.names = Some((flags, id.to_owned()));
             }
@@ -429,7 +435,7 @@ impl Schemas {
                 if setting.names.contains(value) {
                     return Err("a choice is there already");
                 }
-                setting.names.push(value, 0);
+                Rc::make_mut(&mut setting.names).push(value, 0);
                 setting.has_choices = true;
             }
             "aliases" => {
@@ -443,7 +449,7 @@ impl Schemas {
                 if setting.names.contains(value) {
                     return Err("an alias is there already");
                 }
-                setting.names.push_alias(value, needed("target")?)?;
+                Rc::make_mut(&mut setting.names).push_alias(value, needed("target")?)?;
                 setting.has_aliases = true;
             }
             _ => open.text = Some(String::new()),
@@ -579,7 +585,7 @@ impl Schemas {
         if names.0.len() > MAX_ENTRIES {
             return Err(TOO_MANY);
         }
-        if nick.len() < 2 || names.contains(nick) || names.has_number(value) {
+        if nick.len() < 2 || nick.len() > MAX_NAME || names.contains(nick) || names.has_number(value) {
             return Err(wrong);
         }
         if flags && value == 0 {
@@ -588,7 +594,7 @@ impl Schemas {
         if flags && !value.is_power_of_two() {
             return Err(wrong);
         }
-        names.push(nick, value);
+        Rc::make_mut(names).push(nick, value);
         Ok(())
     }
 
@@ -605,14 +611,21 @@ impl Schemas {
             }
         }
         let named =
-            |table: &Table<Names>, id: &str| table.get(id).cloned().ok_or("an enumeration is not there");
+            |table: &Table<Rc<Names>>, id: &str| table.get(id).cloned().ok_or("an enumeration is not there");
         let of = |text: &str| Type::read(text).ok_or("a type is none");
-        match kinds {
-            [Some(text), None, None] => Ok(Setting::new(of(text)?, b'c', Names::default())),
-            [None, Some(id), None] => Ok(Setting::new(of("s")?, b'e', named(&self.enums, id)?)),
-            [None, None, Some(id)] => Ok(Setting::new(of("as")?, b'f', named(&self.flags, id)?)),
-            _ => Err("a key has not one type"),
-        }
+        let setting = match kinds {
+            [Some(text), None, None] => Setting::new(of(text)?, b'c', Rc::default()),
+            [None, Some(id), None] => Setting::new(of("s")?, b'e', named(&self.enums, id)?),
+            [None, None, Some(id)] => Setting::new(of("as")?, b'f', named(&self.flags, id)?),
+            _ => return Err("a key has not one type"),
+        };
+        self.counted(setting)
+    }
+
+    /// A key that has its names from elsewhere.
+    fn counted(&mut self, setting: Setting) -> Result<Setting, Wrong> {
+        self.words += setting.names.0.len();
+        if self.words > MAX_WORDS { Err(TOO_MANY) } else { Ok(setting) }
     }
 
     fn overridden(&mut self, open: &Open, id: &str) -> Result<Setting, Wrong> {
@@ -620,12 +633,11 @@ impl Schemas {
             return Err("an override is there already");
         }
         let own = open.schema.clone().unwrap_or_default();
-        for (_, base) in self.chain(&own).skip(1) {
-            if let Some(Key::Setting(setting)) = base.keys.get(id) {
-                return Ok(setting.overriding());
-            }
-        }
-        Err("an override is of nothing")
+        let of = self.chain(&own).skip(1).find_map(|(_, base)| match base.keys.get(id) {
+            Some(Key::Setting(setting)) => Some(setting.overriding()),
+            _ => None,
+        });
+        self.counted(of.ok_or("an override is of nothing")?)
     }
 
     /// Another default for a key, for all desktops or for one. What is not there, or does not fit, is left out.

@@ -121,6 +121,26 @@ fn depth_and_width_are_bounded() {
     }
 }
 
+/// What a name of an enumeration costs it costs with every key that is of it.
+#[test]
+fn names_of_an_enumeration_are_bounded_for_all_keys_together() {
+    let source = |nick: &str, names: usize, keys: usize| {
+        let values = |at: usize| format!("<value nick='{nick}{at}' value='{at}'/>");
+        let values: String = (0..names).map(values).collect();
+        let key = |at: usize| format!("<key name='k{at}' enum='e'><default>'{nick}0'</default></key>");
+        let keys: String = (0..keys).map(key).collect();
+        format!(
+            "<schemalist><enum id='e'>{values}</enum><schema id='s' path='/s/'>{keys}</schema></schemalist>"
+        )
+    };
+    for (nick, names, keys, good) in
+        [("name", 900, 200, true), ("name", 900, 2_000, false), (&*"n".repeat(2_000), 1, 1, false)]
+    {
+        let found = compile(vec![("x.gschema.xml".to_owned(), source(nick, names, keys).into_bytes())]);
+        assert_eq!(found.left_out.is_empty(), good, "{names} names and {keys} keys: {:?}", found.left_out);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_text_is_survived(text in "[<>/a-z='\" \\[\\](){}@,:0-9.&;#!-]{0,120}") {
