@@ -6,8 +6,11 @@ set -euo pipefail
 suite=$1 name=$2
 S1="tini tmux bash git curl jq ca-certificates"
 declare -A sets=(
+  [S0]="netbase tzdata ca-certificates"
   [S1]="$S1"
+  [S2]="libssl3 ca-certificates"
   [S3]="$S1 ripgrep fd-find python3 python3-pip python3-venv build-essential openssh-client less procps iproute2 iptables sudo bubblewrap socat locales-all zsh vim-tiny"
+  [solo]="tini bash git ca-certificates ripgrep procps tmux curl" # the preset
   [ssh]="openssh-server man-db" # accounts, ucf, debconf
   [edit]="vim emacs-nox apache2" # alternatives, what a2enmod does
   [java]="default-jdk-headless"

@@ -68,7 +68,27 @@ struct Group {
     name: String,
     gid: u32,
     members: String,
-    locked: bool,
+    mark: Mark,
+}
+
+/// Who made a group decides what gshadow says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// From the masters through grpconv: `*`.
+    Master,
+    /// By adduser and groupadd: `!`.
+    Added,
+    /// By systemd-sysusers: `!*`.
+    Sysusers(Turn),
+}
+
+/// Where systemd-sysusers writes: pwconv appends what it finds in passwd, so that what is there before comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Before the shadow files were made.
+    First,
+    /// Into the shadow files that were there.
+    Then,
 }
 
 /// Who made the entry decides how its line in shadow looks.
@@ -78,6 +98,13 @@ enum ShadowForm {
     Master,
     /// By `adduser --system`.
     System,
+    /// By systemd-sysusers; fully locked ones (`u!`) have expired too.
+    Sysusers {
+        /// Whether the account has expired.
+        expired: bool,
+        /// When it was made.
+        turn: Turn,
+    },
     /// A person's account, locked.
     Person,
 }
@@ -188,7 +215,8 @@ impl Accounts {
             shell: shell.into(),
             shadow: ShadowForm::Master,
         };
-        let group = |name: &str, gid| Group { name: name.into(), gid, members: String::new(), locked: false };
+        let group =
+            |name: &str, gid| Group { name: name.into(), gid, members: String::new(), mark: Mark::Master };
         Self {
             logins: vec![
                 login("root", 0, "/root", "/bin/sh"),
@@ -245,7 +273,7 @@ impl Accounts {
                 name: name.into(),
                 gid: number(gid).ok_or_else(|| wrong("the group id is no number"))?,
                 members: members.into(),
-                locked: false,
+                mark: Mark::Master,
             });
         }
         Ok(accounts)
@@ -451,8 +479,24 @@ impl Accounts {
         Ok(())
     }
 
+    /// How many users and groups there are.
+    pub fn count(&self) -> (usize, usize) {
+        (self.logins.len(), self.groups.len())
+    }
+
+    /// Who came after `count` was made by systemd-sysusers; the users that are `expired` by lines `u!`. shadow(5): the
+    /// password `!*` is locked and was never valid, and the eighth field is the day on which an account expires.
+    pub fn made_by_sysusers(&mut self, count: (usize, usize), expired: &[String], turn: Turn) {
+        for login in self.logins.iter_mut().skip(count.0) {
+            login.shadow = ShadowForm::Sysusers { expired: expired.contains(&login.name), turn };
+        }
+        for group in self.groups.iter_mut().skip(count.1) {
+            group.mark = Mark::Sysusers(turn);
+        }
+    }
+
     fn push_group(&mut self, name: &str, gid: u32) {
-        self.groups.push(Group { name: name.into(), gid, members: String::new(), locked: true });
+        self.groups.push(Group { name: name.into(), gid, members: String::new(), mark: Mark::Added });
     }
 
     /// The four files. `epoch` is in seconds.
@@ -474,17 +518,32 @@ impl Accounts {
             shadow: String::new(),
             gshadow: String::new(),
         };
-        for Login { name, uid, gid, gecos, home, shell, shadow } in &self.logins {
+        for Login { name, uid, gid, gecos, home, shell, .. } in &self.logins {
             let _ = writeln!(files.passwd, "{name}:{password}:{uid}:{gid}:{gecos}:{home}:{shell}");
-            let _ = match shadow {
-                ShadowForm::Master => writeln!(files.shadow, "{name}:*:{day}:0:99999:7:::"),
-                ShadowForm::System => writeln!(files.shadow, "{name}:!:{day}::::::"),
-                ShadowForm::Person => writeln!(files.shadow, "{name}:!:{day}:0:99999:7:::"),
-            };
         }
-        for Group { name, gid, members, locked } in &self.groups {
+        let first = |login: &&Login| matches!(login.shadow, ShadowForm::Sysusers { turn: Turn::First, .. });
+        let (before, after): (Vec<_>, Vec<_>) = self.logins.iter().partition(first);
+        for Login { name, shadow, .. } in before.into_iter().chain(after) {
+            let rest = match shadow {
+                ShadowForm::Master => format!("*:{day}:0:99999:7:::"),
+                ShadowForm::System => format!("!:{day}::::::"),
+                ShadowForm::Sysusers { expired: false, .. } => format!("!*:{day}::::::"),
+                ShadowForm::Sysusers { expired: true, .. } => format!("!*:{day}:::::1:"),
+                ShadowForm::Person => format!("!:{day}:0:99999:7:::"),
+            };
+            let _ = writeln!(files.shadow, "{name}:{rest}");
+        }
+        for Group { name, gid, members, .. } in &self.groups {
             let _ = writeln!(files.group, "{name}:{password}:{gid}:{members}");
-            let mark = if *locked { '!' } else { '*' };
+        }
+        let first = |group: &&Group| group.mark == Mark::Sysusers(Turn::First);
+        let (before, after): (Vec<_>, Vec<_>) = self.groups.iter().partition(first);
+        for Group { name, members, mark, .. } in before.into_iter().chain(after) {
+            let mark = match mark {
+                Mark::Master => "*",
+                Mark::Added => "!",
+                Mark::Sysusers(_) => "!*",
+            };
             let _ = writeln!(files.gshadow, "{name}:{mark}::{members}");
         }
         files
@@ -599,6 +658,28 @@ mod tests {
         let files = accounts.files(86_400);
         assert!(files.passwd.contains("messagebus:x:100:65534::/nonexistent:/usr/sbin/nologin\n"));
         assert!(files.shadow.contains("redis:!:1::::::\n"));
+    }
+
+    /// The lines are those of trixie with `openssh-server` and `dbus`, made by mmdebstrap.
+    #[test]
+    fn what_systemd_sysusers_makes_is_locked_its_own_way_and_first_where_it_came_first() {
+        let mut accounts = Accounts::from_masters(PASSWD, GROUP).unwrap();
+        let mut sysusers = |name: &str, expired: &[String], turn| {
+            let before = accounts.count();
+            accounts.add_system_user(name, "/", "", Some(name)).unwrap();
+            accounts.made_by_sysusers(before, expired, turn);
+        };
+        sysusers("systemd-network", &["systemd-network".into()], Turn::First);
+        sysusers("messagebus", &[], Turn::Then);
+        accounts.add_system_group("_ssh").unwrap();
+        let files = accounts.files(20_784 * 86_400);
+        let shadow: Vec<&str> = files.shadow.lines().collect();
+        assert_eq!(shadow[..2], ["systemd-network:!*:20784:::::1:", "root:*:20784:0:99999:7:::"]);
+        assert_eq!(shadow.last(), Some(&"messagebus:!*:20784::::::"));
+        let gshadow: Vec<&str> = files.gshadow.lines().collect();
+        assert_eq!(gshadow[..2], ["systemd-network:!*::", "root:*::"]);
+        assert_eq!(gshadow[gshadow.len() - 2..], ["messagebus:!*::", "_ssh:!::"]);
+        assert!(files.passwd.starts_with("root:x:0:0:"), "{}", files.passwd);
     }
 
     #[test]

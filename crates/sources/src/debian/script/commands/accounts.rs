@@ -11,6 +11,7 @@ use super::options::long;
 use super::options::long_valued;
 use super::options::valued;
 use crate::accounts::Passwords;
+use crate::accounts::Turn;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
@@ -573,6 +574,10 @@ fn sysusers(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         }
         asked.extend(names.into_iter().map(Word::from));
     }
+    let shadow = shell.world().stat(b"/", b"/etc/shadow", Last::Followed);
+    let turn = if shadow.is_ok() { Turn::Then } else { Turn::First };
+    let before = shell.world().accounts.count();
+    let mut expired = Vec::new();
     for word in &asked {
         let name = text(word);
         let paths: Vec<String> = if name.starts_with('/') {
@@ -600,6 +605,9 @@ fn sysusers(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
                     add_group(shell, words, name, gid)?;
                 }
                 "u" => {
+                    if field(0).contains('!') {
+                        expired.push(name.to_owned());
+                    }
                     let (uid, group) = id.split_once(':').unwrap_or((id, ""));
                     let uid = uid.parse().ok().or_else(|| free_id(shell));
                     let shell_of = if field(5).is_empty() { "/usr/sbin/nologin" } else { field(5) };
@@ -632,6 +640,8 @@ fn sysusers(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             }
         }
     }
+    shell.world().accounts.made_by_sysusers(before, &expired, turn);
+    store(shell, words)?;
     Ok(0)
 }
 
