@@ -265,15 +265,16 @@ pub fn toml_string(text: &str) -> Shown {
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     let most = (1 + length / 4).min(length.saturating_sub(1));
-    let apart = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    let apart = candidates.into_iter().map(|candidate| (self::apart(word, candidate), candidate));
     apart
         .filter(|(apart, _)| (1..=most).contains(apart))
         .min_by_key(|(apart, _)| *apart)
         .map(|(_, near)| near)
 }
 
-/// Optimal string alignment: letters put in, taken out, exchanged, or swapped with their neighbour.
-fn distance(one: &str, other: &str) -> usize {
+/// How many letters must be put in, taken out, exchanged, or swapped with their neighbour to make one of the other (optimal string
+/// alignment).
+pub fn apart(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
     for i in 1..=one.len() {

@@ -189,8 +189,44 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/debian/lock/roots.rs",
-        "did you mean {}? the package may also be in another suite or component",
+        "did you mean {}?",
         Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "did you mean {}? this name is in Debian's `{name}`, which `suite` in the manifest's `[debian]` can name",
+        Elsewhere("sources/src/debian/lock/tests.rs", "a_package_that_is_elsewhere_is_told_with_its_place"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "it is in Debian's `{name}`, which `suite` in the manifest's `[debian]` can name",
+        Elsewhere("sources/src/debian/lock/tests.rs", "a_package_that_is_elsewhere_is_told_with_its_place"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "it is in `{name}`: write `backports = true` in the manifest's `[debian]`",
+        Elsewhere("sources/src/debian/lock/tests.rs", "a_package_that_is_elsewhere_is_told_with_its_place"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "it is in the component `{name}`: add that to `components` in the manifest's `[debian]`",
+        Elsewhere("sources/src/debian/lock/tests.rs", "a_package_that_is_elsewhere_is_told_with_its_place"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "mend them in `packages` of the manifest's `[debian]`",
+        Elsewhere(
+            "sources/src/debian/lock/walk_tests.rs",
+            "all_wrong_entries_are_told_at_once_each_with_what_to_do",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "write {meant}",
+        Elsewhere(
+            "sources/src/debian/lock/walk_tests.rs",
+            "an_entry_in_another_programs_spelling_is_told_in_ours",
+        ),
     ),
     row(
         "sources/src/debian/lock/roots.rs",

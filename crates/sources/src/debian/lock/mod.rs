@@ -14,6 +14,7 @@
 pub mod apt_sources;
 pub mod archive;
 pub mod candidates;
+pub mod elsewhere;
 pub mod fetch;
 pub mod index;
 pub mod mirrors;
@@ -23,6 +24,8 @@ pub mod release;
 pub mod roots;
 pub mod walk;
 
+mod near;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -31,8 +34,10 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::Reporter;
+use pinfold_base::Shown;
 use pinfold_base::Store;
 use pinfold_base::http::HttpError;
+use pinfold_base::shown;
 use pinfold_base::text::nearest;
 
 use self::archive::Suite;
@@ -253,6 +258,17 @@ impl Diagnose for LockError {
         })
     }
 
+    fn lines(&self) -> Vec<Shown> {
+        let mut lines = vec![Shown::of(self)];
+        if let Self::Root(error @ RootError::Several(_)) = self {
+            lines.extend(error.each().iter().map(|error| match error.hint() {
+                Some(hint) => shown!("  {}: {}", error, hint),
+                None => shown!("  {}", error),
+            }));
+        }
+        lines
+    }
+
     fn own_hint(&self) -> Option<String> {
         match self {
             Self::Empty(what) => Some(format!("name a {what} in the manifest's `[debian]`")),
@@ -293,9 +309,7 @@ pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> R
     if request.components.is_empty() {
         return Err(LockError::Empty("component"));
     }
-    for entry in &request.packages {
-        roots::spell(entry)?;
-    }
+    RootError::gather(request.packages.iter().filter_map(|entry| roots::spell(entry).err()).collect())?;
     let mut names: Vec<&String> = Vec::new();
     for name in &request.suites {
         if !names.contains(&name) {
@@ -313,11 +327,26 @@ pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> R
         packages: BTreeMap::new(),
         notes: Vec::new(),
     };
+    // What is wrong for any platform is told at once.
+    let mut wrong = Vec::new();
     for &platform in &request.platforms {
-        let universe = universe(platform, &suites, request, inputs)?;
-        let (packages, note) = choose(platform, &universe, request, previous, &resolution.suites)?;
-        resolution.notes.extend(note);
-        resolution.packages.insert(platform, packages);
+        let universe = universe(platform, &suites, request, inputs);
+        match universe.and_then(|all| choose(platform, &all, request, previous, &resolution.suites)) {
+            Ok((packages, note)) => {
+                resolution.notes.extend(note);
+                resolution.packages.insert(platform, packages);
+            }
+            Err(LockError::Root(error)) => wrong.push((platform, error)),
+            Err(error) if wrong.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    if let Some(&(platform, _)) = wrong.first() {
+        let mut told = RootError::gather(wrong.into_iter().map(|(_, error)| error).collect());
+        if let Err(error) = &mut told {
+            error.locate(|names| elsewhere::look(names, platform, request, &suites, inputs));
+        }
+        told?;
     }
     resolution.notes.extend(differences(&resolution.packages));
     Ok(resolution)

@@ -10,13 +10,18 @@ use super::Base;
 use super::Recommends;
 use super::Request;
 use super::candidates::Candidates;
+use super::elsewhere::Elsewhere;
 use super::index::Id;
 use super::index::Priority;
 use super::index::Universe;
+use super::near::near;
 use super::relation;
 use super::relation::Relation;
 use super::walk::Reason;
 use crate::debian::version;
+
+/// The most providers of a virtual package that are told.
+const PROVIDERS_SHOWN: usize = 8;
 
 /// What cannot be a root.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,23 +33,28 @@ pub enum RootError {
         entry: String,
     },
     /// Nothing has that name.
-    #[error("package `{name}` does not exist for `{arch}` in the suites and components asked for")]
+    #[error("package `{name}` does not exist for {} in the suites and components asked for", quoted(.arches))]
     Missing {
         /// The name asked for.
         name: String,
-        /// Debian's name of the architecture.
-        arch: String,
+        /// Debian's names of the architectures.
+        arches: Vec<String>,
         /// Names that are close to it.
         near: Vec<String>,
+        /// A place that has it.
+        elsewhere: Option<Elsewhere>,
     },
     /// The name is only provided by others.
-    #[error("`{name}` is a virtual package; it is provided by {}", .by.join(", "))]
+    #[error("`{name}` is a virtual package; it is provided by {}", providers(.by))]
     Virtual {
         /// The name asked for.
         name: String,
         /// The packages that provide it.
         by: Vec<String>,
     },
+    /// Several of them, each with what is wrong.
+    #[error("{} of the packages asked for cannot be chosen", .0.len())]
+    Several(Vec<RootError>),
     /// The package is there, the version is not.
     #[error("package `{name}` has no version `{version}` for `{arch}`; there is {}", .there.join(", "))]
     Version {
@@ -95,7 +105,10 @@ impl RootError {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Spelling { .. } => "write `name`, `name=version` or `name/suite`".into(),
+            Self::Spelling { entry } => match meant(entry) {
+                Some(meant) => format!("write {meant}"),
+                None => "write `name`, `name=version` or `name/suite`".into(),
+            },
             Self::NotThere { .. } => "ask for it without the suite, or for a version that is there".into(),
             Self::Suite { suite, known, .. } => match nearest(suite, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -105,13 +118,24 @@ impl RootError {
                 }
                 None => format!("add `{suite}` to `suites` in the manifest's `[debian]`, or leave it out here"),
             },
+            Self::Missing { elsewhere: Some(Elsewhere::Component(name)), .. } => {
+                format!("it is in the component `{name}`: add that to `components` in the manifest's `[debian]`")
+            }
+            Self::Missing { elsewhere: Some(Elsewhere::Backports(name)), .. } => {
+                format!("it is in `{name}`: write `backports = true` in the manifest's `[debian]`")
+            }
+            Self::Missing { elsewhere: Some(Elsewhere::Release(name)), near, .. } => match &near[..] {
+                [] => format!("it is in Debian's `{name}`, which `suite` in the manifest's `[debian]` can name"),
+                near => format!(
+                    "did you mean {}? this name is in Debian's `{name}`, which `suite` in the manifest's `[debian]` can name",
+                    quoted(near)
+                ),
+            },
             Self::Missing { near, .. } if near.is_empty() => {
                 "check the spelling; the package may be in another suite or component".into()
             }
-            Self::Missing { near, .. } => format!(
-                "did you mean {}? the package may also be in another suite or component",
-                near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            ),
+            Self::Missing { near, .. } => format!("did you mean {}?", quoted(near)),
+            Self::Several(_) => "mend them in `packages` of the manifest's `[debian]`".into(),
             Self::Virtual { .. } => "ask for one of them by name".into(),
             Self::Version { .. } => {
                 "ask for a version that is there; archives keep only the current ones, a snapshot mirror keeps all".into()
@@ -119,6 +143,114 @@ impl RootError {
             Self::Twice { .. } => "keep one of the two".into(),
         })
     }
+}
+
+impl RootError {
+    /// All of `errors` as one; nothing where there is none.
+    pub fn gather(errors: Vec<Self>) -> Result<(), Self> {
+        let mut each: Vec<Self> = Vec::new();
+        let flat = errors.into_iter().flat_map(|error| match error {
+            Self::Several(errors) => errors,
+            one => vec![one],
+        });
+        for error in flat {
+            // What one platform lacks another may lack too.
+            if let Self::Missing { name, arches, .. } = &error
+                && let Some(Self::Missing { arches: known, .. }) = each
+                    .iter_mut()
+                    .find(|other| matches!(other, Self::Missing { name: other, .. } if other == name))
+            {
+                let more = arches.iter().filter(|arch| !known.contains(arch)).cloned().collect::<Vec<_>>();
+                known.extend(more);
+            } else if !each.iter().any(|other| other.subject() == error.subject()) {
+                each.push(error);
+            }
+        }
+        match each.len() {
+            0 => Ok(()),
+            1 => Err(each.remove(0)),
+            _ => Err(Self::Several(each)),
+        }
+    }
+
+    /// What it is about: one problem of a package is told once, for the first platform that has it.
+    fn subject(&self) -> &str {
+        match self {
+            Self::Spelling { entry } | Self::Suite { entry, .. } => entry,
+            Self::Missing { name, .. }
+            | Self::Virtual { name, .. }
+            | Self::Version { name, .. }
+            | Self::NotThere { name, .. }
+            | Self::Twice { name, .. } => name,
+            Self::Several(_) => "",
+        }
+    }
+
+    /// The errors of which it is made.
+    pub fn each(&self) -> &[Self] {
+        match self {
+            Self::Several(errors) => errors,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// Notes where the missing packages are, as `look` knows it.
+    pub(super) fn locate(&mut self, look: impl FnOnce(&[&str]) -> BTreeMap<String, Elsewhere>) {
+        let errors = match self {
+            Self::Several(errors) => &mut errors[..],
+            one => std::slice::from_mut(one),
+        };
+        let names: Vec<String> = errors
+            .iter()
+            .filter_map(|error| match error {
+                Self::Missing { name, .. } => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        let mut found = look(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        for error in errors {
+            if let Self::Missing { name, elsewhere, .. } = error {
+                *elsewhere = found.remove(name);
+            }
+        }
+    }
+}
+
+/// Names as they are told.
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The packages that provide a name, the first of many.
+fn providers(by: &[String]) -> String {
+    match by.get(PROVIDERS_SHOWN..) {
+        Some(more) if more.len() > 1 => {
+            format!("{} and {} more", quoted(&by[..PROVIDERS_SHOWN]), more.len())
+        }
+        _ => quoted(by),
+    }
+}
+
+/// What an entry in another program's spelling would be here.
+fn meant(entry: &str) -> Option<String> {
+    let name = |text: &str| relation::is_name(text).then(|| text.to_owned());
+    let words: Vec<&str> = entry.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
+    if words.len() > 1 && words.iter().all(|word| spell(word).is_ok()) {
+        let each = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>();
+        return Some(format!("each package by itself: `{}`", each.join(", ")));
+    }
+    if let Some(name) = name(entry.trim()) {
+        return Some(format!("`{name}` without blanks"));
+    }
+    let (before, behind) = entry.split_at(entry.find([':', '(', '<', '>', '=', '~', '^', '*', '@', ' '])?);
+    let before = name(before)?;
+    if behind.starts_with(':') {
+        return Some(format!("`{before}`: for which architectures it comes `platforms` says"));
+    }
+    Some(format!("`{before}` for the newest version there is, or `{before}=VERSION` for one of them"))
 }
 
 /// Where the walk begins.
@@ -145,31 +277,15 @@ pub fn roots<'u>(
     }
     let mut asked = Vec::new();
     let mut told: BTreeMap<&str, Wanted<'_>> = BTreeMap::new();
+    // All that is wrong is told at once.
+    let mut wrong = Vec::new();
     for entry in &request.packages {
-        let (name, wanted) = spell(entry)?;
-        if wanted != Wanted::Best
-            && let Some(other) = told.insert(name, wanted).filter(|&other| other != wanted)
-        {
-            return Err(RootError::Twice {
-                name: name.to_owned(),
-                one: other.to_string(),
-                other: wanted.to_string(),
-            });
+        match want(&mut candidates, entry, request.recommends, &mut told) {
+            Ok(name) => asked.push(name),
+            Err(error) => wrong.push(error),
         }
-        match wanted {
-            Wanted::Best => {}
-            Wanted::Version(version) => {
-                let id = exact(&candidates, name, version)?;
-                candidates.fix(id);
-            }
-            Wanted::Suite(suite) => {
-                let id = of_suite(&candidates, entry, name, suite)?;
-                candidates.fix(id);
-                follow_suite(&mut candidates, id, suite, request.recommends);
-            }
-        }
-        asked.push(name);
     }
+    RootError::gather(wrong)?;
     let mut roots = Vec::new();
     let mut seen = HashSet::new();
     let mut add = |id, reason| {
@@ -205,6 +321,38 @@ pub fn roots<'u>(
         add(candidate(&candidates, name)?, Reason::Asked);
     }
     Ok(Roots { candidates, roots })
+}
+
+/// Takes up one entry of the request. Gives back its name.
+fn want<'r>(
+    candidates: &mut Candidates<'_>,
+    entry: &'r str,
+    recommends: Recommends,
+    told: &mut BTreeMap<&'r str, Wanted<'r>>,
+) -> Result<&'r str, RootError> {
+    let (name, wanted) = spell(entry)?;
+    if wanted != Wanted::Best
+        && let Some(other) = told.insert(name, wanted).filter(|&other| other != wanted)
+    {
+        return Err(RootError::Twice {
+            name: name.to_owned(),
+            one: other.to_string(),
+            other: wanted.to_string(),
+        });
+    }
+    match wanted {
+        Wanted::Best => drop(candidate(candidates, name)?),
+        Wanted::Version(version) => {
+            let id = exact(candidates, name, version)?;
+            candidates.fix(id);
+        }
+        Wanted::Suite(suite) => {
+            let id = of_suite(candidates, entry, name, suite)?;
+            candidates.fix(id);
+            follow_suite(candidates, id, suite, recommends);
+        }
+    }
+    Ok(name)
 }
 
 /// What is asked of a package beyond its name.
@@ -341,43 +489,14 @@ fn candidate(candidates: &Candidates<'_>, name: &str) -> Result<Id, RootError> {
         [only] => Ok(only),
         [] => Err(RootError::Missing {
             name: name.to_owned(),
-            arch: universe.arch().to_owned(),
+            arches: vec![universe.arch().to_owned()],
             near: near(universe, name),
+            elsewhere: None,
         }),
         _ => {
             by.sort_by(|&left, &right| universe.rank(left).cmp(&universe.rank(right)));
-            let by = by.iter().take(8).map(|&id| format!("`{}`", universe.name(id))).collect();
+            let by = by.iter().map(|&id| universe.name(id).to_owned()).collect();
             Err(RootError::Virtual { name: name.to_owned(), by })
         }
-    }
-}
-
-/// Up to five names that differ from `name` by little: by one letter, or by what stands around them.
-fn near(universe: &Universe, name: &str) -> Vec<String> {
-    let mut close: Vec<(usize, &str)> = universe
-        .names()
-        .filter_map(|versions| versions.first().map(|&id| universe.name(id)))
-        .filter_map(|other| {
-            if is_one_apart(name.as_bytes(), other.as_bytes()) {
-                Some((0, other))
-            } else if other.starts_with(name) || other.len() > 4 && name.starts_with(other) {
-                Some((1 + other.len().abs_diff(name.len()), other))
-            } else {
-                None
-            }
-        })
-        .collect();
-    close.sort_unstable();
-    close.into_iter().take(5).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// Whether one insertion, deletion or replacement makes one of the other.
-fn is_one_apart(left: &[u8], right: &[u8]) -> bool {
-    let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
-    let front = short.iter().zip(long).take_while(|(a, b)| a == b).count();
-    match long.len() - short.len() {
-        0 => short.get(front + 1..) == long.get(front + 1..),
-        1 => short[front..] == long[front + 1..],
-        _ => false,
     }
 }

@@ -85,7 +85,9 @@ impl<'a> Suite<'a> {
         let sum =
             |bytes: &[u8], path: &str| format!(" {} {} {path}\n", Digest::sha256(bytes).hex(), bytes.len());
         for (arch, text) in &self.packages {
-            let folder = format!("main/binary-{arch}");
+            // `contrib/amd64`, or `amd64` in `main`.
+            let (component, arch) = arch.split_once('/').unwrap_or(("main", arch));
+            let folder = format!("{component}/binary-{arch}");
             let packed = gzip(text.as_bytes());
             if self.plain {
                 sums.push(sum(text.as_bytes(), &format!("{folder}/Packages")));
@@ -424,6 +426,47 @@ fn a_suite_that_is_not_there_is_told_with_the_one_that_is_meant() {
         assert_eq!((error.kind(), error.hint().as_deref()), (Kind::Usage, Some(hint)), "{suite}");
         assert_eq!(error.to_string(), format!("there is no suite `{suite}`"));
     }
+}
+
+#[test]
+fn a_package_that_is_elsewhere_is_told_with_its_place() {
+    let mut world = World::new();
+    let suite = |name, of_main: &str, of_contrib: &str| {
+        let both = ["amd64", "arm64"].into_iter();
+        let main = both.clone().map(|arch| (arch, stanza(of_main, "1", arch, "")));
+        let contrib = ["contrib/amd64", "contrib/arm64"].into_iter();
+        let contrib = contrib.zip(both).map(|(key, arch)| (key, stanza(of_contrib, "1", arch, "")));
+        Suite::new(name, main.chain(contrib).collect())
+    };
+    world.publish(&suite("bookworm", "app", "unfree"), DATE);
+    world.publish(&suite("bookworm-backports", "fresh", "x1"), DATE);
+    world.publish(&suite("trixie", "newer", "x2"), DATE);
+    let hint = |packages: &[&str]| {
+        let request = Request { suites: vec!["bookworm".into()], ..request(packages) };
+        let error = world.resolve(&request, &Previous::default()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage, "{error}");
+        (error.hint().unwrap(), error.lines())
+    };
+    assert_eq!(
+        hint(&["unfree"]).0,
+        "it is in the component `contrib`: add that to `components` in the manifest's `[debian]`"
+    );
+    assert_eq!(
+        hint(&["fresh"]).0,
+        "it is in `bookworm-backports`: write `backports = true` in the manifest's `[debian]`"
+    );
+    let newer = "is in Debian's `trixie`, which `suite` in the manifest's `[debian]` can name";
+    assert_eq!(hint(&["newer"]).0, format!("it {newer}"));
+    assert_eq!(hint(&["x2"]).0, "check the spelling; the package may be in another suite or component");
+    let (told, lines) = hint(&["aqp", "unfree", "app", "newer"]);
+    assert_eq!(told, "mend them in `packages` of the manifest's `[debian]`");
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    assert_eq!(lines[0], "3 of the packages asked for cannot be chosen");
+    let missing = "does not exist for `amd64`, `arm64` in the suites and components asked for";
+    assert_eq!(lines[1], format!("  package `aqp` {missing}: did you mean `app`?"));
+    assert!(lines[2].contains("`unfree`") && lines[2].contains("component `contrib`"), "{lines:?}");
+    assert!(lines[3].contains("`newer`") && lines[3].contains("`trixie`"), "{lines:?}");
+    assert_eq!(lines.len(), 4);
 }
 
 #[test]

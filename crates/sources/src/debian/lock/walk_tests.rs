@@ -16,6 +16,7 @@ use super::Request;
 use super::index::Text;
 use super::index::Universe;
 use super::roots;
+use super::roots::RootError;
 use super::walk;
 
 fn data(name: &str) -> Vec<u8> {
@@ -233,10 +234,62 @@ fn roots_that_are_not_there_are_explained() {
     );
     assert_eq!(error("dep-old="), "`dep-old=` is not `name`, `name=version` or `name/suite`");
     let near = roots::roots(&universe, &request(Base::None, Recommends::Skip, "alpa"), &BTreeMap::new());
-    assert_eq!(
-        near.unwrap_err().hint().unwrap(),
-        "did you mean `alpha`? the package may also be in another suite or component"
-    );
+    assert_eq!(near.unwrap_err().hint().unwrap(), "did you mean `alpha`?");
+}
+
+#[test]
+fn all_wrong_entries_are_told_at_once_each_with_what_to_do() {
+    let universe = universe("amd64", &data("choices.Packages"));
+    let asked = request(Base::None, Recommends::Skip, "nosuch alpha awk alpa dep-old=3 nosuch");
+    let error = roots::roots(&universe, &asked, &BTreeMap::new()).unwrap_err();
+    assert_eq!(error.to_string(), "4 of the packages asked for cannot be chosen");
+    let each: Vec<String> = error.each().iter().map(ToString::to_string).collect();
+    for (told, begin) in each.iter().zip([
+        "package `nosuch` does not exist",
+        "`awk` is a virtual package",
+        "package `alpa` does not exist",
+        "package `dep-old` has no version `3`",
+    ]) {
+        assert!(told.starts_with(begin), "{told}");
+    }
+    assert_eq!(each.len(), 4);
+    assert!(error.each().iter().all(|error| error.hint().is_some()));
+    // The same name on two platforms is one thing to mend.
+    let missing = |arch: &str| RootError::Missing {
+        name: "x".into(),
+        arches: vec![arch.into()],
+        near: Vec::new(),
+        elsewhere: None,
+    };
+    let both = RootError::gather(vec![missing("amd64"), missing("arm64")]).unwrap_err();
+    assert!(both.to_string().contains("does not exist for `amd64`, `arm64` in"), "{both}");
+}
+
+#[test]
+fn a_long_list_of_providers_says_that_it_is_cut() {
+    let by = |count: usize| RootError::Virtual {
+        name: "x".into(),
+        by: (0..count).map(|number| format!("p{number}")).collect(),
+    };
+    assert!(by(8).to_string().ends_with("`p6`, `p7`"));
+    assert!(by(9).to_string().ends_with("`p7`, `p8`"), "one more takes no more room than saying so");
+    assert!(by(12).to_string().ends_with("`p7` and 4 more"), "{}", by(12));
+}
+
+#[test]
+fn an_entry_in_another_programs_spelling_is_told_in_ours() {
+    for (entry, hint) in [
+        ("curl wget", "write each package by itself: `\"curl\", \"wget\"`"),
+        (" curl", "write `curl` without blanks"),
+        ("curl:amd64", "write `curl`: for which architectures it comes `platforms` says"),
+        ("curl>=7", "write `curl` for the newest version there is, or `curl=VERSION` for one of them"),
+        ("curl (>= 7)", "write `curl` for the newest version there is, or `curl=VERSION` for one of them"),
+        ("curl@7", "write `curl` for the newest version there is, or `curl=VERSION` for one of them"),
+        ("./x.deb", "write `name`, `name=version` or `name/suite`"),
+        ("", "write `name`, `name=version` or `name/suite`"),
+    ] {
+        assert_eq!(roots::spell(entry).unwrap_err().hint().as_deref(), Some(hint), "{entry}");
+    }
 }
 
 #[test]
