@@ -86,7 +86,9 @@ impl Shell<'_, '_> {
             let there = name.contains('/') && self.world.stat(&cwd, name.as_bytes(), Last::Followed).is_ok();
             let (status, what) = if there { (126, "Permission denied") } else { (127, "not found") };
             let zero = String::from_utf8_lossy(&self.state.zero).into_owned();
-            self.say_error(format!("{zero}: {}: {what}\n", name.escape_debug()).as_bytes())?;
+            // As dash says it: the line is that of the script that lies there, where one called another.
+            let line = self.line;
+            self.say_error(format!("{zero}: {line}: {}: {what}\n", name.escape_debug()).as_bytes())?;
             return Ok(status);
         };
         self.script_of_the_tree(&path, words)
