@@ -335,11 +335,13 @@ fn redirects_end() {
 fn what_cannot_be_reached_is_said_with_a_hint() {
     let port = Server::start(|_| Response::ok("")).port();
     std::thread::sleep(Duration::from_millis(50));
-    let error = client()
-        .get(&SafeUrl::parse(&format!("http://127.0.0.1:{port}/x")).unwrap(), &Get::default())
-        .unwrap_err();
-    assert!(matches!(error, HttpError::Connection { step: Step::Connect, .. }), "{error:?}");
-    assert!(error.hint().unwrap().contains("HTTPS_PROXY"));
+    // The variable is the one that counts for such an address.
+    for (scheme, variable) in [("http", "`HTTP_PROXY`"), ("https", "`HTTPS_PROXY`")] {
+        let url = SafeUrl::parse(&format!("{scheme}://127.0.0.1:{port}/x")).unwrap();
+        let error = client().get(&url, &Get::default()).unwrap_err();
+        assert!(matches!(error, HttpError::Connection { step: Step::Connect, .. }), "{error:?}");
+        assert!(error.hint().unwrap().contains(variable), "{error:?}");
+    }
     // A server that speaks no TLS.
     let server = Server::start(|_| Response::ok(""));
     let tls = SafeUrl::parse(&server.url("/x").replace("http:", "https:")).unwrap();

@@ -4,6 +4,7 @@ use std::io;
 
 use super::SafeUrl;
 use super::url::ParseUrlError;
+use super::url::Scheme;
 use crate::error::Diagnose;
 use crate::error::Diagnosis;
 use crate::error::Kind;
@@ -197,6 +198,14 @@ pub(super) const fn is_passing_status(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
+/// The variable that names a proxy for this kind of address.
+fn proxy_variable(url: &SafeUrl) -> &'static str {
+    match url.scheme() {
+        Scheme::Http => "HTTP_PROXY",
+        Scheme::Https | Scheme::File => "HTTPS_PROXY",
+    }
+}
+
 impl Diagnose for HttpError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
@@ -236,10 +245,13 @@ impl Diagnose for HttpError {
             Self::TrustStore { .. } => {
                 "install the ca-certificates package, or set `SSL_CERT_FILE` to a file of trusted certificates"
             }
-            Self::Connection { step, .. } => match step {
+            Self::Connection { url, step, .. } => match step {
                 Step::Resolve | Step::Connect | Step::Wait => {
-                    "check the network; behind a proxy set `HTTPS_PROXY` and `NO_PROXY`; what is already fetched can be used \
-                     with `--offline`"
+                    let proxy = proxy_variable(url);
+                    return Some(format!(
+                        "check the network; behind a proxy set `{proxy}` and `NO_PROXY`; what is already fetched can be used with \
+                         `--offline`"
+                    ));
                 }
                 Step::Proxy => "check the variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`",
                 Step::Tls => {
@@ -258,8 +270,11 @@ impl Diagnose for HttpError {
                 "check the address, and the names and versions in it; of what was locked and is gone, `pinfold lock --upgrade` takes \
                  a newer version, and a directory that `pinfold vendor` made or a snapshot of the archive still has it"
             }
-            Self::Status { status: 407, .. } => {
-                "the proxy wants credentials: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`"
+            Self::Status { status: 407, url } => {
+                let proxy = proxy_variable(url);
+                return Some(format!(
+                    "the proxy wants credentials: `{proxy}=http://USER:PASSWORD@HOST:PORT`"
+                ));
             }
             Self::Status { status: 429, .. } => {
                 "the server asks for fewer requests; try again in a few minutes"

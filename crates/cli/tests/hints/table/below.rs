@@ -89,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "base/src/http/error.rs",
-        "check the network; behind a proxy set `HTTPS_PROXY` and `NO_PROXY`; what is already fetched can be used with `--offline`",
+        "check the network; behind a proxy set `{proxy}` and `NO_PROXY`; what is already fetched can be used with `--offline`",
         Untried("another's server, or the network on the way to it, decides"),
     ),
     row(
@@ -172,7 +172,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "base/src/http/error.rs",
-        "the proxy wants credentials: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`",
+        "the proxy wants credentials: `{proxy}=http://USER:PASSWORD@HOST:PORT`",
         Untried("another's server, or the network on the way to it, decides"),
     ),
     row(
