@@ -162,11 +162,34 @@ pub enum ScriptFile {
 }
 
 /// The table of [`ScriptFile::Table`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Skip {
     /// Why the image can do without it.
     skip: String,
+}
+
+impl<'de> Deserialize<'de> for Skip {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut keys = BTreeMap::<String, toml::Value>::deserialize(deserializer)?;
+        let skip = keys.remove("skip");
+        if let Some((other, _)) = keys.first_key_value() {
+            // `libssl1.1.postinst` is a table in a table in a table.
+            let told = if SCRIPTS.contains(&other.as_str()) || skip.is_none() {
+                format!(
+                    "`{other}` stands too deep: a package's name with a dot stands in quotes, as in `\"libssl1.1\".postinst`"
+                )
+            } else {
+                format!("unknown field `{other}`, expected `skip`")
+            };
+            return Err(serde::de::Error::custom(told));
+        }
+        match skip {
+            Some(toml::Value::String(skip)) => Ok(Self { skip }),
+            Some(_) => Err(serde::de::Error::custom("`skip` is the reason, in quotes")),
+            None => Err(serde::de::Error::missing_field("skip")),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for ScriptsFile {

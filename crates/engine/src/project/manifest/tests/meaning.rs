@@ -168,6 +168,23 @@ fn small_values_are_read_in_all_their_forms() {
             .replace("\"`", "\"");
         assert_eq!(error, format!("manifest key {expected}"));
     }
+    // Deeper still, where a script of such a package is meant.
+    for typed in ["php8.2-cli.config = 'skip: x'", "php8.2-cli.postinst = { skip = 'x' }"] {
+        let error = parse(&format!("name = 'x'\n[scripts]\n{typed}\n")).unwrap_err().to_string();
+        assert!(
+            error.contains("a package's name with a dot stands in quotes, as in `\"libssl1.1\".postinst`"),
+            "{error}"
+        );
+        assert!(error.contains("pinfold.toml:3:"), "{error}");
+    }
+    for (typed, expected) in [
+        ("foo.postinst = { skip = 'x', reason = 'y' }", "unknown field `reason`, expected `skip`"),
+        ("foo.postinst = { skip = 1 }", "`skip` is the reason, in quotes"),
+        ("foo.postinst = {}", "missing field `skip`"),
+    ] {
+        let error = parse(&format!("name = 'x'\n[scripts]\n{typed}\n")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]
