@@ -104,6 +104,23 @@ impl Command {
             _ => Stdout::Ours,
         }
     }
+
+    /// What is true when its work is interrupted; nothing where Ctrl-C is the way to end it.
+    pub(crate) fn interrupted(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Lock(_)
+            | Self::Fetch(_)
+            | Self::Vendor(_)
+            | Self::Build(_)
+            | Self::Run(_)
+            | Self::Open(_) => {
+                "interrupted: nothing half done counts, and what was fetched is kept for the next time\n"
+            }
+            Self::Unpack(_) => "interrupted: what was unpacked is not whole\n",
+            Self::Gc(_) | Self::Rm(_) | Self::Rmi(_) => "interrupted: say it again for what is left\n",
+            _ => return None,
+        })
+    }
 }
 
 /// Which project a verb works on.

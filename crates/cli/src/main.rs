@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         Err(error) => return mistaken(&error),
     };
     render::log::install(args.global.verbose);
+    if let Some(words) = args.command.interrupted() {
+        pinfold_sandbox::say_when_interrupted(words, render::UNDER_BARS);
+    }
     let (json, stdout) = (args.global.json, args.command.stdout());
     match commands::run(args) {
         Ok(code) => ended(code),

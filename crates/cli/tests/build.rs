@@ -252,3 +252,29 @@ fn a_build_that_has_everything_asks_nobody_where_mirrors_are() {
     assert!(text(&online).contains("no npm registry is known"), "{}", text(&online));
     assert!(machine.npm_was_started());
 }
+
+#[test]
+fn who_interrupts_a_build_is_told_what_that_leaves() {
+    // A registry that takes a connection and says nothing: the build waits for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let registry = format!("http://{}/", silent.local_addr().unwrap());
+    let machine = Machine::new("name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool']\n");
+    let mut child = machine
+        .command("interrupted", &["build"])
+        .env("npm_config_registry", &registry)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (_connection, _) = silent.accept().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    // The shell says 130 of it, and ends a loop that it is part of.
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{status}");
+    let mut errors = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut errors).unwrap();
+    let words = "interrupted: nothing half done counts, and what was fetched is kept for the next time\n";
+    assert!(errors.ends_with(words) && !errors.contains('\x1b'), "{errors}");
+    assert!(!machine.path().join("pinfold.lock").exists());
+}

@@ -32,6 +32,9 @@ use self::diagnostic::Failure;
 use self::page::Page;
 use crate::args::Args;
 
+/// What brings a terminal below the bars that are drawn on it (ECMA-48: the line's begin, all behind it taken away).
+pub(crate) const UNDER_BARS: &str = "\r\x1b[J";
+
 /// Why a result did not reach stdout; the first reason.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 

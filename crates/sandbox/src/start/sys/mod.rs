@@ -38,6 +38,7 @@ use rustix::io::Errno;
 pub(crate) use signals::Blocked;
 pub(crate) use signals::Endings;
 pub(crate) use signals::reset_all;
+pub use signals::say_when_interrupted;
 
 /// The result of a raw call as `Result`.
 fn check(result: libc::c_long) -> rustix::io::Result<libc::c_long> {

@@ -1,9 +1,10 @@
-//! Signals: back to default for the program inside, caught for whoever supervises it.
+//! Signals: back to default for the program inside, caught for whoever supervises it, told for whoever interrupts work.
 
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering;
 
@@ -25,6 +26,41 @@ pub(crate) fn reset_all() {
 /// What asks a process to end.
 const ENDINGS: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
+/// What is told when this process is interrupted.
+static WORDS: OnceLock<[&'static str; 2]> = OnceLock::new();
+
+/// Says the words and ends as it would have ended without them: by the signal.
+extern "C" fn tell(signal: i32) {
+    for words in WORDS.get().into_iter().flatten() {
+        // SAFETY: write(2) may be called in a handler; the words live as long as the process.
+        unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+    }
+    // SAFETY: both may be called in a handler. The signal is blocked until this function returns.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+/// From now on an interrupt (Ctrl-C) that nobody catches writes `words` to standard error before it ends this process, on a
+/// terminal with `cleared` before them. Once; an interrupt that was ignored before stays ignored.
+pub fn say_when_interrupted(words: &'static str, cleared: &'static str) {
+    let cleared = if rustix::termios::isatty(rustix::stdio::stderr()) { cleared } else { "" };
+    if WORDS.set([cleared, words]).is_err() {
+        return;
+    }
+    // SAFETY: zeroes are a valid `sigaction`; the handler only does what a handler may. The structures outlive the calls.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGINT, std::ptr::null(), &raw mut old);
+        if old.sa_sigaction == libc::SIG_DFL {
+            let mut new: libc::sigaction = std::mem::zeroed();
+            new.sa_sigaction = tell as *const () as libc::sighandler_t;
+            libc::sigaction(libc::SIGINT, &raw const new, std::ptr::null_mut());
+        }
+    }
+}
+
 /// Where the handler writes; -1 while nobody catches.
 static CAUGHT: AtomicI32 = AtomicI32::new(-1);
 
@@ -34,7 +70,7 @@ static CAUGHT: AtomicI32 = AtomicI32::new(-1);
 pub(crate) struct Endings {
     read: OwnedFd,
     write: OwnedFd,
-    before: Vec<i32>,
+    before: Vec<(i32, libc::sighandler_t)>,
 }
 
 extern "C" fn note(signal: i32) {
@@ -65,12 +101,12 @@ impl Endings {
             unsafe {
                 let mut old: libc::sigaction = std::mem::zeroed();
                 libc::sigaction(signal, std::ptr::null(), &raw mut old);
-                if old.sa_sigaction == libc::SIG_DFL {
+                if [libc::SIG_DFL, tell as *const () as libc::sighandler_t].contains(&old.sa_sigaction) {
                     let mut new: libc::sigaction = std::mem::zeroed();
                     new.sa_sigaction = note as *const () as libc::sighandler_t;
                     new.sa_flags = libc::SA_RESTART;
                     libc::sigaction(signal, &raw const new, std::ptr::null_mut());
-                    caught.before.push(signal);
+                    caught.before.push((signal, old.sa_sigaction));
                 }
             }
         }
@@ -92,9 +128,9 @@ impl AsFd for Endings {
 
 impl Drop for Endings {
     fn drop(&mut self) {
-        for signal in &self.before {
-            // SAFETY: the default action is valid for each of them.
-            unsafe { libc::signal(*signal, libc::SIG_DFL) };
+        for &(signal, before) in &self.before {
+            // SAFETY: what was there before, the default action or `tell`, is valid for each of them.
+            unsafe { libc::signal(signal, before) };
         }
         CAUGHT.store(-1, Ordering::Relaxed);
         // Closed only now: a handler may have been about to write.
