@@ -119,7 +119,7 @@ impl Diagnose for io::Error {
     fn own_hint(&self) -> Option<String> {
         match io::Error::kind(self) {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
-                "the disk is full; `pinfold gc` says what it would free, or set `PINFOLD_HOME` to a larger disk"
+                "the disk is full; `pinfold gc` says what can be freed and how, or set `PINFOLD_HOME` to a larger disk"
                     .into(),
             ),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

@@ -15,6 +15,7 @@
 //! blob that was written to since it was hashed is noticed without reading it ([`stamp`]).
 //! **Refuses**: bytes that do not match the digest or exceed the size they were announced with.
 
+pub mod bounded;
 pub mod stamp;
 pub mod temporary;
 

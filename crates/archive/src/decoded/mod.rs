@@ -1,7 +1,7 @@
 //! Archives in their seekable form: decoded once, read by range.
 //!
 //! ```text
-//! CACHE/decoded/ALG-HEX          the decoded bytes; may be evicted at any time, they are made again when needed
+//! CACHE/decoded/ALG-HEX          the decoded bytes; may be evicted at any time, they are made again when needed (last used: ctime)
 //! CACHE/decoded/ALG-HEX.index    what is in it (see `index`); enough for everything but reading content
 //! CACHE/decoded/ALG-HEX.blocks   boundaries of deflate blocks (see [`crate::deflate::Blocks`]); of a tar and a zip
 //! ```
@@ -55,6 +55,7 @@ use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Store;
 use pinfold_base::store::StoreError;
+use pinfold_base::store::stamp;
 
 use self::check::Known;
 use self::index::Index;
@@ -340,6 +341,8 @@ impl DecodedStore {
             }
         };
         self.state().known.insert(archive.clone(), Known::of(&index));
+        // It is in use: what keeps the cache within bounds goes by this. Where it cannot be said it may be made again.
+        let _ = stamp::touch(&self.path(archive, ""));
         Ok(Arc::new(index.listing))
     }
 

@@ -21,10 +21,10 @@ pub(crate) struct GcArgs {
     /// Remove instead of only saying what would be removed
     #[arg(long, short)]
     yes: bool,
-    /// Also drop composed layers and decoded archives, which can be made again from the downloads
+    /// Also drop all composed layers and decoded archives, which are made again from the downloads when they are wanted
     #[arg(long)]
     layers: bool,
-    /// Also drop downloads
+    /// Also drop downloads, which are fetched again when they are wanted
     #[arg(long)]
     downloads: bool,
 }
@@ -39,12 +39,31 @@ pub(crate) fn run(args: &GcArgs, global: Global) -> Outcome {
         return Ok(code);
     }
     let mut table = Table::new(&[("WHAT", Align::Left), ("FILES", Align::Right), ("SIZE", Align::Right)]);
-    for part in &report.parts {
+    let some: Vec<_> = report.parts.iter().filter(|part| part.files > 0).collect();
+    for part in &some {
         table.row([(&part.what).into(), part.files.to_string().into(), units::bytes(part.bytes).into()]);
     }
-    render::out(&Page::from(&table));
-    if !args.yes && !global.quiet {
-        render::note("nothing was removed; `--yes` removes it");
+    if !some.is_empty() {
+        render::out(&Page::from(&table));
+    }
+    if !global.quiet {
+        let bytes = units::bytes(some.iter().map(|part| part.bytes).sum());
+        render::note(match (some.is_empty(), args.yes) {
+            (true, _) => "nothing is there that nobody needs".into(),
+            (false, false) => shown!("nothing was removed; `--yes` removes it, which frees {}", bytes),
+            (false, true) => shown!("{} freed", bytes),
+        });
+        for further in &report.further {
+            let again =
+                if further.flag == "--layers" { "made again from the downloads" } else { "fetched again" };
+            let bytes = units::bytes(further.bytes);
+            render::note(shown!(
+                "`{}` would free {} more, which is {} when it is wanted",
+                further.flag,
+                bytes,
+                again
+            ));
+        }
     }
     if report.young > 0 && !global.quiet {
         render::note(shown!("{} blobs of no image are young, and stay for an hour", report.young));

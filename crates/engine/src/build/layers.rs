@@ -222,6 +222,10 @@ fn recorded(context: &Context, record: &Path) -> Result<Option<Written>, LayerEr
     if looked == Looked::Wrong {
         drop_damaged(context, &layer.digest)?;
     }
+    if looked == Looked::Right {
+        // It is in use: what keeps the cache within bounds goes by this.
+        stamp::touch(&blob)?;
+    }
     Ok((looked == Looked::Right).then_some(layer))
 }
 

@@ -8,6 +8,7 @@
 //! unchanged build reads no content) and `compat`. A record is believed only while the image store still has the image, whole.
 
 pub mod bits;
+pub mod bounds;
 pub mod check;
 pub mod compose;
 pub mod fetch;
@@ -290,6 +291,7 @@ fn attempt(
     settled.complete(context, project, &ledger)?;
     context.store.remember(&record, &serde_json::to_vec(&built).map_err(std::io::Error::from)?)?;
     settled.remember(context, project);
+    bounds::keep(context);
     let images = source.images()?;
     Ok(Outcome { built, unchanged: false, time: begin.elapsed(), locked, source, images })
 }

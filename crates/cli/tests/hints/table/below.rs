@@ -69,7 +69,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "base/src/error.rs",
-        "the disk is full; `pinfold gc` says what it would free, or set `PINFOLD_HOME` to a larger disk",
+        "the disk is full; `pinfold gc` says what can be freed and how, or set `PINFOLD_HOME` to a larger disk",
         Elsewhere("cli/tests/build.rs", "a_full_disk_is_an_error_and_the_next_build_works"),
     ),
     row(

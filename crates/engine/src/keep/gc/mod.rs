@@ -1,12 +1,14 @@
 //! `gc`: what can be removed from the stores, and removing it.
 //!
-//! Unnamed images that no project runs always, unpacked roots that no image and no running sandbox has, and what killed processes and earlier removals left; composed layers and decoded
-//! archives on request (they can be made again from the downloads); downloads on request. Which folders these are is for
-//! their owners to say.
+//! Unnamed images that no project runs always, unpacked roots that no image and no running sandbox has, what killed processes and
+//! earlier removals left, and what of the cache is over its bounds ([`bounds`]); all composed layers and decoded archives on
+//! request (they can be made again from the downloads); downloads on request. Which folders these are is for their owners to say.
+//! What was not asked for is looked at all the same, so that the user hears of it ([`Report::further`]).
 //!
 //! **Guarantees**: files being written by other processes are younger than [`store::GRACE`] and are left alone; nothing is removed by
 //! looking ([`Pass::Look`]).
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,12 +40,19 @@ use pinfold_sources::debian;
 use serde::Serialize;
 
 use crate::build;
+use crate::build::bounds;
 use crate::build::layers;
 use crate::context::Context;
 use crate::project::lock::held;
 
 /// What was set aside, in the cache and in the image store.
 const DAMAGED_FILES: &str = "damaged files, set aside";
+/// Layers in the cache.
+const COMPOSED: &str = "composed layers";
+/// Archives in seekable form.
+const DECODED: &str = "decoded archives";
+/// What builds came out as, and what is known of their locks.
+const RECORDS: &str = "build records";
 
 /// Whether anything is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +98,25 @@ pub struct Report {
     /// What could not be removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// What else could be, by what asks for it.
+    pub further: Vec<Further>,
     /// Blobs of no image that stay for [`store::GRACE`], because a build may be about to name them.
     #[serde(skip)]
     pub young: u64,
     /// Images that are damaged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<Left>,
+}
+
+/// What stays because nobody asked for its removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Further {
+    /// The flag that asks for it.
+    pub flag: &'static str,
+    /// How many files.
+    pub files: usize,
+    /// Bytes of disk.
+    pub bytes: u64,
 }
 
 /// Something that could not be removed.
@@ -170,7 +192,7 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
     }
     killed.files += blobs.temporary as usize;
     report.parts.push(killed);
-    let mut folders = vec![
+    let folders = vec![
         ("abandoned downloads", store::TEMPORARY, store::GRACE),
         ("partial downloads", store::PARTIAL, store::GRACE),
         (DAMAGED_FILES, store::DAMAGED, Duration::ZERO),
@@ -180,33 +202,75 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
         files: usize::try_from(blobs.damaged).unwrap_or(usize::MAX),
         bytes: 0,
     });
-    if scope.layers {
-        folders.extend([
-            ("composed layers", layers::BLOBS, Duration::ZERO),
-            ("layer records", layers::RECORDS, Duration::ZERO),
-            ("decoded archives", decoded::FOLDER, Duration::ZERO),
-            ("build records", build::RECORDS, Duration::ZERO),
-        ]);
+    // What goes whole need not be looked at for what is over its bounds.
+    if !scope.layers {
+        let (decoded, blobs) = bounds::over(context, pass == Pass::Remove)?;
+        for (what, size) in [(DECODED, decoded), (COMPOSED, blobs)] {
+            let mut part = Part { what: format!("{what} over the bound"), files: 0, bytes: 0 };
+            part.add(size);
+            report.parts.push(part);
+        }
     }
-    if scope.downloads {
-        folders.extend(store::DOWNLOADS.map(|folder| ("downloads", folder, Duration::ZERO)));
-        folders.push(("archive indexes", debian::lock::archive::FOLDER, Duration::ZERO));
+    let on_request = [
+        (scope.layers, "--layers", made_again(context)),
+        (scope.downloads, "--downloads", downloaded(context)),
+    ];
+    let folders = folders.into_iter().map(|(what, folder, age)| (what, cache.join(folder), age)).collect();
+    remove(folders, pass, &mut report.parts)?;
+    for (asked, flag, folders) in on_request {
+        let folders = folders.into_iter().map(|(what, folder)| (what, folder, Duration::ZERO)).collect();
+        if asked {
+            remove(folders, pass, &mut report.parts)?;
+            continue;
+        }
+        let mut parts = Vec::new();
+        remove(folders, Pass::Look, &mut parts)?;
+        let files = parts.iter().map(|part| part.files).sum();
+        let bytes = parts.iter().map(|part| part.bytes).sum();
+        if files > 0 {
+            report.further.push(Further { flag, files, bytes });
+        }
     }
-    let locks =
-        scope.layers.then(|| ("build records", context.home.data().join(held::RECORDS), Duration::ZERO));
-    let folders = folders.into_iter().map(|(what, folder, age)| (what, cache.join(folder), age)).chain(locks);
+    Ok(report)
+}
+
+/// What can be made again from the downloads.
+fn made_again(context: &Context) -> Vec<(&'static str, PathBuf)> {
+    let cache = context.home.cache();
+    vec![
+        (COMPOSED, cache.join(layers::BLOBS)),
+        ("layer records", cache.join(layers::RECORDS)),
+        (DECODED, cache.join(decoded::FOLDER)),
+        (RECORDS, cache.join(build::RECORDS)),
+        (RECORDS, context.home.data().join(held::RECORDS)),
+    ]
+}
+
+/// What must be fetched again.
+fn downloaded(context: &Context) -> Vec<(&'static str, PathBuf)> {
+    let cache = context.home.cache();
+    let downloads = store::DOWNLOADS.map(|folder| ("downloads", cache.join(folder)));
+    downloads.into_iter().chain([("archive indexes", cache.join(debian::lock::archive::FOLDER))]).collect()
+}
+
+/// Removes what is in folders and older than the age beside each, and adds it to the parts of its kind.
+fn remove(
+    folders: Vec<(&'static str, PathBuf, Duration)>,
+    pass: Pass,
+    parts: &mut Vec<Part>,
+) -> std::io::Result<()> {
     for (what, folder, age) in folders {
         let mut part = Part { what: what.into(), files: 0, bytes: 0 };
         clean(&folder, age, pass, &mut part)?;
-        match report.parts.iter_mut().find(|known| known.what == part.what) {
+        match parts.iter_mut().find(|known| known.what == part.what) {
             Some(known) => {
                 known.files += part.files;
                 known.bytes += part.bytes;
             }
-            None => report.parts.push(part),
+            None => parts.push(part),
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Sandboxes that were removed before and not whole. Gives back the roots that running ones stand on.
@@ -329,7 +393,8 @@ pub(crate) fn stood_on(context: &Context) -> Result<Vec<PathBuf>, SandboxError> 
     Ok(running.filter_map(|sandbox| sandboxes.spec(&sandbox.name).ok()).map(|spec| spec.rootfs).collect())
 }
 
-/// Files directly in `folder` that are older than `age`.
+/// Files directly in `folder` that are older than `age`. One that has another name elsewhere (a layer that an image has) takes no
+/// room of its own.
 fn clean(folder: &Path, age: Duration, pass: Pass, part: &mut Part) -> std::io::Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
@@ -343,7 +408,7 @@ fn clean(folder: &Path, age: Duration, pass: Pass, part: &mut Part) -> std::io::
             continue;
         }
         part.files += 1;
-        part.bytes += metadata.len();
+        part.bytes += if metadata.nlink() > 1 { 0 } else { metadata.len() };
         if pass == Pass::Remove {
             fs::remove_file(entry.path())?;
         }
