@@ -264,6 +264,8 @@ fn attempt(
     let mut summaries = Vec::new();
     let mut findings = Findings::default();
     let mut ledger = Ledger::new();
+    // What holds for several platforms is told once.
+    let mut notes: Vec<(String, Vec<Platform>)> = Vec::new();
     for &platform in platforms {
         let placed = place::place(context, project, lock, platform)?;
         findings.look(project, &placed.tree, &context.decoded, platform)?;
@@ -271,8 +273,11 @@ fn attempt(
             // Only the other platforms' findings are of interest any more.
             continue;
         }
-        for note in &placed.notes {
-            context.reporter.note(&format!("note: {platform}: {note}"));
+        for note in placed.notes.into_iter().filter(|note| !settled.has_told(note)) {
+            match notes.iter_mut().find(|(known, _)| *known == note) {
+                Some((_, of)) => of.push(platform),
+                None => notes.push((note, vec![platform])),
+            }
         }
         let (image, summary) =
             compose::platform(context, &store, project, lock, &writing, platform, &placed.tree)?;
@@ -281,6 +286,14 @@ fn attempt(
         ledger.insert(platform, placed.ledger);
     }
     findings.done()?;
+    for (note, of) in notes {
+        if of.len() == platforms.len() {
+            context.reporter.note(&format!("note: {note}"));
+        } else {
+            let of: Vec<String> = of.iter().map(Platform::to_string).collect();
+            context.reporter.note(&format!("note: {}: {note}", of.join(", ")));
+        }
+    }
     let images: Vec<_> = images.iter().map(|(platform, image)| (*platform, image)).collect();
     let index = pinfold_image::compose::index(&images, &compose::annotations(manifest), lock.epoch)?;
     store.put_document(&index)?;

@@ -42,6 +42,8 @@ pub struct Settled<'a> {
     pub(super) gist: Gist,
     source: Source<'a>,
     allowed: LockUse,
+    /// What the user was told when it was made.
+    told: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,11 @@ impl Settled<'_> {
             Source::Held(held) => held.lock(),
             Source::Made(lock) => Ok(lock),
         }
+    }
+
+    /// Whether the user was told so when it was made.
+    pub(super) fn has_told(&self, note: &str) -> bool {
+        self.told.iter().any(|told| told == note)
     }
 
     /// Whether it was written now.
@@ -127,7 +134,10 @@ pub fn settle_for<'a>(
         Some(held) => {
             let gist = held.gist()?;
             match wanting(project, gist) {
-                None => return Ok(Settled { gist: gist.clone(), source: Source::Held(held), allowed }),
+                None => {
+                    let gist = gist.clone();
+                    return Ok(Settled { gist, source: Source::Held(held), allowed, told: Vec::new() });
+                }
                 Some(wanting) => wanting,
             }
         }
@@ -149,7 +159,7 @@ pub fn settle_for<'a>(
     {
         let gist = Gist::of(&lock);
         if self::wanting(project, &gist).is_none() && agreed_to(context, project, &gist) {
-            return Ok(Settled { gist, source: Source::Made(Box::new(lock)), allowed });
+            return Ok(Settled { gist, source: Source::Made(Box::new(lock)), allowed, told: Vec::new() });
         }
     }
     let outcome = resolve::lock_for(context, project, &Upgrade::Nothing, here)?;
@@ -159,7 +169,8 @@ pub fn settle_for<'a>(
     if outcome.written {
         context.reporter.note(&format!("`{file}` written: {}", outcome.summary()));
     }
-    Ok(Settled { gist: Gist::of(&outcome.lock), source: Source::Made(Box::new(outcome.lock)), allowed })
+    let (gist, told) = (Gist::of(&outcome.lock), outcome.notes);
+    Ok(Settled { gist, source: Source::Made(Box::new(outcome.lock)), allowed, told })
 }
 
 /// Whether a lock that came while this project was waited for names no address but those that the user was asked about.
