@@ -6,6 +6,7 @@
 //! dpkg       dpkg dpkg-query dpkg-divert dpkg-statoverride dpkg-trigger    alternatives    accounts    debconf
 //! caches     what is made natively when everything is there
 //! system     who runs what, and tools of Debian    machine: answers about where it runs
+//! perl_substitution    where a script has Perl do what sed does
 //! registers  lists that several packages keep by a program of one
 //! not_done   what is not wanted in a shared image, and what the image lacks for it
 //! ```
@@ -31,6 +32,7 @@ mod machine;
 mod not_done;
 mod options;
 mod perl;
+mod perl_substitution;
 mod regex;
 mod registers;
 mod sed;
@@ -58,6 +60,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "expr" => expr::run,
         "find" => find::find,
         "getopt" => getopt::run,
+        "perl" => perl_substitution::run,
         "sed" => sed::run,
         "sort" => sort::run,
         "update-alternatives" => alternatives::run,

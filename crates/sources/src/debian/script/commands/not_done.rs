@@ -244,6 +244,9 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
             "mysql_upgrade",
             "mariadb-upgrade",
             "isql-fb",
+            "gfix",
+            "gbak",
+            "gsec",
         ],
     ),
     ("list of graphviz plugins: run `dot -c` before the first use", &["libgvc6-config-update"]),
@@ -440,8 +443,23 @@ pub(super) fn find(name: &str) -> Option<Command> {
     })
 }
 
-/// Programs that are known by what Debian calls them: `update-NAME` makes something again from what lies in the image.
+/// Programs that are known by what Debian calls them: `update-NAME` makes something again from what lies in the image, `test-SSE3`
+/// and its like ask for instructions of the processor, `…-fpcmkcfg-VERSION` writes a configuration of Free Pascal.
 pub(in crate::debian::script) fn by_convention(name: &str) -> Option<Command> {
+    // Who puts such a package into an image has the processor for it.
+    let instructions = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_uppercase() || b".0123456789".contains(&byte))
+    };
+    if name.strip_prefix("test-").is_some_and(instructions) {
+        return Some(|_, _| Ok(0));
+    }
+    if name.contains("fpcmkcfg") {
+        return Some(|shell, _| {
+            shell.world().not_done("configuration of Free Pascal: run `fpcmkcfg` before the first use");
+            Ok(0)
+        });
+    }
     name.starts_with("update-").then_some(|shell, words| {
         let what = format!("what `{}` makes: run it before the first use", base(words).escape_ascii());
         shell.world().not_done(&what);
@@ -608,11 +626,12 @@ fn sqlite(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 /// Bytes of a random device as text: an id of one machine, which is left empty. Where one number of at most two bytes is asked
 /// for (`od -N2 -tu2`) that is no secret, but a time of a day and the like: it is 0 for everybody.
 fn random_bytes(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let is_given = words.iter().any(|word| matches!(&**word, b"/dev/urandom" | b"/dev/random"));
+    let is_given =
+        shell.reads_random() || words.iter().any(|word| matches!(&**word, b"/dev/urandom" | b"/dev/random"));
     if !is_given {
         return Err(shell.fault(words, "a file is not printed as numbers"));
     }
-    let joined = words[1..].join(&b' ');
+    let joined = [&words[1..].join(&b' ')[..], b" "].concat();
     let has = |part: &[u8]| memchr::memmem::find(&joined, part).is_some();
     if &*words[0] == b"od" && (has(b"N1 ") || has(b"N2 ") || has(b"N 1 ") || has(b"N 2 ")) && has(b"u") {
         shell.world().not_done("choice by chance: it is the least number for everybody");

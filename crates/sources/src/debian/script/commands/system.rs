@@ -28,7 +28,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "a2enmod" | "a2ensite" | "a2enconf" => apache,
         "pg_conftool" => pg_conftool,
         "mountpoint" => mountpoint,
-        "perl" => perl,
         "setpriv" | "runuser" | "su" | "sudo" => as_somebody,
         "chronic" | "ionice" | "nice" | "nohup" | "setsid" | "stdbuf" | "timeout" | "flock" | "sg" => within,
         "postconf" => postconf,
@@ -99,14 +98,6 @@ fn pg_conftool(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         return Ok(0);
     }
     Err(shell.fault(words, "this use of pg_conftool is not known"))
-}
-
-/// Whether Perl can be started, which is all that a shell script may ask.
-fn perl(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    if words.len() == 3 && &*words[1] == b"-e" && words[2].is_empty() {
-        return Ok(0);
-    }
-    shell.cannot_be_run(words, "a program in Perl is not evaluated")
 }
 
 /// What dpkg's scripts find mounted where they run: `/proc`, `/sys` and `/dev`.

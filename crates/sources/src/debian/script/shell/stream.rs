@@ -31,6 +31,8 @@ struct Input {
 pub(in crate::debian::script) enum Stream {
     /// `/dev/null`.
     Null,
+    /// `/dev/urandom`: what reads it wants a random value.
+    Random,
     /// Something to read.
     Input(Rc<RefCell<InputBytes>>),
     /// A pipe or the script's own output.
@@ -87,7 +89,7 @@ impl Shell<'_, '_> {
                 Err(Errno::NotFound) => Ok(()),
                 other => other,
             },
-            Some(Stream::Null | Stream::Closed | Stream::Input(_)) | None => Ok(()),
+            Some(Stream::Null | Stream::Random | Stream::Closed | Stream::Input(_)) | None => Ok(()),
         };
         done.map_err(|errno| self.fault(&[], format!("writing: {errno}")))
     }
@@ -111,10 +113,16 @@ impl Shell<'_, '_> {
                 input.at = input.bytes.len();
                 rest
             }
+            Some(Stream::Random) => return Err(self.fault(&[], "a random value is asked for")),
             _ => Vec::new(),
         };
         self.spend_bytes(bytes.len())?;
         Ok(bytes)
+    }
+
+    /// Whether descriptor 0 is a random device.
+    pub(in crate::debian::script) fn reads_random(&self) -> bool {
+        matches!(self.state.streams.get(&0), Some(Stream::Random))
     }
 
     /// The next line on a descriptor, with its newline where it has one; nothing at the end.
@@ -192,6 +200,7 @@ impl Shell<'_, '_> {
         let same = |descriptor: u32| self.state.streams.get(&descriptor).cloned().unwrap_or(Stream::Closed);
         match path {
             b"/dev/null" => return Ok(Stream::Null),
+            b"/dev/urandom" | b"/dev/random" if kind == RedirectKind::Read => return Ok(Stream::Random),
             b"/dev/stdin" | b"/dev/fd/0" => return Ok(same(0)),
             b"/dev/stdout" | b"/dev/fd/1" => return Ok(same(1)),
             b"/dev/stderr" | b"/dev/fd/2" => return Ok(same(2)),

@@ -201,16 +201,20 @@ fn a_random_value_is_never_made_up() {
 fn a_random_value_is_empty_in_a_file_and_a_choice_among_few_is_the_least() {
     let (outcome, files) = ours(
         "umask 077; openssl rand -hex 16 > secret; pwgen 12 >> more; openssl req -new -key k | openssl x509 -req -out cert
-         shuf -i 3-59 -n1; od -vAn -N2 -tu4 /dev/urandom | tr -d ' '; sqlite3 db < a.txt; chmod 640 db; ischroot && echo chroot",
+         shuf -i 3-59 -n1; od -vAn -N2 -tu4 < /dev/urandom | tr -d ' '; sqlite3 db < a.txt; chmod 640 db; ischroot && echo chroot",
     );
     assert_eq!(String::from_utf8_lossy(&outcome.unwrap().output), "3\n0\nchroot\n");
     for wanted in [("secret", "600 file "), ("more", "600 file "), ("cert", "600 file "), ("db", "640 file ")]
     {
         assert!(files.iter().any(|(path, said)| (path.as_str(), said.as_str()) == wanted), "{files:?}");
     }
-    for text in
-        ["shuf -i 100000-999999 -n 1", "shuf -i 0-59 -n 2", "shuf a.txt", "x=$(openssl rand -hex 2 | cat)"]
-    {
+    for text in [
+        "shuf -i 100000-999999 -n 1",
+        "shuf -i 0-59 -n 2",
+        "shuf a.txt",
+        "head -c 4 < /dev/urandom",
+        "x=$(openssl rand -hex 2 | cat)",
+    ] {
         assert!(ours(text).0.unwrap_err().what.contains("random"), "{text}");
     }
 }
@@ -236,6 +240,45 @@ fn a_program_that_is_not_run_has_failed_where_the_script_goes_on_without_it() {
         "! prog || true",
     ] {
         assert!(ours(&format!("{PROGRAM}{text}")).0.unwrap_err().what.contains("not known"), "{text}");
+    }
+}
+
+#[test]
+fn programs_of_a_kind_are_known_by_their_names() {
+    let text = "for name in test-SSE3 test-SSE4.2 x86_64-linux-gnu-fpcmkcfg-3.2.2 update-x test-it; do
+        printf '\\177ELF' > $name; chmod 755 $name; done; set -e
+        ./test-SSE3; ./test-SSE4.2; ./x86_64-linux-gnu-fpcmkcfg-3.2.2 -o x; ./update-x; echo on; ./test-it";
+    let (outcome, _) = ours(text);
+    assert_eq!(outcome.unwrap_err().command, "./test-it");
+}
+
+#[test]
+fn of_perl_only_what_means_the_same_to_sed_is_taken() {
+    for program in [
+        "s/a|b/x/",
+        "s/(ab)*/x/",
+        "s/a*?/x/",
+        "s/\\s+$//",
+        "s/[^x]*$//",
+        "s/$x/y/",
+        "s/a/$x/",
+        "s/a/\\U$1/",
+        "s/(?=a)/x/",
+        "s/a/b/e",
+        "s/a/b/ if /c/",
+        "print",
+        "s{a}{b}",
+        "y/a/b/",
+        "s/a/$1/",
+        "s/@x/y/",
+        "s/a\\n/b/",
+    ] {
+        let outcome = ours(&format!("perl -pi -e '{program}' a.txt")).0;
+        assert!(outcome.unwrap_err().what.contains("Perl"), "{program}");
+    }
+    assert_eq!(ours("perl -pi -e 's/\\s+t//' a.txt").0.unwrap().status, 0);
+    for text in ["perl -ne 's/a/b/' a.txt", "perl -pi -e 's/a/b/'", "perl a.txt"] {
+        assert!(ours(text).0.unwrap_err().what.contains("Perl"), "{text}");
     }
 }
 
