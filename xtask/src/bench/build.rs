@@ -15,6 +15,7 @@ use super::floor::Made;
 use super::line;
 use super::measure;
 use super::peers;
+use super::scripts;
 use super::write;
 use crate::say;
 
@@ -208,6 +209,12 @@ pub(super) fn rows(args: &BenchArgs, folder: &Path, pinfold: &str) -> Result<Vec
     };
     bench.row("one config file changed, both platforms", Some(0.3), edit, &both)?;
     agent_rows(&mut bench)?;
+    let lock = bench.project.join("pinfold.lock");
+    if "all install scripts of the preset, evaluated".contains(&bench.only) {
+        let row = scripts::evaluated(&bench.home.join("cache"), &lock, bench.runs)?;
+        say(&line(&row));
+        bench.rows.push(row);
+    }
     for row in floor.rows() {
         say(&line(&row));
         bench.rows.push(row);
