@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Command;
 use super::Word;
+use super::as_text;
 use super::options;
 use super::options::Known;
 use super::options::flag;
@@ -39,10 +40,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "id" => id,
         _ => return None,
     })
-}
-
-fn text(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
 }
 
 /// Writes the files of accounts after a change, so that a script that reads them sees it.
@@ -100,7 +97,7 @@ const ADDING: &[Known] = &[
 
 fn adduser(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let given = options::read(shell, words, ADDING)?;
-    let names: Vec<String> = given.operands.iter().map(|word| text(word)).collect();
+    let names: Vec<String> = given.operands.iter().map(|word| as_text(word)).collect();
     match &names[..] {
         [user, group] => return join(shell, words, user, group),
         [_] => {}
@@ -113,12 +110,12 @@ fn adduser(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if !given.has('S') {
         return Err(shell.fault(words, "a person's account is not made by a package"));
     }
-    let home = given.value('h').map(|home| text(home));
+    let home = given.value('h').map(|home| as_text(home));
     let group = match (given.has('G'), given.value('I'), given.value('i')) {
         (true, _, _) => Some(name.clone()),
-        (false, Some(group), _) => Some(text(group)),
+        (false, Some(group), _) => Some(as_text(group)),
         (false, None, Some(gid)) => {
-            let gid = text(gid).parse().ok();
+            let gid = as_text(gid).parse().ok();
             gid.and_then(|gid| shell.world().accounts.group_name(gid).map(str::to_owned))
         }
         (false, None, None) => None,
@@ -126,10 +123,10 @@ fn adduser(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let new = Account {
         name: name.clone(),
         home: home.clone().unwrap_or_else(|| "/nonexistent".into()),
-        gecos: given.value('g').map(|gecos| text(gecos)).unwrap_or_default(),
+        gecos: given.value('g').map(|gecos| as_text(gecos)).unwrap_or_default(),
         group,
-        uid: given.value('u').and_then(|uid| text(uid).parse().ok()),
-        shell: given.value('s').map(|shell| text(shell)),
+        uid: given.value('u').and_then(|uid| as_text(uid).parse().ok()),
+        shell: given.value('s').map(|shell| as_text(shell)),
         make_home: home.is_some() && !given.has('H'),
     };
     add(shell, words, &new)
@@ -177,10 +174,10 @@ fn add(shell: &mut Shell<'_, '_>, words: &[Word], new: &Account) -> Status {
 
 fn addgroup(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let given = options::read(shell, words, ADDING)?;
-    let names: Vec<String> = given.operands.iter().map(|word| text(word)).collect();
+    let names: Vec<String> = given.operands.iter().map(|word| as_text(word)).collect();
     match &names[..] {
         [user, group] => join(shell, words, user, group),
-        [name] => add_group(shell, words, name, given.value('i').and_then(|gid| text(gid).parse().ok())),
+        [name] => add_group(shell, words, name, given.value('i').and_then(|gid| as_text(gid).parse().ok())),
         _ => Err(shell.fault(words, "a name is missing")),
     }
 }
@@ -235,8 +232,8 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if !given.has('r') || given.has('p') {
         return Err(shell.fault(words, "a person's account is not made by a package"));
     }
-    let name = text(name);
-    let group = given.value('g').map(|group| text(group));
+    let name = as_text(name);
+    let group = given.value('g').map(|group| as_text(group));
     let group = match group {
         Some(group) => match known_group(shell, &group) {
             Some(known) => Some(known),
@@ -245,7 +242,7 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         None if given.has('N') => None,
         None => Some(name.clone()),
     };
-    let Ok(uid) = given.value('u').map(|uid| text(uid).parse()).transpose() else {
+    let Ok(uid) = given.value('u').map(|uid| as_text(uid).parse()).transpose() else {
         return invalid_id(shell, "useradd: invalid user ID");
     };
     let others = listed_groups(given.value('G'));
@@ -255,11 +252,11 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         }
     }
     let new = Account {
-        home: given.value('d').map_or_else(|| format!("/home/{name}"), |home| text(home)),
-        gecos: given.value('c').map(|gecos| text(gecos)).unwrap_or_default(),
+        home: given.value('d').map_or_else(|| format!("/home/{name}"), |home| as_text(home)),
+        gecos: given.value('c').map(|gecos| as_text(gecos)).unwrap_or_default(),
         uid,
         // useradd's own default; adduser has another.
-        shell: Some(given.value('s').map_or_else(|| "/bin/sh".into(), |shell| text(shell))),
+        shell: Some(given.value('s').map_or_else(|| "/bin/sh".into(), |shell| as_text(shell))),
         make_home: given.has('m'),
         group,
         name: name.clone(),
@@ -297,7 +294,7 @@ fn missing_group(shell: &mut Shell<'_, '_>, program: &str, group: &str) -> Statu
 
 /// The groups of `-G`.
 fn listed_groups(given: Option<&Word>) -> Vec<String> {
-    let all = given.map(|groups| text(groups)).unwrap_or_default();
+    let all = given.map(|groups| as_text(groups)).unwrap_or_default();
     all.split(',').filter(|group| !group.is_empty()).map(str::to_owned).collect()
 }
 
@@ -311,12 +308,12 @@ fn groupadd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     ];
     let given = options::read(shell, words, KNOWN)?;
     let [name] = &given.operands[..] else { return Err(shell.fault(words, "a name is missing")) };
-    let name = text(name);
+    let name = as_text(name);
     if shell.world().accounts.gid(&name).is_some() && !given.has('f') {
         shell.say_error(format!("groupadd: group '{name}' already exists\n").as_bytes())?;
         return Ok(9);
     }
-    let Ok(gid) = given.value('g').map(|gid| text(gid).parse()).transpose() else {
+    let Ok(gid) = given.value('g').map(|gid| as_text(gid).parse()).transpose() else {
         return invalid_id(shell, "groupadd: invalid group ID");
     };
     add_group(shell, words, &name, gid)
@@ -341,10 +338,10 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     ];
     let given = options::read(shell, words, KNOWN)?;
     let [name] = &given.operands[..] else { return Err(shell.fault(words, "a name is missing")) };
-    let name = text(name);
+    let name = as_text(name);
     for (letter, path) in [('v', "/etc/subuid"), ('w', "/etc/subgid")] {
         for (_, range) in given.options.iter().filter(|(known, _)| *known == letter) {
-            let status = add_range(shell, words, path, &name, &text(range))?;
+            let status = add_range(shell, words, path, &name, &as_text(range))?;
             if status != 0 {
                 return Ok(status);
             }
@@ -357,7 +354,7 @@ fn usermod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         shell.say_error(format!("usermod: user '{name}' does not exist\n").as_bytes())?;
         return Ok(6);
     }
-    let value = |letter: char| given.value(letter).map(|value| text(value));
+    let value = |letter: char| given.value(letter).map(|value| as_text(value));
     let others = listed_groups(given.value('G'));
     for group in others.iter().chain(value('g').as_ref()) {
         if known_group(shell, group).is_none() {
@@ -431,10 +428,10 @@ fn move_home(shell: &mut Shell<'_, '_>, words: &[Word], name: &str, home: &str) 
 fn gpasswd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] = &[valued('a', "add")];
     let given = options::read(shell, words, KNOWN)?;
-    let (Some(user), [group]) = (given.value('a').map(|user| text(user)), &given.operands[..]) else {
+    let (Some(user), [group]) = (given.value('a').map(|user| as_text(user)), &given.operands[..]) else {
         return Err(shell.fault(words, "this use of gpasswd is not known"));
     };
-    join(shell, words, &user, &text(group))
+    join(shell, words, &user, &as_text(group))
 }
 
 /// `chsh -s SHELL USER`
@@ -475,7 +472,7 @@ fn groups(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 /// Who is not there is removed already; others stay where nobody has made them for another purpose.
 fn remove(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let names: Vec<String> =
-        words[1..].iter().filter(|word| !word.starts_with(b"-")).map(|word| text(word)).collect();
+        words[1..].iter().filter(|word| !word.starts_with(b"-")).map(|word| as_text(word)).collect();
     let accounts = &shell.world().accounts;
     if let [user, group] = &names[..] {
         let member = accounts.groups_of(user).contains(group);
@@ -491,7 +488,7 @@ fn remove(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 
 /// `groupmod` of a group that is not there; its number is not changed.
 fn groupmod(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let name = words.last().map(|name| text(name)).unwrap_or_default();
+    let name = words.last().map(|name| as_text(name)).unwrap_or_default();
     if shell.world().accounts.gid(&name).is_none() {
         return Ok(6);
     }
@@ -517,7 +514,7 @@ fn getent(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         shell.say(all.as_bytes())?;
     }
     for key in keys {
-        let key = text(key);
+        let key = as_text(key);
         let line = all.lines().find(|line| {
             let mut fields = line.split(':');
             fields.next() == Some(&key) || fields.nth(1) == Some(&key) && key.parse::<u32>().is_ok()
@@ -537,7 +534,7 @@ fn id(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let runs = shell.uid();
     let accounts = &shell.world().accounts;
     let runs = accounts.user_name(runs).unwrap_or("root").to_owned();
-    let user = given.operands.first().map_or(runs, |name| text(name));
+    let user = given.operands.first().map_or(runs, |name| as_text(name));
     let Some((uid, gid)) = accounts.uid(&user).zip(accounts.gid_of_user(&user)) else {
         shell.say_error(format!("id: '{}': no such user\n", user.escape_debug()).as_bytes())?;
         return Ok(1);
@@ -579,7 +576,7 @@ fn sysusers(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let before = shell.world().accounts.count();
     let mut expired = Vec::new();
     for word in &asked {
-        let name = text(word);
+        let name = as_text(word);
         let paths: Vec<String> = if name.starts_with('/') {
             vec![name]
         } else {
@@ -592,7 +589,7 @@ fn sysusers(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             return Ok(1);
         };
         for line in
-            text(&bytes).lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+            as_text(&bytes).lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
         {
             let fields = quoted_fields(line);
             let field = |at: usize| {

@@ -13,6 +13,7 @@ use pinfold_archive::Component;
 use pinfold_archive::NodeKind;
 
 use super::Word;
+use super::as_text;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
@@ -62,10 +63,6 @@ fn told<T>(what: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong::Told(what.into()))
 }
 
-fn text(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
-}
-
 /// Runs update-alternatives.
 pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut call =
@@ -87,7 +84,7 @@ fn act(shell: &mut Shell<'_, '_>, call: &mut Call<'_>) -> Result<(), Wrong> {
     let mut given = words[1..].iter();
     while let Some(word) = given.next() {
         let mut value = || match given.next() {
-            Some(value) => Ok(text(value)),
+            Some(value) => Ok(as_text(value)),
             None => told(format!("`{}` needs a value", word.escape_ascii())),
         };
         match &**word {
@@ -213,7 +210,7 @@ fn lies(shell: &mut Shell<'_, '_>, path: &str) -> Lies {
     let Ok(place) = shell.world().locate(b"/", path.as_bytes(), Last::Itself) else { return Lies::Nothing };
     match shell.world().tree.get(&place).map(|node| &node.kind) {
         None => Lies::Nothing,
-        Some(NodeKind::Symlink(target)) => Lies::Link(text(target)),
+        Some(NodeKind::Symlink(target)) => Lies::Link(as_text(target)),
         Some(_) => Lies::Other,
     }
 }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 
 use super::Command;
 use super::Word;
+use super::as_text;
 use super::options;
 use super::options::Known;
 use super::options::flag;
@@ -52,10 +53,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
     })
 }
 
-fn text(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
-}
-
 fn exists(shell: &mut Shell<'_, '_>, path: &str, last: Last) -> bool {
     shell.world().stat(b"/", path.as_bytes(), last).is_ok()
 }
@@ -64,7 +61,7 @@ fn exists(shell: &mut Shell<'_, '_>, path: &str, last: Last) -> bool {
 fn names(shell: &mut Shell<'_, '_>, folder: &str, end: &str) -> Result<Vec<String>, Errno> {
     let stat = shell.world().stat(b"/", folder.as_bytes(), Last::Followed)?;
     let all = shell.world().list(&stat.path)?;
-    Ok(all.iter().filter_map(|name| text(name).strip_suffix(end).map(str::to_owned)).collect())
+    Ok(all.iter().filter_map(|name| as_text(name).strip_suffix(end).map(str::to_owned)).collect())
 }
 
 /// `a2query [-q] [-m|-s|-c [NAME]] [-M] [-v] [-d]`
@@ -75,7 +72,7 @@ fn query(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         match &**word {
             b"-q" => quiet = true,
             b"-m" | b"-s" | b"-c" => {
-                asked.push((word[1], rest.next().map(|name| text(name)).unwrap_or_default()));
+                asked.push((word[1], rest.next().map(|name| as_text(name)).unwrap_or_default()));
             }
             b"-M" | b"-v" | b"-d" => asked.push((word[1], String::new())),
             _ => return Err(shell.fault(words, "this use of a2query is not known")),
@@ -182,7 +179,7 @@ fn switch(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     const KNOWN: &[Known] =
         &[flag('q', "quiet"), flag('f', "force"), flag('m', "maintmode"), flag('p', "purge")];
     let given = options::read(shell, words, KNOWN)?;
-    let name = text(&words[0]);
+    let name = as_text(&words[0]);
     let (kind, folder, end) = match &name[name.len().saturating_sub(4)..] {
         "conf" => ("conf", "conf", ".conf"),
         "site" => ("site", "sites", ".conf"),
@@ -207,7 +204,7 @@ fn switch(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let from = if switch.enable { "available" } else { "enabled" };
     let there = names(shell, &format!("{CONFIGURATION}/{folder}-{from}"), end).unwrap_or_default();
     for operand in &given.operands {
-        let wanted = text(operand);
+        let wanted = as_text(operand);
         let wanted = wanted.strip_suffix(end).unwrap_or(&wanted);
         // Without a wildcard a name stands for itself.
         let found: Vec<String> = if wanted.contains(['*', '?', '[']) {
@@ -421,7 +418,7 @@ fn listed(
         Err(errno) if errno.is_told() => return Ok(Vec::new()),
         Err(errno) => return Err(shell.fault(switch.words, errno.to_string())),
     };
-    for line in text(&bytes).lines() {
+    for line in as_text(&bytes).lines() {
         if let Some(names) =
             line.strip_prefix("# ").and_then(|line| line.strip_prefix(what)?.strip_prefix(':'))
         {

@@ -5,6 +5,8 @@ use pinfold_archive::Component;
 
 use super::Command;
 use super::Word;
+use super::as_text;
+use super::files::last_component;
 use super::options;
 use super::options::Known;
 use super::options::flag;
@@ -43,14 +45,10 @@ pub(super) fn find(name: &str) -> Option<Command> {
     })
 }
 
-fn said(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
-}
-
 /// Notes that the command was asked for, under its own name: it does its work over the whole image. Options that ask for less,
 /// or for another place, are not known.
 fn asked(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let name = said(words[0].rsplit(|&byte| byte == b'/').next().unwrap_or_default());
+    let name = as_text(last_component(&words[0]));
     let known: &[Known] = match name.as_str() {
         "ldconfig" => &[flag('v', "verbose"), flag('X', ""), valued('r', "")],
         "update-ca-certificates" => &[flag('v', "verbose"), flag('f', "fresh"), long_valued('h', "hooksdir")],
@@ -104,7 +102,7 @@ fn setcap(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
     let cwd = shell.cwd().to_vec();
     for (text, file) in pairs {
-        let attribute = match text.map(|text| capabilities::attribute(&said(text))) {
+        let attribute = match text.map(|text| capabilities::attribute(&as_text(text))) {
             None => None,
             Some(Some(attribute)) => Some(attribute),
             Some(None) => {
@@ -117,7 +115,7 @@ fn setcap(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             Ok(_) => return shell.failed(words, file, Errno::Invalid),
             Err(errno) => return shell.failed(words, file, errno),
         };
-        let shown = text.map(|text| said(text).escape_debug().to_string());
+        let shown = text.map(|text| as_text(text).escape_debug().to_string());
         if let Err(errno) = shell.world().set_capabilities(&path, attribute) {
             return shell.failed(words, file, errno);
         }
@@ -162,7 +160,7 @@ fn compile_schemas(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         Ok(None) => return shell.failed(words, folder, Errno::NotFound),
         Err(errno) => return shell.failed(words, folder, errno),
     };
-    let folder = said(folder).trim_end_matches('/').to_owned();
+    let folder = as_text(folder).trim_end_matches('/').to_owned();
     let mut files = Vec::new();
     for name in found.into_iter().filter(|name| settings::is_source(name)) {
         let path = format!("{folder}/{name}");
@@ -213,7 +211,7 @@ fn gio(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         if listed.text.is_empty() {
             continue;
         }
-        let path = format!("{}/giomodule.cache", said(folder).trim_end_matches('/'));
+        let path = format!("{}/giomodule.cache", as_text(folder).trim_end_matches('/'));
         match write(shell, &path, listed.text.into_bytes(), "gio-modules") {
             Ok(()) => shell.world().note(format!("modules of GIO listed: {path}")),
             Err(errno) => return shell.failed(words, path.as_bytes(), errno),
@@ -244,7 +242,7 @@ fn pixbuf(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let cwd = shell.cwd().to_vec();
     for path in &given.operands {
         if shell.world().stat(&cwd, path, Last::Followed).is_ok_and(|stat| stat.kind == Kind::File) {
-            paths.push(said(path));
+            paths.push(as_text(path));
         }
     }
     let listed = modules::pixbuf(&version, &paths);
@@ -270,7 +268,7 @@ fn input(shell: &mut Shell<'_, '_>, words: &[Word], gtk: Gtk) -> Status {
         Gtk::Three => &["libgtk-3-0t64", "libgtk-3-0"],
     };
     let version = upstream(shell, packages);
-    let listed = modules::input(gtk, &said(&words[0]), &version, &library, &found);
+    let listed = modules::input(gtk, &as_text(&words[0]), &version, &library, &found);
     tell(shell, &listed, "an input method");
     let path = format!("{folder}/immodules.cache");
     match write(shell, &path, listed.text.into_bytes(), "input-methods") {

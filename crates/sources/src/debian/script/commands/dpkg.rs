@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Command;
 use super::Word;
+use super::as_text;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Pattern;
 use crate::debian::script::shell::Shell;
@@ -31,10 +32,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "dpkg-maintscript-helper" => maintscript_helper,
         _ => return None,
     })
-}
-
-fn text(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
 }
 
 fn dpkg(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
@@ -119,7 +116,7 @@ fn selections(shell: &mut Shell<'_, '_>, patterns: &[Word]) -> Status {
 }
 
 fn name_of(word: &[u8]) -> String {
-    text(word).split(':').next().unwrap_or_default().to_owned()
+    as_text(word).split(':').next().unwrap_or_default().to_owned()
 }
 
 fn list_files(shell: &mut Shell<'_, '_>, names: &[Word]) -> Status {
@@ -255,7 +252,7 @@ fn query(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         return Err(shell.fault(words, "this use of dpkg-query is not known"));
     }
     let format =
-        format.map_or_else(|| "${binary:Package}\\t${Version}\\n".to_owned(), |format| text(&format));
+        format.map_or_else(|| "${binary:Package}\\t${Version}\\n".to_owned(), |format| as_text(&format));
     let mut status = 0;
     for wanted in &names {
         let pattern = Pattern::of_text(name_of(wanted).as_bytes());
@@ -330,9 +327,9 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let mut rest = words[1..].iter();
     while let Some(word) = rest.next() {
         match &**word {
-            b"--package" => package = rest.next().map(|word| text(word)),
-            long if long.starts_with(b"--package=") => package = Some(text(&long[10..])),
-            long if long.starts_with(b"--divert=") => target = Some(text(&long[9..])),
+            b"--package" => package = rest.next().map(|word| as_text(word)),
+            long if long.starts_with(b"--package=") => package = Some(as_text(&long[10..])),
+            long if long.starts_with(b"--divert=") => target = Some(as_text(&long[9..])),
             b"--admindir" | b"--root" | b"--instdir" => {
                 let given = rest.next().map(|word| &**word).unwrap_or_default();
                 if !is_usual(word, given) {
@@ -343,16 +340,16 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             long if long.starts_with(b"--root=") && is_usual(b"--root", &long[7..]) => {}
             long if long.starts_with(b"--instdir=") && is_usual(b"--root", &long[10..]) => {}
             b"--local" => package = None,
-            b"--divert" => target = rest.next().map(|word| text(word)),
+            b"--divert" => target = rest.next().map(|word| as_text(word)),
             b"--rename" => rename = true,
             b"--no-rename" => rename = false,
             b"--quiet" | b"--force" => {}
             b"--test" => return Err(shell.fault(words, "a diversion is not tried here")),
             b"--add" | b"--remove" | b"--list" | b"--truename" | b"--listpackage" => {
-                action = Some(text(word));
+                action = Some(as_text(word));
             }
             option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
-            _ => operands.push(text(word)),
+            _ => operands.push(as_text(word)),
         }
     }
     if operands.is_empty() && action.as_deref() == Some("--list") {
@@ -454,14 +451,14 @@ fn stat_override(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let (mut action, mut update, mut force, mut operands) = (None, false, false, Vec::new());
     for word in &words[1..] {
         match &**word {
-            b"--add" | b"--remove" | b"--list" => action = Some(text(word)),
+            b"--add" | b"--remove" | b"--list" => action = Some(as_text(word)),
             b"--update" => update = true,
             b"--quiet" => {}
             b"--force" | b"--force-all" | b"--force-statoverride-add" | b"--force-statoverride-remove" => {
                 force = true;
             }
             option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
-            _ => operands.push(text(word)),
+            _ => operands.push(as_text(word)),
         }
     }
     let count = shell.world().overrides.len() as u64;
@@ -543,11 +540,11 @@ fn trigger(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             b"--await" => {}
             // dpkg's own answer, and it looks no further.
             b"--check-supported" => return Ok(0),
-            b"--by-package" => by = rest.next().map(|word| text(word)),
-            long if long.starts_with(b"--by-package=") => by = Some(text(&long[13..])),
+            b"--by-package" => by = rest.next().map(|word| as_text(word)),
+            long if long.starts_with(b"--by-package=") => by = Some(as_text(&long[13..])),
             option if option.starts_with(b"-") => return Err(shell.fault(words, "this option is not known")),
             name => {
-                let activated = (text(name), by.clone());
+                let activated = (as_text(name), by.clone());
                 let known = shell.world().triggers.len() as u64;
                 shell.spend(COMPARED * known)?;
                 if !shell.world().triggers.contains(&activated) {

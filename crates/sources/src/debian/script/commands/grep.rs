@@ -3,6 +3,7 @@
 use pinfold_archive::NodeKind;
 
 use super::Word;
+use super::files::last_component;
 use super::options;
 use super::options::Known;
 use super::options::flag;
@@ -61,7 +62,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if given.has('Z') {
         return Err(shell.fault(words, "`grep -Z` is not evaluated"));
     }
-    let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = last_component(&words[0]);
     let dialect = if given.has('F') || name == b"fgrep" {
         Dialect::Fixed
     } else if given.has('E') || name == b"egrep" {
@@ -241,7 +242,7 @@ fn files_below(
             .collect();
         shell.spend(500 * files.len() as u64)?;
         for inside in files {
-            let name = inside.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let name = last_component(&inside);
             let mut wanted = included.is_empty();
             for pattern in &included {
                 wanted |= shell.matches(pattern, name)?;

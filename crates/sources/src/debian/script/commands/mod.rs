@@ -84,3 +84,8 @@ pub(super) fn find(name: &str) -> Option<Command> {
         }
     })
 }
+
+/// A word as text; bytes that are no UTF-8 are replaced.
+fn as_text(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}

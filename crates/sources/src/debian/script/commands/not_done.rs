@@ -14,6 +14,7 @@
 
 use super::Command;
 use super::Word;
+use super::files::last_component;
 use super::options;
 use super::options::Known;
 use super::options::valued;
@@ -351,6 +352,7 @@ const CHECKS: &[&str] = &[
     "doveconf",
     "lighttpd",
     "monit",
+    "proftpd",
     "rsyslogd",
 ];
 /// Questions about a running machine, of which there is none: no.
@@ -469,13 +471,13 @@ pub(in crate::debian::script) fn by_convention(name: &str) -> Option<Command> {
 
 /// Whether the program at a path is one of those that are left out.
 pub(super) fn is_left_out(path: &[u8]) -> bool {
-    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = last_component(path);
     LEFT_OUT.iter().any(|(_, names)| names.iter().any(|left| left.as_bytes() == name))
 }
 
 /// A command's name without where it lies.
 fn base(words: &[Word]) -> &[u8] {
-    words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+    last_component(&words[0])
 }
 
 /// Tells what a program would have made.

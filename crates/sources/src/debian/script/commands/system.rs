@@ -4,6 +4,7 @@
 
 use super::Command;
 use super::Word;
+use super::files::last_component;
 use super::options;
 use super::options::Known;
 use super::options::flag;
@@ -44,7 +45,7 @@ fn left_out(shell: &mut Shell<'_, '_>, what: &str) -> Status {
 
 /// `a2enmod`, `a2ensite`, `a2enconf`: links to what is available; a module's `# Depends:` come first.
 fn apache(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = last_component(&words[0]);
     let (kind, endings): (&str, &[&str]) = match name {
         b"a2enmod" => ("mods", &["load", "conf"]),
         b"a2ensite" => ("sites", &["conf"]),
@@ -325,7 +326,7 @@ fn systemd_helper(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 
 /// The scripts of debianutils; without it there is no list of login shells.
 fn login_shells(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+    let name = last_component(&words[0]).to_vec();
     match shell.found_in_path(&name) {
         Some(path) => shell.script_of_the_tree(&path, words),
         None => left_out(shell, "list of login shells; debianutils is not there"),

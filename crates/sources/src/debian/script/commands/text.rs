@@ -6,6 +6,7 @@ use pinfold_archive::codec::Compression;
 
 use super::Command;
 use super::Word;
+use super::files::last_component;
 use super::options;
 use super::options::Given;
 use super::options::Known;
@@ -660,7 +661,7 @@ fn gzip(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         &[flag('d', "decompress"), flag('c', "stdout"), flag('f', "force"), flag('q', "quiet")];
     use std::io::Read as _;
     let given = options::read(shell, words, KNOWN)?;
-    let name = words[0].rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let name = last_component(&words[0]);
     let (decompress, to_output) =
         (given.has('d') || name != b"gzip", given.has('c') || name == b"zcat" || given.operands.is_empty());
     if !decompress || !to_output {

@@ -1,9 +1,11 @@
 //! The words of awk: numbers, texts with their escapes, expressions, names, signs.
 
-use crate::debian::script::shell::control;
-use crate::debian::script::shell::octal;
 use std::fmt;
 use std::rc::Rc;
+
+use super::value::leading_number;
+use crate::debian::script::shell::control;
+use crate::debian::script::shell::octal;
 
 /// Longest program, in bytes.
 const MAX_PROGRAM: usize = 64 << 10;
@@ -79,7 +81,7 @@ pub(super) fn tokens(text: &[u8]) -> Result<Vec<Token>, String> {
                 at += length;
             }
             b'0'..=b'9' | b'.' => {
-                let length = number_length(rest);
+                let (_, length) = leading_number(rest);
                 let number = std::str::from_utf8(&rest[..length]).ok().and_then(|text| text.parse().ok());
                 let Some(number) = number else { return Err("a number of `awk` is not understood".into()) };
                 tokens.push(Token::Number(number));
@@ -130,22 +132,6 @@ fn divides(before: Option<&Token>) -> bool {
                 | Token::Sign(")" | "]" | "$" | "++" | "--")
         )
     )
-}
-
-fn number_length(text: &[u8]) -> usize {
-    let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut end = digits(0);
-    if text.get(end) == Some(&b'.') {
-        end += 1 + digits(end + 1);
-    }
-    if matches!(text.get(end), Some(b'e' | b'E')) {
-        let sign = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
-        let length = digits((end + 1 + sign).min(text.len()));
-        if length > 0 {
-            end += 1 + sign + length;
-        }
-    }
-    end
 }
 
 /// A text in double quotes, and how long it is with them.

@@ -83,7 +83,7 @@ fn number_text(number: f64, format: &[u8]) -> Vec<u8> {
 }
 
 /// The number at the start of a text, and how many bytes it takes with blanks before it.
-fn leading_number(text: &[u8]) -> (f64, usize) {
+pub(super) fn leading_number(text: &[u8]) -> (f64, usize) {
     let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let rest = &text[blanks..];
     let digits = |from: usize| {
