@@ -427,7 +427,13 @@ fn update(
         link_through(shell, call, name, &group.link, &choice.path)?;
         for (slave, slave_link) in &group.slaves {
             if let Some(path) = choice.slaves.get(slave).filter(|path| exists(shell, path)) {
-                link_through(shell, call, slave, slave_link, path)?;
+                // A slim image has no folder for manuals: there the program itself would fail.
+                let folder = slave_link.rsplit_once('/').map_or("", |(folder, _)| folder);
+                if exists(shell, if folder.is_empty() { "/" } else { folder }) {
+                    link_through(shell, call, slave, slave_link, path)?;
+                } else {
+                    link(shell, call, &format!("{}/{slave}", call.middle), path)?;
+                }
             } else {
                 take(shell, call, slave_link)?;
                 take(shell, call, &format!("{}/{slave}", call.middle))?;

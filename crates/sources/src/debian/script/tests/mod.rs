@@ -356,6 +356,17 @@ fn no_port_is_taken_and_what_is_left_out_is_left_out_by_its_shell_too() {
     assert_eq!(ours(text).0.unwrap().output, b"ran\n");
 }
 
+/// Here we differ from update-alternatives 1.21, which fails: a slim image has no folders for manuals.
+#[test]
+fn a_slave_whose_link_has_no_folder_keeps_nobody_from_the_choice() {
+    let text = "mkdir -p /usr/bin; echo x >/usr/bin/a; update-alternatives --quiet --install /usr/bin/x x /usr/bin/a 1 \
+                --slave /usr/share/man/man1/x.1 x.1 /w/a.txt; readlink /usr/bin/x /etc/alternatives/x.1";
+    let outcome = ours(text).0.unwrap();
+    let said = String::from_utf8_lossy(&outcome.output).into_owned();
+    assert_eq!((outcome.status, said.as_str()), (0, "/etc/alternatives/x\n/w/a.txt\n"));
+    assert_eq!(ours("update-alternatives --install /none/x x /w/a.txt 1").0.unwrap().status, 2);
+}
+
 /// Expected of dpkg 1.21 and useradd of shadow 4.13.
 #[test]
 fn what_dpkgs_tools_and_useradd_refuse_is_refused() {
