@@ -356,6 +356,14 @@ fn no_port_is_taken_and_what_is_left_out_is_left_out_by_its_shell_too() {
     assert_eq!(ours(text).0.unwrap().output, b"ran\n");
 }
 
+/// As postconf 3.7 answers.
+#[test]
+fn postfix_has_a_default_transport() {
+    let text = "mkdir -p /etc/postfix; echo 'myhostname = x' >/etc/postfix/main.cf; postconf -hx default_transport; \
+                postconf -e default_transport=error; postconf -h default_transport";
+    assert_eq!(ours(text).0.unwrap().output, b"smtp\nerror\n");
+}
+
 /// Here we differ from update-alternatives 1.21, which fails: a slim image has no folders for manuals.
 #[test]
 fn a_slave_whose_link_has_no_folder_keeps_nobody_from_the_choice() {
