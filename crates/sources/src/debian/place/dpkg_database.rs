@@ -285,15 +285,21 @@ impl std::io::Write for HashInto<'_> {
     }
 }
 
+/// The name of a package in dpkg's own files: with its architecture where several of it can be installed.
+fn name_with_arch(package: &Opened<'_>) -> Result<String, PlaceError> {
+    let name = package.name();
+    Ok(match package.field("Multi-Arch")?.as_str() {
+        "same" => format!("{name}:{}", package.locked.arch),
+        _ => name.to_owned(),
+    })
+}
+
 fn info(
     image: &mut Image<'_>,
     package: &Opened<'_>,
     replaced: Option<&BTreeSet<ImagePath>>,
 ) -> Result<(), PlaceError> {
-    let mut stem = package.name().to_owned();
-    if package.field("Multi-Arch")? == "same" {
-        let _ = write!(stem, ":{}", package.locked.arch);
-    }
+    let stem = name_with_arch(package)?;
     let directory = known("var/lib/dpkg/info");
     let path = |member: &[u8]| {
         directory
@@ -334,9 +340,10 @@ struct Interests {
 
 impl Interests {
     fn read(&mut self, package: &Opened<'_>, contents: &dyn Contents) -> Result<(), PlaceError> {
+        let name = name_with_arch(package)?;
         for line in triggers::lines(package, contents)? {
             let LineKind::Interest { noawait } = line.kind else { continue };
-            let by = format!("{}{}", package.name(), if noawait { "/noawait" } else { "" });
+            let by = format!("{name}{}", if noawait { "/noawait" } else { "" });
             if line.name.starts_with('/') {
                 self.paths.push((line.name, by));
             } else {

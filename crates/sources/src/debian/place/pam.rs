@@ -63,8 +63,8 @@ pub(super) fn write(image: &mut Image<'_>) -> Result<(), PlaceError> {
         let name = String::from_utf8_lossy(path.name()).into_owned();
         profiles.push(parse(&name, &String::from_utf8_lossy(&text))?);
     }
-    // Of equal priority the names decide.
-    profiles.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+    // Of equal priority the last name comes first, as pam-auth-update sorts.
+    profiles.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| b.name.cmp(&a.name)));
     for (stack, variable, field) in STACKS {
         let Some(template) = image.read(PACKAGE, &known(&format!("usr/share/pam/common-{stack}")))? else {
             continue;
@@ -266,16 +266,18 @@ mod tests {
         let sss = "Name: SSS\nDefault: yes\nPriority: 128\nAuth-Type: Primary\nAuth:\n\t[success=end]\tpam_sss.so a\n";
         let home = "Name: Home\nDefault: yes\nPriority: 0\nSession-Type: Additional\n\
                     Session-Interactive-Only: yes\nSession:\n\toptional\tpam_mkhomedir.so\n";
+        let umask = "Name: Umask\nDefault: yes\nPriority: 0\nSession-Type: Additional\nSession:\n\toptional\tpam_umask.so\n";
         let off =
             "Name: Off\nDefault: no\nPriority: 999\nAuth-Type: Primary\nAuth:\n\trequired\tpam_off.so\n";
-        let image = stacks(&[("home", home), ("off", off), ("sss", sss), ("unix", UNIX)]).unwrap();
+        let image =
+            stacks(&[("home", home), ("off", off), ("sss", sss), ("umask", umask), ("unix", UNIX)]).unwrap();
         assert_eq!(
             text(&image, "etc/pam.d/common-auth"),
             "# a\nauth\t[success=2 default=ignore]\tpam_unix.so nullok\nauth\t[success=1]\tpam_sss.so a\n# b\n"
         );
         assert!(text(&image, "etc/pam.d/common-session").contains("mkhomedir"));
         assert!(!text(&image, "etc/pam.d/common-session-noninteractive").contains("mkhomedir"));
-        assert_eq!(text(&image, "var/lib/pam/seen"), "off\nunix\nsss\nhome\n");
+        assert_eq!(text(&image, "var/lib/pam/seen"), "off\nunix\nsss\numask\nhome\n");
     }
 
     #[test]

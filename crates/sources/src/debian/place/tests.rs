@@ -120,7 +120,7 @@ fn status_is_what_dpkg_writes() {
     );
     assert_eq!(text(&tree, "var/lib/dpkg/info/b:amd64.list"), "/etc/x\n");
     assert_eq!(text(&tree, "var/lib/dpkg/info/b:amd64.triggers"), control[1].1);
-    assert_eq!(text(&tree, "var/lib/dpkg/triggers/File"), "/usr/x b/noawait\n");
+    assert_eq!(text(&tree, "var/lib/dpkg/triggers/File"), "/usr/x b:amd64/noawait\n");
     assert_eq!(
         text(&tree, "var/lib/apt/extended_states"),
         "Package: auto\nArchitecture: amd64\nAuto-Installed: 1\n\n"
