@@ -337,6 +337,45 @@ fn a_mirror_that_goes_back_in_time_is_refused() {
 }
 
 #[test]
+fn a_vendors_archive_gives_its_packages_under_its_own_key_until_the_manifest_says_otherwise() {
+    let world = World::new();
+    let key = TestKey::new(&Shape { seed: 7, ..Shape::default() });
+    let greet = |arch: &str| debian::Deb::new("greet", "2.0-1", arch).file("usr/bin/greet", 0o755, b"vended");
+    let suite = debian::Suite::new("vended").deb(greet("amd64")).deb(greet("arm64"));
+    let vendor = Archive::start(debian::publish(&[suite], &key));
+    let manifest = |keys: &str, priority: i16| {
+        let own = sample::manifest(&world.archive.url);
+        let uri = &vendor.url;
+        let archive = format!("uri = '{uri}'\nsuite = 'vended'\nkeyring = '{keys}'\npriority = {priority}");
+        world.project("vended", &format!("{own}\n[[debian.archive]]\n{archive}\n"))
+    };
+    let context = world.online("vended-home");
+    // Debian's key does not sign for it.
+    let (kind, text) = told(&lock(&context, &manifest("key.asc", 990)).unwrap_err());
+    assert!(kind == Kind::Integrity && text.contains("keys that are not trusted"), "{text}");
+    fs_err::write(world.dir.path().join("vended/vendor.asc"), key.armoured()).unwrap();
+    let project = manifest("vendor.asc", 990);
+    let locked = lock(&context, &project).unwrap();
+    for platform in Platform::ALL {
+        let debian = locked.debian.as_ref().unwrap();
+        let greet = debian.packages[&platform].iter().find(|deb| deb.name == "greet").unwrap();
+        let place = vendor.url.strip_prefix("http://").unwrap();
+        assert_eq!((greet.version.as_str(), greet.archive.as_deref()), ("2.0-1", Some(place)));
+    }
+    build(&context, &project).unwrap();
+    let from_vendor = |path: &str| vendor.server.requests().iter().any(|request| request.path.contains(path));
+    assert!(from_vendor("/pool/main/greet_2.0-1_amd64.deb") && !from_vendor("base-files"));
+    // Another priority, and other keys, are another request.
+    fs_err::write(world.dir.path().join("vended/other.asc"), world.key.armoured() + &key.armoured()).unwrap();
+    for (keys, priority) in [("vendor.asc", 100), ("other.asc", 990)] {
+        let (kind, text) = told(&build(&context, &manifest(keys, priority)).unwrap_err());
+        assert_eq!(kind, Kind::Usage);
+        assert!(text.contains("the lock is stale: `debian.archive` changed"), "{text}");
+    }
+    build(&context, &manifest("vendor.asc", 990)).unwrap();
+}
+
+#[test]
 fn a_script_that_nobody_understands_stops_the_lock_until_it_is_answered() {
     let world = World::new();
     let text = sample::manifest(&world.archive.url).replace("[\"greet\"]", "[\"greet\", \"odd\"]");

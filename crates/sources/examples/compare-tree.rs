@@ -182,6 +182,7 @@ fn locked(digest: &Digest, listing: &Listing, contents: &dyn Contents) -> Result
         size: 0,
         path: String::new(),
         suite: String::new(),
+        archive: None,
         manual: true,
     })
 }

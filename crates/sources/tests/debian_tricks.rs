@@ -26,6 +26,7 @@ use pinfold_base::http::Options;
 use pinfold_base::report::Silent;
 use pinfold_base::store::Expected;
 use pinfold_sources::debian::lock;
+use pinfold_sources::debian::lock::AskedSuite;
 use pinfold_sources::debian::lock::Base;
 use pinfold_sources::debian::lock::Inputs;
 use pinfold_sources::debian::lock::Previous;
@@ -199,8 +200,7 @@ fn outcome(trick: &Trick) -> Result<(), String> {
         Declared { mirror: Some(archive.url.clone()), keyring: Some(keys.into()), ..Declared::default() };
     let mirrors = Mirrors::find(declared, |_| None, dir.path());
     let request = Request {
-        suites: vec!["tested".into()],
-        components: vec!["main".into()],
+        suites: vec![AskedSuite::of_debian("tested", &["main".into()])],
         base: Base::None,
         packages: vec!["app".into()],
         recommends: Recommends::Skip,

@@ -90,6 +90,9 @@ pub enum Ask {
         file: PathBuf,
         /// SHA-256 of what is in it.
         sha256: String,
+        /// The further archive that they sign for, and no other.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        archive: Option<String>,
     },
     /// An archive's metadata may be older than it says of itself.
     Expired,
@@ -155,7 +158,7 @@ impl Ask {
     fn beginning(&self) -> Option<String> {
         match self {
             Self::Credential { agent, source, .. } => Some(credential(agent, source)),
-            Self::Keyring { file, .. } => Some(keyring(file)),
+            Self::Keyring { file, archive, .. } => Some(keyring(file, archive.as_deref())),
             Self::Login { key, .. } => Some(login(key)),
             Self::File { path, entry } => Some(file(path, entry)),
             Self::Route { recipe, route } => Some(key_of(recipe, route)),
@@ -225,8 +228,8 @@ impl fmt::Display for Ask {
                 let note = address.note().map(|note| format!("; {note}")).unwrap_or_default();
                 format!("have this machine fetch from {address} ({what}{note})")
             }
-            Self::Keyring { file, sha256 } => {
-                format!("{} (SHA-256 {})", keyring(file), &sha256[..SHORT])
+            Self::Keyring { file, sha256, archive } => {
+                format!("{} (SHA-256 {})", keyring(file, archive.as_deref()), &sha256[..SHORT])
             }
             Self::Expired => "take the metadata of Debian archives after its `Valid-Until`".to_owned(),
             Self::Registry { key, address, variables } => {
@@ -267,8 +270,9 @@ fn file(path: &Path, entry: &File) -> String {
 }
 
 /// How the ask for archive keys begins, whatever is in the file.
-fn keyring(file: &Path) -> String {
-    format!("trust the archive keys in `{}`", file.display())
+fn keyring(file: &Path, archive: Option<&str>) -> String {
+    let whose = archive.map(|archive| format!(" for `{archive}`")).unwrap_or_default();
+    format!("trust the archive keys in `{}`{whose}", file.display())
 }
 
 /// How the ask for a login begins, whatever it is set to.
@@ -358,8 +362,9 @@ fn outside(project: &Project) -> Vec<Ask> {
     read("the manifest".into(), file.as_ref().and_then(|named| named.outside.as_deref()));
     read("the lock".into(), inputs.lock_outside());
     read("npm's settings".into(), inputs.npmrc().and_then(|read| read.outside.as_deref()));
-    let keys = inputs.keyring().and_then(Result::ok);
-    read("the archive keys".into(), keys.and_then(|read| read.outside.as_deref()));
+    for keys in inputs.keyrings().filter_map(Result::ok) {
+        read("the archive keys".into(), keys.outside.as_deref());
+    }
     for recipe in recipes {
         if let Text::File { real, strays: true } = &recipe.text {
             read(format!("the recipe {}", recipe.name), Some(real));
@@ -376,7 +381,7 @@ impl From<Trust> for Ask {
     fn from(trust: Trust) -> Self {
         match trust {
             Trust::Address { what, address } => Self::Fetch { what, address: Address::new(&address) },
-            Trust::Keyring { file, sha256 } => Self::Keyring { file, sha256 },
+            Trust::Keyring { file, sha256, archive } => Self::Keyring { file, sha256, archive },
             Trust::Expired => Self::Expired,
             Trust::Npmrc(Setting { key, value, variables }) => {
                 if key == "registry" || key.ends_with(":registry") {

@@ -151,7 +151,11 @@ mod tests {
     fn what_changed_is_told_beside_what_was_agreed_to() {
         let dir = tempfile::tempdir().unwrap();
         let context = context(dir.path());
-        let keys = |file: &str, digit: &str| Ask::Keyring { file: file.into(), sha256: digit.repeat(64) };
+        let keys = |file: &str, digit: &str| Ask::Keyring {
+            file: file.into(),
+            sha256: digit.repeat(64),
+            archive: None,
+        };
         let old = [keys("k", "1"), keys("other", "2"), ask("a")];
         keep(&context, &image("m"), &old).unwrap();
         let new = [keys("k", "3"), keys("other", "2"), keys("kk", "4"), ask("b")];

@@ -23,6 +23,7 @@ use super::lock::held::Held;
 use super::manifest::File;
 use super::manifest::Manifest;
 use super::manifest::PlatformName;
+use crate::sources::debian::DebianRequest;
 
 /// The most that is read of an `.npmrc`, in bytes.
 const MAX_NPMRC: u64 = 1 << 20;
@@ -60,7 +61,7 @@ pub struct Inputs {
     lock: Result<Option<Held>, Arc<LockError>>,
     lock_outside: Option<PathBuf>,
     npmrc: Option<Read>,
-    keyring: Option<Result<Read, OpenError>>,
+    keyrings: BTreeMap<PathBuf, Result<Read, OpenError>>,
     sources: BTreeMap<PathBuf, Result<Source, OpenError>>,
 }
 
@@ -77,8 +78,9 @@ impl Inputs {
             found => found?,
         };
         let npmrc = npmrc.map(|opened| Read::of(&opened, MAX_NPMRC)).transpose()?;
-        let keyring = manifest.sources.debian.as_ref().and_then(|debian| debian.mirrors.keyring.as_ref());
-        let keyring = keyring.map(|file| folder.file(file).and_then(|opened| Read::of(&opened, MAX_KEYS)));
+        let keyrings = manifest.sources.debian.iter().flat_map(DebianRequest::keyrings);
+        let read = |file: &PathBuf| folder.file(file).and_then(|opened| Read::of(&opened, MAX_KEYS));
+        let keyrings = keyrings.map(|file| (file.clone(), read(file))).collect();
         let mut sources = BTreeMap::new();
         for name in
             manifest.files.iter().flat_map(|file| file.source.iter().chain(file.source_platform.values()))
@@ -94,7 +96,7 @@ impl Inputs {
             };
             sources.insert(name.clone(), source);
         }
-        Ok(Self { folder, lock, lock_outside, npmrc, keyring, sources })
+        Ok(Self { folder, lock, lock_outside, npmrc, keyrings, sources })
     }
 
     /// The project's directory.
@@ -127,9 +129,14 @@ impl Inputs {
         self.npmrc.as_ref()
     }
 
-    /// The keys that `[debian]` names.
-    pub fn keyring(&self) -> Option<Result<&Read, &OpenError>> {
-        self.keyring.as_ref().map(Result::as_ref)
+    /// The keys in a file that `[debian]` or one of its archives names.
+    pub fn keyring(&self, file: &Path) -> Option<Result<&Read, &OpenError>> {
+        self.keyrings.get(file).map(Result::as_ref)
+    }
+
+    /// All such keys.
+    pub fn keyrings(&self) -> impl Iterator<Item = Result<&Read, &OpenError>> {
+        self.keyrings.values().map(Result::as_ref)
     }
 
     /// Every source of a `[[file]]`, with where it lies.

@@ -187,6 +187,8 @@ pub enum Trust {
         file: PathBuf,
         /// SHA-256 of what is in it: other keys are another wish.
         sha256: String,
+        /// The further archive that they sign for; Debian's own where none is said.
+        archive: Option<String>,
     },
     /// Metadata of an archive that is older than it may be.
     Expired,

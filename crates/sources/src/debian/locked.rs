@@ -4,6 +4,8 @@ use pinfold_base::Digest;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::lock::mirrors::archive_of;
+
 /// One binary package, exactly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +26,9 @@ pub struct LockedDeb {
     pub path: String,
     /// The suite it came from, by name in the lock (`bookworm-security`).
     pub suite: String,
+    /// The archive that has the suite, where it is not Debian's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
     /// Whether it was asked for (or is part of the base), as opposed to pulled in by another package.
     pub manual: bool,
 }
@@ -36,10 +41,23 @@ pub struct LockedSuite {
     pub name: String,
     /// `Codename` of the signed Release.
     pub codename: String,
-    /// `debian` or `debian-security`: the archive's name at the Debian snapshot archive.
+    /// `debian` or `debian-security`, the archive's name at the Debian snapshot archive; of a further archive, where it is
+    /// without scheme and login (`apt.example/node`), or the name of the machine's apt source.
     pub archive: String,
     /// SHA-256 of the InRelease file.
     pub inrelease: Digest,
     /// `Date` of the Release in seconds since the epoch.
     pub date: u64,
+}
+
+impl LockedSuite {
+    /// Whether a package came from it.
+    pub fn has(&self, deb: &LockedDeb) -> bool {
+        self.name == deb.suite && self.archive == deb.archive.as_deref().unwrap_or(archive_of(&deb.suite))
+    }
+
+    /// What its packages say of their archive: nothing, where the suite's name says it.
+    pub fn archive_beyond(&self) -> Option<String> {
+        (self.archive != archive_of(&self.name)).then(|| self.archive.clone())
+    }
 }

@@ -667,7 +667,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/sources/debian/mod.rs",
-        "`keyring` in `[debian]` is a file, and counts from the folder of the manifest",
+        "`keyring` is a file, and counts from the folder of the manifest",
         Untried("with the file the archive's keys in it are looked at, which no test has for a real archive"),
     ),
     row(

@@ -95,14 +95,41 @@ pub(super) const ROWS: &[Row] = &[
         ),
     ),
     row(
+        "sources/src/debian/lock/mirrors.rs",
+        "write the archive's address as `uri`, or the name of a file of `/etc/apt/sources.list.d` that has it",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mirrors.rs",
+        "name the file of its keys with `keyring` in its `[[debian.archive]]`",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mirrors.rs",
+        "`pinfold lock` brings the lock up to date",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "the_lock_names_the_archive_and_its_files_come_from_there_alone",
+        ),
+    ),
+    row(
         "sources/src/debian/lock/mod.rs",
         "check `suites` and `components`, or drop the version you asked for",
         Untried("what an archive has and signs decides"),
     ),
     row(
         "sources/src/debian/lock/mod.rs",
-        "check `suites`, `components` and `platforms` in the manifest",
-        Untried("what an archive has and signs decides"),
+        "check suite, `components` and `platforms` in the manifest; an archive that is not for all of them says so with `architectures`",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "an_archive_is_read_only_for_its_architectures",
+        ),
     ),
     row(
         "sources/src/debian/lock/mod.rs",
@@ -119,13 +146,21 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/debian/lock/mod.rs",
-        "name a {what} in the manifest's `[debian]`",
+        "name a suite in the manifest's `[debian]`",
         Elsewhere("sources/src/debian/lock/tests.rs", "requests_without_substance_are_refused"),
     ),
     row(
         "sources/src/debian/lock/mod.rs",
-        "name the archive's keyring with `keyring` in the manifest's `[debian]`, or with `Signed-By` in the apt source",
-        Untried("what an archive has and signs decides"),
+        "name a component in the manifest's `{table}`",
+        Elsewhere("sources/src/debian/lock/tests.rs", "requests_without_substance_are_refused"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "name the archive's keyring with `keyring` in the manifest's `{table}`, or with `Signed-By` in the apt source",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do",
+        ),
     ),
     row(
         "sources/src/debian/lock/mod.rs",
@@ -176,6 +211,14 @@ pub(super) const ROWS: &[Row] = &[
         "sources/src/debian/lock/roots.rs",
         "ask for a version that is there; archives keep only the current ones, a snapshot mirror keeps all",
         Elsewhere("sources/src/debian/lock/walk_tests.rs", "roots_that_are_not_there_are_explained"),
+    ),
+    row(
+        "sources/src/debian/lock/roots.rs",
+        "ask for it as `name=version` or `name/suite`, or raise `priority` in its `[[debian.archive]]`",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "what_only_an_archive_below_zero_has_is_told_and_can_be_asked_for",
+        ),
     ),
     row(
         "sources/src/debian/lock/roots.rs",

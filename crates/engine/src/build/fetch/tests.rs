@@ -40,6 +40,7 @@ fn locked() -> Lock {
         size: GOOD.len() as u64,
         path: "pool/main/a.deb".into(),
         suite: "bookworm".into(),
+        archive: None,
         manual: true,
     };
     let suite = LockedSuite {

@@ -18,7 +18,6 @@ name = "x"
 platforms = ["linux/amd64", "linux/arm64"]
 agents = ["opencode", "./mine.toml", { name = "codex-cli", version = "1" }]
 [debian]
-suite = "sid"
 suites = ["sid"]
 components = ["main"]
 base = "none"
@@ -33,6 +32,13 @@ snapshot = "https://n.example/{archive}/{timestamp}"
 keyring = "keys"
 check-valid-until = true
 debconf = { "x/text" = "a", "x/list" = ["a"] }
+[[debian.archive]]
+uri = "https://v.example"
+suite = "stable"
+components = ["main"]
+keyring = "keys"
+priority = 500
+architectures = ["amd64"]
 [npm]
 packages = ["tool"]
 registry = "https://r.example"
@@ -112,7 +118,7 @@ credentials = { claude-code = "env:A" }
 
 /// Other forms of values in it.
 const FORMS: &[(&str, &str)] = &[
-    ("suite = \"sid\"\nsuites = [\"sid\"]\n", "suite = \"trixie\"\nbackports = true\n"),
+    ("suites = [\"sid\"]\n", "suite = \"trixie\"\nbackports = true\n"),
     (r#"set-id = "strip""#, r#"set-id = { keep = ["/s"] }"#),
 ];
 
@@ -179,6 +185,8 @@ const CHANGES: &[(&str, &str)] = &[
     ("agents[].name", "../outside.toml"),
     ("debian.base", "minbase"),
     ("debian.keyring", "other-keys"),
+    ("debian.archive[].keyring", "other-keys"),
+    ("debian.archive[].architectures[]", "arm64"),
     ("file[].source", "../other"),
     ("file[].source-platform.*", "../other"),
     ("file[].mode", "0644"),
@@ -227,6 +235,9 @@ const HARMLESS: &[(&str, &str)] = &[
     ("debian.remove[]", TAKEN),
     ("debian.recommends", TAKEN),
     ("debian.slim", IMAGE),
+    ("debian.archive[].components[]", TAKEN),
+    ("debian.archive[].priority", TAKEN),
+    ("debian.archive[].architectures[]", TAKEN),
     ("debian.debconf.*", IMAGE),
     ("debian.debconf.*[]", IMAGE),
     ("npm.packages[]", TAKEN),

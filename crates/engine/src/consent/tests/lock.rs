@@ -76,7 +76,7 @@ const FIELDS: &[(&str, &[End], &str)] = &[
         "which of the agreed places is asked; there is none of another name",
     ),
     ("debian.suites[].codename", &[Same], TEXT),
-    ("debian.suites[].archive", &[Same, Refused], PATH),
+    ("debian.suites[].archive", &[Refused], PATH),
     ("debian.suites[].inrelease", &[Same], TEXT),
     ("debian.suites[].date", &[Same], TEXT),
     ("debian.packages.*[].name", &[Refused], HELD),
@@ -88,6 +88,11 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("debian.packages.*[].path", &[Refused], PATH),
     (
         "debian.packages.*[].suite",
+        &[Refused],
+        "which of the agreed places is asked; there is none of another name",
+    ),
+    (
+        "debian.packages.*[].archive",
         &[Refused],
         "which of the agreed places is asked; there is none of another name",
     ),
@@ -160,6 +165,7 @@ const CHANGES: &[(&str, &[&str])] = &[
 fn additions() -> Vec<(&'static str, Value)> {
     vec![
         ("/preset", json!({ "name": "solo", "suite": "sid", "agents": ["../outside.toml"] })),
+        ("/debian/packages/linux~1amd64/0/archive", "apt.example/other".into()),
         ("/agents/0/packages/linux~1amd64/size", 1.into()),
         ("/npm/linux~1amd64/0/package/size", 1.into()),
         ("/ledger/linux~1amd64/0/warning", "x".into()),

@@ -22,6 +22,7 @@ pub fn parts(project: &Project) -> BTreeMap<String, String> {
         ("layers", json(&manifest.layers)),
         ("scripts", scripts),
         ("debian.debconf", answers),
+        ("debian.archive", sources::debian::further(project)),
         ("policy.min-age", json(&manifest.policy.min_age)),
     ];
     let sources = sources::ALL.iter().map(|(key, source)| (*key, source.request(project)));

@@ -4,12 +4,14 @@
 //! needs, accounts and an empty `/tmp` ([`bare`]).
 
 mod bare;
+mod further;
 mod section;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::path::PathBuf;
 
 use pinfold_archive::decoded::Format;
 use pinfold_base::Diagnose;
@@ -26,13 +28,19 @@ use pinfold_image::plan::Volatility;
 use pinfold_sources::accounts;
 use pinfold_sources::debian::lock;
 use pinfold_sources::debian::lock::mirrors::Declared;
+use pinfold_sources::debian::lock::mirrors::Further;
 use pinfold_sources::debian::lock::mirrors::Mirrors;
+use pinfold_sources::debian::lock::mirrors::address;
+use pinfold_sources::debian::lock::mirrors::archive_of;
 use pinfold_sources::debian::lock::mirrors::below;
+use pinfold_sources::debian::lock::mirrors::is_address;
 use pinfold_sources::debian::lock::mirrors::is_security;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
 use pinfold_sources::debian::place;
 
+pub use further::ArchiveFile;
+pub use further::DebianArchive;
 pub use section::Base;
 pub use section::DebianFile;
 pub use section::DebianMirrors;
@@ -128,7 +136,7 @@ impl Diagnose for NoKeys {
     }
 
     fn own_hint(&self) -> Option<String> {
-        Some("`keyring` in `[debian]` is a file, and counts from the folder of the manifest".into())
+        Some("`keyring` is a file, and counts from the folder of the manifest".into())
     }
 }
 
@@ -162,13 +170,18 @@ impl Source for Debian {
             address.map(|address| Trust::address(what, address))
         };
         let addresses = addresses.into_iter().filter_map(beyond);
-        let keyring = mirrors.keyring.iter().zip(project.inputs.keyring());
-        let keyring = keyring.filter_map(|(file, keys)| {
-            let sha256 = keys.ok()?.sha256();
-            Some(Trust::Keyring { file: file.clone(), sha256 })
-        });
+        let keys = |file: &Option<PathBuf>, archive: Option<&str>| {
+            let (file, sha256) = (file.clone()?, keys_of(project, file.as_deref())?);
+            Some(Trust::Keyring { file, sha256, archive: archive.map(str::to_owned) })
+        };
         let expired = (mirrors.freshness == lock::Freshness::Unchecked).then_some(Trust::Expired);
-        addresses.chain(keyring).chain(expired).collect()
+        let own = addresses.chain(keys(&mirrors.keyring, None)).chain(expired);
+        let further = request.archives.iter().flat_map(|archive| {
+            let address = is_outside(archive, environment)
+                .then(|| Trust::address(&format!("{PACKAGES} of `{}`", archive.suite), &archive.uri));
+            [address, keys(&archive.keyring, Some(&archive.name))]
+        });
+        own.chain(further.flatten()).collect()
     }
 
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
@@ -188,7 +201,8 @@ impl Source for Debian {
             },
             settled: asking.remotes.settled,
         };
-        let item = format!("Debian {}", request.suites.join(", "));
+        let names: Vec<String> = request.suites.iter().map(lock::AskedSuite::to_string).collect();
+        let item = format!("Debian {}", names.join(", "));
         let running = Running::begin(&*context.reporter, Stage::Resolve, item, None);
         let mirrors = mirrors(asking.remotes)?;
         let inputs = lock::Inputs {
@@ -211,11 +225,11 @@ impl Source for Debian {
             Ok(mirrors) => mirrors,
             Err(error) => return vec![Server { what: "Debian archive".into(), source: Err(error) }],
         };
-        let server = |suite: &String| Server {
+        let server = |suite: lock::AskedSuite| Server {
             what: format!("Debian {suite}"),
-            source: release(&mirrors, suite, &wanted.components),
+            source: release(&mirrors, &suite),
         };
-        wanted.suites.iter().map(server).collect()
+        asked(wanted).map(server).collect()
     }
 
     fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>> {
@@ -227,10 +241,7 @@ impl Source for Debian {
             digest: &deb.sha256,
             size: Some(deb.size),
             format: Format::Deb,
-            origin: Box::new(InSuite {
-                deb,
-                suite: debian.suites.iter().find(|suite| suite.name == deb.suite),
-            }),
+            origin: Box::new(InSuite { deb, suite: debian.suites.iter().find(|suite| suite.has(deb)) }),
         };
         debian.packages.get(&platform).into_iter().flatten().map(archive).collect()
     }
@@ -342,9 +353,36 @@ fn is_machines(request: &DebianRequest, what: &str, address: &str, environment: 
     let variable = |name: &str| environment.text(name).map(str::to_owned);
     let machine = Mirrors::find(Declared::default(), variable, Path::new("/"));
     suites.into_iter().all(|suite| {
-        let found = machine.archive(suite, &request.components, None);
+        let found = machine.archive(archive_of(suite), suite, &request.components, None);
         found.is_ok_and(|archive| archive.bases.iter().any(|base| base.url.same_place(&url)))
     })
+}
+
+/// Whether a further archive is at an address that the machine's apt does not use for its suite.
+fn is_outside(archive: &DebianArchive, environment: &Environment) -> bool {
+    let variable = |name: &str| environment.text(name).map(str::to_owned);
+    let machine = || Mirrors::find(Declared::default(), variable, Path::new("/"));
+    is_address(&archive.uri)
+        && !address(&archive.uri).is_ok_and(|address| machine().has(&address, &archive.suite))
+}
+
+/// SHA-256 of a file of keys that the manifest names, where it can be read.
+fn keys_of(project: &Project, file: Option<&Path>) -> Option<String> {
+    Some(project.inputs.keyring(file?)?.ok()?.sha256())
+}
+
+/// What a lock answers of further archives, as JSON: where each is, what is taken of it, how it is pinned, and its keys.
+pub(crate) fn further(project: &Project) -> Option<String> {
+    let archives = &project.manifest.sources.debian.as_ref()?.archives;
+    let keys = archives.iter().map(|archive| keys_of(project, archive.keyring.as_deref()));
+    let archives: Vec<_> = archives.iter().zip(keys).collect();
+    if archives.is_empty() { None } else { json(&archives) }
+}
+
+/// The suites that are asked for, Debian's own first: of equal versions at equal pins theirs come.
+fn asked(wanted: &DebianRequest) -> impl Iterator<Item = lock::AskedSuite> {
+    let own = wanted.suites.iter().map(|suite| lock::AskedSuite::of_debian(suite, &wanted.components));
+    own.chain(wanted.archives.iter().map(DebianArchive::asked))
 }
 
 /// What is asked of the archives: the manifest's packages, then what recipes need and the manifest does not name.
@@ -372,8 +410,7 @@ fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
         }
     }
     Ok(Some(lock::Request {
-        suites: wanted.suites.clone(),
-        components: wanted.components.clone(),
+        suites: asked(wanted).collect(),
         base: match wanted.base {
             Base::Minbase => lock::Base::Minbase,
             Base::Essential => lock::Base::Essential,
@@ -437,9 +474,10 @@ fn stale(manifest: &Manifest, lock: &Lock, platform: Platform, ledger: &[place::
 }
 
 /// The signed file of a suite, at the first of its mirrors.
-fn release(mirrors: &Mirrors, suite: &str, components: &[String]) -> Result<http::Source, SourceError> {
-    let archive = mirrors.archive(suite, components, None).map_err(SourceError::of)?;
-    let path = format!("dists/{suite}/InRelease");
+fn release(mirrors: &Mirrors, suite: &lock::AskedSuite) -> Result<http::Source, SourceError> {
+    let archive = mirrors.archive(&suite.archive, &suite.name, &suite.components, None);
+    let archive = archive.map_err(SourceError::of)?;
+    let path = suite.path("InRelease");
     let at = |base| below(base, &path).map_err(|error| SourceError::of(http::HttpError::from(error)));
     // An archive without an address is none.
     let nowhere = || SourceError::of(http::HttpError::Offline { what: path.clone() });
@@ -461,17 +499,29 @@ impl Locate for InSuite<'_> {
 
 fn mirrors(remotes: &Remotes<'_>) -> Result<std::sync::Arc<Mirrors>, SourceError> {
     remotes.kept(|| {
-        let named = remotes.project.manifest.sources.debian.as_ref().map(|debian| debian.mirrors.clone());
-        let named = named.unwrap_or_default();
-        let keyring = remotes.project.inputs.keyring().transpose();
-        let keyring = keyring.map_err(|source| SourceError::of(NoKeys { source: source.clone() }))?;
-        let keyring = keyring.map(|keys| keys.bytes.to_vec());
+        let request = remotes.project.manifest.sources.debian.as_ref();
+        let named = request.map(|debian| debian.mirrors.clone()).unwrap_or_default();
+        let keys = |file: &Option<PathBuf>| {
+            let read = file.as_ref().and_then(|file| remotes.project.inputs.keyring(file)).transpose();
+            let read = read.map_err(|source| SourceError::of(NoKeys { source: source.clone() }))?;
+            Ok::<_, SourceError>(read.map(|keys| keys.bytes.to_vec()))
+        };
+        let further = |archive: &DebianArchive| {
+            Ok::<_, SourceError>(Further {
+                archive: archive.name.clone(),
+                suite: archive.suite.clone(),
+                uri: archive.uri.clone(),
+                keyring: keys(&archive.keyring)?,
+            })
+        };
+        let archives = request.iter().flat_map(|debian| &debian.archives);
         let declared = Declared {
             mirror: named.archive,
             security_mirror: named.security,
             snapshot: named.snapshot,
-            keyring,
+            keyring: keys(&named.keyring)?,
             freshness: named.freshness,
+            further: archives.map(further).collect::<Result<_, _>>()?,
         };
         let variable = |name: &str| remotes.context.environment.text(name).map(str::to_owned);
         Ok(Mirrors::find(declared, variable, Path::new("/")))

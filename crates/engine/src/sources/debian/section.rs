@@ -1,6 +1,7 @@
 //! `[debian]` of the manifest and of the lock.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use pinfold_base::Platform;
 use pinfold_base::text::nearest;
 use pinfold_sources::debian::lock::Freshness;
+use pinfold_sources::debian::lock::mirrors::archive_of;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
 use pinfold_sources::debian::place::DebconfAnswer;
@@ -19,6 +21,9 @@ use serde::de::Visitor;
 use serde::de::value::SeqAccessDeserializer;
 
 use super::Debian;
+use super::further::ArchiveFile;
+use super::further::DebianArchive;
+use super::further::is_path;
 use crate::project::manifest::ManifestError;
 use crate::sources::Section;
 
@@ -123,6 +128,8 @@ pub struct DebianFile {
     check_valid_until: Option<bool>,
     /// Answers to questions of debconf: `"PACKAGE/QUESTION" = "value"`.
     debconf: BTreeMap<String, Answer>,
+    /// Further archives, such as a vendor's.
+    archive: Vec<ArchiveFile>,
 }
 
 /// What `[debian]` means.
@@ -146,6 +153,9 @@ pub struct DebianRequest {
     /// Answers to debconf's questions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub debconf: BTreeMap<String, Answer>,
+    /// Further archives, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<DebianArchive>,
     /// Where they are fetched from. Not part of what an image is made of.
     #[serde(skip)]
     pub mirrors: DebianMirrors,
@@ -167,6 +177,13 @@ pub struct DebianMirrors {
     pub freshness: Freshness,
 }
 
+impl DebianRequest {
+    /// Every file of keys that is named.
+    pub fn keyrings(&self) -> impl Iterator<Item = &PathBuf> {
+        self.mirrors.keyring.iter().chain(self.archives.iter().filter_map(|archive| archive.keyring.as_ref()))
+    }
+}
+
 /// `[debian]` of the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,9 +194,6 @@ pub struct LockedDebian {
     pub packages: BTreeMap<Platform, Vec<LockedDeb>>,
 }
 
-/// Suites that are the newest of their kind at any time, and stand alone.
-const MOVING: [&str; 4] = ["experimental", "rc-buggy", "sid", "unstable"];
-
 impl Section for Debian {
     type Typed = Option<DebianFile>;
     type Request = Option<DebianRequest>;
@@ -187,9 +201,13 @@ impl Section for Debian {
 
     fn overlaid(preset: Self::Typed, over: Self::Typed) -> Self::Typed {
         let (Some(base), Some(over)) = (preset.clone(), over.clone()) else { return over.or(preset) };
+        let (suite, suites) = match (over.suite, over.suites) {
+            (None, None) => (base.suite, base.suites),
+            own => own,
+        };
         Some(DebianFile {
-            suite: if over.suites.is_some() { over.suite } else { over.suite.or(base.suite) },
-            suites: over.suites.or(base.suites),
+            suite,
+            suites,
             backports: over.backports.or(base.backports),
             components: over.components.or(base.components),
             base: over.base.or(base.base),
@@ -204,6 +222,7 @@ impl Section for Debian {
             keyring: over.keyring.or(base.keyring),
             check_valid_until: over.check_valid_until.or(base.check_valid_until),
             debconf: base.debconf.into_iter().chain(over.debconf).collect(),
+            archive: [base.archive, over.archive].concat(),
         })
     }
 
@@ -214,52 +233,17 @@ impl Section for Debian {
 
 impl DebianFile {
     fn meaning(self) -> Result<DebianRequest, ManifestError> {
-        let backports = self.backports.unwrap_or(false);
-        let none = |suite: &str| {
-            ManifestError::value("debian.backports", format!("`{suite}` has no backports: leave the key out"))
-        };
-        let suites = match (self.suites, self.suite) {
-            (Some(suites), _) if !suites.is_empty() => {
-                if backports {
-                    let message = "it goes with `suite`: name the suite of backports among `suites`";
-                    return Err(ManifestError::value("debian.backports", message));
-                }
-                suites
-            }
-            // What moves all the time has no updates and no security suite beside it.
-            (_, Some(suite)) if MOVING.contains(&suite.as_str()) => {
-                if backports {
-                    return Err(none(&suite));
-                }
-                match suite.as_str() {
-                    "experimental" | "rc-buggy" => vec!["sid".to_owned(), suite],
-                    _ => vec![suite],
-                }
-            }
-            (_, Some(suite)) => {
-                if backports && ["testing", "forky"].contains(&suite.as_str()) {
-                    return Err(none(&suite));
-                }
-                let derived = ["updates", "security", "backports"].into_iter();
-                let derived = derived.filter(|kind| *kind != "backports" || backports);
-                let derived: Vec<String> = derived.map(|kind| format!("{suite}-{kind}")).collect();
-                [vec![suite], derived].concat()
-            }
-            _ => {
-                return Err(ManifestError::value(
-                    "debian.suite",
-                    "it is missing: write `suite = \"bookworm\"`",
-                ));
-            }
-        };
-        for suite in &suites {
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-            if suite.is_empty()
-                || !suite.bytes().all(fits)
-                || suite.split('/').any(|part| matches!(part, "" | "." | ".."))
-            {
-                return Err(ManifestError::value("debian.suite", format!("`{suite}` is no suite name")));
-            }
+        let suites = suites(self.suite, self.suites, self.backports.unwrap_or(false))?;
+        let components = self.components.unwrap_or_else(|| vec!["main".into()]);
+        if let Some(odd) = components.iter().find(|component| !is_path(component)) {
+            return Err(ManifestError::value("debian.components", format!("`{odd}` is no component")));
+        }
+        let archives = self.archive.into_iter().map(ArchiveFile::meaning).collect::<Result<Vec<_>, _>>()?;
+        let mut named: BTreeSet<(&str, &str)> =
+            suites.iter().map(|suite| (archive_of(suite), suite.as_str())).collect();
+        if let Some(twice) = archives.iter().find(|one| !named.insert((&one.name, &one.suite))) {
+            let message = format!("`{}` of `{}` is there already", twice.suite, twice.name);
+            return Err(ManifestError::value("debian.archive", message));
         }
         let mut packages = self.packages.unwrap_or_default();
         let removed = self.remove.unwrap_or_default();
@@ -294,13 +278,14 @@ impl DebianFile {
         let recent = self.check_valid_until.unwrap_or(true);
         Ok(DebianRequest {
             suites,
-            components: self.components.unwrap_or_else(|| vec!["main".into()]),
+            components,
             base: self.base.unwrap_or_default(),
             packages,
             removed,
             recommends: self.recommends.unwrap_or(false),
             slim: self.slim.unwrap_or(true),
             debconf: self.debconf,
+            archives,
             mirrors: DebianMirrors {
                 archive: self.mirror,
                 security: self.security_mirror,
@@ -309,6 +294,52 @@ impl DebianFile {
                 freshness: if recent { Freshness::Checked } else { Freshness::Unchecked },
             },
         })
+    }
+}
+
+/// The suites of Debian's own archives.
+fn suites(
+    suite: Option<String>,
+    suites: Option<Vec<String>>,
+    backports: bool,
+) -> Result<Vec<String>, ManifestError> {
+    let (mut suites, beside) = match (suite, suites.filter(|suites| !suites.is_empty())) {
+        (Some(_), Some(_)) => {
+            let message =
+                "`suite` is there too, which brings its updates and security suites: keep one of the two";
+            return Err(ManifestError::value("debian.suites", message));
+        }
+        (None, Some(suites)) => {
+            (suites, Err("it goes with `suite`: name the suite of backports among `suites`".to_owned()))
+        }
+        (Some(suite), None) => {
+            let none = format!("`{suite}` has no backports: leave the key out");
+            match suite.as_str() {
+                "experimental" | "rc-buggy" => (vec!["sid".to_owned(), suite], Err(none)),
+                // What moves all the time has no updates and no security suite beside it.
+                "sid" | "unstable" => (vec![suite], Err(none)),
+                _ => {
+                    let [updates, security, backports] =
+                        ["updates", "security", "backports"].map(|kind| format!("{suite}-{kind}"));
+                    let backports = if ["testing", "forky"].contains(&suite.as_str()) {
+                        Err(none)
+                    } else {
+                        Ok(backports)
+                    };
+                    (vec![suite, updates, security], backports)
+                }
+            }
+        }
+        (None, None) => {
+            return Err(ManifestError::value("debian.suite", "it is missing: write `suite = \"bookworm\"`"));
+        }
+    };
+    if backports {
+        suites.push(beside.map_err(|message| ManifestError::value("debian.backports", message))?);
+    }
+    match suites.iter().find(|suite| !is_path(suite)) {
+        Some(odd) => Err(ManifestError::value("debian.suite", format!("`{odd}` is no suite name"))),
+        None => Ok(suites),
     }
 }
 

@@ -53,6 +53,8 @@ impl SignedBy {
 /// One source of binary packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AptSource {
+    /// What its file is called, without folder and ending.
+    pub name: String,
     /// Base addresses, as written (may hold a login).
     pub uris: Vec<String>,
     /// Suites.
@@ -98,8 +100,12 @@ pub fn read(root: &Path) -> AptSources {
         } else {
             parse_one_line(&text)
         };
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
         match parsed {
-            Ok(sources) => all.sources.extend(sources),
+            Ok(sources) => {
+                let named = sources.into_iter().map(|source| AptSource { name: name.to_string(), ..source });
+                all.sources.extend(named);
+            }
             Err(reason) => all.odd.push(format!("`{}`: {reason}", file.display())),
         }
     }
@@ -141,7 +147,7 @@ pub fn files_in(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-/// Reads the one-line form. Lines that are not of type `deb` are passed over, flat archives (suites ending in `/`) too.
+/// Reads the one-line form. Lines that are not of type `deb` are passed over.
 pub fn parse_one_line(text: &str) -> Result<Vec<AptSource>, String> {
     let mut sources = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -151,6 +157,7 @@ pub fn parse_one_line(text: &str) -> Result<Vec<AptSource>, String> {
         };
         let mut rest = rest.trim_ascii_start();
         let mut source = AptSource {
+            name: String::new(),
             uris: Vec::new(),
             suites: Vec::new(),
             components: Vec::new(),
@@ -178,9 +185,7 @@ pub fn parse_one_line(text: &str) -> Result<Vec<AptSource>, String> {
         source.uris.push(uri.to_owned());
         source.suites.push(suite.to_owned());
         source.components.extend(words.map(str::to_owned));
-        if !suite.ends_with('/') {
-            sources.push(source);
-        }
+        sources.push(source);
     }
     Ok(sources)
 }
@@ -206,10 +211,10 @@ pub fn parse_deb822(text: &str) -> Result<Vec<AptSource>, String> {
                 });
             }
         }
-        let suites = words(&stanza, "Suites");
         sources.push(AptSource {
+            name: String::new(),
             uris: words(&stanza, "URIs"),
-            suites: suites.into_iter().filter(|suite| !suite.ends_with('/')).collect(),
+            suites: words(&stanza, "Suites"),
             components: words(&stanza, "Components"),
             signed_by,
             freshness: match words(&stanza, "Check-Valid-Until").first() {

@@ -4,6 +4,7 @@
 //! BASE/dists/SUITE/InRelease
 //! BASE/dists/SUITE/COMPONENT/binary-ARCH/by-hash/SHA256/HEX      first, where the archive has it
 //! BASE/dists/SUITE/COMPONENT/binary-ARCH/Packages.xz             then .gz, then uncompressed
+//! BASE/DIRECTORY/InRelease, BASE/DIRECTORY/Packages.xz           a flat archive: one index, all architectures
 //! ```
 //!
 //! Indexes are kept decompressed below `CACHE/metadata/packages-HEX`, where HEX is the SHA-256 that the Release file gives
@@ -23,6 +24,7 @@ use pinfold_base::Platform;
 use pinfold_base::http::HttpError;
 use pinfold_base::http::Source;
 
+use super::AskedSuite;
 use super::Freshness;
 use super::Inputs;
 use super::LockError;
@@ -43,6 +45,7 @@ const MAX_INDEX: u64 = 512 << 20;
 /// A suite whose Release file was checked.
 #[derive(Debug)]
 pub struct Suite {
+    asked: AskedSuite,
     /// Provenance for the lock.
     pub locked: LockedSuite,
     /// What the Release file says.
@@ -53,76 +56,104 @@ pub struct Suite {
 impl Suite {
     /// Fetches and checks the Release file. `seen` is the suite in the lock, if it is there.
     pub fn open(
-        name: &str,
-        components: &[String],
+        asked: &AskedSuite,
         seen: Option<&LockedSuite>,
         inputs: &Inputs<'_>,
     ) -> Result<Self, LockError> {
         let seen = seen.map(|suite| suite.date);
-        let mut archive = inputs.mirrors.archive(name, components, seen)?;
-        let path = format!("dists/{name}/InRelease");
+        let called = asked.to_string();
+        let mut archive = inputs.mirrors.archive(&asked.archive, &asked.name, &asked.components, seen)?;
+        let path = asked.path("InRelease");
         let (at, answer) =
             first(&archive.bases, &path, |source| inputs.fetch.current(source, openpgp::MAX_SIGNED as u64))
                 .map_err(|source| {
                 if source.is_not_found() {
-                    return LockError::NoSuite { suite: name.to_owned(), source: Box::new(source) };
+                    return LockError::NoSuite { suite: called.clone(), source: Box::new(source) };
                 }
-                LockError::Fetch { what: format!("the Release file of `{name}`"), source: Box::new(source) }
+                LockError::Fetch { what: format!("the Release file of `{called}`"), source: Box::new(source) }
             })?;
         // One mirror answers for everything: its neighbours may be of another day.
         archive.bases.rotate_left(at);
-        let keyring = inputs.mirrors.keyring(name, &archive)?;
+        let keyring = inputs.mirrors.keyring(&called, &archive)?;
         let expiry = match archive.freshness {
             Freshness::Checked => Expiry::Now,
             Freshness::Unchecked => Expiry::AtSignature,
         };
         let (release, inrelease) = answer.judge(|bytes| {
-            let verified = openpgp::verify(bytes, &keyring, inputs.now, expiry)
-                .map_err(|source| LockError::Signature { suite: name.to_owned(), source })?;
-            let release = Release::read(name, &verified.text)?;
-            release.check(name, inputs.now, archive.freshness, seen)?;
+            let verified = openpgp::verify(bytes, &keyring, inputs.now, expiry).map_err(|source| {
+                LockError::Signature { suite: called.clone(), table: asked.table(), source }
+            })?;
+            let release = Release::read(&called, &verified.text)?;
+            let fits = release.check(&asked.name, inputs.now, archive.freshness, seen);
+            fits.map_err(|error| error.of(called.clone()))?;
             Ok::<_, LockError>((release, Digest::sha256(bytes)))
         })?;
         let locked = LockedSuite {
-            name: name.to_owned(),
+            name: asked.name.clone(),
             codename: release.codename.clone(),
-            archive: mirrors::archive_name(name).to_owned(),
+            archive: asked.archive.clone(),
             inrelease,
             date: release.date,
         };
-        Ok(Self { locked, release, archive })
+        Ok(Self { asked: asked.clone(), locked, release, archive })
     }
 
-    /// Fetches the indexes of a component for a platform. `number` is this suite's place in the request.
+    /// As what it was asked for.
+    pub fn asked(&self) -> &AskedSuite {
+        &self.asked
+    }
+
+    /// Fetches the indexes for a platform. `number` is this suite's place in the request.
     pub fn texts(
+        &self,
+        platform: Platform,
+        number: u16,
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<Text>, LockError> {
+        let mut texts = Vec::new();
+        if !self.asked.is_for(platform.arch) {
+            return Ok(texts);
+        }
+        if self.asked.is_flat() {
+            texts.push(self.text("", number, inputs)?);
+        }
+        for component in &self.asked.components {
+            texts.extend(self.component(component, platform, number, inputs)?);
+        }
+        Ok(texts)
+    }
+
+    /// The same of one component, whether or not it was asked for.
+    pub fn component(
         &self,
         component: &str,
         platform: Platform,
         number: u16,
         inputs: &Inputs<'_>,
     ) -> Result<Vec<Text>, LockError> {
-        let mut texts = Vec::new();
-        let mut arches = vec![platform.arch.debian()];
+        let arch = platform.arch.debian();
+        let mut texts = vec![self.text(&format!("{component}/binary-{arch}/"), number, inputs)?];
         if self.release.separate_all {
-            arches.push("all");
-        }
-        for arch in arches {
-            let folder = format!("{component}/binary-{arch}");
-            let label = format!("{}/{folder}/Packages", self.locked.name);
-            match self.index(&folder, &label, inputs)? {
-                Some(bytes) => {
-                    texts.push(Text { bytes, suite: number, pin: self.release.pin, label });
-                }
+            match self.text(&format!("{component}/binary-all/"), number, inputs) {
                 // `all` may be folded into the others although the Release file does not say so.
-                None if arch == "all" => {}
-                None => return Err(LockError::NoIndex { label }),
+                Err(LockError::NoIndex { .. }) => {}
+                text => texts.push(text?),
             }
         }
         Ok(texts)
     }
 
+    fn text(&self, folder: &str, number: u16, inputs: &Inputs<'_>) -> Result<Text, LockError> {
+        let label = format!("{}/{folder}Packages", self.asked.to_string().trim_end_matches('/'));
+        let Some(bytes) = self.index(folder, &label, inputs)? else {
+            return Err(LockError::NoIndex { label });
+        };
+        let pin = self.asked.priority.unwrap_or(self.release.pin);
+        Ok(Text { bytes, suite: number, pin, mixed: self.asked.is_flat(), label })
+    }
+
     fn index(&self, folder: &str, label: &str, inputs: &Inputs<'_>) -> Result<Option<Vec<u8>>, LockError> {
-        let plain = self.release.file(&format!("{folder}/Packages"));
+        let plain = self.release.file(&format!("{folder}Packages"));
         let kept = plain.map(|(digest, size)| {
             (inputs.store.root().join(FOLDER).join(format!("packages-{}", digest.hex())), digest, size)
         });
@@ -135,7 +166,7 @@ impl Suite {
         for (suffix, compression) in
             [(".xz", Compression::Xz), (".gz", Compression::Gzip), ("", Compression::None)]
         {
-            let Some((digest, size)) = self.release.file(&format!("{folder}/Packages{suffix}")) else {
+            let Some((digest, size)) = self.release.file(&format!("{folder}Packages{suffix}")) else {
                 continue;
             };
             let compressed = match self.fetch(folder, suffix, digest, size, inputs) {
@@ -176,16 +207,16 @@ impl Suite {
         size: u64,
         inputs: &Inputs<'_>,
     ) -> Result<Vec<u8>, HttpError> {
-        let dists = format!("dists/{}/{folder}", self.locked.name);
         let get = |source: &Source| inputs.fetch.get(source, size.min(MAX_INDEX));
         if self.release.by_hash {
-            let by_hash = format!("{dists}/by-hash/SHA256/{}", digest.hex());
+            let by_hash = self.asked.path(&format!("{folder}by-hash/SHA256/{}", digest.hex()));
             match first(&self.archive.bases, &by_hash, get) {
                 Err(error) if error.is_not_found() => {}
                 other => return other.map(|(_, bytes)| bytes),
             }
         }
-        first(&self.archive.bases, &format!("{dists}/Packages{suffix}"), get).map(|(_, bytes)| bytes)
+        let named = self.asked.path(&format!("{folder}Packages{suffix}"));
+        first(&self.archive.bases, &named, get).map(|(_, bytes)| bytes)
     }
 }
 

@@ -11,9 +11,10 @@ use std::fmt;
 use memchr::memmem;
 use pinfold_base::Platform;
 
+use super::AskedSuite;
 use super::Inputs;
-use super::Request;
 use super::archive::Suite;
+use super::mirrors;
 
 /// Debian's components beside `main`.
 const COMPONENTS: [&str; 3] = ["contrib", "non-free", "non-free-firmware"];
@@ -44,13 +45,16 @@ impl fmt::Display for Elsewhere {
 pub(super) fn look(
     names: &[&str],
     platform: Platform,
-    request: &Request,
     suites: &[Suite],
     inputs: &Inputs<'_>,
 ) -> BTreeMap<String, Elsewhere> {
+    // Further archives have no releases beside them.
+    let own = || suites.iter().filter(|suite| mirrors::is_debians(&suite.asked().archive));
+    let Some(first) = own().next() else { return BTreeMap::new() };
+    let components = &first.asked().components;
     let mut found = BTreeMap::new();
     let mut take = |suite: &Suite, component: &str, place: Elsewhere| {
-        for text in suite.texts(component, platform, 0, inputs).unwrap_or_default() {
+        for text in suite.component(component, platform, 0, inputs).unwrap_or_default() {
             for name in names {
                 let here = memmem::find(&text.bytes, format!("\nPackage: {name}\n").as_bytes()).is_some()
                     || text.bytes.starts_with(format!("Package: {name}\n").as_bytes());
@@ -61,17 +65,17 @@ pub(super) fn look(
         }
         found.len() == names.len()
     };
-    for component in COMPONENTS.iter().filter(|name| !request.components.iter().any(|one| one == *name)) {
-        for suite in suites {
+    for component in COMPONENTS.iter().filter(|name| !components.iter().any(|one| one == *name)) {
+        for suite in own() {
             if take(suite, component, Elsewhere::Component((*component).to_owned())) {
                 return found;
             }
         }
     }
-    let asked = |name: &str| request.suites.iter().any(|suite| suite == name);
-    let Some(own) = RELEASES.iter().find(|name| asked(name)) else { return found };
-    let backports = format!("{own}-backports");
-    let others = RELEASES.iter().filter(|name| *name != own);
+    let asked = |name: &str| own().any(|suite| suite.asked().name == name);
+    let Some(release) = RELEASES.iter().find(|name| asked(name)) else { return found };
+    let backports = format!("{release}-backports");
+    let others = RELEASES.iter().filter(|name| *name != release);
     let places = std::iter::once(Elsewhere::Backports(backports))
         .chain(others.map(|name| Elsewhere::Release((*name).to_owned())));
     for place in places {
@@ -79,8 +83,8 @@ pub(super) fn look(
         if asked(name) {
             continue;
         }
-        let Ok(suite) = Suite::open(name, &request.components, None, inputs) else { continue };
-        for component in &request.components {
+        let Ok(suite) = Suite::open(&AskedSuite::of_debian(name, components), None, inputs) else { continue };
+        for component in components {
             if take(&suite, component, place.clone()) {
                 return found;
             }

@@ -10,9 +10,11 @@
 //! Relations are read from the text only for the packages the walk looks at. Form: Debian Policy 5.3 and the repository
 //! format ("Packages Indices").
 //!
-//! **Guarantees**: the candidate of a name is apt's: highest pin, then highest version, then the first text.
+//! **Guarantees**: the candidate of a name is apt's: highest pin, then highest version, then the first text; none where no pin
+//! is above zero.
 //! **Refuses**: stanzas without name, version or architecture, odd names, versions dpkg would refuse, `Filename` that could
-//! leave the archive, one version of a package with two digests in a suite, texts over 4 GiB in total. Stanzas of another architecture are an error, for they hint at a mix-up.
+//! leave the archive, one version of a package with two digests in a suite, texts over 4 GiB in total. Stanzas of another architecture
+//! are an error, for they hint at a mix-up, but in the one index of a flat archive.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -38,8 +40,11 @@ pub struct Text {
     pub bytes: Vec<u8>,
     /// Number of the suite it belongs to, in the order of the request.
     pub suite: u16,
-    /// apt's pin of the suite: 500, 100 (`ButAutomaticUpgrades`) or 1 (`NotAutomatic`).
-    pub pin: u16,
+    /// apt's pin of the suite: what was asked for, else 500, 100 (`ButAutomaticUpgrades`) or 1 (`NotAutomatic`). Below zero
+    /// nothing of it is a candidate.
+    pub pin: i16,
+    /// Whether it holds packages of every architecture, of which others are passed over.
+    pub mixed: bool,
     /// What to call it in messages.
     pub label: String,
 }
@@ -204,6 +209,9 @@ impl Universe {
         version::check(version).map_err(|error| error.to_string())?;
         let arch = arch.ok_or("field `Architecture` is missing")?;
         if arch != b"all" && arch != self.arch.as_bytes() {
+            if text.mixed {
+                return Ok(());
+            }
             return Err(format!("`{name}` is for `{}`, not for `{}`", arch.escape_ascii(), self.arch));
         }
         let place = |part: &[u8]| (place_of(&text.bytes, part), part.len() as u16);
@@ -308,7 +316,7 @@ impl Universe {
 
     /// apt's candidate of a name.
     pub fn candidate(&self, name: &str) -> Option<Id> {
-        self.named(name).first().copied()
+        self.named(name).first().copied().filter(|&id| self.pin(id) > 0)
     }
 
     /// Whether a package of that name meets a relation to it.
@@ -402,7 +410,7 @@ impl Universe {
     }
 
     /// apt's pin of its suite.
-    pub fn pin(&self, id: Id) -> u16 {
+    pub fn pin(&self, id: Id) -> i16 {
         self.texts.get(usize::from(self.record(id).text)).map_or(0, |text| text.pin)
     }
 
@@ -431,6 +439,18 @@ impl Universe {
         Ok(groups)
     }
 
+    /// The very same file in the first archive that has it and may give it: apt fetches it from there, whatever the pins.
+    pub fn first_alike(&self, id: Id) -> Result<Id, IndexError> {
+        let same = |other: Id| self.version(other) == self.version(id) && self.pin(other) > 0;
+        let mut first = id;
+        for &other in self.named(self.name(id)).iter().filter(|&&other| same(other)) {
+            if other < first && self.stanza(other)?.get("SHA256") == self.stanza(id)?.get("SHA256") {
+                first = other;
+            }
+        }
+        Ok(first)
+    }
+
     /// What a lock says of the .deb: name of the source package, digest, size, path in the archive.
     pub fn download(&self, id: Id) -> Result<Download<'_>, IndexError> {
         let wrong = |reason: String| IndexError::Package {
@@ -440,7 +460,9 @@ impl Universe {
         };
         let stanza = self.stanza(id)?;
         let require = |name| stanza.require(name).map_err(|error| wrong(error.to_string()));
+        // Flat archives have it as `./NAME`.
         let path = require("Filename")?;
+        let path = path.strip_prefix("./").unwrap_or(path);
         if !is_safe_path(path) {
             return Err(wrong(format!("`Filename: {}` could leave the archive", path.escape_debug())));
         }

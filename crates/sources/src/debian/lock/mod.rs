@@ -13,6 +13,7 @@
 
 pub mod apt_sources;
 pub mod archive;
+mod asked;
 pub mod candidates;
 pub mod elsewhere;
 pub mod fetch;
@@ -41,6 +42,8 @@ use pinfold_base::shown;
 use pinfold_base::text::nearest;
 
 use self::archive::Suite;
+use self::candidates::Candidates;
+use self::index::Id;
 use self::index::IndexError;
 use self::index::Universe;
 use self::mirrors::MirrorError;
@@ -53,6 +56,7 @@ use super::locked::LockedDeb;
 use super::locked::LockedSuite;
 use super::version;
 
+pub use asked::AskedSuite;
 pub use fetch::Fetch;
 
 /// Which packages are there before the user asks for any.
@@ -88,10 +92,8 @@ pub enum Freshness {
 /// What is asked of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Suites by the name used in the archive, best first for equal versions: `bookworm`, `bookworm-updates`, ...
-    pub suites: Vec<String>,
-    /// Components: `main`, ...
-    pub components: Vec<String>,
+    /// Suites, best first for equal versions: `bookworm`, `bookworm-updates`, ..., then those of further archives.
+    pub suites: Vec<AskedSuite>,
     /// What is there before.
     pub base: Base,
     /// `name`, `name=version` or `name/suite`, in the order of the manifest.
@@ -159,6 +161,9 @@ impl std::fmt::Debug for Inputs<'_> {
     }
 }
 
+/// From this pin on a version comes even where a newer one is there already (apt_preferences(5)).
+const FORCES: i16 = 1000;
+
 /// Names of Debian's suites that are likely to be meant.
 const SUITES: [&str; 12] = [
     "bookworm",
@@ -178,9 +183,17 @@ const SUITES: [&str; 12] = [
 /// Why there is no [`Resolution`].
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The request names no suite or no component.
-    #[error("the request names no {0}")]
-    Empty(&'static str),
+    /// The request names no suite.
+    #[error("the request names no suite")]
+    Empty,
+    /// A suite that is not flat is asked for without a component.
+    #[error("the request names no component of `{suite}`")]
+    NoComponent {
+        /// The suite.
+        suite: String,
+        /// Where components are named.
+        table: &'static str,
+    },
     /// No archive, or no keys for it.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
@@ -205,6 +218,8 @@ pub enum LockError {
     Signature {
         /// The suite.
         suite: String,
+        /// Where its keys are named.
+        table: &'static str,
         /// Why.
         source: OpenPgpError,
     },
@@ -246,7 +261,11 @@ impl Diagnose for LockError {
         Diagnosis::Own(match self {
             Self::Mirror(error) => return Diagnosis::Inner(error),
             Self::Fetch { source, .. } => return Diagnosis::Inner(&**source),
-            Self::Empty(_) | Self::Root(_) | Self::NoIndex { .. } | Self::NoSuite { .. } => Kind::Usage,
+            Self::Empty
+            | Self::NoComponent { .. }
+            | Self::Root(_)
+            | Self::NoIndex { .. }
+            | Self::NoSuite { .. } => Kind::Usage,
             Self::Signature { .. } | Self::Release(_) | Self::Damaged { .. } | Self::Index(_) => {
                 Kind::Integrity
             }
@@ -271,19 +290,23 @@ impl Diagnose for LockError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Empty(what) => Some(format!("name a {what} in the manifest's `[debian]`")),
+            Self::Empty => Some("name a suite in the manifest's `[debian]`".into()),
+            Self::NoComponent { table, .. } => Some(format!("name a component in the manifest's `{table}`")),
             Self::Mirror(_) | Self::Fetch { .. } => None,
             Self::NoSuite { suite, .. } => Some(match nearest(suite, SUITES) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "check the name of the suite, and whether the mirror has it".into(),
             }),
-            Self::Signature { source: OpenPgpError::UnknownKeys { .. }, .. } => Some(
-                "name the archive's keyring with `keyring` in the manifest's `[debian]`, or with `Signed-By` in the apt source"
-                    .into(),
-            ),
+            Self::Signature { source: OpenPgpError::UnknownKeys { .. }, table, .. } => Some(format!(
+                "name the archive's keyring with `keyring` in the manifest's `{table}`, or with `Signed-By` in the apt source"
+            )),
             Self::Signature { .. } => Some("use another mirror; if it persists the archive's keys may have changed".into()),
             Self::Release(error) => error.hint(),
-            Self::NoIndex { .. } => Some("check `suites`, `components` and `platforms` in the manifest".into()),
+            Self::NoIndex { .. } => Some(
+                "check suite, `components` and `platforms` in the manifest; an archive that is not for all of them says so with \
+                 `architectures`"
+                    .into(),
+            ),
             Self::Damaged { .. } => Some("try again in a few minutes, or use another mirror".into()),
             Self::Index(_) => Some("use another mirror".into()),
             Self::Root(error) => error.hint(),
@@ -304,19 +327,19 @@ impl Diagnose for LockError {
 /// Resolves a request: fetches and checks the metadata of its suites, and chooses packages for each platform.
 pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> Result<Resolution, LockError> {
     if request.suites.is_empty() {
-        return Err(LockError::Empty("suite"));
+        return Err(LockError::Empty);
     }
-    if request.components.is_empty() {
-        return Err(LockError::Empty("component"));
+    if let Some(suite) = request.suites.iter().find(|suite| suite.components.is_empty() && !suite.is_flat()) {
+        return Err(LockError::NoComponent { suite: suite.to_string(), table: suite.table() });
     }
     RootError::gather(request.packages.iter().filter_map(|entry| roots::spell(entry).err()).collect())?;
-    let mut names: Vec<&String> = Vec::new();
-    for name in &request.suites {
-        if !names.contains(&name) {
-            names.push(name);
+    let mut asked: Vec<&AskedSuite> = Vec::new();
+    for suite in &request.suites {
+        if !asked.contains(&suite) {
+            asked.push(suite);
         }
     }
-    let suites = opened(&names, request, previous, inputs)?;
+    let suites = opened(&asked, previous, inputs)?;
     let locked = suites.iter().map(|suite| &suite.locked);
     if previous.settled && previous.upgrade == Upgrade::Keep && locked.eq(&previous.suites) {
         let Previous { suites, packages, .. } = previous.clone();
@@ -330,7 +353,7 @@ pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> R
     // What is wrong for any platform is told at once.
     let mut wrong = Vec::new();
     for &platform in &request.platforms {
-        let universe = universe(platform, &suites, request, inputs);
+        let universe = universe(platform, &suites, inputs);
         match universe.and_then(|all| choose(platform, &all, request, previous, &resolution.suites)) {
             Ok((packages, note)) => {
                 resolution.notes.extend(note);
@@ -344,7 +367,7 @@ pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> R
     if let Some(&(platform, _)) = wrong.first() {
         let mut told = RootError::gather(wrong.into_iter().map(|(_, error)| error).collect());
         if let Err(error) = &mut told {
-            error.locate(|names| elsewhere::look(names, platform, request, &suites, inputs));
+            error.locate(|names| elsewhere::look(names, platform, &suites, inputs));
         }
         told?;
     }
@@ -353,36 +376,25 @@ pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> R
 }
 
 /// Every suite, asked for at the same time.
-fn opened(
-    names: &[&String],
-    request: &Request,
-    previous: &Previous,
-    inputs: &Inputs<'_>,
-) -> Result<Vec<Suite>, LockError> {
-    let open = |name: &str| {
-        let seen = previous.suites.iter().find(|suite| suite.name == *name);
-        Suite::open(name, &request.components, seen, inputs)
+fn opened(asked: &[&AskedSuite], previous: &Previous, inputs: &Inputs<'_>) -> Result<Vec<Suite>, LockError> {
+    let open = |asked: &AskedSuite| {
+        let mut seen = previous.suites.iter();
+        let seen = seen.find(|suite| suite.name == asked.name && suite.archive == asked.archive);
+        Suite::open(asked, seen, inputs)
     };
     std::thread::scope(|scope| {
         let open = &open;
-        let all: Vec<_> = names.iter().map(|name| scope.spawn(move || open(name))).collect();
+        let all: Vec<_> = asked.iter().map(|&asked| scope.spawn(move || open(asked))).collect();
         let all =
             all.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         all.collect()
     })
 }
 
-fn universe(
-    platform: Platform,
-    suites: &[Suite],
-    request: &Request,
-    inputs: &Inputs<'_>,
-) -> Result<Universe, LockError> {
+fn universe(platform: Platform, suites: &[Suite], inputs: &Inputs<'_>) -> Result<Universe, LockError> {
     let mut texts = Vec::new();
     for (number, suite) in suites.iter().enumerate() {
-        for component in &request.components {
-            texts.extend(suite.texts(component, platform, number as u16, inputs)?);
-        }
+        texts.extend(suite.texts(platform, number as u16, inputs)?);
     }
     let called = suites.iter().map(|suite| {
         let names = [&suite.locked.name, &suite.release.codename, &suite.release.suite];
@@ -404,7 +416,7 @@ fn choose(
     let keep = kept(platform, previous);
     match choose_keeping(platform, universe, request, &keep, suites) {
         Err(LockError::Walk { .. }) if !keep.is_empty() => {
-            let packages = choose_keeping(platform, universe, request, &BTreeMap::new(), suites)?;
+            let packages = choose_keeping(platform, universe, request, &[], suites)?;
             let note = format!(
                 "{platform}: the locked versions no longer fit together; all packages moved to the newest"
             );
@@ -414,29 +426,52 @@ fn choose(
     }
 }
 
-fn kept(platform: Platform, previous: &Previous) -> BTreeMap<&str, &str> {
+fn kept(platform: Platform, previous: &Previous) -> Vec<&LockedDeb> {
     let locked = previous.packages.get(&platform).into_iter().flatten();
     let stays = |name: &String| match &previous.upgrade {
         Upgrade::Keep => true,
         Upgrade::Names(names) => !names.contains(name),
         Upgrade::All => false,
     };
-    locked.filter(|deb| stays(&deb.name)).map(|deb| (deb.name.as_str(), deb.version.as_str())).collect()
+    locked.filter(|deb| stays(&deb.name)).collect()
+}
+
+/// The candidates, with locked versions for those that are still allowed: the archive that has one may not be pinned below
+/// zero, nor another one's version so high that apt would go back to it.
+fn candidates<'u>(universe: &'u Universe, keep: &[&LockedDeb], suites: &[LockedSuite]) -> Candidates<'u> {
+    let mut candidates = Candidates::new(universe);
+    for deb in keep {
+        let named = universe.named(&deb.name).iter().copied();
+        let same = named.filter(|&id| universe.version(id) == deb.version && universe.pin(id) > 0);
+        // Another archive may have the same version with other content.
+        let own = |id: Id| suites.get(usize::from(universe.suite(id))).is_some_and(|suite| suite.has(deb));
+        let best = same.reduce(|best, id| if own(id) && !own(best) { id } else { best });
+        let forced = |id: Id| {
+            let best = universe.candidate(&deb.name).map_or(0, |best| universe.pin(best));
+            best >= FORCES && best > universe.pin(id)
+        };
+        if let Some(id) = best.filter(|&id| !forced(id)) {
+            candidates.fix(id);
+        }
+    }
+    candidates
 }
 
 fn choose_keeping(
     platform: Platform,
     universe: &Universe,
     request: &Request,
-    keep: &BTreeMap<&str, &str>,
+    keep: &[&LockedDeb],
     suites: &[LockedSuite],
 ) -> Result<Vec<LockedDeb>, LockError> {
-    let found = roots::roots(universe, request, keep)?;
+    let found = roots::roots(candidates(universe, keep, suites), request)?;
     let chosen = walk::walk(&found.candidates, &found.roots, request.recommends)
         .map_err(|source| LockError::Walk { platform, source: Box::new(source) })?;
     let mut packages = Vec::with_capacity(chosen.len());
     for (name, (id, reason)) in chosen {
+        let id = universe.first_alike(id)?;
         let download = universe.download(id)?;
+        let suite = suites.get(usize::from(universe.suite(id)));
         packages.push(LockedDeb {
             name: name.to_owned(),
             version: universe.version(id).to_owned(),
@@ -445,10 +480,8 @@ fn choose_keeping(
             sha256: download.sha256,
             size: download.size,
             path: download.path.to_owned(),
-            suite: suites
-                .get(usize::from(universe.suite(id)))
-                .map(|suite| suite.name.clone())
-                .unwrap_or_default(),
+            suite: suite.map(|suite| suite.name.clone()).unwrap_or_default(),
+            archive: suite.and_then(LockedSuite::archive_beyond),
             manual: reason.is_some(),
         });
     }
@@ -481,6 +514,8 @@ fn differences(packages: &BTreeMap<Platform, Vec<LockedDeb>>) -> Vec<String> {
         .collect()
 }
 
+#[cfg(test)]
+mod further_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -102,7 +102,7 @@ mod tests {
             .split_whitespace()
             .flat_map(|name| ["Package: ", name, "\nVersion: 1\nArchitecture: all\n\n"])
             .collect();
-        let text = Text { bytes: stanzas.into_bytes(), suite: 0, pin: 500, label: "x".into() };
+        let text = Text { bytes: stanzas.into_bytes(), suite: 0, pin: 500, mixed: false, label: "x".into() };
         let universe = Universe::read("amd64", vec![text]).unwrap();
         for (name, expected) in [
             ("ngnix", "nginx"),

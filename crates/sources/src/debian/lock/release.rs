@@ -93,6 +93,20 @@ pub enum ReleaseError {
 }
 
 impl ReleaseError {
+    /// The same of a suite that is called so in messages.
+    #[must_use]
+    pub fn of(mut self, name: String) -> Self {
+        match &mut self {
+            Self::Stanza { suite, .. }
+            | Self::Field { suite, .. }
+            | Self::OtherSuite { suite, .. }
+            | Self::Future { suite, .. }
+            | Self::Stale { suite, .. }
+            | Self::Rollback { suite, .. } => *suite = name,
+        }
+        self
+    }
+
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -131,7 +145,7 @@ pub struct Release {
     /// Whether there are separate indexes of `all` that those of an architecture do not include.
     pub separate_all: bool,
     /// apt's pin: 500, 100 for `ButAutomaticUpgrades`, 1 for `NotAutomatic`.
-    pub pin: u16,
+    pub pin: i16,
     files: BTreeMap<String, (Digest, u64)>,
 }
 
@@ -198,9 +212,9 @@ impl Release {
         seen: Option<u64>,
     ) -> Result<(), ReleaseError> {
         let suite = || asked.to_owned();
-        // Debian's security archive calls both `bookworm-security`; older ones `stable/updates`.
-        let wanted = asked.trim_end_matches('/');
-        if self.codename != wanted && self.suite != wanted {
+        // Debian's security archive calls both `bookworm-security`; older ones `stable/updates`. A flat archive is named by its
+        // directory alone.
+        if !asked.ends_with('/') && self.codename != asked && self.suite != asked {
             return Err(ReleaseError::OtherSuite {
                 suite: suite(),
                 codename: self.codename.clone(),

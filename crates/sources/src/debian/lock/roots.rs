@@ -1,5 +1,6 @@
 //! From a request to the packages the walk begins with, in apt's order.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::fmt;
@@ -43,6 +44,14 @@ pub enum RootError {
         near: Vec<String>,
         /// A place that has it.
         elsewhere: Option<Elsewhere>,
+    },
+    /// No archive that has it may give it by itself.
+    #[error("package `{name}` is only in archives of a priority below zero: {}", .there.join(", "))]
+    Held {
+        /// The name asked for.
+        name: String,
+        /// The versions in the index, with their suites.
+        there: Vec<String>,
     },
     /// The name is only provided by others.
     #[error("`{name}` is a virtual package; it is provided by {}", providers(.by))]
@@ -136,6 +145,9 @@ impl RootError {
             }
             Self::Missing { near, .. } => format!("did you mean {}?", quoted(near)),
             Self::Several(_) => "mend them in `packages` of the manifest's `[debian]`".into(),
+            Self::Held { .. } => {
+                "ask for it as `name=version` or `name/suite`, or raise `priority` in its `[[debian.archive]]`".into()
+            }
             Self::Virtual { .. } => "ask for one of them by name".into(),
             Self::Version { .. } => {
                 "ask for a version that is there; archives keep only the current ones, a snapshot mirror keeps all".into()
@@ -178,6 +190,7 @@ impl RootError {
         match self {
             Self::Spelling { entry } | Self::Suite { entry, .. } => entry,
             Self::Missing { name, .. }
+            | Self::Held { name, .. }
             | Self::Virtual { name, .. }
             | Self::Version { name, .. }
             | Self::NotThere { name, .. }
@@ -263,18 +276,9 @@ pub struct Roots<'u> {
 }
 
 /// The roots of a request: essential packages by name, required ones, apt, usr-is-merged, then what the user asked for.
-/// `keep` names the versions of the lock that should stay where the archive still has them.
-pub fn roots<'u>(
-    universe: &'u Universe,
-    request: &Request,
-    keep: &BTreeMap<&str, &str>,
-) -> Result<Roots<'u>, RootError> {
-    let mut candidates = Candidates::new(universe);
-    for (name, wanted) in keep {
-        if let Some(&id) = universe.named(name).iter().find(|&&id| universe.version(id) == *wanted) {
-            candidates.fix(id);
-        }
-    }
+/// What the lock keeps is fixed among the candidates already.
+pub fn roots<'u>(mut candidates: Candidates<'u>, request: &Request) -> Result<Roots<'u>, RootError> {
+    let universe = candidates.universe();
     let mut asked = Vec::new();
     let mut told: BTreeMap<&str, Wanted<'_>> = BTreeMap::new();
     // All that is wrong is told at once.
@@ -410,19 +414,22 @@ fn of_suite(candidates: &Candidates<'_>, entry: &str, name: &str, suite: &str) -
     if let Some(id) = candidates.fixed(name).filter(|&id| universe.is_of(id, suite)) {
         return Ok(id);
     }
-    if let Some(&id) = versions.iter().find(|&&id| universe.is_of(id, suite)) {
+    // Several archives may have a suite of that name: the newest, whatever the pins.
+    let newest = versions.iter().copied().filter(|&id| universe.is_of(id, suite)).reduce(|best, id| {
+        let order = version::compare(universe.version(id).as_bytes(), universe.version(best).as_bytes());
+        if (order, best).cmp(&(Ordering::Equal, id)).is_gt() { id } else { best }
+    });
+    if let Some(id) = newest {
         return Ok(id);
     }
     if versions.is_empty() {
         return candidate(candidates, name);
     }
-    let there =
-        versions.iter().map(|&id| format!("{} in `{}`", universe.version(id), universe.suite_name(id)));
     Err(RootError::NotThere {
         name: name.to_owned(),
         suite: suite.to_owned(),
         arch: universe.arch().to_owned(),
-        there: there.collect(),
+        there: in_suites(universe, versions),
     })
 }
 
@@ -455,10 +462,10 @@ fn follow_suite(candidates: &mut Candidates<'_>, id: Id, suite: &str, recommends
 fn exact(candidates: &Candidates<'_>, name: &str, wanted: &str) -> Result<Id, RootError> {
     let universe = candidates.universe();
     let versions = universe.named(name);
-    let equal = |&&id: &&Id| {
-        version::compare(universe.version(id).as_bytes(), wanted.as_bytes()) == std::cmp::Ordering::Equal
-    };
-    match versions.iter().find(equal) {
+    let equal =
+        |&&id: &&Id| version::compare(universe.version(id).as_bytes(), wanted.as_bytes()) == Ordering::Equal;
+    // Of several archives that have it, the first, whatever the pins.
+    match versions.iter().filter(equal).min() {
         Some(&id) => Ok(id),
         None if versions.is_empty() => candidate(candidates, name),
         None => Err(RootError::Version {
@@ -468,6 +475,11 @@ fn exact(candidates: &Candidates<'_>, name: &str, wanted: &str) -> Result<Id, Ro
             there: distinct(versions.iter().map(|&id| universe.version(id))),
         }),
     }
+}
+
+fn in_suites(universe: &Universe, versions: &[Id]) -> Vec<String> {
+    let told = |&id: &Id| format!("{} in `{}`", universe.version(id), universe.suite_name(id));
+    versions.iter().map(told).collect()
 }
 
 /// Each once, in their order: several suites may have one version.
@@ -487,6 +499,9 @@ fn candidate(candidates: &Candidates<'_>, name: &str) -> Result<Id, RootError> {
     by.dedup();
     match by[..] {
         [only] => Ok(only),
+        [] if !universe.named(name).is_empty() => {
+            Err(RootError::Held { name: name.to_owned(), there: in_suites(universe, universe.named(name)) })
+        }
         [] => Err(RootError::Missing {
             name: name.to_owned(),
             arches: vec![universe.arch().to_owned()],

@@ -16,14 +16,14 @@ use pinfold_testkit::openpgp::Shape;
 use pinfold_testkit::openpgp::TestKey;
 use pinfold_testkit::openpgp::sign;
 
-const DATE: u64 = BORN as u64 + 1_000_000;
-const DAY: u64 = 86_400;
+pub(super) const DATE: u64 = BORN as u64 + 1_000_000;
+pub(super) const DAY: u64 = 86_400;
 
 /// Files by URL, and which were asked for.
 #[derive(Default)]
-struct Memory {
-    files: BTreeMap<String, Vec<u8>>,
-    asked: Mutex<Vec<String>>,
+pub(super) struct Memory {
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    pub(super) asked: Mutex<Vec<String>>,
 }
 
 impl Fetch for Memory {
@@ -38,7 +38,7 @@ impl Fetch for Memory {
     }
 }
 
-const BASE: &str = "https://archive.example/debian";
+pub(super) const BASE: &str = "https://archive.example/debian";
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     // One stored block: RFC 1951, 3.2.4, in the frame of RFC 1952. The checksum is computed bit by bit.
@@ -59,7 +59,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn stanza(name: &str, version: &str, arch: &str, rest: &str) -> String {
+pub(super) fn stanza(name: &str, version: &str, arch: &str, rest: &str) -> String {
     let digest = Digest::sha256(format!("{name}{version}{arch}").as_bytes());
     format!(
         "Package: {name}\nVersion: {version}\nArchitecture: {arch}\nPriority: optional\n{rest}Filename: pool/main/{name}_{version}_{arch}.deb\nSize: 7\nSHA256: {}\n\n",
@@ -68,19 +68,26 @@ fn stanza(name: &str, version: &str, arch: &str, rest: &str) -> String {
 }
 
 /// A suite to be published.
-struct Suite<'a> {
-    name: &'a str,
-    head: String,
-    packages: Vec<(&'a str, String)>,
-    plain: bool,
+pub(super) struct Suite<'a> {
+    pub(super) base: &'a str,
+    pub(super) name: &'a str,
+    pub(super) head: String,
+    pub(super) packages: Vec<(&'a str, String)>,
+    pub(super) plain: bool,
 }
 
 impl<'a> Suite<'a> {
-    fn new(name: &'a str, packages: Vec<(&'a str, String)>) -> Self {
-        Self { name, head: format!("Codename: {name}\nAcquire-By-Hash: yes\n"), packages, plain: true }
+    pub(super) fn new(name: &'a str, packages: Vec<(&'a str, String)>) -> Self {
+        Self {
+            base: BASE,
+            name,
+            head: format!("Codename: {name}\nAcquire-By-Hash: yes\n"),
+            packages,
+            plain: true,
+        }
     }
 
-    fn publish(&self, memory: &mut Memory, key: &TestKey, date: u64) {
+    pub(super) fn publish(&self, memory: &mut Memory, key: &TestKey, date: u64) {
         let mut sums = Vec::new();
         let sum =
             |bytes: &[u8], path: &str| format!(" {} {} {path}\n", Digest::sha256(bytes).hex(), bytes.len());
@@ -94,7 +101,8 @@ impl<'a> Suite<'a> {
             }
             sums.push(sum(&packed, &format!("{folder}/Packages.gz")));
             let url = format!(
-                "{BASE}/dists/{}/{folder}/by-hash/SHA256/{}",
+                "{}/dists/{}/{folder}/by-hash/SHA256/{}",
+                self.base,
                 self.name,
                 Digest::sha256(&packed).hex()
             );
@@ -103,12 +111,12 @@ impl<'a> Suite<'a> {
         let sums = sums.concat();
         let text = format!("{}Date: {}\nSHA256:\n{sums}", self.head, rfc(date));
         let signed = sign(text.trim_end(), &[key], u32::try_from(date).unwrap());
-        memory.files.insert(format!("{BASE}/dists/{}/InRelease", self.name), signed.into_bytes());
+        memory.files.insert(format!("{}/dists/{}/InRelease", self.base, self.name), signed.into_bytes());
     }
 }
 
 /// `Date:` as archives write it.
-fn rfc(date: u64) -> String {
+pub(super) fn rfc(date: u64) -> String {
     let iso = pinfold_base::time::rfc3339(date);
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month: usize = iso[5..7].parse().unwrap();
@@ -116,15 +124,15 @@ fn rfc(date: u64) -> String {
 }
 
 /// A machine with the archive's key, a cache and a mirror.
-struct World {
-    dir: tempfile::TempDir,
-    store: Store,
-    key: TestKey,
-    memory: Memory,
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) store: Store,
+    pub(super) key: TestKey,
+    pub(super) memory: Memory,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = TestKey::new(&Shape::default());
         fs_err::write(dir.path().join("key.asc"), key.armoured()).unwrap();
@@ -161,8 +169,9 @@ impl World {
 
 fn request(packages: &[&str]) -> Request {
     Request {
-        suites: vec!["tested".into(), "tested-security".into()],
-        components: vec!["main".into()],
+        suites: ["tested", "tested-security"]
+            .map(|name| AskedSuite::of_debian(name, &["main".into()]))
+            .into(),
         base: Base::None,
         packages: packages.iter().map(|name| (*name).to_owned()).collect(),
         recommends: Recommends::Skip,
@@ -217,6 +226,7 @@ fn a_request_becomes_exact_packages() {
             size: 7,
             path: "pool/main/app_1.0-1_amd64.deb".into(),
             suite: "tested".into(),
+            archive: None,
             manual: true,
         }
     );
@@ -321,7 +331,7 @@ fn versions_that_differ_between_platforms_are_noted() {
 }
 
 /// The error's kind, its message and those of its causes.
-fn failure(outcome: Result<Resolution, LockError>) -> (Kind, String) {
+pub(super) fn failure(outcome: Result<Resolution, LockError>) -> (Kind, String) {
     let error = outcome.unwrap_err();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -414,7 +424,8 @@ fn bad_metadata_is_refused_and_nothing_is_kept() {
 #[test]
 fn a_suite_that_is_not_there_is_told_with_the_one_that_is_meant() {
     let of = |suite: &str| {
-        let request = Request { suites: vec![suite.into()], ..request(&["app"]) };
+        let suites = vec![AskedSuite::of_debian(suite, &["main".into()])];
+        let request = Request { suites, ..request(&["app"]) };
         world().resolve(&request, &Previous::default())
     };
     for (suite, hint) in [
@@ -442,7 +453,8 @@ fn a_package_that_is_elsewhere_is_told_with_its_place() {
     world.publish(&suite("bookworm-backports", "fresh", "x1"), DATE);
     world.publish(&suite("trixie", "newer", "x2"), DATE);
     let hint = |packages: &[&str]| {
-        let request = Request { suites: vec!["bookworm".into()], ..request(packages) };
+        let suites = vec![AskedSuite::of_debian("bookworm", &["main".into()])];
+        let request = Request { suites, ..request(packages) };
         let error = world.resolve(&request, &Previous::default()).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage, "{error}");
         (error.hint().unwrap(), error.lines())
@@ -509,8 +521,8 @@ fn requests_without_substance_are_refused() {
         (Kind::Usage, "the request names no suite".into())
     );
     assert_eq!(
-        refused(&|request| request.components.clear()),
-        (Kind::Usage, "the request names no component".into())
+        refused(&|request| request.suites[0].components.clear()),
+        (Kind::Usage, "the request names no component of `tested`".into())
     );
     assert_eq!(refused(&|request| request.packages.push("a b".into())).0, Kind::Usage);
     // The control gets as far as to the archive, which has nothing.
@@ -524,7 +536,7 @@ fn write(root: &Path, path: &str, text: &str) {
 }
 
 fn url_of(mirrors: &Mirrors, suite: &str) -> Result<String, String> {
-    let archive = mirrors.archive(suite, &["main".into()], None);
+    let archive = mirrors.archive(mirrors::archive_of(suite), suite, &["main".into()], None);
     archive.map(|archive| archive.bases[0].url.to_string()).map_err(|error| error.to_string())
 }
 
@@ -559,12 +571,20 @@ fn mirrors_come_from_manifest_environment_and_apt_in_this_order() {
     // Sister suites are served by the same archive.
     assert_eq!(url_of(&apt, "trixie").unwrap(), "http://apt.example/debian");
     assert_eq!(url_of(&apt, "trixie-security").unwrap(), "http://apt.example/debian-security");
-    assert!(apt.archive("bookworm", &["main".into(), "non-free".into()], None).is_err());
+    assert!(
+        apt.archive(mirrors::archive_of("bookworm"), "bookworm", &["main".into(), "non-free".into()], None)
+            .is_err()
+    );
     assert_eq!(apt.odd().len(), 1);
-    let archive = apt.archive("bookworm", &["main".into()], None).unwrap();
+    let archive = apt.archive(mirrors::archive_of("bookworm"), "bookworm", &["main".into()], None).unwrap();
     assert_eq!((archive.bases.len(), archive.freshness), (2, Freshness::Checked));
     assert_eq!(archive.signed_by.files, [Path::new("/k/debian.gpg")]);
-    assert_eq!(apt.archive("bookworm-security", &[], None).unwrap().freshness, Freshness::Unchecked);
+    assert_eq!(
+        apt.archive(mirrors::archive_of("bookworm-security"), "bookworm-security", &[], None)
+            .unwrap()
+            .freshness,
+        Freshness::Unchecked
+    );
 
     let environment =
         |name: &str| (name == mirrors::MIRROR_VARIABLE).then(|| "https://env.example/debian".to_owned());
@@ -591,12 +611,13 @@ fn the_snapshot_archive_stands_in_when_nothing_else_is_known() {
         Mirrors::find(declared, |_| None, dir.path())
     };
     let mirrors = with("https://snapshot.example/{archive}/{timestamp}");
-    assert!(mirrors.archive("bookworm", &[], None).is_err());
-    let archive = mirrors.archive("bookworm", &[], Some(1_783_764_997)).unwrap();
+    assert!(mirrors.archive(mirrors::archive_of("bookworm"), "bookworm", &[], None).is_err());
+    let archive =
+        mirrors.archive(mirrors::archive_of("bookworm"), "bookworm", &[], Some(1_783_764_997)).unwrap();
     assert_eq!(archive.bases[0].url.to_string(), "https://snapshot.example/debian/20260711T101637Z");
     assert_eq!(archive.freshness, Freshness::Unchecked);
     assert!(matches!(
-        with("https://snapshot.example/").archive("x", &[], Some(1)),
+        with("https://snapshot.example/").archive(mirrors::DEBIAN, "x", &[], Some(1)),
         Err(MirrorError::Template)
     ));
 }
@@ -612,7 +633,7 @@ fn logins_travel_beside_addresses_and_never_print() {
     let at = |url: &str| {
         let declared = Declared { mirror: Some(url.into()), ..Declared::default() };
         let mirrors = Mirrors::find(declared, |_| None, dir.path());
-        let archive = mirrors.archive("x", &[], None).unwrap();
+        let archive = mirrors.archive(mirrors::archive_of("x"), "x", &[], None).unwrap();
         let shown = format!("{mirrors:?} {archive:?} {}", archive.bases[0].url);
         for secret in ["s3cret", "hunter2", "p@ss"] {
             assert!(!shown.contains(secret), "{shown}");
@@ -648,7 +669,7 @@ fn keys_come_from_the_source_the_machine_and_what_is_shipped() {
     write(dir.path(), "etc/apt/trusted.gpg.d/two.asc", &two.armoured());
     let mirrors = Mirrors::find(Declared::default(), |_| None, dir.path());
     let count = |suite: &str| {
-        let archive = mirrors.archive(suite, &["main".into()], None).unwrap();
+        let archive = mirrors.archive(mirrors::archive_of(suite), suite, &["main".into()], None).unwrap();
         mirrors.keyring(suite, &archive).unwrap().len()
     };
     assert_eq!(count("inline"), 1);
@@ -656,11 +677,11 @@ fn keys_come_from_the_source_the_machine_and_what_is_shipped() {
     let declared =
         Declared { mirror: Some(BASE.into()), keyring: Some(b"no keys".to_vec()), ..Declared::default() };
     let damaged = Mirrors::find(declared, |_| None, dir.path());
-    let archive = damaged.archive("x", &[], None).unwrap();
+    let archive = damaged.archive(mirrors::archive_of("x"), "x", &[], None).unwrap();
     assert_eq!(damaged.keyring("x", &archive).unwrap_err().kind(), Kind::Integrity);
     // Nothing named: the machine has none, so the shipped ones, and not what apt trusts.
     let declared = Declared { mirror: Some(BASE.into()), ..Declared::default() };
     let shipped = Mirrors::find(declared, |_| None, dir.path());
-    let archive = shipped.archive("x", &[], None).unwrap();
+    let archive = shipped.archive(mirrors::archive_of("x"), "x", &[], None).unwrap();
     assert_eq!(shipped.keyring("x", &archive).unwrap().len(), 6);
 }

@@ -3,7 +3,6 @@
 //! closures and all that could have been chosen instead, from bookworm with updates and security of November 2026, cut down
 //! to the fields that decide.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use pinfold_archive::codec;
@@ -13,6 +12,7 @@ use proptest::prelude::*;
 use super::Base;
 use super::Recommends;
 use super::Request;
+use super::candidates::Candidates;
 use super::index::Text;
 use super::index::Universe;
 use super::roots;
@@ -24,14 +24,16 @@ fn data(name: &str) -> Vec<u8> {
 }
 
 fn universe(arch: &str, bytes: &[u8]) -> Universe {
-    Universe::read(arch, vec![Text { bytes: bytes.to_vec(), suite: 0, pin: 500, label: "fixture".into() }])
-        .unwrap()
+    Universe::read(
+        arch,
+        vec![Text { bytes: bytes.to_vec(), suite: 0, pin: 500, mixed: false, label: "fixture".into() }],
+    )
+    .unwrap()
 }
 
 fn request(base: Base, recommends: Recommends, packages: &str) -> Request {
     Request {
         suites: Vec::new(),
-        components: Vec::new(),
         base,
         packages: packages.split_ascii_whitespace().map(str::to_owned).collect(),
         recommends,
@@ -40,7 +42,7 @@ fn request(base: Base, recommends: Recommends, packages: &str) -> Request {
 }
 
 fn closure(universe: &Universe, request: &Request) -> Result<Vec<String>, String> {
-    let found = roots::roots(universe, request, &BTreeMap::new()).map_err(|error| error.to_string())?;
+    let found = roots::roots(Candidates::new(universe), request).map_err(|error| error.to_string())?;
     let chosen = walk::walk(&found.candidates, &found.roots, request.recommends);
     let chosen = chosen.map_err(|error| error.to_string())?;
     let mut all: Vec<String> =
@@ -233,7 +235,7 @@ fn roots_that_are_not_there_are_explained() {
         "package `dep-old` is asked for as version 1 and as version 1.1"
     );
     assert_eq!(error("dep-old="), "`dep-old=` is not `name`, `name=version` or `name/suite`");
-    let near = roots::roots(&universe, &request(Base::None, Recommends::Skip, "alpa"), &BTreeMap::new());
+    let near = roots::roots(Candidates::new(&universe), &request(Base::None, Recommends::Skip, "alpa"));
     assert_eq!(near.unwrap_err().hint().unwrap(), "did you mean `alpha`?");
 }
 
@@ -241,7 +243,7 @@ fn roots_that_are_not_there_are_explained() {
 fn all_wrong_entries_are_told_at_once_each_with_what_to_do() {
     let universe = universe("amd64", &data("choices.Packages"));
     let asked = request(Base::None, Recommends::Skip, "nosuch alpha awk alpa dep-old=3 nosuch");
-    let error = roots::roots(&universe, &asked, &BTreeMap::new()).unwrap_err();
+    let error = roots::roots(Candidates::new(&universe), &asked).unwrap_err();
     assert_eq!(error.to_string(), "4 of the packages asked for cannot be chosen");
     let each: Vec<String> = error.each().iter().map(ToString::to_string).collect();
     for (told, begin) in each.iter().zip([
@@ -295,10 +297,11 @@ fn an_entry_in_another_programs_spelling_is_told_in_ours() {
 #[test]
 fn a_package_of_a_named_suite_brings_what_only_that_suite_has() {
     // apt-get -s install of apt 2.6.2 with the second suite `NotAutomatic: yes`, `ButAutomaticUpgrades: yes`.
-    let text = |suite: u16, pin: u16, stanzas: &str| Text {
+    let text = |suite: u16, pin: i16, stanzas: &str| Text {
         bytes: stanzas.as_bytes().to_vec(),
         suite,
         pin,
+        mixed: false,
         label: "fixture".into(),
     };
     let old = "Package: app\nVersion: 1\nArchitecture: all\nDepends: lib\n\n\
@@ -344,7 +347,7 @@ fn a_package_of_a_named_suite_brings_what_only_that_suite_has() {
     }
     let hint = |packages: &str| {
         let asked = request(Base::None, Recommends::Skip, packages);
-        roots::roots(&universe, &asked, &BTreeMap::new()).unwrap_err().hint().unwrap()
+        roots::roots(Candidates::new(&universe), &asked).unwrap_err().hint().unwrap()
     };
     assert_eq!(hint("app/bookworm-backport"), "did you mean `bookworm-backports`?");
     assert_eq!(hint("app/sid"), "add `sid` to `suites` in the manifest's `[debian]`, or leave it out here");
@@ -358,7 +361,8 @@ fn a_package_of_a_named_suite_brings_what_only_that_suite_has() {
 #[test]
 fn damaged_indexes_are_refused() {
     let read = |text: &str| {
-        let text = Text { bytes: text.as_bytes().to_vec(), suite: 0, pin: 500, label: "x".into() };
+        let text =
+            Text { bytes: text.as_bytes().to_vec(), suite: 0, pin: 500, mixed: false, label: "x".into() };
         Universe::read("amd64", vec![text]).map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(read("Package: ab\nVersion: 1\nArchitecture: all\n"), Ok(()));
@@ -388,11 +392,12 @@ fn damaged_indexes_are_refused() {
 
 #[test]
 fn candidates_go_by_pin_then_version_then_order() {
-    let text = |version: &str, suite: u16, pin: u16| Text {
+    let text = |version: &str, suite: u16, pin: i16| Text {
         bytes: format!("Package: ab\nVersion: {version}\nArchitecture: all\nDescription: {suite}\n")
             .into_bytes(),
         suite,
         pin,
+        mixed: false,
         label: String::new(),
     };
     let best = |texts: Vec<Text>| {

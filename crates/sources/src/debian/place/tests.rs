@@ -47,6 +47,7 @@ fn made(name: &str, fields: &str, control: &[(&str, &str)], data: Vec<Member>) -
         size: 1,
         path: format!("pool/{name}.deb"),
         suite: "bookworm".into(),
+        archive: None,
         manual: name != "auto",
     };
     Made { locked, listing }

@@ -49,7 +49,6 @@ fn a_suite_brings_its_updates_and_an_unstable_one_has_none() {
         ("suite = 'sid'", &["sid"]),
         ("suite = 'unstable'", &["unstable"]),
         ("suites = ['a', 'b/c']", &["a", "b/c"]),
-        ("suites = ['a']\nsuite = 'trixie'", &["a"]),
         ("suites = []\nsuite = 'sid'", &["sid"]),
     ] {
         let debian = meaning(&format!("[debian]\n{text}")).sources.debian.unwrap();
@@ -212,6 +211,10 @@ fn over_a_preset_tables_merge_values_replace_and_entries_add_up() {
     let exact =
         read(base).overlaid_by(read("[debian]\nsuites = ['mine']\n")).meaning(Path::new("/")).unwrap();
     assert_eq!(exact.sources.debian.unwrap().suites, ["mine"]);
+    // Nor does a suite leave a preset's exact ones.
+    let named =
+        read("name = 'base'\n[debian]\nsuites = ['a']\n").overlaid_by(read("[debian]\nsuite = 'sid'\n"));
+    assert_eq!(named.meaning(Path::new("/")).unwrap().sources.debian.unwrap().suites, ["sid"]);
 }
 
 #[test]
@@ -388,4 +391,86 @@ fn a_program_has_an_address_for_each_platform_that_it_is_for() {
     assert!(parse(&narrow).unwrap_err().to_string().contains("no address for linux/arm64"));
     let other = format!("platforms = ['linux/arm64']\n{}", binary(amd64, "platforms = ['linux/amd64']"));
     assert!(parse(&other).unwrap_err().to_string().contains("its `platforms` name none of the image's"));
+}
+
+#[test]
+fn both_a_suite_and_exact_suites_are_refused_for_one_would_silently_lose_its_security_suite() {
+    let error =
+        parse("name = 'x'\n[debian]\nsuite = 'trixie'\nsuites = ['trixie']\n").unwrap_err().to_string();
+    assert!(error.contains("`debian.suites`: `suite` is there too"), "{error}");
+}
+
+#[test]
+fn a_further_archive_is_called_by_its_place_and_taken_as_apt_takes_a_source() {
+    let archive = |keys: &str| {
+        let text = format!("[debian]\nsuite = 'sid'\n[[debian.archive]]\n{keys}\n");
+        meaning(&text).sources.debian.unwrap().archives.remove(0)
+    };
+    for (keys, name, suite, components, priority) in [
+        (
+            "uri = 'https://apt.example/node/'\nsuite = 'nodistro'",
+            "apt.example/node",
+            "nodistro",
+            "main",
+            None,
+        ),
+        (
+            "uri = 'http://apt.example:8080'\nsuite = 'a/b'\ncomponents = ['x', 'y/z']\npriority = -1",
+            "apt.example:8080/",
+            "a/b",
+            "x y/z",
+            Some(-1),
+        ),
+        ("uri = 'file:/srv/flat'\nsuite = './'\npriority = 1001", "/srv/flat", "./", "", Some(1001)),
+        ("uri = 'https://debian'\nsuite = '/'", "debian/", "/", "", None),
+        ("uri = 'https://apt.example'\nsuite = 'sub/dir/'", "apt.example/", "sub/dir/", "", None),
+        ("uri = 'nodesource'\nsuite = 'nodistro'", "nodesource", "nodistro", "main", None),
+        ("uri = 'debian'\nsuite = 'sid-extra'", "debian", "sid-extra", "main", None),
+    ] {
+        let archive = archive(keys);
+        assert_eq!((archive.name.as_str(), archive.suite.as_str()), (name, suite), "{keys}");
+        assert_eq!(
+            (archive.components.join(" ").as_str(), archive.priority),
+            (components, priority),
+            "{keys}"
+        );
+    }
+}
+
+#[test]
+fn a_further_archive_that_apt_would_not_have_is_refused() {
+    for (keys, key, message) in [
+        ("uri = 'ftp://a.example'\nsuite = 's'", ".uri", "expected `https`, `http` or `file`"),
+        ("uri = 'https://u:p@a.example'\nsuite = 's'", ".uri", "write the login to apt's `auth.conf`"),
+        ("uri = 'https://a.example/?token=x'\nsuite = 's'", ".uri", "write the login to apt's `auth.conf`"),
+        ("uri = 'no name'\nsuite = 's'", ".uri", "neither an address nor a name"),
+        ("uri = 'https://a.example'\nsuite = ''", ".suite", "`` is no suite name"),
+        ("uri = 'https://a.example'\nsuite = '../x'", ".suite", "`../x` is no suite name"),
+        ("uri = 'https://a.example'\nsuite = 'x/../../'", ".suite", "`x/../../` is no suite name"),
+        (
+            "uri = 'https://a.example'\nsuite = './'\ncomponents = ['main']",
+            ".components",
+            "is a flat archive",
+        ),
+        (
+            "uri = 'https://a.example'\nsuite = 's'\ncomponents = ['../x']",
+            ".components",
+            "`../x` is no component",
+        ),
+        ("uri = 'https://a.example'\nsuite = 's'\npriority = 0", ".priority", "-32768 to 32767, but 0"),
+        ("uri = 'https://a.example'\nsuite = 's'\npriority = 40000", ".priority", "-32768 to 32767, but 0"),
+        ("uri = 'debian'\nsuite = 'sid'", "", "`sid` of `debian` is there already"),
+        (
+            "uri = 'https://a.example'\nsuite = 's'\n[[debian.archive]]\nuri = 'http://a.example/'\nsuite = 's'",
+            "",
+            "`s` of `a.example/` is there already",
+        ),
+    ] {
+        let text = format!("name = 'x'\n[debian]\nsuite = 'sid'\n[[debian.archive]]\n{keys}\n");
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("`debian.archive{key}`")) && error.contains(message),
+            "{keys}: {error}"
+        );
+    }
 }

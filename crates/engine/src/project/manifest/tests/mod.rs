@@ -65,7 +65,7 @@ fn a_manifest_overrides_its_preset() {
 #[test]
 fn unknown_keys_show_their_place() {
     insta::assert_snapshot!(message("name = 'x'\n[debian]\nsuite = 'bookworm'\npakages = ['git']\n"), @"
-    unknown field `pakages`, expected one of `suite`, `suites`, `backports`, `components`, `base`, `packages`, `add`, `remove`, `recommends`, `slim`, `mirror`, `security-mirror`, `snapshot`, `keyring`, `check-valid-until`, `debconf`
+    unknown field `pakages`, expected one of `suite`, `suites`, `backports`, `components`, `base`, `packages`, `add`, `remove`, `recommends`, `slim`, `mirror`, `security-mirror`, `snapshot`, `keyring`, `check-valid-until`, `debconf`, `archive`
       --> pinfold.toml:4:1
       |
     4 | pakages = ['git']
