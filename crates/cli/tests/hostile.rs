@@ -190,7 +190,7 @@ fn projects() {
             assert!(!hint, "{line} {text:?}: {stderr}");
         }
     }
-    let lock = format!("version = 1\ncompat = 5\n{} = 1\n", toml(NAME));
+    let lock = format!("version = 1\ncompat = 6\n{} = 1\n", toml(NAME));
     machine.write("pinfold.toml", "name = 'x'\n");
     machine.write("pinfold.lock", lock);
     let (_, stderr) = machine.line("build");

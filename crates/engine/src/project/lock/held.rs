@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     const LOCK: &str =
-        "version = 1\ncompat = 5\nepoch = 1\n\n[encoders]\ngzip = \"g\"\n\n[request]\nnpm = \"00\"\n";
+        "version = 1\ncompat = 6\nepoch = 1\n\n[encoders]\ngzip = \"g\"\n\n[request]\nnpm = \"00\"\n";
 
     fn held(text: &str) -> Held {
         Held::new(text.to_owned(), Path::new("pinfold.lock"))

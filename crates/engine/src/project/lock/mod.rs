@@ -49,7 +49,10 @@ pub const FILE_NAME: &str = "pinfold.lock";
 /// - 5: what Debian packages cache when they are installed, and programs need, is made: the keystore of Java,
 ///   compiled settings, lists of modules, file capabilities.
 ///   Install scripts run in dpkg's order, which decides about ids of users, and triggers are processed.
-pub const COMPAT: u32 = 5;
+/// - 6: of alternatives with one priority the linked one stays; debconf's questions of kind `select` have no answer without a
+///   default; triggers are processed as often as dpkg does; what `systemd-sysusers` makes is locked as it does, and profiles of
+///   PAM with one priority stand as `pam-auth-update` sorts them.
+pub const COMPAT: u32 = 6;
 
 /// Largest lock accepted, in bytes.
 const MAX_SIZE: u64 = 64 << 20;

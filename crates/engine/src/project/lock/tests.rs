@@ -29,7 +29,7 @@ fn written() -> String {
     format!(
         r#"# Written by `pinfold lock`. Commit it beside pinfold.toml; do not edit it by hand.
 version = 1
-compat = 5
+compat = 6
 epoch = 1700000000
 layers = [
   {{ name = "system", components = ["debian/apt", "generated/base"] }},
@@ -182,7 +182,7 @@ fn a_lock_that_is_written_is_read_back_as_it_was() {
 #[test]
 fn a_section_that_has_nothing_is_not_written() {
     let text = Lock { version: 1, compat: COMPAT, ..Lock::default() }.render();
-    let keys = ["version = 1", "compat = 5", "epoch = 0", "[encoders]", "[request]"];
+    let keys = ["version = 1", "compat = 6", "epoch = 0", "[encoders]", "[request]"];
     let written: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     assert_eq!(written, keys);
 }
@@ -197,9 +197,9 @@ fn a_lock_that_is_not_ours_is_refused_and_says_where() {
             good.replace("version = 1\n", "version = 2\nnews = true\n"),
             "it has format 2, this version reads 1",
         ),
-        (good.replace("compat = 5", "compat = 99"), "it has compat level 99"),
-        (good.replace("compat = 5", "compat = 0"), "it has compat level 0"),
-        (good.replace("compat = 5", "compat = '4'"), "invalid type"),
+        (good.replace("compat = 6", "compat = 99"), "it has compat level 99"),
+        (good.replace("compat = 6", "compat = 0"), "it has compat level 0"),
+        (good.replace("compat = 6", "compat = '4'"), "invalid type"),
         (good.replace("epoch = 1700000000", "epoch = -1"), "line 4: invalid value"),
         (good.replace("epoch = ", "epoch = 1\nepoch = "), "duplicate key"),
         (format!("{good}[pypi]\n"), "unknown field `pypi`"),
