@@ -28,6 +28,12 @@ pub trait Blobs: Send + Sync {
     /// Opens a blob and says its size in bytes; [`ImageError::MissingBlob`] when it is not there.
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError>;
 
+    /// Whether the blob is here and known to be what its descriptor says, so that whoever reads it need not hash it once more. Only a
+    /// store of ours knows such things.
+    fn is_checked(&self, _: &Descriptor) -> Result<bool, ImageError> {
+        Ok(false)
+    }
+
     /// What to do about a blob that turned out not to be what its name says. Only a store of ours does anything.
     fn on_damage(&self) -> Option<OnDamage> {
         None

@@ -1,12 +1,13 @@
 //! Where images are written to, and the one way there: [`copy`].
 //!
 //! ```text
-//! has? ─ no ─► put_blob (configuration, layers) … ─► put_manifest (image manifests, then their index) … ─► finish (the name)
+//! is_there? ─ no ─► put_blobs (configurations, layers) ─► put_manifest (image manifests, then their index) … ─► finish (the name)
 //! ```
 //!
 //! **Guarantees**: what something names is there before it ([`Order::ChildrenFirst`]), and the name comes last, so that a copy that
-//! is cut short leaves blobs that nothing leads to, and never half an image. Content is verified while it is read, and a sink gives
-//! it its digest as a name only when it was read to its end. What a sink has is not sent again.
+//! is cut short leaves blobs that nothing leads to, and never half an image. A sink gives content its digest as a name only when
+//! that was verified: while it is read ([`open_verified`]), or by whoever kept it ([`Blobs::is_checked`]) or takes it. What a sink has
+//! is not sent again.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -14,9 +15,7 @@ use std::io::Read;
 use pinfold_base::Digest;
 
 use crate::ImageError;
-use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
-use crate::blobs::VerifiedReader;
 use crate::blobs::open_verified;
 use crate::blobs::read_document;
 use crate::blobs::unwrap_io;
@@ -33,12 +32,28 @@ pub trait Sink {
         Order::ChildrenFirst
     }
 
+    /// Whether the image is there already under its name, whole. Then nothing else is asked for. A sink that cannot tell cheaply says
+    /// no.
+    fn is_there(&mut self, _: &Descriptor) -> Result<bool, ImageError> {
+        Ok(false)
+    }
+
     /// Whether it has this blob, whole, and keeps it until the image has its name.
     fn has(&mut self, blob: &Descriptor) -> Result<bool, ImageError>;
 
-    /// Takes a configuration or a layer. The content has to be read to its end, which is where it turns out to be right; a failure
-    /// leaves nothing under its digest.
-    fn put_blob(&mut self, blob: &Descriptor, content: VerifiedReader<BlobRead>) -> Result<(), ImageError>;
+    /// Takes a configuration or a layer from where it is. Content that is [opened verified](open_verified) has to be read to its end,
+    /// which is where it turns out to be right; a failure leaves nothing under its digest.
+    fn put_blob(&mut self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError>;
+
+    /// Takes all configurations and layers of an image that it does not have: one after the other, unless a sink knows better.
+    fn put_blobs(&mut self, from: &dyn Blobs, blobs: &[Descriptor]) -> Result<(), ImageError> {
+        for blob in blobs {
+            if !self.has(blob)? {
+                self.put_blob(from, blob)?;
+            }
+        }
+        Ok(())
+    }
 
     /// Takes an index or an image manifest, verified.
     fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError>;
@@ -60,20 +75,37 @@ pub enum Order {
 
 /// Writes the image behind `root` to a sink.
 pub fn copy(blobs: &dyn Blobs, root: &Descriptor, mut sink: impl Sink) -> Result<(), ImageError> {
-    let mut parts = parts(blobs, root)?;
-    if sink.order() == Order::ByDigest {
-        parts.sort_by(|a, b| a.digest.cmp(&b.digest));
+    if sink.is_there(root)? {
+        return Ok(());
     }
-    for part in parts {
-        if is_index(&part) || is_manifest(&part) {
-            let mut bytes = Vec::new();
-            open_verified(blobs, &part)?.read_to_end(&mut bytes).map_err(unwrap_io)?;
-            sink.put_manifest(&part, &bytes)?;
-        } else if !sink.has(&part)? {
-            sink.put_blob(&part, open_verified(blobs, &part)?)?;
+    let mut parts = parts(blobs, root)?;
+    match sink.order() {
+        Order::ChildrenFirst => {
+            let (documents, contents): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_document);
+            sink.put_blobs(blobs, &contents)?;
+            documents.iter().try_for_each(|part| put(blobs, part, &mut sink))?;
+        }
+        Order::ByDigest => {
+            parts.sort_by(|a, b| a.digest.cmp(&b.digest));
+            parts.iter().try_for_each(|part| put(blobs, part, &mut sink))?;
         }
     }
     sink.finish(root)
+}
+
+/// One part.
+fn put(blobs: &dyn Blobs, part: &Descriptor, sink: &mut impl Sink) -> Result<(), ImageError> {
+    if is_document(part) {
+        let mut bytes = Vec::new();
+        open_verified(blobs, part)?.read_to_end(&mut bytes).map_err(unwrap_io)?;
+        return sink.put_manifest(part, &bytes);
+    }
+    sink.put_blobs(blobs, std::slice::from_ref(part))
+}
+
+/// Whether something names other parts of an image.
+fn is_document(part: &Descriptor) -> bool {
+    is_index(part) || is_manifest(part)
 }
 
 /// What an image consists of, each part once and after all that it names: layers, configurations, manifests, the index. Fails when a

@@ -22,8 +22,8 @@ use serde::Serialize;
 
 use super::parent_of;
 use crate::ImageError;
-use crate::blobs::BlobRead;
-use crate::blobs::VerifiedReader;
+use crate::blobs::Blobs;
+use crate::blobs::open_verified;
 use crate::blobs::unwrap_io;
 use crate::compose::annotation;
 use crate::json;
@@ -107,8 +107,8 @@ impl Sink for ArchiveSink {
         Ok(false)
     }
 
-    fn put_blob(&mut self, blob: &Descriptor, content: VerifiedReader<BlobRead>) -> Result<(), ImageError> {
-        self.member(&name_of(blob), blob.size, content)
+    fn put_blob(&mut self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError> {
+        self.member(&name_of(blob), blob.size, open_verified(from, blob)?)
     }
 
     fn put_manifest(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {

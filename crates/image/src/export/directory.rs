@@ -11,8 +11,8 @@ use rustix::fs::FlockOperation;
 
 use super::parent_of;
 use crate::ImageError;
-use crate::blobs::BlobRead;
-use crate::blobs::VerifiedReader;
+use crate::blobs::Blobs;
+use crate::blobs::open_verified;
 use crate::compose::annotation;
 use crate::layout::Layout;
 use crate::layout::sync_parent;
@@ -63,8 +63,8 @@ impl Sink for DirectorySink {
         self.layout.refresh(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
     }
 
-    fn put_blob(&mut self, _: &Descriptor, content: VerifiedReader<BlobRead>) -> Result<(), ImageError> {
-        self.layout.put_verified(content)
+    fn put_blob(&mut self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError> {
+        self.layout.put_verified(open_verified(from, blob)?)
     }
 
     fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {

@@ -14,6 +14,7 @@ use crate::memory::Memory;
 #[derive(Default)]
 struct Noting<'a> {
     order: Option<Order>,
+    there: bool,
     has: Vec<Digest>,
     calls: Option<&'a mut Vec<(&'static str, Digest)>>,
 }
@@ -35,13 +36,14 @@ impl Sink for Noting<'_> {
         Ok(self.has.contains(&blob.digest))
     }
 
-    fn put_blob(
-        &mut self,
-        blob: &Descriptor,
-        mut content: VerifiedReader<BlobRead>,
-    ) -> Result<(), ImageError> {
+    fn is_there(&mut self, root: &Descriptor) -> Result<bool, ImageError> {
+        self.note("there", root);
+        Ok(self.there)
+    }
+
+    fn put_blob(&mut self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError> {
         self.note("blob", blob);
-        io::copy(&mut content, &mut io::sink()).map_err(unwrap_io)?;
+        io::copy(&mut open_verified(from, blob)?, &mut io::sink()).map_err(unwrap_io)?;
         Ok(())
     }
 
@@ -66,8 +68,9 @@ fn image() -> (Memory, ImageSource) {
 
 fn copied(source: &ImageSource, order: Order, has: Vec<Digest>) -> Vec<(&'static str, Digest)> {
     let mut calls = Vec::new();
-    let sink = Noting { order: Some(order), has, calls: Some(&mut calls) };
+    let sink = Noting { order: Some(order), has, calls: Some(&mut calls), there: false };
     copy(source.blobs(), source.root(), sink).unwrap();
+    assert_eq!(calls.remove(0), ("there", source.root().digest.clone()));
     calls
 }
 
@@ -77,7 +80,7 @@ fn children_come_before_parents_and_the_name_last() {
     let calls = copied(&source, Order::ChildrenFirst, Vec::new());
     // Two layers that both platforms share, two configurations, two manifests, the index, the name.
     let kinds: Vec<_> = calls.iter().map(|(call, _)| *call).collect();
-    assert_eq!(kinds, ["blob", "blob", "blob", "manifest", "blob", "manifest", "manifest", "name"]);
+    assert_eq!(kinds, ["blob", "blob", "blob", "blob", "manifest", "manifest", "manifest", "name"]);
     let at = |digest: &Digest| calls.iter().position(|(_, found)| found == digest).unwrap();
     for platform in source.platforms().unwrap().into_keys() {
         let image = source.image(platform).unwrap();
@@ -95,6 +98,37 @@ fn what_a_sink_has_is_not_sent() {
     let calls = copied(&source, Order::ChildrenFirst, vec![layer.clone()]);
     assert!(calls.iter().all(|(_, digest)| *digest != layer));
     assert_eq!(calls.len(), 7);
+}
+
+#[test]
+fn nothing_is_read_for_a_sink_that_has_the_image() {
+    let (_, source) = image();
+    let mut calls = Vec::new();
+    let sink = Noting { there: true, calls: Some(&mut calls), ..Noting::default() };
+    // There is nothing to be read here.
+    copy(&Memory::default(), source.root(), sink).unwrap();
+    assert_eq!(calls, [("there", source.root().digest.clone())]);
+}
+
+#[test]
+fn only_a_store_of_ours_vouches_for_its_blobs() {
+    let (memory, source) = image();
+    let dir = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(dir.path()).unwrap();
+    let name: Reference = "x:1".parse().unwrap();
+    copy(source.blobs(), source.root(), store.sink(&name)).unwrap();
+    let layer = source.image(AMD64).unwrap().layers[0].descriptor.clone();
+    assert!(store.is_checked(&layer).unwrap());
+    assert!(!memory.is_checked(&layer).unwrap());
+    assert!(!store.layout().is_checked(&layer).unwrap());
+    // Neither for one that is not there nor for one of another size nor for one that was changed.
+    assert!(!store.is_checked(&Descriptor { digest: Digest::sha256(b"none"), ..layer.clone() }).unwrap());
+    let path = store.blob_path(&layer.digest);
+    let mut bytes = fs_err::read(&path).unwrap();
+    bytes[20] ^= 1;
+    fs_err::remove_file(&path).unwrap();
+    fs_err::write(&path, bytes).unwrap();
+    assert!(!store.is_checked(&layer).unwrap());
 }
 
 #[test]

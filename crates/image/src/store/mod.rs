@@ -41,7 +41,7 @@ use crate::Reference;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
 use crate::blobs::OnDamage;
-use crate::blobs::VerifiedReader;
+use crate::blobs::open_verified;
 use crate::blobs::read_document;
 use crate::compose::annotation;
 use crate::layout::Custody;
@@ -341,6 +341,10 @@ impl Blobs for ImageStore {
         })
     }
 
+    fn is_checked(&self, blob: &Descriptor) -> Result<bool, ImageError> {
+        self.layout.holds(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
+    }
+
     fn on_damage(&self) -> Option<OnDamage> {
         self.layout.on_damage()
     }
@@ -359,8 +363,8 @@ impl Sink for StoreSink<'_> {
         self.store.layout.refresh(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
     }
 
-    fn put_blob(&mut self, _: &Descriptor, content: VerifiedReader<BlobRead>) -> Result<(), ImageError> {
-        self.store.layout.put_verified(content)
+    fn put_blob(&mut self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError> {
+        self.store.layout.put_verified(open_verified(from, blob)?)
     }
 
     fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {
