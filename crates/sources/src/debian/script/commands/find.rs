@@ -10,6 +10,9 @@ use super::options;
 use super::options::Known;
 use super::options::flag;
 use super::options::valued;
+use super::regex::Dialect;
+use super::regex::Expression;
+use super::regex::Letters;
 use crate::debian::script::shell::Flow;
 use crate::debian::script::shell::Pattern;
 use crate::debian::script::shell::Shell;
@@ -28,6 +31,8 @@ enum Primary {
     Kind(Kind),
     Name(Pattern),
     Path(Pattern),
+    /// The whole of what is shown.
+    Regex(Box<Expression>),
     Empty,
     Mode {
         all: bool,
@@ -52,6 +57,8 @@ enum Primary {
         words: Vec<Word>,
         together: bool,
     },
+    /// The same in the directory of each file.
+    ExecuteThere(Vec<Word>),
     Always(bool),
     Not(Box<Primary>),
     And(Vec<Primary>),
@@ -67,6 +74,7 @@ impl Primary {
             | Self::PrintNul
             | Self::Format(_)
             | Self::Delete
+            | Self::ExecuteThere(_)
             | Self::Execute { .. } => true,
             Self::Not(inner) => inner.acts(),
             Self::And(all) | Self::Or(all) => all.iter().any(Self::acts),
@@ -82,6 +90,55 @@ struct Reader<'r> {
     most: usize,
     depth_first: bool,
     follows: Follows,
+    /// What `-regex` behind it is written in.
+    written: Written,
+}
+
+/// `-regextype`: what an expression is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// As Emacs has it, which is find's own: `+` and `?` are special, groups and alternatives have backslashes.
+    Emacs,
+    Other(Dialect),
+}
+
+/// An expression as Emacs has it, in the basic syntax.
+fn basic_of_emacs(pattern: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let (mut out, mut rest) = (Vec::new(), pattern);
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        match byte {
+            b'+' | b'?' => out.extend([b'\\', byte]),
+            b'\\' => match rest.split_first() {
+                Some((b'+' | b'?', behind)) => {
+                    out.push(rest[0]);
+                    rest = behind;
+                }
+                Some((b'{' | b'}', _)) => return Err("braces have no meaning in this type of `find -regex`"),
+                Some((other, behind)) => {
+                    out.extend([b'\\', *other]);
+                    rest = behind;
+                }
+                None => return Err("an expression of `find -regex` ends in a backslash"),
+            },
+            b'[' => {
+                // A bracket expression ends at the first `]` that is not its first character.
+                let skip = usize::from(rest.first() == Some(&b'^'));
+                let from = (skip + 1).min(rest.len());
+                let Some(end) = memchr::memchr(b']', &rest[from..]) else {
+                    return Err("a bracket of `find -regex` is not closed");
+                };
+                if rest[..from + end].contains(&b'[') {
+                    return Err("classes in brackets are not known in this type of `find -regex`");
+                }
+                out.push(b'[');
+                out.extend_from_slice(&rest[..=from + end]);
+                rest = &rest[from + end + 1..];
+            }
+            other => out.push(other),
+        }
+    }
+    Ok(out)
 }
 
 /// Which links are what they lead to.
@@ -95,8 +152,15 @@ enum Follows {
 
 /// Runs find.
 pub(super) fn find(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let mut reader =
-        Reader { words, at: 1, least: 0, most: usize::MAX, depth_first: false, follows: Follows::None };
+    let mut reader = Reader {
+        words,
+        at: 1,
+        least: 0,
+        most: usize::MAX,
+        depth_first: false,
+        follows: Follows::None,
+        written: Written::Emacs,
+    };
     while let Some(word) = words.get(reader.at) {
         match &**word {
             b"-L" => reader.follows = Follows::All,
@@ -250,6 +314,10 @@ fn holds(
         Primary::Kind(kind) => stat.is_some_and(|stat| stat.kind == *kind),
         Primary::Name(pattern) => shell.matches(pattern, base(found))?,
         Primary::Path(pattern) => shell.matches(pattern, &found.shown)?,
+        Primary::Regex(expression) => {
+            shell.spend(expression.price(found.shown.len()))?;
+            expression.is_match(&found.shown)
+        }
         Primary::Empty => stat.is_some_and(|stat| match stat.kind {
             Kind::File => stat.size == 0,
             Kind::Directory => shell.world().tree.below(&found.path).all(|(path, _)| *path == found.path),
@@ -316,6 +384,13 @@ fn holds(
         Primary::Execute { words: command, together: false } => {
             let command: Vec<Word> = command.iter().map(|word| put(word, b"{}", &found.shown)).collect();
             shell.start(&command)? == 0
+        }
+        Primary::ExecuteThere(command) => {
+            // find(1): the directory of a starting point is that of its name, and `{}` has `./` in front.
+            let name = [b"./", base(found)].concat();
+            let command: Vec<Word> = command.iter().map(|word| put(word, b"{}", &name)).collect();
+            let there = [b"/", found.path.parent().unwrap_or_default().as_bytes()].concat();
+            shell.start_in(there, &command)? == 0
         }
         Primary::Always(value) => *value,
         Primary::Not(inner) => !holds(shell, words, inner, found, together)?,
@@ -437,6 +512,28 @@ impl Reader<'_> {
             },
             b"-name" => Primary::Name(Pattern::of_text(&self.value(shell)?)),
             b"-path" | b"-wholename" => Primary::Path(Pattern::of_text(&self.value(shell)?)),
+            b"-regextype" => {
+                self.written = match &*self.value(shell)? {
+                    b"emacs" | b"findutils-default" => Written::Emacs,
+                    b"posix-basic" | b"ed" | b"sed" | b"grep" => Written::Other(Dialect::Basic),
+                    b"posix-extended" | b"posix-egrep" | b"egrep" => Written::Other(Dialect::Extended),
+                    _ => return self.unknown(shell),
+                };
+                Primary::Always(true)
+            }
+            b"-regex" | b"-iregex" => {
+                let pattern = self.value(shell)?;
+                let letters = if &*word == b"-regex" { Letters::Exact } else { Letters::AnyCase };
+                let expression = match self.written {
+                    Written::Other(dialect) => Expression::of_whole(&pattern, dialect, letters),
+                    Written::Emacs => basic_of_emacs(&pattern)
+                        .map_err(str::to_owned)
+                        .and_then(|basic| Expression::of_whole(&basic, Dialect::Basic, letters)),
+                };
+                let expression = expression.map_err(|what| shell.fault(self.words, what))?;
+                shell.spend(expression.made())?;
+                Primary::Regex(Box::new(expression))
+            }
             b"-empty" => Primary::Empty,
             b"-perm" => {
                 let text = self.value(shell)?;
@@ -514,19 +611,23 @@ impl Reader<'_> {
                 Primary::Delete
             }
             b"-prune" => Primary::Prune,
-            b"-exec" | b"-execdir" if &*word == b"-exec" => {
+            b"-exec" | b"-execdir" => {
                 let mut command = Vec::new();
                 loop {
-                    let word = self.value(shell)?;
+                    let end = self.value(shell)?;
                     let together =
-                        &*word == b"+" && command.last().is_some_and(|last: &Word| &**last == b"{}");
+                        &*end == b"+" && command.last().is_some_and(|last: &Word| &**last == b"{}");
                     if together {
                         command.pop();
                     }
-                    if together || &*word == b";" {
-                        break Primary::Execute { words: command, together };
+                    if together || &*end == b";" {
+                        break match (&*word, together) {
+                            (b"-exec", _) => Primary::Execute { words: command, together },
+                            (_, false) => Primary::ExecuteThere(command),
+                            (_, true) => return self.unknown(shell),
+                        };
                     }
-                    command.push(word);
+                    command.push(end);
                 }
             }
             _ => return self.unknown(shell),

@@ -359,6 +359,7 @@ const CHECKS: &[&str] = &[
 const NO: &[&str] = &[
     "aa-enabled",
     "aa-status",
+    "auditctl",
     "sv",
     "runlevel",
     "systemd-detect-virt",

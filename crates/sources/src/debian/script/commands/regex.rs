@@ -71,6 +71,12 @@ impl Expression {
         Self::of_parts(&Translated { text: format!("^(?:{text})"), ambiguous }, Letters::Exact)
     }
 
+    /// One that is matched from the first to the last byte, as `find -regex` does.
+    pub(super) fn of_whole(pattern: &[u8], dialect: Dialect, letters: Letters) -> Result<Self, String> {
+        let Translated { text, .. } = translate(pattern, dialect)?;
+        Self::of_parts(&Translated { text: format!("^(?:{text})$"), ambiguous: false }, letters)
+    }
+
     /// awk's.
     pub(super) fn of_awk(pattern: &[u8]) -> Result<Self, String> {
         Self::new(pattern, Dialect::Awk, Letters::Exact)

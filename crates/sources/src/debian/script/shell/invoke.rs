@@ -60,6 +60,14 @@ impl Shell<'_, '_> {
         self.program(&name, words)
     }
 
+    /// The same in another directory.
+    pub(in crate::debian::script) fn start_in(&mut self, there: Vec<u8>, words: &[Rc<[u8]>]) -> Status {
+        let here = std::mem::replace(&mut self.state.cwd, there);
+        let status = self.start(words);
+        self.state.cwd = here;
+        status
+    }
+
     /// One of our commands, or a script of the tree.
     pub(super) fn program(&mut self, name: &str, words: &[Rc<[u8]>]) -> Status {
         let base = name.rsplit('/').next().unwrap_or_default();

@@ -551,12 +551,20 @@ impl<'t> Parser<'t> {
         let (mut assignments, mut words, mut redirects) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             self.blanks();
+            if self.peek() == Some(b'&') && self.peek_at(1) == Some(b'>') {
+                // dash starts the command in the background, bash sends both outputs to the file.
+                if !self.bash {
+                    return self.refuse("`&>` is not of a POSIX shell");
+                }
+                self.at += 1;
+                let target = Rc::new(OnceCell::from(Word(vec![Piece::Text(b"1".to_vec())])));
+                redirects.extend(self.redirect()?);
+                redirects.push(Redirect { descriptor: Some(2), kind: RedirectKind::DuplicateOutput, target });
+                continue;
+            }
             if let Some(redirect) = self.redirect()? {
                 redirects.push(redirect);
                 continue;
-            }
-            if self.peek() == Some(b'&') && self.peek_at(1) == Some(b'>') {
-                return self.refuse("`&>` is not of a POSIX shell");
             }
             if self.at_end_of_word(0) {
                 break;

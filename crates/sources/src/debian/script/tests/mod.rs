@@ -356,6 +356,15 @@ fn no_port_is_taken_and_what_is_left_out_is_left_out_by_its_shell_too() {
     assert_eq!(ours(text).0.unwrap().output, b"ran\n");
 }
 
+/// As bash sends both outputs; dash would start the command in the background, which is refused.
+#[test]
+fn both_outputs_of_bash_go_to_one_file() {
+    let text = "printf '#!/bin/bash\\necho out &>both; ls none-there &>>both; echo $?; wc -l <both\\n' >s; \
+                chmod +x s; ./s";
+    assert_eq!(String::from_utf8_lossy(&ours(text).0.unwrap().output), "2\n2\n");
+    assert!(ours("echo out &>both").0.is_err());
+}
+
 /// As postconf 3.7 answers.
 #[test]
 fn postfix_has_a_default_transport() {
