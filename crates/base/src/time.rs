@@ -24,9 +24,57 @@ pub fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
+/// Seconds since the epoch of a date as HTTP writes it, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7). The two obsolete
+/// forms are not read.
+pub fn http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let words: Vec<&str> = text.split(' ').collect();
+    let [_, day, month, year, clock, "GMT"] = words[..] else { return None };
+    let number = |text: &str, digits: usize| -> Option<u64> {
+        (text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+    };
+    let (day, year) = (number(day, 2)?, number(year, 4)?);
+    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
+    let parts: Vec<u64> = clock.split(':').map(|part| number(part, 2)).collect::<Option<_>>()?;
+    let [hour, minute, second] = parts[..] else { return None };
+    if year < 1970 || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Days before the first of March of that year, as [`date`] counts them.
+    let (shifted_year, shifted_month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = shifted_year * 365 + shifted_year / 4 - shifted_year / 100
+        + shifted_year / 400
+        + (153 * shifted_month + 2) / 5
+        + day.checked_sub(1)?;
+    let days = days.checked_sub(719_468)?;
+    (date(days) == (year, month, day)).then_some(days * 86_400 + hour * 3_600 + minute * 60 + second)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_of_http_are_read_and_nothing_else() {
+        // Expected: `date -u -d TEXT +%s` of GNU coreutils 9.1; the first is the example of RFC 9110.
+        for (text, epoch) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Tue, 29 Feb 2000 00:00:00 GMT", Some(951_782_400)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Fri, 01 Mar 2100 00:00:00 GMT", Some(4_107_542_400)),
+            ("Wed, 29 Feb 2100 00:00:00 GMT", None),
+            ("Sun, 06 Nov 1994 24:00:00 GMT", None),
+            ("Sun, 00 Nov 1994 00:00:00 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37 UTC", None),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", None),
+            ("Sun Nov  6 08:49:37 1994", None),
+            ("120", None),
+            ("", None),
+        ] {
+            assert_eq!(http_date(text), epoch, "{text}");
+        }
+    }
 
     #[test]
     fn agrees_with_date() {

@@ -6,7 +6,8 @@
 //! server.requests()              what was asked, in order
 //! ```
 //!
-//! Connections are kept open as a client likes; each has its own thread. The server ends when it is dropped.
+//! `HEAD` gets the headers of an answer only. Who sends `Expect: 100-continue` is told to go on, or refused by what
+//! [`Server::asked_first`] is given. Connections are kept open as a client likes; each has its own thread. The server ends when it is dropped.
 
 use std::io;
 use std::io::BufRead;
@@ -56,6 +57,8 @@ pub enum Fault {
     None,
     /// The connection is closed after so many bytes of the body.
     CutAfter(usize),
+    /// The connection is closed after so many bytes of the whole answer, its headers first.
+    CutAt(usize),
     /// Nothing comes any more after so many bytes of the body.
     StallAfter(usize),
     /// No length is announced; the body ends with the connection.
@@ -69,7 +72,7 @@ pub enum Fault {
 pub struct Response {
     /// Status code.
     pub status: u16,
-    /// Headers beside `Content-Length`.
+    /// Headers beside `Content-Length`, which is that of the body where it is not here.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -132,8 +135,12 @@ pub struct Server {
 
 type Handler = Box<dyn Fn(&Request) -> Response + Send + Sync>;
 
+/// Answers that are given before the body is read.
+type Early = Box<dyn Fn(&Request) -> Option<Response> + Send + Sync>;
+
 struct Shared {
     handler: Handler,
+    early: Early,
     requests: Mutex<Vec<Request>>,
     connections: AtomicUsize,
     stop: AtomicBool,
@@ -151,10 +158,23 @@ impl Server {
     /// # Panics
     /// When there is no loopback.
     pub fn start(handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
+        Self::asked_first(|_| None, handler)
+    }
+
+    /// The same. What `early` answers to the head of a request whose sender waits for leave to go on is all that sender gets: the
+    /// connection is closed then.
+    ///
+    /// # Panics
+    /// When there is no loopback.
+    pub fn asked_first(
+        early: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static,
+        handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
+            early: Box::new(early),
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
@@ -210,10 +230,25 @@ impl Shared {
     fn talk(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let mut reader = BufReader::new(stream.try_clone()?);
-        while let Some(request) = read_request(&mut reader)? {
+        while let Some(mut request) = read_head(&mut reader)? {
+            let waits =
+                request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
+            let refused = if waits { (self.early)(&request) } else { None };
+            if waits && refused.is_none() {
+                (&*stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+            if refused.is_none() {
+                let length =
+                    request.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
+                (&mut reader).take(length).read_to_end(&mut request.body)?;
+                if (request.body.len() as u64) < length {
+                    return Ok(());
+                }
+            }
             self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
-            let response = (self.handler)(&request);
-            if !self.answer(stream, &response)? {
+            let again = refused.is_none();
+            let response = refused.unwrap_or_else(|| (self.handler)(&request));
+            if !self.answer(stream, &request, &response)? || !again {
                 stream.shutdown(std::net::Shutdown::Both)?;
                 return Ok(());
             }
@@ -222,7 +257,7 @@ impl Shared {
     }
 
     /// Whether the connection can be used again.
-    fn answer(&self, mut stream: &TcpStream, response: &Response) -> io::Result<bool> {
+    fn answer(&self, mut stream: &TcpStream, request: &Request, response: &Response) -> io::Result<bool> {
         if response.fault == Fault::HangUp {
             return Ok(false);
         }
@@ -230,15 +265,23 @@ impl Shared {
         for (name, value) in &response.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
+        let has_length = response.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
         if response.fault == Fault::NoLength {
             head.push_str("Connection: close\r\n");
-        } else {
+        } else if !has_length {
             head.extend(["Content-Length: ", &response.body.len().to_string(), "\r\n"]);
         }
-        stream.write_all(format!("{head}\r\n").as_bytes())?;
+        let head = format!("{head}\r\n").into_bytes();
+        let body = if request.method == "HEAD" { &[][..] } else { &response.body[..] };
+        if let Fault::CutAt(n) = response.fault {
+            let whole = [&head[..], body].concat();
+            stream.write_all(&whole[..n.min(whole.len())])?;
+            return Ok(false);
+        }
+        stream.write_all(&head)?;
         let sent = match response.fault {
-            Fault::CutAfter(n) | Fault::StallAfter(n) => &response.body[..n.min(response.body.len())],
-            _ => &response.body[..],
+            Fault::CutAfter(n) | Fault::StallAfter(n) => &body[..n.min(body.len())],
+            _ => body,
         };
         stream.write_all(sent)?;
         stream.flush()?;
@@ -251,7 +294,7 @@ impl Shared {
     }
 }
 
-fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -274,7 +317,5 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
             None => break,
         }
     }
-    let length = request.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
-    reader.take(length).read_to_end(&mut request.body)?;
     Ok(Some(request))
 }

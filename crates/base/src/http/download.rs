@@ -83,7 +83,7 @@ impl Source {
         Self { named: Named::ByProject, ..Self::open(url) }
     }
 
-    fn reach(&self) -> Reach {
+    pub(super) fn reach(&self) -> Reach {
         match (self.named, reach::host(&self.url)) {
             (Named::ByProject, Some(host)) if !reach::is_plain(&host) => Reach::Public,
             _ => Reach::Named,

@@ -177,7 +177,7 @@ impl HttpError {
     }
 
     /// Whether the same request may succeed in a moment.
-    pub(super) fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Connection { step, .. } => !matches!(step, Step::Tls),
             Self::Truncated { .. } => true,

@@ -15,6 +15,7 @@
 mod answers;
 mod download;
 mod error;
+mod exchange;
 mod proxy;
 mod reach;
 mod resolver;
@@ -40,6 +41,12 @@ pub use download::Named;
 pub use download::Source;
 pub use error::HttpError;
 pub use error::Step;
+pub use exchange::Content;
+pub use exchange::Exact;
+pub use exchange::Exchange;
+pub use exchange::Expect;
+pub use exchange::Method;
+pub use exchange::Reply;
 pub use proxy::Proxies;
 pub use url::Auth;
 pub use url::Filled;
@@ -50,6 +57,7 @@ pub use url::Secret;
 
 use self::answers::Place;
 use self::answers::Validators;
+use self::exchange::Asked;
 use self::reach::Inward;
 use self::reach::Reach;
 use self::reach::Reaching;
@@ -112,6 +120,8 @@ pub struct Options {
     pub names: Option<Arc<dyn Resolve>>,
     /// Lets servers lead to loopback addresses.
     pub loopback: Option<LoopbackForTests>,
+    /// Authorities that are trusted beside those of the system.
+    pub roots: Vec<rustls_pki_types::CertificateDer<'static>>,
 }
 
 impl Default for Options {
@@ -126,6 +136,7 @@ impl Default for Options {
             private_hosts: Vec::new(),
             names: None,
             loopback: None,
+            roots: Vec::new(),
         }
     }
 }
@@ -327,98 +338,42 @@ impl Client {
 
     /// One request, its redirects followed. Any status but a passing one and a redirect is an answer.
     fn ask(&self, url: &SafeUrl, ask: &Ask<'_>) -> Result<Answer, Failure> {
-        let mut at = url.clone();
-        let mut reach = ask.reach;
-        for hop in 0..=MAX_REDIRECTS {
-            // Credentials belong to the origin they were given for; the URL's own go before.
-            let auth = match (at.auth(), url.auth()) {
-                (Auth::None, own) if at.same_origin(url) => own.header().or_else(|| ask.auth.header()),
-                (own, _) => own.header(),
-            };
-            let inward = |found: Inward| HttpError::Inward {
-                url: url.without_secrets(),
-                next: (hop > 0).then(|| at.without_secrets().into()),
-                address: found.place.into(),
-                what: found.what,
-            };
-            let here = if reach::is_same_place(url, &at) { ask.reach } else { reach };
-            let here = self.exempted(&at, here)?;
-            let agent = self.agent(&at, here).map_err(|error| match error {
-                Refused::Inward(found) => inward(found),
-                Refused::Other(error) => error,
-            })?;
-            let mut request =
-                agent.get(at.request_text().expose()).header(header::ACCEPT_ENCODING, "identity");
-            if let Some(accept) = ask.accept {
-                request = request.header(header::ACCEPT, accept);
-            }
-            if let Some(auth) = auth {
-                request = request.header(header::AUTHORIZATION, auth.expose());
-            }
-            if let Some((start, validator)) = ask.range {
-                request = request.header(header::RANGE, format!("bytes={start}-"));
-                if let Some(validator) = validator {
-                    request = request.header(header::IF_RANGE, validator);
-                }
-            }
-            for (name, value) in [
-                (header::IF_NONE_MATCH, ask.known.and_then(|known| known.etag.as_ref())),
-                (header::IF_MODIFIED_SINCE, ask.known.and_then(|known| known.last_modified.as_ref())),
-            ] {
-                if let Some(value) = value {
-                    request = request.header(name, value);
-                }
-            }
-            tracing::debug!(url = %at, range = ?ask.range.map(|range| range.0), "request");
-            let response = request.call().map_err(|error| match &error {
-                ureq::Error::Other(other) if other.is::<Inward>() => other
-                    .downcast_ref::<Inward>()
-                    .cloned()
-                    .map_or_else(|| connection_error(&at, &error), &inward),
-                _ => connection_error(&at, &error),
-            })?;
-            let status = response.status().as_u16();
-            tracing::debug!(url = %at, status, "answer");
-            if error::is_passing_status(status) {
-                let wait = text(&response, &header::RETRY_AFTER).and_then(|value| value.trim().parse().ok());
-                let error = HttpError::Status { url: url.clone(), status };
-                return Err(Failure { error, wait: wait.map(Duration::from_secs) });
-            }
-            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
-                let validators = Validators {
-                    etag: text(&response, &header::ETAG),
-                    last_modified: text(&response, &header::LAST_MODIFIED),
-                };
-                return Ok(Answer {
-                    status,
-                    length: text(&response, &header::CONTENT_LENGTH)
-                        .and_then(|value| value.trim().parse().ok()),
-                    content_range: text(&response, &header::CONTENT_RANGE),
-                    // Only a strong validator promises equal bytes (RFC 9110, section 8.8.1).
-                    etag: validators.etag.clone().filter(|tag| tag.starts_with('"')),
-                    date: text(&response, &header::DATE),
-                    validators,
-                    body: response.into_body(),
-                });
-            }
-            let refused = |reason: String| HttpError::Redirect { url: url.clone(), reason: reason.into() };
-            let location = text(&response, &header::LOCATION)
-                .ok_or_else(|| refused("the server redirects without saying where to".into()))?;
-            let next =
-                at.redirect(&location).map_err(|error| refused(format!("redirect refused: {error}")))?;
-            if at.scheme() == Scheme::Https && next.scheme() == Scheme::Http {
-                return Err(refused(format!("redirect from https down to `{next}` refused")).into());
-            }
-            if hop == 0 {
-                reach = self.led_from(url)?;
-            }
-            at = next;
+        let range = ask.range.map(|(start, _)| format!("bytes={start}-"));
+        let headers: Vec<(&str, &str)> = [
+            ("accept", ask.accept),
+            ("range", range.as_deref()),
+            ("if-range", ask.range.and_then(|(_, validator)| validator)),
+            ("if-none-match", ask.known.and_then(|known| known.etag.as_deref())),
+            ("if-modified-since", ask.known.and_then(|known| known.last_modified.as_deref())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
+        let reply = self.hops(&Asked {
+            method: Method::Get,
+            url,
+            auth: ask.auth,
+            headers: &headers,
+            content: Content::None,
+            reach: ask.reach,
+        })?;
+        let status = reply.status();
+        if error::is_passing_status(status) {
+            let wait = reply.retry_after();
+            return Err(Failure { error: HttpError::Status { url: url.clone(), status }, wait });
         }
-        Err(HttpError::Redirect {
-            url: url.clone(),
-            reason: format!("more than {MAX_REDIRECTS} redirects").into(),
-        }
-        .into())
+        let owned = |name| reply.header(name).map(str::to_owned);
+        let validators = Validators { etag: owned("etag"), last_modified: owned("last-modified") };
+        Ok(Answer {
+            status,
+            length: reply.length(),
+            content_range: owned("content-range"),
+            // Only a strong validator promises equal bytes (RFC 9110, section 8.8.1).
+            etag: validators.etag.clone().filter(|tag| tag.starts_with('"')),
+            date: owned("date"),
+            validators,
+            body: reply.into_body(),
+        })
     }
 
     /// Where the server of an address that was asked for may lead.
@@ -472,7 +427,7 @@ impl Client {
             .max_idle_connections(32)
             .max_idle_connections_per_host(16);
         if url.scheme() == Scheme::Https || proxy.is_some() {
-            config = config.tls_config(tls()?);
+            config = config.tls_config(tls(&options.roots)?);
         }
         let config = config.build();
         let connector = ureq::unversioned::transport::DefaultConnector::default();
@@ -493,16 +448,20 @@ impl From<HttpError> for Refused {
     }
 }
 
-/// The system's trust store, with ring as the cryptography.
-fn tls() -> Result<ureq::tls::TlsConfig, HttpError> {
+/// The system's trust store and further authorities, with ring as the cryptography.
+fn tls(further: &[rustls_pki_types::CertificateDer<'static>]) -> Result<ureq::tls::TlsConfig, HttpError> {
     let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
+    if found.certs.is_empty() && further.is_empty() {
         let reason =
             found.errors.first().map_or_else(|| "the system has none".to_owned(), ToString::to_string);
         return Err(HttpError::TrustStore { reason });
     }
-    let roots: Vec<_> =
-        found.certs.iter().map(|der| ureq::tls::Certificate::from_der(der).to_owned()).collect();
+    let roots: Vec<_> = found
+        .certs
+        .iter()
+        .chain(further)
+        .map(|der| ureq::tls::Certificate::from_der(der).to_owned())
+        .collect();
     Ok(ureq::tls::TlsConfig::builder()
         .provider(ureq::tls::TlsProvider::Rustls)
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -519,10 +478,14 @@ struct Failure {
 impl Failure {
     /// Waits before the next attempt: what the server asks for, or a pause that doubles.
     fn pause(&self, options: &Options, failures: u32) {
-        let growing = options.pause.saturating_mul(1 << failures.min(16));
-        let pause = self.wait.unwrap_or(growing).min(options.longest_pause);
+        let pause = Self::length(self.wait, options, failures);
         tracing::info!(error = %self.error, ?pause, "trying again");
         std::thread::sleep(pause);
+    }
+
+    fn length(asked: Option<Duration>, options: &Options, failures: u32) -> Duration {
+        let growing = options.pause.saturating_mul(1 << failures.min(16));
+        asked.unwrap_or(growing).min(options.longest_pause)
     }
 }
 

@@ -372,6 +372,26 @@ impl SafeUrl {
         Ok(Self { path: joined.into(), query: None, ..self.clone() })
     }
 
+    /// The same with these pairs at the end of its query, encoded.
+    #[must_use]
+    pub fn and_query(&self, pairs: &[(&str, &str)]) -> Self {
+        let mut query = self.query.as_ref().map(|query| query.expose().to_owned()).unwrap_or_default();
+        for (name, value) in pairs {
+            if !query.is_empty() && !query.ends_with('&') {
+                query.push('&');
+            }
+            query.extend([&encode_query(name), "=", &encode_query(value)]);
+        }
+        let query = (!query.is_empty()).then(|| Secret::new(query));
+        Self { query, ..self.clone() }
+    }
+
+    /// The same by `https`, if it is the host of `other`, which is asked by `https`, and names no port but its own.
+    pub(super) fn secured_as(&self, other: &Self) -> Option<Self> {
+        let same = self.host == other.host && (self.port.is_none() || self.port() == other.port());
+        same.then(|| Self { scheme: Scheme::Https, port: other.port, ..self.clone() })
+    }
+
     /// Whether both are the same scheme, host and port.
     pub fn same_origin(&self, other: &Self) -> bool {
         self.scheme == other.scheme && self.host == other.host && self.port() == other.port()
@@ -518,6 +538,19 @@ fn encode(bytes: &[u8], keep_percent: bool) -> String {
     })
 }
 
+/// What stands for a name or a value in a query.
+fn encode_query(text: &str) -> String {
+    use fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut query, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte) {
+            query.push(char::from(byte));
+        } else {
+            let _ = write!(query, "%{byte:02X}");
+        }
+        query
+    })
+}
+
 fn decode(bytes: &[u8]) -> Vec<u8> {
     let digit = |at: usize| bytes.get(at).and_then(|&byte| char::from(byte).to_digit(16));
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -545,6 +578,23 @@ mod tests {
 
     fn url(text: &str) -> SafeUrl {
         SafeUrl::parse(text).unwrap()
+    }
+
+    #[test]
+    fn pairs_are_added_to_the_query_that_is_there() {
+        // RFC 3986, section 3.4: what separates pairs must be encoded in them.
+        for (before, after) in [
+            ("https://h.example/a", "https://h.example/a?digest=sha256:ab&n=a%26b%3D%2B%20%25%C3%A9"),
+            ("https://h.example/a?", "https://h.example/a?digest=sha256:ab&n=a%26b%3D%2B%20%25%C3%A9"),
+            (
+                "https://h.example/a?_state=x%3D",
+                "https://h.example/a?_state=x%3D&digest=sha256:ab&n=a%26b%3D%2B%20%25%C3%A9",
+            ),
+        ] {
+            let added = url(before).and_query(&[("digest", "sha256:ab"), ("n", "a&b=+ %é")]);
+            assert_eq!(added.request_text().expose(), after);
+        }
+        assert_eq!(url("https://h.example/a").and_query(&[]), url("https://h.example/a"));
     }
 
     #[test]
