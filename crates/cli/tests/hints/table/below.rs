@@ -367,6 +367,11 @@ pub(super) const ROWS: &[Row] = &[
         }]),
     ),
     row(
+        "image/src/sign/error.rs",
+        "write it as PKCS#8: `openssl pkcs8 -topk8 -nocrypt -in FILE -out NEW`",
+        Elsewhere("image/src/sign/tests.rs", "a_key_of_another_form_is_read_after_the_command_of_the_hint"),
+    ),
+    row(
         "image/src/unpack/mod.rs",
         "choose another directory, or remove this one",
         Tried(&[Trial {
