@@ -30,6 +30,7 @@ pub mod sign;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod trust;
 pub mod unpack;
 pub mod verify;
 

@@ -66,6 +66,15 @@ pub struct Raw<T> {
     digest: Digest,
 }
 
+/// A manifest or index as it came, and what it is: the digest is of these bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
 impl<T: Document> Raw<T> {
     /// Reads and checks a document from outside.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, ImageError> {
