@@ -44,7 +44,15 @@ fn url(server: &Server, path: &str) -> SafeUrl {
 fn ask(method: Method, url: &SafeUrl, content: Content<'_>) -> Result<Reply, HttpError> {
     let auth = Auth::Bearer(Secret::new("s3cret"));
     let named = Named::ByMachine;
-    client().exchange(&Exchange { method, url, named, auth: &auth, headers: &[("accept", "a/b")], content })
+    client().exchange(&Exchange {
+        method,
+        url,
+        named,
+        led_by: None,
+        auth: &auth,
+        headers: &[("accept", "a/b")],
+        content,
+    })
 }
 
 fn stream(open: &dyn Fn() -> io::Result<Box<dyn Read + Send>>, length: u64) -> Content<'_> {
@@ -132,6 +140,7 @@ fn a_server_on_loopback_leads_only_to_itself() {
             method: Method::Get,
             url: &url(&server, path),
             named: Named::ByMachine,
+            led_by: None,
             auth: &Auth::None,
             headers: &[],
             content: Content::None,
@@ -141,6 +150,45 @@ fn a_server_on_loopback_leads_only_to_itself() {
     let error = ask("/out").unwrap_err();
     assert!(matches!(error, HttpError::Inward { .. }) && error.kind() == Kind::Refused, "{error}");
     assert_eq!(other.requests().len(), 0);
+}
+
+/// What a token server is sent beside `Authorization` must not leave it either (307 repeats content).
+#[test]
+fn a_secret_is_sent_to_no_other_origin() {
+    let other = Server::start(|_| Response::ok("taken"));
+    let to = other.url("/");
+    let server = Server::start(move |request| match request.path.as_str() {
+        "/out" => Response::redirect(307, &to),
+        "/self" => Response::redirect(307, "/end"),
+        _ => Response::ok("own"),
+    });
+    let secret = Secret::new("refresh_token=s3cret");
+    assert_eq!(ask(Method::Post, &url(&server, "/self"), Content::Secret(&secret)).unwrap().status(), 200);
+    assert_eq!(server.requests()[1].body, b"refresh_token=s3cret");
+    let error = ask(Method::Post, &url(&server, "/out"), Content::Secret(&secret)).unwrap_err();
+    assert!(matches!(error, HttpError::Redirect { .. }), "{error}");
+    assert_eq!(other.requests().len(), 0);
+    assert!(!format!("{error:?} {:?}", Content::Secret(&secret)).contains("s3cret"));
+    // The control: what is no secret goes there.
+    assert_eq!(ask(Method::Post, &url(&server, "/out"), Content::Bytes(b"open")).unwrap().status(), 200);
+}
+
+/// An address that a server names is reached as a redirect of that server would be.
+#[test]
+fn who_is_led_by_an_answer_reaches_no_further_than_by_a_redirect() {
+    let server = Server::start(|_| Response::ok("own"));
+    let other = Server::start(|_| Response::ok("inner"));
+    let client = Client::with(Options { retries: 0, ..Options::default() });
+    let first = url(&server, "/");
+    let ask = |url: &SafeUrl, led_by: Option<&SafeUrl>| {
+        let (method, named, auth) = (Method::Get, Named::ByMachine, &Auth::None);
+        client.exchange(&Exchange { method, url, named, led_by, auth, headers: &[], content: Content::None })
+    };
+    assert_eq!(ask(&url(&server, "/x"), Some(&first)).unwrap().status(), 200);
+    let error = ask(&url(&other, "/"), Some(&first)).unwrap_err();
+    assert!(matches!(error, HttpError::Inward { .. }), "{error}");
+    assert_eq!(other.requests().len(), 0);
+    assert_eq!(ask(&url(&other, "/"), None).unwrap().status(), 200);
 }
 
 #[test]
@@ -282,6 +330,7 @@ fn an_offline_client_asks_nobody() {
         method: Method::Get,
         url: &url(&server, "/"),
         named: Named::ByMachine,
+        led_by: None,
         auth: &Auth::None,
         headers: &[],
         content: Content::None,

@@ -118,6 +118,9 @@ pub enum ImageError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A registry, or the network on the way to it.
+    #[error(transparent)]
+    Registry(Box<crate::registry::RegistryError>),
     /// The content store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -148,6 +151,7 @@ impl Diagnose for ImageError {
             | Self::Ambiguous { .. }
             | Self::Reference { .. }
             | Self::Location { .. } => Kind::Usage,
+            Self::Registry(error) => return Diagnosis::Inner(&**error),
             Self::Store(error) => return Diagnosis::Inner(error),
             Self::Io(error) => return Diagnosis::Inner(error),
         })

@@ -26,6 +26,7 @@ mod memory;
 pub mod model;
 pub mod plan;
 pub mod reference;
+pub mod registry;
 pub mod sign;
 pub mod sink;
 pub mod source;

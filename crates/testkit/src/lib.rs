@@ -7,5 +7,6 @@ pub mod machine;
 pub mod npm;
 pub mod openpgp;
 pub mod raw_tar;
+pub mod registry;
 pub mod sample;
 pub mod tar;

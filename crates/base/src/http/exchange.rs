@@ -30,6 +30,7 @@ use super::Reach;
 use super::Refused;
 use super::SafeUrl;
 use super::Scheme;
+use super::Secret;
 use super::Source;
 use super::connection_error;
 use super::reach;
@@ -85,6 +86,8 @@ pub enum Content<'a> {
     None,
     /// These bytes.
     Bytes(&'a [u8]),
+    /// Text that no other origin may see: a redirect to one is refused.
+    Secret(&'a Secret),
     /// What a reader gives.
     Stream {
         /// Opens it at its beginning: once for each attempt, and for each redirect that keeps the content.
@@ -101,6 +104,7 @@ impl std::fmt::Debug for Content<'_> {
         match self {
             Self::None => f.write_str("None"),
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Secret(text) => write!(f, "{text}"),
             Self::Stream { length, .. } => write!(f, "a stream of {length} bytes"),
         }
     }
@@ -125,6 +129,8 @@ pub struct Exchange<'a> {
     pub url: &'a SafeUrl,
     /// Who named that address.
     pub named: Named,
+    /// The address whose server led to this one, where one did: then it may be what a redirect may lead to.
+    pub led_by: Option<&'a SafeUrl>,
     /// Credentials, for the origin of the address only.
     pub auth: &'a Auth,
     /// Further headers, which no secret may be in: they go where redirects lead, too.
@@ -176,22 +182,30 @@ impl Reply {
         self.header("content-length")?.trim().parse().ok()
     }
 
-    /// Where its `Location` leads. A server behind a TLS proxy may not know that it is asked by `https`: on its own host it is.
+    /// Where its `Location` leads; see [`Reply::resolve`].
     pub fn location(&self) -> Result<SafeUrl, HttpError> {
-        let refused = |reason: &str| HttpError::Redirect {
-            url: self.url.without_secrets(),
-            reason: reason.to_owned().into(),
-        };
-        let location =
-            self.header("location").ok_or_else(|| refused("the server does not say where to go on"))?;
-        let next =
-            self.url.redirect(location).map_err(|error| refused(&format!("its `Location`: {error}")))?;
+        match self.header("location") {
+            Some(location) => self.resolve(location),
+            None => Err(self.refused("the server does not say where to go on")),
+        }
+    }
+
+    /// The address that a text of this answer means. A server behind a TLS proxy may not know that it is asked by `https`: on its own
+    /// host it is.
+    pub fn resolve(&self, text: &str) -> Result<SafeUrl, HttpError> {
+        let next = self
+            .url
+            .redirect(text)
+            .map_err(|error| self.refused(&format!("the server leads on: {error}")))?;
         if self.url.scheme() == Scheme::Https && next.scheme() == Scheme::Http {
-            return next
-                .secured_as(&self.url)
-                .ok_or_else(|| refused(&format!("from https down to `{next}` refused")));
+            let refused = || self.refused(&format!("the server leads from https down to `{next}`"));
+            return next.secured_as(&self.url).ok_or_else(refused);
         }
         Ok(next)
+    }
+
+    fn refused(&self, reason: &str) -> HttpError {
+        HttpError::Redirect { url: self.url.without_secrets(), reason: reason.into() }
     }
 
     /// How long the server wants to be left alone: seconds, or a date, counted from the server's own clock where it tells that.
@@ -208,7 +222,17 @@ impl Reply {
     }
 
     /// All of its content, at most `limit` bytes.
-    pub fn bytes(self, limit: u64) -> Result<Vec<u8>, HttpError> {
+    pub fn bytes(mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
+        self.content(limit)
+    }
+
+    /// The same, and the answer without it.
+    pub fn with_bytes(mut self, limit: u64) -> Result<(Self, Vec<u8>), HttpError> {
+        let bytes = self.content(limit)?;
+        Ok((self, bytes))
+    }
+
+    fn content(&mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
         let url = self.url.without_secrets();
         let too_long = || HttpError::TooLong { url: url.clone(), limit };
         let expected = self.content_length();
@@ -216,7 +240,7 @@ impl Reply {
             return Err(too_long());
         }
         let mut bytes = Vec::with_capacity(usize::try_from(expected.unwrap_or(0)).unwrap_or(0));
-        let body = self.response.into_body().into_with_config().limit(u64::MAX).reader();
+        let body = self.response.body_mut().with_config().limit(u64::MAX).reader();
         body.take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(|error| read_error(&url, &error))?;
@@ -333,6 +357,7 @@ pub(super) struct Asked<'a> {
     pub(super) auth: &'a Auth,
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) content: Content<'a>,
+    pub(super) led_by: Option<&'a SafeUrl>,
     /// How far the first address reaches.
     pub(super) reach: Reach,
 }
@@ -343,13 +368,18 @@ impl Client {
         let url = exchange.url;
         let named = Source { url: url.clone(), auth: Auth::None, named: exchange.named };
         self.options(&url.to_string())?;
+        let reach = match exchange.led_by {
+            Some(first) if !reach::is_same_place(first, url) => self.led_from(first)?,
+            _ => named.reach(),
+        };
         self.hops(&Asked {
             method: exchange.method,
             url,
             auth: exchange.auth,
             headers: exchange.headers,
             content: exchange.content,
-            reach: named.reach(),
+            led_by: exchange.led_by,
+            reach,
         })
     }
 
@@ -421,7 +451,10 @@ impl Client {
                 return Err(refused(format!("redirect from https down to `{next}` refused")));
             }
             if hop == 0 {
-                reach = self.led_from(url)?;
+                reach = self.led_from(asked.led_by.unwrap_or(url))?;
+            }
+            if matches!(asked.content, Content::Secret(_)) && !next.same_origin(url) {
+                return Err(refused(format!("redirect to `{next}` refused, since a secret is sent")));
             }
             at = next;
         }
@@ -445,6 +478,10 @@ fn send(
         }
         Content::None => (None, 0, Expect::Nothing),
         Content::Bytes(bytes) => {
+            (Some(Box::new(bytes) as Box<dyn Read + Send>), bytes.len() as u64, Expect::Nothing)
+        }
+        Content::Secret(text) => {
+            let bytes = text.expose().as_bytes();
             (Some(Box::new(bytes) as Box<dyn Read + Send>), bytes.len() as u64, Expect::Nothing)
         }
         Content::Stream { open, length, expect } => (Some(open().map_err(StoreError::from)?), length, expect),

@@ -355,6 +355,7 @@ impl Client {
             auth: ask.auth,
             headers: &headers,
             content: Content::None,
+            led_by: None,
             reach: ask.reach,
         })?;
         let status = reply.status();

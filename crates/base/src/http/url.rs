@@ -598,6 +598,19 @@ mod tests {
     }
 
     #[test]
+    fn a_server_behind_a_tls_proxy_is_asked_by_https_on_its_own_host() {
+        for (asked, named, secured) in [
+            ("https://h.example/v2/", "http://h.example/up?x", Some("https://h.example/up?x")),
+            ("https://h.example:8443/v2/", "http://h.example:8443/up", Some("https://h.example:8443/up")),
+            ("https://h.example:8443/v2/", "http://h.example/up", Some("https://h.example:8443/up")),
+            ("https://h.example/v2/", "http://h.example:5000/up", None),
+            ("https://h.example/v2/", "http://other.example/up", None),
+        ] {
+            assert_eq!(url(named).secured_as(&url(asked)), secured.map(url), "{asked} {named}");
+        }
+    }
+
+    #[test]
     fn secrets_never_print() {
         let url = url("https://me:s3cret@host.example:8443/a/b?token=s3cret#top");
         assert_eq!(url.to_string(), "https://****@host.example:8443/a/b?****");

@@ -2,6 +2,7 @@
 
 mod below;
 mod engine;
+mod registry;
 mod run;
 mod sources;
 
@@ -31,5 +32,5 @@ const fn row(file: &'static str, hint: &'static str, held: Held) -> Row {
 
 /// All of them.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
-    [below::ROWS, engine::ROWS, run::ROWS, sources::ROWS].into_iter().flatten()
+    [below::ROWS, engine::ROWS, registry::ROWS, run::ROWS, sources::ROWS].into_iter().flatten()
 }

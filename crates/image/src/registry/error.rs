@@ -1,0 +1,214 @@
+//! What can go wrong between here and a registry. No variant holds a secret.
+
+use std::io;
+
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
+use pinfold_base::Digest;
+use pinfold_base::Kind;
+use pinfold_base::Shown;
+use pinfold_base::http::HttpError;
+use pinfold_base::store::StoreError;
+
+use crate::ImageError;
+
+/// A failure of this room.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A name that leads to no registry.
+    #[error("`{text}` {reason}")]
+    Name {
+        /// The name.
+        text: String,
+        /// What it lacks.
+        reason: &'static str,
+    },
+    /// The registry, or who gives out its tokens, says no.
+    #[error("{host} denies {what}{}", told(.said))]
+    Denied {
+        /// What was asked for.
+        what: String,
+        /// Who denies it.
+        host: String,
+        /// In its own words.
+        said: Shown,
+    },
+    /// There is no such thing.
+    #[error("{host} has no {what}")]
+    Missing {
+        /// What was asked for.
+        what: String,
+        /// Who was asked.
+        host: String,
+    },
+    /// Too large for the registry, or for us.
+    #[error("{what} of {size} bytes is too large{}", limit.map_or_else(|| format!(" for {host}"), |limit| format!(": {limit} bytes are accepted")))]
+    TooLarge {
+        /// What it is.
+        what: String,
+        /// Who was asked.
+        host: String,
+        /// Its size in bytes (at least).
+        size: u64,
+        /// Our limit in bytes; `None` where it is the registry that refuses.
+        limit: Option<u64>,
+    },
+    /// Another answer than a registry should give.
+    #[error("{host} answered {status} to {what}{}", told(.said))]
+    Status {
+        /// What was asked for.
+        what: String,
+        /// Who was asked.
+        host: String,
+        /// HTTP status code.
+        status: u16,
+        /// In its own words.
+        said: Shown,
+    },
+    /// The registry asks for a login in a way that is not understood.
+    #[error("{host} asks for a login that cannot be given: {reason}")]
+    Challenge {
+        /// Who asks.
+        host: String,
+        /// Why it cannot be given.
+        reason: &'static str,
+    },
+    /// The registry leads to a place for logins that no password is sent to.
+    #[error(
+        "{host} wants logins to be sent to `{realm}`, which is refused: it is neither https nor on this machine as the registry is"
+    )]
+    Realm {
+        /// Who asks.
+        host: String,
+        /// Where to.
+        realm: Shown,
+    },
+    /// Kept logins cannot be used.
+    #[error("the login of {of} cannot be used: {reason}")]
+    Login {
+        /// A registry, or the file its login is in.
+        of: String,
+        /// Why not; without secrets.
+        reason: String,
+    },
+    /// The registry gave something else than it promised.
+    #[error("{what} of {host} is refused: {reason}")]
+    Lied {
+        /// What was asked for.
+        what: String,
+        /// Who was asked.
+        host: String,
+        /// In which way.
+        reason: String,
+    },
+    /// An image of before 2016.
+    #[error("{what} is in the old format `schema 1`, which names no digests of its layers")]
+    Schema1 {
+        /// Which image.
+        what: String,
+    },
+    /// Something that is no image.
+    #[error("{what} is no image but `{media_type}`")]
+    Kind {
+        /// What was asked for.
+        what: String,
+        /// What it is.
+        media_type: Shown,
+    },
+    /// A tag leads to something else than was put there.
+    #[error("tag `{tag}` was moved meanwhile: expected {expected}, it is {found}")]
+    TagMoved {
+        /// The tag.
+        tag: String,
+        /// What was put there.
+        expected: Digest,
+        /// What is there.
+        found: Digest,
+    },
+    /// What others attach at the same time was always in the way.
+    #[error("what is attached to {what} cannot be kept together: others change it all the time")]
+    Half {
+        /// Which image.
+        what: String,
+        /// What is attached now.
+        entries: usize,
+    },
+    /// The network or its bounds.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A document is not acceptable.
+    #[error(transparent)]
+    Image(Box<ImageError>),
+    /// The store of this machine.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file operation failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+fn told(said: &Shown) -> String {
+    let said = said.to_string();
+    if said.is_empty() { said } else { format!(": {said}") }
+}
+
+impl From<ImageError> for RegistryError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::Registry(error) => *error,
+            error => Self::Image(Box::new(error)),
+        }
+    }
+}
+
+impl From<RegistryError> for ImageError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Image(error) => *error,
+            error => Self::Registry(Box::new(error)),
+        }
+    }
+}
+
+impl Diagnose for RegistryError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
+            Self::Name { .. } | Self::Missing { .. } | Self::Schema1 { .. } | Self::Kind { .. } => {
+                Kind::Usage
+            }
+            Self::Denied { .. } | Self::TooLarge { .. } | Self::Realm { .. } => Kind::Refused,
+            Self::Status { .. } | Self::Challenge { .. } => Kind::Network,
+            Self::Login { .. } => Kind::Usage,
+            Self::Lied { .. } => Kind::Integrity,
+            Self::TagMoved { .. } | Self::Half { .. } => Kind::Failed,
+            Self::Http(error) => return Diagnosis::Inner(error),
+            Self::Image(error) => return Diagnosis::Inner(&**error),
+            Self::Store(error) => return Diagnosis::Inner(error),
+            Self::Io(error) => return Diagnosis::Inner(error),
+        })
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Name { .. } => {
+                "a registry is written before the name, as in `registry.example/team/name:tag`"
+            }
+            Self::Denied { .. } => {
+                "log in to the registry (`podman login` or `docker login`), and check that the login may do this"
+            }
+            Self::Missing { .. } => {
+                "check the name and the tag; registries that want a login may say the same of what is not public"
+            }
+            Self::TooLarge { limit: None, .. } => {
+                "the registry, or a proxy before it, takes only smaller content: ask whoever runs it"
+            }
+            Self::Schema1 { .. } => "push it again with a tool of today",
+            Self::TagMoved { .. } => {
+                "somebody else pushed to the same tag: push again, or to a tag of your own"
+            }
+            Self::Half { .. } => "run the same command again",
+            _ => return None,
+        };
+        Some(hint.into())
+    }
+}
