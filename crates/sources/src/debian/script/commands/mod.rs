@@ -39,6 +39,7 @@ mod sed;
 mod sort;
 mod system;
 mod text;
+mod xargs;
 
 use std::rc::Rc;
 
@@ -64,7 +65,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "sed" => sed::run,
         "sort" => sort::run,
         "update-alternatives" => alternatives::run,
-        "xargs" => find::xargs,
+        "xargs" => xargs::xargs,
         _ => {
             let rooms = [
                 files::find,
