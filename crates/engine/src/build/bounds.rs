@@ -3,17 +3,17 @@
 //! Both can be made again from the downloads. The decoded form of Debian packages is three to four times their size, so that it
 //! would fill a home that many images were built in.
 //!
-//! **Guarantees**: each of the two takes at most [`MOST`], and never more than the disk has left besides; what the last hour's work
-//! has used stays, so that nothing is taken away from a build under way or from the one that follows it.
+//! **Guarantees**: each of the two takes at most [`MOST`], and never more than the disk has left besides; what was used
+//! in the last minutes stays, so that nothing is taken away from a build under way.
 
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use pinfold_archive::decoded;
 use pinfold_base::directory::Size;
-use pinfold_base::store;
 use pinfold_base::store::bounded;
 use pinfold_base::store::bounded::Bound;
 
@@ -23,10 +23,13 @@ use crate::context::Context;
 /// The most bytes of either that stay: some ten large images.
 pub const MOST: u64 = 4 << 30;
 
+/// What a build under way may have looked at last: a quarter of an hour.
+const IDLE: Duration = Duration::from_secs(900);
+
 /// What is over the bounds, removed if `remove` says so: decoded archives, then layers.
 pub fn over(context: &Context, remove: bool) -> io::Result<(Size, Size)> {
     let cache = context.home.cache();
-    let bound = Bound { bytes: MOST.min(left(cache)), idle: store::GRACE };
+    let bound = Bound { bytes: MOST.min(left(cache)), idle: IDLE };
     // Beside the bytes lie their index and their blocks, which are small.
     let bytes = |path: &Path, _: &Metadata| path.extension().is_none();
     let decoded = bounded::bound(&cache.join(decoded::FOLDER), bytes, bound, remove)?;

@@ -31,6 +31,7 @@ use pinfold_image::plan::Sharing;
 use pinfold_sources::debian::place::LedgerEntry;
 use serde::Serialize;
 
+use crate::build::bounds;
 use crate::build::compose;
 use crate::build::fetch;
 use crate::build::fetch::FetchError;
@@ -203,6 +204,7 @@ pub(super) fn lock_for(
         context.reporter.note(&format!("note: {note}"));
     }
     outcome.written = outcome.lock.save(&project.lock_place())? == Saved::Written;
+    bounds::keep(context);
     Ok(outcome)
 }
 
