@@ -157,8 +157,9 @@ fn source(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
 }
 
 fn change_directory(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    let mut words = &words[1..];
-    while words.first().is_some_and(|word| matches!(&**word, b"--" | b"-L" | b"-P")) {
+    let (mut words, mut physical) = (&words[1..], false);
+    while let Some(b"--" | b"-L" | b"-P") = words.first().map(|word| &**word) {
+        physical = &*words[0] == b"-P";
         words = &words[1..];
     }
     let back = words.first().is_some_and(|word| &**word == b"-");
@@ -172,10 +173,11 @@ fn change_directory(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         return Ok(0);
     }
     let cwd = shell.cwd().to_vec();
-    match shell.world.stat(&cwd, &target, Last::Followed) {
+    // As it was written: `..` takes back the link by which one came (POSIX cd, step 8).
+    let named = if physical { target.to_vec() } else { without_dots(&cwd, &target) };
+    match shell.world.stat(&cwd, &named, Last::Followed) {
         Ok(stat) if stat.kind == Kind::Directory => {
-            // Names and places are one here: the shell does not keep by which links it came.
-            let now = [b"/", stat.path.as_bytes()].concat();
+            let now = if physical { [b"/", stat.path.as_bytes()].concat() } else { named };
             shell.set("OLDPWD", cwd.into())?;
             shell.set("PWD", now.clone().into())?;
             if back {
@@ -188,8 +190,28 @@ fn change_directory(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
 }
 
-fn pwd(shell: &mut Shell<'_, '_>, _: &[Word]) -> Status {
-    let line = [shell.cwd(), b"\n"].concat();
+/// An absolute path in which no name is `.` or `..`, by the names alone.
+fn without_dots(cwd: &[u8], path: &[u8]) -> Vec<u8> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    let before = if path.starts_with(b"/") { &b""[..] } else { cwd };
+    for name in before.split(|byte| *byte == b'/').chain(path.split(|byte| *byte == b'/')) {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    [b"/", &names.join(&b'/')[..]].concat()
+}
+
+fn pwd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
+    let mut now = shell.cwd().to_vec();
+    if words.get(1).is_some_and(|word| &**word == b"-P")
+        && let Ok(stat) = shell.world.stat(b"/", &now, Last::Followed)
+    {
+        now = [b"/", stat.path.as_bytes()].concat();
+    }
+    let line = [&now[..], b"\n"].concat();
     shell.say(&line)?;
     Ok(0)
 }

@@ -219,8 +219,8 @@ struct Layout {
     precision: Option<usize>,
 }
 
-/// Widest field that is printed.
-const MAX_WIDTH: i64 = 1024;
+/// Widest field that is understood; what is printed is charged before it is made.
+const MAX_WIDTH: i64 = i32::MAX as i64;
 /// What a field costs where it is not its argument that is long.
 const MAX_FIELD: usize = 64;
 
@@ -240,7 +240,8 @@ fn convert(
     let mut layout = Layout::default();
     let (mut in_precision, mut digits) = (false, String::new());
     let settle = |layout: &mut Layout, digits: &mut String, in_precision: bool| {
-        let value: i64 = digits.parse().unwrap_or(0).clamp(0, MAX_WIDTH);
+        let value: i64 =
+            digits.parse().unwrap_or(if digits.is_empty() { 0 } else { MAX_WIDTH }).clamp(0, MAX_WIDTH);
         digits.clear();
         let value = usize::try_from(value).unwrap_or_default();
         if in_precision { layout.precision = Some(value) } else { layout.width = value }
@@ -266,7 +267,10 @@ fn convert(
         }
     }
     settle(&mut layout, &mut digits, in_precision);
-    shell.spend_bytes(layout.width + layout.precision.unwrap_or_default())?;
+    // A precision makes numbers longer, and text shorter.
+    let is_text = matches!(conversion, b's' | b'b' | b'c');
+    let filled = if is_text { 0 } else { layout.precision.unwrap_or_default() };
+    shell.spend_bytes(layout.width + filled)?;
     let argument = next(arguments);
     match conversion {
         b's' | b'b' | b'c' => {

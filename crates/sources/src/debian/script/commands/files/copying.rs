@@ -6,6 +6,7 @@ use pinfold_archive::NodeKind;
 use pinfold_base::ImagePath;
 
 use super::Word;
+use super::is_link_with_slash;
 use super::names::last_component;
 use super::options;
 use super::options::Given;
@@ -149,6 +150,8 @@ pub(super) fn mv(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         let to = shell.world().locate(&cwd, &target, Last::Itself);
         let from = shell.world().stat(&cwd, &source, Last::Itself);
         let result = match (from, to) {
+            (Ok(from), Ok(to)) if no_directory(shell, &target, &to, from.kind) => Err(Errno::NotADirectory),
+            (Ok(_), Ok(_)) if is_link_with_slash(shell, &cwd, &source) => Err(Errno::NotADirectory),
             (Ok(_), Ok(to)) if given.has('n') && shell.world().tree.contains(&to) => Ok(()),
             (Ok(from), Ok(to)) => shell.world().rename(&from.path, &to),
             (Err(errno), _) | (_, Err(errno)) => Err(errno),
@@ -158,11 +161,17 @@ pub(super) fn mv(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     Ok(status)
 }
 
+/// Whether a slash behind the target says that it is a directory, and nothing is there; a directory may become one.
+fn no_directory(shell: &mut Shell<'_, '_>, target: &[u8], to: &ImagePath, from: Kind) -> bool {
+    target.ends_with(b"/") && from != Kind::Directory && !shell.world().tree.contains(to)
+}
+
 /// How `cp` treats what it copies.
 #[derive(Clone, Copy, Debug)]
 struct Copying {
     recursive: bool,
     follows: bool,
+    follows_inside: bool,
     keeps_mode: bool,
     keeps_owner: bool,
     keeps_time: bool,
@@ -207,6 +216,7 @@ pub(super) fn cp(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         recursive: archive || given.has('r') || given.has('R'),
         follows: !(archive || given.has('d') || given.has('P'))
             && (given.has('L') || !(given.has('r') || given.has('R'))),
+        follows_inside: given.has('L'),
         keeps_mode: keeps("mode"),
         keeps_owner: keeps("ownership"),
         keeps_time: keeps("timestamps"),
@@ -279,19 +289,36 @@ fn copy(
                     Some(b"") | None => to.clone(),
                     Some(rest) => to.join(rest).map_err(|_| Errno::TooLong)?,
                 };
+                let inside = if copying.follows_inside { led_to(shell, &inside)? } else { inside };
                 copy_node(shell, &inside, &place, copying)?;
             }
             Ok(())
         }
         Kind::File | Kind::Link => {
-            let to = shell.world().locate(
-                cwd,
-                target,
-                if from.kind == Kind::Link { Last::Itself } else { Last::Followed },
-            )?;
+            let last = if from.kind == Kind::Link { Last::Itself } else { Last::Followed };
+            let to = shell.world().locate(cwd, target, last)?;
+            // Nothing is written through a link that leads nowhere.
+            let is_link =
+                shell.world().stat(cwd, target, Last::Itself).is_ok_and(|stat| stat.kind == Kind::Link);
+            if last == Last::Followed && is_link && !shell.world().tree.contains(&to) {
+                return Err(Errno::NotFound);
+            }
+            if no_directory(shell, target, &to, from.kind) {
+                return Err(Errno::NotADirectory);
+            }
             copy_node(shell, &from.path, &to, copying)
         }
     }
+}
+
+/// The file that a link inside of a directory leads to; other nodes are themselves. Links to directories are not walked through.
+fn led_to(shell: &mut Shell<'_, '_>, inside: &ImagePath) -> Result<ImagePath, Errno> {
+    let path = [b"/", inside.as_bytes()].concat();
+    if shell.world().stat(b"/", &path, Last::Itself)?.kind != Kind::Link {
+        return Ok(inside.clone());
+    }
+    let stat = shell.world().stat(b"/", &path, Last::Followed)?;
+    if stat.kind == Kind::Directory { Err(Errno::Loop) } else { Ok(stat.path) }
 }
 
 fn copy_node(
@@ -472,6 +499,7 @@ pub(super) fn install(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let copying = Copying {
         recursive: false,
         follows: true,
+        follows_inside: false,
         keeps_mode: false,
         keeps_owner: false,
         keeps_time: given.has('p'),

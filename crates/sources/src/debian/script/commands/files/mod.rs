@@ -204,6 +204,21 @@ fn rm(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             continue;
         }
         let result = match shell.world().stat(&cwd, path, Last::Itself) {
+            // A slash behind a link: what its directory holds goes, then it is the link that is no directory.
+            Ok(stat)
+                if stat.kind == Kind::Directory && recursive && is_link_with_slash(shell, &cwd, path) =>
+            {
+                match shell.world().list(&stat.path) {
+                    Ok(names) => names
+                        .iter()
+                        .try_for_each(|name| {
+                            let inside = stat.path.join(name).map_err(|_| Errno::TooLong)?;
+                            shell.world().remove_all(&inside)
+                        })
+                        .and(if given.has('f') { Ok(()) } else { Err(Errno::NotADirectory) }),
+                    Err(errno) => Err(errno),
+                }
+            }
             Ok(stat) if stat.kind == Kind::Directory && recursive => shell.world().remove_all(&stat.path),
             Ok(stat) if stat.kind == Kind::Directory && given.has('d') => shell.world().remove(&stat.path),
             Ok(stat) if stat.kind == Kind::Directory => Err(Errno::IsADirectory),
@@ -214,6 +229,15 @@ fn rm(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         told(shell, words, result, path, &mut status)?;
     }
     Ok(status)
+}
+
+/// Whether a path is that of a link with a slash behind it.
+fn is_link_with_slash(shell: &mut Shell<'_, '_>, cwd: &[u8], path: &[u8]) -> bool {
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
+    let bare = &path[..end];
+    end < path.len()
+        && end > 0
+        && shell.world().stat(cwd, bare, Last::Itself).is_ok_and(|stat| stat.kind == Kind::Link)
 }
 
 fn touch(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
