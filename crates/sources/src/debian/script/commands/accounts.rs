@@ -19,6 +19,7 @@ use crate::debian::script::shell::Status;
 use crate::debian::script::world::Kept;
 use crate::debian::script::world::Kind;
 use crate::debian::script::world::Last;
+use crate::debian::version;
 
 /// The command of this name.
 pub(super) fn find(name: &str) -> Option<Command> {
@@ -110,6 +111,20 @@ fn adduser(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     if !given.has('S') {
         return Err(shell.fault(words, "a person's account is not made by a package"));
     }
+    let comment = given.value('g').map(|comment| as_text(comment));
+    let by_chfn = shell.world().packages.get("adduser").is_none_or(|package| {
+        version::compare(package.version.as_bytes(), LAST_WITH_CHFN.as_bytes()).is_le()
+    });
+    let gecos = match comment {
+        Some(comment) if by_chfn => {
+            let parts: Vec<&str> = comment.split(',').chain([""; 5]).take(5).collect();
+            let Some(gecos) = gecos_of(&parts) else {
+                return Err(shell.fault(words, "chfn takes no `:` and no `=`"));
+            };
+            gecos
+        }
+        comment => comment.unwrap_or_default(),
+    };
     let home = given.value('h').map(|home| as_text(home));
     let group = match (given.has('G'), given.value('I'), given.value('i')) {
         (true, _, _) => Some(name.clone()),
@@ -123,13 +138,27 @@ fn adduser(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     let new = Account {
         name: name.clone(),
         home: home.clone().unwrap_or_else(|| "/nonexistent".into()),
-        gecos: given.value('g').map(|gecos| as_text(gecos)).unwrap_or_default(),
+        gecos,
         group,
         uid: given.value('u').and_then(|uid| as_text(uid).parse().ok()),
         shell: given.value('s').map(|shell| as_text(shell)),
         make_home: home.is_some() && !given.has('H'),
     };
     add(shell, words, &new)
+}
+
+/// Later ones have usermod write the comment as it is (`adduser: ch_comment`).
+const LAST_WITH_CHFN: &str = "3.134";
+
+/// What chfn writes: name, room and two telephones, and behind them what else there is.
+fn gecos_of(parts: &[&str]) -> Option<String> {
+    let strange = |part: &&str| part.chars().any(|letter| letter.is_control() || ":,=".contains(letter));
+    let (known, other) = parts.split_at_checked(4)?;
+    if known.iter().any(strange) || other.iter().any(|part| part.contains(':')) {
+        return None;
+    }
+    let other: Vec<&str> = other.iter().copied().filter(|part| !part.is_empty()).collect();
+    Some(known.iter().copied().chain(other).collect::<Vec<_>>().join(","))
 }
 
 /// A system user to be made.
@@ -239,9 +268,11 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             Some(known) => Some(known),
             None => return missing_group(shell, "useradd", &group),
         },
-        None if given.has('N') => None,
+        // `GROUP` of /etc/default/useradd.
+        None if given.has('N') => known_group(shell, "100"),
         None => Some(name.clone()),
     };
+    let own_group = !given.has('g') && !given.has('N');
     let Ok(uid) = given.value('u').map(|uid| as_text(uid).parse()).transpose() else {
         return invalid_id(shell, "useradd: invalid user ID");
     };
@@ -251,19 +282,49 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             return missing_group(shell, "useradd", group);
         }
     }
+    if shell.world().accounts.uid(&name).is_some() {
+        shell.say_error(format!("useradd: user '{name}' already exists\n").as_bytes())?;
+        return Ok(9);
+    }
+    if own_group && shell.world().accounts.gid(&name).is_some() {
+        shell.say_error(
+            format!("useradd: group {name} exists - if you want to add this user to that group, use -g.\n")
+                .as_bytes(),
+        )?;
+        return Ok(9);
+    }
+    shell.spend(1_000)?;
+    let accounts = &shell.world().accounts;
+    let uid = match uid {
+        Some(uid) if accounts.user_name(uid).is_some() => {
+            shell.say_error(format!("useradd: UID {uid} is not unique\n").as_bytes())?;
+            return Ok(4);
+        }
+        Some(uid) => uid,
+        None => match system_id(|id| accounts.user_name(id).is_some()) {
+            Some(uid) => uid,
+            None => return Err(shell.fault(words, "no user id is left")),
+        },
+    };
     let new = Account {
         home: given.value('d').map_or_else(|| format!("/home/{name}"), |home| as_text(home)),
         gecos: given.value('c').map(|gecos| as_text(gecos)).unwrap_or_default(),
-        uid,
+        uid: Some(uid),
         // useradd's own default; adduser has another.
         shell: Some(given.value('s').map_or_else(|| "/bin/sh".into(), |shell| as_text(shell))),
         make_home: given.has('m'),
         group,
         name: name.clone(),
     };
-    if shell.world().accounts.uid(&new.name).is_some() {
-        shell.say_error(format!("useradd: user '{}' already exists\n", new.name).as_bytes())?;
-        return Ok(9);
+    if own_group {
+        let accounts = &mut shell.world().accounts;
+        let gid = if accounts.group_name(uid).is_none() {
+            Some(uid)
+        } else {
+            system_id(|id| accounts.group_name(id).is_some())
+        };
+        let made = accounts.add_system_group_with(&name, gid);
+        made.map_err(|error| shell.fault(words, error.to_string()))?;
     }
     let status = add(shell, words, &new)?;
     for group in others {
@@ -271,6 +332,14 @@ fn useradd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         join(shell, words, &name, &group)?;
     }
     Ok(status)
+}
+
+/// The id that shadow's `useradd -r` and `groupadd -r` give out of their 101 to 999: one less than the lowest that is taken,
+/// and where there is none below it the highest free one (`find_new_uid.c`).
+fn system_id(taken: impl Fn(u32) -> bool) -> Option<u32> {
+    const IDS: std::ops::RangeInclusive<u32> = 101..=999;
+    let lowest = IDS.into_iter().find(|id| taken(*id)).unwrap_or(1_000);
+    (101..lowest).next_back().or_else(|| IDS.rev().find(|id| !taken(*id)))
 }
 
 /// A group by its name or number.
@@ -315,6 +384,18 @@ fn groupadd(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
     let Ok(gid) = given.value('g').map(|gid| as_text(gid).parse()).transpose() else {
         return invalid_id(shell, "groupadd: invalid group ID");
+    };
+    shell.spend(1_000)?;
+    let accounts = &shell.world().accounts;
+    let taken = |id: u32| accounts.group_name(id).is_some();
+    let gid = match gid {
+        Some(gid) if taken(gid) && !given.has('f') && accounts.gid(&name).is_none() => {
+            shell.say_error(format!("groupadd: GID '{gid}' already exists\n").as_bytes())?;
+            return Ok(4);
+        }
+        Some(gid) if !taken(gid) => Some(gid),
+        _ if given.has('r') => system_id(taken),
+        _ => (1_000..=60_000).find(|id| !taken(*id)),
     };
     add_group(shell, words, &name, gid)
 }
@@ -441,11 +522,40 @@ fn chsh(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     change(shell, words, &given, 's', "-s")
 }
 
-/// `chfn -f NAME USER`
+/// `chfn -f NAME USER`: one part of the comment, or several.
 fn chfn(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[valued('f', "full-name")];
+    const KNOWN: &[Known] = &[
+        valued('f', "full-name"),
+        valued('r', "room"),
+        valued('w', "work-phone"),
+        valued('h', "home-phone"),
+        valued('o', "other"),
+    ];
     let given = options::read(shell, words, KNOWN)?;
-    change(shell, words, &given, 'f', "-c")
+    let [user] = &given.operands[..] else {
+        return Err(shell.fault(words, "this changes nothing that is known"));
+    };
+    let user = as_text(user);
+    let passwd = shell.world().accounts.files_with(0, Passwords::Shadow).passwd;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(&user));
+    let Some(line) = line else {
+        shell.say_error(format!("chfn: user '{}' does not exist\n", user.escape_debug()).as_bytes())?;
+        return Ok(1);
+    };
+    let old = line.split(':').nth(4).unwrap_or_default();
+    let asked = ['f', 'r', 'w', 'h', 'o'].map(|letter| given.value(letter).map(|value| as_text(value)));
+    let old: Vec<&str> = old.splitn(5, ',').chain([""; 5]).take(5).collect();
+    let parts: Vec<&str> =
+        asked.iter().zip(old).map(|(asked, old)| asked.as_deref().unwrap_or(old)).collect();
+    let Some(gecos) = gecos_of(&parts) else {
+        shell.say_error(b"chfn: invalid name\n")?;
+        return Ok(1);
+    };
+    let changed = shell.world().accounts.change(&user, None, None, Some(&gecos));
+    changed.map_err(|error| shell.fault(words, error.to_string()))?;
+    shell.world().note(format!("user {user} changed"));
+    store(shell, words)?;
+    Ok(0)
 }
 
 /// The same as `usermod` with another option.
@@ -540,15 +650,24 @@ fn id(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         return Ok(1);
     };
     let group = accounts.group_name(gid).map_or_else(|| gid.to_string(), str::to_owned);
-    let groups = accounts.groups_of(&user);
+    let others = accounts.groups_of(&user).into_iter().filter(|other| *other != group);
+    let others = others.filter_map(|name| accounts.gid(&name).map(|gid| (name, gid)));
+    let groups: Vec<(String, u32)> = std::iter::once((group.clone(), gid)).chain(others).collect();
+    let joined = |between: &str, said: fn(&(String, u32)) -> String| {
+        groups.iter().map(said).collect::<Vec<_>>().join(between)
+    };
     let said = match (given.has('u'), given.has('g'), given.has('G'), given.has('n')) {
         (true, _, _, true) => user,
         (true, _, _, false) => uid.to_string(),
         (_, true, _, true) => group,
         (_, true, _, false) => gid.to_string(),
-        (_, _, true, true) => std::iter::once(group).chain(groups).collect::<Vec<_>>().join(" "),
+        (_, _, true, true) => joined(" ", |(name, _)| name.clone()),
+        (_, _, true, false) => joined(" ", |(_, gid)| gid.to_string()),
         _ if words.len() > 2 => return Err(shell.fault(words, "this use of id is not known")),
-        _ => format!("uid={uid}({user}) gid={gid}({group})"),
+        _ => {
+            let all = joined(",", |(name, gid)| format!("{gid}({name})"));
+            format!("uid={uid}({user}) gid={gid}({group}) groups={all}")
+        }
     };
     shell.say(format!("{said}\n").as_bytes())?;
     Ok(0)

@@ -2,6 +2,9 @@
 
 use std::rc::Rc;
 
+use pinfold_archive::NodeKind;
+use pinfold_base::ImagePath;
+
 use super::Command;
 use super::Word;
 use super::as_text;
@@ -10,7 +13,9 @@ use crate::debian::script::shell::Pattern;
 use crate::debian::script::shell::Shell;
 use crate::debian::script::shell::Status;
 use crate::debian::script::world::Diversion;
+use crate::debian::script::world::Errno;
 use crate::debian::script::world::Installed;
+use crate::debian::script::world::Kind;
 use crate::debian::script::world::Last;
 use crate::debian::script::world::StatOverride;
 use crate::debian::script::world::State;
@@ -365,33 +370,51 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
             if !whole(&path) || target.as_ref().is_some_and(|target| !whole(target)) {
                 return Err(shell.fault(words, "a diversion is from an absolute path to an absolute path"));
             }
-            if let Some(known) = known {
-                let known = &shell.world().diversions[known];
-                let same =
-                    known.package == package && target.as_ref().is_none_or(|target| *target == known.to);
-                return if same {
-                    Ok(0)
-                } else {
-                    shell
-                        .say_error(format!("dpkg-divert: error: {path} is diverted already\n").as_bytes())?;
-                    Ok(2)
-                };
-            }
             let to = target.unwrap_or_else(|| format!("{path}.distrib"));
-            if rename {
-                move_if_there(shell, words, &path, &to)?;
+            let new = Diversion { path: path.clone(), to: to.clone(), package };
+            if known.is_some_and(|known| shell.world().diversions[known] == new) {
+                return Ok(0);
+            }
+            // Each path is in one diversion at most, on either side.
+            let clash = shell.world().diversions.iter().any(|old| {
+                [&old.path, &old.to].into_iter().any(|taken| *taken == new.path || *taken == new.to)
+            });
+            if clash {
+                return refused(shell, &format!("the diversion of {path} to {to} clashes with another"));
+            }
+            if path == to {
+                return refused(shell, &format!("{path} is not diverted to itself"));
+            }
+            let stat = shell.world().stat(b"/", path.as_bytes(), Last::Itself);
+            if stat.is_ok_and(|stat| stat.kind == Kind::Directory) {
+                return refused(shell, &format!("{path} is a directory"));
+            }
+            // A package's own file stays where it is: the path is diverted for the others.
+            let own = new.package.as_ref().and_then(|package| shell.world().packages.get(package));
+            let own = own.is_some_and(|own| {
+                own.state > State::Absent && own.files.iter().any(|file| **file == *path.as_bytes())
+            });
+            if rename
+                && !own
+                && let Some(status) = move_if_there(shell, words, &path, &to)?
+            {
+                return Ok(status);
             }
             shell.world().note(format!("diversion {path} to {to}"));
             shell.keep(&[&path, &to])?;
-            shell.world().diversions.push(Diversion { path, to, package });
+            shell.world().diversions.push(new);
             Ok(0)
         }
         "--remove" => {
             if let Some(at) = known {
-                let diversion = shell.world().diversions.remove(at);
-                if rename {
-                    move_if_there(shell, words, &diversion.to, &diversion.path)?;
+                let old = shell.world().diversions[at].clone();
+                if old.package != package || target.is_some_and(|target| target != old.to) {
+                    return refused(shell, &format!("the diversion of {path} is another"));
                 }
+                if rename && let Some(status) = move_if_there(shell, words, &old.to, &old.path)? {
+                    return Ok(status);
+                }
+                shell.world().diversions.remove(at);
                 shell.world().note(format!("no diversion {path}"));
             }
             Ok(0)
@@ -427,16 +450,46 @@ fn divert(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
     }
 }
 
-fn move_if_there(shell: &mut Shell<'_, '_>, words: &[Word], from: &str, to: &str) -> Result<(), Flow> {
-    let from = shell.world().locate(b"/", from.as_bytes(), Last::Itself);
-    let to = shell.world().locate(b"/", to.as_bytes(), Last::Itself);
-    if let (Ok(from), Ok(to)) = (from, to)
-        && shell.world().tree.contains(&from)
-        && let Err(errno) = shell.world().rename(&from, &to)
-    {
-        return Err(shell.fault(words, errno.to_string()));
+fn refused(shell: &mut Shell<'_, '_>, why: &str) -> Status {
+    shell.say_error(format!("dpkg-divert: error: {why}\n").as_bytes())?;
+    Ok(2)
+}
+
+/// Moves a file where there is one; the status where dpkg-divert would not: over another file, or to where no directory is.
+fn move_if_there(
+    shell: &mut Shell<'_, '_>,
+    words: &[Word],
+    from: &str,
+    to: &str,
+) -> Result<Option<i32>, Flow> {
+    let Ok(old) = shell.world().stat(b"/", from.as_bytes(), Last::Itself) else { return Ok(None) };
+    let new = shell.world().stat(b"/", to.as_bytes(), Last::Itself);
+    let place = shell.world().locate(b"/", to.as_bytes(), Last::Itself);
+    match (place, new) {
+        (Ok(place), Err(_)) => match shell.world().rename(&old.path, &place) {
+            Ok(()) => Ok(None),
+            Err(Errno::NotFound | Errno::NotADirectory) => {
+                refused(shell, &format!("{to} has no directory")).map(Some)
+            }
+            Err(errno) => Err(shell.fault(words, errno.to_string())),
+        },
+        (Err(_), _) => refused(shell, &format!("{to} has no directory")).map(Some),
+        (Ok(_), Ok(new)) if behind_names(shell, &old.path) == behind_names(shell, &new.path) => {
+            match shell.world().remove(&old.path) {
+                Ok(()) => Ok(None),
+                Err(errno) => Err(shell.fault(words, errno.to_string())),
+            }
+        }
+        (Ok(_), Ok(_)) => refused(shell, &format!("{from} is not moved over {to}")).map(Some),
     }
-    Ok(())
+}
+
+/// The file that a path is one of the names of.
+fn behind_names(shell: &mut Shell<'_, '_>, path: &ImagePath) -> ImagePath {
+    match shell.world().tree.get(path).map(|node| &node.kind) {
+        Some(NodeKind::Hardlink(first)) => first.clone(),
+        _ => path.clone(),
+    }
 }
 
 /// Whether an option names the root or the database that there is.

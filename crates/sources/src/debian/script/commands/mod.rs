@@ -7,6 +7,7 @@
 //! caches     what is made natively when everything is there
 //! system     who runs what, and tools of Debian    machine: answers about where it runs
 //! perl_substitution    where a script has Perl do what sed does
+//! ucf        configuration files that scripts put into /etc
 //! registers  lists that several packages keep by a program of one
 //! not_done   what is not wanted in a shared image, and what the image lacks for it
 //! ```
@@ -39,6 +40,7 @@ mod sed;
 mod sort;
 mod system;
 mod text;
+mod ucf;
 mod xargs;
 
 use std::rc::Rc;
@@ -79,6 +81,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
                 listing::find,
                 machine::find,
                 registers::find,
+                ucf::find,
                 not_done::find,
             ];
             return rooms.iter().find_map(|find| find(name));

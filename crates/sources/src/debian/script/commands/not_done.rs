@@ -400,7 +400,6 @@ const NOTHING: &[&str] = &[
     "a2dissite",
     "a2disconf",
     "remove-shell",
-    "ucfr",
     "apt-get",
     "apt-cache",
     "apt-key",

@@ -1,4 +1,4 @@
-//! Who runs what, and tools of Debian: su, env, which, ucf, postconf, and the answers of services that are not there.
+//! Who runs what, and tools of Debian: su, env, which, postconf, and the answers of services that are not there.
 
 #![expect(clippy::unnecessary_wraps, reason = "all commands have one type")]
 
@@ -23,8 +23,6 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "deb-systemd-helper" => systemd_helper,
         "update-locale" => update_locale,
         "add-shell" | "update-shells" => login_shells,
-        "ucf" => ucf,
-        "ucfq" => ucfq,
         "which" => which,
         "a2enmod" | "a2ensite" | "a2enconf" => apache,
         "pg_conftool" => pg_conftool,
@@ -337,77 +335,6 @@ fn login_shells(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
         Some(path) => shell.script_of_the_tree(&path, words),
         None => left_out(shell, "list of login shells; debianutils is not there"),
     }
-}
-
-/// `ucf NEW CURRENT` on a fresh install: the new file is put where none is.
-fn ucf(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[
-        flag('d', "debug"),
-        flag('n', "no-action"),
-        flag('t', "three-way"),
-        flag('p', "purge"),
-        flag('v', "verbose"),
-        flag('o', "debconf-ok"),
-        valued('s', "src-dir"),
-        valued('S', "sum-file"),
-        valued('D', "state-dir"),
-        valued('T', "template"),
-    ];
-    // ucf has getopt(1) read its options with `-a`: a long one may begin with a single dash.
-    let doubled = |word: &Word| match word.strip_prefix(b"-") {
-        Some(name)
-            if name.len() > 1
-                && !name.starts_with(b"-")
-                && KNOWN.iter().any(|known| known.long.as_bytes().starts_with(name)) =>
-        {
-            [b"--", name].concat().into()
-        }
-        _ => word.clone(),
-    };
-    let words: &[Word] = &words.iter().map(doubled).collect::<Vec<_>>();
-    let given = options::read(shell, words, KNOWN)?;
-    if given.has('p') || given.has('n') {
-        return Ok(0);
-    }
-    let [new, current] = &given.operands[..] else { return Err(shell.fault(words, "`ucf` has two files")) };
-    let cwd = shell.cwd().to_vec();
-    if shell.world().stat(&cwd, current, Last::Followed).is_ok() {
-        return Ok(0);
-    }
-    let bytes = match shell.world().read(&cwd, new) {
-        Ok(bytes) => bytes,
-        Err(errno) => return shell.failed(words, new, errno),
-    };
-    // ucf copies with the mode and the time of the new file.
-    let (mode, time) = shell
-        .world()
-        .stat(&cwd, new, Last::Followed)
-        .map_or((0o644, None), |stat| (stat.meta.mode & 0o777, Some(stat.meta.mtime)));
-    let written = shell.world().open_to_write(&cwd, current, mode, Kept::Nothing);
-    let written = written.and_then(|file| {
-        shell.world().replace_content(&file, bytes)?;
-        shell.world().touch(&file, time)
-    });
-    match written {
-        Ok(()) => Ok(0),
-        Err(errno) => shell.failed(words, current, errno),
-    }
-}
-
-/// `ucfq [-w] FILE…`: no file has changed since it was put there.
-fn ucfq(shell: &mut Shell<'_, '_>, words: &[Word]) -> Status {
-    const KNOWN: &[Known] = &[flag('w', "with-colons"), flag('d', "debug"), flag('v', "verbose")];
-    let given = options::read(shell, words, KNOWN)?;
-    if !given.has('w') {
-        return Err(shell.fault(words, "`ucfq` prints with colons here"));
-    }
-    let cwd = shell.cwd().to_vec();
-    for path in &given.operands {
-        let there = shell.world().stat(&cwd, path, Last::Followed).is_ok();
-        let line = [&path[..], b"::", if there { b"Yes" } else { b"No" }, b":No\n"].concat();
-        shell.say(&line)?;
-    }
-    Ok(0)
 }
 
 /// `update-locale NAME=VALUE…`: `/etc/default/locale`; a name alone is taken out.

@@ -35,9 +35,7 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "dd" => dd,
         "gzip" | "gunzip" | "zcat" => gzip,
         "head" => head,
-        "md5sum" => {
-            |shell, words| checksum(shell, words, |bytes| hex(&<md5::Md5 as sha2::Digest>::digest(bytes)))
-        }
+        "md5sum" => |shell, words| checksum(shell, words, md5),
         "sha1sum" => {
             |shell, words| checksum(shell, words, |bytes| hex(&<sha1::Sha1 as sha2::Digest>::digest(bytes)))
         }
@@ -56,6 +54,11 @@ pub(super) fn find(name: &str) -> Option<Command> {
         "wc" => wc,
         _ => return None,
     })
+}
+
+/// The MD5 sum, as md5sum prints it.
+pub(super) fn md5(bytes: &[u8]) -> String {
+    hex(&<md5::Md5 as sha2::Digest>::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -391,7 +391,32 @@ fn what_dpkgs_tools_and_useradd_refuse_is_refused() {
         ("dpkg-divert --package a --add /x; dpkg-divert --package b --add /x", 2),
         ("dpkg-divert --package a --add /x; dpkg-divert --package a --add /x", 0),
         ("dpkg-divert --package a --divert /y --add /x; dpkg-divert --package a --divert /z --add /x", 2),
+        ("dpkg-divert --divert /t --add /x; dpkg-divert --divert /t --add /y", 2),
+        ("dpkg-divert --divert /x.a --add /x; dpkg-divert --divert /x.b --add /x.a", 2),
+        ("dpkg-divert --divert /x.a --add /x; dpkg-divert --divert /x --add /y", 2),
+        ("dpkg-divert --divert /x --add /x", 2),
+        ("dpkg-divert --divert /w/moved --rename --add /w/dir", 2),
+        ("dpkg-divert --divert /w/moved --add /w/dir", 2),
+        ("dpkg-divert --divert /w/b.txt --rename --add /w/a.txt", 2),
+        ("dpkg-divert --divert /w/dir --rename --add /w/a.txt", 2),
+        ("dpkg-divert --divert /none/x --rename --add /w/a.txt", 2),
+        ("dpkg-divert --divert /none/x --rename --add /w/nothing", 0),
+        ("ln a.txt hard; dpkg-divert --divert /w/hard --rename --add /w/a.txt; test ! -e a.txt", 0),
+        ("dpkg-divert --divert /w/b.txt --rename --add /w/a.txt || read x <a.txt && test $x = one", 0),
+        (
+            "dpkg-divert --divert /w/b.txt --rename --add /w/a.txt || dpkg-divert --divert /z --add /w/a.txt",
+            0,
+        ),
+        ("dpkg-divert --divert /w/b.txt --add /w/a.txt; dpkg-divert --rename --remove /w/a.txt", 2),
+        ("dpkg-divert --package b --add /x; dpkg-divert --package a --remove /x", 2),
+        ("dpkg-divert --local --add /x; dpkg-divert --package a --remove /x", 2),
+        ("dpkg-divert --divert /y --add /x; dpkg-divert --divert /z --remove /x", 2),
+        ("dpkg-divert --remove /x", 0),
         ("useradd -r new; useradd -r new", 9),
+        ("groupadd -r new; useradd -r new", 9),
+        ("useradd -r -u 999 new; useradd -r -u 999 other", 4),
+        ("groupadd -r -g 999 new; groupadd -r -g 999 other", 4),
+        ("groupadd -r -g 999 new; groupadd -r -f -g 999 other", 0),
         ("useradd -r new", 0),
         ("useradd -r -u 12x new", 3),
         ("useradd -r -g none new", 6),
@@ -426,6 +451,84 @@ fn what_dpkgs_tools_and_useradd_refuse_is_refused() {
     ] {
         assert!(ours(text).0.is_err(), "{text}");
     }
+}
+
+/// The numbers are those of useradd and groupadd of shadow 4.13 with `-P` in an empty root, the comments those of its chfn.
+#[test]
+fn accounts_are_numbered_and_described_as_their_tools_do() {
+    let numbers = |text: &str| {
+        let text = format!(
+            "{{ {text}; }} >/dev/null; getent passwd | cut -d: -f1,3,4,5 | tail -n +3; getent group | cut -d: -f1,3 | tail -n +7"
+        );
+        String::from_utf8_lossy(&ours(&text).0.unwrap().output).replace('\n', " ")
+    };
+    for (text, expected) in [
+        (
+            "useradd -r -M ua1; useradd --system ua2; groupadd -r ua3; useradd -r ua4; groupadd -r ua5; useradd -r ua6",
+            "ua1:999:999: ua2:998:998: ua4:997:996: ua6:996:994: ua1:999 ua2:998 ua3:997 ua4:996 ua5:995 ua6:994 ",
+        ),
+        (
+            "useradd -r -u 999 x; useradd -r -u 500 y; useradd -r z; groupadd -r -g 498 q; useradd -r v",
+            "x:999:999: y:500:500: z:499:499: v:498:497: x:999 y:500 z:499 q:498 v:497 ",
+        ),
+        ("groupadd -r -g 450 ss; useradd -r -u 450 t", "t:450:449: ss:450 t:449 "),
+        (
+            "useradd -r -u 102 -g root a; useradd -r t; useradd -r t2",
+            "a:102:0: t:101:101: t2:999:999: t:101 t2:999 ",
+        ),
+        ("groupadd -r g1; useradd -r u1; useradd -r -g g1 u3", "u1:999:998: u3:998:999: g1:999 u1:998 "),
+        ("groupadd tt", "tt:1000 "),
+        ("adduser --system --gecos 'A B' a", "a:100:65534:A B,,, "),
+        ("adduser --system --gecos 'A,B' a", "a:100:65534:A,B,, "),
+        ("adduser --system --gecos '' a", "a:100:65534:,,, "),
+        ("adduser --system a", "a:100:65534: "),
+        ("useradd -r -g root -c OLD u; chfn -f New u", "u:999:0:New,,, "),
+        ("useradd -r -g root -c a,b,c,d,e,f u; chfn -f New u", "u:999:0:New,b,c,d,e,f "),
+        ("useradd -r -g root u; chfn -f 'A B' -r R u; chfn -w 1 u; chfn -o O u", "u:999:0:A B,R,1,,O "),
+    ] {
+        assert_eq!(numbers(text), expected, "{text}");
+    }
+    let said = ours(
+        "useradd -r a; groupadd -r b; adduser a b; adduser a mail; id a; id -G a; id -Gn a; chfn -f 'a,b' a || echo $?",
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&said.0.unwrap().output),
+        "uid=999(a) gid=999(a) groups=999(a),8(mail),998(b)\n999 8 998\na mail b\n1\n"
+    );
+}
+
+/// Measured with ucf 3.0043 and `UCF_STATE_DIR`, noninteractive.
+#[test]
+fn ucf_replaces_what_nobody_changed_and_leaves_the_rest() {
+    let show = "; cat /etc/c 2>/dev/null || echo none; cat /etc/c.ucf-dist 2>/dev/null || echo none";
+    for (text, expected) in [
+        ("echo a>c; ucf c /etc/c", "a none"),
+        ("echo a>c; ucf c /etc/c; echo b>c; ucf c /etc/c", "b none"),
+        ("echo a>c; ucf --three-way c /etc/c; echo b>c; ucf --three-way c /etc/c", "b none"),
+        ("echo a>c; ucf c /etc/c; echo mod >/etc/c; ucf c /etc/c", "mod none"),
+        ("echo a>c; ucf c /etc/c; echo mod >/etc/c; echo b>c; ucf c /etc/c", "mod b"),
+        ("echo a>c; ucf c /etc/c; rm /etc/c; ucf c /etc/c", "none none"),
+        ("echo a>c; ucf c /etc/c; rm /etc/c; echo b>c; ucf c /etc/c", "none b"),
+        ("echo a>c; ucf c /etc/c; rm /etc/c; ucf -p /etc/c; ucf c /etc/c", "a none"),
+        ("echo a>c; ucf c /etc/c; rm /etc/c; UCF_FORCE_CONFFMISS=1 ucf c /etc/c", "a none"),
+        ("echo foreign >/etc/c; echo b>c; ucf c /etc/c; ucf c /etc/c", "foreign b"),
+        ("echo foreign >/etc/c; echo b>c; UCF_FORCE_CONFFNEW=1 ucf c /etc/c", "b none"),
+        ("echo q >/etc/c; echo q>c; ucf c /etc/c; echo r>c; ucf c /etc/c", "r none"),
+        ("echo q >/etc/c; mkdir c.md5sum.d; md5sum /etc/c >c.md5sum.d/1; echo r>c; ucf c /etc/c", "r none"),
+        ("echo q >/etc/c; md5sum /etc/c >c.md5sum; echo r>c; ucf c /etc/c", "r none"),
+    ] {
+        let said = ours(&format!("{text}{show}")).0.unwrap().output;
+        assert_eq!(String::from_utf8_lossy(&said).replace('\n', " ").trim_end(), expected, "{text}");
+    }
+    let text = "echo b>c; ucf c /etc/1; ucf c /etc/2; echo m >/etc/2; echo f >/etc/4; ucf c /etc/4; ucfr pk /etc/1; ucfr pk /etc/4
+        ucfr pk /nonex; ucfq -w pk /etc/2 /none; ucfr other /etc/1 || echo $?; ucfr -f other /etc/1; ucfr -p other /etc/4 || echo $?
+        ucfr -p pk /etc/4; ucfr -p pk /no; ucfq -w pk other; ucf none /etc/c || echo $?";
+    assert_eq!(
+        String::from_utf8_lossy(&ours(text).0.unwrap().output),
+        "/etc/1:pk:Yes:No\n/etc/2::Yes:Yes\n/etc/4:pk:Yes:Yes\n/none:::\n/nonex:pk::\n4\n5\n/etc/1:other:Yes:No\n/nonex:pk::\n1\n"
+    );
+    let text = "echo a>c; chmod 600 c; ucf c /etc/c; chmod 644 c; stat -c %a /etc/c; echo b>c; ucf c /etc/c; stat -c %a /etc/c";
+    assert_eq!(ours(text).0.unwrap().output, b"600\n600\n");
 }
 
 /// Each of these takes options of its own: what is a flag of one has a value at another.

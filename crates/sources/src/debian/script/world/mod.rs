@@ -110,6 +110,10 @@ pub(in crate::debian) struct World<'a> {
     pub(in crate::debian) alternatives: Alternatives,
     /// Diversions in the order in which they were made.
     pub(in crate::debian) diversions: Vec<Diversion>,
+    /// Sums of the last new file that ucf was given, by the path it was for.
+    pub(in crate::debian) ucf_sums: BTreeMap<String, String>,
+    /// Whose that path is, as ucfr was told.
+    pub(in crate::debian) ucf_packages: BTreeMap<String, String>,
     /// Overrides by path.
     pub(in crate::debian) overrides: Vec<StatOverride>,
     /// Questions of debconf and their answers: from templates, and from the manifest.
@@ -154,6 +158,8 @@ impl<'a> World<'a> {
             accounts,
             alternatives: Alternatives::new(),
             diversions: Vec::new(),
+            ucf_sums: BTreeMap::new(),
+            ucf_packages: BTreeMap::new(),
             overrides: Vec::new(),
             questions: Questions::default(),
             triggers: Vec::new(),
