@@ -2,6 +2,7 @@
 //! signed Debian archive, tars that are wrong on purpose, and a machine to run the program on.
 
 pub mod debian;
+pub mod docker_registry;
 pub mod http;
 pub mod machine;
 pub mod npm;

@@ -17,6 +17,8 @@ use pinfold_base::http::Content;
 use pinfold_base::http::Method;
 use pinfold_base::http::Secret;
 use pinfold_base::report::Silent;
+use pinfold_testkit::docker_registry;
+use pinfold_testkit::docker_registry::DockerRegistry;
 use pinfold_testkit::http::Fault;
 use pinfold_testkit::http::Request;
 use pinfold_testkit::http::Response;
@@ -588,5 +590,64 @@ fn answers_cut_at_any_byte_are_asked_for_again_or_are_errors() {
             assert!(head.is_err() || head.unwrap() == root);
             assert!(size.is_err() || size.unwrap() == 2);
         }
+    }
+}
+
+fn send(client: &Client, method: Method, to: To<'_>, content: Content<'_>) -> http::Reply {
+    let call = Call { method, to, accept: &[], headers: &[], content, access: Access::Push };
+    client.call(&call, Again::Never).unwrap()
+}
+
+/// The judge is a registry that others wrote, with a password and without; what it is given by hand is what is read back.
+#[test]
+fn debians_registry_gives_back_what_it_was_given() {
+    use docker_registry::Auth;
+    for (auth, credentials) in [(Auth::Open, Credentials::Anonymous), (Auth::Htpasswd, me())] {
+        let Some(registry) = DockerRegistry::start(auth) else { return };
+        if auth == Auth::Htpasswd {
+            let error = client_as(&registry.host(), Credentials::Anonymous).tags().unwrap_err();
+            assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
+        }
+        let client = client_as(&registry.host(), credentials);
+        assert_eq!(client.head_manifest(&tag("v1")).unwrap(), None);
+        let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        let blob = Descriptor::new(media::OCI_LAYER, Digest::sha256(&content), content.len() as u64);
+        assert_eq!(client.head_blob(&blob.digest).unwrap(), None);
+        for (digest, bytes) in [(&blob.digest, &content[..]), (&Digest::sha256(b"{}"), b"{}")] {
+            let begun = send(&client, Method::Post, To::Path("blobs/uploads/", &[]), Content::None);
+            let place = begun.location().unwrap().and_query(&[("digest", &digest.to_string())]);
+            assert_eq!(send(&client, Method::Put, To::Url(&place), Content::Bytes(bytes)).status(), 201);
+            assert_eq!(client.head_blob(digest).unwrap(), Some(bytes.len() as u64));
+        }
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"{}","digest":"{}","size":2}},"layers":[{{"mediaType":"{}","digest":"{}","size":{}}}]}}"#,
+            media::OCI_MANIFEST,
+            media::OCI_CONFIG,
+            Digest::sha256(b"{}"),
+            media::OCI_LAYER,
+            blob.digest,
+            blob.size
+        );
+        for name in ["v2", "v1"] {
+            client.put_manifest(&tag(name), media::OCI_MANIFEST, manifest.as_bytes()).unwrap();
+        }
+        let root = client.head_manifest(&tag("v1")).unwrap().unwrap();
+        assert_eq!(root.digest, Digest::sha256(manifest.as_bytes()));
+        assert_eq!(client.get_manifest(&tag("v1"), Some(&root)).unwrap().unwrap().bytes, manifest.as_bytes());
+        assert_eq!(client.tags().unwrap(), ["v1", "v2"]);
+        let mut rest = Vec::new();
+        client.get_blob(&blob, 399_000).unwrap().read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, &content[399_000..]);
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        client.download(&blob, "layer", &store, &Silent).unwrap();
+        assert_eq!(fs_err::read(store.path(&blob.digest)).unwrap(), content);
+        // What is damaged on its disk is noticed here.
+        fs_err::write(registry.blob_path(blob.digest.hex().as_ref()), vec![0; content.len()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let error = client.download(&blob, "layer", &store, &Silent).unwrap_err();
+        assert_eq!(error.kind(), Kind::Integrity, "{error}");
+        assert!(!store.contains(&blob.digest));
     }
 }
