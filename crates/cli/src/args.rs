@@ -71,6 +71,7 @@ pub(crate) enum Command {
     Logs(commands::session::LogsArgs),
     Stop(commands::session::StopArgs),
     Rm(commands::session::RmArgs),
+    Key(commands::key::KeyArgs),
     Policy(commands::policy::PolicyArgs),
     Gc(commands::gc::GcArgs),
     Doctor(commands::doctor::DoctorArgs),

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 26] = [
+const VERBS: [&str; 29] = [
     "init",
     "lock",
     "fetch",
@@ -34,6 +34,9 @@ const VERBS: [&str; 26] = [
     "logs",
     "stop",
     "rm",
+    "key",
+    "key generate",
+    "key public",
     "policy",
     "policy check",
     "policy show",
@@ -290,6 +293,8 @@ fn mistakes_on_the_command_line_are_told_on_stderr_with_exit_code_2() {
         ("stop nobody", "nobody"),
         ("stop nobody --time soon", "invalid value 'soon'"),
         ("rm nobody", "nobody"),
+        ("key", "Usage: pinfold key"),
+        ("key generate", "required arguments were not provided"),
         ("policy", "Usage: pinfold policy"),
         ("policy check", "required arguments were not provided"),
         ("policy show --image missing", "missing:latest"),

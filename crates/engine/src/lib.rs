@@ -3,7 +3,7 @@
 //! ```text
 //! project   what was asked: manifest, recipes, lock          run    an agent's name and a directory → a sandbox's specification
 //! consent   the user's word on what is asked: Agreed<Project>  keep   what is on the disk: images, room, the machine's fitness
-//! build     resolve (what exists → lock), fetch, place,
+//! build     resolve (what exists → lock), fetch, place,      ship   images to and from registries
 //!           layers, compose: the file names are the pipeline
 //! ```
 //!
@@ -17,6 +17,7 @@ pub mod context;
 pub mod keep;
 pub mod project;
 pub mod run;
+pub mod ship;
 pub mod sources;
 
 /// The JSON schema of a type that people write.

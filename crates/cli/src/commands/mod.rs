@@ -8,6 +8,7 @@ pub(crate) mod gc;
 pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod key;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod policy;
@@ -63,6 +64,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Logs(args) => session::logs(&args, global),
         Command::Stop(args) => session::stop(&args, global),
         Command::Rm(args) => session::rm(&args, global),
+        Command::Key(args) => key::run(&args, global),
         Command::Policy(args) => policy::run(&args, global),
         Command::Gc(args) => gc::run(&args, global),
         Command::Doctor(args) => doctor::run(&args, global),

@@ -739,4 +739,24 @@ pub(super) const ROWS: &[Row] = &[
             follow: &[MeanWords(" nothing", "")],
         }]),
     ),
+    row(
+        "engine/src/ship/key.rs",
+        "name another file for the new key",
+        Tried(&[Trial {
+            before: &["key generate made.pem"],
+            words: "key generate made.pem",
+            error: "a key is never written over a file",
+            hint: "name another file",
+            follow: &[MeanWords("made.pem", "other.pem")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "engine/src/ship/key.rs",
+        "keep it to yourself: `chmod 600 {}`",
+        Elsewhere(
+            "engine/src/ship/key.rs",
+            "a_key_that_others_may_read_signs_nothing_until_it_is_kept_apart",
+        ),
+    ),
 ];
