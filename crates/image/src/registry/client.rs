@@ -266,7 +266,7 @@ impl Client {
     }
 
     /// The same for an answer that is wanted whole; read again where it breaks.
-    fn read(&self, call: &Call<'_>, limit: u64) -> Result<(Reply, Vec<u8>), RegistryError> {
+    pub(super) fn read(&self, call: &Call<'_>, limit: u64) -> Result<(Reply, Vec<u8>), RegistryError> {
         let mut failures = 0;
         loop {
             let reply = self.call(call, Again::Yes)?;
@@ -604,7 +604,7 @@ fn digest_header(reply: &Reply) -> Option<Digest> {
 }
 
 /// The next page of a list (RFC 8288, as the distribution specification uses it).
-fn next_page(link: &str) -> Option<&str> {
+pub(super) fn next_page(link: &str) -> Option<&str> {
     let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
     parameters.split(';').any(|one| matches!(one.trim(), "rel=\"next\"" | "rel=next")).then_some(target)
 }

@@ -4,6 +4,7 @@
 //! Remote ─► Endpoint ─► Client ─► HEAD, GET, PUT manifests │ HEAD, GET, download blobs │ tags
 //!                         │
 //!                       Tokens ◄─ Keyring (what the user has for a host)
+//! referrers   what is attached to an image
 //! ```
 //!
 //! **Guarantees**: a document is given out only when its bytes have the digest that it is known by; credentials go to the host that
@@ -17,6 +18,7 @@ pub mod challenge;
 mod client;
 mod endpoint;
 mod error;
+pub mod referrers;
 #[cfg(test)]
 mod tests;
 mod token;

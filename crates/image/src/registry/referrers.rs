@@ -1,0 +1,223 @@
+//! What is attached to an image: the referrers API, or the tag that stands for it.
+//!
+//! ```text
+//!   attach   config and content as blobs ─► a manifest with `subject`, by digest ─► the registry lists it: done
+//!                                                                               └► tag `sha256-HEX`: read, add, write, read again
+//!   list     GET referrers/DIGEST, page by page; where there is nothing, the tag
+//! ```
+//!
+//! Registries without the API deny it in many ways (400, 401, 403, 404, 405), and some that take a `subject` do not list it. So a
+//! denial counts as "no API" only where the image itself can be read, and what was attached counts when it is listed.
+//!
+//! **Guarantees**: attaching the same twice attaches it once; entries of others are kept with all their fields; type and annotations of
+//! what is attached stand in its entry, as readers of the tag want it.
+//! **Refuses**: more than 100 pages or 1,000 entries, a tag that keeps losing what is written to it.
+//! (Registries know no conditional writes. Of two who write at the same moment one can lose; each reads again what it wrote.)
+
+use std::collections::BTreeMap;
+
+use pinfold_base::Digest;
+use pinfold_base::http::Content;
+use pinfold_base::http::Method;
+use pinfold_base::http::SafeUrl;
+
+use super::RegistryError;
+use super::Which;
+use super::client::Access;
+use super::client::Again;
+use super::client::Call;
+use super::client::Client;
+use super::client::To;
+use super::client::next_page;
+use crate::ImageError;
+use crate::json::Unknown;
+use crate::model::Descriptor;
+use crate::model::Index;
+use crate::model::MAX_INDEX_ENTRIES;
+use crate::model::Manifest;
+use crate::model::Raw;
+use crate::model::media;
+
+/// Most pages of a list.
+const MAX_PAGES: usize = 100;
+/// How often the tag is written for one entry.
+const ROUNDS: u32 = 5;
+/// The configuration of what has none.
+const EMPTY: &[u8] = b"{}";
+
+/// Something to be attached to an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// What it is.
+    pub artifact_type: String,
+    /// The media type of its content.
+    pub media_type: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Further information by name.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What came of attaching.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// It is attached now; its manifest.
+    New(Digest),
+    /// It was attached before.
+    There(Digest),
+}
+
+/// The manifest of an artifact that is attached to `subject`; equal artifacts have equal ones.
+fn manifest(subject: &Descriptor, artifact: &Artifact) -> Result<Raw<Manifest>, ImageError> {
+    let blob = |media_type: &str, bytes: &[u8]| {
+        Descriptor::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
+    };
+    Raw::compose(Manifest {
+        schema_version: 2,
+        media_type: Some(media::OCI_MANIFEST.into()),
+        artifact_type: Some(artifact.artifact_type.clone()),
+        config: blob(media::OCI_EMPTY, EMPTY),
+        layers: vec![blob(&artifact.media_type, &artifact.bytes)],
+        subject: Some(Descriptor::new(&subject.media_type, subject.digest.clone(), subject.size)),
+        annotations: artifact.annotations.clone(),
+        other: Unknown::new(),
+    })
+}
+
+/// Attaches an artifact to an image that is in the repository.
+pub fn attach(client: &Client, subject: &Descriptor, artifact: &Artifact) -> Result<Attached, RegistryError> {
+    let manifest = manifest(subject, artifact)?;
+    let digest = manifest.digest().clone();
+    if list(client, &subject.digest)?.iter().any(|entry| entry.digest == digest) {
+        return Ok(Attached::There(digest));
+    }
+    send(client, &manifest.value().config, EMPTY)?;
+    send(client, &manifest.value().layers[0], &artifact.bytes)?;
+    client.put_manifest(&Which::Digest(digest.clone()), media::OCI_MANIFEST, manifest.bytes())?;
+    let listed = by_api(client, &subject.digest)?;
+    if listed.is_some_and(|entries| entries.iter().any(|entry| entry.digest == digest)) {
+        return Ok(Attached::New(digest));
+    }
+    let mut entry = manifest.descriptor();
+    entry.artifact_type = Some(artifact.artifact_type.clone());
+    entry.annotations.clone_from(&artifact.annotations);
+    add(client, &subject.digest, &entry)?;
+    Ok(Attached::New(digest))
+}
+
+/// Everything that is attached to an image, in no order that means anything. What an entry says of itself is nobody's word: its
+/// manifest is.
+pub fn list(client: &Client, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+    match by_api(client, subject)? {
+        Some(entries) if !entries.is_empty() => Ok(entries),
+        // Registries that learnt the API later list nothing of what was attached before.
+        _ => Ok(by_tag(client, subject)?.manifests),
+    }
+}
+
+/// What the referrers API lists; `None` where there is none.
+fn by_api(client: &Client, subject: &Digest) -> Result<Option<Vec<Descriptor>>, RegistryError> {
+    let path = format!("referrers/{subject}");
+    let mut next: Option<SafeUrl> = None;
+    let mut entries = Vec::new();
+    for _ in 0..MAX_PAGES {
+        let call = Call {
+            method: Method::Get,
+            to: next.as_ref().map_or(To::Path(&path, &[]), To::Url),
+            accept: &[media::OCI_INDEX],
+            headers: &[],
+            content: Content::None,
+            access: Access::Pull,
+        };
+        let (reply, bytes) = match client.read(&call, crate::model::MAX_DOCUMENT) {
+            Err(denied @ RegistryError::Denied { .. }) if next.is_none() => {
+                let image = client.head_manifest(&Which::Digest(subject.clone()));
+                return if matches!(image, Ok(Some(_))) { Ok(None) } else { Err(denied) };
+            }
+            read => read?,
+        };
+        match reply.status() {
+            200 => {}
+            400 | 404 | 405 if next.is_none() => return Ok(None),
+            _ => return Err(client.refused("what is attached to the image", reply)),
+        }
+        let index = Raw::<Index>::parse_as(bytes, Some(media::OCI_INDEX))?;
+        entries.extend(index.value().manifests.iter().cloned());
+        if entries.len() > MAX_INDEX_ENTRIES {
+            break;
+        }
+        next = match reply.header("link").and_then(next_page) {
+            None => return Ok(Some(entries)),
+            Some(link) => Some(reply.resolve(link)?),
+        };
+        if next.as_ref().is_some_and(|next| !next.same_origin(reply.url())) {
+            return Err(lied(client, "the next page of what is attached is on another host"));
+        }
+    }
+    Err(lied(client, "what is attached to the image has no end"))
+}
+
+fn lied(client: &Client, reason: &str) -> RegistryError {
+    RegistryError::Lied { what: "a list".into(), host: client.host(), reason: reason.into() }
+}
+
+/// The tag that stands for the API (distribution-spec, "Referrers Tag Schema").
+fn tag(subject: &Digest) -> Which {
+    Which::Tag(format!("{}-{}", subject.algorithm().name(), subject.hex()))
+}
+
+/// What the tag lists.
+fn by_tag(client: &Client, subject: &Digest) -> Result<Index, RegistryError> {
+    let Some(found) = client.get_manifest(&tag(subject), None)? else { return Ok(Index::new(Vec::new())) };
+    let index = Raw::<Index>::parse_as(found.bytes, Some(media::OCI_INDEX))?;
+    Ok(index.value().clone())
+}
+
+/// Adds an entry to the tag, and sees to it that it stays.
+fn add(client: &Client, subject: &Digest, entry: &Descriptor) -> Result<(), RegistryError> {
+    for round in 0..=ROUNDS {
+        let mut index = by_tag(client, subject)?;
+        if index.manifests.iter().any(|there| there.digest == entry.digest) {
+            return Ok(());
+        }
+        if round == ROUNDS || (round > 0 && !client.wait(round - 1)) {
+            break;
+        }
+        index.media_type = Some(media::OCI_INDEX.into());
+        index.manifests.push(entry.clone());
+        let index = Raw::compose(index)?;
+        client.put_manifest(&tag(subject), media::OCI_INDEX, index.bytes())?;
+    }
+    Err(RegistryError::Half { what: format!("what is attached to {subject}"), entries: 1 })
+}
+
+/// Sees to it that the repository has a blob. It is small, so it is sent again from its beginning where that fails.
+fn send(client: &Client, blob: &Descriptor, bytes: &[u8]) -> Result<(), RegistryError> {
+    if client.head_blob(&blob.digest)? == Some(blob.size) {
+        return Ok(());
+    }
+    let call = |method, to, headers, content| Call {
+        method,
+        to,
+        accept: &[],
+        headers,
+        content,
+        access: Access::Push,
+    };
+    let begun =
+        client.call(&call(Method::Post, To::Path("blobs/uploads/", &[]), &[], Content::None), Again::Yes)?;
+    if begun.status() != 202 {
+        return Err(client.refused("an upload", begun));
+    }
+    let place = begun.location()?.and_query(&[("digest", &blob.digest.to_string())]);
+    let headers: &[(&'static str, &str)] = &[("content-type", "application/octet-stream")];
+    let sent =
+        client.call(&call(Method::Put, To::Url(&place), headers, Content::Bytes(bytes)), Again::Never)?;
+    match sent.status() {
+        201 => Ok(()),
+        _ => Err(client.refused("an upload", sent)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
