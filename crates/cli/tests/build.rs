@@ -65,7 +65,11 @@ impl Machine {
     }
 
     fn command(&self, home: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
+        self.by(Command::new(env!("CARGO_BIN_EXE_pinfold")), home, args)
+    }
+
+    /// The same by a program that starts it.
+    fn by(&self, mut command: Command, home: &str, args: &[&str]) -> Command {
         command
             .args(args)
             .current_dir(self.path())
@@ -259,8 +263,11 @@ fn who_interrupts_a_build_is_told_what_that_leaves() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let registry = format!("http://{}/", silent.local_addr().unwrap());
     let machine = Machine::new("name = 'x'\nplatforms = ['linux/amd64']\n[npm]\npackages = ['tool']\n");
+    // Who runs the tests in the background may have SIGINT ignored, and what is ignored is inherited.
+    let mut heard = Command::new("/usr/bin/env");
+    heard.args(["--default-signal=INT", env!("CARGO_BIN_EXE_pinfold")]);
     let mut child = machine
-        .command("interrupted", &["build"])
+        .by(heard, "interrupted", &["build"])
         .env("npm_config_registry", &registry)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
