@@ -22,6 +22,8 @@ pub enum Stage {
     Read,
     /// Unpacking an image.
     Unpack,
+    /// Sending to a registry.
+    Send,
 }
 
 /// A version that a lock has now instead of another.

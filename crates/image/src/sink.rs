@@ -104,7 +104,7 @@ fn put(blobs: &dyn Blobs, part: &Descriptor, sink: &mut impl Sink) -> Result<(),
 }
 
 /// Whether something names other parts of an image.
-fn is_document(part: &Descriptor) -> bool {
+pub(crate) fn is_document(part: &Descriptor) -> bool {
     is_index(part) || is_manifest(part)
 }
 
@@ -143,7 +143,8 @@ pub fn is_index(descriptor: &Descriptor) -> bool {
     [media::OCI_INDEX, media::DOCKER_LIST].contains(&descriptor.media_type.as_str())
 }
 
-pub(crate) fn is_manifest(descriptor: &Descriptor) -> bool {
+/// Whether a descriptor is of an image manifest, by its media type.
+pub fn is_manifest(descriptor: &Descriptor) -> bool {
     [media::OCI_MANIFEST, media::DOCKER_MANIFEST].contains(&descriptor.media_type.as_str())
 }
 

@@ -37,6 +37,7 @@ fn word(stage: Stage) -> &'static str {
         Stage::Compose => "compose",
         Stage::Verify => "verify",
         Stage::Unpack => "unpack",
+        Stage::Send => "send",
         Stage::Read => "read",
     }
 }

@@ -18,10 +18,12 @@ pub mod challenge;
 mod client;
 mod endpoint;
 mod error;
+pub mod push;
 pub mod referrers;
 #[cfg(test)]
 mod tests;
 mod token;
+mod upload;
 
 use std::fmt;
 

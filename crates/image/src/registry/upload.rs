@@ -1,0 +1,270 @@
+//! One blob into a repository.
+//!
+//! ```text
+//! HEAD ─ there ─► nothing        POST ?mount&from ─ 201 ─► nothing sent        POST ─► PUT (all of it) ─► HEAD (its size)
+//! ```
+//!
+//! Content goes in one piece, since sending in chunks is what registries get wrong most. A session that broke is not gone on with:
+//! a new one is begun, and the second time the registry is asked before it is sent anything, so that its reason for refusing is heard.
+//!
+//! **Guarantees**: a blob counts as sent when the registry says that it has as many bytes as it should; wrong content is noticed
+//! before the last of its bytes leave; a session that failed is cancelled where the registry knows how.
+//! **Refuses**: a fourth session for one blob, and a registry whose blob has another size afterwards.
+
+use std::io;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use pinfold_base::http::Content;
+use pinfold_base::http::Expect;
+use pinfold_base::http::Method;
+use pinfold_base::http::SafeUrl;
+
+use super::client::Access;
+use super::client::Again;
+use super::client::Call;
+use super::client::Client;
+use super::client::To;
+use super::error::RegistryError;
+use crate::ImageError;
+use crate::blobs::BlobRead;
+use crate::blobs::Blobs;
+use crate::blobs::open_verified;
+use crate::blobs::unwrap_io;
+use crate::model::Descriptor;
+
+/// Sessions begun for one blob.
+const SESSIONS: u32 = 3;
+
+/// How a blob came to be in the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// It was there.
+    There,
+    /// From another repository of the same registry.
+    Mounted,
+    /// It was sent.
+    Sent,
+}
+
+/// Sees to it that the repository has a blob.
+pub(super) fn upload(
+    client: &Client,
+    from: &dyn Blobs,
+    blob: &Descriptor,
+    mount_from: &[String],
+) -> Result<Came, RegistryError> {
+    if is_there(client, blob)? {
+        return Ok(Came::There);
+    }
+    let mut begun = None;
+    for source in mount_from {
+        match mount(client, blob, source)? {
+            Mount::Done => return Ok(Came::Mounted),
+            Mount::Begun(session) => {
+                begun = Some(session);
+                break;
+            }
+            Mount::Refused => {}
+        }
+    }
+    for attempt in 1..=SESSIONS {
+        let session = match begun.take() {
+            Some(session) => session,
+            None => begin(client)?,
+        };
+        let expect = if attempt == 1 { Expect::Nothing } else { Expect::Continue };
+        match send(client, from, blob, &session, expect) {
+            Ok(()) => break,
+            Err(error) => {
+                cancel(client, &session);
+                if attempt == SESSIONS || !may_pass(&error) || !client.wait(attempt - 1) {
+                    return Err(error);
+                }
+                tracing::info!(%error, blob = %blob.digest, "a new session");
+            }
+        }
+    }
+    if is_there(client, blob)? {
+        return Ok(Came::Sent);
+    }
+    Err(lied(client, blob, "it took the blob and does not have it".into()))
+}
+
+/// Whether the repository has the blob, whole.
+pub(super) fn is_there(client: &Client, blob: &Descriptor) -> Result<bool, RegistryError> {
+    match client.head_blob(&blob.digest)? {
+        None => Ok(false),
+        Some(size) if size == blob.size => Ok(true),
+        Some(size) => Err(lied(client, blob, format!("it has {size} bytes there instead of {}", blob.size))),
+    }
+}
+
+enum Mount {
+    Done,
+    /// The registry does not have it there, and waits for the content.
+    Begun(SafeUrl),
+    Refused,
+}
+
+/// Asks the registry to take the blob from another repository of its own. Whatever it has against that is no reason to stop.
+fn mount(client: &Client, blob: &Descriptor, source: &str) -> Result<Mount, RegistryError> {
+    let digest = blob.digest.to_string();
+    let call = Call {
+        method: Method::Post,
+        to: To::Path("blobs/uploads/", &[("mount", &digest), ("from", source)]),
+        accept: &[],
+        headers: &[],
+        content: Content::None,
+        access: Access::PushFrom(source),
+    };
+    let reply = match client.call(&call, Again::Yes) {
+        Ok(reply) => reply,
+        Err(RegistryError::Denied { .. }) => return Ok(Mount::Refused),
+        Err(error) => return Err(error),
+    };
+    Ok(match reply.status() {
+        201 => Mount::Done,
+        202 => Mount::Begun(reply.location()?),
+        _ => Mount::Refused,
+    })
+}
+
+/// Begins a session, and says where its content goes.
+fn begin(client: &Client) -> Result<SafeUrl, RegistryError> {
+    let call = Call {
+        method: Method::Post,
+        to: To::Path("blobs/uploads/", &[]),
+        accept: &[],
+        headers: &[],
+        content: Content::None,
+        access: Access::Push,
+    };
+    let reply = client.call(&call, Again::Yes)?;
+    match reply.status() {
+        202 => Ok(reply.location()?),
+        _ => Err(client.refused("an upload", reply)),
+    }
+}
+
+/// Sends all of the content to a session.
+fn send(
+    client: &Client,
+    from: &dyn Blobs,
+    blob: &Descriptor,
+    session: &SafeUrl,
+    expect: Expect,
+) -> Result<(), RegistryError> {
+    let digest = blob.digest.to_string();
+    let wrong: Arc<Mutex<Option<ImageError>>> = Arc::default();
+    let open = || {
+        let content = content(from, blob).map_err(|error| note(&wrong, error))?;
+        Ok(Box::new(Judged { inner: content, left: blob.size, wrong: wrong.clone() }) as BlobRead)
+    };
+    let call = Call {
+        method: Method::Put,
+        to: To::Url(&session.and_query(&[("digest", &digest)])),
+        accept: &[],
+        headers: &[("content-type", "application/octet-stream")],
+        content: Content::Stream { open: &open, length: blob.size, expect },
+        access: Access::Push,
+    };
+    let reply = client.call(&call, Again::Never);
+    if let Some(error) = wrong.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(error.into());
+    }
+    let reply = reply?;
+    match reply.status() {
+        201 | 204 => Ok(()),
+        413 => {
+            let size = blob.size;
+            Err(RegistryError::TooLarge { what: what(blob), host: client.host(), size, limit: None })
+        }
+        400 => {
+            // The registry says so of content that is not what its digest says, too. What was believed by its stamp is then hashed.
+            open_verified(from, blob)?.finish()?;
+            Err(client.refused(&what(blob), reply))
+        }
+        _ => Err(client.refused(&what(blob), reply)),
+    }
+}
+
+/// The content of a blob: hashed on the way, unless it is known to be right.
+fn content(from: &dyn Blobs, blob: &Descriptor) -> Result<BlobRead, ImageError> {
+    if !from.is_checked(blob)? {
+        return Ok(Box::new(open_verified(from, blob)?));
+    }
+    let (content, size) = from.open(&blob.digest)?;
+    if size != blob.size {
+        let what = format!("blob {} of {}", blob.digest, from.location());
+        return Err(ImageError::WrongSize { what, expected: blob.size, actual: size });
+    }
+    Ok(content)
+}
+
+/// Asks content for its end before it gives away the last of it: whoever sends so many bytes does not ask for more.
+struct Judged {
+    inner: BlobRead,
+    left: u64,
+    wrong: Arc<Mutex<Option<ImageError>>>,
+}
+
+impl Read for Judged {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf).and_then(|n| {
+            self.left = self.left.saturating_sub(n as u64);
+            if n > 0 && self.left == 0 {
+                // What is longer than it should be is an error of its own.
+                self.inner.read(&mut [0])?;
+            }
+            Ok(n)
+        });
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => note(&self.wrong, unwrap_io(error)),
+        })
+    }
+}
+
+/// Keeps what is wrong with content for whoever sends it; the HTTP client only needs to know that there is no more.
+fn note(wrong: &Mutex<Option<ImageError>>, error: ImageError) -> io::Error {
+    let told = io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    *wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    told
+}
+
+/// Lets go of a session. Some registries do not know how, and all forget it in time.
+fn cancel(client: &Client, session: &SafeUrl) {
+    let call = Call {
+        method: Method::Delete,
+        to: To::Url(session),
+        accept: &[],
+        headers: &[],
+        content: Content::None,
+        access: Access::Push,
+    };
+    if let Err(error) = client.call(&call, Again::Never) {
+        tracing::debug!(%error, "an upload is not cancelled");
+    }
+}
+
+/// Whether a new session may do better.
+fn may_pass(error: &RegistryError) -> bool {
+    match error {
+        RegistryError::Http(error) => error.is_passing(),
+        // The registry does not know the session any more, or wants it to be gone on with.
+        RegistryError::Missing { .. } => true,
+        RegistryError::Status { status, .. } => matches!(status, 404 | 408 | 416 | 425 | 429 | 500..=599),
+        _ => false,
+    }
+}
+
+fn lied(client: &Client, blob: &Descriptor, reason: String) -> RegistryError {
+    RegistryError::Lied { what: what(blob), host: client.host(), reason }
+}
+
+fn what(blob: &Descriptor) -> String {
+    format!("blob {}", blob.digest)
+}
