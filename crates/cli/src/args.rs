@@ -61,6 +61,7 @@ pub(crate) enum Command {
     Images(commands::images::ImagesArgs),
     Tag(commands::tag::TagArgs),
     Rmi(commands::rmi::RmiArgs),
+    Push(commands::push::PushArgs),
     Inspect(commands::inspect::InspectArgs),
     Verify(commands::verify::VerifyArgs),
     Unpack(commands::unpack::UnpackArgs),
@@ -116,6 +117,9 @@ impl Command {
             | Self::Run(_)
             | Self::Open(_) => {
                 "interrupted: nothing half done counts, and what was fetched is kept for the next time\n"
+            }
+            Self::Push(_) => {
+                "interrupted: nothing has a name that is not whole; what arrived is there the next time\n"
             }
             Self::Unpack(_) => "interrupted: what was unpacked is not whole\n",
             Self::Gc(_) | Self::Rm(_) | Self::Rmi(_) => "interrupted: say it again for what is left\n",

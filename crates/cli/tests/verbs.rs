@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 30] = [
     "init",
     "lock",
     "fetch",
@@ -24,6 +24,7 @@ const VERBS: [&str; 29] = [
     "images",
     "tag",
     "rmi",
+    "push",
     "inspect",
     "verify",
     "unpack",

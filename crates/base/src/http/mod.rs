@@ -204,7 +204,8 @@ impl Client {
         })
     }
 
-    fn patient(options: Options) -> Result<Self, HttpError> {
+    /// With the proxies and the private hosts that the environment names.
+    pub fn patient(options: Options) -> Result<Self, HttpError> {
         let variable = |name: &str| std::env::var(name).ok();
         let proxies = Proxies::from_env(variable)?;
         let private_hosts = reach::private_hosts(variable(reach::PRIVATE_HOSTS).as_deref())?;

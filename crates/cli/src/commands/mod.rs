@@ -12,6 +12,7 @@ pub(crate) mod key;
 pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod policy;
+pub(crate) mod push;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod schema;
@@ -54,6 +55,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Images(args) => images::run(&args, global),
         Command::Tag(args) => tag::run(&args, global),
         Command::Rmi(args) => rmi::run(&args, global),
+        Command::Push(args) => push::run(&args, global),
         Command::Inspect(args) => inspect::run(&args, global),
         Command::Verify(args) => verify::run(&args, global),
         Command::Unpack(args) => unpack::run(&args, global),

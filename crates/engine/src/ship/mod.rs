@@ -1,7 +1,18 @@
 //! Ship: images to and from registries and other tools; trust before use.
 //!
 //! ```text
-//! key       files of keys to sign with
+//! push      an image of the store or of a project → a registry       budget    what it may weigh
+//! login     logins as podman and Docker keep them                    key       files of keys to sign with
+//! connect   a client for a registry, as this machine is set up       error     why it is not shipped
 //! ```
+//!
+//! **Guarantees**: nothing has a name in a registry before all of it is there. **Refuses** what [`budget`] does.
 
+pub mod budget;
+pub mod connect;
+pub mod error;
 pub mod key;
+pub mod login;
+pub mod push;
+
+pub use error::ShipError;

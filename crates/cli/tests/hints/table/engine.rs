@@ -19,6 +19,16 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "engine/src/ship/error.rs",
+        "`image.compression = \"zstd\"` or fewer agents make it smaller; `--budget {}MiB` allows it",
+        Elsewhere("cli/tests/push.rs", "what_is_too_large_is_refused_before_anything_is_asked"),
+    ),
+    row(
+        "engine/src/ship/error.rs",
+        "leave the digest out, or push the image that has it",
+        Elsewhere("cli/tests/push.rs", "an_image_goes_only_under_its_own_digest"),
+    ),
+    row(
         "engine/src/build/bits.rs",
         "correct the path, or leave it out of `keep`",
         Tried(&[Trial {

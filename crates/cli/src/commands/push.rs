@@ -1,0 +1,167 @@
+//! `pinfold push`: an image to a registry.
+
+use std::process::ExitCode;
+
+use pinfold_base::Platform;
+use pinfold_base::shown;
+use pinfold_engine::build;
+use pinfold_engine::build::Naming;
+use pinfold_engine::build::heal::healing;
+use pinfold_engine::project::manifest::parse_size;
+use pinfold_engine::ship::push;
+use pinfold_engine::ship::push::Planned;
+use pinfold_engine::ship::push::Pushed;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::Reference;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::complete;
+use crate::render;
+use crate::render::diagnostic::Failure;
+use crate::render::page::Page;
+use crate::render::table::Align;
+use crate::render::table::Table;
+use crate::render::units;
+
+/// Send an image to a registry: all of its platforms as one index, the tag last
+#[derive(Debug, clap::Args)]
+pub(crate) struct PushArgs {
+    /// [IMAGE] HOST/REPOSITORY[:TAG]: without IMAGE what the local store has under that name, else the project here, built first
+    #[arg(required = true, num_args = 1..=2, value_names = ["IMAGE", "DESTINATION"], add = complete::images())]
+    words: Vec<String>,
+    #[command(flatten)]
+    project: args::Project,
+    #[command(flatten)]
+    locking: args::Locking,
+    /// Send this platform's manifest alone instead of the index
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
+    /// Send compressed layers of up to this size for a platform instead of the manifest's `size-budget` or 700MiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    budget: Option<u64>,
+    /// Let the registry take blobs from this repository of its own (may be repeated)
+    #[arg(long, value_name = "REPOSITORY")]
+    mount_from: Vec<String>,
+    /// Say what would be sent, and send nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| "a size looks like `700MiB` or `1.5GB`".to_owned())
+}
+
+/// What was done or would be.
+enum Done {
+    Pushed(Pushed),
+    Planned(Planned),
+}
+
+pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
+    let downloads = args.locking.downloads(args::Downloads::default());
+    let context = super::context(global, downloads)?;
+    let (image, destination) = match &args.words[..] {
+        [image, destination] => (Some(image), destination),
+        words => (None, &words[0]),
+    };
+    let destination: Reference = destination.parse()?;
+    let options =
+        push::Options { platform: args.platform, budget: args.budget, mount_from: args.mount_from.clone() };
+    let send = |source: &ImageSource, options: &push::Options| -> Result<Done, Failure> {
+        Ok(if args.dry_run {
+            Done::Planned(push::plan(&context, source, &destination, options)?)
+        } else {
+            Done::Pushed(push::push(&context, source, &destination, options)?)
+        })
+    };
+    let kept = match image {
+        Some(image) => Some(super::image(&context, image)?),
+        None => match ImageSource::from_store(&context.images()?, &destination) {
+            Ok(source) => Some(source),
+            Err(ImageError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let done = if let Some(source) = kept {
+        let done = send(&source, &options);
+        context.tell_damage();
+        done?
+    } else {
+        let project = super::agreed(&context, &args.project)?;
+        let wanted = build::Options {
+            platforms: args.platform.into_iter().collect(),
+            name: Naming::Unnamed,
+            ..build::Options::new(args.locking.meant())
+        };
+        let options =
+            push::Options { budget: args.budget.or(project.manifest.policy.size_budget), ..options };
+        // A blob that turns out to be damaged while it is sent is made again by another build.
+        healing(&context, || {
+            let outcome = build::build(&context, &project, &wanted)?;
+            send(&outcome.source, &options)
+        })?
+    };
+    if let Some(platform) = args.platform {
+        context.reporter.note(&format!("this is {platform} alone, not the index of all platforms"));
+    }
+    match (&done, global.json) {
+        (Done::Pushed(pushed), true) => render::json(pushed),
+        (Done::Planned(planned), true) => render::json(planned),
+        (Done::Pushed(pushed), false) => render::out(&told(pushed, global)),
+        (Done::Planned(planned), false) => render::out(&table(planned)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was sent.
+fn told(pushed: &Pushed, global: Global) -> Page {
+    let name = Page::from(pushed.digest.to_string());
+    if global.quiet {
+        return name;
+    }
+    let sent = &pushed.sent;
+    let mut page = Page::default();
+    if sent.unchanged {
+        page.line(shown!("{} is there already", pushed.reference));
+    } else {
+        page.line(shown!(
+            "pushed {}: {} sent ({}), {} mounted, {} there before",
+            pushed.reference,
+            sent.sent.len(),
+            units::bytes(sent.bytes),
+            sent.mounted.len(),
+            sent.there
+        ));
+    }
+    page.line(pushed.digest.to_string());
+    page
+}
+
+/// What would be sent.
+fn table(planned: &Planned) -> Page {
+    let mut page = Page::default();
+    if !planned.missing.is_empty() {
+        let mut table = Table::new(&[("DIGEST", Align::Left), ("SIZE", Align::Right), ("TYPE", Align::Left)]);
+        for part in &planned.missing {
+            table.row([
+                part.digest.short().into(),
+                units::bytes(part.size).into(),
+                (&part.media_type).into(),
+            ]);
+        }
+        page.table(&table);
+        page.blank();
+    }
+    page.line(shown!(
+        "{} would get {} parts ({}); {} are there",
+        planned.reference,
+        planned.missing.len(),
+        units::bytes(planned.bytes),
+        planned.there
+    ));
+    page.line(planned.digest.to_string());
+    page
+}

@@ -1,0 +1,75 @@
+//! What an image may weigh before it is sent.
+//!
+//! **Guarantees**: what is weighed is what a registry's manifest lists: the compressed layers of each platform. Manifests are read,
+//! layers are not.
+//! **Refuses**: an image with a platform that weighs more, and says which layers weigh most and what is in them.
+
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::blobs::read_document;
+use pinfold_image::compose::annotation;
+use pinfold_image::model::Descriptor;
+use pinfold_image::model::Index;
+use pinfold_image::model::Manifest;
+use pinfold_image::model::Raw;
+use pinfold_image::sink::is_index;
+use pinfold_image::sink::is_manifest;
+
+use super::error::ShipError;
+
+/// What a platform may weigh where nobody says: 700 MiB.
+pub const DEFAULT: u64 = 700 << 20;
+/// Components of a layer that are named.
+const NAMED: usize = 3;
+
+/// Fails when a platform of the image behind `root` weighs more than `budget` bytes.
+pub fn check(source: &ImageSource, root: &Descriptor, budget: u64) -> Result<(), ShipError> {
+    for (platform, descriptor) in manifests(source, root)? {
+        let manifest: Raw<Manifest> = read_document(source.blobs(), &descriptor)?;
+        let layers = &manifest.value().layers;
+        // Sizes may be of an image from elsewhere.
+        let size = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+        if size > budget {
+            let mut blame: Vec<(String, u64)> =
+                layers.iter().map(|layer| (content(layer), layer.size)).collect();
+            blame.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            return Err(ShipError::OverBudget { platform, size, budget, blame });
+        }
+    }
+    Ok(())
+}
+
+/// The manifests of images below a document, each with what it is for.
+fn manifests(source: &ImageSource, root: &Descriptor) -> Result<Vec<(String, Descriptor)>, ImageError> {
+    let mut found = Vec::new();
+    let mut pending = vec![root.clone()];
+    while let Some(document) = pending.pop() {
+        if is_index(&document) {
+            let index: Raw<Index> = read_document(source.blobs(), &document)?;
+            pending.extend(index.value().manifests.iter().rev().cloned());
+        } else if is_manifest(&document) {
+            let platform = document.platform.as_ref().map(|platform| match &platform.variant {
+                Some(variant) if platform.architecture != "arm64" => {
+                    format!("{}/{}/{variant}", platform.os, platform.architecture)
+                }
+                _ => format!("{}/{}", platform.os, platform.architecture),
+            });
+            found.push((platform.unwrap_or_else(|| source.name().to_owned()), document));
+        }
+    }
+    Ok(found)
+}
+
+/// What is in a layer, as far as it says.
+fn content(layer: &Descriptor) -> String {
+    let components = layer.annotations.get(annotation::COMPONENTS).map(String::as_str).unwrap_or_default();
+    let components: Vec<&str> = components.split_ascii_whitespace().collect();
+    match components.len() {
+        0 => format!("layer {}", layer.digest.short()),
+        all if all > NAMED => format!("{} and {} more", components[..NAMED].join(", "), all - NAMED),
+        _ => components.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Why an image is not shipped.
+
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
+use pinfold_base::Digest;
+use pinfold_base::Kind;
+use pinfold_base::Shown;
+use pinfold_base::http::HttpError;
+use pinfold_base::shown;
+use pinfold_image::ImageError;
+use pinfold_image::registry::RegistryError;
+
+/// Layers named by the table of an image that is too large.
+const BLAMED: usize = 10;
+
+/// A failure of this room.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipError {
+    /// A platform weighs more than it may.
+    #[error(
+        "the image for {platform} is not sent: its layers have {} compressed, and {} are allowed",
+        mebibytes(*size),
+        mebibytes(*budget)
+    )]
+    OverBudget {
+        /// The platform.
+        platform: String,
+        /// Its compressed layers, in bytes.
+        size: u64,
+        /// The bytes allowed.
+        budget: u64,
+        /// Its layers by what is in them, largest first.
+        blame: Vec<(String, u64)>,
+    },
+    /// The digest that the destination names is not the image's.
+    #[error("the image is {found}, and its destination says {expected}")]
+    OtherDigest {
+        /// Of the destination.
+        expected: Digest,
+        /// Of the image.
+        found: Digest,
+    },
+    /// A registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The network client.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+impl Diagnose for ShipError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        match self {
+            Self::OverBudget { .. } => Diagnosis::Own(Kind::Refused),
+            Self::OtherDigest { .. } => Diagnosis::Own(Kind::Usage),
+            Self::Registry(error) => Diagnosis::Inner(error),
+            Self::Image(error) => Diagnosis::Inner(error),
+            Self::Http(error) => Diagnosis::Inner(error),
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        match self {
+            Self::OverBudget { size, .. } => Some(format!(
+                "`image.compression = \"zstd\"` or fewer agents make it smaller; `--budget {}MiB` allows it",
+                size.div_ceil(1 << 20)
+            )),
+            Self::OtherDigest { .. } => Some("leave the digest out, or push the image that has it".into()),
+            _ => None,
+        }
+    }
+
+    fn lines(&self) -> Vec<Shown> {
+        let mut lines = vec![Shown::new(&self.to_string())];
+        if let Self::OverBudget { blame, .. } = self {
+            lines.extend(
+                blame.iter().take(BLAMED).map(|(what, size)| shown!("{:>12}  {what}", mebibytes(*size))),
+            );
+            if let Some(rest) = blame.get(BLAMED..).filter(|rest| !rest.is_empty()) {
+                let size = rest.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
+                lines.push(shown!("{:>12}  {} more layers", mebibytes(size), rest.len()));
+            }
+        }
+        lines
+    }
+}
+
+/// Bytes as mebibytes with one digit after the point.
+fn mebibytes(bytes: u64) -> String {
+    let tenths = u128::from(bytes) * 10 / (1 << 20);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}

@@ -1,0 +1,166 @@
+//! Logins as podman and Docker keep them.
+//!
+//! ```text
+//! REGISTRY_AUTH_FILE, alone where it is set; else in this order, the first that has a login for the repository:
+//! $XDG_RUNTIME_DIR/containers/auth.json (or /run/containers/UID/auth.json)
+//! $XDG_CONFIG_HOME/containers/auth.json (or ~/.config/…)
+//! $DOCKER_CONFIG/config.json (or ~/.docker/config.json)
+//! ~/.dockercfg
+//! ```
+//!
+//! **Guarantees**: nothing is read before a registry asks who is there; no secret is in any error.
+//! **Refuses**: a file that cannot be read or is none: whoever has a login there does not want to be a stranger.
+
+mod file;
+mod helper;
+
+use std::ffi::OsString;
+use std::io;
+use std::io::Read as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_image::registry::Credentials;
+use pinfold_image::registry::Keyring;
+use pinfold_image::registry::RegistryError;
+use pinfold_network::Place;
+use pinfold_network::Surroundings;
+
+pub use self::file::AuthFile;
+pub use self::file::Kept;
+
+use crate::context::Context;
+use crate::context::Environment;
+
+/// The logins of this user.
+pub struct UserKeyring {
+    files: Vec<AuthPath>,
+    around: Surroundings,
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl std::fmt::Debug for UserKeyring {
+    // Variables may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserKeyring").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// A place for logins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct AuthPath {
+    path: PathBuf,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Today,
+    Old,
+}
+
+impl UserKeyring {
+    /// The logins that the environment of a context leads to.
+    pub fn of(context: &Context) -> Self {
+        let environment = &context.environment;
+        let own = |(name, value): (&std::ffi::OsStr, &std::ffi::OsStr)| (name.to_owned(), value.to_owned());
+        Self {
+            files: paths(environment, rustix::process::getuid().as_raw()),
+            around: around(context),
+            variables: environment.all().map(own).collect(),
+        }
+    }
+}
+
+impl Keyring for UserKeyring {
+    fn find(&self, key: &str, repository: &str) -> Result<Credentials, RegistryError> {
+        for file in &self.files {
+            let problem =
+                |reason: String| RegistryError::Login { of: file.path.display().to_string(), reason };
+            let Some(bytes) = read(&file.path).map_err(|error| problem(error.to_string()))? else { continue };
+            let parsed = match file.form {
+                Form::Today => AuthFile::parse(&bytes),
+                Form::Old => AuthFile::parse_old(&bytes),
+            };
+            for kept in parsed.and_then(|parsed| parsed.find(key, repository)).map_err(problem)? {
+                match kept {
+                    Kept::Here(credentials) => return Ok(credentials),
+                    Kept::Helper { name, server } => {
+                        let found = helper::ask(&name, &server, &self.around, &self.variables);
+                        let of = format!("docker-credential-{name}");
+                        let found = found.map_err(|reason| RegistryError::Login { of, reason })?;
+                        if let Some(credentials) = found {
+                            return Ok(credentials);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(Credentials::Anonymous)
+    }
+}
+
+/// A file of logins; none where there is none.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(file::MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > file::MAX {
+        return Err(io::Error::other(format!("it is longer than {} bytes", file::MAX)));
+    }
+    // podman leaves empty ones.
+    Ok(Some(bytes).filter(|bytes| !bytes.trim_ascii().is_empty()))
+}
+
+/// Where logins are, in the order in which they are looked for.
+fn paths(environment: &Environment, user: u32) -> Vec<AuthPath> {
+    let today = |path: PathBuf| AuthPath { path, form: Form::Today };
+    let folder = |name: &str| environment.raw(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = folder("REGISTRY_AUTH_FILE") {
+        return vec![today(path)];
+    }
+    let home = environment.home();
+    let below_home = |name: &str| home.map(|home| home.join(name));
+    let runtime = folder("XDG_RUNTIME_DIR").map_or_else(
+        || PathBuf::from(format!("/run/containers/{user}")),
+        |runtime| runtime.join("containers"),
+    );
+    let config = folder("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
+    let docker = folder("DOCKER_CONFIG").or_else(|| below_home(".docker"));
+    let mut paths = vec![today(runtime.join("auth.json"))];
+    paths.extend(config.map(|config| today(config.join("containers/auth.json"))));
+    paths.extend(docker.map(|docker| today(docker.join("config.json"))));
+    paths.extend(below_home(".dockercfg").map(|path| AuthPath { path, form: Form::Old }));
+    paths
+}
+
+/// What decides about a helper: it must not be one that a sandbox could have written.
+fn around(context: &Context) -> Surroundings {
+    let environment = &context.environment;
+    let home = environment.home();
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut places = [context.home.data(), context.home.cache()]
+        .map(|path| Place::writable(path, "pinfold's own folder"))
+        .to_vec();
+    // A sandbox may have been run on the current directory, unless that is the home.
+    let here = real(Path::new("."));
+    if !home.is_some_and(|home| real(home).starts_with(&here)) {
+        places.push(Place::writable(&here, "the current directory"));
+    }
+    Surroundings {
+        directory: "/".into(),
+        home: home.map(Path::to_owned),
+        path: environment.raw("PATH").unwrap_or_default().to_owned(),
+        places,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! `push`: an image to a registry.
+//!
+//! ```text
+//! which of its documents ─► what it weighs ─► is it there? ─► blobs, manifests, index ─► tag
+//! ```
+//!
+//! **Guarantees**: an image of several platforms goes as its index of all of them, unless one is asked for; what is too large is
+//! refused before the first request.
+
+use std::sync::PoisonError;
+
+use pinfold_base::Digest;
+use pinfold_base::Platform;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::Reference;
+use pinfold_image::compose::annotation;
+use pinfold_image::model::Descriptor;
+use pinfold_image::registry::Remote;
+use pinfold_image::registry::push::RegistrySink;
+use pinfold_image::registry::push::Sending;
+use pinfold_image::registry::push::Sent;
+use pinfold_image::registry::push::would_send;
+use pinfold_image::sink::copy;
+use pinfold_image::store::OWNER;
+use serde::Serialize;
+
+use super::budget;
+use super::connect::connect;
+use super::error::ShipError;
+use crate::context::Context;
+
+/// How an image is sent.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only this platform's manifest instead of the index.
+    pub platform: Option<Platform>,
+    /// What a platform may weigh, in bytes; [`budget::DEFAULT`] where nobody says.
+    pub budget: Option<u64>,
+    /// Repositories of the same registry that may have blobs of it.
+    pub mount_from: Vec<String>,
+}
+
+/// An image that a registry has.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pushed {
+    /// The name that it got.
+    pub reference: String,
+    /// Its index or manifest.
+    pub digest: Digest,
+    /// The platforms of it.
+    pub platforms: Vec<Platform>,
+    /// What was done for it.
+    #[serde(flatten)]
+    pub sent: Sent,
+}
+
+/// What would be sent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Planned {
+    /// The name that it would get.
+    pub reference: String,
+    /// Its index or manifest.
+    pub digest: Digest,
+    /// The platforms of it.
+    pub platforms: Vec<Platform>,
+    /// Its parts that the registry does not have.
+    pub missing: Vec<Descriptor>,
+    /// How many of its parts are there.
+    pub there: usize,
+    /// Bytes of what is missing.
+    pub bytes: u64,
+}
+
+/// Sends an image.
+pub fn push(
+    context: &Context,
+    source: &ImageSource,
+    destination: &Reference,
+    options: &Options,
+) -> Result<Pushed, ShipError> {
+    let (root, platforms) = chosen(source, destination, options)?;
+    let client = connect(context, &Remote::of(destination)?)?;
+    let sending = Sending {
+        tag: destination.tag().map(Into::into),
+        mount_from: options.mount_from.clone(),
+        ..Sending::default()
+    };
+    let sink = RegistrySink::new(&client, &sending, &*context.reporter);
+    let told = sink.told();
+    copy(source.blobs(), &root, sink)?;
+    let sent = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Pushed { reference: destination.to_string(), digest: root.digest, platforms, sent })
+}
+
+/// Asks what sending an image would send.
+pub fn plan(
+    context: &Context,
+    source: &ImageSource,
+    destination: &Reference,
+    options: &Options,
+) -> Result<Planned, ShipError> {
+    let (root, platforms) = chosen(source, destination, options)?;
+    let client = connect(context, &Remote::of(destination)?)?;
+    let parts = would_send(&client, source.blobs(), &root)?;
+    let all = parts.len();
+    let missing: Vec<Descriptor> =
+        parts.into_iter().filter(|(_, missing)| *missing).map(|(part, _)| part).collect();
+    Ok(Planned {
+        reference: destination.to_string(),
+        digest: root.digest,
+        platforms,
+        there: all - missing.len(),
+        bytes: missing.iter().fold(0, |sum: u64, part| sum.saturating_add(part.size)),
+        missing,
+    })
+}
+
+/// The document that is sent, with its platforms: weighed, and what the destination says.
+fn chosen(
+    source: &ImageSource,
+    destination: &Reference,
+    options: &Options,
+) -> Result<(Descriptor, Vec<Platform>), ShipError> {
+    let (mut root, platforms) = match options.platform {
+        None => (source.root().clone(), source.platforms()?.into_keys().collect()),
+        Some(platform) => (only(source, platform)?, vec![platform]),
+    };
+    // What the store notes of an image is no part of it.
+    for note in [annotation::REF_NAME, OWNER] {
+        root.annotations.remove(note);
+    }
+    if let Some(expected) = destination.digest()
+        && *expected != root.digest
+    {
+        return Err(ShipError::OtherDigest { expected: expected.clone(), found: root.digest });
+    }
+    budget::check(source, &root, options.budget.unwrap_or(budget::DEFAULT))?;
+    Ok((root, platforms))
+}
+
+/// The manifest of one platform.
+fn only(source: &ImageSource, platform: Platform) -> Result<Descriptor, ImageError> {
+    // Asking the image gives the error that lists what there is.
+    source.image(platform)?;
+    Ok(source.platforms()?.remove(&platform).unwrap_or_else(|| source.root().clone()))
+}
