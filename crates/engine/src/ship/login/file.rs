@@ -21,10 +21,6 @@ use serde::Deserialize;
 
 /// The longest file that is read, in bytes.
 pub(super) const MAX: u64 = 1 << 20;
-/// What Docker calls its own registry in such files.
-const DOCKER_KEY: &str = "index.docker.io";
-/// What everybody else calls it.
-const DOCKER_HOST: &str = "docker.io";
 
 /// Such a file.
 #[derive(Default, Deserialize)]
@@ -134,17 +130,14 @@ impl Entry {
 
 /// By what names a login for a repository may be kept, the longest first: `HOST/TEAM/APP`, `HOST/TEAM`, `HOST`.
 fn names(key: &str, repository: &str) -> Vec<String> {
-    let hosts = match host(key) {
-        DOCKER_KEY => vec![DOCKER_HOST, DOCKER_KEY],
-        host => vec![host],
-    };
+    let host = host(key);
     let mut names = Vec::new();
     let mut path = Some(repository);
     while let Some(prefix) = path.filter(|prefix| !prefix.is_empty()) {
-        names.extend(hosts.iter().map(|host| format!("{host}/{prefix}")));
+        names.push(format!("{host}/{prefix}"));
         path = prefix.rsplit_once('/').map(|(above, _)| above);
     }
-    names.extend(hosts.iter().map(|host| (*host).to_owned()));
+    names.push(host.to_owned());
     names
 }
 
@@ -201,11 +194,8 @@ mod tests {
 
     #[test]
     fn keys_are_read_as_each_tool_writes_them() {
-        let hub = "https://index.docker.io/v1/";
         for (file, key, expected) in [
-            (r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YTpi"}}}"#, hub, "a:b"),
-            (r#"{"auths":{"docker.io":{"auth":"YTpi"}}}"#, hub, "a:b"),
-            (r#"{"auths":{"docker.io/library":{"auth":"YTpi"}}}"#, hub, "a:b"),
+            (r#"{"auths":{"https://r.example/v1/":{"auth":"YTpi"}}}"#, "https://r.example/v1/", "a:b"),
             (r#"{"auths":{"https://r.example/v2/":{"auth":"YTpi"}}}"#, "r.example", "a:b"),
             (r#"{"auths":{"http://r.example":{"auth":"YTpi"}}}"#, "r.example", "a:b"),
             // A colon in a password is the password's.
