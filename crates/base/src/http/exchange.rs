@@ -74,7 +74,8 @@ impl Method {
         matches!(self, Self::Post | Self::Put | Self::Patch)
     }
 
-    fn is_reading(self) -> bool {
+    /// Whether it asks for something and changes nothing.
+    pub fn is_reading(self) -> bool {
         matches!(self, Self::Head | Self::Get)
     }
 }

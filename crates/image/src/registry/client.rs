@@ -6,7 +6,8 @@
 //! ```
 //!
 //! **Guarantees**: the first request is the one that is wanted; a manifest is given out with the digest of its bytes; four media types
-//! are always asked for, since registries deny what they have when one is missing.
+//! are always asked for, since registries deny what they have when one is missing; a host that the registry led to is given a login for
+//! reading only, since what it could do with one that writes is nothing that was asked for.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,6 +29,7 @@ use pinfold_base::http::HttpError;
 use pinfold_base::http::Method;
 use pinfold_base::http::Reply;
 use pinfold_base::http::SafeUrl;
+use pinfold_base::http::Scheme;
 use pinfold_base::http::Source;
 use pinfold_base::http::Step;
 use pinfold_base::store::Expected;
@@ -38,6 +40,7 @@ use super::Keyring;
 use super::RegistryError;
 use super::Which;
 use super::endpoint::host_of;
+use super::endpoint::is_here;
 use super::said;
 use super::token::Asker;
 use super::token::Scopes;
@@ -198,6 +201,14 @@ impl Client {
         Ok(url.map_err(HttpError::from)?)
     }
 
+    /// Whether who answers may be given a login at all: another host than the registry's own only to read from, and not where others
+    /// listen.
+    fn may_log_in(&self, method: Method, at: &SafeUrl) -> bool {
+        at.same_origin(&self.endpoint.base)
+            || (method.is_reading()
+                && (at.scheme() == Scheme::Https || (is_here(at) && is_here(&self.endpoint.base))))
+    }
+
     /// Makes a request with what the registry wants to know of who asks. 401 and 403 are errors, any other status is a value.
     pub fn call(&self, call: &Call<'_>, again: Again) -> Result<Reply, RegistryError> {
         let (asker, wanted, accept) = (self.asker(), self.scopes(call.access), call.accept.join(", "));
@@ -240,7 +251,7 @@ impl Client {
                 reply => reply?,
             };
             match reply.status() {
-                401 if challenges < 2 => {
+                401 if challenges < 2 && self.may_log_in(call.method, reply.url()) => {
                     challenges += 1;
                     // What was said was for the origin of `at`, and another may answer.
                     let used = if reply.url().same_origin(&at) { &auth } else { &Auth::None };

@@ -322,6 +322,39 @@ fn no_other_host_sees_authorization() {
     }
 }
 
+/// Quirk 14: another registry that blobs are at asks anew. Who only reads gets in; who writes there was led astray.
+#[test]
+fn another_host_is_given_a_login_to_read_and_never_to_write() {
+    let other = Registry::start(Quirks { asks: Asks::Basic, ..Quirks::default() });
+    let at = format!("http://{}/v2/{REPOSITORY}/blobs", other.host());
+    let registry = Registry::start(Quirks { blobs_at: Some(at.clone()), ..Quirks::default() });
+    for kept in [&registry, &other] {
+        kept.with(|kept| kept.put_blob(REPOSITORY, b"blob"));
+    }
+    let client = client_as(&registry.host(), me());
+    let blob = Descriptor::new(media::OCI_LAYER, Digest::sha256(b"blob"), 4);
+    let mut text = String::new();
+    client.get_blob(&blob, 0).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "blob");
+    let logins =
+        || other.requests().iter().filter(|request| request.header("authorization").is_some()).count();
+    assert_eq!(logins(), 1);
+    let place = http::SafeUrl::parse(&format!("{at}/uploads/")).unwrap();
+    for method in [Method::Post, Method::Put, Method::Patch, Method::Delete] {
+        let call = Call {
+            method,
+            to: To::Url(&place),
+            accept: &[],
+            headers: &[],
+            content: Content::None,
+            access: Access::Push,
+        };
+        let error = client.call(&call, Again::Never).unwrap_err();
+        assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
+    }
+    assert_eq!(logins(), 1, "the other host saw a login of a request that writes");
+}
+
 /// Without the exemption of these tests: a registry on loopback leads to no other service of the machine.
 #[test]
 fn a_realm_that_is_no_place_for_passwords_is_refused() {
