@@ -16,9 +16,9 @@
 //! Forgetting it does not compile:
 //!
 //! ```
-//! # use pinfold_image::{model::Found, trust::{Admitted, Proofs, Rules, admit}};
+//! # use pinfold_image::{Reference, model::Found, trust::{Admitted, Proofs, Rules, admit}};
 //! fn unpack(_: &Admitted<Found>) {}
-//! fn asked(rules: &Rules, name: &str, found: Found, proofs: &dyn Proofs) {
+//! fn asked(rules: &Rules, name: &Reference, found: Found, proofs: &dyn Proofs) {
 //!     if let Ok((found, _)) = admit(rules, name, found, proofs) {
 //!         unpack(&found);
 //!     }
@@ -59,6 +59,7 @@ pub use rule::Rules;
 
 use crate::ImageError;
 use crate::ImageSource;
+use crate::Reference;
 use crate::model::Descriptor;
 use crate::model::Found;
 use crate::sign::Bundle;
@@ -92,20 +93,21 @@ pub enum Origin<'a> {
     Made,
     /// A directory or a file that the user named. Only a rule for everything is meant for it.
     Place,
-    /// A name, with its registry where it has one.
-    Name(&'a str),
+    /// A name, with its registry where it has one. Its tag and digest are no matter.
+    Name(&'a Reference),
 }
 
 /// Lets a document in that came from a registry. With it come the bundles that counted, to be kept.
 pub fn admit(
     rules: &Rules,
-    name: &str,
+    name: &Reference,
     found: Found,
     proofs: &dyn Proofs,
 ) -> Result<(Admitted<Found>, Vec<Vec<u8>>), TrustError> {
-    check(name, &found)?;
-    let counted = match rules.of(name) {
-        Some(rule) => judge(rule, name, &found.descriptor.digest, proofs)?,
+    let told = name.to_string();
+    check(&told, &found)?;
+    let counted = match rules.of(Some(name)) {
+        Some(rule) => judge(rule, &told, &found.descriptor.digest, proofs)?,
         None => Vec::new(),
     };
     Ok((Admitted(found), counted))
@@ -134,8 +136,8 @@ pub fn admit_source(
 ) -> Result<Admitted<ImageSource>, TrustError> {
     let rule = match origin {
         Origin::Made => None,
-        Origin::Place => rules.of(""),
-        Origin::Name(name) => rules.of(name),
+        Origin::Place => rules.of(None),
+        Origin::Name(name) => rules.of(Some(name)),
     };
     if let Some(rule) = rule {
         judge(rule, source.name(), &source.root().digest, proofs)?;

@@ -143,9 +143,9 @@ impl Rules {
         }
     }
 
-    /// The rule for an image, by its repository with its registry.
-    pub fn of(&self, name: &str) -> Option<&Rule> {
-        let name = canonical(name);
+    /// The rule for an image, by its repository with its registry. What has no name is meant by a rule for everything alone.
+    pub fn of(&self, name: Option<&Reference>) -> Option<&Rule> {
+        let name = name.map(|name| canonical(name.name())).unwrap_or_default();
         let fitting = self.0.iter().filter(|rule| rule.images.fits(&name));
         // A repository is longer than the text before its own `*`: `team/tool` counts before `team/*`.
         fitting.max_by_key(|rule| rule.images.text.len())

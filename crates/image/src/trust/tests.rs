@@ -22,6 +22,10 @@ impl Proofs for BTreeMap<Digest, Vec<Vec<u8>>> {
 
 const NAME: &str = "registry.example/team/tool";
 
+fn name(text: &str) -> Reference {
+    text.parse().unwrap()
+}
+
 fn rule(images: &str, keys: &[&SecretKey], require: &[&str]) -> Rule {
     let keys: Vec<PublicKey> = keys.iter().map(|key| key.public().clone()).collect();
     let require: BTreeSet<String> = require.iter().map(|&uri| uri.to_owned()).collect();
@@ -46,7 +50,7 @@ fn bundle(key: &SecretKey, predicate: &str, of: &[u8]) -> Vec<u8> {
 /// What is said when these bundles are attached to the image.
 fn judged(rules: &Rules, bundles: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, TrustError> {
     let proofs = BTreeMap::from([(found().descriptor.digest, bundles.to_vec())]);
-    admit(rules, NAME, found(), &proofs).map(|(_, counted)| counted)
+    admit(rules, &name(NAME), found(), &proofs).map(|(_, counted)| counted)
 }
 
 #[test]
@@ -123,14 +127,14 @@ fn every_predicate_of_a_rule_must_be_proved() {
 #[test]
 fn bytes_of_another_digest_are_refused_whatever_the_rules() {
     let none = BTreeMap::new();
-    assert!(admit(&Rules::default(), NAME, found(), &none).is_ok(), "the control");
+    assert!(admit(&Rules::default(), &name(NAME), found(), &none).is_ok(), "the control");
     let other = Found { bytes: b"[]".to_vec(), ..found() };
-    let error = admit(&Rules::default(), NAME, other, &none).unwrap_err();
+    let error = admit(&Rules::default(), &name(NAME), other, &none).unwrap_err();
     assert!(matches!(error, TrustError::Image(ImageError::WrongDigest { .. })));
     assert_eq!(error.kind(), Kind::Integrity);
     let longer = Found { bytes: b"{} ".to_vec(), ..found() };
     assert!(matches!(
-        admit(&Rules::default(), NAME, longer, &none),
+        admit(&Rules::default(), &name(NAME), longer, &none),
         Err(TrustError::Image(ImageError::WrongSize { .. }))
     ));
 }
@@ -146,8 +150,16 @@ fn the_longest_pattern_counts() {
         "r.example:5000/*",
     ];
     let rules = Rules::new(patterns.map(|pattern| rule(pattern, &[&key], &[])).into()).unwrap();
-    for (name, pattern) in [
+    let digest = found().descriptor.digest;
+    let by_digest = format!("registry.example/team/tool@{digest}");
+    let by_both = format!("registry.example/team/tool:1@{digest}");
+    for (text, pattern) in [
         ("registry.example/team/tool", "registry.example/team/tool"),
+        // Which image of a repository is no matter.
+        ("registry.example/team/tool:1", "registry.example/team/tool"),
+        ("registry.example:443/team/tool:1", "registry.example/team/tool"),
+        (&by_digest, "registry.example/team/tool"),
+        (&by_both, "registry.example/team/tool"),
         ("registry.example/team/tool/part", "registry.example/team/*"),
         ("registry.example/team/toolbox", "registry.example/team/*"),
         ("registry.example/teams/tool", "registry.example/*"),
@@ -164,12 +176,13 @@ fn the_longest_pattern_counts() {
         ("registry.example:5000/team/tool", "*"),
         ("r.example/tool", "*"),
     ] {
-        let found = rules.of(name).map(|rule| rule.images().to_string());
-        assert_eq!(found.as_deref(), Some(pattern), "{name}");
+        let found = rules.of(Some(&name(text))).map(|rule| rule.images().to_string());
+        assert_eq!(found.as_deref(), Some(pattern), "{text}");
     }
     let written: Pattern = "Registry.example:443/team/*".parse().unwrap();
     assert_eq!(written.to_string(), "registry.example/team/*");
-    assert!(Rules::default().of(NAME).is_none());
+    assert_eq!(rules.of(None).unwrap().images().to_string(), "*", "what has no name");
+    assert!(Rules::default().of(Some(&name(NAME))).is_none());
     let error = Rules::new(vec![rule("A.example/*", &[&key], &[]), rule("a.example:443/*", &[&key], &[])]);
     assert!(matches!(error, Err(TrustError::Twice { .. })));
 }
@@ -212,14 +225,15 @@ fn an_image_on_this_machine_is_judged_by_where_it_comes_from() {
     let all = rules("*", &[&key], &[]);
     let registry = rules("registry.example/*", &[&key], &[]);
     let nothing = BTreeMap::new();
+    let (tool, full) = (name("tool"), name(&format!("{NAME}:1")));
     let proofs = BTreeMap::from([(found().descriptor.digest, vec![bundle(&key, SIGNATURE, b"{}")])]);
     for (rules, origin, without) in [
         (&all, Origin::Made, true),
         (&all, Origin::Place, false),
-        (&all, Origin::Name("tool"), false),
+        (&all, Origin::Name(&tool), false),
         (&registry, Origin::Place, true),
-        (&registry, Origin::Name("tool"), true),
-        (&registry, Origin::Name(NAME), false),
+        (&registry, Origin::Name(&tool), true),
+        (&registry, Origin::Name(&full), false),
     ] {
         let told = format!("{origin:?}");
         assert_eq!(admit_source(rules, source(), origin, &nothing).is_ok(), without, "{told}");
