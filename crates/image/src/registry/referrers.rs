@@ -3,7 +3,7 @@
 //! ```text
 //!   attach   config and content as blobs ─► a manifest with `subject`, by digest ─► the registry lists it: done
 //!                                                                               └► tag `sha256-HEX`: read, add, write, read again
-//!   list     GET referrers/DIGEST, page by page; where there is nothing, the tag
+//!   list     GET referrers/DIGEST, page by page, and what only the tag has
 //! ```
 //!
 //! Registries without the API deny it in many ways (400, 401, 403, 404, 405), and some that take a `subject` do not list it. So a
@@ -108,11 +108,13 @@ pub fn attach(client: &Client, subject: &Descriptor, artifact: &Artifact) -> Res
 /// Everything that is attached to an image, in no order that means anything. What an entry says of itself is nobody's word: its
 /// manifest is.
 pub fn list(client: &Client, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
-    match by_api(client, subject)? {
-        Some(entries) if !entries.is_empty() => Ok(entries),
-        // Registries that learnt the API later list nothing of what was attached before.
-        _ => Ok(by_tag(client, subject)?.manifests),
-    }
+    let mut entries = by_api(client, subject)?.unwrap_or_default();
+    // Registries that learnt the API later list nothing of what was attached before, and then only what is attached since.
+    let further = by_tag(client, subject)?.manifests;
+    let new = |entry: &Descriptor| !entries.iter().any(|there| there.digest == entry.digest);
+    let further: Vec<Descriptor> = further.into_iter().filter(new).collect();
+    entries.extend(further);
+    Ok(entries)
 }
 
 /// What the referrers API lists; `None` where there is none.

@@ -84,6 +84,22 @@ fn what_is_attached_is_listed_whatever_the_registry_knows_of_referrers() {
     }
 }
 
+/// A registry that learnt the API after something was attached.
+#[test]
+fn what_the_api_does_not_list_is_listed_by_the_tag_too() {
+    let registry = Registry::start(Quirks { referrers: Referrers::Listed, ..Quirks::default() });
+    let (client, image) = (client(&registry), image(&registry));
+    let new = digest(attach(&client, &image, &artifact("new")).unwrap());
+    let before = Descriptor::new(media::OCI_MANIFEST, Digest::sha256(b"before"), 6);
+    let both = manifest(&image, &artifact("new")).unwrap().descriptor();
+    let index = Raw::compose(Index::new(vec![before.clone(), both])).unwrap();
+    let Which::Tag(tag) = tag(&image.digest) else { panic!() };
+    registry.with(|kept| kept.put_manifest(REPOSITORY, Some(&tag), media::OCI_INDEX, index.bytes()));
+    let listed: Vec<Digest> =
+        list(&client, &image.digest).unwrap().into_iter().map(|entry| entry.digest).collect();
+    assert_eq!(listed, [new, before.digest]);
+}
+
 #[test]
 fn a_registry_that_denies_the_image_itself_is_no_registry_without_the_api() {
     let registry = Registry::start(Quirks { referrers: Referrers::Refused(403), ..Quirks::default() });
