@@ -5,11 +5,13 @@ mod environment;
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
 
+use fs_err as fs;
 use pinfold_archive::decoded::DecodedStore;
 use pinfold_base::Diagnose;
 use pinfold_base::Home;
@@ -23,6 +25,8 @@ use pinfold_base::store::StoreError;
 use pinfold_image::ImageError;
 use pinfold_image::ImageStore;
 use pinfold_image::unpack::HeldRoot;
+use pinfold_network::Place;
+use pinfold_network::Surroundings;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sources::debian::lock::archive;
 
@@ -148,6 +152,26 @@ impl Context {
             self.reporter.note(&format!("note: {what} had changed on the disk; it was set aside"));
         }
         found
+    }
+
+    /// What decides about a program that is run for a login or a setting: it must not be one that a sandbox could have written.
+    /// `directory` is one that a sandbox may have had, called `what`; the home itself is none.
+    pub(crate) fn surroundings(&self, directory: &Path, what: &str) -> Surroundings {
+        let home = self.environment.home();
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mut places = [self.home.data(), self.home.cache()]
+            .map(|path| Place::writable(path, "pinfold's own folder"))
+            .to_vec();
+        let directory = real(directory);
+        if !home.is_some_and(|home| real(home).starts_with(&directory)) {
+            places.push(Place::writable(&directory, what));
+        }
+        Surroundings {
+            directory: "/".into(),
+            home: home.map(Path::to_owned),
+            path: self.environment.raw("PATH").unwrap_or_default().to_owned(),
+            places,
+        }
     }
 
     /// The sandboxes of this user.

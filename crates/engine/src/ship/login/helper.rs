@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
+use std::time::Instant;
 
 use pinfold_base::http::Secret;
 use pinfold_image::registry::Credentials;
@@ -22,7 +23,9 @@ use pinfold_network::Surroundings;
 use serde::Deserialize;
 
 /// How long a helper may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked whether it has ended.
+const STEP: Duration = Duration::from_millis(5);
 /// The longest answer, in bytes.
 const MAX: u64 = 256 << 10;
 /// The user of an identity token.
@@ -43,6 +46,7 @@ pub(super) fn ask(
     server: &str,
     around: &Surroundings,
     variables: &[(OsString, OsString)],
+    timeout: Duration,
 ) -> Result<Option<Credentials>, String> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || !name.bytes().all(word) {
@@ -64,16 +68,21 @@ pub(super) fn ask(
         let read = stdout.map_or(Ok(0), |stdout| stdout.take(MAX + 1).read_to_end(&mut bytes));
         let _ = sender.send(read.map(|_| bytes));
     });
-    let answer = answer.recv_timeout(TIMEOUT);
-    if answer.is_err() {
-        let _ = child.kill();
-    }
-    let status = child.wait().map_err(|error| error.to_string())?;
-    let bytes = match answer {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => return Err(error.to_string()),
-        Err(_) => return Err(format!("it did not answer within {} seconds", TIMEOUT.as_secs())),
+    let until = Instant::now() + timeout;
+    let answer = answer.recv_timeout(timeout);
+    // One that has answered may go on all the same.
+    let ended = loop {
+        match child.try_wait() {
+            Ok(None) if answer.is_ok() && Instant::now() < until => std::thread::sleep(STEP),
+            ended => break ended.map_err(|error| error.to_string())?,
+        }
     };
+    let (Ok(bytes), Some(status)) = (answer, ended) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(format!("it did not end within {} seconds", timeout.as_secs()));
+    };
+    let bytes = bytes.map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MAX {
         return Err(format!("its answer is longer than {MAX} bytes"));
     }

@@ -24,7 +24,6 @@ use fs_err as fs;
 use pinfold_image::registry::Credentials;
 use pinfold_image::registry::Keyring;
 use pinfold_image::registry::RegistryError;
-use pinfold_network::Place;
 use pinfold_network::Surroundings;
 
 pub use self::file::AuthFile;
@@ -32,6 +31,7 @@ pub use self::file::Kept;
 
 use crate::context::Context;
 use crate::context::Environment;
+use crate::project::upward;
 
 /// The logins of this user.
 pub struct UserKeyring {
@@ -87,7 +87,8 @@ impl Keyring for UserKeyring {
                 match kept {
                     Kept::Here(credentials) => return Ok(credentials),
                     Kept::Helper { name, server } => {
-                        let found = helper::ask(&name, &server, &self.around, &self.variables);
+                        let found =
+                            helper::ask(&name, &server, &self.around, &self.variables, helper::TIMEOUT);
                         let of = format!("docker-credential-{name}");
                         let found = found.map_err(|reason| RegistryError::Login { of, reason })?;
                         if let Some(credentials) = found {
@@ -143,22 +144,11 @@ fn paths(environment: &Environment, user: u32) -> Vec<AuthPath> {
 
 /// What decides about a helper: it must not be one that a sandbox could have written.
 fn around(context: &Context) -> Surroundings {
-    let environment = &context.environment;
-    let home = environment.home();
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut places = [context.home.data(), context.home.cache()]
-        .map(|path| Place::writable(path, "pinfold's own folder"))
-        .to_vec();
-    // A sandbox may have been run on the current directory, unless that is the home.
-    let here = real(Path::new("."));
-    if !home.is_some_and(|home| real(home).starts_with(&here)) {
-        places.push(Place::writable(&here, "the current directory"));
-    }
-    Surroundings {
-        directory: "/".into(),
-        home: home.map(Path::to_owned),
-        path: environment.raw("PATH").unwrap_or_default().to_owned(),
-        places,
+    let here = Path::new(".");
+    // A sandbox may have been run on the project, which may be above; one that is not the user's was no sandbox's either.
+    match upward::find(here, context.environment.home()) {
+        Ok(Some(project)) => context.surroundings(&project, "the project"),
+        Ok(None) | Err(_) => context.surroundings(here, "the current directory"),
     }
 }
 

@@ -117,9 +117,45 @@ fn helpers_are_asked_for_what_they_keep() {
         assert!(error.contains("docker-credential-keep") && error.contains(words), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
+    // One that says something and does not end.
+    script("exec >&-; exec sleep 600");
+    let around = context.surroundings(Path::new("/"), "nothing");
+    let began = std::time::Instant::now();
+    let error = helper::ask(
+        "keep",
+        "r.example",
+        &around,
+        &UserKeyring::of(&context).variables,
+        std::time::Duration::from_millis(300),
+    );
+    assert_eq!(error.unwrap_err(), "it did not end within 0 seconds");
+    assert!(began.elapsed() < std::time::Duration::from_secs(60));
     // A name that is more than a program's, and a program that is not there.
     for name in ["../keep", "none"] {
         put(&home.join(".docker/config.json"), &format!(r#"{{"credsStore":"{name}"}}"#));
         assert!(user(&context).is_err(), "{name}");
     }
+}
+
+/// The current directory of a test is its crate's.
+#[test]
+fn a_helper_that_lies_in_the_project_is_not_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = fs::canonicalize(".").unwrap();
+    let programs = tempfile::tempdir_in(&here).unwrap();
+    let helper = programs.path().join("docker-credential-keep");
+    put(&helper, "#!/bin/sh\necho '{\"Username\":\"a\",\"Secret\":\"2\"}'\n");
+    fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    put(&dir.path().join(".docker/config.json"), r#"{"credsStore":"keep"}"#);
+    let path = format!("{}:/usr/bin:/bin", programs.path().display());
+    let error =
+        user(&context(dir.path(), &[("PATH", &path), ("XDG_RUNTIME_DIR", "/nonexistent")])).unwrap_err();
+    assert!(error.to_string().contains("docker-credential-keep"), "{error}");
+    // The control: the same one elsewhere.
+    let elsewhere = dir.path().join("bin/docker-credential-keep");
+    fs::create_dir(dir.path().join("bin")).unwrap();
+    fs::copy(&helper, &elsewhere).unwrap();
+    let path = format!("{}:/usr/bin:/bin", elsewhere.parent().unwrap().display());
+    let found = user(&context(dir.path(), &[("PATH", &path), ("XDG_RUNTIME_DIR", "/nonexistent")]));
+    assert_eq!(found.unwrap(), "a:2");
 }

@@ -19,8 +19,6 @@ use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::store;
 use pinfold_network::HeldCommand;
-use pinfold_network::Place;
-use pinfold_network::Surroundings;
 
 use crate::context::Context;
 use crate::context::Environment;
@@ -98,23 +96,9 @@ fn depends(environment: &Environment) -> Digest {
 /// What npm says: the one program that is asked, and only when nothing else says. It is found and run as the program of a key is:
 /// one in the project (`PATH=./node_modules/.bin`, say) is the agent's.
 pub(super) fn ask_npm(context: &Context, project: &Project) -> Option<String> {
-    let environment = &context.environment;
-    let (directory, home) = (&project.manifest.directory, environment.home());
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut places = [context.home.data(), context.home.cache()]
-        .map(|path| Place::writable(path, "pinfold's own folder"))
-        .to_vec();
-    if !home.is_some_and(|home| real(home).starts_with(real(directory))) {
-        places.push(Place::writable(directory, "the project"));
-    }
-    let around = Surroundings {
-        directory: "/".into(),
-        home: home.map(Path::to_owned),
-        path: environment.raw("PATH")?.to_owned(),
-        places,
-    };
+    let around = context.surroundings(&project.manifest.directory, "the project");
     let npm = HeldCommand::find(&["npm", "config", "get", "registry"].map(str::to_owned), &around).ok()?;
-    let variables = environment.all().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = context.environment.all().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let text = String::from_utf8(npm.output(variables).ok()?).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
