@@ -13,7 +13,6 @@ use pinfold_engine::ship::push::Planned;
 use pinfold_engine::ship::push::Pushed;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
-use pinfold_image::Reference;
 
 use super::Outcome;
 use crate::args;
@@ -28,9 +27,10 @@ use crate::render::units;
 
 /// Send an image to a registry: all of its platforms as one index, the tag last
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "pinfold push [OPTIONS] [IMAGE] HOST/REPOSITORY[:TAG]")]
 pub(crate) struct PushArgs {
-    /// [IMAGE] HOST/REPOSITORY[:TAG]: without IMAGE what the local store has under that name, else the project here, built first
-    #[arg(required = true, num_args = 1..=2, value_names = ["IMAGE", "DESTINATION"], add = complete::images())]
+    /// The image and where it goes. Without the image: what the local store has under that name, else the project here, built first
+    #[arg(required = true, num_args = 1..=2, value_name = "NAME", add = complete::images())]
     words: Vec<String>,
     #[command(flatten)]
     project: args::Project,
@@ -39,7 +39,7 @@ pub(crate) struct PushArgs {
     /// Send this platform's manifest alone instead of the index
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
-    /// Send compressed layers of up to this size for a platform instead of the manifest's `size-budget` or 700MiB
+    /// Let a platform's compressed layers have up to this size, instead of the manifest's `policy.size-budget` or 700MiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     budget: Option<u64>,
     /// Let the registry take blobs from this repository of its own (may be repeated)
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
         [image, destination] => (Some(image), destination),
         words => (None, &words[0]),
     };
-    let destination: Reference = destination.parse()?;
+    let destination = push::Destination::of(destination.parse()?)?;
     let options =
         push::Options { platform: args.platform, budget: args.budget, mount_from: args.mount_from.clone() };
     let send = |source: &ImageSource, options: &push::Options| -> Result<Done, Failure> {
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
     };
     let kept = match image {
         Some(image) => Some(super::image(&context, image)?),
-        None => match ImageSource::from_store(&context.images()?, &destination) {
+        None => match ImageSource::from_store(&context.images()?, destination.reference()) {
             Ok(source) => Some(source),
             Err(ImageError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),

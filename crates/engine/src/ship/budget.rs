@@ -9,11 +9,10 @@ use pinfold_image::ImageSource;
 use pinfold_image::blobs::read_document;
 use pinfold_image::compose::annotation;
 use pinfold_image::model::Descriptor;
-use pinfold_image::model::Index;
 use pinfold_image::model::Manifest;
 use pinfold_image::model::Raw;
-use pinfold_image::sink::is_index;
 use pinfold_image::sink::is_manifest;
+use pinfold_image::sink::parts;
 
 use super::error::ShipError;
 
@@ -41,23 +40,16 @@ pub fn check(source: &ImageSource, root: &Descriptor, budget: u64) -> Result<(),
 
 /// The manifests of images below a document, each with what it is for.
 fn manifests(source: &ImageSource, root: &Descriptor) -> Result<Vec<(String, Descriptor)>, ImageError> {
-    let mut found = Vec::new();
-    let mut pending = vec![root.clone()];
-    while let Some(document) = pending.pop() {
-        if is_index(&document) {
-            let index: Raw<Index> = read_document(source.blobs(), &document)?;
-            pending.extend(index.value().manifests.iter().rev().cloned());
-        } else if is_manifest(&document) {
-            let platform = document.platform.as_ref().map(|platform| match &platform.variant {
-                Some(variant) if platform.architecture != "arm64" => {
-                    format!("{}/{}/{variant}", platform.os, platform.architecture)
-                }
-                _ => format!("{}/{}", platform.os, platform.architecture),
-            });
-            found.push((platform.unwrap_or_else(|| source.name().to_owned()), document));
-        }
-    }
-    Ok(found)
+    let named = |manifest: Descriptor| {
+        let platform = manifest.platform.as_ref().map(|platform| match &platform.variant {
+            Some(variant) if platform.architecture != "arm64" => {
+                format!("{}/{}/{variant}", platform.os, platform.architecture)
+            }
+            _ => format!("{}/{}", platform.os, platform.architecture),
+        });
+        (platform.unwrap_or_else(|| source.name().to_owned()), manifest)
+    };
+    Ok(parts(source.blobs(), root)?.into_iter().filter(is_manifest).map(named).collect())
 }
 
 /// What is in a layer, as far as it says.

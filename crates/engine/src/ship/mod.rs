@@ -1,7 +1,7 @@
 //! Ship: images to and from registries and other tools; trust before use.
 //!
 //! ```text
-//! push      an image of the store or of a project → a registry       budget    what it may weigh
+//! push      an image → a repository of a registry                    budget    what a platform of it may weigh
 //! login     logins as podman and Docker keep them                    key       files of keys to sign with
 //! connect   a client for a registry, as this machine is set up       error     why it is not shipped
 //! ```

@@ -30,6 +30,26 @@ use super::connect::connect;
 use super::error::ShipError;
 use crate::context::Context;
 
+/// Where an image goes: a repository of a registry that is written, with a tag or the digest that it must have.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    reference: Reference,
+    remote: Remote,
+}
+
+impl Destination {
+    /// The place that a name means. Nothing is asked, so that a wrong one is told before anything is built for it.
+    pub fn of(reference: Reference) -> Result<Self, ShipError> {
+        let remote = Remote::of(&reference)?;
+        Ok(Self { reference, remote })
+    }
+
+    /// Its name.
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+}
+
 /// How an image is sent.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -76,11 +96,11 @@ pub struct Planned {
 pub fn push(
     context: &Context,
     source: &ImageSource,
-    destination: &Reference,
+    Destination { reference: destination, remote }: &Destination,
     options: &Options,
 ) -> Result<Pushed, ShipError> {
     let (root, platforms) = chosen(source, destination, options)?;
-    let client = connect(context, &Remote::of(destination)?)?;
+    let client = connect(context, remote)?;
     let sending = Sending {
         tag: destination.tag().map(Into::into),
         mount_from: options.mount_from.clone(),
@@ -97,11 +117,11 @@ pub fn push(
 pub fn plan(
     context: &Context,
     source: &ImageSource,
-    destination: &Reference,
+    Destination { reference: destination, remote }: &Destination,
     options: &Options,
 ) -> Result<Planned, ShipError> {
     let (root, platforms) = chosen(source, destination, options)?;
-    let client = connect(context, &Remote::of(destination)?)?;
+    let client = connect(context, remote)?;
     let parts = would_send(&client, source.blobs(), &root)?;
     let all = parts.len();
     let missing: Vec<Descriptor> =

@@ -6,6 +6,7 @@ use pinfold_base::Digest;
 use pinfold_base::Home;
 use pinfold_base::Kind;
 use pinfold_base::report::Silent;
+use pinfold_image::ImageError;
 use pinfold_image::Reference;
 use pinfold_image::blobs::BlobRead;
 use pinfold_image::blobs::Blobs;
@@ -112,6 +113,7 @@ fn what_is_too_large_is_refused_before_a_registry_is_asked() {
     let dir = tempfile::tempdir().unwrap();
     let context = Context::at(Home::under(dir.path()), Network::Offline, Box::new(Silent)).unwrap();
     let destination: Reference = "registry.example/team/x:1".parse().unwrap();
+    let destination = push::Destination::of(destination).unwrap();
     let push = |size: u64, budget: Option<u64>| {
         let source = image(&[(size, "a")], &[(1, "a")]);
         let options = push::Options { budget, ..push::Options::default() };
