@@ -19,6 +19,7 @@ pub mod project;
 pub mod run;
 pub mod ship;
 pub mod sources;
+pub mod syntax;
 
 /// The JSON schema of a type that people write.
 pub fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {

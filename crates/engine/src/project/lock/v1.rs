@@ -132,8 +132,7 @@ impl Lock {
             )));
         }
         toml::from_str(text).map_err(|error| {
-            let position =
-                crate::project::manifest::error::Position::of(file, text, error.span().unwrap_or(0..0));
+            let position = crate::syntax::Position::of(file, text, error.span().unwrap_or(0..0));
             wrong(format!("line {}: {}", position.line, one_line(&error)))
         })
     }
