@@ -10,9 +10,11 @@
 //! data/                       $XDG_DATA_HOME/pinfold
 //!   images/                   OCI layout of built and pulled images (image::store)
 //!   rootfs/ sandboxes/        unpacked images, sandboxes           (engine::run)
+//! config/                     $XDG_CONFIG_HOME/pinfold
+//!   config.toml               what the user configured             (engine::settings)
 //! ```
 //!
-//! `PINFOLD_HOME=DIR` puts both under one folder: `DIR/cache` and `DIR/data`. What lies in the data folder decides what runs and
+//! `PINFOLD_HOME=DIR` puts all under one folder: `DIR/cache`, `DIR/data` and `DIR/config`. What lies in the data folder decides what runs and
 //! what was agreed to: it is the user's alone, whatever the umask.
 
 use std::io;
@@ -24,11 +26,12 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
-/// The two folders, not yet created.
+/// The folders, not yet created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home {
     cache: PathBuf,
     data: PathBuf,
+    config: Option<PathBuf>,
 }
 
 impl Home {
@@ -45,12 +48,16 @@ impl Home {
                 .or_else(|| set("HOME").map(|home| home.join(fallback)))
                 .map(|path| path.join("pinfold"))
         };
-        Some(Self { cache: xdg("XDG_CACHE_HOME", ".cache")?, data: xdg("XDG_DATA_HOME", ".local/share")? })
+        Some(Self {
+            cache: xdg("XDG_CACHE_HOME", ".cache")?,
+            data: xdg("XDG_DATA_HOME", ".local/share")?,
+            config: xdg("XDG_CONFIG_HOME", ".config"),
+        })
     }
 
-    /// Both folders under `dir`.
+    /// All folders under `dir`.
     pub fn under(dir: &Path) -> Self {
-        Self { cache: dir.join("cache"), data: dir.join("data") }
+        Self { cache: dir.join("cache"), data: dir.join("data"), config: Some(dir.join("config")) }
     }
 
     /// What can be fetched or composed again.
@@ -61,6 +68,11 @@ impl Home {
     /// What the user made: images, root file systems, sandboxes.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// What the user wrote for pinfold; `None` where nothing says where that is.
+    pub fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 }
 
@@ -99,6 +111,7 @@ mod tests {
         let xdg = home(&[("XDG_CACHE_HOME", "/c"), ("XDG_DATA_HOME", "relative"), ("HOME", "/h")]).unwrap();
         assert_eq!(xdg.cache(), Path::new("/c/pinfold"));
         assert_eq!(xdg.data(), Path::new("/h/.local/share/pinfold"));
+        assert_eq!(xdg.config(), Some(Path::new("/h/.config/pinfold")));
         assert_eq!(home(&[]), None);
     }
 }

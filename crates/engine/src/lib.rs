@@ -4,7 +4,7 @@
 //! project   what was asked: manifest, recipes, lock          run    an agent's name and a directory → a sandbox's specification
 //! consent   the user's word on what is asked: Agreed<Project>  keep   what is on the disk: images, room, the machine's fitness
 //! build     resolve (what exists → lock), fetch, place,      ship   images to and from registries
-//!           layers, compose: the file names are the pipeline
+//!           layers, compose: the file names are the pipeline  settings   what the user configured: whose images are trusted
 //! ```
 //!
 //! **Guarantees**: each step is a function from value to value; only [`build::resolve`] asks registries what exists; [`build`]
@@ -17,6 +17,7 @@ pub mod context;
 pub mod keep;
 pub mod project;
 pub mod run;
+pub mod settings;
 pub mod ship;
 pub mod sources;
 pub mod syntax;

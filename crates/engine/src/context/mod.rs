@@ -1,4 +1,4 @@
-//! What every verb of the engine works with: the caller's environment, folders, store, network, reporter. Made once, passed by
+//! What every verb of the engine works with: the caller's environment, folders, settings, store, network, reporter. Made once, passed by
 //! reference.
 
 mod environment;
@@ -31,6 +31,8 @@ use pinfold_sandbox::Sandboxes;
 use pinfold_sources::debian::lock::archive;
 
 pub use self::environment::Environment;
+use crate::settings::Settings;
+use crate::settings::SettingsError;
 
 /// Where answers of archives and registries are kept, below the cache folder.
 pub(crate) const METADATA: &str = archive::FOLDER;
@@ -63,6 +65,7 @@ pub struct Context {
     network: Network,
     /// Roots that are about to be used: nobody removes them.
     held: Mutex<Vec<HeldRoot>>,
+    settings: OnceLock<Settings>,
     // Made on first use: reading the machine's certificates takes longer than an unchanged build.
     http: OnceLock<http::Client>,
 }
@@ -128,6 +131,7 @@ impl Context {
             home,
             network,
             held: Mutex::default(),
+            settings: OnceLock::new(),
             http: OnceLock::new(),
             reporter,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -177,6 +181,24 @@ impl Context {
     /// The sandboxes of this user.
     pub fn sandboxes(&self) -> Sandboxes {
         Sandboxes::new(self.home.data().join("sandboxes"))
+    }
+
+    /// Where the user's configuration is, whether there is one or not.
+    pub fn config_folder(&self) -> Option<PathBuf> {
+        let account = || self.environment.home().map(|home| home.join(".config/pinfold"));
+        self.home.config().map(Path::to_owned).or_else(account)
+    }
+
+    /// The user's configuration, read on first use. A broken one fails whoever asks.
+    pub fn settings(&self) -> Result<&Settings, SettingsError> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let settings = match self.config_folder() {
+            Some(folder) => Settings::read(&folder, self.environment.home())?,
+            None => Settings::default(),
+        };
+        Ok(self.settings.get_or_init(|| settings))
     }
 
     /// Whether the network may be used.

@@ -1,8 +1,9 @@
-//! pinfold's own folders, which no sandbox may write to: images, other sandboxes and the user's word are there.
+//! pinfold's own folders, which no sandbox may write to: images, other sandboxes, the user's word and the rules for trust are there.
 //!
 //! ```text
-//!   DATA, CACHE, what links in them lead to    no writable mount holds one, or lies in one
-//!   DATA/sandboxes                             no mount at all: homes with logins, and logs
+//!   DATA, CACHE, CONFIG, what links in them lead to    no writable mount holds one, or lies in one
+//!   public keys that the configuration names           the same
+//!   DATA/sandboxes, the key that signs                 no mount at all: homes with logins, and logs
 //! ```
 //!
 //! **Guarantees**: the workspace, the repository beyond it, what a manifest mounts and what the user mounts are judged alike, by
@@ -24,9 +25,20 @@ use rustix::fs::OFlags;
 use super::error::RunError;
 use super::request::View;
 use crate::context::Context;
+use crate::settings::Holds;
+use crate::settings::Named;
+use crate::settings::SettingsError;
 
 /// Where sandboxes are, in the data folder.
 const SANDBOXES: &str = "sandboxes";
+
+/// Why a sandbox may not have something.
+const OURS: &str = "pinfold's own folders are there (see `PINFOLD_HOME`)";
+const LOGINS: &str =
+    "the homes of other sandboxes, with their logins, are there (in the data folder, see `PINFOLD_HOME`)";
+const TRUST: &str =
+    "your configuration is there, which says whose images are trusted, or a key that it names";
+const KEY: &str = "the key is there that your configuration signs images with";
 
 /// Device and inode.
 type Identity = (u64, u64);
@@ -39,6 +51,8 @@ pub(super) struct Apart {
 /// One of pinfold's own.
 struct Folder {
     place: Place,
+    /// Why, to people.
+    what: &'static str,
     /// Whether it may not be read either.
     secret: bool,
 }
@@ -74,13 +88,23 @@ impl Place {
 
 impl Apart {
     /// Those of `context`.
-    pub(super) fn of(context: &Context, view: View) -> Self {
-        let (data, cache) = (context.home.data(), context.home.cache());
-        let mut folders = vec![Folder { place: Place::of(&data.join(SANDBOXES)), secret: true }];
-        for folder in [data, cache] {
+    pub(super) fn of(context: &Context, view: View) -> Result<Self, SettingsError> {
+        let (data, cache, config) = (context.home.data(), context.home.cache(), context.config_folder());
+        let sandboxes = Place::of(&data.join(SANDBOXES));
+        let mut folders = vec![Folder { place: sandboxes, what: LOGINS, secret: true }];
+        for Named { path, holds } in &context.settings()?.files {
+            let (what, secret) = match holds {
+                Holds::PublicKey => (TRUST, false),
+                Holds::PrivateKey => (KEY, true),
+            };
+            folders.push(Folder { place: Place::of(path), what, secret });
+        }
+        for (folder, what) in
+            [(data, OURS), (cache, OURS)].into_iter().chain(config.as_deref().map(|config| (config, TRUST)))
+        {
             let place = Place::of(folder);
             let real = place.path.clone();
-            folders.push(Folder { place, secret: false });
+            folders.push(Folder { place, what, secret: false });
             // What was moved to another disk, and what another name of a part could be.
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 let path = entry.path();
@@ -91,7 +115,7 @@ impl Apart {
                     }
                     _ => continue,
                 };
-                folders.push(Folder { place, secret: false });
+                folders.push(Folder { place, what, secret: false });
             }
         }
         if view == View::Mirror
@@ -100,7 +124,7 @@ impl Apart {
             let home = real(home);
             folders.retain(|folder| !folder.place.path.starts_with(&home));
         }
-        Self { folders }
+        Ok(Self { folders })
     }
 
     /// Why a sandbox may not have `path`, if it may not.
@@ -109,14 +133,11 @@ impl Apart {
     }
 
     fn reason_for(&self, place: &Place, access: Access) -> Option<&'static str> {
-        let met = |secret: bool| {
-            self.folders.iter().any(|folder| (folder.secret || !secret) && folder.place.meets(place))
-        };
+        let met = self.folders.iter().filter(|folder| folder.place.meets(place));
+        // That something may not be read is told to those who want to read it.
         match access {
-            Access::ReadWrite => met(false).then_some("pinfold's own folders are there (see `PINFOLD_HOME`)"),
-            Access::ReadOnly => met(true).then_some(
-                "the homes of other sandboxes, with their logins, are there (in the data folder, see `PINFOLD_HOME`)",
-            ),
+            Access::ReadWrite => met.min_by_key(|folder| folder.secret).map(|folder| folder.what),
+            Access::ReadOnly => met.filter(|folder| folder.secret).map(|folder| folder.what).next(),
         }
     }
 
@@ -169,6 +190,7 @@ fn real(path: &Path) -> PathBuf {
 mod tests {
     use pinfold_base::Home;
     use pinfold_base::report::Silent;
+    use pinfold_image::sign::Signer as _;
 
     use super::*;
     use crate::context;
@@ -188,8 +210,8 @@ mod tests {
         let home = Home::under(&path("link/p"));
         let mut context = Context::at(home, context::Network::Offline, Box::new(Silent)).unwrap();
         context.environment = [("HOME", path("me").to_str().unwrap())].into_iter().collect();
-        let apart = Apart::of(&context, View::Isolated);
-        let mirror = Apart::of(&context, View::Mirror);
+        let apart = Apart::of(&context, View::Isolated).unwrap();
+        let mirror = Apart::of(&context, View::Mirror).unwrap();
         for (name, written, read, in_mirror) in [
             ("", false, false, false),
             ("me", false, false, true),
@@ -213,6 +235,46 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_decides_about_trust_is_no_sandboxs_and_the_key_that_signs_is_in_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(dir.path()).unwrap();
+        let path = |name: &str| base.join(name);
+        for name in ["home/config", "keys", "secret", "work", "dotfiles"] {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        fs::write(
+            path("keys/team.pub"),
+            pinfold_image::sign::SecretKey::generate().unwrap().public().to_pem(),
+        )
+        .unwrap();
+        let text = format!(
+            "[[trust]]\nimages = '*'\nkeys = ['{0}/keys/team.pub']\n[sign]\nkey = '{0}/secret/key.pem'\n",
+            base.display()
+        );
+        fs::write(path("dotfiles/pinfold.toml"), text).unwrap();
+        std::os::unix::fs::symlink(path("dotfiles/pinfold.toml"), path("home/config/config.toml")).unwrap();
+        let context =
+            Context::at(Home::under(&path("home")), context::Network::Offline, Box::new(Silent)).unwrap();
+        let apart = Apart::of(&context, View::Isolated).unwrap();
+        for (name, written, read) in [
+            ("home/config", false, true),
+            ("keys", false, true),
+            ("dotfiles", false, true),
+            ("secret", false, false),
+            ("secret/key.pem", false, false),
+            ("work", true, true),
+        ] {
+            let may = |access| apart.reason(&path(name), access).is_none();
+            assert_eq!((may(Access::ReadWrite), may(Access::ReadOnly)), (written, read), "{name}");
+        }
+        // One that cannot be used is no empty one.
+        fs::write(path("dotfiles/pinfold.toml"), "[[trust]]").unwrap();
+        let context =
+            Context::at(Home::under(&path("home")), context::Network::Offline, Box::new(Silent)).unwrap();
+        assert!(Apart::of(&context, View::Isolated).is_err());
+    }
+
     /// A link that was put there after the path was found to have none: what is told is what was opened, not what was meant.
     #[test]
     fn what_is_judged_is_what_was_opened() {
@@ -225,7 +287,7 @@ mod tests {
         assert_eq!(opened.own, identity(&base.join("data/deep/deeper")));
         let home = Home::under(&base);
         let context = Context::at(home, context::Network::Offline, Box::new(Silent)).unwrap();
-        let apart = Apart::of(&context, View::Isolated);
+        let apart = Apart::of(&context, View::Isolated).unwrap();
         assert!(apart.reason_for(&Place::of_opened(&opened), Access::ReadWrite).is_some());
         // What is not there is nothing else either.
         assert!(Opened::at(&base.join("none")).own.is_none());

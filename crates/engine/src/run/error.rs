@@ -25,6 +25,7 @@ use crate::project::ProjectError;
 use crate::project::manifest::ManifestError;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeError;
+use crate::settings::SettingsError;
 
 /// Why nothing is run.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum RunError {
     /// The image store.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The user's configuration.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// Unpacking.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
@@ -247,6 +251,7 @@ impl Diagnose for RunError {
             Self::Project(error) => Diagnosis::Inner(error),
             Self::Recipe(error) => Diagnosis::Inner(error),
             Self::Image(error) => Diagnosis::Inner(error),
+            Self::Settings(error) => Diagnosis::Inner(error),
             Self::Unpack(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),

@@ -47,7 +47,7 @@ impl Workspace {
         let workspace = Self::find(&request.workspace, context.environment.home(), request.view, &|| {
             given::all(context)
         })?;
-        match Apart::of(context, request.view).reason(&workspace.source, Access::ReadWrite) {
+        match Apart::of(context, request.view)?.reason(&workspace.source, Access::ReadWrite) {
             Some(reason) => Err(RunError::Workspace { path: workspace.source, reason }),
             None => Ok(workspace),
         }

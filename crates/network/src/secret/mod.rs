@@ -16,6 +16,7 @@
 
 mod command;
 mod held;
+mod own;
 pub mod redact;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,8 @@ use serde::Serialize;
 pub use self::command::HeldCommand;
 pub use self::held::HeldFile;
 use self::held::Role;
+pub use self::own::OwnError;
+pub use self::own::read_own;
 use self::walk::Astray;
 pub use self::walk::Place;
 use self::walk::mentions;

@@ -450,6 +450,11 @@ pub(super) const ROWS: &[Row] = &[
         }]),
     ),
     row(
+        "network/src/secret/own.rs",
+        "`chmod go-w {}`, when what is in it is yours",
+        Elsewhere("engine/src/settings/tests.rs", "what_others_can_write_decides_nothing"),
+    ),
+    row(
         "network/src/secret/mod.rs",
         "export `{name}` where pinfold is started, not in the image",
         Tried(&[Trial {

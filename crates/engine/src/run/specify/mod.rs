@@ -184,7 +184,7 @@ impl Asked<'_> {
         workspace: &Workspace,
         inside: &Path,
     ) -> Result<(Vec<Mount>, Vec<Mount>), RunError> {
-        let apart = Apart::of(context, self.request.view);
+        let apart = Apart::of(context, self.request.view)?;
         let declared = self.declared.mounts.iter().map(|mount| &mount.value);
         let home = context.environment.home();
         let given = || given::all(context);

@@ -1,0 +1,188 @@
+//! Where signatures are found: attached to an image in its registry, or kept of that on this machine.
+//!
+//! ```text
+//! RegistryProofs   referrers (bundles by what is said of them first) ─► up to 64 manifests ─► the one layer that is a bundle
+//! Kept             DATA/proofs/HEX/HEX.json     of the image with the digest HEX, named by their own digest
+//! ```
+//!
+//! **Guarantees**: what hinders reading is an error, never taken for "nothing is attached". What is no bundle, cannot be understood
+//! or is not there any more does not hinder. Nothing that is found here is a proof before a key has verified it
+//! ([`pinfold_image::trust`]), so that it matters to nobody who wrote it.
+
+use std::io;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_base::Algorithm;
+use pinfold_base::Digest;
+use pinfold_base::directory;
+use pinfold_base::private_folder;
+use pinfold_image::ImageError;
+use pinfold_image::model::Descriptor;
+use pinfold_image::model::Manifest;
+use pinfold_image::model::Raw;
+use pinfold_image::registry::Client;
+use pinfold_image::registry::RegistryError;
+use pinfold_image::registry::Which;
+use pinfold_image::registry::referrers;
+use pinfold_image::sign::MAX_BUNDLE;
+use pinfold_image::sign::MEDIA_TYPE;
+use pinfold_image::trust::MAX_PROOFS;
+use pinfold_image::trust::Proofs;
+
+use crate::context::Context;
+
+/// The folder of kept proofs, in the data folder.
+pub const FOLDER: &str = "proofs";
+/// What a kept bundle's name ends with.
+const SUFFIX: &str = ".json";
+
+/// What is attached to images of a repository.
+#[derive(Debug)]
+pub struct RegistryProofs<'a>(pub &'a Client);
+
+impl Proofs for RegistryProofs<'_> {
+    fn bundles(&self, of: &Digest) -> Result<Vec<Vec<u8>>, ImageError> {
+        let mut entries = referrers::list(self.0, of)?;
+        entries.retain(|entry| entry.digest.algorithm() == Algorithm::Sha256);
+        // What an entry says of itself only decides what is looked at first: old entries say nothing, and anybody can say anything.
+        entries.sort_by_key(|entry| match entry.artifact_type.as_deref() {
+            Some(MEDIA_TYPE) => 0,
+            None => 1,
+            Some(_) => 2,
+        });
+        let mut found = Vec::new();
+        for entry in entries.iter().take(MAX_PROOFS) {
+            match self.bundle(&entry.digest) {
+                Ok(bundle) => found.extend(bundle),
+                Err(error) if is_nobodys(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl RegistryProofs<'_> {
+    /// The bundle that a manifest holds, if it does.
+    fn bundle(&self, manifest: &Digest) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Some(found) = self.0.get_manifest(&Which::Digest(manifest.clone()), None)? else {
+            return Ok(None);
+        };
+        let Ok(manifest) = Raw::<Manifest>::parse_as(found.bytes, Some(&found.descriptor.media_type)) else {
+            return Ok(None);
+        };
+        match manifest.value().layers.as_slice() {
+            [layer] if layer.media_type == MEDIA_TYPE && layer.size <= MAX_BUNDLE => {
+                self.content(layer).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn content(&self, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
+        let mut bytes = Vec::new();
+        self.0.get_blob(blob, 0)?.take(MAX_BUNDLE).read_to_end(&mut bytes)?;
+        if Digest::sha256(&bytes) != blob.digest {
+            return Err(RegistryError::Lied {
+                what: format!("blob {}", blob.digest),
+                host: self.0.host(),
+                reason: "it has another digest".into(),
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+/// Whether it is only what somebody attached that cannot be used, not the registry.
+fn is_nobodys(error: &RegistryError) -> bool {
+    matches!(
+        error,
+        RegistryError::Missing { .. }
+            | RegistryError::TooLarge { .. }
+            | RegistryError::Kind { .. }
+            | RegistryError::Schema1 { .. }
+            | RegistryError::Image(_)
+    )
+}
+
+/// Bundles that were kept of images that came from registries.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    folder: PathBuf,
+}
+
+impl Kept {
+    /// Those of this user.
+    pub fn of(context: &Context) -> Self {
+        Self { folder: context.home.data().join(FOLDER) }
+    }
+
+    /// Where those of an image are.
+    fn of_image(&self, image: &Digest) -> PathBuf {
+        self.folder.join(image.hex())
+    }
+
+    /// Keeps bundles of an image, beside those that are kept of it.
+    pub fn keep(&self, of: &Digest, bundles: &[Vec<u8>]) -> io::Result<()> {
+        if bundles.is_empty() {
+            return Ok(());
+        }
+        let folder = self.of_image(of);
+        private_folder(&folder)?;
+        for bundle in bundles {
+            let file = folder.join(format!("{}{SUFFIX}", Digest::sha256(bundle).hex()));
+            if fs::read(&file).is_ok_and(|there| there == *bundle) {
+                continue;
+            }
+            let mut new = tempfile::Builder::new().prefix(".new").tempfile_in(&folder)?;
+            new.write_all(bundle)?;
+            new.as_file().sync_all()?;
+            new.persist(&file).map_err(|error| error.error)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is kept of images other than these.
+    pub fn retain(&self, keep: impl Fn(&str) -> bool) -> io::Result<()> {
+        for entry in entries(&self.folder)? {
+            if entry.file_name().and_then(|name| name.to_str()).is_none_or(|name| !keep(name)) {
+                directory::remove(&entry).map_err(io::Error::other)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Proofs for Kept {
+    fn bundles(&self, of: &Digest) -> Result<Vec<Vec<u8>>, ImageError> {
+        let mut found = Vec::new();
+        for file in entries(&self.of_image(of))? {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with('.') || !name.ends_with(SUFFIX) {
+                continue;
+            }
+            let mut bytes = Vec::new();
+            fs::File::open(&file)?.take(MAX_BUNDLE).read_to_end(&mut bytes)?;
+            found.push(bytes);
+        }
+        Ok(found)
+    }
+}
+
+/// What is in a folder, in order of name; nothing where there is none.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let listed = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed?,
+    };
+    let mut paths = listed.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests;
