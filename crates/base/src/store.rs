@@ -143,6 +143,14 @@ impl Store {
         Ok(Self { root: cache.to_owned(), checked: Arc::default(), damage: Damage::default() })
     }
 
+    /// Downloads into a folder that keeps whole blobs as this store does, and that somebody else looks after: an image layout.
+    pub fn into_folder(root: &Path, damage: &Damage) -> Result<Self, StoreError> {
+        for dir in [TEMPORARY, PARTIAL] {
+            fs::create_dir_all(root.join(dir))?;
+        }
+        Ok(Self { root: root.to_owned(), checked: Arc::default(), damage: damage.clone() })
+    }
+
     /// The cache folder.
     pub fn root(&self) -> &Path {
         &self.root

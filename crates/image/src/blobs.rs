@@ -9,6 +9,8 @@ use std::io::Read;
 
 use pinfold_base::Digest;
 use pinfold_base::Hasher;
+use pinfold_base::Reporter;
+use pinfold_base::Store;
 use pinfold_base::report::Running;
 
 use crate::ImageError;
@@ -27,6 +29,17 @@ pub trait Blobs: Send + Sync {
 
     /// Opens a blob and says its size in bytes; [`ImageError::MissingBlob`] when it is not there.
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError>;
+
+    /// Opens the blob of a descriptor, for places that keep documents apart from other blobs.
+    fn open_part(&self, blob: &Descriptor) -> Result<(BlobRead, u64), ImageError> {
+        self.open(&blob.digest)
+    }
+
+    /// Puts a blob into a content store, verified, by a way that can go on where an earlier attempt stopped. False where there is no
+    /// such way: then it is read.
+    fn deliver(&self, _: &Descriptor, _: &Store, _: &dyn Reporter) -> Result<bool, ImageError> {
+        Ok(false)
+    }
 
     /// Whether the blob is here and known to be what its descriptor says, so that whoever reads it need not hash it once more. Only a
     /// store of ours knows such things.
@@ -48,7 +61,7 @@ pub fn open_verified(
     blobs: &dyn Blobs,
     descriptor: &Descriptor,
 ) -> Result<VerifiedReader<BlobRead>, ImageError> {
-    let (inner, size) = blobs.open(&descriptor.digest)?;
+    let (inner, size) = blobs.open_part(descriptor)?;
     let on_damage = blobs.on_damage();
     if size != descriptor.size {
         // Which of the two sizes is wrong is not known before the blob is hashed.

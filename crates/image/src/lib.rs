@@ -24,6 +24,7 @@ pub mod location;
 #[cfg(test)]
 mod memory;
 pub mod model;
+pub mod place;
 pub mod plan;
 pub mod reference;
 pub mod registry;
@@ -41,6 +42,7 @@ pub use compose::RuntimeConfig;
 pub use error::ImageError;
 pub use location::Location;
 pub use model::LayerEncoding;
+pub use place::Place;
 pub use plan::Assignment;
 pub use plan::LayerPlan;
 pub use reference::Reference;

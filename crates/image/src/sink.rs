@@ -11,6 +11,10 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use pinfold_base::Digest;
 
@@ -24,6 +28,9 @@ use crate::model::Index;
 use crate::model::Manifest;
 use crate::model::Raw;
 use crate::model::media;
+
+/// Most parts of an image, all platforms and what is nested together.
+const MAX_PARTS: usize = 20_000;
 
 /// A place that takes one image: the store, a layout, an archive.
 pub trait Sink {
@@ -103,6 +110,35 @@ fn put(blobs: &dyn Blobs, part: &Descriptor, sink: &mut impl Sink) -> Result<(),
     sink.put_blobs(blobs, std::slice::from_ref(part))
 }
 
+/// Does some work for each of several blobs, `parallel` of them at once and the large ones first, so that none is left alone at the
+/// end. After a failure nothing further is begun; the first is what went wrong, others may only follow from it.
+pub(crate) fn several<E: Send>(
+    blobs: &[Descriptor],
+    parallel: usize,
+    work: impl Fn(&Descriptor) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let mut blobs: Vec<&Descriptor> = blobs.iter().collect();
+    blobs.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
+    let next = AtomicUsize::new(0);
+    let failed: Mutex<Option<E>> = Mutex::new(None);
+    let worker = || {
+        while let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = work(blob) {
+                next.store(blobs.len(), Ordering::Relaxed);
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..parallel.min(blobs.len()) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
 /// Whether something names other parts of an image.
 pub(crate) fn is_document(part: &Descriptor) -> bool {
     is_index(part) || is_manifest(part)
@@ -116,6 +152,12 @@ pub fn parts(blobs: &dyn Blobs, root: &Descriptor) -> Result<Vec<Descriptor>, Im
     // A part comes twice: first its children are pushed above it, then it is taken itself.
     let mut pending = vec![(root.clone(), false)];
     while let Some((part, children_are_done)) = pending.pop() {
+        if seen.len() > MAX_PARTS {
+            return Err(ImageError::rule(
+                format!("image `{}`", root.digest),
+                format!("it has more than {MAX_PARTS} parts"),
+            ));
+        }
         if children_are_done {
             parts.push(part);
             continue;

@@ -22,7 +22,7 @@ use pinfold_image::registry::push::Sending;
 use pinfold_image::registry::push::Sent;
 use pinfold_image::registry::push::would_send;
 use pinfold_image::sink::copy;
-use pinfold_image::store::OWNER;
+use pinfold_image::store::NOTES;
 use serde::Serialize;
 
 use super::budget;
@@ -147,9 +147,7 @@ fn chosen(
         Some(platform) => (only(source, platform)?, vec![platform]),
     };
     // What the store notes of an image is no part of it.
-    for note in [annotation::REF_NAME, OWNER] {
-        root.annotations.remove(note);
-    }
+    root.annotations.retain(|name, _| name != annotation::REF_NAME && !NOTES.contains(&name.as_str()));
     if let Some(expected) = destination.digest()
         && *expected != root.digest
     {

@@ -92,4 +92,11 @@ impl Blobs for Over<'_> {
             found => found,
         }
     }
+
+    fn open_part(&self, blob: &Descriptor) -> Result<(BlobRead, u64), ImageError> {
+        match self.made.open(&blob.digest) {
+            Err(ImageError::MissingBlob { .. }) => self.below.open_part(blob),
+            found => found,
+        }
+    }
 }

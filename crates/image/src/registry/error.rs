@@ -101,6 +101,16 @@ pub enum RegistryError {
         /// In which way.
         reason: String,
     },
+    /// Content that does not come to its end, however often it is gone on with.
+    #[error("{what} does not come whole from {host}: {reason}")]
+    Broken {
+        /// What was asked for.
+        what: String,
+        /// Who was asked.
+        host: String,
+        /// What the line says.
+        reason: String,
+    },
     /// An image of before 2016.
     #[error("{what} is in the old format `schema 1`, which names no digests of its layers")]
     Schema1 {
@@ -177,7 +187,7 @@ impl Diagnose for RegistryError {
                 Kind::Usage
             }
             Self::Denied { .. } | Self::TooLarge { .. } | Self::Realm { .. } => Kind::Refused,
-            Self::Status { .. } | Self::Challenge { .. } => Kind::Network,
+            Self::Status { .. } | Self::Challenge { .. } | Self::Broken { .. } => Kind::Network,
             Self::Login { .. } => Kind::Usage,
             Self::Lied { .. } => Kind::Integrity,
             Self::TagMoved { .. } | Self::Half { .. } => Kind::Failed,
@@ -206,7 +216,7 @@ impl Diagnose for RegistryError {
             Self::TagMoved { .. } => {
                 "somebody else pushed to the same tag: push again, or to a tag of your own"
             }
-            Self::Half { .. } => "run the same command again",
+            Self::Half { .. } | Self::Broken { .. } => "run the same command again",
             _ => return None,
         };
         Some(hint.into())

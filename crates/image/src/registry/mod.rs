@@ -4,7 +4,8 @@
 //! Remote ─► Endpoint ─► Client ─► HEAD, GET, PUT manifests │ HEAD, GET, download blobs │ tags
 //!                         │
 //!                       Tokens ◄─ Keyring (what the user has for a host)
-//! referrers   what is attached to an image
+//! referrers   what is attached to an image        blobs   a repository as a place to read from
+//! push, pull  whole images, from and to the store of this machine
 //! ```
 //!
 //! **Guarantees**: a document is given out only when its bytes have the digest that it is known by; credentials go to the host that
@@ -14,10 +15,12 @@
 //! **Refuses**: documents that [`crate::model`] refuses, digests that are no SHA-256 (registries rename others), the old `schema 1`,
 //! documents over 4 MiB.
 
+mod blobs;
 pub mod challenge;
 mod client;
 mod endpoint;
 mod error;
+pub mod pull;
 pub mod push;
 pub mod referrers;
 #[cfg(test)]
@@ -34,6 +37,7 @@ use pinfold_base::http::Reply;
 use pinfold_base::http::Secret;
 use serde::Deserialize;
 
+pub use blobs::RegistryBlobs;
 pub use client::Access;
 pub use client::Again;
 pub use client::Call;

@@ -11,8 +11,6 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 
 use pinfold_base::Digest;
 use pinfold_base::report::Reporter;
@@ -31,6 +29,7 @@ use crate::model::Descriptor;
 use crate::sink::Sink;
 use crate::sink::is_document;
 use crate::sink::parts;
+use crate::sink::several;
 
 /// How an image is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,30 +155,7 @@ impl Sink for RegistrySink<'_> {
     }
 
     fn put_blobs(&mut self, from: &dyn Blobs, blobs: &[Descriptor]) -> Result<(), ImageError> {
-        // The large ones first, so that none is left alone at the end.
-        let mut blobs: Vec<&Descriptor> = blobs.iter().collect();
-        blobs.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
-        let next = AtomicUsize::new(0);
-        let failed: Mutex<Option<RegistryError>> = Mutex::default();
-        let work = || {
-            while let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Err(error) = self.blob(from, blob) {
-                    // Nothing further is begun. The first failure is what went wrong; others may only follow from it.
-                    next.store(blobs.len(), Ordering::Relaxed);
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    return;
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..self.how.parallel.min(blobs.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error.into());
-        }
+        several(blobs, self.how.parallel, |blob| self.blob(from, blob))?;
         let told = &mut *self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for list in [&mut told.sent, &mut told.mounted] {
             list.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));

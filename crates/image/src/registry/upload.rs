@@ -196,7 +196,7 @@ fn content(from: &dyn Blobs, blob: &Descriptor) -> Result<BlobRead, ImageError> 
     if !from.is_checked(blob)? {
         return Ok(Box::new(open_verified(from, blob)?));
     }
-    let (content, size) = from.open(&blob.digest)?;
+    let (content, size) = from.open_part(blob)?;
     if size != blob.size {
         let what = format!("blob {} of {}", blob.digest, from.location());
         return Err(ImageError::WrongSize { what, expected: blob.size, actual: size });

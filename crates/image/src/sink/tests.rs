@@ -1,5 +1,6 @@
 use std::io;
 
+use pinfold_base::report::Silent;
 use pinfold_testkit::raw_tar::RawTar;
 
 use super::*;
@@ -116,7 +117,7 @@ fn only_a_store_of_ours_vouches_for_its_blobs() {
     let dir = tempfile::tempdir().unwrap();
     let store = ImageStore::open(dir.path()).unwrap();
     let name: Reference = "x:1".parse().unwrap();
-    copy(source.blobs(), source.root(), store.sink(&name)).unwrap();
+    copy(source.blobs(), source.root(), store.sink(&name, &Silent)).unwrap();
     let layer = source.image(AMD64).unwrap().layers[0].descriptor.clone();
     assert!(store.is_checked(&layer).unwrap());
     assert!(!memory.is_checked(&layer).unwrap());
@@ -154,7 +155,7 @@ fn a_damaged_part_stops_the_copy_before_the_name() {
         let dir = tempfile::tempdir().unwrap();
         let store = ImageStore::open(dir.path()).unwrap();
         let name: Reference = "x:1".parse().unwrap();
-        assert!(copy(&memory, source.root(), store.sink(&name)).is_err());
+        assert!(copy(&memory, source.root(), store.sink(&name, &Silent)).is_err());
         assert!(store.list().unwrap().is_empty() && !store.contains(&damaged));
     }
 }
@@ -166,11 +167,15 @@ fn a_store_takes_an_image_from_anywhere() {
     let store = ImageStore::open(dir.path()).unwrap();
     let name: Reference = "team/x:1".parse().unwrap();
     for _ in 0..2 {
-        copy(source.blobs(), source.root(), store.sink(&name)).unwrap();
+        copy(source.blobs(), source.root(), store.sink(&name, &Silent)).unwrap();
     }
     assert_eq!(store.resolve(&name).unwrap().digest, source.root().digest);
     assert!(memory.0.keys().all(|digest| store.contains(digest)));
-    // A name without a tag is none.
+    // Without a tag it is called by its own digest, and by no other.
     let untagged: Reference = format!("x@{}", source.root().digest).parse().unwrap();
-    assert!(copy(source.blobs(), source.root(), store.sink(&untagged)).is_err());
+    copy(source.blobs(), source.root(), store.sink(&untagged, &Silent)).unwrap();
+    assert_eq!(store.resolve(&untagged).unwrap().digest, source.root().digest);
+    let other: Reference = format!("x@{}", Digest::sha256(b"other")).parse().unwrap();
+    let error = copy(source.blobs(), source.root(), store.sink(&other, &Silent)).unwrap_err();
+    assert!(matches!(error, ImageError::WrongDigest { .. }), "{error}");
 }

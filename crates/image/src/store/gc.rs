@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::store::DAMAGED;
+use pinfold_base::store::PARTIAL;
 use pinfold_base::store::temporary;
 use rustix::fs::FlockOperation;
 
@@ -85,7 +86,9 @@ impl ImageStore {
         let swept = temporary::sweep(&self.layout.root().join("tmp"), mode == GcMode::Delete)?;
         report.temporary += swept.files as u64;
         report.bytes += swept.bytes;
-        for file in files_of(&self.layout.root().join("tmp"))? {
+        let partial = self.layout.root().join(PARTIAL);
+        let cut_short = if partial.is_dir() { files_of(&partial)? } else { Vec::new() };
+        for file in files_of(&self.layout.root().join("tmp"))?.into_iter().chain(cut_short) {
             if temporary::is_own(&file.path()) {
                 continue;
             }

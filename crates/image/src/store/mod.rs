@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DATA/images/oci-layout, index.json, blobs/sha256/HEX, tmp/     as in [`crate::layout`]
+//! DATA/images/partial/ALG-HEX                                    a download cut short, to be resumed (owned by `base::http`)
 //! DATA/images/lock                                               held while names change or blobs are removed
 //! DATA/images/names.json                                         a copy of index.json, in case that is damaged
 //! DATA/images/damaged/HEX                                        set aside: what did not match its name any more (removed by `gc`)
@@ -10,7 +11,8 @@
 //! The entries of `index.json` are the roots: what none of them reaches is removed by [`ImageStore::gc`], unless it is young.
 //! `org.opencontainers.image.ref.name` of an entry is the full `name:tag`, so that two names do not collide and skopeo finds
 //! them as `oci:DIR:name:tag`. [`OWNER`] says which project an entry comes from; one that has it and no name is what that project
-//! runs, and of these the newest [`KEPT`] stay. It never leaves the store.
+//! runs, and of these the newest [`KEPT`] stay. One that came from a registry as one platform of an index has the index's digest as
+//! [`INDEX`], so that it is found by that, too; its bytes are as they came. None of these [`NOTES`] leaves the store.
 //!
 //! **Guarantees**: a name always leads to an image that is complete; names change in one step, for all processes; a crash
 //! leaves only files in `tmp` and unnamed blobs, both harmless. What the disk does to a blob or to `index.json` afterwards is
@@ -19,9 +21,13 @@
 
 mod gc;
 mod names;
+mod sink;
 
 pub use gc::GcMode;
 pub use gc::GcReport;
+pub use sink::INDEX;
+pub use sink::RESOLVED;
+pub use sink::Upstream;
 
 use std::io;
 use std::io::Read;
@@ -41,7 +47,6 @@ use crate::Reference;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
 use crate::blobs::OnDamage;
-use crate::blobs::open_verified;
 use crate::blobs::read_document;
 use crate::compose::annotation;
 use crate::layout::Custody;
@@ -51,12 +56,13 @@ use crate::model::Descriptor;
 use crate::model::Document;
 use crate::model::Index;
 use crate::model::Raw;
-use crate::sink::Sink;
 use crate::sink::is_index;
 use crate::sink::parts;
 
 /// Annotation of an entry: the project that it comes from, for people.
 pub const OWNER: &str = "dev.pinfold.project";
+/// All annotations of entries that never leave the store, nor come into it from outside.
+pub const NOTES: [&str; 3] = [OWNER, INDEX, RESOLVED];
 /// Unnamed entries that stay of a project: what it runs, and what it ran before.
 pub const KEPT: usize = 2;
 /// Names listed in an error that says a name is unknown.
@@ -66,6 +72,7 @@ const KNOWN_SHOWN: usize = 8;
 #[derive(Clone, Debug)]
 pub struct ImageStore {
     layout: Layout,
+    damage: Damage,
 }
 
 /// A named image of the store.
@@ -75,6 +82,8 @@ pub struct NamedImage {
     pub reference: Option<Reference>,
     /// The project that it comes from, where that is known.
     pub owner: Option<String>,
+    /// Where it came from, if from elsewhere.
+    pub upstream: Upstream,
     /// The index or image manifest.
     pub descriptor: Descriptor,
 }
@@ -94,7 +103,7 @@ impl ImageStore {
             ["oci-layout", INDEX_NAME, "blobs/sha256", "tmp"].iter().all(|name| root.join(name).exists());
         let _lock =
             if there { None } else { Some(Lock::hold(&root.join("lock"), FlockOperation::LockExclusive)?) };
-        let store = Self { layout: Layout::kept(&root, damage)? };
+        let store = Self { layout: Layout::kept(&root, damage)?, damage: damage.clone() };
         if !there {
             store.begin_names()?;
         }
@@ -161,11 +170,6 @@ impl ImageStore {
         self.layout.put_reader(reader, digest, size)
     }
 
-    /// A sink for an image that gets this name, which needs a tag.
-    pub fn sink<'a>(&'a self, reference: &'a Reference) -> impl Sink + use<'a> {
-        StoreSink { store: self, reference }
-    }
-
     /// Stores a document.
     pub fn put_document<T: Document>(&self, document: &Raw<T>) -> Result<(), ImageError> {
         let _lock = self.lock(FlockOperation::LockShared)?;
@@ -184,16 +188,30 @@ impl ImageStore {
             text: reference.to_string(),
             reason: "a tag is needed to name an image",
         })?;
-        let _lock = self.lock(FlockOperation::LockExclusive)?;
-        self.hold_parts(descriptor)?;
-        let mut entry = descriptor.clone();
-        entry.annotations.insert(annotation::REF_NAME.into(), name.clone());
+        let mut entry = without_notes(descriptor);
+        entry.annotations.insert(annotation::REF_NAME.into(), name);
         entry.annotations.extend(owner.map(|owner| (OWNER.to_owned(), owner.to_owned())));
+        self.enter(entry)
+    }
+
+    /// Puts an entry in the place of the one that has its name, and says whose that was. An image that is here already stays known
+    /// as a platform of its index.
+    fn enter(&self, mut entry: Descriptor) -> Result<Option<String>, ImageError> {
+        let _lock = self.lock(FlockOperation::LockExclusive)?;
+        self.hold_parts(&entry)?;
+        let name = ref_name(&entry).map(str::to_owned);
         let mut before = None;
         self.change_names(|entries| {
-            let old = entries.iter().find(|old| ref_name(old) == Some(&name));
+            let of = entries
+                .iter()
+                .filter(|old| old.digest == entry.digest)
+                .find_map(|old| old.annotations.get(INDEX));
+            if let Some(index) = of {
+                entry.annotations.entry(INDEX.to_owned()).or_insert_with(|| index.clone());
+            }
+            let old = entries.iter().find(|old| ref_name(old) == name.as_deref());
             before = old.and_then(|old| old.annotations.get(OWNER).cloned());
-            entries.retain(|old| ref_name(old) != Some(&name));
+            entries.retain(|old| ref_name(old) != name.as_deref());
             entries.push(entry);
             in_order(entries);
         })?;
@@ -236,7 +254,7 @@ impl ImageStore {
     /// What a project runs and ran, the newest last.
     pub fn kept(&self, owner: &str) -> Result<Vec<Descriptor>, ImageError> {
         let index = self.names()?;
-        Ok(index.value().manifests.iter().filter(|entry| is_kept(entry, owner)).map(without_owner).collect())
+        Ok(index.value().manifests.iter().filter(|entry| is_kept(entry, owner)).map(without_notes).collect())
     }
 
     /// Makes all parts of an image young. The caller holds the lock.
@@ -274,42 +292,47 @@ impl ImageStore {
     }
 
     fn named(index: &Raw<Index>) -> Vec<NamedImage> {
-        let entry = |descriptor: &Descriptor| NamedImage {
-            reference: ref_name(descriptor).and_then(|name| name.parse().ok()),
-            owner: descriptor.annotations.get(OWNER).cloned(),
-            descriptor: without_owner(descriptor),
-        };
-        let mut entries: Vec<NamedImage> = index.value().manifests.iter().map(entry).collect();
+        let mut entries: Vec<NamedImage> = index.value().manifests.iter().map(named).collect();
         entries.sort_by(|a, b| a.reference.cmp(&b.reference));
         entries
     }
 
-    /// Finds an image by `name`, `name:tag` or `name@digest`; a digest may also be that of one platform's manifest.
+    /// Finds an image by `name`, `name:tag` or `name@digest`; a digest may also be that of one platform's manifest, or of the index
+    /// that one was taken from.
     pub fn resolve(&self, reference: &Reference) -> Result<Descriptor, ImageError> {
+        Ok(self.find(reference)?.descriptor)
+    }
+
+    /// The same with what is known of it.
+    pub fn find(&self, reference: &Reference) -> Result<NamedImage, ImageError> {
         let index = self.names()?;
-        let mut entries = index.value().manifests.iter();
-        if let Some(digest) = reference.digest() {
-            let of_name = |entry: &&Descriptor| match ref_name(entry) {
-                Some(name) => name.parse::<Reference>().is_ok_and(|name| name.name() == reference.name()),
-                // What a project runs has no name, and is called by the project's.
-                None => entry.annotations.contains_key(OWNER),
-            };
-            for entry in entries.filter(of_name) {
-                if entry.digest == *digest {
-                    return Ok(without_owner(entry));
-                }
-                if is_index(entry) {
-                    let index: Raw<Index> = read_document(self, entry)?;
-                    if let Some(part) = index.value().manifests.iter().find(|part| part.digest == *digest) {
-                        return Ok(part.clone());
-                    }
+        let entries = &index.value().manifests;
+        let name = entry_name(reference);
+        if let Some(found) = entries.iter().find(|entry| ref_name(entry) == Some(&name)) {
+            return Ok(named(found));
+        }
+        let Some(digest) = reference.digest() else {
+            return Err(self.not_found(&reference.to_string()));
+        };
+        let of_name = |entry: &&Descriptor| match ref_name(entry) {
+            Some(name) => name.parse::<Reference>().is_ok_and(|name| name.name() == reference.name()),
+            // What a project runs has no name, and is called by the project's.
+            None => entry.annotations.contains_key(OWNER),
+        };
+        for entry in entries.iter().filter(of_name) {
+            let found = named(entry);
+            if found.descriptor.digest == *digest || found.upstream.index.as_ref() == Some(digest) {
+                return Ok(found);
+            }
+            if is_index(entry) {
+                let index: Raw<Index> = read_document(self, entry)?;
+                if let Some(part) = index.value().manifests.iter().find(|part| part.digest == *digest) {
+                    let upstream = Upstream { index: Some(entry.digest.clone()), ..found.upstream };
+                    return Ok(NamedImage { descriptor: part.clone(), upstream, ..found });
                 }
             }
-            return Err(self.not_found(&reference.to_string()));
         }
-        let name = reference.name_and_tag();
-        let found = entries.find(|entry| name.is_some() && ref_name(entry) == name.as_deref());
-        found.map(without_owner).ok_or_else(|| self.not_found(&reference.to_string()))
+        Err(self.not_found(&reference.to_string()))
     }
 
     fn not_found(&self, reference: &str) -> ImageError {
@@ -350,33 +373,6 @@ impl Blobs for ImageStore {
     }
 }
 
-/// Writes an image to the store. Blobs come in without holding the lock; whether one is there must not be asked while `gc` removes it.
-#[derive(Debug)]
-struct StoreSink<'a> {
-    store: &'a ImageStore,
-    reference: &'a Reference,
-}
-
-impl Sink for StoreSink<'_> {
-    fn has(&mut self, blob: &Descriptor) -> Result<bool, ImageError> {
-        let _lock = self.store.lock(FlockOperation::LockShared)?;
-        self.store.layout.refresh(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
-    }
-
-    fn put_blob(&mut self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError> {
-        self.store.layout.put_verified(open_verified(from, blob)?)
-    }
-
-    fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {
-        let _lock = self.store.lock(FlockOperation::LockShared)?;
-        self.store.layout.put_reader(bytes, &manifest.digest, manifest.size)
-    }
-
-    fn finish(self, root: &Descriptor) -> Result<(), ImageError> {
-        self.store.tag(self.reference, root, None).map(drop)
-    }
-}
-
 /// Names in order; what has none stays in the order in which it came.
 fn in_order(entries: &mut [Descriptor]) {
     entries.sort_by(|a, b| ref_name(a).cmp(&ref_name(b)));
@@ -387,11 +383,29 @@ fn is_kept(entry: &Descriptor, owner: &str) -> bool {
     ref_name(entry).is_none() && entry.annotations.get(OWNER).is_some_and(|found| found == owner)
 }
 
+/// What an entry says.
+fn named(entry: &Descriptor) -> NamedImage {
+    NamedImage {
+        reference: ref_name(entry).and_then(|name| name.parse().ok()),
+        owner: entry.annotations.get(OWNER).cloned(),
+        upstream: Upstream::of(entry),
+        descriptor: without_notes(entry),
+    }
+}
+
 /// As it may leave the store.
-fn without_owner(entry: &Descriptor) -> Descriptor {
+fn without_notes(entry: &Descriptor) -> Descriptor {
     let mut entry = entry.clone();
-    entry.annotations.remove(OWNER);
+    entry.annotations.retain(|name, _| !NOTES.contains(&name.as_str()));
     entry
+}
+
+/// What an entry is called: `name:tag`, or `name@digest` where there is no tag. A digest says more than a tag.
+fn entry_name(reference: &Reference) -> String {
+    match reference.digest() {
+        Some(digest) => format!("{}@{digest}", reference.name()),
+        None => reference.to_string(),
+    }
 }
 
 pub(crate) fn ref_name(descriptor: &Descriptor) -> Option<&str> {
