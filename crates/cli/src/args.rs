@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Tag(commands::tag::TagArgs),
     Rmi(commands::rmi::RmiArgs),
     Push(commands::push::PushArgs),
+    Login(commands::login::LoginArgs),
+    Logout(commands::login::LogoutArgs),
     Inspect(commands::inspect::InspectArgs),
     Verify(commands::verify::VerifyArgs),
     Unpack(commands::unpack::UnpackArgs),

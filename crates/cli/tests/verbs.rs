@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 32] = [
     "init",
     "lock",
     "fetch",
@@ -25,6 +25,8 @@ const VERBS: [&str; 30] = [
     "tag",
     "rmi",
     "push",
+    "login",
+    "logout",
     "inspect",
     "verify",
     "unpack",

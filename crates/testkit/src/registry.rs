@@ -300,7 +300,10 @@ impl Answering<'_> {
         let place = ["/blobs/uploads/", "/blobs/", "/manifests/", "/tags/", "/referrers/"]
             .into_iter()
             .find_map(|kind| rest.split_once(kind).map(|(repository, name)| (repository, kind, name)));
-        let Some((repository, kind, name)) = place else { return Response::ok("{}") };
+        let Some((repository, kind, name)) = place else {
+            // `/v2/` asks who is there, as real ones do.
+            return self.refused(&[]).unwrap_or_else(|| Response::ok("{}"));
+        };
         let write = !matches!(self.request.method.as_str(), "GET" | "HEAD");
         let mut needed = vec![(repository.to_owned(), if write { "push" } else { "pull" })];
         if let Some(from) = query.get("from") {

@@ -10,6 +10,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod lock;
+pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod policy;
 pub(crate) mod push;
@@ -56,6 +57,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Tag(args) => tag::run(&args, global),
         Command::Rmi(args) => rmi::run(&args, global),
         Command::Push(args) => push::run(&args, global),
+        Command::Login(args) => login::login(&args, global),
+        Command::Logout(args) => login::logout(&args, global),
         Command::Inspect(args) => inspect::run(&args, global),
         Command::Verify(args) => verify::run(&args, global),
         Command::Unpack(args) => unpack::run(&args, global),

@@ -12,6 +12,7 @@ pub(crate) mod page;
 pub(crate) mod progress;
 pub(crate) mod refused;
 pub(crate) mod table;
+pub(crate) mod typed;
 pub(crate) mod units;
 
 use std::ffi::OsString;
@@ -86,6 +87,15 @@ pub(crate) fn asked(question: &'static str) -> bool {
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// Asks, and waits for a line of text; none where there is none.
+pub(crate) fn line(question: &str) -> Option<String> {
+    let _ = tcflush(rustix::stdio::stdin(), QueueSelector::IFlush);
+    write_error(Page::from(Shown::new(question)).as_str().trim_end_matches('\n'));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).ok()?;
+    Some(answer.trim().to_owned())
 }
 
 /// Writes what clap says: help and versions to stdout, mistakes to stderr. A mistake repeats what was typed, or what the shell

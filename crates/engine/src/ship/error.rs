@@ -1,5 +1,7 @@
 //! Why an image is not shipped.
 
+use std::io;
+
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
@@ -9,6 +11,8 @@ use pinfold_base::http::HttpError;
 use pinfold_base::shown;
 use pinfold_image::ImageError;
 use pinfold_image::registry::RegistryError;
+
+use super::registries::RegistriesError;
 
 /// Layers named by the table of an image that is too large.
 const BLAMED: usize = 10;
@@ -40,6 +44,15 @@ pub enum ShipError {
         /// Of the image.
         found: Digest,
     },
+    /// Where the image is.
+    #[error(transparent)]
+    Registries(#[from] RegistriesError),
+    /// A registry does not take a login.
+    #[error(transparent)]
+    NotIn(RegistryError),
+    /// A file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
     /// A registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -56,7 +69,9 @@ impl Diagnose for ShipError {
         match self {
             Self::OverBudget { .. } => Diagnosis::Own(Kind::Refused),
             Self::OtherDigest { .. } => Diagnosis::Own(Kind::Usage),
-            Self::Registry(error) => Diagnosis::Inner(error),
+            Self::Registries(error) => Diagnosis::Inner(error),
+            Self::Io(error) => Diagnosis::Inner(error),
+            Self::NotIn(error) | Self::Registry(error) => Diagnosis::Inner(error),
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Http(error) => Diagnosis::Inner(error),
         }
@@ -68,6 +83,9 @@ impl Diagnose for ShipError {
                 "`image.compression = \"zstd\"` or fewer agents make it smaller; `--budget {}MiB` allows it",
                 size.div_ceil(1 << 20)
             )),
+            Self::NotIn(RegistryError::Denied { .. }) => Some(
+                "check the name and the password; accounts with a second factor want a token instead".into(),
+            ),
             Self::OtherDigest { .. } => Some("leave the digest out, or push the image that has it".into()),
             _ => None,
         }

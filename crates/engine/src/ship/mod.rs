@@ -3,7 +3,8 @@
 //! ```text
 //! push      an image → a repository of a registry                    budget    what a platform of it may weigh
 //! login     logins as podman and Docker keep them                    key       files of keys to sign with
-//! connect   a client for a registry, as this machine is set up       proofs    signatures, in registries and kept of them
+//! connect   a client for a registry, as this machine is set up       registries   where the images of a name are
+//! proofs    signatures, in registries and kept of them
 //! error     why it is not shipped
 //! ```
 //!
@@ -16,5 +17,6 @@ pub mod key;
 pub mod login;
 pub mod proofs;
 pub mod push;
+pub mod registries;
 
 pub use error::ShipError;

@@ -26,7 +26,7 @@ use pinfold_image::store::NOTES;
 use serde::Serialize;
 
 use super::budget;
-use super::connect::connect;
+use super::connect;
 use super::error::ShipError;
 use crate::context::Context;
 
@@ -100,7 +100,7 @@ pub fn push(
     options: &Options,
 ) -> Result<Pushed, ShipError> {
     let (root, platforms) = chosen(source, destination, options)?;
-    let client = connect(context, remote)?;
+    let client = connect::writing(context, remote)?;
     let sending = Sending {
         tag: destination.tag().map(Into::into),
         mount_from: options.mount_from.clone(),
@@ -121,7 +121,7 @@ pub fn plan(
     options: &Options,
 ) -> Result<Planned, ShipError> {
     let (root, platforms) = chosen(source, destination, options)?;
-    let client = connect(context, remote)?;
+    let client = connect::writing(context, remote)?;
     let parts = would_send(&client, source.blobs(), &root)?;
     let all = parts.len();
     let missing: Vec<Descriptor> =

@@ -73,6 +73,8 @@ const MAX_RENEWALS: u32 = 20;
 pub enum Access<'a> {
     /// To read.
     Pull,
+    /// To see whether a login is right.
+    Login,
     /// To read and write.
     Push,
     /// The same, and to read another repository that blobs are mounted from.
@@ -176,6 +178,7 @@ impl Client {
 
     fn scopes(&self, access: Access<'_>) -> Scopes {
         match access {
+            Access::Login => Scopes::new(),
             Access::Pull => [scope(&self.repository, &["pull"])].into(),
             Access::Push => [scope(&self.repository, &["pull", "push"])].into(),
             Access::PushFrom(other) => {
@@ -299,6 +302,20 @@ impl Client {
             headers: &[],
             content: Content::None,
             access: Access::Pull,
+        }
+    }
+
+    /// Whether the registry takes what its keyring has for it; an error where it does not.
+    pub fn log_in(&self) -> Result<(), RegistryError> {
+        let base = self.endpoint.base.join("v2/").map_err(HttpError::from)?;
+        let call = Call { to: To::Url(&base), access: Access::Login, ..Self::manifest_call(Method::Get, "") };
+        match self.call(&call, Again::Yes) {
+            Ok(reply) if reply.status() == 200 => Ok(()),
+            Ok(reply) => Err(self.refused("the login", reply)),
+            Err(RegistryError::Denied { host, said, .. }) => {
+                Err(RegistryError::Denied { what: "the login".into(), host, said })
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -9,6 +9,7 @@ use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::http::HttpError;
 use pinfold_base::store::StoreError;
+use pinfold_base::text;
 
 use crate::ImageError;
 
@@ -200,11 +201,14 @@ impl Diagnose for RegistryError {
 
     fn own_hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Denied { host, .. } => {
+                let host = text::word(host);
+                return Some(format!(
+                    "log in with `pinfold login {host}`, and check that the login may do this"
+                ));
+            }
             Self::Name { .. } => {
                 "a registry is written before the name, as in `registry.example/team/name:tag`"
-            }
-            Self::Denied { .. } => {
-                "log in to the registry (`podman login` or `docker login`), and check that the login may do this"
             }
             Self::Missing { .. } => {
                 "check the name and the tag; registries that want a login may say the same of what is not public"

@@ -13,8 +13,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "image/src/registry/error.rs",
-        "log in to the registry (`podman login` or `docker login`), and check that the login may do this",
-        Elsewhere("image/src/registry/tests.rs", "who_has_what_a_registry_asks_for_comes_in"),
+        "log in with `pinfold login {host}`, and check that the login may do this",
+        Elsewhere("cli/tests/login.rs", "a_login_serves_pinfold_and_skopeo_until_it_is_taken_away"),
     ),
     row(
         "image/src/registry/error.rs",
@@ -35,6 +35,36 @@ pub(super) const ROWS: &[Row] = &[
         "image/src/registry/error.rs",
         "somebody else pushed to the same tag: push again, or to a tag of your own",
         Untried("somebody else decides"),
+    ),
+    row(
+        "cli/src/commands/login.rs",
+        "say who with `--user NAME`, and give the password on stdin with `--password-stdin`",
+        Elsewhere("cli/tests/login.rs", "who_cannot_be_asked_says_it_on_stdin"),
+    ),
+    row(
+        "cli/src/commands/login.rs",
+        "for example `pinfold login --user NAME --password-stdin HOST < FILE`",
+        Elsewhere("cli/tests/login.rs", "who_cannot_be_asked_says_it_on_stdin"),
+    ),
+    row(
+        "cli/src/commands/login.rs",
+        "a login for a part of a registry is taken away by the name of the part",
+        Elsewhere("cli/tests/login.rs", "a_login_serves_pinfold_and_skopeo_until_it_is_taken_away"),
+    ),
+    row(
+        "engine/src/ship/registries/mod.rs",
+        "write the registry before it, as in `registry.example/team/name:tag`, or name one as `unqualified-search-registries` in `registries.conf`",
+        Elsewhere("engine/src/ship/registries/tests.rs", "a_short_name_means_one_image_or_none"),
+    ),
+    row(
+        "engine/src/ship/registries/mod.rs",
+        "write which one is meant: `{}`",
+        Elsewhere("engine/src/ship/registries/tests.rs", "a_short_name_means_one_image_or_none"),
+    ),
+    row(
+        "engine/src/ship/error.rs",
+        "check the name and the password; accounts with a second factor want a token instead",
+        Elsewhere("cli/tests/login.rs", "a_login_serves_pinfold_and_skopeo_until_it_is_taken_away"),
     ),
     row("image/src/registry/error.rs", "run the same command again", Untried("somebody else decides")),
 ];

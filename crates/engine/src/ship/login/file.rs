@@ -142,7 +142,7 @@ fn names(key: &str, repository: &str) -> Vec<String> {
 }
 
 /// The name that a key means: Docker writes addresses, such as `https://HOST/v1/`.
-fn host(key: &str) -> &str {
+pub(super) fn host(key: &str) -> &str {
     let Some(rest) = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")) else {
         return key.trim_end_matches('/');
     };
@@ -151,7 +151,7 @@ fn host(key: &str) -> &str {
 }
 
 /// Where a file stops being one. What stands there may be a secret.
-fn position(error: &serde_json::Error) -> String {
+pub(super) fn position(error: &serde_json::Error) -> String {
     format!("it is not the JSON of such a file (line {}, column {})", error.line(), error.column())
 }
 

@@ -13,6 +13,7 @@
 
 mod file;
 mod helper;
+mod keep;
 
 use std::ffi::OsString;
 use std::io;
@@ -28,6 +29,11 @@ use pinfold_network::Surroundings;
 
 pub use self::file::AuthFile;
 pub use self::file::Kept;
+use self::helper::Helper;
+pub use self::keep::Done;
+pub use self::keep::Registry;
+pub use self::keep::log_in;
+pub use self::keep::log_out;
 
 use crate::context::Context;
 use crate::context::Environment;
@@ -73,6 +79,19 @@ impl UserKeyring {
     }
 }
 
+impl UserKeyring {
+    /// What comes of asking a helper.
+    fn asked<T>(
+        &self,
+        name: &str,
+        ask: impl Fn(&Helper<'_>) -> Result<T, String>,
+    ) -> Result<T, RegistryError> {
+        let (around, variables) = (&self.around, &self.variables[..]);
+        let helper = Helper { name, around, variables, timeout: helper::TIMEOUT };
+        ask(&helper).map_err(|reason| RegistryError::Login { of: helper.program(), reason })
+    }
+}
+
 impl Keyring for UserKeyring {
     fn find(&self, key: &str, repository: &str) -> Result<Credentials, RegistryError> {
         for file in &self.files {
@@ -87,11 +106,7 @@ impl Keyring for UserKeyring {
                 match kept {
                     Kept::Here(credentials) => return Ok(credentials),
                     Kept::Helper { name, server } => {
-                        let found =
-                            helper::ask(&name, &server, &self.around, &self.variables, helper::TIMEOUT);
-                        let of = format!("docker-credential-{name}");
-                        let found = found.map_err(|reason| RegistryError::Login { of, reason })?;
-                        if let Some(credentials) = found {
+                        if let Some(credentials) = self.asked(&name, |helper| helper.get(&server))? {
                             return Ok(credentials);
                         }
                     }

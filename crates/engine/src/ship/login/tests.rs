@@ -1,7 +1,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use pinfold_base::Diagnose as _;
 use pinfold_base::Home;
+use pinfold_base::http::Secret;
 use pinfold_base::report::Silent;
+use pinfold_testkit::docker_registry::Auth;
+use pinfold_testkit::docker_registry::DockerRegistry;
+use pinfold_testkit::registry::Asks;
+use pinfold_testkit::registry::Bearer;
+use pinfold_testkit::registry::Quirks;
+use pinfold_testkit::registry::Registry as TestRegistry;
+use pinfold_testkit::registry::USER;
 
 use super::*;
 use crate::context::Network;
@@ -121,13 +130,10 @@ fn helpers_are_asked_for_what_they_keep() {
     script("exec >&-; exec sleep 600");
     let around = context.surroundings(Path::new("/"), "nothing");
     let began = std::time::Instant::now();
-    let error = helper::ask(
-        "keep",
-        "r.example",
-        &around,
-        &UserKeyring::of(&context).variables,
-        std::time::Duration::from_millis(300),
-    );
+    let variables = UserKeyring::of(&context).variables;
+    let timeout = std::time::Duration::from_millis(300);
+    let helper = Helper { name: "keep", around: &around, variables: &variables, timeout };
+    let error = helper.get("r.example");
     assert_eq!(error.unwrap_err(), "it did not end within 0 seconds");
     assert!(began.elapsed() < std::time::Duration::from_secs(60));
     // A name that is more than a program's, and a program that is not there.
@@ -158,4 +164,144 @@ fn a_helper_that_lies_in_the_project_is_not_asked() {
     let path = format!("{}:/usr/bin:/bin", elsewhere.parent().unwrap().display());
     let found = user(&context(dir.path(), &[("PATH", &path), ("XDG_RUNTIME_DIR", "/nonexistent")]));
     assert_eq!(found.unwrap(), "a:2");
+}
+
+fn registry(text: &str) -> Registry {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_login_is_for_a_registry_or_a_part_of_one() {
+    for (text, key) in [
+        ("r.example", "r.example"),
+        ("R.example:5000", "r.example:5000"),
+        ("r.example/team/app", "r.example/team/app"),
+        ("https://r.example/", "r.example"),
+        ("localhost", "localhost"),
+    ] {
+        assert_eq!(registry(text).to_string(), key);
+    }
+    for text in [
+        "",
+        "team",
+        "http://r.example",
+        "r.example/Team",
+        "me@r.example",
+        "r.example:x",
+        "r.example/a:1",
+        "a b",
+    ] {
+        assert!(text.parse::<Registry>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_login_is_kept_once_the_registry_has_taken_it_and_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = fs::canonicalize(dir.path()).unwrap();
+    let config = home.join(".config");
+    let runtime = home.join("run");
+    let variables =
+        [("XDG_RUNTIME_DIR", runtime.to_str().unwrap()), ("XDG_CONFIG_HOME", config.to_str().unwrap())];
+    let mut context = Context::new(
+        [("HOME", home.as_os_str())]
+            .into_iter()
+            .chain(variables.map(|(name, value)| (name, value.as_ref())))
+            .collect(),
+        Network::Online,
+        Box::new(Silent),
+    )
+    .unwrap();
+    // The machine's own configuration of registries is nobody's here.
+    put(&home.join("none.conf"), "");
+    let none = home.join("none.conf");
+    context.environment = context
+        .environment
+        .all()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .chain([("CONTAINERS_REGISTRIES_CONF".into(), none.into())])
+        .collect();
+    let Some(debians) = DockerRegistry::start(Auth::Htpasswd) else { return };
+    let tokens =
+        Quirks { asks: Asks::Bearer(Bearer { anonymous: false, ..Bearer::default() }), ..Quirks::default() };
+    let tokens = TestRegistry::start(tokens);
+    let file = runtime.join("containers/auth.json");
+    for host in [debians.host(), tokens.host()] {
+        let wrong = log_in(&context, &registry(&host), USER.0, &Secret::new("s3cret-wrong")).unwrap_err();
+        assert_eq!(wrong.kind(), pinfold_base::Kind::Refused, "{wrong}");
+        assert!(!format!("{wrong} {wrong:?}").contains("s3cret"), "{wrong}");
+        assert!(!fs::read_to_string(&file).unwrap_or_default().contains(&host), "nothing is kept");
+        let done = log_in(&context, &registry(&host), USER.0, &Secret::new(USER.1)).unwrap();
+        assert_eq!(done.place, file.display().to_string());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let found = UserKeyring::of(&context).find(&host, "team/app").unwrap();
+        assert_eq!(found, Credentials::Password { user: USER.0.into(), password: Secret::new(USER.1) });
+    }
+    // What else is in the file stays, a link stays one, and a part of a registry has a login of its own.
+    let real = home.join("real.json");
+    put(
+        &real,
+        &format!(
+            r#"{{"HttpHeaders":{{"a":"b"}},"auths":{{"other.example":{{"auth":"YToy"}},"{}":{{}}}}}}"#,
+            debians.host()
+        ),
+    );
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&real, &file).unwrap();
+    let part = registry(&format!("{}/team", debians.host()));
+    log_in(&context, &part, USER.0, &Secret::new(USER.1)).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&fs::read(&real).unwrap()).unwrap();
+    assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+    assert_eq!(
+        (&kept["HttpHeaders"]["a"], &kept["auths"]["other.example"]["auth"]),
+        (&"b".into(), &"YToy".into())
+    );
+    assert_eq!(kept["auths"][part.to_string()]["auth"], "bWU6czNjcmV0LXBhc3N3b3Jk");
+    assert_eq!(log_out(&context, &part).unwrap().len(), 1);
+    assert_eq!(log_out(&context, &part).unwrap(), []);
+    let kept: serde_json::Value = serde_json::from_slice(&fs::read(&real).unwrap()).unwrap();
+    assert!(kept["auths"][part.to_string()].is_null() && kept["auths"]["other.example"].is_object());
+    // What is no such file is not written over.
+    fs::write(&real, "secret").unwrap();
+    assert!(log_in(&context, &part, USER.0, &Secret::new(USER.1)).is_err());
+    assert_eq!(fs::read_to_string(&real).unwrap(), "secret");
+}
+
+#[test]
+fn a_helper_keeps_what_its_file_gives_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = fs::canonicalize(dir.path()).unwrap();
+    let helper = home.join("bin/docker-credential-keep");
+    let kept = home.join("kept");
+    put(
+        &helper,
+        &format!(
+            "#!/bin/sh\ncase $1 in\nstore) cat >{0} ;;\nget) cat {0} 2>/dev/null || {{ echo credentials not found; exit 1; }} ;;\nerase) rm {0} ;;\nesac\n",
+            kept.display()
+        ),
+    );
+    fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let registry = TestRegistry::start(Quirks { asks: Asks::Basic, ..Quirks::default() });
+    let host = registry.host();
+    let file = home.join("auth.json");
+    put(&file, &format!(r#"{{"credHelpers":{{"{host}":"keep"}}}}"#));
+    put(&home.join("none.conf"), "");
+    let path = format!("{}:/usr/bin:/bin", helper.parent().unwrap().display());
+    let variables = [
+        ("HOME", home.display().to_string()),
+        ("PATH", path),
+        ("REGISTRY_AUTH_FILE", file.display().to_string()),
+        ("CONTAINERS_REGISTRIES_CONF", home.join("none.conf").display().to_string()),
+    ];
+    let context = Context::new(variables.into_iter().collect(), Network::Online, Box::new(Silent)).unwrap();
+    let done = log_in(&context, &self::registry(&host), USER.0, &Secret::new(USER.1)).unwrap();
+    assert_eq!(done.place, "docker-credential-keep");
+    let login: serde_json::Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    assert_eq!(login, serde_json::json!({ "ServerURL": host, "Username": USER.0, "Secret": USER.1 }));
+    assert!(!fs::read_to_string(&file).unwrap().contains("auth\""));
+    let found = UserKeyring::of(&context).find(&host, "x").unwrap();
+    assert_eq!(found, Credentials::Password { user: USER.0.into(), password: Secret::new(USER.1) });
+    assert_eq!(log_out(&context, &self::registry(&host)).unwrap()[0].place, "docker-credential-keep");
+    assert!(!kept.exists());
+    assert_eq!(log_out(&context, &self::registry(&host)).unwrap(), []);
 }
