@@ -26,6 +26,7 @@ use pinfold_engine::project::Project;
 use pinfold_engine::project::lock::Lock;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
+use pinfold_image::trust::made;
 use pinfold_image::unpack;
 use pinfold_image::verify;
 use pinfold_testkit::debian;
@@ -154,7 +155,7 @@ fn a_manifest_becomes_a_verified_image() {
     // What is in it, read back by unpacking.
     let rootfs = world.dir.path().join("rootfs");
     let image = source(&context).image(Platform::ALL[1]).unwrap();
-    unpack::unpack(&source(&context), &image, &rootfs, &unpack::Options::default(), &Silent).unwrap();
+    unpack::unpack(&made(source(&context)), &image, &rootfs, &unpack::Options::default(), &Silent).unwrap();
     let read = |path: &str| fs_err::read_to_string(rootfs.join(path)).unwrap();
     assert_eq!(read("usr/bin/greet"), "a program for arm64\n");
     assert_eq!(read("usr/lib/arm64/libgreet.so.1"), "1.0-1+deb1 arm64\n");

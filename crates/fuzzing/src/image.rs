@@ -18,6 +18,7 @@ use pinfold_image::RuntimeConfig;
 use pinfold_image::blobs::BlobRead;
 use pinfold_image::blobs::Blobs;
 use pinfold_image::compose;
+use pinfold_image::trust::made;
 use pinfold_image::unpack::Ids;
 use pinfold_image::unpack::Limits;
 use pinfold_image::unpack::Options;
@@ -37,7 +38,7 @@ pub fn unpack(bytes: &[u8]) {
     let Some((&blocks, tars)) = bytes.split_first() else { return };
     let tars = sealed(tars);
     let (lower, upper) = tars.split_at((usize::from(blocks) * BLOCK).min(tars.len()));
-    let source = image(&[lower, upper]);
+    let source = made(image(&[lower, upper]));
     let dir = yard();
     let (outside, target) = (dir.path().join("outside"), dir.path().join("target"));
     fs::create_dir(&outside).expect("a folder");

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use pinfold_base::report::Silent;
 use pinfold_image::ImageSource;
+use pinfold_image::trust::made;
 use pinfold_image::unpack::Options;
 use pinfold_image::unpack::unpack;
 use pinfold_image::verify::verify;
@@ -13,7 +14,7 @@ use pinfold_image::verify::verify;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, place, target] = &arguments[..] else { return Err("usage: unpack PLACE TARGET".into()) };
-    let source = ImageSource::from_location(&place.parse()?)?;
+    let source = made(ImageSource::from_location(&place.parse()?)?);
     let start = Instant::now();
     let findings = verify(&source, &Silent)?.findings.len();
     println!("verify {:.3} s, {findings} findings", start.elapsed().as_secs_f64());

@@ -18,6 +18,7 @@ use crate::export::export;
 use crate::memory::AMD64;
 use crate::memory::ARM64;
 use crate::memory::Memory;
+use crate::trust::made;
 use crate::unpack::Ids;
 use crate::unpack::Options;
 use crate::unpack::SetId;
@@ -172,7 +173,8 @@ fn umoci_unpacks_the_same_tree() {
     must("umoci", &["unpack", "--image", layout.to_str().unwrap(), theirs.to_str().unwrap()]);
     let ours = dir.path().join("ours");
     let options = Options { ids: Ids::Keep, set_id: SetId::Keep, ..Options::default() };
-    unpack(&source, &source.image(AMD64).unwrap(), &ours, &options, &Silent).unwrap();
+    let image = source.image(AMD64).unwrap();
+    unpack(&made(source), &image, &ours, &options, &Silent).unwrap();
     similar_lines(&tree_of(&ours), &tree_of(&theirs.join("rootfs")));
 }
 

@@ -8,6 +8,7 @@ use crate::ImageSource;
 use crate::LayerEncoding;
 use crate::memory::AMD64;
 use crate::memory::Memory;
+use crate::trust::made;
 use crate::unpack::Options;
 use crate::unpack::unpack;
 use crate::verify::Level;
@@ -156,7 +157,7 @@ fn honest_layers() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 fn judge(tars: &[Vec<u8>]) -> (Result<(), String>, Vec<String>) {
     let mut memory = Memory::default();
     let composed = memory.image(AMD64, tars, LayerEncoding::Tar);
-    let source = ImageSource::new("memory", composed.manifest.descriptor(), Box::new(memory));
+    let source = made(ImageSource::new("memory", composed.manifest.descriptor(), Box::new(memory)));
     let dir = tempfile::tempdir().unwrap();
     let image = source.image(AMD64).unwrap();
     let unpacked = unpack(&source, &image, &dir.path().join("target"), &Options::default(), &Silent);

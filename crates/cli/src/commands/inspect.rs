@@ -54,7 +54,7 @@ pub(crate) struct InspectArgs {
 pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
     let context = super::context(global, args::Downloads { offline: true })?;
     let found =
-        super::image(&context, &args.image).and_then(|source| Ok((inspect::inspect(&source)?, source)));
+        super::looked_at(&context, &args.image).and_then(|source| Ok((inspect::inspect(&source)?, source)));
     let whole = images::is_whole(&context, &args.image)?;
     context.tell_damage();
     let (mut summary, source) = found?;

@@ -33,6 +33,7 @@ use pinfold_engine::context::Environment;
 use pinfold_engine::project::Project;
 use pinfold_engine::project::manifest;
 use pinfold_image::ImageSource;
+use pinfold_image::trust::Admitted;
 
 use crate::args;
 use crate::args::Args;
@@ -114,7 +115,12 @@ fn project(context: &Context, args: &args::Project) -> Result<Project, Failure> 
     Ok(if args.agents.is_empty() { project } else { project.with_agents(&args.agents)? })
 }
 
-/// The image that text means.
-fn image(context: &Context, text: &str) -> Result<ImageSource, Failure> {
+/// The image that text means, let in by the user's rules.
+fn image(context: &Context, text: &str) -> Result<Admitted<ImageSource>, Failure> {
     Ok(pinfold_engine::keep::images::find(context, text)?)
+}
+
+/// The image that text means, to be looked at only.
+fn looked_at(context: &Context, text: &str) -> Result<ImageSource, Failure> {
+    Ok(pinfold_engine::keep::images::look(context, text)?)
 }

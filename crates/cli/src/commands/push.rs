@@ -7,12 +7,15 @@ use pinfold_base::shown;
 use pinfold_engine::build;
 use pinfold_engine::build::Naming;
 use pinfold_engine::build::heal::healing;
+use pinfold_engine::keep::images;
+use pinfold_engine::keep::images::FindError;
 use pinfold_engine::project::manifest::parse_size;
 use pinfold_engine::ship::push;
 use pinfold_engine::ship::push::Planned;
 use pinfold_engine::ship::push::Pushed;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
+use pinfold_image::trust::Admitted;
 
 use super::Outcome;
 use crate::args;
@@ -70,7 +73,7 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
     let destination = push::Destination::of(destination.parse()?)?;
     let options =
         push::Options { platform: args.platform, budget: args.budget, mount_from: args.mount_from.clone() };
-    let send = |source: &ImageSource, options: &push::Options| -> Result<Done, Failure> {
+    let send = |source: &Admitted<ImageSource>, options: &push::Options| -> Result<Done, Failure> {
         Ok(if args.dry_run {
             Done::Planned(push::plan(&context, source, &destination, options)?)
         } else {
@@ -79,9 +82,9 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
     };
     let kept = match image {
         Some(image) => Some(super::image(&context, image)?),
-        None => match ImageSource::from_store(&context.images()?, destination.reference()) {
+        None => match images::find(&context, &destination.reference().to_string()) {
             Ok(source) => Some(source),
-            Err(ImageError::NotFound { .. }) => None,
+            Err(FindError::Image(ImageError::NotFound { .. })) => None,
             Err(error) => return Err(error.into()),
         },
     };

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
 
 /// One image.
 fn one(context: &Context, image: &str, global: Global) -> Outcome {
-    let source = super::image(context, image);
+    let source = super::looked_at(context, image);
     let result = source.and_then(|source| Ok(verify::verify(&source, &*context.reporter)?));
     let set_aside = !context.tell_damage().is_empty();
     let result = result?;

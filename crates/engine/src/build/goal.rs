@@ -17,6 +17,8 @@ use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
 use pinfold_image::Reference;
 use pinfold_image::model::Descriptor;
+use pinfold_image::trust::Admitted;
+use pinfold_image::trust::made;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
@@ -71,7 +73,7 @@ impl Goal {
         &self,
         store: &ImageStore,
         index: &Digest,
-    ) -> Result<Option<ImageSource>, ImageError> {
+    ) -> Result<Option<Admitted<ImageSource>>, ImageError> {
         if let Some(name) = &self.name {
             let found = Some(store.resolve(name)?).filter(|found| found.digest == *index);
             return Ok(found.map(|found| self.source(store, found)));
@@ -90,7 +92,7 @@ impl Goal {
         context: &Context,
         store: &ImageStore,
         index: &Descriptor,
-    ) -> Result<ImageSource, ImageError> {
+    ) -> Result<Admitted<ImageSource>, ImageError> {
         match &self.name {
             Some(name) => {
                 let before = store.tag(name, index, Some(&self.owner))?;
@@ -106,8 +108,8 @@ impl Goal {
         Ok(self.source(store, index.clone()))
     }
 
-    fn source(&self, store: &ImageStore, index: Descriptor) -> ImageSource {
-        ImageSource::new(&self.reference(&index.digest), index, Box::new(store.clone()))
+    fn source(&self, store: &ImageStore, index: Descriptor) -> Admitted<ImageSource> {
+        made(ImageSource::new(&self.reference(&index.digest), index, Box::new(store.clone())))
     }
 
     /// What earlier versions called what a project runs.

@@ -42,6 +42,7 @@ use pinfold_image::Image;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
+use pinfold_image::trust::Admitted;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -195,7 +196,7 @@ pub struct Outcome {
     /// Whether a lock was written.
     pub locked: bool,
     /// The image in the store.
-    pub source: ImageSource,
+    pub source: Admitted<ImageSource>,
     /// Its platforms.
     pub images: BTreeMap<Platform, Image>,
 }
@@ -335,7 +336,7 @@ fn recorded(
     store: &ImageStore,
     record: &Path,
     goal: &Goal,
-) -> Option<(Built, ImageSource, BTreeMap<Platform, Image>)> {
+) -> Option<(Built, Admitted<ImageSource>, BTreeMap<Platform, Image>)> {
     let built: Built = serde_json::from_slice(&recall(record)?).ok()?;
     let source = goal.reached(store, &built.index).ok()??;
     let images = source.images().ok()?;

@@ -9,6 +9,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
 use pinfold_base::store::Expected;
 use pinfold_base::text::word;
 use pinfold_image::ImageError;
@@ -22,6 +23,10 @@ use pinfold_image::model::Index;
 use pinfold_image::model::Manifest;
 use pinfold_image::sink::is_index;
 use pinfold_image::sink::parts;
+use pinfold_image::trust::Admitted;
+use pinfold_image::trust::Origin;
+use pinfold_image::trust::TrustError;
+use pinfold_image::trust::admit_source;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::Status;
@@ -29,9 +34,61 @@ use serde::Serialize;
 
 use super::gc;
 use crate::context::Context;
+use crate::settings::SettingsError;
+use crate::ship::proofs::Kept;
 
-/// The image that text means: a place outside of the store, or a name in it.
-pub fn find(context: &Context, text: &str) -> Result<ImageSource, ImageError> {
+/// Why an image is not found, or not used.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// It is not there, or cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The user's rules do not let it in.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The user's rules cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+impl FindError {
+    fn inner(&self) -> &dyn Diagnose {
+        match self {
+            Self::Image(error) => error,
+            Self::Trust(error) => error,
+            Self::Settings(error) => error,
+        }
+    }
+}
+
+impl Diagnose for FindError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Inner(self.inner())
+    }
+
+    fn lines(&self) -> Vec<Shown> {
+        self.inner().lines()
+    }
+}
+
+/// The image that text means (a place outside of the store, or a name in it), let in by the user's rules: for whatever unpacks it, runs
+/// it or gives it away. What a project here made needs nobody's signature; of what came from elsewhere the proofs that were kept count.
+pub fn find(context: &Context, text: &str) -> Result<Admitted<ImageSource>, FindError> {
+    let rules = &context.settings()?.trust;
+    let kept = Kept::of(context);
+    if Location::is_spelt_by(text) {
+        let source = ImageSource::from_location(&text.parse()?)?;
+        return Ok(admit_source(rules, source, None, Origin::Place, &kept)?);
+    }
+    let (store, reference): (_, Reference) = (context.images()?, text.parse()?);
+    let found = store.find(&reference)?;
+    let source = ImageSource::new(&reference.to_string(), found.descriptor, Box::new(store));
+    let origin = if found.owner.is_some() { Origin::Made } else { Origin::Name(&reference) };
+    Ok(admit_source(rules, source, found.upstream.index.as_ref(), origin, &kept)?)
+}
+
+/// The same, to be looked at only.
+pub fn look(context: &Context, text: &str) -> Result<ImageSource, ImageError> {
     if Location::is_spelt_by(text) {
         return ImageSource::from_location(&text.parse()?);
     }
@@ -377,6 +434,12 @@ mod tests {
 
     use pinfold_base::Home;
     use pinfold_base::report::Silent;
+    use pinfold_image::sign::Bundle;
+    use pinfold_image::sign::SecretKey;
+    use pinfold_image::sign::Signer as _;
+    use pinfold_image::sign::Statement;
+    use pinfold_image::sink::copy;
+    use pinfold_image::store::OWNER;
 
     use super::*;
     use crate::build;
@@ -423,6 +486,58 @@ mod tests {
         );
         assert_eq!(found[0].size, found[1].size, "both platforms have the same layer");
         assert!(found.iter().all(|listed| listed.created.ends_with('Z')), "{found:?}");
+    }
+
+    #[test]
+    fn what_came_from_elsewhere_is_found_with_its_proof_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SecretKey::generate().unwrap();
+        fs_err::create_dir_all(dir.path().join("home/config")).unwrap();
+        let file = dir.path().join("home/config/config.toml");
+        let rules = format!("[[trust]]\nimages = '*'\nkeys = ['''{}''']\n", key.public().to_pem());
+        fs_err::write(&file, &rules).unwrap();
+        let first = context(dir.path());
+        let made = build(&first, dir.path(), "'linux/amd64'", "mine:v1");
+        let source = find(&first, "mine:v1").expect("what was made here needs nobody's signature");
+        // An image from elsewhere may say that it was made here: nobody believes it.
+        let mut root = source.root().clone();
+        root.annotations.insert(OWNER.into(), "x".into());
+        let name: Reference = "registry.example/team/x:1".parse().unwrap();
+        let store = first.images().unwrap();
+        copy(source.blobs(), &root, store.sink(&name, &Silent)).unwrap();
+        let place: Location = format!("oci:{}:x", dir.path().join("layout").display()).parse().unwrap();
+        pinfold_image::export::export(&source, pinfold_image::export::Selection::All, &place).unwrap();
+        let by_digest = format!("registry.example/team/x@{made}");
+        let elsewhere = [name.to_string(), by_digest, place.to_string()];
+        let refused = |context: &Context| {
+            let refused = |text: &String| match find(context, text) {
+                Ok(_) => false,
+                Err(error) => {
+                    assert!(matches!(&error, FindError::Trust(TrustError::Refused { .. })), "{error}");
+                    assert_eq!(error.kind(), Kind::Refused);
+                    true
+                }
+            };
+            elsewhere.iter().map(refused).collect::<Vec<_>>()
+        };
+        assert_eq!(refused(&first), [true; 3]);
+        assert!(elsewhere.iter().all(|text| look(&first, text).is_ok()), "it may be looked at");
+        // Without a rule, and with a proof, it is used.
+        fs_err::remove_file(&file).unwrap();
+        assert_eq!(refused(&context(dir.path())), [false; 3]);
+        fs_err::write(&file, &rules).unwrap();
+        let other = Bundle::make(&Statement::signature(Digest::sha256(b"other")), &key).unwrap();
+        let kept = Kept::of(&first);
+        kept.keep(&made, &[other.to_bytes().to_vec()]).unwrap();
+        assert_eq!(refused(&context(dir.path())), [true; 3], "of another image");
+        let right = Bundle::make(&Statement::signature(made.clone()), &key).unwrap();
+        kept.keep(&made, &[right.to_bytes().to_vec()]).unwrap();
+        assert_eq!(refused(&context(dir.path())), [false; 3]);
+        // What cannot be understood is no permission.
+        fs_err::write(&file, "[[trust]]\n").unwrap();
+        let broken = context(dir.path());
+        assert!(matches!(find(&broken, "mine:v1"), Err(FindError::Settings(_))));
+        assert!(look(&broken, "mine:v1").is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use fs_err as fs;
 use pinfold_base::Platform;
 use pinfold_base::directory::remove;
 use pinfold_image::ImageSource;
+use pinfold_image::trust::Admitted;
 use pinfold_image::unpack;
 use pinfold_sandbox::OciRuntime;
 use pinfold_sandbox::Spec;
@@ -20,7 +21,7 @@ use crate::context::Context;
 /// There is no network in it, and no workspace; both are the caller's to add.
 pub fn bundle(
     context: &Context,
-    source: &ImageSource,
+    source: &Admitted<ImageSource>,
     platform: Platform,
     directory: &Path,
     runtime: OciRuntime,
@@ -36,7 +37,7 @@ pub fn bundle(
 
 fn bundle_into(
     context: &Context,
-    source: &ImageSource,
+    source: &Admitted<ImageSource>,
     platform: Platform,
     directory: &Path,
     runtime: OciRuntime,

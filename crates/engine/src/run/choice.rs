@@ -10,6 +10,7 @@ use std::path::Path;
 
 use pinfold_base::Platform;
 use pinfold_image::ImageSource;
+use pinfold_image::trust::Admitted;
 use pinfold_network::Credential;
 
 use super::credentials;
@@ -50,7 +51,7 @@ pub(super) enum Choice {
     /// That of a project, built first if need be.
     Project(Box<Project>),
     /// One that is there.
-    Image(ImageSource),
+    Image(Admitted<ImageSource>),
 }
 
 impl Choice {
@@ -214,7 +215,7 @@ pub(super) enum ImageOf {
     /// A project's, built first if need be.
     Project(Box<Agreed<Project>>),
     /// One that is there.
-    Source(ImageSource),
+    Source(Admitted<ImageSource>),
 }
 
 /// What is run.

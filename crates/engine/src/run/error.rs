@@ -21,6 +21,7 @@ use crate::build::BuildError;
 use crate::consent;
 use crate::consent::ConsentError;
 use crate::consent::Told;
+use crate::keep::images::FindError;
 use crate::project::ProjectError;
 use crate::project::manifest::ManifestError;
 use crate::project::recipe::Recipe;
@@ -48,6 +49,9 @@ pub enum RunError {
     /// The user's configuration.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The image that was named.
+    #[error(transparent)]
+    Find(#[from] FindError),
     /// Unpacking.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
@@ -252,6 +256,7 @@ impl Diagnose for RunError {
             Self::Recipe(error) => Diagnosis::Inner(error),
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Settings(error) => Diagnosis::Inner(error),
+            Self::Find(error) => Diagnosis::Inner(error),
             Self::Unpack(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),

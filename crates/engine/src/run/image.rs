@@ -8,6 +8,7 @@ use fs_err as fs;
 use pinfold_base::Platform;
 use pinfold_image::Image;
 use pinfold_image::ImageSource;
+use pinfold_image::trust::Admitted;
 use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
 use pinfold_sandbox::spec::Ids;
@@ -88,7 +89,7 @@ pub(super) fn labels(image: &Image) -> BTreeMap<String, String> {
     image.config.value().config.as_ref().map(|config| config.labels.clone()).unwrap_or_default()
 }
 
-fn unpacked(context: &Context, source: &ImageSource, image: &Image) -> Result<Ready, RunError> {
+fn unpacked(context: &Context, source: &Admitted<ImageSource>, image: &Image) -> Result<Ready, RunError> {
     let roots = RootfsStore::open(context.home.data(), unpack::Options::default())?;
     let root = roots.get(source, image, &*context.reporter)?;
     let path = root.path.clone();

@@ -23,6 +23,7 @@ use pinfold_image::registry::push::Sent;
 use pinfold_image::registry::push::would_send;
 use pinfold_image::sink::copy;
 use pinfold_image::store::NOTES;
+use pinfold_image::trust::Admitted;
 use serde::Serialize;
 
 use super::budget;
@@ -95,7 +96,7 @@ pub struct Planned {
 /// Sends an image.
 pub fn push(
     context: &Context,
-    source: &ImageSource,
+    source: &Admitted<ImageSource>,
     Destination { reference: destination, remote }: &Destination,
     options: &Options,
 ) -> Result<Pushed, ShipError> {

@@ -236,7 +236,23 @@ fn an_image_on_this_machine_is_judged_by_where_it_comes_from() {
         (&registry, Origin::Name(&full), false),
     ] {
         let told = format!("{origin:?}");
-        assert_eq!(admit_source(rules, source(), origin, &nothing).is_ok(), without, "{told}");
-        assert!(admit_source(rules, source(), origin, &proofs).is_ok(), "{told}");
+        assert_eq!(admit_source(rules, source(), None, origin, &nothing).is_ok(), without, "{told}");
+        assert!(admit_source(rules, source(), None, origin, &proofs).is_ok(), "{told}");
     }
+}
+
+#[test]
+fn what_is_proved_of_an_index_is_proved_of_what_it_names() {
+    let key = SecretKey::generate().unwrap();
+    let all = rules("*", &[&key], &[]);
+    let source = || ImageSource::new("one platform", found().descriptor, Box::new(Memory::default()));
+    let index = Digest::sha256(b"index");
+    let proofs = BTreeMap::from([(index.clone(), vec![bundle(&key, SIGNATURE, b"index")])]);
+    let judged = |index| admit_source(&all, source(), index, Origin::Place, &proofs);
+    assert!(judged(Some(&index)).is_ok());
+    assert!(judged(None).is_err());
+    assert!(judged(Some(&Digest::sha256(b"another"))).is_err());
+    // A proof that lies beside the index and is about something else is none of it.
+    let proofs = BTreeMap::from([(index.clone(), vec![bundle(&key, SIGNATURE, b"another")])]);
+    assert!(admit_source(&all, source(), Some(&index), Origin::Place, &proofs).is_err());
 }

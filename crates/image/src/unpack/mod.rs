@@ -48,6 +48,7 @@ use crate::Image;
 use crate::ImageError;
 use crate::ImageSource;
 use crate::blobs::unwrap_io;
+use crate::trust::Admitted;
 
 /// Whom the files belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,7 +268,7 @@ impl Diagnose for UnpackError {
 
 /// Unpacks an image to `target`, which must not exist or be empty. Its folder must be on the same file system.
 pub fn unpack(
-    source: &ImageSource,
+    source: &Admitted<ImageSource>,
     image: &Image,
     target: &Path,
     options: &Options,

@@ -31,6 +31,7 @@ use super::into;
 use crate::Image;
 use crate::ImageSource;
 use crate::store::Lock;
+use crate::trust::Admitted;
 
 /// How long to wait where somebody holds what is not there (any more).
 const AGAIN: Duration = Duration::from_millis(10);
@@ -79,7 +80,7 @@ impl RootfsStore {
     /// The root of an image, unpacked now if it is not there yet.
     pub fn get(
         &self,
-        source: &ImageSource,
+        source: &Admitted<ImageSource>,
         image: &Image,
         reporter: &dyn Reporter,
     ) -> Result<HeldRoot, UnpackError> {

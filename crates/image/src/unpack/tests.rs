@@ -12,13 +12,14 @@ use crate::LayerEncoding;
 use crate::judges::hostile_layers;
 use crate::memory::AMD64;
 use crate::memory::Memory;
+use crate::trust::made;
 use pinfold_testkit::raw_tar::RawTar;
 use pinfold_testkit::raw_tar::header;
 
-fn source_of(tars: &[Vec<u8>], encoding: LayerEncoding) -> (ImageSource, Image) {
+fn source_of(tars: &[Vec<u8>], encoding: LayerEncoding) -> (Admitted<ImageSource>, Image) {
     let mut memory = Memory::default();
     let composed = memory.image(AMD64, tars, encoding);
-    let source = ImageSource::new("memory", composed.manifest.descriptor(), Box::new(memory));
+    let source = made(ImageSource::new("memory", composed.manifest.descriptor(), Box::new(memory)));
     let image = source.image(AMD64).unwrap();
     (source, image)
 }
@@ -350,7 +351,8 @@ fn an_exchanged_layer_is_refused() {
         let layer = composed.manifest.value().layers[0].clone();
         let unpack_with = |memory: &Memory| {
             let yard = Yard::new();
-            let source = ImageSource::new("memory", composed.manifest.descriptor(), Box::new(memory.clone()));
+            let source =
+                made(ImageSource::new("memory", composed.manifest.descriptor(), Box::new(memory.clone())));
             let image = source.image(AMD64).unwrap();
             let result = unpack(&source, &image, &yard.target(), &Options::default(), &Silent);
             assert_eq!(yard.target().exists(), result.is_ok());
@@ -386,7 +388,7 @@ fn a_layer_under_a_foreign_diff_id_is_refused() {
             .unwrap();
     memory.document(&composed.config);
     memory.document(&composed.manifest);
-    let source = ImageSource::new("memory", composed.manifest.descriptor(), Box::new(memory));
+    let source = made(ImageSource::new("memory", composed.manifest.descriptor(), Box::new(memory)));
     let image = source.image(AMD64).unwrap();
     let yard = Yard::new();
     let error = unpack(&source, &image, &yard.target(), &Options::default(), &Silent).unwrap_err();

@@ -117,7 +117,7 @@ fn what_is_too_large_is_refused_before_a_registry_is_asked() {
     let push = |size: u64, budget: Option<u64>| {
         let source = image(&[(size, "a")], &[(1, "a")]);
         let options = push::Options { budget, ..push::Options::default() };
-        push::push(&context, &source, &destination, &options).unwrap_err()
+        push::push(&context, &pinfold_image::trust::made(source), &destination, &options).unwrap_err()
     };
     assert!(matches!(push(701 * MIB, None), ShipError::OverBudget { .. }));
     assert!(matches!(push(2, Some(1)), ShipError::OverBudget { .. }));
