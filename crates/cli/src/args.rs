@@ -7,7 +7,10 @@ use clap::Args as ClapArgs;
 use clap::Parser;
 use clap::Subcommand;
 use pinfold_base::Diagnose;
+use pinfold_base::Platform;
 use pinfold_engine::build::LockUse;
+use pinfold_engine::ship::find::Finding;
+use pinfold_engine::ship::find::Pull;
 
 use crate::commands;
 use crate::complete;
@@ -62,6 +65,9 @@ pub(crate) enum Command {
     Tag(commands::tag::TagArgs),
     Rmi(commands::rmi::RmiArgs),
     Push(commands::push::PushArgs),
+    Pull(commands::pull::PullArgs),
+    Copy(commands::copy::CopyArgs),
+    Load(commands::load::LoadArgs),
     Login(commands::login::LoginArgs),
     Logout(commands::login::LogoutArgs),
     Inspect(commands::inspect::InspectArgs),
@@ -116,11 +122,13 @@ impl Command {
             | Self::Fetch(_)
             | Self::Vendor(_)
             | Self::Build(_)
+            | Self::Pull(_)
+            | Self::Load(_)
             | Self::Run(_)
             | Self::Open(_) => {
                 "interrupted: nothing half done counts, and what was fetched is kept for the next time\n"
             }
-            Self::Push(_) => {
+            Self::Push(_) | Self::Copy(_) => {
                 "interrupted: nothing has a name that is not whole; what arrived is there the next time\n"
             }
             Self::Unpack(_) => "interrupted: what was unpacked is not whole\n",
@@ -153,6 +161,39 @@ pub(crate) struct Downloads {
     /// Use no network: everything must have been fetched or vendored
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+/// Whether a registry is asked for an image.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub(crate) struct Pulling {
+    /// Ask the registry of an image that is named with it: when the store does not have it, always, or never
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "missing")]
+    pull: When,
+}
+
+/// When a registry is asked.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum When {
+    #[default]
+    Missing,
+    Always,
+    Never,
+}
+
+impl Pulling {
+    /// What the engine may do.
+    pub(crate) fn meant(self) -> Pull {
+        match self.pull {
+            When::Missing => Pull::Missing,
+            When::Always => Pull::Always,
+            When::Never => Pull::Never,
+        }
+    }
+
+    /// The same for an image of a platform.
+    pub(crate) fn finding(self, platform: Option<Platform>) -> Finding {
+        Finding { pull: self.meant(), platforms: platform.into() }
+    }
 }
 
 /// What may be done about the lock.

@@ -12,6 +12,8 @@ use pinfold_base::Home;
 use pinfold_base::report::Silent;
 use pinfold_engine::context::Context;
 use pinfold_engine::context::Network;
+use pinfold_engine::keep::images::Listed;
+use pinfold_engine::keep::images::NO_NAME;
 use pinfold_engine::keep::images::Which;
 use pinfold_engine::keep::images::list;
 use pinfold_engine::project::manifest::preset::Preset;
@@ -56,11 +58,13 @@ pub(crate) fn images() -> ArgValueCandidates {
             let context = Context::at(home, Network::Offline, Box::new(Silent)).ok()?;
             let images = list(&context, Which::Named).ok()?;
             // `:` ends a word in bash, so the tag that goes without saying does.
-            let name = |repository: String, tag: String| match tag.as_str() {
-                "latest" => repository,
-                tag => format!("{repository}:{tag}"),
+            let name = |image: Listed| match image.tag.as_str() {
+                "latest" => image.repository,
+                // By its digest alone.
+                NO_NAME => format!("{}@{}", image.repository, image.digest),
+                tag => format!("{}:{tag}", image.repository),
             };
-            let names = images.into_iter().map(|image| name(image.repository, image.tag));
+            let names = images.into_iter().map(name);
             Some(names.map(CompletionCandidate::new).collect())
         };
         found().unwrap_or_default()

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 32] = [
+const VERBS: [&str; 35] = [
     "init",
     "lock",
     "fetch",
@@ -25,6 +25,9 @@ const VERBS: [&str; 32] = [
     "tag",
     "rmi",
     "push",
+    "pull",
+    "copy",
+    "load",
     "login",
     "logout",
     "inspect",

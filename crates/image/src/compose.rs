@@ -34,6 +34,8 @@ pub mod annotation {
     pub const VERSION: &str = "org.opencontainers.image.version";
     /// In a layout's `index.json` only: the name of an image.
     pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+    /// In `index.json` only: the full name of an image, by which containerd knows it.
+    pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
     /// On a layer: its components, separated by spaces.
     pub const COMPONENTS: &str = "dev.pinfold.layer.components";
     /// On a layer: the encoder that compressed it, with its revision and level.

@@ -112,7 +112,7 @@ fn skopeo_reads_the_store_and_all_places() {
     }
     // Copying reads every blob and checks its digest.
     for (at, name) in ["oci-archive:DIR/a.tar:v1", "docker-archive:DIR/d.tar:team/x:v1"].iter().enumerate() {
-        export(&source, Selection::One(AMD64), &place(name, dir.path())).unwrap();
+        export(&source, Selection::One(AMD64), &place(name, dir.path()), None, &Silent).unwrap();
         let copy = text(&format!("oci:DIR/copy{at}:v1"));
         must("skopeo", &["copy", "--quiet", &text(name), &copy]);
         let read = ImageSource::from_location(&copy.parse().unwrap()).unwrap();
@@ -168,7 +168,7 @@ fn umoci_unpacks_the_same_tree() {
     }
     let dir = tempfile::tempdir().unwrap();
     let source = Memory::default().both(&tars(), LayerEncoding::Gzip);
-    export(&source, Selection::One(AMD64), &place("oci:DIR/layout:v1", dir.path())).unwrap();
+    export(&source, Selection::One(AMD64), &place("oci:DIR/layout:v1", dir.path()), None, &Silent).unwrap();
     let (layout, theirs) = (dir.path().join("layout:v1"), dir.path().join("theirs"));
     must("umoci", &["unpack", "--image", layout.to_str().unwrap(), theirs.to_str().unwrap()]);
     let ours = dir.path().join("ours");
@@ -216,7 +216,7 @@ fn podman_loads_archives() {
         ("docker-archive:DIR/d.tar:localhost/sample:docker", vec!["load", "--quiet", "--input", "DIR/d.tar"]),
         ("oci:DIR/layout:v1", vec!["pull", "--quiet", "oci:DIR/layout:v1"]),
     ] {
-        export(&source, Selection::One(AMD64), &place(name, dir.path())).unwrap();
+        export(&source, Selection::One(AMD64), &place(name, dir.path()), None, &Silent).unwrap();
         let arguments: Vec<String> =
             load.iter().map(|text| text.replace("DIR", dir.path().to_str().unwrap())).collect();
         podman(&arguments.iter().map(String::as_str).collect::<Vec<_>>());

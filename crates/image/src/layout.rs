@@ -20,6 +20,8 @@ use std::path::PathBuf;
 use fs_err as fs;
 use fs_err::File;
 use pinfold_base::Digest;
+use pinfold_base::Reporter;
+use pinfold_base::Store;
 use pinfold_base::store::DAMAGED;
 use pinfold_base::store::Damage;
 use pinfold_base::store::Expected;
@@ -33,11 +35,14 @@ use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
 use crate::blobs::OnDamage;
 use crate::blobs::VerifiedReader;
+use crate::blobs::open_verified;
 use crate::blobs::unwrap_io;
+use crate::model::Descriptor;
 use crate::model::Document;
 use crate::model::Index;
 use crate::model::MAX_DOCUMENT;
 use crate::model::Raw;
+use crate::sink::several;
 
 /// The content of `oci-layout`.
 pub(crate) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -47,6 +52,9 @@ pub(crate) const LAYOUT_NAME: &str = "oci-layout";
 pub(crate) const INDEX_NAME: &str = "index.json";
 /// Longest `oci-layout` that is read.
 const MAX_LAYOUT_FILE: u64 = 4 << 10;
+
+/// Blobs that come in at once.
+const PARALLEL: usize = 4;
 
 /// Whose hands a file was in before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +169,24 @@ impl Layout {
         let mut file = self.temporary()?;
         io::copy(&mut content, &mut file).map_err(unwrap_io)?;
         self.keep(file, content.digest())
+    }
+
+    /// Takes those of several blobs that `has` does not know, a few at once. What can be downloaded is, into this very layout: it
+    /// becomes a blob by being renamed.
+    pub(crate) fn take(
+        &self,
+        from: &dyn Blobs,
+        blobs: &[Descriptor],
+        has: impl Fn(&Descriptor) -> Result<bool, ImageError> + Sync,
+        reporter: &dyn Reporter,
+    ) -> Result<(), ImageError> {
+        let downloads = Store::into_folder(&self.root, &self.damage.clone().unwrap_or_default())?;
+        several(blobs, PARALLEL, |blob| {
+            if has(blob)? || from.deliver(blob, &downloads, reporter)? {
+                return Ok(());
+            }
+            self.put_verified(open_verified(from, blob)?)
+        })
     }
 
     /// Gives verified bytes their name.

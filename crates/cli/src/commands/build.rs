@@ -12,12 +12,13 @@ use pinfold_engine::build::Outcome as Built;
 use pinfold_engine::build::compose::BuiltPlatform;
 use pinfold_engine::build::heal::healing;
 use pinfold_engine::build::layers::Records;
+use pinfold_engine::context::Context;
 use pinfold_engine::keep::gc;
 use pinfold_engine::project::manifest::Compression;
 use pinfold_image::Location;
 use pinfold_image::Reference;
-use pinfold_image::export::Selection;
 use pinfold_image::export::export;
+use pinfold_image::export::selection;
 use pinfold_image::location::LocationKind;
 
 use super::Outcome;
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
     let (outcome, written) = healing(&context, || {
         let outcome = build::build(&context, &project, &options)?;
         let written: Result<Vec<Written>, Failure> =
-            args.output.iter().map(|place| write(&outcome, place)).collect();
+            args.output.iter().map(|place| write(&context, &outcome, place)).collect();
         Ok::<_, Failure>((outcome, written?))
     })?;
     if args.force {
@@ -133,29 +134,19 @@ struct Written {
 }
 
 /// Writes the image to one more place.
-fn write(outcome: &Built, place: &Location) -> Result<Written, Failure> {
+fn write(context: &Context, outcome: &Built, place: &Location) -> Result<Written, Failure> {
     let mut place = place.clone();
     let told = place.to_string();
     if place.tag.is_none() && place.kind != LocationKind::Oci {
         // `podman load` names what it loads after this.
         place.tag = Some(outcome.built.reference.clone());
     }
-    export(&outcome.source, selection(&place, outcome), &place)?;
+    let chosen = selection(&outcome.source, &place, None)?;
+    export(&outcome.source, chosen, &place, Some(&outcome.built.reference), &*context.reporter)?;
     // Of an archive the file's; a directory may hold other images as well.
     let file = fs_err::metadata(&place.path).ok().filter(std::fs::Metadata::is_file);
     let image = outcome.built.platforms.iter().map(BuiltPlatform::size).sum();
     Ok(Written { place: told, bytes: file.map_or(image, |file| file.len()) })
-}
-
-/// A Docker archive holds one platform: the only one, or this machine's.
-fn selection(place: &Location, outcome: &Built) -> Selection {
-    let platforms = &outcome.built.platforms;
-    let host =
-        platforms.iter().map(|built| built.platform).find(|platform| Some(*platform) == Platform::host());
-    match (place.kind, host.or(platforms.first().map(|built| built.platform))) {
-        (LocationKind::DockerArchive, Some(platform)) => Selection::One(platform),
-        _ => Selection::All,
-    }
 }
 
 /// What was built: sizes per component, layers, digests.

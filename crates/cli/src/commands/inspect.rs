@@ -34,9 +34,12 @@ const AGENT: &str = "dev.pinfold.agent.";
 /// Show what an image is made of: agents, configuration, layers, components, files
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
-    /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
+    /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or
+    /// docker://HOST/REPOSITORY[:TAG], where it is read and nothing is kept
     #[arg(add = complete::images())]
     image: String,
+    #[command(flatten)]
+    downloads: args::Downloads,
     /// Show this platform only
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
@@ -52,7 +55,7 @@ pub(crate) struct InspectArgs {
 }
 
 pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
-    let context = super::context(global, args::Downloads { offline: true })?;
+    let context = super::context(global, args.downloads)?;
     let found =
         super::looked_at(&context, &args.image).and_then(|source| Ok((inspect::inspect(&source)?, source)));
     let whole = images::is_whole(&context, &args.image)?;

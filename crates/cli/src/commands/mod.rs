@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod completions;
+pub(crate) mod copy;
 pub(crate) mod doctor;
 pub(crate) mod fetch;
 pub(crate) mod gc;
@@ -9,10 +10,12 @@ pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod load;
 pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod policy;
+pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod rmi;
 pub(crate) mod run;
@@ -32,6 +35,7 @@ use pinfold_engine::context::Context;
 use pinfold_engine::context::Environment;
 use pinfold_engine::project::Project;
 use pinfold_engine::project::manifest;
+use pinfold_engine::ship::find::Finding;
 use pinfold_image::ImageSource;
 use pinfold_image::trust::Admitted;
 
@@ -58,6 +62,9 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Tag(args) => tag::run(&args, global),
         Command::Rmi(args) => rmi::run(&args, global),
         Command::Push(args) => push::run(&args, global),
+        Command::Pull(args) => pull::run(&args, global),
+        Command::Copy(args) => copy::run(&args, global),
+        Command::Load(args) => load::run(&args, global),
         Command::Login(args) => login::login(&args, global),
         Command::Logout(args) => login::logout(&args, global),
         Command::Inspect(args) => inspect::run(&args, global),
@@ -116,11 +123,11 @@ fn project(context: &Context, args: &args::Project) -> Result<Project, Failure> 
 }
 
 /// The image that text means, let in by the user's rules.
-fn image(context: &Context, text: &str) -> Result<Admitted<ImageSource>, Failure> {
-    Ok(pinfold_engine::keep::images::find(context, text)?)
+fn image(context: &Context, text: &str, finding: Finding) -> Result<Admitted<ImageSource>, Failure> {
+    Ok(pinfold_engine::ship::find::find(context, text, finding)?)
 }
 
 /// The image that text means, to be looked at only.
 fn looked_at(context: &Context, text: &str) -> Result<ImageSource, Failure> {
-    Ok(pinfold_engine::keep::images::look(context, text)?)
+    Ok(pinfold_engine::ship::find::look(context, text)?)
 }

@@ -10,11 +10,15 @@ use pinfold_engine::build::heal::healing;
 use pinfold_engine::keep::images;
 use pinfold_engine::keep::images::FindError;
 use pinfold_engine::project::manifest::parse_size;
+use pinfold_engine::ship::find::Finding;
+use pinfold_engine::ship::find::Pull;
+use pinfold_engine::ship::pull::Platforms;
 use pinfold_engine::ship::push;
 use pinfold_engine::ship::push::Planned;
 use pinfold_engine::ship::push::Pushed;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
+use pinfold_image::place::remote;
 use pinfold_image::trust::Admitted;
 
 use super::Outcome;
@@ -53,7 +57,7 @@ pub(crate) struct PushArgs {
     dry_run: bool,
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     parse_size(text).ok_or_else(|| "a size looks like `700MiB` or `1.5GB`".to_owned())
 }
 
@@ -70,7 +74,7 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
         [image, destination] => (Some(image), destination),
         words => (None, &words[0]),
     };
-    let destination = push::Destination::of(destination.parse()?)?;
+    let destination = push::Destination::of(remote(destination)?)?;
     let options =
         push::Options { platform: args.platform, budget: args.budget, mount_from: args.mount_from.clone() };
     let send = |source: &Admitted<ImageSource>, options: &push::Options| -> Result<Done, Failure> {
@@ -80,8 +84,10 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
             Done::Pushed(push::push(&context, source, &destination, options)?)
         })
     };
+    let finding =
+        Finding { pull: Pull::Missing, platforms: args.platform.map_or(Platforms::All, Platforms::One) };
     let kept = match image {
-        Some(image) => Some(super::image(&context, image)?),
+        Some(image) => Some(super::image(&context, image, finding)?),
         None => match images::find(&context, &destination.reference().to_string()) {
             Ok(source) => Some(source),
             Err(FindError::Image(ImageError::NotFound { .. })) => None,

@@ -22,6 +22,7 @@ use pinfold_engine::run::Reach;
 use pinfold_engine::run::Request;
 use pinfold_engine::run::Session;
 use pinfold_engine::run::View;
+use pinfold_engine::ship::find::Pull;
 use pinfold_sandbox::Account;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::OciRuntime;
@@ -52,7 +53,8 @@ pub(crate) struct Bounds {
     /// Use a built-in manifest's image: iteron, solo or sealed
     #[arg(long, value_name = "NAME", conflicts_with = "image", add = complete::presets())]
     pub(crate) preset: Option<String>,
-    /// Use this image: NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
+    /// Use this image: NAME[:TAG] or NAME@DIGEST in the local store or, with its registry, there; oci:DIR[:TAG], oci-archive:FILE,
+    /// docker-archive:FILE or docker://HOST/REPOSITORY[:TAG]
     #[arg(long, value_name = "REF", add = complete::images())]
     pub(crate) image: Option<String>,
     /// Which platform of the image; this machine's unless said
@@ -86,6 +88,8 @@ pub(crate) struct What {
     pub(crate) bounds: Bounds,
     #[command(flatten)]
     pub(crate) locking: args::Locking,
+    #[command(flatten)]
+    pub(crate) pulling: args::Pulling,
     /// The directory to work on, seen inside at the same path or at TARGET: the project's, or the current one, unless said
     #[arg(long, short, value_name = "DIR[:TARGET]", help_heading = "Files")]
     pub(crate) workspace: Option<String>,
@@ -218,6 +222,8 @@ impl Bounds {
                 Net::Host => Reach::Host,
             }),
             allow: self.allow.clone(),
+            // Whoever only asks what would be gets nothing for it.
+            pull: Pull::Never,
             // Not read by clap, which repeats what it cannot read.
             keys: parsed("--key", &self.key)?,
             ..Request::default()
@@ -249,6 +255,7 @@ impl What {
             pids: self.pids_limit,
             allow_root_id: self.allow_root_id,
             lock: self.locking.meant(),
+            pull: self.pulling.meant(),
             ..self.bounds.request(self.agent.as_deref())?
         })
     }

@@ -20,7 +20,8 @@ use crate::render::units;
 /// Unpack an image into a directory that does not exist yet, for other runtimes
 #[derive(Debug, clap::Args)]
 pub(crate) struct UnpackArgs {
-    /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
+    /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or
+    /// docker://HOST/REPOSITORY[:TAG]
     #[arg(add = complete::images())]
     image: String,
     /// Where to unpack it
@@ -28,6 +29,10 @@ pub(crate) struct UnpackArgs {
     /// Which platform of the image; this machine's unless said
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
+    #[command(flatten)]
+    pulling: args::Pulling,
+    #[command(flatten)]
+    downloads: args::Downloads,
     /// Write an OCI runtime bundle: rootfs, home and config.json, for `runc run -b DIRECTORY NAME`, without a network
     #[arg(long, value_enum, value_name = "RUNTIME", num_args = 0..=1, require_equals = true, default_missing_value = "runc")]
     bundle: Option<BundleFor>,
@@ -43,8 +48,8 @@ enum BundleFor {
 }
 
 pub(crate) fn run(args: &UnpackArgs, global: Global) -> Outcome {
-    let context = super::context(global, args::Downloads { offline: true })?;
-    let source = super::image(&context, &args.image)?;
+    let context = super::context(global, args.downloads)?;
+    let source = super::image(&context, &args.image, args.pulling.finding(args.platform))?;
     let platform = args.platform.or_else(Platform::host).ok_or_else(|| {
         Failure::usage("this machine's platform is not one of an image's", "name one with `--platform`")
     })?;

@@ -20,16 +20,19 @@ use crate::render::table::Table;
 /// Check an image: every blob's digest, every layer's diff_id, and the rules of the specification
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
+    /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or
+    /// docker://HOST/REPOSITORY[:TAG], where it is read and nothing is kept
     #[arg(required_unless_present = "store", add = complete::images())]
     image: Option<String>,
+    #[command(flatten)]
+    downloads: args::Downloads,
     /// Read back every download, layer and blob instead; what does not match its name is set aside
     #[arg(long, conflicts_with = "image")]
     store: bool,
 }
 
 pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
-    let context = super::context(global, args::Downloads { offline: true })?;
+    let context = super::context(global, args.downloads)?;
     match &args.image {
         Some(image) => one(&context, image, global),
         None => all(&context, global),

@@ -16,6 +16,7 @@ use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
 use pinfold_image::Location;
+use pinfold_image::Place;
 use pinfold_image::Reference;
 use pinfold_image::blobs::read_document;
 use pinfold_image::model::Descriptor;
@@ -96,7 +97,7 @@ pub fn look(context: &Context, text: &str) -> Result<ImageSource, ImageError> {
 }
 
 /// What stands for a name that an image does not have, as elsewhere.
-const NO_NAME: &str = "<none>";
+pub const NO_NAME: &str = "<none>";
 /// Fewest hexadecimal digits that an image is found by.
 const DIGITS: usize = 6;
 
@@ -335,7 +336,7 @@ impl Listed {
         let none = || NO_NAME.to_owned();
         Self {
             repository: reference.map_or_else(none, |reference| reference.name().to_owned()),
-            tag: reference.map_or_else(none, |reference| reference.tag().unwrap_or_default().to_owned()),
+            tag: reference.and_then(|reference| reference.tag()).map_or_else(none, ToOwned::to_owned),
             project: None,
             digest: root.digest.clone(),
             platforms: Vec::new(),
@@ -376,15 +377,15 @@ pub fn list(context: &Context, which: Which) -> Result<Vec<Listed>, ImageError> 
 
 /// Whether all blobs of a stored image are there and what they should be. Of one outside of the store nothing is looked at.
 pub fn is_whole(context: &Context, text: &str) -> Result<bool, ImageError> {
-    if Location::is_spelt_by(text) {
-        return Ok(true);
-    }
-    let (store, reference) = (context.images()?, text.parse::<Reference>()?);
+    let Place::Store(reference) = text.parse()? else { return Ok(true) };
+    let store = context.images()?;
     let looked = store
         .resolve(&reference)
         .and_then(|root| describe(&store, &root, &mut Listed::new(Some(&reference), &root)));
     match looked {
         Err(ImageError::Io(error)) => Err(error.into()),
+        // It was read elsewhere.
+        Err(ImageError::NotFound { .. }) => Ok(true),
         whole => Ok(whole.unwrap_or(false)),
     }
 }
@@ -506,7 +507,14 @@ mod tests {
         let store = first.images().unwrap();
         copy(source.blobs(), &root, store.sink(&name, &Silent)).unwrap();
         let place: Location = format!("oci:{}:x", dir.path().join("layout").display()).parse().unwrap();
-        pinfold_image::export::export(&source, pinfold_image::export::Selection::All, &place).unwrap();
+        pinfold_image::export::export(
+            &source,
+            pinfold_image::export::Selection::All,
+            &place,
+            None,
+            &pinfold_base::report::Silent,
+        )
+        .unwrap();
         let by_digest = format!("registry.example/team/x@{made}");
         let elsewhere = [name.to_string(), by_digest, place.to_string()];
         let refused = |context: &Context| {

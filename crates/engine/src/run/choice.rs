@@ -29,7 +29,6 @@ use crate::consent::Part;
 use crate::consent::Subject;
 use crate::consent::Wishes;
 use crate::context::Context;
-use crate::keep::images;
 use crate::project;
 use crate::project::Project;
 use crate::project::ProjectError;
@@ -41,6 +40,8 @@ use crate::project::recipe;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeKind;
 use crate::project::upward;
+use crate::ship::find::Finding;
+use crate::ship::find::find;
 
 /// Label prefix of the agents in an image.
 const AGENT_LABEL: &str = "dev.pinfold.agent.";
@@ -58,7 +59,10 @@ impl Choice {
     /// The image that a request means, seen from the current directory.
     pub(super) fn find(context: &Context, request: &Request) -> Result<Self, RunError> {
         let project = match &request.basis {
-            Basis::Image(text) => return Ok(Self::Image(images::find(context, text)?)),
+            Basis::Image(text) => {
+                let finding = Finding { pull: request.pull, platforms: request.platform.into() };
+                return Ok(Self::Image(find(context, text, finding)?));
+            }
             Basis::Manifest(file) => Project::from_file(file)?,
             Basis::Preset(name) => preset(context, Path::new("."), name, request.agent())?,
             Basis::Here => {

@@ -21,12 +21,12 @@ use crate::build::BuildError;
 use crate::consent;
 use crate::consent::ConsentError;
 use crate::consent::Told;
-use crate::keep::images::FindError;
 use crate::project::ProjectError;
 use crate::project::manifest::ManifestError;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeError;
 use crate::settings::SettingsError;
+use crate::ship::ShipError;
 
 /// Why nothing is run.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub enum RunError {
     Settings(#[from] SettingsError),
     /// The image that was named.
     #[error(transparent)]
-    Find(#[from] FindError),
+    Ship(#[from] ShipError),
     /// Unpacking.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
@@ -256,7 +256,7 @@ impl Diagnose for RunError {
             Self::Recipe(error) => Diagnosis::Inner(error),
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Settings(error) => Diagnosis::Inner(error),
-            Self::Find(error) => Diagnosis::Inner(error),
+            Self::Ship(error) => Diagnosis::Inner(error),
             Self::Unpack(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),

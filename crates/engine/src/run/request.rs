@@ -26,6 +26,7 @@ use crate::project::manifest::run::Size;
 use crate::project::manifest::run::Variable;
 use crate::project::manifest::run::WorkspacePath;
 use crate::project::upward;
+use crate::ship::find::Pull;
 
 /// Which image a sandbox stands on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub enum Basis {
     Manifest(PathBuf),
     /// That of a built-in manifest.
     Preset(String),
-    /// One that is there: a name in the store, or a place outside of it.
+    /// One that is named: in the store, in a place outside of it, or in a registry.
     Image(String),
 }
 
@@ -68,6 +69,8 @@ pub struct Request {
     pub name: Option<String>,
     /// Platform of the image; this machine's.
     pub platform: Option<Platform>,
+    /// When the registry of an image that is named with it is asked.
+    pub pull: Pull,
     /// What may be done about the lock of the image's project.
     pub lock: LockUse,
     /// What of the host's files is seen.

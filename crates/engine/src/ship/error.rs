@@ -9,10 +9,16 @@ use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::http::HttpError;
 use pinfold_base::shown;
+use pinfold_base::text::word;
 use pinfold_image::ImageError;
+use pinfold_image::Reference;
 use pinfold_image::registry::RegistryError;
+use pinfold_image::trust::TrustError;
 
+use super::load::LoadError;
 use super::registries::RegistriesError;
+use crate::keep::images::FindError;
+use crate::settings::SettingsError;
 
 /// Layers named by the table of an image that is too large.
 const BLAMED: usize = 10;
@@ -53,9 +59,36 @@ pub enum ShipError {
     /// A file.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// An image that is named with its registry, which is not asked.
+    #[error("image `{reference}` is not in the store")]
+    NotHere {
+        /// The image.
+        reference: Reference,
+    },
+    /// The same, where nothing may be asked.
+    #[error("image `{reference}` is not in the store, and the network is switched off")]
+    Offline {
+        /// The image.
+        reference: Reference,
+    },
+    /// This machine is no platform of images.
+    #[error("this machine's platform is not one of an image's")]
+    NoHost,
     /// A registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// What is on this machine.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Another tool.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The user's rules do not let it in.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The user's configuration.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The image.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -68,7 +101,12 @@ impl Diagnose for ShipError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
             Self::OverBudget { .. } => Diagnosis::Own(Kind::Refused),
-            Self::OtherDigest { .. } => Diagnosis::Own(Kind::Usage),
+            Self::OtherDigest { .. } | Self::NotHere { .. } | Self::NoHost => Diagnosis::Own(Kind::Usage),
+            Self::Offline { .. } => Diagnosis::Own(Kind::Network),
+            Self::Find(error) => Diagnosis::Inner(error),
+            Self::Load(error) => Diagnosis::Inner(error),
+            Self::Trust(error) => Diagnosis::Inner(error),
+            Self::Settings(error) => Diagnosis::Inner(error),
             Self::Registries(error) => Diagnosis::Inner(error),
             Self::Io(error) => Diagnosis::Inner(error),
             Self::NotIn(error) | Self::Registry(error) => Diagnosis::Inner(error),
@@ -86,13 +124,29 @@ impl Diagnose for ShipError {
             Self::NotIn(RegistryError::Denied { .. }) => Some(
                 "check the name and the password; accounts with a second factor want a token instead".into(),
             ),
+            Self::NotHere { reference } => {
+                let name = word(reference.to_string());
+                Some(format!(
+                    "`pinfold pull {name}` brings it; `docker://{reference}` is the image where its registry has it"
+                ))
+            }
+            Self::Offline { reference } => Some(format!(
+                "`pinfold pull {}` brings it while there is a network",
+                word(reference.to_string())
+            )),
+            Self::NoHost => Some("name one with `--platform`".into()),
             Self::OtherDigest { .. } => Some("leave the digest out, or push the image that has it".into()),
             _ => None,
         }
     }
 
     fn lines(&self) -> Vec<Shown> {
-        let mut lines = vec![Shown::new(&self.to_string())];
+        let mut lines = match self {
+            Self::Find(error) => return error.lines(),
+            Self::Trust(error) => return error.lines(),
+            Self::Settings(error) => return error.lines(),
+            _ => vec![Shown::new(&self.to_string())],
+        };
         if let Self::OverBudget { blame, .. } = self {
             lines.extend(
                 blame.iter().take(BLAMED).map(|(what, size)| shown!("{:>12}  {what}", mebibytes(*size))),

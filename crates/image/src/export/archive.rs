@@ -20,12 +20,12 @@ use pinfold_archive::tar::write;
 use pinfold_base::store::persist;
 use serde::Serialize;
 
+use super::Named;
 use super::parent_of;
 use crate::ImageError;
 use crate::blobs::Blobs;
 use crate::blobs::open_verified;
 use crate::blobs::unwrap_io;
-use crate::compose::annotation;
 use crate::json;
 use crate::layout::INDEX_NAME;
 use crate::layout::LAYOUT_FILE;
@@ -38,41 +38,53 @@ use crate::sink::Order;
 use crate::sink::Sink;
 use crate::sink::is_manifest;
 
-/// An archive being written to a temporary file beside its final name.
-pub(super) struct ArchiveSink {
-    file: BufWriter<tempfile::NamedTempFile>,
-    path: PathBuf,
-    tag: Option<String>,
+/// An archive being written.
+pub(super) struct ArchiveSink<'a> {
+    out: Out<'a>,
+    named: Named,
     /// For a Docker archive: what its `manifest.json` will say.
     saved: Option<Vec<Saved>>,
+}
+
+/// Where an archive goes.
+enum Out<'a> {
+    /// To a temporary file beside its final name.
+    File { file: BufWriter<tempfile::NamedTempFile>, path: PathBuf },
+    /// To whoever reads it.
+    Stream(&'a mut dyn Write),
 }
 
 /// One image of `manifest.json`.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Saved {
+pub(super) struct Saved {
     config: String,
     repo_tags: Vec<String>,
     layers: Vec<String>,
 }
 
-impl ArchiveSink {
+impl<'a> ArchiveSink<'a> {
     /// An OCI archive.
-    pub(super) fn oci(path: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
-        Self::create(path, tag, None)
+    pub(super) fn oci(path: &Path, named: Named) -> Result<Self, ImageError> {
+        Self::begin(Out::file(path)?, named, None)
     }
 
     /// A Docker archive, which is an OCI archive, too. It takes one image manifest.
-    pub(super) fn docker(path: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
-        Self::create(path, tag, Some(Vec::new()))
+    pub(super) fn docker(path: &Path, named: Named) -> Result<Self, ImageError> {
+        Self::begin(Out::file(path)?, named, Some(Vec::new()))
     }
 
-    fn create(path: &Path, tag: Option<&str>, saved: Option<Vec<Saved>>) -> Result<Self, ImageError> {
-        let parent = parent_of(path);
-        fs::create_dir_all(parent)?;
-        let file = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(parent)?;
-        let file = BufWriter::with_capacity(1 << 20, file);
-        let mut sink = Self { file, path: std::path::absolute(path)?, tag: tag.map(Into::into), saved };
+    /// Either for whoever reads it.
+    pub(super) fn stream(
+        to: &'a mut dyn Write,
+        named: Named,
+        saved: Option<Vec<Saved>>,
+    ) -> Result<Self, ImageError> {
+        Self::begin(Out::Stream(to), named, saved)
+    }
+
+    fn begin(out: Out<'a>, named: Named, saved: Option<Vec<Saved>>) -> Result<Self, ImageError> {
+        let mut sink = Self { out, named, saved };
         sink.header("blobs/", 0)?;
         sink.header("blobs/sha256/", 0)?;
         Ok(sink)
@@ -80,25 +92,50 @@ impl ArchiveSink {
 
     fn member(&mut self, name: &str, size: u64, mut content: impl Read) -> Result<(), ImageError> {
         self.header(name, size)?;
-        let copied = io::copy(&mut content, &mut self.file).map_err(unwrap_io)?;
+        let copied = io::copy(&mut content, self.out.writer()).map_err(unwrap_io)?;
         if copied != size {
             return Err(ImageError::WrongSize { what: format!("`{name}`"), expected: size, actual: copied });
         }
         let padding = size.next_multiple_of(BLOCK as u64) - size;
-        self.file.write_all(&[0; BLOCK][..padding as usize])?;
+        self.out.writer().write_all(&[0; BLOCK][..padding as usize])?;
         Ok(())
     }
 
     fn header(&mut self, name: &str, size: u64) -> Result<(), ImageError> {
         let header = write::member(name.as_bytes(), size).map_err(|reason| ImageError::Archive {
-            archive: self.path.display().to_string(),
+            archive: self.out.to_string(),
             reason: format!("`{name}` cannot be written: {reason}"),
         })?;
-        Ok(self.file.write_all(&header)?)
+        Ok(self.out.writer().write_all(&header)?)
     }
 }
 
-impl Sink for ArchiveSink {
+impl Out<'_> {
+    fn file(path: &Path) -> Result<Self, ImageError> {
+        let parent = parent_of(path);
+        fs::create_dir_all(parent)?;
+        let file = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(parent)?;
+        Ok(Self::File { file: BufWriter::with_capacity(1 << 20, file), path: std::path::absolute(path)? })
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::File { file, .. } => file,
+            Self::Stream(to) => *to,
+        }
+    }
+}
+
+impl std::fmt::Display for Out<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { path, .. } => write!(f, "{}", path.display()),
+            Self::Stream(_) => f.write_str("a stream"),
+        }
+    }
+}
+
+impl Sink for ArchiveSink<'_> {
     fn order(&self) -> Order {
         Order::ByDigest
     }
@@ -119,7 +156,7 @@ impl Sink for ArchiveSink {
             let manifest: Raw<Manifest> = Raw::parse(bytes.to_vec())?;
             saved.push(Saved {
                 config: name_of(&manifest.value().config),
-                repo_tags: self.tag.iter().cloned().collect(),
+                repo_tags: self.named.tag.iter().cloned().collect(),
                 layers: manifest.value().layers.iter().map(name_of).collect(),
             });
         }
@@ -128,10 +165,7 @@ impl Sink for ArchiveSink {
 
     fn finish(mut self, root: &Descriptor) -> Result<(), ImageError> {
         let mut named = root.clone();
-        named.annotations.remove(annotation::REF_NAME);
-        if let Some(tag) = &self.tag {
-            named.annotations.insert(annotation::REF_NAME.into(), tag.clone());
-        }
+        self.named.write(&mut named);
         let index = Raw::compose(Index::new(vec![named]))?;
         let mut members = vec![(INDEX_NAME, index.bytes().to_vec())];
         if let Some(saved) = &self.saved {
@@ -141,10 +175,14 @@ impl Sink for ArchiveSink {
         for (name, bytes) in members {
             self.member(name, bytes.len() as u64, &bytes[..])?;
         }
-        self.file.write_all(&write::END)?;
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        persist(file, &self.path)?;
-        Ok(())
+        self.out.writer().write_all(&write::END)?;
+        match self.out {
+            Out::File { file, path } => {
+                let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+                Ok(persist(file, &path)?)
+            }
+            Out::Stream(to) => Ok(to.flush()?),
+        }
     }
 }
 

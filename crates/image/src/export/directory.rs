@@ -6,14 +6,16 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_base::Reporter;
 use pinfold_base::store::Expected;
+use pinfold_base::store::PARTIAL;
+use pinfold_base::store::TEMPORARY;
 use rustix::fs::FlockOperation;
 
+use super::Named;
 use super::parent_of;
 use crate::ImageError;
 use crate::blobs::Blobs;
-use crate::blobs::open_verified;
-use crate::compose::annotation;
 use crate::layout::Layout;
 use crate::layout::sync_parent;
 use crate::model::Descriptor;
@@ -24,10 +26,11 @@ use crate::store::Lock;
 use crate::store::ref_name;
 
 /// A layout being filled.
-pub(super) struct DirectorySink {
+pub(super) struct DirectorySink<'a> {
     layout: Layout,
-    tag: Option<String>,
+    named: Named,
     state: State,
+    reporter: &'a dyn Reporter,
 }
 
 enum State {
@@ -37,9 +40,8 @@ enum State {
     New { dir: tempfile::TempDir, path: PathBuf },
 }
 
-impl DirectorySink {
-    pub(super) fn open(path: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
-        let tag = tag.map(Into::into);
+impl<'a> DirectorySink<'a> {
+    pub(super) fn open(path: &Path, named: Named, reporter: &'a dyn Reporter) -> Result<Self, ImageError> {
         let exists = match fs::read_dir(path) {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -48,23 +50,30 @@ impl DirectorySink {
         if exists {
             let layout = Layout::open(path)?;
             let lock = Lock::hold(&path.join("lock"), FlockOperation::LockExclusive)?;
-            return Ok(Self { layout, tag, state: State::Locked { _lock: lock } });
+            return Ok(Self { layout, named, state: State::Locked { _lock: lock }, reporter });
         }
         let parent = parent_of(path);
         fs::create_dir_all(parent)?;
         let dir = tempfile::Builder::new().prefix(".pinfold-").tempdir_in(parent)?;
         let layout = Layout::create(dir.path())?;
-        Ok(Self { layout, tag, state: State::New { dir, path: path.into() } })
+        Ok(Self { layout, named, state: State::New { dir, path: path.into() }, reporter })
     }
 }
 
-impl Sink for DirectorySink {
+impl Sink for DirectorySink<'_> {
     fn has(&mut self, blob: &Descriptor) -> Result<bool, ImageError> {
         self.layout.refresh(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
     }
 
     fn put_blob(&mut self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError> {
-        self.layout.put_verified(open_verified(from, blob)?)
+        self.put_blobs(from, std::slice::from_ref(blob))
+    }
+
+    fn put_blobs(&mut self, from: &dyn Blobs, blobs: &[Descriptor]) -> Result<(), ImageError> {
+        let has = |blob: &Descriptor| {
+            self.layout.refresh(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
+        };
+        self.layout.take(from, blobs, has, self.reporter)
     }
 
     fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {
@@ -73,13 +82,10 @@ impl Sink for DirectorySink {
 
     fn finish(self, root: &Descriptor) -> Result<(), ImageError> {
         let mut named = root.clone();
-        named.annotations.remove(annotation::REF_NAME);
-        if let Some(tag) = &self.tag {
-            named.annotations.insert(annotation::REF_NAME.into(), tag.clone());
-        }
+        self.named.write(&mut named);
         let mut index = self.layout.read_index()?.value().clone();
         index.media_type = Some(media::OCI_INDEX.into());
-        index.manifests.retain(|old| match &self.tag {
+        index.manifests.retain(|old| match &self.named.tag {
             Some(tag) => ref_name(old) != Some(tag),
             None => ref_name(old).is_some() || old.digest != root.digest,
         });
@@ -87,7 +93,9 @@ impl Sink for DirectorySink {
         index.manifests.sort_by(|a, b| (ref_name(a), &a.digest).cmp(&(ref_name(b), &b.digest)));
         self.layout.write_index(&Raw::compose(index)?)?;
         // Blobs were renamed out of it, so it is empty; other writers of the layout may have theirs in it.
-        let _ = fs::remove_dir(self.layout.root().join("tmp"));
+        for folder in [TEMPORARY, PARTIAL] {
+            let _ = fs::remove_dir(self.layout.root().join(folder));
+        }
         if let State::New { dir, path } = self.state {
             fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755))?;
             // An empty directory in the way is replaced, anything else was refused at the start.

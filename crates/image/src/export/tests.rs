@@ -39,7 +39,7 @@ fn what_is_written_is_read_back() {
                 LocationKind::DockerArchive => Selection::One(ARM64),
                 _ => Selection::All,
             };
-            let written = export(&source, selection, &place).unwrap();
+            let written = export(&source, selection, &place, None, &Silent).unwrap();
             let read = ImageSource::from_location(&place).unwrap();
             // For a Docker archive a manifest is made when it is read.
             if place.kind != LocationKind::DockerArchive {
@@ -71,7 +71,7 @@ fn zstd_is_plain_in_docker_archives() {
     let dir = tempfile::tempdir().unwrap();
     let source = Memory::default().both(&tars(), LayerEncoding::Zstd);
     let [.., docker] = places(dir.path());
-    export(&source, Selection::One(AMD64), &docker).unwrap();
+    export(&source, Selection::One(AMD64), &docker, None, &Silent).unwrap();
     let image = ImageSource::from_location(&docker).unwrap().image(AMD64).unwrap();
     assert!(image.layers.iter().all(|layer| layer.encoding == LayerEncoding::Tar));
     assert!(image.layers.iter().all(|layer| layer.descriptor.digest == layer.diff_id));
@@ -83,8 +83,8 @@ fn equal_images_give_equal_archives() {
         let dir = tempfile::tempdir().unwrap();
         let source = Memory::default().both(&tars(), encoding);
         let [_, oci, docker] = places(dir.path());
-        export(&source, Selection::All, &oci).unwrap();
-        export(&source, Selection::One(AMD64), &docker).unwrap();
+        export(&source, Selection::All, &oci, None, &Silent).unwrap();
+        export(&source, Selection::One(AMD64), &docker, None, &Silent).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file is left");
         [oci, docker].map(|place| Digest::sha256(&fs::read(place.path).unwrap()).hex())
     };
@@ -93,7 +93,7 @@ fn equal_images_give_equal_archives() {
         (
             LayerEncoding::Gzip,
             "e02b9e8ec151b35fa1cb3e692d690ccbe6b5dab92e7a08893bf7b148626a1a43",
-            "6174066527eaab5c90440a0b2d72118efdeb9cb5750cebd1ad65fc0b45aa71df",
+            "e4f7cb5a6eea197477a942dd0e894e153f03f1d35e6dd0c7dc97b206420b1158",
         ),
         (
             LayerEncoding::Zstd,
@@ -111,9 +111,9 @@ fn a_layout_takes_several_images() {
     let one = Memory::default().both(&tars(), LayerEncoding::Gzip);
     let two = Memory::default().both(&tars()[..1], LayerEncoding::Gzip);
     let at = |tag: &str| place(&format!("oci:{}/l:{tag}", dir.path().display()));
-    export(&one, Selection::All, &at("one")).unwrap();
-    export(&two, Selection::All, &at("two")).unwrap();
-    export(&two, Selection::All, &at("two")).unwrap();
+    export(&one, Selection::All, &at("one"), None, &Silent).unwrap();
+    export(&two, Selection::All, &at("two"), None, &Silent).unwrap();
+    export(&two, Selection::All, &at("two"), None, &Silent).unwrap();
     assert_eq!(ImageSource::from_location(&at("one")).unwrap().root().digest, one.root().digest);
     assert_eq!(ImageSource::from_location(&at("two")).unwrap().root().digest, two.root().digest);
     let layout = place(&format!("oci:{}/l", dir.path().display()));
@@ -123,7 +123,10 @@ fn a_layout_takes_several_images() {
     // What is no layout is left alone.
     fs::create_dir(dir.path().join("other")).unwrap();
     fs::write(dir.path().join("other/mine"), "").unwrap();
-    assert!(export(&one, Selection::All, &place(&format!("oci:{}/other", dir.path().display()))).is_err());
+    assert!(
+        export(&one, Selection::All, &place(&format!("oci:{}/other", dir.path().display())), None, &Silent)
+            .is_err()
+    );
     assert_eq!(fs::read_dir(dir.path().join("other")).unwrap().count(), 1);
 }
 
@@ -132,7 +135,7 @@ fn a_docker_archive_needs_one_platform() {
     let dir = tempfile::tempdir().unwrap();
     let source = Memory::default().both(&tars(), LayerEncoding::Gzip);
     let [.., docker] = places(dir.path());
-    let error = export(&source, Selection::All, &docker).unwrap_err();
+    let error = export(&source, Selection::All, &docker, None, &Silent).unwrap_err();
     assert!(error.to_string().contains("linux/amd64, linux/arm64"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -146,7 +149,7 @@ fn damaged_blobs_are_not_exported() {
     memory.0.get_mut(&layer).unwrap()[20] ^= 1;
     let source = ImageSource::new("memory", root, Box::new(memory));
     for place in places(dir.path()) {
-        assert!(export(&source, Selection::One(AMD64), &place).is_err());
+        assert!(export(&source, Selection::One(AMD64), &place, None, &Silent).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{place}");
     }
 }

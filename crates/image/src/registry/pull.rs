@@ -79,9 +79,10 @@ pub struct Pulled {
     pub unchanged: bool,
 }
 
-/// Asks what a name leads to. `look_here` says whether what is here may be the answer.
+/// Asks what a name leads to. `look_here` says whether what is here may be the answer. Of several clients the first that knows answers,
+/// and the last one's word is the last.
 pub fn look(
-    client: &Client,
+    clients: &[Client],
     store: &ImageStore,
     reference: &Reference,
     wanted: Wanted,
@@ -94,9 +95,15 @@ pub fn look(
         // What is damaged here is fetched again.
         Ok(_) | Err(_) => None,
     };
-    let missing = || RegistryError::Missing { what: format!("`{reference}`"), host: client.host() };
+    let missing = || {
+        let host = clients.last().map(Client::host).unwrap_or_default();
+        RegistryError::Missing { what: format!("`{reference}`"), host }
+    };
+    let get = |which: &Which, expected: Option<&Descriptor>| {
+        first(clients, |client| client.get_manifest(which, expected))
+    };
     let Some(here) = here else {
-        return Ok(Looked::Found(client.get_manifest(&which, None)?.ok_or_else(missing)?));
+        return Ok(Looked::Found(get(&which, None)?.ok_or_else(missing)?));
     };
     let there = match &which {
         // What has this digest has it for ever.
@@ -107,7 +114,7 @@ pub fn look(
             None
         }
         Which::Tag(_) => {
-            let there = client.head_manifest(&which)?.ok_or_else(missing)?;
+            let there = first(clients, |client| client.head_manifest(&which))?.ok_or_else(missing)?;
             if let Some(kept) = suits(store, &here, &there.digest, reference, wanted)? {
                 return Ok(Looked::Here(kept));
             }
@@ -115,12 +122,28 @@ pub fn look(
         }
     };
     if let Some(there) = there
-        && let Some(found) = client.get_manifest(&Which::Digest(there.digest.clone()), Some(&there))?
+        && let Some(found) = get(&Which::Digest(there.digest.clone()), Some(&there))?
     {
         return Ok(Looked::Found(found));
     }
     // By its digest, or the tag was moved since and what it led to is gone.
-    Ok(Looked::Found(client.get_manifest(&which, None)?.ok_or_else(missing)?))
+    Ok(Looked::Found(get(&which, None)?.ok_or_else(missing)?))
+}
+
+/// What the first client says that knows; what is wrong with another than the last does not hinder.
+pub fn first<T>(
+    clients: &[Client],
+    ask: impl Fn(&Client) -> Result<Option<T>, RegistryError>,
+) -> Result<Option<T>, RegistryError> {
+    let Some((last, others)) = clients.split_last() else { return Ok(None) };
+    for client in others {
+        match ask(client) {
+            Ok(Some(found)) => return Ok(Some(found)),
+            Ok(None) => {}
+            Err(error) => tracing::info!(%error, host = client.host(), "passed over"),
+        }
+    }
+    ask(last)
 }
 
 /// What is here, if it is what the registry calls `digest`, of the wanted platform, and whole.
@@ -171,7 +194,7 @@ fn suits(
 
 /// Brings an image into the store under its name. `resolved` is when its tag was asked for, RFC 3339.
 pub fn take(
-    client: &Client,
+    clients: &[Client],
     store: &ImageStore,
     reference: &Reference,
     found: &Admitted<Found>,
@@ -180,7 +203,7 @@ pub fn take(
     reporter: &dyn Reporter,
 ) -> Result<Pulled, ImageError> {
     let name = reference.to_string();
-    let blobs = RegistryBlobs::new(vec![client.clone()]).with(found);
+    let blobs = RegistryBlobs::new(clients.to_vec()).with(found);
     let source = ImageSource::new(&name, found.descriptor.clone(), Box::new(blobs));
     let (root, platforms) = chosen(&source, wanted)?;
     let all = parts(source.blobs(), &root)?;

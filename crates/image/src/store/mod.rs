@@ -72,7 +72,6 @@ const KNOWN_SHOWN: usize = 8;
 #[derive(Clone, Debug)]
 pub struct ImageStore {
     layout: Layout,
-    damage: Damage,
 }
 
 /// A named image of the store.
@@ -103,7 +102,7 @@ impl ImageStore {
             ["oci-layout", INDEX_NAME, "blobs/sha256", "tmp"].iter().all(|name| root.join(name).exists());
         let _lock =
             if there { None } else { Some(Lock::hold(&root.join("lock"), FlockOperation::LockExclusive)?) };
-        let store = Self { layout: Layout::kept(&root, damage)?, damage: damage.clone() };
+        let store = Self { layout: Layout::kept(&root, damage)? };
         if !there {
             store.begin_names()?;
         }

@@ -4,7 +4,6 @@
 
 use pinfold_base::Digest;
 use pinfold_base::Reporter;
-use pinfold_base::Store;
 use pinfold_base::store::Expected;
 use rustix::fs::FlockOperation;
 
@@ -13,14 +12,10 @@ use super::entry_name;
 use crate::ImageError;
 use crate::Reference;
 use crate::blobs::Blobs;
-use crate::blobs::open_verified;
 use crate::compose::annotation;
 use crate::model::Descriptor;
 use crate::sink::Sink;
-use crate::sink::several;
 
-/// Blobs that come in at once.
-const PARALLEL: usize = 4;
 /// Annotation of an entry: the index that this manifest of one platform was taken from.
 pub const INDEX: &str = "dev.pinfold.index";
 /// Annotation of an entry: when its registry was asked what the tag leads to, RFC 3339.
@@ -92,18 +87,6 @@ impl StoreSink<'_> {
         let _lock = self.store.lock(FlockOperation::LockShared)?;
         self.store.layout.refresh(&Expected { digest: blob.digest.clone(), size: Some(blob.size) })
     }
-
-    fn put(&self, downloads: &Store, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError> {
-        if from.deliver(blob, downloads, self.reporter)? {
-            return Ok(());
-        }
-        self.store.layout.put_verified(open_verified(from, blob)?)
-    }
-
-    /// Where downloads of the store's own blobs go: each becomes one of them by being renamed.
-    fn downloads(&self) -> Result<Store, ImageError> {
-        Ok(Store::into_folder(self.store.layout.root(), &self.store.damage)?)
-    }
 }
 
 impl Sink for StoreSink<'_> {
@@ -112,14 +95,11 @@ impl Sink for StoreSink<'_> {
     }
 
     fn put_blob(&mut self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), ImageError> {
-        self.put(&self.downloads()?, from, blob)
+        self.put_blobs(from, std::slice::from_ref(blob))
     }
 
     fn put_blobs(&mut self, from: &dyn Blobs, blobs: &[Descriptor]) -> Result<(), ImageError> {
-        let downloads = self.downloads()?;
-        several(blobs, PARALLEL, |blob| {
-            if Self::has(self, blob)? { Ok(()) } else { self.put(&downloads, from, blob) }
-        })
+        self.store.layout.take(from, blobs, |blob| Self::has(self, blob), self.reporter)
     }
 
     fn put_manifest(&mut self, manifest: &Descriptor, bytes: &[u8]) -> Result<(), ImageError> {

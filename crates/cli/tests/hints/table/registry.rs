@@ -7,6 +7,41 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "engine/src/ship/error.rs",
+        "`pinfold pull {name}` brings it; `docker://{reference}` is the image where its registry has it",
+        Elsewhere("cli/tests/pull.rs", "an_image_is_pulled_on_an_empty_machine_and_run_by_its_name"),
+    ),
+    row(
+        "engine/src/ship/error.rs",
+        "`pinfold pull {}` brings it while there is a network",
+        Elsewhere("cli/tests/pull.rs", "an_image_is_pulled_on_an_empty_machine_and_run_by_its_name"),
+    ),
+    row(
+        "engine/src/ship/error.rs",
+        "name one with `--platform`",
+        Untried("the machines that tests run on have images"),
+    ),
+    row(
+        "engine/src/ship/load/error.rs",
+        "install it, or write an archive for it: `pinfold copy IMAGE oci-archive:FILE`",
+        Elsewhere("cli/tests/load.rs", "a_program_is_found_in_the_path_and_nowhere_else"),
+    ),
+    row(
+        "engine/src/ship/load/error.rs",
+        "start Docker, or write an archive for it: `pinfold copy IMAGE docker-archive:FILE`",
+        Elsewhere("cli/tests/load.rs", "what_a_docker_daemon_has_against_it_is_told"),
+    ),
+    row(
+        "engine/src/ship/load/error.rs",
+        "write an archive, `pinfold copy IMAGE docker-archive:FILE`, and `docker load -i FILE`",
+        Elsewhere("cli/tests/load.rs", "what_a_docker_daemon_has_against_it_is_told"),
+    ),
+    row(
+        "engine/src/ship/load/error.rs",
+        "copy it into the store under a name first: `pinfold copy IMAGE NAME`",
+        Elsewhere("cli/tests/load.rs", "containerd_knows_the_image_by_a_full_name"),
+    ),
+    row(
         "image/src/registry/error.rs",
         "a registry is written before the name, as in `registry.example/team/name:tag`",
         Elsewhere("image/src/registry/tests.rs", "a_name_leads_to_a_registry_that_is_written"),

@@ -96,13 +96,13 @@ impl Here {
     }
 
     fn pull(&self, registry: &Registry, rest: &str, wanted: Wanted) -> Result<Pulled, ImageError> {
-        let (client, name) = (client(registry), Self::name(registry, rest));
-        match look(&client, &self.store, &name, wanted, true)? {
+        let (clients, name) = ([client(registry)], Self::name(registry, rest));
+        match look(&clients, &self.store, &name, wanted, true)? {
             Looked::Here(pulled) => Ok(pulled),
             Looked::Found(found) => {
                 let none: BTreeMap<Digest, Vec<Vec<u8>>> = BTreeMap::new();
                 let (found, _) = admit(&Rules::default(), &name, found, &none).unwrap();
-                take(&client, &self.store, &name, &found, wanted, TIME, &Silent)
+                take(&clients, &self.store, &name, &found, wanted, TIME, &Silent)
             }
         }
     }
@@ -468,8 +468,8 @@ fn a_tag_that_moves_meanwhile_gives_one_image_or_the_other() {
             keep(&moving, &third, &between, None);
         }
         let name = Here::name(&registry, ":1");
-        let client = client(&moving);
-        let Looked::Found(found) = look(&client, &here.store, &name, Wanted::Host(AMD64), true).unwrap()
+        let clients = [client(&moving)];
+        let Looked::Found(found) = look(&clients, &here.store, &name, Wanted::Host(AMD64), true).unwrap()
         else {
             panic!("it is not what is here")
         };
@@ -563,4 +563,37 @@ fn damage_here_is_fetched_again() {
     let again = here.pull(&registry, ":1", Wanted::Host(AMD64)).unwrap();
     assert_eq!((again.unchanged, again.fetched, again.there), (false, 1, 3));
     assert_eq!(Digest::sha256(&fs::read(here.store.blob_path(&layer)).unwrap()), layer);
+}
+
+#[test]
+fn mirrors_are_asked_first_and_are_passed_over_where_they_fail() {
+    let (memory, root) = image();
+    let whole = Registry::start(Quirks::default());
+    keep(&whole, &memory, &root, Some("1"));
+    let broken = Registry::start(Quirks {
+        instead: Some(Arc::new(|_| Some(Response::status(403)))),
+        ..Quirks::default()
+    });
+    // Knows the documents and has no layers.
+    let poor = Registry::start(instead("/blobs/", |_| Some(Response::status(404))));
+    keep(&poor, &memory, &root, Some("1"));
+    let name = Here::name(&whole, ":1");
+    let found = |mirror: &Registry, here: &Here| {
+        let clients = [client(mirror), client(&whole)];
+        let Looked::Found(found) = look(&clients, &here.store, &name, Wanted::Host(AMD64), true)? else {
+            panic!("nothing is here")
+        };
+        let none: BTreeMap<Digest, Vec<Vec<u8>>> = BTreeMap::new();
+        let (found, _) = admit(&Rules::default(), &name, found, &none).unwrap();
+        take(&clients, &here.store, &name, &found, Wanted::Host(AMD64), TIME, &Silent)
+    };
+    let before = whole.asked().len();
+    found(&poor, &Here::new()).unwrap();
+    assert!(whole.asked()[before..].iter().all(|line| line.contains("/blobs/")), "{:?}", whole.asked());
+    found(&broken, &Here::new()).unwrap();
+    // The registry itself has the last word.
+    let clients = [client(&whole), client(&broken)];
+    assert!(
+        look(&clients, &Here::new().store, &Here::name(&whole, ":2"), Wanted::Host(AMD64), true).is_err()
+    );
 }
