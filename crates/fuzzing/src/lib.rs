@@ -26,6 +26,7 @@ mod proxy_redact;
 mod proxy_relay;
 mod proxy_route;
 mod proxy_rules;
+mod registry;
 mod script;
 mod settings;
 mod shown;
@@ -59,6 +60,10 @@ pub use proxy_redact::proxy_redact;
 pub use proxy_relay::proxy_relay;
 pub use proxy_route::proxy_route;
 pub use proxy_rules::proxy_rules;
+pub use registry::bundle;
+pub use registry::challenge;
+pub use registry::document;
+pub use registry::logins;
 pub use script::script;
 pub use settings::settings;
 pub use shown::shown;
@@ -76,6 +81,9 @@ pub const TARGETS: &[Target] = &[
     ("address", address),
     ("ar", ar),
     ("blocks", blocks),
+    ("bundle", bundle),
+    ("challenge", challenge),
+    ("document", document),
     ("elf", elf),
     ("escape", escape),
     ("identity", identity),
@@ -83,6 +91,7 @@ pub const TARGETS: &[Target] = &[
     ("inflate", inflate),
     ("layer", layer),
     ("lock", lock),
+    ("logins", logins),
     ("manifest", manifest),
     ("npmrc", npmrc),
     ("packument", packument),
