@@ -152,7 +152,7 @@ impl Bench {
 }
 
 /// The cost in the middle, with the highest peak of all.
-fn median(mut costs: Vec<Cost>) -> Cost {
+pub(super) fn median(mut costs: Vec<Cost>) -> Cost {
     costs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
     let peak = costs.iter().map(|cost| cost.peak).fold(0.0, f64::max);
     Cost { peak, ..costs[costs.len() / 2] }

@@ -5,6 +5,7 @@
 //!   bench build    rows of CPU seconds, wall seconds and peak memory of whole processes, with CPU goals
 //!   bench scripts  what hostile install scripts cost until they are stopped
 //!   bench run      figures with goals: starts, unpacking, the proxy, resident memory
+//!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
 //!
 //! CPU seconds (user + system) and peak memory are those of the whole process, as the kernel counts them for a finished
@@ -15,6 +16,7 @@ mod floor;
 mod peers;
 pub(crate) mod run;
 mod scripts;
+mod ship;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -54,6 +56,8 @@ enum Group {
     Scripts,
     /// Running sandboxes
     Run,
+    /// Sending images to registries and getting them from there
+    Ship,
 }
 
 /// Everything measured.
@@ -65,6 +69,8 @@ struct Tables {
     scripts: Vec<Row>,
     /// What running costs.
     run: Vec<run::Figure>,
+    /// What shipping costs.
+    ship: Vec<Row>,
 }
 
 /// One measured row.
@@ -155,6 +161,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     }
     if wanted(Group::Run) {
         tables.run = run::figures(args.runs.max(1), &args.only, &folder, &pinfold)?;
+    }
+    if wanted(Group::Ship) {
+        tables.ship = ship::rows(args, &folder, &pinfold)?;
     }
     let path = root.join(&args.json);
     let json = serde_json::to_string_pretty(&tables).map_err(|error| error.to_string())?;
