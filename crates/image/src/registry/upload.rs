@@ -6,6 +6,11 @@
 //!
 //! Content goes in one piece, since sending in chunks is what registries get wrong most. A session that broke is not gone on with:
 //! a new one is begun, and the second time the registry is asked before it is sent anything, so that its reason for refusing is heard.
+//! Only when that breaks as well, on a bad line say, the rest is sent after what has arrived, where the registry says how much that is:
+//!
+//! ```text
+//! GET session ─ Range: 0-N ─► PATCH (from N + 1) ─ Range: 0-END ─► PUT (nothing more) ─► HEAD (its size)
+//! ```
 //!
 //! **Guarantees**: a blob counts as sent when the registry says that it has as many bytes as it should; wrong content is noticed
 //! before the last of its bytes leave; a session that failed is cancelled where the registry knows how.
@@ -20,6 +25,7 @@ use std::sync::PoisonError;
 use pinfold_base::http::Content;
 use pinfold_base::http::Expect;
 use pinfold_base::http::Method;
+use pinfold_base::http::Reply;
 use pinfold_base::http::SafeUrl;
 
 use super::client::Access;
@@ -79,6 +85,16 @@ pub(super) fn upload(
         match send(client, from, blob, &session, expect) {
             Ok(()) => break,
             Err(error) => {
+                let broken = matches!(&error, RegistryError::Http(error) if error.is_passing());
+                if broken && attempt + 1 == SESSIONS && client.wait(attempt - 1) {
+                    match resume(client, from, blob, &session) {
+                        Ok(true) => break,
+                        Ok(false) => {}
+                        Err(error) => {
+                            tracing::info!(%error, blob = %blob.digest, "it cannot be gone on with")
+                        }
+                    }
+                }
                 cancel(client, &session);
                 if attempt == SESSIONS || !may_pass(&error) || !client.wait(attempt - 1) {
                     return Err(error);
@@ -189,6 +205,58 @@ fn send(
         }
         _ => Err(client.refused(&what(blob), reply)),
     }
+}
+
+/// Sends the rest of the content to a session that has some of it, and says whether that was all. Registries err in many ways here
+/// (they drop what is sent, or keep only the last of it), so that what they say they have is compared with what they should.
+fn resume(
+    client: &Client,
+    from: &dyn Blobs,
+    blob: &Descriptor,
+    session: &SafeUrl,
+) -> Result<bool, RegistryError> {
+    let call = |method, at| Call {
+        method,
+        to: To::Url(at),
+        accept: &[],
+        headers: &[],
+        content: Content::None,
+        access: Access::Push,
+    };
+    let reply = client.call(&call(Method::Get, session), Again::Yes)?;
+    let Some(there) = arrived(&reply).filter(|there| reply.status() == 204 && *there < blob.size) else {
+        return Ok(false);
+    };
+    let place = reply.location().unwrap_or_else(|_| session.clone());
+    let wrong: Arc<Mutex<Option<ImageError>>> = Arc::default();
+    let open = || {
+        let content = content(from, blob).map_err(|error| note(&wrong, error))?;
+        let mut judged = Judged { inner: content, left: blob.size, wrong: wrong.clone() };
+        io::copy(&mut (&mut judged).take(there), &mut io::sink())?;
+        Ok(Box::new(judged) as BlobRead)
+    };
+    let range = format!("{there}-{}", blob.size - 1);
+    let headers = [("content-type", "application/octet-stream"), ("content-range", range.as_str())];
+    let content = Content::Stream { open: &open, length: blob.size - there, expect: Expect::Nothing };
+    let reply =
+        client.call(&Call { headers: &headers, content, ..call(Method::Patch, &place) }, Again::Never);
+    if let Some(error) = wrong.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(error.into());
+    }
+    let reply = reply?;
+    if !matches!(reply.status(), 202 | 204) || arrived(&reply) != Some(blob.size) {
+        return Ok(false);
+    }
+    let place = reply.location()?.and_query(&[("digest", &blob.digest.to_string())]);
+    let reply = client.call(&call(Method::Put, &place), Again::Never)?;
+    Ok(matches!(reply.status(), 201 | 204))
+}
+
+/// How many bytes a session has, by what the registry says. `0-0` may mean one byte or none, and counts as none.
+fn arrived(reply: &Reply) -> Option<u64> {
+    let range = reply.header("range")?.trim();
+    let last: u64 = range.strip_prefix("bytes=").unwrap_or(range).strip_prefix("0-")?.parse().ok()?;
+    last.checked_add(1).filter(|_| last > 0)
 }
 
 /// The content of a blob: hashed on the way, unless it is known to be right.

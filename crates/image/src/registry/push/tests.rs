@@ -38,7 +38,10 @@ struct Registry {
 
 impl Registry {
     fn start(fail: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static) -> Self {
-        let has: Arc<Has> = Arc::default();
+        Self::with(Arc::default(), fail)
+    }
+
+    fn with(has: Arc<Has>, fail: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static) -> Self {
         let (fail, of_server): (Arc<Fail>, _) = (Arc::new(fail), has.clone());
         let server = Server::start(move |request| fail(request).unwrap_or_else(|| of_server.answer(request)));
         Self { server, has }
@@ -442,4 +445,74 @@ fn a_plan_changes_nothing() {
     assert!(registry.asked(0).iter().all(|asked| asked.starts_with("HEAD")), "{:?}", registry.asked(0));
     registry.push("x", "1", &memory, &root).unwrap();
     assert_eq!(missing(&registry), 0);
+}
+
+/// What a registry has of a session that broke, and does with the rest.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Rest {
+    /// It appends it.
+    Appended,
+    /// Quirk 1: it takes it and drops it.
+    Dropped,
+    /// As Debian's does: it does not know the session any more.
+    Unknown,
+    /// It has nothing.
+    Nothing,
+}
+
+/// A connection that breaks in the middle of one blob, twice.
+#[test]
+fn the_rest_is_sent_after_what_arrived_when_it_broke_twice() {
+    let bytes: Vec<u8> = (0..100_000_u32).map(|at| at.to_be_bytes()[2]).collect();
+    let mut from = Memory::default();
+    let digest = from.put(bytes.clone());
+    let blob = Descriptor::new(crate::model::media::OCI_LAYER, digest.clone(), bytes.len() as u64);
+    for rest in [Rest::Appended, Rest::Dropped, Rest::Unknown, Rest::Nothing] {
+        let (puts, kept) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+        let fake: Arc<Has> = Arc::default();
+        let (of_fake, of_digest) = (fake.clone(), digest.clone());
+        let registry = Registry::with(fake, move |request: &Request| {
+            let mut kept = kept.lock().unwrap();
+            let range = |kept: &[u8]| format!("0-{}", kept.len().saturating_sub(1));
+            match request.method.as_str() {
+                "PUT" if request.path.contains("uploads") && !request.body.is_empty() => {
+                    if puts.fetch_add(1, Ordering::Relaxed) < 2 {
+                        let arrived = if rest == Rest::Nothing { 0 } else { 60_000 };
+                        *kept = request.body[..arrived].to_vec();
+                        return Some(Response::status(500).fault(Fault::HangUp));
+                    }
+                    None
+                }
+                // The end of a session that was gone on with.
+                "PUT" if request.path.contains("uploads") => {
+                    of_fake.blobs.lock().unwrap().insert(format!("a/b@{of_digest}"), kept.clone());
+                    Some(Response::status(201))
+                }
+                "GET" if request.path.contains("uploads") && rest == Rest::Unknown => {
+                    Some(Response::status(404))
+                }
+                "GET" if request.path.contains("uploads") => {
+                    Some(Response::status(204).header("Range", &range(&kept)))
+                }
+                "PATCH" => {
+                    assert_eq!(request.header("content-range"), Some("60000-99999"));
+                    if rest == Rest::Appended {
+                        kept.extend(&request.body);
+                    }
+                    let place = request.path.clone();
+                    Some(Response::status(202).header("Range", &range(&kept)).header("Location", &place))
+                }
+                _ => None,
+            }
+        });
+        assert_eq!(
+            upload::upload(&registry.client("a/b"), &from, &blob, &[]).unwrap(),
+            Came::Sent,
+            "{rest:?}"
+        );
+        let whole =
+            registry.server.requests().iter().filter(|request| request.body.len() == bytes.len()).count();
+        assert_eq!(whole, if rest == Rest::Appended { 2 } else { 3 }, "{rest:?}");
+        assert_eq!(registry.has.blobs.lock().unwrap()[&format!("a/b@{digest}")], bytes, "{rest:?}");
+    }
 }
