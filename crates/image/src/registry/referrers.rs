@@ -12,9 +12,11 @@
 //! **Guarantees**: attaching the same twice attaches it once; entries of others are kept with all their fields; type and annotations of
 //! what is attached stand in its entry, as readers of the tag want it.
 //! **Refuses**: more than 100 pages or 1,000 entries, a tag that keeps losing what is written to it.
-//! (Registries know no conditional writes. Of two who write at the same moment one can lose; each reads again what it wrote.)
+//! (Registries know no conditional writes. Of two who write at the same moment one loses; each reads again what it wrote, at once and
+//! a moment later, and writes it once more.)
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pinfold_base::Digest;
 use pinfold_base::http::Content;
@@ -42,6 +44,8 @@ use crate::model::media;
 const MAX_PAGES: usize = 100;
 /// How often the tag is written for one entry.
 const ROUNDS: u32 = 5;
+/// How long after it was written an entry is looked for once more: others who write at that moment are done by then.
+const SETTLED: Duration = Duration::from_millis(150);
 /// The configuration of what has none.
 const EMPTY: &[u8] = b"{}";
 
@@ -179,8 +183,17 @@ fn by_tag(client: &Client, subject: &Digest) -> Result<Index, RegistryError> {
 fn add(client: &Client, subject: &Digest, entry: &Descriptor) -> Result<(), RegistryError> {
     for round in 0..=ROUNDS {
         let mut index = by_tag(client, subject)?;
-        if index.manifests.iter().any(|there| there.digest == entry.digest) {
-            return Ok(());
+        let is_in = |index: &Index| index.manifests.iter().any(|there| there.digest == entry.digest);
+        if is_in(&index) {
+            if round == 0 {
+                return Ok(());
+            }
+            // Whoever had read the tag before ours was in it writes it now.
+            std::thread::sleep(SETTLED);
+            if is_in(&by_tag(client, subject)?) {
+                return Ok(());
+            }
+            continue;
         }
         if round == ROUNDS || (round > 0 && !client.wait(round - 1)) {
             break;

@@ -91,7 +91,7 @@ pub(super) fn upload(
                         Ok(true) => break,
                         Ok(false) => {}
                         Err(error) => {
-                            tracing::info!(%error, blob = %blob.digest, "it cannot be gone on with")
+                            tracing::info!(%error, blob = %blob.digest, "it cannot be gone on with");
                         }
                     }
                 }

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use pinfold_base::address::LoopbackForTests;
 use pinfold_base::http;
+use pinfold_testkit::docker_registry::Auth;
+use pinfold_testkit::docker_registry::DockerRegistry;
 use pinfold_testkit::registry::Quirks;
 use pinfold_testkit::registry::Referrers;
 use pinfold_testkit::registry::Registry;
@@ -149,4 +151,26 @@ fn a_tag_that_keeps_losing_what_is_written_to_it_is_an_error() {
         .filter(|request| request.method == "PUT" && request.path.contains("sha256-"))
         .count();
     assert_eq!(written, 5);
+}
+
+#[test]
+fn what_several_attach_at_once_is_all_there() {
+    let Some(registry) = DockerRegistry::start(Auth::Open) else { return };
+    let client = || {
+        let endpoint = Endpoint::of(&registry.host(), false).unwrap();
+        Client::new(http::Client::with(http::Options::default()), endpoint, REPOSITORY, Arc::new(Nobody))
+    };
+    let index = Raw::compose(Index::new(Vec::new())).unwrap();
+    client().put_manifest(&Which::Tag("1".into()), media::OCI_INDEX, index.bytes()).unwrap();
+    let image = index.descriptor();
+    std::thread::scope(|scope| {
+        for who in ["one", "two", "three"] {
+            let (client, image) = (client(), &image);
+            scope.spawn(move || attach(&client, image, &artifact(who)).unwrap());
+        }
+    });
+    let listed = list(&client(), &image.digest).unwrap();
+    let who: std::collections::BTreeSet<&str> =
+        listed.iter().map(|entry| entry.annotations["key"].as_str()).collect();
+    assert_eq!(who, ["one", "two", "three"].into());
 }
