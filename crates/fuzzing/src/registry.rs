@@ -83,7 +83,7 @@ pub fn bundle(bytes: &[u8]) {
     let Ok(found) = Bundle::parse(bytes) else { return };
     assert_eq!(found.to_bytes(), bytes);
     let key = PublicKey::from_pem(KEY).expect("the vector's key");
-    let Ok(statement) = found.verify(&[key.clone()]) else { return };
+    let Ok(statement) = found.verify(std::slice::from_ref(&key)) else { return };
     let signed = Bundle::parse(SIGNED).and_then(|signed| signed.verify(&[key])).expect("the vector");
     assert_eq!(statement, signed);
 }
