@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ar;
+pub mod changeset;
 pub mod codec;
 pub mod decoded;
 pub mod deflate;
@@ -18,6 +19,8 @@ pub mod tar;
 pub mod tree;
 pub mod zip;
 
+pub use changeset::Changeset;
+pub use changeset::Difference;
 pub use tree::Component;
 pub use tree::Content;
 pub use tree::Contents;

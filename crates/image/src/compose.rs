@@ -12,6 +12,7 @@ use pinfold_base::Platform;
 use pinfold_base::time::rfc3339;
 
 use crate::ImageError;
+use crate::base::Base;
 use crate::json::Unknown;
 use crate::model::Descriptor;
 use crate::model::History;
@@ -28,6 +29,10 @@ use crate::model::media;
 pub mod annotation {
     /// When the image was made, RFC 3339; always the epoch of the lock.
     pub const CREATED: &str = "org.opencontainers.image.created";
+    /// The name of the image that this one is built on.
+    pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
+    /// Digest of its index or manifest.
+    pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
     /// The title of the image.
     pub const TITLE: &str = "org.opencontainers.image.title";
     /// The version of what is in the image.
@@ -70,14 +75,14 @@ pub struct LayerBlob {
 }
 
 /// How the image is run; what `[image]` and `[user]` of the manifest come to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuntimeConfig {
     /// User, or `user:group`, by name or number; empty for root.
     pub user: String,
-    /// The program and its first arguments.
-    pub entrypoint: Vec<String>,
-    /// The arguments a user may replace.
-    pub cmd: Vec<String>,
+    /// The program and its first arguments, where it is said.
+    pub entrypoint: Option<Vec<String>>,
+    /// The arguments a user may replace, where they are said.
+    pub cmd: Option<Vec<String>>,
     /// `NAME=value`, in the order they are to be set.
     pub env: Vec<String>,
     /// Where it starts; absolute, or empty for `/`.
@@ -90,6 +95,8 @@ pub struct RuntimeConfig {
     pub stop_signal: Option<String>,
     /// `port/protocol`.
     pub exposed: Vec<String>,
+    /// What else a base said: a health check, a shell.
+    pub other: Unknown,
 }
 
 /// The two documents of an image for one platform.
@@ -101,10 +108,31 @@ pub struct ComposedImage {
     pub manifest: Raw<Manifest>,
 }
 
+/// What an image is built on.
+#[derive(Clone, Copy, Debug)]
+pub struct On<'a> {
+    /// The base.
+    pub base: &'a Base,
+    /// The component that its layers are, as `source/name`.
+    pub component: &'a str,
+}
+
 /// Composes the image of one platform. `annotations` go to the manifest; `created` is added from `epoch` (seconds).
 /// Fails when the settings break a rule of the specification or there are too many layers.
 pub fn image(
     platform: Platform,
+    runtime: &RuntimeConfig,
+    layers: &[LayerBlob],
+    annotations: &BTreeMap<String, String>,
+    epoch: u64,
+) -> Result<ComposedImage, ImageError> {
+    image_on(platform, None, runtime, layers, annotations, epoch)
+}
+
+/// The same on a base, whose layers come first. `runtime` is what the base passes on, too ([`Base::inherited`]).
+pub fn image_on(
+    platform: Platform,
+    on: Option<On<'_>>,
     runtime: &RuntimeConfig,
     layers: &[LayerBlob],
     annotations: &BTreeMap<String, String>,
@@ -117,6 +145,9 @@ pub fn image(
         created_by: if layer.created_by.is_empty() { "pinfold".into() } else { layer.created_by.clone() },
         ..History::default()
     });
+    let below = on.map(|on| on.base);
+    let below_ids = below.into_iter().flat_map(Base::layers).map(|layer| layer.diff_id.clone());
+    let below_layers = on.into_iter().flat_map(|on| on.base.descriptors(on.component));
     let config = Raw::compose(ImageConfiguration {
         created: Some(created.clone()),
         author: None,
@@ -126,10 +157,10 @@ pub fn image(
         config: Some(section(runtime)?),
         rootfs: RootFs {
             kind: "layers".into(),
-            diff_ids: layers.iter().map(|layer| layer.diff_id.clone()).collect(),
+            diff_ids: below_ids.chain(layers.iter().map(|layer| layer.diff_id.clone())).collect(),
             other: Unknown::new(),
         },
-        history: history.collect(),
+        history: below.map(Base::history).unwrap_or_default().into_iter().chain(history).collect(),
         other: Unknown::new(),
     })?;
     let manifest = Raw::compose(Manifest {
@@ -137,7 +168,7 @@ pub fn image(
         media_type: Some(media::OCI_MANIFEST.into()),
         artifact_type: None,
         config: config.descriptor(),
-        layers: layers.iter().map(layer_descriptor).collect(),
+        layers: below_layers.chain(layers.iter().map(layer_descriptor)).collect(),
         subject: None,
         annotations: with_created(annotations, created),
         other: Unknown::new(),
@@ -196,8 +227,8 @@ fn section(runtime: &RuntimeConfig) -> Result<RuntimeSection, ImageError> {
     let rule =
         |reason: String| Err(ImageError::rule(<ImageConfiguration as crate::model::Document>::WHAT, reason));
     let texts = [&runtime.user, &runtime.workdir].into_iter();
-    let texts =
-        texts.chain(&runtime.entrypoint).chain(&runtime.cmd).chain(&runtime.env).chain(&runtime.volumes);
+    let texts = texts.chain(runtime.entrypoint.iter().flatten()).chain(runtime.cmd.iter().flatten());
+    let texts = texts.chain(&runtime.env).chain(&runtime.volumes);
     if let Some(text) = texts.into_iter().find(|text| text.contains('\0')) {
         return rule(format!("`{}` holds a NUL character", text.escape_debug()));
     }
@@ -217,13 +248,13 @@ fn section(runtime: &RuntimeConfig) -> Result<RuntimeSection, ImageError> {
         user: runtime.user.clone(),
         exposed_ports: keys(&runtime.exposed),
         env: runtime.env.clone(),
-        entrypoint: runtime.entrypoint.clone(),
-        cmd: runtime.cmd.clone(),
+        entrypoint: runtime.entrypoint.clone().unwrap_or_default(),
+        cmd: runtime.cmd.clone().unwrap_or_default(),
         volumes: keys(&runtime.volumes),
         working_dir: runtime.workdir.clone(),
         labels: runtime.labels.clone(),
         stop_signal: runtime.stop_signal.clone().unwrap_or_default(),
-        other: Unknown::new(),
+        other: runtime.other.clone(),
     })
 }
 

@@ -8,6 +8,7 @@
 //! layers ([`unpack`]), names that are none ([`reference`]).
 #![forbid(unsafe_code)]
 
+pub mod base;
 pub mod blobs;
 pub mod compose;
 pub mod contents;
@@ -36,6 +37,7 @@ pub mod trust;
 pub mod unpack;
 pub mod verify;
 
+pub use base::Base;
 pub use compose::ComposedImage;
 pub use compose::LayerBlob;
 pub use compose::RuntimeConfig;

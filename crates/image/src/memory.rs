@@ -65,7 +65,7 @@ impl Memory {
         encoding: LayerEncoding,
     ) -> ComposedImage {
         let layers: Vec<_> = tars.iter().map(|tar| self.layer(tar, encoding)).collect();
-        let runtime = RuntimeConfig { cmd: vec!["sh".into()], ..RuntimeConfig::default() };
+        let runtime = RuntimeConfig { cmd: Some(vec!["sh".into()]), ..RuntimeConfig::default() };
         let image = compose::image(platform, &runtime, &layers, &BTreeMap::new(), 1_700_000_000).unwrap();
         self.document(&image.config);
         self.document(&image.manifest);

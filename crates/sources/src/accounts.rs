@@ -10,11 +10,15 @@
 //! Forms: passwd(5), group(5), shadow(5), gshadow(5). System ids are given out as adduser(8) does: the lowest free one of
 //! 100..=999.
 //!
+//! [`existing`] reads the files of an image that is built on, and gives a user of it another name.
+//!
 //! **Guarantees**: names and ids of users are unique, names of groups are unique; no password is ever set (`*` and `!` match
 //! nothing); the day comes from the epoch of the image, not from a clock.
 //!
 //! **Refuses**: lines with the wrong number of fields, ids that are no numbers, names that a shell or a parser could
 //! misread, fields that hold a colon or a control character, a user that exists with other ids.
+
+pub mod existing;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -60,6 +64,8 @@ struct Login {
     shell: String,
     /// What shadow says after the name.
     shadow: ShadowForm,
+    /// What passwd had between the first two colons, of a user that was there before.
+    password: Option<String>,
 }
 
 /// One line of group.
@@ -69,10 +75,12 @@ struct Group {
     gid: u32,
     members: String,
     mark: Mark,
+    /// What group had between the first two colons, of a group that was there before.
+    password: Option<String>,
 }
 
 /// Who made a group decides what gshadow says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Mark {
     /// From the masters through grpconv: `*`.
     Master,
@@ -80,6 +88,8 @@ enum Mark {
     Added,
     /// By systemd-sysusers: `!*`.
     Sysusers(Turn),
+    /// By whoever made the image below: what stands between name and members, or no line at all.
+    Kept(Option<String>),
 }
 
 /// Where systemd-sysusers writes: pwconv appends what it finds in passwd, so that what is there before comes first.
@@ -92,7 +102,7 @@ pub enum Turn {
 }
 
 /// Who made the entry decides how its line in shadow looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum ShadowForm {
     /// From the masters through pwconv.
     Master,
@@ -107,6 +117,8 @@ enum ShadowForm {
     },
     /// A person's account, locked.
     Person,
+    /// Of the image below: all that stands behind the name, or no line at all.
+    Kept(Option<String>),
 }
 
 /// The users and groups of one image.
@@ -114,6 +126,8 @@ enum ShadowForm {
 pub struct Accounts {
     logins: Vec<Login>,
     groups: Vec<Group>,
+    /// The users of shadow and the groups of gshadow in their order, where that was given.
+    order: (Vec<String>, Vec<String>),
 }
 
 /// Where passwords are, which are none here.
@@ -214,9 +228,15 @@ impl Accounts {
             home: home.into(),
             shell: shell.into(),
             shadow: ShadowForm::Master,
+            password: None,
         };
-        let group =
-            |name: &str, gid| Group { name: name.into(), gid, members: String::new(), mark: Mark::Master };
+        let group = |name: &str, gid| Group {
+            name: name.into(),
+            gid,
+            members: String::new(),
+            mark: Mark::Master,
+            password: None,
+        };
         Self {
             logins: vec![
                 login("root", 0, "/root", "/bin/sh"),
@@ -231,12 +251,13 @@ impl Accounts {
                 group("staff", 50),
                 group("nogroup", NOGROUP),
             ],
+            order: Default::default(),
         }
     }
 
     /// Reads the masters of base-passwd. Their password fields are ignored: they hold none.
     pub fn from_masters(passwd: &[u8], group: &[u8]) -> Result<Self, AccountError> {
-        let mut accounts = Self { logins: Vec::new(), groups: Vec::new() };
+        let mut accounts = Self { logins: Vec::new(), groups: Vec::new(), order: Default::default() };
         for (line, fields) in lines("passwd.master", passwd)? {
             let wrong = |what| AccountError::Line { file: "passwd.master", line, what };
             let [name, _, uid, gid, gecos, home, shell] = fields[..] else {
@@ -256,6 +277,7 @@ impl Accounts {
                 home: home.into(),
                 shell: shell.into(),
                 shadow: ShadowForm::Master,
+                password: None,
             });
         }
         for (line, fields) in lines("group.master", group)? {
@@ -274,6 +296,7 @@ impl Accounts {
                 gid: number(gid).ok_or_else(|| wrong("the group id is no number"))?,
                 members: members.into(),
                 mark: Mark::Master,
+                password: None,
             });
         }
         Ok(accounts)
@@ -441,6 +464,7 @@ impl Accounts {
             home: home.into(),
             shell: shell.unwrap_or(NOLOGIN).into(),
             shadow: ShadowForm::System,
+            password: None,
         });
         Ok(uid)
     }
@@ -475,6 +499,7 @@ impl Accounts {
             home,
             shell: user.shell.clone(),
             shadow: ShadowForm::Person,
+            password: None,
         });
         Ok(())
     }
@@ -496,7 +521,8 @@ impl Accounts {
     }
 
     fn push_group(&mut self, name: &str, gid: u32) {
-        self.groups.push(Group { name: name.into(), gid, members: String::new(), mark: Mark::Added });
+        let (name, members, mark) = (name.into(), String::new(), Mark::Added);
+        self.groups.push(Group { name, gid, members, mark, password: None });
     }
 
     /// The four files. `epoch` is in seconds.
@@ -518,36 +544,51 @@ impl Accounts {
             shadow: String::new(),
             gshadow: String::new(),
         };
-        for Login { name, uid, gid, gecos, home, shell, .. } in &self.logins {
+        for Login { name, uid, gid, gecos, home, shell, password: own, .. } in &self.logins {
+            let password = own.clone().unwrap_or_else(|| password.into());
             let _ = writeln!(files.passwd, "{name}:{password}:{uid}:{gid}:{gecos}:{home}:{shell}");
         }
         let first = |login: &&Login| matches!(login.shadow, ShadowForm::Sysusers { turn: Turn::First, .. });
         let (before, after): (Vec<_>, Vec<_>) = self.logins.iter().partition(first);
-        for Login { name, shadow, .. } in before.into_iter().chain(after) {
+        let mut logins: Vec<&Login> = before.into_iter().chain(after).collect();
+        logins.sort_by_key(|login| place(&self.order.0, &login.name));
+        for Login { name, shadow, .. } in logins {
             let rest = match shadow {
                 ShadowForm::Master => format!("*:{day}:0:99999:7:::"),
                 ShadowForm::System => format!("!:{day}::::::"),
                 ShadowForm::Sysusers { expired: false, .. } => format!("!*:{day}::::::"),
                 ShadowForm::Sysusers { expired: true, .. } => format!("!*:{day}:::::1:"),
                 ShadowForm::Person => format!("!:{day}:0:99999:7:::"),
+                ShadowForm::Kept(None) => continue,
+                ShadowForm::Kept(Some(rest)) => rest.clone(),
             };
             let _ = writeln!(files.shadow, "{name}:{rest}");
         }
-        for Group { name, gid, members, .. } in &self.groups {
+        for Group { name, gid, members, password: own, .. } in &self.groups {
+            let password = own.clone().unwrap_or_else(|| password.into());
             let _ = writeln!(files.group, "{name}:{password}:{gid}:{members}");
         }
         let first = |group: &&Group| group.mark == Mark::Sysusers(Turn::First);
         let (before, after): (Vec<_>, Vec<_>) = self.groups.iter().partition(first);
-        for Group { name, members, mark, .. } in before.into_iter().chain(after) {
+        let mut groups: Vec<&Group> = before.into_iter().chain(after).collect();
+        groups.sort_by_key(|group| place(&self.order.1, &group.name));
+        for Group { name, members, mark, .. } in groups {
             let mark = match mark {
-                Mark::Master => "*",
-                Mark::Added => "!",
-                Mark::Sysusers(_) => "!*",
+                Mark::Master => "*:",
+                Mark::Added => "!:",
+                Mark::Sysusers(_) => "!*:",
+                Mark::Kept(None) => continue,
+                Mark::Kept(Some(mark)) => mark,
             };
-            let _ = writeln!(files.gshadow, "{name}:{mark}::{members}");
+            let _ = writeln!(files.gshadow, "{name}:{mark}:{members}");
         }
         files
     }
+}
+
+/// Where a name stands in a file that was there before; behind all of it where it does not.
+fn place(order: &[String], name: &str) -> usize {
+    order.iter().position(|known| known == name).unwrap_or(order.len())
 }
 
 /// Lines with their numbers, split at colons. Empty lines are skipped, as getpwent(3) does.

@@ -12,7 +12,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use fs_err::File;
+use pinfold_base::Algorithm;
 use pinfold_base::Digest;
+use pinfold_base::Hasher;
+use pinfold_base::ImagePath;
+use pinfold_base::Shown;
 
 use super::Format;
 use super::Listing;
@@ -31,6 +35,8 @@ use crate::codec::Compression;
 use crate::deflate::Blocks;
 use crate::deflate::Decoder;
 use crate::deflate::Recorder;
+use crate::layer::Change;
+use crate::layer::Rules;
 use crate::tar;
 use crate::zip;
 
@@ -112,6 +118,13 @@ pub(super) fn decode(
     };
     let mut blocks = Blocks::default();
     let mut pieces = Vec::new();
+    if format == Format::Layer {
+        let (data, diff_id) = output.layer(blob)?;
+        output.out.flush()?;
+        let files = sums(&data, &output.files);
+        let listing = Listing { data, diff_id: Some(diff_id), ..Listing::default() };
+        return Ok((Index { format, size: output.written, listing, files, pieces }, blocks));
+    }
     let (control, data) = match format {
         Format::Deb => deb(blob, &mut output)?,
         Format::Tar => {
@@ -142,7 +155,7 @@ pub(super) fn decode(
             (Names::default(), output.file(codec::decoder(compression, blob)?)?)
         }
         // Taken as it is, or something else by now; the store never asks for it.
-        Format::Raw | Format::Auto => return Err(Refusal::Deb("a raw file is not decoded")),
+        Format::Raw | Format::Auto | Format::Layer => return Err(Refusal::Deb("a raw file is not decoded")),
     };
     output.out.flush()?;
     let (size, sums) = (output.written, std::mem::take(&mut output.files));
@@ -159,15 +172,21 @@ pub(super) fn decode(
         pieces = Vec::new();
     }
     // Of the files that count, in the order of the listing.
-    let files = control.iter().chain(&data).filter_map(|member| match &member.kind {
+    let mut files = self::sums(&control, &sums);
+    files.extend(self::sums(&data, &sums));
+    let listing = Listing { control, data, shadowed, diff_id: None };
+    Ok((Index { format, size, listing, files, pieces }, blocks))
+}
+
+/// The checksum of each file among `members`.
+fn sums(members: &[Member], known: &HashMap<(u64, u64), u32>) -> Vec<u32> {
+    let files = members.iter().filter_map(|member| match &member.kind {
         MemberKind::File { content: Content::Range { offset, size, .. } } => {
-            Some(sums.get(&(*offset, *size)).copied().unwrap_or_default())
+            Some(known.get(&(*offset, *size)).copied().unwrap_or_default())
         }
         _ => None,
     });
-    let files = files.collect();
-    let listing = Listing { control, data, shadowed };
-    Ok((Index { format, size, listing, files, pieces }, blocks))
+    files.collect()
 }
 
 /// Sums up the pieces of a download that is read from its begin.
@@ -267,6 +286,65 @@ impl Output<'_> {
         Ok(names)
     }
 
+    /// Appends the tar of a layer and lists it: every entry, in its order. The digest of the tar comes along.
+    fn layer(&mut self, mut blob: File) -> Result<(Vec<Member>, Digest), Refusal> {
+        let (compression, _) = Compression::peek(&mut blob)?;
+        blob.seek(SeekFrom::Start(0))?;
+        if !matches!(compression, Compression::None | Compression::Gzip | Compression::Zstd) {
+            return Err(Refusal::Unsupported("a layer that is compressed by neither gzip nor zstd"));
+        }
+        let limits = tar::Limits { entries: MAX_ENTRIES, total: self.total, ..tar::Limits::default() };
+        let stream =
+            Hashing { inner: codec::decoder(compression, blob)?, hasher: Hasher::new(Algorithm::Sha256) };
+        let copy = Copy { stream, out: &mut self.out };
+        let copy = BufReader::with_capacity(128 << 10, copy);
+        let mut reader = tar::Reader::new(copy, tar::Strictness::LAYER, limits);
+        let mut rules = Rules::default();
+        let mut members = Vec::new();
+        while let Some(entry) = reader.next_entry()? {
+            let refuse = |reason| Refusal::Layer { path: Shown::bytes(&entry.name), reason };
+            let path = match rules.judge(&entry).map_err(refuse)? {
+                Change::Root => ImagePath::root(),
+                Change::Put(path) | Change::Link { path, .. } => path,
+                // The name of the whiteout itself.
+                Change::Hide(_) | Change::Clear(_) => {
+                    entry.path().map_err(|source| tar::TarError::Name { offset: entry.offset, source })?
+                }
+            };
+            let refuse = |source| tar::TarError::Name { offset: entry.offset, source };
+            let kind = match &entry.kind {
+                tar::EntryKind::Directory => MemberKind::Directory,
+                tar::EntryKind::File => {
+                    let (offset, size) = (entry.offset, entry.size);
+                    self.files.insert((offset, size), sum(&mut reader)?);
+                    let archive = self.archive.clone();
+                    MemberKind::File { content: Content::Range { archive, offset, size } }
+                }
+                tar::EntryKind::Symlink(target) => MemberKind::Symlink(target.clone()),
+                tar::EntryKind::Hardlink(target) => {
+                    MemberKind::Hardlink(tar::read::path_of(target).map_err(refuse)?)
+                }
+                tar::EntryKind::Special(kind) => {
+                    return Err(tar::TarError::Special { path, kind: kind.word() }.into());
+                }
+            };
+            members.push(Member {
+                path,
+                raw_name: entry.name,
+                kind,
+                meta: entry.meta,
+                uname: entry.uname,
+                gname: entry.gname,
+            });
+        }
+        self.written = reader.position();
+        self.entries = members.len() as u64;
+        let mut rest = reader.into_inner();
+        // What may follow the end is zeros, and the reader has read them.
+        io::copy(&mut rest, &mut io::sink())?;
+        Ok((members, rest.into_inner().stream.hasher.finish()))
+    }
+
     /// Appends the tar in `stream` and lists it.
     fn tar(&mut self, stream: impl Read) -> Result<Names, Refusal> {
         let start = self.written;
@@ -311,6 +389,20 @@ impl Output<'_> {
         self.written += reader.position();
         self.entries += names.len() as u64;
         Ok(names)
+    }
+}
+
+/// Reads a stream, and hashes what was read.
+struct Hashing<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        Ok(n)
     }
 }
 

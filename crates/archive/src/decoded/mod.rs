@@ -10,7 +10,7 @@
 //!
 //! | format | decoded bytes |
 //! |---|---|
-//! | [`Format::Tar`] | the tar stream |
+//! | [`Format::Tar`], [`Format::Layer`] | the tar stream |
 //! | [`Format::Deb`] | the stream of control.tar, then that of data.tar |
 //! | [`Format::Zip`] | the contents of the files, in the order of the central directory |
 //! | [`Format::Raw`] | the download itself, not copied |
@@ -23,7 +23,8 @@
 //! write the same bytes. **Refuses** what the readers of [`crate::tar`], [`crate::zip`] and [`crate::ar`] refuse, hard
 //! links to something that is no earlier file of the archive, more than [`decode::MAX_ENTRIES`] entries, more than
 //! [`decode::MAX_TOTAL`] bytes, and bombs: more than 64 MiB plus 250 times the size of the download.
-//! Of several entries of one name the last counts (`names`); layers of images are not read here, and stay strict.
+//! Of several entries of one name the last counts (`names`). Layers of images stay strict: what [`crate::layer`] refuses is refused,
+//! hard links may name files of lower layers, and whiteouts stand in the listing as the files they are.
 
 pub mod decode;
 pub mod index;
@@ -53,6 +54,7 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
 use pinfold_base::Store;
 use pinfold_base::store::StoreError;
 use pinfold_base::store::stamp;
@@ -79,6 +81,8 @@ pub enum Format {
     Deb,
     /// A tar, plain or compressed.
     Tar,
+    /// A layer of an image: a tar, plain or compressed by gzip or zstd.
+    Layer,
     /// A zip.
     Zip,
     /// One file, taken as it is.
@@ -98,6 +102,8 @@ pub struct Listing {
     pub data: Vec<Member>,
     /// Names that came more than once, and what became of them.
     pub shadowed: Vec<Shadowed>,
+    /// SHA-256 of the tar inside, of a layer.
+    pub diff_id: Option<Digest>,
 }
 
 /// A name that came more than once, or whose hard link outlived it.
@@ -205,6 +211,14 @@ pub enum Refusal {
     /// Members that no Debian package has.
     #[error("it is no Debian package: {0}")]
     Deb(&'static str),
+    /// An entry that no honest layer has.
+    #[error("`{path}`: {reason}")]
+    Layer {
+        /// Its name.
+        path: Shown,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A directory with something in it, and something else of its name.
     #[error("`{0}` is in it twice, as a directory and as something else")]
     Duplicate(ImagePath),

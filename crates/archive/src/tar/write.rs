@@ -8,10 +8,11 @@
 //!   the file. Readers may thus unpack in one pass.
 //! - Two blocks of zeros at the end, no padding to a record.
 //!
-//! **Refuses** names that begin with `.wh.` (they would delete files of lower layers), missing parents, dangling hard links,
+//! **Refuses** names that begin with `.wh.` but for the whiteouts of a [`Changeset`] (they would delete files of lower layers), missing parents, dangling hard links,
 //! NUL in link targets and attributes, `=` in the name of an attribute, mode bits beyond 07777.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::io::Write;
 
@@ -21,6 +22,7 @@ use super::BLOCK;
 use super::TarError;
 use super::header::Header;
 use super::pax;
+use crate::Changeset;
 use crate::Content;
 use crate::Contents;
 use crate::Metadata;
@@ -67,8 +69,19 @@ pub struct EntryPieces<'a> {
 
 /// The pieces of the canonical tar of `tree`, the end marker last.
 pub fn pieces(tree: &Tree) -> impl Iterator<Item = Result<Piece<'_>, TarError>> + '_ {
+    joined(entries(tree))
+}
+
+/// The pieces of the tar of a layer, its whiteouts among them.
+pub fn pieces_of(layer: &Changeset) -> impl Iterator<Item = Result<Piece<'_>, TarError>> + '_ {
+    joined(entries_with(layer.tree(), Some(layer.whiteouts())))
+}
+
+fn joined<'a>(
+    entries: impl Iterator<Item = Result<EntryPieces<'a>, TarError>> + 'a,
+) -> impl Iterator<Item = Result<Piece<'a>, TarError>> + 'a {
     let end = std::iter::once(Ok(Piece::Bytes(END.to_vec())));
-    entries(tree)
+    entries
         .flat_map(|entry| match entry {
             Err(error) => [Some(Err(error)), None, None],
             Ok(entry) => [
@@ -83,10 +96,21 @@ pub fn pieces(tree: &Tree) -> impl Iterator<Item = Result<Piece<'_>, TarError>> 
 
 /// The entries of the canonical tar of `tree`, in order.
 pub fn entries(tree: &Tree) -> impl Iterator<Item = Result<EntryPieces<'_>, TarError>> + '_ {
+    entries_with(tree, None)
+}
+
+/// The same, where `whiteouts` may have names that no file may have.
+fn entries_with<'a>(
+    tree: &'a Tree,
+    whiteouts: Option<&'a BTreeSet<ImagePath>>,
+) -> impl Iterator<Item = Result<EntryPieces<'a>, TarError>> + 'a {
     let links = links(tree);
-    tree.iter()
-        .filter(|(path, _)| !path.is_root())
-        .map(move |(path, node)| entry(tree, &links, path, node).map_err(|reason| refuse(path, reason)))
+    tree.iter().filter(|(path, _)| !path.is_root()).map(move |(path, node)| {
+        if is_reserved(path.name()) && !whiteouts.is_some_and(|whiteouts| whiteouts.contains(path)) {
+            return Err(refuse(path, "names that begin with `.wh.` mean deletions in an image layer"));
+        }
+        entry(tree, &links, path, node).map_err(|reason| refuse(path, reason))
+    })
 }
 
 /// The header blocks of a member of an archive that is no tree, as one of an image: root's, at the epoch, 0755 for a directory (whose
@@ -144,9 +168,6 @@ fn entry<'a>(
     path: &'a ImagePath,
     node: &'a Node,
 ) -> Result<EntryPieces<'a>, &'static str> {
-    if is_reserved(path.name()) {
-        return Err("names that begin with `.wh.` mean deletions in an image layer");
-    }
     if path.parent().is_some_and(|parent| {
         !parent.is_root() && !tree.get(&parent).is_some_and(|node| node.kind == NodeKind::Directory)
     }) {

@@ -25,7 +25,9 @@ use pinfold_base::Shown;
 use pinfold_base::shown;
 
 use crate::project::Project;
+use crate::project::manifest::environment::Under;
 use crate::project::manifest::environment::environment;
+use crate::sources::Placed;
 
 /// What is there only once an image runs.
 const LATER: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/tmp"];
@@ -101,16 +103,20 @@ impl Findings {
     pub(super) fn look(
         &mut self,
         project: &Project,
-        tree: &Tree,
+        placed: &Placed,
         contents: &dyn Contents,
         platform: Platform,
     ) -> io::Result<()> {
         let Project { manifest, recipes, .. } = project;
-        let path = environment(&manifest.image.env, recipes).ok().and_then(|mut env| env.remove("PATH"));
+        let tree = &placed.tree;
+        let under = Under::of(placed.below.as_deref());
+        let env = environment(&manifest.image.env, recipes, &under);
+        let path = env.ok().and_then(|mut env| env.remove("PATH"));
         let path = path.unwrap_or_default();
         let volumes = manifest.image.volumes.iter().map(|volume| volume.0.to_string());
         let later = LATER.map(str::to_owned).into_iter().chain(volumes).collect();
-        let image = Image { tree, contents, path: &path, later, debian: manifest.sources.debian.is_some() };
+        let debian = manifest.sources.debian.is_some() || placed.below.is_some();
+        let image = Image { tree, contents, path: &path, later, debian };
         let mut found = |finding: Option<Finding>| {
             if let Some(finding) = finding {
                 self.all.entry(finding).or_default().push(platform);
@@ -141,9 +147,13 @@ impl Findings {
         if project.file.is_some() {
             let hint = "place the program, or name another in `[image]`";
             let manifest = &manifest.image;
-            let init = manifest.entrypoint.last().is_none_or(|word| word == "--");
-            let entry = manifest.entrypoint.first().map(|word| (word, "entrypoint"));
-            let cmd = manifest.cmd.first().filter(|_| init).map(|word| (word, "cmd"));
+            let entrypoint = manifest.entrypoint.as_deref().unwrap_or_default();
+            let cmd = manifest.cmd.as_deref().unwrap_or_default();
+            // What a base starts with is the base's.
+            let inherited = manifest.entrypoint.is_none() && placed.below.is_some();
+            let init = entrypoint.last().is_none_or(|word| word == "--") && !inherited;
+            let entry = entrypoint.first().map(|word| (word, "entrypoint"));
+            let cmd = cmd.first().filter(|_| init).map(|word| (word, "cmd"));
             for (word, key) in entry.into_iter().chain(cmd) {
                 found(image.command(word, &format!("`{word}` of `image.{key}`"), hint)?);
             }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use pinfold_archive::Changeset;
 use pinfold_archive::Contents;
 use pinfold_archive::Tree;
+use pinfold_archive::changeset::difference;
 use pinfold_archive::encode::Encoding;
 use pinfold_archive::encode::Reuse;
 use pinfold_base::Diagnose;
@@ -21,7 +23,10 @@ use pinfold_image::LayerBlob;
 use pinfold_image::LayerEncoding;
 use pinfold_image::LayerPlan;
 use pinfold_image::RuntimeConfig;
+use pinfold_image::compose::On;
+use pinfold_image::compose::annotation;
 use pinfold_image::layout;
+use pinfold_image::model::Descriptor;
 use pinfold_image::plan;
 use serde::Deserialize;
 use serde::Serialize;
@@ -36,7 +41,10 @@ use crate::project::lock::Lock;
 use crate::project::manifest::Compression;
 use crate::project::manifest::Manifest;
 use crate::project::manifest::ManifestError;
+use crate::project::manifest::environment::Under;
 use crate::project::manifest::environment::environment;
+use crate::sources::Placed;
+use crate::sources::base::Below;
 
 /// Why an image cannot be composed.
 #[derive(Debug, thiserror::Error)]
@@ -192,30 +200,36 @@ pub fn platform(
     lock: &Lock,
     writing: &Writing,
     platform: Platform,
-    tree: &Tree,
+    placed: &Placed,
 ) -> Result<(ComposedImage, BuiltPlatform), ComposeError> {
     let manifest = &project.manifest;
+    let tree = &placed.tree;
+    let below = placed.below.as_deref();
     if let Some((path, _)) = tree.iter().find(|(path, _)| path.name().starts_with(b".wh.")) {
         return Err(ComposeError::Whiteout { path: path.clone() });
     }
     let mut built = Vec::new();
     let mut blobs = Vec::new();
-    for (plan, tree) in plan::split(tree, &assignment(lock, tree))? {
+    if let Some(below) = below {
+        built.extend(beneath(context, store, below)?);
+    }
+    for (plan, layer) in cut(tree, below, &assignment(lock, tree))? {
+        let tree = layer.tree();
         if tree.is_empty() {
             continue;
         }
         let item = format!("{} {}", platform.arch.oci(), plan.name);
-        let (layer, work) = layers::layer(context, &item, &tree, writing)?;
+        let mut components: Vec<String> = tree.iter().map(|(_, node)| node.owner.to_string()).collect();
+        components.sort_unstable();
+        components.dedup();
+        components.retain(|component| plan.components.contains(component));
+        let (layer, work) = layers::layer(context, &item, &layer, writing)?;
         let blob = layers::blob_path(context, &layer.digest);
         if work == Work::Encoded {
             // The store may have one from before, and what made us write it again may have harmed that too.
             store.check(&layer.digest)?;
         }
         store.put_file(&blob, &layer.digest, layer.size, layout::Custody::Store)?;
-        let mut components: Vec<String> = tree.iter().map(|(_, node)| node.owner.to_string()).collect();
-        components.sort_unstable();
-        components.dedup();
-        components.retain(|component| plan.components.contains(component));
         blobs.push(LayerBlob {
             diff_id: layer.diff_id.clone(),
             digest: layer.digest.clone(),
@@ -237,11 +251,17 @@ pub fn platform(
     if let Some(over) = manifest.policy.size_budget.and_then(|budget| size.checked_sub(budget + 1)) {
         return Err(ComposeError::Budget { platform, size, over: over + 1 });
     }
-    let image = pinfold_image::compose::image(
+    let mut annotations = annotations(manifest);
+    if let Some(below) = below {
+        annotations.insert(annotation::BASE_NAME.into(), below.name.clone());
+        annotations.insert(annotation::BASE_DIGEST.into(), below.manifest.to_string());
+    }
+    let image = pinfold_image::compose::image_on(
         platform,
-        &runtime(context, project, lock, tree)?,
+        below.map(|below| On { base: &below.image, component: below.component.as_str() }),
+        &runtime(context, project, lock, placed)?,
         &blobs,
-        &annotations(manifest),
+        &annotations,
         lock.epoch,
     )?;
     store.put_document(&image.config)?;
@@ -254,6 +274,41 @@ pub fn platform(
         paths: tree.len(),
     };
     Ok((image, summary))
+}
+
+/// What each layer of an image says.
+fn cut(
+    tree: &Tree,
+    below: Option<&Below>,
+    assignment: &Assignment,
+) -> Result<Vec<(LayerPlan, Changeset)>, plan::SplitError> {
+    let Some(below) = below else {
+        let layers = plan::split(tree, assignment)?.into_iter();
+        return Ok(layers.map(|(plan, tree)| (plan, tree.into())).collect());
+    };
+    plan::split_over(tree, &difference(&below.tree, tree), &below.component, assignment)
+}
+
+/// The layers of a base, as they are, into the image store.
+fn beneath(context: &Context, store: &ImageStore, below: &Below) -> Result<Vec<BuiltLayer>, ComposeError> {
+    let mut built = Vec::new();
+    for (number, layer) in below.image.layers().iter().enumerate() {
+        let Descriptor { digest, size, .. } = &layer.descriptor;
+        store.put_file(&context.store.path(digest), digest, *size, layout::Custody::Store)?;
+        built.push(BuiltLayer {
+            name: format!("{} {}", below.component, number + 1),
+            layer: layers::Written {
+                diff_id: layer.diff_id.clone(),
+                uncompressed: fs_err::metadata(context.decoded.path(digest, ""))
+                    .map_or_else(|_| context.store.size(digest), |file| file.len()),
+                digest: digest.clone(),
+                size: *size,
+                reused: 0,
+            },
+            cached: true,
+        });
+    }
+    Ok(built)
 }
 
 /// Annotations of manifest and index.
@@ -270,21 +325,22 @@ fn runtime(
     context: &Context,
     project: &Project,
     lock: &Lock,
-    tree: &Tree,
+    placed: &Placed,
 ) -> Result<RuntimeConfig, ManifestError> {
     let Project { manifest, recipes, .. } = project;
-    let mut env = environment(&manifest.image.env, recipes)?;
+    let below = placed.below.as_deref();
+    let mut env = environment(&manifest.image.env, recipes, &Under::of(below))?;
     let path = env.remove("PATH").map(|value| ("PATH".to_owned(), value));
     let env = path.into_iter().chain(env).map(|(name, value)| format!("{name}={value}")).collect();
-    let mut labels = os_release_labels(tree, &context.decoded);
+    let mut labels = os_release_labels(&placed.tree, &context.decoded);
     for agent in &lock.agents {
         labels.insert(format!("dev.pinfold.agent.{}", agent.name), agent.version.clone());
     }
     // What the image asks of whoever runs it: `run --image` lets it narrow freely and widen after the user's word.
-    labels
-        .extend(crate::run::Declared::label(&manifest.run).map(|json| (crate::run::LABEL.to_owned(), json)));
+    let wishes = crate::run::Declared::label(&manifest.run);
+    labels.extend(wishes.clone().map(|json| (crate::run::LABEL.to_owned(), json)));
     labels.extend(manifest.image.labels.clone());
-    Ok(RuntimeConfig {
+    let own = RuntimeConfig {
         user: manifest.user.as_ref().map(|user| format!("{}:{}", user.uid, user.gid)).unwrap_or_default(),
         entrypoint: manifest.image.entrypoint.clone(),
         cmd: manifest.image.cmd.clone(),
@@ -292,8 +348,18 @@ fn runtime(
         workdir: manifest.image.workdir.as_ref().map(ToString::to_string).unwrap_or_default(),
         labels,
         volumes: manifest.image.volumes.iter().map(ToString::to_string).collect(),
-        stop_signal: None,
-        exposed: Vec::new(),
+        ..RuntimeConfig::default()
+    };
+    Ok(match below {
+        Some(below) => {
+            let mut all = below.image.inherited(own);
+            // What a sandbox may have is this manifest's word alone.
+            if wishes.is_none() {
+                all.labels.remove(crate::run::LABEL);
+            }
+            all
+        }
+        None => own,
     })
 }
 

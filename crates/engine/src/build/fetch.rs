@@ -226,6 +226,12 @@ pub(super) fn forget(context: &Context, lock: &Lock, platforms: &[Platform]) -> 
 fn download(remotes: &Remotes<'_>, archive: &Archive<'_>, reporter: &dyn Reporter) -> Result<(), FetchError> {
     let context = remotes.context;
     let failed = |source| FetchError::Download { what: archive.what.clone(), source };
+    let kept = kept(context, archive.digest);
+    if kept.is_empty()
+        && let Some(brought) = archive.origin.bring(remotes, &archive.what, reporter)
+    {
+        return Ok(brought?);
+    }
     let mut nowhere = None;
     let later = std::iter::once_with(|| archive.origin.locate(remotes)).flat_map(|found| {
         found.unwrap_or_else(|error| {
@@ -234,7 +240,7 @@ fn download(remotes: &Remotes<'_>, archive: &Archive<'_>, reporter: &dyn Reporte
         })
     });
     let result = context.http().map_err(failed)?.download(
-        kept(context, archive.digest).into_iter().chain(later),
+        kept.into_iter().chain(later),
         &Expected { digest: archive.digest.clone(), size: archive.size },
         &archive.what,
         &context.store,

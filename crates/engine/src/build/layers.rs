@@ -14,13 +14,14 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_archive::Changeset;
 use pinfold_archive::Content;
 use pinfold_archive::Node;
 use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
 use pinfold_archive::encode;
 use pinfold_archive::encode::Encoding;
-use pinfold_archive::tar::write::pieces;
+use pinfold_archive::tar::write::pieces_of;
 use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -164,14 +165,16 @@ pub struct Writing {
     pub records: Records,
 }
 
-/// The layer of `tree`: out of the cache, or written now.
+/// A layer: out of the cache, or written now.
 pub fn layer(
     context: &Context,
     name: &str,
-    tree: &Tree,
+    layer: &Changeset,
     writing: &Writing,
 ) -> Result<(Written, Work), LayerError> {
     let Writing { encoding, records } = writing;
+    // Whiteouts are nodes of it: a name that no file may have is in the key as any other.
+    let tree = layer.tree();
     let key = key(tree, encoding);
     let record = record_path(context, &key);
     if *records == Records::Believed
@@ -189,7 +192,7 @@ pub fn layer(
         Counted { context, running: Running::begin(&*context.reporter, Stage::Compose, name, Some(total)) };
     let mut temporary = context.store.temporary()?;
     let encoded = encode::encode(
-        pieces(tree),
+        pieces_of(layer),
         &contents,
         &context.decoded,
         encoding,

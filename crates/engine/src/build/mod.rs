@@ -269,19 +269,19 @@ fn attempt(
     let mut notes: Vec<(String, Vec<Platform>)> = Vec::new();
     for &platform in platforms {
         let placed = place::place(context, project, lock, platform)?;
-        findings.look(project, &placed.tree, &context.decoded, platform)?;
+        findings.look(project, &placed, &context.decoded, platform)?;
         if !findings.is_empty() {
             // Only the other platforms' findings are of interest any more.
             continue;
         }
-        for note in placed.notes.into_iter().filter(|note| !settled.has_told(note)) {
-            match notes.iter_mut().find(|(known, _)| *known == note) {
+        for note in placed.notes.iter().filter(|note| !settled.has_told(note)) {
+            match notes.iter_mut().find(|(known, _)| known == note) {
                 Some((_, of)) => of.push(platform),
-                None => notes.push((note, vec![platform])),
+                None => notes.push((note.clone(), vec![platform])),
             }
         }
         let (image, summary) =
-            compose::platform(context, &store, project, lock, &writing, platform, &placed.tree)?;
+            compose::platform(context, &store, project, lock, &writing, platform, &placed)?;
         images.push((platform, image));
         summaries.push(summary);
         ledger.insert(platform, placed.ledger);

@@ -35,8 +35,10 @@ use crate::build::parallel;
 use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
+use crate::project::manifest::environment::Under;
 use crate::project::manifest::environment::environment;
 use crate::sources;
+use crate::sources::Laying;
 use crate::sources::Placed;
 use crate::sources::Placing;
 use crate::sources::STILL;
@@ -116,18 +118,21 @@ pub fn place(
 ) -> Result<Placed, PlaceError> {
     let manifest = &project.manifest;
     let told = decode(context, lock, platform)?;
-    let placing = Placing { context, project, lock, platform };
-    let mut parts = sources::ALL.iter().map(|(_, source)| source.place(&placing));
-    let Placed { mut tree, mut ledger, mut notes, mut yields } =
-        parts.next().transpose()?.unwrap_or_default();
-    notes.splice(0..0, told);
-    for part in parts {
-        let part = part?;
-        tree.merge(part.tree)?;
-        ledger.extend(part.ledger);
-        notes.extend(part.notes);
-        yields.extend(part.yields);
+    let mut placed = Placed { notes: told, ..Placed::default() };
+    for (_, source) in sources::ALL {
+        let below = placed.below.as_deref();
+        let part = source.place(&Placing { context, project, lock, platform, below })?;
+        match part.laying {
+            Laying::Beside if placed.tree.is_empty() => placed.tree = part.tree,
+            Laying::Beside => placed.tree.merge(part.tree)?,
+            Laying::Whole => placed.tree = part.tree,
+        }
+        placed.ledger.extend(part.ledger);
+        placed.notes.extend(part.notes);
+        placed.yields.extend(part.yields);
+        placed.below = placed.below.or(part.below);
     }
+    let Placed { mut tree, ledger, mut notes, yields, below, .. } = placed;
     let base = Component::generated("base");
     tree.complete(&base, STILL)?;
     let own = local::tree(project, platform, lock.epoch, &context.store)?;
@@ -145,7 +150,8 @@ pub fn place(
     );
     local::hosts(&mut tree, &base, HOSTNAME)?;
     // A manifest whose variables cannot be worked out has been refused when it was read.
-    let variables = environment(&manifest.image.env, &project.recipes).unwrap_or_default();
+    let variables = environment(&manifest.image.env, &project.recipes, &Under::of(below.as_deref()));
+    let variables = variables.unwrap_or_default();
     if let Some(path) = variables.get("PATH") {
         local::login_path(&mut tree, &base, path)?;
     }
@@ -154,7 +160,7 @@ pub fn place(
         node.meta.mtime = STILL;
     }
     notes.extend(bits::settle(&mut tree, manifest)?);
-    Ok(Placed { tree, ledger, notes, yields })
+    Ok(Placed { tree, ledger, notes, yields, below, ..Placed::default() })
 }
 
 #[cfg(test)]

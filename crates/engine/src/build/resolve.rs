@@ -25,6 +25,7 @@ use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_base::text;
+use pinfold_image::model::MAX_LAYERS_WRITTEN;
 use pinfold_image::plan;
 use pinfold_image::plan::ComponentSize;
 use pinfold_image::plan::Sharing;
@@ -59,6 +60,7 @@ use crate::sources::Remotes;
 use crate::sources::STILL;
 use crate::sources::SourceError;
 pub use crate::sources::Upgrade;
+use crate::sources::base::LockedBase;
 
 /// What locking gave.
 #[derive(Clone, Debug, Serialize)]
@@ -274,7 +276,8 @@ fn resolve(
         }
         ledger.insert(platform, placed.ledger);
     }
-    lock.layers = layers(project, &sizes, old);
+    let below = lock.base.iter().flat_map(LockedBase::layers).max().unwrap_or(0);
+    lock.layers = layers(project, &sizes, below, old);
     if complete(&mut lock, &manifest.platforms, &ledger) {
         still::remember(context, project, &lock, &placing);
     } else if let Some(old) = old.filter(|old| still_tells(old, &lock, &ledger)) {
@@ -313,8 +316,13 @@ fn still_tells(old: &Lock, new: &Lock, placed: &Ledger) -> bool {
         && placed.iter().all(|(platform, entries)| old.ledger.get(platform).unwrap_or(&none) == entries)
 }
 
-/// Which component goes to which layer.
-fn layers(project: &Project, sizes: &BTreeMap<String, u64>, old: Option<&Lock>) -> Vec<LockedLayer> {
+/// Which component goes to which layer, above so many of a base.
+fn layers(
+    project: &Project,
+    sizes: &BTreeMap<String, u64>,
+    below: usize,
+    old: Option<&Lock>,
+) -> Vec<LockedLayer> {
     let manifest = &project.manifest;
     let sizes: Vec<ComponentSize> = sizes
         .iter()
@@ -322,7 +330,11 @@ fn layers(project: &Project, sizes: &BTreeMap<String, u64>, old: Option<&Lock>) 
             component: component.as_str().into(),
             bytes,
             volatility: sources::volatility(project, component),
-            sharing: if manifest.layers.alone.contains(component) { Sharing::Alone } else { Sharing::Auto },
+            sharing: if manifest.layers.alone.contains(component) || sources::is_base(component) {
+                Sharing::Alone
+            } else {
+                Sharing::Auto
+            },
         })
         .collect();
     let previous = old.map(|lock| plan::Assignment {
@@ -332,7 +344,7 @@ fn layers(project: &Project, sizes: &BTreeMap<String, u64>, old: Option<&Lock>) 
             .map(|layer| plan::LayerPlan { name: layer.name.clone(), components: layer.components.clone() })
             .collect(),
     });
-    plan::Assignment::new(&sizes, previous.as_ref(), manifest.layers.max)
+    plan::Assignment::new(&sizes, previous.as_ref(), manifest.layers.max.min(MAX_LAYERS_WRITTEN - below))
         .layers
         .into_iter()
         .map(|layer| LockedLayer { name: layer.name, components: layer.components })

@@ -96,6 +96,8 @@ pub enum Ask {
     },
     /// An archive's metadata may be older than it says of itself.
     Expired,
+    /// An image to build on: all that is in it becomes a part of the project's image.
+    Base(String),
     /// A registry of the project's `.npmrc`.
     Registry {
         /// `registry` or `@SCOPE:registry`.
@@ -190,6 +192,7 @@ impl Ask {
             | Self::Fetch { .. }
             | Self::Keyring { .. }
             | Self::Expired
+            | Self::Base(_)
             | Self::Registry { .. }
             | Self::Login { .. } => Verbs::Build,
         }
@@ -232,6 +235,7 @@ impl fmt::Display for Ask {
                 format!("{} (SHA-256 {})", keyring(file, archive.as_deref()), &sha256[..SHORT])
             }
             Self::Expired => "take the metadata of Debian archives after its `Valid-Until`".to_owned(),
+            Self::Base(image) => format!("build on the image `{image}`"),
             Self::Registry { key, address, variables } => {
                 let what =
                     key.strip_suffix(":registry").map(|scope| format!(" of {scope}")).unwrap_or_default();
@@ -383,6 +387,7 @@ impl From<Trust> for Ask {
             Trust::Address { what, address } => Self::Fetch { what, address: Address::new(&address) },
             Trust::Keyring { file, sha256, archive } => Self::Keyring { file, sha256, archive },
             Trust::Expired => Self::Expired,
+            Trust::Base(image) => Self::Base(image),
             Trust::Npmrc(Setting { key, value, variables }) => {
                 if key == "registry" || key.ends_with(":registry") {
                     Self::Registry { key, address: Address::new(&value), variables }

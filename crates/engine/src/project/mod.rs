@@ -31,6 +31,8 @@ use self::lock::Lock;
 use self::lock::v1::LockedPreset;
 use self::manifest::Manifest;
 use self::manifest::ManifestError;
+use self::manifest::environment::Under;
+use self::manifest::environment::environment;
 use self::manifest::file::AgentRequest;
 use self::recipe::NamedBy;
 use self::recipe::Recipe;
@@ -128,7 +130,8 @@ impl Project {
         preset: Option<LockedPreset>,
     ) -> Result<Self, ProjectError> {
         let recipes = recipe::recipes(&manifest, &folder, NamedBy::Project)?;
-        manifest::environment::environment(&manifest.image.env, &recipes)?;
+        let under = if manifest.sources.base.is_some() { Under::Unread } else { Under::Nothing };
+        environment(&manifest.image.env, &recipes, &under)?;
         manifest::credentials::check(&manifest.run, &recipes)?;
         let inputs = Inputs::open(folder, &manifest, &lock_file)?;
         Ok(Self { manifest, recipes, inputs, lock_file, file, preset })

@@ -21,6 +21,7 @@
 //! **Refuses**: two sources that claim one path.
 
 pub mod agent;
+pub mod base;
 pub mod binary;
 pub mod debian;
 mod error;
@@ -49,6 +50,7 @@ use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::Reporter;
 use pinfold_base::http;
 use pinfold_base::text;
 use pinfold_image::plan;
@@ -71,6 +73,7 @@ use crate::project::manifest::ManifestError;
 macro_rules! each_source {
     ($write:ident) => {
         $write! {
+            base => base: base::BaseImage, "The image that this one is built on.";
             debian => debian: debian::Debian, "Debian packages.";
             agents => agents: agent::Agents, "Agents: recipe names, or paths of recipe files beginning with `./`, `../` or `/`.";
             npm => npm: npm::Npm, "npm packages.";
@@ -192,6 +195,8 @@ pub enum Trust {
     },
     /// Metadata of an archive that is older than it may be.
     Expired,
+    /// An image to build on, as written: it is fetched, and all that is in it becomes a part of the project's own.
+    Base(String),
     /// A setting of the project's own for npm.
     Npmrc(Setting),
 }
@@ -372,6 +377,11 @@ pub trait Locate: Send + Sync {
         None
     }
 
+    /// Brings it into the store by itself, where no address is enough: a registry wants tokens, an archive of images is searched.
+    fn bring(&self, _: &Remotes<'_>, _: &str, _: &dyn Reporter) -> Option<Result<(), SourceError>> {
+        None
+    }
+
     /// Whether the manifest has the archive's digest.
     fn is_typed(&self, _: &Project, _: Platform) -> bool {
         false
@@ -407,6 +417,8 @@ pub struct Placing<'a> {
     pub lock: &'a Lock,
     /// The platform.
     pub platform: Platform,
+    /// What all is laid on, where it is not an empty root.
+    pub below: Option<&'a base::Below>,
 }
 
 impl Placing<'_> {
@@ -455,12 +467,26 @@ fn largest(of: impl Fn(Platform) -> Vec<(String, u64)>) -> BTreeMap<String, u64>
 pub struct Placed {
     /// Files, with or without the directories they stand in.
     pub tree: Tree,
+    /// How that is put to what earlier sources have placed.
+    pub laying: Laying,
     /// What stands for each install script.
     pub ledger: Vec<LedgerEntry>,
     /// What the user should know.
     pub notes: Vec<String>,
     /// Paths that give way to an entry of the user's own without a word: configuration files of packages.
     pub yields: BTreeSet<ImagePath>,
+    /// What the image stands on, from the source that it is of.
+    pub below: Option<Box<base::Below>>,
+}
+
+/// How a source's tree is put to what earlier ones have placed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Laying {
+    /// Beside it: a path that both have is a conflict.
+    #[default]
+    Beside,
+    /// In its place: it has all of it in it, as far as it stays.
+    Whole,
 }
 
 impl From<Tree> for Placed {
@@ -478,6 +504,11 @@ pub fn volatility(project: &Project, component: &str) -> Volatility {
     let Some((prefix, name)) = component.split_once('/') else { return Volatility::Stable };
     let source = ALL.iter().map(|(_, source)| source).find(|source| source.prefix() == prefix);
     source.map_or(Volatility::Stable, |source| source.volatility(project, name))
+}
+
+/// Whether a component is the image that all others stand on: what changes of it is in a layer of its own, the lowest of ours.
+pub(crate) fn is_base(component: &str) -> bool {
+    component.strip_prefix(base::PREFIX).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// `1 npm package`, `2 npm packages`.

@@ -19,14 +19,15 @@ fn layer(text: &str, encoding: LayerEncoding) -> LayerBlob {
 fn runtime() -> RuntimeConfig {
     RuntimeConfig {
         user: "iteron".into(),
-        entrypoint: vec!["/usr/bin/tini".into(), "--".into()],
-        cmd: vec!["bash".into()],
+        entrypoint: Some(vec!["/usr/bin/tini".into(), "--".into()]),
+        cmd: Some(vec!["bash".into()]),
         env: vec!["PATH=/home/iteron/.local/bin:/usr/bin:/bin".into(), "LANG=C.UTF-8".into()],
         workdir: "/home/iteron".into(),
         labels: [("b".into(), "2".into()), ("a".into(), "1".into())].into(),
         volumes: vec!["/workspace".into()],
         stop_signal: Some("SIGINT".into()),
         exposed: vec!["8080/tcp".into()],
+        ..RuntimeConfig::default()
     }
 }
 
@@ -89,7 +90,7 @@ fn settings_that_break_rules_are_refused() {
         (|runtime| runtime.env.push("LANG=de".into()), "set twice"),
         (|runtime| runtime.workdir = "home".into(), "no absolute path"),
         (|runtime| runtime.volumes.push("data".into()), "no absolute path"),
-        (|runtime| runtime.cmd.push("a\0b".into()), "NUL"),
+        (|runtime| runtime.cmd = Some(vec!["a\0b".into()]), "NUL"),
     ];
     for (edit, words) in edits {
         let mut runtime = runtime();
@@ -104,8 +105,9 @@ fn settings_that_break_rules_are_refused() {
 
 #[test]
 fn layers_are_counted() {
-    let many: Vec<_> = (0..=100).map(|number| layer(&number.to_string(), LayerEncoding::Gzip)).collect();
-    assert!(image(AMD64, &runtime(), &many[..100], &annotations(), 0).is_ok());
+    let most = crate::model::MAX_LAYERS_WRITTEN;
+    let many: Vec<_> = (0..=most).map(|number| layer(&number.to_string(), LayerEncoding::Gzip)).collect();
+    assert!(image(AMD64, &runtime(), &many[..most], &annotations(), 0).is_ok());
     assert!(image(AMD64, &runtime(), &many, &annotations(), 0).is_err());
     assert!(image(AMD64, &runtime(), &[], &annotations(), 0).is_err());
 }

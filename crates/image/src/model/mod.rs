@@ -36,8 +36,9 @@ use crate::json;
 
 /// Longest manifest, index or configuration that is read or written, in bytes (containers/image, containerd, registries).
 pub const MAX_DOCUMENT: u64 = 4 << 20;
-/// Most layers in an image we write; Docker's classic store stops at 125, and derived images need room.
-pub const MAX_LAYERS_WRITTEN: usize = 100;
+/// Most layers in an image we write, those of its base among them: Docker's classic store takes no more. (Of its own an image has
+/// 100 at most, so that others can be built on it.)
+pub const MAX_LAYERS_WRITTEN: usize = 125;
 /// Most layers in an image we read (the hard limit of containers/storage).
 pub const MAX_LAYERS_ACCEPTED: usize = 500;
 /// Most entries in an index we read.

@@ -109,7 +109,7 @@ fn two_limits_for_layers() {
     };
     let accepted = with(MAX_LAYERS_ACCEPTED).unwrap();
     assert!(reason(with(MAX_LAYERS_ACCEPTED + 1)).contains("at most 500"));
-    assert!(reason(Raw::compose(accepted.value().clone())).contains("at most 100 are written"));
+    assert!(reason(Raw::compose(accepted.value().clone())).contains("at most 125 are written"));
     assert!(Raw::compose(with(MAX_LAYERS_WRITTEN).unwrap().value().clone()).is_ok());
     assert!(reason(Raw::compose(with(0).unwrap().value().clone())).contains("at least one layer"));
 }

@@ -18,6 +18,7 @@ mod split;
 
 pub use split::SplitError;
 pub use split::split;
+pub use split::split_over;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -10,7 +10,9 @@
 
 use std::collections::BTreeMap;
 
+use pinfold_archive::Changeset;
 use pinfold_archive::Component;
+use pinfold_archive::Difference;
 use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
 use pinfold_base::Diagnose;
@@ -58,6 +60,42 @@ impl Diagnose for SplitError {
 
 /// The sub-tree of each layer, lowest first. A layer without nodes on this platform has an empty tree.
 pub fn split(tree: &Tree, assignment: &Assignment) -> Result<Vec<(LayerPlan, Tree)>, SplitError> {
+    split_some(tree, &|_| true, assignment)
+}
+
+/// The same for what is not in the tree of the layers below: only that, and the directories above it. What goes of `below` is in
+/// its component's layer.
+pub fn split_over(
+    tree: &Tree,
+    difference: &Difference,
+    below: &Component,
+    assignment: &Assignment,
+) -> Result<Vec<(LayerPlan, Changeset)>, SplitError> {
+    let mut layers = split_some(tree, &|path| difference.come.contains(path), assignment)?;
+    let home = assignment.layer_of(below);
+    if let (Some(first), None) = (difference.gone.first(), home) {
+        return Err(SplitError::Unassigned { component: below.clone(), path: first.clone() });
+    }
+    if let Some((_, layer)) = home.and_then(|home| layers.get_mut(home)) {
+        for path in &difference.gone {
+            add_parents(tree, layer, path)?;
+        }
+    }
+    let mut layers: Vec<(LayerPlan, Changeset)> =
+        layers.into_iter().map(|(plan, tree)| (plan, tree.into())).collect();
+    if let Some((_, layer)) = home.and_then(|home| layers.get_mut(home)) {
+        for path in &difference.gone {
+            layer.hide(path, below);
+        }
+    }
+    Ok(layers)
+}
+
+fn split_some(
+    tree: &Tree,
+    wanted: &dyn Fn(&ImagePath) -> bool,
+    assignment: &Assignment,
+) -> Result<Vec<(LayerPlan, Tree)>, SplitError> {
     let layer_of: BTreeMap<&str, usize> = assignment
         .layers
         .iter()
@@ -65,7 +103,7 @@ pub fn split(tree: &Tree, assignment: &Assignment) -> Result<Vec<(LayerPlan, Tre
         .flat_map(|(number, layer)| layer.components.iter().map(move |name| (name.as_str(), number)))
         .collect();
     let mut trees: Vec<Tree> = assignment.layers.iter().map(|_| Tree::new()).collect();
-    for (path, node) in tree.iter() {
+    for (path, node) in tree.iter().filter(|(path, _)| wanted(path)) {
         let owner = match &node.kind {
             NodeKind::Hardlink(target) => match tree.get(target) {
                 Some(file) if matches!(file.kind, NodeKind::File(_)) => &file.owner,

@@ -45,7 +45,7 @@ fn tree(entries: &[(&str, u32, Vec<u8>)], links: &[(&str, &str)]) -> Tree {
 fn found(manifest: &str, tree: &Tree) -> Vec<String> {
     let mut findings = Findings::default();
     for platform in Platform::ALL {
-        findings.look(&project(manifest), tree, &InlineOnly, platform).unwrap();
+        findings.look(&project(manifest), &tree.clone().into(), &InlineOnly, platform).unwrap();
     }
     match findings.done() {
         Ok(()) => Vec::new(),

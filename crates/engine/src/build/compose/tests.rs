@@ -20,7 +20,7 @@ fn file(tree: &mut Tree, path: &str, owner: &str, text: &str) {
 fn configuration(manifest: &str, lock: &Lock, tree: &Tree) -> Value {
     let world = World::new();
     let project = world.project(manifest);
-    let runtime = runtime(&world.online(), &project, lock, tree).unwrap();
+    let runtime = runtime(&world.online(), &project, lock, &tree.clone().into()).unwrap();
     let platform = "linux/arm64".parse().unwrap();
     let layer = LayerBlob {
         diff_id: Digest::sha256(b"tar"),
@@ -147,7 +147,8 @@ fn an_image_over_its_budget_or_with_a_deletion_in_it_is_refused() {
         let project = world.project(manifest);
         let writing =
             Writing { encoding: encoding(Compression::Gzip, Reuse::Never), records: Records::Believed };
-        platform(&context, &store, &project, &lock, &writing, Platform::ALL[0], tree).map(|(_, built)| built)
+        platform(&context, &store, &project, &lock, &writing, Platform::ALL[0], &tree.clone().into())
+            .map(|(_, built)| built)
     };
     let mut tree = Tree::new();
     file(&mut tree, "a", "debian/a", "text");

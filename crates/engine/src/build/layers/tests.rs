@@ -76,13 +76,13 @@ fn a_layer_is_written_once_and_again_when_its_blob_is_gone_or_cut() {
     let world = World::new();
     let context = world.online();
     let tree = sample();
-    let (first, work) = layer(&context, "l", &tree, &BELIEVED).unwrap();
+    let (first, work) = layer(&context, "l", &tree.clone().into(), &BELIEVED).unwrap();
     assert_eq!(work, Work::Encoded);
     let blob = blob_path(&context, &first.digest);
     let bytes = fs::read(&blob).unwrap();
     assert_eq!((Digest::sha256(&bytes), bytes.len() as u64), (first.digest.clone(), first.size));
     let again = |expected| {
-        let (layer, work) = layer(&context, "l", &tree, &BELIEVED).unwrap();
+        let (layer, work) = layer(&context, "l", &tree.clone().into(), &BELIEVED).unwrap();
         assert_eq!((layer, work), (first.clone(), expected));
     };
     again(Work::Cached);

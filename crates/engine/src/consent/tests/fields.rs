@@ -17,6 +17,8 @@ preset = "sealed"
 name = "x"
 platforms = ["linux/amd64", "linux/arm64"]
 agents = ["opencode", "./mine.toml", { name = "codex-cli", version = "1" }]
+[base]
+image = "registry.example/team/base:1"
 [debian]
 suites = ["sid"]
 components = ["main"]

@@ -58,6 +58,8 @@ const TEXT: &str = "for people, or for the next lock";
 const HELD: &str = "what is fetched is held to it";
 const PATH: &str = "below the place that was agreed to, and what is there is held to the digest";
 const IMAGE: &str = "what is in the image, and seen inside only";
+const BASE: &str =
+    "fetched from the place that the manifest names and was agreed to, and from nowhere without one";
 const PRESET: &str = "read where there is no manifest, and asked about then";
 
 /// Every field, what may become of it, and what it is.
@@ -70,6 +72,20 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("preset.suite", &[Same], PRESET),
     ("preset.agents[]", &[Same], PRESET),
     ("request.*", &[Refused], ANSWER),
+    ("base.name", &[Refused], BASE),
+    ("base.root.media-type", &[Refused], BASE),
+    ("base.root.digest", &[Refused], BASE),
+    ("base.root.size", &[Refused], BASE),
+    ("base.platforms.*.manifest.media-type", &[Refused], BASE),
+    ("base.platforms.*.manifest.digest", &[Refused], BASE),
+    ("base.platforms.*.manifest.size", &[Refused], BASE),
+    ("base.platforms.*.config.media-type", &[Refused], BASE),
+    ("base.platforms.*.config.digest", &[Refused], BASE),
+    ("base.platforms.*.config.size", &[Refused], BASE),
+    ("base.platforms.*.layers[].media-type", &[Refused], BASE),
+    ("base.platforms.*.layers[].digest", &[Refused], BASE),
+    ("base.platforms.*.layers[].size", &[Refused], BASE),
+    ("base.platforms.*.layers[].diff-id", &[Refused], BASE),
     (
         "debian.suites[].name",
         &[Refused],
@@ -165,6 +181,23 @@ const CHANGES: &[(&str, &[&str])] = &[
 fn additions() -> Vec<(&'static str, Value)> {
     vec![
         ("/preset", json!({ "name": "solo", "suite": "sid", "agents": ["../outside.toml"] })),
+        (
+            "/base",
+            json!({
+                "name": "b",
+                "root": { "media-type": "x", "digest": Digest::sha256(b"index"), "size": 2 },
+                "platforms": { "linux/amd64": {
+                    "manifest": { "media-type": "x", "digest": Digest::sha256(b"manifest"), "size": 2 },
+                    "config": { "media-type": "x", "digest": Digest::sha256(b"config"), "size": 2 },
+                    "layers": [{
+                        "media-type": "application/vnd.oci.image.layer.v1.tar",
+                        "digest": Digest::sha256(b"layer"),
+                        "size": 3,
+                        "diff-id": Digest::sha256(b"layer"),
+                    }],
+                } },
+            }),
+        ),
         ("/debian/packages/linux~1amd64/0/archive", "apt.example/other".into()),
         ("/agents/0/packages/linux~1amd64/size", 1.into()),
         ("/npm/linux~1amd64/0/package/size", 1.into()),
@@ -176,6 +209,7 @@ fn additions() -> Vec<(&'static str, Value)> {
 const MAPS: &[&str] = &[
     "encoders",
     "request",
+    "base.platforms",
     "debian.packages",
     "agents[].packages",
     "npm",

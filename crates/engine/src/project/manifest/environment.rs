@@ -1,7 +1,7 @@
 //! `[image.env]`, whose values may say what a variable was before: `PATH = "$PATH:/opt/bin"`.
 //!
 //! ```text
-//! $NAME  ${NAME}   what NAME is without `[image.env]`: from a preset, a recipe, or the usual PATH
+//! $NAME  ${NAME}   what NAME is without `[image.env]`: from a preset, a recipe, a base, or the usual PATH
 //! \$               the character, as in a Dockerfile; a `$` before anything else than a name stays too
 //! ```
 //!
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::ManifestError;
 use crate::project::recipe::Recipe;
+use crate::sources::base::Below;
 
 /// PATH where nothing else is said.
 const PATH: &str = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin";
@@ -78,12 +79,35 @@ pub(super) fn overlaid(
     base
 }
 
-/// The image's variables: the manifest's over those of recipes.
+/// The variables of what an image is built on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Under {
+    /// There is nothing.
+    #[default]
+    Nothing,
+    /// A base whose variables nobody has read yet: a name that nothing else gives may be one of them.
+    Unread,
+    /// A base with these.
+    Base(BTreeMap<String, String>),
+}
+
+impl Under {
+    /// Those of what an image stands on.
+    pub fn of(below: Option<&Below>) -> Self {
+        below.map_or(Self::Nothing, |below| Self::Base(below.image.variables().into_iter().collect()))
+    }
+}
+
+/// The image's variables: the manifest's over those of recipes, and these over those of a base.
 pub fn environment(
     own: &BTreeMap<String, String>,
     recipes: &[Recipe],
+    under: &Under,
 ) -> Result<BTreeMap<String, String>, ManifestError> {
     let mut before = BTreeMap::from([("PATH", PATH)]);
+    if let Under::Base(base) = under {
+        before.extend(base.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    }
     for recipe in recipes {
         before.extend(recipe.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     }
@@ -95,6 +119,9 @@ pub fn environment(
             text += match piece {
                 Piece::Text(text) => text,
                 Piece::Dollar => "$",
+                Piece::Name(written, wanted) if *under == Under::Unread => {
+                    before.get(wanted).copied().unwrap_or(written)
+                }
                 Piece::Name(written, wanted) => before.get(wanted).copied().ok_or_else(|| {
                     ManifestError::value(
                         format!("image.env.{name}"),

@@ -470,8 +470,8 @@ impl ManifestFile {
             user: self.user,
             compression: image.compression.unwrap_or_default(),
             image: Image {
-                entrypoint: image.entrypoint.unwrap_or_default(),
-                cmd: image.cmd.unwrap_or_default(),
+                entrypoint: image.entrypoint,
+                cmd: image.cmd,
                 workdir: image.workdir,
                 env: image.env,
                 labels: image.labels,

@@ -129,10 +129,10 @@ pub enum Compression {
 /// The image configuration's part of the meaning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Image {
-    /// Entry point.
-    pub entrypoint: Vec<String>,
-    /// Default arguments.
-    pub cmd: Vec<String>,
+    /// Entry point, where it is said.
+    pub entrypoint: Option<Vec<String>>,
+    /// Default arguments, where they are said.
+    pub cmd: Option<Vec<String>>,
     /// Working directory.
     pub workdir: Option<AbsolutePath>,
     /// Environment.

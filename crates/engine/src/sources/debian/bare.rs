@@ -1,15 +1,19 @@
-//! The least an image needs when it has no Debian: root, nobody and the manifest's user; an empty `/tmp`.
+//! The least an image needs when it has no Debian: root, nobody and the manifest's user; an empty `/tmp`. On a base there is all
+//! of that, and only the user may be missing.
 
 use pinfold_archive::Component;
 use pinfold_archive::Content;
+use pinfold_archive::Contents;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
 use pinfold_base::ImagePath;
 use pinfold_sources::accounts::Accounts;
 use pinfold_sources::accounts::NewUser;
+use pinfold_sources::accounts::existing;
 
 use crate::sources::SourceError;
+use crate::sources::base::Below;
 
 /// Group `shadow` of base-passwd.
 const SHADOW: u32 = 42;
@@ -33,5 +37,19 @@ pub(super) fn tree(user: Option<&NewUser>, epoch: u64) -> Result<Tree, SourceErr
         tree.insert(ImagePath::new(name)?, Node::file(&owner, meta, Content::inline(text.into_bytes())));
     }
     tree.insert(ImagePath::new("tmp")?, Node::directory(&owner, Metadata::root(0o1777, epoch)));
+    Ok(tree)
+}
+
+/// What stands below, with the manifest's user.
+pub(super) fn over(
+    below: &Below,
+    user: Option<&NewUser>,
+    epoch: u64,
+    contents: &dyn Contents,
+) -> Result<Tree, SourceError> {
+    let mut tree = below.tree.clone();
+    if let Some(user) = user {
+        existing::settle(&mut tree, contents, user, epoch).map_err(SourceError::of)?;
+    }
     Ok(tree)
 }

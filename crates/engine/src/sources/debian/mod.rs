@@ -50,6 +50,7 @@ pub use section::LockedDebian;
 use super::Archive;
 use super::Asking;
 use super::Date;
+use super::Laying;
 use super::Locate;
 use super::Placed;
 use super::Placing;
@@ -102,6 +103,21 @@ impl Diagnose for NoDebian {
 
     fn own_block(&self) -> Vec<Shown> {
         vec!["[debian]".into(), "suite = \"bookworm\"".into()]
+    }
+}
+
+/// What stands in the way of packages on a base.
+#[derive(Debug, thiserror::Error)]
+#[error("Debian packages cannot be added to a base yet")]
+struct OnBase;
+
+impl Diagnose for OnBase {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        Some("leave `[debian]` or `[base]` out of the manifest".into())
     }
 }
 
@@ -187,6 +203,9 @@ impl Source for Debian {
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
         let Remotes { context, project, .. } = asking.remotes;
         let Some(request) = requested(project)? else { return Ok(Vec::new()) };
+        if project.manifest.sources.base.is_some() {
+            return Err(SourceError::of(OnBase));
+        }
         let old = asking.old.and_then(|lock| lock.debian.as_ref());
         let previous = lock::Previous {
             suites: old.map(|debian| debian.suites.clone()).unwrap_or_default(),
@@ -259,7 +278,7 @@ impl Source for Debian {
     }
 
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
-        let Placing { context, project, lock, platform, .. } = *placing;
+        let Placing { context, project, lock, platform, below } = *placing;
         let manifest = &project.manifest;
         let user = manifest.user.as_ref().map(|user| accounts::NewUser {
             name: user.name.clone(),
@@ -271,7 +290,13 @@ impl Source for Debian {
             shell: user.shell.clone(),
         });
         let (Some(request), Some(locked)) = (&manifest.sources.debian, &lock.debian) else {
-            return Ok(bare::tree(user.as_ref(), lock.epoch)?.into());
+            return Ok(match below {
+                None => bare::tree(user.as_ref(), lock.epoch)?.into(),
+                Some(below) => {
+                    let tree = bare::over(below, user.as_ref(), lock.epoch, &context.decoded)?;
+                    Placed { tree, laying: Laying::Whole, ..Placed::default() }
+                }
+            });
         };
         let not_locked = || SourceError::not_locked("debian", platform);
         let mut packages = Vec::new();
@@ -295,7 +320,13 @@ impl Source for Debian {
         };
         let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
         let notes = stale(manifest, lock, platform, &placed.ledger);
-        Ok(Placed { tree: placed.tree, ledger: placed.ledger, yields: placed.conffiles, notes })
+        Ok(Placed {
+            tree: placed.tree,
+            ledger: placed.ledger,
+            yields: placed.conffiles,
+            notes,
+            ..Placed::default()
+        })
     }
 
     fn summary(&self, components: &[(&str, &str)]) -> String {

@@ -36,7 +36,7 @@ fn file(name: &str, text: &str) -> Member {
 
 fn made(name: &str, fields: &str, control: &[(&str, &str)], data: Vec<Member>) -> Made {
     let text = format!("Package: {name}\nVersion: 1.0-1\nArchitecture: amd64\n{fields}Description: x\n");
-    let mut listing = Listing { control: vec![file("./control", &text)], data, shadowed: Vec::new() };
+    let mut listing = Listing { control: vec![file("./control", &text)], data, ..Listing::default() };
     listing.control.extend(control.iter().map(|(name, text)| file(name, text)));
     let locked = LockedDeb {
         name: name.into(),
