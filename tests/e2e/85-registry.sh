@@ -10,7 +10,7 @@ if have docker-registry; then
   # The same user on a machine where nothing is yet.
   empty() { as_user "$work/empty" env PINFOLD_HOME="$work/empty/pinfold" "$work/pinfold" "$@"; }
   check 'pinfold push: both platforms as one index' run push iteron-sandbox "$there:1"
-  says 'pinfold push: the same again is nothing to do' 'has it already' run push iteron-sandbox "$there:1"
+  says 'pinfold push: the same again is nothing to do' 'is there already' run push iteron-sandbox "$there:1"
   refuse 'pinfold push: what is larger than its budget is refused' 5 run push --budget 1MiB iteron-sandbox "$there:large"
   says 'it says how large it is' 'MiB are allowed' cat "$work/said"
   check 'pinfold pull: on an empty machine' empty pull "$there:1"

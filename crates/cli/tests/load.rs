@@ -15,6 +15,8 @@ use std::time::Instant;
 
 use fs_err as fs;
 use pinfold_base::Platform;
+use pinfold_testkit::docker_registry::Auth;
+use pinfold_testkit::docker_registry::DockerRegistry;
 use pinfold_testkit::machine::Machine;
 use serde_json::Value;
 
@@ -198,6 +200,17 @@ fn podman_reads_the_store_in_place() {
     assert_eq!(load(&machine, &format!("load oci:{}:third:3 --to podman", at("layout")), &own).0, 0);
     assert_eq!(names(), ["localhost/box:latest", "localhost/other:2", "localhost/third:3"]);
     for name in ["localhost/other:2", "localhost/third:3"] {
+        assert_eq!(config(name), id);
+    }
+    // An image in Docker's words, which podman finds in no layout.
+    if let Some(registry) = DockerRegistry::start(Auth::Open).filter(|_| installed("skopeo")) {
+        let from = format!("oci:{}:third:3", at("layout"));
+        let there = format!("docker://{}/docker/box:4", registry.host());
+        let words = ["copy", "--format", "v2s2", "--dest-tls-verify=false", &from, &there];
+        assert!(Command::new("skopeo").args(words).output().unwrap().status.success());
+        let name = there.strip_prefix("docker://").unwrap();
+        let (code, said) = load(&machine, &format!("load {name} --to podman"), &own);
+        assert_eq!(code, 0, "{said}");
         assert_eq!(config(name), id);
     }
     // The project here, built first.

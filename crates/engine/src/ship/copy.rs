@@ -12,6 +12,8 @@ use pinfold_image::export::Selection;
 use pinfold_image::export::export;
 use pinfold_image::export::known_name;
 use pinfold_image::export::selection;
+use pinfold_image::location::LocationKind;
+use pinfold_image::model::media::Family;
 use pinfold_image::registry::push::Sent;
 use pinfold_image::sink;
 use pinfold_image::store::Upstream;
@@ -75,7 +77,19 @@ pub fn copy(context: &Context, from: &Place, to: &Place, options: Options) -> Re
         Place::Location(location) => {
             let chosen = selection(&source, location, options.platform)?;
             let called = known_name(source.root());
-            let root = export(&source, chosen, location, called.as_deref(), &*context.reporter)?;
+            let mut location = location.clone();
+            if location.tag.is_none() && location.kind != LocationKind::Oci {
+                // `podman load` and `docker load` name what they load after this.
+                location.tag.clone_from(&called);
+            }
+            if location.kind != LocationKind::DockerArchive
+                && Family::of(&source.root().media_type) == Some(Family::Docker)
+            {
+                context.reporter.note(
+                    "the image is in Docker's words, which podman and skopeo find in a `docker-archive:` and not here",
+                );
+            }
+            let root = export(&source, chosen, &location, called.as_deref(), &*context.reporter)?;
             let of = copied(root.digest, None)?;
             Ok(match chosen {
                 Selection::One(platform) => Copied { platforms: vec![platform], ..of },

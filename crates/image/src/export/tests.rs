@@ -98,7 +98,7 @@ fn equal_images_give_equal_archives() {
         (
             LayerEncoding::Zstd,
             "14e987c8a80d6448fae49841a498de118cd771b0d733ff53bb969837db936899",
-            "a4d0008a177c7b6e40749668f61a14f129e7b0ea97a739947521ad301d259169",
+            "2e16a9ed5ed92fffa29792dd6e6c68bc55cb214f114c14a4e7d6d1f784413cf3",
         ),
     ] {
         assert_eq!(digests(encoding), [oci, docker]);
@@ -175,5 +175,60 @@ fn hostile_archives_are_refused() {
         let error =
             ImageSource::from_location(&place(&format!("docker-archive:{}", path.display()))).unwrap_err();
         assert!(error.to_string().contains(words), "expected `{words}`, got `{error}`");
+    }
+}
+
+/// kubernetes looks an image up by a name with a registry, which containerd takes from this annotation.
+#[test]
+fn what_is_written_has_the_name_that_containerd_wants() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Memory::default().both(&tars(), LayerEncoding::Gzip);
+    for (tag, called, full, short) in [
+        (":box:1", None, Some("localhost/box:1"), Some("box:1")),
+        (
+            ":registry.example/team/box:1",
+            Some("other:2"),
+            Some("registry.example/team/box:1"),
+            Some("registry.example/team/box:1"),
+        ),
+        (":v1", Some("box:latest"), Some("localhost/box:v1"), Some("v1")),
+        ("", Some("registry.example/box:2"), Some("registry.example/box:2"), None),
+        (":v1", None, None, Some("v1")),
+        ("", None, None, None),
+    ] {
+        for kind in ["oci", "oci-archive"] {
+            let path = tempfile::tempdir_in(dir.path()).unwrap().keep().join("made");
+            let place = place(&format!("{kind}:{}{tag}", path.display()));
+            export(&source, Selection::All, &place, called, &Silent).unwrap();
+            let root = ImageSource::from_location(&place).unwrap().root().clone();
+            let says = |name: &str| root.annotations.get(name).map(String::as_str);
+            assert_eq!(
+                (says(annotation::CONTAINERD_NAME), says(annotation::REF_NAME)),
+                (full, short),
+                "{place}"
+            );
+            assert_eq!(known_name(&root).as_deref(), full, "{place}");
+            // Given on, it has neither.
+            let again = Selection::All.root(&ImageSource::from_location(&place).unwrap()).unwrap();
+            assert!(again.annotations.is_empty(), "{again:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_is_the_archive_that_a_file_would_be() {
+    let dir = tempfile::tempdir().unwrap();
+    for encoding in [LayerEncoding::Gzip, LayerEncoding::Zstd] {
+        let source = Memory::default().both(&tars(), encoding);
+        let root = Selection::One(AMD64).root(&source).unwrap();
+        for (kind, word) in [(Archive::Oci, "oci-archive"), (Archive::Docker, "docker-archive")] {
+            let file = dir.path().join("a.tar");
+            let place = place(&format!("{word}:{}:team/x:v1", file.display()));
+            export(&source, Selection::One(AMD64), &place, None, &Silent).unwrap();
+            let mut bytes = Vec::new();
+            stream(&source, &root, kind, Some("team/x:v1"), dir.path(), &mut bytes).unwrap();
+            assert!(bytes == fs::read(&file).unwrap(), "{word}");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+        }
     }
 }

@@ -17,6 +17,7 @@ use pinfold_image::export::qualified;
 use pinfold_image::export::stream;
 use pinfold_image::location::LocationKind;
 use pinfold_image::model::Descriptor;
+use pinfold_image::model::media::Family;
 
 use super::LoadError;
 use super::program::Program;
@@ -35,6 +36,10 @@ pub(super) fn load(
     name: Option<&str>,
 ) -> Result<(), ShipError> {
     let podman = Program::find(context, "podman")?;
+    // In a layout it looks for manifests in OCI's words only.
+    if Family::of(&root.media_type) == Some(Family::Docker) {
+        return streamed(context, &podman, source, (root, Archive::Docker), name);
+    }
     let pull = |place: &str| podman.run(&["pull", "--quiet", "--platform", &platform.to_string(), place]);
     let (layout, tag) = match text.parse()? {
         Place::Store(_) => {
@@ -47,17 +52,17 @@ pub(super) fn load(
         Place::Location(place) => {
             let path = fs::canonicalize(&place.path)?;
             let Some(path) = path.to_str().filter(|path| !path.contains(':')) else {
-                return streamed(context, &podman, source, root, name);
+                return streamed(context, &podman, source, (root, Archive::Oci), name);
             };
             let tag = place.tag.map_or_else(String::new, |tag| format!(":{tag}"));
             let id = pull(&format!("{}:{path}{tag}", place.kind.word()))?;
             return called(&podman, &id, name);
         }
-        Place::Registry(_) => return streamed(context, &podman, source, root, name),
+        Place::Registry(_) => return streamed(context, &podman, source, (root, Archive::Oci), name),
     };
     if tag.is_none() && matches!(text.parse()?, Place::Store(_)) {
         // What a project runs has no name that podman could be told.
-        return streamed(context, &podman, source, root, name);
+        return streamed(context, &podman, source, (root, Archive::Oci), name);
     }
     let link = Link::to(context, &layout)?;
     let tag = tag.map_or_else(String::new, |tag| format!(":{tag}"));
@@ -81,11 +86,13 @@ fn streamed(
     context: &Context,
     podman: &Program,
     source: &ImageSource,
-    root: &Descriptor,
+    (root, kind): (&Descriptor, Archive),
     name: Option<&str>,
 ) -> Result<(), ShipError> {
+    // Of a Docker archive it takes names as they stand.
+    let name = name.map(qualified);
     podman.feed(&["load", "--quiet"], |to| {
-        Ok(stream(source, root, Archive::Oci, name, context.store.root(), to)?)
+        Ok(stream(source, root, kind, name.as_deref(), context.store.root(), to)?)
     })
 }
 
