@@ -1,5 +1,6 @@
 //! `pinfold push`: an image to a registry.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pinfold_base::Platform;
@@ -7,15 +8,19 @@ use pinfold_base::shown;
 use pinfold_engine::build;
 use pinfold_engine::build::Naming;
 use pinfold_engine::build::heal::healing;
+use pinfold_engine::context::Context;
 use pinfold_engine::keep::images;
 use pinfold_engine::keep::images::FindError;
 use pinfold_engine::project::manifest::parse_size;
+use pinfold_engine::settings::Format;
 use pinfold_engine::ship::find::Finding;
 use pinfold_engine::ship::find::Pull;
 use pinfold_engine::ship::pull::Platforms;
 use pinfold_engine::ship::push;
 use pinfold_engine::ship::push::Planned;
 use pinfold_engine::ship::push::Pushed;
+use pinfold_engine::ship::sign::Said;
+use pinfold_engine::ship::sign::Signing;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::place::remote;
@@ -52,9 +57,45 @@ pub(crate) struct PushArgs {
     /// Let the registry take blobs from this repository of its own (may be repeated)
     #[arg(long, value_name = "REPOSITORY")]
     mount_from: Vec<String>,
+    /// Sign it with the key of this file, or by a program: command:'PROGRAM WORD…' (given what is signed on stdin, it prints the signature in DER); without it what `[sign]` of config.toml says
+    #[arg(long, value_name = "KEY", conflicts_with = "no_sign")]
+    sign: Option<String>,
+    /// The public key of the program that signs
+    #[arg(long, value_name = "FILE", requires = "sign")]
+    sign_public: Option<PathBuf>,
+    /// The form of signatures: a sigstore bundle, cosign's older form for readers that know no other, or both
+    #[arg(long, value_enum, value_name = "FORM")]
+    sign_format: Option<SignFormat>,
+    /// Do not sign it, whatever config.toml says
+    #[arg(long)]
+    no_sign: bool,
     /// Say what would be sent, and send nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
+}
+
+/// The form of signatures.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SignFormat {
+    Bundle,
+    Legacy,
+    Both,
+}
+
+impl PushArgs {
+    /// Who signs.
+    fn signing(&self, context: &Context) -> Result<Option<Signing>, Failure> {
+        if self.no_sign || self.dry_run {
+            return Ok(None);
+        }
+        let format = self.sign_format.map(|format| match format {
+            SignFormat::Bundle => Format::Bundle,
+            SignFormat::Legacy => Format::Legacy,
+            SignFormat::Both => Format::Both,
+        });
+        let said = Said { with: self.sign.clone(), public: self.sign_public.clone(), format };
+        Ok(Signing::of(context, &said)?)
+    }
 }
 
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -75,8 +116,12 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
         words => (None, &words[0]),
     };
     let destination = push::Destination::of(remote(destination)?)?;
-    let options =
-        push::Options { platform: args.platform, budget: args.budget, mount_from: args.mount_from.clone() };
+    let options = push::Options {
+        platform: args.platform,
+        budget: args.budget,
+        mount_from: args.mount_from.clone(),
+        sign: args.signing(&context)?,
+    };
     let send = |source: &Admitted<ImageSource>, options: &push::Options| -> Result<Done, Failure> {
         Ok(if args.dry_run {
             Done::Planned(push::plan(&context, source, &destination, options)?)
@@ -106,7 +151,7 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
             ..build::Options::new(args.locking.meant())
         };
         let options =
-            push::Options { budget: args.budget.or(project.manifest.policy.size_budget), ..options };
+            push::Options { budget: args.budget.or(project.manifest.policy.size_budget), ..options.clone() };
         // A blob that turns out to be damaged while it is sent is made again by another build.
         healing(&context, || {
             let outcome = build::build(&context, &project, &wanted)?;
@@ -143,6 +188,14 @@ fn told(pushed: &Pushed, global: Global) -> Page {
             units::bytes(sent.bytes),
             sent.mounted.len(),
             sent.there
+        ));
+    }
+    if let Some(signed) = &pushed.signed {
+        page.line(shown!(
+            "signed by {}: {} of it{}",
+            signed.key,
+            signed.digests.len(),
+            if signed.new == 0 { ", as before" } else { "" }
         ));
     }
     page.line(pushed.digest.to_string());

@@ -1,10 +1,16 @@
 //! `pinfold verify`: reads an image back.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pinfold_base::shown;
 use pinfold_engine::context::Context;
 use pinfold_engine::keep;
+use pinfold_engine::settings;
+use pinfold_engine::ship;
+use pinfold_engine::ship::verify::At;
+use pinfold_image::Place;
 use pinfold_image::verify;
 use pinfold_image::verify::Level;
 
@@ -13,6 +19,7 @@ use crate::args;
 use crate::args::Global;
 use crate::complete;
 use crate::render;
+use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
@@ -21,7 +28,7 @@ use crate::render::table::Table;
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or
-    /// docker://HOST/REPOSITORY[:TAG], where it is read and nothing is kept
+    /// docker://HOST/REPOSITORY[:TAG], where it is read and nothing is kept; with --key a name with its registry is looked up there
     #[arg(required_unless_present = "store", add = complete::images())]
     image: Option<String>,
     #[command(flatten)]
@@ -29,9 +36,18 @@ pub(crate) struct VerifyArgs {
     /// Read back every download, layer and blob instead; what does not match its name is set aside
     #[arg(long, conflicts_with = "image")]
     store: bool,
+    /// Tell what this key has signed of the image instead: of HOST/NAME in its registry, else by what was kept when it was pulled
+    #[arg(long, value_name = "FILE", requires = "image")]
+    key: Option<PathBuf>,
+    /// What the key must have signed: signature (unless said), provenance or the URI of a predicate (may be repeated)
+    #[arg(long, value_name = "PREDICATE", value_parser = settings::predicate, requires = "key")]
+    require: Vec<String>,
 }
 
 pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
+    if let (Some(key), Some(image)) = (&args.key, &args.image) {
+        return signed(args, key, image, global);
+    }
     let context = super::context(global, args.downloads)?;
     match &args.image {
         Some(image) => one(&context, image, global),
@@ -65,6 +81,41 @@ fn one(context: &Context, image: &str, global: Global) -> Outcome {
         }
     }
     Ok(if result.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// What a key has signed.
+fn signed(args: &VerifyArgs, key: &Path, image: &str, global: Global) -> Outcome {
+    let context = super::context(global, args.downloads)?;
+    let (reference, at) = match image.parse()? {
+        Place::Registry(reference) => (reference, At::Registry),
+        Place::Store(reference) if reference.registry().is_some() && !args.downloads.offline => {
+            (reference, At::Registry)
+        }
+        Place::Store(reference) => (reference, At::Kept),
+        Place::Location(_) => {
+            return Err(Failure::usage(
+                "what is signed of an image in a directory or a file is not known",
+                "name it as its registry has it",
+            ));
+        }
+    };
+    let require = args.require.iter().cloned().collect();
+    let proved = ship::verify::verify(&context, &reference, at, key, &require)?;
+    if global.json {
+        render::json(&proved);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut page = Page::default();
+    for proof in &proved.proofs {
+        let form = if proof.form == "legacy" { " (in the older form alone)" } else { "" };
+        let others = match proof.subject.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        page.line(shown!("{}{form}  {}{others}  {}", proof.predicate, proved.digest, proof.key));
+    }
+    render::out(&page);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The whole store.

@@ -184,13 +184,7 @@ impl Reader<'_, '_> {
     }
 
     fn predicate(&self, word: &Spanned<String>) -> Result<String, SettingsError> {
-        match word.get_ref().as_str() {
-            "signature" => Ok(SIGNATURE.to_owned()),
-            "provenance" => Ok(PROVENANCE.to_owned()),
-            uri if is_uri(uri) => Ok(uri.to_owned()),
-            _ => Err(self
-                .wrong(word.span(), "it is neither `signature` nor `provenance` nor the URI of a predicate")),
-        }
+        predicate(word.get_ref()).map_err(|wrong| self.wrong(word.span(), wrong))
     }
 
     fn sign(&mut self, typed: SignFile) -> Result<Sign, SettingsError> {
@@ -224,6 +218,16 @@ impl Reader<'_, '_> {
             }
         };
         Ok(Sign { with, format: typed.format })
+    }
+}
+
+/// The predicate that a word means: `signature`, `provenance`, or its URI.
+pub fn predicate(word: &str) -> Result<String, &'static str> {
+    match word {
+        "signature" => Ok(SIGNATURE.to_owned()),
+        "provenance" => Ok(PROVENANCE.to_owned()),
+        uri if is_uri(uri) => Ok(uri.to_owned()),
+        _ => Err("it is neither `signature` nor `provenance` nor the URI of a predicate"),
     }
 }
 

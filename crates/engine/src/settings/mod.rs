@@ -34,6 +34,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use self::error::SettingsError;
+pub use self::file::predicate;
 
 /// The file, in the configuration folder.
 pub const FILE_NAME: &str = "config.toml";

@@ -102,6 +102,8 @@ pub fn copy(context: &Context, from: &Place, to: &Place, options: Options) -> Re
                 platform: options.platform,
                 budget: options.budget,
                 mount_from: mount_from(from, reference),
+                // It stays whoever's it was: signing is for `push`.
+                sign: None,
             };
             let pushed = push::push(context, &source, &destination, &options)?;
             copied(pushed.digest, Some(pushed.sent))

@@ -13,8 +13,10 @@ use pinfold_base::text::word;
 use pinfold_image::ImageError;
 use pinfold_image::Reference;
 use pinfold_image::registry::RegistryError;
+use pinfold_image::sign::SignError;
 use pinfold_image::trust::TrustError;
 
+use super::key::KeyError;
 use super::load::LoadError;
 use super::registries::RegistriesError;
 use crate::keep::images::FindError;
@@ -50,6 +52,31 @@ pub enum ShipError {
         /// Of the image.
         found: Digest,
     },
+    /// A program is to sign, and it is not known with which key.
+    #[error("the public key of the program that signs is not said")]
+    NoPublic,
+    /// A public key is said, and no program that signs with it.
+    #[error("`--sign-public` is the key of a program that signs, and none is said")]
+    PublicAlone,
+    /// A form of signatures is said, and nobody signs.
+    #[error("nobody signs: neither the command line nor the configuration names a key")]
+    NoSigner,
+    /// An image does not have what it must have.
+    #[error("`{image}` ({digest}): {problem}")]
+    Unproved {
+        /// The image.
+        image: String,
+        /// Its digest.
+        digest: Digest,
+        /// What is missing or wrong.
+        problem: String,
+    },
+    /// A file of a key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Signing.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// Where the image is.
     #[error(transparent)]
     Registries(#[from] RegistriesError),
@@ -101,12 +128,20 @@ impl Diagnose for ShipError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
             Self::OverBudget { .. } => Diagnosis::Own(Kind::Refused),
-            Self::OtherDigest { .. } | Self::NotHere { .. } | Self::NoHost => Diagnosis::Own(Kind::Usage),
+            Self::OtherDigest { .. }
+            | Self::NotHere { .. }
+            | Self::NoHost
+            | Self::NoPublic
+            | Self::PublicAlone
+            | Self::NoSigner => Diagnosis::Own(Kind::Usage),
             Self::Offline { .. } => Diagnosis::Own(Kind::Network),
             Self::Find(error) => Diagnosis::Inner(error),
             Self::Load(error) => Diagnosis::Inner(error),
             Self::Trust(error) => Diagnosis::Inner(error),
             Self::Settings(error) => Diagnosis::Inner(error),
+            Self::Unproved { .. } => Diagnosis::Own(Kind::Failed),
+            Self::Key(error) => Diagnosis::Inner(error),
+            Self::Sign(error) => Diagnosis::Inner(error),
             Self::Registries(error) => Diagnosis::Inner(error),
             Self::Io(error) => Diagnosis::Inner(error),
             Self::NotIn(error) | Self::Registry(error) => Diagnosis::Inner(error),
@@ -135,6 +170,13 @@ impl Diagnose for ShipError {
                 word(reference.to_string())
             )),
             Self::NoHost => Some("name one with `--platform`".into()),
+            Self::NoPublic => Some(
+                "name it with `--sign-public FILE`: signatures are checked with it before they count".into(),
+            ),
+            Self::PublicAlone => Some("name the program: `--sign 'command:PROGRAM WORD…'`".into()),
+            Self::NoSigner => {
+                Some("name a key: `--sign FILE` (`pinfold key generate FILE` makes one)".into())
+            }
             Self::OtherDigest { .. } => Some("leave the digest out, or push the image that has it".into()),
             _ => None,
         }

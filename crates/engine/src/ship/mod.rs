@@ -8,6 +8,7 @@
 //! connect   a client for a registry, as this machine is set up       registries   where the images of a name are
 //! proofs    signatures, in registries and kept of them               admit     whether the user's rules let in what a registry has
 //! error     why it is not shipped
+//! sign      what is signed of a pushed image                       verify    what a key has signed of one
 //! ```
 //!
 //! **Guarantees**: nothing has a name in a registry before all of it is there. **Refuses** what [`budget`] does.
@@ -25,5 +26,7 @@ pub mod proofs;
 pub mod pull;
 pub mod push;
 pub mod registries;
+pub mod sign;
+pub mod verify;
 
 pub use error::ShipError;

@@ -46,8 +46,15 @@ pub struct RegistryProofs<'a>(pub &'a Client);
 
 impl Proofs for RegistryProofs<'_> {
     fn bundles(&self, of: &Digest) -> Result<Vec<Vec<u8>>, ImageError> {
-        let mut entries = referrers::list(self.0, of)?;
-        entries.retain(|entry| entry.digest.algorithm() == Algorithm::Sha256);
+        Ok(self.of_entries(&referrers::list(self.0, of)?)?)
+    }
+}
+
+impl RegistryProofs<'_> {
+    /// The bundles among what is listed.
+    pub(super) fn of_entries(&self, listed: &[Descriptor]) -> Result<Vec<Vec<u8>>, RegistryError> {
+        let mut entries: Vec<&Descriptor> =
+            listed.iter().filter(|entry| entry.digest.algorithm() == Algorithm::Sha256).collect();
         // What an entry says of itself only decides what is looked at first: old entries say nothing, and anybody can say anything.
         entries.sort_by_key(|entry| match entry.artifact_type.as_deref() {
             Some(MEDIA_TYPE) => 0,
@@ -59,14 +66,12 @@ impl Proofs for RegistryProofs<'_> {
             match self.bundle(&entry.digest) {
                 Ok(bundle) => found.extend(bundle),
                 Err(error) if is_nobodys(&error) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(found)
     }
-}
 
-impl RegistryProofs<'_> {
     /// The bundle that a manifest holds, if it does.
     fn bundle(&self, manifest: &Digest) -> Result<Option<Vec<u8>>, RegistryError> {
         let Some(found) = self.0.get_manifest(&Which::Digest(manifest.clone()), None)? else {

@@ -7,6 +7,7 @@
 //! **Guarantees**: an image of several platforms goes as its index of all of them, unless one is asked for; what is too large is
 //! refused before the first request.
 
+use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use pinfold_base::Digest;
@@ -14,14 +15,20 @@ use pinfold_base::Platform;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::Reference;
+use pinfold_image::blobs::read_document;
 use pinfold_image::compose::annotation;
 use pinfold_image::model::Descriptor;
+use pinfold_image::model::Index;
+use pinfold_image::model::Manifest;
+use pinfold_image::model::Raw;
 use pinfold_image::registry::Remote;
 use pinfold_image::registry::push::RegistrySink;
 use pinfold_image::registry::push::Sending;
 use pinfold_image::registry::push::Sent;
 use pinfold_image::registry::push::would_send;
 use pinfold_image::sink::copy;
+use pinfold_image::sink::is_index;
+use pinfold_image::sink::is_manifest;
 use pinfold_image::store::NOTES;
 use pinfold_image::trust::Admitted;
 use serde::Serialize;
@@ -29,6 +36,8 @@ use serde::Serialize;
 use super::budget;
 use super::connect;
 use super::error::ShipError;
+use super::sign;
+use super::sign::Signing;
 use crate::context::Context;
 
 /// Where an image goes: a repository of a registry that is written, with a tag or the digest that it must have.
@@ -60,6 +69,8 @@ pub struct Options {
     pub budget: Option<u64>,
     /// Repositories of the same registry that may have blobs of it.
     pub mount_from: Vec<String>,
+    /// Who signs it.
+    pub sign: Option<Signing>,
 }
 
 /// An image that a registry has.
@@ -74,6 +85,20 @@ pub struct Pushed {
     /// What was done for it.
     #[serde(flatten)]
     pub sent: Sent,
+    /// Whether it is signed by the user's key, and how much of that is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
+
+/// What was signed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Signed {
+    /// What is signed: the index, and the manifest of each platform.
+    pub digests: Vec<Digest>,
+    /// How many signatures and statements were not there before.
+    pub new: usize,
+    /// The key, by the SHA-256 that bundles call it by.
+    pub key: String,
 }
 
 /// What would be sent.
@@ -107,11 +132,34 @@ pub fn push(
         mount_from: options.mount_from.clone(),
         ..Sending::default()
     };
-    let sink = RegistrySink::new(&client, &sending, &*context.reporter);
+    let subjects = subjects(source, &root)?;
+    let created = created(source, &root)?;
+    let prepared = match &options.sign {
+        Some(signing) => {
+            sign::prepare(&client, signing, destination.name(), &subjects, created.as_deref(), &[])?
+        }
+        None => Vec::new(),
+    };
+    // Before the tag, so that nobody finds the image under its name without its signature.
+    let new = Mutex::new(0);
+    let attach = || {
+        *new.lock().unwrap_or_else(PoisonError::into_inner) += sign::attach(&client, &prepared)?;
+        Ok(())
+    };
+    let sink = RegistrySink::new(&client, &sending, &*context.reporter).before_tag(&attach);
     let told = sink.told();
     copy(source.blobs(), &root, sink)?;
     let sent = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Pushed { reference: destination.to_string(), digest: root.digest, platforms, sent })
+    if sent.unchanged {
+        attach()?;
+    }
+    let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let signed = options.sign.as_ref().map(|signing| Signed {
+        digests: subjects.into_iter().map(|subject| subject.digest).collect(),
+        new,
+        key: signing.public().hint(),
+    });
+    Ok(Pushed { reference: destination.to_string(), digest: root.digest, platforms, sent, signed })
 }
 
 /// Asks what sending an image would send.
@@ -156,6 +204,26 @@ fn chosen(
     }
     budget::check(source, &root, options.budget.unwrap_or(budget::DEFAULT))?;
     Ok((root, platforms))
+}
+
+/// What is signed of an image: itself, and the manifests that it names.
+fn subjects(source: &ImageSource, root: &Descriptor) -> Result<Vec<Descriptor>, ImageError> {
+    let mut subjects = vec![root.clone()];
+    if is_index(root) {
+        let index: Raw<Index> = read_document(source.blobs(), root)?;
+        subjects.extend(index.value().manifests.iter().filter(|entry| is_manifest(entry)).cloned());
+    }
+    Ok(subjects)
+}
+
+/// When an image says that it was made, RFC 3339.
+fn created(source: &ImageSource, root: &Descriptor) -> Result<Option<String>, ImageError> {
+    let annotations = if is_index(root) {
+        read_document::<Index>(source.blobs(), root)?.value().annotations.clone()
+    } else {
+        read_document::<Manifest>(source.blobs(), root)?.value().annotations.clone()
+    };
+    Ok(annotations.get(annotation::CREATED).cloned())
 }
 
 /// The manifest of one platform.

@@ -132,7 +132,8 @@ impl Document for Manifest {
                 self.layers.len()
             ));
         }
-        match self.layers.iter().find(|layer| LayerEncoding::of(&layer.media_type).is_none()) {
+        let written = |name: &str| LayerEncoding::of(name).is_some() || name == media::SIGNED_PAYLOAD;
+        match self.layers.iter().find(|layer| !written(&layer.media_type)) {
             Some(layer) => rule(format!("`{}` is no type of layer we write", layer.media_type)),
             None => Ok(()),
         }

@@ -26,6 +26,8 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 /// An uncompressed Docker layer.
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+/// What a signature of cosign's older form signs; it stands as a layer of an image.
+pub const SIGNED_PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
 /// The two vocabularies; a manifest uses one of them only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

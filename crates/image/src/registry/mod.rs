@@ -5,6 +5,7 @@
 //!                         │
 //!                       Tokens ◄─ Keyring (what the user has for a host)
 //! referrers   what is attached to an image        blobs   a repository as a place to read from
+//! legacy      signatures in cosign's older form
 //! push, pull  whole images, from and to the store of this machine
 //! ```
 //!
@@ -20,6 +21,7 @@ pub mod challenge;
 mod client;
 mod endpoint;
 mod error;
+pub mod legacy;
 pub mod pull;
 pub mod push;
 pub mod referrers;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! HEAD tag, HEAD digest ─ there ─► nothing        blobs, several at once ─► manifests, then the index, by digest ─► tag ─► HEAD tag
+//!                                                                              what is attached (signatures, say) ┘
 //! ```
 //!
 //! **Guarantees**: what something names is there before it, and the tag comes last: nobody sees half an image under it. An image that
@@ -63,11 +64,15 @@ pub struct Sent {
     pub unchanged: bool,
 }
 
+/// A step between an image and its name.
+pub type BeforeTag<'a> = &'a (dyn Fn() -> Result<(), RegistryError> + Sync);
+
 /// A repository that takes an image.
 pub struct RegistrySink<'a> {
     client: &'a Client,
     how: &'a Sending,
     reporter: &'a dyn Reporter,
+    before_tag: Option<BeforeTag<'a>>,
     told: Arc<Mutex<Sent>>,
     /// The document that came last: of a whole image, its root.
     last: Option<(Digest, Vec<u8>)>,
@@ -82,7 +87,14 @@ impl std::fmt::Debug for RegistrySink<'_> {
 impl<'a> RegistrySink<'a> {
     /// Sends to the repository of a client.
     pub fn new(client: &'a Client, how: &'a Sending, reporter: &'a dyn Reporter) -> Self {
-        Self { client, how, reporter, told: Arc::default(), last: None }
+        Self { client, how, reporter, before_tag: None, told: Arc::default(), last: None }
+    }
+
+    /// Does something once all of the image is there, before it has its name. It is not done for an image that is there under its
+    /// name already.
+    #[must_use]
+    pub fn before_tag(self, step: BeforeTag<'a>) -> Self {
+        Self { before_tag: Some(step), ..self }
     }
 
     /// What was done, for whoever gives the sink away.
@@ -171,7 +183,10 @@ impl Sink for RegistrySink<'_> {
 
     fn finish(self, root: &Descriptor) -> Result<(), ImageError> {
         match &self.last {
-            Some((digest, bytes)) if *digest == root.digest => Ok(self.name(root, bytes)?),
+            Some((digest, bytes)) if *digest == root.digest => {
+                self.before_tag.map_or(Ok(()), |step| step())?;
+                Ok(self.name(root, bytes)?)
+            }
             _ => Err(ImageError::rule(format!("`{}`", root.digest), "it is neither an index nor a manifest")),
         }
     }

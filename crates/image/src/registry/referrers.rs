@@ -90,9 +90,19 @@ fn manifest(subject: &Descriptor, artifact: &Artifact) -> Result<Raw<Manifest>, 
 
 /// Attaches an artifact to an image that is in the repository.
 pub fn attach(client: &Client, subject: &Descriptor, artifact: &Artifact) -> Result<Attached, RegistryError> {
+    attach_beside(client, subject, &list(client, &subject.digest)?, artifact)
+}
+
+/// The same where it is known what is attached already.
+pub fn attach_beside(
+    client: &Client,
+    subject: &Descriptor,
+    listed: &[Descriptor],
+    artifact: &Artifact,
+) -> Result<Attached, RegistryError> {
     let manifest = manifest(subject, artifact)?;
     let digest = manifest.digest().clone();
-    if list(client, &subject.digest)?.iter().any(|entry| entry.digest == digest) {
+    if listed.iter().any(|entry| entry.digest == digest) {
         return Ok(Attached::There(digest));
     }
     send(client, &manifest.value().config, EMPTY)?;
@@ -207,7 +217,7 @@ fn add(client: &Client, subject: &Digest, entry: &Descriptor) -> Result<(), Regi
 }
 
 /// Sees to it that the repository has a blob. It is small, so it is sent again from its beginning where that fails.
-fn send(client: &Client, blob: &Descriptor, bytes: &[u8]) -> Result<(), RegistryError> {
+pub(super) fn send(client: &Client, blob: &Descriptor, bytes: &[u8]) -> Result<(), RegistryError> {
     if client.head_blob(&blob.digest)? == Some(blob.size) {
         return Ok(());
     }

@@ -31,6 +31,14 @@ pub enum SignError {
     /// Whoever signs for us gave something else than a signature of the key that stands beside it.
     #[error("what was signed does not verify with the public key of the signer")]
     Signer,
+    /// A program that signs did not.
+    #[error("`{program}` has signed nothing: {problem}")]
+    Program {
+        /// The program, without its words.
+        program: String,
+        /// What went wrong; never what it printed.
+        problem: String,
+    },
     /// A bundle that is not read.
     #[error("the bundle is refused: {reason}")]
     Bundle {
@@ -59,7 +67,7 @@ impl Diagnose for SignError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
             Self::Form { .. } | Self::Key { .. } => Kind::Usage,
-            Self::Random(_) => Kind::System,
+            Self::Random(_) | Self::Program { .. } => Kind::System,
             Self::Signer | Self::Bundle { .. } => Kind::Integrity,
             Self::Unsigned { .. } => Kind::Refused,
             Self::Document(error) => return Diagnosis::Inner(error),

@@ -158,7 +158,16 @@ pub fn admit_source(
 
 /// The bundles that meet a rule: for each predicate the first that does.
 fn judge(rule: &Rule, name: &str, digest: &Digest, proofs: &dyn Proofs) -> Result<Vec<Vec<u8>>, TrustError> {
-    let bundles = proofs.bundles(digest)?;
+    prove(rule, name, digest, &proofs.bundles(digest)?)
+}
+
+/// Of these bundles those that meet a rule. For whoever only wants to know: nothing is let in by it.
+pub fn prove(
+    rule: &Rule,
+    name: &str,
+    digest: &Digest,
+    bundles: &[Vec<u8>],
+) -> Result<Vec<Vec<u8>>, TrustError> {
     let mut counted = Vec::new();
     for predicate in rule.require() {
         // Of several reasons the one that came nearest is told.

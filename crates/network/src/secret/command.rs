@@ -18,6 +18,7 @@ use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io;
 use std::io::Read;
+use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -247,6 +248,23 @@ impl HeldCommand {
         &self,
         variables: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Vec<u8>, CredentialError> {
+        self.run(variables, None)
+    }
+
+    /// The same for one that is told something on stdin.
+    pub fn answer(
+        &self,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+        told: &[u8],
+    ) -> Result<Vec<u8>, CredentialError> {
+        self.run(variables, Some(told))
+    }
+
+    fn run(
+        &self,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+        told: Option<&[u8]>,
+    ) -> Result<Vec<u8>, CredentialError> {
         let failed = |problem: io::Error| CredentialError::Command {
             program: self.named.clone(),
             problem: problem.to_string(),
@@ -285,11 +303,16 @@ impl HeldCommand {
             .current_dir("/")
             .env_clear()
             .envs(self.environment(variables))
-            .stdin(Stdio::null())
+            .stdin(if told.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             // What a helper complains about may hold the key; it is not ours to show.
             .stderr(Stdio::null());
         let mut child = spawn(&mut command, handed).map_err(failed)?;
+        if let (Some(mut stdin), Some(told)) = (child.stdin.take(), told.map(<[u8]>::to_vec)) {
+            // Beside the reading, since it may print before it has read all. One that does not read says so by its answer; this
+            // ends with it.
+            std::thread::spawn(move || stdin.write_all(&told));
+        }
         let answer = collect(&mut child, Instant::now() + TIMEOUT);
         if answer.is_err() {
             // It may have ended meanwhile; either way it is reaped.

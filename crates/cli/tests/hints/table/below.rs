@@ -17,6 +17,14 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "cli/src/commands/verify.rs",
+        "name it as its registry has it",
+        Elsewhere(
+            "cli/tests/sign.rs",
+            "the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it",
+        ),
+    ),
+    row(
         "archive/src/decoded/mod.rs",
         "take another form of it, or say `format = \"raw\"` to have the file as it is",
         Elsewhere("archive/src/decoded/tests.rs", "what_a_download_is_is_told_from_its_bytes"),

@@ -19,6 +19,30 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "engine/src/ship/error.rs",
+        "name it with `--sign-public FILE`: signatures are checked with it before they count",
+        Elsewhere(
+            "cli/tests/sign.rs",
+            "the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it",
+        ),
+    ),
+    row(
+        "engine/src/ship/error.rs",
+        "name the program: `--sign 'command:PROGRAM WORD…'`",
+        Elsewhere(
+            "cli/tests/sign.rs",
+            "the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it",
+        ),
+    ),
+    row(
+        "engine/src/ship/error.rs",
+        "name a key: `--sign FILE` (`pinfold key generate FILE` makes one)",
+        Elsewhere(
+            "cli/tests/sign.rs",
+            "the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it",
+        ),
+    ),
+    row(
         "engine/src/settings/error.rs",
         "write `{near}` instead of `{word}`",
         Elsewhere("engine/src/settings/tests.rs", "what_cannot_be_is_shown_where_it_stands"),

@@ -1,0 +1,300 @@
+//! `push --sign` and `verify --key`, with openssl as the judge of what lies in the registry. The image is of busybox.
+#![expect(clippy::unwrap_used, reason = "these tests run the program, and may fail")]
+#![expect(clippy::disallowed_methods, reason = "the tests compare with another tool")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pinfold_base::Digest;
+use pinfold_testkit::docker_registry::Auth;
+use pinfold_testkit::docker_registry::DockerRegistry;
+use pinfold_testkit::machine::Machine;
+use pinfold_testkit::registry::Instead;
+use pinfold_testkit::registry::Quirks;
+use pinfold_testkit::registry::Referrers;
+use pinfold_testkit::registry::Registry;
+use pinfold_testkit::registry::error;
+use serde_json::Value;
+
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const REPOSITORY: &str = "team/box";
+
+/// Exit code, stdout and stderr.
+fn told(machine: &Machine, words: &[&str]) -> (i32, String, String) {
+    let output = machine.pinfold(words).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn done(machine: &Machine, words: &[&str]) -> Value {
+    let (code, stdout, stderr) = told(machine, &[words, &["--json"]].concat());
+    assert_eq!(code, 0, "{words:?}: {stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+/// Makes a key; its file, and that of its public part.
+fn key(machine: &Machine, name: &str) -> (String, String) {
+    let file = machine.path(&format!("me/{name}.pem"));
+    let (code, public, stderr) = told(machine, &["key", "generate", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{stderr}");
+    let public_file = machine.path(&format!("me/{name}.pub"));
+    fs_err::write(&public_file, public).unwrap();
+    (file.display().to_string(), public_file.display().to_string())
+}
+
+/// Whether openssl says that a signature is a key's.
+fn openssl(dir: &Path, public: &str, signature: &[u8], message: &[u8]) -> bool {
+    fs_err::write(dir.join("sig"), signature).unwrap();
+    fs_err::write(dir.join("message"), message).unwrap();
+    let words = ["dgst", "-sha256", "-verify", public, "-signature", "sig", "message"];
+    Command::new("openssl").args(words).current_dir(dir).output().unwrap().status.success()
+}
+
+/// The bundles that are attached to something, by what the registry keeps.
+fn bundles(registry: &Registry, of: &str) -> Vec<Value> {
+    registry.with(|kept| {
+        let documents: Vec<Value> =
+            kept.manifests.values().filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok()).collect();
+        let attached = documents
+            .iter()
+            .filter(|document| document["artifactType"] == BUNDLE && document["subject"]["digest"] == of);
+        attached
+            .map(|document| {
+                let blob = document["layers"][0]["digest"].as_str().unwrap().to_owned();
+                serde_json::from_slice(&kept.blobs[&(REPOSITORY.to_owned(), blob)]).unwrap()
+            })
+            .collect()
+    })
+}
+
+fn tags(registry: &Registry) -> Vec<String> {
+    registry.with(|kept| kept.tags.keys().map(|(_, tag)| tag.clone()).collect())
+}
+
+/// Judges a bundle as its readers do: DSSE's encoding, and the digest that is named.
+fn judge(dir: &Path, public: &str, bundle: &Value, of: &str) -> bool {
+    let envelope = &bundle["dsseEnvelope"];
+    let decoded = |value: &Value| STANDARD.decode(value.as_str().unwrap()).unwrap();
+    let payload = decoded(&envelope["payload"]);
+    let kind = envelope["payloadType"].as_str().unwrap();
+    let mut message = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
+    message.extend_from_slice(&payload);
+    let statement: Value = serde_json::from_slice(&payload).unwrap();
+    let named = statement["subject"].as_array().unwrap().iter();
+    let named = named.map(|one| format!("sha256:{}", one["digest"]["sha256"].as_str().unwrap()));
+    named.into_iter().any(|digest| digest == of)
+        && openssl(dir, public, &decoded(&envelope["signatures"][0]["sig"]), &message)
+}
+
+#[test]
+fn an_image_is_signed_before_it_has_its_name_and_openssl_agrees() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let (secret, public) = key(&machine, "team");
+    let (_, other) = key(&machine, "other");
+    let scratch = tempfile::tempdir().unwrap();
+    for referrers in [Referrers::Listed, Referrers::Refused(404)] {
+        let registry = Registry::start(Quirks { referrers, ..Quirks::default() });
+        let name = format!("{}/{REPOSITORY}:1", registry.host());
+        let pushed = done(&machine, &["push", &name, "--sign", &secret]);
+        let digest = pushed["digest"].as_str().unwrap().to_owned();
+        let signed: Vec<&str> =
+            pushed["signed"]["digests"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+        assert_eq!(signed.len(), 1 + pushed["platforms"].as_array().unwrap().len());
+        assert_eq!(signed[0], digest);
+        for of in &signed {
+            let bundles = bundles(&registry, of);
+            assert!(!bundles.is_empty(), "{of}");
+            for bundle in &bundles {
+                assert!(judge(scratch.path(), &public, bundle, of), "{bundle}");
+                assert!(!judge(scratch.path(), &other, bundle, of), "the control");
+            }
+        }
+        // The tag is the last thing that is written.
+        let asked = registry.asked();
+        let written: Vec<&String> =
+            asked.iter().filter(|line| !line.starts_with("GET") && !line.starts_with("HEAD")).collect();
+        assert_eq!(
+            written.last().unwrap().as_str(),
+            format!("PUT /v2/{REPOSITORY}/manifests/1"),
+            "{asked:#?}"
+        );
+        // The same again writes nothing.
+        let before = registry.requests().len();
+        let again = done(&machine, &["push", &name, "--sign", &secret]);
+        assert_eq!((&again["unchanged"], &again["signed"]["new"]), (&true.into(), &0.into()));
+        let asked = &registry.asked()[before..];
+        assert!(asked.iter().all(|line| line.starts_with("GET") || line.starts_with("HEAD")), "{asked:#?}");
+        // What is there under its name already can be signed by one more key.
+        let (second, second_public) =
+            key(&machine, if referrers == Referrers::Listed { "two" } else { "three" });
+        assert_ne!(done(&machine, &["push", &name, "--sign", &second])["signed"]["new"], 0);
+        for public in [&public, &second_public] {
+            let proved = done(&machine, &["verify", "--key", public, &name]);
+            assert_eq!(proved["digest"], digest.as_str());
+            assert_eq!(proved["proofs"][0]["predicate"], "signature");
+        }
+        let (code, _, stderr) = told(&machine, &["verify", "--key", &other, &name]);
+        assert_eq!(code, 1);
+        assert!(stderr.contains("its signature is by another key"), "{stderr}");
+    }
+}
+
+#[test]
+fn an_image_that_cannot_be_signed_gets_no_name() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let (secret, public) = key(&machine, "team");
+    let instead: Instead = Arc::new(|request| {
+        let body = String::from_utf8_lossy(&request.body);
+        (request.method == "PUT" && body.contains("\"subject\"")).then(|| error(403, "DENIED"))
+    });
+    let registry = Registry::start(Quirks { instead: Some(instead), ..Quirks::default() });
+    let name = format!("{}/{REPOSITORY}:1", registry.host());
+    let (code, _, stderr) = told(&machine, &["push", &name, "--sign", &secret]);
+    assert_ne!(code, 0, "{stderr}");
+    assert_eq!(tags(&registry), [""; 0]);
+    let (code, _, stderr) = told(&machine, &["verify", "--key", &public, &name]);
+    assert_ne!(code, 0, "{stderr}");
+    // Without a signature it gets it, and is found to have none.
+    assert_eq!(told(&machine, &["push", &name]).0, 0);
+    let (code, _, stderr) = told(&machine, &["verify", "--key", &public, &name]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("it has no signature"), "{stderr}");
+}
+
+/// A script that signs with a key of openssl's own.
+fn signer(machine: &Machine, script: &str) -> PathBuf {
+    let file = machine.path("me/sign");
+    fs_err::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    file
+}
+
+#[test]
+fn a_program_signs_and_what_it_gives_counts_when_its_key_made_it() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let registry = Registry::start(Quirks { referrers: Referrers::Listed, ..Quirks::default() });
+    let name = format!("{}/{REPOSITORY}:1", registry.host());
+    let (secret, public) = key(&machine, "team");
+    let (_, other) = key(&machine, "other");
+    let openssl = format!("exec openssl dgst -sha256 -sign '{secret}'");
+    let command = format!("command:{}", signer(&machine, &openssl).display());
+    let push = |public: &str| told(&machine, &["push", &name, "--sign", &command, "--sign-public", public]);
+    let (code, _, stderr) = push(&other);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("does not verify with the public key"), "{stderr}");
+    assert_eq!(tags(&registry), [""; 0], "nothing was sent");
+    assert_eq!(push(&public).0, 0);
+    done(&machine, &["verify", "--key", &public, &name]);
+    // Its signatures differ each time: what is there is not signed again.
+    let before = registry.with(|kept| kept.manifests.len());
+    assert_eq!(push(&public).0, 0);
+    assert_eq!(registry.with(|kept| kept.manifests.len()), before);
+    for (script, said) in [
+        ("echo s3cret; echo s3cret >&2; exit 3", "has signed nothing"),
+        ("echo s3cret", "does not verify"),
+        ("true", "does not verify"),
+    ] {
+        signer(&machine, script);
+        let name = format!("{}/{REPOSITORY}2:1", registry.host());
+        let words = ["push", &name, "--sign", &command, "--sign-public", &public];
+        let (code, stdout, stderr) = told(&machine, &words);
+        assert_ne!(code, 0);
+        assert!(stderr.contains(said), "{stderr}");
+        assert!(!stderr.contains("s3cret") && !stdout.contains("s3cret"), "{stderr}");
+    }
+    // One that lies where a sandbox may have written is not run.
+    let here = machine.path("project/sign");
+    fs_err::copy(machine.path("me/sign"), &here).unwrap();
+    let here = format!("command:{}", here.display());
+    let (code, _, stderr) = told(&machine, &["push", &name, "--sign", &here, "--sign-public", &public]);
+    assert_ne!(code, 0);
+    assert!(stderr.contains("the project"), "{stderr}");
+}
+
+#[test]
+fn the_older_form_is_what_its_readers_expect() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let registry = Registry::start(Quirks::default());
+    let repository = format!("{}/{REPOSITORY}", registry.host());
+    let name = format!("{repository}:1");
+    let (secret, public) = key(&machine, "team");
+    let (second, second_public) = key(&machine, "second");
+    let scratch = tempfile::tempdir().unwrap();
+    let push = |key: &str| done(&machine, &["push", &name, "--sign", key, "--sign-format", "legacy"]);
+    let pushed = push(&secret);
+    let digest = pushed["digest"].as_str().unwrap().to_owned();
+    let layers = |registry: &Registry| {
+        registry.with(|kept| {
+            let tag = format!("{}.sig", digest.replace(':', "-"));
+            let of = &kept.tags[&(REPOSITORY.to_owned(), tag)];
+            let (_, bytes) = &kept.manifests[&(REPOSITORY.to_owned(), of.clone())];
+            let manifest: Value = serde_json::from_slice(bytes).unwrap();
+            manifest["layers"].as_array().unwrap().clone()
+        })
+    };
+    let expected = format!(
+        "{{\"critical\":{{\"identity\":{{\"docker-reference\":\"{repository}\"}},\"image\":{{\"docker-manifest-digest\":\"{digest}\"}},\"type\":\"cosign container image signature\"}},\"optional\":null}}"
+    );
+    let first = layers(&registry);
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0]["digest"], Digest::sha256(expected.as_bytes()).to_string());
+    let signature = |layer: &Value| {
+        STANDARD.decode(layer["annotations"]["dev.cosignproject.cosign/signature"].as_str().unwrap()).unwrap()
+    };
+    assert!(openssl(scratch.path(), &public, &signature(&first[0]), expected.as_bytes()));
+    assert!(!openssl(scratch.path(), &second_public, &signature(&first[0]), expected.as_bytes()));
+    // A second key's stands beside the first's, and neither is written twice.
+    push(&second);
+    assert_eq!(push(&secret)["signed"]["new"], 0);
+    let both = layers(&registry);
+    assert_eq!(both.len(), 2);
+    assert_eq!(both[0], first[0]);
+    assert!(openssl(scratch.path(), &second_public, &signature(&both[1]), expected.as_bytes()));
+    let (code, stdout, _) = told(&machine, &["verify", "--key", &second_public, &name]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("signature (in the older form alone)"), "{stdout}");
+    let (_, other) = key(&machine, "other");
+    assert_eq!(told(&machine, &["verify", "--key", &other, &name]).0, 1);
+    assert_eq!(told(&machine, &["verify", "--key", &public, "--require", "provenance", &name]).0, 1);
+}
+
+#[test]
+fn the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let Some(registry) = DockerRegistry::start(Auth::Open) else { return };
+    let (_, public) = key(&machine, "team");
+    fs_err::create_dir_all(machine.path("home/config")).unwrap();
+    let config = machine.path("home/config/config.toml");
+    fs_err::write(&config, "[sign]\nkey = '~/team.pem'\nformat = 'both'\n").unwrap();
+    let name = |tag: &str| format!("{}/{REPOSITORY}:{tag}", registry.host());
+    assert!(done(&machine, &["push", &name("1")])["signed"]["new"].as_u64().unwrap() >= 4);
+    let proved = done(&machine, &["verify", "--key", &public, &name("1")]);
+    assert_eq!(proved["proofs"][0]["form"], "bundle");
+    let (code, _, stderr) = told(&machine, &["verify", "--key", &public, "oci:somewhere"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("name it as its registry has it"), "{stderr}");
+    // Not signed when that is said, and never by a configuration that cannot be read.
+    machine.project("project", "[[file]]\npath = '/other'\ncontent = 'x'\n");
+    assert!(done(&machine, &["push", &name("2"), "--no-sign"])["signed"].is_null());
+    assert_eq!(told(&machine, &["verify", "--key", &public, &name("2")]).0, 1);
+    fs_err::write(&config, "[sign]\nkeys = 1\n").unwrap();
+    let (code, _, stderr) = told(&machine, &["push", &name("3")]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("config.toml:2:1"), "{stderr}");
+    fs_err::remove_file(&config).unwrap();
+    for (words, said) in [
+        (vec!["--sign-format", "both"], "nobody signs"),
+        (vec!["--sign", "command:sign"], "the public key of the program that signs is not said"),
+        (vec!["--sign", "key.pem", "--sign-public", "x"], "is the key of a program"),
+    ] {
+        let name = name("3");
+        let (code, _, stderr) = told(&machine, &[&["push", &name][..], &words].concat());
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
