@@ -359,6 +359,48 @@ fn two_pulls_at_once_do_not_hinder_each_other() {
 }
 
 #[test]
+fn a_signed_image_is_let_in_by_its_key_and_stays_so_without_its_registry() {
+    let Some((machine, registry, name, _)) = pushed() else { return };
+    let folder = machine.path("other/config");
+    fs::create_dir_all(&folder).unwrap();
+    let host = registry.host();
+    for team in ["team", "free"] {
+        let key = folder.join(format!("{team}.pem"));
+        assert_eq!(told(&machine, "other", &format!("key generate {}", key.display())).0, 0);
+        let public = output(&machine, "other", &format!("key public {}", key.display()));
+        fs::write(folder.join(format!("{team}.pub")), public.stdout).unwrap();
+    }
+    let rules = ["team", "free"]
+        .map(|team| format!("[[trust]]\nimages = \"{host}/{team}/*\"\nkeys = [\"{team}.pub\"]\n"));
+    fs::write(folder.join("config.toml"), rules.concat()).unwrap();
+    // Both are signed by one team; the other's rule wants another key.
+    for team in ["team", "free"] {
+        let line = format!("push --sign {} box {host}/{team}/box:1", folder.join("team.pem").display());
+        json(&machine, "home", &line);
+    }
+    let (code, said) = told(&machine, "other", &format!("pull {host}/free/box:1"));
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains(&format!("{host}/free/box")) && said.contains("key"), "{said}");
+    assert_eq!(json(&machine, "other", "images"), serde_json::json!([]));
+    // The index is signed, and one platform of it is kept.
+    let pulled = json(&machine, "other", &format!("pull {name}"));
+    assert_ne!(pulled["digest"], pulled["kept"]);
+    drop(registry);
+    let repository = name.strip_suffix(":1").unwrap();
+    for by in [name.clone(), format!("{repository}@{}", pulled["digest"].as_str().unwrap())] {
+        let (code, said) =
+            told(&machine, "other", &format!("run --network none --image {by} -- /bin/busybox true"));
+        assert_eq!(code, 0, "{said}");
+    }
+    // The proof is what lets it in, and not that it is here.
+    pinfold_base::directory::remove(&machine.path("other/data/proofs")).unwrap();
+    let (code, said) =
+        told(&machine, "other", &format!("run --offline --network none --image {name} -- /bin/busybox true"));
+    assert_eq!(code, 125, "{said}");
+    assert!(said.contains("sign"), "{said}");
+}
+
+#[test]
 fn an_image_that_nobody_signed_is_refused_where_a_rule_wants_it_signed() {
     let Some((machine, _registry, name, _)) = pushed() else { return };
     let folder = machine.path("other/config");
