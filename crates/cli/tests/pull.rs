@@ -440,3 +440,43 @@ fn an_image_that_nobody_signed_is_refused_where_a_rule_wants_it_signed() {
     json(&machine, "home", &format!("copy docker://{name} docker://{elsewhere}"));
     assert_eq!(told(&machine, "other", &format!("pull {elsewhere}")).0, 0);
 }
+
+#[test]
+fn registries_are_asked_where_the_configuration_says() {
+    let Some((machine, registry, name, pushed)) = pushed() else { return };
+    let config = machine.path("registries.conf");
+    fs::write(
+        &config,
+        format!(
+            "unqualified-search-registries = ['{0}']\n[aliases]\nbox = '{0}/team/box'\n\
+             [[registry]]\nprefix = 'registry.example/team'\n\
+             [[registry.mirror]]\nlocation = '127.0.0.1:1/none'\n[[registry.mirror]]\nlocation = '{0}/team'\n\
+             [[registry]]\nprefix = 'registry.example/bad'\nblocked = true\n",
+            registry.host()
+        ),
+    )
+    .unwrap();
+    let pull = |home: &str, words: &str| {
+        let mut command = there(&machine, home, words);
+        let output = command.env("CONTAINERS_REGISTRIES_CONF", &config).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap(), output.stdout)
+    };
+    // A mirror that does not answer is passed over; the name stays the one that was said.
+    for (home, words, kept) in [
+        ("m1", "pull registry.example/team/box:1", "registry.example/team/box"),
+        ("m2", "pull box:1", name.strip_suffix(":1").unwrap()),
+        ("m3", "pull team/box:1", name.strip_suffix(":1").unwrap()),
+    ] {
+        let (code, said, _) = pull(home, words);
+        assert_eq!(code, 0, "{words}: {said}");
+        let images = json(&machine, home, "images");
+        assert_eq!(images[0]["repository"], kept, "{words}");
+    }
+    let by_digest = format!("pull registry.example/team/box@{}", pushed["digest"].as_str().unwrap());
+    let (code, said, _) = pull("m4", &by_digest);
+    assert_eq!(code, 0, "{said}");
+    let (code, said, _) = pull("m5", "pull registry.example/bad/box:1");
+    assert!(code == 5 && said.contains("blocked"), "{code} {said}");
+    let (code, said) = told(&machine, "m6", "pull no-such-alias:1");
+    assert!(code == 2 && said.contains("names no registry"), "{code} {said}");
+}

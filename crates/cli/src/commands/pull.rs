@@ -7,7 +7,6 @@ use pinfold_base::shown;
 use pinfold_engine::ship::pull;
 use pinfold_engine::ship::pull::Platforms;
 use pinfold_image::Reference;
-use pinfold_image::place::remote;
 use pinfold_image::registry::pull::Pulled;
 
 use super::Outcome;
@@ -22,7 +21,7 @@ use crate::render::units;
 /// What was cut short goes on where it stopped. A tag that still leads to what is there costs one request.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PullArgs {
-    /// HOST/REPOSITORY[:TAG] or HOST/REPOSITORY@DIGEST
+    /// HOST/REPOSITORY[:TAG] or HOST/REPOSITORY@DIGEST; a name without HOST where `registries.conf` says what it means
     #[arg(value_parser = name)]
     image: Reference,
     /// Take this platform instead of this machine's
@@ -33,13 +32,9 @@ pub(crate) struct PullArgs {
     all_platforms: bool,
 }
 
-/// Reads a name in a registry.
-pub(super) fn name(text: &str) -> Result<Reference, String> {
-    use pinfold_base::Diagnose as _;
-    remote(text).map_err(|error| match error.hint() {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
-    })
+/// Reads a name in a registry, as skopeo spells it too.
+fn name(text: &str) -> Result<Reference, String> {
+    args::hinted(text.strip_prefix("docker://").unwrap_or(text))
 }
 
 pub(crate) fn run(args: &PullArgs, global: Global) -> Outcome {

@@ -17,6 +17,7 @@ use pinfold_image::registry::pull::take;
 use super::admit;
 use super::connect;
 use super::error::ShipError;
+use super::registries::Registries;
 use crate::context::Context;
 
 /// Which platforms of an image are wanted.
@@ -37,13 +38,15 @@ impl From<Option<Platform>> for Platforms {
     }
 }
 
-/// Brings the image of that name into the store, or finds that it is there.
+/// Brings the image of that name into the store, or finds that it is there. A name without a registry is what the configuration
+/// of registries makes of it.
 pub fn pull(context: &Context, reference: &Reference, platforms: Platforms) -> Result<Pulled, ShipError> {
     let wanted = match platforms {
         Platforms::All => Wanted::All,
         Platforms::One(platform) => Wanted::Platform(platform),
         Platforms::Host => Wanted::Host(Platform::host().ok_or(ShipError::NoHost)?),
     };
+    let reference = &Registries::of(context)?.qualified(reference)?;
     let clients = connect::reading(context, &Remote::of(reference)?)?;
     let store = context.images()?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
