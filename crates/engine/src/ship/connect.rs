@@ -27,7 +27,13 @@ pub fn reading(context: &Context, remote: &Remote) -> Result<Vec<Client>, ShipEr
     let registries = Registries::of(context)?;
     let keyring: Arc<dyn Keyring> = Arc::new(UserKeyring::of(context));
     let places = registries.reading(remote)?;
-    places.iter().map(|place| client(context, &registries, place, keyring.clone())).collect()
+    let last = places.len().saturating_sub(1);
+    let made = places.iter().enumerate().map(|(at, place)| {
+        // Of a mirror that fails nobody expects that it comes back: there is another place.
+        let retries = if at < last { 0 } else { http::Options::default().retries };
+        client(context, &registries, place, keyring.clone(), retries)
+    });
+    made.collect()
 }
 
 /// A client for the place that an image is written to.
@@ -43,7 +49,7 @@ pub(super) fn with(
 ) -> Result<Client, ShipError> {
     let registries = Registries::of(context)?;
     let place = registries.writing(remote)?;
-    client(context, &registries, &place, Arc::new(keyring))
+    client(context, &registries, &place, Arc::new(keyring), http::Options::default().retries)
 }
 
 fn client(
@@ -51,10 +57,12 @@ fn client(
     registries: &Registries,
     place: &Place,
     keyring: Arc<dyn Keyring>,
+    retries: u32,
 ) -> Result<Client, ShipError> {
     let Place { remote, insecure } = place;
     let client = match context.network() {
         Network::Online => http::Client::patient(http::Options {
+            retries,
             idle_timeout: PATIENCE,
             roots: registries.authorities(&remote.host)?,
             ..http::Options::default()
