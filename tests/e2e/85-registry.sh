@@ -3,8 +3,9 @@ if have docker-registry; then
   mkdir -m 755 "$work/registry" "$work/empty" && own "$work/registry" "$work/empty"
   port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$work/registry/kept" "$port" >"$work/registry/config.yml"
-  as_user "$work/registry" docker-registry serve "$work/registry/config.yml" >"$work/registry/log" 2>&1 &
-  registry_pid=$!
+  # Its own number: `$!` is that of the shell around it.
+  as_user "$work/registry" sh -c 'echo $$ >pid && exec docker-registry serve config.yml' >"$work/registry/log" 2>&1 &
+  registry_shell=$!
   for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
   there=127.0.0.1:$port/team/iteron-sandbox
   # The same user on a machine where nothing is yet.
@@ -44,7 +45,7 @@ if have docker-registry; then
   refuse 'pinfold pull: a tampered layer is refused' 4 as_user "$work/empty" env PINFOLD_HOME="$work/empty/third" "$work/pinfold" pull --all-platforms "$there:1"
   says 'by its digest' "$hex" cat "$work/said"
   same 'and nothing has a name' '[]' as_user "$work/empty" env PINFOLD_HOME="$work/empty/third" "$work/pinfold" images --json
-  kill "$registry_pid" 2>/dev/null; wait "$registry_pid" 2>/dev/null
+  kill "$(cat "$work/registry/pid")"; wait "$registry_shell" 2>/dev/null
   chmod -R u+w "$work/empty" "$work/registry" 2>/dev/null; rm -rf "$work/empty" "$work/registry" "$work/loader"
 else
   skip 'the registry' 'docker-registry is not installed'
