@@ -19,3 +19,77 @@ if have node && have npm && have openssl; then
 else
   skip 'signatures' 'no node, no npm or no openssl'
 fi
+
+# A small image signed when it is pushed to Debian's registry, judged from the registry's raw bytes as docs/shipping.md tells its readers.
+if have docker-registry && have openssl && have curl && have node && have npm; then
+  mkdir -m 755 "$work/signed" "$work/signed/project" "$work/signed/there" && cp "$here/sigstore-verify.mjs" "$work/signed/" && own "$work/signed"
+  signed() { as_user "$work/signed/project" env PINFOLD_HOME="$work/signed/here" "$work/pinfold" "$@"; }
+  there() { as_user "$work/signed/there" env PINFOLD_HOME="$work/signed/elsewhere" "$work/pinfold" "$@"; }
+  printf 'name = "small"\nplatforms = ["linux/amd64", "linux/arm64"]\n[[file]]\npath = "/hello"\ncontent = "hello"\n' >"$work/signed/project/pinfold.toml"
+  own "$work/signed/project"
+  port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$work/signed/kept" "$port" >"$work/signed/config.yml"
+  as_user "$work/signed" docker-registry serve "$work/signed/config.yml" >"$work/signed/log" 2>&1 &
+  registry_pid=$!
+  for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+  small=127.0.0.1:$port/team/small; raw=http://127.0.0.1:$port/v2/team/small; s=$work/signed
+  for name in team other; do check "pinfold key generate: $name" as_user "$s" sh -c "'$work/pinfold' key generate $name.pem >$name.pub"; done
+  check 'pinfold push --sign' signed push --sign "$s/team.pem" "$small:1"
+  check 'pinfold push without a signature' signed push "$small:bare"
+  digest=$(signed push --quiet --sign "$s/team.pem" "$small:1")
+  # The lines of docs/shipping.md, for a registry that has no referrers API.
+  oci=application/vnd.oci.image sign=https://sigstore.dev/cosign/sign/v1
+  pick() { python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); print(eval(sys.argv[2], {"d": d, "t": sys.argv[3:]}))' "$@"; }
+  curl -s -H "Accept: $oci.index.v1+json" "$raw/manifests/sha256-${digest#sha256:}" >"$s/list.json"
+  manifest=$(pick "$s/list.json" 'next(m["digest"] for m in d["manifests"] if m["annotations"]["dev.sigstore.bundle.predicateType"] == t[0])' "$sign")
+  curl -s -H "Accept: $oci.manifest.v1+json" "$raw/manifests/$manifest" >"$s/manifest.json"
+  curl -sL "$raw/blobs/$(pick "$s/manifest.json" 'd["layers"][0]["digest"]')" >"$s/bundle.json"
+  pick "$s/bundle.json" 'd["dsseEnvelope"]["payload"]' | base64 -d >"$s/payload"
+  pick "$s/bundle.json" 'd["dsseEnvelope"]["signatures"][0]["sig"]' | base64 -d >"$s/signature"
+  type=application/vnd.in-toto+json
+  { printf 'DSSEv1 %d %s %d ' ${#type} $type "$(wc -c <"$s/payload")"; cat "$s/payload"; } >"$s/message"
+  says 'openssl verifies what the registry has' 'Verified OK' openssl dgst -sha256 -verify "$s/team.pub" -signature "$s/signature" "$s/message"
+  refuse 'openssl refuses another key' 1 openssl dgst -sha256 -verify "$s/other.pub" -signature "$s/signature" "$s/message"
+  same 'the digest of the index is what is signed' "${digest#sha256:}" pick "$s/payload" 'd["subject"][0]["digest"]["sha256"]'
+  check 'npm has the verifier' as_user "$s" npm install --silent --no-audit --no-fund @sigstore/verify@3 @sigstore/bundle@4
+  says 'sigstore verifies what the registry has' verified as_user "$s" node sigstore-verify.mjs bundle.json team.pub "$digest" "$sign"
+  says 'pinfold verify --key' "signature  $digest" there verify --key "$s/team.pub" "$small:1"
+  refuse 'pinfold verify --key: another key' 1 there verify --key "$s/other.pub" "$small:1"
+  says 'is named' 'its signature is by another key' cat "$work/said"
+  check 'the same image under another tag is signed by that' there verify --key "$s/team.pub" "$small:bare"
+  printf '\n[[file]]\npath = "/other"\ncontent = "x"\n' >>"$s/project/pinfold.toml"
+  check 'another image is pushed without a signature' signed push "$small:unsigned"
+  refuse 'pinfold verify --key: no signature' 1 there verify --key "$s/team.pub" "$small:unsigned"
+  says 'is named as well' 'it has no signature' cat "$work/said"
+  # The user's rules.
+  as_user "$s" mkdir -p elsewhere/config
+  rules() { printf '[[trust]]\nimages = "127.0.0.1:%s/team/*"\nkeys = ["%s"]\n' "$port" "$1" >"$s/rules" && own "$s/rules" && as_user "$s" cp rules elsewhere/config/config.toml && as_user "$s" chmod 644 elsewhere/config/config.toml; }
+  rules "$s/other.pub"
+  refuse 'pinfold pull: a signature of another key is refused' 5 there pull "$small:1"
+  rules "$s/team.pub"
+  refuse 'pinfold pull: an image without a signature is refused' 5 there pull "$small:unsigned"
+  check 'pinfold pull: what the rule demands is there' there pull "$small:1"
+  check 'pinfold unpack: also without the registry' there unpack --offline "$small:1" "$s/there/root"
+  check 'pinfold verify --key: by what was kept' there verify --offline --key "$s/team.pub" "$small:1"
+  as_user "$s" chmod 666 elsewhere/config/config.toml
+  refuse 'rules that others can write are none' 5 there unpack "$small:1" "$s/there/again"
+  says 'and it says who can' 'can be written to by others' cat "$work/said"
+  # Killed at any time: a tag that is there is signed.
+  unsigned=0 tags=0
+  for n in $(seq 12); do
+    printf '\n[[file]]\npath = "/n%s"\ncontent = "%s"\n' "$n" "$n" >>"$s/project/pinfold.toml"
+    signed build --quiet -t "small:k$n" >/dev/null 2>&1
+    # A group of its own, so that nothing of it goes on.
+    set -m; signed push --sign "$s/team.pem" "small:k$n" "$small:k$n" >/dev/null 2>&1 & pushing=$!; set +m
+    sleep "0.$(printf '%02d' $((n * 3)))"; kill -9 -- "-$pushing" 2>/dev/null; wait "$pushing" 2>/dev/null
+    if curl -sf -o /dev/null -H "Accept: $oci.index.v1+json" "$raw/manifests/k$n"; then
+      tags=$((tags + 1)); there verify --key "$s/team.pub" "$small:k$n" >/dev/null 2>&1 || unsigned=$((unsigned + 1))
+    fi
+    check "the push that was killed is repeated ($n)" signed push --sign "$s/team.pem" "small:k$n" "$small:k$n"
+  done
+  same "no tag without its signature ($tags tags were there)" 0 echo "$unsigned"
+  kill "$registry_pid" 2>/dev/null; wait "$registry_pid" 2>/dev/null
+  chmod -R u+w "$work/signed" 2>/dev/null; rm -rf "$work/signed"
+else
+  skip 'signed images' 'no docker-registry, openssl, curl, node or npm'
+fi

@@ -108,7 +108,7 @@ fn an_image_is_signed_before_it_has_its_name_and_openssl_agrees() {
         assert_eq!(signed[0], digest);
         for of in &signed {
             let bundles = bundles(&registry, of);
-            assert!(!bundles.is_empty(), "{of}");
+            assert_eq!(bundles.len(), 2, "{of}: a signature, and what it was built of");
             for bundle in &bundles {
                 assert!(judge(scratch.path(), &public, bundle, of), "{bundle}");
                 assert!(!judge(scratch.path(), &other, bundle, of), "the control");
@@ -142,6 +142,57 @@ fn an_image_is_signed_before_it_has_its_name_and_openssl_agrees() {
         assert_eq!(code, 1);
         assert!(stderr.contains("its signature is by another key"), "{stderr}");
     }
+}
+
+#[test]
+fn what_an_image_was_built_of_is_signed_and_is_the_same_for_the_same_lock() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let (secret, public) = key(&machine, "team");
+    let registry = Registry::start(Quirks { referrers: Referrers::Listed, ..Quirks::default() });
+    let name = |tag: &str| format!("{}/{REPOSITORY}:{tag}", registry.host());
+    let pushed = done(&machine, &["push", &name("1"), "--sign", &secret]);
+    assert_eq!(pushed["signed"]["provenance"], true);
+    let digest = pushed["digest"].as_str().unwrap().to_owned();
+    let statements = |of: &str| -> Vec<Value> {
+        let payload =
+            |bundle: &Value| STANDARD.decode(bundle["dsseEnvelope"]["payload"].as_str().unwrap()).unwrap();
+        bundles(&registry, of)
+            .iter()
+            .map(|bundle| serde_json::from_slice(&payload(bundle)).unwrap())
+            .collect()
+    };
+    let found = statements(&digest);
+    let built = found.iter().find(|one| one["predicateType"] == "https://slsa.dev/provenance/v1").unwrap();
+    let definition = &built["predicate"]["buildDefinition"];
+    assert_eq!(definition["buildType"], "https://pinfold.dev/build/v1");
+    assert_eq!(definition["externalParameters"]["platforms"], pushed["platforms"]);
+    assert!(definition["internalParameters"]["lock"].as_str().unwrap().starts_with("sha256:"));
+    assert!(built["predicate"]["runDetails"]["builder"]["id"].is_string());
+    assert!(!built.to_string().contains(machine.path("").to_str().unwrap()), "nothing of this machine");
+    let subjects: Vec<String> = built["subject"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| format!("sha256:{}", one["digest"]["sha256"].as_str().unwrap()))
+        .collect();
+    assert_eq!(serde_json::json!(subjects), pushed["signed"]["digests"]);
+    for words in [&["--require", "provenance"][..], &["--require", "provenance", "--require", "signature"]] {
+        assert_eq!(told(&machine, &[&["verify", "--key", &public, &name("1")][..], words].concat()).0, 0);
+    }
+    // Built anew on a machine where nothing is, it is the same to the byte, and so attached once.
+    let before = registry.with(|kept| kept.manifests.len());
+    for folder in ["home/cache", "home/data"] {
+        fs_err::remove_dir_all(machine.path(folder)).unwrap();
+    }
+    assert_eq!(done(&machine, &["push", &name("2"), "--sign", &secret])["signed"]["new"], 0);
+    assert_eq!(registry.with(|kept| kept.manifests.len()), before);
+    // Provenance is no signature, and of an image from elsewhere none is known.
+    let (code, _, stderr) = told(&machine, &["pull", &name("1")]);
+    assert_eq!(code, 0, "{stderr}");
+    fs_err::remove_dir_all(machine.path("home/data/provenance")).unwrap();
+    let elsewhere =
+        done(&machine, &["push", &name("1"), &format!("{}/other/box:1", registry.host()), "--sign", &secret]);
+    assert_eq!(elsewhere["signed"]["provenance"], false);
 }
 
 #[test]

@@ -192,9 +192,13 @@ fn told(pushed: &Pushed, global: Global) -> Page {
     }
     if let Some(signed) = &pushed.signed {
         page.line(shown!(
-            "signed by {}: {} of it{}",
+            "signed by {}: {}{}",
             signed.key,
-            signed.digests.len(),
+            if signed.provenance {
+                "with what it was built of"
+            } else {
+                "the signature alone, since what it was built of is not known here"
+            },
             if signed.new == 0 { ", as before" } else { "" }
         ));
     }

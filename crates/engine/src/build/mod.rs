@@ -19,6 +19,7 @@ pub mod local;
 pub mod overlay;
 mod parallel;
 pub mod place;
+pub mod provenance;
 pub mod resolve;
 pub(crate) mod settle;
 mod still;
@@ -300,6 +301,7 @@ fn attempt(
     store.put_document(&index)?;
     let source = goal.reach(context, &store, &index.descriptor())?;
     let index = index.digest().clone();
+    provenance::note(context, project, lock, platforms, &index);
     let built = Built { reference: goal.reference(&index), index, platforms: summaries };
     // Before the record: a build whose lock could not be completed is no earlier build of the next one.
     settled.complete(context, project, &ledger)?;

@@ -14,6 +14,7 @@ use std::io::Read as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fs_err as fs;
 use pinfold_base::Algorithm;
@@ -151,10 +152,11 @@ impl Kept {
         Ok(())
     }
 
-    /// Forgets what is kept of images other than these.
-    pub fn retain(&self, keep: impl Fn(&str) -> bool) -> io::Result<()> {
+    /// Forgets what is kept of images other than these, unless it is young: an image may be on its way.
+    pub fn sweep(&self, age: Duration, keep: impl Fn(&str) -> bool) -> io::Result<()> {
         for entry in entries(&self.folder)? {
-            if entry.file_name().and_then(|name| name.to_str()).is_none_or(|name| !keep(name)) {
+            let old = fs::metadata(&entry)?.modified()?.elapsed().is_ok_and(|elapsed| elapsed >= age);
+            if old && entry.file_name().and_then(|name| name.to_str()).is_none_or(|name| !keep(name)) {
                 directory::remove(&entry).map_err(io::Error::other)?;
             }
         }

@@ -26,6 +26,8 @@ use pinfold_image::registry::push::RegistrySink;
 use pinfold_image::registry::push::Sending;
 use pinfold_image::registry::push::Sent;
 use pinfold_image::registry::push::would_send;
+use pinfold_image::sign::PROVENANCE;
+use pinfold_image::sign::Statement;
 use pinfold_image::sink::copy;
 use pinfold_image::sink::is_index;
 use pinfold_image::sink::is_manifest;
@@ -38,6 +40,7 @@ use super::connect;
 use super::error::ShipError;
 use super::sign;
 use super::sign::Signing;
+use crate::build::provenance;
 use crate::context::Context;
 
 /// Where an image goes: a repository of a registry that is written, with a tag or the digest that it must have.
@@ -95,6 +98,8 @@ pub struct Pushed {
 pub struct Signed {
     /// What is signed: the index, and the manifest of each platform.
     pub digests: Vec<Digest>,
+    /// Whether it is signed what the image was built of: that is known of what was built here.
+    pub provenance: bool,
     /// How many signatures and statements were not there before.
     pub new: usize,
     /// The key, by the SHA-256 that bundles call it by.
@@ -134,9 +139,14 @@ pub fn push(
     };
     let subjects = subjects(source, &root)?;
     let created = created(source, &root)?;
+    let provenance = match &options.sign {
+        Some(signing) if signing.has_bundles() => provenance(context, source, &subjects)?,
+        _ => None,
+    };
     let prepared = match &options.sign {
         Some(signing) => {
-            sign::prepare(&client, signing, destination.name(), &subjects, created.as_deref(), &[])?
+            let further = provenance.as_slice();
+            sign::prepare(&client, signing, destination.name(), &subjects, created.as_deref(), further)?
         }
         None => Vec::new(),
     };
@@ -157,6 +167,7 @@ pub fn push(
     let signed = options.sign.as_ref().map(|signing| Signed {
         digests: subjects.into_iter().map(|subject| subject.digest).collect(),
         new,
+        provenance: provenance.is_some(),
         key: signing.public().hint(),
     });
     Ok(Pushed { reference: destination.to_string(), digest: root.digest, platforms, sent, signed })
@@ -204,6 +215,20 @@ fn chosen(
     }
     budget::check(source, &root, options.budget.unwrap_or(budget::DEFAULT))?;
     Ok((root, platforms))
+}
+
+/// What an image was built of, as it is said of all its documents, where it was built here.
+fn provenance(
+    context: &Context,
+    source: &ImageSource,
+    subjects: &[Descriptor],
+) -> Result<Option<Statement>, ShipError> {
+    let known = provenance::of(context, &source.root().digest)?;
+    Ok(known.map(|predicate| Statement {
+        subject: subjects.iter().map(|subject| subject.digest.clone()).collect(),
+        predicate_type: PROVENANCE.into(),
+        predicate,
+    }))
 }
 
 /// What is signed of an image: itself, and the manifests that it names.

@@ -85,6 +85,11 @@ impl Signing {
         Ok(Some(Self { signer, format }))
     }
 
+    /// Whether it is signed with bundles, which can say more than the bare signature.
+    pub fn has_bundles(&self) -> bool {
+        self.format != Format::Legacy
+    }
+
     /// The key that signatures are checked with.
     pub fn public(&self) -> &PublicKey {
         self.signer.public()

@@ -145,6 +145,7 @@ impl Looking<'_> {
             (Some(error), None) => return Err(error.into()),
             (None, _) => {}
         }
+        proofs.sort_by_key(|proof| (proof.predicate != word(SIGNATURE), proof.predicate.clone()));
         Ok(Proved { reference: reference.to_string(), digest: digest.clone(), proofs })
     }
 }

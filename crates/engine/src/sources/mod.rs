@@ -377,6 +377,11 @@ pub trait Locate: Send + Sync {
         None
     }
 
+    /// Its package URL (purl-spec), where its kind of package has a form of its own.
+    fn purl(&self) -> Option<String> {
+        None
+    }
+
     /// Brings it into the store by itself, where no address is enough: a registry wants tokens, an archive of images is searched.
     fn bring(&self, _: &Remotes<'_>, _: &str, _: &dyn Reporter) -> Option<Result<(), SourceError>> {
         None
@@ -386,6 +391,20 @@ pub trait Locate: Send + Sync {
     fn is_typed(&self, _: &Project, _: Platform) -> bool {
         false
     }
+}
+
+/// Text as it stands in a package URL (purl-spec, "character encoding").
+pub(crate) fn purl_part(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 /// When something was made. What an archive has signed counts before what a registry merely tells.

@@ -44,6 +44,7 @@ use crate::build::bounds;
 use crate::build::layers;
 use crate::context::Context;
 use crate::project::lock::held;
+use crate::ship::proofs::Kept;
 
 /// What was set aside, in the cache and in the image store.
 const DAMAGED_FILES: &str = "damaged files, set aside";
@@ -183,6 +184,9 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
     let stood_on = sandboxes(context, pass, &mut report)?;
     if blobs.unreadable.is_empty() {
         roots(context, &images, &stood_on, pass, &mut report)?;
+        if pass == Pass::Remove {
+            said(context, &images)?;
+        }
     }
     context.tell_damage();
     let cache = context.home.cache();
@@ -331,6 +335,20 @@ fn roots(
         }
     }
     report.parts.push(part);
+    Ok(())
+}
+
+/// What is kept of images that are gone: who has signed them, and what they were built of. It takes next to no room.
+fn said(context: &Context, images: &ImageStore) -> Result<(), GcError> {
+    let mut wanted = std::collections::BTreeSet::new();
+    for entry in images.list()? {
+        wanted.extend(entry.upstream.index.map(|index| index.hex()));
+        wanted.insert(entry.descriptor.digest.hex());
+        let source = ImageSource::new("an image", entry.descriptor, Box::new(images.clone()));
+        wanted.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest.hex()));
+    }
+    Kept::of(context).sweep(store::GRACE, |hex| wanted.contains(hex))?;
+    build::provenance::sweep(context, store::GRACE, |hex| wanted.contains(hex))?;
     Ok(())
 }
 

@@ -226,7 +226,9 @@ fn what_was_kept_proves_the_same_without_the_registry() {
     fs::write(dir.path().join("data/proofs").join(image.hex()).join(".newxyz"), "half").unwrap();
     assert_eq!(kept.bundles(&image).unwrap().len(), 2);
     kept.keep(&other, &[b"x".to_vec()]).unwrap();
-    kept.retain(|hex| hex == image.hex()).unwrap();
+    kept.sweep(Duration::from_secs(60), |_| false).unwrap();
+    assert_eq!(kept.bundles(&image).unwrap().len(), 2, "it is young");
+    kept.sweep(Duration::ZERO, |hex| hex == image.hex()).unwrap();
     assert_eq!(kept.bundles(&image).unwrap().len(), 2);
     assert!(kept.bundles(&other).unwrap().is_empty());
 }

@@ -522,6 +522,16 @@ struct InSuite<'a> {
 }
 
 impl Locate for InSuite<'_> {
+    fn purl(&self) -> Option<String> {
+        let LockedDeb { name, version, arch, .. } = self.deb;
+        Some(format!(
+            "pkg:deb/debian/{}@{}?arch={}",
+            super::purl_part(name),
+            super::purl_part(version),
+            super::purl_part(arch)
+        ))
+    }
+
     fn locate(&self, remotes: &Remotes<'_>) -> Result<Vec<http::Source>, SourceError> {
         let Some(suite) = self.suite else { return Ok(Vec::new()) };
         mirrors(remotes)?.archive_paths(self.deb, suite).map_err(SourceError::of)

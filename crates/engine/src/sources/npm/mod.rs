@@ -299,6 +299,10 @@ pub(super) fn archive<'a>(package: &'a LockedNpm, component: String, version: &s
 struct InRegistry<'a>(&'a LockedNpm);
 
 impl Locate for InRegistry<'_> {
+    fn purl(&self) -> Option<String> {
+        Some(format!("pkg:npm/{}@{}", super::purl_part(&self.0.name), super::purl_part(&self.0.version)))
+    }
+
     fn locate(&self, remotes: &Remotes<'_>) -> Result<Vec<http::Source>, SourceError> {
         let source = registry(remotes).and_then(|registry| registry.source(self.0));
         Ok(vec![source.map_err(SourceError::of)?])
