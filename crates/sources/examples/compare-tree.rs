@@ -107,6 +107,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         debconf: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
+        below: None,
     };
     let started = std::time::Instant::now();
     let placed = place::place(&packages, &options, &decoded).inspect_err(|error| {

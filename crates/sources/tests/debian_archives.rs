@@ -283,6 +283,7 @@ impl World {
             packages: vec![asked.into()],
             recommends: Recommends::Skip,
             platforms: vec![Platform::ALL[0]],
+            present: std::collections::BTreeMap::new(),
         };
         let declared = Declared {
             mirror: Some(format!("file://{}", self.dir.path().join("debian").display())),

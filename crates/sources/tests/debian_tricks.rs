@@ -205,6 +205,7 @@ fn outcome(trick: &Trick) -> Result<(), String> {
         packages: vec!["app".into()],
         recommends: Recommends::Skip,
         platforms: vec![AMD64],
+        present: std::collections::BTreeMap::new(),
     };
     let seen = |date| LockedSuite {
         name: "tested".into(),
@@ -232,6 +233,7 @@ fn outcome(trick: &Trick) -> Result<(), String> {
         debconf: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
+        below: None,
     };
     place::place(&[place::Package { locked, listing }], &options, &decoded).map_err(|error| told(&error))?;
     Ok(())

@@ -129,6 +129,7 @@ pub(super) fn evaluated(cache: &Path, lock: &Path, runs: usize) -> Result<Row, S
                 debconf: BTreeMap::new(),
                 extra_certificates: Vec::new(),
                 accounts: Vec::new(),
+                below: None,
             };
             let (began, begin) = (Instant::now(), processor());
             place::place(&packages, &options, &decoded).map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@
 //! **Guarantees**: an image of several platforms goes as its index of all of them, unless one is asked for; what is too large is
 //! refused before the first request.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -134,7 +135,7 @@ pub fn push(
     let client = connect::writing(context, remote)?;
     let sending = Sending {
         tag: destination.tag().map(Into::into),
-        mount_from: options.mount_from.clone(),
+        mount_from: options.mount_from.iter().cloned().chain(bases(source, destination)).collect(),
         ..Sending::default()
     };
     let subjects = subjects(source, &root)?;
@@ -171,6 +172,18 @@ pub fn push(
         key: signing.public().hint(),
     });
     Ok(Pushed { reference: destination.to_string(), digest: root.digest, platforms, sent, signed })
+}
+
+/// Repositories of the same registry that the image is built on: they have its lowest layers.
+fn bases(source: &ImageSource, destination: &Reference) -> Vec<String> {
+    // What cannot be read is told when it is sent.
+    let images = source.images().unwrap_or_default();
+    let names =
+        images.values().filter_map(|image| image.manifest.value().annotations.get(annotation::BASE_NAME));
+    let there = names.filter_map(|name| name.parse::<Reference>().ok());
+    let there = there.filter(|base| base.registry() == destination.registry());
+    let there: BTreeSet<String> = there.map(|base| base.repository().to_owned()).collect();
+    there.into_iter().filter(|repository| repository != destination.repository()).collect()
 }
 
 /// Asks what sending an image would send.

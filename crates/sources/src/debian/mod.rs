@@ -6,6 +6,7 @@ mod caches;
 pub mod lock;
 pub mod locked;
 pub mod place;
+pub mod present;
 pub mod script;
 pub mod stanza;
 pub mod version;

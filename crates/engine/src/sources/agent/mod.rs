@@ -144,11 +144,17 @@ impl Source for Agents {
     }
 
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
-        let mut tree = Tree::new();
+        let mut placed = Placed::default();
         for recipe in &placing.project.recipes {
-            tree.merge(program(placing, recipe)?)?;
+            match there(placing, recipe) {
+                Some(path) => placed.notes.push(format!(
+                    "`{path}` is as the base has it: {} of the recipe `{}` is left out",
+                    recipe.title, recipe.name
+                )),
+                None => placed.tree.merge(program(placing, recipe)?)?,
+            }
         }
-        Ok(tree.into())
+        Ok(placed)
     }
 
     /// A runtime moves with its minor releases, agents daily.
@@ -159,6 +165,14 @@ impl Source for Agents {
             RecipeKind::Agent => Volatility::Volatile,
         }
     }
+}
+
+/// Where the base has what a runtime would bring: a base of Node.js is taken for its own Node.js.
+fn there(placing: &Placing<'_>, recipe: &Recipe) -> Option<ImagePath> {
+    let below = placing.below.filter(|_| recipe.kind == RecipeKind::Runtime)?;
+    let command =
+        recipe.place.iter().map(|place| &place.to.0).find(|path| path.name() == recipe.command.as_bytes())?;
+    below.tree.content(command).map(|_| command.clone())
 }
 
 /// What one recipe brings.

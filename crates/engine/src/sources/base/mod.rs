@@ -32,6 +32,7 @@ use pinfold_base::Reporter;
 use pinfold_base::http;
 use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
+use pinfold_base::store::Expected;
 use pinfold_image::Base;
 use pinfold_image::model::Descriptor;
 use pinfold_image::plan::Volatility;
@@ -263,6 +264,32 @@ impl Source for BaseImage {
     fn volatility(&self, _: &Project, _: &str) -> Volatility {
         Volatility::Stable
     }
+}
+
+impl Below {
+    /// Whether it has a database of dpkg's, and not only what scanners read.
+    pub fn has_dpkg(&self) -> bool {
+        ImagePath::new("var/lib/dpkg/status").is_ok_and(|status| self.tree.content(&status).is_some())
+    }
+}
+
+/// What a lock's base is on a platform, for sources that choose by it; fetched where it is not here. `None` without a base.
+pub fn below(
+    remotes: &Remotes<'_>,
+    lock: &Lock,
+    platform: Platform,
+) -> Result<Option<Box<Below>>, SourceError> {
+    let Remotes { context, project, .. } = remotes;
+    for archive in BaseImage.archives(lock, platform) {
+        let expected = Expected { digest: archive.digest.clone(), size: archive.size };
+        if !context.store.holds(&expected) {
+            let running = Running::begin(&*context.reporter, Stage::Fetch, &archive.what, archive.size);
+            archive.origin.bring(remotes, &archive.what, &*context.reporter).transpose()?;
+            drop(running);
+        }
+    }
+    let placing = Placing { context, project, lock, platform, below: None };
+    Ok(BaseImage.place(&placing)?.below)
 }
 
 /// What a layer is called in messages.

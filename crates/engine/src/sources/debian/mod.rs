@@ -38,6 +38,7 @@ use pinfold_sources::debian::lock::mirrors::is_security;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
 use pinfold_sources::debian::place;
+use pinfold_sources::debian::present;
 
 pub use further::ArchiveFile;
 pub use further::DebianArchive;
@@ -106,18 +107,38 @@ impl Diagnose for NoDebian {
     }
 }
 
-/// What stands in the way of packages on a base.
+/// The base is of another release.
 #[derive(Debug, thiserror::Error)]
-#[error("Debian packages cannot be added to a base yet")]
-struct OnBase;
+#[error("the base is Debian `{base}`, and `[debian]` takes packages from `{asked}`")]
+struct OtherRelease {
+    base: String,
+    asked: String,
+}
 
-impl Diagnose for OnBase {
+impl Diagnose for OtherRelease {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(Kind::Usage)
     }
 
     fn own_hint(&self) -> Option<String> {
-        Some("leave `[debian]` or `[base]` out of the manifest".into())
+        Some(format!("write `suite = \"{}\"` in `[debian]`, or take a base of `{}`", self.base, self.asked))
+    }
+}
+
+/// The base is no Debian.
+#[derive(Debug, thiserror::Error)]
+#[error("the base `{image}` has no packages of Debian, to which others could be added")]
+struct NoPackages {
+    image: String,
+}
+
+impl Diagnose for NoPackages {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(Kind::Usage)
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        Some("leave `[debian]` out, or take a base that is made of Debian packages".into())
     }
 }
 
@@ -203,9 +224,7 @@ impl Source for Debian {
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
         let Remotes { context, project, .. } = asking.remotes;
         let Some(request) = requested(project)? else { return Ok(Vec::new()) };
-        if project.manifest.sources.base.is_some() {
-            return Err(SourceError::of(OnBase));
-        }
+        let request = lock::Request { present: present(asking, &request, lock)?, ..request };
         let old = asking.old.and_then(|lock| lock.debian.as_ref());
         let previous = lock::Previous {
             suites: old.map(|debian| debian.suites.clone()).unwrap_or_default(),
@@ -309,14 +328,22 @@ impl Source for Debian {
             arch: platform.arch,
             epoch: lock.epoch,
             slim: if request.slim { place::Slim::Slim } else { place::Slim::Full },
-            database: match request.base {
-                Base::None => place::Database::StatusD,
-                Base::Minbase | Base::Essential => place::Database::Dpkg,
+            database: match (below, request.base) {
+                (Some(below), _) if below.has_dpkg() => place::Database::Dpkg,
+                (Some(_), _) | (None, Base::None) => place::Database::StatusD,
+                (None, Base::Minbase | Base::Essential) => place::Database::Dpkg,
             },
             answers: answers(manifest),
             debconf: request.debconf.iter().map(|(name, answer)| (name.clone(), answer.meant())).collect(),
             extra_certificates: authorities(project, platform),
-            accounts: user.into_iter().collect(),
+            accounts: if below.is_some() { Vec::new() } else { user.clone().into_iter().collect() },
+            below: match below {
+                None => None,
+                Some(below) => Some(place::Below {
+                    tree: bare::over(below, user.as_ref(), lock.epoch, &context.decoded)?,
+                    component: below.component.clone(),
+                }),
+            },
         };
         let placed = place::place(&packages, &options, &context.decoded).map_err(SourceError::of)?;
         let notes = stale(manifest, lock, platform, &placed.ledger);
@@ -324,6 +351,7 @@ impl Source for Debian {
             tree: placed.tree,
             ledger: placed.ledger,
             yields: placed.conffiles,
+            laying: if below.is_some() { Laying::Whole } else { Laying::Beside },
             notes,
             ..Placed::default()
         })
@@ -422,7 +450,7 @@ fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
     let Some(wanted) = &manifest.sources.debian else {
         return match project.recipes.iter().find(|recipe| !recipe.debian.is_empty()) {
             // An executable alone, as `FROM scratch`: allowed, but only when nothing is missing by the recipe's own word.
-            Some(recipe) if manifest.user.is_some() => {
+            Some(recipe) if manifest.user.is_some() && manifest.sources.base.is_none() => {
                 Err(SourceError::of(NoDebian { agent: recipe.name.clone(), packages: recipe.debian.clone() }))
             }
             _ => Ok(None),
@@ -443,6 +471,8 @@ fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
     Ok(Some(lock::Request {
         suites: asked(wanted).collect(),
         base: match wanted.base {
+            // What there is before is the base's.
+            _ if manifest.sources.base.is_some() => lock::Base::None,
             Base::Minbase => lock::Base::Minbase,
             Base::Essential => lock::Base::Essential,
             Base::None => lock::Base::None,
@@ -450,7 +480,35 @@ fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
         packages,
         recommends: if wanted.recommends { lock::Recommends::Install } else { lock::Recommends::Skip },
         platforms: manifest.platforms.clone(),
+        present: std::collections::BTreeMap::new(),
     }))
+}
+
+/// What the base has installed, by platform. Its release must be the one that packages are taken from.
+fn present(
+    asking: &Asking<'_>,
+    request: &lock::Request,
+    lock: &Lock,
+) -> Result<std::collections::BTreeMap<Platform, Vec<u8>>, SourceError> {
+    let contents = &asking.remotes.context.decoded;
+    let mut found = std::collections::BTreeMap::new();
+    for &platform in &request.platforms {
+        let Some(below) = super::base::below(asking.remotes, lock, platform)? else { break };
+        let base = present::codename(&below.tree, contents);
+        let asked = request.suites.first().map(|suite| suite.name.clone());
+        if let (Some(base), Some(asked)) = (base, asked)
+            && !matches!(asked.as_str(), "stable" | "testing" | "unstable" | "oldstable")
+            && asked != base
+        {
+            return Err(SourceError::of(OtherRelease { base, asked }));
+        }
+        let index = present::index(&below.tree, contents).map_err(SourceError::of)?;
+        if index.is_empty() {
+            return Err(SourceError::of(NoPackages { image: below.name.clone() }));
+        }
+        found.insert(platform, index);
+    }
+    Ok(found)
 }
 
 /// `[scripts]` as the crate of sources reads it.

@@ -87,6 +87,7 @@ impl Both {
             packages: vec![package.into()],
             recommends: Recommends::Skip,
             platforms: Platform::ALL.to_vec(),
+            present: std::collections::BTreeMap::new(),
         };
         let mirrors = self.mirrors();
         let World { memory, store, .. } = &self.world;

@@ -102,6 +102,8 @@ pub struct Request {
     pub recommends: Recommends,
     /// The platforms to resolve for.
     pub platforms: Vec<Platform>,
+    /// What is installed below already, by platform, as the text of an index: it stays as it is, and satisfies what is added.
+    pub present: BTreeMap<Platform, Vec<u8>>,
 }
 
 /// Which locked versions may move.
@@ -163,6 +165,8 @@ impl std::fmt::Debug for Inputs<'_> {
 
 /// From this pin on a version comes even where a newer one is there already (apt_preferences(5)).
 const FORCES: i16 = 1000;
+/// The pin of what is installed: nothing goes before it.
+const PRESENT: i16 = i16::MAX;
 
 /// Names of Debian's suites that are likely to be meant.
 const SUITES: [&str; 12] = [
@@ -246,6 +250,16 @@ pub enum LockError {
     /// A package asked for does not exist.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// A package of the base would have to be another version.
+    #[error("the base has `{name}` {version}, and {wanted} is asked for")]
+    Installed {
+        /// The package.
+        name: String,
+        /// Its version in the base.
+        version: String,
+        /// What is wanted.
+        wanted: String,
+    },
     /// There is no set of packages.
     #[error("no set of packages for `{platform}`")]
     Walk {
@@ -264,6 +278,7 @@ impl Diagnose for LockError {
             Self::Empty
             | Self::NoComponent { .. }
             | Self::Root(_)
+            | Self::Installed { .. }
             | Self::NoIndex { .. }
             | Self::NoSuite { .. } => Kind::Usage,
             Self::Signature { .. } | Self::Release(_) | Self::Damaged { .. } | Self::Index(_) => {
@@ -310,6 +325,9 @@ impl Diagnose for LockError {
             Self::Damaged { .. } => Some("try again in a few minutes, or use another mirror".into()),
             Self::Index(_) => Some("use another mirror".into()),
             Self::Root(error) => error.hint(),
+            Self::Installed { .. } => {
+                Some("what a base has stays as it is: take a base that has it, or ask for the package by its name alone".into())
+            }
             Self::Walk { source, .. } => match **source {
                 WalkError::Conflict { .. } => {
                     Some("remove one of the packages asked for, or name an alternative before it in `packages`".into())
@@ -353,7 +371,8 @@ pub fn resolve(request: &Request, previous: &Previous, inputs: &Inputs<'_>) -> R
     // What is wrong for any platform is told at once.
     let mut wrong = Vec::new();
     for &platform in &request.platforms {
-        let universe = universe(platform, &suites, inputs);
+        let present = request.present.get(&platform).map_or(&[][..], Vec::as_slice);
+        let universe = universe(platform, &suites, present, inputs);
         match universe.and_then(|all| choose(platform, &all, request, previous, &resolution.suites)) {
             Ok((packages, note)) => {
                 resolution.notes.extend(note);
@@ -391,10 +410,25 @@ fn opened(asked: &[&AskedSuite], previous: &Previous, inputs: &Inputs<'_>) -> Re
     })
 }
 
-fn universe(platform: Platform, suites: &[Suite], inputs: &Inputs<'_>) -> Result<Universe, LockError> {
+/// What there is of each suite, and behind them what is installed below.
+fn universe(
+    platform: Platform,
+    suites: &[Suite],
+    present: &[u8],
+    inputs: &Inputs<'_>,
+) -> Result<Universe, LockError> {
     let mut texts = Vec::new();
     for (number, suite) in suites.iter().enumerate() {
         texts.extend(suite.texts(platform, number as u16, inputs)?);
+    }
+    if !present.is_empty() {
+        texts.push(index::Text {
+            bytes: present.to_vec(),
+            suite: suites.len() as u16,
+            pin: PRESENT,
+            mixed: true,
+            label: "the base's own packages".into(),
+        });
     }
     let called = suites.iter().map(|suite| {
         let names = [&suite.locked.name, &suite.release.codename, &suite.release.suite];
@@ -402,6 +436,7 @@ fn universe(platform: Platform, suites: &[Suite], inputs: &Inputs<'_>) -> Result
         names.dedup();
         names
     });
+    let called = called.chain((!present.is_empty()).then(|| vec!["the base".to_owned()]));
     Ok(Universe::read(platform.arch.debian(), texts)?.calling(called.collect()))
 }
 
@@ -464,11 +499,29 @@ fn choose_keeping(
     keep: &[&LockedDeb],
     suites: &[LockedSuite],
 ) -> Result<Vec<LockedDeb>, LockError> {
-    let found = roots::roots(candidates(universe, keep, suites), request)?;
-    let chosen = walk::walk(&found.candidates, &found.roots, request.recommends)
+    let is_present = |id: Id| usize::from(universe.suite(id)) == suites.len();
+    let all = universe.names().flat_map(|versions| versions.iter().copied());
+    let present: Vec<Id> = all.filter(|&id| is_present(id)).collect();
+    let mut candidates = candidates(universe, keep, suites);
+    for &id in &present {
+        candidates.fix(id);
+    }
+    let mut found = roots::roots(candidates, request)?;
+    let moved = present.iter().find(|&&id| found.candidates.of(universe.name(id)) != Some(id));
+    if let Some(&id) = moved {
+        let wanted = found.candidates.of(universe.name(id));
+        return Err(LockError::Installed {
+            name: universe.name(id).to_owned(),
+            version: universe.version(id).to_owned(),
+            wanted: wanted.map(|id| universe.version(id).to_owned()).unwrap_or_default(),
+        });
+    }
+    // What is there already is not asked for once more, nor what it recommends.
+    found.roots.retain(|&(id, _)| !is_present(id));
+    let chosen = walk::walk_over(&found.candidates, &present, &found.roots, request.recommends)
         .map_err(|source| LockError::Walk { platform, source: Box::new(source) })?;
     let mut packages = Vec::with_capacity(chosen.len());
-    for (name, (id, reason)) in chosen {
+    for (name, (id, reason)) in chosen.into_iter().filter(|(_, (id, _))| !is_present(*id)) {
         let id = universe.first_alike(id)?;
         let download = universe.download(id)?;
         let suite = suites.get(usize::from(universe.suite(id)));

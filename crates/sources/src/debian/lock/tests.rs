@@ -176,6 +176,7 @@ fn request(packages: &[&str]) -> Request {
         packages: packages.iter().map(|name| (*name).to_owned()).collect(),
         recommends: Recommends::Skip,
         platforms: Platform::ALL.to_vec(),
+        present: std::collections::BTreeMap::new(),
     }
 }
 

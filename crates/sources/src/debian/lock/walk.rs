@@ -64,8 +64,19 @@ pub fn walk<'u>(
     roots: &[(Id, Reason)],
     recommends: Recommends,
 ) -> Result<Chosen<'u>, WalkError> {
+    walk_over(candidates, &[], roots, recommends)
+}
+
+/// The same where `present` is installed already: it stays, whatever it needs itself, and is among what is chosen.
+pub fn walk_over<'u>(
+    candidates: &Candidates<'u>,
+    present: &[Id],
+    roots: &[(Id, Reason)],
+    recommends: Recommends,
+) -> Result<Chosen<'u>, WalkError> {
     let walk = || {
         let mut walk = Walk::new(candidates, recommends);
+        walk.present = present.iter().copied().collect();
         walk.run(roots)?;
         walk.chosen(roots)
     };
@@ -119,6 +130,8 @@ struct Walk<'u, 'f> {
     protected: HashSet<&'u str>,
     /// Names without a candidate any more.
     discarded: HashSet<&'u str>,
+    /// What is installed already.
+    present: HashSet<Id>,
     /// Who first had a package marked, for messages.
     origins: HashMap<&'u str, Origin>,
     /// Where names are first spoken of: looked for where it decides.
@@ -137,12 +150,18 @@ impl<'u, 'f> Walk<'u, 'f> {
             provided: HashMap::new(),
             protected: HashSet::new(),
             discarded: HashSet::new(),
+            present: HashSet::new(),
             origins: HashMap::new(),
             mentions: RefCell::default(),
         }
     }
 
     fn run(&mut self, roots: &[(Id, Reason)]) -> Result<(), IndexError> {
+        let present: BTreeSet<Id> = self.present.iter().copied().collect();
+        for id in present {
+            self.protected.insert(self.universe.name(id));
+            self.mark(id, Origin::Root(Reason::Base))?;
+        }
         for &(id, reason) in roots {
             self.protected.insert(self.universe.name(id));
             self.mark(id, Origin::Root(reason))?;
@@ -368,7 +387,8 @@ impl<'u, 'f> Walk<'u, 'f> {
     /// What is marked and reached from the roots: by what they need, and by what they recommend or suggest, too.
     fn needed(&mut self, roots: &[(Id, Reason)]) -> Result<BTreeMap<&'u str, Id>, IndexError> {
         let mut needed = BTreeMap::new();
-        let names = roots.iter().map(|&(id, _)| self.universe.name(id));
+        let roots = roots.iter().map(|&(id, _)| id).chain(self.present.iter().copied());
+        let names = roots.map(|id| self.universe.name(id));
         let mut open: Vec<Id> = names.filter_map(|name| self.marked.get(name)).copied().collect();
         while let Some(id) = open.pop() {
             if needed.insert(self.universe.name(id), id).is_some() {

@@ -38,6 +38,7 @@ fn request(base: Base, recommends: Recommends, packages: &str) -> Request {
         packages: packages.split_ascii_whitespace().map(str::to_owned).collect(),
         recommends,
         platforms: Vec::new(),
+        present: std::collections::BTreeMap::new(),
     }
 }
 

@@ -9,11 +9,13 @@ use pinfold_archive::elf;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use super::Below;
 use super::Database;
 use super::LedgerEntry;
 use super::Options;
 use super::PlaceError;
 use super::Slim;
+use super::below;
 use super::ca_certificates;
 use super::control::Opened;
 use super::dpkg_database;
@@ -43,12 +45,16 @@ use super::triggers::Due;
 use super::triggers::Triggers;
 use crate::accounts::Accounts;
 use crate::accounts::Passwords;
+use crate::accounts::existing;
 use crate::debian::script;
+use crate::debian::script::world::Alternatives;
 use crate::debian::script::world::Budget;
 use crate::debian::script::world::Diversion;
 use crate::debian::script::world::Fuel;
+use crate::debian::script::world::Group;
 use crate::debian::script::world::Installed;
 use crate::debian::script::world::Questions;
+use crate::debian::script::world::StatOverride;
 use crate::debian::script::world::State;
 use crate::debian::script::world::Template;
 use crate::debian::script::world::World;
@@ -145,6 +151,29 @@ struct Beginning {
     /// For each package its templates of debconf's questions.
     templates: Vec<Vec<Template>>,
     triggers: Triggers,
+    before: Before,
+}
+
+/// What dpkg's tools keep of an image below.
+#[derive(Default)]
+struct Before {
+    diversions: Vec<Diversion>,
+    overrides: Vec<StatOverride>,
+    alternatives: Alternatives,
+}
+
+impl Before {
+    fn read(options: &Options, contents: &dyn Contents) -> Result<Self, PlaceError> {
+        let Some(Below { tree, .. }) = &options.below else { return Ok(Self::default()) };
+        let groups = below::alternatives(tree, contents)?
+            .into_iter()
+            .filter_map(|(name, text)| Some(((DATABASE.to_owned(), name), Group::parse(&text)?)));
+        Ok(Self {
+            diversions: below::diversions(tree, contents)?,
+            overrides: below::overrides(tree, contents)?,
+            alternatives: groups.collect(),
+        })
+    }
 }
 
 impl Beginning {
@@ -166,7 +195,11 @@ impl Beginning {
             templates.push(found);
         }
         Ok(Self {
-            accounts: accounts(packages, contents)?,
+            accounts: match &options.below {
+                Some(below) => Accounts::of_tree(&below.tree, contents)?,
+                None => accounts(packages, contents)?,
+            },
+            before: Before::read(options, contents)?,
             installed: evaluate::installed(packages)?,
             questions,
             templates,
@@ -202,11 +235,23 @@ impl<'a> Attempt<'a> {
         budget: Budget,
     ) -> Self {
         let accounts = beginning.accounts.clone();
-        let mut world = World::new(Tree::new(), accounts, options.arch, options.epoch, contents);
+        let tree = options.below.as_ref().map(|below| below.tree.clone()).unwrap_or_default();
+        let mut world = World::new(tree, accounts, options.arch, options.epoch, contents);
         world.fuel = Fuel::of_image(budget);
         world.packages = beginning.installed.clone();
         world.questions = beginning.questions.clone();
-        let merge = Merge::new(packages, options.slim, options.epoch, contents);
+        world.diversions.clone_from(&beginning.before.diversions);
+        world.overrides.clone_from(&beginning.before.overrides);
+        world.alternatives.clone_from(&beginning.before.alternatives);
+        let mut merge = Merge::new(packages, options.slim, options.epoch, contents);
+        let mut triggers = beginning.triggers.clone();
+        for (index, package) in packages.iter().enumerate().filter(|(_, package)| package.is_present()) {
+            merge.done.push(index);
+            triggers.present(index);
+            if let Some(known) = world.packages.get_mut(package.name()) {
+                known.state = State::Installed;
+            }
+        }
         Self {
             packages,
             scripts,
@@ -215,7 +260,7 @@ impl<'a> Attempt<'a> {
             beginning,
             world,
             merge,
-            triggers: beginning.triggers.clone(),
+            triggers,
             record: Record::default(),
             begun: false,
             shadow: false,
@@ -437,7 +482,9 @@ impl<'a> Attempt<'a> {
         image.tree.complete(&base, options.epoch)?;
         let dpkg = options.database == Database::Dpkg;
         // Written with each change where there is a directory for it; here where there was none.
-        for ((folder, name), group) in alternatives.iter().filter(|((folder, _), _)| folder == DATABASE) {
+        let before = &self.beginning.before.alternatives;
+        let own = alternatives.iter().filter(|(key, group)| before.get(key) != Some(group));
+        for ((folder, name), group) in own.filter(|((folder, _), _)| folder == DATABASE) {
             let path = known(folder.trim_start_matches('/')).join(name).unwrap_or_default();
             if dpkg {
                 image.put("dpkg", &path, group.file());
@@ -454,12 +501,16 @@ impl<'a> Attempt<'a> {
         if natives.contains(&Native::Pam) {
             pam::write(&mut image)?;
         }
-        if options.slim == Slim::Slim && packages.iter().any(|package| package.name() == "dpkg") {
+        let below = options.below.is_some();
+        let has_dpkg = packages.iter().any(|package| package.name() == "dpkg" && !package.is_present());
+        if options.slim == Slim::Slim && has_dpkg {
             image.put("dpkg", &known(slim::RULES_FILE), slim::rules_file());
         }
         match options.database {
             Database::Dpkg => {
                 let facts = Facts {
+                    changed: diversions != self.beginning.before.diversions
+                        || overrides != self.beginning.before.overrides,
                     packages,
                     unpacked: &self.merge.done,
                     replaced: &self.merge.replaced,
@@ -471,7 +522,8 @@ impl<'a> Attempt<'a> {
             }
             Database::StatusD => dpkg_database::write_status_d(&mut image, packages)?,
         }
-        if options.slim == Slim::Slim {
+        // What a base has of documentation is the base's.
+        if options.slim == Slim::Slim && !below {
             slim::sweep(&mut image.tree);
         }
         image.tree.complete(&base, options.epoch)?;
@@ -485,6 +537,10 @@ impl<'a> Attempt<'a> {
 
 /// passwd, group, shadow, gshadow, and the homes of the users that the manifest adds.
 fn write_accounts(image: &mut Image<'_>, options: &Options, shadow: bool) -> Result<(), PlaceError> {
+    if options.below.is_some() {
+        let Image { tree, accounts, epoch, contents } = image;
+        return Ok(existing::write(tree, *contents, accounts, *epoch)?);
+    }
     const OWNER: &str = "accounts";
     for user in &options.accounts {
         image.accounts.add_user(user)?;

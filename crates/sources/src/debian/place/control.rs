@@ -6,6 +6,7 @@ use pinfold_base::Shown;
 
 use super::Package;
 use super::PlaceError;
+use super::below::Present;
 use crate::debian::locked::LockedDeb;
 use crate::debian::stanza;
 use crate::debian::stanza::Stanza;
@@ -26,6 +27,16 @@ pub(super) struct Opened<'a> {
     /// Owner of its files.
     pub(super) component: Component,
     control: Vec<u8>,
+    whence: Whence,
+}
+
+/// Where a package comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whence {
+    /// It is added.
+    Added,
+    /// The image below has it.
+    Present,
 }
 
 impl<'a> Opened<'a> {
@@ -37,6 +48,7 @@ impl<'a> Opened<'a> {
             listing: &package.listing,
             component: Component::new("debian", &locked.source),
             control: Vec::new(),
+            whence: Whence::Added,
         };
         opened.control = opened.read("control", contents)?.ok_or_else(|| PlaceError::NotTheLocked {
             package: locked.name.clone(),
@@ -58,6 +70,28 @@ impl<'a> Opened<'a> {
             });
         }
         Ok(opened)
+    }
+
+    /// A package of the image below.
+    pub(super) fn present(
+        package: &'a Present,
+        component: &Component,
+        contents: &dyn Contents,
+    ) -> Result<Self, PlaceError> {
+        let mut opened = Self {
+            locked: &package.locked,
+            listing: &package.listing,
+            component: component.clone(),
+            control: Vec::new(),
+            whence: Whence::Present,
+        };
+        opened.control = opened.read("control", contents)?.unwrap_or_default();
+        Ok(opened)
+    }
+
+    /// Whether the image below has it already.
+    pub(super) fn is_present(&self) -> bool {
+        self.whence == Whence::Present
     }
 
     /// Package name.

@@ -33,6 +33,7 @@ use pinfold_base::Arch;
 use pinfold_base::ImagePath;
 
 use super::PlaceError;
+use super::below;
 use super::control::Opened;
 use super::image::Image;
 use super::image::known;
@@ -84,6 +85,8 @@ pub(super) struct Facts<'a> {
     pub(super) diversions: &'a [Diversion],
     pub(super) overrides: &'a [StatOverride],
     pub(super) arch: Arch,
+    /// Whether diversions or overrides are other than in the image below.
+    pub(super) changed: bool,
 }
 
 /// Writes the whole database.
@@ -92,7 +95,17 @@ pub(super) fn write(image: &mut Image<'_>, facts: &Facts<'_>) -> Result<(), Plac
     sorted.sort_by_key(|(_, package)| package.name());
     let mut status = Vec::new();
     let mut states = String::new();
+    let below = facts.packages.iter().any(Opened::is_present);
     for (index, package) in sorted {
+        if package.is_present() {
+            // As it stood there; only its list changes, where others took files of it over.
+            status.extend(package.read("control", image.contents)?.unwrap_or_default());
+            status.push(b'\n');
+            if let Some(replaced) = facts.replaced.get(&index) {
+                list(image, package, Some(replaced))?;
+            }
+            continue;
+        }
         status.extend(stanza(package, image.contents)?);
         if !package.locked.manual {
             let (name, arch) = (package.name(), facts.arch.debian());
@@ -101,8 +114,29 @@ pub(super) fn write(image: &mut Image<'_>, facts: &Facts<'_>) -> Result<(), Plac
         info(image, package, facts.replaced.get(&index))?;
     }
     image.put(OWNER, &known("var/lib/dpkg/status"), status);
-    image.put(OWNER, &known("var/lib/dpkg/info/format"), "1\n");
-    image.put(OWNER, &known("var/lib/dpkg/arch"), format!("{}\n", facts.arch.debian()));
+    let extended = known("var/lib/apt/extended_states");
+    let mut interests = Interests::default();
+    let unpacked = facts.unpacked.iter().map(|&index| &facts.packages[index]);
+    for package in unpacked.filter(|package| !package.is_present()) {
+        interests.read(package, image.contents)?;
+    }
+    if below {
+        if !interests.is_empty() {
+            interests.write(image)?;
+        }
+        if !states.is_empty() {
+            let before = below::before(image, &extended)?;
+            image.put(OWNER, &extended, before + &states);
+        }
+        if !facts.changed {
+            return Ok(());
+        }
+    } else {
+        image.put(OWNER, &known("var/lib/dpkg/info/format"), "1\n");
+        image.put(OWNER, &known("var/lib/dpkg/arch"), format!("{}\n", facts.arch.debian()));
+        interests.write(image)?;
+        image.put(OWNER, &extended, states);
+    }
     let mut diversions = String::new();
     let mut sorted: Vec<&Diversion> = facts.diversions.iter().collect();
     sorted.sort_by_key(|diversion| (order::place_of_path(&diversion.path), &diversion.path));
@@ -117,18 +151,12 @@ pub(super) fn write(image: &mut Image<'_>, facts: &Facts<'_>) -> Result<(), Plac
         }
         image.put(OWNER, &known("var/lib/dpkg/statoverride"), lines);
     }
-    let mut interests = Interests::default();
-    for &index in facts.unpacked {
-        interests.read(&facts.packages[index], image.contents)?;
-    }
-    interests.write(image)?;
-    image.put(OWNER, &known("var/lib/apt/extended_states"), states);
     Ok(())
 }
 
 /// Writes what scanners read in an image without dpkg.
 pub(super) fn write_status_d(image: &mut Image<'_>, packages: &[Opened<'_>]) -> Result<(), PlaceError> {
-    for package in packages {
+    for package in packages.iter().filter(|package| !package.is_present()) {
         let directory = known("var/lib/dpkg/status.d");
         let path = |name: String| {
             directory.join(name).map_err(|source| PlaceError::Path { package: package.name().into(), source })
@@ -316,7 +344,19 @@ fn info(
         let meta = Metadata::root(entry.meta.mode & 0o777, entry.meta.mtime.min(image.epoch));
         image.tree.insert(path(name)?, Node::file(&owner, meta, content.clone()));
     }
-    let mut list = Vec::new();
+    list(image, package, replaced)
+}
+
+/// The files of a package, but for those that others took over.
+fn list(
+    image: &mut Image<'_>,
+    package: &Opened<'_>,
+    replaced: Option<&BTreeSet<ImagePath>>,
+) -> Result<(), PlaceError> {
+    let name = [name_with_arch(package)?.as_bytes(), b".list"].concat();
+    let failed = |source| PlaceError::Path { package: package.name().into(), source };
+    let path = known("var/lib/dpkg/info").join(name).map_err(failed)?;
+    let mut list = if package.is_present() { b"/.\n".to_vec() } else { Vec::new() };
     for entry in &package.listing.data {
         let gone = replaced.is_some_and(|paths| paths.contains(&super::merge::place_of(&entry.path)));
         if gone {
@@ -326,7 +366,7 @@ fn info(
         list.extend_from_slice(if entry.path.is_root() { b"." } else { entry.path.as_bytes() });
         list.push(b'\n');
     }
-    image.put(OWNER, &path(b"list")?, list);
+    image.put(OWNER, &path, list);
     Ok(())
 }
 
@@ -353,17 +393,30 @@ impl Interests {
         Ok(())
     }
 
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.named.is_empty()
+    }
+
+    /// Writes the lists, behind what is in them.
     fn write(&self, image: &mut Image<'_>) -> Result<(), PlaceError> {
         let directory = known("var/lib/dpkg/triggers");
         let file: String =
             self.paths.iter().flat_map(|(path, by)| [path.as_str(), " ", by.as_str(), "\n"]).collect();
-        image.put(OWNER, &known("var/lib/dpkg/triggers/File"), file);
-        image.put(OWNER, &known("var/lib/dpkg/triggers/Unincorp"), "");
+        let path = known("var/lib/dpkg/triggers/File");
+        let before = below::before(image, &path)?;
+        if !file.is_empty() || before.is_empty() {
+            image.put(OWNER, &path, before + &file);
+        }
+        let unincorporated = known("var/lib/dpkg/triggers/Unincorp");
+        if !image.tree.contains(&unincorporated) {
+            image.put(OWNER, &unincorporated, "");
+        }
         for (name, by) in &self.named {
             let path =
                 directory.join(name).map_err(|source| PlaceError::Path { package: by.join(" "), source })?;
             let lines: String = by.iter().flat_map(|package| [package.as_str(), "\n"]).collect();
-            image.put(OWNER, &path, lines);
+            let before = below::before(image, &path)?;
+            image.put(OWNER, &path, before + &lines);
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ use pinfold_base::image_path::PathError;
 use pinfold_base::shown;
 
 use crate::accounts::AccountError;
+use crate::accounts::existing::ExistingError;
+use crate::debian::present::PresentError;
 use crate::debian::stanza::StanzaError;
 
 /// An install script whose effect is not known.
@@ -79,6 +81,12 @@ fn scripts(all: &[UnknownScript]) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {
+    /// What the image below has.
+    #[error(transparent)]
+    Present(#[from] PresentError),
+    /// Its accounts.
+    #[error(transparent)]
+    Existing(#[from] ExistingError),
     /// Bytes of a package could not be read.
     #[error("package `{package}`: `{member}` cannot be read")]
     Read {
@@ -226,6 +234,8 @@ impl Diagnose for PlaceError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
             Self::Account(error) => return Diagnosis::Inner(error),
+            Self::Present(error) => return Diagnosis::Inner(error),
+            Self::Existing(error) => return Diagnosis::Inner(error),
             Self::Read { .. } => Kind::System,
             Self::UnknownScripts(_) | Self::Budget { .. } | Self::Unsettled => Kind::Refused,
             Self::Certificate { .. } | Self::Question { .. } | Self::DebconfAnswer { .. } => Kind::Usage,

@@ -20,6 +20,7 @@
 //! **Not made**: debconf's database, byte code, start-up links and systemd's enablement, files of the build host
 //! (`/etc/hostname`, `/etc/resolv.conf`, `/etc/fstab`), device nodes, locks, and the backup copies `*-old` and `*-`.
 
+mod below;
 mod ca_certificates;
 mod compose;
 mod control;
@@ -52,6 +53,7 @@ use pinfold_base::ImagePath;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use below::Below;
 pub use debconf::DebconfAnswer;
 pub use error::Exhausted;
 pub use error::PlaceError;
@@ -132,8 +134,10 @@ pub struct Options {
     pub debconf: BTreeMap<String, DebconfAnswer>,
     /// Further authorities to trust where the image has a bundle: path below `/usr/local/share/ca-certificates` and PEM text.
     pub extra_certificates: Vec<(String, Vec<u8>)>,
-    /// Users that the manifest adds.
+    /// Users that the manifest adds; on a base they are in its tree already.
     pub accounts: Vec<accounts::NewUser>,
+    /// What the packages are added to, where that is not an empty tree.
+    pub below: Option<Below>,
 }
 
 /// A placed set of packages.
@@ -197,11 +201,13 @@ fn place_within(
     contents: &dyn Contents,
     mut budget: Budget,
 ) -> Result<Placed, PlaceError> {
-    let opened = open(packages, contents, &mut budget)?;
+    let present = options.below.as_ref().map(|below| below::packages(below, contents)).transpose()?;
+    let present = present.unwrap_or_default();
+    let opened = open(packages, &present, options, contents, &mut budget)?;
     debconf::check(&opened, &options.debconf, contents)?;
     let compose::Composed { tree, ledger } = compose::compose(&opened, options, contents, budget)?;
     let mut conffiles = BTreeSet::new();
-    for package in &opened {
+    for package in opened.iter().filter(|package| !package.is_present()) {
         let paths = dpkg_database::conffile_paths(package, contents)?;
         conffiles.extend(paths.iter().map(|path| tree.landing(&merge::place_of(path))));
     }
@@ -211,10 +217,15 @@ fn place_within(
 /// Reads the control files and sorts: base-files first, because its directories are those of the system, then by name.
 fn open<'a>(
     packages: &'a [Package<'_>],
+    present: &'a [below::Present],
+    options: &Options,
     contents: &dyn Contents,
     budget: &mut Budget,
 ) -> Result<Vec<Opened<'a>>, PlaceError> {
-    let mut opened = Vec::with_capacity(packages.len());
+    let mut opened = Vec::with_capacity(packages.len() + present.len());
+    for (package, below) in present.iter().zip(options.below.iter().cycle()) {
+        opened.push(Opened::present(package, &below.component, contents)?);
+    }
     for package in packages {
         let one = Opened::open(package, contents)?;
         evaluate::keep(budget, &one, "control", one.control_size())?;

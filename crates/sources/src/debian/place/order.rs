@@ -43,6 +43,8 @@ pub(super) enum Step {
 pub(super) struct Facts {
     name: String,
     essential: bool,
+    /// Whether the image below has it.
+    present: bool,
     priority: i32,
     has_postinst: bool,
     /// For each group of `Pre-Depends`, then of `Depends`: its alternatives, each with the packages that satisfy it.
@@ -70,6 +72,7 @@ pub(super) fn facts(packages: &[Opened<'_>]) -> Result<Vec<Facts>, PlaceError> {
         let mut facts = Facts {
             name: package.name().to_owned(),
             essential: essential == "yes",
+            present: package.is_present(),
             has_postinst: package.member("postinst").is_some(),
             priority: match priority.as_str() {
                 "important" => 5,
@@ -95,16 +98,18 @@ pub(super) fn facts(packages: &[Opened<'_>]) -> Result<Vec<Facts>, PlaceError> {
     Ok(all)
 }
 
-/// The steps of an installation into an empty directory.
+/// The steps of an installation into an empty directory, or of one into an image that has packages.
 pub(super) fn steps(facts: &[Facts]) -> Vec<Step> {
     let mut plan = Plan {
         facts,
         needs: facts.iter().map(|facts| facts.groups.concat().concat()).collect(),
-        configured: vec![false; facts.len()],
-        unpacked: vec![false; facts.len()],
+        configured: facts.iter().map(|facts| facts.present).collect(),
+        unpacked: facts.iter().map(|facts| facts.present).collect(),
         steps: Vec::new(),
     };
-    let unpack = plan.unpacking(|facts| facts.essential);
+    // Bootstrap tools are for empty directories: on an image there is dpkg already.
+    let begun = facts.iter().any(|facts| facts.present);
+    let unpack = plan.unpacking(|facts| facts.essential && !begun);
     plan.steps.extend(unpack.iter().map(|&package| Step::Files(package)));
     plan.steps.extend(unpack.iter().map(|&package| Step::Preinst(package)));
     for &package in &unpack {

@@ -63,6 +63,7 @@ fn options() -> Options {
         debconf: BTreeMap::new(),
         extra_certificates: Vec::new(),
         accounts: Vec::new(),
+        below: None,
     }
 }
 

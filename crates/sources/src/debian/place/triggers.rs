@@ -216,6 +216,12 @@ impl Triggers {
         }
     }
 
+    /// A package was there before: it is interested, and can be triggered.
+    pub(super) fn present(&mut self, index: usize) {
+        self.interest(index);
+        self.configured(index);
+    }
+
     /// A package is about to be configured: what was noted for it is forgotten.
     pub(super) fn configuring(&mut self, index: usize) {
         self.rounds.clear();

@@ -68,14 +68,20 @@ impl<'u> Walk<'u, '_> {
         let mut seen = HashSet::new();
         for id in order {
             let relations = self.relations(id)?;
-            for (group, _) in relations.needs.iter().filter(|(_, need)| *need == Need::Must) {
+            // What the base lacks itself is the base's matter.
+            let own = self.present.contains(&id);
+            for (group, _) in relations.needs.iter().filter(|(_, need)| *need == Need::Must && !own) {
                 if !self.is_satisfied(group) {
                     return self.reason(group, &mut vec![id], &mut seen).map(Some);
                 }
             }
             for ban in &relations.bans {
                 let mut hit = self.hit(&ban.relation, id);
-                if let Some(other) = hit.find(|&other| needed.contains_key(self.universe.name(other))) {
+                let among = |other: Id| {
+                    let both = own && self.present.contains(&other);
+                    needed.contains_key(self.universe.name(other)) && !both
+                };
+                if let Some(other) = hit.find(|&other| among(other)) {
                     let (left, right) = (self.chain(&[other]), self.chain(&[id]));
                     return Ok(Some(WalkError::Conflict { rule: self.rule(id, ban), left, right }));
                 }

@@ -39,6 +39,47 @@ impl Group {
             .reduce(|best, next| if next.priority > best.priority { next } else { best })
     }
 
+    /// Reads a file of the database; `None` where it is none.
+    pub(in crate::debian) fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let manual = match lines.next()? {
+            "manual" => true,
+            "auto" => false,
+            _ => return None,
+        };
+        let link = lines.next()?.to_owned();
+        let mut slaves = BTreeMap::new();
+        // The order of slaves in each choice is that of the list, which need not be by name.
+        let mut names = Vec::new();
+        loop {
+            match lines.next()? {
+                "" => break,
+                name => {
+                    names.push(name.to_owned());
+                    slaves.insert(name.to_owned(), lines.next()?.to_owned());
+                }
+            }
+        }
+        let mut choices = Vec::new();
+        loop {
+            match lines.next() {
+                None | Some("") => break,
+                Some(path) => {
+                    let priority = lines.next()?.parse().ok()?;
+                    let mut own = BTreeMap::new();
+                    for name in &names {
+                        let target = lines.next()?;
+                        if !target.is_empty() {
+                            own.insert(name.clone(), target.to_owned());
+                        }
+                    }
+                    choices.push(Choice { path: path.to_owned(), priority, slaves: own });
+                }
+            }
+        }
+        Some(Self { manual, link, slaves, choices })
+    }
+
     /// The file of the database.
     pub(in crate::debian) fn file(&self) -> String {
         let mut lines = vec![if self.manual { "manual" } else { "auto" }.to_owned(), self.link.clone()];

@@ -23,7 +23,7 @@ use pinfold_base::ImagePath;
 
 pub(in crate::debian) use self::alternatives::Alternatives;
 pub(in crate::debian::script) use self::alternatives::Choice;
-pub(in crate::debian::script) use self::alternatives::Group;
+pub(in crate::debian) use self::alternatives::Group;
 pub(in crate::debian::script) use self::files::Errno;
 pub(in crate::debian::script) use self::files::Kept;
 pub(in crate::debian::script) use self::files::Kind;

@@ -1,5 +1,7 @@
 //! A base goes the whole way: locked, fetched, placed, composed, and read back by the readers of images.
 
+mod debian;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
@@ -480,4 +482,34 @@ fn a_base_is_let_in_by_the_users_rules_before_anything_of_it_is_unpacked() {
     let project = world.project(&manifest(&registry, ""));
     let error = build::build(&ruled, &agreed(&ruled, &project), &options()).unwrap_err();
     assert!(told(&error).contains("other parts of the base"), "{}", told(&error));
+}
+
+#[test]
+fn a_push_to_the_registry_of_the_base_mounts_its_layers() {
+    use crate::ship::push;
+
+    let (world, registry) = (World::new(), registry(&BOTH, |_| ()));
+    let context = world.online();
+    let project = world.project(&manifest(&registry, ""));
+    lock(&context, &project, &Upgrade::Nothing).unwrap();
+    let outcome = build::build(&context, &agreed(&context, &project), &options()).unwrap();
+    let source = outcome.source;
+    let destination =
+        push::Destination::of(format!("{}/team/mine:1", registry.host()).parse().unwrap()).unwrap();
+    push::push(&context, &source, &destination, &push::Options::default()).unwrap();
+    let asked: Vec<String> =
+        registry.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect();
+    for tar in layers("amd64") {
+        let digest = Digest::sha256(&gzip(&tar));
+        let mount = |line: &&String| line.contains("from=team%2Fnode") || line.contains("from=team/node");
+        let hex = digest.hex();
+        assert!(
+            asked.iter().filter(mount).any(|line| line.starts_with("POST") && line.contains(&hex)),
+            "{asked:?}"
+        );
+        assert!(
+            !asked.iter().any(|line| line.starts_with("PUT") && line.contains(&hex)),
+            "no byte of it is sent"
+        );
+    }
 }
