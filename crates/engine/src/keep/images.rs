@@ -27,6 +27,7 @@ use pinfold_image::sink::parts;
 use pinfold_image::trust::Admitted;
 use pinfold_image::trust::Origin;
 use pinfold_image::trust::TrustError;
+use pinfold_image::trust::Why;
 use pinfold_image::trust::admit_source;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Spec;
@@ -65,6 +66,12 @@ impl FindError {
 impl Diagnose for FindError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Inner(self.inner())
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        let Self::Trust(TrustError::Refused { image, why: Why::Missing, .. }) = self else { return None };
+        let named = image.parse::<Reference>().is_ok_and(|name| name.registry().is_some());
+        named.then(|| format!("`pinfold pull {}` asks its registry for it", word(image)))
     }
 
     fn lines(&self) -> Vec<Shown> {
@@ -529,6 +536,9 @@ mod tests {
             elsewhere.iter().map(refused).collect::<Vec<_>>()
         };
         assert_eq!(refused(&first), [true; 3]);
+        let hint = find(&first, &elsewhere[0]).unwrap_err().hint();
+        assert_eq!(hint.unwrap(), "`pinfold pull registry.example/team/x:1` asks its registry for it");
+        assert_eq!(find(&first, &elsewhere[2]).unwrap_err().hint(), None, "nobody can be asked");
         assert!(elsewhere.iter().all(|text| look(&first, text).is_ok()), "it may be looked at");
         // Without a rule, and with a proof, it is used.
         fs_err::remove_file(&file).unwrap();

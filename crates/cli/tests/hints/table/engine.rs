@@ -43,16 +43,6 @@ pub(super) const ROWS: &[Row] = &[
         ),
     ),
     row(
-        "engine/src/settings/error.rs",
-        "write `{near}` instead of `{word}`",
-        Elsewhere("engine/src/settings/tests.rs", "what_cannot_be_is_shown_where_it_stands"),
-    ),
-    row(
-        "engine/src/settings/error.rs",
-        "keep it in a file of its own that only you can read, and name that: `key = \"FILE\"`",
-        Elsewhere("engine/src/settings/tests.rs", "a_private_key_in_the_file_is_refused_without_being_shown"),
-    ),
-    row(
         "engine/src/ship/error.rs",
         "`image.compression = \"zstd\"` or fewer agents make it smaller; `--budget {}MiB` allows it",
         Elsewhere("cli/tests/push.rs", "what_is_too_large_is_refused_before_anything_is_asked"),

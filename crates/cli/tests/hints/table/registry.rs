@@ -7,6 +7,21 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "engine/src/keep/images.rs",
+        "`pinfold pull {}` asks its registry for it",
+        Elsewhere("engine/src/keep/images.rs", "what_came_from_elsewhere_is_found_with_its_proof_only"),
+    ),
+    row(
+        "engine/src/settings/error.rs",
+        "write `{near}` instead of `{word}`",
+        Elsewhere("engine/src/settings/tests.rs", "what_cannot_be_is_shown_where_it_stands"),
+    ),
+    row(
+        "engine/src/settings/error.rs",
+        "keep it in a file of its own that only you can read, and name that: `key = \"FILE\"`",
+        Elsewhere("engine/src/settings/tests.rs", "a_private_key_in_the_file_is_refused_without_being_shown"),
+    ),
+    row(
         "engine/src/ship/error.rs",
         "`pinfold pull {name}` brings it; `docker://{reference}` is the image where its registry has it",
         Elsewhere("cli/tests/pull.rs", "an_image_is_pulled_on_an_empty_machine_and_run_by_its_name"),
