@@ -29,7 +29,7 @@ d = blob(json.load(open(sys.argv[1] + "/index.json"))["manifests"][0])
 d = blob(d["manifests"][0]) if "manifests" in d else d
 print(" ".join(l["digest"] for l in d["layers"][:int(sys.argv[2])]))' "$base/w/layout" "$1"; }
   same 'its layers come first, as they are' "$below" layers "$(echo "$below" | wc -w)"
-  check 'a locked build asks nobody' on --offline build --locked --force -t based
+  check 'a locked build asks nobody' on build --offline --locked --force -t based
   name=$(podman pull --quiet "oci:$base/w/layout:1")
   inside() { podman --runtime runc run --rm --ulimit nofile=1024:20000 --ulimit nproc=4096:4096 --network none --entrypoint "$1" "$name" "${@:2}"; }
   says 'the user is renamed' 'uid=1000(iteron) gid=1000(iteron)' inside id
