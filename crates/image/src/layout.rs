@@ -14,11 +14,13 @@
 use std::io;
 use std::io::Read;
 use std::io::Write;
+
 use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
 use fs_err::File;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use pinfold_base::Digest;
 use pinfold_base::Reporter;
 use pinfold_base::Store;
@@ -29,6 +31,7 @@ use pinfold_base::store::persist;
 use pinfold_base::store::stamp;
 use pinfold_base::store::stamp::Looked;
 use pinfold_base::store::temporary;
+use rustix::fs::OFlags;
 
 use crate::ImageError;
 use crate::blobs::BlobRead;
@@ -243,11 +246,21 @@ impl Layout {
         Ok(right)
     }
 
-    /// Whether the blob is here and what is expected: of that size, and hashed when it is in doubt.
+    /// Whether the blob is here and what is expected: hashed when it is in doubt. One that is right and has another size than
+    /// expected is [`ImageError::WrongSize`].
     pub(crate) fn holds(&self, expected: &Expected) -> Result<bool, ImageError> {
-        let looked = stamp::look(&self.blob_path(&expected.digest), expected)?;
+        let path = self.blob_path(&expected.digest);
+        let looked = stamp::look(&path, expected)?;
         if looked == Looked::Wrong {
-            self.set_aside(&expected.digest)?;
+            let Expected { digest, size } = expected;
+            // A size may be what a document from outside claims. Nothing but its digest speaks against a blob.
+            if let Some(expected) = *size
+                && stamp::look(&path, &Expected { digest: digest.clone(), size: None })? == Looked::Right
+            {
+                let actual = fs::metadata(&path)?.len();
+                return Err(ImageError::WrongSize { what: format!("blob {digest}"), expected, actual });
+            }
+            self.set_aside(digest)?;
         }
         Ok(looked == Looked::Right)
     }
@@ -295,7 +308,7 @@ impl Layout {
     pub(crate) fn read_small(&self, name: &str, limit: u64) -> Result<Vec<u8>, ImageError> {
         let path = self.root.join(name);
         let mut bytes = Vec::new();
-        match File::open(&path) {
+        match plain(&path) {
             Ok(file) => file.take(limit + 1).read_to_end(&mut bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let reason = format!("`{}` has no `{name}`", self.root.display());
@@ -318,13 +331,23 @@ impl Layout {
     }
 }
 
+/// Opens a file of a layout, which may be from elsewhere: a pipe in its place would be waited for.
+pub(crate) fn plain(path: &Path) -> io::Result<File> {
+    let file =
+        fs::OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` is no regular file", path.display())))
+}
+
 impl Blobs for Layout {
     fn location(&self) -> String {
         format!("oci:{}", self.root.display())
     }
 
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
-        match File::open(self.blob_path(digest)) {
+        match plain(&self.blob_path(digest)) {
             Ok(file) => {
                 let size = file.metadata()?.len();
                 Ok((Box::new(file), size))

@@ -9,7 +9,7 @@
 //! that was verified: while it is read ([`open_verified`]), or by whoever kept it ([`Blobs::is_checked`]) or takes it. What a sink has
 //! is not sent again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -145,10 +145,10 @@ pub(crate) fn is_document(part: &Descriptor) -> bool {
 }
 
 /// What an image consists of, each part once and after all that it names: layers, configurations, manifests, the index. Fails when a
-/// document is missing or wrong; layers and configurations are not looked at.
+/// document is missing or wrong, or a blob is named as two different things; layers and configurations are not looked at.
 pub fn parts(blobs: &dyn Blobs, root: &Descriptor) -> Result<Vec<Descriptor>, ImageError> {
     let mut parts = Vec::new();
-    let mut seen: BTreeSet<Digest> = BTreeSet::new();
+    let mut seen: BTreeMap<Digest, Descriptor> = BTreeMap::new();
     // A part comes twice: first its children are pushed above it, then it is taken itself.
     let mut pending = vec![(root.clone(), false)];
     while let Some((part, children_are_done)) = pending.pop() {
@@ -162,9 +162,15 @@ pub fn parts(blobs: &dyn Blobs, root: &Descriptor) -> Result<Vec<Descriptor>, Im
             parts.push(part);
             continue;
         }
-        if !seen.insert(part.digest.clone()) {
+        if let Some(before) = seen.get(&part.digest) {
+            let documents = is_document(&part) || is_document(before);
+            if part.size != before.size || (documents && part.media_type != before.media_type) {
+                let reason = format!("`{}` is named twice, as different things", part.digest);
+                return Err(ImageError::rule(format!("image `{}`", root.digest), reason));
+            }
             continue;
         }
+        seen.insert(part.digest.clone(), part.clone());
         let children = if is_index(&part) {
             let index: Raw<Index> = read_document(blobs, &part)?;
             index.value().manifests.clone()

@@ -179,3 +179,36 @@ fn a_store_takes_an_image_from_anywhere() {
     let error = copy(source.blobs(), source.root(), store.sink(&other, &Silent)).unwrap_err();
     assert!(matches!(error, ImageError::WrongDigest { .. }), "{error}");
 }
+
+#[test]
+fn a_blob_that_is_named_as_two_things_is_no_part() {
+    use crate::model::media;
+    let mut memory = Memory::default();
+    let empty = memory.put(b"{}".to_vec());
+    let manifest = |media_type: &str, size: u64| {
+        let part = |media_type: &str, size: u64| {
+            serde_json::to_value(Descriptor::new(media_type, empty.clone(), size)).unwrap()
+        };
+        let value = serde_json::json!({
+            "schemaVersion": 2, "mediaType": media::OCI_MANIFEST,
+            "config": part(media::OCI_CONFIG, 2), "layers": [part(media_type, size)],
+        });
+        serde_json::to_vec(&value).unwrap()
+    };
+    for (size, right) in [(2, true), (5, false)] {
+        let bytes = manifest(media::OCI_LAYER, size);
+        let length = bytes.len() as u64;
+        let root = Descriptor::new(media::OCI_MANIFEST, memory.put(bytes), length);
+        assert_eq!(parts(&memory, &root).is_ok(), right, "{size}");
+    }
+    // What is passed over under one type must not be left out under the other.
+    let bytes = manifest(media::OCI_LAYER, 2);
+    let length = bytes.len() as u64;
+    let image = Descriptor::new(media::OCI_MANIFEST, memory.put(bytes), length);
+    let other = Descriptor { media_type: "application/octet-stream".into(), ..image.clone() };
+    for (entries, right) in [(vec![image.clone(), image.clone()], true), (vec![other, image], false)] {
+        let index = Raw::compose(Index::new(entries)).unwrap();
+        memory.document(&index);
+        assert_eq!(parts(&memory, &index.descriptor()).is_ok(), right);
+    }
+}

@@ -24,6 +24,7 @@ use crate::blobs::Blobs;
 use crate::layout::INDEX_NAME;
 use crate::layout::LAYOUT_NAME;
 use crate::layout::check_version;
+use crate::layout::plain;
 use crate::model::Index;
 use crate::model::LayerEncoding;
 use crate::model::MAX_DOCUMENT;
@@ -52,7 +53,7 @@ pub(super) enum Member {
 impl Members {
     /// Finds all members; content is skipped, not read.
     pub(super) fn open(path: &Path) -> Result<Self, ImageError> {
-        let file = File::open(path)?;
+        let file = plain(path)?;
         let refuse = |reason: String| ImageError::Archive { archive: path.display().to_string(), reason };
         let mut start = [0; 4];
         let n = file.file().read_at(&mut start, 0)?;
@@ -83,7 +84,7 @@ impl Members {
                 return Err(refuse(format!("`{name}` is there twice")));
             }
         }
-        Ok(Self { file: Arc::new(File::open(path)?), path: path.to_owned(), by_name: members })
+        Ok(Self { file: Arc::new(plain(path)?), path: path.to_owned(), by_name: members })
     }
 
     /// Where a member's content is, one link followed.

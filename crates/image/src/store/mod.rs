@@ -29,18 +29,22 @@ pub use sink::INDEX;
 pub use sink::RESOLVED;
 pub use sink::Upstream;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::io::Read;
+
 use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
 use fs_err::File;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::store::Damage;
 use pinfold_base::store::Expected;
 use rustix::fs::FlockOperation;
+use rustix::fs::OFlags;
 
 use crate::ImageError;
 use crate::Reference;
@@ -316,7 +320,8 @@ impl ImageStore {
         let of_name = |entry: &&Descriptor| match ref_name(entry) {
             Some(name) => name.parse::<Reference>().is_ok_and(|name| name.name() == reference.name()),
             // What a project runs has no name, and is called by the project's.
-            None => entry.annotations.contains_key(OWNER),
+            // Names with a registry are somebody else's.
+            None => entry.annotations.contains_key(OWNER) && reference.registry().is_none(),
         };
         for entry in entries.iter().filter(of_name) {
             let found = named(entry);
@@ -327,7 +332,9 @@ impl ImageStore {
                 let index: Raw<Index> = read_document(self, entry)?;
                 if let Some(part) = index.value().manifests.iter().find(|part| part.digest == *digest) {
                     let upstream = Upstream { index: Some(entry.digest.clone()), ..found.upstream };
-                    return Ok(NamedImage { descriptor: part.clone(), upstream, ..found });
+                    // What an index from elsewhere says of its parts is nobody's word here.
+                    let descriptor = Descriptor { annotations: BTreeMap::new(), ..part.clone() };
+                    return Ok(NamedImage { upstream, descriptor, ..found });
                 }
             }
         }
@@ -418,9 +425,17 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
+    /// A layout may be from elsewhere: no link is followed out of it, and nothing is waited for.
+    fn open(path: &Path) -> io::Result<File> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        let mut options = fs::OpenOptions::new();
+        options.create(true).truncate(false).write(true).custom_flags(flags.cast_signed());
+        options.open(path)
+    }
+
     /// Takes the lock for itself; `None` while somebody has it.
     pub(crate) fn try_hold(path: &Path) -> io::Result<Option<Self>> {
-        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let file = Self::open(path)?;
         loop {
             match rustix::fs::flock(file.file(), FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Some(Self { _file: file })),
@@ -433,7 +448,7 @@ impl Lock {
 
     /// Waits for the lock.
     pub(crate) fn hold(path: &Path, how: FlockOperation) -> io::Result<Self> {
-        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let file = Self::open(path)?;
         loop {
             match rustix::fs::flock(file.file(), how) {
                 Ok(()) => return Ok(Self { _file: file }),

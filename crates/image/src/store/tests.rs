@@ -365,3 +365,33 @@ fn many_can_name_at_once() {
         serde_json::from_slice(&fs::read(dir.path().join("images/oci-layout")).unwrap()).unwrap();
     assert_eq!(layout["imageLayoutVersion"], "1.0.0");
 }
+
+/// A document from elsewhere may name any blob, and claim any size for it.
+#[test]
+fn a_claimed_size_takes_no_blob_away() {
+    let (_dir, store) = store();
+    let bytes = b"a layer of another image";
+    let (digest, size) = (Digest::sha256(bytes), bytes.len() as u64);
+    store.put_reader(&bytes[..], &digest, size).unwrap();
+    let expected = |size| Expected { digest: digest.clone(), size: Some(size) };
+    for claimed in [0, 5, size + 1, u64::MAX] {
+        let error = store.holds(&expected(claimed)).unwrap_err();
+        assert!(matches!(error, ImageError::WrongSize { .. }), "{error}");
+        assert!(store.put_reader(&bytes[..], &digest, claimed).is_err());
+        assert!(store.holds(&expected(size)).unwrap(), "{claimed}");
+    }
+    // The control: one that really is shorter than it was.
+    let path = store.blob_path(&digest);
+    replace(&path, Some(&bytes[..5]));
+    assert!(!store.holds(&expected(size)).unwrap() && !path.exists());
+}
+
+#[test]
+fn what_a_project_runs_has_no_name_of_a_registry() {
+    let (_dir, store) = store();
+    let image = put(&store, "content");
+    store.keep("/a/project", &image.manifest.descriptor(), &name("project:run")).unwrap();
+    let digest = image.manifest.digest();
+    assert!(store.resolve(&name(&format!("project@{digest}"))).is_ok(), "the control");
+    assert!(store.resolve(&name(&format!("registry.example/team/x@{digest}"))).is_err());
+}
