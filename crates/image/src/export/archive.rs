@@ -112,6 +112,14 @@ impl<'a> ArchiveSink<'a> {
 
 impl Out<'_> {
     fn file(path: &Path) -> Result<Self, ImageError> {
+        let there = fs::symlink_metadata(path).ok();
+        // Whoever links it elsewhere wants it to be there.
+        let real = there.as_ref().and_then(|_| fs::canonicalize(path).ok());
+        if there.is_some() && !real.as_ref().is_some_and(|real| real.is_file()) {
+            let reason = "what is there is no file, and stays what it is".to_owned();
+            return Err(ImageError::Archive { archive: path.display().to_string(), reason });
+        }
+        let path = real.as_deref().unwrap_or(path);
         let parent = parent_of(path);
         fs::create_dir_all(parent)?;
         let file = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(parent)?;

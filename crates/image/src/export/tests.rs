@@ -232,3 +232,35 @@ fn a_stream_is_the_archive_that_a_file_would_be() {
         }
     }
 }
+
+#[test]
+fn what_is_no_file_stays_what_it_is() {
+    use rustix::fs::FileType;
+    let dir = tempfile::tempdir().unwrap();
+    let source = Memory::default().both(&tars(), LayerEncoding::Gzip);
+    let at = |name: &str| dir.path().join(name);
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), FileType::Fifo, 0o600.into(), 0).unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    std::os::unix::fs::symlink(at("nowhere"), at("dangling")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", at("device")).unwrap();
+    fs::write(at("real"), "before").unwrap();
+    std::os::unix::fs::symlink(at("real"), at("link")).unwrap();
+    let kind = |name: &str| fs::symlink_metadata(at(name)).unwrap().file_type();
+    for name in ["pipe", "folder", "dangling", "device"] {
+        let before = kind(name);
+        for form in ["oci-archive", "docker-archive"] {
+            let place = place(&format!("{form}:{}", at(name).display()));
+            let error = export(&source, Selection::One(AMD64), &place, Some("x:1"), &Silent).unwrap_err();
+            assert!(matches!(error, ImageError::Archive { .. }), "{name}: {error}");
+            assert_eq!(kind(name), before);
+            // Nor is a pipe waited for when it is read.
+            assert!(ImageSource::from_location(&place).is_err(), "{name}");
+        }
+    }
+    // A link to a file stays one.
+    let place = place(&format!("oci-archive:{}", at("link").display()));
+    export(&source, Selection::All, &place, Some("x:1"), &Silent).unwrap();
+    assert!(kind("link").is_symlink() && fs::metadata(at("real")).unwrap().len() > 6);
+    let left = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(left, 6, "nothing is left beside them");
+}
