@@ -1,4 +1,6 @@
 //! Traces for debugging: `--verbose`, or `RUST_LOG`. Each event is one line, whatever stands in it.
+//!
+//! **Refuses** to show requests as they are sent, whatever is asked for.
 
 use std::io;
 
@@ -13,7 +15,8 @@ pub(crate) fn install(verbose: u8) {
         2 => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|asked| !asked.is_empty());
+    let filter = EnvFilter::new(held(asked.as_deref().unwrap_or(level)));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // Its colours would be escaped with all else.
@@ -22,6 +25,12 @@ pub(crate) fn install(verbose: u8) {
         .without_time()
         .with_target(verbose > 1)
         .try_init();
+}
+
+/// What is wanted, without what the HTTP library says below `info`: it shows requests as they are sent, logins among them.
+fn held(asked: &str) -> String {
+    let others = asked.split(',').filter(|part| !part.contains("ureq"));
+    others.chain(["ureq=info", "ureq_proto=info"]).collect::<Vec<_>>().join(",")
 }
 
 /// Takes an event in one piece, as the subscriber writes it.
@@ -35,5 +44,25 @@ impl io::Write for Event {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_ask_for_requests_as_they_are_sent() {
+        for (asked, filter) in [
+            ("trace", "trace,ureq=info,ureq_proto=info"),
+            (
+                "warn,ureq_proto::util=trace,pinfold_image=debug",
+                "warn,pinfold_image=debug,ureq=info,ureq_proto=info",
+            ),
+            ("ureq=trace", "ureq=info,ureq_proto=info"),
+        ] {
+            assert_eq!(held(asked), filter);
+            assert!(EnvFilter::try_new(held(asked)).is_ok());
+        }
     }
 }
