@@ -480,3 +480,40 @@ fn registries_are_asked_where_the_configuration_says() {
     let (code, said) = told(&machine, "m6", "pull no-such-alias:1");
     assert!(code == 2 && said.contains("names no registry"), "{code} {said}");
 }
+
+/// Neither another name nor a project of that name is a way around a rule.
+#[test]
+fn a_rule_holds_for_what_takes_its_names_or_leaves_them() {
+    let Some((machine, _registry, name, _)) = pushed() else { return };
+    assert_eq!(told(&machine, "other", &format!("pull {name}")).0, 0);
+    assert_eq!(told(&machine, "other", &format!("tag {name} before:1")).0, 0, "the control");
+    let folder = machine.path("other/config");
+    fs::create_dir_all(&folder).unwrap();
+    let key = folder.join("team.pem");
+    assert_eq!(told(&machine, "other", &format!("key generate {}", key.display())).0, 0);
+    let public = output(&machine, "other", &format!("key public {}", key.display()));
+    fs::write(folder.join("team.pub"), public.stdout).unwrap();
+    let host = name.split('/').next().unwrap();
+    let rule = |host: &str| format!("[[trust]]\nimages = \"{host}/team/*\"\nkeys = [\"team.pub\"]\n");
+    fs::write(folder.join("config.toml"), rule(host) + &rule("registry.example")).unwrap();
+    for what in [name.clone(), images_digest(&machine)] {
+        let (code, said) = told(&machine, "other", &format!("tag {what} after:1"));
+        assert!(code == 5 && said.contains("team/*"), "{what}: {code} {said}");
+    }
+    // A project of that name.
+    machine.project("project", "");
+    let manifest = machine.path("project/pinfold.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let repository = "registry.example/team/box";
+    fs::write(&manifest, text.replace("name = 'box'", &format!("name = '{repository}'"))).unwrap();
+    let (code, said) = told(&machine, "other", "build --offline");
+    assert!(code == 5 && said.contains(&format!("`--tag {repository}:latest`")), "{code} {said}");
+    assert_eq!(told(&machine, "other", &format!("build --offline --tag {repository}:latest")).0, 0);
+    fs::remove_file(folder.join("config.toml")).unwrap();
+    assert_eq!(told(&machine, "other", "build --offline").0, 0, "the control");
+}
+
+/// The digest of the only image that is not the project's.
+fn images_digest(machine: &Machine) -> String {
+    json(machine, "other", "images")[0]["digest"].as_str().unwrap().to_owned()
+}

@@ -22,6 +22,7 @@ use pinfold_image::trust::made;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use super::BuildError;
 use crate::context::Context;
 use crate::project::Project;
 
@@ -115,6 +116,22 @@ impl Goal {
     /// What earlier versions called what a project runs.
     fn old_name(&self) -> Result<Reference, ImageError> {
         format!("{}:run", self.project).parse()
+    }
+}
+
+/// Fails where a project would take a name by itself that the user's rules are about: what has it would then be run without the
+/// signature that they demand. The user may say it.
+pub(super) fn refuse_ruled(context: &Context, naming: &Naming, goal: &Goal) -> Result<(), BuildError> {
+    let Some(name) =
+        goal.name.as_ref().filter(|name| *naming == Naming::Manifest && name.registry().is_some())
+    else {
+        return Ok(());
+    };
+    match context.settings()?.trust.of(Some(name)) {
+        None => Ok(()),
+        Some(rule) => {
+            Err(BuildError::Ruled { name: name.name().to_owned(), rule: rule.images().to_string() })
+        }
     }
 }
 

@@ -39,6 +39,7 @@ use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::store::Expected;
 use pinfold_base::store::recall;
+use pinfold_base::text;
 use pinfold_image::Image;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
@@ -71,6 +72,7 @@ use crate::project::folder::Source;
 use crate::project::lock::LockError;
 use crate::project::lock::held::Gist;
 use crate::project::manifest::Compression;
+use crate::settings::SettingsError;
 
 /// Where records of builds are, below the cache folder.
 pub const RECORDS: &str = "builds";
@@ -130,6 +132,19 @@ pub enum BuildError {
     /// The image store.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A project's name is that of images that the user's rules are about.
+    #[error(
+        "`{name}` is a name that the rule for `{rule}` in `config.toml` is about, and no project takes it by itself"
+    )]
+    Ruled {
+        /// The name.
+        name: String,
+        /// The rule.
+        rule: String,
+    },
+    /// The user's configuration.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// A platform that the manifest does not have.
     #[error("the manifest has no platform {0}")]
     Platform(Platform),
@@ -162,6 +177,8 @@ impl Diagnose for BuildError {
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
             Self::Cache(error) => Diagnosis::Inner(error),
+            Self::Settings(error) => Diagnosis::Inner(error),
+            Self::Ruled { .. } => Diagnosis::Own(Kind::Refused),
             Self::Platform(_) => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -169,6 +186,12 @@ impl Diagnose for BuildError {
     fn own_hint(&self) -> Option<String> {
         match self {
             Self::Platform(platform) => Some(format!("add `{platform}` to `platforms`")),
+            Self::Ruled { name, .. } => {
+                let name = text::word(name);
+                Some(format!(
+                    "if the image is meant to be called so, say it: `--tag {name}:latest`; else change `name` in the manifest"
+                ))
+            }
             _ => None,
         }
     }
@@ -234,6 +257,7 @@ fn attempt(
 ) -> Result<Outcome, BuildError> {
     let manifest = &project.manifest;
     let goal = Goal::of(project, &options.name)?;
+    goal::refuse_ruled(context, &options.name, &goal)?;
     let encoding = compose::encoding(options.compression.unwrap_or(manifest.compression), options.reuse);
     let writing = Writing { encoding, records: options.records };
     let key = key(project, &settled.gist, platforms, &writing.encoding.id(), &goal)?;

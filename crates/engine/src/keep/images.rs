@@ -114,6 +114,9 @@ pub enum NameError {
     /// The image store.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The user's rules do not let it in, or it cannot be told.
+    #[error(transparent)]
+    Find(#[from] FindError),
     /// The sandboxes.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -150,6 +153,7 @@ impl Diagnose for NameError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
             Self::Image(error) => Diagnosis::Inner(error),
+            Self::Find(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),
             Self::InUse { .. } => Diagnosis::Own(Kind::Refused),
             Self::Names { .. } | Self::Part { .. } | Self::Ambiguous(_) => Diagnosis::Own(Kind::Usage),
@@ -169,7 +173,7 @@ impl Diagnose for NameError {
             )),
             Self::Part { of, .. } => Some(format!("`pinfold rmi {}` removes all of it", word(of))),
             Self::Ambiguous(_) => Some("`pinfold images --no-trunc` shows all of their digits".into()),
-            Self::Image(_) | Self::Sandbox(_) => None,
+            Self::Image(_) | Self::Find(_) | Self::Sandbox(_) => None,
         }
     }
 }
@@ -218,10 +222,17 @@ pub fn tag(context: &Context, image: &str, name: &Reference) -> Result<Option<St
         Meant::Name(_, found) | Meant::Digest(found) => found,
     };
     // It stays the image of the project that it comes from, whatever it is called.
-    let owner = store
-        .list()?
-        .into_iter()
-        .find_map(|entry| entry.owner.filter(|_| entry.descriptor.digest == found.digest));
+    let entries = store.list()?;
+    // A new name does not take it out of the rule for the one it has.
+    let names =
+        entries.iter().filter(|entry| entry.owner.is_none() && entry.descriptor.digest == found.digest);
+    let whole = image.parse::<Reference>().ok().filter(|name| store.resolve(name).is_ok());
+    let named = names.filter_map(|entry| entry.reference.clone()).chain(whole);
+    for name in named.map(|name| name.to_string()) {
+        find(context, &name)?;
+    }
+    let owner =
+        entries.into_iter().find_map(|entry| entry.owner.filter(|_| entry.descriptor.digest == found.digest));
     Ok(store.tag(name, &found, owner.as_deref())?)
 }
 
