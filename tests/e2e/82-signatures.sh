@@ -29,8 +29,9 @@ if have docker-registry && have openssl && have curl && have node && have npm; t
   own "$work/signed/project"
   port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: "127.0.0.1:%s"}\n' "$work/signed/kept" "$port" >"$work/signed/config.yml"
-  as_user "$work/signed" docker-registry serve "$work/signed/config.yml" >"$work/signed/log" 2>&1 &
-  registry_pid=$!
+  # Its own number: `$!` is that of the shell around it.
+  as_user "$work/signed" sh -c 'echo $$ >pid && exec docker-registry serve config.yml' >"$work/signed/log" 2>&1 &
+  registry_shell=$!
   for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
   small=127.0.0.1:$port/team/small; raw=http://127.0.0.1:$port/v2/team/small; s=$work/signed
   for name in team other; do check "pinfold key generate: $name" as_user "$s" sh -c "'$work/pinfold' key generate $name.pem >$name.pub"; done
@@ -91,7 +92,7 @@ if have docker-registry && have openssl && have curl && have node && have npm; t
     check "the push that was killed is repeated ($n)" signed push --sign "$s/team.pem" "small:k$n" "$small:k$n"
   done
   same "no tag without its signature ($tags tags were there)" 0 echo "$unsigned"
-  kill "$registry_pid" 2>/dev/null; wait "$registry_pid" 2>/dev/null
+  kill "$(cat "$work/signed/pid")"; wait "$registry_shell" 2>/dev/null
   chmod -R u+w "$work/signed" 2>/dev/null; rm -rf "$work/signed"
 else
   skip 'signed images' 'no docker-registry, openssl, curl, node or npm'

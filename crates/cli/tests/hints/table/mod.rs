@@ -1,5 +1,6 @@
 //! A row for each hint of the code base.
 
+mod base;
 mod below;
 mod engine;
 mod registry;
@@ -32,5 +33,5 @@ const fn row(file: &'static str, hint: &'static str, held: Held) -> Row {
 
 /// All of them.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
-    [below::ROWS, engine::ROWS, registry::ROWS, run::ROWS, sources::ROWS].into_iter().flatten()
+    [base::ROWS, below::ROWS, engine::ROWS, registry::ROWS, run::ROWS, sources::ROWS].into_iter().flatten()
 }

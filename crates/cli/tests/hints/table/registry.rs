@@ -57,6 +57,11 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere("cli/tests/load.rs", "containerd_knows_the_image_by_a_full_name"),
     ),
     row(
+        "engine/src/build/mod.rs",
+        "if the image is meant to be called so, say it: `--tag {name}:latest`; else change `name` in the manifest",
+        Elsewhere("cli/tests/pull.rs", "a_rule_holds_for_what_takes_its_names_or_leaves_them"),
+    ),
+    row(
         "image/src/registry/error.rs",
         "a registry is written before the name, as in `registry.example/team/name:tag`",
         Elsewhere("image/src/registry/tests.rs", "a_name_leads_to_a_registry_that_is_written"),
