@@ -12,6 +12,9 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use pinfold_base::Digest;
 use pinfold_base::report::Reporter;
@@ -31,6 +34,9 @@ use crate::sink::Sink;
 use crate::sink::is_document;
 use crate::sink::parts;
 use crate::sink::several;
+
+/// How often it is looked how much of a blob has been sent.
+const TICK: Duration = Duration::from_millis(100);
 
 /// How an image is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +142,26 @@ impl<'a> RegistrySink<'a> {
     fn blob(&self, from: &dyn Blobs, blob: &Descriptor) -> Result<(), RegistryError> {
         let id = format!("blob {}", blob.digest.short());
         let running = Running::begin(self.reporter, Stage::Send, id, Some(blob.size));
-        let came = upload::upload(self.client, from, blob, &self.how.mount_from)?;
-        running.advance(blob.size);
+        let moved = upload::Moved::default();
+        let (came, told) = std::thread::scope(|scope| {
+            // The HTTP client keeps the reader of the content; how far that has come is looked at from here.
+            let (ended, end) = mpsc::channel::<()>();
+            let (moved, running) = (&moved, &running);
+            let telling = scope.spawn(move || {
+                let mut before = 0;
+                while end.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    let now = moved.load(Ordering::Relaxed);
+                    running.advance(now - before);
+                    before = now;
+                }
+                before
+            });
+            let came = upload::upload(self.client, from, blob, &self.how.mount_from, moved);
+            drop(ended);
+            (came, telling.join().unwrap_or_default())
+        });
+        let came = came?;
+        running.advance(blob.size - told);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         match came {
             Came::There => told.there += 1,

@@ -21,6 +21,8 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use pinfold_base::http::Content;
 use pinfold_base::http::Expect;
@@ -44,6 +46,9 @@ use crate::model::Descriptor;
 /// Sessions begun for one blob.
 const SESSIONS: u32 = 3;
 
+/// How many bytes of a blob have been given away, at most so far.
+pub(super) type Moved = Arc<AtomicU64>;
+
 /// How a blob came to be in the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Came {
@@ -61,6 +66,7 @@ pub(super) fn upload(
     from: &dyn Blobs,
     blob: &Descriptor,
     mount_from: &[String],
+    moved: &Moved,
 ) -> Result<Came, RegistryError> {
     if is_there(client, blob)? {
         return Ok(Came::There);
@@ -82,12 +88,12 @@ pub(super) fn upload(
             None => begin(client)?,
         };
         let expect = if attempt == 1 { Expect::Nothing } else { Expect::Continue };
-        match send(client, from, blob, &session, expect) {
+        match send(client, from, blob, &session, expect, moved) {
             Ok(()) => break,
             Err(error) => {
                 let broken = matches!(&error, RegistryError::Http(error) if error.is_passing());
                 if broken && attempt + 1 == SESSIONS && client.wait(attempt - 1) {
-                    match resume(client, from, blob, &session) {
+                    match resume(client, from, blob, &session, moved) {
                         Ok(true) => break,
                         Ok(false) => {}
                         Err(error) => {
@@ -172,12 +178,13 @@ fn send(
     blob: &Descriptor,
     session: &SafeUrl,
     expect: Expect,
+    moved: &Moved,
 ) -> Result<(), RegistryError> {
     let digest = blob.digest.to_string();
     let wrong: Arc<Mutex<Option<ImageError>>> = Arc::default();
     let open = || {
         let content = content(from, blob).map_err(|error| note(&wrong, error))?;
-        Ok(Box::new(Judged { inner: content, left: blob.size, wrong: wrong.clone() }) as BlobRead)
+        Ok(Box::new(Judged::new(content, blob, &wrong, moved)) as BlobRead)
     };
     let call = Call {
         method: Method::Put,
@@ -214,6 +221,7 @@ fn resume(
     from: &dyn Blobs,
     blob: &Descriptor,
     session: &SafeUrl,
+    moved: &Moved,
 ) -> Result<bool, RegistryError> {
     let call = |method, at| Call {
         method,
@@ -231,7 +239,7 @@ fn resume(
     let wrong: Arc<Mutex<Option<ImageError>>> = Arc::default();
     let open = || {
         let content = content(from, blob).map_err(|error| note(&wrong, error))?;
-        let mut judged = Judged { inner: content, left: blob.size, wrong: wrong.clone() };
+        let mut judged = Judged::new(content, blob, &wrong, moved);
         io::copy(&mut (&mut judged).take(there), &mut io::sink())?;
         Ok(Box::new(judged) as BlobRead)
     };
@@ -275,14 +283,28 @@ fn content(from: &dyn Blobs, blob: &Descriptor) -> Result<BlobRead, ImageError> 
 /// Asks content for its end before it gives away the last of it: whoever sends so many bytes does not ask for more.
 struct Judged {
     inner: BlobRead,
+    size: u64,
     left: u64,
     wrong: Arc<Mutex<Option<ImageError>>>,
+    moved: Moved,
+}
+
+impl Judged {
+    fn new(
+        inner: BlobRead,
+        blob: &Descriptor,
+        wrong: &Arc<Mutex<Option<ImageError>>>,
+        moved: &Moved,
+    ) -> Self {
+        Self { inner, size: blob.size, left: blob.size, wrong: wrong.clone(), moved: moved.clone() }
+    }
 }
 
 impl Read for Judged {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf).and_then(|n| {
             self.left = self.left.saturating_sub(n as u64);
+            self.moved.fetch_max(self.size - self.left, Ordering::Relaxed);
             if n > 0 && self.left == 0 {
                 // What is longer than it should be is an error of its own.
                 self.inner.read(&mut [0])?;

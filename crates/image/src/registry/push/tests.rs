@@ -506,7 +506,7 @@ fn the_rest_is_sent_after_what_arrived_when_it_broke_twice() {
             }
         });
         assert_eq!(
-            upload::upload(&registry.client("a/b"), &from, &blob, &[]).unwrap(),
+            upload::upload(&registry.client("a/b"), &from, &blob, &[], &Arc::default()).unwrap(),
             Came::Sent,
             "{rest:?}"
         );
