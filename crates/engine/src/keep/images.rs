@@ -20,6 +20,7 @@ use pinfold_image::Place;
 use pinfold_image::Reference;
 use pinfold_image::blobs::read_document;
 use pinfold_image::model::Descriptor;
+use pinfold_image::model::ImageConfiguration;
 use pinfold_image::model::Index;
 use pinfold_image::model::Manifest;
 use pinfold_image::sink::is_index;
@@ -427,7 +428,13 @@ fn describe(store: &ImageStore, root: &Descriptor, listed: &mut Listed) -> Resul
     let created = pinfold_image::compose::annotation::CREATED;
     if !is_index(root) {
         let manifest = read_document::<Manifest>(store, root)?;
-        listed.created = manifest.value().annotations.get(created).cloned().unwrap_or_default();
+        if let Ok(config) = read_document::<ImageConfiguration>(store, &manifest.value().config) {
+            listed.created = config.value().created.clone().unwrap_or_default();
+            listed.platforms.push(format!("{}/{}", config.value().os, config.value().architecture));
+        }
+        if let Some(said) = manifest.value().annotations.get(created) {
+            listed.created.clone_from(said);
+        }
         return add(manifest.value());
     }
     let index = read_document::<Index>(store, root)?;
