@@ -30,8 +30,10 @@ d = blob(d["manifests"][0]) if "manifests" in d else d
 print(" ".join(l["digest"] for l in d["layers"][:int(sys.argv[2])]))' "$base/w/layout" "$1"; }
   same 'its layers come first, as they are' "$below" layers "$(echo "$below" | wc -w)"
   check 'a locked build asks nobody' on build --offline --locked --force -t based
-  name=$(podman pull --quiet "oci:$base/w/layout:1")
-  inside() { podman --runtime runc run --rm --ulimit nofile=1024:20000 --ulimit nproc=4096:4096 --network none --entrypoint "$1" "$name" "${@:2}"; }
+  says 'pinfold push: its registry takes the layers of the base over' ' mounted' on push based "127.0.0.1:$port/team/based:1"
+  based=127.0.0.1:$port/team/based:1
+  check 'podman pulls it' podman pull --quiet --tls-verify=false "$based"
+  inside() { podman --runtime runc run --rm --ulimit nofile=1024:20000 --ulimit nproc=4096:4096 --network none --entrypoint "$1" "$based" "${@:2}"; }
   says 'the user is renamed' 'uid=1000(iteron) gid=1000(iteron)' inside id
   says 'Node.js of the base' 'v22' inside node --version
   check 'an agent on it' inside gemini --version
@@ -48,7 +50,7 @@ print(" ".join(l["digest"] for l in d["layers"][:int(sys.argv[2])]))' "$base/w/l
   inside dpkg-query -W -f '${Package} ${Version} ${Status}\n' | sort >"$base/our.packages"
   same 'it has the same packages' '' diff "$base/apt.packages" "$base/our.packages"
   # Documentation is left out of what is added, caches and logs are apt's, agents are ours; a start-up link is nobody's in an image.
-  mkdir "$base/ours"; container=$(podman create "$name"); podman export "$container" | tar -C "$base/ours" -xf - --exclude 'dev/*'; podman rm "$container" >/dev/null
+  mkdir "$base/ours"; container=$(podman create "$based"); podman export "$container" | tar -C "$base/ours" -xf - --exclude 'dev/*'; podman rm "$container" >/dev/null
   paths() { (cd "$1" && find . -xdev ! -path './usr/share/doc*' ! -path './usr/share/man*' ! -path './usr/share/locale*' ! -path './usr/share/lintian*' \
     ! -path './usr/share/info*' ! -path './var/cache/*' ! -path './var/log/*' ! -path './var/lib/apt/*' ! -path './var/lib/dpkg/*-old' ! -path './var/lib/dpkg/lock*' \
     ! -path './home/*' ! -path './dev/*' ! -path './proc*' ! -path './sys*' ! -path './run/*' ! -path './tmp/*' ! -path './usr/local/*' ! -path './opt/*' ! -path './etc/*-' \
@@ -57,6 +59,6 @@ print(" ".join(l["digest"] for l in d["layers"][:int(sys.argv[2])]))' "$base/w/l
   paths "$base/apt" >"$base/apt.paths"; paths "$base/ours" >"$base/our.paths"
   same 'and the same paths and modes' '' diff "$base/apt.paths" "$base/our.paths"
   kill "$registry_pid" 2>/dev/null; wait "$registry_pid" 2>/dev/null
-  podman rmi -f "$name" "$image" >/dev/null 2>&1
+  podman rmi -f "$based" "$image" >/dev/null 2>&1
   rm -rf "$base"
 else skip 'building on a base' 'it needs root here, and the packages mmdebstrap, docker-registry, podman and npm'; fi
