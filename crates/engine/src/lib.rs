@@ -21,6 +21,7 @@ pub mod settings;
 pub mod ship;
 pub mod sources;
 pub mod syntax;
+pub mod verify;
 
 /// The JSON schema of a type that people write.
 pub fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {

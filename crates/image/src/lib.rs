@@ -33,6 +33,7 @@ pub mod sign;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod survey;
 pub mod trust;
 pub mod unpack;
 pub mod verify;

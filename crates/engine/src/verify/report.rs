@@ -1,0 +1,117 @@
+//! What came of checking an image: one outcome for each check and platform, with what was seen.
+
+use std::fmt;
+
+use pinfold_base::Digest;
+use pinfold_base::Platform;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::checks::Check;
+
+/// Findings that are kept of one check: a hostile image shall not fill the memory with complaints about it.
+pub const FINDINGS_MAX: usize = 50;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It was looked at, and holds.
+    Passed,
+    /// It was looked at, and does not hold.
+    Failed,
+    /// It was not looked at; the evidence says why. Never an answer to what was asked for by name.
+    NotRun,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passed => "passed",
+            Self::Failed => "FAILED",
+            Self::NotRun => "not run",
+        })
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Finding {
+    /// The path in the image, the key of the configuration, or the layer.
+    pub at: String,
+    /// What is wrong with it, and with what it was compared.
+    pub problem: String,
+}
+
+/// What came of one check on one platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which check: its id in [`super::checks::CHECKS`], or `test: NAME` for one of the user's own.
+    pub check: String,
+    /// The platform; `None` where it is about the whole image.
+    pub platform: Option<Platform>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was looked at, and what was seen: `312 ELF files, 61 libraries`.
+    pub evidence: String,
+    /// What is wrong, the first [`FINDINGS_MAX`].
+    pub findings: Vec<Finding>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Outcome {
+    /// Of a check that looked: it holds where nothing was found.
+    pub fn looked(
+        check: Check,
+        evidence: impl Into<String>,
+        found: impl IntoIterator<Item = Finding>,
+    ) -> Self {
+        let mut found = found.into_iter();
+        let findings: Vec<Finding> = found.by_ref().take(FINDINGS_MAX).collect();
+        Self {
+            check: check.id.into(),
+            platform: None,
+            verdict: if findings.is_empty() { Verdict::Passed } else { Verdict::Failed },
+            evidence: evidence.into(),
+            findings,
+            more: found.count(),
+        }
+    }
+
+    /// Of a check that could not look.
+    pub fn not_run(check: Check, reason: impl Into<String>) -> Self {
+        Self {
+            check: check.id.into(),
+            platform: None,
+            verdict: Verdict::NotRun,
+            evidence: reason.into(),
+            findings: Vec::new(),
+            more: 0,
+        }
+    }
+
+    /// The same of one platform.
+    #[must_use]
+    pub fn on(self, platform: Platform) -> Self {
+        Self { platform: Some(platform), ..self }
+    }
+}
+
+/// Everything that was checked of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What it was asked for as.
+    pub image: String,
+    /// Digest of its index or manifest.
+    pub digest: Digest,
+    /// The outcomes, in the order of [`super::checks::CHECKS`], each on all platforms.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Report {
+    /// Whether a check failed.
+    pub fn failed(&self) -> bool {
+        self.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Failed)
+    }
+}
