@@ -13,10 +13,11 @@
 //! what is attached stand in its entry, as readers of the tag want it.
 //! **Refuses**: more than 100 pages or 1,000 entries, a tag that keeps losing what is written to it.
 //! (Registries know no conditional writes. Of two who write at the same moment one loses; each reads again what it wrote, at once and
-//! a moment later, and writes it once more.)
+//! when whoever had read the tag before it must have written, and writes it once more.)
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+use std::time::Instant;
 
 use pinfold_base::Digest;
 use pinfold_base::http::Content;
@@ -44,8 +45,13 @@ use crate::model::media;
 const MAX_PAGES: usize = 100;
 /// How often the tag is written for one entry.
 const ROUNDS: u32 = 5;
-/// How long after it was written an entry is looked for once more: others who write at that moment are done by then.
+/// How long after it was written an entry is looked for once more, at least.
 const SETTLED: Duration = Duration::from_millis(150);
+/// And as how many times the reading and writing of the tag took: others who are at it meanwhile need about as long, more where the
+/// registry is busy, and are done by then.
+const SETTLED_FACTOR: u32 = 8;
+/// How long is waited for that at most.
+const SETTLED_MAX: Duration = Duration::from_secs(5);
 /// The configuration of what has none.
 const EMPTY: &[u8] = b"{}";
 
@@ -191,7 +197,9 @@ fn by_tag(client: &Client, subject: &Digest) -> Result<Index, RegistryError> {
 
 /// Adds an entry to the tag, and sees to it that it stays.
 fn add(client: &Client, subject: &Digest, entry: &Descriptor) -> Result<(), RegistryError> {
+    let mut took = Duration::ZERO;
     for round in 0..=ROUNDS {
+        let begun = Instant::now();
         let mut index = by_tag(client, subject)?;
         let is_in = |index: &Index| index.manifests.iter().any(|there| there.digest == entry.digest);
         if is_in(&index) {
@@ -199,7 +207,7 @@ fn add(client: &Client, subject: &Digest, entry: &Descriptor) -> Result<(), Regi
                 return Ok(());
             }
             // Whoever had read the tag before ours was in it writes it now.
-            std::thread::sleep(SETTLED);
+            std::thread::sleep((took * SETTLED_FACTOR).clamp(SETTLED, SETTLED_MAX));
             if is_in(&by_tag(client, subject)?) {
                 return Ok(());
             }
@@ -212,6 +220,7 @@ fn add(client: &Client, subject: &Digest, entry: &Descriptor) -> Result<(), Regi
         index.manifests.push(entry.clone());
         let index = Raw::compose(index)?;
         client.put_manifest(&tag(subject), media::OCI_INDEX, index.bytes())?;
+        took = begun.elapsed();
     }
     Err(RegistryError::Half { what: format!("what is attached to {subject}"), entries: 1 })
 }
