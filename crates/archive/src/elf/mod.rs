@@ -2,14 +2,18 @@
 //!
 //! ```text
 //! ELF header ─► program headers ─► PT_INTERP   path of the dynamic linker
-//!                               └► PT_DYNAMIC  DT_STRTAB, DT_STRSZ, DT_SONAME, DT_NEEDED…, DT_RUNPATH
-//!                               └► PT_LOAD     says where the address in DT_STRTAB is in the file
+//!                               ├► PT_DYNAMIC  DT_SONAME, DT_NEEDED…, DT_RPATH, DT_RUNPATH, DT_FLAGS_1
+//!                               │              DT_STRTAB, DT_VERNEED, DT_VERDEF: where names and symbol versions are
+//!                               └► PT_LOAD     says where these addresses are in the file
 //! ```
 //!
 //! Section headers are not used, as a dynamic linker does not use them. Both word sizes and byte orders are read.
+//! [`read`] looks at a file by position; [`Partial`] at one that passes by in chunks. Both are one reader (`reader.rs`).
 //!
-//! **Guarantees**: only these places are read, however large the file is, and no more than [`MAX_DYNAMIC`] bytes of them.
-//! **Refuses** (as "no ELF file"): headers or tables outside the file, more than [`MAX_PROGRAM_HEADERS`], names that do not end.
+//! **Guarantees**: only these places are read, however large the file is; no more than [`MAX_DYNAMIC`] bytes of dynamic section,
+//! [`MAX_TABLE`] of each table of versions, [`MAX_NAMES`] names.
+//! **Refuses** (as "no ELF file" or malformed): headers or tables outside the file, more than these limits, names that do not
+//! end.
 
 use std::io;
 
@@ -18,11 +22,20 @@ use crate::Contents;
 use crate::tree::InlineOnly;
 
 mod ld_so_cache;
+mod partial;
+mod reader;
 
 pub use ld_so_cache::LdSoCacheError;
 pub use ld_so_cache::SonameLink;
 pub use ld_so_cache::ld_so_cache;
 pub use ld_so_cache::soname_links;
+pub use partial::HEAD;
+pub use partial::HELD_MAX;
+pub use partial::PASSES;
+pub use partial::Partial;
+pub use partial::Passed;
+use reader::Source;
+use reader::Stop;
 
 /// What an ELF file is (`e_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +57,15 @@ pub enum ElfClass {
     Elf64,
 }
 
+/// Byte order (`EI_DATA`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElfOrder {
+    /// `ELFDATA2LSB`.
+    Little,
+    /// `ELFDATA2MSB`.
+    Big,
+}
+
 /// An ELF file as the dynamic linker sees it. Names are bytes, as they stand in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elf {
@@ -51,6 +73,10 @@ pub struct Elf {
     pub machine: u16,
     /// Word size.
     pub class: ElfClass,
+    /// Byte order.
+    pub order: ElfOrder,
+    /// `EI_OSABI`: 0 (System V) and 3 (GNU) are what Linux starts.
+    pub os_abi: u8,
     /// What it is.
     pub kind: ElfKind,
     /// `PT_INTERP`: the dynamic linker it asks for; `None` for libraries and static programs.
@@ -59,34 +85,55 @@ pub struct Elf {
     pub soname: Option<Box<[u8]>>,
     /// `DT_NEEDED`, in order.
     pub needed: Vec<Box<[u8]>>,
-    /// `DT_RUNPATH`, or `DT_RPATH` where there is no other.
+    /// `DT_RPATH`. The loader does not look at it where there is a [`runpath`](Self::runpath).
+    pub rpath: Option<Box<[u8]>>,
+    /// `DT_RUNPATH`.
     pub runpath: Option<Box<[u8]>>,
+    /// `DF_1_NODEFLIB`: the loader's cache and default directories are not for what it needs.
+    pub no_default_directories: bool,
+    /// `DF_1_PIE`: it is a program, though its kind is that of libraries.
+    pub position_independent: bool,
+    /// `DT_VERNEED`: which versions of symbols it takes from which library, in order.
+    pub versions_needed: Vec<VersionsNeeded>,
+    /// `DT_VERDEF`: names of versions that it defines, in order; the first is most often its own name.
+    pub versions_defined: Vec<Box<[u8]>>,
+}
+
+/// The versions that a file takes from one library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionsNeeded {
+    /// The library, as in `DT_NEEDED`.
+    pub library: Box<[u8]>,
+    /// What is taken from it.
+    pub versions: Vec<Version>,
+}
+
+/// A version of symbols that a file needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// `GLIBC_2.34`.
+    pub name: Box<[u8]>,
+    /// `VER_FLG_WEAK`: the loader goes on without it.
+    pub weak: bool,
 }
 
 /// Most program headers accepted. Linkers write about a dozen.
 pub const MAX_PROGRAM_HEADERS: u16 = 256;
 /// Most bytes of dynamic section accepted: 65,536 entries of 64 bits.
 pub const MAX_DYNAMIC: u64 = 1 << 20;
+/// Most bytes of a table of versions accepted: 4,096 needed versions of 16 bytes. libstdc++ defines about fifty.
+pub const MAX_TABLE: u64 = 1 << 16;
+/// Most names accepted of libraries and of versions together.
+pub const MAX_NAMES: usize = 1 << 14;
 /// Longest name accepted.
 const MAX_NAME: u64 = 4096;
-
-const PT_LOAD: u64 = 1;
-const PT_DYNAMIC: u64 = 2;
-const PT_INTERP: u64 = 3;
-const DT_NEEDED: u64 = 1;
-const DT_STRTAB: u64 = 5;
-const DT_STRSZ: u64 = 10;
-const DT_SONAME: u64 = 14;
-const DT_RPATH: u64 = 15;
-const DT_RUNPATH: u64 = 29;
 
 /// Reads what [`Elf`] holds, and only that, out of a file. `Ok(None)` when it is no ELF file or a malformed one; errors are
 /// those of reading.
 pub fn read(contents: &dyn Contents, content: &Content) -> io::Result<Option<Elf>> {
-    let file = File { contents, content };
-    match file.elf() {
+    match reader::elf(&File { contents, content }) {
         Ok(elf) => Ok(Some(elf)),
-        Err(Stop::Malformed) => Ok(None),
+        Err(Stop::NotElf | Stop::Malformed(_) | Stop::Missing(_)) => Ok(None),
         Err(Stop::Io(error)) => Err(error),
     }
 }
@@ -96,171 +143,31 @@ pub fn parse(bytes: &[u8]) -> Option<Elf> {
     read(&InlineOnly, &Content::inline(bytes)).ok().flatten()
 }
 
-/// Why reading stops.
-enum Stop {
-    Malformed,
-    Io(io::Error),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
 /// A file read by position.
 struct File<'a> {
     contents: &'a dyn Contents,
     content: &'a Content,
 }
 
-/// How numbers are stored.
-#[derive(Clone, Copy)]
-struct Layout {
-    wide: bool,
-    big_endian: bool,
-}
-
-impl Layout {
-    /// The number of `length` bytes at `at`.
-    fn number(self, bytes: &[u8], at: usize, length: usize) -> Result<u64, Stop> {
-        let bytes = at.checked_add(length).and_then(|end| bytes.get(at..end)).ok_or(Stop::Malformed)?;
-        let add = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-        Ok(if self.big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
+impl Source for File<'_> {
+    fn size(&self) -> u64 {
+        self.content.size()
     }
 
-    /// The word (4 or 8 bytes) at `at`.
-    fn word(self, bytes: &[u8], at: usize) -> Result<u64, Stop> {
-        self.number(bytes, at, self.size())
-    }
-
-    fn size(self) -> usize {
-        if self.wide { 8 } else { 4 }
-    }
-}
-
-/// A part of the file that has an address.
-struct Segment {
-    kind: u64,
-    offset: u64,
-    address: u64,
-    size: u64,
-}
-
-impl File<'_> {
     fn bytes(&self, offset: u64, size: u64) -> Result<Vec<u8>, Stop> {
-        let end =
-            offset.checked_add(size).filter(|&end| end <= self.content.size()).ok_or(Stop::Malformed)?;
         let part = match self.content {
             Content::Inline(bytes) => {
-                let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
-                let (start, end) = range.ok_or(Stop::Malformed)?;
-                return Ok(bytes.get(start..end).ok_or(Stop::Malformed)?.to_vec());
+                let range = usize::try_from(offset).ok().zip(usize::try_from(offset + size).ok());
+                let part = range.and_then(|(start, end)| bytes.get(start..end));
+                return Ok(part.ok_or(Stop::Malformed("it ends early"))?.to_vec());
             }
             Content::Range { archive, offset: start, .. } => Content::Range {
                 archive: archive.clone(),
-                offset: start.checked_add(offset).ok_or(Stop::Malformed)?,
+                offset: start.checked_add(offset).ok_or(Stop::Malformed("it ends early"))?,
                 size,
             },
         };
         Ok(self.contents.read(&part, size)?)
-    }
-
-    fn elf(&self) -> Result<Elf, Stop> {
-        let ident = self.bytes(0, 16)?;
-        let layout = match (&ident[..4], ident[4], ident[5], ident[6]) {
-            (b"\x7fELF", class @ 1..=2, data @ 1..=2, 1) => {
-                Layout { wide: class == 2, big_endian: data == 2 }
-            }
-            _ => return Err(Stop::Malformed),
-        };
-        let header = self.bytes(0, if layout.wide { 64 } else { 52 })?;
-        let half = |at| layout.number(&header, at, 2);
-        let kind = match half(16)? as u16 {
-            2 => ElfKind::Executable,
-            3 => ElfKind::Dynamic,
-            other => ElfKind::Other(other),
-        };
-        let machine = half(18)? as u16;
-        let class = if layout.wide { ElfClass::Elf64 } else { ElfClass::Elf32 };
-        let (table, sizes) = if layout.wide { (32, 54) } else { (28, 42) };
-        let table = layout.word(&header, table)?;
-        let (entry, count) = (half(sizes)?, half(sizes + 2)?);
-        let expected = if layout.wide { 56 } else { 32 };
-        if count > u64::from(MAX_PROGRAM_HEADERS) || count > 0 && entry != expected {
-            return Err(Stop::Malformed);
-        }
-        let table = self.bytes(table, count * entry)?;
-        let mut segments = Vec::new();
-        for bytes in table.chunks_exact(expected as usize) {
-            // The 64-bit form has its flags between type and offset.
-            let at = |words: usize| if layout.wide { words * 8 } else { words * 4 };
-            segments.push(Segment {
-                kind: layout.number(bytes, 0, 4)?,
-                offset: layout.word(bytes, at(1))?,
-                address: layout.word(bytes, at(2))?,
-                size: layout.word(bytes, at(4))?,
-            });
-        }
-        let mut elf =
-            Elf { machine, class, kind, interpreter: None, soname: None, needed: Vec::new(), runpath: None };
-        if let Some(segment) = segments.iter().find(|segment| segment.kind == PT_INTERP) {
-            elf.interpreter = Some(self.name(segment.offset, segment.size)?);
-        }
-        if let Some(segment) = segments.iter().find(|segment| segment.kind == PT_DYNAMIC) {
-            self.dynamic(layout, segment, &segments, &mut elf)?;
-        }
-        Ok(elf)
-    }
-
-    fn dynamic(
-        &self,
-        layout: Layout,
-        segment: &Segment,
-        segments: &[Segment],
-        elf: &mut Elf,
-    ) -> Result<(), Stop> {
-        if segment.size > MAX_DYNAMIC {
-            return Err(Stop::Malformed);
-        }
-        let bytes = self.bytes(segment.offset, segment.size)?;
-        let mut tags = Vec::new();
-        for pair in bytes.chunks_exact(2 * layout.size()) {
-            let (tag, value) = (layout.word(pair, 0)?, layout.word(pair, layout.size())?);
-            if tag == 0 {
-                break;
-            }
-            tags.push((tag, value));
-        }
-        let find = |wanted| tags.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
-        // Separate debug files have a dynamic segment without content; they name nothing.
-        let (Some(address), Some(size)) = (find(DT_STRTAB), find(DT_STRSZ)) else { return Ok(()) };
-        let strings = segments
-            .iter()
-            .filter(|segment| segment.kind == PT_LOAD)
-            .find_map(|segment| {
-                let inside = address.checked_sub(segment.address).filter(|&inside| inside < segment.size)?;
-                segment.offset.checked_add(inside)
-            })
-            .ok_or(Stop::Malformed)?;
-        let name = |at: u64| {
-            let left = size.checked_sub(at).ok_or(Stop::Malformed)?;
-            self.name(strings.checked_add(at).ok_or(Stop::Malformed)?, left)
-        };
-        elf.soname = find(DT_SONAME).map(&name).transpose()?;
-        elf.runpath = find(DT_RUNPATH).or_else(|| find(DT_RPATH)).map(&name).transpose()?;
-        for (_, at) in tags.iter().filter(|(tag, _)| *tag == DT_NEEDED) {
-            elf.needed.push(name(*at)?);
-        }
-        Ok(())
-    }
-
-    /// The text at `offset` up to its NUL, which must come within `limit` bytes.
-    fn name(&self, offset: u64, limit: u64) -> Result<Box<[u8]>, Stop> {
-        let left = self.content.size().checked_sub(offset).ok_or(Stop::Malformed)?;
-        let bytes = self.bytes(offset, limit.min(left).min(MAX_NAME))?;
-        let end = memchr::memchr(0, &bytes).ok_or(Stop::Malformed)?;
-        Ok(bytes[..end].into())
     }
 }
 

@@ -61,7 +61,14 @@ fn what_readelf_says() {
             interpreter: None,
             soname: Some((*b"libfixture.so.2").into()),
             needed: vec![(*b"libbase.so.1").into(), (*b"libm.so.6").into()],
+            order: ElfOrder::Little,
+            os_abi: 0,
+            rpath: None,
             runpath: Some((*b"$ORIGIN/../lib").into()),
+            no_default_directories: false,
+            position_independent: false,
+            versions_needed: Vec::new(),
+            versions_defined: Vec::new(),
         }
     );
     let program = parse(PROGRAM).unwrap();
@@ -91,17 +98,184 @@ fn other_files_are_no_elf() {
     }
 }
 
+/// A library of 64 bits with one table of needed and one of defined versions, whose dynamic section is at its end. Built by
+/// hand, so that a test can harm what it wants; that the reader finds it as it should is judged by `readelf` on real ones.
+struct Versioned {
+    bytes: Vec<u8>,
+    needs: usize,
+    defines: usize,
+}
+
+fn versioned(gap: usize) -> Versioned {
+    let strings = b"\0libc.so.6\0GLIBC_2.34\0GLIBC_2.2\0libx.so.1\0X_1\0";
+    let (needs, defines) = (64 + 2 * 56, 64 + 2 * 56 + 48);
+    let names = defines + 56;
+    let dynamic = names + strings.len() + gap;
+    let size = dynamic + 16 * 7;
+    let mut out = build(3, 62, None)[..64].to_vec();
+    for (kind, start, length) in [(1_u32, 0, size), (2, dynamic, 16 * 7)] {
+        out.extend([kind, 5].into_iter().flat_map(u32::to_le_bytes));
+        out.extend(
+            [start, start, start, length, length, 8].into_iter().flat_map(|n| (n as u64).to_le_bytes()),
+        );
+    }
+    // Verneed with two Vernaux, two Verdef with one Verdaux each: halves and words in the order of the specification.
+    let mut put = |halves: &[u16], words: &[u32]| {
+        out.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
+        out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    };
+    put(&[1, 2], &[1, 16, 0]);
+    put(&[0, 0, 0, 0], &[11, 16]);
+    put(&[0, 0, 2, 0], &[22, 0]);
+    put(&[1, 1, 1, 1], &[0, 20, 28]);
+    put(&[], &[32, 0]);
+    put(&[1, 0, 2, 1], &[0, 20, 0]);
+    put(&[], &[42, 0]);
+    out.extend_from_slice(strings);
+    out.resize(dynamic, 0);
+    for (tag, value) in [
+        (1, 1),
+        (14, 32),
+        (5, names),
+        (10, strings.len()),
+        (0x6fff_fffe, needs),
+        (0x6fff_fffc, defines),
+        (0, 0),
+    ] {
+        out.extend([tag, value as u64].into_iter().flat_map(u64::to_le_bytes));
+    }
+    Versioned { bytes: out, needs, defines }
+}
+
+/// Feeds a file until it is settled; how often it passed by.
+fn pass(bytes: &[u8], head: u64, chunk: usize) -> (Passed, u32) {
+    let mut partial = Partial::with_head(bytes.len() as u64, head);
+    for passes in 1.. {
+        bytes.chunks(chunk).for_each(|chunk| partial.feed(chunk));
+        match partial.end() {
+            Passed::Again(again) => {
+                assert!(!again.missing().is_empty());
+                partial = again;
+            }
+            other => return (other, passes),
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn versions_are_read() {
+    let library = versioned(0);
+    let elf = parse(&library.bytes).unwrap();
+    assert_eq!(elf.soname.as_deref(), Some(&b"libx.so.1"[..]));
+    assert_eq!(elf.versions_defined, [Box::from(*b"libx.so.1"), Box::from(*b"X_1")]);
+    let version = |name: &[u8], weak| Version { name: name.into(), weak };
+    let versions = vec![version(b"GLIBC_2.34", false), version(b"GLIBC_2.2", true)];
+    assert_eq!(elf.versions_needed, [VersionsNeeded { library: (*b"libc.so.6").into(), versions }]);
+}
+
+#[test]
+fn tables_that_lead_astray_are_refused() {
+    let harmed = |at: fn(&Versioned) -> usize, value: u32| {
+        let mut library = versioned(0);
+        let at = at(&library);
+        library.bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        match pass(&library.bytes, HEAD, 7).0 {
+            Passed::Malformed(why) => {
+                assert_eq!(parse(&library.bytes), None);
+                why
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    // The next needed library, the next needed version, the next defined version: outside of the file.
+    assert_eq!(harmed(|library| library.needs + 12, 0xffff_fff0), "a table ends early");
+    assert_eq!(harmed(|library| library.needs + 28, 0xffff_fff0), "a table ends early");
+    assert_eq!(harmed(|library| library.defines + 16, 0xffff_fff0), "a table ends early");
+    assert_eq!(harmed(|library| library.needs + 4, 0x7fff_ffff), "a name is outside of the table of names");
+    // Each entry's versions are all entries after it.
+    let mut library = versioned(1 << 17);
+    library.bytes.truncate(library.bytes.len() - 16 * 7);
+    let start = library.bytes.len() as u64;
+    library.bytes.extend((0..1 << 12).flat_map(|_| [0x1_0001, 1, 16, 16]).flat_map(u32::to_le_bytes));
+    let end = library.bytes.len() - 4;
+    library.bytes[end..].fill(0);
+    let section = library.bytes.len() as u64;
+    for (tag, value) in [(5, 0), (10, 64), (0x6fff_fffe, start), (0, 0_u64)] {
+        library.bytes.extend([tag, value].into_iter().flat_map(u64::to_le_bytes));
+    }
+    let size = library.bytes.len() as u64;
+    for (at, value) in [(64 + 32, size), (64 + 56 + 8, section), (64 + 56 + 32, 64)] {
+        library.bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    match pass(&library.bytes, HEAD, 4096).0 {
+        Passed::Malformed(why) => assert_eq!(why, "it has too many versions"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_file_that_passes_by_says_what_a_whole_one_says() {
+    for bytes in [LIBRARY, PROGRAM, NARROW, &versioned(9000).bytes] {
+        let whole = parse(bytes).unwrap();
+        for (head, chunk) in [(HEAD, 1), (HEAD, 1 << 20), (0, 1), (300, 13), (200, 4096), (300, 1)] {
+            match pass(bytes, head, chunk) {
+                (Passed::Elf(elf), passes) => {
+                    assert_eq!(*elf, whole);
+                    assert!(head < HEAD || passes == 1);
+                    assert!(head < 200 || passes <= 2, "{passes} passes with {head} bytes of head");
+                }
+                (other, _) => panic!("{other:?} with {head}, {chunk}"),
+            }
+        }
+    }
+    assert!(matches!(pass(b"#!/bin/sh -e\nexit 0\n", HEAD, 3), (Passed::NotElf, 1)));
+    let mut partial = Partial::new(LIBRARY.len() as u64);
+    partial.feed(&LIBRARY[..100]);
+    assert!(matches!(partial.end(), Passed::Malformed("it ends early")));
+}
+
+/// Program headers, dynamic section, versions and names, each before the one that leads there: no pass finds more than one.
+#[test]
+fn a_file_is_asked_for_no_more_than_three_times() {
+    let library = versioned(0).bytes;
+    let whole = parse(&library).unwrap();
+    let (headers, rest) = (library[64..64 + 112].to_vec(), library[64 + 112..].to_vec());
+    let shift = 64 + 112_u64;
+    let mut moved = library[..64].to_vec();
+    moved.resize(64 + 112, 0);
+    moved.extend_from_slice(&rest);
+    moved.extend_from_slice(&headers);
+    moved[32..40].copy_from_slice(&(shift + rest.len() as u64).to_le_bytes());
+    assert_eq!(parse(&moved).as_ref(), Some(&whole));
+    match pass(&moved, 64, 10) {
+        (Passed::Malformed(why), passes) => {
+            assert_eq!((why, passes), ("its tables lie so that they cannot be followed", PASSES));
+        }
+        (Passed::Elf(elf), passes) => assert!(*elf == whole && passes <= PASSES),
+        (other, _) => panic!("{other:?}"),
+    }
+}
+
 proptest! {
     #[test]
     fn harmed_files_never_panic(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6)) {
-        for original in [LIBRARY, PROGRAM, NARROW] {
+        for original in [LIBRARY, PROGRAM, NARROW, &versioned(0).bytes] {
             let mut bytes = original.to_vec();
             // Mostly in the headers, where harm matters.
             for (at, value) in &changes {
                 let reach = if at % 2 == 0 { bytes.len() } else { 400.min(bytes.len()) };
                 bytes[at % reach] = *value;
             }
-            let _ = parse(&bytes);
+            let whole = parse(&bytes);
+            let passed = match pass(&bytes, HEAD, 97).0 {
+                Passed::Elf(elf) => Some(*elf),
+                Passed::NotElf | Passed::Malformed(_) | Passed::Again(_) => None,
+            };
+            prop_assert_eq!(passed, whole);
+            if let (Passed::Elf(elf), _) = pass(&bytes, 70, 50) {
+                prop_assert_eq!(Some(*elf), parse(&bytes));
+            }
         }
     }
 }
