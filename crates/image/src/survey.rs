@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use pinfold_archive::elf::Elf;
 use pinfold_base::ImagePath;
 
+/// An extended attribute: its name and value.
+pub type Xattr = (Box<[u8]>, Box<[u8]>);
+
 /// What a file's content is, as far as it is looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -18,7 +21,7 @@ pub struct Facts {
     /// Its MD5, where it was asked for.
     pub md5: Option<[u8; 16]>,
     /// Names and values of extended attributes that its entry brings.
-    pub xattrs: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub xattrs: Vec<Xattr>,
 }
 
 /// What a path is.
