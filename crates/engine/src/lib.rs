@@ -14,6 +14,7 @@
 pub mod build;
 pub mod consent;
 pub mod context;
+pub mod describe;
 pub mod keep;
 pub mod project;
 pub mod run;

@@ -37,6 +37,8 @@ pub mod annotation {
     pub const TITLE: &str = "org.opencontainers.image.title";
     /// The version of what is in the image.
     pub const VERSION: &str = "org.opencontainers.image.version";
+    /// On a manifest: the digest of `/usr/share/pinfold/image.json`, what the image tells those inside of it.
+    pub const CONTRACT: &str = "dev.pinfold.contract";
     /// In a layout's `index.json` only: the name of an image.
     pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
     /// In `index.json` only: the full name of an image, by which containerd knows it.

@@ -91,7 +91,7 @@ pub fn inspect(source: &ImageSource) -> Result<ImageSummary, ImageError> {
     for (platform, descriptor) in source.platforms()? {
         let image = source.image_of(&descriptor)?;
         manifest_annotations.clone_from(&image.manifest.value().annotations);
-        platforms.push(summary(platform, &image));
+        platforms.push(self::platform(platform, &image));
     }
     let (annotations, entries) = match source.index()? {
         Some(index) => (index.value().annotations.clone(), index.value().manifests.len()),
@@ -107,7 +107,8 @@ pub fn inspect(source: &ImageSource) -> Result<ImageSummary, ImageError> {
     })
 }
 
-fn summary(platform: Platform, image: &Image) -> PlatformSummary {
+/// Describes one platform's image.
+pub fn platform(platform: Platform, image: &Image) -> PlatformSummary {
     let config = image.config.value();
     let steps: Vec<&str> =
         config.history.iter().filter(|step| !step.empty_layer).map(|step| step.created_by.as_str()).collect();

@@ -11,6 +11,7 @@ pub mod bits;
 pub mod bounds;
 pub mod check;
 pub mod compose;
+pub mod contract;
 pub mod fetch;
 mod goal;
 pub mod heal;

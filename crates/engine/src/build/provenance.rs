@@ -27,7 +27,6 @@ use crate::context::Context;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::lock::v1::LockedPreset;
-use crate::sources::purl_part;
 
 /// The folder, in the data folder.
 pub const FOLDER: &str = "provenance";
@@ -77,6 +76,16 @@ struct Internal<'a> {
 struct Dependency {
     uri: String,
     digest: BTreeMap<String, String>,
+    annotations: Annotations,
+}
+
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Annotations {
+    /// What it brings: `debian/curl`.
+    component: String,
+    /// Where it is below its archive or registry, or the address that the manifest has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -95,10 +104,12 @@ fn predicate(project: &Project, lock: &Lock, platforms: &[Platform]) -> Result<V
     let mut dependencies: Vec<Dependency> = Vec::new();
     for &platform in platforms {
         dependencies.extend(lock.archives(platform).iter().map(|archive| Dependency {
-            uri: archive.origin.purl().unwrap_or_else(|| {
-                format!("pkg:generic/{}@{}", purl_part(&archive.component), purl_part(&archive.version))
-            }),
+            uri: archive.purl(),
             digest: BTreeMap::from([(archive.digest.algorithm().name().to_owned(), archive.digest.hex())]),
+            annotations: Annotations {
+                component: archive.component.clone(),
+                path: archive.origin.path().map(str::to_owned),
+            },
         }));
     }
     dependencies.sort();

@@ -367,6 +367,15 @@ impl std::fmt::Debug for Archive<'_> {
     }
 }
 
+impl Archive<'_> {
+    /// Its package URL (purl-spec).
+    pub fn purl(&self) -> String {
+        self.origin.purl().unwrap_or_else(|| {
+            format!("pkg:generic/{}@{}", purl_part(&self.component), purl_part(&self.version))
+        })
+    }
+}
+
 /// How an archive is found today.
 pub trait Locate: Send + Sync {
     /// Where it may be, best first.
@@ -375,6 +384,11 @@ pub trait Locate: Send + Sync {
     /// The address that stands in the lock itself, where it is no path below a configured registry.
     fn address(&self) -> Option<&str> {
         None
+    }
+
+    /// Where it is below its archive or registry, or the address that stands in the lock.
+    fn path(&self) -> Option<&str> {
+        self.address()
     }
 
     /// Its package URL (purl-spec), where its kind of package has a form of its own.

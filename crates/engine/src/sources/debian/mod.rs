@@ -580,6 +580,10 @@ struct InSuite<'a> {
 }
 
 impl Locate for InSuite<'_> {
+    fn path(&self) -> Option<&str> {
+        Some(&self.deb.path)
+    }
+
     fn purl(&self) -> Option<String> {
         let LockedDeb { name, version, arch, .. } = self.deb;
         Some(format!(

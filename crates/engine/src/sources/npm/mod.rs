@@ -299,6 +299,10 @@ pub(super) fn archive<'a>(package: &'a LockedNpm, component: String, version: &s
 struct InRegistry<'a>(&'a LockedNpm);
 
 impl Locate for InRegistry<'_> {
+    fn path(&self) -> Option<&str> {
+        Some(&self.0.path)
+    }
+
     fn purl(&self) -> Option<String> {
         Some(format!("pkg:npm/{}@{}", super::purl_part(&self.0.name), super::purl_part(&self.0.version)))
     }

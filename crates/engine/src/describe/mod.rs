@@ -1,0 +1,636 @@
+//! What packages an image has: read out of the image itself, and joined with where they were fetched from.
+//!
+//! ```text
+//! layers ─► Contents ─► debian    dpkg's status and lists     ─┐
+//!                       npm       package.json                ─┼► Package, each with its files ─► Description ─► spdx │ cyclonedx
+//!                       python    dist-info, egg-info         ─┤        ▲
+//!                       component binaries and the base        ─┘     Origins: the lock, or what was noted when it was built
+//! ```
+//!
+//! [`describe`] reads an image of any tool; [`Description`] answers which package and which component a path is of. Packages are known
+//! by their package URLs (purl-spec); one that lies in several places is one package. A file that dpkg has is dpkg's alone, whatever
+//! else would claim it: scanners see it so, too.
+//!
+//! **Guarantees**: what is told is in the order of package URLs and paths, and depends on nothing but the image and its [`Origins`].
+//! Nothing of the image is run; names and versions are its own words, to be printed as `Shown`.
+//! **Refuses**: what [`pinfold_image::contents`] refuses. A database that cannot be read is noted, and the rest told.
+
+mod debian;
+mod license;
+mod npm;
+mod origins;
+mod python;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+use pinfold_base::Platform;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::compose::annotation;
+use pinfold_image::contents;
+use pinfold_image::contents::Contents;
+use pinfold_image::contents::What;
+use pinfold_image::inspect;
+use pinfold_image::inspect::LayerSummary;
+use pinfold_image::inspect::PlatformSummary;
+use serde::Serialize;
+
+pub use self::license::License;
+pub use self::origins::Download;
+pub use self::origins::Origins;
+use crate::build::contract;
+use crate::build::contract::Contract;
+use crate::context::Context;
+use crate::sources::purl_part;
+
+/// Most links that are followed on the way to a file.
+const MAX_LINKS: usize = 40;
+/// Where os-release(5) looks.
+const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
+
+/// What kind of package it is, and so who told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageKind {
+    /// A binary package of Debian or of what is made like it.
+    Deb,
+    /// An npm package.
+    Npm,
+    /// A Python distribution.
+    Python,
+    /// A program that came by its address, or an agent that says nothing of itself.
+    Generic,
+    /// The image below.
+    Base,
+}
+
+/// One package of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Package {
+    /// Its package URL: `pkg:deb/debian/curl@8.5.0-2?arch=amd64&distro=debian-12`. No two have the same.
+    pub purl: String,
+    /// What kind it is.
+    pub kind: PackageKind,
+    /// Its name, with its scope: `@openai/codex`.
+    pub name: String,
+    /// Its version, as it says; of a base its digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The architecture of a Debian package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
+    /// The source package of a Debian package and its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<(String, String)>,
+    /// Who makes it: `Name <mail>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supplier: Option<String>,
+    /// The licence that it declares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<License>,
+    /// What it is, in one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The component that it belongs to, where the image says: `debian/curl`, `agent/codex-cli`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// The files that tell of it, in order; none of a package that only its layer tells of.
+    pub told_by: Vec<String>,
+    /// The layers that its files are in, as diff_ids, the lowest first.
+    pub layers: Vec<Digest>,
+    /// How many paths it has, directories aside.
+    pub files: usize,
+    /// Their bytes. Names of one file count each.
+    pub size: u64,
+    /// The archive that it came out of, where the lock or what was noted of the build names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download: Option<Download>,
+    /// Package URLs of the packages of this image that it depends on.
+    pub depends: BTreeSet<String>,
+}
+
+/// The distribution, as os-release(5) names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Os {
+    /// `ID`: `debian`.
+    pub id: String,
+    /// `VERSION_ID`: `12`.
+    pub version: Option<String>,
+    /// `PRETTY_NAME`.
+    pub name: Option<String>,
+}
+
+/// What one platform of an image has.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The platform.
+    pub platform: Platform,
+    /// What the image was asked for as.
+    pub image: String,
+    /// Digest of its manifest.
+    pub manifest: Digest,
+    /// When it was made, as it says.
+    pub created: Option<String>,
+    /// Its distribution.
+    pub os: Option<Os>,
+    /// Its layers, lowest first.
+    pub layers: Vec<LayerSummary>,
+    /// Its packages, by package URL.
+    pub packages: Vec<Package>,
+    /// What could not be read of it.
+    pub notes: Vec<String>,
+    /// Its paths.
+    pub contents: Contents,
+    of: Ownership,
+}
+
+impl Description {
+    /// The package that a path came with. None has what was generated, or written by the user.
+    pub fn package_of(&self, path: &ImagePath) -> Option<&Package> {
+        self.packages.get(*self.of.packages.get(path)?)
+    }
+
+    /// The component that a path came with, where the image says.
+    pub fn component_of(&self, path: &ImagePath) -> Option<&str> {
+        self.of.components.get(path).map(String::as_str)
+    }
+
+    /// The package of this URL.
+    pub fn package(&self, purl: &str) -> Option<&Package> {
+        let at = self.packages.binary_search_by(|package| package.purl.as_str().cmp(purl)).ok()?;
+        self.packages.get(at)
+    }
+}
+
+/// Whose each path is. Directories are nobody's.
+#[derive(Clone, Debug, Default)]
+struct Ownership {
+    packages: BTreeMap<ImagePath, usize>,
+    components: BTreeMap<ImagePath, String>,
+}
+
+/// Reads all layers of one platform of an image and tells its packages.
+pub fn describe(
+    context: &Context,
+    source: &ImageSource,
+    platform: Platform,
+    origins: &Origins,
+) -> Result<Description, ImageError> {
+    let image = source.image(platform)?;
+    let contents = contents::read(source, &image, &is_read, &*context.reporter)?;
+    let summary = inspect::platform(platform, &image);
+    let annotations = &image.manifest.value().annotations;
+    let base = annotations
+        .get(annotation::BASE_NAME)
+        .map(|name| Below { name: name.clone(), digest: annotations.get(annotation::BASE_DIGEST).cloned() });
+    Ok(Described::of(contents, &summary, base, origins).done(source.name(), &summary))
+}
+
+/// Whether the content of a file is wanted to tell packages: for readers of layers that look for other things as well.
+pub fn is_read(path: &ImagePath) -> bool {
+    let shown = path.to_string();
+    debian::is_read(&shown)
+        || npm::is_read(path)
+        || python::is_read(path)
+        || OS_RELEASE.contains(&shown.as_str())
+        || shown == contract::PATH
+}
+
+/// The image below, as the manifest names it.
+struct Below {
+    name: String,
+    digest: Option<String>,
+}
+
+/// What was found so far.
+struct Described {
+    contents: Contents,
+    os: Option<Os>,
+    packages: Vec<Package>,
+    of: Ownership,
+    notes: Vec<String>,
+}
+
+impl Described {
+    fn of(contents: Contents, summary: &PlatformSummary, base: Option<Below>, origins: &Origins) -> Self {
+        let mut notes = Vec::new();
+        let os = os(&contents);
+        let debs = debian::installed(&contents, &mut notes);
+        let lists = debian::owners(&contents, &debs);
+        let is_deb = |path: &ImagePath| debian::owner(&lists, path).is_some();
+        let mut npms = npm::packages(&contents, &mut notes);
+        npms.retain(|one| !one.dir.join("package.json").is_ok_and(|path| is_deb(&path)));
+        let mut pythons = python::packages(&contents);
+        pythons.retain(|one| !is_deb(&one.told_by));
+        let dirs: BTreeMap<ImagePath, usize> =
+            npms.iter().enumerate().map(|(number, one)| (one.dir.clone(), number)).collect();
+        let recorded = python::owners(&contents, &pythons);
+        let contract = contract(&contents);
+
+        // Everything that was told, in one row; equal ones become one.
+        let mut told: Vec<Package> = Vec::new();
+        let first_npm = debs.len();
+        let first_python = first_npm + npms.len();
+        told.extend(debs.iter().map(|one| of_deb(one, os.as_ref())));
+        told.extend(npms.iter().map(of_npm));
+        told.extend(pythons.iter().map(of_python));
+        let shift = |all: Vec<Vec<usize>>, by: usize| {
+            all.into_iter().map(move |needs| needs.into_iter().map(|one| one + by).collect::<Vec<usize>>())
+        };
+        let needs = shift(debian::depends(&debs), 0)
+            .chain(shift(npm::depends(&npms, &dirs), first_npm))
+            .chain(shift(python::depends(&pythons), first_python));
+        let purls: Vec<String> = told.iter().map(|one| one.purl.clone()).collect();
+        for (package, needs) in told.iter_mut().zip(needs) {
+            package.depends = needs.into_iter().filter_map(|one| purls.get(one).cloned()).collect();
+            package.depends.remove(&package.purl);
+        }
+        let mut all = Packages::default();
+        let numbers: Vec<usize> = told.into_iter().map(|one| all.put(one)).collect();
+
+        // Whose each path is.
+        let components = Components::of(summary, contract.as_ref(), origins, base);
+        let mut of = Ownership::default();
+        for (path, found) in &contents.paths {
+            if found.what == What::Directory {
+                continue;
+            }
+            let deb = debian::owner(&lists, path);
+            let other = || {
+                let npm = npm::owner(&dirs, path).map(|number| first_npm + number);
+                npm.or_else(|| recorded.get(path).map(|number| first_python + number))
+            };
+            let owner = deb.or_else(other).and_then(|number| numbers.get(number).copied());
+            let source =
+                deb.and_then(|number| debs.get(number)).map(|deb| format!("debian/{}", deb.source.0));
+            let package = owner.and_then(|number| all.list.get(number));
+            let component = components.find(path, found.layer, source, package);
+            if let Some(component) = component {
+                of.components.insert(path.clone(), component);
+            }
+            if let Some(owner) = owner {
+                of.packages.insert(path.clone(), owner);
+            }
+        }
+        for package in &mut all.list {
+            let told = package.told_by.first().and_then(|path| ImagePath::new(path).ok());
+            let deb = package.source.as_ref().map(|(source, _)| format!("debian/{source}"));
+            // dpkg's database is a file of all of them.
+            package.component = match package.kind {
+                PackageKind::Deb => deb.filter(|component| components.named.contains(component.as_str())),
+                _ => told.and_then(|path| of.components.get(&path).cloned()),
+            };
+            if let Some(origin) = origins.get(&package.purl) {
+                package.download = Some(origin.download.clone());
+                package.component = package.component.take().or_else(|| origin.component.clone());
+            }
+        }
+        components.fill(&mut all, &mut of, &contents);
+        for (path, owner) in &of.packages {
+            let (Some(package), Some(found)) = (all.list.get_mut(*owner), contents.paths.get(path)) else {
+                continue;
+            };
+            package.files += 1;
+            package.size = package.size.saturating_add(found.size);
+        }
+        Self { contents, os, packages: all.list, of, notes }
+    }
+
+    /// Puts everything in order.
+    fn done(self, image: &str, summary: &PlatformSummary) -> Description {
+        let Self { contents, os, mut packages, mut of, notes } = self;
+        let mut layers: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); packages.len()];
+        for (path, owner) in &of.packages {
+            if let (Some(layers), Some(found)) = (layers.get_mut(*owner), contents.paths.get(path)) {
+                layers.insert(found.layer);
+            }
+        }
+        for (package, numbers) in packages.iter_mut().zip(layers) {
+            let of_told = |path: &String| Some(contents.paths.get(&ImagePath::new(path).ok()?)?.layer);
+            // A package without a file of its own is where it is told of.
+            let numbers = if numbers.is_empty() {
+                package.told_by.iter().filter_map(of_told).collect()
+            } else {
+                numbers
+            };
+            let diff_id = |number: usize| summary.layers.get(number).map(|layer| layer.diff_id.clone());
+            package.layers = numbers.into_iter().filter_map(diff_id).collect();
+        }
+        let mut order: Vec<usize> = (0..packages.len()).collect();
+        order.sort_by(|one, other| packages[*one].purl.cmp(&packages[*other].purl));
+        let mut places = vec![0; order.len()];
+        for (place, number) in order.iter().enumerate() {
+            places[*number] = place;
+        }
+        for owner in of.packages.values_mut() {
+            *owner = places[*owner];
+        }
+        packages.sort_by(|one, other| one.purl.cmp(&other.purl));
+        Description {
+            platform: summary.platform,
+            image: image.to_owned(),
+            manifest: summary.manifest.clone(),
+            created: summary.created.clone(),
+            os,
+            layers: summary.layers.clone(),
+            packages,
+            notes,
+            contents,
+            of,
+        }
+    }
+}
+
+/// Packages, each URL once.
+#[derive(Default)]
+struct Packages {
+    list: Vec<Package>,
+    by_purl: BTreeMap<String, usize>,
+}
+
+impl Packages {
+    /// The number of a package, which is put unless there is one of its URL.
+    fn put(&mut self, package: Package) -> usize {
+        if let Some(&number) = self.by_purl.get(&package.purl) {
+            let there = &mut self.list[number];
+            there.told_by.extend(package.told_by);
+            there.told_by.sort();
+            there.told_by.dedup();
+            there.depends.extend(package.depends);
+            there.license = there.license.take().or(package.license);
+            return number;
+        }
+        self.by_purl.insert(package.purl.clone(), self.list.len());
+        self.list.push(package);
+        self.list.len() - 1
+    }
+}
+
+/// What layers, the contract in the image and the build say of components.
+struct Components<'a> {
+    /// Those of each layer.
+    layers: Vec<BTreeSet<&'a str>>,
+    /// All of them.
+    named: BTreeSet<&'a str>,
+    /// By the URL of the package that is the component's.
+    by_purl: BTreeMap<&'a str, &'a str>,
+    /// Programs that the contract names, where several components share a layer.
+    by_path: BTreeMap<&'a str, &'a str>,
+    versions: BTreeMap<&'a str, &'a str>,
+    base: Option<Below>,
+    origins: &'a Origins,
+}
+
+impl<'a> Components<'a> {
+    fn of(
+        summary: &'a PlatformSummary,
+        contract: Option<&'a Contract>,
+        origins: &'a Origins,
+        base: Option<Below>,
+    ) -> Self {
+        let layers: Vec<BTreeSet<&str>> = summary
+            .layers
+            .iter()
+            .map(|layer| layer.components.iter().map(String::as_str).collect())
+            .collect();
+        let named = layers.iter().flatten().copied().collect();
+        let mut found = Self {
+            layers,
+            named,
+            by_purl: BTreeMap::new(),
+            by_path: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            base,
+            origins,
+        };
+        for tool in contract.into_iter().flat_map(|contract| &contract.tools) {
+            let Some(component) = tool.component.as_deref() else { continue };
+            found.by_path.insert(&tool.path, component);
+            found.versions.insert(component, &tool.version);
+            found.by_purl.extend(tool.purl.as_deref().map(|purl| (purl, component)));
+        }
+        for (purl, origin) in origins.iter() {
+            found.by_purl.extend(origin.component.as_deref().map(|component| (purl, component)));
+        }
+        for (label, version) in &summary.runtime.labels {
+            if let Some(agent) = label.strip_prefix("dev.pinfold.agent.") {
+                let component = found.named.iter().find(|name| name.strip_prefix("agent/") == Some(agent));
+                found.versions.extend(component.map(|component| (*component, version.as_str())));
+            }
+        }
+        found
+    }
+
+    /// The component of a path, among those of its layer.
+    fn find(
+        &self,
+        path: &ImagePath,
+        layer: usize,
+        source: Option<String>,
+        package: Option<&Package>,
+    ) -> Option<String> {
+        let here = self.layers.get(layer)?;
+        let known = package.and_then(|package| self.by_purl.get(package.purl.as_str())).copied();
+        let npm = || {
+            package
+                .filter(|package| package.kind == PackageKind::Npm)
+                .map(|package| format!("npm/{}", package.name))
+        };
+        let is_here = |name: &String| here.contains(name.as_str());
+        let told = || self.by_path.get(path.to_string().as_str()).copied().filter(|name| here.contains(name));
+        let only = || here.first().copied().filter(|_| here.len() == 1);
+        let exact = source.filter(is_here).or_else(|| npm().filter(is_here));
+        exact.or_else(|| {
+            let other = known.filter(|name| here.contains(name)).or_else(told).or_else(only);
+            other.map(str::to_owned)
+        })
+    }
+
+    /// Gives each component that is fetched and that no package stands for yet one of its own, and the paths of a component that
+    /// no package has to the package that stands for it.
+    fn fill(&self, all: &mut Packages, of: &mut Ownership, contents: &Contents) {
+        let mut standing: BTreeMap<&str, usize> = BTreeMap::new();
+        for &component in &self.named {
+            let Some((prefix, name)) = component.split_once('/') else { continue };
+            if !matches!(prefix, "agent" | "binary" | "base") {
+                continue;
+            }
+            let mine = all.list.iter().enumerate().filter(|(_, package)| {
+                package.component.as_deref() == Some(component) && package.kind != PackageKind::Deb
+            });
+            // Of packages in each other the outermost.
+            let outermost = mine.min_by_key(|(_, package)| {
+                let path = package.told_by.first().map(String::as_str).unwrap_or_default();
+                (path.matches('/').count(), path.to_owned())
+            });
+            let number = match outermost.filter(|_| prefix == "agent") {
+                Some((number, _)) => number,
+                None => all.put(self.own(component, prefix, name)),
+            };
+            standing.insert(component, number);
+        }
+        for path in
+            contents.paths.keys().filter(|path| !of.packages.contains_key(*path)).cloned().collect::<Vec<_>>()
+        {
+            let number = of.components.get(&path).and_then(|component| standing.get(component.as_str()));
+            if let Some(&number) = number {
+                of.packages.insert(path, number);
+            }
+        }
+    }
+
+    /// The package that a component is which says nothing of itself.
+    fn own(&self, component: &str, prefix: &str, name: &str) -> Package {
+        let generic = |version: Option<&str>| {
+            let version = version.map(|version| format!("@{}", purl_part(version))).unwrap_or_default();
+            format!("pkg:generic/{}{version}", purl_part(component))
+        };
+        if prefix == "base"
+            && let Some(base) = &self.base
+        {
+            let digest = base.digest.as_deref();
+            let short =
+                base.name.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
+            let purl = match digest {
+                Some(digest) => format!(
+                    "pkg:oci/{}@{}",
+                    purl_part(&short.to_ascii_lowercase()),
+                    digest.replace(':', "%3A")
+                ),
+                None => generic(None),
+            };
+            return Package {
+                component: Some(component.to_owned()),
+                version: digest.map(str::to_owned),
+                ..Package::new(PackageKind::Base, purl, &base.name)
+            };
+        }
+        let noted = self.by_purl.iter().find(|(_, of)| **of == component).map(|(purl, _)| *purl);
+        let version = self.versions.get(component).copied();
+        let version = version.or_else(|| Some(noted?.rsplit_once('@')?.1)).map(str::to_owned);
+        let purl = noted.map_or_else(|| generic(version.as_deref()), str::to_owned);
+        let download = self.origins.get(&purl).map(|origin| origin.download.clone());
+        Package {
+            component: Some(component.to_owned()),
+            version,
+            download,
+            ..Package::new(PackageKind::Generic, purl, name)
+        }
+    }
+}
+
+impl Package {
+    fn new(kind: PackageKind, purl: String, name: &str) -> Self {
+        Self {
+            purl,
+            kind,
+            name: name.to_owned(),
+            version: None,
+            arch: None,
+            source: None,
+            supplier: None,
+            license: None,
+            summary: None,
+            component: None,
+            told_by: Vec::new(),
+            layers: Vec::new(),
+            files: 0,
+            size: 0,
+            download: None,
+            depends: BTreeSet::new(),
+        }
+    }
+}
+
+fn of_deb(deb: &debian::Deb, os: Option<&Os>) -> Package {
+    let vendor = os.map_or("debian", |os| os.id.as_str());
+    let release = os.and_then(|os| Some(format!("{}-{}", os.id, os.version.as_deref()?)));
+    let mut purl =
+        format!("pkg:deb/{}/{}@{}", purl_part(vendor), purl_part(&deb.name), purl_part(&deb.version));
+    let qualifiers = [("arch", Some(deb.arch.clone())), ("distro", release)];
+    for (name, value) in qualifiers {
+        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        purl.push(if purl.contains('?') { '&' } else { '?' });
+        purl.push_str(&format!("{name}={}", purl_part(&value)));
+    }
+    Package {
+        version: Some(deb.version.clone()),
+        arch: Some(deb.arch.clone()).filter(|arch| !arch.is_empty()),
+        source: Some(deb.source.clone()),
+        supplier: deb.maintainer.clone(),
+        license: deb.license.clone(),
+        summary: deb.summary.clone(),
+        told_by: vec![deb.told_by.to_string()],
+        ..Package::new(PackageKind::Deb, purl, &deb.name)
+    }
+}
+
+fn of_npm(npm: &npm::Npm) -> Package {
+    let purl = format!("pkg:npm/{}@{}", purl_part(&npm.name), purl_part(&npm.version));
+    Package {
+        version: Some(npm.version.clone()),
+        supplier: npm.author.clone(),
+        license: npm.license.clone(),
+        summary: npm.summary.clone(),
+        told_by: npm.dir.join("package.json").iter().map(ToString::to_string).collect(),
+        ..Package::new(PackageKind::Npm, purl, &npm.name)
+    }
+}
+
+fn of_python(python: &python::Python) -> Package {
+    let name = python.name.to_ascii_lowercase().replace('_', "-");
+    let purl = format!("pkg:pypi/{}@{}", purl_part(&name), purl_part(&python.version));
+    Package {
+        version: Some(python.version.clone()),
+        supplier: python.author.clone(),
+        license: python.license.clone(),
+        summary: python.summary.clone(),
+        told_by: vec![python.told_by.to_string()],
+        ..Package::new(PackageKind::Python, purl, &python.name)
+    }
+}
+
+fn os(contents: &Contents) -> Option<Os> {
+    let text = OS_RELEASE.iter().find_map(|path| {
+        let at = landing(contents, &ImagePath::new(path).ok()?)?;
+        contents.kept.get(&at)
+    })?;
+    let text = String::from_utf8_lossy(text);
+    let value = |wanted: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(wanted)?.strip_prefix('='))?;
+        Some(line.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
+    };
+    Some(Os { id: value("ID")?, version: value("VERSION_ID"), name: value("PRETTY_NAME") })
+}
+
+fn contract(contents: &Contents) -> Option<Contract> {
+    let path = ImagePath::new(contract::PATH).ok()?;
+    serde_json::from_slice(contents.kept.get(&path)?).ok()
+}
+
+/// Where links lead that are on the way to `path`, and that it may be itself.
+fn landing(contents: &Contents, path: &ImagePath) -> Option<ImagePath> {
+    let names = |path: &ImagePath| path.components().map(<[u8]>::to_vec).collect::<VecDeque<_>>();
+    let mut rest = names(path);
+    let (mut at, mut links) = (ImagePath::root(), 0);
+    while let Some(name) = rest.pop_front() {
+        let next = at.join(name).ok()?;
+        match contents.paths.get(&next).map(|found| &found.what) {
+            Some(What::Link(target)) => {
+                links += 1;
+                let mut further = names(&next.link_target(target).filter(|_| links <= MAX_LINKS)?);
+                further.append(&mut rest);
+                (rest, at) = (further, ImagePath::root());
+            }
+            _ => at = next,
+        }
+    }
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Where packages were fetched from, as the lock has it or as it was noted when the image was built.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use pinfold_base::Algorithm;
+use pinfold_base::Digest;
+use pinfold_base::Platform;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::build::provenance;
+use crate::context::Context;
+use crate::project::lock::Lock;
+
+/// An archive that a package came out of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Download {
+    /// Where it is: a path below its archive or registry (`pool/main/c/curl/curl_8_amd64.deb`), or the address that the manifest has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// One archive of a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The component that it brings, where that is noted.
+    pub component: Option<String>,
+    /// The archive.
+    pub download: Download,
+}
+
+/// The archives of a lock by their package URLs (`pkg:deb/debian/curl@8?arch=amd64`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins(BTreeMap<String, Origin>);
+
+impl Origins {
+    /// What a lock says for one platform.
+    pub fn of_lock(lock: &Lock, platform: Platform) -> Self {
+        let archives = lock.archives(platform).into_iter().map(|archive| {
+            let download =
+                Download { path: archive.origin.path().map(str::to_owned), digest: archive.digest.clone() };
+            (archive.purl(), Origin { component: Some(archive.component.clone()), download })
+        });
+        Self(archives.collect())
+    }
+
+    /// What was noted when the image with this index was built here; nothing of other images.
+    pub fn noted(context: &Context, image: &Digest) -> io::Result<Self> {
+        Ok(provenance::of(context, image)?.as_ref().map(Self::of_provenance).unwrap_or_default())
+    }
+
+    /// Of a predicate of SLSA provenance. What it has not, or in another form, is passed over.
+    pub fn of_provenance(predicate: &Value) -> Self {
+        let dependencies = predicate["buildDefinition"]["resolvedDependencies"].as_array();
+        let read = |one: &Value| {
+            let (algorithm, hex) = one["digest"].as_object()?.iter().next()?;
+            let algorithm = match algorithm.as_str() {
+                "sha256" => Algorithm::Sha256,
+                "sha512" => Algorithm::Sha512,
+                _ => return None,
+            };
+            let text = |name: &str| one["annotations"][name].as_str().map(str::to_owned);
+            let digest = Digest::from_hex(algorithm, hex.as_str()?).ok()?;
+            let download = Download { path: text("path"), digest };
+            Some((one["uri"].as_str()?.to_owned(), Origin { component: text("component"), download }))
+        };
+        Self(dependencies.into_iter().flatten().filter_map(read).collect())
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The archive of a package; of its URL the release of the distribution does not count.
+    pub(super) fn get(&self, purl: &str) -> Option<&Origin> {
+        self.0.get(purl.split_once("&distro=").map_or(purl, |(purl, _)| purl))
+    }
+
+    /// Every archive with its package URL.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Origin)> {
+        self.0.iter().map(|(purl, origin)| (purl.as_str(), origin))
+    }
+}
