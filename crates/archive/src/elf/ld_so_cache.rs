@@ -35,6 +35,11 @@ use crate::Contents;
 use crate::NodeKind;
 use crate::Tree;
 
+mod read;
+
+pub use self::read::CachedLibrary;
+pub use self::read::cached_libraries;
+
 const MAGIC: &[u8; 20] = b"glibc-ld.so.cache1.1";
 const EXTENSION_MAGIC: u32 = 0xeaa4_2174;
 /// Bytes of the header, and of one entry.

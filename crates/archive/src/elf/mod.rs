@@ -25,8 +25,10 @@ mod ld_so_cache;
 mod partial;
 mod reader;
 
+pub use ld_so_cache::CachedLibrary;
 pub use ld_so_cache::LdSoCacheError;
 pub use ld_so_cache::SonameLink;
+pub use ld_so_cache::cached_libraries;
 pub use ld_so_cache::ld_so_cache;
 pub use ld_so_cache::soname_links;
 pub use partial::HEAD;

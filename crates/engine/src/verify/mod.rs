@@ -11,4 +11,6 @@
 //! executed by static checks; what an image says of itself is compared, never believed.
 
 pub mod checks;
+pub mod closure;
 pub mod report;
+pub mod resolve;

@@ -138,6 +138,25 @@ fn the_cache_is_what_ldconfig_writes_here() {
     }
 }
 
+/// `ldconfig -p -C FILE` lists the same.
+#[test]
+fn a_cache_is_read() {
+    let read = cached_libraries(RECORDED).unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(!read.is_empty());
+    for library in &read {
+        assert!(text(&library.path).ends_with(&text(&library.name)), "{library:?}");
+        assert!(library.path.starts_with(b"/"));
+    }
+    for cut in 0..RECORDED.len() - 150 {
+        assert_eq!(cached_libraries(&RECORDED[..cut]), None, "cut at {cut}");
+    }
+    // With the older form in front, as glibc wrote both.
+    let mut both = [&b"ld.so-1.7.0\0"[..], &1_u32.to_le_bytes(), &[0; 12], &[0; 4]].concat();
+    both.extend_from_slice(RECORDED);
+    assert_eq!(cached_libraries(&both), Some(read));
+}
+
 #[test]
 fn names_are_found_by_halves() {
     // The linker searches with the same comparison, so any order but this one hides libraries.

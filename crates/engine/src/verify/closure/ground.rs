@@ -1,0 +1,217 @@
+//! What the checks stand on: files found through links, and what is started by name.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ops::Bound;
+
+use pinfold_archive::elf::Elf;
+use pinfold_archive::elf::ElfClass;
+use pinfold_archive::elf::ElfKind;
+use pinfold_base::Arch;
+use pinfold_base::ImagePath;
+use pinfold_base::Platform;
+use pinfold_image::model::RuntimeSection;
+use pinfold_image::survey::Facts;
+use pinfold_image::survey::Seen;
+use pinfold_image::survey::Survey;
+use pinfold_image::survey::What;
+
+use super::Given;
+use crate::verify::resolve;
+
+/// Where shells and runtimes look if the image does not say (`_PATH_DEFPATH` of containers: what runc and crun set).
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// `e_machine` of 32-bit x86 and ARM.
+const X86: u16 = 3;
+const ARM: u16 = 40;
+
+/// Whether the platform's kernel starts an ELF file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Machine {
+    /// It is the platform's.
+    Own,
+    /// It is the 32-bit one that kernels of the platform start too.
+    Narrow,
+    /// It is another's.
+    Foreign,
+}
+
+impl Machine {
+    fn of(elf: &Elf, platform: Platform) -> Self {
+        let narrow = match platform.arch {
+            Arch::Amd64 => X86,
+            Arch::Arm64 => ARM,
+        };
+        match elf.class {
+            ElfClass::Elf64 if elf.machine == platform.arch.elf_machine() => Self::Own,
+            ElfClass::Elf32 if elf.machine == narrow => Self::Narrow,
+            _ => Self::Foreign,
+        }
+    }
+}
+
+/// The name of an `e_machine`, as `readelf` says it, or its number.
+pub(super) fn machine_name(elf: &Elf) -> String {
+    let name = match (elf.machine, elf.class) {
+        (62, ElfClass::Elf64) => "x86-64",
+        (62, ElfClass::Elf32) => "x32",
+        (X86, _) => "Intel 80386",
+        (183, _) => "AArch64",
+        (ARM, _) => "ARM",
+        (243, _) => "RISC-V",
+        (21, _) => "PowerPC64",
+        (22, _) => "IBM S/390",
+        (8, _) => "MIPS",
+        (258, _) => "LoongArch",
+        (number, _) => return format!("machine {number}"),
+    };
+    name.into()
+}
+
+/// A program or library.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object<'a> {
+    pub(super) path: &'a ImagePath,
+    pub(super) elf: &'a Elf,
+    pub(super) machine: Machine,
+}
+
+/// What is known of an image.
+pub(super) struct Ground<'a> {
+    pub(super) platform: Platform,
+    pub(super) survey: &'a Survey,
+    pub(super) runtime: &'a RuntimeSection,
+    /// PATH.
+    pub(super) path: String,
+    /// Programs and libraries; object files and the like are not among them.
+    pub(super) objects: Vec<Object<'a>>,
+    /// Files that are started by a name that people or the image use, and one such name.
+    pub(super) commands: BTreeMap<&'a ImagePath, String>,
+    found: RefCell<HashMap<Vec<u8>, Option<&'a ImagePath>>>,
+}
+
+impl<'a> Ground<'a> {
+    pub(super) fn new(given: &Given<'a>) -> Self {
+        let path = variable(given.runtime, "PATH").unwrap_or(PATH).to_owned();
+        let files = given.survey.paths.iter().filter_map(|(path, seen)| match &seen.what {
+            What::File(facts) => Some((path, facts.elf.as_deref()?)),
+            _ => None,
+        });
+        let objects = files
+            .filter(|(_, elf)| matches!(elf.kind, ElfKind::Executable | ElfKind::Dynamic))
+            .map(|(path, elf)| Object { path, elf, machine: Machine::of(elf, given.platform) });
+        let mut ground = Self {
+            platform: given.platform,
+            survey: given.survey,
+            runtime: given.runtime,
+            path,
+            objects: objects.collect(),
+            commands: BTreeMap::new(),
+            found: RefCell::default(),
+        };
+        ground.commands = ground.named();
+        ground
+    }
+
+    /// Directories of PATH, links followed, each once.
+    pub(super) fn path_directories(&self) -> Vec<(String, ImagePath)> {
+        let mut directories: Vec<(String, ImagePath)> = Vec::new();
+        for name in self.path.split(':').filter(|name| name.starts_with('/')) {
+            if let Ok(real) = resolve::real(self.survey, name.as_bytes())
+                && directories.iter().all(|(_, other)| *other != real)
+            {
+                directories.push((name.trim_end_matches('/').into(), real));
+            }
+        }
+        directories
+    }
+
+    /// What stands in a directory, but not in one below.
+    pub(super) fn children(&self, directory: &ImagePath) -> impl Iterator<Item = (&'a ImagePath, &'a Seen)> {
+        let mut start = directory.as_bytes().to_vec();
+        if !start.is_empty() {
+            start.push(b'/');
+        }
+        let length = start.len();
+        let below = self.survey.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
+        below
+            .take_while(move |(path, _)| path.as_bytes().starts_with(&start))
+            .filter(move |(path, _)| !path.as_bytes()[length..].contains(&b'/'))
+    }
+
+    /// The file that an absolute path leads to.
+    pub(super) fn file(&self, path: &[u8]) -> Option<(&'a ImagePath, &'a Facts, u32)> {
+        let found = self.found.borrow().get(path).copied();
+        let found = found.unwrap_or_else(|| {
+            let real = resolve::real(self.survey, path).ok();
+            let real = real.and_then(|real| self.survey.paths.get_key_value(&real)).map(|(path, _)| path);
+            self.found.borrow_mut().insert(path.to_vec(), real);
+            real
+        })?;
+        match self.survey.paths.get(found) {
+            Some(Seen { what: What::File(facts), mode, .. }) => Some((found, facts, *mode)),
+            _ => None,
+        }
+    }
+
+    /// The ELF file that an absolute path leads to.
+    pub(super) fn elf(&self, path: &[u8]) -> Option<(&'a ImagePath, &'a Elf)> {
+        let (path, facts, _) = self.file(path)?;
+        Some((path, facts.elf.as_deref()?))
+    }
+
+    /// The executable file that an absolute path leads to.
+    pub(super) fn executable(&self, path: &[u8]) -> Option<&'a ImagePath> {
+        self.file(path).filter(|(_, _, mode)| mode & 0o111 != 0).map(|(path, ..)| path)
+    }
+
+    /// The program of the entrypoint, or of the command where there is none.
+    pub(super) fn first_word(&self) -> Option<&'a str> {
+        let words = self.runtime.entrypoint.iter().chain(&self.runtime.cmd);
+        words.map(String::as_str).next()
+    }
+
+    /// The executable file of a word of entrypoint or command: relative ones count from the working directory.
+    pub(super) fn command(&self, word: &str) -> Result<ImagePath, String> {
+        if word.contains('/') && !word.starts_with('/') {
+            let whole = format!("{}/{word}", self.runtime.working_dir);
+            return resolve::command(self.survey, &self.path, &whole);
+        }
+        resolve::command(self.survey, &self.path, word)
+    }
+
+    fn named(&self) -> BTreeMap<&'a ImagePath, String> {
+        let mut commands = BTreeMap::new();
+        for (name, directory) in self.path_directories() {
+            for (path, _) in self.children(&directory) {
+                if let Some(real) = self.executable(path.as_bytes()) {
+                    let word = format!("{name}/{}", String::from_utf8_lossy(path.name()));
+                    commands.entry(real).or_insert(word);
+                }
+            }
+        }
+        if let Some(word) = self.first_word()
+            && let Ok(real) = self.command(word)
+            && let Some((real, _)) = self.survey.paths.get_key_value(&real)
+        {
+            commands.insert(real, word.to_owned());
+        }
+        // What a script starts is started with it.
+        let interpreters: Vec<&ImagePath> = commands
+            .keys()
+            .filter_map(|path| self.file(path.as_bytes())?.1.script.as_deref())
+            .filter_map(|line| self.executable(super::scripts::interpreter(line)?))
+            .collect();
+        for path in interpreters {
+            commands.entry(path).or_insert_with(|| path.to_string());
+        }
+        commands
+    }
+}
+
+/// The value of a variable of the image; of several the last.
+pub(super) fn variable<'a>(runtime: &'a RuntimeSection, name: &str) -> Option<&'a str> {
+    let pairs = runtime.env.iter().rev().filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next()
+}
