@@ -4,34 +4,19 @@
 //! **Refuses**: what [`pinfold_archive::layer`] refuses.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::io::BufReader;
-use std::io::Read;
-use std::ops::Bound;
 
-use pinfold_archive::codec::decoder;
-use pinfold_archive::layer::Change;
-use pinfold_archive::layer::Rules;
-use pinfold_archive::tar::EntryKind;
-use pinfold_archive::tar::Limits;
-use pinfold_archive::tar::Reader;
-use pinfold_archive::tar::Strictness;
 use pinfold_base::ImagePath;
 use pinfold_base::Reporter;
-use pinfold_base::digest::HashingReader;
 use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 
 use crate::ImageError;
 use crate::ImageSource;
-use crate::blobs::Counted;
 use crate::source::Image;
-use crate::source::ImageLayer;
-use crate::verify::MAX_ENTRIES;
-use crate::verify::MAX_TAR;
-
-/// Most bytes of files that are kept, taken together.
-const MAX_KEPT: u64 = 256 << 20;
+use crate::survey;
+use crate::survey::Looking;
+use crate::survey::MAX_KEPT;
+use crate::survey::Seen;
 
 /// What a path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,30 +57,6 @@ pub struct Contents {
     pub kept: BTreeMap<ImagePath, Vec<u8>>,
 }
 
-impl Contents {
-    fn remove(&mut self, path: &ImagePath) {
-        self.clear(path);
-        self.paths.remove(path);
-        self.kept.remove(path);
-    }
-
-    /// Removes what lies below a directory.
-    fn clear(&mut self, dir: &ImagePath) {
-        let mut start = dir.as_bytes().to_vec();
-        if !dir.is_root() {
-            start.push(b'/');
-        }
-        // By bytes, `d-other` stands between `d` and `d/x`.
-        let below = self.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        let below = below.map(|(path, _)| path).take_while(|path| path.as_bytes().starts_with(&start));
-        let below: Vec<ImagePath> = below.cloned().collect();
-        for path in below {
-            self.paths.remove(&path);
-            self.kept.remove(&path);
-        }
-    }
-}
-
 /// Reads all layers of `image`. Files for which `keep` says so are kept.
 pub fn read(
     source: &ImageSource,
@@ -107,7 +68,7 @@ pub fn read(
 }
 
 fn read_within(
-    mut room: u64,
+    room: u64,
     source: &ImageSource,
     image: &Image,
     keep: &dyn Fn(&ImagePath) -> bool,
@@ -115,98 +76,39 @@ fn read_within(
 ) -> Result<Contents, ImageError> {
     let total = image.layers.iter().map(|layer| layer.descriptor.size).sum();
     let running = Running::begin(reporter, Stage::Read, source.name(), Some(total));
-    let mut contents = Contents::default();
-    for (number, layer) in image.layers.iter().enumerate() {
-        let mut blob = source.open(&layer.descriptor)?;
-        let result = read_layer(
-            Counted { inner: &mut blob, running: &running },
-            (number, layer),
-            keep,
-            &mut room,
-            &mut contents,
-        );
+    let mut looking = Looking::keeping(keep);
+    let survey = survey::survey(source, image, &mut looking, room, &running, &mut |number, passed| {
         // Damage is named as what it is before the complaint about it.
-        blob.finish()?;
+        if let Some(error) = passed.blob {
+            return Err(error);
+        }
         let wrong = |reason: String| {
             ImageError::rule(format!("layer {}", number + 1), format!("cannot be read: {reason}"))
         };
-        let digest = result.map_err(wrong)?;
-        if digest != layer.diff_id {
-            return Err(wrong(format!("its tar is {digest}, expected {}", layer.diff_id)));
-        }
-    }
-    Ok(contents)
-}
-
-/// Applies a layer to what is there, and gives the digest of its tar.
-fn read_layer(
-    blob: impl Read + Send,
-    (number, layer): (usize, &ImageLayer),
-    keep: &dyn Fn(&ImagePath) -> bool,
-    room: &mut u64,
-    contents: &mut Contents,
-) -> Result<pinfold_base::Digest, String> {
-    let tar = decoder(layer.encoding.compression(), blob).map_err(|error| error.to_string())?;
-    let tar = HashingReader::new(layer.diff_id.algorithm(), tar.take(MAX_TAR));
-    let limits = Limits { entries: MAX_ENTRIES, total: MAX_TAR, ..Limits::default() };
-    let mut entries = Reader::new(BufReader::with_capacity(1 << 20, tar), Strictness::LAYER, limits);
-    let mut rules = Rules::default();
-    while let Some(entry) = entries.next_entry().map_err(|error| error.to_string())? {
-        let change =
-            rules.judge(&entry).map_err(|problem| format!("`{}`: {problem}", entry.name.escape_ascii()))?;
-        let (path, of, other) = match change {
-            Change::Root => continue,
-            Change::Hide(path) => {
-                contents.remove(&path);
-                continue;
+        let layer = &image.layers[number];
+        match (passed.undecodable.or(passed.refused), passed.tar) {
+            (Some(reason), _) => Err(wrong(reason)),
+            (None, Some(digest)) if digest != layer.diff_id => {
+                Err(wrong(format!("its tar is {digest}, expected {}", layer.diff_id)))
             }
-            Change::Clear(dir) => {
-                contents.clear(&dir);
-                continue;
-            }
-            Change::Put(path) => (path, None, None),
-            Change::Link { path, target } => {
-                let of = contents.paths.get(&target).cloned();
-                (path, of, Some(target))
-            }
-        };
-        let what = match &entry.kind {
-            EntryKind::Directory => What::Directory,
-            EntryKind::File | EntryKind::Hardlink(_) => What::File,
-            EntryKind::Symlink(target) => What::Link(target.clone()),
-            EntryKind::Special(_) => What::Other,
-        };
-        if what != What::Directory {
-            contents.clear(&path);
+            (None, _) => Ok(()),
         }
-        let linked = other.filter(|_| keep(&path)).and_then(|target| contents.kept.get(&target));
-        // A copy of it needs room as the file itself does.
-        if let Some(bytes) = linked.filter(|bytes| bytes.len() as u64 <= *room).cloned() {
-            *room -= bytes.len() as u64;
-            contents.kept.insert(path.clone(), bytes);
-        } else if what == What::File && of.is_none() && entry.size <= *room && keep(&path) {
-            *room -= entry.size;
-            let mut bytes = Vec::new();
-            entries.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-            contents.kept.insert(path.clone(), bytes);
-        } else {
-            contents.kept.remove(&path);
-        }
-        let found = Found {
-            layer: number,
-            what,
-            mode: entry.meta.mode,
-            uid: entry.meta.uid,
-            gid: entry.meta.gid,
-            size: entry.size,
-        };
-        // Another name of a file is as that file is.
-        let found = of.map_or(found, |of| Found { layer: number, ..of });
-        contents.paths.insert(path, found);
-    }
-    let mut rest = entries.into_inner();
-    io::copy(&mut rest, &mut io::sink()).map_err(|error| error.to_string())?;
-    Ok(rest.into_inner().finish().1)
+    })?;
+    let found = |seen: Seen| Found {
+        layer: seen.layer,
+        what: match seen.what {
+            survey::What::Directory => What::Directory,
+            survey::What::File(_) => What::File,
+            survey::What::Link(target) => What::Link(target),
+            survey::What::Other => What::Other,
+        },
+        mode: seen.mode,
+        uid: seen.uid,
+        gid: seen.gid,
+        size: seen.size,
+    };
+    let paths = survey.paths.into_iter().map(|(path, seen)| (path, found(seen))).collect();
+    Ok(Contents { paths, kept: survey.kept })
 }
 
 #[cfg(test)]

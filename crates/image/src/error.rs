@@ -186,3 +186,11 @@ impl Diagnose for ImageError {
         }
     }
 }
+
+/// What an error says, and what its cause says.
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

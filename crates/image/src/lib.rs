@@ -25,6 +25,7 @@ pub mod location;
 #[cfg(test)]
 mod memory;
 pub mod model;
+mod pass;
 pub mod place;
 pub mod plan;
 pub mod reference;

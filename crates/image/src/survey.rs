@@ -1,12 +1,43 @@
 //! What an image has, path by path, and what its files are: programs, scripts, what they sum up to. Every layer is read once, nothing
 //! is unpacked or run.
 //!
-//! **Guarantees**: what is listed is what [`crate::unpack`] would leave.
+//! ```text
+//! layers, lowest first ─► pass (digests, rules) ─► entries ─► paths as unpacking leaves them   (Survey)
+//!                                                        └──► bytes of every file, hidden ones too   (Watch)
+//! ```
+//!
+//! **Guarantees**: what is listed is what [`crate::unpack`] would leave of the entries that it takes. Memory grows with the number of
+//! paths and with what is kept, at most [`MAX_KEPT`]. What is wrong with the image is told beside the survey, so that a survey of a
+//! broken image is no proof of anything but its faults.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::io::Read;
+use std::ops::Bound;
 
 use pinfold_archive::elf::Elf;
+use pinfold_archive::layer::Change;
+use pinfold_archive::tar::Entry;
+use pinfold_archive::tar::EntryKind;
+use pinfold_base::Digest;
 use pinfold_base::ImagePath;
+use pinfold_base::digest::Algorithm;
+use pinfold_base::digest::Hasher;
+use pinfold_base::report::Running;
+
+use crate::ImageError;
+use crate::ImageSource;
+use crate::pass;
+use crate::pass::Passed;
+use crate::pass::Visit;
+use crate::source::Image;
+
+/// Most bytes of files that are kept, taken together.
+pub(crate) const MAX_KEPT: u64 = 256 << 20;
+/// How much of a file is looked at a time.
+const CHUNK: usize = 128 << 10;
+/// The longest first line of a script that Linux reads (`BINPRM_BUF_SIZE`).
+const MAX_SCRIPT: usize = 256;
 
 /// An extended attribute: its name and value.
 pub type Xattr = (Box<[u8]>, Box<[u8]>);
@@ -18,10 +49,28 @@ pub struct Facts {
     pub elf: Option<Box<Elf>>,
     /// Its first line after `#!`, without its end; at most 256 bytes, as Linux reads.
     pub script: Option<Box<[u8]>>,
-    /// Its MD5, where it was asked for.
-    pub md5: Option<[u8; 16]>,
+    /// What its content sums up to, where that was asked for.
+    pub sum: Option<Summed>,
     /// Names and values of extended attributes that its entry brings.
     pub xattrs: Vec<Xattr>,
+}
+
+/// How a content is summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sum {
+    /// As dpkg does.
+    Md5,
+    /// As images do.
+    Sha256,
+}
+
+/// What a content sums up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Summed {
+    /// Its MD5.
+    Md5([u8; 16]),
+    /// Its SHA-256.
+    Sha256(Digest),
 }
 
 /// What a path is.
@@ -61,4 +110,261 @@ pub struct Survey {
     pub paths: BTreeMap<ImagePath, Seen>,
     /// The content of files that was asked for.
     pub kept: BTreeMap<ImagePath, Vec<u8>>,
+    /// Files that should have been kept, and had no room.
+    pub left_out: usize,
+}
+
+/// Sees the bytes of every file of every layer, of those too that upper layers hide.
+pub trait Watch {
+    /// A file of so many bytes begins.
+    fn begin(&mut self, layer: usize, path: &ImagePath, size: u64);
+    /// Its next bytes.
+    fn feed(&mut self, bytes: &[u8]);
+    /// It has ended.
+    fn end(&mut self);
+}
+
+/// What of files is looked at.
+pub struct Looking<'a> {
+    /// Whose content is kept.
+    pub keep: &'a dyn Fn(&ImagePath) -> bool,
+    /// Whose content is summed up, and how; by the number of its layer.
+    pub sum: &'a dyn Fn(usize, &ImagePath) -> Option<Sum>,
+    /// Whether programs and scripts are looked into.
+    pub programs: Programs,
+    /// Who sees their bytes besides.
+    pub watch: Option<&'a mut dyn Watch>,
+}
+
+/// What of programs is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programs {
+    /// Nothing: [`Facts::elf`] and [`Facts::script`] stay empty.
+    Unread,
+    /// What starts them.
+    Read,
+}
+
+impl std::fmt::Debug for Looking<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Looking").field("programs", &self.programs).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Looking<'a> {
+    /// Looks at nothing but paths, and keeps some.
+    pub fn keeping(keep: &'a dyn Fn(&ImagePath) -> bool) -> Self {
+        Self { keep, sum: &|_, _| None, programs: Programs::Unread, watch: None }
+    }
+}
+
+impl Survey {
+    /// What is at a path.
+    pub fn get(&self, path: &ImagePath) -> Option<&Seen> {
+        self.paths.get(path)
+    }
+
+    fn hide(&mut self, layer: usize, path: &ImagePath) {
+        self.clear(layer, path);
+        if self.paths.get(path).is_some_and(|seen| seen.layer < layer) {
+            self.paths.remove(path);
+            self.kept.remove(path);
+        }
+    }
+
+    /// Removes what layers below `layer` have under a directory.
+    fn clear(&mut self, layer: usize, dir: &ImagePath) {
+        let mut start = dir.as_bytes().to_vec();
+        if !dir.is_root() {
+            start.push(b'/');
+        }
+        // By bytes, `d-other` stands between `d` and `d/x`.
+        let below = self.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
+        let below = below.take_while(|(path, _)| path.as_bytes().starts_with(&start));
+        let below: Vec<ImagePath> =
+            below.filter(|(_, seen)| seen.layer < layer).map(|(path, _)| path.clone()).collect();
+        for path in below {
+            self.paths.remove(&path);
+            self.kept.remove(&path);
+        }
+    }
+}
+
+/// Surveys one platform. `told` gets what is wrong with each layer, by its number from 0.
+pub(crate) fn survey(
+    source: &ImageSource,
+    image: &Image,
+    looking: &mut Looking<'_>,
+    room: u64,
+    running: &Running<'_>,
+    told: &mut dyn FnMut(usize, Passed) -> Result<(), ImageError>,
+) -> Result<Survey, ImageError> {
+    let mut surveyor =
+        Surveyor { survey: Survey::default(), looking, room, number: 0, chunk: vec![0; CHUNK] };
+    for (number, layer) in image.layers.iter().enumerate() {
+        surveyor.number = number;
+        let passed = pass::layer(source, layer, &mut surveyor, running)?;
+        told(number, passed)?;
+    }
+    Ok(surveyor.survey)
+}
+
+/// Applies the entries of layers to what is there.
+struct Surveyor<'a, 'b> {
+    survey: Survey,
+    looking: &'a mut Looking<'b>,
+    /// Bytes that may still be kept.
+    room: u64,
+    number: usize,
+    chunk: Vec<u8>,
+}
+
+impl Visit for Surveyor<'_, '_> {
+    fn entry(&mut self, entry: &Entry, change: Change, content: &mut dyn Read) -> io::Result<()> {
+        let layer = self.number;
+        let (path, of) = match change {
+            Change::Root => return Ok(()),
+            Change::Hide(path) => {
+                self.survey.hide(layer, &path);
+                return Ok(());
+            }
+            Change::Clear(dir) => {
+                self.survey.clear(layer, &dir);
+                return Ok(());
+            }
+            Change::Put(path) => (path, None),
+            Change::Link { path, target } => (path, Some(target)),
+        };
+        let linked = of.as_ref().and_then(|target| self.survey.paths.get(target)).cloned();
+        if !matches!(entry.kind, EntryKind::Directory) {
+            self.survey.clear(layer + 1, &path);
+        }
+        let wanted = (self.looking.keep)(&path);
+        let copy = of.filter(|_| wanted).and_then(|target| self.survey.kept.get(&target)).cloned();
+        let mut kept = None;
+        let what = match (&entry.kind, linked) {
+            // Another name of a file is as that file is.
+            (EntryKind::Hardlink(_), Some(seen)) => {
+                self.keep(&path, wanted.then_some(copy).flatten());
+                self.survey.paths.insert(path, Seen { layer, ..seen });
+                return Ok(());
+            }
+            (EntryKind::Directory, _) => What::Directory,
+            (EntryKind::Symlink(target), _) => What::Link(target.clone()),
+            (EntryKind::Special(_), _) => What::Other,
+            (EntryKind::File | EntryKind::Hardlink(_), _) => {
+                let (facts, bytes) = self.file(entry, &path, wanted, content)?;
+                kept = bytes;
+                What::File(Box::new(facts))
+            }
+        };
+        self.keep(&path, kept);
+        let (mode, uid, gid) = (entry.meta.mode, entry.meta.uid, entry.meta.gid);
+        self.survey.paths.insert(path, Seen { layer, what, mode, uid, gid, size: entry.size });
+        Ok(())
+    }
+}
+
+impl Surveyor<'_, '_> {
+    /// Keeps the content of a path, where there is room: another name of a file needs room as the file itself does.
+    fn keep(&mut self, path: &ImagePath, bytes: Option<Vec<u8>>) {
+        match bytes {
+            Some(bytes) if bytes.len() as u64 <= self.room => {
+                self.room -= bytes.len() as u64;
+                self.survey.kept.insert(path.clone(), bytes);
+            }
+            other => {
+                self.survey.left_out += usize::from(other.is_some());
+                self.survey.kept.remove(path);
+            }
+        }
+    }
+
+    /// Reads a file as far as anybody looks.
+    fn file(
+        &mut self,
+        entry: &Entry,
+        path: &ImagePath,
+        wanted: bool,
+        content: &mut dyn Read,
+    ) -> io::Result<(Facts, Option<Vec<u8>>)> {
+        let mut facts = Facts::default();
+        for (name, value) in &entry.meta.xattrs {
+            facts.xattrs.push((name.as_slice().into(), value.as_slice().into()));
+        }
+        let mut kept = (wanted && entry.size <= self.room).then(Vec::new);
+        self.survey.left_out += usize::from(wanted && kept.is_none());
+        let mut sum = (self.looking.sum)(self.number, path).map(Summing::new);
+        let reads_programs = self.looking.programs == Programs::Read;
+        if kept.is_none() && sum.is_none() && !reads_programs && self.looking.watch.is_none() {
+            return Ok((facts, None));
+        }
+        let mut head: Vec<u8> = Vec::new();
+        if let Some(watch) = &mut self.looking.watch {
+            watch.begin(self.number, path, entry.size);
+        }
+        loop {
+            let count = content.read(&mut self.chunk)?;
+            if count == 0 {
+                break;
+            }
+            let bytes = &self.chunk[..count];
+            if head.len() < MAX_SCRIPT {
+                head.extend_from_slice(&bytes[..count.min(MAX_SCRIPT - head.len())]);
+            }
+            if let Some(kept) = &mut kept {
+                kept.extend_from_slice(bytes);
+            }
+            if let Some(sum) = &mut sum {
+                sum.update(bytes);
+            }
+            if let Some(watch) = &mut self.looking.watch {
+                watch.feed(bytes);
+            }
+        }
+        if let Some(watch) = &mut self.looking.watch {
+            watch.end();
+        }
+        if reads_programs {
+            facts.script = script(&head);
+        }
+        facts.sum = sum.map(Summing::finish);
+        Ok((facts, kept))
+    }
+}
+
+/// A sum of what was seen so far.
+enum Summing {
+    Md5(md5::Md5),
+    Sha256(Hasher),
+}
+
+impl Summing {
+    fn new(sum: Sum) -> Self {
+        match sum {
+            Sum::Md5 => Self::Md5(md5::Md5::default()),
+            Sum::Sha256 => Self::Sha256(Hasher::new(Algorithm::Sha256)),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Md5(md5) => md5::Digest::update(md5, bytes),
+            Self::Sha256(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Summed {
+        match self {
+            Self::Md5(md5) => Summed::Md5(md5::Digest::finalize(md5).into()),
+            Self::Sha256(hasher) => Summed::Sha256(hasher.finish()),
+        }
+    }
+}
+
+/// The first line of a script, after `#!`.
+fn script(head: &[u8]) -> Option<Box<[u8]>> {
+    let line = head.strip_prefix(b"#!")?;
+    let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
+    Some(line[..end].trim_ascii().into())
 }

@@ -1,53 +1,40 @@
-//! Checking an image: three levels, reported apart, so that a changed encoder is never read as tampering.
+//! Checking an image: four levels, reported apart, so that a changed encoder is never read as tampering.
 //!
 //! 1. **blob**: each blob has the size and digest that its descriptor says;
 //! 2. **diff_id**: each layer decompresses to the tar that the configuration names;
-//! 3. **structure**: documents agree with each other, and layer tars keep the rules: those of [`pinfold_archive::layer`], by which
-//!    [`crate::unpack`] refuses too, and what consumers that have only one layer before them insist on: every parent present and
-//!    before its children, hard links to earlier files of the same layer.
+//! 3. **structure**: documents agree with each other;
+//! 4. **tar**: layer tars keep the rules: those of [`pinfold_archive::layer`], by which [`crate::unpack`] refuses too, and what
+//!    consumers that have only one layer before them insist on: every parent present and before its children, hard links to earlier
+//!    files of the same layer.
 //!
 //! All findings are collected; a check that fails does not stop the others. Memory is bounded: layers stream by.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
 
-use pinfold_archive::codec::decoder;
-use pinfold_archive::layer::Change;
-use pinfold_archive::layer::Rules;
-use pinfold_archive::tar::Entry;
-use pinfold_archive::tar::Limits;
-use pinfold_archive::tar::Reader;
-use pinfold_archive::tar::Strictness;
-use pinfold_archive::tar::TarError;
 use pinfold_base::Digest;
-use pinfold_base::ImagePath;
+use pinfold_base::Platform;
 use pinfold_base::Reporter;
-use pinfold_base::digest::HashingReader;
 use pinfold_base::report::Running;
 use pinfold_base::report::Stage;
 use serde::Serialize;
 
 use crate::ImageError;
 use crate::ImageSource;
-use crate::blobs::Counted;
+use crate::error::with_cause;
 use crate::model::media::Family;
+use crate::pass;
+use crate::pass::Passed;
 use crate::source::Image;
 use crate::source::ImageLayer;
+use crate::survey;
+use crate::survey::Looking;
+use crate::survey::MAX_KEPT;
+use crate::survey::Survey;
 
 /// Most layers that Docker's classic store takes.
 const DOCKER_LAYERS: usize = 125;
-/// Findings kept per layer: a hostile layer shall not fill the memory with complaints about it.
-const MAX_FINDINGS: usize = 20;
-/// Largest tar that is read, in bytes.
-pub(crate) const MAX_TAR: u64 = 32 << 30;
-/// Most entries of a layer.
-pub(crate) const MAX_ENTRIES: u64 = 999_999;
-
-/// Which of the three levels a finding is about.
+/// Which of the levels a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
@@ -55,8 +42,10 @@ pub enum Level {
     Blob,
     /// Tars against the configuration.
     DiffId,
-    /// Documents against each other, tars against the rules.
+    /// Documents against each other.
     Structure,
+    /// Tars against the rules.
+    Tar,
 }
 
 impl fmt::Display for Level {
@@ -65,6 +54,7 @@ impl fmt::Display for Level {
             Self::Blob => "blob",
             Self::DiffId => "diff_id",
             Self::Structure => "structure",
+            Self::Tar => "tar",
         })
     }
 }
@@ -118,19 +108,58 @@ impl Verification {
 /// Checks all platforms of an image that pinfold knows. An error means that checking was not possible; what is wrong with
 /// the image is in the result.
 pub fn verify(source: &ImageSource, reporter: &dyn Reporter) -> Result<Verification, ImageError> {
+    let (mut result, images) = documents(source)?;
+    let mut seen: BTreeSet<(&Digest, &Digest)> = BTreeSet::new();
+    let layers = images.iter().flat_map(|(platform, image)| {
+        image.layers.iter().enumerate().map(move |(at, layer)| (object(*platform, at), layer))
+    });
+    let layers = layers.filter(|(_, layer)| seen.insert((&layer.descriptor.digest, &layer.diff_id)));
+    let layers: Vec<(String, &ImageLayer)> = layers.collect();
+    let total = layers.iter().map(|(_, layer)| layer.descriptor.size).sum();
+    let running = Running::begin(reporter, Stage::Verify, source.name(), Some(total));
+    for (object, layer) in layers {
+        let passed = pass::layer(source, layer, &mut pass::Nobody, &running)?;
+        tell(&mut result, &object, layer, &passed);
+    }
+    Ok(result)
+}
+
+/// Checks one platform's layers, and surveys what they make.
+pub fn survey(
+    source: &ImageSource,
+    (platform, image): (Platform, &Image),
+    looking: &mut Looking<'_>,
+    result: &mut Verification,
+    reporter: &dyn Reporter,
+) -> Result<Survey, ImageError> {
+    let total = image.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.descriptor.size));
+    let name = format!("{} {platform}", source.name());
+    let running = Running::begin(reporter, Stage::Verify, &name, Some(total));
+    survey::survey(source, image, looking, MAX_KEPT, &running, &mut |number, passed| {
+        tell(result, &object(platform, number), &image.layers[number], &passed);
+        Ok(())
+    })
+}
+
+fn object(platform: Platform, layer: usize) -> String {
+    format!("{platform}, layer {}", layer + 1)
+}
+
+/// Checks the documents of an image, and gives the images of the platforms that pinfold knows, as far as they can be read.
+pub fn documents(source: &ImageSource) -> Result<(Verification, Vec<(Platform, Image)>), ImageError> {
     let mut result = Verification::default();
     let platforms = match source.platforms() {
         Ok(platforms) => platforms,
         Err(ImageError::Io(error)) => return Err(error.into()),
         Err(error) => {
             result.add_error("index", &error);
-            return Ok(result);
+            return Ok((result, Vec::new()));
         }
     };
     if platforms.is_empty() {
         result.add(Level::Structure, "index", "it has no platform that pinfold knows");
     }
-    let mut images: Vec<(String, Image)> = Vec::new();
+    let mut images: Vec<(Platform, Image)> = Vec::new();
     for (platform, descriptor) in platforms {
         let object = platform.to_string();
         result.platforms.push(object.clone());
@@ -161,122 +190,32 @@ pub fn verify(source: &ImageSource, reporter: &dyn Reporter) -> Result<Verificat
                 format!("its manifest is announced as `{}`", descriptor.media_type),
             );
         }
-        images.push((object, image));
+        images.push((platform, image));
     }
-    let mut seen: BTreeSet<(&Digest, &Digest)> = BTreeSet::new();
-    let layers = images.iter().flat_map(|(object, image)| {
-        image.layers.iter().enumerate().map(move |(at, layer)| (format!("{object}, layer {}", at + 1), layer))
-    });
-    let layers = layers.filter(|(_, layer)| seen.insert((&layer.descriptor.digest, &layer.diff_id)));
-    let layers: Vec<(String, &ImageLayer)> = layers.collect();
-    let total = layers.iter().map(|(_, layer)| layer.descriptor.size).sum();
-    let running = Running::begin(reporter, Stage::Verify, source.name(), Some(total));
-    for (object, layer) in layers {
-        check_layer(source, layer, &object, &mut result, &running)?;
-    }
-    Ok(result)
+    Ok((result, images))
 }
 
-fn check_layer(
-    source: &ImageSource,
-    layer: &ImageLayer,
-    object: &str,
-    result: &mut Verification,
-    running: &Running<'_>,
-) -> Result<(), ImageError> {
-    let mut blob = match source.open(&layer.descriptor) {
-        Ok(blob) => blob,
-        Err(ImageError::Io(error)) => return Err(error.into()),
-        Err(error) => {
-            result.add_error(object, &error);
-            return Ok(());
-        }
-    };
+/// What a pass over a layer found wrong.
+fn tell(result: &mut Verification, object: &str, layer: &ImageLayer, passed: &Passed) {
     result.layers += 1;
     result.bytes += layer.descriptor.size;
-    let mut broken = Vec::new();
-    // Decoding, hashing and reading entries may each fail; all of them come down to the stream being wrong somewhere.
-    let decoded = decoder(layer.encoding.compression(), Counted { inner: &mut blob, running })
-        .map_err(|error| error.to_string())
-        .and_then(|tar| {
-            let tar = HashingReader::new(layer.diff_id.algorithm(), tar.take(MAX_TAR));
-            let limits = Limits { entries: MAX_ENTRIES, total: MAX_TAR, ..Limits::default() };
-            let buffered = BufReader::with_capacity(1 << 20, tar);
-            let mut entries = Reader::new(buffered, Strictness::LAYER, limits);
-            let tar_is_right = judge(&mut entries, &mut broken);
-            let mut rest = entries.into_inner();
-            let drained = io::copy(&mut rest, &mut io::sink());
-            let (_, digest, _) = rest.into_inner().finish();
-            drained.map(|_| (tar_is_right, digest)).map_err(|error| error.to_string())
-        });
-    let blob_is_right = blob.finish();
-    if let Err(error) = &blob_is_right {
+    if let Some(error) = &passed.blob {
         result.add_error(object, error);
     }
-    match decoded {
-        Ok((tar_is_right, digest)) => {
-            if digest != layer.diff_id {
-                result.add(Level::DiffId, object, format!("the tar is {digest}, expected {}", layer.diff_id));
-            }
-            if let Err(problem) = tar_is_right {
-                let problem = with_cause(&problem);
-                result.add(Level::Structure, object, problem);
-            }
-        }
-        Err(error) if blob_is_right.is_ok() => {
+    if let Some(digest) = passed.tar.as_ref().filter(|digest| **digest != layer.diff_id) {
+        result.add(Level::DiffId, object, format!("the tar is {digest}, expected {}", layer.diff_id));
+    }
+    match (&passed.undecodable, &passed.malformed) {
+        // The damage was named above.
+        (Some(_), _) if passed.blob.is_some() => {}
+        (Some(error), _) => {
             result.add(Level::DiffId, object, format!("it cannot be decompressed: {error}"));
         }
-        // The damage was named above.
-        Err(_) => {}
+        (None, Some(problem)) => result.add(Level::Tar, object, problem),
+        (None, None) => {}
     }
-    for (path, problem) in broken {
-        result.add(Level::Structure, object, format!("`{}`: {problem}", path.escape_ascii()));
-    }
-    Ok(())
-}
-
-/// Judges all entries of a layer; names that break a rule, the first few, go to `broken`.
-fn judge(
-    tar: &mut Reader<impl BufRead>,
-    broken: &mut Vec<(Box<[u8]>, &'static str)>,
-) -> Result<(), TarError> {
-    let mut rules = Rules::default();
-    while let Some(entry) = tar.next_entry()? {
-        if let Some(problem) = broken_by(&mut rules, &entry)
-            && broken.len() < MAX_FINDINGS
-        {
-            broken.push((entry.name, problem));
-        }
-    }
-    Ok(())
-}
-
-fn broken_by(rules: &mut Rules, entry: &Entry) -> Option<&'static str> {
-    let (path, target) = match rules.judge(entry) {
-        Err(problem) => return Some(problem),
-        Ok(Change::Root) => return None,
-        Ok(Change::Link { path, target }) => (path, Some(target)),
-        // A whiteout stands where what it hides stood.
-        Ok(Change::Put(path) | Change::Hide(path)) => (path, None),
-        Ok(Change::Clear(dir)) => return missing(rules, &dir),
-    };
-    if let Some(problem) = path.parent().and_then(|dir| missing(rules, &dir)) {
-        return Some(problem);
-    }
-    target
-        .is_some_and(|target| !rules.brought_file(&target))
-        .then_some("a hard link that names no earlier file of the layer")
-}
-
-fn missing(rules: &Rules, dir: &ImagePath) -> Option<&'static str> {
-    let there = dir.is_root() || rules.brought_directory(dir);
-    (!there).then_some("its directory is not in the layer before it")
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+    for (path, problem) in &passed.broken {
+        result.add(Level::Tar, object, format!("`{}`: {problem}", path.escape_ascii()));
     }
 }
 

@@ -1,0 +1,163 @@
+//! One pass over a layer: its blob is hashed, decoded, its tar hashed, and each entry judged and shown to whoever looks.
+//!
+//! **Guarantees**: what is shown are entries that [`crate::unpack`] takes; what is wrong is all in [`Passed`], so that who proves and who
+//! only reads come to the same end by one reader. Memory is bounded: the layer streams by.
+//! **Refuses** nothing by itself; errors are those of the place that the blob is read from.
+
+use std::io;
+use std::io::BufReader;
+use std::io::Read;
+
+use pinfold_archive::codec::decoder;
+use pinfold_archive::layer::Change;
+use pinfold_archive::layer::Rules;
+use pinfold_archive::tar::Entry;
+use pinfold_archive::tar::Limits;
+use pinfold_archive::tar::Reader;
+use pinfold_archive::tar::Strictness;
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+use pinfold_base::digest::HashingReader;
+use pinfold_base::report::Running;
+
+use crate::ImageError;
+use crate::ImageSource;
+use crate::blobs::Counted;
+use crate::error::with_cause;
+use crate::source::ImageLayer;
+
+/// Names that break a rule and are kept of one layer: a hostile one shall not fill the memory with complaints about it.
+pub(crate) const MAX_BROKEN: usize = 20;
+/// Largest tar that is read, in bytes.
+pub(crate) const MAX_TAR: u64 = 32 << 30;
+/// Most entries of a layer.
+pub(crate) const MAX_ENTRIES: u64 = 999_999;
+
+/// Whoever looks at the entries of a layer.
+pub(crate) trait Visit {
+    /// An entry, what it does to what lower layers made, and its content. Errors are those of reading it.
+    fn entry(&mut self, entry: &Entry, change: Change, content: &mut dyn Read) -> io::Result<()>;
+}
+
+/// Looks at nothing.
+pub(crate) struct Nobody;
+
+impl Visit for Nobody {
+    fn entry(&mut self, _: &Entry, _: Change, _: &mut dyn Read) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What came of a pass.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// The blob is missing, or not what its descriptor says.
+    pub(crate) blob: Option<ImageError>,
+    /// It cannot be decoded.
+    pub(crate) undecodable: Option<String>,
+    /// The digest of its tar, where it was decoded to its end.
+    pub(crate) tar: Option<Digest>,
+    /// The tar ends as none.
+    pub(crate) malformed: Option<String>,
+    /// Names that break a rule, the first [`MAX_BROKEN`], and which rule.
+    pub(crate) broken: Vec<(Box<[u8]>, &'static str)>,
+    /// Why unpacking would refuse the layer, apart from its digests.
+    pub(crate) refused: Option<String>,
+}
+
+/// Reads a layer to its end.
+pub(crate) fn layer(
+    source: &ImageSource,
+    layer: &ImageLayer,
+    visit: &mut dyn Visit,
+    running: &Running<'_>,
+) -> Result<Passed, ImageError> {
+    let mut passed = Passed::default();
+    let mut blob = match source.open(&layer.descriptor) {
+        Ok(blob) => blob,
+        Err(ImageError::Io(error)) => return Err(error.into()),
+        Err(error) => {
+            passed.blob = Some(error);
+            return Ok(passed);
+        }
+    };
+    // Decoding, hashing and reading entries may each fail; all of them come down to the stream being wrong somewhere.
+    let decoded = decoder(layer.encoding.compression(), Counted { inner: &mut blob, running });
+    let decoded = decoded.and_then(|tar| {
+        let tar = HashingReader::new(layer.diff_id.algorithm(), tar.take(MAX_TAR));
+        let limits = Limits { entries: MAX_ENTRIES, total: MAX_TAR, ..Limits::default() };
+        let mut entries = Reader::new(BufReader::with_capacity(1 << 20, tar), Strictness::LAYER, limits);
+        judge(&mut entries, visit, &mut passed);
+        let mut rest = entries.into_inner();
+        io::copy(&mut rest, &mut io::sink())?;
+        Ok(rest.into_inner().finish().1)
+    });
+    match decoded {
+        Ok(digest) => passed.tar = Some(digest),
+        Err(error) => passed.undecodable = Some(error.to_string()),
+    }
+    passed.blob = blob.finish().err();
+    Ok(passed)
+}
+
+/// Judges all entries of a layer and shows those that are taken.
+fn judge<R: io::BufRead>(entries: &mut Reader<R>, visit: &mut dyn Visit, passed: &mut Passed) {
+    let mut rules = Rules::default();
+    loop {
+        let entry = match entries.next_entry() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return,
+            Err(error) => {
+                let problem = with_cause(&error);
+                passed.refused.get_or_insert_with(|| problem.clone());
+                passed.malformed = Some(problem);
+                return;
+            }
+        };
+        let judged = rules.judge(&entry);
+        let problem = match &judged {
+            Err(problem) => Some(*problem),
+            Ok(change) => broken_by(&rules, change),
+        };
+        if let Some(problem) = problem
+            && passed.broken.len() < MAX_BROKEN
+        {
+            passed.broken.push((entry.name.clone(), problem));
+        }
+        match judged {
+            Err(problem) => {
+                passed.refused.get_or_insert_with(|| format!("`{}`: {problem}", entry.name.escape_ascii()));
+            }
+            Ok(change) => {
+                if let Err(error) = visit.entry(&entry, change, entries) {
+                    passed.malformed = Some(error.to_string());
+                    passed.refused.get_or_insert_with(|| error.to_string());
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What consumers insist on that have only one layer before them: every parent present and before its children, hard links to earlier
+/// files of the same layer.
+fn broken_by(rules: &Rules, change: &Change) -> Option<&'static str> {
+    let (path, target) = match change {
+        Change::Root => return None,
+        Change::Link { path, target } => (path, Some(target)),
+        // A whiteout stands where what it hides stood.
+        Change::Put(path) | Change::Hide(path) => (path, None),
+        Change::Clear(dir) => return missing(rules, dir),
+    };
+    if let Some(problem) = path.parent().and_then(|dir| missing(rules, &dir)) {
+        return Some(problem);
+    }
+    target
+        .is_some_and(|target| !rules.brought_file(target))
+        .then_some("a hard link that names no earlier file of the layer")
+}
+
+fn missing(rules: &Rules, dir: &ImagePath) -> Option<&'static str> {
+    let there = dir.is_root() || rules.brought_directory(dir);
+    (!there).then_some("its directory is not in the layer before it")
+}
