@@ -20,6 +20,7 @@ pub mod report;
 pub mod store;
 pub mod text;
 pub mod time;
+pub mod units;
 
 pub use digest::Algorithm;
 pub use digest::Digest;

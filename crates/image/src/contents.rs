@@ -3,8 +3,6 @@
 //! **Guarantees**: what is listed was verified against the image's digests, and is what [`crate::unpack`] would leave.
 //! **Refuses**: what [`pinfold_archive::layer`] refuses.
 
-use std::collections::BTreeMap;
-
 use pinfold_base::ImagePath;
 use pinfold_base::Reporter;
 use pinfold_base::report::Running;
@@ -16,46 +14,10 @@ use crate::source::Image;
 use crate::survey;
 use crate::survey::Looking;
 use crate::survey::MAX_KEPT;
-use crate::survey::Seen;
 
-/// What a path is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// A directory.
-    Directory,
-    /// A file.
-    File,
-    /// A symbolic link, and where it leads.
-    Link(Box<[u8]>),
-    /// A device or a FIFO.
-    Other,
-}
-
-/// One path of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The layer that it comes from; 0 is the lowest.
-    pub layer: usize,
-    /// What it is.
-    pub what: What,
-    /// Permission bits.
-    pub mode: u32,
-    /// Numeric owner.
-    pub uid: u32,
-    /// Numeric group.
-    pub gid: u32,
-    /// Bytes of a file.
-    pub size: u64,
-}
-
-/// The paths of an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contents {
-    /// All of them.
-    pub paths: BTreeMap<ImagePath, Found>,
-    /// The files that were asked for.
-    pub kept: BTreeMap<ImagePath, Vec<u8>>,
-}
+pub use crate::survey::Seen as Found;
+pub use crate::survey::Survey as Contents;
+pub use crate::survey::What;
 
 /// Reads all layers of `image`. Files for which `keep` says so are kept.
 pub fn read(
@@ -77,7 +39,7 @@ fn read_within(
     let total = image.layers.iter().map(|layer| layer.descriptor.size).sum();
     let running = Running::begin(reporter, Stage::Read, source.name(), Some(total));
     let mut looking = Looking::keeping(keep);
-    let survey = survey::survey(source, image, &mut looking, room, &running, &mut |number, passed| {
+    survey::survey(source, image, &mut looking, room, &running, &mut |number, passed| {
         // Damage is named as what it is before the complaint about it.
         if let Some(error) = passed.blob {
             return Err(error);
@@ -93,22 +55,7 @@ fn read_within(
             }
             (None, _) => Ok(()),
         }
-    })?;
-    let found = |seen: Seen| Found {
-        layer: seen.layer,
-        what: match seen.what {
-            survey::What::Directory => What::Directory,
-            survey::What::File(_) => What::File,
-            survey::What::Link(target) => What::Link(target),
-            survey::What::Other => What::Other,
-        },
-        mode: seen.mode,
-        uid: seen.uid,
-        gid: seen.gid,
-        size: seen.size,
-    };
-    let paths = survey.paths.into_iter().map(|(path, seen)| (path, found(seen))).collect();
-    Ok(Contents { paths, kept: survey.kept })
+    })
 }
 
 #[cfg(test)]
@@ -161,7 +108,13 @@ mod tests {
         let told: Vec<String> = found
             .paths
             .iter()
-            .map(|(path, found)| format!("{path} {} {:?} {}", found.layer, found.what, found.size))
+            .map(|(path, found)| {
+                let what = match &found.what {
+                    What::File(_) => "File".to_owned(),
+                    other => format!("{other:?}"),
+                };
+                format!("{path} {} {what} {}", found.layer, found.size)
+            })
             .collect();
         assert_eq!(
             told,

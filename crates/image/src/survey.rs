@@ -15,7 +15,9 @@ use std::io;
 use std::io::Read;
 use std::ops::Bound;
 
+use pinfold_archive::elf;
 use pinfold_archive::elf::Elf;
+use pinfold_archive::elf::Partial;
 use pinfold_archive::layer::Change;
 use pinfold_archive::tar::Entry;
 use pinfold_archive::tar::EntryKind;
@@ -36,6 +38,8 @@ use crate::source::Image;
 pub(crate) const MAX_KEPT: u64 = 256 << 20;
 /// How much of a file is looked at a time.
 const CHUNK: usize = 128 << 10;
+/// Programs of a layer that are read once more at most: each may hold 32 MiB until then.
+const AGAIN_MAX: usize = 4;
 /// The longest first line of a script that Linux reads (`BINPRM_BUF_SIZE`).
 const MAX_SCRIPT: usize = 256;
 
@@ -47,6 +51,8 @@ pub type Xattr = (Box<[u8]>, Box<[u8]>);
 pub struct Facts {
     /// It is an ELF file.
     pub elf: Option<Box<Elf>>,
+    /// It begins as an ELF file, and no loader would take it: what is wrong.
+    pub malformed: Option<&'static str>,
     /// Its first line after `#!`, without its end; at most 256 bytes, as Linux reads.
     pub script: Option<Box<[u8]>>,
     /// What its content sums up to, where that was asked for.
@@ -199,12 +205,34 @@ pub(crate) fn survey(
     running: &Running<'_>,
     told: &mut dyn FnMut(usize, Passed) -> Result<(), ImageError>,
 ) -> Result<Survey, ImageError> {
-    let mut surveyor =
-        Surveyor { survey: Survey::default(), looking, room, number: 0, chunk: vec![0; CHUNK] };
+    let mut surveyor = Surveyor {
+        survey: Survey::default(),
+        looking,
+        room,
+        number: 0,
+        chunk: vec![0; CHUNK],
+        again: Vec::new(),
+        names: Vec::new(),
+    };
     for (number, layer) in image.layers.iter().enumerate() {
         surveyor.number = number;
         let passed = pass::layer(source, layer, &mut surveyor, running)?;
         told(number, passed)?;
+        // Programs whose tables had passed by before it was known where they are. Rare, and the layer is read once more for all of them.
+        let mut again =
+            Again { wanted: std::mem::take(&mut surveyor.again), known: Vec::new(), chunk: vec![0; CHUNK] };
+        // Each tells by itself when it has passed too often.
+        while !again.wanted.is_empty() {
+            pass::layer(source, layer, &mut again, running)?;
+            if again.known.is_empty() {
+                // The place gives other bytes than before; the pass before has told what is wrong with them, or the next reader will.
+                break;
+            }
+            for (path, partial) in again.known.drain(..) {
+                surveyor.settle(path, partial, &mut again.wanted);
+            }
+        }
+        surveyor.names.clear();
     }
     Ok(surveyor.survey)
 }
@@ -217,6 +245,10 @@ struct Surveyor<'a, 'b> {
     room: u64,
     number: usize,
     chunk: Vec<u8>,
+    /// Programs of the layer that have to pass by again.
+    again: Vec<(ImagePath, Partial)>,
+    /// Further names of files in the layer, and whose they are.
+    names: Vec<(ImagePath, ImagePath)>,
 }
 
 impl Visit for Surveyor<'_, '_> {
@@ -240,6 +272,11 @@ impl Visit for Surveyor<'_, '_> {
             self.survey.clear(layer + 1, &path);
         }
         let wanted = (self.looking.keep)(&path);
+        if self.looking.programs == Programs::Read
+            && let Some(target) = &of
+        {
+            self.names.push((path.clone(), target.clone()));
+        }
         let copy = of.filter(|_| wanted).and_then(|target| self.survey.kept.get(&target)).cloned();
         let mut kept = None;
         let what = match (&entry.kind, linked) {
@@ -266,6 +303,31 @@ impl Visit for Surveyor<'_, '_> {
 }
 
 impl Surveyor<'_, '_> {
+    /// Notes what came of a program that passed by again, under all of its names.
+    fn settle(&mut self, path: ImagePath, passed: elf::Passed, again: &mut Vec<(ImagePath, Partial)>) {
+        let Some(Seen { layer, what: What::File(facts), .. }) = self.survey.paths.get_mut(&path) else {
+            return;
+        };
+        if *layer != self.number {
+            return;
+        }
+        if let Some(partial) = facts.settle(passed) {
+            again.push((path, partial));
+            return;
+        }
+        let mut same = vec![(path, facts.clone())];
+        for (name, of) in &self.names {
+            if let Some((_, facts)) = same.iter().find(|(path, _)| path == of)
+                && let facts = facts.clone()
+                && let Some(Seen { layer, what: What::File(there), .. }) = self.survey.paths.get_mut(name)
+                && *layer == self.number
+            {
+                there.clone_from(&facts);
+                same.push((name.clone(), facts));
+            }
+        }
+    }
+
     /// Keeps the content of a path, where there is room: another name of a file needs room as the file itself does.
     fn keep(&mut self, path: &ImagePath, bytes: Option<Vec<u8>>) {
         match bytes {
@@ -296,6 +358,7 @@ impl Surveyor<'_, '_> {
         self.survey.left_out += usize::from(wanted && kept.is_none());
         let mut sum = (self.looking.sum)(self.number, path).map(Summing::new);
         let reads_programs = self.looking.programs == Programs::Read;
+        let mut elf = reads_programs.then(|| Partial::new(entry.size));
         if kept.is_none() && sum.is_none() && !reads_programs && self.looking.watch.is_none() {
             return Ok((facts, None));
         }
@@ -318,6 +381,9 @@ impl Surveyor<'_, '_> {
             if let Some(sum) = &mut sum {
                 sum.update(bytes);
             }
+            if let Some(elf) = &mut elf {
+                elf.feed(bytes);
+            }
             if let Some(watch) = &mut self.looking.watch {
                 watch.feed(bytes);
             }
@@ -325,11 +391,56 @@ impl Surveyor<'_, '_> {
         if let Some(watch) = &mut self.looking.watch {
             watch.end();
         }
-        if reads_programs {
+        if let Some(elf) = elf {
             facts.script = script(&head);
+            match facts.settle(elf.end()) {
+                Some(partial) if self.again.len() < AGAIN_MAX => self.again.push((path.clone(), partial)),
+                Some(_) => {
+                    facts.malformed =
+                        Some("its tables lie where no linker puts them, as those of others in the layer do");
+                }
+                None => {}
+            }
         }
         facts.sum = sum.map(Summing::finish);
         Ok((facts, kept))
+    }
+}
+
+impl Facts {
+    /// Takes what came of a program that passed by; gives it back where it has to pass again.
+    fn settle(&mut self, passed: elf::Passed) -> Option<Partial> {
+        match passed {
+            elf::Passed::Elf(elf) => self.elf = Some(elf),
+            elf::Passed::NotElf => {}
+            elf::Passed::Malformed(problem) => self.malformed = Some(problem),
+            elf::Passed::Again(partial) => return Some(partial),
+        }
+        None
+    }
+}
+
+/// Sees programs once more.
+struct Again {
+    wanted: Vec<(ImagePath, Partial)>,
+    known: Vec<(ImagePath, elf::Passed)>,
+    chunk: Vec<u8>,
+}
+
+impl Visit for Again {
+    fn entry(&mut self, _: &Entry, change: Change, content: &mut dyn Read) -> io::Result<()> {
+        let Change::Put(path) = change else { return Ok(()) };
+        let Some(at) = self.wanted.iter().position(|(wanted, _)| *wanted == path) else { return Ok(()) };
+        let (path, mut partial) = self.wanted.swap_remove(at);
+        while !partial.is_settled() {
+            let count = content.read(&mut self.chunk)?;
+            if count == 0 {
+                break;
+            }
+            partial.feed(&self.chunk[..count]);
+        }
+        self.known.push((path, partial.end()));
+        Ok(())
     }
 }
 
@@ -368,3 +479,6 @@ fn script(head: &[u8]) -> Option<Box<[u8]>> {
     let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
     Some(line[..end].trim_ascii().into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Build the image: lock what the manifest changed, fetch what is missing, compose what changed
 #[derive(Debug, clap::Args)]

@@ -17,7 +17,7 @@ use crate::args::Global;
 use crate::complete;
 use crate::render;
 use crate::render::page::Page;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Copy an image from any place to any other: all of its platforms, its digests as they are
 ///

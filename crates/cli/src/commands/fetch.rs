@@ -12,7 +12,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Download and verify everything the lock names, so that a build needs no network
 #[derive(Debug, clap::Args)]

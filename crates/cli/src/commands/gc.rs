@@ -13,7 +13,7 @@ use crate::render;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Say what could be removed from the stores, and remove it with --yes
 #[derive(Debug, clap::Args)]

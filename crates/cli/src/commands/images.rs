@@ -12,7 +12,7 @@ use crate::render;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
-use crate::render::units;
+use pinfold_base::units;
 
 /// List the images in the local store
 #[derive(Debug, clap::Args)]

@@ -26,7 +26,7 @@ use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
-use crate::render::units;
+use pinfold_base::units;
 
 /// What begins the label that has an agent's version.
 const AGENT: &str = "dev.pinfold.agent.";

@@ -14,7 +14,7 @@ use crate::args;
 use crate::args::Global;
 use crate::render;
 use crate::render::page::Page;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Bring an image from a registry into the local store
 ///

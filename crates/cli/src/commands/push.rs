@@ -35,7 +35,7 @@ use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Send an image to a registry: all of its platforms as one index, the tag last
 #[derive(Debug, clap::Args)]

@@ -29,7 +29,7 @@ use crate::render::changed;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
-use crate::render::units;
+use pinfold_base::units;
 
 /// List sandboxes: agent, workspace, state, use of the machine, network
 #[derive(Debug, clap::Args)]

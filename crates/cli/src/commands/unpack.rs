@@ -15,7 +15,7 @@ use crate::args::Global;
 use crate::complete;
 use crate::render;
 use crate::render::diagnostic::Failure;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Unpack an image into a directory that does not exist yet, for other runtimes
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Copy every input the lock names into a directory; `pinfold build --vendor DIR` uses it when mirrors have moved on
 #[derive(Debug, clap::Args)]

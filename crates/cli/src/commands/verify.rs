@@ -4,15 +4,20 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use pinfold_base::Platform;
 use pinfold_base::shown;
+use pinfold_engine::build;
+use pinfold_engine::build::heal::healing;
 use pinfold_engine::context::Context;
 use pinfold_engine::keep;
 use pinfold_engine::settings;
 use pinfold_engine::ship;
 use pinfold_engine::ship::verify::At;
+use pinfold_engine::verify;
+use pinfold_engine::verify::Wanted;
+use pinfold_engine::verify::report::Report;
+use pinfold_engine::verify::sets;
 use pinfold_image::Place;
-use pinfold_image::verify;
-use pinfold_image::verify::Level;
 
 use super::Outcome;
 use crate::args;
@@ -23,21 +28,44 @@ use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
+use crate::render::verdicts;
 
-/// Check an image: every blob's digest, every layer's diff_id, and the rules of the specification
+/// Prove what an image is: its bytes, that everything in it can start, what it should not have, where each file came from
+///
+/// Every check is a line with what was seen; a failed one is exit code 1.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or
-    /// docker://HOST/REPOSITORY[:TAG], where it is read and nothing is kept; with --key a name with its registry is looked up there
-    #[arg(required_unless_present = "store", add = complete::images())]
+    /// docker://HOST/REPOSITORY[:TAG], where it is read and nothing is kept; the project here, built first, unless said. With --key a
+    /// name with its registry is looked up there
+    #[arg(add = complete::images())]
     image: Option<String>,
     #[command(flatten)]
+    project: args::Project,
+    #[command(flatten)]
+    locking: args::Locking,
+    #[command(flatten)]
     downloads: args::Downloads,
+    /// Check this platform alone (may be repeated)
+    #[arg(long = "platform", value_name = "OS/ARCH")]
+    platforms: Vec<Platform>,
+    /// Make this check alone, or this group of checks: oci, closure, hardening, secrets, agents, size, origin, run (may be repeated)
+    #[arg(long, value_name = "CHECK", value_parser = verify::only)]
+    only: Vec<String>,
+    /// Let a platform's compressed layers have up to this size, instead of the manifest's `policy.size-budget` or 700MiB
+    #[arg(long, value_name = "SIZE", value_parser = super::push::size)]
+    budget: Option<u64>,
+    /// Answer a table that others ask for, by its numbers: iteron
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(sets::SETS.iter().map(|set| set.name)))]
+    set: Option<String>,
+    /// Write the outcomes to this file as JUnit's XML, for CI systems (`-` is stdout)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "key"])]
+    junit: Option<PathBuf>,
     /// Read back every download, layer and blob instead; what does not match its name is set aside
-    #[arg(long, conflicts_with = "image")]
+    #[arg(long, conflicts_with_all = ["image", "platforms", "only", "budget", "set"])]
     store: bool,
     /// Tell what this key has signed of the image instead: of HOST/NAME in its registry, else by what was kept when it was pulled
-    #[arg(long, value_name = "FILE", requires = "image")]
+    #[arg(long, value_name = "FILE", requires = "image", conflicts_with_all = ["platforms", "only", "budget", "set"])]
     key: Option<PathBuf>,
     /// What the key must have signed: signature (unless said), provenance or the URI of a predicate (may be repeated)
     #[arg(long, value_name = "PREDICATE", value_parser = settings::predicate, requires = "key")]
@@ -48,39 +76,54 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     if let (Some(key), Some(image)) = (&args.key, &args.image) {
         return signed(args, key, image, global);
     }
-    let context = super::context(global, args.downloads)?;
-    match &args.image {
-        Some(image) => one(&context, image, global),
-        None => all(&context, global),
+    let context = super::context(global, args.locking.downloads(args.downloads))?;
+    if args.store {
+        return all(&context, global);
     }
+    let mut wanted =
+        Wanted { platforms: args.platforms.clone(), budget: args.budget, only: args.only.clone() };
+    let result = if let Some(image) = &args.image {
+        super::looked_at(&context, image).and_then(|source| Ok(verify::statics(&context, &source, &wanted)?))
+    } else {
+        let project = super::agreed(&context, &args.project)?;
+        let platforms = args.platforms.clone();
+        let options = build::Options { platforms, ..build::Options::new(args.locking.meant()) };
+        wanted.budget = wanted.budget.or(project.manifest.policy.size_budget);
+        healing(&context, || {
+            let outcome = build::build(&context, &project, &options)?;
+            Ok::<_, Failure>(verify::statics(&context, &outcome.source, &wanted)?)
+        })
+    };
+    let set_aside = !context.tell_damage().is_empty();
+    let report = result?;
+    if let Some(file) = &args.junit {
+        junit(&report, file)?;
+    }
+    if global.json {
+        render::json(&report);
+    } else if let Some(set) =
+        args.set.as_deref().and_then(|name| sets::SETS.iter().find(|set| set.name == name))
+    {
+        render::out(&verdicts::set(&sets::answers(set, &report)));
+    } else if args.junit.as_deref() != Some(Path::new("-")) {
+        render::out(&verdicts::page(&report, global.quiet));
+    }
+    if set_aside && !global.quiet && !global.json {
+        render::note("`pinfold build` in the image's project makes again what was set aside");
+    }
+    Ok(ExitCode::from(u8::from(report.failed())))
 }
 
-/// One image.
-fn one(context: &Context, image: &str, global: Global) -> Outcome {
-    let source = super::looked_at(context, image);
-    let result = source.and_then(|source| Ok(verify::verify(&source, &*context.reporter)?));
-    let set_aside = !context.tell_damage().is_empty();
-    let result = result?;
-    if global.json {
-        render::json(&result);
-    } else {
-        for finding in &result.findings {
-            render::note(shown!("{}: {}", finding.object, finding.problem));
-        }
-        let word = |level| if result.holds(level) { "equal" } else { "DIFFERENT" };
-        render::out(&Page::from(shown!(
-            "blobs {}  diff_ids {}  structure {}  ({}, {} layers)",
-            word(Level::Blob),
-            word(Level::DiffId),
-            if result.holds(Level::Structure) { "valid" } else { "INVALID" },
-            result.platforms.join(", "),
-            result.layers
-        )));
-        if set_aside && !global.quiet {
-            render::note("`pinfold build` in the image's project makes again what was set aside");
-        }
+/// Writes the report where a CI system finds it.
+fn junit(report: &Report, file: &Path) -> Result<(), Failure> {
+    let xml = verify::junit::xml(report);
+    if file == Path::new("-") {
+        let mut page = Page::default();
+        page.lines(&xml);
+        render::out(&page);
+        return Ok(());
     }
-    Ok(if result.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(fs_err::write(file, xml)?)
 }
 
 /// What a key has signed.

@@ -13,7 +13,7 @@ pub(crate) mod progress;
 pub(crate) mod refused;
 pub(crate) mod table;
 pub(crate) mod typed;
-pub(crate) mod units;
+pub(crate) mod verdicts;
 
 use std::ffi::OsString;
 use std::io;

@@ -16,6 +16,7 @@
 //! **Refuses**: what [`pinfold_image::contents`] refuses. A database that cannot be read is noted, and the rest told.
 
 mod debian;
+mod generated;
 mod license;
 mod npm;
 mod origins;
@@ -28,6 +29,7 @@ use std::collections::VecDeque;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
+use pinfold_image::Image;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::compose::annotation;
@@ -182,12 +184,22 @@ pub fn describe(
 ) -> Result<Description, ImageError> {
     let image = source.image(platform)?;
     let contents = contents::read(source, &image, &is_read, &*context.reporter)?;
-    let summary = inspect::platform(platform, &image);
+    Ok(described(source.name(), (platform, &image), contents, origins))
+}
+
+/// The same of what was read before: of all files for which [`is_read`] says so.
+pub fn described(
+    name: &str,
+    (platform, image): (Platform, &Image),
+    contents: Contents,
+    origins: &Origins,
+) -> Description {
+    let summary = inspect::platform(platform, image);
     let annotations = &image.manifest.value().annotations;
     let base = annotations
         .get(annotation::BASE_NAME)
         .map(|name| Below { name: name.clone(), digest: annotations.get(annotation::BASE_DIGEST).cloned() });
-    Ok(Described::of(contents, &summary, base, origins).done(source.name(), &summary))
+    Described::of(contents, &summary, base, origins).done(name, &summary)
 }
 
 /// Whether the content of a file is wanted to tell packages: for readers of layers that look for other things as well.
@@ -268,7 +280,11 @@ impl Described {
             let source =
                 deb.and_then(|number| debs.get(number)).map(|deb| format!("debian/{}", deb.source.0));
             let package = owner.and_then(|number| all.list.get(number));
-            let component = components.find(path, found.layer, source, package);
+            let target = match &found.what {
+                What::Link(target) => Some(&target[..]),
+                _ => None,
+            };
+            let component = components.find(path, found.layer, source, package, target);
             if let Some(component) = component {
                 of.components.insert(path.clone(), component);
             }
@@ -432,6 +448,7 @@ impl<'a> Components<'a> {
         layer: usize,
         source: Option<String>,
         package: Option<&Package>,
+        target: Option<&[u8]>,
     ) -> Option<String> {
         let here = self.layers.get(layer)?;
         let known = package.and_then(|package| self.by_purl.get(package.purl.as_str())).copied();
@@ -446,6 +463,7 @@ impl<'a> Components<'a> {
         let exact = source.filter(is_here).or_else(|| npm().filter(is_here));
         exact.or_else(|| {
             let other = known.filter(|name| here.contains(name)).or_else(told).or_else(only);
+            let other = other.or_else(|| generated::of(path, target, here));
             other.map(str::to_owned)
         })
     }

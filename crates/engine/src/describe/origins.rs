@@ -80,6 +80,11 @@ impl Origins {
         self.0.get(purl.split_once("&distro=").map_or(purl, |(purl, _)| purl))
     }
 
+    /// Every archive by its package URL, with the component that it brings where that is noted.
+    pub fn components(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.iter().map(|(purl, origin)| (purl, origin.component.as_deref()))
+    }
+
     /// Every archive with its package URL.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Origin)> {
         self.0.iter().map(|(purl, origin)| (purl.as_str(), origin))

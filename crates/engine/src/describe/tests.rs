@@ -48,12 +48,12 @@ fn contents(files: &[(usize, &str, &str)]) -> Contents {
         let path = ImagePath::new(path).unwrap();
         let what = match text.strip_prefix("->") {
             Some(target) => What::Link(target.as_bytes().into()),
-            None => What::File,
+            None => What::File(Box::default()),
         };
-        if what == What::File && is_read(&path) {
+        if matches!(what, What::File(_)) && is_read(&path) {
             contents.kept.insert(path.clone(), text.as_bytes().to_vec());
         }
-        let size = if what == What::File { text.len() as u64 } else { 0 };
+        let size = if matches!(what, What::File(_)) { text.len() as u64 } else { 0 };
         contents.paths.insert(path, Found { layer: *layer, what, mode: 0o644, uid: 0, gid: 0, size });
     }
     contents

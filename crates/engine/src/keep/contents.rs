@@ -82,8 +82,8 @@ pub fn parts(
     Ok(sorted(&contents, summary))
 }
 
-/// What names and versions are read from.
-fn is_read(path: &ImagePath) -> bool {
+/// Which files names and versions are read from.
+pub(crate) fn is_read(path: &ImagePath) -> bool {
     let text = path.to_string();
     text == STATUS
         || text.strip_prefix(LISTS).is_some_and(|name| name.strip_suffix(".list").is_some())
@@ -99,7 +99,8 @@ fn package_of(path: &str) -> Option<&str> {
     Some(&rest[..end])
 }
 
-fn sorted(contents: &Contents, summary: &PlatformSummary) -> Parts {
+/// What an image is made of, by what was read of it and by what its documents say.
+pub(crate) fn sorted(contents: &Contents, summary: &PlatformSummary) -> Parts {
     let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
     let mut versions = BTreeMap::new();
     for (name, version) in &summary.runtime.labels {
@@ -208,7 +209,7 @@ fn installed(status: &str) -> impl Iterator<Item = Installed> {
 fn mode(found: &Found) -> String {
     let kind = match found.what {
         What::Directory => 'd',
-        What::File => '-',
+        What::File(_) => '-',
         What::Link(_) => 'l',
         What::Other => '?',
     };
@@ -237,13 +238,13 @@ mod tests {
         for (what, mode, text) in [
             (What::Directory, 0o1777, "drwxrwxrwt"),
             (What::Directory, 0o755, "drwxr-xr-x"),
-            (What::File, 0o4755, "-rwsr-xr-x"),
-            (What::File, 0o2745, "-rwxr-Sr-x"),
-            (What::File, 0o4644, "-rwSr--r--"),
-            (What::File, 0o1640, "-rw-r----T"),
+            (What::File(Box::default()), 0o4755, "-rwsr-xr-x"),
+            (What::File(Box::default()), 0o2745, "-rwxr-Sr-x"),
+            (What::File(Box::default()), 0o4644, "-rwSr--r--"),
+            (What::File(Box::default()), 0o1640, "-rw-r----T"),
             (What::Link(Box::default()), 0o777, "lrwxrwxrwx"),
         ] {
-            let found = Found { layer: 0, what, mode, uid: 0, gid: 0, size: 0 };
+            let found = Found { layer: 0, what: what.clone(), mode, uid: 0, gid: 0, size: 0 };
             assert_eq!(super::mode(&found), text, "{mode:o}");
         }
     }

@@ -148,10 +148,7 @@ impl Account {
     /// Root, and what cannot be read, becomes 1000:1000: what an image says about users is not an order.
     fn find(user: &str, passwd: &str) -> Self {
         let (name, group) = user.split_once(':').unwrap_or((user, ""));
-        let line = passwd
-            .lines()
-            .map(|line| line.split(':').collect::<Vec<_>>())
-            .find(|fields| fields.len() >= 7 && (fields[0] == name || fields[2] == name));
+        let line = passwd_fields(name, passwd);
         let number = |text: &str| text.parse::<u32>().ok().filter(|id| (1..u32::MAX - 1).contains(id));
         let field = |index: usize| line.as_ref().map_or("", |fields| fields[index]);
         let uid = number(name).or_else(|| number(field(2)));
@@ -160,6 +157,12 @@ impl Account {
         let home = Some(field(5)).filter(|home| known && home.starts_with('/') && home.len() > 1);
         Self { uid, gid, home: home.unwrap_or("/home/agent").into() }
     }
+}
+
+/// The fields of the account that has this name or number in the text of a passwd(5), at least seven.
+pub(crate) fn passwd_fields<'a>(name: &str, passwd: &'a str) -> Option<Vec<&'a str>> {
+    let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines.find(|fields| fields.len() >= 7 && (fields[0] == name || fields[2] == name))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod declared;
 mod error;
 mod git;
 pub(crate) mod given;
-mod image;
+pub(crate) mod image;
 pub(crate) mod named;
 mod network;
 mod places;

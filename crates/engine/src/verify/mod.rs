@@ -10,7 +10,22 @@
 //! **Guarantees**: a check that did not look has no verdict but [`report::Verdict::NotRun`], with the reason; nothing of the image is
 //! executed by static checks; what an image says of itself is compared, never believed.
 
+mod accounts;
+mod agents;
 pub mod checks;
 pub mod closure;
+mod documents;
+mod hardening;
+pub mod junit;
+mod origin;
 pub mod report;
 pub mod resolve;
+pub mod sets;
+mod size;
+mod statics;
+mod subject;
+
+pub use self::statics::Wanted;
+pub use self::statics::only;
+pub use self::statics::statics;
+pub use self::subject::Subject;

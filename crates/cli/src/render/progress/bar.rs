@@ -8,7 +8,7 @@ use std::time::Duration;
 use pinfold_base::Shown;
 
 use super::Amount;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Columns of the stage's word, and of what stands around it.
 const WORD: usize = 8;

@@ -16,7 +16,7 @@ use pinfold_base::shown;
 use super::Amount;
 use super::word;
 use crate::render;
-use crate::render::units;
+use pinfold_base::units;
 
 /// Items with fewer bytes are told only when they take longer than they should.
 const SMALL: u64 = 4 << 20;

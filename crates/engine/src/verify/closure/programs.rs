@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use pinfold_base::ImagePath;
+use pinfold_image::survey::What;
 
 use super::count;
 use super::ground::Ground;
@@ -73,6 +74,16 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
             left_out += 1;
         } else {
             found.push(finding(object, problem));
+        }
+    }
+    for (path, seen) in &ground.survey.paths {
+        if let What::File(facts) = &seen.what
+            && let Some(problem) = facts.malformed.filter(|_| seen.mode & 0o111 != 0)
+        {
+            found.push(Finding {
+                at: path.to_string(),
+                problem: format!("it is no program that Linux starts: {problem}"),
+            });
         }
     }
     let mut evidence = format!(

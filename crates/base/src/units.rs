@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// `123 B`, `4.2 KiB`, `17.0 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(crate) fn bytes(n: u64) -> String {
+pub fn bytes(n: u64) -> String {
     let mut value = n as f64;
     let mut unit = "B";
     for next in ["KiB", "MiB", "GiB", "TiB"] {
@@ -19,7 +19,7 @@ pub(crate) fn bytes(n: u64) -> String {
 
 /// `120.3/235.0 MiB`: how much of how much, in the unit of the whole.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(crate) fn share(done: u64, total: u64) -> String {
+pub fn share(done: u64, total: u64) -> String {
     let whole = bytes(total);
     let Some((_, unit)) = whole.split_once(' ') else { return whole };
     let factor = match unit {
@@ -33,7 +33,7 @@ pub(crate) fn share(done: u64, total: u64) -> String {
 }
 
 /// `0.42 s`, `1 min 5 s`.
-pub(crate) fn duration(time: Duration) -> String {
+pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 60 {
         format!("{:.2} s", time.as_secs_f64())

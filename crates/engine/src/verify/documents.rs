@@ -1,0 +1,54 @@
+//! What the image room says of blobs, layers, documents and tars, as outcomes.
+
+use pinfold_base::Platform;
+use pinfold_base::units::bytes;
+use pinfold_image::Image;
+use pinfold_image::verify::Level;
+use pinfold_image::verify::Verification;
+
+use super::checks::Check;
+use super::checks::OCI_BLOBS;
+use super::checks::OCI_DOCUMENTS;
+use super::checks::OCI_LAYERS;
+use super::checks::OCI_TAR;
+use super::report::Finding;
+use super::report::Outcome;
+
+/// The checks and the levels that they tell of.
+const LEVELS: [(Check, Level); 4] = [
+    (OCI_BLOBS, Level::Blob),
+    (OCI_LAYERS, Level::DiffId),
+    (OCI_DOCUMENTS, Level::Structure),
+    (OCI_TAR, Level::Tar),
+];
+
+/// What was found wrong with the documents, before any platform is looked at.
+pub(super) fn whole(found: &Verification, platforms: &[Platform]) -> Outcome {
+    let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    let evidence = if names.is_empty() {
+        "no platform that can be read".to_owned()
+    } else {
+        format!("an image for {}", names.join(" and "))
+    };
+    Outcome::looked(OCI_DOCUMENTS, evidence, findings(found, |_| true))
+}
+
+/// What was found wrong with one platform's layers, and that its documents were read.
+pub(super) fn platform(found: &Verification, image: &Image, paths: usize) -> Vec<Outcome> {
+    let size = image.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.descriptor.size));
+    let evidence = |check: Check| match check {
+        OCI_BLOBS => format!("{} layers, {}", image.layers.len(), bytes(size)),
+        OCI_LAYERS => format!("{} diff_ids", image.layers.len()),
+        OCI_TAR => format!("{paths} paths"),
+        _ => format!("manifest {}", image.manifest.digest().short()),
+    };
+    let outcome = |(check, level): (Check, Level)| {
+        Outcome::looked(check, evidence(check), findings(found, |of| of == level))
+    };
+    LEVELS.into_iter().map(outcome).collect()
+}
+
+fn findings(found: &Verification, of: impl Fn(Level) -> bool) -> impl Iterator<Item = Finding> {
+    let found = found.findings.iter().filter(move |finding| of(finding.level));
+    found.map(|finding| Finding { at: finding.object.clone(), problem: finding.problem.clone() })
+}

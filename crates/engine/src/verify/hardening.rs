@@ -1,0 +1,217 @@
+//! What an image should not have: set-id bits, what everybody may write to, capabilities, traces of a machine.
+
+use pinfold_base::ImagePath;
+use pinfold_image::survey::Seen;
+use pinfold_image::survey::What;
+
+use super::checks::HARDENING_CAPABILITIES;
+use super::checks::HARDENING_MACHINE;
+use super::checks::HARDENING_OWNERS;
+use super::checks::HARDENING_READ_ONLY;
+use super::checks::HARDENING_SET_ID;
+use super::checks::HARDENING_WRITABLE;
+use super::report::Finding;
+use super::report::Outcome;
+use super::subject::Subject;
+
+const SET_ID: u32 = 0o6000;
+const STICKY: u32 = 0o1000;
+const OTHERS_WRITE: u32 = 0o002;
+
+/// Files that are of one machine: where they stand (`*` is one name), and what they are.
+const MACHINE: [(&str, &str); 14] = [
+    ("/etc/ssh/ssh_host_*_key", "a host key: every machine that runs the image would have it"),
+    ("/etc/dropbear/dropbear_*_host_key", "a host key: every machine that runs the image would have it"),
+    ("/etc/ssl/private/ssl-cert-snakeoil.key", "a key that a package makes for one machine"),
+    ("/var/lib/systemd/random-seed", "a random seed: it must be new on each machine"),
+    ("/var/lib/systemd/credential.secret", "a secret that is made for one machine"),
+    ("/var/lib/urandom/random-seed", "a random seed: it must be new on each machine"),
+    ("/boot/grub/grubenv", "the state of a machine's boot loader"),
+    ("/var/cache/ldconfig/aux-cache", "it holds the inodes of the machine that made it"),
+    ("/var/lib/dhcp/*.leases", "leases of the machine that made the image"),
+    ("/root/.bash_history", "the commands of who made the image"),
+    ("/root/.wget-hsts", "hosts that who made the image has asked"),
+    ("/root/.lesshst", "what who made the image has searched for"),
+    ("/root/.viminfo", "what who made the image has edited"),
+    ("/etc/krb5.keytab", "the key of a machine"),
+];
+
+/// Files that only their content makes one machine's.
+const CONTENT: [(&str, &str); 4] = [
+    ("/etc/machine-id", "an id: systemd makes one where the file is empty or missing"),
+    ("/var/lib/dbus/machine-id", "an id: it must be new on each machine"),
+    ("/etc/hostname", "the name of the machine that made the image"),
+    ("/etc/resolv.conf", "the resolver of the machine that made the image"),
+];
+
+/// All of these checks.
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Outcome> {
+    vec![
+        set_id(subject),
+        writable(subject),
+        owners(subject),
+        capabilities(subject),
+        machine(subject),
+        read_only(subject),
+    ]
+}
+
+fn paths<'a>(subject: &'a Subject<'_>) -> impl Iterator<Item = (&'a ImagePath, &'a Seen)> {
+    subject.survey.paths.iter().filter(|(_, seen)| !matches!(seen.what, What::Link(_)))
+}
+
+fn set_id(subject: &Subject<'_>) -> Outcome {
+    let found = paths(subject).filter(|(_, seen)| seen.mode & SET_ID != 0);
+    let found =
+        found.map(|(path, seen)| subject.finding(path, format!("its mode is {:04o}", seen.mode & 0o7777)));
+    Outcome::looked(HARDENING_SET_ID, format!("{} files and directories", paths(subject).count()), found)
+}
+
+fn writable(subject: &Subject<'_>) -> Outcome {
+    let open = |(_, seen): &(&ImagePath, &Seen)| seen.mode & OTHERS_WRITE != 0;
+    let sticky = |(_, seen): &(&ImagePath, &Seen)| seen.what == What::Directory && seen.mode & STICKY != 0;
+    let shared = paths(subject).filter(|seen| open(seen) && sticky(seen));
+    let shared: Vec<String> = shared.map(|(path, _)| path.to_string()).collect();
+    let found = paths(subject).filter(|seen| open(seen) && !sticky(seen));
+    let found =
+        found.map(|(path, seen)| subject.finding(path, format!("its mode is {:04o}", seen.mode & 0o7777)));
+    let evidence = match shared.len() {
+        0 => "nothing is writable for everybody".to_owned(),
+        1..=4 => format!("with the sticky bit: {}", shared.join(", ")),
+        count => format!("{count} directories with the sticky bit"),
+    };
+    Outcome::looked(HARDENING_WRITABLE, evidence, found)
+}
+
+fn owners(subject: &Subject<'_>) -> Outcome {
+    let Some(uid) = subject.user.uid.filter(|uid| *uid != 0) else {
+        let reason = match subject.user.uid {
+            Some(_) => "the image runs as root, whose everything is".to_owned(),
+            None => format!("the image runs as `{}`, whom it does not know", subject.user.said),
+        };
+        return Outcome::not_run(HARDENING_OWNERS, reason);
+    };
+    let all = subject.survey.paths.iter().filter(|(_, seen)| seen.uid == uid);
+    let outside = |path: &ImagePath| !subject.is_writable_at_run(&path.to_string());
+    let found = all.clone().filter(|(path, _)| outside(path));
+    let found = found.map(|(path, _)| {
+        subject
+            .finding(path, format!("it belongs to {uid}, who may change it where the root can be written to"))
+    });
+    let evidence = format!("{} paths of {uid}, in its home and declared volumes", all.clone().count());
+    Outcome::looked(HARDENING_OWNERS, evidence, found)
+}
+
+fn capabilities(subject: &Subject<'_>) -> Outcome {
+    let found = subject
+        .files()
+        .filter(|(_, _, facts)| facts.xattrs.iter().any(|(name, _)| &**name == b"security.capability"));
+    let found =
+        found.map(|(path, _, _)| subject.finding(path, "it brings capabilities (`security.capability`)"));
+    Outcome::looked(HARDENING_CAPABILITIES, format!("{} files", subject.files().count()), found)
+}
+
+fn machine(subject: &Subject<'_>) -> Outcome {
+    let mut found = Vec::new();
+    for (path, seen) in &subject.survey.paths {
+        if !matches!(seen.what, What::File(_)) {
+            continue;
+        }
+        let text = path.to_string();
+        if let Some((_, problem)) = MACHINE.iter().find(|(pattern, _)| matches(pattern, &text)) {
+            found.push(subject.finding(path, *problem));
+        }
+        if let Some((name, problem)) = CONTENT.iter().find(|(name, _)| *name == text)
+            && says_something(subject.text(name).as_deref(), seen.size)
+        {
+            found.push(subject.finding(path, *problem));
+        }
+    }
+    let evidence =
+        format!("{} places of ids, keys, seeds, names and histories", MACHINE.len() + CONTENT.len());
+    Outcome::looked(HARDENING_MACHINE, evidence, found)
+}
+
+/// Whether a file has more than comments and what stands for an id that is yet to be made (machine-id(5)).
+fn says_something(text: Option<&str>, size: u64) -> bool {
+    let Some(text) = text else { return size > 0 };
+    let mut lines = text.lines().map(str::trim);
+    lines.any(|line| {
+        !line.is_empty() && !line.starts_with(['#', ';']) && line != "uninitialized" && line != "localhost"
+    })
+}
+
+/// Whether a path is the pattern, in which `*` stands for any bytes but `/`.
+fn matches(pattern: &str, path: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == path,
+        Some((start, end)) => path
+            .strip_prefix(start)
+            .and_then(|rest| rest.strip_suffix(end))
+            .is_some_and(|middle| !middle.is_empty() && !middle.contains('/')),
+    }
+}
+
+/// What agents write to must be the user's, in a place that can be written to.
+fn read_only(subject: &Subject<'_>) -> Outcome {
+    let (Some(home), Some(uid)) = (&subject.user.home, subject.user.uid) else {
+        return Outcome::not_run(
+            HARDENING_READ_ONLY,
+            "the image has no account for its user, so no home is known",
+        );
+    };
+    let mut found = Vec::new();
+    let mut looked = 0;
+    let mut judge = |path: &str, writes: &str| {
+        looked += 1;
+        let missing = |problem: String| Finding { at: path.to_owned(), problem };
+        match subject.at(path) {
+            None => found.push(missing(format!("{writes} writes there, and it is not in the image"))),
+            Some(seen) if !subject.is_writable_at_run(path) => {
+                let _ = seen;
+                found.push(missing(format!(
+                    "{writes} writes there, where a read-only root cannot be written to"
+                )));
+            }
+            Some(seen) if seen.uid != uid || seen.mode & 0o200 == 0 => found.push(missing(format!(
+                "{writes} writes there; it belongs to {} with the mode {:04o}",
+                seen.uid,
+                seen.mode & 0o7777
+            ))),
+            Some(_) => {}
+        }
+    };
+    judge(home, "its user");
+    for agent in &subject.agents {
+        for file in agent.recipe.iter().flat_map(|recipe| &recipe.home) {
+            if let Some((directory, _)) = file.path.rsplit_once('/') {
+                judge(&format!("{home}/{directory}"), &agent.name);
+            }
+        }
+    }
+    let volumes = subject.runtime.volumes.len();
+    let evidence =
+        format!("{looked} directories that are written to; writable: {home}, /tmp and {volumes} volumes");
+    Outcome::looked(HARDENING_READ_ONLY, evidence, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_stand_for_one_name() {
+        assert!(matches("/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_ed25519_key"));
+        assert!(!matches("/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_ed25519_key.pub"));
+        assert!(!matches("/var/lib/dhcp/*.leases", "/var/lib/dhcp/a/b.leases"));
+        assert!(!matches("/var/lib/dhcp/*.leases", "/var/lib/dhcp/.leases"));
+    }
+
+    #[test]
+    fn comments_say_nothing_of_a_machine() {
+        assert!(!says_something(Some("# made at the start\n\n"), 22));
+        assert!(!says_something(Some("uninitialized\n"), 14));
+        assert!(says_something(Some("nameserver 192.0.2.1\n"), 21));
+        assert!(says_something(None, 3), "too large to be kept is not empty");
+    }
+}
