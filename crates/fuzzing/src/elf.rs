@@ -1,4 +1,4 @@
-//! The ELF reader.
+//! The ELF reader, and that of the loader's cache.
 
 use pinfold_archive::elf::Elf;
 use pinfold_archive::elf::HEAD;
@@ -9,6 +9,7 @@ use pinfold_archive::elf::Passed;
 /// The ELF reader: never panics, and says the same of a file that passes by in chunks; of one whose start it may not keep, the
 /// same or nothing, after no more passes than it promises.
 pub fn elf(bytes: &[u8]) {
+    let _ = pinfold_archive::elf::cached_libraries(bytes);
     let whole = pinfold_archive::elf::parse(bytes);
     assert_eq!(pass(bytes, HEAD, 4096), whole);
     let little = pass(bytes, 64, 100);

@@ -28,6 +28,7 @@ mod proxy_route;
 mod proxy_rules;
 mod registry;
 mod script;
+mod secrets;
 mod settings;
 mod shown;
 mod shrinkwrap;
@@ -65,6 +66,7 @@ pub use registry::challenge;
 pub use registry::document;
 pub use registry::logins;
 pub use script::script;
+pub use secrets::secrets;
 pub use settings::settings;
 pub use shown::shown;
 pub use shrinkwrap::shrinkwrap;
@@ -105,6 +107,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy_rules", proxy_rules),
     ("recipe", recipe),
     ("script", script),
+    ("secrets", secrets),
     ("settings", settings),
     ("shown", shown),
     ("shrinkwrap", shrinkwrap),

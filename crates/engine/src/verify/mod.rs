@@ -20,6 +20,7 @@ pub mod junit;
 mod origin;
 pub mod report;
 pub mod resolve;
+pub mod secrets;
 pub mod sets;
 mod size;
 mod statics;

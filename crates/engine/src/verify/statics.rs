@@ -6,6 +6,7 @@ use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::survey::Looking;
 use pinfold_image::survey::Programs;
+use pinfold_image::survey::Watch;
 use pinfold_image::verify::Verification;
 use pinfold_image::verify::documents as read_documents;
 use pinfold_image::verify::survey;
@@ -14,12 +15,14 @@ use super::accounts;
 use super::agents;
 use super::checks::CHECKS;
 use super::checks::Check;
+use super::checks::SECRETS_FILES;
 use super::closure;
 use super::documents;
 use super::hardening;
 use super::origin;
 use super::report::Outcome;
 use super::report::Report;
+use super::secrets;
 use super::size;
 use super::subject;
 use super::subject::Subject;
@@ -93,7 +96,10 @@ fn one(
     found: &mut Verification,
 ) -> Result<Vec<Outcome>, ImageError> {
     let sum = origin::sum(image);
-    let mut looking = Looking { keep: &subject::is_kept, sum: &sum, programs: Programs::Read, watch: None };
+    let scanner = secrets::Scanner::new();
+    let mut files = secrets::Files::new(&scanner);
+    let watch = wanted.wants(SECRETS_FILES.id).then_some(&mut files as &mut dyn Watch);
+    let mut looking = Looking { keep: &subject::is_kept, sum: &sum, programs: Programs::Read, watch };
     let survey = survey(source, (platform, image), &mut looking, found, &*context.reporter)?;
     let origins = Origins::noted(context, &source.root().digest)?;
     let description = describe::described(source.name(), (platform, image), survey, &origins);
@@ -104,6 +110,8 @@ fn one(
     outcomes.extend(closure::check(&given));
     outcomes.push(accounts::check(&subject));
     outcomes.extend(hardening::check(&subject));
+    outcomes.push(files.outcome());
+    outcomes.push(secrets::config(&scanner, image));
     outcomes.extend(agents::check(&subject));
     outcomes.push(size::check(&subject));
     outcomes.push(origin::base(&subject));
