@@ -22,6 +22,8 @@ use crate::verify::resolve;
 
 /// Where shells and runtimes look if the image does not say (`_PATH_DEFPATH` of containers: what runc and crun set).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Paths whose end is remembered.
+const FOUND_MAX: usize = 1 << 18;
 /// `e_machine` of 32-bit x86 and ARM.
 const X86: u16 = 3;
 const ARM: u16 = 40;
@@ -146,7 +148,9 @@ impl<'a> Ground<'a> {
         let found = found.unwrap_or_else(|| {
             let real = resolve::real(self.survey, path).ok();
             let real = real.and_then(|real| self.survey.paths.get_key_value(&real)).map(|(path, _)| path);
-            self.found.borrow_mut().insert(path.to_vec(), real);
+            if self.found.borrow().len() < FOUND_MAX {
+                self.found.borrow_mut().insert(path.to_vec(), real);
+            }
             real
         })?;
         match self.survey.paths.get(found) {

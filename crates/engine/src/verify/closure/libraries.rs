@@ -20,6 +20,7 @@ use super::loader;
 use super::loader::Kind;
 use super::loader::Loaded;
 use super::loader::Loader;
+use super::loader::PLACES_MAX;
 use super::loader::Shared;
 use crate::verify::checks::CLOSURE_LIBRARIES;
 use crate::verify::checks::CLOSURE_VERSIONS;
@@ -97,9 +98,10 @@ pub(super) fn check(ground: &Ground<'_>) -> [Outcome; 2] {
         ));
     }
     let mut missing: Vec<Finding> = judged.missing(ground);
-    if judged.work > WORK_MAX {
-        let problem = format!("more than {WORK_MAX} libraries are needed in all: the rest was not looked at");
-        missing.push(Finding { at: "/".into(), problem });
+    if judged.work > WORK_MAX || shared.places.get() > PLACES_MAX {
+        let problem =
+            "its programs need more libraries in more places than are looked at: the rest was not".to_owned();
+        missing.insert(0, Finding { at: "/".into(), problem });
     }
     let versions = judged.versions.iter().map(|(who, from, version)| Finding {
         at: who.to_string(),
@@ -119,19 +121,34 @@ pub(super) fn check(ground: &Ground<'_>) -> [Outcome; 2] {
     ]
 }
 
-impl<'a> Judged<'a> {
-    /// Loads an object as a program with its libraries.
-    fn load(&mut self, ground: &Ground<'a>, shared: &mut Shared<'a>, loader: &Loader<'a>, root: &Object<'a>) {
+/// An object with all libraries that are loaded with it.
+pub(super) struct Process<'a> {
+    chain: Vec<Loaded<'a>>,
+    /// Where each name led to.
+    pub(super) names: HashMap<&'a [u8], &'a ImagePath>,
+    /// Who needs what and does not find it.
+    lacking: Vec<(&'a ImagePath, &'a [u8])>,
+}
+
+impl<'a> Process<'a> {
+    /// Loads `root`; `work` counts the names that are looked for, and ends it at [`WORK_MAX`].
+    pub(super) fn start(
+        ground: &Ground<'a>,
+        shared: &mut Shared<'a>,
+        loader: &Loader<'a>,
+        root: &Object<'a>,
+        work: &mut usize,
+    ) -> Self {
         let origin = [b"/", root.path.parent().unwrap_or_default().as_bytes()].concat();
         let mut chain = vec![Loaded { path: root.path, elf: root.elf, origin, by: None }];
         let mut names: HashMap<&'a [u8], &'a ImagePath> = HashMap::new();
         let mut files: HashSet<&'a ImagePath> = HashSet::from([root.path]);
         let mut lacking = Vec::new();
         let mut at = 0;
-        while at < chain.len() && self.work <= WORK_MAX {
+        while at < chain.len() && *work <= WORK_MAX && shared.places.get() <= PLACES_MAX {
             let elf = chain[at].elf;
             for name in &elf.needed {
-                self.work += 1;
+                *work += 1;
                 if names.contains_key(&**name) || KERNEL.contains(&&**name) {
                     continue;
                 }
@@ -159,6 +176,14 @@ impl<'a> Judged<'a> {
             }
             at += 1;
         }
+        Self { chain, names, lacking }
+    }
+}
+
+impl<'a> Judged<'a> {
+    /// Loads an object as a program with its libraries, and notes what comes of it.
+    fn load(&mut self, ground: &Ground<'a>, shared: &mut Shared<'a>, loader: &Loader<'a>, root: &Object<'a>) {
+        let Process { chain, names, lacking } = Process::start(ground, shared, loader, root, &mut self.work);
         let is_command = ground.commands.contains_key(root.path);
         if !lacking.is_empty() && !is_command && known::apart(root.path).is_some() {
             self.apart.insert(root.path);
@@ -168,8 +193,7 @@ impl<'a> Judged<'a> {
         self.reached.extend(chain.iter().skip(1).map(|loaded| loaded.path));
         // musl's loader has no versions.
         if loader.kind == Kind::Glibc {
-            let taken: Vec<&Loaded<'a>> = chain.iter().collect();
-            for who in taken {
+            for who in &chain {
                 self.compare(ground, who, &names);
             }
         }

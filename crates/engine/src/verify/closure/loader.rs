@@ -9,6 +9,7 @@
 //! Both take the first that is of their machine (ld.so(8); musl, ldso/dynlink.c). `glibc-hwcaps` directories are not looked
 //! into: a library that is only there is missing on some processors.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use pinfold_archive::elf::Elf;
@@ -19,6 +20,9 @@ use super::ground::Ground;
 use super::ground::Machine;
 use super::ground::variable;
 use crate::verify::resolve;
+
+/// Most places that are looked at for all libraries together: a desktop has some hundred thousand.
+pub(super) const PLACES_MAX: usize = 4_000_000;
 
 /// Names that musl's loader takes for itself: `libc.so`, `libpthread.so.0`, …
 const MUSL_OWN: [&str; 7] = ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."];
@@ -130,6 +134,8 @@ pub(super) struct Loaded<'a> {
 pub(super) struct Shared<'a> {
     cache: HashMap<Vec<u8>, Vec<Vec<u8>>>,
     environment: Vec<Vec<u8>>,
+    /// Places that were looked at.
+    pub(super) places: Cell<usize>,
     found: HashMap<(Vec<u8>, *const Elf, bool), Option<Found<'a>>>,
 }
 
@@ -148,6 +154,7 @@ impl<'a> Shared<'a> {
         Self {
             cache,
             environment: environment.map(|dir| dir.as_bytes().to_vec()).collect(),
+            places: Cell::new(0),
             found: HashMap::new(),
         }
     }
@@ -172,7 +179,12 @@ impl<'a> Shared<'a> {
     ) -> Option<Found<'a>> {
         let who = &chain[who];
         let expand = |text: &[u8], of: &Loaded<'_>| expanded(text, &of.origin, &loader.lib, ground);
+        let places = &self.places;
         let fits = |path: &[u8]| {
+            places.set(places.get() + 1);
+            if places.get() > PLACES_MAX {
+                return None;
+            }
             let (real, elf) = ground.elf(path)?;
             let fits = elf.machine == who.elf.machine && elf.class == who.elf.class;
             let origin = path[..path.iter().rposition(|byte| *byte == b'/')?].to_vec();

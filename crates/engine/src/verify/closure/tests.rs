@@ -364,3 +364,18 @@ fn musl_has_rules_of_its_own() {
     assert_eq!(fails.len(), 1);
     assert!(fails[0].starts_with("closure.libraries /bin/start: it needs `libz.so.1`"), "{fails:?}");
 }
+
+/// Thousands of programs, each with a search path of thousands of directories: it ends, and does not pass.
+#[test]
+fn endless_search_paths_end() {
+    let mut image = Image::new();
+    let rpath = text(&"/a:".repeat(1300));
+    let needed: Vec<String> = (0..400).map(|number| format!("lib{number}.so")).collect();
+    let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+    for number in 0..20 {
+        image.elf(&format!("opt/{number}"), Elf { rpath: rpath.clone(), ..program(&needed) });
+    }
+    let fails = image.fails();
+    let end = "closure.libraries /: its programs need more libraries in more places than are looked at: the rest was not";
+    assert_eq!(fails[0], end);
+}

@@ -15,6 +15,47 @@ use pinfold_image::survey::Seen;
 use pinfold_image::survey::What;
 
 use super::*;
+use crate::verify::closure::ground::Ground;
+use crate::verify::closure::libraries::Process;
+use crate::verify::closure::loader::Loader;
+use crate::verify::closure::loader::Shared;
+
+/// `ld.so --list` of glibc loads the libraries of a program without starting it, and says where each is: the loader itself judges
+/// our rules for it, on every eighth program of this machine.
+#[test]
+#[ignore = "reads all of this machine's files"]
+#[expect(clippy::disallowed_methods, reason = "a foreign program is the point of this test")]
+fn the_loader_finds_the_same() {
+    if !Path::new(LOADER).exists() {
+        println!("skip: {LOADER} is not installed");
+        return;
+    }
+    let survey = survey_of(Path::new("/"));
+    let runtime = RuntimeSection::default();
+    let given = Given { platform: "linux/amd64".parse().unwrap(), survey: &survey, runtime: &runtime };
+    let ground = Ground::new(&given);
+    let mut shared = Shared::new(&ground);
+    let loader = Loader::at(&ground, LOADER.as_bytes()).unwrap();
+    let (mut programs, mut libraries) = (0, 0);
+    let objects = ground.objects.iter();
+    let started = objects.filter(|object| object.elf.interpreter.as_deref() == Some(LOADER.as_bytes()));
+    for object in started.step_by(8) {
+        let process = Process::start(&ground, &mut shared, &loader, object, &mut 0);
+        let file = object.path.to_string();
+        let output = std::process::Command::new(LOADER).env_clear().args(["--list", &file]).output().unwrap();
+        programs += 1;
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let Some((name, place)) = line.trim().split_once(" => ") else { continue };
+            let place = place.split(" (0x").next().unwrap();
+            let ours = process.names.get(name.as_bytes()).map(ToString::to_string);
+            let theirs = fs::canonicalize(place).ok().map(|path| path.display().to_string());
+            assert_eq!(ours, theirs, "`{name}` of {file}");
+            libraries += 1;
+        }
+    }
+    println!("{programs} programs with {libraries} libraries");
+    assert!(libraries > 100);
+}
 
 /// What a directory has, as if it were an image.
 fn survey_of(root: &Path) -> Survey {
