@@ -14,6 +14,7 @@ use super::report::Outcome;
 use super::resolve;
 use super::subject::Agent;
 use super::subject::Subject;
+use crate::project::recipe::RecipeKind;
 
 /// What makes an agent act without asking: file in the home, key, value. (The agents' documentation, and runs of each.)
 const AUTONOMY: [(&str, &str, &[&str], &str); 8] = [
@@ -166,7 +167,8 @@ fn short(value: &Value) -> String {
 fn autonomy(subject: &Subject<'_>, home: &str) -> Outcome {
     let mut found = Vec::new();
     let mut seen = Vec::new();
-    for Agent { name, .. } in &subject.agents {
+    let asks = |agent: &&Agent| agent.recipe.as_ref().is_none_or(|recipe| recipe.kind == RecipeKind::Agent);
+    for Agent { name, .. } in subject.agents.iter().filter(asks) {
         let mine: Vec<_> = AUTONOMY.iter().filter(|(agent, ..)| agent == name).collect();
         if mine.is_empty() {
             seen.push(format!("{name}: not known what it asks"));

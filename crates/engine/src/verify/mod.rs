@@ -12,6 +12,7 @@
 
 mod accounts;
 mod agents;
+mod cache;
 pub mod checks;
 pub mod closure;
 mod documents;
@@ -30,3 +31,6 @@ pub use self::statics::Wanted;
 pub use self::statics::only;
 pub use self::statics::statics;
 pub use self::subject::Subject;
+
+#[cfg(test)]
+mod tests;

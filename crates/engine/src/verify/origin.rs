@@ -27,6 +27,13 @@ const INFO: &str = "/var/lib/dpkg/info/";
 /// And where images without dpkg have them.
 const STATUS_D: &str = "/var/lib/dpkg/status.d/";
 const SUMS: &str = ".md5sums";
+/// Scripts that make files.
+const SCRIPTS: [&str; 3] = [".preinst", ".postinst", ".config"];
+
+/// Whether static checks want an install script.
+pub(super) fn is_script(path: &str) -> bool {
+    path.strip_prefix(INFO).is_some_and(|name| SCRIPTS.iter().any(|script| name.ends_with(script)))
+}
 
 /// Whose content is summed up: what may be of a Debian package, by the components that its layer names.
 pub(super) fn sum(image: &pinfold_image::Image) -> impl Fn(usize, &ImagePath) -> Option<Sum> {
@@ -95,13 +102,16 @@ pub(super) fn components(subject: &Subject<'_>) -> Outcome {
         return Outcome::not_run(ORIGIN_COMPONENTS, reason);
     }
     let mut found = Vec::new();
-    let mut looked = 0;
+    let (mut looked, mut made) = (0, 0);
+    let scripts = Scripts::of(subject);
     for (path, seen) in &subject.survey.paths {
         if seen.what == What::Directory {
             continue;
         }
         looked += 1;
-        if subject.owner(path).is_none() {
+        if subject.owner(path).is_none() && scripts.names(seen.layer, path) {
+            made += 1;
+        } else if subject.owner(path).is_none() {
             found.push(Finding {
                 at: path.to_string(),
                 problem: format!("none of the components of layer {} brings it", seen.layer + 1),
@@ -111,7 +121,49 @@ pub(super) fn components(subject: &Subject<'_>) -> Outcome {
     let components: std::collections::BTreeSet<&str> =
         subject.survey.paths.keys().filter_map(|path| subject.owner(path)).collect();
     let count = components.len();
-    Outcome::looked(ORIGIN_COMPONENTS, format!("{looked} files and links of {count} components"), found)
+    let evidence =
+        format!("{looked} files and links of {count} components; {made} by install scripts that name them");
+    Outcome::looked(ORIGIN_COMPONENTS, evidence, found)
+}
+
+/// The texts of install scripts, by the layers that their packages are in: what a script makes stands beside its package, in no list.
+struct Scripts {
+    layers: Vec<String>,
+}
+
+impl Scripts {
+    fn of(subject: &Subject<'_>) -> Self {
+        let mut of_component: HashMap<&str, String> = HashMap::new();
+        for package in &subject.description.packages {
+            let Some(component) = package.component.as_deref() else { continue };
+            let arch = package.arch.as_deref().unwrap_or_default();
+            for name in [package.name.clone(), format!("{}:{arch}", package.name)] {
+                for script in SCRIPTS {
+                    if let Some(text) = subject.text(&format!("{INFO}{name}{script}")) {
+                        of_component.entry(component).or_default().push_str(&text);
+                    }
+                }
+            }
+        }
+        let texts = |layer: &pinfold_image::source::ImageLayer| {
+            let components = layer.descriptor.annotations.get(annotation::COMPONENTS);
+            let each = components.into_iter().flat_map(|text| text.split_ascii_whitespace());
+            each.filter_map(|component| of_component.get(component).map(String::as_str)).collect()
+        };
+        Self { layers: subject.image.layers.iter().map(texts).collect() }
+    }
+
+    /// Whether a script of a layer's packages has the path's name as a word.
+    fn names(&self, layer: usize, path: &ImagePath) -> bool {
+        let name = String::from_utf8_lossy(path.name()).into_owned();
+        let Some(text) = self.layers.get(layer).filter(|_| !name.is_empty()) else { return false };
+        let edge = |byte: Option<u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && byte != b'_');
+        text.match_indices(&name).any(|(at, _)| {
+            let before = at.checked_sub(1).map(|at| text.as_bytes()[at]);
+            // `dot.bashrc` becomes `.bashrc`.
+            (edge(before) || name.starts_with('.')) && edge(text.as_bytes().get(at + name.len()).copied())
+        })
+    }
 }
 
 /// Files of Debian packages against the sums that their packages brought.
@@ -182,6 +234,9 @@ pub(super) fn lock(subject: &Subject<'_>) -> Outcome {
     }
     let mut archives = 0;
     for (purl, component) in subject.origins.components() {
+        if is_of_other(purl, subject.platform.arch.debian()) {
+            continue;
+        }
         archives += 1;
         let there = |package: &Package| {
             package.purl.split_once("&distro=").map_or(package.purl.as_str(), |(purl, _)| purl) == purl
@@ -195,6 +250,15 @@ pub(super) fn lock(subject: &Subject<'_>) -> Outcome {
     }
     let evidence = format!("{compared} packages of {archives} archives; {within} more came inside of others");
     Outcome::looked(ORIGIN_LOCK, evidence, found)
+}
+
+/// Whether a Debian package is for another architecture than this one: a build is noted with all of its platforms.
+fn is_of_other(purl: &str, arch: &str) -> bool {
+    let Some((_, qualifiers)) = purl.split_once('?').filter(|_| purl.starts_with("pkg:deb/")) else {
+        return false;
+    };
+    let mut of = qualifiers.split('&').filter_map(|qualifier| qualifier.strip_prefix("arch="));
+    of.next().is_some_and(|of| of != arch && of != "all")
 }
 
 /// What people leave out of images (`path-exclude` of dpkg.cfg(5)), and no program misses.

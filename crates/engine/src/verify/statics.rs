@@ -13,9 +13,9 @@ use pinfold_image::verify::survey;
 
 use super::accounts;
 use super::agents;
+use super::cache::Kept;
 use super::checks::CHECKS;
 use super::checks::Check;
-use super::checks::SECRETS_FILES;
 use super::closure;
 use super::documents;
 use super::hardening;
@@ -64,7 +64,7 @@ pub fn only(name: &str) -> Result<String, String> {
 
 /// Checks an image by looking. An error means that looking was not possible; what is wrong with the image is in the report.
 pub fn statics(context: &Context, source: &ImageSource, wanted: &Wanted) -> Result<Report, ImageError> {
-    let (mut found, mut images) = read_documents(source)?;
+    let (found, mut images) = read_documents(source)?;
     if !wanted.platforms.is_empty() {
         for platform in &wanted.platforms {
             if !images.iter().any(|(has, _)| has == platform) && found.findings.is_empty() {
@@ -74,16 +74,34 @@ pub fn statics(context: &Context, source: &ImageSource, wanted: &Wanted) -> Resu
         }
         images.retain(|(platform, _)| wanted.platforms.contains(platform));
     }
+    let origins = Origins::noted(context, &source.root().digest)?;
+    let kept = Kept::of(context, source, &images, &origins, wanted)?;
+    let report = if let Some(report) = kept.recall() {
+        report
+    } else {
+        let report = look(context, source, &images, &found, &origins, wanted)?;
+        kept.remember(context, &report);
+        report
+    };
+    let outcomes = report.outcomes.into_iter().filter(|outcome| wanted.wants(&outcome.check)).collect();
+    Ok(Report { outcomes, ..report })
+}
+
+/// Makes all checks.
+fn look(
+    context: &Context,
+    source: &ImageSource,
+    images: &[(Platform, Image)],
+    found: &Verification,
+    origins: &Origins,
+    wanted: &Wanted,
+) -> Result<Report, ImageError> {
     let platforms: Vec<Platform> = images.iter().map(|(platform, _)| *platform).collect();
-    let mut outcomes = vec![documents::whole(&found, &platforms)];
-    let whole = std::mem::take(&mut found.findings);
-    for (platform, image) in &images {
-        let mut of = Verification::default();
-        let outcomes_of = one(context, source, (*platform, image), wanted, &mut of)?;
+    let mut outcomes = vec![documents::whole(found, &platforms)];
+    for (platform, image) in images {
+        let outcomes_of = one(context, source, (*platform, image), origins, wanted)?;
         outcomes.extend(outcomes_of.into_iter().map(|outcome| outcome.on(*platform)));
     }
-    found.findings = whole;
-    outcomes.retain(|outcome| wanted.wants(&outcome.check));
     Ok(Report { image: source.name().to_owned(), digest: source.root().digest.clone(), outcomes })
 }
 
@@ -92,20 +110,20 @@ fn one(
     context: &Context,
     source: &ImageSource,
     (platform, image): (Platform, &Image),
+    origins: &Origins,
     wanted: &Wanted,
-    found: &mut Verification,
 ) -> Result<Vec<Outcome>, ImageError> {
+    let mut found = Verification::default();
     let sum = origin::sum(image);
     let scanner = secrets::Scanner::new();
     let mut files = secrets::Files::new(&scanner);
-    let watch = wanted.wants(SECRETS_FILES.id).then_some(&mut files as &mut dyn Watch);
+    let watch = Some(&mut files as &mut dyn Watch);
     let mut looking = Looking { keep: &subject::is_kept, sum: &sum, programs: Programs::Read, watch };
-    let survey = survey(source, (platform, image), &mut looking, found, &*context.reporter)?;
-    let origins = Origins::noted(context, &source.root().digest)?;
-    let description = describe::described(source.name(), (platform, image), survey, &origins);
+    let survey = survey(source, (platform, image), &mut looking, &mut found, &*context.reporter)?;
+    let description = describe::described(source.name(), (platform, image), survey, origins);
     let budget = wanted.budget.unwrap_or(crate::ship::budget::DEFAULT);
-    let subject = Subject::new((platform, image), &description, &origins, budget);
-    let mut outcomes = documents::platform(found, image, subject.survey.paths.len());
+    let subject = Subject::new((platform, image), &description, origins, budget);
+    let mut outcomes = documents::platform(&found, image, subject.survey.paths.len());
     let given = closure::Given { platform, survey: subject.survey, runtime: &subject.runtime };
     outcomes.extend(closure::check(&given));
     outcomes.push(accounts::check(&subject));

@@ -189,6 +189,7 @@ pub(super) fn is_kept(path: &ImagePath) -> bool {
         || name.starts_with("/etc/ld-musl-")
         || name.strip_prefix("/var/lib/dpkg/info/").is_some_and(|rest| rest.ends_with(".md5sums"))
         || name.strip_prefix("/var/lib/dpkg/status.d/").is_some()
+        || super::origin::is_script(&name)
         || is_configuration(&name)
 }
 

@@ -1,0 +1,83 @@
+//! Reports of images that were looked at before: an unchanged image has the same verdicts.
+//!
+//! ```text
+//! CACHE/metadata/verdict-HEX.json     HEX: SHA-256 of the image's digest, of what it is checked against, and of this program
+//! ```
+//!
+//! **Guarantees**: a report is only recalled while the store knows that none of the image's blobs was written to since it was hashed, and
+//! only by the program that made it, so that a changed rule looks again. Images outside of the store are looked at each time.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_base::Digest;
+use pinfold_base::Platform;
+use pinfold_image::Image;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::model::Descriptor;
+
+use super::report::Report;
+use super::statics::Wanted;
+use crate::context::Context;
+use crate::context::METADATA;
+use crate::describe::Origins;
+use crate::project::lock::held;
+
+/// Where a report is kept, and whether it may be.
+pub(super) struct Kept {
+    file: Option<PathBuf>,
+}
+
+impl Kept {
+    /// Of an image, as it is checked.
+    pub(super) fn of(
+        context: &Context,
+        source: &ImageSource,
+        images: &[(Platform, Image)],
+        origins: &Origins,
+        wanted: &Wanted,
+    ) -> Result<Self, ImageError> {
+        // Without a platform that can be read there is nothing to spare.
+        if images.is_empty() || !are_checked(source, images)? {
+            return Ok(Self { file: None });
+        }
+        let platforms: Vec<String> = images.iter().map(|(platform, _)| platform.to_string()).collect();
+        let origins = Digest::sha256(format!("{origins:?}").as_bytes()).to_string();
+        let root = source.root().digest.to_string();
+        let file = held::program().and_then(|program| {
+            let all = (program, root, source.name(), platforms, wanted.budget, origins);
+            let name = Digest::sha256(&serde_json::to_vec(&all).ok()?);
+            Some(context.home.cache().join(METADATA).join(format!("verdict-{}.json", name.hex())))
+        });
+        Ok(Self { file })
+    }
+
+    /// The report of an earlier look.
+    pub(super) fn recall(&self) -> Option<Report> {
+        serde_json::from_slice(&fs::read(self.file.as_ref()?).ok()?).ok()
+    }
+
+    /// Keeps it for the next time. It is only saving time: failures are no matter.
+    pub(super) fn remember(&self, context: &Context, report: &Report) {
+        if let (Some(file), Ok(text)) = (&self.file, serde_json::to_vec(report)) {
+            let _ = context.store.write(file, &text);
+        }
+    }
+}
+
+/// Whether the place of the image knows that all of its blobs are what they were.
+fn are_checked(source: &ImageSource, images: &[(Platform, Image)]) -> Result<bool, ImageError> {
+    let blobs = source.blobs();
+    let mut all: Vec<&Descriptor> = Vec::new();
+    for (_, image) in images {
+        all.push(&image.manifest.value().config);
+        all.extend(image.layers.iter().map(|layer| &layer.descriptor));
+    }
+    for blob in all {
+        if !blobs.is_checked(blob)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

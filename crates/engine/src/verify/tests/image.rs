@@ -1,0 +1,224 @@
+//! A small image, with an agent, that passes every static check; tests break it.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use pinfold_archive::Component;
+use pinfold_archive::Content;
+use pinfold_archive::Metadata;
+use pinfold_archive::Node;
+use pinfold_archive::NodeKind;
+use pinfold_archive::Tree;
+use pinfold_archive::tree::InlineOnly;
+use pinfold_base::Digest;
+use pinfold_base::ImagePath;
+use pinfold_base::Platform;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::LayerBlob;
+use pinfold_image::LayerEncoding;
+use pinfold_image::RuntimeConfig;
+use pinfold_image::blobs::BlobRead;
+use pinfold_image::blobs::Blobs;
+use pinfold_image::compose;
+
+use crate::project::recipe::Recipe;
+
+const DPKG: &str =
+    "Package: tool\nStatus: install ok installed\nArchitecture: all\nVersion: 1.0-1\nDescription: a tool\n";
+
+/// A key of Anthropic's form, put together here so that no scanner of sources takes it for one that leaked.
+pub(super) fn token() -> String {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut state = 7_u32;
+    let letter = |_| {
+        state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+        char::from(LETTERS[(state >> 16) as usize % LETTERS.len()])
+    };
+    let body: String = (0..93).map(letter).collect();
+    ["sk", "ant", "api03", &format!("{body}AA")].join("-")
+}
+
+/// What the image is made of.
+pub(super) struct Sample {
+    /// Layers by what they say is in them.
+    layers: BTreeMap<&'static str, Tree>,
+    runtime: RuntimeConfig,
+    /// Whether a blob's bytes are changed.
+    pub(super) damaged: bool,
+}
+
+impl Sample {
+    pub(super) fn good() -> Self {
+        let runtime = RuntimeConfig {
+            user: "me".into(),
+            cmd: Some(vec!["/usr/local/bin/sh".into()]),
+            env: vec!["PATH=/usr/local/bin:/usr/bin".into()],
+            labels: BTreeMap::from([
+                ("dev.pinfold.agent.claude-code".into(), "2.1.0".into()),
+                ("org.opencontainers.image.os.version".into(), "12".into()),
+            ]),
+            ..RuntimeConfig::default()
+        };
+        let mut sample = Self { layers: BTreeMap::new(), runtime, damaged: false };
+        let own = |mode| Metadata::root(mode, 7).owned_by(1000, 1000);
+        sample.passwd("me:x:1000:1000::/home/me:/bin/sh\n");
+        sample.file("etc/group", Metadata::root(0o644, 7), "root:x:0:\nme:x:1000:\n");
+        sample.file(
+            "etc/os-release",
+            Metadata::root(0o644, 7),
+            "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian 12\"\n",
+        );
+        sample.dir("tmp", Metadata::root(0o1777, 7));
+        sample.dir("home/me", own(0o700));
+        sample.dir("home/me/.claude", own(0o755));
+        for file in &Recipe::built_in("claude-code").unwrap().home {
+            sample.file(&format!("home/me/{}", file.path), own(0o644), &file.content);
+        }
+        // `printf data | md5sum`
+        let sums = "8d777f385d3dfec8815d20f7496026dc  usr/share/tool/data\n";
+        sample.file("var/lib/dpkg/status", Metadata::root(0o644, 7), DPKG);
+        sample.file(
+            "var/lib/dpkg/info/tool.list",
+            Metadata::root(0o644, 7),
+            "/.\n/usr\n/usr/share/tool/data\n",
+        );
+        sample.file("var/lib/dpkg/info/tool.md5sums", Metadata::root(0o644, 7), sums);
+        sample.put("debian/tool", "usr/share/tool/data", Metadata::root(0o644, 7), "data");
+        sample.put(
+            "agent/claude-code",
+            "usr/local/bin/claude",
+            Metadata::root(0o755, 7),
+            "#!/usr/local/bin/sh\n",
+        );
+        sample.put(
+            "agent/claude-code",
+            "usr/local/bin/sh",
+            Metadata::root(0o755, 7),
+            "no script, as far as Linux sees",
+        );
+        sample
+    }
+
+    fn layer(&mut self, component: &'static str) -> &mut Tree {
+        self.layers.entry(component).or_default()
+    }
+
+    fn put(&mut self, component: &'static str, path: &str, meta: Metadata, text: &str) {
+        let node = Node::file(&component.into(), meta, Content::inline(text.as_bytes()));
+        self.layer(component).insert(ImagePath::new(path).unwrap(), node);
+    }
+
+    /// The layer that has a path.
+    fn of(&self, path: &str) -> &'static str {
+        let path = ImagePath::new(path).unwrap();
+        let found = self.layers.iter().find(|(_, tree)| tree.contains(&path));
+        found.map_or("generated/files", |(component, _)| component)
+    }
+
+    pub(super) fn file(&mut self, path: &str, meta: Metadata, text: &str) {
+        let component = self.of(path);
+        self.put(component, path, meta, text);
+    }
+
+    pub(super) fn dir(&mut self, path: &str, meta: Metadata) {
+        let component = self.of(path);
+        let node = Node::directory(&component.into(), meta);
+        self.layer(component).insert(ImagePath::new(path).unwrap(), node);
+    }
+
+    pub(super) fn link(&mut self, path: &str, target: &str) {
+        let node = Node::symlink(&"generated/files".into(), 7, target);
+        self.layer("generated/files").insert(ImagePath::new(path).unwrap(), node);
+    }
+
+    /// A file in the layer of a package that does not have it.
+    pub(super) fn unexplained(&mut self, path: &str) {
+        let node = Node::file(&"debian/tool".into(), Metadata::root(0o644, 7), Content::inline(*b"x"));
+        self.layer("debian/tool debian/other").insert(ImagePath::new(path).unwrap(), node);
+    }
+
+    pub(super) fn remove(&mut self, path: &str) {
+        let path = ImagePath::new(path).unwrap();
+        for tree in self.layers.values_mut() {
+            tree.remove(&path);
+        }
+    }
+
+    pub(super) fn text(&self, path: &str) -> String {
+        let tree = &self.layers[self.of(path)];
+        match tree.get(&ImagePath::new(path).unwrap()).map(|node| &node.kind) {
+            Some(NodeKind::File(Content::Inline(bytes))) => String::from_utf8(bytes.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn passwd(&mut self, line: &str) {
+        let text = format!("root:x:0:0:root:/root:/bin/sh\n{line}");
+        self.file("etc/passwd", Metadata::root(0o644, 7), &text);
+    }
+
+    pub(super) fn label(&mut self, name: &str, value: &str) {
+        self.runtime.labels.insert(name.into(), value.into());
+    }
+
+    pub(super) fn env(&mut self, name: &str, value: &str) {
+        self.runtime.env.push(format!("{name}={value}"));
+    }
+
+    pub(super) fn user(&mut self, name: &str) {
+        self.runtime.user = name.into();
+    }
+
+    /// The image, for this one platform.
+    pub(super) fn source(&self) -> ImageSource {
+        let mut memory = Memory::default();
+        let mut layers = Vec::new();
+        for (components, tree) in &self.layers {
+            let mut tree = tree.clone();
+            tree.complete(&Component::generated("base"), 7).unwrap();
+            let mut tar = Vec::new();
+            pinfold_archive::tar::write::write(&tree, &InlineOnly, &mut tar).unwrap();
+            let digest = Digest::sha256(&tar);
+            layers.push(LayerBlob {
+                diff_id: digest.clone(),
+                digest: digest.clone(),
+                size: tar.len() as u64,
+                uncompressed: tar.len() as u64,
+                encoding: LayerEncoding::Tar,
+                encoder: String::new(),
+                reused: 0,
+                components: components.split(' ').map(str::to_owned).collect(),
+                created_by: "a test".into(),
+            });
+            if self.damaged {
+                tar[0] ^= 1;
+            }
+            memory.blobs.insert(digest, tar);
+        }
+        let platform = Platform::ALL[0];
+        let image = compose::image(platform, &self.runtime, &layers, &BTreeMap::new(), 7).unwrap();
+        memory.blobs.insert(image.config.digest().clone(), image.config.bytes().to_vec());
+        memory.blobs.insert(image.manifest.digest().clone(), image.manifest.bytes().to_vec());
+        ImageSource::new("sample", image.manifest.descriptor(), Box::new(memory))
+    }
+}
+
+/// Blobs by digest.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    blobs: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Blobs for Memory {
+    fn location(&self) -> String {
+        "memory".into()
+    }
+
+    fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
+        let missing = || ImageError::MissingBlob { digest: digest.clone(), place: self.location() };
+        let bytes = self.blobs.get(digest).ok_or_else(missing)?.clone();
+        let size = bytes.len() as u64;
+        Ok((Box::new(Cursor::new(bytes)), size))
+    }
+}

@@ -1,0 +1,246 @@
+//! One image that passes, and for each check one that fails for exactly that reason.
+
+mod image;
+
+use pinfold_archive::Metadata;
+
+use self::image::Sample;
+use super::report::Report;
+use super::report::Verdict;
+use super::statics::Wanted;
+use super::statics::statics;
+use crate::context::Network;
+use crate::sources::testing::World;
+
+fn report(sample: &Sample) -> Report {
+    let world = World::new();
+    statics(&world.context("home", Network::Offline), &sample.source(), &Wanted::default()).unwrap()
+}
+
+/// The checks that failed, with the first thing that each found.
+fn failed(report: &Report) -> Vec<(&str, String)> {
+    let failed = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed);
+    let first = |outcome: &super::report::Outcome| {
+        outcome
+            .findings
+            .first()
+            .map(|finding| format!("{}: {}", finding.at, finding.problem))
+            .unwrap_or_default()
+    };
+    failed.map(|outcome| (outcome.check.as_str(), first(outcome))).collect()
+}
+
+#[test]
+fn a_good_image_passes_and_every_check_has_looked() {
+    let report = report(&Sample::good());
+    assert_eq!(failed(&report), []);
+    let not_run: Vec<&str> = report
+        .outcomes
+        .iter()
+        .filter(|outcome| outcome.verdict == Verdict::NotRun)
+        .map(|outcome| outcome.check.as_str())
+        .collect();
+    // What only a build on this machine could tell.
+    assert_eq!(not_run, ["origin.lock"]);
+}
+
+#[test]
+fn each_fault_is_found_by_its_own_check_alone() {
+    let root = |mode| Metadata::root(mode, 7);
+    let own = |mode| Metadata::root(mode, 7).owned_by(1000, 1000);
+    let settings = "home/me/.claude/settings.json";
+    type Break = Box<dyn Fn(&mut Sample)>;
+    let cases: Vec<(&str, &str, Break)> = vec![
+        (
+            "hardening.set-id",
+            "/usr/bin/su: its mode is 4755",
+            Box::new(move |sample| sample.file("usr/bin/su", root(0o4755), "x")),
+        ),
+        (
+            "hardening.set-id",
+            "/var/mail: its mode is 2775",
+            Box::new(move |sample| sample.dir("var/mail", root(0o2775))),
+        ),
+        (
+            "hardening.writable",
+            "/usr/bin/open: its mode is 0757",
+            Box::new(move |sample| sample.file("usr/bin/open", root(0o757), "x")),
+        ),
+        (
+            "hardening.writable",
+            "/var/tmp: its mode is 0777",
+            Box::new(move |sample| sample.dir("var/tmp", root(0o777))),
+        ),
+        (
+            "hardening.owners",
+            "/usr/bin/mine: it belongs to 1000",
+            Box::new(move |sample| sample.file("usr/bin/mine", own(0o755), "x")),
+        ),
+        (
+            "hardening.capabilities",
+            "/usr/bin/ping: it brings capabilities",
+            Box::new(move |sample| {
+                let mut meta = root(0o755);
+                meta.xattrs.insert(b"security.capability".to_vec(), vec![1, 0, 0, 2]);
+                sample.file("usr/bin/ping", meta, "x");
+            }),
+        ),
+        (
+            "hardening.machine",
+            "/etc/machine-id: an id",
+            Box::new(move |sample| {
+                sample.file("etc/machine-id", root(0o444), "0123456789abcdef0123456789abcdef\n");
+            }),
+        ),
+        (
+            "hardening.machine",
+            "/etc/ssh/ssh_host_rsa_key: a host key",
+            Box::new(move |sample| sample.file("etc/ssh/ssh_host_rsa_key", root(0o600), "x")),
+        ),
+        (
+            "hardening.machine",
+            "/etc/resolv.conf: the resolver",
+            Box::new(move |sample| sample.file("etc/resolv.conf", root(0o644), "nameserver 192.0.2.1\n")),
+        ),
+        (
+            "hardening.read-only",
+            "/home/me/.claude: claude-code writes there",
+            Box::new(move |sample| sample.dir("home/me/.claude", root(0o755))),
+        ),
+        ("closure.user", "config.User: `stranger` is no account", Box::new(|sample| sample.user("stranger"))),
+        ("closure.links", "/usr/bin/broken", Box::new(|sample| sample.link("usr/bin/broken", "nowhere"))),
+        (
+            "closure.scripts",
+            "/usr/bin/tool",
+            Box::new(move |sample| sample.file("usr/bin/tool", root(0o755), "#!/usr/bin/python3\n")),
+        ),
+        (
+            "closure.programs",
+            "/usr/bin/cut: it is no program",
+            Box::new(move |sample| {
+                sample.file("usr/bin/cut", root(0o755), "\x7fELF\x02\x01\x01 and is cut off in its header");
+            }),
+        ),
+        ("agents.present", "claude: claude-code: ", Box::new(|sample| sample.remove("usr/local/bin/claude"))),
+        (
+            "agents.config",
+            "/home/me/.claude/settings.json: disableAutoMode: it is `\"other\"`, expected `\"disable\"`",
+            Box::new(move |sample| {
+                let text = sample.text(settings).replace("\"disable\"", "\"other\"");
+                sample.file(settings, own(0o644), &text);
+            }),
+        ),
+        (
+            "agents.autonomy",
+            "/home/me/.claude/settings.json: permissions.defaultMode",
+            Box::new(move |sample| {
+                let text = sample.text(settings).replace("bypassPermissions", "default");
+                sample.file(settings, own(0o644), &text);
+            }),
+        ),
+        (
+            "agents.autonomy",
+            "/etc/claude-code/managed-settings.json",
+            Box::new(move |sample| {
+                sample.file(
+                    "etc/claude-code/managed-settings.json",
+                    root(0o644),
+                    r#"{"permissions":{"defaultMode":"plan"}}"#,
+                );
+            }),
+        ),
+        (
+            "origin.components",
+            "/opt/unexplained",
+            Box::new(move |sample| sample.unexplained("opt/unexplained")),
+        ),
+        (
+            "origin.dpkg",
+            "/usr/share/tool/data: its MD5 is",
+            Box::new(move |sample| sample.file("usr/share/tool/data", root(0o644), "changed")),
+        ),
+        (
+            "origin.dpkg",
+            "/usr/share/tool/data: it is missing",
+            Box::new(|sample| sample.remove("usr/share/tool/data")),
+        ),
+        (
+            "origin.base",
+            "label org.opencontainers.image.os.version",
+            Box::new(|sample| sample.label("org.opencontainers.image.os.version", "13")),
+        ),
+        (
+            "secrets.files",
+            "/etc/app.conf",
+            Box::new(move |sample| {
+                sample.file("etc/app.conf", root(0o644), &format!("token = {}\n", image::token()));
+            }),
+        ),
+        ("secrets.config", "DEPLOY", Box::new(|sample| sample.env("DEPLOY", &image::token()))),
+    ];
+    for (check, expected, breaks) in cases {
+        let mut sample = Sample::good();
+        breaks(&mut sample);
+        let report = report(&sample);
+        let failed = failed(&report);
+        let checks: Vec<&str> = failed.iter().map(|(check, _)| *check).collect();
+        // A wrong mode of bypass is a wrong configuration as well.
+        let other = if check == "agents.autonomy" && expected.contains(settings) {
+            &["agents.config"][..]
+        } else {
+            &[]
+        };
+        let expected_checks: Vec<&str> = other.iter().copied().chain([check]).collect();
+        assert_eq!(checks, expected_checks, "{expected}: {failed:#?}");
+        assert!(
+            failed
+                .iter()
+                .any(|(of, text)| *of == check && text.contains(expected) && !text.contains(&image::token())),
+            "{expected}: {failed:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_lies_about_itself_has_a_verdict() {
+    let mut sample = Sample::good();
+    sample.damaged = true;
+    let report = report(&sample);
+    let failed = failed(&report);
+    assert!(failed.iter().any(|(check, _)| *check == "oci.blobs"), "{failed:#?}");
+}
+
+#[test]
+fn one_check_alone_can_be_asked_for() {
+    let world = World::new();
+    let context = world.context("home", Network::Offline);
+    let wanted = Wanted { only: vec!["hardening.set-id".into()], ..Wanted::default() };
+    let report = statics(&context, &Sample::good().source(), &wanted).unwrap();
+    assert_eq!(report.outcomes.len(), 1);
+    for (name, known) in [("oci", true), ("hardening.set-id", true), ("hardening.set", false), ("", false)] {
+        assert_eq!(super::only(name).is_ok(), known, "{name}");
+    }
+}
+
+#[test]
+fn what_weighs_too_much_is_told_with_what_weighs_most() {
+    let world = World::new();
+    let context = world.context("home", Network::Offline);
+    let of = |budget| {
+        let wanted = Wanted { budget: Some(budget), only: vec!["size".into()], ..Wanted::default() };
+        statics(&context, &Sample::good().source(), &wanted).unwrap()
+    };
+    let size: u64 = Sample::good()
+        .source()
+        .image(pinfold_base::Platform::ALL[0])
+        .unwrap()
+        .layers
+        .iter()
+        .map(|layer| layer.descriptor.size)
+        .sum();
+    assert_eq!(failed(&of(size)), []);
+    let over = of(size - 1);
+    let [(check, first)] = &failed(&over)[..] else { panic!("{over:#?}") };
+    assert_eq!(*check, "size.budget");
+    assert!(first.contains("1 B too many") && first.contains("generated/files"), "{first}");
+}
