@@ -78,8 +78,8 @@ impl Live {
 }
 
 impl Sandboxes {
-    /// Makes the folder of `spec` with its home, and starts its proxy.
-    fn prepare(&self, spec: &Spec) -> Result<Prepared, SandboxError> {
+    /// Makes the folder of `spec` with its home, and starts its proxy, unless there is a way out that takes its place.
+    fn prepare(&self, spec: &Spec, way: Option<&Path>) -> Result<Prepared, SandboxError> {
         let folder = self.folder(&spec.name)?;
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -107,7 +107,9 @@ impl Sandboxes {
             crate::supervise::edit::all(&home, &spec.home_edits);
             prepared.home = Some(home);
         }
-        if let Network::Proxy(egress) = &spec.network {
+        if let (Network::Proxy(_), Some(way)) = (&spec.network, way) {
+            prepared.egress = Some(way.to_owned());
+        } else if let Network::Proxy(egress) = &spec.network {
             let folder = &prepared.folder.0;
             let journal = JournalConfig { path: folder.join("network.log"), size_max: JOURNAL_MAX };
             let config = egress.proxy(journal).map_err(|error| SandboxError::Egress(error.to_string()))?;
@@ -122,6 +124,17 @@ impl Sandboxes {
 
     /// Starts `spec` with its home, proxy and records. The calling thread supervises it.
     pub(crate) fn start(&self, spec: &Spec, runtime: Runtime, stdio: Stdio) -> Result<Live, SandboxError> {
+        self.start_with(spec, runtime, stdio, None)
+    }
+
+    /// The same with `way`, a Unix socket of the caller's, in the proxy's place.
+    pub(crate) fn start_with(
+        &self,
+        spec: &Spec,
+        runtime: Runtime,
+        stdio: Stdio,
+        way: Option<&Path>,
+    ) -> Result<Live, SandboxError> {
         if runtime == Runtime::Oci(OciRuntime::Runsc) && spec.policy.cgroup == Need::Required {
             let why = "`runsc` is started without cgroups, which would hold its own kernel too";
             return Err(Refusal::NoCgroup(why.into()).into());
@@ -129,7 +142,7 @@ impl Sandboxes {
         if runtime == Runtime::Oci(OciRuntime::Runsc) {
             self.held_by_others(spec)?;
         }
-        let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } = self.prepare(spec)?;
+        let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } = self.prepare(spec, way)?;
         let state;
         let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
@@ -148,7 +161,7 @@ impl Sandboxes {
                 sandbox = sandbox.egress(socket);
             }
             let started = sandbox.spawn(stdio);
-            if let Some(socket) = egress {
+            if let Some(socket) = egress.filter(|_| way.is_none()) {
                 // The sandbox has it mounted; nobody else is to find it.
                 let _ = fs_err::remove_file(socket);
             }
