@@ -17,6 +17,7 @@ mod inflate;
 mod layer;
 mod npmrc;
 mod packument;
+mod pattern;
 mod planner;
 mod project;
 mod proxy_greeting;
@@ -34,6 +35,7 @@ mod shown;
 mod shrinkwrap;
 mod signed;
 mod stanza;
+mod structure;
 mod tar;
 mod zip;
 
@@ -49,6 +51,7 @@ pub use inflate::inflate;
 pub use layer::layer;
 pub use npmrc::npmrc;
 pub use packument::packument;
+pub use pattern::pattern;
 pub use planner::planner;
 pub use project::lock;
 pub use project::manifest;
@@ -72,6 +75,7 @@ pub use shown::shown;
 pub use shrinkwrap::shrinkwrap;
 pub use signed::signed;
 pub use stanza::stanza;
+pub use structure::structure;
 pub use tar::tar;
 pub use zip::zip;
 
@@ -97,6 +101,7 @@ pub const TARGETS: &[Target] = &[
     ("manifest", manifest),
     ("npmrc", npmrc),
     ("packument", packument),
+    ("pattern", pattern),
     ("planner", planner),
     ("proxy_greeting", proxy_greeting),
     ("proxy_head", proxy_head),
@@ -113,6 +118,7 @@ pub const TARGETS: &[Target] = &[
     ("shrinkwrap", shrinkwrap),
     ("signed", signed),
     ("stanza", stanza),
+    ("structure", structure),
     ("tar", tar),
     ("unpack", unpack),
     ("words", words),

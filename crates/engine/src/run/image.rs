@@ -21,8 +21,8 @@ use crate::build::heal::healing;
 use crate::context::Context;
 use crate::keep::gc;
 
-/// Longest `/etc/passwd` that is read.
-const PASSWD_MAX: u64 = 1 << 20;
+/// Longest file of `/etc` that is read.
+const ETC_MAX: u64 = 1 << 20;
 
 /// An image that can be run.
 #[derive(Debug)]
@@ -89,7 +89,11 @@ pub(super) fn labels(image: &Image) -> BTreeMap<String, String> {
     image.config.value().config.as_ref().map(|config| config.labels.clone()).unwrap_or_default()
 }
 
-fn unpacked(context: &Context, source: &Admitted<ImageSource>, image: &Image) -> Result<Ready, RunError> {
+pub(super) fn unpacked(
+    context: &Context,
+    source: &Admitted<ImageSource>,
+    image: &Image,
+) -> Result<Ready, RunError> {
     let roots = RootfsStore::open(context.home.data(), unpack::Options::default())?;
     let root = roots.get(source, image, &*context.reporter)?;
     let path = root.path.clone();
@@ -117,12 +121,17 @@ pub(super) fn described(source: &ImageSource, image: &Image, root: PathBuf) -> R
     }
 }
 
-/// `/etc/passwd` of a root. No link of the image is followed: it could lead to a file of the host.
+/// `/etc/passwd` of a root.
 fn passwd(root: &Path) -> Option<String> {
+    etc(root, "passwd")
+}
+
+/// A small file of `/etc` of a root. No link of the image is followed: it could lead to a file of the host.
+pub(super) fn etc(root: &Path, name: &str) -> Option<String> {
     let etc = root.join("etc");
-    let file = etc.join("passwd");
+    let file = etc.join(name);
     let plain = fs::symlink_metadata(&etc).is_ok_and(|data| data.is_dir())
-        && fs::symlink_metadata(&file).is_ok_and(|data| data.is_file() && data.len() <= PASSWD_MAX);
+        && fs::symlink_metadata(&file).is_ok_and(|data| data.is_file() && data.len() <= ETC_MAX);
     plain.then(|| fs::read(file).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))?
 }
 

@@ -13,6 +13,7 @@
 //! above it, mounts that have pinfold's own folders in them, variables that are not set, another project's session, and
 //! whatever a project or an image wants beyond the defaults until the user agrees.
 
+pub(crate) mod alone;
 mod apart;
 mod bundle;
 mod changed;

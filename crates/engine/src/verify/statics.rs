@@ -20,6 +20,7 @@ use super::closure;
 use super::documents;
 use super::hardening;
 use super::origin;
+use super::own;
 use super::report::Outcome;
 use super::report::Report;
 use super::secrets;
@@ -45,7 +46,8 @@ impl Wanted {
     /// Whether a check is made.
     pub fn wants(&self, check: &str) -> bool {
         let within = |name: &String| {
-            check == name || check.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            check == name
+                || check.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(['.', ':']))
         };
         self.only.is_empty() || self.only.iter().any(within)
     }
@@ -54,11 +56,12 @@ impl Wanted {
 /// A check or a group of checks, as people name it.
 pub fn only(name: &str) -> Result<String, String> {
     let known = |check: &&Check| check.id == name || check.group() == name;
-    if CHECKS.iter().any(|check| known(&check)) {
+    if name == own::GROUP || CHECKS.iter().any(|check| known(&check)) {
         return Ok(name.to_owned());
     }
     let mut groups: Vec<&str> = CHECKS.iter().map(|check| check.group()).collect();
     groups.dedup();
+    groups.push(own::GROUP);
     Err(format!("no check has this name; groups: {}", groups.join(", ")))
 }
 

@@ -116,6 +116,37 @@ pids = 100
 protect = ["tools/run.sh"]
 unprotect = [".vscode"]
 credentials = { claude-code = "env:A" }
+[[test]]
+name = "runs"
+command = ["a"]
+env = { A = "b" }
+exit-code = 1
+stdout = ["a"]
+stdout-excluded = ["a"]
+stderr = ["a"]
+stderr-excluded = ["a"]
+[[test]]
+name = "is there"
+path = "/a"
+exists = true
+[[test]]
+name = "is so"
+path = "/a"
+type = "file"
+mode = "0644"
+owner = "1:1"
+content = ["a"]
+content-excluded = ["a"]
+[[test]]
+name = "says"
+[test.image]
+env = { A = "b" }
+labels = { a = "b" }
+entrypoint = ["a"]
+cmd = ["b"]
+workdir = "/w"
+user = "u"
+volumes = ["/v"]
 "#;
 
 /// Other forms of values in it.
@@ -179,6 +210,9 @@ replace = "r"
 
 /// Changes other than another letter at the end.
 const CHANGES: &[(&str, &str)] = &[
+    ("test[].type", "link"),
+    ("test[].mode", "0600"),
+    ("test[].owner", "2:2"),
     ("preset", "solo"),
     ("platforms[]", "linux/arm64"),
     ("binary[].platforms[]", "linux/arm64"),
@@ -219,6 +253,8 @@ const IMAGE: &str = "what is in the image, and seen inside only";
 const TEXT: &str = "for people";
 const FEWER: &str = "a limit where there is none by itself";
 const NARROWS: &str = "what a sandbox may not change";
+const TESTED: &str =
+    "a test of the image: a command of it in a sandbox that has nothing of the host, or files of it";
 const ONE: &str = "there is one value";
 
 /// What does nothing to the host, and why.
@@ -287,6 +323,28 @@ const HARMLESS: &[(&str, &str)] = &[
     ("run.memory", FEWER),
     ("run.cpus", FEWER),
     ("run.protect[]", NARROWS),
+    ("test[].name", TESTED),
+    ("test[].command[]", TESTED),
+    ("test[].env.*", TESTED),
+    ("test[].exit-code", TESTED),
+    ("test[].stdout[]", TESTED),
+    ("test[].stdout-excluded[]", TESTED),
+    ("test[].stderr[]", TESTED),
+    ("test[].stderr-excluded[]", TESTED),
+    ("test[].path", TESTED),
+    ("test[].exists", TESTED),
+    ("test[].type", TESTED),
+    ("test[].mode", TESTED),
+    ("test[].owner", TESTED),
+    ("test[].content[]", TESTED),
+    ("test[].content-excluded[]", TESTED),
+    ("test[].image.env.*", TESTED),
+    ("test[].image.labels.*", TESTED),
+    ("test[].image.entrypoint[]", TESTED),
+    ("test[].image.cmd[]", TESTED),
+    ("test[].image.workdir", TESTED),
+    ("test[].image.user", TESTED),
+    ("test[].image.volumes[]", TESTED),
 ];
 
 /// The same of recipes.

@@ -2,7 +2,7 @@
 //!
 //! Overlaying (a preset by the user's file): tables merge key by key, plain values and arrays replace, arrays of tables
 //! (`[[file]]`, `[[dir]]`, `[[link]]`, `[[binary]]`) add up, where an entry for a path that the preset has replaces it, whatever
-//! kind either is of. What a source reads is typed in the source's folder ([`crate::sources`]).
+//! kind either is of; a `[[test]]` replaces that of its name. What a source reads is typed in the source's folder ([`crate::sources`]).
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -34,6 +34,8 @@ use super::SetId;
 use super::Skipped;
 use super::User;
 use super::environment;
+use super::test;
+use super::test::TestFile;
 use super::value::TextOr;
 use crate::sources::Section;
 use crate::sources::each_source;
@@ -294,6 +296,9 @@ macro_rules! manifest {
             scripts: BTreeMap<String, ScriptsFile>,
             /// Sandbox defaults.
             run: Option<Run>,
+            /// Tests of the image, for `verify`.
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            test: Vec<TestFile>,
         }
 
         /// What a manifest asks of each source.
@@ -356,6 +361,7 @@ impl ManifestFile {
         self.file.retain(|old| !own.contains(&old.path));
         self.dir.retain(|old| !own.contains(&old.path));
         self.link.retain(|old| !own.contains(&old.path));
+        self.test.retain(|old| over.test.iter().all(|new| new.name != old.name));
         Self {
             preset: over.preset,
             name: over.name.or(self.name),
@@ -386,6 +392,7 @@ impl ManifestFile {
             }),
             scripts: union(self.scripts, over.scripts),
             run: over.run.or(self.run),
+            test: self.test.into_iter().chain(over.test).collect(),
             ..sources
         }
     }
@@ -455,6 +462,7 @@ impl ManifestFile {
                 ManifestError::value("policy.size-budget", format!("`{text}` is no size such as \"700MiB\""))
             })?),
         };
+        let tests = test::meaning(self.test, self.user.as_ref())?;
         let mut scripts = BTreeMap::new();
         for (package, answer) in self.scripts {
             let skipped = answer.meaning(&package)?;
@@ -487,6 +495,7 @@ impl ManifestFile {
             },
             scripts,
             run: self.run.unwrap_or_default(),
+            tests,
             directory: directory.to_owned(),
         })
     }

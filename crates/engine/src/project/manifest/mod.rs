@@ -8,8 +8,10 @@ pub mod credentials;
 pub mod environment;
 pub mod error;
 pub mod file;
+pub mod pattern;
 pub mod preset;
 pub mod run;
+pub mod test;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ pub use file::Requests;
 pub use file::parse_size;
 pub use preset::Preset;
 pub use run::Run;
+pub use test::Test;
 pub use value::AbsolutePath;
 pub use value::Age;
 pub use value::MissingTime;
@@ -207,6 +210,9 @@ pub struct Manifest {
     pub scripts: BTreeMap<String, Skipped>,
     /// Sandbox defaults.
     pub run: Run,
+    /// Tests of the image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<Test>,
     /// Folder that relative paths count from.
     #[serde(skip)]
     pub directory: PathBuf,
