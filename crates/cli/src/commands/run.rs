@@ -154,7 +154,7 @@ pub(crate) enum RuntimeArg {
 }
 
 impl RuntimeArg {
-    fn meant(self) -> Runtime {
+    pub(crate) fn meant(self) -> Runtime {
         match self {
             Self::Builtin => Runtime::Builtin,
             Self::Runc => Runtime::Oci(OciRuntime::Runc),

@@ -12,14 +12,21 @@ use pinfold_engine::context::Context;
 use pinfold_engine::keep;
 use pinfold_engine::settings;
 use pinfold_engine::ship;
+use pinfold_engine::ship::find::Finding;
 use pinfold_engine::ship::verify::At;
 use pinfold_engine::verify;
+use pinfold_engine::verify::Further;
 use pinfold_engine::verify::Wanted;
+use pinfold_engine::verify::own::Commands;
+use pinfold_engine::verify::own::structure;
 use pinfold_engine::verify::report::Report;
 use pinfold_engine::verify::sets;
+use pinfold_image::ImageSource;
 use pinfold_image::Place;
+use pinfold_image::trust::Admitted;
 
 use super::Outcome;
+use super::run::RuntimeArg;
 use crate::args;
 use crate::args::Global;
 use crate::complete;
@@ -49,7 +56,7 @@ pub(crate) struct VerifyArgs {
     /// Check this platform alone (may be repeated)
     #[arg(long = "platform", value_name = "OS/ARCH")]
     platforms: Vec<Platform>,
-    /// Make this check alone, or this group of checks: oci, closure, hardening, secrets, agents, size, origin, run (may be repeated)
+    /// Make this check alone, or this group of checks: oci, closure, hardening, secrets, agents, size, origin, run, test (may be repeated)
     #[arg(long, value_name = "CHECK", value_parser = verify::only)]
     only: Vec<String>,
     /// Let a platform's compressed layers have up to this size, instead of the manifest's `policy.size-budget` or 700MiB
@@ -61,6 +68,18 @@ pub(crate) struct VerifyArgs {
     /// Write the outcomes to this file as JUnit's XML, for CI systems (`-` is stdout)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "key"])]
     junit: Option<PathBuf>,
+    /// Run the image too, in sandboxes: its agents and tools, and the commands of tests. What this machine cannot run has failed then
+    #[arg(long, conflicts_with_all = ["store", "key"])]
+    run: bool,
+    /// Execute nothing, which is so unless `--run` is said
+    #[arg(long = "static", conflicts_with_all = ["run", "store", "key"])]
+    look: bool,
+    /// What runs the sandboxes; runc and runsc must be installed
+    #[arg(long, value_enum, default_value = "builtin", requires = "run")]
+    runtime: RuntimeArg,
+    /// Make the tests of this file too, in the format of container-structure-test 2.0.0, beside the manifest's (may be repeated)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "key"])]
+    structure_test: Vec<PathBuf>,
     /// Read back every download, layer and blob instead; what does not match its name is set aside
     #[arg(long, conflicts_with_all = ["image", "platforms", "only", "budget", "set"])]
     store: bool,
@@ -82,16 +101,31 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     }
     let mut wanted =
         Wanted { platforms: args.platforms.clone(), budget: args.budget, only: args.only.clone() };
+    let mut tests = Vec::new();
+    for file in &args.structure_test {
+        tests.extend(structure::read(file)?);
+    }
+    let commands = if args.run { Commands::Run(args.runtime.meant()) } else { Commands::Skip };
     let result = if let Some(image) = &args.image {
-        super::looked_at(&context, image).and_then(|source| Ok(verify::statics(&context, &source, &wanted)?))
+        let further = Further { commands, recipes: &[], tests: &tests };
+        if commands == Commands::Skip && tests.is_empty() {
+            super::looked_at(&context, image)
+                .and_then(|source| Ok(verify::statics(&context, &source, &wanted)?))
+        } else {
+            // What is run must be let in.
+            super::image(&context, image, Finding::default())
+                .and_then(|source| proved(&context, &source, &wanted, &further))
+        }
     } else {
         let project = super::agreed(&context, &args.project)?;
         let platforms = args.platforms.clone();
         let options = build::Options { platforms, ..build::Options::new(args.locking.meant()) };
         wanted.budget = wanted.budget.or(project.manifest.policy.size_budget);
+        let tests = [project.manifest.tests.clone(), tests].concat();
+        let further = Further { commands, recipes: &project.recipes, tests: &tests };
         healing(&context, || {
             let outcome = build::build(&context, &project, &options)?;
-            Ok::<_, Failure>(verify::statics(&context, &outcome.source, &wanted)?)
+            proved(&context, &outcome.source, &wanted, &further)
         })
     };
     let set_aside = !context.tell_damage().is_empty();
@@ -112,6 +146,18 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         render::note("`pinfold build` in the image's project makes again what was set aside");
     }
     Ok(ExitCode::from(u8::from(report.failed())))
+}
+
+/// An image looked at, then run and tested as far as that is asked for.
+fn proved(
+    context: &Context,
+    source: &Admitted<ImageSource>,
+    wanted: &Wanted,
+    further: &Further<'_>,
+) -> Result<Report, Failure> {
+    let mut report = verify::statics(context, source, wanted)?;
+    verify::further(context, source, wanted, further, &mut report)?;
+    Ok(report)
 }
 
 /// Writes the report where a CI system finds it.
