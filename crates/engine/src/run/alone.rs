@@ -36,7 +36,7 @@ use crate::context::Environment;
 use crate::project::recipe::Recipe;
 
 /// Where programs start; empty memory.
-pub(crate) const WORKSPACE: &str = "/workspace";
+const WORKSPACE: &str = "/workspace";
 /// Bytes of each memory that is written to.
 const MEMORY: u64 = 512 << 20;
 /// Bytes of memory of everything inside, where the machine can hold it to that.
@@ -116,6 +116,13 @@ pub(crate) fn with_set_id(
 }
 
 impl Alone {
+    /// The same for a runtime that makes no place for a mount in an image: programs start in the home.
+    pub(crate) fn at_home(mut self) -> Self {
+        self.spec.mounts.retain(|mount| mount.target != Path::new(WORKSPACE));
+        self.spec.cwd.clone_from(&self.spec.home.target);
+        self
+    }
+
     /// A file of its `/etc`, such as `passwd`. No link of the image is followed.
     pub(crate) fn etc(&self, name: &str) -> Option<String> {
         image::etc(&self.spec.rootfs, name)

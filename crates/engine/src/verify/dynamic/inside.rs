@@ -130,6 +130,7 @@ impl Inside {
         runtime: Runtime,
     ) -> Result<Self, String> {
         let alone = alone::alone(context, source, platform).map_err(|error| one_line(&error))?;
+        let alone = if runtime == Runtime::Builtin { alone } else { alone.at_home() };
         let folder = tempfile::Builder::new().prefix("verify-").tempdir_in(context.home.data());
         let folder = folder.map_err(|error| format!("no folder can be made: {error}"))?;
         Ok(Self {
