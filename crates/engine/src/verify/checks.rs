@@ -58,7 +58,7 @@ checks! {
     RUN_START = "run.start": "the image starts in a sandbox";
     RUN_VERSION = "run.version": "every agent prints its version";
     RUN_USER = "run.user": "`id` is the user that the image says";
-    RUN_INIT = "run.init": "process 1 is the init that the entrypoint names";
+    RUN_INIT = "run.init": "the init that the entrypoint names runs the command";
     RUN_TOOLS = "run.tools": "tini and tmux print their versions";
     RUN_READ_ONLY = "run.read-only": "/usr/local cannot be written to";
     RUN_TMP = "run.tmp": "/tmp can be written to";
