@@ -12,12 +12,24 @@ use crate::ImageError;
 use crate::ImageSource;
 use crate::source::Image;
 use crate::survey;
+use crate::survey::Before;
 use crate::survey::Looking;
 use crate::survey::MAX_KEPT;
+use crate::survey::Sum;
 
+pub use crate::survey::Replaced;
 pub use crate::survey::Seen as Found;
 pub use crate::survey::Survey as Contents;
 pub use crate::survey::What;
+
+/// How closely files are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Names, modes, sizes.
+    Plain,
+    /// Digests of contents too, and what layers replaced of each other.
+    Close,
+}
 
 /// Reads all layers of `image`. Files for which `keep` says so are kept.
 pub fn read(
@@ -26,7 +38,18 @@ pub fn read(
     keep: &dyn Fn(&ImagePath) -> bool,
     reporter: &dyn Reporter,
 ) -> Result<Contents, ImageError> {
-    read_within(MAX_KEPT, source, image, keep, reporter)
+    look(source, image, keep, Detail::Plain, reporter)
+}
+
+/// The same, as closely as `detail` says.
+pub fn look(
+    source: &ImageSource,
+    image: &Image,
+    keep: &dyn Fn(&ImagePath) -> bool,
+    detail: Detail,
+    reporter: &dyn Reporter,
+) -> Result<Contents, ImageError> {
+    read_within(MAX_KEPT, source, image, keep, detail, reporter)
 }
 
 fn read_within(
@@ -34,11 +57,15 @@ fn read_within(
     source: &ImageSource,
     image: &Image,
     keep: &dyn Fn(&ImagePath) -> bool,
+    detail: Detail,
     reporter: &dyn Reporter,
 ) -> Result<Contents, ImageError> {
     let total = image.layers.iter().map(|layer| layer.descriptor.size).sum();
     let running = Running::begin(reporter, Stage::Read, source.name(), Some(total));
     let mut looking = Looking::keeping(keep);
+    if detail == Detail::Close {
+        looking = Looking { sum: &|_, _| Some(Sum::Sha256), before: Before::Kept, ..looking };
+    }
     survey::survey(source, image, &mut looking, room, &running, &mut |number, passed| {
         // Damage is named as what it is before the complaint about it.
         if let Some(error) = passed.blob {
@@ -75,7 +102,35 @@ mod tests {
     fn contents_within(room: u64, tars: &[Vec<u8>]) -> Result<Contents, ImageError> {
         let source = Memory::default().both(tars, LayerEncoding::Gzip);
         let image = source.image(AMD64).unwrap();
-        read_within(room, &source, &image, &|path| matches!(path.name(), b"kept" | b"name"), &Silent)
+        let keep = |path: &ImagePath| matches!(path.name(), b"kept" | b"name");
+        read_within(room, &source, &image, &keep, Detail::Close, &Silent)
+    }
+
+    #[test]
+    fn what_lower_layers_had_is_kept_where_it_is_asked_for() {
+        let lower = RawTar::new().dir("a/").file("a/x", "1").file("a/y", "1").file("same", "1").end();
+        let middle = RawTar::new().dir("a/").file("a/x", "2").file("a/.wh.y", "").end();
+        let upper = RawTar::new().file("a", "no directory now").end();
+        let layers = [lower, middle, upper];
+        let told = |found: &Contents| -> Vec<String> {
+            let each = found.before.iter().flat_map(|(path, all)| all.iter().map(move |one| (path, one)));
+            each.map(|(path, one)| format!("{path} {} gone by {}", one.was.layer, one.by)).collect()
+        };
+        let close = contents(&layers).unwrap();
+        assert_eq!(told(&close), ["/a/x 0 gone by 1", "/a/x 1 gone by 2", "/a/y 0 gone by 1"]);
+        let source = Memory::default().both(&layers, LayerEncoding::Gzip);
+        let plain = read(&source, &source.image(AMD64).unwrap(), &|_| false, &Silent).unwrap();
+        assert_eq!((told(&plain), plain.paths.len()), (vec![], close.paths.len()));
+    }
+
+    /// `sha256sum` of GNU coreutils 9.1 says the same.
+    #[test]
+    fn content_is_hashed_by_all_its_names() {
+        let tar = RawTar::new().file("kept", "one\n").file("other", "one\n").hardlink("third", "other").end();
+        for (path, found) in &contents(&[tar]).unwrap().paths {
+            let hex = found.sha256().unwrap().hex();
+            assert_eq!(hex, "2c8b08da5ce60398e1f19af0e5dccc744df274b826abe585eaba68c525434806", "{path}");
+        }
     }
 
     #[test]

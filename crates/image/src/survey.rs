@@ -36,6 +36,8 @@ use crate::source::Image;
 
 /// Most bytes of files that are kept, taken together.
 pub(crate) const MAX_KEPT: u64 = 256 << 20;
+/// Most paths that are kept of what lower layers had: more than any image has that was made for use.
+pub const MAX_BEFORE: usize = 200_000;
 /// How much of a file is looked at a time.
 const CHUNK: usize = 128 << 10;
 /// Programs of a layer that are read once more at most: each may hold 32 MiB until then.
@@ -109,6 +111,19 @@ pub struct Seen {
     pub size: u64,
 }
 
+impl Seen {
+    /// SHA-256 of a file's content, where that was asked for.
+    pub fn sha256(&self) -> Option<&Digest> {
+        match &self.what {
+            What::File(facts) => match &facts.sum {
+                Some(Summed::Sha256(digest)) => Some(digest),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 /// The paths of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
@@ -118,6 +133,20 @@ pub struct Survey {
     pub kept: BTreeMap<ImagePath, Vec<u8>>,
     /// Files that should have been kept, and had no room.
     pub left_out: usize,
+    /// What stood at paths until a layer above replaced or hid it, the lowest layer's first; where that was asked for. Directories
+    /// aside.
+    pub before: BTreeMap<ImagePath, Vec<Replaced>>,
+    /// How many more there were than are kept.
+    pub forgotten: usize,
+}
+
+/// What stood at a path until a layer above replaced or hid it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// What it was.
+    pub was: Seen,
+    /// The layer that took it away; 0 is the lowest.
+    pub by: usize,
 }
 
 /// Sees the bytes of every file of every layer, of those too that upper layers hide.
@@ -138,8 +167,20 @@ pub struct Looking<'a> {
     pub sum: &'a dyn Fn(usize, &ImagePath) -> Option<Sum>,
     /// Whether programs and scripts are looked into.
     pub programs: Programs,
+    /// What becomes of paths that upper layers replace or hide.
+    pub before: Before,
     /// Who sees their bytes besides.
     pub watch: Option<&'a mut dyn Watch>,
+}
+
+/// What becomes of paths that upper layers replace or hide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Before {
+    /// They are forgotten.
+    #[default]
+    Forgotten,
+    /// They are kept, as many as [`MAX_BEFORE`].
+    Kept,
 }
 
 /// What of programs is looked at.
@@ -160,7 +201,7 @@ impl std::fmt::Debug for Looking<'_> {
 impl<'a> Looking<'a> {
     /// Looks at nothing but paths, and keeps some.
     pub fn keeping(keep: &'a dyn Fn(&ImagePath) -> bool) -> Self {
-        Self { keep, sum: &|_, _| None, programs: Programs::Unread, watch: None }
+        Self { keep, sum: &|_, _| None, programs: Programs::Unread, before: Before::Forgotten, watch: None }
     }
 }
 
@@ -168,31 +209,6 @@ impl Survey {
     /// What is at a path.
     pub fn get(&self, path: &ImagePath) -> Option<&Seen> {
         self.paths.get(path)
-    }
-
-    fn hide(&mut self, layer: usize, path: &ImagePath) {
-        self.clear(layer, path);
-        if self.paths.get(path).is_some_and(|seen| seen.layer < layer) {
-            self.paths.remove(path);
-            self.kept.remove(path);
-        }
-    }
-
-    /// Removes what layers below `layer` have under a directory.
-    fn clear(&mut self, layer: usize, dir: &ImagePath) {
-        let mut start = dir.as_bytes().to_vec();
-        if !dir.is_root() {
-            start.push(b'/');
-        }
-        // By bytes, `d-other` stands between `d` and `d/x`.
-        let below = self.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        let below = below.take_while(|(path, _)| path.as_bytes().starts_with(&start));
-        let below: Vec<ImagePath> =
-            below.filter(|(_, seen)| seen.layer < layer).map(|(path, _)| path.clone()).collect();
-        for path in below {
-            self.paths.remove(&path);
-            self.kept.remove(&path);
-        }
     }
 }
 
@@ -207,6 +223,7 @@ pub(crate) fn survey(
 ) -> Result<Survey, ImageError> {
     let mut surveyor = Surveyor {
         survey: Survey::default(),
+        remembers: MAX_BEFORE,
         looking,
         room,
         number: 0,
@@ -243,6 +260,8 @@ struct Surveyor<'a, 'b> {
     looking: &'a mut Looking<'b>,
     /// Bytes that may still be kept.
     room: u64,
+    /// How many paths may still be kept of what was before.
+    remembers: usize,
     number: usize,
     chunk: Vec<u8>,
     /// Programs of the layer that have to pass by again.
@@ -257,11 +276,11 @@ impl Visit for Surveyor<'_, '_> {
         let (path, of) = match change {
             Change::Root => return Ok(()),
             Change::Hide(path) => {
-                self.survey.hide(layer, &path);
+                self.hide(layer, &path);
                 return Ok(());
             }
             Change::Clear(dir) => {
-                self.survey.clear(layer, &dir);
+                self.clear(layer, layer, &dir);
                 return Ok(());
             }
             Change::Put(path) => (path, None),
@@ -269,7 +288,7 @@ impl Visit for Surveyor<'_, '_> {
         };
         let linked = of.as_ref().and_then(|target| self.survey.paths.get(target)).cloned();
         if !matches!(entry.kind, EntryKind::Directory) {
-            self.survey.clear(layer + 1, &path);
+            self.clear(layer + 1, layer, &path);
         }
         let wanted = (self.looking.keep)(&path);
         if self.looking.programs == Programs::Read
@@ -283,7 +302,7 @@ impl Visit for Surveyor<'_, '_> {
             // Another name of a file is as that file is.
             (EntryKind::Hardlink(_), Some(seen)) => {
                 self.keep(&path, wanted.then_some(copy).flatten());
-                self.survey.paths.insert(path, Seen { layer, ..seen });
+                self.put(&path, Seen { layer, ..seen });
                 return Ok(());
             }
             (EntryKind::Directory, _) => What::Directory,
@@ -297,12 +316,60 @@ impl Visit for Surveyor<'_, '_> {
         };
         self.keep(&path, kept);
         let (mode, uid, gid) = (entry.meta.mode, entry.meta.uid, entry.meta.gid);
-        self.survey.paths.insert(path, Seen { layer, what, mode, uid, gid, size: entry.size });
+        self.put(&path, Seen { layer, what, mode, uid, gid, size: entry.size });
         Ok(())
     }
 }
 
 impl Surveyor<'_, '_> {
+    fn hide(&mut self, layer: usize, path: &ImagePath) {
+        self.clear(layer, layer, path);
+        if self.survey.paths.get(path).is_some_and(|seen| seen.layer < layer) {
+            self.take(layer, path);
+        }
+    }
+
+    fn take(&mut self, by: usize, path: &ImagePath) {
+        let was = self.survey.paths.remove(path);
+        self.survey.kept.remove(path);
+        self.replaced(by, path, was);
+    }
+
+    /// Remembers what a layer below had.
+    fn replaced(&mut self, by: usize, path: &ImagePath, was: Option<Seen>) {
+        let below = was.filter(|was| was.layer < by && was.what != What::Directory);
+        let Some(was) = below.filter(|_| self.looking.before == Before::Kept) else { return };
+        match self.remembers.checked_sub(1) {
+            Some(left) => {
+                self.remembers = left;
+                self.survey.before.entry(path.clone()).or_default().push(Replaced { was, by });
+            }
+            None => self.survey.forgotten += 1,
+        }
+    }
+
+    /// Removes what layers below `layer` have under a directory, for the layer `by`.
+    fn clear(&mut self, layer: usize, by: usize, dir: &ImagePath) {
+        let mut start = dir.as_bytes().to_vec();
+        if !dir.is_root() {
+            start.push(b'/');
+        }
+        // By bytes, `d-other` stands between `d` and `d/x`.
+        let below = self.survey.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
+        let below = below.take_while(|(path, _)| path.as_bytes().starts_with(&start));
+        let below: Vec<ImagePath> =
+            below.filter(|(_, seen)| seen.layer < layer).map(|(path, _)| path.clone()).collect();
+        for path in below {
+            self.take(by, &path);
+        }
+    }
+
+    /// Puts what is at a path now.
+    fn put(&mut self, path: &ImagePath, seen: Seen) {
+        let was = self.survey.paths.insert(path.clone(), seen);
+        self.replaced(self.number, path, was);
+    }
+
     /// Notes what came of a program that passed by again, under all of its names.
     fn settle(&mut self, path: ImagePath, passed: elf::Passed, again: &mut Vec<(ImagePath, Partial)>) {
         let Some(Seen { layer, what: What::File(facts), .. }) = self.survey.paths.get_mut(&path) else {

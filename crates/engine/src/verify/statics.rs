@@ -121,7 +121,8 @@ fn one(
     let scanner = secrets::Scanner::new();
     let mut files = secrets::Files::new(&scanner);
     let watch = Some(&mut files as &mut dyn Watch);
-    let mut looking = Looking { keep: &subject::is_kept, sum: &sum, programs: Programs::Read, watch };
+    let mut looking =
+        Looking { sum: &sum, programs: Programs::Read, watch, ..Looking::keeping(&subject::is_kept) };
     let survey = survey(source, (platform, image), &mut looking, &mut found, &*context.reporter)?;
     let description = describe::described(source.name(), (platform, image), survey, origins);
     let budget = wanted.budget.unwrap_or(crate::ship::budget::DEFAULT);

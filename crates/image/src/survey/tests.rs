@@ -36,6 +36,7 @@ fn surveyed(tars: &[Vec<u8>]) -> (Survey, Notes, Verification) {
             _ => None,
         },
         programs: Programs::Read,
+        before: Before::Forgotten,
         watch: Some(&mut notes),
     };
     let survey = verify_and_survey(&source, (AMD64, &image), &mut looking, &mut found, &Silent).unwrap();
