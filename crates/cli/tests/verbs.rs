@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 35] = [
+const VERBS: [&str; 38] = [
     "init",
     "lock",
     "fetch",
@@ -31,6 +31,9 @@ const VERBS: [&str; 35] = [
     "login",
     "logout",
     "inspect",
+    "diff",
+    "explain",
+    "report",
     "verify",
     "unpack",
     "run",

@@ -3,7 +3,9 @@
 pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod copy;
+pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod fetch;
 pub(crate) mod gc;
 pub(crate) mod images;
@@ -17,6 +19,7 @@ pub(crate) mod man;
 pub(crate) mod policy;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod report;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod schema;
@@ -29,6 +32,7 @@ pub(crate) mod verify;
 use std::path::Path;
 use std::process::ExitCode;
 
+use pinfold_base::Platform;
 use pinfold_engine::consent;
 use pinfold_engine::consent::Agreed;
 use pinfold_engine::context::Context;
@@ -68,6 +72,9 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Login(args) => login::login(&args, global),
         Command::Logout(args) => login::logout(&args, global),
         Command::Inspect(args) => inspect::run(&args, global),
+        Command::Diff(args) => diff::run(&args, global),
+        Command::Explain(args) => explain::run(&args, global),
+        Command::Report(args) => report::run(&args, global),
         Command::Verify(args) => verify::run(&args, global),
         Command::Unpack(args) => unpack::run(&args, global),
         Command::Run(args) => run::run(&args, global),
@@ -125,6 +132,23 @@ fn project(context: &Context, args: &args::Project) -> Result<Project, Failure> 
 /// The image that text means, let in by the user's rules.
 fn image(context: &Context, text: &str, finding: Finding) -> Result<Admitted<ImageSource>, Failure> {
     Ok(pinfold_engine::ship::find::find(context, text, finding)?)
+}
+
+/// The platform of an image that is looked at: the one that is wanted, this machine's, else the first that it has.
+fn one_platform(source: &ImageSource, wanted: Option<Platform>) -> Result<Platform, Failure> {
+    if let Some(platform) = wanted {
+        // The error for a platform that it does not have names those that it has.
+        source.image(platform)?;
+        return Ok(platform);
+    }
+    let platforms = source.platforms()?;
+    let host = Platform::host().filter(|host| platforms.contains_key(host));
+    host.or(platforms.into_keys().next()).ok_or_else(|| {
+        Failure::usage(
+            "the image has no platform that pinfold knows",
+            "`pinfold inspect` says what it is made of",
+        )
+    })
 }
 
 /// The image that text means, to be looked at only.

@@ -7,6 +7,8 @@
 pub(crate) mod changed;
 pub(crate) mod changes;
 pub(crate) mod diagnostic;
+pub(crate) mod differences;
+pub(crate) mod document;
 pub(crate) mod log;
 pub(crate) mod page;
 pub(crate) mod progress;

@@ -5,6 +5,8 @@
 
 use pinfold_base::Shown;
 
+use super::document::code;
+
 /// The most columns of a cell: a digest in full and some more.
 const CELL_MAX: usize = 100;
 /// The fewest columns that a name is left on a narrow terminal, if its heading is no wider.
@@ -20,7 +22,7 @@ pub(crate) enum Align {
 }
 
 /// A table with a heading line.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<Shown>>,
@@ -52,6 +54,32 @@ impl Table {
             if self.whole && index == last { cell } else { cell.within(CELL_MAX) }
         };
         self.rows.push(cells.into_iter().enumerate().map(cut).collect());
+    }
+
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The same as Markdown: words in code spans, numbers as they are.
+    pub(crate) fn markdown(&self) -> Vec<String> {
+        let line = |cells: &mut dyn Iterator<Item = String>| {
+            format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+        };
+        let rule = |align| if align == Align::Left { "---" } else { "---:" }.to_owned();
+        let mut lines = vec![
+            line(&mut self.columns.iter().map(|(name, _)| (*name).to_owned())),
+            line(&mut self.columns.iter().map(|(_, align)| rule(*align))),
+        ];
+        for row in &self.rows {
+            let cell = |(index, (_, align)): (usize, &(&str, Align))| {
+                let cell = row.get(index).cloned().unwrap_or_default();
+                let text = if *align == Align::Left { code(&cell) } else { cell.to_string() };
+                text.replace('|', "\\|")
+            };
+            lines.push(line(&mut self.columns.iter().enumerate().map(cell)));
+        }
+        lines
     }
 
     /// The heading and the rows, for a terminal of so many columns; as they are where there is none.

@@ -1,4 +1,5 @@
-//! Which of the generated components of a layer a path is of: they share one, and each has its own places.
+//! Which of the generated components of a layer a path is of: they share one, and each has its own places; and why each is there, in
+//! one sentence.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,11 @@ use crate::project::recipe::Recipe;
 /// The component of a path that no package has, among those of its layer; `target` is where it leads as a link.
 pub(super) fn of<'a>(path: &ImagePath, target: Option<&[u8]>, here: &BTreeSet<&'a str>) -> Option<&'a str> {
     let named = |name: &str| here.get(name).copied();
-    let place = place(&path.to_string(), target).and_then(named);
+    let place = place(&path.to_string(), target);
+    // Without Debian, accounts are of the least that an image needs.
+    let place = place.and_then(|place| {
+        named(place).or_else(|| named("generated/etc").filter(|_| place == "generated/accounts"))
+    });
     let rest = || ["generated/files", "generated/effects", "generated/base"].into_iter().find_map(named);
     place.or_else(rest).or_else(|| here.iter().copied().find(|name| name.starts_with("generated/")))
 }
@@ -34,13 +39,82 @@ fn place(path: &str, target: Option<&[u8]>) -> Option<&'static str> {
         {
             "generated/agent-config"
         }
+        // What usrmerge and the oldest scripts lead elsewhere.
+        "/bin" | "/sbin" | "/lib" | "/lib32" | "/lib64" | "/libx32" | "/var/run" | "/var/lock" => {
+            "generated/base"
+        }
         _ => return None,
     })
 }
 
+/// Why a component is there, where it is a generated one.
+pub(super) fn reason(component: &str) -> Option<&'static str> {
+    let name = component.strip_prefix("generated/")?;
+    let known = REASONS.iter().find(|(known, _)| *known == name);
+    Some(known.map_or("pinfold generated it when the image was built", |(_, reason)| reason))
+}
+
+/// Generated components, and why each is there.
+const REASONS: &[(&str, &str)] = &[
+    (
+        "accounts",
+        "users and groups: those of Debian's base-passwd, what install scripts add to them, and `[user]` of the manifest",
+    ),
+    ("agent-config", "settings of an agent, by its recipe"),
+    (
+        "alternatives",
+        "update-alternatives: packages offer programs for one name, and the one of the highest priority has it",
+    ),
+    (
+        "base",
+        "install scripts need it or made it, or it holds what packages ship; no package ships it itself",
+    ),
+    (
+        "certificates",
+        "trusted authorities, as update-ca-certificates makes them: of the package ca-certificates, and the manifest's",
+    ),
+    (
+        "dpkg",
+        "the database of dpkg and apt: which packages are installed, in which version, with which files",
+    ),
+    (
+        "etc",
+        "the least that an image without Debian needs: accounts with `[user]` of the manifest, and an empty /tmp",
+    ),
+    ("files", "a `[[file]]`, `[[dir]]` or `[[link]]` of the manifest"),
+    ("gio-modules", "the list of GIO's modules, as gio-querymodules makes it of what packages ship"),
+    (
+        "input-methods",
+        "the list of GTK's input methods, as gtk-query-immodules makes it of what packages ship",
+    ),
+    (
+        "java-certificates",
+        "trusted authorities in Java's keystore, as ca-certificates-java makes it of the others",
+    ),
+    ("ld.so.cache", "where the dynamic linker finds libraries, as ldconfig lists them"),
+    ("settings", "schemas of GSettings in one file, as glib-compile-schemas makes it of what packages ship"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_has_one_sentence() {
+        assert!(REASONS.is_sorted_by(|a, b| a.0 < b.0));
+        for (name, sentence) in REASONS {
+            assert!(!sentence.ends_with('.') && sentence.len() < 160, "{name}");
+        }
+        assert_eq!(reason("debian/dpkg"), None);
+        assert!(reason("generated/else").is_some_and(|reason| reason.contains("pinfold")));
+    }
+
+    #[test]
+    fn an_image_without_debian_has_accounts_too() {
+        let here = BTreeSet::from(["generated/etc", "generated/files"]);
+        let of = |path: &str| of(&ImagePath::new(path).unwrap(), None, &here);
+        assert_eq!((of("etc/passwd"), of("bin/busybox")), (Some("generated/etc"), Some("generated/files")));
+    }
 
     #[test]
     fn each_has_its_places_and_the_rest_is_files() {

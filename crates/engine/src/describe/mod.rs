@@ -7,6 +7,9 @@
 //!                       component binaries and the base        ─┘     Origins: the lock, or what was noted when it was built
 //! ```
 //!
+//! [`side`] is one platform read whole; of it are made [`diff`] (two of them, or two locks), [`explain`] (one path) and [`page`] (HTML for a
+//! person).
+//!
 //! [`describe`] reads an image of any tool; [`Description`] answers which package and which component a path is of. Packages are known
 //! by their package URLs (purl-spec); one that lies in several places is one package. A file that dpkg has is dpkg's alone, whatever
 //! else would claim it: scanners see it so, too.
@@ -16,11 +19,17 @@
 //! **Refuses**: what [`pinfold_image::contents`] refuses. A database that cannot be read is noted, and the rest told.
 
 mod debian;
+pub mod diff;
+pub mod explain;
 mod generated;
 mod license;
+pub mod lock;
 mod npm;
 mod origins;
+pub mod page;
 mod python;
+mod save;
+pub mod side;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -35,6 +44,7 @@ use pinfold_image::ImageSource;
 use pinfold_image::compose::annotation;
 use pinfold_image::contents;
 use pinfold_image::contents::Contents;
+use pinfold_image::contents::Detail;
 use pinfold_image::contents::What;
 use pinfold_image::inspect;
 use pinfold_image::inspect::LayerSummary;
@@ -44,6 +54,7 @@ use serde::Serialize;
 pub use self::license::License;
 pub use self::origins::Download;
 pub use self::origins::Origins;
+pub use self::save::save;
 use crate::build::contract;
 use crate::build::contract::Contract;
 use crate::context::Context;
@@ -184,6 +195,18 @@ pub fn describe(
 ) -> Result<Description, ImageError> {
     let image = source.image(platform)?;
     let contents = contents::read(source, &image, &is_read, &*context.reporter)?;
+    Ok(described(source.name(), (platform, &image), contents, origins))
+}
+
+/// The same with digests of contents, and what layers replaced of each other.
+pub fn describe_closely(
+    context: &Context,
+    source: &ImageSource,
+    platform: Platform,
+    origins: &Origins,
+) -> Result<Description, ImageError> {
+    let image = source.image(platform)?;
+    let contents = contents::look(source, &image, &is_read, Detail::Close, &*context.reporter)?;
     Ok(described(source.name(), (platform, &image), contents, origins))
 }
 

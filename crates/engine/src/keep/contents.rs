@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_image::ImageError;
@@ -55,6 +56,9 @@ pub struct File {
     /// Where a symbolic link leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// SHA-256 of its content, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// What it came with, where that is known.
     pub component: Option<String>,
     /// The number of its layer, 1 being the lowest.
@@ -162,6 +166,7 @@ pub(crate) fn sorted(contents: &Contents, summary: &PlatformSummary) -> Parts {
             gid: found.gid,
             size: found.size,
             target,
+            digest: found.sha256().cloned(),
             component: of,
             layer: found.layer + 1,
             path,
@@ -206,7 +211,7 @@ fn installed(status: &str) -> impl Iterator<Item = Installed> {
 }
 
 /// `drwxr-xr-x`, as `ls -l` writes it.
-fn mode(found: &Found) -> String {
+pub(crate) fn mode(found: &Found) -> String {
     let kind = match found.what {
         What::Directory => 'd',
         What::File(_) => '-',

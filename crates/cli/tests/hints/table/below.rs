@@ -231,6 +231,26 @@ pub(super) const ROWS: &[Row] = &[
         ]),
     ),
     row(
+        "cli/src/commands/diff.rs",
+        "`git show REVISION:pinfold.lock | pinfold diff lock:- pinfold.lock` compares with an older one",
+        Elsewhere("cli/tests/seeing.rs", "locks_are_told_from_images_and_compared"),
+    ),
+    row(
+        "cli/src/commands/diff.rs",
+        "name two images, or two locks (a file that ends in .lock, or lock:FILE)",
+        Elsewhere("cli/tests/seeing.rs", "locks_are_told_from_images_and_compared"),
+    ),
+    row(
+        "cli/src/commands/explain.rs",
+        "name a path from the image's root, such as /usr/bin/git",
+        Elsewhere("cli/tests/seeing.rs", "a_path_is_explained"),
+    ),
+    row(
+        "cli/src/commands/mod.rs",
+        "`pinfold inspect` says what it is made of",
+        Untried("it takes an image of no platform that pinfold knows"),
+    ),
+    row(
         "cli/src/commands/inspect.rs",
         "`pinfold inspect {} --components` lists them",
         Tried(&[Trial {

@@ -27,9 +27,14 @@ pub struct Replaced {
 /// Changed versions, by component name. Several versions of one name (a package that differs between platforms) are joined.
 /// Where the version stayed and the bytes did not, the digests stand beside it.
 pub fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
-    let replaced = old.map(|old| replaced(old, new, None)).unwrap_or_default();
-    let old = old.map(versions).unwrap_or_default();
-    let new = versions(new);
+    changes_on(&Platform::ALL, old, new)
+}
+
+/// The same on some platforms alone.
+pub fn changes_on(platforms: &[Platform], old: Option<&Lock>, new: &Lock) -> Vec<Change> {
+    let replaced = old.map(|old| replaced_on(platforms, old, new, None)).unwrap_or_default();
+    let old = old.map(|old| versions_on(platforms, old)).unwrap_or_default();
+    let new = versions_on(platforms, new);
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();
     names.dedup();
@@ -55,8 +60,12 @@ pub fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
 
 /// Archives whose version stayed though their bytes did not, each once. `project` says what the manifest names.
 pub fn replaced(old: &Lock, new: &Lock, project: Option<&Project>) -> Vec<Replaced> {
+    replaced_on(&Platform::ALL, old, new, project)
+}
+
+fn replaced_on(platforms: &[Platform], old: &Lock, new: &Lock, project: Option<&Project>) -> Vec<Replaced> {
     let mut found: Vec<Replaced> = Vec::new();
-    for platform in Platform::ALL {
+    for &platform in platforms {
         let before = old.archives(platform);
         let before: BTreeMap<(&str, &str), _> = before
             .iter()
@@ -86,8 +95,12 @@ pub fn replaced(old: &Lock, new: &Lock, project: Option<&Project>) -> Vec<Replac
 
 /// Component → version, every platform's.
 pub fn versions(lock: &Lock) -> BTreeMap<String, String> {
+    versions_on(&Platform::ALL, lock)
+}
+
+fn versions_on(platforms: &[Platform], lock: &Lock) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for archive in Platform::ALL.into_iter().flat_map(|platform| lock.archives(platform)) {
+    for archive in platforms.iter().flat_map(|platform| lock.archives(*platform)) {
         let versions = found.entry(archive.component).or_default();
         if !versions.contains(&archive.version) {
             versions.push(archive.version);

@@ -1,0 +1,74 @@
+//! `pinfold report`: one page over an image.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pinfold_base::shown;
+use pinfold_engine::describe;
+use pinfold_engine::describe::lock::find;
+use pinfold_engine::describe::page;
+use pinfold_engine::describe::page::Subject;
+use pinfold_engine::describe::side;
+use pinfold_engine::describe::side::Side;
+use pinfold_engine::verify::Wanted;
+use pinfold_engine::verify::statics;
+use pinfold_image::inspect;
+
+use super::Outcome;
+use crate::args;
+use crate::args::Global;
+use crate::complete;
+use crate::render;
+
+/// Write one page over an image that a person can read: sizes, checks, packages, install scripts, differences between platforms
+///
+/// The page holds everything it needs: no scripts, nothing is loaded. The same image gives the same page.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// The image, in any place (as of `inspect`)
+    #[arg(add = complete::images())]
+    image: String,
+    /// Write the page to this file
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    downloads: args::Downloads,
+    /// The lock that the image was built of; one that is known to be it unless said
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &ReportArgs, global: Global) -> Outcome {
+    let context = super::context(global, args.downloads)?;
+    let source = super::looked_at(&context, &args.image)?;
+    let lock = find(&context, &source, args.lock.as_deref())?;
+    let summary = inspect::inspect(&source)?;
+    let read = summary.platforms.iter().map(|one| {
+        let origins = side::origins(&context, &source, lock.as_ref(), one.platform);
+        Side::read(&context, &source, one.platform, &origins)
+    });
+    let sides = read.collect::<Result<Vec<_>, _>>();
+    let checks = statics(&context, &source, &Wanted::default());
+    context.tell_damage();
+    let (sides, checks) = (sides?, checks?);
+    let packages = page::joined(sides.iter().map(|side| (side.platform(), page::packages_of(side))));
+    let subject = Subject {
+        summary: &summary,
+        sides: &sides,
+        packages: &packages,
+        checks: Some(&checks),
+        lock: lock.as_ref(),
+    };
+    describe::save(&args.output, &page::page(&subject))?;
+    if global.json {
+        render::json(&serde_json::json!({
+            "page": args.output.display().to_string(),
+            "image": summary.name,
+            "digest": summary.digest,
+            "failed": checks.failed(),
+        }));
+    } else if !global.quiet {
+        render::note(shown!("{} written", args.output.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,193 @@
+//! One platform of an image, read whole: what its documents say, its packages, its files with their digests and what they came with.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use pinfold_base::ImagePath;
+use pinfold_base::Platform;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::contents::Contents;
+use pinfold_image::contents::Found;
+use pinfold_image::contents::What;
+use pinfold_image::inspect;
+use pinfold_image::inspect::PlatformSummary;
+
+use super::Description;
+use super::Origins;
+use super::Package;
+use super::PackageKind;
+use super::describe_closely;
+use crate::context::Context;
+use crate::keep::contents::Component;
+use crate::keep::contents::File;
+use crate::keep::contents::mode;
+use crate::project::lock::Lock;
+
+/// What begins the label that has an agent's version.
+const AGENT: &str = "dev.pinfold.agent.";
+
+/// Directories that hold what packages ship.
+const BASE: &str = "generated/base";
+
+/// One platform of an image.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// What its documents say.
+    pub summary: PlatformSummary,
+    /// Its components, by name.
+    pub components: Vec<Component>,
+    /// Its files, by path.
+    pub files: Vec<File>,
+    /// Its packages and the versions of each: `debian/libc6` (binary packages), `npm/typescript`, `agent/codex-cli`.
+    pub versions: BTreeMap<String, String>,
+    /// Its packages, and what else is told of it; nothing where its layers were not read.
+    pub description: Option<Description>,
+}
+
+/// Where packages of an image were fetched from: its lock says, or what was noted when it was built.
+pub fn origins(context: &Context, source: &ImageSource, lock: Option<&Lock>, platform: Platform) -> Origins {
+    match lock {
+        Some(lock) => Origins::of_lock(lock, platform),
+        // What cannot be read is not known.
+        None => Origins::noted(context, &source.root().digest).unwrap_or_default(),
+    }
+}
+
+impl Side {
+    /// Reads all layers.
+    pub fn read(
+        context: &Context,
+        source: &ImageSource,
+        platform: Platform,
+        origins: &Origins,
+    ) -> Result<Self, ImageError> {
+        let summary = inspect::platform(platform, &source.image(platform)?);
+        Ok(Self::of(summary, describe_closely(context, source, platform, origins)?))
+    }
+
+    /// What its documents say alone.
+    pub fn unread(summary: &PlatformSummary) -> Self {
+        Self {
+            summary: summary.clone(),
+            components: Vec::new(),
+            files: Vec::new(),
+            versions: agents(summary),
+            description: None,
+        }
+    }
+
+    /// Of what was read.
+    pub fn of(summary: PlatformSummary, description: Description) -> Self {
+        let files = files(&summary, &description);
+        let components = components(&summary, &description, &files);
+        let mut versions = agents(&summary);
+        for package in &description.packages {
+            let Some(version) = &package.version else { continue };
+            let joined = versions.entry(called(package)).or_default();
+            if joined.is_empty() {
+                joined.clone_from(version);
+            } else if !joined.split(", ").any(|known| known == version) {
+                joined.push_str(", ");
+                joined.push_str(version);
+            }
+        }
+        Self { summary, components, files, versions, description: Some(description) }
+    }
+
+    /// Which platform it is.
+    pub fn platform(&self) -> Platform {
+        self.summary.platform
+    }
+
+    /// What its layers have; nothing where they were not read.
+    pub fn contents(&self) -> Option<&Contents> {
+        self.description.as_ref().map(|description| &description.contents)
+    }
+
+    /// What is known of a path.
+    pub fn file(&self, path: &ImagePath) -> Option<&File> {
+        let path = path.to_string();
+        self.files.iter().find(|file| file.path == path)
+    }
+}
+
+/// What a package is called where versions are compared.
+pub fn called(package: &Package) -> String {
+    match (package.kind, &package.component) {
+        (PackageKind::Deb, _) => format!("debian/{}", package.name),
+        (PackageKind::Npm, _) => format!("npm/{}", package.name),
+        (PackageKind::Python, _) => format!("python/{}", package.name),
+        (PackageKind::Generic | PackageKind::Base, Some(component)) => component.clone(),
+        (PackageKind::Generic | PackageKind::Base, None) => package.name.clone(),
+    }
+}
+
+/// Agents and their versions, as an image says that was built by pinfold.
+fn agents(summary: &PlatformSummary) -> BTreeMap<String, String> {
+    let labels = summary.runtime.labels.iter();
+    let agent = |name: &str| Some(format!("agent/{}", name.strip_prefix(AGENT)?));
+    labels.filter_map(|(name, version)| Some((agent(name)?, version.clone()))).collect()
+}
+
+fn files(summary: &PlatformSummary, description: &Description) -> Vec<File> {
+    let named: Vec<BTreeSet<&str>> =
+        summary.layers.iter().map(|layer| layer.components.iter().map(String::as_str).collect()).collect();
+    let none = BTreeSet::new();
+    let file = |(path, found): (&ImagePath, &Found)| {
+        let target = match &found.what {
+            What::Link(target) => Some(String::from_utf8_lossy(target).into_owned()),
+            _ => None,
+        };
+        let told = description.component_of(path).map(str::to_owned);
+        // Directories are nobody's, but of a layer that has only one component, and those that hold what others ship.
+        let here = named.get(found.layer).filter(|_| found.what == What::Directory).unwrap_or(&none);
+        let single = || here.first().filter(|_| here.len() == 1);
+        let holds = || single().or_else(|| here.get(BASE)).map(|name| (*name).to_owned());
+        File {
+            mode: mode(found),
+            uid: found.uid,
+            gid: found.gid,
+            size: found.size,
+            digest: found.sha256().cloned(),
+            component: told.or_else(holds),
+            layer: found.layer + 1,
+            path: path.to_string(),
+            target,
+        }
+    };
+    description.contents.paths.iter().map(file).collect()
+}
+
+fn components(summary: &PlatformSummary, description: &Description, files: &[File]) -> Vec<Component> {
+    let mut found: BTreeMap<&str, Component> = BTreeMap::new();
+    for (number, layer) in summary.layers.iter().enumerate() {
+        for name in &layer.components {
+            let component = Component { name: name.clone(), layer: number + 1, ..Component::default() };
+            found.insert(name, component);
+        }
+    }
+    for (name, version) in agents(summary) {
+        if let Some(component) = found.get_mut(name.as_str()) {
+            component.version = Some(version);
+        }
+    }
+    for package in &description.packages {
+        let Some(component) = package.component.as_deref().and_then(|name| found.get_mut(name)) else {
+            continue;
+        };
+        let of_source = package.source.as_ref().map(|(_, version)| version);
+        // Of packages in each other it is the one of that name that counts.
+        let named = component.name.split_once('/').is_some_and(|(_, short)| short == package.name);
+        if named || (component.version.is_none() && package.kind != PackageKind::Npm) {
+            component.version = of_source.or(package.version.as_ref()).cloned();
+        }
+    }
+    for file in files.iter().filter(|file| !file.mode.starts_with('d')) {
+        if let Some(component) = file.component.as_deref().and_then(|name| found.get_mut(name)) {
+            component.files += 1;
+            component.size = component.size.saturating_add(file.size);
+        }
+    }
+    found.into_values().collect()
+}
