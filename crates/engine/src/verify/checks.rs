@@ -84,4 +84,12 @@ mod tests {
             assert!(!check.says.ends_with('.') && !check.says.is_empty(), "{}", check.id);
         }
     }
+
+    #[test]
+    fn the_documentation_has_them_all() {
+        let table: String =
+            CHECKS.iter().map(|check| format!("| `{}` | {} |\n", check.id, check.says)).collect();
+        let text = include_str!("../../../../docs/verify.md");
+        assert!(text.contains(&table), "docs/verify.md has another table than this:\n{table}");
+    }
 }
