@@ -5,6 +5,7 @@
 //!   bench build    rows of CPU seconds, wall seconds and peak memory of whole processes, with CPU goals
 //!   bench scripts  what hostile install scripts cost until they are stopped
 //!   bench run      figures with goals: starts, unpacking, the proxy, resident memory
+//!   bench verify   rows of looking at an image, beside decompressing and hashing its layers
 //!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
 //!
@@ -17,6 +18,7 @@ mod peers;
 pub(crate) mod run;
 mod scripts;
 mod ship;
+mod verify;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -56,6 +58,8 @@ enum Group {
     Scripts,
     /// Running sandboxes
     Run,
+    /// Proving what an image is
+    Verify,
     /// Sending images to registries and getting them from there
     Ship,
 }
@@ -69,6 +73,8 @@ struct Tables {
     scripts: Vec<Row>,
     /// What running costs.
     run: Vec<run::Figure>,
+    /// What proving costs.
+    verify: Vec<Row>,
     /// What shipping costs.
     ship: Vec<Row>,
 }
@@ -161,6 +167,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     }
     if wanted(Group::Run) {
         tables.run = run::figures(args.runs.max(1), &args.only, &folder, &pinfold)?;
+    }
+    if wanted(Group::Verify) {
+        tables.verify = verify::rows(args, &folder, &pinfold)?;
     }
     if wanted(Group::Ship) {
         tables.ship = ship::rows(args, &folder, &pinfold)?;
