@@ -14,7 +14,12 @@ use pinfold_engine::build::heal::healing;
 use pinfold_engine::build::layers::Records;
 use pinfold_engine::context::Context;
 use pinfold_engine::keep::gc;
+use pinfold_engine::project::Project;
 use pinfold_engine::project::manifest::Compression;
+use pinfold_engine::verify;
+use pinfold_engine::verify::Further;
+use pinfold_engine::verify::own::Commands;
+use pinfold_engine::verify::report::Report;
 use pinfold_image::Location;
 use pinfold_image::Reference;
 use pinfold_image::export::export;
@@ -29,6 +34,7 @@ use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
+use crate::render::verdicts;
 use pinfold_base::units;
 
 /// Build the image: lock what the manifest changed, fetch what is missing, compose what changed
@@ -58,6 +64,9 @@ pub(crate) struct BuildArgs {
     /// Make everything anew: look at every byte of the downloads, decode and compress again, unpack again at the next run
     #[arg(long)]
     force: bool,
+    /// Check what was built at once, as `pinfold verify` does without executing anything; a failed check is exit code 1
+    #[arg(long)]
+    verify: bool,
     /// Compress everything anew instead of copying the publishers' compressed blocks
     #[arg(long)]
     no_reuse: bool,
@@ -94,15 +103,20 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
     if args.force {
         gc::drop_roots_of(&context, outcome.images.values().map(|image| image.manifest.digest()))?;
     }
+    let verified = if args.verify { Some(verified(&context, &project, &outcome)?) } else { None };
     if global.json {
-        render::json(&serde_json::json!({
+        let mut told = serde_json::json!({
             "reference": outcome.built.reference,
             "index": outcome.built.index,
             "unchanged": outcome.unchanged,
             "seconds": outcome.time.as_secs_f64(),
             "platforms": outcome.built.platforms,
             "written": written,
-        }));
+        });
+        if let Some(report) = &verified {
+            told["verified"] = serde_json::json!(report);
+        }
+        render::json(&told);
     } else if outcome.unchanged {
         let Built { built, time, .. } = &outcome;
         if global.quiet {
@@ -123,7 +137,23 @@ pub(crate) fn run(args: &BuildArgs, global: Global) -> Outcome {
             render::note(shown!("wrote {place} ({})", units::bytes(*bytes)));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    let Some(verified) = verified else { return Ok(ExitCode::SUCCESS) };
+    if !global.json {
+        render::out(&verdicts::page(&verified, global.quiet));
+    }
+    Ok(ExitCode::from(u8::from(verified.failed())))
+}
+
+/// What was built, looked at, with the tests of the manifest that need no run.
+fn verified(context: &Context, project: &Project, outcome: &Built) -> Result<Report, Failure> {
+    let wanted = verify::Wanted {
+        platforms: outcome.images.keys().copied().collect(),
+        budget: project.manifest.policy.size_budget,
+        only: Vec::new(),
+    };
+    let further =
+        Further { commands: Commands::Skip, recipes: &project.recipes, tests: &project.manifest.tests };
+    super::verify::proved(context, &outcome.source, &wanted, &further)
 }
 
 /// One more place that the image was written to.

@@ -74,6 +74,9 @@ pub(crate) struct VerifyArgs {
     /// Execute nothing, which is so unless `--run` is said
     #[arg(long = "static", conflicts_with_all = ["run", "store", "key"])]
     look: bool,
+    /// Build the project here once more, with nothing of earlier builds believed, and compare the digests
+    #[arg(long, conflicts_with_all = ["image", "store", "key"])]
+    rebuild: bool,
     /// What runs the sandboxes; runc and runsc must be installed
     #[arg(long, value_enum, default_value = "builtin", requires = "run")]
     runtime: RuntimeArg,
@@ -125,7 +128,11 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         let further = Further { commands, recipes: &project.recipes, tests: &tests };
         healing(&context, || {
             let outcome = build::build(&context, &project, &options)?;
-            proved(&context, &outcome.source, &wanted, &further)
+            let mut report = proved(&context, &outcome.source, &wanted, &further)?;
+            if args.rebuild {
+                report.outcomes.push(verify::rebuild(&context, &project, &options, &outcome.built.index)?);
+            }
+            Ok::<_, Failure>(report)
         })
     };
     let set_aside = !context.tell_damage().is_empty();
@@ -149,7 +156,7 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
 }
 
 /// An image looked at, then run and tested as far as that is asked for.
-fn proved(
+pub(super) fn proved(
     context: &Context,
     source: &Admitted<ImageSource>,
     wanted: &Wanted,

@@ -1,5 +1,6 @@
 //! What came of checking an image: a line for each check with what was seen, and below a failed one what is wrong.
 
+use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_engine::verify::report::Outcome;
@@ -18,16 +19,20 @@ pub(crate) fn page(report: &Report, quiet: bool) -> Page {
     let shown: Vec<&Outcome> =
         report.outcomes.iter().filter(|outcome| !quiet || outcome.verdict == Verdict::Failed).collect();
     let width = shown.iter().map(|outcome| Shown::new(&outcome.check).columns()).max().unwrap_or_default();
-    let mut platform = None;
-    for outcome in shown {
-        if outcome.platform != platform {
-            platform = outcome.platform;
-            if let Some(platform) = platform {
-                page.blank();
-                page.line(shown!("{platform}"));
-            }
+    let mut platforms: Vec<Option<Platform>> = Vec::new();
+    for outcome in &shown {
+        if !platforms.contains(&outcome.platform) {
+            platforms.push(outcome.platform);
         }
-        line(&mut page, outcome, width);
+    }
+    for platform in platforms {
+        if let Some(platform) = platform {
+            page.blank();
+            page.line(shown!("{platform}"));
+        }
+        for outcome in shown.iter().filter(|outcome| outcome.platform == platform) {
+            line(&mut page, outcome, width);
+        }
     }
     if !quiet {
         page.blank();

@@ -22,6 +22,7 @@ mod hardening;
 pub mod junit;
 mod origin;
 pub mod own;
+mod rebuild;
 pub mod report;
 pub mod resolve;
 pub mod secrets;
@@ -32,6 +33,7 @@ mod subject;
 
 pub use self::further::Further;
 pub use self::further::further;
+pub use self::rebuild::rebuild;
 pub use self::statics::Wanted;
 pub use self::statics::only;
 pub use self::statics::statics;
