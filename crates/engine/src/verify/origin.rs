@@ -30,6 +30,12 @@ const SUMS: &str = ".md5sums";
 /// Scripts that make files.
 const SCRIPTS: [&str; 3] = [".preinst", ".postinst", ".config"];
 
+/// What commands of install scripts make whose names are not in the scripts (add-shell(8), update-shells(8)).
+const BY_COMMANDS: [(&str, [&str; 2]); 2] = [
+    ("/etc/shells", ["add-shell", "update-shells"]),
+    ("/var/lib/shells.state", ["add-shell", "update-shells"]),
+];
+
 /// Whether static checks want an install script.
 pub(super) fn is_script(path: &str) -> bool {
     path.strip_prefix(INFO).is_some_and(|name| SCRIPTS.iter().any(|script| name.ends_with(script)))
@@ -157,6 +163,11 @@ impl Scripts {
     fn names(&self, layer: usize, path: &ImagePath) -> bool {
         let name = String::from_utf8_lossy(path.name()).into_owned();
         let Some(text) = self.layers.get(layer).filter(|_| !name.is_empty()) else { return false };
+        let shown = path.to_string();
+        let commands = BY_COMMANDS.iter().find(|(made, _)| *made == shown);
+        if commands.is_some_and(|(_, commands)| commands.iter().any(|command| text.contains(command))) {
+            return true;
+        }
         let edge = |byte: Option<u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && byte != b'_');
         text.match_indices(&name).any(|(at, _)| {
             let before = at.checked_sub(1).map(|at| text.as_bytes()[at]);
