@@ -110,7 +110,7 @@ fn images_are_tagged_and_removed() {
     assert_eq!(machine.count("data/images/blobs/sha256"), 0);
     // The next build makes it again, and nothing else changed.
     assert_eq!(machine.built(), digest);
-    assert_eq!(machine.told("verify box").0, 0);
+    assert_eq!(machine.told("verify --only oci box").0, 0);
 }
 
 #[test]

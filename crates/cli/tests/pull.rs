@@ -122,7 +122,7 @@ fn an_image_is_pulled_on_an_empty_machine_and_run_by_its_name() {
     fs::write(largest.unwrap(), "damaged").unwrap();
     let run = output(&machine, "third", &format!("run --network none --image {name} -- /bin/busybox true"));
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    assert_eq!(told(&machine, "third", &format!("verify {name}")).0, 0);
+    assert_eq!(told(&machine, "third", &format!("verify --only oci {name}")).0, 0);
     // Once it is there, the registry need not be.
     drop(registry);
     assert_eq!(
@@ -149,7 +149,7 @@ fn other_verbs_take_an_image_by_the_name_of_its_registry() {
     let summary = json(&machine, "other", &format!("inspect {remote}"));
     assert_eq!((&summary["digest"], summary["platforms"].as_array().unwrap().len()), (&digest.into(), 2));
     assert_eq!(json(&machine, "other", &format!("inspect {name}"))["digest"], digest);
-    assert_eq!(told(&machine, "other", &format!("verify {remote}")).0, 0);
+    assert_eq!(told(&machine, "other", &format!("verify --only oci {remote}")).0, 0);
     assert_eq!(json(&machine, "other", "images"), serde_json::json!([]));
     // What needs its files has it pulled, or reads it there.
     for (number, from) in [&remote, &name].into_iter().enumerate() {
@@ -352,7 +352,7 @@ fn two_pulls_at_once_do_not_hinder_each_other() {
     );
     assert!(a.wait().unwrap().success() && b.wait().unwrap().success());
     for home in ["other", "third"] {
-        assert_eq!(told(&machine, home, &format!("verify {name}")).0, 0);
+        assert_eq!(told(&machine, home, &format!("verify --only oci {name}")).0, 0);
         assert_eq!(json(&machine, home, "images").as_array().unwrap().len(), 1);
     }
     drop(registry);
@@ -415,7 +415,7 @@ fn an_image_that_nobody_signed_is_refused_where_a_rule_wants_it_signed() {
         format!("[[trust]]\nimages = \"{host}/team/*\"\nkeys = [\"team.pub\"]\n"),
     )
     .unwrap();
-    for line in ["pull", "run --network none --image", "verify", "copy"] {
+    for line in ["pull", "run --network none --image", "verify --only oci", "copy"] {
         let rest = match line {
             "run --network none --image" => " -- /bin/busybox true",
             "copy" => " copied:1",
@@ -423,7 +423,7 @@ fn an_image_that_nobody_signed_is_refused_where_a_rule_wants_it_signed() {
         };
         let from = if line == "copy" { format!("docker://{name}") } else { name.clone() };
         let (code, said) = told(&machine, "other", &format!("{line} {from}{rest}"));
-        if line == "verify" {
+        if line == "verify --only oci" {
             assert_eq!(code, 0, "looking is free: {said}");
             continue;
         }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! **Guarantees**: a report is only recalled while the store knows that none of the image's blobs was written to since it was hashed, and
-//! only by the program that made it, so that a changed rule looks again. Images outside of the store are looked at each time.
+//! only by the program that made it, so that a changed rule looks again. What found damage is not kept. Images outside of the store are looked at each time.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,11 @@ use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::model::Descriptor;
 
+use super::checks::OCI_BLOBS;
+use super::checks::OCI_LAYERS;
+use super::report::Outcome;
 use super::report::Report;
+use super::report::Verdict;
 use super::statics::Wanted;
 use crate::context::Context;
 use crate::context::METADATA;
@@ -60,6 +64,14 @@ impl Kept {
 
     /// Keeps it for the next time. It is only saving time: failures are no matter.
     pub(super) fn remember(&self, context: &Context, report: &Report) {
+        // Damage is of this moment: what is wrong now is mended by the next build.
+        let is_damage = |outcome: &Outcome| {
+            [OCI_BLOBS.id, OCI_LAYERS.id].contains(&outcome.check.as_str())
+                && outcome.verdict == Verdict::Failed
+        };
+        if report.outcomes.iter().any(is_damage) {
+            return;
+        }
         if let (Some(file), Ok(text)) = (&self.file, serde_json::to_vec(report)) {
             let _ = context.store.write(file, &text);
         }
