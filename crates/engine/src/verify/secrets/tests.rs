@@ -108,6 +108,7 @@ fn every_rule_finds_its_secret_and_passes_over_what_is_nearly_one() {
         (
             "hooks.slack.com/services/T",
             format!("01234567/B01234567/{}", drawn(24, ALL)),
+            // A placeholder, as documentation has it.
             "00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX".into(),
         ),
         ("npm_", checked(), "config_registry_of_a_long_name_here_".into()),

@@ -21,7 +21,8 @@ use crate::verify::closure::loader::Loader;
 use crate::verify::closure::loader::Shared;
 
 /// `ld.so --list` of glibc loads the libraries of a program without starting it, and says where each is: the loader itself judges
-/// our rules for it, on every eighth program of this machine.
+/// our rules for it, on every eighth program of this machine. Off by default: what a machine has installed is no fixed input, and reading
+/// it takes minutes.
 #[test]
 #[ignore = "reads all of this machine's files"]
 #[expect(clippy::disallowed_methods, reason = "a foreign program is the point of this test")]
@@ -131,7 +132,7 @@ fn facts_of(path: &Path, size: u64) -> Facts {
     facts
 }
 
-/// A whole root of somebody else's making: `PINFOLD_ROOT=DIR PINFOLD_PLATFORM=linux/arm64 cargo test … -- --ignored`.
+/// Off by default, since no such root comes with the sources: a whole one of somebody else's making: `PINFOLD_ROOT=DIR PINFOLD_PLATFORM=linux/arm64 cargo test … -- --ignored`.
 #[test]
 #[ignore = "looks at the directory that PINFOLD_ROOT names"]
 fn a_root_is_closed() {

@@ -11,7 +11,7 @@ use fs_err as fs;
 
 use super::*;
 
-/// `PINFOLD_ROOT=DIR cargo test … -- --ignored`.
+/// Off by default, since no such root comes with the sources: `PINFOLD_ROOT=DIR cargo test … -- --ignored`.
 #[test]
 #[ignore = "looks at the directory that PINFOLD_ROOT names"]
 fn a_root_holds_no_secrets() {
