@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Explain(commands::explain::ExplainArgs),
     Report(commands::report::ReportArgs),
     Verify(commands::verify::VerifyArgs),
+    Sbom(commands::sbom::SbomArgs),
     Unpack(commands::unpack::UnpackArgs),
     Run(commands::run::RunArgs),
     Open(commands::run::OpenArgs),

@@ -108,7 +108,9 @@ fn an_image_is_signed_before_it_has_its_name_and_openssl_agrees() {
         assert_eq!(signed[0], digest);
         for of in &signed {
             let bundles = bundles(&registry, of);
-            assert_eq!(bundles.len(), 2, "{of}: a signature, and what it was built of");
+            // Of a platform also its bill of materials.
+            let expected = if *of == digest { 2 } else { 3 };
+            assert_eq!(bundles.len(), expected, "{of}: a signature, and what it was built of");
             for bundle in &bundles {
                 assert!(judge(scratch.path(), &public, bundle, of), "{bundle}");
                 assert!(!judge(scratch.path(), &other, bundle, of), "the control");
@@ -193,6 +195,87 @@ fn what_an_image_was_built_of_is_signed_and_is_the_same_for_the_same_lock() {
     let elsewhere =
         done(&machine, &["push", &name("1"), &format!("{}/other/box:1", registry.host()), "--sign", &secret]);
     assert_eq!(elsewhere["signed"]["provenance"], false);
+}
+
+/// What is attached to something as a bill of materials: the manifest's annotations and the document.
+fn bills(registry: &Registry, of: &str) -> Vec<(Value, Vec<u8>)> {
+    registry.with(|kept| {
+        let documents: Vec<Value> =
+            kept.manifests.values().filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok()).collect();
+        let attached = documents.into_iter().filter(|document| {
+            document["artifactType"] == "application/spdx+json" && document["subject"]["digest"] == of
+        });
+        let content = |document: Value| {
+            let blob = document["layers"][0]["digest"].as_str().unwrap().to_owned();
+            (document["annotations"].clone(), kept.blobs[&(REPOSITORY.to_owned(), blob)].clone())
+        };
+        attached.map(content).collect()
+    })
+}
+
+#[test]
+fn each_platform_has_its_bill_of_materials_once_and_signed_where_the_image_is() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let (secret, public) = key(&machine, "team");
+    let scratch = tempfile::tempdir().unwrap();
+    for referrers in [Referrers::Listed, Referrers::Refused(404)] {
+        let registry = Registry::start(Quirks { referrers, ..Quirks::default() });
+        let name = |tag: &str| format!("{}/{REPOSITORY}:{tag}", registry.host());
+        let left_out = done(&machine, &["push", &name("0"), "--no-sbom"]);
+        assert!(left_out["sbom"].is_null());
+        let platforms: Vec<String> = left_out["platforms"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one.as_str().unwrap().to_owned())
+            .collect();
+        let of = |platform: &String| {
+            let summary = done(&machine, &["inspect", &name("0"), "--platform", platform]);
+            summary["platforms"][0]["manifest"].as_str().unwrap().to_owned()
+        };
+        let manifests: Vec<String> = platforms.iter().map(of).collect();
+        for manifest in &manifests {
+            assert_eq!(bills(&registry, manifest).len(), 0, "the control");
+        }
+        assert_eq!(done(&machine, &["push", &name("1")])["sbom"]["new"], platforms.len());
+        assert_eq!(done(&machine, &["push", &name("1")])["sbom"]["new"], 0);
+        assert_eq!(done(&machine, &["push", &name("2"), "--sign", &secret])["sbom"]["new"], 0);
+        let again = done(&machine, &["push", &name("2"), "--sign", &secret]);
+        assert_eq!((&again["sbom"]["new"], &again["signed"]["new"]), (&0.into(), &0.into()));
+        for (platform, manifest) in platforms.iter().zip(&manifests) {
+            let found = bills(&registry, manifest);
+            assert_eq!(found.len(), 1, "{platform}");
+            let (annotations, document) = &found[0];
+            let (code, printed, stderr) = told(&machine, &["sbom", "box", "--platform", platform]);
+            assert_eq!((code, printed.as_bytes()), (0, &document[..]), "{stderr}");
+            let read: Value = serde_json::from_slice(document).unwrap();
+            assert_eq!(annotations["dev.pinfold.sbom"], read["documentNamespace"]);
+            // The same is signed of this manifest alone.
+            let signed = bundles(&registry, manifest);
+            let statement = |bundle: &&Value| {
+                let payload = STANDARD.decode(bundle["dsseEnvelope"]["payload"].as_str().unwrap()).unwrap();
+                let statement: Value = serde_json::from_slice(&payload).unwrap();
+                statement["predicateType"] == "https://spdx.dev/Document" && statement["predicate"] == read
+            };
+            let signed: Vec<&Value> = signed.iter().filter(statement).collect();
+            assert_eq!(signed.len(), 1, "{platform}");
+            assert!(judge(scratch.path(), &public, signed[0], manifest));
+        }
+    }
+}
+
+#[test]
+fn a_registry_that_takes_no_bill_of_materials_has_the_image_all_the_same() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let instead: Instead = Arc::new(|request| {
+        let body = String::from_utf8_lossy(&request.body);
+        (request.method == "PUT" && body.contains("\"subject\"")).then(|| error(400, "MANIFEST_INVALID"))
+    });
+    let registry = Registry::start(Quirks { instead: Some(instead), ..Quirks::default() });
+    let (code, _, stderr) = told(&machine, &["push", &format!("{}/{REPOSITORY}:1", registry.host())]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("no bill of materials is attached to sha256:"), "{stderr}");
+    assert_eq!(tags(&registry), ["1"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 38] = [
+const VERBS: [&str; 39] = [
     "init",
     "lock",
     "fetch",
@@ -35,6 +35,7 @@ const VERBS: [&str; 38] = [
     "explain",
     "report",
     "verify",
+    "sbom",
     "unpack",
     "run",
     "open",

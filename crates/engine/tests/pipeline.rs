@@ -6,7 +6,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use pinfold_base::Diagnose;
+use pinfold_base::Digest;
 use pinfold_base::Home;
+use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::report::Silent;
@@ -14,6 +16,8 @@ use pinfold_engine::build;
 use pinfold_engine::build::BuildError;
 use pinfold_engine::build::Built;
 use pinfold_engine::build::LockUse;
+use pinfold_engine::build::contract;
+use pinfold_engine::build::contract::Contract;
 use pinfold_engine::build::fetch;
 use pinfold_engine::build::resolve;
 use pinfold_engine::build::resolve::ResolveError;
@@ -22,10 +26,14 @@ use pinfold_engine::consent;
 use pinfold_engine::consent::Agreed;
 use pinfold_engine::context::Context;
 use pinfold_engine::context::Network;
+use pinfold_engine::describe::Origins;
+use pinfold_engine::describe::describe;
+use pinfold_engine::describe::sbom;
 use pinfold_engine::project::Project;
 use pinfold_engine::project::lock::Lock;
 use pinfold_image::ImageSource;
 use pinfold_image::ImageStore;
+use pinfold_image::contents;
 use pinfold_image::trust::made;
 use pinfold_image::unpack;
 use pinfold_image::verify;
@@ -417,4 +425,72 @@ fn all_scripts_that_nobody_understands_are_told_at_once_and_their_lines_answer_t
     assert!(error.hint().unwrap().contains("add to the manifest"));
     let block: Vec<String> = error.block().iter().map(ToString::to_string).collect();
     lock(&world.online("home"), &world.project("odd", &format!("{text}{}\n", block.join("\n")))).unwrap();
+}
+
+#[test]
+fn an_image_tells_what_it_has_to_those_inside_and_to_those_who_read_its_packages() {
+    let world = World::new();
+    let (context, project) = (world.online("home"), world.sample());
+    let lock = lock(&context, &project).unwrap();
+    build(&context, &project).unwrap();
+    let source = source(&context);
+    let origins = Origins::noted(&context, &source.root().digest).unwrap();
+    for platform in Platform::ALL {
+        let image = source.image(platform).unwrap();
+        let is_it = |path: &ImagePath| path.to_string() == contract::PATH;
+        let kept = contents::read(&source, &image, &is_it, &Silent).unwrap().kept;
+        let bytes = kept.values().next().unwrap();
+        let annotations = &image.manifest.value().annotations;
+        assert_eq!(annotations["dev.pinfold.contract"], Digest::sha256(bytes).to_string());
+        let found: Contract = serde_json::from_slice(bytes).unwrap();
+        let user = found.sandbox.user.unwrap();
+        assert_eq!((user.name.as_str(), user.uid, user.home.as_str()), ("u", 1000, "/home/u"));
+        assert_eq!(found.sandbox.writable, ["/home/u", "/tmp"]);
+        let told: Vec<String> = found
+            .tools
+            .iter()
+            .map(|tool| format!("{} {} {} {:?}", tool.name, tool.version, tool.path, tool.commands))
+            .collect();
+        assert_eq!(told, ["greet 1.0-2 /usr/bin/greet [\"hello\"]"]);
+        // The lock is what the packages of the image are held against.
+        let described = describe(&context, &source, platform, &origins).unwrap();
+        let packages: Vec<String> = described
+            .packages
+            .iter()
+            .map(|one| {
+                let download = one.download.as_ref().unwrap();
+                let path = download.path.as_deref().unwrap();
+                format!("{}={} {path} {}", one.name, one.version.as_deref().unwrap(), download.digest)
+            })
+            .collect();
+        let locked = &lock.debian.as_ref().unwrap().packages[&platform];
+        let locked: Vec<String> = locked
+            .iter()
+            .map(|deb| format!("{}={} {} {}", deb.name, deb.version, deb.path, deb.sha256))
+            .collect();
+        // By package URL `greet-data` stands before `greet`, in the lock behind it.
+        let sorted = |all: Vec<String>| all.into_iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!((packages.len(), sorted(packages)), (locked.len(), sorted(locked)));
+        let greet = described.package_of(&ImagePath::new("usr/bin/greet").unwrap()).unwrap();
+        assert_eq!((greet.name.as_str(), greet.component.as_deref()), ("greet", Some("debian/greet")));
+        assert_eq!(greet.depends.len(), 2);
+        let component = |path: &str| described.component_of(&ImagePath::new(path).unwrap());
+        assert_eq!(component("etc/motd"), Some("generated/files"));
+        assert_eq!(component(contract::PATH), Some("generated/contract"));
+        let [spdx, again] =
+            [(); 2].map(|()| sbom::of(&context, &source, platform, sbom::Format::Spdx).unwrap());
+        assert_eq!(spdx, again);
+    }
+}
+
+#[test]
+fn a_file_of_the_users_at_the_place_of_the_contract_stays() {
+    let world = World::new();
+    let own = "[[file]]\npath = \"/usr/share/pinfold/image.json\"\ncontent = \"mine\"\n";
+    let project = world.project("own", &format!("{}{own}", sample::manifest(&world.archive.url)));
+    let context = world.online("home");
+    lock(&context, &project).unwrap();
+    build(&context, &project).unwrap();
+    let image = source(&context).image(Platform::ALL[0]).unwrap();
+    assert_eq!(image.manifest.value().annotations.get("dev.pinfold.contract"), None);
 }

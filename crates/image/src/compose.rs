@@ -39,6 +39,8 @@ pub mod annotation {
     pub const VERSION: &str = "org.opencontainers.image.version";
     /// On a manifest: the digest of `/usr/share/pinfold/image.json`, what the image tells those inside of it.
     pub const CONTRACT: &str = "dev.pinfold.contract";
+    /// On an attached bill of materials: the name of its document, which decides about all of it.
+    pub const SBOM: &str = "dev.pinfold.sbom";
     /// In a layout's `index.json` only: the name of an image.
     pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
     /// In `index.json` only: the full name of an image, by which containerd knows it.

@@ -22,6 +22,7 @@ pub(crate) mod push;
 pub(crate) mod report;
 pub(crate) mod rmi;
 pub(crate) mod run;
+pub(crate) mod sbom;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod tag;
@@ -76,6 +77,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Explain(args) => explain::run(&args, global),
         Command::Report(args) => report::run(&args, global),
         Command::Verify(args) => verify::run(&args, global),
+        Command::Sbom(args) => sbom::run(&args, global),
         Command::Unpack(args) => unpack::run(&args, global),
         Command::Run(args) => run::run(&args, global),
         Command::Open(args) => run::open(&args, global),

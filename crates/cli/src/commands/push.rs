@@ -17,6 +17,7 @@ use pinfold_engine::ship::find::Finding;
 use pinfold_engine::ship::find::Pull;
 use pinfold_engine::ship::pull::Platforms;
 use pinfold_engine::ship::push;
+use pinfold_engine::ship::push::Bill;
 use pinfold_engine::ship::push::Planned;
 use pinfold_engine::ship::push::Pushed;
 use pinfold_engine::ship::sign::Said;
@@ -69,6 +70,9 @@ pub(crate) struct PushArgs {
     /// Do not sign it, whatever config.toml says
     #[arg(long)]
     no_sign: bool,
+    /// Attach no bill of materials (SPDX) to the platforms' manifests
+    #[arg(long)]
+    no_sbom: bool,
     /// Say what would be sent, and send nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -121,6 +125,7 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
         budget: args.budget,
         mount_from: args.mount_from.clone(),
         sign: args.signing(&context)?,
+        bill: if args.no_sbom { Bill::Leave } else { Bill::Attach },
     };
     let send = |source: &Admitted<ImageSource>, options: &push::Options| -> Result<Done, Failure> {
         Ok(if args.dry_run {
@@ -201,6 +206,10 @@ fn told(pushed: &Pushed, global: Global) -> Page {
             },
             if signed.new == 0 { ", as before" } else { "" }
         ));
+    }
+    match &pushed.bills {
+        Some(bills) if bills.new > 0 => page.line("attached a bill of materials to each platform"),
+        _ => {}
     }
     page.line(pushed.digest.to_string());
     page

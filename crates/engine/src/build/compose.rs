@@ -31,6 +31,7 @@ use pinfold_image::plan;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::build::contract;
 use crate::build::layers;
 use crate::build::layers::LayerError;
 use crate::build::layers::Work;
@@ -252,6 +253,9 @@ pub fn platform(
         return Err(ComposeError::Budget { platform, size, over: over + 1 });
     }
     let mut annotations = annotations(manifest);
+    if let Some(digest) = contract::digest(tree) {
+        annotations.insert(annotation::CONTRACT.into(), digest.to_string());
+    }
     if let Some(below) = below {
         annotations.insert(annotation::BASE_NAME.into(), below.name.clone());
         annotations.insert(annotation::BASE_DIGEST.into(), below.manifest.to_string());

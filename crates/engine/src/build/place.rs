@@ -9,6 +9,7 @@
 //! **Refuses**: two components that claim one path ([`ConflictError`] names both).
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -27,6 +28,7 @@ use pinfold_base::report::Stage;
 
 use crate::build::bits;
 use crate::build::bits::BitsError;
+use crate::build::contract;
 use crate::build::local;
 use crate::build::local::LocalError;
 use crate::build::overlay;
@@ -59,6 +61,9 @@ pub enum PlaceError {
     /// The policy on set-id bits cannot be followed.
     #[error(transparent)]
     Bits(#[from] BitsError),
+    /// What was placed cannot be read back.
+    #[error("cannot read what was placed")]
+    Read(#[from] io::Error),
     /// Two components claim one path.
     #[error(transparent)]
     Conflict(#[from] ConflictError),
@@ -71,6 +76,7 @@ impl Diagnose for PlaceError {
             Self::Local(error) => Diagnosis::Inner(error),
             Self::Overlay(error) => Diagnosis::Inner(error),
             Self::Bits(error) => Diagnosis::Inner(error),
+            Self::Read(error) => Diagnosis::Inner(error),
             Self::Conflict(_) => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -155,6 +161,7 @@ pub fn place(
     if let Some(path) = variables.get("PATH") {
         local::login_path(&mut tree, &base, path)?;
     }
+    contract::lay(&mut tree, &context.decoded, project, lock, platform)?;
     tree.complete(&base, STILL)?;
     for (_, node) in tree.iter_mut().filter(|(_, node)| node.is_directory()) {
         node.meta.mtime = STILL;

@@ -29,13 +29,18 @@ const DOC: &str = "/usr/share/doc/";
 
 /// Whether a file tells something of packages.
 pub(super) fn is_read(path: &str) -> bool {
-    path == STATUS
-        || path.starts_with(BESIDE)
-        || path.strip_prefix(LISTS).is_some_and(|name| name.strip_suffix(".list").is_some())
+    tells(path)
         || path
             .strip_prefix(DOC)
             .and_then(|rest| rest.strip_suffix("/copyright"))
             .is_some_and(|name| !name.contains('/'))
+}
+
+/// Whether a file is of dpkg's database, without what is written of packages elsewhere.
+pub(super) fn tells(path: &str) -> bool {
+    path == STATUS
+        || path.starts_with(BESIDE)
+        || path.strip_prefix(LISTS).is_some_and(|name| name.strip_suffix(".list").is_some())
 }
 
 /// A package that is installed.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use pinfold_base::ImagePath;
 
+use crate::build::contract;
 use crate::project::recipe::Recipe;
 
 /// The component of a path that no package has, among those of its layer; `target` is where it leads as a link.
@@ -26,6 +27,7 @@ fn place(path: &str, target: Option<&[u8]>) -> Option<&'static str> {
     let configuration = |file: &str| path.strip_suffix(file).is_some_and(|rest| rest.ends_with('/'));
     Some(match path {
         "/etc/ld.so.cache" => "generated/ld.so.cache",
+        contract::PATH => "generated/contract",
         path if ACCOUNTS.contains(&path.trim_end_matches('-')) => "generated/accounts",
         _ if below("/etc/alternatives") || below("/var/lib/dpkg/alternatives") => "generated/alternatives",
         _ if target.is_some_and(|target| target.starts_with(b"/etc/alternatives/")) => {

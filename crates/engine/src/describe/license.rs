@@ -73,19 +73,25 @@ impl License {
     }
 
     /// What all of these together come to: each holds for a part of the package.
-    pub fn all(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
+    pub(super) fn all(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut others = BTreeMap::new();
         let mut expressions = BTreeSet::new();
         for part in parts.into_iter().take(MAX_PARTS) {
             others.extend(part.others);
-            expressions.insert(part.expression);
+            // Of a choice nothing is taken apart.
+            match apart(&part.expression, " OR ").len() {
+                1 => expressions.extend(apart(&part.expression, " AND ").into_iter().map(str::to_owned)),
+                _ => drop(expressions.insert(format!("({})", part.expression))),
+            }
         }
-        let several = expressions.len() > 1;
-        let expressions: Vec<String> = expressions
-            .into_iter()
-            .map(|one| if several && one.contains(" OR ") { format!("({one})") } else { one })
-            .collect();
-        (!expressions.is_empty()).then(|| Self { expression: expressions.join(" AND "), others })
+        let expressions: Vec<String> = expressions.into_iter().collect();
+        let expression = match &expressions[..] {
+            [] => return None,
+            // Alone it needs no parentheses.
+            [one] => one.strip_prefix('(').and_then(|one| one.strip_suffix(')')).unwrap_or(one).to_owned(),
+            several => several.join(" AND "),
+        };
+        Some(Self { expression, others })
     }
 
     /// Of a `copyright` file; `None` where it is not of the machine-readable form.
@@ -103,6 +109,24 @@ impl License {
         }
         Self::all(parts)
     }
+}
+
+/// The parts of an expression between words that stand outside of parentheses.
+fn apart<'a>(expression: &'a str, word: &str) -> Vec<&'a str> {
+    let (mut parts, mut from, mut depth) = (Vec::new(), 0, 0_usize);
+    for (at, c) in expression.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ' ' if depth == 0 && expression[at..].starts_with(word) && at >= from => {
+                parts.push(&expression[from..at]);
+                from = at + word.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&expression[from..]);
+    parts
 }
 
 /// The first line of a `License` field, in Debian's short names.
@@ -312,13 +336,17 @@ mod tests {
             ),
             (
                 "\nFiles: *\nLicense: GPL-1+ or Artistic, and BSD-3-clause\n",
-                "BSD-3-Clause AND (GPL-1.0-or-later OR Artistic-1.0)",
+                "(GPL-1.0-or-later OR Artistic-1.0) AND BSD-3-Clause",
             ),
             (
                 "\nFiles: *\nLicense: GFDL-NIV-1.3+ or LGPL-2.1\n",
                 "GFDL-1.3-no-invariants-or-later OR LGPL-2.1-only",
             ),
             ("\nFiles: *\nLicense: public-domain\n", "LicenseRef-public-domain"),
+            (
+                "\nFiles: *\nLicense: Expat or ISC\n\nFiles: b\nLicense: Expat or ISC, and Zlib\n\nFiles: c\nLicense: Zlib and ISC\n",
+                "(MIT OR ISC) AND ISC AND Zlib",
+            ),
             (
                 "\nFiles: *\nLicense: GPL-2+ with OpenSSL exception\n",
                 "LicenseRef-GPL-2-with-OpenSSL-exception",

@@ -18,6 +18,7 @@
 //! Nothing of the image is run; names and versions are its own words, to be printed as `Shown`.
 //! **Refuses**: what [`pinfold_image::contents`] refuses. A database that cannot be read is noted, and the rest told.
 
+pub mod cyclonedx;
 mod debian;
 pub mod diff;
 pub mod explain;
@@ -29,12 +30,19 @@ mod origins;
 pub mod page;
 mod python;
 mod save;
+pub mod sbom;
 pub mod side;
+pub mod spdx;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
+use std::io;
 
+use pinfold_archive::Contents as Bytes;
+use pinfold_archive::Metadata;
+use pinfold_archive::NodeKind;
+use pinfold_archive::Tree;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
@@ -45,6 +53,7 @@ use pinfold_image::compose::annotation;
 use pinfold_image::contents;
 use pinfold_image::contents::Contents;
 use pinfold_image::contents::Detail;
+use pinfold_image::contents::Found;
 use pinfold_image::contents::What;
 use pinfold_image::inspect;
 use pinfold_image::inspect::LayerSummary;
@@ -62,6 +71,8 @@ use crate::sources::purl_part;
 
 /// Most links that are followed on the way to a file.
 const MAX_LINKS: usize = 40;
+/// Longest file of a tree that is read, in bytes.
+const MAX_KEPT: u64 = 64 << 20;
 /// Where os-release(5) looks.
 const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
 
@@ -144,8 +155,12 @@ pub struct Description {
     pub platform: Platform,
     /// What the image was asked for as.
     pub image: String,
+    /// The title that its manifest has.
+    pub title: Option<String>,
     /// Digest of its manifest.
     pub manifest: Digest,
+    /// What tells what is said of it here from what other versions of this program say, or with other origins.
+    pub identity: Digest,
     /// When it was made, as it says.
     pub created: Option<String>,
     /// Its distribution.
@@ -162,6 +177,11 @@ pub struct Description {
 }
 
 impl Description {
+    /// What documents call it: its title, else its digest. It is not what it was asked for as, which differs from place to place.
+    pub fn name(&self) -> String {
+        self.title.clone().unwrap_or_else(|| self.manifest.to_string())
+    }
+
     /// The package that a path came with. None has what was generated, or written by the user.
     pub fn package_of(&self, path: &ImagePath) -> Option<&Package> {
         self.packages.get(*self.of.packages.get(path)?)
@@ -179,7 +199,7 @@ impl Description {
     }
 }
 
-/// Whose each path is. Directories are nobody's.
+/// Whose each path is. Directories are no package's.
 #[derive(Clone, Debug, Default)]
 struct Ownership {
     packages: BTreeMap<ImagePath, usize>,
@@ -222,7 +242,11 @@ pub fn described(
     let base = annotations
         .get(annotation::BASE_NAME)
         .map(|name| Below { name: name.clone(), digest: annotations.get(annotation::BASE_DIGEST).cloned() });
-    Described::of(contents, &summary, base, origins).done(name, &summary)
+    let title =
+        annotations.get(annotation::TITLE).map(|title| sbom::text(title)).filter(|title| !title.is_empty());
+    let described = Described::of(contents, &summary, base, origins);
+    let identity = sbom::identity(&summary.manifest, origins);
+    Description { title, identity, ..described.done(name, &summary) }
 }
 
 /// Whether the content of a file is wanted to tell packages: for readers of layers that look for other things as well.
@@ -291,12 +315,9 @@ impl Described {
         let components = Components::of(summary, contract.as_ref(), origins, base);
         let mut of = Ownership::default();
         for (path, found) in &contents.paths {
-            if found.what == What::Directory {
-                continue;
-            }
             let deb = debian::owner(&lists, path);
             let other = || {
-                let npm = npm::owner(&dirs, path).map(|number| first_npm + number);
+                let npm = npm::around(&dirs, path).next().map(|number| first_npm + number);
                 npm.or_else(|| recorded.get(path).map(|number| first_python + number))
             };
             let owner = deb.or_else(other).and_then(|number| numbers.get(number).copied());
@@ -307,11 +328,13 @@ impl Described {
                 What::Link(target) => Some(&target[..]),
                 _ => None,
             };
-            let component = components.find(path, found.layer, source, package, target);
-            if let Some(component) = component {
+            // What a package brings along in its own `node_modules` is of its component.
+            let around = npm::around(&dirs, path).filter_map(|number| npms.get(number));
+            let exact = source.into_iter().chain(around.map(|npm| format!("npm/{}", npm.name)));
+            if let Some(component) = components.find(path, found.layer, exact, package, target) {
                 of.components.insert(path.clone(), component);
             }
-            if let Some(owner) = owner {
+            if let Some(owner) = owner.filter(|_| found.what != What::Directory) {
                 of.packages.insert(path.clone(), owner);
             }
         }
@@ -372,7 +395,9 @@ impl Described {
         Description {
             platform: summary.platform,
             image: image.to_owned(),
+            title: None,
             manifest: summary.manifest.clone(),
+            identity: summary.manifest.clone(),
             created: summary.created.clone(),
             os,
             layers: summary.layers.clone(),
@@ -464,28 +489,23 @@ impl<'a> Components<'a> {
         found
     }
 
-    /// The component of a path, among those of its layer.
+    /// The component of a path, among those of its layer: the first of those that its package may be of, else what the build or the
+    /// contract says, else the only one there is.
     fn find(
         &self,
         path: &ImagePath,
         layer: usize,
-        source: Option<String>,
+        mut exact: impl Iterator<Item = String>,
         package: Option<&Package>,
         target: Option<&[u8]>,
     ) -> Option<String> {
         let here = self.layers.get(layer)?;
-        let known = package.and_then(|package| self.by_purl.get(package.purl.as_str())).copied();
-        let npm = || {
-            package
-                .filter(|package| package.kind == PackageKind::Npm)
-                .map(|package| format!("npm/{}", package.name))
-        };
-        let is_here = |name: &String| here.contains(name.as_str());
-        let told = || self.by_path.get(path.to_string().as_str()).copied().filter(|name| here.contains(name));
+        let is_here = |name: &&str| here.contains(*name);
+        let known = || package.and_then(|package| self.by_purl.get(package.purl.as_str())).copied();
+        let told = || self.by_path.get(path.to_string().as_str()).copied();
         let only = || here.first().copied().filter(|_| here.len() == 1);
-        let exact = source.filter(is_here).or_else(|| npm().filter(is_here));
-        exact.or_else(|| {
-            let other = known.filter(|name| here.contains(name)).or_else(told).or_else(only);
+        exact.find(|name| here.contains(name.as_str())).or_else(|| {
+            let other = known().filter(is_here).or_else(|| told().filter(is_here)).or_else(only);
             let other = other.or_else(|| generated::of(path, target, here));
             other.map(str::to_owned)
         })
@@ -514,12 +534,10 @@ impl<'a> Components<'a> {
             };
             standing.insert(component, number);
         }
-        for path in
-            contents.paths.keys().filter(|path| !of.packages.contains_key(*path)).cloned().collect::<Vec<_>>()
-        {
-            let number = of.components.get(&path).and_then(|component| standing.get(component.as_str()));
-            if let Some(&number) = number {
-                of.packages.insert(path, number);
+        for (path, _) in contents.paths.iter().filter(|(_, found)| found.what != What::Directory) {
+            let number = of.components.get(path).and_then(|component| standing.get(component.as_str()));
+            if let Some(&number) = number.filter(|_| !of.packages.contains_key(path)) {
+                of.packages.insert(path.clone(), number);
             }
         }
     }
@@ -633,6 +651,68 @@ fn of_python(python: &python::Python) -> Package {
         told_by: vec![python.told_by.to_string()],
         ..Package::new(PackageKind::Python, purl, &python.name)
     }
+}
+
+/// What a Debian package brings to call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commands {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its source package.
+    pub source: String,
+    /// The first line of its description.
+    pub summary: Option<String>,
+    /// The files, in order of path.
+    pub paths: Vec<ImagePath>,
+}
+
+/// The commands that the Debian packages of these names bring to a tree, by package.
+pub(crate) fn commands(tree: &Tree, bytes: &dyn Bytes, names: &BTreeSet<&str>) -> io::Result<Vec<Commands>> {
+    const USUAL: [&str; 5] = ["/usr/bin", "/usr/sbin", "/usr/games", "/bin", "/sbin"];
+    let contents = of_tree(tree, bytes, &|path| debian::tells(&path.to_string()))?;
+    let debs = debian::installed(&contents, &mut Vec::new());
+    let lists = debian::owners(&contents, &debs);
+    let mut found: BTreeMap<&str, Commands> = BTreeMap::new();
+    for deb in debs.iter().filter(|deb| names.contains(deb.name.as_str())) {
+        found.entry(&deb.name).or_insert_with(|| Commands {
+            name: deb.name.clone(),
+            version: deb.version.clone(),
+            source: deb.source.0.clone(),
+            summary: deb.summary.clone(),
+            paths: Vec::new(),
+        });
+    }
+    for (path, _) in tree.iter().filter(|(_, node)| !node.is_directory()) {
+        let usual = path.parent().is_some_and(|dir| USUAL.contains(&dir.to_string().as_str()));
+        let owner = debian::owner(&lists, path).filter(|_| usual).and_then(|number| debs.get(number));
+        if let Some(found) = owner.and_then(|deb| found.get_mut(deb.name.as_str())) {
+            found.paths.push(path.clone());
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// A tree as an image would have it, in one layer, with the content of wanted files.
+fn of_tree(tree: &Tree, bytes: &dyn Bytes, keep: &dyn Fn(&ImagePath) -> bool) -> io::Result<Contents> {
+    let mut contents = Contents::default();
+    for (path, node) in tree.iter() {
+        let what = match &node.kind {
+            NodeKind::Directory => What::Directory,
+            NodeKind::File(_) | NodeKind::Hardlink(_) => What::File(Box::default()),
+            NodeKind::Symlink(target) => What::Link(target.clone()),
+        };
+        if matches!(what, What::File(_))
+            && keep(path)
+            && let Some(content) = tree.content(path)
+        {
+            contents.kept.insert(path.clone(), bytes.read(content, MAX_KEPT)?);
+        }
+        let Metadata { mode, uid, gid, .. } = node.meta;
+        contents.paths.insert(path.clone(), Found { layer: 0, what, mode, uid, gid, size: node.size() });
+    }
+    Ok(contents)
 }
 
 fn os(contents: &Contents) -> Option<Os> {

@@ -92,10 +92,10 @@ fn person(value: &Value) -> Option<String> {
     (!text.is_empty() && text.len() <= MAX_WORD).then(|| text.to_owned())
 }
 
-/// The package that a path is in: that of the nearest directory above.
-pub(super) fn owner(dirs: &BTreeMap<ImagePath, usize>, path: &ImagePath) -> Option<usize> {
-    let mut above = std::iter::successors(path.parent(), ImagePath::parent).filter(|dir| !dir.is_root());
-    above.find_map(|dir| dirs.get(&dir).copied())
+/// The packages that a path is in, the nearest directory first.
+pub(super) fn around(dirs: &BTreeMap<ImagePath, usize>, path: &ImagePath) -> impl Iterator<Item = usize> {
+    let above = std::iter::successors(path.parent(), ImagePath::parent).filter(|dir| !dir.is_root());
+    above.filter_map(|dir| dirs.get(&dir).copied())
 }
 
 /// What each package depends on, by number, as node finds it: in its own `node_modules`, then in those above.

@@ -75,9 +75,24 @@ impl Origins {
         self.0.is_empty()
     }
 
-    /// The archive of a package; of its URL the release of the distribution does not count.
+    /// Of all that is known.
+    pub(super) fn digest(&self) -> Digest {
+        let line = |(purl, origin): (&String, &Origin)| {
+            let path = origin.download.path.as_deref().unwrap_or_default();
+            let component = origin.component.as_deref().unwrap_or_default();
+            format!("{purl} {} {path} {component}\n", origin.download.digest)
+        };
+        Digest::sha256(self.0.iter().map(line).collect::<String>().as_bytes())
+    }
+
+    /// The archive of a package. Of its URL the distribution does not count: a lock calls all of them Debian's.
     pub(super) fn get(&self, purl: &str) -> Option<&Origin> {
-        self.0.get(purl.split_once("&distro=").map_or(purl, |(purl, _)| purl))
+        let purl = purl.split_once("&distro=").map_or(purl, |(purl, _)| purl);
+        let other = || {
+            let (_, rest) = purl.strip_prefix("pkg:deb/")?.split_once('/')?;
+            self.0.get(&format!("pkg:deb/debian/{rest}"))
+        };
+        self.0.get(purl).or_else(other)
     }
 
     /// Every archive by its package URL, with the component that it brings where that is noted.

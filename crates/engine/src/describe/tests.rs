@@ -239,6 +239,12 @@ fn npm_packages_are_every_named_package_json() {
     assert_eq!(c.told_by, ["/opt/copy/package.json", "/usr/local/lib/node_modules/c/package.json"]);
     assert_eq!(owner(&found, &at("@s/a/dist/x.js")), Some("@s/a"));
     assert_eq!(component(&found, &at("@s/a/dist/x.js")), Some("npm/@s/a"));
+    let bundled = described(&files, &[&["npm/@s/a", "npm/c"]], &Origins::default());
+    assert_eq!(
+        component(&bundled, &at("@s/a/node_modules/b/b.js")),
+        Some("npm/@s/a"),
+        "it brought that along"
+    );
     assert_eq!(owner(&found, &at("@s/a/node_modules/b/b.js")), Some("b"));
     assert_eq!(owner(&found, "srv/file"), None, "the root is no package's directory");
 }
@@ -400,4 +406,74 @@ fn links_in_a_circle_lead_nowhere() {
     assert_eq!(os(&circle), None);
     assert_eq!(landing(&circle, &ImagePath::new("a/x").unwrap()), None);
     assert_eq!(landing(&circle, &ImagePath::new("c/x").unwrap()), ImagePath::new("c/x").ok());
+}
+
+/// An image with one package of each kind.
+fn sample() -> Description {
+    let mut summary = summary(&[
+        &["base/node"],
+        &["debian/glibc", "debian/curl"],
+        &["agent/a", "generated/files"],
+        &["binary/rg"],
+    ]);
+    summary.created = Some("2026-11-29T13:15:00Z".into());
+    let origins = Origins::of_provenance(&serde_json::json!({ "buildDefinition": { "resolvedDependencies": [
+        { "uri": "pkg:npm/a@1", "digest": { "sha512": "ab".repeat(64) }, "annotations": { "component": "agent/a", "path": "a/-/a-1.tgz" } },
+        { "uri": "pkg:generic/binary/rg@14", "digest": { "sha256": "ef".repeat(32) } },
+    ] } }));
+    let below = Below {
+        name: "registry.example/node:22".into(),
+        digest: Some(format!("sha256:{}", "ab".repeat(32))),
+    };
+    let files = [
+        (0, "usr/local/bin/node", "program"),
+        (1, "etc/os-release", "ID=debian\nVERSION_ID=12\nPRETTY_NAME='Debian 12'\n"),
+        (1, "var/lib/dpkg/status", STATUS),
+        (1, "var/lib/dpkg/info/curl.list", LIST),
+        (1, "usr/share/doc/curl/copyright", COPYRIGHT),
+        (
+            1,
+            "usr/lib/python3/six-1.dist-info/METADATA",
+            "Name: six\nVersion: 1\nLicense: MIT OR ISC\nAuthor: A (of B)\n",
+        ),
+        (
+            2,
+            "usr/local/lib/node_modules/a/package.json",
+            "{\"name\":\"a\",\"version\":\"1\",\"license\":\"SEE LICENSE IN README.md\",\"description\":\"An agent\u{202e}\"}",
+        ),
+        (3, "usr/local/bin/rg", "program"),
+    ];
+    let found = Described::of(contents(&files), &summary, Some(below), &origins);
+    let identity = sbom::identity(&summary.manifest, &origins);
+    Description { title: Some("sample".into()), identity, ..found.done("asked for", &summary) }
+}
+
+#[test]
+fn documents_of_the_sample() {
+    for format in [sbom::Format::Spdx, sbom::Format::CycloneDx] {
+        let bill = sbom::write(&sample(), format).unwrap();
+        assert_eq!(bill.packages, 7);
+        let text = String::from_utf8(bill.bytes).unwrap();
+        assert!(!text.contains("asked for") && !text.contains('\u{202e}'));
+        let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        let text = text.replace(&sample().identity.hex(), "IDENTITY");
+        let is_plain = |line: &&str| !line.contains("\"serialNumber\"");
+        let text: Vec<&str> = text.lines().filter(is_plain).collect();
+        insta::assert_snapshot!(format!("{format:?}"), text.join("\n"));
+    }
+}
+
+#[test]
+fn what_decides_about_a_document_is_in_its_name() {
+    let one = Digest::sha256(b"one");
+    let none = Origins::default();
+    let some = Origins::of_provenance(&serde_json::json!({ "buildDefinition": { "resolvedDependencies": [
+        { "uri": "pkg:npm/a@1", "digest": { "sha256": "ab".repeat(32) } },
+    ] } }));
+    let names = [
+        sbom::identity(&one, &none),
+        sbom::identity(&one, &some),
+        sbom::identity(&Digest::sha256(b"other"), &none),
+    ];
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 3);
 }

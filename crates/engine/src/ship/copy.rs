@@ -104,6 +104,7 @@ pub fn copy(context: &Context, from: &Place, to: &Place, options: Options) -> Re
                 mount_from: mount_from(from, reference),
                 // It stays whoever's it was: signing is for `push`.
                 sign: None,
+                bill: push::Bill::Leave,
             };
             let pushed = push::push(context, &source, &destination, &options)?;
             copied(pushed.digest, Some(pushed.sent))

@@ -9,11 +9,13 @@
 //! proofs    signatures, in registries and kept of them               admit     whether the user's rules let in what a registry has
 //! error     why it is not shipped
 //! sign      what is signed of a pushed image                       verify    what a key has signed of one
+//! bill      the bills of materials that are attached to one
 //! ```
 //!
 //! **Guarantees**: nothing has a name in a registry before all of it is there. **Refuses** what [`budget`] does.
 
 mod admit;
+pub mod bill;
 pub mod budget;
 pub mod connect;
 pub mod copy;

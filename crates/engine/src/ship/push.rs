@@ -36,6 +36,7 @@ use pinfold_image::store::NOTES;
 use pinfold_image::trust::Admitted;
 use serde::Serialize;
 
+use super::bill::Bills;
 use super::budget;
 use super::connect;
 use super::error::ShipError;
@@ -75,6 +76,18 @@ pub struct Options {
     pub mount_from: Vec<String>,
     /// Who signs it.
     pub sign: Option<Signing>,
+    /// Whether each platform's bill of materials is attached to it.
+    pub bill: Bill,
+}
+
+/// What is done about bills of materials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bill {
+    /// They are attached, and signed where the image is.
+    Attach,
+    /// None is made.
+    #[default]
+    Leave,
 }
 
 /// An image that a registry has.
@@ -92,6 +105,16 @@ pub struct Pushed {
     /// Whether it is signed by the user's key, and how much of that is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
+    /// Bills of materials that are attached.
+    #[serde(rename = "sbom", skip_serializing_if = "Option::is_none")]
+    pub bills: Option<Billed>,
+}
+
+/// What was attached of bills of materials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Billed {
+    /// How many were not there before.
+    pub new: usize,
 }
 
 /// What was signed.
@@ -144,17 +167,26 @@ pub fn push(
         Some(signing) if signing.has_bundles() => provenance(context, source, &subjects)?,
         _ => None,
     };
-    let prepared = match &options.sign {
-        Some(signing) => {
-            let further = provenance.as_slice();
-            sign::prepare(&client, signing, destination.name(), &subjects, created.as_deref(), further)?
-        }
-        None => Vec::new(),
+    let bills = match options.bill {
+        Bill::Attach => Some(Bills::of(context, source)?),
+        Bill::Leave => None,
     };
+    let prepared = sign::prepare(
+        &client,
+        options.sign.as_ref(),
+        destination.name(),
+        &subjects,
+        created.as_deref(),
+        provenance.as_slice(),
+        bills.as_ref(),
+    )?;
     // Before the tag, so that nobody finds the image under its name without its signature.
-    let new = Mutex::new(0);
+    let new = Mutex::new(sign::New::default());
     let attach = || {
-        *new.lock().unwrap_or_else(PoisonError::into_inner) += sign::attach(&client, &prepared)?;
+        let attached = sign::attach(&client, &prepared, &*context.reporter)?;
+        let mut new = new.lock().unwrap_or_else(PoisonError::into_inner);
+        new.signed += attached.signed;
+        new.bills += attached.bills;
         Ok(())
     };
     let sink = RegistrySink::new(&client, &sending, &*context.reporter).before_tag(&attach);
@@ -167,11 +199,12 @@ pub fn push(
     let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
     let signed = options.sign.as_ref().map(|signing| Signed {
         digests: subjects.into_iter().map(|subject| subject.digest).collect(),
-        new,
+        new: new.signed,
         provenance: provenance.is_some(),
         key: signing.public().hint(),
     });
-    Ok(Pushed { reference: destination.to_string(), digest: root.digest, platforms, sent, signed })
+    let bills = bills.is_some().then_some(Billed { new: new.bills });
+    Ok(Pushed { reference: destination.to_string(), digest: root.digest, platforms, sent, signed, bills })
 }
 
 /// Repositories of the same registry that the image is built on: they have its lowest layers.

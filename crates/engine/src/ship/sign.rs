@@ -17,6 +17,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use pinfold_base::Reporter;
 use pinfold_base::error::one_line;
 use pinfold_image::compose::annotation;
 use pinfold_image::model::Descriptor;
@@ -33,6 +34,7 @@ use pinfold_image::sign::Signer;
 use pinfold_image::sign::Statement;
 use pinfold_network::HeldCommand;
 
+use super::bill::Bills;
 use super::error::ShipError;
 use super::key;
 use super::login;
@@ -146,23 +148,60 @@ pub(super) struct Prepared {
     listed: Option<Vec<Descriptor>>,
     artifacts: Vec<Artifact>,
     legacy: Option<legacy::Signature>,
+    bill: Option<Artifact>,
 }
 
-/// Signs all documents of an image, as far as its key has not done so.
+/// How much of what was prepared was not there before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct New {
+    /// Signatures and statements.
+    pub signed: usize,
+    /// Bills of materials.
+    pub bills: usize,
+}
+
+/// Signs all documents of an image, as far as its key has not done so, and makes what else is attached to them.
 pub(super) fn prepare(
     client: &Client,
-    signing: &Signing,
+    signing: Option<&Signing>,
     repository: &str,
     subjects: &[Descriptor],
     created: Option<&str>,
     further: &[Statement],
+    bills: Option<&Bills<'_>>,
 ) -> Result<Vec<Prepared>, ShipError> {
-    let Signing { signer, format } = signing;
-    let keys = std::slice::from_ref(signer.public());
     let mut prepared = Vec::new();
     for subject in subjects {
+        let bills = bills.filter(|bills| bills.has(subject));
+        if signing.is_none() && bills.is_none() {
+            continue;
+        }
         let listed = if_there(referrers::list(client, &subject.digest))?;
-        let mut made = Prepared { subject: subject.clone(), listed, artifacts: Vec::new(), legacy: None };
+        let bill = bills.and_then(|bills| bills.artifact(subject, listed.as_deref().unwrap_or(&[]), created));
+        let mut made =
+            Prepared { subject: subject.clone(), listed, artifacts: Vec::new(), legacy: None, bill };
+        if let Some(signing) = signing {
+            signing.sign(client, repository, created, further, bills, &mut made)?;
+        }
+        prepared.push(made);
+    }
+    Ok(prepared)
+}
+
+impl Signing {
+    /// Signs one document.
+    fn sign(
+        &self,
+        client: &Client,
+        repository: &str,
+        created: Option<&str>,
+        further: &[Statement],
+        bills: Option<&Bills<'_>>,
+        made: &mut Prepared,
+    ) -> Result<(), ShipError> {
+        let Self { signer, format } = self;
+        let keys = std::slice::from_ref(signer.public());
+        let digest = made.subject.digest.clone();
         if *format != Format::Legacy {
             let there: Vec<Statement> = match &made.listed {
                 Some(listed) => RegistryProofs(client)
@@ -172,21 +211,20 @@ pub(super) fn prepare(
                     .collect(),
                 None => Vec::new(),
             };
-            let signature = Statement::signature(subject.digest.clone());
-            for statement in std::iter::once(&signature).chain(further) {
-                if !there.contains(statement) {
-                    made.artifacts.push(artifact(statement, &**signer, created)?);
-                }
+            let signature = Statement::signature(digest.clone());
+            let all = std::iter::once(&signature).chain(further);
+            let mut new: Vec<Statement> =
+                all.filter(|statement| !there.contains(statement)).cloned().collect();
+            new.extend(bills.and_then(|bills| bills.statement(&made.subject, &there)));
+            for statement in &new {
+                made.artifacts.push(artifact(statement, &**signer, created)?);
             }
         }
-        if *format != Format::Bundle
-            && if_there(legacy::verify(client, &subject.digest, keys))?.flatten().is_none()
-        {
-            made.legacy = Some(legacy::make(repository, &subject.digest, &**signer)?);
+        if *format != Format::Bundle && if_there(legacy::verify(client, &digest, keys))?.flatten().is_none() {
+            made.legacy = Some(legacy::make(repository, &digest, &**signer)?);
         }
-        prepared.push(made);
+        Ok(())
     }
-    Ok(prepared)
 }
 
 /// Some registries deny what is not there yet: then nothing is known of it.
@@ -217,19 +255,37 @@ fn artifact(
     })
 }
 
-/// Attaches what was prepared to what is in the registry by now. How many are new.
-pub(super) fn attach(client: &Client, prepared: &[Prepared]) -> Result<usize, RegistryError> {
-    let mut new = 0;
-    for Prepared { subject, listed, artifacts, legacy } in prepared {
-        for artifact in artifacts {
+/// Attaches what was prepared to what is in the registry by now.
+///
+/// A registry that takes no bill of materials has the image all the same.
+pub(super) fn attach(
+    client: &Client,
+    prepared: &[Prepared],
+    reporter: &dyn Reporter,
+) -> Result<New, RegistryError> {
+    let mut new = New::default();
+    for Prepared { subject, listed, artifacts, legacy, bill } in prepared {
+        let attach = |artifact: &Artifact| -> Result<usize, RegistryError> {
             let attached = match listed {
                 Some(listed) => referrers::attach_beside(client, subject, listed, artifact)?,
                 None => referrers::attach(client, subject, artifact)?,
             };
-            new += usize::from(matches!(attached, referrers::Attached::New(_)));
+            Ok(usize::from(matches!(attached, referrers::Attached::New(_))))
+        };
+        if let Some(bill) = bill {
+            match attach(bill) {
+                Ok(attached) => new.bills += attached,
+                Err(error) => {
+                    let why = one_line(&error);
+                    reporter.warn(&format!("no bill of materials is attached to {}: {why}", subject.digest));
+                }
+            }
+        }
+        for artifact in artifacts {
+            new.signed += attach(artifact)?;
         }
         if let Some(signature) = legacy {
-            new += usize::from(legacy::attach(client, &subject.digest, signature)?);
+            new.signed += usize::from(legacy::attach(client, &subject.digest, signature)?);
         }
     }
     Ok(new)

@@ -131,7 +131,7 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("npm.*[].bins.*", &[Other, Refused], "a file of the package, or none"),
     ("npm.*[].requested", &[Other], IMAGE),
     ("binaries.*[].name", &[Refused], ANSWER),
-    ("binaries.*[].version", &[Same], TEXT),
+    ("binaries.*[].version", &[Other], "what the image says of itself"),
     ("binaries.*[].url", &[Asked], "an address that stands in the lock itself"),
     ("binaries.*[].sha256", &[Refused], HELD),
     ("binaries.*[].size", &[Refused], HELD),

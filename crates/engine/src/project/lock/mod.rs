@@ -52,7 +52,8 @@ pub const FILE_NAME: &str = "pinfold.lock";
 /// - 6: of alternatives with one priority the linked one stays; debconf's questions of kind `select` have no answer without a
 ///   default; triggers are processed as often as dpkg does; what `systemd-sysusers` makes is locked as it does, and profiles of
 ///   PAM with one priority stand as `pam-auth-update` sorts them.
-pub const COMPAT: u32 = 6;
+/// - 7: `package.json` of each recipe's npm package is placed, and `/usr/share/pinfold/image.json` is made.
+pub const COMPAT: u32 = 7;
 
 /// Largest lock accepted, in bytes.
 const MAX_SIZE: u64 = 64 << 20;

@@ -39,6 +39,9 @@ use crate::project::recipe::Origin;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeKind;
 
+/// Where npm packages are in an image.
+const MODULES: &str = "usr/local/lib/node_modules";
+
 /// Recipes.
 #[derive(Clone, Copy, Debug)]
 pub struct Agents;
@@ -191,6 +194,16 @@ fn program(placing: &Placing<'_>, recipe: &Recipe) -> Result<Tree, SourceError> 
             to: place.to.0.clone(),
             mode: place.mode.map(|mode| mode.0),
             drop: place.drop.iter().map(path).collect::<Result<_, _>>()?,
+        });
+    }
+    // Scanners know a package by this file, and a program alone by nothing.
+    let manifest = ImagePath::new("package.json")?;
+    if !rules.iter().any(|rule| rule.from.is_root() || rule.from == manifest) {
+        rules.push(registry::FileRule {
+            to: ImagePath::new(format!("{MODULES}/{}/package.json", package.name))?,
+            from: manifest,
+            mode: Some(0o644),
+            drop: Vec::new(),
         });
     }
     let placed = registry::Package::open(package, &listing, &placing.context.decoded)

@@ -270,7 +270,7 @@ fn without_a_word_of_the_manifest_the_base_says_how_it_is_run() {
             .filter(|(_, found)| found.layer == 2 && found.what != contents::What::Directory);
         ours.map(|(path, _)| path.to_string()).collect()
     };
-    assert_eq!(paths, ["/etc/hosts", "/usr/bin/docker-entrypoint.sh"]);
+    assert_eq!(paths, ["/etc/hosts", "/usr/bin/docker-entrypoint.sh", "/usr/share/pinfold/image.json"]);
 }
 
 #[test]
