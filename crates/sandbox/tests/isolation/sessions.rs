@@ -259,7 +259,14 @@ fn supervisor_sent(
         .spawn()
         .map_err(|error| error.to_string())?;
     let started = sandboxes.directory().join(&spec.name).join("home/started");
-    soon("it does not start", || started.exists())?;
+    let mut ended = None;
+    let up = soon("it does not start", || {
+        ended = child.try_wait().ok().flatten();
+        started.exists() || ended.is_some()
+    });
+    if up.is_err() || ended.is_some() {
+        return Err(not_started(child, ended));
+    }
     if host::left_over().is_subset(&before) {
         return Err("no process of it was found while it ran".into());
     }
@@ -280,6 +287,24 @@ fn supervisor_sent(
     }
     soon("processes are left", || host::left_over().is_subset(&before))?;
     Ok(status.and_then(|status| status.code()))
+}
+
+/// Why a supervisor does not start its program: its end where it has one, and what it said.
+fn not_started(mut child: std::process::Child, status: Option<std::process::ExitStatus>) -> String {
+    use std::io::Read as _;
+    let told = |pid: &i32, file: &str| {
+        let told = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        told.replace('\0', " ").trim().chars().take(60).collect::<String>()
+    };
+    let at_work: Vec<String> = host::left_over()
+        .iter()
+        .map(|pid| format!("{pid} `{}` in {}", told(pid, "cmdline"), told(pid, "wchan")))
+        .collect();
+    let _ = child.kill();
+    let _ = child.wait();
+    let mut said = String::new();
+    let _ = child.stdout.take().map(|mut out| out.read_to_string(&mut said));
+    format!("it does not start: {status:?}: {}; at work: {at_work:?}", said.trim())
 }
 
 pub(crate) fn asked_to_end(host: &Host, runtime: Runtime) -> Result<(), String> {
