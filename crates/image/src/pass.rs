@@ -12,6 +12,7 @@ use pinfold_archive::codec::decoder;
 use pinfold_archive::layer::Change;
 use pinfold_archive::layer::Rules;
 use pinfold_archive::tar::Entry;
+use pinfold_archive::tar::EntryKind;
 use pinfold_archive::tar::Limits;
 use pinfold_archive::tar::Reader;
 use pinfold_archive::tar::Strictness;
@@ -63,6 +64,18 @@ pub(crate) struct Passed {
     pub(crate) broken: Vec<(Box<[u8]>, &'static str)>,
     /// Why unpacking would refuse the layer, apart from its digests.
     pub(crate) refused: Option<String>,
+    /// Whether entries that may be files of the image were not shown: they are refused, or come after where reading ended.
+    pub(crate) coverage: Coverage,
+}
+
+/// How much of a layer was shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Coverage {
+    /// Not everything.
+    #[default]
+    Part,
+    /// All of it, but for devices and FIFOs, which no image needs.
+    All,
 }
 
 /// Reads a layer to its end.
@@ -103,10 +116,14 @@ pub(crate) fn layer(
 /// Judges all entries of a layer and shows those that are taken.
 fn judge<R: io::BufRead>(entries: &mut Reader<R>, visit: &mut dyn Visit, passed: &mut Passed) {
     let mut rules = Rules::default();
+    let mut coverage = Coverage::All;
     loop {
         let entry = match entries.next_entry() {
             Ok(Some(entry)) => entry,
-            Ok(None) => return,
+            Ok(None) => {
+                passed.coverage = coverage;
+                return;
+            }
             Err(error) => {
                 let problem = with_cause(&error);
                 passed.refused.get_or_insert_with(|| problem.clone());
@@ -127,6 +144,9 @@ fn judge<R: io::BufRead>(entries: &mut Reader<R>, visit: &mut dyn Visit, passed:
         match judged {
             Err(problem) => {
                 passed.refused.get_or_insert_with(|| format!("`{}`: {problem}", entry.name.escape_ascii()));
+                if !matches!(entry.kind, EntryKind::Special(_)) {
+                    coverage = Coverage::Part;
+                }
             }
             Ok(change) => {
                 if let Err(error) = visit.entry(&entry, change, entries) {

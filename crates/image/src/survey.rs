@@ -30,6 +30,7 @@ use pinfold_base::report::Running;
 use crate::ImageError;
 use crate::ImageSource;
 use crate::pass;
+use crate::pass::Coverage;
 use crate::pass::Passed;
 use crate::pass::Visit;
 use crate::source::Image;
@@ -138,6 +139,8 @@ pub struct Survey {
     pub before: BTreeMap<ImagePath, Vec<Replaced>>,
     /// How many more there were than are kept.
     pub forgotten: usize,
+    /// Layers of which there is more than was seen, by their numbers from 0: entries that are refused, or a tar that ends early.
+    pub partial: Vec<usize>,
 }
 
 /// What stood at a path until a layer above replaced or hid it.
@@ -234,6 +237,9 @@ pub(crate) fn survey(
     for (number, layer) in image.layers.iter().enumerate() {
         surveyor.number = number;
         let passed = pass::layer(source, layer, &mut surveyor, running)?;
+        if passed.coverage == Coverage::Part {
+            surveyor.survey.partial.push(number);
+        }
         told(number, passed)?;
         // Programs whose tables had passed by before it was known where they are. Rare, and the layer is read once more for all of them.
         let mut again =

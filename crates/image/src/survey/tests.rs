@@ -113,4 +113,18 @@ fn an_entry_that_is_refused_is_told_and_not_listed() {
     let (survey, _, found) = surveyed(&[RawTar::new().file("../out", "x").file("in", "y").end()]);
     assert_eq!(survey.paths.len(), 1);
     assert_eq!(found.findings.len(), 1);
+    assert_eq!(survey.partial, [0]);
+}
+
+#[test]
+fn layers_that_hold_more_than_is_seen_are_told() {
+    let whole = || RawTar::new().file("a", "x").end();
+    let device = RawTar::new().raw(b'3', b"null", b"", 0o666, b"").end();
+    let mut cut = RawTar::new().file("b", "x").file("c", "y").end();
+    cut.truncate(1024 + 100);
+    let twice = RawTar::new().file("d", "x").file("d", "y").end();
+    let (survey, _, found) = surveyed(&[whole(), device, cut, whole(), twice]);
+    // Nothing of an image is missing with a device.
+    assert_eq!(survey.partial, [2, 4]);
+    assert_eq!(found.findings.len(), 3);
 }

@@ -208,6 +208,12 @@ fn what_lies_about_itself_has_a_verdict() {
     let report = report(&sample);
     let failed = failed(&report);
     assert!(failed.iter().any(|(check, _)| *check == "oci.blobs"), "{failed:#?}");
+    // Nothing of the layers was read, so nothing about their files holds.
+    for check in ["closure.libraries", "hardening.set-id", "secrets.files", "agents.present", "origin.dpkg"] {
+        let of = report.outcomes.iter().find(|outcome| outcome.check == check).unwrap();
+        assert_eq!(of.verdict, Verdict::NotRun, "{check}");
+        assert!(of.evidence.starts_with("layer 1 holds more than could be read"), "{}", of.evidence);
+    }
 }
 
 #[test]
