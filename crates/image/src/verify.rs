@@ -171,10 +171,6 @@ pub fn documents(source: &ImageSource) -> Result<(Verification, Vec<(Platform, I
                 continue;
             }
         };
-        let variant = image.config.value().variant.as_deref();
-        if descriptor.platform.is_some() && variant != platform.variant() {
-            result.add(Level::Structure, &object, format!("the configuration has the variant {variant:?}"));
-        }
         if image.config.value().history.is_empty() {
             result.add(Level::Structure, &object, "the configuration has no history");
         }

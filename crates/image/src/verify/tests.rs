@@ -4,6 +4,7 @@ use super::*;
 use crate::LayerEncoding;
 use crate::memory::AMD64;
 use crate::memory::Memory;
+use crate::model::Raw;
 use pinfold_testkit::raw_tar::RawTar;
 
 fn tar() -> RawTar {
@@ -105,4 +106,43 @@ fn an_index_that_promises_another_platform_is_found() {
     let source = ImageSource::new("memory", index.descriptor(), Box::new(memory));
     let result = verify(&source, &Silent).unwrap();
     assert!(result.findings[0].problem.contains("promises linux/arm64"), "{:?}", result.findings);
+}
+
+#[test]
+fn a_variant_that_is_not_said_is_the_usual_one() {
+    for (listed, configured, fine) in [
+        (Some("v8"), None, true),
+        (None, Some("v8"), true),
+        (None, None, true),
+        (Some("v8"), Some("v7"), false),
+    ] {
+        let mut memory = Memory::default();
+        let image = memory.image(crate::memory::ARM64, &[good()], LayerEncoding::Tar);
+        let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+        let mut put = |value: &serde_json::Value| {
+            let bytes = serde_json::to_vec(value).unwrap();
+            (bytes.len(), memory.put(bytes).to_string())
+        };
+        let (mut config, mut manifest) = (value(image.config.bytes()), value(image.manifest.bytes()));
+        config["variant"] = configured.into();
+        let (size, digest) = put(&config);
+        (manifest["config"]["size"], manifest["config"]["digest"]) = (size.into(), digest.into());
+        let (size, digest) = put(&manifest);
+        let mut platform = serde_json::json!({"os": "linux", "architecture": "arm64"});
+        if let Some(listed) = listed {
+            platform["variant"] = listed.into();
+        }
+        let entry = serde_json::json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "size": size, "digest": digest, "platform": platform,
+        });
+        let index = serde_json::json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry],
+        });
+        let index: Raw<crate::model::Index> = Raw::parse(serde_json::to_vec(&index).unwrap()).unwrap();
+        memory.document(&index);
+        let source = ImageSource::new("memory", index.descriptor(), Box::new(memory));
+        let result = verify(&source, &Silent).unwrap();
+        assert_eq!(result.findings.is_empty(), fine, "{listed:?} {configured:?}: {:?}", result.findings);
+    }
 }
