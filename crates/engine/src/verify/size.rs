@@ -23,7 +23,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome {
         })
         .collect();
     let size = layers.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
-    layers.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    layers.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let named: Vec<String> =
         layers.iter().take(NAMED).map(|(name, size)| format!("{name} {}", bytes(*size))).collect();
     let evidence = format!("{} of {}: {}", bytes(size), bytes(subject.budget), named.join(", "));
