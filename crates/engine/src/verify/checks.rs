@@ -39,6 +39,7 @@ checks! {
     CLOSURE_LINKS = "closure.links": "every symbolic link leads to something, or to what exists only in a running system";
     CLOSURE_COMMANDS = "closure.commands": "entrypoint, command and the programs of npm packages are executable files";
     CLOSURE_USER = "closure.user": "user, group and home exist, and the home is the user's";
+    CLOSURE_AUTHORITIES = "closure.authorities": "the bundle of certificates is there, and holds every authority that the image was given";
     HARDENING_SET_ID = "hardening.set-id": "no file or directory has the set-user-id or set-group-id bit";
     HARDENING_WRITABLE = "hardening.writable": "no path is writable for everybody, but directories with the sticky bit";
     HARDENING_OWNERS = "hardening.owners": "outside of the home and declared volumes nothing is the user's";

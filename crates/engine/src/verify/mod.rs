@@ -12,6 +12,7 @@
 
 mod accounts;
 mod agents;
+mod authorities;
 mod cache;
 pub mod checks;
 pub mod closure;

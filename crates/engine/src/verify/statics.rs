@@ -13,6 +13,7 @@ use pinfold_image::verify::survey;
 
 use super::accounts;
 use super::agents;
+use super::authorities;
 use super::cache::Kept;
 use super::checks::CHECKS;
 use super::checks::Check;
@@ -134,6 +135,7 @@ fn one(
     let given = closure::Given { platform, survey: subject.survey, runtime: &subject.runtime };
     outcomes.extend(closure::check(&given));
     outcomes.push(accounts::check(&subject));
+    outcomes.push(authorities::check(&subject));
     outcomes.extend(hardening::check(&subject));
     outcomes.push(files.outcome());
     outcomes.push(secrets::config(&scanner, image));

@@ -190,6 +190,7 @@ pub(super) fn is_kept(path: &ImagePath) -> bool {
         || name.strip_prefix("/var/lib/dpkg/info/").is_some_and(|rest| rest.ends_with(".md5sums"))
         || name.strip_prefix("/var/lib/dpkg/status.d/").is_some()
         || super::origin::is_script(&name)
+        || super::authorities::is_read(&name)
         || is_configuration(&name)
 }
 

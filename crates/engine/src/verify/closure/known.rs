@@ -30,7 +30,7 @@ const AT_RUN: [(&str, &str); 8] = [
 ];
 
 /// Links that lead nowhere in images that lack nothing: where they are, where they lead.
-const LINKS: [(&str, &str, &str); 6] = [
+const LINKS: [(&str, &str, &str); 7] = [
     ("usr/share/doc/", "", "small images leave documentation out, and the links to it where they are"),
     ("usr/share/man/", "", "small images leave manual pages out"),
     (
@@ -43,6 +43,11 @@ const LINKS: [(&str, &str, &str); 6] = [
         "etc/modules-load.d/modules.conf",
         "etc/modules",
         "a configuration of the kernel's, which an image has not",
+    ),
+    (
+        "usr/lib/ssl/cert.pem",
+        "etc/ssl/certs/ca-certificates.crt",
+        "openssl's, to what another package makes; where that must be there is `closure.authorities`' to say",
     ),
     ("usr/lib/jvm/", "usr/lib/jvm/openjdk-", "`src.zip` is of a package of its own"),
 ];

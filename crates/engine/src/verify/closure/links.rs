@@ -37,7 +37,7 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
         evidence.push_str(&format!("; {at_run} to what only a running system has"));
     }
     if known_ones > 0 {
-        evidence.push_str(&format!("; {known_ones} to documentation that was left out"));
+        evidence.push_str(&format!("; {known_ones} to what small images leave out"));
     }
     Outcome::looked(CLOSURE_LINKS, evidence, found)
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use pinfold_archive::Component;
 use pinfold_archive::Content;
 use pinfold_archive::Metadata;
@@ -39,6 +41,12 @@ pub(super) fn token() -> String {
     ["sk", "ant", "api03", &format!("{body}AA")].join("-")
 }
 
+/// A certificate, as far as bundles go: the number is all that tells it from others.
+pub(super) fn certificate(number: u8) -> String {
+    let der = STANDARD.encode([0x30, 3, 2, 1, number]);
+    format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n")
+}
+
 /// What the image is made of.
 pub(super) struct Sample {
     /// Layers by what they say is in them.
@@ -53,7 +61,10 @@ impl Sample {
         let runtime = RuntimeConfig {
             user: "me".into(),
             cmd: Some(vec!["/usr/local/bin/sh".into()]),
-            env: vec!["PATH=/usr/local/bin:/usr/bin".into()],
+            env: vec![
+                "PATH=/usr/local/bin:/usr/bin".into(),
+                "NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt".into(),
+            ],
             labels: BTreeMap::from([
                 ("dev.pinfold.agent.claude-code".into(), "2.1.0".into()),
                 ("org.opencontainers.image.os.version".into(), "12".into()),
@@ -69,6 +80,17 @@ impl Sample {
             Metadata::root(0o644, 7),
             "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian 12\"\n",
         );
+        let bundle = [1, 2, 3].map(certificate).concat();
+        sample.file("etc/ssl/certs/ca-certificates.crt", Metadata::root(0o644, 7), &bundle);
+        sample.file(
+            "etc/ca-certificates.conf",
+            Metadata::root(0o644, 7),
+            "# chosen\nmozilla/a.crt\n!mozilla/b.crt\n",
+        );
+        sample.file("usr/share/ca-certificates/mozilla/a.crt", Metadata::root(0o644, 7), &certificate(1));
+        sample.file("usr/share/ca-certificates/mozilla/b.crt", Metadata::root(0o644, 7), &certificate(9));
+        let owners = [2, 3].map(certificate).concat();
+        sample.file("usr/local/share/ca-certificates/team/own.crt", Metadata::root(0o644, 7), &owners);
         sample.dir("tmp", Metadata::root(0o1777, 7));
         sample.dir("home/me", own(0o700));
         sample.dir("home/me/.claude", own(0o755));

@@ -108,6 +108,43 @@ fn each_fault_is_found_by_its_own_check_alone() {
             Box::new(move |sample| sample.dir("home/me/.claude", root(0o755))),
         ),
         ("closure.user", "config.User: `stranger` is no account", Box::new(|sample| sample.user("stranger"))),
+        (
+            "closure.authorities",
+            "/etc/ssl/certs/ca-certificates.crt: the bundle is missing: claude-code cannot connect",
+            Box::new(|sample| sample.remove("etc/ssl/certs/ca-certificates.crt")),
+        ),
+        (
+            "closure.authorities",
+            "/etc/ssl/certs/ca-certificates.crt: it holds no certificate",
+            Box::new(move |sample| sample.file("etc/ssl/certs/ca-certificates.crt", root(0o644), "")),
+        ),
+        (
+            "closure.authorities",
+            "/usr/local/share/ca-certificates/team/own.crt: it is not in",
+            Box::new(move |sample| {
+                let bundle = [1, 2].map(image::certificate).concat();
+                sample.file("etc/ssl/certs/ca-certificates.crt", root(0o644), &bundle);
+            }),
+        ),
+        (
+            "closure.authorities",
+            "/usr/share/ca-certificates/mozilla/b.crt: it is not in",
+            Box::new(move |sample| {
+                sample.file("etc/ca-certificates.conf", root(0o644), "mozilla/b.crt\n");
+            }),
+        ),
+        (
+            "closure.authorities",
+            "/usr/local/share/ca-certificates/der.crt: it holds no certificate in PEM form",
+            Box::new(move |sample| {
+                sample.file("usr/local/share/ca-certificates/der.crt", root(0o644), "0\u{3}");
+            }),
+        ),
+        (
+            "closure.authorities",
+            "Env SSL_CERT_FILE: `/etc/ssl/cert.pem` is not in the image",
+            Box::new(|sample| sample.env("SSL_CERT_FILE", "/etc/ssl/cert.pem")),
+        ),
         ("closure.links", "/usr/bin/broken", Box::new(|sample| sample.link("usr/bin/broken", "nowhere"))),
         (
             "closure.scripts",
