@@ -14,7 +14,7 @@ use crate::source::Image;
 use crate::survey;
 use crate::survey::Before;
 use crate::survey::Looking;
-use crate::survey::MAX_KEPT;
+use crate::survey::Room;
 use crate::survey::Sum;
 
 pub use crate::survey::Replaced;
@@ -49,11 +49,11 @@ pub fn look(
     detail: Detail,
     reporter: &dyn Reporter,
 ) -> Result<Contents, ImageError> {
-    read_within(MAX_KEPT, source, image, keep, detail, reporter)
+    read_within(Room::default(), source, image, keep, detail, reporter)
 }
 
 fn read_within(
-    room: u64,
+    room: Room,
     source: &ImageSource,
     image: &Image,
     keep: &dyn Fn(&ImagePath) -> bool,
@@ -95,11 +95,15 @@ mod tests {
     use crate::memory::AMD64;
     use crate::memory::Memory;
 
-    fn contents(tars: &[Vec<u8>]) -> Result<Contents, ImageError> {
-        contents_within(MAX_KEPT, tars)
+    fn within(kept: u64) -> Room {
+        Room { kept, ..Room::default() }
     }
 
-    fn contents_within(room: u64, tars: &[Vec<u8>]) -> Result<Contents, ImageError> {
+    fn contents(tars: &[Vec<u8>]) -> Result<Contents, ImageError> {
+        contents_within(Room::default(), tars)
+    }
+
+    fn contents_within(room: Room, tars: &[Vec<u8>]) -> Result<Contents, ImageError> {
         let source = Memory::default().both(tars, LayerEncoding::Gzip);
         let image = source.image(AMD64).unwrap();
         let keep = |path: &ImagePath| matches!(path.name(), b"kept" | b"name");
@@ -137,8 +141,29 @@ mod tests {
     fn what_is_kept_has_room_by_each_of_its_names() {
         let tar = RawTar::new().file("kept", "second").dir("a/").hardlink("a/name", "kept").end();
         for (room, kept) in [(12, 2), (11, 1), (5, 0)] {
-            assert_eq!(contents_within(room, std::slice::from_ref(&tar)).unwrap().kept.len(), kept, "{room}");
+            let found = contents_within(within(room), std::slice::from_ref(&tar)).unwrap();
+            assert_eq!((found.kept.len(), found.left_out.len()), (kept, 2 - kept), "{room}");
         }
+    }
+
+    #[test]
+    fn what_is_hidden_or_replaced_gives_its_room_back() {
+        let lower =
+            RawTar::new().dir("a/").file("a/kept", "first").dir("b/").file("b/kept", "too long").end();
+        let hiding = RawTar::new().dir("a/").file("a/.wh.kept", "").end();
+        let upper = RawTar::new().dir("a/").file("a/kept", "again").end();
+        let kept = |tars: &[Vec<u8>]| {
+            let found = contents_within(within(5), tars).unwrap();
+            let kept: Vec<String> = found.kept.keys().map(ToString::to_string).collect();
+            let left_out: Vec<String> = found.left_out.iter().map(ToString::to_string).collect();
+            (kept, left_out)
+        };
+        let (a, b) = (vec!["/a/kept".to_owned()], vec!["/b/kept".to_owned()]);
+        assert_eq!(kept(&[lower.clone(), upper.clone()]), (a.clone(), b.clone()));
+        assert_eq!(kept(&[lower.clone(), hiding, upper]), (a.clone(), b));
+        // What is gone was not left out of anything.
+        let gone = RawTar::new().file(".wh.b", "").end();
+        assert_eq!(kept(&[lower, gone]), (a, vec![]));
     }
 
     #[test]

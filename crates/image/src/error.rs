@@ -66,6 +66,14 @@ pub enum ImageError {
         /// Where it was looked for.
         place: String,
     },
+    /// Something else stands where a blob should: a directory, a FIFO, a device.
+    #[error("blob {digest} of {place} is no regular file")]
+    NoFile {
+        /// Its digest.
+        digest: Digest,
+        /// Where it stands.
+        place: String,
+    },
     /// The image is not made for the wanted platform.
     #[error("image `{image}` has no {wanted}; it has {available}")]
     NoPlatform {
@@ -145,6 +153,7 @@ impl Diagnose for ImageError {
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::MissingBlob { .. }
+            | Self::NoFile { .. }
             | Self::Archive { .. } => Kind::Integrity,
             Self::NoPlatform { .. }
             | Self::NotFound { .. }

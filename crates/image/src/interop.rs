@@ -59,7 +59,7 @@ fn tars() -> Vec<Vec<u8>> {
         .pax(&[("path", &long)])
         .file("f", "long name")
         .raw(b'0', b"usr/run", b"", 0o755, b"#!/bin/sh\n")
-        .hardlink("usr/run2", "usr/run")
+        .raw(b'1', b"usr/run2", b"usr/run", 0o755, b"")
         .symlink("bin", "usr")
         .dir("var/")
         .file("var/gone", "1")

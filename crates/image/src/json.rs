@@ -1,7 +1,9 @@
 //! JSON as images use it: read with a size limit and without repeated keys, written compactly in a fixed order.
 //!
 //! **Guarantees**: equal values give equal bytes; no input makes it panic (nesting deeper than serde_json's 128 is refused).
-//! **Refuses**: an object that has one key twice, because readers disagree which of the two counts.
+//! **Refuses**: an object that has one key twice, because readers disagree which of the two counts; and one that has two keys which
+//! differ in case only, because Go's reader takes them for the same field and the last for its value. Maps of names that people
+//! give (labels, annotations, volumes, ports) may have both, and what is said in a statement's predicate: Go keeps them apart.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -47,7 +49,7 @@ where
 
 /// Fails when an unknown field differs from a known one in case only: Go's JSON reader would take it for the known one.
 pub(crate) fn refuse_lookalikes(what: &str, unknown: &Unknown, known: &[&str]) -> Result<(), ImageError> {
-    match unknown.keys().find(|key| known.iter().any(|name| name.eq_ignore_ascii_case(key))) {
+    match unknown.keys().find(|key| known.iter().any(|name| folded(name) == folded(key))) {
         Some(key) => Err(ImageError::rule(
             what,
             format!(
@@ -59,18 +61,44 @@ pub(crate) fn refuse_lookalikes(what: &str, unknown: &Unknown, known: &[&str]) -
     }
 }
 
+/// A key as Go's reader compares it with the names of fields (`foldName` in encoding/json): besides the letters of ASCII the long s and
+/// the sign for kelvin count as `s` and `k`.
+fn folded(key: &str) -> String {
+    let fold = |letter: char| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        letter => letter.to_ascii_lowercase(),
+    };
+    key.chars().map(fold).collect()
+}
+
+/// Fields whose value is a map of names that people give, folded.
+const NAMED: [&str; 4] = ["annotations", "labels", "volumes", "exposedports"];
+
+/// The field whose value is anything, all the way down.
+const ANYTHING: &str = "predicate";
+
 /// Any JSON whose objects have distinct keys; the value itself is dropped.
 struct Distinct;
 
 impl<'de> Deserialize<'de> for Distinct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        DistinctSeed.deserialize(deserializer)
+        Keys::Fields.deserialize(deserializer)
     }
 }
 
-struct DistinctSeed;
+/// What the keys of an object are, if it is one.
+#[derive(Clone, Copy)]
+enum Keys {
+    /// Names of fields.
+    Fields,
+    /// Names that people give.
+    Free,
+    /// The same, below it too.
+    AllFree,
+}
 
-impl<'de> DeserializeSeed<'de> for DistinctSeed {
+impl<'de> DeserializeSeed<'de> for Keys {
     type Value = Distinct;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Distinct, D::Error> {
@@ -78,7 +106,7 @@ impl<'de> DeserializeSeed<'de> for DistinctSeed {
     }
 }
 
-impl<'de> Visitor<'de> for DistinctSeed {
+impl<'de> Visitor<'de> for Keys {
     type Value = Distinct;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,19 +138,32 @@ impl<'de> Visitor<'de> for DistinctSeed {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Distinct, A::Error> {
-        while seq.next_element::<Distinct>()?.is_some() {}
+        let below = if matches!(self, Self::AllFree) { self } else { Self::Fields };
+        while seq.next_element_seed(below)?.is_some() {}
         Ok(Distinct)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Distinct, A::Error> {
         let mut seen = BTreeSet::new();
         while let Some(key) = map.next_key::<String>()? {
-            map.next_value::<Distinct>()?;
-            if let Some(key) = seen.replace(key) {
-                return Err(serde::de::Error::custom(format!(
-                    "the key `{}` is there twice",
-                    key.escape_debug()
-                )));
+            let (same, below) = match self {
+                Self::Fields => {
+                    let same = folded(&key);
+                    let below = match &*same {
+                        ANYTHING => Self::AllFree,
+                        name if NAMED.contains(&name) => Self::Free,
+                        _ => Self::Fields,
+                    };
+                    (same, below)
+                }
+                Self::Free => (key.clone(), Self::Fields),
+                Self::AllFree => (key.clone(), Self::AllFree),
+            };
+            map.next_value_seed(below)?;
+            if !seen.insert(same) {
+                let problem =
+                    format!("the key `{}` is there twice, maybe in another case", key.escape_debug());
+                return Err(serde::de::Error::custom(problem));
             }
         }
         Ok(Distinct)
@@ -141,7 +182,30 @@ mod tests {
             assert!(source.contains("`a` is there twice"), "{source}");
         }
         // The same keys in different objects are no repetition.
-        assert!(read::<serde_json::Value>("document", br#"[{"a":1},{"a":1,"A":2}]"#, 100).is_ok());
+        assert!(read::<serde_json::Value>("document", br#"[{"a":1},{"a":1,"B":2}]"#, 100).is_ok());
+    }
+
+    #[test]
+    fn keys_that_some_readers_take_for_one_are_refused_but_where_people_give_the_names() {
+        let read = |text: &str| read::<serde_json::Value>("document", text.as_bytes(), 200);
+        for text in [
+            r#"{"config":{"User":"1000","user":"0"}}"#,
+            r#"{"platform":{"architecture":"s390x","Architecture":"amd64"}}"#,
+            "{\"User\":\"1000\",\"U\u{17f}er\":\"0\"}",
+            r#"{"Labels":{"a":{"Size":1,"size":2}}}"#,
+            r#"{"Labels":{"a":1,"a":1}}"#,
+            r#"{"predicate":{"environment":{"PATH":"1","PATH":"2"}}}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        for text in [
+            r#"{"annotations":{"a.B":"1","a.b":"2"}}"#,
+            r#"{"config":{"Labels":{"Version":"1","version":"1"},"Volumes":{"/A":{},"/a":{}}}}"#,
+            r#"{"ExposedPorts":{"80/tcp":{},"80/TCP":{}}}"#,
+            r#"{"predicate":{"environment":{"HTTP_PROXY":"1","http_proxy":"2"}}}"#,
+        ] {
+            assert!(read(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

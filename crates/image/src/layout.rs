@@ -347,13 +347,18 @@ impl Blobs for Layout {
     }
 
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
-        match plain(&self.blob_path(digest)) {
+        let path = self.blob_path(digest);
+        match plain(&path) {
             Ok(file) => {
                 let size = file.metadata()?.len();
                 Ok((Box::new(file), size))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(ImageError::MissingBlob { digest: digest.clone(), place: self.location() })
+            }
+            // Sockets and some devices cannot even be opened.
+            Err(_) if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) => {
+                Err(ImageError::NoFile { digest: digest.clone(), place: self.location() })
             }
             Err(error) => Err(error.into()),
         }

@@ -1,7 +1,8 @@
 //! One pass over a layer: its blob is hashed, decoded, its tar hashed, and each entry judged and shown to whoever looks.
 //!
 //! **Guarantees**: what is shown are entries that [`crate::unpack`] takes; what is wrong is all in [`Passed`], so that who proves and who
-//! only reads come to the same end by one reader. Memory is bounded: the layer streams by.
+//! only reads come to the same end by one reader. Memory is bounded: the layer streams by. So is time: no more than [`MAX_TAR`] bytes
+//! of a layer are unpacked, nor more than [`MAX_UNPACKED`] of an image, however small its blobs are and however often it lists them.
 //! **Refuses** nothing by itself; errors are those of the place that the blob is read from.
 
 use std::io;
@@ -31,6 +32,8 @@ use crate::source::ImageLayer;
 pub(crate) const MAX_BROKEN: usize = 20;
 /// Largest tar that is read, in bytes.
 pub(crate) const MAX_TAR: u64 = 32 << 30;
+/// Most bytes of an image's layers that are read, unpacked and taken together.
+pub(crate) const MAX_UNPACKED: u64 = 64 << 30;
 /// Most entries of a layer.
 pub(crate) const MAX_ENTRIES: u64 = 999_999;
 
@@ -78,11 +81,12 @@ pub(crate) enum Coverage {
     All,
 }
 
-/// Reads a layer to its end.
+/// Reads a layer to its end. `unpacked` is how many bytes may still be unpacked of its image.
 pub(crate) fn layer(
     source: &ImageSource,
     layer: &ImageLayer,
     visit: &mut dyn Visit,
+    unpacked: &mut u64,
     running: &Running<'_>,
 ) -> Result<Passed, ImageError> {
     let mut passed = Passed::default();
@@ -97,7 +101,8 @@ pub(crate) fn layer(
     // Decoding, hashing and reading entries may each fail; all of them come down to the stream being wrong somewhere.
     let decoded = decoder(layer.encoding.compression(), Counted { inner: &mut blob, running });
     let decoded = decoded.and_then(|tar| {
-        let tar = HashingReader::new(layer.diff_id.algorithm(), tar.take(MAX_TAR));
+        let metered = Metered { inner: tar, layer: MAX_TAR, image: unpacked };
+        let tar = HashingReader::new(layer.diff_id.algorithm(), metered);
         let limits = Limits { entries: MAX_ENTRIES, total: MAX_TAR, ..Limits::default() };
         let mut entries = Reader::new(BufReader::with_capacity(1 << 20, tar), Strictness::LAYER, limits);
         judge(&mut entries, visit, &mut passed);
@@ -111,6 +116,37 @@ pub(crate) fn layer(
     }
     passed.blob = blob.finish().err();
     Ok(passed)
+}
+
+/// Reads no more than layers may unpack to, and says so where there is more.
+struct Metered<'a, R> {
+    inner: R,
+    /// What this layer may still unpack to.
+    layer: u64,
+    /// What all of its image may.
+    image: &'a mut u64,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = self.layer.min(*self.image);
+        if left == 0 && !buf.is_empty() {
+            let (what, limit) =
+                if self.layer == 0 { ("it", MAX_TAR) } else { ("the image up to here", MAX_UNPACKED) };
+            let problem = || {
+                let limit = limit >> 30;
+                let problem =
+                    format!("{what} unpacks to more than {limit} GiB, and what follows was not looked at");
+                io::Error::new(io::ErrorKind::InvalidData, problem)
+            };
+            return if self.inner.read(&mut [0])? == 0 { Ok(0) } else { Err(problem()) };
+        }
+        let most = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = self.inner.read(&mut buf[..most])?;
+        self.layer -= count as u64;
+        *self.image -= count as u64;
+        Ok(count)
+    }
 }
 
 /// Judges all entries of a layer and shows those that are taken.
@@ -160,7 +196,7 @@ fn judge<R: io::BufRead>(entries: &mut Reader<R>, visit: &mut dyn Visit, passed:
 }
 
 /// What consumers insist on that have only one layer before them: every parent present and before its children, hard links to earlier
-/// files of the same layer.
+/// files of the same layer that say the same of the file.
 fn broken_by(rules: &Rules, change: &Change) -> Option<&'static str> {
     let (path, target) = match change {
         Change::Root => return None,
@@ -172,12 +208,36 @@ fn broken_by(rules: &Rules, change: &Change) -> Option<&'static str> {
     if let Some(problem) = path.parent().and_then(|dir| missing(rules, &dir)) {
         return Some(problem);
     }
-    target
-        .is_some_and(|target| !rules.brought_file(target))
-        .then_some("a hard link that names no earlier file of the layer")
+    let target = target?;
+    if !rules.brought_file(target) {
+        return Some("a hard link that names no earlier file of the layer");
+    }
+    // Some tools give the file what its last name says, others what its first one does.
+    (!rules.is_described_as(path, target))
+        .then_some("a hard link with another mode, owner or attributes than its file has")
 }
 
 fn missing(rules: &Rules, dir: &ImagePath) -> Option<&'static str> {
     let there = dir.is_root() || rules.brought_directory(dir);
     (!there).then_some("its directory is not in the layer before it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_unpacked_than_layer_and_image_may() {
+        let read = |layer: u64, image: &mut u64| {
+            let mut all = Vec::new();
+            let read = Metered { inner: &[0; 10][..], layer, image }.read_to_end(&mut all);
+            read.map_err(|error| error.to_string())
+        };
+        let mut image = 25;
+        assert_eq!(read(10, &mut image), Ok(10));
+        assert!(read(9, &mut image).unwrap_err().starts_with("it unpacks to more"));
+        assert_eq!(image, 6);
+        assert!(read(10, &mut image).unwrap_err().starts_with("the image up to here"));
+        assert!(read(10, &mut image).is_err(), "nothing is left");
+    }
 }

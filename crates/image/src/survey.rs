@@ -6,15 +6,23 @@
 //!                                                        └──► bytes of every file, hidden ones too   (Watch)
 //! ```
 //!
-//! **Guarantees**: what is listed is what [`crate::unpack`] would leave of the entries that it takes. Memory grows with the number of
-//! paths and with what is kept, at most [`MAX_KEPT`]. What is wrong with the image is told beside the survey, so that a survey of a
-//! broken image is no proof of anything but its faults.
+//! **Guarantees**: what is listed is what [`crate::unpack`] would leave of the entries that it takes. Memory is bounded whatever the
+//! image says: [`MAX_KEPT`] for contents, [`MAX_LISTED`] for paths and what is known of them. Where either is full it is told, as
+//! [`Survey::left_out`] or as what is wrong with the layer. What is wrong with the image is told beside the survey, so that a survey
+//! of a broken image is no proof of anything but its faults.
+//!
+//! Tools do not agree whose mode, owner and attributes count where the names of one file are written with different ones. Then a
+//! name has the modes and attributes of all of them: what no reader would see is not looked for, what some would see is.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::io::Read;
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::LazyLock;
 
+use pinfold_archive::Metadata;
 use pinfold_archive::elf;
 use pinfold_archive::elf::Elf;
 use pinfold_archive::elf::Partial;
@@ -39,6 +47,13 @@ use crate::source::Image;
 pub(crate) const MAX_KEPT: u64 = 256 << 20;
 /// Most paths that are kept of what lower layers had: more than any image has that was made for use.
 pub const MAX_BEFORE: usize = 200_000;
+/// Most bytes that paths and what is known of them take, about: those of a million paths of usual length.
+const MAX_LISTED: u64 = 256 << 20;
+/// What a path takes besides its name, and a name that an ELF file gives besides its bytes; both about.
+const PATH_BYTES: u64 = 128;
+const NAME_BYTES: u64 = 48;
+/// Attributes that are looked at; of anything else not even the name is kept.
+const XATTRS: [&[u8]; 3] = [b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"];
 /// How much of a file is looked at a time.
 const CHUNK: usize = 128 << 10;
 /// Programs of a layer that are read once more at most: each may hold 32 MiB until then.
@@ -60,7 +75,7 @@ pub struct Facts {
     pub script: Option<Box<[u8]>>,
     /// What its content sums up to, where that was asked for.
     pub sum: Option<Summed>,
-    /// Names and values of extended attributes that its entry brings.
+    /// The extended attributes that its entry brings, of those that give rights: capabilities and access lists.
     pub xattrs: Vec<Xattr>,
 }
 
@@ -87,8 +102,8 @@ pub enum Summed {
 pub enum What {
     /// A directory.
     Directory,
-    /// A file; names of one file have equal facts.
-    File(Box<Facts>),
+    /// A file; names of one file share their facts.
+    File(Arc<Facts>),
     /// A symbolic link, and where it leads.
     Link(Box<[u8]>),
     /// A device or a FIFO.
@@ -130,10 +145,12 @@ impl Seen {
 pub struct Survey {
     /// All of them, without the root.
     pub paths: BTreeMap<ImagePath, Seen>,
+    /// The root itself, as the uppermost layer that has an entry for it describes it.
+    pub root: Option<Seen>,
     /// The content of files that was asked for.
     pub kept: BTreeMap<ImagePath, Vec<u8>>,
-    /// Files that should have been kept, and had no room.
-    pub left_out: usize,
+    /// Files whose content was asked for, and had no room: whoever looks for them in [`kept`](Self::kept) has not looked at them.
+    pub left_out: BTreeSet<ImagePath>,
     /// What stood at paths until a layer above replaced or hid it, the lowest layer's first; where that was asked for. Directories
     /// aside.
     pub before: BTreeMap<ImagePath, Vec<Replaced>>,
@@ -213,6 +230,27 @@ impl Survey {
     pub fn get(&self, path: &ImagePath) -> Option<&Seen> {
         self.paths.get(path)
     }
+
+    /// All paths, the root before them.
+    pub fn all(&self) -> impl Iterator<Item = (&ImagePath, &Seen)> + Clone {
+        static ROOT: LazyLock<ImagePath> = LazyLock::new(ImagePath::root);
+        self.root.iter().map(|seen| (&*ROOT, seen)).chain(&self.paths)
+    }
+}
+
+/// How much is kept, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Of contents.
+    pub(crate) kept: u64,
+    /// Of paths and what is known of them.
+    pub(crate) listed: u64,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { kept: MAX_KEPT, listed: MAX_LISTED }
+    }
 }
 
 /// Surveys one platform. `told` gets what is wrong with each layer, by its number from 0.
@@ -220,7 +258,7 @@ pub(crate) fn survey(
     source: &ImageSource,
     image: &Image,
     looking: &mut Looking<'_>,
-    room: u64,
+    room: Room,
     running: &Running<'_>,
     told: &mut dyn FnMut(usize, Passed) -> Result<(), ImageError>,
 ) -> Result<Survey, ImageError> {
@@ -229,14 +267,15 @@ pub(crate) fn survey(
         remembers: MAX_BEFORE,
         looking,
         room,
+        most: room,
         number: 0,
         chunk: vec![0; CHUNK],
         again: Vec::new(),
-        names: Vec::new(),
     };
+    let mut unpacked = pass::MAX_UNPACKED;
     for (number, layer) in image.layers.iter().enumerate() {
         surveyor.number = number;
-        let passed = pass::layer(source, layer, &mut surveyor, running)?;
+        let passed = pass::layer(source, layer, &mut surveyor, &mut unpacked, running)?;
         if passed.coverage == Coverage::Part {
             surveyor.survey.partial.push(number);
         }
@@ -246,16 +285,18 @@ pub(crate) fn survey(
             Again { wanted: std::mem::take(&mut surveyor.again), known: Vec::new(), chunk: vec![0; CHUNK] };
         // Each tells by itself when it has passed too often.
         while !again.wanted.is_empty() {
-            pass::layer(source, layer, &mut again, running)?;
+            pass::layer(source, layer, &mut again, &mut unpacked, running)?;
             if again.known.is_empty() {
-                // The place gives other bytes than before; the pass before has told what is wrong with them, or the next reader will.
-                break;
+                // The place gives other bytes than before, or the layer is not read so far again.
+                let lost = "its tables passed by, and could not be read again";
+                again
+                    .known
+                    .extend(again.wanted.drain(..).map(|(path, _)| (path, elf::Passed::Malformed(lost))));
             }
             for (path, partial) in again.known.drain(..) {
                 surveyor.settle(path, partial, &mut again.wanted);
             }
         }
-        surveyor.names.clear();
     }
     Ok(surveyor.survey)
 }
@@ -264,23 +305,26 @@ pub(crate) fn survey(
 struct Surveyor<'a, 'b> {
     survey: Survey,
     looking: &'a mut Looking<'b>,
-    /// Bytes that may still be kept.
-    room: u64,
+    /// What may still be kept.
+    room: Room,
+    /// What might be at the beginning.
+    most: Room,
     /// How many paths may still be kept of what was before.
     remembers: usize,
     number: usize,
     chunk: Vec<u8>,
     /// Programs of the layer that have to pass by again.
     again: Vec<(ImagePath, Partial)>,
-    /// Further names of files in the layer, and whose they are.
-    names: Vec<(ImagePath, ImagePath)>,
 }
 
 impl Visit for Surveyor<'_, '_> {
     fn entry(&mut self, entry: &Entry, change: Change, content: &mut dyn Read) -> io::Result<()> {
         let layer = self.number;
         let (path, of) = match change {
-            Change::Root => return Ok(()),
+            Change::Root => {
+                self.survey.root = Some(seen(layer, What::Directory, entry));
+                return Ok(());
+            }
             Change::Hide(path) => {
                 self.hide(layer, &path);
                 return Ok(());
@@ -292,42 +336,58 @@ impl Visit for Surveyor<'_, '_> {
             Change::Put(path) => (path, None),
             Change::Link { path, target } => (path, Some(target)),
         };
-        let linked = of.as_ref().and_then(|target| self.survey.paths.get(target)).cloned();
         if !matches!(entry.kind, EntryKind::Directory) {
             self.clear(layer + 1, layer, &path);
         }
+        self.drop_kept(&path);
         let wanted = (self.looking.keep)(&path);
-        if self.looking.programs == Programs::Read
-            && let Some(target) = &of
-        {
-            self.names.push((path.clone(), target.clone()));
+        if let Some(target) = of.filter(|target| self.survey.paths.contains_key(target)) {
+            return self.link(entry, &path, &target, wanted);
         }
-        let copy = of.filter(|_| wanted).and_then(|target| self.survey.kept.get(&target)).cloned();
-        let mut kept = None;
-        let what = match (&entry.kind, linked) {
-            // Another name of a file is as that file is.
-            (EntryKind::Hardlink(_), Some(seen)) => {
-                self.keep(&path, wanted.then_some(copy).flatten());
-                self.put(&path, Seen { layer, ..seen });
-                return Ok(());
-            }
-            (EntryKind::Directory, _) => What::Directory,
-            (EntryKind::Symlink(target), _) => What::Link(target.clone()),
-            (EntryKind::Special(_), _) => What::Other,
-            (EntryKind::File | EntryKind::Hardlink(_), _) => {
+        let what = match &entry.kind {
+            EntryKind::Directory => What::Directory,
+            EntryKind::Symlink(target) => What::Link(target.clone()),
+            EntryKind::Special(_) => What::Other,
+            EntryKind::File | EntryKind::Hardlink(_) => {
                 let (facts, bytes) = self.file(entry, &path, wanted, content)?;
-                kept = bytes;
-                What::File(Box::new(facts))
+                if wanted {
+                    self.keep(&path, bytes);
+                }
+                What::File(Arc::new(facts))
             }
         };
-        self.keep(&path, kept);
-        let (mode, uid, gid) = (entry.meta.mode, entry.meta.uid, entry.meta.gid);
-        self.put(&path, Seen { layer, what, mode, uid, gid, size: entry.size });
-        Ok(())
+        self.put(&path, seen(layer, what, entry))
     }
 }
 
 impl Surveyor<'_, '_> {
+    /// Another name of a file is as that file is.
+    fn link(&mut self, entry: &Entry, path: &ImagePath, target: &ImagePath, wanted: bool) -> io::Result<()> {
+        if wanted {
+            self.keep(path, self.survey.kept.get(target).cloned());
+        }
+        let Some(file) = self.survey.paths.get_mut(target) else { return Ok(()) };
+        file.mode |= entry.meta.mode;
+        if let What::File(facts) = &mut file.what {
+            let brought = looked_at(&entry.meta);
+            let new: Vec<Xattr> = brought.into_iter().filter(|one| !facts.xattrs.contains(one)).collect();
+            if !new.is_empty() {
+                let more = new.iter().map(|(name, value)| (name.len() + value.len()) as u64 + NAME_BYTES);
+                self.room.listed = self.room.listed.saturating_sub(more.sum());
+                let mut all = Facts::clone(facts);
+                all.xattrs.extend(new);
+                // Names that are told apart do not hear of it.
+                if self.again.iter().any(|(path, _)| path == target) {
+                    all.malformed = Some("its names have different attributes, and its tables were not read");
+                }
+                *facts = Arc::new(all);
+            }
+        }
+        let (uid, gid) = (entry.meta.uid, entry.meta.gid);
+        let linked = Seen { layer: self.number, uid, gid, ..file.clone() };
+        self.put(path, linked)
+    }
+
     fn hide(&mut self, layer: usize, path: &ImagePath) {
         self.clear(layer, layer, path);
         if self.survey.paths.get(path).is_some_and(|seen| seen.layer < layer) {
@@ -337,20 +397,31 @@ impl Surveyor<'_, '_> {
 
     fn take(&mut self, by: usize, path: &ImagePath) {
         let was = self.survey.paths.remove(path);
-        self.survey.kept.remove(path);
+        self.drop_kept(path);
         self.replaced(by, path, was);
     }
 
-    /// Remembers what a layer below had.
+    /// Gives the room back that a path's content had.
+    fn drop_kept(&mut self, path: &ImagePath) {
+        self.survey.left_out.remove(path);
+        if let Some(bytes) = self.survey.kept.remove(path) {
+            self.room.kept += bytes.len() as u64;
+        }
+    }
+
+    /// Remembers what a layer below had, where that is asked for.
     fn replaced(&mut self, by: usize, path: &ImagePath, was: Option<Seen>) {
-        let below = was.filter(|was| was.layer < by && was.what != What::Directory);
-        let Some(was) = below.filter(|_| self.looking.before == Before::Kept) else { return };
+        let Some(was) = was else { return };
+        let asked = self.looking.before == Before::Kept && was.layer < by && was.what != What::Directory;
         match self.remembers.checked_sub(1) {
-            Some(left) => {
+            Some(left) if asked => {
                 self.remembers = left;
                 self.survey.before.entry(path.clone()).or_default().push(Replaced { was, by });
             }
-            None => self.survey.forgotten += 1,
+            _ => {
+                self.survey.forgotten += usize::from(asked);
+                self.room.listed = self.most.listed.min(self.room.listed + listed(path, &was));
+            }
         }
     }
 
@@ -370,33 +441,43 @@ impl Surveyor<'_, '_> {
         }
     }
 
-    /// Puts what is at a path now.
-    fn put(&mut self, path: &ImagePath, seen: Seen) {
+    /// Puts what is at a path now. Fails where the list is full.
+    fn put(&mut self, path: &ImagePath, seen: Seen) -> io::Result<()> {
+        let full = || {
+            let problem = format!(
+                "what is known of the image's paths is more than {} MiB, and what follows was not looked at",
+                self.most.listed >> 20
+            );
+            io::Error::new(io::ErrorKind::InvalidData, problem)
+        };
+        self.room.listed = self.room.listed.checked_sub(listed(path, &seen)).ok_or_else(full)?;
         let was = self.survey.paths.insert(path.clone(), seen);
         self.replaced(self.number, path, was);
+        Ok(())
     }
 
     /// Notes what came of a program that passed by again, under all of its names.
     fn settle(&mut self, path: ImagePath, passed: elf::Passed, again: &mut Vec<(ImagePath, Partial)>) {
-        let Some(Seen { layer, what: What::File(facts), .. }) = self.survey.paths.get_mut(&path) else {
+        let Some(Seen { layer, what: What::File(before), .. }) = self.survey.paths.get(&path) else {
             return;
         };
         if *layer != self.number {
             return;
         }
+        let before = Arc::clone(before);
+        let mut facts = Facts::clone(&before);
         if let Some(partial) = facts.settle(passed) {
             again.push((path, partial));
             return;
         }
-        let mut same = vec![(path, facts.clone())];
-        for (name, of) in &self.names {
-            if let Some((_, facts)) = same.iter().find(|(path, _)| path == of)
-                && let facts = facts.clone()
-                && let Some(Seen { layer, what: What::File(there), .. }) = self.survey.paths.get_mut(name)
-                && *layer == self.number
+        let more = facts.bytes().saturating_sub(before.bytes());
+        let facts = Arc::new(facts);
+        for seen in self.survey.paths.values_mut() {
+            if let What::File(there) = &mut seen.what
+                && Arc::ptr_eq(there, &before)
             {
-                there.clone_from(&facts);
-                same.push((name.clone(), facts));
+                self.room.listed = self.room.listed.saturating_sub(more);
+                *there = Arc::clone(&facts);
             }
         }
     }
@@ -404,14 +485,11 @@ impl Surveyor<'_, '_> {
     /// Keeps the content of a path, where there is room: another name of a file needs room as the file itself does.
     fn keep(&mut self, path: &ImagePath, bytes: Option<Vec<u8>>) {
         match bytes {
-            Some(bytes) if bytes.len() as u64 <= self.room => {
-                self.room -= bytes.len() as u64;
+            Some(bytes) if bytes.len() as u64 <= self.room.kept => {
+                self.room.kept -= bytes.len() as u64;
                 self.survey.kept.insert(path.clone(), bytes);
             }
-            other => {
-                self.survey.left_out += usize::from(other.is_some());
-                self.survey.kept.remove(path);
-            }
+            _ => drop(self.survey.left_out.insert(path.clone())),
         }
     }
 
@@ -423,12 +501,8 @@ impl Surveyor<'_, '_> {
         wanted: bool,
         content: &mut dyn Read,
     ) -> io::Result<(Facts, Option<Vec<u8>>)> {
-        let mut facts = Facts::default();
-        for (name, value) in &entry.meta.xattrs {
-            facts.xattrs.push((name.as_slice().into(), value.as_slice().into()));
-        }
-        let mut kept = (wanted && entry.size <= self.room).then(Vec::new);
-        self.survey.left_out += usize::from(wanted && kept.is_none());
+        let mut facts = Facts { xattrs: looked_at(&entry.meta), ..Facts::default() };
+        let mut kept = (wanted && entry.size <= self.room.kept).then(Vec::new);
         let mut sum = (self.looking.sum)(self.number, path).map(Summing::new);
         let reads_programs = self.looking.programs == Programs::Read;
         let mut elf = reads_programs.then(|| Partial::new(entry.size));
@@ -491,6 +565,39 @@ impl Facts {
         }
         None
     }
+
+    /// What it takes of the memory, about.
+    fn bytes(&self) -> u64 {
+        let script = self.script.as_ref().map_or(0, |line| line.len());
+        let xattrs = self.xattrs.iter().map(|(name, value)| (name.len() + value.len()) as u64 + NAME_BYTES);
+        let elf = self.elf.as_ref().map_or(0, |elf| {
+            let names = elf.names().map(|name| name.len() as u64 + NAME_BYTES);
+            size_of::<Elf>() as u64 + names.sum::<u64>()
+        });
+        script as u64 + xattrs.sum::<u64>() + elf
+    }
+}
+
+/// What an entry says of a path.
+fn seen(layer: usize, what: What, entry: &Entry) -> Seen {
+    let (mode, uid, gid) = (entry.meta.mode, entry.meta.uid, entry.meta.gid);
+    Seen { layer, what, mode, uid, gid, size: entry.size }
+}
+
+/// What a path takes of the list, about. Names of one file each count it whole.
+fn listed(path: &ImagePath, seen: &Seen) -> u64 {
+    let more = match &seen.what {
+        What::Link(target) => target.len() as u64,
+        What::File(facts) => facts.bytes(),
+        What::Directory | What::Other => 0,
+    };
+    PATH_BYTES + path.as_bytes().len() as u64 + more
+}
+
+/// Of the attributes that an entry brings those that are looked at.
+fn looked_at(meta: &Metadata) -> Vec<Xattr> {
+    let brought = XATTRS.iter().filter_map(|name| Some((*name, meta.xattrs.get(*name)?)));
+    brought.map(|(name, value)| (name.into(), value.as_slice().into())).collect()
 }
 
 /// Sees programs once more.
@@ -550,7 +657,12 @@ impl Summing {
 fn script(head: &[u8]) -> Option<Box<[u8]>> {
     let line = head.strip_prefix(b"#!")?;
     let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
-    Some(line[..end].trim_ascii().into())
+    // A carriage return is no blank to the kernel: it counts to the interpreter's name.
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let line = &line[..end];
+    let from = line.iter().position(|byte| !is_blank(byte)).unwrap_or(end);
+    let to = line.iter().rposition(|byte| !is_blank(byte)).map_or(from, |last| last + 1);
+    Some(line[from..to].into())
 }
 
 #[cfg(test)]

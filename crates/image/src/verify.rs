@@ -5,7 +5,7 @@
 //! 3. **structure**: documents agree with each other;
 //! 4. **tar**: layer tars keep the rules: those of [`pinfold_archive::layer`], by which [`crate::unpack`] refuses too, and what
 //!    consumers that have only one layer before them insist on: every parent present and before its children, hard links to earlier
-//!    files of the same layer.
+//!    files of the same layer, with the same mode, owner and attributes.
 //!
 //! All findings are collected; a check that fails does not stop the others. Memory is bounded: layers stream by.
 
@@ -21,19 +21,28 @@ use serde::Serialize;
 
 use crate::ImageError;
 use crate::ImageSource;
+use crate::blobs::VerifiedReader;
 use crate::error::with_cause;
+use crate::model::Descriptor;
+use crate::model::MAX_DOCUMENT;
 use crate::model::media::Family;
 use crate::pass;
 use crate::pass::Passed;
+use crate::sink::is_index;
 use crate::source::Image;
 use crate::source::ImageLayer;
+use crate::source::Listed;
 use crate::survey;
 use crate::survey::Looking;
-use crate::survey::MAX_KEPT;
+use crate::survey::Room;
 use crate::survey::Survey;
 
 /// Most layers that Docker's classic store takes.
 const DOCKER_LAYERS: usize = 125;
+/// The annotation by which BuildKit says what an entry for `unknown/unknown` is, and what it says of an attestation.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+const ATTESTATION: &str = "attestation-manifest";
+
 /// Which of the levels a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,6 +86,8 @@ pub struct Verification {
     pub findings: Vec<Finding>,
     /// Platforms that were checked.
     pub platforms: Vec<String>,
+    /// Manifests that the index lists besides, of which only the blob was looked at.
+    pub beside: Vec<String>,
     /// Layers that were read (each blob once).
     pub layers: usize,
     /// Bytes of blobs that were read.
@@ -98,7 +109,8 @@ impl Verification {
         let level = match error {
             ImageError::WrongDigest { .. }
             | ImageError::WrongSize { .. }
-            | ImageError::MissingBlob { .. } => Level::Blob,
+            | ImageError::MissingBlob { .. }
+            | ImageError::NoFile { .. } => Level::Blob,
             _ => Level::Structure,
         };
         self.add(level, object, with_cause(error));
@@ -117,8 +129,9 @@ pub fn verify(source: &ImageSource, reporter: &dyn Reporter) -> Result<Verificat
     let layers: Vec<(String, &ImageLayer)> = layers.collect();
     let total = layers.iter().map(|(_, layer)| layer.descriptor.size).sum();
     let running = Running::begin(reporter, Stage::Verify, source.name(), Some(total));
+    let mut unpacked = pass::MAX_UNPACKED;
     for (object, layer) in layers {
-        let passed = pass::layer(source, layer, &mut pass::Nobody, &running)?;
+        let passed = pass::layer(source, layer, &mut pass::Nobody, &mut unpacked, &running)?;
         tell(&mut result, &object, layer, &passed);
     }
     Ok(result)
@@ -135,7 +148,7 @@ pub fn survey(
     let total = image.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.descriptor.size));
     let name = format!("{} {platform}", source.name());
     let running = Running::begin(reporter, Stage::Verify, &name, Some(total));
-    survey::survey(source, image, looking, MAX_KEPT, &running, &mut |number, passed| {
+    survey::survey(source, image, looking, Room::default(), &running, &mut |number, passed| {
         tell(result, &object(platform, number), &image.layers[number], &passed);
         Ok(())
     })
@@ -145,22 +158,68 @@ fn object(platform: Platform, layer: usize) -> String {
     format!("{platform}, layer {}", layer + 1)
 }
 
+/// Looks at the blobs of manifests that are not checked, and names them.
+fn beside(source: &ImageSource, listed: &Listed, result: &mut Verification) -> Result<(), ImageError> {
+    for (platform, entry) in &listed.repeated {
+        let problem =
+            format!("another image for it is {}: tools do not agree which one counts", entry.digest);
+        result.add(Level::Structure, &format!("index, {platform}"), problem);
+    }
+    let repeated = listed.repeated.iter().map(|(_, entry)| entry);
+    for entry in repeated.chain(&listed.others) {
+        let name = named(entry);
+        let size = entry.size;
+        let looked = if size > MAX_DOCUMENT {
+            Err(ImageError::TooLarge { what: "it".into(), size, limit: MAX_DOCUMENT })
+        } else {
+            source.open(entry).and_then(VerifiedReader::finish)
+        };
+        match looked {
+            Ok(()) => {}
+            Err(ImageError::Io(error)) => return Err(error.into()),
+            Err(error) => result.add_error(&format!("index, {name}"), &error),
+        }
+        result.beside.push(name);
+    }
+    Ok(())
+}
+
+/// An entry of an index in few words.
+fn named(entry: &Descriptor) -> String {
+    let what = if is_index(entry) {
+        "an index"
+    } else if entry.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == ATTESTATION) {
+        "an attestation"
+    } else {
+        ""
+    };
+    let platform = entry.platform.as_ref().map(|platform| {
+        let variant = platform.variant.iter().filter(|variant| !variant.is_empty());
+        let parts = [&platform.os, &platform.architecture].into_iter().chain(variant);
+        parts.map(String::as_str).collect::<Vec<_>>().join("/")
+    });
+    let platform = platform.filter(|_| what != "an attestation");
+    let words = [what, platform.as_deref().unwrap_or_default(), &entry.digest.short()];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// Checks the documents of an image, and gives the images of the platforms that pinfold knows, as far as they can be read.
 pub fn documents(source: &ImageSource) -> Result<(Verification, Vec<(Platform, Image)>), ImageError> {
     let mut result = Verification::default();
-    let platforms = match source.platforms() {
-        Ok(platforms) => platforms,
+    let listed = match source.listed() {
+        Ok(listed) => listed,
         Err(ImageError::Io(error)) => return Err(error.into()),
         Err(error) => {
             result.add_error("index", &error);
             return Ok((result, Vec::new()));
         }
     };
-    if platforms.is_empty() {
+    beside(source, &listed, &mut result)?;
+    if listed.platforms.is_empty() {
         result.add(Level::Structure, "index", "it has no platform that pinfold knows");
     }
     let mut images: Vec<(Platform, Image)> = Vec::new();
-    for (platform, descriptor) in platforms {
+    for (platform, descriptor) in listed.platforms {
         let object = platform.to_string();
         result.platforms.push(object.clone());
         let image = match source.image(platform) {

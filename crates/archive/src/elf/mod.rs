@@ -11,7 +11,7 @@
 //! [`read`] looks at a file by position; [`Partial`] at one that passes by in chunks. Both are one reader (`reader.rs`).
 //!
 //! **Guarantees**: only these places are read, however large the file is; no more than [`MAX_DYNAMIC`] bytes of dynamic section,
-//! [`MAX_TABLE`] of each table of versions, [`MAX_NAMES`] names.
+//! [`MAX_TABLE`] of each table of versions, [`MAX_NAMES`] names of [`MAX_NAME_BYTES`] in all.
 //! **Refuses** (as "no ELF file" or malformed): headers or tables outside the file, more than these limits, names that do not
 //! end.
 
@@ -101,6 +101,17 @@ pub struct Elf {
     pub versions_defined: Vec<Box<[u8]>>,
 }
 
+impl Elf {
+    /// All names that it gives: of libraries, of versions, of places to look in.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let own = [&self.interpreter, &self.soname, &self.rpath, &self.runpath].into_iter().flatten();
+        let versions = self.versions_needed.iter().flat_map(|needed| {
+            std::iter::once(&needed.library).chain(needed.versions.iter().map(|version| &version.name))
+        });
+        own.chain(&self.needed).chain(&self.versions_defined).chain(versions).map(|name| &**name)
+    }
+}
+
 /// The versions that a file takes from one library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionsNeeded {
@@ -127,6 +138,8 @@ pub const MAX_DYNAMIC: u64 = 1 << 20;
 pub const MAX_TABLE: u64 = 1 << 16;
 /// Most names accepted of libraries and of versions together.
 pub const MAX_NAMES: usize = 1 << 14;
+/// Most bytes accepted of all names taken together: they may overlap in the table of names, and are kept one by one.
+pub const MAX_NAME_BYTES: usize = 1 << 20;
 /// Longest name accepted.
 const MAX_NAME: u64 = 4096;
 

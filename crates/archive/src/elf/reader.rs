@@ -3,6 +3,7 @@
 //! It goes in steps (header, program headers, dynamic section, tables of versions, names). Before each it says which bytes
 //! the step reads, all of them at once: a source that has only parts of a file can answer what is missing.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use super::ElfKind;
 use super::ElfOrder;
 use super::MAX_DYNAMIC;
 use super::MAX_NAME;
+use super::MAX_NAME_BYTES;
 use super::MAX_NAMES;
 use super::MAX_PROGRAM_HEADERS;
 use super::MAX_TABLE;
@@ -271,12 +273,21 @@ impl<'a> Dynamic<'a> {
         let flags = self.find(DT_FLAGS_1).unwrap_or_default();
         elf.no_default_directories = flags & DF_1_NODEFLIB != 0;
         elf.position_independent = flags & DF_1_PIE != 0;
-        // Separate debug files have a dynamic segment without content; they name nothing.
-        let (Some(address), Some(size)) = (self.find(DT_STRTAB), self.find(DT_STRSZ)) else { return Ok(()) };
-        let mut names = Names::new(range(self.source, self.place(address)?.start, size)?);
         let needed: Vec<u64> =
             self.tags.iter().filter(|(tag, _)| *tag == DT_NEEDED).map(|(_, at)| *at).collect();
         let [soname, rpath, runpath] = [DT_SONAME, DT_RPATH, DT_RUNPATH].map(|tag| self.find(tag));
+        let Some(address) = self.find(DT_STRTAB) else {
+            // Separate debug files have a dynamic segment without content; they name nothing.
+            let names = [soname, rpath, runpath, self.find(DT_VERNEED), self.find(DT_VERDEF)];
+            let nothing = needed.is_empty() && names.iter().all(Option::is_none);
+            return if nothing { Ok(()) } else { Err(Stop::Malformed("it has names and no table of them")) };
+        };
+        let place = self.place(address)?;
+        // Loaders do not look at the table's size.
+        let mut names = Names::new(match self.find(DT_STRSZ) {
+            Some(size) => range(self.source, place.start, size)?,
+            None => place,
+        });
         for at in needed.iter().copied().chain([soname, rpath, runpath].into_iter().flatten()) {
             names.add(at)?;
         }
@@ -382,6 +393,8 @@ struct Names {
 struct Held {
     table: Range<u64>,
     whole: Option<Vec<u8>>,
+    /// Bytes that names may still have.
+    left: Cell<usize>,
 }
 
 impl Names {
@@ -414,20 +427,23 @@ impl Names {
 
     fn held(self, source: &dyn Source) -> Result<Held, Stop> {
         let whole = self.is_small().then(|| bytes(source, &self.table)).transpose()?;
-        Ok(Held { table: self.table, whole })
+        Ok(Held { table: self.table, whole, left: Cell::new(MAX_NAME_BYTES) })
     }
 }
 
 impl Held {
     fn get(&self, source: &dyn Source, at: u64) -> Result<Box<[u8]>, Stop> {
         let place = place(&self.table, at);
-        match &self.whole {
+        let name = match &self.whole {
             Some(whole) => {
                 let part = (place.start - self.table.start) as usize..(place.end - self.table.start) as usize;
                 until_nul(&whole[part])
             }
             None => until_nul(&bytes(source, &place)?),
-        }
+        }?;
+        let left = self.left.get().checked_sub(name.len());
+        self.left.set(left.ok_or(Stop::Malformed("its names are too long, taken together"))?);
+        Ok(name)
     }
 }
 

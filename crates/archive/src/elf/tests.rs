@@ -147,6 +147,52 @@ fn versioned(gap: usize) -> Versioned {
     Versioned { bytes: out, needs, defines }
 }
 
+/// Loaders do not ask for the table's size: glibc 2.36 starts a program without it.
+#[test]
+fn names_are_read_without_the_size_of_their_table_and_asked_for_where_there_is_none() {
+    let tag = |tag: u64| tag.to_le_bytes();
+    let without = |gone: u64| {
+        let mut bytes = versioned(0).bytes;
+        let at = bytes.len() - 16 * 7;
+        let pair = bytes[at..].chunks_exact(16).position(|pair| pair[..8] == tag(gone)).unwrap();
+        // DT_DEBUG says nothing.
+        bytes[at + 16 * pair..][..8].copy_from_slice(&tag(21));
+        bytes
+    };
+    assert_eq!(parse(&without(10)), parse(&versioned(0).bytes));
+    assert_eq!(pass(&without(10), 70, 50).1, pass(&versioned(0).bytes, 70, 50).1);
+    match pass(&without(5), HEAD, 4096).0 {
+        Passed::Malformed(why) => assert_eq!(why, "it has names and no table of them"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Names that share their bytes are kept one by one: a small file would fill the memory.
+#[test]
+fn names_that_overlap_are_bounded_taken_together() {
+    let overlapping = |count: u64| {
+        let strings = [vec![b'n'; 4000], vec![0]].concat();
+        let mut out = build(3, 62, None)[..64].to_vec();
+        let (dynamic, names) = (64 + 2 * 56, 64 + 2 * 56 + 16 * (count + 3));
+        let size = names + strings.len() as u64;
+        for (kind, start, length) in [(1_u32, 0, size), (2, dynamic, 16 * (count + 3))] {
+            out.extend([kind, 5].into_iter().flat_map(u32::to_le_bytes));
+            out.extend([start, start, start, length, length, 8].into_iter().flat_map(u64::to_le_bytes));
+        }
+        let tags = [(5, names), (10, strings.len() as u64)].into_iter().chain((0..count).map(|_| (1, 0)));
+        for (tag, value) in tags.chain([(0, 0)]) {
+            out.extend([tag, value].into_iter().flat_map(u64::to_le_bytes));
+        }
+        out.extend_from_slice(&strings);
+        out
+    };
+    assert_eq!(parse(&overlapping(200)).unwrap().needed.len(), 200);
+    match pass(&overlapping(300), HEAD, 4096).0 {
+        Passed::Malformed(why) => assert_eq!(why, "its names are too long, taken together"),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Feeds a file until it is settled; how often it passed by.
 fn pass(bytes: &[u8], head: u64, chunk: usize) -> (Passed, u32) {
     let mut partial = Partial::with_head(bytes.len() as u64, head);

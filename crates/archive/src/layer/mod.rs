@@ -80,14 +80,24 @@ mod flag {
     pub(super) const ABOVE_WHITEOUT: u8 = 32;
 }
 
+/// What is known about a path.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    flags: u8,
+    /// Of a file: mode and owner, as a keyed hash.
+    owned: u32,
+}
+
 /// The rules for the entries of one layer, and what it brought so far.
 #[derive(Debug)]
 pub struct Rules {
     /// Most paths that are remembered.
     most: usize,
     key: RandomState,
-    /// Flags of paths, by keyed hashes: a set of a million names would not fit into the memory we want to use.
-    paths: HashMap<u64, u8>,
+    /// What is known of paths, by keyed hashes: a set of a million names would not fit into the memory we want to use.
+    paths: HashMap<u64, Known>,
+    /// Keyed hashes of the extended attributes of the few files that have any.
+    attributes: HashMap<u64, u64>,
     /// The directory of the last entry that was good, and the flag it was marked with: entries come in order, so most have the
     /// same one as their predecessor.
     last: Option<(ImagePath, u8)>,
@@ -95,7 +105,13 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { most: MAX_PATHS, key: RandomState::new(), paths: HashMap::new(), last: None }
+        Self {
+            most: MAX_PATHS,
+            key: RandomState::new(),
+            paths: HashMap::new(),
+            attributes: HashMap::new(),
+            last: None,
+        }
     }
 }
 
@@ -108,9 +124,10 @@ impl Rules {
             return Err("the layer has too many paths");
         }
         let whiteout = is_reserved(path.name());
-        let known = self.paths.entry(self.key.hash_one(path.as_bytes())).or_default();
-        let before = *known;
-        *known |= match entry.kind {
+        let at = self.key.hash_one(path.as_bytes());
+        let known = self.paths.entry(at).or_default();
+        let before = known.flags;
+        known.flags |= match entry.kind {
             _ if whiteout => flag::ENTRY,
             EntryKind::Directory => flag::ENTRY | flag::DIRECTORY,
             EntryKind::File | EntryKind::Hardlink(_) => flag::ENTRY | flag::FILE,
@@ -119,6 +136,11 @@ impl Rules {
         };
         if before & flag::ENTRY != 0 {
             return Err("the layer has this path twice");
+        }
+        let meta = &entry.meta;
+        known.owned = self.key.hash_one((meta.mode, meta.uid, meta.gid)) as u32;
+        if !meta.xattrs.is_empty() && matches!(entry.kind, EntryKind::File | EntryKind::Hardlink(_)) {
+            self.attributes.insert(at, self.key.hash_one(&meta.xattrs));
         }
         if steers_overlayfs(entry) {
             return Err("its attributes would steer overlayfs");
@@ -158,13 +180,22 @@ impl Rules {
         self.is(path, flag::FILE)
     }
 
+    /// Whether a hard link says of its file what the file's own entry says: mode, owner and, where it names any (GNU tar does not),
+    /// extended attributes. Both were brought by the layer.
+    pub fn is_described_as(&self, link: &ImagePath, target: &ImagePath) -> bool {
+        let [link, target] = [link, target].map(|path| self.key.hash_one(path.as_bytes()));
+        let owned = |at: u64| self.paths.get(&at).map(|known| known.owned);
+        let attributes = |at: u64| self.attributes.get(&at);
+        owned(link) == owned(target) && (attributes(link).is_none() || attributes(link) == attributes(target))
+    }
+
     /// Whether the layer brought something that stands below this path.
     pub fn brought_below(&self, path: &ImagePath) -> bool {
         self.is(path, flag::ABOVE)
     }
 
     fn is(&self, path: &ImagePath, flag: u8) -> bool {
-        self.paths.get(&self.key.hash_one(path.as_bytes())).is_some_and(|found| found & flag != 0)
+        self.paths.get(&self.key.hash_one(path.as_bytes())).is_some_and(|found| found.flags & flag != 0)
     }
 
     /// Marks the directories above an entry. None of them may be something else in the same layer: a walk of a file system never
@@ -179,10 +210,10 @@ impl Rules {
         let mut at = Some(parent.clone());
         while let Some(dir) = at.filter(|dir| !dir.is_root()) {
             let known = self.paths.entry(self.key.hash_one(dir.as_bytes())).or_default();
-            if *known & flag != 0 {
+            if known.flags & flag != 0 {
                 break;
             }
-            *known |= flag;
+            known.flags |= flag;
             at = dir.parent();
         }
         self.last = Some((parent, flag));
@@ -197,7 +228,8 @@ impl Rules {
             if is_reserved(dir.name()) {
                 return Err("something above it has the name of a whiteout");
             }
-            let known = self.paths.get(&self.key.hash_one(dir.as_bytes())).copied().unwrap_or_default();
+            let known = self.paths.get(&self.key.hash_one(dir.as_bytes()));
+            let known = known.map_or(0, |known| known.flags);
             if known & flag::LINK != 0 {
                 return Err("it goes through a symbolic link of the same layer");
             }

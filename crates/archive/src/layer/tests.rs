@@ -46,6 +46,30 @@ fn entries_mean_what_the_specification_says() {
     }
 }
 
+/// GNU tar, podman, buildah and umoci write what the file has into each of its names; GNU tar leaves out the attributes.
+#[test]
+fn a_hard_link_says_what_its_file_says_or_it_is_told() {
+    let capable = || tar().pax(&[("SCHILY.xattr.security.capability", "c")]);
+    let owned = |tar: RawTar| tar.pax(&[("uid", "1000")]);
+    let file = |tar: RawTar| tar.raw(b'0', b"f", b"", 0o755, b"");
+    let link = |tar: RawTar, mode| tar.raw(b'1', b"l", b"f", mode, b"");
+    for (tar, alike) in [
+        (link(file(tar()), 0o755), true),
+        (link(file(tar()).pax(&[("mtime", "5")]), 0o755), true),
+        (link(file(tar()), 0o4755), false),
+        (link(owned(file(tar())), 0o755), false),
+        (link(owned(file(owned(tar()))), 0o755), true),
+        (link(file(capable()), 0o755), true),
+        (link(file(capable()).pax(&[("SCHILY.xattr.security.capability", "c")]), 0o755), true),
+        (link(file(capable()).pax(&[("SCHILY.xattr.security.capability", "d")]), 0o755), false),
+        (link(file(tar()).pax(&[("SCHILY.xattr.security.capability", "c")]), 0o755), false),
+    ] {
+        let (all, rules) = judged(&tar.end());
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        assert_eq!(rules.is_described_as(&path("l"), &path("f")), alike);
+    }
+}
+
 #[test]
 fn the_directories_above_entries_count_too() {
     // Two entries, and five paths: a/b/c/d and a/b/x/y share the upper two of each.

@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use pinfold_archive::Contents as Bytes;
 use pinfold_archive::Metadata;
@@ -700,7 +701,7 @@ fn of_tree(tree: &Tree, bytes: &dyn Bytes, keep: &dyn Fn(&ImagePath) -> bool) ->
     for (path, node) in tree.iter() {
         let what = match &node.kind {
             NodeKind::Directory => What::Directory,
-            NodeKind::File(_) | NodeKind::Hardlink(_) => What::File(Box::default()),
+            NodeKind::File(_) | NodeKind::Hardlink(_) => What::File(Arc::default()),
             NodeKind::Symlink(target) => What::Link(target.clone()),
         };
         if matches!(what, What::File(_))

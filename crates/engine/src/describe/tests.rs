@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use pinfold_base::Arch;
 use pinfold_image::contents::Found;
 use pinfold_image::model::RuntimeSection;
@@ -50,7 +52,7 @@ pub(super) fn contents(files: &[(usize, &str, &str)]) -> Contents {
         let path = ImagePath::new(path).unwrap();
         let what = match text.strip_prefix("->") {
             Some(target) => What::Link(target.as_bytes().into()),
-            None => What::File(Box::new(Facts {
+            None => What::File(Arc::new(Facts {
                 sum: Some(Summed::Sha256(Digest::sha256(text.as_bytes()))),
                 ..Facts::default()
             })),

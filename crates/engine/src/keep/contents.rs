@@ -235,6 +235,8 @@ pub(crate) fn mode(found: &Found) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -243,10 +245,10 @@ mod tests {
         for (what, mode, text) in [
             (What::Directory, 0o1777, "drwxrwxrwt"),
             (What::Directory, 0o755, "drwxr-xr-x"),
-            (What::File(Box::default()), 0o4755, "-rwsr-xr-x"),
-            (What::File(Box::default()), 0o2745, "-rwxr-Sr-x"),
-            (What::File(Box::default()), 0o4644, "-rwSr--r--"),
-            (What::File(Box::default()), 0o1640, "-rw-r----T"),
+            (What::File(Arc::default()), 0o4755, "-rwsr-xr-x"),
+            (What::File(Arc::default()), 0o2745, "-rwxr-Sr-x"),
+            (What::File(Arc::default()), 0o4644, "-rwSr--r--"),
+            (What::File(Arc::default()), 0o1640, "-rw-r----T"),
             (What::Link(Box::default()), 0o777, "lrwxrwxrwx"),
         ] {
             let found = Found { layer: 0, what: what.clone(), mode, uid: 0, gid: 0, size: 0 };

@@ -14,6 +14,8 @@ use super::checks::OCI_TAR;
 use super::report::Finding;
 use super::report::Outcome;
 
+/// Manifests that were not looked at and are named.
+const NAMED: usize = 5;
 /// The checks and the levels that they tell of.
 const LEVELS: [(Check, Level); 4] = [
     (OCI_BLOBS, Level::Blob),
@@ -30,6 +32,7 @@ pub(super) fn whole(found: &Verification, platforms: &[Platform]) -> Outcome {
     } else {
         format!("an image for {}", names.join(" and "))
     };
+    let evidence = format!("{evidence}{}", beside(&found.beside));
     Outcome::looked(OCI_DOCUMENTS, evidence, findings(found, |_| true))
 }
 
@@ -46,6 +49,17 @@ pub(super) fn platform(found: &Verification, image: &Image, paths: usize) -> Vec
         Outcome::looked(check, evidence(check), findings(found, |of| of == level))
     };
     LEVELS.into_iter().map(outcome).collect()
+}
+
+/// The manifests that were not looked at.
+fn beside(names: &[String]) -> String {
+    let (some, more) = names.split_at(names.len().min(NAMED));
+    let more = if more.is_empty() { String::new() } else { format!(", and {} others", more.len()) };
+    match names.len() {
+        0 => String::new(),
+        1 => format!("; 1 more manifest was not looked at: {}", names[0]),
+        count => format!("; {count} more manifests were not looked at: {}{more}", some.join(", ")),
+    }
 }
 
 fn findings(found: &Verification, of: impl Fn(Level) -> bool) -> impl Iterator<Item = Finding> {

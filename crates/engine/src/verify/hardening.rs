@@ -57,7 +57,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Outcome> {
 }
 
 fn paths<'a>(subject: &'a Subject<'_>) -> impl Iterator<Item = (&'a ImagePath, &'a Seen)> {
-    subject.survey.paths.iter().filter(|(_, seen)| !matches!(seen.what, What::Link(_)))
+    subject.survey.all().filter(|(_, seen)| !matches!(seen.what, What::Link(_)))
 }
 
 fn set_id(subject: &Subject<'_>) -> Outcome {

@@ -141,6 +141,8 @@ pub fn command(survey: &Survey, path: &str, name: &str) -> Result<ImagePath, Str
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn survey(entries: &[(&str, What)]) -> Survey {
@@ -155,7 +157,7 @@ mod tests {
 
     #[test]
     fn links_are_followed_inside_the_root() {
-        let file = || What::File(Box::default());
+        let file = || What::File(Arc::default());
         let image = survey(&[
             ("bin", link("usr/bin")),
             ("usr", What::Directory),

@@ -166,6 +166,11 @@ fn hostile_archives_are_refused() {
         (RawTar::new().symlink("manifest.json", "manifest.json").end(), "no `manifest.json`"),
         (RawTar::new().file("manifest.json", "[]").end(), "no image"),
         (RawTar::new().file("manifest.json", &saved("")).end(), "no `c`"),
+        (
+            RawTar::new().file("manifest.json", &saved("").replace("[]}", "[],\"layers\":[]}")).end(),
+            "`manifest.json` cannot be read",
+        ),
+        (RawTar::new().file("manifest.json", &saved("").replace("Layers", "layers")).end(), "unusual case"),
         (RawTar::new().file("manifest.json", &saved("\"l\"")).file("c", config).end(), "1 layers for 0"),
         (vec![0x1f, 0x8b, 8, 0], "compressed"),
         (RawTar::new().file("manifest.json", "x").end()[..600].to_vec(), "ends early"),

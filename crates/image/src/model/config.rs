@@ -114,6 +114,15 @@ pub struct History {
     pub other: Unknown,
 }
 
+impl RuntimeSection {
+    const KNOWN: [&str; 9] =
+        ["User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"];
+}
+
+impl History {
+    const KNOWN: [&str; 4] = ["created", "created_by", "comment", "empty_layer"];
+}
+
 impl ImageConfiguration {
     /// Which of our platforms it is for.
     pub fn platform(&self) -> Option<Platform> {
@@ -134,6 +143,12 @@ impl Document for ImageConfiguration {
         let rule = |reason: String| Err(ImageError::rule(Self::WHAT, reason));
         json::refuse_lookalikes(Self::WHAT, &self.other, &KNOWN)?;
         json::refuse_lookalikes(Self::WHAT, &self.rootfs.other, &["type", "diff_ids"])?;
+        if let Some(section) = &self.config {
+            json::refuse_lookalikes(Self::WHAT, &section.other, &RuntimeSection::KNOWN)?;
+        }
+        for step in &self.history {
+            json::refuse_lookalikes(Self::WHAT, &step.other, &History::KNOWN)?;
+        }
         if self.rootfs.kind != "layers" {
             return rule(format!(
                 "`rootfs.type` is `{}`, expected `layers`",

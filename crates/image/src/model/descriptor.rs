@@ -82,6 +82,12 @@ impl Descriptor {
         const KNOWN: [&str; 7] =
             ["mediaType", "digest", "size", "urls", "annotations", "platform", "artifactType"];
         json::refuse_lookalikes(what, &self.other, &KNOWN)?;
+        if let Some(platform) = &self.platform {
+            const KNOWN: [&str; 5] = ["architecture", "os", "os.version", "os.features", "variant"];
+            let unknown = platform.other.iter().filter(|(key, _)| !KNOWN[2..4].contains(&key.as_str()));
+            let unknown = unknown.map(|(key, value)| (key.clone(), value.clone())).collect();
+            json::refuse_lookalikes(&format!("the platform of {what}"), &unknown, &KNOWN)?;
+        }
         if i64::try_from(self.size).is_err() {
             return Err(ImageError::rule(what, format!("size {} does not fit 63 bits", self.size)));
         }

@@ -52,8 +52,8 @@ fn ambiguous_manifests_are_refused() {
         (|value| value["mediaType"] = media::OCI_INDEX.into(), "not its media type"),
         (|value| value["manifests"] = serde_json::json!([]), "also has the field `manifests`"),
         (|value| value["fsLayers"] = serde_json::json!([]), "also has the field `fsLayers`"),
-        (|value| value["Layers"] = serde_json::json!([]), "unusual case"),
-        (|value| value["layers"][0]["Digest"] = EMPTY.into(), "unusual case"),
+        (|value| value["Layers"] = serde_json::json!([]), "in another case"),
+        (|value| value["layers"][0]["Digest"] = EMPTY.into(), "in another case"),
         (|value| value["layers"][0]["mediaType"] = media::DOCKER_LAYER_GZIP.into(), "mixes the types"),
         (|value| value["mediaType"] = media::DOCKER_MANIFEST.into(), "mixes the types"),
         (|value| value["config"]["mediaType"] = media::OCI_EMPTY.into(), "artifactType"),
@@ -147,9 +147,37 @@ fn configurations() {
     assert!(config(|value| value["variant"] = "v9".into()).unwrap().value().platform().is_none());
     assert!(reason(config(|value| value["rootfs"]["type"] = "tree".into())).contains("expected `layers`"));
     assert!(reason(config(|value| value["rootfs"]["diff_ids"] = serde_json::json!([]))).contains("history"));
-    assert!(reason(config(|value| value["RootFS"] = serde_json::json!({}))).contains("unusual case"));
+    assert!(reason(config(|value| value["RootFS"] = serde_json::json!({}))).contains("in another case"));
+    for edit in [
+        (|value| value["config"]["user"] = "0".into()) as fn(&mut serde_json::Value),
+        |value| value["config"]["eNTRYPOINT"] = serde_json::json!([]),
+        |value| value["history"][0]["Empty_Layer"] = true.into(),
+        |value| value["config"]["u\u{17f}er"] = "0".into(),
+    ] {
+        assert!(reason(config(edit)).contains("unusual case"));
+    }
     // Docker leaves the history out of some images.
     assert!(config(|value| value["history"] = serde_json::json!([])).is_ok());
+}
+
+#[test]
+fn platforms_of_an_index_have_no_other_spelling() {
+    let index = |platform: serde_json::Value| {
+        let entry = serde_json::json!({
+            "mediaType": media::OCI_MANIFEST, "digest": EMPTY, "size": 2, "platform": platform,
+        });
+        let index = serde_json::json!({ "schemaVersion": 2, "manifests": [entry] });
+        Raw::<Index>::parse(serde_json::to_vec(&index).unwrap())
+    };
+    let platform = |more: &str| {
+        let mut platform = serde_json::json!({ "architecture": "s390x", "os": "linux", "os.version": "1" });
+        platform[more] = "amd64".into();
+        platform
+    };
+    index(platform("features")).unwrap();
+    assert!(reason(index(platform("Architecture"))).contains("twice, maybe in another case"));
+    let found = reason(index(platform("Variant")));
+    assert!(found.contains("the platform of entry 1") && found.contains("unusual case"), "{found}");
 }
 
 proptest::proptest! {

@@ -45,6 +45,9 @@ struct Saved {
     repo_tags: Vec<String>,
     #[serde(default, deserialize_with = "null_as_default")]
     layers: Vec<String>,
+    /// Fields pinfold does not know.
+    #[serde(flatten)]
+    other: Unknown,
 }
 
 /// An image of a Docker archive.
@@ -64,6 +67,7 @@ impl DockerArchive {
         let saved: Vec<Saved> =
             json::read("`manifest.json`", &members.small("manifest.json")?, MAX_MANIFEST_JSON)?;
         let saved = choose(&saved, place)?;
+        json::refuse_lookalikes("`manifest.json`", &saved.other, &["Config", "RepoTags", "Layers"])?;
         let config: Raw<ImageConfiguration> = Raw::parse(members.small(&saved.config)?)?;
         let ids = &config.value().rootfs.diff_ids;
         if ids.len() != saved.layers.len() || ids.len() > MAX_LAYERS_ACCEPTED {

@@ -7,6 +7,7 @@ mod archive;
 mod docker;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use pinfold_base::Digest;
 use pinfold_base::Platform;
@@ -37,6 +38,17 @@ pub struct ImageSource {
     name: String,
     root: Descriptor,
     blobs: Box<dyn Blobs>,
+}
+
+/// The entries of an index.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    /// The first for each platform that pinfold knows.
+    pub(crate) platforms: BTreeMap<Platform, Descriptor>,
+    /// Further ones for these platforms, of other images: tools do not agree which of them counts.
+    pub(crate) repeated: Vec<(Platform, Descriptor)>,
+    /// Manifests for anything else, and other indexes.
+    pub(crate) others: Vec<Descriptor>,
 }
 
 /// The image of one platform.
@@ -125,24 +137,35 @@ impl ImageSource {
 
     /// The manifests of the platforms that pinfold knows, in the order of [`Platform`].
     pub fn platforms(&self) -> Result<BTreeMap<Platform, Descriptor>, ImageError> {
-        let mut found = BTreeMap::new();
+        Ok(self.listed()?.platforms)
+    }
+
+    /// All manifests that it lists.
+    pub(crate) fn listed(&self) -> Result<Listed, ImageError> {
+        let mut listed = Listed::default();
         match self.index()? {
             Some(index) => {
                 for entry in &index.value().manifests {
                     let platform =
                         entry.platform.as_ref().and_then(crate::model::DescriptorPlatform::platform);
-                    if let Some(platform) = platform.filter(|_| is_manifest(entry)) {
-                        found.entry(platform).or_insert_with(|| entry.clone());
+                    match platform
+                        .filter(|_| is_manifest(entry))
+                        .map(|platform| listed.platforms.entry(platform))
+                    {
+                        Some(Entry::Vacant(place)) => drop(place.insert(entry.clone())),
+                        Some(Entry::Occupied(place)) if place.get().digest == entry.digest => {}
+                        Some(Entry::Occupied(place)) => listed.repeated.push((*place.key(), entry.clone())),
+                        None => listed.others.push(entry.clone()),
                     }
                 }
             }
             None => {
                 if let Some(platform) = self.image_of(&self.root)?.config.value().platform() {
-                    found.insert(platform, self.root.clone());
+                    listed.platforms.insert(platform, self.root.clone());
                 }
             }
         }
-        Ok(found)
+        Ok(listed)
     }
 
     /// The image for a platform.

@@ -128,3 +128,90 @@ fn layers_that_hold_more_than_is_seen_are_told() {
     assert_eq!(survey.partial, [2, 4]);
     assert_eq!(found.findings.len(), 3);
 }
+
+/// Tools do not agree whose mode, owner and attributes the file gets, so that each name has what any of them may give it.
+#[test]
+fn names_that_say_different_things_of_one_file_are_seen_as_all_of_them() {
+    let tar = RawTar::new()
+        .pax(&[("uid", "7")])
+        .raw(b'0', b"f", b"", 0o755, b"x")
+        .hardlink("same", "f")
+        .pax(&[("SCHILY.xattr.security.capability", "c"), ("SCHILY.xattr.user.note", "n")])
+        .raw(b'1', b"l", b"f", 0o4002, b"")
+        .end();
+    let (survey, _, found) = surveyed(&[tar]);
+    let seen = |path: &str| survey.get(&ImagePath::new(path).unwrap()).unwrap();
+    assert_eq!(["f", "l"].map(|path| seen(path).mode), [0o4757, 0o4757]);
+    assert_eq!(["f", "l"].map(|path| seen(path).uid), [7, 0]);
+    for name in ["f", "l"] {
+        assert_eq!(facts(&survey, name).xattrs, [(Box::from(*b"security.capability"), Box::from(*b"c"))]);
+    }
+    assert_eq!(found.findings.len(), 2, "{:?}", found.findings);
+}
+
+#[test]
+fn names_of_one_file_share_what_is_known_of_it() {
+    let tar = RawTar::new()
+        .pax(&[("SCHILY.xattr.user.big", &"x".repeat(60_000)), ("SCHILY.xattr.security.capability", "c")])
+        .file("f", "x")
+        .hardlink("l", "f")
+        .end();
+    let (survey, _, _) = surveyed(&[tar]);
+    assert!(std::ptr::eq(facts(&survey, "f"), facts(&survey, "l")));
+    // What nobody looks at is not kept.
+    assert_eq!(facts(&survey, "f").xattrs.len(), 1);
+}
+
+#[test]
+fn the_root_is_what_the_uppermost_layer_says_of_it() {
+    let lower = RawTar::new().pax(&[("uid", "1000")]).raw(b'5', b"./", b"", 0o2777, b"").end();
+    let upper = RawTar::new().dir("./").end();
+    let root = |tars: &[Vec<u8>]| surveyed(tars).0.root.map(|root| (root.layer, root.mode, root.uid));
+    assert_eq!(root(std::slice::from_ref(&lower)), Some((0, 0o2777, 1000)));
+    assert_eq!(root(&[lower, upper]), Some((1, 0o755, 0)));
+    assert_eq!(root(&[RawTar::new().file("a", "").end()]), None);
+}
+
+#[test]
+fn a_carriage_return_counts_to_the_interpreters_name() {
+    let tar = RawTar::new().file("dos", "#! /bin/sh\r\nexit\r\n").file("blank", "#!\t \n").end();
+    let (survey, _, _) = surveyed(&[tar]);
+    assert_eq!(facts(&survey, "dos").script.as_deref(), Some(&b"/bin/sh\r"[..]));
+    assert_eq!(facts(&survey, "blank").script.as_deref(), Some(&b""[..]));
+}
+
+#[test]
+fn a_list_that_is_full_is_told() {
+    let long = |layer: usize| {
+        let mut tar = RawTar::new();
+        for number in 0..10 {
+            tar = tar.file(&format!("{layer}-{number}-{}", "x".repeat(90)), "");
+        }
+        tar.end()
+    };
+    let within = |listed: u64, tars: &[Vec<u8>]| {
+        let source = Memory::default().both(tars, LayerEncoding::Tar);
+        let image = source.image(AMD64).unwrap();
+        let running = Running::begin(&Silent, pinfold_base::report::Stage::Verify, "image", None);
+        let mut told = Vec::new();
+        let mut looking = Looking::keeping(&|_| false);
+        let room = Room { listed, ..Room::default() };
+        let survey = survey(&source, &image, &mut looking, room, &running, &mut |_, passed| {
+            told.push(passed.refused);
+            Ok(())
+        });
+        (survey.unwrap().paths.len(), told)
+    };
+    let (paths, told) = within(10 << 10, &[long(1), long(2), long(3)]);
+    assert_eq!((paths, told.len(), told.iter().flatten().count()), (30, 3, 0));
+    let (paths, told) = within(3 << 10, &[long(1), long(2), long(3)]);
+    assert!(paths < 20, "{paths}");
+    assert!(told[0].is_none() && told[1..].iter().all(Option::is_some), "{told:?}");
+    // What is gone gives its room back.
+    let mut hiding = RawTar::new();
+    for number in 0..10 {
+        hiding = hiding.file(&format!(".wh.1-{number}-{}", "x".repeat(90)), "");
+    }
+    let (paths, told) = within(3 << 10, &[long(1), hiding.end(), long(2)]);
+    assert_eq!((paths, told.iter().flatten().count()), (10, 0));
+}

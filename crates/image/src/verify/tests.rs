@@ -40,6 +40,8 @@ fn rules_for_tars() {
         (tar().file("../a", "").end(), "leads out"),
         (tar().hardlink("h", "a").file("a", "").end(), "hard link"),
         (tar().file("a", "").hardlink("h", "/a").end(), "absolute"),
+        (tar().file("a", "").raw(b'1', b"h", b"a", 0o4644, b"").end(), "another mode"),
+        (tar().file("a", "").pax(&[("uid", "7")]).hardlink("h", "a").end(), "another mode, owner"),
         (tar().file(".wh.", "").end(), "whiteout"),
         (tar().file(".wh..wh.plnk", "").end(), "whiteout"),
         (tar().raw(b'S', b"s", b"", 0, b"").end(), "sparse"),
@@ -145,4 +147,94 @@ fn a_variant_that_is_not_said_is_the_usual_one() {
         let result = verify(&source, &Silent).unwrap();
         assert_eq!(result.findings.is_empty(), fine, "{listed:?} {configured:?}: {:?}", result.findings);
     }
+}
+
+/// A source of an index with these entries.
+fn listing(memory: &mut Memory, entries: Vec<Descriptor>) -> ImageSource {
+    let index = crate::model::Raw::compose(crate::model::Index::new(entries)).unwrap();
+    memory.document(&index);
+    ImageSource::new("memory", index.descriptor(), Box::new(memory.clone()))
+}
+
+#[test]
+fn manifests_that_are_not_looked_at_are_named() {
+    let mut memory = Memory::default();
+    let image = memory.image(AMD64, &[good()], LayerEncoding::Tar).manifest.descriptor();
+    let other =
+        memory.image(AMD64, &[tar().file("other", "").end()], LayerEncoding::Tar).manifest.descriptor();
+    let of = |entry: &Descriptor, architecture: &str, variant: Option<&str>| {
+        let mut entry = entry.clone().on(AMD64);
+        let platform = entry.platform.as_mut().unwrap();
+        platform.architecture = architecture.into();
+        platform.variant = variant.map(Into::into);
+        entry
+    };
+    let mut attestation = of(&other, "unknown", None);
+    attestation.annotations.insert(REFERENCE_TYPE.into(), ATTESTATION.into());
+    let nested = listing(&mut memory, vec![image.clone().on(AMD64)]).root().clone();
+    let good = vec![
+        image.clone().on(AMD64),
+        image.clone().on(AMD64),
+        of(&other, "amd64", Some("v3")),
+        attestation,
+        nested,
+    ];
+    let (found, images) = documents(&listing(&mut memory, good.clone())).unwrap();
+    assert_eq!((found.findings, images.len()), (vec![], 1));
+    let told: Vec<&str> = found.beside.iter().map(|name| name.rsplit_once(' ').unwrap().0).collect();
+    assert_eq!(told, ["linux/amd64/v3", "an attestation", "an index"]);
+
+    let with = |entry: Descriptor, memory: &mut Memory| {
+        let entries = [good.clone(), vec![entry]].concat();
+        let found = documents(&listing(memory, entries)).unwrap().0;
+        assert_eq!(found.findings.len(), 1, "{:?}", found.findings);
+        let Finding { level, object, problem } = found.findings[0].clone();
+        (level, format!("{object}: {problem}"))
+    };
+    let (level, text) = with(other.clone().on(AMD64), &mut memory);
+    assert!(level == Level::Structure && text.contains("index, linux/amd64: another image"), "{text}");
+    let missing = Descriptor::new(&other.media_type, Digest::sha256(b"missing"), 7);
+    let (level, text) = with(of(&missing, "s390x", None), &mut memory);
+    assert!(level == Level::Blob && text.contains("linux/s390x") && text.contains("is missing"), "{text}");
+    let (level, text) = with(of(&Descriptor { size: 5, ..other }, "s390x", None), &mut memory);
+    assert!(level == Level::Blob && text.contains("wrong size"), "{text}");
+}
+
+/// What is no file in a blob's place is not waited for, and is a finding and no failure of looking.
+#[test]
+fn blobs_that_are_no_files_are_found() {
+    let mut memory = Memory::default();
+    let image = memory.image(AMD64, &[good()], LayerEncoding::Tar);
+    let dir = tempfile::tempdir().unwrap();
+    let place: crate::Location = format!("oci:{}", dir.path().display()).parse().unwrap();
+    let layout = crate::layout::Layout::create(dir.path()).unwrap();
+    drop(layout);
+    for (digest, bytes) in &memory.0 {
+        let path = dir.path().join("blobs/sha256").join(digest.hex());
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, bytes).unwrap();
+    }
+    let index =
+        crate::model::Raw::compose(crate::model::Index::new(vec![image.manifest.descriptor()])).unwrap();
+    fs_err::write(dir.path().join("index.json"), index.bytes()).unwrap();
+    let source = ImageSource::from_location(&place).unwrap();
+    assert_eq!(verify(&source, &Silent).unwrap().findings, []);
+    let layer = &image.manifest.value().layers[0].digest;
+    let path = dir.path().join("blobs/sha256").join(layer.hex());
+    let found = || {
+        let found = verify(&source, &Silent).unwrap().findings;
+        assert_eq!((found.len(), found[0].level), (1, Level::Blob), "{found:?}");
+        assert!(found[0].problem.contains("is no regular file"), "{found:?}");
+        fs_err::remove_file(&path).or_else(|_| fs_err::remove_dir(&path)).unwrap();
+    };
+    fs_err::remove_file(&path).unwrap();
+    fs_err::create_dir(&path).unwrap();
+    found();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
+    found();
+    std::os::unix::net::UnixListener::bind(&path).unwrap();
+    found();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    found();
 }

@@ -1,5 +1,7 @@
 //! Each check with an image that passes, and one that fails for exactly that reason.
 
+use std::sync::Arc;
+
 use pinfold_archive::elf::Elf;
 use pinfold_archive::elf::ElfClass;
 use pinfold_archive::elf::ElfKind;
@@ -105,12 +107,12 @@ impl Image {
     }
 
     fn elf(&mut self, path: &str, elf: Elf) {
-        self.put(path, What::File(Box::new(Facts { elf: Some(Box::new(elf)), ..Facts::default() })), 0o755);
+        self.put(path, What::File(Arc::new(Facts { elf: Some(Box::new(elf)), ..Facts::default() })), 0o755);
     }
 
     fn script(&mut self, path: &str, line: &str) {
         let script = Some(line.as_bytes().into());
-        self.put(path, What::File(Box::new(Facts { script, ..Facts::default() })), 0o755);
+        self.put(path, What::File(Arc::new(Facts { script, ..Facts::default() })), 0o755);
     }
 
     fn remove(&mut self, path: &str) {
@@ -215,7 +217,7 @@ fn each_lack_is_named_by_its_check_alone() {
     );
     assert_fails(
         |image| {
-            image.put("usr/share/text", What::File(Box::default()), 0o644);
+            image.put("usr/share/text", What::File(Arc::default()), 0o644);
             image.link("usr/bin/text", "../share/text");
         },
         &["closure.commands /usr/bin/text: it leads to `/usr/share/text`, which is not executable"],

@@ -256,6 +256,8 @@ fn stat(asked: &PathTest, found: &Found) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn found(what: What, mode: u32) -> Found {
@@ -263,7 +265,7 @@ mod tests {
     }
 
     fn file() -> What {
-        What::File(Box::default())
+        What::File(Arc::default())
     }
 
     fn paths() -> Paths {

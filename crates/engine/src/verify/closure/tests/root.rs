@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use fs_err as fs;
 use pinfold_archive::elf::Partial;
@@ -83,7 +84,7 @@ fn survey_of(root: &Path) -> Survey {
                 if text.starts_with("/etc/ld") || text == "/etc/passwd" || text == "/etc/group" {
                     survey.kept.insert(name.clone(), fs::read(&path).unwrap());
                 }
-                What::File(Box::new(facts_of(&path, meta.len())))
+                What::File(Arc::new(facts_of(&path, meta.len())))
             } else {
                 What::Other
             };
