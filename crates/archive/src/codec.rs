@@ -76,16 +76,20 @@ fn is_lzma(start: &[u8]) -> bool {
 }
 
 /// Says of a decoder's refusal which limit it met.
-struct Limited<R>(R, &'static str);
+struct Limited<R> {
+    inner: R,
+    asks: &'static str,
+    most: u64,
+}
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| refusal(error, self.1))
+        self.inner.read(buffer).map_err(|error| refusal(error, self.asks, self.most))
     }
 }
 
 /// A decoder's refusal of an input that asks for too much, in our words: it is the input that is wrong, not the system.
-fn refusal(error: io::Error, asks: &str) -> io::Error {
+fn refusal(error: io::Error, asks: &str, most: u64) -> io::Error {
     // The libraries have no kind of their own for it, only these words.
     const WORDS: [&str; 4] = [
         "requires too much memory",
@@ -97,10 +101,9 @@ fn refusal(error: io::Error, asks: &str) -> io::Error {
     if !WORDS.iter().any(|words| text.contains(words)) {
         return error;
     }
-    let most = MAX_WINDOW >> 20;
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("{asks} of more than {most} MiB, the most that is kept"),
+        format!("{asks} of more than {} MiB, the most that is kept", most >> 20),
     )
 }
 
@@ -109,23 +112,30 @@ pub fn decoder<'a>(
     compression: Compression,
     inner: impl Read + Send + 'a,
 ) -> io::Result<Box<dyn Read + Send + 'a>> {
+    decoder_within(compression, inner, MAX_WINDOW)
+}
+
+/// The same with a window of at most so many bytes, which are at least zstd's smallest (1 KiB).
+pub fn decoder_within<'a>(
+    compression: Compression,
+    inner: impl Read + Send + 'a,
+    most: u64,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let kibibytes = u32::try_from(most >> 10).unwrap_or(u32::MAX);
     Ok(match compression {
         Compression::None => Box::new(inner),
         Compression::Gzip => Box::new(MultiGzDecoder::new(inner)),
         Compression::Xz => {
-            let most = u32::try_from(MAX_WINDOW >> 10).unwrap_or(u32::MAX);
-            Box::new(Limited(
-                XzReader::new_mem_limit(inner, true, most),
-                "the xz stream asks for a dictionary",
-            ))
+            let inner = XzReader::new_mem_limit(inner, true, kibibytes);
+            Box::new(Limited { inner, asks: "the xz stream asks for a dictionary", most })
         }
         Compression::Bzip2 => Box::new(MultiBzDecoder::new(inner)),
-        Compression::Lzma => Box::new(lzma::Lzma::new(inner)?),
-        Compression::Lzip => Box::new(lzma::Lzip::new(inner)),
+        Compression::Lzma => Box::new(lzma::Lzma::new(inner, most)?),
+        Compression::Lzip => Box::new(lzma::Lzip::new(inner, most)),
         Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::new(inner)?;
-            decoder.window_log_max(MAX_WINDOW.ilog2())?;
-            Box::new(Limited(decoder, "the zstd frame asks for a window"))
+            let mut inner = zstd::stream::read::Decoder::new(inner)?;
+            inner.window_log_max(most.ilog2())?;
+            Box::new(Limited { inner, asks: "the zstd frame asks for a window", most })
         }
     })
 }

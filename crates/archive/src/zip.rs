@@ -28,7 +28,7 @@ use crate::deflate::Block;
 use crate::deflate::Decoder;
 use crate::tar::is_damage;
 
-/// Most bytes of central directory accepted.
+/// Most bytes of central directory of a package.
 pub const MAX_DIRECTORY: u64 = 256 << 20;
 /// Longest target of a symbolic link accepted.
 pub const MAX_TARGET: u64 = 4095;
@@ -79,6 +79,8 @@ pub struct Limits {
     pub entries: u64,
     /// Most bytes of all contents together, decompressed.
     pub total: u64,
+    /// Most bytes of central directory, which is held in memory.
+    pub directory: u64,
 }
 
 /// What an entry is.
@@ -130,8 +132,8 @@ impl<R: Read + Seek> Archive<R> {
         if end.entries > limits.entries {
             return Err(ZipError::Limit { what: "entries", limit: limits.entries });
         }
-        if end.size > MAX_DIRECTORY {
-            return Err(ZipError::Limit { what: "bytes of central directory", limit: MAX_DIRECTORY });
+        if end.size > limits.directory {
+            return Err(ZipError::Limit { what: "bytes of central directory", limit: limits.directory });
         }
         let directory = read_at(&mut inner, end.offset, end.size)?;
         let mut rest = Fields(&directory);

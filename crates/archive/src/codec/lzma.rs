@@ -11,7 +11,6 @@ use std::io::Read;
 use lzma_rust2::LzmaReader;
 
 use super::Limited;
-use super::MAX_WINDOW;
 
 /// Properties of every lzip stream: lc 3, lp 0, pb 2.
 const PROPERTIES: u8 = 93;
@@ -27,11 +26,11 @@ fn wrong(reason: &str) -> io::Error {
 pub(super) struct Lzma<R>(Option<Limited<LzmaReader<R>>>);
 
 impl<R: Read> Lzma<R> {
-    pub(super) fn new(inner: R) -> io::Result<Self> {
-        let most = u32::try_from(MAX_WINDOW >> 10).unwrap_or(u32::MAX);
-        let reader =
-            LzmaReader::new_mem_limit(inner, most, None).map_err(|error| super::refusal(error, ASKS))?;
-        Ok(Self(Some(Limited(reader, ASKS))))
+    pub(super) fn new(inner: R, most: u64) -> io::Result<Self> {
+        let kibibytes = u32::try_from(most >> 10).unwrap_or(u32::MAX);
+        let inner = LzmaReader::new_mem_limit(inner, kibibytes, None)
+            .map_err(|error| super::refusal(error, ASKS, most))?;
+        Ok(Self(Some(Limited { inner, asks: ASKS, most })))
     }
 }
 
@@ -40,9 +39,9 @@ impl<R: Read> Read for Lzma<R> {
         let Some(reader) = self.0.as_mut().filter(|_| !buffer.is_empty()) else { return Ok(0) };
         let n = reader.read(buffer)?;
         if n == 0
-            && let Some(Limited(reader, _)) = self.0.take()
+            && let Some(reader) = self.0.take()
         {
-            let (mut inner, unused) = reader.into_parts();
+            let (mut inner, unused) = reader.inner.into_parts();
             if !unused.is_empty() || inner.read(&mut [0])? != 0 {
                 return Err(wrong("the lzma stream goes on behind its end"));
             }
@@ -72,6 +71,7 @@ impl<R: Read> Read for Counted<R> {
 /// The members of an lzip file.
 pub(super) struct Lzip<R> {
     state: State<R>,
+    most: u64,
     sum: crc32fast::Hasher,
     length: u64,
 }
@@ -84,9 +84,9 @@ enum State<R> {
 }
 
 impl<R: Read> Lzip<R> {
-    pub(super) fn new(inner: R) -> Self {
+    pub(super) fn new(inner: R, most: u64) -> Self {
         let inner = Counted { ahead: io::Cursor::default(), inner, count: 0 };
-        Self { state: State::Between(inner), sum: crc32fast::Hasher::new(), length: 0 }
+        Self { state: State::Between(inner), most, sum: crc32fast::Hasher::new(), length: 0 }
     }
 
     /// Reads the header of a member.
@@ -102,10 +102,10 @@ impl<R: Read> Lzip<R> {
         if !(4096..=512 << 20).contains(&dictionary) {
             return Err(wrong("the dictionary of an lzip member has no such size"));
         }
-        if dictionary > MAX_WINDOW {
-            let most = MAX_WINDOW >> 20;
+        if dictionary > self.most {
             return Err(wrong(&format!(
-                "the lzip member asks for a dictionary of more than {most} MiB, the most that is kept"
+                "the lzip member asks for a dictionary of more than {} MiB, the most that is kept",
+                self.most >> 20
             )));
         }
         let dictionary = u32::try_from(dictionary).map_err(io::Error::other)?;

@@ -487,7 +487,7 @@ fn deb(blob: File, output: &mut Output<'_>) -> Result<(Names, Names), Refusal> {
 
 fn zip(blob: File, output: &mut Output<'_>, blocks: &mut Blocks) -> Result<Names, Refusal> {
     let mut noted = Some(Blocks::default());
-    let limits = zip::Limits { entries: MAX_ENTRIES, total: output.total };
+    let limits = zip::Limits { entries: MAX_ENTRIES, total: output.total, directory: zip::MAX_DIRECTORY };
     let mut archive = zip::Archive::new(blob, limits)?;
     let found = archive.entries().to_vec();
     let mut names = Names::default();

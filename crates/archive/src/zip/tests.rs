@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use super::*;
 
-const LIMITS: Limits = Limits { entries: 100, total: 1 << 20 };
+const LIMITS: Limits = Limits { entries: 100, total: 1 << 20, directory: 1 << 20 };
 
 /// A zip as its parts, so that each can be made wrong.
 #[derive(Clone)]
@@ -180,7 +180,7 @@ fn ambiguous_structure_is_refused() {
     overlap[central + 42..central + 46].fill(0);
     let error = read_all(&overlap).unwrap_err().to_string();
     assert!(error.contains("overlaps"), "{error}");
-    let limits = Limits { entries: 1, total: 1 << 20 };
+    let limits = Limits { entries: 1, total: 1 << 20, directory: 1 << 20 };
     assert!(matches!(Archive::new(Cursor::new(&good), limits), Err(ZipError::Limit { what: "entries", .. })));
 }
 

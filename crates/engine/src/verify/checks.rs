@@ -47,6 +47,7 @@ checks! {
     HARDENING_MACHINE = "hardening.machine": "no machine id, host keys, random seeds, name or resolver of a machine";
     HARDENING_READ_ONLY = "hardening.read-only": "agents write only where a read-only root has a home, a volume or /tmp";
     SECRETS_FILES = "secrets.files": "no layer holds a key, token or login";
+    SECRETS_ARCHIVES = "secrets.archives": "no archive that is a file of a layer holds one, as far as 3 archives in each other";
     SECRETS_CONFIG = "secrets.config": "environment, labels, annotations and history hold no secret";
     AGENTS_PRESENT = "agents.present": "every agent that the image names is there in its version, under its command";
     AGENTS_CONFIG = "agents.config": "every agent's configuration is well-formed and holds its keys";

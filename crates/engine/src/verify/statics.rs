@@ -4,6 +4,7 @@ use pinfold_base::Platform;
 use pinfold_image::Image;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
+use pinfold_image::model::Raw;
 use pinfold_image::survey::Looking;
 use pinfold_image::survey::Programs;
 use pinfold_image::survey::Watch;
@@ -123,7 +124,7 @@ fn one(
     let mut found = Verification::default();
     let sum = origin::sum(image);
     let scanner = secrets::Scanner::new();
-    let mut files = secrets::Files::new(&scanner);
+    let mut files = secrets::Files::new(&scanner, context.home.cache());
     let watch = Some(&mut files as &mut dyn Watch);
     let mut looking =
         Looking { sum: &sum, programs: Programs::Read, watch, ..Looking::keeping(&subject::is_kept) };
@@ -137,8 +138,8 @@ fn one(
     outcomes.push(accounts::check(&subject));
     outcomes.push(authorities::check(&subject));
     outcomes.extend(hardening::check(&subject));
-    outcomes.push(files.outcome());
-    outcomes.push(secrets::config(&scanner, image));
+    outcomes.extend(files.outcomes());
+    outcomes.push(secrets::config(&scanner, image, source.index()?.as_ref().map(Raw::value)));
     outcomes.extend(agents::check(&subject));
     outcomes.push(size::check(&subject));
     outcomes.push(origin::base(&subject));

@@ -1,7 +1,5 @@
 //! What has the form of a secret and is none, each with the reason.
 
-use pinfold_base::ImagePath;
-
 const KEY: &str = "a private key";
 const GOOGLE: &str = "a key of Google";
 const CLIENT: &str = "a client secret of Google";
@@ -27,9 +25,18 @@ const FILES: [(&[&str], &str, &str); 13] = [
     (&["/usr/share/doc/"], KEY, "examples of documentation"),
 ];
 
-/// The reason why what was found in a file is no secret.
-pub(super) fn file(path: &ImagePath, what: &str) -> Option<&'static str> {
-    let path = path.to_string();
+/// Directories of data of tests: archives there are damaged on purpose.
+const TESTS: [&str; 4] = ["/testdata/", "/test/", "/tests/", "/fixtures/"];
+
+/// Whether an archive is data of tests.
+pub(super) fn is_of_tests(path: &str) -> bool {
+    let path = path.replace('!', "/");
+    TESTS.iter().any(|part| path.contains(part))
+}
+
+/// The reason why what was found in a file (or in a member: `/FILE!MEMBER`) is no secret.
+pub(super) fn file(path: &str, what: &str) -> Option<&'static str> {
+    let path = path.replace('!', "/");
     let fits = |parts: &[&str]| {
         let mut left = Some(path.as_str());
         for part in parts {

@@ -4,15 +4,18 @@
 //! bytes of a file ─► literals that tokens begin with, all at once   (scan.rs)
 //!                      └► a token's form, its checksum, a key's body   (tokens.rs, keys.rs)
 //! files by name   ─► logins of programs: `.npmrc`, `.netrc`, …   (logins.rs)
-//! variables, labels, annotations, history ─► the same, and values that look drawn at random   (pairs.rs)
+//! archives        ─► the same of their members   (archives.rs)
+//! documents       ─► the same of what they say, and values that look drawn at random   (documents.rs, pairs.rs)
 //! ```
 //!
-//! **Guarantees**: pure; a file is seen once, in chunks, and held only where its name is that of a login. What is found is never
-//! told, only its kind and place. **Not looked into**: members of compressed archives that are files of the image.
+//! **Guarantees**: a file is seen once, in chunks, and held only where its name is that of a login, or set aside where it is an archive.
+//! What is found is never told, only its kind and place.
 //!
 //! A rule says little and is right: a key has a body that parses, a token its length, its alphabet and its checksum where the
 //! issuer has one. What is a key and no secret is in `known.rs`, with its reason.
 
+mod archives;
+mod documents;
 mod keys;
 mod known;
 mod logins;
@@ -20,16 +23,19 @@ mod pairs;
 mod scan;
 mod tokens;
 
+use std::path::Path;
+
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::units;
-use pinfold_image::Image;
-use pinfold_image::model::ImageConfiguration;
 use pinfold_image::survey::Watch;
 
+use self::archives::Archives;
+use self::archives::Aside;
+pub use self::documents::config;
 pub use self::scan::Scan;
 pub use self::scan::Scanner;
-use super::checks::SECRETS_CONFIG;
+use super::checks::Check;
 use super::checks::SECRETS_FILES;
 use super::report::Finding;
 use super::report::Outcome;
@@ -46,34 +52,77 @@ pub struct Secret {
     pub what: &'static str,
 }
 
+/// What was found of files or of members, with what is known to be no secret.
+#[derive(Debug, Default)]
+struct Found {
+    findings: Vec<Finding>,
+    more: usize,
+    /// Secrets that are known to be none.
+    known: usize,
+}
+
+impl Found {
+    /// Puts what is at a path of a layer, which is counted from 0.
+    fn put(&mut self, at: &str, layer: usize, secrets: &[Secret]) {
+        for secret in secrets {
+            if known::file(at, secret.what).is_some() {
+                self.known += 1;
+            } else if self.findings.len() < SECRETS_MAX {
+                let problem = format!("{} at byte {}, in layer {}", secret.what, secret.offset, layer + 1);
+                self.findings.push(Finding { at: at.to_owned(), problem });
+            } else {
+                self.more += 1;
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// All of them, known ones too.
+    fn count(&self) -> usize {
+        self.findings.len() + self.more + self.known
+    }
+
+    /// For the evidence: how many protect nothing.
+    fn known(&self) -> String {
+        match self.known {
+            0 => String::new(),
+            count => format!("; {count} known keys that protect nothing"),
+        }
+    }
+
+    fn outcome(self, check: Check, evidence: String) -> Outcome {
+        let mut outcome = Outcome::looked(check, evidence, self.findings);
+        outcome.more += self.more;
+        outcome
+    }
+}
+
 /// The files of an image as they pass by, and the secrets in them.
 #[derive(Debug)]
 pub struct Files<'a> {
     scan: Scan<'a>,
-    at: Option<(usize, ImagePath)>,
-    found: Vec<Finding>,
-    more: usize,
-    /// Secrets that are known to be none.
-    known: usize,
+    archives: Archives<'a>,
+    at: Option<(usize, ImagePath, Aside)>,
+    found: Found,
     count: usize,
     bytes: u64,
 }
 
 impl<'a> Files<'a> {
-    /// Before the first.
-    pub fn new(scanner: &'a Scanner) -> Self {
-        Self { scan: scanner.scan(), at: None, found: Vec::new(), more: 0, known: 0, count: 0, bytes: 0 }
+    /// Before the first; archives that are large are set aside in files of `directory` that have no name.
+    pub fn new(scanner: &'a Scanner, directory: &Path) -> Self {
+        let archives = Archives::new(scanner, directory);
+        Self { scan: scanner.scan(), archives, at: None, found: Found::default(), count: 0, bytes: 0 }
     }
 
-    /// What came of it.
-    pub fn outcome(self) -> Outcome {
+    /// What came of it: of files, and of archives among them.
+    pub fn outcomes(self) -> [Outcome; 2] {
         let mut evidence = format!("{} files of all layers, {}", self.count, units::bytes(self.bytes));
-        if self.known > 0 {
-            evidence.push_str(&format!("; {} known keys that protect nothing", self.known));
-        }
-        let mut outcome = Outcome::looked(SECRETS_FILES, evidence, self.found);
-        outcome.more += self.more;
-        outcome
+        evidence.push_str(&self.found.known());
+        [self.found.outcome(SECRETS_FILES, evidence), self.archives.outcome(self.count)]
     }
 }
 
@@ -81,74 +130,26 @@ impl Watch for Files<'_> {
     fn begin(&mut self, layer: usize, path: &ImagePath, _size: u64) {
         self.scan.begin(path);
         self.count += 1;
-        self.at = Some((layer, path.clone()));
+        self.at = Some((layer, path.clone(), Aside::begin(path)));
     }
 
     fn feed(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         self.scan.feed(bytes);
+        if let Some((.., aside)) = &mut self.at {
+            aside.feed(bytes, &self.archives.directory, &self.archives.limits);
+        }
     }
 
     fn end(&mut self) {
         let secrets = self.scan.end();
-        let Some((layer, path)) = self.at.take() else { return };
-        for secret in secrets {
-            if known::file(&path, secret.what).is_some() {
-                self.known += 1;
-            } else if self.found.len() < SECRETS_MAX {
-                let problem = format!("{} at byte {}, in layer {}", secret.what, secret.offset, layer + 1);
-                self.found.push(Finding { at: path.to_string(), problem });
-            } else {
-                self.more += 1;
-            }
+        let Some((layer, path, aside)) = self.at.take() else { return };
+        let kept = aside.end(&self.archives.directory, &self.archives.limits);
+        // What stands in an archive as it is would be told twice.
+        if kept.map_or(0, |kept| self.archives.look(kept, &path, layer)) == 0 {
+            self.found.put(&path.to_string(), layer, &secrets);
         }
     }
-}
-
-/// Checks environment, labels, arguments and history of the configuration, and annotations of the manifest and its layers.
-pub fn config(scanner: &Scanner, image: &Image) -> Outcome {
-    let (manifest, configuration) = (image.manifest.value(), image.config.value());
-    let of_layers = manifest.layers.iter().flat_map(|layer| &layer.annotations);
-    let annotations = manifest.annotations.iter().chain(of_layers).chain(&manifest.config.annotations);
-    pairs_of(scanner, configuration, annotations.map(|(name, value)| (name.as_str(), value.as_str())))
-}
-
-fn pairs_of<'a>(
-    scanner: &Scanner,
-    configuration: &ImageConfiguration,
-    annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Outcome {
-    let mut found = Vec::new();
-    let mut looked = 0;
-    let mut look = |at: String, name: &str, value: &str, judge: pairs::Judge| {
-        looked += 1;
-        found.extend(judge(scanner, name, value).map(|what| Finding { at, problem: what.to_owned() }));
-    };
-    let section = configuration.config.as_ref();
-    for pair in section.iter().flat_map(|section| &section.env) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        look(format!("Env {name}"), name, value, pairs::variable);
-    }
-    for (name, value) in section.iter().flat_map(|section| &section.labels) {
-        look(format!("label {name}"), name, value, pairs::variable);
-    }
-    for (name, value) in annotations {
-        look(format!("annotation {name}"), name, value, pairs::variable);
-    }
-    for (index, word) in
-        section.iter().flat_map(|section| section.entrypoint.iter().chain(&section.cmd)).enumerate()
-    {
-        look(format!("argument {index}"), "", word, pairs::text);
-    }
-    for (index, step) in configuration.history.iter().enumerate() {
-        look(format!("history {}", index + 1), "", &step.created_by, pairs::text);
-        look(format!("history {}", index + 1), "", &step.comment, pairs::text);
-    }
-    Outcome::looked(
-        SECRETS_CONFIG,
-        format!("{looked} variables, labels, annotations and steps of history"),
-        found,
-    )
 }
 
 /// How evenly the bytes of a text are spread: bits of a byte, 0 for one letter repeated.

@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use pinfold_image::Image;
+use pinfold_image::model::Descriptor;
 use pinfold_image::model::History;
+use pinfold_image::model::ImageConfiguration;
+use pinfold_image::model::Index;
+use pinfold_image::model::Raw;
 use pinfold_image::model::RootFs;
 use pinfold_image::model::RuntimeSection;
+use pinfold_image::model::media;
 
 use super::tokens::RULES;
 use super::*;
 use crate::verify::report::Verdict;
 
+mod archives;
 mod root;
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -357,28 +364,56 @@ fn configuration_is_judged_by_names_and_forms() {
         os: "linux".into(),
         config: Some(RuntimeSection { env: vec!["A=1".into()], ..RuntimeSection::default() }),
         rootfs: RootFs { kind: "layers".into(), diff_ids: Vec::new(), other: BTreeMap::default() },
-        history: vec![History { created_by: "COPY . /".into(), ..History::default() }],
+        history: vec![History { created_by: "COPY . /".into(), empty_layer: true, ..History::default() }],
         other: BTreeMap::default(),
     };
-    let outcome = pairs_of(&scanner, &configuration, [("a", "b")]);
-    assert_eq!((outcome.verdict, outcome.findings.len()), (Verdict::Passed, 0));
-    configuration.history[0].created_by = format!("ENV X_SECRET={random}");
-    let outcome = pairs_of(&scanner, &configuration, [("a", "b")]);
-    assert_eq!(outcome.verdict, Verdict::Failed);
-    assert_eq!(outcome.findings[0].at, "history 1");
-    assert!(!format!("{outcome:?}").contains(&random), "a finding tells no secret");
+    let mut index = Index::new(vec![Descriptor::new(media::OCI_MANIFEST, Digest::sha256(b""), 0)]);
+    let told = |configuration: &ImageConfiguration, index: &Index| {
+        let descriptor = Descriptor::new(media::OCI_CONFIG, Digest::sha256(b""), 0);
+        let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": descriptor, "layers": [] });
+        let image = Image {
+            manifest: Raw::parse(serde_json::to_vec(&manifest).unwrap()).unwrap(),
+            config: Raw::parse(serde_json::to_vec(configuration).unwrap()).unwrap(),
+            layers: Vec::new(),
+        };
+        let outcome = config(&scanner, &image, Some(index));
+        assert!(!format!("{outcome:?}").contains(&random), "a finding tells no secret");
+        outcome.findings.into_iter().map(|finding| finding.at).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&configuration, &index), [""; 0]);
+    let secret = format!("X_SECRET={random}");
+    configuration.history[0].created_by = format!("ENV {secret}");
+    configuration.author = Some(secret.clone());
+    // What Docker has besides.
+    let section = configuration.config.as_mut().unwrap();
+    section.other.insert("OnBuild".into(), serde_json::json!([format!("RUN {secret} make")]));
+    section.other.insert("Shell".into(), serde_json::json!(["/bin/sh", "-c"]));
+    section.labels.insert("token".into(), random.clone());
+    index.annotations.insert("org.example.key".into(), random.clone());
+    index.manifests[0].annotations.insert("org.example.entry".into(), random.clone());
+    assert_eq!(
+        told(&configuration, &index),
+        [
+            "annotation org.example.key (index)",
+            "annotation org.example.entry (index)",
+            "label token",
+            "OnBuild (config)",
+            "history 1",
+            "author",
+        ]
+    );
 }
 
 #[test]
 fn files_are_told_with_their_layer_and_known_keys_are_counted() {
     let scanner = Scanner::new();
-    let mut files = Files::new(&scanner);
+    let mut files = Files::new(&scanner, Path::new("/nowhere"));
     for path in ["srv/key.pem", "usr/lib/python3.11/test/keycert.pem", "usr/lib/python3.11/keycert.txt"] {
         files.begin(1, &ImagePath::new(path).unwrap(), 0);
         files.feed(if path.ends_with("txt") { "none".to_owned() } else { key() }.as_bytes());
         files.end();
     }
-    let outcome = files.outcome();
+    let [outcome, _] = files.outcomes();
     assert_eq!(outcome.verdict, Verdict::Failed);
     let found: Vec<_> =
         outcome.findings.iter().map(|finding| (finding.at.as_str(), finding.problem.as_str())).collect();

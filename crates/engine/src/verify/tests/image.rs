@@ -106,18 +106,18 @@ impl Sample {
             "/.\n/usr\n/usr/share/tool/data\n",
         );
         sample.file("var/lib/dpkg/info/tool.md5sums", Metadata::root(0o644, 7), sums);
-        sample.put("debian/tool", "usr/share/tool/data", Metadata::root(0o644, 7), "data");
+        sample.put("debian/tool", "usr/share/tool/data", Metadata::root(0o644, 7), b"data");
         sample.put(
             "agent/claude-code",
             "usr/local/bin/claude",
             Metadata::root(0o755, 7),
-            "#!/usr/local/bin/sh\n",
+            b"#!/usr/local/bin/sh\n",
         );
         sample.put(
             "agent/claude-code",
             "usr/local/bin/sh",
             Metadata::root(0o755, 7),
-            "no script, as far as Linux sees",
+            b"no script, as far as Linux sees",
         );
         sample
     }
@@ -126,8 +126,8 @@ impl Sample {
         self.layers.entry(component).or_default()
     }
 
-    fn put(&mut self, component: &'static str, path: &str, meta: Metadata, text: &str) {
-        let node = Node::file(&component.into(), meta, Content::inline(text.as_bytes()));
+    fn put(&mut self, component: &'static str, path: &str, meta: Metadata, bytes: &[u8]) {
+        let node = Node::file(&component.into(), meta, Content::inline(bytes));
         self.layer(component).insert(ImagePath::new(path).unwrap(), node);
     }
 
@@ -139,8 +139,12 @@ impl Sample {
     }
 
     pub(super) fn file(&mut self, path: &str, meta: Metadata, text: &str) {
+        self.bytes(path, meta, text.as_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, path: &str, meta: Metadata, bytes: &[u8]) {
         let component = self.of(path);
-        self.put(component, path, meta, text);
+        self.put(component, path, meta, bytes);
     }
 
     pub(super) fn dir(&mut self, path: &str, meta: Metadata) {

@@ -213,6 +213,14 @@ fn each_fault_is_found_by_its_own_check_alone() {
                 sample.file("etc/app.conf", root(0o644), &format!("token = {}\n", image::token()));
             }),
         ),
+        (
+            "secrets.archives",
+            "/srv/backup.gz!backup: a key of Anthropic at byte 8, in layer",
+            Box::new(move |sample| {
+                let text = format!("token = {}\n", image::token());
+                sample.bytes("srv/backup.gz", root(0o644), &pinfold_testkit::tar::gzip(text.as_bytes()));
+            }),
+        ),
         ("secrets.config", "DEPLOY", Box::new(|sample| sample.env("DEPLOY", &image::token()))),
     ];
     for (check, expected, breaks) in cases {
