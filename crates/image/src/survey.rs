@@ -14,6 +14,8 @@
 //! Tools do not agree whose mode, owner and attributes count where the names of one file are written with different ones. Then a
 //! name has the modes and attributes of all of them: what no reader would see is not looked for, what some would see is.
 
+mod way;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
@@ -35,6 +37,8 @@ use pinfold_base::digest::Algorithm;
 use pinfold_base::digest::Hasher;
 use pinfold_base::report::Running;
 
+pub use self::way::Nowhere;
+pub use self::way::Way;
 use crate::ImageError;
 use crate::ImageSource;
 use crate::pass;

@@ -19,7 +19,6 @@ use pinfold_sources::debian::stanza;
 use pinfold_sources::debian::stanza::Form;
 use pinfold_sources::debian::stanza::Stanza;
 
-use super::landing;
 use super::license::License;
 
 const STATUS: &str = "/var/lib/dpkg/status";
@@ -119,8 +118,8 @@ fn deb(stanza: &Stanza<'_>, told_by: &ImagePath) -> Option<Deb> {
 
 /// What its copyright file says; packages of one source often have one directory of documentation.
 fn license(contents: &Contents, package: &str) -> Option<License> {
-    let path = ImagePath::new(format!("usr/share/doc/{package}/copyright")).ok()?;
-    License::of_copyright(contents.kept.get(&landing(contents, &path)?)?)
+    let path = format!("usr/share/doc/{package}/copyright");
+    License::of_copyright(contents.kept.get(&contents.real(path.as_bytes()).ok()?)?)
 }
 
 /// Which package each path is of, by its number. Paths are as dpkg has them: some as they were before `/usr` was merged.

@@ -36,7 +36,6 @@ pub mod spdx;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -70,8 +69,6 @@ use crate::build::contract::Contract;
 use crate::context::Context;
 use crate::sources::purl_part;
 
-/// Most links that are followed on the way to a file.
-const MAX_LINKS: usize = 40;
 /// Longest file of a tree that is read, in bytes.
 const MAX_KEPT: u64 = 64 << 20;
 /// Where os-release(5) looks.
@@ -717,10 +714,7 @@ fn of_tree(tree: &Tree, bytes: &dyn Bytes, keep: &dyn Fn(&ImagePath) -> bool) ->
 }
 
 fn os(contents: &Contents) -> Option<Os> {
-    let text = OS_RELEASE.iter().find_map(|path| {
-        let at = landing(contents, &ImagePath::new(path).ok()?)?;
-        contents.kept.get(&at)
-    })?;
+    let text = OS_RELEASE.iter().find_map(|path| contents.kept.get(&contents.real(path.as_bytes()).ok()?))?;
     let text = String::from_utf8_lossy(text);
     let value = |wanted: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(wanted)?.strip_prefix('='))?;
@@ -732,26 +726,6 @@ fn os(contents: &Contents) -> Option<Os> {
 fn contract(contents: &Contents) -> Option<Contract> {
     let path = ImagePath::new(contract::PATH).ok()?;
     serde_json::from_slice(contents.kept.get(&path)?).ok()
-}
-
-/// Where links lead that are on the way to `path`, and that it may be itself.
-fn landing(contents: &Contents, path: &ImagePath) -> Option<ImagePath> {
-    let names = |path: &ImagePath| path.components().map(<[u8]>::to_vec).collect::<VecDeque<_>>();
-    let mut rest = names(path);
-    let (mut at, mut links) = (ImagePath::root(), 0);
-    while let Some(name) = rest.pop_front() {
-        let next = at.join(name).ok()?;
-        match contents.paths.get(&next).map(|found| &found.what) {
-            Some(What::Link(target)) => {
-                links += 1;
-                let mut further = names(&next.link_target(target).filter(|_| links <= MAX_LINKS)?);
-                further.append(&mut rest);
-                (rest, at) = (further, ImagePath::root());
-            }
-            _ => at = next,
-        }
-    }
-    Some(at)
 }
 
 #[cfg(test)]

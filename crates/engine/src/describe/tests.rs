@@ -404,10 +404,8 @@ fn the_image_below_is_a_package() {
 
 #[test]
 fn links_in_a_circle_lead_nowhere() {
-    let circle = contents(&[(0, "etc/os-release", "->os-release"), (0, "a", "->b"), (0, "b", "->../a/c")]);
+    let circle = contents(&[(0, "etc/os-release", "->os-release")]);
     assert_eq!(os(&circle), None);
-    assert_eq!(landing(&circle, &ImagePath::new("a/x").unwrap()), None);
-    assert_eq!(landing(&circle, &ImagePath::new("c/x").unwrap()), ImagePath::new("c/x").ok());
 }
 
 /// An image with one package of each kind.

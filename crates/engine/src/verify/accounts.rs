@@ -6,7 +6,6 @@ use pinfold_image::survey::What;
 use super::checks::CLOSURE_USER;
 use super::report::Finding;
 use super::report::Outcome;
-use super::resolve;
 use super::subject::Subject;
 
 /// The user, as the configuration names it.
@@ -34,7 +33,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome {
         Some(_) => {}
     }
     if let Some(home) = user.home.as_deref().filter(|_| uid != 0) {
-        match resolve::find(subject.survey, home.as_bytes()) {
+        match subject.survey.find(home.as_bytes()) {
             Err(nowhere) => tell(home, format!("the home of {uid} is not there: {nowhere}")),
             Ok((_, Seen { what: What::Directory, uid: owner, mode, .. })) => {
                 if *owner != uid {

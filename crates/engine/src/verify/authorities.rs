@@ -19,7 +19,6 @@ use rustls_pki_types::pem::PemObject as _;
 use super::checks::CLOSURE_AUTHORITIES;
 use super::report::Finding;
 use super::report::Outcome;
-use super::resolve;
 use super::subject::Subject;
 use crate::sources::counted;
 
@@ -131,7 +130,7 @@ fn named(subject: &Subject<'_>) -> (usize, Vec<Finding>) {
     for variable in VARIABLES {
         let Some(value) = env.get(variable).filter(|value| !value.is_empty()) else { continue };
         named += 1;
-        let problem = match resolve::find(subject.survey, value.as_bytes()) {
+        let problem = match subject.survey.find(value.as_bytes()) {
             Err(_) if subject.is_writable_at_run(value) => continue,
             Err(nowhere) => nowhere.to_string(),
             Ok((real, Seen { what: What::File(_), .. })) => match subject.survey.kept.get(&real) {
@@ -149,7 +148,7 @@ fn named(subject: &Subject<'_>) -> (usize, Vec<Finding>) {
 
 /// What a path leads to, where it is a file whose content was kept.
 fn content<'a>(subject: &Subject<'a>, path: &str) -> Option<&'a [u8]> {
-    let (real, _) = resolve::find(subject.survey, path.as_bytes()).ok()?;
+    let (real, _) = subject.survey.find(path.as_bytes()).ok()?;
     subject.survey.kept.get(&real).map(Vec::as_slice)
 }
 

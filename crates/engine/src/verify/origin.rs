@@ -17,7 +17,6 @@ use super::checks::ORIGIN_DPKG;
 use super::checks::ORIGIN_LOCK;
 use super::report::Finding;
 use super::report::Outcome;
-use super::resolve;
 use super::subject::Subject;
 use crate::describe::Package;
 use crate::describe::PackageKind;
@@ -193,7 +192,7 @@ pub(super) fn dpkg(subject: &Subject<'_>) -> Outcome {
             let here = diverted.get(&file).filter(|(_, by)| by != package).map_or(&file, |(to, _)| to);
             let tell =
                 |problem: String| Finding { at: here.clone(), problem: format!("{problem} ({package})") };
-            let at = resolve::in_real_directory(subject.survey, here.as_bytes()).ok();
+            let at = subject.survey.in_real_directory(here.as_bytes()).ok();
             match at.as_ref().and_then(|at| subject.survey.get(at)).map(|seen| &seen.what) {
                 Some(What::File(facts)) => {
                     files += 1;

@@ -6,7 +6,6 @@
 //! were noted when it was built.
 
 pub mod effects;
-mod links;
 mod missing;
 
 use std::collections::BTreeMap;
@@ -17,10 +16,10 @@ use pinfold_base::Platform;
 use pinfold_image::contents::Contents;
 use pinfold_image::contents::Found;
 use pinfold_image::contents::What;
+use pinfold_image::survey::Way;
 use serde::Serialize;
 
 use self::effects::Effect;
-use self::links::Walk;
 pub use self::missing::Missing;
 use super::Download;
 use super::PackageKind;
@@ -156,7 +155,7 @@ pub struct Share {
 pub fn explain(side: &Side, lock: Option<&Lock>, path: &ImagePath) -> Explained {
     let nothing = Contents::default();
     let contents = side.contents().unwrap_or(&nothing);
-    let Walk { links, end } = links::walk(&contents.paths, path);
+    let Way { links, end, .. } = contents.way(path.as_bytes());
     let hops = links.iter().map(|(link, target)| {
         let file = side.file(link);
         Hop {

@@ -8,7 +8,6 @@ use super::known;
 use crate::verify::checks::CLOSURE_COMMANDS;
 use crate::verify::report::Finding;
 use crate::verify::report::Outcome;
-use crate::verify::resolve;
 
 pub(super) fn check(ground: &Ground<'_>) -> Outcome {
     let mut found = Vec::new();
@@ -60,7 +59,7 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
 
 /// What is wrong with a link that should lead to a program.
 fn leads_to_program(ground: &Ground<'_>, path: &pinfold_base::ImagePath) -> Option<String> {
-    match resolve::find(ground.survey, path.as_bytes()) {
+    match ground.survey.find(path.as_bytes()) {
         // Where links end is the check of links' to say.
         Err(_) => None,
         Ok((real, seen)) => match seen.what {

@@ -120,7 +120,7 @@ impl<'a> Ground<'a> {
     pub(super) fn path_directories(&self) -> Vec<(String, ImagePath)> {
         let mut directories: Vec<(String, ImagePath)> = Vec::new();
         for name in self.path.split(':').filter(|name| name.starts_with('/')) {
-            if let Ok(real) = resolve::real(self.survey, name.as_bytes())
+            if let Ok(real) = self.survey.real(name.as_bytes())
                 && directories.iter().all(|(_, other)| *other != real)
             {
                 directories.push((name.trim_end_matches('/').into(), real));
@@ -146,7 +146,7 @@ impl<'a> Ground<'a> {
     pub(super) fn file(&self, path: &[u8]) -> Option<(&'a ImagePath, &'a Facts, u32)> {
         let found = self.found.borrow().get(path).copied();
         let found = found.unwrap_or_else(|| {
-            let real = resolve::real(self.survey, path).ok();
+            let real = self.survey.real(path).ok();
             let real = real.and_then(|real| self.survey.paths.get_key_value(&real)).map(|(path, _)| path);
             if self.found.borrow().len() < FOUND_MAX {
                 self.found.borrow_mut().insert(path.to_vec(), real);

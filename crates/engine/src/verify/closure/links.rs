@@ -1,6 +1,7 @@
 //! Where symbolic links lead.
 
 use pinfold_base::ImagePath;
+use pinfold_image::survey::Nowhere;
 use pinfold_image::survey::What;
 
 use super::count;
@@ -9,8 +10,6 @@ use super::known;
 use crate::verify::checks::CLOSURE_LINKS;
 use crate::verify::report::Finding;
 use crate::verify::report::Outcome;
-use crate::verify::resolve;
-use crate::verify::resolve::Nowhere;
 
 pub(super) fn check(ground: &Ground<'_>) -> Outcome {
     let (mut links, mut at_run, mut known_ones) = (0, 0, 0);
@@ -18,14 +17,14 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
     for (path, seen) in &ground.survey.paths {
         let What::Link(target) = &seen.what else { continue };
         links += 1;
-        let Err(nowhere) = resolve::real(ground.survey, path.as_bytes()) else { continue };
+        let Err(nowhere) = ground.survey.real(path.as_bytes()) else { continue };
         let missing = match &nowhere {
-            Nowhere::Missing(at) => ImagePath::new(at).ok(),
-            Nowhere::NotDirectory(_) | Nowhere::Loop => None,
+            Nowhere::Missing(at) => Some(at),
+            Nowhere::NotDirectory(_) | Nowhere::Loop | Nowhere::Impossible => None,
         };
         match missing {
-            Some(missing) if is_at_run(ground, &missing) => at_run += 1,
-            Some(missing) if known::link(path, &missing) => known_ones += 1,
+            Some(missing) if is_at_run(ground, missing) => at_run += 1,
+            Some(missing) if known::link(path, missing) => known_ones += 1,
             _ => found.push(Finding {
                 at: path.to_string(),
                 problem: format!("it leads to `{}`: {nowhere}", target.escape_ascii()),

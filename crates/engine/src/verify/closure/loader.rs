@@ -19,7 +19,6 @@ use pinfold_base::ImagePath;
 use super::ground::Ground;
 use super::ground::Machine;
 use super::ground::variable;
-use crate::verify::resolve;
 
 /// Most places that are looked at for all libraries together: a desktop has some hundred thousand.
 pub(super) const PLACES_MAX: usize = 4_000_000;
@@ -62,7 +61,7 @@ impl<'a> Loader<'a> {
         let pair = |dir: &[u8]| [[b"/lib/", dir].concat(), [b"/usr/lib/", dir].concat()];
         let plain = [b"/lib".to_vec(), b"/usr/lib".to_vec()];
         let own = elf.machine == ground.platform.arch.elf_machine();
-        let has_triplet = resolve::real(ground.survey, &pair(&triplet)[1]).is_ok();
+        let has_triplet = ground.survey.real(&pair(&triplet)[1]).is_ok();
         // The directories are compiled in: Debian's by triplet, others' by word size, each where the loader stands itself.
         let (directories, lib) = if last.windows(7).any(|part| part == b"-linux-") {
             ([pair(&last), plain].concat(), [b"lib/", &last[..]].concat())

@@ -17,7 +17,6 @@ use super::loader::Shared;
 use crate::verify::checks::CLOSURE_PROGRAMS;
 use crate::verify::report::Finding;
 use crate::verify::report::Outcome;
-use crate::verify::resolve;
 
 pub(super) fn check(ground: &Ground<'_>) -> Outcome {
     let libraries = library_directories(ground);
@@ -54,7 +53,7 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
             continue;
         };
         programs += 1;
-        let problem = match resolve::find(ground.survey, interpreter) {
+        let problem = match ground.survey.find(interpreter) {
             Err(nowhere) => format!("its dynamic linker is missing: {nowhere}"),
             Ok((real, _)) => match ground.elf(real.as_bytes()) {
                 None => format!("its dynamic linker `{real}` is no ELF file"),
@@ -116,5 +115,5 @@ fn library_directories(ground: &Ground<'_>) -> BTreeSet<ImagePath> {
     let shared = Shared::new(ground);
     let directories = loaders.iter().flat_map(|loader| loader.directories.iter().map(Vec::as_slice));
     let directories = directories.chain(shared.directories());
-    directories.filter_map(|directory| resolve::real(ground.survey, directory).ok()).collect()
+    directories.filter_map(|directory| ground.survey.real(directory).ok()).collect()
 }

@@ -3,10 +3,7 @@
 //! A link on the way to a path leads within the image, whatever it says; the path itself is looked at as it stands there, and only
 //! its content is that of the file that it leads to.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::VecDeque;
-use std::ops::Bound;
 
 use pinfold_base::ImagePath;
 use pinfold_base::Reporter;
@@ -14,8 +11,10 @@ use pinfold_base::error::one_line;
 use pinfold_image::Image;
 use pinfold_image::ImageSource;
 use pinfold_image::contents;
+use pinfold_image::contents::Contents;
 use pinfold_image::contents::Found;
 use pinfold_image::contents::What;
+use pinfold_image::survey::Nowhere;
 
 use super::Finding;
 use super::mismatches;
@@ -24,17 +23,12 @@ use crate::project::manifest::test::Kind;
 use crate::project::manifest::test::PathTest;
 use crate::project::manifest::test::Permissions;
 
-/// Links on the way to one path, as Linux has it (path_resolution(7)).
-const LINKS: usize = 40;
 /// Bytes of all files whose content is looked at.
 const CONTENT: u64 = 128 << 20;
 
 /// The paths of an image, and the files that tests look into.
 #[derive(Debug, Default)]
-pub(super) struct Paths {
-    found: BTreeMap<ImagePath, Found>,
-    kept: BTreeMap<ImagePath, Vec<u8>>,
-}
+pub(super) struct Paths(Contents);
 
 /// What becomes of a link at the end of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,7 +59,7 @@ impl Paths {
             contents::read(source, image, keep, reporter).map_err(|error| one_line(&error))
         };
         // Which files are looked into shows where all links are known.
-        let mut paths = Self { found: read(&|_| false)?.paths, kept: BTreeMap::new() };
+        let mut paths = Self(read(&|_| false)?);
         let mut wanted = BTreeSet::new();
         let mut size = 0;
         for path in contents {
@@ -80,63 +74,28 @@ impl Paths {
             return Err(format!("the files whose content is tested are larger than {} MiB", CONTENT >> 20));
         }
         if !wanted.is_empty() {
-            paths.kept = read(&|path| wanted.contains(path))?.kept;
+            paths.0.kept = read(&|path| wanted.contains(path))?.kept;
         }
         Ok(paths)
     }
 
     /// Follows a path; the error says where it ends.
     fn lead(&self, path: &str, last: Last) -> Result<Leads<'_>, String> {
-        let split = |text: &[u8]| -> Vec<Vec<u8>> {
-            text.split(|byte| *byte == b'/')
-                .filter(|part| !part.is_empty() && *part != b".")
-                .map(<[u8]>::to_vec)
-                .collect()
+        let told = |nowhere| match nowhere {
+            Nowhere::Missing(at) => format!("there is no `{at}`"),
+            other => other.to_string(),
         };
-        let mut left: VecDeque<Vec<u8>> = split(path.as_bytes()).into();
-        let mut here: Vec<Vec<u8>> = Vec::new();
-        let mut links = 0;
-        while let Some(part) = left.pop_front() {
-            if part == b".." {
-                here.pop();
-                continue;
-            }
-            here.push(part);
-            let joined = here.join(&b'/');
-            let at = ImagePath::new(&joined).map_err(|error| one_line(&error))?;
-            let shown = || format!("there is no `{at}`");
-            match self.found.get(&at) {
-                Some(Found { what: What::Link(target), .. })
-                    if !left.is_empty() || last == Last::Followed =>
-                {
-                    links += 1;
-                    if links > LINKS {
-                        return Err(format!("`{path}` leads through more than {LINKS} links"));
-                    }
-                    here.pop();
-                    if target.starts_with(b"/") {
-                        here.clear();
-                    }
-                    for part in split(target).into_iter().rev() {
-                        left.push_front(part);
-                    }
-                }
-                Some(found) if left.is_empty() => return Ok(Leads::To(at, found)),
-                Some(Found { what: What::Directory, .. }) => {}
-                Some(_) => return Err(format!("`{at}` is no directory")),
-                None if !self.is_implied(&at) => return Err(shown()),
-                None if left.is_empty() => return Ok(Leads::Implied),
-                None => {}
-            }
+        let at = match last {
+            Last::AsItIs => self.0.in_real_directory(path.as_bytes()),
+            Last::Followed => self.0.real(path.as_bytes()),
+        };
+        let at = at.map_err(told)?;
+        match self.0.get(&at) {
+            _ if at.is_root() => Ok(Leads::Root),
+            Some(found) => Ok(Leads::To(at, found)),
+            None if self.0.has_below(&at) => Ok(Leads::Implied),
+            None => Err(told(Nowhere::Missing(at))),
         }
-        if here.is_empty() { Ok(Leads::Root) } else { Ok(Leads::Implied) }
-    }
-
-    /// Whether something is below it, so that whoever unpacks makes it.
-    fn is_implied(&self, dir: &ImagePath) -> bool {
-        let start = [dir.as_bytes(), b"/"].concat();
-        let mut below = self.found.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        below.next().is_some_and(|(path, _)| path.as_bytes().starts_with(&start))
     }
 
     /// Judges a path: the evidence and what does not hold, or why it is not known.
@@ -175,7 +134,7 @@ impl Paths {
     fn content(&self, path: &str) -> Result<&[u8], String> {
         match self.lead(path, Last::Followed)? {
             Leads::To(at, Found { what: What::File(_), .. }) => {
-                self.kept.get(&at).map(Vec::as_slice).ok_or_else(|| "its content was not read".into())
+                self.0.kept.get(&at).map(Vec::as_slice).ok_or_else(|| "its content was not read".into())
             }
             _ => Err("it is no file".into()),
         }
@@ -281,10 +240,11 @@ mod tests {
             ("tmp", found(What::Directory, 0o1777)),
         ];
         let path = |text: &str| ImagePath::new(text).unwrap();
-        Paths {
-            found: entries.into_iter().map(|(name, found)| (path(name), found)).collect(),
+        Paths(Contents {
+            paths: entries.into_iter().map(|(name, found)| (path(name), found)).collect(),
             kept: [(path("etc/motd"), b"hi\n".to_vec())].into(),
-        }
+            ..Contents::default()
+        })
     }
 
     /// The strings are those that Go prints for these modes.
