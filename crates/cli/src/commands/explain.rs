@@ -16,6 +16,7 @@ use pinfold_engine::describe::explain::Missing;
 use pinfold_engine::describe::lock::find;
 use pinfold_engine::describe::side;
 use pinfold_engine::describe::side::Side;
+use pinfold_image::contents::Detail;
 
 use super::Outcome;
 use crate::args;
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &ExplainArgs, global: Global) -> Outcome {
     let platform = super::one_platform(&source, args.platform)?;
     let lock = find(&context, &source, args.lock.as_deref())?;
     let origins = side::origins(&context, &source, lock.as_ref(), platform);
-    let side = Side::read(&context, &source, platform, &origins);
+    let side = Side::read(&context, &source, platform, &origins, Detail::Close);
     context.tell_damage();
     let explained = explain::explain(&side?, lock.as_ref(), &path);
     if global.json {

@@ -7,12 +7,13 @@ use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_base::text;
 use pinfold_engine::context::Context;
-use pinfold_engine::keep::contents;
-use pinfold_engine::keep::contents::Component;
-use pinfold_engine::keep::contents::File;
-use pinfold_engine::keep::contents::Parts;
+use pinfold_engine::describe::side;
+use pinfold_engine::describe::side::Component;
+use pinfold_engine::describe::side::File;
+use pinfold_engine::describe::side::Side;
 use pinfold_engine::keep::images;
 use pinfold_image::ImageSource;
+use pinfold_image::contents::Detail;
 use pinfold_image::inspect;
 use pinfold_image::inspect::ImageSummary;
 use pinfold_image::inspect::PlatformSummary;
@@ -97,11 +98,12 @@ fn inside(
             "`pinfold inspect` it without `--files`",
         ));
     };
-    let parts = contents::parts(context, source, platform.platform, platform);
+    let origins = side::origins(context, source, None, platform.platform);
+    let side = Side::read(context, source, platform.platform, &origins, Detail::Plain);
     context.tell_damage();
-    let mut parts = parts?;
+    let Side { mut components, mut files, .. } = side?;
     for wanted in &args.component {
-        if !parts.components.iter().any(|component| is(wanted, &component.name)) {
+        if !components.iter().any(|component| is(wanted, &component.name)) {
             return Err(Failure::usage(
                 format!("the image has no component `{wanted}`"),
                 format!("`pinfold inspect {} --components` lists them", text::word(&args.image)),
@@ -110,17 +112,16 @@ fn inside(
     }
     let is_wanted =
         |name: &str| args.component.is_empty() || args.component.iter().any(|wanted| is(wanted, name));
-    parts.components.retain(|component| is_wanted(&component.name));
-    parts.files.retain(|file| is_wanted(file.component.as_deref().unwrap_or_default()));
-    let Parts { components, files } = &parts;
+    components.retain(|component| is_wanted(&component.name));
+    files.retain(|file| is_wanted(file.component.as_deref().unwrap_or_default()));
     let by_file = args.files || !args.components;
     match (global.json, by_file) {
         (true, true) => render::json(&serde_json::json!({ "platform": platform.platform, "files": files })),
         (true, false) => {
             render::json(&serde_json::json!({ "platform": platform.platform, "components": components }));
         }
-        (false, true) => render::out(&listing(files)),
-        (false, false) => render::out(&Page::from(&table(components))),
+        (false, true) => render::out(&listing(&files)),
+        (false, false) => render::out(&Page::from(&table(&components))),
     }
     Ok(ExitCode::SUCCESS)
 }

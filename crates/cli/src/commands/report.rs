@@ -12,6 +12,7 @@ use pinfold_engine::describe::side;
 use pinfold_engine::describe::side::Side;
 use pinfold_engine::verify::Wanted;
 use pinfold_engine::verify::statics;
+use pinfold_image::contents::Detail;
 use pinfold_image::inspect;
 
 use super::Outcome;
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &ReportArgs, global: Global) -> Outcome {
     let summary = inspect::inspect(&source)?;
     let read = summary.platforms.iter().map(|one| {
         let origins = side::origins(&context, &source, lock.as_ref(), one.platform);
-        Side::read(&context, &source, one.platform, &origins)
+        Side::read(&context, &source, one.platform, &origins, Detail::Close)
     });
     let sides = read.collect::<Result<Vec<_>, _>>();
     let checks = statics(&context, &source, &Wanted::default());

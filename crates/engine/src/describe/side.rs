@@ -3,25 +3,26 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::contents::Contents;
+use pinfold_image::contents::Detail;
 use pinfold_image::contents::Found;
 use pinfold_image::contents::What;
 use pinfold_image::inspect;
 use pinfold_image::inspect::PlatformSummary;
+use serde::Serialize;
 
 use super::Description;
 use super::Origins;
 use super::Package;
 use super::PackageKind;
+use super::describe;
 use super::describe_closely;
 use crate::context::Context;
-use crate::keep::contents::Component;
-use crate::keep::contents::File;
-use crate::keep::contents::mode;
 use crate::project::lock::Lock;
 
 /// What begins the label that has an agent's version.
@@ -29,6 +30,46 @@ const AGENT: &str = "dev.pinfold.agent.";
 
 /// Directories that hold what packages ship.
 const BASE: &str = "generated/base";
+
+/// One component of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Component {
+    /// Its name: `debian/curl`.
+    pub name: String,
+    /// Its version, where the image says.
+    pub version: Option<String>,
+    /// The number of its layer, 1 being the lowest.
+    pub layer: usize,
+    /// How many paths came with it, directories aside.
+    pub files: usize,
+    /// Their bytes.
+    pub size: u64,
+}
+
+/// One path of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct File {
+    /// Where it is.
+    pub path: String,
+    /// Its type and mode as `ls -l` writes them.
+    pub mode: String,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Bytes of a file.
+    pub size: u64,
+    /// Where a symbolic link leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// SHA-256 of its content, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// What it came with, where that is known.
+    pub component: Option<String>,
+    /// The number of its layer, 1 being the lowest.
+    pub layer: usize,
+}
 
 /// One platform of an image.
 #[derive(Clone, Debug)]
@@ -55,15 +96,20 @@ pub fn origins(context: &Context, source: &ImageSource, lock: Option<&Lock>, pla
 }
 
 impl Side {
-    /// Reads all layers.
+    /// Reads all layers, as closely as `detail` says.
     pub fn read(
         context: &Context,
         source: &ImageSource,
         platform: Platform,
         origins: &Origins,
+        detail: Detail,
     ) -> Result<Self, ImageError> {
         let summary = inspect::platform(platform, &source.image(platform)?);
-        Ok(Self::of(summary, describe_closely(context, source, platform, origins)?))
+        let description = match detail {
+            Detail::Plain => describe(context, source, platform, origins)?,
+            Detail::Close => describe_closely(context, source, platform, origins)?,
+        };
+        Ok(Self::of(summary, description))
     }
 
     /// What its documents say alone.
@@ -190,4 +236,51 @@ fn components(summary: &PlatformSummary, description: &Description, files: &[Fil
         }
     }
     found.into_values().collect()
+}
+
+/// `drwxr-xr-x`, as `ls -l` writes it.
+fn mode(found: &Found) -> String {
+    let kind = match found.what {
+        What::Directory => 'd',
+        What::File(_) => '-',
+        What::Link(_) => 'l',
+        What::Other => '?',
+    };
+    let mut text = String::from(kind);
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let bits = found.mode >> shift;
+        text.push(if bits & 4 == 0 { '-' } else { 'r' });
+        text.push(if bits & 2 == 0 { '-' } else { 'w' });
+        text.push(match (bits & 1 != 0, found.mode & special != 0) {
+            (true, true) => letter,
+            (false, true) => letter.to_ascii_uppercase(),
+            (true, false) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn modes_are_written_as_ls_does() {
+        // `ls -ld` of GNU coreutils 9.1 after `chmod`.
+        for (what, mode, text) in [
+            (What::Directory, 0o1777, "drwxrwxrwt"),
+            (What::Directory, 0o755, "drwxr-xr-x"),
+            (What::File(Arc::default()), 0o4755, "-rwsr-xr-x"),
+            (What::File(Arc::default()), 0o2745, "-rwxr-Sr-x"),
+            (What::File(Arc::default()), 0o4644, "-rwSr--r--"),
+            (What::File(Arc::default()), 0o1640, "-rw-r----T"),
+            (What::Link(Box::default()), 0o777, "lrwxrwxrwx"),
+        ] {
+            let found = Found { layer: 0, what: what.clone(), mode, uid: 0, gid: 0, size: 0 };
+            assert_eq!(super::mode(&found), text, "{mode:o}");
+        }
+    }
 }

@@ -1,11 +1,10 @@
 //! What stays on the disk after a verb has ended, and whether the machine is fit for the next one.
 //!
-//! [`images`] lists them, [`contents`] says what is in one, [`gc`] frees what nothing needs any more, [`verify`] reads all of it back,
+//! [`images`] lists them, [`gc`] frees what nothing needs any more, [`verify`] reads all of it back,
 //! [`doctor`] looks at what building and running need.
 //!
 //! **Guarantees**: nothing is removed that a project's newest build, a running sandbox or a download under way needs.
 
-pub mod contents;
 pub mod doctor;
 pub mod gc;
 pub mod images;

@@ -6,6 +6,7 @@ use pinfold_base::Digest;
 use pinfold_base::Platform;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
+use pinfold_image::contents::Detail;
 use pinfold_image::inspect;
 use pinfold_image::inspect::LayerSummary;
 use pinfold_image::inspect::PlatformSummary;
@@ -174,7 +175,7 @@ pub fn images(
             _ => {
                 let read = |of: Of<'_>| {
                     let origins = origins(context, of.source, of.lock, platform);
-                    Side::read(context, of.source, platform, &origins)
+                    Side::read(context, of.source, platform, &origins, Detail::Close)
                 };
                 (read(from)?, read(to)?)
             }

@@ -12,11 +12,11 @@ use super::image::sides;
 use super::lock::locks;
 use super::*;
 use crate::describe::Origins;
+use crate::describe::side::File;
 use crate::describe::side::Side;
 use crate::describe::tests::STATUS;
 use crate::describe::tests::described;
 use crate::describe::tests::summary;
-use crate::keep::contents::File;
 use crate::project::lock::Lock;
 use crate::run::LABEL;
 

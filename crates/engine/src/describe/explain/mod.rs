@@ -24,8 +24,8 @@ pub use self::missing::Missing;
 use super::Download;
 use super::PackageKind;
 use super::generated;
+use super::side::File;
 use super::side::Side;
-use crate::keep::contents::File;
 use crate::project::lock::Lock;
 
 /// What generated files are told as that have no place of their own.
