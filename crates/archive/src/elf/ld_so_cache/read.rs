@@ -20,7 +20,8 @@ pub struct CachedLibrary {
     pub path: Box<[u8]>,
 }
 
-/// The libraries of `/etc/ld.so.cache` in its order; `None` where the bytes are no cache, or one that leads outside of itself.
+/// The libraries of `/etc/ld.so.cache` in its order, without those that the linker takes on some processors alone (an entry with hardware
+/// capabilities: of a `glibc-hwcaps` directory, say); `None` where the bytes are no cache, or one that leads outside of itself.
 pub fn cached_libraries(bytes: &[u8]) -> Option<Vec<CachedLibrary>> {
     let number = |at: usize| {
         let four = bytes.get(at..at.checked_add(4)?)?;
@@ -47,9 +48,17 @@ pub fn cached_libraries(bytes: &[u8]) -> Option<Vec<CachedLibrary>> {
         Some(Box::from(&text[..memchr::memchr(0, text)?]))
     };
     (0..count)
-        .map(|index| {
+        .filter_map(|index| {
             let entry = start + HEADER + index * ENTRY;
-            Some(CachedLibrary { name: text(number(entry + 4)?)?, path: text(number(entry + 8)?)? })
+            let library = || {
+                let everywhere = number(entry + 16)? == 0 && number(entry + 20)? == 0;
+                let library = CachedLibrary { name: text(number(entry + 4)?)?, path: text(number(entry + 8)?)? };
+                Some((everywhere, library))
+            };
+            match library() {
+                Some((false, _)) => None,
+                found => Some(found.map(|(_, library)| library)),
+            }
         })
         .collect()
 }

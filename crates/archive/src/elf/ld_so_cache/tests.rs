@@ -157,6 +157,21 @@ fn a_cache_is_read() {
     assert_eq!(cached_libraries(&both), Some(read));
 }
 
+/// Written by `ldconfig -r` of glibc 2.36, which prints of it:
+///
+/// ```text
+/// libz.so.1 (libc6,x86-64, hwcap: "x86-64-v3") => /lib/glibc-hwcaps/x86-64-v3/libz.so.1
+/// libz.so.1 (libc6,x86-64) => /lib/libz.so.1
+/// liblzma.so.5 (libc6,x86-64, hwcap: "x86-64-v3") => /lib/glibc-hwcaps/x86-64-v3/liblzma.so.5
+/// ```
+#[test]
+fn libraries_of_some_processors_are_passed_over() {
+    let recorded = include_bytes!("../../../tests/fixtures/ld.so.cache.hwcaps");
+    let found = cached_libraries(recorded).unwrap();
+    let told: Vec<_> = found.iter().map(|one| (&*one.name, &*one.path)).collect();
+    assert_eq!(told, [(&b"libz.so.1"[..], &b"/lib/libz.so.1"[..])]);
+}
+
 #[test]
 fn names_are_found_by_halves() {
     // The linker searches with the same comparison, so any order but this one hides libraries.

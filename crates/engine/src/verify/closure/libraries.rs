@@ -228,6 +228,10 @@ impl<'a> Judged<'a> {
         }
         let elsewhere = |name: &[u8]| {
             let paths = by_name.get(name).map(Vec::as_slice).unwrap_or_default();
+            let of_some = paths.iter().find(|path| path.components().any(|part| part == loader::HWCAPS));
+            if let Some(path) = of_some {
+                return Some(format!(" on every processor (`{path}` is for some alone)"));
+            }
             paths.first().map(|path| {
                 format!(" (`{path}` has the name, where it does not look or for another machine)")
             })

@@ -23,6 +23,9 @@ use super::ground::variable;
 /// Most places that are looked at for all libraries together: a desktop has some hundred thousand.
 pub(super) const PLACES_MAX: usize = 4_000_000;
 
+/// Directories of libraries that glibc's loader takes on some processors, instead of those beside them.
+pub(super) const HWCAPS: &[u8] = b"glibc-hwcaps";
+
 /// Names that musl's loader takes for itself: `libc.so`, `libpthread.so.0`, …
 const MUSL_OWN: [&str; 7] = ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."];
 

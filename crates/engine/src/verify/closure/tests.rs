@@ -338,6 +338,32 @@ fn the_cache_is_what_the_loader_asks() {
     );
 }
 
+/// glibc takes a library of `glibc-hwcaps` only where the processor has what it asks for, cache or not.
+#[test]
+fn a_library_of_some_processors_alone_is_missing_on_the_others() {
+    let recorded = include_bytes!("../../../../archive/tests/fixtures/ld.so.cache.hwcaps");
+    for cache in [None, Some(recorded.to_vec())] {
+        let with = |places: &'static [&'static str]| {
+            let cache = cache.clone();
+            move |image: &mut Image| {
+                for place in places {
+                    image.elf(&format!("usr/lib/{place}liblzma.so.5"), elf(&["libc.so.6"]));
+                }
+                image.elf("opt/xz", program(&["liblzma.so.5"]));
+                let kept = cache.map(|bytes| (ImagePath::new("etc/ld.so.cache").unwrap(), bytes));
+                image.survey.kept.extend(kept);
+            }
+        };
+        assert_fails(
+            with(&["glibc-hwcaps/x86-64-v3/"]),
+            &[
+                "closure.libraries /opt/xz: it needs `liblzma.so.5`, which its loader does not find on every processor (`/usr/lib/glibc-hwcaps/x86-64-v3/liblzma.so.5` is for some alone)",
+            ],
+        );
+        assert_fails(with(&["glibc-hwcaps/x86-64-v3/", ""]), &[]);
+    }
+}
+
 /// musl, ldso/dynlink.c: the C library is the loader, RUNPATH is inherited, versions mean nothing.
 #[test]
 fn musl_has_rules_of_its_own() {
