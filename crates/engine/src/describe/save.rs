@@ -3,13 +3,51 @@
 use std::io;
 use std::io::Write as _;
 use std::path::Path;
+use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
+use pinfold_base::Kind;
 use pinfold_base::store;
 use pinfold_base::store::StoreError;
 
+/// Why a text is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// The file's folder is not there.
+    #[error("`{}` cannot be written: there is no folder `{}`", .file.display(), .folder.display())]
+    NoFolder {
+        /// The file.
+        file: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// The disk or the system.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The same.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Diagnose for SaveError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        match self {
+            Self::NoFolder { .. } => Diagnosis::Own(Kind::System),
+            Self::Store(error) => Diagnosis::Inner(error),
+            Self::Io(error) => Diagnosis::Inner(error),
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        let Self::NoFolder { .. } = self else { return None };
+        Some("make the folder, or name a file in one that is there".into())
+    }
+}
+
 /// Writes a text to a file, whole or not at all. What is no file of its own there (a pipe, a device, a link) is written to as it is.
-pub fn save(file: &Path, text: &str) -> Result<(), StoreError> {
+pub fn save(file: &Path, text: &str) -> Result<(), SaveError> {
     match fs::symlink_metadata(file) {
         Ok(there) if !there.is_file() => {
             return Ok(fs::OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())?);
@@ -18,7 +56,10 @@ pub fn save(file: &Path, text: &str) -> Result<(), StoreError> {
         _ => {}
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(SaveError::NoFolder { file: file.to_owned(), folder: folder.to_owned() });
+    }
     let mut new = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(folder)?;
     new.write_all(text.as_bytes())?;
-    store::persist(new, file)
+    Ok(store::persist(new, file)?)
 }

@@ -11,7 +11,6 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
-use pinfold_base::store::StoreError;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 
@@ -19,6 +18,7 @@ use super::Description;
 use super::Origins;
 use super::cyclonedx;
 use super::describe;
+use super::save::SaveError;
 use super::save::save;
 use super::spdx;
 use crate::context::Context;
@@ -70,7 +70,7 @@ pub struct Bill {
 
 impl Bill {
     /// Writes it to a file that the user names.
-    pub fn save(&self, file: &Path) -> Result<(), StoreError> {
+    pub fn save(&self, file: &Path) -> Result<(), SaveError> {
         save(file, &String::from_utf8_lossy(&self.bytes))
     }
 }

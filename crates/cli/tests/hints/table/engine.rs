@@ -19,6 +19,19 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "engine/src/describe/save.rs",
+        "make the folder, or name a file in one that is there",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "name = 'x'\n[[file]]\npath = '/x'\ncontent = 'x'\n")],
+            before: &["build"],
+            words: "report x -o none/x.html",
+            error: "there is no folder `none`",
+            hint: "make the folder, or name a file in one that is there",
+            follow: &[MeanWords("none/x.html", "x.html")],
+            ..TRIAL
+        }]),
+    ),
+    row(
         "engine/src/ship/error.rs",
         "name it with `--sign-public FILE`: signatures are checked with it before they count",
         Elsewhere(
