@@ -5,7 +5,7 @@
 //! ```
 //!
 //! **Guarantees**: a report is only recalled while the store knows that none of the image's blobs was written to since it was hashed, and
-//! only by the program that made it, so that a changed rule looks again. What found damage is not kept. Images outside of the store are looked at each time.
+//! only by the program that made it, so that a changed rule looks again. What found damage is not kept, nor where paths are not explained. Images outside of the store are looked at each time.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,7 @@ use pinfold_image::model::Descriptor;
 
 use super::checks::OCI_BLOBS;
 use super::checks::OCI_LAYERS;
+use super::checks::ORIGIN_COMPONENTS;
 use super::report::Outcome;
 use super::report::Report;
 use super::report::Verdict;
@@ -64,9 +65,9 @@ impl Kept {
 
     /// Keeps it for the next time. It is only saving time: failures are no matter.
     pub(super) fn remember(&self, context: &Context, report: &Report) {
-        // Damage is of this moment: what is wrong now is mended by the next build.
+        // Damage is of this moment: what is wrong now is mended by the next build. So is what nobody explains: the lock may be found.
         let is_damage = |outcome: &Outcome| {
-            [OCI_BLOBS.id, OCI_LAYERS.id].contains(&outcome.check.as_str())
+            [OCI_BLOBS.id, OCI_LAYERS.id, ORIGIN_COMPONENTS.id].contains(&outcome.check.as_str())
                 && outcome.verdict == Verdict::Failed
         };
         if report.outcomes.iter().any(is_damage) {

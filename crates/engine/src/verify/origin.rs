@@ -114,9 +114,14 @@ pub(super) fn components(subject: &Subject<'_>) -> Outcome {
             continue;
         }
         looked += 1;
-        if subject.owner(path).is_none() && scripts.names(seen.layer, path) {
+        if subject.owner(path).is_some() {
+            continue;
+        }
+        let by_script = subject.made.component(subject.description, path, seen.layer).is_some();
+        // The ledger says what was made; where the lock is not here, the scripts say which names they know.
+        if by_script || scripts.names(seen.layer, path) {
             made += 1;
-        } else if subject.owner(path).is_none() {
+        } else {
             found.push(Finding {
                 at: path.to_string(),
                 problem: format!("none of the components of layer {} brings it", seen.layer + 1),
@@ -126,8 +131,7 @@ pub(super) fn components(subject: &Subject<'_>) -> Outcome {
     let components: std::collections::BTreeSet<&str> =
         subject.survey.paths.keys().filter_map(|path| subject.owner(path)).collect();
     let count = components.len();
-    let evidence =
-        format!("{looked} files and links of {count} components; {made} by install scripts that name them");
+    let evidence = format!("{looked} files and links of {count} components; {made} by install scripts");
     Outcome::looked(ORIGIN_COMPONENTS, evidence, found)
 }
 

@@ -35,6 +35,8 @@ use super::subject::Subject;
 use crate::context::Context;
 use crate::describe;
 use crate::describe::Origins;
+use crate::describe::explain::effects::Makers;
+use crate::project::lock::Lock;
 
 /// What an image is checked against.
 #[derive(Clone, Debug, Default)]
@@ -105,9 +107,11 @@ fn look(
     wanted: &Wanted,
 ) -> Result<Report, ImageError> {
     let platforms: Vec<Platform> = images.iter().map(|(platform, _)| *platform).collect();
+    // What cannot be read is not known.
+    let lock = describe::lock::find(context, source, None).ok().flatten();
     let mut outcomes = vec![documents::whole(found, &platforms)];
     for (platform, image) in images {
-        let outcomes_of = one(context, source, (*platform, image), origins, wanted)?;
+        let outcomes_of = one(context, source, (*platform, image), (origins, lock.as_ref()), wanted)?;
         outcomes.extend(outcomes_of.into_iter().map(|outcome| outcome.on(*platform)));
     }
     Ok(Report { image: source.name().to_owned(), digest: source.root().digest.clone(), outcomes })
@@ -118,7 +122,7 @@ fn one(
     context: &Context,
     source: &ImageSource,
     (platform, image): (Platform, &Image),
-    origins: &Origins,
+    (origins, lock): (&Origins, Option<&Lock>),
     wanted: &Wanted,
 ) -> Result<Vec<Outcome>, ImageError> {
     let mut found = Verification::default();
@@ -131,7 +135,9 @@ fn one(
     let survey = survey(source, (platform, image), &mut looking, &mut found, &*context.reporter)?;
     let description = describe::described(source.name(), (platform, image), survey, origins);
     let budget = wanted.budget.unwrap_or(crate::ship::budget::DEFAULT);
-    let subject = Subject::new((platform, image), &description, origins, budget);
+    let made = lock.and_then(|lock| lock.ledger.get(&platform)).map(|ledger| Makers::of(ledger));
+    let known = (origins, made.unwrap_or_default());
+    let subject = Subject::new((platform, image), &description, known, budget);
     let mut outcomes = documents::platform(&found, image, subject.survey.paths.len());
     let given = closure::Given { platform, survey: subject.survey, runtime: &subject.runtime };
     outcomes.extend(closure::check(&given));

@@ -14,6 +14,7 @@ use super::report::Finding;
 use crate::describe;
 use crate::describe::Description;
 use crate::describe::Origins;
+use crate::describe::explain::effects::Makers;
 use crate::project::recipe::Recipe;
 use crate::run::Declared;
 use crate::run::image::passwd_fields;
@@ -83,6 +84,8 @@ pub struct Subject<'a> {
     pub description: &'a Description,
     /// What it was built of, where that is at hand.
     pub origins: &'a Origins,
+    /// What install scripts made, where its lock is known.
+    pub made: Makers<'a>,
     /// What it may weigh, in bytes.
     pub budget: u64,
     /// How it is run.
@@ -98,7 +101,7 @@ impl<'a> Subject<'a> {
     pub fn new(
         (platform, image): (Platform, &'a Image),
         description: &'a Description,
-        origins: &'a Origins,
+        (origins, made): (&'a Origins, Makers<'a>),
         budget: u64,
     ) -> Self {
         let survey = &description.contents;
@@ -113,7 +116,7 @@ impl<'a> Subject<'a> {
             Some(Agent { name: name.into(), version: version.clone(), recipe: Recipe::built_in(name).ok() })
         });
         let agents = agents.collect();
-        Self { platform, image, survey, description, origins, budget, runtime, user, agents }
+        Self { platform, image, survey, description, origins, made, budget, runtime, user, agents }
     }
 
     /// The component that a path came with.

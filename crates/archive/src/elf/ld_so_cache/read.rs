@@ -52,7 +52,8 @@ pub fn cached_libraries(bytes: &[u8]) -> Option<Vec<CachedLibrary>> {
             let entry = start + HEADER + index * ENTRY;
             let library = || {
                 let everywhere = number(entry + 16)? == 0 && number(entry + 20)? == 0;
-                let library = CachedLibrary { name: text(number(entry + 4)?)?, path: text(number(entry + 8)?)? };
+                let library =
+                    CachedLibrary { name: text(number(entry + 4)?)?, path: text(number(entry + 8)?)? };
                 Some((everywhere, library))
             };
             match library() {

@@ -20,9 +20,9 @@ use pinfold_image::survey::Way;
 use serde::Serialize;
 
 use self::effects::Effect;
+use self::effects::Makers;
 pub use self::missing::Missing;
 use super::Download;
-use super::PackageKind;
 use super::generated;
 use super::side::File;
 use super::side::Side;
@@ -193,7 +193,11 @@ fn entry(
     let ledger = lock.and_then(|lock| lock.ledger.get(&side.platform())).map_or(&[][..], Vec::as_slice);
     let effects = effects::on(ledger, path);
     // What a script made is its package's, where nobody else is known.
-    let by_script = || effects.iter().find_map(|effect| of_script(side, &effect.package, file.layer));
+    let by_script = || {
+        let description = side.description.as_ref()?;
+        let component = Makers::of(ledger).component(description, path, found.layer)?;
+        Some(component.to_owned())
+    };
     let component = file.component.clone().or_else(by_script);
     let version = component.as_ref().and_then(|name| {
         side.components.iter().find(|one| one.name == *name).and_then(|one| one.version.clone())
@@ -293,15 +297,6 @@ fn shares(side: &Side, directory: &ImagePath) -> Vec<Share> {
         .collect();
     shares.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.component.cmp(&b.component)));
     shares
-}
-
-/// The component of the package whose script made something, where the layer holds it.
-fn of_script(side: &Side, package: &str, layer: usize) -> Option<String> {
-    let packages = &side.description.as_ref()?.packages;
-    let is_it = |one: &&super::Package| one.kind == PackageKind::Deb && one.name == package;
-    let component = packages.iter().find(is_it)?.component.clone()?;
-    let layer = side.summary.layers.get(layer.checked_sub(1)?)?;
-    layer.components.contains(&component).then_some(component)
 }
 
 /// Why a path is there.

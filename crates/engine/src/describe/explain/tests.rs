@@ -94,6 +94,8 @@ fn what_only_one_component_can_have_is_its_and_what_several_can_have_is_nobodys(
     assert_eq!(made.component.as_deref(), Some("debian/curl"));
     assert_eq!(made.reason, "the postinst of `curl` made it");
     assert_eq!(explained("usr/bin/made", None).found.unwrap().component, None);
+    let left = explained("usr/bin/made", Some(&lock(&["not done: content of /usr/bin/made"]))).found.unwrap();
+    assert_eq!(left.component, None, "what was not done has made nothing");
 }
 
 #[test]

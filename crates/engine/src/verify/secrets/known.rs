@@ -5,7 +5,7 @@ const GOOGLE: &str = "a key of Google";
 const CLIENT: &str = "a client secret of Google";
 
 /// Parts of its path in their order, what was found there, and why it protects nothing.
-const FILES: [(&[&str], &str, &str); 13] = [
+const FILES: [(&[&str], &str, &str); 15] = [
     (&["/libgnutls.so."], KEY, "keys of its self-tests, which every copy has"),
     (
         &["/@google/gemini-cli/bundle/"],
@@ -14,6 +14,12 @@ const FILES: [(&[&str], &str, &str); 13] = [
     ),
     (&["/google-cloud-sdk/"], GOOGLE, "of the program itself, which every copy has"),
     (&["/etc/chromium.d/apikeys"], GOOGLE, "of Debian's build, which every copy has"),
+    (&["/go", "/src/crypto/tls/testdata/"], KEY, "keys of Go's own tests, which every copy has"),
+    (
+        &["/go", "/src/crypto/tls/example_test.go"],
+        KEY,
+        "an example in Go's own sources, which every copy has",
+    ),
     (&["/lib/python", "/test/"], KEY, "keys of Python's tests, which every copy has"),
     (&["/node_modules/", "/test/"], KEY, "keys of tests, published with the package"),
     (&["/node_modules/", "/tests/"], KEY, "keys of tests, published with the package"),

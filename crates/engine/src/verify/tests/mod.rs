@@ -2,7 +2,10 @@
 
 mod image;
 
+use fs_err as fs;
 use pinfold_archive::Metadata;
+use pinfold_base::Digest;
+use pinfold_base::Platform;
 
 use self::image::Sample;
 use super::report::Report;
@@ -10,6 +13,9 @@ use super::report::Verdict;
 use super::statics::Wanted;
 use super::statics::statics;
 use crate::context::Network;
+use crate::project::lock::COMPAT;
+use crate::project::lock::FILE_NAME;
+use crate::project::lock::Lock;
 use crate::sources::testing::World;
 
 fn report(sample: &Sample) -> Report {
@@ -244,6 +250,43 @@ fn each_fault_is_found_by_its_own_check_alone() {
             "{expected}: {failed:#?}"
         );
     }
+}
+
+/// A name that a script puts together stands in no script; the ledger of the image's lock has it.
+#[test]
+fn what_the_ledger_says_was_made_is_explained() {
+    const MADE: &str = "etc/apt/apt.conf.d/02autoremove-tool";
+    let mut sample = Sample::good();
+    sample.unexplained(MADE);
+    let (world, source) = (World::new(), sample.source());
+    let context = world.context("home", Network::Offline);
+    let wanted = Wanted { only: vec!["origin.components".into()], ..Wanted::default() };
+    let failed_with = |lock: Option<&str>| {
+        let lock = lock.map(|line| {
+            let entry = serde_json::json!({
+                "package": "tool", "script": "postinst", "sha256": Digest::sha256(b"script"), "class": "evaluated", "what": [line],
+            });
+            let ledger = [(Platform::ALL[0], vec![serde_json::from_value(entry).unwrap()])].into();
+            Lock { version: 1, compat: COMPAT, ledger, ..Lock::default() }
+        });
+        let data = context.home.data();
+        if let Some(lock) = lock {
+            let noted = data.join("provenance");
+            fs::create_dir_all(&noted).unwrap();
+            fs::create_dir_all(data.join("projects/x")).unwrap();
+            let predicate = serde_json::json!({
+                "buildDefinition": { "internalParameters": { "lock": lock.digest() } },
+            });
+            let file = noted.join(format!("{}.json", source.root().digest.hex()));
+            fs::write(file, predicate.to_string()).unwrap();
+            lock.save(&data.join("projects/x").join(FILE_NAME)).unwrap();
+        }
+        !failed(&statics(&context, &source, &wanted).unwrap()).is_empty()
+    };
+    assert!(failed_with(None));
+    assert!(failed_with(Some("content of /etc/apt/apt.conf.d/02autoremove-other")));
+    assert!(!failed_with(Some(&format!("content of /{MADE}"))));
+    assert!(failed_with(Some(&format!("not done: content of /{MADE}"))));
 }
 
 #[test]
