@@ -90,6 +90,8 @@ pub enum Sum {
     Md5,
     /// As images do.
     Sha256,
+    /// Both ways, in one pass.
+    Both,
 }
 
 /// What a content sums up to.
@@ -99,6 +101,8 @@ pub enum Summed {
     Md5([u8; 16]),
     /// Its SHA-256.
     Sha256(Digest),
+    /// Both.
+    Both([u8; 16], Digest),
 }
 
 /// What a path is.
@@ -136,7 +140,7 @@ impl Seen {
     pub fn sha256(&self) -> Option<&Digest> {
         match &self.what {
             What::File(facts) => match &facts.sum {
-                Some(Summed::Sha256(digest)) => Some(digest),
+                Some(Summed::Sha256(digest) | Summed::Both(_, digest)) => Some(digest),
                 _ => None,
             },
             _ => None,
@@ -559,6 +563,14 @@ impl Surveyor<'_, '_> {
 }
 
 impl Facts {
+    /// MD5 of its content, where that was asked for.
+    pub fn md5(&self) -> Option<&[u8; 16]> {
+        match &self.sum {
+            Some(Summed::Md5(md5) | Summed::Both(md5, _)) => Some(md5),
+            _ => None,
+        }
+    }
+
     /// Takes what came of a program that passed by; gives it back where it has to pass again.
     fn settle(&mut self, passed: elf::Passed) -> Option<Partial> {
         match passed {
@@ -632,6 +644,7 @@ impl Visit for Again {
 enum Summing {
     Md5(md5::Md5),
     Sha256(Hasher),
+    Both(md5::Md5, Hasher),
 }
 
 impl Summing {
@@ -639,6 +652,7 @@ impl Summing {
         match sum {
             Sum::Md5 => Self::Md5(md5::Md5::default()),
             Sum::Sha256 => Self::Sha256(Hasher::new(Algorithm::Sha256)),
+            Sum::Both => Self::Both(md5::Md5::default(), Hasher::new(Algorithm::Sha256)),
         }
     }
 
@@ -646,6 +660,10 @@ impl Summing {
         match self {
             Self::Md5(md5) => md5::Digest::update(md5, bytes),
             Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Both(md5, hasher) => {
+                md5::Digest::update(md5, bytes);
+                hasher.update(bytes);
+            }
         }
     }
 
@@ -653,6 +671,7 @@ impl Summing {
         match self {
             Self::Md5(md5) => Summed::Md5(md5::Digest::finalize(md5).into()),
             Self::Sha256(hasher) => Summed::Sha256(hasher.finish()),
+            Self::Both(md5, hasher) => Summed::Both(md5::Digest::finalize(md5).into(), hasher.finish()),
         }
     }
 }

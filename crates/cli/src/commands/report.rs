@@ -8,11 +8,8 @@ use pinfold_engine::describe;
 use pinfold_engine::describe::lock::find;
 use pinfold_engine::describe::page;
 use pinfold_engine::describe::page::Subject;
-use pinfold_engine::describe::side;
-use pinfold_engine::describe::side::Side;
 use pinfold_engine::verify::Wanted;
-use pinfold_engine::verify::statics;
-use pinfold_image::contents::Detail;
+use pinfold_engine::verify::with_sides;
 use pinfold_image::inspect;
 
 use super::Outcome;
@@ -44,14 +41,9 @@ pub(crate) fn run(args: &ReportArgs, global: Global) -> Outcome {
     let source = super::looked_at(&context, &args.image)?;
     let lock = find(&context, &source, args.lock.as_deref())?;
     let summary = inspect::inspect(&source)?;
-    let read = summary.platforms.iter().map(|one| {
-        let origins = side::origins(&context, &source, lock.as_ref(), one.platform);
-        Side::read(&context, &source, one.platform, &origins, Detail::Close)
-    });
-    let sides = read.collect::<Result<Vec<_>, _>>();
-    let checks = statics(&context, &source, &Wanted::default());
+    let looked = with_sides(&context, &source, &Wanted::default(), lock.as_ref());
     context.tell_damage();
-    let (sides, checks) = (sides?, checks?);
+    let (checks, sides) = looked?;
     let packages = page::joined(sides.iter().map(|side| (side.platform(), page::packages_of(side))));
     let subject = Subject {
         summary: &summary,

@@ -38,6 +38,7 @@ pub use self::rebuild::rebuild;
 pub use self::statics::Wanted;
 pub use self::statics::only;
 pub use self::statics::statics;
+pub use self::statics::with_sides;
 pub use self::subject::Subject;
 
 #[cfg(test)]

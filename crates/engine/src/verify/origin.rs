@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use pinfold_base::ImagePath;
 use pinfold_image::compose::annotation;
 use pinfold_image::survey::Sum;
-use pinfold_image::survey::Summed;
 use pinfold_image::survey::What;
 
 use super::checks::ORIGIN_BASE;
@@ -200,12 +199,12 @@ pub(super) fn dpkg(subject: &Subject<'_>) -> Outcome {
             match at.as_ref().and_then(|at| subject.survey.get(at)).map(|seen| &seen.what) {
                 Some(What::File(facts)) => {
                     files += 1;
-                    match &facts.sum {
-                        Some(Summed::Md5(is)) if hex(is) == sum => {}
-                        Some(Summed::Md5(is)) => {
+                    match facts.md5() {
+                        Some(is) if hex(is) == sum => {}
+                        Some(is) => {
                             found.push(tell(format!("its MD5 is {}, the package says {sum}", hex(is))));
                         }
-                        _ => found.push(tell("it stands in a layer that names no Debian package".into())),
+                        None => found.push(tell("it stands in a layer that names no Debian package".into())),
                     }
                 }
                 // Another package's link or directory may stand in its place; dpkg itself only sums up files.

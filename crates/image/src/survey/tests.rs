@@ -33,6 +33,7 @@ fn surveyed(tars: &[Vec<u8>]) -> (Survey, Notes, Verification) {
         sum: &|_, path| match path.name() {
             b"md5" => Some(Sum::Md5),
             b"sha" => Some(Sum::Sha256),
+            b"both" => Some(Sum::Both),
             _ => None,
         },
         programs: Programs::Read,
@@ -57,6 +58,7 @@ fn files_are_what_their_bytes_are() {
         .file("text", "#\n!")
         .file("md5", "hello\n")
         .file("sha", "")
+        .file("both", "hello\n")
         .file("kept", "bytes")
         .hardlink("name", "script")
         .file("elf", "\x7fELF\x02\x01\x01 and nothing of the kind")
@@ -71,6 +73,7 @@ fn files_are_what_their_bytes_are() {
         [0xb1, 0x94, 0x6a, 0xc9, 0x24, 0x92, 0xd2, 0x34, 0x7c, 0x62, 0x35, 0xb4, 0xd2, 0x61, 0x11, 0x84];
     assert_eq!(facts(&survey, "md5").sum, Some(Summed::Md5(md5)));
     assert_eq!(facts(&survey, "sha").sum, Some(Summed::Sha256(Digest::sha256(b""))));
+    assert_eq!(facts(&survey, "both").sum, Some(Summed::Both(md5, Digest::sha256(b"hello\n"))));
     assert_eq!(survey.kept.values().collect::<Vec<_>>(), [b"bytes"]);
     let elf = facts(&survey, "elf");
     assert!(elf.elf.is_none() && elf.malformed.is_some());

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::sync::Arc;
+use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -54,6 +56,8 @@ pub(super) struct Sample {
     runtime: RuntimeConfig,
     /// Whether a blob's bytes are changed.
     pub(super) damaged: bool,
+    /// How often each blob was opened.
+    pub(super) opened: Arc<Mutex<BTreeMap<Digest, usize>>>,
 }
 
 impl Sample {
@@ -71,7 +75,7 @@ impl Sample {
             ]),
             ..RuntimeConfig::default()
         };
-        let mut sample = Self { layers: BTreeMap::new(), runtime, damaged: false };
+        let mut sample = Self { layers: BTreeMap::new(), runtime, damaged: false, opened: Arc::default() };
         let own = |mode| Metadata::root(mode, 7).owned_by(1000, 1000);
         sample.passwd("me:x:1000:1000::/home/me:/bin/sh\n");
         sample.file("etc/group", Metadata::root(0o644, 7), "root:x:0:\nme:x:1000:\n");
@@ -198,7 +202,7 @@ impl Sample {
 
     /// The image, for this one platform.
     pub(super) fn source(&self) -> ImageSource {
-        let mut memory = Memory::default();
+        let mut memory = Memory { blobs: BTreeMap::new(), opened: Arc::clone(&self.opened) };
         let mut layers = Vec::new();
         for (components, tree) in &self.layers {
             let mut tree = tree.clone();
@@ -231,9 +235,10 @@ impl Sample {
 }
 
 /// Blobs by digest.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Memory {
     blobs: BTreeMap<Digest, Vec<u8>>,
+    opened: Arc<Mutex<BTreeMap<Digest, usize>>>,
 }
 
 impl Blobs for Memory {
@@ -245,6 +250,7 @@ impl Blobs for Memory {
         let missing = || ImageError::MissingBlob { digest: digest.clone(), place: self.location() };
         let bytes = self.blobs.get(digest).ok_or_else(missing)?.clone();
         let size = bytes.len() as u64;
+        *self.opened.lock().unwrap().entry(digest.clone()).or_default() += 1;
         Ok((Box::new(Cursor::new(bytes)), size))
     }
 }

@@ -6,13 +6,17 @@ use fs_err as fs;
 use pinfold_archive::Metadata;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
+use pinfold_image::contents::Detail;
 
 use self::image::Sample;
 use super::report::Report;
 use super::report::Verdict;
 use super::statics::Wanted;
 use super::statics::statics;
+use super::statics::with_sides;
 use crate::context::Network;
+use crate::describe::Origins;
+use crate::describe::side::Side;
 use crate::project::lock::COMPAT;
 use crate::project::lock::FILE_NAME;
 use crate::project::lock::Lock;
@@ -302,6 +306,28 @@ fn what_lies_about_itself_has_a_verdict() {
         assert_eq!(of.verdict, Verdict::NotRun, "{check}");
         assert!(of.evidence.starts_with("layer 1 holds more than could be read"), "{}", of.evidence);
     }
+}
+
+#[test]
+fn a_report_and_what_its_page_tells_are_of_one_pass() {
+    let world = World::new();
+    let context = world.context("home", Network::Offline);
+    let (sample, wanted) = (Sample::good(), Wanted::default());
+    let source = sample.source();
+    let (report, sides) = with_sides(&context, &source, &wanted, None).unwrap();
+    let image = source.image(Platform::ALL[0]).unwrap();
+    let opened = sample.opened.lock().unwrap().clone();
+    assert!(image.layers.iter().all(|layer| opened[&layer.descriptor.digest] == 1), "{opened:?}");
+    // Each by itself is the same.
+    assert_eq!(report, statics(&context, &source, &wanted).unwrap());
+    let origins = Origins::default();
+    let alone = Side::read(&context, &source, Platform::ALL[0], &origins, Detail::Close).unwrap();
+    assert_eq!((&sides[0].files, &sides[0].components), (&alone.files, &alone.components));
+    assert!(alone.files.iter().any(|file| file.digest.is_some()));
+    // What is damaged has no page.
+    let mut damaged = Sample::good();
+    damaged.damaged = true;
+    assert!(with_sides(&context, &damaged.source(), &wanted, None).is_err());
 }
 
 #[test]
