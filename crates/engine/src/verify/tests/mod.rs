@@ -54,68 +54,72 @@ fn a_good_image_passes_and_every_check_has_looked() {
     assert_eq!(not_run, ["origin.lock"]);
 }
 
+/// What is done to a good image.
+type Break = Box<dyn Fn(&mut Sample)>;
+
+fn file(path: &'static str, meta: Metadata, text: &'static str) -> Break {
+    Box::new(move |sample| sample.file(path, meta.clone(), text))
+}
+
+fn dir(path: &'static str, meta: Metadata) -> Break {
+    Box::new(move |sample| sample.dir(path, meta.clone()))
+}
+
+/// Another word in a text of its own.
+fn word(path: &'static str, from: &'static str, to: &'static str) -> Break {
+    Box::new(move |sample| {
+        let text = sample.text(path).replace(from, to);
+        sample.file(path, own(0o644), &text);
+    })
+}
+
+fn root(mode: u32) -> Metadata {
+    Metadata::root(mode, 7)
+}
+
+fn own(mode: u32) -> Metadata {
+    root(mode).owned_by(1000, 1000)
+}
+
 #[test]
 fn each_fault_is_found_by_its_own_check_alone() {
-    let root = |mode| Metadata::root(mode, 7);
-    let own = |mode| Metadata::root(mode, 7).owned_by(1000, 1000);
-    let settings = "home/me/.claude/settings.json";
-    type Break = Box<dyn Fn(&mut Sample)>;
+    const SETTINGS: &str = "home/me/.claude/settings.json";
+    const MANAGED: &str = "etc/claude-code/managed-settings.json";
+    let mut capable = root(0o755);
+    capable.xattrs.insert(b"security.capability".to_vec(), vec![1, 0, 0, 2]);
+    let packed = || pinfold_testkit::tar::gzip(format!("token = {}\n", image::token()).as_bytes());
+    let leaked: Break =
+        Box::new(|sample| sample.file("etc/app.conf", root(0o644), &format!("token = {}\n", image::token())));
     let cases: Vec<(&str, &str, Break)> = vec![
-        (
-            "hardening.set-id",
-            "/usr/bin/su: its mode is 4755",
-            Box::new(move |sample| sample.file("usr/bin/su", root(0o4755), "x")),
-        ),
-        (
-            "hardening.set-id",
-            "/var/mail: its mode is 2775",
-            Box::new(move |sample| sample.dir("var/mail", root(0o2775))),
-        ),
-        (
-            "hardening.writable",
-            "/usr/bin/open: its mode is 0757",
-            Box::new(move |sample| sample.file("usr/bin/open", root(0o757), "x")),
-        ),
-        (
-            "hardening.writable",
-            "/var/tmp: its mode is 0777",
-            Box::new(move |sample| sample.dir("var/tmp", root(0o777))),
-        ),
-        (
-            "hardening.owners",
-            "/usr/bin/mine: it belongs to 1000",
-            Box::new(move |sample| sample.file("usr/bin/mine", own(0o755), "x")),
-        ),
+        ("hardening.set-id", "/usr/bin/su: its mode is 4755", file("usr/bin/su", root(0o4755), "x")),
+        ("hardening.set-id", "/var/mail: its mode is 2775", dir("var/mail", root(0o2775))),
+        ("hardening.writable", "/usr/bin/open: its mode is 0757", file("usr/bin/open", root(0o757), "x")),
+        ("hardening.writable", "/var/tmp: its mode is 0777", dir("var/tmp", root(0o777))),
+        ("hardening.owners", "/usr/bin/mine: it belongs to 1000", file("usr/bin/mine", own(0o755), "x")),
         (
             "hardening.capabilities",
             "/usr/bin/ping: it brings capabilities",
-            Box::new(move |sample| {
-                let mut meta = root(0o755);
-                meta.xattrs.insert(b"security.capability".to_vec(), vec![1, 0, 0, 2]);
-                sample.file("usr/bin/ping", meta, "x");
-            }),
+            file("usr/bin/ping", capable, "x"),
         ),
         (
             "hardening.machine",
             "/etc/machine-id: an id",
-            Box::new(move |sample| {
-                sample.file("etc/machine-id", root(0o444), "0123456789abcdef0123456789abcdef\n");
-            }),
+            file("etc/machine-id", root(0o444), "0123456789abcdef0123456789abcdef\n"),
         ),
         (
             "hardening.machine",
             "/etc/ssh/ssh_host_rsa_key: a host key",
-            Box::new(move |sample| sample.file("etc/ssh/ssh_host_rsa_key", root(0o600), "x")),
+            file("etc/ssh/ssh_host_rsa_key", root(0o600), "x"),
         ),
         (
             "hardening.machine",
             "/etc/resolv.conf: the resolver",
-            Box::new(move |sample| sample.file("etc/resolv.conf", root(0o644), "nameserver 192.0.2.1\n")),
+            file("etc/resolv.conf", root(0o644), "nameserver 192.0.2.1\n"),
         ),
         (
             "hardening.read-only",
             "/home/me/.claude: claude-code writes there",
-            Box::new(move |sample| sample.dir("home/me/.claude", root(0o755))),
+            dir("home/me/.claude", root(0o755)),
         ),
         ("closure.user", "config.User: `stranger` is no account", Box::new(|sample| sample.user("stranger"))),
         (
@@ -156,55 +160,33 @@ fn each_fault_is_found_by_its_own_check_alone() {
             Box::new(|sample| sample.env("SSL_CERT_FILE", "/etc/ssl/cert.pem")),
         ),
         ("closure.links", "/usr/bin/broken", Box::new(|sample| sample.link("usr/bin/broken", "nowhere"))),
-        (
-            "closure.scripts",
-            "/usr/bin/tool",
-            Box::new(move |sample| sample.file("usr/bin/tool", root(0o755), "#!/usr/bin/python3\n")),
-        ),
+        ("closure.scripts", "/usr/bin/tool", file("usr/bin/tool", root(0o755), "#!/usr/bin/python3\n")),
         (
             "closure.programs",
             "/usr/bin/cut: it is no program",
-            Box::new(move |sample| {
-                sample.file("usr/bin/cut", root(0o755), "\x7fELF\x02\x01\x01 and is cut off in its header");
-            }),
+            file("usr/bin/cut", root(0o755), "\x7fELF\x02\x01\x01 and is cut off in its header"),
         ),
         ("agents.present", "claude: claude-code: ", Box::new(|sample| sample.remove("usr/local/bin/claude"))),
         (
             "agents.config",
             "/home/me/.claude/settings.json: disableAutoMode: it is `\"other\"`, expected `\"disable\"`",
-            Box::new(move |sample| {
-                let text = sample.text(settings).replace("\"disable\"", "\"other\"");
-                sample.file(settings, own(0o644), &text);
-            }),
+            word(SETTINGS, "\"disable\"", "\"other\""),
         ),
         (
             "agents.autonomy",
             "/home/me/.claude/settings.json: permissions.defaultMode",
-            Box::new(move |sample| {
-                let text = sample.text(settings).replace("bypassPermissions", "default");
-                sample.file(settings, own(0o644), &text);
-            }),
+            word(SETTINGS, "bypassPermissions", "default"),
         ),
         (
             "agents.autonomy",
             "/etc/claude-code/managed-settings.json",
-            Box::new(move |sample| {
-                sample.file(
-                    "etc/claude-code/managed-settings.json",
-                    root(0o644),
-                    r#"{"permissions":{"defaultMode":"plan"}}"#,
-                );
-            }),
+            file(MANAGED, root(0o644), r#"{"permissions":{"defaultMode":"plan"}}"#),
         ),
-        (
-            "origin.components",
-            "/opt/unexplained",
-            Box::new(move |sample| sample.unexplained("opt/unexplained")),
-        ),
+        ("origin.components", "/opt/unexplained", Box::new(|sample| sample.unexplained("opt/unexplained"))),
         (
             "origin.dpkg",
             "/usr/share/tool/data: its MD5 is",
-            Box::new(move |sample| sample.file("usr/share/tool/data", root(0o644), "changed")),
+            file("usr/share/tool/data", root(0o644), "changed"),
         ),
         (
             "origin.dpkg",
@@ -216,20 +198,11 @@ fn each_fault_is_found_by_its_own_check_alone() {
             "label org.opencontainers.image.os.version",
             Box::new(|sample| sample.label("org.opencontainers.image.os.version", "13")),
         ),
-        (
-            "secrets.files",
-            "/etc/app.conf",
-            Box::new(move |sample| {
-                sample.file("etc/app.conf", root(0o644), &format!("token = {}\n", image::token()));
-            }),
-        ),
+        ("secrets.files", "/etc/app.conf", leaked),
         (
             "secrets.archives",
             "/srv/backup.gz!backup: a key of Anthropic at byte 8, in layer",
-            Box::new(move |sample| {
-                let text = format!("token = {}\n", image::token());
-                sample.bytes("srv/backup.gz", root(0o644), &pinfold_testkit::tar::gzip(text.as_bytes()));
-            }),
+            Box::new(move |sample| sample.bytes("srv/backup.gz", root(0o644), &packed())),
         ),
         ("secrets.config", "DEPLOY", Box::new(|sample| sample.env("DEPLOY", &image::token()))),
     ];
@@ -240,7 +213,7 @@ fn each_fault_is_found_by_its_own_check_alone() {
         let failed = failed(&report);
         let checks: Vec<&str> = failed.iter().map(|(check, _)| *check).collect();
         // A wrong mode of bypass is a wrong configuration as well.
-        let other = if check == "agents.autonomy" && expected.contains(settings) {
+        let other = if check == "agents.autonomy" && expected.contains(SETTINGS) {
             &["agents.config"][..]
         } else {
             &[]
