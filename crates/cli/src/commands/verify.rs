@@ -137,17 +137,19 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     };
     let set_aside = !context.tell_damage().is_empty();
     let report = result?;
+    let set = args.set.as_deref().and_then(|name| sets::SETS.iter().find(|set| set.name == name));
+    let report = set.map(|set| sets::answers(set, &report, &args.platforms)).unwrap_or(report);
     if let Some(file) = &args.junit {
         junit(&report, file)?;
     }
     if global.json {
         render::json(&report);
-    } else if let Some(set) =
-        args.set.as_deref().and_then(|name| sets::SETS.iter().find(|set| set.name == name))
-    {
-        render::out(&verdicts::set(&sets::answers(set, &report)));
     } else if args.junit.as_deref() != Some(Path::new("-")) {
         render::out(&verdicts::page(&report, global.quiet));
+    }
+    if !args.run && args.only.is_empty() && set.is_none() && !global.quiet && !global.json {
+        let run = verify::checks::CHECKS.iter().filter(|check| check.group() == "run").count();
+        render::note(shown!("{run} more checks run the image in a sandbox: add `--run`"));
     }
     if set_aside && !global.quiet && !global.json {
         render::note("`pinfold build` in the image's project makes again what was set aside");

@@ -6,7 +6,6 @@ use pinfold_base::shown;
 use pinfold_engine::verify::report::Outcome;
 use pinfold_engine::verify::report::Report;
 use pinfold_engine::verify::report::Verdict;
-use pinfold_engine::verify::sets::Answer;
 
 use super::page::Page;
 
@@ -65,16 +64,4 @@ fn summary(report: &Report) -> Shown {
         }
     }
     Shown::new(&parts.join(", "))
-}
-
-/// The answers to a set, by its numbers.
-pub(crate) fn set(answers: &[Answer]) -> Page {
-    let mut page = Page::default();
-    let numbers = answers.iter().map(|answer| answer.row.number.len()).max().unwrap_or_default();
-    for Answer { row, verdict, evidence } in answers {
-        let verdict = verdict.to_string();
-        page.line(shown!("{verdict:VERDICT$}  {:numbers$}  {}", row.number, row.says));
-        page.wrapped(shown!("{:VERDICT$}  {:numbers$}  ", "", ""), Shown::new(evidence));
-    }
-    page
 }

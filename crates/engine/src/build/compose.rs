@@ -367,7 +367,14 @@ fn runtime(
     })
 }
 
-/// `ID` and `VERSION_ID` of os-release(5) as labels, for tools that only see the configuration.
+/// Labels with what os-release(5) says, for tools that only see the configuration: label, field.
+pub(crate) const OS_LABELS: [(&str, &str); 3] = [
+    ("dev.pinfold.os.id", "ID"),
+    ("dev.pinfold.os.version-id", "VERSION_ID"),
+    ("dev.pinfold.os.codename", "VERSION_CODENAME"),
+];
+
+/// What they are for a tree.
 fn os_release_labels(tree: &Tree, contents: &dyn Contents) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     let path = ImagePath::new("etc/os-release").unwrap_or_default();
@@ -376,13 +383,9 @@ fn os_release_labels(tree: &Tree, contents: &dyn Contents) -> BTreeMap<String, S
     };
     for line in String::from_utf8_lossy(&text).lines() {
         let Some((key, value)) = line.split_once('=') else { continue };
-        let label = match key {
-            "ID" => "dev.pinfold.os.id",
-            "VERSION_ID" => "dev.pinfold.os.version-id",
-            "VERSION_CODENAME" => "dev.pinfold.os.codename",
-            _ => continue,
-        };
-        labels.insert(label.to_owned(), value.trim_matches('"').to_owned());
+        if let Some((label, _)) = OS_LABELS.iter().find(|(_, field)| *field == key) {
+            labels.insert((*label).to_owned(), value.trim_matches('"').to_owned());
+        }
     }
     labels
 }

@@ -84,6 +84,8 @@ fn set_id(report: &Report, platform: Platform) -> SetIdBits {
 fn demanded(outcome: &mut Outcome) {
     if outcome.verdict == Verdict::NotRun && outcome.evidence.starts_with(dynamic::NOT_HERE) {
         outcome.verdict = Verdict::Failed;
-        outcome.findings = vec![Finding { at: "this machine".into(), problem: outcome.evidence.clone() }];
+        let problem =
+            "`--platform` leaves the others out; or let binfmt_misc run them (Debian: qemu-user-static)";
+        outcome.findings = vec![Finding { at: "this machine".into(), problem: problem.into() }];
     }
 }

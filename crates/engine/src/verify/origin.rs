@@ -17,6 +17,7 @@ use super::checks::ORIGIN_LOCK;
 use super::report::Finding;
 use super::report::Outcome;
 use super::subject::Subject;
+use crate::build::compose::OS_LABELS;
 use crate::describe::Package;
 use crate::describe::PackageKind;
 
@@ -69,9 +70,7 @@ pub(super) fn base(subject: &Subject<'_>) -> Outcome {
             .map(|value| value.trim_matches(['"', '\'']))
     };
     let mut found = Vec::new();
-    for (label, name) in
-        [("org.opencontainers.image.os.id", "ID"), ("org.opencontainers.image.os.version", "VERSION_ID")]
-    {
+    for (label, name) in OS_LABELS {
         if let Some(said) =
             subject.runtime.labels.get(label).filter(|said| Some(said.as_str()) != field(name))
         {

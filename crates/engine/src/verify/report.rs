@@ -58,6 +58,9 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// How many more there are.
     pub more: usize,
+    /// What was measured, in bytes, where a check measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 impl Outcome {
@@ -76,6 +79,7 @@ impl Outcome {
             evidence: evidence.into(),
             findings,
             more: found.count(),
+            bytes: None,
         }
     }
 
@@ -88,6 +92,7 @@ impl Outcome {
             evidence: reason.into(),
             findings: Vec::new(),
             more: 0,
+            bytes: None,
         }
     }
 

@@ -1,149 +1,201 @@
 //! Sets of checks that other people's tables ask for, by the numbers that they have there.
+//!
+//! A row holds where each check that it asks has passed on every platform that was looked at, and has seen what the row claims: a check
+//! that passes says that nothing is wrong, which is no answer to "tmux 3.x" for an image without tmux.
+
+mod iteron;
+#[cfg(test)]
+mod tests;
 
 use pinfold_base::Platform;
+use pinfold_base::units::bytes;
 
+use super::report::Finding;
 use super::report::Outcome;
 use super::report::Report;
 use super::report::Verdict;
-
-/// One row of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its number there.
-    pub number: &'static str,
-    /// What it asks for.
-    pub says: &'static str,
-    /// The checks that answer it.
-    pub checks: &'static [&'static str],
-    /// The platform that it is about.
-    pub platform: Option<Platform>,
-    /// The word of a finding that is about this row alone, where a check answers several.
-    pub about: Option<&'static str>,
-}
-
-const fn row(number: &'static str, says: &'static str, checks: &'static [&'static str]) -> Row {
-    Row { number, says, checks, platform: None, about: None }
-}
-
-impl Row {
-    const fn on(self, platform: Platform) -> Self {
-        Self { platform: Some(platform), ..self }
-    }
-
-    const fn of(self, about: &'static str) -> Self {
-        Self { about: Some(about), ..self }
-    }
-}
 
 /// A table by its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Set {
     /// Its name.
     pub name: &'static str,
-    /// Its rows.
-    pub rows: &'static [Row],
+    rows: &'static [Row],
 }
 
 /// All that are known.
-pub const SETS: &[Set] = &[Set { name: "iteron", rows: ITERON }];
+pub const SETS: &[Set] = &[Set { name: "iteron", rows: iteron::ROWS }];
 
-const BUILT: &[&str] = &["oci.blobs", "oci.layers", "oci.documents", "oci.tar"];
-
-/// The table of the IterOn sandbox image, and its specification SBD-001 to 008.
-const ITERON: &[Row] = &[
-    row("1", "the image is built for linux/amd64", BUILT).on(Platform::ALL[0]),
-    row("2", "the image is built for linux/arm64", BUILT).on(Platform::ALL[1]),
-    row("3", "claude --version prints a version", &["run.version"]).of("claude-code"),
-    row("4", "codex --version prints a version", &["run.version"]).of("codex-cli"),
-    row("5", "gemini --version prints a version", &["run.version"]).of("gemini-cli"),
-    row("6", "opencode --version prints a version", &["run.version"]).of("opencode"),
-    row("7", "tini --version prints a version", &["run.tools"]).of("tini"),
-    row("8", "tmux -V prints tmux 3.x", &["run.tools"]).of("tmux"),
-    row("9", "id is uid=1000(iteron) gid=1000(iteron)", &["run.user"]),
-    row("10", "touch /usr/local/test fails: read-only file system", &["run.read-only"]),
-    row("11", "touch /tmp/test works", &["run.tmp"]),
-    row("12", "~/.claude.json has hasCompletedOnboarding", &["agents.config"]).of("/.claude.json"),
-    row("13", "~/.claude/settings.json lets every tool run", &["agents.autonomy"])
-        .of("/.claude/settings.json"),
-    row("14", "no file has a set-id bit", &["hardening.set-id", "run.set-id"]),
-    row("15", "less than 1 GB compressed", &["size.budget"]),
-    row("SBD-001", "on Debian bookworm, with Node.js 22", &["origin.base"]),
-    row("SBD-002", "the agents come pinned from npm", &["agents.present", "origin.lock"]),
-    row(
-        "SBD-003",
-        "claude-code is claude, codex-cli codex, gemini-cli gemini, opencode opencode",
-        &["agents.present"],
-    ),
-    row(
-        "SBD-004",
-        "user iteron (1000:1000), tini as process 1, bash by default",
-        &["closure.user", "closure.commands", "run.user", "run.init"],
-    ),
-    row(
-        "SBD-005",
-        "no set-id bits; configurations of agents and tmux",
-        &["hardening.set-id", "agents.config"],
-    ),
-    row("SBD-006", "native builds are images", BUILT),
-    row("SBD-007", "published for amd64 and arm64 in one index", &["oci.documents"]),
-    row("SBD-008", "at most 700 MiB of compressed layers on each platform", &["size.budget"]),
-];
-
-/// A row's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The row.
-    pub row: Row,
-    /// How it came out: as the worst of what answers it.
-    pub verdict: Verdict,
-    /// What was seen, or found wrong.
-    pub evidence: String,
+/// One row of a table.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Its number there.
+    number: &'static str,
+    /// What it claims.
+    says: &'static str,
+    /// The checks that answer it, all of them.
+    asks: &'static [Ask],
+    on: On,
 }
 
-/// The answers of a report to a set.
-pub fn answers(set: &Set, report: &Report) -> Vec<Answer> {
-    set.rows.iter().map(|row| answer(row, report)).collect()
+/// Which platforms a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    /// Those that were looked at.
+    Each,
+    /// One.
+    One(Platform),
+    /// The image as a whole: nothing is said of a part of it.
+    Whole,
 }
 
-fn answer(row: &Row, report: &Report) -> Answer {
-    let of = |outcome: &&Outcome| {
-        row.checks.contains(&outcome.check.as_str())
-            && row.platform.is_none_or(|platform| outcome.platform == Some(platform))
-    };
-    let outcomes: Vec<&Outcome> = report.outcomes.iter().filter(of).collect();
-    let about = |text: &str| row.about.is_none_or(|word| text.contains(word));
-    let found = outcomes.iter().flat_map(|outcome| &outcome.findings);
-    let found: Vec<String> = found
-        .map(|finding| format!("{}: {}", finding.at, finding.problem))
-        .filter(|text| about(text))
-        .collect();
-    let looked = |verdict: Verdict| outcomes.iter().any(|outcome| outcome.verdict == verdict);
-    let missing = row.checks.iter().any(|check| outcomes.iter().all(|outcome| outcome.check != *check));
-    let (verdict, evidence) = match found.first() {
-        Some(first) => (Verdict::Failed, first.clone()),
-        // A check that ended early because of something else says nothing of this row.
-        None if row.about.is_some()
-            && looked(Verdict::Failed)
-            && !outcomes.iter().any(|one| about(&one.evidence)) =>
-        {
-            (Verdict::NotRun, "the check failed for another reason before it came to this".into())
+/// What a row asks of one check.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    check: &'static str,
+    /// What must have been seen where it passes.
+    seen: &'static [&'static str],
+    /// The word of findings that are about this row, where the check looks at more.
+    about: Option<&'static str>,
+    /// The most that it may have measured, in bytes.
+    most: Option<u64>,
+}
+
+const fn row(number: &'static str, says: &'static str, asks: &'static [Ask]) -> Row {
+    Row { number, says, asks, on: On::Each }
+}
+
+const fn ask(check: &'static str) -> Ask {
+    Ask { check, seen: &[], about: None, most: None }
+}
+
+/// How an ask was answered, and what was seen.
+struct Said {
+    verdict: Verdict,
+    seen: String,
+    finding: Option<Finding>,
+}
+
+impl Said {
+    fn passed(seen: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Passed, seen: seen.into(), finding: None }
+    }
+
+    fn not_run(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::NotRun, seen: why.into(), finding: None }
+    }
+
+    fn failed(at: impl Into<String>, problem: String) -> Self {
+        let finding = Finding { at: at.into(), problem };
+        Self { verdict: Verdict::Failed, seen: String::new(), finding: Some(finding) }
+    }
+}
+
+/// The answers to a set: its rows by their numbers, and behind them what failed beside. `only` has the platforms that alone were to
+/// be looked at; none where all were.
+pub fn answers(set: &Set, report: &Report, only: &[Platform]) -> Report {
+    let asks = |check: &str| set.rows.iter().flat_map(|row| row.asks).any(|ask| ask.check == check);
+    let failed = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed);
+    let beside = failed.filter(|outcome| !asks(&outcome.check)).cloned();
+    let rows = set.rows.iter().map(|row| row.answer(report, only));
+    Report { outcomes: rows.chain(beside).collect(), ..report.clone() }
+}
+
+impl Row {
+    const fn on(self, on: On) -> Self {
+        Self { on, ..self }
+    }
+
+    fn answer(&self, report: &Report, only: &[Platform]) -> Outcome {
+        let said = if self.on == On::Whole && !only.is_empty() {
+            vec![Said::not_run("`--platform` leaves a part of the image out")]
+        } else {
+            self.asks.iter().flat_map(|ask| self.said(ask, report)).collect()
+        };
+        let has = |verdict| said.iter().any(|said: &Said| said.verdict == verdict);
+        let verdict = [Verdict::Failed, Verdict::NotRun].into_iter().find(|verdict| has(*verdict));
+        let verdict = verdict.unwrap_or(Verdict::Passed);
+        // What was seen of the rest says nothing of what failed, or was not looked at.
+        let mut seen: Vec<&str> = Vec::new();
+        for said in said.iter().filter(|said| said.verdict == verdict && !said.seen.is_empty()) {
+            if !seen.contains(&said.seen.as_str()) {
+                seen.push(&said.seen);
+            }
         }
-        None if row.about.is_none() && looked(Verdict::Failed) => (Verdict::Failed, "it failed".into()),
-        None if missing || !(looked(Verdict::Passed) || looked(Verdict::Failed)) => {
-            let why = outcomes.iter().find(|outcome| outcome.verdict == Verdict::NotRun);
-            (
-                Verdict::NotRun,
-                why.map_or_else(|| "it was not looked at".to_owned(), |why| why.evidence.clone()),
-            )
+        let separator = if seen.is_empty() { "" } else { ": " };
+        Outcome {
+            check: self.number.into(),
+            platform: None,
+            verdict,
+            evidence: format!("{}{separator}{}", self.says, seen.join("; ")),
+            findings: said.iter().filter_map(|said| said.finding.clone()).collect(),
+            more: 0,
+            bytes: None,
         }
-        None => {
-            let passed = outcomes
-                .iter()
-                .find(|outcome| outcome.verdict == Verdict::Passed && about(&outcome.evidence));
-            let passed =
-                passed.or_else(|| outcomes.iter().find(|outcome| outcome.verdict == Verdict::Passed));
-            (Verdict::Passed, passed.map(|outcome| outcome.evidence.clone()).unwrap_or_default())
+    }
+
+    /// What each outcome of a check says.
+    fn said(&self, ask: &Ask, report: &Report) -> Vec<Said> {
+        let is_of = |outcome: &&Outcome| {
+            outcome.check == ask.check
+                && match self.on {
+                    On::Each => true,
+                    On::One(platform) => outcome.platform == Some(platform),
+                    On::Whole => outcome.platform.is_none(),
+                }
+        };
+        let said: Vec<Said> =
+            report.outcomes.iter().filter(is_of).map(|outcome| ask.judge(outcome)).collect();
+        match (said.is_empty(), ask.check.starts_with("run.")) {
+            (false, _) => said,
+            (true, true) => vec![Said::not_run("`--run` was not said")],
+            (true, false) => vec![Said::not_run(format!("`{}` did not look at it", ask.check))],
         }
-    };
-    Answer { row: *row, verdict, evidence }
+    }
+}
+
+impl Ask {
+    const fn seen(self, seen: &'static [&'static str]) -> Self {
+        Self { seen, ..self }
+    }
+
+    const fn about(self, about: &'static str) -> Self {
+        Self { about: Some(about), ..self }
+    }
+
+    const fn most(self, most: u64) -> Self {
+        Self { most: Some(most), ..self }
+    }
+
+    /// How a check answers it.
+    fn judge(&self, outcome: &Outcome) -> Said {
+        let on = outcome.platform.map_or_else(|| "the image".to_owned(), |platform| platform.to_string());
+        let unseen = self.seen.iter().find(|word| !outcome.evidence.contains(**word));
+        match (outcome.verdict, self.most, outcome.bytes) {
+            (Verdict::NotRun, ..) => Said::not_run(&outcome.evidence),
+            // The table's own limit counts, not the one that was asked for.
+            (_, Some(most), Some(size)) if size > most => {
+                Said::failed(on, format!("{} where at most {} are asked for", bytes(size), bytes(most)))
+            }
+            (_, Some(_), Some(size)) => Said::passed(format!("{} on {on}", bytes(size))),
+            (_, Some(_), None) => Said::not_run("its size is not known"),
+            (Verdict::Passed, ..) => match unseen {
+                Some(word) => {
+                    Said::failed(on, format!("no `{}` was seen: {}", word.trim(), outcome.evidence))
+                }
+                None => Said::passed(&outcome.evidence),
+            },
+            (Verdict::Failed, ..) => {
+                let about = |finding: &&Finding| {
+                    self.about.is_none_or(|word| finding.at.contains(word) || finding.problem.contains(word))
+                };
+                match outcome.findings.iter().find(about) {
+                    Some(finding) => Said::failed(&finding.at, finding.problem.clone()),
+                    // It failed for something else, and saw this.
+                    None if unseen.is_none() && !self.seen.is_empty() => Said::passed(&outcome.evidence),
+                    None => Said::not_run(format!("`{}` failed for another reason", outcome.check)),
+                }
+            }
+        }
+    }
 }

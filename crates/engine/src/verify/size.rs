@@ -32,7 +32,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome {
         at: name.clone(),
         problem: format!("{} of {} too many", bytes(*size), bytes(size_over(subject, &layers))),
     });
-    Outcome::looked(SIZE_BUDGET, evidence, found.collect::<Vec<_>>())
+    Outcome { bytes: Some(size), ..Outcome::looked(SIZE_BUDGET, evidence, found.collect::<Vec<_>>()) }
 }
 
 fn size_over(subject: &Subject<'_>, layers: &[(String, u64)]) -> u64 {

@@ -92,7 +92,7 @@ fn not_run(test: &Test, reason: String) -> Outcome {
 fn outcome(test: &Test, verdict: Verdict, evidence: String, mut findings: Vec<Finding>) -> Outcome {
     let more = findings.len().saturating_sub(FINDINGS_MAX);
     findings.truncate(FINDINGS_MAX);
-    Outcome { check: id(test), platform: None, verdict, evidence, findings, more }
+    Outcome { check: id(test), platform: None, verdict, evidence, findings, more, bytes: None }
 }
 
 fn looked(test: &Test, evidence: String, findings: Vec<Finding>) -> Outcome {
@@ -183,7 +183,7 @@ impl<'a> Subject<'a> {
 
     fn command(&self, test: &Test, asked: &CommandTest) -> Outcome {
         let Commands::Run(runtime) = self.commands else {
-            return not_run(test, "commands are not run".into());
+            return not_run(test, "its command needs `--run`".into());
         };
         if let Err(why) = dynamic::runs_here(self.platform) {
             return not_run(test, format!("{}: {why}", dynamic::NOT_HERE));

@@ -71,7 +71,7 @@ impl Sample {
             ],
             labels: BTreeMap::from([
                 ("dev.pinfold.agent.claude-code".into(), "2.1.0".into()),
-                ("org.opencontainers.image.os.version".into(), "12".into()),
+                ("dev.pinfold.os.version-id".into(), "12".into()),
             ]),
             ..RuntimeConfig::default()
         };

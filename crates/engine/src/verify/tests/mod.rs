@@ -195,8 +195,8 @@ fn each_fault_is_found_by_its_own_check_alone() {
         ),
         (
             "origin.base",
-            "label org.opencontainers.image.os.version",
-            Box::new(|sample| sample.label("org.opencontainers.image.os.version", "13")),
+            "label dev.pinfold.os.version-id",
+            Box::new(|sample| sample.label("dev.pinfold.os.version-id", "13")),
         ),
         ("secrets.files", "/etc/app.conf", leaked),
         (
