@@ -91,7 +91,7 @@ fn owners(subject: &Subject<'_>) -> Outcome {
         };
         return Outcome::not_run(HARDENING_OWNERS, reason);
     };
-    let all = subject.survey.paths.iter().filter(|(_, seen)| seen.uid == uid);
+    let all = subject.survey.all().filter(|(_, seen)| seen.uid == uid);
     let outside = |path: &ImagePath| !subject.is_writable_at_run(&path.to_string());
     let found = all.clone().filter(|(path, _)| outside(path));
     let found = found.map(|(path, _)| {

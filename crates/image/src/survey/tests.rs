@@ -173,6 +173,8 @@ fn the_root_is_what_the_uppermost_layer_says_of_it() {
     assert_eq!(root(std::slice::from_ref(&lower)), Some((0, 0o2777, 1000)));
     assert_eq!(root(&[lower, upper]), Some((1, 0o755, 0)));
     assert_eq!(root(&[RawTar::new().file("a", "").end()]), None);
+    let (survey, _, _) = surveyed(&[RawTar::new().dir("./").file("a", "").end()]);
+    assert_eq!(survey.all().map(|(path, _)| path.is_root()).collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]
