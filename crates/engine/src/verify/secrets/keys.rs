@@ -1,7 +1,8 @@
-//! Private keys with their body: PEM (RFC 7468, and the older forms), OpenSSH's, PuTTY's, age's.
+//! Private keys with their body: PEM (RFC 7468, and the older forms), OpenSSH's, PuTTY's, age's; and files that are one: PKCS#1,
+//! SEC 1, PKCS#8, PKCS#12.
 //!
 //! Programs and documents hold the first lines of keys as words; a key has a body of base 64 that is what its first line
-//! says. Line ends may be written as `\n`, as in JSON.
+//! says. Line ends may be written as `\n`, as in JSON, be blanks or missing; PEM may be in base 64 once more.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -9,7 +10,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use super::tokens::Place;
 
 /// Labels of private keys, and what their body is.
-const LABELS: [(&str, Body); 8] = [
+const LABELS: [(&str, Body); 9] = [
     ("PRIVATE KEY", Body::Sequence),
     ("RSA PRIVATE KEY", Body::Sequence),
     ("EC PRIVATE KEY", Body::Sequence),
@@ -18,7 +19,15 @@ const LABELS: [(&str, Body); 8] = [
     ("OPENSSH PRIVATE KEY", Body::OpenSsh),
     ("PGP PRIVATE KEY BLOCK", Body::OpenPgp),
     ("ENCRYPTED COSIGN PRIVATE KEY", Body::Any),
+    ("ENCRYPTED SIGSTORE PRIVATE KEY", Body::Any),
 ];
+
+/// How base 64 of PEM begins.
+pub(super) const CODED: &str = "LS0tLS1CRUdJTi";
+/// A label is within so many bytes of the start of PEM.
+const LABEL_MAX: usize = 48;
+/// Longest line of a header that is skipped.
+const HEADER_MAX: usize = 256;
 
 #[derive(Clone, Copy)]
 enum Body {
@@ -39,9 +48,9 @@ pub(super) fn pem(at: &Place<'_>) -> bool {
         return false;
     };
     let (text, body) = body;
-    let Some(text) = after_headers(text) else { return false };
+    let text = after_headers(text);
     let (digits, whole) = digits(text);
-    if digits.len() < 64 || whole && !ends(text, label) {
+    if digits.len() < 64 || whole && !ends(text, label, at.goes_on) {
         return false;
     }
     // What is not whole is looked at up to its last four digits that are.
@@ -56,25 +65,44 @@ pub(super) fn pem(at: &Place<'_>) -> bool {
     }
 }
 
+/// PEM in base 64, in one line or in several.
+pub(super) fn coded(at: &Place<'_>) -> bool {
+    let of = |text: &[u8]| {
+        let (digits, whole) = digits(text);
+        let digits = &digits[..if whole { digits.len() } else { digits.len() / 4 * 4 }];
+        (STANDARD_NO_PAD.decode(digits).unwrap_or_default(), !whole)
+    };
+    // Certificates begin so as well, and are many.
+    let head = of(&at.from[..at.from.len().min(LABEL_MAX / 3 * 4)]).0;
+    // It does not begin again before its body.
+    let next = &at.from[CODED.len()..at.from.len().min(CODED.len() + LABEL_MAX + 64)];
+    let begins_again = memchr::memmem::find(next, CODED.as_bytes()).is_some();
+    if begins_again || memchr::memmem::find(&head, b" PRIVATE KEY").is_none() {
+        return false;
+    }
+    let (text, cut) = of(at.from);
+    text.starts_with(b"-----BEGIN ")
+        && pem(&Place { before: at.before, from: &text, goes_on: cut && at.goes_on })
+}
+
 /// PEM's older encryption (RFC 1421): the body is no ASN.1.
 fn is_encrypted(text: &[u8]) -> bool {
     let head = &text[..text.len().min(120)];
     memchr::memmem::find(head, b"Proc-Type: 4,ENCRYPTED").is_some()
 }
 
-/// The text without a line end at its start, which must be there, and without headers.
-fn after_headers(text: &[u8]) -> Option<&[u8]> {
-    let mut text = line_end(text)?;
+/// The text without a line end at its start, where there is one, and without headers.
+fn after_headers(text: &[u8]) -> &[u8] {
+    let mut text = line_end(text).unwrap_or_else(|| without_blanks(text));
     for _ in 0..8 {
-        let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\\')).unwrap_or(text.len());
+        let head = &text[..text.len().min(HEADER_MAX)];
+        let Some(end) = head.iter().position(|byte| matches!(byte, b'\n' | b'\\')) else { break };
         let line = &text[..end];
-        if line.contains(&b':') || line.trim_ascii().is_empty() && end < text.len() {
-            text = line_end(&text[end..])?;
-        } else {
-            break;
-        }
+        let is_header = line.contains(&b':') || line.trim_ascii().is_empty();
+        let Some(next) = line_end(&text[end..]).filter(|_| is_header) else { break };
+        text = next;
     }
-    Some(text)
+    text
 }
 
 /// The text without the blanks and carriage returns that it begins with.
@@ -87,7 +115,15 @@ fn without_blanks(text: &[u8]) -> &[u8] {
 fn line_end(text: &[u8]) -> Option<&[u8]> {
     let text = without_blanks(text);
     let text = text.strip_prefix(b"\\r").unwrap_or(text);
-    text.strip_prefix(b"\n").or_else(|| text.strip_prefix(b"\\n")).or_else(|| text.strip_prefix(b"\\\n"))
+    // Escaped as often as a text was put into another.
+    let escapes = text.iter().position(|byte| *byte != b'\\')?;
+    match text.get(escapes)? {
+        b'\n' if escapes < 2 => Some(&text[escapes + 1..]),
+        b'n' if escapes > 0 => Some(&text[escapes + 1..]),
+        // `\\r\\n`
+        b'r' if escapes > 1 => line_end(&text[escapes + 1..]),
+        _ => None,
+    }
 }
 
 /// The digits of base 64 without line ends and padding, and whether something ends them.
@@ -107,23 +143,20 @@ fn digits(text: &[u8]) -> (Vec<u8>, bool) {
     (digits, false)
 }
 
-/// Whether the last line of the same label follows.
-fn ends(text: &[u8], label: &str) -> bool {
-    memchr::memmem::find(text, format!("-----END {label}-----").as_bytes()).is_some()
+/// Whether the last line of the same label follows, or as much of it as is there of a file that goes on.
+fn ends(text: &[u8], label: &str, goes_on: bool) -> bool {
+    let end = format!("-----END {label}-----");
+    if memchr::memmem::find(text, end.as_bytes()).is_some() {
+        return true;
+    }
+    let begun = memchr::memchr(b'-', text).map_or(&[][..], |at| &text[at..]);
+    goes_on && end.as_bytes().starts_with(begun)
 }
 
 /// Whether bytes are a SEQUENCE that is as long as they are (or longer, where they are not all), of a number or a SEQUENCE.
 fn is_sequence(bytes: &[u8], whole: bool) -> bool {
-    let [0x30, first, rest @ ..] = bytes else { return false };
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(*first), rest),
-        0x81..=0x83 if rest.len() > 3 => {
-            let (length, rest) = rest.split_at(usize::from(first - 0x80));
-            (length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
-        }
-        _ => return false,
-    };
-    let fits = if whole { length == rest.len() } else { length >= rest.len() };
+    let Some((0x30, length, rest)) = value(bytes) else { return false };
+    let fits = if whole { length == rest.len() as u64 } else { length >= rest.len() as u64 };
     fits && matches!(rest.first(), Some(0x02 | 0x30))
 }
 
@@ -167,4 +200,80 @@ fn step(sum: u32, value: u32) -> u32 {
         .iter()
         .enumerate()
         .fold(low, |sum, (bit, number)| if top >> bit & 1 == 1 { sum ^ number } else { sum })
+}
+
+/// What a whole file is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    /// A private key in DER.
+    Key,
+    /// PKCS#12 (RFC 7292), which may hold nothing but certificates.
+    Pkcs12,
+}
+
+/// Bytes of a file that tell what it is.
+pub(super) const HEAD: usize = 64;
+
+/// Whether a file of `size` bytes is a key in DER: PKCS#1, SEC 1, PKCS#8 (RFC 5958) also encrypted; or PKCS#12.
+pub(super) fn container(head: &[u8], size: u64) -> Option<Container> {
+    let (0x30, length, rest) = value(head)? else { return None };
+    if (head.len() - rest.len()) as u64 + length != size {
+        return None;
+    }
+    // Object identifiers of rsaEncryption and its kin, of DSA, of elliptic curves, and of Ed25519 and its kin.
+    let is_algorithm = |text: &[u8]| {
+        let starts: [&[u8]; 4] = [
+            b"\x2a\x86\x48\x86\xf7\x0d\x01\x01",
+            b"\x2a\x86\x48\xce\x38\x04\x01",
+            b"\x2a\x86\x48\xce\x3d\x02\x01",
+            b"\x2b\x65",
+        ];
+        starts.iter().any(|start| text.starts_with(start))
+    };
+    let algorithm = |text| {
+        let (0x30, _, inner) = value(text)? else { return None };
+        let (0x06, _, name) = value(inner)? else { return None };
+        Some(name)
+    };
+    if let Some(name) = algorithm(rest) {
+        // PBES2, and the older ones of PKCS#5 and PKCS#12.
+        let encrypted: [&[u8]; 2] =
+            [b"\x2a\x86\x48\x86\xf7\x0d\x01\x05", b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x01"];
+        return encrypted.iter().any(|start| name.starts_with(start)).then_some(Container::Key);
+    }
+    match rest {
+        // PKCS#8; PKCS#1, where the modulus follows; SEC 1, where the number follows.
+        [2, 1, 0 | 1, rest @ ..] if algorithm(rest).is_some_and(is_algorithm) => Some(Container::Key),
+        [2, 1, 0, 2, 0x81, 0x40..=0xff, ..]
+        | [2, 1, 0, 2, 0x82, 1..=8, ..]
+        | [2, 1, 1, 4, 0x1c..=0x42, ..] => Some(Container::Key),
+        _ if is_pkcs12(head) => Some(Container::Pkcs12),
+        _ => None,
+    }
+}
+
+/// Whether a file may be PKCS#12: all of it is needed to know whether it has a key.
+pub(super) fn is_pkcs12(head: &[u8]) -> bool {
+    value(head).is_some_and(|(tag, _, rest)| tag == 0x30 && rest.starts_with(&[2, 1, 3, 0x30]))
+}
+
+/// Whether PKCS#12 has a bag of a key, whose kind stands in the open where the bag does.
+pub(super) fn has_key(content: &[u8]) -> bool {
+    // `1.2.840.113549.1.12.10.1`: 1 is a key, 2 an encrypted one.
+    let kinds = memchr::memmem::find_iter(content, b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01");
+    kinds.into_iter().any(|at| matches!(content.get(at + 12), Some(1 | 2)))
+}
+
+/// Tag, length and what follows the two, of DER.
+fn value(text: &[u8]) -> Option<(u8, u64, &[u8])> {
+    let (tag, rest) = text.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    match first {
+        0..=0x7f => Some((*tag, u64::from(*first), rest)),
+        0x81..=0x84 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
+            Some((*tag, length.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)), rest))
+        }
+        _ => None,
+    }
 }

@@ -5,8 +5,8 @@ const GOOGLE: &str = "a key of Google";
 const CLIENT: &str = "a client secret of Google";
 
 /// Parts of its path in their order, what was found there, and why it protects nothing.
-const FILES: [(&[&str], &str, &str); 15] = [
-    (&["/libgnutls.so."], KEY, "keys of its self-tests, which every copy has"),
+const FILES: [(&[&str], &str, &str); 16] = [
+    (&["/libgnutls."], KEY, "keys of its self-tests, which every copy has"),
     (
         &["/@google/gemini-cli/bundle/"],
         CLIENT,
@@ -23,6 +23,7 @@ const FILES: [(&[&str], &str, &str); 15] = [
     (&["/lib/python", "/test/"], KEY, "keys of Python's tests, which every copy has"),
     (&["/node_modules/", "/test/"], KEY, "keys of tests, published with the package"),
     (&["/node_modules/", "/tests/"], KEY, "keys of tests, published with the package"),
+    (&["/registry/src/", "/tests/"], KEY, "keys of tests, published with the crate"),
     (&["-packages/", "/tests/"], KEY, "keys of tests, published with the package"),
     (&["/google-cloud-sdk/", "/tests/"], KEY, "keys of tests, published with the program"),
     (&["/urllib3/dummyserver/"], KEY, "keys of tests, published with the package"),

@@ -2,28 +2,35 @@
 //!
 //! A file is judged by its content: one that names no secret, or names where one is, is none.
 
+use std::fmt;
+
 use pinfold_base::ImagePath;
-use serde_json::Value;
+use serde::de;
+use serde::de::DeserializeSeed;
 
 use super::Scanner;
 use super::Secret;
 use super::pairs;
 
-/// Largest file that is looked into as a login.
-pub(super) const SIZE_MAX: usize = 256 << 10;
-/// How deep objects are followed.
-const DEPTH_MAX: usize = 32;
+/// How much of a file is looked into as a login.
+pub(super) const SIZE_MAX: usize = 4 << 20;
+/// What is told of a larger one: no program has one so large, and what is not looked at does not pass.
+pub(super) const TOO_LARGE: &str = "a login's file of more than 4 MiB, which was not looked into to its end";
 
 /// How a kind of file says its secrets.
 #[derive(Clone, Copy)]
 enum Form {
-    /// `name = value` or `name: value` lines, of these names (how they end).
+    /// `name = value` lines of these names; what stands before them, as npm's addresses do, ends with `:` or `.`.
+    Equals(&'static [&'static str]),
+    /// `name = value` or `name: value` lines of these names.
     Lines(&'static [&'static str]),
+    /// `name: value` lines of these names, or members as of JSON.
+    Yaml(&'static [&'static str]),
     /// JSON with members of these names.
     Json(&'static [&'static str]),
     /// Words: `password` and then one.
     Netrc,
-    /// Addresses with passwords.
+    /// Addresses with passwords, also after a name.
     Addresses,
     /// `NAME=VALUE`, every name.
     Environment,
@@ -33,13 +40,16 @@ enum Form {
     Shadow,
     /// The last of five fields.
     Pgpass,
+    /// An S-expression of a key, in the open or protected by a passphrase; one that is on a card is none.
+    Gnupg,
 }
 
-/// How paths end (a name begins where this does, or after a `/`), how they are read, and whose they are.
-const LOGINS: [(&str, Form, &str); 34] = [
-    (".npmrc", Form::Lines(&["_authToken", "_auth", "_password"]), "a login of npm"),
-    ("etc/npmrc", Form::Lines(&["_authToken", "_auth", "_password"]), "a login of npm"),
-    (".yarnrc.yml", Form::Lines(&["npmAuthToken", "npmAuthIdent"]), "a login of yarn"),
+/// How paths end (a name begins where this does, or after a `/`; `*` is any part of the last name), how they are read, and whose
+/// they are.
+const LOGINS: [(&str, Form, &str); 39] = [
+    (".npmrc", Form::Equals(&["_authToken", "_auth", "_password"]), "a login of npm"),
+    ("etc/npmrc", Form::Equals(&["_authToken", "_auth", "_password"]), "a login of npm"),
+    (".yarnrc.yml", Form::Yaml(&["npmAuthToken", "npmAuthIdent"]), "a login of yarn"),
     (".netrc", Form::Netrc, "a login of hosts"),
     ("_netrc", Form::Netrc, "a login of hosts"),
     (
@@ -56,9 +66,9 @@ const LOGINS: [(&str, Form, &str); 34] = [
     (".git-credentials", Form::Addresses, "a login of git"),
     ("git/credentials", Form::Addresses, "a login of git"),
     (".aws/credentials", Form::Lines(&["aws_secret_access_key", "aws_session_token"]), "a login of AWS"),
-    (".kube/config", Form::Lines(&["client-key-data", "token", "password"]), "a login of Kubernetes"),
+    (".kube/config", Form::Yaml(&["client-key-data", "token", "password"]), "a login of Kubernetes"),
     (".pypirc", Form::Lines(&["password"]), "a login of PyPI"),
-    ("pip/pip.conf", Form::Lines(&["index-url", "extra-index-url"]), "a login of a package index"),
+    ("pip.conf", Form::Addresses, "a login of a package index"),
     (".cargo/credentials.toml", Form::Lines(&["token", "secret-key"]), "a login of cargo"),
     (".cargo/credentials", Form::Lines(&["token", "secret-key"]), "a login of cargo"),
     (".gem/credentials", Form::Lines(&["rubygems_api_key"]), "a login of RubyGems"),
@@ -67,7 +77,7 @@ const LOGINS: [(&str, Form, &str); 34] = [
         Form::Json(&["refresh_token", "private_key", "client_secret"]),
         "a login of Google Cloud",
     ),
-    ("gh/hosts.yml", Form::Lines(&["oauth_token"]), "a login of GitHub"),
+    ("gh/hosts.yml", Form::Yaml(&["oauth_token"]), "a login of GitHub"),
     (".terraformrc", Form::Lines(&["token"]), "a login of Terraform"),
     ("credentials.tfrc.json", Form::Json(&["token"]), "a login of Terraform"),
     (".vault-token", Form::Whole, "a login of Vault"),
@@ -78,7 +88,11 @@ const LOGINS: [(&str, Form, &str); 34] = [
         Form::Lines(&["pass", "token", "secret_access_key", "client_secret"]),
         "a login of rclone",
     ),
-    ("composer/auth.json", Form::Json(&["password", "github-oauth", "token"]), "a login of Composer"),
+    (
+        "composer/auth.json",
+        Form::Json(&["password", "github-oauth", "gitlab-token", "bearer", "token"]),
+        "a login of Composer",
+    ),
     (".claude/.credentials.json", Form::Json(&["accessToken", "refreshToken"]), "a login of Claude Code"),
     (
         ".codex/auth.json",
@@ -95,12 +109,24 @@ const LOGINS: [(&str, Form, &str); 34] = [
     (".env.local", Form::Environment, "a secret of an environment"),
     (".env.production", Form::Environment, "a secret of an environment"),
     ("etc/shadow", Form::Shadow, "a password's hash"),
+    ("etc/shadow-", Form::Shadow, "a password's hash"),
+    ("etc/gshadow", Form::Shadow, "a password's hash"),
+    ("etc/gshadow-", Form::Shadow, "a password's hash"),
+    ("private-keys-v1.d/*.key", Form::Gnupg, "a private key of GnuPG"),
+    ("wireguard/*.conf", Form::Equals(&["PrivateKey", "PresharedKey"]), "a key of WireGuard"),
 ];
 
 fn known(path: &ImagePath) -> Option<(Form, &'static str)> {
     let path = path.as_bytes();
     let fits = |end: &str| {
-        path.strip_suffix(end.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+        let (start, end) = end.split_once('*').unwrap_or((end, ""));
+        let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let rest = match end {
+            "" => path.strip_suffix(start.as_bytes()),
+            _ if path[name..].ends_with(end.as_bytes()) => path[..name].strip_suffix(start.as_bytes()),
+            _ => None,
+        };
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
     };
     LOGINS.iter().find(|(end, ..)| fits(end)).map(|(_, form, what)| (*form, *what))
 }
@@ -110,42 +136,48 @@ pub(super) fn is_login(path: &ImagePath) -> bool {
     known(path).is_some()
 }
 
-/// The secrets of a login, which is whole.
+/// The secrets of a login, as much of it as is there.
 pub(super) fn find(scanner: &Scanner, path: &ImagePath, content: &[u8]) -> Vec<Secret> {
     let Some((form, what)) = known(path) else { return Vec::new() };
     let text = String::from_utf8_lossy(content);
+    // Some editors begin a file with its byte order.
+    let text = text.trim_start_matches('\u{feff}');
+    let is_whole = match form {
+        Form::Json(names) => has_member(text, names),
+        Form::Yaml(names) => text.trim_start().starts_with('{') && has_member(text, names),
+        Form::Whole => pairs::is_secret(text.trim()),
+        Form::Netrc => {
+            let mut words = text.split_whitespace();
+            // The word after it, which may be the same one.
+            std::iter::from_fn(|| words.find(|word| *word == "password").and_then(|_| words.next()))
+                .any(is_said)
+        }
+        Form::Gnupg => {
+            let has = |word: &str| memchr::memmem::find(content, word.as_bytes()).is_some();
+            has("private-key") && !has("shadowed-private-key")
+        }
+        _ => false,
+    };
+    if is_whole {
+        return vec![Secret { offset: 0, what }];
+    }
     let mut found = Vec::new();
     let mut offset = 0;
-    match form {
-        Form::Json(names) => {
-            let value = serde_json::from_str::<Value>(&text).unwrap_or_default();
-            if has_member(&value, names, DEPTH_MAX) {
-                found.push(Secret { offset, what });
-            }
+    for line in text.split_inclusive('\n') {
+        let is_secret = match form {
+            Form::Equals(names) => is_line(line, &['='], names),
+            Form::Lines(names) => is_line(line, &['=', ':'], names),
+            Form::Yaml(names) => is_line(line, &[':'], names),
+            Form::Addresses => is_address(line),
+            Form::Environment => is_variable(scanner, line),
+            Form::Shadow => line.split(':').nth(1).is_some_and(is_hash),
+            Form::Pgpass => line.trim().splitn(5, ':').nth(4).is_some_and(is_said),
+            Form::Whole | Form::Json(_) | Form::Netrc | Form::Gnupg => false,
+        };
+        if is_secret {
+            found.push(Secret { offset, what });
         }
-        Form::Whole if pairs::is_secret(text.trim()) => found.push(Secret { offset, what }),
-        Form::Netrc => {
-            let words: Vec<&str> = text.split_whitespace().collect();
-            if words.windows(2).any(|pair| pair[0] == "password" && is_said(pair[1])) {
-                found.push(Secret { offset, what });
-            }
-        }
-        _ => {
-            for line in text.split_inclusive('\n') {
-                let is_secret = match form {
-                    Form::Lines(names) => is_line(line, names),
-                    Form::Addresses => pairs::has_password(line.trim()),
-                    Form::Environment => is_variable(scanner, line),
-                    Form::Shadow => line.split(':').nth(1).is_some_and(|hash| hash.starts_with('$')),
-                    Form::Pgpass => line.trim().splitn(5, ':').nth(4).is_some_and(is_said),
-                    Form::Whole | Form::Json(_) | Form::Netrc => false,
-                };
-                if is_secret {
-                    found.push(Secret { offset, what });
-                }
-                offset += line.len() as u64;
-            }
-        }
+        offset += line.len() as u64;
     }
     found
 }
@@ -153,20 +185,38 @@ pub(super) fn find(scanner: &Scanner, path: &ImagePath, content: &[u8]) -> Vec<S
 /// A value that is there, and is no reference to one.
 fn is_said(value: &str) -> bool {
     let value = value.trim().trim_matches(['"', '\'']);
-    !value.is_empty() && !value.starts_with(['$', '<', '{', '%']) && !value.contains("${") && value != "null"
+    // An object of JSON, as rclone's, is no reference.
+    let is_reference =
+        value.starts_with(['$', '<', '{', '%']) && !value.starts_with("{\"") || value.contains("${");
+    !value.is_empty() && !is_reference && value != "null"
 }
 
-fn is_line(line: &str, names: &[&str]) -> bool {
+/// A line that says something under one of `names`, up to the first of `separators`.
+fn is_line(line: &str, separators: &[char], names: &[&str]) -> bool {
     let line = line.trim();
     if line.starts_with(['#', ';']) {
         return false;
     }
-    // npm's names begin with an address, which has colons of its own.
-    let Some((name, value)) = line.split_once('=').or_else(|| line.split_once(": ")) else { return false };
-    let name = name.trim().trim_matches(['"', '\'']);
-    let named = names.iter().any(|end| name.rsplit([':', ' ', '.']).next() == Some(end));
-    let address = name.ends_with("-url");
-    named && is_said(value) && (!address || pairs::has_password(value.trim()))
+    let Some((name, value)) = line.split_once(separators) else { return false };
+    // An item of a list begins with its first name.
+    let name = name.trim_start_matches(['-', ' ']).trim().trim_matches(['"', '\'']);
+    names.iter().any(|end| name.rsplit([':', ' ', '.']).next() == Some(end)) && is_said(value)
+}
+
+/// A line with an address that has a password: alone, after a name, or as the next of several.
+fn is_address(line: &str) -> bool {
+    let line = line.trim();
+    !line.starts_with(['#', ';']) && line.split_whitespace().any(pairs::has_password)
+}
+
+/// crypt(5)'s hash of a password, of a locked account too: who knows the password may use it elsewhere.
+fn is_hash(field: &str) -> bool {
+    let hash = field.trim_start_matches('!');
+    // The oldest form has two characters of salt, and eleven of its alphabet.
+    let is_old = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
+    hash.starts_with('$')
+        || hash.starts_with('_') && hash.len() == 20
+        || hash.len() == 13 && hash.bytes().all(is_old)
 }
 
 fn is_variable(scanner: &Scanner, line: &str) -> bool {
@@ -176,16 +226,76 @@ fn is_variable(scanner: &Scanner, line: &str) -> bool {
     pairs::variable(scanner, name.trim(), value.trim().trim_matches(['"', '\''])).is_some()
 }
 
-fn has_member(value: &Value, names: &[&str], depth: usize) -> bool {
-    if depth == 0 {
-        return false;
+/// Whether JSON says something under one of `names`, however often and wherever: a text, or an object of texts. Of what is no
+/// JSON up to where it is none.
+fn has_member(text: &str, names: &[&str]) -> bool {
+    let mut found = false;
+    let members = Members { names, is_named: false, found: &mut found };
+    let mut json = serde_json::Deserializer::from_str(text);
+    // What was found before an error was found.
+    drop(members.deserialize(&mut json));
+    found
+}
+
+/// Goes over JSON and holds nothing of it; a name that stands twice is seen twice.
+struct Members<'a> {
+    names: &'a [&'a str],
+    /// Whether it stands under one of the names.
+    is_named: bool,
+    found: &'a mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Members<'_> {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
     }
-    match value {
-        Value::Object(members) => members.iter().any(|(name, value)| match value {
-            Value::String(text) => names.contains(&name.as_str()) && is_said(text),
-            other => has_member(other, names, depth - 1),
-        }),
-        Value::Array(values) => values.iter().any(|value| has_member(value, names, depth - 1)),
-        _ => false,
+}
+
+impl<'de> de::Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        *self.found |= self.is_named && is_said(text);
+        Ok(())
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            let is_named = self.is_named || self.names.contains(&name.as_str());
+            map.next_value_seed(Members { names: self.names, is_named, found: &mut *self.found })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self { names, is_named, found } = self;
+        while seq.next_element_seed(Members { names, is_named, found: &mut *found })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 }

@@ -159,11 +159,15 @@ fn entropy(text: &[u8]) -> f64 {
         counts[usize::from(*byte)] += 1;
     }
     let length = f64::from(u32::try_from(text.len()).unwrap_or(u32::MAX));
-    let part = |count: &u32| {
-        let share = f64::from(*count) / length;
-        -share * share.log2()
-    };
-    counts.iter().filter(|count| **count > 0).map(part).sum()
+    let mut bits = 0.0;
+    for byte in text {
+        let count = std::mem::take(&mut counts[usize::from(*byte)]);
+        if count > 0 {
+            let share = f64::from(count) / length;
+            bits -= share * share.log2();
+        }
+    }
+    bits
 }
 
 /// Whether a text is a digest of the two algorithms of images.

@@ -11,6 +11,8 @@ use aho_corasick::packed;
 use pinfold_base::ImagePath;
 
 use super::Secret;
+use super::keys;
+use super::keys::Container;
 use super::logins;
 use super::tokens::Place;
 use super::tokens::RULES;
@@ -22,6 +24,18 @@ pub(super) const AHEAD: usize = 4096;
 const AROUND: usize = BEFORE + AHEAD;
 /// Most secrets told of one file.
 const FOUND_MAX: usize = 100;
+
+/// Whether a file begins as text in UTF-16: with its byte order, or with letters of which every other byte is none.
+fn is_wide(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(keys::HEAD) / 2 * 2];
+    let every = |first: usize| head.iter().skip(first).step_by(2);
+    let letters = |first: usize, other: usize| {
+        every(first).all(|byte| matches!(byte, b'\t'..=0x7e)) && every(other).all(|byte| *byte == 0)
+    };
+    head.starts_with(b"\xff\xfe")
+        || head.starts_with(b"\xfe\xff")
+        || head.len() >= 32 && (letters(0, 1) || letters(1, 0))
+}
 
 /// Looks for all rules at once. Made once, used for all files.
 #[derive(Debug)]
@@ -65,6 +79,7 @@ impl Scanner {
             undecided: 0,
             name: None,
             whole: Vec::new(),
+            keeps: false,
             found: Vec::new(),
         }
     }
@@ -87,7 +102,7 @@ impl Scanner {
             let rule = &RULES[rule];
             let before = &text[start.saturating_sub(BEFORE)..start];
             let from = &text[start..text.len().min(start + AHEAD)];
-            if (rule.confirm)(&Place { before, from }) {
+            if (rule.confirm)(&Place { before, from, goes_on: from.len() == AHEAD }) {
                 found.push(Secret { offset: offset + start as u64, what: rule.what });
             }
             at = start + 1;
@@ -124,9 +139,11 @@ pub struct Scan<'a> {
     tail_at: u64,
     /// From which byte of the tail on literals were not looked for yet.
     undecided: usize,
-    /// The file's path, where its name is that of a login; then all of it is kept, to [`logins::SIZE_MAX`].
+    /// The file's path, where its name is that of a login.
     name: Option<ImagePath>,
+    /// Its first bytes, as many as tell what it is; all of it, to [`logins::SIZE_MAX`], where it is kept.
     whole: Vec<u8>,
+    keeps: bool,
     found: Vec<Secret>,
 }
 
@@ -138,13 +155,12 @@ impl Scan<'_> {
         self.whole.clear();
         self.found.clear();
         self.name = logins::is_login(path).then(|| path.clone());
+        self.keeps = self.name.is_some();
     }
 
     /// Its next bytes.
     pub fn feed(&mut self, chunk: &[u8]) {
-        if self.name.is_some() && self.whole.len() <= logins::SIZE_MAX {
-            self.whole.extend_from_slice(&chunk[..chunk.len().min(logins::SIZE_MAX + 1 - self.whole.len())]);
-        }
+        self.keep(chunk);
         let seen = self.seen;
         self.seen += chunk.len() as u64;
         if chunk.len() < 2 * AROUND {
@@ -174,6 +190,21 @@ impl Scan<'_> {
         (self.tail_at, self.undecided) = (seen + kept as u64, BEFORE);
     }
 
+    /// Keeps what of a chunk is looked at when the file has ended.
+    fn keep(&mut self, chunk: &[u8]) {
+        let mut rest = chunk;
+        if self.whole.len() < keys::HEAD {
+            let (head, other) = chunk.split_at(chunk.len().min(keys::HEAD - self.whole.len()));
+            self.whole.extend_from_slice(head);
+            self.keeps |=
+                self.whole.len() == keys::HEAD && (keys::is_pkcs12(&self.whole) || is_wide(&self.whole));
+            rest = other;
+        }
+        if self.keeps && self.whole.len() < logins::SIZE_MAX {
+            self.whole.extend_from_slice(&rest[..rest.len().min(logins::SIZE_MAX - self.whole.len())]);
+        }
+    }
+
     /// Looks for literals up to the byte `decided` of the tail.
     fn look_at_tail(&mut self, decided: usize) {
         if decided > self.undecided {
@@ -186,10 +217,27 @@ impl Scan<'_> {
     pub fn end(&mut self) -> Vec<Secret> {
         self.look_at_tail(self.tail.len());
         let mut found = std::mem::take(&mut self.found);
-        if let Some(path) = self.name.take()
-            && self.whole.len() <= logins::SIZE_MAX
-        {
+        match keys::container(&self.whole[..self.whole.len().min(keys::HEAD)], self.seen) {
+            Some(Container::Key) => found.push(Secret { offset: 0, what: "a private key" }),
+            Some(Container::Pkcs12) if keys::has_key(&self.whole) => {
+                found.push(Secret { offset: 0, what: "a private key" });
+            }
+            _ => {}
+        }
+        if is_wide(&self.whole) {
+            // From its first letter on, whichever byte of two that is.
+            let first =
+                self.whole.iter().take(4).position(|byte| matches!(byte, 1..=0x7f)).unwrap_or_default();
+            let text: Vec<u8> = self.whole.iter().skip(first).step_by(2).copied().collect();
+            let at = |offset: u64| first as u64 + 2 * offset;
+            let of_text = self.scanner.text(&text).into_iter();
+            found.extend(of_text.map(|secret| Secret { offset: at(secret.offset), ..secret }));
+        }
+        if let Some(path) = self.name.take() {
             found.extend(logins::find(self.scanner, &path, &self.whole));
+            if self.seen > logins::SIZE_MAX as u64 {
+                found.push(Secret { offset: logins::SIZE_MAX as u64, what: logins::TOO_LARGE });
+            }
         }
         found.sort();
         found.dedup_by_key(|secret| secret.offset);

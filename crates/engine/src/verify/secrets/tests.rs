@@ -17,6 +17,7 @@ use super::*;
 use crate::verify::report::Verdict;
 
 mod archives;
+mod forms;
 mod root;
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -73,6 +74,12 @@ fn every_rule_finds_its_secret_and_passes_over_what_is_nearly_one() {
             "-----BEGIN ",
             key().replacen("-----BEGIN ", "", 1),
             "PRIVATE KEY-----\nMIIE...\n-----END PRIVATE KEY-----".into(),
+        ),
+        // A key and a certificate, in base 64 once more.
+        (
+            keys::CODED,
+            ssh_body(&key()).replacen(keys::CODED, "", 1),
+            ssh_body(&pem("CERTIFICATE", &[7; 200])),
         ),
         (
             "PuTTY-User-Key-File-",
@@ -347,13 +354,50 @@ fn configuration_is_judged_by_names_and_forms() {
         ("LANG", "C.UTF-8"),
         ("JWT", "a.b.c"),
     ];
+    let uuid = "8a1b04c9-3f52-4d7e-9b16-c2f0a7d5e381".to_owned();
+    let named = [
+        ("SECRET_KEY", drawn(64, HEX)),
+        ("DD_API_KEY", drawn(32, HEX)),
+        ("HEROKU_API_KEY", uuid.clone()),
+        ("DB_PASS", drawn(20, ALL)),
+        ("SMTP_PWD", drawn(20, ALL)),
+        ("DB_PASSWORD", format!("Prod-Password-{}", "9xK2vQ")),
+        ("AWS_SECRET_ACCESS_KEY", format!("/{}", drawn(39, ALL))),
+        ("DATABASE_URL", format!("postgres://u:p%40{}@h/db", drawn(16, ALL))),
+        ("URLS", format!("https://a.example,https://u:{}@h", drawn(16, ALL))),
+    ];
+    for (name, value) in &named {
+        assert!(pairs::variable(&scanner, name, value).is_some(), "{name}={value}");
+    }
+    // What the same values are under other names, and what is no value.
+    for (name, value) in [
+        ("SESSION", named[0].1.as_str()),
+        ("BUILD", &uuid),
+        ("APP_SECRET_SHA256", &named[0].1),
+        ("RELEASE_SIGNING_KEY", &hex),
+        ("PWD", "/srv/app_Of2Names"),
+        ("OLDPWD", "srv-application"),
+        ("COMPASS", "north-by-north-west"),
+        ("DB_PASSWORD", "my-secret-password-here"),
+        ("API_TOKEN", "your-token-goes-here-v2"),
+        ("DB_PASS", "/run/secrets/db"),
+        ("DATABASE_URL", "postgres://%s:%s@%s/db"),
+    ] {
+        assert_eq!(pairs::variable(&scanner, name, value), None, "{name}={value}");
+    }
     for (name, value) in harmless {
         assert_eq!(pairs::variable(&scanner, name, value), None, "{name}={value}");
     }
     let step = |text: &str| pairs::text(&scanner, "", text);
     assert!(step(&format!("/bin/sh -c curl --token={} https://a.example", drawn(24, ALL))).is_some());
     assert!(step(&format!("|1 API_KEY={} /bin/sh -c make", drawn(24, ALL))).is_some());
-    assert_eq!(step(&format!("RUN |1 API_KEY=${{KEY}} make # {random}")), None);
+    assert_eq!(step("RUN |1 API_KEY=${KEY} make"), None);
+    assert_eq!(
+        step(&format!("RUN curl -H X-Auth:{random} a.example")),
+        Some("a value that looks drawn at random")
+    );
+    assert_eq!(step(&format!("ADD file:{} in / # sha256:{}", drawn(64, HEX), drawn(64, HEX))), None);
+    assert_eq!(step("RUN curl -O https://a.example/OpenJDK21U-jdk_x64_linux_hotspot_21.0.2_13.tar.gz"), None);
     assert_eq!(step("COPY --from=build /app/token.js /app/secret.js # buildkit"), None);
 
     let mut configuration = ImageConfiguration {

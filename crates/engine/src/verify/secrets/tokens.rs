@@ -19,6 +19,8 @@ pub(super) struct Place<'a> {
     pub(super) before: &'a [u8],
     /// From it on, up to [`super::scan::AHEAD`] bytes.
     pub(super) from: &'a [u8],
+    /// Whether the file goes on behind that.
+    pub(super) goes_on: bool,
 }
 
 const fn rule(literal: &'static str, what: &'static str, confirm: fn(&Place<'_>) -> bool) -> Rule {
@@ -26,8 +28,9 @@ const fn rule(literal: &'static str, what: &'static str, confirm: fn(&Place<'_>)
 }
 
 /// All of them. At most 64, which is what is looked for at once (the searcher's `Teddy`).
-pub(super) const RULES: [Rule; 45] = [
+pub(super) const RULES: [Rule; 46] = [
     rule("-----BEGIN ", "a private key", keys::pem),
+    rule(keys::CODED, "a private key", keys::coded),
     rule("PuTTY-User-Key-File-", "a private key of PuTTY", keys::putty),
     rule("AGE-SECRET-KEY-1", "a private key of age", keys::age),
     rule("sk-ant-", "a key of Anthropic", anthropic),
@@ -82,8 +85,14 @@ const WORD: Alphabet = |byte| byte.is_ascii_alphanumeric() || byte == b'_';
 const GITLAB: Alphabet = |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
 const HEX: Alphabet = |byte| byte.is_ascii_hexdigit();
 
-/// Bytes of `alphabet` that `text` begins with.
+/// Most bytes of a word that are looked at: more than a rule asks for, and few enough for a text that is nothing but beginnings of words.
+const WORD_MAX: usize = 160;
+/// Within so many bytes of a token its beginning does not come again.
+const REPEATS: usize = 20;
+
+/// Bytes of `alphabet` that `text` begins with, up to [`WORD_MAX`].
 fn run(text: &[u8], alphabet: Alphabet) -> &[u8] {
+    let text = &text[..text.len().min(WORD_MAX)];
     let end = text.iter().position(|byte| !alphabet(*byte)).unwrap_or(text.len());
     &text[..end]
 }
@@ -96,7 +105,14 @@ impl<'a> Place<'a> {
 
     /// What comes after `literal` of `alphabet`, if that is where a word begins.
     fn body(&self, literal: &str, alphabet: Alphabet) -> Option<&'a [u8]> {
-        self.begins().then(|| run(&self.from[literal.len()..], alphabet))
+        (self.begins() && !self.repeats(literal)).then(|| run(&self.from[literal.len()..], alphabet))
+    }
+
+    /// Whether what a token begins with comes again so soon that it begins none. A text of nothing but beginnings is passed over
+    /// by that, before each of them is looked at closely.
+    fn repeats(&self, literal: &str) -> bool {
+        let next = self.from.get(literal.len()..).unwrap_or_default();
+        memchr::memmem::find(&next[..next.len().min(REPEATS)], literal.as_bytes()).is_some()
     }
 
     fn exactly(&self, literal: &str, length: usize, alphabet: Alphabet, bits: f64) -> bool {
@@ -154,14 +170,17 @@ fn anthropic(at: &Place<'_>) -> bool {
 fn openai(at: &Place<'_>) -> bool {
     let before = at.before.iter().rposition(|byte| !URL_SAFE(*byte)).map_or(0, |end| end + 1);
     let before = &at.before[before..];
+    if !before.starts_with(b"sk-") || at.repeats("T3BlbkFJ") {
+        return false;
+    }
     let after = run(&at.from[b"T3BlbkFJ".len()..], URL_SAFE);
-    before.starts_with(b"sk-") && before.len() >= 20 && after.len() >= 20 && is_drawn(after, 3.5)
+    before.len() >= 20 && after.len() >= 20 && is_drawn(after, 3.5)
 }
 
 /// An id of a key, with a secret of 40 characters near by: the id alone opens nothing.
 fn aws(at: &Place<'_>) -> bool {
     let is_id = |byte: u8| byte.is_ascii_uppercase() || matches!(byte, b'2'..=b'7');
-    let id = run(at.from, is_id);
+    let id = run(&at.from[..at.from.len().min(21)], is_id);
     let followed = at.from.get(20).is_some_and(|byte| WORD(*byte));
     if !at.begins() || id.len() != 20 || followed || id.ends_with(b"EXAMPLE") || !is_drawn(&id[4..], 2.8) {
         return false;
