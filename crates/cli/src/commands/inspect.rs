@@ -12,6 +12,7 @@ use pinfold_engine::describe::side::Component;
 use pinfold_engine::describe::side::File;
 use pinfold_engine::describe::side::Side;
 use pinfold_engine::keep::images;
+use pinfold_engine::verify::secrets;
 use pinfold_image::ImageSource;
 use pinfold_image::contents::Detail;
 use pinfold_image::inspect;
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &InspectArgs, global: Global) -> Outcome {
     let whole = images::is_whole(&context, &args.image)?;
     context.tell_damage();
     let (mut summary, source) = found?;
+    secrets::hidden::image(&mut summary);
     if !whole {
         context.reporter.warn(
             "some of its blobs are missing or damaged; `pinfold build` in its project makes them again",

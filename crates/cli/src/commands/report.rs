@@ -9,6 +9,7 @@ use pinfold_engine::describe::lock::find;
 use pinfold_engine::describe::page;
 use pinfold_engine::describe::page::Subject;
 use pinfold_engine::verify::Wanted;
+use pinfold_engine::verify::secrets;
 use pinfold_engine::verify::with_sides;
 use pinfold_image::inspect;
 
@@ -40,7 +41,8 @@ pub(crate) fn run(args: &ReportArgs, global: Global) -> Outcome {
     let context = super::context(global, args.downloads)?;
     let source = super::looked_at(&context, &args.image)?;
     let lock = find(&context, &source, args.lock.as_deref())?;
-    let summary = inspect::inspect(&source)?;
+    let mut summary = inspect::inspect(&source)?;
+    secrets::hidden::image(&mut summary);
     let looked = with_sides(&context, &source, &Wanted::default(), lock.as_ref());
     context.tell_damage();
     let (checks, sides) = looked?;

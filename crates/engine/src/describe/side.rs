@@ -24,6 +24,7 @@ use super::describe;
 use super::describe_closely;
 use crate::context::Context;
 use crate::project::lock::Lock;
+use crate::verify::secrets;
 
 /// What begins the label that has an agent's version.
 const AGENT: &str = "dev.pinfold.agent.";
@@ -74,8 +75,10 @@ pub struct File {
 /// One platform of an image.
 #[derive(Clone, Debug)]
 pub struct Side {
-    /// What its documents say.
+    /// What its documents say, secrets hidden.
     pub summary: PlatformSummary,
+    /// All that they say, to be compared and not to be printed.
+    pub(super) said: PlatformSummary,
     /// Its components, by name.
     pub components: Vec<Component>,
     /// Its files, by path.
@@ -114,17 +117,15 @@ impl Side {
 
     /// What its documents say alone.
     pub fn unread(summary: &PlatformSummary) -> Self {
-        Self {
-            summary: summary.clone(),
-            components: Vec::new(),
-            files: Vec::new(),
-            versions: agents(summary),
-            description: None,
-        }
+        let said = summary.clone();
+        let summary = hidden(summary);
+        let versions = agents(&summary);
+        Self { summary, said, components: Vec::new(), files: Vec::new(), versions, description: None }
     }
 
     /// Of what was read.
-    pub fn of(summary: PlatformSummary, description: Description) -> Self {
+    pub fn of(said: PlatformSummary, description: Description) -> Self {
+        let summary = hidden(&said);
         let files = files(&summary, &description);
         let components = components(&summary, &description, &files);
         let mut versions = agents(&summary);
@@ -138,7 +139,7 @@ impl Side {
                 joined.push_str(version);
             }
         }
-        Self { summary, components, files, versions, description: Some(description) }
+        Self { summary, said, components, files, versions, description: Some(description) }
     }
 
     /// Which platform it is.
@@ -156,6 +157,12 @@ impl Side {
         let path = path.to_string();
         self.files.iter().find(|file| file.path == path)
     }
+}
+
+fn hidden(summary: &PlatformSummary) -> PlatformSummary {
+    let mut summary = summary.clone();
+    secrets::hidden::platform(&mut summary);
+    summary
 }
 
 /// What a package is called where versions are compared.

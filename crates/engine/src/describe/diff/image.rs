@@ -30,6 +30,7 @@ use crate::describe::side::Side;
 use crate::describe::side::origins;
 use crate::project::lock::Lock;
 use crate::run::LABEL;
+use crate::verify::secrets;
 
 /// One of the two images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -203,12 +204,17 @@ fn diff_ids(summary: &PlatformSummary) -> impl Iterator<Item = &Digest> {
 /// Compares two sides, whatever their platforms are.
 pub fn sides(from: &Side, to: &Side, paths: Paths) -> PlatformDifference {
     let changes = files::files(&from.files, &to.files);
-    let (one, other) = (&from.summary.runtime, &to.summary.runtime);
+    let (one, other) = (&from.said.runtime, &to.said.runtime);
+    // Two secrets of one kind differ, and neither is told.
+    let hidden = |mut settings: Vec<Setting>| {
+        settings.iter_mut().for_each(Setting::hide);
+        settings
+    };
     PlatformDifference {
         manifest: Pair { from: Some(from.summary.manifest.clone()), to: Some(to.summary.manifest.clone()) },
         packages: versions(&from.versions, &to.versions),
-        configuration: settings(&configuration(one), &configuration(other)),
-        contract: settings(&contract(one), &contract(other)),
+        configuration: hidden(settings(&configuration(one), &configuration(other))),
+        contract: hidden(settings(&contract(one), &contract(other))),
         files: Files {
             components: files::counted(&changes),
             paths: if paths == Paths::Listed { changes } else { Vec::new() },
@@ -274,7 +280,7 @@ fn sizes(from: &Side, to: &Side) -> Sizes {
         compressed: Pair { from: Some(from.summary.size), to: Some(to.summary.size) },
         uncompressed: Pair { from: from.summary.uncompressed, to: to.summary.uncompressed },
         components: pairs(&before, &after).into_iter().map(component).collect(),
-        layers: layers(&from.summary.layers, &to.summary.layers),
+        layers: layers(&from.said.layers, &to.said.layers),
     }
 }
 
@@ -297,7 +303,7 @@ fn layers(from: &[LayerSummary], to: &[LayerSummary]) -> Vec<LayerChange> {
     };
     let (from, to) = (keyed(from), keyed(to));
     let change = |(key, pair): (&(String, usize), Pair<&LayerSide>)| LayerChange {
-        created_by: key.0.clone(),
+        created_by: secrets::hidden::text(&key.0).into_owned(),
         sides: Pair { from: pair.from.cloned(), to: pair.to.cloned() },
     };
     pairs(&from, &to).into_iter().map(change).collect()

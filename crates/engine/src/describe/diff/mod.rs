@@ -21,6 +21,8 @@ pub use pinfold_base::report::Change;
 use pinfold_sources::debian::place::LedgerEntry;
 use serde::Serialize;
 
+use crate::verify::secrets;
+
 /// One thing on both sides; where it is on one only, the other has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pair<T> {
@@ -38,6 +40,17 @@ pub struct Setting {
     /// What it was and is.
     #[serde(flatten)]
     pub values: Pair<String>,
+}
+
+impl Setting {
+    /// Hides secrets.
+    pub(super) fn hide(&mut self) {
+        let name = self.key.split_once(' ').map_or(self.key.as_str(), |(_, name)| name).to_owned();
+        self.key = secrets::hidden::text(&self.key).into_owned();
+        for value in self.values.from.iter_mut().chain(&mut self.values.to) {
+            *value = secrets::hidden::value(&name, value).into_owned();
+        }
+    }
 }
 
 /// What holds for several platforms.

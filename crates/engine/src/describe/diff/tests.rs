@@ -96,6 +96,19 @@ fn side(status: &str, text: &str, label: &str) -> Side {
     Side::of(summary, description)
 }
 
+/// Two secrets differ, which is told, and neither is.
+#[test]
+fn secrets_that_differ_are_not_told() {
+    let secret = |last: char| format!("postgres://me:s3cr3tW0rd{last}@db.example/x");
+    let (before, after) = (side(STATUS, &secret('1'), "{}"), side(STATUS, &secret('2'), "{}"));
+    let found = sides(&before, &after, Paths::Counted);
+    let hidden = Some("<an address with a password>".to_owned());
+    assert_eq!(found.configuration.len(), 1);
+    assert_eq!(found.configuration[0].key, "env TEXT");
+    assert_eq!(found.configuration[0].values, Pair { from: hidden.clone(), to: hidden });
+    assert!(!serde_json::to_string(&found).unwrap().contains("s3cr3t"));
+}
+
 #[test]
 fn images_differ_in_what_was_changed() {
     let before = side(STATUS, "one", r#"{"network":"proxy","pids":100}"#);

@@ -16,6 +16,7 @@
 
 mod archives;
 mod documents;
+pub mod hidden;
 mod keys;
 mod known;
 mod logins;

@@ -18,6 +18,7 @@ use crate::verify::report::Verdict;
 
 mod archives;
 mod forms;
+mod hidden;
 mod root;
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
