@@ -48,6 +48,29 @@ impl Images {
     }
 }
 
+/// A verdict of a part is none of the whole, and what cannot be read is not remembered.
+#[test]
+fn a_manifest_that_is_gone_is_not_made_up_for_by_an_earlier_verdict() {
+    let Some(images) = Images::new() else { return };
+    let verify = ["verify", "--only", "oci", "one"];
+    let part = [&verify[..], &["--platform", "linux/amd64"]].concat();
+    assert_eq!(images.told(&verify).0, 0);
+    assert_eq!(images.told(&part).0, 0);
+    let (_, told) = images.json(&["inspect", "one"]);
+    let platforms = told["platforms"].as_array().unwrap();
+    let arm64 = platforms.iter().find(|one| one["platform"] == "linux/arm64").unwrap();
+    let hex = arm64["manifest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+    let blob = images.0.path("home/data/images/blobs/sha256").join(hex);
+    let aside = blob.with_extension("aside");
+    fs_err::rename(&blob, &aside).unwrap();
+    assert_eq!(images.told(&verify).0, 1);
+    fs_err::rename(&aside, &blob).unwrap();
+    assert_eq!(images.told(&verify).0, 0);
+    // What makes no check is no answer.
+    let (code, _) = images.told(&["verify", "--only", "test", "one"]);
+    assert_eq!(code, 2);
+}
+
 #[test]
 fn two_images_differ_in_what_was_changed() {
     let Some(images) = Images::new() else { return };
@@ -63,15 +86,15 @@ fn two_images_differ_in_what_was_changed() {
         .iter()
         .map(|change| (change["path"].as_str().unwrap(), &change["differs"]))
         .collect();
-    let none = serde_json::json!([]);
-    assert_eq!(
-        paths,
-        [("/only-one", &none), ("/only-two", &none), ("/text", &serde_json::json!(["content"]))]
-    );
+    let (none, content) = (serde_json::json!([]), serde_json::json!(["content"]));
+    // The last tells the hosts that the image needs.
+    let told = "/usr/share/pinfold/image.json";
+    assert_eq!(paths, [("/only-one", &none), ("/only-two", &none), ("/text", &content), (told, &content)]);
     assert_eq!(amd64["contract"][0]["key"], "allow");
     assert_eq!(amd64["contract"][0]["to"], "[\"b.example\"]");
     assert_eq!(amd64["packages"], none);
-    let component = &amd64["files"]["components"][0];
+    let components = amd64["files"]["components"].as_array().unwrap();
+    let component = components.iter().find(|one| one["component"] == "generated/files").unwrap();
     assert_eq!((&component["component"], &component["changed"]), (&"generated/files".into(), &1.into()));
 
     let (code, text) = images.told(&["diff", "one", "two", "--markdown", "--files"]);

@@ -137,6 +137,12 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     };
     let set_aside = !context.tell_damage().is_empty();
     let report = result?;
+    if report.outcomes.is_empty() {
+        return Err(Failure::usage(
+            format!("nothing was looked at: no check of {} was made", args.only.join(", ")),
+            "checks of `run` need `--run`, `rebuild` needs `--rebuild`, and `test` needs tests",
+        ));
+    }
     let set = args.set.as_deref().and_then(|name| sets::SETS.iter().find(|set| set.name == name));
     let report = set.map(|set| sets::answers(set, &report, &args.platforms)).unwrap_or(report);
     if let Some(file) = &args.junit {

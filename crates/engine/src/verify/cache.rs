@@ -18,6 +18,7 @@ use pinfold_image::ImageSource;
 use pinfold_image::model::Descriptor;
 
 use super::checks::OCI_BLOBS;
+use super::checks::OCI_DOCUMENTS;
 use super::checks::OCI_LAYERS;
 use super::checks::ORIGIN_COMPONENTS;
 use super::report::Outcome;
@@ -51,7 +52,9 @@ impl Kept {
         let origins = Digest::sha256(format!("{origins:?}").as_bytes()).to_string();
         let root = source.root().digest.to_string();
         let file = held::program().and_then(|program| {
-            let all = (program, root, source.name(), platforms, wanted.budget, origins);
+            // What was asked for decides too: where a platform cannot be read, those that can are not what was meant.
+            let asked: Vec<String> = wanted.platforms.iter().map(ToString::to_string).collect();
+            let all = (program, root, source.name(), asked, platforms, wanted.budget, origins);
             let name = Digest::sha256(&serde_json::to_vec(&all).ok()?);
             Some(context.home.cache().join(METADATA).join(format!("verdict-{}.json", name.hex())))
         });
@@ -67,7 +70,8 @@ impl Kept {
     pub(super) fn remember(&self, context: &Context, report: &Report) {
         // Damage is of this moment: what is wrong now is mended by the next build. So is what nobody explains: the lock may be found.
         let is_damage = |outcome: &Outcome| {
-            [OCI_BLOBS.id, OCI_LAYERS.id, ORIGIN_COMPONENTS.id].contains(&outcome.check.as_str())
+            [OCI_BLOBS.id, OCI_LAYERS.id, OCI_DOCUMENTS.id, ORIGIN_COMPONENTS.id]
+                .contains(&outcome.check.as_str())
                 && outcome.verdict == Verdict::Failed
         };
         if report.outcomes.iter().any(is_damage) {

@@ -24,6 +24,10 @@ use super::cache::Kept;
 use super::checks::CHECKS;
 use super::checks::Check;
 use super::checks::HARDENING_READ_ONLY;
+use super::checks::OCI_BLOBS;
+use super::checks::OCI_DOCUMENTS;
+use super::checks::OCI_LAYERS;
+use super::checks::OCI_TAR;
 use super::checks::SECRETS_ARCHIVES;
 use super::checks::SECRETS_FILES;
 use super::closure;
@@ -46,6 +50,9 @@ use crate::describe::explain::effects::Makers;
 use crate::describe::side;
 use crate::describe::side::Side;
 use crate::project::lock::Lock;
+
+/// What is said of a layer that was not read to its end.
+const NOT_READ: &str = "holds more than could be read";
 
 /// What an image is checked against.
 #[derive(Clone, Debug, Default)]
@@ -235,9 +242,23 @@ impl<'a> Asked<'a> {
         Ok((outcomes, description))
     }
 
-    /// The outcomes that are asked for.
+    /// The outcomes that are asked for, and what kept them from being looked at.
     fn wanted(&self, report: Report) -> Report {
-        let outcomes = report.outcomes.into_iter().filter(|outcome| self.wanted.wants(&outcome.check));
+        let unread: Vec<Option<Platform>> = report
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.verdict == Verdict::NotRun && outcome.evidence.contains(NOT_READ))
+            .map(|outcome| outcome.platform)
+            .collect();
+        let stops = |outcome: &Outcome| {
+            let check = outcome.check.as_str();
+            outcome.verdict == Verdict::Failed
+                && ([OCI_BLOBS.id, OCI_LAYERS.id].contains(&check)
+                    || check == OCI_DOCUMENTS.id && outcome.platform.is_none()
+                    || check == OCI_TAR.id && unread.contains(&outcome.platform))
+        };
+        let outcomes =
+            report.outcomes.into_iter().filter(|outcome| self.wanted.wants(&outcome.check) || stops(outcome));
         Report { outcomes: outcomes.collect(), ..report }
     }
 }
@@ -251,7 +272,7 @@ fn partial(outcome: &mut Outcome, layer: usize) {
     let misses = of("closure") || of("agents") || of("origin") || outcome.check == HARDENING_READ_ONLY.id;
     if misses || finds && outcome.verdict == Verdict::Passed {
         let reason = format!(
-            "layer {} holds more than could be read (the checks of `oci` say why); of what was seen: {}",
+            "layer {} {NOT_READ} (the checks of `oci` say why); of what was seen: {}",
             layer + 1,
             outcome.evidence
         );

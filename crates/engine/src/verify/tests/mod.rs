@@ -279,6 +279,18 @@ fn what_lies_about_itself_has_a_verdict() {
         assert_eq!(of.verdict, Verdict::NotRun, "{check}");
         assert!(of.evidence.starts_with("layer 1 holds more than could be read"), "{}", of.evidence);
     }
+    // Whatever alone was asked for, what kept it from being looked at is told.
+    let world = World::new();
+    let context = world.context("home", Network::Offline);
+    let wanted = Wanted { only: vec!["secrets".into()], ..Wanted::default() };
+    let report = statics(&context, &sample.source(), &wanted).unwrap();
+    assert!(failed_of(&report).contains(&"oci.blobs"), "{report:#?}");
+    let good = statics(&context, &Sample::good().source(), &wanted).unwrap();
+    assert!(good.outcomes.iter().all(|outcome| outcome.check.starts_with("secrets.")), "{good:#?}");
+}
+
+fn failed_of(report: &Report) -> Vec<&str> {
+    failed(report).into_iter().map(|(check, _)| check).collect()
 }
 
 #[test]
