@@ -177,14 +177,36 @@ pub struct Replaced {
     pub by: usize,
 }
 
-/// Sees the bytes of every file of every layer, of those too that upper layers hide.
+/// Sees the entries and the bytes of every file of every layer, of those too that upper layers hide.
 pub trait Watch {
+    /// An entry puts something at a path; `of` is the file that it is another name of.
+    fn entry(&mut self, layer: usize, path: &ImagePath, of: Option<&ImagePath>, entry: &Entry) {
+        let _ = (layer, path, of, entry);
+    }
     /// A file of so many bytes begins.
     fn begin(&mut self, layer: usize, path: &ImagePath, size: u64);
     /// Its next bytes.
     fn feed(&mut self, bytes: &[u8]);
     /// It has ended.
     fn end(&mut self);
+    /// All layers have passed: files that it wants to see once more, under other names. Their layers are read once more.
+    fn again(&mut self, survey: &Survey) -> Vec<Renamed> {
+        let _ = survey;
+        Vec::new()
+    }
+}
+
+/// A file under another of its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The layer that has it; 0 is the lowest.
+    pub layer: usize,
+    /// The path whose entry has its content.
+    pub path: ImagePath,
+    /// The name that it is to be seen under.
+    pub name: ImagePath,
+    /// How much of it is seen.
+    pub bytes: u64,
 }
 
 /// What of files is looked at.
@@ -306,7 +328,45 @@ pub(crate) fn survey(
             }
         }
     }
-    Ok(surveyor.survey)
+    let Surveyor { survey, looking, .. } = surveyor;
+    if let Some(watch) = &mut looking.watch {
+        let mut wanted = watch.again(&survey);
+        for (number, layer) in image.layers.iter().enumerate() {
+            let here: Vec<Renamed> = wanted.extract_if(.., |one| one.layer == number).collect();
+            if !here.is_empty() {
+                pass::layer(
+                    source,
+                    layer,
+                    &mut UnderNames { wanted: here, watch: &mut **watch },
+                    &mut unpacked,
+                    running,
+                )?;
+            }
+        }
+    }
+    Ok(survey)
+}
+
+/// Shows files once more, under other names.
+struct UnderNames<'a> {
+    wanted: Vec<Renamed>,
+    watch: &'a mut dyn Watch,
+}
+
+impl Visit for UnderNames<'_> {
+    fn entry(&mut self, entry: &Entry, change: Change, content: &mut dyn Read) -> io::Result<()> {
+        let Change::Put(path) = change else { return Ok(()) };
+        let names = self.wanted.iter().filter(|one| one.path == path);
+        let Some(most) = names.clone().map(|one| one.bytes).max() else { return Ok(()) };
+        let mut bytes = Vec::new();
+        content.take(most).read_to_end(&mut bytes)?;
+        for one in names {
+            self.watch.begin(one.layer, &one.name, entry.size);
+            self.watch.feed(&bytes[..bytes.len().min(usize::try_from(one.bytes).unwrap_or(usize::MAX))]);
+            self.watch.end();
+        }
+        Ok(())
+    }
 }
 
 /// Applies the entries of layers to what is there.
@@ -344,6 +404,9 @@ impl Visit for Surveyor<'_, '_> {
             Change::Put(path) => (path, None),
             Change::Link { path, target } => (path, Some(target)),
         };
+        if let Some(watch) = &mut self.looking.watch {
+            watch.entry(layer, &path, of.as_ref(), entry);
+        }
         if !matches!(entry.kind, EntryKind::Directory) {
             self.clear(layer + 1, layer, &path);
         }

@@ -10,6 +10,7 @@ use pinfold_image::model::Manifest;
 use serde_json::Value;
 
 use super::Scanner;
+use super::hidden;
 use super::pairs;
 use crate::verify::checks::SECRETS_CONFIG;
 use crate::verify::report::Finding;
@@ -22,6 +23,7 @@ pub fn config(scanner: &Scanner, image: &Image, index: Option<&Index>) -> Outcom
         said.annotations("index", &index.annotations);
         for entry in index.manifests.iter().chain(&index.subject) {
             said.annotations("index", &entry.annotations);
+            said.texts("address (index)", &entry.urls);
             said.unknown("index", &entry.other);
         }
         said.unknown("index", &index.other);
@@ -41,10 +43,18 @@ pub(super) struct Said<'a> {
 }
 
 impl Said<'_> {
-    fn look(&mut self, at: String, name: &str, value: &str, judge: pairs::Judge) {
+    fn look(&mut self, mut at: String, name: &str, value: &str, judge: pairs::Judge) {
         self.looked += 1;
-        let found = judge(self.scanner, name, value);
+        // A name may hold one as well, and is told as what it is.
+        let found = judge(self.scanner, name, value).or_else(|| pairs::text(self.scanner, "", name));
+        hidden::hide(&mut at);
         self.found.extend(found.map(|what| Finding { at, problem: what.to_owned() }));
+    }
+
+    fn texts<'a>(&mut self, at: &str, texts: impl IntoIterator<Item = &'a String>) {
+        for text in texts {
+            self.look(at.to_owned(), "", text, pairs::text);
+        }
     }
 
     fn annotations(&mut self, of: &str, annotations: &BTreeMap<String, String>) {
@@ -57,6 +67,7 @@ impl Said<'_> {
         self.annotations("manifest", &manifest.annotations);
         for descriptor in [&manifest.config].into_iter().chain(&manifest.layers).chain(&manifest.subject) {
             self.annotations("manifest", &descriptor.annotations);
+            self.texts("address (manifest)", &descriptor.urls);
             self.unknown("manifest", &descriptor.other);
         }
         self.unknown("manifest", &manifest.other);
@@ -71,6 +82,15 @@ impl Said<'_> {
             for (name, value) in &section.labels {
                 self.look(format!("label {name}"), name, value, pairs::variable);
             }
+            for (at, text) in [
+                ("user", &section.user),
+                ("working directory", &section.working_dir),
+                ("stop signal", &section.stop_signal),
+            ] {
+                self.texts(at, [text]);
+            }
+            self.texts("volume", section.volumes.keys());
+            self.texts("port", section.exposed_ports.keys());
             for (index, word) in section.entrypoint.iter().chain(&section.cmd).enumerate() {
                 self.look(format!("argument {index}"), "", word, pairs::text);
             }
@@ -82,7 +102,8 @@ impl Said<'_> {
             self.look(at(), "", &step.comment, pairs::text);
             self.unknown(&at(), &step.other);
         }
-        self.look("author".into(), "", configuration.author.as_deref().unwrap_or_default(), pairs::text);
+        self.texts("author", &configuration.author);
+        self.texts("created", &configuration.created);
         self.unknown("configuration", &configuration.other);
     }
 

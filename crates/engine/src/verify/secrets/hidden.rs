@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use pinfold_base::ImagePath;
 use pinfold_image::inspect::ImageSummary;
 use pinfold_image::inspect::PlatformSummary;
 use pinfold_image::model::RuntimeSection;
@@ -50,6 +51,12 @@ pub fn text(text: &str) -> Cow<'_, str> {
     } else {
         hidden
     })
+}
+
+/// A path, name by name.
+pub fn path(path: &ImagePath) -> String {
+    let path = path.to_string();
+    path.split('/').map(text).collect::<Vec<_>>().join("/")
 }
 
 /// Whether a secret is told by one word, and is another.
@@ -97,7 +104,8 @@ fn runtime(section: &mut RuntimeSection) {
     }
 }
 
-fn hide(one: &mut String) {
+/// Hides what a text has in place.
+pub(super) fn hide(one: &mut String) {
     if let Cow::Owned(hidden) = text(one) {
         *one = hidden;
     }

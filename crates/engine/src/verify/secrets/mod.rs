@@ -4,6 +4,7 @@
 //! bytes of a file ─► literals that tokens begin with, all at once   (scan.rs)
 //!                      └► a token's form, its checksum, a key's body   (tokens.rs, keys.rs)
 //! files by name   ─► logins of programs: `.npmrc`, `.netrc`, …   (logins.rs)
+//! names, links    ─► the same of names, targets and attributes; files once more under other names   (names.rs)
 //! archives        ─► the same of their members   (archives.rs)
 //! documents       ─► the same of what they say, and values that look drawn at random   (documents.rs, pairs.rs)
 //! ```
@@ -20,20 +21,25 @@ pub mod hidden;
 mod keys;
 mod known;
 mod logins;
+mod names;
 mod pairs;
 mod scan;
 mod tokens;
 
 use std::path::Path;
 
+use pinfold_archive::tar::Entry;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::units;
+use pinfold_image::survey::Renamed;
+use pinfold_image::survey::Survey;
 use pinfold_image::survey::Watch;
 
 use self::archives::Archives;
 use self::archives::Aside;
 pub use self::documents::config;
+use self::names::Names;
 pub use self::scan::Scan;
 pub use self::scan::Scanner;
 use super::checks::Check;
@@ -77,6 +83,15 @@ impl Found {
         }
     }
 
+    /// Tells what is beside the bytes of what is at a path, whose name may be what is not told.
+    fn tell(&mut self, path: &ImagePath, problem: String) {
+        if self.findings.len() < SECRETS_MAX {
+            self.findings.push(Finding { at: hidden::path(path), problem });
+        } else {
+            self.more += 1;
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.findings.is_empty()
     }
@@ -105,6 +120,8 @@ impl Found {
 #[derive(Debug)]
 pub struct Files<'a> {
     scan: Scan<'a>,
+    scanner: &'a Scanner,
+    names: Names,
     archives: Archives<'a>,
     at: Option<(usize, ImagePath, Aside)>,
     found: Found,
@@ -116,7 +133,8 @@ impl<'a> Files<'a> {
     /// Before the first; archives that are large are set aside in files of `directory` that have no name.
     pub fn new(scanner: &'a Scanner, directory: &Path) -> Self {
         let archives = Archives::new(scanner, directory);
-        Self { scan: scanner.scan(), archives, at: None, found: Found::default(), count: 0, bytes: 0 }
+        let (scan, names, found) = (scanner.scan(), Names::default(), Found::default());
+        Self { scan, scanner, names, archives, at: None, found, count: 0, bytes: 0 }
     }
 
     /// What came of it: of files, and of archives among them.
@@ -128,6 +146,10 @@ impl<'a> Files<'a> {
 }
 
 impl Watch for Files<'_> {
+    fn entry(&mut self, layer: usize, path: &ImagePath, of: Option<&ImagePath>, entry: &Entry) {
+        self.names.entry(self.scanner, (layer, path), of, entry, &mut self.found);
+    }
+
     fn begin(&mut self, layer: usize, path: &ImagePath, _size: u64) {
         self.scan.begin(path);
         self.count += 1;
@@ -148,8 +170,16 @@ impl Watch for Files<'_> {
         let kept = aside.end(&self.archives.directory, &self.archives.limits);
         // What stands in an archive as it is would be told twice.
         if kept.map_or(0, |kept| self.archives.look(kept, &path, layer)) == 0 {
-            self.found.put(&path.to_string(), layer, &secrets);
+            let name = path.to_string();
+            for secret in secrets.iter().filter(|secret| known::file(&name, secret.what).is_some()) {
+                self.names.known(layer, &path, *secret);
+            }
+            self.found.put(&name, layer, &secrets);
         }
+    }
+
+    fn again(&mut self, survey: &Survey) -> Vec<Renamed> {
+        self.names.again(survey, &mut self.found)
     }
 }
 

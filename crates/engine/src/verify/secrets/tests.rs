@@ -434,6 +434,15 @@ fn configuration_is_judged_by_names_and_forms() {
     section.other.insert("OnBuild".into(), serde_json::json!([format!("RUN {secret} make")]));
     section.other.insert("Shell".into(), serde_json::json!(["/bin/sh", "-c"]));
     section.labels.insert("token".into(), random.clone());
+    section
+        .other
+        .insert("Healthcheck".into(), serde_json::json!({ "Test": ["CMD-SHELL", format!("curl {secret}")] }));
+    section.env.push(random.clone());
+    section.working_dir = format!("/{random}");
+    section.user = secret.clone();
+    section.volumes.insert(format!("/v/{random}"), BTreeMap::default());
+    configuration.history[0].other.insert("author".into(), secret.clone().into());
+    configuration.other.insert("container_config".into(), serde_json::json!({ "Env": [secret] }));
     index.annotations.insert("org.example.key".into(), random.clone());
     index.manifests[0].annotations.insert("org.example.entry".into(), random.clone());
     assert_eq!(
@@ -441,10 +450,17 @@ fn configuration_is_judged_by_names_and_forms() {
         [
             "annotation org.example.key (index)",
             "annotation org.example.entry (index)",
+            "Env <a value that looks drawn at random>",
             "label token",
+            "user",
+            "working directory",
+            "volume",
             "OnBuild (config)",
+            "Healthcheck (config)",
             "history 1",
+            "author (history 1)",
             "author",
+            "container_config (configuration)",
         ]
     );
 }

@@ -162,6 +162,13 @@ impl Sample {
         self.layer("generated/files").insert(ImagePath::new(path).unwrap(), node);
     }
 
+    /// Another name of a file.
+    pub(super) fn hard_link(&mut self, path: &str, of: &str) {
+        let file = Node::file(&"generated/files".into(), Metadata::root(0o644, 7), Content::inline(*b""));
+        let node = Node { kind: NodeKind::Hardlink(ImagePath::new(of).unwrap()), ..file };
+        self.layer("generated/files").insert(ImagePath::new(path).unwrap(), node);
+    }
+
     /// A file in the layer of a package that does not have it.
     pub(super) fn unexplained(&mut self, path: &str) {
         let node = Node::file(&"debian/tool".into(), Metadata::root(0o644, 7), Content::inline(*b"x"));

@@ -1,6 +1,7 @@
 //! One image that passes, and for each check one that fails for exactly that reason.
 
 mod image;
+mod names;
 
 use fs_err as fs;
 use pinfold_archive::Metadata;
