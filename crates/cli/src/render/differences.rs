@@ -46,7 +46,7 @@ pub(crate) fn of_locks(difference: &LockDifference) -> Document {
         ("PLATFORM", Align::Left),
         ("FROM", Align::Right),
         ("TO", Align::Right),
-        ("MORE", Align::Right),
+        ("CHANGE", Align::Right),
     ]);
     for Folded { platforms, of } in &difference.platforms {
         if let Pair { from: Some(from), to: Some(to) } = of.downloads {
@@ -99,10 +99,11 @@ pub(crate) fn of_images(difference: &image::Difference) -> Document {
         let all = difference.platforms.iter();
         folded(all.flat_map(|one| one.platforms.iter().map(|platform| (*platform, table(&one.of)))))
     };
-    let kinds: [(&str, OneTable<'_>); 6] = [
+    let kinds: [(&str, OneTable<'_>); 7] = [
         ("Packages", &|of| changes::rows(&of.packages)),
         ("Configuration", &|of| settings(&of.configuration)),
         ("What it asks of its sandbox", &|of| settings(&of.contract)),
+        ("Set-id bits, owners and capabilities of files", &|of| paths(&of.files.rights)),
         ("Files by component", &|of| components(&of.files.components)),
         ("Files", &|of| paths(&of.files.paths)),
         ("Install scripts", &|of| scripts(&of.scripts)),
@@ -166,13 +167,8 @@ fn paths(changes: &[FileChange]) -> Table {
     let mut table = Table::new(&[("HOW", Align::Left), ("COMPONENT", Align::Left), ("PATH", Align::Left)])
         .whole_at_the_end();
     for change in changes {
-        let how = match (&change.from, &change.to) {
-            (None, _) => "added".to_owned(),
-            (_, None) => "removed".to_owned(),
-            _ => change.differs.iter().map(|aspect| aspect.word()).collect::<Vec<_>>().join(", "),
-        };
         let component = change.component.as_ref().map_or("-".into(), Shown::from);
-        table.row([how.into(), component, (&change.path).into()]);
+        table.row([change.told().into(), component, (&change.path).into()]);
     }
     table
 }
@@ -206,7 +202,7 @@ fn sizes(sizes: &image::Sizes) -> Table {
         ("WHAT", Align::Left),
         ("FROM", Align::Right),
         ("TO", Align::Right),
-        ("MORE", Align::Right),
+        ("CHANGE", Align::Right),
     ]);
     let mut row = |what: Shown, pair: &Pair<u64>| {
         let bytes = |side: Option<u64>| Shown::from(side.map_or("-".into(), units::bytes));

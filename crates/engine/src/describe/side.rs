@@ -66,6 +66,9 @@ pub struct File {
     /// SHA-256 of its content, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// Its attribute `security.capability`, in hexadecimal as getfattr(1) writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<String>,
     /// What it came with, where that is known.
     pub component: Option<String>,
     /// The number of its layer, 1 being the lowest.
@@ -203,6 +206,7 @@ fn files(summary: &PlatformSummary, description: &Description) -> Vec<File> {
             gid: found.gid,
             size: found.size,
             digest: found.sha256().cloned(),
+            capabilities: capabilities(found),
             component: told.or_else(holds),
             layer: found.layer + 1,
             path: path.to_string(),
@@ -243,6 +247,13 @@ fn components(summary: &PlatformSummary, description: &Description, files: &[Fil
         }
     }
     found.into_values().collect()
+}
+
+/// What a file may do beyond its user, where its entry says so.
+fn capabilities(found: &Found) -> Option<String> {
+    let What::File(facts) = &found.what else { return None };
+    let (_, value) = facts.xattrs.iter().find(|(name, _)| &**name == b"security.capability")?;
+    Some(value.iter().fold(String::from("0x"), |text, byte| format!("{text}{byte:02x}")))
 }
 
 /// `drwxr-xr-x`, as `ls -l` writes it.

@@ -217,6 +217,7 @@ pub fn sides(from: &Side, to: &Side, paths: Paths) -> PlatformDifference {
         contract: hidden(settings(&contract(one), &contract(other))),
         files: Files {
             components: files::counted(&changes),
+            rights: changes.iter().filter(|change| change.is_of_rights()).cloned().collect(),
             paths: if paths == Paths::Listed { changes } else { Vec::new() },
         },
         sizes: sizes(from, to),

@@ -4,6 +4,7 @@ use pinfold_base::Arch;
 use pinfold_sources::debian::place::ScriptClass;
 
 use super::files::Aspect;
+use super::files::bits;
 use super::files::counted;
 use super::files::files;
 use super::image::Paths;
@@ -32,6 +33,7 @@ fn file(path: &str, mode: &str, text: &str) -> File {
         size: text.len() as u64,
         target: mode.starts_with('l').then(|| text.to_owned()),
         digest: mode.starts_with('-').then(|| Digest::sha256(text.as_bytes())),
+        capabilities: None,
         component: Some("debian/x".into()),
         layer: 1,
     }
@@ -40,13 +42,15 @@ fn file(path: &str, mode: &str, text: &str) -> File {
 #[test]
 fn each_way_to_differ_is_named_and_nothing_else() {
     let base = file("/a", "-rw-r--r--", "one");
-    let cases: [(File, &[Aspect]); 8] = [
+    let cases: [(File, &[Aspect]); 10] = [
         (base.clone(), &[]),
         (File { layer: 3, component: None, ..base.clone() }, &[]),
         (file("/a", "-rw-r--r--", "two"), &[Aspect::Content]),
         (file("/a", "-rwxr-xr-x", "one"), &[Aspect::Mode]),
         (File { uid: 7, ..base.clone() }, &[Aspect::Owner]),
         (File { gid: 7, mode: "-rwxr-xr-x".into(), ..base.clone() }, &[Aspect::Mode, Aspect::Owner]),
+        (File { capabilities: Some("0x01".into()), ..base.clone() }, &[Aspect::Capabilities]),
+        (File { uid: 7, ..file("/a", "lrwxrwxrwx", "one") }, &[Aspect::Type, Aspect::Owner]),
         (file("/a", "lrwxrwxrwx", "one"), &[Aspect::Type]),
         (file("/a", "drwxr-xr-x", ""), &[Aspect::Type]),
     ];
@@ -58,6 +62,35 @@ fn each_way_to_differ_is_named_and_nothing_else() {
     let links = |mode, target| files(&[file("/l", "lrwxrwxrwx", "x")], &[file("/l", mode, target)]);
     assert_eq!(links("lrwxr-xr-x", "x"), [], "the bits of a link mean nothing");
     assert_eq!(links("lrwxrwxrwx", "y")[0].differs, [Aspect::Target]);
+}
+
+/// The numbers are those that `stat -c %a` of GNU coreutils 9.1 prints after `chmod`.
+#[test]
+fn what_gives_rights_is_told_with_what_it_was_and_is() {
+    let base = file("/a", "-rw-r--r--", "one");
+    let with = |mode: &str| file("/a", mode, "one");
+    let raw = File { capabilities: Some("0x0100000200200000".into()), ..base.clone() };
+    let cases: [(Option<File>, Option<File>, &str, bool); 14] = [
+        (Some(base.clone()), Some(with("-rwsr-xr-x")), "mode 0644 → 4755", true),
+        (Some(with("-rwxr-Sr-x")), Some(with("-rwxr--r-x")), "mode 2745 → 0745", true),
+        (Some(with("-rwsr-xr-x")), Some(with("-rwsr-xr--")), "mode 4755 → 4754", false),
+        (Some(base.clone()), Some(with("-rwxr-xr-x")), "mode 0644 → 0755", false),
+        (Some(with("drwxrwxrwt")), Some(with("drwxrwxrwx")), "mode 1777 → 0777", false),
+        (Some(base.clone()), Some(with("-rw-r----T")), "mode 0644 → 1640", false),
+        (Some(base.clone()), Some(File { uid: 7, ..base.clone() }), "owner 0:0 → 7:0", true),
+        (Some(base.clone()), Some(raw.clone()), "capabilities none → 0x0100000200200000", true),
+        (Some(with("lrwsrwxrwx")), Some(with("-rwsr-xr-x")), "type lrwsrwxrwx → -rwsr-xr-x", true),
+        (Some(base.clone()), Some(file("/a", "-rw-r--r--", "two")), "content", false),
+        (None, Some(with("-rwSr--r--")), "added with mode 4644", true),
+        (None, Some(File { uid: 7, ..base.clone() }), "added", false),
+        (Some(raw), None, "removed, capabilities 0x0100000200200000", true),
+        (Some(with("lrwsrwxrwx")), None, "removed", false),
+    ];
+    for (from, to, told, of_rights) in cases {
+        let found = files(from.as_slice(), to.as_slice());
+        assert_eq!((found[0].told().as_str(), found[0].is_of_rights()), (told, of_rights));
+    }
+    assert_eq!(bits(&with("-rwsrwsrwt")), 0o7777);
 }
 
 #[test]
