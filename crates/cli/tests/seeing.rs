@@ -140,6 +140,8 @@ fn locks_are_told_from_images_and_compared() {
     for (args, hint) in [
         (["diff", "pinfold.lock", "one"], "name two images, or two locks"),
         (["diff", "lock:nowhere", "pinfold.lock"], "git show REVISION:pinfold.lock"),
+        (["diff", "a.lock", "pinfold.lock"], "there is no lock `a.lock`"),
+        (["diff", "one", "nosuch.lock"], "there is no lock `nosuch.lock`"),
     ] {
         let output = images.run("one", &args);
         let said = String::from_utf8(output.stderr).unwrap();
@@ -193,4 +195,26 @@ fn a_report_is_one_page_and_the_same_each_time() {
     // To a pipe it is written as to any program.
     let piped = images.run("one", &["report", "one", "-o", "/dev/stdout", "--quiet"]);
     assert!(String::from_utf8(piped.stdout).unwrap().contains(&first));
+}
+
+#[test]
+fn a_document_goes_to_stdout_or_into_a_folder_that_is_there() {
+    let Some(images) = Images::new() else { return };
+    for (verb, begins) in [("report", "<!"), ("sbom", "{")] {
+        let (code, text) = images.told(&[verb, "one", "-o", "-"]);
+        assert!(code == 0 && text.to_lowercase().starts_with(begins), "{verb}: {text}");
+        assert!(!images.0.path("one/-").exists());
+        // No image was read: there is none.
+        let output = images.run("one", &[verb, "nowhere", "-o", "none/x"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("there is no folder `none`") && said.contains("make the folder"), "{said}");
+    }
+    let output = images.run("one", &["verify", "one", "--json", "--junit", "-"]);
+    let error: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), error["error"]["kind"].as_str()), (Some(2), Some("usage")));
+    let output = images.run("one", &["verify", "one", "--budget", "500"]);
+    assert!(
+        output.status.code() == Some(2)
+            && String::from_utf8(output.stderr).unwrap().contains("with its unit")
+    );
 }

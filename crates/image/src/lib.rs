@@ -38,6 +38,7 @@ pub mod survey;
 pub mod trust;
 pub mod unpack;
 pub mod verify;
+pub mod weight;
 
 pub use base::Base;
 pub use compose::ComposedImage;

@@ -112,14 +112,13 @@ fn side(word: &str) -> Result<Side, Failure> {
     let file = match word.strip_prefix(LOCK) {
         Some("-") => return Ok(Side::Lock(Box::new(typed()?))),
         Some(file) => Path::new(file),
-        None if Path::new(word).extension().is_some_and(|end| end == "lock") && Path::new(word).is_file() => {
-            Path::new(word)
-        }
+        // No image is called so by anybody who does not mean a file.
+        None if Path::new(word).extension().is_some_and(|end| end == "lock") => Path::new(word),
         None => return Ok(Side::Image),
     };
     let lock = Lock::load(file)?.ok_or_else(|| {
         Failure::usage(
-            pinfold_base::shown!("there is no lock at `{}`", file.display()),
+            pinfold_base::shown!("there is no lock `{}`", file.display()),
             "`git show REVISION:pinfold.lock | pinfold diff lock:- pinfold.lock` compares with an older one",
         )
     })?;

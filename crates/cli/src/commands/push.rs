@@ -11,7 +11,7 @@ use pinfold_engine::build::heal::healing;
 use pinfold_engine::context::Context;
 use pinfold_engine::keep::images;
 use pinfold_engine::keep::images::FindError;
-use pinfold_engine::project::manifest::parse_size;
+use pinfold_engine::project::manifest::parse_budget;
 use pinfold_engine::settings::Format;
 use pinfold_engine::ship::find::Finding;
 use pinfold_engine::ship::find::Pull;
@@ -103,7 +103,7 @@ impl PushArgs {
 }
 
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    parse_size(text).ok_or_else(|| "a size looks like `700MiB` or `1.5GB`".to_owned())
+    parse_budget(text).ok_or_else(|| "a size looks like `700MiB` or `1.5GB`, with its unit".to_owned())
 }
 
 /// What was done or would be.

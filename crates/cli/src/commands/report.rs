@@ -1,5 +1,6 @@
 //! `pinfold report`: one page over an image.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ pub(crate) struct ReportArgs {
     /// The image, in any place (as of `inspect`)
     #[arg(add = complete::images())]
     image: String,
-    /// Write the page to this file
+    /// Write the page to this file (`-` is stdout)
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -38,6 +39,10 @@ pub(crate) struct ReportArgs {
 }
 
 pub(crate) fn run(args: &ReportArgs, global: Global) -> Outcome {
+    let to_stdout = args.output == Path::new("-");
+    if !to_stdout {
+        describe::folder(&args.output)?;
+    }
     let context = super::context(global, args.downloads)?;
     let source = super::looked_at(&context, &args.image)?;
     let lock = find(&context, &source, args.lock.as_deref())?;
@@ -54,7 +59,12 @@ pub(crate) fn run(args: &ReportArgs, global: Global) -> Outcome {
         checks: Some(&checks),
         lock: lock.as_ref(),
     };
-    describe::save(&args.output, &page::page(&subject))?;
+    let page = page::page(&subject);
+    if to_stdout {
+        render::text(&page);
+        return Ok(ExitCode::SUCCESS);
+    }
+    describe::save(&args.output, &page)?;
     if global.json {
         render::json(&serde_json::json!({
             "page": args.output.display().to_string(),

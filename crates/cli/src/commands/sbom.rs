@@ -1,10 +1,12 @@
 //! `pinfold sbom`: the bill of materials of an image.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pinfold_base::Platform;
 use pinfold_base::shown;
+use pinfold_engine::describe;
 use pinfold_engine::describe::sbom;
 use pinfold_engine::describe::sbom::Format;
 
@@ -42,6 +44,10 @@ enum Form {
 }
 
 pub(crate) fn run(args: &SbomArgs, global: Global) -> Outcome {
+    let output = args.output.as_deref().filter(|file| *file != Path::new("-"));
+    if let Some(file) = output {
+        describe::folder(file)?;
+    }
     let context = super::context(global, args.downloads)?;
     let source = super::looked_at(&context, &args.image)?;
     let platform = if let Some(platform) = args.platform {
@@ -63,7 +69,7 @@ pub(crate) fn run(args: &SbomArgs, global: Global) -> Outcome {
     let bill = sbom::of(&context, &source, platform, format);
     context.tell_damage();
     let bill = bill?;
-    let Some(file) = &args.output else {
+    let Some(file) = output else {
         render::json_lines(&bill.bytes);
         return Ok(ExitCode::SUCCESS);
     };

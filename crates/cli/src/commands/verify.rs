@@ -98,6 +98,12 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     if let (Some(key), Some(image)) = (&args.key, &args.image) {
         return signed(args, key, image, global);
     }
+    if global.json && args.junit.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::usage(
+            "JSON and JUnit's XML cannot both go to stdout",
+            "name a file: `--junit FILE`",
+        ));
+    }
     let context = super::context(global, args.locking.downloads(args.downloads))?;
     if args.store {
         return all(&context, global);

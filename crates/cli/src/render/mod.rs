@@ -142,6 +142,11 @@ pub(crate) fn json_lines(lines: &[u8]) {
     write_out(&text::json(&String::from_utf8_lossy(lines)));
 }
 
+/// Writes a text that is a document of its own, such as a page, to stdout as it is.
+pub(crate) fn text(document: &str) {
+    write_out(document);
+}
+
 /// Writes an event as one line of JSON to stderr.
 pub(super) fn event(value: &serde_json::Value) {
     write_error(&format!("{}\n", text::json(&value.to_string())));

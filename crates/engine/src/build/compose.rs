@@ -15,6 +15,7 @@ use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::Shown;
 use pinfold_image::Assignment;
 use pinfold_image::ComposedImage;
 use pinfold_image::ImageError;
@@ -28,6 +29,8 @@ use pinfold_image::compose::annotation;
 use pinfold_image::layout;
 use pinfold_image::model::Descriptor;
 use pinfold_image::plan;
+use pinfold_image::weight;
+use pinfold_image::weight::Over;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -69,16 +72,12 @@ pub enum ComposeError {
         path: ImagePath,
     },
     /// The image is larger than the policy allows.
-    #[error(
-        "the image for {platform} has {size} bytes compressed, {over} more than `policy.size-budget` allows"
-    )]
+    #[error("the image for {platform} is {over} (`policy.size-budget`), compressed")]
     Budget {
         /// The platform.
         platform: Platform,
-        /// Its compressed size.
-        size: u64,
         /// How much too large.
-        over: u64,
+        over: Over,
     },
 }
 
@@ -91,6 +90,14 @@ impl Diagnose for ComposeError {
             Self::Manifest(error) => Diagnosis::Inner(error),
             Self::Whiteout { .. } => Diagnosis::Own(Kind::Usage),
             Self::Budget { .. } => Diagnosis::Own(Kind::Refused),
+        }
+    }
+
+    fn lines(&self) -> Vec<Shown> {
+        match (self, self.inner()) {
+            (Self::Budget { over, .. }, _) => std::iter::once(Shown::of(self)).chain(over.lines()).collect(),
+            (_, Some(inner)) if inner.to_string() == self.to_string() => inner.lines(),
+            _ => vec![Shown::of(self)],
         }
     }
 
@@ -248,9 +255,11 @@ pub fn platform(
         });
         built.push(BuiltLayer { name: plan.name, layer, cached: work == Work::Cached });
     }
-    let size: u64 = built.iter().map(|layer| layer.layer.size).sum();
-    if let Some(over) = manifest.policy.size_budget.and_then(|budget| size.checked_sub(budget + 1)) {
-        return Err(ComposeError::Budget { platform, size, over: over + 1 });
+    let weights = blobs
+        .iter()
+        .map(|blob| (weight::content(blob.components.iter().map(String::as_str), &blob.digest), blob.size));
+    if let Some(over) = manifest.policy.size_budget.and_then(|budget| Over::of(weights, budget)) {
+        return Err(ComposeError::Budget { platform, over });
     }
     let mut annotations = annotations(manifest);
     if let Some(digest) = contract::digest(tree) {

@@ -64,6 +64,7 @@ pub use self::license::License;
 pub use self::origins::Download;
 pub use self::origins::Origins;
 pub use self::save::SaveError;
+pub use self::save::folder;
 pub use self::save::save;
 use crate::build::contract;
 use crate::build::contract::Contract;

@@ -55,11 +55,17 @@ pub fn save(file: &Path, text: &str) -> Result<(), SaveError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
+    let folder = folder(file)?;
+    let mut new = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(folder)?;
+    new.write_all(text.as_bytes())?;
+    Ok(store::persist(new, file)?)
+}
+
+/// The folder of a file that is to be written. Whoever works long for it asks first.
+pub fn folder(file: &Path) -> Result<&Path, SaveError> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(SaveError::NoFolder { file: file.to_owned(), folder: folder.to_owned() });
     }
-    let mut new = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(folder)?;
-    new.write_all(text.as_bytes())?;
-    Ok(store::persist(new, file)?)
+    Ok(folder)
 }

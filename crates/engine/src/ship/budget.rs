@@ -13,26 +13,21 @@ use pinfold_image::model::Manifest;
 use pinfold_image::model::Raw;
 use pinfold_image::sink::is_manifest;
 use pinfold_image::sink::parts;
+use pinfold_image::weight;
+use pinfold_image::weight::Over;
 
 use super::error::ShipError;
 
 /// What a platform may weigh where nobody says: 700 MiB.
 pub const DEFAULT: u64 = 700 << 20;
-/// Components of a layer that are named.
-const NAMED: usize = 3;
 
 /// Fails when a platform of the image behind `root` weighs more than `budget` bytes.
 pub fn check(source: &ImageSource, root: &Descriptor, budget: u64) -> Result<(), ShipError> {
     for (platform, descriptor) in manifests(source, root)? {
         let manifest: Raw<Manifest> = read_document(source.blobs(), &descriptor)?;
-        let layers = &manifest.value().layers;
-        // Sizes may be of an image from elsewhere.
-        let size = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
-        if size > budget {
-            let mut blame: Vec<(String, u64)> =
-                layers.iter().map(|layer| (content(layer), layer.size)).collect();
-            blame.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            return Err(ShipError::OverBudget { platform, size, budget, blame });
+        let layers = manifest.value().layers.iter().map(|layer| (content(layer), layer.size));
+        if let Some(over) = Over::of(layers, budget) {
+            return Err(ShipError::OverBudget { platform, over });
         }
     }
     Ok(())
@@ -55,12 +50,7 @@ fn manifests(source: &ImageSource, root: &Descriptor) -> Result<Vec<(String, Des
 /// What is in a layer, as far as it says.
 fn content(layer: &Descriptor) -> String {
     let components = layer.annotations.get(annotation::COMPONENTS).map(String::as_str).unwrap_or_default();
-    let components: Vec<&str> = components.split_ascii_whitespace().collect();
-    match components.len() {
-        0 => format!("layer {}", layer.digest.short()),
-        all if all > NAMED => format!("{} and {} more", components[..NAMED].join(", "), all - NAMED),
-        _ => components.join(", "),
-    }
+    weight::content(components.split_ascii_whitespace(), &layer.digest)
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@ use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::http::HttpError;
-use pinfold_base::shown;
 use pinfold_base::text::word;
 use pinfold_image::ImageError;
 use pinfold_image::Reference;
 use pinfold_image::registry::RegistryError;
 use pinfold_image::sign::SignError;
 use pinfold_image::trust::TrustError;
+use pinfold_image::weight::Over;
 
 use super::key::KeyError;
 use super::load::LoadError;
@@ -22,27 +22,16 @@ use super::registries::RegistriesError;
 use crate::keep::images::FindError;
 use crate::settings::SettingsError;
 
-/// Layers named by the table of an image that is too large.
-const BLAMED: usize = 10;
-
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
 pub enum ShipError {
     /// A platform weighs more than it may.
-    #[error(
-        "the image for {platform} is not sent: its layers have {} compressed, and {} are allowed",
-        mebibytes(*size),
-        mebibytes(*budget)
-    )]
+    #[error("the image for {platform} is not sent: its compressed layers are {over}")]
     OverBudget {
         /// The platform.
         platform: String,
-        /// Its compressed layers, in bytes.
-        size: u64,
-        /// The bytes allowed.
-        budget: u64,
-        /// Its layers by what is in them, largest first.
-        blame: Vec<(String, u64)>,
+        /// How much more.
+        over: Over,
     },
     /// The digest that the destination names is not the image's.
     #[error("the image is {found}, and its destination says {expected}")]
@@ -152,9 +141,9 @@ impl Diagnose for ShipError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::OverBudget { size, .. } => Some(format!(
+            Self::OverBudget { over, .. } => Some(format!(
                 "`image.compression = \"zstd\"` or fewer agents make it smaller; `--budget {}MiB` allows it",
-                size.div_ceil(1 << 20)
+                over.size.div_ceil(1 << 20)
             )),
             Self::NotIn(RegistryError::Denied { .. }) => Some(
                 "check the name and the password; accounts with a second factor want a token instead".into(),
@@ -189,21 +178,9 @@ impl Diagnose for ShipError {
             Self::Settings(error) => return error.lines(),
             _ => vec![Shown::new(&self.to_string())],
         };
-        if let Self::OverBudget { blame, .. } = self {
-            lines.extend(
-                blame.iter().take(BLAMED).map(|(what, size)| shown!("{:>12}  {what}", mebibytes(*size))),
-            );
-            if let Some(rest) = blame.get(BLAMED..).filter(|rest| !rest.is_empty()) {
-                let size = rest.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
-                lines.push(shown!("{:>12}  {} more layers", mebibytes(size), rest.len()));
-            }
+        if let Self::OverBudget { over, .. } = self {
+            lines.extend(over.lines());
         }
         lines
     }
-}
-
-/// Bytes as mebibytes with one digit after the point.
-fn mebibytes(bytes: u64) -> String {
-    let tenths = u128::from(bytes) * 10 / (1 << 20);
-    format!("{}.{} MiB", tenths / 10, tenths % 10)
 }

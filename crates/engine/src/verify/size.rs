@@ -2,6 +2,10 @@
 
 use pinfold_base::units::bytes;
 use pinfold_image::compose::annotation;
+use pinfold_image::source::ImageLayer;
+use pinfold_image::weight;
+use pinfold_image::weight::BLAMED;
+use pinfold_image::weight::Over;
 
 use super::checks::SIZE_BUDGET;
 use super::report::Finding;
@@ -13,39 +17,22 @@ const NAMED: usize = 4;
 
 /// The budget.
 pub(super) fn check(subject: &Subject<'_>) -> Outcome {
-    let mut layers: Vec<(String, u64)> = subject
-        .image
-        .layers
-        .iter()
-        .enumerate()
-        .map(|(at, layer)| {
-            (content(at, layer.descriptor.annotations.get(annotation::COMPONENTS)), layer.descriptor.size)
-        })
-        .collect();
+    let layer = |layer: &ImageLayer| {
+        let components = layer.descriptor.annotations.get(annotation::COMPONENTS).map(String::as_str);
+        let components = components.unwrap_or_default().split_ascii_whitespace();
+        (weight::content(components, &layer.descriptor.digest), layer.descriptor.size)
+    };
+    let mut layers: Vec<(String, u64)> = subject.image.layers.iter().map(layer).collect();
+    if let Some(over) = Over::of(layers.clone(), subject.budget) {
+        let found = over.blame.iter().map(|(at, size)| Finding { at: at.clone(), problem: bytes(*size) });
+        let mut outcome = Outcome::looked(SIZE_BUDGET, over.to_string(), found.take(BLAMED));
+        outcome.more = over.blame.len().saturating_sub(BLAMED);
+        return outcome;
+    }
     let size = layers.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
     layers.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let named: Vec<String> =
         layers.iter().take(NAMED).map(|(name, size)| format!("{name} {}", bytes(*size))).collect();
     let evidence = format!("{} of {}: {}", bytes(size), bytes(subject.budget), named.join(", "));
-    let over = size > subject.budget;
-    let found = layers.iter().filter(|_| over).map(|(name, size)| Finding {
-        at: name.clone(),
-        problem: format!("{} of {} too many", bytes(*size), bytes(size_over(subject, &layers))),
-    });
-    Outcome { bytes: Some(size), ..Outcome::looked(SIZE_BUDGET, evidence, found.collect::<Vec<_>>()) }
-}
-
-fn size_over(subject: &Subject<'_>, layers: &[(String, u64)]) -> u64 {
-    layers.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size)).saturating_sub(subject.budget)
-}
-
-/// What is in a layer, in few words.
-fn content(at: usize, components: Option<&String>) -> String {
-    let components: Vec<&str> =
-        components.map(|text| text.split_ascii_whitespace().collect()).unwrap_or_default();
-    match components[..] {
-        [] => format!("layer {}", at + 1),
-        [only] => only.to_owned(),
-        [first, ..] => format!("{first} and {} more", components.len() - 1),
-    }
+    Outcome::looked(SIZE_BUDGET, evidence, [])
 }

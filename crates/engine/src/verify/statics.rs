@@ -2,6 +2,7 @@
 
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
+use pinfold_base::text;
 use pinfold_image::Image;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
@@ -85,7 +86,9 @@ pub fn only(name: &str) -> Result<String, String> {
     let mut groups: Vec<&str> = CHECKS.iter().map(|check| check.group()).collect();
     groups.dedup();
     groups.push(own::GROUP);
-    Err(format!("no check has this name; groups: {}", groups.join(", ")))
+    let all = groups.iter().copied().chain(CHECKS.iter().map(|check| check.id));
+    let near = text::nearest(name, all).map(|near| format!(", but `{near}`")).unwrap_or_default();
+    Err(format!("no check has this name{near}; groups: {}", groups.join(", ")))
 }
 
 /// Checks an image by looking. An error means that looking was not possible; what is wrong with the image is in the report.

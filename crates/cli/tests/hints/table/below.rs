@@ -30,6 +30,11 @@ pub(super) const ROWS: &[Row] = &[
         ),
     ),
     row(
+        "cli/src/commands/verify.rs",
+        "name a file: `--junit FILE`",
+        Elsewhere("cli/tests/seeing.rs", "a_document_goes_to_stdout_or_into_a_folder_that_is_there"),
+    ),
+    row(
         "archive/src/decoded/mod.rs",
         "take another form of it, or say `format = \"raw\"` to have the file as it is",
         Elsewhere("archive/src/decoded/tests.rs", "what_a_download_is_is_told_from_its_bytes"),

@@ -154,10 +154,13 @@ fn an_image_over_its_budget_or_with_a_deletion_in_it_is_refused() {
     file(&mut tree, "a", "debian/a", "text");
     tree.complete(&Component::from("debian/a"), 0).unwrap();
     let size = compose("name = 'x'\n", &tree).unwrap().size();
-    compose(&format!("name = 'x'\n[policy]\nsize-budget = '{size}'\n"), &tree).unwrap();
-    let error = compose(&format!("name = 'x'\n[policy]\nsize-budget = '{}'\n", size - 3), &tree).unwrap_err();
+    compose(&format!("name = 'x'\n[policy]\nsize-budget = '{size}B'\n"), &tree).unwrap();
+    let error =
+        compose(&format!("name = 'x'\n[policy]\nsize-budget = '{}B'\n", size - 3), &tree).unwrap_err();
     assert_eq!(error.kind(), Kind::Refused);
-    assert!(error.to_string().contains("3 more than `policy.size-budget` allows"), "{error}");
+    assert!(error.to_string().contains("linux/amd64 is 3 B over the budget of"), "{error}");
+    let lines: Vec<String> = error.lines().iter().map(ToString::to_string).collect();
+    assert!(lines.len() == 2 && lines[1].ends_with("B  debian/a"), "{lines:?}");
     file(&mut tree, "x/.wh.y", "debian/a", "");
     let error = compose("name = 'x'\n", &tree).unwrap_err();
     assert_eq!(error.to_string(), "`/x/.wh.y` begins with `.wh.`, which means a deletion inside a layer");

@@ -23,6 +23,7 @@ use self::effects::Effect;
 use self::effects::Makers;
 pub use self::missing::Missing;
 use super::Download;
+use super::PackageKind;
 use super::generated;
 use super::side::File;
 use super::side::Side;
@@ -199,6 +200,14 @@ fn entry(
         Some(component.to_owned())
     };
     let component = file.component.clone().or_else(by_script);
+    // Of several scripts the one of the component that the path is told as.
+    let of = |package: &str| {
+        let mut all = side.description.iter().flat_map(|description| &description.packages);
+        let is_it = |one: &&super::Package| one.kind == PackageKind::Deb && one.name == package;
+        all.find(is_it).and_then(|one| one.component.as_deref())
+    };
+    let maker = effects.iter().find(|effect| of(&effect.package) == component.as_deref());
+    let maker = maker.or(effects.first());
     let version = component.as_ref().and_then(|name| {
         side.components.iter().find(|one| one.name == *name).and_then(|one| one.version.clone())
     });
@@ -218,7 +227,7 @@ fn entry(
         gid: file.gid,
         size: file.size,
         digest: file.digest.clone(),
-        reason: reason(component.as_deref(), package.as_ref(), &effects),
+        reason: reason(component.as_deref(), package.as_ref(), maker),
         component,
         version,
         package,
@@ -300,17 +309,17 @@ fn shares(side: &Side, directory: &ImagePath) -> Vec<Share> {
 }
 
 /// Why a path is there.
-fn reason(component: Option<&str>, package: Option<&Package>, effects: &[Effect]) -> String {
+fn reason(component: Option<&str>, package: Option<&Package>, maker: Option<&Effect>) -> String {
     let Some(component) = component else {
-        return match effects {
-            [] => "nothing in the image says what it came with".into(),
-            [effect, ..] => format!("the install script of `{}` had a hand in it", effect.package),
+        return match maker {
+            None => "nothing in the image says what it came with".into(),
+            Some(effect) => format!("the install script of `{}` had a hand in it", effect.package),
         };
     };
     if let Some(reason) = generated::reason(component) {
         // Files that have no place of their own are told as the manifest's; a ledger knows better.
-        return match effects {
-            [effect, ..] if component == FILES => {
+        return match maker {
+            Some(effect) if component == FILES => {
                 format!("the {} of `{}` made it", effect.script, effect.package)
             }
             _ => reason.into(),
@@ -319,9 +328,9 @@ fn reason(component: Option<&str>, package: Option<&Package>, effects: &[Effect]
     let (source, name) = component.split_once('/').unwrap_or(("", component));
     match (source, package) {
         ("debian", Some(package)) => format!("the package `{}` ships it", package.name),
-        ("debian", None) => match effects {
-            [] => format!("a package of Debian's source `{name}` ships it, or its install script made it"),
-            [effect, ..] => format!("the {} of `{}` made it", effect.script, effect.package),
+        ("debian", None) => match maker {
+            None => format!("a package of Debian's source `{name}` ships it, or its install script made it"),
+            Some(effect) => format!("the {} of `{}` made it", effect.script, effect.package),
         },
         ("npm", _) => format!("the npm package `{name}` ships it"),
         ("agent", _) => format!("it is of the agent or runtime `{name}`"),

@@ -93,6 +93,17 @@ fn what_only_one_component_can_have_is_its_and_what_several_can_have_is_nobodys(
     let made = explained("usr/bin/made", Some(&lock(&["content of /usr/bin/made"]))).found.unwrap();
     assert_eq!(made.component.as_deref(), Some("debian/curl"));
     assert_eq!(made.reason, "the postinst of `curl` made it");
+    // Another package's script, of which no component is in the layer, wrote it before: what is said is of one package.
+    let mut both = lock(&["content of /usr/bin/made"]);
+    for ledger in both.ledger.values_mut() {
+        let mut before = ledger[0].clone();
+        before.package = "debianutils".into();
+        ledger.insert(0, before);
+    }
+    let made = explained("usr/bin/made", Some(&both)).found.unwrap();
+    assert_eq!((made.effects.len(), made.effects[0].package.as_str()), (2, "debianutils"));
+    assert_eq!(made.component.as_deref(), Some("debian/curl"));
+    assert_eq!(made.reason, "the postinst of `curl` made it");
     assert_eq!(explained("usr/bin/made", None).found.unwrap().component, None);
     let left = explained("usr/bin/made", Some(&lock(&["not done: content of /usr/bin/made"]))).found.unwrap();
     assert_eq!(left.component, None, "what was not done has made nothing");

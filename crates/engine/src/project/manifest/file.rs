@@ -549,6 +549,11 @@ fn check_user(user: &User) -> Result<(), ManifestError> {
     Ok(())
 }
 
+/// Bytes of `"700MiB"`, `"4096B"`: a size with its unit, without which 700 would be less than any image has.
+pub fn parse_budget(text: &str) -> Option<u64> {
+    parse_size(text).filter(|_| text.ends_with(|last: char| last.is_ascii_alphabetic()))
+}
+
 /// Bytes of `"700MiB"`, `"1.5GB"`, `"4096"`.
 pub fn parse_size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

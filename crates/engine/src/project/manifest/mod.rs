@@ -26,6 +26,7 @@ use serde::Serialize;
 pub use error::ManifestError;
 pub use file::ManifestFile;
 pub use file::Requests;
+pub use file::parse_budget;
 pub use file::parse_size;
 pub use preset::Preset;
 pub use run::Run;

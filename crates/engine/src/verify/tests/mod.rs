@@ -326,6 +326,8 @@ fn one_check_alone_can_be_asked_for() {
     for (name, known) in [("oci", true), ("hardening.set-id", true), ("hardening.set", false), ("", false)] {
         assert_eq!(super::only(name).is_ok(), known, "{name}");
     }
+    assert!(super::only("hardning").unwrap_err().contains("but `hardening`; groups: "));
+    assert!(super::only("xyzzy").unwrap_err().starts_with("no check has this name; "));
 }
 
 #[test]
@@ -348,5 +350,8 @@ fn what_weighs_too_much_is_told_with_what_weighs_most() {
     let over = of(size - 1);
     let [(check, first)] = &failed(&over)[..] else { panic!("{over:#?}") };
     assert_eq!(*check, "size.budget");
-    assert!(first.contains("1 B too many") && first.contains("generated/files"), "{first}");
+    assert!(first.contains("generated/files") && first.ends_with('B'), "{first}");
+    let outcome = over.outcomes.iter().find(|one| one.check == "size.budget").unwrap();
+    assert!(outcome.evidence.starts_with("1 B over the budget of "), "{}", outcome.evidence);
+    assert!(outcome.findings.len() <= 10, "{outcome:#?}");
 }

@@ -272,6 +272,8 @@ fn sizes() {
     assert_eq!(file::parse_size("1.5GB"), Some(1_500_000_000));
     assert_eq!(file::parse_size("-1"), None);
     assert_eq!(file::parse_size("5 apples"), None);
+    assert_eq!((file::parse_size("500"), file::parse_budget("500")), (Some(500), None));
+    assert_eq!(file::parse_budget("500B"), Some(500));
 }
 
 proptest::proptest! {
