@@ -13,7 +13,7 @@ if have docker-registry; then
   check 'pinfold push: both platforms as one index' run push iteron-sandbox "$there:1"
   says 'pinfold push: the same again is nothing to do' 'is there already' run push iteron-sandbox "$there:1"
   refuse 'pinfold push: what is larger than its budget is refused' 5 run push --budget 1MiB iteron-sandbox "$there:large"
-  says 'it says how large it is' 'MiB are allowed' cat "$work/said"
+  says 'it says how large it is' 'over the budget of 1 MiB' cat "$work/said"
   check 'pinfold pull: on an empty machine' empty pull "$there:1"
   says 'pinfold pull: the same again is nothing to do' 'is up to date' empty pull "$there:1"
   check 'what was pulled is whole' empty verify --only oci "$there:1"
