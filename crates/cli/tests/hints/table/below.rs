@@ -1,8 +1,7 @@
-//! Of the rooms below, and of the command line.
+//! Of the rooms below the engine.
 
 use super::Row;
 use super::row;
-use crate::case::Follow::File;
 use crate::case::Follow::Mean;
 use crate::case::Follow::MeanWords;
 use crate::case::Follow::Say;
@@ -16,24 +15,6 @@ use crate::table::Held::Tried;
 use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
-    row(
-        "cli/src/commands/verify.rs",
-        "checks of `run` need `--run`, `rebuild` needs `--rebuild`, and `test` needs tests",
-        Elsewhere("cli/tests/seeing.rs", "a_manifest_that_is_gone_is_not_made_up_for_by_an_earlier_verdict"),
-    ),
-    row(
-        "cli/src/commands/verify.rs",
-        "name it as its registry has it",
-        Elsewhere(
-            "cli/tests/sign.rs",
-            "the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it",
-        ),
-    ),
-    row(
-        "cli/src/commands/verify.rs",
-        "name a file: `--junit FILE`",
-        Elsewhere("cli/tests/seeing.rs", "a_document_goes_to_stdout_or_into_a_folder_that_is_there"),
-    ),
     row(
         "archive/src/decoded/mod.rs",
         "take another form of it, or say `format = \"raw\"` to have the file as it is",
@@ -217,113 +198,6 @@ pub(super) const ROWS: &[Row] = &[
         "base/src/store.rs",
         "the server sent something else than what is locked; try again, or use another mirror",
         Untried("another's server, or the network on the way to it, decides"),
-    ),
-    row(
-        "cli/src/commands/init.rs",
-        "remove it first, or name another directory",
-        Tried(&[
-            Trial {
-                before: &["init"],
-                words: "init",
-                error: "exists already",
-                hint: "remove it first",
-                follow: &[File("project/pinfold.toml", None)],
-                ..TRIAL
-            },
-            Trial {
-                before: &["init"],
-                words: "init",
-                error: "exists already",
-                hint: "name another directory",
-                follow: &[MeanWords("init", "init other")],
-                ..TRIAL
-            },
-        ]),
-    ),
-    row(
-        "cli/src/commands/diff.rs",
-        "`git show REVISION:pinfold.lock | pinfold diff lock:- pinfold.lock` compares with an older one",
-        Elsewhere("cli/tests/seeing.rs", "locks_are_told_from_images_and_compared"),
-    ),
-    row(
-        "cli/src/commands/diff.rs",
-        "name two images, or two locks (a file that ends in .lock, or lock:FILE)",
-        Elsewhere("cli/tests/seeing.rs", "locks_are_told_from_images_and_compared"),
-    ),
-    row(
-        "cli/src/commands/explain.rs",
-        "name a path from the image's root, such as /usr/bin/git",
-        Elsewhere("cli/tests/seeing.rs", "a_path_is_explained"),
-    ),
-    row(
-        "cli/src/commands/mod.rs",
-        "`pinfold inspect` says what it is made of",
-        Untried("it takes an image of no platform that pinfold knows"),
-    ),
-    row(
-        "cli/src/commands/inspect.rs",
-        "`pinfold inspect {} --components` lists them",
-        Tried(&[Trial {
-            files: &[("project/pinfold.toml", "name = 'x'\n[[file]]\npath = '/x'\ncontent = 'x'\n")],
-            before: &["build"],
-            words: "inspect x --component curl",
-            error: "no component `curl`",
-            hint: "`pinfold inspect x --components` lists them",
-            ..TRIAL
-        }]),
-    ),
-    row(
-        "cli/src/commands/inspect.rs",
-        "`pinfold inspect` it without `--files`",
-        Untried("it takes an image of no platform that pinfold knows"),
-    ),
-    row(
-        "cli/src/commands/sbom.rs",
-        "`pinfold inspect` tells what it is",
-        Untried("it takes an image of no platform that pinfold knows"),
-    ),
-    row(
-        "cli/src/commands/man.rs",
-        "`pinfold --help` lists them",
-        Tried(&[Trial { words: "man biuld", error: "biuld", hint: "`pinfold --help`", ..TRIAL }]),
-    ),
-    row(
-        "cli/src/commands/unpack.rs",
-        "name one with `--platform`",
-        Untried("it takes a processor that no image is for"),
-    ),
-    row(
-        "engine/src/keep/doctor/outside.rs",
-        "check the address and the password in HTTPS_PROXY and HTTP_PROXY",
-        Untried("another machine decides, or the network on the way to it"),
-    ),
-    row(
-        "engine/src/keep/doctor/outside.rs",
-        "check the network; where one must go through a proxy, set HTTPS_PROXY and HTTP_PROXY",
-        Elsewhere(
-            "engine/src/keep/doctor/outside.rs",
-            "nobody_there_and_a_name_without_an_address_are_told_apart",
-        ),
-    ),
-    row(
-        "engine/src/keep/doctor/outside.rs",
-        "correct its address",
-        Untried("another machine decides, or the network on the way to it"),
-    ),
-    row(
-        "engine/src/keep/doctor/outside.rs",
-        "correct its address: what is there does not speak HTTP",
-        Untried("another machine decides, or the network on the way to it"),
-    ),
-    row(
-        "engine/src/keep/doctor/outside.rs",
-        "see `names`",
-        Untried("another machine decides, or the network on the way to it"),
-    ),
-    row(
-        "engine/src/keep/doctor/outside.rs",
-        "set SSL_CERT_FILE to a bundle with the authority that signed its certificate, or set the clock right",
-        Untried("another machine decides, or the network on the way to it"),
     ),
     row(
         "image/src/error.rs",

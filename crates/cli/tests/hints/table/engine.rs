@@ -19,53 +19,6 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
-        "engine/src/describe/save.rs",
-        "make the folder, or name a file in one that is there",
-        Tried(&[Trial {
-            files: &[("project/pinfold.toml", "name = 'x'\n[[file]]\npath = '/x'\ncontent = 'x'\n")],
-            before: &["build"],
-            words: "report x -o none/x.html",
-            error: "there is no folder `none`",
-            hint: "make the folder, or name a file in one that is there",
-            follow: &[MeanWords("none/x.html", "x.html")],
-            ..TRIAL
-        }]),
-    ),
-    row(
-        "engine/src/ship/error.rs",
-        "name it with `--sign-public FILE`: signatures are checked with it before they count",
-        Elsewhere(
-            "cli/tests/sign.rs",
-            "the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it",
-        ),
-    ),
-    row(
-        "engine/src/ship/error.rs",
-        "name the program: `--sign 'command:PROGRAM WORD…'`",
-        Elsewhere(
-            "cli/tests/sign.rs",
-            "the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it",
-        ),
-    ),
-    row(
-        "engine/src/ship/error.rs",
-        "name a key: `--sign FILE` (`pinfold key generate FILE` makes one)",
-        Elsewhere(
-            "cli/tests/sign.rs",
-            "the_configuration_signs_where_nothing_is_said_and_debians_registry_keeps_it",
-        ),
-    ),
-    row(
-        "engine/src/ship/error.rs",
-        "`image.compression = \"zstd\"` or fewer agents make it smaller; `--budget {}MiB` allows it",
-        Elsewhere("cli/tests/push.rs", "what_is_too_large_is_refused_before_anything_is_asked"),
-    ),
-    row(
-        "engine/src/ship/error.rs",
-        "leave the digest out, or push the image that has it",
-        Elsewhere("cli/tests/push.rs", "an_image_goes_only_under_its_own_digest"),
-    ),
-    row(
         "engine/src/build/bits.rs",
         "correct the path, or leave it out of `keep`",
         Tried(&[Trial {
@@ -320,26 +273,6 @@ pub(super) const ROWS: &[Row] = &[
             follow: &[Set("PINFOLD_HOME", "@/pinfold")],
             ..TRIAL
         }]),
-    ),
-    row(
-        "engine/src/keep/images.rs",
-        "`pinfold images --no-trunc` shows all of their digits",
-        Untried("it takes images whose digests begin alike"),
-    ),
-    row(
-        "engine/src/keep/images.rs",
-        "`pinfold rmi {}` removes all of it",
-        Elsewhere("cli/tests/images.rs", "images_are_tagged_and_removed"),
-    ),
-    row(
-        "engine/src/keep/images.rs",
-        "`pinfold stop {}` first, or `pinfold rmi --force {}`: the sandbox goes on",
-        Elsewhere("cli/tests/images.rs", "what_a_running_sandbox_stands_on_is_not_removed"),
-    ),
-    row(
-        "engine/src/keep/images.rs",
-        "say one of the names, or `pinfold rmi --force {}` for all of them",
-        Elsewhere("cli/tests/images.rs", "images_are_tagged_and_removed"),
     ),
     row(
         "engine/src/project/lock/mod.rs",
@@ -785,25 +718,5 @@ pub(super) const ROWS: &[Row] = &[
             hint: "`--upgrade` without a name moves everything",
             follow: &[MeanWords(" nothing", "")],
         }]),
-    ),
-    row(
-        "engine/src/ship/key.rs",
-        "name another file for the new key",
-        Tried(&[Trial {
-            before: &["key generate made.pem"],
-            words: "key generate made.pem",
-            error: "a key is never written over a file",
-            hint: "name another file",
-            follow: &[MeanWords("made.pem", "other.pem")],
-            ..TRIAL
-        }]),
-    ),
-    row(
-        "engine/src/ship/key.rs",
-        "keep it to yourself: `chmod 600 {}`",
-        Elsewhere(
-            "engine/src/ship/key.rs",
-            "a_key_that_others_may_read_signs_nothing_until_it_is_kept_apart",
-        ),
     ),
 ];

@@ -2,9 +2,11 @@
 
 mod base;
 mod below;
+mod cli;
 mod engine;
 mod registry;
 mod run;
+mod ship;
 mod sources;
 
 use crate::case::Trial;
@@ -33,5 +35,7 @@ const fn row(file: &'static str, hint: &'static str, held: Held) -> Row {
 
 /// All of them.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
-    [base::ROWS, below::ROWS, engine::ROWS, registry::ROWS, run::ROWS, sources::ROWS].into_iter().flatten()
+    [base::ROWS, below::ROWS, cli::ROWS, engine::ROWS, registry::ROWS, run::ROWS, ship::ROWS, sources::ROWS]
+        .into_iter()
+        .flatten()
 }
