@@ -54,7 +54,7 @@ print(" ".join(l["digest"] for l in d["layers"][:int(sys.argv[2])]))' "$base/w/l
   paths() { (cd "$1" && find . -xdev ! -path './usr/share/doc*' ! -path './usr/share/man*' ! -path './usr/share/locale*' ! -path './usr/share/lintian*' \
     ! -path './usr/share/info*' ! -path './var/cache/*' ! -path './var/log/*' ! -path './var/lib/apt/*' ! -path './var/lib/dpkg/*-old' ! -path './var/lib/dpkg/lock*' \
     ! -path './home/*' ! -path './dev/*' ! -path './proc*' ! -path './sys*' ! -path './run/*' ! -path './tmp/*' ! -path './usr/local/*' ! -path './opt/*' ! -path './etc/*-' \
-    ! -path './etc/rc?.d/*' ! -path './etc/resolv.conf' ! -path './etc/hosts' ! -path './etc/hostname' ! -path './etc/mtab' ! -path './etc/profile.d/pinfold.sh' \
+    ! -path './etc/rc?.d/*' ! -path './etc/resolv.conf' ! -path './etc/hosts' ! -path './etc/hostname' ! -path './etc/mtab' ! -path './etc/profile.d/pinfold.sh' ! -path './usr/share/pinfold*' \
     -printf '%P %y %m\n' | sed -E 's/ ([fd]) [2467]([0-7]{3})$/ \1 \2/' | sort); }
   paths "$base/apt" >"$base/apt.paths"; paths "$base/ours" >"$base/our.paths"
   same 'and the same paths and modes' '' diff "$base/apt.paths" "$base/our.paths"
