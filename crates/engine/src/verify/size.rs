@@ -27,6 +27,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome {
         let found = over.blame.iter().map(|(at, size)| Finding { at: at.clone(), problem: bytes(*size) });
         let mut outcome = Outcome::looked(SIZE_BUDGET, over.to_string(), found.take(BLAMED));
         outcome.more = over.blame.len().saturating_sub(BLAMED);
+        outcome.bytes = Some(over.size);
         return outcome;
     }
     let size = layers.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
@@ -34,5 +35,5 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome {
     let named: Vec<String> =
         layers.iter().take(NAMED).map(|(name, size)| format!("{name} {}", bytes(*size))).collect();
     let evidence = format!("{} of {}: {}", bytes(size), bytes(subject.budget), named.join(", "));
-    Outcome::looked(SIZE_BUDGET, evidence, [])
+    Outcome { bytes: Some(size), ..Outcome::looked(SIZE_BUDGET, evidence, []) }
 }

@@ -347,6 +347,8 @@ fn what_weighs_too_much_is_told_with_what_weighs_most() {
         .map(|layer| layer.descriptor.size)
         .sum();
     assert_eq!(failed(&of(size)), []);
+    // Tables of others have their own limits.
+    assert_eq!([of(size), of(size - 1)].map(|report| report.outcomes[0].bytes), [Some(size); 2]);
     let over = of(size - 1);
     let [(check, first)] = &failed(&over)[..] else { panic!("{over:#?}") };
     assert_eq!(*check, "size.budget");
