@@ -1,5 +1,9 @@
 //! What stands beside the bytes of files: names, targets of links and extended attributes; and files that have other names, under which
 //! they are a login, or protect something.
+//!
+//! **Guarantees**: what is not noted for its number does not pass: it is a finding.
+
+use std::collections::HashMap;
 
 use pinfold_archive::tar::Entry;
 use pinfold_archive::tar::EntryKind;
@@ -13,8 +17,8 @@ use super::Scanner;
 use super::Secret;
 use super::logins;
 
-/// Most names that are noted: no image for use has more links that are named as logins are, or keys that protect nothing.
-const NOTED_MAX: usize = 10_000;
+/// Most names of each kind that are noted; an image with more is told to have more than was looked at.
+const NOTED_MAX: usize = 100_000;
 
 /// Names of files that were seen.
 #[derive(Debug, Default)]
@@ -25,6 +29,17 @@ pub(super) struct Names {
     logins: Vec<ImagePath>,
     /// What was found in files and protects nothing where they lie.
     known: Vec<(usize, ImagePath, Secret)>,
+    /// Names that were too many.
+    left_out: usize,
+}
+
+/// Notes one more; where there are too many, that.
+fn note<T>(noted: &mut Vec<T>, left_out: &mut usize, one: impl FnOnce() -> T) {
+    if noted.len() < NOTED_MAX {
+        noted.push(one());
+    } else {
+        *left_out += 1;
+    }
 }
 
 impl Names {
@@ -45,55 +60,59 @@ impl Names {
         look(path.as_bytes(), "its name");
         if let EntryKind::Symlink(target) = &entry.kind {
             look(target, "the path that it leads to");
-            if logins::is_login(path) && self.logins.len() < NOTED_MAX {
-                self.logins.push(path.clone());
+            if logins::is_login(path) {
+                note(&mut self.logins, &mut self.left_out, || path.clone());
             }
         }
         for (name, value) in &entry.meta.xattrs {
             look(value, "an extended attribute");
             look(name, "the name of an extended attribute");
         }
-        if let Some(of) = of.filter(|_| self.hard.len() < NOTED_MAX) {
-            self.hard.push((layer, path.clone(), of.clone()));
+        if let Some(of) = of {
+            note(&mut self.hard, &mut self.left_out, || (layer, path.clone(), of.clone()));
         }
     }
 
     /// Notes what is known to be no secret, where it lies.
     pub(super) fn known(&mut self, layer: usize, path: &ImagePath, secret: Secret) {
-        if self.known.len() < NOTED_MAX {
-            self.known.push((layer, path.clone(), secret));
-        }
+        note(&mut self.known, &mut self.left_out, || (layer, path.clone(), secret));
     }
 
     /// All layers have passed. What protects nothing where it lies is told of its other names; files that have the name of a login beside
     /// their first are wanted once more.
     pub(super) fn again(&mut self, survey: &Survey, found: &mut Found) -> Vec<Renamed> {
-        let Self { hard, logins, known } = std::mem::take(self);
-        let leads = |path: &ImagePath| {
-            let mut absolute = vec![b'/'];
-            absolute.extend_from_slice(path.as_bytes());
-            survey.find(&absolute).ok().map(|(real, seen)| (seen.layer, real))
-        };
+        let Self { hard, logins, known, left_out } = std::mem::take(self);
+        if left_out > 0 {
+            let problem =
+                format!("{left_out} more further names of files than are looked at: those were not");
+            found.tell(&ImagePath::default(), problem);
+        }
+        let leads =
+            |path: &ImagePath| survey.find(path.as_bytes()).ok().map(|(real, seen)| (seen.layer, real));
+        let by_name: HashMap<(usize, &ImagePath), &ImagePath> =
+            hard.iter().map(|(layer, name, of)| ((*layer, name), of)).collect();
         // The entry that has the content: links to links are rare, and end.
         let first = |layer: usize, path: &ImagePath| {
-            let mut path = path.clone();
+            let mut path = path;
             for _ in 0..8 {
-                match hard.iter().find(|(of, name, _)| *of == layer && *name == path) {
-                    Some((.., of)) => path = of.clone(),
+                match by_name.get(&(layer, path)) {
+                    Some(of) => path = of,
                     None => break,
                 }
             }
-            path
+            path.clone()
         };
+        let mut protected: HashMap<(usize, &ImagePath), Vec<Secret>> = HashMap::new();
+        for (layer, path, secret) in &known {
+            protected.entry((*layer, path)).or_default().push(*secret);
+        }
         if !known.is_empty() {
             let links = survey.paths.iter().filter(|(_, seen)| matches!(seen.what, What::Link(_)));
             let links = links.filter_map(|(path, _)| leads(path).map(|(layer, real)| (path, layer, real)));
             let hard = hard.iter().map(|(layer, path, of)| (path, *layer, of.clone()));
             for (name, layer, of) in links.chain(hard) {
                 let of = first(layer, &of);
-                for (_, _, secret) in
-                    known.iter().filter(|(in_layer, path, _)| *in_layer == layer && *path == of)
-                {
+                for secret in protected.get(&(layer, &of)).into_iter().flatten() {
                     found.put(&name.to_string(), layer, &[*secret]);
                 }
             }
@@ -109,5 +128,25 @@ impl Names {
                 bytes: logins::SIZE_MAX as u64 + 1,
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_noted_does_not_pass() {
+        let (mut noted, mut left_out) = (vec![(); NOTED_MAX - 1], 0);
+        for expected in [0, 1] {
+            note(&mut noted, &mut left_out, || ());
+            assert_eq!((noted.len(), left_out), (NOTED_MAX, expected));
+        }
+        for (left_out, told) in [(0, false), (1, true)] {
+            let mut found = Found::default();
+            let mut names = Names { left_out, ..Names::default() };
+            assert!(names.again(&Survey::default(), &mut found).is_empty());
+            assert_eq!(!found.is_empty(), told);
+        }
     }
 }
