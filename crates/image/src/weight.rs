@@ -9,6 +9,9 @@ use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_base::units;
 
+use crate::compose::annotation;
+use crate::model::Descriptor;
+
 /// Layers that are named of an image that weighs too much.
 pub const BLAMED: usize = 10;
 /// Components of a layer that are named.
@@ -54,6 +57,12 @@ impl fmt::Display for Over {
         let budget = units::bytes(self.budget).replacen(".0 ", " ", 1);
         write!(f, "{} over the budget of {budget}", units::bytes(self.size.saturating_sub(self.budget)))
     }
+}
+
+/// What is in a layer as its descriptor says, and its compressed bytes.
+pub fn of_layer(layer: &Descriptor) -> (String, u64) {
+    let told = layer.annotations.get(annotation::COMPONENTS).map(String::as_str).unwrap_or_default();
+    (content(told.split_ascii_whitespace(), &layer.digest), layer.size)
 }
 
 /// What is in a layer, as far as it says.

@@ -15,7 +15,6 @@ use crate::args;
 use crate::args::Global;
 use crate::complete;
 use crate::render;
-use crate::render::diagnostic::Failure;
 
 /// Write the bill of materials of an image: packages with licences, package URLs, layers and what each depends on
 #[derive(Debug, clap::Args)]
@@ -50,18 +49,7 @@ pub(crate) fn run(args: &SbomArgs, global: Global) -> Outcome {
     }
     let context = super::context(global, args.downloads)?;
     let source = super::looked_at(&context, &args.image)?;
-    let platform = if let Some(platform) = args.platform {
-        platform
-    } else {
-        let all = source.platforms()?;
-        let host = Platform::host().filter(|host| all.contains_key(host));
-        host.or_else(|| all.keys().next().copied()).ok_or_else(|| {
-            Failure::usage(
-                "the image has no platform that pinfold knows",
-                "`pinfold inspect` tells what it is",
-            )
-        })?
-    };
+    let platform = super::one_platform(&source, args.platform)?;
     let format = match args.format {
         Form::Spdx => Format::Spdx,
         Form::Cyclonedx => Format::CycloneDx,

@@ -56,7 +56,7 @@ pub(crate) struct VerifyArgs {
     /// Check this platform alone (may be repeated)
     #[arg(long = "platform", value_name = "OS/ARCH")]
     platforms: Vec<Platform>,
-    /// Make this check alone, or this group of checks: oci, closure, hardening, secrets, agents, size, origin, run, test (may be repeated)
+    /// Make this check alone, or this group of checks: oci, closure, hardening, secrets, agents, size, origin, run, rebuild, test (may be repeated)
     #[arg(long, value_name = "CHECK", value_parser = verify::only)]
     only: Vec<String>,
     /// Let a platform's compressed layers have up to this size, instead of the manifest's `policy.size-budget` or 700MiB

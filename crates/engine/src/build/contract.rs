@@ -26,7 +26,6 @@ use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_base::image_path::PathError;
-use pinfold_sources::npm::LockedNpm;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -35,7 +34,7 @@ use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::recipe::Recipe;
 use crate::sources::STILL;
-use crate::sources::purl_part;
+use crate::sources::npm::purl;
 
 /// Where the file is.
 pub const PATH: &str = "/usr/share/pinfold/image.json";
@@ -223,13 +222,9 @@ fn agent(tree: &Tree, recipe: &Recipe, lock: &Lock, platform: Platform) -> Optio
         path: path.to_string(),
         about: Some(recipe.title.clone()),
         component: Some(component.to_string()),
-        purl: Some(npm_purl(package)),
+        purl: Some(purl(&package.name, &package.version)),
         ..Tool::default()
     })
-}
-
-fn npm_purl(package: &LockedNpm) -> String {
-    format!("pkg:npm/{}@{}", purl_part(&package.name), purl_part(&package.version))
 }
 
 /// Packages of Debian that were asked for by name.
@@ -280,7 +275,7 @@ fn npm(tree: &Tree, lock: &Lock, platform: Platform) -> Vec<Tool> {
             commands,
             about: None,
             component: Some(format!("npm/{}", one.package.name)),
-            purl: Some(npm_purl(&one.package)),
+            purl: Some(purl(&one.package.name, &one.package.version)),
         })
     };
     placed.filter_map(tool).collect()

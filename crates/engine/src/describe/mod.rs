@@ -629,7 +629,7 @@ fn of_deb(deb: &debian::Deb, os: Option<&Os>) -> Package {
 }
 
 fn of_npm(npm: &npm::Npm) -> Package {
-    let purl = format!("pkg:npm/{}@{}", purl_part(&npm.name), purl_part(&npm.version));
+    let purl = crate::sources::npm::purl(&npm.name, &npm.version);
     Package {
         version: Some(npm.version.clone()),
         supplier: npm.author.clone(),

@@ -83,7 +83,18 @@ pub fn of(
     format: Format,
 ) -> Result<Bill, SbomError> {
     let origins = Origins::noted(context, &source.root().digest).map_err(SbomError::Noted)?;
-    let description = describe(context, source, platform, &origins)?;
+    with(context, source, platform, &origins, format)
+}
+
+/// The same by what is known of its build, as its [`identity`] is.
+pub fn with(
+    context: &Context,
+    source: &ImageSource,
+    platform: Platform,
+    origins: &Origins,
+    format: Format,
+) -> Result<Bill, SbomError> {
+    let description = describe(context, source, platform, origins)?;
     for note in &description.notes {
         context.reporter.warn(note);
     }

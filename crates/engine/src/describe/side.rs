@@ -196,10 +196,9 @@ fn files(summary: &PlatformSummary, description: &Description) -> Vec<File> {
             _ => None,
         };
         let told = description.component_of(path).map(str::to_owned);
-        // Directories are nobody's, but of a layer that has only one component, and those that hold what others ship.
+        // Those that hold what others ship are nobody's.
         let here = named.get(found.layer).filter(|_| found.what == What::Directory).unwrap_or(&none);
-        let single = || here.first().filter(|_| here.len() == 1);
-        let holds = || single().or_else(|| here.get(BASE)).map(|name| (*name).to_owned());
+        let holds = || here.get(BASE).map(|name| (*name).to_owned());
         File {
             mode: mode(found),
             uid: found.uid,

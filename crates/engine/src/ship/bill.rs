@@ -1,7 +1,7 @@
 //! Bills of materials that a push attaches: SPDX, one for each platform's manifest.
 //!
 //! **Guarantees**: what is attached already is not made again; an image whose packages cannot be told is pushed without, and that is
-//! said.
+//! said; so is one that is too long to be signed, which is attached alone.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ impl<'a> Bills<'a> {
         if let Some(made) = self.made.borrow().get(manifest) {
             return made.clone();
         }
-        let made = match sbom::of(self.context, self.source, platform, Format::Spdx) {
+        let made = match sbom::with(self.context, self.source, platform, &self.origins, Format::Spdx) {
             Ok(bill) => Some(Rc::new(bill.bytes)),
             Err(error) => {
                 let why = one_line(&error);

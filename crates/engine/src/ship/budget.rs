@@ -7,7 +7,6 @@
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::blobs::read_document;
-use pinfold_image::compose::annotation;
 use pinfold_image::model::Descriptor;
 use pinfold_image::model::Manifest;
 use pinfold_image::model::Raw;
@@ -25,7 +24,7 @@ pub const DEFAULT: u64 = 700 << 20;
 pub fn check(source: &ImageSource, root: &Descriptor, budget: u64) -> Result<(), ShipError> {
     for (platform, descriptor) in manifests(source, root)? {
         let manifest: Raw<Manifest> = read_document(source.blobs(), &descriptor)?;
-        let layers = manifest.value().layers.iter().map(|layer| (content(layer), layer.size));
+        let layers = manifest.value().layers.iter().map(weight::of_layer);
         if let Some(over) = Over::of(layers, budget) {
             return Err(ShipError::OverBudget { platform, over });
         }
@@ -45,12 +44,6 @@ fn manifests(source: &ImageSource, root: &Descriptor) -> Result<Vec<(String, Des
         (platform.unwrap_or_else(|| source.name().to_owned()), manifest)
     };
     Ok(parts(source.blobs(), root)?.into_iter().filter(is_manifest).map(named).collect())
-}
-
-/// What is in a layer, as far as it says.
-fn content(layer: &Descriptor) -> String {
-    let components = layer.annotations.get(annotation::COMPONENTS).map(String::as_str).unwrap_or_default();
-    weight::content(components.split_ascii_whitespace(), &layer.digest)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! What an image weighs, as a registry's manifest lists it, and what of it weighs most.
 
 use pinfold_base::units::bytes;
-use pinfold_image::compose::annotation;
-use pinfold_image::source::ImageLayer;
 use pinfold_image::weight;
 use pinfold_image::weight::BLAMED;
 use pinfold_image::weight::Over;
@@ -17,12 +15,8 @@ const NAMED: usize = 4;
 
 /// The budget.
 pub(super) fn check(subject: &Subject<'_>) -> Outcome {
-    let layer = |layer: &ImageLayer| {
-        let components = layer.descriptor.annotations.get(annotation::COMPONENTS).map(String::as_str);
-        let components = components.unwrap_or_default().split_ascii_whitespace();
-        (weight::content(components, &layer.descriptor.digest), layer.descriptor.size)
-    };
-    let mut layers: Vec<(String, u64)> = subject.image.layers.iter().map(layer).collect();
+    let layers = subject.image.layers.iter().map(|layer| weight::of_layer(&layer.descriptor));
+    let mut layers: Vec<(String, u64)> = layers.collect();
     if let Some(over) = Over::of(layers.clone(), subject.budget) {
         let found = over.blame.iter().map(|(at, size)| Finding { at: at.clone(), problem: bytes(*size) });
         let mut outcome = Outcome::looked(SIZE_BUDGET, over.to_string(), found.take(BLAMED));

@@ -89,11 +89,6 @@ pub(super) const ROWS: &[Row] = &[
         Untried("it takes an image of no platform that pinfold knows"),
     ),
     row(
-        "cli/src/commands/sbom.rs",
-        "`pinfold inspect` tells what it is",
-        Untried("it takes an image of no platform that pinfold knows"),
-    ),
-    row(
         "cli/src/commands/man.rs",
         "`pinfold --help` lists them",
         Tried(&[Trial { words: "man biuld", error: "biuld", hint: "`pinfold --help`", ..TRIAL }]),

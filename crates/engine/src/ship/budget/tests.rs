@@ -10,6 +10,7 @@ use pinfold_image::ImageError;
 use pinfold_image::Reference;
 use pinfold_image::blobs::BlobRead;
 use pinfold_image::blobs::Blobs;
+use pinfold_image::compose::annotation;
 use pinfold_image::model::DescriptorPlatform;
 use pinfold_image::model::media;
 use serde_json::json;

@@ -295,6 +295,11 @@ pub(super) fn archive<'a>(package: &'a LockedNpm, component: String, version: &s
     }
 }
 
+/// The package URL of an npm package (purl-spec, "npm"): packages are matched by it.
+pub(crate) fn purl(name: &str, version: &str) -> String {
+    format!("pkg:npm/{}@{}", super::purl_part(name), super::purl_part(version))
+}
+
 /// A tarball, relative to its registry.
 struct InRegistry<'a>(&'a LockedNpm);
 
@@ -304,7 +309,7 @@ impl Locate for InRegistry<'_> {
     }
 
     fn purl(&self) -> Option<String> {
-        Some(format!("pkg:npm/{}@{}", super::purl_part(&self.0.name), super::purl_part(&self.0.version)))
+        Some(purl(&self.0.name, &self.0.version))
     }
 
     fn locate(&self, remotes: &Remotes<'_>) -> Result<Vec<http::Source>, SourceError> {

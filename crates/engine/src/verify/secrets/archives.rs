@@ -30,7 +30,7 @@ use pinfold_archive::tar;
 use pinfold_archive::tar::Strictness;
 use pinfold_archive::zip;
 use pinfold_base::ImagePath;
-use pinfold_base::error::causes;
+use pinfold_base::error::one_line;
 use pinfold_base::units;
 use tempfile::SpooledTempFile;
 
@@ -400,7 +400,7 @@ impl<'a> Archives<'a> {
             let entry = match reader.next_entry() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(causes(&error).join(": ")),
+                Err(error) => return Err(one_line(&error)),
             };
             if entry.kind == tar::EntryKind::File {
                 self.member(&entry.name, at, budget, &mut |out| {
@@ -414,7 +414,7 @@ impl<'a> Archives<'a> {
     fn zip(&mut self, file: SpooledTempFile, at: &At, budget: &mut Budget) -> Result<(), String> {
         let limits =
             zip::Limits { entries: budget.limits.members, total: budget.stream(), directory: DIRECTORY };
-        let mut archive = zip::Archive::new(file, limits).map_err(|error| causes(&error).join(": "))?;
+        let mut archive = zip::Archive::new(file, limits).map_err(|error| one_line(&error))?;
         let mut outcome = Ok(());
         for index in 0..archive.entries().len() {
             let entry = &archive.entries()[index];
@@ -423,7 +423,7 @@ impl<'a> Archives<'a> {
             }
             let name = entry.raw_name.clone();
             let looked = self.member(&name, at, budget, &mut |out| {
-                archive.copy(index, out).map_err(|error| causes(&error).join(": "))
+                archive.copy(index, out).map_err(|error| one_line(&error))
             });
             outcome = outcome.and(looked);
             if budget.spent.is_some() {
@@ -434,7 +434,7 @@ impl<'a> Archives<'a> {
     }
 
     fn debian(&mut self, file: SpooledTempFile, at: &At, budget: &mut Budget) -> Result<(), String> {
-        let told = |error: ar::ArError| causes(&error).join(": ");
+        let told = |error: ar::ArError| one_line(&error);
         let mut reader = ar::Reader::new(BufReader::new(file)).map_err(told)?;
         while let Some(member) = reader.next_member().map_err(told)? {
             self.member(&member.name, at, budget, &mut |out| {

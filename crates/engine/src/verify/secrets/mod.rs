@@ -7,6 +7,7 @@
 //! names, links    ─► the same of names, targets and attributes; files once more under other names   (names.rs)
 //! archives        ─► the same of their members   (archives.rs)
 //! documents       ─► the same of what they say, and values that look drawn at random   (documents.rs, pairs.rs)
+//! what is printed ─► the kind of a secret in its place   (hidden.rs)
 //! ```
 //!
 //! **Guarantees**: a file is seen once, in chunks, and held only where its name is that of a login, or set aside where it is an archive.
@@ -169,7 +170,7 @@ impl Watch for Files<'_> {
         let Some((layer, path, aside)) = self.at.take() else { return };
         let kept = aside.end(&self.archives.directory, &self.archives.limits);
         // What stands in an archive as it is would be told twice.
-        if kept.map_or(0, |kept| self.archives.look(kept, &path, layer)) == 0 {
+        if kept.map_or(0, |kept| self.archives.look(kept, &path, layer)) == 0 && !secrets.is_empty() {
             let name = path.to_string();
             for secret in secrets.iter().filter(|secret| known::file(&name, secret.what).is_some()) {
                 self.names.known(layer, &path, *secret);
