@@ -71,6 +71,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Outcome> {
     outcomes
 }
 
+/// The configuration of tmux, below a home.
+const TMUX: &str = ".tmux.conf";
+
 fn present(subject: &Subject<'_>) -> Outcome {
     let mut found = Vec::new();
     let mut seen = Vec::new();
@@ -92,10 +95,10 @@ fn present(subject: &Subject<'_>) -> Outcome {
 
 fn config(subject: &Subject<'_>, home: &str) -> Outcome {
     let mut found = Vec::new();
-    let (mut files, mut keys) = (0, 0);
+    let (mut files, mut keys) = (Vec::new(), 0);
     for Agent { name, recipe, .. } in &subject.agents {
         for file in recipe.iter().flat_map(|recipe| &recipe.home) {
-            files += 1;
+            files.push(file.path.as_str());
             let at = format!("{home}/{}", file.path);
             let Some(text) = subject.text(&at) else {
                 found.push(Finding { at, problem: format!("{name} reads it, and it is not there") });
@@ -116,7 +119,12 @@ fn config(subject: &Subject<'_>, home: &str) -> Outcome {
             }
         }
     }
-    Outcome::looked(AGENTS_CONFIG, format!("{files} files, {keys} keys"), found)
+    // No agent's own, and what agents are started in.
+    if subject.text(&format!("{home}/{TMUX}")).is_some() {
+        files.push(TMUX);
+    }
+    let named = files.join(" ");
+    Outcome::looked(AGENTS_CONFIG, format!("{} files, {keys} keys: {named}", files.len()), found)
 }
 
 /// A configuration as a value; `None` when it is not well-formed, or of a form that is not known.

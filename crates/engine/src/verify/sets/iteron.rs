@@ -67,7 +67,21 @@ pub(super) const ROWS: &[Row] = &[
             ask("run.start").seen(&["`bash`"]),
         ],
     ),
-    row("SBD-005", "no set-id bits; configurations of agents", &[SET_ID, ask("agents.config")]),
+    row(
+        "SBD-005",
+        "no set-id bits; configurations of agents and tmux",
+        &[
+            SET_ID,
+            ask("agents.config").seen(&[
+                ".claude.json",
+                ".claude/settings.json",
+                ".codex/config.toml",
+                ".gemini/settings.json",
+                ".config/opencode/opencode.json",
+                ".tmux.conf",
+            ]),
+        ],
+    ),
     row("SBD-006", "native builds are images", BUILT),
     row(
         "SBD-007",

