@@ -24,6 +24,7 @@ use pinfold_sandbox::spec::Network;
 
 use crate::host;
 use crate::host::Host;
+use crate::probe::keys;
 use crate::sessions;
 
 /// A provider that takes no key, so that each request asks for another one.
@@ -32,8 +33,15 @@ fn provider() -> u16 {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
+            // The whole head: a connection that is closed on what was not read takes the answer along.
+            let mut head = Vec::new();
             let mut buffer = [0; 4096];
-            let _ = stream.read(&mut buffer);
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut buffer) {
+                    Ok(length @ 1..) => head.extend_from_slice(&buffer[..length]),
+                    _ => break,
+                }
+            }
             let _ = stream
                 .write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         }
@@ -64,10 +72,13 @@ impl Keyed {
         Self { program: work.join("getkey.sh"), mark: host.scratch.join(format!("{name}-mark")), work }
     }
 
+    /// Another process writes it: what this one has open for writing, children of its other rows have too until they start
+    /// their programs, and a file that anybody has open for writing cannot be executed.
     fn write(&self) {
         let _ = fs::remove_file(&self.mark);
-        fs::write(&self.program, "#!/bin/sh\necho sk-canary\n").unwrap();
-        fs::set_permissions(&self.program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let text = "printf '#!/bin/sh\\necho sk-canary\\n' > \"$0\" && chmod 755 \"$0\"";
+        let status = std::process::Command::new("sh").args(["-c", text]).arg(&self.program).status();
+        assert!(status.unwrap().success());
     }
 
     /// Whether two requests of an agent, which rewrites the program in between, end with these.
@@ -85,7 +96,10 @@ impl Keyed {
         spec.network = Network::Proxy(Egress { allow: Vec::new(), routes });
         match sessions::sandboxes(host).run(&spec, runtime, Stdio::Null) {
             Ok(Exit::Code(0)) => Ok(()),
-            other => Err(format!("{answers:?}: {other:?}")),
+            other => {
+                let complaint = fs::read_to_string(self.work.join(keys::COMPLAINT)).unwrap_or_default();
+                Err(format!("{answers:?}: {other:?} {complaint}"))
+            }
         }
     }
 }
@@ -136,8 +150,8 @@ pub(crate) fn linked(host: &Host, runtime: Runtime) -> Result<(), String> {
     // Of a program that is known to start another, that one is held to. Read by a shell it is not executed, because a runtime
     // may still have it open for writing.
     for (command, second) in [
-        (&["timeout", "5", "mykey"][..], NO_KEY),
-        (&["env", "timeout", "5", "mykey"], NO_KEY),
+        (&["timeout", "30", "mykey"][..], NO_KEY),
+        (&["env", "timeout", "30", "mykey"], NO_KEY),
         (&["sh", "-c", ". mykey"], TAKEN),
         (&["find", "/etc/passwd", "-exec", "sh", "-c", ". mykey", ";"], TAKEN),
     ] {

@@ -4,19 +4,35 @@ use std::fs;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::Path;
 
 use super::Found;
 
+/// File of the workspace with what [`rewritten`] complains of.
+pub(crate) const COMPLAINT: &str = "complaint";
+
 /// Asks for a key, rewrites the program that prints it, and asks again: the two requests must end with these.
 pub(super) fn rewritten(mark: &str, first: &str, second: &str) -> Found {
-    expect(&status()?, first)?;
-    let text = format!("#!/bin/sh\necho x > {mark}\necho sk-of-the-agent\n");
-    fs::write("/workspace/getkey.sh", text).map_err(|error| error.to_string())?;
-    expect(&status()?, second)
+    let found = asked_twice(mark, first, second);
+    if let Err(text) = &found {
+        fs::write(Path::new("/workspace").join(COMPLAINT), text).map_err(|error| error.to_string())?;
+    }
+    found
 }
 
-fn expect(found: &str, expected: &str) -> Found {
-    if found == expected { Ok(()) } else { Err(format!("answered with {found:?}, expected {expected}")) }
+fn asked_twice(mark: &str, first: &str, second: &str) -> Found {
+    expect("the first", &status()?, first)?;
+    let text = format!("#!/bin/sh\necho x > {mark}\necho sk-of-the-agent\n");
+    fs::write("/workspace/getkey.sh", text).map_err(|error| error.to_string())?;
+    expect("the second", &status()?, second)
+}
+
+fn expect(which: &str, found: &str, expected: &str) -> Found {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("{which} answered with {found:?}, expected {expected}"))
+    }
 }
 
 fn status() -> Result<String, String> {

@@ -3,7 +3,7 @@
 
 pub(crate) mod egress;
 mod files;
-mod keys;
+pub(crate) mod keys;
 mod neighbour;
 mod network;
 mod protect;
