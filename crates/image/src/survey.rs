@@ -37,8 +37,12 @@ use pinfold_base::digest::Algorithm;
 use pinfold_base::digest::Hasher;
 use pinfold_base::report::Running;
 
+pub use self::way::Access;
+pub use self::way::Budget;
+pub use self::way::Follow;
 pub use self::way::Nowhere;
 pub use self::way::Way;
+pub use self::way::Who;
 use crate::ImageError;
 use crate::ImageSource;
 use crate::pass;

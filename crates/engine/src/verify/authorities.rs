@@ -133,7 +133,7 @@ fn named(subject: &Subject<'_>) -> (usize, Vec<Finding>) {
         let problem = match subject.survey.find(value.as_bytes()) {
             Err(_) if subject.is_writable_at_run(value) => continue,
             Err(nowhere) => nowhere.to_string(),
-            Ok((real, Seen { what: What::File(_), .. })) => match subject.survey.kept.get(&real) {
+            Ok((real, Seen { what: What::File(_), .. })) => match subject.survey.kept.get(real) {
                 Some(text) if certificates(text).next().is_none() => {
                     format!("`{real}` holds no certificate in PEM form")
                 }
@@ -149,7 +149,7 @@ fn named(subject: &Subject<'_>) -> (usize, Vec<Finding>) {
 /// What a path leads to, where it is a file whose content was kept.
 fn content<'a>(subject: &Subject<'a>, path: &str) -> Option<&'a [u8]> {
     let (real, _) = subject.survey.find(path.as_bytes()).ok()?;
-    subject.survey.kept.get(&real).map(Vec::as_slice)
+    subject.survey.kept.get(real).map(Vec::as_slice)
 }
 
 /// The certificates of a text, in DER.

@@ -9,7 +9,7 @@ use pinfold_image::survey::What;
 /// The error says what is wrong.
 pub fn command(survey: &Survey, path: &str, name: &str) -> Result<ImagePath, String> {
     let executable = |candidate: &str| match survey.find(candidate.as_bytes()) {
-        Ok((real, Seen { what: What::File(_), mode, .. })) if mode & 0o111 != 0 => Ok(real),
+        Ok((real, Seen { what: What::File(_), mode, .. })) if mode & 0o111 != 0 => Ok(real.clone()),
         Ok((real, Seen { what: What::File(_), .. })) => Err(format!("`{real}` is not executable")),
         Ok((real, _)) => Err(format!("`{real}` is no file")),
         Err(nowhere) => Err(nowhere.to_string()),

@@ -1,8 +1,10 @@
 //! Where a path leads inside of an image: links are followed as Linux follows them (path_resolution(7)) with the image as its root.
 //!
 //! **Guarantees**: a way never leaves the image, and ends: after [`LINKS_MAX`] links, or [`PARTS_MAX`] parts with those of the links.
+//! Many ways have as many parts as their [`Budget`], so that links that lead through each other cost no more than others.
 //! A directory that no layer has an entry of, as some tools write layers, is one where something stands below it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Bound;
 
@@ -24,10 +26,14 @@ pub enum Nowhere {
     Missing(ImagePath),
     /// It leads through this path, which is no directory.
     NotDirectory(ImagePath),
+    /// It leads through this directory, which who follows may not search.
+    Closed(ImagePath),
     /// Its links lead to each other, or are too many.
     Loop,
     /// It leads to what is too long for a path.
     Impossible,
+    /// The budget is spent: it was not followed.
+    Spent,
 }
 
 impl fmt::Display for Nowhere {
@@ -35,10 +41,79 @@ impl fmt::Display for Nowhere {
         match self {
             Self::Missing(at) => write!(f, "`{at}` is not in the image"),
             Self::NotDirectory(at) => write!(f, "`{at}` is no directory"),
+            Self::Closed(at) => write!(f, "the directory `{at}` is closed to the image's user"),
             Self::Loop => write!(f, "its links lead in a circle"),
             Self::Impossible => write!(f, "it is too long for a path"),
+            Self::Spent => write!(f, "its links were not followed: there are too many before it"),
         }
     }
+}
+
+/// Who opens files: root unless said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// The user's number.
+    pub uid: u32,
+    /// The numbers of all of its groups.
+    pub gids: Vec<u32>,
+}
+
+/// What is done with a file or directory (access(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its content is read.
+    Read = 4,
+    /// It is written to.
+    Write = 2,
+    /// It is started, or searched.
+    Execute = 1,
+}
+
+impl Who {
+    /// Whether the permission bits allow it.
+    pub fn may(&self, access: Access, seen: &Seen) -> bool {
+        let bit = access as u32;
+        match self.uid {
+            0 if access == Access::Execute && seen.what != What::Directory => seen.mode & 0o111 != 0,
+            0 => true,
+            uid if uid == seen.uid => seen.mode >> 6 & bit != 0,
+            _ if self.gids.contains(&seen.gid) => seen.mode >> 3 & bit != 0,
+            _ => seen.mode & bit != 0,
+        }
+    }
+}
+
+/// Parts of paths that may still be followed by all who share it.
+#[derive(Debug)]
+pub struct Budget(Cell<usize>);
+
+impl Budget {
+    /// One of so many parts.
+    pub fn new(parts: usize) -> Self {
+        Self(Cell::new(parts))
+    }
+
+    /// Whether nothing is left.
+    pub fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+
+    /// Takes one part; none is left afterwards where it gives `false`.
+    fn take(&self) -> bool {
+        self.0.set(self.0.get().saturating_sub(1));
+        !self.is_spent()
+    }
+}
+
+/// Follows paths of an image for somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Follow<'a> {
+    /// The image's paths.
+    pub survey: &'a Survey,
+    /// Who follows; where it is nobody, permissions do not count.
+    pub who: Option<&'a Who>,
+    /// How far.
+    pub budget: Option<&'a Budget>,
 }
 
 /// Whether the last part of a path is followed where it is a link.
@@ -62,36 +137,67 @@ pub struct Way<'a> {
 impl Survey {
     /// The way of an absolute path, all links followed.
     pub fn way(&self, path: &[u8]) -> Way<'_> {
-        self.walk(path, Last::Follow)
+        self.follow().walk(path, Last::Follow)
     }
 
-    /// The path of what an absolute path leads to, all links followed. The root leads to the root.
+    /// [`Follow::real`], permissions aside.
     pub fn real(&self, path: &[u8]) -> Result<ImagePath, Nowhere> {
-        self.way(path).end()
+        self.follow().real(path)
     }
 
     /// The same with the links to its directory followed, and its last part left as it is, whether or not it is there.
     pub fn in_real_directory(&self, path: &[u8]) -> Result<ImagePath, Nowhere> {
-        self.walk(path, Last::Keep).end()
+        self.follow().walk(path, Last::Keep).end()
+    }
+
+    /// [`Follow::find`], permissions aside.
+    pub fn find(&self, path: &[u8]) -> Result<(&ImagePath, &Seen), Nowhere> {
+        self.follow().find(path)
+    }
+
+    fn follow(&self) -> Follow<'_> {
+        Follow { survey: self, who: None, budget: None }
+    }
+
+    /// Whether something stands below a path, so that whoever unpacks makes it where no layer has an entry of it.
+    pub fn has_below(&self, directory: &ImagePath) -> bool {
+        let start = [directory.as_bytes(), b"/"].concat();
+        let mut below = self.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
+        below.next().is_some_and(|(path, _)| path.as_bytes().starts_with(&start))
+    }
+}
+
+impl<'a> Follow<'a> {
+    /// The path of what an absolute path leads to, all links followed. The root leads to the root.
+    pub fn real(&self, path: &[u8]) -> Result<ImagePath, Nowhere> {
+        self.walk(path, Last::Follow).end()
     }
 
     /// What an absolute path leads to, where it has an entry.
-    pub fn find(&self, path: &[u8]) -> Result<(ImagePath, &Seen), Nowhere> {
+    pub fn find(&self, path: &[u8]) -> Result<(&'a ImagePath, &'a Seen), Nowhere> {
         let real = self.real(path)?;
-        match self.paths.get(&real) {
-            Some(seen) => Ok((real, seen)),
-            None => Err(Nowhere::Missing(real)),
-        }
+        self.survey.paths.get_key_value(&real).ok_or(Nowhere::Missing(real))
     }
 
-    fn walk(&self, path: &[u8], last: Last) -> Way<'_> {
+    /// Whether who follows may not search a directory.
+    fn is_closed(&self, directory: &Seen) -> bool {
+        self.who.is_some_and(|who| !who.may(Access::Execute, directory))
+    }
+
+    fn walk(&self, path: &[u8], last: Last) -> Way<'a> {
         let mut left = parts(path);
         let mut way = Way { links: Vec::new(), end: ImagePath::root(), nowhere: None };
         let mut steps = 0;
+        if !left.is_empty() && self.survey.root.as_ref().is_some_and(|root| self.is_closed(root)) {
+            return Way { nowhere: Some(Nowhere::Closed(ImagePath::root())), ..way };
+        }
         while let Some(part) = left.pop() {
             steps += 1;
             if steps > PARTS_MAX {
                 return way.circle();
+            }
+            if !self.budget.is_none_or(Budget::take) {
+                return Way { nowhere: Some(Nowhere::Spent), ..way };
             }
             if part == b".." {
                 way.end = way.end.parent().unwrap_or_default();
@@ -103,7 +209,8 @@ impl Survey {
             if last == Last::Keep && left.is_empty() {
                 return Way { end: here, ..way };
             }
-            match self.paths.get(&here).map(|seen| &seen.what) {
+            let seen = self.survey.paths.get(&here);
+            match seen.map(|seen| &seen.what) {
                 Some(What::Link(target)) => {
                     if way.links.len() == LINKS_MAX {
                         return way.circle();
@@ -114,21 +221,19 @@ impl Survey {
                     }
                     left.extend(parts(target));
                 }
+                Some(What::Directory)
+                    if !left.is_empty() && seen.is_some_and(|seen| self.is_closed(seen)) =>
+                {
+                    return way.stop(here.clone(), Nowhere::Closed(here), &left);
+                }
                 Some(What::Directory) => way.end = here,
                 Some(_) if left.is_empty() => way.end = here,
                 Some(_) => return way.stop(here.clone(), Nowhere::NotDirectory(here), &left),
-                None if self.has_below(&here) => way.end = here,
+                None if self.survey.has_below(&here) => way.end = here,
                 None => return way.stop(here.clone(), Nowhere::Missing(here), &left),
             }
         }
         way
-    }
-
-    /// Whether something stands below a path, so that whoever unpacks makes it where no layer has an entry of it.
-    pub fn has_below(&self, directory: &ImagePath) -> bool {
-        let start = [directory.as_bytes(), b"/"].concat();
-        let mut below = self.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        below.next().is_some_and(|(path, _)| path.as_bytes().starts_with(&start))
     }
 }
 
@@ -259,5 +364,36 @@ mod tests {
         let of = |path: &str| image.real(path.as_bytes()).map(|real| real.to_string());
         assert_eq!(of("/usr/../usr/lib/x"), Ok("/usr/lib/x".into()));
         assert_eq!(of("/us/lib"), Err(missing("us")));
+    }
+
+    #[test]
+    fn a_budget_ends_what_many_links_cost() {
+        let long = link(&"bin/../".repeat(500));
+        let image = survey(&[("bin", What::Directory), ("long", long)]);
+        let budget = Budget::new(2500);
+        let follow = Follow { survey: &image, who: None, budget: Some(&budget) };
+        assert!(follow.real(b"/long").is_ok() && follow.real(b"/long").is_ok());
+        assert_eq!(follow.real(b"/long"), Err(Nowhere::Spent));
+        assert!(budget.is_spent());
+    }
+
+    #[test]
+    fn directories_are_closed_to_whom_their_bits_do_not_allow() {
+        let mut image = survey(&[("home", What::Directory), ("home/x", file())]);
+        let with = |image: &Survey, uid| {
+            let who = Who { uid, gids: vec![1000] };
+            Follow { survey: image, who: Some(&who), budget: None }
+                .real(b"/home/x")
+                .map(|real| real.to_string())
+        };
+        assert_eq!(with(&image, 1000), Ok("/home/x".into()));
+        let home = ImagePath::new("home").unwrap();
+        image.paths.get_mut(&home).unwrap().mode = 0o700;
+        assert_eq!(with(&image, 1000), Err(Nowhere::Closed(home)));
+        assert_eq!(with(&image, 0), Ok("/home/x".into()));
+        image.root = Some(Seen { layer: 0, what: What::Directory, mode: 0o711, uid: 1, gid: 1, size: 0 });
+        assert!(with(&image, 0).is_ok());
+        image.root.as_mut().unwrap().mode = 0o710;
+        assert_eq!(with(&image, 1000), Err(Nowhere::Closed(ImagePath::root())));
     }
 }

@@ -20,7 +20,11 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
         let Err(nowhere) = ground.survey.real(path.as_bytes()) else { continue };
         let missing = match &nowhere {
             Nowhere::Missing(at) => Some(at),
-            Nowhere::NotDirectory(_) | Nowhere::Loop | Nowhere::Impossible => None,
+            Nowhere::NotDirectory(_)
+            | Nowhere::Closed(_)
+            | Nowhere::Loop
+            | Nowhere::Impossible
+            | Nowhere::Spent => None,
         };
         match missing {
             Some(missing) if is_at_run(ground, missing) => at_run += 1,

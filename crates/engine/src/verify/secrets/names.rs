@@ -88,7 +88,7 @@ impl Names {
             found.tell(&ImagePath::default(), problem);
         }
         let leads =
-            |path: &ImagePath| survey.find(path.as_bytes()).ok().map(|(real, seen)| (seen.layer, real));
+            |path: &ImagePath| survey.find(path.as_bytes()).ok().map(|(real, seen)| (seen.layer, real.clone()));
         let by_name: HashMap<(usize, &ImagePath), &ImagePath> =
             hard.iter().map(|(layer, name, of)| ((*layer, name), of)).collect();
         // The entry that has the content: links to links are rare, and end.
