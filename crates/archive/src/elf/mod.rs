@@ -68,6 +68,17 @@ pub enum ElfOrder {
     Big,
 }
 
+/// Whether what is to be mapped (`PT_LOAD`) lies in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElfLoad {
+    /// There is none of it: nothing can be started.
+    Nothing,
+    /// All of it does.
+    Whole,
+    /// Some lies after the file's end: it was cut off.
+    CutOff,
+}
+
 /// An ELF file as the dynamic linker sees it. Names are bytes, as they stand in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elf {
@@ -81,6 +92,8 @@ pub struct Elf {
     pub os_abi: u8,
     /// What it is.
     pub kind: ElfKind,
+    /// Whether it is all there.
+    pub load: ElfLoad,
     /// `PT_INTERP`: the dynamic linker it asks for; `None` for libraries and static programs.
     pub interpreter: Option<Box<[u8]>>,
     /// `DT_SONAME`.

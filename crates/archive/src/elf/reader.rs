@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::Elf;
 use super::ElfClass;
 use super::ElfKind;
+use super::ElfLoad;
 use super::ElfOrder;
 use super::MAX_DYNAMIC;
 use super::MAX_NAME;
@@ -155,6 +156,7 @@ pub(super) fn elf(source: &dyn Source) -> Result<Elf, Stop> {
             3 => ElfKind::Dynamic,
             other => ElfKind::Other(other),
         },
+        load: ElfLoad::Nothing,
         interpreter: None,
         soname: None,
         needed: Vec::new(),
@@ -166,6 +168,7 @@ pub(super) fn elf(source: &dyn Source) -> Result<Elf, Stop> {
         versions_defined: Vec::new(),
     };
     let segments = segments(source, layout, &header)?;
+    elf.load = load(source, &segments);
     let find = |kind| segments.iter().find(|segment| segment.kind == kind);
 
     let left = |offset: u64| source.size().saturating_sub(offset);
@@ -187,6 +190,20 @@ pub(super) fn elf(source: &dyn Source) -> Result<Elf, Stop> {
         Dynamic::new(source, layout, &segments, &bytes(source, &range)?)?.read(&mut elf)?;
     }
     Ok(elf)
+}
+
+/// Whether what is to be mapped lies in the file.
+fn load(source: &dyn Source, segments: &[Segment]) -> ElfLoad {
+    let mut mapped = segments.iter().filter(|segment| segment.kind == PT_LOAD).peekable();
+    let is_inside =
+        |segment: &Segment| segment.size == 0 || range(source, segment.offset, segment.size).is_ok();
+    if mapped.peek().is_none() {
+        ElfLoad::Nothing
+    } else if mapped.all(is_inside) {
+        ElfLoad::Whole
+    } else {
+        ElfLoad::CutOff
+    }
 }
 
 fn segments(source: &dyn Source, layout: Layout, header: &[u8]) -> Result<Vec<Segment>, Stop> {

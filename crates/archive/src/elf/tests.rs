@@ -48,6 +48,25 @@ pub(super) fn build(kind: u16, machine: u16, soname: Option<&str>) -> Vec<u8> {
     out
 }
 
+#[test]
+fn what_is_to_be_mapped_lies_in_the_file_or_not() {
+    for whole in [LIBRARY, PROGRAM, NARROW] {
+        assert_eq!(parse(whole).unwrap().load, ElfLoad::Whole);
+    }
+    let mut program = build(2, 62, None);
+    let size = program.len() as u64;
+    // `p_filesz` of the first header.
+    for (filesz, expected) in
+        [(size, ElfLoad::Whole), (size + 1, ElfLoad::CutOff), (u64::MAX, ElfLoad::CutOff)]
+    {
+        program[64 + 32..64 + 40].copy_from_slice(&filesz.to_le_bytes());
+        assert_eq!(parse(&program).unwrap().load, expected, "{filesz}");
+    }
+    // No header at all.
+    program[56] = 0;
+    assert_eq!(parse(&program).unwrap().load, ElfLoad::Nothing);
+}
+
 /// Linked with gcc and binutils; the expectations are those of `readelf -ld`.
 #[test]
 fn what_readelf_says() {
@@ -58,6 +77,7 @@ fn what_readelf_says() {
             machine: 62,
             class: ElfClass::Elf64,
             kind: ElfKind::Dynamic,
+            load: ElfLoad::Whole,
             interpreter: None,
             soname: Some((*b"libfixture.so.2").into()),
             needed: vec![(*b"libbase.so.1").into(), (*b"libm.so.6").into()],

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pinfold_archive::elf::Elf;
 use pinfold_archive::elf::ElfClass;
 use pinfold_archive::elf::ElfKind;
+use pinfold_archive::elf::ElfLoad;
 use pinfold_archive::elf::ElfOrder;
 use pinfold_archive::elf::Version;
 use pinfold_archive::elf::VersionsNeeded;
@@ -34,6 +35,7 @@ fn elf(needed: &[&str]) -> Elf {
         order: ElfOrder::Little,
         os_abi: 0,
         kind: ElfKind::Dynamic,
+        load: ElfLoad::Whole,
         interpreter: None,
         soname: None,
         needed: needed.iter().map(|name| name.as_bytes().into()).collect(),
