@@ -168,7 +168,8 @@ pub struct Survey {
     pub before: BTreeMap<ImagePath, Vec<Replaced>>,
     /// How many more there were than are kept.
     pub forgotten: usize,
-    /// Layers of which there is more than was seen, by their numbers from 0: entries that are refused, or a tar that ends early.
+    /// Layers of which there is more than was seen, by their numbers from 0: entries that are refused, a tar that ends early, or another
+    /// blob than was named.
     pub partial: Vec<usize>,
 }
 
@@ -310,7 +311,7 @@ pub(crate) fn survey(
     for (number, layer) in image.layers.iter().enumerate() {
         surveyor.number = number;
         let passed = pass::layer(source, layer, &mut surveyor, &mut unpacked, running)?;
-        if passed.coverage == Coverage::Part {
+        if passed.coverage == Coverage::Part || passed.blob.is_some() {
             surveyor.survey.partial.push(number);
         }
         told(number, passed)?;

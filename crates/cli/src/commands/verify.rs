@@ -63,7 +63,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "SIZE", value_parser = super::push::size)]
     budget: Option<u64>,
     /// Answer a table that others ask for, by its numbers: iteron
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(sets::SETS.iter().map(|set| set.name)))]
+    #[arg(long, value_name = "NAME", conflicts_with = "only", value_parser = clap::builder::PossibleValuesParser::new(sets::SETS.iter().map(|set| set.name)))]
     set: Option<String>,
     /// Write the outcomes to this file as JUnit's XML, for CI systems (`-` is stdout)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "key"])]
@@ -143,9 +143,9 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     };
     let set_aside = !context.tell_damage().is_empty();
     let report = result?;
-    if report.outcomes.is_empty() {
+    if let Some(name) = wanted.unanswered(&report) {
         return Err(Failure::usage(
-            format!("nothing was looked at: no check of {} was made", args.only.join(", ")),
+            format!("nothing was looked at for `--only {name}`"),
             "checks of `run` need `--run`, `rebuild` needs `--rebuild`, and `test` needs tests",
         ));
     }

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! **Guarantees**: a report is only recalled while the store knows that none of the image's blobs was written to since it was hashed, and
-//! only by the program that made it, so that a changed rule looks again. What found damage is not kept, nor where paths are not explained. Images outside of the store are looked at each time.
+//! only by the program that made it, so that a changed rule looks again. Where a document or a blob cannot be read nothing is recalled and
+//! nothing kept, and what found damage is not kept, nor where paths are not explained. Images outside of the store are looked at each time.
 
 use std::path::PathBuf;
 
@@ -36,6 +37,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Of an image that is looked at each time.
+    pub(super) fn none() -> Self {
+        Self { file: None }
+    }
+
     /// Of an image, as it is checked.
     pub(super) fn of(
         context: &Context,
@@ -46,7 +52,7 @@ impl Kept {
     ) -> Result<Self, ImageError> {
         // Without a platform that can be read there is nothing to spare.
         if images.is_empty() || !are_checked(source, images)? {
-            return Ok(Self { file: None });
+            return Ok(Self::none());
         }
         let platforms: Vec<String> = images.iter().map(|(platform, _)| platform.to_string()).collect();
         let origins = Digest::sha256(format!("{origins:?}").as_bytes()).to_string();
@@ -70,9 +76,10 @@ impl Kept {
     pub(super) fn remember(&self, context: &Context, report: &Report) {
         // Damage is of this moment: what is wrong now is mended by the next build. So is what nobody explains: the lock may be found.
         let is_damage = |outcome: &Outcome| {
-            [OCI_BLOBS.id, OCI_LAYERS.id, OCI_DOCUMENTS.id, ORIGIN_COMPONENTS.id]
-                .contains(&outcome.check.as_str())
-                && outcome.verdict == Verdict::Failed
+            outcome.is_unread()
+                || [OCI_BLOBS.id, OCI_LAYERS.id, OCI_DOCUMENTS.id, ORIGIN_COMPONENTS.id]
+                    .contains(&outcome.check.as_str())
+                    && outcome.verdict == Verdict::Failed
         };
         if report.outcomes.iter().any(is_damage) {
             return;

@@ -12,6 +12,7 @@ use super::checks::OCI_DOCUMENTS;
 use super::checks::OCI_LAYERS;
 use super::checks::OCI_TAR;
 use super::report::Finding;
+use super::report::NOT_READ;
 use super::report::Outcome;
 
 /// Manifests that were not looked at and are named.
@@ -62,7 +63,26 @@ fn beside(names: &[String]) -> String {
     }
 }
 
+/// What was found wrong with a platform whose documents cannot be read.
+pub(super) fn unread(found: &Verification, platform: Platform) -> Vec<Outcome> {
+    let object = platform.to_string();
+    let outcome = |(check, level): (Check, Level)| {
+        let problems =
+            found.findings.iter().filter(|finding| finding.object == object && finding.level == level);
+        let problems: Vec<Finding> = problems.map(told).collect();
+        if problems.is_empty() {
+            Outcome::not_run(check, NOT_READ)
+        } else {
+            Outcome::looked(check, "it cannot be read", problems)
+        }
+    };
+    LEVELS.into_iter().map(outcome).collect()
+}
+
 fn findings(found: &Verification, of: impl Fn(Level) -> bool) -> impl Iterator<Item = Finding> {
-    let found = found.findings.iter().filter(move |finding| of(finding.level));
-    found.map(|finding| Finding { at: finding.object.clone(), problem: finding.problem.clone() })
+    found.findings.iter().filter(move |finding| of(finding.level)).map(told)
+}
+
+fn told(finding: &pinfold_image::verify::Finding) -> Finding {
+    Finding { at: finding.object.clone(), problem: finding.problem.clone() }
 }

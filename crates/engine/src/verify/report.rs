@@ -12,6 +12,9 @@ use super::checks::Check;
 /// Findings that are kept of one check: a hostile image shall not fill the memory with complaints about it.
 pub const FINDINGS_MAX: usize = 50;
 
+/// What the reason of a check says that could not look, since not all of what it looks at could be read: nothing is proved then.
+pub const NOT_READ: &str = "not all of the image could be read";
+
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +86,11 @@ impl Outcome {
         }
     }
 
+    /// Whether it could not look since not all of the image could be read; the row of a set, where none of its checks could.
+    pub fn is_unread(&self) -> bool {
+        self.verdict == Verdict::NotRun && self.evidence.contains(NOT_READ)
+    }
+
     /// Of a check that could not look.
     pub fn not_run(check: Check, reason: impl Into<String>) -> Self {
         Self {
@@ -115,8 +123,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether a check failed.
+    /// Whether a check failed, or could not look since not all of the image could be read.
     pub fn failed(&self) -> bool {
-        self.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Failed)
+        self.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Failed || outcome.is_unread())
     }
 }

@@ -1,5 +1,7 @@
 //! Checks that look, and execute nothing: every platform of an image, each layer read once.
 
+use std::collections::BTreeMap;
+
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_base::text;
@@ -8,12 +10,15 @@ use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::contents::Detail;
 use pinfold_image::inspect;
+use pinfold_image::model::Descriptor;
 use pinfold_image::model::Raw;
 use pinfold_image::survey::Before;
 use pinfold_image::survey::Looking;
 use pinfold_image::survey::Programs;
 use pinfold_image::survey::Sum;
+use pinfold_image::survey::Survey;
 use pinfold_image::survey::Watch;
+use pinfold_image::verify::Level;
 use pinfold_image::verify::Verification;
 use pinfold_image::verify::documents as read_documents;
 use pinfold_image::verify::survey;
@@ -23,19 +28,25 @@ use super::agents;
 use super::authorities;
 use super::cache::Kept;
 use super::checks::CHECKS;
+use super::checks::CLOSURE_LINKS;
 use super::checks::Check;
+use super::checks::HARDENING_CAPABILITIES;
 use super::checks::HARDENING_READ_ONLY;
+use super::checks::HARDENING_SET_ID;
+use super::checks::HARDENING_WRITABLE;
 use super::checks::OCI_BLOBS;
 use super::checks::OCI_DOCUMENTS;
 use super::checks::OCI_LAYERS;
-use super::checks::OCI_TAR;
 use super::checks::SECRETS_ARCHIVES;
+use super::checks::SECRETS_CONFIG;
 use super::checks::SECRETS_FILES;
+use super::checks::SIZE_BUDGET;
 use super::closure;
 use super::documents;
 use super::hardening;
 use super::origin;
 use super::own;
+use super::report::NOT_READ;
 use super::report::Outcome;
 use super::report::Report;
 use super::report::Verdict;
@@ -51,9 +62,6 @@ use crate::describe::explain::effects::Makers;
 use crate::describe::side;
 use crate::describe::side::Side;
 use crate::project::lock::Lock;
-
-/// What is said of a layer that was not read to its end.
-const NOT_READ: &str = "holds more than could be read";
 
 /// What an image is checked against.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +83,20 @@ impl Wanted {
         };
         self.only.is_empty() || self.only.iter().any(within)
     }
+
+    /// Whether a platform is looked at.
+    fn wants_platform(&self, platform: Platform) -> bool {
+        self.platforms.is_empty() || self.platforms.contains(&platform)
+    }
+
+    /// The first check or group that was named and that nothing of a report answers.
+    pub fn unanswered(&self, report: &Report) -> Option<&str> {
+        let answered = |name: &&String| {
+            let alone = Self { only: vec![(*name).clone()], ..Self::default() };
+            report.outcomes.iter().any(|outcome| alone.wants(&outcome.check))
+        };
+        self.only.iter().find(|name| !answered(name)).map(String::as_str)
+    }
 }
 
 /// A check or a group of checks, as people name it.
@@ -91,7 +113,8 @@ pub fn only(name: &str) -> Result<String, String> {
     Err(format!("no check has this name{near}; groups: {}", groups.join(", ")))
 }
 
-/// Checks an image by looking. An error means that looking was not possible; what is wrong with the image is in the report.
+/// Checks an image by looking. An error means that looking was not possible, or that it has not what was asked for; what is wrong with
+/// the image is in the report.
 pub fn statics(context: &Context, source: &ImageSource, wanted: &Wanted) -> Result<Report, ImageError> {
     let asked = Asked::of(context, source, wanted)?;
     let report = match asked.kept.recall() {
@@ -118,8 +141,7 @@ pub fn with_sides(
     let sides = if descriptions.is_empty() || report.outcomes.iter().any(is_damage) {
         // What is damaged is an error there.
         let platforms = source.platforms()?.into_keys();
-        let platforms =
-            platforms.filter(|platform| wanted.platforms.is_empty() || wanted.platforms.contains(platform));
+        let platforms = platforms.filter(|platform| wanted.wants_platform(*platform));
         let read = platforms.map(|platform| {
             let origins = side::origins(context, source, lock, platform);
             Side::read(context, source, platform, &origins, Detail::Close)
@@ -148,8 +170,11 @@ struct Asked<'a> {
     context: &'a Context,
     source: &'a ImageSource,
     wanted: &'a Wanted,
+    /// The platforms that its index promises.
+    promised: BTreeMap<Platform, Descriptor>,
     /// What is wrong with its documents.
     found: Verification,
+    /// The platforms that are wanted and can be read.
     images: Vec<(Platform, Image)>,
     origins: Origins,
     kept: Kept,
@@ -158,18 +183,25 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn of(context: &'a Context, source: &'a ImageSource, wanted: &'a Wanted) -> Result<Self, ImageError> {
         let (found, mut images) = read_documents(source)?;
-        if !wanted.platforms.is_empty() {
-            for platform in &wanted.platforms {
-                if !images.iter().any(|(has, _)| has == platform) && found.findings.is_empty() {
-                    // The error that says which there are.
-                    source.image(*platform)?;
-                }
+        // What cannot be listed is among the findings.
+        let mut promised = source.platforms().unwrap_or_default();
+        for platform in &wanted.platforms {
+            let is_listed = !promised.is_empty() || found.findings.is_empty();
+            if is_listed && !promised.contains_key(platform) {
+                // The error that says which there are.
+                source.image(*platform)?;
             }
-            images.retain(|(platform, _)| wanted.platforms.contains(platform));
         }
+        promised.retain(|platform, _| wanted.wants_platform(*platform));
+        images.retain(|(platform, _)| wanted.wants_platform(*platform));
         let origins = Origins::noted(context, &source.root().digest)?;
-        let kept = Kept::of(context, source, &images, &origins, wanted)?;
-        Ok(Self { context, source, wanted, found, images, origins, kept })
+        // Where documents cannot be read, what can be is not what was meant.
+        let kept = if images.len() == promised.len() && found.holds(Level::Blob) {
+            Kept::of(context, source, &images, &origins, wanted)?
+        } else {
+            Kept::none()
+        };
+        Ok(Self { context, source, wanted, promised, found, images, origins, kept })
     }
 
     /// Makes all checks, and keeps what came of them.
@@ -178,8 +210,18 @@ impl<'a> Asked<'a> {
         // What cannot be read is not known.
         let lock = describe::lock::find(self.context, self.source, None).ok().flatten();
         let mut outcomes = vec![documents::whole(&self.found, &platforms)];
+        if self.promised.is_empty() {
+            outcomes.extend(nothing_read(&format!("{NOT_READ}: it has no platform that pinfold knows")));
+        }
         let mut descriptions = Vec::new();
-        for (platform, image) in &self.images {
+        for platform in self.promised.keys() {
+            let Some((_, image)) = self.images.iter().find(|(has, _)| has == platform) else {
+                let reason = format!("{NOT_READ}: its documents cannot be");
+                let unread = documents::unread(&self.found, *platform);
+                let unread = unread.into_iter().chain(nothing_read(&reason));
+                outcomes.extend(unread.map(|outcome| outcome.on(*platform)));
+                continue;
+            };
             let (of_platform, description) = self.one((*platform, image), lock.as_ref(), detail)?;
             outcomes.extend(of_platform.into_iter().map(|outcome| outcome.on(*platform)));
             // Each holds all paths of a platform.
@@ -237,11 +279,7 @@ impl<'a> Asked<'a> {
         outcomes.push(origin::components(&subject));
         outcomes.push(origin::dpkg(&subject));
         outcomes.push(origin::lock(&subject));
-        if let Some(first) = subject.survey.partial.first() {
-            for outcome in &mut outcomes {
-                partial(outcome, *first);
-            }
-        }
+        let outcomes = outcomes.into_iter().map(|outcome| doubted(outcome, subject.survey)).collect();
         Ok((outcomes, description))
     }
 
@@ -250,7 +288,7 @@ impl<'a> Asked<'a> {
         let unread: Vec<Option<Platform>> = report
             .outcomes
             .iter()
-            .filter(|outcome| outcome.verdict == Verdict::NotRun && outcome.evidence.contains(NOT_READ))
+            .filter(|outcome| self.wanted.wants(&outcome.check) && outcome.is_unread())
             .map(|outcome| outcome.platform)
             .collect();
         let stops = |outcome: &Outcome| {
@@ -258,7 +296,7 @@ impl<'a> Asked<'a> {
             outcome.verdict == Verdict::Failed
                 && ([OCI_BLOBS.id, OCI_LAYERS.id].contains(&check)
                     || check == OCI_DOCUMENTS.id && outcome.platform.is_none()
-                    || check == OCI_TAR.id && unread.contains(&outcome.platform))
+                    || check.starts_with("oci.") && unread.contains(&outcome.platform))
         };
         let outcomes =
             report.outcomes.into_iter().filter(|outcome| self.wanted.wants(&outcome.check) || stops(outcome));
@@ -266,25 +304,51 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A check of files has not looked where a layer holds more than was seen: nothing passes then, and what misses something may only not
-/// have seen it. What was found is still found.
-fn partial(outcome: &mut Outcome, layer: usize) {
+/// The checks of files, none of which could look.
+fn nothing_read(reason: &str) -> impl Iterator<Item = Outcome> + '_ {
+    let looks = |check: &&Check| !["oci", "run", "rebuild"].contains(&check.group());
+    CHECKS.iter().filter(looks).map(move |check| Outcome::not_run(*check, reason))
+}
+
+/// What an outcome is worth where not all was seen: nothing passes then, and what misses something may only not have seen it. What was
+/// found is still found.
+pub(super) fn doubted(outcome: Outcome, survey: &Survey) -> Outcome {
     let of = |group: &str| outcome.check.split('.').next() == Some(group);
-    let of_secrets = [SECRETS_FILES.id, SECRETS_ARCHIVES.id].contains(&outcome.check.as_str());
-    let finds = of("hardening") || of_secrets;
-    let misses = of("closure") || of("agents") || of("origin") || outcome.check == HARDENING_READ_ONLY.id;
-    if misses || finds && outcome.verdict == Verdict::Passed {
-        let reason = format!(
-            "layer {} {NOT_READ} (the checks of `oci` say why); of what was seen: {}",
-            layer + 1,
-            outcome.evidence
-        );
-        *outcome = Outcome {
-            findings: Vec::new(),
-            more: 0,
-            verdict: Verdict::NotRun,
-            evidence: reason,
-            ..outcome.clone()
-        };
+    if of("oci") || [SECRETS_CONFIG.id, SIZE_BUDGET.id].contains(&outcome.check.as_str()) {
+        return outcome;
     }
+    let of_secrets = [SECRETS_FILES.id, SECRETS_ARCHIVES.id].contains(&outcome.check.as_str());
+    let finds = of("hardening") && outcome.check != HARDENING_READ_ONLY.id || of_secrets;
+    let reason = match survey.partial.first() {
+        Some(first) if !(finds && outcome.verdict == Verdict::Failed) => {
+            format!("layer {} holds more than could be read (the checks of `oci` say why)", first + 1)
+        }
+        None if !survey.left_out.is_empty()
+            && reads_content(&outcome.check)
+            && outcome.verdict != Verdict::Failed =>
+        {
+            format!("{} files that it reads are too large to be kept", survey.left_out.len())
+        }
+        _ => return outcome,
+    };
+    Outcome {
+        verdict: Verdict::NotRun,
+        evidence: format!("{NOT_READ}: {reason}; of what was seen: {}", outcome.evidence),
+        findings: Vec::new(),
+        more: 0,
+        ..outcome
+    }
+}
+
+/// Whether a check stands on the content of files that were kept, and not on what every path tells of itself.
+fn reads_content(check: &str) -> bool {
+    const BY_PATH: [Check; 6] = [
+        CLOSURE_LINKS,
+        HARDENING_SET_ID,
+        HARDENING_WRITABLE,
+        HARDENING_CAPABILITIES,
+        SECRETS_FILES,
+        SECRETS_ARCHIVES,
+    ];
+    BY_PATH.iter().all(|by_path| by_path.id != check)
 }

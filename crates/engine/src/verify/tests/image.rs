@@ -25,11 +25,34 @@ use pinfold_image::RuntimeConfig;
 use pinfold_image::blobs::BlobRead;
 use pinfold_image::blobs::Blobs;
 use pinfold_image::compose;
+use pinfold_image::compose::ComposedImage;
+use pinfold_image::model::Descriptor;
 
 use crate::project::recipe::Recipe;
 
 const DPKG: &str =
     "Package: tool\nStatus: install ok installed\nArchitecture: all\nVersion: 1.0-1\nDescription: a tool\n";
+
+/// What stands for a program until it is known for which platform.
+const PROGRAM: &[u8] = b"a program";
+
+/// A static program of one segment, which is all of it (elf(5)).
+fn program(platform: Platform) -> Vec<u8> {
+    let mut out = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    for half in [2, platform.arch.elf_machine(), 1, 0] {
+        out.extend_from_slice(&half.to_le_bytes());
+    }
+    for word in [0, 64, 0_u64] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    for half in [0_u16, 0, 64, 56, 1, 64, 0, 0] {
+        out.extend_from_slice(&half.to_le_bytes());
+    }
+    for word in [0x5_0000_0001, 0, 0, 0, 120, 120, 4096_u64] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out
+}
 
 /// A key of Anthropic's form, put together here so that no scanner of sources takes it for one that leaked.
 pub(super) fn token() -> String {
@@ -58,6 +81,8 @@ pub(super) struct Sample {
     pub(super) damaged: bool,
     /// How often each blob was opened.
     pub(super) opened: Arc<Mutex<BTreeMap<Digest, usize>>>,
+    /// Bytes that the tars lack at their ends, though the documents are of what is left.
+    pub(super) cut: usize,
 }
 
 impl Sample {
@@ -75,7 +100,8 @@ impl Sample {
             ]),
             ..RuntimeConfig::default()
         };
-        let mut sample = Self { layers: BTreeMap::new(), runtime, damaged: false, opened: Arc::default() };
+        let mut sample =
+            Self { layers: BTreeMap::new(), runtime, damaged: false, opened: Arc::default(), cut: 0 };
         let own = |mode| Metadata::root(mode, 7).owned_by(1000, 1000);
         sample.passwd("me:x:1000:1000::/home/me:/bin/sh\n");
         sample.file("etc/group", Metadata::root(0o644, 7), "root:x:0:\nme:x:1000:\n");
@@ -117,12 +143,7 @@ impl Sample {
             Metadata::root(0o755, 7),
             b"#!/usr/local/bin/sh\n",
         );
-        sample.put(
-            "agent/claude-code",
-            "usr/local/bin/sh",
-            Metadata::root(0o755, 7),
-            b"no script, as far as Linux sees",
-        );
+        sample.put("agent/claude-code", "usr/local/bin/sh", Metadata::root(0o755, 7), PROGRAM);
         sample
     }
 
@@ -130,7 +151,7 @@ impl Sample {
         self.layers.entry(component).or_default()
     }
 
-    fn put(&mut self, component: &'static str, path: &str, meta: Metadata, bytes: &[u8]) {
+    pub(super) fn put(&mut self, component: &'static str, path: &str, meta: Metadata, bytes: &[u8]) {
         let node = Node::file(&component.into(), meta, Content::inline(bytes));
         self.layer(component).insert(ImagePath::new(path).unwrap(), node);
     }
@@ -209,13 +230,59 @@ impl Sample {
 
     /// The image, for this one platform.
     pub(super) fn source(&self) -> ImageSource {
-        let mut memory = Memory { blobs: BTreeMap::new(), opened: Arc::clone(&self.opened) };
+        let mut memory = self.memory();
+        let root = self.put_into(&mut memory, Platform::ALL[0]).manifest.descriptor();
+        ImageSource::new("sample", root, Box::new(memory))
+    }
+
+    fn memory(&self) -> Memory {
+        Memory { blobs: BTreeMap::new(), opened: Arc::clone(&self.opened), is_store: false }
+    }
+
+    /// An index with the image for both platforms, in a store; of the second without its manifest where that is `missing`.
+    pub(super) fn indexed(&self, missing: bool) -> ImageSource {
+        let mut memory = self.memory();
+        let both = Platform::ALL.map(|platform| (platform, self.put_into(&mut memory, platform)));
+        let each: Vec<_> = both.iter().map(|(platform, image)| (*platform, image)).collect();
+        let index = compose::index(&each, &BTreeMap::new(), 7).unwrap();
+        memory.blobs.insert(index.digest().clone(), index.bytes().to_vec());
+        if missing {
+            memory.blobs.remove(both[1].1.manifest.digest());
+        }
+        memory.is_store = true;
+        ImageSource::new("sample", index.descriptor(), Box::new(memory))
+    }
+
+    /// An index that says the image is for a machine that is not known here.
+    pub(super) fn of_another_machine(&self) -> ImageSource {
+        let mut memory = self.memory();
+        let image = self.put_into(&mut memory, Platform::ALL[0]);
+        let index = compose::index(&[(Platform::ALL[0], &image)], &BTreeMap::new(), 7).unwrap();
+        let text = String::from_utf8(index.bytes().to_vec()).unwrap().replace("amd64", "s390x");
+        let root = Descriptor::new(
+            &index.descriptor().media_type,
+            Digest::sha256(text.as_bytes()),
+            text.len() as u64,
+        );
+        memory.blobs.insert(root.digest.clone(), text.into_bytes());
+        ImageSource::new("sample", root, Box::new(memory))
+    }
+
+    fn put_into(&self, memory: &mut Memory, platform: Platform) -> ComposedImage {
         let mut layers = Vec::new();
         for (components, tree) in &self.layers {
             let mut tree = tree.clone();
+            let sh = ImagePath::new("usr/local/bin/sh").unwrap();
+            if let Some(node) = tree.get(&sh)
+                && node.kind == NodeKind::File(Content::inline(PROGRAM))
+            {
+                let program = Content::inline(program(platform));
+                tree.insert(sh, Node::file(&(*components).into(), Metadata::root(0o755, 7), program));
+            }
             tree.complete(&Component::generated("base"), 7).unwrap();
             let mut tar = Vec::new();
             pinfold_archive::tar::write::write(&tree, &InlineOnly, &mut tar).unwrap();
+            tar.truncate(tar.len() - self.cut);
             let digest = Digest::sha256(&tar);
             layers.push(LayerBlob {
                 diff_id: digest.clone(),
@@ -233,11 +300,10 @@ impl Sample {
             }
             memory.blobs.insert(digest, tar);
         }
-        let platform = Platform::ALL[0];
         let image = compose::image(platform, &self.runtime, &layers, &BTreeMap::new(), 7).unwrap();
         memory.blobs.insert(image.config.digest().clone(), image.config.bytes().to_vec());
         memory.blobs.insert(image.manifest.digest().clone(), image.manifest.bytes().to_vec());
-        ImageSource::new("sample", image.manifest.descriptor(), Box::new(memory))
+        image
     }
 }
 
@@ -246,6 +312,8 @@ impl Sample {
 struct Memory {
     blobs: BTreeMap<Digest, Vec<u8>>,
     opened: Arc<Mutex<BTreeMap<Digest, usize>>>,
+    /// Whether it knows that nobody wrote to them.
+    is_store: bool,
 }
 
 impl Blobs for Memory {
@@ -259,5 +327,9 @@ impl Blobs for Memory {
         let size = bytes.len() as u64;
         *self.opened.lock().unwrap().entry(digest.clone()).or_default() += 1;
         Ok((Box::new(Cursor::new(bytes)), size))
+    }
+
+    fn is_checked(&self, blob: &Descriptor) -> Result<bool, ImageError> {
+        Ok(self.is_store && self.blobs.contains_key(&blob.digest))
     }
 }

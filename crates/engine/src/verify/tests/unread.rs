@@ -1,0 +1,141 @@
+//! What could not be read proves nothing, and what was asked for is answered.
+
+use pinfold_base::Platform;
+use pinfold_image::ImageSource;
+
+use super::image::Sample;
+use crate::context::Network;
+use crate::sources::testing::World;
+use crate::verify::report::Report;
+use crate::verify::report::Verdict;
+use crate::verify::statics::Wanted;
+use crate::verify::statics::doubted;
+use crate::verify::statics::statics;
+
+/// `check verdict`, on which platform.
+fn told(report: &Report) -> Vec<String> {
+    let one = |outcome: &crate::verify::report::Outcome| {
+        let platform = outcome.platform.map_or_else(|| "all".to_owned(), |platform| platform.to_string());
+        format!("{platform} {} {}", outcome.check, outcome.verdict)
+    };
+    report.outcomes.iter().map(one).collect()
+}
+
+#[test]
+fn what_could_not_be_read_is_no_proof_for_any_check() {
+    let world = World::new();
+    let context = world.context("home", Network::Offline);
+    let only = |names: &[&str]| Wanted {
+        only: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..Wanted::default()
+    };
+    let of = |source: &ImageSource, names: &[&str]| told(&statics(&context, source, &only(names)).unwrap());
+    // No platform that is known here.
+    assert_eq!(
+        of(&Sample::good().of_another_machine(), &["secrets", "hardening.set-id"]),
+        [
+            "all oci.documents FAILED",
+            "all hardening.set-id not run",
+            "all secrets.files not run",
+            "all secrets.archives not run",
+            "all secrets.config not run"
+        ]
+    );
+    // One of two platforms that cannot be read.
+    assert_eq!(
+        of(&Sample::good().indexed(true), &["secrets.config"]),
+        [
+            "all oci.documents FAILED",
+            "linux/amd64 secrets.config passed",
+            "linux/arm64 oci.blobs FAILED",
+            "linux/arm64 secrets.config not run"
+        ]
+    );
+    assert_eq!(
+        of(&Sample::good().indexed(false), &["secrets.config"]),
+        ["linux/amd64 secrets.config passed", "linux/arm64 secrets.config passed"]
+    );
+    // Layers that end early: what came before the end is no proof, and the documents still are.
+    let mut cut = Sample::good();
+    cut.cut = 1700;
+    assert_eq!(
+        of(&cut.source(), &["hardening.set-id", "size"]),
+        [
+            "linux/amd64 oci.tar FAILED",
+            "linux/amd64 hardening.set-id not run",
+            "linux/amd64 size.budget passed"
+        ]
+    );
+    assert_eq!(of(&cut.source(), &["size"]), ["linux/amd64 size.budget passed"]);
+    let whole = statics(&context, &cut.source(), &Wanted::default()).unwrap();
+    let passed: Vec<&str> = whole
+        .outcomes
+        .iter()
+        .filter(|outcome| outcome.verdict == Verdict::Passed)
+        .map(|outcome| outcome.check.as_str())
+        .collect();
+    let documents =
+        ["oci.documents", "oci.blobs", "oci.layers", "oci.documents", "secrets.config", "size.budget"];
+    assert_eq!(passed, documents);
+}
+
+#[test]
+fn who_asks_for_a_platform_or_a_check_gets_an_answer() {
+    let world = World::new();
+    let context = world.context("home", Network::Offline);
+    let arm64 = Wanted { platforms: vec![Platform::ALL[1]], ..Wanted::default() };
+    assert!(statics(&context, &Sample::good().source(), &arm64).is_err());
+    assert!(statics(&context, &Sample::good().of_another_machine(), &arm64).unwrap().failed());
+    let asked = |names: &[&str]| {
+        let only = names.iter().map(|name| (*name).to_owned()).collect();
+        let wanted = Wanted { only, ..Wanted::default() };
+        let report = statics(&context, &Sample::good().source(), &wanted).unwrap();
+        wanted.unanswered(&report).map(str::to_owned)
+    };
+    assert_eq!(asked(&["size", "hardening.set-id"]), None);
+    assert_eq!(asked(&["size", "run.version"]), Some("run.version".into()));
+    assert_eq!(asked(&["test"]), Some("test".into()));
+}
+
+#[test]
+fn a_verdict_is_recalled_of_the_same_question_about_the_same_bytes_alone() {
+    let world = World::new();
+    let context = world.context("home", Network::Offline);
+    let kept = || {
+        let all = fs_err::read_dir(context.home.cache().join(crate::context::METADATA));
+        all.map_or(0, |all| {
+            all.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("verdict-"))
+                .count()
+        })
+    };
+    let amd64 = Wanted { platforms: vec![Platform::ALL[0]], ..Wanted::default() };
+    let all = Wanted::default();
+    let of = |missing, wanted: &Wanted| statics(&context, &Sample::good().indexed(missing), wanted).unwrap();
+    let whole = of(false, &all);
+    assert!(!whole.failed() && kept() == 1);
+    assert_eq!(of(false, &all), whole);
+    assert!(!of(false, &amd64).failed() && kept() == 2);
+    // The second platform's manifest is lost: neither verdict is an answer now, and what is found is not kept.
+    assert!(of(true, &all).failed());
+    assert!(of(true, &amd64).failed());
+    assert_eq!(kept(), 2);
+    // And back.
+    assert!(!of(false, &amd64).failed());
+    assert_eq!(of(false, &all), whole);
+}
+
+/// What had no room is told, and proves nothing.
+#[test]
+fn what_was_not_kept_proves_nothing() {
+    let outcome = crate::verify::report::Outcome::looked(crate::verify::checks::ORIGIN_DPKG, "1 file", []);
+    let survey = pinfold_image::survey::Survey {
+        left_out: [pinfold_base::ImagePath::new("a").unwrap()].into(),
+        ..pinfold_image::survey::Survey::default()
+    };
+    let told = doubted(outcome.clone(), &survey);
+    assert_eq!(told.verdict, Verdict::NotRun);
+    let report =
+        Report { image: String::new(), digest: pinfold_base::Digest::sha256(b""), outcomes: vec![told] };
+    assert!(report.failed());
+    assert_eq!(doubted(outcome.clone(), &pinfold_image::survey::Survey::default()), outcome);
+}
