@@ -4,6 +4,7 @@
 //! well as a file. That is what the image's digests are for, and the lock's, which packages were checked against.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use pinfold_base::ImagePath;
 use pinfold_image::compose::annotation;
@@ -15,12 +16,15 @@ use super::checks::ORIGIN_COMPONENTS;
 use super::checks::ORIGIN_DPKG;
 use super::checks::ORIGIN_LOCK;
 use super::report::Finding;
+use super::report::Findings;
 use super::report::Outcome;
 use super::subject::Subject;
 use crate::build::compose::OS_LABELS;
 use crate::describe::Package;
 use crate::describe::PackageKind;
 
+/// Whose a diversion is that no package made (dpkg-divert(1), `--local`).
+const NOBODY: &str = ":";
 /// Where dpkg keeps its lists of sums.
 const INFO: &str = "/var/lib/dpkg/info/";
 /// And where images without dpkg have them.
@@ -28,6 +32,9 @@ const STATUS_D: &str = "/var/lib/dpkg/status.d/";
 const SUMS: &str = ".md5sums";
 /// Scripts that make files.
 const SCRIPTS: [&str; 3] = [".preinst", ".postinst", ".config"];
+
+/// Bytes of install scripts that are looked through at most, for all files together.
+const SCRIPTS_WORK_MAX: usize = 1 << 30;
 
 /// What commands of install scripts make whose names are not in the scripts (add-shell(8), update-shells(8)).
 const BY_COMMANDS: [(&str, [&str; 2]); 2] = [
@@ -104,9 +111,9 @@ pub(super) fn components(subject: &Subject<'_>) -> Outcome {
         );
         return Outcome::not_run(ORIGIN_COMPONENTS, reason);
     }
-    let mut found = Vec::new();
+    let mut found = Findings::default();
     let (mut looked, mut made) = (0, 0);
-    let scripts = Scripts::of(subject);
+    let mut scripts = Scripts::of(subject);
     for (path, seen) in &subject.survey.paths {
         if seen.what == What::Directory {
             continue;
@@ -120,22 +127,59 @@ pub(super) fn components(subject: &Subject<'_>) -> Outcome {
         if by_script || scripts.names(seen.layer, path) {
             made += 1;
         } else {
-            found.push(Finding {
+            found.add(|| Finding {
                 at: path.to_string(),
                 problem: format!("none of the components of layer {} brings it", seen.layer + 1),
             });
         }
     }
+    // The layers above a base share one tree: none of them takes back what another brings.
+    let is_part = |layer: usize| {
+        let descriptor = subject.image.layers.get(layer).map(|layer| &layer.descriptor);
+        let components = descriptor.and_then(|descriptor| descriptor.annotations.get(annotation::COMPONENTS));
+        components.is_some_and(|text| !text.starts_with("base/"))
+    };
+    for (path, was) in &subject.survey.before {
+        for taken in was.iter().filter(|taken| is_part(taken.was.layer)) {
+            found.add(|| Finding {
+                at: path.to_string(),
+                problem: format!(
+                    "layer {} brings it, and layer {} replaces or hides it: no component does that",
+                    taken.was.layer + 1,
+                    taken.by + 1
+                ),
+            });
+        }
+    }
+    if subject.survey.forgotten > 0 {
+        let problem = format!("{} more paths are replaced than are looked at", subject.survey.forgotten);
+        found.first(Finding { at: "/".into(), problem });
+    }
+    if scripts.work > SCRIPTS_WORK_MAX {
+        let problem =
+            "its install scripts are too long to look for every file in them: the rest was not looked at";
+        found.first(Finding { at: "/".into(), problem: problem.into() });
+    }
     let components: std::collections::BTreeSet<&str> =
         subject.survey.paths.keys().filter_map(|path| subject.owner(path)).collect();
     let count = components.len();
     let evidence = format!("{looked} files and links of {count} components; {made} by install scripts");
-    Outcome::looked(ORIGIN_COMPONENTS, evidence, found)
+    Outcome::found(ORIGIN_COMPONENTS, evidence, found)
 }
 
 /// The texts of install scripts, by the layers that their packages are in: what a script makes stands beside its package, in no list.
 struct Scripts {
-    layers: Vec<String>,
+    layers: Vec<Script>,
+    /// Bytes of them that were looked through.
+    work: usize,
+}
+
+/// The texts of a layer's packages.
+#[derive(Default)]
+struct Script {
+    text: String,
+    /// Its words of letters, digits and `_`.
+    words: HashSet<String>,
 }
 
 impl Scripts {
@@ -155,21 +199,31 @@ impl Scripts {
         let texts = |layer: &pinfold_image::source::ImageLayer| {
             let components = layer.descriptor.annotations.get(annotation::COMPONENTS);
             let each = components.into_iter().flat_map(|text| text.split_ascii_whitespace());
-            each.filter_map(|component| of_component.get(component).map(String::as_str)).collect()
+            let text: String =
+                each.filter_map(|component| of_component.get(component).map(String::as_str)).collect();
+            let words = words(&text).map(str::to_owned).collect();
+            Script { text, words }
         };
-        Self { layers: subject.image.layers.iter().map(texts).collect() }
+        Self { layers: subject.image.layers.iter().map(texts).collect(), work: 0 }
     }
 
     /// Whether a script of a layer's packages has the path's name as a word.
-    fn names(&self, layer: usize, path: &ImagePath) -> bool {
+    fn names(&mut self, layer: usize, path: &ImagePath) -> bool {
         let name = String::from_utf8_lossy(path.name()).into_owned();
-        let Some(text) = self.layers.get(layer).filter(|_| !name.is_empty()) else { return false };
+        let Some(Script { text, words: known }) = self.layers.get(layer).filter(|_| !name.is_empty()) else {
+            return false;
+        };
         let shown = path.to_string();
         let commands = BY_COMMANDS.iter().find(|(made, _)| *made == shown);
         if commands.is_some_and(|(_, commands)| commands.iter().any(|command| text.contains(command))) {
             return true;
         }
-        let edge = |byte: Option<u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && byte != b'_');
+        // What stands there as a word stands there with all of its own words.
+        if !words(&name).all(|word| known.contains(word)) || self.work > SCRIPTS_WORK_MAX {
+            return false;
+        }
+        self.work += text.len();
+        let edge = |byte: Option<u8>| byte.is_none_or(|byte| !is_of_word(byte));
         text.match_indices(&name).any(|(at, _)| {
             let before = at.checked_sub(1).map(|at| text.as_bytes()[at]);
             // `dot.bashrc` becomes `.bashrc`.
@@ -178,49 +232,94 @@ impl Scripts {
     }
 }
 
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter(|word| !word.is_empty())
+}
+
 /// Files of Debian packages against the sums that their packages brought.
 pub(super) fn dpkg(subject: &Subject<'_>) -> Outcome {
     let diverted = diversions(subject.text("/var/lib/dpkg/diversions").as_deref().unwrap_or_default());
-    let mut found = Vec::new();
-    let (mut lists, mut files, mut left_out) = (0, 0, 0);
-    for (path, bytes) in &subject.survey.kept {
-        let name = path.to_string();
+    let mut found = Findings::default();
+    let (mut files, mut left_out, mut unread) = (0, 0, 0);
+    let mut lists: HashSet<&str> = HashSet::new();
+    let kept = subject.survey.kept.iter().map(|(path, bytes)| (path.to_string(), bytes));
+    let kept: Vec<(String, &Vec<u8>)> = kept.filter(|(name, _)| name.ends_with(SUMS)).collect();
+    for (name, bytes) in &kept {
         let Some(package) = name.strip_prefix(INFO).or_else(|| name.strip_prefix(STATUS_D)) else { continue };
         let Some(package) = package.strip_suffix(SUMS) else { continue };
-        lists += 1;
-        for line in String::from_utf8_lossy(bytes).lines() {
-            let Some((sum, file)) = line.split_once("  ") else { continue };
+        lists.insert(package);
+        for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.is_empty()) {
+            let Some((sum, file)) = sum_and_file(line) else {
+                unread += 1;
+                continue;
+            };
             let file = format!("/{}", file.trim_start_matches("./").trim_start_matches('/'));
-            let here = diverted.get(&file).filter(|(_, by)| by != package).map_or(&file, |(to, _)| to);
-            let tell =
-                |problem: String| Finding { at: here.clone(), problem: format!("{problem} ({package})") };
-            let at = subject.survey.in_real_directory(here.as_bytes()).ok();
-            match at.as_ref().and_then(|at| subject.survey.get(at)).map(|seen| &seen.what) {
+            let diversion = diverted.get(&file).filter(|(_, by)| by != package);
+            let here = diversion.map_or(&file, |(to, _)| to);
+            let mut tell = |at: &str, problem: String| {
+                found.add(|| Finding { at: at.to_owned(), problem: format!("{problem} ({package})") });
+            };
+            let what = |path: &str| {
+                let at = subject.survey.in_real_directory(path.as_bytes()).ok()?;
+                subject.survey.get(&at).map(|seen| &seen.what)
+            };
+            if diversion.is_some_and(|(_, by)| by == NOBODY) && matches!(what(&file), Some(What::File(_))) {
+                tell(&file, "it stands where a file of the package was, and no package brings it".into());
+            }
+            match what(here) {
                 Some(What::File(facts)) => {
                     files += 1;
                     match facts.md5() {
                         Some(is) if hex(is) == sum => {}
-                        Some(is) => {
-                            found.push(tell(format!("its MD5 is {}, the package says {sum}", hex(is))));
-                        }
-                        None => found.push(tell("it stands in a layer that names no Debian package".into())),
+                        Some(is) => tell(here, format!("its MD5 is {}, the package says {sum}", hex(is))),
+                        None => tell(here, "it stands in a layer that names no Debian package".into()),
                     }
                 }
                 // Another package's link or directory may stand in its place; dpkg itself only sums up files.
-                Some(_) => found.push(tell("it is no file, and the package brings one".into())),
+                Some(_) => tell(here, "it is no file, and the package brings one".into()),
                 None if may_be_left_out(here) => left_out += 1,
-                None => found.push(tell("it is missing, and the package brings it".into())),
+                None => tell(here, "it is missing, and the package brings it".into()),
             }
         }
     }
-    if lists == 0 {
-        return Outcome::not_run(ORIGIN_DPKG, "the image has no lists of MD5 sums of Debian packages");
-    }
-    let left_out = match left_out {
-        0 => String::new(),
-        count => format!("; {count} pages of documentation and translations are not there"),
+    let installed = subject.description.packages.iter().filter(|one| one.kind == PackageKind::Deb);
+    let has_list = |package: &Package| {
+        let arch = package.arch.as_deref().unwrap_or_default();
+        lists.contains(package.name.as_str()) || lists.contains(format!("{}:{arch}", package.name).as_str())
     };
-    Outcome::looked(ORIGIN_DPKG, format!("{files} files by {lists} lists{left_out}"), found)
+    let without = installed.filter(|package| !has_list(package)).count();
+    if lists.is_empty() {
+        let reason = match without {
+            0 => "the image has no lists of MD5 sums of Debian packages".to_owned(),
+            count => format!("the image has {count} Debian packages, and no lists of their MD5 sums"),
+        };
+        return Outcome::not_run(ORIGIN_DPKG, reason);
+    }
+    let mut evidence = format!("{files} files by {} lists", lists.len());
+    for (count, what) in [
+        (left_out, "pages of documentation and translations are not there"),
+        (without, "installed packages have no list"),
+        (unread, "lines of lists are no sums of files"),
+    ] {
+        if count > 0 {
+            evidence.push_str(&format!("; {count} {what}"));
+        }
+    }
+    Outcome::found(ORIGIN_DPKG, evidence, found)
+}
+
+/// A line of md5sum(1): the sum, and the name after two blanks, or after a blank and `*`.
+fn sum_and_file(line: &str) -> Option<(&str, &str)> {
+    let (sum, rest) = line.split_at_checked(32)?;
+    let file =
+        rest.strip_prefix("  ").or_else(|| rest.strip_prefix(" *")).or_else(|| rest.strip_prefix(' '))?;
+    let is_sum = sum.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
+    (is_sum && !file.is_empty()).then_some((sum, file))
 }
 
 /// Packages in the image against the archives that it was built of, both ways.
@@ -299,4 +398,27 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_read_as_md5sum_writes_them() {
+        let sum = "8d777f385d3dfec8815d20f7496026dc";
+        for (between, file) in [("  ", "a b"), (" *", "a"), (" ", "a")] {
+            assert_eq!(sum_and_file(&format!("{sum}{between}{file}")), Some((sum, file)), "{between}");
+        }
+        for line in [
+            "",
+            sum,
+            "8d77  a",
+            &format!("{sum}  "),
+            &format!("\\{sum}  a"),
+            &format!("{}  a", "G".repeat(32)),
+        ] {
+            assert_eq!(sum_and_file(line), None, "{line}");
+        }
+    }
 }

@@ -46,6 +46,33 @@ pub struct Finding {
     pub problem: String,
 }
 
+/// What is wrong, as it is found: the first [`FINDINGS_MAX`] are told, the rest are counted and never put into words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    kept: Vec<Finding>,
+    more: usize,
+}
+
+impl Findings {
+    /// One more.
+    pub fn add(&mut self, finding: impl FnOnce() -> Finding) {
+        if self.kept.len() < FINDINGS_MAX {
+            self.kept.push(finding());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// One that stands before all others: what was not looked at.
+    pub fn first(&mut self, finding: Finding) {
+        self.kept.insert(0, finding);
+        if self.kept.len() > FINDINGS_MAX {
+            self.kept.pop();
+            self.more += 1;
+        }
+    }
+}
+
 /// What came of one check on one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -84,6 +111,12 @@ impl Outcome {
             more: found.count(),
             bytes: None,
         }
+    }
+
+    /// The same of what was found one by one.
+    pub fn found(check: Check, evidence: impl Into<String>, found: Findings) -> Self {
+        let Findings { kept, more } = found;
+        Self { more, ..Self::looked(check, evidence, kept) }
     }
 
     /// Whether it could not look since not all of the image could be read; the row of a set, where none of its checks could.

@@ -250,15 +250,16 @@ impl<'a> Asked<'a> {
             Detail::Plain => &md5,
             Detail::Close => &both,
         };
-        let before = match detail {
-            Detail::Plain => Before::Forgotten,
-            Detail::Close => Before::Kept,
-        };
         let scanner = secrets::Scanner::new();
         let mut files = secrets::Files::new(&scanner, context.home.cache());
         let watch = Some(&mut files as &mut dyn Watch);
-        let mut looking =
-            Looking { sum, programs: Programs::Read, before, watch, ..Looking::keeping(&subject::is_kept) };
+        let mut looking = Looking {
+            sum,
+            programs: Programs::Read,
+            before: Before::Kept,
+            watch,
+            ..Looking::keeping(&subject::is_kept)
+        };
         let survey = survey(source, (platform, image), &mut looking, &mut found, &*context.reporter)?;
         let description = describe::described(source.name(), (platform, image), survey, origins);
         let budget = wanted.budget.unwrap_or(crate::ship::budget::DEFAULT);

@@ -208,7 +208,7 @@ fn each_fault_is_found_by_its_own_check_alone() {
         ),
         ("secrets.config", "DEPLOY", Box::new(|sample| sample.env("DEPLOY", &image::token()))),
     ];
-    for (check, expected, breaks) in cases {
+    for (check, expected, breaks) in cases.into_iter().chain(hidden()) {
         let mut sample = Sample::good();
         breaks(&mut sample);
         let report = report(&sample);
@@ -226,6 +226,36 @@ fn each_fault_is_found_by_its_own_check_alone() {
             "{expected}: {failed:#?}"
         );
     }
+}
+
+/// Faults behind links, groups, lists, variables and other files than the first that comes to mind.
+fn hidden() -> Vec<(&'static str, &'static str, Break)> {
+    vec![
+        (
+            "origin.dpkg",
+            "/usr/share/tool/data: its MD5 is",
+            Box::new(|sample| {
+                sample.file("usr/share/tool/data", root(0o644), "changed");
+                let line = "8d777f385d3dfec8815d20f7496026dc *usr/share/tool/data\n";
+                sample.file("var/lib/dpkg/info/tool.md5sums", root(0o644), line);
+            }),
+        ),
+        (
+            "origin.dpkg",
+            "/usr/share/tool/data: it stands where a file of the package was",
+            Box::new(|sample| {
+                sample.file("usr/share/tool/data", root(0o644), "mine");
+                sample.put("debian/tool", "usr/share/tool/data.d", root(0o644), b"data");
+                let text = "/usr/share/tool/data\n/usr/share/tool/data.d\n:\n";
+                sample.file("var/lib/dpkg/diversions", root(0o644), text);
+            }),
+        ),
+        (
+            "origin.components",
+            "/usr/share/tool/data: layer",
+            Box::new(|sample| sample.put("debian/zz", "usr/share/tool/data", root(0o644), b"data")),
+        ),
+    ]
 }
 
 /// A name that a script puts together stands in no script; the ledger of the image's lock has it.
