@@ -260,7 +260,8 @@ impl<'a> Asked<'a> {
             watch,
             ..Looking::keeping(&subject::is_kept)
         };
-        let survey = survey(source, (platform, image), &mut looking, &mut found, &*context.reporter)?;
+        let mut survey = survey(source, (platform, image), &mut looking, &mut found, &*context.reporter)?;
+        follow_links(context, source, (platform, image), &mut survey)?;
         let description = describe::described(source.name(), (platform, image), survey, origins);
         let budget = wanted.budget.unwrap_or(crate::ship::budget::DEFAULT);
         let made = lock.and_then(|lock| lock.ledger.get(&platform)).map(|ledger| Makers::of(ledger));
@@ -352,4 +353,28 @@ fn reads_content(check: &str) -> bool {
         SECRETS_ARCHIVES,
     ];
     BY_PATH.iter().all(|by_path| by_path.id != check)
+}
+
+/// Keeps files that links lead to from where checks read: those of the accounts first, which say where the home is.
+fn follow_links(
+    context: &Context,
+    source: &ImageSource,
+    (platform, image): (Platform, &Image),
+    all: &mut Survey,
+) -> Result<(), ImageError> {
+    let runtime = image.config.value().config.clone().unwrap_or_default();
+    for _ in 0..2 {
+        let wanted = subject::linked(all, &runtime);
+        if wanted.is_empty() {
+            break;
+        }
+        // What is wrong with the layers was told by the pass before.
+        let mut told = Verification::default();
+        let keep = |path: &ImagePath| wanted.contains(path);
+        let mut looking = Looking::keeping(&keep);
+        let again = survey(source, (platform, image), &mut looking, &mut told, &*context.reporter)?;
+        all.left_out.extend(again.left_out);
+        all.kept.extend(again.kept);
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What static checks look at: one platform of an image, all that was read of it, and what it should be.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
@@ -21,6 +22,8 @@ use crate::run::image::passwd_fields;
 
 /// What names of labels with the agents' versions begin with.
 const AGENT: &str = "dev.pinfold.agent.";
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
 
 /// Who an image runs as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +41,12 @@ pub struct User {
 }
 
 impl User {
+    /// Whom the configuration names, as the image's files know it.
+    fn of(survey: &Survey, runtime: &RuntimeSection) -> Self {
+        let text = |path| text(survey, path).unwrap_or_default();
+        Self::find(&runtime.user, &text(PASSWD), &text(GROUP))
+    }
+
     /// Reads the configuration's `User` (image-spec config.md) with the image's passwd(5) and group(5).
     fn find(said: &str, passwd: &str, group: &str) -> Self {
         let (name, of) = said.split_once(':').unwrap_or((said, ""));
@@ -94,6 +103,8 @@ pub struct Subject<'a> {
     pub user: User,
     /// The agents that its labels name.
     pub agents: Vec<Agent>,
+    /// Directories that can be written to where the root cannot.
+    writable: Vec<String>,
 }
 
 impl<'a> Subject<'a> {
@@ -106,17 +117,14 @@ impl<'a> Subject<'a> {
     ) -> Self {
         let survey = &description.contents;
         let runtime = image.config.value().config.clone().unwrap_or_default();
-        let text = |path: &str| {
-            let kept = ImagePath::new(path).ok().and_then(|path| survey.kept.get(&path));
-            kept.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
-        };
-        let user = User::find(&runtime.user, &text("etc/passwd"), &text("etc/group"));
+        let user = User::of(survey, &runtime);
         let agents = runtime.labels.iter().filter_map(|(label, version)| {
             let name = label.strip_prefix(AGENT)?;
             Some(Agent { name: name.into(), version: version.clone(), recipe: Recipe::built_in(name).ok() })
         });
         let agents = agents.collect();
-        Self { platform, image, survey, description, origins, made, budget, runtime, user, agents }
+        let writable = writable(survey, &runtime, &user);
+        Self { platform, image, survey, description, origins, made, budget, runtime, user, agents, writable }
     }
 
     /// The component that a path came with.
@@ -130,15 +138,14 @@ impl<'a> Subject<'a> {
         Finding { at: format!("{path}"), problem: format!("{}{of}", problem.into()) }
     }
 
-    /// The content of a small file.
+    /// The content of a small file, links followed.
     pub fn text(&self, path: &str) -> Option<String> {
-        let path = ImagePath::new(path.trim_start_matches('/')).ok()?;
-        self.survey.kept.get(&path).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        text(self.survey, path)
     }
 
-    /// What is at an absolute path, without following links.
-    pub fn at(&self, path: &str) -> Option<&Seen> {
-        self.survey.get(&ImagePath::new(path.trim_start_matches('/')).ok()?)
+    /// What an absolute path leads to, links followed.
+    pub fn at(&self, path: &str) -> Option<&'a Seen> {
+        self.survey.find(path.as_bytes()).ok().map(|(_, seen)| seen)
     }
 
     /// Its variables.
@@ -148,11 +155,10 @@ impl<'a> Subject<'a> {
 
     /// Whether a path lies where a sandbox with a read-only root has something that can be written to.
     pub fn is_writable_at_run(&self, path: &str) -> bool {
-        let below =
-            |dir: &str| path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-        let volumes = self.runtime.volumes.keys().map(|volume| volume.trim_end_matches('/'));
-        let home = self.user.home.as_deref().filter(|home| *home != "/");
-        volumes.chain(home).chain(["/tmp", "/run", "/dev", "/proc", "/sys"]).any(below)
+        let below = |dir: &String| {
+            path == *dir || path.strip_prefix(dir.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.writable.iter().any(below)
     }
 
     /// Files with what they are, by path.
@@ -169,25 +175,59 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// Where a sandbox with a read-only root has something that can be written to: the home and the volumes, links followed, and what it
+/// mounts. A volume at the root is no place of its own: nothing but the image's files is in it.
+fn writable(survey: &Survey, runtime: &RuntimeSection, user: &User) -> Vec<String> {
+    let real = |path: &str| survey.real(path.as_bytes()).ok().map(|real| real.to_string());
+    let named = runtime.volumes.keys().chain(&user.home).map(|path| path.trim_end_matches('/').to_owned());
+    let named: Vec<String> = named.collect();
+    let real: Vec<String> = named.iter().filter_map(|path| real(path)).collect();
+    let mounted = ["/tmp", "/run", "/dev", "/proc", "/sys"].map(str::to_owned);
+    let is_root = |path: &String| ImagePath::new(path).map_or(true, |path| path.is_root());
+    named.into_iter().chain(real).filter(|path| !is_root(path)).chain(mounted).collect()
+}
+
+fn text(survey: &Survey, path: &str) -> Option<String> {
+    let real = survey.real(path.as_bytes()).ok()?;
+    survey.kept.get(&real).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// Files that links lead to from where static checks read, and whose content was not kept, since it stands elsewhere.
+pub(super) fn linked(survey: &Survey, runtime: &RuntimeSection) -> BTreeSet<ImagePath> {
+    let home = User::of(survey, runtime).home.unwrap_or_default();
+    let files = Recipe::built_in_agents().flat_map(|recipe| recipe.home.iter());
+    let mut paths: Vec<String> = files.map(|file| format!("{home}/{}", file.path)).collect();
+    paths.extend(READ.into_iter().chain(super::agents::administrator()).map(str::to_owned));
+    let missing = |path: String| {
+        let (real, seen) = survey.find(path.as_bytes()).ok()?;
+        (matches!(seen.what, What::File(_)) && !survey.kept.contains_key(real)).then(|| real.clone())
+    };
+    paths.into_iter().filter_map(missing).collect()
+}
+
+/// Files that static checks read, wherever links lead from there.
+const READ: [&str; 14] = [
+    PASSWD,
+    GROUP,
+    "/etc/shadow",
+    "/etc/machine-id",
+    "/var/lib/dbus/machine-id",
+    "/etc/hostname",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.cache",
+    "/etc/environment",
+    "/etc/os-release",
+    "/usr/lib/os-release",
+    "/var/lib/dpkg/diversions",
+];
+
 /// Which files' contents static checks want.
 pub(super) fn is_kept(path: &ImagePath) -> bool {
     let name = path.to_string();
-    matches!(
-        name.as_str(),
-        "/etc/passwd"
-            | "/var/lib/dpkg/diversions"
-            | "/etc/group"
-            | "/etc/shadow"
-            | "/etc/machine-id"
-            | "/etc/hostname"
-            | "/etc/resolv.conf"
-            | "/etc/hosts"
-            | "/etc/ld.so.conf"
-            | "/etc/ld.so.cache"
-            | "/etc/environment"
-            | "/etc/os-release"
-            | "/usr/lib/os-release"
-    ) || describe::is_read(path)
+    READ.contains(&name.as_str())
+        || describe::is_read(path)
         || name.starts_with("/etc/ld.so.conf.d/")
         || name.starts_with("/etc/ld-musl-")
         || name.strip_prefix("/var/lib/dpkg/info/").is_some_and(|rest| rest.ends_with(".md5sums"))

@@ -1,9 +1,12 @@
 //! What could not be read proves nothing, and what was asked for is answered.
 
+use pinfold_archive::Metadata;
 use pinfold_base::Platform;
 use pinfold_image::ImageSource;
 
+use super::failed;
 use super::image::Sample;
+use super::report;
 use crate::context::Network;
 use crate::sources::testing::World;
 use crate::verify::report::Report;
@@ -122,6 +125,23 @@ fn a_verdict_is_recalled_of_the_same_question_about_the_same_bytes_alone() {
     // And back.
     assert!(!of(false, &amd64).failed());
     assert_eq!(of(false, &all), whole);
+}
+
+/// Accounts through links, as Nix makes them: no false alarm, and the home is known.
+#[test]
+fn accounts_are_found_through_links() {
+    let root = || Metadata::root(0o644, 7);
+    let mut sample = Sample::good();
+    for name in ["passwd", "group"] {
+        let text = sample.text(&format!("etc/{name}"));
+        sample.remove(&format!("etc/{name}"));
+        sample.file(&format!("nix/store/x-nss/etc/{name}"), root(), &text);
+        sample.link(&format!("etc/{name}"), &format!("/nix/store/x-nss/etc/{name}"));
+    }
+    let report = report(&sample);
+    assert_eq!(failed(&report), []);
+    let told = told(&report);
+    assert!(told.contains(&"linux/amd64 agents.autonomy passed".to_owned()), "{told:#?}");
 }
 
 /// What had no room is told, and proves nothing.
