@@ -11,7 +11,7 @@ use super::checks::AGENTS_CONFIG;
 use super::checks::AGENTS_PRESENT;
 use super::report::Finding;
 use super::report::Outcome;
-use super::resolve;
+use super::start;
 use super::subject::Agent;
 use super::subject::Subject;
 use crate::project::recipe::RecipeKind;
@@ -83,7 +83,7 @@ fn present(subject: &Subject<'_>) -> Outcome {
             seen.push(format!("{name} {version} (a recipe of its own, whose command is not known here)"));
             continue;
         };
-        match resolve::command(subject.survey, &path, &recipe.command) {
+        match start::command(&subject.follow(), &path, &recipe.command) {
             Ok(file) => seen.push(format!("{name} {version} at {file}")),
             Err(problem) => {
                 found.push(Finding { at: recipe.command.clone(), problem: format!("{name}: {problem}") });

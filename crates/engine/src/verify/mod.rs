@@ -25,10 +25,10 @@ mod origin;
 pub mod own;
 mod rebuild;
 pub mod report;
-pub mod resolve;
 pub mod secrets;
 pub mod sets;
 mod size;
+mod start;
 mod statics;
 mod subject;
 

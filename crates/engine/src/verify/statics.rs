@@ -268,7 +268,8 @@ impl<'a> Asked<'a> {
         let known = (origins, made.unwrap_or_default());
         let subject = Subject::new((platform, image), &description, known, budget);
         let mut outcomes = documents::platform(&found, image, subject.survey.paths.len());
-        let given = closure::Given { platform, survey: subject.survey, runtime: &subject.runtime };
+        let given =
+            closure::Given { platform, survey: subject.survey, runtime: &subject.runtime, who: &subject.who };
         outcomes.extend(closure::check(&given));
         outcomes.push(accounts::check(&subject));
         outcomes.push(authorities::check(&subject));

@@ -7,9 +7,11 @@ use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_image::Image;
 use pinfold_image::model::RuntimeSection;
+use pinfold_image::survey::Follow;
 use pinfold_image::survey::Seen;
 use pinfold_image::survey::Survey;
 use pinfold_image::survey::What;
+use pinfold_image::survey::Who;
 
 use super::report::Finding;
 use crate::describe;
@@ -69,6 +71,21 @@ impl User {
     }
 }
 
+impl User {
+    /// What files see of it. Without a group of its own the user is in those that name it too, as runtimes set it; whom the image does
+    /// not know is root here, and told by another check.
+    fn who(&self, group: &str) -> Who {
+        let named = |line: &str| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let name = self.name.as_deref().filter(|_| !self.said.contains(':'))?;
+            let is_member = fields.get(3)?.split(',').any(|member| member == name);
+            fields[2].parse().ok().filter(|_| is_member)
+        };
+        let gids = self.gid.into_iter().chain(group.lines().filter_map(named)).collect();
+        Who { uid: self.uid.unwrap_or_default(), gids }
+    }
+}
+
 /// One agent that an image says it has.
 #[derive(Clone, Debug)]
 pub struct Agent {
@@ -101,6 +118,8 @@ pub struct Subject<'a> {
     pub runtime: RuntimeSection,
     /// Who it runs as.
     pub user: User,
+    /// The same as files see it.
+    pub who: Who,
     /// The agents that its labels name.
     pub agents: Vec<Agent>,
     /// Directories that can be written to where the root cannot.
@@ -124,7 +143,26 @@ impl<'a> Subject<'a> {
         });
         let agents = agents.collect();
         let writable = writable(survey, &runtime, &user);
-        Self { platform, image, survey, description, origins, made, budget, runtime, user, agents, writable }
+        let who = user.who(&text(survey, GROUP).unwrap_or_default());
+        Self {
+            platform,
+            image,
+            survey,
+            description,
+            origins,
+            made,
+            budget,
+            runtime,
+            user,
+            who,
+            agents,
+            writable,
+        }
+    }
+
+    /// How the image's user follows paths.
+    pub fn follow(&self) -> Follow<'_> {
+        Follow { survey: self.survey, who: Some(&self.who), budget: None }
     }
 
     /// The component that a path came with.

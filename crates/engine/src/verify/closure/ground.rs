@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Bound;
 
 use pinfold_archive::elf::Elf;
@@ -12,18 +13,24 @@ use pinfold_base::Arch;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_image::model::RuntimeSection;
+use pinfold_image::survey::Budget;
 use pinfold_image::survey::Facts;
+use pinfold_image::survey::Follow;
 use pinfold_image::survey::Seen;
 use pinfold_image::survey::Survey;
 use pinfold_image::survey::What;
+use pinfold_image::survey::Who;
 
 use super::Given;
-use crate::verify::resolve;
+use crate::verify::report::Finding;
+use crate::verify::start;
 
 /// Where shells and runtimes look if the image does not say (`_PATH_DEFPATH` of containers: what runc and crun set).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Paths whose end is remembered.
+/// Paths whose end is remembered, and commands.
 const FOUND_MAX: usize = 1 << 18;
+/// Parts of paths that are followed at most for all checks together: a desktop has some hundred thousand links.
+const PARTS_MAX: usize = 6_000_000;
 /// `e_machine` of 32-bit x86 and ARM.
 const X86: u16 = 3;
 const ARM: u16 = 40;
@@ -90,7 +97,13 @@ pub(super) struct Ground<'a> {
     pub(super) objects: Vec<Object<'a>>,
     /// Files that are started by a name that people or the image use, and one such name.
     pub(super) commands: BTreeMap<&'a ImagePath, String>,
+    /// Directories of PATH, links followed, each once.
+    pub(super) path_directories: Vec<(String, ImagePath)>,
+    who: &'a Who,
+    budget: Budget,
     found: RefCell<HashMap<Vec<u8>, Option<&'a ImagePath>>>,
+    started: RefCell<HashMap<String, Result<ImagePath, String>>>,
+    open: RefCell<HashMap<&'a ImagePath, bool>>,
 }
 
 impl<'a> Ground<'a> {
@@ -110,23 +123,37 @@ impl<'a> Ground<'a> {
             path,
             objects: objects.collect(),
             commands: BTreeMap::new(),
+            path_directories: Vec::new(),
+            who: given.who,
+            budget: Budget::new(PARTS_MAX),
             found: RefCell::default(),
+            started: RefCell::default(),
+            open: RefCell::default(),
         };
+        ground.path_directories = ground.directories_of_path();
         ground.commands = ground.named();
         ground
     }
 
-    /// Directories of PATH, links followed, each once.
-    pub(super) fn path_directories(&self) -> Vec<(String, ImagePath)> {
-        let mut directories: Vec<(String, ImagePath)> = Vec::new();
-        for name in self.path.split(':').filter(|name| name.starts_with('/')) {
-            if let Ok(real) = self.survey.real(name.as_bytes())
-                && directories.iter().all(|(_, other)| *other != real)
-            {
-                directories.push((name.trim_end_matches('/').into(), real));
-            }
-        }
-        directories
+    /// How paths are followed, permissions aside.
+    pub(super) fn follow(&self) -> Follow<'_> {
+        Follow { survey: self.survey, who: None, budget: Some(&self.budget) }
+    }
+
+    /// The finding of a check that had to stop.
+    pub(super) fn spent(&self) -> Option<Finding> {
+        let problem = "its paths lead through more links than are followed: the rest was not looked at";
+        self.budget.is_spent().then(|| Finding { at: "/".into(), problem: problem.into() })
+    }
+
+    fn directories_of_path(&self) -> Vec<(String, ImagePath)> {
+        let mut known = HashSet::new();
+        let names = self.path.split(':').filter(|name| name.starts_with('/'));
+        let real = names.filter_map(|name| {
+            let real = self.follow().real(name.as_bytes()).ok()?;
+            known.insert(real.clone()).then(|| (name.trim_end_matches('/').to_owned(), real))
+        });
+        real.collect()
     }
 
     /// What stands in a directory, but not in one below.
@@ -146,7 +173,7 @@ impl<'a> Ground<'a> {
     pub(super) fn file(&self, path: &[u8]) -> Option<(&'a ImagePath, &'a Facts, u32)> {
         let found = self.found.borrow().get(path).copied();
         let found = found.unwrap_or_else(|| {
-            let real = self.survey.real(path).ok();
+            let real = self.follow().real(path).ok();
             let real = real.and_then(|real| self.survey.paths.get_key_value(&real)).map(|(path, _)| path);
             if self.found.borrow().len() < FOUND_MAX {
                 self.found.borrow_mut().insert(path.to_vec(), real);
@@ -170,6 +197,30 @@ impl<'a> Ground<'a> {
         self.file(path).filter(|(_, _, mode)| mode & 0o111 != 0).map(|(path, ..)| path)
     }
 
+    /// Whether the image's user can read a file.
+    pub(super) fn is_open(&self, path: &'a ImagePath) -> bool {
+        let known = self.open.borrow().get(path).copied();
+        known.unwrap_or_else(|| {
+            let follow = Follow { who: Some(self.who), ..self.follow() };
+            let is_open = self.survey.get(path).is_none_or(|seen| start::may_read(&follow, path, seen));
+            self.open.borrow_mut().insert(path, is_open);
+            is_open
+        })
+    }
+
+    /// The file that the image's user starts by a name.
+    pub(super) fn start(&self, name: &str) -> Result<ImagePath, String> {
+        if let Some(known) = self.started.borrow().get(name) {
+            return known.clone();
+        }
+        let follow = Follow { who: Some(self.who), ..self.follow() };
+        let started = start::command(&follow, &self.path, name);
+        if self.started.borrow().len() < FOUND_MAX {
+            self.started.borrow_mut().insert(name.to_owned(), started.clone());
+        }
+        started
+    }
+
     /// The program of the entrypoint, or of the command where there is none.
     pub(super) fn first_word(&self) -> Option<&'a str> {
         let words = self.runtime.entrypoint.iter().chain(&self.runtime.cmd);
@@ -180,15 +231,15 @@ impl<'a> Ground<'a> {
     pub(super) fn command(&self, word: &str) -> Result<ImagePath, String> {
         if word.contains('/') && !word.starts_with('/') {
             let whole = format!("{}/{word}", self.runtime.working_dir);
-            return resolve::command(self.survey, &self.path, &whole);
+            return self.start(&whole);
         }
-        resolve::command(self.survey, &self.path, word)
+        self.start(word)
     }
 
     fn named(&self) -> BTreeMap<&'a ImagePath, String> {
         let mut commands = BTreeMap::new();
-        for (name, directory) in self.path_directories() {
-            for (path, _) in self.children(&directory) {
+        for (name, directory) in &self.path_directories {
+            for (path, _) in self.children(directory) {
                 if let Some(real) = self.executable(path.as_bytes()) {
                     let word = format!("{name}/{}", String::from_utf8_lossy(path.name()));
                     commands.entry(real).or_insert(word);
@@ -201,14 +252,15 @@ impl<'a> Ground<'a> {
         {
             commands.insert(real, word.to_owned());
         }
-        // What a script starts is started with it.
-        let interpreters: Vec<&ImagePath> = commands
-            .keys()
-            .filter_map(|path| self.file(path.as_bytes())?.1.script.as_deref())
-            .filter_map(|line| self.executable(super::scripts::interpreter(line)?))
-            .collect();
-        for path in interpreters {
-            commands.entry(path).or_insert_with(|| path.to_string());
+        // What a script starts is started with it, and what that starts.
+        let mut left: Vec<&ImagePath> = commands.keys().copied().collect();
+        while let Some(path) = left.pop() {
+            let line = self.file(path.as_bytes()).and_then(|(_, facts, _)| facts.script.as_deref());
+            let interpreter = line.and_then(|line| self.executable(start::interpreter(line)?));
+            if let Some(interpreter) = interpreter.filter(|path| !commands.contains_key(path)) {
+                commands.insert(interpreter, interpreter.to_string());
+                left.push(interpreter);
+            }
         }
         commands
     }

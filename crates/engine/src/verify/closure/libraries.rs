@@ -25,6 +25,7 @@ use super::loader::Shared;
 use crate::verify::checks::CLOSURE_LIBRARIES;
 use crate::verify::checks::CLOSURE_VERSIONS;
 use crate::verify::report::Finding;
+use crate::verify::report::Findings;
 use crate::verify::report::Outcome;
 
 /// Most names that are looked for in all: a hundred times what a desktop has.
@@ -97,28 +98,30 @@ pub(super) fn check(ground: &Ground<'_>) -> [Outcome; 2] {
             count(judged.apart.len(), "optional file")
         ));
     }
-    let mut missing: Vec<Finding> = judged.missing(ground);
+    let mut missing = judged.missing(ground);
     if judged.work > WORK_MAX || shared.places.get() > PLACES_MAX {
         let problem =
             "its programs need more libraries in more places than are looked at: the rest was not".to_owned();
-        missing.insert(0, Finding { at: "/".into(), problem });
+        missing.first(Finding { at: "/".into(), problem });
+    } else if let Some(spent) = ground.spent() {
+        missing.first(spent);
     }
-    let versions = judged.versions.iter().map(|(who, from, version)| Finding {
-        at: who.to_string(),
-        problem: format!(
-            "it needs version `{}` of `{from}`, which does not define it",
-            version.escape_ascii()
-        ),
-    });
+    let mut versions = Findings::default();
+    for (who, from, version) in &judged.versions {
+        versions.add(|| Finding {
+            at: who.to_string(),
+            problem: format!(
+                "it needs version `{}` of `{from}`, which does not define it",
+                version.escape_ascii()
+            ),
+        });
+    }
     let taken = format!(
         "{} of symbols, between {} of files",
         count(judged.versions_looked, "version"),
         count(judged.compared.len(), "pair")
     );
-    [
-        Outcome::looked(CLOSURE_LIBRARIES, evidence, missing),
-        Outcome::looked(CLOSURE_VERSIONS, taken, versions.collect::<Vec<_>>()),
-    ]
+    [Outcome::found(CLOSURE_LIBRARIES, evidence, missing), Outcome::found(CLOSURE_VERSIONS, taken, versions)]
 }
 
 /// An object with all libraries that are loaded with it.
@@ -221,31 +224,34 @@ impl<'a> Judged<'a> {
         }
     }
 
-    fn missing(&self, ground: &Ground<'a>) -> Vec<Finding> {
-        let mut by_name: BTreeMap<&[u8], Vec<&ImagePath>> = BTreeMap::new();
+    fn missing(&self, ground: &Ground<'a>) -> Findings {
+        // The first of each name, and the first that some processors alone find.
+        let mut by_name: BTreeMap<&[u8], (&ImagePath, Option<&ImagePath>)> = BTreeMap::new();
         for object in &ground.objects {
-            by_name.entry(object.path.name()).or_default().push(object.path);
-        }
-        let elsewhere = |name: &[u8]| {
-            let paths = by_name.get(name).map(Vec::as_slice).unwrap_or_default();
-            let of_some = paths.iter().find(|path| path.components().any(|part| part == loader::HWCAPS));
-            if let Some(path) = of_some {
-                return Some(format!(" on every processor (`{path}` is for some alone)"));
+            let (_, of_some) = by_name.entry(object.path.name()).or_insert((object.path, None));
+            if of_some.is_none() && object.path.components().any(|part| part == loader::HWCAPS) {
+                *of_some = Some(object.path);
             }
-            paths.first().map(|path| {
+        }
+        let elsewhere = |name: &[u8]| match by_name.get(name) {
+            Some((_, Some(path))) => format!(" on every processor (`{path}` is for some alone)"),
+            Some((path, None)) if ground.is_open(path) => {
                 format!(" (`{path}` has the name, where it does not look or for another machine)")
-            })
+            }
+            Some((path, None)) => format!(" (`{path}` has the name, and the image's user may not read it)"),
+            None => String::new(),
         };
-        self.missing
-            .iter()
-            .map(|(who, name)| Finding {
+        let mut found = Findings::default();
+        for (who, name) in &self.missing {
+            found.add(|| Finding {
                 at: who.to_string(),
                 problem: format!(
                     "it needs `{}`, which its loader does not find{}",
                     name.escape_ascii(),
-                    elsewhere(name).unwrap_or_default()
+                    elsewhere(name)
                 ),
-            })
-            .collect()
+            });
+        }
+        found
     }
 }

@@ -64,7 +64,7 @@ impl<'a> Loader<'a> {
         let pair = |dir: &[u8]| [[b"/lib/", dir].concat(), [b"/usr/lib/", dir].concat()];
         let plain = [b"/lib".to_vec(), b"/usr/lib".to_vec()];
         let own = elf.machine == ground.platform.arch.elf_machine();
-        let has_triplet = ground.survey.real(&pair(&triplet)[1]).is_ok();
+        let has_triplet = ground.follow().real(&pair(&triplet)[1]).is_ok();
         // The directories are compiled in: Debian's by triplet, others' by word size, each where the loader stands itself.
         let (directories, lib) = if last.windows(7).any(|part| part == b"-linux-") {
             ([pair(&last), plain].concat(), [b"lib/", &last[..]].concat())
@@ -188,7 +188,7 @@ impl<'a> Shared<'a> {
                 return None;
             }
             let (real, elf) = ground.elf(path)?;
-            let fits = elf.machine == who.elf.machine && elf.class == who.elf.class;
+            let fits = elf.machine == who.elf.machine && elf.class == who.elf.class && ground.is_open(real);
             let origin = path[..path.iter().rposition(|byte| *byte == b'/')?].to_vec();
             fits.then_some((real, elf, origin))
         };

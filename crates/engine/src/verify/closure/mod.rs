@@ -24,6 +24,7 @@ mod scripts;
 use pinfold_base::Platform;
 use pinfold_image::model::RuntimeSection;
 use pinfold_image::survey::Survey;
+use pinfold_image::survey::Who;
 
 use super::report::Outcome;
 
@@ -36,6 +37,8 @@ pub struct Given<'a> {
     pub survey: &'a Survey,
     /// How it is run: PATH, `LD_LIBRARY_PATH`, entrypoint and command.
     pub runtime: &'a RuntimeSection,
+    /// Who runs it.
+    pub who: &'a Who,
 }
 
 /// All of these checks.
@@ -63,4 +66,4 @@ fn count(number: usize, one: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::verify) mod tests;

@@ -8,11 +8,12 @@ use super::ground::Ground;
 use super::known;
 use crate::verify::checks::CLOSURE_SCRIPTS;
 use crate::verify::report::Finding;
+use crate::verify::report::Findings;
 use crate::verify::report::Outcome;
-use crate::verify::resolve;
+use crate::verify::start::interpreter;
 
 pub(super) fn check(ground: &Ground<'_>) -> Outcome {
-    let mut found = Vec::new();
+    let mut found = Findings::default();
     let (mut scripts, mut left_out) = (0, Vec::new());
     for (path, seen) in &ground.survey.paths {
         let Seen { what: What::File(facts), mode, .. } = seen else { continue };
@@ -22,7 +23,7 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
         if !ground.commands.contains_key(path) && known::apart(path).is_some() {
             left_out.push(path);
         } else {
-            found.push(Finding { at: path.to_string(), problem });
+            found.add(|| Finding { at: path.to_string(), problem });
         }
     }
     let mut evidence = count(scripts, "executable script");
@@ -30,13 +31,10 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
         let files = count(left_out.len(), "file");
         evidence.push_str(&format!("; {files} of packages lack an interpreter (`{first}`)"));
     }
-    Outcome::looked(CLOSURE_SCRIPTS, evidence, found)
-}
-
-/// The interpreter that a first line names.
-pub(super) fn interpreter(line: &[u8]) -> Option<&[u8]> {
-    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t' | 0)).filter(|word| !word.is_empty());
-    words.next()
+    if let Some(spent) = ground.spent() {
+        found.first(spent);
+    }
+    Outcome::found(CLOSURE_SCRIPTS, evidence, found)
 }
 
 /// Whether what a first line names is there. The error says what is not.
@@ -52,46 +50,60 @@ fn starts(ground: &Ground<'_>, line: &[u8]) -> Result<(), String> {
         return Err(format!("its interpreter `{name}` is no absolute path"));
     }
     let problem = |why: String| format!("its interpreter `{name}` does not start: {why}");
-    resolve::command(ground.survey, &ground.path, &name).map_err(problem)?;
+    ground.start(&name).map_err(problem)?;
     if !program.ends_with(b"/env") {
         return Ok(());
     }
     // The kernel gives the rest of the line as one argument.
     let rest = line.trim_ascii_start().get(program.len()..).unwrap_or_default().trim_ascii();
     let rest = String::from_utf8_lossy(rest).into_owned();
-    let Some(words) = env_words(&rest) else { return Ok(()) };
-    match words.as_slice() {
-        [] => Ok(()),
-        [word, ..] => resolve::command(ground.survey, &ground.path, word)
-            .map(drop)
-            .map_err(|why| format!("`env` does not start `{word}`: {why}")),
+    match env_starts(&rest) {
+        Env::Word(word) => {
+            ground.start(&word).map(drop).map_err(|why| format!("`env` does not start `{word}`: {why}"))
+        }
+        Env::Unknown => Ok(()),
+        Env::Refused => Err(format!("`env` takes `{rest}` as one option, and starts nothing")),
     }
 }
 
-/// The program and its arguments that `env ARGUMENT` starts; `None` where its options say what cannot be followed here.
-fn env_words(argument: &str) -> Option<Vec<String>> {
-    let split = ["-S", "-vS", "--split-string="].iter().find_map(|option| argument.strip_prefix(option));
-    let Some(split) = split else {
+/// What `env ARGUMENT` starts.
+enum Env {
+    /// The program of this name.
+    Word(String),
+    /// What its options and quotes say, which is not followed here.
+    Unknown,
+    /// Nothing.
+    Refused,
+}
+
+fn env_starts(argument: &str) -> Env {
+    let short = || {
+        let options = argument.strip_prefix('-')?;
+        let end = options.find(|letter| !"iv0".contains(letter))?;
+        options[end..].strip_prefix('S')
+    };
+    let Some(split) = short().or_else(|| argument.strip_prefix("--split-string=")) else {
         // Without -S the argument is one word: the program's name, blanks and all.
-        let word = argument.to_owned();
-        return if argument.starts_with('-') {
-            None
-        } else {
-            Some(vec![word].into_iter().filter(|word| !word.is_empty()).collect())
+        return match argument {
+            "" => Env::Unknown,
+            option if option.starts_with('-') => Env::Refused,
+            word => Env::Word(word.to_owned()),
         };
     };
-    if split.contains(['\'', '"', '\\', '$']) {
-        return None;
-    }
-    let mut words = split.split_ascii_whitespace().peekable();
-    while let Some(word) = words.peek() {
-        match *word {
-            "-i" | "-" | "--ignore-environment" | "-v" | "--debug" => drop(words.next()),
-            "-u" | "-C" => drop((words.next(), words.next())),
-            option if option.starts_with('-') => return None,
-            pair if pair.contains('=') => drop(words.next()),
-            _ => break,
+    // What stands before the first quote is as it stands.
+    let plain = match split.find(['\'', '"', '\\', '$']) {
+        Some(end) => &split[..split[..end].rfind([' ', '\t']).unwrap_or(0)],
+        None => split,
+    };
+    let mut words = plain.split_ascii_whitespace();
+    while let Some(word) = words.next() {
+        match word {
+            "-i" | "-" | "--ignore-environment" | "-v" | "--debug" => {}
+            "-u" | "-C" => drop(words.next()),
+            option if option.starts_with('-') => return Env::Unknown,
+            pair if pair.contains('=') => {}
+            word => return Env::Word(word.to_owned()),
         }
     }
-    Some(words.map(str::to_owned).collect())
+    Env::Unknown
 }

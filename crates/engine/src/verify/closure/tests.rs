@@ -28,7 +28,7 @@ struct Image {
     runtime: RuntimeSection,
 }
 
-fn elf(needed: &[&str]) -> Elf {
+pub(in crate::verify) fn elf(needed: &[&str]) -> Elf {
     Elf {
         machine: 62,
         class: ElfClass::Elf64,
@@ -123,8 +123,13 @@ impl Image {
 
     /// What fails, as `check at: problem`.
     fn fails(&self) -> Vec<String> {
+        self.fails_for(&Who::default())
+    }
+
+    /// The same where the image runs as somebody.
+    fn fails_for(&self, who: &Who) -> Vec<String> {
         let platform = "linux/amd64".parse().unwrap();
-        let outcomes = check(&Given { platform, survey: &self.survey, runtime: &self.runtime });
+        let outcomes = check(&Given { platform, survey: &self.survey, runtime: &self.runtime, who });
         assert_eq!(outcomes.len(), 6);
         let mut found = Vec::new();
         for outcome in outcomes {
@@ -408,4 +413,121 @@ fn endless_search_paths_end() {
     let fails = image.fails();
     let end = "closure.libraries /: its programs need more libraries in more places than are looked at: the rest was not";
     assert_eq!(fails[0], end);
+}
+
+#[test]
+fn what_cannot_start_is_named() {
+    assert_fails(
+        |image| {
+            image.elf("usr/bin/near", Elf { interpreter: text("lib64/ld-linux-x86-64.so.2"), ..elf(&[]) });
+        },
+        &[
+            "closure.programs /usr/bin/near: its dynamic linker `lib64/ld-linux-x86-64.so.2` is no absolute path",
+        ],
+    );
+    assert_fails(
+        |image| image.elf("usr/bin/core", Elf { kind: ElfKind::Other(4), ..elf(&[]) }),
+        &[
+            "closure.programs /usr/bin/core: it is an ELF file of a kind that is not started, and is started as `/usr/bin/core`",
+        ],
+    );
+    assert_fails(
+        |image| image.elf("usr/bin/half", Elf { load: ElfLoad::CutOff, ..program(&[]) }),
+        &["closure.programs /usr/bin/half: it was cut off: it is to be loaded from beyond its end"],
+    );
+    // Half of a library has no bit that says it is started.
+    assert_fails(
+        |image| {
+            let half = Facts { malformed: Some("it ends early"), ..Facts::default() };
+            image.put(&format!("{LIBRARIES}/libq.so.1"), What::File(Arc::new(half)), 0o644);
+        },
+        &[
+            "closure.programs /usr/lib/x86_64-linux-gnu/libq.so.1: it is no library that a program can load: it ends early",
+        ],
+    );
+    // What a command leads to in three steps is started, too.
+    assert_fails(
+        |image| {
+            image.script("usr/bin/first", "/opt/second");
+            image.script("opt/second", "/opt/third");
+            image.elf("opt/third", Elf { machine: 183, ..elf(&[]) });
+        },
+        &["closure.programs /opt/third: it is for AArch64, not for x86_64, and is started as `/opt/third`"],
+    );
+    for option in ["-i node", "-i", "--ignore-environment"] {
+        assert_fails(
+            |image| image.script("opt/x", &format!("/usr/bin/env {option}")),
+            &[&format!("closure.scripts /opt/x: `env` takes `{option}` as one option, and starts nothing")],
+        );
+    }
+    for options in ["-S none \"a b\"", "-iS none", "-S -C / none"] {
+        let mut image = Image::new();
+        image.script("opt/x", &format!("/usr/bin/env {options}"));
+        let fails = image.fails();
+        assert!(
+            fails.len() == 1 && fails[0].starts_with("closure.scripts /opt/x: `env` does not start `none`")
+        );
+    }
+    assert_fails(|image| image.script("opt/x", "/usr/bin/env -S node \"a b\""), &[]);
+}
+
+#[test]
+fn names_of_programs_lead_to_programs() {
+    assert_fails(|image| image.link("etc/later", "/run/x"), &[]);
+    assert_fails(
+        |image| image.link("usr/bin/git", "/tmp/git"),
+        &["closure.commands /usr/bin/git: it leads to `/tmp`, which the image does not have"],
+    );
+    let with = |bin: &str, directory: &str| {
+        let mut image = Image::new();
+        let at = ImagePath::new(format!("{directory}/package.json")).unwrap();
+        image.put(&at.to_string()[1..], What::File(Arc::default()), 0o644);
+        image.survey.kept.insert(at, format!(r#"{{"name":"pack","bin":{bin}}}"#).into_bytes());
+        image.fails()
+    };
+    let pack = "usr/lib/node_modules/pack";
+    assert_eq!(with(r#""./cli.js""#, pack), Vec::<String>::new());
+    assert_eq!(with(r#"{"pack":"cli.js"}"#, pack), Vec::<String>::new());
+    assert_eq!(
+        with(r#"{"pack":"dist/x.js"}"#, pack),
+        [
+            "closure.commands /usr/lib/node_modules/pack/package.json: its package names the program `dist/x.js`: `/usr/lib/node_modules/pack/dist` is not in the image"
+        ]
+    );
+    // No place of npm's.
+    assert_eq!(with(r#""none.js""#, "usr/lib/node_modules/pack/test/sample"), Vec::<String>::new());
+}
+
+#[test]
+fn the_images_user_can_read_what_it_loads() {
+    let who = Who { uid: 1000, gids: vec![1000] };
+    let mut image = Image::new();
+    assert_eq!(image.fails_for(&who), Vec::<String>::new());
+    let libc = ImagePath::new(format!("{LIBRARIES}/libc.so.6")).unwrap();
+    image.survey.paths.get_mut(&libc).unwrap().mode = 0o600;
+    let fails = image.fails_for(&who);
+    assert!(fails.iter().any(|line| line.contains("and the image's user may not read it")), "{fails:?}");
+    assert_eq!(image.fails(), Vec::<String>::new());
+}
+
+/// Links that lead through a long one, scripts that are looked for on a long PATH: it ends, it does not pass, and little is kept of it.
+#[test]
+fn endless_links_and_paths_end() {
+    let mut image = Image::new();
+    image.link("opt/long", &"../usr/".repeat(1300));
+    for number in 0..2500 {
+        image.link(&format!("opt/{number:05}"), "long");
+    }
+    let start = std::time::Instant::now();
+    let fails = image.fails();
+    assert!(fails.iter().any(|line| line.ends_with("the rest was not looked at")), "{:?}", fails.first());
+    let mut image = Image::new();
+    for number in 0..5000 {
+        image.script(&format!("opt/{number:05}"), "/usr/bin/env none");
+    }
+    image.runtime.env = vec![format!("PATH=/usr/bin:{}", "/x:".repeat(20_000))];
+    let fails = image.fails();
+    assert!(fails.iter().all(|line| line.len() < 1000) && fails.len() == 50, "{}", fails.len());
+    // Without a memory of names the second alone takes a minute.
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
 }

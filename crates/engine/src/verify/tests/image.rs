@@ -224,6 +224,10 @@ impl Sample {
         self.runtime.env.push(format!("{name}={value}"));
     }
 
+    pub(super) fn command(&mut self, word: &str) {
+        self.runtime.cmd = Some(vec![word.into()]);
+    }
+
     pub(super) fn user(&mut self, name: &str) {
         self.runtime.user = name.into();
     }

@@ -232,6 +232,22 @@ fn each_fault_is_found_by_its_own_check_alone() {
 fn hidden() -> Vec<(&'static str, &'static str, Break)> {
     vec![
         (
+            "closure.commands",
+            "Cmd: `/usr/local/bin/text` does not start: `/usr/local/bin/text` is neither a program nor a script",
+            Box::new(|sample| {
+                sample.file("usr/local/bin/text", root(0o755), "hello\n");
+                sample.command("/usr/local/bin/text");
+            }),
+        ),
+        (
+            "closure.commands",
+            "so that 1000 may not start it",
+            Box::new(|sample| {
+                sample.file("usr/local/bin/roots", root(0o700), "#!/usr/local/bin/sh\n");
+                sample.command("roots");
+            }),
+        ),
+        (
             "origin.dpkg",
             "/usr/share/tool/data: its MD5 is",
             Box::new(|sample| {

@@ -34,7 +34,9 @@ fn the_loader_finds_the_same() {
     }
     let survey = survey_of(Path::new("/"));
     let runtime = RuntimeSection::default();
-    let given = Given { platform: "linux/amd64".parse().unwrap(), survey: &survey, runtime: &runtime };
+    let who = Who::default();
+    let given =
+        Given { platform: "linux/amd64".parse().unwrap(), survey: &survey, runtime: &runtime, who: &who };
     let ground = Ground::new(&given);
     let mut shared = Shared::new(&ground);
     let loader = Loader::at(&ground, LOADER.as_bytes()).unwrap();
@@ -141,8 +143,9 @@ fn a_root_is_closed() {
     let platform = std::env::var("PINFOLD_PLATFORM").unwrap_or("linux/amd64".into()).parse().unwrap();
     let survey = survey_of(Path::new(&root));
     let runtime = RuntimeSection::default();
+    let who = Who::default();
     let start = std::time::Instant::now();
-    let outcomes = check(&Given { platform, survey: &survey, runtime: &runtime });
+    let outcomes = check(&Given { platform, survey: &survey, runtime: &runtime, who: &who });
     println!("{} paths in {:?}", survey.paths.len(), start.elapsed());
     for outcome in &outcomes {
         println!("{} {}: {}", outcome.check, outcome.verdict, outcome.evidence);
