@@ -1,5 +1,7 @@
 //! What an image should not have: set-id bits, what everybody may write to, capabilities, traces of a machine.
 
+use std::net::IpAddr;
+
 use pinfold_base::ImagePath;
 use pinfold_image::survey::Seen;
 use pinfold_image::survey::What;
@@ -11,12 +13,15 @@ use super::checks::HARDENING_READ_ONLY;
 use super::checks::HARDENING_SET_ID;
 use super::checks::HARDENING_WRITABLE;
 use super::report::Finding;
+use super::report::Findings;
 use super::report::Outcome;
+use super::subject;
 use super::subject::Subject;
 
 const SET_ID: u32 = 0o6000;
 const STICKY: u32 = 0o1000;
 const OTHERS_WRITE: u32 = 0o002;
+const GROUP_WRITES: u32 = 0o020;
 
 /// Files that are of one machine: where they stand (`*` is one name), and what they are.
 const MACHINE: [(&str, &str); 14] = [
@@ -43,6 +48,9 @@ const CONTENT: [(&str, &str); 4] = [
     ("/etc/hostname", "the name of the machine that made the image"),
     ("/etc/resolv.conf", "the resolver of the machine that made the image"),
 ];
+
+/// Names of machines, of this one's own network and of others.
+const HOSTS: &str = "/etc/hosts";
 
 /// All of these checks.
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Outcome> {
@@ -91,15 +99,56 @@ fn owners(subject: &Subject<'_>) -> Outcome {
         };
         return Outcome::not_run(HARDENING_OWNERS, reason);
     };
-    let all = subject.survey.all().filter(|(_, seen)| seen.uid == uid);
     let outside = |path: &ImagePath| !subject.is_writable_at_run(&path.to_string());
-    let found = all.clone().filter(|(path, _)| outside(path));
-    let found = found.map(|(path, _)| {
-        subject
-            .finding(path, format!("it belongs to {uid}, who may change it where the root can be written to"))
-    });
-    let evidence = format!("{} paths of {uid}, in its home and declared volumes", all.clone().count());
-    Outcome::looked(HARDENING_OWNERS, evidence, found)
+    let (mut mine, mut found) = (0, Findings::default());
+    for (path, seen) in subject.survey.all() {
+        let by_group = || {
+            !matches!(seen.what, What::Link(_))
+                && seen.mode & GROUP_WRITES != 0
+                && subject.who.gids.contains(&seen.gid)
+        };
+        let how = if seen.uid == uid {
+            format!("it belongs to {uid}")
+        } else if by_group() {
+            format!("its mode is {:04o}, and {uid} is in its group {}", seen.mode & 0o7777, seen.gid)
+        } else if given_by_acl(subject, seen) {
+            format!("its access control list lets {uid} write")
+        } else {
+            continue;
+        };
+        mine += 1;
+        if outside(path) {
+            let problem = format!("{how}, who may change it where the root can be written to");
+            found.add(|| subject.finding(path, problem));
+        }
+    }
+    let evidence = format!("{mine} paths of {uid}, in its home and declared volumes");
+    Outcome::found(HARDENING_OWNERS, evidence, found)
+}
+
+/// Whether a list (acl(5), as the kernel stores it: a version, then entries of tag, permissions and id) lets the image's user write.
+fn given_by_acl(subject: &Subject<'_>, seen: &Seen) -> bool {
+    const USER: u16 = 2;
+    const GROUP: u16 = 8;
+    const MASK: u16 = 16;
+    const WRITE: u16 = 2;
+    let What::File(facts) = &seen.what else { return false };
+    let list = facts.xattrs.iter().find(|(name, _)| &**name == b"system.posix_acl_access");
+    let Some(entries) = list.and_then(|(_, value)| value.get(4..)) else { return false };
+    let entry = |bytes: &[u8]| -> (u16, u16, u32) {
+        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        (half(0), half(2), u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
+    };
+    let entries: Vec<(u16, u16, u32)> = entries.chunks_exact(8).map(entry).collect();
+    let mask = entries.iter().find(|(tag, ..)| *tag == MASK).map_or(u16::MAX, |(_, allows, _)| *allows);
+    entries.iter().any(|(tag, allows, id)| {
+        let is_mine = match *tag {
+            USER => *id == subject.who.uid,
+            GROUP => subject.who.gids.contains(id),
+            _ => false,
+        };
+        is_mine && allows & mask & WRITE != 0
+    })
 }
 
 fn capabilities(subject: &Subject<'_>) -> Outcome {
@@ -112,24 +161,61 @@ fn capabilities(subject: &Subject<'_>) -> Outcome {
 }
 
 fn machine(subject: &Subject<'_>) -> Outcome {
-    let mut found = Vec::new();
-    for (path, seen) in &subject.survey.paths {
-        if !matches!(seen.what, What::File(_)) {
-            continue;
+    let mut found = Findings::default();
+    for (pattern, problem) in MACHINE {
+        let Some((directory, name)) = pattern.rsplit_once('/') else { continue };
+        for path in subject::children(subject.survey, directory) {
+            let of = path.rsplit_once('/').map_or("", |(_, of)| of);
+            if matches(name, of) && is_file(subject, &path) {
+                found.add(|| at(subject, &format!("{directory}/{of}"), problem));
+            }
         }
-        let text = path.to_string();
-        if let Some((_, problem)) = MACHINE.iter().find(|(pattern, _)| matches(pattern, &text)) {
-            found.push(subject.finding(path, *problem));
-        }
-        if let Some((name, problem)) = CONTENT.iter().find(|(name, _)| *name == text)
-            && says_something(subject.text(name).as_deref(), seen.size)
+    }
+    for (name, problem) in CONTENT {
+        if let Some(Seen { what: What::File(_), size, .. }) = subject.at(name)
+            && says_something(subject.text(name).as_deref(), *size)
         {
-            found.push(subject.finding(path, *problem));
+            found.add(|| at(subject, name, problem));
+        }
+    }
+    for line in subject.text(HOSTS).unwrap_or_default().lines() {
+        if let Some(address) = names_a_machine(line) {
+            let problem = format!("it names the machine at {address}, which is of where the image was made");
+            found.add(|| at(subject, HOSTS, &problem));
         }
     }
     let evidence =
-        format!("{} places of ids, keys, seeds, names and histories", MACHINE.len() + CONTENT.len());
-    Outcome::looked(HARDENING_MACHINE, evidence, found)
+        format!("{} places of ids, keys, seeds, names and histories", MACHINE.len() + CONTENT.len() + 1);
+    Outcome::found(HARDENING_MACHINE, evidence, found)
+}
+
+fn is_file(subject: &Subject<'_>, path: &str) -> bool {
+    subject.at(path).is_some_and(|seen| matches!(seen.what, What::File(_)))
+}
+
+fn at(subject: &Subject<'_>, path: &str, problem: &str) -> Finding {
+    match ImagePath::new(path) {
+        Ok(path) => subject.finding(&path, problem),
+        Err(_) => Finding { at: path.to_owned(), problem: problem.to_owned() },
+    }
+}
+
+/// The address of a line of hosts(5) that is of no machine's own network (RFC 1122, 3.2.1.3) and of no multicast group (RFC 4291, 2.7).
+fn names_a_machine(line: &str) -> Option<&str> {
+    let address = line.split('#').next()?.split_ascii_whitespace().next()?;
+    let is_everybodys = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => {
+            address.is_loopback() || address.is_unspecified() || address.is_broadcast()
+        }
+        // Debian's hosts(5) has `fe00::0 ip6-localnet`.
+        Ok(IpAddr::V6(address)) => {
+            address.is_loopback()
+                || address.is_multicast()
+                || address.segments() == [0xfe00, 0, 0, 0, 0, 0, 0, 0]
+        }
+        Err(_) => false,
+    };
+    (!is_everybodys).then_some(address)
 }
 
 /// Whether a file has more than comments and what stands for an id that is yet to be made (machine-id(5)).
@@ -165,15 +251,14 @@ fn read_only(subject: &Subject<'_>) -> Outcome {
     let mut judge = |path: &str, writes: &str| {
         looked += 1;
         let missing = |problem: String| Finding { at: path.to_owned(), problem };
-        match subject.at(path) {
+        match subject.survey.find(path.as_bytes()).ok() {
             None => found.push(missing(format!("{writes} writes there, and it is not in the image"))),
-            Some(seen) if !subject.is_writable_at_run(path) => {
-                let _ = seen;
+            Some((real, _)) if !subject.is_writable_at_run(&real.to_string()) => {
                 found.push(missing(format!(
                     "{writes} writes there, where a read-only root cannot be written to"
                 )));
             }
-            Some(seen) if seen.uid != uid || seen.mode & 0o200 == 0 => found.push(missing(format!(
+            Some((_, seen)) if seen.uid != uid || seen.mode & 0o200 == 0 => found.push(missing(format!(
                 "{writes} writes there; it belongs to {} with the mode {:04o}",
                 seen.uid,
                 seen.mode & 0o7777
@@ -205,6 +290,23 @@ mod tests {
         assert!(!matches("/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_ed25519_key.pub"));
         assert!(!matches("/var/lib/dhcp/*.leases", "/var/lib/dhcp/a/b.leases"));
         assert!(!matches("/var/lib/dhcp/*.leases", "/var/lib/dhcp/.leases"));
+    }
+
+    #[test]
+    fn hosts_names_this_machine_and_nobody_elses() {
+        for line in [
+            "127.0.0.1 localhost",
+            "127.0.1.1\tbox",
+            "::1 localhost ip6-localhost ip6-loopback",
+            "fe00::0 ip6-localnet",
+            "ff02::1 ip6-allnodes",
+            "# 172.17.0.2 box",
+            "",
+        ] {
+            assert_eq!(names_a_machine(line), None, "{line}");
+        }
+        assert_eq!(names_a_machine("172.17.0.2 4f2ab1c0ffee box.example"), Some("172.17.0.2"));
+        assert_eq!(names_a_machine(" 2001:db8::7 box # here"), Some("2001:db8::7"));
     }
 
     #[test]

@@ -224,6 +224,10 @@ impl Sample {
         self.runtime.env.push(format!("{name}={value}"));
     }
 
+    pub(super) fn volume(&mut self, path: &str) {
+        self.runtime.volumes.push(path.into());
+    }
+
     pub(super) fn command(&mut self, word: &str) {
         self.runtime.cmd = Some(vec![word.into()]);
     }

@@ -230,7 +230,58 @@ fn each_fault_is_found_by_its_own_check_alone() {
 
 /// Faults behind links, groups, lists, variables and other files than the first that comes to mind.
 fn hidden() -> Vec<(&'static str, &'static str, Break)> {
+    // `setfacl -m u:1000:rwx`, as getfattr -e hex shows it.
+    let list = [
+        &[2, 0, 0, 0][..],
+        &[1, 0, 7, 0, 255, 255, 255, 255],
+        &[2, 0, 7, 0, 232, 3, 0, 0],
+        &[4, 0, 5, 0, 255, 255, 255, 255],
+        &[16, 0, 7, 0, 255, 255, 255, 255],
+        &[32, 0, 5, 0, 255, 255, 255, 255],
+    ];
+    let mut listed = root(0o755);
+    listed.xattrs.insert(b"system.posix_acl_access".to_vec(), list.concat());
     vec![
+        (
+            "hardening.machine",
+            "/etc/machine-id: an id",
+            Box::new(|sample| {
+                sample.file("etc/id", root(0o444), "0123456789abcdef0123456789abcdef\n");
+                sample.link("etc/machine-id", "id");
+            }),
+        ),
+        (
+            "hardening.machine",
+            "/etc/ssh/ssh_host_rsa_key: a host key",
+            Box::new(|sample| {
+                sample.file("opt/ssh/ssh_host_rsa_key", root(0o600), "x");
+                sample.link("etc/ssh", "../opt/ssh");
+            }),
+        ),
+        (
+            "hardening.machine",
+            "/etc/hosts: it names the machine at 172.17.0.2",
+            file("etc/hosts", root(0o644), "127.0.0.1 localhost\n172.17.0.2 box.example\n"),
+        ),
+        (
+            "hardening.owners",
+            "/usr/bin/mine: it belongs to 1000",
+            Box::new(|sample| {
+                sample.volume("/");
+                sample.volume("//");
+                sample.file("usr/bin/mine", own(0o755), "x");
+            }),
+        ),
+        (
+            "hardening.owners",
+            "/usr/lib/shared: its mode is 0775, and 1000 is in its group 1000",
+            dir("usr/lib/shared", root(0o775).owned_by(0, 1000)),
+        ),
+        (
+            "hardening.owners",
+            "/usr/bin/list: its access control list lets 1000 write",
+            file("usr/bin/list", listed, "x"),
+        ),
         (
             "closure.commands",
             "Cmd: `/usr/local/bin/text` does not start: `/usr/local/bin/text` is neither a program nor a script",
