@@ -4,6 +4,11 @@
 //! an administrator (`/etc/codex/requirements.toml`) are read before the home's by the agents, so that they may take back what the
 //! home says.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use pinfold_base::ImagePath;
+use pinfold_image::compose::annotation;
 use serde_json::Value;
 
 use super::checks::AGENTS_AUTONOMY;
@@ -14,6 +19,10 @@ use super::report::Outcome;
 use super::start;
 use super::subject::Agent;
 use super::subject::Subject;
+use super::subject::children;
+use crate::describe::Package;
+use crate::project::recipe::Origin;
+use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeKind;
 
 /// What makes an agent act without asking: file in the home, key, value. (The agents' documentation, and runs of each.)
@@ -28,29 +37,82 @@ const AUTONOMY: [(&str, &str, &[&str], &str); 8] = [
     ("opencode", ".config/opencode/opencode.json", &["permission"], "\"allow\""),
 ];
 
-/// Files of an administrator that can take it back: agent, file, key, and the value that leaves it.
-const ADMINISTRATOR: [(&str, &str, &[&str], &str); 6] = [
+/// What leaves it as it is, where an administrator's file says anything.
+#[derive(Clone, Copy, Debug)]
+enum Leaves {
+    /// This value alone.
+    Value(&'static str),
+    /// A list that has this value.
+    Among(&'static str),
+    /// A list of nothing.
+    Empty,
+}
+
+/// What can take it back: agent, file of an administrator, key, and what leaves it. Names of directories end with a slash: each file in
+/// them is read.
+const ADMINISTRATOR: [(&str, &str, &[&str], Leaves); 15] = [
+    ("claude-code", CLAUDE, &["permissions", "defaultMode"], Leaves::Value("\"bypassPermissions\"")),
+    ("claude-code", CLAUDE, &["permissions", "disableBypassPermissionsMode"], Leaves::Value("\"\"")),
+    ("claude-code", CLAUDE, &["permissions", "ask"], Leaves::Empty),
+    ("claude-code", CLAUDE, &["permissions", "deny"], Leaves::Empty),
+    ("claude-code", CLAUDE_PARTS, &["permissions", "defaultMode"], Leaves::Value("\"bypassPermissions\"")),
+    ("claude-code", CLAUDE_PARTS, &["permissions", "disableBypassPermissionsMode"], Leaves::Value("\"\"")),
+    ("claude-code", CLAUDE_PARTS, &["permissions", "ask"], Leaves::Empty),
+    ("claude-code", CLAUDE_PARTS, &["permissions", "deny"], Leaves::Empty),
+    ("codex-cli", CODEX, &["allowed_approval_policies"], Leaves::Among("\"never\"")),
+    ("codex-cli", CODEX, &["allowed_sandbox_modes"], Leaves::Among("\"danger-full-access\"")),
+    ("codex-cli", "/etc/codex/managed_config.toml", &["approval_policy"], Leaves::Value("\"never\"")),
     (
-        "claude-code",
-        "/etc/claude-code/managed-settings.json",
-        &["permissions", "defaultMode"],
-        "\"bypassPermissions\"",
+        "codex-cli",
+        "/etc/codex/managed_config.toml",
+        &["sandbox_mode"],
+        Leaves::Value("\"danger-full-access\""),
     ),
-    (
-        "claude-code",
-        "/etc/claude-code/managed-settings.json",
-        &["permissions", "disableBypassPermissionsMode"],
-        "\"\"",
-    ),
-    ("codex-cli", "/etc/codex/requirements.toml", &["allowed_approval_policies"], "[\"never\"]"),
-    ("codex-cli", "/etc/codex/managed_config.toml", &["approval_policy"], "\"never\""),
-    ("gemini-cli", "/etc/gemini-cli/settings.json", &["security", "disableYoloMode"], "false"),
-    ("opencode", "/etc/opencode/opencode.json", &["permission"], "\"allow\""),
+    ("gemini-cli", "/etc/gemini-cli/settings.json", &["security", "disableYoloMode"], Leaves::Value("false")),
+    ("gemini-cli", "/etc/gemini-cli/settings.json", &["admin", "secureModeEnabled"], Leaves::Value("false")),
+    ("opencode", "/etc/opencode/opencode.json", &["permission"], Leaves::Value("\"allow\"")),
 ];
+const CLAUDE: &str = "/etc/claude-code/managed-settings.json";
+const CLAUDE_PARTS: &str = "/etc/claude-code/managed-settings.d/";
+const CODEX: &str = "/etc/codex/requirements.toml";
+
+/// Variables with which an agent reads other files than those that are looked at, or none: agent, name, and the place under the home
+/// that it reads without it.
+const MOVES: [(&str, &str, &str); 13] = [
+    ("", "HOME", ""),
+    ("claude-code", "CLAUDE_CONFIG_DIR", "/.claude"),
+    ("codex-cli", "CODEX_HOME", "/.codex"),
+    ("gemini-cli", "GEMINI_CLI_HOME", ""),
+    ("gemini-cli", "GEMINI_CLI_SYSTEM_SETTINGS_PATH", NO_PLACE),
+    ("gemini-cli", "GEMINI_CLI_SYSTEM_DEFAULTS_PATH", NO_PLACE),
+    ("opencode", "OPENCODE_CONFIG", "/.config/opencode/opencode.json"),
+    ("opencode", "OPENCODE_CONFIG_DIR", "/.config/opencode"),
+    ("opencode", "OPENCODE_CONFIG_CONTENT", NO_PLACE),
+    ("opencode", "OPENCODE_PERMISSION", NO_PLACE),
+    ("opencode", "OPENCODE_DISABLE_PROJECT_CONFIG", NO_PLACE),
+    ("opencode", "XDG_CONFIG_HOME", "/.config"),
+    ("opencode", "XDG_DATA_HOME", "/.local/share"),
+];
+/// No place under the home is the same.
+const NO_PLACE: &str = "\0";
+
+/// Where gemini's rules are, in the home: every file is read.
+const RULES: &str = "/.gemini/policies";
 
 /// Which files of an administrator are read.
 pub(super) fn administrator() -> impl Iterator<Item = &'static str> {
-    ADMINISTRATOR.iter().map(|(_, file, _, _)| *file)
+    ADMINISTRATOR.iter().map(|(_, file, ..)| *file).filter(|file| !file.ends_with('/'))
+}
+
+/// Directories of which every file is read, where the home is this one.
+pub(super) fn directories(home: &str) -> impl Iterator<Item = String> {
+    let administrators = ADMINISTRATOR.iter().map(|(_, file, ..)| *file).filter(|file| file.ends_with('/'));
+    administrators.map(|dir| dir.trim_end_matches('/').to_owned()).chain([format!("{home}{RULES}")])
+}
+
+/// Whether a directory is one of these, in whatever home.
+pub(super) fn is_directory(path: &str) -> bool {
+    directories("").any(|directory| path.ends_with(&directory))
 }
 
 /// All of these checks.
@@ -79,12 +141,23 @@ fn present(subject: &Subject<'_>) -> Outcome {
     let mut seen = Vec::new();
     let path = subject.env().get("PATH").copied().unwrap_or_default().to_owned();
     for Agent { name, version, recipe } in &subject.agents {
+        let others = versions(subject, name, recipe.as_ref());
+        if let Some(other) = others.iter().find(|other| !is_of(other, version)) {
+            found.push(Finding {
+                at: format!("label dev.pinfold.agent.{name}"),
+                problem: format!("it says {version}, and the image has {other}"),
+            });
+        }
         let Some(recipe) = recipe else {
             seen.push(format!("{name} {version} (a recipe of its own, whose command is not known here)"));
             continue;
         };
         match start::command(&subject.follow(), &path, &recipe.command) {
-            Ok(file) => seen.push(format!("{name} {version} at {file}")),
+            Ok(file) => {
+                let by = if others.is_empty() { " by its label alone" } else { "" };
+                seen.push(format!("{name} {version}{by} at {file}"));
+                found.extend(of_another(subject, name, &recipe.command, &path, &file));
+            }
             Err(problem) => {
                 found.push(Finding { at: recipe.command.clone(), problem: format!("{name}: {problem}") });
             }
@@ -93,9 +166,70 @@ fn present(subject: &Subject<'_>) -> Outcome {
     Outcome::looked(AGENTS_PRESENT, seen.join(", "), found)
 }
 
+/// The versions that packages of an agent's component say, which are the agent itself.
+fn versions(subject: &Subject<'_>, name: &str, recipe: Option<&Recipe>) -> BTreeSet<String> {
+    let component = format!("agent/{name}");
+    let named = |package: &Package| match recipe.map(|recipe| &recipe.origin) {
+        Some(Origin::Npm(npm)) => {
+            package.name == npm.package || npm.platforms.values().any(|one| one.package == package.name)
+        }
+        None => false,
+    };
+    let own = subject.description.packages.iter().filter(|package| {
+        // One that no file tells of has the label's version itself.
+        package.component.as_deref() == Some(component.as_str())
+            && !package.told_by.is_empty()
+            && named(package)
+    });
+    own.filter_map(|package| package.version.clone()).collect()
+}
+
+/// Whether a package's version is that of the agent: `0.169.0-linux-x64` is of 0.169.0.
+fn is_of(package: &str, version: &str) -> bool {
+    package.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with("-linux-"))
+}
+
+/// What is wrong with a command, or the file that it leads to, which another component brought than the agent's.
+fn of_another(
+    subject: &Subject<'_>,
+    name: &str,
+    command: &str,
+    path: &str,
+    file: &ImagePath,
+) -> Option<Finding> {
+    let component = format!("agent/{name}");
+    let is_named = subject.image.layers.iter().any(|layer| {
+        let components = layer.descriptor.annotations.get(annotation::COMPONENTS);
+        components.is_some_and(|text| text.split_ascii_whitespace().any(|one| one == component))
+    });
+    let directories = path.split(':').filter(|directory| directory.starts_with('/'));
+    let link = directories.filter_map(|directory| {
+        let at = format!("{}/{command}", directory.trim_end_matches('/'));
+        subject.survey.in_real_directory(at.as_bytes()).ok()
+    });
+    let link = link.filter(|at| subject.survey.get(at).is_some()).take(1);
+    let mut all = link.chain([file.clone()]).filter(|_| is_named);
+    let other = all.find(|at| subject.owner(at) != Some(component.as_str()))?;
+    let owner = subject.owner(&other).unwrap_or("nothing that is named");
+    let problem = format!("{name} is started by it, and it came with {owner}, not with {component}");
+    Some(Finding { at: other.to_string(), problem })
+}
+
 fn config(subject: &Subject<'_>, home: &str) -> Outcome {
     let mut found = Vec::new();
     let (mut files, mut keys) = (Vec::new(), 0);
+    let env = subject.env();
+    for (agent, variable, place) in MOVES {
+        let of = |one: &&Agent| agent.is_empty() || one.name == agent;
+        let Some(agent) = subject.agents.iter().find(of) else { continue };
+        let usual = format!("{home}{place}");
+        let moved = env.get(variable).filter(|value| !value.is_empty() && **value != usual);
+        if moved.is_some_and(|_| !is_of_recipe(agent, variable, &env)) {
+            let name = &agent.name;
+            let problem = format!("{name} reads another configuration with it than the one in {home}");
+            found.push(Finding { at: format!("variable {variable}"), problem });
+        }
+    }
     for Agent { name, recipe, .. } in &subject.agents {
         for file in recipe.iter().flat_map(|recipe| &recipe.home) {
             files.push(file.path.as_str());
@@ -125,6 +259,12 @@ fn config(subject: &Subject<'_>, home: &str) -> Outcome {
     }
     let named = files.join(" ");
     Outcome::looked(AGENTS_CONFIG, format!("{} files, {keys} keys: {named}", files.len()), found)
+}
+
+/// Whether a recipe sets the variable to what it is.
+fn is_of_recipe(agent: &Agent, variable: &str, env: &BTreeMap<&str, &str>) -> bool {
+    let set = agent.recipe.as_ref().and_then(|recipe| recipe.env.get(variable));
+    set.map(String::as_str).is_some_and(|set| env.get(variable) == Some(&set))
 }
 
 /// A configuration as a value; `None` when it is not well-formed, or of a form that is not known.
@@ -199,18 +339,129 @@ fn autonomy(subject: &Subject<'_>, home: &str) -> Outcome {
             }
         }
         seen.push(format!("{name}: {}", keys.join(" ")));
-        for (_, file, way, expected) in ADMINISTRATOR.iter().filter(|(agent, ..)| agent == name) {
-            let read = subject.text(file).and_then(|text| parse(file, &text));
-            let read = read.as_ref().and_then(|read| find(read, way)).map(short);
-            if let Some(read) = read.filter(|read| read != expected) {
+        found.extend(taken_back(subject, name));
+        match name.as_str() {
+            "claude-code" => found.extend(asks_for_some(subject, home)),
+            "codex-cli" => found.extend(asks_by_profile(subject, home)),
+            "gemini-cli" => found.extend(asks_by_rule(subject, home)),
+            _ => {}
+        }
+    }
+    Outcome::looked(AGENTS_AUTONOMY, seen.join("; "), found)
+}
+
+/// What files of an administrator take back.
+fn taken_back(subject: &Subject<'_>, agent: &str) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (_, place, way, leaves) in ADMINISTRATOR.iter().filter(|(of, ..)| *of == agent) {
+        let files = match place.strip_suffix('/') {
+            Some(directory) => children(subject.survey, directory),
+            None => vec![(*place).to_owned()],
+        };
+        for file in files {
+            let Some(text) = subject.text(&file) else { continue };
+            let Some(read) = parse(&file, &text) else {
+                let problem =
+                    format!("{agent} obeys it before the home's configuration, and it is not well-formed");
+                found.push(Finding { at: file, problem });
+                continue;
+            };
+            let Some(value) = find(&read, way) else { continue };
+            let has =
+                |wanted: &str| value.as_array().is_some_and(|list| list.iter().any(|one| is(one, wanted)));
+            let is_left = match leaves {
+                Leaves::Value(wanted) => is(value, wanted),
+                Leaves::Among(wanted) => has(wanted),
+                Leaves::Empty => value.as_array().is_some_and(Vec::is_empty),
+            };
+            if !is_left {
                 found.push(Finding {
                     at: format!("{file}: {}", way.join(".")),
-                    problem: format!("{name} obeys it before the home's configuration, and it is `{read}`"),
+                    problem: format!(
+                        "{agent} obeys it before the home's configuration, and it is `{}`",
+                        short(value)
+                    ),
                 });
             }
         }
     }
-    Outcome::looked(AGENTS_AUTONOMY, seen.join("; "), found)
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Tools for which claude asks, or which it never uses, whatever the mode.
+fn asks_for_some(subject: &Subject<'_>, home: &str) -> Vec<Finding> {
+    let file = format!("{home}/.claude/settings.json");
+    let read = subject.text(&file).and_then(|text| parse(&file, &text));
+    let lists = ["ask", "deny"].into_iter().filter_map(|key| {
+        let list = find(read.as_ref()?, &["permissions", key])?;
+        (!list.as_array().is_some_and(Vec::is_empty)).then(|| Finding {
+            at: format!("{file}: permissions.{key}"),
+            problem: format!("claude-code asks or refuses whatever its mode is: it is `{}`", short(list)),
+        })
+    });
+    lists.collect()
+}
+
+/// A profile that codex takes before the rest of its file.
+fn asks_by_profile(subject: &Subject<'_>, home: &str) -> Vec<Finding> {
+    let file = format!("{home}/.codex/config.toml");
+    let Some(read) = subject.text(&file).and_then(|text| parse(&file, &text)) else { return Vec::new() };
+    let Some(profile) = find(&read, &["profile"]).and_then(Value::as_str) else { return Vec::new() };
+    let wanted = AUTONOMY.iter().filter(|(agent, ..)| *agent == "codex-cli");
+    let other = wanted.filter_map(|(_, _, way, expected)| {
+        let value = find(&read, &[&["profiles", profile][..], *way].concat())?;
+        (!is(value, expected)).then(|| Finding {
+            at: format!("{file}: profiles.{profile}.{}", way.join(".")),
+            problem: format!(
+                "codex-cli asks before it acts: its profile has `{}`, expected `{expected}`",
+                short(value)
+            ),
+        })
+    });
+    other.collect()
+}
+
+/// Rules of gemini that come before the one that allows everything.
+fn asks_by_rule(subject: &Subject<'_>, home: &str) -> Vec<Finding> {
+    let mut rules: Vec<(String, Value)> = Vec::new();
+    let mut found = Vec::new();
+    for file in children(subject.survey, &format!("{home}{RULES}")) {
+        let Some(text) = subject.text(&file).filter(|_| is_toml(&file)) else { continue };
+        match parse(&file, &text) {
+            Some(read) => {
+                let all = find(&read, &["rule"]).and_then(Value::as_array).cloned().unwrap_or_default();
+                rules.extend(all.into_iter().map(|rule| (file.clone(), rule)));
+            }
+            None => found.push(Finding { at: file, problem: "it is not well-formed".into() }),
+        }
+    }
+    let decision = |rule: &Value| rule.get("decision").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let priority = |rule: &Value| rule.get("priority").and_then(Value::as_i64).unwrap_or_default();
+    let all = |rule: &Value| rule.get("toolName").and_then(Value::as_str) == Some("*");
+    let allows = rules.iter().filter(|(_, rule)| decision(rule) == "allow" && all(rule));
+    let allows = allows.map(|(_, rule)| priority(rule)).max().unwrap_or(i64::MIN);
+    let before = rules.iter().filter(|(_, rule)| decision(rule) != "allow" && priority(rule) >= allows);
+    found.extend(before.map(|(file, rule)| Finding {
+        at: format!("{file}: rule.decision"),
+        problem: format!(
+            "gemini-cli asks or refuses: a rule with the priority {} says `{}`",
+            priority(rule),
+            decision(rule)
+        ),
+    }));
+    found
+}
+
+/// Whether a value is the one of this JSON.
+fn is(value: &Value, json: &str) -> bool {
+    let text = value.to_string();
+    text == json
+}
+
+fn is_toml(path: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, extension)| extension == "toml")
 }
 
 /// The value at a way of keys; of a list of tables the first that has it.

@@ -237,6 +237,9 @@ pub(super) fn linked(survey: &Survey, runtime: &RuntimeSection) -> BTreeSet<Imag
     let files = Recipe::built_in_agents().flat_map(|recipe| recipe.home.iter());
     let mut paths: Vec<String> = files.map(|file| format!("{home}/{}", file.path)).collect();
     paths.extend(READ.into_iter().chain(super::agents::administrator()).map(str::to_owned));
+    for directory in super::agents::directories(&home) {
+        paths.extend(children(survey, &directory));
+    }
     let missing = |path: String| {
         let (real, seen) = survey.find(path.as_bytes()).ok()?;
         (matches!(seen.what, What::File(_)) && !survey.kept.contains_key(real)).then(|| real.clone())
@@ -299,4 +302,5 @@ fn is_configuration(path: &str) -> bool {
     names.iter().any(|name| path.strip_suffix(name.as_str()).is_some_and(|rest| rest.ends_with('/')))
         || path.ends_with("/.tmux.conf")
         || super::agents::administrator().any(|name| name == path)
+        || path.rsplit_once('/').is_some_and(|(directory, _)| super::agents::is_directory(directory))
 }

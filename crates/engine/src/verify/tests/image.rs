@@ -232,6 +232,13 @@ impl Sample {
         self.runtime.cmd = Some(vec![word.into()]);
     }
 
+    /// What npm knows the agent as.
+    pub(super) fn agent_package(&mut self, version: &str) {
+        let text = format!(r#"{{"name":"@anthropic-ai/claude-code-linux-x64","version":"{version}"}}"#);
+        let at = "usr/local/lib/node_modules/@anthropic-ai/claude-code-linux-x64/package.json";
+        self.put("agent/claude-code", at, Metadata::root(0o644, 7), text.as_bytes());
+    }
+
     pub(super) fn user(&mut self, name: &str) {
         self.runtime.user = name.into();
     }

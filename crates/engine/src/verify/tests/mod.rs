@@ -230,6 +230,9 @@ fn each_fault_is_found_by_its_own_check_alone() {
 
 /// Faults behind links, groups, lists, variables and other files than the first that comes to mind.
 fn hidden() -> Vec<(&'static str, &'static str, Break)> {
+    const SETTINGS: &str = "home/me/.claude/settings.json";
+    const MANAGED: &str = "etc/claude-code/managed-settings.json";
+    const MANAGED_PART: &str = "etc/claude-code/managed-settings.d/10.json";
     // `setfacl -m u:1000:rwx`, as getfattr -e hex shows it.
     let list = [
         &[2, 0, 0, 0][..],
@@ -297,6 +300,38 @@ fn hidden() -> Vec<(&'static str, &'static str, Break)> {
                 sample.file("usr/local/bin/roots", root(0o700), "#!/usr/local/bin/sh\n");
                 sample.command("roots");
             }),
+        ),
+        (
+            "agents.present",
+            "label dev.pinfold.agent.claude-code: it says 9.9.9, and the image has 2.1.0",
+            Box::new(|sample| {
+                sample.agent_package("2.1.0");
+                sample.label("dev.pinfold.agent.claude-code", "9.9.9");
+            }),
+        ),
+        (
+            "agents.config",
+            "variable CLAUDE_CONFIG_DIR",
+            Box::new(|sample| sample.env("CLAUDE_CONFIG_DIR", "/opt/claude")),
+        ),
+        ("agents.config", "variable HOME", Box::new(|sample| sample.env("HOME", "/opt/home"))),
+        (
+            "agents.autonomy",
+            "/home/me/.claude/settings.json: permissions.deny",
+            word(SETTINGS, "\"defaultMode\"", "\"deny\": [\"Bash\"], \"defaultMode\""),
+        ),
+        (
+            "agents.autonomy",
+            "/etc/claude-code/managed-settings.json: permissions.defaultMode",
+            Box::new(|sample| {
+                sample.file("opt/managed.json", root(0o644), r#"{"permissions":{"defaultMode":"plan"}}"#);
+                sample.link(MANAGED, "/opt/managed.json");
+            }),
+        ),
+        (
+            "agents.autonomy",
+            "/etc/claude-code/managed-settings.d/10.json: permissions.ask",
+            file(MANAGED_PART, root(0o644), r#"{"permissions":{"ask":["Bash"]}}"#),
         ),
         (
             "origin.dpkg",

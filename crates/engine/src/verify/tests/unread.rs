@@ -144,6 +144,57 @@ fn accounts_are_found_through_links() {
     assert!(told.contains(&"linux/amd64 agents.autonomy passed".to_owned()), "{told:#?}");
 }
 
+/// Configurations of the other agents, each with what takes its autonomy back.
+#[test]
+fn every_way_to_ask_is_seen() {
+    let root = || Metadata::root(0o644, 7);
+    let own = |mode| Metadata::root(mode, 7).owned_by(1000, 1000);
+    let of = |agent: &str, breaks: &dyn Fn(&mut Sample)| {
+        let mut sample = Sample::good();
+        let recipe = crate::project::recipe::Recipe::built_in(agent).unwrap();
+        sample.label(&format!("dev.pinfold.agent.{agent}"), "1.0.0");
+        for file in &recipe.home {
+            let directory = file.path.rsplit_once('/').unwrap().0;
+            let mut at = "home/me".to_owned();
+            for part in directory.split('/') {
+                at = format!("{at}/{part}");
+                sample.dir(&at, own(0o755));
+            }
+            sample.file(&format!("home/me/{}", file.path), own(0o644), &file.content);
+        }
+        breaks(&mut sample);
+        let report = report(&sample);
+        failed(&report)
+            .into_iter()
+            .filter(|(check, _)| *check == "agents.autonomy")
+            .map(|(_, text)| text)
+            .collect::<Vec<_>>()
+    };
+    for agent in ["codex-cli", "gemini-cli"] {
+        assert_eq!(of(agent, &|_| {}), Vec::<String>::new(), "{agent}");
+    }
+    let profile = of("codex-cli", &|sample| {
+        let file = "home/me/.codex/config.toml";
+        let text = sample.text(file);
+        let text = format!("profile = \"x\"\n{text}\n[profiles.x]\napproval_policy = \"untrusted\"\n");
+        sample.file(file, own(0o644), &text);
+    });
+    assert!(profile.len() == 1 && profile[0].contains("profiles.x.approval_policy"), "{profile:?}");
+    let modes = of("codex-cli", &|sample| {
+        let text = "allowed_sandbox_modes = [\"read-only\"]\nallowed_approval_policies = [\"on-request\", \"never\"]\n";
+        sample.file("etc/codex/requirements.toml", root(), text);
+    });
+    assert!(modes.len() == 1 && modes[0].contains("allowed_sandbox_modes"), "{modes:?}");
+    for (priority, asks) in [(999, 1), (998, 0)] {
+        let rules = of("gemini-cli", &|sample| {
+            let file = "home/me/.gemini/policies/own.toml";
+            let text = format!("[[rule]]\ntoolName = \"*\"\ndecision = \"deny\"\npriority = {priority}\n");
+            sample.file(file, own(0o644), &text);
+        });
+        assert_eq!(rules.len(), asks, "{rules:?}");
+    }
+}
+
 /// What had no room is told, and proves nothing.
 #[test]
 fn what_was_not_kept_proves_nothing() {
