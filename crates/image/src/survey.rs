@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
 use std::io::Read;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::LazyLock;
 
@@ -503,15 +502,8 @@ impl Surveyor<'_, '_> {
 
     /// Removes what layers below `layer` have under a directory, for the layer `by`.
     fn clear(&mut self, layer: usize, by: usize, dir: &ImagePath) {
-        let mut start = dir.as_bytes().to_vec();
-        if !dir.is_root() {
-            start.push(b'/');
-        }
-        // By bytes, `d-other` stands between `d` and `d/x`.
-        let below = self.survey.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        let below = below.take_while(|(path, _)| path.as_bytes().starts_with(&start));
-        let below: Vec<ImagePath> =
-            below.filter(|(_, seen)| seen.layer < layer).map(|(path, _)| path.clone()).collect();
+        let below = self.survey.below(dir).filter(|(_, seen)| seen.layer < layer);
+        let below: Vec<ImagePath> = below.map(|(path, _)| path.clone()).collect();
         for path in below {
             self.take(by, &path);
         }

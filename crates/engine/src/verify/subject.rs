@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::ops::Bound;
 
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
@@ -250,13 +249,7 @@ pub(super) fn linked(survey: &Survey, runtime: &RuntimeSection) -> BTreeSet<Imag
 /// The paths of what stands in a directory, links followed to the directory.
 pub(super) fn children(survey: &Survey, directory: &str) -> Vec<String> {
     let Ok(real) = survey.real(directory.as_bytes()) else { return Vec::new() };
-    let start = [real.as_bytes(), b"/"].concat();
-    let below = survey.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-    below
-        .take_while(|(path, _)| path.as_bytes().starts_with(&start))
-        .filter(|(path, _)| !path.as_bytes()[start.len()..].contains(&b'/'))
-        .map(|(path, _)| path.to_string())
-        .collect()
+    survey.children(&real).map(|(path, _)| path.to_string()).collect()
 }
 
 /// Files that static checks read, wherever links lead from there.

@@ -159,11 +159,21 @@ impl Survey {
         Follow { survey: self, who: None, budget: None }
     }
 
-    /// Whether something stands below a path, so that whoever unpacks makes it where no layer has an entry of it.
-    pub fn has_below(&self, directory: &ImagePath) -> bool {
-        let start = [directory.as_bytes(), b"/"].concat();
-        let mut below = self.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        below.next().is_some_and(|(path, _)| path.as_bytes().starts_with(&start))
+    /// What stands below a directory, in order of bytes; the directory needs no entry of its own, since whoever unpacks makes it.
+    pub fn below(&self, directory: &ImagePath) -> impl Iterator<Item = (&ImagePath, &Seen)> + use<'_> {
+        let mut start = directory.as_bytes().to_vec();
+        if !directory.is_root() {
+            start.push(b'/');
+        }
+        // By bytes, `d-other` stands between `d` and `d/x`.
+        let from = self.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
+        from.take_while(move |(path, _)| path.as_bytes().starts_with(&start))
+    }
+
+    /// What stands in a directory itself.
+    pub fn children(&self, directory: &ImagePath) -> impl Iterator<Item = (&ImagePath, &Seen)> + use<'_> {
+        let start = if directory.is_root() { 0 } else { directory.as_bytes().len() + 1 };
+        self.below(directory).filter(move |(path, _)| !path.as_bytes()[start..].contains(&b'/'))
     }
 }
 
@@ -229,7 +239,7 @@ impl<'a> Follow<'a> {
                 Some(What::Directory) => way.end = here,
                 Some(_) if left.is_empty() => way.end = here,
                 Some(_) => return way.stop(here.clone(), Nowhere::NotDirectory(here), &left),
-                None if self.survey.has_below(&here) => way.end = here,
+                None if self.survey.below(&here).next().is_some() => way.end = here,
                 None => return way.stop(here.clone(), Nowhere::Missing(here), &left),
             }
         }

@@ -26,7 +26,7 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
     let directories = &ground.path_directories;
     let mut linked = 0;
     for (_, directory) in directories {
-        for (path, seen) in ground.children(directory) {
+        for (path, seen) in ground.survey.children(directory) {
             let What::Link(_) = seen.what else { continue };
             linked += 1;
             if let Some(problem) = leads_to_program(ground, path) {
@@ -64,7 +64,8 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
     Outcome::found(CLOSURE_COMMANDS, evidence, found)
 }
 
-/// The files that npm packages name as their programs (`bin` of package.json); gives how many there are.
+/// The files that npm packages name as their programs (`bin` of package.json); gives how many there are. A package of which nothing
+/// but that file is in the image is told of, for lists of what is in it, and not installed there.
 fn named_by_packages(ground: &Ground<'_>, found: &mut Findings) -> usize {
     #[derive(serde::Deserialize)]
     struct Package {
@@ -76,6 +77,9 @@ fn named_by_packages(ground: &Ground<'_>, found: &mut Findings) -> usize {
         else {
             continue;
         };
+        if is_alone(ground, &directory) {
+            continue;
+        }
         let Ok(Package { bin: Some(bin) }) = serde_json::from_slice(bytes) else { continue };
         let files = match &bin {
             serde_json::Value::String(file) => vec![file.as_str()],
@@ -92,6 +96,12 @@ fn named_by_packages(ground: &Ground<'_>, found: &mut Findings) -> usize {
         }
     }
     count
+}
+
+/// Whether nothing but `package.json` lies there, directories aside.
+fn is_alone(ground: &Ground<'_>, directory: &ImagePath) -> bool {
+    let files = ground.survey.below(directory).filter(|(_, seen)| !matches!(seen.what, What::Directory));
+    files.take(2).count() < 2
 }
 
 /// Whether npm places packages there: `node_modules/NAME` or `node_modules/@SCOPE/NAME`.

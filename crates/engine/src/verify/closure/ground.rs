@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::ops::Bound;
 
 use pinfold_archive::elf::Elf;
 use pinfold_archive::elf::ElfClass;
@@ -156,19 +155,6 @@ impl<'a> Ground<'a> {
         real.collect()
     }
 
-    /// What stands in a directory, but not in one below.
-    pub(super) fn children(&self, directory: &ImagePath) -> impl Iterator<Item = (&'a ImagePath, &'a Seen)> {
-        let mut start = directory.as_bytes().to_vec();
-        if !start.is_empty() {
-            start.push(b'/');
-        }
-        let length = start.len();
-        let below = self.survey.paths.range::<[u8], _>((Bound::Included(&start[..]), Bound::Unbounded));
-        below
-            .take_while(move |(path, _)| path.as_bytes().starts_with(&start))
-            .filter(move |(path, _)| !path.as_bytes()[length..].contains(&b'/'))
-    }
-
     /// The file that an absolute path leads to.
     pub(super) fn file(&self, path: &[u8]) -> Option<(&'a ImagePath, &'a Facts, u32)> {
         let found = self.found.borrow().get(path).copied();
@@ -239,7 +225,7 @@ impl<'a> Ground<'a> {
     fn named(&self) -> BTreeMap<&'a ImagePath, String> {
         let mut commands = BTreeMap::new();
         for (name, directory) in &self.path_directories {
-            for (path, _) in self.children(directory) {
+            for (path, _) in self.survey.children(directory) {
                 if let Some(real) = self.executable(path.as_bytes()) {
                     let word = format!("{name}/{}", String::from_utf8_lossy(path.name()));
                     commands.entry(real).or_insert(word);

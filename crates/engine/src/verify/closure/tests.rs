@@ -478,13 +478,17 @@ fn names_of_programs_lead_to_programs() {
         |image| image.link("usr/bin/git", "/tmp/git"),
         &["closure.commands /usr/bin/git: it leads to `/tmp`, which the image does not have"],
     );
-    let with = |bin: &str, directory: &str| {
+    let among = |files: &[&str], bin: &str, directory: &str| {
         let mut image = Image::new();
+        for file in files {
+            image.put(&format!("{directory}/{file}"), What::File(Arc::default()), 0o644);
+        }
         let at = ImagePath::new(format!("{directory}/package.json")).unwrap();
         image.put(&at.to_string()[1..], What::File(Arc::default()), 0o644);
         image.survey.kept.insert(at, format!(r#"{{"name":"pack","bin":{bin}}}"#).into_bytes());
         image.fails()
     };
+    let with = |bin: &str, directory: &str| among(&["cli.js"], bin, directory);
     let pack = "usr/lib/node_modules/pack";
     assert_eq!(with(r#""./cli.js""#, pack), Vec::<String>::new());
     assert_eq!(with(r#"{"pack":"cli.js"}"#, pack), Vec::<String>::new());
@@ -494,6 +498,8 @@ fn names_of_programs_lead_to_programs() {
             "closure.commands /usr/lib/node_modules/pack/package.json: its package names the program `dist/x.js`: `/usr/lib/node_modules/pack/dist` is not in the image"
         ]
     );
+    // Told of and not installed there.
+    assert_eq!(among(&[], r#""dist/x.js""#, pack), Vec::<String>::new());
     // No place of npm's.
     assert_eq!(with(r#""none.js""#, "usr/lib/node_modules/pack/test/sample"), Vec::<String>::new());
 }

@@ -93,7 +93,7 @@ impl Paths {
         match self.0.get(&at) {
             _ if at.is_root() => Ok(Leads::Root),
             Some(found) => Ok(Leads::To(at, found)),
-            None if self.0.has_below(&at) => Ok(Leads::Implied),
+            None if self.0.below(&at).next().is_some() => Ok(Leads::Implied),
             None => Err(told(Nowhere::Missing(at))),
         }
     }

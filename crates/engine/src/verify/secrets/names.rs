@@ -87,8 +87,9 @@ impl Names {
                 format!("{left_out} more further names of files than are looked at: those were not");
             found.tell(&ImagePath::default(), problem);
         }
-        let leads =
-            |path: &ImagePath| survey.find(path.as_bytes()).ok().map(|(real, seen)| (seen.layer, real.clone()));
+        let leads = |path: &ImagePath| {
+            survey.find(path.as_bytes()).ok().map(|(real, seen)| (seen.layer, real.clone()))
+        };
         let by_name: HashMap<(usize, &ImagePath), &ImagePath> =
             hard.iter().map(|(layer, name, of)| ((*layer, name), of)).collect();
         // The entry that has the content: links to links are rare, and end.
