@@ -6,7 +6,7 @@
 //!
 //! **Guarantees**: a report is only recalled while the store knows that none of the image's blobs was written to since it was hashed, and
 //! only by the program that made it, so that a changed rule looks again. Where a document or a blob cannot be read nothing is recalled and
-//! nothing kept, and what found damage is not kept, nor where paths are not explained. Images outside of the store are looked at each time.
+//! nothing kept, and what found damage is not kept. Images outside of the store are looked at each time.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,6 @@ use pinfold_image::model::Descriptor;
 use super::checks::OCI_BLOBS;
 use super::checks::OCI_DOCUMENTS;
 use super::checks::OCI_LAYERS;
-use super::checks::ORIGIN_COMPONENTS;
 use super::report::Outcome;
 use super::report::Report;
 use super::report::Verdict;
@@ -29,6 +28,7 @@ use super::statics::Wanted;
 use crate::context::Context;
 use crate::context::METADATA;
 use crate::describe::Origins;
+use crate::project::lock::Lock;
 use crate::project::lock::held;
 
 /// Where a report is kept, and whether it may be.
@@ -47,7 +47,7 @@ impl Kept {
         context: &Context,
         source: &ImageSource,
         images: &[(Platform, Image)],
-        origins: &Origins,
+        (origins, lock): (&Origins, Option<&Lock>),
         wanted: &Wanted,
     ) -> Result<Self, ImageError> {
         // Without a platform that can be read there is nothing to spare.
@@ -56,11 +56,12 @@ impl Kept {
         }
         let platforms: Vec<String> = images.iter().map(|(platform, _)| platform.to_string()).collect();
         let origins = Digest::sha256(format!("{origins:?}").as_bytes()).to_string();
+        let lock = lock.map(|lock| Digest::sha256(lock.render().as_bytes()).to_string());
         let root = source.root().digest.to_string();
         let file = held::program().and_then(|program| {
             // What was asked for decides too: where a platform cannot be read, those that can are not what was meant.
             let asked: Vec<String> = wanted.platforms.iter().map(ToString::to_string).collect();
-            let all = (program, root, source.name(), asked, platforms, wanted.budget, origins);
+            let all = (program, root, source.name(), asked, platforms, wanted.budget, origins, lock);
             let name = Digest::sha256(&serde_json::to_vec(&all).ok()?);
             Some(context.home.cache().join(METADATA).join(format!("verdict-{}.json", name.hex())))
         });
@@ -74,11 +75,10 @@ impl Kept {
 
     /// Keeps it for the next time. It is only saving time: failures are no matter.
     pub(super) fn remember(&self, context: &Context, report: &Report) {
-        // Damage is of this moment: what is wrong now is mended by the next build. So is what nobody explains: the lock may be found.
+        // Damage is of this moment: what is wrong now is mended by the next build.
         let is_damage = |outcome: &Outcome| {
             outcome.is_unread()
-                || [OCI_BLOBS.id, OCI_LAYERS.id, OCI_DOCUMENTS.id, ORIGIN_COMPONENTS.id]
-                    .contains(&outcome.check.as_str())
+                || [OCI_BLOBS.id, OCI_LAYERS.id, OCI_DOCUMENTS.id].contains(&outcome.check.as_str())
                     && outcome.verdict == Verdict::Failed
         };
         if report.outcomes.iter().any(is_damage) {

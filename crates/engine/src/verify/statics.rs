@@ -177,6 +177,8 @@ struct Asked<'a> {
     /// The platforms that are wanted and can be read.
     images: Vec<(Platform, Image)>,
     origins: Origins,
+    /// The lock that it was built of, where it is here: what scripts made is in its ledger.
+    lock: Option<Lock>,
     kept: Kept,
 }
 
@@ -195,20 +197,20 @@ impl<'a> Asked<'a> {
         promised.retain(|platform, _| wanted.wants_platform(*platform));
         images.retain(|(platform, _)| wanted.wants_platform(*platform));
         let origins = Origins::noted(context, &source.root().digest)?;
+        // What cannot be read is not known.
+        let lock = describe::lock::find(context, source, None).ok().flatten();
         // Where documents cannot be read, what can be is not what was meant.
         let kept = if images.len() == promised.len() && found.holds(Level::Blob) {
-            Kept::of(context, source, &images, &origins, wanted)?
+            Kept::of(context, source, &images, (&origins, lock.as_ref()), wanted)?
         } else {
             Kept::none()
         };
-        Ok(Self { context, source, wanted, promised, found, images, origins, kept })
+        Ok(Self { context, source, wanted, promised, found, images, origins, lock, kept })
     }
 
     /// Makes all checks, and keeps what came of them.
     fn look(&self, detail: Detail) -> Result<(Report, Vec<Description>), ImageError> {
         let platforms: Vec<Platform> = self.images.iter().map(|(platform, _)| *platform).collect();
-        // What cannot be read is not known.
-        let lock = describe::lock::find(self.context, self.source, None).ok().flatten();
         let mut outcomes = vec![documents::whole(&self.found, &platforms)];
         if self.promised.is_empty() {
             outcomes.extend(nothing_read(&format!("{NOT_READ}: it has no platform that pinfold knows")));
@@ -222,7 +224,7 @@ impl<'a> Asked<'a> {
                 outcomes.extend(unread.map(|outcome| outcome.on(*platform)));
                 continue;
             };
-            let (of_platform, description) = self.one((*platform, image), lock.as_ref(), detail)?;
+            let (of_platform, description) = self.one((*platform, image), detail)?;
             outcomes.extend(of_platform.into_iter().map(|outcome| outcome.on(*platform)));
             // Each holds all paths of a platform.
             if detail == Detail::Close {
@@ -239,7 +241,6 @@ impl<'a> Asked<'a> {
     fn one(
         &self,
         (platform, image): (Platform, &Image),
-        lock: Option<&Lock>,
         detail: Detail,
     ) -> Result<(Vec<Outcome>, Description), ImageError> {
         let Self { context, source, wanted, origins, .. } = self;
@@ -264,7 +265,8 @@ impl<'a> Asked<'a> {
         follow_links(context, source, (platform, image), &mut survey)?;
         let description = describe::described(source.name(), (platform, image), survey, origins);
         let budget = wanted.budget.unwrap_or(crate::ship::budget::DEFAULT);
-        let made = lock.and_then(|lock| lock.ledger.get(&platform)).map(|ledger| Makers::of(ledger));
+        let made =
+            self.lock.as_ref().and_then(|lock| lock.ledger.get(&platform)).map(|ledger| Makers::of(ledger));
         let known = (origins, made.unwrap_or_default());
         let subject = Subject::new((platform, image), &description, known, budget);
         let mut outcomes = documents::platform(&found, image, subject.survey.paths.len());
@@ -274,7 +276,7 @@ impl<'a> Asked<'a> {
         outcomes.push(accounts::check(&subject));
         outcomes.push(authorities::check(&subject));
         outcomes.extend(hardening::check(&subject));
-        outcomes.extend(files.outcomes());
+        outcomes.extend(files.outcomes().into_iter().map(|outcome| with_components(outcome, &subject)));
         outcomes.push(secrets::config(&scanner, image, source.index()?.as_ref().map(Raw::value)));
         outcomes.extend(agents::check(&subject));
         outcomes.push(size::check(&subject));
@@ -341,6 +343,17 @@ pub(super) fn doubted(outcome: Outcome, survey: &Survey) -> Outcome {
         more: 0,
         ..outcome
     }
+}
+
+/// An outcome whose findings name the components that brought the files, where a file is still what it was found in.
+fn with_components(mut outcome: Outcome, subject: &Subject<'_>) -> Outcome {
+    for finding in &mut outcome.findings {
+        let path = finding.at.strip_prefix('/').and_then(|at| ImagePath::new(at).ok());
+        if let Some(owner) = path.as_ref().and_then(|path| subject.owner(path)) {
+            finding.problem.push_str(&format!(" ({owner})"));
+        }
+    }
+    outcome
 }
 
 /// Whether a check stands on the content of files that were kept, and not on what every path tells of itself.

@@ -366,7 +366,8 @@ fn what_the_ledger_says_was_made_is_explained() {
     const MADE: &str = "etc/apt/apt.conf.d/02autoremove-tool";
     let mut sample = Sample::good();
     sample.unexplained(MADE);
-    let (world, source) = (World::new(), sample.source());
+    // In a store, so that verdicts are recalled: of another lock they are no answer.
+    let (world, source) = (World::new(), sample.indexed(false));
     let context = world.context("home", Network::Offline);
     let wanted = Wanted { only: vec!["origin.components".into()], ..Wanted::default() };
     let failed_with = |lock: Option<&str>| {
@@ -374,7 +375,8 @@ fn what_the_ledger_says_was_made_is_explained() {
             let entry = serde_json::json!({
                 "package": "tool", "script": "postinst", "sha256": Digest::sha256(b"script"), "class": "evaluated", "what": [line],
             });
-            let ledger = [(Platform::ALL[0], vec![serde_json::from_value(entry).unwrap()])].into();
+            let entries = vec![serde_json::from_value(entry).unwrap()];
+            let ledger = Platform::ALL.map(|platform| (platform, entries.clone())).into();
             Lock { version: 1, compat: COMPAT, ledger, ..Lock::default() }
         });
         let data = context.home.data();
