@@ -32,6 +32,7 @@ pub(crate) fn of_locks(difference: &LockDifference) -> Document {
     if difference.is_empty() {
         document.line("Nothing differs.", []);
     }
+    one_sided(&mut document, &difference.removed, &difference.added);
     let each = |table: &dyn Fn(&lock::PlatformDifference) -> Table| {
         let all = difference.platforms.iter();
         folded(all.flat_map(|one| one.platforms.iter().map(|platform| (*platform, table(&one.of)))))
@@ -76,6 +77,15 @@ pub(crate) fn of_locks(difference: &LockDifference) -> Document {
     document
 }
 
+/// Platforms that only one of two sides has.
+fn one_sided(document: &mut Document, removed: &[Platform], added: &[Platform]) {
+    for (platforms, line) in [(removed, "Only the first has {}."), (added, "Only the second has {}.")] {
+        for platform in platforms {
+            document.line(line, [Shown::of(platform)]);
+        }
+    }
+}
+
 /// The table of one section.
 type OneTable<'a> = &'a dyn Fn(&image::PlatformDifference) -> Table;
 
@@ -88,13 +98,7 @@ pub(crate) fn of_images(difference: &image::Difference) -> Document {
     if difference.is_empty() {
         document.line("Nothing differs.", []);
     }
-    for (platforms, line) in
-        [(&difference.removed, "Only the first has {}."), (&difference.added, "Only the second has {}.")]
-    {
-        for platform in platforms {
-            document.line(line, [Shown::of(platform)]);
-        }
-    }
+    one_sided(&mut document, &difference.removed, &difference.added);
     let each = |table: &dyn Fn(&image::PlatformDifference) -> Table| {
         let all = difference.platforms.iter();
         folded(all.flat_map(|one| one.platforms.iter().map(|platform| (*platform, table(&one.of)))))

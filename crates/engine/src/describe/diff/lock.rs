@@ -25,7 +25,11 @@ pub struct LockDifference {
     pub manifest: Vec<String>,
     /// What decides about bytes: level of compatibility, time, encoders.
     pub rules: Vec<Setting>,
-    /// What differs on each platform; nothing of those that are equal.
+    /// Platforms that only the first is for.
+    pub removed: Vec<Platform>,
+    /// Platforms that only the second is for.
+    pub added: Vec<Platform>,
+    /// What differs on platforms that both are for; nothing of those that are equal.
     pub platforms: Vec<Folded<PlatformDifference>>,
     /// Components of both that go to other layers.
     pub layers: Vec<Setting>,
@@ -53,11 +57,20 @@ impl LockDifference {
 
 /// Compares two locks on `only`, or on all platforms.
 pub fn locks(from: &Lock, to: &Lock, only: Option<Platform>) -> LockDifference {
-    let platforms = Platform::ALL.into_iter().filter(|platform| only.is_none_or(|only| only == *platform));
-    let each = platforms.filter_map(|platform| {
+    let platforms = |of: &Lock, without: &Lock| -> Vec<Platform> {
+        let is_for = |lock: &Lock, platform| !lock.archives(platform).is_empty();
+        let asked = Platform::ALL.into_iter().filter(|platform| only.is_none_or(|only| only == *platform));
+        asked.filter(|&platform| is_for(of, platform) && !is_for(without, platform)).collect()
+    };
+    let (removed, added) = (platforms(from, to), platforms(to, from));
+    let both = Platform::ALL.into_iter().filter(|platform| {
+        only.is_none_or(|only| only == *platform) && !removed.contains(platform) && !added.contains(platform)
+    });
+    let each = both.filter_map(|platform| {
         let found = on(from, to, platform);
         (found != PlatformDifference::default()).then_some((platform, found))
     });
+    let each = folded(each);
     let rules = |lock: &Lock| {
         let mut rules = lock.encoders.clone();
         rules.insert("compat".into(), lock.compat.to_string());
@@ -78,7 +91,9 @@ pub fn locks(from: &Lock, to: &Lock, only: Option<Platform>) -> LockDifference {
     let told = LockDifference {
         manifest: request::moved(&from.request, &to.request),
         rules: settings(&rules(from), &rules(to)),
-        platforms: folded(each),
+        removed,
+        added,
+        platforms: each,
         layers,
         further: false,
     };

@@ -249,6 +249,14 @@ fn what_locks_have_in_common_is_told_once() {
     assert_eq!(found.rules[0].key, "epoch");
     let alone = locks(&old, &lock("1", 1_700_000_000, "3"), Some(AMD64));
     assert!(alone.is_empty(), "what was not asked about is no difference: {alone:?}");
+    // A platform that is gone is one line, and not one for each of its packages.
+    let mut amd64 = lock("2", 1_700_000_000, "2");
+    amd64.debian.as_mut().unwrap().packages.remove(&ARM64);
+    let found = locks(&old, &amd64, None);
+    assert_eq!((&found.removed[..], &found.added[..]), (&[ARM64][..], &[][..]));
+    assert_eq!(found.platforms.len(), 1);
+    assert_eq!(found.platforms[0].platforms, [AMD64]);
+    assert_eq!(locks(&amd64, &old, None).added, [ARM64]);
     // What has no words is a difference all the same.
     let mut manual = old.clone();
     manual.debian.as_mut().unwrap().packages.get_mut(&AMD64).unwrap()[0].manual = true;
