@@ -184,6 +184,9 @@ impl Diagnose for ImageError {
             Self::NoPlatform { .. } => Some(
                 "choose one of these with `--platform`, or build the image for the other platform".into(),
             ),
+            Self::Reference { text, .. } if text.starts_with(['.', '/']) => {
+                Some("a file is named by its form, `oci-archive:FILE` or `docker-archive:FILE`, a directory as `oci:DIR`".into())
+            }
             Self::Reference { .. } => {
                 Some("an image name looks like `name`, `name:tag` or `name@sha256:…`".into())
             }

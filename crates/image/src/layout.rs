@@ -311,6 +311,8 @@ impl Layout {
         match plain(&path) {
             Ok(file) => file.take(limit + 1).read_to_end(&mut bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A mistyped name is no broken layout.
+                fs::metadata(&self.root)?;
                 let reason = format!("`{}` has no `{name}`", self.root.display());
                 return Err(ImageError::rule("the image layout", reason));
             }

@@ -212,6 +212,19 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "image/src/error.rs",
+        "a file is named by its form, `oci-archive:FILE` or `docker-archive:FILE`, a directory as `oci:DIR`",
+        Tried(&[Trial {
+            files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n")],
+            before: &["build -o oci-archive:out.tar"],
+            words: "inspect ./out.tar",
+            error: "no image name",
+            hint: "named by its form",
+            follow: &[MeanWords("./out.tar", "oci-archive:./out.tar")],
+            ..TRIAL
+        }]),
+    ),
+    row(
+        "image/src/error.rs",
         "append one of the tags: {}",
         Tried(&[Trial {
             files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n")],
