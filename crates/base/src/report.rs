@@ -20,6 +20,8 @@ pub enum Stage {
     Verify,
     /// Looking at what is in an image.
     Read,
+    /// Seeing what an image does in a sandbox.
+    Try,
     /// Unpacking an image.
     Unpack,
     /// Sending to a registry.

@@ -39,6 +39,7 @@ fn word(stage: Stage) -> &'static str {
         Stage::Unpack => "unpack",
         Stage::Send => "send",
         Stage::Read => "read",
+        Stage::Try => "try",
     }
 }
 

@@ -72,7 +72,13 @@ fn set_id(subject: &Subject<'_>) -> Outcome {
     let found = paths(subject).filter(|(_, seen)| seen.mode & SET_ID != 0);
     let found =
         found.map(|(path, seen)| subject.finding(path, format!("its mode is {:04o}", seen.mode & 0o7777)));
-    Outcome::looked(HARDENING_SET_ID, format!("{} files and directories", paths(subject).count()), found)
+    let kept = if paths(subject).any(|(_, seen)| seen.mode & SET_ID != 0) {
+        "; `[policy] set-id` of a manifest says which such bits are kept"
+    } else {
+        ""
+    };
+    let evidence = format!("{} files and directories{kept}", paths(subject).count());
+    Outcome::looked(HARDENING_SET_ID, evidence, found)
 }
 
 fn writable(subject: &Subject<'_>) -> Outcome {

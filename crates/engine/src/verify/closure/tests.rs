@@ -488,7 +488,7 @@ fn names_of_programs_lead_to_programs() {
         image.survey.kept.insert(at, format!(r#"{{"name":"pack","bin":{bin}}}"#).into_bytes());
         image.fails()
     };
-    let with = |bin: &str, directory: &str| among(&["cli.js"], bin, directory);
+    let with = |bin: &str, directory: &str| among(&["other.js"], bin, directory);
     let pack = "usr/lib/node_modules/pack";
     assert_eq!(with(r#""./cli.js""#, pack), Vec::<String>::new());
     assert_eq!(with(r#"{"pack":"cli.js"}"#, pack), Vec::<String>::new());
@@ -499,7 +499,7 @@ fn names_of_programs_lead_to_programs() {
         ]
     );
     // Told of and not installed there.
-    assert_eq!(among(&[], r#""dist/x.js""#, pack), Vec::<String>::new());
+    assert_eq!(among(&[], r#""dist/x.js""#, "usr/lib/node_modules/told"), Vec::<String>::new());
     // No place of npm's.
     assert_eq!(with(r#""none.js""#, "usr/lib/node_modules/pack/test/sample"), Vec::<String>::new());
 }

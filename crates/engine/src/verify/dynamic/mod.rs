@@ -20,6 +20,8 @@ mod trust;
 
 use pinfold_base::Platform;
 use pinfold_base::error::one_line;
+use pinfold_base::report::Running;
+use pinfold_base::report::Stage;
 use pinfold_image::ImageSource;
 use pinfold_image::trust::Admitted;
 use pinfold_sandbox::Runtime;
@@ -117,6 +119,11 @@ fn outcomes(
         let others = none("the sandbox did not start").into_iter();
         std::iter::once(start).chain(others.filter(|outcome| outcome.check != checks::RUN_START.id)).collect()
     };
+    let running = |check: Check| {
+        let item = format!("{} on {platform}", check.id);
+        Running::begin(&*context.reporter, Stage::Try, item, None)
+    };
+    let starting = running(checks::RUN_START);
     let inside = match Inside::new(context, source, platform, options.runtime) {
         Ok(inside) => inside,
         Err(problem) => return failed(problem),
@@ -126,6 +133,7 @@ fn outcomes(
         Ok(outcome) => outcome,
         Err(problem) => return failed(problem),
     };
+    drop(starting);
     let set_id = || {
         let kept = (options.set_id == SetIdBits::Possible).then(|| {
             let root = inside.folder().join("rootfs");
@@ -135,7 +143,8 @@ fn outcomes(
         basic::set_id(&inside, kept)
     };
     wanted()
-        .map(|check| match check {
+        .map(|check| (check, running(check)))
+        .map(|(check, _running)| match check {
             checks::RUN_START => start.clone(),
             checks::RUN_VERSION => agents.version(&inside),
             checks::RUN_USER => basic::user(&inside),
