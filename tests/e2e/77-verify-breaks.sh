@@ -1,4 +1,5 @@
-# A real image with one thing wrong: each is caught, named by its own check, and nothing else fails.
+# A real image with one thing wrong: each is caught, named by its own check, and nothing else fails. A layer that takes away or
+# changes what another component brought is a fault of its own, too.
 breaks=$work/breaks; mkdir -m 755 "$breaks"
 cat >"$breaks/pinfold.toml" <<'TOML'
 name = "breaks"
@@ -34,12 +35,12 @@ broken() { # CHECK WHAT [FILE]: what fails with this broken, a line for each
   inside rm -rf "broken-$1"
 }
 same 'with a layer more and nothing wrong: nothing fails' '' broken nothing
-same 'a removed library' 'closure.libraries /usr/bin/dpkg-deb' broken library
+same 'a removed library' $'closure.libraries /usr/bin/dpkg-deb\norigin.components /usr/lib/x86_64-linux-gnu/libz.so.1' broken library
 same 'a set-uid bit' 'hardening.set-id /usr/local/bin/helper' broken set-id
 same 'a planted key' 'secrets.files /usr/local/share/deploy.pem' broken key
-same 'a dropped bundle of authorities' 'closure.authorities /etc/ssl/certs/ca-certificates.crt' broken bundle
+same 'a dropped bundle of authorities' $'closure.authorities /etc/ssl/certs/ca-certificates.crt\norigin.components /etc/ssl/certs/ca-certificates.crt' broken bundle
 same 'an authority that is not in the bundle' 'closure.authorities /usr/local/share/ca-certificates/own.crt' broken authority "$breaks/own.crt"
-same "an agent's wrong configuration" 'agents.config /home/agent/.config/opencode/opencode.json: autoupdate' broken config
+same "an agent's wrong configuration" $'agents.config /home/agent/.config/opencode/opencode.json: autoupdate\norigin.components /home/agent/.config/opencode/opencode.json' broken config
 same 'a program of another machine' 'closure.programs /usr/local/bin/tool' broken foreign
 same '701 MiB' 'size.budget generated/files' broken size
 rm -rf "$breaks"
