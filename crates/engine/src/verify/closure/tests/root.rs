@@ -142,6 +142,7 @@ fn a_root_is_closed() {
     let root = std::env::var_os("PINFOLD_ROOT").expect("PINFOLD_ROOT names a directory");
     let platform = std::env::var("PINFOLD_PLATFORM").unwrap_or("linux/amd64".into()).parse().unwrap();
     let survey = survey_of(Path::new(&root));
+    assert!(!survey.paths.is_empty(), "`{}` holds nothing", Path::new(&root).display());
     let runtime = RuntimeSection::default();
     let who = Who::default();
     let start = std::time::Instant::now();
