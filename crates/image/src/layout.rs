@@ -312,7 +312,10 @@ impl Layout {
             Ok(file) => file.take(limit + 1).read_to_end(&mut bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // A mistyped name is no broken layout.
-                fs::metadata(&self.root)?;
+                if !self.root.exists() {
+                    let text = format!("oci:{}", self.root.display());
+                    return Err(ImageError::Location { text, reason: "there is no such directory" });
+                }
                 let reason = format!("`{}` has no `{name}`", self.root.display());
                 return Err(ImageError::rule("the image layout", reason));
             }

@@ -62,6 +62,9 @@ pub(crate) struct VerifyArgs {
     /// Let a platform's compressed layers have up to this size, instead of the manifest's `policy.size-budget` or 700MiB
     #[arg(long, value_name = "SIZE", value_parser = super::push::size)]
     budget: Option<u64>,
+    /// Tell what each platform weighs more or less than this image, and in which layers
+    #[arg(long, value_name = "IMAGE", add = complete::images(), conflicts_with_all = ["store", "key", "set"])]
+    against: Option<String>,
     /// Answer a table that others ask for, by its numbers: iteron
     #[arg(long, value_name = "NAME", conflicts_with = "only", value_parser = clap::builder::PossibleValuesParser::new(sets::SETS.iter().map(|set| set.name)))]
     set: Option<String>,
@@ -115,15 +118,18 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         tests.extend(structure::read(file)?);
     }
     let commands = if args.run { Commands::Run(args.runtime.meant()) } else { Commands::Skip };
+    let against = args.against.as_ref().map(|image| super::looked_at(&context, image)).transpose()?;
     let result = if let Some(image) = &args.image {
         let further = Further { commands, recipes: &[], tests: &tests };
         if commands == Commands::Skip && tests.is_empty() {
-            super::looked_at(&context, image)
-                .and_then(|source| Ok(verify::statics(&context, &source, &wanted)?))
+            super::looked_at(&context, image).and_then(|source| {
+                compared(&source, against.as_ref(), &wanted, verify::statics(&context, &source, &wanted)?)
+            })
         } else {
             // What is run must be let in.
-            super::image(&context, image, Finding::default())
-                .and_then(|source| proved(&context, &source, &wanted, &further))
+            super::image(&context, image, Finding::default()).and_then(|source| {
+                compared(&source, against.as_ref(), &wanted, proved(&context, &source, &wanted, &further)?)
+            })
         }
     } else {
         let project = super::agreed(&context, &args.project)?;
@@ -134,7 +140,8 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         let further = Further { commands, recipes: &project.recipes, tests: &tests };
         healing(&context, || {
             let outcome = build::build(&context, &project, &options)?;
-            let mut report = proved(&context, &outcome.source, &wanted, &further)?;
+            let report = proved(&context, &outcome.source, &wanted, &further)?;
+            let mut report = compared(&outcome.source, against.as_ref(), &wanted, report)?;
             if args.rebuild {
                 report.outcomes.push(verify::rebuild(&context, &project, &options, &outcome.built.index)?);
             }
@@ -146,7 +153,7 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     if let Some(name) = wanted.unanswered(&report) {
         return Err(Failure::usage(
             format!("nothing was looked at for `--only {name}`"),
-            "checks of `run` need `--run`, `rebuild` needs `--rebuild`, and `test` needs tests",
+            "checks of `run` need `--run`, `rebuild` needs `--rebuild`, `size.change` needs `--against`, and `test` needs tests",
         ));
     }
     let set = args.set.as_deref().and_then(|name| sets::SETS.iter().find(|set| set.name == name));
@@ -178,6 +185,19 @@ pub(super) fn proved(
 ) -> Result<Report, Failure> {
     let mut report = verify::statics(context, source, wanted)?;
     verify::further(context, source, wanted, further, &mut report)?;
+    Ok(report)
+}
+
+/// A report with what the image weighs more or less than another, where that is asked for.
+fn compared(
+    source: &ImageSource,
+    against: Option<&ImageSource>,
+    wanted: &Wanted,
+    mut report: Report,
+) -> Result<Report, Failure> {
+    if let Some(against) = against.filter(|_| wanted.wants(verify::checks::SIZE_CHANGE.id)) {
+        report.outcomes.extend(verify::size_change(source, against, wanted)?);
+    }
     Ok(report)
 }
 

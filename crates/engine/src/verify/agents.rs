@@ -96,6 +96,32 @@ const MOVES: [(&str, &str, &str); 13] = [
 /// No place under the home is the same.
 const NO_PLACE: &str = "\0";
 
+/// What else an agent reads that may take it back, and is not judged here: agent, place, and a key of that file, or nothing where any
+/// content counts. `~` is the home, `.` where the image starts; directories end with a slash. (The agents' documentation.)
+const UNJUDGED: [(&str, &str, &[&str]); 21] = [
+    ("claude-code", "~/.claude/settings.json", &["hooks"]),
+    ("claude-code", "~/.claude/settings.local.json", &[]),
+    ("claude-code", "./.claude/settings.json", &[]),
+    ("claude-code", "./.claude/settings.local.json", &[]),
+    ("claude-code", CLAUDE, &["hooks"]),
+    ("codex-cli", "~/.codex/rules/", &[]),
+    ("codex-cli", "./.codex/config.toml", &[]),
+    ("gemini-cli", "~/.gemini/settings.json", &["tools", "exclude"]),
+    ("gemini-cli", "~/.gemini/settings.json", &["tools", "core"]),
+    ("gemini-cli", "/etc/gemini-cli/settings.json", &["tools"]),
+    ("gemini-cli", "/etc/gemini-cli/policies/", &[]),
+    ("gemini-cli", "./.gemini/settings.json", &[]),
+    ("opencode", "~/.config/opencode/opencode.json", &["agent"]),
+    ("opencode", "~/.config/opencode/opencode.json", &["mode"]),
+    ("opencode", "~/.config/opencode/opencode.json", &["tools"]),
+    ("opencode", "~/.config/opencode/opencode.jsonc", &[]),
+    ("opencode", "~/.config/opencode/config.json", &[]),
+    ("opencode", "~/.config/opencode/agent/", &[]),
+    ("opencode", "~/.config/opencode/agents/", &[]),
+    ("opencode", "./opencode.json", &[]),
+    ("opencode", "./opencode.jsonc", &[]),
+];
+
 /// Where gemini's rules are, in the home: every file is read.
 const RULES: &str = "/.gemini/policies";
 
@@ -234,9 +260,16 @@ fn config(subject: &Subject<'_>, home: &str) -> Outcome {
         for file in recipe.iter().flat_map(|recipe| &recipe.home) {
             files.push(file.path.as_str());
             let at = format!("{home}/{}", file.path);
-            let Some(text) = subject.text(&at) else {
-                found.push(Finding { at, problem: format!("{name} reads it, and it is not there") });
-                continue;
+            let text = match subject.read(&at) {
+                Some(Ok(text)) => text,
+                Some(Err(why)) => {
+                    found.push(Finding { at, problem: format!("{name} reads it, and {why}") });
+                    continue;
+                }
+                None => {
+                    found.push(Finding { at, problem: format!("{name} reads it, and it is not there") });
+                    continue;
+                }
             };
             let Some(expected) = parse(&file.path, &file.content) else { continue };
             match parse(&file.path, &text) {
@@ -299,8 +332,13 @@ fn compare(
         }
         (expected, Some(read)) if expected == read => 1,
         (expected, read) => {
-            let read = read.map_or_else(|| "missing".to_owned(), |read| format!("`{}`", short(read)));
-            tell(&way.join("."), format!("it is {read}, expected `{}`", short(expected)));
+            let wanted = short(expected);
+            let read = match read.map(short) {
+                None => "missing".to_owned(),
+                Some(read) if read == wanted => format!("`{read}` with another end"),
+                Some(read) => format!("`{read}`"),
+            };
+            tell(&way.join("."), format!("it is {read}, expected `{wanted}`"));
             1
         }
     }
@@ -325,7 +363,8 @@ fn autonomy(subject: &Subject<'_>, home: &str) -> Outcome {
         let mut keys = Vec::new();
         for (_, file, way, expected) in mine {
             let at = format!("{home}/{file}");
-            let read = subject.text(&at).and_then(|text| parse(file, &text));
+            let text = subject.read(&at).and_then(Result::ok);
+            let read = text.and_then(|text| parse(file, &text));
             let read = read.as_ref().and_then(|read| find(read, way)).map(short);
             let key = way.join(".");
             if read.as_deref() == Some(*expected) {
@@ -347,7 +386,46 @@ fn autonomy(subject: &Subject<'_>, home: &str) -> Outcome {
             _ => {}
         }
     }
+    let unjudged: Vec<String> =
+        subject.agents.iter().filter(asks).flat_map(|agent| unjudged(subject, &agent.name, home)).collect();
+    if found.is_empty() && !unjudged.is_empty() {
+        let reason = format!("what these say of asking is not judged: {}", unjudged.join(", "));
+        return Outcome::not_run(AGENTS_AUTONOMY, reason);
+    }
     Outcome::looked(AGENTS_AUTONOMY, seen.join("; "), found)
+}
+
+/// What an agent reads, too, and is not judged here, with its keys.
+fn unjudged(subject: &Subject<'_>, agent: &str, home: &str) -> Vec<String> {
+    let from = match subject.runtime.working_dir.trim_end_matches('/') {
+        "" => "/",
+        from => from,
+    };
+    let own: BTreeSet<String> = subject
+        .agents
+        .iter()
+        .filter_map(|one| one.recipe.as_ref())
+        .flat_map(|recipe| recipe.home.iter().map(|file| format!("{home}/{}", file.path)))
+        .collect();
+    let mut found = Vec::new();
+    for (_, place, way) in UNJUDGED.iter().filter(|(of, ..)| *of == agent) {
+        let at = match place.split_at(1) {
+            ("~", rest) => format!("{home}{rest}"),
+            (".", rest) => format!("{}{rest}", from.trim_end_matches('/')),
+            _ => (*place).to_owned(),
+        };
+        if let Some(directory) = at.strip_suffix('/') {
+            found.extend(children(subject.survey, directory));
+        } else if way.is_empty() {
+            // The home's own is judged, wherever the image starts.
+            found.extend(subject.at(&at).filter(|_| !own.contains(&at)).map(|_| at));
+        } else {
+            let read = subject.text(&at).and_then(|text| parse(&at, &text));
+            let has = read.is_some_and(|read| find(&read, way).is_some());
+            found.extend(has.then(|| format!("{at}: {}", way.join("."))));
+        }
+    }
+    found
 }
 
 /// What files of an administrator take back.
@@ -439,9 +517,15 @@ fn asks_by_rule(subject: &Subject<'_>, home: &str) -> Vec<Finding> {
     }
     let decision = |rule: &Value| rule.get("decision").and_then(Value::as_str).unwrap_or_default().to_owned();
     let priority = |rule: &Value| rule.get("priority").and_then(Value::as_i64).unwrap_or_default();
-    let all = |rule: &Value| rule.get("toolName").and_then(Value::as_str) == Some("*");
+    let all = |rule: &Value| {
+        rule.get("toolName").and_then(Value::as_str) == Some("*") && rule.get("modes").is_none()
+    };
     let allows = rules.iter().filter(|(_, rule)| decision(rule) == "allow" && all(rule));
     let allows = allows.map(|(_, rule)| priority(rule)).max().unwrap_or(i64::MIN);
+    if allows == i64::MIN {
+        let problem = "gemini-cli asks: no rule allows every tool, whatever its mode is";
+        found.push(Finding { at: format!("{home}{RULES}"), problem: problem.into() });
+    }
     let before = rules.iter().filter(|(_, rule)| decision(rule) != "allow" && priority(rule) >= allows);
     found.extend(before.map(|(file, rule)| Finding {
         at: format!("{file}: rule.decision"),

@@ -84,6 +84,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome {
             found.into_iter().chain(wrong),
         );
     };
+    if let Some(Err(why)) = subject.read(name) {
+        found.push(Finding { at: name.into(), problem: why });
+    }
     let bundle: BTreeSet<Vec<u8>> = certificates(text).collect();
     if bundle.is_empty() {
         found.push(Finding { at: name.into(), problem: "it holds no certificate in PEM form".into() });

@@ -53,6 +53,7 @@ checks! {
     AGENTS_CONFIG = "agents.config": "every agent's configuration is well-formed and holds its keys";
     AGENTS_AUTONOMY = "agents.autonomy": "every agent acts without asking: its configuration says so";
     SIZE_BUDGET = "size.budget": "compressed layers stay within the budget";
+    SIZE_CHANGE = "size.change": "what an image weighs more or less than another (`--against`) is known";
     ORIGIN_BASE = "origin.base": "the system below is the release that the image says";
     ORIGIN_COMPONENTS = "origin.components": "every path came with one component that the image names";
     ORIGIN_DPKG = "origin.dpkg": "files of Debian packages have the MD5 sums that their packages say";

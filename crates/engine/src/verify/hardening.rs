@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use pinfold_base::ImagePath;
+use pinfold_image::survey::Access;
 use pinfold_image::survey::Seen;
 use pinfold_image::survey::What;
 
@@ -279,6 +280,13 @@ fn read_only(subject: &Subject<'_>) -> Outcome {
                 judge(&format!("{home}/{directory}"), &agent.name);
             }
         }
+    }
+    let may = |seen: &Seen| subject.who.may(Access::Write, seen) && subject.who.may(Access::Execute, seen);
+    if let Some(seen) = subject.at("/tmp").filter(|seen| !may(seen)) {
+        found.push(Finding {
+            at: "/tmp".into(),
+            problem: format!("its user may not write there: its mode is {:04o}", seen.mode & 0o7777),
+        });
     }
     let volumes = subject.runtime.volumes.len();
     let evidence =

@@ -35,6 +35,7 @@ mod subject;
 pub use self::further::Further;
 pub use self::further::further;
 pub use self::rebuild::rebuild;
+pub use self::size::change as size_change;
 pub use self::statics::Wanted;
 pub use self::statics::only;
 pub use self::statics::statics;

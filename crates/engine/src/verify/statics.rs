@@ -41,11 +41,13 @@ use super::checks::SECRETS_ARCHIVES;
 use super::checks::SECRETS_CONFIG;
 use super::checks::SECRETS_FILES;
 use super::checks::SIZE_BUDGET;
+use super::checks::SIZE_CHANGE;
 use super::closure;
 use super::documents;
 use super::hardening;
 use super::origin;
 use super::own;
+use super::report::Finding;
 use super::report::NOT_READ;
 use super::report::Outcome;
 use super::report::Report;
@@ -284,7 +286,7 @@ impl<'a> Asked<'a> {
         outcomes.push(origin::components(&subject));
         outcomes.push(origin::dpkg(&subject));
         outcomes.push(origin::lock(&subject));
-        let outcomes = outcomes.into_iter().map(|outcome| doubted(outcome, subject.survey)).collect();
+        let outcomes = outcomes.into_iter().map(|outcome| hidden(doubted(outcome, subject.survey))).collect();
         Ok((outcomes, description))
     }
 
@@ -311,7 +313,8 @@ impl<'a> Asked<'a> {
 
 /// The checks of files, none of which could look.
 fn nothing_read(reason: &str) -> impl Iterator<Item = Outcome> + '_ {
-    let looks = |check: &&Check| !["oci", "run", "rebuild"].contains(&check.group());
+    let looks =
+        |check: &&Check| !["oci", "run", "rebuild"].contains(&check.group()) && check.id != SIZE_CHANGE.id;
     CHECKS.iter().filter(looks).map(move |check| Outcome::not_run(*check, reason))
 }
 
@@ -343,6 +346,16 @@ pub(super) fn doubted(outcome: Outcome, survey: &Survey) -> Outcome {
         more: 0,
         ..outcome
     }
+}
+
+/// An outcome without secrets: names of paths and values of keys are among what is told.
+fn hidden(mut outcome: Outcome) -> Outcome {
+    outcome.evidence = secrets::hidden::names(&outcome.evidence);
+    for Finding { at, problem } in &mut outcome.findings {
+        *at = secrets::hidden::names(at);
+        *problem = secrets::hidden::names(problem);
+    }
+    outcome
 }
 
 /// An outcome whose findings name the components that brought the files, where a file is still what it was found in.

@@ -7,6 +7,7 @@ use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_image::Image;
 use pinfold_image::model::RuntimeSection;
+use pinfold_image::survey::Access;
 use pinfold_image::survey::Follow;
 use pinfold_image::survey::Seen;
 use pinfold_image::survey::Survey;
@@ -179,6 +180,20 @@ impl<'a> Subject<'a> {
     /// The content of a small file, links followed.
     pub fn text(&self, path: &str) -> Option<String> {
         text(self.survey, path)
+    }
+
+    /// The same, where the image's user may read it. The error says who may.
+    pub fn read(&self, path: &str) -> Option<Result<String, String>> {
+        let text = self.text(path)?;
+        let why = match self.follow().find(path.as_bytes()) {
+            Ok((_, seen)) if self.who.may(Access::Read, seen) => return Some(Ok(text)),
+            Ok((real, seen)) => {
+                let mode = seen.mode & 0o7777;
+                format!("`{real}` belongs to {}:{} with the mode {mode:04o}", seen.uid, seen.gid)
+            }
+            Err(nowhere) => nowhere.to_string(),
+        };
+        Some(Err(format!("the image's user may not read it: {why}")))
     }
 
     /// What an absolute path leads to, links followed.

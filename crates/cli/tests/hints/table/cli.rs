@@ -13,7 +13,7 @@ use crate::table::Held::Untried;
 pub(super) const ROWS: &[Row] = &[
     row(
         "cli/src/commands/verify.rs",
-        "checks of `run` need `--run`, `rebuild` needs `--rebuild`, and `test` needs tests",
+        "checks of `run` need `--run`, `rebuild` needs `--rebuild`, `size.change` needs `--against`, and `test` needs tests",
         Elsewhere("cli/tests/seeing.rs", "a_manifest_that_is_gone_is_not_made_up_for_by_an_earlier_verdict"),
     ),
     row(

@@ -23,6 +23,25 @@ pub(super) fn check(ground: &Ground<'_>) -> Outcome {
             found.add(|| Finding { at: key.into(), problem: format!("`{word}` does not start: {problem}") });
         }
     }
+    if let Some(word) = ground.behind_init()
+        && let Err(problem) = ground.command(word)
+    {
+        let at = "Cmd".into();
+        found
+            .add(|| Finding { at, problem: format!("`{word}`, which the init starts, does not: {problem}") });
+    }
+    // Runtimes make a directory that is missing.
+    let from = &ground.runtime.working_dir;
+    let wrong = match ground.follow().find(from.as_bytes()) {
+        _ if from.is_empty() => None,
+        _ if !from.starts_with('/') => Some("it is not absolute".to_owned()),
+        Ok((real, seen)) if seen.what != What::Directory => Some(format!("`{real}` is no directory")),
+        Err(nowhere @ Nowhere::Closed(_)) => Some(nowhere.to_string()),
+        _ => None,
+    };
+    if let Some(problem) = wrong {
+        found.add(|| Finding { at: "WorkingDir".into(), problem });
+    }
     let directories = &ground.path_directories;
     let mut linked = 0;
     for (_, directory) in directories {

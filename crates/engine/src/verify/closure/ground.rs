@@ -213,6 +213,28 @@ impl<'a> Ground<'a> {
         words.map(String::as_str).next()
     }
 
+    /// What an init that is started first starts in turn (tini(1), dumb-init(1), catatonit(1)); `None` where it is none of these, or has
+    /// options that are not known here.
+    pub(super) fn behind_init(&self) -> Option<&'a str> {
+        let mut words = self.runtime.entrypoint.iter().chain(&self.runtime.cmd).map(String::as_str);
+        let init = words.next()?;
+        if !["tini", "tini-static", "dumb-init", "catatonit"].contains(&init.rsplit('/').next()?) {
+            return None;
+        }
+        while let Some(word) = words.next() {
+            match word {
+                "--" => return words.next(),
+                "-s" | "-g" | "-w" | "-v" | "-vv" | "-vvv" | "--single-child" => {}
+                "-p" | "-e" => {
+                    words.next()?;
+                }
+                _ if word.starts_with('-') => return None,
+                _ => return Some(word),
+            }
+        }
+        None
+    }
+
     /// The executable file of a word of entrypoint or command: relative ones count from the working directory.
     pub(super) fn command(&self, word: &str) -> Result<ImagePath, String> {
         if word.contains('/') && !word.starts_with('/') {

@@ -222,6 +222,35 @@ fn each_lack_is_named_by_its_check_alone() {
             "closure.commands Entrypoint: `begin` does not start: `begin` is in no directory of PATH (`/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`)",
         ],
     );
+    for (words, problem) in [
+        (
+            &["tini", "--", "/bin/none"][..],
+            "Cmd: `/bin/none`, which the init starts, does not: `/usr/bin/none` is not in the image",
+        ),
+        (
+            &["tini", "-g", "-p", "SIGTERM", "--", "/bin/none"],
+            "Cmd: `/bin/none`, which the init starts, does not: `/usr/bin/none` is not in the image",
+        ),
+        (&["tini", "--", "first"], ""),
+        (&["tini", "--unknown", "/bin/none"], ""),
+    ] {
+        let mut image = Image::new();
+        image.script("usr/bin/first", "/usr/bin/env");
+        image.script("usr/bin/tini", "/usr/bin/env");
+        image.runtime.entrypoint = words.iter().map(|word| (*word).to_owned()).collect();
+        let expected: Vec<String> = Some(problem)
+            .filter(|one| !one.is_empty())
+            .map(|one| format!("closure.commands {one}"))
+            .into_iter()
+            .collect();
+        assert_eq!(image.fails(), expected, "{words:?}");
+    }
+    for (from, problem) in [("srv", "it is not absolute"), ("/etc/passwd", "`/etc/passwd` is no directory")] {
+        let mut image = Image::new();
+        image.put("etc/passwd", What::File(Arc::default()), 0o644);
+        image.runtime.working_dir = from.into();
+        assert_eq!(image.fails(), [format!("closure.commands WorkingDir: {problem}")]);
+    }
     assert_fails(
         |image| {
             image.put("usr/share/text", What::File(Arc::default()), 0o644);

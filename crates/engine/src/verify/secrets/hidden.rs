@@ -53,10 +53,14 @@ pub fn text(text: &str) -> Cow<'_, str> {
     })
 }
 
+/// What was found, where paths are among the words: name by name.
+pub fn names(found: &str) -> String {
+    found.split('/').map(text).collect::<Vec<_>>().join("/")
+}
+
 /// A path, name by name.
 pub fn path(path: &ImagePath) -> String {
-    let path = path.to_string();
-    path.split('/').map(text).collect::<Vec<_>>().join("/")
+    names(&path.to_string())
 }
 
 /// Whether a secret is told by one word, and is another.

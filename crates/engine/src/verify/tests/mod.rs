@@ -123,6 +123,19 @@ fn each_fault_is_found_by_its_own_check_alone() {
             "/home/me/.claude: claude-code writes there",
             dir("home/me/.claude", root(0o755)),
         ),
+        (
+            "hardening.read-only",
+            "/tmp: its user may not write there: its mode is 0755",
+            dir("tmp", root(0o755)),
+        ),
+        (
+            "closure.authorities",
+            "/etc/ssl/certs/ca-certificates.crt: the image's user may not read it",
+            Box::new(|sample| {
+                let bundle = sample.text("etc/ssl/certs/ca-certificates.crt");
+                sample.file("etc/ssl/certs/ca-certificates.crt", root(0o600), &bundle);
+            }),
+        ),
         ("closure.user", "config.User: `stranger` is no account", Box::new(|sample| sample.user("stranger"))),
         (
             "closure.authorities",

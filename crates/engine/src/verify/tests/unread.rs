@@ -195,6 +195,50 @@ fn every_way_to_ask_is_seen() {
     }
 }
 
+/// A configuration that only root can read configures nobody else.
+#[test]
+fn what_the_images_user_may_not_read_does_not_count() {
+    const SETTINGS: &str = "home/me/.claude/settings.json";
+    let mut sample = Sample::good();
+    let text = sample.text(SETTINGS);
+    sample.file(SETTINGS, Metadata::root(0o600, 7), &text);
+    let report = report(&sample);
+    let found = failed(&report);
+    let config = found.iter().find(|(check, _)| *check == "agents.config").unwrap();
+    assert!(config.1.ends_with("belongs to 0:0 with the mode 0600"), "{found:#?}");
+    assert!(found.iter().any(|(check, _)| *check == "agents.autonomy"), "{found:#?}");
+}
+
+/// What agents read beside the files that are judged may take their autonomy back: then nothing is said of it.
+#[test]
+fn files_that_are_not_judged_are_no_proof() {
+    let verdict = |path: &str, text: &str| {
+        let mut sample = Sample::good();
+        sample.file(path, Metadata::root(0o644, 7).owned_by(1000, 1000), text);
+        let report = report(&sample);
+        let of = report.outcomes.iter().find(|outcome| outcome.check == "agents.autonomy").unwrap();
+        (of.verdict, of.evidence.clone())
+    };
+    let (verdict_of, evidence) = verdict("home/me/.claude/settings.local.json", "{}");
+    assert_eq!(verdict_of, Verdict::NotRun);
+    assert!(evidence.contains("/home/me/.claude/settings.local.json"), "{evidence}");
+    assert_eq!(verdict("home/me/.claude/other.json", "{}").0, Verdict::Passed);
+}
+
+/// A key that is the name of a file, or a link's target, is in no line of any check.
+#[test]
+fn no_check_prints_a_secret() {
+    let token = super::image::token();
+    let mut sample = Sample::good();
+    sample.unexplained(&format!("srv/{token}"));
+    sample.link("srv/link", &format!("/srv/none/{token}"));
+    let report = report(&sample);
+    let told = serde_json::to_string(&report).unwrap();
+    assert!(failed(&report).iter().any(|(check, _)| *check == "origin.components"), "{told}");
+    assert!(failed(&report).iter().any(|(check, _)| *check == "closure.links"), "{told}");
+    assert!(!told.contains(&token), "{told}");
+}
+
 /// What had no room is told, and proves nothing.
 #[test]
 fn what_was_not_kept_proves_nothing() {
