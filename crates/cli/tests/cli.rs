@@ -138,7 +138,7 @@ fn an_image_of_nothing_but_files_is_built_twice_alike_and_offline() {
     run.write(
         "pinfold.toml",
         "name = \"files\"\n[user]\nname = \"u\"\nuid = 1000\ngid = 1000\nhome = \"/home/u\"\n\
-         [[file]]\npath = \"/hello\"\nsource = \"hello\"\nmode = \"0755\"\n[image]\nentrypoint = [\"/hello\"]\n",
+         [[file]]\npath = \"/hello\"\nsource = \"hello\"\nmode = \"0755\"\n",
     );
     let build = |args: &[&str]| {
         let output = run.pinfold(&[&["build", "--offline", "--json"], args].concat());
