@@ -11,6 +11,9 @@ mod lzma;
 
 use std::io;
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
@@ -107,6 +110,40 @@ fn refusal(error: io::Error, asks: &str, most: u64) -> io::Error {
     )
 }
 
+/// A decoder whose library has no kind of its own for what is wrong with an input: it is given one here.
+struct Judged<D> {
+    decoder: D,
+    /// Whether what it reads from failed by itself.
+    failed: Arc<AtomicBool>,
+}
+
+impl<D: Read> Read for Judged<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.decoder.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::Other if !self.failed.load(Ordering::Relaxed) => {
+                io::Error::new(io::ErrorKind::InvalidData, error)
+            }
+            _ => error,
+        })
+    }
+}
+
+/// What a judged decoder reads from.
+struct Source<R> {
+    inner: R,
+    failed: Arc<AtomicBool>,
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+        })
+    }
+}
+
 /// Decodes `inner`.
 pub fn decoder<'a>(
     compression: Compression,
@@ -122,20 +159,24 @@ pub fn decoder_within<'a>(
     most: u64,
 ) -> io::Result<Box<dyn Read + Send + 'a>> {
     let kibibytes = u32::try_from(most >> 10).unwrap_or(u32::MAX);
+    let failed = Arc::new(AtomicBool::new(false));
+    let source = Source { inner, failed: Arc::clone(&failed) };
     Ok(match compression {
-        Compression::None => Box::new(inner),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(inner)),
+        Compression::None => Box::new(source.inner),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(source.inner)),
         Compression::Xz => {
-            let inner = XzReader::new_mem_limit(inner, true, kibibytes);
-            Box::new(Limited { inner, asks: "the xz stream asks for a dictionary", most })
+            let inner = XzReader::new_mem_limit(source, true, kibibytes);
+            let decoder = Limited { inner, asks: "the xz stream asks for a dictionary", most };
+            Box::new(Judged { decoder, failed })
         }
-        Compression::Bzip2 => Box::new(MultiBzDecoder::new(inner)),
-        Compression::Lzma => Box::new(lzma::Lzma::new(inner, most)?),
-        Compression::Lzip => Box::new(lzma::Lzip::new(inner, most)),
+        Compression::Bzip2 => Box::new(MultiBzDecoder::new(source.inner)),
+        Compression::Lzma => Box::new(Judged { decoder: lzma::Lzma::new(source, most)?, failed }),
+        Compression::Lzip => Box::new(Judged { decoder: lzma::Lzip::new(source, most), failed }),
         Compression::Zstd => {
-            let mut inner = zstd::stream::read::Decoder::new(inner)?;
+            let mut inner = zstd::stream::read::Decoder::new(source)?;
             inner.window_log_max(most.ilog2())?;
-            Box::new(Limited { inner, asks: "the zstd frame asks for a window", most })
+            let decoder = Limited { inner, asks: "the zstd frame asks for a window", most };
+            Box::new(Judged { decoder, failed })
         }
     })
 }
@@ -143,6 +184,7 @@ pub fn decoder_within<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tar::is_damage;
 
     // `printf 'hello\n' | gzip -n`, `| xz -9`, `| zstd`, `| bzip2`, `| xz --format=lzma`, each printed by `xxd -i`. The lzip has the lzma's
     // body between header and trailer as its manual says; `xz -d --format=lzip` of xz 5.4 reads it.
@@ -218,11 +260,12 @@ mod tests {
                 decoder(compression, bytes).and_then(|mut decoder| decoder.read_to_end(&mut out))
             };
             for cut in 1..bytes.len() {
-                assert!(read(&bytes[..cut]).is_err(), "{compression:?} cut at {cut}");
+                let error = read(&bytes[..cut]).unwrap_err();
+                assert!(is_damage(&error), "{compression:?} cut at {cut}: {error:?}");
             }
             for tail in [&b"garbage that follows"[..], b"x", b"\0"] {
                 assert!(
-                    read(&[bytes, tail].concat()).is_err(),
+                    read(&[bytes, tail].concat()).is_err_and(|error| is_damage(&error)),
                     "{compression:?} and {}",
                     tail.escape_ascii()
                 );
@@ -240,10 +283,24 @@ mod tests {
             let at = bytes.windows(3).position(|part| part == b"hel").unwrap_or(12);
             harmed[at] ^= 1;
             let mut out = Vec::new();
-            assert!(
-                decoder(compression, &harmed[..]).unwrap().read_to_end(&mut out).is_err(),
-                "{compression:?}"
-            );
+            let error = decoder(compression, &harmed[..]).unwrap().read_to_end(&mut out).unwrap_err();
+            assert!(is_damage(&error), "{compression:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_source_says_is_no_damage() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the line is dead"))
+            }
+        }
+        for bytes in [GZIP, XZ, ZSTD, BZIP2, LZMA, LZIP] {
+            let compression = Compression::detect(bytes);
+            let half = bytes[..bytes.len() * 3 / 4].chain(Broken);
+            let error = decoder(compression, half).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+            assert!(!is_damage(&error), "{compression:?}: {error:?}");
         }
     }
 }
