@@ -14,9 +14,9 @@ use std::sync::Arc;
 use fs_err::File;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
-use pinfold_base::Hasher;
 use pinfold_base::ImagePath;
 use pinfold_base::Shown;
+use pinfold_base::digest::HashingReader;
 
 use super::Format;
 use super::Listing;
@@ -24,6 +24,7 @@ use super::Loss;
 use super::Member;
 use super::MemberKind;
 use super::Refusal;
+use super::Whole;
 use super::index::Index;
 use super::index::PIECE;
 use super::names::Names;
@@ -119,11 +120,11 @@ pub(super) fn decode(
     let mut blocks = Blocks::default();
     let mut pieces = Vec::new();
     if format == Format::Layer {
-        let (data, diff_id) = output.layer(blob)?;
+        let (data, whole) = output.layer(blob)?;
         output.out.flush()?;
-        let files = sums(&data, &output.files);
-        let listing = Listing { data, diff_id: Some(diff_id), ..Listing::default() };
-        return Ok((Index { format, size: output.written, listing, files, pieces }, blocks));
+        let (size, files) = (whole.size, sums(&data, &output.files));
+        let listing = Listing { data, whole: Some(whole), ..Listing::default() };
+        return Ok((Index { format, size, listing, files, pieces }, blocks));
     }
     let (control, data) = match format {
         Format::Deb => deb(blob, &mut output)?,
@@ -155,7 +156,9 @@ pub(super) fn decode(
             (Names::default(), output.file(codec::decoder(compression, blob)?)?)
         }
         // Taken as it is, or something else by now; the store never asks for it.
-        Format::Raw | Format::Auto | Format::Layer => return Err(Refusal::Deb("a raw file is not decoded")),
+        Format::Raw | Format::Auto | Format::Layer => {
+            return Err(Refusal::Deb("a raw file is not decoded"));
+        }
     };
     output.out.flush()?;
     let (size, sums) = (output.written, std::mem::take(&mut output.files));
@@ -174,7 +177,7 @@ pub(super) fn decode(
     // Of the files that count, in the order of the listing.
     let mut files = self::sums(&control, &sums);
     files.extend(self::sums(&data, &sums));
-    let listing = Listing { control, data, shadowed, diff_id: None };
+    let listing = Listing { control, data, shadowed, whole: None };
     Ok((Index { format, size, listing, files, pieces }, blocks))
 }
 
@@ -286,16 +289,15 @@ impl Output<'_> {
         Ok(names)
     }
 
-    /// Appends the tar of a layer and lists it: every entry, in its order. The digest of the tar comes along.
-    fn layer(&mut self, mut blob: File) -> Result<(Vec<Member>, Digest), Refusal> {
+    /// Appends the tar of a layer and lists it: every entry, in its order.
+    fn layer(&mut self, mut blob: File) -> Result<(Vec<Member>, Whole), Refusal> {
         let (compression, _) = Compression::peek(&mut blob)?;
         blob.seek(SeekFrom::Start(0))?;
         if !matches!(compression, Compression::None | Compression::Gzip | Compression::Zstd) {
             return Err(Refusal::Unsupported("a layer that is compressed by neither gzip nor zstd"));
         }
         let limits = tar::Limits { entries: MAX_ENTRIES, total: self.total, ..tar::Limits::default() };
-        let stream =
-            Hashing { inner: codec::decoder(compression, blob)?, hasher: Hasher::new(Algorithm::Sha256) };
+        let stream = HashingReader::new(Algorithm::Sha256, codec::decoder(compression, blob)?);
         let copy = Copy { stream, out: &mut self.out };
         let copy = BufReader::with_capacity(128 << 10, copy);
         let mut reader = tar::Reader::new(copy, tar::Strictness::LAYER, limits);
@@ -337,12 +339,11 @@ impl Output<'_> {
                 gname: entry.gname,
             });
         }
-        self.written = reader.position();
-        self.entries = members.len() as u64;
         let mut rest = reader.into_inner();
         // What may follow the end is zeros, and the reader has read them.
         io::copy(&mut rest, &mut io::sink())?;
-        Ok((members, rest.into_inner().stream.hasher.finish()))
+        let (_, digest, size) = rest.into_inner().stream.finish();
+        Ok((members, Whole { digest, size }))
     }
 
     /// Appends the tar in `stream` and lists it.
@@ -389,20 +390,6 @@ impl Output<'_> {
         self.written += reader.position();
         self.entries += names.len() as u64;
         Ok(names)
-    }
-}
-
-/// Reads a stream, and hashes what was read.
-struct Hashing<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..n]);
-        Ok(n)
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! "pfidx" | version u8 | format u8 | 0 u8 | CRC-32 of the rest, u32      12 bytes
 //! decoded size | names of users: count, each | control: count | data: count | entries
-//! shadowed: count, each: name, loss u8 | pieces: count, each: CRC-32 | of a layer: SHA-256 of the tar
+//! shadowed: count, each: name, loss u8 | pieces: count, each: CRC-32 | of a layer: SHA-256 of the decoded bytes
 //! entry   name | kind u8 | mode | uid | gid | mtime | uname | gname | attributes: count, each: key, value | rest
 //! rest    directory: nothing | file: offset, size, CRC-32 | symbolic link: target | hard link: name of the file
 //! ```
@@ -30,6 +30,7 @@ use super::Loss;
 use super::Member;
 use super::MemberKind;
 use super::Shadowed;
+use super::Whole;
 use crate::Content;
 use crate::Metadata;
 
@@ -102,7 +103,7 @@ pub fn checksum(body: &[u8]) -> u32 {
 
 /// The bytes of an index.
 pub fn write(index: &Index) -> Vec<u8> {
-    let Listing { control, data, shadowed, diff_id } = &index.listing;
+    let Listing { control, data, shadowed, whole } = &index.listing;
     let mut names: BTreeMap<&[u8], u64> = BTreeMap::new();
     for name in control.iter().chain(data).flat_map(|entry| [&entry.uname, &entry.gname]) {
         names.insert(name, 0);
@@ -164,8 +165,8 @@ pub fn write(index: &Index) -> Vec<u8> {
     for sum in &index.pieces {
         out.extend_from_slice(&sum.to_le_bytes());
     }
-    if let Some(diff_id) = diff_id {
-        text(&mut out, diff_id.hex().as_bytes());
+    if let Some(Whole { digest, .. }) = whole {
+        text(&mut out, digest.hex().as_bytes());
     }
     let crc = checksum(&out[HEADER..]);
     out[8..HEADER].copy_from_slice(&crc.to_le_bytes());
@@ -224,13 +225,13 @@ pub fn read(bytes: &[u8], archive: &Digest) -> Option<Index> {
     for _ in 0..rest.count()? {
         pieces.push(rest.sum()?);
     }
-    let diff_id = if format == Format::Layer {
+    let whole = if format == Format::Layer {
         let hex = str::from_utf8(rest.text()?).ok()?;
-        Some(Digest::from_hex(Algorithm::Sha256, hex).ok()?)
+        Some(Whole { digest: Digest::from_hex(Algorithm::Sha256, hex).ok()?, size })
     } else {
         None
     };
-    let listing = Listing { control, data, shadowed, diff_id };
+    let listing = Listing { control, data, shadowed, whole };
     rest.0.is_empty().then_some(Index { format, size, listing, files, pieces })
 }
 
@@ -367,7 +368,7 @@ mod tests {
             let shadowed = shadowed.into_iter().map(lost).collect();
             let is_file = |member: &&Member| matches!(member.kind, MemberKind::File { .. });
             let files = control.iter().chain(&data).filter(is_file).zip(7..).map(|(_, sum)| sum).collect();
-            let listing = Listing { control, data, shadowed, diff_id: None };
+            let listing = Listing { control, data, shadowed, whole: None };
             let index = Index { format: Format::Deb, size: 1 << 41, listing, files, pieces };
             let bytes = write(&index);
             prop_assert_eq!(read(&bytes, &archive()), Some(index));

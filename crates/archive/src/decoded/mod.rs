@@ -102,8 +102,17 @@ pub struct Listing {
     pub data: Vec<Member>,
     /// Names that came more than once, and what became of them.
     pub shadowed: Vec<Shadowed>,
-    /// SHA-256 of the tar inside, of a layer.
-    pub diff_id: Option<Digest>,
+    /// The decoded bytes as a whole, of a [`Format::Layer`].
+    pub whole: Option<Whole>,
+}
+
+/// Digest and size of decoded bytes: of a layer its diff_id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// SHA-256.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// A name that came more than once, or whose hard link outlived it.

@@ -236,8 +236,9 @@ impl Source for BaseImage {
         for (number, layer) in image.layers.iter().enumerate() {
             let what = layer_name(locked, number, placing.platform);
             let listing = placing.listing(&what, &layer.digest, Format::Layer)?;
-            if listing.diff_id.as_ref() != Some(&layer.diff_id) {
-                let found = listing.diff_id.as_ref().map(ToString::to_string).unwrap_or_default();
+            let found = listing.whole.as_ref().map(|whole| &whole.digest);
+            if found != Some(&layer.diff_id) {
+                let found = found.map(ToString::to_string).unwrap_or_default();
                 let promised = layer.diff_id.clone();
                 return Err(SourceError::of(WrongDiffId { what, found, promised }));
             }

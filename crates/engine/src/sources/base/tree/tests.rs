@@ -17,7 +17,7 @@ fn applied(layers: &[RawTar]) -> Result<Vec<String>, String> {
         let digest = store.put("a layer", &layer.clone().end()).unwrap();
         let listing =
             decoded.decode(&digest, Format::Layer).map_err(|error| pinfold_base::error::one_line(&error))?;
-        assert_eq!(listing.diff_id.as_ref(), Some(&digest), "it is a plain tar");
+        assert_eq!(listing.whole.as_ref().map(|whole| &whole.digest), Some(&digest), "it is a plain tar");
         all.apply(&listing.data).map_err(|wrong| format!("{}: {}", wrong.path, wrong.reason))?;
     }
     let tree = all.finish();
