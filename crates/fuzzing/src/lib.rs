@@ -15,6 +15,7 @@ mod image;
 mod index;
 mod inflate;
 mod layer;
+mod nar;
 mod npmrc;
 mod packument;
 mod pattern;
@@ -49,6 +50,7 @@ pub use image::unpack;
 pub use index::index;
 pub use inflate::inflate;
 pub use layer::layer;
+pub use nar::nar;
 pub use npmrc::npmrc;
 pub use packument::packument;
 pub use pattern::pattern;
@@ -99,6 +101,7 @@ pub const TARGETS: &[Target] = &[
     ("lock", lock),
     ("logins", logins),
     ("manifest", manifest),
+    ("nar", nar),
     ("npmrc", npmrc),
     ("packument", packument),
     ("pattern", pattern),

@@ -38,6 +38,7 @@ use crate::deflate::Decoder;
 use crate::deflate::Recorder;
 use crate::layer::Change;
 use crate::layer::Rules;
+use crate::nar;
 use crate::tar;
 use crate::zip;
 
@@ -119,8 +120,9 @@ pub(super) fn decode(
     };
     let mut blocks = Blocks::default();
     let mut pieces = Vec::new();
-    if format == Format::Layer {
-        let (data, whole) = output.layer(blob)?;
+    // No name comes twice in these.
+    if matches!(format, Format::Layer | Format::Nar) {
+        let (data, whole) = if format == Format::Nar { output.nar(blob)? } else { output.layer(blob)? };
         output.out.flush()?;
         let (size, files) = (whole.size, sums(&data, &output.files));
         let listing = Listing { data, whole: Some(whole), ..Listing::default() };
@@ -156,7 +158,7 @@ pub(super) fn decode(
             (Names::default(), output.file(codec::decoder(compression, blob)?)?)
         }
         // Taken as it is, or something else by now; the store never asks for it.
-        Format::Raw | Format::Auto | Format::Layer => {
+        Format::Raw | Format::Auto | Format::Layer | Format::Nar => {
             return Err(Refusal::Deb("a raw file is not decoded"));
         }
     };
@@ -343,6 +345,34 @@ impl Output<'_> {
         // What may follow the end is zeros, and the reader has read them.
         io::copy(&mut rest, &mut io::sink())?;
         let (_, digest, size) = rest.into_inner().stream.finish();
+        Ok((members, Whole { digest, size }))
+    }
+
+    /// Appends a NAR and lists it: every entry, in its order, the root first.
+    fn nar(&mut self, mut blob: File) -> Result<(Vec<Member>, Whole), Refusal> {
+        let (compression, _) = Compression::peek(&mut blob)?;
+        blob.seek(SeekFrom::Start(0))?;
+        let limits = nar::Limits { entries: MAX_ENTRIES, total: self.total, ..nar::Limits::ACCEPTED };
+        let stream = HashingReader::new(Algorithm::Sha256, codec::decoder(compression, blob)?);
+        let copy = Copy { stream, out: &mut self.out };
+        let mut reader = nar::Reader::new(BufReader::with_capacity(128 << 10, copy), limits)?;
+        let mut members = Vec::new();
+        let nobody: Arc<[u8]> = Arc::default();
+        while let Some(nar::Entry { path, kind }) = reader.next_entry()? {
+            let meta = Metadata::root(kind.mode(), nar::MTIME);
+            let kind = match kind {
+                nar::EntryKind::Directory => MemberKind::Directory,
+                nar::EntryKind::File { offset, size, .. } => {
+                    self.files.insert((offset, size), sum(&mut reader)?);
+                    let archive = self.archive.clone();
+                    MemberKind::File { content: Content::Range { archive, offset, size } }
+                }
+                nar::EntryKind::Symlink(target) => MemberKind::Symlink(target),
+            };
+            let (raw_name, uname, gname) = (path.as_bytes().into(), Arc::clone(&nobody), Arc::clone(&nobody));
+            members.push(Member { path, raw_name, kind, meta, uname, gname });
+        }
+        let (_, digest, size) = reader.into_inner().into_inner().stream.finish();
         Ok((members, Whole { digest, size }))
     }
 

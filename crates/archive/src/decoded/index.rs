@@ -3,7 +3,7 @@
 //! ```text
 //! "pfidx" | version u8 | format u8 | 0 u8 | CRC-32 of the rest, u32      12 bytes
 //! decoded size | names of users: count, each | control: count | data: count | entries
-//! shadowed: count, each: name, loss u8 | pieces: count, each: CRC-32 | of a layer: SHA-256 of the decoded bytes
+//! shadowed: count, each: name, loss u8 | pieces: count, each: CRC-32 | of a layer and a NAR: SHA-256 of the decoded bytes
 //! entry   name | kind u8 | mode | uid | gid | mtime | uname | gname | attributes: count, each: key, value | rest
 //! rest    directory: nothing | file: offset, size, CRC-32 | symbolic link: target | hard link: name of the file
 //! ```
@@ -67,13 +67,14 @@ impl Format {
             Self::Raw => 3,
             Self::File => 4,
             Self::Layer => 5,
+            Self::Nar => 6,
             // Never kept: it is one of the others by then.
             Self::Auto => u8::MAX,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        [Self::Deb, Self::Tar, Self::Zip, Self::Raw, Self::File, Self::Layer]
+        [Self::Deb, Self::Tar, Self::Zip, Self::Raw, Self::File, Self::Layer, Self::Nar]
             .into_iter()
             .find(|format| format.code() == code)
     }
@@ -225,7 +226,7 @@ pub fn read(bytes: &[u8], archive: &Digest) -> Option<Index> {
     for _ in 0..rest.count()? {
         pieces.push(rest.sum()?);
     }
-    let whole = if format == Format::Layer {
+    let whole = if matches!(format, Format::Layer | Format::Nar) {
         let hex = str::from_utf8(rest.text()?).ok()?;
         Some(Whole { digest: Digest::from_hex(Algorithm::Sha256, hex).ok()?, size })
     } else {

@@ -11,6 +11,7 @@
 //! | format | decoded bytes |
 //! |---|---|
 //! | [`Format::Tar`], [`Format::Layer`] | the tar stream |
+//! | [`Format::Nar`] | the NAR |
 //! | [`Format::Deb`] | the stream of control.tar, then that of data.tar |
 //! | [`Format::Zip`] | the contents of the files, in the order of the central directory |
 //! | [`Format::Raw`] | the download itself, not copied |
@@ -20,7 +21,7 @@
 //!
 //! **Guarantees**: a listing comes from an archive that was read to its end and found whole. Files appear under their names
 //! complete (written beside, then renamed), so any number of threads and processes may decode the same archive; two that do
-//! write the same bytes. **Refuses** what the readers of [`crate::tar`], [`crate::zip`] and [`crate::ar`] refuse, hard
+//! write the same bytes. **Refuses** what the readers of [`crate::tar`], [`crate::zip`], [`crate::nar`] and [`crate::ar`] refuse, hard
 //! links to something that is no earlier file of the archive, more than [`decode::MAX_ENTRIES`] entries, more than
 //! [`decode::MAX_TOTAL`] bytes, and bombs: more than 64 MiB plus 250 times the size of the download.
 //! Of several entries of one name the last counts (`names`). Layers of images stay strict: what [`crate::layer`] refuses is refused,
@@ -67,6 +68,7 @@ use crate::Metadata;
 use crate::ar::ArError;
 use crate::codec::Compression;
 use crate::deflate::Blocks;
+use crate::nar::NarError;
 use crate::tar::TarError;
 use crate::tar::is_damage;
 use crate::zip::ZipError;
@@ -85,6 +87,8 @@ pub enum Format {
     Layer,
     /// A zip.
     Zip,
+    /// A store path of Nix, plain or compressed.
+    Nar,
     /// One file, taken as it is.
     Raw,
     /// One file that is compressed.
@@ -102,11 +106,11 @@ pub struct Listing {
     pub data: Vec<Member>,
     /// Names that came more than once, and what became of them.
     pub shadowed: Vec<Shadowed>,
-    /// The decoded bytes as a whole, of a [`Format::Layer`].
+    /// The decoded bytes as a whole, of a [`Format::Layer`] and a [`Format::Nar`].
     pub whole: Option<Whole>,
 }
 
-/// Digest and size of decoded bytes: of a layer its diff_id.
+/// Digest and size of decoded bytes: of a layer its diff_id, of a NAR the `NarHash` and `NarSize` of a narinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whole {
     /// SHA-256.
@@ -214,6 +218,9 @@ pub enum Refusal {
     /// A zip.
     #[error(transparent)]
     Zip(#[from] ZipError),
+    /// A NAR.
+    #[error(transparent)]
+    Nar(#[from] NarError),
     /// A kind of archive that is not understood.
     #[error("it is {0}, which is not understood")]
     Unsupported(&'static str),
@@ -281,6 +288,7 @@ impl Diagnose for DecodedError {
                 Refusal::Tar(error) => Diagnosis::Inner(error),
                 Refusal::Ar(error) => Diagnosis::Inner(error),
                 Refusal::Zip(error) => Diagnosis::Inner(error),
+                Refusal::Nar(error) => Diagnosis::Inner(error),
                 Refusal::Io(error) if !is_damage(error) => Diagnosis::Inner(error),
                 Refusal::Unsupported(_) => Diagnosis::Own(Kind::Usage),
                 _ => Diagnosis::Own(Kind::Integrity),

@@ -36,7 +36,7 @@ impl DecodedStore {
 impl DeflateSources for DecodedStore {
     fn blocks(&self, archive: &Digest) -> io::Result<Option<Arc<Blocks>>> {
         let format = self.known(archive)?.format;
-        if matches!(format, Format::Deb | Format::Raw | Format::File | Format::Layer) {
+        if matches!(format, Format::Deb | Format::Raw | Format::File | Format::Layer | Format::Nar) {
             return Ok(None);
         }
         if let Some(blocks) = self.kept(archive) {

@@ -566,3 +566,80 @@ fn a_download_is_believed_by_its_name_when_it_is_decoded_or_read() {
         assert!(store.take_damage().is_empty());
     }
 }
+
+/// A NAR of one file.
+fn nar(content: &[u8]) -> Vec<u8> {
+    let mut writer = crate::nar::Writer::new(Vec::new());
+    let size = content.len() as u64;
+    writer.file(&ImagePath::root(), crate::nar::Permission::Plain, size, &mut &content[..]).unwrap();
+    writer.finish().unwrap()
+}
+
+/// An xz is in `tests/nar.rs`: nothing here writes one.
+#[test]
+fn a_nar_is_decoded_whatever_compressed_it() {
+    let plain = nar(b"one");
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&plain).unwrap();
+    for (what, bytes) in [
+        ("none", plain.clone()),
+        ("gzip", gzip(&plain)),
+        ("zstd", zstd::encode_all(&plain[..], 1).unwrap()),
+        ("bzip2", bzip2.finish().unwrap()),
+    ] {
+        let (_dir, store) = store();
+        let digest = store.put(what, &bytes).unwrap();
+        let decoded = DecodedStore::new(&store);
+        let listing = decoded.decode(&digest, Format::Nar).unwrap();
+        let whole = Whole { digest: Digest::sha256(&plain), size: plain.len() as u64 };
+        assert_eq!(listing.whole, Some(whole), "{what}");
+        assert_eq!(text(&decoded, content(&listing, "/")), "one", "{what}");
+        assert_eq!(fs::read(decoded.path(&digest, "")).unwrap(), plain, "{what}");
+        // The index says the same, also of digest and size, and the bytes come back.
+        let again = DecodedStore::new(&store);
+        again.evict(&digest).unwrap();
+        assert_eq!(again.decode(&digest, Format::Nar).unwrap(), listing, "{what}");
+        assert_eq!(text(&again, content(&listing, "/")), "one", "{what}");
+        // A changed byte of it is noticed.
+        flip(&again.path(&digest, ""), b"one");
+        let mut range = again.open(content(&listing, "/")).unwrap();
+        assert!(range.read_to_end(&mut Vec::new()).is_err(), "{what}");
+        // What is behind the NAR, inside and outside of the compression, is refused.
+        let digest = store.put(what, &[&bytes[..], b"\0\0\0\0\0\0\0\0"].concat()).unwrap();
+        assert_eq!(decoded.decode(&digest, Format::Nar).unwrap_err().kind(), Kind::Integrity, "{what}");
+    }
+}
+
+#[test]
+fn things_that_are_no_nars_are_refused() {
+    let (_dir, store) = store();
+    let decoded = DecodedStore::new(&store);
+    let good = nar(b"one");
+    let mut padding = good.clone();
+    *padding.last_mut().unwrap() = 1;
+    let cases = [
+        ("nothing", Vec::new(), "it ends early"),
+        ("a tar", tar(&[("a", b"one")]), "it does not begin with `nix-archive-1`"),
+        ("cut", gzip(&good[..good.len() - 8]), "it ends early"),
+        ("two", gzip(&[&good[..], &good].concat()), "it goes on behind its end"),
+        ("padding", padding, "padding is not zero"),
+    ];
+    for (what, bytes, expected) in cases {
+        let digest = store.put(what, &bytes).unwrap();
+        let error = decoded.decode(&digest, Format::Nar).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.ends_with(expected), "{what}: {source}");
+        assert_eq!(error.kind(), Kind::Integrity);
+        assert!(!decoded.path(&digest, "").exists() && !decoded.path(&digest, ".index").exists());
+    }
+    // A bomb: 96 MiB of zeros.
+    let bomb = gzip(&nar(&vec![0; 96 << 20]));
+    let error = decoded.decode(&store.put("bomb", &bomb).unwrap(), Format::Nar).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("larger than allowed"), "{source}");
+    // The control, and no other form of it.
+    let digest = store.put("good", &good).unwrap();
+    assert_eq!(decoded.decode(&digest, Format::Nar).unwrap().data.len(), 1);
+    assert!(decoded.decode(&digest, Format::Tar).is_err());
+    assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+}
