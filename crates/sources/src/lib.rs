@@ -1,4 +1,4 @@
-//! Where packages come from: Debian archives, npm registries, binaries by URL.
+//! Where packages come from: Debian archives, npm registries, Nix caches and stores, binaries by URL.
 //!
 //! Each source has two halves. *Lock* asks its registry what exists and gives exact versions with digests; *place* takes
 //! archives that are already in the store, in decoded form, and gives a [`pinfold_archive::Tree`]. Only the lock half uses the
@@ -11,6 +11,7 @@
 pub mod accounts;
 pub mod binary;
 pub mod debian;
+pub mod nix;
 pub mod npm;
 
 use std::collections::BTreeSet;

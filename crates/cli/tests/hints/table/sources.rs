@@ -361,6 +361,16 @@ pub(super) const ROWS: &[Row] = &[
         ),
     ),
     row(
+        "sources/src/nix/conf.rs",
+        "expected `NAME = VALUE`, `include FILE` or `!include FILE`, as in nix.conf(5)",
+        Elsewhere("sources/src/nix/conf/tests.rs", "what_nix_calls_an_illegal_line_is_one"),
+    ),
+    row(
+        "sources/src/nix/conf.rs",
+        "write `!include` where the file may be missing",
+        Elsewhere("sources/src/nix/conf/tests.rs", "included_files_are_read_where_they_are_named"),
+    ),
+    row(
         "sources/src/npm/config.rs",
         "correct it in {layer}; expected `https://HOST/PATH/`",
         Tried(&[Trial {
