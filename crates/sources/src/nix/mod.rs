@@ -15,18 +15,30 @@
 //! **Refuses**: paths without a trusted signature, stores elsewhere than `/nix/store`, addresses that lead out of a cache.
 
 pub mod base32;
+pub mod cache;
+pub mod closure;
 pub mod conf;
 pub mod content_address;
+mod error;
 pub mod hash;
 pub mod key;
+pub mod locked;
 pub mod narinfo;
 pub mod store_path;
 #[cfg(test)]
 mod testing;
 
+pub use cache::Cache;
+pub use cache::Caches;
+pub use cache::Place;
+pub use closure::Closure;
 pub use conf::Conf;
+pub use error::NixError;
 pub use key::PublicKey;
 pub use key::TrustedKeys;
+pub use locked::LockedNix;
+pub use locked::LockedPath;
+pub use locked::LockedRoot;
 pub use narinfo::NarInfo;
 pub use narinfo::Verified;
 pub use store_path::StorePath;

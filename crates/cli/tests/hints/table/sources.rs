@@ -371,6 +371,54 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere("sources/src/nix/conf/tests.rs", "included_files_are_read_where_they_are_named"),
     ),
     row(
+        "sources/src/nix/error.rs",
+        "check the address: what `nix copy --to` filled has a file `nix-cache-info` at its top",
+        Elsewhere("sources/src/nix/cache/tests.rs", "what_is_no_cache_of_this_store_is_refused"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "expected `https://HOST/PATH`, `file:///DIRECTORY`, the path of a directory that `nix copy --to` filled, or `local`",
+        Elsewhere("sources/src/nix/cache/tests.rs", "places_are_written_as_substituters_are"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "if whoever signs there is to be trusted, add the key (`NAME:BASE64`) to `trusted-public-keys` of `nix.conf` or to the cache's `keys`; what was built locally is signed with `nix store sign`",
+        Elsewhere("sources/src/nix/cache/tests.rs", "without_a_cache_or_a_key_it_is_said_where_they_are_set"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "lock again: `pinfold lock`",
+        Elsewhere("sources/src/nix/locked/tests.rs", "each_lock_that_does_not_fit_is_refused"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "set `caches` with `url` and `keys` in the manifest's `[nix]`, or `substituters` and `trusted-public-keys` in `~/.config/nix/nix.conf`",
+        Elsewhere("sources/src/nix/cache/tests.rs", "without_a_cache_or_a_key_it_is_said_where_they_are_set"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "set `keys` of the cache in the manifest's `[nix]`, or `trusted-public-keys` in `~/.config/nix/nix.conf`",
+        Elsewhere("sources/src/nix/cache/tests.rs", "without_a_cache_or_a_key_it_is_said_where_they_are_set"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "the cache has something else than what was signed: use another",
+        Elsewhere("sources/src/nix/locked/tests.rs", "what_counts_is_the_nar"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "unfree and changed packages are in no public cache: fill a cache of your own (`nix copy --to file:///DIRECTORY PATH`) and name it, name a local store that has it, or take the program from another source",
+        Elsewhere(
+            "sources/src/nix/closure/tests.rs",
+            "a_missing_path_is_told_with_the_chain_that_leads_there",
+        ),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "use another cache, and tell its operator",
+        Elsewhere("sources/src/nix/closure/tests.rs", "what_cannot_be_trusted_is_told_with_its_chain"),
+    ),
+    row(
         "sources/src/npm/config.rs",
         "correct it in {layer}; expected `https://HOST/PATH/`",
         Tried(&[Trial {
