@@ -9,6 +9,7 @@ use pinfold_base::http::HttpError;
 use pinfold_base::http::ParseUrlError;
 
 use super::conf::ConfError;
+use super::database::DatabaseError;
 use super::hash;
 use super::key::KeyError;
 use super::narinfo::NarInfoError;
@@ -122,6 +123,9 @@ pub enum NixError {
     /// A lock whose parts do not fit each other.
     #[error("the lock's store paths do not fit each other: {0}")]
     Lock(String),
+    /// The image's database cannot be written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 fn needed(chain: &[StorePath]) -> String {
@@ -156,6 +160,7 @@ impl Diagnose for NixError {
             Self::Conf(source) => Diagnosis::Inner(source),
             Self::Http { source, .. } => Diagnosis::Inner(&**source),
             Self::Path { source, .. } => Diagnosis::Inner(&**source),
+            Self::Database(source) => Diagnosis::Inner(source),
             Self::StorePath(_) | Self::Key(_) | Self::Place { .. } | Self::NoCache | Self::NoKey => {
                 Diagnosis::Own(Kind::Usage)
             }

@@ -19,6 +19,7 @@ pub mod cache;
 pub mod closure;
 pub mod conf;
 pub mod content_address;
+pub mod database;
 mod error;
 pub mod hash;
 pub mod key;
