@@ -12,6 +12,7 @@ use super::conf::ConfError;
 use super::database::DatabaseError;
 use super::hash;
 use super::key::KeyError;
+use super::local::LocalError;
 use super::narinfo::NarInfoError;
 use super::store_path::StorePath;
 use super::store_path::StorePathError;
@@ -123,6 +124,9 @@ pub enum NixError {
     /// A lock whose parts do not fit each other.
     #[error("the lock's store paths do not fit each other: {0}")]
     Lock(String),
+    /// A store of this machine cannot be read.
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// The image's database cannot be written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -160,6 +164,7 @@ impl Diagnose for NixError {
             Self::Conf(source) => Diagnosis::Inner(source),
             Self::Http { source, .. } => Diagnosis::Inner(&**source),
             Self::Path { source, .. } => Diagnosis::Inner(&**source),
+            Self::Local(source) => Diagnosis::Inner(source),
             Self::Database(source) => Diagnosis::Inner(source),
             Self::StorePath(_) | Self::Key(_) | Self::Place { .. } | Self::NoCache | Self::NoKey => {
                 Diagnosis::Own(Kind::Usage)

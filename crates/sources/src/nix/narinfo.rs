@@ -317,6 +317,11 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// What this machine's own store says.
+    pub(super) fn of_local_store(info: PathInfo) -> Self {
+        Self { info, file: None, voucher: Voucher::LocalStore }
+    }
+
     /// What is known.
     pub fn info(&self) -> &PathInfo {
         &self.info

@@ -419,6 +419,21 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere("sources/src/nix/closure/tests.rs", "what_cannot_be_trusted_is_told_with_its_chain"),
     ),
     row(
+        "sources/src/nix/local.rs",
+        "copy what is needed with that Nix (`nix copy --to file:///DIRECTORY PATH`), and name the directory as a cache",
+        Elsewhere("sources/src/nix/local/tests.rs", "each_store_that_cannot_be_read_is_told_with_what_to_do"),
+    ),
+    row(
+        "sources/src/nix/local.rs",
+        "name the directory that has `nix/store` in it, or a directory that `nix copy --to file://` filled",
+        Elsewhere("sources/src/nix/local/tests.rs", "each_store_that_cannot_be_read_is_told_with_what_to_do"),
+    ),
+    row(
+        "sources/src/nix/local.rs",
+        "wait until Nix is done there, and run the same command again",
+        Elsewhere("sources/src/nix/local/tests.rs", "a_database_that_is_written_to_is_not_taken"),
+    ),
+    row(
         "sources/src/npm/config.rs",
         "correct it in {layer}; expected `https://HOST/PATH/`",
         Tried(&[Trial {
