@@ -16,6 +16,7 @@ mod index;
 mod inflate;
 mod layer;
 mod nar;
+mod nix;
 mod npmrc;
 mod packument;
 mod pattern;
@@ -51,6 +52,8 @@ pub use index::index;
 pub use inflate::inflate;
 pub use layer::layer;
 pub use nar::nar;
+pub use nix::narinfo;
+pub use nix::nixconf;
 pub use npmrc::npmrc;
 pub use packument::packument;
 pub use pattern::pattern;
@@ -102,6 +105,8 @@ pub const TARGETS: &[Target] = &[
     ("logins", logins),
     ("manifest", manifest),
     ("nar", nar),
+    ("narinfo", narinfo),
+    ("nixconf", nixconf),
     ("npmrc", npmrc),
     ("packument", packument),
     ("pattern", pattern),

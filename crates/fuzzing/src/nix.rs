@@ -1,0 +1,39 @@
+//! What binary caches and `nix.conf` say.
+
+use std::io;
+use std::path::Path;
+
+use pinfold_base::http::SafeUrl;
+use pinfold_sources::nix::Conf;
+use pinfold_sources::nix::NarInfo;
+use pinfold_sources::nix::cache::CacheInfo;
+
+/// Any bytes as a narinfo: what is read stays below its cache, refers to store paths alone, and signs one text.
+pub fn narinfo(bytes: &[u8]) {
+    let _ = CacheInfo::parse(bytes);
+    let Ok(narinfo) = NarInfo::parse(bytes) else { return };
+    let (info, file) = (narinfo.claims(), narinfo.claimed_file());
+    let cache = SafeUrl::parse("https://cache.example/below").expect("an address");
+    let url = file.url.at(&cache).expect("what was taken can be joined");
+    assert!(url.same_origin(&cache) && url.path().starts_with("/below/") && !url.path().contains(".."));
+    let text = info.fingerprint();
+    assert!(text.is_ascii() && !text.contains('\n'));
+    assert_eq!(text.matches("/nix/store/").count(), 1 + info.references.len());
+}
+
+/// Any bytes as `nix.conf`, every file that it includes being the same: it comes to an end.
+pub fn nixconf(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut again = |_: &Path| Ok(text.to_owned());
+    let _ = Conf::default().read(text, Path::new("/etc/nix/nix.conf"), &mut again);
+    let mut none = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let mut conf = Conf::default();
+    if conf.read(text, Path::new("/etc/nix/nix.conf"), &mut none).is_ok() {
+        let lists = [conf.substituters, conf.trusted_public_keys, conf.trusted_substituters];
+        for list in &lists {
+            for value in list.values() {
+                assert!(!value.text.is_empty() && !value.text.contains([' ', '\t', '\n', '\r', '#']));
+            }
+        }
+    }
+}
