@@ -221,7 +221,7 @@ pub fn platform(
     if let Some(below) = below {
         built.extend(beneath(context, store, below)?);
     }
-    for (plan, layer) in cut(tree, below, &assignment(lock, tree))? {
+    for (plan, layer) in cut(placed, &assignment(lock, tree))? {
         let tree = layer.tree();
         if tree.is_empty() {
             continue;
@@ -290,16 +290,13 @@ pub fn platform(
 }
 
 /// What each layer of an image says.
-fn cut(
-    tree: &Tree,
-    below: Option<&Below>,
-    assignment: &Assignment,
-) -> Result<Vec<(LayerPlan, Changeset)>, plan::SplitError> {
-    let Some(below) = below else {
-        let layers = plan::split(tree, assignment)?.into_iter();
+fn cut(placed: &Placed, assignment: &Assignment) -> Result<Vec<(LayerPlan, Changeset)>, plan::SplitError> {
+    let Placed { tree, stores, .. } = placed;
+    let Some(below) = placed.below.as_deref() else {
+        let layers = plan::split(tree, stores, assignment)?.into_iter();
         return Ok(layers.map(|(plan, tree)| (plan, tree.into())).collect());
     };
-    plan::split_over(tree, &difference(&below.tree, tree), &below.component, assignment)
+    plan::split_over(tree, stores, &difference(&below.tree, tree), &below.component, assignment)
 }
 
 /// The layers of a base, as they are, into the image store.

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! **Guarantees**: the user's own entries win where [`overlay`] says so; what is placed follows links to directories, such as
-//! those of the merged `/usr`; every directory has the time [`STILL`].
+//! those of the merged `/usr`; every directory has the time [`STILL`], but for those in a store ([`Placed::stores`]).
 //! **Refuses**: two components that claim one path ([`ConflictError`] names both).
 
 use std::collections::BTreeSet;
@@ -21,6 +21,7 @@ use pinfold_archive::decoded::Shadowed;
 use pinfold_archive::tree::ConflictError;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
+use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::report::Running;
@@ -136,9 +137,10 @@ pub fn place(
         placed.ledger.extend(part.ledger);
         placed.notes.extend(part.notes);
         placed.yields.extend(part.yields);
+        placed.stores.extend(part.stores);
         placed.below = placed.below.or(part.below);
     }
-    let Placed { mut tree, ledger, mut notes, yields, below, .. } = placed;
+    let Placed { mut tree, ledger, mut notes, yields, stores, below, .. } = placed;
     let base = Component::generated("base");
     tree.complete(&base, STILL)?;
     let own = local::tree(project, platform, lock.epoch, &context.store)?;
@@ -163,11 +165,12 @@ pub fn place(
     }
     contract::lay(&mut tree, &context.decoded, project, lock, platform)?;
     tree.complete(&base, STILL)?;
-    for (_, node) in tree.iter_mut().filter(|(_, node)| node.is_directory()) {
+    let kept = |path: &ImagePath| stores.iter().any(|store| path != store && path.starts_with(store));
+    for (_, node) in tree.iter_mut().filter(|(path, node)| node.is_directory() && !kept(path)) {
         node.meta.mtime = STILL;
     }
     notes.extend(bits::settle(&mut tree, manifest)?);
-    Ok(Placed { tree, ledger, notes, yields, below, ..Placed::default() })
+    Ok(Placed { tree, ledger, notes, yields, stores, below, ..Placed::default() })
 }
 
 #[cfg(test)]

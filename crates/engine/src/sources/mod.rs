@@ -508,6 +508,9 @@ pub struct Placed {
     pub notes: Vec<String>,
     /// Paths that give way to an entry of the user's own without a word: configuration files of packages.
     pub yields: BTreeSet<ImagePath>,
+    /// Directories of things that are the same in every image that has them. What is below keeps its times, and layers of such things
+    /// say nothing of who owns the directory.
+    pub stores: BTreeSet<ImagePath>,
     /// What the image stands on, from the source that it is of.
     pub below: Option<Box<base::Below>>,
 }

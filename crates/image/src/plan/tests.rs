@@ -186,7 +186,7 @@ use pinfold_archive::NodeKind;
 #[test]
 fn layers_have_all_parents_and_no_more() {
     let tree = sample();
-    let layers = split(&tree, &two_layers()).unwrap();
+    let layers = split(&tree, &BTreeSet::new(), &two_layers()).unwrap();
     let paths = |at: usize| layers[at].1.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>();
     // The hard link is where its file is, with the directory of another component above it.
     assert_eq!(paths(0), ["/", "/bin", "/opt", "/opt/link", "/usr", "/usr/bin", "/usr/bin/a"]);
@@ -205,11 +205,28 @@ fn layers_have_all_parents_and_no_more() {
 }
 
 #[test]
+fn what_is_in_a_store_is_in_the_same_layer_whoever_has_the_store() {
+    let layers = |uid: u32| {
+        let mut tree = sample();
+        let meta = Metadata::root(0o755, 1).owned_by(uid, uid);
+        tree.insert(path("usr/bin"), Node::directory(&"b/b".into(), meta));
+        let layers = split(&tree, &BTreeSet::from([path("usr/bin")]), &two_layers()).unwrap();
+        layers.into_iter().map(|(_, layer)| layer).collect::<Vec<_>>()
+    };
+    let (one, other) = (layers(0), layers(1000));
+    // Only the layer of the directory itself says whose it is.
+    assert_eq!(one[0], other[0]);
+    assert_ne!(one[1], other[1]);
+    assert_eq!(other[0].get(&path("usr/bin")).unwrap().meta.uid, 0);
+    assert_eq!(other[1].get(&path("usr/bin")).unwrap().meta.uid, 1000);
+}
+
+#[test]
 fn a_directory_over_a_link_cannot_happen() {
     let mut tree = sample();
     // usrmerge: `bin` is a link, and somebody placed a file below it (rules_oci#857).
     tree.insert(path("bin/trap"), file("b/b"));
-    let error = split(&tree, &two_layers()).unwrap_err();
+    let error = split(&tree, &BTreeSet::new(), &two_layers()).unwrap_err();
     assert_eq!(error.to_string(), "`/bin` above `/bin/trap` is no directory of the tree");
 }
 
@@ -217,8 +234,8 @@ fn a_directory_over_a_link_cannot_happen() {
 fn mistakes_are_named() {
     let mut tree = sample();
     tree.insert(path("usr/c"), file("c/c"));
-    assert!(matches!(split(&tree, &two_layers()), Err(SplitError::Unassigned { .. })));
+    assert!(matches!(split(&tree, &BTreeSet::new(), &two_layers()), Err(SplitError::Unassigned { .. })));
     let mut tree = sample();
     tree.insert(path("h"), Node { kind: NodeKind::Hardlink(path("nowhere")), ..file("a/a") });
-    assert!(matches!(split(&tree, &two_layers()), Err(SplitError::Link { .. })));
+    assert!(matches!(split(&tree, &BTreeSet::new(), &two_layers()), Err(SplitError::Link { .. })));
 }
