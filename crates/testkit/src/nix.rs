@@ -11,10 +11,14 @@
 //! `tests/nix/make-nix-cache.sh` makes it (see `data/nix/README.md`); `tests/nix.rs` makes it again where Nix is installed and
 //! compares. It needs no Nix to be used.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::Digest;
+
+use crate::http::Response;
+use crate::http::Server;
 
 /// The digits of Nix's base 32.
 const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
@@ -61,6 +65,32 @@ pub fn folder() -> PathBuf {
 /// The folder of the binary cache.
 pub fn cache() -> PathBuf {
     folder().join("cache-xz")
+}
+
+/// Its files, by their paths below it.
+pub fn files() -> BTreeMap<String, Vec<u8>> {
+    let mut files =
+        BTreeMap::from([("nix-cache-info".into(), b"StoreDir: /nix/store\nPriority: 40\n".to_vec())]);
+    for path in closure() {
+        let narinfo = path.narinfo();
+        let url = narinfo.lines().find_map(|line| line.strip_prefix("URL: ")).expect("every narinfo has one");
+        files.insert(url.to_owned(), path.nar());
+        files.insert(format!("{}.narinfo", path.hash()), narinfo.into_bytes());
+    }
+    files
+}
+
+/// A server that has these files, and answers to everything else that it has not.
+pub fn serve_files(files: BTreeMap<String, Vec<u8>>) -> Server {
+    Server::start(move |request| match files.get(request.path.trim_start_matches('/')) {
+        Some(body) => Response::ranged(request, body),
+        None => Response::status(404),
+    })
+}
+
+/// The binary cache on loopback.
+pub fn serve() -> Server {
+    serve_files(files())
 }
 
 /// The public key, as `trusted-public-keys` has it.

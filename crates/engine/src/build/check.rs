@@ -27,6 +27,7 @@ use pinfold_base::shown;
 use crate::project::Project;
 use crate::project::manifest::environment::Under;
 use crate::project::manifest::environment::environment;
+use crate::sources;
 use crate::sources::Placed;
 
 /// What is there only once an image runs.
@@ -110,7 +111,7 @@ impl Findings {
         let Project { manifest, recipes, .. } = project;
         let tree = &placed.tree;
         let under = Under::of(placed.below.as_deref());
-        let env = environment(&manifest.image.env, recipes, &under);
+        let env = environment(&manifest.image.env, recipes, &under, &sources::folders(&manifest.sources));
         let path = env.ok().and_then(|mut env| env.remove("PATH"));
         let path = path.unwrap_or_default();
         let volumes = manifest.image.volumes.iter().map(|volume| volume.0.to_string());

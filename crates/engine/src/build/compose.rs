@@ -47,6 +47,7 @@ use crate::project::manifest::Manifest;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::environment::Under;
 use crate::project::manifest::environment::environment;
+use crate::sources;
 use crate::sources::Placed;
 use crate::sources::base::Below;
 
@@ -339,7 +340,8 @@ fn runtime(
 ) -> Result<RuntimeConfig, ManifestError> {
     let Project { manifest, recipes, .. } = project;
     let below = placed.below.as_deref();
-    let mut env = environment(&manifest.image.env, recipes, &Under::of(below))?;
+    let mut env =
+        environment(&manifest.image.env, recipes, &Under::of(below), &sources::folders(&manifest.sources))?;
     let path = env.remove("PATH").map(|value| ("PATH".to_owned(), value));
     let env = path.into_iter().chain(env).map(|(name, value)| format!("{name}={value}")).collect();
     let mut labels = os_release_labels(&placed.tree, &context.decoded);

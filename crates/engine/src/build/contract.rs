@@ -26,6 +26,7 @@ use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Platform;
 use pinfold_base::image_path::PathError;
+use pinfold_sources::nix::LockedRoot;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -33,7 +34,9 @@ use crate::describe::commands;
 use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::recipe::Recipe;
+use crate::sources;
 use crate::sources::STILL;
+use crate::sources::nix::Named;
 use crate::sources::npm::purl;
 
 /// Where the file is.
@@ -200,6 +203,7 @@ fn tools(
         project.recipes.iter().filter_map(|recipe| agent(tree, recipe, lock, platform)).collect();
     let mut others = debian(tree, bytes, project)?;
     others.extend(npm(tree, lock, platform));
+    others.extend(nix(tree, lock, platform));
     others.extend(binaries(tree, project, lock, platform));
     others.sort_by(|one, other| one.name.cmp(&other.name).then_with(|| one.path.cmp(&other.path)));
     tools.extend(others);
@@ -279,6 +283,33 @@ fn npm(tree: &Tree, lock: &Lock, platform: Platform) -> Vec<Tool> {
         })
     };
     placed.filter_map(tool).collect()
+}
+
+/// Roots of Nix's store, with the commands that are on PATH.
+fn nix(tree: &Tree, lock: &Lock, platform: Platform) -> Vec<Tool> {
+    let named = |root: &LockedRoot| {
+        let there = ImagePath::new(format!("nix/store/{}/bin", root.path.base_name()));
+        let folder = there.ok().and_then(|folder| tree.resolve(&folder))?;
+        let names = tree.children(&folder).map(|(path, _)| String::from_utf8_lossy(path.name()).into_owned());
+        let called = |name: &String| {
+            ImagePath::new(format!("{}/{name}", sources::nix::COMMANDS))
+                .is_ok_and(|path| tree.content(&path).is_some())
+        };
+        let mut commands: Vec<String> = names.filter(called).collect();
+        let Named { name, version } = Named::of(&root.path);
+        let own = commands.iter().position(|command| command == name);
+        let first = (!commands.is_empty()).then(|| commands.remove(own.unwrap_or(0)))?;
+        commands.truncate(MAX_COMMANDS);
+        Some(Tool {
+            path: format!("{}/{first}", sources::nix::COMMANDS),
+            name: name.to_owned(),
+            version,
+            commands,
+            component: Some(format!("nix/{name}")),
+            ..Tool::default()
+        })
+    };
+    lock.nix.get(&platform).into_iter().flat_map(|locked| &locked.roots).filter_map(named).collect()
 }
 
 /// Programs by URL: the first of their members that is one.

@@ -158,7 +158,12 @@ pub fn place(
     );
     local::hosts(&mut tree, &base, HOSTNAME)?;
     // A manifest whose variables cannot be worked out has been refused when it was read.
-    let variables = environment(&manifest.image.env, &project.recipes, &Under::of(below.as_deref()));
+    let variables = environment(
+        &manifest.image.env,
+        &project.recipes,
+        &Under::of(below.as_deref()),
+        &sources::folders(&manifest.sources),
+    );
     let variables = variables.unwrap_or_default();
     if let Some(path) = variables.get("PATH") {
         local::login_path(&mut tree, &base, path)?;

@@ -96,6 +96,8 @@ pub enum Ask {
     },
     /// An archive's metadata may be older than it says of itself.
     Expired,
+    /// A key whose signatures make store paths of Nix trusted.
+    StoreKey(String),
     /// An image to build on: all that is in it becomes a part of the project's image.
     Base(String),
     /// A registry of the project's `.npmrc`.
@@ -192,6 +194,7 @@ impl Ask {
             | Self::Fetch { .. }
             | Self::Keyring { .. }
             | Self::Expired
+            | Self::StoreKey(_)
             | Self::Base(_)
             | Self::Registry { .. }
             | Self::Login { .. } => Verbs::Build,
@@ -235,6 +238,7 @@ impl fmt::Display for Ask {
                 format!("{} (SHA-256 {})", keyring(file, archive.as_deref()), &sha256[..SHORT])
             }
             Self::Expired => "take the metadata of Debian archives after its `Valid-Until`".to_owned(),
+            Self::StoreKey(key) => format!("trust store paths of Nix that `{key}` signed"),
             Self::Base(image) => format!("build on the image `{image}`"),
             Self::Registry { key, address, variables } => {
                 let what =
@@ -387,6 +391,7 @@ impl From<Trust> for Ask {
             Trust::Address { what, address } => Self::Fetch { what, address: Address::new(&address) },
             Trust::Keyring { file, sha256, archive } => Self::Keyring { file, sha256, archive },
             Trust::Expired => Self::Expired,
+            Trust::StoreKey(key) => Self::StoreKey(key),
             Trust::Base(image) => Self::Base(image),
             Trust::Npmrc(Setting { key, value, variables }) => {
                 if key == "registry" || key.ends_with(":registry") {

@@ -33,6 +33,14 @@ fn place(path: &str, target: Option<&[u8]>) -> Option<&'static str> {
         _ if target.is_some_and(|target| target.starts_with(b"/etc/alternatives/")) => {
             "generated/alternatives"
         }
+        "/nix/store" | "/etc/nix/nix.conf" | "/nix/store/.links" => "generated/nix",
+        _ if below("/nix/var") || path == "/nix/var" || below("/nix/profile") || path == "/nix/profile" => {
+            "generated/nix"
+        }
+        // What stands there is a link into the store, in an image that has it from nowhere else.
+        "/bin/sh" | "/usr/bin/env" if target.is_some_and(|target| target.starts_with(b"/nix/store/")) => {
+            "generated/nix"
+        }
         _ if below("/etc/ssl/certs") || path == "/etc/ca-certificates.conf" => "generated/certificates",
         _ if below("/var/lib/dpkg") || below("/var/lib/apt") => "generated/dpkg",
         _ if Recipe::built_in_agents()
@@ -94,6 +102,10 @@ const REASONS: &[(&str, &str)] = &[
         "trusted authorities in Java's keystore, as ca-certificates-java makes it of the others",
     ),
     ("ld.so.cache", "where the dynamic linker finds libraries, as ldconfig lists them"),
+    (
+        "nix",
+        "what Nix in the image finds: its database, roots of its garbage collector, its settings, and the roots as one environment",
+    ),
     ("settings", "schemas of GSettings in one file, as glib-compile-schemas makes it of what packages ship"),
 ];
 
@@ -137,6 +149,7 @@ mod tests {
             ("var/lib/dpkg/status", None, "generated/dpkg"),
             ("home/me/.codex/config.toml", None, "generated/agent-config"),
             ("home/me/.bashrc", None, "generated/files"),
+            ("nix/var/nix/db/schema", None, "generated/files"),
             // The layer has no such component.
             ("etc/ld.so.cache", None, "generated/files"),
         ] {

@@ -38,6 +38,7 @@ use self::recipe::NamedBy;
 use self::recipe::Recipe;
 use self::recipe::RecipeError;
 use self::upward::NotYours;
+use crate::sources;
 
 /// What a verb works on.
 #[derive(Clone, Debug)]
@@ -131,7 +132,7 @@ impl Project {
     ) -> Result<Self, ProjectError> {
         let recipes = recipe::recipes(&manifest, &folder, NamedBy::Project)?;
         let under = if manifest.sources.base.is_some() { Under::Unread } else { Under::Nothing };
-        environment(&manifest.image.env, &recipes, &under)?;
+        environment(&manifest.image.env, &recipes, &under, &sources::folders(&manifest.sources))?;
         manifest::credentials::check(&manifest.run, &recipes)?;
         let inputs = Inputs::open(folder, &manifest, &lock_file)?;
         Ok(Self { manifest, recipes, inputs, lock_file, file, preset })

@@ -25,6 +25,7 @@ pub mod base;
 pub mod binary;
 pub mod debian;
 mod error;
+pub mod nix;
 pub mod npm;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -68,6 +69,7 @@ use crate::project::Project;
 use crate::project::lock::Lock;
 use crate::project::lock::diff;
 use crate::project::manifest::ManifestError;
+use crate::project::manifest::Requests;
 
 /// The list of sources: `MANIFEST-KEY => LOCK-KEY: FOLDER::TYPE, "what the key is for";`. It is handed to the macro `write`.
 macro_rules! each_source {
@@ -77,6 +79,7 @@ macro_rules! each_source {
             debian => debian: debian::Debian, "Debian packages.";
             agents => agents: agent::Agents, "Agents: recipe names, or paths of recipe files beginning with `./`, `../` or `/`.";
             npm => npm: npm::Npm, "npm packages.";
+            nix => nix: nix::Nix, "Store paths of Nix.";
             binary => binaries: binary::Binaries, "Programs by URL.";
             #[cfg(test)] toy => toy: toy::Toys, "Toys, for tests of what a source is.";
         }
@@ -195,6 +198,8 @@ pub enum Trust {
     },
     /// Metadata of an archive that is older than it may be.
     Expired,
+    /// A key whose signatures make store paths of Nix trusted, as `NAME:BASE64`.
+    StoreKey(String),
     /// An image to build on, as written: it is fetched, and all that is in it becomes a part of the project's own.
     Base(String),
     /// A setting of the project's own for npm.
@@ -534,6 +539,11 @@ impl From<Tree> for Placed {
 /// The time of every directory and of files out of npm packages: the instant npm itself stamps into packages
 /// (1985-10-26T08:15:00Z). A time that moved with the lock would give every layer that shares a parent directory a new digest.
 pub const STILL: u64 = 499_162_500;
+
+/// Where the commands are that sources place in folders of their own: first on the image's PATH.
+pub fn folders(requests: &Requests) -> Vec<&'static str> {
+    if requests.nix.roots.is_empty() { Vec::new() } else { vec![nix::COMMANDS] }
+}
 
 /// How often a component moves; what no source brought is generated, and stays.
 pub fn volatility(project: &Project, component: &str) -> Volatility {

@@ -112,6 +112,16 @@ impl LockedPath {
         }
     }
 
+    /// Locks a path by its NAR alone, as a store of this machine has it.
+    pub fn in_store(verified: &Verified) -> Self {
+        let info = verified.info();
+        Self {
+            compression: Compression::None,
+            url: None,
+            ..Self::new(verified, info.nar_hash.clone(), info.nar_size)
+        }
+    }
+
     /// The file as it is downloaded.
     pub fn expected(&self) -> Expected {
         Expected { digest: self.file.clone(), size: Some(self.size) }

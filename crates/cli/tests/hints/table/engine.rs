@@ -719,4 +719,12 @@ pub(super) const ROWS: &[Row] = &[
             follow: &[MeanWords(" nothing", "")],
         }]),
     ),
+    row(
+        "engine/src/sources/nix/store.rs",
+        "a store path is for one system: give the root one for each platform, or name in `platforms` only those that it is for",
+        Elsewhere(
+            "engine/src/sources/nix/tests.rs",
+            "what_cannot_be_trusted_or_had_is_refused_and_nothing_is_left",
+        ),
+    ),
 ];

@@ -16,6 +16,7 @@ use pinfold_testkit::debian::Deb;
 use pinfold_testkit::debian::Suite;
 use pinfold_testkit::http::Response;
 use pinfold_testkit::http::Server;
+use pinfold_testkit::nix;
 use pinfold_testkit::npm::NpmRegistry;
 use pinfold_testkit::npm::Package;
 use pinfold_testkit::npm::Running;
@@ -130,6 +131,22 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("npm.*[].package.published", &[Same], TEXT),
     ("npm.*[].bins.*", &[Other, Refused], "a file of the package, or none"),
     ("npm.*[].requested", &[Other], IMAGE),
+    ("nix.*.roots[].attribute", &[Same], TEXT),
+    ("nix.*.roots[].system", &[Same], TEXT),
+    ("nix.*.roots[].revision", &[Same], TEXT),
+    ("nix.*.roots[].output", &[Same], TEXT),
+    ("nix.*.roots[].path", &[Refused], "one of the paths"),
+    ("nix.*.paths[].path", &[Refused], "what others refer to, or a root"),
+    ("nix.*.paths[].nar", &[Refused], HELD),
+    ("nix.*.paths[].nar_size", &[Refused], HELD),
+    ("nix.*.paths[].references[]", &[Other, Refused], "one of the paths, which Nix in the image is told"),
+    ("nix.*.paths[].deriver", &[Other], IMAGE),
+    ("nix.*.paths[].ca", &[Other], IMAGE),
+    ("nix.*.paths[].signatures[]", &[Refused], FORMAT),
+    ("nix.*.paths[].file", &[Refused], HELD),
+    ("nix.*.paths[].size", &[Refused], HELD),
+    ("nix.*.paths[].compression", &[Refused], FORMAT),
+    ("nix.*.paths[].url", &[Refused], PATH),
     ("binaries.*[].name", &[Refused], ANSWER),
     ("binaries.*[].version", &[Other], "what the image says of itself"),
     ("binaries.*[].url", &[Asked], "an address that stands in the lock itself"),
@@ -173,6 +190,10 @@ const CHANGES: &[(&str, &[&str])] = &[
     ),
     ("npm.*[].dir", &["../../../../etc", "/etc", "node_modules/other"]),
     ("npm.*[].bins.*", &["../../../../etc/passwd", "/etc/passwd"]),
+    (
+        "nix.*.paths[].url",
+        &["/x.nar", "../x.nar", "//ELSEWHERE/x.nar", "http://ELSEWHERE/x.nar", "@ELSEWHERE/x.nar"],
+    ),
     ("binaries.*[].url", &["http://ELSEWHERE/tool", "file:///etc/hostname", "file:/etc/hostname"]),
     ("binaries.*[].format", &["executable", "zip"]),
 ];
@@ -201,6 +222,16 @@ fn additions() -> Vec<(&'static str, Value)> {
         ("/debian/packages/linux~1amd64/0/archive", "apt.example/other".into()),
         ("/agents/0/packages/linux~1amd64/size", 1.into()),
         ("/npm/linux~1amd64/0/package/size", 1.into()),
+        ("/nix/linux~1amd64/roots/0/attribute", "x".into()),
+        ("/nix/linux~1amd64/roots/0/revision", "x".into()),
+        ("/nix/linux~1amd64/roots/0/output", "x".into()),
+        ("/nix/linux~1amd64/paths/0/ca", "x".into()),
+        ("/nix/linux~1amd64/paths/1/ca", "x".into()),
+        ("/nix/linux~1amd64/paths/2/ca", "x".into()),
+        ("/nix/linux~1amd64/paths/3/ca", "x".into()),
+        // Paths that refer to nothing refer to themselves.
+        ("/nix/linux~1amd64/paths/1/references", json!(["q77gkzk7c4p7xgsq3ii89d0iw8z1yl1p-tiny-odd-1.0"])),
+        ("/nix/linux~1amd64/paths/3/references", json!(["s3zc23mfbdjaczxaagdzk9g112hazri7-tiny-hello-1.0"])),
         ("/ledger/linux~1amd64/0/warning", "x".into()),
     ]
 }
@@ -214,6 +245,7 @@ const MAPS: &[&str] = &[
     "agents[].packages",
     "npm",
     "npm.*[].bins",
+    "nix",
     "binaries",
     "toy",
     "ledger",
@@ -275,6 +307,7 @@ struct Scene {
     archive: Archive,
     registry: Running,
     shop: Server,
+    cache: Server,
     elsewhere: Server,
     context: Context,
     homes: std::cell::Cell<u32>,
@@ -301,10 +334,11 @@ impl Scene {
             "/rg" => Response::ok("\u{7f}ELF"),
             _ => Response::status(404),
         });
+        let cache = nix::serve();
         let elsewhere = Server::start(|_| Response::ok("elsewhere"));
         let world = World::new();
         let context = world.online();
-        let scene = Self { world, archive, registry, shop, elsewhere, context, homes: 0.into() };
+        let scene = Self { world, archive, registry, shop, cache, elsewhere, context, homes: 0.into() };
         scene.world.write("key.asc", &key.armoured());
         scene.world.write(
             "mine.toml",
@@ -320,11 +354,15 @@ impl Scene {
              [debian]\nsuites = ['sample']\nbase = 'none'\npackages = ['greet']\nmirror = '{debian}'\nkeyring = 'key.asc'\n\
              snapshot = '{debian}-{{archive}}/{{timestamp}}'\n\
              [npm]\npackages = ['tool']\nregistry = '{npm}'\n\
+             [nix]\nroots = ['{greet}']\ncaches = [{{ url = '{cache}', keys = ['{key}'] }}]\n\
              [toy]\nshop = '{shop}'\nnames = ['bear']\n\
              [[binary]]\nname = 'rg'\nversion = '1'\nurl = {{ 'linux/amd64' = '{shop}/rg' }}\nmembers = {{ '.' = '/rg' }}\n",
             debian = self.archive.url,
             npm = self.registry.url,
             shop = self.shop.url(""),
+            greet = nix::root("greet").path,
+            cache = self.cache.url(""),
+            key = nix::public_key().trim(),
         )
     }
 

@@ -333,6 +333,7 @@ fn reason(component: Option<&str>, package: Option<&Package>, maker: Option<&Eff
             Some(effect) => format!("the {} of `{}` made it", effect.script, effect.package),
         },
         ("npm", _) => format!("the npm package `{name}` ships it"),
+        ("nix", _) => format!("a store path of the Nix package `{name}` has it"),
         ("agent", _) => format!("it is of the agent or runtime `{name}`"),
         ("binary", _) => format!("`[[binary]]` `{name}` of the manifest brings it"),
         ("base", _) => format!("the image `{name}` has it, which this one is built on"),

@@ -98,11 +98,13 @@ impl Under {
     }
 }
 
-/// The image's variables: the manifest's over those of recipes, and these over those of a base.
+/// The image's variables: the manifest's over those of recipes, and these over those of a base. `folders` stand before everything
+/// else on PATH.
 pub fn environment(
     own: &BTreeMap<String, String>,
     recipes: &[Recipe],
     under: &Under,
+    folders: &[&str],
 ) -> Result<BTreeMap<String, String>, ManifestError> {
     let mut before = BTreeMap::from([("PATH", PATH)]);
     if let Under::Base(base) = under {
@@ -111,6 +113,9 @@ pub fn environment(
     for recipe in recipes {
         before.extend(recipe.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     }
+    let usual = before.get("PATH").copied().unwrap_or(PATH);
+    let path = folders.iter().copied().chain([usual]).collect::<Vec<_>>().join(":");
+    before.insert("PATH", &path);
     let mut after: BTreeMap<String, String> =
         before.iter().map(|(&name, &value)| (name.to_owned(), value.to_owned())).collect();
     for (name, value) in own {

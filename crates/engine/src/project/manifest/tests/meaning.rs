@@ -352,25 +352,30 @@ fn a_value_of_the_environment_says_what_a_variable_was_before() {
     ] {
         let both = read(base).overlaid_by(read(&format!("[image.env]\nPATH = '{value}'\nA = '2'\n")));
         let own = both.meaning(Path::new("/")).unwrap().image.env;
-        let env = environment::environment(&own, &[], &Under::Nothing).unwrap();
+        let env = environment::environment(&own, &[], &Under::Nothing, &[]).unwrap();
         assert_eq!((env["PATH"].as_str(), env["A"].as_str()), (expected, "2"), "{value}");
     }
     let env = environment::environment(
         &meaning("[image.env]\nPATH = '/x:$PATH'\n").image.env,
         &[],
         &Under::Nothing,
+        &[],
     )
     .unwrap();
     assert_eq!(env["PATH"], "/x:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin");
-    let nope =
-        environment::environment(&meaning("[image.env]\nB = 'a${NOPE}'\n").image.env, &[], &Under::Nothing);
+    let nope = environment::environment(
+        &meaning("[image.env]\nB = 'a${NOPE}'\n").image.env,
+        &[],
+        &Under::Nothing,
+        &[],
+    );
     let nope = nope.unwrap_err().to_string();
     assert_eq!(
         nope,
         r"manifest key `image.env.B`: `${NOPE}` names no variable of the image; known here are `PATH`; for the text itself write `'\${NOPE}'` in single quotes"
     );
     let escaped = meaning("[image.env]\nB = '\\${NOPE}'\n").image.env;
-    assert_eq!(environment::environment(&escaped, &[], &Under::Nothing).unwrap()["B"], "${NOPE}");
+    assert_eq!(environment::environment(&escaped, &[], &Under::Nothing, &[]).unwrap()["B"], "${NOPE}");
 }
 
 #[test]

@@ -1,0 +1,303 @@
+//! Store paths of Nix: `[nix]`. No Nix is needed, neither here nor in the image.
+//!
+//! ```text
+//! lock    roots ─► closure, by what trusted keys or a store of this machine vouch for ─► [nix."linux/amd64"]
+//! image   /nix/store/HASH-NAME      of root, the same bytes in every image
+//!         /nix/var, /etc/nix        database, roots of the garbage collector, settings ([`state`])
+//!         /nix/profile              bin, etc, lib, sbin and share of the roots as one ([`profile`])
+//! ```
+//!
+//! A component is a package by its name without the version, so that an upgrade stays in its layer; it may have several store paths.
+//!
+//! **Guarantees**: a store path is placed only as what was vouched for ([`store::Placed`]).
+//! **Refuses**: programs of another platform among the roots.
+
+mod names;
+mod places;
+mod profile;
+mod section;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use pinfold_archive::Component;
+use pinfold_archive::decoded::Format;
+use pinfold_base::ImagePath;
+use pinfold_base::Platform;
+use pinfold_base::Reporter;
+use pinfold_base::Shown;
+use pinfold_base::http;
+use pinfold_base::http::SafeUrl;
+use pinfold_base::report::Running;
+use pinfold_base::report::Stage;
+use pinfold_image::plan::Volatility;
+use pinfold_sources::nix::Closure;
+use pinfold_sources::nix::LockedNix;
+use pinfold_sources::nix::LockedPath;
+use pinfold_sources::nix::LockedRoot;
+use pinfold_sources::nix::NixError;
+use pinfold_sources::nix::Place;
+use pinfold_sources::nix::StorePath;
+use pinfold_sources::nix::Verified;
+use pinfold_sources::nix::closure::Limits;
+use pinfold_sources::nix::locked;
+use pinfold_sources::nix::narinfo::NarUrl;
+
+pub(crate) use names::Named;
+pub use section::NixFile;
+pub use section::NixRequest;
+
+use self::places::Places;
+use super::Archive;
+use super::Asking;
+use super::Date;
+use super::Locate;
+use super::Placed;
+use super::Placing;
+use super::Remotes;
+use super::STILL;
+use super::Server;
+use super::Source;
+use super::SourceError;
+use super::Trust;
+use super::counted;
+use super::json;
+use crate::context::Environment;
+use crate::project::Project;
+use crate::project::lock::Lock;
+
+/// How the names of its components begin.
+const PREFIX: &str = "nix";
+
+/// Where commands of the roots are, in an image that has any.
+pub(crate) const COMMANDS: &str = "/nix/profile/bin";
+
+/// Stores of Nix and binary caches.
+#[derive(Clone, Copy, Debug)]
+pub struct Nix;
+
+impl Source for Nix {
+    fn prefix(&self) -> &'static str {
+        PREFIX
+    }
+
+    fn names(&self, project: &Project) -> Vec<String> {
+        let roots = &project.manifest.sources.nix.roots;
+        let paths =
+            roots.iter().flat_map(|root| Platform::ALL.into_iter().filter_map(|platform| root.on(platform)));
+        paths.map(|path| names::package(path).to_owned()).collect()
+    }
+
+    fn request(&self, project: &Project) -> Option<String> {
+        let wanted = &project.manifest.sources.nix;
+        if wanted.roots.is_empty() { None } else { json(wanted) }
+    }
+
+    fn trusts(&self, project: &Project, environment: &Environment) -> Vec<Trust> {
+        let wanted = &project.manifest.sources.nix.caches;
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let machine = places::machine(project, environment).unwrap_or_default();
+        let known = machine.substituters.values().chain(machine.trusted_substituters.values());
+        let known: Vec<Place> = known.filter_map(|value| value.text.parse().ok()).collect();
+        let is_known = |place: &Place| {
+            known.iter().any(|known| match (known, place) {
+                (Place::Cache { url: known, .. }, Place::Cache { url, .. }) => url.same_place(known),
+                (known, place) => known == place,
+            })
+        };
+        let address = |place: &Place| match place {
+            Place::Cache { url, .. } => Trust::address("store paths of Nix", url.expose().expose()),
+            Place::Local { root } => {
+                let store = SafeUrl::from_path(&root.join("nix/store"));
+                let store =
+                    store.map_or_else(|_| Shown::from(root.as_path()).to_string(), |url| url.to_string());
+                Trust::address("store paths of this machine's Nix, which nobody signed", &store)
+            }
+        };
+        let places = wanted.iter().map(|cache| &cache.place).filter(|place| !is_known(place)).map(address);
+        let trusted: BTreeSet<&str> =
+            machine.trusted_public_keys.values().map(|key| key.text.as_str()).collect();
+        let keys = wanted.iter().flat_map(|cache| &cache.keys).map(ToString::to_string);
+        let keys = keys.filter(|key| !trusted.contains(key.as_str())).map(Trust::StoreKey);
+        places.chain(keys).collect()
+    }
+
+    /// Store paths do not move by themselves: what is locked for the same roots stays, and nobody is asked.
+    fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
+        let Remotes { context, project, .. } = asking.remotes;
+        let wanted = &project.manifest.sources.nix;
+        if wanted.roots.is_empty() {
+            return Ok(Vec::new());
+        }
+        let moves = |path: &LockedPath| asking.upgrade.moves(&component(&path.path));
+        let same = asking.old.is_some_and(|old| old.request.get(PREFIX) == lock.request.get(PREFIX));
+        for &platform in &project.manifest.platforms {
+            let old = asking.old.and_then(|old| old.nix.get(&platform));
+            if let Some(old) = old.filter(|old| same && !old.paths.iter().any(moves)) {
+                old.check().map_err(SourceError::of)?;
+                lock.nix.insert(platform, old.clone());
+                continue;
+            }
+            let item = format!("store paths of Nix for {platform}");
+            let running = Running::begin(&*context.reporter, Stage::Resolve, item, None);
+            let places = Places::of(asking.remotes)?;
+            let roots: Vec<StorePath> =
+                wanted.roots.iter().filter_map(|root| root.on(platform)).cloned().collect();
+            let closure =
+                Closure::of(&roots, &places.origins(), &Limits::default()).map_err(SourceError::of)?;
+            let kept = |path: &Verified| {
+                let old = old?.path(&path.info().path).filter(|old| !moves(old))?;
+                let same = old.nar == path.info().nar_hash && old.url.is_some() == path.file().is_some();
+                same.then(|| old.clone())
+            };
+            let locked = |path: &Verified| match (kept(path), &places.caches) {
+                (Some(old), _) => Ok(old),
+                (None, Some(caches)) => caches.lock(path, &context.store, &*context.reporter),
+                (None, None) => Ok(LockedPath::in_store(path)),
+            };
+            let files = closure.paths().values().map(locked).collect::<Result<Vec<_>, NixError>>();
+            drop(running);
+            let root = |path: StorePath| LockedRoot {
+                attribute: None,
+                system: locked::system(platform),
+                revision: None,
+                output: None,
+                path,
+            };
+            let roots = roots.into_iter().map(root).collect();
+            let locked = files.and_then(|files| LockedNix::new(roots, &closure, files));
+            lock.nix.insert(platform, locked.map_err(SourceError::of)?);
+        }
+        Ok(Vec::new())
+    }
+
+    fn bytes(&self, _: &Asking<'_>, lock: &Lock) -> Result<BTreeMap<String, u64>, SourceError> {
+        let all = |platform| lock.nix.get(&platform).into_iter().flat_map(|locked| &locked.paths);
+        let of = |path: &LockedPath| (component(&path.path), path.nar_size);
+        Ok(super::largest(|platform| all(platform).map(of).collect()))
+    }
+
+    fn archives<'a>(&self, lock: &'a Lock, platform: Platform) -> Vec<Archive<'a>> {
+        let archive = |path: &'a LockedPath| Archive {
+            component: component(&path.path),
+            version: names::version(&path.path),
+            what: path.path.base_name().to_owned(),
+            digest: &path.file,
+            size: Some(path.size),
+            format: Format::Nar,
+            origin: Box::new(InStore(path)),
+        };
+        lock.nix.get(&platform).into_iter().flat_map(|locked| &locked.paths).map(archive).collect()
+    }
+
+    fn date(&self, _: &Lock) -> Option<Date> {
+        None
+    }
+
+    fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
+        let wanted = &placing.project.manifest.sources.nix;
+        if wanted.roots.is_empty() {
+            return Ok(Placed::default());
+        }
+        let missing = || SourceError::not_locked(PREFIX, placing.platform);
+        let locked = placing.lock.nix.get(&placing.platform).ok_or_else(missing)?;
+        locked.check().map_err(SourceError::of)?;
+        let mut tree = state::of(locked, wanted, placing)?;
+        tree.complete(&Component::generated("base"), STILL)?;
+        let store = store::Placed::of(tree, placing, locked)?;
+        let profile = profile::of(&store, wanted, placing)?;
+        let mut tree = store.into_tree();
+        tree.merge(profile.tree)?;
+        let stores = BTreeSet::from([ImagePath::new("nix/store")?]);
+        Ok(Placed { tree, notes: profile.notes, stores, ..Placed::default() })
+    }
+
+    fn summary(&self, components: &[(&str, &str)]) -> String {
+        counted(components.len(), "Nix package")
+    }
+
+    fn servers(&self, remotes: &Remotes<'_>) -> Vec<Server> {
+        if remotes.project.manifest.sources.nix.roots.is_empty() {
+            return Vec::new();
+        }
+        let what = || "binary cache of Nix".to_owned();
+        let places = match Places::of(remotes) {
+            Ok(places) => places,
+            Err(error) => return vec![Server { what: what(), source: Err(error) }],
+        };
+        let about = |caches: &pinfold_sources::nix::Caches| -> Vec<Server> {
+            let about = caches.caches().iter().map(|cache| caches.about(cache).map_err(SourceError::of));
+            about.map(|source| Server { what: what(), source }).collect()
+        };
+        places.caches.iter().flat_map(about).collect()
+    }
+
+    /// What others build on moves with the whole package set; what was asked for, with each of its versions.
+    fn volatility(&self, project: &Project, name: &str) -> Volatility {
+        if self.names(project).iter().any(|root| root == name) {
+            Volatility::Weekly
+        } else {
+            Volatility::Stable
+        }
+    }
+}
+
+/// The component that a store path is part of.
+fn component(path: &StorePath) -> String {
+    format!("{PREFIX}/{}", names::package(path))
+}
+
+/// The same as an owner.
+fn owner(path: &StorePath) -> Component {
+    Component::new(PREFIX, names::package(path))
+}
+
+/// A NAR: at the caches, or made of what a store of this machine has.
+struct InStore<'a>(&'a LockedPath);
+
+impl Locate for InStore<'_> {
+    fn locate(&self, remotes: &Remotes<'_>) -> Result<Vec<http::Source>, SourceError> {
+        let places = Places::of(remotes)?;
+        let caches = places.caches.as_ref().ok_or_else(|| SourceError::of(NixError::NoCache))?;
+        caches.sources(self.0).map_err(SourceError::of)
+    }
+
+    fn path(&self) -> Option<&str> {
+        self.0.url.as_ref().map(NarUrl::as_str)
+    }
+
+    fn bring(&self, remotes: &Remotes<'_>, what: &str, _: &dyn Reporter) -> Option<Result<(), SourceError>> {
+        self.0.url.is_none().then(|| self.dump(remotes, what))
+    }
+}
+
+impl InStore<'_> {
+    fn dump(&self, remotes: &Remotes<'_>, what: &str) -> Result<(), SourceError> {
+        let places = Places::of(remotes)?;
+        let Self(locked) = self;
+        let mut refused = None;
+        for local in &places.locals {
+            if local.info(&locked.path).map_err(SourceError::of)?.is_none() {
+                continue;
+            }
+            let writer = remotes.context.store.writer(what, locked.expected());
+            let mut writer = writer.map_err(SourceError::of)?;
+            match local.dump(locked, &mut writer) {
+                Ok(()) => return writer.finish().map(drop).map_err(SourceError::of),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        let missing = || NixError::Missing {
+            path: locked.path.clone(),
+            chain: Vec::new(),
+            asked: places.origins().iter().flat_map(|origin| origin.names()).collect(),
+        };
+        Err(SourceError::of(refused.unwrap_or_else(missing)))
+    }
+}

@@ -1,0 +1,286 @@
+//! `[nix]` of the manifest and of the lock.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::str::FromStr as _;
+
+use pinfold_base::Platform;
+use pinfold_sources::nix::LockedNix;
+use pinfold_sources::nix::Place;
+use pinfold_sources::nix::PublicKey;
+use pinfold_sources::nix::StorePath;
+use pinfold_sources::nix::store_path::STORE;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Nix;
+use crate::project::manifest::ManifestError;
+use crate::project::manifest::PlatformName;
+use crate::project::manifest::value::TextOr;
+use crate::sources::Section;
+
+/// Something of the store that is asked for, with details.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RootTable {
+    /// What its link among the roots of the image's garbage collector is called; the name in the store path unless said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The store path, where all platforms have the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    /// The store path on linux/amd64.
+    #[serde(rename = "linux/amd64", skip_serializing_if = "Option::is_none")]
+    amd64: Option<String>,
+    /// The store path on linux/arm64.
+    #[serde(rename = "linux/arm64", skip_serializing_if = "Option::is_none")]
+    arm64: Option<String>,
+}
+
+/// Something of the store that is asked for: a store path, or a table with one for each platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RootFile {
+    /// `/nix/store/HASH-NAME`, on every platform.
+    Path(String),
+    /// With details.
+    Table(RootTable),
+}
+
+impl<'de> Deserialize<'de> for RootFile {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match TextOr::deserialize(deserializer)? {
+            TextOr::Text(path) => Self::Path(path),
+            TextOr::Table(table) => Self::Table(table),
+        })
+    }
+}
+
+/// A binary cache and whose signatures count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CacheTable {
+    /// `https://HOST/PATH`, `file:///DIRECTORY`, or what may stand alone.
+    url: String,
+    /// Keys that are trusted beside those of the machine, as `NAME:BASE64`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<String>,
+}
+
+/// Where store paths may be: an address, a directory that `nix copy --to file://` filled, `/nix/store` of this machine (or
+/// another directory of that name), or a table with keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum CacheFile {
+    /// Only the place.
+    Place(String),
+    /// With keys.
+    Table(CacheTable),
+}
+
+impl<'de> Deserialize<'de> for CacheFile {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match TextOr::deserialize(deserializer)? {
+            TextOr::Text(place) => Self::Place(place),
+            TextOr::Table(table) => Self::Table(table),
+        })
+    }
+}
+
+/// `[nix]` as typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct NixFile {
+    /// What shall be in the image's store, with all that it refers to.
+    roots: Option<Vec<RootFile>>,
+    /// Where it is fetched from, instead of the substituters of this machine's `nix.conf`.
+    caches: Option<Vec<CacheFile>>,
+    /// Settings of the image's own `/etc/nix/nix.conf`, besides those that it needs.
+    conf: BTreeMap<String, String>,
+}
+
+/// What is asked for, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Root {
+    /// As the manifest calls it.
+    pub name: Option<String>,
+    /// Where it is.
+    pub paths: RootPaths,
+}
+
+/// Where a root is, by platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RootPaths {
+    /// The same on all.
+    Same(StorePath),
+    /// Each its own.
+    Each(BTreeMap<PlatformName, StorePath>),
+}
+
+impl Root {
+    /// Its store path on a platform.
+    pub fn on(&self, platform: Platform) -> Option<&StorePath> {
+        match &self.paths {
+            RootPaths::Same(path) => Some(path),
+            RootPaths::Each(paths) => paths.get(&PlatformName(platform)),
+        }
+    }
+
+    /// What its link is called on a platform.
+    pub fn title(&self, platform: Platform) -> Option<&str> {
+        let path = self.on(platform)?;
+        Some(self.name.as_deref().unwrap_or_else(|| path.name()))
+    }
+}
+
+/// A place that the manifest names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheRequest {
+    /// Where.
+    pub place: Place,
+    /// Whose signatures count, beside those of the machine's keys.
+    pub keys: Vec<PublicKey>,
+}
+
+/// What `[nix]` means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NixRequest {
+    /// What is asked for, in that order: where two have one command, the first counts.
+    pub roots: Vec<Root>,
+    /// Where it is. Not part of the request: the lock holds no addresses.
+    #[serde(skip)]
+    pub caches: Vec<CacheRequest>,
+    /// Settings of the image's `nix.conf`. Not part of the request: nothing is chosen by them.
+    #[serde(skip)]
+    pub conf: BTreeMap<String, String>,
+}
+
+fn wrong(key: &str, message: impl Into<String>) -> ManifestError {
+    ManifestError::value(key, message)
+}
+
+fn store_path(text: &str) -> Result<StorePath, ManifestError> {
+    if text.contains('#') {
+        return Err(wrong(
+            "nix.roots",
+            format!(
+                "`{text}` is the name of a package, and names are not resolved yet: write the store path that \
+                 `nix eval --raw '{text}.outPath'` prints"
+            ),
+        ));
+    }
+    StorePath::parse(text).map_err(|error| wrong("nix.roots", error.to_string()))
+}
+
+fn root(typed: RootFile) -> Result<Root, ManifestError> {
+    let RootTable { name, path, amd64, arm64 } = match typed {
+        RootFile::Path(path) => RootTable { path: Some(path), ..RootTable::default() },
+        RootFile::Table(table) => table,
+    };
+    let plain = |name: &String| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
+        !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.bytes().all(known)
+    };
+    if let Some(name) = name.as_ref().filter(|name| !plain(name)) {
+        return Err(wrong(
+            "nix.roots",
+            format!("`{name}` is no name: expected letters, digits, `+`, `-`, `.`, `_`"),
+        ));
+    }
+    let each = [(Platform::ALL[0], &amd64), (Platform::ALL[1], &arm64)];
+    let each = each.into_iter().filter_map(|(platform, path)| Some((PlatformName(platform), path.as_ref()?)));
+    let each: BTreeMap<PlatformName, StorePath> =
+        each.map(|(name, path)| Ok((name, store_path(path)?))).collect::<Result<_, ManifestError>>()?;
+    let paths = match (path, each.is_empty()) {
+        (Some(path), true) => RootPaths::Same(store_path(&path)?),
+        (None, false) => RootPaths::Each(each),
+        _ => {
+            return Err(wrong(
+                "nix.roots",
+                "a root is `{ path = \"/nix/store/…\" }`, or has a store path for each platform: \
+                 `{ \"linux/amd64\" = \"/nix/store/…\", \"linux/arm64\" = \"/nix/store/…\" }`",
+            ));
+        }
+    };
+    Ok(Root { name, paths })
+}
+
+fn cache(typed: CacheFile) -> Result<CacheRequest, ManifestError> {
+    let CacheTable { url, keys } = match typed {
+        CacheFile::Place(url) => CacheTable { url, keys: Vec::new() },
+        CacheFile::Table(table) => table,
+    };
+    let refused = |error: &dyn std::fmt::Display| wrong("nix.caches", error.to_string());
+    // The store itself is meant where its directory is named.
+    let local = url.strip_suffix(STORE).filter(|root| root.is_empty() || root.starts_with('/'));
+    let place = match local {
+        Some("") => Place::Local { root: "/".into() },
+        Some(root) => Place::Local { root: root.into() },
+        None => Place::from_str(&url).map_err(|error| refused(&error))?,
+    };
+    let keys = keys.iter().map(|key| PublicKey::from_str(key));
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|error| refused(&error))?;
+    Ok(CacheRequest { place, keys })
+}
+
+impl Section for Nix {
+    type Typed = Option<NixFile>;
+    type Request = NixRequest;
+    type Locked = BTreeMap<Platform, LockedNix>;
+
+    fn overlaid(preset: Self::Typed, over: Self::Typed) -> Self::Typed {
+        let (Some(base), Some(over)) = (preset.clone(), over.clone()) else { return over.or(preset) };
+        let mut conf = base.conf;
+        conf.extend(over.conf);
+        Some(NixFile { roots: over.roots.or(base.roots), caches: over.caches.or(base.caches), conf })
+    }
+
+    fn meaning(typed: Self::Typed, _: &Path) -> Result<Self::Request, ManifestError> {
+        let typed = typed.unwrap_or_default();
+        let roots = typed.roots.unwrap_or_default().into_iter().map(root).collect::<Result<Vec<_>, _>>()?;
+        let caches =
+            typed.caches.unwrap_or_default().into_iter().map(cache).collect::<Result<Vec<_>, _>>()?;
+        for (name, value) in &typed.conf {
+            let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            if name.is_empty() || !name.bytes().all(known) || value.contains(['\n', '\r', '#']) {
+                return Err(wrong("nix.conf", format!("`{name} = {value}` is no setting of nix.conf(5)")));
+            }
+        }
+        if roots.is_empty() && !typed.conf.is_empty() {
+            return Err(wrong("nix.conf", "it is for an image with `roots`"));
+        }
+        Ok(NixRequest { roots, caches, conf: typed.conf })
+    }
+
+    fn fits(wanted: &Self::Request, platforms: &[Platform]) -> Result<(), ManifestError> {
+        for &platform in platforms {
+            let mut titles = BTreeSet::new();
+            for root in &wanted.roots {
+                let Some(title) = root.title(platform) else {
+                    let known = Platform::ALL.into_iter().find_map(|other| root.on(other));
+                    let known = known.map(ToString::to_string).unwrap_or_default();
+                    return Err(wrong(
+                        "nix.roots",
+                        format!(
+                            "the root that has `{known}` has no store path for {platform}: add \
+                             `\"{platform}\" = \"/nix/store/…\"` to it, or leave {platform} out of `platforms`"
+                        ),
+                    ));
+                };
+                if !titles.insert(title) {
+                    return Err(wrong(
+                        "nix.roots",
+                        format!(
+                            "two roots are called `{title}` on {platform}: give one a name, as in \
+                             `{{ path = \"/nix/store/…\", name = \"other\" }}`"
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! What Nix in the image finds: its database with every path, roots for its garbage collector, its settings.
+//!
+//! `/nix/store` and `/nix/var` are the image's user's, so that Nix can add paths as that user without a daemon; what is in the store
+//! stays root's. Without the roots, `nix-collect-garbage` in the image would remove the image's own programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use pinfold_archive::Component;
+use pinfold_archive::Content;
+use pinfold_archive::Metadata;
+use pinfold_archive::Node;
+use pinfold_archive::Tree;
+use pinfold_base::ImagePath;
+use pinfold_sources::nix::LockedNix;
+use pinfold_sources::nix::NixError;
+use pinfold_sources::nix::database;
+
+use super::section::NixRequest;
+use crate::sources::Placing;
+use crate::sources::SourceError;
+
+/// Settings without which Nix does not work in a container; each can be set otherwise by the manifest.
+///
+/// A sandbox for builds needs namespaces, which a container has not. There are no users to build as.
+const SETTINGS: [(&str, &str); 3] =
+    [("build-users-group", ""), ("experimental-features", "nix-command flakes"), ("sandbox", "false")];
+
+/// Directories of the image's user, parents first.
+const FOLDERS: [&str; 8] = [
+    "nix/store",
+    "nix/store/.links",
+    "nix/var",
+    "nix/var/nix",
+    "nix/var/nix/db",
+    "nix/var/nix/gcroots",
+    "nix/var/nix/gcroots/image",
+    "nix/var/nix/profiles",
+];
+
+/// The component of all of it.
+pub(super) fn component() -> Component {
+    Component::generated("nix")
+}
+
+/// All of it for one platform.
+pub(super) fn of(
+    locked: &LockedNix,
+    wanted: &NixRequest,
+    placing: &Placing<'_>,
+) -> Result<Tree, SourceError> {
+    let owner = component();
+    let epoch = placing.lock.epoch;
+    let (uid, gid) = placing.project.manifest.user.as_ref().map_or((0, 0), |user| (user.uid, user.gid));
+    let meta = |mode: u32| Metadata::root(mode, epoch).owned_by(uid, gid);
+    let mut tree = Tree::new();
+    for folder in FOLDERS {
+        tree.add(ImagePath::new(folder)?, Node::directory(&owner, meta(0o755)))?;
+    }
+    let database = database::write(&locked.paths).map_err(|error| SourceError::of(NixError::from(error)))?;
+    let folder = ImagePath::new(database::FOLDER)?;
+    for (name, bytes) in [("db.sqlite", database), ("schema", database::SCHEMA_VERSION.into())] {
+        let node = Node::file(&owner, meta(0o644), Content::inline(bytes));
+        tree.add(folder.join(name)?, node)?;
+    }
+    for root in &wanted.roots {
+        let Some((path, title)) = root.on(placing.platform).zip(root.title(placing.platform)) else {
+            continue;
+        };
+        let mut link = Node::symlink(&owner, epoch, path.to_string());
+        link.meta = link.meta.owned_by(uid, gid);
+        tree.add(ImagePath::new(format!("nix/var/nix/gcroots/image/{title}"))?, link)?;
+    }
+    let mut settings: BTreeMap<&str, &str> = SETTINGS.into();
+    settings.extend(wanted.conf.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let mut text = String::new();
+    for (name, value) in settings {
+        let _ = writeln!(text, "{}", format!("{name} = {value}").trim_end());
+    }
+    let node = Node::file(&owner, Metadata::root(0o644, epoch), Content::inline(text.into_bytes()));
+    tree.add(ImagePath::new("etc/nix/nix.conf")?, node)?;
+    Ok(tree)
+}

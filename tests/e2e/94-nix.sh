@@ -1,0 +1,59 @@
+# Store paths of a small closure, made here with Nix, in images: from a server on loopback, a directory and a store, run in a sandbox and by
+# podman, and judged by Nix itself.
+if have nix && have nix-store && have busybox && { [ "$(id -u)" = 0 ] || unshare -Ur true 2>/dev/null; }; then
+  n=$work/nix; mkdir -m 755 "$n" "$n/w"
+  check 'a closure is made with Nix' "$root/tests/nix/make-nix-cache.sh" "$n/made" --host
+  chmod -R go+rX "$n/made"
+  key=$(cat "$n/made/keys/public")
+  attr() { sed -n "s/^$1\t//p" "$n/made/roots.tsv"; }
+  port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  python3 -m http.server --bind 127.0.0.1 --directory "$n/made/cache-xz" "$port" >"$n/log" 2>&1 &
+  cache_pid=$!
+  for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+  manifest() { # PLACE
+    cat >"$n/w/pinfold.toml" <<TOML
+name = "nixed"
+platforms = ["linux/amd64"]
+[user]
+name = "u"
+uid = 1000
+gid = 1000
+home = "/home/u"
+[nix]
+roots = ["$(attr busybox)", "$(attr dynecho)", "$(attr hello)", "$(attr greet)", "$(attr odd)"]
+caches = [{ url = "$1", keys = ["$key"] }]
+TOML
+    own "$n/w"
+  }
+  with_nix() { as_user "$n/w" "$work/pinfold" "$@"; }
+  agree() { with_nix policy accept --digest "$(sed -n 's/.*--digest \(sha256:[0-9a-f]*\).*/\1/p' "$work/said" | head -n 1)"; }
+  manifest "http://127.0.0.1:$port"
+  refuse 'a project that names a cache and a key needs the word of its user' 5 with_nix build
+  check 'pinfold policy accept' agree
+  check 'pinfold build: from a cache on a server' with_nix build
+  index() { with_nix images --json | json /dev/stdin 'next(i["digest"] for i in d if i["repository"] == "nixed")'; }
+  first=$(index)
+  kill "$cache_pid" 2>/dev/null; wait "$cache_pid" 2>/dev/null
+  check 'pinfold build: offline' with_nix build --offline --locked --force
+  same 'it is the same' "$first" index
+  check 'pinfold verify' with_nix verify nixed
+  for place in "$n/made/cache-zstd" "$n/made/root/nix/store"; do
+    manifest "$place"; rm "$n/w/pinfold.lock"
+    refuse "$(basename "$place"): another place needs the word again" 5 with_nix build
+    check 'pinfold policy accept' agree
+    check "pinfold build: from $(basename "$place")" with_nix build --force
+    same 'it is the same' "$first" index
+  done
+  inside() { with_nix run --quiet --image nixed -- "$@"; }
+  says 'a program of the store, in a sandbox' 'hello from the nix store' inside hello
+  says 'a script whose interpreter is a store path' 'hello from the nix store' inside greet
+  says 'a shell, and a program through its own loader' 'it is u' inside sh -c 'dynecho it is "$(id -un)"'
+  says '/usr/bin/env is there' 'hello from the nix store' inside /usr/bin/env hello
+  check 'pinfold unpack' with_nix unpack nixed "$n/w/rootfs"
+  nix_in() { as_user "$n/w" env NIX_CONF_DIR=/nonexistent NIX_REMOTE= "$@"; }
+  check 'Nix finds every path as it was signed' nix_in nix-store --store "local?root=$n/w/rootfs" --verify --check-contents
+  same 'Nix knows the whole closure' "$(nix-store --store "local?root=$n/made/root" -qR "$(attr busybox)" "$(attr dynecho)" "$(attr hello)" "$(attr greet)" "$(attr odd)" | sort -u)" \
+    nix_in sh -c "nix-store --store 'local?root=$n/w/rootfs' -qR $(attr busybox) $(attr dynecho) $(attr hello) $(attr greet) $(attr odd) | sort -u"
+  same 'nothing of it is garbage' '' nix_in nix-store --store "local?root=$n/w/rootfs" --gc --print-dead
+  chmod -R u+w "$n"; rm -rf "$n"
+else skip 'store paths of Nix' 'it needs the packages nix-bin and busybox-static, and root or user namespaces'; fi
