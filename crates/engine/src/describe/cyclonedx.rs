@@ -195,7 +195,7 @@ fn component(package: &Package) -> Component {
         package.license.as_ref().map(|license| Choice { expression: license.expression.clone() });
     Component {
         kind: match package.kind {
-            PackageKind::Deb | PackageKind::Npm | PackageKind::Python => "library",
+            PackageKind::Deb | PackageKind::Npm | PackageKind::Python | PackageKind::Nix => "library",
             PackageKind::Generic => "application",
             PackageKind::Base => "container",
         },

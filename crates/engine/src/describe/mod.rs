@@ -4,6 +4,7 @@
 //! layers ─► Contents ─► debian    dpkg's status and lists     ─┐
 //!                       npm       package.json                ─┼► Package, each with its files ─► Description ─► spdx │ cyclonedx
 //!                       python    dist-info, egg-info         ─┤        ▲
+//!                       nix       names of store paths        ─┤
 //!                       component binaries and the base        ─┘     Origins: the lock, or what was noted when it was built
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod explain;
 mod generated;
 mod license;
 pub mod lock;
+mod nix;
 mod npm;
 mod origins;
 pub mod page;
@@ -58,6 +60,7 @@ use pinfold_image::contents::What;
 use pinfold_image::inspect;
 use pinfold_image::inspect::LayerSummary;
 use pinfold_image::inspect::PlatformSummary;
+use pinfold_sources::nix::StorePath;
 use serde::Serialize;
 
 pub use self::license::License;
@@ -69,6 +72,7 @@ pub use self::save::save;
 use crate::build::contract;
 use crate::build::contract::Contract;
 use crate::context::Context;
+use crate::sources::nix::Named;
 use crate::sources::purl_part;
 
 /// Longest file of a tree that is read, in bytes.
@@ -86,6 +90,8 @@ pub enum PackageKind {
     Npm,
     /// A Python distribution.
     Python,
+    /// Store paths of Nix of one name and version.
+    Nix,
     /// A program that came by its address, or an agent that says nothing of itself.
     Generic,
     /// The image below.
@@ -288,15 +294,19 @@ impl Described {
         let dirs: BTreeMap<ImagePath, usize> =
             npms.iter().enumerate().map(|(number, one)| (one.dir.clone(), number)).collect();
         let recorded = python::owners(&contents, &pythons);
+        let stored = nix::store_paths(&contents);
+        let placed: BTreeMap<&[u8], usize> = stored.keys().map(Vec::as_slice).zip(0..).collect();
         let contract = contract(&contents);
 
         // Everything that was told, in one row; equal ones become one.
         let mut told: Vec<Package> = Vec::new();
         let first_npm = debs.len();
         let first_python = first_npm + npms.len();
+        let first_nix = first_python + pythons.len();
         told.extend(debs.iter().map(|one| of_deb(one, os.as_ref())));
         told.extend(npms.iter().map(of_npm));
         told.extend(pythons.iter().map(of_python));
+        told.extend(stored.values().map(of_nix));
         let shift = |all: Vec<Vec<usize>>, by: usize| {
             all.into_iter().map(move |needs| needs.into_iter().map(|one| one + by).collect::<Vec<usize>>())
         };
@@ -316,9 +326,12 @@ impl Described {
         let mut of = Ownership::default();
         for (path, found) in &contents.paths {
             let deb = debian::owner(&lists, path);
+            let store_path = nix::base_name(path).filter(|name| stored.contains_key(*name));
             let other = || {
                 let npm = npm::around(&dirs, path).next().map(|number| first_npm + number);
-                npm.or_else(|| recorded.get(path).map(|number| first_python + number))
+                let python = || recorded.get(path).map(|number| first_python + number);
+                let nix = || store_path.and_then(|name| placed.get(name)).map(|number| first_nix + number);
+                npm.or_else(python).or_else(nix)
             };
             let owner = deb.or_else(other).and_then(|number| numbers.get(number).copied());
             let source =
@@ -330,7 +343,9 @@ impl Described {
             };
             // What a package brings along in its own `node_modules` is of its component.
             let around = npm::around(&dirs, path).filter_map(|number| npms.get(number));
-            let exact = source.into_iter().chain(around.map(|npm| format!("npm/{}", npm.name)));
+            let store_path = store_path.and_then(|name| stored.get(name)).map(nix::component);
+            let exact =
+                store_path.into_iter().chain(source).chain(around.map(|npm| format!("npm/{}", npm.name)));
             if let Some(component) = components.find(path, found.layer, exact, package, target) {
                 of.components.insert(path.clone(), component);
             }
@@ -344,6 +359,8 @@ impl Described {
             // dpkg's database is a file of all of them.
             package.component = match package.kind {
                 PackageKind::Deb => deb.filter(|component| components.named.contains(component.as_str())),
+                PackageKind::Nix => Some(format!("nix/{}", package.name))
+                    .filter(|name| components.named.contains(name.as_str())),
                 _ => told.and_then(|path| of.components.get(&path).cloned()),
             };
             if let Some(origin) = origins.get(&package.purl) {
@@ -651,6 +668,12 @@ fn of_python(python: &python::Python) -> Package {
         told_by: vec![python.told_by.to_string()],
         ..Package::new(PackageKind::Python, purl, &python.name)
     }
+}
+
+fn of_nix(path: &StorePath) -> Package {
+    let Named { name, version } = Named::of(path);
+    let purl = format!("pkg:generic/{}@{}", purl_part(&nix::component(path)), purl_part(&version));
+    Package { version: Some(version), ..Package::new(PackageKind::Nix, purl, name) }
 }
 
 /// What a Debian package brings to call.

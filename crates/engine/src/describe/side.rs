@@ -174,6 +174,7 @@ pub fn called(package: &Package) -> String {
         (PackageKind::Deb, _) => format!("debian/{}", package.name),
         (PackageKind::Npm, _) => format!("npm/{}", package.name),
         (PackageKind::Python, _) => format!("python/{}", package.name),
+        (PackageKind::Nix, _) => format!("nix/{}", package.name),
         (PackageKind::Generic | PackageKind::Base, Some(component)) => component.clone(),
         (PackageKind::Generic | PackageKind::Base, None) => package.name.clone(),
     }

@@ -231,7 +231,7 @@ fn image(description: &Description) -> SpdxPackage {
 
 fn package(id: String, package: &Package) -> SpdxPackage {
     let purpose = match package.kind {
-        PackageKind::Deb | PackageKind::Npm | PackageKind::Python => "LIBRARY",
+        PackageKind::Deb | PackageKind::Npm | PackageKind::Python | PackageKind::Nix => "LIBRARY",
         PackageKind::Generic => "APPLICATION",
         PackageKind::Base => "CONTAINER",
     };

@@ -42,7 +42,7 @@ checks! {
     CLOSURE_AUTHORITIES = "closure.authorities": "the bundle of certificates is there, and holds every authority that the image was given";
     HARDENING_SET_ID = "hardening.set-id": "no file or directory has the set-user-id or set-group-id bit";
     HARDENING_WRITABLE = "hardening.writable": "no path is writable for everybody, but directories with the sticky bit";
-    HARDENING_OWNERS = "hardening.owners": "outside of the home and declared volumes nothing is the user's";
+    HARDENING_OWNERS = "hardening.owners": "outside of the home, declared volumes and the state of Nix nothing is the user's";
     HARDENING_CAPABILITIES = "hardening.capabilities": "no file brings capabilities";
     HARDENING_MACHINE = "hardening.machine": "no machine id, host keys, random seeds, name or resolver of a machine";
     HARDENING_READ_ONLY = "hardening.read-only": "agents write only where a read-only root has a home, a volume or /tmp";

@@ -106,8 +106,7 @@ fn owners(subject: &Subject<'_>) -> Outcome {
         };
         return Outcome::not_run(HARDENING_OWNERS, reason);
     };
-    let outside = |path: &ImagePath| !subject.is_writable_at_run(&path.to_string());
-    let (mut mine, mut found) = (0, Findings::default());
+    let (mut mine, mut nix, mut found) = (0, 0, Findings::default());
     for (path, seen) in subject.survey.all() {
         let by_group = || {
             !matches!(seen.what, What::Link(_))
@@ -124,12 +123,18 @@ fn owners(subject: &Subject<'_>) -> Outcome {
             continue;
         };
         mine += 1;
-        if outside(path) {
+        let at = path.to_string();
+        if is_nix_state(&at) {
+            nix += 1;
+        } else if !subject.is_writable_at_run(&at) {
             let problem = format!("{how}, who may change it where the root can be written to");
             found.add(|| subject.finding(path, problem));
         }
     }
-    let evidence = format!("{mine} paths of {uid}, in its home and declared volumes");
+    let evidence = match nix {
+        0 => format!("{mine} paths of {uid}, in its home and declared volumes"),
+        _ => format!("{mine} paths of {uid}, {nix} of them the state of Nix"),
+    };
     Outcome::found(HARDENING_OWNERS, evidence, found)
 }
 
@@ -156,6 +161,11 @@ fn given_by_acl(subject: &Subject<'_>, seen: &Seen) -> bool {
         };
         is_mine && allows & mask & WRITE != 0
     })
+}
+
+/// Whether a path is what Nix writes to: without a daemon it works as the image's user. Store paths themselves are nobody's to change.
+fn is_nix_state(path: &str) -> bool {
+    matches!(path, "/nix/store" | "/nix/store/.links" | "/nix/var") || path.starts_with("/nix/var/")
 }
 
 fn capabilities(subject: &Subject<'_>) -> Outcome {
@@ -297,6 +307,22 @@ fn read_only(subject: &Subject<'_>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nix_may_write_to_its_state_and_to_no_store_path() {
+        for path in ["/nix/store", "/nix/store/.links", "/nix/var", "/nix/var/nix/db/db.sqlite"] {
+            assert!(is_nix_state(path), "{path}");
+        }
+        for path in [
+            "/nix",
+            "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-a",
+            "/nix/store/.links/x",
+            "/nix/variable",
+            "/nix/profile",
+        ] {
+            assert!(!is_nix_state(path), "{path}");
+        }
+    }
 
     #[test]
     fn patterns_stand_for_one_name() {

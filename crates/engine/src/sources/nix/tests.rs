@@ -26,6 +26,8 @@ use crate::build::LockUse;
 use crate::build::place;
 use crate::context::Context;
 use crate::context::Network;
+use crate::describe::Origins;
+use crate::describe::describe;
 use crate::project::manifest::Manifest;
 use crate::sources::Upgrade;
 use crate::sources::testing::World;
@@ -136,6 +138,15 @@ fn store_paths_become_a_verified_image() {
     built(&context, &project);
     let checked = verify::verify(&source(&context), &Silent).unwrap();
     assert!(checked.findings.is_empty(), "{:?}", checked.findings);
+    let described = describe(&context, &source(&context), Platform::ALL[0], &Origins::default()).unwrap();
+    let hello = format!("{}/bin/hello", nix::root("hello").path);
+    let package = described.package_of(&path(&hello)).unwrap();
+    assert_eq!(
+        (package.purl.as_str(), package.component.as_deref()),
+        ("pkg:generic/nix/tiny-hello@1.0", Some("nix/tiny-hello"))
+    );
+    assert_eq!(described.component_of(&path("nix/var/nix/db/schema")), Some("generated/nix"));
+    assert_eq!(described.component_of(&path("nix/profile/bin")), Some("generated/nix"));
     // Components are packages; what they build on is lower than what was asked for.
     let layers = layers(&lock);
     assert!(layers.last().unwrap().contains("generated/nix"), "{layers:?}");
