@@ -1,9 +1,10 @@
-//! Directories that somebody else could write: walking, sizing and removing them by descriptor.
+//! Directories that somebody else could write: walking, sizing, copying and removing them by descriptor.
 //!
 //! What a sandbox or an image leaves on a disk has any mode, any depth and any name, and may change while it is looked at.
 //!
 //! ```text
 //!   walk     tells a visitor every entry, without changing anything
+//!   copy     copies what is in one directory into another
 //!   remove   takes a directory away with everything in it, and says what it could not
 //!   trail    a way down that can be gone back, of which only the last directories are open
 //! ```
@@ -14,6 +15,7 @@
 //!
 //! **Refuses** to remove through a mount point, and to make anything accessible but the directories that are being removed.
 
+mod copy;
 mod remove;
 mod trail;
 mod walk;
@@ -27,6 +29,8 @@ use rustix::fs::OFlags;
 use rustix::fs::StatxFlags;
 use rustix::io::Errno;
 
+pub use copy::Likeness;
+pub use copy::copy;
 pub use remove::LeftBehind;
 pub use remove::Remains;
 pub use remove::remove;

@@ -1,7 +1,6 @@
 //! Seeding a sandbox's home from the image's directory of the same path.
 //!
-//! Links are copied as links and never followed; devices, sockets and FIFOs are left out; set-id bits are dropped. The copy
-//! is made under another name and renamed, so that a home is either whole or absent.
+//! The copy is made under another name and renamed, so that a home is either whole or absent.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -10,19 +9,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use pinfold_base::directory;
-use pinfold_base::directory::Entry;
-use pinfold_base::directory::Mounts;
-use pinfold_base::directory::Next;
-use pinfold_base::directory::Seen;
-use pinfold_base::directory::Trail;
-use rustix::fs::AtFlags;
-use rustix::fs::FileType;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-
-/// How files and directories of the image are opened.
-const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+use pinfold_base::directory::Likeness;
 
 /// Makes `home` unless it exists, from the directory `inside` of the image at `rootfs`. No component of it may be a link: on
 /// the host it would lead out of the image.
@@ -34,14 +21,15 @@ pub(crate) fn seed(rootfs: &Path, inside: &Path, home: &Path) -> io::Result<()> 
     directory::remove(&part)?;
     fs_err::create_dir(&part)?;
     if let Some(seed) = plain(rootfs, inside) {
-        copy(&seed, &part)?;
+        // Its owner is the sandbox's user, who must be able to enter and change it.
+        directory::copy(&seed, &part, Likeness::Changeable)?;
     }
     fs_err::set_permissions(&part, std::fs::Permissions::from_mode(0o700))?;
     fs_err::rename(&part, home)
 }
 
 /// The directory `inside` below `rootfs`, if all its components are directories. The image is not changed by anybody.
-fn plain(rootfs: &Path, inside: &Path) -> Option<PathBuf> {
+pub(super) fn plain(rootfs: &Path, inside: &Path) -> Option<PathBuf> {
     let mut path = rootfs.to_owned();
     for component in inside.components() {
         match component {
@@ -56,73 +44,17 @@ fn plain(rootfs: &Path, inside: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Copies what is in `from` into `to`, at any depth.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let open = |path: &Path| rustix::fs::open(path, OFlags::DIRECTORY | READ, Mode::empty());
-    let mut target = Trail::begin(open(to)?)?;
-    let mut modes = Vec::new();
-    directory::walk(open(from)?, Mounts::Cross, |seen| {
-        match seen {
-            Seen::Entry(entry) => {
-                one(&entry, &target).map_err(|error| named(entry.path, &error))?;
-            }
-            Seen::Entering(entry) => {
-                modes.push(mode(&entry).map_err(|errno| named(entry.path, &errno.into()))?);
-                target.enter(entry.name).map_err(|error| named(entry.path, &error))?;
-            }
-            Seen::Leaving(_) => {
-                // Its owner is the sandbox's user, who must be able to enter and change it.
-                rustix::fs::fchmod(target.here(), modes.pop().unwrap_or(Mode::empty()) | Mode::RWXU)?;
-                target.leave()?;
-            }
-            Seen::Unreadable(entry, errno) => return Err(named(entry.path, &errno.into())),
-        }
-        Ok(Next::On)
-    })
-}
-
-/// Copies a file or a link, or makes a directory. What was copied before is left as it is.
-fn one(entry: &Entry<'_>, target: &Trail) -> io::Result<()> {
-    let to = target.here();
-    let made = match entry.kind {
-        FileType::Directory => rustix::fs::mkdirat(to, entry.name, Mode::RWXU),
-        FileType::Symlink => rustix::fs::readlinkat(entry.parent, entry.name, Vec::new())
-            .and_then(|link| rustix::fs::symlinkat(&*link, to, entry.name)),
-        FileType::RegularFile => {
-            let source =
-                rustix::fs::openat(entry.parent, entry.name, READ | OFlags::NONBLOCK, Mode::empty())?;
-            let mode = Mode::from_raw_mode(rustix::fs::fstat(&source)?.st_mode & 0o777);
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            match rustix::fs::openat(to, entry.name, flags, Mode::RUSR | Mode::WUSR) {
-                Ok(copy) => {
-                    let [source, copy] =
-                        [source, copy].map(|fd| fs_err::File::from_parts(fd.into(), entry.path));
-                    io::copy(&mut source.file(), &mut copy.file())?;
-                    rustix::fs::fchmod(&copy, mode | Mode::RUSR | Mode::WUSR)
-                }
-                Err(errno) => Err(errno),
-            }
-        }
-        _ => Ok(()),
-    };
-    match made {
-        Err(Errno::EXIST) => Ok(()),
-        result => Ok(result?),
-    }
-}
-
-fn mode(entry: &Entry<'_>) -> rustix::io::Result<Mode> {
-    let stat = rustix::fs::statat(entry.parent, entry.name, AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok(Mode::from_raw_mode(stat.st_mode & 0o777))
-}
-
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+
+    use pinfold_base::directory::Entry;
+    use pinfold_base::directory::Mounts;
+    use pinfold_base::directory::Next;
+    use pinfold_base::directory::Seen;
+    use rustix::fs::FileType;
+    use rustix::fs::Mode;
+    use rustix::fs::OFlags;
 
     use super::*;
 
@@ -159,7 +91,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (image, home) = (dir.path().join("image"), dir.path().join("home"));
         fs_err::create_dir(&image).unwrap();
-        let flags = READ | OFlags::DIRECTORY;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::DIRECTORY;
         let name = "n".repeat(200);
         let mut at = rustix::fs::open(&image, flags, Mode::empty()).unwrap();
         for _ in 0..60 {
