@@ -94,6 +94,9 @@ pub enum SandboxError {
     /// It is not running.
     #[error("the sandbox `{0}` is not running")]
     NotRunning(String),
+    /// What was written over the image was begun as an overlay, which another runtime does not make.
+    #[error("what this sandbox wrote over its image is in `{}`, which only the built-in runtime shows", .0.display())]
+    BegunOver(PathBuf),
     /// The proxy did not start.
     #[error("the proxy did not start: {0}")]
     Egress(String),
@@ -140,7 +143,11 @@ impl Diagnose for SandboxError {
                 Step::Execute | Step::WorkingDirectory => Kind::Usage,
                 _ => Kind::Refused,
             },
-            Self::InUse(_) | Self::Unknown(_) | Self::NotRunning(_) | Self::Stream { .. } => Kind::Usage,
+            Self::InUse(_)
+            | Self::Unknown(_)
+            | Self::NotRunning(_)
+            | Self::BegunOver(_)
+            | Self::Stream { .. } => Kind::Usage,
             Self::Damaged { .. } => Kind::Integrity,
             Self::Vanished
             | Self::Supervisor { .. }
@@ -203,6 +210,9 @@ impl Diagnose for SandboxError {
                 "attach to it with `pinfold attach {}`, or choose another `--name`",
                 text::word(name)
             )),
+            Self::BegunOver(_) => Some(
+                "leave `--runtime` out, or choose another `--name`: what was written there stays with this one".into(),
+            ),
             Self::Unknown(_) => Some("`pinfold ps` shows what there is".into()),
             Self::LooseRuntime { program, .. } => Some(format!(
                 "what an agent can write it could make the host run: install `{program}` in a folder of PATH that only root or \

@@ -59,6 +59,7 @@ pub use supervise::state::Usage;
 pub use supervise::streams::NotAStream;
 pub use supervise::streams::Stream;
 pub use supervise::terminal;
+pub use supervise::written::remove_shared;
 pub use types::Exit;
 pub use types::OciRuntime;
 pub use types::Runtime;

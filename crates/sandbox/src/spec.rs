@@ -300,6 +300,32 @@ pub enum MountSource {
     Host(PathBuf),
     /// Memory of at most so many bytes, empty.
     Memory(u64),
+    /// The image's own directory at the target. What is written there is kept elsewhere, and the image stays as it is.
+    Image(Written),
+}
+
+/// A directory of the image that is written to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// Which image: a name without `/`. What was written over another image's is not shown.
+    pub image: String,
+    /// Paths below it that are the program's own from the beginning, whoever has them in the image: these with all that is in them.
+    pub whole: Vec<PathBuf>,
+    /// And these directories without what is in them.
+    pub alone: Vec<PathBuf>,
+    /// Where what is written goes.
+    pub kept: Kept,
+}
+
+/// Where what is written over an image's directory is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kept {
+    /// In the sandbox's folder, and gone with it: laid over the image's directory where kernel and runtime can, a copy of it otherwise.
+    Sandbox,
+    /// In this directory of the host: a copy, which further sandboxes may have at the same time.
+    Shared(PathBuf),
 }
 
 /// Whether a mount may be written to.

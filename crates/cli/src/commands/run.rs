@@ -11,6 +11,7 @@ use pinfold_base::text;
 use pinfold_engine::project::manifest::run::AllowRule;
 use pinfold_engine::project::manifest::run::Bind;
 use pinfold_engine::project::manifest::run::FormError;
+use pinfold_engine::project::manifest::run::NixStore;
 use pinfold_engine::project::manifest::run::Processes;
 use pinfold_engine::project::manifest::run::Processors;
 use pinfold_engine::project::manifest::run::ProtectedName;
@@ -110,6 +111,10 @@ pub(crate) struct What {
     /// Pass this environment variable in, or set NAME=VALUE; visible inside, so for keys use --key (may be repeated)
     #[arg(long, short, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
+    /// Whether /nix can be written to: private (kept with the sandbox; so unless said, where the image has Nix), shared (by all
+    /// sandboxes of the image) or read-only
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Files")]
+    pub(crate) nix_store: Option<Store>,
     /// Memory of the whole sandbox, such as 4g
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) memory: Option<Size>,
@@ -133,6 +138,14 @@ pub(crate) enum Net {
     None,
     Proxy,
     Host,
+}
+
+/// Whether `/nix` can be written to.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Store {
+    Private,
+    Shared,
+    ReadOnly,
 }
 
 /// What of the host's files is seen.
@@ -253,6 +266,11 @@ impl What {
             memory: self.memory,
             cpus: self.cpus,
             pids: self.pids_limit,
+            nix_store: self.nix_store.map(|store| match store {
+                Store::Private => NixStore::Private,
+                Store::Shared => NixStore::Shared,
+                Store::ReadOnly => NixStore::ReadOnly,
+            }),
             allow_root_id: self.allow_root_id,
             lock: self.locking.meant(),
             pull: self.pulling.meant(),

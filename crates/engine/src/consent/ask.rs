@@ -22,6 +22,7 @@ use crate::context::Environment;
 use crate::project::Project;
 use crate::project::folder::Source;
 use crate::project::manifest::File;
+use crate::project::manifest::run::NixStore;
 use crate::project::manifest::run::Reach;
 use crate::project::recipe::Route;
 use crate::project::recipe::Text;
@@ -47,6 +48,8 @@ pub enum Ask {
     Variable(String),
     /// More processes than a sandbox has by itself.
     Processes(u32),
+    /// A Nix store that all sandboxes of the image write to.
+    SharedStore,
     /// Where an agent's key comes from.
     Credential {
         /// The agent.
@@ -187,6 +190,7 @@ impl Ask {
             | Self::Unprotect(_)
             | Self::Variable(_)
             | Self::Processes(_)
+            | Self::SharedStore
             | Self::Credential { .. }
             | Self::Route { .. } => Verbs::Run,
             Self::File { .. }
@@ -211,6 +215,7 @@ impl fmt::Display for Ask {
             Self::Unprotect(name) => format!("change `{name}`, which this machine may run by itself"),
             Self::Variable(name) => format!("pass in the variable `{name}`"),
             Self::Processes(count) => format!("have {count} processes at once"),
+            Self::SharedStore => "write to a Nix store that all sandboxes of the image share".to_owned(),
             Self::Credential { agent, source, files } => {
                 let files = files.iter().map(HeldFile::to_string).collect::<Vec<_>>();
                 let files =
@@ -342,6 +347,8 @@ pub(super) fn of_run(environment: &Environment, project: Option<&Project>, wishe
     // Fewer than usual is no wish; memory and processors are not limited by themselves.
     let more = |count: &u32| Limits::default().processes.is_some_and(|usual| *count > usual);
     asks.extend(declared.pids.map(|pids| pids.0).filter(more).map(Ask::Processes));
+    // One of the sandbox's own is what it has by itself, and none is less.
+    asks.extend((declared.nix_store == Some(NixStore::Shared)).then_some(Ask::SharedStore));
     asks.extend(declared.credentials.iter().map(|(agent, source)| Ask::Credential {
         agent: agent.clone(),
         source: source.text().to_owned(),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::error::RunError;
 use crate::project::manifest::Run;
 use crate::project::manifest::run::AllowRule;
+use crate::project::manifest::run::NixStore;
 use crate::project::manifest::run::Processes;
 use crate::project::manifest::run::Processors;
 use crate::project::manifest::run::Reach;
@@ -32,21 +33,23 @@ pub struct Declared {
     cpus: Option<Spelt<Processors>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pids: Option<Processes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nix_store: Option<NixStore>,
 }
 
 impl Declared {
     /// Of the labels of `image`. A label that cannot be read is an error: it might have asked for less.
     pub fn from_labels(image: &str, labels: &BTreeMap<String, String>) -> Result<Run, RunError> {
         let Some(text) = labels.get(LABEL) else { return Ok(Run::default()) };
-        let Self { network, allow, memory, cpus, pids } = serde_json::from_str(text)
+        let Self { network, allow, memory, cpus, pids, nix_store } = serde_json::from_str(text)
             .map_err(|error| RunError::Label { image: Shown::from(image), message: Shown::of(&error) })?;
-        Ok(Run { network, allow, memory, cpus, pids, ..Run::default() })
+        Ok(Run { network, allow, memory, cpus, pids, nix_store, ..Run::default() })
     }
 
     /// The label's value, numbers as they were written; `None` when there is nothing to say.
     pub fn label(run: &Run) -> Option<String> {
-        let Run { network, allow, memory, cpus, pids, .. } = run.clone();
-        let json = serde_json::to_string(&Self { network, allow, memory, cpus, pids }).ok()?;
+        let Run { network, allow, memory, cpus, pids, nix_store, .. } = run.clone();
+        let json = serde_json::to_string(&Self { network, allow, memory, cpus, pids, nix_store }).ok()?;
         (json != "{}").then_some(json)
     }
 }
@@ -78,11 +81,11 @@ mod tests {
     #[test]
     fn the_label_repeats_what_was_written() {
         let text = "name = 'x'\n[run]\nnetwork = 'proxy'\nallow = ['Example.ORG', 'tcp:h.example:22']\nmemory = '2g'\n\
-                    cpus = '1.50'\npids = 100\n";
+                    cpus = '1.50'\npids = 100\nnix-store = 'read-only'\n";
         let manifest = Manifest::parse(text, Path::new("pinfold.toml"), Path::new("/")).unwrap();
         assert_eq!(
             Declared::label(&manifest.run).unwrap(),
-            r#"{"network":"proxy","allow":["Example.ORG","tcp:h.example:22"],"memory":"2g","cpus":"1.50","pids":100}"#
+            r#"{"network":"proxy","allow":["Example.ORG","tcp:h.example:22"],"memory":"2g","cpus":"1.50","pids":100,"nix-store":"read-only"}"#
         );
     }
 

@@ -55,6 +55,9 @@ pub enum RunError {
     /// Unpacking.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
+    /// A Nix store that can be written to, of an image without one.
+    #[error("the image has no Nix store that could be written to: `/nix/var/nix/db` is missing")]
+    NoNixStore,
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] pinfold_sandbox::SandboxError),
@@ -361,6 +364,9 @@ impl Diagnose for RunError {
                     known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
                 ),
             }),
+            Self::NoNixStore => Some(
+                "leave `--nix-store` out, or add Nix and what it is to have to the image (`[nix] roots`)".into(),
+            ),
             Self::PartOf { by, .. } => Some(format!("say `--unprotect {}`", word(by))),
             Self::Worktrees(_) => Some("`git worktree prune` removes those that are gone".into()),
             Self::SecondNames(path) => {

@@ -26,6 +26,7 @@ pub(crate) mod given;
 pub(crate) mod image;
 pub(crate) mod named;
 mod network;
+pub(crate) mod nix;
 mod places;
 mod protect;
 mod request;

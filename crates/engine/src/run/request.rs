@@ -18,6 +18,7 @@ use crate::project::manifest::run::AllowRule;
 use crate::project::manifest::run::Bind;
 use crate::project::manifest::run::FormError;
 use crate::project::manifest::run::KeySource;
+use crate::project::manifest::run::NixStore;
 use crate::project::manifest::run::Processes;
 use crate::project::manifest::run::Processors;
 use crate::project::manifest::run::ProtectedName;
@@ -95,6 +96,8 @@ pub struct Request {
     pub cpus: Option<Processors>,
     /// Processes and threads.
     pub pids: Option<Processes>,
+    /// Whether `/nix` can be written to.
+    pub nix_store: Option<NixStore>,
     /// Whether a sandbox that root starts may have root's id outside, where files cannot be shown with another.
     pub allow_root_id: bool,
 }

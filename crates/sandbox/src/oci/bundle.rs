@@ -40,7 +40,7 @@ pub fn write(spec: &Spec, directory: &Path, runtime: OciRuntime) -> Result<Vec<S
     let home = directory.join("home");
     crate::supervise::home::seed(&spec.rootfs, &spec.home.target, &home)
         .map_err(SandboxError::file("fill", &home))?;
-    let paths = BundlePaths { home: Some("home".into()), egress: None, coverings: None, program: None };
+    let paths = BundlePaths { home: Some("home".into()), ..BundlePaths::default() };
     let mut config = config::config(&plan, &paths, runtime)?;
     config["root"]["path"] = "rootfs".into();
     let path = directory.join("config.json");

@@ -9,6 +9,7 @@
 //! **Refuses**: images that lack a mount point, because these runtimes would make it in the image that all sandboxes share;
 //! mounts from inside a directory that the sandbox may write to, because these runtimes follow links when they mount.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -42,6 +43,8 @@ const ROOT_STAND_IN: u32 = crate::plan::ids::FIRST;
 pub struct BundlePaths {
     /// The sandbox's home.
     pub home: Option<PathBuf>,
+    /// Copies of the image's directories that are written to, by their path inside.
+    pub written: BTreeMap<PathBuf, PathBuf>,
     /// The proxy's socket.
     pub egress: Option<PathBuf>,
     /// Directory with what covers protected paths that are missing, for a runtime that executes no hook.
@@ -292,6 +295,9 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
                 "options": ["rbind", write, "nosuid", "nodev", "rprivate"]}),
             MountKind::Home => json!({"destination": target, "type": "bind", "source": place(&paths.home)?,
                 "options": ["rbind", "rw", "nosuid", "nodev", "rprivate"]}),
+            MountKind::Written(_) => json!({"destination": target, "type": "bind",
+                "source": place(&paths.written.get(target).cloned())?,
+                "options": ["rbind", "rw", "nosuid", "nodev", "rprivate"]}),
             MountKind::Egress => json!({"destination": EGRESS_SOCKET, "type": "bind",
                 "source": place(&paths.egress)?, "options": ["bind", "nosuid", "nodev", "noexec", "rprivate"]}),
             MountKind::Memory { bytes, mode } => {
@@ -372,6 +378,7 @@ mod tests {
     fn paths() -> BundlePaths {
         BundlePaths {
             home: None,
+            written: BTreeMap::new(),
             egress: Some("/host/egress.sock".into()),
             coverings: None,
             program: Some("/host/pinfold".into()),

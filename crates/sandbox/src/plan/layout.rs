@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::MountKind;
 use super::PlannedMount;
 use super::SkeletonKind;
+use super::check::check_name;
 use super::check::clean;
 use super::check::reserved;
 use super::proc::MASKED;
@@ -20,6 +21,7 @@ use super::source::Linked;
 use crate::spec::Access;
 use crate::spec::EGRESS_SOCKET;
 use crate::spec::Keep;
+use crate::spec::Kept;
 use crate::spec::MountSource;
 use crate::spec::Network;
 use crate::spec::OWN_DIRECTORY;
@@ -99,6 +101,19 @@ impl Layout<'_> {
         }
         let kind = match &mount.source {
             MountSource::Memory(bytes) => MountKind::Memory { bytes: *bytes, mode: 0o755 },
+            MountSource::Image(written) => {
+                check_name(&written.image)?;
+                for path in written.whole.iter().chain(&written.alone) {
+                    clean("path in the image", &target.join(path))?;
+                }
+                if let Kept::Shared(directory) = &written.kept {
+                    clean("mount source", directory)?;
+                }
+                if !matches!(self.root.look(&target)?, Found::Directory(_)) {
+                    return Err(Refusal::TargetKind(target));
+                }
+                MountKind::Written(written.clone())
+            }
             MountSource::Host(path) => {
                 clean("mount source", path)?;
                 let failed = |source| Refusal::Source { path: path.clone(), source };
@@ -132,7 +147,9 @@ impl Layout<'_> {
         let allowed: Vec<&Path> = allowed.map(|mount| mount.target.as_path()).collect();
         let shown = |mount: &PlannedMount| match &mount.kind {
             MountKind::Host(source) => Some((mount.target.clone(), Some(source.clone()))),
-            MountKind::Memory { .. } | MountKind::Home => Some((mount.target.clone(), None)),
+            MountKind::Memory { .. } | MountKind::Home | MountKind::Written(_) => {
+                Some((mount.target.clone(), None))
+            }
             _ => None,
         };
         let shown: Vec<(PathBuf, Option<PathBuf>)> = self.mounts.iter().filter_map(shown).collect();

@@ -60,6 +60,7 @@ use crate::spec::RoutePort;
 use crate::spec::Sockets;
 use crate::spec::Spec;
 use crate::spec::StandIn;
+use crate::spec::Written;
 
 /// A plan: its [`Parts`], which everybody may read and only this crate makes and changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -177,6 +178,8 @@ pub enum MountKind {
     Host(PathBuf),
     /// The sandbox's own home on the host; `nosuid,nodev`.
     Home,
+    /// The image's own directory with what the sandbox has written there, which is on the host; `nosuid,nodev`.
+    Written(Written),
     /// Memory of a size, with a mode; `nosuid,nodev`.
     Memory {
         /// Bytes; 0 for no limit.
@@ -244,6 +247,9 @@ impl fmt::Display for PlannedMount {
         match &self.kind {
             MountKind::Host(source) => write!(f, "{access},nosuid,nodev from {}", source.display()),
             MountKind::Home => write!(f, "{access},nosuid,nodev the sandbox's own home"),
+            MountKind::Written(_) => {
+                write!(f, "{access},nosuid,nodev the image's, and what is written over it")
+            }
             MountKind::Memory { bytes, mode } => write!(f, "{access},nosuid,nodev memory {bytes} {mode:04o}"),
             MountKind::Proc => write!(f, "rw,nosuid,nodev,noexec proc"),
             MountKind::Terminals => write!(f, "rw,nosuid,noexec devpts"),

@@ -4,7 +4,7 @@
 //!   1  all mounts private                      nothing we do is seen outside
 //!   2  open what comes from the host           as detached copies with nosuid,nodev (and ro) already set
 //!   3  the image, read-only                    a detached copy, or a read-only overlay of mount points over it
-//!   4  each mount of the plan onto the image   target opened without following any link
+//!   4  each mount of the plan onto the image   what is written over it as an overlay, target opened without following any link
 //!   5  what the host runs by itself, kept      see `protect`
 //!   6  our own memory file systems read-only   /dev, /run
 //!   7  pivot_root, and the host's root is gone
@@ -39,6 +39,9 @@ use crate::plan::SkeletonKind;
 use crate::spec::Access;
 use crate::start::protect;
 use crate::start::spawn::HostPaths;
+use crate::start::spawn::Place;
+use crate::start::spawn::UPPER;
+use crate::start::spawn::WORK;
 use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::step::StepError;
@@ -68,13 +71,22 @@ pub(crate) fn enter(plan: &Plan, paths: &HostPaths, trees: Option<Trees>) -> Res
     };
     let mut sources = Vec::new();
     for mount in &plan.mounts {
-        let of_host = matches!(mount.kind, MountKind::Host(_) | MountKind::Home | MountKind::Egress);
+        let of_host = matches!(
+            mount.kind,
+            MountKind::Host(_) | MountKind::Home | MountKind::Egress | MountKind::Written(_)
+        );
         let known = opened.iter().position(|(target, _)| of_host && *target == mount.target);
         let source = match known {
             Some(index) => Some(opened.swap_remove(index).1),
             None => source(mount, paths)?,
         };
         sources.push((mount, source));
+    }
+    // Before the root: nothing may lie over that when it is entered.
+    for (mount, source) in &sources {
+        if let (Some(Place::Over(_)), Some(place)) = (paths.written.get(&mount.target), source) {
+            attach(place, self::place(plan)?, &mount.target)?;
+        }
     }
     let root = attach_root(plan, &image)?;
     let mut late = Vec::new();
@@ -94,7 +106,10 @@ pub(crate) fn enter(plan: &Plan, paths: &HostPaths, trees: Option<Trees>) -> Res
             MountKind::Protect => read_only(&root, &mount.target)?,
             _ if protect::concerns(&mount.kind) => {}
             _ => {
-                let Some(fd) = fd else { continue };
+                let Some(mut fd) = fd else { continue };
+                if let Some(Place::Over(_)) = paths.written.get(&mount.target) {
+                    fd = over_image(&mount.target, &image, &fd)?;
+                }
                 let file = match &mount.kind {
                     MountKind::Device(_) | MountKind::Egress => true,
                     MountKind::Host(source) => !is_directory(&fd).on(Step::OpenMount, source.display())?,
@@ -135,7 +150,7 @@ fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, St
     let noexec = MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let target = mount.target.as_path();
     match &mount.kind {
-        MountKind::Host(_) | MountKind::Home | MountKind::Egress => {
+        MountKind::Host(_) | MountKind::Home | MountKind::Egress | MountKind::Written(_) => {
             Ok(of_host(mount, paths)?.map(|(_, tree)| tree))
         }
         MountKind::Memory { bytes, mode } => {
@@ -185,6 +200,7 @@ pub(crate) fn of_host(
         MountKind::Host(path) => path.clone(),
         MountKind::Home => given(&paths.home)?,
         MountKind::Egress => given(&paths.egress)?,
+        MountKind::Written(_) => given(&paths.written.get(&mount.target).map(|place| place.path().clone()))?,
         _ => return Ok(None),
     };
     let tree = if mount.kind == MountKind::Egress {
@@ -300,6 +316,28 @@ fn attach_root(plan: &Plan, below: &OwnedFd) -> Result<OwnedFd, StepError> {
     .map_err(|error| StepError { step: Step::OverlayRoot, ..error })?;
     attach(&merged, &place()?, &plan.rootfs)?;
     Ok(merged)
+}
+
+/// The directory `target` of the image under what is written over it: an overlay whose upper part is in `place`. Both are attached.
+/// Extended attributes of a user's stand for those that only root may set (Linux 5.11).
+fn over_image(target: &Path, image: &OwnedFd, place: &OwnedFd) -> Result<OwnedFd, StepError> {
+    let step = Step::OverlayWritten;
+    let on = || target.display();
+    let lower = look(image, target).on(step, on())?;
+    let within = |name: &str| format!("/proc/self/fd/{}/{name}", place.as_raw_fd());
+    let layers = [
+        ("lowerdir", format!("/proc/self/fd/{}", lower.as_raw_fd())),
+        ("upperdir", within(UPPER)),
+        ("workdir", within(WORK)),
+    ];
+    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).on(step, on())?;
+    for (key, value) in &layers {
+        rustix::mount::fsconfig_set_string(context.as_fd(), *key, value.as_str()).on(step, on())?;
+    }
+    rustix::mount::fsconfig_set_flag(context.as_fd(), "userxattr").on(step, on())?;
+    rustix::mount::fsconfig_create(context.as_fd()).on(step, on())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).on(step, on())
 }
 
 fn relative(path: &Path) -> &Path {

@@ -7,6 +7,7 @@
 //!   terminal     raw mode, sizes, and what may be shown       log       what a session showed, bounded
 //!   capture      keeps what a program writes that nobody looks at, and ends it in time
 //!   home         the writable home, filled from the image     edit      what agents must be told in files of it
+//!   written      what is written over directories of the image
 //!   streams      what of the caller's streams a program gets: pipes    pump      copying between the two
 //! ```
 //!
@@ -28,3 +29,4 @@ pub(crate) mod stand_in;
 pub(crate) mod state;
 pub(crate) mod streams;
 pub mod terminal;
+pub(crate) mod written;

@@ -17,8 +17,10 @@ use pinfold_network::Surroundings;
 
 use crate::error::SandboxError;
 use crate::spec::Access;
+use crate::spec::Kept;
 use crate::spec::MountSource;
 use crate::spec::Spec;
+use crate::spec::Written;
 use crate::types::OciRuntime;
 
 /// Where programs are where nothing says so.
@@ -95,8 +97,13 @@ pub(crate) fn places(directory: &Path) -> Vec<Place> {
             continue;
         };
         for mount in spec.mounts.iter().filter(|mount| mount.access == Access::ReadWrite) {
-            if let MountSource::Host(path) = &mount.source {
-                places.push(Place::writable(path, "the mount"));
+            match &mount.source {
+                MountSource::Host(path) => places.push(Place::writable(path, "the mount")),
+                MountSource::Image(Written { kept: Kept::Shared(path), .. }) => {
+                    places.push(Place::writable(path, "what sandboxes of an image share"));
+                }
+                // In memory, or in the sandboxes' folder.
+                MountSource::Memory(_) | MountSource::Image(_) => {}
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::plan::wall::Standing;
 use crate::start::spawn::HostPaths;
 use crate::start::spawn::Message;
 use crate::start::spawn::Order;
+use crate::start::spawn::Place;
 use crate::start::spawn::StreamKind;
 use crate::start::spawn::parent;
 use crate::start::spawn::parent::Started;
@@ -28,6 +29,7 @@ use crate::supervise::streams;
 use crate::supervise::streams::Pipes;
 use crate::supervise::terminal::escape::Filter;
 use crate::supervise::terminal::escape::Showing;
+use crate::supervise::written::Places;
 use crate::types::Exit;
 use crate::types::Stdio;
 
@@ -58,11 +60,20 @@ impl Sandbox {
         self
     }
 
+    /// With these places for what is written over directories of the image.
+    #[must_use]
+    pub(crate) fn written(mut self, places: &Places) -> Self {
+        self.paths.written.clone_from(&places.by_target);
+        self
+    }
+
     /// Starts it and returns once the program has been executed. The calling thread must outlive the sandbox: the kernel
     /// kills it when that thread ends.
     pub fn spawn(&self, stdio: Stdio) -> Result<Running, SandboxError> {
         let mut paths = self.paths.clone();
-        for path in [&mut paths.home, &mut paths.egress].into_iter().flatten() {
+        let HostPaths { home, egress, written } = &mut paths;
+        let written = written.values_mut().map(Place::path_mut);
+        for path in [home, egress].into_iter().flatten().chain(written) {
             *path = fs_err::canonicalize(&*path).map_err(SandboxError::file("find", path.clone()))?;
         }
         if paths.egress.is_none() && self.plan.has(&MountKind::Egress) {

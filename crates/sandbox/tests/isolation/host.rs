@@ -58,11 +58,16 @@ impl Image {
             "workspace",
             "outside",
             "mnt/agent",
+            "nix/store",
+            "nix/var",
         ];
         for directory in directories {
             fs::create_dir_all(path.join("root").join(directory)).unwrap();
         }
         fs::write(path.join("root/etc/resolv.conf"), "").unwrap();
+        let one = path.join("root/nix/store/one");
+        fs::write(&one, "of the image").unwrap();
+        fs::set_permissions(&one, PermissionsExt::from_mode(0o444)).unwrap();
         // A `git` that tells on whoever runs it, found before the real one.
         fs::create_dir(path.join("trap")).unwrap();
         fs::write(path.join("trap/git"), "#!/bin/sh\n: > \"$(dirname \"$0\")/ran-$$\"\n").unwrap();
@@ -176,10 +181,9 @@ pub(crate) fn run(spec: &Spec, egress: Option<&Path>, runtime: Runtime) -> Resul
     };
     let folder = std::env::temp_dir().join(format!("pinfold-{}-{}", runtime.program(), std::process::id()));
     let paths = pinfold_sandbox::oci::config::BundlePaths {
-        home: None,
         egress: egress.map(Path::to_owned),
-        coverings: None,
         program: Some(spec.rootfs.join("bin/probe")),
+        ..pinfold_sandbox::oci::config::BundlePaths::default()
     };
     let program = pinfold_sandbox::runtime::Program::find(runtime, Vec::new()).map_err(failed)?;
     let mut guest =

@@ -32,6 +32,7 @@ mod rows;
 mod sessions;
 mod streams;
 mod suite;
+mod written;
 
 use std::ffi::OsString;
 use std::io::BufRead;

@@ -33,6 +33,7 @@ use crate::keys;
 use crate::protect;
 use crate::sessions;
 use crate::streams;
+use crate::written;
 
 /// A row that is a function; its control is part of it.
 pub(crate) type Outside = fn(&Host, Runtime) -> Result<(), String>;
@@ -54,6 +55,8 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("F5 directory exchanged for a link while it is mounted", BuiltIn, sessions::exchanged),
     ("H1 home is kept", Every, sessions::home),
     ("H3 homes that are hard to remove", Every, sessions::hard_home),
+    ("H4 what is written over the image is the sandbox's", Every, written::own),
+    ("H5 what sandboxes share is not the image", Every, written::shared),
     ("G1 no git is run", BuiltIn, no_git),
     ("G2 what the host runs by itself", Every, protect::present),
     ("G2 repositories around, in and below a workspace", Every, protect::repositories),

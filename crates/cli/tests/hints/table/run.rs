@@ -79,6 +79,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/run/error.rs",
+        "leave `--nix-store` out, or add Nix and what it is to have to the image (`[nix] roots`)",
+        Elsewhere("engine/src/run/nix.rs", "a_store_can_be_written_to_where_the_image_has_nix"),
+    ),
+    row(
+        "sandbox/src/error.rs",
+        "leave `--runtime` out, or choose another `--name`: what was written there stays with this one",
+        Elsewhere("sandbox/src/supervise/written.rs", "an_overlay_begins_with_what_is_the_programs_own"),
+    ),
+    row(
+        "engine/src/run/error.rs",
         "did you mean `{near}`?",
         Tried(&[
             Trial {

@@ -119,6 +119,7 @@ cpus = "1"
 pids = 100
 protect = ["tools/run.sh"]
 unprotect = [".vscode"]
+nix-store = "private"
 credentials = { claude-code = "env:A" }
 [[test]]
 name = "runs"
@@ -244,6 +245,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("run.memory", "64GiB"),
     ("run.cpus", "64"),
     ("run.pids", "1000000"),
+    ("run.nix-store", "shared"),
     ("kind", "runtime"),
     ("recipes[]", "../outside.toml"),
     ("place[].mode", "0644"),

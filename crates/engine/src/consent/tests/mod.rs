@@ -67,6 +67,7 @@ fn every_wish_of_a_manifest_is_asked_for_in_words() {
         ("[run]\nmounts = ['/srv:/data:rw']", vec!["mount `/srv:/data:rw`"]),
         ("[run]\npass-env = ['TOKEN']", vec!["pass in the variable `TOKEN`"]),
         ("[run]\npids = 1000000", vec!["have 1000000 processes at once"]),
+        ("[run]\nnix-store = 'shared'", vec!["write to a Nix store that all sandboxes of the image share"]),
         (
             "[run.credentials]\nclaude-code = 'file:~/.key'",
             vec!["take the key of claude-code from `file:~/.key`"],
@@ -90,6 +91,8 @@ fn every_wish_of_a_manifest_is_asked_for_in_words() {
         // What narrows, and what only this project's own files say, is free.
         ("[run]\nnetwork = 'none'\nmemory = '1g'\ncpus = '1'\npids = 5", vec![]),
         ("[run]\nnetwork = 'proxy'", vec![]),
+        ("[run]\nnix-store = 'private'", vec![]),
+        ("[run]\nnix-store = 'read-only'", vec![]),
         ("agents = ['claude-code']", vec![]),
     ] {
         assert_eq!(told(&world.project(&format!("name = 'x'\n{text}\n"))), expected, "{text}");

@@ -8,6 +8,7 @@
 //! **Guarantees**: files being written by other processes are younger than [`store::GRACE`] and are left alone; nothing is removed by
 //! looking ([`Pass::Look`]).
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::time::SystemTime;
 
 use fs_err as fs;
 use pinfold_archive::decoded;
+use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
 use pinfold_base::Digest;
 use pinfold_base::Kind;
@@ -44,6 +46,7 @@ use crate::build::bounds;
 use crate::build::layers;
 use crate::context::Context;
 use crate::project::lock::held;
+use crate::run::nix;
 use crate::ship::proofs::Kept;
 
 /// What was set aside, in the cache and in the image store.
@@ -184,6 +187,7 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
     let stood_on = sandboxes(context, pass, &mut report)?;
     if blobs.unreadable.is_empty() {
         roots(context, &images, &stood_on, pass, &mut report)?;
+        nix_stores(context, &images, pass, &mut report)?;
         if pass == Pass::Remove {
             said(context, &images)?;
         }
@@ -338,9 +342,44 @@ fn roots(
     Ok(())
 }
 
+/// Nix stores that sandboxes of an image shared that is gone: nothing would show them again. One that a sandbox has stays.
+fn nix_stores(
+    context: &Context,
+    images: &ImageStore,
+    pass: Pass,
+    report: &mut Report,
+) -> Result<(), GcError> {
+    let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
+    let wanted = manifests(images)?;
+    let mut part = Part { what: "shared Nix stores of no image".into(), files: 0, bytes: 0 };
+    for entry in fs::read_dir(nix::shared(context.home.data())).into_iter().flatten() {
+        let path = entry?.path();
+        let hex = path.file_name().and_then(|name| name.to_str());
+        let Some(manifest) = hex.and_then(|hex| Digest::from_hex(Algorithm::Sha256, hex).ok()) else {
+            continue;
+        };
+        // While a root is there, a sandbox may be about to start.
+        if wanted.contains(&manifest) || unpacked.path(&manifest).exists() {
+            continue;
+        }
+        let size = directory::size(&path);
+        match pass {
+            Pass::Look => part.add(size),
+            Pass::Remove => match pinfold_sandbox::remove_shared(&path) {
+                Ok(true) => part.add(size),
+                Ok(false) => {}
+                Err(SandboxError::Remains(remains)) => report.left.push(Left::new(&remains)),
+                Err(error) => return Err(error.into()),
+            },
+        }
+    }
+    report.parts.push(part);
+    Ok(())
+}
+
 /// What is kept of images that are gone: who has signed them, and what they were built of. It takes next to no room.
 fn said(context: &Context, images: &ImageStore) -> Result<(), GcError> {
-    let mut wanted = std::collections::BTreeSet::new();
+    let mut wanted = BTreeSet::new();
     for entry in images.list()? {
         wanted.extend(entry.upstream.index.map(|index| index.hex()));
         wanted.insert(entry.descriptor.digest.hex());
@@ -352,17 +391,23 @@ fn said(context: &Context, images: &ImageStore) -> Result<(), GcError> {
     Ok(())
 }
 
+/// The manifests of all images, named or kept for a project.
+fn manifests(images: &ImageStore) -> Result<BTreeSet<Digest>, GcError> {
+    let mut found = BTreeSet::new();
+    for entry in images.list()? {
+        let source = ImageSource::new("an image", entry.descriptor, Box::new(images.clone()));
+        found.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest));
+    }
+    Ok(found)
+}
+
 /// Roots that no image of the store has, named or kept for a project, and no running sandbox stands on.
 fn unused(
     images: &ImageStore,
     unpacked: &RootfsStore,
     stood_on: &[PathBuf],
 ) -> Result<Vec<UnpackedRoot>, GcError> {
-    let mut wanted = std::collections::BTreeSet::new();
-    for entry in images.list()? {
-        let source = ImageSource::new("an image", entry.descriptor, Box::new(images.clone()));
-        wanted.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest));
-    }
+    let wanted = manifests(images)?;
     let mut roots = unpacked.list()?;
     roots.retain(|root| !wanted.contains(&root.manifest) && !stood_on.contains(&root.path));
     Ok(roots)

@@ -54,6 +54,8 @@ pub struct Run {
     pub cpus: Option<Spelt<Processors>>,
     /// Processes at most.
     pub pids: Option<Processes>,
+    /// `private`, `shared` (with all sandboxes of the image) or `read-only`: whether `/nix` can be written to.
+    pub nix_store: Option<NixStore>,
     /// Where keys come from, per agent: `env:NAME`, `file:PATH`, `json:PATH#POINTER` or `command:…`.
     pub credentials: BTreeMap<String, Spelt<KeySource>>,
 }
@@ -237,6 +239,66 @@ impl JsonSchema for Reach {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "enum": ["none", "proxy", "host"] })
+    }
+}
+
+/// Whether what an image has in `/nix` can be written to in a sandbox, and where what is written goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NixStore {
+    /// It can, and it is kept and removed as the sandbox's home is.
+    Private,
+    /// It can, and all sandboxes of the image have it.
+    Shared,
+    /// It cannot.
+    ReadOnly,
+}
+
+impl fmt::Display for NixStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Private => "private",
+            Self::Shared => "shared",
+            Self::ReadOnly => "read-only",
+        })
+    }
+}
+
+impl FromStr for NixStore {
+    type Err = FormError;
+
+    fn from_str(text: &str) -> Result<Self, FormError> {
+        match text {
+            "private" => Ok(Self::Private),
+            "shared" => Ok(Self::Shared),
+            "read-only" => Ok(Self::ReadOnly),
+            _ => Err(FormError::new("Nix store", text, "`private`, `shared` or `read-only`")),
+        }
+    }
+}
+
+impl Serialize for NixStore {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for NixStore {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer)
+    }
+}
+
+impl JsonSchema for NixStore {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "NixStore".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": ["private", "shared", "read-only"] })
     }
 }
 

@@ -92,7 +92,8 @@ pub fn changed(spec: &Spec, since: SystemTime, until: Option<SystemTime>) -> Cha
     let mut roots: Vec<PathBuf> = shown
         .filter_map(|mount| match &mount.source {
             MountSource::Host(path) => Some(path.clone()),
-            MountSource::Memory(_) => None,
+            // Nobody works there outside.
+            MountSource::Memory(_) | MountSource::Image(_) => None,
         })
         .chain(mirror.then(|| spec.labels.get("workspace").map(PathBuf::from)).flatten())
         .collect();

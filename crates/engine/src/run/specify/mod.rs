@@ -29,6 +29,7 @@ use super::given;
 use super::image;
 use super::image::Ready;
 use super::named;
+use super::nix;
 use super::protect;
 use super::protect::Protection;
 use super::request::Request;
@@ -172,6 +173,8 @@ impl Asked<'_> {
         let volumes = volumes::of(&ready.volumes, &spec);
         volumes.notes.iter().for_each(|note| context.reporter.note(note));
         spec.mounts.extend(volumes.mounts);
+        let said = self.request.nix_store.or(self.declared.nix_store);
+        spec.mounts.extend(nix::store(said, &spec, context.home.data())?);
         self.network(context, &mut spec)?;
         Ok(spec)
     }

@@ -99,6 +99,7 @@ fn mounts(spec: &Spec) -> Vec<(String, String, Access)> {
     let host = |source: &MountSource| match source {
         MountSource::Host(path) => path.display().to_string(),
         MountSource::Memory(size) => format!("{size} bytes of memory"),
+        MountSource::Image(written) => format!("the image's, {:?}", written.kept),
     };
     spec.mounts
         .iter()

@@ -30,6 +30,7 @@ pub(crate) mod init;
 pub(crate) mod parent;
 mod program;
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
@@ -68,6 +69,38 @@ pub(crate) struct HostPaths {
     pub(crate) home: Option<PathBuf>,
     /// The proxy's socket.
     pub(crate) egress: Option<PathBuf>,
+    /// What is written over directories of the image, by their path inside.
+    #[serde(default)]
+    pub(crate) written: BTreeMap<PathBuf, Place>,
+}
+
+/// Where what is written over a directory of the image is, on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Place {
+    /// What differs from the image: a directory with [`UPPER`] and [`WORK`] of an overlay.
+    Over(PathBuf),
+    /// A copy of the image's directory.
+    Whole(PathBuf),
+}
+
+/// The upper directory of an overlay.
+pub(crate) const UPPER: &str = "upper";
+/// What the kernel works in, on the same file system.
+pub(crate) const WORK: &str = "work";
+
+impl Place {
+    /// The directory.
+    pub(crate) const fn path(&self) -> &PathBuf {
+        let (Self::Over(path) | Self::Whole(path)) = self;
+        path
+    }
+
+    /// The directory, to be exchanged for the same by its real path.
+    pub(crate) const fn path_mut(&mut self) -> &mut PathBuf {
+        let (Self::Over(path) | Self::Whole(path)) = self;
+        path
+    }
 }
 
 /// What the copy is to do.

@@ -13,6 +13,7 @@ use crate::supervise::program;
 use crate::supervise::program::Program;
 use crate::supervise::runtime;
 use crate::supervise::stand_in;
+use crate::supervise::written;
 use crate::types::OciRuntime;
 use crate::types::Runtime;
 
@@ -146,10 +147,10 @@ impl Folder {
         Ok(directory::remove(&self.0)?)
     }
 
-    /// Removes the home, or marks the folder.
+    /// Removes the home and what was written over the image, or marks the folder.
     pub(super) fn remove_home(&self) -> Result<(), SandboxError> {
         let mark = self.0.join(LEFTOVER);
-        for part in [self.home(), self.home().with_extension("part")] {
+        for part in [self.home(), self.home().with_extension("part"), written::folder(&self.0)] {
             if let Err(remains) = directory::remove(&part) {
                 fs_err::write(&mark, "").map_err(SandboxError::file("write", &mark))?;
                 return Err(remains.into());

@@ -24,11 +24,15 @@ use crate::spec::MountSource;
 use crate::spec::Need;
 use crate::spec::Network;
 use crate::spec::Spec;
+use crate::start::step::Step;
 use crate::supervise::foreground::Supervised;
 use crate::supervise::program;
 use crate::supervise::program::Program;
 use crate::supervise::sandbox::Sandbox;
 use crate::supervise::stand_in::StandIns;
+use crate::supervise::written;
+use crate::supervise::written::Means;
+use crate::supervise::written::Places;
 use crate::types::Exit;
 use crate::types::OciRuntime;
 use crate::types::Runtime;
@@ -45,6 +49,7 @@ pub(crate) struct Live {
     state: State,
     stand_ins: StandIns,
     proxy: Option<ProxyHandle>,
+    _written: Places,
     _lock: fs_err::File,
 }
 
@@ -144,9 +149,19 @@ impl Sandboxes {
         }
         let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } = self.prepare(spec, way)?;
         let state;
+        let mut written;
         let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
-            let paths = BundlePaths { home, egress, coverings: None, program: Some(program) };
+            written = written::places(&plan, &folder.0, Means::Copy)?;
+            let copies =
+                written.by_target.iter().map(|(target, place)| (target.clone(), place.path().clone()));
+            let paths = BundlePaths {
+                home,
+                written: copies.collect(),
+                egress,
+                coverings: None,
+                program: Some(program),
+            };
             // Before the start: what is left after a kill must be known by then.
             state = State::new(0, &plan, runtime);
             folder.write("state.json", &state)?;
@@ -160,7 +175,16 @@ impl Sandboxes {
             if let Some(socket) = &egress {
                 sandbox = sandbox.egress(socket);
             }
-            let started = sandbox.spawn(stdio);
+            written = written::places(&plan, &folder.0, Means::Overlay)?;
+            let mut started = sandbox.clone().written(&written).spawn(stdio);
+            if let Err(SandboxError::Start(error)) = &started
+                && error.step == Step::OverlayWritten
+            {
+                tracing::debug!("{error}; what is written to is a copy");
+                written::without_overlays(written)?;
+                written = written::places(&plan, &folder.0, Means::Copy)?;
+                started = sandbox.written(&written).spawn(stdio);
+            }
             if let Some(socket) = egress.filter(|_| way.is_none()) {
                 // The sandbox has it mounted; nobody else is to find it.
                 let _ = fs_err::remove_file(socket);
@@ -172,7 +196,7 @@ impl Sandboxes {
             folder.write("state.json", &state)?;
             Box::new(running)
         };
-        Ok(Live { folder, plan, running, state, stand_ins, proxy, _lock: lock })
+        Ok(Live { folder, plan, running, state, stand_ins, proxy, _written: written, _lock: lock })
     }
 
     /// `runsc` follows links in the sources of mounts. What `spec` protects or holds it would mount by path; another

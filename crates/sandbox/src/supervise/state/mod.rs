@@ -15,6 +15,7 @@
 //!       told                   marks one whose changes were told after its end
 //!       leftover               marks a folder that could not be removed whole
 //!       home/                  the writable home
+//!       written/               what was written over directories of the image ([`crate::supervise::written`])
 //!       runtime/               bundle and state of another runtime, while it runs
 //! ```
 //!
@@ -282,7 +283,7 @@ impl Sandboxes {
                     MountSource::Host(source) => {
                         socket.strip_prefix(source).is_ok_and(|rest| mount.target.join(rest) == path)
                     }
-                    MountSource::Memory(_) => false,
+                    MountSource::Memory(_) | MountSource::Image(_) => false,
                 })
             };
             let has = |mounts: &[Mount], path: &PathBuf| {

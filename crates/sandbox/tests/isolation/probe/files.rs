@@ -44,6 +44,23 @@ pub(super) fn closed_directory(path: &Path) -> Found {
     }
 }
 
+/// Finds `expected` in a file that may only be read, and makes it another one.
+pub(super) fn rewritten(path: &Path, expected: &str) -> Found {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let found = fs::read_to_string(path).map_err(failed)?;
+    if found != expected {
+        return Err(format!("{found:?}, expected {expected:?}"));
+    }
+    fs::set_permissions(path, PermissionsExt::from_mode(0o644)).map_err(failed)?;
+    fs::write(path, "rewritten").map_err(failed)?;
+    // A name that is new, one that is gone, and one that is moved.
+    let beside = path.with_file_name("made");
+    let _ = fs::remove_file(&beside);
+    fs::write(&beside, "").map_err(failed)?;
+    fs::rename(path, path.with_file_name("moved")).map_err(failed)?;
+    fs::rename(path.with_file_name("moved"), path).map_err(failed)
+}
+
 /// Fills `home` with what is hard to remove: 1,500 levels, and closed directories in one another.
 pub(super) fn hard_home(home: &Path) -> Found {
     let failed = |error: std::io::Error| error.to_string();

@@ -74,6 +74,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "hostname" => hostname(&args[0]),
         "landlock" => landlock(),
         "writable" => writable(args),
+        "rewritten" => files::rewritten(args[0].as_ref(), &args[1]),
         "sleep" | "sleep-at-home" => {
             terminal::started(name);
             std::thread::sleep(std::time::Duration::from_secs(600));
