@@ -1,0 +1,135 @@
+# Nix inside of images: Debian's own Nix beside store paths, in sandboxes with each kind of store, in runc and in podman, as the image's
+# user and as root; what an image of this kind has to do; and a binary cache that the proxy lets through.
+if have nix && have nix-store && { [ "$(id -u)" = 0 ] || unshare -Ur true 2>/dev/null; }; then
+  n=$work/inside; mkdir -m 755 "$n" "$n/w"
+  check 'a closure is made with Nix' "$root/tests/nix/make-nix-cache.sh" "$n/made"
+  chmod -R go+rX "$n/made"
+  key=$(cat "$n/made/keys/public")
+  attr() { sed -n "s/^$1\t//p" "$n/made/roots.tsv"; }
+  env=$(attr env); hello=$(attr hello)
+  cp "$root/tests/nix/inside.sh" "$n/w/inside.sh"
+  openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/CN=Example Authority' -keyout "$n/authority.key" -out "$n/w/authority.crt" 2>/dev/null
+  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$n/server.key" -out "$n/server.csr" 2>/dev/null
+  openssl x509 -req -in "$n/server.csr" -CA "$n/w/authority.crt" -CAkey "$n/authority.key" -CAcreateserial -days 30 \
+    -extfile <(echo 'subjectAltName = DNS:localhost') -out "$n/server.crt" 2>/dev/null
+  manifest() { # SUITE
+    cat >"$n/w/pinfold.toml" <<TOML
+name = "inside-$1"
+platforms = ["linux/amd64"]
+agents = ["claude-code"]
+[debian]
+suite = "$1"
+packages = ["nix-bin", "bash", "curl", "ca-certificates"]
+[user]
+name = "u"
+uid = 1000
+gid = 1000
+home = "/home/u"
+[nix]
+roots = ["$env", "$hello", "$(attr greet)"]
+caches = [{ url = "$n/made/cache-xz", keys = ["$key"] }]
+[[file]]
+path = "/usr/local/bin/inside"
+source = "inside.sh"
+mode = "0755"
+[[file]]
+path = "/usr/local/share/ca-certificates/example.crt"
+source = "authority.crt"
+TOML
+    own "$n/w"
+  }
+  with_nix() { as_user "$n/w" "$work/pinfold" "$@"; }
+  agree() { with_nix policy accept --digest "$(sed -n 's/.*--digest \(sha256:[0-9a-f]*\).*/\1/p' "$work/said" | head -n 1)"; }
+  limits=; [ "$(id -u)" != 0 ] || limits='--ulimit nofile=1024:20000 --ulimit nproc=4096:4096'
+  in_podman() { podman --runtime runc run --rm $limits --network none --env HOME=/tmp "$@"; }
+  for suite in bookworm trixie; do
+    manifest "$suite"; image=inside-$suite
+    rm -f "$n/w/pinfold.lock"
+    refuse "$suite: a project that names a cache needs the word of its user" 5 with_nix build
+    check 'pinfold policy accept' agree
+    check "$suite: pinfold build" with_nix build --output "oci-archive:$n/w/image.tar:latest"
+    inside() { with_nix run --quiet --image "$image" "$@"; }
+    checks() { "$@" inside build "$env" "$hello" /tmp; }
+    as_root() { (cd "$n/w" && HOME="$n/root" PINFOLD_HOME="$n/root/pinfold" "$work/pinfold" run --quiet --image oci-archive:image.tar "$@"); }
+    says "$suite: Nix works in a sandbox" '16 passed' checks inside --
+    says "$suite: and in one with its home as the place to work" '16 passed' inside -- inside build "$env" "$hello" /home/u
+    says "$suite: and in one whose store is shared" '16 passed' checks inside --nix-store shared --
+    if have runc; then says "$suite: and in runc" '16 passed' checks inside --runtime runc --; else skip "$suite: Nix in runc" 'runc is not installed'; fi
+    if [ "$(id -u)" = 0 ]; then
+      says "$suite: and in a sandbox that root started" '16 passed' checks as_root --
+      if have runc; then says "$suite: and in runc as root" '16 passed' checks as_root --runtime runc --; fi
+    fi
+    if have podman; then
+      check "$suite: podman loads it" podman load -q -i "$n/w/image.tar"
+      id=$(podman images -q --filter "reference=*$image*" | head -n 1); [ -n "$id" ] || id=$(podman images -q | head -n 1)
+      says "$suite: Nix works in podman as the image's user" '16 passed' checks in_podman "$id"
+      says "$suite: and as root" '16 passed' checks in_podman --user 0 "$id"
+    else skip "$suite: Nix in podman" 'podman is not installed'; fi
+    # Where nothing can be written to.
+    refuse "$suite: a store that is read-only builds nothing" 1 inside --nix-store read-only -- nix build --impure --no-link --expr "derivation { name = \"x\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; args = [ ]; }"
+    if [ "$suite" = trixie ]; then
+      says 'a store that is read-only answers queries' '4 passed' inside --nix-store read-only -- inside query "$env" "$hello" /tmp
+      if have podman; then
+        says 'and in podman' '4 passed' in_podman --read-only --tmpfs /tmp:rw,exec,mode=1777 "$id" inside query "$env" "$hello" /tmp
+      fi
+    fi
+    # What is made is the sandbox's own, and stays with it.
+    make='derivation { name = "kept"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo kept > $out" ]; }'
+    build() { inside "$@" -- sh -c 'nix build --impure --no-link --expr "$1" && nix eval --impure --raw --expr "($1).outPath"' sh "$make"; }
+    kept=$(build --name one 2>/dev/null)
+    same "$suite: what a sandbox built stays with it" kept inside --name one -- cat "$kept"
+    same "$suite: no other one has it" no inside -- sh -c "test -e $kept && echo yes || echo no"
+    check 'pinfold rm' with_nix rm one
+    same "$suite: and it goes with it" no inside --name one -- sh -c "test -e $kept && echo yes || echo no"
+    check 'pinfold rm' with_nix rm one
+    shared=$(build --nix-store shared 2>/dev/null)
+    same "$suite: what is built in a shared store" kept inside --nix-store shared -- cat "$shared"
+    same "$suite: is not in another sandbox" no inside -- sh -c "test -e $shared && echo yes || echo no"
+    many() { for i in 1 2 3 4; do inside --nix-store shared -- nix build --impure --no-link --expr "${make/kept/many-$i}" & done; wait; }
+    check "$suite: four build at once" many
+    check "$suite: the shared store is whole" inside --nix-store shared -- nix-store --verify --check-contents
+    hex=$(ls "$work/home/pinfold/data/nix" | grep -v '\.' | while read -r hex; do [ -e "$work/home/pinfold/data/nix/$hex/store/${kept#/nix/store/}" ] && echo "$hex"; done | head -n 1)
+    same "$suite: the image has nothing of it" no sh -c "test -e '$work/home/pinfold/data/rootfs/$hex/$kept' && echo yes || echo no"
+    # What an image of this kind is for.
+    check "$suite: umoci unpacks it" sh -c "rm -rf '$n/layout' '$n/bundle' && skopeo copy -q 'oci-archive:$n/w/image.tar:latest' 'oci:$n/layout:latest' && umoci unpack --rootless --image '$n/layout:latest' '$n/bundle'"
+    check "$suite: skopeo reads its configuration" skopeo inspect --config "oci-archive:$n/w/image.tar:latest"
+    all_run() { inside -- sh -c 'for program in /nix/profile/bin/*; do "$program" >/dev/null || { echo "$program"; exit 1; }; done; ls /nix/profile/bin | wc -l'; }
+    same "$suite: every program of its profile runs" 3 all_run
+    check "$suite: Claude Code starts" inside -- claude --version
+    chmod -R u+w "$n/bundle" 2>/dev/null; rm -rf "$n/bundle" "$n/layout"
+    if have podman; then
+      port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+      openssl s_server -quiet -accept "127.0.0.1:$port" -cert "$n/server.crt" -key "$n/server.key" -www >/dev/null 2>&1 & server_pid=$!
+      for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+      over_https() { podman --runtime runc run --rm $limits --network host "$id" curl -fsS -o /dev/null "$@" "https://localhost:$port/"; }
+      check "$suite: a connection over HTTPS with the image's authorities" over_https
+      refuse "$suite: and none without them" 60 over_https --capath /nonexistent --cacert /usr/share/ca-certificates/mozilla/ISRG_Root_X1.crt
+      kill "$server_pid" 2>/dev/null; wait "$server_pid" 2>/dev/null
+      podman rmi -f "$id" >/dev/null 2>&1
+    fi
+  done
+  # A cache at a public address, of another machine: both are namespaces of the network's.
+  if [ "$(id -u)" = 0 ] && have ip; then
+    net=pf$$
+    ip netns add "$net-a"; ip netns add "$net-b"
+    ip link add "$net" netns "$net-a" type veth peer name "$net" netns "$net-b"
+    for side in a b; do ip -n "$net-$side" link set lo up; ip -n "$net-$side" link set "$net" up; done
+    ip -n "$net-a" addr add 11.0.0.1/24 dev "$net"; ip -n "$net-b" addr add 11.0.0.2/24 dev "$net"
+    ip netns exec "$net-b" python3 -m http.server --bind 11.0.0.2 --directory "$n/made/cache-xz" 8080 >"$n/log" 2>&1 & cache_pid=$!
+    sleep 1
+    copy() { ip netns exec "$net-a" runuser -u "$user" -- env -C "$n/w" HOME="$work/home" PINFOLD_HOME="$work/home/pinfold" "$work/pinfold" run --quiet --image inside-trixie "$@" -- \
+      nix build --no-link --option substituters http://11.0.0.2:8080 --option trusted-public-keys "$key" --option connect-timeout 5 "$(attr dev)"; }
+    refuse 'a cache that is not allowed is not reached' 1 copy
+    check 'one that is gives what it has, through the proxy' copy --allow 11.0.0.2:8080
+    says 'it was asked' 'GET /nar/' cat "$n/log"
+    kill "$cache_pid" 2>/dev/null; wait "$cache_pid" 2>/dev/null
+    ip netns del "$net-a"; ip netns del "$net-b"
+  else skip 'a binary cache through the proxy' 'it needs root and ip(8)'; fi
+  # A shared store goes with its image.
+  check 'pinfold rmi' with_nix rmi --force inside-bookworm inside-trixie
+  rm -f "$n/w/pinfold.toml" "$n/w/pinfold.lock"
+  check 'pinfold gc' with_nix gc --yes
+  stores() { ls "$work/home/pinfold/data/nix" | wc -l; }
+  same 'shared stores go with their images' 0 stores
+  chmod -R u+w "$n"; rm -rf "$n"
+else skip 'Nix inside of images' 'it needs the package nix-bin, and root or user namespaces'; fi
