@@ -46,7 +46,7 @@ fn field<'a>(narinfo: &'a str, name: &str) -> &'a str {
 }
 
 fn roots(attributes: &[&str]) -> String {
-    attributes.iter().map(|name| format!("'{}', ", nix::root(name).path)).collect()
+    attributes.iter().map(|name| format!("'{}'", nix::root(name).path)).collect::<Vec<_>>().join(", ")
 }
 
 fn manifest(attributes: &[&str], cache: &str, key: &str) -> String {
@@ -168,9 +168,9 @@ fn an_image_is_the_same_from_a_server_a_directory_and_a_store_and_offline() {
     let asked = server.requests().len();
     let offline = world.context("home", Network::Offline);
     assert_eq!(lock(&offline, &first, &Upgrade::Nothing).unwrap(), whole);
-    fs_err::remove_dir_all(offline.home.data().join("images")).unwrap();
-    fs_err::remove_dir_all(offline.home.cache().join("decoded")).unwrap();
-    fs_err::remove_dir_all(offline.home.cache().join("layers")).unwrap();
+    pinfold_base::directory::remove(&offline.home.data().join("images")).unwrap();
+    pinfold_base::directory::remove(&offline.home.cache().join("decoded")).unwrap();
+    pinfold_base::directory::remove(&offline.home.cache().join("layers")).unwrap();
     assert_eq!(built(&offline, &first).index, expected);
     assert_eq!(server.requests().len(), asked);
 
