@@ -78,7 +78,7 @@ fn unknown_presets_and_agents_list_the_known_ones() {
     insta::assert_snapshot!(run.fails(&["build", "--preset", "nope"]), @"
     exit 2
     error: there is no preset `nope`
-    hint: the presets are `iteron`, `solo`, `sealed`
+    hint: the presets are `iteron`, `solo`, `sealed`, `nix`
     ");
     insta::assert_snapshot!(run.fails(&["build", "--preset", "solo", "--agent", "nope"]), @"
     exit 2

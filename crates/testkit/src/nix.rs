@@ -5,6 +5,7 @@
 //! data/nix/keys/public    NAME:base64 of the key that signed all of it: test key 1 of RFC 8032; `secret` beside it
 //! data/nix/roots.tsv      attribute, tab, store path
 //! data/nix/closure.txt    all store paths, sorted
+//! data/nix/flake/         what they are built from, as a flake
 //! data/nix/registration   what `nix-store --dump-db` says of them
 //! ```
 //!
@@ -67,7 +68,12 @@ pub fn cache() -> PathBuf {
     folder().join("cache-xz")
 }
 
-/// Its files, by their paths below it.
+/// The folder of the flake that names them; `flake.nix` says which names there are.
+pub fn flake() -> PathBuf {
+    folder().join("flake")
+}
+
+/// The cache's files, by their paths below it.
 pub fn files() -> BTreeMap<String, Vec<u8>> {
     let mut files =
         BTreeMap::from([("nix-cache-info".into(), b"StoreDir: /nix/store\nPriority: 40\n".to_vec())]);

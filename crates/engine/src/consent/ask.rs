@@ -101,6 +101,8 @@ pub enum Ask {
     Expired,
     /// A key whose signatures make store paths of Nix trusted.
     StoreKey(String),
+    /// A flake that this machine's Nix fetches and evaluates, to say which store paths are meant.
+    Flake(String),
     /// An image to build on: all that is in it becomes a part of the project's image.
     Base(String),
     /// A registry of the project's `.npmrc`.
@@ -199,6 +201,7 @@ impl Ask {
             | Self::Keyring { .. }
             | Self::Expired
             | Self::StoreKey(_)
+            | Self::Flake(_)
             | Self::Base(_)
             | Self::Registry { .. }
             | Self::Login { .. } => Verbs::Build,
@@ -244,6 +247,11 @@ impl fmt::Display for Ask {
             }
             Self::Expired => "take the metadata of Debian archives after its `Valid-Until`".to_owned(),
             Self::StoreKey(key) => format!("trust store paths of Nix that `{key}` signed"),
+            Self::Flake(flake) => {
+                format!(
+                    "have this machine's Nix fetch and evaluate the flake `{flake}`, and take the packages that it names"
+                )
+            }
             Self::Base(image) => format!("build on the image `{image}`"),
             Self::Registry { key, address, variables } => {
                 let what =
@@ -380,6 +388,8 @@ fn outside(project: &Project) -> Vec<Ask> {
     for keys in inputs.keyrings().filter_map(Result::ok) {
         read("the archive keys".into(), keys.outside.as_deref());
     }
+    let names = inputs.resolution().and_then(Result::ok);
+    read("what Nix says of names".into(), names.and_then(|names| names.outside.as_deref()));
     for recipe in recipes {
         if let Text::File { real, strays: true } = &recipe.text {
             read(format!("the recipe {}", recipe.name), Some(real));
@@ -399,6 +409,7 @@ impl From<Trust> for Ask {
             Trust::Keyring { file, sha256, archive } => Self::Keyring { file, sha256, archive },
             Trust::Expired => Self::Expired,
             Trust::StoreKey(key) => Self::StoreKey(key),
+            Trust::Flake(flake) => Self::Flake(flake),
             Trust::Base(image) => Self::Base(image),
             Trust::Npmrc(Setting { key, value, variables }) => {
                 if key == "registry" || key.ends_with(":registry") {

@@ -1,4 +1,4 @@
-//! What a project reads of its directory beside manifest and recipes: its lock, npm's settings, keys, sources of `[[file]]`.
+//! What a project reads of its directory beside manifest and recipes: its lock, npm's settings, keys, Nix's answers, sources of `[[file]]`.
 //!
 //! **Guarantees**: each is opened once, when the project is, by the descriptor of the project's directory ([`Folder`]). What
 //! the user is asked about and what verbs read is the same file, or the same bytes, whatever happens to the names meanwhile.
@@ -62,6 +62,7 @@ pub struct Inputs {
     lock_outside: Option<PathBuf>,
     npmrc: Option<Read>,
     keyrings: BTreeMap<PathBuf, Result<Read, OpenError>>,
+    resolution: Option<Result<Read, OpenError>>,
     sources: BTreeMap<PathBuf, Result<Source, OpenError>>,
 }
 
@@ -81,6 +82,10 @@ impl Inputs {
         let keyrings = manifest.sources.debian.iter().flat_map(DebianRequest::keyrings);
         let read = |file: &PathBuf| folder.file(file).and_then(|opened| Read::of(&opened, MAX_KEYS));
         let keyrings = keyrings.map(|file| (file.clone(), read(file))).collect();
+        let names = manifest.sources.nix.resolution.as_ref();
+        let resolution = names.map(|file| {
+            folder.file(file).and_then(|opened| Read::of(&opened, pinfold_sources::nix::flake::MAX_ANSWER))
+        });
         let mut sources = BTreeMap::new();
         for name in
             manifest.files.iter().flat_map(|file| file.source.iter().chain(file.source_platform.values()))
@@ -96,7 +101,7 @@ impl Inputs {
             };
             sources.insert(name.clone(), source);
         }
-        Ok(Self { folder, lock, lock_outside, npmrc, keyrings, sources })
+        Ok(Self { folder, lock, lock_outside, npmrc, keyrings, resolution, sources })
     }
 
     /// The project's directory.
@@ -137,6 +142,11 @@ impl Inputs {
     /// All such keys.
     pub fn keyrings(&self) -> impl Iterator<Item = Result<&Read, &OpenError>> {
         self.keyrings.values().map(Result::as_ref)
+    }
+
+    /// What Nix says of the names in `[nix]`, where a file says it.
+    pub fn resolution(&self) -> Option<Result<&Read, &OpenError>> {
+        self.resolution.as_ref().map(Result::as_ref)
     }
 
     /// Every source of a `[[file]]`, with where it lies.

@@ -39,6 +39,7 @@ use self::recipe::Recipe;
 use self::recipe::RecipeError;
 use self::upward::NotYours;
 use crate::sources;
+use crate::sources::nix::set;
 
 /// What a verb works on.
 #[derive(Clone, Debug)]
@@ -167,7 +168,8 @@ impl Project {
                 ManifestError::Read(std::io::Error::new(std::io::ErrorKind::InvalidData, error))
             })?,
         };
-        let manifest = Manifest::parse(&text, file, directory)?;
+        let read = |name: &Path| profile(&folder, name);
+        let manifest = Manifest::parse_with(&text, file, directory, &read)?;
         let name = if file.file_name().is_some_and(|name| name == manifest::FILE_NAME) {
             lock::FILE_NAME.into()
         } else {
@@ -292,6 +294,17 @@ impl Project {
     pub(crate) fn lock_place(&self) -> PathBuf {
         self.inputs.folder().place_of(self.lock_file.file_name().unwrap_or_default().as_ref())
     }
+}
+
+/// The text of a profile that a manifest names: one that lies in the project, so that nobody has to be asked for it.
+fn profile(folder: &Folder, name: &Path) -> Result<String, ManifestError> {
+    let wrong = |message: String| ManifestError::value("nix.profile", message);
+    let opened = folder.file(name).map_err(unreadable)?;
+    if opened.outside().is_some() {
+        return Err(wrong(format!("`{}` lies outside of the project: copy it there", name.display())));
+    }
+    let bytes = opened.bytes(set::MAX_SIZE).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|_| wrong(format!("`{}` is no text", name.display())))
 }
 
 /// Where the lock of a preset lies that is used where no project is, or in one that is not its own.

@@ -200,6 +200,8 @@ pub enum Trust {
     Expired,
     /// A key whose signatures make store paths of Nix trusted, as `NAME:BASE64`.
     StoreKey(String),
+    /// A flake that this machine's Nix evaluates, as written.
+    Flake(String),
     /// An image to build on, as written: it is fetched, and all that is in it becomes a part of the project's own.
     Base(String),
     /// A setting of the project's own for npm.

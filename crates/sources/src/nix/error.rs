@@ -121,6 +121,19 @@ pub enum NixError {
         /// Hash or size of what was vouched for.
         expected: String,
     },
+    /// What the lock says of a path is not what a trusted key signed.
+    #[error("what the lock says of `{path}` is refused")]
+    Unvouched {
+        /// The path.
+        path: StorePath,
+        /// Why.
+        source: Box<NarInfoError>,
+    },
+    /// The lock has a path from a store of this machine, and nobody named one.
+    #[error(
+        "the lock has `{0}` from a store of this machine, and neither the manifest nor this machine's `nix.conf` names one"
+    )]
+    NoStore(StorePath),
     /// A lock whose parts do not fit each other.
     #[error("the lock's store paths do not fit each other: {0}")]
     Lock(String),
@@ -174,6 +187,8 @@ impl Diagnose for NixError {
             | Self::NarInfo { .. }
             | Self::TooMuch { .. }
             | Self::Nar { .. }
+            | Self::Unvouched { .. }
+            | Self::NoStore(_)
             | Self::Lock(_) => Diagnosis::Own(Kind::Integrity),
         }
     }
@@ -194,7 +209,11 @@ impl Diagnose for NixError {
             Self::NotACache { .. } => {
                 "check the address: what `nix copy --to` filled has a file `nix-cache-info` at its top".into()
             }
-            Self::NarInfo { source, .. } => match &**source {
+            Self::Unvouched { source, .. } if matches!(**source, NarInfoError::Forged { .. }) => {
+                "it was changed since it was locked: lock again with `pinfold lock --upgrade`".into()
+            }
+            Self::NoStore(_) => "name the store in `caches`, or lock again with `pinfold lock --upgrade`".into(),
+            Self::NarInfo { source, .. } | Self::Unvouched { source, .. } => match &**source {
                 NarInfoError::Unsigned { .. } => {
                     "if whoever signs there is to be trusted, add the key (`NAME:BASE64`) to `trusted-public-keys` of `nix.conf` or to the \
                      cache's `keys`; what was built locally is signed with `nix store sign`"

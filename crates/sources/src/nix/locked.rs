@@ -1,7 +1,7 @@
 //! What the lock says of store paths.
 //!
 //! ```toml
-//! roots = [ { attribute = "ripgrep", system = "x86_64-linux", output = "out", path = "HASH-NAME" } ]
+//! roots = [ { attribute = "nixpkgs#ripgrep", system = "x86_64-linux", output = "out", path = "HASH-NAME" } ]
 //! paths = [ { path = "HASH-NAME", nar = "sha256:…", nar_size = 664, references = […], file = "sha256:…", size = 268, … } ]
 //! ```
 //!
@@ -20,9 +20,11 @@ use serde::Serialize;
 use super::NixError;
 use super::closure::Closure;
 use super::key::Signature;
+use super::key::TrustedKeys;
 use super::narinfo::Compression;
 use super::narinfo::MAX_NAR;
 use super::narinfo::NarUrl;
+use super::narinfo::PathInfo;
 use super::narinfo::Verified;
 use super::store_path::StorePath;
 
@@ -40,12 +42,15 @@ pub struct LockedNix {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedRoot {
-    /// The attribute it was resolved from.
+    /// What its link is called, where the manifest says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The package that it was resolved from, as the manifest names it: `nixpkgs#ripgrep`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
     /// Nix's name of the platform: `x86_64-linux`.
     pub system: String,
-    /// The revision of the package set.
+    /// The revision of the flake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// The output, where it was resolved from an attribute.
@@ -125,6 +130,26 @@ impl LockedPath {
     /// The file as it is downloaded.
     pub fn expected(&self) -> Expected {
         Expected { digest: self.file.clone(), size: Some(self.size) }
+    }
+
+    /// Whether it is from a store of this machine, which alone vouches for it.
+    pub fn is_local(&self) -> bool {
+        self.url.is_none()
+    }
+
+    /// Whether a trusted key signed what is locked: a lock is a file, and proves nothing by itself.
+    pub fn vouched(&self, keys: &TrustedKeys) -> Result<(), NixError> {
+        let info = PathInfo {
+            path: self.path.clone(),
+            nar_hash: self.nar.clone(),
+            nar_size: self.nar_size,
+            references: self.references.clone(),
+            deriver: self.deriver.clone(),
+            ca: self.ca.clone(),
+            signatures: self.signatures.clone(),
+        };
+        let refused = |source| NixError::Unvouched { path: self.path.clone(), source: Box::new(source) };
+        info.signer(keys).map(drop).map_err(refused)
     }
 
     /// Holds a decompressed NAR to what was vouched for. The hash of a downloaded file proves nothing: no key signed it.

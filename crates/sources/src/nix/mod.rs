@@ -21,6 +21,7 @@ pub mod conf;
 pub mod content_address;
 pub mod database;
 mod error;
+pub mod flake;
 pub mod hash;
 pub mod key;
 pub mod local;

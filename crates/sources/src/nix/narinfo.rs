@@ -41,6 +41,7 @@ use super::content_address;
 use super::content_address::Standing;
 use super::hash;
 use super::key::KeyError;
+use super::key::PublicKey;
 use super::key::Signature;
 use super::key::TrustedKeys;
 use super::store_path::StorePath;
@@ -277,6 +278,21 @@ impl PathInfo {
         let hash = hash::written(&self.nar_hash);
         format!("1;{};{hash};{};{}", self.path, self.nar_size, references.join(","))
     }
+
+    /// The trusted key that signed it.
+    pub(super) fn signer<'a>(&self, keys: &'a TrustedKeys) -> Result<&'a PublicKey, NarInfoError> {
+        let signatures = &self.signatures;
+        keys.signer(self.fingerprint().as_bytes(), signatures).ok_or_else(|| {
+            let forged = keys.names().find(|name| signatures.iter().any(|by| by.name() == *name));
+            match forged {
+                Some(key) => NarInfoError::Forged { key: key.to_owned() },
+                None => NarInfoError::Unsigned {
+                    signed: signatures.iter().map(|signature| Shown::new(signature.name())).collect(),
+                    trusted: keys.names().map(str::to_owned).collect(),
+                },
+            }
+        })
+    }
 }
 
 /// A NAR as a cache has it.
@@ -435,18 +451,7 @@ impl NarInfo {
         if self.info.path != *asked {
             return Err(NarInfoError::OtherPath { found: self.info.path });
         }
-        let signatures = &self.info.signatures;
-        let Some(key) = keys.signer(self.info.fingerprint().as_bytes(), signatures) else {
-            let forged = keys.names().find(|name| signatures.iter().any(|by| by.name() == *name));
-            return Err(match forged {
-                Some(key) => NarInfoError::Forged { key: key.to_owned() },
-                None => NarInfoError::Unsigned {
-                    signed: signatures.iter().map(|signature| Shown::new(signature.name())).collect(),
-                    trusted: keys.names().map(str::to_owned).collect(),
-                },
-            });
-        };
-        let voucher = Voucher::Key(key.name().to_owned());
+        let voucher = Voucher::Key(self.info.signer(keys)?.name().to_owned());
         Ok(Verified { info: self.info, file: Some(self.file), voucher })
     }
 }

@@ -720,6 +720,31 @@ pub(super) const ROWS: &[Row] = &[
         }]),
     ),
     row(
+        "engine/src/sources/nix/resolve.rs",
+        "`nix eval '{package}.outPath'` says why",
+        Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
+    ),
+    row(
+        "engine/src/sources/nix/resolve.rs",
+        "`nix search` finds packages; `{name}` may have another name, or none for this system",
+        Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
+    ),
+    row(
+        "engine/src/sources/nix/resolve.rs",
+        "install Nix, or have another machine's answer in a file and name it with `resolution`, as `docs/nix.md` shows; a store path needs neither",
+        Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
+    ),
+    row(
+        "engine/src/sources/nix/resolve.rs",
+        "make the file again with all names and systems, as `docs/nix.md` shows",
+        Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
+    ),
+    row(
+        "engine/src/sources/nix/resolve.rs",
+        "no public cache has it: build it where such packages are allowed, copy it to a cache of your own, and name its store path (`docs/nix.md`, \"Unfree packages\")",
+        Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
+    ),
+    row(
         "engine/src/sources/nix/store.rs",
         "a store path is for one system: give the root one for each platform, or name in `platforms` only those that it is for",
         Elsewhere(

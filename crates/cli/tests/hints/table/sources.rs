@@ -402,6 +402,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/nix/error.rs",
+        "it was changed since it was locked: lock again with `pinfold lock --upgrade`",
+        Elsewhere("sources/src/nix/locked/tests.rs", "a_lock_that_was_changed_is_not_what_was_signed"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "name the store in `caches`, or lock again with `pinfold lock --upgrade`",
+        Elsewhere("sources/src/nix/locked/tests.rs", "a_lock_that_was_changed_is_not_what_was_signed"),
+    ),
+    row(
+        "sources/src/nix/error.rs",
         "the cache has something else than what was signed: use another",
         Elsewhere("sources/src/nix/locked/tests.rs", "what_counts_is_the_nar"),
     ),

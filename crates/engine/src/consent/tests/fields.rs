@@ -56,7 +56,9 @@ format = "raw"
 sha256 = { "linux/amd64" = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
 members = { "." = "/b" }
 [nix]
-roots = ["/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-a", { name = "b", path = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-b" }, { "linux/amd64" = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-c", "linux/arm64" = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-d" }]
+profile = "base"
+resolution = "names"
+roots = ["/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-a", { package = "nixpkgs#a" }, { name = "b", path = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-b" }, { "linux/amd64" = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-c", "linux/arm64" = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-d" }]
 caches = ["https://x.example", { url = "https://y.example", keys = ["fixture-1:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="] }]
 conf = { max-jobs = "1" }
 [toy]
@@ -228,6 +230,8 @@ const CHANGES: &[(&str, &str)] = &[
     ("debian.keyring", "other-keys"),
     ("debian.archive[].keyring", "other-keys"),
     ("debian.archive[].architectures[]", "arm64"),
+    ("nix.profile", "rust"),
+    ("nix.resolution", "other-names"),
     ("nix.caches[].keys[]", "fixture-2:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="),
     ("file[].source", "../other"),
     ("file[].source-platform.*", "../other"),
@@ -295,7 +299,10 @@ const HARMLESS: &[(&str, &str)] = &[
     ("binary[].members.*", IMAGE),
     ("binary[].format", IMAGE),
     ("binary[].platforms[]", "fewer addresses than those that are asked about"),
+    ("nix.profile", TAKEN),
+    ("nix.resolution", TAKEN),
     ("nix.roots[]", TAKEN),
+    ("nix.roots[].package", TAKEN),
     ("nix.roots[].name", IMAGE),
     ("nix.roots[].path", TAKEN),
     ("nix.roots[].*", TAKEN),

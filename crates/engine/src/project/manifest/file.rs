@@ -39,6 +39,8 @@ use super::test::TestFile;
 use super::value::TextOr;
 use crate::sources::Section;
 use crate::sources::each_source;
+use crate::sources::nix::set::ReadFile;
+use crate::sources::nix::set::Set;
 
 /// Largest manifest accepted, in bytes.
 pub(in crate::project) const MAX_SIZE: u64 = 1 << 20;
@@ -269,7 +271,7 @@ macro_rules! manifest {
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         #[schemars(title = "pinfold.toml")]
         pub struct ManifestFile {
-            /// A built-in manifest to start from: `iteron`, `solo` or `sealed`.
+            /// A built-in manifest to start from: `iteron`, `solo`, `sealed` or `nix`.
             pub preset: Option<String>,
             /// Name of the image.
             name: Option<String>,
@@ -395,6 +397,20 @@ impl ManifestFile {
             test: self.test.into_iter().chain(over.test).collect(),
             ..sources
         }
+    }
+
+    /// Puts the set of `[nix]` that is named in its place: what is typed comes before what the set says.
+    pub(crate) fn with_set(mut self, read: ReadFile<'_>) -> Result<Self, ManifestError> {
+        let Some(nix) = &mut self.nix else { return Ok(self) };
+        let Some(name) = nix.take_profile() else { return Ok(self) };
+        let set = Set::find(&name, read)?;
+        nix.add_roots(&set);
+        let image = self.image.get_or_insert_default();
+        image.env = environment::overlaid(set.env, std::mem::take(&mut image.env));
+        if !set.mounts.is_empty() {
+            self.run.get_or_insert_default().mounts.extend(set.mounts);
+        }
+        Ok(self)
     }
 
     /// Paths of the entries.

@@ -39,6 +39,8 @@ pub use value::Owner;
 pub use value::PlatformName;
 pub use value::SetId;
 
+use crate::sources::nix::set::ReadFile;
+
 /// The manifest's usual file name.
 pub const FILE_NAME: &str = "pinfold.toml";
 
@@ -222,6 +224,16 @@ pub struct Manifest {
 impl Manifest {
     /// Reads `pinfold.toml` text. `directory` is where the file stands.
     pub fn parse(text: &str, file: &Path, directory: &Path) -> Result<Self, ManifestError> {
+        Self::parse_with(text, file, directory, &built_in_only)
+    }
+
+    /// The same, where files of the project that belong to it are read with `read`.
+    pub(crate) fn parse_with(
+        text: &str,
+        file: &Path,
+        directory: &Path,
+        read: ReadFile<'_>,
+    ) -> Result<Self, ManifestError> {
         let typed = ManifestFile::parse(text, file)?;
         let typed = match &typed.preset {
             Some(name) => Preset::find(name)
@@ -230,7 +242,7 @@ impl Manifest {
                 .overlaid_by(typed),
             None => typed,
         };
-        typed.meaning(directory)
+        typed.with_set(read)?.meaning(directory)
     }
 
     /// The built-in manifest `name`, for use without a file; on another suite of Debian where one is named.
@@ -238,8 +250,15 @@ impl Manifest {
         Preset::find(name)
             .ok_or_else(|| ManifestError::UnknownPreset { name: name.into() })?
             .file(suite)?
+            .with_set(&built_in_only)?
             .meaning(directory)
     }
+}
+
+/// For manifests that no directory belongs to.
+fn built_in_only(file: &Path) -> Result<String, ManifestError> {
+    let message = format!("`{}` is a file, and there is no project that it is read from", file.display());
+    Err(ManifestError::value("nix.profile", message))
 }
 
 #[cfg(test)]

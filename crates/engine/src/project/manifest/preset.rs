@@ -34,6 +34,11 @@ impl Preset {
             about: "a minimal base for one static program, as an unprivileged user",
             text: include_str!("../../../presets/sealed.toml"),
         },
+        Self {
+            name: "nix",
+            about: "one agent among packages of nixpkgs, with a Nix that works inside and no distribution",
+            text: include_str!("../../../presets/nix.toml"),
+        },
     ];
 
     /// The preset of this name.

@@ -450,7 +450,12 @@ fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
     let Some(wanted) = &manifest.sources.debian else {
         return match project.recipes.iter().find(|recipe| !recipe.debian.is_empty()) {
             // An executable alone, as `FROM scratch`: allowed, but only when nothing is missing by the recipe's own word.
-            Some(recipe) if manifest.user.is_some() && manifest.sources.base.is_none() => {
+            // Beside Nix the manifest's roots are what an agent finds.
+            Some(recipe)
+                if manifest.user.is_some()
+                    && manifest.sources.base.is_none()
+                    && manifest.sources.nix.roots.is_empty() =>
+            {
                 Err(SourceError::of(NoDebian { agent: recipe.name.clone(), packages: recipe.debian.clone() }))
             }
             _ => Ok(None),

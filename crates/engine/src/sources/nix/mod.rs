@@ -9,13 +9,16 @@
 //!
 //! A component is a package by its name without the version, so that an upgrade stays in its layer; it may have several store paths.
 //!
-//! **Guarantees**: a store path is placed only as what was vouched for ([`store::Placed`]).
+//! **Guarantees**: a store path is placed only as what was vouched for ([`store::Placed`]), and of a lock only what a trusted key
+//! signed, or a store of this machine has that somebody named.
 //! **Refuses**: programs of another platform among the roots.
 
 mod names;
 mod places;
 mod profile;
+mod resolve;
 mod section;
+pub(crate) mod set;
 mod state;
 mod store;
 #[cfg(test)]
@@ -44,7 +47,8 @@ use pinfold_sources::nix::Place;
 use pinfold_sources::nix::StorePath;
 use pinfold_sources::nix::Verified;
 use pinfold_sources::nix::closure::Limits;
-use pinfold_sources::nix::locked;
+use pinfold_sources::nix::flake::Flake;
+use pinfold_sources::nix::flake::Package;
 use pinfold_sources::nix::narinfo::NarUrl;
 
 pub(crate) use names::Named;
@@ -52,6 +56,8 @@ pub use section::NixFile;
 pub use section::NixRequest;
 
 use self::places::Places;
+use self::resolve::Names;
+use self::section::Root;
 use super::Archive;
 use super::Asking;
 use super::Date;
@@ -89,18 +95,28 @@ impl Source for Nix {
         let roots = &project.manifest.sources.nix.roots;
         let paths =
             roots.iter().flat_map(|root| Platform::ALL.into_iter().filter_map(|platform| root.on(platform)));
-        paths.map(|path| names::package(path).to_owned()).collect()
+        let packages = roots.iter().filter_map(|root| Some(root.package()?.title().to_owned()));
+        paths.map(|path| names::package(path).to_owned()).chain(packages).collect()
     }
 
     fn request(&self, project: &Project) -> Option<String> {
         let wanted = &project.manifest.sources.nix;
-        if wanted.roots.is_empty() { None } else { json(wanted) }
+        match project.inputs.resolution() {
+            _ if wanted.roots.is_empty() => None,
+            Some(Ok(read)) => json(&(wanted, read.sha256())),
+            Some(Err(_)) | None => json(wanted),
+        }
     }
 
     fn trusts(&self, project: &Project, environment: &Environment) -> Vec<Trust> {
+        let packages = project.manifest.sources.nix.roots.iter().filter_map(Root::package);
+        let flakes: BTreeSet<&Flake> = packages.map(|package| &package.flake).collect();
+        let is_asked =
+            |flake: &&Flake| !matches!(flake, Flake::Registered(_)) && project.inputs.resolution().is_none();
+        let flakes = flakes.into_iter().filter(is_asked).map(|flake| Trust::Flake(flake.to_string()));
         let wanted = &project.manifest.sources.nix.caches;
         if wanted.is_empty() {
-            return Vec::new();
+            return flakes.collect();
         }
         let machine = places::machine(project, environment).unwrap_or_default();
         let known = machine.substituters.values().chain(machine.trusted_substituters.values());
@@ -125,10 +141,11 @@ impl Source for Nix {
             machine.trusted_public_keys.values().map(|key| key.text.as_str()).collect();
         let keys = wanted.iter().flat_map(|cache| &cache.keys).map(ToString::to_string);
         let keys = keys.filter(|key| !trusted.contains(key.as_str())).map(Trust::StoreKey);
-        places.chain(keys).collect()
+        flakes.chain(places).chain(keys).collect()
     }
 
-    /// Store paths do not move by themselves: what is locked for the same roots stays, and nobody is asked.
+    /// Store paths do not move by themselves: what is locked for the same roots stays, and nobody is asked. Of other roots, names
+    /// that were locked stay what they were.
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
         let Remotes { context, project, .. } = asking.remotes;
         let wanted = &project.manifest.sources.nix;
@@ -137,9 +154,28 @@ impl Source for Nix {
         }
         let moves = |path: &LockedPath| asking.upgrade.moves(&component(&path.path));
         let same = asking.old.is_some_and(|old| old.request.get(PREFIX) == lock.request.get(PREFIX));
+        let known = |package: &Package, platform| -> Vec<LockedRoot> {
+            let named = asking.upgrade.moves(&format!("{PREFIX}/{}", package.title()));
+            let old = asking.old.filter(|_| !named).and_then(|old| old.nix.get(&platform));
+            let roots: Vec<LockedRoot> =
+                old.map(|old| resolve::known(&old.roots, package).cloned().collect()).unwrap_or_default();
+            if roots.iter().any(|root| asking.upgrade.moves(&component(&root.path))) {
+                Vec::new()
+            } else {
+                roots
+            }
+        };
+        let mut names: Option<Names> = None;
         for &platform in &project.manifest.platforms {
             let old = asking.old.and_then(|old| old.nix.get(&platform));
-            if let Some(old) = old.filter(|old| same && !old.paths.iter().any(moves)) {
+            let stays = || {
+                wanted
+                    .roots
+                    .iter()
+                    .filter_map(Root::package)
+                    .all(|package| !known(package, platform).is_empty())
+            };
+            if let Some(old) = old.filter(|old| same && !old.paths.iter().any(moves) && stays()) {
                 old.check().map_err(SourceError::of)?;
                 lock.nix.insert(platform, old.clone());
                 continue;
@@ -147,10 +183,29 @@ impl Source for Nix {
             let item = format!("store paths of Nix for {platform}");
             let running = Running::begin(&*context.reporter, Stage::Resolve, item, None);
             let places = Places::of(asking.remotes)?;
-            let roots: Vec<StorePath> =
-                wanted.roots.iter().filter_map(|root| root.on(platform)).cloned().collect();
+            let names = match &mut names {
+                Some(names) => names,
+                None => names
+                    .insert(Names::of(asking, &|package, platform| !known(package, platform).is_empty())?),
+            };
+            let mut roots = Vec::new();
+            for root in &wanted.roots {
+                match (root.package(), root.on(platform)) {
+                    (Some(package), _) => match known(package, platform) {
+                        old if !old.is_empty() && !names.is_file() => {
+                            roots.extend(resolve::renamed(root, old));
+                        }
+                        _ => {
+                            roots.extend(names.roots(root, package, platform)?);
+                        }
+                    },
+                    (None, Some(path)) => roots.push(resolve::given(root, path, platform)),
+                    (None, None) => {}
+                }
+            }
+            let paths: Vec<StorePath> = roots.iter().map(|root| root.path.clone()).collect();
             let closure =
-                Closure::of(&roots, &places.origins(), &Limits::default()).map_err(SourceError::of)?;
+                Closure::of(&paths, &places.origins(), &Limits::default()).map_err(SourceError::of)?;
             let kept = |path: &Verified| {
                 let old = old?.path(&path.info().path).filter(|old| !moves(old))?;
                 let same = old.nar == path.info().nar_hash && old.url.is_some() == path.file().is_some();
@@ -163,14 +218,6 @@ impl Source for Nix {
             };
             let files = closure.paths().values().map(locked).collect::<Result<Vec<_>, NixError>>();
             drop(running);
-            let root = |path: StorePath| LockedRoot {
-                attribute: None,
-                system: locked::system(platform),
-                revision: None,
-                output: None,
-                path,
-            };
-            let roots = roots.into_iter().map(root).collect();
             let locked = files.and_then(|files| LockedNix::new(roots, &closure, files));
             lock.nix.insert(platform, locked.map_err(SourceError::of)?);
         }
@@ -208,10 +255,11 @@ impl Source for Nix {
         let missing = || SourceError::not_locked(PREFIX, placing.platform);
         let locked = placing.lock.nix.get(&placing.platform).ok_or_else(missing)?;
         locked.check().map_err(SourceError::of)?;
+        places::check(placing.context, placing.project, locked)?;
         let mut tree = state::of(locked, wanted, placing)?;
         tree.complete(&Component::generated("base"), STILL)?;
         let store = store::Placed::of(tree, placing, locked)?;
-        let profile = profile::of(&store, wanted, placing)?;
+        let profile = profile::of(&store, locked, placing)?;
         let mut tree = store.into_tree();
         tree.merge(profile.tree)?;
         let stores = BTreeSet::from([ImagePath::new("nix/store")?]);

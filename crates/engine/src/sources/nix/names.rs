@@ -32,6 +32,12 @@ pub(super) fn version(path: &StorePath) -> String {
     if version.is_empty() { path.hash()[..SHORT].to_owned() } else { version.to_owned() }
 }
 
+/// The numbers of its version, to compare: 2.40-36 is later than 2.9.
+pub(super) fn numbers(path: &StorePath) -> Vec<u64> {
+    let digits = split(path.name()).1.split(|char: char| !char.is_ascii_digit());
+    digits.filter_map(|digits| digits.parse().ok()).collect()
+}
+
 /// Nix's own rule: the version begins behind the first dash that no letter follows.
 fn split(name: &str) -> (&str, &str) {
     let bytes = name.as_bytes();

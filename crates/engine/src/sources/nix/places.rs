@@ -18,6 +18,7 @@ use pinfold_sources::nix::Cache;
 use pinfold_sources::nix::Caches;
 use pinfold_sources::nix::Conf;
 use pinfold_sources::nix::LocalStore;
+use pinfold_sources::nix::LockedNix;
 use pinfold_sources::nix::NixError;
 use pinfold_sources::nix::Place;
 use pinfold_sources::nix::PublicKey;
@@ -55,6 +56,40 @@ impl Places {
         let caches = self.caches.iter().map(|caches| caches as &dyn Origin);
         caches.chain(self.locals.iter().map(|local| local as &dyn Origin)).collect()
     }
+}
+
+/// Whose signatures count for a project on this machine.
+fn trusted(project: &Project, conf: &Conf) -> Result<TrustedKeys, NixError> {
+    let machines = conf.trusted_public_keys.values().map(|value| value.text.clone());
+    let own = project.manifest.sources.nix.caches.iter().flat_map(|cache| &cache.keys);
+    let keys: Vec<String> = own.map(PublicKey::to_string).chain(machines).collect();
+    Ok(TrustedKeys::parse(keys.iter().map(String::as_str))?)
+}
+
+/// Holds a lock to what trusted keys signed; what it has from a store of this machine, to a store that somebody named. It is done for
+/// every image: a lock is a file that may be changed, and what is in it is taken for what was vouched for.
+pub(super) fn check(context: &Context, project: &Project, locked: &LockedNix) -> Result<(), SourceError> {
+    let conf = machine(project, &context.environment).map_err(NixError::from).map_err(SourceError::of)?;
+    let named = project.manifest.sources.nix.caches.iter().map(|cache| cache.place.clone());
+    let machines = conf.substituters.values().filter_map(|value| usable(&value.text));
+    let has_store = named.chain(machines).any(|place| matches!(place, Place::Local { .. }));
+    if let Some(path) = locked.paths.iter().find(|path| path.is_local() && !has_store) {
+        return Err(SourceError::of(NixError::NoStore(path.path.clone())));
+    }
+    let vouched = |keys: &TrustedKeys| {
+        let mut paths = locked.paths.iter().filter(|path| !path.is_local());
+        paths.try_for_each(|path| path.vouched(keys))
+    };
+    let checked = vouched(&trusted(project, &conf).map_err(SourceError::of)?);
+    // The keys may be Nix's own, which only Nix knows.
+    if checked.is_err()
+        && conf.trusted_public_keys.names_default()
+        && let Some(text) = shown(context, project)
+    {
+        let conf = conf.with_defaults_of(&text).map_err(NixError::from).map_err(SourceError::of)?;
+        return vouched(&trusted(project, &conf).map_err(SourceError::of)?).map_err(SourceError::of);
+    }
+    checked.map_err(SourceError::of)
 }
 
 fn find(remotes: &Remotes<'_>) -> Result<Places, SourceError> {
@@ -95,11 +130,7 @@ fn find(remotes: &Remotes<'_>) -> Result<Places, SourceError> {
             Ok(Places { caches: None, locals })
         };
     }
-    let machines = conf.trusted_public_keys.values().map(|value| value.text.clone());
-    let keys: Vec<String> =
-        wanted.iter().flat_map(|cache| &cache.keys).map(PublicKey::to_string).chain(machines).collect();
-    let keys = TrustedKeys::parse(keys.iter().map(String::as_str));
-    let keys = keys.map_err(|error| SourceError::of(NixError::from(error)))?;
+    let keys = trusted(project, &conf).map_err(SourceError::of)?;
     let client = context.http().map_err(SourceError::of)?.clone();
     Ok(Places { caches: Some(Caches::new(caches, keys, client).map_err(SourceError::of)?), locals })
 }

@@ -14,9 +14,12 @@
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
+use pinfold_base::Arch;
 use pinfold_base::ImagePath;
+use pinfold_base::Platform;
+use pinfold_sources::nix::LockedNix;
 
-use super::section::NixRequest;
+use super::names;
 use super::state;
 use super::store;
 use super::store::Placed;
@@ -31,8 +34,22 @@ const FOLDERS: [&str; 5] = ["bin", "etc", "lib", "sbin", "share"];
 const DEPTH: usize = 64;
 
 /// What scripts are begun with, in an image that has it from nowhere else: where, and what it may be.
-const PROGRAMS: [(&str, &[&str]); 2] =
-    [("bin/sh", &["bin/sh", "bin/bash", "bin/dash"]), ("usr/bin/env", &["bin/env"])];
+const PROGRAMS: [(&str, &[&str]); 3] = [
+    ("bin/sh", &["bin/sh", "bin/bash", "bin/dash"]),
+    ("bin/bash", &["bin/bash"]),
+    ("usr/bin/env", &["bin/env"]),
+];
+
+/// Where programs that are not of Nix look for their dynamic linker, by the C library that it is a part of. Agents are such programs.
+fn loader(platform: Platform) -> [&'static str; 2] {
+    match platform.arch {
+        Arch::Amd64 => ["lib64", "ld-linux-x86-64.so.2"],
+        Arch::Arm64 => ["lib", "ld-linux-aarch64.so.1"],
+    }
+}
+
+/// The package that has the dynamic linker.
+const LIBRARY: &str = "glibc";
 
 /// Where programs look for authorities, in an image that has none from elsewhere.
 const AUTHORITIES: [&str; 3] =
@@ -47,6 +64,12 @@ pub(super) struct Profile {
     pub(super) notes: Vec<String>,
 }
 
+impl Profile {
+    fn empty() -> Self {
+        Self { tree: Tree::new(), notes: Vec::new() }
+    }
+}
+
 /// Whether programs and authorities are there from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Beside {
@@ -57,15 +80,43 @@ enum Beside {
 }
 
 /// That of one platform.
-pub(super) fn of(store: &Placed, wanted: &NixRequest, placing: &Placing<'_>) -> Result<Profile, SourceError> {
-    let roots = wanted.roots.iter().filter_map(|root| root.on(placing.platform));
-    let roots = roots.map(store::place).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn of(store: &Placed, locked: &LockedNix, placing: &Placing<'_>) -> Result<Profile, SourceError> {
+    let roots = locked.roots.iter().map(|root| store::place(&root.path)).collect::<Result<Vec<_>, _>>()?;
     let alone = placing.project.manifest.sources.debian.is_none() && placing.below.is_none();
-    joined(store.tree(), &roots, if alone { Beside::Nothing } else { Beside::Others })
+    let mut profile = joined(store.tree(), &roots, if alone { Beside::Nothing } else { Beside::Others })?;
+    if alone {
+        link_loader(store.tree(), locked, placing.platform, &mut profile)?;
+    }
+    Ok(profile)
+}
+
+/// Links the dynamic linker of the closure, of several the newest, where programs of others look for it: its own libraries it finds
+/// beside itself.
+fn link_loader(
+    store: &Tree,
+    locked: &LockedNix,
+    platform: Platform,
+    profile: &mut Profile,
+) -> Result<(), SourceError> {
+    let [folder, name] = loader(platform);
+    let mut found: Option<(Vec<u64>, ImagePath)> = None;
+    for path in locked.paths.iter().map(|locked| &locked.path).filter(|path| names::package(path) == LIBRARY)
+    {
+        let there = store::place(path)?.join(format!("lib/{name}"))?;
+        let version = names::numbers(path);
+        if store.content(&there).is_some() && found.as_ref().is_none_or(|(other, _)| *other < version) {
+            found = Some((version, there));
+        }
+    }
+    let Some((_, there)) = found else { return Ok(()) };
+    let mut join = Join { store, profile: std::mem::replace(profile, Profile::empty()) };
+    join.link(&ImagePath::new(format!("{folder}/{name}"))?, &there)?;
+    *profile = join.profile;
+    Ok(())
 }
 
 fn joined(store: &Tree, roots: &[ImagePath], beside: Beside) -> Result<Profile, SourceError> {
-    let mut join = Join { store, profile: Profile { tree: Tree::new(), notes: Vec::new() } };
+    let mut join = Join { store, profile: Profile::empty() };
     let top = ImagePath::new("nix/profile")?;
     join.directory(&top)?;
     for folder in FOLDERS {

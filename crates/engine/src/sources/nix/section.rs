@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 
 use pinfold_base::Platform;
@@ -10,12 +11,15 @@ use pinfold_sources::nix::LockedNix;
 use pinfold_sources::nix::Place;
 use pinfold_sources::nix::PublicKey;
 use pinfold_sources::nix::StorePath;
+use pinfold_sources::nix::flake::Package;
+use pinfold_sources::nix::flake::PackageError;
 use pinfold_sources::nix::store_path::STORE;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::Nix;
+use super::set::Set;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::PlatformName;
 use crate::project::manifest::value::TextOr;
@@ -24,10 +28,13 @@ use crate::sources::Section;
 /// Something of the store that is asked for, with details.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RootTable {
+pub(crate) struct RootTable {
     /// What its link among the roots of the image's garbage collector is called; the name in the store path unless said.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// The package, as `FLAKE#NAME` with `^OUTPUTS` where not its usual outputs are meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<String>,
     /// The store path, where all platforms have the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
@@ -39,12 +46,12 @@ pub(super) struct RootTable {
     arm64: Option<String>,
 }
 
-/// Something of the store that is asked for: a store path, or a table with one for each platform.
+/// Something of the store that is asked for: a store path, a package, or a table with a store path for each platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
-pub(super) enum RootFile {
-    /// `/nix/store/HASH-NAME`, on every platform.
-    Path(String),
+pub(crate) enum RootFile {
+    /// `/nix/store/HASH-NAME`, on every platform; or `FLAKE#NAME`.
+    Text(String),
     /// With details.
     Table(RootTable),
 }
@@ -52,7 +59,7 @@ pub(super) enum RootFile {
 impl<'de> Deserialize<'de> for RootFile {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match TextOr::deserialize(deserializer)? {
-            TextOr::Text(path) => Self::Path(path),
+            TextOr::Text(text) => Self::Text(text),
             TextOr::Table(table) => Self::Table(table),
         })
     }
@@ -93,8 +100,12 @@ impl<'de> Deserialize<'de> for CacheFile {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct NixFile {
+    /// A named set of roots, with environment and mounts: `base`, `rust`, `python`, or the path of a file of the project.
+    profile: Option<String>,
     /// What shall be in the image's store, with all that it refers to.
     roots: Option<Vec<RootFile>>,
+    /// A file of the project with what Nix says of the packages among the roots; without one, the `nix` of this machine is asked.
+    resolution: Option<PathBuf>,
     /// Where it is fetched from, instead of the substituters of this machine's `nix.conf`.
     caches: Option<Vec<CacheFile>>,
     /// Settings of the image's own `/etc/nix/nix.conf`, besides those that it needs.
@@ -118,21 +129,26 @@ pub enum RootPaths {
     Same(StorePath),
     /// Each its own.
     Each(BTreeMap<PlatformName, StorePath>),
+    /// Where Nix says that a package is.
+    Package(Package),
 }
 
 impl Root {
-    /// Its store path on a platform.
+    /// Its store path on a platform, where the manifest gives one.
     pub fn on(&self, platform: Platform) -> Option<&StorePath> {
         match &self.paths {
             RootPaths::Same(path) => Some(path),
             RootPaths::Each(paths) => paths.get(&PlatformName(platform)),
+            RootPaths::Package(_) => None,
         }
     }
 
-    /// What its link is called on a platform.
-    pub fn title(&self, platform: Platform) -> Option<&str> {
-        let path = self.on(platform)?;
-        Some(self.name.as_deref().unwrap_or_else(|| path.name()))
+    /// The package that it is, where the manifest names one.
+    pub fn package(&self) -> Option<&Package> {
+        match &self.paths {
+            RootPaths::Package(package) => Some(package),
+            RootPaths::Same(_) | RootPaths::Each(_) => None,
+        }
     }
 }
 
@@ -150,6 +166,9 @@ pub struct CacheRequest {
 pub struct NixRequest {
     /// What is asked for, in that order: where two have one command, the first counts.
     pub roots: Vec<Root>,
+    /// The file that says what packages are. What is in it is a part of the request, not its name.
+    #[serde(skip)]
+    pub resolution: Option<PathBuf>,
     /// Where it is. Not part of the request: the lock holds no addresses.
     #[serde(skip)]
     pub caches: Vec<CacheRequest>,
@@ -163,21 +182,15 @@ fn wrong(key: &str, message: impl Into<String>) -> ManifestError {
 }
 
 fn store_path(text: &str) -> Result<StorePath, ManifestError> {
-    if text.contains('#') {
-        return Err(wrong(
-            "nix.roots",
-            format!(
-                "`{text}` is the name of a package, and names are not resolved yet: write the store path that \
-                 `nix eval --raw '{text}.outPath'` prints"
-            ),
-        ));
-    }
     StorePath::parse(text).map_err(|error| wrong("nix.roots", error.to_string()))
 }
 
 fn root(typed: RootFile) -> Result<Root, ManifestError> {
-    let RootTable { name, path, amd64, arm64 } = match typed {
-        RootFile::Path(path) => RootTable { path: Some(path), ..RootTable::default() },
+    let RootTable { name, package, path, amd64, arm64 } = match typed {
+        RootFile::Text(text) if text.contains('#') => {
+            RootTable { package: Some(text), ..RootTable::default() }
+        }
+        RootFile::Text(path) => RootTable { path: Some(path), ..RootTable::default() },
         RootFile::Table(table) => table,
     };
     let plain = |name: &String| {
@@ -194,13 +207,16 @@ fn root(typed: RootFile) -> Result<Root, ManifestError> {
     let each = each.into_iter().filter_map(|(platform, path)| Some((PlatformName(platform), path.as_ref()?)));
     let each: BTreeMap<PlatformName, StorePath> =
         each.map(|(name, path)| Ok((name, store_path(path)?))).collect::<Result<_, ManifestError>>()?;
-    let paths = match (path, each.is_empty()) {
-        (Some(path), true) => RootPaths::Same(store_path(&path)?),
-        (None, false) => RootPaths::Each(each),
+    let paths = match (package, path, each.is_empty()) {
+        (Some(package), None, true) => RootPaths::Package(
+            package.parse().map_err(|error: PackageError| wrong("nix.roots", error.to_string()))?,
+        ),
+        (None, Some(path), true) => RootPaths::Same(store_path(&path)?),
+        (None, None, false) => RootPaths::Each(each),
         _ => {
             return Err(wrong(
                 "nix.roots",
-                "a root is `{ path = \"/nix/store/…\" }`, or has a store path for each platform: \
+                "a root is `{ path = \"/nix/store/…\" }`, `{ package = \"nixpkgs#…\" }`, or has a store path for each platform: \
                  `{ \"linux/amd64\" = \"/nix/store/…\", \"linux/arm64\" = \"/nix/store/…\" }`",
             ));
         }
@@ -226,6 +242,20 @@ fn cache(typed: CacheFile) -> Result<CacheRequest, ManifestError> {
     Ok(CacheRequest { place, keys })
 }
 
+impl NixFile {
+    /// The set that is named, taken out.
+    pub(crate) fn take_profile(&mut self) -> Option<String> {
+        self.profile.take()
+    }
+
+    /// Adds the roots of a set behind its own.
+    pub(crate) fn add_roots(&mut self, set: &Set) {
+        let own = self.roots.get_or_insert_default();
+        let others: Vec<RootFile> = set.roots.iter().filter(|root| !own.contains(root)).cloned().collect();
+        own.extend(others);
+    }
+}
+
 impl Section for Nix {
     type Typed = Option<NixFile>;
     type Request = NixRequest;
@@ -235,7 +265,13 @@ impl Section for Nix {
         let (Some(base), Some(over)) = (preset.clone(), over.clone()) else { return over.or(preset) };
         let mut conf = base.conf;
         conf.extend(over.conf);
-        Some(NixFile { roots: over.roots.or(base.roots), caches: over.caches.or(base.caches), conf })
+        Some(NixFile {
+            profile: over.profile.or(base.profile),
+            roots: over.roots.or(base.roots),
+            resolution: over.resolution.or(base.resolution),
+            caches: over.caches.or(base.caches),
+            conf,
+        })
     }
 
     fn meaning(typed: Self::Typed, _: &Path) -> Result<Self::Request, ManifestError> {
@@ -252,14 +288,23 @@ impl Section for Nix {
         if roots.is_empty() && !typed.conf.is_empty() {
             return Err(wrong("nix.conf", "it is for an image with `roots`"));
         }
-        Ok(NixRequest { roots, caches, conf: typed.conf })
+        if typed.resolution.is_some() && !roots.iter().any(|root| root.package().is_some()) {
+            return Err(wrong("nix.resolution", "it is for roots that are names of packages"));
+        }
+        Ok(NixRequest { roots, resolution: typed.resolution, caches, conf: typed.conf })
     }
 
     fn fits(wanted: &Self::Request, platforms: &[Platform]) -> Result<(), ManifestError> {
         for &platform in platforms {
             let mut titles = BTreeSet::new();
             for root in &wanted.roots {
-                let Some(title) = root.title(platform) else {
+                let title = match (&root.name, root.on(platform)) {
+                    // What Nix calls a package is not known yet.
+                    (None, _) if root.package().is_some() => continue,
+                    (Some(name), _) if root.package().is_some() => Some(name.as_str()),
+                    (name, path) => path.map(|path| name.as_deref().unwrap_or_else(|| path.name())),
+                };
+                let Some(title) = title else {
                     let known = Platform::ALL.into_iter().find_map(|other| root.on(other));
                     let known = known.map(ToString::to_string).unwrap_or_default();
                     return Err(wrong(

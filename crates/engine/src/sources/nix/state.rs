@@ -16,6 +16,7 @@ use pinfold_sources::nix::LockedNix;
 use pinfold_sources::nix::NixError;
 use pinfold_sources::nix::database;
 
+use super::resolve;
 use super::section::NixRequest;
 use crate::sources::Placing;
 use crate::sources::SourceError;
@@ -63,10 +64,7 @@ pub(super) fn of(
         let node = Node::file(&owner, meta(0o644), Content::inline(bytes));
         tree.add(folder.join(name)?, node)?;
     }
-    for root in &wanted.roots {
-        let Some((path, title)) = root.on(placing.platform).zip(root.title(placing.platform)) else {
-            continue;
-        };
+    for (title, path) in resolve::titles(&locked.roots) {
         let mut link = Node::symlink(&owner, epoch, path.to_string());
         link.meta = link.meta.owned_by(uid, gid);
         tree.add(ImagePath::new(format!("nix/var/nix/gcroots/image/{title}"))?, link)?;

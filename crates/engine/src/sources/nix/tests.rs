@@ -340,7 +340,16 @@ fn a_manifest_is_read_strictly_and_places_and_keys_need_the_users_word() {
         (format!("roots = [{{ path = '{hello}', name = '../a' }}]"), "`../a` is no name"),
         (format!("roots = ['{hello}', '{hello}']"), "two roots are called `tiny-hello-1.0`"),
         (format!("roots = ['{hello}/bin']"), "is not a store path"),
-        ("roots = ['nixpkgs#ripgrep']".to_owned(), "nix eval --raw 'nixpkgs#ripgrep.outPath'"),
+        ("roots = ['nixpkgs#rip grep']".to_owned(), "is not the name of a package in a flake"),
+        (format!("roots = [{{ package = 'nixpkgs#a', path = '{hello}' }}]"), "{ package = \"nixpkgs#…\" }"),
+        (
+            "roots = [{ package = 'nixpkgs#a', name = 'l' }, { package = 'nixpkgs#b', name = 'l' }]"
+                .to_owned(),
+            "two roots are called `l`",
+        ),
+        (format!("roots = ['{hello}']\nresolution = 'x'"), "for roots that are names of packages"),
+        ("profile = 'rusty'".to_owned(), "did you mean `rust`?"),
+        ("profile = './mine.toml'".to_owned(), "no project that it is read from"),
         ("caches = ['./cache']".to_owned(), "is not a place that has store paths"),
         ("caches = [{ url = 'https://c.example', keys = ['k'] }]".to_owned(), "expected `NAME:BASE64`"),
         (format!("roots = ['{hello}']\nconf = {{ a = \"b\\nc\" }}"), "is no setting"),

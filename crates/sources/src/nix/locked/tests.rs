@@ -65,3 +65,33 @@ fn what_counts_is_the_nar() {
         }
     }
 }
+
+#[test]
+fn a_lock_that_was_changed_is_not_what_was_signed() {
+    type Row = (&'static str, fn(&mut LockedPath));
+    let keys = testing::keys();
+    let lock = testing::locked();
+    assert!(lock.paths.iter().all(|path| path.vouched(&keys).is_ok()));
+    let greet = || lock.path(&root("greet")).unwrap().clone();
+    let changes: &[Row] = &[
+        ("another NAR", |path| path.nar = Digest::sha256(b"x")),
+        ("another size", |path| path.nar_size += 1),
+        ("fewer references", |path| drop(path.references.pop_first())),
+        ("another path", |path| path.path = root("hello")),
+    ];
+    for (what, change) in changes {
+        let mut path = greet();
+        change(&mut path);
+        let error = path.vouched(&keys).expect_err(what);
+        assert!(error.hint().unwrap().contains("pinfold lock --upgrade"), "{what}: {error}");
+    }
+    let mut path = greet();
+    path.signatures.clear();
+    let error = path.vouched(&keys).unwrap_err();
+    assert!(error.hint().unwrap().contains("add the key"), "{error}");
+    assert!(NixError::NoStore(root("hello")).hint().unwrap().contains("name the store in `caches`"));
+    // What is not signed does not count: the file that is downloaded is held to the NAR.
+    let mut path = greet();
+    (path.file, path.deriver) = (Digest::sha256(b"x"), None);
+    assert!(path.vouched(&keys).is_ok());
+}
