@@ -45,8 +45,10 @@ TOML
   for suite in bookworm trixie; do
     manifest "$suite"; image=inside-$suite
     rm -f "$n/w/pinfold.lock"
-    refuse "$suite: a project that names a cache needs the word of its user" 5 with_nix build
-    check 'pinfold policy accept' agree
+    if [ "$suite" = bookworm ]; then
+      refuse 'a project that names a cache needs the word of its user' 5 with_nix build
+      check 'pinfold policy accept' agree
+    fi
     check "$suite: pinfold build" with_nix build --output "oci-archive:$n/w/image.tar:latest"
     inside() { with_nix run --quiet --image "$image" "$@"; }
     checks() { "$@" inside build "$env" "$hello" /tmp; }

@@ -27,8 +27,9 @@ use crate::sources::SourceError;
 const SETTINGS: [(&str, &str); 3] =
     [("build-users-group", ""), ("experimental-features", "nix-command flakes"), ("sandbox", "false")];
 
-/// Directories of the image's user, parents first.
-const FOLDERS: [&str; 8] = [
+/// Directories of the image's user, parents first: all that Nix would make when it opens the store, which it does even where nothing
+/// can be written to.
+const FOLDERS: [&str; 11] = [
     "nix/store",
     "nix/store/.links",
     "nix/var",
@@ -36,7 +37,10 @@ const FOLDERS: [&str; 8] = [
     "nix/var/nix/db",
     "nix/var/nix/gcroots",
     "nix/var/nix/gcroots/image",
+    "nix/var/nix/gcroots/per-user",
     "nix/var/nix/profiles",
+    "nix/var/nix/profiles/per-user",
+    "nix/var/nix/temproots",
 ];
 
 /// The component of all of it.

@@ -44,14 +44,17 @@ pub(super) fn closed_directory(path: &Path) -> Found {
     }
 }
 
-/// Finds `expected` in a file that may only be read, and makes it another one.
+/// Finds `expected` in a file that may only be read, and puts another one there.
 pub(super) fn rewritten(path: &Path, expected: &str) -> Found {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let found = fs::read_to_string(path).map_err(failed)?;
     if found != expected {
         return Err(format!("{found:?}, expected {expected:?}"));
     }
-    fs::set_permissions(path, PermissionsExt::from_mode(0o644)).map_err(failed)?;
+    // Its owner may change it; whoever may write to the directory exchanges it.
+    let _ = fs::set_permissions(path, PermissionsExt::from_mode(0o644));
+    let _ = fs::write(path, "rewritten");
+    fs::remove_file(path).map_err(failed)?;
     fs::write(path, "rewritten").map_err(failed)?;
     // A name that is new, one that is gone, and one that is moved.
     let beside = path.with_file_name("made");
