@@ -140,6 +140,26 @@ pub fn closure() -> Vec<StorePath> {
     paths
 }
 
+/// What Nix tells a build of all of it, that has `__structuredAttrs` and `exportReferencesGraph.closure`: its `.attrs.json`.
+pub fn told() -> String {
+    let one = |path: &StorePath| {
+        let mut told = serde_json::json!({
+            "closureSize": path.nar_size,
+            "narHash": format!("sha256:{}", base32(path.nar_hash.bytes())),
+            "narSize": path.nar_size,
+            "path": path.path,
+            "references": path.references,
+        });
+        if let Some(ca) = path.narinfo().lines().find_map(|line| line.strip_prefix("CA: ")) {
+            told["ca"] = ca.into();
+        }
+        told
+    };
+    let closure: Vec<_> = closure().iter().map(one).collect();
+    serde_json::json!({ "builder": "/bin/sh", "closure": closure, "name": "image", "system": "x86_64-linux" })
+        .to_string()
+}
+
 /// Bytes in Nix's base 32: five bits a digit, from the last to the first, bit 0 of byte 0 being the lowest.
 pub fn base32(bytes: &[u8]) -> String {
     let length = (bytes.len() * 8).div_ceil(5);

@@ -11,6 +11,7 @@
 //! an offline one says the same ([`Client::keeping`]); requests are bounded in number and length, and patient as the client is.
 //! **Refuses**: caches of another store, addresses that lead elsewhere.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -63,7 +64,9 @@ pub enum Place {
     /// A store of this machine.
     Local {
         /// The directory that its `nix/store` is in.
-        root: std::path::PathBuf,
+        root: PathBuf,
+        /// A file that lists what is in it, in place of its database.
+        list: Option<PathBuf>,
     },
 }
 
@@ -77,11 +80,15 @@ impl FromStr for Place {
         let setting = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         if matches!(place, "local" | "auto" | "daemon") {
             let root = setting("root").filter(|_| place == "local").unwrap_or("/");
-            if !root.starts_with('/') {
-                let reason = shown!("its root is no absolute path");
+            let list = setting("list").filter(|_| place == "local");
+            if let Some((what, _)) = [("root", Some(root)), ("list", list)]
+                .into_iter()
+                .find(|(_, path)| path.is_some_and(|path| !path.starts_with('/')))
+            {
+                let reason = shown!("its {what} is no absolute path");
                 return Err(NixError::Place { text: shown!("{}", short()), reason });
             }
-            return Ok(Self::Local { root: root.into() });
+            return Ok(Self::Local { root: root.into(), list: list.map(PathBuf::from) });
         }
         let url = if place.starts_with('/') {
             SafeUrl::from_path(std::path::Path::new(place))

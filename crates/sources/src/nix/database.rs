@@ -1,8 +1,11 @@
 //! The database of an image's store: `/nix/var/nix/db/db.sqlite`, written without Nix and without a file.
 //!
 //! Every path of the image is registered, so that Nix in it knows what is there and deletes nothing that is needed; the text files
-//! of derivations are not in an image, so nothing is said of them. `nix-store --load-db` would not do: it loses signatures and content
-//! addresses, and its bytes differ from run to run.
+//! of derivations are not in an image, so nothing is said of them. `nix-store --load-db` would not do: it loses content addresses, and
+//! its bytes differ from run to run.
+//!
+//! Nothing is said of where a path was had: who signed it and which derivation made it differ from place to place (a build of Nix is
+//! told neither), and an image is to be the same from each.
 //!
 //! ```text
 //! db/schema       "10", no newline
@@ -21,7 +24,6 @@ use pinfold_base::Kind;
 use rusqlite::Connection;
 use rusqlite::params;
 
-use super::key::Signature;
 use super::locked::LockedPath;
 use super::store_path::StorePath;
 
@@ -114,18 +116,14 @@ pub fn write<'a>(paths: impl IntoIterator<Item = &'a LockedPath>) -> Result<Vec<
     transaction.execute_batch(SCHEMA)?;
     {
         let mut valid = transaction.prepare(
-            "insert into ValidPaths (id, path, hash, registrationTime, deriver, narSize, ultimate, sigs, ca)
-             values (?1, ?2, ?3, 1, ?4, ?5, null, ?6, ?7)",
+            "insert into ValidPaths (id, path, hash, registrationTime, narSize, ca) values (?1, ?2, ?3, 1, ?4, ?5)",
         )?;
         for (path, locked) in &sorted {
-            let signatures: Vec<String> = locked.signatures.iter().map(Signature::to_string).collect();
             valid.execute(params![
                 ids.get(path),
                 path.to_string(),
                 locked.nar.to_string(),
-                locked.deriver.as_ref().map(StorePath::to_string),
                 i64::try_from(locked.nar_size).ok(),
-                Some(signatures.join(" ")).filter(|signatures| !signatures.is_empty()),
                 locked.ca,
             ])?;
         }

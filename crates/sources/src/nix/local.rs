@@ -1,10 +1,12 @@
-//! A store of this machine, read through its database, without Nix.
+//! A store of this machine, read through its database or by a list of its paths, without Nix.
 //!
 //! ```text
 //! ROOT/nix/store/HASH-NAME        the paths
 //! ROOT/nix/var/nix/db/schema      "10"
 //! ROOT/nix/var/nix/db/db.sqlite   what is known of them; with db.sqlite-wal, where that is not written back yet
 //! ```
+//!
+//! Inside of a build of Nix there is no database. There Nix lists the build's inputs in a file ([`listed`]), which stands for it.
 //!
 //! What was built here is not signed as a rule: who may write to the store of a machine is trusted by it.
 //!
@@ -14,8 +16,11 @@
 //! **Refuses**: databases of another schema, rows that Nix would not write.
 
 mod dump;
+mod listed;
 
+use std::collections::BTreeMap;
 use std::io;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -49,6 +54,7 @@ use super::narinfo::MAX_REFERENCES;
 use super::narinfo::PathInfo;
 use super::narinfo::Verified;
 use super::store_path::StorePath;
+use listed::MAX_LIST;
 
 /// How often a database is copied that is being written to.
 const TRIES: u32 = 5;
@@ -102,6 +108,14 @@ pub enum LocalError {
         /// What is wrong.
         reason: String,
     },
+    /// A list of a store's paths cannot be used.
+    #[error("what `{file}` lists of a Nix store cannot be used: {reason}")]
+    List {
+        /// The file.
+        file: Shown,
+        /// What is wrong.
+        reason: String,
+    },
     /// A path cannot be read.
     #[error("failed to read `{path}` of the Nix store in `{root}`")]
     Dump {
@@ -125,7 +139,7 @@ pub enum LocalError {
 impl Diagnose for LocalError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::NoStore { .. } | Self::Schema { .. } => Diagnosis::Own(Kind::Usage),
+            Self::NoStore { .. } | Self::Schema { .. } | Self::List { .. } => Diagnosis::Own(Kind::Usage),
             Self::Dump { source, .. } => Diagnosis::Inner(&**source),
             Self::Busy { .. } | Self::Read { .. } => Diagnosis::Own(Kind::System),
             Self::Sqlite { .. } | Self::Row { .. } => Diagnosis::Own(Kind::Integrity),
@@ -140,6 +154,9 @@ impl Diagnose for LocalError {
             Self::Schema { .. } => {
                 "copy what is needed with that Nix (`nix copy --to file:///DIRECTORY PATH`), and name the directory as a cache".into()
             }
+            Self::List { .. } => {
+                "name the `.attrs.json` of a build with `exportReferencesGraph.closure`, or what `nix path-info --json --recursive PATH` printed".into()
+            }
             Self::Busy { .. } => "wait until Nix is done there, and run the same command again".into(),
             _ => return None,
         })
@@ -150,9 +167,20 @@ impl Diagnose for LocalError {
 #[derive(Debug)]
 pub struct LocalStore {
     root: PathBuf,
-    connection: Mutex<Connection>,
-    /// The copy that is read.
-    _copy: tempfile::TempDir,
+    known: Known,
+}
+
+/// Who says what is in a store.
+#[derive(Debug)]
+enum Known {
+    /// Its database.
+    Database {
+        connection: Mutex<Connection>,
+        /// The copy that is read.
+        _copy: tempfile::TempDir,
+    },
+    /// A list.
+    Listed(BTreeMap<StorePath, PathInfo>),
 }
 
 impl LocalStore {
@@ -183,7 +211,21 @@ impl LocalStore {
             Connection::open_with_flags(copy.path().join("db.sqlite"), flags).map_err(unreadable)?;
         let checks = "pragma trusted_schema = off; pragma cell_size_check = on; pragma query_only = on;";
         connection.execute_batch(checks).map_err(unreadable)?;
-        Ok(Self { root: root.to_owned(), connection: Mutex::new(connection), _copy: copy })
+        let known = Known::Database { connection: Mutex::new(connection), _copy: copy };
+        Ok(Self { root: root.to_owned(), known })
+    }
+
+    /// The store in `root`, of which `list` says what is in it.
+    pub fn listed(root: &Path, list: &Path) -> Result<Self, LocalError> {
+        let wrong = |reason: String| LocalError::List { file: Shown::from(list), reason };
+        let mut bytes = Vec::new();
+        let read = fs::File::open(list).and_then(|file| file.take(MAX_LIST + 1).read_to_end(&mut bytes));
+        read.map_err(|error| wrong(error.to_string()))?;
+        if bytes.len() as u64 > MAX_LIST {
+            return Err(wrong(format!("it is longer than {MAX_LIST} bytes")));
+        }
+        let paths = listed::parse(&bytes).map_err(wrong)?;
+        Ok(Self { root: root.to_owned(), known: Known::Listed(paths) })
     }
 
     /// Where a path is on this machine.
@@ -191,12 +233,16 @@ impl LocalStore {
         self.root.join("nix/store").join(path.base_name())
     }
 
-    /// What the database says of a path; nothing where it is not registered.
+    /// What is known of a path; nothing where it is not registered.
     pub fn info(&self, path: &StorePath) -> Result<Option<Verified>, LocalError> {
+        let connection = match &self.known {
+            Known::Listed(paths) => return Ok(paths.get(path).cloned().map(Verified::of_local_store)),
+            Known::Database { connection, .. } => connection,
+        };
         let root = || Shown::from(self.root.as_path());
         let wrong = |reason: String| LocalError::Row { root: root(), path: path.clone(), reason };
         let unreadable = |source| LocalError::Sqlite { root: root(), source };
-        let Some(row) = self.row(path).map_err(unreadable)? else { return Ok(None) };
+        let Some(row) = Row::read(connection, path).map_err(unreadable)? else { return Ok(None) };
         if row.references.len() > MAX_REFERENCES {
             return Err(wrong(format!("it has more than {MAX_REFERENCES} references")));
         }
@@ -223,14 +269,26 @@ impl LocalStore {
         }
         Ok(Some(Verified::of_local_store(info)))
     }
+}
 
-    fn row(&self, path: &StorePath) -> rusqlite::Result<Option<Row>> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+/// What the database says.
+struct Row {
+    hash: String,
+    size: Option<i64>,
+    deriver: Option<String>,
+    signatures: Option<String>,
+    ca: Option<String>,
+    references: Vec<String>,
+}
+
+impl Row {
+    fn read(connection: &Mutex<Connection>, path: &StorePath) -> rusqlite::Result<Option<Self>> {
+        let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         let mut valid = connection
             .prepare("select id, hash, narSize, deriver, sigs, ca from ValidPaths where path = ?1")?;
         let found = valid.query_row([path.to_string()], |row| {
             let id: i64 = row.get(0)?;
-            let row = Row {
+            let row = Self {
                 hash: row.get(1)?,
                 size: row.get(2)?,
                 deriver: row.get(3)?,
@@ -245,18 +303,8 @@ impl LocalStore {
             "select path from Refs join ValidPaths on ValidPaths.id = reference where referrer = ?1",
         )?;
         let references = refers.query_map([id], |row| row.get(0))?.take(MAX_REFERENCES + 1);
-        Ok(Some(Row { references: references.collect::<Result<_, _>>()?, ..row }))
+        Ok(Some(Self { references: references.collect::<Result<_, _>>()?, ..row }))
     }
-}
-
-/// What the database says.
-struct Row {
-    hash: String,
-    size: Option<i64>,
-    deriver: Option<String>,
-    signatures: Option<String>,
-    ca: Option<String>,
-    references: Vec<String>,
 }
 
 impl Origin for LocalStore {

@@ -320,7 +320,7 @@ pub struct NarInfo {
 pub enum Voucher {
     /// A trusted key, by its name.
     Key(String),
-    /// The database of a store of this machine.
+    /// A store of this machine: its database, or Nix to a build.
     LocalStore,
 }
 

@@ -435,6 +435,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/nix/local.rs",
+        "name the `.attrs.json` of a build with `exportReferencesGraph.closure`, or what `nix path-info --json --recursive PATH` printed",
+        Elsewhere("sources/src/nix/local/tests.rs", "each_store_that_cannot_be_read_is_told_with_what_to_do"),
+    ),
+    row(
+        "sources/src/nix/local.rs",
         "name the directory that has `nix/store` in it, or a directory that `nix copy --to file://` filled",
         Elsewhere("sources/src/nix/local/tests.rs", "each_store_that_cannot_be_read_is_told_with_what_to_do"),
     ),

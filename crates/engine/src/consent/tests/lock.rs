@@ -141,7 +141,7 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("nix.*.paths[].nar", &[Refused], HELD),
     ("nix.*.paths[].nar_size", &[Refused], HELD),
     ("nix.*.paths[].references[]", &[Refused], "what was signed"),
-    ("nix.*.paths[].deriver", &[Other], IMAGE),
+    ("nix.*.paths[].deriver", &[Same], TEXT),
     ("nix.*.paths[].ca", &[Other], IMAGE),
     ("nix.*.paths[].signatures[]", &[Refused], FORMAT),
     ("nix.*.paths[].file", &[Refused], HELD),

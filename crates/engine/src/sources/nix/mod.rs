@@ -129,10 +129,13 @@ impl Source for Nix {
         };
         let address = |place: &Place| match place {
             Place::Cache { url, .. } => Trust::address("store paths of Nix", url.expose().expose()),
-            Place::Local { root } => {
+            Place::Local { root, list } => {
                 let store = SafeUrl::from_path(&root.join("nix/store"));
-                let store =
+                let mut store =
                     store.map_or_else(|_| Shown::from(root.as_path()).to_string(), |url| url.to_string());
+                if let Some(list) = list {
+                    store = format!("{store}, by the list {}", Shown::from(list.as_path()));
+                }
                 Trust::address("store paths of this machine's Nix, which nobody signed", &store)
             }
         };

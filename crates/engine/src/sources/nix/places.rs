@@ -112,7 +112,10 @@ fn find(remotes: &Remotes<'_>) -> Result<Places, SourceError> {
     for (place, named) in own.chain(machines) {
         match place {
             Place::Cache { url, priority } => caches.push(Cache { url, priority, named }),
-            Place::Local { root } => {
+            Place::Local { root, list: Some(list) } => {
+                locals.push(LocalStore::listed(&root, &list).map_err(SourceError::of)?);
+            }
+            Place::Local { root, list: None } => {
                 let scratch = context.home.cache().join("tmp");
                 let store = fs::create_dir_all(&scratch).map_err(|source| {
                     let root = root.as_path().into();

@@ -233,8 +233,8 @@ fn cache(typed: CacheFile) -> Result<CacheRequest, ManifestError> {
     // The store itself is meant where its directory is named.
     let local = url.strip_suffix(STORE).filter(|root| root.is_empty() || root.starts_with('/'));
     let place = match local {
-        Some("") => Place::Local { root: "/".into() },
-        Some(root) => Place::Local { root: root.into() },
+        Some("") => Place::Local { root: "/".into(), list: None },
+        Some(root) => Place::Local { root: root.into(), list: None },
         None => Place::from_str(&url).map_err(|error| refused(&error))?,
     };
     let keys = keys.iter().map(|key| PublicKey::from_str(key));

@@ -174,10 +174,13 @@ fn an_image_is_the_same_from_a_server_a_directory_and_a_store_and_offline() {
     assert_eq!(built(&offline, &first).index, expected);
     assert_eq!(server.requests().len(), asked);
 
-    // Another machine each; the lock is made anew.
+    // Another machine each; the lock is made anew. The list is what a build of Nix is told of its inputs.
     let directory = nix::cache().display().to_string();
     let store = format!("{}/nix/store", rootfs.display());
-    for (home, place) in [("directory", directory), ("store", store)] {
+    let told = world.dir.path().join("attrs.json");
+    fs_err::write(&told, nix::told()).unwrap();
+    let listed = format!("local?root={}&list={}", rootfs.display(), told.display());
+    for (home, place) in [("directory", directory), ("store", store), ("listed", listed)] {
         let context = world.context(home, Network::Online);
         let project = world.project(&manifest(&attributes, &place, &nix::public_key()));
         fs_err::remove_file(&project.lock_file).unwrap();
@@ -359,7 +362,7 @@ fn a_manifest_is_read_strictly_and_places_and_keys_need_the_users_word() {
     }
     let key = nix::public_key().trim().to_owned();
     let text = format!(
-        "name = 'x'\n[nix]\nroots = ['{hello}']\ncaches = [{{ url = 'https://c.example', keys = ['{key}'] }}, '/srv/cache', '/nix/store']\n"
+        "name = 'x'\n[nix]\nroots = ['{hello}']\ncaches = [{{ url = 'https://c.example', keys = ['{key}'] }}, '/srv/cache', '/nix/store', 'local?list=/srv/list']\n"
     );
     let world = World::new();
     let wanted = world.project(&text);
@@ -379,9 +382,61 @@ fn a_manifest_is_read_strictly_and_places_and_keys_need_the_users_word() {
         .collect::<Vec<_>>()
     };
     let machine = format!("substituters = https://c.example/\ntrusted-public-keys = {key}\n");
-    let rest = ["file:///srv/cache", "file:///nix/store"];
-    assert_eq!(asks(""), ["https://c.example/", rest[0], rest[1], &key]);
+    let rest = ["file:///srv/cache", "file:///nix/store", "file:///nix/store, by the list /srv/list"];
+    assert_eq!(asks(""), ["https://c.example/", rest[0], rest[1], rest[2], &key]);
     assert_eq!(asks(&machine), rest);
     assert_eq!(crate::sources::volatility(&wanted, "nix/tiny-hello"), Volatility::Weekly);
     assert_eq!(crate::sources::volatility(&wanted, "nix/tiny-lib"), Volatility::Stable);
+}
+
+/// Each platform has paths of its own; what only one has is built without it being run, and all of it is one index.
+#[test]
+fn both_platforms_are_one_image_from_each_place_and_by_each_number_of_threads() {
+    let (world, server) = (World::new(), nix::serve());
+    let path = |attribute: &str| nix::root(attribute).path;
+    let text = |cache: &str| {
+        format!(
+            "name = 'x'\nplatforms = ['linux/amd64', 'linux/arm64']\n{USER}[nix]\n\
+             roots = ['{}', '{}', {{ name = 'main', 'linux/amd64' = '{}', 'linux/arm64' = '{}' }}]\n\
+             caches = [{{ url = '{cache}', keys = ['{}'] }}]\n",
+            path("text"),
+            path("odd"),
+            path("env"),
+            path("lib"),
+            nix::public_key().trim(),
+        )
+    };
+    let context = world.online();
+    let first = world.project(&text(&server.url("")));
+    let whole = lock(&context, &first, &Upgrade::Nothing).unwrap();
+    let has = |platform: Platform, attribute: &str| {
+        whole.nix[&platform].paths.iter().any(|locked| locked.path.to_string() == path(attribute))
+    };
+    let [amd64, arm64] = Platform::ALL;
+    assert_eq!([has(amd64, "env"), has(arm64, "env")], [true, false]);
+    assert_eq!([has(amd64, "lib"), has(arm64, "lib")], [true, true]);
+    let expected = built(&context, &first);
+    let [one, other] = &expected.platforms[..] else { panic!("two platforms") };
+    let digests = |built: &build::compose::BuiltPlatform| -> Vec<Digest> {
+        built.layers.iter().map(|layer| layer.layer.digest.clone()).collect()
+    };
+    let shared = digests(one).iter().filter(|digest| digests(other).contains(digest)).count();
+    assert!(shared > 0, "what both have is in layers of both");
+    let rootfs = world.dir.path().join("rootfs");
+    unpacked(&context, &rootfs);
+    let told = world.dir.path().join("attrs.json");
+    fs_err::write(&told, nix::told()).unwrap();
+    let places = [
+        ("directory", nix::cache().display().to_string(), 1),
+        ("store", format!("{}/nix/store", rootfs.display()), 3),
+        ("listed", format!("local?root={}&list={}", rootfs.display(), told.display()), 8),
+    ];
+    for (home, place, threads) in places {
+        let mut context = world.context(home, Network::Online);
+        context.threads = std::num::NonZeroUsize::new(threads).unwrap();
+        let project = world.project(&text(&place));
+        fs_err::remove_file(&project.lock_file).unwrap();
+        lock(&context, &project, &Upgrade::Nothing).unwrap();
+        assert_eq!(built(&context, &project).index, expected.index, "{place}, {threads} threads");
+    }
 }

@@ -202,9 +202,11 @@ fn places_are_written_as_substituters_are() {
         panic!()
     };
     assert_eq!((url.to_string().as_str(), priority), ("https://cache.example/x", Some(7)));
-    assert_eq!(read("local").unwrap(), Place::Local { root: "/".into() });
-    assert_eq!(read("daemon").unwrap(), Place::Local { root: "/".into() });
-    assert_eq!(read("local?root=/srv/s").unwrap(), Place::Local { root: "/srv/s".into() });
+    assert_eq!(read("local").unwrap(), Place::Local { root: "/".into(), list: None });
+    assert_eq!(read("daemon").unwrap(), Place::Local { root: "/".into(), list: None });
+    assert_eq!(read("local?root=/srv/s").unwrap(), Place::Local { root: "/srv/s".into(), list: None });
+    let listed = Place::Local { root: "/".into(), list: Some("/build/.attrs.json".into()) };
+    assert_eq!(read("local?list=/build/.attrs.json").unwrap(), listed);
     assert!(matches!(read("/srv/cache").unwrap(), Place::Cache { .. }));
     for text in ["ssh://host.example", "s3://bucket", "cache", "", "local?root=s", "file://host.example/x"] {
         let error = read(text).expect_err(text);

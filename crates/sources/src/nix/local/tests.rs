@@ -42,12 +42,21 @@ fn a_local_store_says_what_the_cache_does() {
         let other = Closure::of(&[root(attribute)], &from_cache, &Limits::default()).unwrap();
         assert!(closure.paths().keys().eq(other.paths().keys()));
         for (path, verified) in closure.paths() {
-            assert_eq!(verified.info(), other.paths()[path].info());
+            let known = other.paths()[path].info().clone();
+            assert_eq!(*verified.info(), PathInfo { deriver: None, signatures: Vec::new(), ..known });
             assert_eq!((verified.voucher(), verified.file()), (&Voucher::LocalStore, None));
         }
     }
+    let list = scratch.path().join("list");
+    fs::write(&list, pinfold_testkit::nix::told()).unwrap();
+    let listed = LocalStore::listed(scratch.path(), &list).unwrap();
+    for path in &testing::locked().paths {
+        let (one, other) = (listed.info(&path.path).unwrap(), local.info(&path.path).unwrap());
+        assert_eq!(one.unwrap().info(), other.unwrap().info());
+    }
     let unknown = StorePath::of_base_name("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-no").unwrap();
-    assert!(matches!(local.ask(&[unknown])[0], Answer::HasNot));
+    assert!(matches!(local.ask(std::slice::from_ref(&unknown))[0], Answer::HasNot));
+    assert!(matches!(listed.ask(&[unknown])[0], Answer::HasNot));
 }
 
 #[test]
@@ -80,6 +89,15 @@ fn each_store_that_cannot_be_read_is_told_with_what_to_do() {
         let error = open(&scratch).unwrap_err();
         assert!(matches!(error, LocalError::Schema { .. }), "{version}: {error}");
         assert!(error.hint().unwrap().contains("nix copy --to"));
+    }
+    for list in [None, Some("[]]"), Some("{}")] {
+        let file = nothing.path().join("list");
+        if let Some(text) = list {
+            fs::write(&file, text).unwrap();
+        }
+        let error = LocalStore::listed(Path::new("/"), &file).unwrap_err();
+        assert!(matches!(error, LocalError::List { .. }));
+        assert!(error.hint().unwrap().contains("`.attrs.json`"));
     }
     let scratch = store();
     fs::write(scratch.path().join(FOLDER).join("db.sqlite"), b"no database").unwrap();
