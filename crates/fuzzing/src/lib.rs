@@ -54,6 +54,7 @@ pub use layer::layer;
 pub use nar::nar;
 pub use nix::narinfo;
 pub use nix::nixconf;
+pub use nix::nixlist;
 pub use npmrc::npmrc;
 pub use packument::packument;
 pub use pattern::pattern;
@@ -107,6 +108,7 @@ pub const TARGETS: &[Target] = &[
     ("nar", nar),
     ("narinfo", narinfo),
     ("nixconf", nixconf),
+    ("nixlist", nixlist),
     ("npmrc", npmrc),
     ("packument", packument),
     ("pattern", pattern),

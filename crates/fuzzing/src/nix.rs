@@ -1,4 +1,4 @@
-//! What binary caches and `nix.conf` say.
+//! What binary caches, `nix.conf` and Nix's lists of inputs say.
 
 use std::io;
 use std::path::Path;
@@ -7,6 +7,7 @@ use pinfold_base::http::SafeUrl;
 use pinfold_sources::nix::Conf;
 use pinfold_sources::nix::NarInfo;
 use pinfold_sources::nix::cache::CacheInfo;
+use pinfold_sources::nix::local::listed;
 
 /// Any bytes as a narinfo: what is read stays below its cache, refers to store paths alone, and signs one text.
 pub fn narinfo(bytes: &[u8]) {
@@ -19,6 +20,17 @@ pub fn narinfo(bytes: &[u8]) {
     let text = info.fingerprint();
     assert!(text.is_ascii() && !text.contains('\n'));
     assert_eq!(text.matches("/nix/store/").count(), 1 + info.references.len());
+}
+
+/// Any bytes as the list of a build's inputs: what is read is each path once, and of a size that can be.
+pub fn nixlist(bytes: &[u8]) {
+    let Ok(listed) = listed::parse(bytes) else { return };
+    for (path, info) in &listed {
+        assert!(info.path == *path && info.nar_size > 0);
+        let text = info.fingerprint();
+        assert!(text.is_ascii() && !text.contains('\n'));
+        assert_eq!(text.matches("/nix/store/").count(), 1 + info.references.len());
+    }
 }
 
 /// Any bytes as `nix.conf`, every file that it includes being the same: it comes to an end.

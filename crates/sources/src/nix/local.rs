@@ -16,7 +16,7 @@
 //! **Refuses**: databases of another schema, rows that Nix would not write.
 
 mod dump;
-mod listed;
+pub mod listed;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -28,7 +28,7 @@ use crate::nix::narinfo::PathInfo;
 use crate::nix::store_path::StorePath;
 
 /// The longest list that is read, in bytes.
-pub(super) const MAX_LIST: u64 = 64 << 20;
+pub const MAX_LIST: u64 = 64 << 20;
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -49,7 +49,7 @@ struct Listed {
 }
 
 /// Reads such a list; the error says what is wrong.
-pub(super) fn parse(bytes: &[u8]) -> Result<BTreeMap<StorePath, PathInfo>, String> {
+pub fn parse(bytes: &[u8]) -> Result<BTreeMap<StorePath, PathInfo>, String> {
     let document: Document = serde_json::from_slice(bytes)
         .map_err(|_| "it has no list of `path`, `narHash`, `narSize` and `references`".to_owned())?;
     let (Document::Build { closure: listed } | Document::Paths(listed)) = document;
