@@ -6,6 +6,7 @@
 //!   bench scripts  what hostile install scripts cost until they are stopped
 //!   bench run      figures with goals: starts, unpacking, the proxy, resident memory
 //!   bench verify   rows of looking at an image, beside decompressing and hashing its layers
+//!   bench layers   what upgrades of closures of Nix cost to pull again, by our plan and by the rules of others
 //!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod build;
 mod floor;
+mod layers;
 mod peers;
 pub(crate) mod run;
 mod scripts;
@@ -60,6 +62,8 @@ enum Group {
     Run,
     /// Proving what an image is
     Verify,
+    /// Cutting closures of Nix into layers
+    Layers,
     /// Sending images to registries and getting them from there
     Ship,
 }
@@ -75,6 +79,8 @@ struct Tables {
     run: Vec<run::Figure>,
     /// What proving costs.
     verify: Vec<Row>,
+    /// What upgrades of closures cost to pull.
+    layers: Vec<layers::Pulled>,
     /// What shipping costs.
     ship: Vec<Row>,
 }
@@ -148,6 +154,14 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     let root = crate::root();
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let wanted = |group| args.groups.is_empty() || args.groups.contains(&group);
+    let mut tables = Tables::default();
+    if wanted(Group::Layers) {
+        tables.layers = layers::rows(&root)?;
+    }
+    if args.groups == [Group::Layers] {
+        return keep(&root, args, &tables);
+    }
     let status = command("cargo")
         .args(["build", "--release", "--quiet", "--package", "pinfold"])
         .current_dir(&root)
@@ -157,8 +171,6 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
         return Err("the program does not build".into());
     }
     let pinfold = newest_binary(&root)?.display().to_string();
-    let wanted = |group| args.groups.is_empty() || args.groups.contains(&group);
-    let mut tables = Tables::default();
     if wanted(Group::Build) {
         tables.build = build::rows(args, &folder, &pinfold)?;
     }
@@ -174,8 +186,13 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     if wanted(Group::Ship) {
         tables.ship = ship::rows(args, &folder, &pinfold)?;
     }
+    keep(&root, args, &tables)
+}
+
+/// Writes the tables where they are wanted.
+fn keep(root: &Path, args: &BenchArgs, tables: &Tables) -> Result<(), String> {
     let path = root.join(&args.json);
-    let json = serde_json::to_string_pretty(&tables).map_err(|error| error.to_string())?;
+    let json = serde_json::to_string_pretty(tables).map_err(|error| error.to_string())?;
     write(&path, &(json + "\n"))?;
     say(&format!("written to {}", path.display()));
     Ok(())

@@ -14,9 +14,11 @@
 //! **Refuses**: names to move that nothing has, and other bytes for a version that was locked, unless that is what shall move.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use pinfold_archive::Component;
 use pinfold_archive::decoded::Format;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -277,7 +279,7 @@ fn resolve(
         ledger.insert(platform, placed.ledger);
     }
     let below = lock.base.iter().flat_map(LockedBase::layers).max().unwrap_or(0);
-    lock.layers = layers(project, &sizes, below, old);
+    lock.layers = layers(project, &sizes, &sources::built_on(&lock), below, old);
     if complete(&mut lock, &manifest.platforms, &ledger) {
         still::remember(context, project, &lock, &placing);
     } else if let Some(old) = old.filter(|old| still_tells(old, &lock, &ledger)) {
@@ -320,6 +322,7 @@ fn still_tells(old: &Lock, new: &Lock, placed: &Ledger) -> bool {
 fn layers(
     project: &Project,
     sizes: &BTreeMap<String, u64>,
+    built_on: &BTreeMap<String, BTreeSet<Component>>,
     below: usize,
     old: Option<&Lock>,
 ) -> Vec<LockedLayer> {
@@ -335,6 +338,7 @@ fn layers(
             } else {
                 Sharing::Auto
             },
+            built_on: built_on.get(component).cloned().unwrap_or_default(),
         })
         .collect();
     let previous = old.map(|lock| plan::Assignment {

@@ -9,7 +9,8 @@
 //! place        archives ─► a tree
 //! bytes        how large each component will be, by which a new lock cuts layers before anything is fetched
 //! servers      who would be asked, for `doctor`
-//! volatility   how often a component moves, for the plan of layers
+//! built_on     what components move with, for the plan of layers
+//! volatility   how often a component moves, for the same
 //! ```
 //!
 //! How a registry is asked and how an archive is understood is the matter of the crate `pinfold-sources`; a folder here ties
@@ -42,6 +43,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use pinfold_archive::Component;
 use pinfold_archive::Tree;
 use pinfold_archive::decoded::Format;
 use pinfold_archive::decoded::Listing;
@@ -162,6 +164,11 @@ pub trait Source: Sync {
     /// The servers that are asked what exists, each at an address that it has something at.
     fn servers(&self, _: &Remotes<'_>) -> Vec<Server> {
         Vec::new()
+    }
+
+    /// Each component and what it is directly built on, where it moves whenever that moves: the plan of layers goes by it.
+    fn built_on(&self, _: &Lock) -> BTreeMap<String, BTreeSet<Component>> {
+        BTreeMap::new()
     }
 
     /// How often the component `PREFIX/name` moves.
@@ -552,6 +559,11 @@ pub fn volatility(project: &Project, component: &str) -> Volatility {
     let Some((prefix, name)) = component.split_once('/') else { return Volatility::Stable };
     let source = ALL.iter().map(|(_, source)| source).find(|source| source.prefix() == prefix);
     source.map_or(Volatility::Stable, |source| source.volatility(project, name))
+}
+
+/// What components are built on, of all sources that know it.
+pub fn built_on(lock: &Lock) -> BTreeMap<String, BTreeSet<Component>> {
+    ALL.iter().flat_map(|(_, source)| source.built_on(lock)).collect()
 }
 
 /// Whether a component is the image that all others stand on: what changes of it is in a layer of its own, the lowest of ours.

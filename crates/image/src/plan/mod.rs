@@ -7,14 +7,15 @@
 //!
 //! **Rules** (lowest layer first): what changes least comes first. A component is alone when the manifest says so, when it
 //! is volatile, or when it is big: at least the median plus 1.5 times the median absolute deviation, and [`BIG_MIN`]. The rest
-//! goes to few bins chosen by a hash of the *name*, so that one component more or less does not move its neighbours.
-//! Generated files form the last layer. A bin above [`SPLIT_BYTES`] (estimated, compressed) is split between components.
+//! goes to few bins chosen by a hash of the *name*, so that one component more or less does not move its neighbours. Components of
+//! which it is known what moves them share layers with what moves when they do ([`together`]). Generated files form the last layer. A bin above [`SPLIT_BYTES`] (estimated, compressed) is split between components.
 //!
 //! **Guarantees**: equal input gives equal output, whatever its order; with a previous assignment only new and removed
 //! components move (and those that the manifest now wants alone); there are never more layers than allowed.
 
 mod fold;
 mod split;
+mod together;
 
 pub use split::SplitError;
 pub use split::split;
@@ -71,6 +72,8 @@ pub struct ComponentSize {
     pub volatility: Volatility,
     /// Whether it may share a layer.
     pub sharing: Sharing,
+    /// Itself and what it is directly built on, where it moves whenever that moves; nothing where it moves by itself.
+    pub built_on: BTreeSet<Component>,
 }
 
 /// One layer of an assignment.
@@ -116,8 +119,9 @@ impl Assignment {
                 }
             }
         }
-        let big = big_components(sizes.values().copied(), max);
-        for (name, size) in sizes {
+        let big = big_components(sizes.values().copied().filter(|size| !size.moves_with_others()), max);
+        let mut loose = Vec::new();
+        for (&name, &size) in &sizes {
             if placed.contains(name) {
                 continue;
             }
@@ -126,11 +130,14 @@ impl Assignment {
                 groups.entry(Key { tier, name: GENERATED.into() }).or_default().add(size);
             } else if size.must_be_alone() || big.contains(name) {
                 groups.entry(Key { tier, name: name.into() }).or_default().add(size);
+            } else if size.moves_with_others() {
+                loose.push(size);
             } else {
                 let key = first_bin_with_room(&groups, size);
                 groups.entry(key).or_default().add(size);
             }
         }
+        together::share(&mut groups, &loose, &sizes, max);
         fold::to_at_most(&mut groups, max.max(1));
         let layers = groups.into_iter().map(|(key, group)| LayerPlan {
             name: key.name,
@@ -210,6 +217,10 @@ impl ComponentSize {
 
     fn must_be_alone(&self) -> bool {
         !self.is_generated() && (self.sharing == Sharing::Alone || self.volatility == Volatility::Volatile)
+    }
+
+    fn moves_with_others(&self) -> bool {
+        !self.built_on.is_empty()
     }
 
     fn tier(&self) -> Tier {

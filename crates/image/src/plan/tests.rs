@@ -7,7 +7,13 @@ use pinfold_base::ImagePath;
 use super::*;
 
 fn size(name: &str, bytes: u64, volatility: Volatility) -> ComponentSize {
-    ComponentSize { component: name.into(), bytes, volatility, sharing: Sharing::Auto }
+    ComponentSize {
+        component: name.into(),
+        bytes,
+        volatility,
+        sharing: Sharing::Auto,
+        built_on: BTreeSet::new(),
+    }
 }
 
 const MIB: u64 = 1 << 20;

@@ -27,7 +27,7 @@ fn how_often_a_component_moves_is_its_sources_word() {
 /// Layers of components with these sizes, as `NAME: COMPONENTS`.
 fn planned(manifest: &str, sizes: &[(&str, u64)], old: Option<&Lock>) -> Vec<String> {
     let sizes = sizes.iter().map(|&(name, size)| (name.to_owned(), size)).collect();
-    let layers = layers(&project(manifest), &sizes, 0, old);
+    let layers = layers(&project(manifest), &sizes, &BTreeMap::new(), 0, old);
     layers.iter().map(|layer| format!("{}: {}", layer.name, layer.components.join(" "))).collect()
 }
 

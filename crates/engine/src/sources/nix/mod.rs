@@ -289,6 +289,17 @@ impl Source for Nix {
         places.caches.iter().flat_map(about).collect()
     }
 
+    /// The name of a store path follows from those that it refers to.
+    fn built_on(&self, lock: &Lock) -> BTreeMap<String, BTreeSet<Component>> {
+        let mut built_on: BTreeMap<String, BTreeSet<Component>> = BTreeMap::new();
+        for path in lock.nix.values().flat_map(|locked| &locked.paths) {
+            let on = built_on.entry(component(&path.path)).or_default();
+            on.insert(owner(&path.path));
+            on.extend(path.references.iter().map(owner));
+        }
+        built_on
+    }
+
     /// What others build on moves with the whole package set; what was asked for, with each of its versions.
     fn volatility(&self, project: &Project, name: &str) -> Volatility {
         if self.names(project).iter().any(|root| root == name) {
