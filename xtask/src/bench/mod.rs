@@ -6,6 +6,7 @@
 //!   bench scripts  what hostile install scripts cost until they are stopped
 //!   bench run      figures with goals: starts, unpacking, the proxy, resident memory
 //!   bench verify   rows of looking at an image, beside decompressing and hashing its layers
+//!   bench nix      rows of layers made of a closure of Nix, beside decompressing, hashing and compressing it, and beside Nix
 //!   bench layers   what upgrades of closures of Nix cost to pull again, by our plan and by the rules of others
 //!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
@@ -16,6 +17,7 @@
 mod build;
 mod floor;
 mod layers;
+mod nix;
 mod peers;
 pub(crate) mod run;
 mod scripts;
@@ -62,6 +64,8 @@ enum Group {
     Run,
     /// Proving what an image is
     Verify,
+    /// Making layers of store paths of Nix
+    Nix,
     /// Cutting closures of Nix into layers
     Layers,
     /// Sending images to registries and getting them from there
@@ -79,6 +83,8 @@ struct Tables {
     run: Vec<run::Figure>,
     /// What proving costs.
     verify: Vec<Row>,
+    /// What layers of store paths cost.
+    nix: Vec<Row>,
     /// What upgrades of closures cost to pull.
     layers: Vec<layers::Pulled>,
     /// What shipping costs.
@@ -182,6 +188,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     }
     if wanted(Group::Verify) {
         tables.verify = verify::rows(args, &folder, &pinfold)?;
+    }
+    if wanted(Group::Nix) {
+        tables.nix = nix::rows(args, &folder, &pinfold)?;
     }
     if wanted(Group::Ship) {
         tables.ship = ship::rows(args, &folder, &pinfold)?;
