@@ -55,6 +55,7 @@ pub use nar::nar;
 pub use nix::narinfo;
 pub use nix::nixconf;
 pub use nix::nixlist;
+pub use nix::nixnames;
 pub use npmrc::npmrc;
 pub use packument::packument;
 pub use pattern::pattern;
@@ -109,6 +110,7 @@ pub const TARGETS: &[Target] = &[
     ("narinfo", narinfo),
     ("nixconf", nixconf),
     ("nixlist", nixlist),
+    ("nixnames", nixnames),
     ("npmrc", npmrc),
     ("packument", packument),
     ("pattern", pattern),

@@ -1,4 +1,4 @@
-//! What binary caches, `nix.conf` and Nix's lists of inputs say.
+//! What binary caches, `nix.conf`, Nix's lists of inputs and its answers say.
 
 use std::io;
 use std::path::Path;
@@ -7,6 +7,10 @@ use pinfold_base::http::SafeUrl;
 use pinfold_sources::nix::Conf;
 use pinfold_sources::nix::NarInfo;
 use pinfold_sources::nix::cache::CacheInfo;
+use pinfold_sources::nix::database;
+use pinfold_sources::nix::flake::Package;
+use pinfold_sources::nix::flake::Resolution;
+use pinfold_sources::nix::flake::Said;
 use pinfold_sources::nix::local::listed;
 
 /// Any bytes as a narinfo: what is read stays below its cache, refers to store paths alone, and signs one text.
@@ -46,6 +50,25 @@ pub fn nixconf(bytes: &[u8]) {
             for value in list.values() {
                 assert!(!value.text.is_empty() && !value.text.contains([' ', '\t', '\n', '\r', '#']));
             }
+        }
+    }
+}
+
+/// A line as the name of a package and any bytes as Nix's answer: a name is written as it was read, and an answer has only store paths.
+/// The same bytes as the database of another image.
+pub fn nixnames(bytes: &[u8]) {
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+    let (line, answer) = bytes.split_at(end);
+    let package = std::str::from_utf8(line).ok().and_then(|line| line.parse::<Package>().ok());
+    if let Some(package) = &package {
+        assert_eq!(package.to_string().parse::<Package>().expect("what is written is read"), *package);
+    }
+    let _ = database::read(answer.get(1..).unwrap_or_default().to_vec());
+    let Ok(answer) = Resolution::parse(answer) else { return };
+    let Some(package) = package else { return };
+    if let Said::Found(found, _) = answer.of(&package, "x86_64-linux") {
+        for path in found.outputs.values() {
+            assert!(!path.0.base_name().contains('/'));
         }
     }
 }

@@ -17,14 +17,19 @@
 //! **Refuses**: a reference to a path that is not given.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::Shown;
 use rusqlite::Connection;
 use rusqlite::params;
 
+use super::hash;
+use super::key::Signature;
 use super::locked::LockedPath;
+use super::narinfo::Compression;
 use super::store_path::StorePath;
 
 /// The content of the file `schema` beside the database: its version.
@@ -84,6 +89,9 @@ pub enum DatabaseError {
     /// A path twice.
     #[error("`{0}` is in the image twice")]
     Twice(StorePath),
+    /// The database of an image that cannot be read.
+    #[error("the database of Nix in the base cannot be read: {0}")]
+    Foreign(String),
     /// What SQLite says.
     #[error("failed to write the database of the store")]
     Sqlite(#[from] rusqlite::Error),
@@ -92,10 +100,94 @@ pub enum DatabaseError {
 impl Diagnose for DatabaseError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Reference { .. } | Self::Twice(_) => Diagnosis::Own(Kind::Integrity),
+            Self::Reference { .. } | Self::Twice(_) | Self::Foreign(_) => Diagnosis::Own(Kind::Integrity),
             Self::Sqlite(_) => Diagnosis::Own(Kind::Internal),
         }
     }
+}
+
+/// Most rows that are read of a database: of paths, and of references.
+const MAX_ROWS: usize = 1 << 20;
+
+/// Most bytes that are read of a database.
+pub const MAX_DATABASE: u64 = 256 << 20;
+
+/// The paths that the database of another image registers, with no place that they are fetched from. It may be anybody's.
+pub fn read(mut bytes: Vec<u8>) -> Result<Vec<LockedPath>, DatabaseError> {
+    let wrong = |reason: &str| DatabaseError::Foreign(reason.to_owned());
+    // Nix switches the write-ahead log on; a database in memory cannot have one.
+    if let Some(versions) = bytes.get_mut(18..20) {
+        versions.copy_from_slice(&[1, 1]);
+    }
+    let mut connection = Connection::open_in_memory()?;
+    let unreadable = |error: rusqlite::Error| DatabaseError::Foreign(error.to_string());
+    connection.deserialize_read_exact("main", &bytes[..], bytes.len(), true).map_err(unreadable)?;
+    connection
+        .execute_batch("pragma trusted_schema = off; pragma cell_size_check = on;")
+        .map_err(unreadable)?;
+    // A view of that name could go on for ever.
+    let tables = "select count(*) from sqlite_master where type = 'table' and name in ('ValidPaths', 'Refs') \
+                  and upper(sql) not like '%VIRTUAL%'";
+    let tables: i64 = connection.query_row(tables, [], |row| row.get(0)).map_err(unreadable)?;
+    if tables != 2 {
+        return Err(wrong("it has not the tables of a store"));
+    }
+    let mut found: BTreeMap<i64, LockedPath> = BTreeMap::new();
+    let mut valid = connection
+        .prepare("select id, path, hash, narSize, deriver, sigs, ca from ValidPaths")
+        .map_err(unreadable)?;
+    let mut rows = valid.query([]).map_err(unreadable)?;
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        if found.len() == MAX_ROWS {
+            return Err(wrong("it has too many paths"));
+        }
+        let (id, path) = registered(row)?;
+        found.insert(id, path);
+    }
+    let names: BTreeMap<i64, StorePath> = found.iter().map(|(id, path)| (*id, path.path.clone())).collect();
+    let mut refers = connection.prepare("select referrer, reference from Refs").map_err(unreadable)?;
+    let mut rows = refers.query([]).map_err(unreadable)?;
+    let mut count = 0_usize;
+    while let Some(row) = rows.next().map_err(unreadable)? {
+        count += 1;
+        let (from, to): (i64, i64) = (row.get(0).map_err(unreadable)?, row.get(1).map_err(unreadable)?);
+        let (Some(path), Some(reference), true) = (found.get_mut(&from), names.get(&to), count <= MAX_ROWS)
+        else {
+            return Err(wrong("its references are of no path, or too many"));
+        };
+        path.references.insert(reference.clone());
+    }
+    Ok(found.into_values().collect())
+}
+
+/// A row of the paths.
+fn registered(row: &rusqlite::Row<'_>) -> Result<(i64, LockedPath), DatabaseError> {
+    let unreadable = |error: rusqlite::Error| DatabaseError::Foreign(error.to_string());
+    let path: String = row.get(1).map_err(unreadable)?;
+    let wrong = |reason: &str| DatabaseError::Foreign(format!("of `{}` {reason}", Shown::from(&path)));
+    let parsed = |text: &str| StorePath::parse(text).map_err(|_| wrong("the path is none"));
+    let hash: String = row.get(2).map_err(unreadable)?;
+    let nar = hash::parse(&hash).ok_or_else(|| wrong("the hash is no SHA-256"))?;
+    let size: Option<i64> = row.get(3).map_err(unreadable)?;
+    let deriver: Option<String> = row.get(4).map_err(unreadable)?;
+    let signed: Option<String> = row.get(5).map_err(unreadable)?;
+    let signed = signed.as_deref().unwrap_or_default().split(' ').filter(|word| !word.is_empty());
+    let signatures = signed.map(str::parse).collect::<Result<Vec<Signature>, _>>();
+    let nar_size = u64::try_from(size.unwrap_or_default()).map_err(|_| wrong("the size is none"))?;
+    let locked = LockedPath {
+        path: parsed(&path)?,
+        nar: nar.clone(),
+        nar_size,
+        references: BTreeSet::new(),
+        deriver: deriver.as_deref().map(parsed).transpose()?,
+        ca: row.get(6).map_err(unreadable)?,
+        signatures: signatures.map_err(|_| wrong("a signature is none"))?,
+        file: nar,
+        size: nar_size,
+        compression: Compression::None,
+        url: None,
+    };
+    Ok((row.get(0).map_err(unreadable)?, locked))
 }
 
 /// The bytes of the database that registers these paths, in whatever order they are given.

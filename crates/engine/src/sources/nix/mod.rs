@@ -21,6 +21,7 @@ mod section;
 pub(crate) mod set;
 mod state;
 mod store;
+mod tarred;
 #[cfg(test)]
 mod tests;
 

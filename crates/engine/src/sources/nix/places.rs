@@ -12,7 +12,10 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use fs_err as fs;
+use pinfold_base::Shown;
 use pinfold_base::http::Named;
+use pinfold_base::http::ParseUrlError;
+use pinfold_base::http::SafeUrl;
 use pinfold_network::HeldCommand;
 use pinfold_sources::nix::Cache;
 use pinfold_sources::nix::Caches;
@@ -27,6 +30,9 @@ use pinfold_sources::nix::closure::Origin;
 use pinfold_sources::nix::conf;
 use pinfold_sources::nix::conf::ConfError;
 
+use tempfile::TempDir;
+
+use super::tarred;
 use crate::context::Context;
 use crate::context::Environment;
 use crate::project::Project;
@@ -43,6 +49,8 @@ pub(super) struct Places {
     pub(super) caches: Option<Caches>,
     /// Stores of this machine.
     pub(super) locals: Vec<LocalStore>,
+    /// What was taken out of tars, as long as it is read.
+    _tars: Vec<TempDir>,
 }
 
 impl Places {
@@ -108,9 +116,14 @@ fn find(remotes: &Remotes<'_>) -> Result<Places, SourceError> {
     let own = wanted.iter().map(|cache| (cache.place.clone(), Named::ByProject));
     let machines = conf.substituters.values().filter(|_| wanted.is_empty());
     let machines = machines.filter_map(|value| Some((usable(&value.text)?, Named::ByMachine)));
-    let (mut caches, mut locals) = (Vec::new(), Vec::new());
+    let (mut caches, mut locals, mut tars) = (Vec::new(), Vec::new(), Vec::new());
     for (place, named) in own.chain(machines) {
         match place {
+            Place::Cache { url, priority } if url.file_path().is_some_and(|path| tarred::is_tar(&path)) => {
+                let (tar, url) = untarred(context, &url)?;
+                tars.push(tar);
+                caches.push(Cache { url, priority, named });
+            }
             Place::Cache { url, priority } => caches.push(Cache { url, priority, named }),
             Place::Local { root, list: Some(list) } => {
                 locals.push(LocalStore::listed(&root, &list).map_err(SourceError::of)?);
@@ -130,12 +143,31 @@ fn find(remotes: &Remotes<'_>) -> Result<Places, SourceError> {
         return if locals.is_empty() {
             Err(SourceError::of(NixError::NoCache))
         } else {
-            Ok(Places { caches: None, locals })
+            Ok(Places { caches: None, locals, _tars: tars })
         };
     }
     let keys = trusted(project, &conf).map_err(SourceError::of)?;
     let client = context.http().map_err(SourceError::of)?.clone();
-    Ok(Places { caches: Some(Caches::new(caches, keys, client).map_err(SourceError::of)?), locals })
+    let caches = Some(Caches::new(caches, keys, client).map_err(SourceError::of)?);
+    Ok(Places { caches, locals, _tars: tars })
+}
+
+/// The directory that a tar was taken out to, and its address.
+fn untarred(context: &Context, tar: &SafeUrl) -> Result<(TempDir, SafeUrl), SourceError> {
+    let scratch = context.home.cache().join("tmp");
+    let path = tar.file_path().unwrap_or_default();
+    let made = fs::create_dir_all(&scratch).map_err(|source| {
+        SourceError::of(pinfold_sources::nix::local::LocalError::Read { root: path.as_path().into(), source })
+    });
+    made?;
+    let (folder, top) = tarred::unpacked(&path, &scratch).map_err(SourceError::of)?;
+    let unreadable = |error: ParseUrlError| {
+        SourceError::of(NixError::Place {
+            text: Shown::from(path.as_path()),
+            reason: Shown::from(error.to_string()),
+        })
+    };
+    Ok((folder, SafeUrl::from_path(&top).map_err(unreadable)?))
 }
 
 /// A substituter of the machine's that can be asked here. Nix has kinds that are not (`s3://`, `ssh://`): it is no error to have them.

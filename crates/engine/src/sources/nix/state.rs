@@ -8,13 +8,16 @@ use std::fmt::Write as _;
 
 use pinfold_archive::Component;
 use pinfold_archive::Content;
+use pinfold_archive::Contents as _;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
 use pinfold_base::ImagePath;
 use pinfold_sources::nix::LockedNix;
+use pinfold_sources::nix::LockedPath;
 use pinfold_sources::nix::NixError;
 use pinfold_sources::nix::database;
+use pinfold_sources::nix::database::DatabaseError;
 
 use super::resolve;
 use super::section::NixRequest;
@@ -48,6 +51,24 @@ pub(super) fn component() -> Component {
     Component::generated("nix")
 }
 
+/// What Nix of the base has in its store: one database tells of all.
+fn registered_below(placing: &Placing<'_>) -> Result<Vec<LockedPath>, SourceError> {
+    let Some(below) = placing.below else { return Ok(Vec::new()) };
+    let folder = ImagePath::new(database::FOLDER)?;
+    let of = |error: DatabaseError| SourceError::of(NixError::from(error));
+    let Some(content) = below.tree.content(&folder.join("db.sqlite")?) else { return Ok(Vec::new()) };
+    let read = |content, most| {
+        let read = placing.context.decoded.read(content, most);
+        read.map_err(|error| of(DatabaseError::Foreign(error.to_string())))
+    };
+    if let Some(log) = below.tree.content(&folder.join("db.sqlite-wal")?)
+        && !read(log, database::MAX_DATABASE)?.is_empty()
+    {
+        return Err(of(DatabaseError::Foreign("there is a log beside it that was not written back".into())));
+    }
+    database::read(read(content, database::MAX_DATABASE)?).map_err(of)
+}
+
 /// All of it for one platform.
 pub(super) fn of(
     locked: &LockedNix,
@@ -62,7 +83,10 @@ pub(super) fn of(
     for folder in FOLDERS {
         tree.add(ImagePath::new(folder)?, Node::directory(&owner, meta(0o755)))?;
     }
-    let database = database::write(&locked.paths).map_err(|error| SourceError::of(NixError::from(error)))?;
+    let others = registered_below(placing)?;
+    let others = others.iter().filter(|other| locked.path(&other.path).is_none());
+    let database = database::write(locked.paths.iter().chain(others));
+    let database = database.map_err(|error| SourceError::of(NixError::from(error)))?;
     let folder = ImagePath::new(database::FOLDER)?;
     for (name, bytes) in [("db.sqlite", database), ("schema", database::SCHEMA_VERSION.into())] {
         let node = Node::file(&owner, meta(0o644), Content::inline(bytes));

@@ -153,6 +153,21 @@ fn store_paths_become_a_verified_image() {
     assert!(!layers.iter().any(|layer| layer.contains("nix/") && layer.contains("generated/")), "{layers:?}");
 }
 
+/// Files in a tar, below a directory.
+fn tarred(context: &Context, files: &Files) -> Vec<u8> {
+    let owner = Component::from("x");
+    let mut tree = Tree::new();
+    for (name, bytes) in files {
+        let content = pinfold_archive::Content::inline(bytes.clone());
+        let node = pinfold_archive::Node::file(&owner, pinfold_archive::Metadata::root(0o644, 1), content);
+        tree.add(path(&format!("cache/{name}")), node).unwrap();
+    }
+    tree.complete(&owner, 1).unwrap();
+    let mut tar = Vec::new();
+    pinfold_archive::tar::write::write(&tree, &context.decoded, &mut tar).unwrap();
+    tar
+}
+
 #[test]
 fn an_image_is_the_same_from_a_server_a_directory_and_a_store_and_offline() {
     let (world, server) = (World::new(), nix::serve());
@@ -177,10 +192,13 @@ fn an_image_is_the_same_from_a_server_a_directory_and_a_store_and_offline() {
     // Another machine each; the lock is made anew. The list is what a build of Nix is told of its inputs.
     let directory = nix::cache().display().to_string();
     let store = format!("{}/nix/store", rootfs.display());
+    let tar = world.dir.path().join("cache.tar");
+    fs_err::write(&tar, tarred(&context, &nix::files())).unwrap();
+    let tar = tar.display().to_string();
     let told = world.dir.path().join("attrs.json");
     fs_err::write(&told, nix::told()).unwrap();
     let listed = format!("local?root={}&list={}", rootfs.display(), told.display());
-    for (home, place) in [("directory", directory), ("store", store), ("listed", listed)] {
+    for (home, place) in [("directory", directory), ("tar", tar), ("store", store), ("listed", listed)] {
         let context = world.context(home, Network::Online);
         let project = world.project(&manifest(&attributes, &place, &nix::public_key()));
         fs_err::remove_file(&project.lock_file).unwrap();

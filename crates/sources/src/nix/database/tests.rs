@@ -163,3 +163,44 @@ fn nix_verifies_the_contents_by_the_database() {
     let (good, said) = verify();
     assert!(!good && said.contains("was modified"), "the control: {said}");
 }
+
+#[test]
+fn what_another_image_registers_is_read_and_what_is_no_store_is_refused() {
+    let locked = testing::locked();
+    let bytes = write(&locked.paths).unwrap();
+    let told = |path: &LockedPath| {
+        let LockedPath { path, nar, nar_size, references, deriver, ca, signatures, .. } = path.clone();
+        (path, nar, nar_size, references, deriver, ca, signatures)
+    };
+    let read_back = read(bytes.clone()).unwrap();
+    assert_eq!(
+        read_back.iter().map(told).collect::<Vec<_>>(),
+        locked.paths.iter().map(told).collect::<Vec<_>>()
+    );
+    assert_eq!(write(&read_back).unwrap(), bytes);
+    // As Nix leaves it once it was used.
+    let mut used = bytes.clone();
+    used[18..20].copy_from_slice(&[2, 2]);
+    assert_eq!(read(used).unwrap(), read_back);
+    let with = |statement: &str| {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.deserialize_read_exact("main", &bytes[..], bytes.len(), false).unwrap();
+        connection.execute_batch("pragma foreign_keys = off").unwrap();
+        connection.execute_batch(statement).unwrap();
+        read(connection.serialize("main").unwrap().to_vec())
+    };
+    assert!(with("update ValidPaths set registrationTime = 7").is_ok());
+    for statement in [
+        "update ValidPaths set path = '/nix/store/../x' where id = 1",
+        "update ValidPaths set hash = 'md5:00' where id = 1",
+        "update ValidPaths set narSize = -1 where id = 1",
+        "update ValidPaths set sigs = 'x' where id = 1",
+        "insert into Refs values (1, 99)",
+        "drop table Refs; create view Refs as with recursive n(i) as (select 1 union all select i + 1 from n) select i, i from n",
+    ] {
+        assert!(matches!(with(statement), Err(DatabaseError::Foreign(_))), "{statement}");
+    }
+    for bytes in [Vec::new(), vec![0; 100], bytes[..5000].to_vec(), b"SQLite format 3\0".to_vec()] {
+        assert!(read(bytes).is_err());
+    }
+}
