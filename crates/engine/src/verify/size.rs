@@ -1,4 +1,6 @@
-//! What an image weighs, as a registry's manifest lists it, and what of it weighs most.
+//! What an image weighs, as a registry's manifest lists it, what of it weighs most, and what it weighs more or less than another.
+//!
+//! **Guarantees**: manifests alone are read, no layer; a platform that only one of two images has is not compared.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
