@@ -169,8 +169,8 @@ fn what_another_image_registers_is_read_and_what_is_no_store_is_refused() {
     let locked = testing::locked();
     let bytes = write(&locked.paths).unwrap();
     let told = |path: &LockedPath| {
-        let LockedPath { path, nar, nar_size, references, deriver, ca, signatures, .. } = path.clone();
-        (path, nar, nar_size, references, deriver, ca, signatures)
+        let LockedPath { path, nar, nar_size, references, ca, .. } = path.clone();
+        (path, nar, nar_size, references, ca)
     };
     let read_back = read(bytes.clone()).unwrap();
     assert_eq!(
@@ -190,6 +190,18 @@ fn what_another_image_registers_is_read_and_what_is_no_store_is_refused() {
         read(connection.serialize("main").unwrap().to_vec())
     };
     assert!(with("update ValidPaths set registrationTime = 7").is_ok());
+    // What Nix says of a path's maker and signers, which our own database does not.
+    assert!(read_back.iter().all(|path| path.deriver.is_none() && path.signatures.is_empty()));
+    let made = locked.paths.iter().find(|path| path.deriver.is_some()).unwrap();
+    let signatures: Vec<String> = made.signatures.iter().map(ToString::to_string).collect();
+    let signed = with(&format!(
+        "update ValidPaths set deriver = '{}', sigs = '{}' where path = '{}'",
+        made.deriver.as_ref().unwrap(),
+        signatures.join(" "),
+        made.path
+    ));
+    let signed = signed.unwrap().into_iter().find(|path| path.path == made.path).unwrap();
+    assert_eq!((signed.deriver, signed.signatures), (made.deriver.clone(), made.signatures.clone()));
     for statement in [
         "update ValidPaths set path = '/nix/store/../x' where id = 1",
         "update ValidPaths set hash = 'md5:00' where id = 1",
