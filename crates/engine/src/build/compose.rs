@@ -273,7 +273,7 @@ pub fn platform(
     let image = pinfold_image::compose::image_on(
         platform,
         below.map(|below| On { base: &below.image, component: below.component.as_str() }),
-        &runtime(context, project, lock, placed)?,
+        &runtime(context, project, lock, (platform, placed))?,
         &blobs,
         &annotations,
         lock.epoch,
@@ -336,7 +336,7 @@ fn runtime(
     context: &Context,
     project: &Project,
     lock: &Lock,
-    placed: &Placed,
+    (platform, placed): (Platform, &Placed),
 ) -> Result<RuntimeConfig, ManifestError> {
     let Project { manifest, recipes, .. } = project;
     let below = placed.below.as_deref();
@@ -345,8 +345,9 @@ fn runtime(
     let path = env.remove("PATH").map(|value| ("PATH".to_owned(), value));
     let env = path.into_iter().chain(env).map(|(name, value)| format!("{name}={value}")).collect();
     let mut labels = os_release_labels(&placed.tree, &context.decoded);
-    for agent in &lock.agents {
-        labels.insert(format!("dev.pinfold.agent.{}", agent.name), agent.version.clone());
+    let agents = lock.agents.iter().map(|agent| (agent.name.as_str(), agent.version.clone()));
+    for (name, version) in agents.chain(sources::nix::versions(project, lock, platform)) {
+        labels.insert(format!("dev.pinfold.agent.{name}"), version);
     }
     // What the image asks of whoever runs it: `run --image` lets it narrow freely and widen after the user's word.
     let wishes = crate::run::Declared::label(&manifest.run);

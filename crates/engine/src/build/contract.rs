@@ -200,7 +200,7 @@ fn tools(
     platform: Platform,
 ) -> io::Result<Vec<Tool>> {
     let mut tools: Vec<Tool> =
-        project.recipes.iter().filter_map(|recipe| agent(tree, recipe, lock, platform)).collect();
+        project.recipes.iter().filter_map(|recipe| agent(tree, recipe, (project, lock), platform)).collect();
     let mut others = debian(tree, bytes, project)?;
     others.extend(npm(tree, lock, platform));
     others.extend(nix(tree, lock, platform));
@@ -210,10 +210,20 @@ fn tools(
     Ok(tools)
 }
 
-fn agent(tree: &Tree, recipe: &Recipe, lock: &Lock, platform: Platform) -> Option<Tool> {
-    let locked = lock.agents.iter().find(|agent| agent.name == recipe.name)?;
-    let package = locked.packages.get(&platform)?;
+fn agent(
+    tree: &Tree,
+    recipe: &Recipe,
+    (project, lock): (&Project, &Lock),
+    platform: Platform,
+) -> Option<Tool> {
     let component = recipe.component();
+    let (version, purl) = match lock.agents.iter().find(|agent| agent.name == recipe.name) {
+        Some(locked) => {
+            let package = locked.packages.get(&platform)?;
+            (locked.version.clone(), Some(purl(&package.name, &package.version)))
+        }
+        None => (sources::nix::versions(project, lock, platform).remove(recipe.name.as_str())?, None),
+    };
     let mut mine = tree.iter().filter(|(_, node)| node.owner == component);
     let (path, _) =
         mine.find(|(path, node)| !node.is_directory() && path.name() == recipe.command.as_bytes())?;
@@ -222,11 +232,11 @@ fn agent(tree: &Tree, recipe: &Recipe, lock: &Lock, platform: Platform) -> Optio
     let path = usual.filter(|usual| tree.contains(usual)).unwrap_or_else(|| path.clone());
     Some(Tool {
         name: recipe.command.clone(),
-        version: locked.version.clone(),
+        version,
         path: path.to_string(),
         about: Some(recipe.title.clone()),
         component: Some(component.to_string()),
-        purl: Some(purl(&package.name, &package.version)),
+        purl,
         ..Tool::default()
     })
 }
@@ -285,7 +295,7 @@ fn npm(tree: &Tree, lock: &Lock, platform: Platform) -> Vec<Tool> {
     placed.filter_map(tool).collect()
 }
 
-/// Roots of Nix's store, with the commands that are on PATH.
+/// Roots of Nix's store other than agents, with the commands that are on PATH.
 fn nix(tree: &Tree, lock: &Lock, platform: Platform) -> Vec<Tool> {
     let named = |root: &LockedRoot| {
         let there = ImagePath::new(format!("nix/store/{}/bin", root.path.base_name()));
@@ -309,7 +319,8 @@ fn nix(tree: &Tree, lock: &Lock, platform: Platform) -> Vec<Tool> {
             ..Tool::default()
         })
     };
-    lock.nix.get(&platform).into_iter().flat_map(|locked| &locked.roots).filter_map(named).collect()
+    let roots = lock.nix.get(&platform).into_iter().flat_map(|locked| &locked.roots);
+    roots.filter(|root| root.agent.is_none()).filter_map(named).collect()
 }
 
 /// Programs by URL: the first of their members that is one.

@@ -135,6 +135,7 @@ impl Project {
         let under = if manifest.sources.base.is_some() { Under::Unread } else { Under::Nothing };
         environment(&manifest.image.env, &recipes, &under, &sources::folders(&manifest.sources))?;
         manifest::credentials::check(&manifest.run, &recipes)?;
+        sources::nix::check(&manifest.sources.nix, &recipes)?;
         let inputs = Inputs::open(folder, &manifest, &lock_file)?;
         Ok(Self { manifest, recipes, inputs, lock_file, file, preset })
     }

@@ -199,7 +199,7 @@ fn versions(subject: &Subject<'_>, name: &str, recipe: Option<&Recipe>) -> BTree
         Some(Origin::Npm(npm)) => {
             package.name == npm.package || npm.platforms.values().any(|one| one.package == package.name)
         }
-        None => false,
+        Some(Origin::Nix(_)) | None => false,
     };
     let own = subject.description.packages.iter().filter(|package| {
         // One that no file tells of has the label's version itself.
@@ -234,8 +234,14 @@ fn of_another(
         subject.survey.in_real_directory(at.as_bytes()).ok()
     });
     let link = link.filter(|at| subject.survey.get(at).is_some()).take(1);
+    // A link of the agent's own leads to what it has of Nix, whose packages are components of their own.
+    let in_store = |at: &ImagePath| {
+        *at == *file
+            && file.as_bytes().starts_with(b"nix/store/")
+            && subject.owner(at).is_some_and(|owner| owner.starts_with("nix/"))
+    };
     let mut all = link.chain([file.clone()]).filter(|_| is_named);
-    let other = all.find(|at| subject.owner(at) != Some(component.as_str()))?;
+    let other = all.find(|at| subject.owner(at) != Some(component.as_str()) && !in_store(at))?;
     let owner = subject.owner(&other).unwrap_or("nothing that is named");
     let problem = format!("{name} is started by it, and it came with {owner}, not with {component}");
     Some(Finding { at: other.to_string(), problem })

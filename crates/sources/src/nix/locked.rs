@@ -45,6 +45,9 @@ pub struct LockedRoot {
     /// What its link is called, where the manifest says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The agent whose program it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// The package that it was resolved from, as the manifest names it: `nixpkgs#ripgrep`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,

@@ -101,6 +101,7 @@ pub(crate) fn locked() -> super::LockedNix {
     let closure = super::Closure::of(&paths, &caches, &super::closure::Limits::default()).unwrap();
     let files = closure.paths().values().map(|path| caches.lock(path, &store, &pinfold_base::report::Silent));
     let roots = nix::roots().into_iter().map(|(attribute, path)| super::LockedRoot {
+        agent: None,
         name: None,
         attribute: Some(attribute),
         system: "x86_64-linux".into(),

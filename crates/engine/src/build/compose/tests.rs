@@ -20,7 +20,7 @@ fn file(tree: &mut Tree, path: &str, owner: &str, text: &str) {
 fn configuration(manifest: &str, lock: &Lock, tree: &Tree) -> Value {
     let world = World::new();
     let project = world.project(manifest);
-    let runtime = runtime(&world.online(), &project, lock, &tree.clone().into()).unwrap();
+    let runtime = runtime(&world.online(), &project, lock, (Platform::ALL[0], &tree.clone().into())).unwrap();
     let platform = "linux/arm64".parse().unwrap();
     let layer = LayerBlob {
         diff_id: Digest::sha256(b"tar"),

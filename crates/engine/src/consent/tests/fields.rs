@@ -16,7 +16,7 @@ const MANIFEST: &str = r#"
 preset = "sealed"
 name = "x"
 platforms = ["linux/amd64", "linux/arm64"]
-agents = ["opencode", "./mine.toml", { name = "codex-cli", version = "1" }]
+agents = ["opencode", "./mine.toml", { name = "codex-cli", version = "1" }, { name = "claude-code", nix = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e" }]
 [base]
 image = "registry.example/team/base:1"
 [debian]
@@ -160,6 +160,26 @@ volumes = ["/v"]
 const FORMS: &[(&str, &str)] = &[
     ("suites = [\"sid\"]\n", "suite = \"trixie\"\nbackports = true\n"),
     (r#"set-id = "strip""#, r#"set-id = { keep = ["/s"] }"#),
+    (
+        r#"nix = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e""#,
+        r#"nix = { package = "nixpkgs#e", name = "e" }"#,
+    ),
+    (
+        r#"nix = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e""#,
+        r#"nix = { path = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e" }"#,
+    ),
+    (
+        r#"nix = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e""#,
+        r#"nix = { "linux/amd64" = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e", "linux/arm64" = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-f" }"#,
+    ),
+];
+
+/// Other places that a recipe's program may come from.
+const NIX: &[&str] = &[
+    r#"nix = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e""#,
+    r#"nix = { package = "nixpkgs#e", name = "e" }"#,
+    r#"nix = { path = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e" }"#,
+    r#"nix = { "linux/amd64" = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-e", "linux/arm64" = "/nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-f" }"#,
 ];
 
 /// Every key of a recipe.
@@ -274,6 +294,11 @@ const HARMLESS: &[(&str, &str)] = &[
     ("name", "the name under which the image is kept"),
     ("platforms[]", TAKEN),
     ("agents[].version", TAKEN),
+    ("agents[].nix", TAKEN),
+    ("agents[].nix.package", TAKEN),
+    ("agents[].nix.name", IMAGE),
+    ("agents[].nix.path", TAKEN),
+    ("agents[].nix.*", TAKEN),
     ("debian.suite", TAKEN),
     ("debian.suites[]", TAKEN),
     ("debian.backports", TAKEN),
@@ -388,6 +413,11 @@ const HARMLESS_IN_RECIPES: &[(&str, &str)] = &[
     ("npm.platforms.*.version", TAKEN),
     ("npm.scripts", TEXT),
     ("npm.dependencies", ONE),
+    ("nix", TAKEN),
+    ("nix.package", TAKEN),
+    ("nix.name", IMAGE),
+    ("nix.path", TAKEN),
+    ("nix.*", TAKEN),
     ("check.version[]", TEXT),
     ("check.config[]", TEXT),
     ("run.autonomous[]", "run inside"),
@@ -568,7 +598,13 @@ fn every_field_of_a_manifest_is_a_new_wish_or_does_nothing_to_the_host() {
 
 #[test]
 fn every_field_of_a_recipe_is_a_new_wish_or_does_nothing_to_the_host() {
-    each_field("mine.toml", &[RECIPE.to_owned()], &schema_of::<RecipeFile>(), HARMLESS_IN_RECIPES);
+    let (head, rest) = RECIPE.split_once("[npm]\n").unwrap();
+    let (_, rest) = rest.split_once("[check]").unwrap();
+    let head: Vec<&str> = head.lines().filter(|line| !line.starts_with(['p', 'l'])).collect();
+    let head = head.join("\n");
+    let others = NIX.iter().map(|nix| format!("{nix}\n{head}\n[check]{rest}"));
+    let examples: Vec<String> = std::iter::once(RECIPE.to_owned()).chain(others).collect();
+    each_field("mine.toml", &examples, &schema_of::<RecipeFile>(), HARMLESS_IN_RECIPES);
 }
 
 #[test]

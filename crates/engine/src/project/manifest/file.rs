@@ -39,6 +39,7 @@ use super::test::TestFile;
 use super::value::TextOr;
 use crate::sources::Section;
 use crate::sources::each_source;
+use crate::sources::nix::RootFile;
 use crate::sources::nix::set::ReadFile;
 use crate::sources::nix::set::Set;
 
@@ -50,7 +51,7 @@ pub(in crate::project) fn too_long() -> ManifestError {
     ManifestError::value("(file)", "it is larger than 1 MiB")
 }
 
-/// An agent asked for: a built-in recipe's name, a path to a recipe file, or either with a version.
+/// An agent asked for: a built-in recipe's name, a path to a recipe file, or either with a version, or from the store of Nix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum AgentRequest {
@@ -63,22 +64,37 @@ pub enum AgentRequest {
         /// npm range, tag or exact version.
         version: String,
     },
+    /// The same with its program from the store of Nix.
+    Nix {
+        /// Recipe name or path.
+        name: String,
+        /// Its package or store path, as a root of `[nix]`.
+        nix: RootFile,
+    },
 }
 
-/// The table of [`AgentRequest::Versioned`].
+/// An agent with details.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Versioned {
+struct AgentTable {
     name: String,
-    version: String,
+    version: Option<String>,
+    nix: Option<RootFile>,
 }
 
 impl<'de> Deserialize<'de> for AgentRequest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match TextOr::<Versioned>::deserialize(deserializer)? {
-            TextOr::Text(name) => Self::Name(name),
-            TextOr::Table(Versioned { name, version }) => Self::Versioned { name, version },
-        })
+        let AgentTable { name, version, nix } = match TextOr::deserialize(deserializer)? {
+            TextOr::Text(name) => return Ok(Self::Name(name)),
+            TextOr::Table(table) => table,
+        };
+        match (version, nix) {
+            (Some(version), None) => Ok(Self::Versioned { name, version }),
+            (None, Some(nix)) => Ok(Self::Nix { name, nix }),
+            _ => Err(serde::de::Error::custom(
+                "beside `name` stands either `version`, or `nix` with a package or a store path",
+            )),
+        }
     }
 }
 
@@ -86,15 +102,23 @@ impl AgentRequest {
     /// Recipe name or path.
     pub fn name(&self) -> &str {
         match self {
-            Self::Name(name) | Self::Versioned { name, .. } => name,
+            Self::Name(name) | Self::Versioned { name, .. } | Self::Nix { name, .. } => name,
         }
     }
 
     /// The version asked for, if any.
     pub fn version(&self) -> Option<&str> {
         match self {
-            Self::Name(_) => None,
+            Self::Name(_) | Self::Nix { .. } => None,
             Self::Versioned { version, .. } => Some(version),
+        }
+    }
+
+    /// What its program is in the store of Nix, if it comes from there.
+    pub fn root(&self) -> Option<&RootFile> {
+        match self {
+            Self::Name(_) | Self::Versioned { .. } => None,
+            Self::Nix { nix, .. } => Some(nix),
         }
     }
 }

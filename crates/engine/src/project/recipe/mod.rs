@@ -32,6 +32,8 @@ use crate::project::manifest::ManifestError;
 use crate::project::manifest::Mode;
 use crate::project::manifest::PlatformName;
 use crate::project::manifest::run::WorkspacePath;
+use crate::sources::nix::Root;
+use crate::sources::nix::RootFile;
 
 /// Largest recipe accepted, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
@@ -63,14 +65,22 @@ pub enum RecipeKind {
 pub enum Origin {
     /// An npm registry.
     Npm(NpmOrigin),
+    /// The store of Nix. All that the program needs is there with it.
+    Nix(Root),
 }
 
 impl Origin {
     /// Asks for another version than the recipe's own.
-    pub fn ask_for(&mut self, version: &str) {
+    fn ask_for(&mut self, version: &str) -> Result<(), ManifestError> {
         match self {
             Self::Npm(npm) => version.clone_into(&mut npm.version),
+            Self::Nix(_) => {
+                let message =
+                    format!("a version `{version}` of a store path cannot be chosen: name the other path");
+                return Err(ManifestError::value("agents", message));
+            }
         }
+        Ok(())
     }
 }
 
@@ -241,9 +251,10 @@ pub struct RecipeFile {
     /// Debian packages it needs.
     #[serde(default)]
     debian: Vec<String>,
-    /// Where it comes from.
-    #[schemars(with = "NpmOrigin")]
+    /// Where it comes from: an npm registry.
     npm: Option<NpmOrigin>,
+    /// Or the store of Nix, as a root of `[nix]`.
+    nix: Option<RootFile>,
     /// What is placed.
     #[serde(default)]
     place: Vec<Place>,
@@ -399,11 +410,21 @@ impl RecipeFile {
                 "recipe and command names are letters, digits, `-`, `_`, `.`",
             ));
         }
-        let Some(npm) = self.npm else {
-            return Err(ManifestError::value(
-                format!("recipe `{}`", self.name),
-                "it does not say where the program comes from: a table `[npm]` is needed",
-            ));
+        let origin = match (self.npm, self.nix) {
+            (Some(npm), None) => Origin::Npm(npm),
+            (None, Some(_)) if !self.place.is_empty() || !self.link.is_empty() => {
+                return Err(ManifestError::value(
+                    format!("recipe `{}`", self.name),
+                    "`place` and `link` are for what comes from npm: of `nix` the command alone is linked",
+                ));
+            }
+            (None, Some(root)) => Origin::Nix(Root::of_agent(&self.name, &root)?),
+            _ => {
+                return Err(ManifestError::value(
+                    format!("recipe `{}`", self.name),
+                    "where the program comes from is said once: by a table `[npm]`, or by `nix`",
+                ));
+            }
         };
         Ok(Recipe {
             name: self.name,
@@ -412,7 +433,7 @@ impl RecipeFile {
             command: self.command,
             recipes: self.recipes,
             debian: self.debian,
-            origin: Origin::Npm(npm),
+            origin,
             place: self.place,
             link: self.link,
             env: self.env,
@@ -498,6 +519,20 @@ impl Recipe {
         self.text == Text::BuiltIn || Self::built_in(&self.name).is_ok_and(|known| same(&known))
     }
 
+    /// What it has of Nix, where its program comes from there.
+    pub fn root(&self) -> Option<&Root> {
+        match &self.origin {
+            Origin::Nix(root) => Some(root),
+            Origin::Npm(_) => None,
+        }
+    }
+
+    /// The same agent with its program from the store of Nix, where all that it runs on comes with it.
+    fn from_store(self, typed: &RootFile) -> Result<Self, ManifestError> {
+        let origin = Origin::Nix(Root::of_agent(&self.name, typed)?);
+        Ok(Self { origin, recipes: Vec::new(), place: Vec::new(), link: Vec::new(), ..self })
+    }
+
     /// Whether it was read from this file.
     pub fn is_of(&self, file: &Path) -> bool {
         matches!(&self.text, Text::File { real, .. } if fs::canonicalize(file).is_ok_and(|file| file == *real))
@@ -543,7 +578,10 @@ pub fn is_path(name: &str) -> bool {
 pub fn recipes(manifest: &Manifest, folder: &Folder, named_by: NamedBy) -> Result<Vec<Recipe>, RecipeError> {
     let mut found = Vec::new();
     for agent in &manifest.sources.agents {
-        let recipe = Recipe::open(agent.name(), folder, named_by)?;
+        let mut recipe = Recipe::open(agent.name(), folder, named_by)?;
+        if let Some(root) = agent.root() {
+            recipe = recipe.from_store(root)?;
+        }
         add(recipe, agent.version(), folder, &mut Vec::new(), &mut found)?;
     }
     Ok(found)
@@ -570,7 +608,7 @@ fn add(
         return Ok(());
     }
     if let Some(version) = version {
-        recipe.origin.ask_for(version);
+        recipe.origin.ask_for(version)?;
     }
     path.push(recipe.name.clone());
     for needed in &recipe.recipes {

@@ -47,7 +47,8 @@ fn node_comes_only_with_gemini_and_first() {
     assert_eq!(names("'claude-code', 'codex-cli', 'opencode'"), ["claude-code", "codex-cli", "opencode"]);
     assert_eq!(names("'gemini-cli', 'claude-code'"), ["node", "gemini-cli", "claude-code"]);
     let versioned = manifest("{ name = 'opencode', version = '1.18.18' }");
-    let Origin::Npm(npm) = &recipes(&versioned, &root(), NamedBy::Project).unwrap()[0].origin;
+    let recipes = recipes(&versioned, &root(), NamedBy::Project).unwrap();
+    let Origin::Npm(npm) = &recipes[0].origin else { panic!("{recipes:?}") };
     assert_eq!(npm.version, "1.18.18");
 }
 
@@ -117,7 +118,7 @@ fn the_least_recipe_is_an_agent_from_npm() {
 #[test]
 fn what_is_wrong_with_a_recipe_is_said_with_its_place_or_its_key() {
     for (text, expected) in [
-        (LEAST.to_owned(), "it does not say where the program comes from: a table `[npm]` is needed"),
+        (LEAST.to_owned(), "where the program comes from is said once: by a table `[npm]`, or by `nix`"),
         (format!("{LEAST}{NPM}mirror = 'x'\n"), "unknown field `mirror`"),
         (format!("colour = 1\n{LEAST}{NPM}"), "recipe.toml:1:1"),
         (

@@ -29,6 +29,7 @@ use super::Source;
 use super::SourceError;
 use super::Trust;
 use super::json;
+use super::nix::Root;
 use super::npm;
 use crate::context::Environment;
 use crate::project::Project;
@@ -70,6 +71,15 @@ impl Section for Agents {
     fn meaning(typed: Self::Typed, _: &Path) -> Result<Self::Request, ManifestError> {
         Ok(typed.unwrap_or_default())
     }
+
+    fn fits(wanted: &Self::Request, platforms: &[Platform]) -> Result<(), ManifestError> {
+        for agent in wanted {
+            if let Some(root) = agent.root() {
+                Root::of_agent(agent.name(), root)?.covers("agents", platforms)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Source for Agents {
@@ -105,6 +115,8 @@ impl Source for Agents {
             let running = Running::begin(&**reporter, Stage::Resolve, &recipe.title, None);
             let resolved = match &recipe.origin {
                 Origin::Npm(origin) => npm::program(asking, &recipe.title, origin, kept),
+                // It is locked, fetched and placed among the roots of the store.
+                Origin::Nix(_) => continue,
             };
             drop(running);
             let resolved = resolved?;
@@ -127,8 +139,9 @@ impl Source for Agents {
     }
 
     fn servers(&self, remotes: &Remotes<'_>) -> Vec<Server> {
-        let packages = remotes.project.recipes.iter().map(|recipe| match &recipe.origin {
-            Origin::Npm(origin) => origin.package.as_str(),
+        let packages = remotes.project.recipes.iter().filter_map(|recipe| match &recipe.origin {
+            Origin::Npm(origin) => Some(origin.package.as_str()),
+            Origin::Nix(_) => None,
         });
         packages.take(1).map(|package| npm::server(remotes, package)).collect()
     }
@@ -148,7 +161,7 @@ impl Source for Agents {
 
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
         let mut placed = Placed::default();
-        for recipe in &placing.project.recipes {
+        for recipe in placing.project.recipes.iter().filter(|recipe| recipe.root().is_none()) {
             match there(placing, recipe) {
                 Some(path) => placed.notes.push(format!(
                     "`{path}` is as the base has it: {} of the recipe `{}` is left out",

@@ -448,7 +448,11 @@ fn asked(wanted: &DebianRequest) -> impl Iterator<Item = lock::AskedSuite> {
 fn requested(project: &Project) -> Result<Option<lock::Request>, SourceError> {
     let manifest = &project.manifest;
     let Some(wanted) = &manifest.sources.debian else {
-        return match project.recipes.iter().find(|recipe| !recipe.debian.is_empty()) {
+        return match project
+            .recipes
+            .iter()
+            .find(|recipe| !recipe.debian.is_empty() && recipe.root().is_none())
+        {
             // An executable alone, as `FROM scratch`: allowed, but only when nothing is missing by the recipe's own word.
             // Beside Nix the manifest's roots are what an agent finds.
             Some(recipe)

@@ -7,12 +7,15 @@
 //!         /nix/profile              bin, etc, lib, sbin and share of the roots as one ([`profile`])
 //! ```
 //!
+//! The program of an agent is a root too, where the manifest says so ([`agents`]).
+//!
 //! A component is a package by its name without the version, so that an upgrade stays in its layer; it may have several store paths.
 //!
 //! **Guarantees**: a store path is placed only as what was vouched for ([`store::Placed`]), and of a lock only what a trusted key
 //! signed, or a store of this machine has that somebody named.
 //! **Refuses**: programs of another platform among the roots.
 
+mod agents;
 mod names;
 mod places;
 mod profile;
@@ -49,16 +52,19 @@ use pinfold_sources::nix::StorePath;
 use pinfold_sources::nix::Verified;
 use pinfold_sources::nix::closure::Limits;
 use pinfold_sources::nix::flake::Flake;
-use pinfold_sources::nix::flake::Package;
 use pinfold_sources::nix::narinfo::NarUrl;
 
+pub(crate) use agents::versions;
 pub(crate) use names::Named;
 pub use section::NixFile;
 pub use section::NixRequest;
+pub use section::Root;
+pub use section::RootFile;
+pub(crate) use section::check;
 
 use self::places::Places;
 use self::resolve::Names;
-use self::section::Root;
+use self::section::roots;
 use super::Archive;
 use super::Asking;
 use super::Date;
@@ -75,6 +81,7 @@ use super::counted;
 use super::json;
 use crate::context::Environment;
 use crate::project::Project;
+use crate::project::inputs::Read;
 use crate::project::lock::Lock;
 
 /// How the names of its components begin.
@@ -93,7 +100,7 @@ impl Source for Nix {
     }
 
     fn names(&self, project: &Project) -> Vec<String> {
-        let roots = &project.manifest.sources.nix.roots;
+        let roots = roots(project);
         let paths =
             roots.iter().flat_map(|root| Platform::ALL.into_iter().filter_map(|platform| root.on(platform)));
         let packages = roots.iter().filter_map(|root| Some(root.package()?.title().to_owned()));
@@ -102,15 +109,19 @@ impl Source for Nix {
 
     fn request(&self, project: &Project) -> Option<String> {
         let wanted = &project.manifest.sources.nix;
-        match project.inputs.resolution() {
-            _ if wanted.roots.is_empty() => None,
-            Some(Ok(read)) => json(&(wanted, read.sha256())),
-            Some(Err(_)) | None => json(wanted),
+        let agents: Vec<&Root> = section::agents(project).collect();
+        let names = project.inputs.resolution().and_then(Result::ok).map(Read::sha256);
+        match (names, agents.is_empty()) {
+            (_, true) if wanted.roots.is_empty() => None,
+            (None, true) => json(wanted),
+            (Some(names), true) => json(&(wanted, names)),
+            (names, false) => json(&(wanted, names, agents)),
         }
     }
 
     fn trusts(&self, project: &Project, environment: &Environment) -> Vec<Trust> {
-        let packages = project.manifest.sources.nix.roots.iter().filter_map(Root::package);
+        let roots = roots(project);
+        let packages = roots.iter().copied().filter_map(Root::package);
         let flakes: BTreeSet<&Flake> = packages.map(|package| &package.flake).collect();
         let is_asked =
             |flake: &&Flake| !matches!(flake, Flake::Registered(_)) && project.inputs.resolution().is_none();
@@ -152,17 +163,19 @@ impl Source for Nix {
     /// that were locked stay what they were.
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {
         let Remotes { context, project, .. } = asking.remotes;
-        let wanted = &project.manifest.sources.nix;
-        if wanted.roots.is_empty() {
+        let wanted = roots(project);
+        if wanted.is_empty() {
             return Ok(Vec::new());
         }
         let moves = |path: &LockedPath| asking.upgrade.moves(&component(&path.path));
         let same = asking.old.is_some_and(|old| old.request.get(PREFIX) == lock.request.get(PREFIX));
-        let known = |package: &Package, platform| -> Vec<LockedRoot> {
-            let named = asking.upgrade.moves(&format!("{PREFIX}/{}", package.title()));
+        let known = |root: &Root, platform| -> Vec<LockedRoot> {
+            let title = root.package().map(|package| format!("{PREFIX}/{}", package.title()));
+            let agent = root.agent.as_ref().map(|agent| format!("agent/{agent}"));
+            let named = title.iter().chain(&agent).any(|name| asking.upgrade.moves(name));
             let old = asking.old.filter(|_| !named).and_then(|old| old.nix.get(&platform));
             let roots: Vec<LockedRoot> =
-                old.map(|old| resolve::known(&old.roots, package).cloned().collect()).unwrap_or_default();
+                old.map(|old| resolve::known(&old.roots, root).cloned().collect()).unwrap_or_default();
             if roots.iter().any(|root| asking.upgrade.moves(&component(&root.path))) {
                 Vec::new()
             } else {
@@ -173,11 +186,8 @@ impl Source for Nix {
         for &platform in &project.manifest.platforms {
             let old = asking.old.and_then(|old| old.nix.get(&platform));
             let stays = || {
-                wanted
-                    .roots
-                    .iter()
-                    .filter_map(Root::package)
-                    .all(|package| !known(package, platform).is_empty())
+                let mut names = wanted.iter().filter(|root| root.package().is_some());
+                names.all(|root| !known(root, platform).is_empty())
             };
             if let Some(old) = old.filter(|old| same && !old.paths.iter().any(moves) && stays()) {
                 old.check().map_err(SourceError::of)?;
@@ -190,12 +200,12 @@ impl Source for Nix {
             let names = match &mut names {
                 Some(names) => names,
                 None => names
-                    .insert(Names::of(asking, &|package, platform| !known(package, platform).is_empty())?),
+                    .insert(Names::of(asking, &wanted, &|root, platform| !known(root, platform).is_empty())?),
             };
             let mut roots = Vec::new();
-            for root in &wanted.roots {
+            for root in &wanted {
                 match (root.package(), root.on(platform)) {
-                    (Some(package), _) => match known(package, platform) {
+                    (Some(package), _) => match known(root, platform) {
                         old if !old.is_empty() && !names.is_file() => {
                             roots.extend(resolve::renamed(root, old));
                         }
@@ -225,7 +235,7 @@ impl Source for Nix {
             let locked = files.and_then(|files| LockedNix::new(roots, &closure, files));
             lock.nix.insert(platform, locked.map_err(SourceError::of)?);
         }
-        Ok(Vec::new())
+        Ok(resolve::apart(lock.nix.values()))
     }
 
     fn bytes(&self, _: &Asking<'_>, lock: &Lock) -> Result<BTreeMap<String, u64>, SourceError> {
@@ -252,10 +262,10 @@ impl Source for Nix {
     }
 
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
-        let wanted = &placing.project.manifest.sources.nix;
-        if wanted.roots.is_empty() {
+        if roots(placing.project).is_empty() {
             return Ok(Placed::default());
         }
+        let wanted = &placing.project.manifest.sources.nix;
         let missing = || SourceError::not_locked(PREFIX, placing.platform);
         let locked = placing.lock.nix.get(&placing.platform).ok_or_else(missing)?;
         locked.check().map_err(SourceError::of)?;
@@ -264,8 +274,10 @@ impl Source for Nix {
         tree.complete(&Component::generated("base"), STILL)?;
         let store = store::Placed::of(tree, placing, locked)?;
         let profile = profile::of(&store, locked, placing)?;
+        let agents = agents::of(&store, locked, placing)?;
         let mut tree = store.into_tree();
         tree.merge(profile.tree)?;
+        tree.merge(agents)?;
         let stores = BTreeSet::from([ImagePath::new("nix/store")?]);
         Ok(Placed { tree, notes: profile.notes, stores, ..Placed::default() })
     }
@@ -275,7 +287,7 @@ impl Source for Nix {
     }
 
     fn servers(&self, remotes: &Remotes<'_>) -> Vec<Server> {
-        if remotes.project.manifest.sources.nix.roots.is_empty() {
+        if roots(remotes.project).is_empty() {
             return Vec::new();
         }
         let what = || "binary cache of Nix".to_owned();
@@ -290,9 +302,12 @@ impl Source for Nix {
         places.caches.iter().flat_map(about).collect()
     }
 
-    /// The name of a store path follows from those that it refers to.
+    /// The name of a store path follows from those that it refers to; an agent is a link to one.
     fn built_on(&self, lock: &Lock) -> BTreeMap<String, BTreeSet<Component>> {
         let mut built_on: BTreeMap<String, BTreeSet<Component>> = BTreeMap::new();
+        for (agent, root) in lock.nix.values().flat_map(agents::locked) {
+            built_on.entry(format!("agent/{agent}")).or_default().insert(owner(&root.path));
+        }
         for path in lock.nix.values().flat_map(|locked| &locked.paths) {
             let on = built_on.entry(component(&path.path)).or_default();
             on.insert(owner(&path.path));
@@ -301,9 +316,11 @@ impl Source for Nix {
         built_on
     }
 
-    /// What others build on moves with the whole package set; what was asked for, with each of its versions.
+    /// What others build on moves with the whole package set; what was asked for, with each of its versions, and agents daily.
     fn volatility(&self, project: &Project, name: &str) -> Volatility {
-        if self.names(project).iter().any(|root| root == name) {
+        if section::agents(project).any(|root| root.is_called(name)) {
+            Volatility::Volatile
+        } else if self.names(project).iter().any(|root| root == name) {
             Volatility::Weekly
         } else {
             Volatility::Stable

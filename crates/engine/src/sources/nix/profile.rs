@@ -81,7 +81,8 @@ enum Beside {
 
 /// That of one platform.
 pub(super) fn of(store: &Placed, locked: &LockedNix, placing: &Placing<'_>) -> Result<Profile, SourceError> {
-    let roots = locked.roots.iter().map(|root| store::place(&root.path)).collect::<Result<Vec<_>, _>>()?;
+    let roots = locked.roots.iter().filter(|root| root.agent.is_none());
+    let roots = roots.map(|root| store::place(&root.path)).collect::<Result<Vec<_>, _>>()?;
     let alone = placing.project.manifest.sources.debian.is_none() && placing.below.is_none();
     let mut profile = joined(store.tree(), &roots, if alone { Beside::Nothing } else { Beside::Others })?;
     if alone {

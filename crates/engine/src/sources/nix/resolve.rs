@@ -27,6 +27,7 @@ use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::http::SafeUrl;
 use pinfold_network::HeldCommand;
+use pinfold_sources::nix::LockedNix;
 use pinfold_sources::nix::LockedRoot;
 use pinfold_sources::nix::StorePath;
 use pinfold_sources::nix::flake;
@@ -63,6 +64,10 @@ const SETTINGS: [&str; 10] = [
 /// Most of what Nix complains that is kept, in bytes, and of that what is told, in columns.
 const MAX_SAID: u64 = 64 << 10;
 const TOLD: usize = 600;
+
+/// How many names of a revision are told, and how many characters of a revision.
+const FEW: usize = 5;
+const REVISION: usize = 12;
 
 /// Names cannot be resolved.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +145,8 @@ impl Names {
     /// Asks for all names that the lock does not answer: a file, or this machine's Nix.
     pub(super) fn of(
         asking: &Asking<'_>,
-        old: &dyn Fn(&Package, Platform) -> bool,
+        roots: &[&Root],
+        old: &dyn Fn(&Root, Platform) -> bool,
     ) -> Result<Self, SourceError> {
         let Remotes { context, project, .. } = asking.remotes;
         let wanted = &project.manifest.sources.nix;
@@ -153,8 +159,8 @@ impl Names {
             return Ok(Self { said, by: By::File(file.clone()) });
         }
         let mut flakes: BTreeMap<&Flake, BTreeSet<&str>> = BTreeMap::new();
-        for package in wanted.roots.iter().filter_map(Root::package) {
-            if project.manifest.platforms.iter().any(|platform| !old(package, *platform)) {
+        for (root, package) in roots.iter().filter_map(|root| Some((root, root.package()?))) {
+            if project.manifest.platforms.iter().any(|platform| !old(root, *platform)) {
                 flakes.entry(&package.flake).or_default().insert(&package.name);
             }
         }
@@ -227,6 +233,7 @@ impl Names {
             })?;
             Ok(LockedRoot {
                 name: named(root, index, output),
+                agent: root.agent.clone(),
                 attribute: Some(package.to_string()),
                 system: system.clone(),
                 revision: revision.map(str::to_owned),
@@ -242,6 +249,7 @@ impl Names {
 pub(super) fn given(root: &Root, path: &StorePath, platform: Platform) -> LockedRoot {
     LockedRoot {
         name: root.name.clone(),
+        agent: root.agent.clone(),
         attribute: None,
         system: locked::system(platform),
         revision: None,
@@ -358,13 +366,47 @@ pub(super) fn renamed(root: &Root, old: Vec<LockedRoot>) -> impl Iterator<Item =
     })
 }
 
-/// What the lock says already of a package.
-pub(super) fn known<'a>(
-    roots: &'a [LockedRoot],
-    package: &Package,
-) -> impl Iterator<Item = &'a LockedRoot> + use<'a> {
-    let text = package.to_string();
-    roots.iter().filter(move |root| root.attribute.as_deref() == Some(&text))
+/// What the lock says already of a package, each output once: two roots may be of one.
+pub(super) fn known<'a>(roots: &'a [LockedRoot], wanted: &Root) -> impl Iterator<Item = &'a LockedRoot> {
+    let text = wanted.package().map(Package::to_string);
+    let agent = wanted.agent.clone();
+    let mut outputs = BTreeSet::new();
+    let is_it = move |root: &&LockedRoot| {
+        root.attribute.is_some()
+            && root.attribute == text
+            && root.agent == agent
+            && outputs.insert(root.output.clone())
+    };
+    roots.iter().filter(is_it)
+}
+
+/// Which names of a flake were locked at which of its revisions, where these are several: each stays what it was, and was asked for
+/// at another time.
+pub(super) fn apart<'a>(locked: impl IntoIterator<Item = &'a LockedNix>) -> Vec<String> {
+    let mut flakes: BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    for root in locked.into_iter().flat_map(|locked| &locked.roots) {
+        let named = root.attribute.as_deref().and_then(|attribute| attribute.split_once('#'));
+        if let Some(((flake, name), revision)) = named.zip(root.revision.as_deref()) {
+            flakes.entry(flake).or_default().entry(revision).or_default().insert(name);
+        }
+    }
+    let told = |(flake, revisions): (&str, BTreeMap<&str, BTreeSet<&str>>)| {
+        let each = revisions.iter().map(|(revision, names)| {
+            let mut few: Vec<String> = names.iter().take(FEW).map(|name| format!("`{name}`")).collect();
+            if let Some(more) = names.len().checked_sub(FEW).filter(|more| *more > 0) {
+                few.push(format!("{more} more"));
+            }
+            // A file may say anything.
+            let revision = Shown::from(revision.chars().take(REVISION).collect::<String>());
+            format!("{} at {revision}", few.join(", "))
+        });
+        format!(
+            "names of `{flake}` are locked at several of its revisions, which may be two versions of what they share: {}; \
+             `pinfold lock --upgrade` brings them together",
+            each.collect::<Vec<_>>().join("; ")
+        )
+    };
+    flakes.into_iter().filter(|(_, revisions)| revisions.len() > 1).map(told).collect()
 }
 
 /// Names of roots on a platform, each once: what the garbage collector's link to it is called.

@@ -19,16 +19,19 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::Nix;
+use super::names;
 use super::set::Set;
+use crate::project::Project;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::PlatformName;
 use crate::project::manifest::value::TextOr;
+use crate::project::recipe::Recipe;
 use crate::sources::Section;
 
 /// Something of the store that is asked for, with details.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct RootTable {
+pub struct RootTable {
     /// What its link among the roots of the image's garbage collector is called; the name in the store path unless said.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -49,7 +52,7 @@ pub(crate) struct RootTable {
 /// Something of the store that is asked for: a store path, a package, or a table with a store path for each platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
-pub(crate) enum RootFile {
+pub enum RootFile {
     /// `/nix/store/HASH-NAME`, on every platform; or `FLAKE#NAME`.
     Text(String),
     /// With details.
@@ -117,6 +120,9 @@ pub struct NixFile {
 pub struct Root {
     /// As the manifest calls it.
     pub name: Option<String>,
+    /// The agent whose program it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// Where it is.
     pub paths: RootPaths,
 }
@@ -134,6 +140,28 @@ pub enum RootPaths {
 }
 
 impl Root {
+    /// Where the program of an agent is. It is called as the agent is, where nothing else is said.
+    pub(crate) fn of_agent(name: &str, typed: &RootFile) -> Result<Self, ManifestError> {
+        let root = root(AGENTS, typed.clone())?;
+        let called = root.name.unwrap_or_else(|| name.to_owned());
+        Ok(Self { name: Some(called), agent: Some(name.to_owned()), ..root })
+    }
+
+    /// Whether it is known, or can be asked for, on each of these platforms.
+    pub(crate) fn covers(&self, key: &str, platforms: &[Platform]) -> Result<(), ManifestError> {
+        let lacks = |platform: &&Platform| self.package().is_none() && self.on(**platform).is_none();
+        let Some(platform) = platforms.iter().find(lacks) else { return Ok(()) };
+        let known = Platform::ALL.into_iter().find_map(|other| self.on(other));
+        let known = known.map(ToString::to_string).unwrap_or_default();
+        Err(wrong(
+            key,
+            format!(
+                "the root that has `{known}` has no store path for {platform}: add \
+                 `\"{platform}\" = \"/nix/store/…\"` to it, or leave {platform} out of `platforms`"
+            ),
+        ))
+    }
+
     /// Its store path on a platform, where the manifest gives one.
     pub fn on(&self, platform: Platform) -> Option<&StorePath> {
         match &self.paths {
@@ -141,6 +169,13 @@ impl Root {
             RootPaths::Each(paths) => paths.get(&PlatformName(platform)),
             RootPaths::Package(_) => None,
         }
+    }
+
+    /// Whether its component is called so, as far as the manifest says.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        let mut paths = Platform::ALL.into_iter().filter_map(|platform| self.on(platform));
+        paths.any(|path| names::package(path) == name)
+            || self.package().is_some_and(|package| package.title() == name)
     }
 
     /// The package that it is, where the manifest names one.
@@ -181,11 +216,15 @@ fn wrong(key: &str, message: impl Into<String>) -> ManifestError {
     ManifestError::value(key, message)
 }
 
-fn store_path(text: &str) -> Result<StorePath, ManifestError> {
-    StorePath::parse(text).map_err(|error| wrong("nix.roots", error.to_string()))
+/// The keys under which roots stand.
+const ROOTS: &str = "nix.roots";
+const AGENTS: &str = "agents";
+
+fn store_path(key: &str, text: &str) -> Result<StorePath, ManifestError> {
+    StorePath::parse(text).map_err(|error| wrong(key, error.to_string()))
 }
 
-fn root(typed: RootFile) -> Result<Root, ManifestError> {
+fn root(key: &str, typed: RootFile) -> Result<Root, ManifestError> {
     let RootTable { name, package, path, amd64, arm64 } = match typed {
         RootFile::Text(text) if text.contains('#') => {
             RootTable { package: Some(text), ..RootTable::default() }
@@ -198,30 +237,27 @@ fn root(typed: RootFile) -> Result<Root, ManifestError> {
         !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.bytes().all(known)
     };
     if let Some(name) = name.as_ref().filter(|name| !plain(name)) {
-        return Err(wrong(
-            "nix.roots",
-            format!("`{name}` is no name: expected letters, digits, `+`, `-`, `.`, `_`"),
-        ));
+        return Err(wrong(key, format!("`{name}` is no name: expected letters, digits, `+`, `-`, `.`, `_`")));
     }
     let each = [(Platform::ALL[0], &amd64), (Platform::ALL[1], &arm64)];
     let each = each.into_iter().filter_map(|(platform, path)| Some((PlatformName(platform), path.as_ref()?)));
     let each: BTreeMap<PlatformName, StorePath> =
-        each.map(|(name, path)| Ok((name, store_path(path)?))).collect::<Result<_, ManifestError>>()?;
+        each.map(|(name, path)| Ok((name, store_path(key, path)?))).collect::<Result<_, ManifestError>>()?;
     let paths = match (package, path, each.is_empty()) {
-        (Some(package), None, true) => RootPaths::Package(
-            package.parse().map_err(|error: PackageError| wrong("nix.roots", error.to_string()))?,
-        ),
-        (None, Some(path), true) => RootPaths::Same(store_path(&path)?),
+        (Some(package), None, true) => {
+            RootPaths::Package(package.parse().map_err(|error: PackageError| wrong(key, error.to_string()))?)
+        }
+        (None, Some(path), true) => RootPaths::Same(store_path(key, &path)?),
         (None, None, false) => RootPaths::Each(each),
         _ => {
             return Err(wrong(
-                "nix.roots",
+                key,
                 "a root is `{ path = \"/nix/store/…\" }`, `{ package = \"nixpkgs#…\" }`, or has a store path for each platform: \
                  `{ \"linux/amd64\" = \"/nix/store/…\", \"linux/arm64\" = \"/nix/store/…\" }`",
             ));
         }
     };
-    Ok(Root { name, paths })
+    Ok(Root { name, agent: None, paths })
 }
 
 fn cache(typed: CacheFile) -> Result<CacheRequest, ManifestError> {
@@ -256,6 +292,28 @@ impl NixFile {
     }
 }
 
+/// Roots that are programs of agents.
+pub(super) fn agents(project: &Project) -> impl Iterator<Item = &Root> {
+    project.recipes.iter().filter_map(Recipe::root)
+}
+
+/// All that a project asks for: what `[nix]` names, then the programs of agents.
+pub(super) fn roots(project: &Project) -> Vec<&Root> {
+    project.manifest.sources.nix.roots.iter().chain(agents(project)).collect()
+}
+
+/// Whether `[nix]` says something of roots where there are none.
+pub(crate) fn check(wanted: &NixRequest, recipes: &[Recipe]) -> Result<(), ManifestError> {
+    let mut roots = wanted.roots.iter().chain(recipes.iter().filter_map(Recipe::root)).peekable();
+    if roots.peek().is_none() && !wanted.conf.is_empty() {
+        return Err(wrong("nix.conf", "it is for an image with `roots`"));
+    }
+    if wanted.resolution.is_some() && !roots.any(|root| root.package().is_some()) {
+        return Err(wrong("nix.resolution", "it is for roots that are names of packages"));
+    }
+    Ok(())
+}
+
 impl Section for Nix {
     type Typed = Option<NixFile>;
     type Request = NixRequest;
@@ -276,7 +334,8 @@ impl Section for Nix {
 
     fn meaning(typed: Self::Typed, _: &Path) -> Result<Self::Request, ManifestError> {
         let typed = typed.unwrap_or_default();
-        let roots = typed.roots.unwrap_or_default().into_iter().map(root).collect::<Result<Vec<_>, _>>()?;
+        let roots = typed.roots.unwrap_or_default().into_iter().map(|typed| root(ROOTS, typed));
+        let roots = roots.collect::<Result<Vec<_>, _>>()?;
         let caches =
             typed.caches.unwrap_or_default().into_iter().map(cache).collect::<Result<Vec<_>, _>>()?;
         for (name, value) in &typed.conf {
@@ -284,12 +343,6 @@ impl Section for Nix {
             if name.is_empty() || !name.bytes().all(known) || value.contains(['\n', '\r', '#']) {
                 return Err(wrong("nix.conf", format!("`{name} = {value}` is no setting of nix.conf(5)")));
             }
-        }
-        if roots.is_empty() && !typed.conf.is_empty() {
-            return Err(wrong("nix.conf", "it is for an image with `roots`"));
-        }
-        if typed.resolution.is_some() && !roots.iter().any(|root| root.package().is_some()) {
-            return Err(wrong("nix.resolution", "it is for roots that are names of packages"));
         }
         Ok(NixRequest { roots, resolution: typed.resolution, caches, conf: typed.conf })
     }
@@ -304,20 +357,11 @@ impl Section for Nix {
                     (Some(name), _) if root.package().is_some() => Some(name.as_str()),
                     (name, path) => path.map(|path| name.as_deref().unwrap_or_else(|| path.name())),
                 };
-                let Some(title) = title else {
-                    let known = Platform::ALL.into_iter().find_map(|other| root.on(other));
-                    let known = known.map(ToString::to_string).unwrap_or_default();
-                    return Err(wrong(
-                        "nix.roots",
-                        format!(
-                            "the root that has `{known}` has no store path for {platform}: add \
-                             `\"{platform}\" = \"/nix/store/…\"` to it, or leave {platform} out of `platforms`"
-                        ),
-                    ));
-                };
+                root.covers(ROOTS, &[platform])?;
+                let Some(title) = title else { continue };
                 if !titles.insert(title) {
                     return Err(wrong(
-                        "nix.roots",
+                        ROOTS,
                         format!(
                             "two roots are called `{title}` on {platform}: give one a name, as in \
                              `{{ path = \"/nix/store/…\", name = \"other\" }}`"

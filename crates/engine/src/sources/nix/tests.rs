@@ -368,7 +368,6 @@ fn a_manifest_is_read_strictly_and_places_and_keys_need_the_users_word() {
                 .to_owned(),
             "two roots are called `l`",
         ),
-        (format!("roots = ['{hello}']\nresolution = 'x'"), "for roots that are names of packages"),
         ("profile = 'rusty'".to_owned(), "did you mean `rust`?"),
         ("profile = './mine.toml'".to_owned(), "no project that it is read from"),
         ("caches = ['./cache']".to_owned(), "is not a place that has store paths"),

@@ -11,6 +11,7 @@ use pinfold_testkit::nix;
 use serde_json::Value;
 use serde_json::json;
 
+use super::super::section::RootPaths;
 use super::*;
 use crate::context::Context;
 use crate::context::Environment;
@@ -235,6 +236,44 @@ fn the_nix_of_this_machine_says_what_names_are() {
         let error = lock(&context, &world.project(&text), &Upgrade::Nothing).unwrap_err();
         assert!(told(&error).contains(expected), "{roots}: {}", told(&error));
     }
+}
+
+#[test]
+fn names_that_were_locked_at_other_revisions_are_told_and_one_package_may_be_two_roots() {
+    let (world, server) = (World::new(), nix::serve());
+    let context = world.online();
+    let answered = |revision: &str| {
+        let mut said = answer();
+        said["pkgs"]["revision"] = revision.into();
+        said
+    };
+    world.write("nix.json", &answered("0123456789abcdef").to_string());
+    let twice = "{ package = 'pkgs#hello', name = 'a' }, { package = 'pkgs#hello', name = 'b' }";
+    let resolution = "resolution = 'nix.json'";
+    let project = world.project(&manifest(twice, resolution, &server.url("")));
+    let first = lock(&context, &project, &Upgrade::Nothing).unwrap();
+    let locked = &first.nix[&Platform::ALL[0]];
+    assert_eq!(
+        told_roots(&locked.roots),
+        ["a pkgs#hello out tiny-hello-1.0", "b pkgs#hello out tiny-hello-1.0"]
+    );
+    for (package, roots) in [("pkgs#hello", 1), ("pkgs#multi", 0)] {
+        let wanted = Root { name: None, agent: None, paths: RootPaths::Package(package.parse().unwrap()) };
+        assert_eq!(known(&locked.roots, &wanted).count(), roots, "{package}");
+    }
+
+    assert_eq!(apart([locked]), Vec::<String>::new());
+    let mut other = locked.clone();
+    for (root, name) in other.roots.iter_mut().zip(["pkgs#x", "more#x"]) {
+        root.attribute = Some(name.to_owned());
+        root.revision = Some("fedc\u{1b}[31m".to_owned());
+    }
+    let [note] = &apart([locked, &other])[..] else { panic!() };
+    assert_eq!(
+        note,
+        "names of `pkgs` are locked at several of its revisions, which may be two versions of what they share: `hello` at \
+         0123456789ab; `x` at fedc\\x1b[31m; `pinfold lock --upgrade` brings them together"
+    );
 }
 
 /// A flake that an agent writes reads nothing of the machine and starts nothing.
