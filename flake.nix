@@ -20,6 +20,7 @@
       # Arguments: nix/image.nix.
       lib.mkImage = import ./nix/image.nix {
         pinfoldFor = system: self.packages.${system}.pinfold;
+        profiles = ./crates/engine/profiles;
       };
     };
 }
