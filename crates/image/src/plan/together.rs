@@ -15,6 +15,8 @@
 //! **Guarantees**: integers alone, ties by name: the same on every machine. Layers that there were are joined with each other
 //! only when there are too many.
 
+mod origins;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -24,6 +26,8 @@ use super::ComponentSize;
 use super::Group;
 use super::Key;
 use super::Tier;
+use origins::Bits;
+use origins::Origins;
 
 /// What a layer costs beside its content, in bytes: a request, its part of manifest and configuration.
 const LAYER: u64 = 4 << 10;
@@ -183,7 +187,7 @@ struct Best {
 impl Joining {
     fn new(mut parts: Vec<Part>) -> Self {
         parts.sort_by(|one, other| one.components.cmp(&other.components));
-        let movers = parts.first().map_or(0, |part| part.moved_by.0.len() * 64);
+        let movers = parts.first().map_or(0, |part| part.moved_by.room());
         let stays = std::iter::successors(Some(ONE), |stays| Some(stays * 63 / 64));
         let shares = stays.take(movers + 1).map(|stays| ONE - stays).collect();
         let best = parts.iter().map(|_| None).collect();
@@ -250,76 +254,6 @@ impl Joining {
                 _ => Some(Best { exact: best.exact && !lost, ..best }),
             };
         }
-    }
-}
-
-/// What each component is built on, itself among it.
-struct Origins<'a> {
-    numbers: BTreeMap<&'a str, usize>,
-    all: Vec<Bits>,
-}
-
-impl<'a> Origins<'a> {
-    fn of(sizes: &BTreeMap<&'a str, &'a ComponentSize>) -> Self {
-        let some = || sizes.values().filter(|size| size.moves_with_others());
-        let numbers: BTreeMap<&str, usize> = some().map(|size| size.component.as_str()).zip(0..).collect();
-        let direct: Vec<Vec<usize>> = some()
-            .map(|size| size.built_on.iter().filter_map(|on| numbers.get(on.as_str()).copied()).collect())
-            .collect();
-        let mut all: Vec<Bits> = (0..direct.len()).map(|at| Bits::only(at, direct.len())).collect();
-        // Circles are legal: until nothing is new.
-        let mut grew = true;
-        while grew {
-            grew = false;
-            for (at, on) in direct.iter().enumerate() {
-                let mut own = std::mem::take(&mut all[at]);
-                let before = own.count();
-                for &other in on.iter().filter(|&&other| other != at) {
-                    own.add(&all[other]);
-                }
-                grew |= own.count() > before;
-                all[at] = own;
-            }
-        }
-        Self { numbers, all }
-    }
-
-    fn all<'b>(&self, components: impl IntoIterator<Item = &'b Component>) -> Bits {
-        let mut union = Bits::none(self.all.len());
-        for at in components.into_iter().filter_map(|component| self.numbers.get(component.as_str())) {
-            union.add(&self.all[*at]);
-        }
-        union
-    }
-}
-
-/// A set of numbers.
-#[derive(Clone, Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn none(length: usize) -> Self {
-        Self(vec![0; length.div_ceil(64)])
-    }
-
-    fn only(at: usize, length: usize) -> Self {
-        let mut bits = Self::none(length);
-        bits.0[at / 64] |= 1 << (at % 64);
-        bits
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (word, other) in self.0.iter_mut().zip(&other.0) {
-            *word |= other;
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    fn count_with(&self, other: &Self) -> usize {
-        self.0.iter().zip(&other.0).map(|(one, other)| (one | other).count_ones() as usize).sum()
     }
 }
 
