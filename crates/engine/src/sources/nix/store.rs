@@ -6,6 +6,10 @@
 //! **Guarantees**: what is in a [`Placed`] is what was vouched for, path by path. There is no other way to one.
 //! **Refuses**: NARs of other bytes, whose decoded form is removed again; programs of another machine in a root's `bin`.
 
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use pinfold_archive::Content;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::NodeKind;
@@ -16,15 +20,19 @@ use pinfold_archive::elf;
 use pinfold_archive::nar::MTIME;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
+use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 use pinfold_base::Platform;
+use pinfold_base::store;
 use pinfold_sources::nix::LockedNix;
 use pinfold_sources::nix::LockedPath;
 use pinfold_sources::nix::NixError;
 use pinfold_sources::nix::StorePath;
 
 use super::owner;
+use crate::context::Context;
+use crate::context::METADATA;
 use crate::sources::Placing;
 use crate::sources::SourceError;
 
@@ -92,21 +100,44 @@ impl Placed {
         self.0
     }
 
+    /// What was found right once is not read again: see [`looked_at`].
     fn check_programs(&self, placing: &Placing<'_>, root: &StorePath) -> Result<(), SourceError> {
-        let platform = placing.platform;
+        let Placing { context, platform, .. } = *placing;
         let expected = platform.arch.elf_machine();
         let Some(folder) = self.0.resolve(&place(root)?.join("bin")?) else { return Ok(()) };
-        for (program, _) in self.0.children(&folder) {
-            let Some(content) = self.0.content(program) else { continue };
-            let read = elf::read(&placing.context.decoded, content);
+        let programs = self.0.children(&folder);
+        let programs: Vec<(&ImagePath, &Content)> =
+            programs.filter_map(|(program, _)| Some((program, self.0.content(program)?))).collect();
+        let record = looked_at(context, expected, &programs);
+        if programs.is_empty() || store::recall(&record).is_some() {
+            return Ok(());
+        }
+        for (program, content) in programs {
+            let read = elf::read(&context.decoded, content);
             let read = read.map_err(|source| SourceError::of(Unread { path: program.clone(), source }))?;
             if let Some(machine) = read.map(|elf| elf.machine).filter(|machine| *machine != expected) {
                 let program = program.clone();
                 return Err(SourceError::of(Foreign { program, platform, machine, expected }));
             }
         }
+        // It is only saving time: failures are no matter.
+        let _ = context.store.remember(&record, b"");
         Ok(())
     }
+}
+
+/// The file that is there once none of `programs` was for another machine than `expected`, so that a root need not be decoded to see it
+/// at every build: `CACHE/metadata/nix-HEX`, HEX being the SHA-256 of the machine and of where the content of each comes from.
+fn looked_at(context: &Context, expected: u16, programs: &[(&ImagePath, &Content)]) -> PathBuf {
+    let mut text = format!("machine {expected}\n");
+    for (_, content) in programs {
+        let _ = match content {
+            Content::Inline(bytes) => writeln!(text, "{}", Digest::sha256(bytes)),
+            Content::Range { archive, offset, size } => writeln!(text, "{size} {archive}@{offset}"),
+        };
+    }
+    let name = format!("nix-{}", Digest::sha256(text.as_bytes()).hex());
+    context.home.cache().join(METADATA).join(name)
 }
 
 /// Where a store path is in an image.

@@ -406,6 +406,41 @@ fn a_manifest_is_read_strictly_and_places_and_keys_need_the_users_word() {
     assert_eq!(crate::sources::volatility(&wanted, "nix/tiny-lib"), Volatility::Stable);
 }
 
+/// The control is what is in layers that are new.
+#[test]
+fn of_paths_whose_layers_stay_nothing_is_read() {
+    let (world, server) = (World::new(), nix::serve());
+    let context = world.online();
+    // A root with a program, and some that share a layer.
+    let alone = "[layers]\nalone = ['nix/tiny-exec', 'nix/tiny-hello']\n";
+    let build = |attributes: &[&str]| {
+        let text = manifest(attributes, &server.url(""), &nix::public_key());
+        let project = world.project(&(text + alone));
+        let lock = lock(&context, &project, &Upgrade::Nothing).unwrap();
+        (lock, built(&context, &project))
+    };
+    let (_, before) = build(&["hello", "odd", "lib", "exec"]);
+    let digests = |built: &build::Built| -> Vec<Digest> {
+        built.platforms[0].layers.iter().map(|layer| layer.layer.digest.clone()).collect()
+    };
+    for archive in context.decoded.all().unwrap() {
+        context.decoded.evict(&archive).unwrap();
+    }
+    let (lock, after) = build(&["hello", "lib", "exec", "dev"]);
+    let (mut stay, mut new) = (Vec::new(), Vec::new());
+    for layer in &after.platforms[0].layers {
+        let planned = lock.layers.iter().find(|planned| planned.name == layer.name).unwrap();
+        let within = |path: &&LockedPath| planned.components.contains(&component(&path.path));
+        let archives = lock.nix[&Platform::ALL[0]].paths.iter().filter(within).map(|path| &path.file);
+        let stays = digests(&before).contains(&layer.layer.digest);
+        (if stays { &mut stay } else { &mut new }).extend(archives);
+    }
+    assert!(stay.len() > 1 && !new.is_empty(), "{:?}", lock.layers);
+    let is_read = |archive: &&&Digest| context.decoded.path(archive, "").exists();
+    let counted = [new.iter().filter(is_read).count(), stay.iter().filter(is_read).count()];
+    assert_eq!(counted, [new.len(), 0], "{:?}", lock.layers);
+}
+
 /// Each platform has paths of its own; what only one has is built without it being run, and all of it is one index.
 #[test]
 fn both_platforms_are_one_image_from_each_place_and_by_each_number_of_threads() {
