@@ -57,5 +57,42 @@ TOML
   same 'Nix knows the whole closure' "$(nix-store --store "local?root=$n/made/root" -qR "$(attr busybox)" "$(attr dynecho)" "$(attr hello)" "$(attr greet)" "$(attr odd)" | sort -u)" \
     nix_in sh -c "nix-store --store 'local?root=$n/w/rootfs' -qR $(attr busybox) $(attr dynecho) $(attr hello) $(attr greet) $(attr odd) | sort -u"
   same 'nothing of it is garbage' '' nix_in nix-store --store "local?root=$n/w/rootfs" --gc --print-dead
+  # On an image of the same kind: one database and one environment, alike for two users.
+  check 'pinfold copy: the image as a base' with_nix copy nixed "oci:$n/w/lower"
+  cat >"$n/w/pinfold.toml" <<TOML
+name = "above"
+platforms = ["linux/amd64"]
+[base]
+image = "oci:lower"
+[user]
+name = "v"
+uid = 1001
+gid = 1001
+home = "/home/v"
+[nix]
+roots = ["$(attr env)", "$(attr hello)", "$(attr dev)"]
+caches = [{ url = "$n/made/cache-zstd", keys = ["$key"] }]
+TOML
+  rm "$n/w/pinfold.lock"; own "$n/w"
+  refuse 'a project that names a base needs the word' 5 with_nix build
+  check 'pinfold policy accept' agree
+  check 'pinfold build: on a base of store paths' with_nix build
+  above() { "$@" images --json | json /dev/stdin 'next(i["digest"] for i in d if i["repository"] == "above")'; }
+  first=$(above with_nix)
+  another() { (cd "$n/w" && HOME="$n/another" PINFOLD_HOME="$n/another/pinfold" "$work/pinfold" "$@"); }
+  rm "$n/w/pinfold.lock"
+  refuse 'another user is asked' 5 another build
+  check 'pinfold policy accept' another policy accept --digest "$(sed -n 's/.*--digest \(sha256:[0-9a-f]*\).*/\1/p' "$work/said" | head -n 1)"
+  check 'pinfold build: as another user, in another home' another build
+  same 'it is the same' "$first" above another
+  failing_above() { { with_nix verify --json above || :; } | json /dev/stdin '" ".join(sorted(o["check"] for o in d["outcomes"] if o["verdict"] == "failed"))'; }
+  same 'pinfold verify finds what is wrong with the closure alone' 'closure.links closure.programs' failing_above
+  says 'a command of the base beside one of its own' 'it is v' with_nix run --quiet --image above -- sh -c 'multi && dynecho it is "$(id -un)"'
+  check 'pinfold unpack' with_nix unpack above "$n/w/above"
+  check 'Nix finds every path of both as it was signed' nix_in nix-store --store "local?root=$n/w/above" --verify --check-contents
+  same 'Nix knows the paths of both' "$(ls "$n/w/above/nix/store" | wc -l)" nix_in sh -c "nix-store --store 'local?root=$n/w/above' -qR $(attr busybox) $(attr dynecho) $(attr greet) $(attr odd) $(attr env) $(attr dev) | sort -u | wc -l"
+  same 'nothing of it is garbage' '' nix_in nix-store --store "local?root=$n/w/above" --gc --print-dead
+  rm "$n/w/above/nix/var/nix/gcroots/image/tiny-env"
+  says 'but for a root that is taken away' 'tiny-env' nix_in nix-store --store "local?root=$n/w/above" --gc --print-dead
   chmod -R u+w "$n"; rm -rf "$n"
 else skip 'store paths of Nix' 'it needs the packages nix-bin and busybox-static, and root or user namespaces'; fi

@@ -110,6 +110,35 @@ TOML
       podman rmi -f "$id" >/dev/null 2>&1
     fi
   done
+  # Debian's Nix of a base, and store paths of both, in one database.
+  cp "$n/w/image.tar" "$n/w/below.tar"
+  cat >"$n/w/pinfold.toml" <<TOML
+name = "inside-above"
+platforms = ["linux/amd64"]
+[base]
+image = "oci-archive:below.tar:latest"
+[debian]
+suite = "trixie"
+packages = ["file"]
+[user]
+name = "u"
+uid = 1000
+gid = 1000
+home = "/home/u"
+[nix]
+roots = ["$(attr dev)", "$hello"]
+caches = [{ url = "$n/made/cache-xz", keys = ["$key"] }]
+TOML
+  rm -f "$n/w/pinfold.lock"; own "$n/w"
+  refuse 'a project that names a base needs the word' 5 with_nix build
+  check 'pinfold policy accept' agree
+  check 'pinfold build: Debian and store paths on a base of both' with_nix build
+  check 'pinfold verify' with_nix verify --static inside-above
+  above() { with_nix run --quiet --image inside-above -- "$@"; }
+  says 'Nix works in a sandbox of it' '16 passed' above inside build "$env" "$hello" /tmp
+  check 'Nix finds every path of both as it was signed' above nix-store --verify --check-contents
+  same 'Nix knows the paths of both' 0 above sh -c "for path in /nix/store/*-*; do nix-store -q --hash \$path >/dev/null || echo \$path; done | wc -l"
+  same 'commands of both' 2 above sh -c 'command -v multi file | wc -l'
   # A cache at a public address, of another machine: both are namespaces of the network's.
   if [ "$(id -u)" = 0 ] && have ip; then
     net=pf$$
@@ -128,7 +157,7 @@ TOML
     ip netns del "$net-a"; ip netns del "$net-b"
   else skip 'a binary cache through the proxy' 'it needs root and ip(8)'; fi
   # A shared store goes with its image.
-  check 'pinfold rmi' with_nix rmi --force inside-bookworm inside-trixie
+  check 'pinfold rmi' with_nix rmi --force inside-bookworm inside-trixie inside-above
   rm -f "$n/w/pinfold.toml" "$n/w/pinfold.lock"
   check 'pinfold gc' with_nix gc --yes
   stores() { ls "$work/home/pinfold/data/nix" | wc -l; }

@@ -128,7 +128,8 @@ pub fn place(
     let mut placed = Placed { notes: told, ..Placed::default() };
     for (_, source) in sources::ALL {
         let below = placed.below.as_deref();
-        let part = source.place(&Placing { context, project, lock, platform, below })?;
+        let part =
+            source.place(&Placing { context, project, lock, platform, below, before: &placed.tree })?;
         match part.laying {
             Laying::Beside if placed.tree.is_empty() => placed.tree = part.tree,
             Laying::Beside => placed.tree.merge(part.tree)?,

@@ -466,6 +466,8 @@ pub struct Placing<'a> {
     pub platform: Platform,
     /// What all is laid on, where it is not an empty root.
     pub below: Option<&'a base::Below>,
+    /// What it has so far.
+    pub before: &'a Tree,
 }
 
 impl Placing<'_> {

@@ -114,7 +114,9 @@ pub fn environment(
         before.extend(recipe.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     }
     let usual = before.get("PATH").copied().unwrap_or(PATH);
-    let path = folders.iter().copied().chain([usual]).collect::<Vec<_>>().join(":");
+    // A base may be an image that has them already.
+    let lacks = |folder: &&str| usual.split(':').all(|known| known != *folder);
+    let path = folders.iter().copied().filter(lacks).chain([usual]).collect::<Vec<_>>().join(":");
     before.insert("PATH", &path);
     let mut after: BTreeMap<String, String> =
         before.iter().map(|(&name, &value)| (name.to_owned(), value.to_owned())).collect();

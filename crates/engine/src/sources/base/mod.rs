@@ -289,7 +289,7 @@ pub fn below(
             drop(running);
         }
     }
-    let placing = Placing { context, project, lock, platform, below: None };
+    let placing = Placing { context, project, lock, platform, below: None, before: &Tree::new() };
     Ok(BaseImage.place(&placing)?.below)
 }
 

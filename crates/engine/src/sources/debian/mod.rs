@@ -297,7 +297,7 @@ impl Source for Debian {
     }
 
     fn place(&self, placing: &Placing<'_>) -> Result<Placed, SourceError> {
-        let Placing { context, project, lock, platform, below } = *placing;
+        let Placing { context, project, lock, platform, below, .. } = *placing;
         let manifest = &project.manifest;
         let user = manifest.user.as_ref().map(|user| accounts::NewUser {
             name: user.name.clone(),

@@ -27,6 +27,7 @@ mod store;
 mod tarred;
 #[cfg(test)]
 mod tests;
+mod under;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -65,9 +66,11 @@ pub(crate) use section::check;
 use self::places::Places;
 use self::resolve::Names;
 use self::section::roots;
+use self::under::Under;
 use super::Archive;
 use super::Asking;
 use super::Date;
+use super::Laying;
 use super::Locate;
 use super::Placed;
 use super::Placing;
@@ -270,16 +273,21 @@ impl Source for Nix {
         let locked = placing.lock.nix.get(&placing.platform).ok_or_else(missing)?;
         locked.check().map_err(SourceError::of)?;
         places::check(placing.context, placing.project, locked)?;
-        let mut tree = state::of(locked, wanted, placing)?;
+        let under = Under::of(placing)?;
+        let mut tree = state::of(locked, wanted, placing, under)?;
         tree.complete(&Component::generated("base"), STILL)?;
         let store = store::Placed::of(tree, placing, locked)?;
-        let profile = profile::of(&store, locked, placing)?;
+        let profile = profile::of(&store, locked, placing, under)?;
         let agents = agents::of(&store, locked, placing)?;
         let mut tree = store.into_tree();
         tree.merge(profile.tree)?;
         tree.merge(agents)?;
+        let (tree, laying) = match under {
+            None => (tree, Laying::Beside),
+            Some(under) => (under.laid(placing.before, tree, locked, state::owner(placing))?, Laying::Whole),
+        };
         let stores = BTreeSet::from([ImagePath::new("nix/store")?]);
-        Ok(Placed { tree, notes: profile.notes, stores, ..Placed::default() })
+        Ok(Placed { tree, laying, notes: profile.notes, stores, ..Placed::default() })
     }
 
     fn summary(&self, components: &[(&str, &str)]) -> String {

@@ -13,6 +13,7 @@
 
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
+use pinfold_archive::NodeKind;
 use pinfold_archive::Tree;
 use pinfold_base::Arch;
 use pinfold_base::ImagePath;
@@ -23,9 +24,13 @@ use super::names;
 use super::state;
 use super::store;
 use super::store::Placed;
+use super::under::Under;
 use crate::sources::Placing;
 use crate::sources::STILL;
 use crate::sources::SourceError;
+
+/// Where it is.
+pub(super) const TOP: &str = "nix/profile";
 
 /// Folders of packages that are joined.
 const FOLDERS: [&str; 5] = ["bin", "etc", "lib", "sbin", "share"];
@@ -80,13 +85,28 @@ enum Beside {
 }
 
 /// That of one platform.
-pub(super) fn of(store: &Placed, locked: &LockedNix, placing: &Placing<'_>) -> Result<Profile, SourceError> {
+pub(super) fn of(
+    store: &Placed,
+    locked: &LockedNix,
+    placing: &Placing<'_>,
+    under: Option<Under<'_>>,
+) -> Result<Profile, SourceError> {
     let roots = locked.roots.iter().filter(|root| root.agent.is_none());
     let roots = roots.map(|root| store::place(&root.path)).collect::<Result<Vec<_>, _>>()?;
-    let alone = placing.project.manifest.sources.debian.is_none() && placing.below.is_none();
-    let mut profile = joined(store.tree(), &roots, if alone { Beside::Nothing } else { Beside::Others })?;
-    if alone {
+    // A base of store paths is as they are.
+    let others =
+        placing.project.manifest.sources.debian.is_some() || (placing.below.is_some() && under.is_none());
+    let beside = if others { Beside::Others } else { Beside::Nothing };
+    let all = under.map(|under| under.with_store(store.tree())).transpose()?;
+    let all = all.as_ref().unwrap_or_else(|| store.tree());
+    let mut profile = joined(all, &roots, under, beside)?;
+    if beside == Beside::Nothing {
         link_loader(store.tree(), locked, placing.platform, &mut profile)?;
+    }
+    if under.is_some() {
+        let top = ImagePath::new(TOP)?;
+        let is_there = |path: &ImagePath| placing.before.contains(&placing.before.landing(path));
+        profile.tree.retain(|path, _| path.starts_with(&top) || !is_there(path));
     }
     Ok(profile)
 }
@@ -110,15 +130,20 @@ fn link_loader(
         }
     }
     let Some((_, there)) = found else { return Ok(()) };
-    let mut join = Join { store, profile: std::mem::replace(profile, Profile::empty()) };
+    let mut join = Join { store, under: None, profile: std::mem::replace(profile, Profile::empty()) };
     join.link(&ImagePath::new(format!("{folder}/{name}"))?, &there)?;
     *profile = join.profile;
     Ok(())
 }
 
-fn joined(store: &Tree, roots: &[ImagePath], beside: Beside) -> Result<Profile, SourceError> {
-    let mut join = Join { store, profile: Profile::empty() };
-    let top = ImagePath::new("nix/profile")?;
+fn joined(
+    store: &Tree,
+    roots: &[ImagePath],
+    under: Option<Under<'_>>,
+    beside: Beside,
+) -> Result<Profile, SourceError> {
+    let mut join = Join { store, under, profile: Profile::empty() };
+    let top = ImagePath::new(TOP)?;
     join.directory(&top)?;
     for folder in FOLDERS {
         let found = roots.iter().map(|root| root.join(folder)).collect::<Result<Vec<_>, _>>()?;
@@ -138,6 +163,8 @@ fn joined(store: &Tree, roots: &[ImagePath], beside: Beside) -> Result<Profile, 
 /// Joins folders.
 struct Join<'a> {
     store: &'a Tree,
+    /// A base whose own environment goes on behind the roots.
+    under: Option<Under<'a>>,
     profile: Profile,
 }
 
@@ -153,7 +180,12 @@ impl Join<'_> {
     }
 
     /// Puts what is at `found`, as far as it is, to `at`.
-    fn name(&mut self, at: &ImagePath, found: Vec<ImagePath>, depth: usize) -> Result<(), SourceError> {
+    fn name(&mut self, at: &ImagePath, mut found: Vec<ImagePath>, depth: usize) -> Result<(), SourceError> {
+        let below = self.under.and_then(|under| under.profile(at)).map(|node| &node.kind);
+        if let Some(NodeKind::Symlink(target)) = below {
+            found.extend(at.link_target(target));
+        }
+        let is_open = matches!(below, Some(NodeKind::Directory));
         let mut there: Vec<(ImagePath, ImagePath)> = Vec::new();
         for path in found {
             let Some(real) = self.store.resolve(&path) else { continue };
@@ -161,20 +193,25 @@ impl Join<'_> {
                 there.push((path, real));
             }
         }
-        let Some(((first, _), others)) = there.split_first() else { return Ok(()) };
-        if others.is_empty() {
-            return self.link(at, first);
-        }
         let directories = there.iter().all(|(_, real)| store::is_directory(self.store.get(real)));
-        if !directories || depth == DEPTH {
-            let (first, second) = (first.clone(), others[0].0.clone());
-            self.profile.notes.push(format!("`{at}` is that of `{first}`; `{second}` has one too"));
-            return self.link(at, &first);
+        match there.split_first() {
+            None if !is_open || depth == DEPTH => return Ok(()),
+            Some(((first, _), [])) if !is_open => return self.link(at, first),
+            Some(((first, _), others)) if !directories || depth == DEPTH => {
+                let second =
+                    others.first().map_or_else(|| "the base".to_owned(), |(second, _)| format!("`{second}`"));
+                self.profile.notes.push(format!("`{at}` is that of `{first}`; {second} has one too"));
+                return self.link(at, first);
+            }
+            _ => {}
         }
         self.directory(at)?;
         let mut names: Vec<Vec<u8>> = Vec::new();
         for (_, real) in &there {
             names.extend(self.store.children(real).map(|(child, _)| child.name().to_vec()));
+        }
+        if is_open {
+            names.extend(self.under.iter().flat_map(|under| under.names(at)));
         }
         names.sort_unstable();
         names.dedup();
@@ -208,7 +245,7 @@ mod tests {
     /// Links of the environment, as `PATH -> TARGET`; directories as `PATH/`.
     fn lines(profile: &Profile) -> Vec<String> {
         let line = |(path, node): (&ImagePath, &Node)| match &node.kind {
-            pinfold_archive::NodeKind::Symlink(target) => {
+            NodeKind::Symlink(target) => {
                 format!("{path} -> {}", String::from_utf8_lossy(target))
             }
             _ => format!("{path}/"),
@@ -246,7 +283,7 @@ mod tests {
             &[("c/bin/sh", "/nix/store/a/bin/sh"), ("c/share", "/nix/store/b/share"), ("c/lib", "/nowhere")],
         );
         let roots = ["a", "b", "c"].map(|name| ImagePath::new(format!("nix/store/{name}")).unwrap());
-        let profile = joined(&store, &roots, Beside::Nothing).unwrap();
+        let profile = joined(&store, &roots, None, Beside::Nothing).unwrap();
         assert_eq!(
             lines(&profile),
             [
@@ -271,7 +308,7 @@ mod tests {
             ]
         );
         // Beside Debian nothing is outside; one root alone is not opened.
-        let profile = joined(&store, &roots[..1], Beside::Others).unwrap();
+        let profile = joined(&store, &roots[..1], None, Beside::Others).unwrap();
         assert_eq!(
             lines(&profile),
             [

@@ -8,19 +8,17 @@ use std::fmt::Write as _;
 
 use pinfold_archive::Component;
 use pinfold_archive::Content;
-use pinfold_archive::Contents as _;
 use pinfold_archive::Metadata;
 use pinfold_archive::Node;
 use pinfold_archive::Tree;
 use pinfold_base::ImagePath;
 use pinfold_sources::nix::LockedNix;
-use pinfold_sources::nix::LockedPath;
 use pinfold_sources::nix::NixError;
 use pinfold_sources::nix::database;
-use pinfold_sources::nix::database::DatabaseError;
 
 use super::resolve;
 use super::section::NixRequest;
+use super::under::Under;
 use crate::sources::Placing;
 use crate::sources::SourceError;
 
@@ -51,22 +49,9 @@ pub(super) fn component() -> Component {
     Component::generated("nix")
 }
 
-/// What Nix of the base has in its store: one database tells of all.
-fn registered_below(placing: &Placing<'_>) -> Result<Vec<LockedPath>, SourceError> {
-    let Some(below) = placing.below else { return Ok(Vec::new()) };
-    let folder = ImagePath::new(database::FOLDER)?;
-    let of = |error: DatabaseError| SourceError::of(NixError::from(error));
-    let Some(content) = below.tree.content(&folder.join("db.sqlite")?) else { return Ok(Vec::new()) };
-    let read = |content, most| {
-        let read = placing.context.decoded.read(content, most);
-        read.map_err(|error| of(DatabaseError::Foreign(error.to_string())))
-    };
-    if let Some(log) = below.tree.content(&folder.join("db.sqlite-wal")?)
-        && !read(log, database::MAX_DATABASE)?.is_empty()
-    {
-        return Err(of(DatabaseError::Foreign("there is a log beside it that was not written back".into())));
-    }
-    database::read(read(content, database::MAX_DATABASE)?).map_err(of)
+/// Who Nix in the image works as.
+pub(super) fn owner(placing: &Placing<'_>) -> (u32, u32) {
+    placing.project.manifest.user.as_ref().map_or((0, 0), |user| (user.uid, user.gid))
 }
 
 /// All of it for one platform.
@@ -74,16 +59,18 @@ pub(super) fn of(
     locked: &LockedNix,
     wanted: &NixRequest,
     placing: &Placing<'_>,
+    under: Option<Under<'_>>,
 ) -> Result<Tree, SourceError> {
+    let (uid, gid) = owner(placing);
     let owner = component();
     let epoch = placing.lock.epoch;
-    let (uid, gid) = placing.project.manifest.user.as_ref().map_or((0, 0), |user| (user.uid, user.gid));
     let meta = |mode: u32| Metadata::root(mode, epoch).owned_by(uid, gid);
     let mut tree = Tree::new();
     for folder in FOLDERS {
         tree.add(ImagePath::new(folder)?, Node::directory(&owner, meta(0o755)))?;
     }
-    let others = registered_below(placing)?;
+    // One database tells of all.
+    let others = under.map(|under| under.registered()).transpose()?.unwrap_or_default();
     let others = others.iter().filter(|other| locked.path(&other.path).is_none());
     let database = database::write(locked.paths.iter().chain(others));
     let database = database.map_err(|error| SourceError::of(NixError::from(error)))?;
@@ -95,10 +82,15 @@ pub(super) fn of(
     for (title, path) in resolve::titles(&locked.roots) {
         let mut link = Node::symlink(&owner, epoch, path.to_string());
         link.meta = link.meta.owned_by(uid, gid);
+        let is_other = under.map(|under| under.has_root(title, path)).transpose()?.unwrap_or_default();
+        let title = if is_other { path.base_name() } else { title };
         tree.add(ImagePath::new(format!("nix/var/nix/gcroots/image/{title}"))?, link)?;
     }
+    let lower = under.map(|under| under.settings()).transpose()?.unwrap_or_default();
     let mut settings: BTreeMap<&str, &str> = SETTINGS.into();
-    settings.extend(wanted.conf.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    for (name, value) in lower.iter().chain(&wanted.conf) {
+        settings.insert(name, value);
+    }
     let mut text = String::new();
     for (name, value) in settings {
         let _ = writeln!(text, "{}", format!("{name} = {value}").trim_end());
