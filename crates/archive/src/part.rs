@@ -80,6 +80,8 @@ impl<R: BufRead> Parts<R> {
                     return Ok(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A decompressor's own word for it is no word for people.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.cut()),
                 Err(error) => return Err(error),
             }
         }

@@ -126,6 +126,20 @@ pub enum LocalError {
         /// Why.
         source: Box<NarError>,
     },
+    /// A path is another than the database says.
+    #[error(
+        "`{path}` of the Nix store in `{root}` was changed: it has {found}, and its database says {expected}"
+    )]
+    Changed {
+        /// The directory.
+        root: Shown,
+        /// Which path.
+        path: StorePath,
+        /// What its NAR is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
     /// A file cannot be copied or read.
     #[error("failed to read the Nix store in `{root}`")]
     Read {
@@ -142,7 +156,7 @@ impl Diagnose for LocalError {
             Self::NoStore { .. } | Self::Schema { .. } | Self::List { .. } => Diagnosis::Own(Kind::Usage),
             Self::Dump { source, .. } => Diagnosis::Inner(&**source),
             Self::Busy { .. } | Self::Read { .. } => Diagnosis::Own(Kind::System),
-            Self::Sqlite { .. } | Self::Row { .. } => Diagnosis::Own(Kind::Integrity),
+            Self::Sqlite { .. } | Self::Row { .. } | Self::Changed { .. } => Diagnosis::Own(Kind::Integrity),
         }
     }
 
@@ -156,6 +170,9 @@ impl Diagnose for LocalError {
             }
             Self::List { .. } => {
                 "name the `.attrs.json` of a build with `exportReferencesGraph.closure`, or what `nix path-info --json --recursive PATH` printed".into()
+            }
+            Self::Changed { .. } | Self::Dump { .. } => {
+                "`nix-store --verify --check-contents --repair` there says what else is wrong, and mends it; or name a cache that has the path".into()
             }
             Self::Busy { .. } => "wait until Nix is done there, and run the same command again".into(),
             _ => return None,

@@ -720,6 +720,11 @@ pub(super) const ROWS: &[Row] = &[
         }]),
     ),
     row(
+        "engine/src/sources/nix/agents.rs",
+        "name the package that has it in `nix`, with its output where it is not a usual one: `nixpkgs#NAME^bin`",
+        Elsewhere("engine/src/sources/nix/agents/tests.rs", "what_is_no_agent_is_refused"),
+    ),
+    row(
         "engine/src/sources/nix/resolve.rs",
         "`nix eval '{package}.outPath'` says why",
         Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
@@ -750,6 +755,14 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere(
             "engine/src/sources/nix/tests.rs",
             "what_cannot_be_trusted_or_had_is_refused_and_nothing_is_left",
+        ),
+    ),
+    row(
+        "engine/src/sources/nix/under.rs",
+        "one of the two was built elsewhere, or changed: build the base again, from the caches that are named here",
+        Elsewhere(
+            "engine/src/sources/nix/under/tests.rs",
+            "a_store_path_of_the_base_with_other_content_is_refused",
         ),
     ),
 ];

@@ -430,6 +430,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/nix/local.rs",
+        "`nix-store --verify --check-contents --repair` there says what else is wrong, and mends it; or name a cache that has the path",
+        Elsewhere("sources/src/nix/local/tests.rs", "what_is_dumped_is_the_nar_that_was_locked_or_nothing"),
+    ),
+    row(
+        "sources/src/nix/local.rs",
         "copy what is needed with that Nix (`nix copy --to file:///DIRECTORY PATH`), and name the directory as a cache",
         Elsewhere("sources/src/nix/local/tests.rs", "each_store_that_cannot_be_read_is_told_with_what_to_do"),
     ),

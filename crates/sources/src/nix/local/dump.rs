@@ -34,7 +34,12 @@ impl LocalStore {
         let mut writer = Writer::new(hashing);
         node(&mut writer, &self.place(&locked.path), &ImagePath::root()).map_err(failed)?;
         let (_, digest, size) = writer.finish().map_err(failed)?.finish();
-        locked.check_nar(&digest, size)
+        locked.check_nar(&digest, size).map_err(|error| match error {
+            NixError::Nar { path, found, expected } => {
+                LocalError::Changed { root: Shown::from(self.root.as_path()), path, found, expected }.into()
+            }
+            error => error,
+        })
     }
 }
 

@@ -215,7 +215,9 @@ fn what_is_dumped_is_the_nar_that_was_locked_or_nothing() {
     let bytes = fs::read(&program).unwrap();
     for change in [vec![0; bytes.len()], [&bytes[..], b"x"].concat()] {
         fs::write(&program, change).unwrap();
-        assert!(matches!(local.dump(hello, std::io::sink()), Err(NixError::Nar { .. })));
+        let error = local.dump(hello, std::io::sink()).unwrap_err();
+        assert!(matches!(error, NixError::Local(LocalError::Changed { .. })), "{error}");
+        assert!(error.hint().unwrap().contains("--repair"));
     }
     fs::write(&program, &bytes).unwrap();
     local.dump(hello, std::io::sink()).unwrap();

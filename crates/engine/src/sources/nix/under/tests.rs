@@ -128,6 +128,7 @@ fn a_store_path_of_the_base_with_other_content_is_refused() {
     let context = world.context("upper", crate::context::Network::Online);
     let error = lock(&context, &world.project(&upper), &Upgrade::Nothing).unwrap_err();
     assert_eq!(error.kind(), Kind::Integrity);
+    assert!(error.hint().unwrap().contains("build the base again"));
     let said = told(&error);
     assert!(said.contains(&format!("`{hello}` of the base `oci:lower` is not what is locked")), "{said}");
 }
