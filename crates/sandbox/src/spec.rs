@@ -191,6 +191,8 @@ pub enum Change {
     },
     /// Keys of a JSON object, among others.
     Keys(serde_json::Value),
+    /// What of this text is missing: keys of JSON at every depth, else all of it where there is nothing.
+    Missing(String),
     /// A text instead of what is there.
     Whole {
         /// The text.

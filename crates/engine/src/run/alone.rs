@@ -165,6 +165,7 @@ impl Alone {
                 }
                 Change::Whole { text, .. } => *text = scheme(text),
                 Change::Keys(keys) => rewrite(keys, &scheme),
+                Change::Missing(_) => {}
             }
         }
         spec.network = spec::Network::Proxy(Egress { allow: Vec::new(), routes: routes.egress });

@@ -31,6 +31,7 @@ mod places;
 mod protect;
 mod request;
 mod session;
+mod settings;
 mod specify;
 mod terminal;
 mod volumes;

@@ -133,7 +133,7 @@ impl Asked<'_> {
                 spec.env.extend(routes.env);
                 // Mirror mode's home is the caller's own, and stays as it is.
                 if self.request.view == View::Isolated {
-                    spec.home_edits = routes.edits;
+                    spec.home_edits.extend(routes.edits);
                 }
                 spec::Network::Proxy(Egress { allow, routes: routes.egress })
             }

@@ -4,6 +4,7 @@
 //! ```text
 //!   text   BEFORE what is there AFTER       made anew at each start, so that it stands there once
 //!   JSON   what is there, with these keys   other keys stay
+//!   less   what is there, and what it lacks of a file of the image
 //!   whole  a text instead of what is there  for files of other kinds
 //! ```
 //!
@@ -39,7 +40,11 @@ pub(crate) fn all(home: &Path, edits: &[HomeEdit]) {
         if let Err(error) = one(home, edit) {
             let path = Shown::of(&edit.path.display());
             let error = Shown::of(&error);
-            tracing::warn!("`~/{path}` does not say where the agent's key is: {error}");
+            let what = match edit.change {
+                Change::Missing(_) => "stays without what the image has there",
+                _ => "does not say where the agent's key is",
+            };
+            tracing::warn!("`~/{path}` {what}: {error}");
         }
     }
 }
@@ -116,6 +121,18 @@ fn changed(before: &str, edit: &HomeEdit) -> io::Result<String> {
             }
             Ok(if edit.is_there { format!("{head}{text}{tail}") } else { text })
         }
+        Change::Missing(text) if before.trim().is_empty() => Ok(text.clone()),
+        Change::Missing(text) => {
+            let Ok(Value::Object(lower)) = serde_json::from_str(text) else { return Ok(before.to_owned()) };
+            let mut value: Value =
+                serde_json::from_str(before).map_err(|_| io::Error::other("it is no JSON"))?;
+            let old = value.clone();
+            fill(&mut value, &lower, 0);
+            if value == old {
+                return Ok(before.to_owned());
+            }
+            Ok(serde_json::to_string_pretty(&value).map_err(io::Error::from)? + "\n")
+        }
         Change::Whole { text, .. } if edit.is_there => Ok(text.clone()),
         Change::Whole { text, without } => Ok(if before == text { without } else { before }.to_owned()),
         Change::Keys(keys) => {
@@ -150,6 +167,18 @@ fn put(value: &mut Value, keys: &Value, depth: usize) {
             }
         }
         _ => *value = keys.clone(),
+    }
+}
+
+/// Adds what of `lower` is missing. What is there stays, whatever it is.
+fn fill(value: &mut Value, lower: &Map<String, Value>, depth: usize) {
+    let Value::Object(object) = value else { return };
+    for (name, below) in lower {
+        match (object.get_mut(name), below) {
+            (None, below) => drop(object.insert(name.clone(), below.clone())),
+            (Some(value), Value::Object(below)) if depth < DEPTH_MAX => fill(value, below, depth + 1),
+            (Some(_), _) => {}
+        }
     }
 }
 
@@ -242,6 +271,38 @@ mod tests {
         assert_eq!(after("plain\n", true), "route\n");
         assert_eq!(after("route\n", false), "plain\n");
         assert_eq!(after("mine\n", false), "mine\n");
+    }
+
+    #[test]
+    fn what_the_image_has_is_added_where_it_is_missing_and_nothing_else_is_changed() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".agent/settings.json");
+        let image = r#"{"permissions":{"mode":"all","more":[1]},"skip":true,"env":{"A":"1"}}"#;
+        let add = |text: &str| {
+            let change = Change::Missing(text.into());
+            one(home.path(), &HomeEdit { path: ".agent/settings.json".into(), change, is_there: true })
+        };
+        let text = || fs_err::read_to_string(&file).unwrap();
+        add(image).unwrap();
+        assert_eq!(text(), image, "a file that is not there is the image's");
+        let own = r#"{"theme":"dark","permissions":{"mode":"ask","allow":["x"]},"env":"none"}"#;
+        fs_err::write(&file, own).unwrap();
+        add(image).unwrap();
+        let expected = serde_json::json!({
+            "theme": "dark", "permissions": { "mode": "ask", "allow": ["x"], "more": [1] }, "env": "none", "skip": true,
+        });
+        assert_eq!(serde_json::from_str::<Value>(&text()).unwrap(), expected);
+        let whole = text();
+        add(image).unwrap();
+        assert_eq!(text(), whole, "nothing is missing any more");
+        // Not JSON: the one is the owner's to mend, the other is no matter of keys.
+        fs_err::write(&file, "{ // mine").unwrap();
+        assert!(add(image).is_err());
+        add("key = 1\n").unwrap();
+        assert_eq!(text(), "{ // mine");
+        fs_err::write(&file, "[]").unwrap();
+        add(image).unwrap();
+        assert_eq!(text(), "[]");
     }
 
     #[test]

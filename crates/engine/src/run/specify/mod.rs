@@ -34,6 +34,7 @@ use super::protect;
 use super::protect::Protection;
 use super::request::Request;
 use super::request::View;
+use super::settings;
 use super::terminal;
 use super::volumes;
 use super::workspace;
@@ -159,6 +160,10 @@ impl Asked<'_> {
         ]);
         if let Some(agent) = &self.agent {
             spec.labels.insert("agent".into(), agent.name.clone());
+        }
+        // Mirror mode's home is the caller's own, and stays as it is.
+        if self.request.view == View::Isolated {
+            spec.home_edits = settings::added(&self.recipes, &ready.root, &ready.home);
         }
         let (of_workspace, named) = self.mounts(context, workspace, &ready.home)?;
         spec.mounts = of_workspace;
