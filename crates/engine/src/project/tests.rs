@@ -134,3 +134,18 @@ fn a_preset_never_has_the_lock_of_a_project() {
     fs_err::write(project.join("pinfold.lock"), text).unwrap();
     assert_eq!(lock(&project, "sealed", &[]), project.join("pinfold.lock"));
 }
+
+#[test]
+fn examples_are_projects() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut read = 0;
+    for example in fs_err::read_dir(examples).unwrap() {
+        let project = Project::discover(&example.unwrap().path()).unwrap();
+        for file in &project.manifest.files {
+            let source = project.inputs.source(file, pinfold_base::Platform::ALL[0]);
+            assert!(source.is_none_or(|source| source.is_ok()), "{}", file.path);
+        }
+        read += 1;
+    }
+    assert_eq!(read, 1);
+}
