@@ -39,6 +39,32 @@ TOML
   # What the closure is made with on purpose: a link to nowhere, and programs of this machine whose loader is not where they say.
   failing() { { with_nix verify --json nixed || :; } | json /dev/stdin '" ".join(sorted(o["check"] for o in d["outcomes"] if o["verdict"] == "failed"))'; }
   same 'pinfold verify finds what is wrong with the closure alone' 'closure.links closure.programs' failing
+  # The same over TLS, by an authority of one's own.
+  openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/CN=Example Authority' -keyout "$n/authority.key" -out "$n/authority.crt" 2>/dev/null
+  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$n/server.key" -out "$n/server.csr" 2>/dev/null
+  openssl x509 -req -in "$n/server.csr" -CA "$n/authority.crt" -CAkey "$n/authority.key" -CAcreateserial -days 30 \
+    -extfile <(echo 'subjectAltName = DNS:localhost') -out "$n/server.crt" 2>/dev/null
+  cat >"$n/https.py" <<'PY'
+import functools, http.server, ssl, sys
+port, directory, certificate, key = sys.argv[1:]
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=directory)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+PY
+  python3 "$n/https.py" "$port" "$n/made/cache-zstd" "$n/server.crt" "$n/server.key" >"$n/log" 2>&1 & cache_pid=$!
+  for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+  manifest "https://localhost:$port"; rm "$n/w/pinfold.lock"
+  over_tls() { as_user "$n/w" env SSL_CERT_FILE="$1" "$work/pinfold" build --force; }
+  refuse 'another place needs the word again' 5 with_nix build
+  check 'pinfold policy accept' agree
+  chmod go+r "$n/authority.crt" "$n/server.crt"
+  refuse 'a cache whose authority is not known is not asked' 3 over_tls "$n/server.crt"
+  check 'pinfold build: from a cache over TLS' over_tls "$n/authority.crt"
+  same 'it is the same' "$first" index
+  kill "$cache_pid" 2>/dev/null; wait "$cache_pid" 2>/dev/null
   for place in "$n/made/cache-zstd" "$n/made/root/nix/store"; do
     manifest "$place"; rm "$n/w/pinfold.lock"
     refuse "$(basename "$place"): another place needs the word again" 5 with_nix build

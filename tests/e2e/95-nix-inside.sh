@@ -11,7 +11,7 @@ if have nix && have nix-store && { [ "$(id -u)" = 0 ] || unshare -Ur true 2>/dev
   openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/CN=Example Authority' -keyout "$n/authority.key" -out "$n/w/authority.crt" 2>/dev/null
   openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$n/server.key" -out "$n/server.csr" 2>/dev/null
   openssl x509 -req -in "$n/server.csr" -CA "$n/w/authority.crt" -CAkey "$n/authority.key" -CAcreateserial -days 30 \
-    -extfile <(echo 'subjectAltName = DNS:localhost') -out "$n/server.crt" 2>/dev/null
+    -extfile <(echo 'subjectAltName = DNS:localhost, DNS:cache.example') -out "$n/server.crt" 2>/dev/null
   manifest() { # SUITE
     cat >"$n/w/pinfold.toml" <<TOML
 name = "inside-$1"
@@ -139,6 +139,15 @@ TOML
   check 'Nix finds every path of both as it was signed' above nix-store --verify --check-contents
   same 'Nix knows the paths of both' 0 above sh -c "for path in /nix/store/*-*; do nix-store -q --hash \$path >/dev/null || echo \$path; done | wc -l"
   same 'commands of both' 2 above sh -c 'command -v multi file | wc -l'
+  # Homes that were there before get of the image's settings what they lack.
+  kept() { with_nix run --quiet --image inside-above --name kept -- "$@"; }
+  check 'a home with settings of its own' kept sh -c 'printf "{\"theme\": \"dark\"}" >~/.claude.json'
+  says 'has the key that ends the first questions at the next start' '"hasCompletedOnboarding": true' kept sh -c 'cat ~/.claude.json'
+  check 'a home with an answer of its own' kept sh -c 'printf "{\"theme\": \"dark\"}" >~/.claude.json; printf "{\"permissions\": {\"defaultMode\": \"plan\"}}" >~/.claude/settings.json'
+  says 'gets what is missing' 'skipDangerousModePermissionPrompt' kept sh -c 'cat ~/.claude/settings.json'
+  says 'keeps what it says' '"defaultMode": "plan"' kept sh -c 'cat ~/.claude/settings.json'
+  says 'and what the image knows nothing of' '"theme": "dark"' kept sh -c 'cat ~/.claude.json'
+  check 'pinfold rm' with_nix rm kept
   # A cache at a public address, of another machine: both are namespaces of the network's.
   if [ "$(id -u)" = 0 ] && have ip; then
     net=pf$$
@@ -154,6 +163,32 @@ TOML
     check 'one that is gives what it has, through the proxy' copy --allow 11.0.0.2:8080
     says 'it was asked' 'GET /nar/' cat "$n/log"
     kill "$cache_pid" 2>/dev/null; wait "$cache_pid" 2>/dev/null
+    # The same by its name and with TLS, whose authority the image has.
+    mkdir -p "/etc/netns/$net-a"; echo '11.0.0.2 cache.example' >"/etc/netns/$net-a/hosts"
+    cat >"$n/https.py" <<'PY'
+import functools, http.server, ssl, sys
+directory, certificate, key = sys.argv[1:]
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=directory)
+server = http.server.ThreadingHTTPServer(("11.0.0.2", 443), handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+PY
+    ip netns exec "$net-b" python3 "$n/https.py" "$n/made/cache-zstd" "$n/server.crt" "$n/server.key" >"$n/log" 2>&1 & cache_pid=$!
+    sleep 1
+    over_tls() { # AUTHORITIES PROXY...: what is wanted of a cache over TLS
+      local authorities=$1; shift
+      ip netns exec "$net-a" runuser -u "$user" -- env -C "$n/w" HOME="$work/home" PINFOLD_HOME="$work/home/pinfold" "$work/pinfold" run --quiet --image inside-trixie "$@" -- \
+        env NIX_SSL_CERT_FILE="$authorities" nix build --no-link --option substituters https://cache.example --option trusted-public-keys "$key" --option connect-timeout 5 "$(attr dev)"
+    }
+    bundle=/etc/ssl/certs/ca-certificates.crt
+    refuse 'a cache over TLS that is not allowed is not reached' 1 over_tls "$bundle"
+    refuse 'and one whose authority is not known gives nothing' 1 over_tls /usr/share/ca-certificates/mozilla/ISRG_Root_X1.crt --allow cache.example
+    check 'one that is allowed gives what it has, over TLS through the proxy' over_tls "$bundle" --allow cache.example
+    says 'it was asked' 'GET /nar/' cat "$n/log"
+    kill "$cache_pid" 2>/dev/null; wait "$cache_pid" 2>/dev/null
+    rm -r "/etc/netns/$net-a"
     ip netns del "$net-a"; ip netns del "$net-b"
   else skip 'a binary cache through the proxy' 'it needs root and ip(8)'; fi
   # A shared store goes with its image.
