@@ -72,6 +72,24 @@ PY
     check "pinfold build: from $(basename "$place")" with_nix build --force
     same 'it is the same' "$first" index
   done
+  # Another user (the one who runs the tests, where that is root) with nothing kept, a thread alone, and a tar by other programs for each.
+  for end in tar tar.gz tar.xz tar.zst; do
+    tar --create --auto-compress --file "$n/made/carried.$end" --directory "$n/made/cache-xz" .
+    manifest "$n/made/carried.$end"
+    mkdir -p "$n/$end"; cp "$n/w/pinfold.toml" "$n/$end"
+    carried() { (cd "$n/$end" && HOME=$n/$end PINFOLD_HOME=$n/$end/pinfold taskset -c 0 "$work/pinfold" "$@"); }
+    refuse "$end: a tar needs the word of its user" 5 carried build
+    check 'pinfold policy accept' carried policy accept --digest "$(sed -n 's/.*--digest \(sha256:[0-9a-f]*\).*/\1/p' "$work/said" | head -n 1)"
+    check "pinfold build: from a $end" carried build
+    carried_index() { carried images --json | json /dev/stdin 'next(i["digest"] for i in d if i["repository"] == "nixed")'; }
+    same 'it is the same' "$first" carried_index
+  done
+  head -c 1000 "$n/made/carried.tar.xz" >"$n/made/cut.tar.xz"
+  manifest "$n/made/cut.tar.xz"; cp "$n/w/pinfold.toml" "$n/tar"; rm "$n/tar/pinfold.lock"
+  cut() { (cd "$n/tar" && HOME=$n/tar PINFOLD_HOME=$n/tar/pinfold "$work/pinfold" "$@"); }
+  refuse 'a tar that was cut short: first the word' 5 cut build
+  check 'pinfold policy accept' cut policy accept --digest "$(sed -n 's/.*--digest \(sha256:[0-9a-f]*\).*/\1/p' "$work/said" | head -n 1)"
+  refuse 'a tar that was cut short' 2 cut build
   inside() { with_nix run --quiet --image nixed -- "$@"; }
   says 'a program of the store, in a sandbox' 'hello from the nix store' inside hello
   says 'a script whose interpreter is a store path' 'hello from the nix store' inside greet
