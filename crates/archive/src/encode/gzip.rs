@@ -34,11 +34,13 @@ pub(super) fn trailer(crc: u32, size: u64) -> [u8; 8] {
 #[derive(Debug)]
 pub(super) struct Segments {
     encoder: Compress,
+    /// What the encoder writes to, kept at its length: where a `Vec` is to grow, all of its room is filled with zeros first, at each call.
+    room: Vec<u8>,
 }
 
 impl Segments {
     pub(super) fn new(level: u8) -> Self {
-        Self { encoder: Compress::new(Compression::new(u32::from(level)), false) }
+        Self { encoder: Compress::new(Compression::new(u32::from(level)), false), room: Vec::new() }
     }
 
     /// Appends `segment` deflated and ended by a sync flush to `out`, which is empty.
@@ -46,28 +48,33 @@ impl Segments {
         let failed = || EncodeError::Encoder("gzip");
         self.encoder.reset();
         // Room for the worst case (stored blocks), so that the encoder never has to stop for want of space.
-        out.reserve(segment.len() + segment.len() / 512 + FEED);
+        let worst = segment.len() + segment.len() / 512 + FEED;
+        self.room.resize(self.room.len().max(worst), 0);
+        let mut written = 0;
         let mut pieces = segment.chunks(FEED).peekable();
         while let Some(mut piece) = pieces.next() {
             let flush = if pieces.peek().is_some() { FlushCompress::None } else { FlushCompress::Sync };
             loop {
                 let before = self.encoder.total_in();
-                let status = self.encoder.compress_vec(piece, out, flush).map_err(|_| failed())?;
+                let room = self.room.get_mut(written..).ok_or_else(failed)?;
+                let status = self.encoder.compress(piece, room, flush).map_err(|_| failed())?;
                 let taken = usize::try_from(self.encoder.total_in() - before).map_err(|_| failed())?;
                 piece = piece.get(taken..).ok_or_else(failed)?;
+                written = usize::try_from(self.encoder.total_out()).map_err(|_| failed())?;
                 // Space left means that everything was taken and the flush is complete.
-                if out.len() < out.capacity() {
+                if written < self.room.len() {
                     break;
                 }
                 if status != Status::Ok {
                     return Err(failed());
                 }
-                out.reserve(FEED);
+                self.room.resize(written + FEED, 0);
             }
             if !piece.is_empty() {
                 return Err(failed());
             }
         }
+        out.extend_from_slice(self.room.get(..written).ok_or_else(failed)?);
         Ok(())
     }
 }
