@@ -78,7 +78,7 @@ pub(super) fn rows(args: &BenchArgs, folder: &Path, pinfold: &str) -> Result<Vec
     let roots = bench.nix.roots()?;
     let costs = (0..runs).map(|_| bench.nix.copy_and_export(&roots));
     let cost = median(costs.collect::<Result<_, _>>()?);
-    let note = format!("{:.1} × ours (goal ≥ {PEER})", cost.cpu / ours);
+    let note = format!("{:.1} × ours (goal ≥ {PEER}), {:.1} × the floor", cost.cpu / ours, cost.cpu / floor);
     let peer = bench.tell("peer: nix copy, nix-store --export | gzip", cost, note);
     let cost = bench.cold_build("zstd", runs)?;
     let note = format!("the peer above is {:.1} × this", peer / cost.cpu);
