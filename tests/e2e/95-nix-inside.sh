@@ -133,12 +133,13 @@ TOML
   refuse 'a project that names a base needs the word' 5 with_nix build
   check 'pinfold policy accept' agree
   check 'pinfold build: Debian and store paths on a base of both' with_nix build
-  check 'pinfold verify' with_nix verify --static inside-above
+  failing() { { with_nix verify --static --json inside-above || :; } | json /dev/stdin '" ".join(sorted(o["check"] for o in d["outcomes"] if o["verdict"] == "failed"))'; }
+  same 'pinfold verify finds the link to nowhere of the closure alone' 'closure.links' failing
   above() { with_nix run --quiet --image inside-above -- "$@"; }
   says 'Nix works in a sandbox of it' '16 passed' above inside build "$env" "$hello" /tmp
   check 'Nix finds every path of both as it was signed' above nix-store --verify --check-contents
   same 'Nix knows the paths of both' 0 above sh -c "for path in /nix/store/*-*; do nix-store -q --hash \$path >/dev/null || echo \$path; done | wc -l"
-  same 'commands of both' 2 above sh -c 'command -v multi file | wc -l'
+  same 'commands of both' 2 above sh -c '{ command -v multi; command -v file; } | wc -l'
   # Homes that were there before get of the image's settings what they lack.
   kept() { with_nix run --quiet --image inside-above --name kept -- "$@"; }
   check 'a home with settings of its own' kept sh -c 'printf "{\"theme\": \"dark\"}" >~/.claude.json'

@@ -331,12 +331,18 @@ pub(super) fn lock(subject: &Subject<'_>) -> Outcome {
     let packages = &subject.description.packages;
     let mut found = Vec::new();
     let is_below = |component: Option<&str>| component.is_some_and(|name| name.starts_with("base/"));
+    // Packages of a base are in its database, or in the one that was written over it, and in nobody's lock: ours have components.
+    let stands_on = subject.origins.components().any(|(_, component)| is_below(component));
+    let is_of_base = |package: &Package| match package.component.as_deref() {
+        None => stands_on,
+        component => is_below(component),
+    };
     let (mut compared, mut within) = (0, 0);
     for package in packages {
         match &package.download {
             Some(_) => compared += 1,
             // What an archive brings inside of itself is in no lock of its own.
-            None if package.kind != PackageKind::Deb || is_below(package.component.as_deref()) => within += 1,
+            None if package.kind != PackageKind::Deb || is_of_base(package) => within += 1,
             None => found.push(Finding {
                 at: package.told_by.first().cloned().unwrap_or_default(),
                 problem: format!("{} is installed, and no archive of the lock brings it", package.purl),
