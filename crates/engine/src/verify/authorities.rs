@@ -23,13 +23,16 @@ use super::subject::Subject;
 use crate::sources::counted;
 
 /// Where programs look, of several distributions: those of Debian and Alpine first.
-const BUNDLES: [&str; 5] = [
+const BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
+    "/etc/ssl/certs/ca-bundle.crt",
 ];
+/// Where packages of Nix have a bundle, which the names above are links to.
+const STORE: (&str, &str) = ("/nix/store/", "/etc/ssl/certs/ca-bundle.crt");
 /// The owner's authorities.
 const LOCAL: &str = "/usr/local/share/ca-certificates/";
 /// Packages' authorities.
@@ -51,7 +54,8 @@ const PACKAGE: &str = "ca-certificates";
 /// Whether the content of a file is wanted.
 pub(super) fn is_read(path: &str) -> bool {
     let is_given = path.starts_with(LOCAL) || path.starts_with(SHARE);
-    path == CHOSEN || BUNDLES.contains(&path) || is_given && path.as_bytes().ends_with(b".crt")
+    let in_store = path.starts_with(STORE.0) && path.ends_with(STORE.1);
+    path == CHOSEN || BUNDLES.contains(&path) || in_store || is_given && path.as_bytes().ends_with(b".crt")
 }
 
 /// The bundle, what was given, and what the environment names.

@@ -26,6 +26,9 @@ pub(super) const PLACES_MAX: usize = 4_000_000;
 /// Directories of libraries that glibc's loader takes on some processors, instead of those beside them.
 pub(super) const HWCAPS: &[u8] = b"glibc-hwcaps";
 
+/// Where Nix installs.
+const STORE: &[u8] = b"/nix/store/";
+
 /// Names that musl's loader takes for itself: `libc.so`, `libpthread.so.0`, …
 const MUSL_OWN: [&str; 7] = ["c.", "pthread.", "rt.", "m.", "dl.", "util.", "xnet."];
 
@@ -65,8 +68,11 @@ impl<'a> Loader<'a> {
         let plain = [b"/lib".to_vec(), b"/usr/lib".to_vec()];
         let own = elf.machine == ground.platform.arch.elf_machine();
         let has_triplet = ground.follow().real(&pair(&triplet)[1]).is_ok();
-        // The directories are compiled in: Debian's by triplet, others' by word size, each where the loader stands itself.
-        let (directories, lib) = if last.windows(7).any(|part| part == b"-linux-") {
+        // The directories are compiled in: Debian's by triplet, others' by word size, each where the loader stands itself; a C library
+        // of Nix is installed nowhere else than in its store path, and looks nowhere else.
+        let (directories, lib) = if home.starts_with(STORE) {
+            (vec![home], b"lib".to_vec())
+        } else if last.windows(7).any(|part| part == b"-linux-") {
             ([pair(&last), plain].concat(), [b"lib/", &last[..]].concat())
         } else if own && has_triplet {
             ([pair(&triplet), plain].concat(), [b"lib/", &triplet[..]].concat())

@@ -355,6 +355,28 @@ fn search_paths_are_taken_as_the_loader_takes_them() {
     );
 }
 
+/// Nix installs a C library in its store path, and nowhere else: where it looks is compiled in.
+#[test]
+fn a_loader_of_nix_looks_beside_itself() {
+    const LIBRARIES: &str = "nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-glibc-2.40/lib";
+    let with = |libraries: &'static str| {
+        move |image: &mut Image| {
+            let loader = format!("{LIBRARIES}/ld-linux-x86-64.so.2");
+            image.elf(&loader, Elf { soname: text("ld-linux-x86-64.so.2"), ..elf(&[]) });
+            image.elf(&format!("{libraries}/libm.so.6"), elf(&[]));
+            let interpreter = text(&format!("/{loader}"));
+            image.elf("opt/start", Elf { interpreter, ..program(&["libm.so.6"]) });
+        }
+    };
+    assert_fails(with(LIBRARIES), &[]);
+    assert_fails(
+        with("usr/lib/x86_64-linux-gnu"),
+        &[
+            "closure.libraries /opt/start: it needs `libm.so.6`, which its loader does not find (`/usr/lib/x86_64-linux-gnu/libm.so.6` has the name, where it does not look or for another machine)",
+        ],
+    );
+}
+
 #[test]
 fn the_cache_is_what_the_loader_asks() {
     let cache = |image: &mut Image| {

@@ -56,6 +56,35 @@ fn a_good_image_passes_and_every_check_has_looked() {
     assert_eq!(not_run, ["origin.lock"]);
 }
 
+/// What an image of nothing but store paths has instead of Debian's files.
+#[test]
+fn a_bundle_in_the_store_of_nix_is_read_through_its_link() {
+    let put = |text: &str| {
+        let mut sample = Sample::good();
+        let [bundle, store] = [
+            "etc/ssl/certs/ca-certificates.crt",
+            "nix/store/17i2jqwpzlrh651dchdfc0f25bjjcn7x-nss-cacert-3.1/etc/ssl/certs/ca-bundle.crt",
+        ];
+        sample.remove(bundle);
+        sample.link(bundle, &format!("/{store}"));
+        sample.file(store, Metadata::root(0o444, 1), text);
+        report(&sample)
+    };
+    let authorities = |report: &Report| {
+        let wrong: Vec<String> = failed(report)
+            .into_iter()
+            .filter(|(check, _)| *check == "closure.authorities")
+            .map(|(_, first)| first)
+            .collect();
+        wrong
+    };
+    assert_eq!(authorities(&put(&[1, 2, 3].map(image::certificate).concat())), [""; 0]);
+    assert_eq!(
+        authorities(&put("")),
+        ["/etc/ssl/certs/ca-certificates.crt: it holds no certificate in PEM form"]
+    );
+}
+
 /// What is done to a good image.
 type Break = Box<dyn Fn(&mut Sample)>;
 
