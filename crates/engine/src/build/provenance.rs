@@ -11,6 +11,7 @@
 //! says what the fields mean.)
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -86,6 +87,9 @@ struct Annotations {
     /// Where it is below its archive or registry, or the address that the manifest has.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    /// The platforms that it is for, where it is not for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    platforms: Vec<Platform>,
 }
 
 #[derive(Serialize)]
@@ -101,19 +105,31 @@ struct Builder {
 
 /// What an image of these platforms is built of.
 fn predicate(project: &Project, lock: &Lock, platforms: &[Platform]) -> Result<Vec<u8>, serde_json::Error> {
-    let mut dependencies: Vec<Dependency> = Vec::new();
+    let mut found: BTreeMap<Dependency, BTreeSet<Platform>> = BTreeMap::new();
     for &platform in platforms {
-        dependencies.extend(lock.archives(platform).iter().map(|archive| Dependency {
-            uri: archive.purl(),
-            digest: BTreeMap::from([(archive.digest.algorithm().name().to_owned(), archive.digest.hex())]),
-            annotations: Annotations {
-                component: archive.component.clone(),
-                path: archive.origin.path().map(str::to_owned),
-            },
-        }));
+        for archive in lock.archives(platform) {
+            let dependency = Dependency {
+                uri: archive.purl(),
+                digest: BTreeMap::from([(
+                    archive.digest.algorithm().name().to_owned(),
+                    archive.digest.hex(),
+                )]),
+                annotations: Annotations {
+                    component: archive.component.clone(),
+                    path: archive.origin.path().map(str::to_owned),
+                    platforms: Vec::new(),
+                },
+            };
+            found.entry(dependency).or_default().insert(platform);
+        }
     }
-    dependencies.sort();
-    dependencies.dedup();
+    let dependencies = found.into_iter().map(|(mut dependency, of)| {
+        if of.len() < platforms.len() {
+            dependency.annotations.platforms = of.into_iter().collect();
+        }
+        dependency
+    });
+    let dependencies = dependencies.collect();
     serde_json::to_vec(&Predicate {
         build_definition: BuildDefinition {
             build_type: BUILD_TYPE,

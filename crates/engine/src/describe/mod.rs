@@ -250,7 +250,7 @@ pub fn described(
         .map(|name| Below { name: name.clone(), digest: annotations.get(annotation::BASE_DIGEST).cloned() });
     let title =
         annotations.get(annotation::TITLE).map(|title| sbom::text(title)).filter(|title| !title.is_empty());
-    let described = Described::of(contents, &summary, base, origins);
+    let described = Described::of(contents, &summary, base, &origins.on(platform));
     let identity = sbom::identity(&summary.manifest, origins);
     Description { title, identity, ..described.done(name, &summary) }
 }

@@ -30,11 +30,14 @@ pub(super) struct Origin {
     pub component: Option<String>,
     /// The archive.
     pub download: Download,
+    /// The platforms that it is for; none where it is for all.
+    pub platforms: Vec<Platform>,
 }
 
-/// The archives of a lock by their package URLs (`pkg:deb/debian/curl@8?arch=amd64`).
+/// The archives of a lock by their package URLs (`pkg:deb/debian/curl@8?arch=amd64`). Where a URL does not say for which platform it
+/// is, each may have an archive of its own under it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins(BTreeMap<String, Origin>);
+pub struct Origins(BTreeMap<String, Vec<Origin>>);
 
 impl Origins {
     /// What a lock says for one platform.
@@ -42,9 +45,10 @@ impl Origins {
         let archives = lock.archives(platform).into_iter().map(|archive| {
             let download =
                 Download { path: archive.origin.path().map(str::to_owned), digest: archive.digest.clone() };
-            (archive.purl(), Origin { component: Some(archive.component.clone()), download })
+            let component = Some(archive.component.clone());
+            (archive.purl(), Origin { component, download, platforms: vec![platform] })
         });
-        Self(archives.collect())
+        Self::collected(archives)
     }
 
     /// What was noted when the image with this index was built here; nothing of other images.
@@ -65,9 +69,31 @@ impl Origins {
             let text = |name: &str| one["annotations"][name].as_str().map(str::to_owned);
             let digest = Digest::from_hex(algorithm, hex.as_str()?).ok()?;
             let download = Download { path: text("path"), digest };
-            Some((one["uri"].as_str()?.to_owned(), Origin { component: text("component"), download }))
+            let platforms = one["annotations"]["platforms"].as_array().into_iter().flatten();
+            let platforms = platforms.filter_map(|name| name.as_str()?.parse().ok()).collect();
+            Some((
+                one["uri"].as_str()?.to_owned(),
+                Origin { component: text("component"), download, platforms },
+            ))
         };
-        Self(dependencies.into_iter().flatten().filter_map(read).collect())
+        Self::collected(dependencies.into_iter().flatten().filter_map(read))
+    }
+
+    fn collected(all: impl Iterator<Item = (String, Origin)>) -> Self {
+        let mut origins = Self::default();
+        for (purl, origin) in all {
+            origins.0.entry(purl).or_default().push(origin);
+        }
+        origins
+    }
+
+    /// Those of one platform.
+    #[must_use]
+    pub fn on(&self, platform: Platform) -> Self {
+        let own = self
+            .iter()
+            .filter(|(_, origin)| origin.platforms.is_empty() || origin.platforms.contains(&platform));
+        Self::collected(own.map(|(purl, origin)| (purl.to_owned(), origin.clone())))
     }
 
     /// Whether nothing is known.
@@ -77,12 +103,12 @@ impl Origins {
 
     /// Of all that is known.
     pub(super) fn digest(&self) -> Digest {
-        let line = |(purl, origin): (&String, &Origin)| {
+        let line = |(purl, origin): (&str, &Origin)| {
             let path = origin.download.path.as_deref().unwrap_or_default();
             let component = origin.component.as_deref().unwrap_or_default();
             format!("{purl} {} {path} {component}\n", origin.download.digest)
         };
-        Digest::sha256(self.0.iter().map(line).collect::<String>().as_bytes())
+        Digest::sha256(self.iter().map(line).collect::<String>().as_bytes())
     }
 
     /// The archive of a package. Of its URL the distribution does not count: a lock calls all of them Debian's.
@@ -92,7 +118,7 @@ impl Origins {
             let (_, rest) = purl.strip_prefix("pkg:deb/")?.split_once('/')?;
             self.0.get(&format!("pkg:deb/debian/{rest}"))
         };
-        self.0.get(purl).or_else(other)
+        self.0.get(purl).or_else(other)?.first()
     }
 
     /// Every archive by its package URL, with the component that it brings where that is noted.
@@ -102,6 +128,6 @@ impl Origins {
 
     /// Every archive with its package URL.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Origin)> {
-        self.0.iter().map(|(purl, origin)| (purl.as_str(), origin))
+        self.0.iter().flat_map(|(purl, all)| all.iter().map(|origin| (purl.as_str(), origin)))
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use pinfold_base::Arch;
+use pinfold_base::Platform;
 use pinfold_image::contents::Found;
 use pinfold_image::model::RuntimeSection;
 use pinfold_image::survey::Facts;
@@ -380,6 +381,29 @@ fn archives_are_joined_by_package_url() {
     assert_eq!(found.packages[0].download.as_ref().unwrap().digest.hex(), "cd".repeat(32));
     assert_eq!(found.packages[2].version.as_deref(), Some("14"));
     assert_eq!(owner(&found, "usr/local/bin/rg"), Some("rg"));
+}
+
+#[test]
+fn archives_of_one_name_are_each_platforms_own() {
+    let one = |purl: &str, of: &str, platforms: &[&str]| serde_json::json!({ "uri": purl, "digest": { "sha256": of.repeat(32) }, "annotations": { "platforms": platforms } });
+    let origins = Origins::of_provenance(&serde_json::json!({ "buildDefinition": { "resolvedDependencies": [
+        one("pkg:generic/nix/bash@5.2", "aa", &["linux/amd64"]),
+        one("pkg:generic/nix/bash@5.2", "bb", &["linux/arm64"]),
+        one("pkg:generic/nix/cpuid@1", "cc", &["linux/amd64"]),
+        one("pkg:generic/nix/cacert@1", "dd", &[]),
+    ] } }));
+    let on = |platform| {
+        let own = origins.on(platform);
+        own.iter()
+            .map(|(purl, origin)| format!("{purl} {}", &origin.download.digest.hex()[..2]))
+            .collect::<Vec<_>>()
+    };
+    let [amd64, arm64] = Platform::ALL.map(on);
+    assert_eq!(
+        amd64,
+        ["pkg:generic/nix/bash@5.2 aa", "pkg:generic/nix/cacert@1 dd", "pkg:generic/nix/cpuid@1 cc"]
+    );
+    assert_eq!(arm64, ["pkg:generic/nix/bash@5.2 bb", "pkg:generic/nix/cacert@1 dd"]);
 }
 
 #[test]

@@ -350,7 +350,8 @@ pub(super) fn lock(subject: &Subject<'_>) -> Outcome {
         }
     }
     let mut archives = 0;
-    for (purl, component) in subject.origins.components() {
+    let origins = subject.origins.on(subject.platform);
+    for (purl, component) in origins.components() {
         if is_of_other(purl, subject.platform.arch.debian()) {
             continue;
         }
