@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use pinfold_base::shown;
 use pinfold_engine::build::resolve;
 use pinfold_engine::build::resolve::Upgrade;
+use pinfold_engine::sources::nix;
 
 use super::Outcome;
 use crate::args;
 use crate::args::Global;
 use crate::render;
 use crate::render::changes;
+use crate::render::page::Page;
 
 /// Resolve the manifest and write pinfold.lock, keeping what is locked and still allowed
 #[derive(Debug, clap::Args)]
@@ -25,10 +27,22 @@ pub(crate) struct LockArgs {
     /// Write nothing; exit with 1 if a fresh resolve would differ from the lock
     #[arg(long, conflicts_with = "upgrade")]
     check: bool,
+    /// Print the command that makes the file for `resolution` of `[nix]` on a machine with Nix; lock nothing
+    #[arg(long, conflicts_with_all = ["upgrade", "check"])]
+    resolution_command: bool,
 }
 
 pub(crate) fn run(args: &LockArgs, global: Global) -> Outcome {
     let context = super::context(global, args.downloads)?;
+    if args.resolution_command {
+        let command = nix::resolution_command(&super::project(&context, &args.project)?)?;
+        if global.json {
+            render::json(&serde_json::json!({ "command": command }));
+        } else {
+            render::out(&Page::from(command));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let project = super::agreed(&context, &args.project)?;
     let upgrade = match &args.upgrade {
         _ if args.check => Upgrade::All,

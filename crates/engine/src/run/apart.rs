@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   DATA, CACHE, CONFIG, what links in them lead to    no writable mount holds one, or lies in one
-//!   public keys that the configuration names           the same
+//!   public keys, and answers of Nix, that CONFIG names  the same
 //!   DATA/sandboxes, the key that signs                 no mount at all: homes with logins, and logs
 //! ```
 //!
@@ -38,6 +38,7 @@ const LOGINS: &str =
     "the homes of other sandboxes, with their logins, are there (in the data folder, see `PINFOLD_HOME`)";
 const TRUST: &str =
     "your configuration is there, which says whose images are trusted, or a key that it names";
+const ANSWER: &str = "the file is there that your configuration takes names of packages from";
 const KEY: &str = "the key is there that your configuration signs images with";
 
 /// Device and inode.
@@ -96,6 +97,7 @@ impl Apart {
             let (what, secret) = match holds {
                 Holds::PublicKey => (TRUST, false),
                 Holds::PrivateKey => (KEY, true),
+                Holds::Answer => (ANSWER, false),
             };
             folders.push(Folder { place: Place::of(path), what, secret });
         }

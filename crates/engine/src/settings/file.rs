@@ -38,6 +38,14 @@ const MAX_URI: usize = 300;
 struct SettingsFile {
     trust: Vec<TrustFile>,
     sign: SignFile,
+    nix: NixFile,
+}
+
+/// `[nix]` as typed.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct NixFile {
+    resolution: Option<Spanned<String>>,
 }
 
 /// `[[trust]]` as typed.
@@ -95,7 +103,9 @@ pub(super) fn parse(
     })?;
     let trust = reader.trust(&typed.trust)?;
     let sign = reader.sign(typed.sign)?;
-    Ok(Settings { trust, sign, files: reader.files })
+    let resolution = typed.nix.resolution.map(|name| reader.path(&name)).transpose()?;
+    reader.files.extend(resolution.clone().map(|path| Named { path, holds: Holds::Answer }));
+    Ok(Settings { trust, sign, resolution, files: reader.files })
 }
 
 struct Reader<'a, 'r> {

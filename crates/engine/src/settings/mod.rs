@@ -1,4 +1,4 @@
-//! The user's configuration, `config.toml`: whose images are trusted, and what signs.
+//! The user's configuration, `config.toml`: whose images are trusted, what signs, and who knows names of packages.
 //!
 //! ```text
 //! $XDG_CONFIG_HOME/pinfold/config.toml     (~/.config/pinfold/config.toml; DIR/config/config.toml with PINFOLD_HOME=DIR)
@@ -11,6 +11,9 @@
 //!   [sign]
 //!   key = "~/keys/team.pem"                or command = ["PROGRAM", "WORD", …] and public = "team.pub"
 //!   format = "bundle"                      bundle, legacy or both
+//!
+//!   [nix]
+//!   resolution = "nix.json"                what Nix says of names, where there is none ([`crate::sources::nix`])
 //! ```
 //!
 //! **Guarantees**: what decides about trust is the user's: the file, the keys that it names, and the way to them can be written
@@ -50,6 +53,8 @@ pub struct Settings {
     pub trust: Rules,
     /// What signs.
     pub sign: Sign,
+    /// What another machine's Nix says of names of packages.
+    pub resolution: Option<PathBuf>,
     /// Files that are named, by their paths.
     pub files: Vec<Named>,
 }
@@ -70,6 +75,8 @@ pub enum Holds {
     PublicKey,
     /// A key that signs: nobody else may read it.
     PrivateKey,
+    /// What names of packages mean: nobody else may change it.
+    Answer,
 }
 
 /// `[sign]`.

@@ -81,6 +81,11 @@ fn rules_and_signers_are_what_was_written() {
     );
     assert_eq!(settings.sign.format, Format::Bundle);
     assert_eq!(settings.files, [Named { path: place.path("team.pub"), holds: Holds::PublicKey }]);
+
+    let place = Place::new("[nix]\nresolution = 'nix.json'\n");
+    let settings = place.read().unwrap();
+    assert_eq!(settings.resolution, Some(place.path("nix.json")));
+    assert_eq!(settings.files, [Named { path: place.path("nix.json"), holds: Holds::Answer }]);
 }
 
 #[test]

@@ -736,12 +736,12 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/sources/nix/resolve.rs",
-        "install Nix, or have another machine's answer in a file and name it with `resolution`, as `docs/nix.md` shows; a store path needs neither",
+        "install Nix, or take another machine's answer: what `pinfold lock --resolution-command` prints makes a file there, which `resolution` names in the manifest's `[nix]`, or for all projects in that of `~/.config/pinfold/config.toml`; a store path needs neither",
         Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
     ),
     row(
         "engine/src/sources/nix/resolve.rs",
-        "make the file again with all names and systems, as `docs/nix.md` shows",
+        "make the file again with all names and systems, by what `pinfold lock --resolution-command` prints",
         Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
     ),
     row(

@@ -97,6 +97,11 @@ pub(crate) const COMMANDS: &str = "/nix/profile/bin";
 #[derive(Clone, Copy, Debug)]
 pub struct Nix;
 
+/// The command that makes the resolution file of a project on a machine with Nix.
+pub fn resolution_command(project: &Project) -> Result<String, SourceError> {
+    resolve::command(project)
+}
+
 impl Source for Nix {
     fn prefix(&self) -> &'static str {
         PREFIX

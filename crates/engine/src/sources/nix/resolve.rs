@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! resolution = "nix.json"      ─► the file says it; Nix is not started
+//! the same in `config.toml`    ─► likewise, of names that are not locked: it stands for this machine's Nix
 //! otherwise                    ─► `nix flake metadata`, then `nix eval`, once for each flake
 //! ```
 //!
@@ -26,7 +27,10 @@ use pinfold_base::Kind;
 use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::http::SafeUrl;
+use pinfold_base::text;
 use pinfold_network::HeldCommand;
+use pinfold_network::OwnError;
+use pinfold_network::read_own;
 use pinfold_sources::nix::LockedNix;
 use pinfold_sources::nix::LockedRoot;
 use pinfold_sources::nix::StorePath;
@@ -42,6 +46,7 @@ use pinfold_sources::nix::locked;
 use serde::Deserialize;
 
 use super::section::Root;
+use crate::project::Project;
 use crate::project::folder::OpenError;
 use crate::sources::Asking;
 use crate::sources::Remotes;
@@ -82,6 +87,10 @@ enum ResolveError {
     File { file: PathBuf, source: OpenError },
     #[error("the resolution file `{}` cannot be read", .file.display())]
     Content { file: PathBuf, source: AnswerError },
+    #[error(transparent)]
+    Own(#[from] OwnError),
+    #[error("no root of this project is the name of a package: there is nothing that Nix is asked")]
+    NoNames,
     #[error("{by} has nothing for `{package}` on {system}{}", others(.systems))]
     Nothing { by: String, package: String, system: String, systems: Vec<String> },
     #[error("the flake `{flake}` has no package `{name}` for {system}")]
@@ -102,18 +111,22 @@ fn others(systems: &[String]) -> String {
 
 impl Diagnose for ResolveError {
     fn diagnosis(&self) -> Diagnosis<'_> {
-        Diagnosis::Own(Kind::Usage)
+        match self {
+            Self::Own(error) => Diagnosis::Inner(error),
+            _ => Diagnosis::Own(Kind::Usage),
+        }
     }
 
     fn own_hint(&self) -> Option<String> {
         Some(match self {
             Self::NoNix { .. } => {
-                "install Nix, or have another machine's answer in a file and name it with `resolution`, as `docs/nix.md` shows; a store \
-                 path needs neither"
+                "install Nix, or take another machine's answer: what `pinfold lock --resolution-command` prints makes a file there, which \
+                 `resolution` names in the manifest's `[nix]`, or for all projects in that of `~/.config/pinfold/config.toml`; a store path \
+                 needs neither"
                     .into()
             }
             Self::Content { .. } | Self::Nothing { .. } => {
-                "make the file again with all names and systems, as `docs/nix.md` shows".into()
+                "make the file again with all names and systems, by what `pinfold lock --resolution-command` prints".into()
             }
             Self::Unfree { .. } => {
                 "no public cache has it: build it where such packages are allowed, copy it to a cache of your own, and name its store path \
@@ -130,7 +143,10 @@ impl Diagnose for ResolveError {
 /// Who answers.
 #[derive(Debug)]
 enum By {
+    /// A file of the project.
     File(PathBuf),
+    /// One of this machine's user.
+    Machine(PathBuf),
     Nix,
 }
 
@@ -165,15 +181,22 @@ impl Names {
             }
         }
         let mut said = Resolution::default();
-        if let Some((flake, names)) = flakes.first_key_value() {
-            let first = names.first().map(|name| format!("{flake}#{name}")).unwrap_or_default();
-            let nix = Nix::find(asking.remotes, first)?;
-            context.reporter.note("note: `nix` is asked for the store paths of names");
-            let systems: Vec<String> =
-                project.manifest.platforms.iter().copied().map(locked::system).collect();
-            for (flake, names) in &flakes {
-                said.extend(nix.evaluate(flake, &systems, names)?);
-            }
+        let Some((flake, names)) = flakes.first_key_value() else { return Ok(Self { said, by: By::Nix }) };
+        if let Some(file) = &context.settings().map_err(SourceError::of)?.resolution {
+            let bytes = read_own(file, flake::MAX_ANSWER)
+                .map_err(|error| SourceError::of(ResolveError::Own(error)))?;
+            let said = Resolution::parse(&bytes)
+                .map_err(|source| SourceError::of(ResolveError::Content { file: file.clone(), source }))?;
+            let note = format!("note: `{}` says which store paths names are", Shown::from(file.as_path()));
+            context.reporter.note(&note);
+            return Ok(Self { said, by: By::Machine(file.clone()) });
+        }
+        let first = names.first().map(|name| format!("{flake}#{name}")).unwrap_or_default();
+        let nix = Nix::find(asking.remotes, first)?;
+        context.reporter.note("note: `nix` is asked for the store paths of names");
+        let systems: Vec<String> = project.manifest.platforms.iter().copied().map(locked::system).collect();
+        for (flake, names) in &flakes {
+            said.extend(nix.evaluate(flake, &systems, names)?);
         }
         Ok(Self { said, by: By::Nix })
     }
@@ -211,7 +234,7 @@ impl Names {
             }
             Said::Nothing(systems) => {
                 let by = match &self.by {
-                    By::File(file) => format!("the resolution file `{}`", file.display()),
+                    By::File(file) | By::Machine(file) => format!("the resolution file `{}`", file.display()),
                     By::Nix => "what Nix answers".to_owned(),
                 };
                 let systems = systems.into_iter().map(|system| Shown::from(system).to_string()).collect();
@@ -243,6 +266,36 @@ impl Names {
         };
         wanted.into_iter().enumerate().map(root).collect()
     }
+}
+
+/// The command that makes a resolution file for a project where Nix is, for the words of a shell.
+pub(super) fn command(project: &Project) -> Result<String, SourceError> {
+    let roots = &project.manifest.sources.nix.roots;
+    let mut flakes: BTreeMap<&Flake, BTreeSet<&str>> = BTreeMap::new();
+    for package in roots.iter().filter_map(Root::package) {
+        flakes.entry(&package.flake).or_default().insert(&package.name);
+    }
+    if flakes.is_empty() {
+        return Err(SourceError::of(ResolveError::NoNames));
+    }
+    let systems: Vec<String> = project.manifest.platforms.iter().copied().map(locked::system).collect();
+    let each = flakes.iter().map(|(flake, names)| {
+        let address = match flake {
+            Flake::Directory(directory) => {
+                let directory = project.manifest.directory.join(directory);
+                format!("path:{}", std::path::absolute(&directory).unwrap_or(directory).display())
+            }
+            Flake::Registered(_) | Flake::Remote(_) => flake.as_str().to_owned(),
+        };
+        flake::expression(flake, &address, &systems, names)
+    });
+    let each: Vec<String> = each.collect();
+    // One line is copied more easily; it has neither comments nor texts of several lines.
+    let expression = each.join(" // ").lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    Ok(format!(
+        "nix --extra-experimental-features 'nix-command flakes' eval --impure --json --expr {} > nix.json",
+        text::word(&expression)
+    ))
 }
 
 /// A root that is a store path.

@@ -100,6 +100,61 @@ fn a_file_says_what_names_are() {
     assert_eq!(moved.nix[&Platform::ALL[0]].roots[3].path.name(), "tiny-greet-1.0");
 }
 
+/// A file of the user's stands for the Nix of this machine: it answers every project, and moves nothing that is locked.
+#[test]
+fn a_file_of_the_user_says_what_names_are() {
+    let (world, server) = (World::new(), nix::serve());
+    let folder = world.dir.path().join("home/config");
+    fs_err::create_dir_all(&folder).unwrap();
+    let write = |name: &str, text: &str| {
+        fs_err::write(folder.join(name), text).unwrap();
+        fs_err::set_permissions(folder.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .unwrap();
+    };
+    write("config.toml", "[nix]\nresolution = 'nix.json'\n");
+    write("nix.json", &answer().to_string());
+    let project = world.project(&manifest("'pkgs#hello'", "", &server.url("")));
+    let first = lock(&world.online(), &project, &Upgrade::Nothing).unwrap();
+    assert_eq!(told_roots(&first.nix[&Platform::ALL[0]].roots), ["- pkgs#hello out tiny-hello-1.0"]);
+
+    let mut other = answer();
+    let names = &mut other["pkgs"]["systems"]["x86_64-linux"];
+    names["hello"] = names["nested.greet"].clone();
+    write("nix.json", &other.to_string());
+    let roots = |upgrade| {
+        let project = world.project(&manifest("'pkgs#hello'", "", &server.url("")));
+        told_roots(&lock(&world.online(), &project, &upgrade).unwrap().nix[&Platform::ALL[0]].roots)
+    };
+    assert_eq!(roots(Upgrade::Nothing), ["- pkgs#hello out tiny-hello-1.0"]);
+    assert_eq!(roots(Upgrade::All), ["- pkgs#hello out tiny-greet-1.0"]);
+
+    write("nix.json", "{}");
+    let project = world.project(&manifest("'pkgs#multi'", "", &server.url("")));
+    let error = lock(&world.online(), &project, &Upgrade::Nothing).unwrap_err();
+    assert!(told(&error).contains("config/nix.json` has nothing for `pkgs#multi`"), "{}", told(&error));
+    // What others can write to decides nothing.
+    fs_err::set_permissions(folder.join("nix.json"), std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .unwrap();
+    let error = lock(&world.online(), &project, &Upgrade::Nothing).unwrap_err();
+    assert!(told(&error).contains("can be written"), "{}", told(&error));
+}
+
+#[test]
+fn the_command_for_another_machine_asks_for_every_name_and_system() {
+    let text = "name = 'x'\nplatforms = ['linux/amd64', 'linux/arm64']\n[nix]\nroots = ['nixpkgs#hello', 'other#a.b', 'nixpkgs#it^dev']\n";
+    let world = World::new();
+    let printed = command(&world.project(text)).unwrap();
+    assert_eq!(printed.lines().count(), 1);
+    for part in [
+        "\"nixpkgs\" (builtins.getFlake \"nixpkgs\") [ \"x86_64-linux\" \"aarch64-linux\" ] [ \"hello\" \"it\" ] // (called:",
+        "\"other\" (builtins.getFlake \"other\") [ \"x86_64-linux\" \"aarch64-linux\" ] [ \"a.b\" ]' > nix.json",
+    ] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let none = world.project("name = 'x'\nplatforms = ['linux/amd64']\n");
+    assert!(command(&none).unwrap_err().to_string().contains("nothing that Nix is asked"));
+}
+
 #[test]
 fn what_a_file_does_not_say_is_refused() {
     let (world, server) = (World::new(), nix::serve());
