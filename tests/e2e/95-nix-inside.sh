@@ -7,11 +7,8 @@ if have nix && have nix-store && { [ "$(id -u)" = 0 ] || unshare -Ur true 2>/dev
   key=$(cat "$n/made/keys/public")
   attr() { sed -n "s/^$1\t//p" "$n/made/roots.tsv"; }
   env=$(attr env); hello=$(attr hello)
-  cp "$root/tests/nix/inside.sh" "$n/w/inside.sh"
-  openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/CN=Example Authority' -keyout "$n/authority.key" -out "$n/w/authority.crt" 2>/dev/null
-  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$n/server.key" -out "$n/server.csr" 2>/dev/null
-  openssl x509 -req -in "$n/server.csr" -CA "$n/w/authority.crt" -CAkey "$n/authority.key" -CAcreateserial -days 30 \
-    -extfile <(echo 'subjectAltName = DNS:localhost, DNS:cache.example') -out "$n/server.crt" 2>/dev/null
+  . "$here/nix-works.sh"
+  authority "$n"; cp "$n/authority.crt" "$n/w/"
   manifest() { # SUITE
     cat >"$n/w/pinfold.toml" <<TOML
 name = "inside-$1"
@@ -29,10 +26,6 @@ home = "/home/u"
 roots = ["$env", "$hello", "$(attr greet)"]
 caches = [{ url = "$n/made/cache-xz", keys = ["$key"] }]
 [[file]]
-path = "/usr/local/bin/inside"
-source = "inside.sh"
-mode = "0755"
-[[file]]
 path = "/usr/local/share/ca-certificates/example.crt"
 source = "authority.crt"
 TOML
@@ -40,8 +33,8 @@ TOML
   }
   with_nix() { as_user "$n/w" "$work/pinfold" "$@"; }
   agree() { with_nix policy accept --digest "$(sed -n 's/.*--digest \(sha256:[0-9a-f]*\).*/\1/p' "$work/said" | head -n 1)"; }
-  limits=; [ "$(id -u)" != 0 ] || limits='--ulimit nofile=1024:20000 --ulimit nproc=4096:4096'
-  in_podman() { podman --runtime runc run --rm $limits --network none --env HOME=/tmp "$@"; }
+  inside_run() { with_nix run "$@"; }
+  inside_home=/home/u
   for suite in bookworm trixie; do
     manifest "$suite"; image=inside-$suite
     rm -f "$n/w/pinfold.lock"
@@ -51,28 +44,18 @@ TOML
     fi
     check "$suite: pinfold build" with_nix build --output "oci-archive:$n/w/image.tar:latest"
     inside() { with_nix run --quiet --image "$image" "$@"; }
-    checks() { "$@" inside build "$env" "$hello" /tmp; }
-    as_root() { (cd "$n/w" && HOME="$n/root" PINFOLD_HOME="$n/root/pinfold" "$work/pinfold" run --quiet --image oci-archive:image.tar "$@"); }
-    says "$suite: Nix works in a sandbox" '16 passed' checks inside --
-    says "$suite: and in one with its home as the place to work" '16 passed' inside -- inside build "$env" "$hello" /home/u
-    says "$suite: and in one whose store is shared" '16 passed' checks inside --nix-store shared --
-    if have runc; then says "$suite: and in runc" '16 passed' checks inside --runtime runc --; else skip "$suite: Nix in runc" 'runc is not installed'; fi
-    if [ "$(id -u)" = 0 ]; then
-      says "$suite: and in a sandbox that root started" '16 passed' checks as_root --
-      if have runc; then says "$suite: and in runc as root" '16 passed' checks as_root --runtime runc --; fi
-    fi
+    id=
     if have podman; then
       check "$suite: podman loads it" podman load -q -i "$n/w/image.tar"
       id=$(podman images -q --filter "reference=*$image*" | head -n 1); [ -n "$id" ] || id=$(podman images -q | head -n 1)
-      says "$suite: Nix works in podman as the image's user" '16 passed' checks in_podman "$id"
-      says "$suite: and as root" '16 passed' checks in_podman --user 0 "$id"
-    else skip "$suite: Nix in podman" 'podman is not installed'; fi
+    fi
+    nix_works "$suite" "$image" "$id" "$n/w/image.tar" "$env" "$hello"
     # Where nothing can be written to.
     refuse "$suite: a store that is read-only builds nothing" 1 inside --nix-store read-only -- nix build --impure --no-link --expr "derivation { name = \"x\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; args = [ ]; }"
     if [ "$suite" = trixie ]; then
-      says 'a store that is read-only answers queries' '4 passed' inside --nix-store read-only -- inside query "$env" "$hello" /tmp
+      says 'a store that is read-only answers queries' '4 passed' inside_checks query "$env" "$hello" /tmp -- inside --nix-store read-only --
       if have podman; then
-        says 'and in podman' '4 passed' in_podman --read-only --tmpfs /tmp:rw,exec,mode=1777 "$id" inside query "$env" "$hello" /tmp
+        says 'and in podman' '4 passed' inside_checks query "$env" "$hello" /tmp -- in_podman --read-only --tmpfs /tmp:rw,exec,mode=1777 "$id"
       fi
     fi
     # What is made is the sandbox's own, and stays with it.
@@ -100,13 +83,8 @@ TOML
     check "$suite: Claude Code starts" inside -- claude --version
     chmod -R u+w "$n/bundle" 2>/dev/null; rm -rf "$n/bundle" "$n/layout"
     if have podman; then
-      port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-      openssl s_server -quiet -accept "127.0.0.1:$port" -cert "$n/server.crt" -key "$n/server.key" -www >/dev/null 2>&1 & server_pid=$!
-      for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
-      over_https() { podman --runtime runc run --rm $limits --network host "$id" curl -fsS -o /dev/null "$@" "https://localhost:$port/"; }
-      check "$suite: a connection over HTTPS with the image's authorities" over_https
-      refuse "$suite: and none without them" 60 over_https --capath /nonexistent --cacert /usr/share/ca-certificates/mozilla/ISRG_Root_X1.crt
-      kill "$server_pid" 2>/dev/null; wait "$server_pid" 2>/dev/null
+      check "$suite: a connection over HTTPS with the image's authorities" over_https "$id" "$n" curl -fsS -o /dev/null
+      refuse "$suite: and none without them" 60 over_https "$id" "$n" curl -fsS -o /dev/null --capath /nonexistent --cacert /usr/share/ca-certificates/mozilla/ISRG_Root_X1.crt
       podman rmi -f "$id" >/dev/null 2>&1
     fi
   done
@@ -136,7 +114,7 @@ TOML
   failing() { { with_nix verify --static --json inside-above || :; } | json /dev/stdin '" ".join(sorted(o["check"] for o in d["outcomes"] if o["verdict"] == "failed"))'; }
   same 'pinfold verify finds the link to nowhere of the closure alone' 'closure.links' failing
   above() { with_nix run --quiet --image inside-above -- "$@"; }
-  says 'Nix works in a sandbox of it' '16 passed' above inside build "$env" "$hello" /tmp
+  says 'Nix works in a sandbox of it' '16 passed' inside_checks build "$env" "$hello" /tmp -- above
   check 'Nix finds every path of both as it was signed' above nix-store --verify --check-contents
   same 'Nix knows the paths of both' 0 above sh -c "for path in /nix/store/*-*; do nix-store -q --hash \$path >/dev/null || echo \$path; done | wc -l"
   same 'commands of both' 2 above sh -c '{ command -v multi; command -v file; } | wc -l'

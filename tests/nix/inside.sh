@@ -1,12 +1,14 @@
 #!/bin/sh
 # What a Nix must be able to do in an image, one line for each check: "ok NAME" or "FAILED NAME" with what was said.
 #
-#   inside.sh build ENV HELLO DIRECTORY    where /nix can be written to
-#   inside.sh query ENV HELLO DIRECTORY    where it cannot (Nix 2.26 or later)
+#   inside.sh build ENV HELLO DIRECTORY [OWN OTHER TEXT]    where /nix can be written to
+#   inside.sh query ENV HELLO DIRECTORY [OWN OTHER TEXT]    where it cannot (Nix 2.26 or later)
 #
-# ENV is a store path of the image that refers to HELLO, which has bin/hello. DIRECTORY can be written to. The last line is "N passed".
+# ENV is a store path of the image with a program OWN, and refers to HELLO, which has a program OTHER; both say TEXT when they are asked
+# for their version. DIRECTORY can be written to. The last line is "N passed".
 set -u
 how=$1 env=$2 hello=$3 work=$4
+own=${5:-hello} other=${6:-hello} text=${7:-hello from the nix store}
 passed=0
 check() { # NAME COMMAND...
   name=$1; shift
@@ -18,7 +20,7 @@ finds() { # TEXT COMMAND...: it must succeed and its output hold this
   case "$out" in *"$want"*) ;; *) echo "$out"; return 1 ;; esac
 }
 drv='derivation { name = "made"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo made > $out" ]; }'
-uses="derivation { name = \"uses\"; system = builtins.currentSystem; builder = \"/bin/sh\"; input = builtins.storePath \"$hello\"; args = [ \"-c\" \"\$input/bin/hello > \$out\" ]; }"
+uses="derivation { name = \"uses\"; system = builtins.currentSystem; builder = \"/bin/sh\"; input = builtins.storePath \"$hello\"; args = [ \"-c\" \"\$input/bin/$other --version > \$out\" ]; }"
 none_is_dead() {
   dead=$(nix-store --gc --print-dead) || return 1
   for path in $(nix-store -qR "$env"); do
@@ -36,7 +38,7 @@ builds() { # INSTALLABLE...: builds without a link, and prints the path
 }
 collects() {
   rm -f "$work/result"
-  made=$(builds --impure --expr "$drv") && nix store gc >/dev/null && [ ! -e "$made" ] && "$hello/bin/hello"
+  made=$(builds --impure --expr "$drv") && nix store gc >/dev/null && [ ! -e "$made" ] && "$hello/bin/$other" --version
 }
 cd "$work" || exit 1
 if [ "$how" = query ]; then
@@ -44,7 +46,7 @@ if [ "$how" = query ]; then
   check 'references' finds "$hello" nix-store -q --references "$env"
   check 'closure' finds "$hello" nix-store -qR "$env"
   check 'eval' finds 2 nix eval --expr 1+1
-  check 'shell' finds 'hello from the nix store' nix shell "$env" -c hello
+  check 'shell' finds "$text" nix shell "$env" -c "$own" --version
 else
   mkdir -p flake
   cat >flake/flake.nix <<'NIX'
@@ -64,11 +66,11 @@ NIX
   check 'build with a store path' finds -uses builds --impure --expr "$uses"
   check 'build a flake' finds -of-a-flake builds "path:$work/flake"
   check 'develop' finds develops nix develop "path:$work/flake" -c sh -c 'echo $said'
-  check 'shell' finds 'hello from the nix store' nix shell "$env" -c hello
+  check 'shell' finds "$text" nix shell "$env" -c "$own" --version
   check 'profile' nix profile install --profile "$work/profile" "$env"
-  check 'and its program' finds 'hello from the nix store' "$work/profile/bin/hello"
+  check 'and its program' finds "$text" "$work/profile/bin/$own" --version
   check 'the image is no garbage' none_is_dead
-  check 'garbage goes' finds 'hello from the nix store' collects
+  check 'garbage goes' finds "$text" collects
   check 'verify again' nix-store --verify --check-contents
 fi
 echo "$passed passed"
