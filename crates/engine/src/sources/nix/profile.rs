@@ -56,6 +56,9 @@ fn loader(platform: Platform) -> [&'static str; 2] {
 /// The package that has the dynamic linker.
 const LIBRARY: &str = "glibc";
 
+/// What runtimes mount on; runc makes none in an image that others use too.
+const MOUNTED: [&str; 4] = ["dev", "proc", "run", "sys"];
+
 /// Where programs look for authorities, in an image that has none from elsewhere.
 const AUTHORITIES: [&str; 3] =
     ["etc/ssl/certs/ca-bundle.crt", "etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt"];
@@ -150,6 +153,9 @@ fn joined(
         join.name(&top.join(folder)?, found, 0)?;
     }
     if beside == Beside::Nothing {
+        for folder in MOUNTED {
+            join.directory(&ImagePath::new(folder)?)?;
+        }
         for (place, names) in PROGRAMS {
             join.outside(place, names, roots)?;
         }
@@ -288,6 +294,7 @@ mod tests {
             lines(&profile),
             [
                 "/bin/sh -> /nix/store/a/bin/sh",
+                "/dev/",
                 "/nix/profile/",
                 "/nix/profile/bin/",
                 "/nix/profile/bin/env -> /nix/store/b/bin/env",
@@ -298,6 +305,9 @@ mod tests {
                 "/nix/profile/share/man/a.1 -> /nix/store/a/share/man/a.1",
                 "/nix/profile/share/man/b.1 -> /nix/store/b/share/man/b.1",
                 "/nix/profile/share/x -> /nix/store/b/share/x",
+                "/proc/",
+                "/run/",
+                "/sys/",
                 "/usr/bin/env -> /nix/store/b/bin/env",
             ]
         );
