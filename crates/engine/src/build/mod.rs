@@ -74,6 +74,7 @@ use crate::project::lock::LockError;
 use crate::project::lock::held::Gist;
 use crate::project::manifest::Compression;
 use crate::settings::SettingsError;
+use crate::sources;
 
 /// Where records of builds are, below the cache folder.
 pub const RECORDS: &str = "builds";
@@ -261,7 +262,7 @@ fn attempt(
     goal::refuse_ruled(context, &options.name, &goal)?;
     let encoding = compose::encoding(options.compression.unwrap_or(manifest.compression), options.reuse);
     let writing = Writing { encoding, records: options.records };
-    let key = key(project, &settled.gist, platforms, &writing.encoding.id(), &goal)?;
+    let key = key(context, project, &settled.gist, platforms, &writing.encoding.id(), &goal)?;
     let record = context.home.cache().join(RECORDS).join(format!("{}.json", key.hex()));
     let store = context.images()?;
     let locked = settled.is_made();
@@ -338,6 +339,7 @@ fn attempt(
 }
 
 fn key(
+    context: &Context,
     project: &Project,
     lock: &Gist,
     platforms: &[Platform],
@@ -352,9 +354,14 @@ fn key(
             sources.push((&file.path, platform, source.map(Source::mark)));
         }
     }
+    let mut judged = Vec::new();
+    for (name, source) in sources::ALL {
+        let by = source.stands_on(project, &context.environment).map_err(PlaceError::from)?;
+        judged.extend(by.map(|by| (name, by)));
+    }
     // The parsed values as they are written: whatever is in them is in the key.
     let version = env!("CARGO_PKG_VERSION");
-    let all = (version, &lock.digest, encoding, goal.name(), platforms, manifest, recipes, sources);
+    let all = (version, &lock.digest, encoding, goal.name(), platforms, manifest, recipes, sources, judged);
     Ok(Digest::sha256(&serde_json::to_vec(&all).map_err(std::io::Error::from)?))
 }
 

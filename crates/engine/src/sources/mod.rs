@@ -134,6 +134,12 @@ pub trait Source: Sync {
     /// that is said with variables, they are the caller's.
     fn trusts(&self, project: &Project, environment: &Environment) -> Vec<Trust>;
 
+    /// What of this machine's configuration its verdict on a lock stands on, where a lock is judged for every image: where that is
+    /// other than it was, an earlier build proves nothing.
+    fn stands_on(&self, _: &Project, _: &Environment) -> Result<Option<String>, SourceError> {
+        Ok(None)
+    }
+
     /// Chooses what exists, writes its section of the lock, and gives what the user should know. What `asking.old` has and is
     /// still allowed stays.
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError>;

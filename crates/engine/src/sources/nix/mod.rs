@@ -167,6 +167,13 @@ impl Source for Nix {
         flakes.chain(places).chain(keys).collect()
     }
 
+    fn stands_on(&self, project: &Project, environment: &Environment) -> Result<Option<String>, SourceError> {
+        if roots(project).is_empty() {
+            return Ok(None);
+        }
+        places::stands_on(project, environment).map(Some)
+    }
+
     /// Store paths do not move by themselves: what is locked for the same roots stays, and nobody is asked. Of other roots, names
     /// that were locked stay what they were.
     fn resolve(&self, asking: &Asking<'_>, lock: &mut Lock) -> Result<Vec<String>, SourceError> {

@@ -5,6 +5,7 @@
 //! **Refuses**: places that nobody named.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::io::Read as _;
 use std::path::Path;
@@ -78,9 +79,7 @@ fn trusted(project: &Project, conf: &Conf) -> Result<TrustedKeys, NixError> {
 /// every image: a lock is a file that may be changed, and what is in it is taken for what was vouched for.
 pub(super) fn check(context: &Context, project: &Project, locked: &LockedNix) -> Result<(), SourceError> {
     let conf = machine(project, &context.environment).map_err(NixError::from).map_err(SourceError::of)?;
-    let named = project.manifest.sources.nix.caches.iter().map(|cache| cache.place.clone());
-    let machines = conf.substituters.values().filter_map(|value| usable(&value.text));
-    let has_store = named.chain(machines).any(|place| matches!(place, Place::Local { .. }));
+    let has_store = names_store(project, &conf);
     if let Some(path) = locked.paths.iter().find(|path| path.is_local() && !has_store) {
         return Err(SourceError::of(NixError::NoStore(path.path.clone())));
     }
@@ -98,6 +97,25 @@ pub(super) fn check(context: &Context, project: &Project, locked: &LockedNix) ->
         return vouched(&trusted(project, &conf).map_err(SourceError::of)?).map_err(SourceError::of);
     }
     checked.map_err(SourceError::of)
+}
+
+/// Whether the manifest or this machine names a store of the machine.
+fn names_store(project: &Project, conf: &Conf) -> bool {
+    let named = project.manifest.sources.nix.caches.iter().map(|cache| cache.place.clone());
+    let machines = conf.substituters.values().filter_map(|value| usable(&value.text));
+    named.chain(machines).any(|place| matches!(place, Place::Local { .. }))
+}
+
+/// What [`check`] judges a lock by. Where Nix's own keys count too, that is said and Nix is not asked for them.
+pub(super) fn stands_on(project: &Project, environment: &Environment) -> Result<String, SourceError> {
+    let conf = machine(project, environment).map_err(NixError::from).map_err(SourceError::of)?;
+    let own =
+        project.manifest.sources.nix.caches.iter().flat_map(|cache| &cache.keys).map(PublicKey::to_string);
+    let machines = conf.trusted_public_keys.values().map(|value| value.text.clone());
+    let keys: Vec<String> = own.chain(machines).collect::<BTreeSet<_>>().into_iter().collect();
+    let store = if names_store(project, &conf) { "a store" } else { "no store" };
+    let default = if conf.trusted_public_keys.names_default() { "and Nix's own" } else { "alone" };
+    Ok(format!("{} {default}; {store}", keys.join(" ")))
 }
 
 fn find(remotes: &Remotes<'_>) -> Result<Places, SourceError> {

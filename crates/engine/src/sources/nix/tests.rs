@@ -406,6 +406,41 @@ fn a_manifest_is_read_strictly_and_places_and_keys_need_the_users_word() {
     assert_eq!(crate::sources::volatility(&wanted, "nix/tiny-lib"), Volatility::Stable);
 }
 
+/// The controls are the same keys, which prove the build that is there, and more of them.
+#[test]
+fn with_other_trusted_keys_an_unchanged_build_is_checked_again() {
+    let (world, server) = (World::new(), nix::serve());
+    let configured = tempfile::tempdir().unwrap();
+    let folder = configured.path().display().to_string();
+    let mut context = world.online();
+    context.environment = Environment::from([("NIX_CONF_DIR", folder.clone()), ("HOME", folder)]);
+    let key = nix::public_key().trim().to_owned();
+    let other = "other-1:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let trust = |keys: &str| {
+        let text = format!("trusted-public-keys = {keys}\n");
+        fs_err::write(configured.path().join("nix.conf"), text).unwrap();
+    };
+    let text = manifest(&["hello"], &server.url(""), &key).replace(&format!(", keys = ['{key}']"), "");
+    trust(&key);
+    let project = world.project(&text);
+    lock(&context, &project, &Upgrade::Nothing).unwrap();
+    let attempt = || {
+        let options = build::Options::new(LockUse::Locked);
+        build::build(&context, &agreed(&context, &project), &options)
+    };
+    let first = attempt().unwrap();
+    assert!(!first.unchanged && attempt().unwrap().unchanged);
+    trust(other);
+    let error = attempt().unwrap_err();
+    assert_eq!(error.kind(), Kind::Integrity, "{}", told(&error));
+    trust(&format!("{other} {key}"));
+    let more = attempt().unwrap();
+    assert!(!more.unchanged);
+    assert_eq!(more.built.index, first.built.index);
+    trust(&key);
+    assert!(attempt().unwrap().unchanged);
+}
+
 /// The control is what is in layers that are new.
 #[test]
 fn of_paths_whose_layers_stay_nothing_is_read() {
