@@ -4,6 +4,8 @@
 //! the variables that programs with bundles of their own obey name that bundle. What counts is what the server saw: a request
 //! through TLS, or a client that left.
 
+use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +22,9 @@ use pinfold_sandbox::spec::CredentialRoute;
 use pinfold_sandbox::spec::Egress;
 use pinfold_sandbox::spec::Mount;
 use pinfold_sandbox::spec::Network;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::fs::ResolveFlags;
 
 use super::Tally;
 use super::agents::Agents;
@@ -143,14 +148,13 @@ fn add(tally: &mut Tally, name: &str, with: &Made, without: &Made) {
 struct Given {
     file: PathBuf,
     /// Where it is seen inside.
-    target: &'static str,
+    target: PathBuf,
 }
 
 impl Given {
     fn new(inside: &Inside) -> Result<Self, String> {
         let own = own_bundle(&inside.alone.spec.rootfs);
-        let target = if own.is_some() { BUNDLE } else { ELSEWHERE };
-        let mut text = own.unwrap_or_default();
+        let (target, mut text) = own.unwrap_or_else(|| (ELSEWHERE.into(), Vec::new()));
         if !text.is_empty() && !text.ends_with(b"\n") {
             text.push(b'\n');
         }
@@ -163,9 +167,9 @@ impl Given {
     fn to(&self, spec: &Spec, knows: Knows) -> Spec {
         let mut spec = spec.clone();
         if knows == Knows::Yes {
-            spec.mounts.push(Mount::read_only(&self.file, self.target));
+            spec.mounts.push(Mount::read_only(&self.file, &self.target));
             for name in VARIABLES {
-                spec.env.insert(name.into(), self.target.into());
+                spec.env.insert(name.into(), self.target.display().to_string());
             }
         }
         spec
@@ -185,17 +189,24 @@ impl Given {
     }
 }
 
-/// The image's own bundle, where it is a file that no link leads to.
-fn own_bundle(root: &Path) -> Option<Vec<u8>> {
-    let mut path = root.to_owned();
-    for part in Path::new(BUNDLE).components().skip(1) {
-        path.push(part);
-        if fs_err::symlink_metadata(&path).ok()?.is_symlink() {
-            return None;
-        }
+/// The image's own bundle, and where it is inside: links lead to it in images of Nix, and nothing is mounted on a link. They are
+/// followed with the image as the root; a pipe in its place is not waited for.
+fn own_bundle(root: &Path) -> Option<(PathBuf, Vec<u8>)> {
+    let root = fs_err::canonicalize(root).ok()?;
+    let top = fs_err::File::open(&root).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let file =
+        rustix::fs::openat2(&top, BUNDLE.trim_start_matches('/'), flags, Mode::empty(), inside).ok()?;
+    let real = fs_err::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    let target = Path::new("/").join(real.strip_prefix(&root).ok()?);
+    let file = fs_err::File::from_parts(file.into(), real);
+    let data = file.metadata().ok()?;
+    let mut text = Vec::new();
+    if !data.is_file() || data.len() > BUNDLE_MAX || file.take(BUNDLE_MAX).read_to_end(&mut text).is_err() {
+        return None;
     }
-    let data = fs_err::symlink_metadata(&path).ok()?;
-    (data.is_file() && data.len() <= BUNDLE_MAX).then(|| fs_err::read(path).ok())?
+    Some((target, text))
 }
 
 /// A sandbox whose loopback has the server's port and nothing else.
@@ -223,6 +234,8 @@ fn server_alone(spec: &Spec) -> Result<Spec, String> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::FileType;
+
     use super::*;
 
     #[test]
@@ -242,14 +255,28 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_that_a_link_leads_to_is_not_read() {
+    fn a_bundle_is_found_behind_links_and_never_outside() {
         let dir = tempfile::tempdir().unwrap();
         let certs = dir.path().join("etc/ssl/certs");
         fs_err::create_dir_all(&certs).unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", certs.join("ca-certificates.crt")).unwrap();
-        assert_eq!(own_bundle(dir.path()), None);
-        fs_err::remove_file(certs.join("ca-certificates.crt")).unwrap();
-        fs_err::write(certs.join("ca-certificates.crt"), "x").unwrap();
-        assert_eq!(own_bundle(dir.path()), Some(b"x".to_vec()));
+        let bundle = certs.join("ca-certificates.crt");
+        let link = |target: &str| {
+            fs_err::remove_file(&bundle).ok();
+            std::os::unix::fs::symlink(target, &bundle).unwrap();
+        };
+        link("/etc/passwd");
+        assert_eq!(own_bundle(dir.path()), None, "the image has none");
+        link("../../../../../../../../../etc/passwd");
+        assert_eq!(own_bundle(dir.path()), None, "nor above its root");
+        fs_err::create_dir_all(dir.path().join("nix/store/made")).unwrap();
+        fs_err::write(dir.path().join("nix/store/made/bundle.crt"), "y").unwrap();
+        link("/nix/store/made/bundle.crt");
+        assert_eq!(own_bundle(dir.path()), Some(("/nix/store/made/bundle.crt".into(), b"y".to_vec())));
+        fs_err::remove_file(&bundle).unwrap();
+        fs_err::write(&bundle, "x").unwrap();
+        assert_eq!(own_bundle(dir.path()), Some((BUNDLE.into(), b"x".to_vec())));
+        fs_err::remove_file(&bundle).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &bundle, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert_eq!(own_bundle(dir.path()), None, "a pipe is not waited for");
     }
 }
