@@ -28,6 +28,7 @@ use pinfold_base::Platform;
 use pinfold_base::Shown;
 use pinfold_base::http::SafeUrl;
 use pinfold_base::text;
+use pinfold_network::CredentialError;
 use pinfold_network::HeldCommand;
 use pinfold_network::OwnError;
 use pinfold_network::read_own;
@@ -321,8 +322,13 @@ impl<'a> Nix<'a> {
     fn find(remotes: &'a Remotes<'a>, package: String) -> Result<Self, SourceError> {
         let around = remotes.context.surroundings(&remotes.project.manifest.directory, "the project");
         let held = HeldCommand::find(&["nix".to_owned()], &around);
-        let held = held
-            .map_err(|error| SourceError::of(ResolveError::NoNix { package, reason: error.to_string() }))?;
+        let held = held.map_err(|error| {
+            let reason = match error {
+                CredentialError::NoProgram { .. } => "there is no `nix` on PATH".to_owned(),
+                other => other.to_string(),
+            };
+            SourceError::of(ResolveError::NoNix { package, reason })
+        })?;
         Ok(Self { held, remotes })
     }
 

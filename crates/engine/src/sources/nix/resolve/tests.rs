@@ -195,6 +195,7 @@ fn what_a_file_does_not_say_is_refused() {
     let text = manifest("'pkgs#hello'", "", &server.url(""));
     let error = lock(&context, &world.project(&text), &Upgrade::Nothing).unwrap_err();
     let hint = error.hint().unwrap_or_default();
+    assert!(told(&error).contains("there is no `nix` on PATH"), "{}", told(&error));
     assert!(hint.contains("install Nix") && hint.contains("`resolution`"), "{}; {hint}", told(&error));
 }
 
