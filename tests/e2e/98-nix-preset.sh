@@ -71,14 +71,14 @@ TOML
   inside_home=/home/agent
   id=
   if have podman; then
-    check 'podman loads it' podman load -q -i "$n/w/image.tar"
+    check 'wrapix: podman loads it' podman load -q -i "$n/w/image.tar"
     id=$(podman images -q --filter "reference=*nix-sandbox*" | head -n 1); [ -n "$id" ] || id=$(podman images -q | head -n 1)
   fi
-  nix_works 'the preset' nix-sandbox "$id" "$n/w/image.tar" "$(path prek)" "$(path git)" prek git 'git version'
+  nix_works 'wrapix: the preset' nix-sandbox "$id" "$n/w/image.tar" "$(path prek)" "$(path git)" prek git 'git version'
   # What an image of this kind is for.
-  check 'umoci unpacks it' sh -c "skopeo copy -q 'oci-archive:$n/w/image.tar:latest' 'oci:$n/layout:latest' && umoci unpack --rootless --image '$n/layout:latest' '$n/bundle'"
+  check 'wrapix: umoci unpacks it' sh -c "skopeo copy -q 'oci-archive:$n/w/image.tar:latest' 'oci:$n/layout:latest' && umoci unpack --rootless --image '$n/layout:latest' '$n/bundle'"
   chmod -R u+w "$n/bundle" 2>/dev/null; rm -rf "$n/bundle" "$n/layout"
-  check 'skopeo reads its configuration' skopeo inspect --config "oci-archive:$n/w/image.tar:latest"
+  check 'wrapix: skopeo reads its configuration' skopeo inspect --config "oci-archive:$n/w/image.tar:latest"
   inside() { without run --quiet --image "$@"; }
   # Programs that say their version otherwise than by `--version`; the rest is what must have one.
   programs='set -e; for program in bash curl diff fd file find gawk gh git grep sed tar gzip jq less man nix patch prek ps rg rsync shellcheck tini \
@@ -86,12 +86,12 @@ TOML
     for words in "ip -V" "ssh -V" "tmux -V" "unzip -v" "zip -v" "lsof -v" "nc -h"; do $words >/dev/null 2>&1 || { echo "$words"; exit 1; }; done
     ping -V 2>&1 | grep -q ping # which may not have what it asks for
     for program in /nix/profile/bin/*; do test -x "$program" || { echo "$program"; exit 1; }; done; echo all'
-  same 'every package of the profile runs' all inside nix-sandbox -- sh -c "$programs"
-  check 'Claude Code starts' inside nix-sandbox -- claude --version
-  says 'there is nothing of a distribution' 'No such file' inside nix-sandbox -- sh -c 'ls /usr/lib /etc/os-release 2>&1 || :'
+  same 'wrapix: every package of the profile runs' all inside nix-sandbox -- sh -c "$programs"
+  check 'wrapix: Claude Code starts' inside nix-sandbox -- claude --version
+  says 'wrapix: there is nothing of a distribution' 'No such file' inside nix-sandbox -- sh -c 'ls /usr/lib /etc/os-release 2>&1 || :'
   if have podman; then
-    check 'a connection over HTTPS with its authorities' over_https "$id" "$n" curl -fsS -o /dev/null
-    refuse 'and none without them' 60 over_https "$id" "$n" sh -c 'sed "/END CERTIFICATE/q" /etc/ssl/certs/ca-certificates.crt >/tmp/first; exec curl -fsS -o /dev/null --cacert /tmp/first "$1"' sh
+    check 'wrapix: a connection over HTTPS with its authorities' over_https "$id" "$n" curl -fsS -o /dev/null
+    refuse 'wrapix: and none without them' 60 over_https "$id" "$n" sh -c 'sed "/END CERTIFICATE/q" /etc/ssl/certs/ca-certificates.crt >/tmp/first; exec curl -fsS -o /dev/null --cacert /tmp/first "$1"' sh
     podman rmi -f "$id" >/dev/null 2>&1
   fi
   # The other profiles, named by manifests with a file of their own.
