@@ -17,6 +17,7 @@ pub mod http;
 pub mod image_path;
 pub mod platform;
 pub mod report;
+pub mod socket;
 pub mod store;
 pub mod text;
 pub mod time;

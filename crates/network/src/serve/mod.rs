@@ -41,6 +41,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::authority::Target;
+use pinfold_base::socket;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -166,16 +167,6 @@ impl Diagnose for ProxyError {
             _ => Diagnosis::Own(Kind::System),
         }
     }
-
-    fn own_hint(&self) -> Option<String> {
-        match self {
-            Self::Socket { source, .. } if source.kind() == io::ErrorKind::InvalidInput => Some(
-                "the path is too long for a socket; set `PINFOLD_HOME` to a folder with a shorter path"
-                    .into(),
-            ),
-            _ => None,
-        }
-    }
 }
 
 /// What event loop, jobs and handle share.
@@ -251,15 +242,15 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Binds `socket`, for the user alone (mode 0600). A socket left there by a proxy that is gone is replaced.
-    pub fn bind(socket: &Path, config: ProxyConfig) -> Result<Self, ProxyError> {
-        let failed = |source| ProxyError::Socket { path: socket.to_owned(), source };
-        match fs::remove_file(socket) {
+    /// Binds a socket at `path`, for the user alone (mode 0600). A socket left there by a proxy that is gone is replaced.
+    pub fn bind(path: &Path, config: ProxyConfig) -> Result<Self, ProxyError> {
+        let failed = |source| ProxyError::Socket { path: path.to_owned(), source };
+        match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        let listener = UnixListener::bind(socket).map_err(failed)?;
-        fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let listener = socket::listen(path).map_err(failed)?;
+        fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         Self::on(listener, config)
     }
 

@@ -146,7 +146,8 @@ fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
     let started = sandboxes.start(&task.spec, task.runtime, stdio).and_then(|live| {
         let socket = live.folder.attach_socket();
         let _ = fs_err::remove_file(&socket);
-        let listener = UnixListener::bind(&socket).map_err(SandboxError::file("listen on", &socket))?;
+        let listener =
+            pinfold_base::socket::listen(&socket).map_err(SandboxError::file("listen on", &socket))?;
         listener.set_nonblocking(true).map_err(SandboxError::file("listen on", &socket))?;
         Ok((live, listener))
     });
@@ -352,7 +353,7 @@ pub(crate) fn attach(
     output: BorrowedFd<'_>,
     mut filter: Filter,
 ) -> Result<Detached, SandboxError> {
-    let stream = UnixStream::connect(socket).map_err(SandboxError::file("connect to", socket))?;
+    let stream = pinfold_base::socket::connect(socket).map_err(SandboxError::file("connect to", socket))?;
     let _raw = RawMode::enter(input);
     let result = converse(&stream, input, output, &mut filter);
     let _ = terminal::write_all(output, &filter.restore());
@@ -432,7 +433,7 @@ fn converse(
 /// Sends the program a signal through the session behind `socket`. The connection is to be held until the effect shows: a
 /// client that is gone may be dropped unheard.
 pub(crate) fn signal(socket: &Path, number: u8) -> Result<UnixStream, SandboxError> {
-    let stream = UnixStream::connect(socket).map_err(SandboxError::file("connect to", socket))?;
+    let stream = pinfold_base::socket::connect(socket).map_err(SandboxError::file("connect to", socket))?;
     send(&stream, b's', &[number]).map_err(SandboxError::file("write to", socket))?;
     Ok(stream)
 }

@@ -523,11 +523,6 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere("network/src/secret/tests.rs", "words_that_only_look_like_paths_are_left_alone"),
     ),
     row(
-        "network/src/serve/mod.rs",
-        "the path is too long for a socket; set `PINFOLD_HOME` to a folder with a shorter path",
-        Untried("it takes a data folder of more than a hundred letters, in a started sandbox"),
-    ),
-    row(
         "sandbox/src/error.rs",
         "`pinfold ps` shows what there is",
         Tried(&[Trial {

@@ -97,7 +97,7 @@ struct Shared {
 impl Provider {
     /// Listens on `socket`, a path with nothing at it.
     pub(super) fn start(socket: &Path, authority: Arc<Authority>) -> io::Result<Self> {
-        let listener = UnixListener::bind(socket)?;
+        let listener = pinfold_base::socket::listen(socket)?;
         let shared = Arc::new(Shared {
             seen: Mutex::default(),
             authority,
@@ -129,7 +129,7 @@ impl Drop for Provider {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         // Wakes the thread that waits for a connection.
-        let woken = UnixStream::connect(&self.socket).is_ok();
+        let woken = pinfold_base::socket::connect(&self.socket).is_ok();
         if let Some(thread) = self.thread.take().filter(|_| woken) {
             let _ = thread.join();
         }
