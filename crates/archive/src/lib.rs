@@ -1,4 +1,4 @@
-//! Trees and containers of bytes: tar, layers, ar, zip, NAR, codecs, ELF. Pure parsing and writing, no network, no policy.
+//! Trees and containers of bytes: tar, layers, ar, zip, NAR, squashfs, codecs, ELF. Pure parsing and writing, no network, no policy.
 //!
 //! **Guarantees**: what is written is canonical (equal trees give equal bytes); what is read is bounded (each format has one
 //! limit for what we write and one for what we accept).
@@ -16,6 +16,7 @@ pub mod encode;
 pub mod layer;
 pub mod nar;
 mod part;
+pub mod squashfs;
 pub mod tar;
 pub mod tree;
 pub mod zip;

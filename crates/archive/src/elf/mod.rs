@@ -21,6 +21,7 @@ use crate::Content;
 use crate::Contents;
 use crate::tree::InlineOnly;
 
+pub mod extend;
 mod ld_so_cache;
 mod partial;
 mod reader;
