@@ -126,6 +126,9 @@ pub enum ImageError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file that is an agent in its sandbox.
+    #[error(transparent)]
+    Portable(#[from] crate::portable::PortableError),
     /// A registry, or the network on the way to it.
     #[error(transparent)]
     Registry(Box<crate::registry::RegistryError>),
@@ -160,6 +163,7 @@ impl Diagnose for ImageError {
             | Self::Ambiguous { .. }
             | Self::Reference { .. }
             | Self::Location { .. } => Kind::Usage,
+            Self::Portable(error) => return Diagnosis::Inner(error),
             Self::Registry(error) => return Diagnosis::Inner(&**error),
             Self::Store(error) => return Diagnosis::Inner(error),
             Self::Io(error) => return Diagnosis::Inner(error),
@@ -191,7 +195,7 @@ impl Diagnose for ImageError {
                 Some("an image name looks like `name`, `name:tag` or `name@sha256:…`".into())
             }
             Self::Location { .. } => Some(
-                "places are `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` and `docker-archive:FILE[:name:tag]`"
+                "places are `oci:DIR[:tag]`, `oci-archive:FILE[:tag]`, `docker-archive:FILE[:name:tag]` and `appimage:FILE`"
                     .into(),
             ),
             _ => None,

@@ -28,6 +28,7 @@ pub mod model;
 mod pass;
 pub mod place;
 pub mod plan;
+pub mod portable;
 pub mod reference;
 pub mod registry;
 pub mod sign;

@@ -1,10 +1,10 @@
 //! Places outside of the store where images are kept, as skopeo and podman spell them.
 //!
 //! ```text
-//! oci:DIR[:tag]    oci-archive:FILE[:tag]    docker-archive:FILE[:name:tag]
+//! oci:DIR[:tag]    oci-archive:FILE[:tag]    docker-archive:FILE[:name:tag]    appimage:FILE    /PATH/FILE.AppImage    ./FILE.AppImage
 //! ```
 //!
-//! As there, a path cannot contain a colon.
+//! As there, a path cannot contain a colon; but that of an AppImage, which is one image, is all that follows.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ pub enum LocationKind {
     OciArchive,
     /// What `docker load` reads; one platform.
     DockerArchive,
+    /// One of our own files that are an agent in its sandbox; one platform.
+    AppImage,
 }
 
 impl LocationKind {
@@ -31,6 +33,7 @@ impl LocationKind {
             Self::Oci => "oci",
             Self::OciArchive => "oci-archive",
             Self::DockerArchive => "docker-archive",
+            Self::AppImage => "appimage",
         }
     }
 }
@@ -54,7 +57,11 @@ impl Location {
 }
 
 fn kind_of(text: &str) -> Option<(LocationKind, &str)> {
-    [LocationKind::Oci, LocationKind::OciArchive, LocationKind::DockerArchive]
+    // No image is called like this, and its own name says what it is.
+    if text.starts_with(['/', '.']) && text.ends_with(".AppImage") {
+        return Some((LocationKind::AppImage, text));
+    }
+    [LocationKind::Oci, LocationKind::OciArchive, LocationKind::DockerArchive, LocationKind::AppImage]
         .into_iter()
         .find_map(|kind| Some((kind, text.strip_prefix(kind.word())?.strip_prefix(':')?)))
 }
@@ -66,8 +73,8 @@ impl FromStr for Location {
         let wrong = |reason| ImageError::Location { text: text.chars().take(300).collect(), reason };
         let (kind, rest) = kind_of(text).ok_or_else(|| wrong("it starts with none of the known formats"))?;
         let (path, tag) = match rest.split_once(':') {
-            Some((path, tag)) => (path, Some(tag)),
-            None => (rest, None),
+            Some((path, tag)) if kind != LocationKind::AppImage => (path, Some(tag)),
+            _ => (rest, None),
         };
         if path.is_empty() || path.contains('\0') {
             return Err(wrong("the path is missing"));
@@ -120,6 +127,9 @@ mod tests {
             ("oci:d:name:tag", LocationKind::Oci, "d", Some("name:tag")),
             ("oci-archive:x.tar", LocationKind::OciArchive, "x.tar", None),
             ("docker-archive:x.tar:team/x", LocationKind::DockerArchive, "x.tar", Some("team/x:latest")),
+            ("appimage:a:b.AppImage", LocationKind::AppImage, "a:b.AppImage", None),
+            ("./a b.AppImage", LocationKind::AppImage, "./a b.AppImage", None),
+            ("/a/b.AppImage", LocationKind::AppImage, "/a/b.AppImage", None),
         ] {
             let place: Location = text.parse().unwrap();
             assert_eq!(

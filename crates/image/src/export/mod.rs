@@ -100,6 +100,10 @@ pub fn export(
     match place.kind {
         LocationKind::Oci => copy(source.blobs(), &root, DirectorySink::open(&place.path, named, reporter)?)?,
         LocationKind::OciArchive => copy(source.blobs(), &root, ArchiveSink::oci(&place.path, named)?)?,
+        LocationKind::AppImage => {
+            let reason = "an AppImage is made by `pinfold pack`, which puts a program before the image";
+            return Err(ImageError::Location { text: place.to_string(), reason });
+        }
         LocationKind::DockerArchive => {
             root = only_platform(source, root, place)?;
             let sink = ArchiveSink::docker(&place.path, named)?;

@@ -29,6 +29,7 @@ use crate::model::Index;
 use crate::model::LayerEncoding;
 use crate::model::Manifest;
 use crate::model::Raw;
+use crate::portable::Portable;
 use crate::sink::is_index;
 use crate::sink::is_manifest;
 use crate::store::ref_name;
@@ -102,6 +103,11 @@ impl ImageSource {
                 let (archive, index) = archive::OciArchive::open(&place.path)?;
                 let root = choose(&index, place)?;
                 Ok(Self { name, root, blobs: Box::new(archive) })
+            }
+            LocationKind::AppImage => {
+                let portable = Portable::open(&place.path)?;
+                let root = portable.index().image.clone();
+                Ok(Self { name, root, blobs: Box::new(portable) })
             }
             LocationKind::DockerArchive => {
                 let (archive, root) = docker::DockerArchive::open(place)?;

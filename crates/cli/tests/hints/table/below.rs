@@ -200,6 +200,16 @@ pub(super) const ROWS: &[Row] = &[
         Untried("another's server, or the network on the way to it, decides"),
     ),
     row(
+        "image/src/portable/mod.rs",
+        "`pinfold pack IMAGE -o FILE` makes one",
+        Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
+    ),
+    row(
+        "image/src/portable/mod.rs",
+        "copy it once more from where it came",
+        Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
+    ),
+    row(
         "image/src/error.rs",
         "an image name looks like `name`, `name:tag` or `name@sha256:…`",
         Tried(&[Trial {
@@ -251,7 +261,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "image/src/error.rs",
-        "places are `oci:DIR[:tag]`, `oci-archive:FILE[:tag]` and `docker-archive:FILE[:name:tag]`",
+        "places are `oci:DIR[:tag]`, `oci-archive:FILE[:tag]`, `docker-archive:FILE[:name:tag]` and `appimage:FILE`",
         Tried(&[Trial {
             files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n")],
             words: "build -o ocy:out",
