@@ -77,6 +77,7 @@ pub(crate) enum Command {
     Verify(commands::verify::VerifyArgs),
     Sbom(commands::sbom::SbomArgs),
     Unpack(commands::unpack::UnpackArgs),
+    Pack(commands::pack::PackArgs),
     Run(commands::run::RunArgs),
     Open(commands::run::OpenArgs),
     Ps(commands::session::PsArgs),
@@ -92,6 +93,8 @@ pub(crate) enum Command {
     Completions(commands::completions::CompletionsArgs),
     #[command(hide = true)]
     Man(commands::man::ManArgs),
+    #[command(hide = true)]
+    Portable(crate::portable::PortableArgs),
 }
 
 /// Reads a value; where it cannot be read, what could be written instead is told with it.
@@ -114,7 +117,7 @@ impl Command {
     /// Whose stdout is.
     pub(crate) fn stdout(&self) -> Stdout {
         match self {
-            Self::Run(_) | Self::Attach(_) | Self::Logs(_) => Stdout::Theirs,
+            Self::Run(_) | Self::Attach(_) | Self::Logs(_) | Self::Portable(_) => Stdout::Theirs,
             _ => Stdout::Ours,
         }
     }
@@ -129,6 +132,8 @@ impl Command {
             | Self::Pull(_)
             | Self::Load(_)
             | Self::Run(_)
+            | Self::Pack(_)
+            | Self::Portable(_)
             | Self::Open(_) => {
                 "interrupted: nothing half done counts, and what was fetched is kept for the next time\n"
             }

@@ -10,6 +10,7 @@
 mod args;
 mod commands;
 mod complete;
+mod portable;
 mod render;
 
 use std::process::ExitCode;
@@ -22,6 +23,12 @@ use crate::render::diagnostic::Stdout;
 fn main() -> ExitCode {
     // A copy of this program that was started for a sandbox never comes back from here.
     pinfold_sandbox::dispatch();
+    if let Some(outcome) = portable::carried() {
+        return match outcome {
+            Ok(code) => ended(code),
+            Err(failure) => failed(&failure, None),
+        };
+    }
     complete::answer();
     let args = match args::Args::try_parse() {
         Ok(args) => args,

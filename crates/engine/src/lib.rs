@@ -16,6 +16,7 @@ pub mod consent;
 pub mod context;
 pub mod describe;
 pub mod keep;
+pub mod portable;
 pub mod project;
 pub mod run;
 pub mod settings;

@@ -16,6 +16,7 @@ pub(crate) mod load;
 pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod man;
+pub(crate) mod pack;
 pub(crate) mod policy;
 pub(crate) mod pull;
 pub(crate) mod push;
@@ -79,6 +80,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Verify(args) => verify::run(&args, global),
         Command::Sbom(args) => sbom::run(&args, global),
         Command::Unpack(args) => unpack::run(&args, global),
+        Command::Pack(args) => pack::run(&args, global),
         Command::Run(args) => run::run(&args, global),
         Command::Open(args) => run::open(&args, global),
         Command::Ps(args) => session::ps(&args, global),
@@ -93,6 +95,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
+        Command::Portable(args) => crate::portable::run(&args),
     }
 }
 

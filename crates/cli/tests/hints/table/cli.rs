@@ -12,6 +12,36 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "cli/src/portable/error.rs",
+        "set `HOME`, or link the file yourself",
+        Elsewhere("cli/tests/pack.rs", "a_file_is_found_by_the_shell_while_it_is_installed"),
+    ),
+    row(
+        "cli/src/portable/error.rs",
+        "take it away first, or link the file yourself",
+        Elsewhere("cli/tests/pack.rs", "a_file_is_found_by_the_shell_while_it_is_installed"),
+    ),
+    row(
+        "cli/src/portable/error.rs",
+        "it is one of {}; other directories are shared with `-v`",
+        Elsewhere("cli/tests/pack.rs", "a_file_is_found_by_the_shell_while_it_is_installed"),
+    ),
+    row(
+        "cli/src/commands/pack.rs",
+        "name one with `--platform`",
+        Untried("it takes a processor that no image is for"),
+    ),
+    row(
+        "cli/src/portable/error.rs",
+        "`--help` says how this file is used; what is behind `--` is the agent's",
+        Elsewhere("cli/tests/pack.rs", "a_file_tells_what_it_is_and_refuses_what_it_does_not_know"),
+    ),
+    row(
+        "cli/src/portable/error.rs",
+        "use `--appimage-extract`, or `mount -o loop,offset=…` as root",
+        Elsewhere("cli/tests/pack.rs", "a_file_tells_what_it_is_and_refuses_what_it_does_not_know"),
+    ),
+    row(
         "cli/src/commands/verify.rs",
         "checks of `run` need `--run`, `rebuild` needs `--rebuild`, `size.change` needs `--against`, and `test` needs tests",
         Elsewhere("cli/tests/seeing.rs", "a_manifest_that_is_gone_is_not_made_up_for_by_an_earlier_verdict"),

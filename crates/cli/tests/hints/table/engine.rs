@@ -19,6 +19,21 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "engine/src/portable/pack.rs",
+        "name one of these, or build the image with the agent",
+        Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
+    ),
+    row(
+        "engine/src/portable/pack.rs",
+        "name the pinfold of that platform with `--head FILE`: `cargo build --release --target {}-unknown-linux-gnu` makes one",
+        Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
+    ),
+    row(
+        "engine/src/portable/place.rs",
+        "set `PINFOLD_HOME` to a directory of yours with room, from which programs may be executed",
+        Elsewhere("cli/tests/pack.rs", "a_start_keeps_its_things_where_they_are_the_users_own"),
+    ),
+    row(
         "engine/src/build/bits.rs",
         "correct the path, or leave it out of `keep`",
         Tried(&[Trial {

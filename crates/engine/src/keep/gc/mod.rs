@@ -45,6 +45,7 @@ use crate::build;
 use crate::build::bounds;
 use crate::build::layers;
 use crate::context::Context;
+use crate::portable::record;
 use crate::project::lock::held;
 use crate::run::nix;
 use crate::ship::proofs::Kept;
@@ -199,6 +200,10 @@ pub fn gc(context: &Context, scope: Scope, pass: Pass) -> Result<Report, GcError
         killed.add(temporary::sweep(&folder, pass == Pass::Remove)?);
     }
     killed.files += blobs.temporary as usize;
+    let mut carried = Part { what: "programs of files that are gone".into(), files: 0, bytes: 0 };
+    let wanted = record::wanted(context.home.data(), Duration::ZERO);
+    carried.add(record::sweep(context.home.data(), &wanted, pass == Pass::Remove)?);
+    report.parts.push(carried);
     report.parts.push(killed);
     let folders = vec![
         ("abandoned downloads", store::TEMPORARY, store::GRACE),
@@ -329,7 +334,7 @@ fn roots(
         }
     }
     part.add(unpacked.sweep(pass == Pass::Remove)?);
-    for root in unused(images, &unpacked, stood_on)? {
+    for root in unused(context, images, &unpacked, stood_on, Duration::ZERO)? {
         part.add(directory::size(&root.path));
         if pass == Pass::Remove {
             match unpacked.remove_unless(&root.manifest, |path| is_stood_on(context, path)) {
@@ -350,7 +355,7 @@ fn nix_stores(
     report: &mut Report,
 ) -> Result<(), GcError> {
     let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
-    let wanted = manifests(images)?;
+    let wanted = manifests(context, images, Duration::ZERO)?;
     let mut part = Part { what: "shared Nix stores of no image".into(), files: 0, bytes: 0 };
     for entry in fs::read_dir(nix::shared(context.home.data())).into_iter().flatten() {
         let path = entry?.path();
@@ -391,9 +396,14 @@ fn said(context: &Context, images: &ImageStore) -> Result<(), GcError> {
     Ok(())
 }
 
-/// The manifests of all images, named or kept for a project.
-fn manifests(images: &ImageStore) -> Result<BTreeSet<Digest>, GcError> {
-    let mut found = BTreeSet::new();
+/// The manifests of all images, named or kept for a project, and of files that carry one, were started here, and are there or were
+/// less than `patience` ago.
+fn manifests(
+    context: &Context,
+    images: &ImageStore,
+    patience: Duration,
+) -> Result<BTreeSet<Digest>, GcError> {
+    let mut found = record::wanted(context.home.data(), patience).manifests;
     for entry in images.list()? {
         let source = ImageSource::new("an image", entry.descriptor, Box::new(images.clone()));
         found.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest));
@@ -401,13 +411,15 @@ fn manifests(images: &ImageStore) -> Result<BTreeSet<Digest>, GcError> {
     Ok(found)
 }
 
-/// Roots that no image of the store has, named or kept for a project, and no running sandbox stands on.
+/// Roots that no image of the store and no file that carries one has, named or kept for a project, and no running sandbox stands on.
 fn unused(
+    context: &Context,
     images: &ImageStore,
     unpacked: &RootfsStore,
     stood_on: &[PathBuf],
+    patience: Duration,
 ) -> Result<Vec<UnpackedRoot>, GcError> {
-    let wanted = manifests(images)?;
+    let wanted = manifests(context, images, patience)?;
     let mut roots = unpacked.list()?;
     roots.retain(|root| !wanted.contains(&root.manifest) && !stood_on.contains(&root.path));
     Ok(roots)
@@ -419,10 +431,11 @@ pub(crate) fn drop_old_roots(context: &Context) {
     let dropped = || -> Result<(), GcError> {
         let unpacked = RootfsStore::open(context.home.data(), unpack::Options::default())?;
         let images = context.images()?;
-        if unused(&images, &unpacked, &[])?.is_empty() {
+        if unused(context, &images, &unpacked, &[], record::PATIENCE)?.is_empty() {
             return Ok(());
         }
-        for root in unused(&images, &unpacked, &stood_on(context)?)? {
+        let stood_on = stood_on(context)?;
+        for root in unused(context, &images, &unpacked, &stood_on, record::PATIENCE)? {
             unpacked.remove_unless(&root.manifest, |path| is_stood_on(context, path))?;
         }
         Ok(())

@@ -1,10 +1,13 @@
 //! Making processes.
 
+use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 
@@ -112,6 +115,19 @@ pub(crate) fn spawn_supervisor(
     // SAFETY: the closure allocates nothing and calls only dup2 and close_range.
     unsafe { command.pre_exec(arrange) };
     command.spawn()
+}
+
+/// Goes on as another program, with this one's environment and more. Comes back only where it cannot be executed.
+#[expect(clippy::disallowed_methods, reason = "this room starts processes")]
+pub fn become_program(
+    program: &Path,
+    name: &OsStr,
+    arguments: &[OsString],
+    more: &[(OsString, OsString)],
+) -> crate::SandboxError {
+    let mut command = Command::new(program);
+    command.arg0(name).args(arguments).envs(more.iter().map(|(name, value)| (name, value)));
+    crate::SandboxError::supervisor("go on as the program without the image")(command.exec())
 }
 
 /// What a program started by [`spawn_tied`] gets besides its streams.

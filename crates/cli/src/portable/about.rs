@@ -1,0 +1,258 @@
+//! What is done about a file that carries an image, and not with the image: nothing is kept, nothing is started.
+
+use std::ffi::OsString;
+use std::io;
+use std::io::Read as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use pinfold_base::Digest;
+use pinfold_base::shown;
+use pinfold_base::units;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::portable::Portable;
+
+use super::error::PortableVerbError;
+use super::words::AppImage;
+use crate::commands::Outcome;
+use crate::render;
+use crate::render::page::Page;
+
+/// The variable by which another runtime says which file is meant (AppImageSpec, "Environment variables").
+const TARGET: &str = "TARGET_APPIMAGE";
+/// Where files go that are taken out.
+const ROOT: &str = "squashfs-root";
+/// What the agent's files are called below the user's own.
+const PREFIX: &str = "pinfold-";
+
+/// The contract of AppImages.
+pub(super) fn contract(asked: &AppImage, own: &Portable, path: &Path) -> Outcome {
+    let target = std::env::var_os(TARGET).filter(|target| !target.is_empty()).map(PathBuf::from);
+    let other = target.as_deref().map(Portable::open).transpose()?;
+    let portable = other.as_ref().unwrap_or(own);
+    let path = target.as_deref().unwrap_or(path);
+    let mut page = Page::default();
+    match asked {
+        AppImage::Help => page.lines(
+            "--appimage-help                    this\n\
+             --appimage-version                 the version of pinfold\n\
+             --appimage-offset                  where the squashfs begins, in bytes\n\
+             --appimage-extract [PATTERN]       put its files into ./squashfs-root\n\
+             --appimage-extract-and-run WORDS   run, as without it: nothing is ever mounted\n\
+             --appimage-updateinfo              where updates are\n\
+             --appimage-signature               the signature in the file (there is none: it has one beside it)\n\
+             --appimage-portable-home           keep everything in FILE.home, beside the file\n\
+             --appimage-mount                   not possible: use --appimage-extract",
+        ),
+        AppImage::Version => page.line(shown!("pinfold {}", env!("CARGO_PKG_VERSION"))),
+        AppImage::Offset => page.line(portable.offset().to_string()),
+        AppImage::Updates => page.line(portable.section(".upd_info")?),
+        AppImage::Signature => page.line(portable.section(".sha256_sig")?),
+        AppImage::Extract(pattern) => {
+            return extract(portable, Path::new(ROOT), pattern.as_ref());
+        }
+        AppImage::PortableHome => {
+            let mut home = path.as_os_str().to_owned();
+            home.push(".home");
+            let home = PathBuf::from(home);
+            fs::create_dir_all(&home).map_err(ImageError::from)?;
+            page.line(shown!("from now on all is kept in `{}`", home.display()));
+        }
+        AppImage::Mount => {
+            return Err(PortableVerbError::Mount.into());
+        }
+    }
+    render::out(&page);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a file is.
+pub(super) fn info(portable: &Portable) -> ExitCode {
+    let index = portable.index();
+    let mut page = Page::default();
+    page.line(shown!("name      {}", index.name));
+    page.line(shown!("agents    {}", index.agents.join(", ")));
+    page.line(shown!("platform  {}", index.platform));
+    page.line(shown!("image     {}", index.image.digest));
+    page.line(shown!("unpacked  about {}", units::bytes(index.unpacked)));
+    page.line(shown!("program   {}", portable.program_digest()));
+    page.line(shown!("made by   pinfold {}", env!("CARGO_PKG_VERSION")));
+    page.line(shown!("squashfs  at byte {}", portable.offset()));
+    render::out(&page);
+    ExitCode::SUCCESS
+}
+
+/// Whether it is whole. It cannot say whose it is: that needs its digest or a signature from elsewhere.
+pub(super) fn verify(portable: &Portable) -> Outcome {
+    portable.program()?.finish()?;
+    let root = portable.index().image.clone();
+    let platform = portable.index().platform;
+    let source = ImageSource::new(&portable.index().name, root, Box::new(portable.clone()));
+    let image = source.image(platform)?;
+    for layer in &image.layers {
+        source.open(&layer.descriptor)?.finish()?;
+    }
+    render::out(&Page::from(shown!(
+        "whole: the program {}, and the image {} of {} layers; who made it is not said by it: compare the image's digest, or its signature",
+        portable.program_digest(),
+        portable.index().image.digest,
+        image.layers.len()
+    )));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Puts its files into a directory that is not there yet; those that a pattern means.
+pub(super) fn extract(portable: &Portable, directory: &Path, pattern: Option<&OsString>) -> Outcome {
+    let pattern = pattern.map(|pattern| pattern.to_string_lossy().into_owned());
+    fs::create_dir(directory).map_err(ImageError::from)?;
+    let mut files = 0_u32;
+    for file in portable.files() {
+        let (path, mode, mut content) = file?;
+        let name = path.to_string();
+        let name = name.trim_start_matches('/');
+        if pattern.as_deref().is_some_and(|pattern| !is_meant(pattern.as_bytes(), name.as_bytes())) {
+            continue;
+        }
+        let to = directory.join(name);
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).map_err(ImageError::from)?;
+        }
+        let mut new = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode.into())
+            .open(&to)
+            .map_err(ImageError::from)?;
+        let digest = name
+            .strip_prefix("oci/blobs/sha256/")
+            .and_then(|hex| Digest::from_hex(pinfold_base::Algorithm::Sha256, hex).ok());
+        let Some(digest) = digest else {
+            io::copy(&mut content, &mut new).map_err(ImageError::from)?;
+            files += 1;
+            continue;
+        };
+        let mut hasher =
+            pinfold_base::digest::HashingReader::new(pinfold_base::Algorithm::Sha256, &mut content);
+        io::copy(&mut hasher, &mut new).map_err(ImageError::from)?;
+        let (_, actual, _) = hasher.finish();
+        if actual != digest {
+            let what = format!("`{name}`");
+            return Err(ImageError::WrongDigest { what, expected: digest, actual }.into());
+        }
+        files += 1;
+    }
+    render::note(shown!("{files} files in `{}`", directory.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a pattern of glob(7), `*` and `?` alone, means a name. `*` does not stop at slashes (as in the reference runtime).
+fn is_meant(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            is_meant(rest, name) || name.split_first().is_some_and(|(_, name)| is_meant(pattern, name))
+        }
+        (Some((b'?', rest)), Some((_, name))) => is_meant(rest, name),
+        (Some((one, rest)), Some((other, name))) => one == other && is_meant(rest, name),
+        _ => false,
+    }
+}
+
+/// Where a file is found by shell and menu: a link, an entry, an icon.
+struct Installed {
+    link: PathBuf,
+    entry: PathBuf,
+    icon: PathBuf,
+}
+
+impl Installed {
+    fn of(portable: &Portable) -> Result<Self, PortableVerbError> {
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let home = home.ok_or(PortableVerbError::NoHome)?;
+        let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let data = data.unwrap_or_else(|| home.join(".local/share"));
+        let name = &portable.index().name;
+        Ok(Self {
+            link: home.join(".local/bin").join(name),
+            entry: data.join("applications").join(format!("{PREFIX}{name}.desktop")),
+            icon: data.join("icons/hicolor/256x256/apps").join(format!("{PREFIX}{name}.png")),
+        })
+    }
+}
+
+/// A link in `~/.local/bin`; entry and icon unless the user has said that they want none (`DESKTOPINTEGRATION`).
+pub(super) fn install(portable: &Portable, path: &Path) -> Outcome {
+    let Installed { link, entry, icon } = Installed::of(portable)?;
+    let name = &portable.index().name;
+    let there = fs::read_link(&link).ok();
+    if there.as_deref() != Some(path) {
+        if fs::symlink_metadata(&link).is_ok() {
+            return Err(PortableVerbError::Taken(link).into());
+        }
+        folder_of(&link)?;
+        std::os::unix::fs::symlink(path, &link).map_err(ImageError::from)?;
+    }
+    let unwanted = std::env::var_os("DESKTOPINTEGRATION")
+        .is_some_and(|value| value == "0" || value == "false")
+        || ["/etc/skel/.config/no_desktopintegration", "/etc/no_desktopintegration"]
+            .iter()
+            .any(|file| Path::new(file).exists());
+    if !unwanted {
+        for (to, from) in [(&entry, format!("/{name}.desktop")), (&icon, format!("/{name}.png"))] {
+            let bytes = content(portable, &from)?;
+            let text = if to == &entry {
+                let exec =
+                    path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+                let icon = format!("Icon={PREFIX}{name}");
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                text.replace(&format!("Exec={name}"), &format!("Exec=\"{exec}\""))
+                    .replace(&format!("Icon={name}"), &icon)
+                    .into_bytes()
+            } else {
+                bytes
+            };
+            folder_of(to)?;
+            fs::write(to, text).map_err(ImageError::from)?;
+        }
+    }
+    render::note(shown!(
+        "`{name}` leads to `{}`; `{name} --pinfold-uninstall` takes it away",
+        path.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes away what installing made.
+pub(super) fn uninstall(portable: &Portable, path: &Path) -> Outcome {
+    let Installed { link, entry, icon } = Installed::of(portable)?;
+    let leads = fs::read_link(&link).is_ok_and(|to| to == path);
+    for file in [leads.then_some(&link), Some(&entry), Some(&icon)].into_iter().flatten() {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ImageError::from(error).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn folder_of(file: &Path) -> Result<(), ImageError> {
+    file.parent().map_or(Ok(()), |folder| Ok(fs::create_dir_all(folder)?))
+}
+
+/// A small file of it.
+fn content(portable: &Portable, name: &str) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    for file in portable.files() {
+        let (path, _, mut content) = file?;
+        if path.to_string() == name {
+            content.read_to_end(&mut bytes)?;
+        }
+    }
+    Ok(bytes)
+}

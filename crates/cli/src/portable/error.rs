@@ -1,0 +1,54 @@
+//! What a file that carries an image does not do.
+
+use std::path::PathBuf;
+
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
+use pinfold_base::Kind;
+
+use super::share;
+use super::words::WordsError;
+
+/// Why something that was said to a file is not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PortableVerbError {
+    /// Words that mean nothing.
+    #[error(transparent)]
+    Words(#[from] WordsError),
+    /// There is no FUSE in it.
+    #[error("this file does not mount itself: it needs no FUSE")]
+    Mount,
+    /// Nowhere to be found from.
+    #[error("there is no home directory to be found in")]
+    NoHome,
+    /// Something else has its name.
+    #[error("`{}` is there already, and leads elsewhere", .0.display())]
+    Taken(PathBuf),
+    /// Nothing of that name is shared.
+    #[error("`--share {0}` is not known")]
+    Share(String),
+}
+
+impl Diagnose for PortableVerbError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        Diagnosis::Own(match self {
+            Self::Mount => Kind::Refused,
+            Self::NoHome => Kind::System,
+            Self::Words(_) | Self::Taken(_) | Self::Share(_) => Kind::Usage,
+        })
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Words(_) => {
+                "`--help` says how this file is used; what is behind `--` is the agent's".into()
+            }
+            Self::Mount => "use `--appimage-extract`, or `mount -o loop,offset=…` as root".into(),
+            Self::NoHome => "set `HOME`, or link the file yourself".into(),
+            Self::Taken(_) => "take it away first, or link the file yourself".into(),
+            Self::Share(_) => {
+                format!("it is one of {}; other directories are shared with `-v`", share::names().join(", "))
+            }
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! `pinfold pack`, and files that carry an image. The image is of busybox; what other tools see, and real agents, are in
+//! `tests/e2e/99-pack.sh`.
+#![expect(clippy::unwrap_used, reason = "these tests run the program, and may fail")]
+#![expect(clippy::disallowed_methods, reason = "the files that it makes are started")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+
+use fs_err as fs;
+use pinfold_testkit::machine::Machine;
+
+/// A project, and a file of its image.
+struct Packed {
+    machine: Machine,
+    file: PathBuf,
+}
+
+impl Packed {
+    fn new() -> Option<Self> {
+        let machine = Machine::empty(env!("CARGO_BIN_EXE_pinfold"))?;
+        machine.project("box", "");
+        let packed = Self { file: machine.path("box").join("a b.AppImage"), machine };
+        let made = packed.pinfold(&["pack", "--offline", "-o", "a b.AppImage"]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Some(packed)
+    }
+
+    fn pinfold(&self, args: &[&str]) -> Output {
+        self.machine.pinfold(args).current_dir(self.machine.path("box")).output().unwrap()
+    }
+
+    /// The file itself, with nothing but a home.
+    fn carried(&self, args: &[&str]) -> Output {
+        self.carried_at(&self.file, args, &[])
+    }
+
+    fn carried_at(&self, file: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(file);
+        command.env_clear().env("HOME", self.machine.path("box")).env("PATH", "/usr/bin:/bin");
+        command.envs(environment.iter().copied()).current_dir(self.machine.path("box")).args(args);
+        command.output().unwrap()
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+/// Exit code and what is said.
+fn told(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), said(output))
+}
+
+#[test]
+fn a_file_tells_what_it_is_and_refuses_what_it_does_not_know() {
+    let Some(packed) = Packed::new() else { return };
+    let (code, info) = told(&packed.carried(&["--pinfold-info"]));
+    assert!(code == Some(0) && info.contains("name      box"), "{info}");
+    let (code, help) = told(&packed.carried(&["--help"]));
+    assert!(code == Some(0) && help.contains("WORDS OF THE AGENT"), "{help}");
+    let (code, whole) = told(&packed.carried(&["--pinfold-verify"]));
+    assert!(code == Some(0) && whole.contains("whole"), "{whole}");
+    for wrong in
+        [&["--appimage-nothing"][..], &["--pinfold-nothing"], &["--workspace"], &["--pinfold-info", "x"]]
+    {
+        let (code, error) = told(&packed.carried(wrong));
+        assert!(
+            code == Some(2) && error.contains("`--help` says how this file is used"),
+            "{wrong:?}: {error}"
+        );
+    }
+    let (code, error) = told(&packed.carried(&["--appimage-mount"]));
+    assert!(code == Some(5) && error.contains("--appimage-extract"), "{error}");
+    // The same twice is the same.
+    let once = fs::read(&packed.file).unwrap();
+    let again = packed.pinfold(&["pack", "--offline", "-o", "again", "--json"]);
+    assert!(again.status.success());
+    assert!(fs::read(packed.machine.path("box").join("again")).unwrap() == once);
+    let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(json["size"].as_u64(), Some(once.len() as u64));
+    // Packed by the file itself: its program is what it was.
+    let own =
+        packed.carried(&["--pinfold", "pack", "appimage:a b.AppImage", "--name", "box", "-o", "by itself"]);
+    assert!(own.status.success(), "{}", said(&own));
+    assert!(fs::read(packed.machine.path("box").join("by itself")).unwrap() == once);
+}
+
+#[test]
+fn what_cannot_be_packed_says_what_to_do() {
+    let Some(packed) = Packed::new() else { return };
+    for (args, error, hint) in [
+        (
+            &["pack", "appimage:a b.AppImage", "--agent", "codex-cli"][..],
+            "no agent `codex-cli`",
+            "build the image with the agent",
+        ),
+        (
+            &["pack", "--offline", "--platform", "linux/arm64"],
+            "no static program for linux/arm64",
+            "--head FILE",
+        ),
+        (
+            &["inspect", "appimage:pinfold.toml"],
+            "no AppImage of pinfold",
+            "`pinfold pack IMAGE -o FILE` makes one",
+        ),
+        (&["copy", "appimage:a b.AppImage", "appimage:other"], "made by `pinfold pack`", "places are"),
+        (&["pack", "--offline", "-o", "nowhere/x"], "there is no folder", "make the folder"),
+    ] {
+        let (code, told) = told(&packed.pinfold(args));
+        assert!(code == Some(2) || code == Some(1), "{args:?}: {code:?}");
+        assert!(told.contains(error) && told.contains(hint), "{args:?}: {told}");
+    }
+    let left = |name: &str| packed.machine.path("box").join(name).exists();
+    assert!(!left("other") && !left("box-aarch64.AppImage"));
+    let mut bytes = fs::read(&packed.file).unwrap();
+    bytes.truncate(bytes.len() - 4096);
+    fs::write(packed.machine.path("box").join("torn.AppImage"), bytes).unwrap();
+    let (code, error) = told(&packed.pinfold(&["inspect", "./torn.AppImage"]));
+    assert!(code == Some(4) && error.contains("copy it once more from where it came"), "{error}");
+}
+
+/// Where no sandbox can be had, what comes before it is seen all the same: the place, the program, the record.
+#[test]
+fn a_start_keeps_its_things_where_they_are_the_users_own() {
+    let Some(packed) = Packed::new() else { return };
+    let open = packed.machine.path("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    fs::create_dir(open.join("data")).unwrap();
+    fs::set_permissions(open.join("data"), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let place = [("PINFOLD_HOME", open.to_str().unwrap())];
+    let (code, error) = told(&packed.carried_at(&packed.file, &["x"], &place));
+    assert!(code == Some(5) && error.contains("can be written to by other users"), "{error}");
+    assert!(error.contains("set `PINFOLD_HOME` to a directory of yours"), "{error}");
+    let beside = packed.machine.path("box").join("a b.AppImage.home");
+    fs::create_dir(&beside).unwrap();
+    let (code, listed) = told(&packed.carried(&["--pinfold", "ps"]));
+    assert_eq!(code, Some(0), "{listed}");
+    let data = beside.join("pinfold/data");
+    let heads: Vec<_> = fs::read_dir(data.join("heads")).unwrap().collect();
+    assert_eq!(heads.len(), 1);
+    let records: Vec<_> = fs::read_dir(data.join("portable")).unwrap().collect();
+    assert_eq!(records.len(), 1);
+    // gc leaves both while the file is there, and takes them when it has gone.
+    let gc = |file: &Path| {
+        told(&packed.carried_at(
+            file,
+            &["--pinfold", "gc", "--yes"],
+            &[("PINFOLD_HOME", data.parent().unwrap().to_str().unwrap())],
+        ))
+    };
+    assert_eq!(gc(&packed.file).0, Some(0));
+    assert!(data.join("portable").read_dir().unwrap().next().is_some());
+}
+
+#[test]
+fn a_file_is_found_by_the_shell_while_it_is_installed() {
+    let Some(packed) = Packed::new() else { return };
+    let at = |name: &str| packed.machine.path("box").join(name);
+    let (code, error) = told(&packed.carried(&["--share", "everything"]));
+    assert!(code.is_some_and(|code| code != 0) && error.contains("it is one of claude-config, "), "{error}");
+    let (code, error) = told(&packed.carried_at(&packed.file, &["--pinfold-install"], &[("HOME", "")]));
+    assert!(code == Some(1) && error.contains("set `HOME`"), "{error}");
+    assert_eq!(told(&packed.carried(&["--pinfold-install"])).0, Some(0));
+    assert_eq!(fs::read_link(at(".local/bin/box")).unwrap(), packed.file);
+    let entry = fs::read_to_string(at(".local/share/applications/pinfold-box.desktop")).unwrap();
+    assert!(entry.contains(&format!("Exec=\"{}\"", packed.file.display())), "{entry}");
+    assert!(told(&packed.carried_at(&at(".local/bin/box"), &["--pinfold-info"], &[])).1.contains("box"));
+    assert_eq!(told(&packed.carried(&["--pinfold-uninstall"])).0, Some(0));
+    assert!(!at(".local/bin/box").exists() && !at(".local/share/applications/pinfold-box.desktop").exists());
+    // What is not its own stays.
+    fs::write(at(".local/bin/box"), "mine").unwrap();
+    let (code, error) = told(&packed.carried(&["--pinfold-install"]));
+    assert!(code == Some(2) && error.contains("take it away first"), "{error}");
+    assert_eq!(told(&packed.carried(&["--pinfold-uninstall"])).0, Some(0));
+    assert_eq!(fs::read_to_string(at(".local/bin/box")).unwrap(), "mine");
+}

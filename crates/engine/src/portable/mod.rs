@@ -1,0 +1,30 @@
+//! `pack`, and how what it makes starts: one file that is an agent in its sandbox, for machines that have nothing else.
+//!
+//! ```text
+//! pack     an image, a program ─► FILE ([`pinfold_image::portable`])
+//! FILE ─► place: where this user's roots may be ─► program: DATA/heads/SHA256, the program without the image ─► it, with FILE's name
+//! ```
+//!
+//! `DATA/portable/HEX.json` says which files were started (`record`), so that `gc` leaves alone what they have unpacked.
+//!
+//! The program that goes on is a copy of what FILE was made with, because FILE itself is an AppImage to whatever the machine has
+//! configured for such (binfmt_misc), and process 1 of a sandbox is this program once more. From there on it is `pinfold run` on
+//! `appimage:FILE`.
+//!
+//! **Guarantees**: nothing is written outside of the place; a program under its digest is whole. **Refuses**: places that other users
+//! could write to, where nothing may be executed, or without room.
+
+mod pack;
+mod place;
+mod program;
+pub(crate) mod record;
+
+pub use pack::Options;
+pub use pack::PackError;
+pub use pack::Packed;
+pub use pack::pack;
+pub use place::Place;
+pub use place::PlaceError;
+pub use place::place;
+pub use program::program;
+pub use record::started;

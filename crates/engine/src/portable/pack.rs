@@ -1,0 +1,203 @@
+//! Making the file.
+
+use std::io;
+use std::io::BufReader;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use pinfold_base::Diagnose;
+use pinfold_base::Diagnosis;
+use pinfold_base::Digest;
+use pinfold_base::Kind;
+use pinfold_base::Platform;
+use pinfold_image::Image;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::LayerEncoding;
+use pinfold_image::portable;
+use pinfold_image::portable::About;
+use pinfold_image::portable::Portable;
+use pinfold_image::portable::PortableError;
+use pinfold_image::source::ImageLayer;
+use pinfold_image::trust::Admitted;
+use serde::Serialize;
+
+use crate::describe;
+use crate::describe::SaveError;
+use crate::project::recipe::Recipe;
+
+/// Label prefix of the agents in an image.
+const AGENT_LABEL: &str = "dev.pinfold.agent.";
+/// Most bytes of a program that images are put behind.
+const MAX_PROGRAM: u64 = 1 << 30;
+/// Where this program is.
+const OWN: &str = "/proc/self/exe";
+
+/// What is packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// For which platform.
+    pub platform: Platform,
+    /// The program that goes before the image; this one unless said.
+    pub head: Option<PathBuf>,
+    /// What the file calls itself.
+    pub name: String,
+    /// The agent that is meant where none is named.
+    pub agent: Option<String>,
+    /// Where updates are (AppImageSpec, "Update information").
+    pub updates: String,
+}
+
+/// What was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Packed {
+    /// The file.
+    pub file: PathBuf,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Bytes of it.
+    pub size: u64,
+    /// Bytes of the program in it.
+    pub program: u64,
+    /// The image's manifest.
+    pub image: Digest,
+    /// Its agents, the one that is meant first.
+    pub agents: Vec<String>,
+}
+
+/// Why nothing was packed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The image has other agents.
+    #[error("the image has no agent `{agent}`; it has {}", .has.join(", "))]
+    Agent {
+        /// Who was asked for.
+        agent: String,
+        /// Who is there.
+        has: Vec<String>,
+    },
+    /// The program is of another platform.
+    #[error("`{}` is no static program for {platform}", .head.display())]
+    Head {
+        /// The program.
+        head: PathBuf,
+        /// What it is to run on.
+        platform: Platform,
+    },
+    /// Reading the image, or making the file of it.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Writing it.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    /// The same.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Diagnose for PackError {
+    fn diagnosis(&self) -> Diagnosis<'_> {
+        match self {
+            Self::Agent { .. } | Self::Head { .. } => Diagnosis::Own(Kind::Usage),
+            Self::Image(error) => Diagnosis::Inner(error),
+            Self::Save(error) => Diagnosis::Inner(error),
+            Self::Io(error) => Diagnosis::Inner(error),
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        match self {
+            Self::Agent { .. } => Some("name one of these, or build the image with the agent".into()),
+            Self::Head { platform, .. } => Some(format!(
+                "name the pinfold of that platform with `--head FILE`: `cargo build --release --target {}-unknown-linux-gnu` makes one",
+                platform.arch.machine()
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Writes `file`, whole or not at all.
+pub fn pack(source: &Admitted<ImageSource>, options: &Options, file: &Path) -> Result<Packed, PackError> {
+    let folder = describe::folder(file)?;
+    let image = source.image(options.platform)?;
+    let agents = agents(&image, options.agent.as_deref())?;
+    let about = About {
+        name: options.name.clone(),
+        platform: options.platform,
+        agents: agents.clone(),
+        unpacked: unpacked(&image),
+        updates: options.updates.clone(),
+    };
+    let mut program = head(options)?;
+    let new = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(folder)?;
+    let out = io::BufWriter::with_capacity(1 << 20, new.as_file());
+    let packed = portable::pack(&mut program, source, &image, &about, out)?;
+    new.as_file().sync_all()?;
+    new.as_file().set_permissions(std::fs::Permissions::from_mode(0o755))?;
+    new.persist(file).map_err(|error| error.error)?;
+    fs::File::open(folder)?.sync_all()?;
+    Ok(Packed {
+        file: file.to_owned(),
+        platform: options.platform,
+        digest: packed.digest,
+        size: packed.size,
+        program: packed.program,
+        image: image.manifest.digest().clone(),
+        agents,
+    })
+}
+
+/// The agents of an image, the one that is meant first.
+fn agents(image: &Image, first: Option<&str>) -> Result<Vec<String>, PackError> {
+    let labels = image.config.value().config.as_ref().map(|config| &config.labels);
+    let mut has: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(label, _)| label.strip_prefix(AGENT_LABEL).map(ToOwned::to_owned))
+        // What agents need has such a label, too.
+        .filter(|name| Recipe::agents().any(|agent| agent == name))
+        .collect();
+    if let Some(first) = first {
+        let at = has.iter().position(|name| name == first);
+        let at = at.ok_or_else(|| PackError::Agent { agent: first.to_owned(), has: has.clone() })?;
+        let name = has.remove(at);
+        has.insert(0, name);
+    }
+    Ok(has)
+}
+
+/// About how many bytes the image is on a disk, for who wants to know whether there is room: layers compress to about a third.
+fn unpacked(image: &Image) -> u64 {
+    let plain = |layer: &ImageLayer| match layer.encoding {
+        LayerEncoding::Tar => layer.descriptor.size,
+        LayerEncoding::Gzip | LayerEncoding::Zstd => layer.descriptor.size.saturating_mul(3),
+    };
+    image.layers.iter().map(plain).fold(0, u64::saturating_add)
+}
+
+/// The program that goes before the image, opened and looked at: as it was before it carried one itself.
+fn head(options: &Options) -> Result<io::Cursor<Vec<u8>>, PackError> {
+    let path = options.head.as_deref().unwrap_or(Path::new(OWN));
+    let mut bytes = Vec::new();
+    match Portable::open(path) {
+        Ok(carrying) => {
+            carrying.program()?.read_to_end(&mut bytes)?;
+        }
+        Err(ImageError::Portable(PortableError::Other { .. })) => {
+            BufReader::new(fs::File::open(path)?).take(MAX_PROGRAM).read_to_end(&mut bytes)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let known = pinfold_archive::elf::parse(&bytes);
+    if known.is_none_or(|elf| elf.machine != options.platform.arch.elf_machine() || elf.interpreter.is_some())
+    {
+        return Err(PackError::Head { head: path.to_owned(), platform: options.platform });
+    }
+    Ok(io::Cursor::new(bytes))
+}
