@@ -8,6 +8,7 @@
 //!   bench verify   rows of looking at an image, beside decompressing and hashing its layers
 //!   bench nix      rows of layers made of a closure of Nix, beside decompressing, hashing and compressing it, and beside Nix
 //!   bench layers   what upgrades of closures of Nix cost to pull again, by our plan and by the rules of others
+//!   bench pack     rows of one file that runs an agent: making it, its first and second start, beside other tools and `run`
 //!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
 //!
@@ -18,6 +19,7 @@ mod build;
 mod floor;
 mod layers;
 mod nix;
+mod pack;
 mod peers;
 pub(crate) mod run;
 mod scripts;
@@ -68,6 +70,8 @@ enum Group {
     Nix,
     /// Cutting closures of Nix into layers
     Layers,
+    /// Making and starting one file that runs an agent
+    Pack,
     /// Sending images to registries and getting them from there
     Ship,
 }
@@ -87,6 +91,8 @@ struct Tables {
     nix: Vec<Row>,
     /// What upgrades of closures cost to pull.
     layers: Vec<layers::Pulled>,
+    /// What one file costs.
+    pack: Vec<Row>,
     /// What shipping costs.
     ship: Vec<Row>,
 }
@@ -191,6 +197,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     }
     if wanted(Group::Nix) {
         tables.nix = nix::rows(args, &folder, &pinfold)?;
+    }
+    if wanted(Group::Pack) {
+        tables.pack = pack::rows(args, &folder, &pinfold)?;
     }
     if wanted(Group::Ship) {
         tables.ship = ship::rows(args, &folder, &pinfold)?;

@@ -17,11 +17,16 @@ echo 'run the AppImage itself: this is only what is in it' >&2; exit 5
 /// Longest name of a file that is made of an image's name.
 const MAX_NAME: usize = 64;
 
+/// Whether a text can be the name of a file, of an agent, and of a command: letters, digits, `-` and `_`.
+pub(super) fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(plain) && !name.starts_with('-')
+}
+
 /// The files, as name, permission bits and content.
 pub(super) fn files(about: &About) -> Result<Vec<(String, u16, Vec<u8>)>, ImageError> {
     let name = &about.name;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(plain) || name.starts_with('-') {
+    if !is_name(name) {
         let reason = "its name is not of letters, digits, `-` and `_`".to_owned();
         return Err(PortableError::Program { program: name.clone(), reason }.into());
     }

@@ -24,6 +24,7 @@ use super::ProgramRecord;
 use super::RECORD;
 use super::RECORD_SIZE;
 use super::Record;
+use super::appdir::is_name;
 use crate::ImageError;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
@@ -94,6 +95,10 @@ impl Portable {
         let index: Index = read_as(&bytes).map_err(|reason| damaged(format!("its index {reason}")))?;
         if index.files.len() > MAX_FILES || index.agents.len() > MAX_FILES {
             return Err(damaged("its index has too many entries".into()).into());
+        }
+        // They become names of links and words of commands.
+        if !std::iter::once(&index.name).chain(&index.agents).all(|name| is_name(name)) {
+            return Err(damaged("its index has names that are none".into()).into());
         }
         Ok(Self { squashfs, record, index })
     }

@@ -167,6 +167,10 @@ fn what_cannot_be_said_in_one_is_refused() {
     ] {
         assert!(packed(&program(), &about).is_err(), "{about:?}");
     }
+    // What is no name is not believed when it is read, either.
+    let agents = vec!["../../bin/x".to_owned()];
+    let error = opened(&packed(&program(), &About { agents, ..about() }).unwrap()).portable.unwrap_err();
+    assert!(error.to_string().contains("names that are none"), "{error}");
     assert!(packed(b"#!/bin/sh\n", &about()).is_err());
     assert!(packed(&program(), &About { updates: "zsync|u".into(), ..about() }).is_ok(), "the control");
     let portable = opened(&packed(&program(), &about()).unwrap()).portable.unwrap();
