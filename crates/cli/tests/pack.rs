@@ -108,6 +108,7 @@ fn what_cannot_be_packed_says_what_to_do() {
             "`pinfold pack IMAGE -o FILE` makes one",
         ),
         (&["copy", "appimage:a b.AppImage", "appimage:other"], "made by `pinfold pack`", "places are"),
+        (&["pack", "--offline", "-o", "."], "is no file", "name another file"),
         (&["pack", "--offline", "-o", "nowhere/x"], "there is no folder", "make the folder"),
     ] {
         let (code, told) = told(&packed.pinfold(args));

@@ -203,7 +203,7 @@ pub(crate) fn wrap(error: ImageError) -> io::Error {
 }
 
 /// Takes an error of ours back out of what [`Read`] gave.
-pub(crate) fn unwrap_io(error: io::Error) -> ImageError {
+pub fn unwrap_io(error: io::Error) -> ImageError {
     match error.downcast::<ImageError>() {
         Ok(ours) => ours,
         Err(error) => ImageError::Io(error),

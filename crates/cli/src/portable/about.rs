@@ -13,7 +13,6 @@ use pinfold_base::Digest;
 use pinfold_base::shown;
 use pinfold_base::units;
 use pinfold_image::ImageError;
-use pinfold_image::ImageSource;
 use pinfold_image::portable::Portable;
 
 use super::error::PortableVerbError;
@@ -60,7 +59,7 @@ pub(super) fn contract(asked: &AppImage, own: &Portable, path: &Path) -> Outcome
             home.push(".home");
             let home = PathBuf::from(home);
             fs::create_dir_all(&home).map_err(ImageError::from)?;
-            page.line(shown!("from now on all is kept in `{}`", home.display()));
+            page.line(shown!("from now on all is kept in `{}`; work in another directory than that", home.display()));
         }
         AppImage::Mount => {
             return Err(PortableVerbError::Mount.into());
@@ -86,21 +85,13 @@ pub(super) fn info(portable: &Portable) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Whether it is whole. It cannot say whose it is: that needs its digest or a signature from elsewhere.
+/// Whether it is what this program makes of the image, byte for byte. It cannot say whose it is: that needs its digest or a signature
+/// from elsewhere.
 pub(super) fn verify(portable: &Portable) -> Outcome {
-    portable.program()?.finish()?;
-    let root = portable.index().image.clone();
-    let platform = portable.index().platform;
-    let source = ImageSource::new(&portable.index().name, root, Box::new(portable.clone()));
-    let image = source.image(platform)?;
-    for layer in &image.layers {
-        source.open(&layer.descriptor)?.finish()?;
-    }
+    let digest = portable.verify()?;
     render::out(&Page::from(shown!(
-        "whole: the program {}, and the image {} of {} layers; who made it is not said by it: compare the image's digest, or its signature",
-        portable.program_digest(),
-        portable.index().image.digest,
-        image.layers.len()
+        "whole: {digest}, the image {}; who made it is not said by it: compare one of the two, or a signature",
+        portable.index().image.digest
     )));
     Ok(ExitCode::SUCCESS)
 }
@@ -149,17 +140,33 @@ pub(super) fn extract(portable: &Portable, directory: &Path, pattern: Option<&Os
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a pattern of glob(7), `*` and `?` alone, means a name. `*` does not stop at slashes (as in the reference runtime).
+/// Whether a pattern of glob(7), `*` and `?` alone, means a name or a directory that it is in. `*` does not stop at slashes.
 fn is_meant(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            is_meant(rest, name) || name.split_first().is_some_and(|(_, name)| is_meant(pattern, name))
+    let ends = name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    ends.chain([name.len()]).any(|end| is_match(pattern, &name[..end]))
+}
+
+/// Whether a pattern means all of a name: where it does not, the last `*` takes one byte more.
+fn is_match(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut in_name, mut star) = (0, 0, None);
+    while in_name < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, in_name));
+                at += 1;
+            }
+            Some(byte) if *byte == b'?' || *byte == name[in_name] => {
+                at += 1;
+                in_name += 1;
+            }
+            _ => {
+                let Some((pattern, taken)) = star else { return false };
+                star = Some((pattern, taken + 1));
+                (at, in_name) = (pattern + 1, taken + 1);
+            }
         }
-        (Some((b'?', rest)), Some((_, name))) => is_meant(rest, name),
-        (Some((one, rest)), Some((other, name))) => one == other && is_meant(rest, name),
-        _ => false,
     }
+    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 /// Where a file is found by shell and menu: a link, an entry, an icon.
@@ -229,7 +236,11 @@ pub(super) fn install(portable: &Portable, path: &Path) -> Outcome {
 /// Takes away what installing made.
 pub(super) fn uninstall(portable: &Portable, path: &Path) -> Outcome {
     let Installed { link, entry, icon } = Installed::of(portable)?;
-    let leads = fs::read_link(&link).is_ok_and(|to| to == path);
+    // Of another file with this name nothing is taken away.
+    if fs::read_link(&link).is_ok_and(|to| to != path) {
+        return Err(PortableVerbError::Taken(link).into());
+    }
+    let leads = fs::read_link(&link).is_ok();
     for file in [leads.then_some(&link), Some(&entry), Some(&icon)].into_iter().flatten() {
         match fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -255,4 +266,28 @@ fn content(portable: &Portable, name: &str) -> Result<Vec<u8>, ImageError> {
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_mean_names_and_what_is_below_them() {
+        for (pattern, name, means) in [
+            ("usr/*", "usr/share/metainfo/x", true),
+            ("oci", "oci/index.json", true),
+            ("usr/share", "usr/share/x", true),
+            ("us", "usr/share/x", false),
+            ("*.png", "box.png", true),
+            ("*.p?g", "box.png", true),
+            ("*.png", "box.png.txt", false),
+            ("", "x", false),
+        ] {
+            assert_eq!(is_meant(pattern.as_bytes(), name.as_bytes()), means, "{pattern} {name}");
+        }
+        // Many stars take no time.
+        let pattern = "*a".repeat(40) + "b";
+        assert!(!is_meant(pattern.as_bytes(), "a".repeat(4096).as_bytes()));
+    }
 }

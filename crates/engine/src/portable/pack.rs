@@ -17,6 +17,7 @@ use pinfold_image::Image;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::LayerEncoding;
+use pinfold_image::blobs::unwrap_io;
 use pinfold_image::portable;
 use pinfold_image::portable::About;
 use pinfold_image::portable::Portable;
@@ -89,6 +90,12 @@ pub enum PackError {
         /// What it is to run on.
         platform: Platform,
     },
+    /// Something that is no file has its name.
+    #[error("`{}` is there already, and is no file", .file.display())]
+    Taken {
+        /// What.
+        file: PathBuf,
+    },
     /// Reading the image, or making the file of it.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -103,7 +110,7 @@ pub enum PackError {
 impl Diagnose for PackError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Agent { .. } | Self::Head { .. } => Diagnosis::Own(Kind::Usage),
+            Self::Agent { .. } | Self::Head { .. } | Self::Taken { .. } => Diagnosis::Own(Kind::Usage),
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Save(error) => Diagnosis::Inner(error),
             Self::Io(error) => Diagnosis::Inner(error),
@@ -117,6 +124,7 @@ impl Diagnose for PackError {
                 "name the pinfold of that platform with `--head FILE`: `cargo build --release --target {}-unknown-linux-gnu` makes one",
                 platform.arch.machine()
             )),
+            Self::Taken { .. } => Some("name another file".into()),
             _ => None,
         }
     }
@@ -125,6 +133,9 @@ impl Diagnose for PackError {
 /// Writes `file`, whole or not at all.
 pub fn pack(source: &Admitted<ImageSource>, options: &Options, file: &Path) -> Result<Packed, PackError> {
     let folder = describe::folder(file)?;
+    if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
+        return Err(PackError::Taken { file: file.to_owned() });
+    }
     let image = source.image(options.platform)?;
     let agents = agents(&image, options.agent.as_deref())?;
     let about = About {
@@ -187,7 +198,7 @@ fn head(options: &Options) -> Result<io::Cursor<Vec<u8>>, PackError> {
     let mut bytes = Vec::new();
     match Portable::open(path) {
         Ok(carrying) => {
-            carrying.program()?.read_to_end(&mut bytes)?;
+            carrying.program()?.read_to_end(&mut bytes).map_err(unwrap_io)?;
         }
         Err(ImageError::Portable(PortableError::Other { .. })) => {
             BufReader::new(fs::File::open(path)?).take(MAX_PROGRAM).read_to_end(&mut bytes)?;

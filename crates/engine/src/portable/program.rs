@@ -1,6 +1,7 @@
 //! The program that a file was made with, without the image: `DATA/heads/SHA256`.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -8,29 +9,41 @@ use std::path::PathBuf;
 use fs_err as fs;
 use pinfold_base::Home;
 use pinfold_base::private_folder;
+use pinfold_base::store::Expected;
+use pinfold_base::store::stamp;
+use pinfold_base::store::stamp::Looked;
 use pinfold_base::store::temporary;
 use pinfold_image::ImageError;
+use pinfold_image::blobs::unwrap_io;
 use pinfold_image::portable::Portable;
 
 /// Folder of programs, below `DATA`.
 const FOLDER: &str = "heads";
+/// Permission bits of a program.
+const MODE: u32 = 0o500;
 
-/// Where the program is, written now if it is not there yet. It is verified while it is written, and of its size when it is found.
+/// Where the program is, written now if it is not there yet. It is verified while it is written; one that is found is believed by its
+/// stamp, hashed where that is in doubt ([`stamp`]), and written anew where it is not the program, or not the user's alone.
 pub fn program(portable: &Portable, folders: &Home) -> Result<PathBuf, ImageError> {
-    let mut content = portable.program()?;
-    let path = folders.data().join(FOLDER).join(portable.program_digest().hex());
-    if fs::symlink_metadata(&path)
-        .is_ok_and(|there| there.is_file() && there.len() == portable.program_size())
-    {
+    let folder = folders.data().join(FOLDER);
+    let digest = portable.program_digest();
+    let path = folder.join(digest.hex());
+    let expected = Expected { digest: digest.clone(), size: Some(portable.program_size()) };
+    let own = |there: std::fs::Metadata| {
+        there.uid() == rustix::process::geteuid().as_raw() && there.mode() & 0o7777 == MODE
+    };
+    if fs::symlink_metadata(&path).is_ok_and(own) && stamp::look(&path, &expected)? == Looked::Right {
         return Ok(path);
     }
     private_folder(folders.data())?;
-    let folder = folders.data().join(FOLDER);
     private_folder(&folder)?;
     let mut new = temporary::file(&folder)?;
-    io::copy(&mut content, new.as_file_mut())?;
-    new.as_file().set_permissions(std::fs::Permissions::from_mode(0o500))?;
+    io::copy(&mut portable.program()?, new.as_file_mut()).map_err(unwrap_io)?;
+    new.as_file().set_permissions(std::fs::Permissions::from_mode(MODE))?;
     new.as_file().sync_all()?;
+    // Closed before it has its name: what somebody has open for writing cannot be executed (ETXTBSY).
+    let new = new.into_temp_path();
+    stamp::stamp(&new)?;
     new.persist(&path).map_err(|error| error.error)?;
     Ok(path)
 }

@@ -1,5 +1,5 @@
-//! Which files that carry images were started here: `DATA/portable/HEX.json`, by the manifest of the image. While a file is there, its
-//! root and its program stay; the time of the record is that of the last start.
+//! Which files that carry images were started here: `DATA/portable/HEX.json`, by the SHA-256 of the file's path. While a file is there,
+//! its root and its program stay; the time of the record is that of the last start.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,7 +12,6 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use fs_err as fs;
-use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::directory::Size;
 use pinfold_base::private_folder;
@@ -26,8 +25,8 @@ use super::program;
 
 /// Folder of the records, below `DATA`.
 const FOLDER: &str = "portable";
-/// Longest record read.
-const MAX_RECORD: u64 = 16 << 10;
+/// Longest record read: a path of 4096 bytes, as numbers.
+const MAX_RECORD: u64 = 32 << 10;
 /// How often a start is noted.
 const OFTEN: Duration = Duration::from_secs(60 * 60);
 /// How long what a file had unpacked stays without it, unless somebody asks for room.
@@ -37,6 +36,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 struct Record {
     /// The bytes of the file's path.
     file: Vec<u8>,
+    /// The image's manifest.
+    image: Digest,
     program: Digest,
 }
 
@@ -48,12 +49,21 @@ pub(crate) struct Wanted {
     programs: BTreeSet<Digest>,
 }
 
+impl Record {
+    /// Whether what the file has unpacked stays: while the file is there, and some time after.
+    fn stays(&self, path: &Path, patience: Duration) -> bool {
+        let is_there = Path::new(OsStr::from_bytes(&self.file)).exists();
+        is_there || age(path).is_some_and(|age| age < patience)
+    }
+}
+
 /// Notes that a file is started.
 pub fn started(data: &Path, portable: &Portable, file: &Path) -> io::Result<()> {
     let folder = data.join(FOLDER);
-    let path = folder.join(format!("{}.json", portable.index().image.digest.hex()));
     let file = std::path::absolute(file)?.as_os_str().as_bytes().to_vec();
-    let record = Record { file, program: portable.program_digest().clone() };
+    let path = folder.join(format!("{}.json", Digest::sha256(&file).hex()));
+    let (image, program) = (portable.index().image.digest.clone(), portable.program_digest().clone());
+    let record = Record { file, image, program };
     if read(&path).is_some_and(|known| known == record) && age(&path).is_some_and(|age| age < OFTEN) {
         return Ok(());
     }
@@ -68,12 +78,9 @@ pub fn started(data: &Path, portable: &Portable, file: &Path) -> io::Result<()> 
 pub(crate) fn wanted(data: &Path, patience: Duration) -> Wanted {
     let mut wanted = Wanted::default();
     for path in records(data) {
-        let manifest = path.file_stem().and_then(OsStr::to_str);
-        let manifest = manifest.and_then(|hex| Digest::from_hex(Algorithm::Sha256, hex).ok());
-        let (Some(manifest), Some(record)) = (manifest, read(&path)) else { continue };
-        let is_there = Path::new(OsStr::from_bytes(&record.file)).exists();
-        if is_there || age(&path).is_some_and(|age| age < patience) {
-            wanted.manifests.insert(manifest);
+        let Some(record) = read(&path) else { continue };
+        if record.stays(&path, patience) {
+            wanted.manifests.insert(record.image);
             wanted.programs.insert(record.program);
         }
     }
@@ -83,10 +90,8 @@ pub(crate) fn wanted(data: &Path, patience: Duration) -> Wanted {
 /// Records and programs of files that are gone, removed if `remove` says so.
 pub(crate) fn sweep(data: &Path, wanted: &Wanted, remove: bool) -> io::Result<Size> {
     let mut found = Size::default();
-    let records = records(data).into_iter().filter(|path| {
-        let hex = path.file_stem().and_then(OsStr::to_str);
-        !wanted.manifests.iter().any(|manifest| Some(&*manifest.hex()) == hex)
-    });
+    let gone = |path: &PathBuf| read(path).is_none_or(|record| !record.stays(path, Duration::ZERO));
+    let records = records(data).into_iter().filter(gone);
     let programs = program::all(data).into_iter().filter(|path| {
         let hex = path.file_name().and_then(OsStr::to_str);
         // A file may be about to go on as it.

@@ -1,6 +1,7 @@
 //! Reading such a file, by position: it may be replaced under its name while it is read.
 
 use std::io;
+use std::io::BufReader;
 use std::io::Read;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -8,10 +9,13 @@ use std::sync::Arc;
 
 use fs_err::File;
 use pinfold_archive::elf::extend;
+use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
+use pinfold_base::digest::HashingWriter;
 use serde::de::DeserializeOwned;
 
+use super::About;
 use super::FORMAT;
 use super::Index;
 use super::LAYOUT;
@@ -24,8 +28,11 @@ use super::ProgramRecord;
 use super::RECORD;
 use super::RECORD_SIZE;
 use super::Record;
+use super::UPDATES;
 use super::appdir::is_name;
+use super::pack::pack;
 use crate::ImageError;
+use crate::ImageSource;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
 use crate::blobs::VerifiedReader;
@@ -140,6 +147,32 @@ impl Portable {
         let rest = Part { file, at: from, end: *size };
         let whole: BlobRead = Box::new(io::Cursor::new(header).chain(rest));
         Ok(VerifiedReader::new(whole, digest.clone(), *size))
+    }
+
+    /// Holds all of it to what this program makes of its program, its image and its words, and gives the digest of the file.
+    pub fn verify(&self) -> Result<Digest, ImageError> {
+        let Index { name, image, platform, agents, unpacked, .. } = self.index.clone();
+        let updates = self.section(UPDATES.0)?;
+        let source = ImageSource::new(&name, image, Box::new(self.clone()));
+        let found = source.image(platform)?;
+        let about = About { name, platform, agents, unpacked, updates };
+        let mut program = Vec::new();
+        self.program()?.read_to_end(&mut program).map_err(unwrap_io)?;
+        let made = pack(&mut io::Cursor::new(program), &source, &found, &about, io::sink())?;
+        let file = Part { file: self.squashfs.file.clone(), at: 0, end: self.squashfs.length };
+        let mut own = HashingWriter::new(Algorithm::Sha256, io::sink());
+        io::copy(&mut BufReader::with_capacity(1 << 20, file), &mut own)?;
+        let (_, actual, _) = own.finish();
+        if actual == made.digest {
+            return Ok(actual);
+        }
+        Err(PortableError::Damaged {
+            file: self.squashfs.name.clone(),
+            reason:
+                "its program and its image are whole, and what is around them is not as this program makes it"
+                    .into(),
+        }
+        .into())
     }
 
     /// The text of a section of the AppImage specification, without the zeros behind it.

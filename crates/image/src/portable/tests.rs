@@ -134,6 +134,11 @@ fn damage_is_seen_wherever_it_is() {
     }
     let mut reader = flipped(1_000).portable.unwrap().program().unwrap();
     assert!(reader.read_to_end(&mut Vec::new()).is_err(), "the program");
+    // Whatever it is: files of the AppDir, tables, sections, padding, the header.
+    assert_eq!(portable.verify().unwrap(), Digest::sha256(&bytes));
+    for at in (24..bytes.len()).step_by(997).chain([start + 4, bytes.len() - 1]) {
+        assert!(flipped(at).portable.and_then(|portable| portable.verify()).is_err(), "byte {at}");
+    }
     for length in [bytes.len() - 4096, start + 200, start, start - 1] {
         let Opened { portable, .. } = opened(&bytes[..length]);
         damaged(portable);

@@ -29,6 +29,11 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
     ),
     row(
+        "engine/src/portable/pack.rs",
+        "name another file",
+        Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
+    ),
+    row(
         "engine/src/portable/place.rs",
         "set `PINFOLD_HOME` to a directory of yours with room, from which programs may be executed",
         Elsewhere("cli/tests/pack.rs", "a_start_keeps_its_things_where_they_are_the_users_own"),
