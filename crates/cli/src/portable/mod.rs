@@ -76,8 +76,9 @@ fn go_on(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -
     let index = portable.index();
     let root = |folders: &pinfold_base::Home| folders.data().join("rootfs").join(index.image.digest.hex());
     let place = portable::place(&environment, path, index.unpacked, root)?;
-    let program = portable::program(portable, &place.folders)?;
+    // Noted first, so that nobody takes the program away meanwhile.
     portable::started(place.folders.data(), portable, path).map_err(pinfold_image::ImageError::from)?;
+    let program = portable::program(portable, &place.folders)?;
     let mut arguments: Vec<OsString> = vec!["portable".into(), path.into()];
     // A link that is called like an agent means it.
     let called = Path::new(called).file_name().unwrap_or_default();

@@ -15,7 +15,6 @@ use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::directory::Size;
 use pinfold_base::private_folder;
-use pinfold_base::store::GRACE;
 use pinfold_base::store::temporary;
 use pinfold_image::portable::Portable;
 use serde::Deserialize;
@@ -94,9 +93,7 @@ pub(crate) fn sweep(data: &Path, wanted: &Wanted, remove: bool) -> io::Result<Si
     let records = records(data).into_iter().filter(gone);
     let programs = program::all(data).into_iter().filter(|path| {
         let hex = path.file_name().and_then(OsStr::to_str);
-        // A file may be about to go on as it.
-        let old = age(path).is_some_and(|age| age >= GRACE);
-        old && !wanted.programs.iter().any(|program| Some(&*program.hex()) == hex)
+        !wanted.programs.iter().any(|program| Some(&*program.hex()) == hex)
     });
     for path in records.chain(programs) {
         found.files += 1;
