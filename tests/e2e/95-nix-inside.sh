@@ -170,17 +170,23 @@ context.load_cert_chain(certificate, key)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
 PY
-    ip netns exec "$net-b" python3 "$n/https.py" "$n/made/cache-zstd" "$n/server.crt" "$n/server.key" >"$n/log" 2>&1 & cache_pid=$!
-    sleep 1
-    over_tls() { # AUTHORITIES PROXY...: what is wanted of a cache over TLS
-      local authorities=$1; shift
-      ip netns exec "$net-a" runuser -u "$user" -- env -C "$n/w" HOME="$work/home" PINFOLD_HOME="$work/home/pinfold" "$work/pinfold" run --quiet --image inside-trixie "$@" -- \
-        env NIX_SSL_CERT_FILE="$authorities" nix build --no-link --option substituters https://cache.example --option trusted-public-keys "$key" --option connect-timeout 5 "$(attr dev)"
+    serve_tls() { # CERTIFICATE KEY
+      ip netns exec "$net-b" python3 "$n/https.py" "$n/made/cache-zstd" "$1" "$2" >"$n/log" 2>&1 & cache_pid=$!
+      sleep 1
     }
-    bundle=/etc/ssl/certs/ca-certificates.crt
-    refuse 'a cache over TLS that is not allowed is not reached' 1 over_tls "$bundle"
-    refuse 'and one whose authority is not known gives nothing' 1 over_tls /usr/share/ca-certificates/mozilla/ISRG_Root_X1.crt --allow cache.example
-    check 'one that is allowed gives what it has, over TLS through the proxy' over_tls "$bundle" --allow cache.example
+    over_tls() { # PROXY...: what is wanted of a cache over TLS
+      ip netns exec "$net-a" runuser -u "$user" -- env -C "$n/w" HOME="$work/home" PINFOLD_HOME="$work/home/pinfold" "$work/pinfold" run --quiet --image inside-trixie "$@" -- \
+        env NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt nix build --no-link --option substituters https://cache.example --option trusted-public-keys "$key" --option connect-timeout 5 "$(attr dev)"
+    }
+    # The control: one that vouches for itself. (Debian's curl looks into /etc/ssl/certs beside whatever file it is given.)
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cache.example -addext subjectAltName=DNS:cache.example \
+      -keyout "$n/other.key" -out "$n/other.crt" 2>/dev/null
+    serve_tls "$n/other.crt" "$n/other.key"
+    refuse 'a cache whose authority the image does not have gives nothing' 1 over_tls --allow cache.example
+    kill "$cache_pid" 2>/dev/null; wait "$cache_pid" 2>/dev/null
+    serve_tls "$n/server.crt" "$n/server.key"
+    refuse 'a cache over TLS that is not allowed is not reached' 1 over_tls
+    check 'one that is allowed gives what it has, over TLS through the proxy' over_tls --allow cache.example
     says 'it was asked' 'GET /nar/' cat "$n/log"
     kill "$cache_pid" 2>/dev/null; wait "$cache_pid" 2>/dev/null
     rm -r "/etc/netns/$net-a"
