@@ -209,9 +209,6 @@ impl Diagnose for NixError {
             Self::NotACache { .. } => {
                 "check the address: what `nix copy --to` filled has a file `nix-cache-info` at its top".into()
             }
-            Self::Unvouched { source, .. } if matches!(**source, NarInfoError::Forged { .. }) => {
-                "it was changed since it was locked: lock again with `pinfold lock --upgrade`".into()
-            }
             Self::NoStore(_) => "name the store in `caches`, or lock again with `pinfold lock --upgrade`".into(),
             Self::NarInfo { source, .. } | Self::Unvouched { source, .. } => match &**source {
                 NarInfoError::Unsigned { .. } => {
@@ -219,6 +216,13 @@ impl Diagnose for NixError {
                      cache's `keys`; what was built locally is signed with `nix store sign`"
                         .into()
                 }
+                NarInfoError::Forged { key } if matches!(self, Self::Unvouched { .. }) => format!(
+                    "it was changed since it was locked: lock again with `pinfold lock --upgrade`; or the key `{key}` in `nix.conf` or `keys` \
+                     is not the cache's"
+                ),
+                NarInfoError::Forged { key } => format!(
+                    "use another cache, and tell its operator; or the key `{key}` in `nix.conf` or `keys` is not the cache's"
+                ),
                 _ => "use another cache, and tell its operator".into(),
             },
             Self::Missing { .. } => {

@@ -402,7 +402,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/nix/error.rs",
-        "it was changed since it was locked: lock again with `pinfold lock --upgrade`",
+        "it was changed since it was locked: lock again with `pinfold lock --upgrade`; or the key `{key}` in `nix.conf` or `keys` is not the cache's",
         Elsewhere("sources/src/nix/locked/tests.rs", "a_lock_that_was_changed_is_not_what_was_signed"),
     ),
     row(
@@ -422,6 +422,11 @@ pub(super) const ROWS: &[Row] = &[
             "sources/src/nix/closure/tests.rs",
             "a_missing_path_is_told_with_the_chain_that_leads_there",
         ),
+    ),
+    row(
+        "sources/src/nix/error.rs",
+        "use another cache, and tell its operator; or the key `{key}` in `nix.conf` or `keys` is not the cache's",
+        Elsewhere("sources/src/nix/closure/tests.rs", "what_cannot_be_trusted_is_told_with_its_chain"),
     ),
     row(
         "sources/src/nix/error.rs",

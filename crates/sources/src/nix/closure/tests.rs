@@ -92,10 +92,17 @@ fn what_cannot_be_trusted_is_told_with_its_chain() {
     assert_eq!(chain[..], [root("lib")]);
     assert!(matches!(**source, NixError::NarInfo { .. }));
     assert_eq!(error.kind(), pinfold_base::Kind::Integrity);
-    assert_eq!(error.hint().unwrap(), "use another cache, and tell its operator");
+    let hint = error.hint().unwrap();
+    assert!(hint.starts_with("use another cache, and tell its operator; or the key `fixture-1`"), "{hint}");
     let own = format!("file://{}", nix::cache().display());
     let both = caches(&[&server.url(""), &own]);
     assert!(Closure::of(&[root("lib")], &both, &Limits::default()).is_ok(), "as the hint says");
+    // What is another's is no matter of keys.
+    let mut files = self::files();
+    files.insert(format!("{}.narinfo", root("odd").hash()), testing::narinfo("lib").into_bytes());
+    let server = testing::serve(files);
+    let error = Closure::of(&[root("odd")], &caches(&[&server.url("")]), &Limits::default()).unwrap_err();
+    assert_eq!(error.hint().unwrap(), "use another cache, and tell its operator");
 }
 
 #[test]
