@@ -111,7 +111,8 @@ impl Source for Nix {
         let roots = roots(project);
         let paths =
             roots.iter().flat_map(|root| Platform::ALL.into_iter().filter_map(|platform| root.on(platform)));
-        let packages = roots.iter().filter_map(|root| Some(root.package()?.title().to_owned()));
+        let packages = roots.iter().filter_map(|root| root.package());
+        let packages = packages.flat_map(|package| [package.title().to_owned(), package.attribute()]);
         paths.map(|path| names::package(path).to_owned()).chain(packages).collect()
     }
 
@@ -185,9 +186,11 @@ impl Source for Nix {
         let moves = |path: &LockedPath| asking.upgrade.moves(&component(&path.path));
         let same = asking.old.is_some_and(|old| old.request.get(PREFIX) == lock.request.get(PREFIX));
         let known = |root: &Root, platform| -> Vec<LockedRoot> {
-            let title = root.package().map(|package| format!("{PREFIX}/{}", package.title()));
+            let titles = root.package().map(|package| [package.title().to_owned(), package.attribute()]);
+            let titles: Vec<String> =
+                titles.iter().flatten().map(|name| format!("{PREFIX}/{name}")).collect();
             let agent = root.agent.as_ref().map(|agent| format!("agent/{agent}"));
-            let named = title.iter().chain(&agent).any(|name| asking.upgrade.moves(name));
+            let named = titles.iter().chain(&agent).any(|name| asking.upgrade.moves(name));
             let old = asking.old.filter(|_| !named).and_then(|old| old.nix.get(&platform));
             let roots: Vec<LockedRoot> =
                 old.map(|old| resolve::known(&old.roots, root).cloned().collect()).unwrap_or_default();
