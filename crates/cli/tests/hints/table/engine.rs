@@ -756,13 +756,18 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/sources/nix/resolve.rs",
-        "install Nix, or take another machine's answer: what `pinfold lock --resolution-command` prints makes a file there, which `resolution` names in the manifest's `[nix]`, or for all projects in that of `~/.config/pinfold/config.toml`; a store path needs neither",
+        "install Nix, or take another machine's answer: what `{printed}` prints makes a file there, which `resolution` names in the manifest's `[nix]`, or for all projects in that of `{config}`; a store path needs neither",
         Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
     ),
     row(
         "engine/src/sources/nix/resolve.rs",
-        "make the file again with all names and systems, by what `pinfold lock --resolution-command` prints",
+        "make the file again with all names and systems, by what `{printed}` prints",
         Elsewhere("engine/src/sources/nix/resolve/tests.rs", "what_a_file_does_not_say_is_refused"),
+    ),
+    row(
+        "engine/src/sources/nix/resolve.rs",
+        "that file answers for all projects: name one of this project in `resolution` of the manifest's `[nix]`, or make it again with all names and systems, by what `{printed}` prints",
+        Elsewhere("engine/src/sources/nix/resolve/tests.rs", "a_file_of_the_user_says_what_names_are"),
     ),
     row(
         "engine/src/sources/nix/resolve.rs",

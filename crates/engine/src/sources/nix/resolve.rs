@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::io::Read;
 use std::path::Path;
@@ -49,6 +50,7 @@ use serde::Deserialize;
 use super::section::Root;
 use crate::project::Project;
 use crate::project::folder::OpenError;
+use crate::settings::FILE_NAME;
 use crate::sources::Asking;
 use crate::sources::Remotes;
 use crate::sources::SourceError;
@@ -79,7 +81,7 @@ const REVISION: usize = 12;
 #[derive(Debug, thiserror::Error)]
 enum ResolveError {
     #[error("`{package}` is a name, and nobody is here who knows its store path: {reason}")]
-    NoNix { package: String, reason: String },
+    NoNix { package: String, reason: String, printed: String, config: Shown },
     #[error("`nix {words}` failed: {said}")]
     Nix { words: &'static str, said: Shown },
     #[error("what `nix {words}` prints cannot be read")]
@@ -87,13 +89,13 @@ enum ResolveError {
     #[error("cannot read the resolution file `{}`", .file.display())]
     File { file: PathBuf, source: OpenError },
     #[error("the resolution file `{}` cannot be read", .file.display())]
-    Content { file: PathBuf, source: AnswerError },
+    Content { file: PathBuf, source: AnswerError, printed: String },
     #[error(transparent)]
     Own(#[from] OwnError),
     #[error("no root of this project is the name of a package: there is nothing that Nix is asked")]
     NoNames,
     #[error("{by} has nothing for `{package}` on {system}{}", others(.systems))]
-    Nothing { by: String, package: String, system: String, systems: Vec<String> },
+    Nothing { by: By, package: String, system: String, systems: Vec<String>, printed: String },
     #[error("the flake `{flake}` has no package `{name}` for {system}")]
     Missing { flake: Flake, name: String, system: String },
     #[error("`{package}` is no package for {system}")]
@@ -120,14 +122,16 @@ impl Diagnose for ResolveError {
 
     fn own_hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoNix { .. } => {
-                "install Nix, or take another machine's answer: what `pinfold lock --resolution-command` prints makes a file there, which \
-                 `resolution` names in the manifest's `[nix]`, or for all projects in that of `~/.config/pinfold/config.toml`; a store path \
-                 needs neither"
-                    .into()
-            }
-            Self::Content { .. } | Self::Nothing { .. } => {
-                "make the file again with all names and systems, by what `pinfold lock --resolution-command` prints".into()
+            Self::NoNix { printed, config, .. } => format!(
+                "install Nix, or take another machine's answer: what `{printed}` prints makes a file there, which `resolution` names in the \
+                 manifest's `[nix]`, or for all projects in that of `{config}`; a store path needs neither"
+            ),
+            Self::Nothing { by: By::Machine(_), printed, .. } => format!(
+                "that file answers for all projects: name one of this project in `resolution` of the manifest's `[nix]`, or make it again \
+                 with all names and systems, by what `{printed}` prints"
+            ),
+            Self::Content { printed, .. } | Self::Nothing { printed, .. } => {
+                format!("make the file again with all names and systems, by what `{printed}` prints")
             }
             Self::Unfree { .. } => {
                 "no public cache has it: build it where such packages are allowed, copy it to a cache of your own, and name its store path \
@@ -142,7 +146,7 @@ impl Diagnose for ResolveError {
 }
 
 /// Who answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum By {
     /// A file of the project.
     File(PathBuf),
@@ -151,11 +155,29 @@ enum By {
     Nix,
 }
 
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) | Self::Machine(file) => write!(f, "the resolution file `{}`", file.display()),
+            Self::Nix => write!(f, "what Nix answers"),
+        }
+    }
+}
+
+/// What prints the command that makes the file of a project elsewhere.
+fn printed(project: &Project) -> String {
+    match &project.preset {
+        Some(preset) => format!("pinfold lock --preset {} --resolution-command", text::word(&preset.name)),
+        None => "pinfold lock --resolution-command".to_owned(),
+    }
+}
+
 /// What is known of names.
 #[derive(Debug)]
 pub(super) struct Names {
     said: Resolution,
     by: By,
+    printed: String,
 }
 
 impl Names {
@@ -167,13 +189,16 @@ impl Names {
     ) -> Result<Self, SourceError> {
         let Remotes { context, project, .. } = asking.remotes;
         let wanted = &project.manifest.sources.nix;
+        let printed = printed(project);
+        let content = |file: &Path, source| {
+            SourceError::of(ResolveError::Content { file: file.to_owned(), source, printed: printed.clone() })
+        };
         if let Some((file, read)) = wanted.resolution.as_ref().zip(project.inputs.resolution()) {
             let read = read.map_err(|error| {
                 SourceError::of(ResolveError::File { file: file.clone(), source: error.clone() })
             })?;
-            let said = Resolution::parse(&read.bytes)
-                .map_err(|source| SourceError::of(ResolveError::Content { file: file.clone(), source }))?;
-            return Ok(Self { said, by: By::File(file.clone()) });
+            let said = Resolution::parse(&read.bytes).map_err(|source| content(file, source))?;
+            return Ok(Self { said, by: By::File(file.clone()), printed });
         }
         let mut flakes: BTreeMap<&Flake, BTreeSet<&str>> = BTreeMap::new();
         for (root, package) in roots.iter().filter_map(|root| Some((root, root.package()?))) {
@@ -182,15 +207,16 @@ impl Names {
             }
         }
         let mut said = Resolution::default();
-        let Some((flake, names)) = flakes.first_key_value() else { return Ok(Self { said, by: By::Nix }) };
+        let Some((flake, names)) = flakes.first_key_value() else {
+            return Ok(Self { said, by: By::Nix, printed });
+        };
         if let Some(file) = &context.settings().map_err(SourceError::of)?.resolution {
             let bytes = read_own(file, flake::MAX_ANSWER)
                 .map_err(|error| SourceError::of(ResolveError::Own(error)))?;
-            let said = Resolution::parse(&bytes)
-                .map_err(|source| SourceError::of(ResolveError::Content { file: file.clone(), source }))?;
+            let said = Resolution::parse(&bytes).map_err(|source| content(file, source))?;
             let note = format!("note: `{}` says which store paths names are", Shown::from(file.as_path()));
             context.reporter.note(&note);
-            return Ok(Self { said, by: By::Machine(file.clone()) });
+            return Ok(Self { said, by: By::Machine(file.clone()), printed });
         }
         let first = names.first().map(|name| format!("{flake}#{name}")).unwrap_or_default();
         let nix = Nix::find(asking.remotes, first)?;
@@ -199,7 +225,7 @@ impl Names {
         for (flake, names) in &flakes {
             said.extend(nix.evaluate(flake, &systems, names)?);
         }
-        Ok(Self { said, by: By::Nix })
+        Ok(Self { said, by: By::Nix, printed })
     }
 
     /// Whether a file answers, which is asked always.
@@ -234,12 +260,9 @@ impl Names {
                 return refused(ResolveError::Failed { package: attribute(), system });
             }
             Said::Nothing(systems) => {
-                let by = match &self.by {
-                    By::File(file) | By::Machine(file) => format!("the resolution file `{}`", file.display()),
-                    By::Nix => "what Nix answers".to_owned(),
-                };
+                let (by, printed) = (self.by.clone(), self.printed.clone());
                 let systems = systems.into_iter().map(|system| Shown::from(system).to_string()).collect();
-                return refused(ResolveError::Nothing { by, package: attribute(), system, systems });
+                return refused(ResolveError::Nothing { by, package: attribute(), system, systems, printed });
             }
         };
         let wanted: Vec<&String> = match &package.outputs {
@@ -327,7 +350,10 @@ impl<'a> Nix<'a> {
                 CredentialError::NoProgram { .. } => "there is no `nix` on PATH".to_owned(),
                 other => other.to_string(),
             };
-            SourceError::of(ResolveError::NoNix { package, reason })
+            let config = remotes.context.config_folder().map(|folder| Shown::from(&*folder.join(FILE_NAME)));
+            let config = config.unwrap_or_else(|| Shown::from(FILE_NAME));
+            let printed = printed(remotes.project);
+            SourceError::of(ResolveError::NoNix { package, reason, printed, config })
         })?;
         Ok(Self { held, remotes })
     }

@@ -127,11 +127,16 @@ fn a_file_of_the_user_says_what_names_are() {
     };
     assert_eq!(roots(Upgrade::Nothing), ["- pkgs#hello out tiny-hello-1.0"]);
     assert_eq!(roots(Upgrade::All), ["- pkgs#hello out tiny-greet-1.0"]);
+    write("nix.json", &answer().to_string());
+    let as_written = Upgrade::Only(vec!["pkgs#hello".to_owned()]);
+    assert_eq!(roots(as_written), ["- pkgs#hello out tiny-hello-1.0"]);
 
     write("nix.json", "{}");
     let project = world.project(&manifest("'pkgs#multi'", "", &server.url("")));
     let error = lock(&world.online(), &project, &Upgrade::Nothing).unwrap_err();
     assert!(told(&error).contains("config/nix.json` has nothing for `pkgs#multi`"), "{}", told(&error));
+    let hint = error.hint().unwrap_or_default();
+    assert!(hint.contains("name one of this project in `resolution`"), "{hint}");
     // What others can write to decides nothing.
     fs_err::set_permissions(folder.join("nix.json"), std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .unwrap();
@@ -196,6 +201,8 @@ fn what_a_file_does_not_say_is_refused() {
     let error = lock(&context, &world.project(&text), &Upgrade::Nothing).unwrap_err();
     let hint = error.hint().unwrap_or_default();
     assert!(told(&error).contains("there is no `nix` on PATH"), "{}", told(&error));
+    let config = world.dir.path().join("home/config/config.toml").display().to_string();
+    assert!(hint.contains(&config), "{hint}");
     assert!(hint.contains("install Nix") && hint.contains("`resolution`"), "{}; {hint}", told(&error));
 }
 
