@@ -1,7 +1,7 @@
 //! Words everybody uses: digests, platforms, paths inside images, the content store, HTTP, progress, errors, text from outside.
 //!
 //! **Guarantees**: nothing here knows a package format, a registry or a policy. Values are small and comparable; the only
-//! parts that touch the outside are [`store`] (files below one folder) and [`http`] (the network, when asked).
+//! parts that touch the outside are [`store`] (files below one folder), [`file`] (one to be read) and [`http`] (the network, when asked).
 //!
 //! **Refuses**: paths that could leave an image ([`image_path`]), bytes that do not match their digest ([`store`]),
 //! answers longer than announced ([`http`]).
@@ -12,6 +12,7 @@ pub mod authority;
 pub mod digest;
 pub mod directory;
 pub mod error;
+pub mod file;
 pub mod home;
 pub mod http;
 pub mod image_path;

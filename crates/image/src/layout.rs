@@ -20,10 +20,10 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use fs_err::File;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use pinfold_base::Digest;
 use pinfold_base::Reporter;
 use pinfold_base::Store;
+use pinfold_base::file::regular;
 use pinfold_base::store::DAMAGED;
 use pinfold_base::store::Damage;
 use pinfold_base::store::Expected;
@@ -31,7 +31,6 @@ use pinfold_base::store::persist;
 use pinfold_base::store::stamp;
 use pinfold_base::store::stamp::Looked;
 use pinfold_base::store::temporary;
-use rustix::fs::OFlags;
 
 use crate::ImageError;
 use crate::blobs::BlobRead;
@@ -308,7 +307,7 @@ impl Layout {
     pub(crate) fn read_small(&self, name: &str, limit: u64) -> Result<Vec<u8>, ImageError> {
         let path = self.root.join(name);
         let mut bytes = Vec::new();
-        match plain(&path) {
+        match regular(&path) {
             Ok(file) => file.take(limit + 1).read_to_end(&mut bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // A mistyped name is no broken layout.
@@ -336,16 +335,6 @@ impl Layout {
     }
 }
 
-/// Opens a file of a layout, which may be from elsewhere: a pipe in its place would be waited for.
-pub(crate) fn plain(path: &Path) -> io::Result<File> {
-    let file =
-        fs::OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` is no regular file", path.display())))
-}
-
 impl Blobs for Layout {
     fn location(&self) -> String {
         format!("oci:{}", self.root.display())
@@ -353,7 +342,7 @@ impl Blobs for Layout {
 
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
         let path = self.blob_path(digest);
-        match plain(&path) {
+        match regular(&path) {
             Ok(file) => {
                 let size = file.metadata()?.len();
                 Ok((Box::new(file), size))

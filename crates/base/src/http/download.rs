@@ -467,7 +467,7 @@ fn copy_file(
 ) -> Result<(), HttpError> {
     let failed = |error| HttpError::File { url: url.clone(), error };
     sink.restart()?;
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = crate::file::regular(path).map_err(failed)?;
     if bounds.exact.is_none() {
         sink.announce(file.metadata().map_err(failed)?.len(), what, reporter);
     }

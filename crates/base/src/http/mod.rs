@@ -564,7 +564,7 @@ fn read_error(url: &SafeUrl, error: &io::Error) -> HttpError {
 fn read_file(url: &SafeUrl, path: &std::path::Path, limit: u64) -> Result<Vec<u8>, HttpError> {
     let failed = |error| HttpError::File { url: url.clone(), error };
     let mut bytes = Vec::new();
-    fs_err::File::open(path)
+    crate::file::regular(path)
         .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
         .map_err(failed)?;
     if bytes.len() as u64 > limit {

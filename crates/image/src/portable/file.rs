@@ -38,7 +38,7 @@ use crate::blobs::Blobs;
 use crate::blobs::VerifiedReader;
 use crate::blobs::unwrap_io;
 use crate::json;
-use crate::layout::plain;
+use pinfold_base::file::regular;
 
 /// A file whose record and index are what they say.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ struct Squashfs {
 impl Portable {
     /// Opens a file. [`PortableError::Other`] where it is none of ours.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        Self::of(plain(path)?, &path.display().to_string())
+        Self::of(regular(path)?, &path.display().to_string())
     }
 
     /// Reads an open one, called `name` in messages.

@@ -17,6 +17,7 @@ use pinfold_archive::tar::Strictness;
 use pinfold_archive::tar::read::path_of;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
+use pinfold_base::file::regular;
 
 use crate::ImageError;
 use crate::blobs::BlobRead;
@@ -24,7 +25,6 @@ use crate::blobs::Blobs;
 use crate::layout::INDEX_NAME;
 use crate::layout::LAYOUT_NAME;
 use crate::layout::check_version;
-use crate::layout::plain;
 use crate::model::Index;
 use crate::model::LayerEncoding;
 use crate::model::MAX_DOCUMENT;
@@ -53,7 +53,7 @@ pub(super) enum Member {
 impl Members {
     /// Finds all members; content is skipped, not read.
     pub(super) fn open(path: &Path) -> Result<Self, ImageError> {
-        let file = plain(path)?;
+        let file = regular(path)?;
         let refuse = |reason: String| ImageError::Archive { archive: path.display().to_string(), reason };
         let mut start = [0; 4];
         let n = file.file().read_at(&mut start, 0)?;
@@ -84,7 +84,7 @@ impl Members {
                 return Err(refuse(format!("`{name}` is there twice")));
             }
         }
-        Ok(Self { file: Arc::new(plain(path)?), path: path.to_owned(), by_name: members })
+        Ok(Self { file: Arc::new(regular(path)?), path: path.to_owned(), by_name: members })
     }
 
     /// Where a member's content is, one link followed.

@@ -36,6 +36,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::Shown;
+use pinfold_base::file;
 use rusqlite::Connection;
 use rusqlite::OpenFlags;
 use rusqlite::OptionalExtension as _;
@@ -236,7 +237,7 @@ impl LocalStore {
     pub fn listed(root: &Path, list: &Path) -> Result<Self, LocalError> {
         let wrong = |reason: String| LocalError::List { file: Shown::from(list), reason };
         let mut bytes = Vec::new();
-        let read = fs::File::open(list).and_then(|file| file.take(MAX_LIST + 1).read_to_end(&mut bytes));
+        let read = file::regular(list).and_then(|file| file.take(MAX_LIST + 1).read_to_end(&mut bytes));
         read.map_err(|error| wrong(error.to_string()))?;
         if bytes.len() as u64 > MAX_LIST {
             return Err(wrong(format!("it is longer than {MAX_LIST} bytes")));

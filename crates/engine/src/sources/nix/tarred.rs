@@ -21,6 +21,7 @@ use pinfold_archive::tar::Strictness;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::file;
 use tempfile::TempDir;
 
 /// Most entries of a tar.
@@ -66,7 +67,7 @@ fn taken(
     refuse: &dyn Fn(&dyn std::fmt::Display) -> TarredError,
 ) -> Result<(TempDir, Option<PathBuf>), TarredError> {
     let failed = |error: io::Error| refuse(&error);
-    let file = fs::File::open(tar).map_err(failed)?;
+    let file = file::regular(tar).map_err(failed)?;
     let (compression, file) = Compression::peek(BufReader::new(file)).map_err(failed)?;
     let stream = codec::decoder(compression, file).map_err(failed)?;
     let limits = Limits { entries: MAX_ENTRIES, total: MAX_TOTAL, ..Limits::default() };
@@ -157,5 +158,10 @@ mod tests {
         assert!(error.to_string().contains("no `nix-cache-info`"), "{error}");
         fs::write(&other, b"no tar at all, though it is as long as a block has to be").unwrap();
         assert!(unpacked(&other, folder.path()).is_err());
+        fs::remove_file(&other).unwrap();
+        let (pipe, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &other, pipe, mode, 0).unwrap();
+        let error = unpacked(&other, folder.path()).unwrap_err();
+        assert!(error.to_string().contains("no regular file"), "a pipe is not waited for: {error}");
     }
 }
