@@ -1,5 +1,7 @@
 //! Unix sockets at paths of any length. An address has 108 bytes for a path (unix(7)), and folders of users may be longer: then the
 //! socket is reached through its folder, which is open meanwhile (`/proc/self/fd/N/NAME`).
+//!
+//! **Guarantees**: a path that fits is given to the kernel as it is. **Refuses** what the kernel does: names too long by themselves.
 
 use std::io;
 use std::os::fd::AsRawFd as _;

@@ -12,6 +12,7 @@ use pinfold_engine::describe::side::Component;
 use pinfold_engine::describe::side::File;
 use pinfold_engine::describe::side::Side;
 use pinfold_engine::keep::images;
+use pinfold_engine::project::recipe::AGENT_LABEL;
 use pinfold_engine::verify::secrets;
 use pinfold_image::ImageSource;
 use pinfold_image::contents::Detail;
@@ -29,9 +30,6 @@ use crate::render::page::Page;
 use crate::render::table::Align;
 use crate::render::table::Table;
 use pinfold_base::units;
-
-/// What begins the label that has an agent's version.
-const AGENT: &str = "dev.pinfold.agent.";
 
 /// Show what an image is made of: agents, configuration, layers, components, files
 #[derive(Debug, clap::Args)]
@@ -222,7 +220,9 @@ fn told(summary: &ImageSummary) -> Page {
 /// Agents and their versions, as an image that was built here says.
 fn agents(platform: &PlatformSummary) -> Vec<String> {
     let labels = platform.runtime.labels.iter();
-    labels.filter_map(|(name, version)| Some(format!("{} {version}", name.strip_prefix(AGENT)?))).collect()
+    labels
+        .filter_map(|(name, version)| Some(format!("{} {version}", name.strip_prefix(AGENT_LABEL)?)))
+        .collect()
 }
 
 fn layers(platform: &PlatformSummary) -> Table {

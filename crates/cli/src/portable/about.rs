@@ -13,6 +13,9 @@ use pinfold_base::Digest;
 use pinfold_base::shown;
 use pinfold_base::units;
 use pinfold_image::ImageError;
+use pinfold_image::blobs::Blobs as _;
+use pinfold_image::blobs::VerifiedReader;
+use pinfold_image::blobs::unwrap_io;
 use pinfold_image::portable::Portable;
 
 use super::error::PortableVerbError;
@@ -121,19 +124,11 @@ pub(super) fn extract(portable: &Portable, directory: &Path, pattern: Option<&Os
         let digest = name
             .strip_prefix("oci/blobs/sha256/")
             .and_then(|hex| Digest::from_hex(pinfold_base::Algorithm::Sha256, hex).ok());
-        let Some(digest) = digest else {
-            io::copy(&mut content, &mut new).map_err(ImageError::from)?;
-            files += 1;
-            continue;
-        };
-        let mut hasher =
-            pinfold_base::digest::HashingReader::new(pinfold_base::Algorithm::Sha256, &mut content);
-        io::copy(&mut hasher, &mut new).map_err(ImageError::from)?;
-        let (_, actual, _) = hasher.finish();
-        if actual != digest {
-            let what = format!("`{name}`");
-            return Err(ImageError::WrongDigest { what, expected: digest, actual }.into());
+        if let Some(digest) = digest {
+            let (blob, size) = portable.open(&digest)?;
+            content = Box::new(VerifiedReader::new(blob, digest, size));
         }
+        io::copy(&mut content, &mut new).map_err(unwrap_io)?;
         files += 1;
     }
     render::note(shown!("{files} files in `{}`", directory.display()));

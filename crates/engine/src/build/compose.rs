@@ -47,6 +47,7 @@ use crate::project::manifest::Manifest;
 use crate::project::manifest::ManifestError;
 use crate::project::manifest::environment::Under;
 use crate::project::manifest::environment::environment;
+use crate::project::recipe::AGENT_LABEL;
 use crate::sources;
 use crate::sources::Placed;
 use crate::sources::base::Below;
@@ -347,7 +348,7 @@ fn runtime(
     let mut labels = os_release_labels(&placed.tree, &context.decoded);
     let agents = lock.agents.iter().map(|agent| (agent.name.as_str(), agent.version.clone()));
     for (name, version) in agents.chain(sources::nix::versions(project, lock, platform)) {
-        labels.insert(format!("dev.pinfold.agent.{name}"), version);
+        labels.insert(format!("{AGENT_LABEL}{name}"), version);
     }
     // What the image asks of whoever runs it: `run --image` lets it narrow freely and widen after the user's word.
     let wishes = crate::run::Declared::label(&manifest.run);

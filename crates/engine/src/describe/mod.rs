@@ -72,6 +72,7 @@ pub use self::save::save;
 use crate::build::contract;
 use crate::build::contract::Contract;
 use crate::context::Context;
+use crate::project::recipe::AGENT_LABEL;
 use crate::sources::nix::Named;
 use crate::sources::purl_part;
 
@@ -498,7 +499,7 @@ impl<'a> Components<'a> {
             found.by_purl.extend(origin.component.as_deref().map(|component| (purl, component)));
         }
         for (label, version) in &summary.runtime.labels {
-            if let Some(agent) = label.strip_prefix("dev.pinfold.agent.") {
+            if let Some(agent) = label.strip_prefix(AGENT_LABEL) {
                 let component = found.named.iter().find(|name| name.strip_prefix("agent/") == Some(agent));
                 found.versions.extend(component.map(|component| (*component, version.as_str())));
             }

@@ -24,10 +24,8 @@ use super::describe;
 use super::describe_closely;
 use crate::context::Context;
 use crate::project::lock::Lock;
+use crate::project::recipe::AGENT_LABEL;
 use crate::verify::secrets;
-
-/// What begins the label that has an agent's version.
-const AGENT: &str = "dev.pinfold.agent.";
 
 /// Directories that hold what packages ship.
 const BASE: &str = "generated/base";
@@ -183,7 +181,7 @@ pub fn called(package: &Package) -> String {
 /// Agents and their versions, as an image says that was built by pinfold.
 fn agents(summary: &PlatformSummary) -> BTreeMap<String, String> {
     let labels = summary.runtime.labels.iter();
-    let agent = |name: &str| Some(format!("agent/{}", name.strip_prefix(AGENT)?));
+    let agent = |name: &str| Some(format!("agent/{}", name.strip_prefix(AGENT_LABEL)?));
     labels.filter_map(|(name, version)| Some((agent(name)?, version.clone()))).collect()
 }
 

@@ -1,4 +1,7 @@
 //! Making the file.
+//!
+//! **Guarantees**: it appears under its name when it is whole. **Refuses**: programs that are not static, or of another platform; agents
+//! that the image does not have; names that something else than a file has.
 
 use std::io;
 use std::io::BufReader;
@@ -30,8 +33,6 @@ use crate::describe;
 use crate::describe::SaveError;
 use crate::project::recipe::Recipe;
 
-/// Label prefix of the agents in an image.
-const AGENT_LABEL: &str = "dev.pinfold.agent.";
 /// Most bytes of a program that images are put behind.
 const MAX_PROGRAM: u64 = 1 << 30;
 /// Where this program is.
@@ -166,14 +167,9 @@ pub fn pack(source: &Admitted<ImageSource>, options: &Options, file: &Path) -> R
 
 /// The agents of an image, the one that is meant first.
 fn agents(image: &Image, first: Option<&str>) -> Result<Vec<String>, PackError> {
-    let labels = image.config.value().config.as_ref().map(|config| &config.labels);
-    let mut has: Vec<String> = labels
-        .into_iter()
-        .flatten()
-        .filter_map(|(label, _)| label.strip_prefix(AGENT_LABEL).map(ToOwned::to_owned))
-        // What agents need has such a label, too.
-        .filter(|name| Recipe::agents().any(|agent| agent == name))
-        .collect();
+    let config = image.config.value().config.as_ref();
+    let named = config.into_iter().flat_map(|config| Recipe::agents_in(&config.labels));
+    let mut has: Vec<String> = named.map(str::to_owned).collect();
     if let Some(first) = first {
         let at = has.iter().position(|name| name == first);
         let at = at.ok_or_else(|| PackError::Agent { agent: first.to_owned(), has: has.clone() })?;

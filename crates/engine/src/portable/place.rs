@@ -5,7 +5,7 @@
 //! | `PINFOLD_HOME` | there, or nowhere: the user said so |
 //! | `FILE.home`, if there | `FILE.home/pinfold`, beside FILE (AppImageSpec, "Portable directory") |
 //! | as pinfold does | `$XDG_DATA_HOME/pinfold`, else `~/.local/share/pinfold` |
-//! | the cache | `$XDG_CACHE_HOME/pinfold-portable`, else `~/.cache/pinfold-portable` |
+//! | the cache | `$XDG_CACHE_HOME/pinfold/portable`, else `~/.cache/pinfold/portable` |
 //! | FILE's directory | `FILE.pinfold`, beside FILE |
 //!
 //! **Guarantees**: the place is the user's own, or its nearest directory that is there is theirs or root's: nobody else can put
@@ -104,10 +104,10 @@ pub fn place(
     if portable.is_dir() {
         places.push(at(portable.join("pinfold")));
     }
-    places.extend(own.map(|folders| (None, folders)));
-    let cache = lookup("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = cache.or_else(|| environment.home().map(|home| home.join(".cache")));
-    places.extend(cache.map(|cache| at(cache.join("pinfold-portable"))));
+    if let Some(folders) = own {
+        let cache = folders.cache().join("portable");
+        places.extend([(None, folders), at(cache)]);
+    }
     places.push(at(beside(".pinfold")));
     let found = places.into_iter().find_map(|(home, folders)| look(home, folders));
     found.ok_or(PlaceError { tried })
@@ -200,7 +200,7 @@ mod tests {
         let environment = Environment::from([("HOME", home.as_os_str())]);
         assert_eq!(placed(&environment, &file, 1).unwrap().home, None, "the control");
         mode(data.parent().unwrap(), 0o777);
-        assert_eq!(placed(&environment, &file, 1).unwrap().home, Some(home.join(".cache/pinfold-portable")));
+        assert_eq!(placed(&environment, &file, 1).unwrap().home, Some(home.join(".cache/pinfold/portable")));
         // A sticky directory will do: what is there is whose it is.
         mode(data.parent().unwrap(), 0o755);
         mode(&home, 0o1777);
@@ -214,7 +214,7 @@ mod tests {
         let file = scratch.path().join("f");
         let error = placed(&environment, &file, u64::MAX).unwrap_err();
         let said = error.to_string();
-        for place in [".local/share/pinfold", ".cache/pinfold-portable", "f.pinfold"] {
+        for place in [".local/share/pinfold", ".cache/pinfold/portable", "f.pinfold"] {
             assert!(said.contains(place) && said.contains("has room for"), "{said}");
         }
         // Unless it is unpacked already.

@@ -1,4 +1,7 @@
 //! The program that a file was made with, without the image: `DATA/heads/SHA256`.
+//!
+//! **Guarantees**: what is under its digest is that program, whole, and nobody else's to change; it is never open for writing while it
+//! has that name.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;

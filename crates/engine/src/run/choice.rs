@@ -43,9 +43,6 @@ use crate::project::upward;
 use crate::ship::find::Finding;
 use crate::ship::find::find;
 
-/// Label prefix of the agents in an image.
-const AGENT_LABEL: &str = "dev.pinfold.agent.";
-
 /// Which image is run.
 #[derive(Debug)]
 pub(super) enum Choice {
@@ -97,8 +94,7 @@ impl Choice {
             Self::Project(project) => Ok(project.recipes.clone()),
             Self::Image(source) => {
                 let labels = image::labels(&image::of(source, platform)?);
-                let named = |name: &&str| labels.contains_key(&format!("{AGENT_LABEL}{name}"));
-                Ok(Recipe::agents().filter(named).map(Recipe::built_in).collect::<Result<_, _>>()?)
+                Ok(Recipe::agents_in(&labels).map(Recipe::built_in).collect::<Result<_, _>>()?)
             }
         }
     }

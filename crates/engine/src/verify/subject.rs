@@ -19,12 +19,11 @@ use crate::describe;
 use crate::describe::Description;
 use crate::describe::Origins;
 use crate::describe::explain::effects::Makers;
+use crate::project::recipe::AGENT_LABEL;
 use crate::project::recipe::Recipe;
 use crate::run::Declared;
 use crate::run::image::passwd_fields;
 
-/// What names of labels with the agents' versions begin with.
-const AGENT: &str = "dev.pinfold.agent.";
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 
@@ -139,7 +138,7 @@ impl<'a> Subject<'a> {
         let runtime = image.config.value().config.clone().unwrap_or_default();
         let user = User::of(survey, &runtime);
         let agents = runtime.labels.iter().filter_map(|(label, version)| {
-            let name = label.strip_prefix(AGENT)?;
+            let name = label.strip_prefix(AGENT_LABEL)?;
             Some(Agent { name: name.into(), version: version.clone(), recipe: Recipe::built_in(name).ok() })
         });
         let agents = agents.collect();

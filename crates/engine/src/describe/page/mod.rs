@@ -32,12 +32,11 @@ use super::diff::image::sides;
 use super::side::Side;
 use super::side::called;
 use crate::project::lock::Lock;
+use crate::project::recipe::AGENT_LABEL;
 use crate::verify::report::Report;
 
 /// The page's styles.
 const STYLE: &str = include_str!("style.css");
-/// What begins the label that has an agent's version.
-const AGENT: &str = "dev.pinfold.agent.";
 /// Effects of a script that are shown at once; the others when they are asked for.
 const EFFECTS: usize = 4;
 
@@ -119,7 +118,7 @@ fn head(html: &mut Html, subject: &Subject<'_>) {
 /// Agents and their versions, as an image that was built here says.
 fn agents(platform: &PlatformSummary) -> impl Iterator<Item = (&str, &str)> {
     let labels = platform.runtime.labels.iter();
-    labels.filter_map(|(name, version)| Some((name.strip_prefix(AGENT)?, version.as_str())))
+    labels.filter_map(|(name, version)| Some((name.strip_prefix(AGENT_LABEL)?, version.as_str())))
 }
 
 fn platforms(html: &mut Html, subject: &Subject<'_>) {

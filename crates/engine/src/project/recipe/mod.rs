@@ -35,6 +35,9 @@ use crate::project::manifest::run::WorkspacePath;
 use crate::sources::nix::Root;
 use crate::sources::nix::RootFile;
 
+/// How labels of images begin that say which agents are in one: `dev.pinfold.agent.NAME = VERSION`. What agents need (`node`) has one, too.
+pub const AGENT_LABEL: &str = "dev.pinfold.agent.";
+
 /// Largest recipe accepted, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
@@ -449,6 +452,11 @@ impl Recipe {
     /// Names of the built-in agents (recipes that are not merely a runtime).
     pub fn agents() -> impl Iterator<Item = &'static str> {
         Self::built_in_agents().map(|recipe| recipe.name.as_str())
+    }
+
+    /// Those that an image with these labels has.
+    pub fn agents_in(labels: &BTreeMap<String, String>) -> impl Iterator<Item = &'static str> {
+        Self::agents().filter(|name| labels.contains_key(&format!("{AGENT_LABEL}{name}")))
     }
 
     /// Their recipes.

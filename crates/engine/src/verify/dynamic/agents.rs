@@ -11,14 +11,12 @@ use super::inside::SHORT;
 use super::inside::Said;
 use super::inside::Why;
 use super::provider::Seen;
+use crate::project::recipe::AGENT_LABEL;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeKind;
 use crate::run::alone::Scheme;
 use crate::verify::checks;
 use crate::verify::report::Outcome;
-
-/// Label prefix of the agents in an image, before the name; the value is the version.
-const LABEL: &str = "dev.pinfold.agent.";
 
 /// Arguments with which a built-in agent does one task and ends.
 const TASKS: [(&str, &[&str]); 4] = [
@@ -75,7 +73,7 @@ impl Agents {
     pub(super) fn of(labels: &BTreeMap<String, String>, recipes: &[Recipe]) -> Self {
         let mut agents = Self::default();
         for (name, version) in
-            labels.iter().filter_map(|(key, value)| Some((key.strip_prefix(LABEL)?, value)))
+            labels.iter().filter_map(|(key, value)| Some((key.strip_prefix(AGENT_LABEL)?, value)))
         {
             let given = recipes.iter().find(|recipe| recipe.name == name).cloned();
             match given.or_else(|| Recipe::built_in(name).ok()) {
@@ -298,9 +296,9 @@ mod tests {
     #[test]
     fn agents_are_those_of_the_labels_and_each_built_in_one_has_a_task() {
         let labels = BTreeMap::from([
-            (format!("{LABEL}claude-code"), "1".to_owned()),
-            (format!("{LABEL}node"), "22".to_owned()),
-            (format!("{LABEL}mine"), "1".to_owned()),
+            (format!("{AGENT_LABEL}claude-code"), "1".to_owned()),
+            (format!("{AGENT_LABEL}node"), "22".to_owned()),
+            (format!("{AGENT_LABEL}mine"), "1".to_owned()),
             ("title".to_owned(), "x".to_owned()),
         ]);
         let agents = Agents::of(&labels, &[]);
