@@ -22,6 +22,7 @@ use pinfold_engine::run::Basis;
 use pinfold_engine::run::Reach;
 use pinfold_engine::run::Request;
 use pinfold_engine::run::Session;
+use pinfold_engine::run::Stay;
 use pinfold_engine::run::View;
 use pinfold_engine::ship::find::Pull;
 use pinfold_sandbox::Account;
@@ -190,6 +191,9 @@ pub(crate) struct RunArgs {
     /// Name the sandbox and keep its home after the run
     #[arg(long)]
     name: Option<String>,
+    /// Keep the home for the next run of the agent on this workspace
+    #[arg(long, conflicts_with = "name")]
+    keep_home: bool,
 }
 
 /// Start a lasting session, AGENT or AGENT@NAME, and attach to it; Ctrl-\ detaches
@@ -309,7 +313,8 @@ pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
 }
 
 fn in_foreground(args: &RunArgs, global: Global) -> Outcome {
-    let request = args.what.request(args.name.as_ref())?;
+    let mut request = args.what.request(args.name.as_ref())?;
+    request.stay = if args.keep_home { Stay::Project } else { Stay::Run };
     let context = super::context(global, args.what.downloads())?;
     let spec = run::foreground(&context, &request)?;
     let both = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());

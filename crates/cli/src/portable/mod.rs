@@ -142,6 +142,9 @@ fn run_words(
     for name in &run.share {
         words.extend(["--volume", share::volume(name)?].map(OsString::from));
     }
+    if !run.options.iter().any(|word| word.as_encoded_bytes().starts_with(b"--name")) {
+        words.push("--keep-home".into());
+    }
     words.extend(run.options);
     let first = portable.index().agents.first().map(OsString::from);
     words.extend(run.agent.or(called.map(OsString::from)).or(first));

@@ -55,6 +55,7 @@ pub use self::protect::programs;
 pub use self::request::Basis;
 pub use self::request::Key;
 pub use self::request::Request;
+pub use self::request::Stay;
 pub use self::request::View;
 pub use self::session::Session;
 pub use self::session::foreground;

@@ -2,11 +2,13 @@
 //!
 //! Everything is text or a value that was checked while it was read. The machine is only looked at for the project that is meant.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use fs_err as fs;
+use pinfold_base::Digest;
 use pinfold_base::Platform;
 
 use super::error::RunError;
@@ -53,6 +55,16 @@ pub enum View {
     Mirror,
 }
 
+/// How long the home of a run stays that was given no name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stay {
+    /// It goes with the run.
+    #[default]
+    Run,
+    /// It is there again when the same agent runs on the same workspace.
+    Project,
+}
+
 /// What is to be run. Empty and absent fields leave it to the manifest and the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -68,6 +80,8 @@ pub struct Request {
     pub within: Option<PathBuf>,
     /// Name of the sandbox.
     pub name: Option<String>,
+    /// How long the home of a run without a name stays.
+    pub stay: Stay,
     /// Platform of the image; this machine's.
     pub platform: Option<Platform>,
     /// When the registry of an image that is named with it is asked.
@@ -161,6 +175,13 @@ impl Request {
         let what = self.agent().unwrap_or("run").trim_end_matches(".toml");
         format!("{}@{}", short_name(Path::new(what)), short_name(workspace))
     }
+
+    /// The name that stands for the agent and `workspace`, a real path, where homes are kept for them:
+    /// `AGENT@DIRECTORY.HEX`. Directories of one name have their own.
+    pub(super) fn project_name(&self, workspace: &Path) -> String {
+        let whole = Digest::sha256(workspace.as_os_str().as_bytes());
+        format!("{}.{}", self.session_name(workspace), whole.hex().get(..8).unwrap_or_default())
+    }
 }
 
 /// A path's last part as part of a sandbox's name.
@@ -232,7 +253,21 @@ mod tests {
             let name = request.session_name(Path::new(workspace));
             assert_eq!(name, expected);
             pinfold_sandbox::plan::check_name(&name).unwrap();
+            let kept = request.project_name(Path::new(workspace));
+            assert!(kept.starts_with(&format!("{expected}.")), "{kept}");
+            pinfold_sandbox::plan::check_name(&format!("{kept}-16")).unwrap();
         }
+    }
+
+    #[test]
+    fn directories_of_one_name_are_two_projects() {
+        let request = Request { agent: Some("claude-code".into()), ..Request::default() };
+        // printf /w/project | sha256sum
+        assert_eq!(request.project_name(Path::new("/w/project")), "claude-code@project.cc6258f7");
+        assert_ne!(
+            request.project_name(Path::new("/v/project")),
+            request.project_name(Path::new("/w/project"))
+        );
     }
 
     #[test]

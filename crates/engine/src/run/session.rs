@@ -13,6 +13,7 @@ use pinfold_sandbox::spec::Keep;
 
 use super::error::RunError;
 use super::request::Request;
+use super::request::Stay;
 use super::specify;
 use super::terminal;
 use super::workspace;
@@ -35,17 +36,31 @@ pub fn foreground(context: &Context, request: &Request) -> Result<Spec, RunError
     {
         return Err(SandboxError::InUse(name.clone()).into());
     }
-    let mut spec = specify::prepare(context, request, |workspace| match &request.name {
-        Some(name) => name.clone(),
-        None => format!("{}-{}", request.session_name(workspace), std::process::id()),
+    let mut spec = specify::prepare(context, request, |workspace| match (&request.name, request.stay) {
+        (Some(name), _) => name.clone(),
+        (None, Stay::Run) => format!("{}-{}", request.session_name(workspace), std::process::id()),
+        (None, Stay::Project) => free(&request.project_name(workspace), |name| {
+            matches!(context.sandboxes().status(name), Ok(Status::Running))
+        }),
     })?;
     spec.home.keep = keep(request);
     Ok(spec)
 }
 
+/// Homes of one agent on one workspace, at most: who works there with more at once has the last one refused.
+const HOMES: usize = 16;
+
+/// The first of a project's names that nothing runs under: `NAME`, `NAME-2`, `NAME-3` …
+fn free(name: &str, runs: impl Fn(&str) -> bool) -> String {
+    let further = (2..=HOMES).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.to_owned()).chain(further);
+    // Of the last one the start itself says that it is in use.
+    names.find(|name| !runs(name)).unwrap_or_else(|| format!("{name}-{HOMES}"))
+}
+
 /// Nobody can name what has no name of its own.
 fn keep(request: &Request) -> Keep {
-    if request.name.is_some() { Keep::Home } else { Keep::Run }
+    if request.name.is_some() || request.stay == Stay::Project { Keep::Home } else { Keep::Run }
 }
 
 /// A lasting session: the one that is there, or a new one.
@@ -121,5 +136,16 @@ mod tests {
     fn a_home_without_a_name_goes_with_the_run() {
         assert_eq!(keep(&Request::default()), Keep::Run);
         assert_eq!(keep(&Request { name: Some("mine".into()), ..Request::default() }), Keep::Home);
+        assert_eq!(keep(&Request { stay: Stay::Project, ..Request::default() }), Keep::Home);
+    }
+
+    #[test]
+    fn a_project_has_a_name_for_each_that_runs_at_once() {
+        let names = |running: &[&str]| free("a@b", |name| running.contains(&name));
+        assert_eq!(names(&[]), "a@b");
+        assert_eq!(names(&["a@b"]), "a@b-2");
+        // The first that ended is taken again.
+        assert_eq!(names(&["a@b-2"]), "a@b");
+        assert_eq!(free("a@b", |_| true), "a@b-16");
     }
 }
