@@ -5,6 +5,7 @@ mod arrows;
 mod bench;
 mod debian;
 mod fuzz;
+mod heads;
 mod isolation;
 mod npm;
 mod schema;
@@ -38,6 +39,8 @@ enum Chore {
     Debian(debian::DebianArgs),
     /// Fuzz the parsers of what comes from outside, one target after the other
     Fuzz(fuzz::FuzzArgs),
+    /// Build the program for both platforms, to be put before images by `pinfold pack --head`
+    Heads(heads::HeadsArgs),
     /// Try the list of attacks in started sandboxes (`--write` to update the table in `docs/isolation.md`)
     Isolation(isolation::IsolationArgs),
     /// Compare what is placed of npm packages with what npm installs
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&args),
         Chore::Debian(args) => debian::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Heads(args) => heads::run(&args),
         Chore::Isolation(args) => isolation::run(&args),
         Chore::Npm(args) => npm::run(&args),
         Chore::Role(role) => bench::run::play(&role),
