@@ -153,9 +153,9 @@ fn debian(folder: &Path, arch: Arch) -> Result<PathBuf, String> {
         let package = entry.map_err(said)?.path();
         printed(tool("dpkg-deb").arg("--extract").arg(&package).arg(&new))?;
     }
-    pinfold_base::directory::remove(&root).map_err(said)?;
+    pinfold_base::directory::remove(&root).map_err(|error| error.to_string())?;
     fs::rename(&new, &root).map_err(said)?;
-    pinfold_base::directory::remove(&packages).map_err(said)?;
+    pinfold_base::directory::remove(&packages).map_err(|error| error.to_string())?;
     let script = format!(
         "#!/bin/sh\nLD_LIBRARY_PATH='{0}/usr/lib/{1}' exec '{0}/usr/bin/rustc' \"$@\"\n",
         root.display(),
