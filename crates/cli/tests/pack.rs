@@ -104,7 +104,7 @@ fn what_cannot_be_packed_says_what_to_do() {
         ),
         (
             &["inspect", "appimage:pinfold.toml"],
-            "no AppImage of pinfold",
+            "nothing that `pinfold pack` made",
             "`pinfold pack IMAGE -o FILE` makes one",
         ),
         (&["copy", "appimage:a b.AppImage", "appimage:other"], "made by `pinfold pack`", "places are"),
@@ -179,4 +179,80 @@ fn a_file_is_found_by_the_shell_while_it_is_installed() {
     assert!(code == Some(2) && error.contains("take it away first"), "{error}");
     assert_eq!(told(&packed.carried(&["--pinfold-uninstall"])).0, Some(0));
     assert_eq!(fs::read_to_string(at(".local/bin/box")).unwrap(), "mine");
+}
+
+/// What an AppImage does, for who wants none: the same image and program as a directory in a tar.
+#[test]
+fn a_tar_is_a_directory_that_does_the_same() {
+    let Some(packed) = Packed::new() else { return };
+    let at = |name: &str| packed.machine.path("box").join(name);
+    let made = packed.pinfold(&["pack", "--offline", "-o", "box.tar.gz"]);
+    assert!(made.status.success(), "{}", said(&made));
+    let tar = fs::read(at("box.tar.gz")).unwrap();
+    assert_eq!(fs::metadata(at("box.tar.gz")).unwrap().permissions().mode() & 0o777, 0o644);
+    let pinfold = packed.machine.pinfold(&["pack", "--offline", "--format", "tar", "-o", "again.tar.gz"]);
+    let mut masked = Command::new("sh");
+    masked.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(pinfold.get_program()).args(pinfold.get_args());
+    masked.envs(pinfold.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert!(masked.current_dir(at("")).status().unwrap().success());
+    assert!(fs::read(at("again.tar.gz")).unwrap() == tar, "the same from the same, whoever makes it");
+    fs::create_dir(at("un packed")).unwrap();
+    let system =
+        Command::new("tar").args(["-xf", "box.tar.gz", "-C", "un packed"]).current_dir(at("")).output();
+    assert!(system.unwrap().status.success());
+    let script = at("un packed/box/run.sh");
+    let run = |args: &[&str]| told(&packed.carried_at(&script, args, &[]));
+    let (code, info) = run(&["--pinfold-info"]);
+    assert!(code == Some(0) && info.contains("name      box") && !info.contains("squashfs"), "{info}");
+    let (code, help) = run(&["-h"]);
+    assert!(code == Some(0) && help.contains("WORDS OF THE AGENT"), "{help}");
+    let (code, whole) = run(&["--pinfold-verify"]);
+    assert!(code == Some(0) && whole.contains("whole"), "{whole}");
+    let (code, error) = run(&["--appimage-offset"]);
+    assert!(code == Some(2) && error.contains("`--pinfold-extract DIR` do the same"), "{error}");
+    assert_eq!(run(&["--pinfold", "ps"]).0, Some(0));
+    assert_eq!(told(&packed.carried(&["--pinfold", "ps"])).0, Some(0));
+    let data = at(".local/share/pinfold");
+    let count = |folder: &str| fs::read_dir(data.join(folder)).unwrap().count();
+    assert_eq!((count("heads"), count("portable")), (1, 2), "one program, two that carry it");
+    assert_eq!(run(&["--pinfold-extract", "out"]).0, Some(0));
+    assert!(fs::read(at("out/run.sh")).unwrap() == fs::read(&script).unwrap());
+    assert_eq!(run(&["--pinfold-install"]).0, Some(0));
+    assert_eq!(fs::read_link(at(".local/bin/box")).unwrap(), script);
+    assert!(told(&packed.carried_at(&at(".local/bin/box"), &["--pinfold-info"], &[])).1.contains("box"));
+    assert_eq!(run(&["--pinfold-uninstall"]).0, Some(0));
+    assert!(!at(".local/bin/box").exists());
+    // One makes the other, from the tar as it is and from the directory.
+    for (from, to, expected) in [
+        ("appimage:box.tar.gz", "other.AppImage", fs::read(&packed.file).unwrap()),
+        ("appimage:un packed/box", "other.tar.gz", tar.clone()),
+    ] {
+        let (code, made) = run(&["--pinfold", "pack", from, "--name", "box", "-o", to]);
+        assert!(code == Some(0) && fs::read(at(to)).unwrap() == expected, "{from}: {made}");
+    }
+    let (code, error) = told(&packed.pinfold(&["portable", "box.tar.gz", "--", "--pinfold-info"]));
+    assert!(code == Some(2) && error.contains("unpack it first, `tar -xf box.tar.gz`"), "{error}");
+    for (wrong, hint) in [
+        (
+            &["pack", "--offline", "--format", "tar", "-o", "x"][..],
+            "name it FILE.tar, FILE.tar.gz or FILE.tar.zst",
+        ),
+        (
+            &["pack", "--offline", "-o", "x.tar", "--update-info", "zsync|u"],
+            "leave it out, or make an AppImage",
+        ),
+    ] {
+        let (code, error) = told(&packed.pinfold(wrong));
+        assert!(code == Some(2) && error.contains(hint), "{error}");
+    }
+    assert!(!at("x").exists() && !at("x.tar").exists());
+    // What was changed does not start.
+    let program = at("un packed/box/pinfold");
+    let mut bytes = fs::read(&program).unwrap();
+    bytes.push(0);
+    fs::write(&program, bytes).unwrap();
+    let (code, error) = run(&["--pinfold-verify"]);
+    assert!(code == Some(4) && error.contains("copy it once more from where it came"), "{error}");
+    fs::write(at("un packed/box/pinfold.json"), "{}").unwrap();
+    assert_eq!(run(&["x"]).0, Some(4));
 }

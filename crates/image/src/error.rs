@@ -2,6 +2,7 @@
 
 use std::io;
 
+use pinfold_archive::encode::EncodeError;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
@@ -129,6 +130,9 @@ pub enum ImageError {
     /// A file that is an agent in its sandbox.
     #[error(transparent)]
     Portable(#[from] crate::portable::PortableError),
+    /// A layer, or an archive of images, could not be compressed.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// A registry, or the network on the way to it.
     #[error(transparent)]
     Registry(Box<crate::registry::RegistryError>),
@@ -164,6 +168,7 @@ impl Diagnose for ImageError {
             | Self::Reference { .. }
             | Self::Location { .. } => Kind::Usage,
             Self::Portable(error) => return Diagnosis::Inner(error),
+            Self::Encode(error) => return Diagnosis::Inner(error),
             Self::Registry(error) => return Diagnosis::Inner(&**error),
             Self::Store(error) => return Diagnosis::Inner(error),
             Self::Io(error) => return Diagnosis::Inner(error),

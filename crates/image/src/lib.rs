@@ -29,6 +29,7 @@ mod pass;
 pub mod place;
 pub mod plan;
 pub mod portable;
+pub mod recode;
 pub mod reference;
 pub mod registry;
 pub mod sign;

@@ -117,7 +117,13 @@ fn entries_with<'a>(
 /// name ends with a slash) and 0644 for a file of `size` bytes. Its device numbers are empty and not zero, so that archives have
 /// the bytes they always had.
 pub fn member(name: &[u8], size: u64) -> Result<Vec<u8>, &'static str> {
-    let (kind, mode) = if name.ends_with(b"/") { (b'5', 0o755) } else { (b'0', 0o644) };
+    let mode = if name.ends_with(b"/") { 0o755 } else { 0o644 };
+    member_of_mode(name, mode, size)
+}
+
+/// The same with other permission bits.
+pub fn member_of_mode(name: &[u8], mode: u32, size: u64) -> Result<Vec<u8>, &'static str> {
+    let kind = if name.ends_with(b"/") { b'5' } else { b'0' };
     blocks(Header::without_devices(kind), name, b"", &Metadata::root(mode, 0), size)
 }
 

@@ -9,6 +9,7 @@ use pinfold_base::units;
 use pinfold_engine::build;
 use pinfold_engine::build::Naming;
 use pinfold_engine::portable;
+use pinfold_engine::portable::Form;
 use pinfold_engine::portable::Options;
 use pinfold_image::ImageSource;
 use pinfold_image::Place;
@@ -22,7 +23,7 @@ use crate::render;
 use crate::render::diagnostic::Failure;
 use crate::render::page::Page;
 
-/// Make one file of an image that runs its agent, isolated, on a machine that has nothing else: an AppImage
+/// Make one file of an image that runs its agent, isolated, on a machine that has nothing else: an AppImage, or a tar
 ///
 /// Without IMAGE it is the project's, built first. The same program, image and options give the same file.
 #[derive(Debug, clap::Args)]
@@ -39,9 +40,12 @@ pub(crate) struct PackArgs {
     pulling: args::Pulling,
     #[command(flatten)]
     downloads: args::Downloads,
-    /// The file; NAME-ARCHITECTURE.AppImage in the current directory unless said
+    /// The file; NAME-ARCHITECTURE.AppImage (or .tar.gz) in the current directory unless said
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// An AppImage, or a directory in a tar that is compressed as its name says: .tar, .tar.gz, .tar.zst. As FILE is named unless said
+    #[arg(long, value_enum, value_name = "FORM")]
+    format: Option<FormArg>,
     /// Which platform of the image; this machine's unless said
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
@@ -51,9 +55,55 @@ pub(crate) struct PackArgs {
     /// What the file calls itself; the image's name unless said
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Compress the layers anew: zstd, or zstd:LEVEL with a level of 1 to 22 (3 unless said). The image has another digest then
+    #[arg(long, value_name = "HOW", value_parser = zstd)]
+    compress: Option<u8>,
     /// Where updates are, as AppImages say it: `zsync|URL`
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     update_info: String,
+}
+
+/// What is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum FormArg {
+    Appimage,
+    Tar,
+}
+
+/// Reads `zstd[:LEVEL]`.
+fn zstd(text: &str) -> Result<u8, String> {
+    let level = match text.split_once(':') {
+        None if text == "zstd" => Some(3),
+        Some(("zstd", level)) => level.parse().ok().filter(|level| (1..=22).contains(level)),
+        _ => None,
+    };
+    level.ok_or_else(|| "it is `zstd`, or `zstd:LEVEL` with a level of 1 to 22".into())
+}
+
+impl PackArgs {
+    /// The file, and what is made.
+    fn target(&self, name: &str, platform: Platform) -> Result<(PathBuf, Form), Failure> {
+        let ending = if self.format == Some(FormArg::Tar) { "tar.gz" } else { "AppImage" };
+        let unsaid = || PathBuf::from(format!("{name}-{}.{ending}", platform.arch.machine()));
+        let file = self.output.clone().unwrap_or_else(unsaid);
+        let form = match (self.format, Form::tar(&file)) {
+            (Some(FormArg::Appimage), _) | (None, None) => Form::AppImage,
+            (_, Some(tar)) => tar,
+            (Some(FormArg::Tar), None) => {
+                return Err(Failure::usage(
+                    format!("`{}` does not say how the tar is compressed", file.display()),
+                    "name it FILE.tar, FILE.tar.gz or FILE.tar.zst",
+                ));
+            }
+        };
+        if form != Form::AppImage && !self.update_info.is_empty() {
+            return Err(Failure::usage(
+                "a tar has no place for `--update-info`",
+                "leave it out, or make an AppImage",
+            ));
+        }
+        Ok((file, form))
+    }
 }
 
 pub(crate) fn run(args: &PackArgs, global: Global) -> Outcome {
@@ -64,9 +114,11 @@ pub(crate) fn run(args: &PackArgs, global: Global) -> Outcome {
     })?;
     let (source, called) = image(args, &context, platform)?;
     let name = args.name.clone().unwrap_or(called);
-    let file = args.output.clone();
-    let file = file.unwrap_or_else(|| PathBuf::from(format!("{name}-{}.AppImage", platform.arch.machine())));
+    let (file, form) = args.target(&name, platform)?;
     let options = Options {
+        form,
+        zstd: args.compress,
+        threads: context.threads,
         platform,
         head: args.head.clone(),
         name,
@@ -93,6 +145,11 @@ pub(crate) fn run(args: &PackArgs, global: Global) -> Outcome {
     }
     page.line(packed.digest.to_string());
     render::out(&page);
+    if let Some(original) = packed.made_of.filter(|_| !global.quiet) {
+        render::note(shown!(
+            "its layers are compressed anew: what is signed of {original} is not signed of it"
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

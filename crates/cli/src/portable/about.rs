@@ -16,6 +16,7 @@ use pinfold_image::ImageError;
 use pinfold_image::blobs::Blobs as _;
 use pinfold_image::blobs::VerifiedReader;
 use pinfold_image::blobs::unwrap_io;
+use pinfold_image::portable::Form;
 use pinfold_image::portable::Portable;
 
 use super::error::PortableVerbError;
@@ -37,6 +38,7 @@ pub(super) fn contract(asked: &AppImage, own: &Portable, path: &Path) -> Outcome
     let other = target.as_deref().map(Portable::open).transpose()?;
     let portable = other.as_ref().unwrap_or(own);
     let path = target.as_deref().unwrap_or(path);
+    let offset = portable.offset().ok_or(PortableVerbError::NoAppImage)?;
     let mut page = Page::default();
     match asked {
         AppImage::Help => page.lines(
@@ -51,7 +53,7 @@ pub(super) fn contract(asked: &AppImage, own: &Portable, path: &Path) -> Outcome
              --appimage-mount                   not possible: use --appimage-extract",
         ),
         AppImage::Version => page.line(shown!("pinfold {}", env!("CARGO_PKG_VERSION"))),
-        AppImage::Offset => page.line(portable.offset().to_string()),
+        AppImage::Offset => page.line(offset.to_string()),
         AppImage::Updates => page.line(portable.section(".upd_info")?),
         AppImage::Signature => page.line(portable.section(".sha256_sig")?),
         AppImage::Extract(pattern) => {
@@ -83,7 +85,9 @@ pub(super) fn info(portable: &Portable) -> ExitCode {
     page.line(shown!("unpacked  about {}", units::bytes(index.unpacked)));
     page.line(shown!("program   {}", portable.program_digest()));
     page.line(shown!("made by   pinfold {}", env!("CARGO_PKG_VERSION")));
-    page.line(shown!("squashfs  at byte {}", portable.offset()));
+    if let Some(offset) = portable.offset() {
+        page.line(shown!("squashfs  at byte {offset}"));
+    }
     render::out(&page);
     ExitCode::SUCCESS
 }
@@ -166,19 +170,26 @@ fn is_match(pattern: &[u8], name: &[u8]) -> bool {
 
 /// Where a file is found by shell and menu: a link, an entry, an icon.
 struct Installed {
+    /// What the link leads to.
+    starts: PathBuf,
     link: PathBuf,
     entry: PathBuf,
     icon: PathBuf,
 }
 
 impl Installed {
-    fn of(portable: &Portable) -> Result<Self, PortableVerbError> {
+    fn of(portable: &Portable, path: &Path) -> Result<Self, PortableVerbError> {
         let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let home = home.ok_or(PortableVerbError::NoHome)?;
         let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let data = data.unwrap_or_else(|| home.join(".local/share"));
         let name = &portable.index().name;
+        let starts = match portable.form() {
+            Form::Folder => path.join("run.sh"),
+            Form::AppImage | Form::Tar => path.to_owned(),
+        };
         Ok(Self {
+            starts,
             link: home.join(".local/bin").join(name),
             entry: data.join("applications").join(format!("{PREFIX}{name}.desktop")),
             icon: data.join("icons/hicolor/256x256/apps").join(format!("{PREFIX}{name}.png")),
@@ -186,24 +197,24 @@ impl Installed {
     }
 }
 
-/// A link in `~/.local/bin`; entry and icon unless the user has said that they want none (`DESKTOPINTEGRATION`).
+/// A link in `~/.local/bin`; entry and icon, which an AppImage has, unless the user has said that they want none (`DESKTOPINTEGRATION`).
 pub(super) fn install(portable: &Portable, path: &Path) -> Outcome {
-    let Installed { link, entry, icon } = Installed::of(portable)?;
+    let Installed { starts, link, entry, icon } = Installed::of(portable, path)?;
     let name = &portable.index().name;
     let there = fs::read_link(&link).ok();
-    if there.as_deref() != Some(path) {
+    if there.as_deref() != Some(&*starts) {
         if fs::symlink_metadata(&link).is_ok() {
             return Err(PortableVerbError::Taken(link).into());
         }
         folder_of(&link)?;
-        std::os::unix::fs::symlink(path, &link).map_err(ImageError::from)?;
+        std::os::unix::fs::symlink(&starts, &link).map_err(ImageError::from)?;
     }
     let unwanted = std::env::var_os("DESKTOPINTEGRATION")
         .is_some_and(|value| value == "0" || value == "false")
         || ["/etc/skel/.config/no_desktopintegration", "/etc/no_desktopintegration"]
             .iter()
             .any(|file| Path::new(file).exists());
-    if !unwanted {
+    if !unwanted && portable.form() == Form::AppImage {
         for (to, from) in [(&entry, format!("/{name}.desktop")), (&icon, format!("/{name}.png"))] {
             let bytes = content(portable, &from)?;
             let text = if to == &entry {
@@ -223,16 +234,16 @@ pub(super) fn install(portable: &Portable, path: &Path) -> Outcome {
     }
     render::note(shown!(
         "`{name}` leads to `{}`; `{name} --pinfold-uninstall` takes it away",
-        path.display()
+        starts.display()
     ));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Takes away what installing made.
 pub(super) fn uninstall(portable: &Portable, path: &Path) -> Outcome {
-    let Installed { link, entry, icon } = Installed::of(portable)?;
+    let Installed { starts, link, entry, icon } = Installed::of(portable, path)?;
     // Of another file with this name nothing is taken away.
-    if fs::read_link(&link).is_ok_and(|to| to != path) {
+    if fs::read_link(&link).is_ok_and(|to| to != starts) {
         return Err(PortableVerbError::Taken(link).into());
     }
     let leads = fs::read_link(&link).is_ok();

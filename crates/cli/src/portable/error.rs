@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::text;
 
 use super::share;
 use super::words::WordsError;
@@ -18,6 +19,12 @@ pub(super) enum PortableVerbError {
     /// There is no FUSE in it.
     #[error("this file does not mount itself: it needs no FUSE")]
     Mount,
+    /// It has not the contract of AppImages.
+    #[error("this is no AppImage, but the same as a directory")]
+    NoAppImage,
+    /// Nothing in it can be executed.
+    #[error("`{}` is packed", .0.display())]
+    Packed(PathBuf),
     /// Nowhere to be found from.
     #[error("there is no home directory to be found in")]
     NoHome,
@@ -34,7 +41,9 @@ impl Diagnose for PortableVerbError {
         Diagnosis::Own(match self {
             Self::Mount => Kind::Refused,
             Self::NoHome => Kind::System,
-            Self::Words(_) | Self::Taken(_) | Self::Share(_) => Kind::Usage,
+            Self::Words(_) | Self::NoAppImage | Self::Packed(_) | Self::Taken(_) | Self::Share(_) => {
+                Kind::Usage
+            }
         })
     }
 
@@ -44,6 +53,12 @@ impl Diagnose for PortableVerbError {
                 "`--help` says how this file is used; what is behind `--` is the agent's".into()
             }
             Self::Mount => "use `--appimage-extract`, or `mount -o loop,offset=…` as root".into(),
+            Self::NoAppImage => {
+                "`--pinfold-info` and `--pinfold-extract DIR` do the same, see `--help`".into()
+            }
+            Self::Packed(file) => {
+                format!("unpack it first, `tar -xf {}`, and run `run.sh` in its directory", text::word(file))
+            }
             Self::NoHome => "set `HOME`, or link the file yourself".into(),
             Self::Taken(_) => "take it away first, or link the file yourself".into(),
             Self::Share(_) => {

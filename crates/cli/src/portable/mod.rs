@@ -1,9 +1,10 @@
 //! This program as a file that carries an image (`pinfold pack`): what is said to it, and how it goes on.
 //!
 //! ```text
-//! FILE words ─► about the file: done here ([`about`])
-//!             ─► a run, a verb: a place for what is kept, the program without the image there, and that, as
-//!                `pinfold portable FILE -- words` ([`run`]) ─► `pinfold run --image appimage:FILE …`
+//! FILE words, DIRECTORY/run.sh words (`pinfold portable DIRECTORY -- words`)
+//!     ─► about it: done here ([`about`])
+//!     ─► a run, a verb: a place for what is kept, the program without the image there, and that, as
+//!        `pinfold portable FILE --placed -- words` ([`run`]) ─► `pinfold run --image appimage:FILE …`
 //! ```
 //!
 //! A program without `AI\x02` at byte 8 looks at these three bytes and is pinfold.
@@ -25,6 +26,7 @@ use fs_err as fs;
 use pinfold_base::shown;
 use pinfold_engine::context::Environment;
 use pinfold_engine::portable;
+use pinfold_image::portable::Form;
 use pinfold_image::portable::MAGIC;
 use pinfold_image::portable::MAGIC_AT;
 use pinfold_image::portable::Portable;
@@ -50,23 +52,26 @@ pub(crate) fn carried() -> Option<Outcome> {
     (magic == MAGIC).then(|| begin(file))
 }
 
-/// What is said to a file, before anything is kept anywhere.
+/// The file itself, started.
 fn begin(file: fs::File) -> Outcome {
     let path = fs::read_link(OWN).map_err(pinfold_image::ImageError::from)?;
     let portable = Portable::of(file, &path.display().to_string())?;
     let mut words = std::env::args_os();
     let called = words.next().unwrap_or_default();
-    let words: Vec<OsString> = words.collect();
-    let index = portable.index();
-    match Asked::of(&words, &index.agents).map_err(PortableVerbError::from)? {
-        Asked::AppImage(asked) => about::contract(&asked, &portable, &path),
-        Asked::Info => Ok(about::info(&portable)),
-        Asked::Verify => about::verify(&portable),
-        Asked::Extract(directory) => about::extract(&portable, Path::new(&directory), None),
-        Asked::Install => about::install(&portable, &path),
-        Asked::Uninstall => about::uninstall(&portable, &path),
-        Asked::Help => Ok(help(&portable)),
-        Asked::Pinfold(_) | Asked::Run(_) => go_on(&portable, &path, &called, &words),
+    said(&portable, &path, &called, &words.collect::<Vec<_>>())
+}
+
+/// What is said to it, before anything is kept anywhere.
+fn said(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -> Outcome {
+    match Asked::of(words, &portable.index().agents).map_err(PortableVerbError::from)? {
+        Asked::AppImage(asked) => about::contract(&asked, portable, path),
+        Asked::Info => Ok(about::info(portable)),
+        Asked::Verify => about::verify(portable),
+        Asked::Extract(directory) => about::extract(portable, Path::new(&directory), None),
+        Asked::Install => about::install(portable, path),
+        Asked::Uninstall => about::uninstall(portable, path),
+        Asked::Help => Ok(help(portable)),
+        Asked::Pinfold(_) | Asked::Run(_) => go_on(portable, path, called, words),
     }
 }
 
@@ -79,7 +84,7 @@ fn go_on(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -
     // Noted first, so that nobody takes the program away meanwhile.
     portable::started(place.folders.data(), portable, path).map_err(pinfold_image::ImageError::from)?;
     let program = portable::program(portable, &place.folders)?;
-    let mut arguments: Vec<OsString> = vec!["portable".into(), path.into()];
+    let mut arguments: Vec<OsString> = vec!["portable".into(), path.into(), "--placed".into()];
     // A link that is called like an agent means it.
     let called = Path::new(called).file_name().unwrap_or_default();
     if index.agents.iter().any(|agent| called == agent.as_str()) {
@@ -87,7 +92,10 @@ fn go_on(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -
     }
     arguments.push("--".into());
     arguments.extend(words.iter().cloned());
-    let mut more: Vec<(OsString, OsString)> = vec![("APPIMAGE".into(), path.into())];
+    let mut more: Vec<(OsString, OsString)> = Vec::new();
+    if portable.form() == Form::AppImage {
+        more.push(("APPIMAGE".into(), path.into()));
+    }
     if let Ok(here) = std::env::current_dir() {
         more.push(("OWD".into(), here.into()));
     }
@@ -95,22 +103,32 @@ fn go_on(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -
     Err(pinfold_sandbox::become_program(&program, called, &arguments, &more).into())
 }
 
-/// Run what a file carries; the file itself calls this
+/// Run what a file or a directory carries; it itself calls this
 #[derive(Debug, clap::Args)]
 pub(crate) struct PortableArgs {
-    /// The file
+    /// The file, or the directory of a tar
     file: PathBuf,
-    /// The agent that the file was called as
-    #[arg(long = "as", value_name = "AGENT")]
-    called: Option<String>,
+    /// What it was called as
+    #[arg(long = "as", value_name = "NAME")]
+    called: Option<OsString>,
+    /// Where things are kept has been decided, and this is the program there
+    #[arg(long)]
+    placed: bool,
     /// What was said to it
     #[arg(last = true)]
     words: Vec<OsString>,
 }
 
-/// What is said to a file, by the program that it became.
+/// What is said to a directory; and to either, by the program that it became.
 pub(crate) fn run(args: &PortableArgs) -> Outcome {
     let portable = Portable::open(&args.file)?;
+    if portable.form() == Form::Tar {
+        return Err(PortableVerbError::Packed(args.file.clone()).into());
+    }
+    if !args.placed {
+        let path = std::path::absolute(&args.file).map_err(pinfold_image::ImageError::from)?;
+        return said(&portable, &path, args.called.as_deref().unwrap_or_default(), &args.words);
+    }
     let words = match Asked::of(&args.words, &portable.index().agents).map_err(PortableVerbError::from)? {
         Asked::Pinfold(words) => words,
         Asked::Run(run) => run_words(&portable, &args.file, args.called.as_deref(), run)?,
@@ -127,7 +145,7 @@ pub(crate) fn run(args: &PortableArgs) -> Outcome {
 fn run_words(
     portable: &Portable,
     file: &Path,
-    called: Option<&str>,
+    called: Option<&OsStr>,
     run: Run,
 ) -> Result<Vec<OsString>, Failure> {
     let mut place = OsString::from("appimage:");
@@ -147,7 +165,7 @@ fn run_words(
     }
     words.extend(run.options);
     let first = portable.index().agents.first().map(OsString::from);
-    words.extend(run.agent.or(called.map(OsString::from)).or(first));
+    words.extend(run.agent.or(called.map(OsStr::to_owned)).or(first));
     words.push("--".into());
     words.extend(run.words);
     Ok(words)

@@ -14,11 +14,14 @@
 //! **Guarantees**: nothing is written outside of the place; a program under its digest is whole. **Refuses**: places that other users
 //! could write to, where nothing may be executed, or without room.
 
+mod kept;
 mod pack;
 mod place;
 mod program;
 pub(crate) mod record;
 
+pub(crate) use kept::in_workspace;
+pub use pack::Form;
 pub use pack::Options;
 pub use pack::PackError;
 pub use pack::Packed;

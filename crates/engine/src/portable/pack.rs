@@ -6,11 +6,14 @@
 use std::io;
 use std::io::BufReader;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
 use fs_err as fs;
+use pinfold_archive::encode::Encoding;
+use pinfold_archive::encode::Reuse;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Digest;
@@ -20,11 +23,14 @@ use pinfold_image::Image;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::LayerEncoding;
+use pinfold_image::blobs::Blobs;
 use pinfold_image::blobs::unwrap_io;
 use pinfold_image::portable;
 use pinfold_image::portable::About;
 use pinfold_image::portable::Portable;
 use pinfold_image::portable::PortableError;
+use pinfold_image::recode::Recoded;
+use pinfold_image::recode::with_zstd;
 use pinfold_image::source::ImageLayer;
 use pinfold_image::trust::Admitted;
 use serde::Serialize;
@@ -38,9 +44,49 @@ const MAX_PROGRAM: u64 = 1 << 30;
 /// Where this program is.
 const OWN: &str = "/proc/self/exe";
 
+/// How a tar is compressed where its name says gzip: its layers are already, and what is left is not worth the time.
+const GZIP: Encoding = Encoding::Gzip { level: 1, reuse: Reuse::Never };
+/// The same for zstd.
+const ZSTD: Encoding = Encoding::Zstd { level: 1 };
+/// What names of tars end with, and how those are compressed.
+const TARS: [(&str, Encoding); 5] =
+    [(".tar", Encoding::None), (".tar.gz", GZIP), (".tgz", GZIP), (".tar.zst", ZSTD), (".tar.zstd", ZSTD)];
+
+/// What is made of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One file that starts.
+    AppImage,
+    /// A directory in a tar.
+    Tar(Encoding),
+}
+
+impl Form {
+    /// The tar that a name says, if it does.
+    pub fn tar(file: &Path) -> Option<Self> {
+        let name = file.file_name()?.as_encoded_bytes();
+        let known = TARS.iter().find(|(ending, _)| name.ends_with(ending.as_bytes()));
+        known.map(|(_, encoding)| Self::Tar(*encoding))
+    }
+
+    /// Permission bits of the file.
+    fn mode(self) -> u32 {
+        match self {
+            Self::AppImage => 0o755,
+            Self::Tar(_) => 0o644,
+        }
+    }
+}
+
 /// What is packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// In which form.
+    pub form: Form,
+    /// The level of zstd that layers are compressed with anew; as they are unless said.
+    pub zstd: Option<u8>,
+    /// How many threads compress; the bytes do not depend on it.
+    pub threads: NonZeroUsize,
     /// For which platform.
     pub platform: Platform,
     /// The program that goes before the image; this one unless said.
@@ -68,6 +114,9 @@ pub struct Packed {
     pub program: u64,
     /// The image's manifest.
     pub image: Digest,
+    /// That of the image whose layers were compressed anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<Digest>,
     /// Its agents, the one that is meant first.
     pub agents: Vec<String>,
 }
@@ -137,21 +186,32 @@ pub fn pack(source: &Admitted<ImageSource>, options: &Options, file: &Path) -> R
     if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
         return Err(PackError::Taken { file: file.to_owned() });
     }
-    let image = source.image(options.platform)?;
-    let agents = agents(&image, options.agent.as_deref())?;
+    let original = source.image(options.platform)?;
+    let recoded = match options.zstd {
+        Some(level) => Some(with_zstd(source, &original, level, options.threads, folder)?),
+        None => None,
+    };
+    let blobs = recoded.as_ref().map_or(source.blobs(), |recoded| recoded as &dyn Blobs);
+    let image = recoded.as_ref().map_or(&original, Recoded::image);
+    let agents = agents(image, options.agent.as_deref())?;
     let about = About {
         name: options.name.clone(),
         platform: options.platform,
         agents: agents.clone(),
-        unpacked: unpacked(&image),
+        unpacked: unpacked(image),
         updates: options.updates.clone(),
     };
     let mut program = head(options)?;
     let new = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(folder)?;
     let out = io::BufWriter::with_capacity(1 << 20, new.as_file());
-    let packed = portable::pack(&mut program, source, &image, &about, out)?;
+    let packed = match &options.form {
+        Form::AppImage => portable::pack(&mut program, blobs, image, &about, out)?,
+        Form::Tar(encoding) => {
+            portable::pack_tar(&mut program, blobs, image, &about, (encoding, options.threads), out)?
+        }
+    };
     new.as_file().sync_all()?;
-    new.as_file().set_permissions(std::fs::Permissions::from_mode(0o755))?;
+    new.as_file().set_permissions(std::fs::Permissions::from_mode(options.form.mode()))?;
     new.persist(file).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()?;
     Ok(Packed {
@@ -161,6 +221,7 @@ pub fn pack(source: &Admitted<ImageSource>, options: &Options, file: &Path) -> R
         size: packed.size,
         program: packed.program,
         image: image.manifest.digest().clone(),
+        made_of: recoded.as_ref().map(|_| original.manifest.digest().clone()),
         agents,
     })
 }

@@ -5,19 +5,17 @@ use std::path::Path;
 
 use pinfold_archive::codec::decoder;
 use pinfold_base::Algorithm;
-use pinfold_base::Digest;
 use pinfold_base::digest::HashingWriter;
 
 use crate::ImageError;
 use crate::ImageSource;
-use crate::blobs::BlobRead;
-use crate::blobs::Blobs;
 use crate::blobs::unwrap_io;
 use crate::layout::Layout;
 use crate::model::Descriptor;
 use crate::model::LayerEncoding;
 use crate::model::Raw;
 use crate::model::media;
+use crate::recode::Over;
 use crate::sink::Sink;
 use crate::sink::copy;
 
@@ -73,30 +71,4 @@ fn unpack_layer(
     }
     to.put_reader(file.reopen()?, &layer.diff_id, size)?;
     Ok(size)
-}
-
-/// What was made, and all that was not.
-struct Over<'a> {
-    made: &'a Layout,
-    below: &'a dyn Blobs,
-}
-
-impl Blobs for Over<'_> {
-    fn location(&self) -> String {
-        self.below.location()
-    }
-
-    fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
-        match self.made.open(digest) {
-            Err(ImageError::MissingBlob { .. }) => self.below.open(digest),
-            found => found,
-        }
-    }
-
-    fn open_part(&self, blob: &Descriptor) -> Result<(BlobRead, u64), ImageError> {
-        match self.made.open(&blob.digest) {
-            Err(ImageError::MissingBlob { .. }) => self.below.open_part(blob),
-            found => found,
-        }
-    }
 }

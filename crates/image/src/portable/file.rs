@@ -1,4 +1,7 @@
-//! Reading such a file, by position: it may be replaced under its name while it is read.
+//! What `pinfold pack` made, opened: an AppImage, the tar, or the directory that was in it.
+//!
+//! **Guarantees**: whichever it is, what is read is held to the digests that its index has; a file that is open may be replaced under
+//! its name meanwhile.
 
 use std::io;
 use std::io::BufReader;
@@ -8,29 +11,33 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fs_err::File;
-use pinfold_archive::elf::extend;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
 use pinfold_base::digest::HashingWriter;
+use pinfold_base::file::regular;
 use serde::de::DeserializeOwned;
 
 use super::About;
 use super::FORMAT;
 use super::Index;
+use super::IndexFile;
+use super::IndexProgram;
 use super::LAYOUT;
 use super::MAGIC;
 use super::MAGIC_AT;
 use super::MAX_FILES;
 use super::MAX_INDEX;
 use super::PortableError;
-use super::ProgramRecord;
-use super::RECORD;
-use super::RECORD_SIZE;
-use super::Record;
 use super::UPDATES;
 use super::appdir::is_name;
+use super::appimage::AppImage;
+use super::folder::Folder;
+use super::folder::Tar;
 use super::pack::pack;
+use super::tarball::PROGRAM;
+use super::tarball::Tarball;
+use crate::Image;
 use crate::ImageError;
 use crate::ImageSource;
 use crate::blobs::BlobRead;
@@ -38,76 +45,70 @@ use crate::blobs::Blobs;
 use crate::blobs::VerifiedReader;
 use crate::blobs::unwrap_io;
 use crate::json;
-use pinfold_base::file::regular;
 
-/// A file whose record and index are what they say.
+/// Something whose index is what it says.
 #[derive(Clone, Debug)]
 pub struct Portable {
-    squashfs: Squashfs,
-    record: Record,
+    name: String,
+    carrier: Carrier,
     index: Index,
 }
 
-/// Where the bytes behind the program are.
+/// In what the files are.
 #[derive(Clone, Debug)]
-struct Squashfs {
-    file: Arc<File>,
-    name: String,
-    start: u64,
-    length: u64,
+enum Carrier {
+    AppImage(AppImage),
+    Tar(Tar),
+    Folder(Folder),
+}
+
+/// Which form something has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One file that starts.
+    AppImage,
+    /// A tar, compressed or not.
+    Tar,
+    /// What was in the tar.
+    Folder,
 }
 
 impl Portable {
-    /// Opens a file. [`PortableError::Other`] where it is none of ours.
+    /// Opens a file or a directory. [`PortableError::Other`] where it is none of ours.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        Self::of(regular(path)?, &path.display().to_string())
+        let name = path.display().to_string();
+        if path.is_dir() {
+            let (folder, index) = Folder::open(path, &name)?;
+            return Self::with(name, Carrier::Folder(folder), index);
+        }
+        Self::of(regular(path)?, &name)
     }
 
-    /// Reads an open one, called `name` in messages.
+    /// Reads an open file, called `name` in messages.
     pub fn of(file: File, name: &str) -> Result<Self, ImageError> {
-        let other = || PortableError::Other { file: name.to_owned() };
-        let damaged = |reason: String| PortableError::Damaged { file: name.to_owned(), reason };
-        let of_program = |error| match error {
-            extend::ExtendError::Io(error) => ImageError::from(error),
-            extend::ExtendError::Program(reason) => damaged(reason.into()).into(),
-        };
         let mut magic = [0; 3];
-        if !whole(file.file().read_exact_at(&mut magic, MAGIC_AT))? || magic != MAGIC {
-            return Err(other().into());
+        let file = Arc::new(file);
+        if whole(file.file().read_exact_at(&mut magic, MAGIC_AT))? && magic == MAGIC {
+            let (appimage, index) = AppImage::of(&file, name)?;
+            return Self::with(name.to_owned(), Carrier::AppImage(appimage), index);
         }
-        let length = file.metadata()?.len();
-        let section = extend::section(&mut &file, RECORD).map_err(of_program)?.ok_or_else(other)?;
-        let mut bytes = vec![0; RECORD_SIZE];
-        if section.1 != RECORD_SIZE as u64 || !whole(file.file().read_exact_at(&mut bytes, section.0))? {
-            return Err(damaged("its record is not all there".into()).into());
-        }
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        let record: Record =
-            read_as(&bytes[..end]).map_err(|reason| damaged(format!("its record {reason}")))?;
-        let start = extend::end(&mut &file).map_err(of_program)?;
-        if start.checked_add(record.squashfs) != Some(length) {
-            let reason =
-                format!("it has {length} bytes, and not the {start} and {} it says", record.squashfs);
-            return Err(damaged(reason).into());
-        }
-        let squashfs = Squashfs { file: Arc::new(file), name: name.to_owned(), start, length };
-        if record.index.size > MAX_INDEX || record.program.size > start {
-            return Err(damaged("its record says what cannot be".into()).into());
-        }
-        let reader = squashfs.part(record.index.offset, record.index.size)?;
-        let mut bytes = Vec::new();
-        VerifiedReader::new(reader, record.index.digest.clone(), record.index.size)
-            .read_to_end(&mut bytes)
-            .map_err(unwrap_io)?;
-        let index: Index = read_as(&bytes).map_err(|reason| damaged(format!("its index {reason}")))?;
+        let (tar, index) = Tar::of(&file, name)?;
+        Self::with(name.to_owned(), Carrier::Tar(tar), index)
+    }
+
+    fn with(name: String, carrier: Carrier, index: Index) -> Result<Self, ImageError> {
+        let damaged = |reason: &str| PortableError::Damaged { file: name.clone(), reason: reason.to_owned() };
         if index.files.len() > MAX_FILES || index.agents.len() > MAX_FILES {
-            return Err(damaged("its index has too many entries".into()).into());
+            return Err(damaged("its index has too many entries").into());
         }
         // They become names of links and words of commands.
         if !std::iter::once(&index.name).chain(&index.agents).all(|name| is_name(name)) {
-            return Err(damaged("its index has names that are none".into()).into());
+            return Err(damaged("its index has names that are none").into());
         }
-        Ok(Self { squashfs, record, index })
+        if index.program.is_none() && !matches!(carrier, Carrier::AppImage(_)) {
+            return Err(damaged("its index says nothing of the program").into());
+        }
+        Ok(Self { name, carrier, index })
     }
 
     /// What it says is in it.
@@ -115,131 +116,161 @@ impl Portable {
         &self.index
     }
 
-    /// Where its squashfs begins, in bytes.
-    pub fn offset(&self) -> u64 {
-        self.squashfs.start
+    /// Which form it has.
+    pub fn form(&self) -> Form {
+        match &self.carrier {
+            Carrier::AppImage(_) => Form::AppImage,
+            Carrier::Tar(_) => Form::Tar,
+            Carrier::Folder(_) => Form::Folder,
+        }
+    }
+
+    /// Where the squashfs of an AppImage begins, in bytes.
+    pub fn offset(&self) -> Option<u64> {
+        match &self.carrier {
+            Carrier::AppImage(appimage) => Some(appimage.start),
+            Carrier::Tar(_) | Carrier::Folder(_) => None,
+        }
     }
 
     /// The digest of the program that it was made with.
     pub fn program_digest(&self) -> &Digest {
-        &self.record.program.digest
+        self.program_is().0
     }
 
     /// Bytes of it.
     pub fn program_size(&self) -> u64 {
-        self.record.program.size
+        self.program_is().1
+    }
+
+    fn program_is(&self) -> (&Digest, u64) {
+        match (&self.carrier, &self.index.program) {
+            (Carrier::AppImage(appimage), _) => appimage.program_is(),
+            (_, Some(program)) => (&program.digest, program.size),
+            // Not opened without one.
+            (_, None) => (&self.index.image.digest, 0),
+        }
     }
 
     /// That program, as it was before it carried an image; verified at the end of the reading.
     pub fn program(&self) -> Result<VerifiedReader<BlobRead>, ImageError> {
-        let ProgramRecord { size, digest, header } = &self.record.program;
-        let damaged = || PortableError::Damaged {
-            file: self.squashfs.name.clone(),
-            reason: "its record of the program cannot be read".into(),
+        let reader = match &self.carrier {
+            Carrier::AppImage(appimage) => appimage.program()?,
+            Carrier::Tar(_) | Carrier::Folder(_) => self.part(self.file(PROGRAM)?)?,
         };
-        let pairs = header
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
-        let header = pairs.collect::<Option<Vec<u8>>>().filter(|header| header.len() == extend::HEADER);
-        let header = header.filter(|header| header.len() as u64 <= *size).ok_or_else(damaged)?;
-        let (file, from) = (self.squashfs.file.clone(), header.len() as u64);
-        let rest = Part { file, at: from, end: *size };
-        let whole: BlobRead = Box::new(io::Cursor::new(header).chain(rest));
-        Ok(VerifiedReader::new(whole, digest.clone(), *size))
+        Ok(VerifiedReader::new(reader, self.program_digest().clone(), self.program_size()))
     }
 
-    /// Holds all of it to what this program makes of its program, its image and its words, and gives the digest of the file.
+    /// Holds all of it to what this program makes of its program, its image and its words. Gives the digest of the file; of a
+    /// directory, that of the tar that it is. How a tar is compressed is not looked at.
     pub fn verify(&self) -> Result<Digest, ImageError> {
         let Index { name, image, platform, agents, unpacked, .. } = self.index.clone();
         let updates = self.section(UPDATES.0)?;
         let source = ImageSource::new(&name, image, Box::new(self.clone()));
         let found = source.image(platform)?;
         let about = About { name, platform, agents, unpacked, updates };
+        match &self.carrier {
+            Carrier::AppImage(appimage) => self.verify_appimage(appimage, &found, &about),
+            Carrier::Tar(tar) => {
+                let (tarball, program) = self.tarball(&found, &about)?;
+                match tarball.difference(tar.stream()?, &program)? {
+                    None => digest_of(tar.file()),
+                    Some(reason) => Err(self.damaged(reason)),
+                }
+            }
+            Carrier::Folder(folder) => {
+                let (tarball, _) = self.tarball(&found, &about)?;
+                for (path, bytes) in tarball.small() {
+                    if folder.small(path)? != bytes {
+                        return Err(self.damaged(format!("`{path}` in it is not what it should be")));
+                    }
+                }
+                digest_of(tarball.read(self, self.program()?))
+            }
+        }
+    }
+
+    fn verify_appimage(
+        &self,
+        appimage: &AppImage,
+        image: &Image,
+        about: &About,
+    ) -> Result<Digest, ImageError> {
         let mut program = Vec::new();
         self.program()?.read_to_end(&mut program).map_err(unwrap_io)?;
-        let made = pack(&mut io::Cursor::new(program), &source, &found, &about, io::sink())?;
-        let file = Part { file: self.squashfs.file.clone(), at: 0, end: self.squashfs.length };
-        let mut own = HashingWriter::new(Algorithm::Sha256, io::sink());
-        io::copy(&mut BufReader::with_capacity(1 << 20, file), &mut own)?;
-        let (_, actual, _) = own.finish();
+        let made = pack(&mut io::Cursor::new(program), self, image, about, io::sink())?;
+        let actual = digest_of(appimage.all())?;
         if actual == made.digest {
             return Ok(actual);
         }
-        Err(PortableError::Damaged {
-            file: self.squashfs.name.clone(),
-            reason:
-                "its program and its image are whole, and what is around them is not as this program makes it"
-                    .into(),
-        }
-        .into())
+        let reason =
+            "its program and its image are whole, and what is around them is not as this program makes it";
+        Err(self.damaged(reason.into()))
     }
 
-    /// The text of a section of the AppImage specification, without the zeros behind it.
+    /// What the tar of its image and program is, by this program.
+    fn tarball(&self, image: &Image, about: &About) -> Result<(Tarball, IndexProgram), ImageError> {
+        let (digest, size) = self.program_is();
+        let program = IndexProgram { size, digest: digest.clone() };
+        Ok((Tarball::plan(image, about, &program)?, program))
+    }
+
+    /// The text of a section of the AppImage specification, without the zeros behind it; nothing where it is no AppImage.
     pub fn section(&self, name: &str) -> Result<String, ImageError> {
-        let Some((offset, size)) = extend::section(&mut &*self.squashfs.file, name).map_err(|error| {
-            PortableError::Damaged { file: self.squashfs.name.clone(), reason: error.to_string() }
-        })?
-        else {
-            return Ok(String::new());
-        };
-        let mut bytes = Vec::new();
-        let end = offset.saturating_add(size.min(RECORD_SIZE as u64));
-        Part { file: self.squashfs.file.clone(), at: offset, end }.read_to_end(&mut bytes)?;
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        Ok(String::from_utf8_lossy(&bytes[..end]).into_owned())
+        match &self.carrier {
+            Carrier::AppImage(appimage) => appimage.section(name),
+            Carrier::Tar(_) | Carrier::Folder(_) => Ok(String::new()),
+        }
     }
 
-    /// Every file of the squashfs, as its path, its permission bits and its bytes. The bytes of blobs are not verified.
+    /// Every file that its index names, as its path, its permission bits and its bytes. The bytes of blobs are not verified.
     pub fn files(&self) -> impl Iterator<Item = Result<(ImagePath, u16, BlobRead), ImageError>> {
         self.index.files.iter().map(|file| {
-            let path = ImagePath::new(&file.path).map_err(|_| PortableError::Damaged {
-                file: self.squashfs.name.clone(),
-                reason: "its index names what is no path".into(),
-            })?;
-            Ok((path, file.mode & 0o777, self.squashfs.part(file.offset, file.size)?))
+            let path = ImagePath::new(&file.path)
+                .map_err(|_| self.damaged("its index names what is no path".into()))?;
+            Ok((path, file.mode & 0o777, self.part(file)?))
         })
     }
-}
 
-impl Squashfs {
-    /// Bytes of it, which are all there.
-    fn part(&self, offset: u64, size: u64) -> Result<BlobRead, ImageError> {
-        let at = self.start.checked_add(offset);
-        let end = at.and_then(|at| at.checked_add(size)).filter(|end| *end <= self.length);
-        match (at, end) {
-            (Some(at), Some(end)) => Ok(Box::new(Part { file: self.file.clone(), at, end })),
-            _ => Err(PortableError::Damaged {
-                file: self.name.clone(),
-                reason: format!("it ends before what is in it does, at {} bytes", self.length),
-            }
-            .into()),
+    fn file(&self, path: &str) -> Result<&IndexFile, ImageError> {
+        let is_it = |file: &&IndexFile| file.path.strip_prefix('/') == Some(path);
+        let found = self.index.files.iter().find(is_it);
+        found.ok_or_else(|| self.damaged(format!("its index has no `{path}`")))
+    }
+
+    fn part(&self, file: &IndexFile) -> Result<BlobRead, ImageError> {
+        match &self.carrier {
+            Carrier::AppImage(appimage) => appimage.part(file.offset, file.size),
+            Carrier::Tar(tar) => tar.part(file.offset, file.size),
+            Carrier::Folder(folder) => folder.part(&file.path, file.size),
         }
+    }
+
+    fn damaged(&self, reason: String) -> ImageError {
+        PortableError::Damaged { file: self.name.clone(), reason }.into()
     }
 }
 
 impl Blobs for Portable {
     fn location(&self) -> String {
-        self.squashfs.name.clone()
+        self.name.clone()
     }
 
     fn open(&self, digest: &Digest) -> Result<(BlobRead, u64), ImageError> {
         let path = format!("/{LAYOUT}/blobs/{}/{}", digest.algorithm().name(), digest.hex());
         let found = self.index.files.iter().find(|file| file.path == path);
-        let file = found.ok_or_else(|| ImageError::MissingBlob {
-            digest: digest.clone(),
-            place: self.squashfs.name.clone(),
-        })?;
-        Ok((self.squashfs.part(file.offset, file.size)?, file.size))
+        let missing = || ImageError::MissingBlob { digest: digest.clone(), place: self.name.clone() };
+        let file = found.ok_or_else(missing)?;
+        Ok((self.part(file)?, file.size))
     }
 }
 
 /// Bytes of a file from one place to another.
 #[derive(Debug)]
-struct Part {
-    file: Arc<File>,
-    at: u64,
-    end: u64,
+pub(super) struct Part {
+    pub(super) file: Arc<File>,
+    pub(super) at: u64,
+    pub(super) end: u64,
 }
 
 impl Read for Part {
@@ -251,8 +282,14 @@ impl Read for Part {
     }
 }
 
+fn digest_of(all: impl Read) -> Result<Digest, ImageError> {
+    let mut hash = HashingWriter::new(Algorithm::Sha256, io::sink());
+    io::copy(&mut BufReader::with_capacity(1 << 20, all), &mut hash).map_err(unwrap_io)?;
+    Ok(hash.finish().1)
+}
+
 /// Whether all of it was there to be read.
-fn whole(read: io::Result<()>) -> io::Result<bool> {
+pub(super) fn whole(read: io::Result<()>) -> io::Result<bool> {
     match read {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -261,7 +298,7 @@ fn whole(read: io::Result<()>) -> io::Result<bool> {
 }
 
 /// A document of this format.
-fn read_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+pub(super) fn read_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     #[derive(serde::Deserialize)]
     struct Versioned {
         format: u32,

@@ -11,6 +11,18 @@
 //!   pinfold.json                                                    the index: which image, which agents, where each file is
 //! ```
 //!
+//! The same image and program are also written as a directory in a tar (`tarball`), for who wants no AppImage:
+//!
+//! ```text
+//! NAME/
+//!   pinfold.json   the index, first; it says where the other files are in the tar
+//!   run.sh         starts what is beside it
+//!   pinfold        the program, as it was
+//!   oci/           the image, as above
+//! ```
+//!
+//! The file, the tar and the directory that was in it are one [`Portable`].
+//!
 //! So it is mounted and listed by tools for AppImages, its `oci/` is read by tools for images, and it itself reads blobs by their place,
 //! without a reader of squashfs. Layers are those of the image, byte for byte.
 //!
@@ -20,8 +32,11 @@
 //! A file cannot vouch for itself: who made it is said from outside, by its digest, the image's, or a signature.
 
 mod appdir;
+mod appimage;
 mod file;
+mod folder;
 mod pack;
+mod tarball;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -33,10 +48,13 @@ use serde::Serialize;
 
 use crate::model::Descriptor;
 
+pub use file::Form;
 pub use file::Portable;
 pub use pack::About;
 pub use pack::Packed;
 pub use pack::pack;
+pub use tarball::FOLDER;
+pub use tarball::pack_tar;
 
 /// What byte 8 of an AppImage begins.
 pub const MAGIC: [u8; 3] = *b"AI\x02";
@@ -72,7 +90,7 @@ struct Record {
     index: IndexRecord,
 }
 
-/// The program as it was.
+/// The program as it was, in an AppImage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ProgramRecord {
     /// Bytes of it; what comes behind was added.
@@ -104,10 +122,20 @@ pub struct Index {
     pub agents: Vec<String>,
     /// Bytes of it unpacked, about.
     pub unpacked: u64,
+    /// The program in a directory; an AppImage has it in its record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    program: Option<IndexProgram>,
     files: Vec<IndexFile>,
 }
 
-/// Where a file of the squashfs is, from its beginning.
+/// A program that stands beside the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct IndexProgram {
+    size: u64,
+    digest: Digest,
+}
+
+/// Where a file is: from the beginning of the squashfs, or from the end of the index in the tar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct IndexFile {
     path: String,
@@ -119,8 +147,8 @@ struct IndexFile {
 /// Why a file is none of ours, or is not made.
 #[derive(Debug, thiserror::Error)]
 pub enum PortableError {
-    /// It is a plain program, or another AppImage.
-    #[error("`{file}` is no AppImage of pinfold")]
+    /// It is a plain program, another AppImage, archive or directory.
+    #[error("`{file}` is nothing that `pinfold pack` made")]
     Other {
         /// The file.
         file: String,

@@ -37,7 +37,8 @@ use super::UPDATES;
 use super::appdir;
 use crate::Image;
 use crate::ImageError;
-use crate::ImageSource;
+use crate::blobs::Blobs;
+use crate::blobs::open_verified;
 use crate::blobs::unwrap_io;
 use crate::blobs::wrap;
 use crate::json;
@@ -74,16 +75,21 @@ pub struct Packed {
     pub program: u64,
 }
 
-/// A file of the squashfs.
-enum Source {
+/// What a file of it is made of.
+pub(super) enum Source {
     Bytes(Vec<u8>),
     Blob(Descriptor),
+    /// The program, where it is a file of its own.
+    Program,
 }
+
+/// A file's name, permission bits, and what it is made of.
+pub(super) type NamedSource = (String, u16, Source);
 
 /// Writes the file that is `image` with `program` before it.
 pub fn pack(
     program: &mut (impl Read + Seek),
-    source: &ImageSource,
+    blobs: &dyn Blobs,
     image: &Image,
     about: &About,
     out: impl Write,
@@ -128,8 +134,8 @@ pub fn pack(
         let found = sources.iter().find(|(known, _)| known == path);
         Ok(match found.map(|(_, source)| source) {
             Some(Source::Bytes(bytes)) => Box::new(io::Cursor::new(bytes.clone())) as Box<dyn Read>,
-            Some(Source::Blob(blob)) => Box::new(source.open(&blob.clone()).map_err(wrap)?),
-            None => Box::new(io::empty()),
+            Some(Source::Blob(blob)) => Box::new(open_verified(blobs, blob).map_err(wrap)?),
+            Some(Source::Program) | None => Box::new(io::empty()),
         })
     });
     padded.map_err(|error| match error {
@@ -142,7 +148,7 @@ pub fn pack(
 }
 
 /// The program as it is.
-fn described(program: &mut (impl Read + Seek)) -> Result<ProgramRecord, ImageError> {
+pub(super) fn described(program: &mut (impl Read + Seek)) -> Result<ProgramRecord, ImageError> {
     let mut header = [0; extend::HEADER];
     program.rewind()?;
     let mut known = 0;
@@ -165,21 +171,19 @@ fn described(program: &mut (impl Read + Seek)) -> Result<ProgramRecord, ImageErr
 
 type Inside = (Plan, Vec<(ImagePath, Source)>, IndexRecord);
 
-/// What the squashfs holds, in order: small files, blobs, the index, which says where all of them are.
-fn inside(image: &Image, about: &About) -> Result<Inside, ImageError> {
+/// The image's layout, in order: its small files, the documents, the layers; with the descriptor of its manifest.
+pub(super) fn layout(image: &Image, about: &About) -> Result<(Descriptor, Vec<NamedSource>), ImageError> {
     let manifest = &image.manifest;
     let media_type = manifest.value().media_type.as_deref().unwrap_or(OCI_MANIFEST);
     let mut root = Descriptor::new(media_type, manifest.digest().clone(), manifest.bytes().len() as u64);
     root.platform = Some(about.platform.into());
-    let mut sources: Vec<(String, u16, Source)> = Vec::new();
-    for (name, mode, bytes) in appdir::files(about)? {
-        sources.push((name, mode, Source::Bytes(bytes)));
-    }
     let mut named = root.clone();
     named.annotations.insert("org.opencontainers.image.ref.name".into(), about.name.clone());
     let layout = Raw::compose(crate::model::Index::new(vec![named]))?;
-    sources.push((format!("{LAYOUT}/{LAYOUT_NAME}"), 0o644, Source::Bytes(LAYOUT_FILE.to_vec())));
-    sources.push((format!("{LAYOUT}/{INDEX_NAME}"), 0o644, Source::Bytes(layout.bytes().to_vec())));
+    let mut sources: Vec<NamedSource> = vec![
+        (format!("{LAYOUT}/{LAYOUT_NAME}"), 0o644, Source::Bytes(LAYOUT_FILE.to_vec())),
+        (format!("{LAYOUT}/{INDEX_NAME}"), 0o644, Source::Bytes(layout.bytes().to_vec())),
+    ];
     let config = manifest.value().config.clone();
     let layers = image.layers.iter().map(|layer| layer.descriptor.clone());
     for blob in [root.clone(), config].into_iter().chain(layers) {
@@ -189,6 +193,17 @@ fn inside(image: &Image, about: &About) -> Result<Inside, ImageError> {
             sources.push((name, 0o444, Source::Blob(blob)));
         }
     }
+    Ok((root, sources))
+}
+
+/// What the squashfs holds, in order: small files, blobs, the index, which says where all of them are.
+fn inside(image: &Image, about: &About) -> Result<Inside, ImageError> {
+    let (root, layout) = layout(image, about)?;
+    let mut sources: Vec<NamedSource> = Vec::new();
+    for (name, mode, bytes) in appdir::files(about)? {
+        sources.push((name, mode, Source::Bytes(bytes)));
+    }
+    sources.extend(layout);
     let mut plan = Plan::new();
     let mut add = |name: &str, mode: u16, size: u64| -> Result<(ImagePath, Place), ImageError> {
         let wrong = |reason: String| PortableError::Program { program: name.to_owned(), reason };
@@ -202,13 +217,14 @@ fn inside(image: &Image, about: &About) -> Result<Inside, ImageError> {
         let size = match &source {
             Source::Bytes(bytes) => bytes.len() as u64,
             Source::Blob(blob) => blob.size,
+            Source::Program => 0,
         };
         let (path, place) = add(&name, mode, size)?;
         files.push(IndexFile { path: path.to_string(), offset: place.offset, size, mode });
         contents.push((path, source));
     }
     let About { name, platform, agents, unpacked, .. } = about.clone();
-    let index = Index { format: FORMAT, name, image: root, platform, agents, unpacked, files };
+    let index = Index { format: FORMAT, name, image: root, platform, agents, unpacked, program: None, files };
     let bytes = json::write("the index", &index)?;
     let (path, place) = add(INDEX, 0o644, bytes.len() as u64)?;
     let record = IndexRecord { offset: place.offset, size: place.size, digest: Digest::sha256(&bytes) };

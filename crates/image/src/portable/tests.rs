@@ -1,4 +1,4 @@
-//! Files of a real program and an image in memory. What other tools see in them is in `tests/e2e/98-pack.sh`.
+//! Files of a real program and an image in memory. What other tools see in them is in `tests/e2e/99-pack.sh`, directories in [`directory`].
 #![expect(clippy::disallowed_methods, reason = "the program is started")]
 
 use std::io::Cursor;
@@ -17,6 +17,8 @@ use crate::blobs::Blobs as _;
 use crate::memory::AMD64;
 use crate::memory::Memory;
 use crate::model::LayerEncoding;
+
+mod directory;
 
 /// A program of this machine.
 fn program() -> Vec<u8> {
@@ -44,7 +46,7 @@ fn about() -> About {
 fn packed(program: &[u8], about: &About) -> Result<Vec<u8>, ImageError> {
     let source = source();
     let mut out = Vec::new();
-    let packed = pack(&mut Cursor::new(program), &source, &source.image(AMD64)?, about, &mut out)?;
+    let packed = pack(&mut Cursor::new(program), source.blobs(), &source.image(AMD64)?, about, &mut out)?;
     assert_eq!((packed.size, packed.digest), (out.len() as u64, Digest::sha256(&out)));
     assert_eq!(packed.program % MULTIPLE, 0);
     Ok(out)
@@ -70,7 +72,7 @@ fn a_file_holds_the_image_and_is_the_program() {
     let Opened { scratch, portable } = opened(&bytes);
     let portable = portable.unwrap();
     assert_eq!(portable.index().agents, ["claude-code"]);
-    assert_eq!(bytes[usize::try_from(portable.offset()).unwrap()..][..4], *b"hsqs");
+    assert_eq!(bytes[usize::try_from(portable.offset().unwrap()).unwrap()..][..4], *b"hsqs");
     let mut before = Vec::new();
     portable.program().unwrap().read_to_end(&mut before).unwrap();
     assert!(before == program() && *portable.program_digest() == Digest::sha256(&before));
@@ -103,7 +105,7 @@ fn a_file_holds_the_image_and_is_the_program() {
 fn damage_is_seen_wherever_it_is() {
     let bytes = packed(&program(), &about()).unwrap();
     let portable = opened(&bytes).portable.unwrap();
-    let start = usize::try_from(portable.offset()).unwrap();
+    let start = usize::try_from(portable.offset().unwrap()).unwrap();
     let flipped = |at: usize| {
         let mut bytes = bytes.clone();
         bytes[at] ^= 0x10;

@@ -13,6 +13,26 @@ use crate::table::Held::Untried;
 pub(super) const ROWS: &[Row] = &[
     row(
         "cli/src/portable/error.rs",
+        "`--pinfold-info` and `--pinfold-extract DIR` do the same, see `--help`",
+        Elsewhere("cli/tests/pack.rs", "a_tar_is_a_directory_that_does_the_same"),
+    ),
+    row(
+        "cli/src/portable/error.rs",
+        "unpack it first, `tar -xf {}`, and run `run.sh` in its directory",
+        Elsewhere("cli/tests/pack.rs", "a_tar_is_a_directory_that_does_the_same"),
+    ),
+    row(
+        "cli/src/commands/pack.rs",
+        "name it FILE.tar, FILE.tar.gz or FILE.tar.zst",
+        Elsewhere("cli/tests/pack.rs", "a_tar_is_a_directory_that_does_the_same"),
+    ),
+    row(
+        "cli/src/commands/pack.rs",
+        "leave it out, or make an AppImage",
+        Elsewhere("cli/tests/pack.rs", "a_tar_is_a_directory_that_does_the_same"),
+    ),
+    row(
+        "cli/src/portable/error.rs",
         "set `HOME`, or link the file yourself",
         Elsewhere("cli/tests/pack.rs", "a_file_is_found_by_the_shell_while_it_is_installed"),
     ),

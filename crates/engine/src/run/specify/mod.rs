@@ -32,6 +32,7 @@ use super::named;
 use super::nix;
 use super::protect;
 use super::protect::Protection;
+use super::request::Basis;
 use super::request::Request;
 use super::request::View;
 use super::settings;
@@ -42,6 +43,7 @@ use super::workspace::Workspace;
 use crate::build::HOSTNAME;
 use crate::context::Context;
 use crate::context::Environment;
+use crate::portable;
 use crate::project::manifest::Run;
 use crate::project::manifest::run::Processes;
 use crate::project::manifest::run::Processors;
@@ -219,9 +221,13 @@ impl Asked<'_> {
             return Ok(Protection::default());
         }
         let (declared, request) = (&self.declared, self.request);
+        let carrier = match &request.basis {
+            Basis::Image(image) => portable::in_workspace(image, &workspace.source),
+            _ => Vec::new(),
+        };
         let wanted = protect::Wanted {
             recipes: &self.recipes,
-            more: declared.protect.iter().chain(&request.protect).collect(),
+            more: declared.protect.iter().chain(&request.protect).chain(&carrier).collect(),
             declared: declared.unprotect.iter().collect(),
             said: request.unprotect.iter().collect(),
         };
