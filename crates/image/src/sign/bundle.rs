@@ -49,8 +49,15 @@ struct Written<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WrittenMaterial {
+pub(super) struct WrittenMaterial {
     public_key: Key,
+}
+
+impl WrittenMaterial {
+    /// Says which key it is.
+    pub(super) fn of(key: &PublicKey) -> Self {
+        Self { public_key: Key { hint: key.hint() } }
+    }
 }
 
 /// A field that is not known is refused: readers made of the protocol's description refuse it as well.
@@ -66,7 +73,7 @@ struct Read {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Material {
+pub(super) struct Material {
     #[serde(rename = "publicKey")]
     _public_key: Option<Key>,
     #[serde(rename = "certificate")]
@@ -114,7 +121,7 @@ impl Bundle {
         }
         let written = Written {
             media_type: MEDIA_TYPE,
-            verification_material: WrittenMaterial { public_key: Key { hint: signer.public().hint() } },
+            verification_material: WrittenMaterial::of(signer.public()),
             dsse_envelope: Envelope {
                 payload: STANDARD.encode(&payload),
                 payload_type: PAYLOAD_TYPE.into(),

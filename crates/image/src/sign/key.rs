@@ -16,6 +16,8 @@ use p256::ecdsa::SigningKey;
 use p256::ecdsa::VerifyingKey as P256Key;
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::elliptic_curve::zeroize::Zeroizing;
 use p256::pkcs8::DecodePrivateKey as _;
 use p256::pkcs8::DecodePublicKey as _;
@@ -27,6 +29,7 @@ use p256::pkcs8::ObjectIdentifier;
 use p256::pkcs8::PrivateKeyInfo;
 use p256::pkcs8::SecretDocument;
 use p256::pkcs8::SubjectPublicKeyInfoRef;
+use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::http::Secret;
 use rustix::rand::GetRandomFlags;
@@ -114,6 +117,22 @@ impl PublicKey {
     }
 }
 
+impl PublicKey {
+    /// Whether it can verify what only the SHA-256 is known of.
+    pub fn verifies_digests(&self) -> bool {
+        matches!(self.0, Public::P256(_))
+    }
+
+    /// Whether it made `signature` (ECDSA in DER) of the message that has this SHA-256. Never of Ed25519.
+    pub fn verifies_digest(&self, message: &Digest, signature: &[u8]) -> bool {
+        match &self.0 {
+            Public::P256(key) if message.algorithm() == Algorithm::Sha256 => Signature::from_der(signature)
+                .is_ok_and(|signature| key.verify_prehash(message.bytes(), &signature).is_ok()),
+            Public::P256(_) | Public::Ed25519(_) => false,
+        }
+    }
+}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({})", self.hint())
@@ -187,6 +206,16 @@ impl SecretKey {
         let pem = self.secret.to_pkcs8_pem(LineEnding::LF);
         let pem = pem.map_err(|_| SignError::Key { wanted: PRIVATE, reason: "it cannot be written" })?;
         Ok(Secret::new(pem.as_str()))
+    }
+}
+
+impl SecretKey {
+    /// Signs the message that has this SHA-256: ECDSA in DER, the bytes that signing the message gives.
+    pub fn sign_digest(&self, message: &Digest) -> Result<Vec<u8>, SignError> {
+        let signed = Some(message).filter(|message| message.algorithm() == Algorithm::Sha256);
+        let signed = signed.and_then(|message| self.secret.sign_prehash(message.bytes()).ok());
+        let signature: Signature = signed.ok_or(SignError::Signer)?;
+        Ok(signature.to_der().as_bytes().to_vec())
     }
 }
 

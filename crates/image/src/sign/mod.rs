@@ -3,6 +3,7 @@
 //! ```text
 //!   Statement ─► DSSE payload ─► PAE ─► Signer ─► Bundle          subject and predicate, what is signed, what is attached
 //!   bytes ─► Bundle::parse ─► verify(keys) ─► Statement           nothing of a payload is read before a key has signed it
+//!   file ─► SHA-256 ─► FileSignature                              beside the file, for who has it from anywhere
 //! ```
 //!
 //! **Guarantees**: what [`SecretKey`] signs is deterministic (RFC 6979): the same statement and key give the same bytes, so a
@@ -14,12 +15,14 @@
 //! another way. A verified statement says what a key's owner said: which subject and predicate are wanted is the caller's
 //! question ([`Statement::names`]).
 
+mod blob;
 mod bundle;
 mod dsse;
 mod error;
 mod key;
 mod statement;
 
+pub use blob::FileSignature;
 pub use bundle::Bundle;
 pub use bundle::MEDIA_TYPE;
 pub use dsse::MAX_BUNDLE;
