@@ -81,6 +81,18 @@ fn a_file_tells_what_it_is_and_refuses_what_it_does_not_know() {
     assert!(fs::read(packed.machine.path("box").join("again")).unwrap() == once);
     let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(json["size"].as_u64(), Some(once.len() as u64));
+    // A link that is called like process 1 of a sandbox is none.
+    let link = packed.machine.path("box").join("pinfold-init");
+    std::os::unix::fs::symlink(&packed.file, &link).unwrap();
+    let mut by_link = Command::new(&link);
+    std::os::unix::process::CommandExt::arg0(&mut by_link, "pinfold-init");
+    assert!(told(&by_link.arg("--pinfold-info").output().unwrap()).1.contains("name      box"));
+    // One that cannot be read does not know what it carries, and says so.
+    if !rustix::process::geteuid().is_root() {
+        fs::set_permissions(&packed.file, std::fs::Permissions::from_mode(0o111)).unwrap();
+        assert!(told(&packed.carried(&["--version"])).1.contains("`chmod +r` it"));
+        fs::set_permissions(&packed.file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
     // Packed by the file itself: its program is what it was.
     let own =
         packed.carried(&["--pinfold", "pack", "appimage:a b.AppImage", "--name", "box", "-o", "by itself"]);
@@ -91,11 +103,27 @@ fn a_file_tells_what_it_is_and_refuses_what_it_does_not_know() {
 #[test]
 fn what_cannot_be_packed_says_what_to_do() {
     let Some(packed) = Packed::new() else { return };
+    // A static program for this platform, which would not know what is behind it.
+    let mut other = fs::read(env!("CARGO_BIN_EXE_pinfold")).unwrap();
+    let mark = b"pinfold: this program carries images of format ";
+    let places: Vec<_> = (0..other.len() - mark.len())
+        .filter(|at| other[*at] == mark[0] && other[*at..].starts_with(mark))
+        .collect();
+    assert!(!places.is_empty());
+    for at in places {
+        other[at] = b'P';
+    }
+    fs::write(packed.machine.path("box").join("strange"), other).unwrap();
     for (args, error, hint) in [
         (
             &["pack", "appimage:a b.AppImage", "--agent", "codex-cli"][..],
             "no agent `codex-cli`",
             "build the image with the agent",
+        ),
+        (
+            &["pack", "--offline", "--head", "strange"],
+            "`strange` is no pinfold that carries images as this one does",
+            "name a pinfold of this version",
         ),
         (
             &["pack", "--offline", "--platform", "linux/arm64"],
@@ -115,6 +143,9 @@ fn what_cannot_be_packed_says_what_to_do() {
         assert!(code == Some(2) || code == Some(1), "{args:?}: {code:?}");
         assert!(told.contains(error) && told.contains(hint), "{args:?}: {told}");
     }
+    let one = packed.pinfold(&["pack", "--offline", "--head", env!("CARGO_BIN_EXE_pinfold"), "-o", "one"]);
+    assert!(one.status.success(), "the control: {}", said(&one));
+    assert!(fs::read(packed.machine.path("box").join("one")).unwrap() == fs::read(&packed.file).unwrap());
     let left = |name: &str| packed.machine.path("box").join(name).exists();
     assert!(!left("other") && !left("box-aarch64.AppImage"));
     let mut bytes = fs::read(&packed.file).unwrap();
@@ -255,4 +286,67 @@ fn a_tar_is_a_directory_that_does_the_same() {
     assert!(code == Some(4) && error.contains("copy it once more from where it came"), "{error}");
     fs::write(at("un packed/box/pinfold.json"), "{}").unwrap();
     assert_eq!(run(&["x"]).0, Some(4));
+}
+
+#[test]
+fn what_is_taken_out_is_whole_or_nothing() {
+    let Some(packed) = Packed::new() else { return };
+    let at = |name: &str| packed.machine.path("box").join(name);
+    let (code, none) = told(&packed.carried(&["--appimage-extract", "no-such*"]));
+    assert!(code == Some(0) && none.contains("nothing in it is called `no-such*`"), "{none}");
+    fs::remove_dir(at("squashfs-root")).unwrap();
+    // The last byte of the largest blob, which is behind others.
+    let mut bytes = fs::read(&packed.file).unwrap();
+    let (code, all) = told(&packed.carried(&["--appimage-extract"]));
+    assert!(code == Some(0) && all.contains("files in `squashfs-root`"), "{all}");
+    let blobs = fs::read_dir(at("squashfs-root/oci/blobs/sha256")).unwrap().map(|blob| blob.unwrap().path());
+    let largest = fs::read(blobs.max_by_key(|blob| fs::metadata(blob).unwrap().len()).unwrap()).unwrap();
+    let start = bytes.windows(64).position(|window| window == &largest[..64]).unwrap();
+    bytes[start + largest.len() - 1] ^= 1;
+    let torn = at("torn.AppImage");
+    fs::write(&torn, bytes).unwrap();
+    fs::set_permissions(&torn, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::remove_dir_all(at("squashfs-root")).unwrap();
+    let (code, error) = told(&packed.carried_at(&torn, &["--appimage-extract"], &[]));
+    assert!(code == Some(4) && !at("squashfs-root").exists(), "{error}");
+}
+
+/// A file may have any name, and words of the agent any bytes.
+#[test]
+fn names_and_words_need_not_be_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let Some(packed) = Packed::new() else { return };
+    let file = packed.machine.path("box").join(OsStr::from_bytes(b"odd \xff\n.AppImage"));
+    fs::rename(&packed.file, &file).unwrap();
+    let mut place = std::ffi::OsString::from("appimage:");
+    place.push(&file);
+    let word = OsStr::from_bytes(b"a\xffb");
+    let workspace = packed.machine.path("w");
+    fs::create_dir(&workspace).unwrap();
+    let start = |more: &[&str]| {
+        let mut command = Command::new(&file);
+        command.env_clear().env("HOME", packed.machine.path("box")).env("PATH", "/usr/bin:/bin");
+        command
+            .current_dir(packed.machine.path("box"))
+            .args(["--pinfold", "run", "--quiet", "--image"])
+            .arg(&place);
+        command
+            .arg("-w")
+            .arg(&workspace)
+            .args(more)
+            .args(["--network", "none", "--", "/bin/busybox", "printf", "%s|"])
+            .arg(word);
+        command.output().unwrap()
+    };
+    let output = start(&[]);
+    assert!(output.stdout == b"a\xffb|", "{}", said(&output));
+    // The configuration of other runtimes is text.
+    if ["/usr/bin/runc", "/usr/sbin/runc"].iter().any(|runc| Path::new(runc).exists()) {
+        let (code, error) = told(&start(&["--runtime", "runc"]));
+        assert!(
+            code == Some(125) && error.contains("leave `--runtime` out: the built-in one takes every word"),
+            "{error}"
+        );
+    }
 }

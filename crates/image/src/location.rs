@@ -6,7 +6,9 @@
 //!
 //! As there, a path cannot contain a colon; but that of an AppImage, which is one image, is all that follows.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -50,6 +52,14 @@ pub struct Location {
 }
 
 impl Location {
+    /// The same of words that need not be text: the path of an AppImage is what the file system has.
+    pub fn of_appimage(word: &OsStr) -> Option<Self> {
+        let path =
+            word.as_bytes().strip_prefix(LocationKind::AppImage.word().as_bytes())?.strip_prefix(b":")?;
+        let path = PathBuf::from(OsStr::from_bytes(path));
+        (!path.as_os_str().is_empty()).then_some(Self { kind: LocationKind::AppImage, path, tag: None })
+    }
+
     /// Whether text is meant as a place (and not as an image name).
     pub fn is_spelt_by(text: &str) -> bool {
         kind_of(text).is_some()
@@ -138,6 +148,13 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_path_of_an_appimage_need_not_be_text() {
+        let of = |word: &[u8]| Location::of_appimage(OsStr::from_bytes(word)).map(|place| place.path);
+        assert_eq!(of(b"appimage:/a\xff:b"), Some(OsStr::from_bytes(b"/a\xff:b").into()));
+        assert_eq!((of(b"appimage:"), of(b"oci:/a\xff"), of(b"/a\xff.AppImage")), (None, None, None));
     }
 
     #[test]

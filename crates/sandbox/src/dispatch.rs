@@ -4,10 +4,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::start::spawn::CONTROL;
 use crate::start::spawn::INIT_NAME;
 use crate::start::spawn::guest;
 use crate::start::spawn::hook;
 use crate::start::spawn::init;
+use crate::start::sys;
 use crate::supervise::session;
 
 /// Takes over when this process is a copy started for a sandbox; returns at once otherwise. To be called first thing in
@@ -15,11 +17,16 @@ use crate::supervise::session;
 pub fn dispatch() {
     let mut words = std::env::args_os();
     let name = words.next();
-    if name.as_deref() == Some(OsStr::from_bytes(INIT_NAME.to_bytes())) {
-        init::main();
+    // A link that is called like that is none of ours: nobody hands it a descriptor.
+    if name.as_deref() == Some(OsStr::from_bytes(INIT_NAME.to_bytes()))
+        && let Ok(control) = sys::inherited(CONTROL)
+    {
+        init::main(&control);
     }
-    if name.as_deref() == Some(OsStr::new(session::SUPERVISOR_NAME)) {
-        session::main();
+    if name.as_deref() == Some(OsStr::new(session::SUPERVISOR_NAME))
+        && let (Ok(report), Ok(task)) = (sys::inherited(3), sys::inherited(4))
+    {
+        session::main(report, task);
     }
     // Another runtime starts the program by its path; the word is then its first argument.
     let role = words.next();

@@ -28,6 +28,7 @@ mod start;
 mod supervise;
 pub mod types;
 pub mod weaken;
+mod words;
 
 pub use dispatch::dispatch;
 pub use error::SandboxError;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use pinfold_network::AllowList;
@@ -38,7 +39,8 @@ pub struct Spec {
     /// The unpacked image on the host; never written to.
     pub rootfs: PathBuf,
     /// The program and its arguments. A name without `/` is looked up in the `PATH` of [`Spec::env`], inside.
-    pub args: Vec<String>,
+    #[serde(with = "crate::words")]
+    pub args: Vec<OsString>,
     /// The whole environment: nothing of the caller's is added.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -106,7 +108,7 @@ const fn default_tmp() -> u64 {
 impl Spec {
     /// A sandbox with every default: home `/home/agent` in memory, start there, no mounts, the proxy with an empty
     /// allow-list.
-    pub fn new(name: impl Into<String>, rootfs: impl Into<PathBuf>, args: Vec<String>) -> Self {
+    pub fn new(name: impl Into<String>, rootfs: impl Into<PathBuf>, args: Vec<OsString>) -> Self {
         Self {
             name: name.into(),
             rootfs: rootfs.into(),
@@ -525,6 +527,8 @@ pub enum Debug {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     #[test]
@@ -554,7 +558,9 @@ mod tests {
         let mut spec = Spec::new("a@b", "/r", vec!["true".into()]);
         spec.mounts.push(Mount::writable("/w", "/workspace"));
         spec.network = Network::Host;
+        spec.args.push(OsString::from_vec(vec![b'a', 0xff]));
         let text = serde_json::to_string(&spec).unwrap();
+        assert!(text.contains(r#""args":["true",[97,255]]"#), "{text}");
         assert_eq!(serde_json::from_str::<Spec>(&text).unwrap(), spec);
     }
 }

@@ -15,7 +15,11 @@
 //! **Refuses** (as "no ELF file" or malformed): headers or tables outside the file, more than these limits, names that do not
 //! end.
 
+use std::cell::RefCell;
 use std::io;
+use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
 
 use crate::Content;
 use crate::Contents;
@@ -170,6 +174,36 @@ pub fn read(contents: &dyn Contents, content: &Content) -> io::Result<Option<Elf
 /// [`read`] for bytes in memory.
 pub fn parse(bytes: &[u8]) -> Option<Elf> {
     read(&InlineOnly, &Content::inline(bytes)).ok().flatten()
+}
+
+/// [`read`] for a file that is open.
+pub fn read_open(file: &mut (impl Read + Seek)) -> io::Result<Option<Elf>> {
+    let size = file.seek(SeekFrom::End(0))?;
+    match reader::elf(&Open { file: RefCell::new(file), size }) {
+        Ok(elf) => Ok(Some(elf)),
+        Err(Stop::NotElf | Stop::Malformed(_) | Stop::Missing(_)) => Ok(None),
+        Err(Stop::Io(error)) => Err(error),
+    }
+}
+
+/// An open file.
+struct Open<R> {
+    file: RefCell<R>,
+    size: u64,
+}
+
+impl<R: Read + Seek> Source for Open<R> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn bytes(&self, offset: u64, size: u64) -> Result<Vec<u8>, Stop> {
+        let mut file = self.file.borrow_mut();
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = vec![0; usize::try_from(size).map_err(|_| Stop::Malformed("it ends early"))?];
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 /// A file read by position.

@@ -1,5 +1,6 @@
 //! `pinfold run` and `pinfold open`: an agent, or any command, in a sandbox.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -25,6 +26,7 @@ use pinfold_engine::run::Session;
 use pinfold_engine::run::Stay;
 use pinfold_engine::run::View;
 use pinfold_engine::ship::find::Pull;
+use pinfold_image::Location;
 use pinfold_sandbox::Account;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::OciRuntime;
@@ -58,7 +60,7 @@ pub(crate) struct Bounds {
     /// Use this image: NAME[:TAG] or NAME@DIGEST in the local store or, with its registry, there; oci:DIR[:TAG], oci-archive:FILE,
     /// docker-archive:FILE or docker://HOST/REPOSITORY[:TAG]
     #[arg(long, value_name = "REF", add = complete::images())]
-    pub(crate) image: Option<String>,
+    pub(crate) image: Option<OsString>,
     /// Which platform of the image; this machine's unless said
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
@@ -85,7 +87,7 @@ pub(crate) struct What {
     pub(crate) agent: Option<String>,
     /// Further arguments for the agent; without an agent, the command to run (the image's own when there is none)
     #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<String>,
+    pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) bounds: Bounds,
     #[command(flatten)]
@@ -227,7 +229,10 @@ impl Bounds {
         Ok(Request {
             basis: match (&self.file, &self.image, &self.preset) {
                 (Some(file), _, _) => Basis::Manifest(file.clone()),
-                (None, Some(image), _) => Basis::Image(image.clone()),
+                (None, Some(image), _) => match (image.to_str(), Location::of_appimage(image)) {
+                    (None, Some(place)) => Basis::At(place),
+                    _ => Basis::Image(image.to_string_lossy().into_owned()),
+                },
                 (None, None, Some(preset)) => Basis::Preset(preset.clone()),
                 (None, None, None) => Basis::Here,
             },

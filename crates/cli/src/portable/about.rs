@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use pinfold_base::Digest;
+use pinfold_base::directory;
 use pinfold_base::shown;
 use pinfold_base::units;
 use pinfold_image::ImageError;
@@ -103,28 +105,46 @@ pub(super) fn verify(portable: &Portable) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Puts its files into a directory that is not there yet; those that a pattern means.
+/// Puts its files into a directory that is not there yet; those that a pattern means. Where that fails nothing is left.
 pub(super) fn extract(portable: &Portable, directory: &Path, pattern: Option<&OsString>) -> Outcome {
-    let pattern = pattern.map(|pattern| pattern.to_string_lossy().into_owned());
     fs::create_dir(directory).map_err(ImageError::from)?;
+    let pattern = pattern.map(|pattern| pattern.as_bytes());
+    let files = match extract_into(portable, directory, pattern) {
+        Ok(files) => files,
+        Err(error) => {
+            if let Err(remains) = directory::remove(directory) {
+                render::note(shown!("{remains}"));
+            }
+            return Err(error.into());
+        }
+    };
+    match pattern {
+        // As the reference runtime has it, this is no failure.
+        Some(pattern) if files == 0 => {
+            let pattern = String::from_utf8_lossy(pattern);
+            render::note(shown!("nothing in it is called `{pattern}`: `{}` is empty", directory.display()));
+        }
+        _ => render::note(shown!("{files} files in `{}`", directory.display())),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How many files that are.
+fn extract_into(portable: &Portable, directory: &Path, pattern: Option<&[u8]>) -> Result<u32, ImageError> {
     let mut files = 0_u32;
     for file in portable.files() {
         let (path, mode, mut content) = file?;
         let name = path.to_string();
         let name = name.trim_start_matches('/');
-        if pattern.as_deref().is_some_and(|pattern| !is_meant(pattern.as_bytes(), name.as_bytes())) {
+        if pattern.is_some_and(|pattern| !is_meant(pattern, name.as_bytes())) {
             continue;
         }
         let to = directory.join(name);
         if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).map_err(ImageError::from)?;
+            fs::create_dir_all(folder)?;
         }
-        let mut new = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode.into())
-            .open(&to)
-            .map_err(ImageError::from)?;
+        let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(mode.into()).open(&to)?;
+        files += 1;
         let digest = name
             .strip_prefix("oci/blobs/sha256/")
             .and_then(|hex| Digest::from_hex(pinfold_base::Algorithm::Sha256, hex).ok());
@@ -133,10 +153,8 @@ pub(super) fn extract(portable: &Portable, directory: &Path, pattern: Option<&Os
             content = Box::new(VerifiedReader::new(blob, digest, size));
         }
         io::copy(&mut content, &mut new).map_err(unwrap_io)?;
-        files += 1;
     }
-    render::note(shown!("{files} files in `{}`", directory.display()));
-    Ok(ExitCode::SUCCESS)
+    Ok(files)
 }
 
 /// Whether a pattern of glob(7), `*` and `?` alone, means a name or a directory that it is in. `*` does not stop at slashes.
@@ -218,11 +236,13 @@ pub(super) fn install(portable: &Portable, path: &Path) -> Outcome {
         for (to, from) in [(&entry, format!("/{name}.desktop")), (&icon, format!("/{name}.png"))] {
             let bytes = content(portable, &from)?;
             let text = if to == &entry {
-                let exec =
-                    path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+                let Some(exec) = exec_value(path) else {
+                    render::note("no entry for menus is made: a path that is not UTF-8 cannot be in one");
+                    break;
+                };
                 let icon = format!("Icon={PREFIX}{name}");
                 let text = String::from_utf8_lossy(&bytes).into_owned();
-                text.replace(&format!("Exec={name}"), &format!("Exec=\"{exec}\""))
+                text.replace(&format!("Exec={name}"), &format!("Exec={exec}"))
                     .replace(&format!("Icon={name}"), &icon)
                     .into_bytes()
             } else {
@@ -258,6 +278,25 @@ pub(super) fn uninstall(portable: &Portable, path: &Path) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A program as the key `Exec` names it (Desktop Entry Specification 1.5, "The Exec key"): quoted, its own signs of quoting, `$` and `` ` ``
+/// escaped, percent signs doubled; then escaped once more as every string is ("Possible value types"). Nothing where it is no text.
+fn exec_value(program: &Path) -> Option<String> {
+    let mut value = String::from("\"");
+    for letter in program.to_str()?.chars() {
+        match letter {
+            '\\' => value.push_str(r"\\\\"),
+            '"' | '$' | '`' => value.extend([r"\\", letter.encode_utf8(&mut [0; 4])]),
+            '%' => value.push_str("%%"),
+            '\n' => value.push_str(r"\n"),
+            '\r' => value.push_str(r"\r"),
+            '\t' => value.push_str(r"\t"),
+            letter => value.push(letter),
+        }
+    }
+    value.push('"');
+    Some(value)
+}
+
 fn folder_of(file: &Path) -> Result<(), ImageError> {
     file.parent().map_or(Ok(()), |folder| Ok(fs::create_dir_all(folder)?))
 }
@@ -276,7 +315,25 @@ fn content(portable: &Portable, name: &str) -> Result<Vec<u8>, ImageError> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
+
+    /// What GLib's `g_key_file_get_string` and then `g_shell_parse_argv` make of each is the path, with `%%` for `%`.
+    #[test]
+    fn a_path_in_a_menu_is_quoted_twice() {
+        for (path, value) in [
+            ("/a b.AppImage", r#""/a b.AppImage""#),
+            (r"/a\b", r#""/a\\\\b""#),
+            (r#"/a"b"#, r#""/a\\"b""#),
+            ("/$a`b", r#""/\\$a\\`b""#),
+            ("/50%", r#""/50%%""#),
+            ("/a\nb", r#""/a\nb""#),
+        ] {
+            assert_eq!(exec_value(Path::new(path)).as_deref(), Some(value), "{path}");
+        }
+        assert_eq!(exec_value(Path::new(OsStr::from_bytes(b"/\xff"))), None);
+    }
 
     #[test]
     fn patterns_mean_names_and_what_is_below_them() {

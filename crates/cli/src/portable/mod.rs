@@ -16,6 +16,7 @@ mod words;
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -46,7 +47,16 @@ const OWN: &str = "/proc/self/exe";
 
 /// What is done by a file that carries an image; nothing by the program alone.
 pub(crate) fn carried() -> Option<Outcome> {
-    let file = fs::File::open(OWN).ok()?;
+    let file = match fs::File::open(OWN) {
+        // It may be pinfold alone, which need not be read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            render::note(
+                "the file of this program may not be read: if it carries an image, `chmod +r` it, or that is not seen",
+            );
+            return None;
+        }
+        opened => opened.ok()?,
+    };
     let mut magic = [0; 3];
     file.file().read_exact_at(&mut magic, MAGIC_AT).ok()?;
     (magic == MAGIC).then(|| begin(file))
@@ -79,8 +89,7 @@ fn said(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) ->
 fn go_on(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -> Outcome {
     let environment: Environment = std::env::vars_os().collect::<Environment>().with_account();
     let index = portable.index();
-    let root = |folders: &pinfold_base::Home| folders.data().join("rootfs").join(index.image.digest.hex());
-    let place = portable::place(&environment, path, index.unpacked, root)?;
+    let place = portable::place(&environment, path, |folders| portable::needed(portable, folders))?;
     // Noted first, so that nobody takes the program away meanwhile.
     portable::started(place.folders.data(), portable, path).map_err(pinfold_image::ImageError::from)?;
     let program = portable::program(portable, &place.folders)?;

@@ -83,17 +83,22 @@ impl Diagnose for FindError {
 /// The image that text means (a place outside of the store, or a name in it), let in by the user's rules: for whatever unpacks it, runs
 /// it or gives it away. What a project here made needs nobody's signature; of what came from elsewhere the proofs that were kept count.
 pub fn find(context: &Context, text: &str) -> Result<Admitted<ImageSource>, FindError> {
+    if Location::is_spelt_by(text) {
+        return find_at(context, &text.parse()?);
+    }
     let rules = &context.settings()?.trust;
     let kept = Kept::of(context);
-    if Location::is_spelt_by(text) {
-        let source = ImageSource::from_location(&text.parse()?)?;
-        return Ok(admit_source(rules, source, None, Origin::Place, &kept)?);
-    }
     let (store, reference): (_, Reference) = (context.images()?, text.parse()?);
     let found = store.find(&reference)?;
     let source = ImageSource::new(&reference.to_string(), found.descriptor, Box::new(store));
     let origin = if found.owner.is_some() { Origin::Made } else { Origin::Name(&reference) };
     Ok(admit_source(rules, source, found.upstream.index.as_ref(), origin, &kept)?)
+}
+
+/// The same of a directory or file.
+pub fn find_at(context: &Context, place: &Location) -> Result<Admitted<ImageSource>, FindError> {
+    let source = ImageSource::from_location(place)?;
+    Ok(admit_source(&context.settings()?.trust, source, None, Origin::Place, &Kept::of(context))?)
 }
 
 /// The same, to be looked at only.

@@ -28,6 +28,7 @@ pub use pack::Packed;
 pub use pack::pack;
 pub use place::Place;
 pub use place::PlaceError;
+pub use place::needed;
 pub use place::place;
 pub use program::program;
 pub use record::started;

@@ -4,8 +4,6 @@
 //! that the image does not have; names that something else than a file has.
 
 use std::io;
-use std::io::BufReader;
-use std::io::Read;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -24,11 +22,11 @@ use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
 use pinfold_image::LayerEncoding;
 use pinfold_image::blobs::Blobs;
-use pinfold_image::blobs::unwrap_io;
 use pinfold_image::portable;
 use pinfold_image::portable::About;
 use pinfold_image::portable::Portable;
 use pinfold_image::portable::PortableError;
+use pinfold_image::portable::ReadAgain;
 use pinfold_image::recode::Recoded;
 use pinfold_image::recode::with_zstd;
 use pinfold_image::source::ImageLayer;
@@ -140,6 +138,12 @@ pub enum PackError {
         /// What it is to run on.
         platform: Platform,
     },
+    /// The program would not know what is behind it.
+    #[error("`{}` is no pinfold that carries images as this one does", .head.display())]
+    Stranger {
+        /// The program.
+        head: PathBuf,
+    },
     /// Something that is no file has its name.
     #[error("`{}` is there already, and is no file", .file.display())]
     Taken {
@@ -160,7 +164,9 @@ pub enum PackError {
 impl Diagnose for PackError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::Agent { .. } | Self::Head { .. } | Self::Taken { .. } => Diagnosis::Own(Kind::Usage),
+            Self::Agent { .. } | Self::Head { .. } | Self::Stranger { .. } | Self::Taken { .. } => {
+                Diagnosis::Own(Kind::Usage)
+            }
             Self::Image(error) => Diagnosis::Inner(error),
             Self::Save(error) => Diagnosis::Inner(error),
             Self::Io(error) => Diagnosis::Inner(error),
@@ -174,6 +180,9 @@ impl Diagnose for PackError {
                 "name the pinfold of that platform with `--head FILE`: `cargo build --release --target {}-unknown-linux-gnu` makes one",
                 platform.arch.machine()
             )),
+            Self::Stranger { .. } => Some(
+                "name a pinfold of this version with `--head FILE`: it is built from the same sources".into(),
+            ),
             Self::Taken { .. } => Some("name another file".into()),
             _ => None,
         }
@@ -250,22 +259,31 @@ fn unpacked(image: &Image) -> u64 {
 }
 
 /// The program that goes before the image, opened and looked at: as it was before it carried one itself.
-fn head(options: &Options) -> Result<io::Cursor<Vec<u8>>, PackError> {
+fn head(options: &Options) -> Result<Box<dyn ReadAgain>, PackError> {
     let path = options.head.as_deref().unwrap_or(Path::new(OWN));
-    let mut bytes = Vec::new();
-    match Portable::open(path) {
+    let wrong = || PackError::Head { head: path.to_owned(), platform: options.platform };
+    let mut program: Box<dyn ReadAgain> = match Portable::open(path) {
         Ok(carrying) => {
-            carrying.program()?.read_to_end(&mut bytes).map_err(unwrap_io)?;
+            carrying.program()?.finish()?;
+            carrying.unverified_program()?
         }
         Err(ImageError::Portable(PortableError::Other { .. })) => {
-            BufReader::new(fs::File::open(path)?).take(MAX_PROGRAM).read_to_end(&mut bytes)?;
+            let file = fs::File::open(path)?;
+            if file.metadata()?.len() > MAX_PROGRAM {
+                return Err(wrong());
+            }
+            Box::new(file)
         }
         Err(error) => return Err(error.into()),
-    }
-    let known = pinfold_archive::elf::parse(&bytes);
+    };
+    let known = pinfold_archive::elf::read_open(&mut program)?;
     if known.is_none_or(|elf| elf.machine != options.platform.arch.elf_machine() || elf.interpreter.is_some())
     {
-        return Err(PackError::Head { head: path.to_owned(), platform: options.platform });
+        return Err(wrong());
     }
-    Ok(io::Cursor::new(bytes))
+    program.rewind()?;
+    if !portable::is_marked(&mut program)? {
+        return Err(PackError::Stranger { head: path.to_owned() });
+    }
+    Ok(program)
 }

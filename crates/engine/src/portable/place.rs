@@ -8,8 +8,9 @@
 //! | the cache | `$XDG_CACHE_HOME/pinfold/portable`, else `~/.cache/pinfold/portable` |
 //! | FILE's directory | `FILE.pinfold`, beside FILE |
 //!
-//! **Guarantees**: the place is the user's own, or its nearest directory that is there is theirs or root's: nobody else can put
-//! something there first. **Refuses** places that others can write to, from which nothing is executed (`noexec`), without room.
+//! **Guarantees**: the place is the user's own, and all directories that lead there are theirs or root's, and written to by nobody else
+//! (or sticky): nobody else can put something there first, or in its place later. **Refuses** places that others can write to, from which
+//! nothing is executed (`noexec`), without room.
 
 use std::ffi::OsString;
 use std::io;
@@ -23,15 +24,20 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Home;
 use pinfold_base::Kind;
 use pinfold_base::units;
+use pinfold_image::portable::Portable;
 use rustix::fs::Access;
 use rustix::fs::StatVfsMountFlags;
 
+use super::program;
 use crate::context::Environment;
 
+/// Who is who, and in which groups.
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
 /// The variable that says where pinfold's folders are.
 const HOME: &str = "PINFOLD_HOME";
-/// Room for homes, records and the program beside a root.
-const BESIDE: u64 = 64 << 20;
+/// Room for homes and records beside what is unpacked.
+const BESIDE: u64 = 16 << 20;
 
 /// A place that will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,23 +74,29 @@ fn listed(tried: &[(PathBuf, String)]) -> String {
     each.collect::<Vec<_>>().join("; ")
 }
 
-/// Where `file`, which unpacks to about `unpacked` bytes below the folder that `root` gives, may keep that. A root that is there
-/// needs no room.
+/// Bytes that a file will write below these folders: nothing of what is there already.
+pub fn needed(portable: &Portable, folders: &Home) -> u64 {
+    let root = folders.data().join("rootfs").join(portable.index().image.digest.hex());
+    let missing = |path: &Path, size: u64| if path.exists() { 0 } else { size };
+    let program = missing(&program::path(portable, folders), portable.program_size());
+    match missing(&root, portable.index().unpacked).saturating_add(program) {
+        0 => 0,
+        bytes => bytes.saturating_add(BESIDE),
+    }
+}
+
+/// Where `file`, which will write about as many bytes below some folders as `needed` says, may keep them.
 pub fn place(
     environment: &Environment,
     file: &Path,
-    unpacked: u64,
-    root: impl Fn(&Home) -> PathBuf,
+    needed: impl Fn(&Home) -> u64,
 ) -> Result<Place, PlaceError> {
     let mut tried = Vec::new();
-    let mut look = |home: Option<PathBuf>, folders: Home| {
-        let needed = if root(&folders).is_dir() { 0 } else { unpacked.saturating_add(BESIDE) };
-        match suitable(folders.data(), needed) {
-            Ok(()) => Some(Place { home, folders }),
-            Err(why) => {
-                tried.push((folders.data().to_owned(), why));
-                None
-            }
+    let mut look = |home: Option<PathBuf>, folders: Home| match suitable(folders.data(), needed(&folders)) {
+        Ok(()) => Some(Place { home, folders }),
+        Err(why) => {
+            tried.push((folders.data().to_owned(), why));
+            None
         }
     };
     let lookup = |name: &str| environment.raw(name).map(OsString::from);
@@ -131,12 +143,12 @@ fn suitable(folder: &Path, needed: u64) -> Result<(), String> {
     if !found.is_dir() {
         return Err(format!("would be in `{}`, which is no directory", there.display()));
     }
-    let user = rustix::process::geteuid().as_raw();
-    if found.uid() != user && (there == folder || found.uid() != 0) {
-        return Err(format!("is another user's (`{}`)", there.display()));
-    }
-    if found.mode() & 0o022 != 0 && (there == folder || found.mode() & 0o1000 == 0) {
-        return Err(format!("can be written to by other users (`{}`)", there.display()));
+    // By both names: whoever can change one that leads there, or a link in it, decides where it leads.
+    let real = fs::canonicalize(there).map_err(of)?;
+    let named = std::path::absolute(there).map_err(of)?;
+    for above in real.ancestors().chain(named.ancestors()) {
+        let data = fs::metadata(above).map_err(of)?;
+        others(above, &data, there == folder && above == real)?;
     }
     if rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         return Err("cannot be written to".into());
@@ -155,6 +167,55 @@ fn suitable(folder: &Path, needed: u64) -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses a directory in which other users could put something else in place of what is below it: one that is theirs, or that they
+/// can write to. Where what is there is whose it is (`/tmp`, with the sticky bit) they cannot; in the place itself they could put more.
+fn others(directory: &Path, data: &std::fs::Metadata, is_place: bool) -> Result<(), String> {
+    let shown = directory.display();
+    let user = rustix::process::geteuid().as_raw();
+    if data.uid() != user && (is_place || data.uid() != 0) {
+        return Err(format!("is another user's (`{shown}`)"));
+    }
+    // Many systems give each user a group of their own, and files that this group may write to.
+    let shared = if is_own_group(data.gid(), user) { 0o002 } else { 0o022 };
+    if data.mode() & shared != 0 && (is_place || data.mode() & 0o1000 == 0) {
+        return Err(format!("can be written to by other users (`{shown}`)"));
+    }
+    Ok(())
+}
+
+/// Whether a group is the one of a user that nobody else is in, as far as passwd(5) and group(5) say. Root's is not asked about.
+fn is_own_group(group: u32, user: u32) -> bool {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    user != 0
+        && group == rustix::process::getegid().as_raw()
+        && alone_in(group, user, &read(PASSWD), &read(GROUP))
+}
+
+/// Whether a user, and nobody else, has this group in the text of a passwd(5), and its line in that of a group(5) names nobody else.
+fn alone_in(group: u32, user: u32, passwd: &str, groups: &str) -> bool {
+    let number = |text: Option<&&str>| text.and_then(|text| text.parse::<u32>().ok());
+    let mut name = None;
+    for line in passwd.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        if number(fields.get(3)) != Some(group) {
+            continue;
+        }
+        if number(fields.get(2)) != Some(user) {
+            return false;
+        }
+        name = fields.first().copied();
+    }
+    let lines = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut of_group = lines.filter(|fields| number(fields.get(2)) == Some(group));
+    let members = |fields: &Vec<&str>| fields.get(3).copied().unwrap_or_default().to_owned();
+    match (name, of_group.next(), of_group.next()) {
+        (Some(name), Some(line), None) => {
+            members(&line).split(',').all(|member| member.is_empty() || member == name)
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -162,7 +223,11 @@ mod tests {
     use super::*;
 
     fn placed(environment: &Environment, file: &Path, unpacked: u64) -> Result<Place, PlaceError> {
-        place(environment, file, unpacked, |folders| folders.data().join("rootfs/x"))
+        place(
+            environment,
+            file,
+            |folders| if folders.data().join("rootfs/x").is_dir() { 0 } else { unpacked },
+        )
     }
 
     fn mode(path: &Path, mode: u32) {
@@ -205,6 +270,50 @@ mod tests {
         mode(data.parent().unwrap(), 0o755);
         mode(&home, 0o1777);
         assert_eq!(placed(&environment, &file, 1).unwrap().home, None);
+    }
+
+    #[test]
+    fn nobody_else_can_rename_what_is_above_a_place() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        fs::create_dir_all(at("open/mine/deep")).unwrap();
+        std::os::unix::fs::symlink(at("open/mine"), at("link")).unwrap();
+        fs::create_dir(at("mine")).unwrap();
+        std::os::unix::fs::symlink(at("mine"), at("open/link")).unwrap();
+        let tried = |place: &str| {
+            let home = at(place);
+            let said = Environment::from([("PINFOLD_HOME", home.as_os_str())]);
+            placed(&said, &at("f"), 1).map(drop).map_err(|error| error.to_string())
+        };
+        for place in ["open/mine/deep/x", "link/deep/x", "open/link/x"] {
+            assert_eq!(tried(place), Ok(()), "{place}: the control");
+            mode(&at("open"), 0o777);
+            assert!(tried(place).unwrap_err().contains("other users"), "{place}");
+            mode(&at("open"), 0o1777);
+            assert_eq!(tried(place), Ok(()), "{place}");
+            mode(&at("open"), 0o755);
+        }
+    }
+
+    #[test]
+    fn a_group_of_ones_own_has_nobody_else() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\nyou:x:1001:100::/:\n";
+        let groups = "root:x:0:\nme:x:1000:\nusers:x:100:me\n";
+        assert!(alone_in(1000, 1000, passwd, groups));
+        assert!(alone_in(1000, 1000, passwd, "me:x:1000:me\n"));
+        for (group, user, more, groups) in [
+            (1000, 1001, "", groups),
+            (100, 1001, "", groups),
+            (1000, 1000, "", "me:x:1000:you\n"),
+            (1000, 1000, "", "me:x:1000:\nus:x:1000:you\n"),
+            (1000, 1000, "", ""),
+            (1000, 1000, "you:x:1001:1000::/:\n", groups),
+        ] {
+            assert!(
+                !alone_in(group, user, &format!("{passwd}{more}"), groups),
+                "{group} {user} {more} {groups}"
+            );
+        }
     }
 
     #[test]

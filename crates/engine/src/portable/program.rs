@@ -25,12 +25,17 @@ const FOLDER: &str = "heads";
 /// Permission bits of a program.
 const MODE: u32 = 0o500;
 
+/// Where the program is or will be.
+pub(super) fn path(portable: &Portable, folders: &Home) -> PathBuf {
+    folders.data().join(FOLDER).join(portable.program_digest().hex())
+}
+
 /// Where the program is, written now if it is not there yet. It is verified while it is written; one that is found is believed by its
 /// stamp, hashed where that is in doubt ([`stamp`]), and written anew where it is not the program, or not the user's alone.
 pub fn program(portable: &Portable, folders: &Home) -> Result<PathBuf, ImageError> {
     let folder = folders.data().join(FOLDER);
     let digest = portable.program_digest();
-    let path = folder.join(digest.hex());
+    let path = path(portable, folders);
     let expected = Expected { digest: digest.clone(), size: Some(portable.program_size()) };
     let own = |there: std::fs::Metadata| {
         there.uid() == rustix::process::geteuid().as_raw() && there.mode() & 0o7777 == MODE

@@ -46,7 +46,7 @@ fn bundle_into(
     let root = directory.join("rootfs");
     let report = unpack::unpack(source, &image, &root, &unpack::Options::default(), &*context.reporter)?;
     let ready = image::described(source, &image, root);
-    let mut spec = Spec::new("bundle", &ready.root, ready.command);
+    let mut spec = Spec::new("bundle", &ready.root, super::specify::os(ready.command));
     spec.env = ready.env;
     spec.env.insert("HOME".into(), ready.home.display().to_string());
     spec.user = ready.user;

@@ -29,6 +29,7 @@ use crate::consent::Part;
 use crate::consent::Subject;
 use crate::consent::Wishes;
 use crate::context::Context;
+use crate::keep::images;
 use crate::project;
 use crate::project::Project;
 use crate::project::ProjectError;
@@ -40,6 +41,7 @@ use crate::project::recipe;
 use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeKind;
 use crate::project::upward;
+use crate::ship::ShipError;
 use crate::ship::find::Finding;
 use crate::ship::find::find;
 
@@ -59,6 +61,9 @@ impl Choice {
             Basis::Image(text) => {
                 let finding = Finding { pull: request.pull, platforms: request.platform.into() };
                 return Ok(Self::Image(find(context, text, finding)?));
+            }
+            Basis::At(place) => {
+                return Ok(Self::Image(images::find_at(context, place).map_err(ShipError::from)?));
             }
             Basis::Manifest(file) => Project::from_file(file)?,
             Basis::Preset(name) => preset(context, Path::new("."), name, request.agent())?,

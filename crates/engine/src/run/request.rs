@@ -2,6 +2,7 @@
 //!
 //! Everything is text or a value that was checked while it was read. The machine is only looked at for the project that is meant.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
+use pinfold_image::Location;
 
 use super::error::RunError;
 use crate::build::LockUse;
@@ -43,6 +45,8 @@ pub enum Basis {
     Preset(String),
     /// One that is named: in the store, in a place outside of it, or in a registry.
     Image(String),
+    /// One in a file or directory, whose path need not be text.
+    At(Location),
 }
 
 /// What of the host's files a sandbox sees.
@@ -73,7 +77,7 @@ pub struct Request {
     /// The agent, whose routes and hosts apply; `AGENT@NAME` names the session too.
     pub agent: Option<String>,
     /// The command, or further arguments of the agent.
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
     /// The directory to work on: `DIR[:TARGET]`; the project's when it is empty, and the current one without a project.
     pub workspace: String,
     /// Where to begin, a real path of the host, when it is below the workspace.

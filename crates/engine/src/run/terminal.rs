@@ -1,6 +1,9 @@
 //! What programs inside are told of the caller's terminal, and the terminal multiplexer that a session runs in.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use fs_err as fs;
@@ -34,13 +37,14 @@ pub(super) fn in_tmux(spec: &mut Spec) {
     }
     let session = spec.name.replace(['.', ':'], "-");
     // An argument that ends in `;` ends a command of tmux's (tmux(1), "Command parsing and execution").
-    let program = std::mem::take(&mut spec.args).into_iter().map(|arg| match arg.strip_suffix(';') {
-        Some(start) => format!("{start}\\;"),
-        None => arg,
-    });
-    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let program =
+        std::mem::take(&mut spec.args).into_iter().map(|arg| match arg.as_bytes().strip_suffix(b";") {
+            Some(start) => OsString::from_vec([start, b"\\;"].concat()),
+            None => arg,
+        });
+    let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
     spec.args = words("tmux new-session -A -s");
-    spec.args.push(session);
+    spec.args.push(session.into());
     spec.args.extend(program);
     // Detaching tmux's own client would end the session: that key says what to press instead.
     for key in ["d", "D"] {
@@ -80,7 +84,7 @@ mod tests {
     #[test]
     fn a_session_runs_in_tmux_where_the_image_has_it() {
         let dir = tempfile::tempdir().unwrap();
-        let program = ["sh", "-c", "a; b;", ";"].map(str::to_owned).to_vec();
+        let program = ["sh", "-c", "a; b;", ";"].map(OsString::from).to_vec();
         let mut spec = Spec::new("claude-code@v1.2", dir.path(), program.clone());
         in_tmux(&mut spec);
         assert_eq!(spec.args, program, "the image has no tmux");

@@ -1,6 +1,5 @@
 //! Reading an AppImage, by position: it may be replaced under its name while it is read.
 
-use std::io;
 use std::io::Read;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use super::Record;
 use super::file::Part;
 use super::file::read_as;
 use super::file::whole;
+use super::program::Program;
 use crate::ImageError;
 use crate::blobs::BlobRead;
 use crate::blobs::VerifiedReader;
@@ -81,8 +81,8 @@ impl AppImage {
         (&self.program.digest, self.program.size)
     }
 
-    /// That program, as it was.
-    pub(super) fn program(&self) -> Result<BlobRead, ImageError> {
+    /// That program, as it was; unverified.
+    pub(super) fn program(&self) -> Result<Program, ImageError> {
         let ProgramRecord { size, header, .. } = &self.program;
         let damaged = || PortableError::Damaged {
             file: self.name.clone(),
@@ -94,9 +94,7 @@ impl AppImage {
             .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
         let header = pairs.collect::<Option<Vec<u8>>>().filter(|header| header.len() == extend::HEADER);
         let header = header.filter(|header| header.len() as u64 <= *size).ok_or_else(damaged)?;
-        let (file, from) = (self.file.clone(), header.len() as u64);
-        let rest = Part { file, at: from, end: *size };
-        Ok(Box::new(io::Cursor::new(header).chain(rest)))
+        Ok(Program::new(header, self.file.clone(), *size))
     }
 
     /// The text of a section of the AppImage specification, without the zeros behind it.

@@ -35,6 +35,7 @@ use super::appimage::AppImage;
 use super::folder::Folder;
 use super::folder::Tar;
 use super::pack::pack;
+use super::program::ReadAgain;
 use super::tarball::PROGRAM;
 use super::tarball::Tarball;
 use crate::Image;
@@ -155,10 +156,20 @@ impl Portable {
     /// That program, as it was before it carried an image; verified at the end of the reading.
     pub fn program(&self) -> Result<VerifiedReader<BlobRead>, ImageError> {
         let reader = match &self.carrier {
-            Carrier::AppImage(appimage) => appimage.program()?,
+            Carrier::AppImage(appimage) => Box::new(appimage.program()?),
             Carrier::Tar(_) | Carrier::Folder(_) => self.part(self.file(PROGRAM)?)?,
         };
         Ok(VerifiedReader::new(reader, self.program_digest().clone(), self.program_size()))
+    }
+
+    /// The same, unverified, to be read as often as is wanted. In a tar or a directory it is in memory, verified.
+    pub fn unverified_program(&self) -> Result<Box<dyn ReadAgain>, ImageError> {
+        if let Carrier::AppImage(appimage) = &self.carrier {
+            return Ok(Box::new(appimage.program()?));
+        }
+        let mut bytes = Vec::new();
+        self.program()?.read_to_end(&mut bytes).map_err(unwrap_io)?;
+        Ok(Box::new(io::Cursor::new(bytes)))
     }
 
     /// Holds all of it to what this program makes of its program, its image and its words. Gives the digest of the file; of a
@@ -196,9 +207,8 @@ impl Portable {
         image: &Image,
         about: &About,
     ) -> Result<Digest, ImageError> {
-        let mut program = Vec::new();
-        self.program()?.read_to_end(&mut program).map_err(unwrap_io)?;
-        let made = pack(&mut io::Cursor::new(program), self, image, about, io::sink())?;
+        self.program()?.finish()?;
+        let made = pack(&mut appimage.program()?, self, image, about, io::sink())?;
         let actual = digest_of(appimage.all())?;
         if actual == made.digest {
             return Ok(actual);

@@ -36,6 +36,7 @@ mod appimage;
 mod file;
 mod folder;
 mod pack;
+mod program;
 mod tarball;
 
 use pinfold_base::Diagnose;
@@ -53,6 +54,8 @@ pub use file::Portable;
 pub use pack::About;
 pub use pack::Packed;
 pub use pack::pack;
+pub use program::ReadAgain;
+pub use program::is_marked;
 pub use tarball::FOLDER;
 pub use tarball::pack_tar;
 
@@ -77,7 +80,7 @@ const LAYOUT: &str = "oci";
 const MAX_INDEX: u64 = 1 << 20;
 /// Most files of an index read.
 const MAX_FILES: usize = 4096;
-/// The version of record and index.
+/// The version of record and index; programs that know it say so ([`is_marked`]).
 const FORMAT: u32 = 1;
 
 /// What the section `.pinfold` says.

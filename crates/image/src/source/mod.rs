@@ -30,6 +30,7 @@ use crate::model::LayerEncoding;
 use crate::model::Manifest;
 use crate::model::Raw;
 use crate::portable::Portable;
+use crate::portable::PortableError;
 use crate::sink::is_index;
 use crate::sink::is_manifest;
 use crate::store::ref_name;
@@ -107,7 +108,17 @@ impl ImageSource {
             LocationKind::AppImage => {
                 let portable = Portable::open(&place.path)?;
                 let root = portable.index().image.clone();
-                Ok(Self { name, root, blobs: Box::new(portable) })
+                let says = portable.index().platform;
+                let source = Self { name, root, blobs: Box::new(portable) };
+                // A platform of the image that pinfold does not know is told as that.
+                match source.platforms()?.keys().find(|is| **is != says) {
+                    Some(is) => {
+                        let reason = format!("it says that its image is for {says}, and that is for {is}");
+                        let file = place.path.display().to_string();
+                        Err(PortableError::Damaged { file, reason }.into())
+                    }
+                    None => Ok(source),
+                }
             }
             LocationKind::DockerArchive => {
                 let (archive, root) = docker::DockerArchive::open(place)?;

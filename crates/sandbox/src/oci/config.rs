@@ -31,6 +31,7 @@ use crate::spec::EGRESS_SOCKET;
 use crate::spec::OWN_DIRECTORY;
 use crate::start::spawn::guest::Lifeline;
 use crate::types::OciRuntime;
+use crate::words;
 
 /// Where the copy of this program that runs the relay appears inside.
 pub const GUEST_PATH: &str = "/run/pinfold/init";
@@ -81,6 +82,9 @@ pub enum BundleError {
     /// A socket that this runtime cannot cover.
     #[error("`{}` is a socket of a program outside, and this runtime cannot cover it", .0.display())]
     Socket(PathBuf),
+    /// A word of the command that its configuration, which is text, cannot have.
+    #[error("`{0}` is not UTF-8, and this runtime takes only words that are")]
+    Word(String),
     /// A place that the plan needs was not given.
     #[error("the plan mounts `{}` and nothing was given for it", .0.display())]
     NotGiven(PathBuf),
@@ -101,6 +105,7 @@ impl BundleError {
                     word(shown)
                 ))
             }
+            Self::Word(_) => Some("leave `--runtime` out: the built-in one takes every word".into()),
             Self::Socket(_) => Some("work on a directory without it, or leave `--runtime runsc` out".into()),
             _ => None,
         }
@@ -138,6 +143,8 @@ fn ids(plan: &Plan) -> IdMap {
 
 /// `config.json` of the bundle.
 pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Value, BundleError> {
+    let mut args =
+        words::texts(&plan.args).map_err(|word| BundleError::Word(word.to_string_lossy().into_owned()))?;
     if let Some(entry) = plan.skeleton.last() {
         let shown = plan.mounts.iter().find_map(|mount| match &mount.kind {
             MountKind::Host(source) if mount.target == entry.path => Some(source.clone()),
@@ -165,7 +172,6 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
             Namespace::Network => "network",
         }})
     }));
-    let mut args = plan.args.clone();
     if paths.program.is_some() {
         let task = crate::start::spawn::guest::Task {
             listens: plan.listens.clone(),

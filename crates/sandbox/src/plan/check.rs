@@ -3,6 +3,7 @@
 //! **Refuses** what could be read as something else: names that are paths, paths with `..`, bytes of NUL, paths that are
 //! the sandbox's own.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ pub fn check_name(name: &str) -> Result<(), Refusal> {
 /// No NUL may reach `execve`, and a variable's name has no `=`.
 pub(super) fn check_strings(spec: &Spec) -> Result<(), Refusal> {
     let bad = |text: &str| text.contains('\0');
-    if spec.args.iter().any(|arg| bad(arg)) {
+    if spec.args.iter().any(|arg| arg.as_bytes().contains(&0)) {
         return Err(Refusal::Nul("argument"));
     }
     if spec.env.iter().any(|(name, value)| name.is_empty() || name.contains('=') || bad(name) || bad(value)) {

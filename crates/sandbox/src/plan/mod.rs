@@ -25,6 +25,7 @@ pub mod wall;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
@@ -99,7 +100,8 @@ pub struct Parts {
     #[serde(default = "crate::spec::default_umask")]
     pub umask: u32,
     /// Program and arguments.
-    pub args: Vec<String>,
+    #[serde(with = "crate::words")]
+    pub args: Vec<OsString>,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
     /// Where it starts.
@@ -292,7 +294,7 @@ impl Plan {
         if spec.user.uid == 0 || spec.user.gid == 0 {
             return Err(Refusal::RootInside);
         }
-        if spec.args.first().is_none_or(String::is_empty) {
+        if spec.args.first().is_none_or(|program| program.is_empty()) {
             return Err(Refusal::NoProgram);
         }
         check_strings(spec)?;

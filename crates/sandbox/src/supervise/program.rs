@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_a_recorded_sandbox_has_mounted_is_a_place() {
         let (sandboxes, given) = (tempfile::tempdir().unwrap(), folder(0o755));
-        let mut spec = Spec::new("one".to_owned(), Path::new("/"), vec!["true".to_owned()]);
+        let mut spec = Spec::new("one".to_owned(), Path::new("/"), vec!["true".into()]);
         spec.mounts.push(crate::spec::Mount::writable(given.path(), "/workspace"));
         fs_err::create_dir(sandboxes.path().join("one")).unwrap();
         let record = serde_json::to_string(&spec).unwrap();

@@ -115,12 +115,8 @@ pub(crate) fn open(
 }
 
 /// The supervisor. Never returns.
-pub(crate) fn main() -> ! {
-    let code = match (sys::inherited(3), sys::inherited(4)) {
-        (Ok(report), Ok(task)) => supervise(report, task),
-        _ => 125,
-    };
-    sys::exit_now(code)
+pub(crate) fn main(report: OwnedFd, task: OwnedFd) -> ! {
+    sys::exit_now(supervise(report, task))
 }
 
 fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {

@@ -59,7 +59,7 @@ pub(crate) fn second_hello(host: &Host, runtime: Runtime) -> Result<(), String> 
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "second-hello", "second-hello");
     let target = format!("127.0.0.1:{}", server(front));
-    spec.args.push(target.clone());
+    spec.args.push(target.clone().into());
     spec.weaken.insert(Weaken::ProxyLoopback);
     spec.network = Network::Proxy(Egress { allow: vec![target.clone()], ..Egress::default() });
     by_name(&sandboxes, &spec, runtime, 0)?;
@@ -87,7 +87,7 @@ pub(crate) fn beside_the_key(host: &Host, runtime: Runtime) -> Result<(), String
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "beside", "beside-the-key");
     let (variable, key) = CANARIES[0];
-    spec.args.push(key.to_owned());
+    spec.args.push(key.into());
     let upstream = format!("http://127.0.0.1:{}", server(provider));
     let mut with = |request: serde_json::Value| {
         let route: RouteSpec = serde_json::from_value(serde_json::json!({

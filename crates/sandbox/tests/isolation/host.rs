@@ -2,6 +2,7 @@
 //! left after a sandbox.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::io::Read;
 use std::io::Write;
@@ -135,8 +136,8 @@ impl Host {
 
     /// A specification for the probe `name`.
     pub(crate) fn spec(&self, name: &str, args: &[String]) -> Spec {
-        let mut command = vec!["/bin/probe".to_owned(), "probe".to_owned(), name.to_owned()];
-        command.extend(args.iter().cloned());
+        let mut command: Vec<OsString> = vec!["/bin/probe".into(), "probe".into(), name.into()];
+        command.extend(args.iter().map(OsString::from));
         let mut spec = Spec::new(format!("test-{}", std::process::id()), &self.root, command);
         spec.network = pinfold_sandbox::spec::Network::None;
         spec.cwd = "/".into();

@@ -84,8 +84,8 @@ impl Keyed {
     /// Whether two requests of an agent, which rewrites the program in between, end with these.
     fn ask(&self, host: &Host, key: Credential, answers: [&str; 2], runtime: Runtime) -> Result<(), String> {
         let mut spec = sessions::spec(host, "keyed", "rekey");
-        spec.args.push(self.mark.display().to_string());
-        spec.args.extend(words(&answers));
+        spec.args.push(self.mark.clone().into());
+        spec.args.extend(words(&answers).into_iter().map(Into::into));
         spec.mounts.push(Mount::writable(&self.work, "/workspace"));
         let upstream = format!("http://127.0.0.1:{}", provider());
         let route = serde_json::from_value(serde_json::json!({

@@ -57,7 +57,7 @@ impl Work {
 
     fn spec(&self, host: &Host, name: &str, probe: &str, args: &[&str], runtime: Runtime) -> Spec {
         let mut spec = sessions::spec(host, name, probe);
-        spec.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        spec.args.extend(args.iter().map(Into::into));
         spec.network = Network::None;
         spec.mounts.push(Mount::writable(&self.path, "/workspace"));
         let there = [".git/hooks", ".git/config", ".envrc"].map(|name| (name, StandIn::Directory));
@@ -195,7 +195,7 @@ pub(crate) fn repositories(host: &Host, runtime: Runtime) -> Result<(), String> 
             }
         }
         let mut spec = work.spec(host, "repositories", probe, &[], runtime);
-        spec.args.extend(targets(present));
+        spec.args.extend(targets(present).into_iter().map(Into::into));
         // As a run has it: the part that is worked on, and the repository that git needs for it.
         spec.mounts = vec![
             Mount::writable(work.path.join("front"), "/workspace"),

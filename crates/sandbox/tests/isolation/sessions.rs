@@ -384,7 +384,7 @@ pub(crate) fn empty_list(host: &Host, runtime: Runtime) -> Result<(), String> {
     let sandboxes = sandboxes(host);
     let mut spec = spec(host, "empty", "asked-proxy");
     let target = format!("127.0.0.1:{}", host.port);
-    spec.args.push(format!("{target}\t403\tthe allow-list is empty"));
+    spec.args.push(format!("{target}\t403\tthe allow-list is empty").into());
     by_name(&sandboxes, &spec, runtime, 0)?;
     // Control: with the rule, and a proxy that may, the tunnel is opened.
     spec.network = Network::Proxy(Egress { allow: vec![format!("tcp:{target}")], ..Egress::default() });
@@ -423,9 +423,9 @@ pub(crate) fn hostile_targets(host: &Host, runtime: Runtime) -> Result<(), Strin
         ("169.254.169.254:80", "metadata"),
         ("[fd00:ec2::254]:80", "metadata"),
     ];
-    spec.args.extend(not_listed.map(|target| format!("{target}\t403\tno rule allows")));
-    spec.args.extend(disguised.map(|target| format!("{target}\t4\t")));
-    spec.args.extend(unreachable.map(|(target, reason)| format!("{target}\t403\t{reason}")));
+    spec.args.extend(not_listed.map(|target| format!("{target}\t403\tno rule allows").into()));
+    spec.args.extend(disguised.map(|target| format!("{target}\t4\t").into()));
+    spec.args.extend(unreachable.map(|(target, reason)| format!("{target}\t403\t{reason}").into()));
     by_name(&sandboxes, &spec, runtime, 0)?;
     spec.weaken.insert(Weaken::ProxyLoopback);
     by_name(&sandboxes, &spec, runtime, 1)
@@ -495,7 +495,7 @@ pub(crate) fn exchanged(host: &Host, _: Runtime) -> Result<(), String> {
     let workspace = host.scratch.join("exchanged");
     fs::create_dir_all(&workspace).unwrap();
     let mut swapper = spec(host, "swapper", "swap");
-    swapper.args.extend(["/workspace".to_owned(), host.scratch.join("secret").display().to_string()]);
+    swapper.args.extend(["/workspace".into(), host.scratch.join("secret").into()]);
     swapper.mounts.push(Mount::writable(&workspace, "/workspace"));
     sandboxes.open(&swapper, Runtime::Builtin, 24, 80).map_err(|error| one_line(&error))?;
     soon("the exchange does not begin", || workspace.join("swapping").exists())?;

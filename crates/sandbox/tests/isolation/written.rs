@@ -30,7 +30,7 @@ fn spec(host: &Host, name: &str, image: &str, kept: Kept) -> Spec {
     let written =
         Written { image: image.into(), whole: vec!["var".into()], alone: vec!["store".into()], kept };
     spec.mounts.push(Mount { source: MountSource::Image(written), ..Mount::writable("/", TARGET) });
-    spec.args.push(format!("{TARGET}/{FILE}"));
+    spec.args.push(format!("{TARGET}/{FILE}").into());
     spec
 }
 

@@ -32,7 +32,7 @@ const PROGRAM: &str = "/usr/bin/true";
 
 /// One start and end, with every wall that does not depend on the machine's configuration.
 pub(super) fn once(rootfs: &Path, program: &str) -> Result<(), String> {
-    let mut spec = Spec::new("bench", rootfs, vec![program.to_owned()]);
+    let mut spec = Spec::new("bench", rootfs, vec![program.into()]);
     spec.network = spec::Network::None;
     spec.cwd = "/".into();
     spec.policy.cgroup = spec::Need::Off;

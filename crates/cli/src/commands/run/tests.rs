@@ -61,8 +61,8 @@ fn words_before_the_dashes_are_the_agent_and_those_after_the_command() {
     assert!(refused("codex-cli exec").contains("unexpected argument"));
 }
 
-fn words(line: &str) -> Vec<String> {
-    line.split(' ').map(str::to_owned).collect()
+fn words(line: &str) -> Vec<OsString> {
+    line.split(' ').map(OsString::from).collect()
 }
 
 #[test]

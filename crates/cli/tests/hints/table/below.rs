@@ -675,6 +675,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sandbox/src/oci/config.rs",
+        "leave `--runtime` out: the built-in one takes every word",
+        Elsewhere("cli/tests/pack.rs", "names_and_words_need_not_be_text"),
+    ),
+    row(
+        "sandbox/src/oci/config.rs",
         "show it below the home: `--workspace {0}` for the workspace, `--volume {0}` for another mount",
         Elsewhere("cli/tests/inside.rs", "another_runtime_says_where_the_workspace_can_be_shown"),
     ),

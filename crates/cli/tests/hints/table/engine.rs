@@ -30,6 +30,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/portable/pack.rs",
+        "name a pinfold of this version with `--head FILE`: it is built from the same sources",
+        Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
+    ),
+    row(
+        "engine/src/portable/pack.rs",
         "name another file",
         Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
     ),

@@ -4,6 +4,7 @@
 //! the image; [`Asked::specify`] puts everything together and starts nothing.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -66,6 +67,11 @@ pub(super) struct Asked<'a> {
     /// The agents of the image, and what they need.
     pub(super) recipes: Vec<Recipe>,
     pub(super) request: &'a Request,
+}
+
+/// Words of an image's configuration.
+pub(super) fn os(words: Vec<String>) -> Vec<OsString> {
+    words.into_iter().map(OsString::from).collect()
 }
 
 /// The caller's umask. umask(2) tells it only by setting another one, which every thread would have for that moment.
@@ -132,7 +138,7 @@ impl Asked<'_> {
         ready: Ready,
     ) -> Result<Spec, RunError> {
         let args = self.args();
-        let args = if args.is_empty() { ready.command } else { args };
+        let args = if args.is_empty() { os(ready.command) } else { args };
         if args.is_empty() {
             return Err(RunError::Nothing);
         }
@@ -283,10 +289,13 @@ impl Asked<'_> {
     }
 
     /// The program and its arguments; empty when that is left to the image. An agent alone works without asking.
-    fn args(&self) -> Vec<String> {
+    fn args(&self) -> Vec<OsString> {
         let command = &self.request.command;
         match &self.agent {
-            Some(agent) => [std::slice::from_ref(&agent.command), &agent.run.autonomous, command].concat(),
+            Some(agent) => {
+                let own = std::iter::once(&agent.command).chain(&agent.run.autonomous);
+                own.map(OsString::from).chain(command.iter().cloned()).collect()
+            }
             None => command.clone(),
         }
     }

@@ -87,7 +87,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn command(text: &str) -> Request {
-    Request { command: words(text), ..Request::default() }
+    Request { command: os(words(text)), ..Request::default() }
 }
 
 fn agent(name: &str, arguments: &str) -> Request {
@@ -155,7 +155,7 @@ fn what_runs_is_the_command_the_agent_or_what_the_image_says() {
         (agent("opencode", "run hi"), "opencode run hi"),
     ] {
         let spec = machine.spec(request, "").unwrap();
-        assert_eq!(spec.args, words(expected));
+        assert_eq!(spec.args, os(words(expected)));
     }
     let request = command("");
     let nothing = Ready { command: vec![], ..machine.ready() };

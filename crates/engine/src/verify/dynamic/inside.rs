@@ -185,7 +185,7 @@ impl Inside {
     ) -> Result<Said, Why> {
         let mut spec = spec.clone();
         spec.name = format!("verify-{}-{}", std::process::id(), self.number());
-        spec.args = args.iter().map(|&arg| arg.to_owned()).collect();
+        spec.args = args.iter().map(Into::into).collect();
         let bounds = Bounds { time, output: OUTPUT, egress: provider.map(Provider::socket), enough };
         let program = args.first().copied().unwrap_or_default();
         match self.sandboxes.capture(&spec, self.runtime, &bounds) {

@@ -22,7 +22,6 @@ use rustix::process::Signal;
 use rustix::process::WaitOptions;
 use rustix::pty::OpenptFlags;
 
-use super::CONTROL;
 use super::INIT_NAME;
 use super::Message;
 use super::ORDER;
@@ -41,13 +40,12 @@ use crate::start::walls::seccomp::Filter;
 use crate::types::Exit;
 
 /// Never returns: either the program ended, or the error has been sent.
-pub(crate) fn main() -> ! {
-    let Ok(control) = sys::inherited(CONTROL) else { sys::exit_now(125) };
-    let error = match start(&control) {
+pub(crate) fn main(control: &OwnedFd) -> ! {
+    let error = match start(control) {
         Ok(never) => match never {},
         Err(error) => error,
     };
-    let _ = Message::Failed(error).send(&control);
+    let _ = Message::Failed(error).send(control);
     sys::exit_now(125)
 }
 

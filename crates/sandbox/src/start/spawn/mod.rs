@@ -56,7 +56,7 @@ use crate::types::Exit;
 pub(crate) const INIT_NAME: &CStr = c"pinfold-init";
 
 /// Descriptor of the control socket in the copy.
-const CONTROL: i32 = 3;
+pub(crate) const CONTROL: i32 = 3;
 /// Descriptor of the order in the copy.
 const ORDER: i32 = 4;
 /// First descriptor of what was opened for the copy.

@@ -3,7 +3,9 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
@@ -88,19 +90,19 @@ fn start(
 
 /// Executes the program, looked up as execvp(3) does: a place where it is not, or may not be, does not end the search.
 pub(super) fn execute(
-    command: &[String],
+    command: &[impl AsRef<OsStr>],
     path: Option<&str>,
     env: &[CString],
 ) -> Result<Infallible, StepError> {
-    let name = &command[0];
-    let args = command.iter().map(|arg| text(arg)).collect::<Result<Vec<_>, _>>()?;
-    let paths = if name.contains('/') {
-        vec![text(name)?]
+    let args = command.iter().map(|arg| bytes(arg.as_ref().as_bytes())).collect::<Result<Vec<_>, _>>()?;
+    let name = command[0].as_ref();
+    let paths = if name.as_bytes().contains(&b'/') {
+        vec![bytes(name.as_bytes())?]
     } else {
         path.unwrap_or("/usr/bin:/bin")
             .split(':')
             .filter(|directory| directory.starts_with('/'))
-            .map(|directory| text(&format!("{directory}/{name}")))
+            .map(|directory| bytes(&[directory.as_bytes(), b"/", name.as_bytes()].concat()))
             .collect::<Result<_, _>>()?
     };
     let mut last = Errno::NOENT;
@@ -114,11 +116,15 @@ pub(super) fn execute(
             }
         }
     }
-    Err(StepError::new(Step::Execute, name.clone(), last))
+    Err(StepError::new(Step::Execute, name.to_string_lossy().into_owned(), last))
 }
 
 fn text(text: &str) -> Result<CString, StepError> {
-    CString::new(text).map_err(|_| StepError::new(Step::Execute, "", Errno::INVAL))
+    bytes(text.as_bytes())
+}
+
+fn bytes(bytes: &[u8]) -> Result<CString, StepError> {
+    CString::new(bytes).map_err(|_| StepError::new(Step::Execute, "", Errno::INVAL))
 }
 
 /// Enters the working directory by a path that is resolved inside, through no magic link of `/proc`.
