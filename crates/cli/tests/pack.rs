@@ -195,6 +195,9 @@ fn a_file_is_found_by_the_shell_while_it_is_installed() {
     let at = |name: &str| packed.machine.path("box").join(name);
     let (code, error) = told(&packed.carried(&["--share", "everything"]));
     assert!(code.is_some_and(|code| code != 0) && error.contains("it is one of claude-config, "), "{error}");
+    let (code, error) = told(&packed.carried(&["--share", "ssh-agent"]));
+    assert!(code.is_some_and(|code| code != 0) && error.contains("that is not set"), "{error}");
+    assert!(error.contains(r#"start an agent (`eval "$(ssh-agent)"; ssh-add`), or leave it out"#), "{error}");
     let (code, error) = told(&packed.carried_at(&packed.file, &["--pinfold-install"], &[("HOME", "")]));
     assert!(code == Some(1) && error.contains("set `HOME`"), "{error}");
     assert_eq!(told(&packed.carried(&["--pinfold-install"])).0, Some(0));
@@ -349,4 +352,34 @@ fn names_and_words_need_not_be_text() {
             "{error}"
         );
     }
+}
+
+/// On a machine without user namespaces it says what an administrator does, and does not start otherwise.
+#[test]
+fn without_user_namespaces_it_says_what_to_do() {
+    let Some(packed) = Packed::new() else { return };
+    let workspace = packed.machine.path("w");
+    fs::create_dir(&workspace).unwrap();
+    // The control, which also unpacks: who is root of one id alone can give files to nobody.
+    let here = ["-w", workspace.to_str().unwrap(), "--network", "none", "--", "/bin/busybox", "true"];
+    let (code, started) = told(&packed.carried(&here));
+    assert_eq!(code, Some(0), "{started}");
+    let within = |setup: &str, words: &[&str]| {
+        let mut command = Command::new("unshare");
+        let script = format!("{setup} exec \"$@\"");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", &script, "sh"]).arg(&packed.file);
+        command
+            .env_clear()
+            .env("HOME", packed.machine.path("box"))
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        told(&command.current_dir(&workspace).args(words).output().unwrap())
+    };
+    let none = "echo 0 >/proc/sys/user/max_user_namespaces;";
+    let (code, doctor) = within(none, &["--pinfold", "doctor", "--offline"]);
+    assert!(code == Some(1) && doctor.contains("sysctl -w user.max_user_namespaces="), "{doctor}");
+    let (code, start) = within(none, &here);
+    assert!(code == Some(125) && start.contains("sysctl -w user.max_user_namespaces="), "{start}");
+    assert!(!start.contains("mirror"), "{start}");
+    let (_, control) = within("", &["--pinfold", "doctor", "--offline"]);
+    assert!(!control.contains("sysctl"), "{control}");
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -82,7 +83,7 @@ impl NamespaceProblem {
                      include <tunables/global>\n\
                      profile pinfold {} flags=(unconfined) {{\n  userns,\n}}\nEOF\n\
                      apparmor_parser -r /etc/apparmor.d/pinfold",
-                    program.display()
+                    attachment(STARTED_FROM.get().map(PathBuf::as_path), &program)
                 )
             }
             Self::Maximum => {
@@ -111,6 +112,42 @@ impl NamespaceProblem {
             Self::Other(errno.raw_os_error())
         }
     }
+}
+
+/// The file that this program is a copy out of.
+static STARTED_FROM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says which file this program was started from, where its own is a copy: AppArmor attaches profiles by the path of what is executed, and
+/// both are. To be called once.
+pub fn started_from(file: &Path) {
+    let _ = STARTED_FROM.set(file.to_owned());
+}
+
+/// What a profile is attached to (apparmor.d(5), "Profile Head" and "Globbing"): the program, and the file that it was started from. Signs
+/// of globbing are escaped, and both are one pattern, which has to begin with a slash.
+fn attachment(file: Option<&Path>, program: &Path) -> String {
+    let escaped = |path: &Path| {
+        let mut text = String::new();
+        for letter in path.display().to_string().chars() {
+            match letter {
+                '\\' | '"' | '*' | '?' | '[' | ']' | '{' | '}' | '^' | ',' | '@' => {
+                    text.extend(['\\', letter]);
+                }
+                letter if letter.is_control() => text.push('?'),
+                letter => text.push(letter),
+            }
+        }
+        text
+    };
+    let program = escaped(program);
+    let pattern = match file.map(escaped) {
+        Some(file) => {
+            format!("/{{{},{}}}", file.trim_start_matches('/'), program.trim_start_matches('/'))
+        }
+        None => program,
+    };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+{},".contains(letter);
+    if pattern.chars().all(plain) { pattern } else { format!("\"{pattern}\"") }
 }
 
 /// A container around us: its masks of `/proc` and its filter of system calls stand in the way of sandboxes.
@@ -243,6 +280,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let found = find_cgroups(dir.path(), &dir.path().join("own"));
         assert_eq!(found, Cgroups::None("no cgroup hierarchy is mounted".into()));
+    }
+
+    /// As apparmor.d(5) has globs and quotes.
+    #[test]
+    fn a_profile_is_attached_to_the_file_and_to_its_program() {
+        let of = |file: Option<&str>, program: &str| attachment(file.map(Path::new), Path::new(program));
+        assert_eq!(of(None, "/usr/bin/pinfold"), "/usr/bin/pinfold");
+        assert_eq!(of(None, "/opt/a b/pinfold"), r#""/opt/a b/pinfold""#);
+        assert_eq!(of(Some("/o/f.AppImage"), "/h/heads/1a"), "/{o/f.AppImage,h/heads/1a}");
+        let odd = of(Some("/o/a,{b} *\"\n.AppImage"), "/h/1a");
+        assert_eq!(odd, r#""/{o/a\,\{b\} \*\"?.AppImage,h/1a}""#);
     }
 
     #[test]

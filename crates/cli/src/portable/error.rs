@@ -31,6 +31,9 @@ pub(super) enum PortableVerbError {
     /// Something else has its name.
     #[error("`{}` is there already, and leads elsewhere", .0.display())]
     Taken(PathBuf),
+    /// There is no agent whose socket could be shared.
+    #[error("`--share ssh-agent` shares the socket that SSH_AUTH_SOCK names, and {0}")]
+    Agent(&'static str),
     /// Nothing of that name is shared.
     #[error("`--share {0}` is not known")]
     Share(String),
@@ -40,7 +43,7 @@ impl Diagnose for PortableVerbError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
             Self::Mount => Kind::Refused,
-            Self::NoHome => Kind::System,
+            Self::NoHome | Self::Agent(_) => Kind::System,
             Self::Words(_) | Self::NoAppImage | Self::Packed(_) | Self::Taken(_) | Self::Share(_) => {
                 Kind::Usage
             }
@@ -61,6 +64,7 @@ impl Diagnose for PortableVerbError {
             }
             Self::NoHome => "set `HOME`, or link the file yourself".into(),
             Self::Taken(_) => "take it away first, or link the file yourself".into(),
+            Self::Agent(_) => "start an agent (`eval \"$(ssh-agent)\"; ssh-add`), or leave it out".into(),
             Self::Share(_) => {
                 format!("it is one of {}; other directories are shared with `-v`", share::names().join(", "))
             }

@@ -138,6 +138,9 @@ pub(crate) fn run(args: &PortableArgs) -> Outcome {
         let path = std::path::absolute(&args.file).map_err(pinfold_image::ImageError::from)?;
         return said(&portable, &path, args.called.as_deref().unwrap_or_default(), &args.words);
     }
+    // AppArmor goes by what was executed: the file, or the program in its directory.
+    let executed = if args.file.is_dir() { args.file.join("pinfold") } else { args.file.clone() };
+    pinfold_sandbox::probe::started_from(&executed);
     let words = match Asked::of(&args.words, &portable.index().agents).map_err(PortableVerbError::from)? {
         Asked::Pinfold(words) => words,
         Asked::Run(run) => run_words(&portable, &args.file, args.called.as_deref(), run)?,
@@ -167,7 +170,7 @@ fn run_words(
         words.extend(["--mode", "mirror"].map(OsString::from));
     }
     for name in &run.share {
-        words.extend(["--volume", share::volume(name)?].map(OsString::from));
+        words.extend(share::words(name, |name| std::env::var_os(name))?);
     }
     if !run.options.iter().any(|word| word.as_encoded_bytes().starts_with(b"--name")) {
         words.push("--keep-home".into());

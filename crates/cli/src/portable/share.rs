@@ -1,15 +1,25 @@
 //! What of the user's home an agent may be given by name. None of it is, unless it is asked for.
 
+use std::ffi::OsString;
+use std::os::unix::fs::FileTypeExt as _;
+
+use fs_err as fs;
 use pinfold_base::Shown;
 
 use super::error::PortableVerbError;
 use crate::render::table::Align;
 use crate::render::table::Table;
 
+/// The agent of SSH, and where it is.
+const AGENT: &str = "ssh-agent";
+const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
+/// Where its socket is inside.
+const AGENT_INSIDE: &str = "/run/ssh-agent.sock";
+
 /// Something that can be shared.
 struct Share {
     name: &'static str,
-    /// As `pinfold run --volume` has it.
+    /// As `pinfold run --volume` has it; for the agent of SSH, whose socket is wherever it is, for the help alone.
     volume: &'static str,
     /// What that exposes.
     exposes: &'static str,
@@ -38,16 +48,41 @@ const SHARES: &[Share] = &[
         exposes: "your name, address and aliases",
     },
     Share {
+        name: AGENT,
+        volume: "$SSH_AUTH_SOCK:/run/ssh-agent.sock:rw",
+        exposes: "signatures of all keys in your agent while it runs, wherever it may connect to; the keys stay outside",
+    },
+    Share {
         name: "ssh",
         volume: "~/.ssh:~/.ssh:ro",
         exposes: "your private keys, which can be sent anywhere that is allowed",
     },
 ];
 
-/// The mount that a name means.
-pub(super) fn volume(name: &str) -> Result<&'static str, PortableVerbError> {
+/// The words of `pinfold run` that a name means.
+pub(super) fn words(
+    name: &str,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Vec<OsString>, PortableVerbError> {
+    if name == AGENT {
+        return agent(variable(AGENT_VARIABLE));
+    }
     let found = SHARES.iter().find(|share| share.name == name);
-    found.map(|share| share.volume).ok_or_else(|| PortableVerbError::Share(name.to_owned()))
+    let share = found.ok_or_else(|| PortableVerbError::Share(name.to_owned()))?;
+    Ok(["--volume", share.volume].map(OsString::from).into())
+}
+
+/// The socket of the user's agent, by its own path and not a link's, and the variable that says where it is.
+fn agent(named: Option<OsString>) -> Result<Vec<OsString>, PortableVerbError> {
+    let named = named.filter(|named| !named.is_empty()).ok_or(PortableVerbError::Agent("that is not set"))?;
+    let socket = fs::canonicalize(named)
+        .ok()
+        .filter(|path| fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()));
+    let socket = socket.ok_or(PortableVerbError::Agent("there is no socket"))?;
+    let mut mount = socket.into_os_string();
+    mount.push(format!(":{AGENT_INSIDE}:rw"));
+    let variable = format!("{AGENT_VARIABLE}={AGENT_INSIDE}").into();
+    Ok(vec!["--volume".into(), mount, "--env".into(), variable])
 }
 
 /// What can be shared.
@@ -63,4 +98,34 @@ pub(super) fn table() -> Table {
         table.row([Shown::from(share.name), share.volume.into(), share.exposes.into()]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_shared_by_its_socket_and_nothing_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let socket = scratch.path().join("a b");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let link = scratch.path().join("link");
+        std::os::unix::fs::symlink(&socket, &link).unwrap();
+        let real = fs::canonicalize(&socket).unwrap();
+        for named in [&socket, &link] {
+            let words = words(AGENT, |name| (name == "SSH_AUTH_SOCK").then(|| named.into())).unwrap();
+            let mount = format!("{}:/run/ssh-agent.sock:rw", real.display());
+            assert_eq!(words, ["--volume", &mount, "--env", "SSH_AUTH_SOCK=/run/ssh-agent.sock"]);
+        }
+        let refused = |named: Option<OsString>| words(AGENT, |_| named.clone()).unwrap_err().to_string();
+        assert!(
+            refused(None).ends_with("that is not set")
+                && refused(Some("".into())).ends_with("that is not set")
+        );
+        for named in [scratch.path().into(), scratch.path().join("none").into()] {
+            assert!(refused(Some(named)).ends_with("there is no socket"));
+        }
+        assert!(matches!(words("nothing", |_| None), Err(PortableVerbError::Share(_))));
+        assert_eq!(words("ssh", |_| None).unwrap(), ["--volume", "~/.ssh:~/.ssh:ro"]);
+    }
 }

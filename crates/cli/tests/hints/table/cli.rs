@@ -43,6 +43,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "cli/src/portable/error.rs",
+        "start an agent (`eval \"$(ssh-agent)\"; ssh-add`), or leave it out",
+        Elsewhere("cli/tests/pack.rs", "a_file_is_found_by_the_shell_while_it_is_installed"),
+    ),
+    row(
+        "cli/src/portable/error.rs",
         "it is one of {}; other directories are shared with `-v`",
         Elsewhere("cli/tests/pack.rs", "a_file_is_found_by_the_shell_while_it_is_installed"),
     ),
