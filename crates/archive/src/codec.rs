@@ -10,14 +10,13 @@
 mod lzma;
 
 use std::io;
-use std::io::BufReader;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use bzip2::read::MultiBzDecoder;
-use flate2::bufread::MultiGzDecoder;
+use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
 /// The largest window that a decoder keeps for an input: 128 MiB, twice what `xz -9` asks for, and zstd's own default.
@@ -41,9 +40,6 @@ pub enum Compression {
     /// lzip.
     Lzip,
 }
-
-/// Bytes that a decoder of gzip is given at once. Each time it stops it copies its window, and it is slow beside both ends.
-const GZIP_INPUT: usize = 256 << 10;
 
 /// How many bytes tell how an input is compressed.
 const START: usize = 13;
@@ -167,9 +163,7 @@ pub fn decoder_within<'a>(
     let source = Source { inner, failed: Arc::clone(&failed) };
     Ok(match compression {
         Compression::None => Box::new(source.inner),
-        Compression::Gzip => {
-            Box::new(MultiGzDecoder::new(BufReader::with_capacity(GZIP_INPUT, source.inner)))
-        }
+        Compression::Gzip => Box::new(MultiGzDecoder::new(source.inner)),
         Compression::Xz => {
             let inner = XzReader::new_mem_limit(source, true, kibibytes);
             let decoder = Limited { inner, asks: "the xz stream asks for a dictionary", most };
