@@ -383,3 +383,90 @@ fn without_user_namespaces_it_says_what_to_do() {
     let (_, control) = within("", &["--pinfold", "doctor", "--offline"]);
     assert!(!control.contains("sysctl"), "{control}");
 }
+
+/// A file cannot vouch for itself: its digest does, or a signature beside it. openssl is the judge of both.
+#[test]
+fn a_file_is_vouched_for_by_its_digest_and_by_a_signature_beside_it() {
+    let Some(packed) = Packed::new() else { return };
+    let at = |name: &str| packed.machine.path("box").join(name);
+    // A small program that says of itself that it is one of ours: nothing starts it.
+    let mut head = fs::read(at("busybox")).unwrap();
+    head.extend(b"pinfold: this program carries images of format 1\n");
+    fs::write(at("head"), head).unwrap();
+    for key in ["key.pem", "other.pem"] {
+        assert!(packed.pinfold(&["key", "generate", key]).status.success());
+    }
+    for (key, public) in [("key.pem", "key.pub"), ("other.pem", "other.pub")] {
+        fs::write(at(public), packed.pinfold(&["key", "public", key]).stdout).unwrap();
+    }
+    for file in ["signed.AppImage", "signed.tar.gz"] {
+        let made = packed.pinfold(&[
+            "pack",
+            "--offline",
+            "--head",
+            "head",
+            "--compress",
+            "zstd",
+            "--sign",
+            "key.pem",
+            "-o",
+            file,
+            "--json",
+        ]);
+        assert!(made.status.success(), "{}", said(&made));
+        let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+        let tool = |program: &str, args: &[&str]| {
+            Command::new(program).args(args).current_dir(at("")).output().unwrap().status.success()
+        };
+        let sum = format!("{file}.sha256");
+        assert!(tool("sha256sum", &["--strict", "-c", &sum]), "{file}");
+        let bundle = fs::read(at(&format!("{file}.sigstore.json"))).unwrap();
+        let bundle: serde_json::Value = serde_json::from_slice(&bundle).unwrap();
+        assert_eq!(bundle["mediaType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
+        fs::write(at("base64"), format!("{}\n", bundle["messageSignature"]["signature"].as_str().unwrap()))
+            .unwrap();
+        assert!(tool("openssl", &["base64", "-d", "-A", "-in", "base64", "-out", "signature"]));
+        let judged = |public: &str| {
+            tool("openssl", &["dgst", "-sha256", "-verify", public, "-signature", "signature", file])
+        };
+        assert!(judged("key.pub") && !judged("other.pub"), "{file}");
+
+        let path = format!("./{file}");
+        let verify =
+            |more: &[&str]| told(&packed.pinfold(&[&["verify", "--only", "file", &path], more].concat()));
+        let vouched = |more: &[&str]| told(&packed.pinfold(&[&["verify", &path], more].concat()));
+        let (code, report) = verify(&[]);
+        assert!(code == Some(0) && report.contains("nothing says whose it is"), "{report}");
+        let (code, report) = vouched(&["--key", "key.pub"]);
+        assert!(code.is_some_and(|code| code < 2) && report.contains("passed    file.signature"), "{report}");
+        let (code, report) = vouched(&["--key", "other.pub"]);
+        assert!(code == Some(4) && report.contains("is not by the key"), "{report}");
+        let digest = made["digest"].as_str().unwrap();
+        let (code, report) = vouched(&["--digest", digest]);
+        assert!(
+            code.is_some_and(|code| code < 2) && report.contains("of the file, and so of all in it"),
+            "{report}"
+        );
+        let (code, report) = vouched(&["--digest", made["image"].as_str().unwrap()]);
+        assert!(code.is_some_and(|code| code < 2) && report.contains("of the image alone"), "{report}");
+        let (code, report) = vouched(&["--digest", made["made_of"].as_str().unwrap()]);
+        assert!(code == Some(4) && report.contains("neither is"), "{report}");
+        // A changed byte.
+        let right = fs::read(at(file)).unwrap();
+        let mut bytes = right.clone();
+        let last = bytes.len() - 5000;
+        bytes[last] ^= 1;
+        fs::write(at(file), &bytes).unwrap();
+        for asked in [&["--key", "key.pub"][..], &["--digest", digest], &[]] {
+            let (code, report) = vouched(asked);
+            assert!(code == Some(4) && report.contains("FAILED"), "{file} {asked:?}: {report}");
+        }
+        fs::write(at(file), right).unwrap();
+        fs::remove_file(at(&format!("{file}.sigstore.json"))).unwrap();
+        let (code, report) = vouched(&["--key", "key.pub"]);
+        assert!(code == Some(4) && report.contains("there is no"), "{report}");
+    }
+    let (code, error) =
+        told(&packed.pinfold(&["verify", "box", "--digest", &format!("sha256:{}", "0".repeat(64))]));
+    assert!(code == Some(2) && error.contains("NAME@sha256:"), "{error}");
+}

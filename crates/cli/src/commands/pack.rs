@@ -58,6 +58,9 @@ pub(crate) struct PackArgs {
     /// Compress the layers anew: zstd, or zstd:LEVEL with a level of 1 to 22 (3 unless said). The image has another digest then
     #[arg(long, value_name = "HOW", value_parser = zstd)]
     compress: Option<u8>,
+    /// Sign it with the key of this file: FILE.sha256 and FILE.sigstore.json stand beside it then
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
     /// Where updates are, as AppImages say it: `zsync|URL`
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     update_info: String,
@@ -125,6 +128,7 @@ pub(crate) fn run(args: &PackArgs, global: Global) -> Outcome {
         // Of a project they say what is built, and the first is meant; of an image they choose.
         agent: args.project.agents.first().cloned(),
         updates: args.update_info.clone(),
+        sign: args.sign.clone(),
     };
     let packed = portable::pack(&source, &options, &file);
     context.tell_damage();
@@ -142,6 +146,9 @@ pub(crate) fn run(args: &PackArgs, global: Global) -> Outcome {
             units::bytes(packed.program),
             packed.image
         ));
+        for file in &packed.beside {
+            page.line(shown!("beside it: `{}`", file.display()));
+        }
     }
     page.line(packed.digest.to_string());
     render::out(&page);

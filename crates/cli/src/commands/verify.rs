@@ -4,12 +4,16 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use pinfold_base::Digest;
 use pinfold_base::Platform;
 use pinfold_base::shown;
 use pinfold_engine::build;
 use pinfold_engine::build::heal::healing;
 use pinfold_engine::context::Context;
 use pinfold_engine::keep;
+use pinfold_engine::portable::Asked;
+use pinfold_engine::portable::Form;
+use pinfold_engine::portable::vouched;
 use pinfold_engine::settings;
 use pinfold_engine::ship;
 use pinfold_engine::ship::find::Finding;
@@ -20,9 +24,13 @@ use pinfold_engine::verify::Wanted;
 use pinfold_engine::verify::own::Commands;
 use pinfold_engine::verify::own::structure;
 use pinfold_engine::verify::report::Report;
+use pinfold_engine::verify::report::Verdict;
 use pinfold_engine::verify::sets;
 use pinfold_image::ImageSource;
+use pinfold_image::Location;
 use pinfold_image::Place;
+use pinfold_image::location::LocationKind;
+use pinfold_image::portable::Portable;
 use pinfold_image::trust::Admitted;
 
 use super::Outcome;
@@ -44,7 +52,7 @@ use crate::render::verdicts;
 pub(crate) struct VerifyArgs {
     /// NAME[:TAG] or NAME@DIGEST in the local store, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or
     /// docker://HOST/REPOSITORY[:TAG], where it is read and nothing is kept; the project here, built first, unless said. With --key a
-    /// name with its registry is looked up there
+    /// name with its registry is looked up there. What `pinfold pack` made, ./FILE or appimage:FILE, is looked at itself, too
     #[arg(add = complete::images())]
     image: Option<String>,
     #[command(flatten)]
@@ -56,7 +64,7 @@ pub(crate) struct VerifyArgs {
     /// Check this platform alone (may be repeated)
     #[arg(long = "platform", value_name = "OS/ARCH")]
     platforms: Vec<Platform>,
-    /// Make this check alone, or this group of checks: oci, closure, hardening, secrets, agents, size, origin, run, rebuild, test (may be repeated)
+    /// Make this check alone, or this group of checks: file, oci, closure, hardening, secrets, agents, size, origin, run, rebuild, test (may be repeated)
     #[arg(long, value_name = "CHECK", value_parser = verify::only)]
     only: Vec<String>,
     /// Let a platform's compressed layers have up to this size, instead of the manifest's `policy.size-budget` or 700MiB
@@ -89,17 +97,29 @@ pub(crate) struct VerifyArgs {
     /// Read back every download, layer and blob instead; what does not match its name is set aside
     #[arg(long, conflicts_with_all = ["image", "platforms", "only", "budget", "set"])]
     store: bool,
-    /// Tell what this key has signed of the image instead: of HOST/NAME in its registry, else by what was kept when it was pulled
+    /// Tell what this key has signed of the image instead: of HOST/NAME in its registry, else by what was kept when it was pulled. Of what
+    /// `pinfold pack` made, FILE.sigstore.json must be by this key, or else such a signature of its image
     #[arg(long, value_name = "FILE", requires = "image", conflicts_with_all = ["platforms", "only", "budget", "set"])]
     key: Option<PathBuf>,
+    /// Of what `pinfold pack` made: it, or its image, must have this SHA-256
+    #[arg(long, value_name = "sha256:HEX", requires = "image", conflicts_with = "store")]
+    digest: Option<Digest>,
     /// What the key must have signed: signature (unless said), provenance or the URI of a predicate (may be repeated)
     #[arg(long, value_name = "PREDICATE", value_parser = settings::predicate, requires = "key")]
     require: Vec<String>,
 }
 
 pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
-    if let (Some(key), Some(image)) = (&args.key, &args.image) {
-        return signed(args, key, image, global);
+    let packed = args.image.as_deref().and_then(packed);
+    match (&args.image, &packed, &args.key, &args.digest) {
+        (Some(image), None, Some(key), None) => return signed(args, key, image, global),
+        (Some(_), None, _, Some(_)) => {
+            return Err(Failure::usage(
+                "`--digest` is for what `pinfold pack` made",
+                "name the image with it: NAME@sha256:…",
+            ));
+        }
+        _ => {}
     }
     if global.json && args.junit.as_deref() == Some(Path::new("-")) {
         return Err(Failure::usage(
@@ -118,8 +138,9 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         tests.extend(structure::read(file)?);
     }
     let commands = if args.run { Commands::Run(args.runtime.meant()) } else { Commands::Skip };
+    let image = packed.as_ref().map(|file| format!("appimage:{}", file.display())).or(args.image.clone());
     let against = args.against.as_ref().map(|image| super::looked_at(&context, image)).transpose()?;
-    let result = if let Some(image) = &args.image {
+    let result = if let Some(image) = &image {
         let further = Further { commands, recipes: &[], tests: &tests };
         if commands == Commands::Skip && tests.is_empty() {
             super::looked_at(&context, image).and_then(|source| {
@@ -149,7 +170,21 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         })
     };
     let set_aside = !context.tell_damage().is_empty();
-    let report = result?;
+    let mut report = result?;
+    let mut code = 1;
+    if let Some(file) = &packed {
+        let portable = Portable::open(file)?;
+        let asked = Asked { key: args.key.as_deref(), digest: args.digest.as_ref() };
+        let mut outcomes = vouched(&context, &portable, file, asked)?;
+        if args.key.is_none() && args.digest.is_none() {
+            outcomes.retain(|outcome| wanted.wants(&outcome.check));
+        }
+        // Other bytes than those that were meant.
+        if outcomes.iter().any(|outcome| outcome.verdict == Verdict::Failed) {
+            code = 4;
+        }
+        report.outcomes.splice(0..0, outcomes);
+    }
     if let Some(name) = wanted.unanswered(&report) {
         return Err(Failure::usage(
             format!("nothing was looked at for `--only {name}`"),
@@ -173,7 +208,18 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     if set_aside && !global.quiet && !global.json {
         render::note("`pinfold build` in the image's project makes again what was set aside");
     }
-    Ok(ExitCode::from(u8::from(report.failed())))
+    Ok(ExitCode::from(if report.failed() { code } else { 0 }))
+}
+
+/// The file or directory that text names, where it is what `pinfold pack` makes. Nothing in a store or a registry is called like that.
+fn packed(text: &str) -> Option<PathBuf> {
+    if Location::is_spelt_by(text) {
+        let location: Location = text.parse().ok()?;
+        return (location.kind == LocationKind::AppImage).then_some(location.path);
+    }
+    let path = PathBuf::from(text);
+    let named = text.starts_with(['.', '/']) || text.ends_with(".AppImage");
+    (named || Form::tar(&path).is_some() && path.is_file()).then_some(path)
 }
 
 /// An image looked at, then run and tested as far as that is asked for.

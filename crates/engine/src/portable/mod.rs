@@ -19,6 +19,7 @@ mod pack;
 mod place;
 mod program;
 pub(crate) mod record;
+mod vouch;
 
 pub(crate) use kept::in_workspace;
 pub use pack::Form;
@@ -32,3 +33,6 @@ pub use place::needed;
 pub use place::place;
 pub use program::program;
 pub use record::started;
+pub use vouch::Asked;
+pub use vouch::VouchError;
+pub use vouch::vouched;

@@ -33,9 +33,12 @@ use pinfold_image::source::ImageLayer;
 use pinfold_image::trust::Admitted;
 use serde::Serialize;
 
+use super::vouch;
+use super::vouch::VouchError;
 use crate::describe;
 use crate::describe::SaveError;
 use crate::project::recipe::Recipe;
+use crate::ship::key;
 
 /// Most bytes of a program that images are put behind.
 const MAX_PROGRAM: u64 = 1 << 30;
@@ -95,6 +98,8 @@ pub struct Options {
     pub agent: Option<String>,
     /// Where updates are (AppImageSpec, "Update information").
     pub updates: String,
+    /// The file of the key that it is signed with.
+    pub sign: Option<PathBuf>,
 }
 
 /// What was made.
@@ -117,6 +122,9 @@ pub struct Packed {
     pub made_of: Option<Digest>,
     /// Its agents, the one that is meant first.
     pub agents: Vec<String>,
+    /// What was written beside it: its SHA-256, and a signature.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<PathBuf>,
 }
 
 /// Why nothing was packed.
@@ -153,6 +161,9 @@ pub enum PackError {
     /// Reading the image, or making the file of it.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// Signing it.
+    #[error(transparent)]
+    Sign(#[from] VouchError),
     /// Writing it.
     #[error(transparent)]
     Save(#[from] SaveError),
@@ -168,6 +179,7 @@ impl Diagnose for PackError {
                 Diagnosis::Own(Kind::Usage)
             }
             Self::Image(error) => Diagnosis::Inner(error),
+            Self::Sign(error) => Diagnosis::Inner(error),
             Self::Save(error) => Diagnosis::Inner(error),
             Self::Io(error) => Diagnosis::Inner(error),
         }
@@ -195,6 +207,7 @@ pub fn pack(source: &Admitted<ImageSource>, options: &Options, file: &Path) -> R
     if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
         return Err(PackError::Taken { file: file.to_owned() });
     }
+    let key = options.sign.as_deref().map(key::secret).transpose().map_err(VouchError::from)?;
     let original = source.image(options.platform)?;
     let recoded = match options.zstd {
         Some(level) => Some(with_zstd(source, &original, level, options.threads, folder)?),
@@ -223,6 +236,7 @@ pub fn pack(source: &Admitted<ImageSource>, options: &Options, file: &Path) -> R
     new.as_file().set_permissions(std::fs::Permissions::from_mode(options.form.mode()))?;
     new.persist(file).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()?;
+    let beside = key.map_or_else(|| Ok(Vec::new()), |key| vouch::sign(file, &packed.digest, &key))?;
     Ok(Packed {
         file: file.to_owned(),
         platform: options.platform,
@@ -230,6 +244,7 @@ pub fn pack(source: &Admitted<ImageSource>, options: &Options, file: &Path) -> R
         size: packed.size,
         program: packed.program,
         image: image.manifest.digest().clone(),
+        beside,
         made_of: recoded.as_ref().map(|_| original.manifest.digest().clone()),
         agents,
     })

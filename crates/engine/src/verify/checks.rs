@@ -28,6 +28,9 @@ macro_rules! checks {
 }
 
 checks! {
+    FILE_WHOLE = "file.whole": "a packed file is, byte for byte, what its program, its image and its words make";
+    FILE_DIGEST = "file.digest": "it, or its image, has the SHA-256 that is asked for (`--digest`)";
+    FILE_SIGNATURE = "file.signature": "the key that is asked for (`--key`) has signed it, or its image";
     OCI_BLOBS = "oci.blobs": "every blob has the size and digest that is claimed of it";
     OCI_LAYERS = "oci.layers": "every layer decompresses to the tar that the configuration names";
     OCI_DOCUMENTS = "oci.documents": "index, manifests and configurations agree with each other and with the specification";

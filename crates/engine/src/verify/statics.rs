@@ -313,8 +313,9 @@ impl<'a> Asked<'a> {
 
 /// The checks of files, none of which could look.
 fn nothing_read(reason: &str) -> impl Iterator<Item = Outcome> + '_ {
-    let looks =
-        |check: &&Check| !["oci", "run", "rebuild"].contains(&check.group()) && check.id != SIZE_CHANGE.id;
+    let looks = |check: &&Check| {
+        !["file", "oci", "run", "rebuild"].contains(&check.group()) && check.id != SIZE_CHANGE.id
+    };
     CHECKS.iter().filter(looks).map(move |check| Outcome::not_run(*check, reason))
 }
 

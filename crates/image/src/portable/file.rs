@@ -172,6 +172,15 @@ impl Portable {
         Ok(Box::new(io::Cursor::new(bytes)))
     }
 
+    /// The SHA-256 of the file as it is; of a directory, that of the tar that it would be, of whatever is in it.
+    pub fn digest(&self) -> Result<Digest, ImageError> {
+        match &self.carrier {
+            Carrier::AppImage(appimage) => digest_of(appimage.all()),
+            Carrier::Tar(tar) => digest_of(tar.file()),
+            Carrier::Folder(_) => self.verify(),
+        }
+    }
+
     /// Holds all of it to what this program makes of its program, its image and its words. Gives the digest of the file; of a
     /// directory, that of the tar that it is. How a tar is compressed is not looked at.
     pub fn verify(&self) -> Result<Digest, ImageError> {

@@ -34,6 +34,8 @@ const SHA256: &str = "SHA2_256";
 pub struct FileSignature {
     bytes: Vec<u8>,
     signature: Vec<u8>,
+    /// What it says that it signs, in base64.
+    claimed: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -78,7 +80,8 @@ impl FileSignature {
         if !key.public().verifies_digest(file, &signature) {
             return Err(SignError::Signer);
         }
-        let digest = MessageDigest { algorithm: SHA256.into(), digest: STANDARD.encode(file.bytes()) };
+        let claimed = STANDARD.encode(file.bytes());
+        let digest = MessageDigest { algorithm: SHA256.into(), digest: claimed.clone() };
         let written = Written {
             media_type: MEDIA_TYPE,
             verification_material: WrittenMaterial::of(key.public()),
@@ -87,7 +90,7 @@ impl FileSignature {
                 signature: STANDARD.encode(&signature),
             },
         };
-        Ok(Self { bytes: json::write(WHAT, &written)?, signature })
+        Ok(Self { bytes: json::write(WHAT, &written)?, signature, claimed: Some(claimed) })
     }
 
     /// Reads one. Nothing of it is believed.
@@ -97,17 +100,23 @@ impl FileSignature {
             let told: String = read.media_type.chars().take(100).collect();
             return Err(SignError::bundle(format!("`{}` is not read here", told.escape_debug())));
         }
-        let Some(signature) = read.message_signature.filter(|_| read.envelope.is_none()) else {
+        let Some(message) = read.message_signature.filter(|_| read.envelope.is_none()) else {
             return Err(SignError::bundle("it signs something else than a file"));
         };
-        let signature = STANDARD.decode(&signature.signature);
+        let signature = STANDARD.decode(&message.signature);
         let signature = signature.map_err(|_| SignError::bundle("its base64 is broken"))?;
-        Ok(Self { bytes: bytes.to_vec(), signature })
+        let claimed = message.message_digest.filter(|claimed| claimed.algorithm == SHA256);
+        Ok(Self { bytes: bytes.to_vec(), signature, claimed: claimed.map(|claimed| claimed.digest) })
     }
 
     /// Its bytes, as they came or were made.
     pub fn to_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether it may be of the file that has this SHA-256, by what it says of itself: for telling two mistakes apart.
+    pub fn is_about(&self, file: &Digest) -> bool {
+        self.claimed.as_ref().is_none_or(|claimed| *claimed == STANDARD.encode(file.bytes()))
     }
 
     /// Whether a key has signed the file that has this SHA-256.

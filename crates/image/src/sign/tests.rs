@@ -9,10 +9,12 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
+use pinfold_base::Algorithm;
 use pinfold_base::Diagnose;
 use pinfold_base::Digest;
 
 use super::Bundle;
+use super::FileSignature;
 use super::MEDIA_TYPE;
 use super::PROVENANCE;
 use super::PublicKey;
@@ -293,6 +295,49 @@ fn openssl_and_this_room_read_each_others_keys_and_signatures() {
     assert!(ed.verifies(b"a massage\n", &signature));
     assert!(!ed.verifies(b"a message\n", &signature));
     assert!(!ours.public().verifies(b"a massage\n", &signature));
+}
+
+/// A file is signed by its SHA-256 alone, with the signature that the whole of it would have had.
+#[test]
+fn files_are_signed_as_openssl_verifies_them() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    let (ours, other) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
+    let file = Digest::sha256(b"a file\n");
+    let made = FileSignature::make(&file, &ours).unwrap();
+    assert_eq!(made, FileSignature::make(&file, &ours).unwrap(), "the same from the same");
+    assert_eq!(ours.sign_digest(&file).unwrap(), ours.sign(b"a file\n").unwrap());
+    let read = FileSignature::parse(made.to_bytes()).unwrap();
+    assert_eq!(read, made);
+    let wrong = Digest::sha256(b"another\n");
+    assert!(read.is_by(ours.public(), &file) && read.is_about(&file));
+    assert!(
+        !read.is_by(ours.public(), &wrong) && !read.is_about(&wrong) && !read.is_by(other.public(), &file)
+    );
+    assert!(!read.is_by(ours.public(), &Digest::from_hex(Algorithm::Sha512, &"0".repeat(128)).unwrap()));
+    let bundle: serde_json::Value = serde_json::from_slice(made.to_bytes()).unwrap();
+    let signed = &bundle["messageSignature"];
+    assert_eq!(signed["messageDigest"]["digest"], STANDARD.encode(file.bytes()));
+    fs::write(folder.join("signature"), STANDARD.decode(signed["signature"].as_str().unwrap()).unwrap())
+        .unwrap();
+    fs::write(folder.join("ours.pub"), ours.public().to_pem()).unwrap();
+    fs::write(folder.join("file"), "a file\n").unwrap();
+    let verify = words("dgst -sha256 -verify ours.pub -signature signature file");
+    assert_ne!(openssl(folder, &verify), Some(false));
+    // A statement is no file, and a file no statement.
+    assert!(Bundle::parse(made.to_bytes()).is_err());
+    let statement = Bundle::make(&Statement::signature(file), &ours).unwrap();
+    assert!(FileSignature::parse(statement.to_bytes()).is_err());
+    let text = String::from_utf8(made.to_bytes().to_vec()).unwrap();
+    for (from, to) in [
+        ("v0.3", "v0.2"),
+        ("\"signature\":\"", "\"signature\":\"*"),
+        ("\"messageSignature\"", "\"message\""),
+        ("\"hint\"", "\"hint\":\"\",\"hint\""),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert!(changed != text && FileSignature::parse(changed.as_bytes()).is_err(), "{to}");
+    }
 }
 
 #[test]

@@ -27,6 +27,11 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere("cli/tests/pack.rs", "a_tar_is_a_directory_that_does_the_same"),
     ),
     row(
+        "cli/src/commands/verify.rs",
+        "name the image with it: NAME@sha256:…",
+        Elsewhere("cli/tests/pack.rs", "a_file_is_vouched_for_by_its_digest_and_by_a_signature_beside_it"),
+    ),
+    row(
         "cli/src/commands/pack.rs",
         "leave it out, or make an AppImage",
         Elsewhere("cli/tests/pack.rs", "a_tar_is_a_directory_that_does_the_same"),
