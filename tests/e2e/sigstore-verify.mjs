@@ -1,5 +1,5 @@
-// Judges a sigstore bundle with npm's `@sigstore/verify`: node sigstore-verify.mjs BUNDLE PUBLIC-KEY [DIGEST PREDICATE-TYPE]
-// Exit status 0 if the key has signed it (and the statement is about the digest, with the predicate), 1 if not.
+// Judges a sigstore bundle with npm's `@sigstore/verify`: node sigstore-verify.mjs BUNDLE PUBLIC-KEY [DIGEST PREDICATE-TYPE | FILE]
+// Exit status 0 if the key has signed it (and the statement is about the digest, with the predicate; or it is of the file), 1 if not.
 // It resolves its packages from the directory where it is started.
 import { readFileSync } from 'node:fs';
 import { createPublicKey } from 'node:crypto';
@@ -19,7 +19,12 @@ try {
     () => publicKey,
   );
   const none = { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: 0 };
-  new Verifier(trust, none).verify(toSignedEntity(bundle));
+  const isOfFile = bundle.content.$case === 'messageSignature';
+  new Verifier(trust, none).verify(toSignedEntity(bundle, isOfFile ? readFileSync(digest) : undefined));
+  if (isOfFile) {
+    console.log('verified');
+    process.exit();
+  }
   const statement = JSON.parse(bundle.content.dsseEnvelope.payload.toString());
   if (digest && !statement.subject.some((subject) => `sha256:${subject.digest.sha256}` === digest)) throw new Error('other subject');
   if (predicateType && statement.predicateType !== predicateType) throw new Error('other predicate');
