@@ -169,8 +169,9 @@ fn run_words(
         render::note("mirror: the agent sees your whole home and can change all of it");
         words.extend(["--mode", "mirror"].map(OsString::from));
     }
+    let environment = std::env::vars_os().collect::<Environment>().with_account();
     for name in &run.share {
-        words.extend(share::words(name, |name| std::env::var_os(name))?);
+        words.extend(share::words(name, &environment)?);
     }
     if !run.options.iter().any(|word| word.as_encoded_bytes().starts_with(b"--name")) {
         words.push("--keep-home".into());

@@ -1,10 +1,13 @@
 //! What of the user's home an agent may be given by name. None of it is, unless it is asked for.
 
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 
 use fs_err as fs;
 use pinfold_base::Shown;
+use pinfold_engine::context::Environment;
 
 use super::error::PortableVerbError;
 use crate::render::table::Align;
@@ -19,7 +22,8 @@ const AGENT_INSIDE: &str = "/run/ssh-agent.sock";
 /// Something that can be shared.
 struct Share {
     name: &'static str,
-    /// As `pinfold run --volume` has it; for the agent of SSH, whose socket is wherever it is, for the help alone.
+    /// As `pinfold run --volume` has it, with `/*` for each of what is there; for the agent of SSH, whose socket is wherever it is, for
+    /// the help alone.
     volume: &'static str,
     /// What that exposes.
     exposes: &'static str,
@@ -33,7 +37,7 @@ const SHARES: &[Share] = &[
     },
     Share {
         name: "config",
-        volume: "~/.config:~/.config:rw",
+        volume: "~/.config/*:rw",
         exposes: "settings and logins of your programs; what is written there, they obey (autostart, systemd)",
     },
     Share {
@@ -60,20 +64,41 @@ const SHARES: &[Share] = &[
 ];
 
 /// The words of `pinfold run` that a name means.
-pub(super) fn words(
-    name: &str,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<Vec<OsString>, PortableVerbError> {
+pub(super) fn words(name: &str, environment: &Environment) -> Result<Vec<OsString>, PortableVerbError> {
     if name == AGENT {
-        return agent(variable(AGENT_VARIABLE));
+        return agent(environment.raw(AGENT_VARIABLE));
     }
     let found = SHARES.iter().find(|share| share.name == name);
     let share = found.ok_or_else(|| PortableVerbError::Share(name.to_owned()))?;
-    Ok(["--volume", share.volume].map(OsString::from).into())
+    let volumes = match share.volume.strip_suffix("/*:rw") {
+        None => vec![share.volume.into()],
+        Some(folder) => each(Path::new(folder), environment.home()),
+    };
+    Ok(volumes.into_iter().flat_map(|volume| ["--volume".into(), volume]).collect())
+}
+
+/// What is in a folder below `~`, by itself each: a mount of all of it would hold pinfold's own configuration, which no sandbox gets to
+/// write. Nothing for a folder that is not there; a name that no mount can have is left out.
+fn each(folder: &Path, home: Option<&Path>) -> Vec<OsString> {
+    let real = folder.strip_prefix("~").ok().and_then(|below| Some(home?.join(below)));
+    let entries = real.and_then(|real| fs::read_dir(real).ok());
+    let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut names: Vec<OsString> = names.collect();
+    names.retain(|name| name != "pinfold" && !name.as_encoded_bytes().contains(&b':'));
+    names.sort();
+    let mount = |name: OsString| {
+        let path = folder.join(name).into_os_string();
+        let mut volume = path.clone();
+        volume.push(":");
+        volume.push(path);
+        volume.push(":rw");
+        volume
+    };
+    names.into_iter().map(mount).collect()
 }
 
 /// The socket of the user's agent, by its own path and not a link's, and the variable that says where it is.
-fn agent(named: Option<OsString>) -> Result<Vec<OsString>, PortableVerbError> {
+fn agent(named: Option<&OsStr>) -> Result<Vec<OsString>, PortableVerbError> {
     let named = named.filter(|named| !named.is_empty()).ok_or(PortableVerbError::Agent("that is not set"))?;
     let socket = fs::canonicalize(named)
         .ok()
@@ -106,6 +131,9 @@ mod tests {
 
     #[test]
     fn an_agent_is_shared_by_its_socket_and_nothing_else() {
+        let with = |named: Option<&OsStr>| -> Environment {
+            named.map(|named| ("SSH_AUTH_SOCK", named)).into_iter().collect()
+        };
         let scratch = tempfile::tempdir().unwrap();
         let socket = scratch.path().join("a b");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -113,19 +141,33 @@ mod tests {
         std::os::unix::fs::symlink(&socket, &link).unwrap();
         let real = fs::canonicalize(&socket).unwrap();
         for named in [&socket, &link] {
-            let words = words(AGENT, |name| (name == "SSH_AUTH_SOCK").then(|| named.into())).unwrap();
+            let words = words(AGENT, &with(Some(named.as_os_str()))).unwrap();
             let mount = format!("{}:/run/ssh-agent.sock:rw", real.display());
             assert_eq!(words, ["--volume", &mount, "--env", "SSH_AUTH_SOCK=/run/ssh-agent.sock"]);
         }
-        let refused = |named: Option<OsString>| words(AGENT, |_| named.clone()).unwrap_err().to_string();
+        let refused = |named: Option<&OsStr>| words(AGENT, &with(named)).unwrap_err().to_string();
         assert!(
             refused(None).ends_with("that is not set")
-                && refused(Some("".into())).ends_with("that is not set")
+                && refused(Some(OsStr::new(""))).ends_with("that is not set")
         );
-        for named in [scratch.path().into(), scratch.path().join("none").into()] {
-            assert!(refused(Some(named)).ends_with("there is no socket"));
+        for named in [scratch.path(), &scratch.path().join("none")] {
+            assert!(refused(Some(named.as_os_str())).ends_with("there is no socket"));
         }
-        assert!(matches!(words("nothing", |_| None), Err(PortableVerbError::Share(_))));
-        assert_eq!(words("ssh", |_| None).unwrap(), ["--volume", "~/.ssh:~/.ssh:ro"]);
+        assert!(matches!(words("nothing", &Environment::default()), Err(PortableVerbError::Share(_))));
+        assert_eq!(words("ssh", &Environment::default()).unwrap(), ["--volume", "~/.ssh:~/.ssh:ro"]);
+    }
+
+    #[test]
+    fn a_folder_is_shared_by_what_is_in_it_without_the_configuration_of_pinfold() {
+        let home = tempfile::tempdir().unwrap();
+        let environment = Environment::from([("HOME", home.path().as_os_str())]);
+        let shared = || words("config", &environment).unwrap();
+        assert_eq!(shared(), [""; 0], "nothing is there");
+        for name in ["pinfold", "git", "a:b", "gh"] {
+            fs::create_dir_all(home.path().join(".config").join(name)).unwrap();
+        }
+        let expected =
+            ["--volume", "~/.config/gh:~/.config/gh:rw", "--volume", "~/.config/git:~/.config/git:rw"];
+        assert_eq!(shared(), expected);
     }
 }
