@@ -17,3 +17,4 @@ if have strace; then
   same 'no execve during build but that of the program itself' 1 traced
   rm -rf "$work/traced"
 fi
+rm -rf "$work/project/vendored"

@@ -19,3 +19,4 @@ if have umoci; then
   check 'apt-get check inside' chroot "$work/bundle/rootfs" apt-get check
   rm -rf "$work/bundle" "$work/single"
 else skip umoci 'not installed'; fi
+rm -f "$work/project/image.docker.tar"

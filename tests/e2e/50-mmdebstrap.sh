@@ -9,4 +9,5 @@ if have mmdebstrap && [ "$(id -u)" = 0 ]; then
     check "$one is mmdebstrap's tree, path by path" env PINFOLD="$work/pinfold" COMPARE="$compare" WORK="$work/trees" \
       PINFOLD_HOME="$work/trees-home" "$root/tests/e2e/debian-trees.sh" "${one%/*}" "${one#*/}"
   done
+  chmod -R u+w "$work/trees" "$work/trees-home" 2>/dev/null; rm -rf "$work/trees" "$work/trees-home"
 else skip mmdebstrap 'it needs root here, and the package mmdebstrap'; fi
