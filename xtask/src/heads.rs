@@ -28,6 +28,9 @@ pub(crate) struct HeadsArgs {
     /// Only these platforms
     #[arg(long, value_name = "PLATFORM")]
     platform: Vec<Platform>,
+    /// Pack an image with this program and each head of another machine, and try the file under qemu-user
+    #[arg(long = "try", value_name = "PINFOLD")]
+    with: Option<PathBuf>,
 }
 
 /// Debian's compiler and the standard library of a platform, with the packages that these name by version.
@@ -53,6 +56,11 @@ pub(crate) fn run(args: &HeadsArgs) -> Result<(), String> {
             bytes.len(),
             Digest::sha256(&bytes)
         ));
+        if let Some(pinfold) = args.with.as_ref().filter(|_| Some(platform) != Platform::host()) {
+            let pinfold = std::path::absolute(pinfold).map_err(|error| error.to_string())?;
+            let words = ["tests/e2e/heads.sh", &pinfold.to_string_lossy(), &head.to_string_lossy()];
+            crate::test::step("heads", "bash", &words)?;
+        }
     }
     Ok(())
 }

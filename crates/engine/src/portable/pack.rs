@@ -189,8 +189,7 @@ impl Diagnose for PackError {
         match self {
             Self::Agent { .. } => Some("name one of these, or build the image with the agent".into()),
             Self::Head { platform, .. } => Some(format!(
-                "name the pinfold of that platform with `--head FILE`: `cargo build --release --target {}-unknown-linux-gnu` makes one",
-                platform.arch.machine()
+                "name the pinfold of that platform with `--head FILE`: `cargo xtask heads --platform {platform}` in its sources makes one"
             )),
             Self::Stranger { .. } => Some(
                 "name a pinfold of this version with `--head FILE`: it is built from the same sources".into(),

@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/portable/pack.rs",
-        "name the pinfold of that platform with `--head FILE`: `cargo build --release --target {}-unknown-linux-gnu` makes one",
+        "name the pinfold of that platform with `--head FILE`: `cargo xtask heads --platform {platform}` in its sources makes one",
         Elsewhere("cli/tests/pack.rs", "what_cannot_be_packed_says_what_to_do"),
     ),
     row(
