@@ -80,7 +80,7 @@ says 'it is listed' kept said --pinfold ps
 begun() { for _ in $(seq 50); do said --pinfold logs kept 2>/dev/null | grep begun && return; sleep 0.1; done; return 1; }
 says 'what it prints is kept' begun begun
 attached() { said --pinfold attach kept </dev/null; }
-says 'and told to whoever attaches' begun attached
+says 'who attaches without a terminal is let go again' detached attached
 cp "$seed" "$box/other"; printf x >>"$box/other"; mv "$box/other" "$seed.new"; mv "$seed" "$box/moved"; mv "$seed.new" "$seed"; own "$box"
 moved() { as_user "$box/w" env -i HOME="$theirs" PATH=/usr/bin:/bin TERM=dumb "$box/moved" "$@"; }
 says 'it runs on when another file has its name' kept moved --pinfold ps --json

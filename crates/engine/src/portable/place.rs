@@ -172,7 +172,11 @@ fn suitable(folder: &Path, needed: u64) -> Result<(), String> {
 fn others(directory: &Path, data: &std::fs::Metadata, is_place: bool) -> Result<(), String> {
     let shown = directory.display();
     let user = rustix::process::geteuid().as_raw();
-    if data.uid() != user && (is_place || data.uid() != 0) {
+    let nobody = || {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        nobody_is_root(&read("/proc/self/uid_map"), &read("/proc/sys/kernel/overflowuid"))
+    };
+    if data.uid() != user && (is_place || (data.uid() != 0 && nobody() != Some(data.uid()))) {
         return Err(format!("is another user's (`{shown}`)"));
     }
     // Many systems give each user a group of their own, and files that this group may write to.
@@ -181,6 +185,14 @@ fn others(directory: &Path, data: &std::fs::Metadata, is_place: bool) -> Result<
         return Err(format!("can be written to by other users (`{shown}`)"));
     }
     Ok(())
+}
+
+/// The id that root's files have where a user namespace does not map root, as in most containers without root (user_namespaces(7),
+/// "Unmapped user and group IDs"); none where every id has its own. Others that are not mapped look the same: they could only be who
+/// made the directory that holds the user's own.
+fn nobody_is_root(map: &str, overflow: &str) -> Option<u32> {
+    let every = |line: &str| line.split_whitespace().eq(["0", "0", "4294967295"]);
+    if map.lines().any(every) { None } else { overflow.trim().parse().ok() }
 }
 
 /// Whether a group is the one of a user that nobody else is in, as far as passwd(5) and group(5) say. Root's is not asked about.
@@ -293,6 +305,16 @@ mod tests {
             assert_eq!(tried(place), Ok(()), "{place}");
             mode(&at("open"), 0o755);
         }
+    }
+
+    #[test]
+    fn root_is_nobody_where_it_is_not_mapped() {
+        // As the kernel writes them: the first namespace, one of `unshare --map-current-user`, one of podman's.
+        assert_eq!(nobody_is_root("         0          0 4294967295\n", "65534\n"), None);
+        assert_eq!(nobody_is_root("      1001       1001          1\n", "65534\n"), Some(65534));
+        let podman = "         0       1000          1\n         1     100000      65536\n";
+        assert_eq!(nobody_is_root(podman, "65534\n"), Some(65534));
+        assert_eq!(nobody_is_root("", ""), None);
     }
 
     #[test]
