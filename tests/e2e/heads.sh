@@ -39,7 +39,7 @@ started() { # in namespaces of its own, where programs for arm64 are started by 
     printf ":arm64:M::\\x7fELF\\x02\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\xb7\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xfe\\xff\\xff\\xff:/usr/bin/qemu-aarch64-static:F" >/proc/sys/fs/binfmt_misc/register &&
     HOME="$1" exec qemu-aarch64-static "$2" -- true' sh "$work/home" "$file"
 }
-started >"$work/out" 2>&1; got=$?
-check "what does not start under qemu says so, and what is missing (exit $got)" grep -qE '^(error|hint):' "$work/out"
-sed 's/^/      | /' "$work/out" | tail -n 8
+started >"$work/words" 2>&1; got=$?
+check "what does not start under qemu says so, and what is missing (exit $got)" grep -qE "^(error|hint):" "$work/words"
+sed "s/^/      | /" "$work/words" | tail -n 8
 finish
