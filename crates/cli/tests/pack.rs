@@ -195,6 +195,9 @@ fn a_file_is_found_by_the_shell_while_it_is_installed() {
     let at = |name: &str| packed.machine.path("box").join(name);
     let (code, error) = told(&packed.carried(&["--share", "everything"]));
     assert!(code.is_some_and(|code| code != 0) && error.contains("it is one of claude-config, "), "{error}");
+    let (code, error) = told(&packed.carried(&["--share", "git"]));
+    assert!(code.is_some_and(|code| code != 0) && error.contains("there is no `~/mnt_git`"), "{error}");
+    assert!(error.contains("make it, or leave out `--share git`"), "{error}");
     let (code, error) = told(&packed.carried(&["--share", "ssh-agent"]));
     assert!(code.is_some_and(|code| code != 0) && error.contains("that is not set"), "{error}");
     assert!(error.contains(r#"start an agent (`eval "$(ssh-agent)"; ssh-add`), or leave it out"#), "{error}");

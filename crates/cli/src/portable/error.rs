@@ -34,6 +34,14 @@ pub(super) enum PortableVerbError {
     /// There is no agent whose socket could be shared.
     #[error("`--share ssh-agent` shares the socket that SSH_AUTH_SOCK names, and {0}")]
     Agent(&'static str),
+    /// What is to be shared is not there.
+    #[error("there is no `{place}`")]
+    Missing {
+        /// What it is called.
+        share: &'static str,
+        /// Where it would be.
+        place: &'static str,
+    },
     /// Nothing of that name is shared.
     #[error("`--share {0}` is not known")]
     Share(String),
@@ -43,7 +51,7 @@ impl Diagnose for PortableVerbError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
             Self::Mount => Kind::Refused,
-            Self::NoHome | Self::Agent(_) => Kind::System,
+            Self::NoHome | Self::Agent(_) | Self::Missing { .. } => Kind::System,
             Self::Words(_) | Self::NoAppImage | Self::Packed(_) | Self::Taken(_) | Self::Share(_) => {
                 Kind::Usage
             }
@@ -65,6 +73,7 @@ impl Diagnose for PortableVerbError {
             Self::NoHome => "set `HOME`, or link the file yourself".into(),
             Self::Taken(_) => "take it away first, or link the file yourself".into(),
             Self::Agent(_) => "start an agent (`eval \"$(ssh-agent)\"; ssh-add`), or leave it out".into(),
+            Self::Missing { share, .. } => format!("make it, or leave out `--share {share}`"),
             Self::Share(_) => {
                 format!("it is one of {}; other directories are shared with `-v`", share::names().join(", "))
             }

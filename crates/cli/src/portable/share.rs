@@ -7,9 +7,11 @@ use std::path::Path;
 
 use fs_err as fs;
 use pinfold_base::Shown;
+use pinfold_base::shown;
 use pinfold_engine::context::Environment;
 
 use super::error::PortableVerbError;
+use crate::render;
 use crate::render::table::Align;
 use crate::render::table::Table;
 
@@ -71,30 +73,54 @@ pub(super) fn words(name: &str, environment: &Environment) -> Result<Vec<OsStrin
     let found = SHARES.iter().find(|share| share.name == name);
     let share = found.ok_or_else(|| PortableVerbError::Share(name.to_owned()))?;
     let volumes = match share.volume.strip_suffix("/*:rw") {
-        None => vec![share.volume.into()],
+        None => vec![is_there(share, environment.home())?.into()],
         Some(folder) => each(Path::new(folder), environment.home()),
     };
     Ok(volumes.into_iter().flat_map(|volume| ["--volume".into(), volume]).collect())
 }
 
+/// The mount of a share whose source is there.
+fn is_there(share: &Share, home: Option<&Path>) -> Result<&'static str, PortableVerbError> {
+    let source = share.volume.split(':').next().unwrap_or_default();
+    let real = source.strip_prefix("~/").and_then(|below| Some(home?.join(below)));
+    match real {
+        Some(real) if !real.exists() => Err(PortableVerbError::Missing { share: share.name, place: source }),
+        _ => Ok(share.volume),
+    }
+}
+
 /// What is in a folder below `~`, by itself each: a mount of all of it would hold pinfold's own configuration, which no sandbox gets to
-/// write. Nothing for a folder that is not there; a name that no mount can have is left out.
+/// write. Nothing for a folder that is not there. A link that leads out of the folder, or nowhere, is left out and told: what is behind
+/// it was not asked for. So is a name that no mount can have.
 fn each(folder: &Path, home: Option<&Path>) -> Vec<OsString> {
-    let real = folder.strip_prefix("~").ok().and_then(|below| Some(home?.join(below)));
-    let entries = real.and_then(|real| fs::read_dir(real).ok());
-    let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let mut names: Vec<OsString> = names.collect();
-    names.retain(|name| name != "pinfold" && !name.as_encoded_bytes().contains(&b':'));
+    let real = folder.strip_prefix("~").ok().and_then(|below| fs::canonicalize(home?.join(below)).ok());
+    let Some(real) = real else { return Vec::new() };
+    let own = real.join("pinfold");
+    let is_in = |name: &OsStr| {
+        fs::canonicalize(real.join(name))
+            .is_ok_and(|path| path.starts_with(&real) && path != real && !path.starts_with(&own))
+    };
+    let entries = fs::read_dir(&real).into_iter().flatten().flatten();
+    let mut names: Vec<OsString> =
+        entries.map(|entry| entry.file_name()).filter(|name| name != "pinfold").collect();
     names.sort();
-    let mount = |name: OsString| {
-        let path = folder.join(name).into_os_string();
-        let mut volume = path.clone();
+    let mut volumes = Vec::new();
+    for name in names {
+        let path = folder.join(&name);
+        if name.as_encoded_bytes().contains(&b':') || !is_in(&name) {
+            render::note(shown!(
+                "`{}` is not shared: it leads elsewhere, or has a name that no mount can have",
+                path.display()
+            ));
+            continue;
+        }
+        let mut volume = path.clone().into_os_string();
         volume.push(":");
         volume.push(path);
         volume.push(":rw");
-        volume
-    };
-    names.into_iter().map(mount).collect()
+        volumes.push(volume);
+    }
+    volumes
 }
 
 /// The socket of the user's agent, by its own path and not a link's, and the variable that says where it is.
@@ -154,7 +180,10 @@ mod tests {
             assert!(refused(Some(named.as_os_str())).ends_with("there is no socket"));
         }
         assert!(matches!(words("nothing", &Environment::default()), Err(PortableVerbError::Share(_))));
-        assert_eq!(words("ssh", &Environment::default()).unwrap(), ["--volume", "~/.ssh:~/.ssh:ro"]);
+        let home = Environment::from([("HOME", scratch.path())]);
+        assert_eq!(words("ssh", &home).unwrap_err().to_string(), "there is no `~/.ssh`");
+        fs::create_dir(scratch.path().join(".ssh")).unwrap();
+        assert_eq!(words("ssh", &home).unwrap(), ["--volume", "~/.ssh:~/.ssh:ro"]);
     }
 
     #[test]
@@ -166,8 +195,22 @@ mod tests {
         for name in ["pinfold", "git", "a:b", "gh"] {
             fs::create_dir_all(home.path().join(".config").join(name)).unwrap();
         }
-        let expected =
-            ["--volume", "~/.config/gh:~/.config/gh:rw", "--volume", "~/.config/git:~/.config/git:rw"];
+        fs::create_dir(home.path().join(".ssh")).unwrap();
+        // A link within the folder is what it means; no other is followed.
+        let (inside, out) = ([("in", "git")], [("keys", "../.ssh"), ("etc", "/etc"), ("me", ".")]);
+        for (link, target) in
+            inside.into_iter().chain(out).chain([("gone", "none"), ("loop", "loop"), ("own", "pinfold")])
+        {
+            std::os::unix::fs::symlink(target, home.path().join(".config").join(link)).unwrap();
+        }
+        let expected = [
+            "--volume",
+            "~/.config/gh:~/.config/gh:rw",
+            "--volume",
+            "~/.config/git:~/.config/git:rw",
+            "--volume",
+            "~/.config/in:~/.config/in:rw",
+        ];
         assert_eq!(shared(), expected);
     }
 }

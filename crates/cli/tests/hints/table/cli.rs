@@ -53,6 +53,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "cli/src/portable/error.rs",
+        "make it, or leave out `--share {share}`",
+        Elsewhere("cli/tests/pack.rs", "a_file_is_found_by_the_shell_while_it_is_installed"),
+    ),
+    row(
+        "cli/src/portable/error.rs",
         "it is one of {}; other directories are shared with `-v`",
         Elsewhere("cli/tests/pack.rs", "a_file_is_found_by_the_shell_while_it_is_installed"),
     ),
