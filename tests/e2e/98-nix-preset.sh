@@ -47,7 +47,7 @@ TOML
   machine() { printf 'substituters = %s\ntrusted-public-keys = %s\n' "$1" "$key"; }
   machine "http://127.0.0.1:$port" | as_user "$n/w" sh -c 'cat >"$HOME/.config/nix/nix.conf"'
   refuse 'nor without an answer of Nix' 2 without build --preset nix
-  says 'and it is said what makes one' 'pinfold lock --resolution-command' cat "$work/said"
+  says 'and it is said what makes one' 'pinfold lock --preset nix --resolution-command' cat "$work/said"
   as_user "$n/w" sh -c "printf '[nix]\nresolution = \"nix.json\"\n' >'$config/config.toml'; chmod 644 '$config'/*"
   check 'pinfold build --preset nix' without build --preset nix --output "oci-archive:$n/w/image.tar:latest"
   kill "$cache_pid" 2>/dev/null; wait "$cache_pid" 2>/dev/null
