@@ -1,4 +1,6 @@
 //! Words of a command line in JSON: a word is text where it is UTF-8, and a list of its bytes where it is not.
+//!
+//! **Guarantees**: what was written is read as the same bytes. **Refuses** what is neither.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

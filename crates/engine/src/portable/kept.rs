@@ -1,5 +1,7 @@
 //! The file or directory that an image is read from, where it lies in what an agent works on: whoever starts it there the next time
 //! shall find what was packed.
+//!
+//! **Guarantees**: what is given is below the workspace, by its real path. **Refuses** nothing: a name that is no text is not protected.
 
 use std::path::Path;
 

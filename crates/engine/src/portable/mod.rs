@@ -5,6 +5,9 @@
 //! FILE ─► place: where this user's roots may be ─► program: DATA/heads/SHA256, the program without the image ─► it, with FILE's name
 //! ```
 //!
+//! FILE is an AppImage, a tar, or the directory that was in it. What stands beside it and says whose it is, is `vouch`'s; `kept` protects
+//! it from the agent where it lies in the workspace.
+//!
 //! `DATA/portable/HEX.json` says which files were started (`record`), so that `gc` leaves alone what they have unpacked.
 //!
 //! The program that goes on is a copy of what FILE was made with, because FILE itself is an AppImage to whatever the machine has

@@ -1,4 +1,7 @@
 //! Reading an AppImage, by position: it may be replaced under its name while it is read.
+//!
+//! **Guarantees**: the record is within its limits, and places are inside of the file. **Refuses** programs without a record, and
+//! records of another format. What is read is held to its digests above ([`super::file`]).
 
 use std::io::Read;
 use std::os::unix::fs::FileExt as _;
