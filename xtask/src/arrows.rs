@@ -7,15 +7,16 @@ use fs_err as fs;
 /// What each room may use. `testkit` is for tests and may be used by all as a dev-dependency.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("queue", &[]),
     ("archive", &["base"]),
     ("sources", &["base", "archive"]),
     ("image", &["base", "archive"]),
     ("network", &["base"]),
     ("sandbox", &["base", "network"]),
-    ("engine", &["base", "archive", "sources", "image", "network", "sandbox"]),
-    ("cli", &["base", "archive", "sources", "image", "network", "sandbox", "engine"]),
+    ("engine", &["base", "archive", "sources", "image", "network", "sandbox", "queue"]),
+    ("cli", &["base", "archive", "sources", "image", "network", "sandbox", "engine", "queue"]),
     ("testkit", &["base", "archive"]),
-    ("fuzzing", &["base", "archive", "sources", "image", "network", "sandbox", "engine"]),
+    ("fuzzing", &["base", "archive", "sources", "image", "network", "sandbox", "engine", "queue"]),
 ];
 
 /// Compares the manifests with [`ALLOWED`].
