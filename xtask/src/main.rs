@@ -54,7 +54,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     // A copy of this program that was started for a sandbox never comes back from here.
-    pinfold_sandbox::dispatch();
+    pinfold_sandbox::dispatch(None);
     let outcome = match Args::parse().chore {
         Chore::Arrows => arrows::check(),
         Chore::Schema { write } => {

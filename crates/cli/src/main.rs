@@ -22,7 +22,7 @@ use crate::render::diagnostic::Stdout;
 
 fn main() -> ExitCode {
     // A copy of this program that was started for a sandbox never comes back from here.
-    pinfold_sandbox::dispatch();
+    pinfold_sandbox::dispatch(None);
     if let Some(outcome) = portable::carried() {
         return match outcome {
             Ok(code) => ended(code),

@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
 use std::sync::OnceLock;
 
+use pinfold_network::Endpoint;
 use pinfold_network::Listen;
 use pinfold_network::Relay;
 use pinfold_network::RelayLimits;
@@ -37,7 +38,7 @@ fn start() -> (SocketAddr, UnixListener) {
     let path = std::env::temp_dir().join(format!("pinfold-fuzz-relay-{}", std::process::id()));
     let _ = fs_err::remove_file(&path);
     let supervisor = UnixListener::bind(&path).expect("a socket");
-    let listen = [Listen { route: RouteId(7), port: 0 }];
+    let listen = [Listen { route: RouteId(7), at: Endpoint::Port(0) }];
     let relay = Relay::bind(&path, &listen, RelayLimits::default()).expect("a relay");
     let address = relay.addresses().expect("an address")[0].1;
     relay.spawn().expect("a thread");

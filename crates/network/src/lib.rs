@@ -5,8 +5,8 @@
 //!        inside the sandbox (no interface but loopback)   │   the supervisor
 //!                                                         │
 //!   agent ─► 127.0.0.1:3128 ─┐                            │            ┌─► allow-list ─► resolve, check ─► dial
-//!   agent ─► 127.0.0.1:3129 ─┴─ relay ─► one Unix socket ─┼─► serve ───┤
-//!                                                         │            └─► route: key added, TLS to the provider
+//!   agent ─► 127.0.0.1:3129 ─┼─ relay ─► one Unix socket ─┼─► serve ───┤
+//!   agent ─► /run/…/x.sock ──┘                            │            └─► route: key added, TLS to the provider
 //!
 //!   rules    which hosts and ports                 wire     heads, chunks and the TLS hello, read strictly from bytes
 //!   dial     name ─► checked address ─► connection serve    the proxy: event loop, jobs, exchanges, journal
@@ -40,6 +40,7 @@ pub use dial::DialError;
 pub use dial::Dialer;
 pub use dial::LoopbackForTests;
 pub use dial::Resolve;
+pub use relay::Endpoint;
 pub use relay::Listen;
 pub use relay::Relay;
 pub use relay::RelayError;

@@ -1,24 +1,26 @@
-//! The relay: the only listener inside the sandbox. It takes connections on loopback ports and passes each to the one
-//! Unix socket that leads to the supervisor, with two bytes in front that say which port it came from.
+//! The relay: the only listener inside the sandbox. It takes connections on loopback ports or Unix sockets and passes each to
+//! the one Unix socket that leads to the supervisor, with two bytes in front that say where it came in.
 //!
 //! ```text
-//!   agent ── TCP 127.0.0.1:3128 ──┐            ┌─ version: 0x01
-//!   agent ── TCP 127.0.0.1:3129 ──┼─ relay ──► │  route:   0x00 the proxy, 0x01…0xff a credential route
-//!                                 ┘            └─ then the bytes of the connection, both ways
+//!   agent ── TCP 127.0.0.1:3128 ──┐            ┌─ form:  0x01, or 0x02 at an alias: the host must be named
+//!   agent ── TCP 127.0.0.1:3129 ──┼─ relay ──► │  route: 0x00 the proxy, 0x01…0xff a credential route
+//!   agent ── /run/…/NAME.sock   ──┘            └─ then the bytes of the connection, both ways
 //! ```
 //!
 //! **The preamble is not a wall.** A program in the sandbox that can open the Unix socket can name any route; it gains
-//! nothing that the loopback ports would not give it. All decisions are made at the other end ([`crate::serve`]).
+//! nothing that the listeners would not give it. All decisions are made at the other end ([`crate::serve`]).
 //!
 //! **Guarantees**: one thread, no allocation per byte, memory bounded by the number of connections; when the supervisor is
 //! gone a client gets an HTTP 502 that says so, and no byte leaves. When all places are taken, the connection that has
 //! waited longest without an answer makes room for the new one.
 
+use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::thread;
@@ -46,8 +48,10 @@ use crate::events::pump::Pair;
 use crate::events::pump::Progress;
 use crate::events::pump::Scratch;
 
-/// First byte of the preamble; the other end refuses any other value.
-pub const PREAMBLE_VERSION: u8 = 1;
+/// First byte of the preamble where the route alone says where a request goes; the other end refuses any value but this and the next.
+const BY_ROUTE: u8 = 1;
+/// The same where the request must name the route's host too.
+const BY_HOST: u8 = 2;
 
 /// Where a connection is to go, the second byte of the preamble.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,12 +64,82 @@ impl RouteId {
 }
 
 /// One listener of the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Listen {
     /// What connections to it are for.
     pub route: RouteId,
-    /// The port on 127.0.0.1; 0 lets the kernel choose ([`Relay::addresses`] says which).
-    pub port: u16,
+    /// Where clients find it.
+    pub at: Endpoint,
+}
+
+/// Where clients find a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endpoint {
+    /// A port on 127.0.0.1; 0 lets the kernel choose ([`Relay::addresses`] says which).
+    Port(u16),
+    /// A Unix socket at this path, for its owner alone (mode 0600).
+    Socket(PathBuf),
+    /// The same for clients that name the host they mean, because they know a socket that leads to several: what is for another host
+    /// than the route's is refused (403).
+    Alias(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(port) => write!(f, "127.0.0.1 port {port}"),
+            Self::Socket(path) | Self::Alias(path) => write!(f, "`{}`", path.display()),
+        }
+    }
+}
+
+/// What stands before a connection's own bytes: where it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preamble {
+    /// The proxy or a credential route.
+    pub route: RouteId,
+    /// What the request has to say itself.
+    pub host: HostNaming,
+}
+
+/// Whether a request at a route has to name the provider's host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostNaming {
+    /// It says the listener's own address, or anything.
+    Free,
+    /// It names the host.
+    Required,
+}
+
+impl Preamble {
+    fn of(listen: &Listen) -> Self {
+        let host = match listen.at {
+            Endpoint::Port(_) | Endpoint::Socket(_) => HostNaming::Free,
+            Endpoint::Alias(_) => HostNaming::Required,
+        };
+        Self { route: listen.route, host }
+    }
+
+    /// As it is sent.
+    pub const fn encode(self) -> [u8; 2] {
+        let form = match self.host {
+            HostNaming::Free => BY_ROUTE,
+            HostNaming::Required => BY_HOST,
+        };
+        [form, self.route.0]
+    }
+
+    /// Reads one; `None` where it has another form.
+    pub const fn decode([form, route]: [u8; 2]) -> Option<Self> {
+        let host = match form {
+            BY_ROUTE => HostNaming::Free,
+            BY_HOST => HostNaming::Required,
+            _ => return None,
+        };
+        Some(Self { route: RouteId(route), host })
+    }
 }
 
 /// How many connections the relay holds at once.
@@ -86,11 +160,11 @@ impl Default for RelayLimits {
 /// What can go wrong in the relay.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// A port is taken or may not be used.
-    #[error("cannot listen on 127.0.0.1 port {port} inside the sandbox")]
+    /// A port or a path is taken or may not be used.
+    #[error("cannot listen on {at} inside the sandbox")]
     Bind {
-        /// The port asked for.
-        port: u16,
+        /// What was asked for.
+        at: Endpoint,
         /// Why.
         #[source]
         source: io::Error,
@@ -116,18 +190,20 @@ impl Diagnose for RelayError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::Bind { .. } => Some("choose another port for the proxy or the route".into()),
+            Self::Bind { at: Endpoint::Port(_), .. } => {
+                Some("choose another port for the proxy or the route".into())
+            }
             Self::SocketPath { .. } => Some("set `PINFOLD_HOME` to a folder with a shorter path".into()),
-            Self::Loop(_) => None,
+            Self::Bind { .. } | Self::Loop(_) => None,
         }
     }
 }
 
-/// A relay whose ports are bound and which does not run yet, so that the ports can be had before privileges are dropped
+/// A relay whose listeners are bound and which does not run yet, so that they can be had before privileges are dropped
 /// and served after.
 #[derive(Debug)]
 pub struct Relay {
-    listeners: Vec<(RouteId, TcpListener)>,
+    listeners: Vec<(Preamble, OwnedFd)>,
     socket: SocketAddrUnix,
     limits: RelayLimits,
     poller: Poller,
@@ -165,7 +241,7 @@ const GONE: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\n\
     pinfold: the supervisor's proxy is gone, so nothing leaves this sandbox\n";
 
 impl Relay {
-    /// Binds the ports. `socket` is the path of the supervisor's socket as seen from inside; it is opened anew for each
+    /// Binds the listeners. `socket` is the path of the supervisor's socket as seen from inside; it is opened anew for each
     /// connection and need not exist yet.
     pub fn bind(socket: &Path, listens: &[Listen], limits: RelayLimits) -> Result<Self, RelayError> {
         let address =
@@ -173,28 +249,33 @@ impl Relay {
         let poller = Poller::new().map_err(RelayError::Loop)?;
         let mut listeners = Vec::with_capacity(listens.len());
         for (number, listen) in (0u64..).zip(listens) {
-            let bind = || -> io::Result<TcpListener> {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, listen.port))?;
-                listener.set_nonblocking(true)?;
+            let bind = || -> io::Result<OwnedFd> {
+                let listener = open(&listen.at)?;
+                rustix::io::ioctl_fionbio(&listener, true)?;
                 // The standard library asks for a short queue; a burst of connections would wait for retransmissions.
                 rustix::net::listen(&listener, 1024)?;
                 poller.watch_level(&listener, LISTENERS + number)?;
                 Ok(listener)
             };
-            let listener = bind().map_err(|source| RelayError::Bind { port: listen.port, source })?;
-            listeners.push((listen.route, listener));
+            let listener = bind().map_err(|source| RelayError::Bind { at: listen.at.clone(), source })?;
+            listeners.push((Preamble::of(listen), listener));
         }
         let stop = Waker::new().map_err(RelayError::Loop)?;
         poller.watch_level(&stop, STOP).map_err(RelayError::Loop)?;
         Ok(Self { listeners, socket: address, limits, poller, stop })
     }
 
-    /// The addresses that are bound, in the order they were asked for.
+    /// The addresses of ports that are bound, in the order they were asked for.
     pub fn addresses(&self) -> Result<Vec<(RouteId, SocketAddr)>, RelayError> {
-        self.listeners
-            .iter()
-            .map(|(route, listener)| Ok((*route, listener.local_addr().map_err(RelayError::Loop)?)))
-            .collect()
+        let mut ports = Vec::new();
+        for (preamble, listener) in &self.listeners {
+            let own = rustix::net::getsockname(listener).map_err(|errno| RelayError::Loop(errno.into()))?;
+            // The others are sockets at paths.
+            if let Ok(address) = SocketAddr::try_from(own) {
+                ports.push((preamble.route, address));
+            }
+        }
+        Ok(ports)
     }
 
     /// A handle that ends the relay from another thread.
@@ -228,6 +309,18 @@ impl Relay {
             .stack_size(128 << 10)
             .spawn(|| self.run())
             .map_err(RelayError::Loop)
+    }
+}
+
+/// A listener, of its owner alone where it has a path.
+fn open(at: &Endpoint) -> io::Result<OwnedFd> {
+    match at {
+        Endpoint::Port(port) => Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, *port))?.into()),
+        Endpoint::Socket(path) | Endpoint::Alias(path) => {
+            let listener = pinfold_base::socket::listen(path)?;
+            fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+            Ok(listener.into())
+        }
     }
 }
 
@@ -282,13 +375,13 @@ pub(crate) fn connections_of(open_files: usize, each: usize) -> usize {
 #[derive(Debug)]
 struct Waiting {
     client: OwnedFd,
-    route: RouteId,
+    preamble: Preamble,
     until: Instant,
 }
 
 #[derive(Debug)]
 struct Serving {
-    listeners: Vec<(RouteId, TcpListener)>,
+    listeners: Vec<(Preamble, OwnedFd)>,
     socket: SocketAddrUnix,
     limits: RelayLimits,
     poller: Poller,
@@ -366,17 +459,17 @@ impl Serving {
     }
 
     fn accept(&mut self, number: usize, now: Instant) {
-        let Some((route, listener)) = self.listeners.get(number) else { return };
-        let route = *route;
+        let Some((preamble, listener)) = self.listeners.get(number) else { return };
+        let preamble = *preamble;
         // One at a time: the listener is level-triggered, so what is left comes with the next wait, after other work.
         match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok(client) => {
-                // Small writes of the agent are to leave at once; a failure only costs latency.
+                // Small writes of the agent are to leave at once; a failure only costs latency, and a Unix socket does so anyway.
                 let _ = rustix::net::sockopt::set_tcp_nodelay(&client, true);
                 if self.pairs.len() + self.queue.len() >= self.limits.connections && !self.make_room(now) {
                     return;
                 }
-                self.connect(Waiting { client, route, until: now + QUEUE }, now);
+                self.connect(Waiting { client, preamble, until: now + QUEUE }, now);
             }
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                 // Without room for one more the listener would be ready for ever: give one up, or pause.
@@ -410,8 +503,8 @@ impl Serving {
     fn connect(&mut self, waiting: Waiting, now: Instant) {
         match self.open() {
             Ok(upstream) => {
-                let preamble = [PREAMBLE_VERSION, waiting.route.0];
                 // A new socket has room for two bytes; if they do not fit, the peer is gone.
+                let preamble = waiting.preamble.encode();
                 if rustix::net::send(&upstream, &preamble, SendFlags::NOSIGNAL) == Ok(2) {
                     self.join(waiting.client, upstream, now);
                 } else {
@@ -494,7 +587,7 @@ mod tests {
     impl Running {
         fn new(socket: &Path, routes: &[u8], limits: RelayLimits) -> Self {
             let listens: Vec<Listen> =
-                routes.iter().map(|&route| Listen { route: RouteId(route), port: 0 }).collect();
+                routes.iter().map(|&route| Listen { route: RouteId(route), at: Endpoint::Port(0) }).collect();
             let relay = Relay::bind(socket, &listens, limits).unwrap();
             let address = relay.addresses().unwrap().into_iter().map(|(_, address)| address).collect();
             let stop = relay.stopper();
@@ -544,6 +637,44 @@ mod tests {
             client.read_to_string(&mut text).unwrap();
             assert_eq!(text, "answer");
         }
+    }
+
+    #[test]
+    fn sockets_are_their_owners_alone_and_say_which_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("egress.sock");
+        let supervisor = UnixListener::bind(&path).unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let listens = [
+            Listen { route: RouteId(4), at: Endpoint::Socket(at("model.sock")) },
+            Listen { route: RouteId(4), at: Endpoint::Alias(at("alias.sock")) },
+        ];
+        let relay = Relay::bind(&path, &listens, RelayLimits::default()).unwrap();
+        assert_eq!(relay.addresses().unwrap(), [], "a path is no port");
+        let stop = relay.stopper();
+        let _running = Running { address: Vec::new(), stop, thread: Some(relay.spawn().unwrap()) };
+        for (name, expected) in [("model.sock", [1, 4]), ("alias.sock", [2, 4])] {
+            let mode = fs_err::metadata(at(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+            let mut client = UnixStream::connect(at(name)).unwrap();
+            let (mut stream, preamble) = accept(&supervisor);
+            assert_eq!(preamble, expected, "{name}");
+            client.write_all(b"question").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "question");
+        }
+    }
+
+    #[test]
+    fn a_preamble_of_another_form_is_none() {
+        for host in [HostNaming::Free, HostNaming::Required] {
+            let preamble = Preamble { route: RouteId(9), host };
+            assert_eq!(Preamble::decode(preamble.encode()), Some(preamble));
+        }
+        assert_eq!(Preamble::decode([0, 9]), None);
+        assert_eq!(Preamble::decode([3, 9]), None);
     }
 
     #[test]
@@ -624,9 +755,15 @@ mod tests {
     fn a_taken_port_and_a_long_path_are_errors() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let listen = [Listen { route: RouteId::PROXY, port }];
+        let listen = [Listen { route: RouteId::PROXY, at: Endpoint::Port(port) }];
         let error = Relay::bind(Path::new("/s"), &listen, RelayLimits::default()).unwrap_err();
-        assert!(matches!(error, RelayError::Bind { port: named, .. } if named == port));
+        assert!(matches!(error, RelayError::Bind { at, .. } if at == Endpoint::Port(port)));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("taken");
+        fs_err::write(&path, "").unwrap();
+        let listen = [Listen { route: RouteId(1), at: Endpoint::Socket(path.clone()) }];
+        let error = Relay::bind(Path::new("/s"), &listen, RelayLimits::default()).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot listen on `{}` inside the sandbox", path.display()));
         let long = PathBuf::from("/x".repeat(60));
         assert!(matches!(
             Relay::bind(&long, &[], RelayLimits::default()),

@@ -10,11 +10,17 @@ use crate::start::spawn::guest;
 use crate::start::spawn::hook;
 use crate::start::spawn::init;
 use crate::start::sys;
+use crate::supervise::attend;
+use crate::supervise::attend::Attend;
 use crate::supervise::session;
 
 /// Takes over when this process is a copy started for a sandbox; returns at once otherwise. To be called first thing in
-/// `main`, before any thread is started and any descriptor is opened.
-pub fn dispatch() {
+/// `main`, before any thread is started and any descriptor is opened. Supervisors of sealed sandboxes, this process among them,
+/// run `attend` meanwhile.
+pub fn dispatch(attend: Option<Attend>) {
+    if let Some(attend) = attend {
+        attend::install(attend);
+    }
     let mut words = std::env::args_os();
     let name = words.next();
     // A link that is called like that is none of ours: nobody hands it a descriptor.

@@ -45,6 +45,8 @@ pub use start::step::Step;
 pub use start::step::StepError;
 pub use start::sys::become_program;
 pub use start::sys::say_when_interrupted;
+pub use supervise::attend::Attend;
+pub use supervise::attend::Stop;
 pub use supervise::capture::Bounds;
 pub use supervise::capture::Captured;
 pub use supervise::capture::Ended;

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 use pinfold_network::AllowList;
 use pinfold_network::Credential;
+use pinfold_network::Endpoint;
 use pinfold_network::JournalConfig;
+use pinfold_network::Listen;
 use pinfold_network::ProxyConfig;
 use pinfold_network::RouteId;
 use pinfold_network::RouteSpec;
@@ -25,10 +27,17 @@ use crate::weaken::Weaken;
 /// Port inside the sandbox on which the allow-listed proxy listens.
 pub const PROXY_PORT: u16 = 3128;
 
-/// The directory inside that is ours; nothing in it can be changed from there.
+/// The directory inside that is ours; nothing in it can be changed from there, but in a sealed sandbox, whose program takes its
+/// key away there.
 pub(crate) const OWN_DIRECTORY: &str = "/run/pinfold";
 /// Where the one socket to the supervisor appears inside.
 pub const EGRESS_SOCKET: &str = "/run/pinfold/egress.sock";
+/// Where the sockets of routes are, `NAME.sock` each ([`Network::Routes`]).
+pub const MODEL_SOCKETS: &str = "/run/pinfold/model";
+/// Where the first of them is found too, by programs that know this place: in images that have its directory.
+pub const MODEL_ALIAS: &str = "/run/ironclaw/modelproxy.sock";
+/// Where the session key of a sealed sandbox is, until its program takes it ([`Seal`]).
+pub const SESSION_KEY: &str = "/run/pinfold/session.key";
 
 /// One sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +94,12 @@ pub struct Spec {
     /// Walls that can be chosen.
     #[serde(default)]
     pub policy: Walls,
+    /// The session key of a sealed sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
+    /// What happens when its program ends, where a supervisor holds it that nobody attends.
+    #[serde(default, skip_serializing_if = "Restart::is_never")]
+    pub restart: Restart,
     /// For `ps`: agent, image, workspace. Not interpreted.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -131,14 +146,52 @@ impl Spec {
             network: Network::default(),
             limits: Limits::default(),
             policy: Walls::default(),
+            seal: None,
+            restart: Restart::Never,
             labels: BTreeMap::new(),
             weaken: BTreeSet::new(),
         }
     }
 
+    /// Whether it has a key of its own or routes alone: then nothing but its sockets leads out, which is proved at the start.
+    pub const fn is_sealed(&self) -> bool {
+        self.seal.is_some() || matches!(self.network, Network::Routes(_))
+    }
+
     /// The guards of whatever is made from this.
     pub(crate) fn guards(&self) -> Guards {
         crate::weaken::guards(&self.weaken)
+    }
+}
+
+/// What a sealed sandbox has that others have not: a key that its program takes away as soon as it has read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// The key's file on the host: absolute, the caller's own, mode 0600, [`KEY_LENGTH`] bytes. Read at each start; inside it is at
+    /// [`SESSION_KEY`], mode 0400.
+    pub key: PathBuf,
+}
+
+/// Bytes of a session key.
+pub const KEY_LENGTH: usize = 32;
+
+/// What happens when the program of a lasting sandbox ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// The sandbox ends.
+    #[default]
+    Never,
+    /// It is started again after what may pass (codes 65, 69 and 75, other signals than those that were asked for), in growing
+    /// intervals and not for ever.
+    OnFailure,
+}
+
+impl Restart {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_never(&self) -> bool {
+        *self == Self::Never
     }
 }
 
@@ -234,6 +287,9 @@ pub struct Mount {
     /// Read-only unless said otherwise.
     #[serde(default)]
     pub access: Access,
+    /// Whether programs on it can be executed.
+    #[serde(default, skip_serializing_if = "Exec::is_allowed")]
+    pub exec: Exec,
     /// What to do about Unix sockets below it.
     #[serde(default)]
     pub sockets: Sockets,
@@ -249,6 +305,7 @@ impl Mount {
             source: MountSource::Host(source.into()),
             target: target.into(),
             access: Access::ReadOnly,
+            exec: Exec::Allowed,
             sockets: Sockets::Refuse,
             judged: None,
         }
@@ -343,6 +400,24 @@ pub enum Access {
     ReadWrite,
 }
 
+/// Whether programs on a mount can be executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exec {
+    /// Yes: compilers and package managers write programs.
+    #[default]
+    Allowed,
+    /// No.
+    Denied,
+}
+
+impl Exec {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(crate) fn is_allowed(&self) -> bool {
+        *self == Self::Allowed
+    }
+}
+
 /// What to do about a Unix socket below a mount. A read-only mount does not stop connections to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -362,6 +437,8 @@ pub enum Network {
     None,
     /// Loopback, and the supervisor's proxy behind it.
     Proxy(Egress),
+    /// Loopback on which nobody of ours listens, and a Unix socket below [`MODEL_SOCKETS`] for each route, by its name.
+    Routes(Vec<CredentialRoute>),
     /// The host's network: no wall at all.
     Host,
 }
@@ -378,9 +455,46 @@ impl Network {
         match self {
             Self::None => "none",
             Self::Proxy(_) => "proxy",
+            Self::Routes(_) => "routes",
             Self::Host => "host",
         }
     }
+
+    /// What the supervisor lets through, where it does.
+    pub fn egress(&self) -> Option<Egress> {
+        match self {
+            Self::None | Self::Host => None,
+            Self::Proxy(egress) => Some(egress.clone()),
+            Self::Routes(routes) => Some(Egress { allow: Vec::new(), routes: routes.clone() }),
+        }
+    }
+
+    /// All that is listened on inside: ports of the proxy and of its routes, or sockets.
+    pub fn listens(&self) -> Vec<Listen> {
+        match self {
+            Self::None | Self::Host => Vec::new(),
+            Self::Proxy(egress) => {
+                let proxy = Listen { route: RouteId::PROXY, at: Endpoint::Port(PROXY_PORT) };
+                let port = |route: &CredentialRoute| Listen {
+                    route: route.route.id,
+                    at: Endpoint::Port(route.route.listen_port),
+                };
+                std::iter::once(proxy).chain(egress.routes.iter().map(port)).collect()
+            }
+            Self::Routes(routes) => {
+                let socket = |route: &CredentialRoute| Listen {
+                    route: route.route.id,
+                    at: Endpoint::Socket(model_socket(&route.route.name)),
+                };
+                routes.iter().map(socket).collect()
+            }
+        }
+    }
+}
+
+/// Where the socket of a route is, inside.
+pub fn model_socket(route: &str) -> PathBuf {
+    PathBuf::from(MODEL_SOCKETS).join(format!("{route}.sock"))
 }
 
 /// What the proxy lets through.
@@ -415,27 +529,6 @@ impl Egress {
             ..ProxyConfig::default()
         })
     }
-
-    /// All ports to listen on inside: the proxy's and the routes'.
-    pub fn listens(&self) -> Vec<RoutePort> {
-        let mut listens = vec![RoutePort { route: RouteId::PROXY, port: PROXY_PORT }];
-        listens.extend(
-            self.routes
-                .iter()
-                .map(|route| RoutePort { route: route.route.id, port: route.route.listen_port }),
-        );
-        listens
-    }
-}
-
-/// A loopback port inside, and where its connections go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RoutePort {
-    /// The proxy or a credential route.
-    pub route: RouteId,
-    /// The port on 127.0.0.1.
-    pub port: u16,
 }
 
 /// What a sandbox may use up. `None` leaves the machine's own limit.
@@ -558,6 +651,8 @@ mod tests {
         let mut spec = Spec::new("a@b", "/r", vec!["true".into()]);
         spec.mounts.push(Mount::writable("/w", "/workspace"));
         spec.network = Network::Host;
+        spec.seal = Some(Seal { key: "/k".into() });
+        spec.restart = Restart::OnFailure;
         spec.args.push(OsString::from_vec(vec![b'a', 0xff]));
         let text = serde_json::to_string(&spec).unwrap();
         assert!(text.contains(r#""args":["true",[97,255]]"#), "{text}");

@@ -21,6 +21,8 @@ pub enum Stdio {
     },
     /// Three pipes.
     Piped,
+    /// `/dev/null` to read, and pipes for what is written: all that a sealed sandbox gets, whatever was asked for.
+    Outputs,
     /// `/dev/null`.
     Null,
 }

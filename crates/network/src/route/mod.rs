@@ -1,4 +1,5 @@
-//! Credential routes: a loopback port of the sandbox that leads to one provider, with the real key added on the way.
+//! Credential routes: a loopback port or a Unix socket of the sandbox that leads to one provider, with the real key added on
+//! the way.
 //!
 //! ```text
 //!   agent:       POST http://127.0.0.1:3129/v1/messages     x-api-key: PLACEHOLDER
@@ -22,6 +23,7 @@ use std::str::FromStr;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::authority::Authority;
 use pinfold_base::authority::AuthorityError;
 use pinfold_base::authority::Host;
 use pinfold_base::authority::Target;
@@ -44,6 +46,7 @@ use crate::secret::Key;
 use crate::secret::Secret;
 use crate::wire::head::Body;
 use crate::wire::head::RequestHead;
+use crate::wire::head::RequestTarget;
 use crate::wire::head::is_token;
 
 /// How a request's credential is written.
@@ -87,7 +90,7 @@ pub struct RouteSpec {
     pub id: RouteId,
     /// A name for logs and messages, as the agent's or provider's.
     pub name: String,
-    /// The loopback port inside the sandbox.
+    /// The loopback port inside the sandbox; 0 where clients find a socket instead.
     pub listen_port: u16,
     /// The provider.
     pub upstream: BaseUrl,
@@ -273,6 +276,24 @@ impl Route {
             RouteAddresses::Private => Addresses::Configured,
             RouteAddresses::Public if is_loopback(&self.spec.upstream.target.host) => Addresses::Configured,
             RouteAddresses::Public => Addresses::Public,
+        }
+    }
+
+    /// Whether a request names the provider's host: in its target, or in `Host`, and with its port or none.
+    pub(crate) fn is_named_by(&self, head: &RequestHead) -> bool {
+        let own = &self.spec.upstream.target;
+        match &head.target {
+            RequestTarget::Forward { target, .. } => {
+                target.host == own.host && (target.port == own.port || target.port == 80)
+            }
+            RequestTarget::Origin(_) => {
+                let said = head.fields.iter().find(|field| field.is("Host"));
+                let said = said.and_then(|field| Authority::parse(&field.value).ok());
+                said.is_some_and(|said| {
+                    said.host == own.host && said.port.is_none_or(|port| port == own.port)
+                })
+            }
+            RequestTarget::Tunnel(_) => false,
         }
     }
 

@@ -35,8 +35,7 @@ use crate::events::poll::Slots;
 use crate::events::pump::Pair;
 use crate::events::pump::Progress;
 use crate::events::pump::Scratch;
-use crate::relay::PREAMBLE_VERSION;
-use crate::relay::RouteId;
+use crate::relay::Preamble;
 use crate::serve::Shared;
 use crate::serve::greet::Greeter;
 use crate::serve::greet::Outcome;
@@ -362,10 +361,8 @@ impl Serving {
     fn dispatch(&mut self, slot: usize, now: Instant) {
         let Some(Connection::Reading { client, bytes, .. }) = self.take(slot) else { return };
         self.poller.forget(&client);
-        let ([version, route], head) = (bytes[0..PREAMBLE].try_into().unwrap_or([0, 0]), &bytes[PREAMBLE..]);
-        if version != PREAMBLE_VERSION {
-            return;
-        }
+        let (first, head) = (bytes[0..PREAMBLE].try_into().unwrap_or([0, 0]), &bytes[PREAMBLE..]);
+        let Some(preamble) = Preamble::decode(first) else { return };
         let pool = if head.starts_with(b"CONNECT ") { &self.dials } else { &self.requests };
         if !pool.has_room() {
             let reason = "too many requests at once; try again";
@@ -383,7 +380,7 @@ impl Serving {
         // Without a second descriptor for it the connection is closed.
         if let Ok(in_hand) = InHand::new(&self.shared, client) {
             let head = head.to_vec();
-            pool.submit(move || in_hand.run(RouteId(route), &head));
+            pool.submit(move || in_hand.run(preamble, &head));
         }
     }
 
@@ -527,7 +524,9 @@ fn read_until(
 /// Whether preamble and head have come, or cannot be right whatever comes. Looks only at what is new.
 fn head_is_whole(bytes: &[u8], before: usize) -> bool {
     let Some(head) = bytes.get(PREAMBLE..) else { return false };
-    if bytes[0] != PREAMBLE_VERSION || head.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
+    if Preamble::decode([bytes[0], bytes[1]]).is_none()
+        || head.first().is_some_and(|byte| !byte.is_ascii_uppercase())
+    {
         return !head.is_empty();
     }
     let from = before.saturating_sub(PREAMBLE + 3);
@@ -550,7 +549,7 @@ mod tests {
                 }
             }
         }
-        assert!(head_is_whole(b"\x02\x00GET", 0));
+        assert!(head_is_whole(b"\x03\x00GET", 0));
         assert!(head_is_whole(b"\x01\x00\x16", 0));
         assert!(!head_is_whole(b"\x01\x00", 0));
         assert!(!head_is_whole(b"\x01", 0));

@@ -21,6 +21,8 @@ use rustls_pki_types::ServerName;
 
 use crate::dial::Addresses;
 use crate::dial::DialError;
+use crate::relay::HostNaming;
+use crate::relay::Preamble;
 use crate::relay::RouteId;
 use crate::route::Route;
 use crate::route::end;
@@ -103,8 +105,8 @@ impl InHand {
         Ok(Self { shared: Arc::clone(shared), client, slot })
     }
 
-    /// Deals with the connection, which came in at `route` and whose head is at the start of `bytes`.
-    pub(crate) fn run(self, route: RouteId, bytes: &[u8]) {
+    /// Deals with the connection, which came in where `preamble` says and whose head is at the start of `bytes`.
+    pub(crate) fn run(self, preamble: Preamble, bytes: &[u8]) {
         let (shared, client) = (&*self.shared, &self.client);
         let ready = client
             .set_nonblocking(false)
@@ -115,7 +117,7 @@ impl InHand {
             return;
         }
         let outcome = match parse_request(bytes) {
-            Ok(Some((head, length))) => decide(shared, client, route, &head, &bytes[length..]),
+            Ok(Some((head, length))) => decide(shared, client, preamble, &head, &bytes[length..]),
             Ok(None) => Err(malformed(shared, "the head is not whole")),
             Err(error) => Err(malformed(shared, &error.to_string())),
         };
@@ -175,7 +177,7 @@ type Next = Box<dyn FnOnce(OwnedFd) -> Handoff>;
 fn decide(
     shared: &Shared,
     client: &UnixStream,
-    route: RouteId,
+    Preamble { route, host }: Preamble,
     head: &RequestHead,
     ahead: &[u8],
 ) -> Result<Option<Next>, Refusal> {
@@ -187,7 +189,11 @@ fn decide(
             forward(shared, client, head, target, path, ahead).map(|()| None)
         }
         (RequestTarget::Origin(path), Some(route)) => {
-            reverse(shared, client, head, route, path, ahead).map(|()| None)
+            reverse(shared, client, head, (route, host), path, ahead).map(|()| None)
+        }
+        // Who names hosts may write as to a proxy.
+        (RequestTarget::Forward { path, .. }, Some(route)) if host == HostNaming::Required => {
+            reverse(shared, client, head, (route, host), path, ahead).map(|()| None)
         }
         (RequestTarget::Origin(_), None) if route == RouteId::PROXY => {
             Err(malformed(shared, "this is a proxy: ask for `http://host/…` or CONNECT"))
@@ -281,7 +287,7 @@ fn reverse(
     shared: &Shared,
     client: &UnixStream,
     head: &RequestHead,
-    route: &Route,
+    (route, host): (&Route, HostNaming),
     path: &str,
     ahead: &[u8],
 ) -> Result<(), Refusal> {
@@ -289,6 +295,10 @@ fn reverse(
     let mut note = Note::new(Event::Route, &spec.name, true);
     note.method.clone_from(&head.method);
     path.split('?').next().unwrap_or_default().clone_into(&mut note.path);
+    if host == HostNaming::Required && !route.is_named_by(head) {
+        let reason = format!("this socket leads to `{}` only", spec.upstream.target().host);
+        return Err(refuse(shared, note, Refusal::new(403, reason)));
+    }
     if let Err(error) = route.admits(head, path) {
         return Err(refuse(shared, note, Refusal::new(403, error.to_string())));
     }

@@ -62,6 +62,49 @@ fn assert_clean(world: &World, answer: &str) {
     assert!(!journal.contains(CANARY) && !journal.contains("beta=true"), "{journal}");
 }
 
+/// A Unix socket leads to the same route, and judges as it does; an alias wants the provider's host named besides.
+#[test]
+fn a_socket_is_a_route_and_an_alias_is_for_its_host_only() {
+    let (world, server) = provided("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let ask = |socket: &str, target: &str, host: &str| {
+        let text = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\n{{}}");
+        world.say_at(socket, text.as_bytes())
+    };
+    let own = format!("{PROVIDER}:{}", server.port);
+    let url = format!("http://{own}/v1/messages");
+    for (socket, target, host) in [
+        ("model1", "/v1/messages", "anything"),
+        ("model1", "/v1/messages", "other.example"),
+        ("alias1", "/v1/messages", PROVIDER),
+        ("alias1", "/v1/messages", "API.Provider.example."),
+        ("alias1", "/v1/messages", &*own),
+        ("alias1", &*url, &*own),
+    ] {
+        let answer = ask(socket, target, host);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{socket} {target} {host}: {answer}");
+        assert_clean(&world, &answer);
+    }
+    let reached = server.connections();
+    for (socket, target, host, status) in [
+        // The path is judged at either.
+        ("model1", "/elsewhere", "x", 403),
+        ("alias1", "/elsewhere", PROVIDER, 403),
+        ("alias1", "/v1/messages", "other.example", 403),
+        ("alias1", "/v1/messages", "api.provider.example:1", 403),
+        ("alias1", "/v1/messages", "x@api.provider.example", 403),
+        ("alias1", "/v1/messages", "api.provider.example.other.example", 403),
+        ("alias1", "http://other.example/v1/messages", "other.example", 403),
+        // Nor is it a proxy.
+        ("model1", &*url, &*own, 400),
+    ] {
+        let answer = ask(socket, target, host);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{socket} {target} {host}: {answer}");
+    }
+    assert_eq!(server.connections(), reached, "nothing of it left");
+    let journal = fs_err::read_to_string(&world.journal).unwrap();
+    assert!(journal.contains("this socket leads to `api.provider.example` only"), "{journal}");
+}
+
 #[test]
 fn s1_the_key_is_added_outside_and_the_dummy_removed() {
     let (world, server) = provided("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -34,6 +35,7 @@ use rustls_pki_types::ServerName;
 use crate::AllowList;
 use crate::Credential;
 use crate::Dialer;
+use crate::Endpoint;
 use crate::JournalConfig;
 use crate::Listen;
 use crate::LoopbackForTests;
@@ -246,7 +248,7 @@ pub(crate) struct World {
     pub(crate) journal: PathBuf,
     addresses: Vec<SocketAddr>,
     relay: Option<(RelayStop, JoinHandle<Result<(), RelayError>>)>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// What a world is made from.
@@ -290,7 +292,12 @@ impl Plan {
         let socket = dir.path().join("egress.sock");
         let listens: Vec<Listen> = std::iter::once(RouteId::PROXY)
             .chain(self.routes.iter().map(|(spec, _)| spec.id))
-            .map(|route| Listen { route, port: 0 })
+            .map(|route| Listen { route, at: Endpoint::Port(0) })
+            .chain(self.routes.iter().flat_map(|(spec, _)| {
+                let at = |name: &str| dir.path().join(format!("{name}{}.sock", spec.id.0));
+                [Endpoint::Socket(at("model")), Endpoint::Alias(at("alias"))]
+                    .map(|at| Listen { route: spec.id, at })
+            }))
             .collect();
         let config = ProxyConfig {
             allow: AllowList::parse(self.rules.iter().map(String::as_str)).unwrap(),
@@ -311,7 +318,7 @@ impl Plan {
             journal,
             addresses,
             relay: Some((stop, relay.spawn().unwrap())),
-            _dir: dir,
+            dir,
         }
     }
 }
@@ -322,6 +329,16 @@ impl World {
         let stream = TcpStream::connect(self.addresses[listener]).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
+    }
+
+    /// The same at a socket by its name: `model` or `alias`, and the number of the route.
+    pub(crate) fn say_at(&self, name: &str, bytes: &[u8]) -> String {
+        let mut stream = UnixStream::connect(self.dir.path().join(format!("{name}.sock"))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// Sends bytes and reads all that comes back.

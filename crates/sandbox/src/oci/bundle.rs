@@ -25,7 +25,7 @@ use crate::types::OciRuntime;
 
 /// Writes `home` and `config.json` beside `rootfs` in `directory`. Gives back what is different from the built-in runtime.
 pub fn write(spec: &Spec, directory: &Path, runtime: OciRuntime) -> Result<Vec<Standing>, SandboxError> {
-    let spec = Spec { rootfs: directory.join("rootfs"), network: Network::None, ..spec.clone() };
+    let spec = Spec { rootfs: directory.join("rootfs"), network: Network::None, seal: None, ..spec.clone() };
     let mut plan = Plan::new(&spec, &Probe::run())?;
     // This root is nobody else's, so what is missing to mount on can be made in it.
     for entry in std::mem::take(&mut plan.0.skeleton) {

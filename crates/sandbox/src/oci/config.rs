@@ -23,11 +23,13 @@ use crate::plan::IdMap;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
 use crate::plan::Plan;
+use crate::plan::Proof;
 use crate::plan::ids::Outside;
 use crate::plan::wall::Standing;
 use crate::plan::wall::Wall;
 use crate::spec::Access;
 use crate::spec::EGRESS_SOCKET;
+use crate::spec::Exec;
 use crate::spec::OWN_DIRECTORY;
 use crate::start::spawn::guest::Lifeline;
 use crate::types::OciRuntime;
@@ -175,6 +177,8 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
     if paths.program.is_some() {
         let task = crate::start::spawn::guest::Task {
             listens: plan.listens.clone(),
+            key: plan.key.clone(),
+            proof: plan.proof,
             landlock: plan.landlock.clone().filter(|_| runtime == OciRuntime::Runc),
             lifeline: match runtime {
                 OciRuntime::Runc => Lifeline::Descriptor,
@@ -184,7 +188,7 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
         };
         let task = serde_json::to_string(&task).unwrap_or_default();
         args.splice(0..0, [GUEST_PATH.to_owned(), crate::start::spawn::guest::GUEST_WORD.to_owned(), task]);
-    } else if !plan.listens.is_empty() {
+    } else if !plan.listens.is_empty() || plan.key.is_some() || plan.proof != Proof::None {
         return Err(BundleError::NotGiven(GUEST_PATH.into()));
     }
     let env: Vec<String> = plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -294,11 +298,14 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
     for mount in &plan.mounts {
         let target = &mount.target;
         let write = if mount.access == Access::ReadOnly { "ro" } else { "rw" };
+        let noexec: &[&str] = if mount.exec == Exec::Denied { &["noexec"] } else { &[] };
         let place =
             |path: &Option<PathBuf>| path.clone().ok_or_else(|| BundleError::NotGiven(target.clone()));
         mounts.push(match &mount.kind {
-            MountKind::Host(source) => json!({"destination": target, "type": "bind", "source": source,
-                "options": ["rbind", write, "nosuid", "nodev", "rprivate"]}),
+            MountKind::Host(source) => {
+                let options = [&["rbind", write, "nosuid", "nodev", "rprivate"], noexec].concat();
+                json!({"destination": target, "type": "bind", "source": source, "options": options})
+            }
             MountKind::Home => json!({"destination": target, "type": "bind", "source": place(&paths.home)?,
                 "options": ["rbind", "rw", "nosuid", "nodev", "rprivate"]}),
             MountKind::Written(_) => json!({"destination": target, "type": "bind",
@@ -308,6 +315,7 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
                 "source": place(&paths.egress)?, "options": ["bind", "nosuid", "nodev", "noexec", "rprivate"]}),
             MountKind::Memory { bytes, mode } => {
                 let mut options = vec![write.to_owned(), "nosuid".into(), "nodev".into(), format!("mode={mode:o}")];
+                options.extend(noexec.iter().map(|&word| word.to_owned()));
                 if ids(plan).host_uid == 0 {
                     // Made by id 0, which is not the program here.
                     options.push(format!("uid={}", plan.ids.uid));

@@ -76,6 +76,9 @@ pub struct Guards {
     /// Directories on the way to it cannot be exchanged.
     #[serde(skip_serializing_if = "Guard::holds")]
     pub held_parents: Guard,
+    /// That nothing leads out of a sealed sandbox is proved before its program runs.
+    #[serde(skip_serializing_if = "Guard::holds")]
+    pub network_proof: Guard,
     /// The user's terminal gets what draws and nothing else.
     #[serde(skip_serializing_if = "Guard::holds")]
     pub shown_output: Guard,

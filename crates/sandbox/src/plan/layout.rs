@@ -20,8 +20,10 @@ use super::rootfs::RootDirectory;
 use super::source::Linked;
 use crate::spec::Access;
 use crate::spec::EGRESS_SOCKET;
+use crate::spec::Exec;
 use crate::spec::Keep;
 use crate::spec::Kept;
+use crate::spec::MODEL_ALIAS;
 use crate::spec::MountSource;
 use crate::spec::Network;
 use crate::spec::OWN_DIRECTORY;
@@ -38,6 +40,16 @@ const RUN_BYTES: u64 = 64 << 20;
 /// Size of the memory file systems that hold only a few entries.
 const SMALL_BYTES: u64 = 1 << 20;
 
+/// The directory of [`MODEL_ALIAS`].
+fn alias_directory() -> &'static Path {
+    Path::new(MODEL_ALIAS).parent().unwrap_or(Path::new("/"))
+}
+
+/// Whether the image has it.
+pub(super) fn has_alias(root: &RootDirectory) -> Result<bool, Refusal> {
+    Ok(matches!(root.look(alias_directory())?, Found::Directory(_)))
+}
+
 /// The mounts while they are collected.
 pub(super) struct Layout<'a> {
     pub(super) root: &'a RootDirectory,
@@ -48,7 +60,14 @@ pub(super) struct Layout<'a> {
 
 impl Layout<'_> {
     fn add(&mut self, target: impl Into<PathBuf>, kind: MountKind, access: Access) {
-        self.mounts.push(PlannedMount { target: target.into(), kind, access });
+        self.mounts.push(PlannedMount::new(target, kind, access));
+    }
+
+    /// Memory of the program's own for a few small files.
+    fn add_small(&mut self, target: impl Into<PathBuf>) {
+        let kind = MountKind::Memory { bytes: SMALL_BYTES, mode: 0o700 };
+        let mount = PlannedMount::new(target, kind, Access::ReadWrite);
+        self.mounts.push(PlannedMount { exec: Exec::Denied, ..mount });
     }
 
     /// What every sandbox has.
@@ -77,9 +96,16 @@ impl Layout<'_> {
         // cannot be renamed from inside.
         self.add("/run", memory(RUN_BYTES, 0o755), Access::ReadWrite);
         self.add("/run/lock", memory(SMALL_BYTES, 0o1777), Access::ReadWrite);
-        self.add(OWN_DIRECTORY, memory(SMALL_BYTES, 0o755), Access::ReadOnly);
-        if matches!(spec.network, Network::Proxy(_)) {
+        if spec.is_sealed() {
+            self.add_small(OWN_DIRECTORY);
+        } else {
+            self.add(OWN_DIRECTORY, memory(SMALL_BYTES, 0o755), Access::ReadOnly);
+        }
+        if matches!(spec.network, Network::Proxy(_) | Network::Routes(_)) {
             self.add(EGRESS_SOCKET, MountKind::Egress, Access::ReadWrite);
+        }
+        if matches!(spec.network, Network::Routes(_)) && has_alias(self.root)? {
+            self.add_small(alias_directory());
         }
         reserved("home directory", home)?;
         let kind = match spec.home.keep {
@@ -137,7 +163,8 @@ impl Layout<'_> {
                 MountKind::Host(source)
             }
         };
-        self.add(target, kind, mount.access);
+        let planned = PlannedMount::new(target, kind, mount.access);
+        self.mounts.push(PlannedMount { exec: mount.exec, ..planned });
         Ok(())
     }
 

@@ -31,6 +31,8 @@ use std::ops::Deref;
 use std::path::Path;
 use std::path::PathBuf;
 
+use pinfold_network::Endpoint;
+use pinfold_network::Listen;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -54,10 +56,13 @@ use self::wall::Wall;
 use crate::probe::Probe;
 use crate::spec::Access;
 use crate::spec::Debug as Debugging;
+use crate::spec::Exec;
+use crate::spec::MODEL_ALIAS;
+use crate::spec::MODEL_SOCKETS;
 use crate::spec::Need;
 use crate::spec::Network;
 use crate::spec::PROXY_PORT;
-use crate::spec::RoutePort;
+use crate::spec::SESSION_KEY;
 use crate::spec::Sockets;
 use crate::spec::Spec;
 use crate::spec::StandIn;
@@ -114,8 +119,14 @@ pub struct Parts {
     pub landlock: Option<LandlockPlan>,
     /// Whether debuggers work.
     pub debug: Debugging,
-    /// Ports that the relay listens on; empty without a proxy.
-    pub listens: Vec<RoutePort>,
+    /// Where the relay listens; empty without a proxy.
+    pub listens: Vec<Listen>,
+    /// Where a sealed sandbox's session key is written, inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Whether process 1 proves that nothing leads out before the program runs.
+    #[serde(default, skip_serializing_if = "Proof::is_none")]
+    pub proof: Proof,
     /// Where the home directory is, and what becomes of it.
     pub home: PathBuf,
     /// What is on, and what is not.
@@ -123,6 +134,24 @@ pub struct Parts {
     /// Guards that are steps of the start or of holding it.
     #[serde(default)]
     pub guards: Guards,
+}
+
+/// What process 1 makes sure of before the program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// Nothing.
+    #[default]
+    None,
+    /// That no interface but loopback is up, and no route leaves it.
+    NoNetwork,
+}
+
+impl Proof {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// One entry of the skeleton.
@@ -170,6 +199,16 @@ pub struct PlannedMount {
     pub kind: MountKind,
     /// Whether it may be written to once everything is in place.
     pub access: Access,
+    /// Whether programs on it can be executed, where its kind leaves that open.
+    #[serde(default, skip_serializing_if = "Exec::is_allowed")]
+    pub exec: Exec,
+}
+
+impl PlannedMount {
+    /// One that says nothing against programs.
+    pub fn new(target: impl Into<PathBuf>, kind: MountKind, access: Access) -> Self {
+        Self { target: target.into(), kind, access, exec: Exec::Allowed }
+    }
 }
 
 /// What is mounted.
@@ -245,6 +284,10 @@ impl fmt::Display for PlannedMount {
             Access::ReadOnly => "ro",
             Access::ReadWrite => "rw",
         };
+        let access = match self.exec {
+            Exec::Allowed => access.to_owned(),
+            Exec::Denied => format!("{access},noexec"),
+        };
         write!(f, "{} ", self.target.display())?;
         match &self.kind {
             MountKind::Host(source) => write!(f, "{access},nosuid,nodev from {}", source.display()),
@@ -298,6 +341,9 @@ impl Plan {
             return Err(Refusal::NoProgram);
         }
         check_strings(spec)?;
+        if spec.seal.is_some() && !matches!(spec.network, Network::None | Network::Routes(_)) {
+            return Err(Refusal::SealedNetwork(spec.network.word()));
+        }
         let cwd = clean("working directory", &spec.cwd)?;
         if ["/proc", "/dev", "/sys"].iter().any(|taken| cwd.starts_with(taken)) {
             return Err(Refusal::Reserved { what: "working directory", path: cwd });
@@ -334,14 +380,10 @@ impl Plan {
             Namespace::Cgroup,
             Namespace::Network,
         ]);
-        let listens = match &spec.network {
-            Network::None => Vec::new(),
-            Network::Proxy(egress) => egress.listens(),
-            Network::Host => {
-                namespaces.remove(&Namespace::Network);
-                Vec::new()
-            }
-        };
+        if spec.network == Network::Host {
+            namespaces.remove(&Namespace::Network);
+        }
+        let listens = plan_listens(spec, &root)?;
         let (ids, standing) = IdMap::plan(spec, probe);
         let mut walls: Vec<Standing> = vec![standing, Standing::on(Wall::Capabilities)];
         walls.push(Standing::on(Wall::ReadOnlyRoot));
@@ -370,6 +412,8 @@ impl Plan {
             landlock,
             debug: spec.policy.debug,
             listens,
+            key: spec.seal.as_ref().map(|_| SESSION_KEY.into()),
+            proof: if spec.is_sealed() { Proof::NoNetwork } else { Proof::None },
             home,
             walls,
             guards,
@@ -423,6 +467,22 @@ impl Plan {
     }
 }
 
+/// Where the relay listens. The first route has a second place in images that have its directory.
+fn plan_listens(spec: &Spec, root: &RootDirectory) -> Result<Vec<Listen>, Refusal> {
+    let mut listens = spec.network.listens();
+    if let Network::Routes(routes) = &spec.network {
+        for route in routes {
+            check_name(&route.route.name)?;
+        }
+        if let Some(first) = listens.first().map(|listen| listen.route)
+            && layout::has_alias(root)?
+        {
+            listens.push(Listen { route: first, at: Endpoint::Alias(MODEL_ALIAS.into()) });
+        }
+    }
+    Ok(listens)
+}
+
 /// The specification's variables, and the proxy's where they are not set.
 fn plan_env(spec: &Spec) -> BTreeMap<String, String> {
     let mut env = spec.env.clone();
@@ -469,6 +529,12 @@ fn plan_landlock(
         .map(|mount| mount.target.clone())
         .collect();
     let allowed = spec.mounts.iter().filter(|mount| mount.sockets == Sockets::Allow);
-    let sockets = allowed.map(|mount| mount.target.clone()).collect();
+    let mut sockets: Vec<PathBuf> = allowed.map(|mount| mount.target.clone()).collect();
+    if matches!(spec.network, Network::Routes(_)) {
+        // Made by process 1, which is outside of the domain.
+        let alias = Path::new(MODEL_ALIAS).parent().map(Path::to_owned);
+        let alias = alias.filter(|alias| mounts.iter().any(|mount| mount.target == *alias));
+        sockets.extend([Some(MODEL_SOCKETS.into()), alias].into_iter().flatten());
+    }
     Ok(Some(LandlockPlan { writable, sockets, connect_ports: spec.policy.connect_ports.clone() }))
 }

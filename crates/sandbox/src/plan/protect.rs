@@ -96,7 +96,7 @@ pub(super) fn add(
     }
     mounts.extend(added.into_iter().map(|(target, kind)| {
         let access = if matches!(kind, MountKind::Hold(_)) { Access::ReadWrite } else { Access::ReadOnly };
-        PlannedMount { target, kind, access }
+        PlannedMount::new(target, kind, access)
     }));
     Ok(stand_ins.into_iter().map(|(path, kind)| PlannedStandIn { path, kind }).collect())
 }
@@ -267,10 +267,9 @@ mod tests {
                 None => fs_err::write(base.join(name), "x").unwrap(),
             }
         }
-        let mount = |source: &str, target: &str| PlannedMount {
-            target: target.into(),
-            kind: MountKind::Host(if source.is_empty() { base.clone() } else { base.join(source) }),
-            access: Access::ReadWrite,
+        let mount = |source: &str, target: &str| {
+            let shown = MountKind::Host(if source.is_empty() { base.clone() } else { base.join(source) });
+            PlannedMount::new(target, shown, Access::ReadWrite)
         };
         let mut mounts = vec![mount("", "/w")];
         mounts.extend(more.iter().map(|(source, target)| mount(source, target)));
@@ -348,7 +347,7 @@ mod tests {
                 fs_err::write(base.join("a.json"), "x").unwrap();
             }
             let shown = MountKind::Host(base.clone());
-            let mut all = vec![PlannedMount { target: "/w".into(), kind: shown, access: Access::ReadWrite }];
+            let mut all = vec![PlannedMount::new("/w", shown, Access::ReadWrite)];
             let path = Protected::new(base.join("a.json"), missing.clone());
             let stand_ins = add(&[path], &[], &Guards::default(), &mut all).unwrap();
             assert_eq!((all.len() - 1, stand_ins.len()), (mounts, made), "{there} {missing:?}");

@@ -133,6 +133,9 @@ pub enum Refusal {
         /// The socket.
         socket: PathBuf,
     },
+    /// A sealed sandbox with another way out than its routes.
+    #[error("a sealed sandbox has its routes and no other network, and `{0}` was asked for")]
+    SealedNetwork(&'static str),
     /// No user namespaces.
     #[error("this machine does not let ordinary users make user namespaces: {0}")]
     NoUserNamespaces(NamespaceProblem),

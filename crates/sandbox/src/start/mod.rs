@@ -4,6 +4,8 @@
 //!   spawn    the three processes and what they say to each other
 //!   mounts   the file system, made by process 1
 //!   protect  what of it stays as it is
+//!   key      the session key of a sealed sandbox, on its way inside
+//!   proof    that a sealed sandbox has no network, seen from inside
 //!   trees    what root's sandbox is shown of the host, opened by root
 //!   walls    what the program enters last, each forbidding an earlier step
 //!   step     one name for each call, so that a report says exactly which one failed
@@ -13,7 +15,9 @@
 //! **Guarantees**: the program runs only when every step of the plan was done; the first that fails ends everything and is
 //! told by name. Nothing is decided here: what is done, and what is left out, stands in the plan.
 
+pub(crate) mod key;
 pub(crate) mod mounts;
+pub(crate) mod proof;
 pub(crate) mod protect;
 pub(crate) mod spawn;
 pub(crate) mod step;

@@ -37,6 +37,7 @@ use crate::plan::Plan;
 use crate::plan::PlannedMount;
 use crate::plan::SkeletonKind;
 use crate::spec::Access;
+use crate::spec::Exec;
 use crate::start::protect;
 use crate::start::spawn::HostPaths;
 use crate::start::spawn::Place;
@@ -159,7 +160,8 @@ fn source(mount: &PlannedMount, paths: &HostPaths) -> Result<Option<OwnedFd>, St
                 options.push(("size", bytes.to_string()));
             }
             // Our own small ones hold nothing to execute; what the program writes to must be executable (compilers, npm).
-            let more = if mount.access == Access::ReadOnly { noexec } else { MountAttrFlags::empty() };
+            let ours = mount.access == Access::ReadOnly || mount.exec == Exec::Denied;
+            let more = if ours { noexec } else { MountAttrFlags::empty() };
             make("tmpfs", &options, flags | more, target).map(Some)
         }
         MountKind::Proc => make("proc", &[], flags | noexec, target).map(Some),
@@ -210,19 +212,21 @@ pub(crate) fn of_host(
         sys::restrict_mount(&socket, attributes, Depth::One).on(Step::RestrictMount, path.display())?;
         socket
     } else {
-        bind(&path, mount.access)?
+        bind(&path, mount)?
     };
     Ok(Some((path, tree)))
 }
 
 /// A detached copy of a tree of the host, restricted with everything mounted below it.
-fn bind(path: &Path, access: Access) -> Result<OwnedFd, StepError> {
+fn bind(path: &Path, mount: &PlannedMount) -> Result<OwnedFd, StepError> {
     let fd = clone(path, &[OpenTreeFlags::AT_RECURSIVE])?;
-    let attributes = MountAttributes::NO_SUID.with(MountAttributes::NO_DEV);
-    let attributes = match access {
-        Access::ReadOnly => attributes.with(MountAttributes::READ_ONLY),
-        Access::ReadWrite => attributes,
-    };
+    let mut attributes = MountAttributes::NO_SUID.with(MountAttributes::NO_DEV);
+    if mount.access == Access::ReadOnly {
+        attributes = attributes.with(MountAttributes::READ_ONLY);
+    }
+    if mount.exec == Exec::Denied {
+        attributes = attributes.with(MountAttributes::NO_EXEC);
+    }
     sys::restrict_mount(&fd, attributes, Depth::Below).on(Step::RestrictMount, path.display())?;
     Ok(fd)
 }

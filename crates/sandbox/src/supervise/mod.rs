@@ -5,6 +5,7 @@
 //!   sandbox      one that runs in the built-in runtime        runtime   one that runs in `runc` or `runsc`
 //!   foreground   follows it on this process's streams         session   keeps it for whoever attaches
 //!   terminal     raw mode, sizes, and what may be shown       log       what a session showed, bounded
+//!   attend       what the program above does about the queues of a sealed one meanwhile
 //!   capture      keeps what a program writes that nobody looks at, and ends it in time
 //!   home         the writable home, filled from the image     edit      what agents must be told in files of it
 //!   written      what is written over directories of the image
@@ -14,6 +15,7 @@
 //! **Guarantees**: when the supervisor ends, in whatever way, so does the sandbox; what it leaves behind is cleared by
 //! the next one.
 
+pub(crate) mod attend;
 pub(crate) mod capture;
 pub(crate) mod edit;
 pub(crate) mod foreground;

@@ -39,6 +39,7 @@ use crate::oci::config;
 use crate::oci::config::BundlePaths;
 use crate::plan::Namespace;
 use crate::plan::Plan;
+use crate::start::key::SessionKey;
 use crate::start::sys;
 use crate::start::sys::Control;
 use crate::supervise::foreground::Supervised;
@@ -77,13 +78,25 @@ pub fn start(
     stdio: Stdio,
     folder: &Path,
 ) -> Result<Guest, SandboxError> {
+    start_with(plan, paths, program, stdio, folder, None)
+}
+
+/// The same with a session key, for a plan that has a place for one. It is all that comes on standard input then.
+pub(crate) fn start_with(
+    plan: &Plan,
+    paths: &BundlePaths,
+    program: Program,
+    stdio: Stdio,
+    folder: &Path,
+    key: Option<SessionKey>,
+) -> Result<Guest, SandboxError> {
     let runtime = program.runtime();
     let coverings = folder.join("coverings");
     crate::oci::protect::write(plan, &coverings).map_err(SandboxError::file("fill", &coverings))?;
     let paths = BundlePaths { coverings: Some(coverings), ..paths.clone() };
     let mut config = config::config(plan, &paths, runtime)?;
     let mut terminal = None;
-    let streams::Prepared { mut streams, pipes, .. } = streams::prepare(stdio, &plan.guards.streams)?;
+    let streams::Prepared { mut streams, mut pipes, .. } = streams::prepare(stdio, &plan.guards.streams)?;
     if let Stdio::Terminal { rows, columns } = stdio {
         config["process"]["terminal"] = true.into();
         config["process"]["consoleSize"] = serde_json::json!({"height": rows, "width": columns});
@@ -94,6 +107,17 @@ pub fn start(
         streams.stdout = copy()?;
         streams.stderr = slave;
         terminal = Some(master);
+    }
+    if let Some(key) = key {
+        let hand_over = || {
+            let (theirs, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+            // A new pipe has room for it.
+            key.into_stream(&ours)?;
+            Ok(theirs)
+        };
+        let failed = SandboxError::supervisor::<rustix::io::Errno>("hand the session key over");
+        streams.stdin = hand_over().map_err(failed)?;
+        pipes[0] = None;
     }
     let bundle = folder.join("bundle");
     fs_err::create_dir_all(&bundle).map_err(SandboxError::file("make", &bundle))?;

@@ -13,12 +13,14 @@ use crate::plan::MountKind;
 use crate::plan::Plan;
 use crate::plan::ids::Outside;
 use crate::plan::wall::Standing;
+use crate::start::key::SessionKey;
 use crate::start::spawn::HostPaths;
 use crate::start::spawn::Message;
 use crate::start::spawn::Order;
 use crate::start::spawn::Place;
 use crate::start::spawn::StreamKind;
 use crate::start::spawn::parent;
+use crate::start::spawn::parent::Handed;
 use crate::start::spawn::parent::Started;
 use crate::start::trees::Trees;
 use crate::supervise::foreground;
@@ -38,12 +40,13 @@ use crate::types::Stdio;
 pub struct Sandbox {
     plan: Plan,
     paths: HostPaths,
+    key: Option<SessionKey>,
 }
 
 impl Sandbox {
     /// A sandbox without a home of its own and without a proxy.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, paths: HostPaths::default() }
+        Self { plan, paths: HostPaths::default(), key: None }
     }
 
     /// With this directory of the host as its home (for [`crate::spec::Keep::Home`]).
@@ -67,6 +70,13 @@ impl Sandbox {
         self
     }
 
+    /// With this session key, for a plan that has a place for one.
+    #[must_use]
+    pub(crate) fn key(mut self, key: Option<SessionKey>) -> Self {
+        self.key = key;
+        self
+    }
+
     /// Starts it and returns once the program has been executed. The calling thread must outlive the sandbox: the kernel
     /// kills it when that thread ends.
     pub fn spawn(&self, stdio: Stdio) -> Result<Running, SandboxError> {
@@ -78,6 +88,12 @@ impl Sandbox {
         }
         if paths.egress.is_none() && self.plan.has(&MountKind::Egress) {
             return Err(SandboxError::Egress("the plan wants a proxy and there is no socket".into()));
+        }
+        if self.plan.key.is_some() != self.key.is_some() {
+            let action = "hand the session key over";
+            return Err(SandboxError::supervisor(action)(std::io::Error::other(
+                "the plan and it do not agree",
+            )));
         }
         let streams::Prepared { streams, pipes, null } = streams::prepare(stdio, &self.plan.guards.streams)?;
         let kind = match stdio {
@@ -99,7 +115,8 @@ impl Sandbox {
         let targets =
             |trees: &Trees| trees.mounts.iter().map(|(target, _)| target.clone()).collect::<Vec<_>>();
         let order = Order { plan, paths, streams: kind, trees: trees.as_ref().map(targets) };
-        let started = parent::start(&order, &streams, trees.as_ref())?;
+        let handed = Handed { streams: &streams, trees: trees.as_ref(), key: self.key.as_ref() };
+        let started = parent::start(&order, handed)?;
         drop(trees);
         // From here on this process mostly waits; the program is starting meanwhile.
         crate::start::sys::settle();

@@ -148,6 +148,7 @@ pub(crate) fn prepare(stdio: Stdio, guard: &Guard) -> Result<Prepared, SandboxEr
             return Ok(Prepared { streams, pipes: [None, None, None], null: [false; 3] });
         }
         Stdio::Piped => [true; 3],
+        Stdio::Outputs => [false, true, true],
         Stdio::Inherit => {
             let mut piped = [true; 3];
             for (stream, piped) in Stream::ALL.into_iter().zip(&mut piped) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use pinfold_network::Endpoint;
 use pinfold_network::LoopbackForTests;
 use pinfold_network::ProxyConfig;
 use serde::Deserialize;
@@ -31,6 +32,8 @@ pub enum Weaken {
     HostProcesses,
     /// The host's network is shared.
     HostNetwork,
+    /// Nobody looks whether a sealed sandbox has a network.
+    NetworkProof,
     /// The host's System V objects and queues are shared.
     HostIpc,
     /// The host's name is shared.
@@ -112,6 +115,7 @@ pub(crate) fn guards(taken: &BTreeSet<Weaken>) -> Guards {
             Weaken::Session => &mut guards.session,
             Weaken::DumpableInit => &mut guards.hidden_init,
             Weaken::PlainProgram => &mut guards.protected_program,
+            Weaken::NetworkProof => &mut guards.network_proof,
             Weaken::LinksInSources => &mut guards.plain_sources,
             Weaken::UnprotectedNames => &mut guards.protected_names,
             Weaken::LooseParents => &mut guards.held_parents,
@@ -138,28 +142,26 @@ pub(crate) fn proxy(taken: &BTreeSet<Weaken>, mut config: ProxyConfig) -> ProxyC
 pub(crate) fn plan(taken: &BTreeSet<Weaken>, plan: &mut Parts) {
     for weaken in taken.iter().cloned() {
         match weaken {
-            Weaken::ExtraMount(path) => plan.mounts.push(PlannedMount {
-                target: path.into(),
-                kind: MountKind::Memory { bytes: 1 << 20, mode: 0o755 },
-                access: Access::ReadWrite,
-            }),
-            Weaken::HostTree(path) => plan.mounts.push(PlannedMount {
-                target: path.clone().into(),
-                kind: MountKind::Host(path.into()),
-                access: Access::ReadWrite,
-            }),
+            Weaken::ExtraMount(path) => {
+                let memory = MountKind::Memory { bytes: 1 << 20, mode: 0o755 };
+                plan.mounts.push(PlannedMount::new(path, memory, Access::ReadWrite));
+            }
+            Weaken::HostTree(path) => {
+                let tree = MountKind::Host(path.clone().into());
+                plan.mounts.push(PlannedMount::new(path, tree, Access::ReadWrite));
+            }
             Weaken::HostProcesses => {
                 plan.namespaces.remove(&Namespace::Pid);
                 replace(plan, "/proc");
             }
-            Weaken::MoreDevices(name) => plan.mounts.push(PlannedMount {
-                target: Path::new("/dev").join(&name),
-                kind: MountKind::Device(Path::new("/dev").join(&name)),
-                access: Access::ReadWrite,
-            }),
+            Weaken::MoreDevices(name) => {
+                let node = Path::new("/dev").join(&name);
+                let device = MountKind::Device(node.clone());
+                plan.mounts.push(PlannedMount::new(node, device, Access::ReadWrite));
+            }
             Weaken::HostNetwork => {
                 plan.namespaces.remove(&Namespace::Network);
-                plan.listens.clear();
+                plan.listens.retain(|listen| !matches!(listen.at, Endpoint::Port(_)));
             }
             Weaken::HostIpc => {
                 plan.namespaces.remove(&Namespace::Ipc);
@@ -205,10 +207,7 @@ pub(crate) fn plan(taken: &BTreeSet<Weaken>, plan: &mut Parts) {
 /// The host's own tree at `path` in place of everything planned there.
 fn replace(plan: &mut Parts, path: &str) {
     plan.mounts.retain(|mount| !mount.target.starts_with(path));
-    plan.mounts.insert(
-        0,
-        PlannedMount { target: path.into(), kind: MountKind::Host(path.into()), access: Access::ReadWrite },
-    );
+    plan.mounts.insert(0, PlannedMount::new(path, MountKind::Host(path.into()), Access::ReadWrite));
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn with_default_signals() {
 }
 
 fn main() {
-    pinfold_sandbox::dispatch();
+    pinfold_sandbox::dispatch(None);
     let args: Vec<String> = std::env::args().skip(1).collect();
     let word = |index: usize| args.get(index).map(String::as_str);
     let code = match word(0) {

@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use pinfold_network::AllowList;
 use pinfold_network::Dialer;
+use pinfold_network::Endpoint;
 use pinfold_network::JournalConfig;
 use pinfold_network::Listen;
 use pinfold_network::LoopbackForTests;
@@ -49,7 +50,7 @@ const TUNNELS: usize = 1000;
 /// The role of a sandbox's relay: says its port, then relays.
 pub(super) fn relay(socket: &Path) -> Result<(), String> {
     let run = || -> Outcome<()> {
-        let listen = [Listen { route: RouteId::PROXY, port: 0 }];
+        let listen = [Listen { route: RouteId::PROXY, at: Endpoint::Port(0) }];
         let relay = Relay::bind(socket, &listen, RelayLimits::default())?;
         answer_parent(&relay.addresses()?[0].1.port().to_string())?;
         relay.run()?;

@@ -5,22 +5,23 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::path::Path;
+use std::path::PathBuf;
 
 use pinfold_base::shown;
 use pinfold_network::Listen;
-use pinfold_network::Relay;
-use pinfold_network::RelayLimits;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::process::WaitOptions;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::relay;
 use crate::plan::LandlockPlan;
+use crate::plan::Proof;
 use crate::plan::guards::Guards;
-use crate::spec::EGRESS_SOCKET;
-use crate::spec::RoutePort;
+use crate::start::key;
+use crate::start::key::SessionKey;
+use crate::start::proof;
 use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::step::StepError;
@@ -34,7 +35,12 @@ pub(crate) const GUEST_WORD: &str = "pinfold-guest";
 /// Second argument, as JSON; the program and its arguments follow.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Task {
-    pub(crate) listens: Vec<RoutePort>,
+    pub(crate) listens: Vec<Listen>,
+    /// Where the session key is written that comes on standard input; nothing of that is the program's then.
+    #[serde(default)]
+    pub(crate) key: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) proof: Proof,
     pub(crate) landlock: Option<LandlockPlan>,
     /// Whether descriptor 3 is the supervisor's lifeline.
     pub(crate) lifeline: Lifeline,
@@ -70,6 +76,10 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     let program = arguments.split_off(1);
     let task: Task = serde_json::from_str(&arguments[0])
         .map_err(|error| StepError::new(Step::ReadPlan, error.to_string(), Errno::INVAL))?;
+    let key = match &task.key {
+        Some(path) => Some((path, take_key().on(Step::SessionKey, "standard input")?)),
+        None => None,
+    };
     let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     let null = |fd| {
         rustix::fs::fstat(fd).is_ok_and(|stat| {
@@ -77,7 +87,8 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
             device && stat.st_rdev == rustix::fs::makedev(1, 3)
         })
     };
-    super::init::own_null(streams.map(null)).on(Step::Descriptors, "/dev/null")?;
+    let [stdin, stdout, stderr] = streams.map(null);
+    super::init::own_null([stdin || key.is_some(), stdout, stderr]).on(Step::Descriptors, "/dev/null")?;
     let lifeline = match task.lifeline {
         Lifeline::Descriptor => Some(sys::inherited(3).at(Step::Descriptors)?),
         Lifeline::Runtime => None,
@@ -90,16 +101,13 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     } else {
         Session::Own
     };
-    let listens: Vec<Listen> =
-        task.listens.iter().map(|listen| Listen { route: listen.route, port: listen.port }).collect();
-    let relay = if listens.is_empty() {
-        None
-    } else {
-        Some(
-            Relay::bind(Path::new(EGRESS_SOCKET), &listens, RelayLimits::default())
-                .map_err(|error| StepError::new(Step::Relay, error.to_string(), Errno::ADDRNOTAVAIL))?,
-        )
-    };
+    if task.guards.network_proof.holds() && task.proof == Proof::NoNetwork {
+        proof::no_network()?;
+    }
+    let relay = relay::bind(&task.listens)?;
+    if let Some((path, key)) = key {
+        key.place(path)?;
+    }
     // Before the program runs: from then on signals may come that are meant for it, and gVisor's process 1 obeys them.
     let blocked = sys::Blocked::new();
     let (gate, open) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
@@ -138,9 +146,7 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
             sys::exit_now(137);
         })?;
     }
-    if let Some(relay) = relay {
-        relay.spawn().map_err(|error| StepError::new(Step::Relay, error.to_string(), Errno::AGAIN))?;
-    }
+    relay::spawn(relay)?;
     rustix::io::write(&open, b"x").at(Step::Fork)?;
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
@@ -151,6 +157,12 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
             Err(_) => sys::exit_now(125),
         }
     }
+}
+
+/// The key that the supervisor has written to standard input, with nothing after it.
+fn take_key() -> std::io::Result<SessionKey> {
+    let key = SessionKey::of_stream(rustix::stdio::stdin())?;
+    if key::is_at_end(rustix::stdio::stdin()) { Ok(key) } else { Err(std::io::ErrorKind::InvalidData.into()) }
 }
 
 fn thread(name: &str, act: impl FnOnce() + Send + 'static) -> Result<(), StepError> {

@@ -6,11 +6,7 @@ use std::convert::Infallible;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
-use pinfold_network::Listen;
-use pinfold_network::Relay;
-use pinfold_network::RelayLimits;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::net::SendAncillaryBuffer;
@@ -28,8 +24,11 @@ use super::ORDER;
 use super::Order;
 use super::StreamKind;
 use super::TREES;
+use super::relay;
 use crate::plan::Namespace;
-use crate::spec::EGRESS_SOCKET;
+use crate::plan::Proof;
+use crate::start::key::SessionKey;
+use crate::start::proof;
 use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::step::StepError;
@@ -77,6 +76,9 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
     if plan.namespaces.contains(&Namespace::Uts) {
         rustix::system::sethostname(plan.hostname.as_bytes()).on(Step::Hostname, &plan.hostname)?;
     }
+    if plan.guards.network_proof.holds() && plan.proof == Proof::NoNetwork {
+        proof::no_network()?;
+    }
     let terminal = match order.streams {
         StreamKind::Given { null } => {
             own_null(null).on(Step::Descriptors, "/dev/null")?;
@@ -84,15 +86,14 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         }
         StreamKind::Terminal { rows, columns } => Some(open_terminal(control, rows, columns)?),
     };
-    let relay = if plan.listens.is_empty() {
-        None
-    } else {
-        let listens: Vec<Listen> =
-            plan.listens.iter().map(|listen| Listen { route: listen.route, port: listen.port }).collect();
-        Some(Relay::bind(Path::new(EGRESS_SOCKET), &listens, RelayLimits::default()).map_err(|error| {
-            StepError::new(Step::Relay, error.to_string(), rustix::io::Errno::ADDRNOTAVAIL)
-        })?)
-    };
+    let relay = relay::bind(&plan.listens)?;
+    if let Some(path) = &plan.key {
+        // Last of what can be refused.
+        match SessionKey::receive(control).at(Step::SessionKey)? {
+            Some(key) => key.place(path)?,
+            None => sys::exit_now(125),
+        }
+    }
     let filter = Filter::compile(plan.debug)
         .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
 
@@ -109,11 +110,7 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
     drop(terminal);
     harden(&order, &filter)?;
     // Threads before the program runs: one that makes processes up to the limit would leave none for them.
-    if let Some(relay) = relay {
-        relay
-            .spawn()
-            .map_err(|error| StepError::new(Step::Relay, error.to_string(), rustix::io::Errno::AGAIN))?;
-    }
+    relay::spawn(relay)?;
     let listener = rustix::io::fcntl_dupfd_cloexec(control, 3).at(Step::Fork)?;
     std::thread::Builder::new()
         .name("control".into())

@@ -6,7 +6,8 @@
 //!        │                                                   │ read-only mount, execute it
 //!        │ control groups                                    │ read the order
 //!        │── 'G' go ────────────────────────────────────────►│ cgroup namespace, mounts,
-//!        │◄─ 'T' + terminal ─────────────────────────────────│ loopback, relay
+//!        │── 'K' + session key, where there is one ─────────►│ loopback, proof that nothing
+//!        │◄─ 'T' + terminal ─────────────────────────────────│ leads out, relay
 //!        │                                                   │── fork ──────────────────────────────►│ inner namespace,
 //!        │                                                   │◄─ error, or closed by exec ───────────│ walls, exec
 //!        │◄─ 'R' running, 'F' + step, or 'E' + StepError ────│                                       ▼
@@ -29,6 +30,7 @@ pub(crate) mod hook;
 pub(crate) mod init;
 pub(crate) mod parent;
 mod program;
+mod relay;
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;

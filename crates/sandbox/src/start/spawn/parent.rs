@@ -25,6 +25,7 @@ use crate::plan::Namespace;
 use crate::plan::ids::Outside;
 use crate::plan::refusal::Refusal;
 use crate::probe::NamespaceProblem;
+use crate::start::key::SessionKey;
 use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::sys;
@@ -48,24 +49,34 @@ pub(crate) struct Started {
     pub(crate) groups: Option<Groups>,
 }
 
-/// Starts process 1 and follows it until the program runs. `trees` are those that the order names.
-pub(crate) fn start(
-    order: &Order,
-    streams: &Streams,
-    trees: Option<&Trees>,
-) -> Result<Started, SandboxError> {
+/// What process 1 is handed beside its order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handed<'a> {
+    /// Its streams.
+    pub(crate) streams: &'a Streams,
+    /// The trees that the order names.
+    pub(crate) trees: Option<&'a Trees>,
+    /// The session key, where the plan has a place for one.
+    pub(crate) key: Option<&'a SessionKey>,
+}
+
+/// Starts process 1 and follows it until the program runs.
+pub(crate) fn start(order: &Order, handed: Handed<'_>) -> Result<Started, SandboxError> {
     let json = serde_json::to_vec(order)
         .map_err(|error| SandboxError::Supervisor { action: "write the plan", source: error.into() })?;
     let how = if order.plan.guards.protected_program.holds() { OpenAs::Mounted } else { OpenAs::File };
     let program = own_program(how).map_err(SandboxError::supervisor("open the program's own file"))?;
     // Ids that nobody has may run what everybody may.
-    let program =
-        if trees.is_some() && !for_everybody(&program) { Program::File(sealed_program()?) } else { program };
-    match start_from(order, &json, &program, streams, trees) {
+    let program = if handed.trees.is_some() && !for_everybody(&program) {
+        Program::File(sealed_program()?)
+    } else {
+        program
+    };
+    match start_from(order, &json, &program, handed) {
         // Its file was exchanged or removed, or lies where this process's mounts do not reach.
         Err(SandboxError::Start(error)) if error.step == Step::ReadOnlyProgram => {
             tracing::debug!("{error}; process 1 runs from a copy in memory");
-            start_from(order, &json, &Program::File(sealed_program()?), streams, trees)
+            start_from(order, &json, &Program::File(sealed_program()?), handed)
         }
         Err(SandboxError::Start(error)) if matches!(error.step, Step::Namespaces | Step::OuterIdMap) => {
             // The plan assumed that user namespaces can be had; this says why not.
@@ -82,8 +93,7 @@ fn start_from(
     order: &Order,
     json: &[u8],
     program: &Program,
-    streams: &Streams,
-    trees: Option<&Trees>,
+    Handed { streams, trees, key }: Handed<'_>,
 ) -> Result<Started, SandboxError> {
     let (control, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -110,7 +120,7 @@ fn start_from(
     drop(theirs);
     let mut groups = None;
     let mapped = if ids == Identity::Given { give_ids(map, pid, &control) } else { Ok(()) };
-    match mapped.and_then(|()| follow(order, &control, pid, &mut groups)) {
+    match mapped.and_then(|()| follow(order, key, &control, pid, &mut groups)) {
         Ok(terminal) => Ok(Started { pid, control, terminal, groups }),
         Err(error) => {
             // It has ended, or does so now. Groups can only be removed after that.
@@ -146,6 +156,7 @@ const fn flag(namespace: Namespace) -> i32 {
 
 fn follow(
     order: &Order,
+    key: Option<&SessionKey>,
     control: &OwnedFd,
     pid: Pid,
     groups: &mut Option<Groups>,
@@ -155,7 +166,7 @@ fn follow(
         Groups::create(plan, pid, groups.insert(Groups::default()))?;
     }
     // It may have failed already; then the socket has its reason.
-    let asked = Message::Go.send(control);
+    let asked = Message::Go.send(control).and_then(|()| key.map_or(Ok(()), |key| key.send(control)));
     let mut terminal = None;
     let mut reset = false;
     loop {

@@ -146,15 +146,7 @@ pub(crate) fn loopback_up() -> rustix::io::Result<()> {
         rustix::net::SocketFlags::CLOEXEC,
         None,
     )?;
-    // SAFETY: `ifreq` is plain data for which all zeroes is a value.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = from.cast_signed() as libc::c_char;
-    }
-    // SAFETY: the ioctl reads the name and fills in the flags of the structure it is given, which outlives the call.
-    check(unsafe {
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) as libc::c_long
-    })?;
+    let mut request = interface(&socket, "lo")?;
     // SAFETY: SIOCGIFFLAGS has just filled this member of the union.
     unsafe { request.ifr_ifru.ifru_flags |= (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short };
     // SAFETY: the ioctl reads the structure it is given, which outlives the call.
@@ -162,6 +154,32 @@ pub(crate) fn loopback_up() -> rustix::io::Result<()> {
         libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) as libc::c_long
     })
     .map(drop)
+}
+
+/// Whether an interface of the network namespace that `socket` belongs to is up.
+pub(crate) fn is_up(socket: impl AsFd, name: &str) -> rustix::io::Result<bool> {
+    let request = interface(socket, name)?;
+    // SAFETY: SIOCGIFFLAGS has just filled this member of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    Ok(i32::from(flags) & libc::IFF_UP != 0)
+}
+
+/// An interface with its flags.
+fn interface(socket: impl AsFd, name: &str) -> rustix::io::Result<libc::ifreq> {
+    // SAFETY: `ifreq` is plain data for which all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays the name's end.
+    if name.len() >= request.ifr_name.len() {
+        return Err(Errno::NAMETOOLONG);
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed() as libc::c_char;
+    }
+    // SAFETY: the ioctl reads the name and fills in the flags of the structure it is given, which outlives the call.
+    check(unsafe {
+        libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) as libc::c_long
+    })?;
+    Ok(request)
 }
 
 /// Replaces this process. Returns only on failure.

@@ -36,6 +36,11 @@ impl Folder {
         self.0.join("log")
     }
 
+    /// The queues of a sealed sandbox.
+    pub(super) fn queue(&self) -> PathBuf {
+        self.0.join("queue")
+    }
+
     pub(super) fn home(&self) -> PathBuf {
         self.0.join("home")
     }

@@ -22,9 +22,10 @@ use crate::probe::Probe;
 use crate::spec::Access;
 use crate::spec::MountSource;
 use crate::spec::Need;
-use crate::spec::Network;
 use crate::spec::Spec;
+use crate::start::key::SessionKey;
 use crate::start::step::Step;
+use crate::supervise::attend::Attendant;
 use crate::supervise::foreground::Supervised;
 use crate::supervise::program;
 use crate::supervise::program::Program;
@@ -71,6 +72,15 @@ impl Live {
         self.proxy.as_ref().map(ProxyHandle::refused).unwrap_or_default()
     }
 
+    /// Starts what the program above does meanwhile about the queues of a sealed sandbox.
+    pub(crate) fn attend(&self) -> Result<Option<Attendant>, SandboxError> {
+        if self.plan.key.is_none() {
+            return Ok(None);
+        }
+        Attendant::start(&self.folder.queue(), &self.plan.name)
+            .map_err(SandboxError::supervisor("start the attendant of its queues"))
+    }
+
     /// Records the end.
     pub(crate) fn finish(mut self, exit: Exit) {
         self.state.exit = Some(exit);
@@ -112,9 +122,10 @@ impl Sandboxes {
             crate::supervise::edit::all(&home, &spec.home_edits);
             prepared.home = Some(home);
         }
-        if let (Network::Proxy(_), Some(way)) = (&spec.network, way) {
+        let egress = spec.network.egress();
+        if let (Some(_), Some(way)) = (&egress, way) {
             prepared.egress = Some(way.to_owned());
-        } else if let Network::Proxy(egress) = &spec.network {
+        } else if let Some(egress) = egress {
             let folder = &prepared.folder.0;
             let journal = JournalConfig { path: folder.join("network.log"), size_max: JOURNAL_MAX };
             let config = egress.proxy(journal).map_err(|error| SandboxError::Egress(error.to_string()))?;
@@ -140,6 +151,7 @@ impl Sandboxes {
         stdio: Stdio,
         way: Option<&Path>,
     ) -> Result<Live, SandboxError> {
+        let stdio = if spec.seal.is_some() { Stdio::Outputs } else { stdio };
         if runtime == Runtime::Oci(OciRuntime::Runsc) && spec.policy.cgroup == Need::Required {
             let why = "`runsc` is started without cgroups, which would hold its own kernel too";
             return Err(Refusal::NoCgroup(why.into()).into());
@@ -148,6 +160,7 @@ impl Sandboxes {
             self.held_by_others(spec)?;
         }
         let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } = self.prepare(spec, way)?;
+        let key = spec.seal.as_ref().map(|seal| SessionKey::of_host(&seal.key)).transpose()?;
         let state;
         let mut written;
         let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
@@ -166,9 +179,10 @@ impl Sandboxes {
             state = State::new(0, &plan, runtime);
             folder.write("state.json", &state)?;
             let program = Program::find(oci, program::places(&self.directory))?;
-            Box::new(crate::supervise::runtime::start(&plan, &paths, program, stdio, &folder.runtime())?)
+            let runtime = folder.runtime();
+            Box::new(crate::supervise::runtime::start_with(&plan, &paths, program, stdio, &runtime, key)?)
         } else {
-            let mut sandbox = Sandbox::new(plan.clone());
+            let mut sandbox = Sandbox::new(plan.clone()).key(key);
             if let Some(home) = home {
                 sandbox = sandbox.home(home);
             }

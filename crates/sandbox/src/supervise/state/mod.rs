@@ -15,6 +15,7 @@
 //!       told                   marks one whose changes were told after its end
 //!       leftover               marks a folder that could not be removed whole
 //!       home/                  the writable home
+//!       queue/                 of a sealed one: its queues and their key, which the program above looks after
 //!       written/               what was written over directories of the image ([`crate::supervise::written`])
 //!       runtime/               bundle and state of another runtime, while it runs
 //! ```
@@ -150,8 +151,10 @@ impl Sandboxes {
         let mut started = false;
         let result = self.start(spec, runtime, stdio).and_then(|mut live| {
             started = true;
+            let attendant = live.attend()?;
             let shown = Filter::guarded(Showing::Live, live.plan.guards.shown_output.clone());
             let followed = foreground::follow(&mut *live.running, OwnStreams::own(), &shown, asked);
+            drop(attendant);
             refused = live.refused();
             // It has ended, whether or not what it said could be written.
             if let Ok(exit) | Err(SandboxError::Unwritten { exit, .. }) = followed {

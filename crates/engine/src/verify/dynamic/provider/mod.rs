@@ -32,7 +32,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pinfold_network::RouteId;
-use pinfold_network::relay::PREAMBLE_VERSION;
+use pinfold_network::relay::Preamble;
 use rustix::net::RecvFlags;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
@@ -163,11 +163,8 @@ fn serve(mut stream: UnixStream, shared: &Shared) -> io::Result<()> {
     stream.set_write_timeout(Some(WAIT))?;
     let mut preamble = [0; 2];
     stream.read_exact(&mut preamble)?;
-    let [version, route] = preamble;
-    if version != PREAMBLE_VERSION {
-        return Ok(());
-    }
-    if RouteId(route) == RouteId::PROXY {
+    let Some(Preamble { route, .. }) = Preamble::decode(preamble) else { return Ok(()) };
+    if route == RouteId::PROXY {
         return http::refuse(&mut stream);
     }
     let mut first = [0];

@@ -1,5 +1,6 @@
 use std::io::Write as _;
 
+use pinfold_network::relay::HostNaming;
 use rustls::ClientConfig;
 use rustls::ClientConnection;
 use rustls::RootCertStore;
@@ -20,7 +21,8 @@ fn provider() -> (tempfile::TempDir, Provider) {
 
 fn connect(provider: &Provider, route: u8) -> UnixStream {
     let mut stream = UnixStream::connect(provider.socket()).unwrap();
-    stream.write_all(&[PREAMBLE_VERSION, route]).unwrap();
+    let preamble = Preamble { route: RouteId(route), host: HostNaming::Free };
+    stream.write_all(&preamble.encode()).unwrap();
     stream
 }
 
