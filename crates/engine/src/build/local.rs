@@ -105,14 +105,6 @@ impl Diagnose for LocalError {
     }
 }
 
-fn ids(owner: Owner, manifest: &Manifest) -> (u32, u32) {
-    match (owner, &manifest.user) {
-        (Owner::User, Some(user)) => (user.uid, user.gid),
-        (Owner::Ids(uid, gid), _) => (uid, gid),
-        _ => (0, 0),
-    }
-}
-
 /// What the bytes of `file` come from on `platform`; `None` for inline text.
 pub fn source<'a>(
     file: &manifest::File,
@@ -138,7 +130,7 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
     let owner = Component::generated("files");
     let twice = |conflict: ConflictError| LocalError::Twice(conflict.path);
     for dir in &manifest.dirs {
-        let (uid, gid) = ids(dir.owner, manifest);
+        let (uid, gid) = dir.owner.ids(manifest.user.as_ref());
         let mode = dir.mode.map_or(0o755, |mode| mode.0);
         // Parents inside the home belong to the user too, or `~/.local` would be root's.
         if dir.owner == Owner::User {
@@ -162,7 +154,7 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
         if file.owner == Owner::User {
             home_parents(&mut tree, &owner, manifest, &file.path.0, epoch);
         }
-        let (uid, gid) = ids(file.owner, manifest);
+        let (uid, gid) = file.owner.ids(manifest.user.as_ref());
         let mode = file.mode.map_or(0o644, |mode| mode.0);
         tree.add(
             file.path.0.clone(),
@@ -180,7 +172,7 @@ pub fn tree(project: &Project, platform: Platform, epoch: u64, store: &Store) ->
                 home_parents(&mut tree, &owner, manifest, &file.path.0, epoch);
             }
             let meta = Metadata::root(0o755, epoch);
-            let (uid, gid) = ids(file.owner, manifest);
+            let (uid, gid) = file.owner.ids(manifest.user.as_ref());
             contents(&mut tree, &mut taken, file, directory, &owner, &meta.owned_by(uid, gid), store)?;
         }
     }

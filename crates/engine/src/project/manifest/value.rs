@@ -19,6 +19,8 @@ use serde::de::Unexpected;
 use serde::de::Visitor;
 use serde::de::value::MapAccessDeserializer;
 
+use super::User;
+
 /// What may be written as a text or, with more to say, as a table.
 #[derive(Debug)]
 pub(crate) enum TextOr<T> {
@@ -155,6 +157,17 @@ pub enum Owner {
     User,
     /// These numbers.
     Ids(u32, u32),
+}
+
+impl Owner {
+    /// The numbers, in an image with this user.
+    pub fn ids(self, user: Option<&User>) -> (u32, u32) {
+        match (self, user) {
+            (Self::User, Some(user)) => (user.uid, user.gid),
+            (Self::Ids(uid, gid), _) => (uid, gid),
+            _ => (0, 0),
+        }
+    }
 }
 
 impl Serialize for Owner {
