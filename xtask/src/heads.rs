@@ -82,6 +82,12 @@ fn build(platform: Platform) -> Result<PathBuf, String> {
     cargo
         .args(["build", "--release", "--package", "pinfold", "--target", &target, "--target-dir"])
         .arg(&into);
+    // A release carries the worker for each platform, where `cargo xtask worker` has made them.
+    let workers = crate::root().join("target/workers");
+    let has = |known: Platform| workers.join(format!("linux-{}/sandbox", known.arch.oci())).is_file();
+    if std::env::var_os("PINFOLD_WORKERS").is_none() && Platform::ALL.into_iter().all(has) {
+        cargo.env("PINFOLD_WORKERS", &workers);
+    }
     if Some(platform) != Platform::host() {
         let gcc = format!("{}-gcc", platform.arch.triplet());
         let packages =

@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 pub enum Stage {
     /// Asking archives and registries what exists.
     Resolve,
+    /// Building a program of the user's own, by tools of this machine.
+    Build,
     /// Downloading and verifying.
     Fetch,
     /// Decoding archives and placing their files.

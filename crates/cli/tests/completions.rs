@@ -29,7 +29,7 @@ fn offered(dir: &Path, words: &str) -> Vec<String> {
 fn bash_is_offered_agents_presets_images_and_sandboxes() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(offered(dir.path(), "pinfold run cl"), ["claude-code"]);
-    assert_eq!(offered(dir.path(), "pinfold lock --preset s"), ["solo", "sealed"]);
+    assert_eq!(offered(dir.path(), "pinfold lock --preset s"), ["solo", "sealed", "sealed-debian"]);
     assert_eq!(offered(dir.path(), "pinfold inspect x"), Vec::<String>::new(), "there is none");
     assert!(!dir.path().join("home").exists(), "looking makes nothing");
 

@@ -32,6 +32,7 @@ pub(crate) fn reporter(quiet: bool, json: bool) -> Box<dyn Reporter> {
 fn word(stage: Stage) -> &'static str {
     match stage {
         Stage::Resolve => "resolve",
+        Stage::Build => "build",
         Stage::Fetch => "fetch",
         Stage::Place => "place",
         Stage::Compose => "compose",

@@ -5,7 +5,7 @@
 //!
 //! **Guarantees**: everything that is found is told at once, for all platforms. Nothing is executed.
 //! **Refuses**: an image of which one of these is not there. What a sandbox or a volume brings (`/proc`, `/dev`, …) is not looked
-//! for; what a preset leaves to whoever builds it alone is no finding.
+//! for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -144,20 +144,21 @@ impl Findings {
                 "correct `command`, `place` or `link` in the recipe",
             )?);
         }
-        // A preset alone leaves some of it open: `sealed` waits for a program.
-        if project.file.is_some() {
-            let hint = "place the program, or name another in `[image]`";
-            let manifest = &manifest.image;
-            let entrypoint = manifest.entrypoint.as_deref().unwrap_or_default();
-            let cmd = manifest.cmd.as_deref().unwrap_or_default();
-            // What a base starts with is the base's.
-            let inherited = manifest.entrypoint.is_none() && placed.below.is_some();
-            let init = entrypoint.last().is_none_or(|word| word == "--") && !inherited;
-            let entry = entrypoint.first().map(|word| (word, "entrypoint"));
-            let cmd = cmd.first().filter(|_| init).map(|word| (word, "cmd"));
-            for (word, key) in entry.into_iter().chain(cmd) {
-                found(image.command(word, &format!("`{word}` of `image.{key}`"), hint)?);
-            }
+        // A preset alone may leave it open: `sealed-debian` waits for a program.
+        let hint = match project.file {
+            Some(_) => "place the program, or name another in `[image]`",
+            None => "write a manifest with `pinfold init`, and place the program there",
+        };
+        let own = &manifest.image;
+        let entrypoint = own.entrypoint.as_deref().unwrap_or_default();
+        let cmd = own.cmd.as_deref().unwrap_or_default();
+        // What a base starts with is the base's.
+        let inherited = own.entrypoint.is_none() && placed.below.is_some();
+        let init = entrypoint.last().is_none_or(|word| word == "--") && !inherited;
+        let entry = entrypoint.first().map(|word| (word, "entrypoint"));
+        let cmd = cmd.first().filter(|_| init).map(|word| (word, "cmd"));
+        for (word, key) in entry.into_iter().chain(cmd) {
+            found(image.command(word, &format!("`{word}` of `image.{key}`"), hint)?);
         }
         if let Some(user) = &manifest.user
             && !matches!(user.shell.rsplit('/').next(), Some("nologin" | "false"))

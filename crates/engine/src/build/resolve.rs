@@ -57,6 +57,7 @@ use crate::project::lock::v1::LockedLayer;
 use crate::sources;
 use crate::sources::Asking;
 use crate::sources::Date;
+use crate::sources::Making;
 use crate::sources::NoSuch;
 use crate::sources::Remotes;
 use crate::sources::STILL;
@@ -193,7 +194,7 @@ pub fn lock(
     project: &Agreed<Project>,
     upgrade: &Upgrade,
 ) -> Result<Outcome, ResolveError> {
-    lock_for(context, project, upgrade, &project.manifest.platforms)
+    lock_for(context, project, upgrade, &project.manifest.platforms, Making::Anew)
 }
 
 /// The same for a verb that is about `here` alone: nothing of another platform is fetched.
@@ -202,8 +203,9 @@ pub(super) fn lock_for(
     project: &Agreed<Project>,
     upgrade: &Upgrade,
     here: &[Platform],
+    making: Making,
 ) -> Result<Outcome, ResolveError> {
-    let mut outcome = healing(context, || resolve(context, project, upgrade, here))?;
+    let mut outcome = healing(context, || resolve(context, project, upgrade, here, making))?;
     for note in &outcome.notes {
         context.reporter.note(&format!("note: {note}"));
     }
@@ -214,7 +216,8 @@ pub(super) fn lock_for(
 
 /// Resolves anew and compares; writes nothing.
 pub fn check(context: &Context, project: &Agreed<Project>) -> Result<Outcome, ResolveError> {
-    healing(context, || resolve(context, project, &Upgrade::All, &project.manifest.platforms))
+    let all = &project.manifest.platforms;
+    healing(context, || resolve(context, project, &Upgrade::All, all, Making::Anew))
 }
 
 fn resolve(
@@ -222,6 +225,7 @@ fn resolve(
     project: &Agreed<Project>,
     upgrade: &Upgrade,
     here: &[Platform],
+    making: Making,
 ) -> Result<Outcome, ResolveError> {
     let manifest = &project.manifest;
     let old = project.inputs.lock()?;
@@ -230,7 +234,7 @@ fn resolve(
     let known = old.filter(|_| *upgrade == Upgrade::Nothing);
     let known = known.and_then(|old| Some((old, still::recall(context, project, old)?)));
     let remotes = Remotes::resolving(context, project, known.is_some());
-    let asking = Asking { remotes: &remotes, old, upgrade, now: now() };
+    let asking = Asking { remotes: &remotes, old, upgrade, making, now: now() };
     let mut lock = Lock {
         version: 1,
         compat: COMPAT,

@@ -22,6 +22,7 @@ use crate::project::lock::held::Gist;
 use crate::project::lock::held::Held;
 use crate::project::lock::request;
 use crate::sources;
+use crate::sources::Making;
 use crate::sources::Trust;
 use crate::sources::Upgrade;
 
@@ -162,7 +163,7 @@ pub fn settle_for<'a>(
             return Ok(Settled { gist, source: Source::Made(Box::new(lock)), allowed, told: Vec::new() });
         }
     }
-    let outcome = resolve::lock_for(context, project, &Upgrade::Nothing, here)?;
+    let outcome = resolve::lock_for(context, project, &Upgrade::Nothing, here, Making::Missing)?;
     if outcome.had_lock && !outcome.changes.is_empty() {
         context.reporter.changes(&outcome.changes);
     }

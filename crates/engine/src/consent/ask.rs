@@ -28,6 +28,7 @@ use crate::project::recipe::Route;
 use crate::project::recipe::Text;
 use crate::sources;
 use crate::sources::Trust;
+use crate::sources::build::Build;
 
 /// So much of a digest is shown, in hexadecimal digits: as of a commit.
 const SHORT: usize = 12;
@@ -79,6 +80,11 @@ pub enum Ask {
         what: String,
         /// Where it lies.
         path: PathBuf,
+    },
+    /// A program that tools of this machine build, outside of any sandbox. What they read while they do is not held to.
+    Build {
+        /// The manifest's entry, whole.
+        entry: Box<Build>,
     },
     /// An address that the host itself fetches from, outside of any sandbox.
     Fetch {
@@ -170,6 +176,7 @@ impl Ask {
             Self::Keyring { file, archive, .. } => Some(keyring(file, archive.as_deref())),
             Self::Login { key, .. } => Some(login(key)),
             Self::File { path, entry } => Some(file(path, entry)),
+            Self::Build { entry } => Some(build(entry)),
             Self::Route { recipe, route } => Some(key_of(recipe, route)),
             _ => None,
         }
@@ -197,6 +204,7 @@ impl Ask {
             | Self::Route { .. } => Verbs::Run,
             Self::File { .. }
             | Self::Read { .. }
+            | Self::Build { .. }
             | Self::Fetch { .. }
             | Self::Keyring { .. }
             | Self::Expired
@@ -238,6 +246,12 @@ impl fmt::Display for Ask {
                 format!("{} ({})", file(path, entry), rest(&**entry, &told))
             }
             Self::Read { what, path } => format!("read `{}` as {what}", path.display()),
+            Self::Build { entry } => format!(
+                "{} {}, with whatever its files say then ({})",
+                build(entry),
+                entry.made,
+                rest(&**entry, &["path", "made"])
+            ),
             Self::Fetch { what, address } => {
                 let note = address.note().map(|note| format!("; {note}")).unwrap_or_default();
                 format!("have this machine fetch from {address} ({what}{note})")
@@ -288,6 +302,11 @@ fn key_of(recipe: &str, route: &Route) -> String {
 /// How the ask for a file from outside begins.
 fn file(path: &Path, entry: &File) -> String {
     format!("put `{}` into the image as `{}`", path.display(), entry.path)
+}
+
+/// How the ask for a program's build begins, whatever is run.
+fn build(entry: &Build) -> String {
+    format!("build `{}` by tools of this machine, outside of any sandbox:", entry.path)
 }
 
 /// How the ask for archive keys begins, whatever is in the file.
@@ -411,6 +430,7 @@ impl From<Trust> for Ask {
             Trust::StoreKey(key) => Self::StoreKey(key),
             Trust::Flake(flake) => Self::Flake(flake),
             Trust::Base(image) => Self::Base(image),
+            Trust::Build(entry) => Self::Build { entry },
             Trust::Npmrc(Setting { key, value, variables }) => {
                 if key == "registry" || key.ends_with(":registry") {
                     Self::Registry { key, address: Address::new(&value), variables }

@@ -535,7 +535,7 @@ impl<'a> Components<'a> {
         let mut standing: BTreeMap<&str, usize> = BTreeMap::new();
         for &component in &self.named {
             let Some((prefix, name)) = component.split_once('/') else { continue };
-            if !matches!(prefix, "agent" | "binary" | "base") {
+            if !matches!(prefix, "agent" | "binary" | "build" | "base") {
                 continue;
             }
             let mine = all.list.iter().enumerate().filter(|(_, package)| {

@@ -24,6 +24,7 @@
 pub mod agent;
 pub mod base;
 pub mod binary;
+pub mod build;
 pub mod debian;
 mod error;
 pub mod nix;
@@ -83,6 +84,7 @@ macro_rules! each_source {
             npm => npm: npm::Npm, "npm packages.";
             nix => nix: nix::Nix, "Store paths of Nix.";
             binary => binaries: binary::Binaries, "Programs by URL.";
+            build => builds: build::Builds, "Programs that are built on the host before they are locked, and the worker that pinfold carries.";
             #[cfg(test)] toy => toy: toy::Toys, "Toys, for tests of what a source is.";
         }
     };
@@ -219,6 +221,8 @@ pub enum Trust {
     Base(String),
     /// A setting of the project's own for npm.
     Npmrc(Setting),
+    /// A program that tools of this machine build, outside of any sandbox.
+    Build(Box<build::Build>),
 }
 
 impl Trust {
@@ -312,8 +316,19 @@ pub struct Asking<'a> {
     pub old: Option<&'a Lock>,
     /// What of it may move.
     pub upgrade: &'a Upgrade,
+    /// Whether what is locked of the user's own sources is made again.
+    pub making: Making,
     /// Seconds since the epoch: for checking validity and ages, never for anything that is written.
     pub now: u64,
+}
+
+/// When tools of this machine build what the lock has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// Always: somebody asked for a lock.
+    Anew,
+    /// Where the lock has nothing of it: it is brought up to date for another verb.
+    Missing,
 }
 
 /// Archives and registries as this machine is configured to reach them, for one verb. Credentials stay in memory.

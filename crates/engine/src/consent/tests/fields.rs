@@ -55,6 +55,25 @@ platforms = ["linux/amd64", "linux/arm64"]
 format = "raw"
 sha256 = { "linux/amd64" = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
 members = { "." = "/b" }
+[[build]]
+path = "/worker"
+worker = true
+[[build]]
+path = "/c"
+cargo = "c"
+bin = "b"
+features = ["f"]
+profile = "p"
+platforms = ["linux/amd64", "linux/arm64"]
+mode = "0755"
+owner = "1:1"
+[[build]]
+path = "/g"
+go = "./g"
+[[build]]
+path = "/m"
+command = ["make"]
+output = "o"
 [nix]
 profile = "base"
 resolution = "names"
@@ -250,6 +269,9 @@ const CHANGES: &[(&str, &str)] = &[
     ("debian.keyring", "other-keys"),
     ("debian.archive[].keyring", "other-keys"),
     ("debian.archive[].architectures[]", "arm64"),
+    ("build[].platforms[]", "linux/arm64"),
+    ("build[].mode", "0555"),
+    ("build[].owner", "2:2"),
     ("nix.profile", "rust"),
     ("nix.resolution", "other-names"),
     ("nix.caches[].keys[]", "fixture-2:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="),
@@ -324,6 +346,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("binary[].members.*", IMAGE),
     ("binary[].format", IMAGE),
     ("binary[].platforms[]", "fewer addresses than those that are asked about"),
+    ("build[].worker", ONE),
     ("nix.profile", TAKEN),
     ("nix.resolution", TAKEN),
     ("nix.roots[]", TAKEN),

@@ -155,6 +155,11 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("binaries.*[].sha256", &[Refused], HELD),
     ("binaries.*[].size", &[Refused], HELD),
     ("binaries.*[].format", &[Refused], HELD),
+    ("builds.*[].path", &[Refused], ANSWER),
+    ("builds.*[].by", &[Same, Refused], TEXT),
+    ("builds.*[].made", &[Same], TEXT),
+    ("builds.*[].sha256", &[Refused], HELD),
+    ("builds.*[].size", &[Refused], HELD),
     ("toy.*.version", &[Same], TEXT),
     ("toy.*.sha256", &[Refused], HELD),
     ("toy.*.size", &[Refused], HELD),
@@ -167,6 +172,9 @@ const FIELDS: &[(&str, &[End], &str)] = &[
     ("ledger.*[].what[]", &[Same], TEXT),
     ("ledger.*[].warning", &[Same], TEXT),
 ];
+
+/// What a tool of the project's makes.
+const MADE: &str = "#!/x";
 
 /// Changes other than another letter at the end. `ELSEWHERE` is the server that nobody agreed to.
 const CHANGES: &[(&str, &[&str])] = &[
@@ -198,6 +206,7 @@ const CHANGES: &[(&str, &[&str])] = &[
     ),
     ("binaries.*[].url", &["http://ELSEWHERE/tool", "file:///etc/hostname", "file:/etc/hostname"]),
     ("binaries.*[].format", &["executable", "zip"]),
+    ("builds.*[].by", &["worker", "cargo"]),
 ];
 
 /// What the lock that is made has not, put into it.
@@ -251,6 +260,7 @@ const MAPS: &[&str] = &[
     "npm.*[].bins",
     "nix",
     "binaries",
+    "builds",
     "toy",
     "ledger",
 ];
@@ -344,6 +354,13 @@ impl Scene {
         let context = world.online();
         let scene = Self { world, archive, registry, shop, cache, elsewhere, context, homes: 0.into() };
         scene.world.write("key.asc", &key.armoured());
+        scene.world.write("make.sh", &format!("#!/bin/sh\nprintf '{MADE}' > made\n"));
+        let script = scene.world.folder().join("make.sh");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs_err::set_permissions(script, mode).unwrap();
+        let kept = scene.world.dir.path().join("kept/sha256");
+        fs_err::create_dir_all(&kept).unwrap();
+        fs_err::write(kept.join(Digest::sha256(MADE.as_bytes()).hex()), MADE).unwrap();
         scene.world.write(
             "mine.toml",
             "name = 'mine'\ntitle = 'Mine'\ncommand = 'mine'\n[npm]\npackage = 'mine'\nversion = '1'\n\
@@ -360,6 +377,7 @@ impl Scene {
              [npm]\npackages = ['tool']\nregistry = '{npm}'\n\
              [nix]\nroots = ['{greet}']\ncaches = [{{ url = '{cache}', keys = ['{key}'] }}]\n\
              [toy]\nshop = '{shop}'\nnames = ['bear']\n\
+             [[build]]\npath = '/made'\ncommand = ['./make.sh']\noutput = 'made'\n\
              [[binary]]\nname = 'rg'\nversion = '1'\nurl = {{ 'linux/amd64' = '{shop}/rg' }}\nmembers = {{ '.' = '/rg' }}\n",
             debian = self.archive.url,
             npm = self.registry.url,
@@ -382,7 +400,9 @@ impl Scene {
             Err(error) => return (None, Asked, testing::told(&error)),
         };
         self.homes.set(self.homes.get() + 1);
-        let context = self.world.context(&format!("home{}", self.homes.get()), Network::Online);
+        let mut context = self.world.context(&format!("home{}", self.homes.get()), Network::Online);
+        // What tools of another machine have made is kept with the project.
+        context.vendor = vec![self.world.dir.path().join("kept")];
         let options = build::Options::new(LockUse::Locked);
         match build::build(&context, &project, &options) {
             Ok(outcome) => (Some(outcome.built.index), Other, String::new()),

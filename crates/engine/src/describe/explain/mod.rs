@@ -336,6 +336,7 @@ fn reason(component: Option<&str>, package: Option<&Package>, maker: Option<&Eff
         ("nix", _) => format!("a store path of the Nix package `{name}` has it"),
         ("agent", _) => format!("it is of the agent or runtime `{name}`"),
         ("binary", _) => format!("`[[binary]]` `{name}` of the manifest brings it"),
+        ("build", _) => format!("`[[build]]` `/{name}` of the manifest made it"),
         ("base", _) => format!("the image `{name}` has it, which this one is built on"),
         _ => format!("`{component}` brought it"),
     }

@@ -11,11 +11,12 @@ use super::svg::Part;
 use crate::describe::side::Side;
 
 /// Kinds of components with the class that colours them, and what they are.
-const KINDS: [(&str, &str, &str); 6] = [
+const KINDS: [(&str, &str, &str); 7] = [
     ("debian", "c-debian", "Debian"),
     ("npm", "c-npm", "npm"),
     ("agent", "c-agent", "agents and runtimes"),
     ("binary", "c-binary", "binaries"),
+    ("build", "c-binary", "built programs"),
     ("base", "c-base", "base image"),
     ("generated", "c-generated", "generated"),
 ];

@@ -1,7 +1,7 @@
 //! What was typed: every key optional, unknown keys refused, and one manifest laid over another.
 //!
 //! Overlaying (a preset by the user's file): tables merge key by key, plain values and arrays replace, arrays of tables
-//! (`[[file]]`, `[[dir]]`, `[[link]]`, `[[binary]]`) add up, where an entry for a path that the preset has replaces it, whatever
+//! (`[[file]]`, `[[dir]]`, `[[link]]`, `[[build]]`, `[[binary]]`) add up, where an entry for a path that the preset has replaces it, whatever
 //! kind either is of; a `[[test]]` replaces that of its name. What a source reads is typed in the source's folder ([`crate::sources`]).
 
 use std::collections::BTreeMap;
@@ -295,7 +295,7 @@ macro_rules! manifest {
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         #[schemars(title = "pinfold.toml")]
         pub struct ManifestFile {
-            /// A built-in manifest to start from: `iteron`, `solo`, `sealed` or `nix`.
+            /// A built-in manifest to start from: `iteron`, `solo`, `sealed`, `sealed-debian` or `nix`.
             pub preset: Option<String>,
             /// Name of the image.
             name: Option<String>,
@@ -382,8 +382,9 @@ impl ManifestFile {
     /// `self` with `over` laid on top.
     #[must_use]
     pub fn overlaid_by(mut self, mut over: Self) -> Self {
-        let sources = Self::overlaid_sources(&mut self, &mut over);
         let own = over.paths();
+        self.build.retain(|old| !own.contains(&old.path));
+        let sources = Self::overlaid_sources(&mut self, &mut over);
         self.file.retain(|old| !own.contains(&old.path));
         self.dir.retain(|old| !own.contains(&old.path));
         self.link.retain(|old| !own.contains(&old.path));
@@ -441,7 +442,9 @@ impl ManifestFile {
     fn paths(&self) -> BTreeSet<AbsolutePath> {
         let files = self.file.iter().map(|file| &file.path);
         let dirs = self.dir.iter().map(|dir| &dir.path);
-        files.chain(dirs).chain(self.link.iter().map(|link| &link.path)).cloned().collect()
+        let links = self.link.iter().map(|link| &link.path);
+        let builds = self.build.iter().map(|build| &build.path);
+        files.chain(dirs).chain(links).chain(builds).cloned().collect()
     }
 
     /// Fills in defaults and checks what only makes sense together.
@@ -474,7 +477,8 @@ impl ManifestFile {
             }
         }
         let owned_by_user = self.file.iter().any(|file| file.owner == super::Owner::User)
-            || self.dir.iter().any(|dir| dir.owner == super::Owner::User);
+            || self.dir.iter().any(|dir| dir.owner == super::Owner::User)
+            || sources.build.iter().any(|build| build.owner == super::Owner::User);
         if owned_by_user && self.user.is_none() {
             return Err(ManifestError::value("user", "`owner = \"user\"` is used, but there is no `[user]`"));
         }

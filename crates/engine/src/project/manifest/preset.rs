@@ -31,8 +31,13 @@ impl Preset {
         },
         Self {
             name: "sealed",
-            about: "a minimal base for one static program, as an unprivileged user",
+            about: "a worker behind encrypted queues, as an unprivileged user without a network, and nothing around it",
             text: include_str!("../../../presets/sealed.toml"),
+        },
+        Self {
+            name: "sealed-debian",
+            about: "a minimal Debian for one program of yours, as an unprivileged user",
+            text: include_str!("../../../presets/sealed-debian.toml"),
         },
         Self {
             name: "nix",

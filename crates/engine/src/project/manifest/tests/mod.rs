@@ -40,8 +40,24 @@ fn the_presets_mean_what_the_design_says() {
     assert!(debian.slim && !debian.recommends);
     assert_eq!(iteron.user.unwrap().uid, 1000);
     let sealed = Manifest::preset("sealed", None, Path::new("/")).unwrap();
-    assert_eq!(sealed.sources.debian.unwrap().base, crate::sources::debian::Base::Essential);
-    assert_eq!(sealed.user.unwrap().uid, 65532);
+    assert!(sealed.sources.debian.is_none() && sealed.sources.agents.is_empty());
+    assert_eq!(
+        sealed.sources.build.iter().map(crate::sources::build::Build::name).collect::<Vec<_>>(),
+        ["sandbox"]
+    );
+    let debian = Manifest::preset("sealed-debian", None, Path::new("/")).unwrap();
+    for sealed in [&sealed, &debian] {
+        let user = sealed.user.as_ref().unwrap();
+        assert_eq!(
+            (user.uid, user.gid, sealed.image.entrypoint.as_deref()),
+            (65532, 65532, Some(&["/sandbox".to_owned()][..]))
+        );
+        for place in ["/queue", "/run/ironclaw", "/workspace", "/memory", "/shared"] {
+            let made = |dir: &Dir| dir.path.to_string().starts_with(place);
+            assert!(sealed.dirs.iter().any(made) || user.home.to_string() == place, "{place}");
+        }
+    }
+    assert_eq!(debian.sources.debian.unwrap().base, crate::sources::debian::Base::Essential);
     Manifest::preset("solo", None, Path::new("/")).unwrap();
 }
 
