@@ -8,6 +8,7 @@ use fs_err as fs;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("queue", &[]),
+    ("worker", &["queue"]),
     ("archive", &["base"]),
     ("sources", &["base", "archive"]),
     ("image", &["base", "archive"]),
@@ -16,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("engine", &["base", "archive", "sources", "image", "network", "sandbox", "queue"]),
     ("cli", &["base", "archive", "sources", "image", "network", "sandbox", "engine", "queue"]),
     ("testkit", &["base", "archive"]),
-    ("fuzzing", &["base", "archive", "sources", "image", "network", "sandbox", "engine", "queue"]),
+    ("fuzzing", &["base", "archive", "sources", "image", "network", "sandbox", "engine", "queue", "worker"]),
 ];
 
 /// Compares the manifests with [`ALLOWED`].

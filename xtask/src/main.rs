@@ -3,6 +3,7 @@
 
 mod arrows;
 mod bench;
+mod cross;
 mod debian;
 mod fuzz;
 mod heads;
@@ -10,6 +11,7 @@ mod isolation;
 mod npm;
 mod schema;
 mod test;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,8 @@ enum Chore {
     Role(bench::run::Role),
     /// Run all tests: format, lints, arrows, unit and integration tests, and the real end-to-end run
     Test(test::TestArgs),
+    /// Build the worker of sealed images for both platforms, static and the same bytes in any directory
+    Worker(worker::WorkerArgs),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Chore::Npm(args) => npm::run(&args),
         Chore::Role(role) => bench::run::play(&role),
         Chore::Test(args) => test::run(&args),
+        Chore::Worker(args) => worker::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

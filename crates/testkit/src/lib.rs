@@ -5,6 +5,7 @@ pub mod debian;
 pub mod docker_registry;
 pub mod http;
 pub mod machine;
+pub mod model;
 pub mod nix;
 pub mod npm;
 pub mod openpgp;
