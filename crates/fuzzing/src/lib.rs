@@ -39,6 +39,7 @@ mod signed;
 mod stanza;
 mod structure;
 mod tar;
+mod worker_stream;
 mod zip;
 
 pub use address::address;
@@ -84,6 +85,7 @@ pub use signed::signed;
 pub use stanza::stanza;
 pub use structure::structure;
 pub use tar::tar;
+pub use worker_stream::worker_stream;
 pub use zip::zip;
 
 /// A target: its name and what it does.
@@ -134,5 +136,6 @@ pub const TARGETS: &[Target] = &[
     ("tar", tar),
     ("unpack", unpack),
     ("words", words),
+    ("worker_stream", worker_stream),
     ("zip", zip),
 ];
