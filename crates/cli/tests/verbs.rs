@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 39] = [
+const VERBS: [&str; 42] = [
     "init",
     "lock",
     "fetch",
@@ -44,6 +44,9 @@ const VERBS: [&str; 39] = [
     "logs",
     "stop",
     "rm",
+    "send",
+    "recv",
+    "queue",
     "key",
     "key generate",
     "key public",

@@ -3,6 +3,7 @@
 //! ```text
 //! project   what was asked: manifest, recipes, lock          run    an agent's name and a directory → a sandbox's specification
 //! consent   the user's word on what is asked: Agreed<Project>  keep   what is on the disk: images, room, the machine's fitness
+//! worker    messages to a sealed worker and back
 //! build     resolve (what exists → lock), fetch, place,      ship   images to and from registries
 //!           layers, compose: the file names are the pipeline  settings   what the user configured: whose images are trusted
 //! ```
@@ -24,6 +25,7 @@ pub mod ship;
 pub mod sources;
 pub mod syntax;
 pub mod verify;
+pub mod worker;
 
 /// The JSON schema of a type that people write.
 pub fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {

@@ -29,6 +29,7 @@ mod proxy_redact;
 mod proxy_relay;
 mod proxy_route;
 mod proxy_rules;
+mod queue;
 mod registry;
 mod script;
 mod secrets;
@@ -72,6 +73,7 @@ pub use proxy_redact::proxy_redact;
 pub use proxy_relay::proxy_relay;
 pub use proxy_route::proxy_route;
 pub use proxy_rules::proxy_rules;
+pub use queue::queue;
 pub use registry::bundle;
 pub use registry::challenge;
 pub use registry::document;
@@ -124,6 +126,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy_relay", proxy_relay),
     ("proxy_route", proxy_route),
     ("proxy_rules", proxy_rules),
+    ("queue", queue),
     ("recipe", recipe),
     ("script", script),
     ("secrets", secrets),

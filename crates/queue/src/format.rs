@@ -1,4 +1,4 @@
-//! PFQ1: one sealed file.
+//! PFQ1: one sealed file (docs/queue.md).
 //!
 //! ```text
 //!   0   4  magic `PFQ1`                 16  8  created, ms since the epoch      all big-endian

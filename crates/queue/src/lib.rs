@@ -1,4 +1,4 @@
-//! Messages between the host and a worker that has no network: each a sealed file in a directory.
+//! Messages between the host and a worker that has no network: each a sealed file in a directory (docs/queue.md).
 //!
 //! ```text
 //!   format    bytes of a file ◄──► header and body      PFQ1; no I/O

@@ -296,7 +296,8 @@ impl Content {
         }
     }
 
-    fn to_value(&self) -> Result<Value, serde_json::Error> {
+    /// What it says, as JSON has it.
+    pub fn to_value(&self) -> Result<Value, serde_json::Error> {
         match self {
             Self::Task(text) | Self::Answer(text) | Self::Message(text) => serde_json::to_value(text),
             Self::Probe(probe) => serde_json::to_value(probe),

@@ -55,6 +55,7 @@ pub use supervise::sandbox::Running;
 pub use supervise::sandbox::Sandbox;
 pub use supervise::session;
 pub use supervise::state::Account;
+pub use supervise::state::Held;
 pub use supervise::state::Logs;
 pub use supervise::state::Sandboxes;
 pub use supervise::state::Status;

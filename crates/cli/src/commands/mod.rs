@@ -20,11 +20,14 @@ pub(crate) mod pack;
 pub(crate) mod policy;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod queue;
+pub(crate) mod recv;
 pub(crate) mod report;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod sbom;
 pub(crate) mod schema;
+pub(crate) mod send;
 pub(crate) mod session;
 pub(crate) mod tag;
 pub(crate) mod unpack;
@@ -88,6 +91,9 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Logs(args) => session::logs(&args, global),
         Command::Stop(args) => session::stop(&args, global),
         Command::Rm(args) => session::rm(&args, global),
+        Command::Send(args) => send::run(&args, global),
+        Command::Recv(args) => recv::run(&args, global),
+        Command::Queue(args) => queue::run(&args, global),
         Command::Key(args) => key::run(&args, global),
         Command::Policy(args) => policy::run(&args, global),
         Command::Gc(args) => gc::run(&args, global),

@@ -10,10 +10,13 @@ use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_base::text;
 use pinfold_engine::run;
+use pinfold_engine::worker;
+use pinfold_engine::worker::Glance;
 use pinfold_sandbox::Exit;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Status;
+use pinfold_sandbox::Summary;
 use pinfold_sandbox::session::Detached;
 use pinfold_sandbox::terminal::escape::Filter;
 use pinfold_sandbox::terminal::escape::Showing;
@@ -79,12 +82,17 @@ pub(crate) struct RmArgs {
     force: bool,
 }
 
-fn sandboxes(global: Global) -> Result<Sandboxes, render::diagnostic::Failure> {
+pub(super) fn sandboxes(global: Global) -> Result<Sandboxes, render::diagnostic::Failure> {
     Ok(super::context(global, args::Downloads { offline: true })?.sandboxes())
 }
 
 pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
-    let all = sandboxes(global)?.list()?;
+    let sandboxes = sandboxes(global)?;
+    let all: Vec<Line> = sandboxes
+        .list()?
+        .into_iter()
+        .map(|one| Line { queue: worker::glance(&sandboxes.directory().join(&one.name), &one.name), one })
+        .collect();
     if global.json {
         render::json(&all);
         return Ok(ExitCode::SUCCESS);
@@ -92,7 +100,7 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
     if all.is_empty() && !global.quiet {
         render::note("no sandboxes; `pinfold open claude-code` starts a session");
     }
-    let mut table = Table::new(&[
+    let mut columns = vec![
         ("NAME", Align::Left),
         ("AGENT", Align::Left),
         ("WORKSPACE", Align::Left),
@@ -101,12 +109,16 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
         ("CPU", Align::Right),
         ("MEMORY", Align::Right),
         ("NETWORK", Align::Left),
-    ])
-    .sparing(&["CPU", "MEMORY", "SINCE", "AGENT", "NETWORK"]);
+    ];
+    let has_queues = all.iter().any(|line| line.queue.is_some());
+    if has_queues {
+        columns.extend([("IN/OUT", Align::Right), ("OLDEST", Align::Right), ("HEARTBEAT", Align::Right)]);
+    }
+    let mut table = Table::new(&columns).sparing(&["CPU", "MEMORY", "SINCE", "AGENT", "NETWORK", "OLDEST"]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
-    for one in all {
+    for Line { one, queue } in all {
         let label = |name: &str| one.labels.get(name).map_or("-".into(), Shown::from);
-        table.row([
+        let mut cells: Vec<Shown> = vec![
             (&one.name).into(),
             label("agent"),
             label("workspace"),
@@ -125,13 +137,28 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
                 .into(),
             one.usage.map(|usage| units::bytes(usage.resident)).unwrap_or_default().into(),
             one.network.into(),
-        ]);
+        ];
+        if let Some(queue) = queue {
+            let time = |seconds: Option<u64>| Shown::from(seconds.map(age).unwrap_or_default());
+            let depth = shown!("{}/{}", queue.waiting, queue.unread);
+            cells.extend([depth, time(queue.oldest), time(queue.heartbeat)]);
+        }
+        table.row(cells);
     }
     render::out(&Page::from(&table));
     Ok(ExitCode::SUCCESS)
 }
 
-fn age(seconds: u64) -> String {
+/// A sandbox, and its queue where it has one.
+#[derive(serde::Serialize)]
+struct Line {
+    #[serde(flatten)]
+    one: Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<Glance>,
+}
+
+pub(super) fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),

@@ -60,6 +60,19 @@ pub(crate) fn out(page: &Page) {
     write_out(page.as_str());
 }
 
+/// Writes a text to stdout, and says whether it got there: a reader who is gone has not been told.
+pub(crate) fn reached(page: &str) -> bool {
+    let result = try_out(page);
+    let reached = result.is_ok();
+    written(result);
+    reached
+}
+
+/// The same for lines of JSON.
+pub(crate) fn json_reached(line: &str) -> bool {
+    reached(&text::json(line))
+}
+
 /// Writes one line to stderr.
 pub(crate) fn note(line: impl Into<Shown>) {
     write_error(Page::from(line).as_str());
@@ -148,14 +161,19 @@ pub(crate) fn text(document: &str) {
 }
 
 /// Writes an event as one line of JSON to stderr.
-pub(super) fn event(value: &serde_json::Value) {
+pub(crate) fn event(value: &serde_json::Value) {
     write_error(&format!("{}\n", text::json(&value.to_string())));
 }
 
-#[expect(clippy::disallowed_methods, reason = "this room prints")]
 fn write_out(text: &str) {
+    written(try_out(text));
+}
+
+#[expect(clippy::disallowed_methods, reason = "this room prints")]
+fn try_out(text: &str) -> io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this room prints")]

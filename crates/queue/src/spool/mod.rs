@@ -165,8 +165,9 @@ impl Spool {
         let mut last = None;
         for seq in seqs {
             let name = name(seq);
-            self.unlink(&name)?;
-            last = Some(name);
+            if self.unlink(&name)? {
+                last = Some(name);
+            }
         }
         last.map_or(Ok(()), |name| self.sync(&name))
     }
@@ -174,8 +175,7 @@ impl Spool {
     /// Removes a file that is known by name; one that is gone is no error.
     pub fn remove_named(&self, name: &str) -> Result<(), SpoolError> {
         single(name)?;
-        self.unlink(name)?;
-        self.sync(name)
+        if self.unlink(name)? { self.sync(name) } else { Ok(()) }
     }
 
     /// Makes the time of an empty file now, or makes the file. A link there is not followed.
@@ -211,9 +211,11 @@ impl Spool {
         }
     }
 
-    fn unlink(&self, name: &str) -> Result<(), SpoolError> {
+    /// Whether there was such a file.
+    fn unlink(&self, name: &str) -> Result<bool, SpoolError> {
         match rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(SpoolError::at("remove", name)(errno)),
         }
     }

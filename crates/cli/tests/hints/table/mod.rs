@@ -8,6 +8,7 @@ mod registry;
 mod run;
 mod ship;
 mod sources;
+mod worker;
 
 use crate::case::Trial;
 
@@ -35,7 +36,17 @@ const fn row(file: &'static str, hint: &'static str, held: Held) -> Row {
 
 /// All of them.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
-    [base::ROWS, below::ROWS, cli::ROWS, engine::ROWS, registry::ROWS, run::ROWS, ship::ROWS, sources::ROWS]
-        .into_iter()
-        .flatten()
+    [
+        base::ROWS,
+        below::ROWS,
+        cli::ROWS,
+        engine::ROWS,
+        registry::ROWS,
+        run::ROWS,
+        ship::ROWS,
+        sources::ROWS,
+        worker::ROWS,
+    ]
+    .into_iter()
+    .flatten()
 }

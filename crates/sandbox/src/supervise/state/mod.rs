@@ -74,6 +74,11 @@ use crate::types::Stdio;
 /// Marks a sandbox whose changes were told after its end.
 const TOLD: &str = "told";
 
+/// A sandbox that does not run and is not started meanwhile.
+#[derive(Debug)]
+#[must_use]
+pub struct Held(#[expect(dead_code, reason = "it is held")] fs_err::File);
+
 /// All sandboxes below one directory.
 #[derive(Clone, Debug)]
 pub struct Sandboxes {
@@ -238,6 +243,11 @@ impl Sandboxes {
             Some(State { exit: Some(exit), .. }) => Status::Ended(exit),
             Some(_) => Status::Killed,
         })
+    }
+
+    /// Keeps a sandbox from starting for as long as the value lives; nothing where it runs.
+    pub fn hold(&self, name: &str) -> Result<Option<Held>, SandboxError> {
+        Ok(self.existing(name)?.lock()?.map(Held))
     }
 
     /// All sandboxes, by name, once what killed ones left is cleared. One whose files are damaged, and a folder that could not
