@@ -88,6 +88,7 @@ pub(crate) enum Command {
     Send(commands::send::SendArgs),
     Recv(commands::recv::RecvArgs),
     Queue(commands::queue::QueueArgs),
+    Service(commands::service::ServiceArgs),
     Key(commands::key::KeyArgs),
     Policy(commands::policy::PolicyArgs),
     Gc(commands::gc::GcArgs),

@@ -20,6 +20,7 @@ pub mod keep;
 pub mod portable;
 pub mod project;
 pub mod run;
+pub mod service;
 pub mod settings;
 pub mod ship;
 pub mod sources;

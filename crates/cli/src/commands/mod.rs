@@ -28,6 +28,7 @@ pub(crate) mod run;
 pub(crate) mod sbom;
 pub(crate) mod schema;
 pub(crate) mod send;
+pub(crate) mod service;
 pub(crate) mod session;
 pub(crate) mod tag;
 pub(crate) mod unpack;
@@ -94,6 +95,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Send(args) => send::run(&args, global),
         Command::Recv(args) => recv::run(&args, global),
         Command::Queue(args) => queue::run(&args, global),
+        Command::Service(args) => service::run(&args, global),
         Command::Key(args) => key::run(&args, global),
         Command::Policy(args) => policy::run(&args, global),
         Command::Gc(args) => gc::run(&args, global),

@@ -213,6 +213,13 @@ pub(crate) struct OpenArgs {
     detach: bool,
 }
 
+impl RunArgs {
+    /// What is run, and on what.
+    pub(crate) fn what(&self) -> &What {
+        &self.what
+    }
+}
+
 /// The values of a flag that may hold secrets: clap would repeat what cannot be read.
 fn parsed<T: FromStr<Err = FormError>>(flag: &'static str, texts: &[String]) -> Result<Vec<T>, FormError> {
     texts.iter().map(|text| text.parse().map_err(|error: FormError| error.of(flag))).collect()

@@ -12,6 +12,11 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "cli/src/commands/service.rs",
+        "leave `--detach` out",
+        Elsewhere("cli/tests/service.rs", "what_only_the_caller_has_is_refused"),
+    ),
+    row(
         "cli/src/portable/error.rs",
         "`--pinfold-info` and `--pinfold-extract DIR` do the same, see `--help`",
         Elsewhere("cli/tests/pack.rs", "a_tar_is_a_directory_that_does_the_same"),

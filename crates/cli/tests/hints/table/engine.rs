@@ -19,6 +19,26 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "engine/src/service.rs",
+        "keep the key in a file (mode 0600) and say `--key file:PATH`, or `--key command:PROGRAM`; a variable is said with its value, `--env NAME=VALUE`",
+        Elsewhere("cli/tests/service.rs", "what_only_the_caller_has_is_refused"),
+    ),
+    row(
+        "engine/src/service.rs",
+        "`--print` writes the unit to stdout, for another machine or another supervisor; `pinfold run --detach` needs none, and runs until this machine ends",
+        Elsewhere("engine/src/service.rs", "a_unit_is_written_and_removed_with_systemd_alone"),
+    ),
+    row(
+        "engine/src/service.rs",
+        "`pinfold service install NAME -- WORDS` writes one",
+        Elsewhere("engine/src/service.rs", "a_unit_is_written_and_removed_with_systemd_alone"),
+    ),
+    row(
+        "engine/src/service.rs",
+        "move it away, or take another name",
+        Elsewhere("engine/src/service.rs", "a_unit_is_written_and_removed_with_systemd_alone"),
+    ),
+    row(
         "engine/src/sources/build/mod.rs",
         "`pinfold lock` builds it again, by tools of this machine; or name kept inputs with `--vendor DIR`",
         Elsewhere(
