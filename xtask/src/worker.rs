@@ -28,6 +28,9 @@ pub(crate) struct WorkerArgs {
     /// Only these platforms
     #[arg(long, value_name = "PLATFORM")]
     platform: Vec<Platform>,
+    /// Make the worker's own tests with each program, under qemu-user where it is of another machine
+    #[arg(long = "try")]
+    tries: bool,
 }
 
 /// Builds what was asked for.
@@ -53,8 +56,29 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<(), String> {
         fs::write(folder.join("sandbox.sha256"), line).map_err(said)?;
         let version = cross::printed(cross::starting(platform, &program).arg("--version"))?;
         say(&format!("{}: {}, {} bytes, {digest}", program.display(), version.trim(), bytes.len()));
+        if args.tries {
+            tries(platform, &program)?;
+        }
     }
     Ok(())
+}
+
+/// The worker's tests against a stand-in for the model, with this program in the place of the one that cargo builds.
+#[expect(clippy::disallowed_methods, reason = "xtask runs the tools of the project")]
+fn tries(platform: Platform, program: &Path) -> Result<(), String> {
+    let started = cross::starting(platform, program);
+    let words: Vec<String> = std::iter::once(started.get_program())
+        .chain(started.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let mut tests = std::process::Command::new("cargo");
+    tests.current_dir(crate::root()).env("PINFOLD_TEST_WORKER", words.join(" "));
+    let status = tests.args(["test", "--package", "pinfold-worker", "--test", "worker"]).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the worker for {platform} fails its tests: {status}")),
+        Err(error) => Err(format!("cargo: {error}")),
+    }
 }
 
 /// What keeps paths of this machine out of the program: of the project, of the sources of crates.

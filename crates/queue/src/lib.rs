@@ -18,6 +18,7 @@
 pub mod format;
 pub mod key;
 pub mod message;
+pub mod probes;
 pub mod spool;
 pub mod watch;
 

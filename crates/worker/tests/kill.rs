@@ -2,7 +2,7 @@
 //!
 //! A tracer (strace) kills it before its N-th call of one kind; then it is started again without, and has to finish. A round that does
 //! not kill is over when the worker is done first. The default run has some kinds with few numbers; all of them, more than a
-//! thousand rounds, are made with `PINFOLD_TEST_KILLS=all` (`cargo xtask kills`).
+//! thousand rounds, are made with `PINFOLD_TEST_KILLS=all`.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod host;

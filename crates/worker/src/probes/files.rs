@@ -37,16 +37,27 @@ fn makes(directory: &str) -> Verdict {
 fn opens(path: &str) -> Verdict {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(fd) if rustix::fs::fstat(&fd).is_ok_and(|stat| is_nothing(&stat)) => {
+            Pass(format!("{path}: covered by /dev/null"))
+        }
         Ok(_) => Fail(format!("{path} can be written")),
         Err(error) => Pass(format!("{path}: {error}")),
     }
 }
 
+/// Whether something is `/dev/null`.
+fn is_nothing(stat: &rustix::fs::Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && stat.st_rdev == rustix::fs::makedev(1, 3)
+}
+
 /// Nothing of the image can be changed.
 pub(super) fn read_only(_: &mut Scene<'_>) -> Verdict {
-    let directories =
-        ["/", "/usr", "/etc", "/bin", "/lib", "/opt", "/var", "/proc", "/sys", "/shared", "/run"];
+    let directories = ["/", "/usr", "/etc", "/bin", "/lib", "/opt", "/var", "/proc", "/sys", "/shared"];
+    // Permission bits refuse most of it, too; what counts is that the whole tree is read-only.
+    let whole = flagged("/", &["ro"]);
     all(directories.map(makes).into_iter().chain([
+        whole,
         opens("/sandbox"),
         opens("/etc/passwd"),
         opens("/proc/self/exe"),
@@ -231,7 +242,10 @@ fn walk(mut visit: impl FnMut(&str, FileType, u32)) -> usize {
 
 /// No socket but the model's.
 pub(super) fn sockets(scene: &mut Scene<'_>) -> Verdict {
-    let own = [format!("{}/model/", scene.args.run), "/run/ironclaw/modelproxy.sock".to_owned()];
+    // The last is how process 1 reaches the supervisor.
+    let relay = format!("{}/egress.sock", scene.args.run);
+    let own =
+        [format!("{}/model/", scene.args.run), "/run/ironclaw/modelproxy.sock".to_owned(), relay.clone()];
     let (mut other, mut count) = (None, 0);
     walk(|path, kind, _| {
         if kind == FileType::Socket {
@@ -243,7 +257,10 @@ pub(super) fn sockets(scene: &mut Scene<'_>) -> Verdict {
     });
     match other {
         Some(path) => Fail(format!("there is the socket {path}")),
-        None => Pass(format!("{count} sockets, all of them the model's")),
+        None => all([
+            super::network::relayed(scene, &relay),
+            Pass(format!("{count} sockets, all of them its own")),
+        ]),
     }
 }
 

@@ -71,7 +71,7 @@ const ROWS: [Row; 35] = [
     ("net.netlink", network::netlink),
     ("model.other-path", network::other_path),
     ("model.other-host", network::other_host),
-    ("socket.only-the-models", files::sockets),
+    ("socket.only-its-own", files::sockets),
     ("socket.engines", files::engines),
     ("queue.in-read-only", files::queue_in),
     ("queue.out-no-device", files::queue_out),

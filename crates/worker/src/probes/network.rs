@@ -272,6 +272,24 @@ pub(super) fn other_path(scene: &mut Scene<'_>) -> Verdict {
     }))
 }
 
+/// Past process 1, the supervisor's own socket lets nobody through to another host either.
+pub(super) fn relayed(scene: &mut Scene<'_>, socket: &str) -> Verdict {
+    // Version 1, and the proxy's number, as process 1 begins each connection; then a way to an address that is nobody's.
+    let request = b"\x01\x00CONNECT 192.0.2.1:443 HTTP/1.1\r\nHost: 192.0.2.1:443\r\n\r\n";
+    let (mut answer, mut body) = (http::Answer::default(), Vec::new());
+    let sent = client::exchange(scene.pulse, socket, request, TIME, |bytes| {
+        answer.take(bytes, &mut body).map_err(Failed::Http)?;
+        Ok(if answer.head().is_some() { Enough::Yes } else { Enough::No })
+    });
+    match (sent, answer.head()) {
+        (_, Some(head)) if head.status == 403 => Pass("the supervisor refuses other hosts".into()),
+        (_, Some(head)) => Fail(format!("the supervisor's socket answers {} for another host", head.status)),
+        (Err(Failed::NoSocket(error)), None) => Pass(format!("the supervisor's socket: {error}")),
+        (Err(Failed::Time), None) => Gap("the supervisor's socket says nothing".into()),
+        (_, None) => Pass("the supervisor's socket closes".into()),
+    }
+}
+
 /// The alias for other workers answers for the route's own host alone.
 pub(super) fn other_host(scene: &mut Scene<'_>) -> Verdict {
     let alias = "/run/ironclaw/modelproxy.sock";

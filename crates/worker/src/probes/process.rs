@@ -53,25 +53,34 @@ pub(super) fn first(_: &mut Scene<'_>) -> Verdict {
     if rustix::process::getpid().as_raw_nonzero().get() == 1 {
         return Pass("the worker is process 1".into());
     }
-    all(["/proc/1/mem", "/proc/1/environ", "/proc/1/root", "/proc/1/cwd", "/proc/1/fd", "/proc/1/maps"].map(
-        |path| {
-            let flags = if path.ends_with("mem") { OFlags::RDWR } else { OFlags::RDONLY };
-            match rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(fd) => {
-                    // Some are opened, and give nothing.
-                    let empty = matches!(rustix::io::read(&fd, &mut [0; 16]), Ok(0) | Err(_));
-                    if empty && !path.ends_with("root") && !path.ends_with("fd") {
-                        Pass(format!("{path}: empty"))
-                    } else if is_gvisor() {
-                        Gap(format!("{path} can be opened, in gVisor's own kernel"))
-                    } else {
-                        Fail(format!("{path} can be opened"))
-                    }
+    let leads = |name: &String| rustix::fs::readlinkat(CWD, format!("/proc/1/fd/{name}"), Vec::new()).is_ok();
+    let descriptors = match names("/proc/1/fd") {
+        // Their numbers may be told, what they are must not be.
+        Ok(found) if found.iter().any(leads) && !is_gvisor() => {
+            Fail(format!("its descriptors are seen: {}", found.join(" ")))
+        }
+        Ok(found) => Pass(format!("/proc/1/fd: {} descriptors", found.len())),
+        Err(error) => Pass(format!("/proc/1/fd: {error}")),
+    };
+    let files = ["mem", "environ", "root", "cwd", "maps"].map(|name| {
+        let path = format!("/proc/1/{name}");
+        let flags = if name == "mem" { OFlags::RDWR } else { OFlags::RDONLY };
+        match rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(fd) => {
+                // Some are opened, and give nothing.
+                let empty = matches!(rustix::io::read(&fd, &mut [0; 16]), Ok(0) | Err(_));
+                if empty && !matches!(name, "root" | "cwd") {
+                    Pass(format!("{path}: empty"))
+                } else if is_gvisor() {
+                    Gap(format!("{path} can be opened, in gVisor's own kernel"))
+                } else {
+                    Fail(format!("{path} can be opened"))
                 }
-                Err(error) => Pass(format!("{path}: {error}")),
             }
-        },
-    ))
+            Err(error) => Pass(format!("{path}: {error}")),
+        }
+    });
+    all(std::iter::once(descriptors).chain(files))
 }
 
 /// The key's path and nothing like a key stands in what `/proc` tells of processes.

@@ -8,6 +8,7 @@ use super::*;
 fn names_are_there_once_and_verdicts_add_up() {
     let names: BTreeSet<&str> = ROWS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names.len(), ROWS.len());
+    assert_eq!(ROWS.map(|(name, _)| name), pinfold_queue::probes::ROWS);
     let (pass, fail, gap) = (Pass("a".into()), Fail("b".into()), Gap("c".into()));
     assert_eq!(all([pass.clone(), gap.clone(), fail.clone()]), fail);
     assert_eq!(all([gap.clone(), pass.clone()]), pass);

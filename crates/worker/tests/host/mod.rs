@@ -100,7 +100,8 @@ impl Host {
         self.hand_key();
         let program =
             std::env::var("PINFOLD_TEST_WORKER").unwrap_or(env!("CARGO_BIN_EXE_pinfold-worker").into());
-        let words: Vec<&str> = before.iter().copied().chain([program.as_str()]).collect();
+        // An emulator and its program, for another machine's.
+        let words: Vec<&str> = before.iter().copied().chain(program.split_whitespace()).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(self.words(provider)).args(more);
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
