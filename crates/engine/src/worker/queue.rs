@@ -222,6 +222,13 @@ impl Open<'_> {
         if self.state == self.written { Ok(()) } else { self.write_state() }
     }
 
+    /// Whether the disk knows what was settled. What was sent it knows by the message itself.
+    pub(super) fn is_settled(&self) -> bool {
+        let (now, then) = (&self.state, &self.written);
+        (&now.acks, &now.schedules, &now.seen, now.floor)
+            == (&then.acks, &then.schedules, &then.seen, then.floor)
+    }
+
     /// Finds out whether a message was published before whoever sent it was killed.
     fn make_sure(&mut self) {
         if let Some((id, seq)) = self.state.unsure.take()

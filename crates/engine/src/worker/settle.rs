@@ -100,7 +100,9 @@ impl Open<'_> {
             }
         }
         // What was sent is known by its file until the state says it.
-        self.keep_state()?;
+        if !done.is_empty() || !failed.is_empty() {
+            self.keep_state()?;
+        }
         // What is acknowledged goes before the message that says so is let go of.
         for (seq, reason) in failed {
             if self.inward.changed(&spool::name(seq)).is_some()
@@ -113,7 +115,9 @@ impl Open<'_> {
         self.inward.remove_all(done)?;
         self.settle_acks(&listing.messages.iter().copied().collect())?;
         self.acknowledge(&dealt)?;
-        self.keep_state()?;
+        if !self.is_settled() {
+            self.write_state()?;
+        }
         Ok(listing.messages)
     }
 
