@@ -13,16 +13,18 @@ mod complete;
 mod portable;
 mod render;
 
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use pinfold_engine::worker;
 
 use crate::render::diagnostic::Failure;
 use crate::render::diagnostic::Stdout;
 
 fn main() -> ExitCode {
     // A copy of this program that was started for a sandbox never comes back from here.
-    pinfold_sandbox::dispatch(None);
+    pinfold_sandbox::dispatch(Some(|folder, name, stop| worker::attend(folder, name, stop.as_fd())));
     if let Some(outcome) = portable::carried() {
         return match outcome {
             Ok(code) => ended(code),

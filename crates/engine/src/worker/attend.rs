@@ -4,6 +4,7 @@ use std::os::fd::AsFd as _;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
+use std::time::Instant;
 
 use pinfold_base::Shown;
 use pinfold_base::error::one_line;
@@ -12,6 +13,9 @@ use pinfold_queue::Message;
 use pinfold_queue::Watch;
 use pinfold_queue::message::Text;
 use pinfold_queue::watch::Woken;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::Timespec;
 
 use super::error::WorkerError;
 use super::queue::OWN_FILES;
@@ -21,6 +25,8 @@ use super::queue::now_ms;
 
 /// Longest wait.
 const LONGEST: Duration = Duration::from_secs(2);
+/// Shortest time between two looks.
+const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Applies what the worker acknowledges, puts aside what cannot be read, and sends tasks when they are due, until `stop` can be read.
 /// What fails is said once and tried again.
@@ -31,22 +37,38 @@ pub fn attend(folder: &Path, name: &str, stop: BorrowedFd<'_>) {
     let Ok(outward) = attendant.queue.outward() else { return };
     let mut watch = Watch::new([outward.as_fd()]);
     loop {
-        match attendant.step() {
-            Ok(()) => said.clear(),
+        let begun = Instant::now();
+        let pause = match attendant.step() {
+            Ok(()) => {
+                said.clear();
+                // A worker that changes its directory all the time gets a fifth of this thread at most.
+                (begun.elapsed() * 4).clamp(SHORTEST, LONGEST)
+            }
             Err(error) => {
                 let text = one_line(&error);
                 if text != said {
                     tracing::warn!("the queue of `{name}`: {}", Shown::of(&text));
                     said = text;
                 }
+                LONGEST
             }
+        };
+        if is_asked_within(pause, stop) {
+            return;
         }
         let until_due = attendant.due.map(|due| Duration::from_secs(due.saturating_sub(now_ms() / 1000)));
-        let most = until_due.map_or(LONGEST, |until| until.min(LONGEST)).max(Duration::from_millis(10));
+        let most = until_due.map_or(LONGEST, |until| until.min(LONGEST));
         if watch.wait(most, Some(stop)) == Woken::Other {
             return;
         }
     }
+}
+
+/// Waits so long, or until `stop` can be read.
+fn is_asked_within(time: Duration, stop: BorrowedFd<'_>) -> bool {
+    let timeout = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
+    rustix::event::poll(&mut [PollFd::from_borrowed_fd(stop, PollFlags::IN)], Some(&timeout))
+        .is_ok_and(|ready| ready > 0)
 }
 
 /// An attendant between two looks.
