@@ -1,5 +1,7 @@
 //! `pinfold verify`: reads an image back.
 
+mod sealed;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,6 +84,10 @@ pub(crate) struct VerifyArgs {
     /// Run the image too, in sandboxes: its agents and tools, and the commands of tests. What this machine cannot run has failed then
     #[arg(long, conflicts_with_all = ["store", "key"])]
     run: bool,
+    /// Instead of an image: ask the worker of this sealed sandbox, while it runs, which walls it finds around itself, and look at it from
+    /// outside. Each wall is PASS, FAIL or GAP (could not be tried)
+    #[arg(long, value_name = "NAME", requires = "run", add = complete::sandboxes(), conflicts_with_all = ["image", "platforms", "only", "budget", "against", "set", "junit", "rebuild", "runtime", "structure_test", "store", "key"])]
+    sealed: Option<String>,
     /// Execute nothing, which is so unless `--run` is said
     #[arg(long = "static", conflicts_with_all = ["run", "store", "key"])]
     look: bool,
@@ -130,6 +136,9 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     let context = super::context(global, args.locking.downloads(args.downloads))?;
     if args.store {
         return all(&context, global);
+    }
+    if let Some(name) = &args.sealed {
+        return sealed::run(&context, name, global);
     }
     let mut wanted =
         Wanted { platforms: args.platforms.clone(), budget: args.budget, only: args.only.clone() };

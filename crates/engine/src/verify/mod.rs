@@ -25,6 +25,7 @@ mod origin;
 pub mod own;
 mod rebuild;
 pub mod report;
+pub mod sealed;
 pub mod secrets;
 pub mod sets;
 mod size;
