@@ -56,6 +56,7 @@ pub use supervise::sandbox::Sandbox;
 pub use supervise::session;
 pub use supervise::state::Account;
 pub use supervise::state::Held;
+pub use supervise::state::Life;
 pub use supervise::state::Logs;
 pub use supervise::state::Sandboxes;
 pub use supervise::state::Status;

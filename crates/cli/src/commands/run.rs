@@ -196,6 +196,10 @@ pub(crate) struct RunArgs {
     /// Keep the home for the next run of the agent on this workspace
     #[arg(long, conflicts_with = "name")]
     keep_home: bool,
+    /// Start it and return: `pinfold attach` connects, `pinfold stop` ends it. A sealed one, which `pinfold send` talks to, is
+    /// started again when its program ends as it may
+    #[arg(long, short, conflicts_with = "keep_home")]
+    detach: bool,
 }
 
 /// Start a lasting session, AGENT or AGENT@NAME, and attach to it; Ctrl-\ detaches
@@ -321,7 +325,36 @@ fn own_code(error: &SandboxError) -> u8 {
 }
 
 pub(crate) fn run(args: &RunArgs, global: Global) -> Outcome {
-    in_foreground(args, global).map_err(|failure| failure.ending(OWN))
+    let outcome = if args.detach { detached(args, global) } else { in_foreground(args, global) };
+    outcome.map_err(|failure| failure.ending(OWN))
+}
+
+/// Starts it without anybody attached.
+fn detached(args: &RunArgs, global: Global) -> Outcome {
+    let request = args.what.request(args.name.as_ref())?;
+    let context = super::context(global, args.what.downloads())?;
+    let spec = match run::detached(&context, &request)? {
+        Session::Running(name) => return Err(SandboxError::InUse(name).into()),
+        Session::New(spec) => spec,
+    };
+    let sandboxes = context.sandboxes();
+    let (rows, columns) = terminal::size(rustix::stdio::stdout());
+    sandboxes.open(&spec, args.what.runtime.meant(), rows, columns)?;
+    if spec.seal.is_some() {
+        run::begun(&sandboxes, &spec.name)?;
+    }
+    if global.json {
+        render::json(&serde_json::json!({ "name": spec.name, "status": "running" }));
+    } else if !global.quiet {
+        let name = text::word(&spec.name);
+        render::note(match spec.seal {
+            Some(_) => {
+                shown!("{name} runs; `pinfold send {name}` gives it work, `pinfold stop {name}` ends it")
+            }
+            None => shown!("{name} runs; `pinfold attach {name}` connects, `pinfold stop {name}` ends it"),
+        });
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn in_foreground(args: &RunArgs, global: Global) -> Outcome {

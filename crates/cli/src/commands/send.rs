@@ -103,7 +103,7 @@ fn wait(
     seconds: u64,
     global: Global,
 ) -> Outcome {
-    let lives = || matches!(sandboxes.status(&args.name), Ok(Status::Running));
+    let lives = || sandboxes.status(&args.name).is_ok_and(Status::is_live);
     let mut failed = None;
     queue.wait(id, Duration::from_secs(seconds), lives, |waited| match waited {
         Waited::Meanwhile(said) => {

@@ -13,6 +13,7 @@ use pinfold_engine::run;
 use pinfold_engine::worker;
 use pinfold_engine::worker::Glance;
 use pinfold_sandbox::Exit;
+use pinfold_sandbox::Life;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Status;
@@ -124,8 +125,9 @@ pub(crate) fn ps(_: &PsArgs, global: Global) -> Outcome {
             label("workspace"),
             match one.status {
                 Status::Running => "running".into(),
+                Status::Restarting => restarting(one.last.as_ref()),
                 Status::Ended(Exit::Code(0)) => "ended".into(),
-                Status::Ended(exit) => shown!("ended, {exit}"),
+                Status::Ended(exit) => ended(exit, one.last.as_ref()),
                 Status::Killed => "killed".into(),
                 Status::Prepared => "prepared".into(),
                 Status::Leftover => "leftover".into(),
@@ -156,6 +158,37 @@ struct Line {
     one: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<Glance>,
+}
+
+/// That a program ended, and what it said before.
+fn ended(exit: Exit, last: Option<&Life>) -> Shown {
+    match last {
+        Some(Life { exit: None, said, .. }) => shown!("ended, not started again: {}", begin(said)),
+        Some(Life { said, .. }) if !said.is_empty() => shown!("ended, {exit}: {}", begin(said)),
+        _ => shown!("ended, {exit}"),
+    }
+}
+
+/// That a program is started again in a moment, and why.
+fn restarting(last: Option<&Life>) -> Shown {
+    match last {
+        Some(Life { exit, said, .. }) if !said.is_empty() => {
+            let how = exit.map_or_else(|| "not started".to_owned(), |exit| exit.to_string());
+            shown!("restarting after {how}: {}", begin(said))
+        }
+        Some(Life { exit: Some(exit), .. }) => shown!("restarting after {exit}"),
+        _ => "restarting".into(),
+    }
+}
+
+/// The beginning of a line, for a column.
+fn begin(line: &str) -> String {
+    const COLUMN: usize = 60;
+    let mut text: String = line.chars().take(COLUMN).collect();
+    if text.len() < line.len() {
+        text.push('…');
+    }
+    text
 }
 
 pub(super) fn age(seconds: u64) -> String {
@@ -259,7 +292,7 @@ pub(crate) fn rm(args: &RmArgs, global: Global) -> Outcome {
             Err(error) => return Err(error.into()),
         }
     }
-    let running = matches!(sandboxes.status(&args.name), Ok(Status::Running));
+    let running = sandboxes.status(&args.name).is_ok_and(Status::is_live);
     if !running && !sandboxes.was_told(&args.name) {
         told(&sandboxes, &args.name, global);
     }

@@ -32,7 +32,6 @@ use pinfold_image::trust::Why;
 use pinfold_image::trust::admit_source;
 use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Spec;
-use pinfold_sandbox::Status;
 use serde::Serialize;
 
 use super::gc;
@@ -323,8 +322,7 @@ fn refuse_in_use(
     let sandboxes = context.sandboxes();
     for sandbox in sandboxes.list()? {
         let stands = |spec: &Spec| roots.contains(&spec.rootfs);
-        if sandbox.status == Status::Running && sandboxes.spec(&sandbox.name).is_ok_and(|spec| stands(&spec))
-        {
+        if sandbox.status.is_live() && sandboxes.spec(&sandbox.name).is_ok_and(|spec| stands(&spec)) {
             return Err(NameError::InUse { image: text.to_owned(), sandbox: sandbox.name });
         }
     }

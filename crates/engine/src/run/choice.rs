@@ -21,6 +21,7 @@ use super::error::RunError;
 use super::image;
 use super::request::Basis;
 use super::request::Request;
+use super::sealed;
 use super::specify;
 use crate::consent;
 use crate::consent::Agreed;
@@ -84,7 +85,11 @@ impl Choice {
             Self::Image(source) => Subject::image(source.name(), request.platform),
             Self::Project(project) => Subject::of(project),
         };
-        let (declared, recipes) = (self.declared(platform)?, self.recipes(platform)?);
+        let (declared, mut recipes) = (self.declared(platform)?, self.recipes(platform)?);
+        if declared.sealed {
+            // No image has it: it is a route and flags.
+            recipes.extend(request.agent().and_then(sealed::model));
+        }
         let Found { keys, bad } = match &self {
             Self::Image(_) => Found::default(),
             Self::Project(project) => credentials::declared(context, request, project),

@@ -23,6 +23,8 @@ pub const LABEL: &str = "dev.pinfold.run";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Declared {
+    #[serde(skip_serializing_if = "is_not")]
+    sealed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<Reach>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -37,19 +39,25 @@ pub struct Declared {
     nix_store: Option<NixStore>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_not(said: &bool) -> bool {
+    !*said
+}
+
 impl Declared {
     /// Of the labels of `image`. A label that cannot be read is an error: it might have asked for less.
     pub fn from_labels(image: &str, labels: &BTreeMap<String, String>) -> Result<Run, RunError> {
         let Some(text) = labels.get(LABEL) else { return Ok(Run::default()) };
-        let Self { network, allow, memory, cpus, pids, nix_store } = serde_json::from_str(text)
+        let Self { sealed, network, allow, memory, cpus, pids, nix_store } = serde_json::from_str(text)
             .map_err(|error| RunError::Label { image: Shown::from(image), message: Shown::of(&error) })?;
-        Ok(Run { network, allow, memory, cpus, pids, nix_store, ..Run::default() })
+        Ok(Run { sealed, network, allow, memory, cpus, pids, nix_store, ..Run::default() })
     }
 
     /// The label's value, numbers as they were written; `None` when there is nothing to say.
     pub fn label(run: &Run) -> Option<String> {
-        let Run { network, allow, memory, cpus, pids, nix_store, .. } = run.clone();
-        let json = serde_json::to_string(&Self { network, allow, memory, cpus, pids, nix_store }).ok()?;
+        let Run { sealed, network, allow, memory, cpus, pids, nix_store, .. } = run.clone();
+        let said = Self { sealed, network, allow, memory, cpus, pids, nix_store };
+        let json = serde_json::to_string(&said).ok()?;
         (json != "{}").then_some(json)
     }
 }
@@ -74,6 +82,9 @@ mod tests {
         };
         assert_eq!(Declared::label(&run).unwrap(), r#"{"network":"none"}"#);
         assert_eq!(Declared::label(&Run::default()), None);
+        let sealed = Declared::label(&Run { sealed: true, ..Run::default() }).unwrap();
+        assert_eq!(sealed, r#"{"sealed":true}"#);
+        assert!(Declared::from_labels("m", &BTreeMap::from([(LABEL.to_owned(), sealed)])).unwrap().sealed);
         let labels = BTreeMap::from([(LABEL.to_owned(), Declared::label(&run).unwrap())]);
         assert_eq!(Declared::from_labels("m", &labels).unwrap().network, Some(Reach::None));
     }

@@ -15,6 +15,7 @@ use pinfold_base::text::word;
 use pinfold_image::ImageError;
 use pinfold_image::unpack::UnpackError;
 use pinfold_network::CredentialError;
+use pinfold_sandbox::Exit;
 
 use super::credentials::BadKey;
 use crate::build::BuildError;
@@ -27,6 +28,7 @@ use crate::project::recipe::Recipe;
 use crate::project::recipe::RecipeError;
 use crate::settings::SettingsError;
 use crate::ship::ShipError;
+use crate::worker::WorkerError;
 
 /// Why nothing is run.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +73,22 @@ pub enum RunError {
         /// Those it has.
         known: Vec<String>,
     },
+    /// A sealed sandbox asks a model, and what was named is none.
+    #[error("the image is sealed, and `{0}` is no model for its worker")]
+    NoModel(String),
+    /// A sealed sandbox whose program ended as soon as it was started.
+    #[error("`{name}` ended at once, with {exit}{}", if .said.is_empty() { String::new() } else { format!(": {}", Shown::new(.said)) })]
+    EndedAtOnce {
+        /// The sandbox.
+        name: String,
+        /// How.
+        exit: Exit,
+        /// The first line of its errors.
+        said: String,
+    },
+    /// A sealed sandbox with more than it may have.
+    #[error("a sealed sandbox reaches its model by a socket and nothing else, and `{0}` asks for more")]
+    Sealed(&'static str),
     /// What an image says about its sandboxes is not of this version, or no JSON.
     #[error("the label `{}` of the image `{image}` is not understood: {message}", super::declared::LABEL)]
     Label {
@@ -216,6 +234,9 @@ pub enum RunError {
     /// The mirror mode without a home directory.
     #[error("`--mode mirror` shows the home directory, and HOME is not set")]
     NoHome,
+    /// The queues of a sealed sandbox.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// The store.
     #[error(transparent)]
     Store(#[from] pinfold_base::store::StoreError),
@@ -262,6 +283,7 @@ impl Diagnose for RunError {
             Self::Ship(error) => Diagnosis::Inner(error),
             Self::Unpack(error) => Diagnosis::Inner(error),
             Self::Store(error) => Diagnosis::Inner(error),
+            Self::Worker(error) => Diagnosis::Inner(error),
             Self::Sandbox(error) => Diagnosis::Inner(error),
             Self::Consent(error) => Diagnosis::Inner(error),
             Self::Key { source, .. } => Diagnosis::Inner(source),
@@ -270,12 +292,15 @@ impl Diagnose for RunError {
                 Diagnosis::Own(refused.or(bad.first()).map_or(Kind::Usage, |bad| bad.why.kind()))
             }
             Self::Io(error) => Diagnosis::Inner(error),
-            Self::Platform | Self::Architecture { .. } | Self::SecondNamesUnread { .. } => {
-                Diagnosis::Own(Kind::System)
-            }
-            Self::Workspace { .. } | Self::Mount { .. } | Self::LooseLink { .. } | Self::SecondNames(_) => {
-                Diagnosis::Own(Kind::Refused)
-            }
+            Self::Platform
+            | Self::Architecture { .. }
+            | Self::SecondNamesUnread { .. }
+            | Self::EndedAtOnce { .. } => Diagnosis::Own(Kind::System),
+            Self::Workspace { .. }
+            | Self::Mount { .. }
+            | Self::LooseLink { .. }
+            | Self::SecondNames(_)
+            | Self::Sealed(_) => Diagnosis::Own(Kind::Refused),
             _ => Diagnosis::Own(Kind::Usage),
         }
     }
@@ -308,6 +333,21 @@ impl Diagnose for RunError {
             Self::Gateway { variable, .. } => Some(format!(
                 "set `{variable}` to `https://host`, `https://host:port/path` or `http://127.0.0.1:port`, or unset it"
             )),
+            Self::NoAgent { agent, .. } if Recipe::models().any(|name| name == agent) => Some(format!(
+                "`{agent}` is for the worker of a sealed image: say `--preset sealed`, or name its agent without `-model`"
+            )),
+            Self::NoModel(name) => {
+                let models: Vec<_> = Recipe::models().map(|model| format!("`{model}`")).collect();
+                Some(match Recipe::models().find(|model| model.strip_suffix("-model") == Some(name)) {
+                    Some(model) => format!("say `{model}`: the worker asks its provider, and no agent is installed"),
+                    None => format!("name one of {}, or run a command after `--`", models.join(", ")),
+                })
+            }
+            Self::EndedAtOnce { name, .. } => Some(format!("`pinfold logs {}` shows all that it said", word(name))),
+            Self::Sealed(what) if what.starts_with("run.") => {
+                Some(format!("take `{what}` out of the manifest, or `run.sealed`, and build the image again"))
+            }
+            Self::Sealed(what) => Some(format!("leave `{what}` out, or take another image for what needs the network")),
             Self::NoAgent { agent, known, .. } => {
                 let is_built_in = Recipe::agents().any(|name| name == agent);
                 let near = nearest(agent, known.iter().map(String::as_str));

@@ -15,6 +15,7 @@ use pinfold_sandbox::spec::Egress;
 use super::credentials;
 use super::error::RunError;
 use super::request::View;
+use super::sealed;
 use super::specify::Asked;
 use crate::context::Context;
 use crate::context::Network;
@@ -37,12 +38,19 @@ fn look(context: &Context, decision: &mut Decision) {
 }
 
 impl Asked<'_> {
+    /// A sealed sandbox has its routes by the proxy that has no rules.
     fn reach(&self) -> Reach {
+        if self.declared.sealed {
+            return Reach::Proxy;
+        }
         self.request.network.or(self.declared.network).unwrap_or(Reach::Proxy)
     }
 
     /// Rules of the proxy: the agent's hosts but for those behind a route, the manifest's, the user's.
     fn rules(&self, routed: &[String]) -> Vec<String> {
+        if self.declared.sealed {
+            return Vec::new();
+        }
         let hosts = self.agent.iter().flat_map(|agent| &agent.run.hosts);
         let hosts = hosts.filter(|host| !routed.contains(host));
         let said = self.declared.allow.iter().chain(&self.request.allow);
@@ -95,6 +103,17 @@ impl Asked<'_> {
         }
     }
 
+    /// The variables by which programs find the proxy.
+    fn tell_of_proxy(&self, spec: &mut Spec) {
+        for (name, value) in environment(spec::PROXY_PORT, &spec.hostname) {
+            spec.env.insert(name.into(), value);
+        }
+        let told = runtime_environment(spec::PROXY_PORT, &spec.hostname);
+        for (name, value) in told.into_iter().chain(self.quiet()) {
+            spec.env.entry(name.into()).or_insert(value);
+        }
+    }
+
     /// Gives the specification its way out.
     pub(super) fn network(&self, context: &Context, spec: &mut Spec) -> Result<(), RunError> {
         spec.network = match self.reach() {
@@ -106,12 +125,8 @@ impl Asked<'_> {
                 spec::Network::Host
             }
             Reach::Proxy => {
-                for (name, value) in environment(spec::PROXY_PORT, &spec.hostname) {
-                    spec.env.insert(name.into(), value);
-                }
-                let told = runtime_environment(spec::PROXY_PORT, &spec.hostname);
-                for (name, value) in told.into_iter().chain(self.quiet()) {
-                    spec.env.entry(name.into()).or_insert(value);
+                if !self.declared.sealed {
+                    self.tell_of_proxy(spec);
                 }
                 let routes = self.routes(context)?;
                 if let Some(agent) = self.agent.as_ref().filter(|agent| !agent.run.route.is_empty())
@@ -128,6 +143,10 @@ impl Asked<'_> {
                 }
                 for unsure in &routes.unsure {
                     context.reporter.note(unsure);
+                }
+                if self.declared.sealed {
+                    spec.network = sealed::network(routes.egress);
+                    return Ok(());
                 }
                 let allow = self.rules(&routes.hosts);
                 spec.env.extend(routes.env);

@@ -10,6 +10,7 @@ use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::Status;
 use pinfold_sandbox::spec::Keep;
+use pinfold_sandbox::spec::Restart;
 
 use super::error::RunError;
 use super::request::Request;
@@ -32,7 +33,7 @@ pub enum Session {
 pub fn foreground(context: &Context, request: &Request) -> Result<Spec, RunError> {
     let request = &request.seen_from_here(context, super::request::For::Start)?;
     if let Some(name) = &request.name
-        && matches!(context.sandboxes().status(name), Ok(Status::Running))
+        && context.sandboxes().status(name).is_ok_and(Status::is_live)
     {
         return Err(SandboxError::InUse(name.clone()).into());
     }
@@ -40,7 +41,7 @@ pub fn foreground(context: &Context, request: &Request) -> Result<Spec, RunError
         (Some(name), _) => name.clone(),
         (None, Stay::Run) => format!("{}-{}", request.session_name(workspace), std::process::id()),
         (None, Stay::Project) => free(&request.project_name(workspace), |name| {
-            matches!(context.sandboxes().status(name), Ok(Status::Running))
+            context.sandboxes().status(name).is_ok_and(Status::is_live)
         }),
     })?;
     spec.home.keep = keep(request);
@@ -74,7 +75,7 @@ pub fn open(context: &Context, request: &Request) -> Result<Session, RunError> {
     let sandboxes = context.sandboxes();
     let known = Known {
         workspace: sandboxes.spec(&name).ok().and_then(|spec| spec.labels.get("workspace").cloned()),
-        running: matches!(sandboxes.status(&name), Ok(Status::Running)),
+        running: sandboxes.status(&name).is_ok_and(Status::is_live),
     };
     known.belongs(&name, request.said_name().is_some(), &directory)?;
     if known.running {
@@ -82,8 +83,22 @@ pub fn open(context: &Context, request: &Request) -> Result<Session, RunError> {
     }
     let mut spec = specify::prepare(context, request, |_| name)?;
     spec.home.keep = Keep::Home;
-    terminal::in_tmux(&mut spec);
+    if spec.seal.is_none() {
+        terminal::in_tmux(&mut spec);
+    }
     Ok(Session::New(Box::new(spec)))
+}
+
+/// A sandbox that goes on by itself, without anybody attached. A sealed one is started again when its program ends as it may.
+pub fn detached(context: &Context, request: &Request) -> Result<Session, RunError> {
+    let session = open(context, request)?;
+    Ok(match session {
+        Session::New(mut spec) if spec.seal.is_some() => {
+            spec.restart = Restart::OnFailure;
+            Session::New(spec)
+        }
+        session => session,
+    })
 }
 
 /// What is known of a sandbox that has the name.

@@ -199,7 +199,7 @@ fn versions(subject: &Subject<'_>, name: &str, recipe: Option<&Recipe>) -> BTree
         Some(Origin::Npm(npm)) => {
             package.name == npm.package || npm.platforms.values().any(|one| one.package == package.name)
         }
-        Some(Origin::Nix(_)) | None => false,
+        Some(Origin::Nix(_) | Origin::Nothing) | None => false,
     };
     let own = subject.description.packages.iter().filter(|package| {
         // One that no file tells of has the label's version itself.

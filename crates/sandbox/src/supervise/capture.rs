@@ -89,10 +89,11 @@ impl Sandboxes {
     ) -> Result<Captured, SandboxError> {
         let captured = self.start_with(spec, runtime, Stdio::Piped, bounds.egress).and_then(|mut live| {
             let captured = follow(&mut *live.running, bounds)?;
-            live.finish(match captured.ended {
+            let exit = match captured.ended {
                 Ended::Exit(exit) => exit,
                 Ended::Late | Ended::Enough => Exit::Signal(9),
-            });
+            };
+            live.finish(exit, String::new());
             Ok(captured)
         });
         let is_ours =

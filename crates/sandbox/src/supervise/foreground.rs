@@ -57,18 +57,24 @@ pub(crate) trait Supervised {
     fn finish(&mut self) -> Result<Exit, SandboxError>;
 }
 
+/// Whether a signal asks for the end.
+const fn is_ending(signal: u8) -> bool {
+    matches!(signal as i32, libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGKILL | libc::SIGTERM)
+}
+
 /// Signals that this process is sent, and what they mean for the sandbox.
 #[derive(Debug)]
 pub(crate) struct Asked {
     endings: Option<Endings>,
     deadline: Option<Instant>,
     killed: bool,
+    for_end: bool,
 }
 
 impl Asked {
     /// Catches them from now on. A process that already catches them for another sandbox keeps doing so.
     pub(crate) fn begin() -> Self {
-        Self { endings: Endings::catch().ok(), deadline: None, killed: false }
+        Self { endings: Endings::catch().ok(), deadline: None, killed: false, for_end: false }
     }
 
     /// What to wait on for a signal.
@@ -89,7 +95,32 @@ impl Asked {
         }
     }
 
+    /// Whether the end was asked for, so that nothing is to be started again.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.for_end
+    }
+
+    /// The same while nothing runs that a signal could be passed to.
+    pub(crate) fn take(&mut self) -> bool {
+        while let Some(signal) = self.endings.as_ref().and_then(Endings::next) {
+            self.for_end |= is_ending(signal);
+        }
+        self.for_end
+    }
+
+    /// Notes what somebody who attached asks for.
+    pub(crate) fn note(&mut self, signal: u8) {
+        self.for_end |= is_ending(signal);
+    }
+
+    /// The same, and passes it on.
+    pub(crate) fn pass_from_client(&mut self, sandbox: &dyn Supervised, signal: u8) {
+        self.note(signal);
+        let _ = sandbox.signal(signal);
+    }
+
     fn pass(&mut self, sandbox: &dyn Supervised, signal: u8) {
+        self.for_end |= is_ending(signal);
         // The time runs from now, however long it takes to pass it on.
         if matches!(signal, HANGUP | TERMINATE) {
             self.deadline.get_or_insert_with(|| Instant::now() + GRACE);

@@ -4,6 +4,7 @@
 //!   state        all sandboxes of a user, by name: start, list, stop, remove
 //!   sandbox      one that runs in the built-in runtime        runtime   one that runs in `runc` or `runsc`
 //!   foreground   follows it on this process's streams         session   keeps it for whoever attaches
+//!   respawn      starts the program of a lasting one again
 //!   terminal     raw mode, sizes, and what may be shown       log       what a session showed, bounded
 //!   attend       what the program above does about the queues of a sealed one meanwhile
 //!   capture      keeps what a program writes that nobody looks at, and ends it in time
@@ -23,6 +24,7 @@ pub(crate) mod home;
 pub(crate) mod log;
 pub(crate) mod program;
 pub(crate) mod pump;
+mod respawn;
 pub mod runtime;
 pub(crate) mod sandbox;
 pub mod session;

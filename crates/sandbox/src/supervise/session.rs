@@ -1,4 +1,5 @@
-//! Lasting sessions: a supervisor without a terminal holds the sandbox's, and whoever attaches is connected with it.
+//! Lasting sessions: a supervisor without a terminal holds the sandbox's, and whoever attaches is connected with it. A sandbox that
+//! has no terminal shows what it writes, and nothing can be typed to it.
 //!
 //! ```text
 //!   frames on attach.sock:   type, 1 byte   length, 4 bytes big-endian   payload, at most 65,536 bytes
@@ -40,12 +41,15 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::error::SandboxError;
+use crate::spec::Restart;
 use crate::spec::Spec;
 use crate::start::spawn::parent;
 use crate::start::sys;
 use crate::supervise::foreground::Asked;
 use crate::supervise::foreground::Supervised;
 use crate::supervise::log::BoundedLog;
+use crate::supervise::respawn;
+use crate::supervise::state::Live;
 use crate::supervise::state::Sandboxes;
 use crate::supervise::terminal;
 use crate::supervise::terminal::RawMode;
@@ -138,7 +142,7 @@ fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
     let sandboxes = Sandboxes::new(&task.sandboxes);
     let stdio = Stdio::Terminal { rows: task.rows, columns: task.columns };
     // Before anything is started: whoever sends a signal finds it obeyed.
-    let asked = Asked::begin();
+    let mut asked = Asked::begin();
     let started = sandboxes.start(&task.spec, task.runtime, stdio).and_then(|live| {
         let socket = live.folder.attach_socket();
         let _ = fs_err::remove_file(&socket);
@@ -147,7 +151,8 @@ fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
         listener.set_nonblocking(true).map_err(SandboxError::file("listen on", &socket))?;
         Ok((live, listener))
     });
-    let (mut live, listener) = match started {
+    let attended = started.and_then(|(live, listener)| Ok((live.attend()?, live, listener)));
+    let (attendant, live, listener) = match attended {
         Ok(started) => started,
         Err(error) => {
             say(Some(&error));
@@ -156,18 +161,44 @@ fn supervise(report: OwnedFd, task: OwnedFd) -> i32 {
     };
     say(None);
     drop(report);
-    let log = BoundedLog::open(&live.folder.log(), &live.plan.guards.bounded_log);
-    let exit = serve(&mut *live.running, &listener, log, asked);
-    let _ = fs_err::remove_file(live.folder.attach_socket());
-    live.finish(exit);
+    let socket = live.folder.attach_socket();
+    match task.spec.restart {
+        Restart::Never => once(live, &listener, &mut asked),
+        Restart::OnFailure => {
+            respawn::serve(&sandboxes, &task.spec, task.runtime, live, &listener, &mut asked);
+        }
+    }
+    drop(attendant);
+    let _ = fs_err::remove_file(socket);
     0
 }
 
+/// Holds a sandbox to the end of its program.
+fn once(mut live: Live, listener: &UnixListener, asked: &mut Asked) {
+    let log = BoundedLog::open(&live.folder.log(), &live.plan.guards.bounded_log);
+    let served = serve(&mut *live.running, listener, log, asked);
+    let _ = fs_err::remove_file(live.folder.attach_socket());
+    live.finish(served.exit, served.said);
+}
+
 /// One attached client.
-struct Client {
+pub(super) struct Client {
     stream: UnixStream,
     received: Vec<u8>,
     waiting: VecDeque<u8>,
+}
+
+/// The next one that wants to be connected, if it still does.
+pub(super) fn accept(listener: &UnixListener) -> Option<Client> {
+    let (stream, _) = listener.accept().ok()?;
+    stream.set_nonblocking(true).ok()?;
+    Some(Client { stream, received: Vec::new(), waiting: VecDeque::new() })
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
 }
 
 impl Client {
@@ -193,8 +224,8 @@ impl Client {
         self.waiting.len() <= WAITING_MAX
     }
 
-    /// Reads frames; false when the client is gone or speaks nonsense.
-    fn hear(&mut self, running: &dyn Supervised, master: &OwnedFd) -> bool {
+    /// Reads frames and deals with each; false when the client is gone or speaks nonsense.
+    fn frames(&mut self, mut deal: impl FnMut(u8, &[u8]) -> bool) -> bool {
         let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer) {
             Ok(0) => return false,
@@ -206,25 +237,43 @@ impl Client {
         loop {
             match take_frame(&mut self.received) {
                 Ok(None) => return true,
-                Err(()) => return false,
-                Ok(Some((kind, payload))) => match (kind, payload.as_slice()) {
-                    (b'i', bytes) => {
-                        let _ = terminal::write_all(master, bytes);
-                    }
-                    (b'w', [r0, r1, c0, c1]) => {
-                        terminal::resize(
-                            master,
-                            u16::from_be_bytes([*r0, *r1]),
-                            u16::from_be_bytes([*c0, *c1]),
-                        );
-                    }
-                    (b's', [number]) => {
-                        let _ = running.signal(*number);
-                    }
-                    _ => return false,
-                },
+                Ok(Some((kind, payload))) if deal(kind, &payload) => {}
+                Ok(Some(_)) | Err(()) => return false,
             }
         }
+    }
+
+    /// Hears a client while the program runs.
+    fn hear(&mut self, running: &dyn Supervised, terminal: Option<&OwnedFd>, asked: &mut Asked) -> bool {
+        self.frames(|kind, payload| {
+            match (kind, payload) {
+                (b'i', bytes) => {
+                    if let Some(master) = terminal {
+                        let _ = terminal::write_all(master, bytes);
+                    }
+                }
+                (b'w', [r0, r1, c0, c1]) => {
+                    if let Some(master) = terminal {
+                        let (rows, columns) =
+                            (u16::from_be_bytes([*r0, *r1]), u16::from_be_bytes([*c0, *c1]));
+                        terminal::resize(master, rows, columns);
+                    }
+                }
+                (b's', [number]) => asked.pass_from_client(running, *number),
+                _ => return false,
+            }
+            true
+        })
+    }
+
+    /// Hears a client while nothing runs: signals, and what is typed to nobody.
+    pub(super) fn hear_signals(&mut self, mut signal: impl FnMut(u8)) -> bool {
+        self.frames(|kind, payload| {
+            if let (b's', [number]) = (kind, payload) {
+                signal(*number);
+            }
+            matches!(kind, b's' | b'w' | b'i')
+        })
     }
 }
 
@@ -243,26 +292,119 @@ fn take_frame(bytes: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, ()> {
     Ok(Some((kind, payload)))
 }
 
+/// How a program ended, and the first line of its errors.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) exit: Exit,
+    pub(super) said: String,
+}
+
+/// What is shown of a sandbox: its terminal, or what it writes to its two streams.
+struct Shown {
+    terminal: Option<OwnedFd>,
+    outs: [Option<OwnedFd>; 2],
+    said: FirstLine,
+}
+
+impl Shown {
+    fn of(running: &mut dyn Supervised) -> Self {
+        let master = || running.terminal().and_then(|master| master.try_clone_to_owned().ok());
+        let (terminal, shown) = (master(), master());
+        let outs = if shown.is_some() {
+            [shown, None]
+        } else {
+            let [_, output, errors] = running.pipes();
+            [output, errors]
+        };
+        Self { terminal, outs, said: FirstLine::default() }
+    }
+
+    /// What has come at one of them, as a terminal would show it; `None` at its end.
+    fn read(&mut self, index: usize, buffer: &mut [u8]) -> Option<Vec<u8>> {
+        let from = self.outs[index].as_ref()?;
+        match rustix::io::read(from, &mut *buffer) {
+            Ok(n @ 1..) if self.terminal.is_some() => Some(buffer[..n].to_vec()),
+            Ok(n @ 1..) => {
+                if index == 1 {
+                    self.said.take(&buffer[..n]);
+                }
+                Some(with_returns(&buffer[..n]))
+            }
+            Err(Errno::INTR | Errno::AGAIN) => Some(Vec::new()),
+            _ => {
+                self.outs[index] = None;
+                None
+            }
+        }
+    }
+}
+
+/// Lines of a program that has no terminal, for one.
+fn with_returns(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 8);
+    for &byte in bytes {
+        if byte == b'\n' {
+            out.push(b'\r');
+        }
+        out.push(byte);
+    }
+    out
+}
+
+/// The first line of what is written that has something in it.
+#[derive(Debug, Default)]
+struct FirstLine {
+    bytes: Vec<u8>,
+    is_whole: bool,
+}
+
+impl FirstLine {
+    /// Bytes of it that are kept.
+    const MAX: usize = 240;
+
+    fn take(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if self.is_whole {
+                return;
+            }
+            match byte {
+                b'\n' => self.is_whole = !self.bytes.is_empty(),
+                b' ' | b'\t' | b'\r' if self.bytes.is_empty() => {}
+                _ => self.bytes.push(byte),
+            }
+            self.is_whole |= self.bytes.len() >= Self::MAX;
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).trim_end().to_owned()
+    }
+}
+
 /// Serves clients until the program ends.
-fn serve(
+pub(super) fn serve(
     running: &mut dyn Supervised,
     listener: &UnixListener,
     mut log: BoundedLog,
-    mut asked: Asked,
-) -> Exit {
-    let Some(master) = running.terminal().and_then(|master| master.try_clone_to_owned().ok()) else {
-        return running.finish().unwrap_or(Exit::Signal(9));
-    };
+    asked: &mut Asked,
+) -> Served {
+    let mut shown = Shown::of(running);
     let mut clients: Vec<Client> = Vec::new();
-    let mut recent: VecDeque<u8> = VecDeque::with_capacity(REPLAY);
-    let mut buffer = [0_u8; 16 << 10];
+    let mut recent: VecDeque<u8> = VecDeque::new();
+    let mut buffer = vec![0_u8; 16 << 10];
+    let mut over = false;
     loop {
-        let mut fds = vec![
-            PollFd::new(&master, PollFlags::IN),
-            PollFd::from_borrowed_fd(running.ended(), PollFlags::IN),
-            PollFd::new(listener, PollFlags::IN),
-        ];
-        // In the place of a signal pipe that cannot be had, the listener a second time.
+        // In the place of what cannot be had, the listener a second time.
+        let mut fds: Vec<PollFd<'_>> = shown
+            .outs
+            .iter()
+            .map(|out| {
+                out.as_ref()
+                    .map_or(PollFd::new(listener, PollFlags::IN), |out| PollFd::new(out, PollFlags::IN))
+            })
+            .collect();
+        fds.push(PollFd::from_borrowed_fd(running.ended(), PollFlags::IN));
+        fds.push(PollFd::new(listener, PollFlags::IN));
         fds.push(match asked.descriptor() {
             Some(signals) => PollFd::from_borrowed_fd(signals, PollFlags::IN),
             None => PollFd::new(listener, PollFlags::IN),
@@ -279,43 +421,44 @@ fn serve(
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(fds);
         asked.serve(running);
-        let mut index = 4;
+        let mut index = 5;
         clients.retain_mut(|client| {
-            let keep = !ready[index] || (client.hear(running, &master) && client.flush());
+            let keep =
+                !ready[index] || (client.hear(running, shown.terminal.as_ref(), asked) && client.flush());
             index += 1;
             keep
         });
-        if ready[2]
-            && let Ok((stream, _)) = listener.accept()
-            && stream.set_nonblocking(true).is_ok()
+        if ready[3]
+            && let Some(mut client) = accept(listener)
         {
-            let mut client = Client { stream, received: Vec::new(), waiting: VecDeque::new() };
             client.queue(b'r', &recent.iter().copied().collect::<Vec<_>>());
             // Whether it can be written to is seen after it has been heard.
             client.flush();
             clients.push(client);
         }
-        if ready[0] {
-            match rustix::io::read(&master, &mut buffer) {
-                Ok(n @ 1..) => {
-                    let bytes = &buffer[..n];
-                    log.on_screen(terminal::size(&master));
-                    log.write(bytes);
-                    recent.extend(bytes);
-                    let excess = recent.len().saturating_sub(REPLAY);
-                    recent.drain(..excess);
-                    clients.retain_mut(|client| {
-                        client.queue(b'o', bytes);
-                        client.flush()
-                    });
-                    continue;
-                }
-                _ => break,
+        let mut more = false;
+        for (index, _) in ready.iter().take(2).enumerate().filter(|(_, ready)| **ready) {
+            let Some(bytes) = shown.read(index, &mut buffer) else { continue };
+            more = true;
+            if let Some(master) = &shown.terminal {
+                log.on_screen(terminal::size(master));
             }
+            log.write(&bytes);
+            recent.extend(&bytes);
+            let excess = recent.len().saturating_sub(REPLAY);
+            recent.drain(..excess);
+            clients.retain_mut(|client| {
+                client.queue(b'o', &bytes);
+                client.flush()
+            });
         }
-        if ready[1] {
+        // A terminal that says nothing more has nobody behind it.
+        let gone = shown.terminal.is_some() && shown.outs[0].is_none();
+        // What it wrote last may have come after the streams were looked at.
+        if !more && (over || gone) {
             break;
         }
+        over |= ready[2];
     }
     let exit = running.finish().unwrap_or(Exit::Signal(9));
     let payload = match exit {
@@ -328,7 +471,7 @@ fn serve(
         client.queue(b'x', &payload);
         client.flush();
     }
-    exit
+    Served { exit, said: shown.said.text() }
 }
 
 /// How an attachment ended.
@@ -457,6 +600,21 @@ mod tests {
         assert_eq!(take_frame(&mut bytes[..6].to_vec()), Ok(None));
         assert_eq!(take_frame(&mut bytes), Ok(Some((b'i', b"hi".to_vec()))));
         assert!(bytes.is_empty());
+    }
+
+    #[test]
+    fn the_first_line_of_errors_is_kept_and_lines_return_on_a_terminal() {
+        let first = |parts: &[&[u8]]| {
+            let mut line = FirstLine::default();
+            for part in parts {
+                line.take(part);
+            }
+            line.text()
+        };
+        assert_eq!(first(&[b"\n  no ke", b"y: ENOENT \nsecond"]), "no key: ENOENT");
+        assert_eq!(first(&[b""]), "");
+        assert_eq!(first(&[&[b'x'; 1000]]).len(), FirstLine::MAX);
+        assert_eq!(with_returns(b"a\nb"), b"a\r\nb");
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod outside;
 mod probe;
 mod protect;
 mod rows;
+mod sealed;
 mod sessions;
 mod streams;
 mod suite;

@@ -31,6 +31,7 @@ use crate::host;
 use crate::host::Host;
 use crate::keys;
 use crate::protect;
+use crate::sealed;
 use crate::sessions;
 use crate::streams;
 use crate::written;
@@ -110,6 +111,18 @@ pub(crate) const ROWS: &[(&str, Scope, Outside)] = &[
     ("L5 one of a name", Every, sessions::one_of_a_name),
     ("L5 N16 two on one workspace", Every, sessions::neighbours),
     ("L6 flood of output", Every, sessions::flood),
+    ("Q1 a sealed sandbox's key is its worker's, once", Every, sealed::key),
+    ("Q1 a key that is none", Every, sealed::bad_key),
+    ("Q2 a sealed sandbox's key is nowhere outside", Every, sealed::key_outside),
+    ("Q3 queues", Every, sealed::queues),
+    ("Q3 a sibling's queues", Every, sealed::sibling),
+    ("Q4 no network, and no listener", Every, sealed::network),
+    ("Q4 a network that is there is seen", Every, sealed::proof),
+    ("Q5 the model's socket is the only way out", Every, sealed::model),
+    ("Q6 the image of a sealed sandbox", Every, sealed::root),
+    ("Q7 started again", Every, sealed::respawn),
+    ("Q7 not started for ever", BuiltIn, sealed::breaker),
+    ("Q8 supervisor of a sealed sandbox killed", Every, sealed::killed),
 ];
 
 pub(crate) fn spawn(spec: &Spec, stdio: Stdio) -> Result<pinfold_sandbox::Running, String> {

@@ -196,14 +196,14 @@ fn supervisors() -> Vec<i32> {
 }
 
 /// The supervisor of the session that `start` opens.
-fn supervisor_of(start: impl FnOnce() -> Result<(), SandboxError>) -> Result<i32, String> {
+pub(crate) fn supervisor_of(start: impl FnOnce() -> Result<(), SandboxError>) -> Result<i32, String> {
     let others = supervisors();
     start().map_err(|error| one_line(&error))?;
     // Others of this machine may come and go meanwhile: the last one is taken.
     supervisors().into_iter().rfind(|pid| !others.contains(pid)).ok_or_else(|| "no supervisor".into())
 }
 
-fn signal(pid: i32, signal: rustix::process::Signal) {
+pub(crate) fn signal(pid: i32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
 }

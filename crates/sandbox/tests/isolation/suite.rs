@@ -165,7 +165,7 @@ impl Table {
 
 /// Rows by letter in the order of the list, then by number.
 fn key(name: &str) -> (usize, u32, String) {
-    let letter = name.chars().next().and_then(|letter| "FHPITNLG".find(letter)).unwrap_or(usize::MAX);
+    let letter = name.chars().next().and_then(|letter| "FHPITNLGQS".find(letter)).unwrap_or(usize::MAX);
     let digits: String = name.chars().skip(1).take_while(char::is_ascii_digit).collect();
     (letter, digits.parse().unwrap_or(0), name.to_owned())
 }

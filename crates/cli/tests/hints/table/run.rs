@@ -83,6 +83,36 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere("engine/src/run/nix.rs", "a_store_can_be_written_to_where_the_image_has_nix"),
     ),
     row(
+        "engine/src/run/error.rs",
+        "`{agent}` is for the worker of a sealed image: say `--preset sealed`, or name its agent without `-model`",
+        Elsewhere("engine/src/run/sealed.rs", "models_are_no_agents"),
+    ),
+    row(
+        "engine/src/run/error.rs",
+        "say `{model}`: the worker asks its provider, and no agent is installed",
+        Elsewhere("engine/src/run/sealed.rs", "models_are_no_agents"),
+    ),
+    row(
+        "engine/src/run/error.rs",
+        "name one of {}, or run a command after `--`",
+        Elsewhere("engine/src/run/sealed.rs", "models_are_no_agents"),
+    ),
+    row(
+        "engine/src/run/error.rs",
+        "take `{what}` out of the manifest, or `run.sealed`, and build the image again",
+        Elsewhere("engine/src/run/sealed.rs", "whatever_leads_out_is_refused"),
+    ),
+    row(
+        "engine/src/run/error.rs",
+        "leave `{what}` out, or take another image for what needs the network",
+        Elsewhere("engine/src/run/sealed.rs", "whatever_leads_out_is_refused"),
+    ),
+    row(
+        "engine/src/run/error.rs",
+        "`pinfold logs {}` shows all that it said",
+        Elsewhere("engine/src/run/sealed.rs", "a_worker_that_ended_at_once_is_told_with_what_it_said"),
+    ),
+    row(
         "sandbox/src/error.rs",
         "leave `--runtime` out, or choose another `--name`: what was written there stays with this one",
         Elsewhere("sandbox/src/supervise/written.rs", "an_overlay_begins_with_what_is_the_programs_own"),

@@ -131,6 +131,7 @@ missing-time = "refuse"
 each = { config = "skip: none", postinst = { skip = "none" } }
 p = "skip: none"
 [run]
+sealed = false
 network = "proxy"
 allow = ["h.example"]
 mounts = ["/srv"]
@@ -227,6 +228,7 @@ autonomous = ["-y"]
 hosts = ["h2.example"]
 protect = [".mine"]
 protect-files = [".mine.json"]
+worker = ["-w", "x"]
 [[run.route]]
 upstream = "https://keys.example"
 header = "bearer"
@@ -387,6 +389,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("scripts.*", TEXT),
     ("scripts.*.*", TEXT),
     ("scripts.*.*.skip", TEXT),
+    ("run.sealed", "it takes the network away, and what asks for one besides is refused"),
     ("run.memory", FEWER),
     ("run.cpus", FEWER),
     ("run.protect[]", NARROWS),
@@ -446,6 +449,7 @@ const HARMLESS_IN_RECIPES: &[(&str, &str)] = &[
     ("run.autonomous[]", "run inside"),
     ("run.protect[]", NARROWS),
     ("run.protect-files[]", NARROWS),
+    ("run.worker[]", "run inside"),
     ("run.file[].path", "written to the sandbox's own home"),
     ("run.file[].prepend", "written to the sandbox's own home"),
     ("run.file[].append", "written to the sandbox's own home"),

@@ -293,7 +293,9 @@ fn sandboxes(context: &Context, pass: Pass, report: &mut Report) -> Result<Vec<P
     let mut part = Part { what: "sandboxes not removed whole".into(), files: 0, bytes: 0 };
     for sandbox in sandboxes.list()? {
         match sandbox.status {
-            Status::Running => stood_on.extend(sandboxes.spec(&sandbox.name).map(|spec| spec.rootfs)),
+            Status::Running | Status::Restarting => {
+                stood_on.extend(sandboxes.spec(&sandbox.name).map(|spec| spec.rootfs));
+            }
             Status::Leftover => {
                 part.add(directory::size(&sandboxes.directory().join(&sandbox.name)));
                 if pass == Pass::Remove {
@@ -465,7 +467,7 @@ fn is_stood_on(context: &Context, root: &Path) -> bool {
 /// The roots that running sandboxes stand on.
 pub(crate) fn stood_on(context: &Context) -> Result<Vec<PathBuf>, SandboxError> {
     let sandboxes = context.sandboxes();
-    let running = sandboxes.list()?.into_iter().filter(|sandbox| sandbox.status == Status::Running);
+    let running = sandboxes.list()?.into_iter().filter(|sandbox| sandbox.status.is_live());
     Ok(running.filter_map(|sandbox| sandboxes.spec(&sandbox.name).ok()).map(|spec| spec.rootfs).collect())
 }
 

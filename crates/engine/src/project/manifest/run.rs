@@ -36,6 +36,8 @@ use super::file::parse_size;
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 #[schemars(rename = "RunFile")]
 pub struct Run {
+    /// Its sandboxes are sealed: no network, a queue in and one out, a key of their own, and a socket for the model they ask.
+    pub sealed: bool,
     /// `none`, `proxy` or `host`.
     pub network: Option<Reach>,
     /// Hosts the proxy lets through, beside those of the agents: `host`, `*.host`, `host:port`.

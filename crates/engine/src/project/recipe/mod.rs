@@ -60,6 +60,8 @@ pub enum RecipeKind {
     Agent,
     /// What other programs run on. Nobody runs it by name, and it moves with its minor releases.
     Runtime,
+    /// A provider's model for the worker of a sealed image: a route and the worker's flags. Nothing is installed for it.
+    Model,
 }
 
 /// Where a program comes from. Written as a request it is its content alone, so that a new kind of origin moves no lock.
@@ -70,6 +72,8 @@ pub enum Origin {
     Npm(NpmOrigin),
     /// The store of Nix. All that the program needs is there with it.
     Nix(Root),
+    /// Nowhere: there is none.
+    Nothing,
 }
 
 impl Origin {
@@ -82,6 +86,7 @@ impl Origin {
                     format!("a version `{version}` of a store path cannot be chosen: name the other path");
                 return Err(ManifestError::value("agents", message));
             }
+            Self::Nothing => {}
         }
         Ok(())
     }
@@ -232,6 +237,9 @@ pub struct RecipeRun {
     /// The same for files whose place the agent cannot bear a directory in: where it runs, nothing stands there, and one that was
     /// made is told at the end.
     pub protect_files: Vec<WorkspacePath>,
+    /// Flags of the worker of a sealed image, each with its value; for recipes of kind `model`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub worker: Vec<String>,
 }
 
 /// One recipe.
@@ -243,7 +251,8 @@ pub struct RecipeFile {
     name: String,
     /// Name for people.
     title: String,
-    /// What it is: `agent` (default) or `runtime`, something that agents need and nobody runs by name.
+    /// What it is: `agent` (default), `runtime`, something that agents need and nobody runs by name, or `model`, a provider's for
+    /// the worker of a sealed image.
     #[serde(default)]
     kind: RecipeKind,
     /// The command it brings.
@@ -337,8 +346,11 @@ pub enum NamedBy {
 
 const BUILT_IN: &[(&str, &str)] = &[
     ("claude-code", include_str!("../../../recipes/claude-code.toml")),
+    ("claude-code-model", include_str!("../../../recipes/claude-code-model.toml")),
     ("codex-cli", include_str!("../../../recipes/codex-cli.toml")),
+    ("codex-cli-model", include_str!("../../../recipes/codex-cli-model.toml")),
     ("gemini-cli", include_str!("../../../recipes/gemini-cli.toml")),
+    ("gemini-cli-model", include_str!("../../../recipes/gemini-cli-model.toml")),
     ("node", include_str!("../../../recipes/node.toml")),
     ("opencode", include_str!("../../../recipes/opencode.toml")),
 ];
@@ -413,7 +425,15 @@ impl RecipeFile {
                 "recipe and command names are letters, digits, `-`, `_`, `.`",
             ));
         }
+        let is_model = self.kind == RecipeKind::Model;
+        if (is_model && self.run.worker.is_empty()) || self.run.worker.len() % 2 == 1 {
+            return Err(ManifestError::value(
+                format!("recipe `{}`, worker", self.name),
+                "a recipe of kind `model` has flags of the worker, each with its value",
+            ));
+        }
         let origin = match (self.npm, self.nix) {
+            (None, None) if is_model => Origin::Nothing,
             (Some(npm), None) => Origin::Npm(npm),
             (None, Some(_)) if !self.place.is_empty() || !self.link.is_empty() => {
                 return Err(ManifestError::value(
@@ -452,6 +472,12 @@ impl Recipe {
     /// Names of the built-in agents (recipes that are not merely a runtime).
     pub fn agents() -> impl Iterator<Item = &'static str> {
         Self::built_in_agents().map(|recipe| recipe.name.as_str())
+    }
+
+    /// Names of the built-in models.
+    pub fn models() -> impl Iterator<Item = &'static str> {
+        let all = (0..BUILT_IN.len()).filter_map(Self::known);
+        all.filter(|recipe| recipe.kind == RecipeKind::Model).map(|recipe| recipe.name.as_str())
     }
 
     /// Those that an image with these labels has.
@@ -531,7 +557,7 @@ impl Recipe {
     pub fn root(&self) -> Option<&Root> {
         match &self.origin {
             Origin::Nix(root) => Some(root),
-            Origin::Npm(_) => None,
+            Origin::Npm(_) | Origin::Nothing => None,
         }
     }
 
@@ -614,6 +640,10 @@ fn add(
     }
     if found.iter().any(|known| known.name == recipe.name) {
         return Ok(());
+    }
+    if recipe.kind == RecipeKind::Model {
+        let message = format!("`{}` is a model for sealed images, and nothing to install", recipe.name);
+        return Err(ManifestError::value("agents", message).into());
     }
     if let Some(version) = version {
         recipe.origin.ask_for(version)?;

@@ -36,6 +36,7 @@ use super::protect::Protection;
 use super::request::Basis;
 use super::request::Request;
 use super::request::View;
+use super::sealed;
 use super::settings;
 use super::terminal;
 use super::volumes;
@@ -96,8 +97,12 @@ pub(super) fn ask<'a>(
     let mut wanted = choice.wanted(context, request)?;
     let requested = wanted.requested(context, request)?;
     let chosen = wanted.agree(context)?;
+    if chosen.wishes.declared.sealed {
+        sealed::refuse_more(&chosen.wishes.declared, request)?;
+    }
     let agent = match request.agent() {
         None => None,
+        Some(name) if chosen.wishes.declared.sealed => Some(sealed::agent(&chosen.wishes.recipes, name)?),
         Some(name) => Some(chosen.agent(name)?),
     };
     let declared = chosen.wishes.declared.clone();
@@ -114,8 +119,11 @@ pub(super) fn prepare(
     name: impl FnOnce(&Path) -> String,
 ) -> Result<Spec, RunError> {
     let choice = Choice::find(context, request)?;
-    let workspace = Workspace::of(context, request)?;
+    let mut workspace = Workspace::of(context, request)?;
     let (asked, image) = ask(context, choice, request)?;
+    if asked.declared.sealed {
+        workspace = sealed::workspace(workspace, request);
+    }
     // Before the build, which may take long.
     let variables = asked.variables(&context.environment)?;
     asked.probe_keys(context)?;
@@ -137,15 +145,22 @@ impl Asked<'_> {
         variables: BTreeMap<String, String>,
         ready: Ready,
     ) -> Result<Spec, RunError> {
-        let args = self.args();
-        let args = if args.is_empty() { os(ready.command) } else { args };
+        let args = match self.args() {
+            _ if self.declared.sealed => {
+                sealed::arguments(ready.command, &name, self.agent.as_ref(), &self.request.command)
+            }
+            args if args.is_empty() => os(ready.command),
+            args => args,
+        };
         if args.is_empty() {
             return Err(RunError::Nothing);
         }
         let mut spec = Spec::new(name, &ready.root, args);
         spec.env = ready.env;
         spec.env.insert("HOME".into(), ready.home.display().to_string());
-        terminal::describe(&context.environment, &mut spec.env, &ready.root);
+        if !self.declared.sealed {
+            terminal::describe(&context.environment, &mut spec.env, &ready.root);
+        }
         spec.env.extend(variables);
         spec.user = ready.user;
         spec.home = HomeDirectory { target: ready.home.clone(), keep: Keep::Home };
@@ -189,6 +204,9 @@ impl Asked<'_> {
         let said = self.request.nix_store.or(self.declared.nix_store);
         spec.mounts.extend(nix::store(said, &spec, context.home.data())?);
         self.network(context, &mut spec)?;
+        if self.declared.sealed {
+            sealed::seal(context, &mut spec)?;
+        }
         Ok(spec)
     }
 
@@ -210,8 +228,10 @@ impl Asked<'_> {
             let real = named::real(&bind.source, Some(&workspace.source), home, &given)?;
             apart.judge(Mount { source: MountSource::Host(real), ..workspace::mount(&bind) })
         });
+        let of_workspace =
+            if self.declared.sealed { vec![sealed::mount(workspace)] } else { workspace.mounts() };
         Ok((
-            workspace.mounts().into_iter().map(|mount| apart.judge(mount)).collect::<Result<_, _>>()?,
+            of_workspace.into_iter().map(|mount| apart.judge(mount)).collect::<Result<_, _>>()?,
             named.collect::<Result<_, _>>()?,
         ))
     }

@@ -116,7 +116,7 @@ impl Source for Agents {
             let resolved = match &recipe.origin {
                 Origin::Npm(origin) => npm::program(asking, &recipe.title, origin, kept),
                 // It is locked, fetched and placed among the roots of the store.
-                Origin::Nix(_) => continue,
+                Origin::Nix(_) | Origin::Nothing => continue,
             };
             drop(running);
             let resolved = resolved?;
@@ -141,7 +141,7 @@ impl Source for Agents {
     fn servers(&self, remotes: &Remotes<'_>) -> Vec<Server> {
         let packages = remotes.project.recipes.iter().filter_map(|recipe| match &recipe.origin {
             Origin::Npm(origin) => Some(origin.package.as_str()),
-            Origin::Nix(_) => None,
+            Origin::Nix(_) | Origin::Nothing => None,
         });
         packages.take(1).map(|package| npm::server(remotes, package)).collect()
     }
@@ -178,7 +178,7 @@ impl Source for Agents {
         let recipe = project.recipes.iter().find(|recipe| recipe.name == name);
         match recipe.map_or(RecipeKind::Agent, |recipe| recipe.kind) {
             RecipeKind::Runtime => Volatility::Weekly,
-            RecipeKind::Agent => Volatility::Volatile,
+            RecipeKind::Agent | RecipeKind::Model => Volatility::Volatile,
         }
     }
 }

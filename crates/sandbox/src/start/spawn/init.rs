@@ -212,11 +212,16 @@ pub(super) fn own_null(streams: [bool; 3]) -> rustix::io::Result<()> {
     if streams == [false; 3] {
         return Ok(());
     }
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let open = |access| rustix::fs::open("/dev/null", access | OFlags::CLOEXEC, Mode::empty());
     let [stdin, stdout, stderr] = streams;
     if stdin {
-        rustix::stdio::dup2_stdin(&null)?;
+        // gVisor's kernel lets nobody write to a device of a directory that is read-only.
+        rustix::stdio::dup2_stdin(open(OFlags::RDONLY)?)?;
     }
+    if !(stdout || stderr) {
+        return Ok(());
+    }
+    let null = open(OFlags::RDWR)?;
     if stdout {
         rustix::stdio::dup2_stdout(&null)?;
     }

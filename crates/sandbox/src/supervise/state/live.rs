@@ -3,6 +3,7 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pinfold_network::JournalConfig;
 use pinfold_network::Proxy;
@@ -12,7 +13,9 @@ use pinfold_network::Refusals;
 
 use super::Sandboxes;
 use super::folder::Folder;
+use super::record::Life;
 use super::record::State;
+use super::record::now;
 use crate::error::SandboxError;
 use crate::oci::config::BundleError;
 use crate::oci::config::BundlePaths;
@@ -54,6 +57,15 @@ pub(crate) struct Live {
     _lock: fs_err::File,
 }
 
+/// What there was before a start.
+#[derive(Clone, Copy, Debug)]
+enum After<'a> {
+    /// Nothing that is known; with a Unix socket of the caller's in the proxy's place, where there is one.
+    Nothing(Option<&'a Path>),
+    /// A life, whose lock is held.
+    Life(&'a Held),
+}
+
 /// A sandbox with everything ready but the sandbox.
 #[derive(Debug)]
 struct Prepared {
@@ -81,35 +93,84 @@ impl Live {
             .map_err(SandboxError::supervisor("start the attendant of its queues"))
     }
 
-    /// Records the end.
-    pub(crate) fn finish(mut self, exit: Exit) {
-        self.state.exit = Some(exit);
+    /// Records the end, and what was said before it.
+    pub(crate) fn finish(self, exit: Exit, said: String) {
+        self.rest(exit, said, 0).finish();
+    }
+
+    /// Lets go of everything but the lock: the program has ended, and may be started again.
+    pub(crate) fn rest(self, exit: Exit, said: String, failures: u32) -> Held {
+        let Self { folder, mut state, stand_ins, proxy, _lock: lock, .. } = self;
         // Before the end is recorded: a sandbox that has ended is not looked at again.
-        drop(self.stand_ins);
-        let _ = fs_err::remove_file(self.folder.0.join("egress.sock"));
-        // The sandbox is gone whether or not this can be written.
+        drop((stand_ins, proxy));
+        let _ = fs_err::remove_file(folder.0.join("egress.sock"));
+        if failures > 0 || !said.is_empty() {
+            state.last = Some(Life { exit: Some(exit), said, failures });
+        }
+        Held { folder, lock, state, exit }
+    }
+}
+
+/// A sandbox whose program does not run, and that is nobody else's.
+#[derive(Debug)]
+pub(crate) struct Held {
+    folder: Folder,
+    lock: fs_err::File,
+    state: State,
+    exit: Exit,
+}
+
+impl Held {
+    /// Records the end.
+    pub(crate) fn finish(mut self) {
+        self.state.exit = Some(self.exit);
+        self.state.restarts_at = None;
+        self.write();
+    }
+
+    /// Records that it will be started again after `wait`.
+    pub(crate) fn waits(&mut self, wait: Duration) {
+        self.state.restarts_at = Some(now().saturating_add(wait.as_secs()));
+        self.write();
+    }
+
+    /// Records that it could not be.
+    pub(crate) fn failed(&mut self, said: String, failures: u32) {
+        self.state.last = Some(Life { exit: None, said, failures });
+    }
+
+    fn write(&self) {
+        // What it is does not depend on whether this can be written.
         let _ = self.folder.write("state.json", &self.state);
     }
 }
 
 impl Sandboxes {
     /// Makes the folder of `spec` with its home, and starts its proxy, unless there is a way out that takes its place.
-    fn prepare(&self, spec: &Spec, way: Option<&Path>) -> Result<Prepared, SandboxError> {
+    fn prepare(&self, spec: &Spec, after: After<'_>) -> Result<Prepared, SandboxError> {
         let folder = self.folder(&spec.name)?;
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&folder.0)
             .map_err(SandboxError::file("make", &folder.0))?;
-        let lock = folder.lock_to_start()?.ok_or_else(|| SandboxError::InUse(spec.name.clone()))?;
-        folder.clear(&spec.name)?;
-        if folder.is_marked() {
-            // Half a home is nobody's.
-            folder.remove_home()?;
-        }
-        for old in ["state.json", super::TOLD] {
-            let _ = fs_err::remove_file(folder.0.join(old));
-        }
+        let (lock, way) = match after {
+            After::Life(held) => {
+                (held.lock.try_clone().map_err(SandboxError::file("keep", folder.0.join("lock")))?, None)
+            }
+            After::Nothing(way) => {
+                let lock = folder.lock_to_start()?.ok_or_else(|| SandboxError::InUse(spec.name.clone()))?;
+                folder.clear(&spec.name)?;
+                if folder.is_marked() {
+                    // Half a home is nobody's.
+                    folder.remove_home()?;
+                }
+                for old in ["state.json", super::TOLD] {
+                    let _ = fs_err::remove_file(folder.0.join(old));
+                }
+                (lock, way)
+            }
+        };
         let plan = self.with_own_sockets(Plan::new(spec, &Probe::for_start())?);
         super::tell_covered(&plan);
         folder.write("spec.json", spec)?;
@@ -151,6 +212,31 @@ impl Sandboxes {
         stdio: Stdio,
         way: Option<&Path>,
     ) -> Result<Live, SandboxError> {
+        self.start_after(spec, runtime, stdio, After::Nothing(way))
+    }
+
+    /// The same once more, with everything anew but the lock.
+    pub(crate) fn start_again(
+        &self,
+        spec: &Spec,
+        runtime: Runtime,
+        stdio: Stdio,
+        held: &Held,
+    ) -> Result<Live, SandboxError> {
+        self.start_after(spec, runtime, stdio, After::Life(held))
+    }
+
+    fn start_after(
+        &self,
+        spec: &Spec,
+        runtime: Runtime,
+        stdio: Stdio,
+        after: After<'_>,
+    ) -> Result<Live, SandboxError> {
+        let (way, last) = match after {
+            After::Nothing(way) => (way, None),
+            After::Life(held) => (None, held.state.last.clone()),
+        };
         let stdio = if spec.seal.is_some() { Stdio::Outputs } else { stdio };
         if runtime == Runtime::Oci(OciRuntime::Runsc) && spec.policy.cgroup == Need::Required {
             let why = "`runsc` is started without cgroups, which would hold its own kernel too";
@@ -159,7 +245,8 @@ impl Sandboxes {
         if runtime == Runtime::Oci(OciRuntime::Runsc) {
             self.held_by_others(spec)?;
         }
-        let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } = self.prepare(spec, way)?;
+        let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } =
+            self.prepare(spec, after)?;
         let key = spec.seal.as_ref().map(|seal| SessionKey::of_host(&seal.key)).transpose()?;
         let state;
         let mut written;
@@ -176,7 +263,7 @@ impl Sandboxes {
                 program: Some(program),
             };
             // Before the start: what is left after a kill must be known by then.
-            state = State::new(0, &plan, runtime);
+            state = State { last, ..State::new(0, &plan, runtime) };
             folder.write("state.json", &state)?;
             let program = Program::find(oci, program::places(&self.directory))?;
             let runtime = folder.runtime();
@@ -206,7 +293,7 @@ impl Sandboxes {
             let running = started?;
             // Which ids it has outside is known only now.
             plan.0.walls = running.walls().to_vec();
-            state = State::new(running.pid(), &plan, runtime);
+            state = State { last, ..State::new(running.pid(), &plan, runtime) };
             folder.write("state.json", &state)?;
             Box::new(running)
         };

@@ -43,6 +43,8 @@ use pinfold_network::Refusals;
 use serde::Serialize;
 
 use self::folder::Folder;
+pub(crate) use self::live::Live;
+pub use self::record::Life;
 use self::record::State;
 use self::record::kill;
 pub use self::usage::Usage;
@@ -91,6 +93,8 @@ pub struct Sandboxes {
 pub enum Status {
     /// Its supervisor lives.
     Running,
+    /// The same, and it waits to start the program again.
+    Restarting,
     /// It ended, in this way.
     Ended(Exit),
     /// Its supervisor was killed, and it with it.
@@ -99,6 +103,13 @@ pub enum Status {
     Prepared,
     /// It was removed, and something of it stays.
     Leftover,
+}
+
+impl Status {
+    /// Whether a supervisor holds it.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Running | Self::Restarting)
+    }
 }
 
 /// One line of `ps`.
@@ -112,7 +123,10 @@ pub struct Summary {
     pub since: Option<u64>,
     /// What it uses now, while it runs.
     pub usage: Option<Usage>,
-    /// `none`, `proxy` or `host`.
+    /// How the life before this one ended, or the last one, where that was not what was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Life>,
+    /// `none`, `proxy`, `routes` or `host`.
     pub network: &'static str,
     /// The walls.
     #[serde(rename = "layers")]
@@ -163,7 +177,7 @@ impl Sandboxes {
             refused = live.refused();
             // It has ended, whether or not what it said could be written.
             if let Ok(exit) | Err(SandboxError::Unwritten { exit, .. }) = followed {
-                live.finish(exit);
+                live.finish(exit, String::new());
             }
             followed
         });
@@ -208,7 +222,7 @@ impl Sandboxes {
     pub fn open(&self, spec: &Spec, runtime: Runtime, rows: u16, columns: u16) -> Result<(), SandboxError> {
         // Said here, where the error still has its type.
         tell_covered(&self.with_own_sockets(Plan::new(spec, &Probe::run())?));
-        if self.folder(&spec.name)?.0.is_dir() && self.status(&spec.name)? == Status::Running {
+        if self.folder(&spec.name)?.0.is_dir() && self.status(&spec.name)?.is_live() {
             return Err(SandboxError::InUse(spec.name.clone()));
         }
         session::open(self, spec, runtime, rows, columns)
@@ -222,7 +236,7 @@ impl Sandboxes {
         output: BorrowedFd<'_>,
     ) -> Result<Detached, SandboxError> {
         let folder = self.existing(name)?;
-        if self.status(name)? != Status::Running {
+        if !self.status(name)?.is_live() {
             return Err(SandboxError::NotRunning(name.into()));
         }
         let filter = Filter::guarded(Showing::Replay, self.spec(name)?.guards().shown_output);
@@ -233,7 +247,10 @@ impl Sandboxes {
     pub fn status(&self, name: &str) -> Result<Status, SandboxError> {
         let folder = self.existing(name)?;
         if folder.lock()?.is_none() {
-            return Ok(Status::Running);
+            // A record that is being exchanged or damaged says nothing against its running.
+            let state = folder.read::<State>("state.json").ok().flatten();
+            let waits = state.is_some_and(|state| state.restarts_at.is_some());
+            return Ok(if waits { Status::Restarting } else { Status::Running });
         }
         if folder.is_leftover() {
             return Ok(Status::Leftover);
@@ -284,8 +301,7 @@ impl Sandboxes {
             let folder = self.folder(&name).ok()?;
             let state: State = folder.read("state.json").ok()??;
             let init = state.init.to_string();
-            let is_apart =
-                matches!(self.status(&name), Ok(Status::Running)) && space(&init)? != space("self")?;
+            let is_apart = self.status(&name).is_ok_and(Status::is_live) && space(&init)? != space("self")?;
             is_apart.then_some((folder.read::<Spec>("spec.json").ok()??.mounts, bound(&init)))
         });
         let running: Vec<(Vec<Mount>, Vec<PathBuf>)> = running.collect();
@@ -344,6 +360,7 @@ impl Sandboxes {
             status: Status::Leftover,
             since: None,
             usage: None,
+            last: None,
             network: Network::None.word(),
             walls: Vec::new(),
             labels: std::collections::BTreeMap::new(),
@@ -362,6 +379,7 @@ impl Sandboxes {
             status,
             since: state.as_ref().map(|state| state.since),
             usage: state.as_ref().filter(|_| running).map(|state| usage(state.init)),
+            last: state.as_ref().and_then(|state| state.last.clone()),
             network: spec.network.word(),
             walls: state.map(|state| state.walls).unwrap_or_default(),
             labels: spec.labels,
@@ -413,7 +431,7 @@ impl Sandboxes {
     /// Ends a running sandbox: SIGTERM, and after `grace` the supervisor is killed, and with it everything.
     pub fn stop(&self, name: &str, grace: Duration) -> Result<(), SandboxError> {
         let folder = self.existing(name)?;
-        if self.status(name)? != Status::Running {
+        if !self.status(name)?.is_live() {
             return Err(SandboxError::NotRunning(name.into()));
         }
         let asked = session::signal(&folder.attach_socket(), 15);

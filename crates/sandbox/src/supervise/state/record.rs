@@ -15,6 +15,18 @@ use crate::plan::wall::Standing;
 use crate::types::Exit;
 use crate::types::Runtime;
 
+/// One life of a program that may be started again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// How it ended; absent where it did not even begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// The first line of its errors, or why it did not begin. It came from inside.
+    pub said: String,
+    /// How many before it have failed in a row, with it.
+    pub failures: u32,
+}
+
 /// What is recorded of a sandbox besides its specification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
@@ -35,6 +47,12 @@ pub(super) struct State {
     /// What runs it.
     #[serde(default, skip_serializing_if = "Runtime::is_builtin")]
     pub(super) runtime: Runtime,
+    /// Until when it waits to be started again, in seconds since the epoch; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) restarts_at: Option<u64>,
+    /// How the life before this one ended, or the one that was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last: Option<Life>,
     /// How it ended; absent while it runs and when the supervisor was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) exit: Option<Exit>,
@@ -48,9 +66,7 @@ impl State {
             supervisor,
             supervisor_started: started_at(supervisor).unwrap_or_default(),
             init,
-            since: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
+            since: now(),
             walls: match runtime {
                 Runtime::Builtin => plan.walls.clone(),
                 Runtime::Oci(runtime) => crate::oci::config::walls(plan, runtime),
@@ -62,9 +78,16 @@ impl State {
                 .map(|group| group.path.clone())
                 .collect(),
             runtime,
+            restarts_at: None,
+            last: None,
             exit: None,
         }
     }
+}
+
+/// Seconds since the epoch.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Kills a supervisor, if the process of that id is still the one that was recorded.
@@ -94,6 +117,8 @@ mod tests {
             walls: Vec::new(),
             groups: Vec::new(),
             runtime: Runtime::Builtin,
+            restarts_at: None,
+            last: None,
             exit: None,
         };
         kill(&state).unwrap();

@@ -7,6 +7,7 @@ pub(crate) mod keys;
 mod neighbour;
 mod network;
 mod protect;
+mod sealed;
 mod signals;
 mod streams;
 mod terminal;
@@ -104,6 +105,13 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "presence" => neighbour::presence(),
         "neighbour" => neighbour::look(),
         "rekey" => keys::rewritten(&args[0], &args[1], &args[2]),
+        "sealed-key" => sealed::key(),
+        "sealed-queues" => sealed::queues(),
+        "sealed-network" => sealed::network(),
+        "sealed-model" => sealed::model(&args[0]),
+        "sealed-root" => sealed::root(),
+        "sealed-steady" => sealed::steady(),
+        "sealed-fails" => sealed::fails(&args[0], &args[1]),
         "nothing" => Ok(()),
         _ => Err(format!("no probe `{name}`")),
     };
