@@ -286,6 +286,8 @@ pub(crate) fn respawn(host: &Host, runtime: Runtime) -> Result<(), String> {
     spec.restart = Restart::OnFailure;
     let lives = |spec: &Spec| fs::read(out(host, spec).join("lives")).unwrap_or_default().len();
     let failed = |error: pinfold_sandbox::SandboxError| one_line(&error);
+    // Another runtime's row was here before.
+    let _ = fs::remove_file(out(host, &spec).join("lives"));
     // Twice, and then it stays.
     spec.args.extend(["75".into(), "2".into()]);
     sandboxes.open(&spec, runtime, 24, 80).map_err(failed)?;
