@@ -147,15 +147,18 @@ pub fn vouched(
     let (image, program) = (&portable.index().image.digest, portable.program_digest());
     let of_program = format!("the program in it is {program}");
     let mut outcomes = Vec::new();
-    match portable.verify() {
-        Ok(digest) => outcomes.push(Outcome::looked(FILE_WHOLE, format!("{digest}; {of_program}"), [])),
+    let file = match portable.verify() {
+        Ok(digest) => {
+            outcomes.push(Outcome::looked(FILE_WHOLE, format!("{digest}; {of_program}"), []));
+            digest
+        }
+        // Of a damaged file too: it may be told which of two it is.
         Err(error) if error.kind() == Kind::Integrity => {
             outcomes.push(failed(FILE_WHOLE, one_line(&error)));
+            portable.digest()?
         }
         Err(error) => return Err(error.into()),
-    }
-    // Of a damaged file too: it may be told which of two it is.
-    let file = portable.digest()?;
+    };
     let called = match portable.form() {
         Form::Folder => "the tar that it is",
         Form::AppImage | Form::Tar => "the file",
