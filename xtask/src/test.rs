@@ -29,7 +29,11 @@ pub(crate) fn run(args: &TestArgs) -> Result<(), String> {
         say("xtask: the end-to-end run is left out, as asked (--offline)");
         return Ok(());
     }
-    step("release build", "cargo", &["build", "--release", "--package", "pinfold"])?;
+    say("== workers of sealed images");
+    crate::worker::run(&crate::worker::WorkerArgs::default())?;
+    // A release carries them.
+    let workers = format!("PINFOLD_WORKERS={}", crate::root().join("target/workers").display());
+    step("release build", "env", &[&workers, "cargo", "build", "--release", "--package", "pinfold"])?;
     step_of_tests("end to end", "bash", &["tests/e2e/run"])
 }
 

@@ -33,6 +33,12 @@ pub(crate) struct WorkerArgs {
     tries: bool,
 }
 
+impl Default for WorkerArgs {
+    fn default() -> Self {
+        Self { output: "target/workers".into(), platform: Vec::new(), tries: false }
+    }
+}
+
 /// Builds what was asked for.
 pub(crate) fn run(args: &WorkerArgs) -> Result<(), String> {
     let output = crate::root().join(&args.output);
