@@ -11,10 +11,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::io::Read as _;
-use std::io::Write as _;
+use std::io::Read;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -38,6 +40,8 @@ struct Shared {
     refused: BTreeSet<String>,
 }
 
+/// How long a client may be silent.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Requests that are kept.
 const KEPT: usize = 200;
 
@@ -51,10 +55,31 @@ impl Model {
             while let Ok((stream, _)) = listener.accept() {
                 let own = own.clone();
                 // A client that is killed is nobody's error.
-                let _ = thread::Builder::new().spawn(move || own.serve(stream));
+                let _ = thread::Builder::new().spawn(move || {
+                    stream.set_read_timeout(Some(PATIENCE))?;
+                    own.serve(stream)
+                });
             }
         })?;
         Ok(model)
+    }
+
+    /// Listens on a port of this machine's loopback that the kernel chooses.
+    pub fn on_loopback() -> io::Result<(Self, SocketAddr)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let model = Self::default();
+        let own = model.clone();
+        thread::Builder::new().name("model".into()).spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                let own = own.clone();
+                let _ = thread::Builder::new().spawn(move || {
+                    stream.set_read_timeout(Some(PATIENCE))?;
+                    own.serve(stream)
+                });
+            }
+        })?;
+        Ok((model, address))
     }
 
     /// Heads of the first requests.
@@ -67,8 +92,7 @@ impl Model {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).bodies.clone()
     }
 
-    fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    fn serve(&self, mut stream: impl Read + Write) -> io::Result<()> {
         let (mut bytes, mut buffer) = (Vec::new(), [0; 16 << 10]);
         let (head, length) = loop {
             if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -149,7 +173,7 @@ impl Model {
     }
 }
 
-fn refuse(stream: &mut UnixStream, status: &str, after: &str) -> io::Result<()> {
+fn refuse(stream: &mut impl Write, status: &str, after: &str) -> io::Result<()> {
     let body = json!({ "error": { "type": "test_error", "message": format!("as asked for: {status}") } })
         .to_string();
     let head = format!(

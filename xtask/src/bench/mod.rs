@@ -9,6 +9,7 @@
 //!   bench nix      rows of layers made of a closure of Nix, beside decompressing, hashing and compressing it, and beside Nix
 //!   bench layers   what upgrades of closures of Nix cost to pull again, by our plan and by the rules of others
 //!   bench pack     rows of one file that runs an agent: making it, its first and second start, beside other tools and `run`
+//!   bench sealed   figures with goals: workers, their messages, memory and sizes
 //!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
 //!
@@ -23,6 +24,7 @@ mod pack;
 mod peers;
 pub(crate) mod run;
 mod scripts;
+mod sealed;
 mod ship;
 mod verify;
 
@@ -72,6 +74,8 @@ enum Group {
     Layers,
     /// Making and starting one file that runs an agent
     Pack,
+    /// Workers in sealed sandboxes and their queues
+    Sealed,
     /// Sending images to registries and getting them from there
     Ship,
 }
@@ -93,6 +97,8 @@ struct Tables {
     layers: Vec<layers::Pulled>,
     /// What one file costs.
     pack: Vec<Row>,
+    /// What sealed workers cost.
+    sealed: Vec<run::Figure>,
     /// What shipping costs.
     ship: Vec<Row>,
 }
@@ -200,6 +206,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     }
     if wanted(Group::Pack) {
         tables.pack = pack::rows(args, &folder, &pinfold)?;
+    }
+    if wanted(Group::Sealed) {
+        tables.sealed = sealed::figures(args.runs, &root, &folder, &pinfold)?;
     }
     if wanted(Group::Ship) {
         tables.ship = ship::rows(args, &folder, &pinfold)?;

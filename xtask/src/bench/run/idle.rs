@@ -12,7 +12,7 @@ use super::command;
 
 /// Resident and proportional memory in MiB (proc(5), `smaps_rollup`): pages that processes share count fully in the first
 /// and divided by their users in the second.
-fn memory(pid: u32) -> Result<(f64, f64), String> {
+pub(crate) fn memory(pid: u32) -> Result<(f64, f64), String> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).map_err(|error| error.to_string())?;
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -21,7 +21,8 @@ fn memory(pid: u32) -> Result<(f64, f64), String> {
     field("Rss:").zip(field("Pss:")).ok_or_else(|| "a process's memory could not be read".into())
 }
 
-fn children(pid: u32) -> Vec<u32> {
+/// Children of all of a process's threads.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().filter_map(Result::ok);
     tasks
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())

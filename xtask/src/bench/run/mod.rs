@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use fs_err as fs;
 use serde::Serialize;
 
+pub(super) use self::idle::children;
+pub(super) use self::idle::memory;
 use super::command;
 use super::measure;
 use super::write;
@@ -29,13 +31,17 @@ pub(crate) struct Figure {
 /// What a figure is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Goal {
+pub(super) enum Goal {
     AtMost(f64),
     AtLeast(f64),
 }
 
 impl Figure {
-    fn line(&self) -> String {
+    pub(super) fn new(name: &str, got: f64, unit: &'static str, goal: Option<Goal>, note: String) -> Self {
+        Self { name: name.into(), got, unit, goal, note }
+    }
+
+    pub(super) fn line(&self) -> String {
         let (goal, verdict) = match self.goal {
             None => (String::new(), ""),
             Some(Goal::AtMost(most)) => {
@@ -116,7 +122,7 @@ impl Bench {
     }
 
     fn push(&mut self, name: &str, got: f64, unit: &'static str, goal: Option<Goal>, note: String) {
-        let figure = Figure { name: name.into(), got, unit, goal, note };
+        let figure = Figure::new(name, got, unit, goal, note);
         say(&figure.line());
         self.figures.push(figure);
     }
@@ -184,7 +190,7 @@ fn installed(program: &str) -> bool {
     found
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
