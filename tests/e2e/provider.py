@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A stand-in for the three providers, over TLS on loopback: it asks the agent for one shell command, then ends the turn.
+"""A stand-in for the three providers, over TLS on loopback: it asks the agent for one shell command, then ends the turn. An agent
+without a shell that has a tool `write_file` is asked to write the task's words to `made-by-worker`.
 
 Usage: provider.py DIRECTORY KEY COMMAND
 DIRECTORY gets `port` once it listens, and `seen`: one line a request, `METHOD PATH key|placeholder|none`. The certificate
@@ -16,20 +17,35 @@ directory, key, command = sys.argv[1:4]
 seen = open(os.path.join(directory, "seen"), "a", buffering=1)
 
 
+def written(text):
+    """What the tool `write_file` of a sealed worker is asked for."""
+    return {"path": "/workspace/made-by-worker", "content": f"made {text}\n"}
+
+
+def text_of(content):
+    """The words of a message, in whatever form they come."""
+    parts = [content] if isinstance(content, (str, dict)) else content or []
+    return " ".join(part if isinstance(part, str) else str(part.get("text") or "") for part in parts).strip()
+
+
 def anthropic(body):
     """A tool call unless one was answered already."""
     tools = [tool.get("name") for tool in body.get("tools") or []]
+    # A worker's history goes on: what counts is what the last message is.
+    last = (body.get("messages") or [{}])[-1]
     answered = any(
         isinstance(message.get("content"), list) and any(part.get("type") == "tool_result" for part in message["content"])
-        for message in body.get("messages", [])
+        for message in ([last] if "write_file" in tools else body.get("messages", []))
     )
     shell = next((name for name in tools if name and name.lower() == "bash"), None)
+    arguments = {"command": command, "description": "work"}
+    if shell is None and "write_file" in tools:
+        shell, arguments = "write_file", written(text_of(last.get("content")))
     call = shell is not None and not answered
     yield "message_start", {"type": "message_start", "message": {
         "id": "msg_1", "type": "message", "role": "assistant", "model": body.get("model", "m"), "content": [],
         "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}}
     if call:
-        arguments = {"command": command, "description": "work"}
         yield "content_block_start", {"type": "content_block_start", "index": 0, "content_block": {
             "type": "tool_use", "id": "toolu_1", "name": shell, "input": {}}}
         yield "content_block_delta", {"type": "content_block_delta", "index": 0, "delta": {
@@ -53,9 +69,10 @@ def openai_tools(tools):
 
 def openai(body):
     items = [item for item in body.get("input", []) if isinstance(item, dict)]
-    answered = any(str(item.get("type")).endswith("_call_output") for item in items)
     offered = set(openai_tools(body.get("tools"))) | {name for item in items for name in openai_tools(item.get("tools"))}
-    known = ("exec", "exec_command", "shell_command", "shell", "bash")
+    judged = items[-1:] if "write_file" in offered else items
+    answered = any(str(item.get("type")).endswith("_call_output") for item in judged)
+    known = ("exec", "exec_command", "shell_command", "shell", "bash", "write_file")
     shell = next((name for name in known if name in offered), None)
     yield "response.created", {"type": "response.created", "response": {"id": "resp_1"}}
     if shell == "exec" and not answered:
@@ -65,7 +82,8 @@ def openai(body):
     elif shell and not answered:
         arguments = {"exec_command": {"cmd": command}, "shell_command": {"command": command},
                      "shell": {"command": ["bash", "-lc", command]},
-                     "bash": {"command": command, "description": "work"}}[shell]
+                     "bash": {"command": command, "description": "work"},
+                     "write_file": written(text_of(items[-1].get("content")) if items else "")}[shell]
         item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": shell,
                 "arguments": json.dumps(arguments), "status": "completed"}
     else:
@@ -80,10 +98,14 @@ def openai(body):
 
 
 def gemini(body):
-    answered = any("functionResponse" in part for content in body.get("contents", []) for part in content.get("parts", []))
+    contents = body.get("contents", [])
     declared = [function["name"] for tool in body.get("tools") or [] for function in tool.get("functionDeclarations", [])]
+    judged = contents[-1:] if "write_file" in declared else contents
+    answered = any("functionResponse" in part for content in judged for part in content.get("parts", []))
     if "run_shell_command" in declared and not answered:
         part = {"functionCall": {"name": "run_shell_command", "args": {"command": command, "description": "work"}}}
+    elif "write_file" in declared and "run_shell_command" not in declared and not answered:
+        part = {"functionCall": {"name": "write_file", "args": written(text_of(contents[-1]["parts"]))}}
     else:
         part = {"text": "the work is done"}
     return {"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}],
