@@ -114,7 +114,8 @@ impl Bench {
     }
 
     fn detach(&self, name: &str, runtime: &str) -> Result<(), String> {
-        let words = ["run", "--quiet", "--preset", "sealed", "--runtime", runtime, "--detach", "--name", name];
+        let words =
+            ["run", "--quiet", "--preset", "sealed", "--runtime", runtime, "--detach", "--name", name];
         self.pinfold(&[&words[..], &["claude-code-model"]].concat()).map(drop)
     }
 
@@ -253,8 +254,8 @@ impl Bench {
         let mut sum = 0.0;
         for name in names {
             let state = fs::read_to_string(self.home.join("data/sandboxes").join(name).join("state.json"));
-            let state: serde_json::Value =
-                serde_json::from_str(&state.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+            let state: serde_json::Value = serde_json::from_str(&state.map_err(|error| error.to_string())?)
+                .map_err(|error| error.to_string())?;
             let pid = |field: &str| state[field].as_u64().and_then(|pid| u32::try_from(pid).ok());
             let (Some(supervisor), Some(init)) = (pid("supervisor"), pid("init")) else {
                 return Err(format!("{name} does not run"));

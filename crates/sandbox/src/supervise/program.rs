@@ -3,8 +3,8 @@
 //!
 //! **Guarantees**: it is found and held to as the program of a key is ([`HeldCommand`]): each directory of its real path is
 //! root's or the user's and writable to nobody else, no sandbox may write there, and each call is made to the same file, with
-//! a `PATH` of such folders only and without variables that load code or lead to a place of a sandbox. A folder of `PATH`
-//! that is not so is passed over. **Refuses** to start where nothing else is found.
+//! a `PATH` of such folders only and no variable but those of [`KEPT`]: gVisor's kernel, which the program attacks first, has the
+//! environment of its call in its memory, and a key may stand there. A folder of `PATH` that is not so is passed over. **Refuses** to start where nothing else is found.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -25,6 +25,14 @@ use crate::types::OciRuntime;
 
 /// Where programs are where nothing says so.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Variables that reach a runtime.
+const KEPT: [&str; 4] = ["PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR"];
+
+/// Those of `variables` that reach one.
+fn kept(variables: impl Iterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (OsString, OsString)> {
+    variables.filter(|(name, _)| KEPT.iter().any(|kept| name == kept))
+}
 
 /// A runtime's program, found and held to.
 #[derive(Clone, Debug)]
@@ -55,7 +63,7 @@ impl Program {
     /// A call of it, with what each one is told. `folder` holds its state.
     pub(crate) fn command(&self, folder: &Path) -> Result<Command, SandboxError> {
         let mut command =
-            self.held.command(std::env::vars_os()).map_err(|error| refused(self.runtime, &error))?;
+            self.held.command(kept(std::env::vars_os())).map_err(|error| refused(self.runtime, &error))?;
         command.arg("--root").arg(folder.join("state"));
         if self.runtime == OciRuntime::Runsc {
             // Its own kernel is a few dozen threads, which a limit meant for the program would end.
@@ -165,13 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_load_code_do_not_reach_a_runtime() {
+    fn variables_that_load_code_or_hold_keys_do_not_reach_a_runtime() {
         let own = folder(0o755);
         let found = Program::within(OciRuntime::Runc, own.path().into(), Vec::new()).unwrap();
         let command = found.command(Path::new("/folder")).unwrap();
         let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap();
         assert_eq!(path, own.path());
         assert!(command.get_envs().all(|(name, _)| !name.to_string_lossy().starts_with("LD_")));
+        let all = ["ANTHROPIC_API_KEY", "HOME", "LD_PRELOAD", "PATH"].map(|name| (name.into(), "x".into()));
+        let kept: Vec<_> = kept(all.into_iter()).map(|(name, _)| name).collect();
+        assert_eq!(kept, ["HOME", "PATH"]);
     }
 
     #[test]

@@ -21,7 +21,9 @@ use pinfold_queue::probes;
 use pinfold_sandbox::Sandboxes;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::Status;
+use pinfold_sandbox::oci::config::GUEST_PATH;
 use pinfold_sandbox::spec;
+use pinfold_sandbox::spec::MountSource;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
@@ -131,6 +133,14 @@ pub fn sealed(context: &Context, name: &str) -> Result<Standings, WorkerError> {
 fn list(sandboxes: &Sandboxes, spec: &Spec) -> Value {
     let mut mounts: Vec<PathBuf> = spec.mounts.iter().map(|mount| mount.target.clone()).collect();
     mounts.push(spec.home.target.clone());
+    // What stays as it is in a mount is a mount of its own.
+    let kept = spec.protect.iter().map(|protected| &protected.path).chain(&spec.hold);
+    mounts.extend(kept.flat_map(|path| {
+        spec.mounts.iter().filter_map(move |mount| match &mount.source {
+            MountSource::Host(source) => path.strip_prefix(source).ok().map(|rest| mount.target.join(rest)),
+            _ => None,
+        })
+    }));
     mounts.extend(
         [
             "/run/pinfold",
@@ -141,12 +151,13 @@ fn list(sandboxes: &Sandboxes, spec: &Spec) -> Value {
             "/var/tmp",
             "/sandbox",
             spec::EGRESS_SOCKET,
+            GUEST_PATH,
         ]
         .map(PathBuf::from),
     );
     let mut absent = vec![sandboxes.directory().to_owned()];
     absent.extend(spec.mounts.iter().filter_map(|mount| match &mount.source {
-        pinfold_sandbox::spec::MountSource::Host(source) => Some(source.clone()),
+        MountSource::Host(source) => Some(source.clone()),
         _ => None,
     }));
     // A path of the host that the sandbox has on purpose.
@@ -206,8 +217,9 @@ mod tests {
         assert_eq!(failed(&rows), [probes::ROWS[3]], "one that is left out");
         rows.push(rows[0].clone());
         assert_eq!(failed(&rows), [probes::ROWS[0], probes::ROWS[3]], "one that is there twice");
-        rows[5]["verdict"] = "fail".into();
-        assert!(failed(&rows).contains(&probes::ROWS[5].to_owned()));
+        rows[0]["verdict"] = "fail".into();
+        rows.pop();
+        assert_eq!(failed(&rows), [probes::ROWS[0], probes::ROWS[3]]);
         for junk in [json!(null), json!([]), json!({ "probes": 7 }), json!({ "probes": [7] })] {
             assert!(judge(&junk).iter().all(|row| row.verdict == Standing::Fail));
         }

@@ -378,7 +378,11 @@ impl Sandboxes {
             name: name.to_owned(),
             status,
             since: state.as_ref().map(|state| state.since),
-            usage: state.as_ref().filter(|_| running).map(|state| usage(state.init)),
+            // Another runtime does not tell its process 1: it is below the supervisor, as the runtime's own are.
+            usage: state
+                .as_ref()
+                .filter(|_| running)
+                .map(|state| usage(if state.init == 0 { state.supervisor } else { state.init })),
             last: state.as_ref().and_then(|state| state.last.clone()),
             network: spec.network.word(),
             walls: state.map(|state| state.walls).unwrap_or_default(),
