@@ -133,14 +133,19 @@ pub fn sealed(context: &Context, name: &str) -> Result<Standings, WorkerError> {
 fn list(sandboxes: &Sandboxes, spec: &Spec) -> Value {
     let mut mounts: Vec<PathBuf> = spec.mounts.iter().map(|mount| mount.target.clone()).collect();
     mounts.push(spec.home.target.clone());
-    // What stays as it is in a mount is a mount of its own.
-    let kept = spec.protect.iter().map(|protected| &protected.path).chain(&spec.hold);
-    mounts.extend(kept.flat_map(|path| {
-        spec.mounts.iter().filter_map(move |mount| match &mount.source {
-            MountSource::Host(source) => path.strip_prefix(source).ok().map(|rest| mount.target.join(rest)),
-            _ => None,
-        })
-    }));
+    // What stays as it is in a mount is a mount of its own, or the first directory on the way to it that is missing is one.
+    for path in spec.protect.iter().map(|protected| &protected.path).chain(&spec.hold) {
+        for mount in &spec.mounts {
+            if let MountSource::Host(source) = &mount.source
+                && let Ok(rest) = path.strip_prefix(source)
+            {
+                let on_the_way = rest.ancestors().filter(|part| !part.as_os_str().is_empty());
+                mounts.extend(on_the_way.map(|part| mount.target.join(part)));
+            }
+        }
+    }
+    mounts.sort_unstable();
+    mounts.dedup();
     mounts.extend(
         [
             "/run/pinfold",
