@@ -200,7 +200,7 @@ impl Bench {
     /// Start and end of the worker's program, in gVisor by pinfold and by `runsc run` alone.
     fn start(&mut self, scratch: &Path) -> Result<(), String> {
         let bundle = scratch.join("bundle").display().to_string();
-        self.pinfold(&["unpack", "--quiet", "--bundle", "runsc", "sealed", &bundle])?;
+        self.pinfold(&["unpack", "--quiet", "--bundle=runsc", "sealed", &bundle])?;
         let config = Path::new(&bundle).join("config.json");
         let json = fs::read_to_string(&config).map_err(|error| error.to_string())?;
         let mut json: serde_json::Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;

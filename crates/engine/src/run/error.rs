@@ -76,6 +76,14 @@ pub enum RunError {
     /// A sealed sandbox asks a model, and what was named is none.
     #[error("the image is sealed, and `{0}` is no model for its worker")]
     NoModel(String),
+    /// A sealed worker without a key for its model.
+    #[error("there is no key for {title}, and a sealed worker can do nothing without its model")]
+    NoKey {
+        /// The model.
+        title: String,
+        /// Variables that would hold one.
+        keys: Vec<String>,
+    },
     /// A sealed sandbox whose program ended as soon as it was started.
     #[error("`{name}` ended at once, with {exit}{}", if .said.is_empty() { String::new() } else { format!(": {}", Shown::new(.said)) })]
     EndedAtOnce {
@@ -342,6 +350,9 @@ impl Diagnose for RunError {
                     Some(model) => format!("say `{model}`: the worker asks its provider, and no agent is installed"),
                     None => format!("name one of {}, or run a command after `--`", models.join(", ")),
                 })
+            }
+            Self::NoKey { keys, .. } => {
+                Some(format!("set {}, or name its place with `--key file:PATH`", keys.join(" or ")))
             }
             Self::EndedAtOnce { name, .. } => Some(format!("`pinfold logs {}` shows all that it said", word(name))),
             Self::Sealed(what) if what.starts_with("run.") => {

@@ -135,6 +135,10 @@ impl Asked<'_> {
                     let mut keys: Vec<&str> =
                         agent.run.route.iter().flat_map(|route| &route.key).map(String::as_str).collect();
                     keys.dedup();
+                    if self.declared.sealed {
+                        let keys = keys.into_iter().map(str::to_owned).collect();
+                        return Err(RunError::NoKey { title: agent.title.clone(), keys });
+                    }
                     context.reporter.note(&format!(
                         "no key for {}: set {}, or name its place with `--key file:PATH`",
                         agent.title,

@@ -224,6 +224,14 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_without_a_key_is_told_where_one_is_looked_for() {
+        let keys = ["A_KEY", "B_TOKEN"].map(str::to_owned).to_vec();
+        let error = RunError::NoKey { title: "Claude".into(), keys };
+        assert!(error.to_string().starts_with("there is no key for Claude"));
+        assert_eq!(error.hint().unwrap(), "set A_KEY or B_TOKEN, or name its place with `--key file:PATH`");
+    }
+
+    #[test]
     fn models_are_no_agents() {
         let models: Vec<_> = Recipe::models().collect();
         assert_eq!(models, ["claude-code-model", "codex-cli-model", "gemini-cli-model"]);

@@ -1,6 +1,7 @@
 //! Applying what came out of the sandbox: what is acknowledged goes, what cannot be read is put aside, schedules are noted.
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::ffi::CString;
 
 use pinfold_queue::Content;
@@ -32,6 +33,9 @@ pub(super) struct Arrived {
     pub(super) message: Message,
 }
 
+/// Files that are put aside at once, at most: each waits for the disk, and nobody else has the queue meanwhile. The rest comes next time.
+const BURIED_MAX: usize = 64;
+
 /// What is not to be used, and why.
 type Bad = (Cause, String);
 
@@ -39,10 +43,9 @@ impl Open<'_> {
     /// Applies what lies in the worker's directory, and hands on what somebody is to read. Gives the sequences that were looked at.
     pub(super) fn settle(&mut self, mut arrived: impl FnMut(Arrived)) -> Result<Vec<u64>, WorkerError> {
         let listing = self.outward.list(OWN_FILES)?;
+        let mut room = BURIED_MAX;
         for name in &listing.strange {
-            if !self.bury(&self.outward, Shelf::Out, name, Cause::Refused, "its name is no number")? {
-                break;
-            }
+            self.bury_outward(&mut room, name, Cause::Refused, "its name is no number")?;
         }
         let acknowledged = self.state.acknowledged();
         self.state.waiting = None;
@@ -56,7 +59,7 @@ impl Open<'_> {
                 Ok(Some(read)) => read,
                 Ok(None) => continue,
                 Err((cause, reason)) => {
-                    self.bury_outward(seq, cause, &reason)?;
+                    self.bury_message(&mut room, seq, cause, &reason)?;
                     continue;
                 }
             };
@@ -76,7 +79,8 @@ impl Open<'_> {
                 continue;
             }
             if self.state.is_old(seq) {
-                self.bury_outward(seq, Cause::Refused, "it is older than what was dealt with: a replay")?;
+                let reason = "it is older than what was dealt with: a replay";
+                self.bury_message(&mut room, seq, Cause::Refused, reason)?;
                 continue;
             }
             let noted = match &message.content {
@@ -92,7 +96,7 @@ impl Open<'_> {
                     self.state.note_seen(message.id, seq);
                     dealt.push(seq);
                 }
-                Some(Err(reason)) => self.bury_outward(seq, Cause::Refused, &reason)?,
+                Some(Err(reason)) => self.bury_message(&mut room, seq, Cause::Refused, &reason)?,
                 None => {
                     self.state.waiting = self.state.waiting.or(Some(seq));
                     arrived(Arrived { header, message });
@@ -142,10 +146,30 @@ impl Open<'_> {
         }
     }
 
-    fn bury_outward(&self, seq: u64, cause: Cause, reason: &str) -> Result<(), WorkerError> {
-        let name = CString::new(spool::name(seq)).map_err(std::io::Error::from)?;
-        self.bury(&self.outward, Shelf::Out, &name, cause, reason)?;
+    /// Puts a file of the worker's aside while there is `room` for more of them this time.
+    fn bury_outward(
+        &self,
+        room: &mut usize,
+        name: &CStr,
+        cause: Cause,
+        reason: &str,
+    ) -> Result<(), WorkerError> {
+        if *room > 0 {
+            // Once there is no place for one there is none for the others.
+            *room = if self.bury(&self.outward, Shelf::Out, name, cause, reason)? { *room - 1 } else { 0 };
+        }
         Ok(())
+    }
+
+    fn bury_message(
+        &self,
+        room: &mut usize,
+        seq: u64,
+        cause: Cause,
+        reason: &str,
+    ) -> Result<(), WorkerError> {
+        let name = CString::new(spool::name(seq)).map_err(std::io::Error::from)?;
+        self.bury_outward(room, &name, cause, reason)
     }
 
     fn note_schedule(&mut self, schedule: &Schedule, message: &Message) -> Result<(), String> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   start ─► serve, as a session is ─► end ─┬─ asked for, or a code that nothing mends ─► recorded
-//!     ▲                                     └─ 65, 69, 75 or a signal ─┬─ the fifth in a row ─► recorded
+//!     ▲                                     └─ 65, 69, 75 or a signal ─┬─ the fifth in a row, but of 69 ─► recorded
 //!     └────────────── 1 s, 2 s, 4 s … ◄────────────────────────────────┘
 //! ```
 //!
@@ -38,6 +38,8 @@ const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// Codes by which a program says that it may be started again: its queue is damaged, its provider does not answer, it asks for it.
 const AGAIN: [u8; 3] = [65, 69, 75];
+/// Of these the one that ends by itself: whoever does not answer does so again some day, and nobody is there to start the worker then.
+const PROVIDER: u8 = 69;
 
 /// Failures in a row.
 #[derive(Debug, Default)]
@@ -50,6 +52,7 @@ impl Backoff {
     fn after(&mut self, exit: Exit, life: Duration) -> Option<Duration> {
         match exit {
             Exit::Code(code) if !AGAIN.contains(&code) => return None,
+            Exit::Code(PROVIDER) => self.failures = self.failures.min(BREAKER - 2),
             Exit::Code(_) | Exit::Signal(_) => {}
         }
         self.failed(life)
@@ -149,6 +152,10 @@ mod tests {
         let mut backoff = Backoff::default();
         let waits: Vec<_> = (0..5).map(|_| backoff.after(Exit::Code(75), second)).collect();
         assert_eq!(waits, [Some(second), Some(second * 2), Some(second * 4), Some(second * 8), None]);
+        let mut backoff = Backoff::default();
+        for _ in 0..20 {
+            assert!(backoff.after(Exit::Code(69), second).is_some(), "a provider comes back");
+        }
         let mut backoff = Backoff::default();
         for _ in 0..20 {
             assert_eq!(backoff.after(Exit::Signal(9), LIFE), Some(second), "a life of a minute mends it");

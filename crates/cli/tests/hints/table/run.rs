@@ -109,6 +109,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/run/error.rs",
+        "set {}, or name its place with `--key file:PATH`",
+        Elsewhere("engine/src/run/sealed.rs", "a_worker_without_a_key_is_told_where_one_is_looked_for"),
+    ),
+    row(
+        "engine/src/run/error.rs",
         "`pinfold logs {}` shows all that it said",
         Elsewhere("engine/src/run/sealed.rs", "a_worker_that_ended_at_once_is_told_with_what_it_said"),
     ),
