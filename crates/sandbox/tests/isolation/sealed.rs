@@ -342,7 +342,7 @@ pub(crate) fn breaker(host: &Host, runtime: Runtime) -> Result<(), String> {
     let mut spec = sealed(host, "breaker", "sealed-fails", runtime);
     spec.home.keep = Keep::Home;
     spec.restart = Restart::OnFailure;
-    spec.args.extend(["69".into(), "100".into()]);
+    spec.args.extend(["75".into(), "100".into()]);
     sandboxes.open(&spec, runtime, 24, 80).map_err(|error| one_line(&error))?;
     let start = Instant::now();
     while sandboxes.status(&spec.name).is_ok_and(Status::is_live) && start.elapsed().as_secs() < 60 {
@@ -352,7 +352,7 @@ pub(crate) fn breaker(host: &Host, runtime: Runtime) -> Result<(), String> {
     let lives = fs::read(out(host, &spec).join("lives")).unwrap_or_default().len();
     sandboxes.remove(&spec.name).map_err(|error| one_line(&error))?;
     let failures = ended.last.map(|life| life.failures);
-    if (ended.status, lives, failures) == (Status::Ended(Exit::Code(69)), 5, Some(5)) {
+    if (ended.status, lives, failures) == (Status::Ended(Exit::Code(75)), 5, Some(5)) {
         return Ok(());
     }
     Err(format!("{:?}, {lives} lives, {failures:?} failures", ended.status))
