@@ -211,7 +211,17 @@ impl Bench {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for number in 0..self.runs * TIMES {
             let since = Instant::now();
-            self.pinfold(&["run", "--quiet", "--preset", "sealed", "--runtime", "runsc", "--", "--version"])?;
+            self.pinfold(&[
+                "run",
+                "--quiet",
+                "--preset",
+                "sealed",
+                "--runtime",
+                "runsc",
+                "--",
+                "/sandbox",
+                "--version",
+            ])?;
             ours.push(since.elapsed().as_secs_f64() * 1e3);
             let since = Instant::now();
             let output = command("runsc")
