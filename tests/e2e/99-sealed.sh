@@ -94,7 +94,8 @@ for runtime in runc runsc; do
   if have $runtime; then sealed "w-$runtime" $runtime claude-code-model; check "$runtime: stop" run stop "w-$runtime"; else skip "$runtime" 'it is not installed'; fi
 done
 
-# Killed at any time.
+# Killed at any time. A process that is killed holds its lock until the kernel has ended it.
+killed() { local _; for _ in $(seq 100); do [ "$(field w1 "d['status']")" = killed ] && return 0; sleep 0.1; done; run ps; return 1; }
 for victim in program init supervisor; do
   case $victim in
     program) pid=$(processes w1 | tail -n 1) ;;
@@ -103,7 +104,7 @@ for victim in program init supervisor; do
   esac
   beside w1 send w1 "task of $victim" >/dev/null 2>&1
   kill -9 "$pid"
-  [ $victim = supervisor ] && check 'started again under its name' beside w1 run --preset sealed --detach --name w1 claude-code-model
+  [ $victim = supervisor ] && check 'ps says so' killed && check 'started again under its name' beside w1 run --preset sealed --detach --name w1 claude-code-model
   says "kill -9 of its $victim: the reply comes" 'the work is done' timeout 90 env -- bash -c "$(declare -f beside as_user own); $(declare -p box provider key base work user); for _ in \$(seq 60); do beside w1 recv w1 && exit 0; sleep 1; done; exit 1"
 done
 refuse 'each of them once' 1 beside w1 recv w1
