@@ -3,14 +3,7 @@
 provider=$work/provider
 mkdir -m 755 "$provider"
 key=canary-key-$RANDOM$RANDOM$RANDOM
-(
-  cd "$provider" || exit
-  openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority' \
-    -addext basicConstraints=critical,CA:TRUE
-  openssl req -newkey rsa:2048 -nodes -keyout key.pem -out leaf.csr -subj /CN=provider
-  openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem \
-    -extfile <(printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE')
-) >/dev/null 2>&1
+authority "$provider"
 own "$provider"
 # The pattern is written so that it does not find itself.
 search='printf made > made-by-agent; { env; cat /proc/*/environ /proc/*/cmdline; grep -rsa "canary-ke[y]" ~ /tmp /run /etc; } > evidence 2>/dev/null; true'

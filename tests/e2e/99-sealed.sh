@@ -3,14 +3,7 @@
 provider=$work/sealed-provider
 mkdir -m 755 "$provider"
 key=canary-key-$RANDOM$RANDOM$RANDOM
-(
-  cd "$provider" || exit
-  openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority' \
-    -addext basicConstraints=critical,CA:TRUE
-  openssl req -newkey rsa:2048 -nodes -keyout key.pem -out leaf.csr -subj /CN=provider
-  openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem \
-    -extfile <(printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE')
-) >/dev/null 2>&1
+authority "$provider"
 own "$provider"
 as_user "$provider" python3 "$here/provider.py" "$provider" "$key" true >/dev/null 2>&1 &
 server=$!

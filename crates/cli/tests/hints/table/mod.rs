@@ -2,8 +2,10 @@
 
 mod base;
 mod below;
+mod build;
 mod cli;
 mod engine;
+mod portable;
 mod registry;
 mod run;
 mod ship;
@@ -38,9 +40,11 @@ const fn row(file: &'static str, hint: &'static str, held: Held) -> Row {
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
     [
         base::ROWS,
+        build::ROWS,
         below::ROWS,
         cli::ROWS,
         engine::ROWS,
+        portable::ROWS,
         registry::ROWS,
         run::ROWS,
         ship::ROWS,
