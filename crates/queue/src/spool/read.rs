@@ -25,6 +25,9 @@ const READ: OFlags = OFlags::RDONLY
 const INSIDE: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 
+/// How often a file is opened that is gone from its name by then. Who writes once is met again at the second turn.
+const TURNS: usize = 100;
+
 /// Why a file is not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -42,6 +45,9 @@ pub enum Refusal {
         /// What may be.
         max: usize,
     },
+    /// Each time it was opened, another had taken its place.
+    #[error("it is replaced faster than it can be read")]
+    Changing,
     /// It is on another file system than the directory.
     #[error("something is mounted there")]
     Mounted,
@@ -70,28 +76,24 @@ impl Spool {
     /// The bytes of a file that is known by name, at most `max`; nothing where there is none.
     pub fn read_named(&self, name: &str, max: usize) -> Result<Option<Vec<u8>>, ReadError> {
         single(name)?;
-        // Before it is opened: that alone may make a device do something. What is there by then is looked at again.
-        let Some(stat) = there(name, rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW))?
-        else {
-            return Ok(None);
-        };
-        check(&stat, max)?;
-        let Some(file) = there(name, self.open_inside(name))? else { return Ok(None) };
-        let Some(stat) = there(name, rustix::fs::fstat(&file))? else { return Ok(None) };
-        let size = check(&stat, max)?;
-        let mut bytes = vec![0; size];
-        let mut filled = 0;
-        while filled < size {
-            match rustix::io::read(&file, &mut bytes[filled..]) {
-                // It became shorter meanwhile.
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(SpoolError::at("read", name)(errno).into()),
+        for _ in 0..TURNS {
+            // Before it is opened: that alone may make a device do something. What is there by then is looked at again.
+            let named = rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
+            let Some(stat) = there(name, named)? else { return Ok(None) };
+            if stat.st_nlink == 0 {
+                continue;
             }
+            check(&stat, max)?;
+            let Some(file) = there(name, self.open_inside(name))? else { return Ok(None) };
+            let Some(stat) = there(name, rustix::fs::fstat(&file))? else { return Ok(None) };
+            // It was removed or replaced since it was opened: what stands under its name now is what counts.
+            if stat.st_nlink == 0 {
+                continue;
+            }
+            let size = check(&stat, max)?;
+            return Ok(Some(filled(&file, name, size)?));
         }
-        bytes.truncate(filled);
-        Ok(Some(bytes))
+        Err(Refusal::Changing.into())
     }
 
     /// Opens a name of this directory. Older kernels, and gVisor, lack openat2 (`ENOSYS`; `EPERM` of a filter that does not know it):
@@ -108,6 +110,23 @@ impl Spool {
         let (inside, here) = (rustix::fs::fstat(&file)?, rustix::fs::fstat(&self.directory)?);
         if inside.st_dev == here.st_dev { Ok(file) } else { Err(Errno::XDEV) }
     }
+}
+
+/// The bytes of an open file that had this size.
+fn filled(file: &OwnedFd, name: &str, size: usize) -> Result<Vec<u8>, SpoolError> {
+    let mut bytes = vec![0; size];
+    let mut filled = 0;
+    while filled < size {
+        match rustix::io::read(file, &mut bytes[filled..]) {
+            // It became shorter meanwhile.
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(SpoolError::at("read", name)(errno)),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 /// What a call gave; nothing where the file is gone.

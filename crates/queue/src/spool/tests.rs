@@ -114,6 +114,36 @@ fn what_is_no_plain_file_is_refused_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
+/// A file that is opened while its writer removes it has no name left. It is gone, not suspicious; and where another took its
+/// name, that one is read.
+#[test]
+fn what_its_writer_removes_or_replaces_meanwhile_is_gone_or_the_next() {
+    let place = place();
+    place.spool.replace("state", b"0").unwrap();
+    let reader = Spool::open(place.dir.path()).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut met = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(reader.read_named("state", 100).unwrap().is_some(), "there is a state at all times");
+                met += usize::from(reader.read(1, 100).unwrap().is_some());
+            }
+            assert!(met > 0, "the reader met no message");
+        });
+        let end = Instant::now() + Duration::from_secs(2);
+        for number in 0_u32.. {
+            place.spool.replace("state", number.to_string().as_bytes()).unwrap();
+            assert_eq!(place.spool.publish(1, b"one").unwrap(), Published::New);
+            place.spool.remove(1).unwrap();
+            if Instant::now() > end {
+                break;
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn a_directory_that_is_a_link_is_no_spool() {
     let place = place();
