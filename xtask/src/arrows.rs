@@ -13,11 +13,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sources", &["base", "archive"]),
     ("image", &["base", "archive"]),
     ("network", &["base"]),
+    ("kube", &["base"]),
     ("sandbox", &["base", "network"]),
-    ("engine", &["base", "archive", "sources", "image", "network", "sandbox", "queue"]),
-    ("cli", &["base", "archive", "sources", "image", "network", "sandbox", "engine", "queue"]),
+    ("engine", &["base", "archive", "sources", "image", "network", "kube", "sandbox", "queue"]),
+    ("cli", &["base", "archive", "sources", "image", "network", "kube", "sandbox", "engine", "queue"]),
     ("testkit", &["base", "archive"]),
-    ("fuzzing", &["base", "archive", "sources", "image", "network", "sandbox", "engine", "queue", "worker"]),
+    (
+        "fuzzing",
+        &["base", "archive", "sources", "image", "network", "kube", "sandbox", "engine", "queue", "worker"],
+    ),
 ];
 
 /// Compares the manifests with [`ALLOWED`].
