@@ -24,11 +24,22 @@ pub(crate) struct TestArgs {
 pub(crate) fn run(args: &TestArgs) -> Result<(), String> {
     step("format", "cargo", &["fmt", "--all", "--check"])?;
     step("lints", "cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    step_of_tests("tests", "cargo", &["test", "--workspace", "--no-fail-fast"])?;
+    // The tests wait more than they work, so what the end-to-end run needs is made meanwhile.
+    std::thread::scope(|scope| {
+        let made = (!args.offline).then(|| scope.spawn(release));
+        let tests = step_of_tests("tests", "cargo", &["test", "--workspace", "--no-fail-fast"]);
+        let made = made.map(|made| made.join().unwrap_or_else(|_| Err("the release build panicked".into())));
+        tests.and(made.unwrap_or(Ok(())))
+    })?;
     if args.offline {
         say("xtask: the end-to-end run is left out, as asked (--offline)");
         return Ok(());
     }
+    step_of_tests("end to end", "bash", &["tests/e2e/run"])
+}
+
+/// The program as it is shipped, with the workers that it carries. Others go first where there is not enough of the machine.
+fn release() -> Result<(), String> {
     say("== workers of sealed images");
     crate::worker::run(&crate::worker::WorkerArgs::default())?;
     if std::env::var_os("CI").is_some() {
@@ -36,10 +47,10 @@ pub(crate) fn run(args: &TestArgs) -> Result<(), String> {
         pinfold_base::directory::remove(&crate::root().join("target/heads"))
             .map_err(|error| error.to_string())?;
     }
-    // A release carries them.
     let workers = format!("PINFOLD_WORKERS={}", crate::root().join("target/workers").display());
-    step("release build", "env", &[&workers, "cargo", "build", "--release", "--package", "pinfold"])?;
-    step_of_tests("end to end", "bash", &["tests/e2e/run"])
+    let words =
+        ["-n", "10", "env", &workers, "cargo", "build", "--release", "--quiet", "--package", "pinfold"];
+    step("release build", "nice", &words)
 }
 
 /// Failures that are said again, at most; the first are the ones to look at.
