@@ -3,7 +3,7 @@
 //! ```text
 //! project   what was asked: manifest, recipes, lock          run    an agent's name and a directory → a sandbox's specification
 //! consent   the user's word on what is asked: Agreed<Project>  keep   what is on the disk: images, room, the machine's fitness
-//! worker    messages to a sealed worker and back
+//! worker    messages to a sealed worker and back          proxy     the way out of many sandboxes, as a service
 //! build     resolve (what exists → lock), fetch, place,      ship   images to and from registries
 //!           layers, compose: the file names are the pipeline  settings   what the user configured: whose images are trusted
 //! ```
@@ -19,6 +19,7 @@ pub mod describe;
 pub mod keep;
 pub mod portable;
 pub mod project;
+pub mod proxy;
 pub mod run;
 pub mod service;
 pub mod settings;

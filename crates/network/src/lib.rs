@@ -27,6 +27,7 @@
 
 pub mod dial;
 mod events;
+pub mod identity;
 pub mod relay;
 pub mod route;
 pub mod rules;
@@ -40,6 +41,12 @@ pub use dial::DialError;
 pub use dial::Dialer;
 pub use dial::LoopbackForTests;
 pub use dial::Resolve;
+pub use identity::Identities;
+pub use identity::Identity;
+pub use identity::IdentityError;
+pub use identity::Token;
+pub use identity::TokenError;
+pub use identity::TokenHash;
 pub use relay::Endpoint;
 pub use relay::Listen;
 pub use relay::Relay;

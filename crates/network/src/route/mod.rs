@@ -234,6 +234,29 @@ impl BaseUrl {
     }
 }
 
+impl RouteSpec {
+    /// Whether it can be used.
+    pub fn check(&self) -> Result<(), RouteError> {
+        let name = || self.name.clone();
+        if self.id == RouteId::PROXY {
+            return Err(RouteError::Id { name: name() });
+        }
+        let bad = |path: &String| path != "/" && self.request.judge_path(path).is_err();
+        if self.paths.is_empty() || self.paths.iter().any(bad) {
+            return Err(RouteError::Paths { name: name() });
+        }
+        for (header, value) in self.set_headers.iter().chain(&self.append_headers) {
+            let well_formed = !header.is_empty()
+                && header.bytes().all(is_token)
+                && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+            if is_never_passed(header) || !well_formed {
+                return Err(RouteError::Header { name: name(), header: header.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A route in use.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -243,22 +266,7 @@ pub(crate) struct Route {
 
 impl Route {
     pub(crate) fn new(spec: RouteSpec, credential: Credential) -> Result<Self, RouteError> {
-        let name = || spec.name.clone();
-        if spec.id == RouteId::PROXY {
-            return Err(RouteError::Id { name: name() });
-        }
-        let bad = |path: &String| path != "/" && spec.request.judge_path(path).is_err();
-        if spec.paths.is_empty() || spec.paths.iter().any(bad) {
-            return Err(RouteError::Paths { name: name() });
-        }
-        for (header, value) in spec.set_headers.iter().chain(&spec.append_headers) {
-            let well_formed = !header.is_empty()
-                && header.bytes().all(is_token)
-                && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-            if is_never_passed(header) || !well_formed {
-                return Err(RouteError::Header { name: name(), header: header.clone() });
-            }
-        }
+        spec.check()?;
         Ok(Self { key: Key::new(credential), spec })
     }
 
