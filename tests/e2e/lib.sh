@@ -59,12 +59,12 @@ as_user() { # DIR COMMAND...
 }
 run() { as_user "$work/project" "$work/pinfold" "$@"; }
 json() { python3 -c "import json,sys; d=json.load(open(sys.argv[1])); print(eval(sys.argv[2], {'d': d}))" "$@"; }
-# DIR: an authority (ca.pem) and the certificate of a server on loopback (cert.pem, key.pem), for provider.py
+# DIR [ADDRESS]: an authority (ca.pem) and the certificate of a server (cert.pem, key.pem), on loopback unless said, for provider.py
 authority() (
   cd "$1" || exit
   openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority' \
     -addext basicConstraints=critical,CA:TRUE
   openssl req -newkey rsa:2048 -nodes -keyout key.pem -out leaf.csr -subj /CN=provider
   openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem \
-    -extfile <(printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE')
+    -extfile <(printf 'subjectAltName=IP:%s\nbasicConstraints=CA:FALSE' "${2:-127.0.0.1}")
 ) >/dev/null 2>&1

@@ -2,7 +2,7 @@
 """A stand-in for the three providers, over TLS on loopback: it asks the agent for one shell command, then ends the turn. An agent
 without a shell that has a tool `write_file` is asked to write the task's words to `made-by-worker`.
 
-Usage: provider.py DIRECTORY KEY COMMAND
+Usage: provider.py DIRECTORY KEY COMMAND [ADDRESS PORT]
 DIRECTORY gets `port` once it listens, and `seen`: one line a request, `METHOD PATH key|placeholder|none`. The certificate
 and key of the server are DIRECTORY/cert.pem and DIRECTORY/key.pem. The wire formats are those that the providers document:
 Anthropic Messages (SSE), OpenAI Responses (SSE), Gemini streamGenerateContent (SSE).
@@ -180,7 +180,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(b"{}")
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+address, port = sys.argv[4:6] or ("127.0.0.1", 0)
+server = http.server.ThreadingHTTPServer((address, int(port)), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(os.path.join(directory, "cert.pem"), os.path.join(directory, "key.pem"))
 server.socket = context.wrap_socket(server.socket, server_side=True)

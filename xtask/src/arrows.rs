@@ -7,6 +7,7 @@ use fs_err as fs;
 /// What each room may use. `testkit` is for tests and may be used by all as a dev-dependency.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("cri", &["base"]),
     ("queue", &[]),
     ("worker", &["queue"]),
     ("archive", &["base"]),
@@ -14,8 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("image", &["base", "archive"]),
     ("network", &["base"]),
     ("kube", &["base"]),
-    ("sandbox", &["base", "network"]),
-    ("engine", &["base", "archive", "sources", "image", "network", "kube", "sandbox", "queue"]),
+    ("sandbox", &["base", "cri", "network"]),
+    ("engine", &["base", "cri", "archive", "sources", "image", "network", "kube", "sandbox", "queue"]),
     ("cli", &["base", "archive", "sources", "image", "network", "kube", "sandbox", "engine", "queue"]),
     ("testkit", &["base", "archive"]),
     (

@@ -111,6 +111,26 @@ pub enum SandboxError {
         /// Its hint.
         hint: Option<String>,
     },
+    /// A container runtime that was asked.
+    #[error(transparent)]
+    Cri(#[from] pinfold_cri::CriError),
+    /// A container runtime that was not told which image.
+    #[error("`--runtime containerd` is for `run` and `open` alone")]
+    NoNode,
+    /// A sealed sandbox in a pod.
+    #[error("a sealed sandbox does not run in a pod")]
+    SealedPod,
+    /// A pod whose network could not be taken away.
+    #[error("the pod's network could not be taken away")]
+    Uncut(#[source] io::Error),
+    /// A pod that ended before its program began.
+    #[error("the pod ended with code {code} before its program began: {said}")]
+    PodEnded {
+        /// The code.
+        code: i32,
+        /// What it said.
+        said: String,
+    },
     /// A runtime program is missing.
     #[error("`{0}` is not installed")]
     NoRuntime(String),
@@ -139,6 +159,7 @@ impl Diagnose for SandboxError {
         Diagnosis::Own(match self {
             Self::Refused(refusal) => return Diagnosis::Inner(refusal),
             Self::Remains(remains) => return Diagnosis::Inner(remains),
+            Self::Cri(error) => return Diagnosis::Inner(error),
             Self::Start(error) => match error.step {
                 Step::Execute | Step::WorkingDirectory => Kind::Usage,
                 _ => Kind::Refused,
@@ -147,6 +168,7 @@ impl Diagnose for SandboxError {
             | Self::Unknown(_)
             | Self::NotRunning(_)
             | Self::BegunOver(_)
+            | Self::NoNode
             | Self::Stream { .. } => Kind::Usage,
             Self::Damaged { .. } => Kind::Integrity,
             Self::Vanished
@@ -155,6 +177,9 @@ impl Diagnose for SandboxError {
             | Self::Cgroup(_)
             | Self::File { .. } => Kind::System,
             Self::Egress(_)
+            | Self::SealedPod
+            | Self::Uncut(_)
+            | Self::PodEnded { .. }
             | Self::NoRuntime(_)
             | Self::LooseRuntime { .. }
             | Self::Bundle(_)
@@ -218,6 +243,15 @@ impl Diagnose for SandboxError {
                 "what an agent can write it could make the host run: install `{program}` in a folder of PATH that only root or \
                  you can write to and that no sandbox is given, or leave `--runtime` out"
             )),
+            Self::NoNode | Self::SealedPod => Some("leave `--runtime containerd` out".into()),
+            Self::Uncut(_) => Some(
+                "start it as root on the machine that containerd runs on: a pod's network is deleted from its namespace before the \
+                 program starts; or say `--network host`"
+                    .into(),
+            ),
+            Self::PodEnded { .. } => {
+                Some("look at the runtime's log (`journalctl -u containerd`), or leave `--runtime containerd` out".into())
+            }
             Self::NoRuntime(name) => Some(format!("install `{name}`, or leave `--runtime` out")),
             _ => None,
         }

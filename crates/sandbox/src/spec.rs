@@ -97,6 +97,9 @@ pub struct Spec {
     /// The session key of a sealed sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<Seal>,
+    /// Where and as what a container runtime knows the image, for [`Runtime::Containerd`](crate::Runtime::Containerd).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Node>,
     /// What happens when its program ends, where a supervisor holds it that nobody attends.
     #[serde(default, skip_serializing_if = "Restart::is_never")]
     pub restart: Restart,
@@ -147,6 +150,7 @@ impl Spec {
             limits: Limits::default(),
             policy: Walls::default(),
             seal: None,
+            node: None,
             restart: Restart::Never,
             labels: BTreeMap::new(),
             weaken: BTreeSet::new(),
@@ -162,6 +166,16 @@ impl Spec {
     pub(crate) fn guards(&self) -> Guards {
         crate::weaken::guards(&self.weaken)
     }
+}
+
+/// A container runtime, and the image there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// The image's id.
+    pub image: String,
 }
 
 /// What a sealed sandbox has that others have not: a key that its program takes away as soon as it has read it.

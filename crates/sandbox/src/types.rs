@@ -71,6 +71,8 @@ pub enum Runtime {
     /// This program.
     #[default]
     Builtin,
+    /// A container runtime of a Kubernetes node, which is asked for a pod (CRI).
+    Containerd,
     /// Another program, which is given an OCI runtime bundle.
     #[serde(untagged)]
     Oci(OciRuntime),
@@ -116,6 +118,7 @@ mod tests {
     fn a_runtime_is_one_word_in_a_record() {
         for (runtime, word) in [
             (Runtime::Builtin, "\"builtin\""),
+            (Runtime::Containerd, "\"containerd\""),
             (Runtime::Oci(OciRuntime::Runc), "\"runc\""),
             (Runtime::Oci(OciRuntime::Runsc), "\"runsc\""),
         ] {

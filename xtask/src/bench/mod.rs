@@ -10,6 +10,7 @@
 //!   bench layers   what upgrades of closures of Nix cost to pull again, by our plan and by the rules of others
 //!   bench pack     rows of one file that runs an agent: making it, its first and second start, beside other tools and `run`
 //!   bench sealed   figures with goals: workers, their messages, memory and sizes
+//!   bench kube-node  figures with goals: pods on a node of containerd's, and what pulling costs it
 //!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
 //!
@@ -18,6 +19,7 @@
 
 mod build;
 mod floor;
+mod kube_node;
 mod layers;
 mod nix;
 mod pack;
@@ -78,6 +80,8 @@ enum Group {
     Sealed,
     /// Sending images to registries and getting them from there
     Ship,
+    /// Pods on a Kubernetes node
+    KubeNode,
 }
 
 /// Everything measured.
@@ -101,6 +105,8 @@ struct Tables {
     sealed: Vec<run::Figure>,
     /// What shipping costs.
     ship: Vec<Row>,
+    /// What pods cost on a node.
+    kube_node: Vec<run::Figure>,
 }
 
 /// One measured row.
@@ -212,6 +218,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     }
     if wanted(Group::Ship) {
         tables.ship = ship::rows(args, &folder, &pinfold)?;
+    }
+    if wanted(Group::KubeNode) {
+        tables.kube_node = kube_node::figures(&root, &folder, &pinfold)?;
     }
     keep(&root, args, &tables)
 }

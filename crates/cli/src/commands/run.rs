@@ -20,6 +20,7 @@ use pinfold_engine::project::manifest::run::Size;
 use pinfold_engine::project::manifest::run::WorkspacePath;
 use pinfold_engine::run;
 use pinfold_engine::run::Basis;
+use pinfold_engine::run::InContainerd;
 use pinfold_engine::run::Reach;
 use pinfold_engine::run::Request;
 use pinfold_engine::run::Session;
@@ -130,9 +131,12 @@ pub(crate) struct What {
     /// As root, go on with root's id outside where a file system cannot show files with another
     #[arg(long, help_heading = "Limits")]
     pub(crate) allow_root_id: bool,
-    /// What runs the sandbox; runc and runsc must be installed
+    /// What runs the sandbox; runc and runsc must be installed, containerd must run
     #[arg(long, value_enum, default_value = "builtin")]
     runtime: RuntimeArg,
+    /// With `--runtime containerd`, its socket: CONTAINER_RUNTIME_ENDPOINT, or /run/containerd/containerd.sock, unless said
+    #[arg(long, value_name = "PATH")]
+    cri_socket: Option<String>,
 }
 
 /// How much network.
@@ -167,6 +171,8 @@ pub(crate) enum RuntimeArg {
     Runc,
     /// gVisor
     Runsc,
+    /// A pod of a Kubernetes node's runtime, asked through CRI
+    Containerd,
 }
 
 impl RuntimeArg {
@@ -175,6 +181,7 @@ impl RuntimeArg {
             Self::Builtin => Runtime::Builtin,
             Self::Runc => Runtime::Oci(OciRuntime::Runc),
             Self::Runsc => Runtime::Oci(OciRuntime::Runsc),
+            Self::Containerd => Runtime::Containerd,
         }
     }
 }
@@ -291,6 +298,8 @@ impl What {
                 Store::Shared => NixStore::Shared,
                 Store::ReadOnly => NixStore::ReadOnly,
             }),
+            containerd: (self.runtime.meant() == Runtime::Containerd)
+                .then(|| InContainerd { socket: self.cri_socket.clone() }),
             allow_root_id: self.allow_root_id,
             lock: self.locking.meant(),
             pull: self.pulling.meant(),

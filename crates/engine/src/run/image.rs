@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Platform;
+use pinfold_cri::Socket;
 use pinfold_image::Image;
 use pinfold_image::ImageSource;
 use pinfold_image::trust::Admitted;
 use pinfold_image::unpack;
 use pinfold_image::unpack::RootfsStore;
 use pinfold_sandbox::spec::Ids;
+use pinfold_sandbox::spec::Node;
 
 use super::choice::ImageOf;
 use super::error::RunError;
@@ -20,6 +22,7 @@ use crate::build::LockUse;
 use crate::build::heal::healing;
 use crate::context::Context;
 use crate::keep::gc;
+use crate::ship::load;
 
 /// Longest file of `/etc` that is read.
 const ETC_MAX: u64 = 1 << 20;
@@ -41,6 +44,8 @@ pub(super) struct Ready {
     pub(super) command: Vec<String>,
     /// Its volumes, as it spells them.
     pub(super) volumes: Vec<String>,
+    /// Where a container runtime has it, and as what.
+    pub(super) node: Option<Node>,
 }
 
 /// Builds or finds the image and unpacks it.
@@ -49,9 +54,10 @@ pub(super) fn ready(
     image: &ImageOf,
     platform: Platform,
     lock: LockUse,
+    runtime: Option<&Socket>,
 ) -> Result<Ready, RunError> {
     match image {
-        ImageOf::Source(source) => unpacked(context, source, &of(source, platform)?),
+        ImageOf::Source(source) => everywhere(context, source, &of(source, platform)?, platform, runtime),
         ImageOf::Project(project) => {
             let manifest = &project.manifest;
             if !manifest.platforms.contains(&platform) {
@@ -70,10 +76,26 @@ pub(super) fn ready(
             healing(context, || {
                 let outcome = build::build(context, project, &options)?;
                 let image = outcome.images.get(&platform).ok_or(build::BuildError::Platform(platform))?;
-                unpacked(context, &outcome.source, image)
+                everywhere(context, &outcome.source, image, platform, runtime)
             })
         }
     }
+}
+
+/// Unpacks it, and gives it to a container runtime.
+fn everywhere(
+    context: &Context,
+    source: &Admitted<ImageSource>,
+    image: &Image,
+    platform: Platform,
+    runtime: Option<&Socket>,
+) -> Result<Ready, RunError> {
+    let mut ready = unpacked(context, source, image)?;
+    if let Some(socket) = runtime {
+        let image = load::node::load(context, source, image, platform, socket)?;
+        ready.node = Some(Node { socket: socket.path().to_owned(), image });
+    }
+    Ok(ready)
 }
 
 /// The image of a platform, or the error that says which platforms there are.
@@ -117,6 +139,7 @@ pub(super) fn described(source: &ImageSource, image: &Image, root: PathBuf) -> R
         home: account.home,
         command: without_init([config.entrypoint, config.cmd].concat()),
         volumes: config.volumes.into_keys().collect(),
+        node: None,
         root,
     }
 }

@@ -54,6 +54,7 @@ pub use self::declared::LABEL;
 pub use self::error::RunError;
 pub use self::protect::programs;
 pub use self::request::Basis;
+pub use self::request::InContainerd;
 pub use self::request::Key;
 pub use self::request::Request;
 pub use self::request::Stay;

@@ -116,8 +116,17 @@ pub struct Request {
     pub pids: Option<Processes>,
     /// Whether `/nix` can be written to.
     pub nix_store: Option<NixStore>,
+    /// The container runtime that the sandbox becomes a pod of.
+    pub containerd: Option<InContainerd>,
     /// Whether a sandbox that root starts may have root's id outside, where files cannot be shown with another.
     pub allow_root_id: bool,
+}
+
+/// A sandbox as a pod of a container runtime.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InContainerd {
+    /// Its socket; that of the environment, or containerd's own, unless said.
+    pub socket: Option<String>,
 }
 
 /// What the project of a request is looked for.

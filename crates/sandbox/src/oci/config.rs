@@ -81,6 +81,14 @@ pub enum BundleError {
         /// The source of the writable mount.
         within: PathBuf,
     },
+    /// A directory that the program's user cannot write to.
+    #[error("user {uid}, who the program is, cannot write to `{}`", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+    },
     /// A socket that this runtime cannot cover.
     #[error("`{}` is a socket of a program outside, and this runtime cannot cover it", .0.display())]
     Socket(PathBuf),
@@ -108,6 +116,10 @@ impl BundleError {
                 ))
             }
             Self::Word(_) => Some("leave `--runtime` out: the built-in one takes every word".into()),
+            Self::Foreign { path, uid } => Some(format!(
+                "containerd shows a directory with the owner it has: `chown -R {uid} {}`, or leave `--runtime containerd` out",
+                word(path)
+            )),
             Self::Socket(_) => Some("work on a directory without it, or leave `--runtime runsc` out".into()),
             _ => None,
         }
@@ -185,6 +197,8 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
                 OciRuntime::Runsc => Lifeline::Runtime,
             },
             guards: plan.guards.clone(),
+            rlimits: Vec::new(),
+            umask: None,
         };
         let task = serde_json::to_string(&task).unwrap_or_default();
         args.splice(0..0, [GUEST_PATH.to_owned(), crate::start::spawn::guest::GUEST_WORD.to_owned(), task]);
@@ -253,7 +267,7 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
 }
 
 /// The limits of the plan's groups, in the runtime's own words; none without groups.
-fn resources(plan: &Plan) -> Option<Value> {
+pub(super) fn resources(plan: &Plan) -> Option<Value> {
     let values = &plan.cgroup.as_ref()?.groups;
     let find = |names: &[&str]| {
         values
@@ -276,7 +290,7 @@ fn resources(plan: &Plan) -> Option<Value> {
 }
 
 /// Refuses mounts whose source could be exchanged for a link between planning and mounting.
-fn settled(plan: &Plan) -> Result<(), BundleError> {
+pub(super) fn settled(plan: &Plan) -> Result<(), BundleError> {
     let sources = || {
         plan.mounts.iter().filter_map(|mount| match &mount.kind {
             MountKind::Host(source) => Some((source, mount.access)),

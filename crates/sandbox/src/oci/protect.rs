@@ -19,6 +19,7 @@ use crate::oci::config::BundleError;
 use crate::plan::MountKind;
 use crate::plan::Plan;
 use crate::plan::PlannedMount;
+use crate::spec::Access;
 use crate::spec::StandIn;
 use crate::start::protect::IGNORE;
 use crate::start::protect::concerns;
@@ -38,16 +39,25 @@ pub(super) fn hook(plan: &Plan, program: Option<&Path>) -> Result<Option<Value>,
 
 /// One of the plan's mounts as the runtime's own; `coverings` is what [`write`] has filled.
 pub(super) fn mount(mount: &PlannedMount, coverings: Option<&PathBuf>) -> Result<Value, BundleError> {
+    let (source, access) = source(mount, coverings)?;
+    let access = if access == Access::ReadOnly { "ro" } else { "rw" };
+    Ok(json!({"destination": mount.target, "type": "bind", "source": source,
+        "options": ["rbind", access, "nosuid", "nodev", "rprivate"]}))
+}
+
+/// Which path of the host such a mount shows, and how.
+pub(super) fn source(
+    mount: &PlannedMount,
+    coverings: Option<&PathBuf>,
+) -> Result<(PathBuf, Access), BundleError> {
     let target = &mount.target;
     let covering = || coverings.cloned().ok_or_else(|| BundleError::NotGiven(target.clone()));
-    let (source, access) = match &mount.kind {
-        MountKind::Hold(source) => (source.clone(), "rw"),
-        MountKind::Missing(kind) => (covering()?.join(name(kind, target)), "ro"),
-        MountKind::Keep(source) => (source.clone(), "ro"),
+    Ok(match &mount.kind {
+        MountKind::Hold(source) => (source.clone(), Access::ReadWrite),
+        MountKind::Missing(kind) => (covering()?.join(name(kind, target)), Access::ReadOnly),
+        MountKind::Keep(source) => (source.clone(), Access::ReadOnly),
         _ => return Err(BundleError::NotGiven(target.clone())),
-    };
-    Ok(json!({"destination": target, "type": "bind", "source": source,
-        "options": ["rbind", access, "nosuid", "nodev", "rprivate"]}))
+    })
 }
 
 fn name(kind: &StandIn, target: &Path) -> String {

@@ -61,7 +61,7 @@ pub(crate) fn no_network() -> Result<(), StepError> {
 }
 
 /// Those of the table but loopback.
-fn interfaces(table: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn interfaces(table: &str) -> impl Iterator<Item = &str> {
     // Two lines of headings, in which a bar stands.
     let lines = table.lines().filter(|line| !line.contains('|'));
     lines.filter_map(|line| Some(line.split_once(':')?.0.trim())).filter(|name| *name != "lo")

@@ -3,6 +3,7 @@
 //! ```text
 //!   state        all sandboxes of a user, by name: start, list, stop, remove
 //!   sandbox      one that runs in the built-in runtime        runtime   one that runs in `runc` or `runsc`
+//!   node         one that runs in a pod of a container runtime (CRI)            cut       takes the pod's network away
 //!   foreground   follows it on this process's streams         session   keeps it for whoever attaches
 //!   respawn      starts the program of a lasting one again
 //!   terminal     raw mode, sizes, and what may be shown       log       what a session showed, bounded
@@ -18,10 +19,12 @@
 
 pub(crate) mod attend;
 pub(crate) mod capture;
+mod cut;
 pub(crate) mod edit;
 pub(crate) mod foreground;
 pub(crate) mod home;
 pub(crate) mod log;
+pub(crate) mod node;
 pub(crate) mod program;
 pub(crate) mod pump;
 mod respawn;

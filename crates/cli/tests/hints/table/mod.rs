@@ -4,6 +4,7 @@ mod base;
 mod below;
 mod build;
 mod cli;
+mod cri;
 mod engine;
 mod portable;
 mod registry;
@@ -43,6 +44,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
         build::ROWS,
         below::ROWS,
         cli::ROWS,
+        cri::ROWS,
         engine::ROWS,
         portable::ROWS,
         registry::ROWS,

@@ -11,7 +11,11 @@ use std::path::PathBuf;
 use fs_err as fs;
 use pinfold_base::Platform;
 use pinfold_base::text::word;
+use pinfold_cri::Client;
+use pinfold_cri::SOCKET_VARIABLE;
+use pinfold_cri::Socket;
 use pinfold_network::Credential;
+use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::Spec;
 use pinfold_sandbox::spec;
 use pinfold_sandbox::spec::Access;
@@ -127,9 +131,18 @@ pub(super) fn prepare(
     // Before the build, which may take long.
     let variables = asked.variables(&context.environment)?;
     asked.probe_keys(context)?;
+    let runtime = match &request.containerd {
+        Some(asked) => {
+            let environment = context.environment.filled(SOCKET_VARIABLE);
+            let socket = Socket::find(asked.socket.as_deref(), environment).map_err(SandboxError::from)?;
+            Client::connect(&socket).map_err(SandboxError::from)?;
+            Some(socket)
+        }
+        None => None,
+    };
     // Where the home inside is shows in the image; what is named lies on the host.
     asked.mounts(context, &workspace, Path::new("/home"))?;
-    let ready = image::ready(context, &image, asked.platform, request.lock)?;
+    let ready = image::ready(context, &image, asked.platform, request.lock, runtime.as_ref())?;
     let spec = asked.specify(context, name(&workspace.source), &workspace, variables, ready)?;
     given::keep(context, &spec)?;
     Ok(spec)
@@ -156,6 +169,7 @@ impl Asked<'_> {
             return Err(RunError::Nothing);
         }
         let mut spec = Spec::new(name, &ready.root, args);
+        spec.node = ready.node;
         spec.env = ready.env;
         spec.env.insert("HOME".into(), ready.home.display().to_string());
         if !self.declared.sealed {

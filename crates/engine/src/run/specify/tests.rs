@@ -42,6 +42,7 @@ impl Machine {
 
     fn ready(&self) -> Ready {
         Ready {
+            node: None,
             reference: "sample:latest".into(),
             root: self.path("image"),
             env: BTreeMap::from([("PATH".into(), "/bin".into()), ("LANG".into(), "C.UTF-8".into())]),

@@ -57,6 +57,9 @@ pub enum LoadError {
         /// The image.
         image: String,
     },
+    /// A container runtime that was asked for the image.
+    #[error(transparent)]
+    Cri(#[from] pinfold_cri::CriError),
     /// A pipe or a socket.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -73,6 +76,7 @@ impl Diagnose for LoadError {
             Self::Program { .. } | Self::NoDaemon { .. } => Kind::System,
             Self::Host(_) | Self::NoName { .. } => Kind::Usage,
             Self::Failed { .. } | Self::Refused { .. } | Self::Answer { .. } => Kind::Failed,
+            Self::Cri(error) => return Diagnosis::Inner(error),
             Self::Io(error) => return Diagnosis::Inner(error),
         })
     }
@@ -89,7 +93,9 @@ impl Diagnose for LoadError {
                 "write an archive, `pinfold copy IMAGE docker-archive:FILE`, and `docker load -i FILE`"
             }
             Self::NoName { .. } => "copy it into the store under a name first: `pinfold copy IMAGE NAME`",
-            Self::Failed { .. } | Self::Refused { .. } | Self::Answer { .. } | Self::Io(_) => return None,
+            Self::Failed { .. } | Self::Refused { .. } | Self::Answer { .. } | Self::Cri(_) | Self::Io(_) => {
+                return None;
+            }
         };
         Some(hint.into())
     }

@@ -4,7 +4,7 @@
 //! podman       `podman pull oci:LINK:NAME`: it reads the store in place and names the image by the path that it came from, so that
 //!              LINK is a link with a name that podman takes; `podman tag`, `podman untag` give it its own
 //! docker       POST /images/load to the daemon's socket, a Docker archive as it is made
-//! containerd   `ctr images import -`, an OCI archive as it is made
+//! containerd   `ctr images import -`, an OCI archive as it is made; `node`: the same for a runtime that pods are asked of
 //! ```
 //!
 //! **Guarantees**: nothing is written that only passes through, except the plain tars of zstd layers for Docker; programs are found in
@@ -13,6 +13,7 @@
 
 mod docker;
 mod error;
+pub(crate) mod node;
 mod podman;
 mod program;
 

@@ -5,12 +5,22 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use pinfold_base::shown;
 use pinfold_network::Listen;
 use rustix::fs::FileType;
+use rustix::fs::Mode;
 use rustix::io::Errno;
+use rustix::net::RecvAncillaryBuffer;
+use rustix::net::RecvAncillaryMessage;
+use rustix::net::RecvFlags;
+use rustix::process::Pid;
+use rustix::process::Signal;
 use rustix::process::WaitOptions;
 use serde::Deserialize;
 use serde::Serialize;
@@ -19,6 +29,7 @@ use super::relay;
 use crate::plan::LandlockPlan;
 use crate::plan::Proof;
 use crate::plan::guards::Guards;
+use crate::plan::limits::Rlimit;
 use crate::start::key;
 use crate::start::key::SessionKey;
 use crate::start::proof;
@@ -42,10 +53,16 @@ pub(crate) struct Task {
     #[serde(default)]
     pub(crate) proof: Proof,
     pub(crate) landlock: Option<LandlockPlan>,
-    /// Whether descriptor 3 is the supervisor's lifeline.
+    /// What the supervisor's lifeline is.
     pub(crate) lifeline: Lifeline,
     #[serde(default)]
     pub(crate) guards: Guards,
+    /// Limits of each process that the runtime is not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rlimits: Vec<Rlimit>,
+    /// The umask that the runtime is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) umask: Option<u32>,
 }
 
 /// How process 1 knows that its supervisor is gone.
@@ -56,7 +73,13 @@ pub(crate) enum Lifeline {
     Descriptor,
     /// The runtime ends everything.
     Runtime,
+    /// The connection with [`SUPERVISOR_SOCKET`], over which the program's streams come and signals for it.
+    Socket,
 }
+
+/// Where the supervisor listens for process 1, in a runtime that starts it elsewhere. One connection is taken, before the
+/// program runs.
+pub(crate) const SUPERVISOR_SOCKET: &str = "/run/pinfold/supervisor.sock";
 
 /// Never returns.
 pub(crate) fn main(arguments: Vec<String>) -> ! {
@@ -80,6 +103,10 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
         Some(path) => Some((path, take_key().on(Step::SessionKey, "standard input")?)),
         None => None,
     };
+    let connection = match task.lifeline {
+        Lifeline::Socket => Some(connect()?),
+        Lifeline::Descriptor | Lifeline::Runtime => None,
+    };
     let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     let null = |fd| {
         rustix::fs::fstat(fd).is_ok_and(|stat| {
@@ -92,11 +119,14 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     let lifeline = match task.lifeline {
         Lifeline::Descriptor => Some(sys::inherited(3).at(Step::Descriptors)?),
         Lifeline::Runtime => None,
+        Lifeline::Socket => connection,
     };
     // The program is to have the terminal, and a session needs one that nobody has. Before signals are blocked: the hangup
     // that comes with it is not meant for anybody. gVisor's kernel cannot let go of one: the session stays then.
     let terminal = rustix::termios::isatty(rustix::stdio::stdin());
-    let session = if !task.guards.session.holds() || (terminal && sys::give_up_terminal().is_err()) {
+    // One that came over a socket is nobody's yet.
+    let own_terminal = terminal && task.lifeline != Lifeline::Socket;
+    let session = if !task.guards.session.holds() || (own_terminal && sys::give_up_terminal().is_err()) {
         Session::Kept
     } else {
         Session::Own
@@ -132,18 +162,20 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     }
     thread("signals", move || {
         while let Some(number) = blocked.wait() {
-            if let Some(signal) = rustix::process::Signal::from_named_raw(number)
-                && rustix::process::kill_process_group(child, signal).is_err()
-            {
-                let _ = rustix::process::kill_process(child, signal);
-            }
+            pass(child, number);
         }
     })?;
     if let Some(lifeline) = lifeline {
         thread("lifeline", move || {
-            // Nothing is ever written to it.
-            while rustix::io::read(&lifeline, &mut [0; 1]) == Err(Errno::INTR) {}
-            sys::exit_now(137);
+            // What is written to it are numbers of signals.
+            let mut number = [0];
+            loop {
+                match rustix::io::read(&lifeline, &mut number) {
+                    Ok(1) => pass(child, i32::from(number[0])),
+                    Err(Errno::INTR) => {}
+                    Ok(_) | Err(_) => sys::exit_now(137),
+                }
+            }
         })?;
     }
     relay::spawn(relay)?;
@@ -157,6 +189,40 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
             Err(_) => sys::exit_now(125),
         }
     }
+}
+
+/// Passes a signal on.
+fn pass(child: Pid, number: i32) {
+    if let Some(signal) = Signal::from_named_raw(number)
+        && rustix::process::kill_process_group(child, signal).is_err()
+    {
+        let _ = rustix::process::kill_process(child, signal);
+    }
+}
+
+/// Connects with the supervisor and takes the program's streams from it.
+fn connect() -> Result<OwnedFd, StepError> {
+    let on = || "the supervisor's socket";
+    let stream = UnixStream::connect(SUPERVISOR_SOCKET)
+        .map_err(|error| StepError::io(Step::Descriptors, on(), &error))?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    rustix::net::recvmsg(&stream, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        .on(Step::Descriptors, on())?;
+    let mut streams: Vec<OwnedFd> = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            streams.extend(descriptors);
+        }
+    }
+    let [stdin, stdout, stderr] = streams.as_slice() else {
+        return Err(StepError::new(Step::Descriptors, on(), Errno::INVAL));
+    };
+    rustix::stdio::dup2_stdin(stdin).on(Step::Descriptors, on())?;
+    rustix::stdio::dup2_stdout(stdout).on(Step::Descriptors, on())?;
+    rustix::stdio::dup2_stderr(stderr).on(Step::Descriptors, on())?;
+    Ok(stream.into())
 }
 
 /// The key that the supervisor has written to standard input, with nothing after it.
@@ -187,6 +253,12 @@ fn execute(task: &Task, session: Session, program: &[String]) -> Result<Infallib
         if rustix::termios::isatty(stdin) {
             rustix::process::ioctl_tiocsctty(stdin).at(Step::Terminal)?;
         }
+    }
+    if let Some(umask) = task.umask {
+        rustix::process::umask(Mode::from_raw_mode(umask));
+    }
+    for limit in &task.rlimits {
+        limit.apply().on(Step::Rlimits, limit.resource.posix())?;
     }
     if let Some(landlock) = &task.landlock {
         crate::start::walls::landlock::enter(landlock).at(Step::Landlock)?;

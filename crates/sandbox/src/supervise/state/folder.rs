@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use super::record::State;
 use crate::error::SandboxError;
+use crate::spec::Spec;
+use crate::supervise::node;
 use crate::supervise::program;
 use crate::supervise::program::Program;
 use crate::supervise::runtime;
@@ -94,6 +96,10 @@ impl Folder {
             Some(Runtime::Oci(oci)) => oci,
             _ => OciRuntime::Runc,
         };
+        if self.runtime().exists() && self.state().is_some_and(|state| state.runtime == Runtime::Containerd) {
+            let spec = self.read::<Spec>("spec.json").ok().flatten();
+            node::clear(spec.and_then(|spec| spec.node).as_ref(), &self.runtime())?;
+        }
         if self.runtime().exists() {
             let all = self.0.parent().unwrap_or(&self.0);
             let program = Program::find(oci, program::places(all));

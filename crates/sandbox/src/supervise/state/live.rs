@@ -30,6 +30,7 @@ use crate::start::key::SessionKey;
 use crate::start::step::Step;
 use crate::supervise::attend::Attendant;
 use crate::supervise::foreground::Supervised;
+use crate::supervise::node;
 use crate::supervise::program;
 use crate::supervise::program::Program;
 use crate::supervise::sandbox::Sandbox;
@@ -242,7 +243,13 @@ impl Sandboxes {
             let why = "`runsc` is started without cgroups, which would hold its own kernel too";
             return Err(Refusal::NoCgroup(why.into()).into());
         }
-        if runtime == Runtime::Oci(OciRuntime::Runsc) {
+        let node = match (runtime, &spec.node) {
+            (Runtime::Containerd, _) if spec.seal.is_some() => return Err(SandboxError::SealedPod),
+            (Runtime::Containerd, None) => return Err(SandboxError::NoNode),
+            (Runtime::Containerd, Some(node)) => Some(node),
+            (Runtime::Builtin | Runtime::Oci(_), _) => None,
+        };
+        if matches!(runtime, Runtime::Oci(OciRuntime::Runsc) | Runtime::Containerd) {
             self.held_by_others(spec)?;
         }
         let Prepared { folder, lock, mut plan, home, egress, proxy, stand_ins } =
@@ -250,7 +257,7 @@ impl Sandboxes {
         let key = spec.seal.as_ref().map(|seal| SessionKey::of_host(&seal.key)).transpose()?;
         let state;
         let mut written;
-        let running: Box<dyn Supervised> = if let Runtime::Oci(oci) = runtime {
+        let running: Box<dyn Supervised> = if runtime != Runtime::Builtin {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
             written = written::places(&plan, &folder.0, Means::Copy)?;
             let copies =
@@ -265,9 +272,13 @@ impl Sandboxes {
             // Before the start: what is left after a kill must be known by then.
             state = State { last, ..State::new(0, &plan, runtime) };
             folder.write("state.json", &state)?;
-            let program = Program::find(oci, program::places(&self.directory))?;
-            let runtime = folder.runtime();
-            Box::new(crate::supervise::runtime::start_with(&plan, &paths, program, stdio, &runtime, key)?)
+            let own = folder.runtime();
+            if let Runtime::Oci(oci) = runtime {
+                let program = Program::find(oci, program::places(&self.directory))?;
+                Box::new(crate::supervise::runtime::start_with(&plan, &paths, program, stdio, &own, key)?)
+            } else {
+                Box::new(node::start(&plan, &paths, node.ok_or(SandboxError::NoNode)?, stdio, &own)?)
+            }
         } else {
             let mut sandbox = Sandbox::new(plan.clone()).key(key);
             if let Some(home) = home {
@@ -300,7 +311,7 @@ impl Sandboxes {
         Ok(Live { folder, plan, running, state, stand_ins, proxy, _written: written, _lock: lock })
     }
 
-    /// `runsc` follows links in the sources of mounts. What `spec` protects or holds it would mount by path; another
+    /// `runsc` and containerd follow links in the sources of mounts. What `spec` protects or holds it would mount by path; another
     /// sandbox that runs and may exchange it for a link is a reason not to start.
     fn held_by_others(&self, spec: &Spec) -> Result<(), SandboxError> {
         let names = fs_err::read_dir(&self.directory).into_iter().flatten().flatten();

@@ -69,6 +69,7 @@ impl State {
             since: now(),
             walls: match runtime {
                 Runtime::Builtin => plan.walls.clone(),
+                Runtime::Containerd => crate::oci::pod::walls(plan),
                 Runtime::Oci(runtime) => crate::oci::config::walls(plan, runtime),
             },
             groups: plan
