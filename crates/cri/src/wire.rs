@@ -175,11 +175,11 @@ async fn exchange(
     let trailers = body.trailers().await.map_err(broken)?.unwrap_or_default();
     let status = status(&trailers).ok_or_else(|| foreign("it has no `grpc-status`".into()))?;
     judge(call, status, &trailers)?;
-    unframed(held.freeze()).map_err(foreign)
+    unframed(&held.freeze()).map_err(foreign)
 }
 
 /// The message in a body that has exactly one.
-fn unframed(body: Bytes) -> Result<Bytes, String> {
+fn unframed(body: &Bytes) -> Result<Bytes, String> {
     let Some((head, rest)) = body.split_first_chunk::<5>() else { return Err("it has no message".into()) };
     if head[0] != 0 {
         return Err("it is compressed".into());
@@ -217,7 +217,7 @@ fn percent_decoded(bytes: &[u8]) -> String {
             && let [high, low, after @ ..] = tail
             && let (Some(high), Some(low)) = (digit(*high), digit(*low))
         {
-            out.push(high << 4 | low);
+            out.push((high << 4) | low);
             rest = after;
         } else {
             out.push(*first);
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_body_is_one_message_and_nothing_else() {
-        let body = |bytes: &'static [u8]| unframed(Bytes::from_static(bytes));
+        let body = |bytes: &'static [u8]| unframed(&Bytes::from_static(bytes));
         assert_eq!(body(b"\0\0\0\0\x02hi").unwrap(), "hi");
         assert_eq!(body(b"\0\0\0\0\0").unwrap(), "");
         for wrong in [&b""[..], b"\0\0\0\0", b"\x01\0\0\0\x02hi", b"\0\0\0\0\x03hi", b"\0\0\0\0\x01hi"] {

@@ -17,6 +17,7 @@ use pinfold_cri::CriError;
 use pinfold_cri::Socket;
 use pinfold_cri::message::Nothing;
 use pinfold_cri::message::Sandbox;
+use pinfold_cri::message::SandboxConfig;
 use pinfold_cri::message::SandboxId;
 use pinfold_cri::message::Sandboxes;
 use pinfold_cri::message::Version;
@@ -143,7 +144,7 @@ fn but_for(call: &'static str, said: Say) -> (tempfile::TempDir, Client, Calls) 
 fn a_call_is_one_message_there_and_one_back() {
     let (_dir, client, calls) = but_for("/RunPodSandbox", message(&SandboxId { id: "abc".into() }));
     assert_eq!(client.version().unwrap().runtime_version, "1.6.20");
-    let config = pinfold_cri::message::SandboxConfig { hostname: "h".into(), ..Default::default() };
+    let config = SandboxConfig { hostname: "h".into(), ..Default::default() };
     assert_eq!(client.run_sandbox(&config).unwrap(), "abc");
     let calls = calls.lock().unwrap();
     let (name, body) = calls.last().unwrap();
@@ -173,7 +174,7 @@ fn a_list_is_of_those_that_have_the_label() {
 #[test]
 fn an_error_of_the_runtime_is_told_in_its_words() {
     let (_dir, client, _) = but_for("/RunPodSandbox", Say::Status("2", "failed to find network info%0A!"));
-    let error = client.run_sandbox(&Default::default()).unwrap_err();
+    let error = client.run_sandbox(&SandboxConfig::default()).unwrap_err();
     let CriError::Status { code: Code::Other(2), message, .. } = &error else { panic!("{error:?}") };
     assert_eq!(message, "failed to find network info\n!");
     assert!(error.hint().unwrap().contains("CNI"), "{error:?}");

@@ -197,6 +197,7 @@ pub fn config(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<V
                 OciRuntime::Runsc => Lifeline::Runtime,
             },
             guards: plan.guards.clone(),
+            terminal: None,
             rlimits: Vec::new(),
             umask: None,
         };

@@ -113,13 +113,14 @@ pub(crate) fn walls(plan: &Plan) -> Vec<Standing> {
 }
 
 /// The pod. `folder` is the session's for this, `image` the id that the runtime knows the image by, `unique` tells the pod from
-/// others of its name.
+/// others of its name, `terminal` has lines and columns.
 pub(crate) fn pod(
     plan: &Plan,
     paths: &BundlePaths,
     image: &str,
     folder: &Path,
     unique: &str,
+    terminal: Option<(u16, u16)>,
 ) -> Result<Pod, SandboxError> {
     let args =
         words::texts(&plan.args).map_err(|word| BundleError::Word(word.to_string_lossy().into_owned()))?;
@@ -147,6 +148,7 @@ pub(crate) fn pod(
         landlock: plan.landlock.clone(),
         lifeline: Lifeline::Socket,
         guards: plan.guards.clone(),
+        terminal,
         rlimits: plan.rlimits.clone(),
         umask: Some(plan.umask),
     };

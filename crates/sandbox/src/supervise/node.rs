@@ -3,11 +3,11 @@
 //! ```text
 //!   supervisor ── CRI ──► runtime ──► pod, its network deleted ──► container, process 1
 //!        └─ session's folder/s ◄── one connection ────────────────────┘
-//!             three streams there, numbers of signals there; closed by whoever ends
+//!             streams there or a terminal back, numbers of signals there; closed by whoever ends
 //! ```
 //!
 //! The runtime starts process 1 elsewhere, so that it comes to its supervisor: it connects with a socket of the session's folder,
-//! which is mounted for it, and is handed the program's streams, a terminal among them. The connection is the lifeline too: when it
+//! which is mounted for it, and is handed the program's streams, or hands over the master of a terminal of the sandbox's own. The connection is the lifeline too: when it
 //! is closed, whoever is left ends.
 //!
 //! **Guarantees**: a pod that was begun is removed, whatever fails; what a killed supervisor leaves is found by its label
@@ -46,10 +46,10 @@ use crate::plan::Namespace;
 use crate::plan::Plan;
 use crate::spec::Access;
 use crate::spec::Node;
+use crate::start::spawn::Message;
 use crate::start::sys;
 use crate::supervise::cut;
 use crate::supervise::foreground::Supervised;
-use crate::supervise::runtime::open_terminal;
 use crate::supervise::streams;
 use crate::supervise::streams::Pipes;
 use crate::types::Exit;
@@ -130,7 +130,11 @@ pub(crate) fn start(
     crate::oci::protect::write(plan, &coverings).map_err(SandboxError::file("fill", &coverings))?;
     let paths = BundlePaths { coverings: Some(coverings), ..paths.clone() };
     let unique = format!("{}-{}", std::process::id(), unique());
-    let asked = pod::pod(plan, &paths, &node.image, folder, &unique)?;
+    let size = match stdio {
+        Stdio::Terminal { rows, columns } => Some((rows, columns)),
+        Stdio::Inherit | Stdio::Piped | Stdio::Outputs | Stdio::Null => None,
+    };
+    let asked = pod::pod(plan, &paths, &node.image, folder, &unique, size)?;
     make(&asked.made, asked.user)?;
     if root {
         let own = paths.home.iter().chain(paths.written.values());
@@ -146,17 +150,7 @@ pub(crate) fn start(
     let place = folder.join("s");
     let listener = pinfold_base::socket::listen(&place).map_err(SandboxError::file("listen on", &place))?;
     reachable(&place)?;
-    let streams::Prepared { mut streams, pipes, .. } = streams::prepare(stdio, &plan.guards.streams)?;
-    let mut terminal = None;
-    if let Stdio::Terminal { rows, columns } = stdio {
-        let (master, slave) =
-            open_terminal(rows, columns).map_err(SandboxError::supervisor("open a terminal"))?;
-        let copy = || slave.try_clone().map_err(SandboxError::supervisor("open a terminal"));
-        streams.stdin = copy()?;
-        streams.stdout = copy()?;
-        streams.stderr = slave;
-        terminal = Some(master);
-    }
+    let streams::Prepared { streams, pipes, .. } = streams::prepare(stdio, &plan.guards.streams)?;
     own(&streams, asked.user).map_err(SandboxError::supervisor("give the program its streams"))?;
 
     let sandbox = begun.client.run_sandbox(&asked.sandbox)?;
@@ -170,6 +164,7 @@ pub(crate) fn start(
     begun.client.start_container(&container)?;
     let connection = meet(&begun, &container, &listener)?;
     hand_over(&connection, &streams).map_err(SandboxError::supervisor("hand the streams over"))?;
+    let terminal = if size.is_some() { Some(master(&begun, &container, &connection)?) } else { None };
     Ok(Pod { began: begun, container, connection: connection.into(), terminal, pipes, exit: None })
 }
 
@@ -194,6 +189,22 @@ fn meet(
             Ok(ended) => return Err(SandboxError::PodEnded { code: ended.code, said: said(begun) }),
             Err(CriError::Silent { .. }) if start.elapsed() < COMING => {}
             Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Takes the master of the terminal that process 1 has opened in the sandbox.
+fn master(begun: &Begun, container: &str, connection: &UnixStream) -> Result<OwnedFd, SandboxError> {
+    let failed = |error: io::Error| SandboxError::Supervisor { action: "take the terminal", source: error };
+    connection.set_read_timeout(Some(COMING)).map_err(failed)?;
+    match Message::receive(connection).map_err(|errno| failed(errno.into()))? {
+        Some((Message::Terminal, Some(master))) => {
+            connection.set_read_timeout(None).map_err(failed)?;
+            Ok(master)
+        }
+        _ => {
+            let code = begun.client.wait(container, ENDING)?.code;
+            Err(SandboxError::PodEnded { code, said: said(begun) })
         }
     }
 }
@@ -285,7 +296,7 @@ fn give(path: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the program the owner of its pipes and its terminal, which it may open again by name (`/dev/stdout`).
+/// Makes the program the owner of its pipes, which it may open again by name (`/dev/stdout`).
 fn own(streams: &sys::Streams, (uid, gid): (u32, u32)) -> rustix::io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -293,7 +304,7 @@ fn own(streams: &sys::Streams, (uid, gid): (u32, u32)) -> rustix::io::Result<()>
     let (uid, gid) = (rustix::process::Uid::from_raw(uid), rustix::process::Gid::from_raw(gid));
     for fd in [&streams.stdin, &streams.stdout, &streams.stderr] {
         let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode);
-        if kind == rustix::fs::FileType::Fifo || rustix::termios::isatty(fd) {
+        if kind == rustix::fs::FileType::Fifo {
             rustix::fs::fchown(fd, Some(uid), Some(gid))?;
         }
     }

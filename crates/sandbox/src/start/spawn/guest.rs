@@ -57,6 +57,9 @@ pub(crate) struct Task {
     pub(crate) lifeline: Lifeline,
     #[serde(default)]
     pub(crate) guards: Guards,
+    /// A terminal of the sandbox's own for the program, with this many lines and columns, in the place of its streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) terminal: Option<(u16, u16)>,
     /// Limits of each process that the runtime is not told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) rlimits: Vec<Rlimit>,
@@ -104,7 +107,7 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
         None => None,
     };
     let connection = match task.lifeline {
-        Lifeline::Socket => Some(connect()?),
+        Lifeline::Socket => Some(connect(task.terminal)?),
         Lifeline::Descriptor | Lifeline::Runtime => None,
     };
     let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
@@ -200,8 +203,8 @@ fn pass(child: Pid, number: i32) {
     }
 }
 
-/// Connects with the supervisor and takes the program's streams from it.
-fn connect() -> Result<OwnedFd, StepError> {
+/// Connects with the supervisor and takes the program's streams from it, or gives it the master of a terminal.
+fn connect(terminal: Option<(u16, u16)>) -> Result<OwnedFd, StepError> {
     let on = || "the supervisor's socket";
     let stream = UnixStream::connect(SUPERVISOR_SOCKET)
         .map_err(|error| StepError::io(Step::Descriptors, on(), &error))?;
@@ -216,13 +219,19 @@ fn connect() -> Result<OwnedFd, StepError> {
             streams.extend(descriptors);
         }
     }
-    let [stdin, stdout, stderr] = streams.as_slice() else {
-        return Err(StepError::new(Step::Descriptors, on(), Errno::INVAL));
-    };
-    rustix::stdio::dup2_stdin(stdin).on(Step::Descriptors, on())?;
-    rustix::stdio::dup2_stdout(stdout).on(Step::Descriptors, on())?;
-    rustix::stdio::dup2_stderr(stderr).on(Step::Descriptors, on())?;
-    Ok(stream.into())
+    let stream = OwnedFd::from(stream);
+    let [mut stdin, mut stdout, mut stderr] = <[OwnedFd; 3]>::try_from(streams)
+        .map_err(|_| StepError::new(Step::Descriptors, on(), Errno::INVAL))?;
+    if let Some((rows, columns)) = terminal {
+        let slave = super::init::open_terminal(&stream, rows, columns)?;
+        stdin = slave.try_clone().on(Step::Terminal, on())?;
+        stdout = slave.try_clone().on(Step::Terminal, on())?;
+        stderr = slave;
+    }
+    rustix::stdio::dup2_stdin(&stdin).on(Step::Descriptors, on())?;
+    rustix::stdio::dup2_stdout(&stdout).on(Step::Descriptors, on())?;
+    rustix::stdio::dup2_stderr(&stderr).on(Step::Descriptors, on())?;
+    Ok(stream)
 }
 
 /// The key that the supervisor has written to standard input, with nothing after it.

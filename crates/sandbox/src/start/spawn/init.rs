@@ -232,7 +232,7 @@ pub(super) fn own_null(streams: [bool; 3]) -> rustix::io::Result<()> {
 }
 
 /// A terminal of the sandbox's own `/dev/pts`: its master goes to the supervisor, the slave is returned.
-fn open_terminal(control: &OwnedFd, rows: u16, columns: u16) -> Result<OwnedFd, StepError> {
+pub(super) fn open_terminal(control: &OwnedFd, rows: u16, columns: u16) -> Result<OwnedFd, StepError> {
     let master =
         rustix::fs::open("/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
             .on(Step::Terminal, "/dev/pts/ptmx")?;
