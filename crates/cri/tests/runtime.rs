@@ -1,4 +1,5 @@
 //! A client and a stand-in for a container runtime, on a Unix socket: what is asked, and what becomes of answers that are none.
+#![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -249,7 +250,7 @@ fn what_does_not_listen_or_does_not_speak_is_told_apart() {
     // One that may not be connected to: root may, so that only others can tell.
     let path = dir.path().join("closed.sock");
     drop(UnixListener::bind(&path).unwrap());
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     match connect(&path) {
         Err(CriError::Denied(named)) => assert_eq!(named, path),
         // Root may.

@@ -197,16 +197,13 @@ fn meet(
 fn master(begun: &Begun, container: &str, connection: &UnixStream) -> Result<OwnedFd, SandboxError> {
     let failed = |error: io::Error| SandboxError::Supervisor { action: "take the terminal", source: error };
     connection.set_read_timeout(Some(COMING)).map_err(failed)?;
-    match Message::receive(connection).map_err(|errno| failed(errno.into()))? {
-        Some((Message::Terminal, Some(master))) => {
-            connection.set_read_timeout(None).map_err(failed)?;
-            Ok(master)
-        }
-        _ => {
-            let code = begun.client.wait(container, ENDING)?.code;
-            Err(SandboxError::PodEnded { code, said: said(begun) })
-        }
+    let message = Message::receive(connection).map_err(|errno| failed(errno.into()))?;
+    if let Some((Message::Terminal, Some(master))) = message {
+        connection.set_read_timeout(None).map_err(failed)?;
+        return Ok(master);
     }
+    let code = begun.client.wait(container, ENDING)?.code;
+    Err(SandboxError::PodEnded { code, said: said(begun) })
 }
 
 /// What a container has said that did not come as far as its streams.

@@ -257,7 +257,7 @@ impl Sandboxes {
         let key = spec.seal.as_ref().map(|seal| SessionKey::of_host(&seal.key)).transpose()?;
         let state;
         let mut written;
-        let running: Box<dyn Supervised> = if runtime != Runtime::Builtin {
+        let running: Box<dyn Supervised> = if let Runtime::Oci(_) | Runtime::Containerd = runtime {
             let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
             written = written::places(&plan, &folder.0, Means::Copy)?;
             let copies =
