@@ -25,6 +25,7 @@ mod project;
 mod proxy_greeting;
 mod proxy_head;
 mod proxy_hello;
+mod proxy_identity;
 mod proxy_redact;
 mod proxy_relay;
 mod proxy_route;
@@ -69,6 +70,7 @@ pub use project::words;
 pub use proxy_greeting::proxy_greeting;
 pub use proxy_head::proxy_head;
 pub use proxy_hello::proxy_hello;
+pub use proxy_identity::proxy_identity;
 pub use proxy_redact::proxy_redact;
 pub use proxy_relay::proxy_relay;
 pub use proxy_route::proxy_route;
@@ -122,6 +124,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy_greeting", proxy_greeting),
     ("proxy_head", proxy_head),
     ("proxy_hello", proxy_hello),
+    ("proxy_identity", proxy_identity),
     ("proxy_redact", proxy_redact),
     ("proxy_relay", proxy_relay),
     ("proxy_route", proxy_route),

@@ -93,6 +93,11 @@ impl Token {
         text.push('\n');
         text
     }
+
+    /// The bytes, for the preamble.
+    pub(crate) fn expose(&self) -> &[u8; TOKEN_BYTES] {
+        &self.0
+    }
 }
 
 impl Clone for Token {

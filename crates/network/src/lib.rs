@@ -12,6 +12,7 @@
 //!   dial     name ─► checked address ─► connection serve    the proxy: event loop, jobs, exchanges, journal
 //!   route    one provider behind a loopback port   relay    the only listener inside
 //!   secret   the key: where from, never shown      events   what the two event loops are made of
+//!   identity tokens of sandboxes, and their list   tls      between a relay and a proxy that serves many
 //! ```
 //!
 //! **Guarantees**: what cannot be read, decided, recorded or reached is refused with a reason. A connection is made to an
@@ -35,6 +36,7 @@ pub mod secret;
 pub mod serve;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 pub mod wire;
 
 pub use dial::DialError;
@@ -54,6 +56,7 @@ pub use relay::RelayError;
 pub use relay::RelayLimits;
 pub use relay::RelayStop;
 pub use relay::RouteId;
+pub use relay::Upstream;
 pub use relay::environment;
 pub use relay::raise_open_files;
 pub use relay::runtime_environment;
@@ -81,12 +84,22 @@ pub use secret::Place;
 pub use secret::Secret;
 pub use secret::Surroundings;
 pub use secret::read_own;
+pub use serve::Figures;
+pub use serve::InForce;
+pub use serve::InForceError;
 pub use serve::JournalConfig;
+pub use serve::JournalTo;
+pub use serve::PolicyFigures;
+pub use serve::PolicySpec;
 pub use serve::Proxy;
 pub use serve::ProxyConfig;
 pub use serve::ProxyError;
 pub use serve::ProxyHandle;
 pub use serve::ProxyLimits;
+pub use serve::ResultFigures;
+pub use serve::ServiceConfig;
 pub use serve::Trust;
 pub use serve::refused::Refusals;
 pub use serve::refused::Refused;
+pub use tls::ServerTls;
+pub use tls::TlsError;

@@ -1,4 +1,4 @@
-//! Two connected sockets whose bytes are passed to each other, without blocking: one [`Pair`] of an event loop.
+//! Two connected ends whose bytes are passed to each other, without blocking: one [`Pair`] of an event loop.
 //!
 //! ```text
 //!        end 0  ── flow 0 ──►  end 1
@@ -7,20 +7,21 @@
 //!
 //! Bytes go through one [`Scratch`] shared by all pairs of a loop. Only what the receiving end would not take is kept with
 //! the pair, and the sum of that is bounded: when [`STALLED`] bytes wait in all pairs together, reads shrink to
-//! [`SMALL`]. An idle pair therefore costs its two descriptors and this struct, no buffer.
+//! [`SMALL`]. An idle pair therefore costs its two descriptors and this struct, no buffer; with TLS, its keys.
 //!
 //! **Guarantees**: an end of one side becomes an end (`shutdown`) of the other after the last byte; a side that no longer
 //! takes bytes is still read, and what it says is thrown away, so that the answer it sent before reaches the other side
-//! instead of a reset.
+//! instead of a reset. Where TLS is on one side, what was cut on either is cut on the other, never ended.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use std::time::Instant;
 
-use rustix::io::Errno;
-use rustix::net::RecvFlags;
-use rustix::net::SendFlags;
-use rustix::net::Shutdown;
+use super::end::Came;
+use super::end::End;
+use super::end::Ending;
+use super::end::Flushed;
+use super::end::Sent;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
@@ -72,8 +73,8 @@ struct Flow {
     waiting: Vec<u8>,
     sent: usize,
     bytes: u64,
-    /// The sender has ended.
-    ended: bool,
+    /// The sender has ended, and how.
+    ended: Option<Ending>,
     /// The receiver has been told of the end.
     closed: bool,
     /// The receiver takes nothing any more.
@@ -82,15 +83,17 @@ struct Flow {
 
 impl Flow {
     fn done(&self) -> bool {
-        self.closed || (self.refused && self.ended)
+        self.closed || (self.refused && self.ended.is_some())
     }
 }
 
-/// Two sockets, nonblocking and watched by the loop's poller.
+/// Two ends, watched by the loop's poller.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    ends: [OwnedFd; 2],
+    ends: [End; 2],
     flows: [Flow; 2],
+    /// Bytes that the ends hold, as they stand in the loop's budget.
+    held: usize,
     readable: [bool; 2],
     writable: [bool; 2],
     moved: Instant,
@@ -100,7 +103,7 @@ pub(crate) struct Pair {
 impl Pair {
     /// A pair that goes on with what was begun: `waiting` is sent before anything else, to end 1 and to end 0, and `bytes`
     /// have gone already.
-    pub(crate) fn new(ends: [OwnedFd; 2], waiting: [Vec<u8>; 2], bytes: [u64; 2], now: Instant) -> Self {
+    pub(crate) fn new(ends: [End; 2], waiting: [Vec<u8>; 2], bytes: [u64; 2], now: Instant) -> Self {
         let [forth, back] = waiting;
         Self {
             ends,
@@ -108,6 +111,7 @@ impl Pair {
                 Flow { waiting: forth, bytes: bytes[0], ..Flow::default() },
                 Flow { waiting: back, bytes: bytes[1], ..Flow::default() },
             ],
+            held: 0,
             readable: [true; 2],
             writable: [true; 2],
             moved: now,
@@ -117,7 +121,7 @@ impl Pair {
 
     /// One of the two sockets.
     pub(crate) fn end(&self, side: usize) -> &OwnedFd {
-        &self.ends[side]
+        self.ends[side].socket()
     }
 
     /// Bytes that have left for the other side: from end 0, from end 1.
@@ -147,6 +151,16 @@ impl Pair {
         for side in [0, 1] {
             again |= self.drive_flow(side, scratch, now);
         }
+        let held = self.ends[0].held() + self.ends[1].held();
+        scratch.stalled = (scratch.stalled + held).saturating_sub(self.held);
+        self.held = held;
+        // A session that broke takes nothing and gives nothing.
+        if self.ends.iter().any(|end| {
+            end.session().is_some_and(|session| session.broken().is_some() && !session.has_plain())
+        }) {
+            self.cut();
+            return Progress::Finished;
+        }
         let [forth, back] = &self.flows;
         if forth.done() && back.done() {
             return Progress::Finished;
@@ -159,6 +173,15 @@ impl Pair {
         if again { Progress::Again } else { Progress::Waiting }
     }
 
+    /// Where TLS is on one side, closing the pair now is seen as a cut on both.
+    pub(crate) fn cut(&self) {
+        let [first, second] = &self.ends;
+        if first.session().is_some() || second.session().is_some() {
+            first.reset();
+            second.reset();
+        }
+    }
+
     /// Gives back what the pair holds of the loop's budget; to be called before it is dropped.
     pub(crate) fn release(&mut self, scratch: &mut Scratch) {
         for flow in &mut self.flows {
@@ -166,6 +189,8 @@ impl Pair {
             flow.waiting = Vec::new();
             flow.sent = 0;
         }
+        scratch.stalled = scratch.stalled.saturating_sub(self.held);
+        self.held = 0;
     }
 
     /// True when the flow could go on at once but its turn is over.
@@ -176,11 +201,26 @@ impl Pair {
             if flow.closed {
                 return false;
             }
+            if self.ends[to].unsent() > 0 && !flow.refused {
+                if !self.writable[to] {
+                    return false;
+                }
+                let before = self.ends[to].unsent();
+                match self.ends[to].flush() {
+                    Flushed::Done => {}
+                    Flushed::Full => self.writable[to] = false,
+                    Flushed::Refused => flow.refused = true,
+                }
+                if self.ends[to].unsent() < before {
+                    self.moved = now;
+                }
+                continue;
+            }
             if !flow.waiting.is_empty() {
                 if !self.writable[to] && !flow.refused {
                     return false;
                 }
-                match send(&self.ends[to], &flow.waiting[flow.sent..]) {
+                match self.ends[to].send(&flow.waiting[flow.sent..]) {
                     Sent::Bytes(count) => {
                         flow.sent += count;
                         flow.bytes += count as u64;
@@ -198,36 +238,48 @@ impl Pair {
                 scratch.stalled = scratch.stalled.saturating_sub(flow.waiting.len());
                 flow.waiting = Vec::new();
                 flow.sent = 0;
+                continue;
             }
-            if flow.ended {
-                // Fails when the other side is gone, and then there is nobody left to tell.
-                let _ = rustix::net::shutdown(&self.ends[to], Shutdown::Write);
-                flow.closed = true;
+            if let Some(ending) = flow.ended {
+                if ending == Ending::Cut && self.ends[to].session().is_none() {
+                    // Telling it of an end would be telling it that all was said.
+                    self.ends[to].reset();
+                    flow.closed = true;
+                    return false;
+                }
+                if self.ends[to].finish(ending) == Flushed::Full {
+                    self.writable[to] = false;
+                } else {
+                    flow.closed = true;
+                }
                 return false;
             }
             if !self.readable[from] || (!self.writable[to] && !flow.refused) {
                 return false;
             }
             let chunk = scratch.chunk();
-            let count = match rustix::net::recv(&self.ends[from], &mut *chunk, RecvFlags::DONTWAIT) {
-                Ok((_, count)) => count,
-                Err(Errno::AGAIN) => {
+            let count = match self.ends[from].receive(&mut *chunk) {
+                Came::Bytes(count) => count,
+                Came::Nothing => {
                     self.readable[from] = false;
                     return false;
                 }
-                Err(Errno::INTR) => continue,
-                // A reset ends the flow like an orderly end: what came before it is passed on.
-                Err(_) => 0,
+                Came::Ended => {
+                    flow.ended = Some(Ending::Whole);
+                    continue;
+                }
+                // What came before a reset is passed on. Without TLS it ends the flow like an orderly end.
+                Came::Broken => {
+                    let encrypted = self.ends.iter().any(|end| end.session().is_some());
+                    flow.ended = Some(if encrypted { Ending::Cut } else { Ending::Whole });
+                    continue;
+                }
             };
-            if count == 0 {
-                flow.ended = true;
-                continue;
-            }
             if flow.refused {
                 continue;
             }
             let mut sent = 0;
-            match send(&self.ends[to], &chunk[..count]) {
+            match self.ends[to].send(&chunk[..count]) {
                 Sent::Bytes(taken) => {
                     sent = taken;
                     flow.bytes += taken as u64;
@@ -248,28 +300,6 @@ impl Pair {
     }
 }
 
-/// What became of bytes that were offered to a socket.
-pub(crate) enum Sent {
-    /// So many were taken.
-    Bytes(usize),
-    /// None now.
-    Full,
-    /// None any more.
-    Refused,
-}
-
-/// Offers bytes to a socket, without waiting.
-pub(crate) fn send(to: &OwnedFd, bytes: &[u8]) -> Sent {
-    loop {
-        match rustix::net::send(to, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-            Ok(count) => return Sent::Bytes(count),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Sent::Full,
-            Err(_) => return Sent::Refused,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -285,7 +315,7 @@ mod tests {
         left.set_nonblocking(true).unwrap();
         right.set_nonblocking(true).unwrap();
         let pair = Pair::new(
-            [inner_left.into(), inner_right.into()],
+            [inner_left, inner_right].map(|socket| End::from(OwnedFd::from(socket))),
             [first.to_vec(), vec![]],
             [0; 2],
             Instant::now(),

@@ -270,6 +270,12 @@ impl Route {
         Ok(Self { key: Key::new(credential), spec })
     }
 
+    /// A route whose key is known already.
+    pub(crate) fn with_key(spec: RouteSpec, key: Secret) -> Result<Self, RouteError> {
+        spec.check()?;
+        Ok(Self { key: Key::given(key), spec })
+    }
+
     pub(crate) fn spec(&self) -> &RouteSpec {
         &self.spec
     }

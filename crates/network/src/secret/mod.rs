@@ -514,28 +514,43 @@ fn content(file: &HeldFile) -> Result<Vec<u8>, CredentialError> {
 /// A credential in use: read at the first request, and again when it is due.
 #[derive(Debug)]
 pub(crate) struct Key {
-    credential: Credential,
+    from: From,
     kept: Mutex<Option<(Instant, Secret)>>,
+}
+
+/// Where a key in use is had from.
+#[derive(Debug)]
+enum From {
+    Credential(Credential),
+    /// Whoever made the route has it, and makes another route when it changes.
+    Given(Secret),
 }
 
 impl Key {
     pub(crate) fn new(credential: Credential) -> Self {
-        Self { credential, kept: Mutex::new(None) }
+        Self { from: From::Credential(credential), kept: Mutex::new(None) }
+    }
+
+    /// A key that is known already.
+    pub(crate) fn given(secret: Secret) -> Self {
+        Self { from: From::Given(secret), kept: Mutex::new(None) }
     }
 
     /// The key as of now. A command is run by one request at a time and its answer kept; the others are read anew, so a
     /// key that is changed on the host counts from the next request.
     pub(crate) fn get(&self) -> Result<Secret, CredentialError> {
-        if !matches!(self.credential, Credential::Command(_)) {
-            return self.credential.read();
-        }
+        let credential = match &self.from {
+            From::Given(secret) => return Ok(secret.clone()),
+            From::Credential(credential @ Credential::Command(_)) => credential,
+            From::Credential(credential) => return credential.read(),
+        };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((since, secret)) = &*kept
             && since.elapsed() < COMMAND_KEPT
         {
             return Ok(secret.clone());
         }
-        let secret = self.credential.read()?;
+        let secret = credential.read()?;
         *kept = Some((Instant::now(), secret.clone()));
         Ok(secret)
     }

@@ -90,7 +90,7 @@ fn a_secret_does_not_print() {
     assert_eq!(text(&secret), "sk-canary-1234");
     assert_eq!(format!("{secret:?} {secret:#?}"), "Secret(…) Secret(…)");
     let credential = Credential::command(&words("sh"), &nowhere()).unwrap();
-    let key = Key { credential, kept: Mutex::new(Some((Instant::now(), secret))) };
+    let key = Key { from: From::Credential(credential), kept: Mutex::new(Some((Instant::now(), secret))) };
     assert!(!format!("{key:?}").contains("canary"));
 }
 

@@ -21,7 +21,6 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -31,6 +30,7 @@ use rustix::event::Timespec;
 use rustls::ClientConnection;
 use rustls::StreamOwned;
 
+use crate::events::end::Patient;
 use crate::route::line;
 use crate::secret::redact::Redactor;
 use crate::wire::body::ChunkDecoder;
@@ -149,7 +149,7 @@ impl Write for Upstream {
 
 /// An exchange under way, and what can be said of it when it is over or broken.
 pub(crate) struct Exchange<'a> {
-    client: &'a UnixStream,
+    client: &'a mut Patient,
     /// Bytes the client has sent after the head.
     ahead: Vec<u8>,
     upstream: Upstream,
@@ -164,10 +164,9 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// An exchange that waits at most `patience` for each piece of the answer. The client's own time-outs are those of its
-    /// socket.
+    /// An exchange that waits at most `patience` for each piece of the answer. The client has its own.
     pub(crate) fn new(
-        client: &'a UnixStream,
+        client: &'a mut Patient,
         ahead: Vec<u8>,
         upstream: Upstream,
         request: &'a RequestHead,
@@ -251,10 +250,9 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn read_client<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], ExchangeError> {
-        let mut client = self.client;
+    fn read_client<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], ExchangeError> {
         loop {
-            match client.read(buffer) {
+            match self.client.read(buffer) {
                 Ok(0) => return Err(ExchangeError::RequestCut),
                 Ok(count) => return Ok(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -393,10 +391,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn answer(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
-        let mut client = self.client;
         if !bytes.is_empty() {
             self.answered = true;
-            client.write_all(bytes).map_err(ExchangeError::Client)?;
+            self.client.write_all(bytes).map_err(ExchangeError::Client)?;
             self.received += bytes.len() as u64;
         }
         Ok(())
@@ -433,7 +430,7 @@ impl<'a> Exchange<'a> {
                 tv_nsec: left.subsec_nanos().into(),
             };
             let mut watched =
-                [PollFd::new(&self.upstream, PollFlags::IN), PollFd::new(self.client, PollFlags::RDHUP)];
+                [PollFd::new(&self.upstream, PollFlags::IN), PollFd::new(&*self.client, PollFlags::RDHUP)];
             match rustix::event::poll(&mut watched, Some(&timeout)) {
                 Ok(0) => return Err(ExchangeError::Late),
                 Ok(_) if !watched[1].revents().is_empty() => return Err(ExchangeError::ClientGone),

@@ -1,4 +1,4 @@
-//! The greeting of a tunnel with its two sockets: what [`Greeting`] lets through is passed on at once, in both directions.
+//! The greeting of a tunnel with its two ends: what [`Greeting`] lets through is passed on at once, in both directions.
 //!
 //! **Guarantees**: nothing goes to the server before the caller has recorded that it may; a side is read only while what it
 //! said before was taken by the other, so a greeting holds one hello and one piece of each direction.
@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use pinfold_base::authority::Host;
-use rustix::io::Errno;
-use rustix::net::RecvFlags;
 
+use crate::events::end::Came;
+use crate::events::end::End;
+use crate::events::end::Flushed;
+use crate::events::end::Sent;
 use crate::events::pump::Pair;
-use crate::events::pump::Sent;
-use crate::events::pump::send;
 use crate::wire::greeting::Greeting;
 use crate::wire::greeting::GreetingError;
 
@@ -41,8 +41,8 @@ pub(crate) enum Outcome {
 /// A tunnel whose TLS is being begun.
 #[derive(Debug)]
 pub(crate) struct Greeter {
-    client: OwnedFd,
-    upstream: OwnedFd,
+    client: End,
+    upstream: End,
     greeting: Greeting,
     /// Whether hellos may go on.
     admitted: bool,
@@ -58,14 +58,14 @@ pub(crate) struct Greeter {
 impl Greeter {
     /// A tunnel to `host`; `ahead` is what the client has said already.
     pub(crate) fn new(
-        client: OwnedFd,
+        client: End,
         upstream: OwnedFd,
         host: Host,
         ahead: &[u8],
     ) -> (Self, Result<(), GreetingError>) {
         let mut greeter = Self {
             client,
-            upstream,
+            upstream: upstream.into(),
             greeting: Greeting::new(host),
             admitted: false,
             forth: Vec::new(),
@@ -79,7 +79,7 @@ impl Greeter {
 
     /// The client's socket and the server's.
     pub(crate) fn ends(&self) -> [&OwnedFd; 2] {
-        [&self.client, &self.upstream]
+        [self.client.socket(), self.upstream.socket()]
     }
 
     /// Whether the hello was admitted.
@@ -99,7 +99,7 @@ impl Greeter {
 
     /// Bytes held.
     pub(crate) fn held(&self) -> usize {
-        self.greeting.held() + self.forth.len() + self.back.len()
+        self.greeting.held() + self.forth.len() + self.back.len() + self.client.held()
     }
 
     /// Bytes passed on, to the server and to the client.
@@ -107,8 +107,8 @@ impl Greeter {
         self.bytes
     }
 
-    /// The client's socket, to tell it why there is no tunnel.
-    pub(crate) fn into_client(self) -> OwnedFd {
+    /// The client, to tell it why there is no tunnel.
+    pub(crate) fn into_client(self) -> End {
         self.client
     }
 
@@ -141,11 +141,14 @@ impl Greeter {
         let mut moved = false;
         let mut gone = false;
         let [forth, back] = &mut self.bytes;
+        if self.client.unsent() > 0 {
+            gone = self.client.flush() == Flushed::Refused;
+        }
         for (to, bytes, count) in
-            [(&self.upstream, &mut self.forth, forth), (&self.client, &mut self.back, back)]
+            [(&mut self.upstream, &mut self.forth, forth), (&mut self.client, &mut self.back, back)]
         {
             if !bytes.is_empty() {
-                match send(to, bytes) {
+                match to.send(bytes) {
                     Sent::Bytes(sent) => {
                         bytes.drain(..sent);
                         *count += sent as u64;
@@ -156,48 +159,36 @@ impl Greeter {
                 }
             }
         }
-        if gone || (self.ended && self.back.is_empty()) {
+        if gone || (self.ended && self.back.is_empty() && self.client.unsent() == 0) {
             return Ok(Some(Outcome::Ended));
         }
         let mut piece = [0; PIECE];
         if self.admitted && self.back.is_empty() && !self.ended {
-            match receive(&self.upstream, &mut piece) {
-                Some(0) => {
+            match self.upstream.receive(&mut piece) {
+                Came::Ended | Came::Broken => {
                     self.ended = true;
                     moved = true;
                 }
-                Some(count) => {
+                Came::Bytes(count) => {
                     self.greeting.server(&piece[..count])?;
                     self.back.extend_from_slice(&piece[..count]);
                     moved = true;
                 }
-                None => {}
+                Came::Nothing => {}
             }
         }
         // What the server has just said comes first: it may be what the client's next words answer.
         if self.forth.is_empty() && !self.greeting.is_done() {
-            match receive(&self.client, &mut piece) {
+            match self.client.receive(&mut piece) {
                 // A client that leaves before the server has answered wants no tunnel.
-                Some(0) => return Ok(Some(Outcome::Ended)),
-                Some(count) => {
+                Came::Ended | Came::Broken => return Ok(Some(Outcome::Ended)),
+                Came::Bytes(count) => {
                     self.greeting.client(&piece[..count], &mut self.forth)?;
                     moved = true;
                 }
-                None => {}
+                Came::Nothing => {}
             }
         }
         Ok((!moved).then_some(Outcome::Waiting))
-    }
-}
-
-/// What is there to be read, zero at the end or after a failure, nothing when more may come.
-fn receive(from: &OwnedFd, piece: &mut [u8]) -> Option<usize> {
-    loop {
-        match rustix::net::recv(from, &mut *piece, RecvFlags::DONTWAIT) {
-            Ok((_, count)) => return Some(count),
-            Err(Errno::AGAIN) => return None,
-            Err(Errno::INTR) => {}
-            Err(_) => return Some(0),
-        }
     }
 }

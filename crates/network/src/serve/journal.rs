@@ -3,6 +3,7 @@
 //! ```text
 //!   DIR/network.jsonl       newest lines, at most a set size
 //!   DIR/network.jsonl.1     the lines before
+//!   standard output         of a proxy for many, whose lines name the sandbox: {"time": …, "sandbox": NAME, …}
 //! ```
 //!
 //! A line holds the time, what was asked for (host and port, method; a path only for credential routes, never a query),
@@ -14,6 +15,7 @@
 
 use std::io;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -24,6 +26,7 @@ use std::time::UNIX_EPOCH;
 use fs_err as fs;
 use fs_err::File;
 use fs_err::os::unix::fs::OpenOptionsExt;
+use rustix::io::Errno;
 use serde::Serialize;
 
 /// The most characters of a text that came from the sandbox.
@@ -43,6 +46,8 @@ pub enum Event {
     Malformed,
     /// A connection that was allowed has ended.
     Closed,
+    /// Somebody connected whose token is not known, or comes from elsewhere.
+    Unknown,
 }
 
 /// One line.
@@ -103,16 +108,20 @@ impl Note {
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<&'a str>,
     #[serde(flatten)]
     note: &'a Note,
 }
 
-/// A file of lines that is turned over when it is full.
+/// Lines in a file that is turned over when it is full, or on the standard output.
 #[derive(Debug)]
-pub struct Journal {
-    path: PathBuf,
-    size_max: u64,
-    open: Mutex<Open>,
+pub struct Journal(To);
+
+#[derive(Debug)]
+enum To {
+    Output(Mutex<OwnedFd>),
+    File { path: PathBuf, size_max: u64, open: Mutex<Open> },
 }
 
 #[derive(Debug)]
@@ -126,30 +135,54 @@ impl Journal {
     pub fn open(path: &Path, size_max: u64) -> io::Result<Self> {
         let file = create(path)?;
         let size = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), size_max, open: Mutex::new(Open { file, size }) })
+        Ok(Self(To::File { path: path.to_owned(), size_max, open: Mutex::new(Open { file, size }) }))
     }
 
-    /// Appends a line.
-    pub fn write(&self, note: &Note) -> io::Result<()> {
+    /// Lines on the standard output, whoever keeps them.
+    pub fn output() -> io::Result<Self> {
+        let output = rustix::stdio::stdout().try_clone_to_owned()?;
+        Ok(Self(To::Output(Mutex::new(output))))
+    }
+
+    /// Appends a line, about `sandbox` where there are several.
+    pub fn write(&self, note: &Note, sandbox: Option<&str>) -> io::Result<()> {
         let mut note = note.clone();
         for text in [&mut note.target, &mut note.method, &mut note.path, &mut note.reason] {
             if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
                 text.truncate(end);
             }
         }
-        let mut line = serde_json::to_vec(&Line { time: timestamp(SystemTime::now()), note: &note })?;
+        let mut line =
+            serde_json::to_vec(&Line { time: timestamp(SystemTime::now()), sandbox, note: &note })?;
         line.push(b'\n');
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.size > 0 && open.size + line.len() as u64 > self.size_max {
-            let mut old = self.path.clone().into_os_string();
-            old.push(".1");
-            fs::rename(&self.path, old)?;
-            *open = Open { file: create(&self.path)?, size: 0 };
+        match &self.0 {
+            To::Output(output) => {
+                // Held until all of it is out: no line is torn by another.
+                let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut rest = &line[..];
+                while !rest.is_empty() {
+                    match rustix::io::write(&*output, rest) {
+                        Ok(count) => rest = &rest[count..],
+                        Err(Errno::INTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok(())
+            }
+            To::File { path, size_max, open } => {
+                let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+                if open.size > 0 && open.size + line.len() as u64 > *size_max {
+                    let mut old = path.clone().into_os_string();
+                    old.push(".1");
+                    fs::rename(path, old)?;
+                    *open = Open { file: create(path)?, size: 0 };
+                }
+                // One call, so that a line is whole or absent.
+                open.file.write_all(&line)?;
+                open.size += line.len() as u64;
+                Ok(())
+            }
         }
-        // One call, so that a line is whole or absent.
-        open.file.write_all(&line)?;
-        open.size += line.len() as u64;
-        Ok(())
     }
 }
 
@@ -183,8 +216,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("network.jsonl");
         let journal = Journal::open(&path, 1 << 20).unwrap();
-        journal.write(&refused("a\"\n\u{1b}]0;x\u{7}\0.example:443")).unwrap();
-        journal.write(&refused(&"é".repeat(5000))).unwrap();
+        journal.write(&refused("a\"\n\u{1b}]0;x\u{7}\0.example:443"), None).unwrap();
+        journal.write(&refused(&"é".repeat(5000)), None).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -202,7 +235,7 @@ mod tests {
         let path = dir.path().join("network.jsonl");
         let journal = Journal::open(&path, 10_000).unwrap();
         for number in 0..2000 {
-            journal.write(&refused(&format!("host-{number}.example:443"))).unwrap();
+            journal.write(&refused(&format!("host-{number}.example:443")), None).unwrap();
         }
         let total: u64 =
             fs::read_dir(dir.path()).unwrap().map(|note| note.unwrap().metadata().unwrap().len()).sum();
@@ -210,7 +243,7 @@ mod tests {
         assert!(fs::read_to_string(&path).unwrap().contains("host-1999.example"));
         // Opened again, it goes on where it was.
         let before = fs::metadata(&path).unwrap().len();
-        Journal::open(&path, 10_000).unwrap().write(&refused("x:1")).unwrap();
+        Journal::open(&path, 10_000).unwrap().write(&refused("x:1"), Some("a")).unwrap();
         assert!(fs::metadata(&path).unwrap().len() > before);
     }
 

@@ -4,4 +4,5 @@
 
 mod network;
 mod secrets;
-mod world;
+mod service;
+pub(crate) mod world;

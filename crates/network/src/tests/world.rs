@@ -99,6 +99,15 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
+    pub(crate) fn pem(&self) -> String {
+        pem("CERTIFICATE", &self.certificate)
+    }
+
+    /// A certificate for a key.
+    pub(crate) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> CertificateDer<'static> {
+        params.clone().signed_by(key, &self.issuer).unwrap().der().clone()
+    }
+
     pub(crate) fn server_config(&self, name: &str, provider: CryptoProvider) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate =
@@ -125,6 +134,21 @@ impl Authority {
             .with_no_client_auth();
         ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap()
     }
+}
+
+/// A block of PEM (RFC 7468).
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in der.chunks(3) {
+        let group =
+            three.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let digit = usize::try_from(group >> (18 - 6 * place) & 63).unwrap();
+            text.push(if place <= three.len() { char::from(DIGITS[digit]) } else { '=' });
+        }
+    }
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
 /// A connection, plain or not.

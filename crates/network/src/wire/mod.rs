@@ -7,3 +7,4 @@ pub mod body;
 pub mod greeting;
 pub mod head;
 pub mod hello;
+pub mod preamble;

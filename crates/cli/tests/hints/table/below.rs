@@ -345,12 +345,12 @@ pub(super) const ROWS: &[Row] = &[
         Untried("it is told in the journal of a sandbox, whose agent asked for an address"),
     ),
     row(
-        "network/src/relay.rs",
+        "network/src/relay/mod.rs",
         "choose another port for the proxy or the route",
         Untried("the ports and paths are pinfold's own"),
     ),
     row(
-        "network/src/relay.rs",
+        "network/src/relay/mod.rs",
         "set `PINFOLD_HOME` to a folder with a shorter path",
         Untried("the ports and paths are pinfold's own"),
     ),

@@ -7,6 +7,7 @@ mod cli;
 mod cri;
 mod engine;
 mod portable;
+mod proxy;
 mod registry;
 mod run;
 mod ship;
@@ -47,6 +48,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
         cri::ROWS,
         engine::ROWS,
         portable::ROWS,
+        proxy::ROWS,
         registry::ROWS,
         run::ROWS,
         ship::ROWS,

@@ -1,0 +1,59 @@
+//! Of the proxy for many sandboxes.
+
+use super::Row;
+use super::row;
+use crate::table::Held::Elsewhere;
+use crate::table::Held::Untried;
+
+pub(super) const ROWS: &[Row] = &[
+    row(
+        "engine/src/proxy/config.rs",
+        "write `{near}` instead of `{word}`",
+        Elsewhere("engine/src/proxy/config.rs", "what_cannot_be_meant_is_named_with_its_place"),
+    ),
+    row(
+        "network/src/identity.rs",
+        "make a new one with its line in the identities: `pinfold kube --secrets DIR`",
+        Untried("the token is made and mounted in a cluster"),
+    ),
+    row(
+        "network/src/identity.rs",
+        "give each sandbox a token of its own",
+        Elsewhere("network/src/identity.rs", "one_wrong_line_is_the_lists_end_and_is_named"),
+    ),
+    row(
+        "network/src/identity.rs",
+        "give both lines one policy, or the sandboxes two names",
+        Elsewhere("network/src/identity.rs", "one_wrong_line_is_the_lists_end_and_is_named"),
+    ),
+    row(
+        "network/src/identity.rs",
+        "run a proxy for each part of the sandboxes",
+        Untried("it takes more than a million identities"),
+    ),
+    row(
+        "network/src/identity.rs",
+        "write `NAME SHA256 POLICY [ADDRESS]`, where SHA256 is that of the token's 32 bytes",
+        Elsewhere("network/src/identity.rs", "one_wrong_line_is_the_lists_end_and_is_named"),
+    ),
+    row(
+        "network/src/serve/members.rs",
+        "write `[policy.{policy}]`, or give the identity a policy that is there",
+        Elsewhere("network/src/tests/service.rs", "who_is_not_known_any_more_loses_what_is_open"),
+    ),
+    row(
+        "network/src/tls.rs",
+        "a file of certificates has blocks that begin with `-----BEGIN CERTIFICATE-----`",
+        Elsewhere("network/src/tls.rs", "certificate_and_key_must_go_together"),
+    ),
+    row(
+        "network/src/tls.rs",
+        "a file of a key has a block that begins with `-----BEGIN PRIVATE KEY-----`",
+        Elsewhere("network/src/tls.rs", "certificate_and_key_must_go_together"),
+    ),
+    row(
+        "network/src/tls.rs",
+        "give the certificate and the key that it was made for; `pinfold kube --secrets DIR` makes both",
+        Elsewhere("network/src/tls.rs", "certificate_and_key_must_go_together"),
+    ),
+];
