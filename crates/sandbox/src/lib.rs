@@ -13,7 +13,7 @@
 //! detached supervisor are the same program, started again.
 //!
 //! Folders, in the order of a start: `plan` decides, `start` carries out, `supervise` holds; `oci` writes the same plan for
-//! another runtime. `spec` and `probe` are what goes in, `types` the words that all use.
+//! another runtime, `pod` is process 1 of a pod on Kubernetes. `spec` and `probe` are what goes in, `types` the words that all use.
 //!
 //! The only room with `unsafe`, all of it in `start::sys`: each block says why it is sound.
 #![deny(unsafe_code)]
@@ -22,6 +22,7 @@ mod dispatch;
 pub mod error;
 pub mod oci;
 pub mod plan;
+pub mod pod;
 pub mod probe;
 pub mod spec;
 mod start;

@@ -276,6 +276,9 @@ pub struct LandlockPlan {
     pub sockets: Vec<PathBuf>,
     /// TCP ports that may be connected to; `None` for all.
     pub connect_ports: Option<Vec<u16>>,
+    /// Trees of which no file may be read. What is made beside them later, in a directory on the way to one, is not read either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<PathBuf>,
 }
 
 impl fmt::Display for PlannedMount {
@@ -536,5 +539,10 @@ fn plan_landlock(
         let alias = alias.filter(|alias| mounts.iter().any(|mount| mount.target == *alias));
         sockets.extend([Some(MODEL_SOCKETS.into()), alias].into_iter().flatten());
     }
-    Ok(Some(LandlockPlan { writable, sockets, connect_ports: spec.policy.connect_ports.clone() }))
+    Ok(Some(LandlockPlan {
+        writable,
+        sockets,
+        connect_ports: spec.policy.connect_ports.clone(),
+        hidden: Vec::new(),
+    }))
 }

@@ -6,6 +6,7 @@ mod build;
 mod cli;
 mod cri;
 mod engine;
+mod pod;
 mod portable;
 mod proxy;
 mod registry;
@@ -47,6 +48,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
         cli::ROWS,
         cri::ROWS,
         engine::ROWS,
+        pod::ROWS,
         portable::ROWS,
         proxy::ROWS,
         registry::ROWS,

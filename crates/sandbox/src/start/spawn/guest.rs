@@ -4,7 +4,6 @@
 //! All walls but Landlock are the runtime's to put up; this process only does what no runtime does.
 
 use std::convert::Infallible;
-use std::ffi::CString;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -19,12 +18,12 @@ use rustix::io::Errno;
 use rustix::net::RecvAncillaryBuffer;
 use rustix::net::RecvAncillaryMessage;
 use rustix::net::RecvFlags;
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::process::WaitOptions;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::one;
+use super::one::Session;
+use super::one::Waiting;
 use super::relay;
 use crate::plan::LandlockPlan;
 use crate::plan::Proof;
@@ -37,8 +36,6 @@ use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::step::StepError;
 use crate::start::sys;
-use crate::start::sys::Forked;
-use crate::types::Exit;
 
 /// First argument by which the program knows that it is this process.
 pub(crate) const GUEST_WORD: &str = "pinfold-guest";
@@ -124,15 +121,10 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
         Lifeline::Runtime => None,
         Lifeline::Socket => connection,
     };
-    // The program is to have the terminal, and a session needs one that nobody has. Before signals are blocked: the hangup
-    // that comes with it is not meant for anybody. gVisor's kernel cannot let go of one: the session stays then.
-    let terminal = rustix::termios::isatty(rustix::stdio::stdin());
-    // One that came over a socket is nobody's yet.
-    let own_terminal = terminal && task.lifeline != Lifeline::Socket;
-    let session = if !task.guards.session.holds() || (own_terminal && sys::give_up_terminal().is_err()) {
-        Session::Kept
-    } else {
-        Session::Own
+    let session = match task.lifeline {
+        // A terminal that came over a socket is nobody's yet.
+        Lifeline::Socket => Session::free(&task.guards.session),
+        Lifeline::Descriptor | Lifeline::Runtime => Session::choose(&task.guards.session),
     };
     if task.guards.network_proof.holds() && task.proof == Proof::NoNetwork {
         proof::no_network()?;
@@ -143,38 +135,21 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     }
     // Before the program runs: from then on signals may come that are meant for it, and gVisor's process 1 obeys them.
     let blocked = sys::Blocked::new();
-    let (gate, open) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
-    let child = match sys::fork_single_threaded().at(Step::Fork)? {
-        Forked::Child => {
-            drop(open);
-            // Until process 1 has its threads: a program that makes processes up to the limit would leave none for them.
-            while rustix::io::read(&gate, &mut [0; 1]) == Err(Errno::INTR) {}
-            let error = match execute(&task, session, &program) {
-                Ok(never) => match never {},
-                Err(error) => error,
-            };
-            let text = format!("{}\n", shown!("pinfold: {error}"));
-            let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
-            sys::exit_now(126)
-        }
-        Forked::Parent(pid) => pid,
-    };
-    // Newer than what a runtime's kernel may have; not being looked at is the other wall.
-    if task.guards.hidden_init.holds() {
-        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    }
-    thread("signals", move || {
+    let waiting = Waiting::fork(|| execute(&task, session, &program))?;
+    let child = waiting.program();
+    one::hide(&task.guards.hidden_init);
+    one::thread("signals", move || {
         while let Some(number) = blocked.wait() {
-            pass(child, number);
+            one::signal(child, number);
         }
     })?;
     if let Some(lifeline) = lifeline {
-        thread("lifeline", move || {
+        one::thread("lifeline", move || {
             // What is written to it are numbers of signals.
             let mut number = [0];
             loop {
                 match rustix::io::read(&lifeline, &mut number) {
-                    Ok(1) => pass(child, i32::from(number[0])),
+                    Ok(1) => one::signal(child, i32::from(number[0])),
                     Err(Errno::INTR) => {}
                     Ok(_) | Err(_) => sys::exit_now(137),
                 }
@@ -182,25 +157,8 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
         })?;
     }
     relay::spawn(relay)?;
-    rustix::io::write(&open, b"x").at(Step::Fork)?;
-    loop {
-        match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == child => {
-                sys::exit_now(i32::from(Exit::from_status(status).code()));
-            }
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => sys::exit_now(125),
-        }
-    }
-}
-
-/// Passes a signal on.
-fn pass(child: Pid, number: i32) {
-    if let Some(signal) = Signal::from_named_raw(number)
-        && rustix::process::kill_process_group(child, signal).is_err()
-    {
-        let _ = rustix::process::kill_process(child, signal);
-    }
+    waiting.go()?;
+    sys::exit_now(one::reap(child).map_or(125, |exit| i32::from(exit.code())))
 }
 
 /// Connects with the supervisor and takes the program's streams from it, or gives it the master of a terminal.
@@ -240,29 +198,9 @@ fn take_key() -> std::io::Result<SessionKey> {
     if key::is_at_end(rustix::stdio::stdin()) { Ok(key) } else { Err(std::io::ErrorKind::InvalidData.into()) }
 }
 
-fn thread(name: &str, act: impl FnOnce() + Send + 'static) -> Result<(), StepError> {
-    let made = std::thread::Builder::new().name(name.into()).stack_size(64 << 10).spawn(act);
-    made.map(drop).at(Step::Fork)
-}
-
-/// The program's session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Session {
-    /// One of its own, with the terminal.
-    Own,
-    /// Process 1's.
-    Kept,
-}
-
 fn execute(task: &Task, session: Session, program: &[String]) -> Result<Infallible, StepError> {
     sys::reset_all();
-    if session == Session::Own {
-        sys::new_session().at(Step::Session)?;
-        let stdin = rustix::stdio::stdin();
-        if rustix::termios::isatty(stdin) {
-            rustix::process::ioctl_tiocsctty(stdin).at(Step::Terminal)?;
-        }
-    }
+    session.enter()?;
     if let Some(umask) = task.umask {
         rustix::process::umask(Mode::from_raw_mode(umask));
     }
@@ -277,9 +215,5 @@ fn execute(task: &Task, session: Session, program: &[String]) -> Result<Infallib
     } else {
         std::mem::forget(rustix::io::dup(rustix::stdio::stdin()).at(Step::Descriptors)?);
     }
-    let variables: Vec<(String, String)> = std::env::vars().collect();
-    let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
-    let env: Vec<CString> =
-        variables.iter().filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok()).collect();
-    super::program::execute(program, path, &env)
+    one::execute(program, &[])
 }

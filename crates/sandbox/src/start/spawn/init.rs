@@ -231,8 +231,8 @@ pub(super) fn own_null(streams: [bool; 3]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// A terminal of the sandbox's own `/dev/pts`: its master goes to the supervisor, the slave is returned.
-pub(super) fn open_terminal(control: &OwnedFd, rows: u16, columns: u16) -> Result<OwnedFd, StepError> {
+/// A terminal of the sandbox's own `/dev/pts`: its master and its slave.
+pub(crate) fn terminal(rows: u16, columns: u16) -> Result<(OwnedFd, OwnedFd), StepError> {
     let master =
         rustix::fs::open("/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
             .on(Step::Terminal, "/dev/pts/ptmx")?;
@@ -241,6 +241,12 @@ pub(super) fn open_terminal(control: &OwnedFd, rows: u16, columns: u16) -> Resul
     let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).at(Step::Terminal)?;
     let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     rustix::termios::tcsetwinsize(&slave, size).at(Step::Terminal)?;
+    Ok((master, slave))
+}
+
+/// The same: its master goes to the supervisor, the slave is returned.
+pub(super) fn open_terminal(control: &OwnedFd, rows: u16, columns: u16) -> Result<OwnedFd, StepError> {
+    let (master, slave) = terminal(rows, columns)?;
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors = [master.as_fd()];

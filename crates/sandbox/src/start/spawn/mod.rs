@@ -28,9 +28,10 @@
 pub(crate) mod guest;
 pub(crate) mod hook;
 pub(crate) mod init;
+pub(crate) mod one;
 pub(crate) mod parent;
 mod program;
-mod relay;
+pub(crate) mod relay;
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
