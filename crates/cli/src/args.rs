@@ -157,7 +157,7 @@ pub(crate) struct Project {
     /// Use this manifest instead of `pinfold.toml` in the current directory or above
     #[arg(long, short, value_name = "FILE", conflicts_with = "preset")]
     pub(crate) file: Option<PathBuf>,
-    /// Use a built-in manifest: iteron, solo, sealed, sealed-debian or nix
+    /// Use a built-in manifest: iteron, solo, sealed, sealed-debian, proxy or nix
     #[arg(long, value_name = "NAME", add = complete::presets())]
     pub(crate) preset: Option<String>,
     /// Build the preset on this suite of Debian instead of its own, such as trixie

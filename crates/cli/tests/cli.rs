@@ -78,7 +78,7 @@ fn unknown_presets_and_agents_list_the_known_ones() {
     insta::assert_snapshot!(run.fails(&["build", "--preset", "nope"]), @"
     exit 2
     error: there is no preset `nope`
-    hint: the presets are `iteron`, `solo`, `sealed`, `sealed-debian`, `nix`
+    hint: the presets are `iteron`, `solo`, `sealed`, `sealed-debian`, `proxy`, `nix`
     ");
     insta::assert_snapshot!(run.fails(&["build", "--preset", "solo", "--agent", "nope"]), @"
     exit 2
@@ -119,7 +119,7 @@ fn offline_says_what_is_missing() {
 #[test]
 fn init_writes_a_manifest_that_reads_and_never_overwrites() {
     let run = Run::new();
-    for preset in ["iteron", "solo", "sealed", "sealed-debian"] {
+    for preset in ["iteron", "solo", "sealed", "sealed-debian", "proxy"] {
         let output = run.pinfold(&["init", "--preset", preset, "--name", "mine", preset]);
         assert!(output.status.success(), "{output:?}");
         let text = fs_err::read_to_string(run.path().join(preset).join("pinfold.toml")).unwrap();

@@ -19,7 +19,7 @@ use crate::render::diagnostic::Failure;
 /// Write a commented pinfold.toml
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
-    /// Start from this built-in manifest: iteron, solo, sealed, sealed-debian or nix
+    /// Start from this built-in manifest: iteron, solo, sealed, sealed-debian, proxy or nix
     #[arg(long, value_name = "NAME", default_value = "solo")]
     preset: String,
     /// The suite of Debian to write in, such as trixie; the preset's unless said

@@ -55,7 +55,7 @@ pub(crate) struct Bounds {
     /// Use this manifest's image instead of that of `pinfold.toml` in the current directory or above
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["preset", "image"])]
     pub(crate) file: Option<std::path::PathBuf>,
-    /// Use a built-in manifest's image: iteron, solo, sealed, sealed-debian or nix
+    /// Use a built-in manifest's image: iteron, solo, sealed, sealed-debian, proxy or nix
     #[arg(long, value_name = "NAME", conflicts_with = "image", add = complete::presets())]
     pub(crate) preset: Option<String>,
     /// Use this image: NAME[:TAG] or NAME@DIGEST in the local store or, with its registry, there; oci:DIR[:TAG], oci-archive:FILE,

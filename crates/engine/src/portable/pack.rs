@@ -24,8 +24,7 @@ use pinfold_image::LayerEncoding;
 use pinfold_image::blobs::Blobs;
 use pinfold_image::portable;
 use pinfold_image::portable::About;
-use pinfold_image::portable::Portable;
-use pinfold_image::portable::PortableError;
+use pinfold_image::portable::HeadError;
 use pinfold_image::portable::ReadAgain;
 use pinfold_image::recode::Recoded;
 use pinfold_image::recode::with_zstd;
@@ -40,8 +39,6 @@ use crate::describe::SaveError;
 use crate::project::recipe::Recipe;
 use crate::ship::key;
 
-/// Most bytes of a program that images are put behind.
-const MAX_PROGRAM: u64 = 1 << 30;
 /// Where this program is.
 const OWN: &str = "/proc/self/exe";
 
@@ -272,32 +269,12 @@ fn unpacked(image: &Image) -> u64 {
     image.layers.iter().map(plain).fold(0, u64::saturating_add)
 }
 
-/// The program that goes before the image, opened and looked at: as it was before it carried one itself.
+/// The program that goes before the image, opened and looked at.
 fn head(options: &Options) -> Result<Box<dyn ReadAgain>, PackError> {
     let path = options.head.as_deref().unwrap_or(Path::new(OWN));
-    let wrong = || PackError::Head { head: path.to_owned(), platform: options.platform };
-    let mut program: Box<dyn ReadAgain> = match Portable::open(path) {
-        Ok(carrying) => {
-            carrying.program()?.finish()?;
-            carrying.unverified_program()?
-        }
-        Err(ImageError::Portable(PortableError::Other { .. })) => {
-            let file = fs::File::open(path)?;
-            if file.metadata()?.len() > MAX_PROGRAM {
-                return Err(wrong());
-            }
-            Box::new(file)
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let known = pinfold_archive::elf::read_open(&mut program)?;
-    if known.is_none_or(|elf| elf.machine != options.platform.arch.elf_machine() || elf.interpreter.is_some())
-    {
-        return Err(wrong());
-    }
-    program.rewind()?;
-    if !portable::is_marked(&mut program)? {
-        return Err(PackError::Stranger { head: path.to_owned() });
-    }
-    Ok(program)
+    portable::head(path, options.platform).map_err(|error| match error {
+        HeadError::Other => PackError::Head { head: path.to_owned(), platform: options.platform },
+        HeadError::Stranger => PackError::Stranger { head: path.to_owned() },
+        HeadError::Image(error) => error.into(),
+    })
 }

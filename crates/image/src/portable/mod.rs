@@ -35,6 +35,7 @@ mod appdir;
 mod appimage;
 mod file;
 mod folder;
+mod head;
 mod pack;
 mod program;
 mod tarball;
@@ -51,6 +52,8 @@ use crate::model::Descriptor;
 
 pub use file::Form;
 pub use file::Portable;
+pub use head::HeadError;
+pub use head::head;
 pub use pack::About;
 pub use pack::Packed;
 pub use pack::pack;

@@ -84,4 +84,15 @@ pub(super) const ROWS: &[Row] = &[
             "a_tool_that_fails_is_told_with_the_last_of_what_it_printed_made_visible",
         ),
     ),
+    row(
+        "engine/src/sources/build/itself.rs",
+        "`pinfold lock` takes this one; `--vendor DIR` names inputs that were kept",
+        Elsewhere("engine/src/sources/build/tests.rs", "pinfold_itself_is_the_one_that_is_named_or_runs"),
+    ),
+    row(
+        "engine/src/sources/build/itself.rs",
+        "a static pinfold is taken as it runs for its own platform; `cargo xtask heads` in its sources makes one for each below \
+         `target/heads`, which `{VARIABLE}=DIR` names; or leave the platform out: `platforms = […]`",
+        Elsewhere("engine/src/sources/build/tests.rs", "pinfold_itself_is_the_one_that_is_named_or_runs"),
+    ),
 ];

@@ -59,6 +59,9 @@ members = { "." = "/b" }
 path = "/worker"
 worker = true
 [[build]]
+path = "/pinfold"
+pinfold = true
+[[build]]
 path = "/c"
 cargo = "c"
 bin = "b"
@@ -349,6 +352,7 @@ const HARMLESS: &[(&str, &str)] = &[
     ("binary[].format", IMAGE),
     ("binary[].platforms[]", "fewer addresses than those that are asked about"),
     ("build[].worker", ONE),
+    ("build[].pinfold", ONE),
     ("nix.profile", TAKEN),
     ("nix.resolution", TAKEN),
     ("nix.roots[]", TAKEN),

@@ -295,7 +295,7 @@ macro_rules! manifest {
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         #[schemars(title = "pinfold.toml")]
         pub struct ManifestFile {
-            /// A built-in manifest to start from: `iteron`, `solo`, `sealed`, `sealed-debian` or `nix`.
+            /// A built-in manifest to start from: `iteron`, `solo`, `sealed`, `sealed-debian`, `proxy` or `nix`.
             pub preset: Option<String>,
             /// Name of the image.
             name: Option<String>,

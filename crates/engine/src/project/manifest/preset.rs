@@ -40,6 +40,11 @@ impl Preset {
             text: include_str!("../../../presets/sealed-debian.toml"),
         },
         Self {
+            name: "proxy",
+            about: "the way out of sandboxes that are pods: pinfold itself and the authorities that Debian trusts",
+            text: include_str!("../../../presets/proxy.toml"),
+        },
+        Self {
             name: "nix",
             about: "one agent among packages of nixpkgs, with a Nix that works inside and no distribution",
             text: include_str!("../../../presets/nix.toml"),

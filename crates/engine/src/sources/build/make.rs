@@ -104,7 +104,7 @@ pub(super) struct Product {
     pub(super) note: Option<String>,
 }
 
-/// Builds a program for a platform; nothing for the worker, for which nothing is run.
+/// Builds a program for a platform; nothing for the worker and for pinfold itself, for which nothing is run.
 pub(super) fn make(
     context: &Context,
     project: &Project,
@@ -116,7 +116,7 @@ pub(super) fn make(
     let item = format!("`{path}` for {platform} by this machine's tools");
     let begin = || Running::begin(&*context.reporter, Stage::Build, item, None);
     match &build.made {
-        Made::Worker => Ok(None),
+        Made::Worker | Made::Pinfold => Ok(None),
         Made::Cargo { directory, bin, features, profile } => {
             let _running = begin();
             let program = making.cargo(directory, bin.as_deref(), features, profile)?;

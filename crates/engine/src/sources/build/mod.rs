@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! worker = true                   the worker that pinfold carries (`carried`); nothing is run
+//! pinfold = true                  pinfold itself (`itself`); likewise
 //! cargo | go | command + output   a tool of this machine (`tool`), outside of any sandbox, after the user's word (`make`)
 //!    └─► store, by SHA-256 ─► [builds] of the lock: path, SHA-256 and size for each platform ─► component `build/PATH`
 //! ```
@@ -13,12 +14,14 @@
 //! **Guarantees**: what is placed has the SHA-256 that is locked. **Refuses**: what is no program of the platform.
 
 mod carried;
+mod itself;
 mod make;
 mod section;
 #[cfg(test)]
 mod tests;
 mod tool;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -240,14 +243,14 @@ fn locked(
     };
     let moves = asking.upgrade.moves(&format!("{PREFIX}/{}", build.name()));
     if !build.made.runs() {
-        let carried = carried::worker(context, platform);
+        let carried = given(context, build.made.by(), platform);
         return match (old, carried) {
             (Some(old), carried)
                 if is_here && (asking.making == Making::Missing || carried.is_err()) && !moves =>
             {
                 Ok(old.clone())
             }
-            (_, Err(error)) => Err(SourceError::of(error)),
+            (_, Err(error)) => Err(error),
             (_, Ok(bytes)) => {
                 let sha256 = context.store.put(&path, &bytes).map_err(SourceError::of)?;
                 Ok(locked(sha256, bytes.len() as u64))
@@ -274,6 +277,14 @@ fn locked(
     Ok(locked(made.sha256, made.size))
 }
 
+/// What nothing is run for: what this pinfold carries, or is.
+fn given(context: &Context, by: By, platform: Platform) -> Result<Cow<'static, [u8]>, SourceError> {
+    match by {
+        By::Pinfold => itself::program(context, platform).map(Cow::Owned).map_err(SourceError::of),
+        _ => carried::worker(context, platform).map_err(SourceError::of),
+    }
+}
+
 fn holds(context: &Context, build: &LockedBuild) -> bool {
     context.store.holds(&Expected { digest: build.sha256.clone(), size: Some(build.size) })
 }
@@ -290,7 +301,7 @@ impl Built<'_> {
             path: self.build.path.clone(),
             platform: self.platform,
             by: match self.build.by {
-                By::Worker => "pinfold",
+                By::Worker | By::Pinfold => "pinfold",
                 By::Cargo => "cargo",
                 By::Go => "go",
                 By::Command => "a command",
@@ -300,11 +311,14 @@ impl Built<'_> {
     }
 
     fn carried(&self, context: &Context) -> Result<(), SourceError> {
-        let bytes = carried::worker(context, self.platform).map_err(SourceError::of)?;
+        let bytes = given(context, self.build.by, self.platform)?;
         let (platform, locked) = (self.platform, self.build.sha256.clone());
         let carried = Digest::sha256(&bytes);
         if carried != locked {
-            return Err(SourceError::of(carried::WorkerError::Other { platform, locked, carried }));
+            return Err(match self.build.by {
+                By::Pinfold => SourceError::of(itself::ItselfError::Other { platform, locked, own: carried }),
+                _ => SourceError::of(carried::WorkerError::Other { platform, locked, carried }),
+            });
         }
         context.store.put(&self.build.path, &bytes).map(drop).map_err(SourceError::of)
     }
@@ -317,7 +331,7 @@ impl Locate for Built<'_> {
 
     fn bring(&self, remotes: &Remotes<'_>, _: &str, _: &dyn Reporter) -> Option<Result<(), SourceError>> {
         Some(match self.build.by {
-            By::Worker => self.carried(remotes.context),
+            By::Worker | By::Pinfold => self.carried(remotes.context),
             By::Cargo | By::Go | By::Command => Err(self.absent()),
         })
     }

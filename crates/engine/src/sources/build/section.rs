@@ -26,6 +26,9 @@ pub struct BuildFile {
     /// `true`: the worker that pinfold carries. Nothing is run for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     worker: Option<bool>,
+    /// `true`: this pinfold itself, for sandboxes that are pods. Nothing is run for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pinfold: Option<bool>,
     /// The folder of a crate: `cargo build --locked` is run there for the platform's target, on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cargo: Option<PathBuf>,
@@ -80,6 +83,8 @@ pub struct Build {
 pub enum Made {
     /// It is the worker that pinfold carries.
     Worker,
+    /// It is pinfold itself.
+    Pinfold,
     /// By cargo.
     #[serde(rename_all = "kebab-case")]
     Cargo {
@@ -109,13 +114,14 @@ pub enum Made {
 impl Made {
     /// Whether a tool of this machine is run for it.
     pub fn runs(&self) -> bool {
-        self.by() != By::Worker
+        !matches!(self.by(), By::Worker | By::Pinfold)
     }
 
     /// By what it is made.
     pub fn by(&self) -> By {
         match self {
             Self::Worker => By::Worker,
+            Self::Pinfold => By::Pinfold,
             Self::Cargo { .. } => By::Cargo,
             Self::Go { .. } => By::Go,
             Self::Command { .. } => By::Command,
@@ -129,6 +135,7 @@ impl fmt::Display for Made {
         let word = |word: &String| text::word(word).to_string();
         match self {
             Self::Worker => f.write_str("the worker that pinfold carries"),
+            Self::Pinfold => f.write_str("this pinfold itself"),
             Self::Cargo { directory, bin, features, profile } => {
                 write!(f, "`cargo build --locked --profile {}", text::word(profile))?;
                 bin.iter().try_for_each(|bin| write!(f, " --bin {}", text::word(bin)))?;
@@ -176,6 +183,8 @@ impl Build {
 pub enum By {
     /// pinfold carries it.
     Worker,
+    /// It is pinfold.
+    Pinfold,
     /// A tool of a machine.
     Cargo,
     /// Likewise.
@@ -232,13 +241,15 @@ impl BuildFile {
         }
         let ways = [
             self.worker.is_some(),
+            self.pinfold.is_some(),
             self.cargo.is_some(),
             self.go.is_some(),
             self.command.is_some() || self.output.is_some(),
         ];
         if ways.iter().filter(|way| **way).count() != 1 {
             return Err(wrong(
-                "exactly one of `worker = true`, `cargo`, `go`, and `command` with `output` is needed".into(),
+                "exactly one of `worker = true`, `pinfold = true`, `cargo`, `go`, and `command` with `output` is needed"
+                    .into(),
             ));
         }
         let of_cargo = self.bin.is_some() || !self.features.is_empty() || self.profile.is_some();
@@ -247,9 +258,18 @@ impl BuildFile {
         }
         let odd = |word: &str| word.is_empty() || word.contains('\0');
         let option = |word: &str| odd(word) || word.starts_with('-');
-        let made = match (self.worker, self.cargo, self.go, self.command, self.output) {
-            (Some(true), ..) => Made::Worker,
-            (Some(false), ..) => return Err(wrong("`worker` is `true`, or is left out".into())),
+        for (key, value) in [("worker", self.worker), ("pinfold", self.pinfold)] {
+            if value == Some(false) {
+                return Err(wrong(format!("`{key}` is `true`, or is left out")));
+            }
+        }
+        let carried = match (self.worker, self.pinfold) {
+            (Some(_), _) => Some(Made::Worker),
+            (_, Some(_)) => Some(Made::Pinfold),
+            _ => None,
+        };
+        let made = match (carried, self.cargo, self.go, self.command, self.output) {
+            (Some(carried), ..) => carried,
             (_, Some(directory), ..) => {
                 let profile = self.profile.unwrap_or_else(|| "release".into());
                 let words = self.bin.iter().chain(&self.features).chain([&profile]);

@@ -509,6 +509,53 @@ fn the_worker_is_the_one_that_is_carried_or_named() {
     assert_eq!(digests(&next), [other, digests(&lock)[1].clone()]);
 }
 
+/// What `cargo xtask heads` writes is placed; this test's own program is none that could be, and says so.
+#[test]
+fn pinfold_itself_is_the_one_that_is_named_or_runs() {
+    const MARK: &str = "pinfold: this program carries images of format 1\n";
+    let machine = Machine::new();
+    let manifest = "name = 'x'\n[[build]]\npath = '/pinfold'\npinfold = true\n";
+    let heads = machine.world.dir.path().join("heads");
+    fs_err::create_dir_all(&heads).unwrap();
+    let file = |arch: &str| heads.join(format!("pinfold-linux-{arch}"));
+    let named = |name: &str| {
+        let mut context = machine.context(name, Network::Offline);
+        context.environment = [("PINFOLD_HEADS", heads.as_os_str())].into_iter().collect();
+        context
+    };
+    let fails = || {
+        let error = machine.lock(&named("home"), manifest, &Upgrade::Nothing).unwrap_err();
+        assert!(error.hint().unwrap().contains("`cargo xtask heads`"), "{}", told(&error));
+        told(&error)
+    };
+    let write = |arch: &str, machine: u16, tail: &str| {
+        fs_err::write(file(arch), program(machine, tail)).unwrap();
+    };
+    write("amd64", AMD64, MARK);
+    if Platform::host() == Some("linux/amd64".parse().unwrap()) {
+        let text = fails();
+        assert!(text.contains("there is no pinfold for linux/arm64"), "{text}");
+    }
+    write("arm64", ARM64, "of somebody else's");
+    assert!(fails().contains("no pinfold that carries images as this one does"));
+    write("arm64", AMD64, MARK);
+    assert!(fails().contains("no static program of the platform"));
+    write("arm64", ARM64, MARK);
+    let lock = machine.lock(&named("home"), manifest, &Upgrade::Nothing).unwrap();
+    assert_eq!(digests(&lock), [sha256sum(&file("amd64")), sha256sum(&file("arm64"))]);
+    assert!(lock.render().contains("by = \"pinfold\""), "{}", lock.render());
+    // Nobody is asked for it, and an image is held to the one that is locked.
+    let project = machine.world.project(manifest);
+    let context = named("other");
+    assert!(consent::asks(&context.environment, Some(&project), &consent::Wishes::default()).is_empty());
+    let options = build::Options::new(LockUse::Locked);
+    let built = |context: &Context| build::build(context, &agreed(context, &project), &options);
+    built(&context).unwrap();
+    write("arm64", ARM64, &format!("{MARK}another"));
+    let error = built(&named("third")).unwrap_err();
+    assert!(told(&error).contains("the lock has the pinfold"), "{}", told(&error));
+}
+
 #[test]
 fn an_entry_says_one_way_and_only_what_goes_with_it() {
     let message = |entry: &str| {
@@ -517,7 +564,12 @@ fn an_entry_says_one_way_and_only_what_goes_with_it() {
     };
     for (entry, said) in [
         ("worker = true", "missing field `path`"),
-        ("path = '/p'", "exactly one of `worker = true`, `cargo`, `go`, and `command` with `output`"),
+        (
+            "path = '/p'",
+            "exactly one of `worker = true`, `pinfold = true`, `cargo`, `go`, and `command` with `output`",
+        ),
+        ("path = '/p'\nworker = true\npinfold = true", "exactly one of"),
+        ("path = '/p'\npinfold = false", "`pinfold` is `true`, or is left out"),
         ("path = '/p'\nworker = true\ncargo = '.'", "exactly one of"),
         ("path = '/p'\nworker = false", "`worker` is `true`, or is left out"),
         ("path = '/p'\ngo = '.'\nbin = 'x'", "go with `cargo`"),
