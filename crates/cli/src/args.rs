@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Schema(commands::schema::SchemaArgs),
     Completions(commands::completions::CompletionsArgs),
     #[command(hide = true)]
+    Pod(commands::pod::PodArgs),
+    #[command(hide = true)]
     Man(commands::man::ManArgs),
     #[command(hide = true)]
     Portable(crate::portable::PortableArgs),
@@ -121,6 +123,7 @@ impl Command {
     /// Whose stdout is.
     pub(crate) fn stdout(&self) -> Stdout {
         match self {
+            Self::Pod(args) if args.is_theirs() => Stdout::Theirs,
             Self::Run(_) | Self::Attach(_) | Self::Logs(_) | Self::Portable(_) => Stdout::Theirs,
             _ => Stdout::Ours,
         }

@@ -51,6 +51,7 @@ pub use identity::TokenError;
 pub use identity::TokenHash;
 pub use relay::Endpoint;
 pub use relay::Listen;
+pub use relay::ProveError;
 pub use relay::Relay;
 pub use relay::RelayError;
 pub use relay::RelayLimits;

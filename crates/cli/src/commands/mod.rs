@@ -17,6 +17,7 @@ pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod pack;
+pub(crate) mod pod;
 pub(crate) mod policy;
 pub(crate) mod pull;
 pub(crate) mod push;
@@ -102,6 +103,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Doctor(args) => doctor::run(&args, global),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Pod(args) => pod::run(&args, global),
         Command::Man(args) => man::run(&args),
         Command::Portable(args) => crate::portable::run(&args),
     }

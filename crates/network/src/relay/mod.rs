@@ -17,6 +17,7 @@
 //! gone, or no address of the proxy is reached, a client gets an HTTP 502 that says so, and no byte leaves. When all places are taken, the connection that has
 //! waited longest without an answer makes room for the new one.
 
+mod prove;
 mod serving;
 mod upstream;
 
@@ -39,6 +40,7 @@ use pinfold_base::Kind;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use self::prove::ProveError;
 use self::serving::Serving;
 pub use self::upstream::Upstream;
 use self::upstream::Way;

@@ -333,7 +333,7 @@ fn words(field: &str, words: &[String]) -> Result<(), TaskError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::Value;
     use serde_json::json;
 
@@ -351,6 +351,11 @@ mod tests {
             "writable": ["/workspace", "/home/x", "/tmp", "/run/pinfold/run"],
             "program": ["claude"], "terminal": true, "tasks": null,
         })
+    }
+
+    /// One that can be carried out.
+    pub(crate) fn task() -> PodTask {
+        parse(&good()).unwrap()
     }
 
     fn parse(value: &Value) -> Result<PodTask, TaskError> {
@@ -416,12 +421,11 @@ mod tests {
             ("/tasks", json!({"directory": "t", "words": ["{task}"]}), "`tasks.directory`"),
         ] {
             let mut task = good();
-            match task.pointer_mut(pointer) {
-                Some(place) => *place = value.clone(),
-                None => {
-                    let (above, name) = pointer.rsplit_once('/').unwrap();
-                    task.pointer_mut(above).unwrap()[name] = value.clone();
-                }
+            if let Some(place) = task.pointer_mut(pointer) {
+                *place = value.clone();
+            } else {
+                let (above, name) = pointer.rsplit_once('/').unwrap();
+                task.pointer_mut(above).unwrap()[name] = value.clone();
             }
             let error = parse(&task).unwrap_err().to_string();
             assert!(error.contains(told), "{pointer} {value}: {error}");

@@ -66,6 +66,7 @@ const fn is_ending(signal: u8) -> bool {
 #[derive(Debug)]
 pub(crate) struct Asked {
     endings: Option<Endings>,
+    grace: Duration,
     deadline: Option<Instant>,
     killed: bool,
     for_end: bool,
@@ -74,7 +75,12 @@ pub(crate) struct Asked {
 impl Asked {
     /// Catches them from now on. A process that already catches them for another sandbox keeps doing so.
     pub(crate) fn begin() -> Self {
-        Self { endings: Endings::catch().ok(), deadline: None, killed: false, for_end: false }
+        Self::within(GRACE)
+    }
+
+    /// The same, with so much time for the program to end.
+    pub(crate) fn within(grace: Duration) -> Self {
+        Self { endings: Endings::catch().ok(), grace, deadline: None, killed: false, for_end: false }
     }
 
     /// What to wait on for a signal.
@@ -123,7 +129,8 @@ impl Asked {
         self.for_end |= is_ending(signal);
         // The time runs from now, however long it takes to pass it on.
         if matches!(signal, HANGUP | TERMINATE) {
-            self.deadline.get_or_insert_with(|| Instant::now() + GRACE);
+            let grace = self.grace;
+            self.deadline.get_or_insert_with(|| Instant::now() + grace);
         }
         let _ = sandbox.signal(signal);
     }

@@ -182,17 +182,23 @@ fn once(mut live: Live, listener: &UnixListener, asked: &mut Asked) {
 }
 
 /// One attached client.
-pub(super) struct Client {
+#[derive(Debug)]
+pub(crate) struct Client {
     stream: UnixStream,
+    peer: rustix::process::Pid,
     received: Vec<u8>,
     waiting: VecDeque<u8>,
 }
 
-/// The next one that wants to be connected, if it still does.
+/// The next one that wants to be connected, if it still does, and is this user or root.
 pub(super) fn accept(listener: &UnixListener) -> Option<Client> {
     let (stream, _) = listener.accept().ok()?;
+    let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+    if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
+        return None;
+    }
     stream.set_nonblocking(true).ok()?;
-    Some(Client { stream, received: Vec::new(), waiting: VecDeque::new() })
+    Some(Client { stream, peer: peer.pid, received: Vec::new(), waiting: VecDeque::new() })
 }
 
 impl AsFd for Client {
@@ -294,9 +300,11 @@ fn take_frame(bytes: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, ()> {
 
 /// How a program ended, and the first line of its errors.
 #[derive(Debug)]
-pub(super) struct Served {
-    pub(super) exit: Exit,
-    pub(super) said: String,
+pub(crate) struct Served {
+    pub(crate) exit: Exit,
+    pub(crate) said: String,
+    /// Those who were attached, and have been told.
+    pub(crate) told: Vec<Client>,
 }
 
 /// What is shown of a sandbox: its terminal, or what it writes to its two streams.
@@ -382,7 +390,7 @@ impl FirstLine {
 }
 
 /// Serves clients until the program ends.
-pub(super) fn serve(
+pub(crate) fn serve(
     running: &mut dyn Supervised,
     listener: &UnixListener,
     mut log: BoundedLog,
@@ -471,7 +479,17 @@ pub(super) fn serve(
         client.queue(b'x', &payload);
         client.flush();
     }
-    Served { exit, said: shown.said.text() }
+    Served { exit, said: shown.said.text(), told: clients }
+}
+
+/// Waits until those who were told have done what is left for them to do, where this process's end would end them too.
+pub(crate) fn let_go(told: &[Client], within: std::time::Duration) {
+    let until = std::time::Instant::now() + within;
+    // Whom this process may not signal is there all the same.
+    let is_there = |client: &&Client| rustix::process::test_kill_process(client.peer) != Err(Errno::SRCH);
+    while told.iter().any(|client| is_there(&client)) && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// How an attachment ended.

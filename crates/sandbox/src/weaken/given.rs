@@ -9,6 +9,7 @@ use pinfold_network::ProxyConfig;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::plan::LandlockPlan;
 use crate::plan::MountKind;
 use crate::plan::Namespace;
 use crate::plan::Parts;
@@ -138,6 +139,13 @@ pub(crate) fn proxy(taken: &BTreeSet<Weaken>, mut config: ProxyConfig) -> ProxyC
     config
 }
 
+/// Takes the domain of a pod's program away.
+pub(crate) fn landlock(taken: &BTreeSet<Weaken>, plan: &mut Option<LandlockPlan>) {
+    if taken.contains(&Weaken::Landlock) {
+        *plan = None;
+    }
+}
+
 /// Takes guards away that are values of the plan.
 pub(crate) fn plan(taken: &BTreeSet<Weaken>, plan: &mut Parts) {
     for weaken in taken.iter().cloned() {
@@ -245,6 +253,12 @@ mod tests {
         assert_eq!(after, before);
         plan(&BTreeSet::from([Weaken::HostNetwork]), &mut after.0);
         assert_ne!(after, before, "the control is edited");
+        let domain = LandlockPlan { writable: vec![], sockets: vec![], connect_ports: None, hidden: vec![] };
+        let mut kept = Some(domain);
+        never::landlock(&none, &mut kept);
+        assert!(kept.is_some());
+        landlock(&BTreeSet::from([Weaken::Landlock]), &mut kept);
+        assert!(kept.is_none(), "the control is edited");
         let config = format!("{:?}", ProxyConfig::default());
         assert_eq!(format!("{:?}", never::proxy(&none, ProxyConfig::default())), config);
         let taken = BTreeSet::from([Weaken::ProxyLoopback]);

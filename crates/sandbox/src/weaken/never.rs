@@ -6,6 +6,7 @@ use pinfold_network::ProxyConfig;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::plan::LandlockPlan;
 use crate::plan::Parts;
 use crate::plan::guards::Guards;
 
@@ -21,6 +22,9 @@ pub enum Power {}
 pub(crate) fn guards(_: &BTreeSet<Weaken>) -> Guards {
     Guards::default()
 }
+
+/// Nothing.
+pub(crate) fn landlock(_: &BTreeSet<Weaken>, _: &mut Option<LandlockPlan>) {}
 
 /// Nothing.
 pub(crate) fn plan(_: &BTreeSet<Weaken>, _: &mut Parts) {}

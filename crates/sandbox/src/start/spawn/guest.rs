@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use pinfold_base::shown;
 use pinfold_network::Listen;
+use pinfold_network::Upstream;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -29,6 +30,7 @@ use crate::plan::LandlockPlan;
 use crate::plan::Proof;
 use crate::plan::guards::Guards;
 use crate::plan::limits::Rlimit;
+use crate::spec::EGRESS_SOCKET;
 use crate::start::key;
 use crate::start::key::SessionKey;
 use crate::start::proof;
@@ -129,7 +131,7 @@ fn start(mut arguments: Vec<String>) -> Result<Infallible, StepError> {
     if task.guards.network_proof.holds() && task.proof == Proof::NoNetwork {
         proof::no_network()?;
     }
-    let relay = relay::bind(&task.listens)?;
+    let relay = relay::bind(&Upstream::Socket(EGRESS_SOCKET.into()), &task.listens)?;
     if let Some((path, key)) = key {
         key.place(path)?;
     }

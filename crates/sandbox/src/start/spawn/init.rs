@@ -7,8 +7,10 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 
+use pinfold_network::Upstream;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::net::SendAncillaryBuffer;
 use rustix::net::SendAncillaryMessage;
 use rustix::net::SendFlags;
@@ -27,6 +29,7 @@ use super::TREES;
 use super::relay;
 use crate::plan::Namespace;
 use crate::plan::Proof;
+use crate::spec::EGRESS_SOCKET;
 use crate::start::key::SessionKey;
 use crate::start::proof;
 use crate::start::step::At;
@@ -86,7 +89,7 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         }
         StreamKind::Terminal { rows, columns } => Some(open_terminal(control, rows, columns)?),
     };
-    let relay = relay::bind(&plan.listens)?;
+    let relay = relay::bind(&Upstream::Socket(EGRESS_SOCKET.into()), &plan.listens)?;
     if let Some(path) = &plan.key {
         // Last of what can be refused.
         match SessionKey::receive(control).at(Step::SessionKey)? {
@@ -95,7 +98,7 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
         }
     }
     let filter = Filter::compile(plan.debug)
-        .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
+        .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), Errno::INVAL))?;
 
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
     let (gate, open) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Fork)?;
@@ -122,8 +125,9 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
     let mut report = Vec::new();
     fs_err::File::from_parts(read.into(), "report").read_to_end(&mut report).at(Step::Fork)?;
     if !report.is_empty() {
-        return Err(serde_json::from_slice(&report)
-            .unwrap_or_else(|_| StepError::new(Step::Execute, "", rustix::io::Errno::IO)));
+        return Err(
+            serde_json::from_slice(&report).unwrap_or_else(|_| StepError::new(Step::Execute, "", Errno::IO))
+        );
     }
     Message::Running.send(control).at(Step::Fork)?;
     drop(order);
@@ -132,9 +136,8 @@ fn start(control: &OwnedFd) -> Result<Infallible, StepError> {
 }
 
 fn read_order() -> Result<Order, StepError> {
-    let damaged = |error: &dyn std::fmt::Display| {
-        StepError::new(Step::ReadPlan, error.to_string(), rustix::io::Errno::INVAL)
-    };
+    let damaged =
+        |error: &dyn std::fmt::Display| StepError::new(Step::ReadPlan, error.to_string(), Errno::INVAL);
     let file = sys::inherited(ORDER).at(Step::ReadPlan)?;
     let mut json = Vec::new();
     fs_err::File::from_parts(file.into(), "order").read_to_end(&mut json).map_err(|error| damaged(&error))?;
@@ -174,7 +177,7 @@ fn reap(control: &OwnedFd, program: Pid) -> ! {
                 let _ = Message::Exited(Exit::from_status(status)).send(control);
                 sys::exit_now(0);
             }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(_) => sys::exit_now(125),
         }
     }
@@ -200,9 +203,7 @@ fn harden(order: &Order, filter: &Filter) -> Result<(), StepError> {
     // Giving up capabilities can clear it; the control socket's end covers the time in between.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
     if plan.guards.seccomp.holds() {
-        filter
-            .install()
-            .map_err(|error| StepError::new(Step::Seccomp, error.to_string(), rustix::io::Errno::INVAL))?;
+        filter.install().map_err(|error| StepError::new(Step::Seccomp, error.to_string(), Errno::INVAL))?;
     }
     Ok(())
 }
@@ -231,14 +232,25 @@ pub(super) fn own_null(streams: [bool; 3]) -> rustix::io::Result<()> {
     Ok(())
 }
 
+/// For some file systems of terminals the node beside them is the one that everybody may open.
+fn open_ptmx(path: &str) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+}
+
 /// A terminal of the sandbox's own `/dev/pts`: its master and its slave.
 pub(crate) fn terminal(rows: u16, columns: u16) -> Result<(OwnedFd, OwnedFd), StepError> {
     let master =
-        rustix::fs::open("/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
-            .on(Step::Terminal, "/dev/pts/ptmx")?;
+        open_ptmx("/dev/pts/ptmx").or_else(|_| open_ptmx("/dev/ptmx")).on(Step::Terminal, "/dev/ptmx")?;
     rustix::pty::unlockpt(&master).at(Step::Terminal)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags).at(Step::Terminal)?;
+    let slave = match rustix::pty::ioctl_tiocgptpeer(&master, flags) {
+        // gVisor's kernel knows the other end by its name alone.
+        Err(Errno::NOTTY | Errno::INVAL) => rustix::pty::ptsname(&master, Vec::new()).and_then(|name| {
+            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+        }),
+        result => result,
+    }
+    .at(Step::Terminal)?;
     let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     rustix::termios::tcsetwinsize(&slave, size).at(Step::Terminal)?;
     Ok((master, slave))

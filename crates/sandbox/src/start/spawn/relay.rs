@@ -1,16 +1,14 @@
 //! The relay of a sandbox, made by process 1 while it is the only one inside.
 
-use std::path::Path;
-
 use pinfold_network::Endpoint;
 use pinfold_network::Listen;
 use pinfold_network::Relay;
 use pinfold_network::RelayError;
 use pinfold_network::RelayLimits;
+use pinfold_network::Upstream;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
-use crate::spec::EGRESS_SOCKET;
 use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::step::StepError;
@@ -18,8 +16,8 @@ use crate::start::step::StepError;
 /// Connections at once where clients come by sockets: there is one program, which asks one model.
 const BY_SOCKET: usize = 64;
 
-/// Listens, in directories that are made where they are missing. `None` where nothing is listened on.
-pub(super) fn bind(listens: &[Listen]) -> Result<Option<Relay>, StepError> {
+/// Listens, in directories that are made where they are missing; what comes goes `towards` that. `None` where nothing is listened on.
+pub(crate) fn bind(towards: &Upstream, listens: &[Listen]) -> Result<Option<Relay>, StepError> {
     if listens.is_empty() {
         return Ok(None);
     }
@@ -34,11 +32,11 @@ pub(super) fn bind(listens: &[Listen]) -> Result<Option<Relay>, StepError> {
             }
         }
     }
-    Relay::bind(Path::new(EGRESS_SOCKET), listens, limits).map(Some).map_err(failed(Errno::ADDRNOTAVAIL))
+    Relay::bind_with(towards, listens, limits).map(Some).map_err(failed(Errno::ADDRNOTAVAIL))
 }
 
 /// Serves on a thread.
-pub(super) fn spawn(relay: Option<Relay>) -> Result<(), StepError> {
+pub(crate) fn spawn(relay: Option<Relay>) -> Result<(), StepError> {
     relay.map_or(Ok(()), |relay| relay.spawn().map(drop).map_err(failed(Errno::AGAIN)))
 }
 

@@ -5,6 +5,13 @@ use rustix::thread::CapabilitiesSecureBits;
 use rustix::thread::CapabilitySet;
 use rustix::thread::CapabilitySets;
 
+/// The same as far as it can be done without the right to change bounds, which a pod's containers do not have, and where the kernel does
+/// not know the bits, as gVisor's. What is left in the bounding set then is out of reach with `no_new_privs`, without which this is not
+/// enough.
+pub(crate) fn give_up() -> rustix::io::Result<()> {
+    drop_all().or_else(|_| set_none())
+}
+
 /// Empties the bounding, ambient, inheritable, permitted and effective sets of this thread, and locks the bits by which
 /// id 0 would gain them again.
 pub(crate) fn drop_all() -> rustix::io::Result<()> {
@@ -27,6 +34,10 @@ pub(crate) fn drop_all() -> rustix::io::Result<()> {
             Err(errno) => return Err(errno),
         }
     }
+    set_none()
+}
+
+fn set_none() -> rustix::io::Result<()> {
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(
         None::<Pid>,
