@@ -8,6 +8,7 @@ mod debian;
 mod fuzz;
 mod heads;
 mod isolation;
+mod kube_schema;
 mod npm;
 mod schema;
 mod test;
@@ -45,6 +46,8 @@ enum Chore {
     Heads(heads::HeadsArgs),
     /// Try the list of attacks in started sandboxes (`--write` to update the table in `docs/isolation.md`)
     Isolation(isolation::IsolationArgs),
+    /// Write the table of Kubernetes' kinds and fields, from published schemas
+    KubeSchema(kube_schema::KubeSchemaArgs),
     /// Compare what is placed of npm packages with what npm installs
     Npm(npm::NpmArgs),
     /// Take part in a measurement
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Heads(args) => heads::run(&args),
         Chore::Isolation(args) => isolation::run(&args),
+        Chore::KubeSchema(args) => kube_schema::run(&args),
         Chore::Npm(args) => npm::run(&args),
         Chore::Role(role) => bench::run::play(&role),
         Chore::Test(args) => test::run(&args),
