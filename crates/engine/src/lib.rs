@@ -17,6 +17,7 @@ pub mod consent;
 pub mod context;
 pub mod describe;
 pub mod keep;
+pub mod kube;
 pub mod portable;
 pub mod project;
 pub mod proxy;

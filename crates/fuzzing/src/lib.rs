@@ -14,6 +14,7 @@ mod identity;
 mod image;
 mod index;
 mod inflate;
+mod kube_judge;
 mod layer;
 mod nar;
 mod nix;
@@ -53,6 +54,7 @@ pub use identity::identity;
 pub use image::unpack;
 pub use index::index;
 pub use inflate::inflate;
+pub use kube_judge::kube_judge;
 pub use layer::layer;
 pub use nar::nar;
 pub use nix::narinfo;
@@ -108,6 +110,7 @@ pub const TARGETS: &[Target] = &[
     ("identity", identity),
     ("index", index),
     ("inflate", inflate),
+    ("kube_judge", kube_judge),
     ("layer", layer),
     ("lock", lock),
     ("logins", logins),

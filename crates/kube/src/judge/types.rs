@@ -65,8 +65,9 @@ pub enum Nodes {
     Gke,
 }
 
-/// Says what a text is that is a secret: `a token of GitHub`. Never what stands in it.
-pub type Seeker = fn(&[u8]) -> Option<&'static str>;
+/// Says what a text is that is a secret: `a token of GitHub`. Never what stands in it. The name is that of a variable or a file whose
+/// value it is; empty where it has none.
+pub type Seeker = fn(&str, &[u8]) -> Option<&'static str>;
 
 /// By what objects are judged.
 #[derive(Clone, Debug)]

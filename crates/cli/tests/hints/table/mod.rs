@@ -7,6 +7,7 @@ mod cli;
 mod cri;
 mod engine;
 mod pod;
+mod judging;
 mod portable;
 mod proxy;
 mod registry;
@@ -49,6 +50,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
         cri::ROWS,
         engine::ROWS,
         pod::ROWS,
+        judging::ROWS,
         portable::ROWS,
         proxy::ROWS,
         registry::ROWS,

@@ -28,6 +28,7 @@ mod scan;
 mod tokens;
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use pinfold_archive::tar::Entry;
 use pinfold_base::Digest;
@@ -181,6 +182,15 @@ impl Watch for Files<'_> {
 
     fn again(&mut self, survey: &Survey) -> Vec<Renamed> {
         self.names.again(survey, &mut self.found)
+    }
+}
+
+/// What a text is that is a secret, if it is one; where it is the value of a name, by that too. Never what stands in it.
+pub fn spotted(name: &str, text: &[u8]) -> Option<&'static str> {
+    static SCANNER: LazyLock<Scanner> = LazyLock::new(Scanner::new);
+    match std::str::from_utf8(text) {
+        Ok(value) if !name.is_empty() => pairs::named(&SCANNER, name, value),
+        _ => SCANNER.text(text).first().map(|secret| secret.what),
     }
 }
 

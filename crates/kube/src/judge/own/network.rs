@@ -1,0 +1,94 @@
+//! NetworkPolicies around agents' pods and the proxy.
+//!
+//! Policies add up: what one of them opens, no other closes. So every policy that selects an agent's pod is looked at, and one
+//! of them at least has to isolate it both ways.
+
+use std::collections::BTreeSet;
+
+use super::Around;
+use super::Role;
+use crate::judge::object::Object;
+use crate::judge::pods::Pod;
+use crate::judge::selector::selects;
+use crate::judge::sink::Path;
+use crate::judge::sink::Sink;
+use crate::judge::value::Node;
+
+const RULE: &str = "pinfold/network-policy";
+/// Most pairs of a policy and a pod that are compared.
+const COMPARED: usize = 5_000_000;
+
+/// Whether a policy is about a direction.
+fn governs(policy: &Object, direction: &str) -> bool {
+    let types = policy.root.at(&["spec", "policyTypes"]);
+    match types {
+        Some(types) => types.items().iter().any(|node| node.text() == Some(direction)),
+        // Without a list it is about what comes in, and about what goes out where it has rules of that.
+        None => direction == "Ingress" || policy.root.at(&["spec", "egress"]).is_some(),
+    }
+}
+
+/// Judges the policies of all pods of ours.
+pub(super) fn judge(around: &Around<'_>, sink: &mut Sink<'_>) {
+    let ours = around.pods.iter().filter(|(_, role)| *role != Role::Other);
+    let mut opened: BTreeSet<*const Object> = BTreeSet::new();
+    let mut compared = 0_usize;
+    for (pod, role) in ours {
+        let all = around.of("NetworkPolicy", pod.namespace());
+        compared = compared.saturating_add(all.len());
+        if compared > COMPARED {
+            let message =
+                "there are more policies and pods than are compared with each other: judge fewer at once";
+            return pod.within(|path| sink.put(pod.object, path, pod.spec.line, "not-judged", message));
+        }
+        let selected = |policy: &&Object| {
+            let selector = policy.root.at(&["spec", "podSelector"]);
+            selector.is_some_and(|selector| selects(selector, |name| pod.metadata("labels")?.text_at(name)))
+        };
+        let policies: Vec<&Object> = all.iter().copied().filter(selected).collect();
+        let missing: Vec<&str> = ["Ingress", "Egress"]
+            .into_iter()
+            .filter(|direction| !policies.iter().any(|policy| governs(policy, direction)))
+            .collect();
+        if !missing.is_empty() {
+            let message = format!(
+                "no NetworkPolicy among what is judged isolates its pods ({}): one of the namespace has to select them, with `policyTypes: [Ingress, Egress]`",
+                missing.join(", ")
+            );
+            pod.within(|path| sink.put(pod.object, path, pod.spec.line, RULE, message));
+        }
+        if *role == Role::Agent {
+            for policy in policies {
+                // Each once, however many pods it selects.
+                if opened.insert(policy) {
+                    opens(policy, pod, sink);
+                }
+            }
+        }
+    }
+}
+
+/// What a policy lets in or out that an agent does not need.
+fn opens(policy: &Object, pod: &Pod<'_>, sink: &mut Sink<'_>) {
+    let title = pod.object.title();
+    let spec = Path::Root.name("spec");
+    if let Some(rules) = policy
+        .root
+        .at(&["spec", "ingress"])
+        .filter(|rules| governs(policy, "Ingress") && !rules.items().is_empty())
+    {
+        let message = format!("it lets others reach `{title}`: nobody needs to, leave `ingress` empty");
+        sink.put(policy, &spec.name("ingress"), rules.line, RULE, message);
+    }
+    let egress = spec.name("egress");
+    for (index, rule) in policy.root.at(&["spec", "egress"]).map_or(&[][..], Node::items).iter().enumerate() {
+        let peers = rule.items_at("to");
+        let beyond = |peer: &Node| peer.get("podSelector").is_none();
+        if peers.is_empty() || peers.iter().any(beyond) {
+            let message = format!(
+                "it lets `{title}` reach more than pods of the proxy: name them by `podSelector` and `namespaceSelector`"
+            );
+            sink.put(policy, &egress.index(index), rule.line, RULE, message);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Rules of ours, each broken by one change of an export that keeps them all.
+
+use super::*;
+
+#[test]
+fn an_export_keeps_all_rules() {
+    let report = judged(&export::all());
+    assert_eq!(report.findings, [], "{report:#?}");
+    let gke = Judging { nodes: Nodes::Gke, ..Judging::new(seeker) };
+    assert_eq!(judge(&[document(export::all())], &gke).findings, []);
+}
+
+/// The rules of ours that a change of an export breaks.
+fn broken(text: &str, from: &str, to: &str) -> Vec<String> {
+    rules(&judged(&changed(text, from, to)), "")
+}
+
+#[test]
+fn each_rule_of_a_sandbox_is_broken_by_itself() {
+    let text = [export::around(), export::sandbox()].join("---\n");
+    let (before, sandbox) = text.split_at(export::around().len());
+    for (from, to, rule) in [
+        ("  shutdownTime: \"2026-12-01T08:00:00Z\"\n", "", "lifecycle"),
+        ("  shutdownPolicy: Delete\n", "", "lifecycle"),
+        ("agent@sha256:0", "agent@sha256:", "digest"),
+        ("agent@sha256:", "agent:latest#", "digest"),
+        ("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "read-only"),
+        ("[/usr/local/libexec/pinfold/pinfold, pod, run]", "[claude]", "process-1"),
+        ("command: [/usr/local/libexec/pinfold/pinfold, pod, run], ", "", "process-1"),
+        ("secretName: a-token", "secretName: other", "proxy-secrets"),
+        (
+            "secret: {secretName: a-token}",
+            "projected: {sources: [{secret: {name: pinfold-proxy-token}}]}",
+            "proxy-secrets",
+        ),
+        (
+            "value: http://127.0.0.1:3128",
+            "valueFrom: {secretKeyRef: {name: a-token, key: token}}",
+            "proxy-secrets",
+        ),
+        ("value: http://127.0.0.1:3128", "value: sk-ant-1", "secret"),
+        (
+            "{name: HTTPS_PROXY, value: http://127.0.0.1:3128}",
+            "{name: API_KEY, value: abcdefghijklmnopqrstuvwxyz}",
+            "secret",
+        ),
+        ("name: HTTPS_PROXY", "name: sk-ant-1", "secret"),
+        (
+            "{app.kubernetes.io/name: pinfold-sandbox}",
+            "{app.kubernetes.io/name: pinfold-sandbox, a: sk-ant-1}",
+            "secret",
+        ),
+        ("mountPath: /run/pinfold/token", "mountPath: /sk-ant-1", "secret"),
+    ] {
+        let text = format!("{before}{}", changed(sandbox, from, to));
+        assert_eq!(rules(&judged(&text), ""), [format!("pinfold/{rule}")], "{to}");
+    }
+    // What others ask for as well.
+    for (from, to, of_ours) in [
+        ("automountServiceAccountToken: false", "automountServiceAccountToken: true", "token"),
+        ("automountServiceAccountToken: false, ", "", "token"),
+        ("cpu: 500m, ", "", "limits"),
+        ("memory: 1Gi", "", "limits"),
+        (
+            "secret: {secretName: a-token}",
+            "projected: {sources: [{serviceAccountToken: {path: t}}]}",
+            "token",
+        ),
+    ] {
+        let text = format!("{before}{}", changed(sandbox, from, to));
+        assert_eq!(rules(&judged(&text), "pinfold/"), [format!("pinfold/{of_ours}")], "{to}");
+    }
+}
+
+#[test]
+fn each_rule_of_what_is_around_is_broken_by_itself() {
+    let text = export::all();
+    for (from, to, rule) in [
+        ("name: nothing, namespace: pinfold", "name: nothing, namespace: elsewhere", "network-policy"),
+        (
+            "podSelector: {}, policyTypes: [Ingress, Egress]",
+            "podSelector: {}, policyTypes: [Egress]",
+            "network-policy",
+        ),
+        (
+            "podSelector: {}, policyTypes: [Ingress, Egress]",
+            "podSelector: {matchLabels: {a: b}}, policyTypes: [Ingress, Egress]",
+            "network-policy",
+        ),
+        (
+            "podSelector: {}, policyTypes: [Ingress, Egress]",
+            "podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}]",
+            "network-policy",
+        ),
+        (
+            "policyTypes: [Egress]\n  egress:\n",
+            "policyTypes: [Egress]\n  egress:\n  - {}\n",
+            "network-policy",
+        ),
+        (
+            "policyTypes: [Egress]\n  egress:\n",
+            "policyTypes: [Egress]\n  egress:\n  - to: [{ipBlock: {cidr: 0.0.0.0/0}}]\n",
+            "network-policy",
+        ),
+        (
+            "operator: In, values: [pinfold-proxy]",
+            "operator: NotIn, values: [pinfold-proxy]",
+            "network-policy",
+        ),
+        ("replicas: 2", "replicas: 1", "disruptions"),
+        ("  replicas: 2\n", "", "disruptions"),
+        (
+            "spec: {maxUnavailable: 1, selector: {matchLabels: {app.kubernetes.io/name: pinfold-proxy}}}",
+            "spec: {maxUnavailable: 1, selector: {matchLabels: {a: b}}}",
+            "disruptions",
+        ),
+        (
+            "name: pinfold, labels: {pod-security.kubernetes.io/enforce: restricted}",
+            "name: pinfold",
+            "restricted",
+        ),
+        (
+            "name: pinfold-proxy, labels: {pod-security.kubernetes.io/enforce: restricted}",
+            "name: pinfold-proxy, labels: {pod-security.kubernetes.io/enforce: baseline}",
+            "restricted",
+        ),
+        (
+            "name: pinfold-proxy-keys, namespace: pinfold-proxy",
+            "name: keys, namespace: pinfold-proxy",
+            "secret",
+        ),
+        (
+            "name: a-token, namespace: pinfold}\nstringData: {token: '00112233'}",
+            "name: a-token, namespace: pinfold}\ndata: {token: c2stYW50LTE=}",
+            "secret",
+        ),
+        ("networkPolicyManagement: Unmanaged", "networkPolicyManagement: Managed", "network-management"),
+        ("  networkPolicyManagement: Unmanaged\n", "", "network-management"),
+        ("hard: {pods: '6'}", "hard: {requests.cpu: '6'}", "quota"),
+        ("name: q, namespace: pinfold", "name: q, namespace: elsewhere", "quota"),
+        ("lifecycle: {shutdownPolicy: Delete, ", "lifecycle: {", "lifecycle"),
+        ("lifecycle: {shutdownPolicy: Delete, ", "lifecycle: {shutdownPolicy: Retain, ", "lifecycle"),
+        (", shutdownTime: \"2026-12-01T08:00:00Z\"}", "}", "lifecycle"),
+        ("  ttlSecondsAfterFinished: 60\n", "", "lifecycle"),
+        ("  activeDeadlineSeconds: 3600\n", "", "lifecycle"),
+        ("{activeDeadlineSeconds: 3600, ", "{", "lifecycle"),
+    ] {
+        assert_eq!(broken(&text, from, to), [format!("pinfold/{rule}")], "{to}");
+    }
+}
+
+#[test]
+fn agents_and_the_proxy_stay_apart() {
+    let text = export::all();
+    let one = text.replace("namespace: pinfold-proxy}", "namespace: pinfold}");
+    let found = rules(&judged(&one), "pinfold/");
+    assert!(found.contains(&"pinfold/proxy-secrets".to_owned()), "{found:?}");
+    // The key's Secret beside agents is told, and so is the key.
+    let beside = changed(
+        &text,
+        "name: pinfold-proxy-keys, namespace: pinfold-proxy",
+        "name: pinfold-proxy-keys, namespace: pinfold",
+    );
+    assert_eq!(rules(&judged(&beside), ""), ["pinfold/proxy-secrets", "pinfold/secret"]);
+}
+
+#[test]
+fn an_account_of_agents_has_no_rights() {
+    let binding = "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: pinfold}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: r}\nsubjects: [{kind: ServiceAccount, name: pinfold-sandbox}]\n";
+    let text = format!("{}{binding}", export::all());
+    assert_eq!(rules(&judged(&text), ""), ["pinfold/token"]);
+    assert_eq!(
+        broken(
+            &text,
+            "subjects: [{kind: ServiceAccount, name: pinfold-sandbox}]",
+            "subjects: [{kind: ServiceAccount, name: other}]"
+        ),
+        [""; 0]
+    );
+    // The account may say it instead of the pod.
+    let account = "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: pinfold-sandbox, namespace: pinfold}\nautomountServiceAccountToken: false\n";
+    let job =
+        [export::around(), export::job()].join("---\n").replace("automountServiceAccountToken: false, ", "");
+    assert_eq!(rules(&judged(&job), ""), ["pinfold/token"]);
+    assert_eq!(rules(&judged(&format!("{job}{account}")), ""), [""; 0]);
+}
+
+#[test]
+fn pods_of_others_are_asked_for_their_images_and_secrets_alone() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}\n  containers: [{name: c, image: nginx, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]\n";
+    assert_eq!(rules(&judged(pod), ""), ["pinfold/digest"]);
+    let image =
+        changed(pod, "containers:", "volumes: [{name: v, image: {reference: r.example/x:1}}]\n  containers:");
+    assert_eq!(judged(&image).findings.iter().filter(|finding| finding.rule == "pinfold/digest").count(), 2);
+}
