@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::object::Object;
 use super::pods::Pod;
 use super::pods::below;
+use super::selector::selects;
 use super::sink::Path;
 use super::sink::Sink;
 use super::text::short;
@@ -159,8 +160,32 @@ fn data(object: &Object, sink: &mut Sink<'_>) {
     }
 }
 
+/// Judges what an object says of the pods that it makes.
+fn of_maker(pod: &Pod<'_>, sink: &mut Sink<'_>) {
+    let object = pod.object;
+    let spec = Path::Root.name("spec");
+    if object.group() == "apps"
+        && let Some(selector) = object.root.at(&["spec", "selector"])
+        && !selects(selector, |name| pod.metadata("labels")?.text_at(name))
+    {
+        let message = "it does not take the pods of its own template: give them these labels";
+        sink.put(object, &spec.name("selector"), selector.line, RULE, message);
+    }
+    let restart = pod.spec.get("restartPolicy");
+    let text = restart.and_then(Node::text).unwrap_or_default();
+    let wanted = match object.group() {
+        "apps" if !matches!(text, "" | "Always") => "`Always`, or nothing",
+        "batch" if !matches!(text, "OnFailure" | "Never") => "`OnFailure` or `Never`",
+        _ => return,
+    };
+    let line = restart.unwrap_or(pod.spec).line;
+    let message = format!("pods that a {} makes have {wanted} here", object.kind);
+    pod.within(|path| sink.put(object, &path.name("restartPolicy"), line, RULE, message));
+}
+
 /// Judges what in a pod refers to something else in it.
 pub(super) fn of_pod(pod: &Pod<'_>, sink: &mut Sink<'_>) {
+    of_maker(pod, sink);
     pod.within(|spec| {
         let mut volumes = BTreeSet::new();
         for (index, volume) in pod.spec.items_at("volumes").iter().enumerate() {

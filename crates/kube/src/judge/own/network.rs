@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::Around;
+use super::NAME;
+use super::PROXY;
 use super::Role;
 use crate::judge::object::Object;
 use crate::judge::pods::Pod;
@@ -68,6 +70,13 @@ pub(super) fn judge(around: &Around<'_>, sink: &mut Sink<'_>) {
     }
 }
 
+/// Whether a selector takes everything.
+fn is_empty(selector: &Node) -> bool {
+    let labels = selector.get("matchLabels").and_then(Node::map);
+    labels.is_none_or(|labels| labels.iter().next().is_none())
+        && selector.items_at("matchExpressions").is_empty()
+}
+
 /// What a policy lets in or out that an agent does not need.
 fn opens(policy: &Object, pod: &Pod<'_>, sink: &mut Sink<'_>) {
     let title = pod.object.title();
@@ -83,8 +92,12 @@ fn opens(policy: &Object, pod: &Pod<'_>, sink: &mut Sink<'_>) {
     let egress = spec.name("egress");
     for (index, rule) in policy.root.at(&["spec", "egress"]).map_or(&[][..], Node::items).iter().enumerate() {
         let peers = rule.items_at("to");
-        let beyond = |peer: &Node| peer.get("podSelector").is_none();
-        if peers.is_empty() || peers.iter().any(beyond) {
+        // Of pods of the proxy alone: a selector without anything takes all pods, names by DNS among them.
+        let to_proxy = |peer: &Node| {
+            let of = peer.get("podSelector").filter(|selector| !is_empty(selector));
+            of.is_some_and(|selector| selects(selector, |name| (name == NAME).then_some(PROXY)))
+        };
+        if peers.is_empty() || !peers.iter().all(to_proxy) {
             let message = format!(
                 "it lets `{title}` reach more than pods of the proxy: name them by `podSelector` and `namespaceSelector`"
             );

@@ -103,6 +103,16 @@ fn each_rule_of_what_is_around_is_broken_by_itself() {
             "network-policy",
         ),
         (
+            "podSelector: {matchLabels: {app.kubernetes.io/name: pinfold-proxy}}\n    ports",
+            "podSelector: {}\n    ports",
+            "network-policy",
+        ),
+        (
+            "podSelector: {matchLabels: {app.kubernetes.io/name: pinfold-proxy}}\n    ports",
+            "podSelector: {matchLabels: {k8s-app: kube-dns}}\n    ports",
+            "network-policy",
+        ),
+        (
             "operator: In, values: [pinfold-proxy]",
             "operator: NotIn, values: [pinfold-proxy]",
             "network-policy",

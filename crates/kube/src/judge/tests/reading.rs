@@ -72,7 +72,7 @@ fn a_name_that_stands_twice_is_refused_where_it_stands() {
     let (line, message) = unreadable(format!("{MAP}data:\n  a: b\n  a: c\n"));
     assert!(line >= 5, "{line}");
     assert!(message.contains('a'), "{message}");
-    let many: String = (0..40).map(|index| format!("  k{}: v\n", index % 39)).collect();
+    let many = (0..40).map(|index| format!("  k{}: v\n", index % 39)).collect::<Vec<_>>().concat();
     unreadable(format!("{MAP}data:\n{many}"));
 }
 

@@ -142,3 +142,15 @@ fn names_and_references_are_checked() {
     );
     assert_eq!(rules(&judged(&large), ""), ["names"]);
 }
+
+#[test]
+fn makers_of_pods_take_what_they_make() {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec:\n  selector: {matchLabels: {a: b}}\n  template: {metadata: {labels: {a: b}}, spec: {containers: []}}\n";
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\nspec: {template: {spec: {restartPolicy: Never, containers: []}}}\n";
+    let names = |text: &str| rules(&judged(text), "names").len();
+    assert_eq!((names(deployment), names(job)), (0, 0));
+    assert_eq!(names(&changed(deployment, "labels: {a: b}", "labels: {a: c}")), 1);
+    assert_eq!(names(&changed(deployment, "containers", "restartPolicy: Never, containers")), 1);
+    assert_eq!(names(&changed(job, "restartPolicy: Never, ", "")), 1);
+    assert_eq!(names(&changed(job, "restartPolicy: Never", "restartPolicy: Always")), 1);
+}

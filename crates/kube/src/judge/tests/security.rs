@@ -145,8 +145,9 @@ fn what_differs_between_versions_is_judged_by_the_oldest() {
 fn pods_are_found_in_all_that_makes_pods() {
     let (_, spec) = POD.split_once("spec:\n").unwrap();
     let bad = changed(spec, "runAsNonRoot: true", "runAsNonRoot: false");
-    let indented =
-        |by: usize| bad.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect::<String>();
+    let indented = |by: usize| {
+        bad.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect::<Vec<_>>().concat()
+    };
     let selector = "selector: {matchLabels: {a: b}}";
     for (head, path) in [
         (
