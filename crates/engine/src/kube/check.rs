@@ -245,7 +245,7 @@ impl Gathered {
                     Some(inner) if depth < DEPTH => self.kustomized(&path, &inner, depth + 1)?,
                     Some(_) => self.tell(file, line, "kustomizations are nested too deep here".into()),
                     None => {
-                        self.tell(file, line, "the directory that it lists here has no kustomization".into())
+                        self.tell(file, line, "the directory that it lists here has no kustomization".into());
                     }
                 }
             } else if up || !is_within(&path, directory) {

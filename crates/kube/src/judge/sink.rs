@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::object::Object;
+use super::text::meant;
 use super::text::short;
 use super::types::Document;
 use super::types::Finding;
@@ -11,6 +12,8 @@ use super::types::Seeker;
 
 /// Most findings that are kept.
 const KEPT: usize = 10_000;
+/// How often a name is looked for that was meant.
+const GUESSES: usize = 1000;
 /// What stands in the place of a text that a secret is in.
 const HIDDEN: &str = "not told, because a secret is in it";
 
@@ -56,11 +59,12 @@ pub(super) struct Sink<'a> {
     seeker: Seeker,
     findings: Vec<(usize, Finding)>,
     more: usize,
+    guesses: usize,
 }
 
 impl<'a> Sink<'a> {
     pub(super) fn new(documents: &'a [Document], seeker: Seeker) -> Self {
-        Self { documents, seeker, findings: Vec::new(), more: 0 }
+        Self { documents, seeker, findings: Vec::new(), more: 0, guesses: GUESSES }
     }
 
     /// Something is wrong with an object.
@@ -74,6 +78,16 @@ impl<'a> Sink<'a> {
     ) {
         let (title, path) = (object.title(), path.to_string());
         self.keep(object.file, line, title, path, rule, message.into());
+    }
+
+    /// The known name that a name was probably meant to be. It takes longer than judging, so it is looked for only so often.
+    pub(super) fn meant<'n>(
+        &mut self,
+        name: &str,
+        known: impl Iterator<Item = &'n str> + Clone,
+    ) -> Option<&'n str> {
+        self.guesses = self.guesses.checked_sub(1)?;
+        meant(name, known)
     }
 
     /// Something is wrong with a file.

@@ -3,7 +3,6 @@
 use super::super::object::Object;
 use super::super::sink::Path;
 use super::super::sink::Sink;
-use super::super::text::meant;
 use super::super::text::short;
 use super::super::types::Minor;
 use super::super::value::Entry;
@@ -73,7 +72,7 @@ impl Check<'_, '_> {
     }
 
     fn unknown(&mut self, of: &Type, entry: &Entry, path: &Path<'_>) {
-        let near = meant(&entry.name, of.fields.iter().map(|field| field.name));
+        let near = self.sink.meant(&entry.name, of.fields.iter().map(|field| field.name));
         let hint = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
         let kind = of.name.rsplit('.').next().unwrap_or(of.name);
         let message = format!("`{kind}` has no field `{}`{hint}", short(&entry.name));
