@@ -36,6 +36,29 @@ enum Verb {
     Attach,
     /// Measure from inside what stands around the program; fails where something does not stand as it should
     Verify(FileArgs),
+    /// Take this sandbox's token from stdin, when it is claimed; `pinfold kube --claim` does so
+    Token(FileArgs),
+    /// Fill the directory TO with what is in FROM, and lay the files of each LAYER over it
+    Seed(SeedArgs),
+    /// Copy this program into a directory
+    Place(PlaceArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct SeedArgs {
+    /// The image's home
+    from: PathBuf,
+    /// The volume that takes its place
+    to: PathBuf,
+    /// Mounted ConfigMaps
+    #[arg(value_name = "LAYER")]
+    layers: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct PlaceArgs {
+    /// The volume
+    directory: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -65,6 +88,18 @@ pub(crate) fn run(args: &PodArgs, global: Global) -> Outcome {
             }
         },
         Verb::Attach => attach(),
+        Verb::Token(args) => {
+            pod::hand_over(&args.config, std::io::stdin().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Seed(args) => {
+            pod::seed(&args.from, &args.to, &args.layers)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Place(args) => {
+            pod::place(&args.directory)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Verb::Verify(args) => {
             let report = pod::verify(&args.config);
             if global.json {

@@ -54,6 +54,23 @@ pub enum PodError {
     /// The working directory.
     #[error("`{}`, the workspace, is no directory", .0.display())]
     Workspace(PathBuf),
+    /// Nobody has claimed it.
+    #[error("no token came to `{}` within {seconds} s", path.display())]
+    Unclaimed {
+        /// Where it would be.
+        path: PathBuf,
+        /// For how long it was waited for.
+        seconds: u64,
+    },
+    /// A file that is made in a pod.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The proxy does not answer as it should.
     #[error("the proxy is not proved to be there")]
     Proxy(#[source] ProveError),
@@ -93,7 +110,9 @@ impl Diagnose for PodError {
             Self::Job(_) | Self::Workspace(_) | Self::NoSession(_) => Kind::Usage,
             Self::Proxy(_) => Kind::Network,
             Self::Reached { .. } | Self::Unproved(_) | Self::Start(_) => Kind::Refused,
-            Self::Read { .. } | Self::Listen { .. } => Kind::System,
+            Self::Read { .. } | Self::Listen { .. } | Self::Write { .. } | Self::Unclaimed { .. } => {
+                Kind::System
+            }
         })
     }
 

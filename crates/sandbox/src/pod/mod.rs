@@ -6,6 +6,7 @@
 //!   run      process 1, start to end                  held     the program while it runs, with or without a terminal
 //!   proxy    the one way out, and that it is there    egress   that there is no other
 //!   verify   what stands around it, measured from inside
+//!   prepare  a home that is filled, a program that is brought along, a token that is handed over
 //! ```
 //!
 //! ```text
@@ -23,6 +24,7 @@
 pub(crate) mod egress;
 mod error;
 mod held;
+mod prepare;
 mod proxy;
 mod run;
 pub mod task;
@@ -38,6 +40,9 @@ use pinfold_base::Diagnose as _;
 use pinfold_base::Shown;
 use pinfold_base::error::one_line;
 use pinfold_base::shown;
+pub use prepare::hand_over;
+pub use prepare::place;
+pub use prepare::seed;
 pub use run::attach;
 pub use run::run;
 use rustix::fs::Mode;

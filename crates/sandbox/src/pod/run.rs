@@ -92,6 +92,10 @@ pub fn run(config: &Path, taken: &BTreeSet<Weaken>) -> Result<u8, PodError> {
     let waiting = Waiting::fork(|| become_program(&task, &words, slave.as_ref(), session, &walls, &guards))?;
     drop(slave);
     harden(&walls.filter, &guards)?;
+    if task.proxy.token_wait_seconds > 0 && !claimed(&task, &guards, &mut asked)? {
+        say(&shown!("asked to end before the program was started"));
+        return Ok(ASKED);
+    }
     // From here on the token is in this process's memory, which the program's process has no copy of.
     let way = Way::open(&task.proxy)?;
     let _ = pinfold_network::raise_open_files();
@@ -269,6 +273,32 @@ fn become_program(
     one::execute(words, &more)
 }
 
+/// Waits for the token of a sandbox that belongs to nobody yet, once nothing is reached from it. False where process 1 was asked to end
+/// meanwhile.
+fn claimed(task: &PodTask, guards: &Guards, asked: &mut Asked) -> Result<bool, PodError> {
+    let until = Instant::now() + Duration::from_secs(task.probes.patience_seconds);
+    if guards.network_proof.holds() {
+        let Some(closed) = prove_closed(task, asked, until)? else { return Ok(false) };
+        say(&shown!("nothing is reached, of {closed}"));
+    }
+    let (path, wait) = (&task.proxy.token, Duration::from_secs(task.proxy.token_wait_seconds));
+    let until = Instant::now() + wait;
+    let mut told = false;
+    while fs_err::symlink_metadata(path).is_err() {
+        if Instant::now() >= until {
+            return Err(PodError::Unclaimed { path: path.clone(), seconds: wait.as_secs() });
+        }
+        if !told {
+            say(&shown!("waits for its token"));
+            told = true;
+        }
+        if is_asked(asked, PAUSE) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Proves that the proxy answers, and then that nothing else does; both are tried again while there is patience. False where process 1
 /// was asked to end meanwhile.
 fn prove(task: &PodTask, way: &Way, asked: &mut Asked) -> Result<bool, PodError> {
@@ -290,6 +320,14 @@ fn prove(task: &PodTask, way: &Way, asked: &mut Asked) -> Result<bool, PodError>
             return Ok(false);
         }
     }
+    let Some(closed) = prove_closed(task, asked, until)? else { return Ok(false) };
+    say(&shown!("the proxy answers, and nothing else of {closed}"));
+    Ok(true)
+}
+
+/// Proves that nothing but the proxy is reached: what was asked, in words. Nothing where process 1 was asked to end meanwhile.
+fn prove_closed(task: &PodTask, asked: &mut Asked, until: Instant) -> Result<Option<String>, PodError> {
+    let patience = task.probes.patience_seconds;
     let (targets, accepted) = egress::targets(task, &Surroundings::own()?);
     let mut told = Vec::new();
     loop {
@@ -297,7 +335,7 @@ fn prove(task: &PodTask, way: &Way, asked: &mut Asked) -> Result<bool, PodError>
             Round::Asked(open) if open.is_empty() => break,
             Round::Asked(open) => open.iter().map(ToString::to_string).collect::<Vec<_>>(),
             // A signal, of which not each asks for the end.
-            Round::Interrupted if asked.take() => return Ok(false),
+            Round::Interrupted if asked.take() => return Ok(None),
             Round::Interrupted => continue,
         };
         if Instant::now() >= until {
@@ -308,13 +346,12 @@ fn prove(task: &PodTask, way: &Way, asked: &mut Asked) -> Result<bool, PodError>
             told = open;
         }
         if is_asked(asked, PAUSE) {
-            return Ok(false);
+            return Ok(None);
         }
     }
     let besides =
         if accepted.is_empty() { String::new() } else { format!(", besides {} accepted", accepted.len()) };
-    say(&shown!("the proxy answers, and nothing else of {} asked{besides}", targets.len()));
-    Ok(true)
+    Ok(Some(format!("{} asked{besides}", targets.len())))
 }
 
 /// Whether the end is asked for within a time.

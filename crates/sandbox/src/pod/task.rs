@@ -45,6 +45,8 @@ pub(super) const MAX_FILE: usize = 256 << 10;
 const MAX_ADDRESSES: usize = 16;
 const MAX_PROBES: usize = 64;
 const MAX_PATIENCE: u64 = 3600;
+/// A sandbox of a pool waits for a month.
+const MAX_WAIT: u64 = 31 * 86_400;
 const MAX_WORDS: usize = 1024;
 const MAX_PATHS: usize = 256;
 /// The kernel takes 107 bytes (unix(7)).
@@ -87,6 +89,15 @@ pub struct PodProxy {
     pub ca: PathBuf,
     /// The file with this sandbox's token.
     pub token: PathBuf,
+    /// For how long the token's file may be missing once it is proved that nothing is reached: a sandbox of a pool gets it when it is
+    /// claimed.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub token_wait_seconds: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_nothing(seconds: &u64) -> bool {
+    *seconds == 0
 }
 
 /// What must not be reached. Beside what is listed here the pod's own name servers, the API server, clouds' metadata addresses, the
@@ -219,7 +230,10 @@ impl PodTask {
     }
 
     fn check_proxy(&self) -> Result<(), TaskError> {
-        let PodProxy { addresses, name, ca, token } = &self.proxy;
+        let PodProxy { addresses, name, ca, token, token_wait_seconds } = &self.proxy;
+        if *token_wait_seconds > MAX_WAIT {
+            return wrong("proxy.token_wait_seconds", format!("it is more than {MAX_WAIT}"));
+        }
         if addresses.is_empty() || addresses.len() > MAX_ADDRESSES {
             return wrong("proxy.addresses", format!("one to {MAX_ADDRESSES} are needed"));
         }
