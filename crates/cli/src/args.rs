@@ -89,6 +89,7 @@ pub(crate) enum Command {
     Recv(commands::recv::RecvArgs),
     Queue(commands::queue::QueueArgs),
     Service(commands::service::ServiceArgs),
+    Kube(commands::kube::KubeArgs),
     Key(commands::key::KeyArgs),
     Policy(commands::policy::PolicyArgs),
     Gc(commands::gc::GcArgs),

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 42] = [
+const VERBS: [&str; 43] = [
     "init",
     "lock",
     "fetch",
@@ -47,6 +47,7 @@ const VERBS: [&str; 42] = [
     "send",
     "recv",
     "queue",
+    "kube",
     "key",
     "key generate",
     "key public",

@@ -4,6 +4,7 @@
 //! project   what was asked: manifest, recipes, lock          run    an agent's name and a directory → a sandbox's specification
 //! consent   the user's word on what is asked: Agreed<Project>  keep   what is on the disk: images, room, the machine's fitness
 //! worker    messages to a sealed worker and back          proxy     the way out of many sandboxes, as a service
+//! kube      an agent's sandbox as objects of a cluster
 //! build     resolve (what exists → lock), fetch, place,      ship   images to and from registries
 //!           layers, compose: the file names are the pipeline  settings   what the user configured: whose images are trusted
 //! ```
@@ -18,6 +19,7 @@ pub mod context;
 pub mod describe;
 pub mod keep;
 pub mod kube;
+mod pem;
 pub mod portable;
 pub mod project;
 pub mod proxy;

@@ -12,6 +12,7 @@ pub(crate) mod images;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod kube;
 pub(crate) mod load;
 pub(crate) mod lock;
 pub(crate) mod login;
@@ -97,6 +98,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Recv(args) => recv::run(&args, global),
         Command::Queue(args) => queue::run(&args, global),
         Command::Service(args) => service::run(&args, global),
+        Command::Kube(args) => kube::run(&args, global),
         Command::Key(args) => key::run(&args, global),
         Command::Policy(args) => policy::run(&args, global),
         Command::Gc(args) => gc::run(&args, global),

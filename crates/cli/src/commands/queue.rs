@@ -64,7 +64,7 @@ struct PruneArgs {
 }
 
 /// Reads a time with its unit.
-fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     let wrong = "it is a number with a unit: 30s, 10m, 12h, 7d";
     let unit = text.chars().last().ok_or(wrong)?;
     let seconds = match unit {

@@ -232,7 +232,10 @@ impl RunArgs {
 }
 
 /// The values of a flag that may hold secrets: clap would repeat what cannot be read.
-fn parsed<T: FromStr<Err = FormError>>(flag: &'static str, texts: &[String]) -> Result<Vec<T>, FormError> {
+pub(super) fn parsed<T: FromStr<Err = FormError>>(
+    flag: &'static str,
+    texts: &[String],
+) -> Result<Vec<T>, FormError> {
     texts.iter().map(|text| text.parse().map_err(|error: FormError| error.of(flag))).collect()
 }
 

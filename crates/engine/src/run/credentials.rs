@@ -44,6 +44,8 @@ const FIRST_PORT: u16 = 3180;
 pub(super) struct Routes {
     /// The routes.
     pub(super) egress: Vec<CredentialRoute>,
+    /// The variable that would hold a key of each one's kind.
+    pub(super) variables: Vec<String>,
     /// Variables.
     pub(super) env: Vec<(String, String)>,
     /// What configuration files in the home say of it, or no longer say.
@@ -96,6 +98,7 @@ pub(super) fn routes(agent: &Recipe, keys: &Keys<'_>) -> Result<Routes, RunError
             },
             key,
         });
+        out.variables.push(route.key.first().cloned().unwrap_or_default());
         out.hosts.push(route.upstream.trim_start_matches("https://").to_owned());
         out.env.extend(route.env.iter().map(|(name, value)| (name.clone(), fill(value, &names, port))));
     }

@@ -115,6 +115,18 @@ pub enum RunError {
         /// This machine's, or the one that was named.
         host: Platform,
     },
+    /// A sandbox elsewhere cannot be what was asked for.
+    #[error("this sandbox cannot be in a cluster: {0}")]
+    Elsewhere(&'static str),
+    /// An image that runs as root.
+    #[error("the image runs as root, which no pod here is allowed to")]
+    Root,
+    /// A variable without a value.
+    #[error("the variable `{0}` has no value here: what this machine has in it stays here")]
+    NoValue(String),
+    /// No word of the command is the task.
+    #[error("no word of the command has `{{task}}` in it, where each task's text would be")]
+    NoTask,
     /// Nothing to run was said.
     #[error("nothing to run: name an agent, or a command after `--`")]
     Nothing,
@@ -308,6 +320,8 @@ impl Diagnose for RunError {
             | Self::Mount { .. }
             | Self::LooseLink { .. }
             | Self::SecondNames(_)
+            | Self::Root
+            | Self::Elsewhere(_)
             | Self::Sealed(_) => Diagnosis::Own(Kind::Refused),
             _ => Diagnosis::Own(Kind::Usage),
         }
@@ -395,6 +409,18 @@ impl Diagnose for RunError {
             }
             Self::Label { .. } => Some(
                 "build the image again from its project with this version of pinfold, or use the version that built it".into(),
+            ),
+            Self::Root => Some(
+                "say in the manifest whose its programs are (`[user]` with `name`, `uid` and `gid`), build and push it again".into(),
+            ),
+            Self::NoValue(name) => Some(format!(
+                "say `--env {name}=VALUE`; for a key leave it out: the proxy has it (`pinfold kube --secrets`)"
+            )),
+            Self::NoTask => Some(
+                "name the agent, or write it where the text belongs: `-- PROGRAM {task}`".into(),
+            ),
+            Self::Elsewhere(_) => Some(
+                "`pinfold run` runs it here; for a cluster take an image that is not sealed, and the network `proxy` or `none`".into(),
             ),
             Self::Nothing => Some("say `pinfold run claude-code`, or `pinfold run -- sh`".into()),
             Self::Workspace { .. } => {

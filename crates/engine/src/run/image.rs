@@ -36,6 +36,8 @@ pub(super) struct Ready {
     pub(super) root: PathBuf,
     /// Its environment.
     pub(super) env: BTreeMap<String, String>,
+    /// Who it runs as by its own word.
+    pub(super) said_user: String,
     /// Who it runs as; never root.
     pub(super) user: Ids,
     /// That user's home.
@@ -136,6 +138,7 @@ pub(super) fn described(source: &ImageSource, image: &Image, root: PathBuf) -> R
         reference: source.name().to_owned(),
         env: config.env.iter().filter_map(|text| text.split_once('=')).map(pair).collect(),
         user: Ids { uid: account.uid, gid: account.gid },
+        said_user: config.user,
         home: account.home,
         command: without_init([config.entrypoint, config.cmd].concat()),
         volumes: config.volumes.into_keys().collect(),

@@ -18,6 +18,7 @@ mod apart;
 mod bundle;
 mod changed;
 mod choice;
+pub(crate) mod cluster;
 mod credentials;
 mod declared;
 mod error;

@@ -39,7 +39,7 @@ fn look(context: &Context, decision: &mut Decision) {
 
 impl Asked<'_> {
     /// A sealed sandbox has its routes by the proxy that has no rules.
-    fn reach(&self) -> Reach {
+    pub(super) fn reach(&self) -> Reach {
         if self.declared.sealed {
             return Reach::Proxy;
         }
@@ -47,7 +47,7 @@ impl Asked<'_> {
     }
 
     /// Rules of the proxy: the agent's hosts but for those behind a route, the manifest's, the user's.
-    fn rules(&self, routed: &[String]) -> Vec<String> {
+    pub(super) fn rules(&self, routed: &[String]) -> Vec<String> {
         if self.declared.sealed {
             return Vec::new();
         }
@@ -59,7 +59,7 @@ impl Asked<'_> {
 
     /// Node.js 22 says with every start that its proxy is an experiment. Older ones, which an image may have from elsewhere,
     /// do not start with this option, so it is for the built-in recipe's alone.
-    fn quiet(&self) -> Option<(&'static str, String)> {
+    pub(super) fn quiet(&self) -> Option<(&'static str, String)> {
         let node = self.recipes.iter().any(|recipe| recipe.name == "node" && recipe.is_built_in());
         node.then(|| ("NODE_OPTIONS", "--disable-warning=UNDICI-EHPA".into()))
     }

@@ -10,6 +10,9 @@ use super::export::Program;
 use super::export::Proxy;
 use super::export::Users;
 use super::*;
+use crate::judge;
+use crate::judge::Document;
+use crate::judge::Judging;
 
 fn export(form: Form) -> Export {
     Export {
@@ -147,6 +150,21 @@ fn a_reader_finds_what_was_meant() {
     assert!(secrets.clone().count() > 0 && secrets.clone().all(|secret| secret.get("data").is_none()));
     let applied = stream(&files(&export));
     assert!(!applied.contains("kind: Secret") && applied.contains("kind: Sandbox"));
+}
+
+#[test]
+fn the_judge_finds_nothing_in_what_is_written() {
+    for (name, export) in forms() {
+        let document = |file: File| Document { file: file.name.into(), text: file.text.into_bytes() };
+        let documents: Vec<Document> = files(&export).into_iter().map(document).collect();
+        let judging = Judging {
+            nodes: if name == "gke" { judge::Nodes::Gke } else { judge::Nodes::Any },
+            ..Judging::new(|_, _| None)
+        };
+        let report = judge::judge(&documents, &judging);
+        let told: Vec<String> = report.findings.iter().map(|finding| format!("{finding:?}")).collect();
+        assert!(told.is_empty() && report.objects > 10, "{name}: {}", told.join("\n"));
+    }
 }
 
 /// Every path that a container writes to is a volume, and every mount has one.

@@ -74,6 +74,11 @@ impl Secret {
         visible.then(|| Self(text.into()))
     }
 
+    /// The text, for a pipe to whoever keeps the key from then on. It shows the key.
+    pub fn reveal(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
     /// The bytes, for the one header they go into.
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0

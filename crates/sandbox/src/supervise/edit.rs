@@ -110,6 +110,13 @@ fn folder(home: &Path, below: &Path, is_wanted: bool) -> io::Result<Option<Owned
     Ok(Some(here))
 }
 
+impl HomeEdit {
+    /// What becomes of a file with the text `before`, for a home that is filled elsewhere.
+    pub fn applied(&self, before: &str) -> io::Result<String> {
+        changed(before, self)
+    }
+}
+
 fn changed(before: &str, edit: &HomeEdit) -> io::Result<String> {
     match &edit.change {
         Change::Around { before: head, after: tail } => {

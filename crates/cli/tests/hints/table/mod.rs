@@ -6,8 +6,9 @@ mod build;
 mod cli;
 mod cri;
 mod engine;
-mod pod;
 mod judging;
+mod kube;
+mod pod;
 mod portable;
 mod proxy;
 mod registry;
@@ -49,8 +50,9 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
         cli::ROWS,
         cri::ROWS,
         engine::ROWS,
-        pod::ROWS,
         judging::ROWS,
+        kube::ROWS,
+        pod::ROWS,
         portable::ROWS,
         proxy::ROWS,
         registry::ROWS,

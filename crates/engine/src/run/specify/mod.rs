@@ -323,7 +323,7 @@ impl Asked<'_> {
     }
 
     /// The program and its arguments; empty when that is left to the image. An agent alone works without asking.
-    fn args(&self) -> Vec<OsString> {
+    pub(super) fn args(&self) -> Vec<OsString> {
         let command = &self.request.command;
         match &self.agent {
             Some(agent) => {
@@ -334,7 +334,7 @@ impl Asked<'_> {
         }
     }
 
-    fn limits(&self) -> spec::Limits {
+    pub(super) fn limits(&self) -> spec::Limits {
         let (request, declared) = (self.request, &self.declared);
         let memory = request.memory.or(declared.memory.as_ref().map(|size| size.value));
         let cpus = request.cpus.or(declared.cpus.as_ref().map(|cpus| cpus.value));

@@ -43,6 +43,7 @@ impl Machine {
     fn ready(&self) -> Ready {
         Ready {
             node: None,
+            said_user: "1000".into(),
             reference: "sample:latest".into(),
             root: self.path("image"),
             env: BTreeMap::from([("PATH".into(), "/bin".into()), ("LANG".into(), "C.UTF-8".into())]),

@@ -158,7 +158,7 @@ fn paths(environment: &Environment, user: u32) -> Vec<AuthPath> {
 }
 
 /// What decides about a helper: it must not be one that a sandbox could have written.
-pub(super) fn around(context: &Context) -> Surroundings {
+pub(crate) fn around(context: &Context) -> Surroundings {
     let here = Path::new(".");
     // A sandbox may have been run on the project, which may be above; one that is not the user's was no sandbox's either.
     match upward::find(here, context.environment.home()) {

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
 use rcgen::DistinguishedName;
@@ -16,6 +14,8 @@ use rcgen::KeyPair;
 use rcgen::KeyUsagePurpose;
 use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
+
+use crate::pem;
 
 /// The authority.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Authority {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::try_from(leaf_key.serialize_der())?)?;
-        Ok(Self { pem: pem(certificate.der()), server: Arc::new(server) })
+        Ok(Self { pem: pem::of("CERTIFICATE", certificate.der()), server: Arc::new(server) })
     }
 
     /// Its certificate, as it stands in a bundle.
@@ -66,16 +66,4 @@ impl Authority {
     pub(super) fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
     }
-}
-
-/// RFC 7468.
-fn pem(der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let mut out = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in text.as_bytes().chunks(64) {
-        out.push_str(&String::from_utf8_lossy(line));
-        out.push('\n');
-    }
-    out.push_str("-----END CERTIFICATE-----\n");
-    out
 }

@@ -1,0 +1,395 @@
+//! `pinfold kube`: objects of an image in a registry, what is secret of them, and a cluster that a stand-in for kubectl plays.
+#![expect(clippy::unwrap_used, reason = "these tests run the program, and may fail")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Output;
+
+use pinfold_base::Digest;
+use pinfold_testkit::docker_registry::Auth;
+use pinfold_testkit::docker_registry::DockerRegistry;
+use pinfold_testkit::machine::Machine;
+use serde_json::Value;
+
+/// What no object may hold.
+const CANARY: &str = "sk-ant-canary-0123456789";
+
+/// A machine whose project is pushed, and the registry.
+struct Case {
+    machine: Machine,
+    registry: DockerRegistry,
+}
+
+impl Case {
+    fn new() -> Option<Self> {
+        let machine = Machine::new(env!("CARGO_BIN_EXE_pinfold"))?;
+        let registry = DockerRegistry::start(Auth::Open)?;
+        let case = Self { machine, registry };
+        case.run(&["push", &case.name()]);
+        Some(case)
+    }
+
+    fn name(&self) -> String {
+        format!("{}/team/box:1", self.registry.host())
+    }
+
+    fn output(&self, words: &[&str]) -> Output {
+        let path = format!("{}:/usr/bin:/bin", self.machine.path("me/bin").display());
+        let mut command = self.machine.pinfold(words);
+        command.env("PATH", path).env("ANTHROPIC_API_KEY", CANARY).output().unwrap()
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        let output = self.output(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The exit code and what is said on stderr.
+    fn told(&self, words: &[&str]) -> (i32, String) {
+        let output = self.output(words);
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// Words that export the image, with `more`.
+    fn words<'a>(image: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let fixed = [
+            "kube",
+            "--image",
+            image,
+            "--proxy-image",
+            image,
+            "--proxy-address",
+            "10.96.0.80",
+            "--program",
+            "copy",
+            "--until",
+            "2026-12-31T18:00:00Z",
+            "--allow",
+            "example.com",
+        ];
+        fixed.into_iter().chain(more.iter().copied()).chain(["--", "/bin/busybox", "sh"]).collect()
+    }
+
+    /// Puts a stand-in for kubectl into the `PATH`: it notes its words and what it reads, and answers by them.
+    fn kubectl(&self, script: &str) {
+        let bin = self.machine.path("me/bin");
+        fs_err::create_dir_all(&bin).unwrap();
+        let log = self.machine.path("me/kubectl.log");
+        let text = format!("#!/bin/sh\nprintf '%s\\n' \"$*\" >>{log}\n{script}\n", log = log.display());
+        fs_err::write(bin.join("kubectl"), text).unwrap();
+        fs_err::set_permissions(bin.join("kubectl"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs_err::read_to_string(self.machine.path(path)).unwrap()
+    }
+}
+
+/// All files of a directory, one after another.
+fn all(directory: &Path) -> String {
+    let mut names: Vec<_> = fs_err::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    names.iter().map(|path| fs_err::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn an_export_names_its_image_by_the_digest_that_the_registry_has() {
+    let Some(case) = Case::new() else { return };
+    let image = case.name();
+    let pushed: Value = serde_json::from_str(&case.run(&["push", &image, "--json"])).unwrap();
+    let pinned = format!("{}/team/box@{}", case.registry.host(), pushed["digest"].as_str().unwrap());
+    let out: Value =
+        serde_json::from_str(&case.run(&Case::words(&image, &["-o", "k8s", "--name", "one", "--json"])))
+            .unwrap();
+    assert_eq!(out["image"], pinned);
+    let directory = case.machine.path("project/k8s");
+    let text = all(&directory);
+    assert!(text.contains(&format!("image: \"{pinned}\"")) && !text.contains("box:1"), "{text}");
+    assert!(text.contains("runAsUser: 1000") && text.contains("kind: Sandbox\n"));
+    // The same again is the same, whatever was there.
+    case.run(&Case::words(&image, &["-o", "again", "--name", "one"]));
+    assert_eq!(all(&case.machine.path("project/again")), text);
+    case.run(&Case::words(&image, &["-o", "k8s", "--name", "one", "--pod"]));
+    assert!(!directory.join("sandbox.yaml").exists() && directory.join("pod.yaml").exists());
+    // On stdout it is one stream of what is applied.
+    let stream = case.run(&Case::words(&image, &["-o", "-", "--name", "one"]));
+    assert!(text.contains(stream.lines().last().unwrap()) && !stream.contains("kind: Secret"));
+    // What is somebody else's stays.
+    fs_err::write(directory.join("mine.yaml"), "kind: X\n").unwrap();
+    let (code, said) = case.told(&Case::words(&image, &["-o", "k8s", "--name", "one"]));
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("has `mine.yaml` in it"), "{said}");
+    assert!(directory.join("pod.yaml").exists());
+}
+
+#[test]
+fn what_a_cluster_would_not_have_is_refused_with_what_to_do() {
+    let Some(case) = Case::new() else { return };
+    let image = case.name();
+    let refused = |words: &[&str], told: &str, hint: &str| {
+        let (code, said) = case.told(words);
+        assert!(code != 0 && said.contains(told) && said.contains(hint), "{words:?}: {said}");
+    };
+    let command = ["--", "/bin/busybox", "sh"];
+    let with = |words: &[&'static str]| [words, &command].concat();
+    refused(&with(&["kube", "-o", "k8s"]), "at which address", "--proxy-address");
+    refused(
+        &with(&["kube", "-o", "k8s", "--proxy-address", "10.96.0.80"]),
+        "which image the proxy has",
+        "--preset proxy",
+    );
+    let proxy = ["kube", "-o", "k8s", "--proxy-address", "10.96.0.80", "--proxy-image", &image];
+    let words = |more: &[&'static str]| [&proxy[..], more, &command].concat();
+    // A project's image is here alone, and so is one of the store.
+    refused(&words(&[]), "`box` is in no registry", "--push HOST/REPOSITORY:TAG");
+    refused(&words(&["--image", "box"]), "`box` is in no registry", "`pinfold push box HOST/REPOSITORY:TAG`");
+    let there = [&proxy[..], &["--image", &image], &command].concat();
+    refused(&there, "process 1 of its pods", "--program copy");
+    for (more, told, hint) in [
+        (&["--name", "A"][..], "cannot be the name of the sandbox", "--name claude-code-1"),
+        (&["--namespace", "A"], "cannot be the name of the namespace", "called like"),
+        (&["--replicas", "0"], "`--replicas`", ""),
+        (&["--workspace", "git:https://a.example/b"], "has no `git`", "--workspace empty"),
+        (&["--workspace", "git:http://a.example/b"], "no workspace can be cloned", "without a login"),
+        (
+            &["--workspace", "git:https://a.example/b", "--pool", "2"],
+            "before it is claimed",
+            "let the agent clone",
+        ),
+        (&["--pool", "3", "--max", "2"], "`--max`", ""),
+        (&["--network", "host"], "cannot be in a cluster", "pinfold run"),
+        (&["--env", "HOME"], "`HOME` has no value here", "--env HOME=VALUE"),
+    ] {
+        refused(&Case::words(&image, &[&["-o", "k8s"], more].concat()), told, hint);
+    }
+    let until = [&proxy[..], &["--image", &image, "--until", "soon"], &command].concat();
+    refused(&until, "`--until` is no time", "");
+    fs_err::write(case.machine.path("project/tasks.jsonl"), "{\"tsak\":1}\n").unwrap();
+    refused(
+        &Case::words(&image, &["-o", "k8s", "--job", "tasks.jsonl"]),
+        "line 1 of `tasks.jsonl`",
+        "in JSON",
+    );
+    fs_err::write(case.machine.path("project/tasks.txt"), "one\n").unwrap();
+    refused(
+        &Case::words(&image, &["-o", "k8s", "--job", "tasks.txt"]),
+        "no word of the command has `{task}`",
+        "{task}",
+    );
+    assert!(!case.machine.path("project/k8s").exists());
+}
+
+#[test]
+fn the_image_of_a_project_is_pushed_on_the_way() {
+    let Some(case) = Case::new() else { return };
+    let (image, to) = (case.name(), format!("{}/team/other:1", case.registry.host()));
+    let words =
+        ["kube", "-o", "k8s", "--proxy-address", "10.96.0.80", "--proxy-image", &image, "--push", &to];
+    let words = [&words[..], &["--program", "copy", "--", "/bin/busybox", "sh"]].concat();
+    case.run(&words);
+    let digest: Value = serde_json::from_str(&case.run(&["push", &to, "--json"])).unwrap();
+    assert_eq!(digest["unchanged"], true);
+    let text = all(&case.machine.path("project/k8s"));
+    assert!(text.contains(&format!("team/other@{}", digest["digest"].as_str().unwrap())), "{text}");
+}
+
+#[test]
+fn an_image_of_roots_is_neither_exported_nor_pushed() {
+    let Some(case) = Case::new() else { return };
+    let (image, to) = (case.name(), format!("{}/team/rooted:1", case.registry.host()));
+    let manifest = case.machine.path("project/pinfold.toml");
+    let text = fs_err::read_to_string(&manifest).unwrap();
+    let (head, rest) = text.split_once("[user]").unwrap();
+    let rooted = format!("{head}{}", &rest[rest.find("[[file]]").unwrap()..]);
+    fs_err::write(&manifest, rooted).unwrap();
+    let words =
+        ["kube", "-o", "k8s", "--proxy-address", "10.96.0.80", "--proxy-image", &image, "--push", &to];
+    let words = [&words[..], &["--program", "copy", "--", "/bin/busybox", "sh"]].concat();
+    let (code, said) = case.told(&words);
+    assert!(code == 5 && said.contains("runs as root") && said.contains("`[user]`"), "{code} {said}");
+    assert_ne!(case.told(&["pull", &to]).0, 0);
+    fs_err::write(&manifest, text).unwrap();
+    case.run(&words);
+}
+
+#[test]
+fn what_is_secret_goes_through_a_pipe_alone() {
+    let Some(case) = Case::new() else { return };
+    let image = case.name();
+    case.run(&Case::words(&image, &["-o", "k8s", "--name", "one"]));
+    let first = case.run(&["kube", "--secrets", "k8s"]);
+    let second = case.run(&["kube", "--secrets", "k8s"]);
+    assert_ne!(first, second, "each call makes them anew");
+    for name in [
+        "pinfold-proxy-ca",
+        "pinfold-proxy-tls",
+        "pinfold-proxy-identities",
+        "pinfold-proxy-keys",
+        "one-token",
+    ] {
+        assert!(first.contains(&format!("name: {name}\n")), "{name}: {first}");
+    }
+    let only = case.run(&["kube", "--secrets", "k8s", "--only", "keys"]);
+    assert!(only.contains("pinfold-proxy-keys") && !only.contains("one-token"), "{only}");
+    // Nothing of it was kept, and the key of the caller is nowhere.
+    let token = first.split("token: ").nth(1).unwrap().lines().next().unwrap();
+    assert!(token.len() > 80, "{token}");
+    for folder in ["project/k8s", "project"] {
+        let names = fs_err::read_dir(case.machine.path(folder)).unwrap().map(|entry| entry.unwrap().path());
+        for path in names.filter(|path| path.is_file()) {
+            let bytes = fs_err::read(&path).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains(CANARY) && !text.contains(token.trim_matches('"')), "{}", path.display());
+        }
+    }
+    let (code, said) = case.told(&["kube", "--secrets", "k8s", "--key", "NO_SUCH=env:ANTHROPIC_API_KEY"]);
+    assert!(code != 0 && said.contains("names no key of this export") && !said.contains(CANARY), "{said}");
+    let (code, said) = case.told(&["kube", "--secrets", "nowhere"]);
+    assert!(code != 0 && said.contains("`nowhere` is no export"), "{said}");
+}
+
+#[test]
+fn a_key_of_the_proxy_is_found_where_a_run_finds_it() {
+    let Some(case) = Case::new() else { return };
+    let image = case.name();
+    case.run(&Case::words(&image, &["-o", "k8s", "--name", "one"]));
+    // As an agent's export has it: the proxy's configuration names a key.
+    let file = case.machine.path("project/k8s/proxy.yaml");
+    let text = fs_err::read_to_string(&file).unwrap();
+    let route = "    [[policy.one.route]]\n    id = 1\n    name = \"claude-code\"\n    upstream = \"https://api.anthropic.com\"\n    \
+                 header = \"x-api-key\"\n    key = \"/etc/pinfold/keys/ANTHROPIC_API_KEY\"\n    paths = [\"/v1\"]\n---\n";
+    let changed = text.replacen(
+        "---\napiVersion: v1\nkind: Service\n",
+        &format!("{route}apiVersion: v1\nkind: Service\n"),
+        1,
+    );
+    assert_ne!(changed, text);
+    fs_err::write(&file, changed).unwrap();
+    let stream = case.run(&["kube", "--secrets", "k8s", "--only", "keys"]);
+    // printf sk-ant-canary-0123456789 | base64
+    assert!(stream.contains("c2stYW50LWNhbmFyeS0wMTIzNDU2Nzg5"), "{stream}");
+    assert!(!all(&case.machine.path("project/k8s")).contains("c2stYW50LWNhbmFyeS0wMTIzNDU2Nzg5"));
+    let (code, said) =
+        case.told(&["kube", "--secrets", "k8s", "--key", "ANTHROPIC_API_KEY=env:NOT_SET_ANYWHERE"]);
+    assert!(code != 0 && said.contains("the key `ANTHROPIC_API_KEY` cannot be used"), "{said}");
+    let output = case.machine.pinfold(&["kube", "--secrets", "k8s"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("there is no key `ANTHROPIC_API_KEY` here")
+            && said.contains("--key ANTHROPIC_API_KEY=file:PATH"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_pod_is_asked_for_its_proof() {
+    let Some(case) = Case::new() else { return };
+    let image = case.name();
+    case.run(&Case::words(&image, &["-o", "k8s", "--name", "one"]));
+    let pods = |second: &str| {
+        format!(
+            "case \"$*\" in\n\
+             'get pods '*) echo '{{\"items\":[{{\"metadata\":{{\"name\":\"one\"}},\"status\":{{\"phase\":\"Running\"}}}},{{\"metadata\":{{\"name\":\"two\"}},\"status\":{{\"phase\":\"Running\"}}}},{{\"metadata\":{{\"name\":\"old\"}},\"status\":{{\"phase\":\"Failed\"}}}}]}}';;\n\
+             *' one -c agent '*) echo '{{\"rows\":[{{\"name\":\"egress\",\"verdict\":\"pass\",\"seen\":\"\"}}]}}';;\n\
+             *' two -c agent '*) {second};;\n\
+             *) exit 9;;\nesac"
+        )
+    };
+    case.kubectl(&pods(
+        "echo '{\"rows\":[{\"name\":\"egress\",\"verdict\":\"gap\",\"seen\":\"10.0.0.1:53\"}]}'",
+    ));
+    let said = case.run(&["kube", "--verify", "k8s"]);
+    assert!(said.contains("2 pods, 0 not proved"), "{said}");
+    let log = case.read("me/kubectl.log");
+    assert!(
+        log.contains("exec -n pinfold one -c agent -- /usr/local/libexec/pinfold/pinfold pod verify --json"),
+        "{log}"
+    );
+    assert!(!log.contains(" old "), "{log}");
+    for (second, told) in [
+        ("echo '{\"rows\":[{\"name\":\"egress\",\"verdict\":\"fail\"}]}'; exit 1", "two: fails in egress"),
+        ("echo '{\"rows\":[{\"name\":\"egress\",\"verdict\":\"pass\"}]}'; exit 1", "two: fails in"),
+        ("echo '{\"rows\":[]}'", "two: fails in"),
+        ("echo 'no such container' >&2; exit 1", "no such container"),
+        ("echo nothing", "two: not proved"),
+    ] {
+        case.kubectl(&pods(second));
+        let output = case.output(&["kube", "--verify", "k8s"]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains(told), "{second}: {said}");
+    }
+    case.kubectl("echo '{\"items\":[]}'");
+    assert!(case.told(&["kube", "--verify", "k8s"]).1.contains("none of its 0 pods runs"));
+    case.kubectl("echo 'connection refused' >&2; exit 1");
+    let (code, said) = case.told(&["kube", "--verify", "k8s"]);
+    assert!(
+        code == 1 && said.contains("connection refused") && said.contains("reaches the cluster"),
+        "{said}"
+    );
+    case.kubectl(
+        "echo '{\"items\":[{\"metadata\":{\"name\":\"-oyaml\"},\"status\":{\"phase\":\"Running\"}}]}'",
+    );
+    assert!(case.told(&["kube", "--verify", "k8s"]).1.contains("is no name"));
+}
+
+#[test]
+fn a_claimed_sandbox_gets_a_token_that_its_address_alone_can_use() {
+    let Some(case) = Case::new() else { return };
+    let image = case.name();
+    case.run(&Case::words(&image, &["-o", "k8s", "--name", "one", "--pool", "3"]));
+    let folder = case.machine.path("me").display().to_string();
+    case.kubectl(&format!(
+        "case \"$*\" in\n\
+         wait*) ;;\n\
+         *sandboxclaim/one-1*) echo '{{\"status\":{{\"sandbox\":{{\"name\":\"one-x7\"}}}}}}';;\n\
+         *sandbox/one-x7*) echo '{{\"status\":{{\"selector\":\"agents.x-k8s.io/sandbox=one-x7\"}}}}';;\n\
+         'get pods '*) echo '{{\"items\":[{{\"metadata\":{{\"name\":\"one-x7\"}},\"status\":{{\"phase\":\"Running\",\"podIP\":\"10.244.1.7\"}}}}]}}';;\n\
+         apply*) cat >{folder}/applied;;\n\
+         exec*) cat >{folder}/handed;;\n\
+         *) exit 9;;\nesac"
+    ));
+    let said = case.run(&["kube", "--claim", "one-1", "k8s"]);
+    assert!(
+        said.contains(
+            "kubectl exec -it -n pinfold one-x7 -c agent -- /usr/local/libexec/pinfold/pinfold pod attach"
+        ),
+        "{said}"
+    );
+    let token = case.read("me/handed");
+    let digits = token.trim();
+    assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()), "{}", token.len());
+    let bytes: Vec<u8> =
+        (0..32).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let applied = case.read("me/applied");
+    let encoded =
+        applied.split("claim.one-1: ").nth(1).unwrap().lines().next().unwrap().trim_matches('"').to_owned();
+    let line = base64(&encoded);
+    assert_eq!(line, format!("one-1 {} one 10.244.1.7\n", Digest::sha256(&bytes).hex()));
+    let log = case.read("me/kubectl.log");
+    let order: Vec<&str> = log.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(order, ["wait", "get", "get", "get", "apply", "exec"]);
+    assert!(log.contains("apply --server-side --field-manager=pinfold-claim-one-1 -f -"), "{log}");
+    assert!(!log.contains(digits) && !said.contains(digits) && !applied.contains(digits));
+    // An export without a pool has none to claim.
+    case.run(&Case::words(&image, &["-o", "k8s", "--name", "one"]));
+    assert!(case.told(&["kube", "--claim", "one-1", "k8s"]).1.contains("it has no pool"));
+}
+
+/// RFC 4648, for what is written here.
+fn base64(text: &str) -> String {
+    let value = |byte: u8| {
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        alphabet.iter().position(|known| *known == byte)
+    };
+    let (mut bits, mut count, mut bytes) = (0_usize, 0, Vec::new());
+    for digit in text.bytes().filter_map(value) {
+        bits = bits << 6 | digit;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 255).unwrap());
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
