@@ -11,6 +11,7 @@
 //!   bench pack     rows of one file that runs an agent: making it, its first and second start, beside other tools and `run`
 //!   bench sealed   figures with goals: workers, their messages, memory and sizes
 //!   bench kube-node  figures with goals: pods on a node of containerd's, and what pulling costs it
+//!   bench kube-check rows of judging objects of Kubernetes, beside a judge of schemas
 //!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
 //!
@@ -19,6 +20,7 @@
 
 mod build;
 mod floor;
+mod kube_check;
 mod kube_node;
 mod layers;
 mod nix;
@@ -78,6 +80,8 @@ enum Group {
     Pack,
     /// Workers in sealed sandboxes and their queues
     Sealed,
+    /// Judging objects of Kubernetes
+    KubeCheck,
     /// Sending images to registries and getting them from there
     Ship,
     /// Pods on a Kubernetes node
@@ -103,6 +107,8 @@ struct Tables {
     pack: Vec<Row>,
     /// What sealed workers cost.
     sealed: Vec<run::Figure>,
+    /// What judging objects costs.
+    kube_check: Vec<Row>,
     /// What shipping costs.
     ship: Vec<Row>,
     /// What pods cost on a node.
@@ -215,6 +221,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     }
     if wanted(Group::Sealed) {
         tables.sealed = sealed::figures(args.runs, &root, &folder, &pinfold)?;
+    }
+    if wanted(Group::KubeCheck) {
+        tables.kube_check = kube_check::rows(args, &folder, &pinfold)?;
     }
     if wanted(Group::Ship) {
         tables.ship = ship::rows(args, &folder, &pinfold)?;

@@ -33,6 +33,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 pub use self::kustomize::Kustomization;
 pub use self::kustomize::kustomization;
 use self::object::Object;
@@ -117,13 +119,14 @@ fn one(object: &Object, judging: &Judging, sink: &mut Sink<'_>) {
     }
 }
 
-/// Objects that stand twice: the second would overwrite the first.
+/// Objects that stand twice and are not the same: which of them is there in the end is chance.
 fn twice(objects: &[Object], sink: &mut Sink<'_>) {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen: BTreeMap<_, &Object> = BTreeMap::new();
     for object in objects.iter().filter(|object| object.has_name()) {
         let key = (object.group(), &object.kind, object.namespace(), object.name());
-        if !seen.insert(key) {
-            let message = "an object of this kind and name stands here a second time";
+        let first = *seen.entry(key).or_insert(object);
+        if !first.root.says_the_same(&object.root) {
+            let message = "an object of this kind and name stands here a second time, with other contents";
             sink.put(object, &Path::Root, object.root.line, names::RULE, message);
         }
     }

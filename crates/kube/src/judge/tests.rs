@@ -1,6 +1,7 @@
 //! What is judged, and how each rule is broken.
 
 mod export;
+mod exported;
 mod own;
 mod policies;
 mod reading;
@@ -119,7 +120,10 @@ fn what_is_not_known_is_told_as_that() {
 fn what_stands_twice_is_told() {
     let one = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a, namespace: x}\nautomountServiceAccountToken: false\n";
     assert_eq!(judged(one).findings, []);
-    assert_eq!(rules(&judged(&format!("{one}---\n{one}")), ""), ["names"]);
+    // Two exports share what is around them.
+    let again = "metadata: {namespace: x, name: a}\nautomountServiceAccountToken: false\napiVersion: v1\nkind: ServiceAccount\n";
+    assert_eq!(judged(&format!("{one}---\n{again}")).findings, []);
+    assert_eq!(rules(&judged(&format!("{one}---\n{}", changed(again, "false", "true"))), ""), ["names"]);
     let other = one.replace("namespace: x", "namespace: z");
     assert_eq!(judged(&format!("{one}---\n{other}")).findings, []);
 }

@@ -53,6 +53,18 @@ impl Map {
         self.0.iter()
     }
 
+    fn says_the_same(&self, other: &Self) -> bool {
+        let same =
+            |(one, other): (&Entry, &Entry)| one.name == other.name && one.node.says_the_same(&other.node);
+        self.0.len() == other.0.len() && self.by_name().into_iter().zip(other.by_name()).all(same)
+    }
+
+    fn by_name(&self) -> Vec<&Entry> {
+        let mut entries: Vec<&Entry> = self.0.iter().collect();
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        entries
+    }
+
     /// A name that stands twice.
     fn twice(&self) -> Option<&str> {
         let names = || self.0.iter().map(|entry| entry.name.as_str());
@@ -87,6 +99,17 @@ impl Node {
             Value::Text(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "an object",
+        }
+    }
+
+    /// Whether two values say the same, wherever they stand and in whichever order their names do.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.says_the_same(other))
+            }
+            (Value::Map(one), Value::Map(other)) => one.says_the_same(other),
+            (one, other) => one == other,
         }
     }
 
