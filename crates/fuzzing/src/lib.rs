@@ -22,6 +22,7 @@ mod npmrc;
 mod packument;
 mod pattern;
 mod planner;
+mod pod;
 mod project;
 mod proxy_greeting;
 mod proxy_head;
@@ -65,6 +66,7 @@ pub use npmrc::npmrc;
 pub use packument::packument;
 pub use pattern::pattern;
 pub use planner::planner;
+pub use pod::pod;
 pub use project::lock;
 pub use project::manifest;
 pub use project::recipe;
@@ -124,6 +126,7 @@ pub const TARGETS: &[Target] = &[
     ("packument", packument),
     ("pattern", pattern),
     ("planner", planner),
+    ("pod", pod),
     ("proxy_greeting", proxy_greeting),
     ("proxy_head", proxy_head),
     ("proxy_hello", proxy_hello),

@@ -25,13 +25,12 @@ use crate::wire::preamble::HostNaming;
 use crate::wire::preamble::Preamble;
 use crate::wire::preamble::Proven;
 use crate::wire::preamble::RouteId;
+use crate::wire::preamble::UNKNOWN;
 
 /// How long an address may take to answer.
 const WITHIN: Duration = Duration::from_secs(5);
 /// What of an answer is looked at.
 const ANSWER: usize = 8 << 10;
-/// What a proxy says to a token that it does not know, or not from this address.
-const UNKNOWN: &str = "this sandbox is not known to the proxy";
 /// A question that no policy needs to allow: whatever the proxy says to it, it has known the token.
 const QUESTION: &[u8] =
     b"GET http://pinfold.invalid/ HTTP/1.1\r\nHost: pinfold.invalid\r\nConnection: close\r\n\r\n";

@@ -58,6 +58,7 @@ use crate::serve::reading::Reading;
 use crate::tls::PROTOCOL;
 use crate::wire::greeting::GreetingError;
 use crate::wire::hello::HelloError;
+use crate::wire::preamble::UNKNOWN;
 
 const WAKE: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
@@ -537,7 +538,7 @@ impl Serving {
         let Some(Connection::Reading(Reading { mut client, peer, .. })) = self.take(slot) else { return };
         self.shared.record_unknown(peer, now);
         // The client may be gone; a new socket has room for so few bytes.
-        let _ = client.send(&answer(403, "this sandbox is not known to the proxy"));
+        let _ = client.send(&answer(403, UNKNOWN));
         self.part(client, None, Ending::Whole, now);
     }
 

@@ -34,6 +34,7 @@ use crate::JournalTo;
 use crate::Listen;
 use crate::LoopbackForTests;
 use crate::PolicySpec;
+use crate::ProveError;
 use crate::Proxy;
 use crate::ProxyHandle;
 use crate::ProxyLimits;
@@ -596,6 +597,34 @@ fn a_proxy_of_another_authority_gets_no_token() {
     assert!(answer.contains("the proxy is not reached"), "{answer}");
     assert_eq!(service.figures().unknown, 0);
     assert!(service.figures().shakes_failed > 0);
+}
+
+/// What process 1 of a pod relies on before it says that nothing else is reached.
+#[test]
+fn a_proxy_is_proved_by_its_answer_to_the_token() {
+    let two = Two::new();
+    let service = two.service(ProxyLimits::default());
+    let at = service.address;
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let prove = |addresses: &[SocketAddr], authority: &Authority, token: &Token| {
+        let (ca, addresses) = (authority.pem().into_bytes(), addresses.to_vec());
+        Upstream::Tls { addresses, name: NAME.into(), ca, token: token.clone() }.prove()
+    };
+    assert_eq!(prove(&[at], &service.authority, &two.a).unwrap(), Some(at));
+    // One replica is enough.
+    assert_eq!(prove(&[gone, at], &service.authority, &two.a).unwrap(), Some(at));
+    let stranger = Token::generate().unwrap();
+    let unknown = prove(&[at, gone], &service.authority, &stranger);
+    assert!(matches!(unknown, Err(ProveError::Unknown { .. })), "{unknown:?}");
+    let other = prove(&[at], &Authority::new(), &two.a);
+    assert!(matches!(other, Err(ProveError::NotKnown { .. })), "{other:?}");
+    let none = prove(&[gone], &service.authority, &two.a);
+    assert!(matches!(none, Err(ProveError::NotReached { .. })), "{none:?}");
+    // What speaks no TLS is no proxy, whatever it says.
+    let plain = Server::http(None, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let plain = prove(&[([127, 0, 0, 1], plain.port).into()], &service.authority, &two.a);
+    assert!(matches!(plain, Err(ProveError::NotKnown { .. } | ProveError::NotReached { .. })), "{plain:?}");
+    assert_eq!(Upstream::Socket("/run/any".into()).prove().unwrap(), None);
 }
 
 #[test]

@@ -84,6 +84,9 @@ pub struct Proven {
     pub token: Token,
 }
 
+/// What is said to whoever shows a token that is not known, or not from where it comes: how an answer of 403 goes on.
+pub(crate) const UNKNOWN: &str = "this sandbox is not known to the proxy";
+
 /// Bytes that can be no preamble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it does not begin as a relay begins")]
