@@ -150,7 +150,8 @@ PY
 
   # The same image as a sandbox of `run`, in this containerd.
   mkdir -m 755 "$n/w" && chown 1000:1000 "$n/w"
-  in_pod() { node env PINFOLD_HOME="$n/home" "$work/pinfold" run --quiet --runtime containerd --image "oci:$work/project/layout:latest" -w "$n/w" "$@"; }
+  # What runs beside a script heeds no interrupt, unless told to.
+  in_pod() { node env --default-signal PINFOLD_HOME="$n/home" "$work/pinfold" run --quiet --runtime containerd --image "oci:$work/project/layout:latest" -w "$n/w" "$@"; }
   check 'run --runtime containerd: an agent' in_pod claude-code -- --version
   tail -n 1 "$work/out" | sed 's/^/      /'
   same 'run --runtime containerd: uid 1000, no capability, seccomp, no new privileges' '1000 0000000000000000 1 2' in_pod -- bash -c 'echo $(id -u) $(sed -n "s/^CapBnd:.//p" /proc/self/status) $(sed -n "s/^NoNewPrivs:.//p" /proc/self/status) $(sed -n "s/^Seccomp:.//p" /proc/self/status)'
@@ -161,8 +162,13 @@ PY
   check 'run --runtime containerd: the key stays outside' bash -c "$(declare -f in_pod node); work=$work n=$n node_first=$node_first; export ANTHROPIC_API_KEY=canary-key-1234; in_pod claude-code -- -h >/dev/null && ! in_pod -- bash -c 'env; cat /proc/*/environ' | grep -q canary"
   refuse 'run --runtime containerd: the exit code' 7 in_pod -- bash -c 'exit 7'
   same 'run --runtime containerd: input and output are streams' 'two three' bash -c "$(declare -f in_pod node); work=$work n=$n node_first=$node_first; echo two | in_pod -- bash -c 'read -r x; echo \$x three'"
-  same 'run --runtime containerd: a terminal' 'a terminal of 24 lines' bash -c "$(declare -f in_pod node); work=$work n=$n node_first=$node_first; export -f in_pod node; export work n node_first; script -qec 'stty rows 24; in_pod -- bash -c "test -t 0 && echo a terminal of \\$(stty size | cut -d\" \" -f1) lines"' /dev/null </dev/null | tr -d '
-' | tail -n 1"
+  cat >"$n/terminal" <<SH
+$(declare -f in_pod node)
+work=$work n=$n node_first=$node_first
+stty rows 24
+in_pod -- bash -c 'test -t 0 && echo "\$(tty) has \$(stty size | cut -d" " -f1) lines"'
+SH
+  same 'run --runtime containerd: a terminal of its own' '/dev/pts/0 has 24 lines' bash -c "script -qec 'bash $n/terminal' /dev/null </dev/null | tr -d '\r' | tail -n 1"
   interrupted() { # SIGNAL CODE
     in_pod -- bash -c 'trap "exit 9" INT; echo begun; while :; do sleep 0.1; done' >"$n/begun" 2>&1 &
     local shell=$!
