@@ -7,6 +7,12 @@ elif ! have containerd || ! have runc || ! have docker-registry || ! have nft ||
   skip 'a Kubernetes node' 'containerd, runc, docker-registry, nftables, containernetworking-plugins, python3-grpcio and python3-yaml are not all installed'
 else
   n=$work/node; mkdir -m 755 "$n"
+  # Control groups are the host's: those without a process go by their names, here what a run that was killed has left.
+  ungrouped() {
+    local group
+    for group in /sys/fs/cgroup/{*/,}{pinfold-node,k8s.io}; do [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; done
+  }
+  ungrouped
   # What can be reached where nothing forbids it.
   cat >"$n/outside.py" <<'PY'
 import socket, select
@@ -168,7 +174,7 @@ work=$work n=$n node_first=$node_first
 stty rows 24
 in_pod -- bash -c 'test -t 0 && echo "\$(tty) has \$(stty size | cut -d" " -f1) lines"'
 SH
-  same 'run --runtime containerd: a terminal of its own' '/dev/pts/0 has 24 lines' bash -c "script -qec 'bash $n/terminal' /dev/null </dev/null | tr -d '\r' | tail -n 1"
+  same 'run --runtime containerd: a terminal of its own' '/dev/pts/0 has 24 lines' bash -c "script -qec 'bash $n/terminal' /dev/null </dev/null | tr -d '\r\0' | tail -n 1"
   interrupted() { # SIGNAL CODE
     in_pod -- bash -c 'trap "exit 9" INT; echo begun; while :; do sleep 0.1; done' >"$n/begun" 2>&1 &
     local shell=$!
@@ -189,8 +195,7 @@ SH
 
   # It heeds no other signal while its child runs; with it everything of the node goes.
   kill -KILL "$node_holder"; wait "$node_holder" 2>/dev/null
-  # Control groups are the host's: by their names.
-  for group in /sys/fs/cgroup/*/pinfold-node /sys/fs/cgroup/pinfold-node /sys/fs/cgroup/*/k8s.io /sys/fs/cgroup/k8s.io; do [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null; done
+  ungrouped
   same 'nothing of the node is left' '' sh -c "pgrep -f '$n/[c]ontainerd.toml'; ls -d /sys/fs/cgroup/*/pinfold-node 2>/dev/null; grep -F '$n' /proc/self/mountinfo; true"
   rm -rf "$n"
 fi
