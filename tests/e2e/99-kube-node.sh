@@ -174,7 +174,7 @@ work=$work n=$n node_first=$node_first
 stty rows 24
 in_pod -- bash -c 'test -t 0 && echo "\$(tty) has \$(stty size | cut -d" " -f1) lines"'
 SH
-  same 'run --runtime containerd: a terminal of its own' '/dev/pts/0 has 24 lines' bash -c "script -qec 'bash $n/terminal' /dev/null </dev/null | tr -d '\r\0' | tail -n 1"
+  same 'run --runtime containerd: a terminal of its own' '/dev/pts/0 has 24 lines' bash -c "script -qec 'bash $n/terminal' /dev/null </dev/null | tr -d '\r' | grep -o '/dev/pts/.*'"
   interrupted() { # SIGNAL CODE
     in_pod -- bash -c 'trap "exit 9" INT; echo begun; while :; do sleep 0.1; done' >"$n/begun" 2>&1 &
     local shell=$!
