@@ -90,6 +90,7 @@ pub(crate) enum Command {
     Queue(commands::queue::QueueArgs),
     Service(commands::service::ServiceArgs),
     Kube(commands::kube::KubeArgs),
+    Proxy(commands::proxy::ProxyArgs),
     Key(commands::key::KeyArgs),
     Policy(commands::policy::PolicyArgs),
     Gc(commands::gc::GcArgs),
@@ -126,6 +127,8 @@ impl Command {
         match self {
             Self::Pod(args) if args.is_theirs() => Stdout::Theirs,
             Self::Run(_) | Self::Attach(_) | Self::Logs(_) | Self::Portable(_) => Stdout::Theirs,
+            // Lines of its journal stand there.
+            Self::Proxy(args) if !args.check => Stdout::Theirs,
             _ => Stdout::Ours,
         }
     }

@@ -44,6 +44,7 @@ pub use probe::Probe;
 pub use spec::Spec;
 pub use start::step::Step;
 pub use start::step::StepError;
+pub use start::sys::Endings;
 pub use start::sys::become_program;
 pub use start::sys::say_when_interrupted;
 pub use supervise::attend::Attend;

@@ -20,6 +20,7 @@ pub(crate) mod man;
 pub(crate) mod pack;
 pub(crate) mod pod;
 pub(crate) mod policy;
+pub(crate) mod proxy;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod queue;
@@ -99,6 +100,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Queue(args) => queue::run(&args, global),
         Command::Service(args) => service::run(&args, global),
         Command::Kube(args) => kube::run(&args, global),
+        Command::Proxy(args) => proxy::run(&args, global),
         Command::Key(args) => key::run(&args, global),
         Command::Policy(args) => policy::run(&args, global),
         Command::Gc(args) => gc::run(&args, global),

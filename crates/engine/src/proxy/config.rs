@@ -352,18 +352,23 @@ impl Diagnose for ConfigError {
 impl ProxyFile {
     /// Reads and checks a file; `file` is its name in errors.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let typed = Self::read(file, bytes)?;
+        typed.check(file)?;
+        Ok(typed)
+    }
+
+    /// Reads a file that is not checked yet.
+    pub fn read(file: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
         let text = String::from_utf8_lossy(bytes);
         if let Some(at) = text.find('\u{fffd}') {
             let position = Position::of(file, &text, at..at);
             return Err(ConfigError::Syntax { message: "it is not UTF-8".into(), position, near: None });
         }
-        let typed: Self = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+        toml::from_str(&text).map_err(|error| ConfigError::Syntax {
             message: error.message().trim_end().replace('\n', ", "),
             position: Position::of(file, &text, error.span().unwrap_or(0..0)),
             near: near(error.message()),
-        })?;
-        typed.check(file)?;
-        Ok(typed)
+        })
     }
 
     /// The text of a file that means this.

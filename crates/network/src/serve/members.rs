@@ -51,6 +51,22 @@ pub struct InForce {
     pub identities: Identities,
 }
 
+impl InForce {
+    /// Whether it can be in force.
+    pub fn check(&self) -> Result<(), InForceError> {
+        for (spec, _) in self.policies.values().flat_map(|policy| &policy.routes) {
+            spec.check()?;
+        }
+        let without = self.identities.iter().find(|one| !self.policies.contains_key(one.policy()));
+        match without {
+            None => Ok(()),
+            Some(one) => {
+                Err(InForceError::NoPolicy { name: one.name().to_owned(), policy: one.policy().to_owned() })
+            }
+        }
+    }
+}
+
 /// Why rules cannot be in force.
 #[derive(Debug, thiserror::Error)]
 pub enum InForceError {

@@ -95,6 +95,11 @@ impl ProxyHandle {
         self.shared.wake();
     }
 
+    /// Connections that there is room for.
+    pub fn places(&self) -> usize {
+        self.shared.limits.connections
+    }
+
     /// Whether a loop has ended though nobody stopped it; [`ProxyHandle::stop`] says why.
     pub fn has_failed(&self) -> bool {
         self.threads.iter().any(std::thread::JoinHandle::is_finished)

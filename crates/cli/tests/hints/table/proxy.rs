@@ -12,6 +12,16 @@ pub(super) const ROWS: &[Row] = &[
         Elsewhere("engine/src/proxy/config.rs", "what_cannot_be_meant_is_named_with_its_place"),
     ),
     row(
+        "engine/src/proxy/error.rs",
+        "put the {what} there, or name another file in the configuration",
+        Elsewhere("engine/src/proxy/tests.rs", "what_is_missing_is_named_before_anything_is_served"),
+    ),
+    row(
+        "engine/src/proxy/error.rs",
+        "name another address or port, or end who has this one",
+        Elsewhere("engine/src/proxy/tests.rs", "what_is_missing_is_named_before_anything_is_served"),
+    ),
+    row(
         "network/src/identity.rs",
         "make a new one with its line in the identities: `pinfold kube --secrets DIR`",
         Untried("the token is made and mounted in a cluster"),

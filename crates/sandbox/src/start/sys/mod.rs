@@ -37,7 +37,7 @@ pub(crate) use process::spawn_supervisor;
 pub(crate) use process::spawn_tied;
 use rustix::io::Errno;
 pub(crate) use signals::Blocked;
-pub(crate) use signals::Endings;
+pub use signals::Endings;
 pub(crate) use signals::reset_all;
 pub use signals::say_when_interrupted;
 

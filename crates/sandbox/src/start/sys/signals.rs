@@ -67,7 +67,7 @@ static CAUGHT: AtomicI32 = AtomicI32::new(-1);
 /// Hangup, interrupt, quit and termination of this process, as bytes to read, for as long as this value lives. Those that
 /// were ignored before (nohup(1)) stay ignored.
 #[derive(Debug)]
-pub(crate) struct Endings {
+pub struct Endings {
     read: OwnedFd,
     write: OwnedFd,
     before: Vec<(i32, libc::sighandler_t)>,
@@ -88,7 +88,7 @@ extern "C" fn note(signal: i32) {
 
 impl Endings {
     /// Begins to catch. Refused (EBUSY) while another value of this kind lives.
-    pub(crate) fn catch() -> rustix::io::Result<Self> {
+    pub fn catch() -> rustix::io::Result<Self> {
         let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
         let (read, write) = rustix::pipe::pipe_with(flags)?;
         if CAUGHT.compare_exchange(-1, write.as_raw_fd(), Ordering::Relaxed, Ordering::Relaxed).is_err() {
@@ -114,7 +114,7 @@ impl Endings {
     }
 
     /// The next one that has come.
-    pub(crate) fn next(&self) -> Option<u8> {
+    pub fn next(&self) -> Option<u8> {
         let mut byte = [0];
         (rustix::io::read(&self.read, &mut byte) == Ok(1)).then_some(byte[0])
     }
