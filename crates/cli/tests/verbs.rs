@@ -15,7 +15,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 /// The verbs of `pinfold --help`, in its order, and those below `policy`.
-const VERBS: [&str; 43] = [
+const VERBS: [&str; 48] = [
     "init",
     "lock",
     "fetch",
@@ -48,6 +48,7 @@ const VERBS: [&str; 43] = [
     "recv",
     "queue",
     "kube",
+    "proxy",
     "key",
     "key generate",
     "key public",
@@ -59,6 +60,10 @@ const VERBS: [&str; 43] = [
     "doctor",
     "schema",
     "completions",
+    "pod",
+    "pod run",
+    "pod attach",
+    "pod verify",
 ];
 
 /// The exit code of a verb that fails: `run` has one for everything that is not its program's.
