@@ -12,14 +12,15 @@ if have docker-registry && have python3 && python3 -c 'import ensurepip' 2>/dev/
   kube() { as_user "$work/kube" env ANTHROPIC_API_KEY=sk-ant-canary-kube-0123456789 "$work/pinfold" kube "$@"; }
   export_as() { # DIR OPTION...
     local to=$1; shift
-    kube claude-code@e2e --image "$image" --proxy-image "$image" --proxy-address 10.96.0.80 --program copy --until 2030-01-01T00:00:00Z -o "$to" "$@"
+    kube claude-code@e2e --image "$image" --proxy-image "$image" --proxy-address 10.96.0.80 --program "${program:-copy}" --until 2030-01-01T00:00:00Z -o "$to" "$@"
   }
   export_as_codex() { kube codex-cli@e2e --image "$image" --proxy-image "$image" --proxy-address 10.96.0.80 --program copy --until 2030-01-01T00:00:00Z -o "$@"; }
   check 'pinfold kube: a sandbox' export_as sandbox
   check 'pinfold kube: a pool' export_as pool --pool 100 --workspace pvc:20g --runtime-class gvisor
   check 'pinfold kube: a pod of codex, whose home changes' export_as_codex pod --pod --user-namespace
   check 'pinfold kube: a job' export_as job --job tasks.txt --workspace git:https://git.example/team/project.git
-  check 'pinfold kube: for GKE' export_as gke --gke --program volume
+  export_for_gke() { program=volume export_as gke --gke; }
+  check 'pinfold kube: for GKE' export_for_gke
   check 'the same again' export_as again
   check 'is the same, byte for byte' diff -r "$work/kube/sandbox" "$work/kube/again"
   refuse 'no key is in any of it' 1 grep -r sk-ant-canary "$work/kube/sandbox" "$work/kube/pool" "$work/kube/pod" "$work/kube/job" "$work/kube/gke"

@@ -43,7 +43,11 @@ def texts(value):
 
 
 for directory in map(pathlib.Path, sys.argv[1:]):
-    for path in sorted(directory.glob("*.yaml")):
+    files = sorted(directory.glob("*.yaml"))
+    if not files:
+        wrong += 1
+        print(f"{directory}: no objects")
+    for path in files:
         text = re.sub(r"^## .*$", "", path.read_text(), flags=re.M)
         for value in filter(None, yaml.safe_load_all(text)):
             judged += 1
