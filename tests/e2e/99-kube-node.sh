@@ -94,8 +94,8 @@ YAML
   # What `pinfold kube` writes, as it writes it: the agents' pod with process 1, two proxies, a provider outside.
   provider=$n/provider; mkdir -m 755 "$provider" "$n/agents" "$n/proxy" && own "$n/agents" "$n/proxy" && own "$n"
   key=canary-key-$RANDOM$RANDOM$RANDOM
-  authority "$provider" 203.0.113.10
-  node ip netns exec outside python3 "$here/provider.py" "$provider" "$key" 'printf made >made-by-agent' 203.0.113.10 443 >"$provider/log" 2>&1 &
+  authority "$provider" 1.0.0.1
+  node ip netns exec outside python3 "$here/provider.py" "$provider" "$key" 'printf made >made-by-agent' 1.0.0.1 443 >"$provider/log" 2>&1 &
   owned() { local dir=$1; shift; node runuser -u "$user" -- env -C "$dir" HOME="$work/home" PINFOLD_HOME="$work/home/pinfold" "$work/pinfold" "$@"; }
   printf 'preset = "iteron"\nname = "node-agents"\nplatforms = ["linux/amd64"]\n\n[[build]]\npath = "/usr/local/libexec/pinfold/pinfold"\npinfold = true\n' >"$n/agents/pinfold.toml"
   printf 'preset = "proxy"\nname = "node-proxy"\nplatforms = ["linux/amd64"]\n' >"$n/proxy/pinfold.toml"
@@ -115,7 +115,7 @@ objects = list(yaml.safe_load_all(file.read_text()))
 for one in objects:
     if one["kind"] == "ConfigMap":
         text = one["data"]["proxy.toml"]
-        changed = text.replace('upstream = "https://api.anthropic.com"', 'upstream = "https://203.0.113.10"\nreach = "private"')
+        changed = text.replace('upstream = "https://api.anthropic.com"', 'upstream = "https://1.0.0.1"')
         assert changed != text, text
         one["data"] |= {"proxy.toml": changed, "authority.pem": authority}
     if one["kind"] == "Deployment":

@@ -2,7 +2,7 @@
 # A Kubernetes node without a cluster, in namespaces of its own: containerd with its CRI, CNI, a registry on loopback, and an
 # outside that pods can reach. Whoever ends this process ends all of it.
 #
-#   [pods 10.88.0.0/16] ── ptp ── node 10.88.0.1 ── veth ── outside: 1.1.1.1, 8.8.8.8, 169.254.169.254, 203.0.113.10
+#   [pods 10.88.0.0/16] ── ptp ── node 10.88.0.1 ── veth ── outside: 1.1.1.1, 8.8.8.8, 169.254.169.254, 1.0.0.1
 #
 # Usage: node.sh DIRECTORY [COMMAND...]   as the first process of `unshare --net --mount --pid --fork --mount-proc`
 # DIRECTORY gets `ready` once containerd answers; COMMAND is started in the outside.
@@ -19,7 +19,7 @@ ip link add out0 type veth peer name in0 netns outside
 ip address add 198.18.0.1/30 dev out0 && ip link set out0 up
 ip netns exec outside sh -c '
   ip link set lo up; ip address add 198.18.0.2/30 dev in0; ip link set in0 up; ip route add default via 198.18.0.1
-  for a in 1.1.1.1 8.8.8.8 169.254.169.254 203.0.113.10; do ip address add $a/32 dev lo; done'
+  for a in 1.1.1.1 8.8.8.8 169.254.169.254 1.0.0.1; do ip address add $a/32 dev lo; done'
 ip route add default via 198.18.0.2
 ip route add 169.254.169.254/32 via 198.18.0.2
 echo 1 >/proc/sys/net/ipv4/ip_forward
