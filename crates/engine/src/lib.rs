@@ -19,7 +19,7 @@ pub mod context;
 pub mod describe;
 pub mod keep;
 pub mod kube;
-mod pem;
+pub mod pem;
 pub mod portable;
 pub mod project;
 pub mod proxy;

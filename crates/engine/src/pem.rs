@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// The text of `der`, called so.
-pub(crate) fn of(what: &str, der: &[u8]) -> String {
+pub fn of(what: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut out = format!("-----BEGIN {what}-----\n");
     for line in text.as_bytes().chunks(64) {

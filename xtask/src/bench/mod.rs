@@ -12,6 +12,7 @@
 //!   bench sealed   figures with goals: workers, their messages, memory and sizes
 //!   bench kube-node  figures with goals: pods on a node of containerd's, and what pulling costs it
 //!   bench kube-check rows of judging objects of Kubernetes, beside a judge of schemas
+//!   bench proxy    figures with goals: bytes through `pinfold proxy`, stalled tunnels, ten thousand identities
 //!   bench ship     rows of the client alone beside skopeo and podman with one registry, goals as a share of theirs
 //! ```
 //!
@@ -26,6 +27,7 @@ mod layers;
 mod nix;
 mod pack;
 mod peers;
+mod proxy;
 pub(crate) mod run;
 mod scripts;
 mod sealed;
@@ -86,6 +88,8 @@ enum Group {
     Ship,
     /// Pods on a Kubernetes node
     KubeNode,
+    /// The proxy of many sandboxes
+    Proxy,
 }
 
 /// Everything measured.
@@ -113,6 +117,8 @@ struct Tables {
     ship: Vec<Row>,
     /// What pods cost on a node.
     kube_node: Vec<run::Figure>,
+    /// What the proxy of many costs.
+    proxy: Vec<run::Figure>,
 }
 
 /// One measured row.
@@ -230,6 +236,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
     }
     if wanted(Group::KubeNode) {
         tables.kube_node = kube_node::figures(&root, &folder, &pinfold)?;
+    }
+    if wanted(Group::Proxy) {
+        tables.proxy = proxy::figures(args.runs, &pinfold)?;
     }
     keep(&root, args, &tables)
 }

@@ -82,6 +82,9 @@ pub(crate) enum Role {
         /// The port that is let through
         port: u16,
     },
+    /// Who takes part beside the proxy of many sandboxes
+    #[command(subcommand)]
+    Service(super::proxy::Part),
 }
 
 /// Plays a role.
@@ -91,6 +94,7 @@ pub(crate) fn play(role: &Role) -> Result<(), String> {
         Role::Script { index } => super::scripts::evaluate(*index),
         Role::Relay { socket } => proxy::relay(socket),
         Role::Proxy { socket, port } => proxy::proxy(socket, *port),
+        Role::Service(part) => super::proxy::play(part),
     }
 }
 
