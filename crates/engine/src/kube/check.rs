@@ -3,11 +3,12 @@
 //! ```text
 //!   FILE    as it is                        -   stdin
 //!   DIR     with a kustomization: what it lists, directories that it lists too
-//!           without: every .yaml, .yml and .json below it, in the order of names
+//!           without: every .yaml, .yml and .json below it, in the order of names; hidden files too, since `kubectl` applies them
 //! ```
 //! **Guarantees**: bounded time and memory whatever is named; equal files give equal reports. Nothing is fetched, and nothing is run.
 //! **Refuses** what is no regular file, and more than is written by hand or by `kube`. What a kustomization lists by an address,
-//! what it lists outside of its own directory, and what it would change of objects before they are applied, is a finding.
+//! what it lists outside of its own directory, and what it would change of objects before they are applied, is a finding; so is a link
+//! to elsewhere, and a hidden directory with objects in it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -154,12 +155,12 @@ impl Gathered {
         if !fs_err::metadata(path).map_err(read)?.is_dir() {
             return self.file(path);
         }
-        let before = self.documents.len();
+        let before = (self.documents.len(), self.findings.len());
         match kustomization_of(path) {
             Some(file) => self.kustomized(path, &file, 0)?,
-            None => self.directory(path, 0)?,
+            None => self.directory(path, path, 0)?,
         }
-        if self.documents.len() == before {
+        if (self.documents.len(), self.findings.len()) == before {
             return Err(CheckError::Nothing { path: path.to_owned() });
         }
         Ok(())
@@ -190,8 +191,8 @@ impl Gathered {
         Ok(())
     }
 
-    /// Every file with objects below a directory. Links are not gone after: what they lead to is elsewhere.
-    fn directory(&mut self, path: &Path, depth: usize) -> Result<(), CheckError> {
+    /// Every file with objects below a directory that was named. Links to directories are not gone after, as `kubectl` does not.
+    fn directory(&mut self, named: &Path, path: &Path, depth: usize) -> Result<(), CheckError> {
         let read = |source| CheckError::Read { path: path.to_owned(), source };
         if depth > DEPTH {
             return Err(CheckError::Much { path: path.to_owned() });
@@ -207,12 +208,21 @@ impl Gathered {
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         for (path, kind) in entries {
             let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            let named =
-                path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
             if kind.is_dir() && !hidden {
-                self.directory(&path, depth + 1)?;
-            } else if kind.is_file() && named && !hidden {
+                self.directory(named, &path, depth + 1)?;
+            } else if kind.is_dir() {
+                if !path.ends_with(".git") && has_objects(&path) {
+                    let message =
+                        "a hidden directory with objects is not gone into: name it to have it judged";
+                    self.put(&path, 0, "", message.into());
+                }
+            } else if !is_for_objects(&path) {
+            } else if kind.is_file() || path.is_file() && is_within(&path, named) {
                 self.file(&path)?;
+            } else {
+                let message =
+                    "it leads elsewhere, or is no regular file, and is not read: `kubectl` would try to";
+                self.put(&path, 0, "", message.into());
             }
         }
         Ok(())
@@ -259,17 +269,47 @@ impl Gathered {
     }
 
     fn tell(&mut self, file: &Path, line: u32, message: String) {
+        self.put(file, line, "resources", message);
+    }
+
+    fn put(&mut self, file: &Path, line: u32, path: &str, message: String) {
         if self.findings.len() < FILES {
             self.findings.push(Finding {
                 file: file.display().to_string(),
                 line,
                 object: String::new(),
-                path: "resources".into(),
+                path: path.into(),
                 rule: "not-judged".into(),
                 message,
             });
         }
     }
+}
+
+/// Whether a file is called as those with objects are.
+fn is_for_objects(path: &Path) -> bool {
+    path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known))
+}
+
+/// Whether there is a file for objects below a directory, or more than is looked through.
+fn has_objects(path: &Path) -> bool {
+    let mut left = FILES;
+    let mut directories = vec![path.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let Ok(entries) = fs_err::read_dir(&directory) else { return true };
+        for entry in entries {
+            let Ok(entry) = entry else { return true };
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if left == 0 || !is_directory && is_for_objects(&entry.path()) {
+                return true;
+            }
+            left -= 1;
+            if is_directory {
+                directories.push(entry.path());
+            }
+        }
+    }
+    false
 }
 
 /// Whether a file really is below a directory.

@@ -110,12 +110,11 @@ fn one(object: &Object, judging: &Judging, sink: &mut Sink<'_>) {
     }
     schema::judge(object, &judging.versions, sink);
     names::judge(object, sink);
-    if let Some(pod) = Pod::of(object) {
-        names::of_pod(&pod, sink);
-        pod_security::judge(&pod, &judging.versions, sink);
-        if sandbox::is_sandbox(&pod) {
-            sandbox::judge(&pod, judging.nodes, sink);
-        }
+    let Some(pod) = Pod::of(object) else { return names::without_pod(object, sink) };
+    names::of_pod(&pod, sink);
+    pod_security::judge(&pod, &judging.versions, sink);
+    if sandbox::is_sandbox(&pod) {
+        sandbox::judge(&pod, judging.nodes, sink);
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::object::Object;
 use super::pods::Pod;
 use super::pods::below;
+use super::pods::way;
 use super::selector::selects;
 use super::sink::Path;
 use super::sink::Sink;
@@ -181,6 +182,25 @@ fn of_maker(pod: &Pod<'_>, sink: &mut Sink<'_>) {
     let line = restart.unwrap_or(pod.spec).line;
     let message = format!("pods that a {} makes have {wanted} here", object.kind);
     pod.within(|path| sink.put(object, &path.name("restartPolicy"), line, RULE, message));
+}
+
+/// Judges an object that is a pod or makes some, and does not say what runs in it.
+pub(super) fn without_pod(object: &Object, sink: &mut Sink<'_>) {
+    let Some(way) = way(object) else { return };
+    let mut node = &object.root;
+    for name in way.iter().chain(&["spec"]) {
+        match node.get(name) {
+            Some(next) => node = next,
+            // What is no object is told by the schema.
+            None if node.map().is_none() => return,
+            None => {
+                let message = "nothing says here what runs in its pods: a pod has a specification";
+                return below(&Path::Root, way, |path| {
+                    sink.put(object, &path.name("spec"), node.line, RULE, message);
+                });
+            }
+        }
+    }
 }
 
 /// Judges what in a pod refers to something else in it.

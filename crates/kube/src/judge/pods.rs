@@ -28,7 +28,7 @@ pub(super) struct Container<'a> {
 const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
 /// Where objects of a kind hold a pod.
-fn way(object: &Object) -> Option<&'static [&'static str]> {
+pub(super) fn way(object: &Object) -> Option<&'static [&'static str]> {
     Some(match (object.group(), object.kind.as_str()) {
         ("", "Pod") => &[],
         ("", "PodTemplate") => &["template"],

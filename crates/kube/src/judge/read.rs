@@ -4,7 +4,8 @@
 //! are tags that make values of other kinds. JSON is read by the same reader, which knows lines; what only JSON can say
 //! (escapes of two halves) by that of JSON.
 //!
-//! **Refuses** documents that are larger, deeper or more repetitive than any that somebody would write.
+//! **Refuses** documents that are larger, deeper or more repetitive than any that somebody would write, and what readers of YAML
+//! do not agree about: ends of lines that only some know, and merge keys.
 
 use serde::de::DeserializeOwned;
 
@@ -26,6 +27,8 @@ const JSON: usize = 4 << 20;
 const ALIASES: usize = 1000;
 /// Most documents of one file.
 const DOCUMENTS: usize = 20_000;
+/// What ends a line, and with it a comment, in the YAML of 2005 that Kubernetes reads, and in no newer one.
+const LINE_ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Why a file cannot be read: from which line on, and what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,16 @@ pub(super) fn objects(document: &Document, file: usize) -> Result<Vec<Object>, U
         spread(root, file, &mut objects, 0);
     }
     Ok(objects)
+}
+
+/// The objects that stand in a text of another, by the same bounds; none in what cannot be read.
+pub(super) fn inner(text: &str) -> Vec<Object> {
+    let roots: Vec<Node> = if text.len() > JSON { Vec::new() } else { yaml(text).unwrap_or_default() };
+    let mut objects = Vec::new();
+    for root in roots {
+        spread(root, 0, &mut objects, 0);
+    }
+    objects
 }
 
 /// How deep lists of lists are taken apart.
@@ -82,6 +95,7 @@ fn documents(bytes: &[u8]) -> Result<Vec<Node>, Unreadable> {
         return Err(Unreadable::new("the file is no text in UTF-8"));
     };
     let read = read.strip_prefix('\u{feff}').unwrap_or(read);
+    agreed(read)?;
     match yaml(read) {
         Err(problem) if read.trim_start().starts_with('{') && read.len() <= JSON && depth(read) <= DEPTH => {
             match serde_json::from_str::<Node>(read) {
@@ -95,6 +109,19 @@ fn documents(bytes: &[u8]) -> Result<Vec<Node>, Unreadable> {
         }
         other => other,
     }
+}
+
+/// Refuses ends of lines that Kubernetes knows and other readers do not: a field could stand behind them that nobody sees.
+fn agreed(read: &str) -> Result<(), Unreadable> {
+    let Some((at, end)) = read.char_indices().find(|(_, letter)| LINE_ENDS.contains(letter)) else {
+        return Ok(());
+    };
+    let line = read[..at].bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let code = u32::from(end);
+    let message = format!(
+        "U+{code:04X} stands here, which ends a line for Kubernetes and for few others: write it as `\\u{code:04x}` in double quotes"
+    );
+    Err(Unreadable { line: u32::try_from(line).unwrap_or(0), message })
 }
 
 /// How deep brackets of JSON are nested, outside of its strings.
@@ -118,7 +145,13 @@ fn depth(json: &str) -> usize {
 fn yaml<T: DeserializeOwned>(read: &str) -> Result<Vec<T>, Unreadable> {
     serde_saphyr::from_multiple_with_options(read, options()).map_err(|error| {
         let line = error.location().map_or(0, |location| u32::try_from(location.line()).unwrap_or(0));
-        Unreadable { line, message: text::line(&error.to_string()) }
+        let message = match &error {
+            serde_saphyr::Error::MergeKeyNotAllowed { .. } => {
+                "merge keys (`<<`) are read in one way by Kubernetes and in another by others: write the fields out".to_owned()
+            }
+            error => text::line(&error.to_string()),
+        };
+        Unreadable { line, message }
     })
 }
 
@@ -141,6 +174,7 @@ fn options() -> serde_saphyr::Options {
     options.alias_limits.max_total_replayed_events = NODES / 10;
     options.alias_limits.max_alias_expansions_per_anchor = ALIASES;
     options.duplicate_keys = serde_saphyr::DuplicateKeyPolicy::Error;
+    options.merge_keys = serde_saphyr::MergeKeyPolicy::Error;
     options.legacy_octal_numbers = true;
     options.strict_booleans = false;
     options.reject_unsupported_tags = true;

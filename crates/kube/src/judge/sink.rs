@@ -76,6 +76,9 @@ impl<'a> Sink<'a> {
         rule: &str,
         message: impl Into<String>,
     ) {
+        if self.is_full() {
+            return;
+        }
         let (title, path) = (object.title(), path.to_string());
         self.keep(object.file, line, title, path, rule, message.into());
     }
@@ -106,9 +109,15 @@ impl<'a> Sink<'a> {
         self.push(file, Finding { file: name, line, object, path, rule: rule.to_owned(), message });
     }
 
+    /// Whether one more is not kept but counted.
+    fn is_full(&mut self) -> bool {
+        let full = self.findings.len() >= KEPT;
+        self.more += usize::from(full);
+        full
+    }
+
     fn push(&mut self, file: usize, mut finding: Finding) {
-        if self.findings.len() >= KEPT {
-            self.more += 1;
+        if self.is_full() {
             return;
         }
         // Messages and paths repeat names and values, and any of them may be what must not be told.

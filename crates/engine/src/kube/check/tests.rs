@@ -48,6 +48,37 @@ fn a_directory_is_read_with_what_is_below_it() {
 }
 
 #[test]
+fn what_is_hidden_in_a_directory_is_judged_or_told() {
+    let dir = directory(&[
+        ("k/a.yaml", &map("a")),
+        ("k/.h.yaml", "kind: Pod\n"),
+        ("k/.hid/deep/x.yml", "{"),
+        ("k/.idea/notes.txt", "{"),
+        ("k/sub/c.yaml", &map("c")),
+        ("elsewhere.yaml", "{"),
+    ]);
+    let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, dir.path().join("k").join(at)).unwrap();
+    link("sub/c.yaml", "same.yaml");
+    link("../elsewhere.yaml", "out.yaml");
+    link("nowhere", "gone.json");
+    link("sub", "directory.yml");
+    link("../elsewhere.yaml", "README");
+    let report = check(&asked(&[&dir.path().join("k")])).unwrap();
+    assert_eq!(report.objects, 3, "a link within is what it leads to, once");
+    let of = |rule: &str| -> Vec<String> {
+        let found = report.findings.iter().filter(|finding| finding.rule == rule);
+        found.map(|finding| finding.file.rsplit_once("/k/").unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(of("not-judged"), [".hid", "directory.yml", "gone.json", "out.yaml"], "{report:?}");
+    assert_eq!(of("schema"), [".h.yaml"], "{report:?}");
+    assert_eq!(report.findings.len(), 5, "{report:?}");
+    // Nothing but a link to elsewhere is not as if nothing were there.
+    let dir = directory(&[("k/x.txt", "")]);
+    std::os::unix::fs::symlink("../gone.yaml", dir.path().join("k/a.yaml")).unwrap();
+    assert_eq!(check(&asked(&[&dir.path().join("k")])).unwrap().findings.len(), 1);
+}
+
+#[test]
 fn a_kustomization_says_what_is_judged() {
     let list = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n";
     let dir = directory(&[

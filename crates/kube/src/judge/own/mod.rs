@@ -45,12 +45,8 @@ const NAME: &str = "app.kubernetes.io/name";
 const AGENT: &str = "pinfold-sandbox";
 
 /// What others are looked for beside.
-const BESIDE: [(&str, &str); 4] = [
-    ("", "ResourceQuota"),
-    ("", "ServiceAccount"),
-    ("networking.k8s.io", "NetworkPolicy"),
-    ("policy", "PodDisruptionBudget"),
-];
+const BESIDE: [(&str, &str); 3] =
+    [("", "ResourceQuota"), ("networking.k8s.io", "NetworkPolicy"), ("policy", "PodDisruptionBudget")];
 
 /// What a pod is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +87,7 @@ pub(super) fn judge(objects: &[Object], seeker: Seeker, sink: &mut Sink<'_>) {
     for (pod, role) in &around.pods {
         pods::judge(pod, *role, &around, sink);
     }
+    pods::rights(&around, sink);
     network::judge(&around, sink);
     disruptions(&around, sink);
     namespaces(&around, sink);
@@ -106,6 +103,10 @@ struct Around<'a> {
     agents: BTreeSet<&'a str>,
     /// Namespaces that the proxy runs in.
     proxies: BTreeSet<&'a str>,
+    /// Namespaces that the proxy's Deployment stands in.
+    deployed: BTreeSet<&'a str>,
+    /// Accounts that say that their pods have no token, by namespace and name.
+    tokenless: BTreeSet<(&'a str, &'a str)>,
     /// What gives rights to an account, by the account's namespace and name.
     rights: BTreeMap<&'a str, BTreeMap<&'a str, Vec<&'a Object>>>,
 }
@@ -118,8 +119,17 @@ impl<'a> Around<'a> {
             pods.iter().filter(move |(_, role)| *role == asked).map(|(pod, _)| pod.namespace()).collect()
         };
         let (agents, proxies) = (of(Role::Agent), of(Role::Proxy));
-        let mut around =
-            Self { objects, pods, by_kind: BTreeMap::new(), agents, proxies, rights: BTreeMap::new() };
+        let deployments =
+            pods.iter().filter(|(pod, role)| *role == Role::Proxy && pod.object.is("apps", "Deployment"));
+        let deployed = deployments.map(|(pod, _)| pod.namespace()).collect();
+        let without_token = |object: &&Object| {
+            object.is("", "ServiceAccount")
+                && object.root.get("automountServiceAccountToken").and_then(Node::truth) == Some(false)
+        };
+        let accounts = objects.iter().filter(without_token);
+        let tokenless = accounts.map(|object| (object.namespace(), object.name())).collect();
+        let (by_kind, rights) = (BTreeMap::new(), BTreeMap::new());
+        let mut around = Self { objects, pods, by_kind, agents, proxies, deployed, tokenless, rights };
         for object in objects {
             if BESIDE.iter().any(|(group, kind)| object.is(group, kind)) {
                 let of_kind = around.by_kind.entry(&object.kind).or_default();

@@ -1,5 +1,7 @@
 //! Pods of agents and of the proxy, each by itself.
 
+use std::collections::BTreeSet;
+
 use super::AGENT;
 use super::Around;
 use super::PROGRAM;
@@ -136,35 +138,46 @@ fn managed(object: &Object, sink: &mut Sink<'_>) {
     }
 }
 
+/// The rule of what an agent could ask the cluster for.
+const TOKEN: &str = "pinfold/token";
+
+/// The account of a pod.
+fn account<'a>(pod: &Pod<'a>) -> &'a str {
+    pod.spec.text_at("serviceAccountName").unwrap_or("default")
+}
+
+/// No rights of the accounts of agents' pods; each account is asked for once, however many pods have it.
+pub(super) fn rights(around: &Around<'_>, sink: &mut Sink<'_>) {
+    let agents = around.pods.iter().filter(|(_, role)| *role == Role::Agent);
+    let accounts: BTreeSet<(&str, &str)> = agents.map(|(pod, _)| (pod.namespace(), account(pod))).collect();
+    for (namespace, account) in accounts {
+        for object in around.rights(namespace, account) {
+            let message =
+                format!("the account `{}` of agents' pods has rights: it needs none", short(account));
+            put(sink, object, &["subjects"], TOKEN, message);
+        }
+    }
+}
+
 /// No way to the cluster's API.
 fn token(pod: &Pod<'_>, around: &Around<'_>, sink: &mut Sink<'_>) {
-    const RULE: &str = "pinfold/token";
-    let account = pod.spec.text_at("serviceAccountName").unwrap_or("default");
     let own = pod.spec.get("automountServiceAccountToken");
-    let of_account = |object: &&Object| {
-        object.name() == account
-            && object.root.get("automountServiceAccountToken").and_then(Node::truth) == Some(false)
-    };
     let without = match own {
         Some(node) => node.truth() == Some(false),
-        None => around.of("ServiceAccount", pod.namespace()).iter().any(of_account),
+        None => around.tokenless.contains(&(pod.namespace(), account(pod))),
     };
     if !without {
         let line = own.map_or(pod.spec.line, |node| node.line);
         let message = "an agent would hold a token of the cluster: set it to false";
-        of_pod(pod, &["automountServiceAccountToken"], line, RULE, message, sink);
+        of_pod(pod, &["automountServiceAccountToken"], line, TOKEN, message, sink);
     }
     for volume in pod.spec.items_at("volumes") {
         for source in volume.get("projected").map_or(&[][..], |node| node.items_at("sources")) {
             if let Some(node) = source.get("serviceAccountToken") {
                 let message = "an agent would hold a token of the cluster: leave it out";
-                of_pod(pod, &["volumes"], node.line, RULE, message, sink);
+                of_pod(pod, &["volumes"], node.line, TOKEN, message, sink);
             }
         }
-    }
-    for object in around.rights(pod.namespace(), account) {
-        let message = format!("the account `{}` of agents' pods has rights: it needs none", short(account));
-        put(sink, object, &["subjects"], RULE, message);
     }
 }
 

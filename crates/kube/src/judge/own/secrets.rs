@@ -7,11 +7,16 @@ use super::Around;
 use super::PROXY;
 use super::put;
 use crate::judge::object::Object;
+use crate::judge::read;
 use crate::judge::sink::Path;
 use crate::judge::sink::Sink;
 use crate::judge::types::Seeker;
+use crate::judge::value::Entry;
 use crate::judge::value::Node;
 use crate::judge::value::Value;
+use crate::objects::PROXY_IDENTITIES;
+use crate::objects::PROXY_KEYS;
+use crate::objects::PROXY_TLS;
 
 const RULE: &str = "pinfold/secret";
 const APART: &str = "pinfold/proxy-secrets";
@@ -21,39 +26,79 @@ struct Search<'a, 'b> {
     object: &'a Object,
     seeker: Seeker,
     sink: &'a mut Sink<'b>,
+    /// The line of the text that holds an object, while that is looked through.
+    within: Option<u32>,
 }
 
-/// Whether an object is a Secret of the proxy's.
-fn is_proxys(object: &Object) -> bool {
+/// The annotation in which `kubectl apply` keeps the object that it was given, as JSON.
+const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Whether an object is called as a Secret of the proxy's.
+fn is_named(object: &Object) -> bool {
     object.is("", "Secret") && object.name().starts_with(PROXY)
+}
+
+/// Whether an object is a Secret that the proxy mounts, where the proxy is: it may hold keys.
+fn is_proxys(object: &Object, around: &Around<'_>) -> bool {
+    let number = |rest: &str| {
+        rest.strip_prefix('-')
+            .is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let name = object.name();
+    let mounted = matches!(name, PROXY_TLS | PROXY_KEYS | PROXY_IDENTITIES)
+        || name.strip_prefix(PROXY_IDENTITIES).is_some_and(number);
+    let namespace = object.namespace();
+    object.is("", "Secret")
+        && object.has_name()
+        && mounted
+        && (around.deployed.contains(namespace) || namespace.ends_with("-proxy"))
+        && !around.has_agents(namespace)
 }
 
 /// Judges an object by what stands in it.
 pub(super) fn judge(object: &Object, around: &Around<'_>, seeker: Seeker, sink: &mut Sink<'_>) {
-    if is_proxys(object) {
-        if around.has_agents(object.namespace()) {
-            let message = "agents' pods of this namespace could mount it: the proxy's Secrets are in a namespace of their own";
-            put(sink, object, &["metadata", "namespace"], APART, message);
-        } else {
-            return;
-        }
+    if is_named(object) && around.has_agents(object.namespace()) {
+        let message = "agents' pods of this namespace could mount it: the proxy's Secrets are in a namespace of their own";
+        put(sink, object, &["metadata", "namespace"], APART, message);
     }
-    let mut search = Search { object, seeker, sink };
-    let core = object.group().is_empty();
+    let exempt = is_proxys(object, around);
+    let mut search = Search { object, seeker, sink, within: None };
     for entry in object.root.map().into_iter().flatten() {
-        let path = Path::Root.name(&entry.name);
-        search.name(&entry.name, entry.line, &path);
-        match (object.kind.as_str(), entry.name.as_str()) {
-            // A Secret may hold secrets of its own, under any name; keys of providers it may not.
-            ("Secret", "data") | ("ConfigMap", "binaryData") if core => search.decoded(&entry.node, &path),
-            ("ConfigMap", "data") if core => search.named(&entry.node, &path),
-            (_, "metadata") => search.head(&entry.node, &path),
-            _ => search.node(&entry.node, &path),
+        if !(exempt && matches!(entry.name.as_str(), "data" | "stringData")) {
+            search.field(object, entry, &Path::Root);
         }
     }
 }
 
 impl Search<'_, '_> {
+    /// A field of a whole object, by the object's kind.
+    fn field(&mut self, object: &Object, entry: &Entry, path: &Path<'_>) {
+        let path = path.name(&entry.name);
+        self.name(&entry.name, entry.line, &path);
+        let core = object.group().is_empty();
+        match (object.kind.as_str(), entry.name.as_str()) {
+            // A Secret may hold secrets of its own, under any name; keys of providers it may not.
+            ("Secret", "data") | ("ConfigMap", "binaryData") if core => self.decoded(&entry.node, &path),
+            ("ConfigMap", "data") if core => self.named(&entry.node, &path),
+            (_, "metadata") => self.head(&entry.node, &path),
+            _ => self.node(&entry.node, &path),
+        }
+    }
+
+    /// The object in an annotation: what stands there encoded or escaped. One within another's annotation is a text.
+    fn applied(&mut self, text: &str, line: u32, path: &Path<'_>) {
+        if self.within.is_some() {
+            return;
+        }
+        self.within = Some(line);
+        for object in read::inner(text) {
+            for entry in object.root.map().into_iter().flatten() {
+                self.field(&object, entry, path);
+            }
+        }
+        self.within = None;
+    }
+
     fn node(&mut self, node: &Node, path: &Path<'_>) {
         match &node.value {
             Value::Text(text) => self.seek("", text.as_bytes(), node.line, path),
@@ -97,6 +142,9 @@ impl Search<'_, '_> {
             let path = path.name(&entry.name);
             self.name(&entry.name, entry.line, &path);
             match entry.node.text() {
+                Some(text) if entry.name == APPLIED && (self.seeker)("", text.as_bytes()).is_none() => {
+                    self.applied(text, entry.node.line, &path);
+                }
                 Some(text) => self.seek(&entry.name, text.as_bytes(), entry.node.line, &path),
                 None => self.node(&entry.node, &path),
             }
@@ -124,6 +172,7 @@ impl Search<'_, '_> {
             let message = format!(
                 "{what} stands here, which everybody sees who sees the object: give it to the proxy, by its Secret"
             );
+            let line = self.within.unwrap_or(line);
             self.sink.put(self.object, &hidden(path, self.seeker), line, RULE, message);
         }
     }

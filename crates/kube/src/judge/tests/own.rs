@@ -196,6 +196,102 @@ fn an_account_of_agents_has_no_rights() {
 }
 
 #[test]
+fn many_bindings_and_many_pods_are_told_once_each() {
+    let text = |count: usize| {
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: n, labels: {app.kubernetes.io/name: pinfold-sandbox}}\nspec: {containers: []}\n";
+        let binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: a, namespace: n}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: r}\nsubjects: [{kind: ServiceAccount, name: default}]\n";
+        let many = |text: &str| {
+            let all = (0..count)
+                .map(|index| format!("---\n{}", text.replace("name: a,", &format!("name: a{index},"))));
+            all.collect::<String>()
+        };
+        format!("{}{}", many(pod), many(binding))
+    };
+    let report = judged(&text(200));
+    let rights = report.findings.iter().filter(|finding| finding.message.contains("has rights"));
+    assert_eq!((rights.count(), report.more), (200, 0), "one each, and not one for each pair");
+}
+
+#[test]
+fn only_the_secrets_that_the_proxy_mounts_may_hold_keys() {
+    let proxy = |namespace: &str| {
+        export::all().replace("namespace: pinfold-proxy}", &format!("namespace: {namespace}}}"))
+    };
+    let secret = |name: &str, namespace: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Secret\nmetadata: {{{name}, namespace: {namespace}}}\nstringData: {{a: sk-ant-1}}\n"
+        )
+    };
+    let found = |text: &str| rules(&judged(text), "pinfold/secret").len();
+    for name in ["tls", "keys", "identities", "identities-3"] {
+        let secret = secret(&format!("name: pinfold-proxy-{name}"), "team-proxy");
+        assert_eq!(found(&secret), 0, "{name}");
+    }
+    for name in [
+        "name: pinfold-proxy",
+        "name: pinfold-proxyfoo",
+        "name: pinfold-proxy-other",
+        "name: pinfold-proxy-identities-x",
+        "name: pinfold-proxy-identities-",
+        "generateName: pinfold-proxy-keys",
+    ] {
+        assert_eq!(found(&secret(name, "team-proxy")), 1, "{name}");
+    }
+    let keys = |namespace: &str| secret("name: pinfold-proxy-keys", namespace);
+    assert_eq!(found(&keys("team")), 1, "no proxy is here");
+    assert_eq!(found(&format!("{}{}", proxy("edge"), keys("edge"))), 0);
+    assert_eq!(found(&format!("{}{}", proxy("edge"), keys("other"))), 1);
+    let noted = "name: pinfold-proxy-keys, annotations: {note: sk-ant-2}";
+    assert_eq!(found(&secret(noted, "team-proxy")), 1, "everybody who may list them sees what is noted");
+}
+
+#[test]
+fn an_object_in_an_annotation_is_looked_through_as_one() {
+    let applied = |inner: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n    kubectl.kubernetes.io/last-applied-configuration: '{inner}'\n"
+        )
+    };
+    for (inner, path) in [
+        (r#"{"apiVersion": "v1", "kind": "Secret", "data": {"a": "c2stYW50LTE="}}"#, ".data.a"),
+        (
+            r#"{"kind": "Pod", "spec": {"a": [{"name": "X_KEY", "value": "abcdefghijklmnopqrstuvwxyz"}]}}"#,
+            ".spec.a[0].value",
+        ),
+        (r#"{"kind": "Pod", "spec": "s\u006b-ant-1"}"#, ".spec"),
+        // What is no object is a text.
+        (r#"{"kind": "Pod", sk-ant-1"#, ""),
+    ] {
+        let report = judged(&applied(inner));
+        let [finding] = &report.findings[..] else { panic!("{inner}: {report:?}") };
+        assert_eq!((finding.rule.as_str(), finding.line), ("pinfold/secret", 6), "{finding:?}");
+        assert_eq!(
+            finding.path,
+            format!("metadata.annotations[\"kubectl.kubernetes.io/last-applied-configuration\"]{path}")
+        );
+    }
+    assert_eq!(judged(&applied(r#"{"kind": "Pod", "spec": {"a": "b"}}"#)).findings, []);
+}
+
+#[test]
+fn what_makes_pods_says_which() {
+    for (head, spec) in [
+        ("apiVersion: v1\nkind: Pod", ""),
+        ("apiVersion: v1\nkind: Pod", "spec: null\n"),
+        ("apiVersion: v1\nkind: PodTemplate", "template: {metadata: {labels: {a: b}}}\n"),
+        ("apiVersion: apps/v1\nkind: Deployment", ""),
+        (
+            "apiVersion: apps/v1\nkind: Deployment",
+            "spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}}}\n",
+        ),
+        ("apiVersion: batch/v1\nkind: CronJob", "spec: {schedule: '* * * * *', jobTemplate: {}}\n"),
+    ] {
+        let report = judged(&format!("{head}\nmetadata: {{name: a}}\n{spec}"));
+        assert_eq!(rules(&report, "names"), ["names"], "{head} {spec}: {report:?}");
+    }
+}
+
+#[test]
 fn pods_of_others_are_asked_for_their_images_and_secrets_alone() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}\n  containers: [{name: c, image: nginx, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]\n";
     assert_eq!(rules(&judged(pod), ""), ["pinfold/digest"]);

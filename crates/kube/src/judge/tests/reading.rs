@@ -96,6 +96,31 @@ fn what_multiplies_or_nests_is_refused() {
 }
 
 #[test]
+fn what_readers_of_yaml_do_not_agree_about_is_refused() {
+    for (end, code) in [('\u{85}', "0085"), ('\u{2028}', "2028"), ('\u{2029}', "2029")] {
+        // Kubernetes reads a field behind what others take for a comment.
+        let (line, message) = unreadable(format!("{MAP}# a note{end}data: {{a: 1}}\n"));
+        assert_eq!(line, 4, "{code}");
+        assert!(
+            message.contains(&format!("U+{code}")) && message.contains(&format!("`\\u{code}`")),
+            "{message}"
+        );
+        unreadable(format!("\u{feff}{{\"apiVersion\": \"{end}\"}}"));
+        assert_eq!(judged(&format!("{MAP}data: {{a: \"x\\u{code}y\"}}\n")).findings, []);
+    }
+    for merge in ["<<: {a: c}", "<<: [{a: c}]", "!!merge <<: {a: c}", "? <<\n  : {a: c}"] {
+        let (line, message) = unreadable(format!("{MAP}data:\n  a: b\n  {merge}\n"));
+        assert_eq!(line, 6, "{merge}");
+        assert!(message.contains("merge keys"), "{message}");
+    }
+    unreadable(format!("{MAP}x: &x {{<<: {{a: b}}}}\ndata: *x\n"));
+    // In quotes it is a name like any other, and a text is none.
+    let names = |text: &str| judged(&format!("{MAP}data: {text}\n"));
+    assert_eq!(names("{a: <<}").findings, []);
+    assert_eq!(rules(&names("{'<<': x}"), ""), ["names"]);
+}
+
+#[test]
 fn aliases_are_as_if_they_were_written_out() {
     let text = format!("{MAP}data:\n  a: &text hello\n  b: *text\n");
     assert_eq!(judged(&text).findings, []);
