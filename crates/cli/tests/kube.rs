@@ -63,12 +63,14 @@ impl Case {
             "10.96.0.80",
             "--program",
             "copy",
-            "--until",
-            "2026-12-31T18:00:00Z",
             "--allow",
             "example.com",
         ];
-        fixed.into_iter().chain(more.iter().copied()).chain(["--", "/bin/busybox", "sh"]).collect()
+        // Pods and jobs have seconds in the place of a time.
+        let timed = !more.iter().any(|word| ["--pod", "--job", "--until", "--lifetime"].contains(word));
+        let until = if timed { &["--until", "2999-12-31T18:00:00Z"][..] } else { &[] };
+        let more = [until, more].concat();
+        fixed.into_iter().chain(more).chain(["--", "/bin/busybox", "sh"]).collect()
     }
 
     /// Puts a stand-in for kubectl into the `PATH`: it notes its words and what it reads, and answers by them.
@@ -149,6 +151,21 @@ fn what_a_cluster_would_not_have_is_refused_with_what_to_do() {
     for (more, told, hint) in [
         (&["--name", "A"][..], "cannot be the name of the sandbox", "--name claude-code-1"),
         (&["--namespace", "A"], "cannot be the name of the namespace", "called like"),
+        (&["--namespace", "kube-system"], "is the cluster's own", "--namespace agents"),
+        (&["--namespace", "default"], "is the cluster's own", "--namespace agents"),
+        (&["--job", "nope.txt"], "the tasks cannot be read", "a task in each line"),
+        (&["--pull-secret", "a/b"], "cannot be the name of a Secret", "kubectl get secrets"),
+        (&["--runtime-class", "Kata"], "cannot be the name of a class", "runtimeclasses"),
+        (&["--gke", "--runtime-class", "kata"], "is not `gvisor`", ""),
+        (&["--pool", "0"], "`--pool` is 0", ""),
+        (&["--until", "2026-01-01T00:00:00Z"], "`--until` is over", ""),
+        (&["--until", "2999-01-01T00:00:00Z", "--pod"], "cannot be used with", ""),
+        (&["--until", "2999-01-01T00:00:00Z", "--lifetime", "1h"], "cannot be used with", ""),
+        (&["--policy", "x"], "cannot be used with", ""),
+        (&["--kubernetes", "1.35"], "cannot be used with", ""),
+        (&["--only", "keys"], "cannot be used with", ""),
+        (&["--max", "3", "--pod"], "cannot be used with", ""),
+        (&["--workspace", "git:https://10.0.0.1/b"], "public network", "without a login"),
         (&["--replicas", "0"], "`--replicas`", ""),
         (&["--workspace", "git:https://a.example/b"], "has no `git`", "--workspace empty"),
         (&["--workspace", "git:http://a.example/b"], "no workspace can be cloned", "without a login"),
@@ -165,6 +182,10 @@ fn what_a_cluster_would_not_have_is_refused_with_what_to_do() {
     }
     let until = [&proxy[..], &["--image", &image, "--until", "soon"], &command].concat();
     refused(&until, "`--until` is no time", "");
+    let address = ["kube", "-o", "k8s", "--proxy-address", "127.0.0.1", "--proxy-image", &image];
+    refused(&[&address[..], &command].concat(), "no Service can have it", "a free address");
+    let (code, said) = case.told(&Case::words(&image, &["-o", "k8s", "--job", "nope.txt"]));
+    assert_eq!(code, 2, "{said}");
     fs_err::write(case.machine.path("project/tasks.jsonl"), "{\"tsak\":1}\n").unwrap();
     refused(
         &Case::words(&image, &["-o", "k8s", "--job", "tasks.jsonl"]),
@@ -178,6 +199,32 @@ fn what_a_cluster_would_not_have_is_refused_with_what_to_do() {
         "{task}",
     );
     assert!(!case.machine.path("project/k8s").exists());
+}
+
+#[test]
+fn what_is_told_after_an_export_is_what_comes_next() {
+    let Some(case) = Case::new() else { return };
+    let image = case.name();
+    let said = case.run(&Case::words(&image, &["-o", "k8s", "--name", "one", "--namespace", "team-a"]));
+    for told in [
+        "pinfold kube --secrets k8s | kubectl apply --server-side --field-manager=pinfold-one -f -\n",
+        "`pinfold kube --secrets k8s --only token` or `--only keys`",
+        "team-a-proxy are for this export alone",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    // What looks like a key is told by its place, and the objects are written all the same.
+    let token = "glpat-aB3dE5fG7hJ9kL1mN2pQ";
+    let setting = format!("SETTING={token}");
+    let told = |words: &[&str]| {
+        let (code, said) =
+            case.told(&Case::words(&image, &[&["-o", "k8s", "--name", "one"], words].concat()));
+        assert!(code == 0 && !said.contains(token), "{code} {said}");
+        said
+    };
+    assert!(!told(&["--env", "SETTING=blue"]).contains("whoever may read the objects"));
+    let said = told(&["--env", &setting]);
+    assert!(said.contains("whoever may read the objects reads it: sandbox.yaml:"), "{said}");
 }
 
 #[test]

@@ -13,11 +13,13 @@ use pinfold_base::shown;
 use pinfold_base::text::word;
 use pinfold_engine::context::Context;
 use pinfold_engine::kube;
+use pinfold_engine::kube::Export;
 use pinfold_engine::kube::Exported;
 use pinfold_engine::kube::Form;
 use pinfold_engine::kube::FormWish;
 use pinfold_engine::kube::Isolated;
 use pinfold_engine::kube::Isolation;
+use pinfold_engine::kube::KeyOf;
 use pinfold_engine::kube::Nodes;
 use pinfold_engine::kube::PROGRAM;
 use pinfold_engine::kube::Part;
@@ -56,7 +58,7 @@ use crate::render::page::Page;
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(false))]
 #[command(group = clap::ArgGroup::new("form").multiple(false))]
 #[command(override_usage = "pinfold kube [OPTIONS] [AGENT[@NAME]] -o DIR [-- COMMAND…]\n       \
-                            pinfold kube --secrets DIR [--key NAME=SOURCE]… | kubectl apply --server-side -f -\n       \
+                            pinfold kube --secrets DIR [--key NAME=SOURCE]… | kubectl apply --server-side --field-manager=pinfold-NAME -f -\n       \
                             pinfold kube --check DIR…\n       \
                             pinfold kube --verify DIR\n       \
                             pinfold kube --claim NAME DIR")]
@@ -75,10 +77,10 @@ pub(crate) struct KubeArgs {
     #[arg(long, value_name = "PATH", num_args = 1.., group = "what", help_heading = "Judging")]
     check: Vec<PathBuf>,
     /// With --check: this version of Kubernetes, or the first and last of several (1.34-1.37 unless said)
-    #[arg(long, value_name = "VERSION[-VERSION]", requires = "check", value_parser = versions, help_heading = "Judging")]
+    #[arg(long, value_name = "VERSION[-VERSION]", requires = "check", conflicts_with_all = NO_CHECK, value_parser = versions, help_heading = "Judging")]
     kubernetes: Option<(Minor, Minor)>,
     /// With --check: ask this file's ValidatingAdmissionPolicy too (may be repeated)
-    #[arg(long, value_name = "FILE", requires = "check", help_heading = "Judging")]
+    #[arg(long, value_name = "FILE", requires = "check", conflicts_with_all = NO_CHECK, help_heading = "Judging")]
     policy: Vec<PathBuf>,
     /// Write what is secret of an export to stdout: certificates, token, and keys as this machine has them
     #[arg(long, value_name = "DIR", group = "what", help_heading = "A cluster that is there")]
@@ -89,6 +91,7 @@ pub(crate) struct KubeArgs {
         value_enum,
         value_name = "PART",
         requires = "secrets",
+        conflicts_with_all = ["output", "check", "verify", "claim"],
         help_heading = "A cluster that is there"
     )]
     only: Vec<PartArg>,
@@ -111,22 +114,22 @@ pub(crate) struct KubeArgs {
     #[arg(long, value_name = "FILE", group = "form", help_heading = "Form")]
     job: Option<PathBuf>,
     /// Pods of the pool's namespace at most; twice as many as wait unless said
-    #[arg(long, value_name = "NUMBER", requires = "pool", help_heading = "Form")]
+    #[arg(long, value_name = "NUMBER", requires = "pool", conflicts_with_all = ["sandbox", "pod", "job"], help_heading = "Form")]
     max: Option<u32>,
     /// Tasks of the job at once
-    #[arg(long, value_name = "NUMBER", requires = "job", default_value = "10", help_heading = "Form")]
+    #[arg(long, value_name = "NUMBER", requires = "job", conflicts_with_all = ["sandbox", "pod", "pool"], default_value = "10", help_heading = "Form")]
     parallelism: u32,
     /// What its objects are called; AGENT-NAME unless said
     #[arg(long, help_heading = "Form")]
     name: Option<String>,
-    /// The namespace; that of the proxy has `-proxy` after it
+    /// The namespace, for this export alone; that of its proxy has `-proxy` after it
     #[arg(long, value_name = "NAME", default_value = "pinfold", help_heading = "Form")]
     namespace: String,
     /// How long it may be there: 30m, 8h, 7d
     #[arg(long, value_name = "TIME", value_parser = super::queue::duration, default_value = "8h", help_heading = "Form")]
     lifetime: Duration,
     /// Until when a sandbox or claim may be there, such as 2026-12-31T18:00:00Z; --lifetime from now unless said
-    #[arg(long, value_name = "TIME", help_heading = "Form")]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["lifetime", "pod", "job"], help_heading = "Form")]
     until: Option<String>,
     /// Push the image to this place first, with all of its platforms
     #[arg(long, value_name = "HOST/REPOSITORY[:TAG]", help_heading = "Images")]
@@ -178,6 +181,9 @@ pub(crate) struct KubeArgs {
     #[command(flatten)]
     locking: args::Locking,
 }
+
+/// What `--check` alone is asked with goes with none of these: where one is there, clap does not ask for `--check` itself.
+const NO_CHECK: [&str; 4] = ["output", "secrets", "verify", "claim"];
 
 /// A part of what is secret.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -291,21 +297,58 @@ pub(crate) fn run(args: &KubeArgs, global: Global) -> Outcome {
         Some(directory) => kube::write(directory, &exported.files)?,
         None => render::text(&kube::stream(&exported.files)),
     }
-    told(&exported, directory, global);
+    told(&exported, &args.bounds.key, directory, global);
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where the keys of the proxy are, as `--secrets` is told: what was said here, and a gap to fill for what the manifest says.
+fn sources(exported: &Exported, said: &[String]) -> String {
+    let mut words = String::new();
+    for (variable, key) in &exported.keys {
+        let source = match key {
+            KeyOf::Request(index) => {
+                let text = said.get(*index).map_or("", String::as_str);
+                // As `Key` reads it: a provider has no colon.
+                match text.split_once('=') {
+                    Some((provider, source)) if !provider.contains(':') => source,
+                    _ => text,
+                }
+            }
+            KeyOf::Manifest => "SOURCE",
+        };
+        words.push_str(" --key ");
+        words.push_str(word(format!("{variable}={source}")).as_ref());
+    }
+    words
+}
+
+/// What whoever pastes the commands should know.
+fn notes(exported: &Exported, place: &str) -> [String; 2] {
+    let Export { namespace, .. } = &exported.export;
+    [
+        format!(
+            "--secrets makes a new authority, certificate and token each time: for this export later \
+             `pinfold kube --secrets {place} --only token` or `--only keys`"
+        ),
+        format!(
+            "the namespaces {namespace} and {namespace}-proxy are for this export alone: one with another name or agent \
+             would replace this proxy's rules and keys; give it its own by `--namespace`"
+        ),
+    ]
+}
+
 /// What is to be done next, as commands to paste.
-fn next(exported: &Exported, directory: Option<&Path>) -> Vec<String> {
+fn next(exported: &Exported, said: &[String], directory: Option<&Path>) -> Vec<String> {
     let export = &exported.export;
     let place = directory.map_or_else(|| "DIR".to_owned(), |directory| word(directory).to_string());
+    let keys = sources(exported, said);
     let manager = format!("--field-manager=pinfold-{}", export.name);
     let (namespace, name) = (&export.namespace, &export.name);
     let attach =
         |pod: &str| format!("kubectl exec -it -n {namespace} {pod} -c agent -- {PROGRAM} pod attach");
     let mut next = vec![
         format!("kubectl apply -f {place}/namespaces.yaml"),
-        format!("pinfold kube --secrets {place} | kubectl apply --server-side {manager} -f -"),
+        format!("pinfold kube --secrets {place}{keys} | kubectl apply --server-side {manager} -f -"),
         format!("kubectl apply -k {place}"),
     ];
     match export.form {
@@ -324,17 +367,19 @@ fn next(exported: &Exported, directory: Option<&Path>) -> Vec<String> {
     next
 }
 
-fn told(exported: &Exported, directory: Option<&Path>, global: Global) {
+fn told(exported: &Exported, said: &[String], directory: Option<&Path>, global: Global) {
     let export = &exported.export;
-    let next = next(exported, directory);
+    let next = next(exported, said, directory);
     let Some(directory) = directory else {
         return;
     };
+    let notes = notes(exported, word(directory).as_ref());
     if global.json {
         let files: Vec<&str> = exported.files.iter().map(|file| file.name).collect();
         render::json(&json!({
             "directory": directory, "files": files, "name": export.name, "namespace": export.namespace,
             "image": export.agent.image, "proxy": export.proxy.image, "keys": export.proxy.keys, "next": next,
+            "notes": notes,
         }));
         return;
     }
@@ -348,6 +393,10 @@ fn told(exported: &Exported, directory: Option<&Path>, global: Global) {
     page.blank();
     for command in next {
         page.line(shown!("  {command}"));
+    }
+    page.blank();
+    for note in notes {
+        page.line(shown!("{note}"));
     }
     render::out(&page);
 }
@@ -367,7 +416,7 @@ fn secrets(args: &KubeArgs, context: &Context, directory: &Path) -> Outcome {
     if rustix::termios::isatty(rustix::stdio::stdout()) {
         return Err(Failure::usage(
             "keys and tokens would be shown on this terminal",
-            "write them into a pipe: `pinfold kube --secrets DIR | kubectl apply --server-side -f -`",
+            "write them into a pipe: `pinfold kube --secrets DIR | kubectl apply --server-side --field-manager=pinfold-NAME -f -`",
         ));
     }
     render::text(kube::secrets(context, directory, &keys, &parts)?.reveal());

@@ -65,6 +65,30 @@ pub enum KubeError {
     /// An address that is no repository's.
     #[error("no workspace can be cloned from there: {0}")]
     Git(&'static str),
+    /// A namespace that is the cluster's.
+    #[error("the namespace `{0}` is the cluster's own, and what else is in it would be under these policies")]
+    Namespace(String),
+    /// An address that no Service has.
+    #[error("`--proxy-address` is {address}, {what}, and no Service can have it")]
+    Address {
+        /// The address.
+        address: std::net::IpAddr,
+        /// Whose it is.
+        what: &'static str,
+    },
+    /// Something cannot be called so.
+    #[error(
+        "`{text}` cannot be the name of {what}: it is lower-case letters, digits and `-`, in parts with dots between them"
+    )]
+    Subdomain {
+        /// What.
+        what: &'static str,
+        /// What was said.
+        text: Shown,
+    },
+    /// There are no tasks to read.
+    #[error("the tasks cannot be read: {0}")]
+    NoTasks(Shown),
     /// Something cannot be called so.
     #[error(
         "`{text}` cannot be the name of {what}: it is 1 to {most} lower-case letters, digits and `-`, and begins and ends with none of `-`"
@@ -220,15 +244,18 @@ impl Diagnose for KubeError {
                                                       `--push HOST/REPOSITORY:TAG` here"
                 .into(),
             Self::NoProxyImage => "`pinfold push --preset proxy HOST/REPOSITORY:TAG` makes one; name it with `--proxy-image`".into(),
-            Self::NoAddress => "say `--proxy-address` with a free address of those that Services of the cluster have; \
+            Self::NoAddress | Self::Address { .. } => "say `--proxy-address` with a free address of those that Services of the cluster have; \
                                 `kubectl get service kubernetes -o jsonpath={.spec.clusterIP}` shows one of them"
                 .into(),
             Self::NoProgram => "add to its manifest `[[build]]` with `path = \"/usr/local/libexec/pinfold/pinfold\"` and `pinfold = true`, \
                                 or say `--program copy`, which takes it from the proxy's image"
                 .into(),
             Self::NoGit => "add `git` to the image's packages, or say `--workspace empty`".into(),
-            Self::Git(_) => "say `git:https://HOST/PATH`, without a login; in a pool `empty` or `pvc:SIZE`, and let the agent clone".into(),
+            Self::Git(_) => "say `git:https://HOST/PATH`, of a public host and without a login; in a pool `empty` or `pvc:SIZE`, and let the agent clone".into(),
             Self::Name { what, .. } if what.ends_with("sandbox") => "say `--name`, such as `--name claude-code-1`".into(),
+            Self::Namespace(_) => "say a namespace of its own, such as `--namespace agents`".into(),
+            Self::NoTasks(_) => "name a file that has a task in each line".into(),
+            Self::Subdomain { .. } => "`kubectl get secrets,runtimeclasses` shows what there is".into(),
             Self::Name { .. } => "a namespace is called like `agents`".into(),
             Self::Tasks { .. } => "a task is a line; in a file called `.jsonl` it is a line with a text or `{\"task\": \"…\"}` in JSON".into(),
             Self::Foreign { .. } => "name a directory of its own, or move the file away".into(),

@@ -10,9 +10,15 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use pinfold_base::Shown;
+use pinfold_base::address;
+use pinfold_base::address::Reachability;
+use pinfold_base::shown;
 use pinfold_base::time::rfc3339;
 use pinfold_image::Place;
 use pinfold_image::Reference;
+use pinfold_kube::judge;
+use pinfold_kube::judge::Document;
+use pinfold_kube::judge::Judging;
 use pinfold_kube::objects;
 use pinfold_kube::objects::File;
 use pinfold_kube::objects::export::Agent;
@@ -20,6 +26,7 @@ use pinfold_kube::objects::export::Export;
 use pinfold_kube::objects::export::Form;
 use pinfold_kube::objects::export::Isolation;
 use pinfold_kube::objects::export::NAME_MAX;
+use pinfold_kube::objects::export::Nodes;
 use pinfold_kube::objects::export::Program;
 use pinfold_kube::objects::export::Proxy;
 use pinfold_kube::objects::export::Workspace;
@@ -51,6 +58,7 @@ use crate::run::Basis;
 use crate::run::Request;
 use crate::run::cluster;
 use crate::run::cluster::Described;
+use crate::run::cluster::KeyOf;
 use crate::run::cluster::Route;
 use crate::run::cluster::There;
 use crate::run::cluster::Whose;
@@ -60,6 +68,7 @@ use crate::ship::push::Bill;
 use crate::ship::push::Destination;
 use crate::ship::sign::Said;
 use crate::ship::sign::Signing;
+use crate::verify::secrets;
 
 /// Memory of an agent's container where nobody says.
 const MEMORY: u64 = 4 << 30;
@@ -79,6 +88,8 @@ const CLAIMED_WITHIN: u64 = 7 * 86_400;
 const PUBLIC: [&str; 3] = ["1.1.1.1:443", "8.8.8.8:53", "9.9.9.9:443"];
 /// Pods at most.
 const PODS_MAX: u32 = 100_000;
+/// Places with a secret that are told at most.
+const TOLD_MAX: usize = 20;
 /// Replicas of the proxy at most.
 const REPLICAS_MAX: u32 = 1000;
 
@@ -160,16 +171,23 @@ pub struct Exported {
     pub export: Export,
     /// Its files.
     pub files: Vec<File>,
+    /// Who said where the keys of the proxy are, by the variable that each is called after; those of which nobody did are not in it.
+    pub keys: BTreeMap<String, KeyOf>,
 }
 
 /// Writes nothing: resolves, builds and pushes what has to be, and says what the objects are.
 pub fn export(context: &Context, wish: &Wish) -> Result<Exported, KubeError> {
     // What can be wrong with what was said is told before anything is built or asked for.
     let name = wish.name()?;
-    label("the namespace", &wish.namespace, 63 - "-proxy".len())?;
+    wish.namespace()?;
+    wish.isolation()?;
+    for (what, name) in wish.pull_secrets.iter().map(|name| ("a Secret of `--pull-secret`", name)) {
+        subdomain(what, name)?;
+    }
     let until = wish.until(context)?;
     let form = wish.form(&until)?;
     let address = wish.proxy_address.ok_or(KubeError::NoAddress)?;
+    service_address(address)?;
     if wish.replicas == 0 || wish.replicas > REPLICAS_MAX {
         return Err(KubeError::value("`--replicas`", format!("is not a number from 1 to {REPLICAS_MAX}")));
     }
@@ -239,7 +257,44 @@ pub fn export(context: &Context, wish: &Wish) -> Result<Exported, KubeError> {
         lifetime: wish.lifetime.as_secs(),
     };
     let files = objects::files(&export);
-    Ok(Exported { export, files })
+    described.notes.iter().for_each(|note| context.reporter.note(note));
+    if export.proxy.replicas == 1 {
+        context
+            .reporter
+            .note("one proxy alone: while its node is drained, nothing has a way out, and `--check` says so");
+    }
+    for place in spotted(&files) {
+        context.reporter.warn(&place);
+    }
+    let said = described.routes.iter().filter_map(|route| Some((route.variable.clone(), route.key?)));
+    Ok(Exported { export, keys: said.collect(), files })
+}
+
+/// Where in what is written a secret stands; never what.
+pub(super) fn spotted(files: &[File]) -> Vec<String> {
+    let document = |file: &File| Document { file: file.name.into(), text: file.text.clone().into_bytes() };
+    let documents: Vec<Document> = files.iter().map(document).collect();
+    let report = judge::judge(&documents, &Judging::new(secrets::spotted));
+    let found = report.findings.iter().filter(|finding| finding.rule == "pinfold/secret").take(TOLD_MAX);
+    let told = |finding: &judge::Finding| {
+        let judge::Finding { file, line, path, message, .. } = finding;
+        shown!("whoever may read the objects reads it: {file}:{line}, `{path}`: {message}").to_string()
+    };
+    found.map(told).collect()
+}
+
+/// An address that a Service can have.
+pub(super) fn service_address(address: IpAddr) -> Result<(), KubeError> {
+    let what = match address.to_canonical() {
+        address if address.is_unspecified() => "that of no machine",
+        address if address.is_loopback() => "each machine's own",
+        address if address.is_multicast() => "that of a group",
+        IpAddr::V4(address) if address.is_broadcast() => "that of everybody",
+        IpAddr::V4(address) if address.is_link_local() => "one of a link",
+        IpAddr::V6(address) if address.is_unicast_link_local() => "one of a link",
+        _ => return Ok(()),
+    };
+    Err(KubeError::Address { address, what })
 }
 
 /// Builds what is a project's, and pushes it with all its platforms.
@@ -277,7 +332,42 @@ fn label(what: &'static str, text: &str, most: usize) -> Result<(), KubeError> {
     Ok(())
 }
 
+/// The name of an object (RFC 1123, labels with dots between them).
+fn subdomain(what: &'static str, text: &str) -> Result<(), KubeError> {
+    let fits = text.len() <= 253 && text.split('.').all(|part| label(what, part, 63).is_ok());
+    if fits { Ok(()) } else { Err(KubeError::Subdomain { what, text: Shown::from(text) }) }
+}
+
 impl Wish {
+    /// The namespace has a name, and is none of the cluster's own.
+    pub(super) fn namespace(&self) -> Result<(), KubeError> {
+        let name = &self.namespace;
+        label("the namespace", name, 63 - "-proxy".len())?;
+        if name == "default" || name.starts_with("kube-") {
+            return Err(KubeError::Namespace(name.clone()));
+        }
+        Ok(())
+    }
+
+    /// What keeps pods apart goes together.
+    pub(super) fn isolation(&self) -> Result<(), KubeError> {
+        let Isolation { runtime_class, nodes, .. } = &self.isolation;
+        if let Some(class) = runtime_class {
+            subdomain("a class of `--runtime-class`", class)?;
+        }
+        if *nodes == Nodes::Any {
+            return Ok(());
+        }
+        if runtime_class.as_ref().is_some_and(|class| class != "gvisor") {
+            return Err(KubeError::value("`--runtime-class`", "is not `gvisor`, which `--gke` means"));
+        }
+        if self.program == Program::Volume {
+            let problem = "is no `volume` with `--gke`: gVisor mounts no image; say `copy`";
+            return Err(KubeError::value("`--program`", problem));
+        }
+        Ok(())
+    }
+
     /// The name: what was said, or the agent's and that of its session.
     pub(super) fn name(&self) -> Result<String, KubeError> {
         let made = || {
@@ -295,18 +385,24 @@ impl Wish {
 
     /// When it ends.
     fn until(&self, context: &Context) -> Result<String, KubeError> {
+        let said = context.environment.text("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok());
+        let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.until_from(said.unwrap_or_else(clock))
+    }
+
+    /// When it ends, where it is `now`.
+    pub(super) fn until_from(&self, now: u64) -> Result<String, KubeError> {
         if self.lifetime < Duration::from_secs(60) || self.lifetime > Duration::from_secs(366 * 86_400) {
             return Err(KubeError::value("`--lifetime`", "is less than a minute or more than a year"));
         }
         match &self.until {
+            // Times of this form are in the order of their letters.
+            Some(text) if is_time(text) && *text <= rfc3339(now) => {
+                Err(KubeError::value("`--until`", format!("is over: it is {} now", rfc3339(now))))
+            }
             Some(text) if is_time(text) => Ok(text.clone()),
             Some(_) => Err(KubeError::value("`--until`", "is no time like `2026-12-31T18:00:00Z`")),
-            None => {
-                let said = context.environment.text("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok());
-                let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                let now: u64 = said.unwrap_or_else(|| now().as_secs());
-                Ok(rfc3339(now.saturating_add(self.lifetime.as_secs())))
-            }
+            None => Ok(rfc3339(now.saturating_add(self.lifetime.as_secs()))),
         }
     }
 
@@ -315,6 +411,9 @@ impl Wish {
         Ok(match &self.form {
             FormWish::Sandbox => Form::Sandbox { until },
             FormWish::Pod => Form::Pod,
+            FormWish::Pool { warm: 0, .. } => {
+                return Err(KubeError::value("`--pool`", "is 0, and nothing would wait"));
+            }
             FormWish::Pool { warm, most } => {
                 let most = most.unwrap_or_else(|| warm.saturating_mul(2).max(1));
                 if *warm > most || most > PODS_MAX {
@@ -324,7 +423,10 @@ impl Wish {
                 Form::Pool { warm: *warm, most, until }
             }
             FormWish::Job { tasks: file, parallelism } => {
-                let bytes = read::bounded(file, tasks::FILE_MAX)?;
+                let bytes = read::bounded(file, tasks::FILE_MAX).map_err(|error| match error {
+                    KubeError::Io(error) => KubeError::NoTasks(Shown::of(&error)),
+                    error => error,
+                })?;
                 let tasks = tasks::parse(file, &bytes)?;
                 let parallelism = usize::try_from(*parallelism).unwrap_or(usize::MAX);
                 if parallelism == 0 {
@@ -373,6 +475,11 @@ impl Clone {
             return Err(KubeError::Git("it has a blank, a query or a fragment"));
         }
         AllowList::parse([host]).map_err(|_| KubeError::Git("its host is none"))?;
+        if !is_public(host) {
+            return Err(KubeError::Git(
+                "its address is none of the public network, and the proxy leads there alone",
+            ));
+        }
         let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let directory = last.trim_end_matches(".git");
         let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -380,6 +487,18 @@ impl Clone {
             return Err(KubeError::Git("its last part is no name of a directory"));
         }
         Ok(Self { url: url.to_owned(), rule: host.to_owned(), directory: directory.to_owned() })
+    }
+}
+
+/// Whether a host with or without a port may be in the public network, as far as its text tells.
+fn is_public(host: &str) -> bool {
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    match name.parse::<IpAddr>() {
+        Ok(address) => address::classify(address) == Reachability::Public,
+        Err(_) => !name.eq_ignore_ascii_case("localhost"),
     }
 }
 
@@ -512,7 +631,7 @@ impl Parts<'_> {
     }
 
     fn route(route: &Route) -> RouteFile {
-        let Route { spec, variable } = route;
+        let Route { spec, variable, .. } = route;
         RouteFile {
             id: spec.id.0,
             name: spec.name.clone(),

@@ -24,6 +24,7 @@ mod tasks;
 mod tests;
 
 pub use pinfold_kube::objects::PROGRAM;
+pub use pinfold_kube::objects::export::Export;
 pub use pinfold_kube::objects::export::Form;
 pub use pinfold_kube::objects::export::Isolation;
 pub use pinfold_kube::objects::export::Nodes;
@@ -46,3 +47,4 @@ pub use self::export::export;
 pub use self::secrets::Part;
 pub use self::secrets::Stream;
 pub use self::secrets::secrets;
+pub use crate::run::cluster::KeyOf;

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use pinfold_base::Shown;
+use pinfold_kube::objects::export::written;
 use serde::Deserialize;
 
 use super::error::KubeError;
@@ -14,6 +15,8 @@ use super::error::KubeError;
 const TASKS_MAX: usize = 10_000;
 /// Bytes of the file at most.
 pub(super) const FILE_MAX: u64 = 8 << 20;
+/// Bytes of a text as it is written in an object that `kubectl apply` still takes.
+const WRITTEN_MAX: usize = 240 << 10;
 /// Bytes of a text: Linux gives a program no longer word than 128 KiB.
 const TEXT_MAX: usize = 120 << 10;
 
@@ -60,6 +63,12 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Vec<String>, KubeError>
         }
         if task.len() > TEXT_MAX {
             return Err(wrong(number, "it is longer than a program can be given, 120 KiB"));
+        }
+        if written(&task) > WRITTEN_MAX {
+            return Err(wrong(
+                number,
+                "it is longer than 240 KiB when its control characters are written as objects have them",
+            ));
         }
         if tasks.len() == TASKS_MAX {
             return Err(wrong(number, "there are more than 10,000 tasks: make several jobs of them"));

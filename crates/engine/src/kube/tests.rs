@@ -68,8 +68,9 @@ fn described() -> Described {
         env: BTreeMap::from([("HOME".into(), "/home/agent".into())]),
         args: vec!["claude".into(), "-p".into(), "{task}".into()],
         allow: vec!["*.example.org".into(), "tcp:git.example:22".into(), "a.example:8443".into()],
-        routes: vec![Route { spec, variable: "ANTHROPIC_API_KEY".into() }],
+        routes: vec![Route { spec, variable: "ANTHROPIC_API_KEY".into(), key: None }],
         home_files: BTreeMap::new(),
+        notes: Vec::new(),
         volumes: BTreeSet::from(["/var/tmp".into()]),
         memory: None,
         cpu_milli: Some(500),
@@ -162,10 +163,72 @@ fn a_repository_is_cloned_through_the_proxy() {
         ("https://git.example/..", "no name of a directory"),
         ("https://git.example/--upload-pack=x", "no name of a directory"),
         ("https://*/a", "host is none"),
+        ("https://10.0.0.1/a", "public network"),
+        ("https://127.0.0.1:8443/a", "public network"),
+        ("https://localhost/a", "public network"),
     ] {
         let error = Repository::of(url).err().unwrap();
         assert!(error.to_string().contains(told), "{url}: {error}");
         assert!(!error.to_string().contains("secret"));
+    }
+}
+
+#[test]
+fn what_no_cluster_would_do_is_refused() {
+    let now = 1_798_740_000; // 2026-12-31T18:00:00Z
+    let at = |text: &str| Wish { until: Some(text.into()), ..wish() }.until_from(now);
+    assert!(
+        at("2026-12-31T18:00:00Z").unwrap_err().to_string().contains("is over: it is 2026-12-31T18:00:00Z")
+    );
+    assert_eq!(at("2026-12-31T18:00:01Z").unwrap(), "2026-12-31T18:00:01Z");
+    for (name, fits) in
+        [("default", false), ("kube-system", false), ("kube-x", false), ("kube", true), ("a", true)]
+    {
+        assert_eq!(Wish { namespace: name.into(), ..wish() }.namespace().is_ok(), fits, "{name}");
+    }
+    for (address, fits) in [
+        ("0.0.0.0", false),
+        ("127.0.0.2", false),
+        ("169.254.1.1", false),
+        ("224.0.0.1", false),
+        ("255.255.255.255", false),
+        ("::", false),
+        ("::1", false),
+        ("fe80::1", false),
+        ("ff02::1", false),
+        ("::ffff:127.0.0.1", false),
+        ("10.43.0.80", true),
+        ("34.118.224.9", true),
+        ("fd00::80", true),
+    ] {
+        assert_eq!(super::export::service_address(address.parse().unwrap()).is_ok(), fits, "{address}");
+    }
+    let isolated = |class: Option<&str>, nodes, program| {
+        let isolation = Isolation { runtime_class: class.map(str::to_owned), nodes, ..Isolation::default() };
+        Wish { isolation, program, ..wish() }.isolation().is_ok()
+    };
+    assert!(isolated(Some("gvisor"), Nodes::GkeSandbox, Program::Copy));
+    assert!(isolated(Some("kata.v-2"), Nodes::Any, Program::Volume));
+    assert!(!isolated(Some("kata"), Nodes::GkeSandbox, Program::Copy));
+    assert!(!isolated(None, Nodes::GkeSandbox, Program::Volume));
+    assert!(
+        !isolated(Some("Kata"), Nodes::Any, Program::Copy)
+            && !isolated(Some("a..b"), Nodes::Any, Program::Copy)
+    );
+}
+
+#[test]
+fn a_secret_in_what_is_written_is_told_by_its_place() {
+    let token = format!("glpat-{}", "aB3dE5fG7hJ9kL1mN2pQ");
+    let files = |env: &str, task: &str| {
+        let mut export = exported(&wish(), Form::Job { tasks: vec![task.into()], parallelism: 1 });
+        export.agent.env.insert("SETTING".into(), env.into());
+        objects::files(&export)
+    };
+    assert_eq!(super::export::spotted(&files("blue", "Say no")), Vec::<String>::new());
+    for (env, task, place) in [(&*token, "Say no", "job.yaml:"), ("blue", &*token, "agent.yaml:")] {
+        let told = super::export::spotted(&files(env, task)).join("\n");
+        assert!(told.contains(place) && !told.contains(&token), "{told}");
     }
 }
 

@@ -30,6 +30,7 @@ use super::error::RunError;
 use super::image;
 use super::image::Ready;
 use super::request::For;
+use super::request::Key;
 use super::request::Request;
 use super::specify;
 use super::specify::Asked;
@@ -76,6 +77,17 @@ pub(crate) struct Route {
     pub(crate) spec: RouteSpec,
     /// The variable that would hold a key of its kind.
     pub(crate) variable: String,
+    /// Who said where that key is, where somebody did.
+    pub(crate) key: Option<KeyOf>,
+}
+
+/// Who said where a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOf {
+    /// The request, as the key of this index.
+    Request(usize),
+    /// The manifest.
+    Manifest,
 }
 
 /// What a sandbox has.
@@ -97,6 +109,8 @@ pub(crate) struct Described {
     pub(crate) routes: Vec<Route>,
     /// Files of the home with other texts than the image has.
     pub(crate) home_files: BTreeMap<String, String>,
+    /// What the user should know of it, once there is nothing wrong.
+    pub(crate) notes: Vec<String>,
     /// Volumes of the image.
     pub(crate) volumes: BTreeSet<String>,
     /// Memory, where somebody said.
@@ -163,7 +177,7 @@ impl Meant<'_> {
         let variables = self.variables(context)?;
         let ready = image::ready(context, &self.image, asked.platform, lock, None)?;
         refuse_root(&ready.said_user)?;
-        let routes = self.routes(context)?;
+        let (routes, notes) = self.routes(context)?;
         let args = self.words(&ready, there.work)?;
         let allow = match asked.reach() {
             Reach::None => Vec::new(),
@@ -192,8 +206,9 @@ impl Meant<'_> {
                 .egress
                 .into_iter()
                 .zip(variables)
-                .map(|(route, variable)| Route { spec: route.route, variable })
+                .map(|(route, variable)| Route { key: self.key(&route.key), spec: route.route, variable })
                 .collect(),
+            notes,
             memory: limits.memory,
             cpu_milli: limits.cpu_milli.map(u64::from),
             env,
@@ -223,21 +238,39 @@ impl Meant<'_> {
         Ok(variables)
     }
 
-    /// The routes, by what was said; the agent's first where nothing was.
-    fn routes(&self, context: &Context) -> Result<credentials::Routes, RunError> {
+    /// Who said where this key is.
+    fn key(&self, key: &Credential) -> Option<KeyOf> {
+        let asked = &self.asked;
+        let agent = &asked.agent.as_ref()?.name;
+        let is = |whose: &str, said: &Key| match (&said.provider, whose.strip_prefix(agent.as_str())?) {
+            (None, "") => Some(()),
+            (Some(provider), rest) if rest.strip_prefix('/') == Some(provider) => Some(()),
+            _ => None,
+        };
+        let mut whose =
+            asked.keys.iter().filter(|(_, known)| *known == key).map(|(whose, _)| whose).peekable();
+        whose.peek()?;
+        let index =
+            whose.find_map(|whose| asked.request.keys.iter().rposition(|said| is(whose, said).is_some()));
+        Some(index.map_or(KeyOf::Manifest, KeyOf::Request))
+    }
+
+    /// The routes, by what was said; the agent's first where nothing was. With what is to be told of them.
+    fn routes(&self, context: &Context) -> Result<(credentials::Routes, Vec<String>), RunError> {
+        let mut notes = Vec::new();
         let asked = &self.asked;
         let Some(agent) = asked.agent.as_ref().filter(|_| asked.reach() == Reach::Proxy) else {
-            return Ok(credentials::Routes::default());
+            return Ok((credentials::Routes::default(), notes));
         };
         let environment = Environment::default();
         let said = credentials::Keys { said: &asked.keys, environment: &environment };
         let routes = credentials::routes(agent, &said)?;
         if !routes.egress.is_empty() {
-            routes.unsure.iter().for_each(|unsure| context.reporter.note(unsure));
-            return Ok(routes);
+            notes.clone_from(&routes.unsure);
+            return Ok((routes, notes));
         }
         let Some(variable) = agent.run.route.first().and_then(|route| route.key.first()) else {
-            return Ok(routes);
+            return Ok((routes, notes));
         };
         let first = BTreeMap::from([(agent.name.clone(), Credential::Env(variable.clone()))]);
         let others: Vec<&str> = agent
@@ -248,13 +281,15 @@ impl Meant<'_> {
             .filter_map(|route| route.key.first())
             .map(String::as_str)
             .collect();
-        if !others.is_empty() {
-            context.reporter.note(&format!(
+        // Where it is there, it is the one that is meant.
+        if !others.is_empty() && context.environment.filled(variable).is_none() {
+            notes.push(format!(
                 "the proxy is to have the key `{variable}`; for another say `--key NAME=env:NAME` with {}",
                 others.join(", ")
             ));
         }
-        credentials::routes(agent, &credentials::Keys { said: &first, environment: &environment })
+        let keys = credentials::Keys { said: &first, environment: &environment };
+        Ok((credentials::routes(agent, &keys)?, notes))
     }
 
     /// The program and its words.

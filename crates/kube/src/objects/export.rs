@@ -27,8 +27,20 @@ pub struct Export {
 
 /// The longest name of an export: names of its objects have up to 23 more, and 63 are allowed.
 pub const NAME_MAX: usize = 40;
-/// Bytes of texts in one object of tasks. An object has a mebibyte at most, and a text of control characters is written longer.
-pub const TASKS_BYTES: usize = 512 << 10;
+/// Bytes of texts in one object of tasks, as kubectl writes them. `kubectl apply` notes an object in an annotation of it, and all
+/// annotations of one have 256 KiB at most.
+pub const TASKS_BYTES: usize = 180 << 10;
+
+/// Bytes of a text in that annotation: JSON in which control characters and those of HTML are written by their numbers.
+pub fn written(text: &str) -> usize {
+    let of = |c: char| match c {
+        '"' | '\\' => 2,
+        '<' | '>' | '&' | '\u{7f}' | '\u{2028}' | '\u{2029}' => 6,
+        c if c.is_control() => 6,
+        c => c.len_utf8(),
+    };
+    text.chars().map(of).sum()
+}
 
 /// What an export becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -184,7 +184,6 @@ pub(super) struct FailureRule {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ExitCodes {
-    pub(super) container_name: &'static str,
     pub(super) operator: &'static str,
     pub(super) values: Vec<u8>,
 }

@@ -34,6 +34,7 @@ use self::export::Export;
 use self::export::Form;
 use self::export::TASKS_BYTES;
 use self::export::Workspace;
+use self::export::written;
 use self::kinds::Account;
 use self::kinds::Claim;
 use self::kinds::ClaimLifecycle;
@@ -291,11 +292,11 @@ fn parts(tasks: &[String]) -> Vec<(usize, &[String])> {
     let mut parts = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (index, task) in tasks.iter().enumerate() {
-        if bytes + task.len() > TASKS_BYTES && index > start {
+        if bytes + written(task) > TASKS_BYTES && index > start {
             parts.push((start, &tasks[start..index]));
             (start, bytes) = (index, 0);
         }
-        bytes += task.len() + 16;
+        bytes += written(task) + 16;
     }
     parts.push((start, &tasks[start..]));
     parts
@@ -422,7 +423,8 @@ fn form(export: &Export) -> File {
         }
         Form::Job { tasks, parallelism } => {
             let about = format!(
-                "{} tasks, one pod for each. A pod that finds another way out than the proxy (exit code {NOT_ISOLATED}) ends the job.",
+                "{} tasks, one pod for each. A pod that finds another way out than the proxy ends the job: exit\n\
+                 code {NOT_ISOLATED} of any of its containers, since the one that clones looks first.",
                 tasks.len()
             );
             let job = job(tasks.len(), *parallelism, template());
@@ -436,11 +438,8 @@ fn form(export: &Export) -> File {
 fn job(completions: usize, parallelism: usize, template: Template<pod::PodSpec>) -> Job {
     let not_isolated = FailureRule {
         action: "FailJob",
-        on_exit_codes: Some(ExitCodes {
-            container_name: "agent",
-            operator: "In",
-            values: vec![NOT_ISOLATED],
-        }),
+        // Of any container: process 1 of the one that clones proves it too, and before the agent's.
+        on_exit_codes: Some(ExitCodes { operator: "In", values: vec![NOT_ISOLATED] }),
         on_pod_conditions: Vec::new(),
     };
     // A drained node is no fault of the task's.

@@ -1,4 +1,4 @@
-//! Objects with secrets in them: for a pipe into `kubectl apply --server-side -f -`, and never for a file.
+//! Objects with secrets in them: for a pipe into `kubectl apply --server-side`, and never for a file.
 //!
 //! **Guarantees**: these are the only objects with a key, a token or a certificate; [`template`] has their names alone.
 
@@ -122,12 +122,14 @@ pub(super) fn template(export: &Export) -> File {
     let keys = if keys.is_empty() { "none".to_owned() } else { keys };
     let about = format!(
         "Secrets that pods wait for, without what they hold. They are not applied with the others, which would empty them:\n\
-         \n    pinfold kube --secrets . | kubectl apply --server-side -f -\n\
+         \n    pinfold kube --secrets . | kubectl apply --server-side --field-manager=pinfold-{0} -f -\n\
+         \n\
+         Each call makes a new authority, certificate and token: later `--only token` or `--only keys`.\n\
          \n\
          {PROXY_TLS}: tls.crt and tls.key, a certificate for the name {PROXY}\n\
          {PROXY_IDENTITIES}: files of lines NAME SHA256 POLICY [ADDRESS]\n\
          {PROXY_KEYS}: a file for each key: {keys}\n\
-         {}-token: token, 64 hexadecimal digits; sandboxes of a pool are handed theirs\n\
+         {0}-token: token, 64 hexadecimal digits; sandboxes of a pool are handed theirs\n\
          The ConfigMap {AUTHORITY} (ca.pem) comes with them.",
         export.name
     );

@@ -195,18 +195,37 @@ fn mounts_and_volumes_belong_together() {
     }
 }
 
+/// Process 1 of the container that clones proves first, and ends with the same code.
+#[test]
+fn a_job_ends_when_any_container_finds_another_way_out() {
+    let (_, job) = forms().into_iter().find(|(name, _)| *name == "job").unwrap();
+    let file = files(&job).into_iter().find(|file| file.name == "job.yaml").unwrap();
+    let job = &documents(&file.text)[0]["spec"];
+    let clones = job["template"]["spec"]["initContainers"].as_array().unwrap().iter();
+    assert!(clones.map(|container| &container["name"]).any(|name| name == "clone"));
+    let rule = &job["podFailurePolicy"]["rules"][0];
+    assert_eq!(rule["action"], "FailJob");
+    assert_eq!(rule["onExitCodes"], serde_json::json!({ "operator": "In", "values": [78] }));
+}
+
 #[test]
 fn tasks_are_in_as_many_objects_as_they_need() {
     let tasks: Vec<String> = (0..1000).map(|number| format!("{number} {}", "x".repeat(2000))).collect();
     let parts = parts(&tasks);
-    assert_eq!(parts.len(), 4);
+    assert_eq!(parts.len(), 11);
     assert_eq!(parts.iter().map(|(_, texts)| texts.len()).sum::<usize>(), 1000);
     for (first, texts) in &parts {
         assert!(texts[0].starts_with(&format!("{first} ")));
         assert!(texts.iter().map(String::len).sum::<usize>() <= TASKS_BYTES);
     }
+    // kubectl notes the whole object in an annotation; the server takes 256 KiB of them.
+    let hard: Vec<String> = (0..1000).map(|_| "<\u{1}\"\\&".repeat(100)).collect();
+    for (_, texts) in super::parts(&hard) {
+        let note = serde_json::to_string(texts).unwrap().replace(['<', '&'], "123456");
+        assert!(note.len() < 262_144 - 4096, "{}", note.len());
+    }
     let text = whole(&export(Form::Job { tasks, parallelism: 10 }));
-    assert!(text.contains("name: claude-code-demo-tasks-3\n") && text.contains("completions: 1000\n"));
+    assert!(text.contains("name: claude-code-demo-tasks-10\n") && text.contains("completions: 1000\n"));
 }
 
 #[test]

@@ -43,12 +43,27 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         ERROR,
-        "say `git:https://HOST/PATH`, without a login; in a pool `empty` or `pvc:SIZE`, and let the agent clone",
+        "say `git:https://HOST/PATH`, of a public host and without a login; in a pool `empty` or `pvc:SIZE`, and let the agent clone",
         Elsewhere(VERB, "what_a_cluster_would_not_have_is_refused_with_what_to_do"),
     ),
     row(
         ERROR,
         "say `--name`, such as `--name claude-code-1`",
+        Elsewhere(VERB, "what_a_cluster_would_not_have_is_refused_with_what_to_do"),
+    ),
+    row(
+        ERROR,
+        "say a namespace of its own, such as `--namespace agents`",
+        Elsewhere(VERB, "what_a_cluster_would_not_have_is_refused_with_what_to_do"),
+    ),
+    row(
+        ERROR,
+        "name a file that has a task in each line",
+        Elsewhere(VERB, "what_a_cluster_would_not_have_is_refused_with_what_to_do"),
+    ),
+    row(
+        ERROR,
+        "`kubectl get secrets,runtimeclasses` shows what there is",
         Elsewhere(VERB, "what_a_cluster_would_not_have_is_refused_with_what_to_do"),
     ),
     row(
@@ -108,7 +123,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "cli/src/commands/kube.rs",
-        "write them into a pipe: `pinfold kube --secrets DIR | kubectl apply --server-side -f -`",
+        "write them into a pipe: `pinfold kube --secrets DIR | kubectl apply --server-side --field-manager=pinfold-NAME -f -`",
         Untried("it takes a terminal"),
     ),
 ];
