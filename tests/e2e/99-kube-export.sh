@@ -12,16 +12,15 @@ if have docker-registry && have python3 && python3 -c 'import ensurepip' 2>/dev/
   kube() { as_user "$work/kube" env ANTHROPIC_API_KEY=sk-ant-canary-kube-0123456789 "$work/pinfold" kube "$@"; }
   export_as() { # DIR OPTION...
     local to=$1; shift
-    kube claude-code@e2e --image "$image" --proxy-image "$image" --proxy-address 10.96.0.80 --program "${program:-copy}" --until 2030-01-01T00:00:00Z -o "$to" "$@"
+    kube claude-code@e2e --image "$image" --proxy-image "$image" --proxy-address 10.96.0.80 --program copy -o "$to" "$@"
   }
-  export_as_codex() { kube codex-cli@e2e --image "$image" --proxy-image "$image" --proxy-address 10.96.0.80 --program copy --until 2030-01-01T00:00:00Z -o "$@"; }
-  check 'pinfold kube: a sandbox' export_as sandbox
-  check 'pinfold kube: a pool' export_as pool --pool 100 --workspace pvc:20g --runtime-class gvisor
+  export_as_codex() { kube codex-cli@e2e --image "$image" --proxy-image "$image" --proxy-address 10.96.0.80 --program copy -o "$@"; }
+  check 'pinfold kube: a sandbox' export_as sandbox --until 2030-01-01T00:00:00Z
+  check 'pinfold kube: a pool' export_as pool --pool 100 --until 2030-01-01T00:00:00Z --workspace pvc:20g --runtime-class gvisor
   check 'pinfold kube: a pod of codex, whose home changes' export_as_codex pod --pod --user-namespace
   check 'pinfold kube: a job' export_as job --job tasks.txt --workspace git:https://git.example/team/project.git
-  export_for_gke() { program=volume export_as gke --gke; }
-  check 'pinfold kube: for GKE' export_for_gke
-  check 'the same again' export_as again
+  check 'pinfold kube: for GKE' export_as gke --gke --until 2030-01-01T00:00:00Z
+  check 'the same again' export_as again --until 2030-01-01T00:00:00Z
   check 'is the same, byte for byte' diff -r "$work/kube/sandbox" "$work/kube/again"
   refuse 'no key is in any of it' 1 grep -r sk-ant-canary "$work/kube/sandbox" "$work/kube/pool" "$work/kube/pod" "$work/kube/job" "$work/kube/gke"
   check 'it is in the stream of secrets' sh -c "cd '$work/kube' && ANTHROPIC_API_KEY=sk-ant-canary-kube-0123456789 HOME='$work/kube' '$work/pinfold' kube --secrets sandbox --only keys | grep -q c2stYW50LWNhbmFyeS1rdWJlLTAxMjM0NTY3ODk"
