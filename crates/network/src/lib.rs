@@ -58,6 +58,7 @@ pub use relay::RelayLimits;
 pub use relay::RelayStop;
 pub use relay::RouteId;
 pub use relay::Upstream;
+pub use relay::connections_within_limit;
 pub use relay::environment;
 pub use relay::raise_open_files;
 pub use relay::runtime_environment;

@@ -74,17 +74,28 @@ fn page(checked: &Checked) -> Page {
     row("health", shown!("{health}"));
     let journal = if checked.journal == "-" { "standard output" } else { &checked.journal };
     row("journal", shown!("{journal}"));
-    let [all, each] = checked.connections;
-    row("connections", shown!("{all}, of one sandbox {each}"));
+    let proxy::CheckedConnections { all, per_sandbox, open_files } = &checked.connections;
+    let room = if open_files < all {
+        format!("; the limit of open files here leaves room for {open_files}")
+    } else {
+        String::new()
+    };
+    row("connections", shown!("{all}, of one sandbox {per_sandbox}{room}"));
     row("identities", shown!("{}, {} of them bound to an address", checked.identities, checked.bound));
     for policy in &checked.policies {
-        let (identities, rules) = (policy.identities, policy.rules);
-        row("policy", shown!("{}: {identities} identities, {rules} rules", policy.name));
-        for [name, upstream] in &policy.routes {
+        let identities = counted(policy.identities, "identity", "identities");
+        let rules = counted(policy.rules, "rule", "rules");
+        row("policy", shown!("{}: {identities}, {rules}", policy.name));
+        for proxy::CheckedRoute { name, upstream } in &policy.routes {
             row("", shown!("route {name} to {upstream}"));
         }
     }
     page
+}
+
+/// `1 rule`, `2 rules`.
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn tell(told: &Told, global: Global) {
@@ -103,17 +114,21 @@ fn tell(told: &Told, global: Global) {
         Told::Serving { listen, health, identities, policies, connections } => {
             let health = health.map(|at| format!(", health at {at}")).unwrap_or_default();
             shown!(
-                "serving at {listen}{health}: {identities} identities, {policies} policies, room for {connections} \
-                 connections"
+                "serving at {listen}{health}: {}, {}, room for {}",
+                counted(*identities, "identity", "identities"),
+                counted(*policies, "policy", "policies"),
+                counted(*connections, "connection", "connections")
             )
         }
         Told::Reloaded { identities, policies } => {
-            shown!("changed files are in force: {identities} identities, {policies} policies")
+            let identities = counted(*identities, "identity", "identities");
+            shown!("changed files are in force: {identities}, {}", counted(*policies, "policy", "policies"))
         }
         Told::NextStart { key } => shown!("`{key}` has changed, and counts from the next start"),
         Told::Draining { connections, seconds } => {
             shown!("taking no more connections; {connections} may go on for {seconds} s")
         }
+        Told::Ended { cut: 1 } => shown!("ended; 1 connection was cut"),
         Told::Ended { cut } => shown!("ended; {cut} connections were cut"),
     };
     render::note(line);

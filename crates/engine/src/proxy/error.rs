@@ -18,6 +18,15 @@ use super::ConfigError;
 /// Why the proxy does not serve, or does not obey what was changed. No secret is shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
+    /// The configuration itself cannot be read.
+    #[error("cannot read the configuration `{}`", path.display())]
+    NoConfig {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A file cannot be read.
     #[error("cannot read the {what} `{}`", path.display())]
     File {
@@ -84,7 +93,10 @@ pub enum ServiceError {
 impl Diagnose for ServiceError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         match self {
-            Self::File { .. } | Self::Listen { .. } => Diagnosis::Own(Kind::System),
+            Self::NoConfig { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Diagnosis::Own(Kind::Usage)
+            }
+            Self::NoConfig { .. } | Self::File { .. } | Self::Listen { .. } => Diagnosis::Own(Kind::System),
             Self::Large { .. } | Self::NotAKey { .. } => Diagnosis::Own(Kind::Usage),
             Self::Config(error) => Diagnosis::Inner(error),
             Self::Identity(error) => Diagnosis::Inner(error),
@@ -104,6 +116,9 @@ impl Diagnose for ServiceError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
+            Self::NoConfig { .. } => {
+                Some("name it with `--config FILE`; `pinfold kube` writes one, and docs/proxy.md says what is in it".into())
+            }
             Self::File { what, .. } => {
                 Some(format!("put the {what} there, or name another file in the configuration"))
             }

@@ -134,7 +134,10 @@ fn content(what: &'static str, path: &Path, most: u64, limit: &'static str) -> R
 
 /// Reads the configuration alone; `listen` counts instead of what it says.
 pub fn read_config(path: &Path, listen: Option<&ListenAt>) -> Result<ProxyFile, ServiceError> {
-    let bytes = content("configuration", path, CONFIG_MAX, "4 MiB")?;
+    let bytes = content("configuration", path, CONFIG_MAX, "4 MiB").map_err(|error| match error {
+        ServiceError::File { path, source, .. } => ServiceError::NoConfig { path, source },
+        other => other,
+    })?;
     let mut file = ProxyFile::read(path, &bytes)?;
     if let Some(listen) = listen {
         file.listen = listen.clone();

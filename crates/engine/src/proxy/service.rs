@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use fs_err as fs;
 use pinfold_base::Diagnose as _;
 use pinfold_base::error::one_line;
 use pinfold_network::Credential;
@@ -24,6 +26,7 @@ use pinfold_network::ProxyLimits;
 use pinfold_network::ServiceConfig;
 use pinfold_network::Surroundings;
 use pinfold_network::Trust;
+use pinfold_network::connections_within_limit;
 use pinfold_network::raise_open_files;
 use serde::Serialize;
 
@@ -115,8 +118,28 @@ pub struct Checked {
     pub bound: usize,
     /// Policies.
     pub policies: Vec<CheckedPolicy>,
-    /// Connections, of all and of one sandbox.
-    pub connections: [usize; 2],
+    /// Connections at once.
+    pub connections: CheckedConnections,
+}
+
+/// How many connections a configuration allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckedConnections {
+    /// Of all sandboxes.
+    pub all: usize,
+    /// Of one.
+    pub per_sandbox: usize,
+    /// What the limit of open files of whoever asks leaves room for, with two for each.
+    pub open_files: usize,
+}
+
+/// A route of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckedRoute {
+    /// Its name.
+    pub name: String,
+    /// The provider.
+    pub upstream: String,
 }
 
 /// A policy of a configuration.
@@ -128,8 +151,8 @@ pub struct CheckedPolicy {
     pub identities: usize,
     /// Rules of the allow-list.
     pub rules: usize,
-    /// Routes: name and provider.
-    pub routes: Vec<[String; 2]>,
+    /// Routes.
+    pub routes: Vec<CheckedRoute>,
 }
 
 /// Reads a configuration with all that it names, and says what it means. Serves nothing.
@@ -141,8 +164,14 @@ pub fn check(path: &Path, listen: Option<&ListenAt>) -> Result<Checked, ServiceE
         name: name.clone(),
         identities: identities.iter().filter(|identity| identity.policy() == name).count(),
         rules: policy.allow.len(),
-        routes: policy.route.iter().map(|route| [route.name.clone(), route.upstream.to_string()]).collect(),
+        routes: policy
+            .route
+            .iter()
+            .map(|route| CheckedRoute { name: route.name.clone(), upstream: route.upstream.to_string() })
+            .collect(),
     };
+    // As it is done when it is served; where the limit cannot be raised there are fewer.
+    let _ = raise_open_files();
     Ok(Checked {
         listen: file.listen.to_string(),
         health: file.health,
@@ -150,7 +179,11 @@ pub fn check(path: &Path, listen: Option<&ListenAt>) -> Result<Checked, ServiceE
         identities: identities.len(),
         bound: identities.iter().filter(|identity| identity.address().is_some()).count(),
         policies: file.policy.iter().map(policy).collect(),
-        connections: [limits.connections, limits.per_sandbox],
+        connections: CheckedConnections {
+            all: limits.connections,
+            per_sandbox: limits.per_sandbox,
+            open_files: connections_within_limit(),
+        },
     })
 }
 
@@ -165,6 +198,30 @@ fn limits(file: &LimitsFile) -> ProxyLimits {
     }
 }
 
+/// The file of a socket, which is removed at the end unless somebody else has put another one in its place.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    /// Device and number.
+    id: (u64, u64),
+}
+
+impl SocketFile {
+    fn id(path: &Path) -> std::io::Result<(u64, u64)> {
+        let stat = fs::symlink_metadata(path)?;
+        Ok((stat.dev(), stat.ino()))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if Self::id(&self.path).is_ok_and(|id| id == self.id) {
+            // One that stays harms nobody: the next start takes its place.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// A proxy that serves what its files say.
 #[derive(Debug)]
 pub struct Service {
@@ -172,6 +229,8 @@ pub struct Service {
     listen: Option<ListenAt>,
     file: ProxyFile,
     address: Option<SocketAddr>,
+    /// Where one sandbox connects to; it goes with this.
+    socket: Option<SocketFile>,
     stamps: Stamps,
     /// When files that could not be used are read again.
     again: Option<Instant>,
@@ -189,6 +248,7 @@ impl Service {
         let _ = raise_open_files();
         let limits = limits(&file.limits);
         let journal = JournalConfig { path: beside(path, Path::new(&file.journal)), size_max: JOURNAL_MAX };
+        let mut socket = None;
         let (proxy, address) = match (&file.listen, tls) {
             (ListenAt::Tcp(at), Some(tls)) => {
                 let failed = |source| ServiceError::Listen { what: "sandboxes", at: at.to_string(), source };
@@ -212,7 +272,10 @@ impl Service {
                     }
                 }
                 config.journal = (file.journal != "-").then_some(journal);
-                (Proxy::bind(&beside(path, at), config)?, None)
+                let at = beside(path, at);
+                let proxy = Proxy::bind(&at, config)?;
+                socket = SocketFile::id(&at).ok().map(|id| SocketFile { path: at, id });
+                (proxy, None)
             }
             (ListenAt::Tcp(_), None) => {
                 // `check` asks for both, so this is never reached; without them nothing is served.
@@ -231,7 +294,8 @@ impl Service {
             })
         });
         let health = health.transpose()?;
-        Ok(Self { path: path.to_owned(), listen, file, address, stamps, again: None, handle, state, health })
+        let path = path.to_owned();
+        Ok(Self { path, listen, file, address, socket, stamps, again: None, handle, state, health })
     }
 
     /// Where sandboxes connect to, over TCP.
@@ -278,8 +342,8 @@ impl Service {
     }
 
     fn end(self) -> Result<(), ServiceError> {
-        let Self { handle, state, health, .. } = self;
-        drop((health, state));
+        let Self { handle, state, health, socket, .. } = self;
+        drop((health, state, socket));
         // Answers that are being given hold it for a moment; dropping the last one stops it as well.
         match Arc::into_inner(handle) {
             Some(handle) => Ok(handle.stop()?),

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
 use pinfold_base::Diagnose as _;
+use pinfold_base::Kind;
 use pinfold_network::Endpoint;
 use pinfold_network::Listen;
 use pinfold_network::Relay;
@@ -25,6 +26,7 @@ use rcgen::IsCa;
 use rcgen::Issuer;
 use rcgen::KeyPair;
 
+use super::CheckedRoute;
 use super::Service;
 use super::Told;
 use super::check;
@@ -260,12 +262,14 @@ fn what_is_missing_is_named_before_anything_is_served() {
     let folder = Folder::new(&[("a", &token)]);
     let checked = check(&folder.file(), None).unwrap();
     assert_eq!((checked.identities, checked.bound, checked.policies[0].identities), (1, 0, 1));
-    assert_eq!(checked.policies[0].routes, [["provider".to_owned(), "https://provider.example".to_owned()]]);
+    assert_eq!(
+        checked.policies[0].routes,
+        [CheckedRoute { name: "provider".into(), upstream: "https://provider.example".into() }]
+    );
     for (name, what) in [
         ("tls.crt", "cannot read the certificate"),
         ("tls.key", "cannot read the key of the certificate"),
         ("key", "cannot read the key"),
-        ("proxy.toml", "cannot read the configuration"),
     ] {
         fs::rename(folder.at(name), folder.at("away")).unwrap();
         let error = check(&folder.file(), None).unwrap_err();
@@ -273,6 +277,13 @@ fn what_is_missing_is_named_before_anything_is_served() {
         assert!(error.hint().is_some_and(|hint| hint.contains("name another file")), "{name}");
         fs::rename(folder.at("away"), folder.at(name)).unwrap();
     }
+    let error = check(Path::new(&folder.at("missing.toml")), None).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read the configuration"), "{error}");
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("name it with `--config FILE`")));
+    let json = serde_json::to_value(&checked).unwrap();
+    assert_eq!(json["policies"][0]["routes"][0]["name"], "provider");
+    assert!(json["connections"]["open_files"].as_u64().unwrap() > 0, "{json}");
     fs::rename(folder.at("identities"), folder.at("elsewhere")).unwrap();
     let error = check(&folder.file(), None).unwrap_err();
     assert!(error.to_string().contains("cannot read the identities"), "{error}");
@@ -289,4 +300,6 @@ fn what_is_missing_is_named_before_anything_is_served() {
     let at: super::ListenAt = format!("unix:{}", other.at("s").display()).parse().unwrap();
     let service = Service::start(&other.file(), Some(at)).unwrap();
     assert!(service.address().is_none() && Path::new(&other.at("s")).exists());
+    service.run(|_| true, |_| ()).unwrap();
+    assert!(!Path::new(&other.at("s")).exists(), "it goes with the proxy");
 }

@@ -303,6 +303,11 @@ pub fn raise_open_files() -> io::Result<usize> {
     Ok(open_files())
 }
 
+/// How many connections of a proxy the soft limit of open files has room for, as it is now: two files for each.
+pub fn connections_within_limit() -> usize {
+    connections_of(open_files(), 2)
+}
+
 /// The soft limit of open files, as it is now.
 pub(crate) fn open_files() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;

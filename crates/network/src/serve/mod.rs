@@ -76,8 +76,7 @@ use crate::events::poll::Poller;
 use crate::events::poll::Slots;
 use crate::events::poll::Waker;
 use crate::identity::TokenHash;
-use crate::relay::connections_of;
-use crate::relay::open_files;
+use crate::relay::connections_within_limit;
 use crate::route::Route;
 use crate::route::RouteError;
 use crate::route::RouteSpec;
@@ -508,7 +507,7 @@ impl Shared {
         trust: Trust,
         loops: usize,
     ) -> Result<Self, ProxyError> {
-        let connections = limits.connections.min(connections_of(open_files(), 2)).max(1);
+        let connections = limits.connections.min(connections_within_limit()).max(1);
         let loops: io::Result<Vec<Loop>> = (0..loops.max(1)).map(|_| Loop::new()).collect();
         Ok(Self {
             members: RwLock::new(Arc::new(members)),

@@ -13,6 +13,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/proxy/error.rs",
+        "name it with `--config FILE`; `pinfold kube` writes one, and docs/proxy.md says what is in it",
+        Elsewhere("engine/src/proxy/tests.rs", "what_is_missing_is_named_before_anything_is_served"),
+    ),
+    row(
+        "engine/src/proxy/error.rs",
         "put the {what} there, or name another file in the configuration",
         Elsewhere("engine/src/proxy/tests.rs", "what_is_missing_is_named_before_anything_is_served"),
     ),
