@@ -440,13 +440,18 @@ fn check(args: &KubeArgs, global: Global) -> Outcome {
             let place = if *line == 0 { shown!("{file}") } else { shown!("{file}:{line}") };
             let what =
                 [object.as_str(), path].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
-            page.line(shown!("{place}: {}: {message} [{rule}]", what.join(" ")));
+            // Of a file that could not be read there is no object.
+            let what = if what.is_empty() { String::new() } else { format!("{}: ", what.join(" ")) };
+            page.line(shown!("{place}: {what}{message} [{rule}]"));
         }
         if report.more > 0 {
             page.line(shown!("{} more", report.more));
         }
         if !global.quiet {
-            page.line(shown!("{} objects, {} findings", report.objects, report.findings.len() + report.more));
+            let counted =
+                |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+            let findings = counted(report.findings.len() + report.more, "finding");
+            page.line(shown!("{}, {findings}", counted(report.objects, "object")));
         }
         render::out(&page);
     }
