@@ -82,6 +82,12 @@ pub enum CheckError {
         /// Where.
         path: PathBuf,
     },
+    /// No object is in it.
+    #[error("{} has no object in it", place(path))]
+    Empty {
+        /// Which; `-` is stdin.
+        path: PathBuf,
+    },
     /// There is no file in it.
     #[error("`{}` has no file with objects", path.display())]
     Nothing {
@@ -106,6 +112,10 @@ impl Diagnose for CheckError {
             Self::Read { .. } => None,
             Self::Long { .. } => Some("split it into files of fewer objects".into()),
             Self::Much { .. } => Some("judge its directories one by one".into()),
+            Self::Empty { path } if path == Path::new("-") => {
+                Some("look at what wrote into the pipe: it has failed, or had nothing to write".into())
+            }
+            Self::Empty { .. } => Some("name files with objects: `apiVersion`, `kind` and `metadata`".into()),
             Self::Nothing { path } => Some(format!(
                 "objects are in files that end with `.yaml`, `.yml` or `.json`; `pinfold kube -o {}` writes some",
                 word(path)
@@ -114,7 +124,21 @@ impl Diagnose for CheckError {
     }
 }
 
-/// Judges what is named.
+/// How a file that was named is called.
+fn place(path: &Path) -> String {
+    if path == Path::new("-") { "stdin".into() } else { format!("`{}`", path.display()) }
+}
+
+/// Whether a text has nothing but blanks, comments and lines between documents: no object, however it is read.
+fn is_blank(text: &[u8]) -> bool {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).all(|line| {
+        let line = line.strip_prefix(b"---").map_or(line, <[u8]>::trim_ascii_start);
+        line.is_empty() || line.starts_with(b"#") || line == b"..."
+    })
+}
+
+/// Judges what is named. What was named and has no object in it is an error: whoever asks has lost something.
 pub fn check(asked: &Asked) -> Result<Report, CheckError> {
     let mut gathered = Gathered::default();
     for path in &asked.paths {
@@ -122,7 +146,7 @@ pub fn check(asked: &Asked) -> Result<Report, CheckError> {
     }
     let mut policies = Gathered::default();
     for path in &asked.policies {
-        policies.file(path)?;
+        policies.named(path)?;
     }
     let judging = Judging {
         versions: asked.versions.clone(),
@@ -131,6 +155,13 @@ pub fn check(asked: &Asked) -> Result<Report, CheckError> {
         ..Judging::new(secrets::spotted)
     };
     let mut report = judge(&gathered.documents, &judging);
+    if let Some(path) = asked.paths.first()
+        && report.objects == 0
+        && report.findings.is_empty()
+        && gathered.findings.is_empty()
+    {
+        return Err(CheckError::Empty { path: path.clone() });
+    }
     report.findings.splice(0..0, gathered.findings);
     Ok(report)
 }
@@ -149,11 +180,12 @@ impl Gathered {
     /// What somebody has named.
     fn root(&mut self, path: &Path) -> Result<(), CheckError> {
         if path == Path::new("-") {
-            return self.read(path, io::stdin().lock());
+            self.read(path, io::stdin().lock())?;
+            return self.said(path, self.documents.len() - 1);
         }
         let read = |source| CheckError::Read { path: path.to_owned(), source };
         if !fs_err::metadata(path).map_err(read)?.is_dir() {
-            return self.file(path);
+            return self.named(path);
         }
         let before = (self.documents.len(), self.findings.len());
         match kustomization_of(path) {
@@ -164,6 +196,21 @@ impl Gathered {
             return Err(CheckError::Nothing { path: path.to_owned() });
         }
         Ok(())
+    }
+
+    /// A file that somebody has named.
+    fn named(&mut self, path: &Path) -> Result<(), CheckError> {
+        let before = self.documents.len();
+        self.file(path)?;
+        self.said(path, before)
+    }
+
+    /// Whether what was read from a document on says something.
+    fn said(&self, path: &Path, from: usize) -> Result<(), CheckError> {
+        match self.documents.get(from) {
+            Some(document) if is_blank(&document.text) => Err(CheckError::Empty { path: path.to_owned() }),
+            _ => Ok(()),
+        }
     }
 
     fn file(&mut self, path: &Path) -> Result<(), CheckError> {

@@ -135,6 +135,31 @@ fn what_cannot_be_read_is_an_error_with_a_next_step() {
 }
 
 #[test]
+fn what_was_named_and_has_no_object_is_an_error() {
+    let dir = directory(&[
+        ("a.yaml", &map("a")),
+        ("empty.yaml", ""),
+        ("comments.yaml", "\u{feff}# one\n--- # two\n\n...\n"),
+        ("list.yaml", "apiVersion: v1\nkind: List\nitems: []\n"),
+        ("below/a.yaml", "# nothing\n"),
+    ]);
+    let at = |name: &str| dir.path().join(name);
+    for name in ["empty.yaml", "comments.yaml", "list.yaml", "below"] {
+        let error = check(&asked(&[&at(name)])).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().contains(name)), (Kind::Usage, true), "{error}");
+        assert_eq!(error.hint().unwrap(), "name files with objects: `apiVersion`, `kind` and `metadata`");
+    }
+    // Others that are named beside it have objects: still one is missing.
+    check(&asked(&[&at("a.yaml"), &at("empty.yaml")])).unwrap_err();
+    check(&Asked { policies: vec![at("empty.yaml")], ..asked(&[&at("a.yaml")]) }).unwrap_err();
+    assert_eq!(check(&asked(&[&at("a.yaml"), &at("list.yaml")])).unwrap().objects, 1);
+    let pipe = CheckError::Empty { path: "-".into() };
+    assert_eq!(pipe.to_string(), "stdin has no object in it");
+    assert!(pipe.hint().unwrap().starts_with("look at what wrote into the pipe"));
+    assert!(!is_blank(b"--- {}\n") && !is_blank(b"a"));
+}
+
+#[test]
 fn a_key_is_known_and_not_told() {
     // In the form of a key, and nobody's.
     let key = format!("sk-ant-api03-{}AA", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7".repeat(4).get(..91).unwrap());
