@@ -172,21 +172,7 @@ fn stands_for(value: &str) -> bool {
         let turns = part.windows(2).filter(|two| two[0].is_ascii_digit() != two[1].is_ascii_digit()).count();
         part.len() >= 6 && (turns >= 2 || part.len() >= 20)
     };
-    let between = |c: char| !c.is_ascii_alphanumeric();
-    has && !left.split(between).any(made_up) && !value.split(between).any(is_numbered)
-}
-
-/// Names of algorithms and standards, which have numbers of their own.
-const NUMBERED: [&str; 4] = ["ed25519", "x25519", "rsa", "rfc"];
-
-/// Whether a word has four digits or more at its letters, as words that stand for something do not: `MySecret2024`. A port or a year
-/// between other words is a word by itself.
-fn is_numbered(word: &str) -> bool {
-    let lower = word.to_ascii_lowercase();
-    let digits = word.as_bytes().chunk_by(|one, other| one.is_ascii_digit() == other.is_ascii_digit());
-    let long = digits.filter(|run| run[0].is_ascii_digit()).any(|run| run.len() >= 4);
-    long && word.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && !NUMBERED.iter().any(|name| lower.starts_with(name))
+    has && !left.split(|c: char| !c.is_ascii_alphanumeric()).any(made_up)
 }
 
 /// Whether it is a sum of something: it says of which kind.
