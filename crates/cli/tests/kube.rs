@@ -317,6 +317,8 @@ fn a_key_of_the_proxy_is_found_where_a_run_finds_it() {
     // printf sk-ant-canary-0123456789 | base64
     assert!(stream.contains("c2stYW50LWNhbmFyeS0wMTIzNDU2Nzg5"), "{stream}");
     assert!(!all(&case.machine.path("project/k8s")).contains("c2stYW50LWNhbmFyeS0wMTIzNDU2Nzg5"));
+    let (_, said) = case.told(&["kube", "--secrets", "k8s", "--only", "keys"]);
+    assert_eq!(said, "ANTHROPIC_API_KEY goes to https://api.anthropic.com:443\n");
     let (code, said) =
         case.told(&["kube", "--secrets", "k8s", "--key", "ANTHROPIC_API_KEY=env:NOT_SET_ANYWHERE"]);
     assert!(code != 0 && said.contains("the key `ANTHROPIC_API_KEY` cannot be used"), "{said}");
@@ -327,6 +329,30 @@ fn a_key_of_the_proxy_is_found_where_a_run_finds_it() {
             && said.contains("--key ANTHROPIC_API_KEY=file:PATH"),
         "{said}"
     );
+    // Who can write to the directory does not choose what is read of its user, nor where it goes.
+    let honest = fs_err::read_to_string(&file).unwrap();
+    for (from, to, name) in [
+        ("https://api.anthropic.com", "https://thief.example", "ANTHROPIC_API_KEY"),
+        ("https://api.anthropic.com", "http://api.anthropic.com", "ANTHROPIC_API_KEY"),
+        ("https://api.anthropic.com", "https://api.openai.com", "ANTHROPIC_API_KEY"),
+        ("keys/ANTHROPIC_API_KEY", "keys/OTHER_SECRET", "OTHER_SECRET"),
+    ] {
+        fs_err::write(&file, honest.replace(from, to)).unwrap();
+        let words = ["kube", "--secrets", "k8s", "--only", "keys"];
+        let ask = |more: &[&str]| {
+            let mut command = case.machine.pinfold(&[&words[..], more].concat());
+            command.env("ANTHROPIC_API_KEY", CANARY).env("OTHER_SECRET", CANARY).output().unwrap()
+        };
+        let output = ask(&[]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{to}");
+        assert!(said.contains("where no built-in recipe sends it"), "{said}");
+        let key = format!("{name}=env:{name}");
+        assert!(said.contains(&format!("--key {key}")), "{said}");
+        let output = ask(&["--key", &key]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && said.contains(&format!("{name} goes to http")), "{said}");
+    }
 }
 
 #[test]

@@ -14,7 +14,8 @@
 //! reads its list cannot pass for a sandbox. A token that is shown is hashed before it is looked for, so the time that takes says
 //! nothing of the tokens that exist.
 //!
-//! **Refuses** a list with one line that cannot be read, two lines with one token (it would be two sandboxes), one name with two
+//! **Refuses** a list whose last line has no end, which could be half of what was to be written (a line without its address would let
+//! anybody in), and for the same reason one of no byte; a list with one line that cannot be read, two lines with one token (it would be two sandboxes), one name with two
 //! policies, more than [`IDENTITIES_MAX`] lines. Two tokens of one name are allowed: that is how one is changed without a gap.
 
 use std::collections::BTreeMap;
@@ -273,6 +274,12 @@ pub enum Problem {
     /// Too many lines.
     #[error("there are more than 1,000,000 identities")]
     Many,
+    /// A file that may have been cut.
+    #[error("its last line has no end, so the file may be half of itself")]
+    Cut,
+    /// A file of no byte.
+    #[error("the file is empty, as one that was not written to its end")]
+    Empty,
 }
 
 /// A line of an identities file that cannot be used. Nothing of the line is shown.
@@ -301,6 +308,11 @@ impl Diagnose for IdentityError {
             Problem::Token => "give each sandbox a token of its own".into(),
             Problem::OtherPolicy => "give both lines one policy, or the sandboxes two names".into(),
             Problem::Many => "run a proxy for each part of the sandboxes".into(),
+            Problem::Cut => {
+                "write the file whole, with a newline at its end, beside the old one, and rename it over that"
+                    .into()
+            }
+            Problem::Empty => "for a list of nobody write a line with a comment, such as `# nobody`".into(),
             _ => "write `NAME SHA256 POLICY [ADDRESS]`, where SHA256 is that of the token's 32 bytes".into(),
         })
     }
@@ -318,6 +330,15 @@ impl Identities {
     pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, IdentityError> {
         let mut identities = Self::default();
         for (file, bytes) in files {
+            let cut = match bytes {
+                [] => Some(Problem::Empty),
+                [.., b'\n'] => None,
+                _ => Some(Problem::Cut),
+            };
+            if let Some(problem) = cut {
+                let line = bytes.split(|&byte| byte == b'\n').count();
+                return Err(IdentityError { file: file.to_owned(), line, problem });
+            }
             for (line, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
                 identities.read_line(bytes).map_err(|problem| IdentityError {
                     file: file.to_owned(),
@@ -378,6 +399,9 @@ impl Identities {
 /// The text of a file with all of them.
 impl fmt::Display for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("# nobody\n");
+        }
         self.iter().try_for_each(|identity| writeln!(f, "{identity}"))
     }
 }
@@ -477,11 +501,33 @@ mod tests {
             assert!(error.to_string().starts_with("`a`, line 2: "), "{error}");
             assert!(!error.to_string().contains(&one), "{error}");
         }
-        assert_eq!(Identities::parse([("a", &b"\xff"[..])]).unwrap_err().problem(), P::Text);
+        assert_eq!(Identities::parse([("a", &b"\xff\n"[..])]).unwrap_err().problem(), P::Text);
         // The same token in another file is the same token.
-        let line = format!("a {one} p");
+        let line = format!("a {one} p\n");
         let twice = Identities::parse([("a", line.as_bytes()), ("b", line.as_bytes())]);
         assert_eq!(twice.unwrap_err().to_string(), "`b`, line 1: its token is another line's, too");
+    }
+
+    /// What a writer that was interrupted has left behind could be a line of fewer words, which binds to no address.
+    #[test]
+    fn half_a_list_is_none() {
+        let whole = format!("a {} p\nb {} p 10.1.2.3\n", hash(1), hash(2));
+        assert_eq!(parse(&whole).unwrap().len(), 2);
+        for cut in 0..whole.len() {
+            let read = parse(&whole[..cut]).map(|read| read.len()).map_err(|error| error.problem());
+            let expected = match cut {
+                0 => Err(Problem::Empty),
+                // All of its first line.
+                _ if whole[..cut].ends_with('\n') => Ok(1),
+                _ => Err(Problem::Cut),
+            };
+            assert_eq!(read, expected, "{cut}");
+        }
+        let error = parse(&whole[..whole.len() - " 10.1.2.3\n".len()]).unwrap_err();
+        assert!(error.to_string().starts_with("`a`, line 2: its last line has no end"), "{error}");
+        assert!(error.hint().unwrap().contains("rename"));
+        assert!(parse("# nobody\n").unwrap().is_empty());
+        assert!(parse(&Identities::default().to_string()).unwrap().is_empty());
     }
 
     proptest! {

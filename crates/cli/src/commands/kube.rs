@@ -419,7 +419,9 @@ fn secrets(args: &KubeArgs, context: &Context, directory: &Path) -> Outcome {
             "write them into a pipe: `pinfold kube --secrets DIR | kubectl apply --server-side --field-manager=pinfold-NAME -f -`",
         ));
     }
-    render::text(kube::secrets(context, directory, &keys, &parts)?.reveal());
+    let stream = kube::secrets(context, directory, &keys, &parts)?;
+    stream.goes().for_each(render::note);
+    render::text(stream.reveal());
     Ok(ExitCode::SUCCESS)
 }
 

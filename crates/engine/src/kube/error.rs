@@ -138,6 +138,14 @@ pub enum KubeError {
     /// A key that was not found.
     #[error("there is no key `{0}` here")]
     NoKey(String),
+    /// A key that would go where no built-in recipe sends it.
+    #[error("the key `{name}` would go to {places}, where no built-in recipe sends it")]
+    Elsewhere {
+        /// Its name.
+        name: String,
+        /// Where the export sends it.
+        places: String,
+    },
     /// A key that cannot be used.
     #[error("the key `{name}` cannot be used")]
     Key {
@@ -215,7 +223,9 @@ impl Diagnose for KubeError {
             Self::Proxy(error) => Diagnosis::Inner(error),
             Self::Key { source, .. } => Diagnosis::Inner(source),
             Self::Io(error) => Diagnosis::Inner(error),
-            Self::NotPushed { .. } | Self::NoProgram | Self::Foreign { .. } => Diagnosis::Own(Kind::Refused),
+            Self::NotPushed { .. } | Self::NoProgram | Self::Foreign { .. } | Self::Elsewhere { .. } => {
+                Diagnosis::Own(Kind::Refused)
+            }
             Self::Certificate(_) | Self::Kubectl(_) | Self::Failed { .. } | Self::Answer { .. } => {
                 Diagnosis::Own(Kind::System)
             }
@@ -261,6 +271,10 @@ impl Diagnose for KubeError {
             Self::Foreign { .. } => "name a directory of its own, or move the file away".into(),
             Self::NoExport { .. } => "name the directory that `pinfold kube … -o DIR` wrote".into(),
             Self::NoKey(name) => format!("set `{name}`, or say where it is: `--key {name}=file:PATH`"),
+            Self::Elsewhere { name, .. } => {
+                let name = word(name);
+                format!("see `proxy.toml` in the export; if they may have this key, say `--key {name}=env:{name}`")
+            }
             Self::Kubectl(_) => "install kubectl, and see that `kubectl get pods` reaches the cluster".into(),
             Self::Failed { .. } => "see that `kubectl` reaches the cluster and may do this, and that the objects are applied".into(),
             _ => return None,

@@ -3,6 +3,9 @@
 //!
 //! **Guarantees**: nothing of it is written to a disk, said in a word of a command or in an error. The authority's own key goes away
 //! with the call: who needs another certificate makes all of them anew.
+//!
+//! The export lies in a directory that others may write to, and names both a key and where it goes. **Refuses** to find a key by the name
+//! there unless a built-in recipe sends it to the same place; any other is the caller's word.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -10,9 +13,12 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
+use pinfold_base::Shown;
+use pinfold_base::shown;
 use pinfold_kube::objects::PROXY;
 use pinfold_kube::objects::secrets::Secrets;
 use pinfold_kube::objects::secrets::Tls;
+use pinfold_network::BaseUrl;
 use pinfold_network::Credential;
 use pinfold_network::Identity;
 use pinfold_network::Surroundings;
@@ -32,6 +38,8 @@ use super::read;
 use super::read::Read;
 use crate::context::Context;
 use crate::pem;
+use crate::project::recipe::Recipe;
+use crate::proxy::RouteFile;
 use crate::run::Key;
 use crate::ship::login;
 
@@ -47,12 +55,23 @@ pub enum Part {
 }
 
 /// Objects with what is secret, as a stream of documents. `Debug` shows nothing of it.
-pub struct Stream(String);
+pub struct Stream {
+    text: String,
+    goes: Goes,
+}
+
+/// Where each key goes: its name, and hosts with their ports.
+type Goes = BTreeMap<String, BTreeSet<String>>;
 
 impl Stream {
     /// The text, for the pipe that it goes into.
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Where the proxy sends each key that is in it, in words.
+    pub fn goes(&self) -> impl Iterator<Item = Shown> {
+        self.goes.iter().map(|(name, places)| shown!("{name} goes to {}", joined(places)))
     }
 }
 
@@ -76,8 +95,10 @@ pub fn secrets(
         proxy_namespace: format!("{}-proxy", export.namespace),
         ..Secrets::default()
     };
+    let mut goes = Goes::new();
     // First, because it may fail.
     if wanted(Part::Keys) {
+        goes = places(&export);
         secrets.keys = Some(keys(context, &export, said)?);
     }
     if wanted(Part::Certificate) {
@@ -94,7 +115,7 @@ pub fn secrets(
         };
         secrets.identities.insert(0, BTreeMap::from([(export.name.clone(), list)]));
     }
-    Ok(Stream(secrets.stream()))
+    Ok(Stream { text: secrets.stream(), goes })
 }
 
 /// The line by which the proxy knows a token.
@@ -110,11 +131,46 @@ pub(super) fn identity(
     Ok(format!("{identity}\n"))
 }
 
+fn joined(places: &BTreeSet<String>) -> String {
+    places.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The place of an address, as it is told and compared.
+fn place(address: &BaseUrl) -> String {
+    let scheme = if address.is_tls() { "https" } else { "http" };
+    format!("{scheme}://{}", address.target())
+}
+
+/// The name of a route's key, which is a variable's.
+fn named(route: &RouteFile) -> Option<&str> {
+    route.key.file_name().and_then(OsStr::to_str)
+}
+
+fn places(export: &Read) -> Goes {
+    let mut goes = Goes::new();
+    for route in export.proxy.policy.values().flat_map(|policy| &policy.route) {
+        if let Some(name) = named(route) {
+            goes.entry(name.to_owned()).or_default().insert(place(&route.upstream));
+        }
+    }
+    goes
+}
+
+/// Whether built-in recipes send the key of this name to all these places.
+fn is_usual(name: &str, places: &BTreeSet<String>) -> bool {
+    let routes = || Recipe::built_in_agents().flat_map(|recipe| &recipe.run.route);
+    let known: BTreeSet<String> = routes()
+        .filter(|route| route.key.iter().any(|key| key == name))
+        .filter_map(|route| route.upstream.parse().ok())
+        .map(|address: BaseUrl| place(&address))
+        .collect();
+    places.is_subset(&known)
+}
+
 /// The providers' keys that the proxy's configuration names, found as `run` finds those of an agent.
 fn keys(context: &Context, export: &Read, said: &[Key]) -> Result<BTreeMap<String, String>, KubeError> {
-    let routes = export.proxy.policy.values().flat_map(|policy| &policy.route);
-    let names: BTreeSet<&str> =
-        routes.filter_map(|route| route.key.file_name()).filter_map(OsStr::to_str).collect();
+    let places = places(export);
+    let names: BTreeSet<&str> = places.keys().map(String::as_str).collect();
     for Key { provider, .. } in said {
         let provider = provider.as_deref().unwrap_or_default();
         if !names.contains(provider) {
@@ -128,11 +184,15 @@ fn keys(context: &Context, export: &Read, said: &[Key]) -> Result<BTreeMap<Strin
     }
     let around: Surroundings = login::around(context);
     let mut keys = BTreeMap::new();
-    for name in names {
+    for (name, places) in &places {
+        let name = name.as_str();
         let source = said.iter().find(|key| key.provider.as_deref() == Some(name)).map(|key| &key.source);
         let failed = |source| KubeError::Key { name: name.to_owned(), source };
         let credential = match source {
             Some(source) => source.find(&around).map_err(failed)?,
+            None if !is_usual(name, places) => {
+                return Err(KubeError::Elsewhere { name: name.to_owned(), places: joined(places) });
+            }
             None if context.environment.filled(name).is_some() => Credential::Env(name.to_owned()),
             None => return Err(KubeError::NoKey(name.to_owned())),
         };

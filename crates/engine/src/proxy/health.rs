@@ -6,9 +6,11 @@
 //!   GET /metrics   Prometheus text, version 0.0.4
 //! ```
 //!
-//! **Guarantees**: a few questions at once, each of a few seconds; who asks slowly holds up nobody else. No name of a sandbox and no
+//! **Guarantees**: a few questions at once, each of a few seconds; who asks slowly holds up nobody else, and where there are too many, the
+//! oldest that has not asked yet gives way. No name of a sandbox and no
 //! secret is in the answers.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::io::Read as _;
@@ -17,9 +19,11 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::thread::JoinHandle;
@@ -31,7 +35,7 @@ use pinfold_network::ProxyHandle;
 use pinfold_network::wire::head::RequestTarget;
 use pinfold_network::wire::head::parse_request;
 
-/// Questions at once; who comes then is not answered.
+/// Connections at once.
 const AT_ONCE: usize = 16;
 /// How long a question may take to come, and its answer to go.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -166,31 +170,73 @@ impl Drop for Health {
     }
 }
 
+/// Who is there: the oldest first.
+#[derive(Debug, Default)]
+struct Seats(Mutex<BTreeMap<u64, Seat>>);
+
+#[derive(Debug)]
+struct Seat {
+    stream: Arc<TcpStream>,
+    /// Whether the whole question has come.
+    asked: bool,
+}
+
+impl Seats {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<u64, Seat>> {
+        // Nothing in it is ever half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room and sits down; `false` where everybody waits for an answer.
+    fn take(&self, number: u64, stream: &Arc<TcpStream>) -> bool {
+        let mut all = self.all();
+        if all.len() >= AT_ONCE {
+            let Some(oldest) = all.iter().find(|(_, seat)| !seat.asked).map(|(number, _)| *number) else {
+                return false;
+            };
+            if let Some(seat) = all.remove(&oldest) {
+                // Its thread reads an end and goes.
+                let _ = seat.stream.shutdown(std::net::Shutdown::Both);
+            }
+        }
+        all.insert(number, Seat { stream: Arc::clone(stream), asked: false });
+        true
+    }
+
+    fn asked(&self, number: u64) {
+        if let Some(seat) = self.all().get_mut(&number) {
+            seat.asked = true;
+        }
+    }
+}
+
 fn serve(listener: &TcpListener, state: &Arc<State>, stop: &AtomicBool) {
-    let open = Arc::new(AtomicUsize::new(0));
+    let seats = Arc::new(Seats::default());
+    let mut number = 0;
     while !stop.load(Ordering::SeqCst) {
         let Ok((stream, _)) = listener.accept() else {
             thread::sleep(TICK);
             continue;
         };
-        if open.fetch_add(1, Ordering::SeqCst) >= AT_ONCE {
-            open.fetch_sub(1, Ordering::SeqCst);
+        number += 1;
+        let stream = Arc::new(stream);
+        if !seats.take(number, &stream) {
             continue;
         }
-        let (state, own) = (Arc::clone(state), Arc::clone(&open));
+        let (state, own, number) = (Arc::clone(state), Arc::clone(&seats), number);
         let started =
             thread::Builder::new().name("proxy-answer".into()).stack_size(256 << 10).spawn(move || {
                 // Whoever asked may be gone.
-                let _ = converse(stream, &state);
-                own.fetch_sub(1, Ordering::SeqCst);
+                let _ = converse(&stream, &state, || own.asked(number));
+                own.all().remove(&number);
             });
         if started.is_err() {
-            open.fetch_sub(1, Ordering::SeqCst);
+            seats.all().remove(&number);
         }
     }
 }
 
-fn converse(mut stream: TcpStream, state: &State) -> io::Result<()> {
+fn converse(mut stream: &TcpStream, state: &State, asked: impl FnOnce()) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -213,6 +259,7 @@ fn converse(mut stream: TcpStream, state: &State) -> io::Result<()> {
             count => bytes.extend_from_slice(&piece[..count]),
         }
     };
+    asked();
     let (status, body) = match &head {
         Some(head) if matches!(head.method.as_str(), "GET" | "HEAD") => match &head.target {
             RequestTarget::Origin(path) => state.answer(path.split('?').next().unwrap_or_default()),

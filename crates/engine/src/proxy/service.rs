@@ -45,6 +45,8 @@ use super::health::State;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked whether the last connection has gone.
 const DRAINED: Duration = Duration::from_millis(100);
+/// Looks at which files may differ from the look before and still be waited for.
+const UNSETTLED: u32 = 10;
 /// After how long files that could not be used are read again though they did not change.
 const AGAIN: Duration = Duration::from_secs(30);
 /// The size of a journal's file before it is turned over.
@@ -232,6 +234,8 @@ pub struct Service {
     /// Where one sandbox connects to; it goes with this.
     socket: Option<SocketFile>,
     stamps: Stamps,
+    /// What was there when it was last looked, where that is not what was read, and for how many looks it has been so.
+    seen: Option<(Stamps, u32)>,
     /// When files that could not be used are read again.
     again: Option<Instant>,
     handle: Arc<ProxyHandle>,
@@ -295,7 +299,19 @@ impl Service {
         });
         let health = health.transpose()?;
         let path = path.to_owned();
-        Ok(Self { path, listen, file, address, socket, stamps, again: None, handle, state, health })
+        Ok(Self {
+            path,
+            listen,
+            file,
+            address,
+            socket,
+            stamps,
+            seen: None,
+            again: None,
+            handle,
+            state,
+            health,
+        })
     }
 
     /// Where sandboxes connect to, over TCP.
@@ -351,7 +367,7 @@ impl Service {
         }
     }
 
-    /// Reads files that have changed. What cannot be used changes nothing.
+    /// Reads files that have changed and were the same in two looks, so that none is read while it is being written. What cannot be used changes nothing.
     pub fn look(&mut self, mut told: impl FnMut(&Told)) {
         // A socket's rules are one sandbox's, which is started with them.
         if self.address.is_none() {
@@ -363,6 +379,16 @@ impl Service {
         if !changed && self.again.is_none_or(|again| again > now) {
             return;
         }
+        if changed {
+            let looks = self.seen.as_ref().map_or(0, |(_, looks)| *looks);
+            let settled = self.seen.as_ref().is_some_and(|(seen, _)| *seen == stamps);
+            // Who changes a file every second holds up nothing for long.
+            if !settled && looks < UNSETTLED {
+                self.seen = Some((stamps, looks + 1));
+                return;
+            }
+        }
+        self.seen = None;
         match self.reload() {
             Ok(said) => {
                 self.again = None;

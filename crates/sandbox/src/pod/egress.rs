@@ -13,7 +13,8 @@
 //! kernel or a peer refuses, or that nothing comes within [`WAIT`], is *closed*.
 //!
 //! **Guarantees**: a proof is one round in which everything was asked and everything was closed. **Refuses** to call closed what could
-//! not be asked: a proof that cannot be made is none.
+//! not be asked: a proof that cannot be made is none. So is one with a name server or a port that is not written as we read it: libc
+//! takes more for an address than we do (`134744072`, `8.8.2056`), and would go where nobody has looked.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,6 +29,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 use std::time::Instant;
 
+use pinfold_base::Shown;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
 use rustix::event::Timespec;
@@ -48,6 +50,8 @@ const NODE_PORTS: [u16; 4] = [53, 80, 443, 10_250];
 const DNS: u16 = 53;
 /// Name servers that are asked; libc asks three.
 const MAX_SERVERS: usize = 16;
+/// Columns of a word that is shown.
+const MAX_WORD: usize = 60;
 /// Default routes that are looked at.
 const MAX_GATEWAYS: usize = 16;
 /// Where the clouds answer whoever asks from inside: most of them; Alibaba; Azure's host.
@@ -134,7 +138,10 @@ impl Surroundings {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => Err(Unproved::new(format!("cannot read `{path}`"))(error)),
         };
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let variable = |name: &str| {
+            let value = std::env::var_os(name).filter(|value| !value.is_empty());
+            value.map(|value| value.to_string_lossy().into_owned())
+        };
         let routes6 = read("/proc/net/ipv6_route")?;
         let socket =
             rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
@@ -159,15 +166,36 @@ impl Surroundings {
         known.map(|(_, number)| *number).or_else(|| name.parse().ok())
     }
 
-    /// The name servers; lines that libc does not understand are none.
-    fn servers(&self) -> impl Iterator<Item = SocketAddr> {
-        nameservers(&self.resolv).filter_map(|text| match text.split_once('%') {
+    /// The name servers. Who of them is not understood here may be by libc.
+    fn servers(&self) -> Result<Vec<SocketAddr>, Unproved> {
+        let read = |text: &str| match text.split_once('%') {
             Some((address, zone)) => {
                 let address: Ipv6Addr = address.parse().ok()?;
                 Some(SocketAddrV6::new(address, DNS, 0, self.zone(zone)?).into())
             }
             None => Some(SocketAddr::new(text.parse().ok()?, DNS)),
-        })
+        };
+        let unread = |text: &str| unread("the name server", text, "of `/etc/resolv.conf`");
+        nameservers(&self.resolv).map(|text| read(text).ok_or_else(|| unread(text))).collect()
+    }
+
+    /// The API server. Where it is a name, the name servers are the way to it.
+    fn api(&self) -> Result<Option<SocketAddr>, Unproved> {
+        let (host, port) = &self.api;
+        let port = match port {
+            Some(port) => port.parse().map_err(|_| unread("`KUBERNETES_SERVICE_PORT`,", port, ""))?,
+            None => 443,
+        };
+        let Some(host) = host else { return Ok(None) };
+        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+            return Ok(Some(SocketAddr::new(address, port)));
+        }
+        // libc takes it for an address then, and asks nobody for it.
+        let last = host.rsplit('.').next().unwrap_or_default();
+        if host.contains([':', '%']) || last.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(unread("`KUBERNETES_SERVICE_HOST`,", host, ""));
+        }
+        Ok(None)
     }
 
     /// The next hops of default routes (proc_net(5)), with the interface's number where the address needs it.
@@ -198,9 +226,16 @@ impl Surroundings {
     }
 }
 
+fn unread(what: &str, text: &str, of: &str) -> Unproved {
+    let text = Shown::new(text).within(MAX_WORD);
+    let error = io::Error::new(io::ErrorKind::InvalidData, "it is not written as what can be asked");
+    Unproved::new(format!("cannot read {what} `{text}` {of}").trim_end())(error)
+}
+
 fn nameservers(resolv: &str) -> impl Iterator<Item = &str> {
     let lines = resolv.lines().filter_map(|line| line.trim_start().strip_prefix("nameserver"));
-    let lines = lines.filter(|rest| rest.starts_with([' ', '\t']));
+    // Of one libc or another, any white space.
+    let lines = lines.filter(|rest| rest.starts_with(char::is_whitespace));
     lines.filter_map(|rest| rest.split_whitespace().next()).take(MAX_SERVERS)
 }
 
@@ -209,7 +244,7 @@ fn zones(resolv: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What is to be asked, each once; what the task accepts is left out and is in the second list.
-pub(super) fn targets(task: &PodTask, around: &Surroundings) -> (Vec<Target>, Vec<Target>) {
+pub(super) fn targets(task: &PodTask, around: &Surroundings) -> Result<(Vec<Target>, Vec<Target>), Unproved> {
     let mut all = Vec::new();
     let mut add = |at: SocketAddr, by: &[By], what: &'static str| {
         all.extend(by.iter().map(|by| Target { at, by: *by, what }));
@@ -218,14 +253,11 @@ pub(super) fn targets(task: &PodTask, around: &Surroundings) -> (Vec<Target>, Ve
     for address in &task.probes.connect {
         add(*address, names(address.port()), "listed in pod.json");
     }
-    for server in around.servers() {
+    for server in around.servers()? {
         add(server, names(DNS), "a name server of /etc/resolv.conf");
     }
-    // Where it is a name, the name servers are the way to it.
-    let (host, port) = &around.api;
-    if let Some(host) = host.as_ref().and_then(|host| host.trim_matches(['[', ']']).parse().ok()) {
-        let port = port.as_ref().and_then(|port| port.parse().ok()).unwrap_or(443);
-        add(SocketAddr::new(host, port), &[By::Tcp], "the API server");
+    if let Some(api) = around.api()? {
+        add(api, &[By::Tcp], "the API server");
     }
     for address in METADATA {
         add(SocketAddr::new(address, 80), &[By::Tcp], "a cloud's metadata");
@@ -247,7 +279,7 @@ pub(super) fn targets(task: &PodTask, around: &Surroundings) -> (Vec<Target>, Ve
         let is_proxy = target.by == By::Tcp && task.proxy.addresses.contains(&target.at);
         !is_proxy && seen.insert((target.at, target.by))
     });
-    all.into_iter().partition(|target| !task.probes.accept.contains(&target.at))
+    Ok(all.into_iter().partition(|target| !task.probes.accept.contains(&target.at)))
 }
 
 /// A target that was asked.
@@ -436,7 +468,7 @@ mod tests {
     fn what_is_asked_is_found_in_the_pods_own_files() {
         let around = Surroundings {
             resolv: "# a comment\nsearch a.svc\nnameserver 10.96.0.10\n nameserver\tfe80::1%eth0\n\
-                     nameservers 1.2.3.4\nnameserver none\nnameserver 10.96.0.10\n"
+                     nameservers 1.2.3.4\nnameserver 10.96.0.10\n"
                 .into(),
             api: (Some("10.96.0.1".into()), Some("6443".into())),
             routes: "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
@@ -452,7 +484,7 @@ mod tests {
         };
         let mut task = task();
         task.probes.connect = vec!["1.1.1.1:443".parse().unwrap(), "8.8.8.8:53".parse().unwrap()];
-        let (asked, accepted) = targets(&task, &around);
+        let (asked, accepted) = targets(&task, &around).unwrap();
         let texts_ = texts(&asked);
         for text in [
             "1.1.1.1:443 by TCP (listed in pod.json)",
@@ -477,15 +509,43 @@ mod tests {
         // The proxy is not asked, whatever it is besides; what is accepted is told apart.
         task.proxy.addresses = vec!["10.96.0.1:6443".parse().unwrap()];
         task.probes.accept = vec!["10.88.0.1:10250".parse().unwrap()];
-        let (asked, accepted) = targets(&task, &around);
+        let (asked, accepted) = targets(&task, &around).unwrap();
         assert!(!texts(&asked).iter().any(|text| text.contains("6443") || text.contains("10.88.0.1:10250")));
         assert_eq!(texts(&accepted), ["10.88.0.1:10250 by TCP (the default gateway)"]);
         // Without any of those files there is still what everybody asks.
-        let (asked, _) = targets(&task, &Surroundings::default());
+        let (asked, _) = targets(&task, &Surroundings::default()).unwrap();
         assert!(texts(&asked).iter().any(|text| text.contains("169.254.169.254")));
         // A name is none to connect to.
         let named = Surroundings { api: (Some("api.example".into()), None), ..Surroundings::default() };
-        assert!(!texts(&targets(&task, &named).0).iter().any(|text| text.contains("API")));
+        assert!(!texts(&targets(&task, &named).unwrap().0).iter().any(|text| text.contains("API")));
+    }
+
+    /// What libc reads as 8.8.8.8 (inet_aton(3)) and we do not; what only it can make sense of.
+    #[test]
+    fn what_is_not_written_as_we_read_it_is_no_proof() {
+        let task = task();
+        let servers = ["134744072", "0x08080808", "8.8.2056", "010.010.010.010", "fe80::1%nowhere", "none"];
+        for server in servers {
+            let resolv = format!("nameserver 10.96.0.10\nnameserver\x0b{server}\n");
+            let error = targets(&task, &Surroundings { resolv, ..Surroundings::default() }).unwrap_err();
+            let told = format!("cannot read the name server `{server}` of `/etc/resolv.conf`");
+            assert_eq!(error.to_string(), told);
+        }
+        let api = |host: &str, port: &str| {
+            let api = (Some(host.to_owned()), Some(port.to_owned()));
+            targets(&task, &Surroundings { api, ..Surroundings::default() })
+        };
+        for (host, port) in [
+            ("10.96.0.1", "https"),
+            ("10.96.0.1", "65536"),
+            ("134744072", "443"),
+            ("0x08080808", "443"),
+            ("8.8.2056", "443"),
+            ("fe80::1%eth0", "443"),
+        ] {
+            assert!(api(host, port).is_err(), "{host} {port}");
+        }
+        assert!(api("[fd00::1]", "443").is_ok() && api("api.example", "443").is_ok());
     }
 
     #[test]

@@ -328,7 +328,7 @@ fn prove(task: &PodTask, way: &Way, asked: &mut Asked) -> Result<bool, PodError>
 /// Proves that nothing but the proxy is reached: what was asked, in words. Nothing where process 1 was asked to end meanwhile.
 fn prove_closed(task: &PodTask, asked: &mut Asked, until: Instant) -> Result<Option<String>, PodError> {
     let patience = task.probes.patience_seconds;
-    let (targets, accepted) = egress::targets(task, &Surroundings::own()?);
+    let (targets, accepted) = egress::targets(task, &Surroundings::own()?)?;
     let mut told = Vec::new();
     loop {
         let open = match egress::round(&targets, egress::WAIT, asked.descriptor())? {

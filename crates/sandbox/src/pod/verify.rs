@@ -365,11 +365,11 @@ fn proxy(task: &PodTask) -> Seen {
 }
 
 fn network(task: &PodTask) -> (Seen, Option<Seen>) {
-    let around = match Surroundings::own().map_err(PodError::from) {
-        Ok(around) => around,
+    let targets = Surroundings::own().and_then(|around| egress::targets(task, &around));
+    let (targets, accepted) = match targets.map_err(PodError::from) {
+        Ok(targets) => targets,
         Err(error) => return (fail(one_line(&error)), None),
     };
-    let (targets, accepted) = egress::targets(task, &around);
     let round = |targets: &[egress::Target]| match egress::round(targets, egress::WAIT, None) {
         Ok(Round::Asked(open)) => Ok(open.iter().map(ToString::to_string).collect::<Vec<_>>()),
         Ok(Round::Interrupted) => Ok(Vec::new()),

@@ -111,23 +111,33 @@ impl fmt::Display for Step {
 
 /// A step inside that failed; travels from process 1 to the supervisor as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("cannot {step}{}: {}", object_of(object), io::Error::from_raw_os_error(*errno))]
+#[error("cannot {step}{}", rest_of(object, *errno))]
 pub struct StepError {
     /// Which step.
     pub step: Step,
-    /// On what; empty where the step says it.
+    /// On what; empty where the step says it. Why, where the kernel was not asked.
     pub object: String,
-    /// What the kernel said.
+    /// What the kernel said; 0 where it was not asked.
     pub errno: i32,
 }
 
-fn object_of(object: &str) -> String {
-    if object.is_empty() { String::new() } else { format!(" `{object}`") }
+fn rest_of(object: &str, errno: i32) -> String {
+    let said = io::Error::from_raw_os_error(errno);
+    match (object, errno) {
+        (reason, 0) => format!(": {reason}"),
+        ("", _) => format!(": {said}"),
+        (object, _) => format!(" `{object}`: {said}"),
+    }
 }
 
 impl StepError {
     pub(crate) fn new(step: Step, object: impl Into<String>, errno: Errno) -> Self {
         Self { step, object: object.into(), errno: errno.raw_os_error() }
+    }
+
+    /// For what failed before the kernel was asked.
+    pub(crate) fn because(step: Step, reason: impl Into<String>) -> Self {
+        Self { step, object: reason.into(), errno: 0 }
     }
 
     pub(crate) fn io(step: Step, object: impl Into<String>, error: &io::Error) -> Self {

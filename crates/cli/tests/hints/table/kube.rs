@@ -93,6 +93,11 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         ERROR,
+        "see `proxy.toml` in the export; if they may have this key, say `--key {name}=env:{name}`",
+        Elsewhere(VERB, "a_key_of_the_proxy_is_found_where_a_run_finds_it"),
+    ),
+    row(
+        ERROR,
         "install kubectl, and see that `kubectl get pods` reaches the cluster",
         Untried("it takes a machine without kubectl"),
     ),

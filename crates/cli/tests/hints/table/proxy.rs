@@ -48,6 +48,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "network/src/identity.rs",
+        "write the file whole, with a newline at its end, beside the old one, and rename it over that",
+        Elsewhere("network/src/identity.rs", "half_a_list_is_none"),
+    ),
+    row(
+        "network/src/identity.rs",
+        "for a list of nobody write a line with a comment, such as `# nobody`",
+        Elsewhere("network/src/identity.rs", "half_a_list_is_none"),
+    ),
+    row(
+        "network/src/identity.rs",
         "write `NAME SHA256 POLICY [ADDRESS]`, where SHA256 is that of the token's 32 bytes",
         Elsewhere("network/src/identity.rs", "one_wrong_line_is_the_lists_end_and_is_named"),
     ),
