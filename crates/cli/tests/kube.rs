@@ -333,7 +333,7 @@ fn a_key_of_the_proxy_is_found_where_a_run_finds_it() {
     let honest = fs_err::read_to_string(&file).unwrap();
     for (from, to, name) in [
         ("https://api.anthropic.com", "https://thief.example", "ANTHROPIC_API_KEY"),
-        ("https://api.anthropic.com", "http://api.anthropic.com", "ANTHROPIC_API_KEY"),
+        ("https://api.anthropic.com", "https://api.anthropic.com:8443", "ANTHROPIC_API_KEY"),
         ("https://api.anthropic.com", "https://api.openai.com", "ANTHROPIC_API_KEY"),
         ("keys/ANTHROPIC_API_KEY", "keys/OTHER_SECRET", "OTHER_SECRET"),
     ] {
