@@ -10,6 +10,7 @@ mod judging;
 mod kube;
 mod pod;
 mod portable;
+mod project;
 mod proxy;
 mod registry;
 mod run;
@@ -54,6 +55,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
         kube::ROWS,
         pod::ROWS,
         portable::ROWS,
+        project::ROWS,
         proxy::ROWS,
         registry::ROWS,
         run::ROWS,
