@@ -318,9 +318,11 @@ fn how_long_to_wait_is_told_in_seconds_or_as_a_date() {
         assert_eq!(reply.retry_after(), expected.map(Duration::from_secs), "{value}");
     }
     let client = client();
-    assert!(client.wait(0, Some(Duration::ZERO)) && client.wait(1, None));
-    assert!(!client.wait(2, Some(Duration::from_secs(3600))), "patience has an end, and nobody waits there");
-    assert!(!Client::offline().wait(0, None));
+    let mut attempts = client.attempts();
+    let mut again = |asked| attempts.again(Duration::ZERO, 0, asked);
+    assert!(again(Some(Duration::ZERO)) && again(None));
+    assert!(!again(Some(Duration::from_secs(3600))), "patience has an end, and nobody waits there");
+    assert!(!Client::offline().attempts().again(Duration::ZERO, 0, None));
 }
 
 #[test]

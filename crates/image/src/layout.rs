@@ -184,7 +184,12 @@ impl Layout {
     ) -> Result<(), ImageError> {
         let downloads = Store::into_folder(&self.root, &self.damage.clone().unwrap_or_default())?;
         several(blobs, PARALLEL, |blob| {
-            if has(blob)? || from.deliver(blob, &downloads, reporter)? {
+            if has(blob)? {
+                return Ok(());
+            }
+            // What is there and wrong is no download that is done already: it is written anew in its place.
+            let wrong = self.blob_path(&blob.digest).symlink_metadata().is_ok();
+            if !wrong && from.deliver(blob, &downloads, reporter)? {
                 return Ok(());
             }
             self.put_verified(open_verified(from, blob)?)

@@ -32,6 +32,9 @@ use crate::model::media;
 /// Most parts of an image, all platforms and what is nested together.
 const MAX_PARTS: usize = 20_000;
 
+/// How deep indexes may stand in indexes: tools write two.
+const MAX_NESTED: usize = 8;
+
 /// A place that takes one image: the store, a layout, an archive.
 pub trait Sink {
     /// In which order it takes the parts.
@@ -145,13 +148,13 @@ pub(crate) fn is_document(part: &Descriptor) -> bool {
 }
 
 /// What an image consists of, each part once and after all that it names: layers, configurations, manifests, the index. Fails when a
-/// document is missing or wrong, or a blob is named as two different things; layers and configurations are not looked at.
+/// document is missing or wrong, indexes are nested too deep, or a blob is named as two different things; layers and configurations are not looked at.
 pub fn parts(blobs: &dyn Blobs, root: &Descriptor) -> Result<Vec<Descriptor>, ImageError> {
     let mut parts = Vec::new();
     let mut seen: BTreeMap<Digest, Descriptor> = BTreeMap::new();
     // A part comes twice: first its children are pushed above it, then it is taken itself.
-    let mut pending = vec![(root.clone(), false)];
-    while let Some((part, children_are_done)) = pending.pop() {
+    let mut pending = vec![(root.clone(), 1, false)];
+    while let Some((part, depth, children_are_done)) = pending.pop() {
         if seen.len() > MAX_PARTS {
             return Err(ImageError::rule(
                 format!("image `{}`", root.digest),
@@ -172,6 +175,10 @@ pub fn parts(blobs: &dyn Blobs, root: &Descriptor) -> Result<Vec<Descriptor>, Im
         }
         seen.insert(part.digest.clone(), part.clone());
         let children = if is_index(&part) {
+            if depth > MAX_NESTED {
+                let reason = format!("its indexes are nested more than {MAX_NESTED} deep");
+                return Err(ImageError::rule(format!("image `{}`", root.digest), reason));
+            }
             let index: Raw<Index> = read_document(blobs, &part)?;
             index.value().manifests.clone()
         } else if is_manifest(&part) {
@@ -180,8 +187,8 @@ pub fn parts(blobs: &dyn Blobs, root: &Descriptor) -> Result<Vec<Descriptor>, Im
         } else {
             Vec::new()
         };
-        pending.push((part, true));
-        pending.extend(children.into_iter().rev().map(|child| (child, false)));
+        pending.push((part, depth, true));
+        pending.extend(children.into_iter().rev().map(|child| (child, depth + 1, false)));
     }
     Ok(parts)
 }

@@ -24,6 +24,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 /// What a client asked.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +62,8 @@ pub enum Fault {
     CutAt(usize),
     /// Nothing comes any more after so many bytes of the body.
     StallAfter(usize),
+    /// After so many bytes of the whole answer, its headers first, so many more come each such time.
+    DripAfter(usize, usize, Duration),
     /// No length is announced; the body ends with the connection.
     NoLength,
     /// The connection is closed without a word.
@@ -277,6 +280,22 @@ impl Shared {
             let whole = [&head[..], body].concat();
             stream.write_all(&whole[..n.min(whole.len())])?;
             return Ok(false);
+        }
+        if let Fault::DripAfter(n, at_a_time, pause) = response.fault {
+            let whole = [&head[..], body].concat();
+            let (at_once, slowly) = whole.split_at(n.min(whole.len()));
+            stream.write_all(at_once)?;
+            for bytes in slowly.chunks(at_a_time) {
+                let until = Instant::now() + pause;
+                while Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(pause.min(Duration::from_millis(5)));
+                }
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+                stream.write_all(bytes)?;
+            }
+            return Ok(true);
         }
         stream.write_all(&head)?;
         let sent = match response.fault {

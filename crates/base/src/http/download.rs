@@ -19,6 +19,8 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use fs_err as fs;
 use fs_err::File;
@@ -29,9 +31,9 @@ use super::Auth;
 use super::Client;
 use super::Failure;
 use super::HttpError;
-use super::Options;
 use super::Reach;
 use super::SafeUrl;
+use super::patience::Paced;
 use super::reach;
 use super::read_error;
 use crate::digest::Algorithm;
@@ -206,32 +208,28 @@ impl Client {
         if let Some(path) = source.url.file_path() {
             return copy_file(&source.url, &path, bounds, what, sink, reporter);
         }
-        let options: &Options = self.options(what)?;
-        let mut failures = 0;
+        self.options(what)?;
+        let mut attempts = self.attempts();
         let mut etag = None;
         for _ in 0..MAX_REQUESTS {
-            let before = sink.have;
+            let (before, begun) = (sink.have, Instant::now());
             let failure = match self.transfer(source, bounds, what, sink, &mut etag, reporter) {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::Again) => {
                     sink.restart()?;
                     etag = None;
-                    failures += 1;
-                    if failures > options.retries {
+                    if !attempts.again(begun.elapsed(), 0, Some(Duration::ZERO)) {
                         break;
                     }
                     continue;
                 }
                 Err(failure) => failure,
             };
-            if sink.have > before {
-                failures = 0;
-            }
-            if failures >= options.retries || !failure.error.is_passing() {
+            let came = sink.have.saturating_sub(before);
+            tracing::info!(error = %failure.error, came, "an attempt failed");
+            if !failure.error.is_passing() || !attempts.again(begun.elapsed(), came, failure.wait) {
                 return Err(failure.error);
             }
-            failure.pause(options, failures);
-            failures += 1;
         }
         Err(HttpError::Truncated {
             url: source.url.without_secrets(),
@@ -289,7 +287,8 @@ impl Client {
         if let (None, Some(whole)) = (bounds.exact, whole) {
             sink.announce(whole, what, reporter);
         }
-        let mut body = answer.body.into_with_config().limit(u64::MAX).reader();
+        let body = answer.body.into_with_config().limit(u64::MAX).reader();
+        let mut body = Paced::new(body, self.options(what)?.idle_timeout);
         sink.fill(url, &mut body, bounds.limit, what, reporter)?;
         match bounds.exact.or(whole) {
             Some(expected) if sink.have < expected => {

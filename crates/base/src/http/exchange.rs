@@ -11,7 +11,9 @@
 
 use std::io;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use ureq::Body;
@@ -22,10 +24,10 @@ use ureq::http::header;
 
 use super::Auth;
 use super::Client;
-use super::Failure;
 use super::HttpError;
 use super::MAX_REDIRECTS;
 use super::Named;
+use super::Options;
 use super::Reach;
 use super::Refused;
 use super::SafeUrl;
@@ -33,9 +35,14 @@ use super::Scheme;
 use super::Secret;
 use super::Source;
 use super::connection_error;
+use super::patience::Attempts;
+use super::patience::Pace;
+use super::patience::Paced;
+use super::patience::Until;
 use super::reach;
 use super::reach::Inward;
 use super::read_error;
+use super::secrets::Secrets;
 use super::text;
 use crate::store::StoreError;
 use crate::time;
@@ -145,6 +152,11 @@ pub struct Reply {
     response: Response<Body>,
     url: SafeUrl,
     method: Method,
+    /// When all of it has to be there.
+    until: Until,
+    /// Over how long its pace is measured.
+    over: Duration,
+    secrets: Arc<Secrets>,
 }
 
 impl std::fmt::Debug for Reply {
@@ -194,15 +206,22 @@ impl Reply {
     /// The address that a text of this answer means. A server behind a TLS proxy may not know that it is asked by `https`: on its own
     /// host it is.
     pub fn resolve(&self, text: &str) -> Result<SafeUrl, HttpError> {
-        let next = self
-            .url
-            .redirect(text)
-            .map_err(|error| self.refused(&format!("the server leads on: {error}")))?;
+        let next = self.url.redirect(text).map_err(|error| {
+            self.refused(&format!("the server leads on: {}", self.secrets.told(&error.to_string())))
+        })?;
+        if leads_with_secret(&self.secrets, &self.url, &next) {
+            return Err(self.refused(WITH_SECRET));
+        }
         if self.url.scheme() == Scheme::Https && next.scheme() == Scheme::Http {
             let refused = || self.refused(&format!("the server leads from https down to `{next}`"));
             return next.secured_as(&self.url).ok_or_else(refused);
         }
         Ok(next)
+    }
+
+    /// Whether words of this answer may be shown: not where they hold a secret that this client has sent, to whomever.
+    pub fn may_show(&self, words: &str) -> bool {
+        !self.secrets.are_in(words)
     }
 
     fn refused(&self, reason: &str) -> HttpError {
@@ -222,7 +241,7 @@ impl Reply {
         Some(Duration::from_secs(until.saturating_sub(now)))
     }
 
-    /// All of its content, at most `limit` bytes.
+    /// All of its content, at most `limit` bytes. It has to be there [in time](super::Options::whole_timeout).
     pub fn bytes(mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
         self.content(limit)
     }
@@ -242,6 +261,7 @@ impl Reply {
         }
         let mut bytes = Vec::with_capacity(usize::try_from(expected.unwrap_or(0)).unwrap_or(0));
         let body = self.response.body_mut().with_config().limit(u64::MAX).reader();
+        let body = Paced::new(body, self.over).until(self.until);
         body.take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(|error| read_error(&url, &error))?;
@@ -255,10 +275,12 @@ impl Reply {
         }
     }
 
-    /// Its content as it comes. Ending before what was announced is an error of kind `UnexpectedEof`.
+    /// Its content as it comes. Ending before what was announced is an error of kind `UnexpectedEof`, hardly coming any more one of
+    /// kind `TimedOut`.
     pub fn reader(self) -> Box<dyn Read + Send> {
         let length = self.content_length();
         let body = self.response.into_body().into_with_config().limit(u64::MAX).reader();
+        let body = Paced::new(body, self.over);
         match length {
             Some(length) => Box::new(Exact::new(body, length)),
             None => Box::new(body),
@@ -329,14 +351,28 @@ impl<R: Read> Exact<R> {
     }
 }
 
-/// Content being sent, which remembers why it could not be read.
+/// Content being sent, which remembers why it could not be read. Between two reads the server takes what the first gave.
 struct Sending<'a> {
     inner: Exact<Box<dyn Read + Send + 'a>>,
     failed: Option<io::Error>,
+    pace: Pace,
+    /// When how much was given.
+    given: Option<(Instant, u64)>,
 }
 
 impl Read for Sending<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some((when, bytes)) = self.given.take() {
+            self.pace.step(when.elapsed(), bytes)?;
+        }
+        let n = self.content(buf)?;
+        self.given = Some((Instant::now(), n as u64));
+        Ok(n)
+    }
+}
+
+impl Sending<'_> {
+    fn content(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.inner.read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -384,19 +420,26 @@ impl Client {
         })
     }
 
-    /// Pauses before the next attempt, after `failures` have failed before the last: what the server asks for, or a pause that
-    /// doubles. Whether there is patience left for one; where there is not, nobody waits.
-    pub fn wait(&self, failures: u32, asked: Option<Duration>) -> bool {
-        let Some(options) = self.shared.options.as_ref().filter(|options| failures < options.retries) else {
-            return false;
-        };
-        std::thread::sleep(Failure::length(asked, options, failures));
-        true
+    /// Attempts at one thing, none of which has failed yet.
+    pub fn attempts(&self) -> Attempts {
+        Attempts::new(self.shared.options.as_ref())
+    }
+
+    /// Keeps a text from being shown that is sent within another.
+    pub fn confide(&self, secret: &Secret) {
+        self.shared.secrets.keep(secret);
     }
 
     /// One request, its redirects followed.
     pub(super) fn hops(&self, asked: &Asked<'_>) -> Result<Reply, HttpError> {
         let url = asked.url;
+        let options = self.options(&url.to_string())?;
+        let (begun, secrets) = (Instant::now(), &self.shared.secrets);
+        secrets.sent(asked.auth);
+        secrets.sent(&url.auth());
+        if let Content::Secret(text) = asked.content {
+            secrets.keep(text);
+        }
         let mut at = url.clone();
         let mut reach = asked.reach;
         for hop in 0..=MAX_REDIRECTS {
@@ -428,17 +471,21 @@ impl Client {
                 request = request.header(header::AUTHORIZATION, auth.expose());
             }
             tracing::debug!(method = ?asked.method, url = %at, "request");
-            let response = send(&agent, request, asked, &at)?.map_err(|error| match &error {
-                ureq::Error::Other(other) if other.is::<Inward>() => other
-                    .downcast_ref::<Inward>()
-                    .cloned()
-                    .map_or_else(|| connection_error(&at, &error), &inward),
-                _ => connection_error(&at, &error),
+            let failed = |error: &ureq::Error| {
+                connection_error(&at, error, options, answer_within(asked.content, options))
+            };
+            let response = send(&agent, request, asked, &at, options)?.map_err(|error| match &error {
+                ureq::Error::Other(other) if other.is::<Inward>() => {
+                    other.downcast_ref::<Inward>().cloned().map_or_else(|| failed(&error), &inward)
+                }
+                _ => failed(&error),
             })?;
             let status = response.status().as_u16();
             tracing::debug!(url = %at, status, "answer");
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
-                return Ok(Reply { response, url: at, method: asked.method });
+                let until = Until { begun, whole: options.whole_timeout };
+                let (over, secrets) = (options.idle_timeout, secrets.clone());
+                return Ok(Reply { response, url: at, method: asked.method, until, over, secrets });
             }
             let refused = |reason: String| HttpError::Redirect { url: url.clone(), reason: reason.into() };
             if matches!(status, 301..=303) && !asked.method.is_reading() {
@@ -446,8 +493,13 @@ impl Client {
             }
             let location = text(&response, &header::LOCATION)
                 .ok_or_else(|| refused("the server redirects without saying where to".into()))?;
-            let next =
-                at.redirect(&location).map_err(|error| refused(format!("redirect refused: {error}")))?;
+            let next = at.redirect(&location).map_err(|error| {
+                refused(format!("redirect refused: {}", secrets.told(&error.to_string())))
+            })?;
+            if leads_with_secret(secrets, url, &next) {
+                return Err(refused(WITH_SECRET.into()));
+            }
+            secrets.sent(&next.auth());
             if at.scheme() == Scheme::Https && next.scheme() == Scheme::Http {
                 return Err(refused(format!("redirect from https down to `{next}` refused")));
             }
@@ -466,12 +518,30 @@ impl Client {
     }
 }
 
+/// What is said of an address that a server made of what it was given.
+const WITH_SECRET: &str = "the server leads to an address that shows a secret it was given";
+
+/// Whether a server leads to where it shows a secret that the address did not show that was asked for.
+fn leads_with_secret(secrets: &Secrets, from: &SafeUrl, next: &SafeUrl) -> bool {
+    secrets.are_in_address(&next.to_string()) && !secrets.are_in_address(&from.to_string())
+}
+
+/// How fast what is sent is looked through and put away before there is an answer, at the least, in bytes per second.
+const DIGESTED: u64 = 8 << 20;
+
+/// Time in which the head of an answer must come.
+fn answer_within(content: Content<'_>, options: &Options) -> Duration {
+    let length = if let Content::Stream { length, .. } = content { length } else { 0 };
+    options.idle_timeout + Duration::from_secs(length / DIGESTED)
+}
+
 /// One request over the network. The outer error is of this machine: the content could not be read.
 fn send(
     agent: &ureq::Agent,
     request: ureq::http::request::Builder,
     asked: &Asked<'_>,
     at: &SafeUrl,
+    options: &Options,
 ) -> Result<Result<Response<Body>, ureq::Error>, HttpError> {
     let (open, length, expect) = match asked.content {
         Content::None if !asked.method.has_content() => {
@@ -492,10 +562,12 @@ fn send(
         request = request.header(header::EXPECT, "100-continue");
     }
     let inner = Exact::new(open.unwrap_or_else(|| Box::new(io::empty())), length);
-    let mut sending = Sending { inner, failed: None };
+    let answer = answer_within(asked.content, options);
+    let mut sending = Sending { inner, failed: None, pace: Pace::new(options.idle_timeout), given: None };
     let sent = request
         .body(SendBody::from_reader(&mut sending))
         .map_err(ureq::Error::from)
+        .map(|request| agent.configure_request(request).timeout_recv_response(Some(answer)).build())
         .and_then(|request| agent.run(request));
     match sending.failed {
         Some(error) => {

@@ -16,9 +16,11 @@ mod answers;
 mod download;
 mod error;
 mod exchange;
+mod patience;
 mod proxy;
 mod reach;
 mod resolver;
+mod secrets;
 mod url;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
 
 use ureq::Agent;
 use ureq::Body;
@@ -47,6 +50,7 @@ pub use exchange::Exchange;
 pub use exchange::Expect;
 pub use exchange::Method;
 pub use exchange::Reply;
+pub use patience::Attempts;
 pub use proxy::Proxies;
 pub use url::Auth;
 pub use url::Filled;
@@ -58,11 +62,14 @@ pub use url::Secret;
 use self::answers::Place;
 use self::answers::Validators;
 use self::exchange::Asked;
+use self::patience::Paced;
+use self::patience::seconds;
 use self::reach::Inward;
 use self::reach::Reach;
 use self::reach::Reaching;
 use self::resolver::NoAddress;
 use self::resolver::Remembering;
+use self::secrets::Secrets;
 use crate::address::LoopbackForTests;
 use crate::address::Resolve;
 use crate::authority::Host;
@@ -110,8 +117,14 @@ pub struct Options {
     pub longest_pause: Duration,
     /// Time for a connection, TLS included.
     pub connect_timeout: Duration,
-    /// Time in which at least one byte must come or go.
+    /// Time in which at least one byte must come or go, and all of an answer's head (longer after much was sent, which whoever takes it
+    /// looks through first). Over this time content must move at 1 KiB a
+    /// second, or the line counts as broken.
     pub idle_timeout: Duration,
+    /// Time in which a document must be there whole, from its request on: an answer of [`Client::exchange`] that is read whole.
+    pub whole_timeout: Duration,
+    /// How long attempts that brought nothing may take together before there is no further one.
+    pub patience: Duration,
     /// Proxies to use.
     pub proxies: Proxies,
     /// Hosts that others may lead to though they are private. Named by the machine, never by a project.
@@ -132,6 +145,8 @@ impl Default for Options {
             longest_pause: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
+            whole_timeout: Duration::from_secs(60),
+            patience: Duration::from_secs(100),
             proxies: Proxies::default(),
             private_hosts: Vec::new(),
             names: None,
@@ -153,6 +168,8 @@ struct Shared {
     names: Arc<Remembering>,
     /// Where answers are kept: a folder of a store.
     answers: Option<(Store, PathBuf)>,
+    /// What was sent in confidence.
+    secrets: Arc<Secrets>,
     /// By whether TLS is spoken, whether a proxy is used, and how far they reach. Made at their first use, since reading the
     /// trust store takes milliseconds.
     agents: Mutex<BTreeMap<(bool, bool, Reach), Agent>>,
@@ -200,6 +217,7 @@ impl Client {
             retries: 0,
             connect_timeout: short,
             idle_timeout: short,
+            whole_timeout: short,
             ..Options::default()
         })
     }
@@ -224,7 +242,8 @@ impl Client {
 
     fn build(options: Option<Options>) -> Self {
         let names = Arc::new(Remembering::new(options.as_ref().and_then(|options| options.names.clone())));
-        let shared = Shared { options, names, answers: None, agents: Mutex::new(BTreeMap::new()) };
+        let (secrets, agents) = (Arc::default(), Mutex::new(BTreeMap::new()));
+        let shared = Shared { options, names, answers: None, secrets, agents };
         Self { shared: Arc::new(shared) }
     }
 
@@ -235,6 +254,7 @@ impl Client {
             options: self.shared.options.clone(),
             names: self.shared.names.clone(),
             answers: Some((store.clone(), store.root().join(folder))),
+            secrets: self.shared.secrets.clone(),
             agents: Mutex::new(BTreeMap::new()),
         };
         Self { shared: Arc::new(shared) }
@@ -265,9 +285,10 @@ impl Client {
         let (options, kept) = options;
         let known = kept.as_ref().map(|kept| &kept.validators);
         let ask = Ask { accept: get.accept, auth: &get.auth, range: None, known, reach: Reach::Named };
-        let mut failures = 0;
+        let mut attempts = Attempts::new(Some(options));
         loop {
-            let error = match self.get_once(url, &ask, get.limit) {
+            let begun = Instant::now();
+            let failure = match self.get_once(url, &ask, get.limit) {
                 // Some servers know no conditions: what they send again is not written again.
                 Ok(Some((bytes, validators)))
                     if kept
@@ -282,11 +303,10 @@ impl Client {
                 }
                 Err(failure) => failure,
             };
-            if failures >= options.retries || !error.error.is_passing() {
-                return Err(error.error);
+            tracing::info!(error = %failure.error, "an attempt failed");
+            if !failure.error.is_passing() || !attempts.again(begun.elapsed(), 0, failure.wait) {
+                return Err(failure.error);
             }
-            error.pause(options, failures);
-            failures += 1;
         }
     }
 
@@ -320,8 +340,11 @@ impl Client {
             return Err(too_long().into());
         }
         let mut bytes = Vec::with_capacity(usize::try_from(answer.length.unwrap_or(0)).unwrap_or(0));
-        let mut body = answer.body.into_with_config().limit(u64::MAX).reader().take(limit.saturating_add(1));
-        body.read_to_end(&mut bytes).map_err(|error| read_error(url, &error))?;
+        let body = answer.body.into_with_config().limit(u64::MAX).reader();
+        let body = Paced::new(body, self.options(&url.to_string())?.idle_timeout);
+        body.take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|error| read_error(url, &error))?;
         if bytes.len() as u64 > limit {
             return Err(too_long().into());
         }
@@ -477,20 +500,6 @@ struct Failure {
     wait: Option<Duration>,
 }
 
-impl Failure {
-    /// Waits before the next attempt: what the server asks for, or a pause that doubles.
-    fn pause(&self, options: &Options, failures: u32) {
-        let pause = Self::length(self.wait, options, failures);
-        tracing::info!(error = %self.error, ?pause, "trying again");
-        std::thread::sleep(pause);
-    }
-
-    fn length(asked: Option<Duration>, options: &Options, failures: u32) -> Duration {
-        let growing = options.pause.saturating_mul(1 << failures.min(16));
-        asked.unwrap_or(growing).min(options.longest_pause)
-    }
-}
-
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
         Self { error, wait: None }
@@ -507,7 +516,24 @@ fn text(response: &Response<Body>, name: &header::HeaderName) -> Option<String> 
     response.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
-fn connection_error(url: &SafeUrl, error: &ureq::Error) -> HttpError {
+/// What did not come in time.
+fn waited_for(timeout: ureq::Timeout, options: &Options, answer: Duration) -> String {
+    let idle = seconds(options.idle_timeout);
+    match timeout {
+        ureq::Timeout::Resolve => {
+            format!("the name of the host had no address within {}", seconds(options.connect_timeout))
+        }
+        ureq::Timeout::Connect => format!("no connection within {}", seconds(options.connect_timeout)),
+        ureq::Timeout::PerWrite | ureq::Timeout::SendRequest | ureq::Timeout::SendBody => {
+            format!("the server took nothing of what is sent for {idle}")
+        }
+        ureq::Timeout::RecvBody => format!("nothing more came for {idle}"),
+        _ => format!("no answer came within {}", seconds(answer)),
+    }
+}
+
+/// A request failed; `answer` is how long the answer to it was waited for.
+fn connection_error(url: &SafeUrl, error: &ureq::Error, options: &Options, answer: Duration) -> HttpError {
     let step = match error {
         ureq::Error::HostNotFound => Step::Resolve,
         ureq::Error::Timeout(_) => Step::Wait,
@@ -528,6 +554,7 @@ fn connection_error(url: &SafeUrl, error: &ureq::Error) -> HttpError {
         ureq::Error::ConnectProxyFailed(_) => "the proxy did not connect".into(),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => "the address or a header is not usable".into(),
         ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Timeout(timeout) => waited_for(*timeout, options, answer),
         other => other.to_string(),
     };
     HttpError::Connection { url: url.without_secrets(), step, reason: reason.into() }

@@ -19,8 +19,8 @@ use super::registries::Registries;
 use crate::context::Context;
 use crate::context::Network;
 
-/// Registries hash what they were sent before they answer.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a mirror is waited for.
+const MIRROR: Duration = Duration::from_secs(10);
 
 /// Clients for the places that an image is read from, in the order in which they are asked: mirrors, then its own.
 pub fn reading(context: &Context, remote: &Remote) -> Result<Vec<Client>, ShipError> {
@@ -29,9 +29,17 @@ pub fn reading(context: &Context, remote: &Remote) -> Result<Vec<Client>, ShipEr
     let places = registries.reading(remote)?;
     let last = places.len().saturating_sub(1);
     let made = places.iter().enumerate().map(|(at, place)| {
+        if at == last {
+            return client(context, &registries, place, keyring.clone(), http::Options::default());
+        }
         // Of a mirror that fails nobody expects that it comes back: there is another place.
-        let retries = if at < last { 0 } else { http::Options::default().retries };
-        client(context, &registries, place, keyring.clone(), retries)
+        let short = http::Options {
+            retries: 0,
+            idle_timeout: MIRROR,
+            connect_timeout: MIRROR,
+            ..http::Options::default()
+        };
+        Ok(client(context, &registries, place, keyring.clone(), short)?.asked_until_silent())
     });
     made.collect()
 }
@@ -49,7 +57,7 @@ pub(super) fn with(
 ) -> Result<Client, ShipError> {
     let registries = Registries::of(context)?;
     let place = registries.writing(remote)?;
-    client(context, &registries, &place, Arc::new(keyring), http::Options::default().retries)
+    client(context, &registries, &place, Arc::new(keyring), http::Options::default())
 }
 
 fn client(
@@ -57,16 +65,13 @@ fn client(
     registries: &Registries,
     place: &Place,
     keyring: Arc<dyn Keyring>,
-    retries: u32,
+    options: http::Options,
 ) -> Result<Client, ShipError> {
     let Place { remote, insecure } = place;
     let client = match context.network() {
-        Network::Online => http::Client::patient(http::Options {
-            retries,
-            idle_timeout: PATIENCE,
-            roots: registries.authorities(&remote.host)?,
-            ..http::Options::default()
-        })?,
+        Network::Online => {
+            http::Client::patient(http::Options { roots: registries.authorities(&remote.host)?, ..options })?
+        }
         Network::Offline => http::Client::offline(),
     };
     let endpoint = Endpoint::of(&remote.host, *insecure)?;

@@ -57,13 +57,13 @@ pub struct Copied {
 pub fn copy(context: &Context, from: &Place, to: &Place, options: Options) -> Result<Copied, ShipError> {
     let finding = Finding { pull: Pull::Never, platforms: Platforms::All };
     let source = find(context, &from.to_string(), finding)?;
-    let copied = |digest, sent| -> Result<Copied, ShipError> {
-        let platforms = match options.platform {
-            Some(platform) => vec![platform],
-            None => source.platforms()?.into_keys().collect(),
-        };
-        Ok(Copied { from: from.to_string(), to: to.to_string(), digest, platforms, sent })
+    // Before anything has a name: this may be refused.
+    let platforms = match options.platform {
+        Some(platform) => vec![platform],
+        None => source.carried()?,
     };
+    let copied =
+        |digest, sent| Copied { from: from.to_string(), to: to.to_string(), digest, platforms, sent };
     match to {
         Place::Store(reference) => {
             let chosen = options.platform.map_or(Selection::All, Selection::One);
@@ -72,7 +72,7 @@ pub fn copy(context: &Context, from: &Place, to: &Place, options: Options) -> Re
             let upstream = Upstream { index: (whole != root.digest).then_some(whole), resolved: None };
             let store = context.images()?;
             sink::copy(source.blobs(), &root, store.receive(reference, upstream, &*context.reporter))?;
-            copied(root.digest, None)
+            Ok(copied(root.digest, None))
         }
         Place::Location(location) => {
             let chosen = selection(&source, location, options.platform)?;
@@ -90,7 +90,7 @@ pub fn copy(context: &Context, from: &Place, to: &Place, options: Options) -> Re
                 );
             }
             let root = export(&source, chosen, &location, called.as_deref(), &*context.reporter)?;
-            let of = copied(root.digest, None)?;
+            let of = copied(root.digest, None);
             Ok(match chosen {
                 Selection::One(platform) => Copied { platforms: vec![platform], ..of },
                 Selection::All => of,
@@ -107,7 +107,7 @@ pub fn copy(context: &Context, from: &Place, to: &Place, options: Options) -> Re
                 bill: push::Bill::Leave,
             };
             let pushed = push::push(context, &source, &destination, &options)?;
-            copied(pushed.digest, Some(pushed.sent))
+            Ok(copied(pushed.digest, Some(pushed.sent)))
         }
     }
 }

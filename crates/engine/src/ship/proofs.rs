@@ -1,7 +1,8 @@
 //! Where signatures are found: attached to an image in its registry, or kept of that on this machine.
 //!
 //! ```text
-//! RegistryProofs   referrers (bundles by what is said of them first) ─► up to 64 manifests ─► the one layer that is a bundle
+//! RegistryProofs   referrers (bundles by what is said of them first) ─► up to 64 manifests ─► the one layer that is a bundle,
+//!                  the smallest first, up to 24 MiB
 //! Kept             DATA/proofs/HEX/HEX.json     of the image with the digest HEX, named by their own digest
 //! ```
 //!
@@ -29,6 +30,7 @@ use pinfold_image::registry::Client;
 use pinfold_image::registry::RegistryError;
 use pinfold_image::registry::Which;
 use pinfold_image::registry::referrers;
+use pinfold_image::registry::whole_blob;
 use pinfold_image::sign::MAX_BUNDLE;
 use pinfold_image::sign::MEDIA_TYPE;
 use pinfold_image::trust::MAX_PROOFS;
@@ -38,6 +40,8 @@ use crate::context::Context;
 
 /// The folder of kept proofs, in the data folder.
 pub const FOLDER: &str = "proofs";
+/// Most bytes of bundles that are looked at for one image.
+const MAX_TOGETHER: u64 = 24 << 20;
 /// What a kept bundle's name ends with.
 const SUFFIX: &str = ".json";
 
@@ -62,10 +66,22 @@ impl RegistryProofs<'_> {
             None => 1,
             Some(_) => 2,
         });
-        let mut found = Vec::new();
+        let mut layers = Vec::new();
         for entry in entries.iter().take(MAX_PROOFS) {
-            match self.bundle(&entry.digest) {
-                Ok(bundle) => found.extend(bundle),
+            match self.layer(&entry.digest) {
+                Ok(layer) => layers.extend(layer),
+                Err(error) if is_nobodys(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // Signatures are small: what is large and beside them costs them nothing.
+        layers.sort_by_key(|layer| layer.size);
+        let (mut found, mut left) = (Vec::new(), MAX_TOGETHER);
+        for layer in layers {
+            let Some(rest) = left.checked_sub(layer.size) else { break };
+            left = rest;
+            match whole_blob(self.0, &layer) {
+                Ok(bundle) => found.push(bundle),
                 Err(error) if is_nobodys(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -73,8 +89,8 @@ impl RegistryProofs<'_> {
         Ok(found)
     }
 
-    /// The bundle that a manifest holds, if it does.
-    fn bundle(&self, manifest: &Digest) -> Result<Option<Vec<u8>>, RegistryError> {
+    /// The bundle that a manifest names, if it does.
+    fn layer(&self, manifest: &Digest) -> Result<Option<Descriptor>, RegistryError> {
         let Some(found) = self.0.get_manifest(&Which::Digest(manifest.clone()), None)? else {
             return Ok(None);
         };
@@ -82,24 +98,9 @@ impl RegistryProofs<'_> {
             return Ok(None);
         };
         match manifest.value().layers.as_slice() {
-            [layer] if layer.media_type == MEDIA_TYPE && layer.size <= MAX_BUNDLE => {
-                self.content(layer).map(Some)
-            }
+            [layer] if layer.media_type == MEDIA_TYPE && layer.size <= MAX_BUNDLE => Ok(Some(layer.clone())),
             _ => Ok(None),
         }
-    }
-
-    fn content(&self, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
-        let mut bytes = Vec::new();
-        self.0.get_blob(blob, 0)?.take(MAX_BUNDLE).read_to_end(&mut bytes)?;
-        if Digest::sha256(&bytes) != blob.digest {
-            return Err(RegistryError::Lied {
-                what: format!("blob {}", blob.digest),
-                host: self.0.host(),
-                reason: "it has another digest".into(),
-            });
-        }
-        Ok(bytes)
     }
 }
 

@@ -24,6 +24,8 @@ pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// A gzip Docker layer.
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+/// A zstd Docker layer, as containerd and buildkit write them.
+pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 /// An uncompressed Docker layer.
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// What a signature of cosign's older form signs; it stands as a layer of an image.
@@ -77,7 +79,7 @@ impl LayerEncoding {
         match media_type {
             OCI_LAYER | DOCKER_LAYER => Some(Self::Tar),
             OCI_LAYER_GZIP | DOCKER_LAYER_GZIP => Some(Self::Gzip),
-            OCI_LAYER_ZSTD => Some(Self::Zstd),
+            OCI_LAYER_ZSTD | DOCKER_LAYER_ZSTD => Some(Self::Zstd),
             _ => None,
         }
     }

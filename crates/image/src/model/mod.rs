@@ -118,9 +118,19 @@ impl<T> Raw<T> {
         &self.bytes
     }
 
+    /// The same, without what they mean.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// What they mean.
     pub fn value(&self) -> &T {
         &self.value
+    }
+
+    /// What they mean, without them.
+    pub fn into_value(self) -> T {
+        self.value
     }
 
     /// Their SHA-256.

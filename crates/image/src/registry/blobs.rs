@@ -18,10 +18,13 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
 
 use pinfold_base::Digest;
 use pinfold_base::Reporter;
 use pinfold_base::Store;
+use pinfold_base::http::Attempts;
 
 use super::Client;
 use super::RegistryError;
@@ -176,13 +179,23 @@ impl Blobs for RegistryBlobs {
             to.put(&what, &bytes)?;
             return Ok(true);
         }
-        self.first(&blob.digest, |client| client.download(blob, &what, to, reporter).map(Some))?;
-        Ok(true)
+        self.first(&blob.digest, |client| client.download(blob, &what, to, reporter).map(Some))
     }
 }
 
 fn is_configuration(part: &Descriptor) -> bool {
     [media::OCI_CONFIG, media::DOCKER_CONFIG].contains(&part.media_type.as_str())
+}
+
+/// All of a small blob, gone on with where the line breaks, and held to its digest.
+pub fn whole_blob(client: &Client, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
+    let mut bytes = Vec::new();
+    Resumed::open(client, blob)?.read_to_end(&mut bytes)?;
+    let digest = Digest::sha256(&bytes);
+    if digest != blob.digest {
+        return Err(client.lied(&format!("blob {}", blob.digest), format!("it is {digest}")));
+    }
+    Ok(bytes)
 }
 
 /// A reader of what is in memory.
@@ -197,26 +210,38 @@ struct Resumed {
     blob: Descriptor,
     content: BlobRead,
     at: u64,
-    failures: u32,
+    attempts: Attempts,
     requests: u32,
+    /// How long this connection was waited for, and what it gave.
+    waited: Duration,
+    came: u64,
 }
 
 impl Resumed {
     fn open(client: &Client, blob: &Descriptor) -> Result<Self, RegistryError> {
         let content = client.get_blob(blob, 0)?;
-        Ok(Self { client: client.clone(), blob: blob.clone(), content, at: 0, failures: 0, requests: 1 })
+        Ok(Self {
+            client: client.clone(),
+            blob: blob.clone(),
+            content,
+            at: 0,
+            attempts: client.attempts(),
+            requests: 1,
+            waited: Duration::ZERO,
+            came: 0,
+        })
     }
 }
 
 impl Read for Resumed {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
-            let error = match self.content.read(buf) {
+            let begun = Instant::now();
+            let read = self.content.read(buf);
+            self.waited += begun.elapsed();
+            let error = match read {
                 Ok(n) => {
-                    self.at += n as u64;
-                    if n > 0 {
-                        self.failures = 0;
-                    }
+                    (self.at, self.came) = (self.at + n as u64, self.came + n as u64);
                     return Ok(n);
                 }
                 Err(error) => error,
@@ -226,12 +251,13 @@ impl Read for Resumed {
             if !passes {
                 return Err(error);
             }
-            if self.requests >= MAX_REQUESTS || !self.client.wait(self.failures) {
-                let (what, host) = (format!("blob {}", self.blob.digest), self.client.host());
+            let (waited, came) = (std::mem::take(&mut self.waited), std::mem::take(&mut self.came));
+            if self.requests >= MAX_REQUESTS || !self.attempts.again(waited, came, None) {
+                let (what, host) = (format!("blob {}", self.blob.digest), self.client.place());
                 let reason = error.to_string();
                 return Err(wrap(RegistryError::Broken { what, host, reason }.into()));
             }
-            (self.failures, self.requests) = (self.failures + 1, self.requests + 1);
+            self.requests += 1;
             self.content = self.client.get_blob(&self.blob, self.at).map_err(|error| wrap(error.into()))?;
         }
     }

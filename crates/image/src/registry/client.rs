@@ -14,6 +14,11 @@ use std::fmt;
 use std::io;
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
 
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
@@ -21,6 +26,7 @@ use pinfold_base::Reporter;
 use pinfold_base::Shown;
 use pinfold_base::Store;
 use pinfold_base::http;
+use pinfold_base::http::Attempts;
 use pinfold_base::http::Auth;
 use pinfold_base::http::Content;
 use pinfold_base::http::Exact;
@@ -38,15 +44,19 @@ use serde::Deserialize;
 use super::Endpoint;
 use super::Keyring;
 use super::RegistryError;
+use super::WITHHELD;
 use super::Which;
 use super::endpoint::host_of;
 use super::endpoint::is_here;
+use super::endpoint::place;
 use super::said;
 use super::token::Asker;
 use super::token::Scopes;
 use super::token::Tokens;
 use super::token::is_passing;
 use super::token::scope;
+use crate::ImageError;
+use crate::blobs::wrap;
 use crate::model::Descriptor;
 use crate::model::Found;
 use crate::model::Index;
@@ -67,6 +77,8 @@ const MAX_TAGS: usize = 10_000;
 const MAX_PAGE: u64 = 4 << 20;
 /// Tokens taken for one blob.
 const MAX_RENEWALS: u32 = 20;
+/// A download that is refused sooner than this had no time for its token to die.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// What a request wants to do, for its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +135,12 @@ pub struct Client {
     endpoint: Endpoint,
     repository: String,
     tokens: Arc<Tokens>,
+    /// What was not answered, of one that is not asked for ever.
+    silent: Option<Arc<Mutex<Option<Silent>>>>,
 }
+
+/// Where somebody did not answer, and how.
+type Silent = (SafeUrl, Step, Box<str>);
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,7 +161,28 @@ pub struct Put {
 impl Client {
     /// A client that asks nobody yet.
     pub fn new(http: http::Client, endpoint: Endpoint, repository: &str, keyring: Arc<dyn Keyring>) -> Self {
-        Self { http, endpoint, repository: repository.to_owned(), tokens: Arc::new(Tokens::new(keyring)) }
+        let tokens = Arc::new(Tokens::new(keyring));
+        Self { http, endpoint, repository: repository.to_owned(), tokens, silent: None }
+    }
+
+    /// The same for a place beside which there is another: when it has not answered once, it is not asked again.
+    #[must_use]
+    pub fn asked_until_silent(self) -> Self {
+        Self { silent: Some(Arc::default()), ..self }
+    }
+
+    /// Fails where it is known to be silent.
+    fn answers(&self) -> Result<(), RegistryError> {
+        let silent = self.silent.as_ref().and_then(|silent| locked(silent).clone());
+        silent.map_or(Ok(()), |(url, step, reason)| Err(HttpError::Connection { url, step, reason }.into()))
+    }
+
+    /// Notes that it is, where that is what an error says.
+    fn heard<T>(&self, result: Result<T, HttpError>) -> Result<T, HttpError> {
+        if let (Some(silent), Err(HttpError::Connection { url, step, reason })) = (&self.silent, &result) {
+            locked(silent).get_or_insert_with(|| (url.clone(), *step, reason.clone()));
+        }
+        result
     }
 
     /// The registry, for people.
@@ -157,23 +195,30 @@ impl Client {
         &self.repository
     }
 
-    /// Pauses before another attempt; false when patience is at its end.
-    pub fn wait(&self, failures: u32) -> bool {
-        self.http.wait(failures, None)
+    /// The repository with its registry, for people.
+    pub fn place(&self) -> String {
+        place(&self.host(), &self.repository)
+    }
+
+    /// Attempts at something of several requests.
+    pub fn attempts(&self) -> Attempts {
+        self.http.attempts()
     }
 
     /// What an answer means that should not have come.
     pub fn refused(&self, what: &str, reply: Reply) -> RegistryError {
-        let (what, host, status) = (what.to_owned(), host_of(reply.url()), reply.status());
+        let own = reply.url().same_origin(&self.endpoint.base);
+        let (what, status, retry_after) = (what.to_owned(), reply.status(), reply.retry_after());
+        let host = if own { self.place() } else { host_of(reply.url()) };
         match status {
             401 | 403 => RegistryError::Denied { what, host, said: said(reply) },
             404 => RegistryError::Missing { what, host },
-            _ => RegistryError::Status { what, host, status, said: said(reply) },
+            _ => RegistryError::Status { what, host, status, retry_after, said: said(reply) },
         }
     }
 
-    fn lied(&self, what: &str, reason: impl Into<String>) -> RegistryError {
-        RegistryError::Lied { what: what.to_owned(), host: self.host(), reason: reason.into() }
+    pub(super) fn lied(&self, what: &str, reason: impl Into<String>) -> RegistryError {
+        RegistryError::Lied { what: what.to_owned(), host: self.place(), reason: reason.into() }
     }
 
     fn scopes(&self, access: Access<'_>) -> Scopes {
@@ -214,6 +259,16 @@ impl Client {
 
     /// Makes a request with what the registry wants to know of who asks. 401 and 403 are errors, any other status is a value.
     pub fn call(&self, call: &Call<'_>, again: Again) -> Result<Reply, RegistryError> {
+        self.call_within(call, again, &mut self.attempts())
+    }
+
+    fn call_within(
+        &self,
+        call: &Call<'_>,
+        again: Again,
+        attempts: &mut Attempts,
+    ) -> Result<Reply, RegistryError> {
+        self.answers()?;
         let (asker, wanted, accept) = (self.asker(), self.scopes(call.access), call.accept.join(", "));
         let mut headers = call.headers.to_vec();
         if !accept.is_empty() {
@@ -229,8 +284,9 @@ impl Client {
         } else {
             Auth::None
         };
-        let (mut failures, mut challenges, mut at_once) = (0, 0, true);
+        let (mut challenges, mut at_once) = (0, true);
         loop {
+            let begun = Instant::now();
             let reply = self.http.exchange(&Exchange {
                 method: call.method,
                 url: &at,
@@ -247,11 +303,14 @@ impl Client {
                 {
                     continue;
                 }
-                Err(error) if again == Again::Yes && error.is_passing() && self.http.wait(failures, None) => {
-                    failures += 1;
+                Err(error)
+                    if again == Again::Yes
+                        && error.is_passing()
+                        && attempts.again(begun.elapsed(), 0, None) =>
+                {
                     continue;
                 }
-                reply => reply?,
+                reply => self.heard(reply)?,
             };
             match reply.status() {
                 401 if challenges < 2 && self.may_log_in(call.method, reply.url()) => {
@@ -270,26 +329,30 @@ impl Client {
                 status
                     if again == Again::Yes
                         && is_passing(status)
-                        && self.http.wait(failures, reply.retry_after()) =>
-                {
-                    failures += 1;
-                }
+                        && attempts.again(begun.elapsed(), 0, reply.retry_after()) => {}
                 _ => return Ok(reply),
             }
         }
     }
 
     /// The same for an answer that is wanted whole; read again where it breaks.
-    pub(super) fn read(&self, call: &Call<'_>, limit: u64) -> Result<(Reply, Vec<u8>), RegistryError> {
-        let mut failures = 0;
+    pub(super) fn read(
+        &self,
+        what: &str,
+        call: &Call<'_>,
+        limit: u64,
+    ) -> Result<(Reply, Vec<u8>), RegistryError> {
+        let mut attempts = self.attempts();
         loop {
-            let reply = self.call(call, Again::Yes)?;
+            let reply = self.call_within(call, Again::Yes, &mut attempts)?;
             if reply.status() != 200 {
                 return Ok((reply, Vec::new()));
             }
+            let begun = Instant::now();
             match reply.with_bytes(limit) {
-                Err(error) if error.is_passing() && self.http.wait(failures, None) => failures += 1,
-                whole => return Ok(whole?),
+                Err(HttpError::TooLong { .. }) => return Err(self.too_large(what, limit + 1)),
+                Err(error) if error.is_passing() && attempts.again(begun.elapsed(), 0, None) => {}
+                whole => return Ok(self.heard(whole)?),
             }
         }
     }
@@ -311,7 +374,14 @@ impl Client {
         let call = Call { to: To::Url(&base), access: Access::Login, ..Self::manifest_call(Method::Get, "") };
         match self.call(&call, Again::Yes) {
             Ok(reply) if reply.status() == 200 => Ok(()),
-            Ok(reply) => Err(self.refused("the login", reply)),
+            // A registry has nothing else there.
+            Ok(reply) => Err(RegistryError::Status {
+                what: "the login".into(),
+                host: self.host(),
+                status: reply.status(),
+                retry_after: reply.retry_after(),
+                said: said(reply),
+            }),
             Err(RegistryError::Denied { host, said, .. }) => {
                 Err(RegistryError::Denied { what: "the login".into(), host, said })
             }
@@ -356,7 +426,7 @@ impl Client {
     }
 
     fn too_large(&self, what: &str, size: u64) -> RegistryError {
-        RegistryError::TooLarge { what: what.into(), host: self.host(), size, limit: Some(MAX_DOCUMENT) }
+        RegistryError::TooLarge { what: what.into(), host: self.place(), size, limit: Some(MAX_DOCUMENT) }
     }
 
     /// A manifest or index, with the digest of its bytes; `None` where there is none. `expected` is what led to it.
@@ -366,12 +436,7 @@ impl Client {
         expected: Option<&Descriptor>,
     ) -> Result<Option<Found>, RegistryError> {
         let (what, path) = (manifest(which), format!("manifests/{which}"));
-        let (reply, bytes) = match self.read(&Self::manifest_call(Method::Get, &path), MAX_DOCUMENT) {
-            Err(RegistryError::Http(HttpError::TooLong { .. })) => {
-                return Err(self.too_large(&what, MAX_DOCUMENT + 1));
-            }
-            read => read?,
-        };
+        let (reply, bytes) = self.read(&what, &Self::manifest_call(Method::Get, &path), MAX_DOCUMENT)?;
         match reply.status() {
             200 => {}
             404 => return Ok(None),
@@ -391,18 +456,28 @@ impl Client {
                 self.lied(&what, format!("it should have {} bytes and has {}", expected.size, bytes.len()))
             );
         }
-        let media_type = self.kind(&what, reply.header("content-type").map(media_type), &bytes)?;
-        let bytes = if matches!(media_type.as_str(), media::OCI_INDEX | media::DOCKER_LIST) {
-            Raw::<Index>::parse_as(bytes, Some(&media_type))?.bytes().to_vec()
+        let media_type = self.kind(&what, &reply, &bytes)?;
+        let checked = if matches!(media_type.as_str(), media::OCI_INDEX | media::DOCKER_LIST) {
+            Raw::<Index>::parse_as(bytes, Some(&media_type)).map(Raw::into_bytes)
         } else {
-            Raw::<Manifest>::parse_as(bytes, Some(&media_type))?.bytes().to_vec()
+            Raw::<Manifest>::parse_as(bytes, Some(&media_type)).map(Raw::into_bytes)
         };
+        let bytes = checked.map_err(|error| self.unshown(&what, &reply, error))?;
         let descriptor = Descriptor::new(&media_type, digest, bytes.len() as u64);
         Ok(Some(Found { descriptor, bytes }))
     }
 
+    /// What is wrong with a document, unless that repeats a secret.
+    pub(super) fn unshown(&self, what: &str, reply: &Reply, error: ImageError) -> RegistryError {
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        if reply.may_show(&format!("{error} {source}")) {
+            return error.into();
+        }
+        self.lied(what, "what is wrong with it is not shown, since a secret is in it")
+    }
+
     /// What kind of document it is: what the registry says, and where that says nothing, the document itself.
-    fn kind(&self, what: &str, told: Option<String>, bytes: &[u8]) -> Result<String, RegistryError> {
+    fn kind(&self, what: &str, reply: &Reply, bytes: &[u8]) -> Result<String, RegistryError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Peek {
@@ -410,7 +485,7 @@ impl Client {
             media_type: Option<String>,
             manifests: Option<serde::de::IgnoredAny>,
         }
-        let told = told.filter(|told| {
+        let told = reply.header("content-type").map(media_type).filter(|told| {
             !matches!(told.as_str(), "" | "application/json" | "application/octet-stream" | "text/plain")
         });
         let media_type = if let Some(told) = told {
@@ -426,10 +501,9 @@ impl Client {
         };
         refuse_schema_1(what, &media_type)?;
         if !ACCEPT.contains(&media_type.as_str()) {
-            return Err(RegistryError::Kind {
-                what: what.to_owned(),
-                media_type: Shown::new(&media_type).within(100),
-            });
+            let media_type = if reply.may_show(&media_type) { &media_type } else { WITHHELD };
+            let media_type = Shown::new(media_type).within(100);
+            return Err(RegistryError::Kind { what: what.to_owned(), media_type });
         }
         Ok(media_type)
     }
@@ -481,42 +555,55 @@ impl Client {
         if let Some(length) = reply.length().filter(|&length| length != expected) {
             return Err(self.lied(&what, format!("{length} bytes come instead of {expected}")));
         }
-        let mut reader = Exact::new(reply.reader(), expected);
-        let passed = io::copy(&mut (&mut reader).take(skipped), &mut io::sink())?;
-        debug_assert_eq!(passed, skipped);
+        let (client, size) = (self.clone(), blob.size);
+        let inner = Exact::new(reply.reader(), expected);
+        let mut reader = Told { inner, lied: move || client.lied(&what, too_long(size)) };
+        io::copy(&mut (&mut reader).take(skipped), &mut io::sink())?;
         Ok(Box::new(reader))
     }
 
-    /// Puts a blob into a store, verified; goes on where an earlier download stopped. `what` names it to people.
+    /// Puts a blob into a store, verified; goes on where an earlier download stopped. `what` names it to people. False where the registry
+    /// leads to another host that wants a login of its own: then it is to be [read](Client::get_blob).
     pub fn download(
         &self,
         blob: &Descriptor,
         what: &str,
         store: &Store,
         reporter: &dyn Reporter,
-    ) -> Result<(), RegistryError> {
-        let path = format!("blobs/{}", blob.digest);
+    ) -> Result<bool, RegistryError> {
+        let (path, name) = (format!("blobs/{}", blob.digest), format!("blob {}", blob.digest));
         let (url, asker, wanted) = (self.url(&path)?, self.asker(), self.scopes(Access::Pull));
         let expected = Expected { digest: blob.digest.clone(), size: Some(blob.size) };
+        let missing = || RegistryError::Missing { what: name.clone(), host: self.place() };
+        let mut at_once = 0;
         for _ in 0..MAX_RENEWALS {
+            let begun = Instant::now();
             let auth = self.tokens.known(&asker, &url, &wanted)?;
             let source = Source { url: url.clone(), auth: auth.clone(), named: self.endpoint.named };
-            match self.http.download([source], &expected, what, store, reporter) {
+            self.answers()?;
+            match self.heard(self.http.download([source], &expected, what, store, reporter)) {
+                // What was taken a moment ago is not refused by who gave it, again and again.
+                Err(HttpError::Status { status: 401, .. }) if at_once >= 2 => return Ok(false),
                 // The token's life is over, or there was none yet: a way in is found, and the download goes on.
                 Err(HttpError::Status { status: 401, .. }) => {
+                    at_once = if begun.elapsed() < AT_ONCE { at_once + 1 } else { 0 };
                     if !self.tokens.forget(&auth) && self.head_blob(&blob.digest)?.is_none() {
-                        break;
+                        return Err(missing());
                     }
                 }
-                Err(error) if error.is_not_found() => break,
+                Err(error) if error.is_not_found() => return Err(missing()),
                 Err(HttpError::Status { status: 403, .. }) => {
                     let said = Shown::new("");
-                    return Err(RegistryError::Denied { what: path, host: self.host(), said });
+                    return Err(RegistryError::Denied { what: name.clone(), host: self.place(), said });
                 }
-                result => return Ok(result?),
+                Err(HttpError::WrongSize { expected, actual, .. }) => {
+                    return Err(self.lied(&name, format!("{actual} bytes come instead of {expected}")));
+                }
+                Err(HttpError::TooLong { limit, .. }) => return Err(self.lied(&name, too_long(limit))),
+                result => return Ok(result.map(|()| true)?),
             }
         }
-        Err(RegistryError::Missing { what: format!("blob {}", blob.digest), host: self.host() })
+        Ok(false)
     }
 
     /// Puts a manifest or index under a tag or its digest.
@@ -541,7 +628,7 @@ impl Client {
             }
             413 => Err(RegistryError::TooLarge {
                 what,
-                host: self.host(),
+                host: self.place(),
                 size: bytes.len() as u64,
                 limit: None,
             }),
@@ -568,7 +655,7 @@ impl Client {
                 content: Content::None,
                 access: Access::Pull,
             };
-            let (reply, bytes) = self.read(&call, MAX_PAGE)?;
+            let (reply, bytes) = self.read(&what, &call, MAX_PAGE)?;
             if reply.status() != 200 {
                 return Err(self.refused(&what, reply));
             }
@@ -587,6 +674,29 @@ impl Client {
             }
         }
         Err(self.lied(&what, "they have no end"))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn too_long(size: u64) -> String {
+    format!("it is longer than its {size} bytes")
+}
+
+/// Content of which is told whose it is when there is more than there should be.
+struct Told<R, F> {
+    inner: R,
+    lied: F,
+}
+
+impl<R: Read, F: Fn() -> RegistryError> Read for Told<R, F> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buf).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => wrap((self.lied)().into()),
+            _ => error,
+        })
     }
 }
 

@@ -27,8 +27,7 @@ impl Endpoint {
     /// The registry of that host. `insecure` says that the user's configuration wants it to be asked by `http`.
     pub fn of(host: &str, insecure: bool) -> Result<Self, RegistryError> {
         let wrong = |reason| RegistryError::Name { text: host.chars().take(300).collect(), reason };
-        let authority =
-            Authority::read(host.as_bytes(), Grammar::Uri).map_err(|_| wrong("is no host of a registry"))?;
+        let authority = Authority::parse(host.as_bytes()).map_err(|_| wrong("is no host of a registry"))?;
         let scheme = if insecure || is_loopback(&authority.host) { "http" } else { "https" };
         let base =
             SafeUrl::parse(&format!("{scheme}://{host}/")).map_err(|_| wrong("is no host of a registry"))?;
@@ -55,6 +54,11 @@ pub(super) fn host_of(url: &SafeUrl) -> String {
     let text = url.without_secrets().to_string();
     let authority = text.split("://").nth(1).unwrap_or_default();
     authority.split('/').next().unwrap_or_default().to_owned()
+}
+
+/// A repository of a host, for people.
+pub(super) fn place(host: &str, repository: &str) -> String {
+    if repository.is_empty() { host.to_owned() } else { format!("{host}/{repository}") }
 }
 
 /// Whether an address is written as this machine's own.

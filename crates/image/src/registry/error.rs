@@ -1,6 +1,7 @@
 //! What can go wrong between here and a registry. No variant holds a secret.
 
 use std::io;
+use std::time::Duration;
 
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
@@ -12,6 +13,7 @@ use pinfold_base::store::StoreError;
 use pinfold_base::text;
 
 use crate::ImageError;
+use crate::blobs::unwrap_io;
 
 /// A failure of this room.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,8 @@ pub enum RegistryError {
         host: String,
         /// HTTP status code.
         status: u16,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
         /// In its own words.
         said: Shown,
     },
@@ -155,12 +159,22 @@ pub enum RegistryError {
     Store(#[from] StoreError),
     /// A file operation failed.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
 fn told(said: &Shown) -> String {
     let said = said.to_string();
     if said.is_empty() { said } else { format!(": {said}") }
+}
+
+/// What [`Read`](io::Read) gave may carry an error of ours.
+impl From<io::Error> for RegistryError {
+    fn from(error: io::Error) -> Self {
+        match unwrap_io(error) {
+            ImageError::Io(error) => Self::Io(error),
+            error => error.into(),
+        }
+    }
 }
 
 impl From<ImageError> for RegistryError {
@@ -202,7 +216,8 @@ impl Diagnose for RegistryError {
     fn own_hint(&self) -> Option<String> {
         let hint = match self {
             Self::Denied { host, .. } => {
-                let host = text::word(host);
+                // A repository follows it.
+                let host = text::word(host.split('/').next().unwrap_or_default());
                 return Some(format!(
                     "log in with `pinfold login {host}`, and check that the login may do this"
                 ));

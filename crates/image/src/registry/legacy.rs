@@ -11,7 +11,7 @@
 //! (Registries know no conditional writes: of two who sign at the same moment one can lose; each reads again what it wrote.)
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use super::RegistryError;
 use super::Which;
+use super::blobs::whole_blob;
 use super::client::Client;
 use super::referrers::send;
 use crate::ImageError;
@@ -116,6 +117,7 @@ pub fn make(repository: &str, subject: &Digest, signer: &dyn Signer) -> Result<S
 /// Puts a signature beside those that are there; false where it was there.
 pub fn attach(client: &Client, subject: &Digest, signature: &Signature) -> Result<bool, RegistryError> {
     let Signature { payload, layer } = signature;
+    let mut attempts = client.attempts();
     for round in 0..=ROUNDS {
         let mut there = read(client, subject)?;
         if there
@@ -128,7 +130,7 @@ pub fn attach(client: &Client, subject: &Digest, signature: &Signature) -> Resul
         if there.layers.len() >= MAX_SIGNATURES {
             return Err(half(client, subject, there.layers.len()));
         }
-        if round == ROUNDS || (round > 0 && !client.wait(round - 1)) {
+        if round == ROUNDS || (round > 0 && !attempts.again(Duration::ZERO, 0, None)) {
             break;
         }
         send(client, layer, payload)?;
@@ -152,10 +154,9 @@ pub fn verify<'a>(
         if layer.media_type != media::SIGNED_PAYLOAD || layer.size > MAX_PAYLOAD {
             continue;
         }
-        let mut payload = Vec::new();
-        match client.get_blob(layer, 0) {
+        let payload = match whole_blob(client, layer) {
             Err(RegistryError::Missing { .. }) => continue,
-            content => content?.take(MAX_PAYLOAD).read_to_end(&mut payload)?,
+            payload => payload?,
         };
         let signed = keys.iter().find(|key| verifies(layer, &payload, key));
         if let Some(key) = signed.filter(|_| is_about(&payload, subject)) {

@@ -21,6 +21,8 @@ pub mod challenge;
 mod client;
 mod endpoint;
 mod error;
+#[cfg(test)]
+mod hostile;
 pub mod legacy;
 pub mod pull;
 pub mod push;
@@ -35,11 +37,13 @@ use std::fmt;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::Shown;
+use pinfold_base::authority::Authority;
 use pinfold_base::http::Reply;
 use pinfold_base::http::Secret;
 use serde::Deserialize;
 
 pub use blobs::RegistryBlobs;
+pub use blobs::whole_blob;
 pub use client::Access;
 pub use client::Again;
 pub use client::Call;
@@ -55,6 +59,8 @@ use crate::Reference;
 const MAX_ERROR: u64 = 64 << 10;
 /// Most of a server's own words in an error, in columns.
 const MAX_SAID: usize = 300;
+/// What stands for words that repeat a secret.
+const WITHHELD: &str = "its words are not shown, since a secret is in them";
 
 /// An image in a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +96,12 @@ impl Remote {
     pub fn of(reference: &Reference) -> Result<Self, RegistryError> {
         let wrong = |reason| RegistryError::Name { text: reference.to_string(), reason };
         let host = reference.registry().ok_or_else(|| wrong("names no registry"))?;
+        // Another spelling of an address would be a way around a rule for it.
+        if Authority::parse(host.as_bytes()).is_err() {
+            return Err(wrong(
+                "names a registry that is no host; an address is written as four decimal numbers",
+            ));
+        }
         let which = match (reference.digest(), reference.tag()) {
             (Some(digest), _) if digest.algorithm() != Algorithm::Sha256 => {
                 return Err(wrong("names its image by another digest than SHA-256, which registries rename"));
@@ -148,13 +160,16 @@ struct OneError {
     message: String,
 }
 
-/// What a registry says about its refusal: code and message of its first error. Pages of proxies say nothing.
+/// What a registry says about its refusal: code and message of its first error, unless it repeats a secret. Pages of proxies say
+/// nothing.
 fn said(reply: Reply) -> Shown {
-    let errors = reply.bytes(MAX_ERROR).ok().and_then(|bytes| serde_json::from_slice::<Errors>(&bytes).ok());
+    let Ok((reply, bytes)) = reply.with_bytes(MAX_ERROR) else { return Shown::new("") };
+    let errors = serde_json::from_slice::<Errors>(&bytes).ok();
     let Some(first) = errors.and_then(|errors| errors.errors.into_iter().next()) else {
         return Shown::new("");
     };
     let words = [first.code, first.message];
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
-    Shown::new(&words.join(": ")).within(MAX_SAID)
+    let words = words.join(": ");
+    if reply.may_show(&words) { Shown::new(&words).within(MAX_SAID) } else { Shown::new(WITHHELD) }
 }

@@ -132,7 +132,7 @@ impl<'a> RegistrySink<'a> {
             }
             None => Err(RegistryError::Lied {
                 what: format!("tag `{tag}`"),
-                host: self.client.host(),
+                host: self.client.place(),
                 reason: "it took the tag and does not have it".into(),
             }),
         }

@@ -11,7 +11,7 @@
 //!
 //! **Guarantees**: attaching the same twice attaches it once; entries of others are kept with all their fields; type and annotations of
 //! what is attached stand in its entry, as readers of the tag want it.
-//! **Refuses**: more than 100 pages or 1,000 entries, a tag that keeps losing what is written to it.
+//! **Refuses**: more than 100 pages, 1,000 entries or 8 MiB of them, a tag that keeps losing what is written to it.
 //! (Registries know no conditional writes. Of two who write at the same moment one loses; each reads again what it wrote, at once and
 //! when whoever had read the tag before it must have written, and writes it once more.)
 
@@ -36,13 +36,19 @@ use crate::ImageError;
 use crate::json::Unknown;
 use crate::model::Descriptor;
 use crate::model::Index;
+use crate::model::MAX_DOCUMENT;
 use crate::model::MAX_INDEX_ENTRIES;
 use crate::model::Manifest;
 use crate::model::Raw;
 use crate::model::media;
+use crate::sink::is_index;
 
 /// Most pages of a list.
 const MAX_PAGES: usize = 100;
+/// Most bytes of all its pages.
+const MAX_LIST: u64 = 8 << 20;
+/// What is listed, for people.
+const WHAT: &str = "what is attached to the image";
 /// How often the tag is written for one entry.
 const ROUNDS: u32 = 5;
 /// How long after it was written an entry is looked for once more, at least.
@@ -141,7 +147,7 @@ pub fn list(client: &Client, subject: &Digest) -> Result<Vec<Descriptor>, Regist
 fn by_api(client: &Client, subject: &Digest) -> Result<Option<Vec<Descriptor>>, RegistryError> {
     let path = format!("referrers/{subject}");
     let mut next: Option<SafeUrl> = None;
-    let mut entries = Vec::new();
+    let (mut entries, mut size) = (Vec::new(), 0);
     for _ in 0..MAX_PAGES {
         let call = Call {
             method: Method::Get,
@@ -151,7 +157,7 @@ fn by_api(client: &Client, subject: &Digest) -> Result<Option<Vec<Descriptor>>, 
             content: Content::None,
             access: Access::Pull,
         };
-        let (reply, bytes) = match client.read(&call, crate::model::MAX_DOCUMENT) {
+        let (reply, bytes) = match client.read(WHAT, &call, MAX_DOCUMENT) {
             Err(denied @ RegistryError::Denied { .. }) if next.is_none() => {
                 let image = client.head_manifest(&Which::Digest(subject.clone()));
                 return if matches!(image, Ok(Some(_))) { Ok(None) } else { Err(denied) };
@@ -161,10 +167,15 @@ fn by_api(client: &Client, subject: &Digest) -> Result<Option<Vec<Descriptor>>, 
         match reply.status() {
             200 => {}
             400 | 404 | 405 if next.is_none() => return Ok(None),
-            _ => return Err(client.refused("what is attached to the image", reply)),
+            _ => return Err(client.refused(WHAT, reply)),
         }
-        let index = Raw::<Index>::parse_as(bytes, Some(media::OCI_INDEX))?;
-        entries.extend(index.value().manifests.iter().cloned());
+        size += bytes.len() as u64;
+        if size > MAX_LIST {
+            return Err(client.lied(WHAT, format!("its list has more than {MAX_LIST} bytes")));
+        }
+        let index = Raw::<Index>::parse_as(bytes, Some(media::OCI_INDEX))
+            .map_err(|error| client.unshown(WHAT, &reply, error))?;
+        entries.extend(index.into_value().manifests);
         if entries.len() > MAX_INDEX_ENTRIES {
             break;
         }
@@ -173,14 +184,10 @@ fn by_api(client: &Client, subject: &Digest) -> Result<Option<Vec<Descriptor>>, 
             Some(link) => Some(reply.resolve(link)?),
         };
         if next.as_ref().is_some_and(|next| !next.same_origin(reply.url())) {
-            return Err(lied(client, "the next page of what is attached is on another host"));
+            return Err(client.lied(WHAT, "the next page of its list is on another host"));
         }
     }
-    Err(lied(client, "what is attached to the image has no end"))
-}
-
-fn lied(client: &Client, reason: &str) -> RegistryError {
-    RegistryError::Lied { what: "a list".into(), host: client.host(), reason: reason.into() }
+    Err(client.lied(WHAT, "its list has no end"))
 }
 
 /// The tag that stands for the API (distribution-spec, "Referrers Tag Schema").
@@ -190,14 +197,18 @@ fn tag(subject: &Digest) -> Which {
 
 /// What the tag lists.
 fn by_tag(client: &Client, subject: &Digest) -> Result<Index, RegistryError> {
-    let Some(found) = client.get_manifest(&tag(subject), None)? else { return Ok(Index::new(Vec::new())) };
-    let index = Raw::<Index>::parse_as(found.bytes, Some(media::OCI_INDEX))?;
-    Ok(index.value().clone())
+    let tag = tag(subject);
+    let Some(found) = client.get_manifest(&tag, None)? else { return Ok(Index::new(Vec::new())) };
+    if !is_index(&found.descriptor) {
+        let reason = "it stands for the list of what is attached to an image, and something else has it: delete that tag";
+        return Err(client.lied(&format!("tag `{tag}`"), reason));
+    }
+    Ok(Raw::<Index>::parse_as(found.bytes, Some(&found.descriptor.media_type))?.into_value())
 }
 
 /// Adds an entry to the tag, and sees to it that it stays.
 fn add(client: &Client, subject: &Digest, entry: &Descriptor) -> Result<(), RegistryError> {
-    let mut took = Duration::ZERO;
+    let (mut took, mut attempts) = (Duration::ZERO, client.attempts());
     for round in 0..=ROUNDS {
         let begun = Instant::now();
         let mut index = by_tag(client, subject)?;
@@ -213,7 +224,7 @@ fn add(client: &Client, subject: &Digest, entry: &Descriptor) -> Result<(), Regi
             }
             continue;
         }
-        if round == ROUNDS || (round > 0 && !client.wait(round - 1)) {
+        if round == ROUNDS || (round > 0 && !attempts.again(Duration::ZERO, 0, None)) {
             break;
         }
         index.media_type = Some(media::OCI_INDEX.into());

@@ -35,11 +35,11 @@ use super::*;
 use crate::model::Descriptor;
 use crate::model::media;
 
-const REPOSITORY: &str = "team/name";
+pub(super) const REPOSITORY: &str = "team/name";
 /// No error, no log and no `Debug` may have it: all secrets of these tests begin so.
 const SECRET: &str = "s3cret";
 
-struct Ring(Credentials, AtomicUsize);
+pub(super) struct Ring(pub(super) Credentials, pub(super) AtomicUsize);
 
 impl Keyring for Ring {
     fn find(&self, _: &str, repository: &str) -> Result<Credentials, RegistryError> {
@@ -91,7 +91,7 @@ fn tag(name: &str) -> Which {
     Which::Tag(name.into())
 }
 
-fn without_secrets(error: &RegistryError) {
+pub(super) fn without_secrets(error: &RegistryError) {
     let told = format!("{error} {error:?} {:?} {:?}", error.hint(), error.lines());
     assert!(!told.contains(SECRET), "{told}");
 }
@@ -266,7 +266,7 @@ fn a_download_goes_on_with_a_new_token_and_stores_only_the_right_bytes() {
     let digest = registry.with(|kept| kept.put_blob(REPOSITORY, &bytes));
     let blob = Descriptor::new(media::OCI_LAYER, digest.clone(), bytes.len() as u64);
     let client = client(&registry);
-    client.download(&blob, "layer", &store, &Silent).unwrap();
+    assert!(client.download(&blob, "layer", &store, &Silent).unwrap());
     assert!(store.contains(&digest));
     let wrong = registry.with(|kept| {
         let digest = Digest::sha256(b"promised");
@@ -339,6 +339,17 @@ fn another_host_is_given_a_login_to_read_and_never_to_write() {
     let logins =
         || other.requests().iter().filter(|request| request.header("authorization").is_some()).count();
     assert_eq!(logins(), 1);
+    // A download cannot log in there, and says that it is to be read; what is pulled is.
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let anew = client_as(&registry.host(), me());
+    assert!(!anew.download(&blob, "layer", &store, &Silent).unwrap());
+    let layout = crate::layout::Layout::create(&dir.path().join("layout")).unwrap();
+    let blobs = RegistryBlobs::new(vec![anew]);
+    layout.take(&blobs, std::slice::from_ref(&blob), |_| Ok(false), &Silent).unwrap();
+    let there = dir.path().join("layout/blobs/sha256").join(blob.digest.hex());
+    assert_eq!(fs_err::read(there).unwrap(), b"blob");
+    let before = logins();
     let place = http::SafeUrl::parse(&format!("{at}/uploads/")).unwrap();
     for method in [Method::Post, Method::Put, Method::Patch, Method::Delete] {
         let call = Call {
@@ -352,7 +363,7 @@ fn another_host_is_given_a_login_to_read_and_never_to_write() {
         let error = client.call(&call, Again::Never).unwrap_err();
         assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
     }
-    assert_eq!(logins(), 1, "the other host saw a login of a request that writes");
+    assert_eq!(logins(), before, "the other host saw a login of a request that writes");
 }
 
 /// Without the exemption of these tests: a registry on loopback leads to no other service of the machine.

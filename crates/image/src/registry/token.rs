@@ -26,6 +26,7 @@ use pinfold_base::http;
 use pinfold_base::http::Auth;
 use pinfold_base::http::Content;
 use pinfold_base::http::Exchange;
+use pinfold_base::http::HttpError;
 use pinfold_base::http::Method;
 use pinfold_base::http::Named;
 use pinfold_base::http::Reply;
@@ -41,6 +42,7 @@ use super::challenge;
 use super::challenge::Challenge;
 use super::endpoint::host_of;
 use super::endpoint::is_here;
+use super::endpoint::place;
 use super::said;
 
 /// The longest answer of a token server that is read, in bytes.
@@ -165,7 +167,7 @@ impl Tokens {
         let challenges = challenge::read(&reply.all("www-authenticate")).map_err(wrong)?;
         let of = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme == scheme);
         let (way, scopes) = match (of("bearer"), of("basic")) {
-            (Some(bearer), _) => (bearer_way(asker, at, bearer)?, merged(wanted, bearer).map_err(wrong)?),
+            (Some(bearer), _) => (bearer_way(asker, reply, bearer)?, merged(wanted, bearer).map_err(wrong)?),
             (None, Some(_)) => (Way::Basic, wanted.clone()),
             (None, None) if challenges.is_empty() => return Ok(None),
             (None, None) => return Err(wrong("it knows neither passwords nor tokens")),
@@ -243,7 +245,8 @@ impl Tokens {
 }
 
 /// Where tokens are asked for.
-fn bearer_way(asker: &Asker<'_>, at: &SafeUrl, challenge: &Challenge) -> Result<Way, RegistryError> {
+fn bearer_way(asker: &Asker<'_>, reply: &Reply, challenge: &Challenge) -> Result<Way, RegistryError> {
+    let at = reply.url();
     let wrong = |reason| RegistryError::Challenge { host: host_of(at), reason };
     let text = challenge.parameters.get("realm").ok_or_else(|| wrong("it does not say where tokens are"))?;
     let realm = SafeUrl::parse(text).map_err(|_| wrong("the place of its tokens is no address"))?;
@@ -252,7 +255,9 @@ fn bearer_way(asker: &Asker<'_>, at: &SafeUrl, challenge: &Challenge) -> Result<
         Scheme::Https => {}
         Scheme::Http if here => {}
         Scheme::Http | Scheme::File => {
-            return Err(RegistryError::Realm { host: host_of(at), realm: Shown::of(&realm) });
+            let realm = realm.to_string();
+            let realm = if reply.may_show(&realm) { Shown::of(&realm) } else { Shown::new("…") };
+            return Err(RegistryError::Realm { host: host_of(at), realm });
         }
     }
     if realm.auth() != Auth::None {
@@ -323,6 +328,7 @@ fn ask(
         // A query's spelling is that of a form.
         let text = realm.without_secrets().and_query(&form).expose();
         let form = Secret::new(text.expose().split_once('?').map_or("", |(_, form)| form));
+        asker.http.confide(token);
         let headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")];
         let reply = once(asker, at, realm, Method::Post, &Auth::None, &headers, Content::Secret(&form))?;
         if !matches!(reply.status(), 404 | 405) {
@@ -349,14 +355,15 @@ fn once(
     content: Content<'_>,
 ) -> Result<Reply, RegistryError> {
     let exchange = Exchange { method, url, named: asker.named, led_by: Some(at), auth, headers, content };
-    let mut failures = 0;
+    let mut attempts = asker.http.attempts();
     loop {
+        let begun = Instant::now();
+        let mut again = |asked| attempts.again(begun.elapsed(), 0, asked);
         match asker.http.exchange(&exchange) {
-            Err(error) if error.is_passing() && asker.http.wait(failures, None) => {}
-            Ok(reply) if is_passing(reply.status()) && asker.http.wait(failures, reply.retry_after()) => {}
+            Err(error) if error.is_passing() && again(None) => {}
+            Ok(reply) if is_passing(reply.status()) && again(reply.retry_after()) => {}
             result => return Ok(result?),
         }
-        failures += 1;
     }
 }
 
@@ -366,16 +373,25 @@ pub(super) const fn is_passing(status: u16) -> bool {
 }
 
 fn kept(asker: &Asker<'_>, realm: &SafeUrl, reply: Reply) -> Result<Kept, RegistryError> {
-    let host = host_of(realm);
-    let what = || format!("a token for `{}`", asker.repository);
-    match reply.status() {
+    let (host, place) = (host_of(realm), place(&host_of(asker.registry), asker.repository));
+    let what =
+        if host == host_of(asker.registry) { "a token".to_owned() } else { format!("a token from {host}") };
+    let (status, retry_after) = (reply.status(), reply.retry_after());
+    match status {
         200 => {}
-        400 | 401 | 403 => return Err(RegistryError::Denied { what: what(), host, said: said(reply) }),
-        status => return Err(RegistryError::Status { what: what(), host, status, said: said(reply) }),
+        400 | 401 | 403 => return Err(RegistryError::Denied { what, host: place, said: said(reply) }),
+        _ => return Err(RegistryError::Status { what, host: place, status, retry_after, said: said(reply) }),
     }
     let wrong = |reason| RegistryError::Challenge { host: host.clone(), reason };
-    let answer: Answer = serde_json::from_slice(&reply.bytes(MAX_ANSWER)?)
-        .map_err(|_| wrong("its answer with the token cannot be read"))?;
+    let bytes = match reply.bytes(MAX_ANSWER) {
+        Err(HttpError::TooLong { .. }) => {
+            let (what, limit) = ("the answer with a token".into(), Some(MAX_ANSWER));
+            return Err(RegistryError::TooLarge { what, host, size: MAX_ANSWER + 1, limit });
+        }
+        bytes => bytes?,
+    };
+    let answer: Answer =
+        serde_json::from_slice(&bytes).map_err(|_| wrong("its answer with the token cannot be read"))?;
     let token = answer.token.filter(|token| !token.is_empty()).or(answer.access_token).unwrap_or_default();
     if token.is_empty() || token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(wrong("its token is empty, longer than 64 KiB, or no text"));

@@ -1,7 +1,7 @@
 //! One blob into a repository.
 //!
 //! ```text
-//! HEAD ─ there ─► nothing        POST ?mount&from ─ 201 ─► nothing sent        POST ─► PUT (all of it) ─► HEAD (its size)
+//! HEAD ─ there ─► nothing        POST ?mount&from ─ 201 ─► HEAD (its size)        POST ─► PUT (all of it) ─► HEAD (its size)
 //! ```
 //!
 //! Content goes in one piece, since sending in chunks is what registries get wrong most. A session that broke is not gone on with:
@@ -23,12 +23,16 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 
 use pinfold_base::http::Content;
 use pinfold_base::http::Expect;
+use pinfold_base::http::HttpError;
 use pinfold_base::http::Method;
 use pinfold_base::http::Reply;
 use pinfold_base::http::SafeUrl;
+use pinfold_base::http::Step;
 
 use super::client::Access;
 use super::client::Again;
@@ -45,6 +49,8 @@ use crate::model::Descriptor;
 
 /// Sessions begun for one blob.
 const SESSIONS: u32 = 3;
+/// What a session that fell silent counts for at most: what it took before that was no waste.
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// How many bytes of a blob have been given away, at most so far.
 pub(super) type Moved = Arc<AtomicU64>;
@@ -74,7 +80,9 @@ pub(super) fn upload(
     let mut begun = None;
     for source in mount_from {
         match mount(client, blob, source)? {
-            Mount::Done => return Ok(Came::Mounted),
+            // What the other repository has under the digest is looked at like what is sent.
+            Mount::Done if is_there(client, blob)? => return Ok(Came::Mounted),
+            Mount::Done => {}
             Mount::Begun(session) => {
                 begun = Some(session);
                 break;
@@ -82,7 +90,9 @@ pub(super) fn upload(
             Mount::Refused => {}
         }
     }
+    let mut attempts = client.attempts();
     for attempt in 1..=SESSIONS {
+        let begun_at = Instant::now();
         let session = match begun.take() {
             Some(session) => session,
             None => begin(client)?,
@@ -92,7 +102,13 @@ pub(super) fn upload(
             Ok(()) => break,
             Err(error) => {
                 let broken = matches!(&error, RegistryError::Http(error) if error.is_passing());
-                if broken && attempt + 1 == SESSIONS && client.wait(attempt - 1) {
+                // Who takes nothing any more would not answer to a farewell either.
+                let silent =
+                    matches!(&error, RegistryError::Http(HttpError::Connection { step: Step::Wait, .. }));
+                let took = if silent { begun_at.elapsed().min(SILENCE) } else { Duration::ZERO };
+                let further =
+                    attempt < SESSIONS && may_pass(&error) && attempts.again(took, 0, retry_after(&error));
+                if broken && further && attempt + 1 == SESSIONS {
                     match resume(client, from, blob, &session, moved) {
                         Ok(true) => break,
                         Ok(false) => {}
@@ -101,8 +117,10 @@ pub(super) fn upload(
                         }
                     }
                 }
-                cancel(client, &session);
-                if attempt == SESSIONS || !may_pass(&error) || !client.wait(attempt - 1) {
+                if !silent {
+                    cancel(client, &session);
+                }
+                if !further {
                     return Err(error);
                 }
                 tracing::info!(%error, blob = %blob.digest, "a new session");
@@ -203,7 +221,7 @@ fn send(
         201 | 204 => Ok(()),
         413 => {
             let size = blob.size;
-            Err(RegistryError::TooLarge { what: what(blob), host: client.host(), size, limit: None })
+            Err(RegistryError::TooLarge { what: what(blob), host: client.place(), size, limit: None })
         }
         400 => {
             // The registry says so of content that is not what its digest says, too. What was believed by its stamp is then hashed.
@@ -340,6 +358,14 @@ fn cancel(client: &Client, session: &SafeUrl) {
     }
 }
 
+/// How long the registry wants to be left alone.
+fn retry_after(error: &RegistryError) -> Option<Duration> {
+    match error {
+        RegistryError::Status { retry_after, .. } => *retry_after,
+        _ => None,
+    }
+}
+
 /// Whether a new session may do better.
 fn may_pass(error: &RegistryError) -> bool {
     match error {
@@ -352,7 +378,7 @@ fn may_pass(error: &RegistryError) -> bool {
 }
 
 fn lied(client: &Client, blob: &Descriptor, reason: String) -> RegistryError {
-    RegistryError::Lied { what: what(blob), host: client.host(), reason }
+    RegistryError::Lied { what: what(blob), host: client.place(), reason }
 }
 
 fn what(blob: &Descriptor) -> String {

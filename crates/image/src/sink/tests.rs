@@ -212,3 +212,40 @@ fn a_blob_that_is_named_as_two_things_is_no_part() {
         assert_eq!(parts(&memory, &index.descriptor()).is_ok(), right);
     }
 }
+
+/// A chain of two thousand indexes was walked to its end, for seconds.
+#[test]
+fn indexes_are_nested_to_a_bound() {
+    use crate::model::media;
+    let nested = |depth: usize| {
+        let mut memory = Memory::default();
+        let image = memory.image(AMD64, &[b"tar".to_vec()], LayerEncoding::Tar);
+        let mut root = image.manifest.descriptor();
+        for _ in 0..depth {
+            let index = Raw::compose(Index::new(vec![root])).unwrap();
+            memory.document(&index);
+            root = index.descriptor();
+        }
+        assert_eq!(root.media_type, media::OCI_INDEX);
+        parts(&memory, &root)
+    };
+    assert_eq!(nested(8).unwrap().len(), 8 + 3);
+    let error = nested(9).unwrap_err();
+    assert!(error.to_string().ends_with("its indexes are nested more than 8 deep"), "{error}");
+}
+
+/// Whoever only hands an image on needs to know which platform it is for, and not what its layers are.
+#[test]
+fn an_image_with_layers_of_another_kind_has_its_platform() {
+    let mut memory = Memory::default();
+    let image = memory.image(AMD64, &[b"tar".to_vec()], LayerEncoding::Tar);
+    let mut manifest = image.manifest.value().clone();
+    manifest.layers[0].media_type = "application/x-other".into();
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    let length = bytes.len() as u64;
+    let root = Descriptor::new(manifest.media_type.as_deref().unwrap(), memory.put(bytes), length);
+    let source = ImageSource::new("x", root.clone(), Box::new(memory));
+    assert_eq!(source.carried().unwrap(), [AMD64]);
+    let error = source.image_of(&root).unwrap_err();
+    assert!(error.to_string().contains("`application/x-other` is no layer"), "{error}");
+}

@@ -157,6 +157,17 @@ impl ImageSource {
         Ok(self.listed()?.platforms)
     }
 
+    /// The platforms of something that is handed on as it is: none of what is no image.
+    pub fn carried(&self) -> Result<Vec<Platform>, ImageError> {
+        if is_manifest(&self.root) {
+            let manifest: Raw<Manifest> = read_document(&*self.blobs, &self.root)?;
+            if !manifest.value().is_image() {
+                return Ok(Vec::new());
+            }
+        }
+        Ok(self.platforms()?.into_keys().collect())
+    }
+
     /// All manifests that it lists.
     pub(crate) fn listed(&self) -> Result<Listed, ImageError> {
         let mut listed = Listed::default();
@@ -177,7 +188,7 @@ impl ImageSource {
                 }
             }
             None => {
-                if let Some(platform) = self.image_of(&self.root)?.config.value().platform() {
+                if let Some(platform) = self.configuration_of(&self.root)?.1.value().platform() {
                     listed.platforms.insert(platform, self.root.clone());
                 }
             }
@@ -222,12 +233,7 @@ impl ImageSource {
 
     /// The image behind a manifest's descriptor.
     pub fn image_of(&self, descriptor: &Descriptor) -> Result<Image, ImageError> {
-        let manifest: Raw<Manifest> = read_document(&*self.blobs, descriptor)?;
-        if !manifest.value().is_image() {
-            let reason = format!("its configuration is `{}`", manifest.value().config.media_type);
-            return Err(ImageError::rule(format!("`{}`, which is no image,", self.name), reason));
-        }
-        let config: Raw<ImageConfiguration> = read_document(&*self.blobs, &manifest.value().config)?;
+        let (manifest, config) = self.configuration_of(descriptor)?;
         let (blobs, ids) = (&manifest.value().layers, &config.value().rootfs.diff_ids);
         if blobs.len() != ids.len() {
             let reason =
@@ -243,6 +249,20 @@ impl ImageSource {
         });
         let layers = layers.collect::<Result<_, ImageError>>()?;
         Ok(Image { manifest, config, layers })
+    }
+
+    /// The same without a look at its layers, which need not be understood by who only hands them on.
+    fn configuration_of(
+        &self,
+        descriptor: &Descriptor,
+    ) -> Result<(Raw<Manifest>, Raw<ImageConfiguration>), ImageError> {
+        let manifest: Raw<Manifest> = read_document(&*self.blobs, descriptor)?;
+        if !manifest.value().is_image() {
+            let reason = format!("its configuration is `{}`", manifest.value().config.media_type);
+            return Err(ImageError::rule(format!("`{}`, which is no image,", self.name), reason));
+        }
+        let config = read_document(&*self.blobs, &manifest.value().config)?;
+        Ok((manifest, config))
     }
 
     /// Opens a blob, verified while it is read to its end.

@@ -232,3 +232,34 @@ fn what_was_kept_proves_the_same_without_the_registry() {
     assert_eq!(kept.bundles(&image).unwrap().len(), 2);
     assert!(kept.bundles(&other).unwrap().is_empty());
 }
+
+/// What is large is looked at last, and not all of it: it would be in memory together.
+#[test]
+fn of_large_bundles_no_more_are_fetched_than_fit_and_small_ones_come_first() {
+    let key = SecretKey::generate().unwrap();
+    let registry = Registry::start(listing());
+    let image = image(&registry);
+    registry.with(|kept| {
+        for n in 0..20_u8 {
+            // They are gone by the time that they are asked for, which does not hinder.
+            let layer = Descriptor::new(MEDIA_TYPE, Digest::sha256(&[n]), MAX_BUNDLE);
+            let value = serde_json::json!({
+                "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "artifactType": MEDIA_TYPE,
+                "config": Descriptor::new(media::OCI_EMPTY, Digest::sha256(b"{}"), 2),
+                "layers": [layer], "subject": image.descriptor,
+            });
+            kept.put_manifest(REPOSITORY, None, media::OCI_MANIFEST, value.to_string().as_bytes());
+        }
+    });
+    let right = signed(&key, &image.descriptor.digest);
+    attached(&registry, &image, &[artifact(MEDIA_TYPE, &right)]);
+    let before = registry.requests().len();
+    assert_eq!(judged(&registry, &image, &key).unwrap(), [right]);
+    let fetched = registry
+        .asked()
+        .split_off(before)
+        .iter()
+        .filter(|line| line.contains("GET /v2/team/name/blobs/"))
+        .count();
+    assert_eq!(fetched as u64, 1 + (MAX_TOGETHER - 1) / MAX_BUNDLE);
+}

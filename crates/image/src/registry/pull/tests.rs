@@ -325,8 +325,8 @@ fn wrong_and_endless_layers_are_never_kept() {
             "wrong digest",
             Kind::Integrity,
         ),
-        (|bytes| Response::ok([&bytes[..], b"x"].concat()), "wrong size", Kind::Integrity),
-        (|bytes| Response::ok(bytes[..bytes.len() - 1].to_vec()), "wrong size", Kind::Integrity),
+        (|bytes| Response::ok([&bytes[..], b"x"].concat()), "bytes come instead of", Kind::Integrity),
+        (|bytes| Response::ok(bytes[..bytes.len() - 1].to_vec()), "bytes come instead of", Kind::Integrity),
         (
             |bytes| Response::ok([bytes, vec![0; 1 << 20]].concat()).fault(Fault::NoLength),
             "longer than",

@@ -240,11 +240,11 @@ fn each_push_asks_for_what_it_needs_and_no_more() {
         registry.asked(at),
         [&["HEAD manifests2"][..], &blob, &blob, &blob, &documents, &tag].concat()
     );
-    // Another repository: the registry takes them over.
+    // Another repository: the registry takes them over, and what it took is looked at.
     let at = registry.count();
     let sent = registry.push_with("team/y", "2", &["team/x"], &memory, &root).unwrap();
     assert_eq!((sent.sent.len(), sent.mounted.len()), (0, 3));
-    let blob = ["HEAD blobs@", "POST uploads mount"];
+    let blob = ["HEAD blobs@", "POST uploads mount", "HEAD blobs@"];
     assert_eq!(
         registry.asked(at),
         [&["HEAD manifests2"][..], &blob, &blob, &blob, &documents, &tag].concat()
@@ -454,6 +454,10 @@ enum Rest {
     Appended,
     /// Quirk 1: it takes it and drops it.
     Dropped,
+    /// Quirk 4: so much at once is 416.
+    TooMuch,
+    /// Quirk 5: what it says that it has is counted from the beginning of the rest.
+    Relative,
     /// As Debian's does: it does not know the session any more.
     Unknown,
     /// It has nothing.
@@ -467,7 +471,7 @@ fn the_rest_is_sent_after_what_arrived_when_it_broke_twice() {
     let mut from = Memory::default();
     let digest = from.put(bytes.clone());
     let blob = Descriptor::new(crate::model::media::OCI_LAYER, digest.clone(), bytes.len() as u64);
-    for rest in [Rest::Appended, Rest::Dropped, Rest::Unknown, Rest::Nothing] {
+    for rest in [Rest::Appended, Rest::Dropped, Rest::TooMuch, Rest::Relative, Rest::Unknown, Rest::Nothing] {
         let (puts, kept) = (AtomicU64::new(0), Mutex::new(Vec::new()));
         let fake: Arc<Has> = Arc::default();
         let (of_fake, of_digest) = (fake.clone(), digest.clone());
@@ -496,11 +500,15 @@ fn the_rest_is_sent_after_what_arrived_when_it_broke_twice() {
                 }
                 "PATCH" => {
                     assert_eq!(request.header("content-range"), Some("60000-99999"));
-                    if rest == Rest::Appended {
+                    if rest == Rest::TooMuch {
+                        return Some(Response::status(416));
+                    }
+                    if matches!(rest, Rest::Appended | Rest::Relative) {
                         kept.extend(&request.body);
                     }
                     let place = request.path.clone();
-                    Some(Response::status(202).header("Range", &range(&kept)).header("Location", &place))
+                    let has = if rest == Rest::Relative { range(&request.body) } else { range(&kept) };
+                    Some(Response::status(202).header("Range", &has).header("Location", &place))
                 }
                 _ => None,
             }
