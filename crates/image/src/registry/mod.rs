@@ -26,6 +26,8 @@ mod hostile;
 pub mod legacy;
 pub mod pull;
 pub mod push;
+#[cfg(test)]
+mod quirks;
 pub mod referrers;
 #[cfg(test)]
 mod tests;

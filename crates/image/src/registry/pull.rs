@@ -38,6 +38,9 @@ use crate::store::NamedImage;
 use crate::store::Upstream;
 use crate::trust::Admitted;
 
+/// How often what was removed meanwhile is fetched again.
+const AGAIN: u32 = 3;
+
 /// What of an image is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -227,8 +230,15 @@ pub fn take(
         index: (pulled.digest != pulled.kept).then(|| pulled.digest.clone()),
         resolved: Some(resolved.to_owned()),
     };
-    copy(source.blobs(), &root, store.receive(reference, upstream, reporter))?;
-    Ok(pulled)
+    let mut times = 0;
+    loop {
+        let from = source.blobs().location();
+        match copy(source.blobs(), &root, store.receive(reference, upstream.clone(), reporter)) {
+            // Somebody removed another image that had them, too.
+            Err(ImageError::MissingBlob { place, .. }) if place != from && times < AGAIN => times += 1,
+            copied => return copied.map(|()| pulled),
+        }
+    }
 }
 
 /// What of an image is kept, its documents looked at.

@@ -49,7 +49,7 @@ impl Keyring for Ring {
     }
 }
 
-fn me() -> Credentials {
+pub(super) fn me() -> Credentials {
     Credentials::Password { user: USER.0.into(), password: Secret::new(USER.1) }
 }
 
@@ -63,7 +63,7 @@ fn http_client(loopback: bool) -> http::Client {
     })
 }
 
-fn client_as(host: &str, credentials: Credentials) -> Client {
+pub(super) fn client_as(host: &str, credentials: Credentials) -> Client {
     let ring = Arc::new(Ring(credentials, AtomicUsize::new(0)));
     Client::new(http_client(true), Endpoint::of(host, false).unwrap(), REPOSITORY, ring)
 }

@@ -50,7 +50,7 @@ use crate::model::Descriptor;
 /// Sessions begun for one blob.
 const SESSIONS: u32 = 3;
 /// What a session that fell silent counts for at most: what it took before that was no waste.
-const SILENCE: Duration = Duration::from_mins(1);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How many bytes of a blob have been given away, at most so far.
 pub(super) type Moved = Arc<AtomicU64>;
@@ -82,12 +82,11 @@ pub(super) fn upload(
         match mount(client, blob, source)? {
             // What the other repository has under the digest is looked at like what is sent.
             Mount::Done if is_there(client, blob)? => return Ok(Came::Mounted),
-            Mount::Done => {}
             Mount::Begun(session) => {
                 begun = Some(session);
                 break;
             }
-            Mount::Refused => {}
+            Mount::Done | Mount::Refused => {}
         }
     }
     let mut attempts = client.attempts();

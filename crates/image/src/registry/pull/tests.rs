@@ -597,3 +597,33 @@ fn mirrors_are_asked_first_and_are_passed_over_where_they_fail() {
         look(&clients, &Here::new().store, &Here::name(&whole, ":2"), Wanted::Host(AMD64), true).is_err()
     );
 }
+
+/// Another image that shares a layer is removed while this one comes: what it took along is fetched again.
+#[test]
+fn what_is_removed_beside_a_pull_is_fetched_again() {
+    let (memory, root) = image();
+    let here = Here::new();
+    let source = ImageSource::new("x", root.clone(), Box::new(memory.clone()));
+    let mut layers = source.images().unwrap()[&AMD64].manifest.value().layers.clone();
+    layers.sort_by_key(|layer| std::cmp::Reverse(layer.size));
+    // The large layer is there already, and gone when the small one comes.
+    let path = here.store.blob_path(&layers[0].digest);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, &memory.0[&layers[0].digest]).unwrap();
+    let (small, large) = (layers[1].digest.to_string(), path.clone());
+    let removes = instead("/blobs/", move |request: &Request| {
+        if request.method == "GET" && request.path.ends_with(&small) && large.exists() {
+            std::thread::sleep(Duration::from_millis(100));
+            fs::remove_file(&large).unwrap();
+        }
+        None
+    });
+    let registry = Registry::start(removes);
+    keep(&registry, &memory, &root, Some("1"));
+    let pulled = here.pull(&registry, ":1", Wanted::Host(AMD64)).unwrap();
+    assert_eq!(pulled.platforms, [AMD64]);
+    assert!(path.exists());
+    let fetched =
+        lines(&registry, 0).iter().filter(|line| line.ends_with(&layers[0].digest.to_string())).count();
+    assert_eq!(fetched, 1, "it was there, went, and came again");
+}
