@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod authority;
+pub mod beside;
 pub mod digest;
 pub mod directory;
 pub mod error;

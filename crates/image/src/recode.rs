@@ -18,6 +18,7 @@ use pinfold_archive::tar::Piece;
 use pinfold_archive::tar::TarError;
 use pinfold_archive::tree::InlineOnly;
 use pinfold_base::Digest;
+use pinfold_base::beside::BesideFolder;
 
 use crate::Image;
 use crate::ImageError;
@@ -42,7 +43,7 @@ pub struct Recoded<'a> {
     image: Image,
     made: Layout,
     below: &'a ImageSource,
-    _folder: tempfile::TempDir,
+    _folder: BesideFolder,
 }
 
 impl Recoded<'_> {
@@ -74,7 +75,7 @@ pub fn with_zstd<'a>(
     threads: NonZeroUsize,
     dir: &Path,
 ) -> Result<Recoded<'a>, ImageError> {
-    let folder = tempfile::Builder::new().prefix(".pinfold-").tempdir_in(dir)?;
+    let folder = BesideFolder::within(dir)?;
     let made = Layout::create(folder.path())?;
     let encoding = Encoding::Zstd { level };
     let mut manifest = image.manifest.value().clone();

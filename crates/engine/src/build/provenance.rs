@@ -20,6 +20,7 @@ use std::time::Duration;
 use fs_err as fs;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
+use pinfold_base::beside::BesideFile;
 use pinfold_base::private_folder;
 use serde::Serialize;
 use serde_json::Value;
@@ -172,10 +173,9 @@ pub(super) fn note(
         let file = file(context, image);
         let folder = context.home.data().join(FOLDER);
         private_folder(&folder)?;
-        let mut new = tempfile::Builder::new().prefix(".new").tempfile_in(&folder)?;
+        let mut new = BesideFile::new(&file)?;
         io::Write::write_all(&mut new, &bytes)?;
-        new.persist(&file).map_err(|error| error.error)?;
-        Ok(())
+        new.persist_as_it_is()
     };
     if let Err(error) = written() {
         tracing::info!(%error, "what the image was built of is not noted");

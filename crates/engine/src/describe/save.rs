@@ -9,7 +9,7 @@ use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
-use pinfold_base::store;
+use pinfold_base::beside::BesideFile;
 use pinfold_base::store::StoreError;
 
 /// Why a text is not written.
@@ -55,10 +55,10 @@ pub fn save(file: &Path, text: &str) -> Result<(), SaveError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let folder = folder(file)?;
-    let mut new = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(folder)?;
+    folder(file)?;
+    let mut new = BesideFile::new(file)?;
     new.write_all(text.as_bytes())?;
-    Ok(store::persist(new, file)?)
+    Ok(new.persist()?)
 }
 
 /// The folder of a file that is to be written. Whoever works long for it asks first.

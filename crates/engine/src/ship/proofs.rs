@@ -20,6 +20,7 @@ use std::time::Duration;
 use fs_err as fs;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
+use pinfold_base::beside::BesideFile;
 use pinfold_base::directory;
 use pinfold_base::private_folder;
 use pinfold_image::ImageError;
@@ -145,10 +146,9 @@ impl Kept {
             if fs::read(&file).is_ok_and(|there| there == *bundle) {
                 continue;
             }
-            let mut new = tempfile::Builder::new().prefix(".new").tempfile_in(&folder)?;
+            let mut new = BesideFile::new(&file)?;
             new.write_all(bundle)?;
-            new.as_file().sync_all()?;
-            new.persist(&file).map_err(|error| error.error)?;
+            new.persist_as_it_is()?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use fs_err as fs;
 use pinfold_archive::tar::BLOCK;
 use pinfold_archive::tar::write;
-use pinfold_base::store::persist;
+use pinfold_base::beside::BesideFile;
 use serde::Serialize;
 
 use super::Named;
@@ -49,7 +49,7 @@ pub(super) struct ArchiveSink<'a> {
 /// Where an archive goes.
 enum Out<'a> {
     /// To a temporary file beside its final name.
-    File { file: BufWriter<tempfile::NamedTempFile>, path: PathBuf },
+    File { file: BufWriter<BesideFile>, path: PathBuf },
     /// To whoever reads it.
     Stream(&'a mut dyn Write),
 }
@@ -120,9 +120,8 @@ impl Out<'_> {
             return Err(ImageError::Archive { archive: path.display().to_string(), reason });
         }
         let path = real.as_deref().unwrap_or(path);
-        let parent = parent_of(path);
-        fs::create_dir_all(parent)?;
-        let file = tempfile::Builder::new().prefix(".pinfold-").tempfile_in(parent)?;
+        fs::create_dir_all(parent_of(path))?;
+        let file = BesideFile::new(path)?;
         Ok(Self::File { file: BufWriter::with_capacity(1 << 20, file), path: std::path::absolute(path)? })
     }
 
@@ -185,9 +184,8 @@ impl Sink for ArchiveSink<'_> {
         }
         self.out.writer().write_all(&write::END)?;
         match self.out {
-            Out::File { file, path } => {
-                let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-                Ok(persist(file, &path)?)
+            Out::File { file, .. } => {
+                Ok(file.into_inner().map_err(io::IntoInnerError::into_error)?.persist()?)
             }
             Out::Stream(to) => Ok(to.flush()?),
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use pinfold_base::Reporter;
+use pinfold_base::beside::BesideFolder;
 use pinfold_base::store::Expected;
 use pinfold_base::store::PARTIAL;
 use pinfold_base::store::TEMPORARY;
@@ -37,7 +38,7 @@ enum State {
     /// It is there, and nobody else changes it.
     Locked { _lock: Lock },
     /// It gets this name when it is whole.
-    New { dir: tempfile::TempDir, path: PathBuf },
+    New { dir: BesideFolder, path: PathBuf },
 }
 
 impl<'a> DirectorySink<'a> {
@@ -52,9 +53,8 @@ impl<'a> DirectorySink<'a> {
             let lock = Lock::hold(&path.join("lock"), FlockOperation::LockExclusive)?;
             return Ok(Self { layout, named, state: State::Locked { _lock: lock }, reporter });
         }
-        let parent = parent_of(path);
-        fs::create_dir_all(parent)?;
-        let dir = tempfile::Builder::new().prefix(".pinfold-").tempdir_in(parent)?;
+        fs::create_dir_all(parent_of(path))?;
+        let dir = BesideFolder::new(path)?;
         let layout = Layout::create(dir.path())?;
         Ok(Self { layout, named, state: State::New { dir, path: path.into() }, reporter })
     }
@@ -100,7 +100,7 @@ impl Sink for DirectorySink<'_> {
             fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755))?;
             // An empty directory in the way is replaced, anything else was refused at the start.
             fs::rename(dir.path(), &path)?;
-            let _ = dir.keep();
+            dir.keep();
             sync_parent(&path)?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use pinfold_archive::codec::decoder;
 use pinfold_base::Algorithm;
+use pinfold_base::beside::BesideFolder;
 use pinfold_base::digest::HashingWriter;
 
 use crate::ImageError;
@@ -32,7 +33,7 @@ pub(super) fn copy_plain(
         copy(source.blobs(), root, sink)?;
         return Ok(root.clone());
     }
-    let dir = tempfile::Builder::new().prefix(".pinfold-").tempdir_in(dir)?;
+    let dir = BesideFolder::within(dir)?;
     let made = Layout::create(dir.path())?;
     let mut manifest = image.manifest.value().clone();
     for (layer, descriptor) in image.layers.iter().zip(&mut manifest.layers) {
