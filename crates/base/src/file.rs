@@ -18,6 +18,20 @@ pub fn regular(path: &Path) -> io::Result<fs_err::File> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` is no regular file", path.display())))
 }
 
+/// Opens a file of configuration to be read: a regular one, or a device such as `/dev/null`, which is none on purpose. Links are
+/// followed.
+pub fn configuration(path: &Path) -> io::Result<fs_err::File> {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs_err::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_char_device() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` is no regular file", path.display())))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
@@ -39,6 +53,8 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
         for path in [pipe.as_path(), dir.path()] {
             assert!(regular(path).unwrap_err().to_string().contains("is no regular file"));
+            assert!(configuration(path).unwrap_err().to_string().contains("is no regular file"));
         }
+        assert!(regular(Path::new("/dev/null")).is_err() && configuration(Path::new("/dev/null")).is_ok());
     }
 }

@@ -14,6 +14,7 @@ use pinfold_image::registry::Remote;
 
 use super::error::ShipError;
 use super::login::UserKeyring;
+use super::registries::Line;
 use super::registries::Place;
 use super::registries::Registries;
 use crate::context::Context;
@@ -67,13 +68,17 @@ fn client(
     keyring: Arc<dyn Keyring>,
     options: http::Options,
 ) -> Result<Client, ShipError> {
-    let Place { remote, insecure } = place;
+    let Place { remote, line } = place;
+    let roots = registries.authorities(&remote.host)?;
+    let endpoint = match line {
+        Line::Tls => Endpoint::over_tls(&remote.host)?,
+        // Whoever gave it an authority speaks TLS with it.
+        Line::Usual if !roots.is_empty() => Endpoint::over_tls(&remote.host)?,
+        Line::Usual | Line::Plain => Endpoint::of(&remote.host, *line == Line::Plain)?,
+    };
     let client = match context.network() {
-        Network::Online => {
-            http::Client::patient(http::Options { roots: registries.authorities(&remote.host)?, ..options })?
-        }
+        Network::Online => http::Client::patient(http::Options { roots, ..options })?,
         Network::Offline => http::Client::offline(),
     };
-    let endpoint = Endpoint::of(&remote.host, *insecure)?;
     Ok(Client::new(client, endpoint, &remote.repository, keyring))
 }

@@ -1,8 +1,8 @@
 //! Which address a registry's name means.
 //!
 //! A name is a host with or without a port, as it is written before a repository. It is asked by `https`, and by `http` where it is
-//! on this machine's own loopback: written so in numbers, or `localhost`. (Docker does the same.) Anything else by `http` takes
-//! the user's configuration.
+//! on this machine's own loopback: written so in numbers, or `localhost`. (Docker does the same.) Anything else by `http`, and `https`
+//! on loopback, takes the user's configuration.
 
 use pinfold_base::authority::Authority;
 use pinfold_base::authority::Grammar;
@@ -32,6 +32,16 @@ impl Endpoint {
         let base =
             SafeUrl::parse(&format!("{scheme}://{host}/")).map_err(|_| wrong("is no host of a registry"))?;
         Ok(Self { base, key: host.to_ascii_lowercase(), named: Named::ByMachine })
+    }
+
+    /// The same by `https`, wherever it is.
+    pub fn over_tls(host: &str) -> Result<Self, RegistryError> {
+        let endpoint = Self::of(host, false)?;
+        let base = SafeUrl::parse(&format!("https://{host}/")).map_err(|_| RegistryError::Name {
+            text: host.chars().take(300).collect(),
+            reason: "is no host of a registry",
+        })?;
+        Ok(Self { base, ..endpoint })
     }
 
     /// The same for a registry that a project names.
@@ -90,6 +100,8 @@ mod tests {
             let endpoint = Endpoint::of(host, insecure).unwrap();
             assert_eq!(endpoint.base.to_string(), base, "{host}");
             assert_eq!(endpoint.key, host.to_ascii_lowercase());
+            let secured = Endpoint::over_tls(host).unwrap();
+            assert_eq!(secured.base.to_string(), base.replace("http://", "https://"));
             assert_eq!(format!("https://{}/", host_of(&endpoint.base)), base.replace("http://", "https://"));
         }
     }

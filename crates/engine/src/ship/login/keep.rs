@@ -18,8 +18,10 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
+use pinfold_base::beside::BesideFile;
 use pinfold_base::http::Secret;
 use pinfold_image::Reference;
+use pinfold_image::reference::without_login;
 use pinfold_image::registry::Credentials;
 use pinfold_image::registry::Keyring;
 use pinfold_image::registry::RegistryError;
@@ -48,8 +50,12 @@ impl Registry {
     fn parse(text: &str) -> Result<Self, RegistryError> {
         // Judged as the name of an image that is in it. One that is copied from a browser has a scheme.
         let text = text.strip_prefix("https://").unwrap_or(text).trim_end_matches('/');
-        let reason = "is no registry and no part of one";
-        let wrong = || RegistryError::Name { text: text.chars().take(300).collect(), reason };
+        let reason = if text.starts_with("http://") {
+            "has a scheme, and a registry is written without: by its host, and its port where it has one"
+        } else {
+            "is no registry and no part of one"
+        };
+        let wrong = || RegistryError::Name { text: without_login(text), reason };
         let whole: Reference = format!("{text}/x").parse().map_err(|_| wrong())?;
         let remote = Remote::of(&whole).map_err(|_| wrong())?;
         let part = remote.repository.strip_suffix('x').unwrap_or_default().trim_end_matches('/').to_owned();
@@ -112,10 +118,23 @@ pub fn log_in(
         repository: registry.part.clone(),
         which: Which::Tag("latest".into()),
     };
-    connect::with(context, &remote, given)?.log_in().map_err(ShipError::NotIn)?;
     let ring = UserKeyring::of(context);
     let at = ring.files.iter().filter(|file| file.form == Form::Today).find(|file| can_be(&file.path));
     let at = at.ok_or_else(|| wrong("there is no place for it: `REGISTRY_AUTH_FILE` can name one"))?;
+    // A helper would be asked for the whole registry, and what it kept of a part found by nobody.
+    if !registry.part.is_empty()
+        && let Some(name) = Whole::read(at)?.helper(&registry.host)
+    {
+        return Err(wrong(&format!(
+            "`{}` keeps logins by `docker-credential-{name}`, which knows whole registries only: log in to `{}`, or name another file with \
+             `REGISTRY_AUTH_FILE`",
+            at.path.display(),
+            registry.host
+        ))
+        .into());
+    }
+    connect::with(context, &remote, given)?.log_in().map_err(ShipError::NotIn)?;
+    let _turn = turn(&at.path)?;
     let mut kept = Whole::read(at)?;
     let key = registry.key();
     let place = if let Some(name) = kept.helper(&registry.host) {
@@ -137,6 +156,7 @@ pub fn log_out(context: &Context, registry: &Registry) -> Result<Vec<Done>, Ship
         if !at.path.exists() {
             continue;
         }
+        let _turn = turn(&at.path)?;
         let mut kept = Whole::read(at)?;
         let key = registry.key();
         let mut tell = |place| done.push(Done { registry: registry.to_string(), place });
@@ -155,6 +175,20 @@ pub fn log_out(context: &Context, registry: &Registry) -> Result<Vec<Done>, Ship
         }
     }
     Ok(done)
+}
+
+/// Waits until no other process changes a file of logins; its folder is made where it is not there.
+fn turn(file: &Path) -> io::Result<fs::File> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.exists() {
+        pinfold_base::private_folder(folder)?;
+    }
+    let opened = fs::File::open(folder)?;
+    // On a file system without locks they take their chance.
+    while rustix::fs::flock(opened.file(), rustix::fs::FlockOperation::LockExclusive)
+        == Err(rustix::io::Errno::INTR)
+    {}
+    Ok(opened)
 }
 
 /// Whether there is such a file that can be written, or can be one.
@@ -207,19 +241,12 @@ impl Whole {
 
     /// Writes it beside its place, and names it when its bytes are on the disk.
     fn write(&self) -> io::Result<()> {
-        let folder =
-            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.exists() {
-            pinfold_base::private_folder(folder)?;
-        }
-        let mut new = tempfile::Builder::new().prefix(".auth").tempfile_in(folder)?;
+        let mut new = BesideFile::new(&self.path)?;
         let mut bytes = Vec::new();
         let form = serde_json::ser::PrettyFormatter::with_indent(b"\t");
         self.fields.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, form))?;
         bytes.push(b'\n');
         new.write_all(&bytes)?;
-        new.as_file().sync_all()?;
-        new.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        new.persist_as_it_is()
     }
 }

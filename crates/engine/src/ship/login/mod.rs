@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! REGISTRY_AUTH_FILE, alone where it is set; else in this order, the first that has a login for the repository:
-//! $XDG_RUNTIME_DIR/containers/auth.json (or /run/containers/UID/auth.json)
+//! $XDG_RUNTIME_DIR/containers/auth.json; where that is not set, podman's own places for it, /run/user/UID/containers/auth.json and
+//!     /tmp/podman-run-UID/containers/auth.json, and /run/containers/UID/auth.json
 //! $XDG_CONFIG_HOME/containers/auth.json (or ~/.config/…)
 //! $DOCKER_CONFIG/config.json (or ~/.docker/config.json)
 //! ~/.dockercfg
 //! ```
 //!
 //! **Guarantees**: nothing is read before a registry asks who is there; no secret is in any error.
-//! **Refuses**: a file that cannot be read or is none: whoever has a login there does not want to be a stranger.
+//! **Refuses**: a file that cannot be read or is none: whoever has a login there does not want to be a stranger. A usual place in a folder
+//! that this user may not look into is none.
 
 mod file;
 mod helper;
@@ -18,6 +20,7 @@ mod keep;
 use std::ffi::OsString;
 use std::io;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -72,7 +75,7 @@ impl UserKeyring {
         let environment = &context.environment;
         let own = |(name, value): (&std::ffi::OsStr, &std::ffi::OsStr)| (name.to_owned(), value.to_owned());
         Self {
-            files: paths(environment, rustix::process::getuid().as_raw()),
+            files: usable(paths(environment, rustix::process::getuid().as_raw())),
             around: around(context),
             variables: environment.all().map(own).collect(),
         }
@@ -119,7 +122,7 @@ impl Keyring for UserKeyring {
 
 /// A file of logins; none where there is none.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match fs::File::open(path) {
+    let file = match pinfold_base::file::configuration(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
@@ -144,17 +147,47 @@ fn paths(environment: &Environment, user: u32) -> Vec<AuthPath> {
     }
     let home = environment.home();
     let below_home = |name: &str| home.map(|home| home.join(name));
-    let runtime = folder("XDG_RUNTIME_DIR").map_or_else(
-        || PathBuf::from(format!("/run/containers/{user}")),
-        |runtime| runtime.join("containers"),
-    );
+    let runtime = match folder("XDG_RUNTIME_DIR") {
+        Some(runtime) => vec![runtime.join("containers")],
+        // podman sets the variable for itself: what it keeps has to be found by those who do not.
+        None => [
+            format!("/run/user/{user}/containers"),
+            format!("/tmp/podman-run-{user}/containers"),
+            format!("/run/containers/{user}"),
+        ]
+        .map(PathBuf::from)
+        .into(),
+    };
     let config = folder("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
     let docker = folder("DOCKER_CONFIG").or_else(|| below_home(".docker"));
-    let mut paths = vec![today(runtime.join("auth.json"))];
+    let mut paths: Vec<AuthPath> =
+        runtime.into_iter().map(|folder| today(folder.join("auth.json"))).collect();
     paths.extend(config.map(|config| today(config.join("containers/auth.json"))));
     paths.extend(docker.map(|docker| today(docker.join("config.json"))));
     paths.extend(below_home(".dockercfg").map(|path| AuthPath { path, form: Form::Old }));
     paths
+}
+
+/// The places of those that are this user's to look into. Where only one is, it was said, and whoever said it hears what is wrong.
+fn usable(paths: Vec<AuthPath>) -> Vec<AuthPath> {
+    if paths.len() == 1 {
+        return paths;
+    }
+    let own = |folder: &Path| {
+        let me = rustix::process::getuid().as_raw();
+        fs::symlink_metadata(folder)
+            .is_ok_and(|data| data.is_dir() && data.uid() == me && data.mode() & 0o022 == 0)
+    };
+    let searched = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    let is_usable = |place: &AuthPath| {
+        let mut above = place.path.ancestors().skip(1);
+        // Anybody may make a folder in `/tmp`.
+        if let Some(folder) = above.clone().find(|folder| folder.parent() == Some(Path::new("/tmp"))) {
+            return own(folder);
+        }
+        above.find(|folder| folder.exists()).is_none_or(searched)
+    };
+    paths.into_iter().filter(is_usable).collect()
 }
 
 /// What decides about a helper: it must not be one that a sandbox could have written.

@@ -55,6 +55,8 @@ fn files_are_looked_at_in_the_order_of_containers_tools() {
     assert_eq!(
         shown,
         [
+            "/run/user/1000/containers/auth.json",
+            "/tmp/podman-run-1000/containers/auth.json",
             "/run/containers/1000/auth.json",
             "/home/u/.config/containers/auth.json",
             "/home/u/.docker/config.json",
@@ -85,6 +87,33 @@ fn files_are_looked_at_in_the_order_of_containers_tools() {
     put(&home.join("mine.json"), "{}");
     let mine = home.join("mine.json").display().to_string();
     assert_eq!(user(&context(home, &[("REGISTRY_AUTH_FILE", &mine)])).unwrap(), "nobody");
+}
+
+#[test]
+fn places_that_are_not_for_this_user_to_look_into_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let me = rustix::process::getuid();
+    let place = |path: PathBuf| AuthPath { path, form: Form::Today };
+    let (open, shut) = (dir.path().join("open/auth.json"), dir.path().join("shut/sub/auth.json"));
+    put(&open, "{}");
+    put(&shut, "{}");
+    let other = place("/usr/auth.json".into());
+    let all = vec![place(open.clone()), place(shut.clone()), other.clone()];
+    assert_eq!(usable(all.clone()), all, "nothing is in the way yet");
+    // A folder below `/tmp` that others may write to: anybody may have put a login there.
+    let folder = shut.parent().unwrap().parent().unwrap().to_owned();
+    let loose = tempfile::Builder::new().prefix("pinfold-loose").tempdir_in("/tmp").unwrap();
+    let here = place(loose.path().join("containers/auth.json"));
+    assert_eq!(usable(vec![here.clone(), other.clone()]).len(), 2);
+    fs::set_permissions(loose.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(usable(vec![here, other.clone()]), [other]);
+    // Nobody but root looks into a folder of mode 0.
+    if !me.is_root() {
+        fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o000)).unwrap();
+        assert_eq!(usable(all.clone()).len(), 2);
+        assert_eq!(usable(vec![place(shut)]).len(), 1, "the only one was said");
+        fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
 }
 
 #[test]
@@ -261,6 +290,15 @@ fn a_login_is_kept_once_the_registry_has_taken_it_and_found_again() {
     assert_eq!(log_out(&context, &part).unwrap(), []);
     let kept: serde_json::Value = serde_json::from_slice(&fs::read(&real).unwrap()).unwrap();
     assert!(kept["auths"][part.to_string()].is_null() && kept["auths"]["other.example"].is_object());
+    // Many at once, each of another part: none takes another's away.
+    let parts: Vec<Registry> = (0..8).map(|n| registry(&format!("{}/team{n}", debians.host()))).collect();
+    std::thread::scope(|scope| {
+        for part in &parts {
+            scope.spawn(|| log_in(&context, part, USER.0, &Secret::new(USER.1)).unwrap());
+        }
+    });
+    let kept: serde_json::Value = serde_json::from_slice(&fs::read(&real).unwrap()).unwrap();
+    assert!(parts.iter().all(|part| kept["auths"][part.to_string()].is_object()), "{kept}");
     // What is no such file is not written over.
     fs::write(&real, "secret").unwrap();
     assert!(log_in(&context, &part, USER.0, &Secret::new(USER.1)).is_err());
@@ -296,6 +334,13 @@ fn a_helper_keeps_what_its_file_gives_to_it() {
     let context = Context::new(variables.into_iter().collect(), Network::Online, Box::new(Silent)).unwrap();
     let done = log_in(&context, &self::registry(&host), USER.0, &Secret::new(USER.1)).unwrap();
     assert_eq!(done.place, "docker-credential-keep");
+    // It knows whole registries only: a part's login would be found by nobody.
+    let part = self::registry(&format!("{host}/team"));
+    let refused = log_in(&context, &part, USER.0, &Secret::new(USER.1)).unwrap_err().to_string();
+    assert!(
+        refused.contains("docker-credential-keep") && refused.contains(&format!("log in to `{host}`")),
+        "{refused}"
+    );
     let login: serde_json::Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
     assert_eq!(login, serde_json::json!({ "ServerURL": host, "Username": USER.0, "Secret": USER.1 }));
     assert!(!fs::read_to_string(&file).unwrap().contains("auth\""));

@@ -51,7 +51,7 @@ pub(super) struct RegistriesFile {
 pub(super) struct Entry {
     pub(super) prefix: Option<Prefix>,
     pub(super) location: Option<Spot>,
-    pub(super) insecure: bool,
+    pub(super) insecure: Option<bool>,
     pub(super) blocked: bool,
     pub(super) mirror_by_digest_only: bool,
     #[serde(rename = "mirror")]
@@ -64,7 +64,7 @@ pub(super) struct Entry {
 pub(super) struct Mirror {
     pub(super) location: Spot,
     #[serde(default)]
-    pub(super) insecure: bool,
+    pub(super) insecure: Option<bool>,
     #[serde(default, rename = "pull-from-mirror")]
     pub(super) asked: From,
 }

@@ -8,7 +8,8 @@
 //!
 //! **Guarantees**: of several entries that are about a name the nearest counts; mirrors are only read from, and what comes from one is
 //! held to the same digests and rules, which go by the name that was said. No key switches the checking of certificates off:
-//! `insecure` means plain `http`.
+//! `insecure` means plain `http`. On loopback, which is asked by `http` where nobody says, `insecure = false` or an authority for it mean
+//! `https`.
 //! **Refuses**: what an entry blocks; a name without a registry that could be in several.
 
 mod file;
@@ -105,8 +106,30 @@ pub struct Registries {
 pub struct Place {
     /// The image there.
     pub remote: Remote,
-    /// Whether it is asked by plain `http`.
-    pub insecure: bool,
+    /// How it is asked.
+    pub line: Line,
+}
+
+/// How a registry is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// By `https`, and by `http` on this machine's loopback.
+    Usual,
+    /// By `http`.
+    Plain,
+    /// By `https`.
+    Tls,
+}
+
+impl Line {
+    /// What a key `insecure` says.
+    fn of(insecure: Option<bool>) -> Self {
+        match insecure {
+            None => Self::Usual,
+            Some(true) => Self::Plain,
+            Some(false) => Self::Tls,
+        }
+    }
 }
 
 impl Registries {
@@ -203,7 +226,7 @@ impl Registries {
             };
             if asked {
                 let place = moved(remote, entry, &mirror.location);
-                places.push(Place { insecure: mirror.insecure, ..place });
+                places.push(Place { line: Line::of(mirror.insecure), ..place });
             }
         }
         places.push(of_entry(remote, entry));
@@ -263,7 +286,7 @@ impl Registries {
 
 /// The place that a name itself means.
 fn own(remote: &Remote) -> Place {
-    Place { remote: remote.clone(), insecure: false }
+    Place { remote: remote.clone(), line: Line::Usual }
 }
 
 /// The place that an entry makes of a name.
@@ -272,7 +295,7 @@ fn of_entry(remote: &Remote, entry: &Entry) -> Place {
         Some(location) => moved(remote, entry, location),
         None => own(remote),
     };
-    Place { insecure: entry.insecure, ..place }
+    Place { line: Line::of(entry.insecure), ..place }
 }
 
 /// The same image elsewhere: what an entry is about is replaced by a location.
@@ -285,7 +308,7 @@ fn moved(remote: &Remote, entry: &Entry, location: &place::Spot) -> Place {
     };
     let remote =
         Remote { host: location.host.clone(), repository: location.with(&rest), which: remote.which.clone() };
-    Place { remote, insecure: false }
+    Place { remote, line: Line::Usual }
 }
 
 fn missing(file: &Path) -> RegistriesError {
@@ -295,7 +318,7 @@ fn missing(file: &Path) -> RegistriesError {
 /// The text of a file; none where there is none.
 fn read_file(file: &Path) -> Result<Option<String>, RegistriesError> {
     let wrong = |reason: String| RegistriesError::File { file: file.into(), reason };
-    let opened = match fs::File::open(file) {
+    let opened = match pinfold_base::file::configuration(file) {
         Ok(opened) => opened,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);

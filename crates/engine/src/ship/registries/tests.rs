@@ -31,12 +31,14 @@ fn remote(text: &str) -> Remote {
 
 /// Places as `[http:]HOST/REPOSITORY`.
 fn told(places: &[Place]) -> Vec<String> {
-    let scheme = |insecure| if insecure { "http:" } else { "" };
+    let scheme = |line| match line {
+        Line::Usual => "",
+        Line::Plain => "http:",
+        Line::Tls => "https:",
+    };
     places
         .iter()
-        .map(|Place { remote, insecure }| {
-            format!("{}{}/{}", scheme(*insecure), remote.host, remote.repository)
-        })
+        .map(|Place { remote, line }| format!("{}{}/{}", scheme(*line), remote.host, remote.repository))
         .collect()
 }
 
@@ -62,6 +64,9 @@ fn an_image_is_where_the_nearest_entry_says() {
         location = "narrow.wide.example:5000"
         [[registry]]
         location = "alone.example/bar"
+        [[registry]]
+        location = "localhost:5000"
+        insecure = false
     "#);
     for (name, place) in [
         ("other.example/x", "other.example/x"),
@@ -79,6 +84,8 @@ fn an_image_is_where_the_nearest_entry_says() {
         ("notwide.example/x", "notwide.example/x"),
         ("narrow.wide.example:5000/x", "narrow.wide.example:5000/x"),
         ("alone.example/bar/x", "alone.example/bar/x"),
+        ("localhost:5000/x", "https:localhost:5000/x"),
+        ("localhost:5001/x", "localhost:5001/x"),
     ] {
         assert_eq!(told(&[registries.writing(&remote(name)).unwrap()]), [place], "{name}");
         assert_eq!(told(&registries.reading(&remote(name)).unwrap()), [place], "{name}");
