@@ -359,9 +359,15 @@ fn key(
         let by = source.stands_on(project, &context.environment).map_err(PlaceError::from)?;
         judged.extend(by.map(|by| (name, by)));
     }
+    // A base is let in by the user's rules, and once more when they are other ones.
+    let rules = match &manifest.sources.base {
+        Some(_) => Some(format!("{:?}", context.settings()?.trust)),
+        None => None,
+    };
     // The parsed values as they are written: whatever is in them is in the key.
     let version = env!("CARGO_PKG_VERSION");
-    let all = (version, &lock.digest, encoding, goal.name(), platforms, manifest, recipes, sources, judged);
+    let all =
+        (version, &lock.digest, encoding, goal.name(), platforms, manifest, recipes, sources, judged, rules);
     Ok(Digest::sha256(&serde_json::to_vec(&all).map_err(std::io::Error::from)?))
 }
 

@@ -17,7 +17,7 @@ use super::proofs::RegistryProofs;
 use crate::context::Context;
 
 /// What is attached to an image in all places that it is read from: a mirror may have it, and need not.
-struct Attached<'a>(&'a [Client]);
+pub(crate) struct Attached<'a>(pub(crate) &'a [Client]);
 
 impl Proofs for Attached<'_> {
     fn bundles(&self, of: &Digest) -> Result<Vec<Vec<u8>>, ImageError> {
@@ -40,7 +40,7 @@ pub(super) fn is_ruled(context: &Context, reference: &Reference) -> Result<bool,
 }
 
 /// Lets a document in that a registry gave. The proofs that counted are kept, so that it can be judged without the registry later.
-pub(super) fn document(
+pub(crate) fn document(
     context: &Context,
     clients: &[Client],
     reference: &Reference,

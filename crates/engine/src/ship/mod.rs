@@ -14,7 +14,7 @@
 //!
 //! **Guarantees**: nothing has a name in a registry before all of it is there. **Refuses** what [`budget`] does.
 
-mod admit;
+pub(crate) mod admit;
 pub mod bill;
 pub mod budget;
 pub mod connect;

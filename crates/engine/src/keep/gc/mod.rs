@@ -393,7 +393,11 @@ fn said(context: &Context, images: &ImageStore) -> Result<(), GcError> {
         let source = ImageSource::new("an image", entry.descriptor, Box::new(images.clone()));
         wanted.extend(source.platforms()?.into_values().map(|descriptor| descriptor.digest.hex()));
     }
-    Kept::of(context).sweep(store::GRACE, |hex| wanted.contains(hex))?;
+    // A base is no image of the store: its documents are among what was fetched.
+    let is_fetched = |hex: &str| {
+        Digest::from_hex(Algorithm::Sha256, hex).is_ok_and(|digest| context.store.contains(&digest))
+    };
+    Kept::of(context).sweep(store::GRACE, |hex| wanted.contains(hex) || is_fetched(hex))?;
     build::provenance::sweep(context, store::GRACE, |hex| wanted.contains(hex))?;
     Ok(())
 }

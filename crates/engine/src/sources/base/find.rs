@@ -13,6 +13,7 @@ use pinfold_base::store::Expected;
 use pinfold_base::store::StoreError;
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
+use pinfold_image::Reference;
 use pinfold_image::blobs::BlobRead;
 use pinfold_image::blobs::Blobs;
 use pinfold_image::blobs::open_verified;
@@ -20,20 +21,22 @@ use pinfold_image::model::Descriptor;
 use pinfold_image::registry::Client;
 use pinfold_image::registry::RegistryBlobs;
 use pinfold_image::registry::Remote;
+use pinfold_image::registry::pull::first;
 use pinfold_image::trust::Admitted;
 use pinfold_image::trust::Origin;
 use pinfold_image::trust::Rules;
 use pinfold_image::trust::TrustError;
-use pinfold_image::trust::admit;
 use pinfold_image::trust::admit_source;
 
 use super::BaseRequest;
 use super::Place;
 use crate::context::Context;
 use crate::context::Network;
+use crate::ship::admit::Attached;
+use crate::ship::admit::document;
 use crate::ship::connect::reading;
 use crate::ship::proofs::Kept;
-use crate::ship::proofs::RegistryProofs;
+use crate::ship::registries::Registries;
 use crate::sources::Remotes;
 use crate::sources::SourceError;
 
@@ -82,24 +85,15 @@ pub(super) fn image(
     let Place::Registry(reference) = &request.place else {
         return admit_source(rules, local(request)?, None, Origin::Place, &kept).map_err(SourceError::of);
     };
-    let remote = Remote::of(reference).map_err(SourceError::of)?;
-    let clients = clients(context, request, &remote)?;
-    let mut answer = Ok(None);
-    for client in &clients {
-        answer = client.get_manifest(&remote.which, None).map(|found| found.map(|found| (client, found)));
-        if matches!(answer, Ok(Some(_))) {
-            break;
-        }
-    }
-    let missing = || SourceError::of(Missing { image: request.image.clone() });
-    let (client, found) = answer.map_err(SourceError::of)?.ok_or_else(missing)?;
-    let (found, counted) =
-        admit(rules, reference, found, &RegistryProofs(client)).map_err(SourceError::of)?;
-    kept.keep(&found.descriptor.digest, &counted).map_err(StoreError::from).map_err(SourceError::of)?;
+    let Asked { reference, remote, clients } = asked(context, request, reference)?;
+    let answer =
+        first(&clients, |client| client.get_manifest(&remote.which, None)).map_err(SourceError::of)?;
+    let found = answer.ok_or_else(|| SourceError::of(Missing { image: request.image.clone() }))?;
+    let found = document(context, &clients, &reference, found).map_err(SourceError::of)?;
     let root = found.descriptor.clone();
-    let blobs = RegistryBlobs::new(clients.clone()).with(&found);
+    let blobs = RegistryBlobs::new(clients).with(&found);
     let source = ImageSource::new(&request.image, root, Box::new(blobs));
-    admit_source(rules, source, None, Origin::Name(reference), &kept).map_err(SourceError::of)
+    admit_source(rules, source, None, Origin::Name(&reference), &kept).map_err(SourceError::of)
 }
 
 /// Lets in what is locked: by the proofs that were kept when it was, else by those of its registry.
@@ -117,21 +111,37 @@ pub(super) fn locked(
     let Place::Registry(reference) = &request.place else {
         return admit_source(rules, source(), None, Origin::Place, &kept).map_err(SourceError::of);
     };
-    match admit_source(rules, source(), None, Origin::Name(reference), &kept) {
+    let reference = qualified(context, reference)?;
+    match admit_source(rules, source(), None, Origin::Name(&reference), &kept) {
         Err(TrustError::Refused { .. }) if context.network() == Network::Online => {}
         result => return result.map_err(SourceError::of),
     }
-    let remote = Remote::of(reference).map_err(SourceError::of)?;
-    let clients = clients(context, request, &remote)?;
-    let mut refused = None;
-    for client in &clients {
-        match admit_source(rules, source(), None, Origin::Name(reference), &RegistryProofs(client)) {
-            Ok(admitted) => return Ok(admitted),
-            Err(error) => drop(refused.get_or_insert(error)),
-        }
+    let Asked { reference, clients, .. } = asked(context, request, &reference)?;
+    admit_source(rules, source(), None, Origin::Name(&reference), &Attached(&clients))
+        .map_err(SourceError::of)
+}
+
+/// Whom a base is asked of.
+struct Asked {
+    /// Its name, with its registry.
+    reference: Reference,
+    remote: Remote,
+    clients: Vec<Client>,
+}
+
+fn asked(context: &Context, request: &BaseRequest, reference: &Reference) -> Result<Asked, SourceError> {
+    if context.network() == Network::Offline {
+        return Err(SourceError::of(Offline { what: format!("`{}`", request.image) }));
     }
-    let missing = || SourceError::of(Missing { image: request.image.clone() });
-    Err(refused.map_or_else(missing, SourceError::of))
+    let reference = qualified(context, reference)?;
+    let remote = Remote::of(&reference).map_err(SourceError::of)?;
+    let clients = reading(context, &remote).map_err(SourceError::of)?;
+    Ok(Asked { reference, remote, clients })
+}
+
+/// The name with the registry that it is in: of one without, what the machine's configuration of registries says.
+fn qualified(context: &Context, reference: &Reference) -> Result<Reference, SourceError> {
+    Registries::of(context).and_then(|all| all.qualified(reference)).map_err(SourceError::of)
 }
 
 fn rules(context: &Context) -> Result<&Rules, SourceError> {
@@ -172,16 +182,8 @@ pub(super) fn bring(
 /// Where all parts of the base are read from that a verb wants.
 fn source(context: &Context, request: &BaseRequest, part: &Descriptor) -> Result<ImageSource, SourceError> {
     let Place::Registry(reference) = &request.place else { return local(request) };
-    let remote = Remote::of(reference).map_err(SourceError::of)?;
-    let blobs = RegistryBlobs::new(clients(context, request, &remote)?);
+    let blobs = RegistryBlobs::new(asked(context, request, reference)?.clients);
     Ok(ImageSource::new(&request.image, part.clone(), Box::new(blobs)))
-}
-
-fn clients(context: &Context, request: &BaseRequest, remote: &Remote) -> Result<Vec<Client>, SourceError> {
-    if context.network() == Network::Offline {
-        return Err(SourceError::of(Offline { what: format!("`{}`", request.image) }));
-    }
-    reading(context, remote).map_err(SourceError::of)
 }
 
 /// Parts of a base that were fetched.

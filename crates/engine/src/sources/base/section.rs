@@ -26,7 +26,8 @@ const MAX_NAME: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BaseFile {
-    /// The image: `registry.example/team/node:22`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME]`.
+    /// The image: `registry.example/team/node:22`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME]`. A name
+    /// without a registry means what registries.conf says.
     image: String,
 }
 
@@ -43,7 +44,7 @@ pub struct BaseRequest {
 /// Where a base is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In a registry.
+    /// In a registry; one that is not written is what the machine's configuration says.
     Registry(Reference),
     /// In a directory or an archive; the path counts from the manifest's folder.
     Location(Location),
@@ -58,14 +59,7 @@ impl BaseRequest {
             location.path = directory.join(location.path);
             Place::Location(location)
         } else {
-            let reference: Reference = image.parse().map_err(told)?;
-            if reference.registry().is_none() {
-                return Err(wrong(format!(
-                    "`{image}` names no registry: write its host before it, as in `registry.example/team/node:22`, or a place \
-                     such as `oci:DIR`"
-                )));
-            }
-            Place::Registry(reference)
+            Place::Registry(image.parse().map_err(told)?)
         };
         Ok(Self { image, place })
     }

@@ -397,7 +397,7 @@ fn a_base_may_be_a_layout_or_an_archive_and_another_image_of_ours() {
 }
 
 #[test]
-fn a_base_needs_the_users_word_and_is_written_with_its_registry() {
+fn a_base_needs_the_users_word_and_its_name_is_looked_at() {
     let world = World::new();
     let project = world.project("name = 'x'\n[base]\nimage = 'registry.example/team/node:22'\n");
     assert_eq!(
@@ -412,12 +412,12 @@ fn a_base_needs_the_users_word_and_is_written_with_its_registry() {
             .map(|_| ())
             .map_err(|error| error.to_string())
     };
-    assert!(message("node:22").unwrap_err().contains("names no registry"));
     assert!(message("oci:").unwrap_err().contains("path is missing"));
     assert!(message("registry.example/Team").is_err());
     for image in [
         "registry.example/node@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "oci:d",
+        "node:22",
     ] {
         assert_eq!(message(image), Ok(()));
     }
@@ -451,12 +451,16 @@ fn a_base_is_let_in_by_the_users_rules_before_anything_of_it_is_unpacked() {
     let (world, registry) = (World::new(), registry(&BOTH, |_| ()));
     let (first, project) = (world.online(), world.project(&manifest(&registry, "")));
     let locked = lock(&first, &project, &Upgrade::Nothing).unwrap();
+    locked.save(&project.lock_file).unwrap();
+    let project = world.project(&manifest(&registry, ""));
+    build::build(&first, &agreed(&first, &project), &options()).unwrap();
+    assert!(build::build(&first, &agreed(&first, &project), &options()).unwrap().unchanged);
     let key = SecretKey::generate().unwrap();
     let folder = world.dir.path().join("home/config");
     fs_err::create_dir_all(&folder).unwrap();
     let rules = format!("[[trust]]\nimages = '*'\nkeys = ['''{}''']\n", key.public().to_pem());
     fs_err::write(folder.join("config.toml"), rules).unwrap();
-    // Neither a lock that was there before nor a new one gets round it.
+    // Neither a lock that was there before, nor what was built of it, nor a new one gets round it.
     let ruled = world.context("home", Network::Offline);
     let error = build::build(&ruled, &agreed(&ruled, &project), &options()).unwrap_err();
     assert_eq!(error.kind(), pinfold_base::Kind::Refused);
@@ -482,6 +486,81 @@ fn a_base_is_let_in_by_the_users_rules_before_anything_of_it_is_unpacked() {
     let project = world.project(&manifest(&registry, ""));
     let error = build::build(&ruled, &agreed(&ruled, &project), &options()).unwrap_err();
     assert!(told(&error).contains("other parts of the base"), "{}", told(&error));
+}
+
+/// A context whose machine says so of registries.
+fn told_of_registries(world: &World, text: &str) -> crate::context::Context {
+    let file = world.dir.path().join("registries.conf");
+    fs_err::write(&file, text).unwrap();
+    let mut context = world.online();
+    let variable = ("CONTAINERS_REGISTRIES_CONF".into(), file.into_os_string());
+    context.environment = std::iter::once::<(std::ffi::OsString, std::ffi::OsString)>(variable).collect();
+    context
+}
+
+#[test]
+fn a_name_without_a_registry_means_what_the_machine_says() {
+    let (world, registry) = (World::new(), registry(&BOTH, |_| ()));
+    let project = world.project("name = 'x'\n[base]\nimage = 'team/node:22'\n");
+    let nobody = told_of_registries(&world, "");
+    let error = lock(&nobody, &project, &Upgrade::Nothing).unwrap_err();
+    assert!(told(&error).contains("`team/node:22` names no registry"), "{}", told(&error));
+    for text in [
+        format!("[aliases]\n\"team/node\" = '{}/team/node'\n", registry.host()),
+        format!("unqualified-search-registries = ['{}']\n", registry.host()),
+    ] {
+        let context = told_of_registries(&world, &text);
+        let locked = lock(&context, &project, &Upgrade::All).unwrap();
+        assert_eq!(locked.base.as_ref().unwrap().name, "node");
+        locked.save(&project.lock_file).unwrap();
+        let project = world.project("name = 'x'\n[base]\nimage = 'team/node:22'\n");
+        build::build(&context, &agreed(&context, &project), &options()).unwrap();
+    }
+}
+
+#[test]
+fn a_mirror_of_a_base_need_not_have_what_is_attached_to_it() {
+    use pinfold_image::registry::Remote;
+    use pinfold_image::registry::referrers;
+    use pinfold_image::sign::Bundle;
+    use pinfold_image::sign::MEDIA_TYPE;
+    use pinfold_image::sign::SecretKey;
+    use pinfold_image::sign::Signer as _;
+    use pinfold_image::sign::Statement;
+
+    use crate::ship::connect;
+
+    let (world, own, mirror) = (World::new(), registry(&BOTH, |_| ()), registry(&BOTH, |_| ()));
+    let text = format!(
+        "[[registry]]\nprefix = '{0}'\n[[registry.mirror]]\nlocation = '{1}'\n",
+        own.host(),
+        mirror.host()
+    );
+    let project = world.project(&manifest(&own, ""));
+    let key = SecretKey::generate().unwrap();
+    let folder = world.dir.path().join("home/config");
+    fs_err::create_dir_all(&folder).unwrap();
+    let rules = format!("[[trust]]\nimages = '*'\nkeys = ['''{}''']\n", key.public().to_pem());
+    fs_err::write(folder.join("config.toml"), rules).unwrap();
+    let ruled = told_of_registries(&world, &text);
+    // Nobody has a signature of it yet.
+    let error = lock(&ruled, &project, &Upgrade::Nothing).unwrap_err();
+    assert!(told(&error).contains("is refused by the rule for `*`"), "{}", told(&error));
+    let remote = Remote::of(&format!("{}/team/node:22", own.host()).parse().unwrap()).unwrap();
+    let client = connect::writing(&ruled, &remote).unwrap();
+    let root = client.head_manifest(&remote.which).unwrap().unwrap();
+    let bundle = Bundle::make(&Statement::signature(root.digest.clone()), &key).unwrap();
+    let artifact = referrers::Artifact {
+        artifact_type: MEDIA_TYPE.into(),
+        media_type: MEDIA_TYPE.into(),
+        bytes: bundle.to_bytes().to_vec(),
+        annotations: BTreeMap::new(),
+    };
+    referrers::attach(&client, &root, &artifact).unwrap();
+    let locked = lock(&ruled, &project, &Upgrade::Nothing).unwrap();
+    assert!(locked.base.is_some());
+    let asked = mirror.requests();
+    assert!(asked.iter().any(|request| request.path.contains("/manifests/22")), "the mirror was asked first");
 }
 
 #[test]
