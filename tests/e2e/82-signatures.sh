@@ -93,6 +93,19 @@ if have docker-registry && have openssl && have curl && have node && have npm; t
   done
   same "no tag without its signature ($tags tags were there)" 0 echo "$unsigned"
   kill "$(cat "$work/signed/pid")"; wait "$registry_shell" 2>/dev/null
+  # A registry on loopback that speaks TLS, by an authority of its own; without it the plain words of loopback are answered with 400.
+  check 'a certificate is made' as_user "$s" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:127.0.0.1 -keyout tls.key -out tls.crt
+  sed -i "s|http: {addr: \([^}]*\)}|http: {addr: \1, tls: {certificate: $s/tls.crt, key: $s/tls.key}}|" "$s/config.yml"
+  as_user "$s" sh -c 'echo $$ >pid && exec docker-registry serve config.yml' >"$s/log" 2>&1 &
+  registry_shell=$!
+  for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.1; done
+  secured() { as_user "$s/project" env PINFOLD_HOME="$s/here" XDG_CONFIG_HOME="$s/conf" "$work/pinfold" "$@"; }
+  refuse 'pinfold push: TLS on loopback that nobody told of' 3 secured push small:k0 "$small:tls"
+  says 'says how it is told' 'certs.d' cat "$work/said"
+  check 'its authority is put where containers tools have it' as_user "$s" sh -c "mkdir -p 'conf/containers/certs.d/127.0.0.1:$port' && cp tls.crt 'conf/containers/certs.d/127.0.0.1:$port/ca.crt'"
+  check 'pinfold push: TLS on loopback' secured push small:k0 "$small:tls"
+  check 'pinfold pull: TLS on loopback' as_user "$s/there" env PINFOLD_HOME="$s/third" XDG_CONFIG_HOME="$s/conf" "$work/pinfold" pull "$small:tls"
+  kill "$(cat "$s/pid")"; wait "$registry_shell" 2>/dev/null
   chmod -R u+w "$work/signed" 2>/dev/null; rm -rf "$work/signed"
 else
   skip 'signed images' 'no docker-registry, openssl, curl, node or npm'

@@ -119,7 +119,7 @@ impl Diagnose for io::Error {
     fn own_hint(&self) -> Option<String> {
         match io::Error::kind(self) {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
-                "the disk is full; `pinfold gc` says what can be freed and how, or set `PINFOLD_HOME` to a larger disk"
+                "the disk is full: make room there; of what pinfold keeps `pinfold gc` says what can be freed, and `PINFOLD_HOME` can name a larger disk for it"
                     .into(),
             ),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

@@ -149,7 +149,7 @@ impl Command {
                 "interrupted: nothing half done counts, and what was fetched is kept for the next time\n"
             }
             Self::Push(_) | Self::Copy(_) => {
-                "interrupted: nothing has a name that is not whole; blobs that arrived whole are there the next time\n"
+                "interrupted: nothing has a name that is not whole; what a registry or the store has whole is not sent again\n"
             }
             Self::Unpack(_) => "interrupted: what was unpacked is not whole\n",
             Self::Gc(_) | Self::Rm(_) | Self::Rmi(_) => "interrupted: say it again for what is left\n",

@@ -304,7 +304,7 @@ fn a_key_is_looked_at_before_anything_is_built() {
         ("NOBODYS_TOKEN=file:@/own/key", "claude-code knows `claude-code`"),
         ("json:@/own/login.json#/b", "has no text at `/b`"),
         ("env:NOT_SET", "the variable `NOT_SET` is not set"),
-        ("command:no-such-program", "`no-such-program`, which is to print the key, is not found"),
+        ("command:no-such-program", "there is no program `no-such-program` in the PATH"),
         ("openai=env:HOME", "claude-code knows `claude-code`"),
         ("file:./key", "`--key`: the path of the key's file is relative"),
         ("json:key#/a", "hint: write it from `/` or `~/` on"),

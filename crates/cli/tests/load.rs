@@ -112,6 +112,12 @@ fn what_a_docker_daemon_has_against_it_is_told() {
         ("HTTP/1.1 500 Internal Server Error\r\n\r\n{\"message\":\"broken\"}", "500 broken"),
         ("HTTP/1.1 404 Not Found\r\n\r\npage not found", "404"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n22\r\n{", "ends early"),
+        ("HTTP/1.1 200 OK\r\n\r\n", "does not say that the image was loaded"),
+        ("HTTP/1.1 200 OK\r\n\r\n<html>Loaded image: no</html>", "does not say that the image was loaded"),
+        (
+            "HTTP/1.1 200 OK\r\n\r\n{\"stream\":\"Loading layer\"}\n{\"stre",
+            "does not say that the image was loaded",
+        ),
         ("SSH-2.0-x\r\n", "no HTTP"),
         ("", "no HTTP"),
     ];
@@ -299,7 +305,15 @@ fn containerd_knows_the_image_by_a_full_name() {
     line.push("--quiet");
     let (code, said) = load(&machine, &line.join(" "), &gone);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("`ctr images import -` failed") && said.contains("none.sock"), "{said}");
+    assert!(said.contains("there is no containerd at") && said.contains("none.sock"), "{said}");
+    assert!(said.contains("CONTAINERD_ADDRESS"), "{said}");
+    // One that lies in the project is an agent's, and no other one is taken in its place.
+    let inner = machine.path("project/c.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&inner).unwrap();
+    let (code, said) =
+        load(&machine, &line.join(" "), &[("CONTAINERD_ADDRESS", inner.display().to_string())]);
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("`CONTAINERD_ADDRESS` leads to a place"), "{said}");
     // An image that nobody has named is given no name here: by the file that `docker save` writes of one.
     let unnamed = machine.path("unnamed.tar").display().to_string();
     assert_eq!(load(&machine, &format!("copy box docker-archive:{unnamed}"), &[]).0, 0);

@@ -171,6 +171,10 @@ fn other_verbs_take_an_image_by_the_name_of_its_registry() {
     let (code, said) = told(&machine, "other", &format!("pull {}", name.replace(":1", ":2")));
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("check the name and the tag"), "{said}");
+    // Nobody listens there (tcpmux, which nobody has).
+    let (code, said) = told(&machine, "other", "pull 127.0.0.1:1/team/x:1");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("can be reached from here") && !said.contains("--offline"), "{said}");
 }
 
 #[test]

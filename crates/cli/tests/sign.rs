@@ -393,7 +393,9 @@ fn the_older_form_is_what_its_readers_expect() {
     assert_eq!(code, 0);
     assert!(stdout.contains("signature (in the older form alone)"), "{stdout}");
     let (_, other) = key(&machine, "other");
-    assert_eq!(told(&machine, &["verify", "--key", &other, &name]).0, 1);
+    let (code, _, stderr) = told(&machine, &["verify", "--key", &other, &name]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("its signature is by another key"), "{stderr}");
     assert_eq!(told(&machine, &["verify", "--key", &public, "--require", "provenance", &name]).0, 1);
 }
 

@@ -178,13 +178,16 @@ impl Diagnose for ImageError {
     fn own_hint(&self) -> Option<String> {
         match self {
             Self::MissingBlob { .. } => Some(
-                "the image is incomplete; build it again, or copy it once more from where it came".into(),
+                "the image is incomplete: build it again, or copy or pull it once more from where it came".into(),
             ),
             Self::WrongDigest { .. } | Self::WrongSize { .. } => {
-                Some("the bytes were damaged or changed; build the image again, or copy it once more".into())
+                Some("the bytes were damaged or changed: build the image again, or copy or pull it once more".into())
+            }
+            Self::NotFound { reference, .. } if is_file(reference) => {
+                Some("a file is named by its form, `oci-archive:FILE` or `docker-archive:FILE`, a directory as `oci:DIR`".into())
             }
             Self::NotFound { known, .. } if known.is_empty() => {
-                Some("there is no image yet; `pinfold build` makes one".into())
+                Some("there is no image yet; `pinfold build` makes one, and `pinfold pull HOST/NAME` brings one".into())
             }
             Self::NotFound { known, .. } => Some(format!("there is {}", known.join(", "))),
             Self::Ambiguous { tags, .. } if !tags.is_empty() => {
@@ -199,6 +202,12 @@ impl Diagnose for ImageError {
             Self::Reference { .. } => {
                 Some("an image name looks like `name`, `name:tag` or `name@sha256:…`".into())
             }
+            Self::Location { text, .. } if text.starts_with("docker-daemon:") => {
+                Some("`pinfold load IMAGE --to docker` gives an image to the daemon".into())
+            }
+            Self::Location { text, .. } if text.starts_with("containers-storage:") => {
+                Some("`pinfold load IMAGE --to podman` gives an image to podman".into())
+            }
             Self::Location { .. } => Some(
                 "places are `oci:DIR[:tag]`, `oci-archive:FILE[:tag]`, `docker-archive:FILE[:name:tag]` and `appimage:FILE`"
                     .into(),
@@ -206,6 +215,12 @@ impl Diagnose for ImageError {
             _ => None,
         }
     }
+}
+
+/// Whether the name of an image is one of a file here as well, with the tag that a name has by itself.
+fn is_file(reference: &str) -> bool {
+    let name = reference.strip_suffix(":latest").unwrap_or(reference);
+    name.ends_with(".tar") && std::path::Path::new(name).exists()
 }
 
 /// What an error says, and what its cause says.

@@ -6,6 +6,8 @@
 //! docker://HOST/REPOSITORY[:TAG|@DIGEST]                            a registry, as skopeo spells it
 //! ```
 //!
+//! What other tools spell so is refused, since it would be an image called `dir` or `docker-daemon`.
+//!
 //! Where a verb means a registry anyway, its name is enough ([`remote`]).
 
 use std::fmt;
@@ -18,6 +20,8 @@ use crate::registry::Remote;
 
 /// What a name in a registry begins with.
 const REGISTRY: &str = "docker://";
+/// Places that skopeo knows (containers-transports(5)) and nobody here.
+const FOREIGN: [&str; 6] = ["containers-storage:", "dir:", "docker-daemon:", "ostree:", "sif:", "tarball:"];
 
 /// Where an image is, or shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,10 @@ impl FromStr for Place {
         }
         if Location::is_spelt_by(text) {
             return text.parse().map(Self::Location);
+        }
+        if FOREIGN.iter().any(|word| text.starts_with(word)) {
+            let reason = "that is a place of other tools, which is not written to or read here";
+            return Err(ImageError::Location { text: text.chars().take(300).collect(), reason });
         }
         text.parse().map(Self::Store)
     }
@@ -96,6 +104,10 @@ mod tests {
             let inner = matches!(&error, ImageError::Registry(error) if matches!(**error, RegistryError::Name { .. }));
             assert!(inner, "{text}: {error}");
         }
+        for text in ["docker-daemon:x:1", "containers-storage:x", "dir:foo", "dir:/tmp/x"] {
+            assert!(matches!(text.parse::<Place>(), Err(ImageError::Location { .. })), "{text}");
+        }
+        assert!("dir".parse::<Place>().is_ok() && "localhost/dir:foo".parse::<Place>().is_ok());
         assert!("docker://".parse::<Place>().is_err() && "docker:x/y".parse::<Place>().is_err());
         assert_eq!(remote("docker://registry.example/x").unwrap(), remote("registry.example/x").unwrap());
     }

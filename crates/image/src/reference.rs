@@ -77,7 +77,16 @@ impl FromStr for Reference {
     type Err = ImageError;
 
     fn from_str(text: &str) -> Result<Self, ImageError> {
-        let wrong = |reason| ImageError::Reference { text: text.chars().take(300).collect(), reason };
+        let wrong = |reason| ImageError::Reference { text: without_login(text), reason };
+        if text
+            .split_once("://")
+            .is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        {
+            return Err(wrong("a name has no scheme: it begins with the host"));
+        }
+        if without_login(text) != text {
+            return Err(wrong("a login is no part of a name: `pinfold login HOST` keeps it"));
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 let digest = digest.parse().map_err(|_| wrong("what follows `@` is no digest"))?;
@@ -121,6 +130,21 @@ impl FromStr for Reference {
         };
         Ok(Self { name: name.into(), tag: tag.map(Into::into), digest })
     }
+}
+
+/// A name as it is shown in errors: a login that somebody wrote before its host is left out, and what is too long is cut.
+pub fn without_login(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let host = rest.split('/').next().unwrap_or_default();
+    // A digest stands behind an `@` as well, and has no `@` of its own.
+    let shown = match host.rsplit_once('@') {
+        Some((_, behind)) if behind.parse::<Digest>().is_err() => {
+            let begin = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+            format!("{begin}***@{behind}{}", &rest[host.len()..])
+        }
+        _ => text.to_owned(),
+    };
+    shown.chars().take(300).collect()
 }
 
 impl Serialize for Reference {

@@ -91,9 +91,9 @@ pub(crate) fn run(args: &LoadArgs, global: Global) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(Loaded { image, to, name, platform }: &Loaded) -> Page {
-    Page::from(match name {
-        Some(name) => shown!("{to} has {image} ({platform}) as {name}"),
-        None => shown!("{to} has {image} ({platform})"),
+fn told(Loaded { image, to, name, id, platform }: &Loaded) -> Page {
+    Page::from(match (name, id) {
+        (Some(called), _) | (None, Some(called)) => shown!("{to} has {image} ({platform}) as {called}"),
+        (None, None) => shown!("{to} has {image} ({platform})"),
     })
 }

@@ -201,8 +201,10 @@ fn told(pushed: &Pushed, global: Global) -> Page {
             signed.key,
             if signed.provenance {
                 "with what it was built of"
-            } else {
+            } else if signed.has_bundles {
                 "the signature alone, since what it was built of is not known here"
+            } else {
+                "the signature alone: this form holds no more"
             },
             if signed.new == 0 { ", as before" } else { "" }
         ));

@@ -17,6 +17,7 @@ pub(crate) mod table;
 pub(crate) mod typed;
 pub(crate) mod verdicts;
 
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io;
 use std::io::Write as _;
@@ -26,6 +27,7 @@ use std::sync::OnceLock;
 use clap::Parser as _;
 use pinfold_base::Shown;
 use pinfold_base::text;
+use pinfold_image::reference::without_login;
 use rustix::termios::QueueSelector;
 use rustix::termios::isatty;
 use rustix::termios::tcflush;
@@ -116,7 +118,7 @@ pub(crate) fn line(question: &str) -> Option<String> {
 /// Writes what clap says: help and versions to stdout, mistakes to stderr. A mistake repeats what was typed, or what the shell
 /// found in a directory, so clap is asked again about the words as they are shown.
 pub(crate) fn usage(error: &clap::Error, words: impl Iterator<Item = OsString>) {
-    let shown: Vec<OsString> = words.map(|word| Shown::from(word.as_os_str()).to_string().into()).collect();
+    let shown: Vec<OsString> = words.map(|word| seen(&word)).collect();
     match Args::try_parse_from(shown) {
         Err(same) if same.kind() == error.kind() => {
             let printed = same.print();
@@ -133,9 +135,21 @@ pub(crate) fn usage(error: &clap::Error, words: impl Iterator<Item = OsString>) 
     }
 }
 
+/// A word of the command line as it is seen: of a login before a host, `USER:PASSWORD@`, nothing.
+fn seen(word: &OsStr) -> OsString {
+    let word = Shown::from(word).to_string();
+    let host = word.rsplit("://").next().and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    match host.rsplit_once('@') {
+        Some((login, _)) if login.contains(':') && !login.contains(char::is_whitespace) => {
+            without_login(&word).into()
+        }
+        _ => word.into(),
+    }
+}
+
 /// What clap says of a mistake, the words shown as they are seen.
 pub(crate) fn of_clap(error: &clap::Error, words: impl Iterator<Item = OsString>) -> String {
-    let shown: Vec<OsString> = words.map(|word| Shown::from(word.as_os_str()).to_string().into()).collect();
+    let shown: Vec<OsString> = words.map(|word| seen(&word)).collect();
     match Args::try_parse_from(shown) {
         Err(same) if same.kind() == error.kind() => same.to_string(),
         _ => error.to_string(),

@@ -2,7 +2,7 @@
 //!
 //! **Guarantees**: what is weighed is what a registry's manifest lists: the compressed layers of each platform. Manifests are read,
 //! layers are not.
-//! **Refuses**: an image with a platform that weighs more, and says which layers weigh most and what is in them.
+//! **Refuses**: an image with a platform that weighs more, and says of the heaviest one which layers weigh most and what is in them.
 
 use pinfold_image::ImageError;
 use pinfold_image::ImageSource;
@@ -22,14 +22,21 @@ pub const DEFAULT: u64 = 700 << 20;
 
 /// Fails when a platform of the image behind `root` weighs more than `budget` bytes.
 pub fn check(source: &ImageSource, root: &Descriptor, budget: u64) -> Result<(), ShipError> {
+    let mut heaviest: Option<(String, Over)> = None;
     for (platform, descriptor) in manifests(source, root)? {
         let manifest: Raw<Manifest> = read_document(source.blobs(), &descriptor)?;
         let layers = manifest.value().layers.iter().map(weight::of_layer);
-        if let Some(over) = Over::of(layers, budget) {
-            return Err(ShipError::OverBudget { platform, over });
+        // What lets the heaviest go lets all go.
+        if let Some(over) = Over::of(layers, budget)
+            && heaviest.as_ref().is_none_or(|(_, known)| known.size < over.size)
+        {
+            heaviest = Some((platform, over));
         }
     }
-    Ok(())
+    match heaviest {
+        Some((platform, over)) => Err(ShipError::OverBudget { platform, over }),
+        None => Ok(()),
+    }
 }
 
 /// The manifests of images below a document, each with what it is for.

@@ -14,6 +14,7 @@ use fs_err as fs;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::beside::BesideFile;
 use pinfold_base::text;
 use pinfold_image::sign::PublicKey;
 use pinfold_image::sign::SecretKey;
@@ -65,7 +66,10 @@ impl Diagnose for KeyError {
 
     fn own_hint(&self) -> Option<String> {
         match self {
-            Self::There { .. } => Some("name another file for the new key".into()),
+            Self::There { file } => Some(format!(
+                "name another file for a new key; `pinfold key public {}` prints the public one of this",
+                text::word(file)
+            )),
             Self::Open { file, .. } => Some(format!("keep it to yourself: `chmod 600 {}`", text::word(file))),
             _ => None,
         }
@@ -75,15 +79,13 @@ impl Diagnose for KeyError {
 /// Makes a key and writes it to a new file.
 pub fn generate(file: &Path) -> Result<PublicKey, KeyError> {
     let wrong = |source| KeyError::Key { file: file.into(), source };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let key = SecretKey::generate().map_err(wrong)?;
     // Made with mode 0600, and named when its bytes are on the disk.
-    let mut new = tempfile::Builder::new().prefix(".key").tempfile_in(folder)?;
+    let mut new = BesideFile::new(file)?;
     new.write_all(key.to_pem().map_err(wrong)?.expose().as_bytes())?;
-    new.as_file().sync_all()?;
-    new.persist_noclobber(file).map_err(|error| match error.error.kind() {
+    new.persist_new().map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => KeyError::There { file: file.into() },
-        _ => KeyError::Io(error.error),
+        _ => KeyError::Io(error),
     })?;
     Ok(key.public().clone())
 }
@@ -92,18 +94,24 @@ pub fn generate(file: &Path) -> Result<PublicKey, KeyError> {
 pub fn secret(file: &Path) -> Result<SecretKey, KeyError> {
     let mut opened = fs::File::open(file)?;
     let mode = opened.metadata()?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let bytes = read(&mut opened)?;
+    // A public key that was named by mistake is everybody's, and that is not what is wrong.
+    let is_public = bytes.windows(11).any(|part| part == b"PUBLIC KEY-") && !is_private(&bytes);
+    if mode & 0o077 != 0 && !is_public {
         return Err(KeyError::Open { file: file.into(), mode });
     }
-    let bytes = read(&mut opened)?;
     SecretKey::from_pem(&bytes).map_err(|source| KeyError::Key { file: file.into(), source })
+}
+
+/// Whether a PEM file holds a private key, of whatever kind.
+fn is_private(bytes: &[u8]) -> bool {
+    bytes.windows(12).any(|part| part == b"PRIVATE KEY-")
 }
 
 /// The public key of a file: its own, or that of the private key in it.
 pub fn public(file: &Path) -> Result<PublicKey, KeyError> {
     let bytes = read(&mut fs::File::open(file)?)?;
-    let private = bytes.windows(12).any(|part| part == b"PRIVATE KEY-");
-    let key = if private {
+    let key = if is_private(&bytes) {
         SecretKey::from_pem(&bytes).map(|key| key.public().clone())
     } else {
         PublicKey::from_pem(&bytes)

@@ -124,6 +124,9 @@ pub struct Signed {
     pub digests: Vec<Digest>,
     /// Whether it is signed what the image was built of: that is known of what was built here.
     pub provenance: bool,
+    /// Whether it is signed with bundles: the older form holds nothing but the signature.
+    #[serde(skip)]
+    pub has_bundles: bool,
     /// How many signatures and statements were not there before.
     pub new: usize,
     /// The key, by the SHA-256 that bundles call it by.
@@ -201,6 +204,7 @@ pub fn push(
         digests: subjects.into_iter().map(|subject| subject.digest).collect(),
         new: new.signed,
         provenance: provenance.is_some(),
+        has_bundles: signing.has_bundles(),
         key: signing.public().hint(),
     });
     let bills = bills.is_some().then_some(Billed { new: new.bills });

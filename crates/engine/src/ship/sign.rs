@@ -220,7 +220,11 @@ impl Signing {
                 made.artifacts.push(artifact(statement, &**signer, created)?);
             }
         }
-        if *format != Format::Bundle && if_there(legacy::verify(client, &digest, keys))?.flatten().is_none() {
+        let is_signed = || {
+            if_there(legacy::verify(client, &digest, keys))
+                .map(|found| matches!(found, Some(legacy::Verdict::By(_))))
+        };
+        if *format != Format::Bundle && !is_signed()? {
             made.legacy = Some(legacy::make(repository, &digest, &**signer)?);
         }
         Ok(())

@@ -126,23 +126,24 @@ impl Looking<'_> {
         let alone = bundles.is_empty() && rule.require().eq([SIGNATURE]);
         let legacy = match client.filter(|_| alone) {
             Some(client) => legacy::verify(client, digest, *keys)?,
-            None => None,
+            None => legacy::Verdict::None,
         };
         match (missing, legacy) {
-            (Some(_), Some(key)) => proofs.push(Proof {
+            (Some(_), legacy::Verdict::By(key)) => proofs.push(Proof {
                 predicate: word(SIGNATURE),
                 form: "legacy",
                 subject: vec![digest.clone()],
                 key: key.hint(),
             }),
-            (Some(TrustError::Refused { predicate, why, .. }), None) => {
+            (Some(TrustError::Refused { predicate, why, .. }), legacy) => {
+                let why = if matches!(legacy, legacy::Verdict::Others) { Why::OtherKey } else { why };
                 return Err(ShipError::Unproved {
                     image: reference.to_string(),
                     digest: digest.clone(),
                     problem: problem(&word(&predicate), why),
                 });
             }
-            (Some(error), None) => return Err(error.into()),
+            (Some(error), _) => return Err(error.into()),
             (None, _) => {}
         }
         proofs.sort_by_key(|proof| (proof.predicate != word(SIGNATURE), proof.predicate.clone()));
@@ -165,7 +166,7 @@ fn problem(predicate: &str, why: Why) -> String {
         Why::Missing => format!("it has no {predicate}"),
         Why::Unreadable => format!("what is attached to it is no {predicate} that can be read"),
         Why::OtherKey => format!("its {predicate} is by another key"),
-        Why::OtherPredicate => format!("the key has signed it for something else, not as {predicate}"),
+        Why::OtherPredicate => format!("the key has signed other statements about it, and no {predicate}"),
         Why::OtherDigest => format!("the {predicate} attached to it is of another image"),
     }
 }

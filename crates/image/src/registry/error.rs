@@ -9,9 +9,12 @@ use pinfold_base::Digest;
 use pinfold_base::Kind;
 use pinfold_base::Shown;
 use pinfold_base::http::HttpError;
+use pinfold_base::http::Scheme;
+use pinfold_base::http::Step;
 use pinfold_base::store::StoreError;
 use pinfold_base::text;
 
+use super::Endpoint;
 use crate::ImageError;
 use crate::blobs::unwrap_io;
 
@@ -162,6 +165,12 @@ pub enum RegistryError {
     Io(io::Error),
 }
 
+/// The registry of `HOST[/REPOSITORY]`, if it is one that is asked by `http`.
+fn by_http(place: &str) -> Option<&str> {
+    let host = place.split('/').next().unwrap_or_default();
+    Endpoint::of(host, false).is_ok_and(|endpoint| endpoint.base.scheme() == Scheme::Http).then_some(host)
+}
+
 fn told(said: &Shown) -> String {
     let said = said.to_string();
     if said.is_empty() { said } else { format!(": {said}") }
@@ -236,8 +245,71 @@ impl Diagnose for RegistryError {
                 "somebody else pushed to the same tag: push again, or to a tag of your own"
             }
             Self::Half { .. } | Self::Broken { .. } => "run the same command again",
+            Self::Lied { .. } => {
+                "nothing of it was kept; ask again, and if it stays so tell whoever runs the registry, or a proxy or mirror before it"
+            }
+            // A server that speaks TLS says so when it hears plain HTTP.
+            Self::Status { status: 400, host, .. } if by_http(host).is_some() => {
+                let host = by_http(host).unwrap_or_default();
+                return Some(format!(
+                    "a registry on this machine is asked by http; if it speaks https, put its authority into `~/.config/containers/certs.d/{host}/ca.crt`"
+                ));
+            }
+            Self::Http(
+                HttpError::WrongSize { .. }
+                | HttpError::TooLong { .. }
+                | HttpError::Store(StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }),
+            ) => {
+                "nothing of it was kept; ask again, and if it stays so tell whoever runs the registry, or a proxy or mirror before it"
+            }
+            Self::Http(HttpError::Connection {
+                step: Step::Resolve | Step::Connect | Step::Wait, ..
+            }) => {
+                "check the name, and that the registry can be reached from here; behind a proxy set `HTTPS_PROXY` and `NO_PROXY`"
+            }
             _ => return None,
         };
         Some(hint.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(error: &RegistryError) -> Option<String> {
+        error.hint()
+    }
+
+    #[test]
+    fn a_registry_on_loopback_that_answers_400_may_speak_tls() {
+        let answered = |host: &str, status| RegistryError::Status {
+            what: "manifest `1`".into(),
+            host: host.into(),
+            status,
+            said: Shown::new(""),
+        };
+        let told = hint(&answered("127.0.0.1:5000/team/x", 400)).unwrap();
+        assert!(told.contains("certs.d/127.0.0.1:5000/ca.crt"), "{told}");
+        for (host, status) in [("registry.example", 400), ("127.0.0.1:5000", 500)] {
+            assert_eq!(hint(&answered(host, status)), None, "{host} {status}");
+        }
+    }
+
+    #[test]
+    fn what_a_registry_changes_is_told_as_a_registrys_and_not_as_a_locks() {
+        let digest = Digest::sha256(b"x");
+        let changed = [
+            HttpError::Store(StoreError::WrongSize { what: "blob".into(), expected: 1, actual: 2 }),
+            HttpError::Store(StoreError::WrongDigest {
+                what: "blob".into(),
+                expected: digest.clone(),
+                actual: digest,
+            }),
+        ];
+        for error in changed {
+            let told = hint(&RegistryError::Http(error)).unwrap();
+            assert!(told.contains("whoever runs the registry") && !told.contains("lock"), "{told}");
+        }
     }
 }

@@ -144,26 +144,39 @@ fn half(client: &Client, subject: &Digest, entries: usize) -> RegistryError {
     RegistryError::Half { what: format!("{} {subject}", client.repository()), entries }
 }
 
-/// Whether one of the keys has signed the image in this form: the first that has.
+/// Who has signed an image in this form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// Nobody.
+    None,
+    /// None of the keys, and others.
+    Others,
+    /// The first of the keys that has.
+    By(&'a PublicKey),
+}
+
+/// Whether one of the keys has signed the image in this form.
 pub fn verify<'a>(
     client: &Client,
     subject: &Digest,
     keys: &'a [PublicKey],
-) -> Result<Option<&'a PublicKey>, RegistryError> {
+) -> Result<Verdict<'a>, RegistryError> {
+    let mut verdict = Verdict::None;
     for layer in read(client, subject)?.layers.iter().take(MAX_SIGNATURES) {
         if layer.media_type != media::SIGNED_PAYLOAD || layer.size > MAX_PAYLOAD {
             continue;
         }
+        verdict = Verdict::Others;
         let payload = match whole_blob(client, layer) {
             Err(RegistryError::Missing { .. }) => continue,
             payload => payload?,
         };
         let signed = keys.iter().find(|key| verifies(layer, &payload, key));
         if let Some(key) = signed.filter(|_| is_about(&payload, subject)) {
-            return Ok(Some(key));
+            return Ok(Verdict::By(key));
         }
     }
-    Ok(None)
+    Ok(verdict)
 }
 
 /// Whether a payload that is signed names this image.

@@ -88,7 +88,7 @@ fn told(why: Why, predicate: &str) -> String {
         Why::Unreadable => format!("what is attached to it is no {predicate} that can be read"),
         Why::OtherKey => format!("it has no {predicate} by a key of the rule, only by others"),
         Why::OtherPredicate => {
-            format!("a key of the rule has signed it for something else, not as {predicate}")
+            format!("a key of the rule has signed other statements about it, and no {predicate}")
         }
         Why::OtherDigest => format!("the {predicate} attached to it is of another image"),
     }
@@ -101,5 +101,10 @@ impl Diagnose for TrustError {
             Self::Pattern { .. } | Self::NoKey { .. } | Self::Twice { .. } => Kind::Usage,
             Self::Image(error) => return Diagnosis::Inner(error),
         })
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        matches!(self, Self::Refused { .. })
+            .then(|| "the rule stands under `[[trust]]` in your config.toml".into())
     }
 }

@@ -12,10 +12,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use pinfold_base::authority::Authority;
 use pinfold_base::authority::Grammar;
+use pinfold_base::authority::Host;
 
 use super::TrustError;
 use crate::Reference;
@@ -82,6 +84,11 @@ fn canonical(name: &str) -> String {
     // What is no host is asked by no client either.
     let Ok(Authority { host, port }) = Authority::read(host.as_bytes(), Grammar::Uri) else {
         return format!("{}/{path}", host.to_ascii_lowercase());
+    };
+    // This machine by its name and by its usual address is one machine.
+    let host = match host {
+        Host::Name(name) if &*name == "localhost" => Host::Address(Ipv4Addr::LOCALHOST.into()),
+        host => host,
     };
     match port {
         None | Some(80 | 443) => format!("{host}/{path}"),

@@ -318,7 +318,7 @@ pub enum CredentialError {
     #[error("the key's file is below `~/`, and HOME is not set")]
     NoHome,
     /// `PATH` has no such program.
-    #[error("the program `{program}`, which is to print the key, is not found")]
+    #[error("there is no program `{program}` in the PATH")]
     NoProgram {
         /// Its name.
         program: String,
@@ -338,7 +338,7 @@ pub enum CredentialError {
         word: String,
     },
     /// The program could not be run or did not end well.
-    #[error("the command `{program}` gave no key: {problem}")]
+    #[error("the command `{program}` gave nothing: {problem}")]
     Command {
         /// The program, without its arguments.
         program: String,

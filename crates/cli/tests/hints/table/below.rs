@@ -68,7 +68,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "base/src/error.rs",
-        "the disk is full; `pinfold gc` says what can be freed and how, or set `PINFOLD_HOME` to a larger disk",
+        "the disk is full: make room there; of what pinfold keeps `pinfold gc` says what can be freed, and `PINFOLD_HOME` can name a larger disk for it",
         Elsewhere("cli/tests/build.rs", "a_full_disk_is_an_error_and_the_next_build_works"),
     ),
     row(
@@ -273,17 +273,17 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "image/src/error.rs",
-        "the bytes were damaged or changed; build the image again, or copy it once more",
+        "the bytes were damaged or changed: build the image again, or copy or pull it once more",
         Untried("it takes an image that was damaged on its way"),
     ),
     row(
         "image/src/error.rs",
-        "the image is incomplete; build it again, or copy it once more from where it came",
+        "the image is incomplete: build it again, or copy or pull it once more from where it came",
         Untried("it takes an image that was damaged on its way"),
     ),
     row(
         "image/src/error.rs",
-        "there is no image yet; `pinfold build` makes one",
+        "there is no image yet; `pinfold build` makes one, and `pinfold pull HOST/NAME` brings one",
         Tried(&[Trial {
             files: &[("project/pinfold.toml", "name = 'x'\nplatforms = ['linux/amd64']\n")],
             words: "inspect x",
@@ -423,7 +423,7 @@ pub(super) const ROWS: &[Row] = &[
                 "name = 'x'\nplatforms = ['linux/amd64']\nagents = ['claude-code']\n",
             )],
             words: "run --offline --key command:no-such-program claude-code",
-            error: "is not found",
+            error: "in the PATH",
             hint: "name it with its full path",
             follow: &[MeanWords("no-such-program", "/bin/true")],
             ..TRIAL

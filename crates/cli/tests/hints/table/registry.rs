@@ -7,6 +7,16 @@ use crate::table::Held::Untried;
 
 pub(super) const ROWS: &[Row] = &[
     row(
+        "image/src/error.rs",
+        "`pinfold load IMAGE --to docker` gives an image to the daemon",
+        Elsewhere("image/src/place.rs", "a_registry_is_written"),
+    ),
+    row(
+        "image/src/error.rs",
+        "`pinfold load IMAGE --to podman` gives an image to podman",
+        Elsewhere("image/src/place.rs", "a_registry_is_written"),
+    ),
+    row(
         "engine/src/keep/images.rs",
         "`pinfold pull {}` asks its registry for it",
         Elsewhere("engine/src/keep/images.rs", "what_came_from_elsewhere_is_found_with_its_proof_only"),
@@ -30,6 +40,39 @@ pub(super) const ROWS: &[Row] = &[
         "engine/src/ship/error.rs",
         "`pinfold pull {}` brings it while there is a network",
         Elsewhere("cli/tests/pull.rs", "an_image_is_pulled_on_an_empty_machine_and_run_by_its_name"),
+    ),
+    row(
+        "image/src/trust/error.rs",
+        "the rule stands under `[[trust]]` in your config.toml",
+        Elsewhere("engine/src/keep/images.rs", "what_came_from_elsewhere_is_found_with_its_proof_only"),
+    ),
+    row(
+        "engine/src/ship/load/error.rs",
+        "start containerd, or name its socket with `CONTAINERD_ADDRESS`; or write an archive for it: `pinfold copy IMAGE oci-archive:FILE`",
+        Elsewhere("cli/tests/load.rs", "containerd_knows_the_image_by_a_full_name"),
+    ),
+    row(
+        "engine/src/ship/load/error.rs",
+        "run this from another folder than the project, or move the socket out of it",
+        Elsewhere("cli/tests/load.rs", "containerd_knows_the_image_by_a_full_name"),
+    ),
+    row(
+        "image/src/registry/error.rs",
+        "nothing of it was kept; ask again, and if it stays so tell whoever runs the registry, or a proxy or mirror before it",
+        Elsewhere(
+            "image/src/registry/error.rs",
+            "what_a_registry_changes_is_told_as_a_registrys_and_not_as_a_locks",
+        ),
+    ),
+    row(
+        "image/src/registry/error.rs",
+        "a registry on this machine is asked by http; if it speaks https, put its authority into `~/.config/containers/certs.d/{host}/ca.crt`",
+        Elsewhere("image/src/registry/error.rs", "a_registry_on_loopback_that_answers_400_may_speak_tls"),
+    ),
+    row(
+        "image/src/registry/error.rs",
+        "check the name, and that the registry can be reached from here; behind a proxy set `HTTPS_PROXY` and `NO_PROXY`",
+        Elsewhere("cli/tests/pull.rs", "other_verbs_take_an_image_by_the_name_of_its_registry"),
     ),
     row(
         "engine/src/ship/error.rs",

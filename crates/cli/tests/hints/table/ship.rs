@@ -79,7 +79,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/ship/key.rs",
-        "name another file for the new key",
+        "name another file for a new key; `pinfold key public {}` prints the public one of this",
         Tried(&[Trial {
             before: &["key generate made.pem"],
             words: "key generate made.pem",

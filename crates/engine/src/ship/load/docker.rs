@@ -4,7 +4,8 @@
 //! POST /images/load?quiet=1   Transfer-Encoding: chunked      ─►  200, lines of JSON: {"stream":"Loaded image: …"} or {"error":"…"}
 //! ```
 //!
-//! **Refuses**: a daemon elsewhere than at a socket of this machine, an answer of more than a mebibyte.
+//! **Refuses**: a daemon elsewhere than at a socket of this machine, an answer of more than a mebibyte, and one that does not say that an
+//! image was loaded.
 
 use std::io;
 use std::io::BufWriter;
@@ -128,7 +129,11 @@ impl Write for Chunks<'_> {
 struct Line {
     error: Option<String>,
     message: Option<String>,
+    stream: Option<String>,
 }
+
+/// How a daemon says that it has the image ("Loaded image: NAME", "Loaded image ID: …"; Docker and podman's service alike).
+const LOADED: &str = "Loaded image";
 
 /// What a daemon's answer means.
 fn answer(bytes: &[u8]) -> Result<(), LoadError> {
@@ -148,12 +153,16 @@ fn answer(bytes: &[u8]) -> Result<(), LoadError> {
     });
     let body = &bytes[end + 4..];
     let body = if chunked { joined(body).ok_or_else(|| wrong("it ends early"))? } else { body.to_vec() };
-    let told = body.split(|byte| *byte == b'\n').find_map(|line| {
-        let line: Line = serde_json::from_slice(line).ok()?;
-        line.error.or(line.message)
-    });
+    let lines: Vec<Line> =
+        body.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let is_loaded = lines
+        .iter()
+        .filter_map(|line| line.stream.as_deref())
+        .any(|said| said.trim_start().starts_with(LOADED));
+    let told = lines.into_iter().find_map(|line| line.error.or(line.message));
     match (status, told) {
-        (200..=299, None) => Ok(()),
+        (200..=299, None) if is_loaded => Ok(()),
+        (200..=299, None) => Err(wrong("it does not say that the image was loaded")),
         (200..=299, Some(said)) => Err(LoadError::Refused { said: Shown::new(&said).within(TOLD) }),
         (_, Some(said)) => {
             Err(LoadError::Refused { said: Shown::new(&format!("{status} {said}")).within(TOLD) })

@@ -18,6 +18,20 @@ pub enum LoadError {
         /// Why not.
         reason: String,
     },
+    /// A variable that says whose storage is meant leads to where a sandbox can write.
+    #[error("`{name}` leads to a place that a sandbox may have made, and is not followed")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+    },
+    /// There is no containerd.
+    #[error("there is no containerd at `{}`: {reason}", socket.display())]
+    NoContainerd {
+        /// Its socket.
+        socket: PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// It did not do it.
     #[error("`{command}` failed ({status}){}", told(.said))]
     Failed {
@@ -73,7 +87,8 @@ fn told(said: &Shown) -> String {
 impl Diagnose for LoadError {
     fn diagnosis(&self) -> Diagnosis<'_> {
         Diagnosis::Own(match self {
-            Self::Program { .. } | Self::NoDaemon { .. } => Kind::System,
+            Self::Program { .. } | Self::NoDaemon { .. } | Self::NoContainerd { .. } => Kind::System,
+            Self::Variable { .. } => Kind::Refused,
             Self::Host(_) | Self::NoName { .. } => Kind::Usage,
             Self::Failed { .. } | Self::Refused { .. } | Self::Answer { .. } => Kind::Failed,
             Self::Cri(error) => return Diagnosis::Inner(error),
@@ -88,6 +103,12 @@ impl Diagnose for LoadError {
             }
             Self::NoDaemon { .. } => {
                 "start Docker, or write an archive for it: `pinfold copy IMAGE docker-archive:FILE`"
+            }
+            Self::NoContainerd { .. } => {
+                "start containerd, or name its socket with `CONTAINERD_ADDRESS`; or write an archive for it: `pinfold copy IMAGE oci-archive:FILE`"
+            }
+            Self::Variable { .. } => {
+                "run this from another folder than the project, or move the socket out of it"
             }
             Self::Host(_) => {
                 "write an archive, `pinfold copy IMAGE docker-archive:FILE`, and `docker load -i FILE`"

@@ -17,6 +17,9 @@ pub(crate) mod node;
 mod podman;
 mod program;
 
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
 use pinfold_base::Platform;
 use pinfold_image::ImageSource;
 use pinfold_image::export::Archive;
@@ -30,6 +33,9 @@ pub use self::error::LoadError;
 use self::program::Program;
 use super::error::ShipError;
 use crate::context::Context;
+
+/// Where containerd listens unless said.
+const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// Whose storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +69,9 @@ pub struct Loaded {
     /// What it is called there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// By what it is known there, where it has no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// The platform.
     pub platform: Platform,
 }
@@ -79,8 +88,9 @@ pub fn load(
     let root = Selection::One(platform).root(source)?;
     let name = known_name(source.root());
     let scratch = context.store.root();
+    let mut id = None;
     match tool {
-        Tool::Podman => podman::load(context, text, source, (platform, &root), name.as_deref())?,
+        Tool::Podman => id = podman::load(context, text, source, (platform, &root), name.as_deref())?,
         Tool::Docker => {
             let socket = docker::socket(&context.environment)?;
             docker::load(&socket, |to| {
@@ -90,6 +100,12 @@ pub fn load(
         Tool::Containerd => {
             if name.is_none() {
                 return Err(LoadError::NoName { image: source.name().to_owned() }.into());
+            }
+            // `ctr` itself tries for ten seconds, and then says much.
+            let socket = context.environment.filled("CONTAINERD_ADDRESS").unwrap_or(CONTAINERD);
+            let socket = PathBuf::from(socket.strip_prefix("unix://").unwrap_or(socket));
+            if let Err(reason) = UnixStream::connect(&socket) {
+                return Err(LoadError::NoContainerd { socket, reason }.into());
             }
             Program::find(context, "ctr")?.feed(&["images", "import", "-"], |to| {
                 Ok(stream(source, &root, Archive::Oci, name.as_deref(), scratch, to)?)
@@ -101,7 +117,8 @@ pub fn load(
         Tool::Docker => name,
         Tool::Podman | Tool::Containerd => name.map(|name| qualified(&name)),
     };
-    Ok(Loaded { image: source.name().to_owned(), to: tool.word(), name, platform })
+    let id = id.filter(|_| name.is_none());
+    Ok(Loaded { image: source.name().to_owned(), to: tool.word(), name, id, platform })
 }
 
 /// The platform that is loaded: this machine's unless said, or the only one there is.

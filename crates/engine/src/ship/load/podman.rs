@@ -27,14 +27,14 @@ use crate::ship::error::ShipError;
 /// Names that are tried for a folder.
 const ATTEMPTS: u32 = 100;
 
-/// Loads the image of a platform, and gives it its name.
+/// Loads the image of a platform, and gives it its name. Its id, where podman says it.
 pub(super) fn load(
     context: &Context,
     text: &str,
     source: &ImageSource,
     (platform, root): (Platform, &Descriptor),
     name: Option<&str>,
-) -> Result<(), ShipError> {
+) -> Result<Option<String>, ShipError> {
     let podman = Program::find(context, "podman")?;
     // In a layout it looks for manifests in OCI's words only.
     if Family::of(&root.media_type) == Some(Family::Docker) {
@@ -56,7 +56,8 @@ pub(super) fn load(
             };
             let tag = place.tag.map_or_else(String::new, |tag| format!(":{tag}"));
             let id = pull(&format!("{}:{path}{tag}", place.kind.word()))?;
-            return called(&podman, &id, name);
+            called(&podman, &id, name)?;
+            return Ok(Some(id));
         }
         Place::Registry(_) => return streamed(context, &podman, source, (root, Archive::Oci), name),
     };
@@ -70,7 +71,7 @@ pub(super) fn load(
     called(&podman, &id, name)?;
     // Newer ones have given it no such name.
     let _ = podman.run(&["untag", &id, &format!("localhost{}:latest", link.path)]);
-    Ok(())
+    Ok(Some(id))
 }
 
 /// Gives an image its name.
@@ -88,12 +89,13 @@ fn streamed(
     source: &ImageSource,
     (root, kind): (&Descriptor, Archive),
     name: Option<&str>,
-) -> Result<(), ShipError> {
+) -> Result<Option<String>, ShipError> {
     // Of a Docker archive it takes names as they stand.
     let name = name.map(qualified);
     podman.feed(&["load", "--quiet"], |to| {
         Ok(stream(source, root, kind, name.as_deref(), context.store.root(), to)?)
-    })
+    })?;
+    Ok(None)
 }
 
 /// A link with a name that podman takes for a path and for a name: lower-case letters and digits.

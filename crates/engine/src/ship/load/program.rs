@@ -22,6 +22,9 @@ const TOLD: usize = 600;
 /// What is written to it at once, in bytes.
 const BUFFER: usize = 256 << 10;
 
+/// Variables that say whose storage is meant. Without one of them the program would go elsewhere.
+const WHOSE: [&str; 3] = ["CONTAINER_HOST", "CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE"];
+
 /// A program that was found.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -61,6 +64,13 @@ impl Program {
         let cannot = |reason: String| LoadError::Program { program: self.name.to_owned(), reason };
         let mut command =
             self.held.command(self.variables.iter().cloned()).map_err(|error| cannot(error.to_string()))?;
+        let is_left_out = |name: &&&str| {
+            let is_set = self.variables.iter().any(|(set, value)| set == **name && !value.is_empty());
+            is_set && !command.get_envs().any(|(given, value)| given == **name && value.is_some())
+        };
+        if let Some(name) = WHOSE.iter().find(is_left_out) {
+            return Err(LoadError::Variable { name }.into());
+        }
         command.args(words).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| cannot(error.to_string()))?;
