@@ -3,7 +3,6 @@
 //! **Guarantees**: nothing half is under the final name; what a writer left in the folder that was killed is removed by the next one
 //! there (see [`temporary`]); errors name what was to be written, and not what stands beside it meanwhile.
 
-use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::path::Path;
@@ -26,11 +25,6 @@ impl BesideFile {
         let folder = tidied(path);
         let file = temporary::file(folder).map_err(|error| unwritten(path, &error))?;
         Ok(Self { file, path: path.to_owned() })
-    }
-
-    /// The file itself, for its mode.
-    pub fn as_file(&self) -> &File {
-        self.file.as_file()
     }
 
     /// Gives it its name and mode 0644. A file that has the name is replaced.

@@ -220,7 +220,7 @@ impl Diagnose for ImageError {
 /// Whether the name of an image is one of a file here as well, with the tag that a name has by itself.
 fn is_file(reference: &str) -> bool {
     let name = reference.strip_suffix(":latest").unwrap_or(reference);
-    name.ends_with(".tar") && std::path::Path::new(name).exists()
+    std::path::Path::new(name).is_file()
 }
 
 /// What an error says, and what its cause says.

@@ -245,9 +245,6 @@ impl Diagnose for RegistryError {
                 "somebody else pushed to the same tag: push again, or to a tag of your own"
             }
             Self::Half { .. } | Self::Broken { .. } => "run the same command again",
-            Self::Lied { .. } => {
-                "nothing of it was kept; ask again, and if it stays so tell whoever runs the registry, or a proxy or mirror before it"
-            }
             // A server that speaks TLS says so when it hears plain HTTP.
             Self::Status { status: 400, host, .. } if by_http(host).is_some() => {
                 let host = by_http(host).unwrap_or_default();
@@ -255,7 +252,8 @@ impl Diagnose for RegistryError {
                     "a registry on this machine is asked by http; if it speaks https, put its authority into `~/.config/containers/certs.d/{host}/ca.crt`"
                 ));
             }
-            Self::Http(
+            Self::Lied { .. }
+            | Self::Http(
                 HttpError::WrongSize { .. }
                 | HttpError::TooLong { .. }
                 | HttpError::Store(StoreError::WrongDigest { .. } | StoreError::WrongSize { .. }),
