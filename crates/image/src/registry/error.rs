@@ -286,6 +286,7 @@ mod tests {
             host: host.into(),
             status,
             said: Shown::new(""),
+            retry_after: None,
         };
         let told = hint(&answered("127.0.0.1:5000/team/x", 400)).unwrap();
         assert!(told.contains("certs.d/127.0.0.1:5000/ca.crt"), "{told}");
