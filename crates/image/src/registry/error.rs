@@ -48,7 +48,7 @@ pub enum RegistryError {
         host: String,
     },
     /// Too large for the registry, or for us.
-    #[error("{what} of {size} bytes is too large{}", limit.map_or_else(|| format!(" for {host}"), |limit| format!(": {limit} bytes are accepted")))]
+    #[error("{what} of {size} bytes {}", limit.map_or_else(|| format!("is too large for {host}"), |limit| format!("from {host} is too large: {limit} bytes are accepted")))]
     TooLarge {
         /// What it is.
         what: String,

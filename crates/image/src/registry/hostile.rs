@@ -355,9 +355,13 @@ fn what_has_no_end_is_told_with_its_name() {
     let error = client.download(&small, "x", &store, &Silent).unwrap_err();
     assert_eq!(told(error, "blob", Kind::Integrity), longer);
     let error = client.get_manifest(&latest(), None).unwrap_err();
-    told(error, "manifest `latest` of 4194305 bytes is too large", Kind::Refused);
+    told(error, &format!("manifest `latest` of 4194305 bytes from {place} is too large"), Kind::Refused);
     let error = referrers::list(&client, &small.digest).unwrap_err();
-    told(error, "what is attached to the image of 4194305 bytes is too large", Kind::Refused);
+    told(
+        error,
+        &format!("what is attached to the image of 4194305 bytes from {place} is too large"),
+        Kind::Refused,
+    );
 }
 
 #[test]

@@ -332,7 +332,7 @@ fn ask(
         let headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")];
         let reply = once(asker, at, realm, Method::Post, &Auth::None, &headers, Content::Secret(&form))?;
         if !matches!(reply.status(), 404 | 405) {
-            return kept(asker, realm, reply);
+            return kept(asker, at, realm, reply);
         }
     }
     pairs.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
@@ -341,7 +341,7 @@ fn ask(
     }
     let url = realm.and_query(&pairs);
     let reply = once(asker, at, &url, Method::Get, &auth, &[("accept", "application/json")], Content::None)?;
-    kept(asker, realm, reply)
+    kept(asker, at, realm, reply)
 }
 
 /// One request to a realm, made again where it fails in a passing way.
@@ -372,10 +372,11 @@ pub(super) const fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-fn kept(asker: &Asker<'_>, realm: &SafeUrl, reply: Reply) -> Result<Kept, RegistryError> {
-    let (host, place) = (host_of(realm), place(&host_of(asker.registry), asker.repository));
-    let what =
-        if host == host_of(asker.registry) { "a token".to_owned() } else { format!("a token from {host}") };
+fn kept(asker: &Asker<'_>, at: &SafeUrl, realm: &SafeUrl, reply: Reply) -> Result<Kept, RegistryError> {
+    // Whose login it is: that of the host that asked.
+    let (host, asking) = (host_of(realm), host_of(at));
+    let what = if host == asking { "a token".to_owned() } else { format!("a token from {host}") };
+    let place = place(&asking, if at.same_origin(asker.registry) { asker.repository } else { "" });
     let (status, retry_after) = (reply.status(), reply.retry_after());
     match status {
         200 => {}
