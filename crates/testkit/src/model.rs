@@ -49,37 +49,39 @@ impl Model {
     /// Listens on a path with nothing at it.
     pub fn start(socket: &Path) -> io::Result<Self> {
         let listener = UnixListener::bind(socket)?;
-        let model = Self::default();
-        let own = model.clone();
-        thread::Builder::new().name("model".into()).spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                let own = own.clone();
-                // A client that is killed is nobody's error.
-                let _ = thread::Builder::new().spawn(move || {
-                    stream.set_read_timeout(Some(PATIENCE))?;
-                    own.serve(stream)
-                });
-            }
-        })?;
-        Ok(model)
+        Self::answering(move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        })
     }
 
     /// Listens on a port of this machine's loopback that the kernel chooses.
     pub fn on_loopback() -> io::Result<(Self, SocketAddr)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
+        let model = Self::answering(move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        })?;
+        Ok((model, address))
+    }
+
+    /// Serves each of these connections in a thread of its own, until there are no more.
+    fn answering<S: Read + Write + Send + 'static>(
+        mut next: impl FnMut() -> io::Result<S> + Send + 'static,
+    ) -> io::Result<Self> {
         let model = Self::default();
         let own = model.clone();
         thread::Builder::new().name("model".into()).spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
+            while let Ok(stream) = next() {
                 let own = own.clone();
-                let _ = thread::Builder::new().spawn(move || {
-                    stream.set_read_timeout(Some(PATIENCE))?;
-                    own.serve(stream)
-                });
+                // A client that is killed is nobody's error.
+                let _ = thread::Builder::new().spawn(move || own.serve(stream));
             }
         })?;
-        Ok((model, address))
+        Ok(model)
     }
 
     /// Heads of the first requests.

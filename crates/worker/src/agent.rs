@@ -88,6 +88,11 @@ impl<'a> Agent<'a> {
     pub(crate) fn run(&mut self) -> Exit {
         loop {
             if let Err(exit) = self.round() {
+                // What was answered is told before it ends, where the disk lets it.
+                let released = self.desk.release(self.pulse);
+                if let (true, Err(damaged @ Exit::Damaged(_))) = (exit == Exit::Stopped, released) {
+                    return damaged;
+                }
                 return exit;
             }
         }
@@ -124,6 +129,7 @@ impl<'a> Agent<'a> {
                 break;
             }
         }
+        self.desk.release(self.pulse)?;
         if worked {
             self.desk.hurry();
             return Ok(());
@@ -165,7 +171,7 @@ impl<'a> Agent<'a> {
             if !self.desk.covers(seq) {
                 let ack = message(MessageId::derived(&format!("ack {id} {seq}")), Content::Ack);
                 self.desk.put(&ack.acknowledging(vec![seq]))?;
-                self.desk.keep(self.pulse)?;
+                self.desk.hold(self.pulse)?;
             }
             return Ok(true);
         }
@@ -230,7 +236,7 @@ impl<'a> Agent<'a> {
         let said = message(MessageId::derived(&format!("reply {id}")), content);
         self.desk.state.saw(id);
         self.desk.put(&said.replying(id).acknowledging(vec![seq]))?;
-        self.desk.keep(self.pulse)
+        self.desk.hold(self.pulse)
     }
 
     /// The answer to a question goes to the turn that asked it.
@@ -336,7 +342,7 @@ impl<'a> Agent<'a> {
         acks.truncate(pinfold_queue::message::ACKS_MAX);
         let said = message(MessageId::derived(&format!("reply {}", turn.id)), content);
         self.desk.put(&said.replying(turn.answering).acknowledging(acks))?;
-        self.desk.keep(self.pulse)
+        self.desk.hold(self.pulse)
     }
 }
 

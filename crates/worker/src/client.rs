@@ -130,12 +130,21 @@ pub(crate) fn connect(socket: &str) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
+/// What is done once while an answer is waited for, should it not come before this time.
+pub(crate) struct Meanwhile<'a> {
+    /// When.
+    pub(crate) at: Instant,
+    /// What; where it fails, nothing more is waited for.
+    pub(crate) then: &'a mut dyn FnMut(&mut Pulse) -> Enough,
+}
+
 /// Sends bytes to a socket and gives what comes back to `take`, until that says that it has enough, or the other side closes.
 pub(crate) fn exchange(
     pulse: &mut Pulse,
     socket: &str,
     request: &[u8],
     time: Duration,
+    mut meanwhile: Option<Meanwhile<'_>>,
     mut take: impl FnMut(&[u8]) -> Result<Enough, Failed>,
 ) -> Result<(), Failed> {
     let until = Instant::now() + time;
@@ -144,8 +153,17 @@ pub(crate) fn exchange(
     let mut bytes = vec![0; 16 << 10];
     loop {
         let flags = if rest.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        match pulse.wait(fd.as_fd(), flags, until) {
+        let next = meanwhile.as_ref().map_or(until, |meanwhile| meanwhile.at.min(until));
+        match pulse.wait(fd.as_fd(), flags, next) {
             Woken::Ready => {}
+            Woken::Deadline if next < until => {
+                if let Some(meanwhile) = meanwhile.take()
+                    && (meanwhile.then)(pulse) == Enough::Yes
+                {
+                    return Err(Failed::Stopped);
+                }
+                continue;
+            }
             Woken::Deadline => return Err(Failed::Time),
             Woken::Stop => return Err(Failed::Stopped),
         }
@@ -181,11 +199,17 @@ pub(crate) enum Enough {
 }
 
 /// Asks a provider.
-pub(crate) fn ask(pulse: &mut Pulse, socket: &str, request: &[u8], reader: Reader) -> Result<Said, Failed> {
+pub(crate) fn ask(
+    pulse: &mut Pulse,
+    socket: &str,
+    request: &[u8],
+    meanwhile: Option<Meanwhile<'_>>,
+    reader: Reader,
+) -> Result<Said, Failed> {
     let (mut answer, mut body) = (Answer::default(), Vec::new());
     let (mut stream, mut events) = (sse::Stream::default(), Vec::new());
     let mut reader = reader;
-    exchange(pulse, socket, request, TIME, |bytes| {
+    exchange(pulse, socket, request, TIME, meanwhile, |bytes| {
         answer.take(bytes, &mut body).map_err(Failed::Http)?;
         let Some(head) = answer.head() else { return Ok(Enough::No) };
         if head.status != 200 {

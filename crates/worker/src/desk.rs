@@ -6,13 +6,17 @@
 //!
 //! **Guarantees**: a message is published only once the state that names it is on the disk, and one that the state on the disk names
 //! is not removed, so an end between any two steps neither loses a message nor sends another in its place. A full disk is waited
-//! for. **Refuses** a state that cannot be opened: without it, tasks would be done twice.
+//! for. What is held is not done yet: after an end before it is kept, its task is worked on again. It is kept within [`Held::until`],
+//! whatever is waited for meanwhile.
+//!
+//! **Refuses** a state that cannot be opened: without it, tasks would be done twice.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use pinfold_queue::Content;
@@ -27,7 +31,6 @@ use pinfold_queue::Watch;
 use pinfold_queue::format;
 use pinfold_queue::spool::FILES_MAX;
 use pinfold_queue::spool::Listing;
-use pinfold_queue::spool::Published;
 use pinfold_queue::spool::ReadError;
 use rustix::io::Errno;
 
@@ -41,6 +44,23 @@ use crate::state::State;
 const STATE: &str = "state";
 /// Failures in a row after which the queue is damaged.
 const FAILURES: u32 = 3;
+/// Messages that are kept together, at most.
+const HELD: usize = 128;
+/// Bytes of them from which on nothing more is held.
+const HELD_BYTES: usize = 256 << 10;
+/// How long a message is held, at least and at most.
+const LINGER: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
+/// Of the time, one part in so many goes by with writing the state while messages are held.
+const SHARE: u32 = 5;
+
+/// Messages that wait for the next time that the state is kept.
+#[derive(Debug)]
+struct Held {
+    /// When that is.
+    until: Instant,
+    messages: usize,
+    bytes: usize,
+}
 
 /// A file of the host's.
 #[derive(Debug)]
@@ -65,6 +85,10 @@ pub(crate) struct Desk {
     pub(crate) state: State,
     /// How often the state was written.
     count: u64,
+    /// What was put and not kept.
+    held: Option<Held>,
+    /// How long the state took to be kept, the last time.
+    took: Duration,
     /// Whether the key has opened something.
     proved: bool,
     /// Messages that the state on the disk names as not published.
@@ -98,6 +122,8 @@ impl Desk {
             watch,
             state: State::default(),
             count: 0,
+            held: None,
+            took: Duration::ZERO,
             proved: false,
             named: BTreeSet::new(),
             out: BTreeMap::new(),
@@ -106,7 +132,7 @@ impl Desk {
             settled: BTreeSet::new(),
         };
         desk.load()?;
-        desk.publish(pulse)?;
+        desk.publish(pulse, Spool::publish_all)?;
         Ok(desk)
     }
 
@@ -204,38 +230,72 @@ impl Desk {
 
     /// Whether so many messages of ours wait that no more work should be begun.
     pub(crate) fn is_full(&self) -> bool {
-        self.out.len() >= FILES_MAX / 2
+        self.out.len() + self.state.pending.len() >= FILES_MAX / 2
     }
 
     /// Puts a message into the state. What does not fit is the caller's error.
     pub(crate) fn put(&mut self, message: &Message) -> Result<(), Exit> {
-        self.state.put(message).map_err(|error| Exit::Bug(error.to_string()))?;
+        let bytes = self.state.put(message).map_err(|error| Exit::Bug(error.to_string()))?;
         self.covered.extend(message.acks.iter().copied());
+        let linger = (self.took * (SHARE - 1)).clamp(LINGER.0, LINGER.1);
+        let held =
+            self.held.get_or_insert_with(|| Held { until: Instant::now() + linger, messages: 0, bytes: 0 });
+        held.messages += 1;
+        held.bytes += bytes;
         Ok(())
+    }
+
+    /// Keeps what was put, or lets it wait for what follows at once: who holds keeps as soon as nothing does.
+    pub(crate) fn hold(&mut self, pulse: &mut Pulse) -> Result<(), Exit> {
+        let full =
+            |held: &Held| held.messages >= HELD || held.bytes >= HELD_BYTES || held.until <= Instant::now();
+        if self.held.as_ref().is_some_and(full) { self.keep(pulse) } else { Ok(()) }
+    }
+
+    /// Until when messages are held, where some are.
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        self.held.as_ref().map(|held| held.until)
+    }
+
+    /// Keeps what is held.
+    pub(crate) fn release(&mut self, pulse: &mut Pulse) -> Result<(), Exit> {
+        if self.held.is_some() { self.keep(pulse) } else { Ok(()) }
     }
 
     /// Writes the state to the disk, then publishes what is pending.
     pub(crate) fn keep(&mut self, pulse: &mut Pulse) -> Result<(), Exit> {
+        let begun = Instant::now();
+        self.held = None;
         let body = serde_json::to_vec(&self.state).map_err(|error| Exit::Bug(error.to_string()))?;
         self.count += 1;
-        let file = self.sealed(Direction::State, self.count, &body)?;
-        trying(pulse, || self.output.replace(STATE, &file))?;
-        self.named = self.state.pending.iter().map(|pending| pending.seq).collect();
-        self.publish(pulse)
+        let state = self.sealed(Direction::State, self.count, &body)?;
+        drop(body);
+        let named = self.state.pending.iter().map(|pending| pending.seq).collect();
+        self.publish(pulse, |output, files| output.replace_and_publish(STATE, &state, files))?;
+        self.named = named;
+        self.took = begun.elapsed();
+        Ok(())
     }
 
-    fn publish(&mut self, pulse: &mut Pulse) -> Result<(), Exit> {
+    /// Seals what is pending and gives it to `out`, which puts it into the directory.
+    fn publish(
+        &mut self,
+        pulse: &mut Pulse,
+        out: impl Fn(&Spool, &[(u64, Vec<u8>)]) -> Result<(), SpoolError>,
+    ) -> Result<(), Exit> {
+        let (mut files, mut messages) = (Vec::new(), Vec::new());
         for pending in std::mem::take(&mut self.state.pending) {
             let body = serde_json::to_vec(&pending.body).map_err(|error| Exit::Bug(error.to_string()))?;
             let message =
                 Message::parse(Direction::FromWorker, &body).map_err(|error| Exit::Bug(error.to_string()))?;
             if !self.out.contains_key(&pending.seq) {
-                let file = self.sealed(Direction::FromWorker, pending.seq, &body)?;
-                // Where it is there already, an end in the middle came right after it.
-                let (Published::New | Published::Taken) =
-                    trying(pulse, || self.output.publish(pending.seq, &file))?;
+                files.push((pending.seq, self.sealed(Direction::FromWorker, pending.seq, &body)?));
             }
-            self.note(pending.seq, Some(&message));
+            messages.push((pending.seq, message));
+        }
+        trying(pulse, || out(&self.output, &files))?;
+        for (seq, message) in messages {
+            self.note(seq, Some(&message));
         }
         Ok(())
     }

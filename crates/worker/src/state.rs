@@ -150,12 +150,13 @@ impl State {
     }
 
     /// Gives a message its place; it is published once this state is kept. One whose text does not fit is shortened by who made it.
-    pub(crate) fn put(&mut self, message: &Message) -> Result<u64, pinfold_queue::message::MessageError> {
-        let body = serde_json::from_slice(&message.to_body()?)?;
+    /// Gives its bytes.
+    pub(crate) fn put(&mut self, message: &Message) -> Result<usize, pinfold_queue::message::MessageError> {
+        let body = message.to_body()?;
         let seq = self.next.max(1);
+        self.pending.push(Pending { seq, body: serde_json::from_slice(&body)? });
         self.next = seq + 1;
-        self.pending.push(Pending { seq, body });
-        Ok(seq)
+        Ok(body.len())
     }
 }
 
@@ -172,8 +173,11 @@ mod tests {
         let mut turn = Turn::new(id, 7, "do");
         turn.step = Step::Tools { results: vec![], call: Next::Asked(turn.derived("ask")) };
         state.turn = Some(turn);
-        assert_eq!(state.put(&Message::new(Content::Ack).unwrap().acknowledging(vec![1])).unwrap(), 1);
-        assert_eq!(state.put(&Message::new(Content::Ack).unwrap()).unwrap(), 2);
+        for acks in [vec![1], vec![]] {
+            let message = Message::new(Content::Ack).unwrap().acknowledging(acks);
+            assert_eq!(state.put(&message).unwrap(), message.to_body().unwrap().len());
+        }
+        assert_eq!(state.pending.iter().map(|one| one.seq).collect::<Vec<_>>(), [1, 2]);
         let text = serde_json::to_vec(&state).unwrap();
         assert_eq!(serde_json::from_slice::<State>(&text).unwrap(), state);
     }

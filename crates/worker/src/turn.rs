@@ -10,7 +10,9 @@ use pinfold_queue::Content;
 use crate::agent::Agent;
 use crate::agent::message;
 use crate::client;
+use crate::client::Enough;
 use crate::client::Failed;
+use crate::client::Meanwhile;
 use crate::conversation::Brought;
 use crate::conversation::Call;
 use crate::conversation::Entry;
@@ -20,6 +22,7 @@ use crate::http;
 use crate::provider::Ask;
 use crate::provider::Said;
 use crate::provider::Stop;
+use crate::pulse::Pulse;
 use crate::pulse::Woken;
 use crate::state::Next;
 use crate::state::Step;
@@ -49,7 +52,7 @@ impl Agent<'_> {
 
     /// Asks the model.
     fn model(&mut self) -> Result<(), Exit> {
-        let said = match self.asked() {
+        let said = match self.asked()? {
             Ok(said) => said,
             Err(Failed::Stopped) => return Err(Exit::Stopped),
             Err(failed) => {
@@ -100,8 +103,8 @@ impl Agent<'_> {
         self.desk.keep(self.pulse)
     }
 
-    /// Asks the provider, and again where that may help.
-    fn asked(&mut self) -> Result<Said, Failed> {
+    /// Asks the provider, and again where that may help. Answers that are held are told on the way.
+    fn asked(&mut self) -> Result<Result<Said, Failed>, Exit> {
         let entries: Vec<&Entry> = {
             let state = &self.desk.state;
             state.history.0.iter().chain(state.turn.iter().flat_map(|turn| &turn.entries)).collect()
@@ -125,21 +128,31 @@ impl Agent<'_> {
         drop(body);
         let socket = format!("{}/model/{}.sock", self.args.run, self.args.route);
         loop {
-            let failed = match client::ask(self.pulse, &socket, &request, provider.reader()) {
-                Ok(said) => return Ok(said),
+            let until = self.desk.held_until();
+            let (desk, mut kept) = (&mut self.desk, Ok(()));
+            let mut keep = |pulse: &mut Pulse| {
+                kept = desk.release(pulse);
+                if kept.is_ok() { Enough::No } else { Enough::Yes }
+            };
+            let meanwhile = until.map(|at| Meanwhile { at, then: &mut keep });
+            let said = client::ask(self.pulse, &socket, &request, meanwhile, provider.reader());
+            kept?;
+            let failed = match said {
+                Ok(said) => return Ok(Ok(said)),
                 Err(failed) => failed,
             };
             if !failed.may_pass() {
-                return Err(failed);
+                return Ok(Err(failed));
             }
             self.failures += 1;
             if self.failures >= FAILURES {
-                return Err(failed);
+                return Ok(Err(failed));
             }
+            self.desk.release(self.pulse)?;
             let wait = (WAITS.0 * 2_u32.saturating_pow(self.failures - 1)).min(WAITS.1);
             let wait = wait.max(Duration::from_secs(failed.after().unwrap_or(0))).min(WAITS.1);
             if self.pulse.pause(wait) == Woken::Stop {
-                return Err(Failed::Stopped);
+                return Ok(Err(Failed::Stopped));
             }
         }
     }

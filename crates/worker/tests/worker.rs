@@ -257,6 +257,37 @@ fn failures_of_the_provider_are_told_and_passing_ones_are_tried_again() {
     assert_eq!(text(&host.reply(task)), "echo: after");
 }
 
+/// An answer waits for those that follow at once, and for nothing that takes long: not for the next task's model, nor for the end.
+#[test]
+fn an_answer_is_told_while_the_next_task_takes_long() {
+    let mut host = Host::new();
+    let (one, other) = (host.task("one"), host.task("other"));
+    host.task("hang");
+    let worker = host.start(&[], "anthropic", &[]);
+    let all = host.until(|all| all.len() >= 2);
+    for (task, said) in [one, other].into_iter().zip(&all) {
+        assert!(host::ends(said, task) && text(&said.content).starts_with("echo: o"), "{said:?}");
+    }
+    assert_eq!(worker.stop().0.code(), Some(0));
+    assert!(host.input.list(&[]).unwrap().messages.contains(&3), "what is not answered stays");
+}
+
+/// The disk is waited for once for many answers, and each of them is there once.
+#[test]
+fn answers_that_follow_at_once_are_written_together() {
+    let mut host = Host::new();
+    let tasks: Vec<_> = (0..200).map(|_| host.task("/help")).collect();
+    let worker = host.start(&[], "anthropic", &[]);
+    let all = host.until(|all| all.len() >= tasks.len());
+    for task in tasks {
+        assert_eq!(all.iter().filter(|message| host::ends(message, task)).count(), 1);
+    }
+    assert_eq!(worker.stop().0.code(), Some(0));
+    let state = fs::read(host.path("queue/out/state")).unwrap();
+    let written = pinfold_queue::Header::parse(&state).unwrap().seq;
+    assert!(written < 100, "the state was written {written} times for 200 answers");
+}
+
 /// Five failures in a row end the worker, each way of failing: about 15 s of waiting, at the same time.
 #[test]
 fn a_provider_that_fails_again_and_again_ends_it() {

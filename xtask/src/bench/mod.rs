@@ -226,7 +226,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), String> {
         tables.pack = pack::rows(args, &folder, &pinfold)?;
     }
     if wanted(Group::Sealed) {
-        tables.sealed = sealed::figures(args.runs, &root, &folder, &pinfold)?;
+        tables.sealed = sealed::figures(args.runs, &args.only, &root, &pinfold)?;
     }
     if wanted(Group::KubeCheck) {
         tables.kube_check = kube_check::rows(args, &folder, &pinfold)?;

@@ -3,6 +3,7 @@
 //!
 //! The workers are those of `cargo xtask worker`.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,10 +12,10 @@ use std::time::Instant;
 
 use fs_err as fs;
 use pinfold_engine::worker::Queue;
-use pinfold_engine::worker::glance;
 use pinfold_queue::Content;
 use pinfold_queue::Message;
 use pinfold_queue::message::Text;
+use pinfold_queue::spool::sequence;
 use pinfold_sandbox::Sandboxes;
 use pinfold_testkit::model::Model;
 
@@ -54,10 +55,20 @@ struct Bench {
     figures: Vec<Figure>,
 }
 
-/// Measures everything.
-pub(super) fn figures(runs: usize, root: &Path, folder: &Path, pinfold: &str) -> Result<Vec<Figure>, String> {
+/// Names of rows, as `--only` looks for them.
+const REPLIES: [(&str, &str, f64); 2] = [
+    ("send --wait until its reply, builtin", "builtin", REPLY_BUILTIN),
+    ("send --wait until its reply, runsc", "runsc", REPLY_RUNSC),
+];
+const RATES: &str = "messages a second, one worker";
+const STARTS: &str = "start and end in gVisor ÷ `runsc run`";
+const WAITERS: &str = "a worker that waits";
+
+/// Measures the rows whose name contains `only`; sizes always, for an image is made for them that the others use.
+pub(super) fn figures(runs: usize, only: &str, root: &Path, pinfold: &str) -> Result<Vec<Figure>, String> {
     let text = |error: std::io::Error| error.to_string();
-    let workers = root.join("target/workers");
+    let workers =
+        std::env::var_os("PINFOLD_WORKERS").map_or_else(|| root.join("target/workers"), PathBuf::from);
     if !workers.is_dir() {
         return Err("there are no workers: `cargo xtask worker` makes them".into());
     }
@@ -66,7 +77,7 @@ pub(super) fn figures(runs: usize, root: &Path, folder: &Path, pinfold: &str) ->
     let mut bench = Bench {
         pinfold: pinfold.to_owned(),
         home: scratch.path().join("home"),
-        project: folder.join("sealed"),
+        project: scratch.path().join("project"),
         workers,
         base: format!("http://{address}"),
         runs: runs.max(1),
@@ -74,13 +85,20 @@ pub(super) fn figures(runs: usize, root: &Path, folder: &Path, pinfold: &str) ->
     };
     fs::create_dir_all(&bench.project).map_err(text)?;
     bench.sizes()?;
-    let runtimes: &[(&str, f64)] = &[("builtin", REPLY_BUILTIN), ("runsc", REPLY_RUNSC)];
-    for (runtime, goal) in runtimes {
-        bench.reply(runtime, *goal)?;
+    for (name, runtime, goal) in REPLIES {
+        if name.contains(only) {
+            bench.reply(name, runtime, goal)?;
+        }
     }
-    bench.rate()?;
-    bench.start(scratch.path())?;
-    bench.idle()?;
+    if RATES.contains(only) {
+        bench.rate()?;
+    }
+    if STARTS.contains(only) {
+        bench.start(scratch.path())?;
+    }
+    if WAITERS.contains(only) {
+        bench.idle()?;
+    }
     Ok(bench.figures)
 }
 
@@ -141,7 +159,7 @@ impl Bench {
     }
 
     /// From the first instruction of `pinfold send` to the end of it.
-    fn reply(&mut self, runtime: &str, goal: f64) -> Result<(), String> {
+    fn reply(&mut self, name: &str, runtime: &str, goal: f64) -> Result<(), String> {
         self.detach("reply", runtime)?;
         self.pinfold(&["send", "reply", "begin", "--wait=60"])?;
         let mut times = Vec::new();
@@ -150,13 +168,7 @@ impl Bench {
             self.pinfold(&["send", "reply", "hello", "--wait=60"])?;
             times.push(since.elapsed().as_secs_f64() * 1e3);
         }
-        self.push(
-            &format!("send --wait until its reply, {runtime}"),
-            median(times),
-            "ms",
-            Goal::AtMost(goal),
-            "the whole of `pinfold send`".into(),
-        );
+        self.push(name, median(times), "ms", Goal::AtMost(goal), "the whole of `pinfold send`".into());
         self.remove("reply")
     }
 
@@ -172,8 +184,12 @@ impl Bench {
             queue.send(&message).map_err(|error| error.to_string())?;
         }
         self.detach("rate", "builtin")?;
-        let folder = self.home.join("data/sandboxes/rate");
-        let replies = || glance(&folder, "rate").map_or(0, |glance| glance.unread);
+        // Counted and not opened, and seldom: on a small machine who counts is measured, too.
+        let folder = self.home.join("data/sandboxes/rate/queue/out");
+        let replies = || {
+            let names = fs::read_dir(&folder).into_iter().flatten().flatten();
+            names.filter(|entry| sequence(entry.file_name().as_bytes()).is_some()).count()
+        };
         let (mut begun, begin) = (None, Instant::now());
         let seconds = loop {
             let now = replies();
@@ -190,10 +206,10 @@ impl Bench {
             if begin.elapsed() > Duration::from_secs(120) {
                 return Err(format!("after 120 s there are {now} replies of {MESSAGES}"));
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(20));
         };
         let note = format!("{MESSAGES} that wait, each with a turn of the provider");
-        self.push("messages a second, one worker", seconds, "/s", Goal::AtLeast(RATE), note);
+        self.push(RATES, seconds, "/s", Goal::AtLeast(RATE), note);
         self.remove("rate")
     }
 
@@ -237,7 +253,7 @@ impl Bench {
         }
         let (ours, theirs) = (median(ours), median(theirs));
         let note = format!("{ours:.0} ms against {theirs:.0} ms");
-        self.push("start and end in gVisor ÷ `runsc run`", ours / theirs, "×", Goal::AtMost(START), note);
+        self.push(STARTS, ours / theirs, "×", Goal::AtMost(START), note);
         Ok(())
     }
 
@@ -255,7 +271,7 @@ impl Bench {
             .and_then(|()| self.memory_of(&names));
         let removed: Result<(), String> = names.iter().try_for_each(|name| self.remove(name));
         let note = format!("{WAITING} at once: supervisors, process 1 of each, workers");
-        self.push("a worker that waits", measured?, "MiB", Goal::AtMost(IDLE), note);
+        self.push(WAITERS, measured?, "MiB", Goal::AtMost(IDLE), note);
         removed
     }
 

@@ -10,11 +10,12 @@
 //! ([`list`](Spool::list), [`read`](Spool::read)).
 //!
 //! **Guarantees**: a file has its name only once its bytes are on the disk, never in the place of another message; after
-//! [`publish`](Spool::publish), [`replace`](Spool::replace) and [`remove`](Spool::remove) so is the directory. Names are single
+//! [`publish`](Spool::publish), [`publish_all`](Spool::publish_all), [`replace`](Spool::replace) and [`remove`](Spool::remove) so is the directory. Names are single
 //! components, so nothing outside of the directory is touched.
 
 mod list;
 mod read;
+mod sync;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -41,6 +42,8 @@ pub use read::Refusal;
 pub const FILES_MAX: usize = 10_000;
 /// Most bytes of them.
 pub const BYTES_MAX: u64 = 64 << 20;
+/// Files that are open at once while several messages are written.
+const TOGETHER: usize = 128;
 /// Digits of a name.
 pub const DIGITS: usize = 20;
 /// How the name of a file begins that is not whole.
@@ -117,19 +120,81 @@ impl Spool {
     pub fn publish(&self, seq: u64, file: &[u8]) -> Result<Published, SpoolError> {
         let name = name(seq);
         let written = self.write(&name, file)?;
+        let published = self.give(written, &name)?;
+        if published == Published::New {
+            self.sync(&name)?;
+        }
+        Ok(published)
+    }
+
+    /// The same for several messages, which get their names in this order; the disk is waited for twice in all. Where it fails, some
+    /// of them are there.
+    pub fn publish_all(&self, files: &[(u64, Vec<u8>)]) -> Result<(), SpoolError> {
+        for some in files.chunks(TOGETHER) {
+            let created = self.create_all(some)?;
+            let Some((_, first)) = created.first() else { continue };
+            sync::together(created.iter().map(|(file, _)| file))
+                .map_err(SpoolError::at("write", &first.name))?;
+            self.give_all(some, created)?;
+            self.sync(&name(some[0].0))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces a file that names messages, then publishes them; here, too, the disk is waited for twice. A message has its name only
+    /// once the file that names it is on the disk. Its own name is there by the next call at the latest, before that file is replaced.
+    pub fn replace_and_publish(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        files: &[(u64, Vec<u8>)],
+    ) -> Result<(), SpoolError> {
+        single(name)?;
+        let (some, rest) = files.split_at(files.len().min(TOGETHER));
+        let (file, written) = self.create(name, bytes)?;
+        let created = self.create_all(some)?;
+        // The directory with them: names that the call before gave.
+        let all = created.iter().map(|(file, _)| file).chain([&file, &self.directory]);
+        sync::together(all).map_err(SpoolError::at("write", name))?;
+        rustix::fs::renameat(&self.directory, &written.name, &self.directory, name)
+            .map_err(SpoolError::at("replace", name))?;
+        written.keep();
+        self.sync(name)?;
+        self.give_all(some, created)?;
+        self.publish_all(rest)
+    }
+
+    fn create_all(&self, files: &[(u64, Vec<u8>)]) -> Result<Vec<(OwnedFd, Unfinished<'_>)>, SpoolError> {
+        files.iter().map(|(seq, file)| self.create(&name(*seq), file)).collect()
+    }
+
+    fn give_all(
+        &self,
+        files: &[(u64, Vec<u8>)],
+        created: Vec<(OwnedFd, Unfinished<'_>)>,
+    ) -> Result<(), SpoolError> {
+        for ((seq, _), (_, written)) in files.iter().zip(created) {
+            // Where it is there already, an end in the middle came right after it.
+            let (Published::New | Published::Taken) = self.give(written, &name(*seq))?;
+        }
+        Ok(())
+    }
+
+    /// Gives a written file its name, unless another has it. The directory is to be synced.
+    fn give(&self, written: Unfinished<'_>, name: &str) -> Result<Published, SpoolError> {
         let named = match rustix::fs::renameat_with(
             &self.directory,
             &written.name,
             &self.directory,
-            &name,
+            name,
             RenameFlags::NOREPLACE,
         ) {
             // Not every file system has the flag. One side writes here, so nobody takes the name in between.
             Err(Errno::INVAL | Errno::NOSYS) => {
-                if self.is_there(&name)? {
+                if self.is_there(name)? {
                     Err(Errno::EXIST)
                 } else {
-                    rustix::fs::renameat(&self.directory, &written.name, &self.directory, &name)
+                    rustix::fs::renameat(&self.directory, &written.name, &self.directory, name)
                 }
             }
             result => result,
@@ -137,11 +202,10 @@ impl Spool {
         match named {
             Ok(()) => {
                 written.keep();
-                self.sync(&name)?;
                 Ok(Published::New)
             }
             Err(Errno::EXIST) => Ok(Published::Taken),
-            Err(errno) => Err(SpoolError::at("publish", &name)(errno)),
+            Err(errno) => Err(SpoolError::at("publish", name)(errno)),
         }
     }
 
@@ -226,6 +290,13 @@ impl Spool {
 
     /// Writes bytes under a name of their own, to the disk.
     fn write(&self, to: &str, bytes: &[u8]) -> Result<Unfinished<'_>, SpoolError> {
+        let (file, written) = self.create(to, bytes)?;
+        rustix::fs::fsync(&file).map_err(SpoolError::at("write", to))?;
+        Ok(written)
+    }
+
+    /// Writes bytes under a name of their own. The file is to be synced.
+    fn create(&self, to: &str, bytes: &[u8]) -> Result<(OwnedFd, Unfinished<'_>), SpoolError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let process = rustix::process::getpid().as_raw_nonzero();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -247,8 +318,7 @@ impl Spool {
                 Err(errno) => return Err(SpoolError::at("write", to)(errno)),
             }
         }
-        rustix::fs::fsync(&file).map_err(SpoolError::at("write", to))?;
-        Ok(written)
+        Ok((file, written))
     }
 }
 

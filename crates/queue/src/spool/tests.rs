@@ -56,6 +56,27 @@ fn a_message_is_there_whole_under_its_number_and_never_in_the_place_of_another()
 }
 
 #[test]
+fn many_messages_are_published_as_one_is_and_after_the_file_that_names_them() {
+    let place = place();
+    let files: Vec<(u64, Vec<u8>)> = (1..=300).map(|seq| (seq, seq.to_string().into_bytes())).collect();
+    assert_eq!(place.spool.publish(2, b"before").unwrap(), Published::New);
+    place.spool.replace_and_publish("state", b"names them", &files).unwrap();
+    place.spool.publish_all(&files).unwrap();
+    place.spool.publish_all(&[]).unwrap();
+    assert_eq!(place.names().len(), 301, "and nothing beside them: {:?}", place.names());
+    for (seq, file) in &files {
+        let expected = if *seq == 2 { b"before".as_slice() } else { file };
+        assert_eq!(place.spool.read(*seq, 100).unwrap().unwrap(), expected);
+    }
+    // Where the state cannot be replaced, nothing that it would name is there, under no name.
+    let place = self::place();
+    fs_err::create_dir(place.dir.path().join("state")).unwrap();
+    let error = place.spool.replace_and_publish("state", b"x", &files).unwrap_err();
+    assert_eq!((error.step, error.name.as_str()), ("replace", "state"));
+    assert_eq!(place.names(), ["state"]);
+}
+
+#[test]
 fn a_state_takes_the_place_of_the_one_before() {
     let place = place();
     place.spool.replace("state", b"one").unwrap();

@@ -247,7 +247,7 @@ pub(super) fn netlink(_: &mut Scene<'_>) -> Verdict {
 fn answered(scene: &mut Scene<'_>, socket: &str, host: &str, path: &str) -> Result<u16, String> {
     let request = http::request(host, path, &[], b"{}");
     let (mut answer, mut body) = (http::Answer::default(), Vec::new());
-    let sent = client::exchange(scene.pulse, socket, &request, Duration::from_secs(5), |bytes| {
+    let sent = client::exchange(scene.pulse, socket, &request, Duration::from_secs(5), None, |bytes| {
         answer.take(bytes, &mut body).map_err(Failed::Http)?;
         body.clear();
         Ok(if answer.head().is_some() { Enough::Yes } else { Enough::No })
@@ -277,7 +277,7 @@ pub(super) fn relayed(scene: &mut Scene<'_>, socket: &str) -> Verdict {
     // Version 1, and the proxy's number, as process 1 begins each connection; then a way to an address that is nobody's.
     let request = b"\x01\x00CONNECT 192.0.2.1:443 HTTP/1.1\r\nHost: 192.0.2.1:443\r\n\r\n";
     let (mut answer, mut body) = (http::Answer::default(), Vec::new());
-    let sent = client::exchange(scene.pulse, socket, request, TIME, |bytes| {
+    let sent = client::exchange(scene.pulse, socket, request, TIME, None, |bytes| {
         answer.take(bytes, &mut body).map_err(Failed::Http)?;
         Ok(if answer.head().is_some() { Enough::Yes } else { Enough::No })
     });
