@@ -352,8 +352,7 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
                 json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "nosuid", "noexec"]})
             }
             // Not among the masked paths: not every runtime covers those, and a place that is missing would be passed over.
-            MountKind::Closed { .. } => json!({"destination": target, "type": "tmpfs", "source": "tmpfs",
-                "options": ["ro", "nosuid", "nodev", "noexec", "mode=555", "size=4k"]}),
+            MountKind::Closed { .. } => protect::nothing(target),
             // Its mounts go on files and directories only.
             MountKind::Socket { source, .. } if runtime == OciRuntime::Runsc => {
                 return Err(BundleError::Socket(source.clone()));
@@ -363,7 +362,7 @@ fn mounts(plan: &Plan, paths: &BundlePaths, runtime: OciRuntime) -> Result<Vec<V
             MountKind::Device(_) | MountKind::Mask | MountKind::Protect => continue,
             MountKind::Hold(_) | MountKind::Keep(_) | MountKind::Missing(_) => match runtime {
                 OciRuntime::Runc => continue,
-                OciRuntime::Runsc => protect::mount(mount, paths.coverings.as_ref())?,
+                OciRuntime::Runsc => protect::mount(plan, mount, paths.coverings.as_ref())?,
             },
         });
         if target == Path::new(OWN_DIRECTORY)

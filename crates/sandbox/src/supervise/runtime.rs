@@ -173,9 +173,11 @@ pub(crate) fn clear(
     name: &str,
     folder: &Path,
 ) -> Result<(), SandboxError> {
+    if has_nothing(&folder.join("state")) {
+        return Ok(directory::remove(folder)?);
+    }
     match program.and_then(|program| program.command(folder)) {
         Ok(mut command) => {
-            // After a clean end there is nothing to delete, which it says on a stream nobody reads.
             let _ = command
                 .args(["delete", "--force", &container_id(name)])
                 .stdin(ProcessStdio::null())
@@ -187,6 +189,15 @@ pub(crate) fn clear(
         Err(error) => tracing::warn!("{}: control groups of `{name}` may stay", Shown::of(&error)),
     }
     Ok(directory::remove(folder)?)
+}
+
+/// Whether the runtime knows of no container: what ended in order it has deleted itself, and it was never started where there is no
+/// state. What cannot be read is asked for.
+fn has_nothing(state: &Path) -> bool {
+    match fs_err::read_dir(state) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 fn pid(child: &Child) -> Option<Pid> {
