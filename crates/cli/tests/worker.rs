@@ -100,6 +100,12 @@ impl Machine {
         assert_eq!(self.spool("out").publish(seq, &file).unwrap(), Published::New);
     }
 
+    /// A state of the worker's with this body.
+    fn state(&self, body: &[u8]) -> Vec<u8> {
+        let header = Header::new(Direction::State, 1, 0).unwrap();
+        format::seal(&self.key(), &SandboxId::new("w1").unwrap(), &header, body).unwrap()
+    }
+
     /// Tasks that wait for the worker, as it reads them.
     fn tasks(&self) -> Vec<Message> {
         let (spool, key) = (self.spool("in"), self.key());
@@ -243,6 +249,38 @@ fn a_provider_that_fails_is_an_error_with_a_hint() {
     assert_eq!(told.code, 5, "{}", told.err);
     drop(lock);
     assert_eq!(machine.pinfold(&["queue", "w1", "rekey"]).code, 0);
+}
+
+#[test]
+fn a_damaged_state_of_the_worker_is_healed() {
+    let machine = Machine::new();
+    machine.pinfold(&["send", "w1", "x"]);
+    let told = machine.pinfold(&["queue", "w1", "heal"]);
+    assert_eq!(told.code, 2, "there is none: {}", told.err);
+    let state = machine.folder().join("queue/out/state");
+    fs_err::write(&state, "PFQ1").unwrap();
+    let told = machine.pinfold(&["queue", "w1", "heal"]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    for words in ["dead/1", "it ends after 4 bytes", "the conversation", "1 messages wait"] {
+        assert!(told.out.contains(words), "{}", told.out);
+    }
+    assert!(!state.exists());
+    // One that opens stays, unless that is meant.
+    fs_err::write(&state, machine.state(b"{}")).unwrap();
+    let told = machine.pinfold(&["queue", "w1", "heal"]);
+    assert!(told.code == 5 && told.err.contains("`pinfold queue w1 heal --force`"), "{}", told.err);
+    assert_eq!(machine.pinfold(&["queue", "w1", "heal", "--force"]).code, 0);
+    assert!(!state.exists());
+}
+
+#[test]
+fn nothing_is_sent_without_words() {
+    let machine = Machine::new();
+    for words in ["", " \n"] {
+        let told = machine.pinfold(&["send", "w1", words]);
+        assert!(told.code == 2 && told.err.contains("the text is empty"), "{}", told.err);
+    }
+    assert_eq!(machine.json(&["queue", "w1"])["in"].as_array().unwrap().len(), 0);
 }
 
 #[test]

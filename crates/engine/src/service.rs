@@ -3,6 +3,7 @@
 //! ```text
 //! ExecStart   this program, `run --name NAME` and the words that were said, in the foreground: systemd starts it again
 //! ExecStop    this program, `stop NAME`
+//! Environment where things are, and which address models have (`ANTHROPIC_BASE_URL`), as the caller has them
 //! ```
 //!
 //! What fences a sandbox is pinfold's own; a unit's settings that make mount or user namespaces are left out, since sandboxes are made in
@@ -11,6 +12,7 @@
 //! **Guarantees**: every word stands in the unit so that systemd gives it on as it was (systemd.service(5), "Command lines"). **Refuses**
 //! words that no unit can hold, files that are not ours, and keys that stand in the caller's environment alone: a unit has none of it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io;
@@ -31,12 +33,15 @@ use pinfold_sandbox::SandboxError;
 use pinfold_sandbox::plan::check_name;
 
 use crate::context::Context;
+use crate::project::recipe::Recipe;
 
 /// How units of ours begin.
 const HEADER: &str = "# Written by `pinfold service install`, and removed by `pinfold service uninstall`.\n";
 /// Variables of the caller's that say where things are, which the service shall find too.
 const PLACES: [&str; 6] =
     ["PATH", "PINFOLD_HOME", "PINFOLD_WORKERS", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"];
+/// Ends of a program by a signal that asks for it, as `pinfold stop` makes them: nothing is to be started again.
+const ASKED: &str = "143";
 /// Largest unit that is read, in bytes.
 const MAX_UNIT: u64 = 1 << 20;
 /// Columns of what systemd says.
@@ -123,9 +128,16 @@ impl Service {
         let run = run.chain(self.words.iter().map(OsString::as_os_str));
         let run = run.map(quoted).collect::<Result<Vec<_>, _>>()?.join(" ");
         let name = quoted(OsStr::new(&self.name))?;
-        let places = PLACES.into_iter().filter_map(|name| Some((name, context.environment.raw(name)?)));
+        let models = Recipe::built_in_agents().flat_map(|recipe| &recipe.run.route);
+        let bases: BTreeSet<&str> = models.flat_map(|route| &route.base).map(String::as_str).collect();
+        let places =
+            PLACES.into_iter().chain(bases).filter_map(|name| Some((name, context.environment.raw(name)?)));
         let mut variables = String::new();
         for (name, value) in places.filter(|(_, value)| !value.is_empty()) {
+            // What stands in an address before its host is a secret.
+            if name.ends_with("_BASE_URL") && value.as_encoded_bytes().contains(&b'@') {
+                return Err(ServiceError::Caller(format!("the name or password in `{name}`")));
+            }
             let mut pair = OsString::from(format!("{name}="));
             pair.push(value);
             variables += &format!("Environment={}\n", quoted(&pair)?);
@@ -135,7 +147,7 @@ impl Service {
             "{HEADER}[Unit]\nDescription=pinfold sandbox {}\nStartLimitIntervalSec=300\nStartLimitBurst=5\n\n\
              [Service]\nType=exec\nWorkingDirectory={}\n{variables}\
              ExecStart=:{program} {run}\nExecStop=:{program} stop {name}\n\
-             Restart=on-failure\nRestartSec=2\nRestartPreventExitStatus={LAST}\nTimeoutStopSec=30\nDelegate=yes\nOOMPolicy=continue\n\
+             Restart=on-failure\nRestartSec=2\nRestartPreventExitStatus={LAST} {ASKED}\nTimeoutStopSec=30\nDelegate=yes\nOOMPolicy=continue\n\
              NoNewPrivileges=yes\nUMask=0077\nLimitCORE=0\nRestrictRealtime=yes\n\n\
              [Install]\nWantedBy=default.target\n",
             self.name,
@@ -310,6 +322,17 @@ mod tests {
         ), "{unit}");
         assert!(unit.contains("\nExecStop=:\"/usr/bin/env\" stop \"w1\"\n"), "{unit}");
         assert!(unit.contains("\nEnvironment=\"PATH=/usr/bin:/a b%%c\"\n"), "{unit}");
+        // Addresses of models as the caller has them, but no secret in one.
+        let with = |base: &str| {
+            let mut context = self::context(dir.path(), "/usr/bin");
+            context.environment =
+                [("ANTHROPIC_BASE_URL", base), ("OTHER_BASE_URL", "x")].into_iter().collect();
+            service(&[]).unit(&context)
+        };
+        let unit = with("http://127.0.0.1:9").unwrap();
+        assert!(unit.contains("\nEnvironment=\"ANTHROPIC_BASE_URL=http://127.0.0.1:9\"\n"), "{unit}");
+        assert!(!unit.contains("OTHER_BASE_URL"), "{unit}");
+        assert!(with("http://name:word@127.0.0.1").unwrap_err().to_string().contains("ANTHROPIC_BASE_URL"));
         let odd = |service: Service| service.unit(&context).unwrap_err().to_string();
         assert!(odd(service(&["a\0"])).contains("cannot stand in a unit"));
         assert!(

@@ -111,6 +111,7 @@ impl Desk {
         let damaged = |error: SpoolError| Exit::Damaged(error.to_string());
         let open = |name: &str| Spool::open(&Path::new(queue).join(name)).map_err(damaged);
         let (input, output) = (open("in")?, open("out")?);
+        let was_used = output.changed(ALIVE).is_some();
         pulse.begin(open("out")?);
         let watch = Watch::new([input.as_fd()]);
         output.sweep().map_err(damaged)?;
@@ -132,25 +133,31 @@ impl Desk {
             settled: BTreeSet::new(),
         };
         desk.load()?;
+        if desk.count == 0 && was_used {
+            // Its state is lost, and with it the numbers that were given away: fewer than milliseconds went by since.
+            desk.state.next = desk.state.next.max(now());
+        }
         desk.publish(pulse, Spool::publish_all)?;
         Ok(desk)
     }
 
     /// Reads the state, and what of our own is there.
     fn load(&mut self) -> Result<(), Exit> {
-        let damaged = |what: &str, error: &dyn std::fmt::Display| Exit::Damaged(format!("{what}: {error}"));
+        let name = self.sandbox.as_str().to_owned();
+        let damaged = |error: &dyn std::fmt::Display| {
+            Exit::Damaged(format!("out/state: {error} (`pinfold queue {name} heal` puts it aside)"))
+        };
         let max = Direction::State.file_max();
-        if let Some(file) =
-            self.output.read_named(STATE, max).map_err(|error| damaged("out/state", &error))?
-        {
+        if let Some(file) = self.output.read_named(STATE, max).map_err(|error| damaged(&error))? {
             let (header, body) = format::open(&self.key, &self.sandbox, Direction::State, None, file)
-                .map_err(|error| damaged("out/state", &error))?;
+                .map_err(|error| damaged(&error))?;
             self.count = header.seq;
-            self.state = serde_json::from_slice(&body).map_err(|error| damaged("out/state", &error))?;
+            self.state = serde_json::from_slice(&body).map_err(|error| damaged(&error))?;
             self.proved = true;
         }
         self.named = self.state.pending.iter().map(|pending| pending.seq).collect();
-        let listing = self.output.list(&[STATE, ALIVE]).map_err(|error| damaged("out", &error))?;
+        let listing =
+            self.output.list(&[STATE, ALIVE]).map_err(|error| Exit::Damaged(format!("out: {error}")))?;
         for seq in listing.messages {
             self.state.next = self.state.next.max(seq + 1);
             // Only this worker writes here; of another key, or damaged, it acknowledges nothing.
@@ -301,9 +308,7 @@ impl Desk {
     }
 
     fn sealed(&self, direction: Direction, seq: u64, body: &[u8]) -> Result<Vec<u8>, Exit> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        Header::new(direction, seq, now)
+        Header::new(direction, seq, now())
             .and_then(|header| format::seal(&self.key, &self.sandbox, &header, body))
             .map_err(|error| Exit::Bug(error.to_string()))
     }
@@ -340,6 +345,12 @@ impl Desk {
     pub(crate) fn hurry(&mut self) {
         self.watch.hurry();
     }
+}
+
+/// Milliseconds since the epoch.
+fn now() -> u64 {
+    let passed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Does something to the disk: waits where it is full, gives up where it fails again and again.

@@ -216,6 +216,24 @@ fn another_key_and_a_damaged_state_end_it() {
     fs::write(host.path("queue/out/state"), state).unwrap();
     let (status, said) = host.start(&[], "anthropic", &[]).ended();
     assert_eq!((status.code(), said.contains("out/state")), (Some(65), true), "{said}");
+    assert!(said.contains("`pinfold queue w1 heal`"), "{said}");
+    // Without it, it goes on above all numbers that it gave away.
+    fs::remove_file(host.path("queue/out/state")).unwrap();
+    let worker = host.start(&[], "anthropic", &[]);
+    let task = host.task("y");
+    assert_eq!(text(&host.reply(task)), "echo: y");
+    assert_eq!(worker.stop().0.code(), Some(0));
+    let state = fs::read(host.path("queue/out/state")).unwrap();
+    let (_, body) = pinfold_queue::format::open(
+        &host.key,
+        &pinfold_queue::SandboxId::new(host::NAME).unwrap(),
+        Direction::State,
+        None,
+        state,
+    )
+    .unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert!(state["next"].as_u64().unwrap() > 1_700_000_000_000, "{state}");
     // No key; a flag that is none; no queue.
     let worker = host.start(&[], "anthropic", &["--what", "x"]);
     assert_eq!(worker.ended().0.code(), Some(64));

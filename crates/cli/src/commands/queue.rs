@@ -9,6 +9,7 @@ use pinfold_base::Shown;
 use pinfold_base::shown;
 use pinfold_base::time::rfc3339;
 use pinfold_base::units;
+use pinfold_engine::worker::Healing;
 use pinfold_engine::worker::Queue;
 use pinfold_engine::worker::Sent;
 use pinfold_engine::worker::Where;
@@ -47,6 +48,8 @@ enum Verb {
     Prune(PruneArgs),
     /// Change the key, while the sandbox does not run
     Rekey,
+    /// Put a state of the worker's aside that cannot be opened, so that it starts again without
+    Heal(HealArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,6 +64,13 @@ struct PruneArgs {
     /// Only those that are older: 30s, 10m, 12h, 7d
     #[arg(long, value_name = "AGE", value_parser = duration, default_value = "7d")]
     older: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+struct HealArgs {
+    /// Also one that can be opened
+    #[arg(long)]
+    force: bool,
 }
 
 /// Reads a time with its unit.
@@ -104,6 +114,17 @@ pub(crate) fn run(args: &QueueArgs, global: Global) -> Outcome {
             let line =
                 shown!("{} messages and {} dead letters have a new key", rekeyed.messages, rekeyed.letters);
             (json!(rekeyed), line)
+        }
+        Verb::Heal(heal) => {
+            let healed = queue.heal(if heal.force { Healing::Any } else { Healing::Damaged })?;
+            let why = healed.reason.as_ref().map(|reason| shown!(": {reason}")).unwrap_or_default();
+            let line = shown!(
+                "the worker's state is dead/{} now{why}; lost with it: the conversation, and which messages were acted on. \
+                 {} messages wait, and a task that was begun is done again. The worker goes on at its next start",
+                healed.letter,
+                healed.waiting
+            );
+            (json!(healed), line)
         }
     };
     if global.json {

@@ -51,6 +51,9 @@ pub(crate) fn run(args: &SendArgs, global: Global) -> Outcome {
     let sandboxes = super::session::sandboxes(global)?;
     let queue = Queue::of(&sandboxes, &args.name)?;
     let text = Text { text: text(args)? };
+    if text.text.trim().is_empty() {
+        return Err(nothing("there is nothing to send: the text is empty"));
+    }
     let content = match args.answer {
         Some(_) => Content::Answer(text),
         None => Content::Task(text),
@@ -78,16 +81,17 @@ pub(crate) fn run(args: &SendArgs, global: Global) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+fn nothing(why: &'static str) -> Failure {
+    Failure::usage(why, "write it behind the name, or `-` to type it and end with Ctrl-D")
+}
+
 /// What is to be sent.
 fn text(args: &SendArgs) -> Result<String, Failure> {
     if let Some(text) = args.text.as_deref().filter(|text| *text != "-") {
         return Ok(text.to_owned());
     }
     if args.text.is_none() && isatty(rustix::stdio::stdin()) {
-        return Err(Failure::usage(
-            "there is nothing to send",
-            "write it behind the name, or `-` to type it and end with Ctrl-D",
-        ));
+        return Err(nothing("there is nothing to send"));
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(BODY_MAX as u64 + 1).read_to_end(&mut bytes)?;

@@ -96,14 +96,10 @@ impl Open<'_> {
         reason: &str,
     ) -> Result<bool, WorkerError> {
         let dead = self.dead()?;
-        // Reasons have names of their own, which are not messages.
-        let listing = dead.list(&[])?;
-        if listing.count >= LETTERS_MAX {
+        if dead.list(&[])?.count >= LETTERS_MAX {
             return Ok(false);
         }
-        let stray = listing.strange.iter().filter_map(|name| number_of_reason(name));
-        let number = listing.messages.last().copied().into_iter().chain(stray).max().unwrap_or(0);
-        let mut number = number.max(self.state.told) + 1;
+        let mut number = self.next_letter()?;
         let shown: String =
             pinfold_base::Shown::bytes(name.to_bytes()).as_str().chars().take(NAME_MAX).collect();
         loop {
@@ -136,6 +132,15 @@ impl Open<'_> {
             }
             return Ok(true);
         }
+    }
+
+    /// The number that the next letter has.
+    pub(super) fn next_letter(&self) -> Result<u64, WorkerError> {
+        // Reasons have names of their own, which are not messages.
+        let listing = self.dead()?.list(&[])?;
+        let stray = listing.strange.iter().filter_map(|name| number_of_reason(name));
+        let number = listing.messages.last().copied().into_iter().chain(stray).max().unwrap_or(0);
+        Ok(number.max(self.state.told) + 1)
     }
 
     /// The same for one of the host's own files.

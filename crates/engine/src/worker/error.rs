@@ -63,6 +63,12 @@ pub enum WorkerError {
     /// The key of one that runs.
     #[error("the key of `{0}` is not changed while it runs")]
     Running(String),
+    /// Nothing is wrong with the worker's state.
+    #[error("the state of `{0}` can be opened: nothing was put aside")]
+    Whole(String),
+    /// No more dead letters.
+    #[error("there is no room for another dead letter of `{0}`")]
+    NoRoom(String),
     /// There is no such message.
     #[error("there is no message `{place}` in the queue of `{name}`")]
     NoMessage {
@@ -132,6 +138,8 @@ impl Diagnose for WorkerError {
             Self::Unusable { .. }
             | Self::Full { .. }
             | Self::Running(_)
+            | Self::Whole(_)
+            | Self::NoRoom(_)
             | Self::NotAgain { .. }
             | Self::Exchange { .. } => Kind::Refused,
             Self::Busy(_) => Kind::System,
@@ -156,6 +164,11 @@ impl Diagnose for WorkerError {
             Self::Running(name) => {
                 format!("`pinfold stop {0}`, then `pinfold queue {0} rekey`", word(name))
             }
+            Self::Whole(name) => format!(
+                "`pinfold logs {0}` says why the worker ends; `pinfold queue {0} heal --force` puts it aside all the same",
+                word(name)
+            ),
+            Self::NoRoom(name) => format!("`pinfold queue {} prune --older 0s` removes them", word(name)),
             Self::NoMessage { name, .. } => format!("`pinfold queue {}` lists what is there", word(name)),
             Self::Provider { code, .. } => match code.as_str() {
                 "401" | "403" => "the key of the credential route is not accepted: `pinfold policy show` says where it comes from".into(),

@@ -14,6 +14,7 @@
 //!   queue     opening it, one process at a time        send      tasks and answers        list     what lies there
 //!   state     what the host remembers                  receive   replies                  dead     what cannot be used
 //!   settle    applies what came out                    attend    does so while it runs    rekey    another key
+//!   heal      a state of the worker's that is damaged
 //! ```
 //!
 //! **Guarantees**: each step is written down before it is done, so that a kill between any two loses no message, gives none a number
@@ -24,6 +25,7 @@
 mod attend;
 mod dead;
 mod error;
+mod heal;
 mod list;
 mod queue;
 mod receive;
@@ -35,6 +37,8 @@ mod state;
 pub use attend::attend;
 pub use dead::Letter;
 pub use error::WorkerError;
+pub use heal::Healed;
+pub use heal::Healing;
 pub use list::Glance;
 pub use list::Listed;
 pub use list::Shelf;

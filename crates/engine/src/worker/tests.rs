@@ -586,6 +586,36 @@ fn another_key_opens_all_that_waits() {
     assert!(!case.folder().with_extension("new").exists() && !case.folder().join("fresh").exists());
 }
 
+/// What is damaged is put aside with its reason, what is whole only where that is meant, and no reply is lost on the way.
+#[test]
+fn a_damaged_state_of_the_worker_is_put_aside() {
+    let mut case = Case::new();
+    let (done, waits) = (task("done"), task("waits"));
+    case.queue.send(&done).unwrap();
+    case.queue.send(&waits).unwrap();
+    case.say(&reply("said", done.id, &[1]));
+    let error = case.queue.heal(Healing::Any).unwrap_err();
+    assert!(matches!(error, WorkerError::NoMessage { .. }), "there is none yet: {error}");
+    let mut state = case.seal(3, Direction::State, b"the worker's");
+    fs_err::write(case.out("state"), &state).unwrap();
+    let error = case.queue.heal(Healing::Damaged).unwrap_err();
+    assert!(matches!(error, WorkerError::Whole(_)) && case.out("state").exists(), "{error}");
+    *state.last_mut().unwrap() ^= 1;
+    fs_err::write(case.out("state"), &state).unwrap();
+    let healed = case.queue.heal(Healing::Damaged).unwrap();
+    assert_eq!((healed.letter, healed.waiting), (1, 1));
+    assert!(healed.reason.as_deref().is_some_and(|why| why.contains("tag")), "{healed:?}");
+    assert!(!case.out("state").exists());
+    assert_eq!(fs_err::read(case.folder().join("dead").join(spool::name(1))).unwrap(), state, "it is kept");
+    assert_eq!(case.dead()[0].name, "state");
+    assert_eq!(case.tasks().len(), 1, "what has a reply is not done again");
+    assert_eq!(case.receive().0, ["reply: said"]);
+    fs_err::create_dir(case.out("state")).unwrap();
+    assert_eq!(case.queue.heal(Healing::Damaged).unwrap().reason.as_deref(), Some("it is a directory"));
+    fs_err::write(case.out("state"), case.seal(4, Direction::State, b"x")).unwrap();
+    assert_eq!(case.queue.heal(Healing::Any).unwrap().reason, None);
+}
+
 #[test]
 fn a_lost_state_gives_no_number_twice() {
     let case = Case::new();

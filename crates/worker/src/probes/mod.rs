@@ -52,6 +52,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) pulse: &'a mut Pulse,
     /// Mount points that belong to the sandbox, where the host says so.
     pub(crate) mounts: Vec<String>,
+    /// Whose sandbox it is, by the host's number.
+    pub(crate) caller: Option<u64>,
     /// Paths of the host, and of other sandboxes.
     pub(crate) absent: Vec<String>,
 }
@@ -105,7 +107,8 @@ pub(crate) fn run(list: &Value, args: &Args, pulse: &mut Pulse) -> Value {
     let names = if list.is_array() { texts(list) } else { texts(&list["names"]) };
     let mut absent = texts(&list["absent"]);
     absent.truncate(ABSENT);
-    let mut scene = Scene { args, pulse, mounts: texts(&list["mounts"]), absent };
+    let mut scene =
+        Scene { args, pulse, mounts: texts(&list["mounts"]), caller: list["caller"].as_u64(), absent };
     let mut rows = Vec::new();
     for (name, row) in ROWS {
         if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {

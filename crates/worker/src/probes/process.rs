@@ -108,8 +108,23 @@ pub(super) fn key_in_proc(_: &mut Scene<'_>) -> Verdict {
     Pass(format!("nothing like one in {looked} files"))
 }
 
+/// Whose 0 an id of 0 is: of a user namespace that has this one id, somebody else's outside. Nothing where it may be root's.
+fn stands_for(map: &str, caller: Option<u64>) -> Option<String> {
+    let fields: Vec<u64> = map.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    match (&fields[..], caller) {
+        ([0, outside, 1], _) if *outside != 0 => {
+            Some(format!("its user namespace has this id alone, {outside} outside"))
+        }
+        // gVisor tells its own kernel's ids; who runs that kernel the host knows.
+        (_, Some(caller)) if caller != 0 && is_gvisor() => {
+            Some(format!("it is 0 of gVisor's own kernel, which {caller} runs"))
+        }
+        _ => None,
+    }
+}
+
 /// Neither root, nor able to become it.
-pub(super) fn ids(_: &mut Scene<'_>) -> Verdict {
+pub(super) fn ids(scene: &mut Scene<'_>) -> Verdict {
     let seen = match (status("Uid"), status("Gid")) {
         (Ok(uid), Ok(gid)) => (uid, gid),
         (Err(gap), _) | (_, Err(gap)) => return gap,
@@ -117,7 +132,13 @@ pub(super) fn ids(_: &mut Scene<'_>) -> Verdict {
     let groups = status("Groups").unwrap_or_default();
     let all = [seen.0.as_str(), &seen.1, &groups].join(" ");
     if all.split_whitespace().any(|id| id == "0") {
-        return Fail(format!("uid {}, gid {}, groups {groups}", seen.0, seen.1));
+        let told = format!("uid {}, gid {}, groups {groups}", seen.0, seen.1).replace('\t', " ");
+        let maps = ["/proc/self/uid_map", "/proc/self/gid_map"].map(|path| read(path).unwrap_or_default());
+        let whose: Option<Vec<String>> = maps.iter().map(|map| stands_for(map, scene.caller)).collect();
+        return match whose {
+            Some(whose) => Gap(format!("{told}: {}", whose[0])),
+            None => Fail(told),
+        };
     }
     Pass(format!("uid {}, gid {}", seen.0, seen.1).replace('\t', " "))
 }
@@ -221,5 +242,21 @@ pub(super) fn mknod(scene: &mut Scene<'_>) -> Verdict {
     match made {
         Err(Errno::NOENT) => Gap("the directory is not there".into()),
         result => refused("a device", result),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_0_is_somebody_elses_only_where_the_kernel_says_so() {
+        assert!(
+            stands_for("         0       1001          1\n", Some(1001)).unwrap().contains("1001 outside")
+        );
+        for map in ["0 0 4294967295", "0 0 1", "0 1001 65536", "0 1001 1\n1 100000 65536", ""] {
+            assert_eq!(stands_for(map, Some(0)), None, "{map}");
+            assert_eq!(stands_for(map, Some(1001)), None, "{map}: this is no gVisor");
+        }
     }
 }

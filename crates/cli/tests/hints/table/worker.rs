@@ -38,6 +38,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         ERROR,
+        "`pinfold logs {0}` says why the worker ends; `pinfold queue {0} heal --force` puts it aside all the same",
+        Elsewhere(VERBS, "a_damaged_state_of_the_worker_is_healed"),
+    ),
+    row(
+        ERROR,
+        "`pinfold queue {} prune --older 0s` removes them",
+        Untried("it takes a thousand dead letters, each with its reason on the disk"),
+    ),
+    row(
+        ERROR,
         "`pinfold queue {}` lists what is there",
         Elsewhere(VERBS, "what_waits_is_shown_dropped_and_sent_again"),
     ),

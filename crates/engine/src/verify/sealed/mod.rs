@@ -170,7 +170,8 @@ fn list(sandboxes: &Sandboxes, spec: &Spec) -> Value {
     let texts = |paths: Vec<PathBuf>| {
         paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>()
     };
-    json!({ "mounts": texts(mounts), "absent": texts(absent) })
+    let caller = rustix::process::geteuid().as_raw();
+    json!({ "mounts": texts(mounts), "absent": texts(absent), "caller": caller })
 }
 
 /// What a `probe-result` says.

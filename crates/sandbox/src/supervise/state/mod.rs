@@ -438,7 +438,9 @@ impl Sandboxes {
         if !self.status(name)?.is_live() {
             return Err(SandboxError::NotRunning(name.into()));
         }
-        let asked = session::signal(&folder.attach_socket(), 15);
+        let asked = session::signal(&folder.attach_socket(), 15).map(drop).or_else(|error| {
+            folder.read::<State>("state.json")?.map_or(Err(error), |state| record::terminate(&state))
+        });
         let start = Instant::now();
         while asked.is_ok() && start.elapsed() < grace {
             if folder.lock()?.is_some() {

@@ -93,14 +93,23 @@ pub(super) fn now() -> u64 {
 
 /// Kills a supervisor, if the process of that id is still the one that was recorded.
 pub(super) fn kill(state: &State) -> Result<(), SandboxError> {
+    send(state, Signal::KILL)
+}
+
+/// Asks the supervisor to end: one in the foreground listens nowhere, and passes a signal on to its program.
+pub(super) fn terminate(state: &State) -> Result<(), SandboxError> {
+    send(state, Signal::TERM)
+}
+
+fn send(state: &State, signal: Signal) -> Result<(), SandboxError> {
     let Some(pid) = rustix::process::Pid::from_raw(state.supervisor.cast_signed()) else { return Ok(()) };
     // Opened first and looked at then: from here on the descriptor stands for one process, whoever it is.
     let Ok(process) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
     if started_at(state.supervisor) != Some(state.supervisor_started) {
         return Ok(());
     }
-    rustix::process::pidfd_send_signal(&process, Signal::KILL)
-        .map_err(SandboxError::supervisor("kill the supervisor"))
+    rustix::process::pidfd_send_signal(&process, signal)
+        .map_err(SandboxError::supervisor("send a signal to the supervisor"))
 }
 
 #[cfg(test)]
@@ -123,5 +132,6 @@ mod tests {
             exit: None,
         };
         kill(&state).unwrap();
+        terminate(&state).unwrap();
     }
 }
