@@ -53,6 +53,10 @@ fn a_project_is_pushed_as_its_index_and_others_find_it() {
     assert_eq!(json(&machine, &format!("push {name}"))["unchanged"], true);
     let other = json(&machine, &format!("push {}/team/box:2", registry.host()));
     assert_eq!((other["sent"].as_array().unwrap().len(), &other["digest"]), (0, &first["digest"]));
+    let planned =
+        json(&machine, &format!("push --dry-run --mount-from team/box {}/other/box:1", registry.host()));
+    assert_eq!(planned["mounted"].as_array().unwrap().len(), first["sent"].as_array().unwrap().len());
+    assert_eq!(planned["missing"].as_array().unwrap().len(), platforms + 1, "manifests and the index");
     let moved = json(&machine, &format!("push --mount-from team/box {}/other/box:1", registry.host()));
     assert_eq!(moved["mounted"].as_array().unwrap().len(), first["sent"].as_array().unwrap().len());
     assert_eq!(json(&machine, &format!("push --dry-run {name}"))["missing"], Value::Array(Vec::new()));

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -237,8 +239,21 @@ fn each_platform_has_its_bill_of_materials_once_and_signed_where_the_image_is() 
         for manifest in &manifests {
             assert_eq!(bills(&registry, manifest).len(), 0, "the control");
         }
+        let planned = done(&machine, &["push", &name("1"), "--sign", &secret, "--dry-run"]);
+        assert_eq!(planned["sbom"]["new"], platforms.len());
+        // Signature and provenance of the index and of each platform, and the bill of each platform.
+        assert_eq!(planned["signed"]["new"], 2 + 3 * platforms.len());
         assert_eq!(done(&machine, &["push", &name("1")])["sbom"]["new"], platforms.len());
-        assert_eq!(done(&machine, &["push", &name("1")])["sbom"]["new"], 0);
+        // The same again is two requests, and nothing is looked for beside the image.
+        let before = registry.requests().len();
+        let again = done(&machine, &["push", &name("1")]);
+        assert_eq!((&again["unchanged"], &again["sbom"]), (&true.into(), &Value::Null));
+        let asked = registry.asked();
+        let methods: Vec<&str> = asked[before..].iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(methods, ["HEAD", "HEAD"]);
+        // What was left out, or is gone since, is there after a repair.
+        assert_eq!(done(&machine, &["push", &name("0")])["sbom"], Value::Null);
+        assert_eq!(done(&machine, &["push", &name("1"), "--repair"])["sbom"]["new"], 0);
         assert_eq!(done(&machine, &["push", &name("2"), "--sign", &secret])["sbom"]["new"], 0);
         let again = done(&machine, &["push", &name("2"), "--sign", &secret]);
         assert_eq!((&again["sbom"]["new"], &again["signed"]["new"]), (&0.into(), &0.into()));
@@ -276,6 +291,46 @@ fn a_registry_that_takes_no_bill_of_materials_has_the_image_all_the_same() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("no bill of materials is attached to sha256:"), "{stderr}");
     assert_eq!(tags(&registry), ["1"]);
+}
+
+/// A registry that fails while a bill of materials is attached: now and then, and for good.
+#[test]
+fn a_registry_that_fails_to_take_a_bill_of_materials_is_asked_again_and_gets_no_tag_without_it() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    for (failures, code) in [(1, 0), (usize::MAX, 3)] {
+        let failed = AtomicUsize::new(0);
+        let instead: Instead = Arc::new(move |request| {
+            let is_bill =
+                request.method == "PUT" && String::from_utf8_lossy(&request.body).contains("\"spdxVersion\"");
+            (is_bill && failed.fetch_add(1, Ordering::Relaxed) < failures).then(|| error(500, "UNKNOWN"))
+        });
+        let registry = Registry::start(Quirks { instead: Some(instead), ..Quirks::default() });
+        let name = format!("{}/{REPOSITORY}:1", registry.host());
+        let (ended, _, stderr) = told(&machine, &["push", &name]);
+        assert_eq!(ended, code, "{stderr}");
+        assert_eq!(tags(&registry).contains(&"1".to_owned()), code == 0, "{stderr}");
+    }
+}
+
+/// What somebody has deleted from the registry is not noticed by two requests.
+#[test]
+fn a_platform_that_is_gone_from_the_registry_is_sent_again_by_a_repair() {
+    let Some(machine) = Machine::new(env!("CARGO_BIN_EXE_pinfold")) else { return };
+    let registry = Registry::start(Quirks::default());
+    let name = format!("{}/{REPOSITORY}:1", registry.host());
+    let pushed = done(&machine, &["push", &name, "--no-sbom"]);
+    let gone = registry.with(|kept| {
+        let root = pushed["digest"].as_str().unwrap();
+        let key = kept.manifests.keys().find(|(_, digest)| digest != root).unwrap().clone();
+        kept.manifests.remove(&key);
+        key
+    });
+    assert_eq!(done(&machine, &["push", &name])["unchanged"], true);
+    assert!(registry.with(|kept| !kept.manifests.contains_key(&gone)), "the control");
+    let repaired = done(&machine, &["push", &name, "--repair"]);
+    assert_eq!((&repaired["unchanged"], &repaired["digest"]), (&false.into(), &pushed["digest"]));
+    assert!(registry.with(|kept| kept.manifests.contains_key(&gone)));
+    assert!(repaired["sbom"]["new"].as_u64().unwrap() > 0, "what was left out is attached");
 }
 
 #[test]

@@ -15,6 +15,9 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::tokens::Life;
+use crate::tokens::Tokens;
+
 const PROGRAM: &str = "/usr/bin/docker-registry";
 /// The user of [`crate::registry::USER`], as `htpasswd -B` writes it (bcrypt of cost 4).
 const HTPASSWD: &str = "me:$2b$04$lnM9PsuOaLEotNaktGK4detsNN2NUFXJN30oF0JuG.QcVYJdy8oHq\n";
@@ -26,6 +29,8 @@ pub enum Auth {
     Open,
     /// By the name and password of [`crate::registry::USER`].
     Htpasswd,
+    /// By tokens of a server of their own that live so long.
+    Tokens(Life),
 }
 
 /// A running registry.
@@ -34,6 +39,7 @@ pub struct DockerRegistry {
     child: Child,
     port: u16,
     dir: tempfile::TempDir,
+    tokens: Option<Tokens>,
 }
 
 impl DockerRegistry {
@@ -64,12 +70,24 @@ impl DockerRegistry {
             fs_err::write(&file, HTPASSWD).unwrap();
             config.push_str(&format!("auth:\n  htpasswd:\n    realm: tests\n    path: {}\n", file.display()));
         }
+        let tokens = if let Auth::Tokens(life) = auth { Some(Tokens::start(life)) } else { None };
+        if let Some(tokens) = &tokens {
+            let file = dir.path().join("tokens.pem");
+            fs_err::write(&file, tokens.certificate()).unwrap();
+            config.push_str(&format!(
+                "auth:\n  token:\n    realm: {}\n    service: {}\n    issuer: {}\n    rootcertbundle: {}\n",
+                tokens.realm(),
+                Tokens::SERVICE,
+                Tokens::ISSUER,
+                file.display()
+            ));
+        }
         let file = dir.path().join("config.yml");
         fs_err::write(&file, config).unwrap();
         let mut command = Command::new(PROGRAM);
         command.arg("serve").arg(file).env_clear();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut registry = Self { child: command.spawn().unwrap(), port, dir };
+        let mut registry = Self { child: command.spawn().unwrap(), port, dir, tokens };
         let end = Instant::now() + Duration::from_secs(60);
         loop {
             if registry.child.try_wait().unwrap().is_some() {
@@ -86,6 +104,16 @@ impl DockerRegistry {
     /// `127.0.0.1:PORT`, as it stands in names of images.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server of its tokens, where it wants any.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        self.tokens.as_ref()
     }
 
     /// Where it keeps a blob.

@@ -605,11 +605,16 @@ impl Answering<'_> {
 }
 
 /// The header that a password makes (RFC 7617).
-fn basic(user: &str, password: &str) -> String {
+pub(crate) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
 fn pairs(query: &str) -> BTreeMap<String, String> {
+    pairs_of(query).into_iter().collect()
+}
+
+/// Names and values of a query, in order.
+pub(crate) fn pairs_of(query: &str) -> Vec<(String, String)> {
     let pair = |pair: &str| pair.split_once('=').map(|(name, value)| (decoded(name), decoded(value)));
     query.split('&').filter_map(pair).collect()
 }

@@ -20,6 +20,7 @@ use pinfold_engine::ship::push;
 use pinfold_engine::ship::push::Bill;
 use pinfold_engine::ship::push::Planned;
 use pinfold_engine::ship::push::Pushed;
+use pinfold_engine::ship::push::Repeat;
 use pinfold_engine::ship::sign::Said;
 use pinfold_engine::ship::sign::Signing;
 use pinfold_image::ImageError;
@@ -73,6 +74,9 @@ pub(crate) struct PushArgs {
     /// Attach no bill of materials (SPDX) to the platforms' manifests
     #[arg(long)]
     no_sbom: bool,
+    /// Look at every part of an image that is there under its name already: send what is missing, and attach what is not attached
+    #[arg(long)]
+    repair: bool,
     /// Say what would be sent, and send nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -89,7 +93,7 @@ enum SignFormat {
 impl PushArgs {
     /// Who signs.
     fn signing(&self, context: &Context) -> Result<Option<Signing>, Failure> {
-        if self.no_sign || self.dry_run {
+        if self.no_sign {
             return Ok(None);
         }
         let format = self.sign_format.map(|format| match format {
@@ -126,6 +130,7 @@ pub(crate) fn run(args: &PushArgs, global: Global) -> Outcome {
         mount_from: args.mount_from.clone(),
         sign: args.signing(&context)?,
         bill: if args.no_sbom { Bill::Leave } else { Bill::Attach },
+        repeat: if args.repair { Repeat::Repair } else { Repeat::Leave },
     };
     let send = |source: &Admitted<ImageSource>, options: &push::Options| -> Result<Done, Failure> {
         Ok(if args.dry_run {
@@ -233,12 +238,23 @@ fn table(planned: &Planned) -> Page {
         page.blank();
     }
     page.line(shown!(
-        "{} would get {} parts ({}); {} are there",
+        "{} would get {} parts ({}), {} mounted; {} are there",
         planned.reference,
         planned.missing.len(),
         units::bytes(planned.bytes),
+        planned.mounted.len(),
         planned.there
     ));
+    if let Some(signed) = &planned.signed {
+        let what = if signed.provenance { " and what it was built of" } else { "" };
+        page.line(match signed.new {
+            0 => shown!("{} has signed it", signed.key),
+            new => shown!("{} would sign it{what}: {new} signatures and statements", signed.key),
+        });
+    }
+    if let Some(bills) = planned.bills.filter(|bills| bills.new > 0) {
+        page.line(shown!("{} bills of materials would be attached", bills.new));
+    }
     page.line(planned.digest.to_string());
     page
 }

@@ -13,7 +13,7 @@ use pinfold_base::error::one_line;
 use pinfold_image::ImageSource;
 use pinfold_image::compose::annotation;
 use pinfold_image::model::Descriptor;
-use pinfold_image::registry::referrers::Artifact;
+use pinfold_image::registry::attach::Artifact;
 use pinfold_image::sign::Statement;
 
 use super::error::ShipError;
@@ -77,21 +77,18 @@ impl<'a> Bills<'a> {
         made
     }
 
-    /// What is attached to a manifest, unless it is among what is `listed` as attached.
-    pub(super) fn artifact(
-        &self,
-        subject: &Descriptor,
-        listed: &[Descriptor],
-        created: Option<&str>,
-    ) -> Option<Artifact> {
+    /// Whether it is among what is listed as attached to a manifest.
+    pub(super) fn is_listed(&self, subject: &Descriptor, listed: &[Descriptor]) -> bool {
         let name = self.name(&subject.digest);
-        let is_it = |entry: &Descriptor| {
+        listed.iter().any(|entry| {
             entry.artifact_type.as_deref() == Some(spdx::MEDIA_TYPE)
                 && entry.annotations.get(annotation::SBOM) == Some(&name)
-        };
-        if listed.iter().any(is_it) {
-            return None;
-        }
+        })
+    }
+
+    /// What is attached to a manifest.
+    pub(super) fn artifact(&self, subject: &Descriptor, created: Option<&str>) -> Option<Artifact> {
+        let name = self.name(&subject.digest);
         let bytes = self.document(&subject.digest)?.to_vec();
         let mut annotations = BTreeMap::from([(annotation::SBOM.to_owned(), name)]);
         annotations.extend(created.map(|created| (annotation::CREATED.to_owned(), created.to_owned())));
@@ -103,17 +100,18 @@ impl<'a> Bills<'a> {
         })
     }
 
-    /// What is signed of a manifest, unless it is said `there` already.
-    pub(super) fn statement(&self, subject: &Descriptor, there: &[Statement]) -> Option<Statement> {
+    /// Whether it is among what is signed of a manifest.
+    pub(super) fn is_signed(&self, subject: &Descriptor, there: &[Statement]) -> bool {
         let name = self.name(&subject.digest);
-        let is_it = |statement: &Statement| {
+        there.iter().any(|statement| {
             statement.predicate_type == PREDICATE
                 && statement.subject == std::slice::from_ref(&subject.digest)
                 && statement.predicate["documentNamespace"] == *name
-        };
-        if !self.has(subject) || there.iter().any(is_it) {
-            return None;
-        }
+        })
+    }
+
+    /// What is signed of a manifest.
+    pub(super) fn statement(&self, subject: &Descriptor) -> Option<Statement> {
         let document = self.document(&subject.digest)?;
         if document.len() > MAX_SIGNED {
             let platform = self.platforms.get(&subject.digest).map(ToString::to_string).unwrap_or_default();

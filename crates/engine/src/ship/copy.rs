@@ -105,6 +105,7 @@ pub fn copy(context: &Context, from: &Place, to: &Place, options: Options) -> Re
                 // It stays whoever's it was: signing is for `push`.
                 sign: None,
                 bill: push::Bill::Leave,
+                repeat: push::Repeat::Leave,
             };
             let pushed = push::push(context, &source, &destination, &options)?;
             Ok(copied(pushed.digest, Some(pushed.sent)))

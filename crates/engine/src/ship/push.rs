@@ -1,11 +1,11 @@
 //! `push`: an image to a registry.
 //!
 //! ```text
-//! which of its documents ─► what it weighs ─► is it there? ─► blobs, manifests, index ─► tag
+//! which of its documents ─► what it weighs ─► is it there? ─► blobs, manifests, index ─► what is attached ─► tag
 //! ```
 //!
 //! **Guarantees**: an image of several platforms goes as its index of all of them, unless one is asked for; what is too large is
-//! refused before the first request.
+//! refused before the first request; an image that is there under its name, and that nobody signs, costs two requests.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -22,10 +22,14 @@ use pinfold_image::model::Descriptor;
 use pinfold_image::model::Index;
 use pinfold_image::model::Manifest;
 use pinfold_image::model::Raw;
+use pinfold_image::registry::Client;
 use pinfold_image::registry::Remote;
 use pinfold_image::registry::push::RegistrySink;
 use pinfold_image::registry::push::Sending;
 use pinfold_image::registry::push::Sent;
+use pinfold_image::registry::push::Standing;
+use pinfold_image::registry::push::Would;
+use pinfold_image::registry::push::standing;
 use pinfold_image::registry::push::would_send;
 use pinfold_image::sign::PROVENANCE;
 use pinfold_image::sign::Statement;
@@ -78,6 +82,19 @@ pub struct Options {
     pub sign: Option<Signing>,
     /// Whether each platform's bill of materials is attached to it.
     pub bill: Bill,
+    /// What is done about an image that is there already.
+    pub repeat: Repeat,
+}
+
+/// What is done about an image that is there under its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// It was sent whole, and what is attached was attached before it had its name: nothing is done, but that it is signed where somebody
+    /// signs.
+    #[default]
+    Leave,
+    /// Each of its parts is looked at, and sent where it is missing.
+    Repair,
 }
 
 /// What is done about bills of materials.
@@ -105,7 +122,7 @@ pub struct Pushed {
     /// Whether it is signed by the user's key, and how much of that is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
-    /// Bills of materials that are attached.
+    /// Bills of materials that are attached; of an image that was left as it is none are looked for.
     #[serde(rename = "sbom", skip_serializing_if = "Option::is_none")]
     pub bills: Option<Billed>,
 }
@@ -142,12 +159,20 @@ pub struct Planned {
     pub digest: Digest,
     /// The platforms of it.
     pub platforms: Vec<Platform>,
-    /// Its parts that the registry does not have.
+    /// Its parts that would be sent.
     pub missing: Vec<Descriptor>,
+    /// Its parts that the registry has in a repository that they may be taken from.
+    pub mounted: Vec<Descriptor>,
     /// How many of its parts are there.
     pub there: usize,
     /// Bytes of what is missing.
     pub bytes: u64,
+    /// What would be signed, and how much of that is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+    /// Bills of materials that would be attached.
+    #[serde(rename = "sbom", skip_serializing_if = "Option::is_none")]
+    pub bills: Option<Billed>,
 }
 
 /// Sends an image.
@@ -159,56 +184,107 @@ pub fn push(
 ) -> Result<Pushed, ShipError> {
     let (root, platforms) = chosen(source, destination, options)?;
     let client = connect::writing(context, remote)?;
-    let sending = Sending {
+    let sending = sending(source, destination, options);
+    let reference = destination.to_string();
+    let standing = match (standing(&client, sending.tag.as_deref(), &root)?, options.repeat) {
+        (Standing::There, Repeat::Repair) => Standing::Named,
+        (standing, _) => standing,
+    };
+    let there = Sent { unchanged: true, ..Sent::default() };
+    if standing == Standing::There && options.sign.is_none() {
+        return Ok(Pushed {
+            reference,
+            digest: root.digest,
+            platforms,
+            sent: there,
+            signed: None,
+            bills: None,
+        });
+    }
+    let wanted = Wanted::of(context, source, &root, options)?;
+    let lacking = wanted.lacking(&client)?;
+    let prepared = sign::prepare(
+        lacking,
+        options.sign.as_ref(),
+        destination.name(),
+        created(source, &root)?.as_deref(),
+        wanted.bills.as_ref(),
+    )?;
+    let attach = || sign::attach(&client, &prepared, &*context.reporter);
+    let (sent, new) = if standing == Standing::There {
+        (there, attach()?)
+    } else {
+        // Before the tag, so that nobody finds the image under its name without its signature.
+        let new = Mutex::new(sign::New::default());
+        let attach = || {
+            *new.lock().unwrap_or_else(PoisonError::into_inner) = attach()?;
+            Ok(())
+        };
+        let sink = RegistrySink::new(&client, &sending, &*context.reporter);
+        let sink = sink.knowing(standing).before_tag(&attach);
+        let told = sink.told();
+        copy(source.blobs(), &root, sink)?;
+        let sent = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (sent, new.into_inner().unwrap_or_else(PoisonError::into_inner))
+    };
+    let (signed, bills) = wanted.told(new);
+    Ok(Pushed { reference, digest: root.digest, platforms, sent, signed, bills })
+}
+
+/// How an image is sent there.
+fn sending(source: &ImageSource, destination: &Reference, options: &Options) -> Sending {
+    Sending {
         tag: destination.tag().map(Into::into),
         mount_from: options.mount_from.iter().cloned().chain(bases(source, destination)).collect(),
         ..Sending::default()
-    };
-    let subjects = subjects(source, &root)?;
-    let created = created(source, &root)?;
-    let provenance = match &options.sign {
-        Some(signing) if signing.has_bundles() => provenance(context, source, &subjects)?,
-        _ => None,
-    };
-    let bills = match options.bill {
-        Bill::Attach => Some(Bills::of(context, source)?),
-        Bill::Leave => None,
-    };
-    let prepared = sign::prepare(
-        &client,
-        options.sign.as_ref(),
-        destination.name(),
-        &subjects,
-        created.as_deref(),
-        provenance.as_slice(),
-        bills.as_ref(),
-    )?;
-    // Before the tag, so that nobody finds the image under its name without its signature.
-    let new = Mutex::new(sign::New::default());
-    let attach = || {
-        let attached = sign::attach(&client, &prepared, &*context.reporter)?;
-        let mut new = new.lock().unwrap_or_else(PoisonError::into_inner);
-        new.signed += attached.signed;
-        new.bills += attached.bills;
-        Ok(())
-    };
-    let sink = RegistrySink::new(&client, &sending, &*context.reporter).before_tag(&attach);
-    let told = sink.told();
-    copy(source.blobs(), &root, sink)?;
-    let sent = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if sent.unchanged {
-        attach()?;
     }
-    let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let signed = options.sign.as_ref().map(|signing| Signed {
-        digests: subjects.into_iter().map(|subject| subject.digest).collect(),
-        new: new.signed,
-        provenance: provenance.is_some(),
-        has_bundles: signing.has_bundles(),
-        key: signing.public().hint(),
-    });
-    let bills = bills.is_some().then_some(Billed { new: new.bills });
-    Ok(Pushed { reference: destination.to_string(), digest: root.digest, platforms, sent, signed, bills })
+}
+
+/// What is to be attached to an image.
+struct Wanted<'a> {
+    signing: Option<&'a Signing>,
+    /// The index, and the manifest of each platform.
+    subjects: Vec<Descriptor>,
+    provenance: Option<Statement>,
+    bills: Option<Bills<'a>>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(
+        context: &'a Context,
+        source: &'a ImageSource,
+        root: &Descriptor,
+        options: &'a Options,
+    ) -> Result<Self, ShipError> {
+        let subjects = subjects(source, root)?;
+        let provenance = match &options.sign {
+            Some(signing) if signing.has_bundles() => provenance(context, source, &subjects)?,
+            _ => None,
+        };
+        let bills = match options.bill {
+            Bill::Attach => Some(Bills::of(context, source)?),
+            Bill::Leave => None,
+        };
+        Ok(Self { signing: options.sign.as_ref(), subjects, provenance, bills })
+    }
+
+    /// What the registry does not have of it.
+    fn lacking(&self, client: &Client) -> Result<Vec<sign::Lacking>, ShipError> {
+        let Self { signing, subjects, provenance, bills } = self;
+        sign::lacking(client, *signing, subjects, provenance.as_slice(), bills.as_ref())
+    }
+
+    /// What is told of it, when so much of it is new.
+    fn told(self, new: sign::New) -> (Option<Signed>, Option<Billed>) {
+        let signed = self.signing.map(|signing| Signed {
+            digests: self.subjects.into_iter().map(|subject| subject.digest).collect(),
+            new: new.signed,
+            provenance: self.provenance.is_some(),
+            has_bundles: signing.has_bundles(),
+            key: signing.public().hint(),
+        });
+        (signed, self.bills.is_some().then_some(Billed { new: new.bills }))
+    }
 }
 
 /// Repositories of the same registry that the image is built on: they have its lowest layers.
@@ -232,17 +308,25 @@ pub fn plan(
 ) -> Result<Planned, ShipError> {
     let (root, platforms) = chosen(source, destination, options)?;
     let client = connect::writing(context, remote)?;
-    let parts = would_send(&client, source.blobs(), &root)?;
-    let all = parts.len();
-    let missing: Vec<Descriptor> =
-        parts.into_iter().filter(|(_, missing)| *missing).map(|(part, _)| part).collect();
+    let parts = would_send(&client, source.blobs(), &root, &sending(source, destination, options))?;
+    let wanted = Wanted::of(context, source, &root, options)?;
+    let new = sign::New::of(&wanted.lacking(&client)?);
+    let (signed, bills) = wanted.told(new);
+    let of = |what| {
+        let parts = parts.iter().filter(move |(_, would)| *would == what);
+        parts.map(|(part, _)| part.clone()).collect::<Vec<_>>()
+    };
+    let missing = of(Would::Send);
     Ok(Planned {
         reference: destination.to_string(),
         digest: root.digest,
         platforms,
-        there: all - missing.len(),
+        there: of(Would::Stay).len(),
+        mounted: of(Would::Mount),
         bytes: missing.iter().fold(0, |sum: u64, part| sum.saturating_add(part.size)),
         missing,
+        signed,
+        bills,
     })
 }
 

@@ -1,7 +1,8 @@
 //! What is signed when an image is pushed, by whom, and how it gets to the registry.
 //!
 //! ```text
-//! Signing (who, in which form) ─► Prepared (signed, nothing sent) ─ before the tag ─► attached to the index and to each platform's manifest
+//! Signing (who, in which form) ─► Lacking (asked) ─► Prepared (signed, nothing sent) ─ before the tag ─► attached to the index and to
+//! each platform's manifest
 //! ```
 //!
 //! A program that signs gets what is to be signed on stdin (DSSE's encoding, or the payload of the older form) and prints the
@@ -23,9 +24,11 @@ use pinfold_image::compose::annotation;
 use pinfold_image::model::Descriptor;
 use pinfold_image::registry::Client;
 use pinfold_image::registry::RegistryError;
+use pinfold_image::registry::attach::Artifact;
+use pinfold_image::registry::attach::Attaching;
+use pinfold_image::registry::attach::Sent;
 use pinfold_image::registry::legacy;
 use pinfold_image::registry::referrers;
-use pinfold_image::registry::referrers::Artifact;
 use pinfold_image::sign::Bundle;
 use pinfold_image::sign::MEDIA_TYPE;
 use pinfold_image::sign::PublicKey;
@@ -141,17 +144,31 @@ impl Signer for Program {
     }
 }
 
+/// What one document of an image does not have yet of what is wanted.
+pub(super) struct Lacking {
+    subject: Descriptor,
+    /// What is attached to it, where that could be asked.
+    listed: Option<Vec<Descriptor>>,
+    /// What is to be signed of it.
+    statements: Vec<Statement>,
+    /// Whether its bill of materials is to be signed as well.
+    signed_bill: bool,
+    /// Whether a signature of the older form is to be made.
+    legacy: bool,
+    /// Whether its bill of materials is to be attached.
+    bill: bool,
+}
+
 /// What is to be attached to one document of an image.
 pub(super) struct Prepared {
     subject: Descriptor,
-    /// What is attached to it, where that could be asked.
     listed: Option<Vec<Descriptor>>,
     artifacts: Vec<Artifact>,
     legacy: Option<legacy::Signature>,
     bill: Option<Artifact>,
 }
 
-/// How much of what was prepared was not there before.
+/// How much of what is wanted was not there before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct New {
     /// Signatures and statements.
@@ -160,73 +177,106 @@ pub(super) struct New {
     pub bills: usize,
 }
 
-/// Signs all documents of an image, as far as its key has not done so, and makes what else is attached to them.
-pub(super) fn prepare(
+impl New {
+    /// What would be attached.
+    pub(super) fn of(lacking: &[Lacking]) -> Self {
+        let signed =
+            |one: &Lacking| one.statements.len() + usize::from(one.signed_bill) + usize::from(one.legacy);
+        Self {
+            signed: lacking.iter().map(signed).sum(),
+            bills: lacking.iter().filter(|one| one.bill).count(),
+        }
+    }
+}
+
+/// Asks what the documents of an image do not have yet. Nothing is signed.
+pub(super) fn lacking(
     client: &Client,
     signing: Option<&Signing>,
-    repository: &str,
     subjects: &[Descriptor],
-    created: Option<&str>,
     further: &[Statement],
     bills: Option<&Bills<'_>>,
-) -> Result<Vec<Prepared>, ShipError> {
-    let mut prepared = Vec::new();
+) -> Result<Vec<Lacking>, ShipError> {
+    let mut all = Vec::new();
     for subject in subjects {
         let bills = bills.filter(|bills| bills.has(subject));
         if signing.is_none() && bills.is_none() {
             continue;
         }
         let listed = if_there(referrers::list(client, &subject.digest))?;
-        let bill = bills.and_then(|bills| bills.artifact(subject, listed.as_deref().unwrap_or(&[]), created));
-        let mut made =
-            Prepared { subject: subject.clone(), listed, artifacts: Vec::new(), legacy: None, bill };
+        let known = listed.as_deref().unwrap_or(&[]);
+        let mut lacking = Lacking {
+            subject: subject.clone(),
+            statements: Vec::new(),
+            signed_bill: false,
+            legacy: false,
+            bill: bills.is_some_and(|bills| !bills.is_listed(subject, known)),
+            listed: None,
+        };
         if let Some(signing) = signing {
-            signing.sign(client, repository, created, further, bills, &mut made)?;
+            signing.lacking(client, known, further, bills, &mut lacking)?;
         }
-        prepared.push(made);
+        lacking.listed = listed;
+        all.push(lacking);
+    }
+    Ok(all)
+}
+
+/// Signs what is lacking, and makes what else is attached.
+pub(super) fn prepare(
+    lacking: Vec<Lacking>,
+    signing: Option<&Signing>,
+    repository: &str,
+    created: Option<&str>,
+    bills: Option<&Bills<'_>>,
+) -> Result<Vec<Prepared>, ShipError> {
+    let mut prepared = Vec::new();
+    for Lacking { subject, listed, mut statements, signed_bill, legacy: older, bill } in lacking {
+        let bill = bills.filter(|_| bill).and_then(|bills| bills.artifact(&subject, created));
+        statements.extend(bills.filter(|_| signed_bill).and_then(|bills| bills.statement(&subject)));
+        let (mut artifacts, mut legacy) = (Vec::new(), None);
+        if let Some(Signing { signer, .. }) = signing {
+            for statement in &statements {
+                artifacts.push(artifact(statement, &**signer, created)?);
+            }
+            if older {
+                legacy = Some(legacy::make(repository, &subject.digest, &**signer)?);
+            }
+        }
+        prepared.push(Prepared { subject, listed, artifacts, legacy, bill });
     }
     Ok(prepared)
 }
 
 impl Signing {
-    /// Signs one document.
-    fn sign(
+    /// What this key has not signed of one document.
+    fn lacking(
         &self,
         client: &Client,
-        repository: &str,
-        created: Option<&str>,
+        listed: &[Descriptor],
         further: &[Statement],
         bills: Option<&Bills<'_>>,
-        made: &mut Prepared,
+        lacking: &mut Lacking,
     ) -> Result<(), ShipError> {
         let Self { signer, format } = self;
         let keys = std::slice::from_ref(signer.public());
-        let digest = made.subject.digest.clone();
+        let digest = lacking.subject.digest.clone();
         if *format != Format::Legacy {
-            let there: Vec<Statement> = match &made.listed {
-                Some(listed) => RegistryProofs(client)
-                    .of_entries(listed)?
-                    .iter()
-                    .filter_map(|bytes| Bundle::parse(bytes).ok()?.verify(keys).ok())
-                    .collect(),
-                None => Vec::new(),
-            };
+            let there: Vec<Statement> = RegistryProofs(client)
+                .of_entries(listed)?
+                .iter()
+                .filter_map(|bytes| Bundle::parse(bytes).ok()?.verify(keys).ok())
+                .collect();
             let signature = Statement::signature(digest.clone());
             let all = std::iter::once(&signature).chain(further);
-            let mut new: Vec<Statement> =
-                all.filter(|statement| !there.contains(statement)).cloned().collect();
-            new.extend(bills.and_then(|bills| bills.statement(&made.subject, &there)));
-            for statement in &new {
-                made.artifacts.push(artifact(statement, &**signer, created)?);
-            }
+            lacking.statements = all.filter(|statement| !there.contains(statement)).cloned().collect();
+            lacking.signed_bill = bills.is_some_and(|bills| !bills.is_signed(&lacking.subject, &there));
         }
         let is_signed = || {
             if_there(legacy::verify(client, &digest, keys))
                 .map(|found| matches!(found, Some(legacy::Verdict::By(_))))
         };
-        if *format != Format::Bundle && !is_signed()? {
-            made.legacy = Some(legacy::make(repository, &digest, &**signer)?);
-        }
+        lacking.legacy = *format != Format::Bundle && !is_signed()?;
         Ok(())
     }
 }
@@ -261,36 +311,70 @@ fn artifact(
 
 /// Attaches what was prepared to what is in the registry by now.
 ///
-/// A registry that takes no bill of materials has the image all the same.
+/// A registry that takes no bill of materials has the image all the same. One that only fails to take it now has it not.
 pub(super) fn attach(
     client: &Client,
     prepared: &[Prepared],
     reporter: &dyn Reporter,
 ) -> Result<New, RegistryError> {
     let mut new = New::default();
-    for Prepared { subject, listed, artifacts, legacy, bill } in prepared {
-        let attach = |artifact: &Artifact| -> Result<usize, RegistryError> {
-            let attached = match listed {
-                Some(listed) => referrers::attach_beside(client, subject, listed, artifact)?,
-                None => referrers::attach(client, subject, artifact)?,
-            };
-            Ok(usize::from(matches!(attached, referrers::Attached::New(_))))
+    let mut attaching = Attaching::new(client);
+    for one in prepared {
+        let digest = &one.subject.digest;
+        let without = |error: &RegistryError| {
+            reporter.warn(&format!("no bill of materials is attached to {digest}: {}", one_line(error)));
         };
-        if let Some(bill) = bill {
-            match attach(bill) {
-                Ok(attached) => new.bills += attached,
-                Err(error) => {
-                    let why = one_line(&error);
-                    reporter.warn(&format!("no bill of materials is attached to {}: {why}", subject.digest));
-                }
+        match of_one(client, &mut attaching, one, &without) {
+            Err(error) if one.artifacts.is_empty() && error.is_refusal() => without(&error),
+            attached => {
+                let attached = attached?;
+                new.bills += attached.bills;
+                new.signed += attached.signed;
             }
         }
-        for artifact in artifacts {
-            new.signed += attach(artifact)?;
-        }
-        if let Some(signature) = legacy {
-            new.signed += usize::from(legacy::attach(client, &subject.digest, signature)?);
+        if let Some(signature) = &one.legacy {
+            attaching.sign(digest, signature)?;
+            new.signed += 1;
         }
     }
+    attaching.settle()?;
     Ok(new)
+}
+
+/// Attaches bundles and the bill of materials to one document; `without` hears why it does without the latter.
+fn of_one(
+    client: &Client,
+    attaching: &mut Attaching<'_>,
+    Prepared { subject, listed, artifacts, bill, .. }: &Prepared,
+    without: &dyn Fn(&RegistryError),
+) -> Result<New, RegistryError> {
+    if artifacts.is_empty() && bill.is_none() {
+        return Ok(New::default());
+    }
+    let listed = match listed {
+        Some(listed) => listed.clone(),
+        None => referrers::list(client, &subject.digest)?,
+    };
+    let mut entries = Vec::new();
+    if let Some(bill) = bill {
+        match attaching.send(subject, &listed, bill) {
+            Err(error) if error.is_refusal() => without(&error),
+            sent => entries.extend(entry(sent?)),
+        }
+    }
+    let bills = entries.len();
+    for artifact in artifacts {
+        entries.extend(entry(attaching.send(subject, &listed, artifact)?));
+    }
+    let new = New { bills, signed: entries.len() - bills };
+    attaching.list(&subject.digest, entries)?;
+    Ok(new)
+}
+
+/// What is to be listed, where it was not before.
+fn entry(sent: Sent) -> Option<Descriptor> {
+    match sent {
+        Sent::New(entry) => Some(entry),
+        Sent::There(_) => None,
+    }
 }

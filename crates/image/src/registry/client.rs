@@ -151,13 +151,6 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What a registry says to a manifest that it took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Put {
-    /// Whether it keeps what the manifest is attached to. (Some say so and do not.)
-    pub subject_seen: bool,
-}
-
 impl Client {
     /// A client that asks nobody yet.
     pub fn new(http: http::Client, endpoint: Endpoint, repository: &str, keyring: Arc<dyn Keyring>) -> Self {
@@ -203,6 +196,12 @@ impl Client {
     /// Attempts at something of several requests.
     pub fn attempts(&self) -> Attempts {
         self.http.attempts()
+    }
+
+    /// The same for another repository of the registry.
+    #[must_use]
+    pub fn in_repository(&self, repository: &str) -> Self {
+        Self { repository: repository.to_owned(), ..self.clone() }
     }
 
     /// What an answer means that should not have come.
@@ -606,36 +605,6 @@ impl Client {
         Ok(false)
     }
 
-    /// Puts a manifest or index under a tag or its digest.
-    pub fn put_manifest(&self, which: &Which, media_type: &str, bytes: &[u8]) -> Result<Put, RegistryError> {
-        let (what, path) = (manifest(which), format!("manifests/{which}"));
-        let call = Call {
-            method: Method::Put,
-            to: To::Path(&path, &[]),
-            accept: &[],
-            headers: &[("content-type", media_type)],
-            content: Content::Bytes(bytes),
-            access: Access::Push,
-        };
-        let reply = self.call(&call, Again::Yes)?;
-        match reply.status() {
-            200 | 201 => {
-                let digest = Digest::sha256(bytes);
-                if let Some(told) = digest_header(&reply).filter(|told| *told != digest) {
-                    return Err(self.lied(&what, format!("it is {digest} and was kept as {told}")));
-                }
-                Ok(Put { subject_seen: reply.header("oci-subject").is_some() })
-            }
-            413 => Err(RegistryError::TooLarge {
-                what,
-                host: self.place(),
-                size: bytes.len() as u64,
-                limit: None,
-            }),
-            _ => Err(self.refused(&what, reply)),
-        }
-    }
-
     /// All tags of the repository, in order.
     pub fn tags(&self) -> Result<Vec<String>, RegistryError> {
         #[derive(Deserialize)]
@@ -708,7 +677,7 @@ fn told(call: &Call<'_>) -> String {
     }
 }
 
-fn manifest(which: &Which) -> String {
+pub(super) fn manifest(which: &Which) -> String {
     format!("manifest `{which}`")
 }
 
@@ -736,7 +705,7 @@ fn refuse_schema_1(what: &str, media_type: &str) -> Result<(), RegistryError> {
 }
 
 /// The digest that a registry says a manifest has; others than SHA-256 say nothing here.
-fn digest_header(reply: &Reply) -> Option<Digest> {
+pub(super) fn digest_header(reply: &Reply) -> Option<Digest> {
     let digest: Digest = reply.header("docker-content-digest")?.trim().parse().ok()?;
     (digest.algorithm() == Algorithm::Sha256).then_some(digest)
 }

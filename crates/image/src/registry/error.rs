@@ -59,6 +59,16 @@ pub enum RegistryError {
         /// Our limit in bytes; `None` where it is the registry that refuses.
         limit: Option<u64>,
     },
+    /// A tag leads to something else, and the registry lets nobody change that.
+    #[error("{host} does not let tag `{tag}` lead to something else{}", told(.said))]
+    TagStays {
+        /// The tag.
+        tag: String,
+        /// Who was asked.
+        host: String,
+        /// In its own words.
+        said: Shown,
+    },
     /// Another answer than a registry should give.
     #[error("{host} answered {status} to {what}{}", told(.said))]
     Status {
@@ -186,6 +196,19 @@ impl From<io::Error> for RegistryError {
     }
 }
 
+impl RegistryError {
+    /// Whether the registry has answered, and will not answer otherwise when it is asked again.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Denied { .. } | Self::Missing { .. } | Self::TooLarge { .. } | Self::TagStays { .. } => {
+                true
+            }
+            Self::Status { status, .. } => matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429),
+            _ => false,
+        }
+    }
+}
+
 impl From<ImageError> for RegistryError {
     fn from(error: ImageError) -> Self {
         match error {
@@ -210,7 +233,9 @@ impl Diagnose for RegistryError {
             Self::Name { .. } | Self::Missing { .. } | Self::Schema1 { .. } | Self::Kind { .. } => {
                 Kind::Usage
             }
-            Self::Denied { .. } | Self::TooLarge { .. } | Self::Realm { .. } => Kind::Refused,
+            Self::Denied { .. } | Self::TooLarge { .. } | Self::TagStays { .. } | Self::Realm { .. } => {
+                Kind::Refused
+            }
             Self::Status { .. } | Self::Challenge { .. } | Self::Broken { .. } => Kind::Network,
             Self::Login { .. } => Kind::Usage,
             Self::Lied { .. } => Kind::Integrity,
@@ -244,6 +269,11 @@ impl Diagnose for RegistryError {
             Self::TagMoved { .. } => {
                 "somebody else pushed to the same tag: push again, or to a tag of your own"
             }
+            // Tags that stand for what is attached to an image.
+            Self::TagStays { tag, .. } if tag.starts_with("sha256-") => {
+                "tags cannot be moved there: let those that begin with `sha256-` be moved, since signatures and what else is attached stand under them"
+            }
+            Self::TagStays { .. } => "tags cannot be moved there: push to another tag",
             Self::Half { .. } | Self::Broken { .. } => "run the same command again",
             // A server that speaks TLS says so when it hears plain HTTP.
             Self::Status { status: 400, host, .. } if by_http(host).is_some() => {

@@ -7,11 +7,9 @@
 //! ```
 //!
 //! **Guarantees**: signatures of others stay, and one that is there already is not written again.
-//! **Refuses**: payloads over 64 KiB, more than 64 signatures, a tag that keeps losing what is written to it.
-//! (Registries know no conditional writes: of two who sign at the same moment one can lose; each reads again what it wrote.)
+//! **Refuses**: payloads over 64 KiB, more than 64 signatures, a tag that keeps losing what is written to it ([`super::shared`]).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,10 +21,13 @@ use super::RegistryError;
 use super::Which;
 use super::blobs::whole_blob;
 use super::client::Client;
-use super::referrers::send;
+use super::shared::Entries;
+use super::shared::Listing;
+use super::upload::send_bytes;
 use crate::ImageError;
 use crate::json::Unknown;
 use crate::model::Descriptor;
+use crate::model::Found;
 use crate::model::Manifest;
 use crate::model::Raw;
 use crate::model::media;
@@ -41,8 +42,6 @@ const TYPE: &str = "cosign container image signature";
 const MAX_PAYLOAD: u64 = 64 << 10;
 /// Most signatures of one image.
 const MAX_SIGNATURES: usize = 64;
-/// How often the tag is written for one signature.
-const ROUNDS: u32 = 5;
 
 #[derive(Serialize, Deserialize)]
 struct Payload {
@@ -114,34 +113,15 @@ pub fn make(repository: &str, subject: &Digest, signer: &dyn Signer) -> Result<S
     Ok(Signature { payload, layer })
 }
 
-/// Puts a signature beside those that are there; false where it was there.
-pub fn attach(client: &Client, subject: &Digest, signature: &Signature) -> Result<bool, RegistryError> {
-    let Signature { payload, layer } = signature;
-    let mut attempts = client.attempts();
-    for round in 0..=ROUNDS {
-        let mut there = read(client, subject)?;
-        if there
-            .layers
-            .iter()
-            .any(|other| other.annotations == layer.annotations && other.digest == layer.digest)
-        {
-            return Ok(round > 0);
-        }
-        if there.layers.len() >= MAX_SIGNATURES {
-            return Err(half(client, subject, there.layers.len()));
-        }
-        if round == ROUNDS || (round > 0 && !attempts.again(Duration::ZERO, 0, None)) {
-            break;
-        }
-        send(client, layer, payload)?;
-        there.layers.push(layer.clone());
-        write(client, subject, there)?;
-    }
-    Err(half(client, subject, 1))
-}
-
-fn half(client: &Client, subject: &Digest, entries: usize) -> RegistryError {
-    RegistryError::Half { what: format!("{} {subject}", client.repository()), entries }
+/// What is to be written for a signature, after it was sent.
+pub(super) fn entries(
+    client: &Client,
+    subject: &Digest,
+    Signature { payload, layer }: &Signature,
+) -> Result<Entries<Manifest>, RegistryError> {
+    send_bytes(client, layer, payload)?;
+    let what = format!("the signatures of {subject}");
+    Ok(Entries::new(tag(subject), what, vec![layer.clone()]))
 }
 
 /// Who has signed an image in this form.
@@ -200,36 +180,49 @@ fn tag(subject: &Digest) -> Which {
     Which::Tag(format!("{}-{}.sig", subject.algorithm().name(), subject.hex()))
 }
 
-/// The signatures of an image; an empty manifest where there are none.
+/// The signatures of an image.
 fn read(client: &Client, subject: &Digest) -> Result<Manifest, RegistryError> {
-    let Some(found) = client.get_manifest(&tag(subject), None)? else {
-        return Ok(Manifest {
-            schema_version: 2,
-            media_type: Some(media::OCI_MANIFEST.into()),
-            artifact_type: None,
-            config: blob(media::OCI_CONFIG, b""),
-            layers: Vec::new(),
-            subject: None,
-            annotations: BTreeMap::new(),
-            other: Unknown::new(),
-        });
-    };
-    let manifest = Raw::<Manifest>::parse_as(found.bytes, Some(&found.descriptor.media_type))?;
-    Ok(manifest.value().clone())
+    let tag = tag(subject);
+    <Manifest as Listing>::read(client, &tag, client.get_manifest(&tag, None)?)
 }
 
-/// Puts signatures under the tag.
-fn write(client: &Client, subject: &Digest, mut manifest: Manifest) -> Result<(), RegistryError> {
-    let rootfs = RootFs {
-        diff_ids: manifest.layers.iter().map(|layer| layer.digest.clone()).collect(),
-        r#type: "layers",
-    };
-    let config = Stub { architecture: "", config: serde_json::Map::new(), os: "", rootfs };
-    let config = crate::json::write("the signatures' configuration", &config)?;
-    manifest.config = blob(media::OCI_CONFIG, &config);
-    send(client, &manifest.config, &config)?;
-    let kind = manifest.media_type.get_or_insert_with(|| media::OCI_MANIFEST.into()).clone();
-    let manifest = Raw::compose(manifest)?;
-    client.put_manifest(&tag(subject), &kind, manifest.bytes())?;
-    Ok(())
+impl Listing for Manifest {
+    const MOST: usize = MAX_SIGNATURES;
+
+    fn read(_: &Client, _: &Which, found: Option<Found>) -> Result<Self, RegistryError> {
+        let Some(found) = found else {
+            return Ok(Self {
+                schema_version: 2,
+                media_type: Some(media::OCI_MANIFEST.into()),
+                artifact_type: None,
+                config: blob(media::OCI_CONFIG, b""),
+                layers: Vec::new(),
+                subject: None,
+                annotations: BTreeMap::new(),
+                other: Unknown::new(),
+            });
+        };
+        Ok(Raw::<Self>::parse_as(found.bytes, Some(&found.descriptor.media_type))?.into_value())
+    }
+
+    fn entries(&mut self) -> &mut Vec<Descriptor> {
+        &mut self.layers
+    }
+
+    fn is_same(one: &Descriptor, other: &Descriptor) -> bool {
+        one.digest == other.digest && one.annotations == other.annotations
+    }
+
+    fn compose(mut self, client: &Client) -> Result<(String, Vec<u8>), RegistryError> {
+        let rootfs = RootFs {
+            diff_ids: self.layers.iter().map(|layer| layer.digest.clone()).collect(),
+            r#type: "layers",
+        };
+        let config = Stub { architecture: "", config: serde_json::Map::new(), os: "", rootfs };
+        let config = crate::json::write("the signatures' configuration", &config)?;
+        self.config = blob(media::OCI_CONFIG, &config);
+        send_bytes(client, &self.config, &config)?;
+        let kind = self.media_type.get_or_insert_with(|| media::OCI_MANIFEST.into()).clone();
+        Ok((kind, Raw::compose(self)?.bytes().to_vec()))
+    }
 }

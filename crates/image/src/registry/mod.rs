@@ -5,7 +5,8 @@
 //!                         │
 //!                       Tokens ◄─ Keyring (what the user has for a host)
 //! referrers   what is attached to an image        blobs   a repository as a place to read from
-//! legacy      signatures in cosign's older form
+//! attach      how it gets there
+//! legacy      signatures in cosign's older form   shared  what stands under a tag that several write
 //! push, pull  whole images, from and to the store of this machine
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! **Refuses**: documents that [`crate::model`] refuses, digests that are no SHA-256 (registries rename others), the old `schema 1`,
 //! documents over 4 MiB.
 
+pub mod attach;
 mod blobs;
 pub mod challenge;
 mod client;
@@ -26,9 +28,11 @@ mod hostile;
 pub mod legacy;
 pub mod pull;
 pub mod push;
+mod put;
 #[cfg(test)]
 mod quirks;
 pub mod referrers;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -50,7 +54,6 @@ pub use client::Access;
 pub use client::Again;
 pub use client::Call;
 pub use client::Client;
-pub use client::Put;
 pub use client::To;
 pub use endpoint::Endpoint;
 pub use error::RegistryError;

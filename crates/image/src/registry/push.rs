@@ -25,8 +25,10 @@ use serde::Serialize;
 use super::Which;
 use super::client::Client;
 use super::error::RegistryError;
+use super::put::apart;
 use super::upload;
 use super::upload::Came;
+use super::upload::Mounts;
 use crate::ImageError;
 use crate::blobs::Blobs;
 use crate::model::Descriptor;
@@ -37,6 +39,8 @@ use crate::sink::several;
 
 /// How often it is looked how much of a blob has been sent.
 const TICK: Duration = Duration::from_millis(100);
+/// How often a tag that was set is looked for.
+const TAG_LOOKS: u32 = 3;
 
 /// How an image is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +74,33 @@ pub struct Sent {
     pub unchanged: bool,
 }
 
+/// What is known of an image before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its name leads to it, and its root is there: then all of it was, once.
+    There,
+    /// Its name leads to it, and it is not believed that all of it is there.
+    Named,
+    /// It has to be sent.
+    Missing,
+}
+
+/// Asks how an image stands: for its tag, and for the document that this names.
+pub fn standing(client: &Client, tag: Option<&str>, root: &Descriptor) -> Result<Standing, RegistryError> {
+    if let Some(tag) = tag
+        && tagged(client, tag)?.as_ref() != Some(&root.digest)
+    {
+        return Ok(Standing::Missing);
+    }
+    let found = client.head_manifest(&Which::Digest(root.digest.clone()))?;
+    Ok(found.map_or(Standing::Missing, |_| Standing::There))
+}
+
+/// What a tag names.
+fn tagged(client: &Client, tag: &str) -> Result<Option<Digest>, RegistryError> {
+    Ok(client.head_manifest(&Which::Tag(tag.to_owned()))?.map(|found| found.digest))
+}
+
 /// A step between an image and its name.
 pub type BeforeTag<'a> = &'a (dyn Fn() -> Result<(), RegistryError> + Sync);
 
@@ -79,6 +110,8 @@ pub struct RegistrySink<'a> {
     how: &'a Sending,
     reporter: &'a dyn Reporter,
     before_tag: Option<BeforeTag<'a>>,
+    mounts: Mounts,
+    standing: Option<Standing>,
     told: Arc<Mutex<Sent>>,
     /// The document that came last: of a whole image, its root.
     last: Option<(Digest, Vec<u8>)>,
@@ -93,7 +126,23 @@ impl std::fmt::Debug for RegistrySink<'_> {
 impl<'a> RegistrySink<'a> {
     /// Sends to the repository of a client.
     pub fn new(client: &'a Client, how: &'a Sending, reporter: &'a dyn Reporter) -> Self {
-        Self { client, how, reporter, before_tag: None, told: Arc::default(), last: None }
+        let mounts = Mounts::of(&how.mount_from);
+        Self {
+            client,
+            how,
+            reporter,
+            before_tag: None,
+            mounts,
+            standing: None,
+            told: Arc::default(),
+            last: None,
+        }
+    }
+
+    /// With what is known of the image; else that is asked first.
+    #[must_use]
+    pub fn knowing(self, standing: Standing) -> Self {
+        Self { standing: Some(standing), ..self }
     }
 
     /// Does something once all of the image is there, before it has its name. It is not done for an image that is there under its
@@ -108,34 +157,30 @@ impl<'a> RegistrySink<'a> {
         self.told.clone()
     }
 
-    /// What the tag names.
-    fn tagged(&self, tag: &str) -> Result<Option<Digest>, RegistryError> {
-        Ok(self.client.head_manifest(&Which::Tag(tag.to_owned()))?.map(|found| found.digest))
-    }
-
-    fn look(&self, root: &Descriptor) -> Result<bool, RegistryError> {
-        if let Some(tag) = &self.how.tag
-            && self.tagged(tag)?.as_ref() != Some(&root.digest)
-        {
-            return Ok(false);
-        }
-        Ok(self.client.head_manifest(&Which::Digest(root.digest.clone()))?.is_some())
-    }
-
     fn name(&self, root: &Descriptor, bytes: &[u8]) -> Result<(), RegistryError> {
         let Some(tag) = &self.how.tag else { return Ok(()) };
-        self.client.put_manifest(&Which::Tag(tag.clone()), &root.media_type, bytes)?;
-        match self.tagged(tag)? {
-            Some(found) if found == root.digest => Ok(()),
-            Some(found) => {
-                Err(RegistryError::TagMoved { tag: tag.clone(), expected: root.digest.clone(), found })
-            }
-            None => Err(RegistryError::Lied {
-                what: format!("tag `{tag}`"),
-                host: self.client.place(),
-                reason: "it took the tag and does not have it".into(),
-            }),
+        // Where tags cannot be moved, not even the same is taken twice.
+        if self.standing != Some(Standing::Named) {
+            self.client.put_manifest(&Which::Tag(tag.clone()), &root.media_type, bytes)?;
         }
+        let mut attempts = self.client.attempts();
+        for _ in 0..TAG_LOOKS {
+            match tagged(self.client, tag)? {
+                Some(found) if found == root.digest => return Ok(()),
+                Some(found) => {
+                    let expected = root.digest.clone();
+                    return Err(RegistryError::TagMoved { tag: tag.clone(), expected, found });
+                }
+                // Another client may be just writing it.
+                None if apart(&mut attempts, None) => {}
+                None => break,
+            }
+        }
+        Err(RegistryError::Lied {
+            what: format!("tag `{tag}`"),
+            host: self.client.place(),
+            reason: "it took the tag and does not have it".into(),
+        })
     }
 
     /// One blob, and what is told of it.
@@ -156,7 +201,7 @@ impl<'a> RegistrySink<'a> {
                 }
                 before
             });
-            let came = upload::upload(self.client, from, blob, &self.how.mount_from, moved);
+            let came = upload::upload(self.client, from, blob, &self.mounts, moved);
             drop(ended);
             (came, telling.join().unwrap_or_default())
         });
@@ -177,7 +222,11 @@ impl<'a> RegistrySink<'a> {
 
 impl Sink for RegistrySink<'_> {
     fn is_there(&mut self, root: &Descriptor) -> Result<bool, ImageError> {
-        let there = self.look(root)?;
+        let standing = match self.standing {
+            Some(standing) => standing,
+            None => standing(self.client, self.how.tag.as_deref(), root)?,
+        };
+        let there = standing == Standing::There;
         self.told.lock().unwrap_or_else(PoisonError::into_inner).unchanged = there;
         Ok(there)
     }
@@ -216,24 +265,58 @@ impl Sink for RegistrySink<'_> {
     }
 }
 
-/// What sending an image would send: all of its parts, each with whether it is missing there. Asks, and changes nothing.
+/// What would become of a part of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Would {
+    /// It is there.
+    Stay,
+    /// The registry has it in a repository that it may be taken from.
+    Mount,
+    /// It would be sent.
+    Send,
+}
+
+/// What sending an image would do: all of its parts. Asks, and changes nothing.
 pub fn would_send(
     client: &Client,
     from: &dyn Blobs,
     root: &Descriptor,
-) -> Result<Vec<(Descriptor, bool)>, RegistryError> {
-    parts(from, root)?
-        .into_iter()
-        .map(|part| {
-            let there = if is_document(&part) {
-                client.head_manifest(&Which::Digest(part.digest.clone()))?.is_some()
-            } else {
-                upload::is_there(client, &part)?
-            };
-            Ok((part, !there))
-        })
-        .collect()
+    how: &Sending,
+) -> Result<Vec<(Descriptor, Would)>, RegistryError> {
+    let mut sources: Vec<Client> =
+        how.mount_from.iter().map(|repository| client.in_repository(repository)).collect();
+    let mut would = |part: &Descriptor| -> Result<Would, RegistryError> {
+        let there = if is_document(part) {
+            client.head_manifest(&Which::Digest(part.digest.clone()))?.is_some()
+        } else {
+            upload::is_there(client, part)?
+        };
+        if there {
+            return Ok(Would::Stay);
+        }
+        if is_document(part) {
+            return Ok(Would::Send);
+        }
+        let mut would = Would::Send;
+        // A repository that may not be read is not asked again, and is no reason to stop, as when it is mounted from.
+        sources.retain(|source| {
+            if would == Would::Mount {
+                return true;
+            }
+            let size = source.head_blob(&part.digest);
+            if matches!(size, Ok(Some(size)) if size == part.size) {
+                would = Would::Mount;
+            }
+            size.is_ok()
+        });
+        Ok(would)
+    };
+    parts(from, root)?.into_iter().map(|part| Ok((part.clone(), would(&part)?))).collect()
 }
 
+#[cfg(test)]
+mod broken;
+#[cfg(test)]
+mod real;
 #[cfg(test)]
 mod tests;

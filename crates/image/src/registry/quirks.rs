@@ -154,7 +154,7 @@ fn a_tag_that_stays_is_an_error_and_the_image_is_there_by_its_digest() {
     let other = b"{\"schemaVersion\":2,\"manifests\":[]}";
     registry.with(|kept| kept.put_manifest(REPOSITORY, Some("1"), crate::model::media::OCI_INDEX, other));
     let error = push(&registry, &[]).unwrap_err();
-    assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
+    assert!(matches!(error, RegistryError::TagStays { .. }), "{error}");
     let (_, root) = image();
     assert!(registry.with(|kept| kept.manifests.contains_key(&(REPOSITORY.into(), root.digest.to_string()))));
 }

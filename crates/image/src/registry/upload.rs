@@ -17,6 +17,7 @@
 //! **Refuses**: a fourth session for one blob, and a registry whose blob has another size afterwards.
 
 use std::io;
+use std::io::Cursor;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -26,6 +27,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use pinfold_base::Digest;
 use pinfold_base::http::Content;
 use pinfold_base::http::Expect;
 use pinfold_base::http::HttpError;
@@ -40,6 +42,7 @@ use super::client::Call;
 use super::client::Client;
 use super::client::To;
 use super::error::RegistryError;
+use super::put::apart;
 use crate::ImageError;
 use crate::blobs::BlobRead;
 use crate::blobs::Blobs;
@@ -71,15 +74,15 @@ pub(super) fn upload(
     client: &Client,
     from: &dyn Blobs,
     blob: &Descriptor,
-    mount_from: &[String],
+    mounts: &Mounts,
     moved: &Moved,
 ) -> Result<Came, RegistryError> {
     if is_there(client, blob)? {
         return Ok(Came::There);
     }
     let mut begun = None;
-    for source in mount_from {
-        match mount(client, blob, source)? {
+    for source in &mounts.0 {
+        match source.ask(client, blob)? {
             // What the other repository has under the digest is looked at like what is sent.
             Mount::Done if is_there(client, blob)? => return Ok(Came::Mounted),
             Mount::Begun(session) => {
@@ -126,10 +129,30 @@ pub(super) fn upload(
             }
         }
     }
-    if is_there(client, blob)? {
+    // Another client that sends the same may be just writing that it is there.
+    if is_there(client, blob)? || (apart(&mut client.attempts(), None) && is_there(client, blob)?) {
         return Ok(Came::Sent);
     }
     Err(lied(client, blob, "it took the blob and does not have it".into()))
+}
+
+/// Sees to it that the repository has a blob of a few bytes.
+pub(super) fn send_bytes(client: &Client, blob: &Descriptor, bytes: &[u8]) -> Result<(), RegistryError> {
+    let from = Bytes(bytes.to_vec());
+    upload(client, &from, blob, &Mounts::default(), &Moved::default()).map(drop)
+}
+
+/// One blob to be sent.
+struct Bytes(Vec<u8>);
+
+impl Blobs for Bytes {
+    fn location(&self) -> String {
+        "what is attached".into()
+    }
+
+    fn open(&self, _: &Digest) -> Result<(BlobRead, u64), ImageError> {
+        Ok((Box::new(Cursor::new(self.0.clone())), self.0.len() as u64))
+    }
 }
 
 /// Whether the repository has the blob, whole.
@@ -138,6 +161,56 @@ pub(super) fn is_there(client: &Client, blob: &Descriptor) -> Result<bool, Regis
         None => Ok(false),
         Some(size) if size == blob.size => Ok(true),
         Some(size) => Err(lied(client, blob, format!("it has {size} bytes there instead of {}", blob.size))),
+    }
+}
+
+/// Repositories of the same registry that may have blobs, for all of one image.
+#[derive(Debug, Default)]
+pub(super) struct Mounts(Vec<MountSource>);
+
+/// One of them.
+#[derive(Debug)]
+struct MountSource {
+    repository: String,
+    standing: Mutex<MountStanding>,
+}
+
+/// What is known of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MountStanding {
+    Unknown,
+    Open,
+    /// Nothing may be taken from it: for none of the further blobs it is asked.
+    Refused,
+}
+
+impl Mounts {
+    pub(super) fn of(repositories: &[String]) -> Self {
+        let source = |repository: &String| MountSource {
+            repository: repository.clone(),
+            standing: Mutex::new(MountStanding::Unknown),
+        };
+        Self(repositories.iter().map(source).collect())
+    }
+}
+
+impl MountSource {
+    fn ask(&self, client: &Client, blob: &Descriptor) -> Result<Mount, RegistryError> {
+        // Blobs that are sent at the same time wait for the answer to the first.
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        match *standing {
+            MountStanding::Refused => return Ok(Mount::Refused),
+            MountStanding::Open => drop(standing),
+            MountStanding::Unknown => {
+                let asked = mount(client, blob, &self.repository)?;
+                *standing = match asked {
+                    Mount::Refused => MountStanding::Refused,
+                    Mount::Done | Mount::Begun(_) => MountStanding::Open,
+                };
+                return Ok(asked);
+            }
+        }
+        mount(client, blob, &self.repository)
     }
 }
 
@@ -358,7 +431,7 @@ fn cancel(client: &Client, session: &SafeUrl) {
 }
 
 /// How long the registry wants to be left alone.
-fn retry_after(error: &RegistryError) -> Option<Duration> {
+pub(super) fn retry_after(error: &RegistryError) -> Option<Duration> {
     match error {
         RegistryError::Status { retry_after, .. } => *retry_after,
         _ => None,

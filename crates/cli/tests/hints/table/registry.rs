@@ -131,6 +131,19 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "image/src/registry/error.rs",
+        "tags cannot be moved there: push to another tag",
+        Elsewhere("image/src/registry/push/tests.rs", "a_tag_that_cannot_be_moved_is_told_with_what_helps"),
+    ),
+    row(
+        "image/src/registry/error.rs",
+        "tags cannot be moved there: let those that begin with `sha256-` be moved, since signatures and what else is attached stand under them",
+        Elsewhere(
+            "image/src/registry/attach/tests.rs",
+            "a_tag_of_what_is_attached_that_cannot_be_moved_is_told",
+        ),
+    ),
+    row(
+        "image/src/registry/error.rs",
         "somebody else pushed to the same tag: push again, or to a tag of your own",
         Untried("somebody else decides"),
     ),

@@ -194,7 +194,7 @@ fn never(_: &Request) -> Option<Response> {
 }
 
 /// An image of both platforms: one layer, two configurations, two manifests, an index.
-fn image() -> (Memory, Descriptor) {
+pub(super) fn image() -> (Memory, Descriptor) {
     let mut memory = Memory::default();
     let tar = RawTar::new().file("a", &"a ".repeat(3_000)).end();
     let root = memory.both(&[tar], LayerEncoding::Gzip).root().clone();
@@ -438,8 +438,8 @@ fn a_plan_changes_nothing() {
     let (memory, root) = image();
     let registry = Registry::start(never);
     let missing = |registry: &Registry| {
-        let plan = would_send(&registry.client("x"), &memory, &root).unwrap();
-        plan.iter().filter(|(_, missing)| *missing).count()
+        let plan = would_send(&registry.client("x"), &memory, &root, &Sending::default()).unwrap();
+        plan.iter().filter(|(_, would)| *would == Would::Send).count()
     };
     assert_eq!(missing(&registry), 6);
     assert!(registry.asked(0).iter().all(|asked| asked.starts_with("HEAD")), "{:?}", registry.asked(0));
@@ -514,7 +514,8 @@ fn the_rest_is_sent_after_what_arrived_when_it_broke_twice() {
             }
         });
         assert_eq!(
-            upload::upload(&registry.client("a/b"), &from, &blob, &[], &Arc::default()).unwrap(),
+            upload::upload(&registry.client("a/b"), &from, &blob, &Mounts::default(), &Arc::default())
+                .unwrap(),
             Came::Sent,
             "{rest:?}"
         );
@@ -523,4 +524,157 @@ fn the_rest_is_sent_after_what_arrived_when_it_broke_twice() {
         assert_eq!(whole, if rest == Rest::Appended { 2 } else { 3 }, "{rest:?}");
         assert_eq!(registry.has.blobs.lock().unwrap()[&format!("a/b@{digest}")], bytes, "{rest:?}");
     }
+}
+
+/// Answers the first `times` requests that put a document by what a registry says when it stumbles over another who sends the same.
+fn stumbling(
+    times: u64,
+    code: &'static str,
+    what: &'static str,
+) -> impl Fn(&Request) -> Option<Response> + Send + Sync {
+    let stumbled = AtomicU64::new(0);
+    move |request| {
+        let puts =
+            request.method == "PUT" && request.path.ends_with(what) && !request.path.contains("/uploads/");
+        (puts && stumbled.fetch_add(1, Ordering::Relaxed) < times)
+            .then(|| pinfold_testkit::registry::error(400, code))
+    }
+}
+
+#[test]
+fn a_document_that_is_right_is_sent_again_when_the_registry_finds_it_wrong() {
+    let (memory, root) = image();
+    let index = root.digest.hex().clone();
+    let index: &'static str = Box::leak(index.into_boxed_str());
+    for code in ["DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN"] {
+        for what in [index, "/manifests/1"] {
+            let registry = Registry::start(stumbling(2, code, what));
+            registry.push("x", "1", &memory, &root).unwrap();
+            assert_eq!(registry.tags(), ["x:1"]);
+            // Not for ever, and not where something else is said.
+            let registry = Registry::start(stumbling(u64::MAX, code, what));
+            let error = registry.push("x", "1", &memory, &root).unwrap_err();
+            assert!(error.to_string().contains(code), "{error}");
+            assert!(registry.tags().is_empty());
+        }
+    }
+    let registry = Registry::start(stumbling(1, "MANIFEST_INVALID", index));
+    assert!(registry.push("x", "1", &memory, &root).unwrap_err().to_string().contains("MANIFEST_INVALID"));
+}
+
+#[test]
+fn a_document_that_another_client_has_put_meanwhile_is_there() {
+    let (memory, root) = image();
+    let other: Arc<Has> = Arc::default();
+    let (of_other, stumbles) = (other.clone(), AtomicU64::new(0));
+    let registry = Registry::with(other, move |request| {
+        let puts = request.method == "PUT" && request.path.contains("/manifests/sha256:");
+        (puts && stumbles.fetch_add(1, Ordering::Relaxed) == 0).then(|| {
+            of_other.answer(request);
+            pinfold_testkit::registry::error(400, "DIGEST_INVALID")
+        })
+    });
+    registry.push("x", "1", &memory, &root).unwrap();
+    let puts = registry.asked(0).iter().filter(|asked| *asked == "PUT manifests@").count();
+    assert_eq!(puts, 3, "none is sent twice");
+}
+
+#[test]
+fn a_tag_that_cannot_be_moved_is_told_with_what_helps() {
+    use pinfold_base::Diagnose as _;
+    let (memory, root) = image();
+    let mut other = Memory::default();
+    let other_root = other.both(&[RawTar::new().file("b", "b").end()], LayerEncoding::Gzip).root().clone();
+    for status in [400, 403, 409, 412] {
+        let stays = AtomicU64::new(0);
+        let registry = Registry::start(move |request| {
+            let of_tag = request.method == "PUT" && request.path.ends_with("/manifests/1");
+            (of_tag && stays.fetch_add(1, Ordering::Relaxed) > 0)
+                .then(|| pinfold_testkit::registry::error(status, "TAG_INVALID"))
+        });
+        registry.push("x", "1", &memory, &root).unwrap();
+        let error = registry.push("x", "1", &other, &other_root).unwrap_err();
+        assert!(
+            error.to_string().contains("does not let tag `1` lead to something else"),
+            "{status}: {error}"
+        );
+        assert_eq!(error.hint().as_deref(), Some("tags cannot be moved there: push to another tag"));
+        // Where the tag is not there, it is another refusal.
+        let registry = Registry::start(move |request| {
+            let of_tag = request.method == "PUT" && request.path.ends_with("/manifests/1");
+            of_tag.then(|| pinfold_testkit::registry::error(status, "TAG_INVALID"))
+        });
+        let error = registry.push("x", "1", &memory, &root).unwrap_err();
+        assert!(!error.to_string().contains("does not let tag"), "{status}: {error}");
+    }
+}
+
+#[test]
+fn a_repository_that_nothing_may_be_taken_from_is_asked_once() {
+    for status in [400, 401, 403, 404, 405] {
+        let (memory, root) = image();
+        let registry =
+            Registry::start(move |request| request.path.contains("mount=").then(|| Response::status(status)));
+        let sent = registry.push_with("x", "1", &["other"], &memory, &root).unwrap();
+        assert_eq!((sent.sent.len(), sent.mounted.len()), (3, 0), "{status}");
+        let mounts = registry.asked(0).iter().filter(|asked| asked.ends_with("mount")).count();
+        assert_eq!(mounts, 1, "{status}");
+    }
+    // One that merely lacks them is asked for each: it may have the next.
+    let (memory, root) = image();
+    let registry = Registry::start(never);
+    registry.push_with("x", "1", &["other"], &memory, &root).unwrap();
+    assert_eq!(registry.asked(0).iter().filter(|asked| asked.ends_with("mount")).count(), 3);
+}
+
+#[test]
+fn an_image_that_is_not_believed_to_be_there_is_sent_where_it_is_not() {
+    let (memory, root) = image();
+    let registry = Registry::start(never);
+    registry.push("x", "1", &memory, &root).unwrap();
+    let child = registry
+        .has
+        .documents
+        .lock()
+        .unwrap()
+        .keys()
+        .find(|name| name.contains('@') && !name.ends_with(&root.digest.to_string()))
+        .cloned()
+        .unwrap();
+    registry.has.documents.lock().unwrap().remove(&child);
+    let client = registry.client("x");
+    assert_eq!(standing(&client, Some("1"), &root).unwrap(), Standing::There);
+    let send = |known| {
+        let how = Sending { tag: Some("1".into()), ..Sending::default() };
+        copy(&memory, &root, RegistrySink::new(&client, &how, &Silent).knowing(known)).unwrap();
+    };
+    send(Standing::There);
+    assert!(!registry.has.documents.lock().unwrap().contains_key(&child), "the control");
+    let at = registry.count();
+    send(Standing::Named);
+    assert!(registry.has.documents.lock().unwrap().contains_key(&child));
+    assert!(!registry.asked(at).contains(&"PUT manifests1".to_owned()), "the tag is right");
+}
+
+#[test]
+fn a_plan_tells_what_would_be_mounted() {
+    let (memory, root) = image();
+    let registry =
+        Registry::start(|request: &Request| request.path.contains("/secret/").then(|| Response::status(403)));
+    registry.push("team/base", "1", &memory, &root).unwrap();
+    let plan = |mount_from: &[&str]| {
+        let mount_from = mount_from.iter().map(|name| (*name).to_owned()).collect();
+        let how = Sending { mount_from, ..Sending::default() };
+        let at = registry.count();
+        let plan = would_send(&registry.client("x"), &memory, &root, &how).unwrap();
+        assert!(registry.asked(at).iter().all(|asked| asked.starts_with("HEAD")));
+        [Would::Send, Would::Mount, Would::Stay]
+            .map(|what| plan.iter().filter(|(_, would)| *would == what).count())
+    };
+    assert_eq!(plan(&[]), [6, 0, 0]);
+    assert_eq!(plan(&["team/none", "team/base"]), [3, 3, 0]);
+    assert_eq!(plan(&["secret/x"]), [6, 0, 0]);
+    let secret =
+        registry.server.requests().iter().filter(|request| request.path.contains("/secret/")).count();
+    assert_eq!(secret, 1, "one question, however many blobs");
 }

@@ -521,7 +521,7 @@ fn a_name_without_a_registry_means_what_the_machine_says() {
 #[test]
 fn a_mirror_of_a_base_need_not_have_what_is_attached_to_it() {
     use pinfold_image::registry::Remote;
-    use pinfold_image::registry::referrers;
+    use pinfold_image::registry::attach;
     use pinfold_image::sign::Bundle;
     use pinfold_image::sign::MEDIA_TYPE;
     use pinfold_image::sign::SecretKey;
@@ -550,13 +550,13 @@ fn a_mirror_of_a_base_need_not_have_what_is_attached_to_it() {
     let client = connect::writing(&ruled, &remote).unwrap();
     let root = client.head_manifest(&remote.which).unwrap().unwrap();
     let bundle = Bundle::make(&Statement::signature(root.digest.clone()), &key).unwrap();
-    let artifact = referrers::Artifact {
+    let artifact = attach::Artifact {
         artifact_type: MEDIA_TYPE.into(),
         media_type: MEDIA_TYPE.into(),
         bytes: bundle.to_bytes().to_vec(),
         annotations: BTreeMap::new(),
     };
-    referrers::attach(&client, &root, &artifact).unwrap();
+    attach::attach(&client, &root, &artifact).unwrap();
     let locked = lock(&ruled, &project, &Upgrade::Nothing).unwrap();
     assert!(locked.base.is_some());
     let asked = mirror.requests();
