@@ -24,6 +24,7 @@ pub mod store;
 pub mod text;
 pub mod time;
 pub mod units;
+pub mod yaml;
 
 pub use digest::Algorithm;
 pub use digest::Digest;

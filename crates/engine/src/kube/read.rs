@@ -9,6 +9,8 @@ use std::io::Read as _;
 
 use fs_err as fs;
 use pinfold_base::file;
+use pinfold_base::yaml;
+use pinfold_base::yaml::Bounds;
 use pinfold_kube::objects::PROXY;
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +20,9 @@ use crate::proxy::ProxyFile;
 
 /// Bytes of a file at most; tasks are in one.
 const FILE_MAX: u64 = 32 << 20;
+/// What the objects of a file may cost.
+const BOUNDS: Bounds =
+    Bounds { bytes: 32 << 20, nodes: 500_000, replayed: 1000, depth: 32, aliases: 100, documents: 1 };
 /// Files at most.
 const FILES_MAX: usize = 64;
 
@@ -87,7 +92,8 @@ pub(super) fn directory(directory: &Path) -> Result<Read, KubeError> {
             |error: &dyn std::fmt::Display| KubeError::no_export(directory, format!("`{name}`: {error}"));
         let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
         for document in documents(&text) {
-            let head: Head = serde_saphyr::from_str(document).map_err(|error| wrong(&error))?;
+            let head: Head = serde_saphyr::from_str_with_options(document, yaml::options(BOUNDS))
+                .map_err(|error| wrong(&error))?;
             if KINDS.contains(&head.kind.as_str()) {
                 found = Some((head.metadata.namespace, head.metadata.name, head.kind));
             } else if head.kind == "ConfigMap"

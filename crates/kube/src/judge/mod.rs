@@ -80,7 +80,7 @@ pub fn judge(documents: &[Document], judging: &Judging) -> Report {
     }
     policies.judge(&objects, &mut sink);
     twice(&objects, &mut sink);
-    own::judge(&objects, judging.secrets, &mut sink);
+    own::judge(&objects, judging, &mut sink);
     sink.report(objects.len())
 }
 

@@ -203,9 +203,30 @@ pub(super) fn without_pod(object: &Object, sink: &mut Sink<'_>) {
     }
 }
 
+/// Names of objects that a pod refers to and no name of an object can be.
+fn of_others(pod: &Pod<'_>, sink: &mut Sink<'_>) {
+    let mut look = |node: Option<&Node>, path: &Path<'_>| {
+        if let Some(node) = node
+            && let Some(name) = node.text().filter(|name| !name.is_empty() && !is_subdomain(name))
+        {
+            let message =
+                format!("`{}` is no name of an object: `a-z`, `0-9`, `-` and `.` between them", short(name));
+            sink.put(pod.object, path, node.line, RULE, message);
+        }
+    };
+    pod.within(|spec| {
+        look(pod.spec.get("runtimeClassName"), &spec.name("runtimeClassName"));
+        for (index, login) in pod.spec.items_at("imagePullSecrets").iter().enumerate() {
+            let list = spec.name("imagePullSecrets");
+            look(login.get("name"), &list.index(index).name("name"));
+        }
+    });
+}
+
 /// Judges what in a pod refers to something else in it.
 pub(super) fn of_pod(pod: &Pod<'_>, sink: &mut Sink<'_>) {
     of_maker(pod, sink);
+    of_others(pod, sink);
     pod.within(|spec| {
         let mut volumes = BTreeSet::new();
         for (index, volume) in pod.spec.items_at("volumes").iter().enumerate() {

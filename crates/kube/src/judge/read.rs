@@ -1,13 +1,18 @@
 //! Bytes of a document to objects.
 //!
-//! YAML as Kubernetes reads it: `yes` and `on` are booleans, `0644` is octal, a name that stands twice is refused, and so
-//! are tags that make values of other kinds. JSON is read by the same reader, which knows lines; what only JSON can say
-//! (escapes of two halves) by that of JSON.
+//! YAML as Kubernetes reads it: `yes` and `on` are booleans, `0644` is octal, a name that stands twice is refused.
 //!
-//! **Refuses** documents that are larger, deeper or more repetitive than any that somebody would write, and what readers of YAML
-//! do not agree about: ends of lines that only some know, and merge keys.
+//! What begins with `{` Kubernetes reads as JSON first, and as YAML where it is none. The reader of YAML reads both and knows lines;
+//! what is JSON has to say the same to a reader of JSON.
+//!
+//! **Refuses** documents that are larger, deeper or more repetitive than any that somebody would write, and what readers
+//! do not agree about: ends of lines that only some know, merge keys, and tags other than those of the seven usual types.
 
-use serde::de::DeserializeOwned;
+use pinfold_base::yaml;
+use pinfold_base::yaml::Bounds;
+use serde_saphyr::granit_parser::Event;
+use serde_saphyr::granit_parser::Parser;
+use serde_saphyr::granit_parser::Tag;
 
 use super::object::Object;
 use super::text;
@@ -17,16 +22,18 @@ use super::value::Value;
 
 /// Most bytes of one file.
 pub(super) const SIZE: usize = 32 << 20;
-/// Most values of one file.
-const NODES: usize = 2_000_000;
-/// Deepest nesting: a CronJob's pod has a depth of 16.
-const DEPTH: usize = 32;
-/// Most bytes of JSON that only the reader of JSON can read.
-const JSON: usize = 4 << 20;
-/// Most repetitions by aliases.
-const ALIASES: usize = 1000;
-/// Most documents of one file.
-const DOCUMENTS: usize = 20_000;
+/// What a file may cost.
+const BOUNDS: Bounds = Bounds {
+    bytes: SIZE,
+    nodes: 2_000_000,
+    replayed: 200_000,
+    // A CronJob's pod has a depth of 16.
+    depth: 32,
+    aliases: 1000,
+    documents: 20_000,
+};
+/// Most bytes of an object in a text of another.
+const INNER: usize = 4 << 20;
 /// What ends a line, and with it a comment, in the YAML of 2005 that Kubernetes reads, and in no newer one.
 const LINE_ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
@@ -54,7 +61,7 @@ pub(super) fn objects(document: &Document, file: usize) -> Result<Vec<Object>, U
 
 /// The objects that stand in a text of another, by the same bounds; none in what cannot be read.
 pub(super) fn inner(text: &str) -> Vec<Object> {
-    let roots: Vec<Node> = if text.len() > JSON { Vec::new() } else { yaml(text).unwrap_or_default() };
+    let roots: Vec<Node> = if text.len() > INNER { Vec::new() } else { written(text).unwrap_or_default() };
     let mut objects = Vec::new();
     for root in roots {
         spread(root, 0, &mut objects, 0);
@@ -96,19 +103,16 @@ fn documents(bytes: &[u8]) -> Result<Vec<Node>, Unreadable> {
     };
     let read = read.strip_prefix('\u{feff}').unwrap_or(read);
     agreed(read)?;
-    match yaml(read) {
-        Err(problem) if read.trim_start().starts_with('{') && read.len() <= JSON && depth(read) <= DEPTH => {
-            match serde_json::from_str::<Node>(read) {
-                Ok(node) => Ok(vec![node]),
-                Err(error) if error.is_syntax() || error.is_eof() => Err(problem),
-                Err(error) => {
-                    let line = u32::try_from(error.line()).unwrap_or(0);
-                    Err(Unreadable { line, message: text::line(&error.to_string()) })
-                }
-            }
-        }
-        other => other,
+    let nodes = written(read)?;
+    if read.trim_start().starts_with('{')
+        && let Ok(json) = serde_json::from_str(read)
+        && !matches!(&nodes[..], [node] if node.says(&json))
+    {
+        return Err(Unreadable::new(
+            "Kubernetes reads this as JSON, where it says something else than as YAML: write it in one way",
+        ));
     }
+    Ok(nodes)
 }
 
 /// Refuses ends of lines that Kubernetes knows and other readers do not: a field could stand behind them that nobody sees.
@@ -124,60 +128,68 @@ fn agreed(read: &str) -> Result<(), Unreadable> {
     Err(Unreadable { line: u32::try_from(line).unwrap_or(0), message })
 }
 
-/// How deep brackets of JSON are nested, outside of its strings.
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = quoted,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => depth += 1,
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
-}
-
 /// The documents of a file of YAML.
-fn yaml<T: DeserializeOwned>(read: &str) -> Result<Vec<T>, Unreadable> {
-    serde_saphyr::from_multiple_with_options(read, options()).map_err(|error| {
+fn written(read: &str) -> Result<Vec<Node>, Unreadable> {
+    let nodes = serde_saphyr::from_multiple_with_options(read, options()).map_err(|error| {
         let line = error.location().map_or(0, |location| u32::try_from(location.line()).unwrap_or(0));
         let message = match &error {
             serde_saphyr::Error::MergeKeyNotAllowed { .. } => {
                 "merge keys (`<<`) are read in one way by Kubernetes and in another by others: write the fields out".to_owned()
             }
-            error => text::line(&error.to_string()),
+            error => text::line(without_place(&error.to_string())),
         };
         Unreadable { line, message }
+    })?;
+    match tagged(read) {
+        Some(line) => Err(Unreadable {
+            line,
+            message: "a tag stands here that Kubernetes reads in one way and others in another: leave it out"
+                .to_owned(),
+        }),
+        None => Ok(nodes),
+    }
+}
+
+/// The line of the first tag that readers do not agree about, in a text that was read. `! 1` is a number for Kubernetes and a text
+/// for others, `! <<` a merge key and a name; `!int` is a name of somebody's own, and for some an integer.
+fn tagged(read: &str) -> Option<u32> {
+    if !read.contains('!') {
+        return None;
+    }
+    Parser::new_from_str(read).map_while(Result::ok).find_map(|(event, span)| {
+        let tag = match &event {
+            Event::Scalar(_, _, _, tag)
+            | Event::SequenceStart(_, _, tag)
+            | Event::MappingStart(_, _, tag) => tag.as_deref(),
+            _ => None,
+        };
+        let agreed = tag.is_none_or(Tag::is_yaml_core_schema);
+        (!agreed).then(|| u32::try_from(span.start.line()).unwrap_or(0))
     })
 }
 
-/// What a file may cost.
+/// What a reader says without the place that it ends with: the finding has it.
+fn without_place(message: &str) -> &str {
+    let mut message = message.lines().next().unwrap_or_default();
+    let is_place = |text: &str| {
+        let mut words = text.split([' ', ',']).filter(|word| !word.is_empty());
+        words.all(|word| {
+            matches!(word, "line" | "column" | "byte") || word.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    while let Some((before, _)) = message.rsplit_once(" at ").filter(|(_, place)| is_place(place)) {
+        message = before;
+    }
+    message
+}
+
+/// The YAML that Kubernetes reads.
 fn options() -> serde_saphyr::Options {
-    let mut budget = serde_saphyr::budget::Budget::default();
-    budget.max_reader_input_bytes = Some(SIZE);
-    budget.max_events = 4 * NODES;
-    budget.max_nodes = NODES;
-    budget.max_depth = DEPTH;
-    budget.max_aliases = ALIASES;
-    budget.max_anchors = ALIASES;
-    budget.max_documents = DOCUMENTS;
-    budget.max_total_scalar_bytes = 2 * SIZE;
-    budget.max_recorded_anchor_bytes = SIZE;
-    budget.max_recorded_anchor_events = NODES;
-    budget.enforce_alias_anchor_ratio = false;
-    let mut options = serde_saphyr::Options::default();
-    options.budget = Some(budget);
-    options.alias_limits.max_total_replayed_events = NODES / 10;
-    options.alias_limits.max_alias_expansions_per_anchor = ALIASES;
+    let mut options = yaml::options(BOUNDS);
     options.duplicate_keys = serde_saphyr::DuplicateKeyPolicy::Error;
     options.merge_keys = serde_saphyr::MergeKeyPolicy::Error;
     options.legacy_octal_numbers = true;
     options.strict_booleans = false;
     options.reject_unsupported_tags = true;
-    options.with_snippet = false;
     options
 }

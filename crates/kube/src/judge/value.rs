@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::de;
+use serde_json::Value as Json;
 use serde_saphyr::Spanned;
 
 /// A value and the line that it begins on.
@@ -110,6 +111,32 @@ impl Node {
             }
             (Value::Map(one), Value::Map(other)) => one.says_the_same(other),
             (one, other) => one == other,
+        }
+    }
+
+    /// Whether this says what a value of JSON does.
+    pub(super) fn says(&self, json: &Json) -> bool {
+        match (&self.value, json) {
+            (Value::Null, Json::Null) => true,
+            (Value::Bool(one), Json::Bool(other)) => one == other,
+            (Value::Int(one), Json::Number(other)) => match other.as_i64() {
+                Some(other) => *one == other,
+                // -0 is no integer for some.
+                None => *one == 0 && other.as_f64() == Some(0.0),
+            },
+            // Readers differ in the last digit.
+            (Value::Number(one), Json::Number(other)) => {
+                other.as_f64().is_some_and(|other| (one - other).abs() <= one.abs() * 1e-12)
+            }
+            (Value::Text(one), Json::String(other)) => one == other,
+            (Value::List(one), Json::Array(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.says(other))
+            }
+            (Value::Map(one), Json::Object(other)) => {
+                let says = |entry: &Entry| other.get(&entry.name).is_some_and(|json| entry.node.says(json));
+                one.0.len() == other.len() && one.iter().all(says)
+            }
+            _ => false,
         }
     }
 

@@ -165,6 +165,14 @@ pub struct Isolation {
     pub nodes: Nodes,
 }
 
+/// Whether pods of a class have volumes of images: gVisor and Kata mount none. Only their usual names are known.
+pub fn mounts_images(class: &str) -> bool {
+    let is = |name: &str| {
+        class.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+    };
+    !["gvisor", "runsc", "kata"].into_iter().any(is)
+}
+
 /// Whose user ids a pod has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Users {

@@ -173,3 +173,26 @@ fn a_key_is_known_and_not_told() {
     let told = format!("{report:?}");
     assert!(!told.contains(&key[..20]) && !told.contains("hunter2"), "{told}");
 }
+
+#[test]
+fn a_key_in_the_secret_of_another_is_known_by_its_name_or_its_form() {
+    let key = format!("sk-ant-api03-{}AA", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7".repeat(4).get(..91).unwrap());
+    let secret = |values: &str| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a, namespace: shop}}\n{values}\n")
+    };
+    for (values, told) in [
+        (format!("stringData: {{any: {key}}}"), true),
+        ("stringData: {ANTHROPIC_API_KEY: sk-ant-api03-NEWCOMERKEY1234567890}".into(), true),
+        // The same in base 64.
+        ("data: {api-key: c2stYW50LWFwaTAzLU5FV0NPTUVSS0VZMTIzNDU2Nzg5MA==}".into(), true),
+        // What Secrets are for, and what stands for a key.
+        ("stringData: {password: hunter2-Xq9z}".into(), false),
+        ("stringData: {ANTHROPIC_API_KEY: your-key-here}".into(), false),
+    ] {
+        let dir = directory(&[("a.yaml", &secret(&values))]);
+        let report = check(&asked(&[dir.path()])).unwrap();
+        let rules: Vec<&str> = report.findings.iter().map(|finding| finding.rule.as_str()).collect();
+        assert_eq!(rules == ["pinfold/secret"], told, "{values}: {report:?}");
+        assert!(!format!("{report:?}").contains("sk-ant-"), "{report:?}");
+    }
+}

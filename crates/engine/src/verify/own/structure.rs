@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`parse`] does no I/O. **Refuses** keys that the schema does not have, a key twice, other versions, more than [`SIZE`] bytes, and
-//! aliases that make much of little: the reader counts what they are replaced by ([`options`]). A test that is written wrongly
+//! aliases that make much of little: the reader counts what they are replaced by ([`yaml::options`]). A test that is written wrongly
 //! (without a name, with an expression that does not compile) is a test that fails, as there. **Leaves** teardown commands (each
 //! test has a sandbox of its own, which goes with it), and says so of licences and options of containers.
 
@@ -24,6 +24,8 @@ use std::path::PathBuf;
 use pinfold_base::Diagnose;
 use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
+use pinfold_base::yaml;
+use pinfold_base::yaml::Bounds;
 use serde::Deserialize;
 
 use crate::project::manifest::pattern::Pattern;
@@ -45,8 +47,9 @@ pub const SIZE: usize = 1 << 20;
 const VERSION: &str = "2.0.0";
 /// Nodes of the document, and of what aliases are replaced by.
 const NODES: usize = 100_000;
-const DEPTH: usize = 32;
-const ALIASES: usize = 1000;
+/// What a file may cost.
+const BOUNDS: Bounds =
+    Bounds { bytes: SIZE, nodes: NODES, replayed: NODES, depth: 32, aliases: 1000, documents: 1 };
 
 /// Why a text is no file of tests.
 #[derive(Debug, thiserror::Error)]
@@ -216,27 +219,6 @@ impl RunOptions {
     }
 }
 
-/// What a document may cost.
-fn options() -> serde_saphyr::Options {
-    let mut budget = serde_saphyr::budget::Budget::default();
-    budget.max_reader_input_bytes = Some(SIZE);
-    budget.max_events = 4 * NODES;
-    budget.max_nodes = NODES;
-    budget.max_depth = DEPTH;
-    budget.max_aliases = ALIASES;
-    budget.max_anchors = ALIASES;
-    budget.max_documents = 1;
-    budget.max_total_scalar_bytes = 2 * SIZE;
-    budget.max_recorded_anchor_bytes = SIZE;
-    budget.max_recorded_anchor_events = NODES;
-    let mut options = serde_saphyr::Options::default();
-    options.budget = Some(budget);
-    options.alias_limits.max_total_replayed_events = NODES;
-    options.alias_limits.max_alias_expansions_per_anchor = ALIASES;
-    options.with_snippet = false;
-    options
-}
-
 /// The first line of an error; a reader's may draw what it means below that.
 fn line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(300).collect()
@@ -247,7 +229,7 @@ pub fn parse(text: &str) -> Result<Vec<Test>, Problem> {
     if text.len() > SIZE {
         return Err(Problem::Long);
     }
-    let file: Document = serde_saphyr::from_str_with_options(text, options())
+    let file: Document = serde_saphyr::from_str_with_options(text, yaml::options(BOUNDS))
         .map_err(|error| Problem::Form(line(&error.to_string())))?;
     match file.schema_version.as_deref() {
         Some(VERSION) => {}

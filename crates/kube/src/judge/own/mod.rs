@@ -2,8 +2,9 @@
 //!
 //! | rule | of | what it asks for |
 //! |---|---|---|
-//! | `pinfold/secret` | every object | no key and no token, but in the proxy's own Secrets |
+//! | `pinfold/secret` | every object | no key and no token; in Secrets keys of providers alone, and any in the proxy's own |
 //! | `pinfold/digest` | every pod | images by their digest |
+//! | `pinfold/image-volume` | every pod | no volume of an image before Kubernetes 1.35, and none in gVisor and Kata |
 //! | `pinfold/lifecycle` | sandboxes, claims, jobs, agents' pods | an end |
 //! | `pinfold/network-policy` | agents' pods, the proxy | policies that let nothing in, and nothing out but to pods |
 //! | `pinfold/network-management` | templates | `Unmanaged`: the policy of a controller opens the internet |
@@ -26,13 +27,15 @@ mod secrets;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use super::NOT_JUDGED;
 use super::object::Object;
 use super::pods::Pod;
 use super::sandbox;
-use super::selector::selects;
+use super::selector::Selectors;
 use super::sink::Path;
 use super::sink::Sink;
-use super::types::Seeker;
+use super::types::Judging;
+use super::types::Minor;
 use super::value::Node;
 
 /// The program in every image of a pod.
@@ -43,10 +46,6 @@ const PROXY: &str = "pinfold-proxy";
 const NAME: &str = "app.kubernetes.io/name";
 /// Its value for agents.
 const AGENT: &str = "pinfold-sandbox";
-
-/// What others are looked for beside.
-const BESIDE: [(&str, &str); 3] =
-    [("", "ResourceQuota"), ("networking.k8s.io", "NetworkPolicy"), ("policy", "PodDisruptionBudget")];
 
 /// What a pod is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +76,10 @@ fn role(pod: &Pod<'_>) -> Role {
 }
 
 /// Judges all objects by all rules of ours.
-pub(super) fn judge(objects: &[Object], seeker: Seeker, sink: &mut Sink<'_>) {
-    let around = Around::new(objects);
+pub(super) fn judge(objects: &[Object], judging: &Judging, sink: &mut Sink<'_>) {
+    let around = Around::new(objects, *judging.versions.start());
     for object in objects {
-        secrets::judge(object, &around, seeker, sink);
+        secrets::judge(object, &around, judging.secrets, sink);
         lifecycle(object, sink);
         quota(object, &around, sink);
     }
@@ -96,9 +95,11 @@ pub(super) fn judge(objects: &[Object], seeker: Seeker, sink: &mut Sink<'_>) {
 /// All that is judged together, by what it is looked for by.
 struct Around<'a> {
     objects: &'a [Object],
+    /// The oldest version of Kubernetes that is to take them.
+    oldest: Minor,
     pods: Vec<(Pod<'a>, Role)>,
-    /// By kind and namespace: those that others are looked for beside.
-    by_kind: BTreeMap<&'a str, BTreeMap<&'a str, Vec<&'a Object>>>,
+    /// Namespaces that may have so many pods and no more.
+    limited: BTreeSet<&'a str>,
     /// Namespaces that agents run in.
     agents: BTreeSet<&'a str>,
     /// Namespaces that the proxy runs in.
@@ -112,7 +113,7 @@ struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    fn new(objects: &'a [Object]) -> Self {
+    fn new(objects: &'a [Object], oldest: Minor) -> Self {
         let pods: Vec<(Pod<'_>, Role)> =
             objects.iter().filter_map(Pod::of).map(|pod| (pod, role(&pod))).collect();
         let of = |asked: Role| {
@@ -128,13 +129,12 @@ impl<'a> Around<'a> {
         };
         let accounts = objects.iter().filter(without_token);
         let tokenless = accounts.map(|object| (object.namespace(), object.name())).collect();
-        let (by_kind, rights) = (BTreeMap::new(), BTreeMap::new());
-        let mut around = Self { objects, pods, by_kind, agents, proxies, deployed, tokenless, rights };
+        let quotas = objects.iter().filter(|object| object.is("", "ResourceQuota") && limits_pods(object));
+        let limited = quotas.map(Object::namespace).collect();
+        let rights = BTreeMap::new();
+        let mut around =
+            Self { objects, oldest, pods, limited, agents, proxies, deployed, tokenless, rights };
         for object in objects {
-            if BESIDE.iter().any(|(group, kind)| object.is(group, kind)) {
-                let of_kind = around.by_kind.entry(&object.kind).or_default();
-                of_kind.entry(object.namespace()).or_default().push(object);
-            }
             let binds = matches!(object.kind.as_str(), "ClusterRoleBinding" | "RoleBinding");
             if !binds || object.group() != "rbac.authorization.k8s.io" {
                 continue;
@@ -148,11 +148,6 @@ impl<'a> Around<'a> {
             }
         }
         around
-    }
-
-    /// Objects of a kind of a namespace.
-    fn of(&self, kind: &str, namespace: &str) -> &[&'a Object] {
-        self.by_kind.get(kind).and_then(|all| all.get(namespace)).map_or(&[], Vec::as_slice)
     }
 
     /// What gives rights to an account.
@@ -218,16 +213,18 @@ fn lifecycle(object: &Object, sink: &mut Sink<'_>) {
     }
 }
 
+/// Whether a quota says how many pods there are at most.
+fn limits_pods(quota: &Object) -> bool {
+    let hard = quota.root.at(&["spec", "hard"]);
+    ["pods", "count/pods"].iter().any(|name| hard.is_some_and(|hard| hard.get(name).is_some()))
+}
+
 /// A warm pool has no maximum of its own.
 fn quota(object: &Object, around: &Around<'_>, sink: &mut Sink<'_>) {
     if !object.is("extensions.agents.x-k8s.io", "SandboxWarmPool") {
         return;
     }
-    let limits = |quota: &Object| {
-        let hard = quota.root.at(&["spec", "hard"]);
-        ["pods", "count/pods"].iter().any(|name| hard.is_some_and(|hard| hard.get(name).is_some()))
-    };
-    if !around.of("ResourceQuota", object.namespace()).iter().copied().any(limits) {
+    if !around.limited.contains(object.namespace()) {
         let message = "a pool has no maximum of its own: a ResourceQuota of its namespace has to say how many `pods` there are";
         put(sink, object, &["spec", "replicas"], "pinfold/quota", message);
     }
@@ -236,6 +233,10 @@ fn quota(object: &Object, around: &Around<'_>, sink: &mut Sink<'_>) {
 /// The proxy goes on while a node is drained.
 fn disruptions(around: &Around<'_>, sink: &mut Sink<'_>) {
     const RULE: &str = "pinfold/disruptions";
+    let budgets = around.objects.iter().filter(|object| object.is("policy", "PodDisruptionBudget"));
+    let mut selectors = Selectors::new(
+        budgets.filter_map(|budget| Some(((), budget.namespace(), budget.root.at(&["spec", "selector"])?))),
+    );
     for (pod, _) in
         around.pods.iter().filter(|(pod, role)| *role == Role::Proxy && pod.object.is("apps", "Deployment"))
     {
@@ -245,11 +246,13 @@ fn disruptions(around: &Around<'_>, sink: &mut Sink<'_>) {
             let message = "one replica alone is away while its node is drained: two or more";
             put(sink, object, &["spec", "replicas"], RULE, message);
         }
-        let keeps = |budget: &Object| {
-            let selector = budget.root.at(&["spec", "selector"]);
-            selector.is_some_and(|selector| selects(selector, |name| pod.metadata("labels")?.text_at(name)))
+        let labels = pod.metadata("labels").and_then(Node::map);
+        let Some(budgets) = selectors.of(object.namespace(), labels) else {
+            let message =
+                "there are more budgets and pods than are compared with each other: judge fewer at once";
+            return put(sink, object, &["spec", "template"], NOT_JUDGED, message);
         };
-        if !around.of("PodDisruptionBudget", object.namespace()).iter().copied().any(keeps) {
+        if budgets.is_empty() {
             let message = "nothing keeps a replica while nodes are drained: a PodDisruptionBudget has to select its pods";
             put(sink, object, &["spec", "template"], RULE, message);
         }

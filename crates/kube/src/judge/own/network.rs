@@ -9,16 +9,16 @@ use super::Around;
 use super::NAME;
 use super::PROXY;
 use super::Role;
+use crate::judge::NOT_JUDGED;
 use crate::judge::object::Object;
 use crate::judge::pods::Pod;
+use crate::judge::selector::Selectors;
 use crate::judge::selector::selects;
 use crate::judge::sink::Path;
 use crate::judge::sink::Sink;
 use crate::judge::value::Node;
 
 const RULE: &str = "pinfold/network-policy";
-/// Most pairs of a policy and a pod that are compared.
-const COMPARED: usize = 5_000_000;
 
 /// Whether a policy is about a direction.
 fn governs(policy: &Object, direction: &str) -> bool {
@@ -34,20 +34,18 @@ fn governs(policy: &Object, direction: &str) -> bool {
 pub(super) fn judge(around: &Around<'_>, sink: &mut Sink<'_>) {
     let ours = around.pods.iter().filter(|(_, role)| *role != Role::Other);
     let mut opened: BTreeSet<*const Object> = BTreeSet::new();
-    let mut compared = 0_usize;
+    let of_policies = around.objects.iter().filter(|object| object.is("networking.k8s.io", "NetworkPolicy"));
+    let mut selectors =
+        Selectors::new(of_policies.filter_map(|policy| {
+            Some((policy, policy.namespace(), policy.root.at(&["spec", "podSelector"])?))
+        }));
     for (pod, role) in ours {
-        let all = around.of("NetworkPolicy", pod.namespace());
-        compared = compared.saturating_add(all.len());
-        if compared > COMPARED {
+        let labels = pod.metadata("labels").and_then(Node::map);
+        let Some(policies) = selectors.of(pod.namespace(), labels) else {
             let message =
                 "there are more policies and pods than are compared with each other: judge fewer at once";
-            return pod.within(|path| sink.put(pod.object, path, pod.spec.line, "not-judged", message));
-        }
-        let selected = |policy: &&Object| {
-            let selector = policy.root.at(&["spec", "podSelector"]);
-            selector.is_some_and(|selector| selects(selector, |name| pod.metadata("labels")?.text_at(name)))
+            return pod.within(|path| sink.put(pod.object, path, pod.spec.line, NOT_JUDGED, message));
         };
-        let policies: Vec<&Object> = all.iter().copied().filter(selected).collect();
         let missing: Vec<&str> = ["Ingress", "Egress"]
             .into_iter()
             .filter(|direction| !policies.iter().any(|policy| governs(policy, direction)))

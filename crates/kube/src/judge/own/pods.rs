@@ -14,11 +14,14 @@ use crate::judge::pods::Pod;
 use crate::judge::pods::below;
 use crate::judge::sink::Sink;
 use crate::judge::text::short;
+use crate::judge::types::Minor;
 use crate::judge::value::Node;
+use crate::objects::export::mounts_images;
 
 /// Judges a pod.
 pub(super) fn judge(pod: &Pod<'_>, role: Role, around: &Around<'_>, sink: &mut Sink<'_>) {
     images(pod, sink);
+    volumes(pod, around.oldest, sink);
     if role == Role::Other {
         return;
     }
@@ -97,6 +100,37 @@ fn images(pod: &Pod<'_>, sink: &mut Sink<'_>) {
                 let image = volume.name("image");
                 sink.put(pod.object, &image.name("reference"), reference.line, RULE, message(text));
             });
+        }
+    }
+}
+
+/// The version in which volumes of an image are on without being asked for; a field that older ones have too is dropped by them.
+const IMAGES: u8 = 35;
+
+/// Volumes that the oldest version or the pod's own class does not mount.
+fn volumes(pod: &Pod<'_>, oldest: Minor, sink: &mut Sink<'_>) {
+    const RULE: &str = "pinfold/image-volume";
+    let class = pod.spec.text_at("runtimeClassName").filter(|class| !mounts_images(class));
+    for (index, volume) in pod.spec.items_at("volumes").iter().enumerate() {
+        let Some(image) = volume.get("image").filter(|image| image.map().is_some()) else { continue };
+        let mut put = |message: String| {
+            pod.within(|spec| {
+                let volumes = spec.name("volumes");
+                let volume = volumes.index(index);
+                sink.put(pod.object, &volume.name("image"), image.line, RULE, message);
+            });
+        };
+        if oldest.number() < IMAGES {
+            put(format!(
+                "a cluster of {oldest} has no volumes of an image unless it was told to: they are on since 1.{IMAGES} (`--kubernetes 1.{IMAGES}-{}`)",
+                Minor::NEWEST
+            ));
+        }
+        if let Some(class) = class {
+            put(format!(
+                "pods of the class `{}` mount no image: copy what is in it by a first container",
+                short(class)
+            ));
         }
     }
 }

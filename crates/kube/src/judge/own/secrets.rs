@@ -21,6 +21,9 @@ use crate::objects::PROXY_TLS;
 const RULE: &str = "pinfold/secret";
 const APART: &str = "pinfold/proxy-secrets";
 
+/// Parts of names that keys of providers have. What else is in the Secret of another is his, and told by its form alone.
+const KEYS: [&str; 4] = ["API_KEY", "APIKEY", "AUTH_TOKEN", "OAUTH_TOKEN"];
+
 /// One object being looked through.
 struct Search<'a, 'b> {
     object: &'a Object,
@@ -77,9 +80,11 @@ impl Search<'_, '_> {
         self.name(&entry.name, entry.line, &path);
         let core = object.group().is_empty();
         match (object.kind.as_str(), entry.name.as_str()) {
-            // A Secret may hold secrets of its own, under any name; keys of providers it may not.
-            ("Secret", "data") | ("ConfigMap", "binaryData") if core => self.decoded(&entry.node, &path),
-            ("ConfigMap", "data") if core => self.named(&entry.node, &path),
+            // A Secret may hold secrets of its own; keys of providers it may not.
+            ("Secret", "data") if core => self.decoded(&entry.node, &path, of_provider),
+            ("Secret", "stringData") if core => self.named(&entry.node, &path, of_provider),
+            ("ConfigMap", "binaryData") if core => self.decoded(&entry.node, &path, |_| ""),
+            ("ConfigMap", "data") if core => self.named(&entry.node, &path, |name| name),
             (_, "metadata") => self.head(&entry.node, &path),
             _ => self.node(&entry.node, &path),
         }
@@ -130,14 +135,14 @@ impl Search<'_, '_> {
         for entry in node.map().into_iter().flatten() {
             let path = path.name(&entry.name);
             match entry.name.as_str() {
-                "annotations" | "labels" => self.named(&entry.node, &path),
+                "annotations" | "labels" => self.named(&entry.node, &path, |name| name),
                 _ => self.node(&entry.node, &path),
             }
         }
     }
 
     /// Texts by the names of files, annotations or labels.
-    fn named(&mut self, node: &Node, path: &Path<'_>) {
+    fn named(&mut self, node: &Node, path: &Path<'_>, name_of: fn(&str) -> &str) {
         for entry in node.map().into_iter().flatten() {
             let path = path.name(&entry.name);
             self.name(&entry.name, entry.line, &path);
@@ -145,20 +150,20 @@ impl Search<'_, '_> {
                 Some(text) if entry.name == APPLIED && (self.seeker)("", text.as_bytes()).is_none() => {
                     self.applied(text, entry.node.line, &path);
                 }
-                Some(text) => self.seek(&entry.name, text.as_bytes(), entry.node.line, &path),
+                Some(text) => self.seek(name_of(&entry.name), text.as_bytes(), entry.node.line, &path),
                 None => self.node(&entry.node, &path),
             }
         }
     }
 
     /// Texts in base 64.
-    fn decoded(&mut self, node: &Node, path: &Path<'_>) {
+    fn decoded(&mut self, node: &Node, path: &Path<'_>, name_of: fn(&str) -> &str) {
         for entry in node.map().into_iter().flatten() {
             let path = path.name(&entry.name);
             self.name(&entry.name, entry.line, &path);
             let text = entry.node.text().unwrap_or_default();
             let bytes = decode(text).unwrap_or_else(|| text.as_bytes().to_vec());
-            self.seek("", &bytes, entry.node.line, &path);
+            self.seek(name_of(&entry.name), &bytes, entry.node.line, &path);
         }
     }
 
@@ -170,12 +175,18 @@ impl Search<'_, '_> {
     fn seek(&mut self, name: &str, text: &[u8], line: u32, path: &Path<'_>) {
         if let Some(what) = (self.seeker)(name, text) {
             let message = format!(
-                "{what} stands here, which everybody sees who sees the object: give it to the proxy, by its Secret"
+                "here stands {what}: everybody sees it who sees the object; give it to the proxy, by its Secret"
             );
             let line = self.within.unwrap_or(line);
             self.sink.put(self.object, &hidden(path, self.seeker), line, RULE, message);
         }
     }
+}
+
+/// A name where it is that of a provider's key; empty for others, which say nothing about their values.
+fn of_provider(name: &str) -> &str {
+    let written = name.to_ascii_uppercase().replace(['-', '.'], "_");
+    if KEYS.iter().any(|part| written.contains(part)) { name } else { "" }
 }
 
 /// A path up to the first name in it that is a secret itself.

@@ -298,4 +298,76 @@ fn pods_of_others_are_asked_for_their_images_and_secrets_alone() {
     let image =
         changed(pod, "containers:", "volumes: [{name: v, image: {reference: r.example/x:1}}]\n  containers:");
     assert_eq!(judged(&image).findings.iter().filter(|finding| finding.rule == "pinfold/digest").count(), 2);
+    assert_eq!(rules(&judged_by(34, &image), ""), ["pinfold/digest", "pinfold/image-volume"]);
+    assert_eq!(rules(&judged_by(35, &image), ""), ["pinfold/digest"]);
+    for (class, told) in
+        [("gvisor", true), ("kata-qemu", true), ("kata.v2", true), ("katana", false), ("nvidia", false)]
+    {
+        let classed = changed(&image, "  volumes:", &format!("  runtimeClassName: {class}\n  volumes:"));
+        let found = rules(&judged_by(37, &classed), "pinfold/image-volume");
+        assert_eq!(!found.is_empty(), told, "{class}");
+        assert_eq!(
+            rules(
+                &judged_by(37, &changed(&classed, "volumes:", "nodeSelector: {} #")),
+                "pinfold/image-volume"
+            ),
+            [""; 0]
+        );
+    }
+    let named = changed(
+        pod,
+        "containers:",
+        "runtimeClassName: gVisor\n  imagePullSecrets: [{name: a_b}, {name: a.b}]\n  containers:",
+    );
+    let paths: Vec<String> = judged(&named).findings.into_iter().map(|finding| finding.path).collect();
+    assert_eq!(
+        paths,
+        ["spec.runtimeClassName", "spec.imagePullSecrets[0].name", "spec.containers[0].image"],
+        "and not the one that is a name"
+    );
+}
+
+/// Nanoseconds that this thread has had a processor for (proc(5)): others may have it meanwhile.
+fn spent() -> u64 {
+    let text = fs_err::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn many_pools_and_proxies_beside_many_quotas_and_budgets_take_no_time() {
+    const MANY: usize = 8000;
+    let pool = "apiVersion: extensions.agents.x-k8s.io/v1beta1\nkind: SandboxWarmPool\nmetadata: {name: a, namespace: n}\n";
+    // Each limits much, and nothing of pods.
+    let hard =
+        (0..40).map(|index| format!("count/things-{index}.example.org: 1")).collect::<Vec<_>>().join(", ");
+    let quota = format!(
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: a, namespace: n}}\nspec: {{hard: {{{hard}}}}}\n"
+    );
+    let proxy = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: n}\nspec: {replicas: 2, template: {metadata: {labels: {app.kubernetes.io/name: pinfold-proxy, i: a}}, spec: {}}}\n";
+    let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: a, namespace: n}\nspec: {selector: {matchLabels: {app.kubernetes.io/name: pinfold-proxy, i: b}}}\n";
+    let many = |text: &str| {
+        let numbered = |index| {
+            let text = text.replace("name: a,", &format!("name: a{index},"));
+            text.replace("i: a", &format!("i: a{index}")).replace("i: b", &format!("i: b{index}"))
+        };
+        (0..MANY).map(numbered).collect::<Vec<_>>().join("---\n")
+    };
+    for (text, rule) in [
+        ([many(pool), many(&quota)].join("---\n"), "quota"),
+        ([many(proxy), many(budget)].join("---\n"), "disruptions"),
+    ] {
+        let documents = [document(text)];
+        let objects = read::objects(&documents[0], 0).unwrap();
+        assert_eq!(objects.len(), 2 * MANY);
+        let judging = Judging::new(|_, _| None);
+        let mut sink = Sink::new(&documents, judging.secrets);
+        let begun = spent();
+        crate::judge::own::judge(&objects, &judging, &mut sink);
+        let took = spent() - begun;
+        let report = sink.report(objects.len());
+        assert!(report.findings.iter().any(|finding| finding.rule == format!("pinfold/{rule}")), "{rule}");
+        assert!(!report.findings.iter().any(|finding| finding.rule == NOT_JUDGED), "{rule}");
+        // Each beside each would be 64 million looks.
+        assert!(took < 8_000_000_000, "{rule}: {took} ns");
+    }
 }

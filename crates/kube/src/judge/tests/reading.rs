@@ -32,6 +32,80 @@ fn json_is_read_too() {
 }
 
 #[test]
+fn readers_of_json_and_yaml_agree_about_json() {
+    let object = |value: &str| format!("{{\"apiVersion\": \"v1\", \"kind\": \"List\", \"a\": {value}}}");
+    for value in [
+        "0",
+        "-0",
+        "1",
+        "-17",
+        "1.0",
+        "0.5",
+        "1e2",
+        "1E+2",
+        "1e-2",
+        "-1.5e10",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551616",
+        "123456789012345678901234567890",
+        "true",
+        "false",
+        "null",
+        "\"\"",
+        "\"yes\"",
+        "\"0o7\"",
+        "\"<<\"",
+        "\"# x\"",
+        "\"a\\/b\\\\\\\"\\n\\r\\t\\b\\f\"",
+        "\"\\u00e4\\u0085\\u2028\\u0000\"",
+        "\"\u{1f600}\"",
+        "[]",
+        "[1, [2, {}]]",
+        "{\"<<\": 1, \"1\": 2, \"\": 3}",
+    ] {
+        let text = object(value);
+        let nodes =
+            read::objects(&document(text.clone()), 0).unwrap_or_else(|error| panic!("{value}: {error:?}"));
+        let json = serde_json::from_str(&text).unwrap();
+        assert!(nodes[0].root.says(&json), "{value}: {nodes:?}");
+        assert_eq!(nodes[0].root.line, 1, "{value}");
+    }
+    // What only YAML can say is YAML for Kubernetes too.
+    assert_eq!(judged("{apiVersion: v1, kind: List, a: !!str 1}").objects, 1);
+    // Names that stand twice are refused by either.
+    unreadable(object("{\"a\": 1, \"a\": 1}"));
+    unreadable(object("{\"a\\ud83d\\ude00\": 1, \"a\\ud83d\\ude00\": 1}"));
+    // No half of an escape by itself, no object behind another without a line between them, no number beyond all.
+    unreadable(object("\"\\ud83d\""));
+    unreadable(format!("{}{}", object("1"), object("2")));
+    assert_ne!(judged(&object("1e999")).findings, []);
+}
+
+/// The controls of what is compared with.
+#[test]
+fn other_values_of_json_are_others() {
+    let node = |text: &str| serde_saphyr::from_str::<value::Node>(text).unwrap();
+    for (yaml, json) in [
+        ("a: '1'", "{\"a\": 1}"),
+        ("a: 1", "{\"a\": \"1\"}"),
+        ("a: 1", "{\"a\": 2}"),
+        ("a: 0", "{\"a\": 0.5}"),
+        ("a: 1.5", "{\"a\": 1}"),
+        ("a: yes", "{\"a\": \"yes\"}"),
+        ("a: null", "{\"a\": \"\"}"),
+        ("a: null", "{}"),
+        ("{}", "{\"a\": null}"),
+        ("a: []", "{\"a\": {}}"),
+        ("a: [1]", "{\"a\": [1, 1]}"),
+        ("b: 1", "{\"a\": 1}"),
+    ] {
+        assert!(!node(yaml).says(&serde_json::from_str(json).unwrap()), "{yaml} {json}");
+    }
+    assert!(node("{b: [1, x], a: {c: 0.5}}").says(&serde_json::json!({"a": {"c": 0.5}, "b": [1, "x"]})));
+}
+
+#[test]
 fn lists_are_taken_apart() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a}\n- {apiVersion: v1, kind: Pod, metadata: {name: b}, spec: {containers: []}}\n";
     assert_eq!(judged(list).objects, 2);
@@ -114,6 +188,18 @@ fn what_readers_of_yaml_do_not_agree_about_is_refused() {
         assert!(message.contains("merge keys"), "{message}");
     }
     unreadable(format!("{MAP}x: &x {{<<: {{a: b}}}}\ndata: *x\n"));
+    // Kubernetes takes no notice of a `!` alone: a merge key, a boolean and a number for it, texts for others.
+    for tag in
+        ["! <<: {a: c}", "! '<<': {a: c}", "b: ! yes", "b: ! 1", "b: !int 1", "b: !<!> 1", "b: !!binary YQ=="]
+    {
+        let (line, message) = unreadable(format!("{MAP}data:\n  a: b\n  {tag}\n"));
+        assert_eq!(line, 6, "{tag}");
+        assert!(message.contains("tag"), "{tag}: {message}");
+    }
+    for value in ["!!str yes", "! is no tag in a text", "'! 1'", "a ! b", "\"!int\""] {
+        let value = value.replace("! is", "x ! is");
+        assert_eq!(judged(&format!("{MAP}data: {{a: {value}}}\n")).findings, [], "{value}");
+    }
     // In quotes it is a name like any other, and a text is none.
     let names = |text: &str| judged(&format!("{MAP}data: {text}\n"));
     assert_eq!(names("{a: <<}").findings, []);
@@ -127,4 +213,21 @@ fn aliases_are_as_if_they_were_written_out() {
     let text = format!("{MAP}data: &data\n  a: b\nbinaryData: *data\n");
     let report = judged(&text);
     assert_eq!(report.findings[0].path, "binaryData.a");
+}
+
+#[test]
+fn the_place_of_what_cannot_be_read_is_told_once() {
+    for (text, line) in
+        [("a: 1\nb: c: d\n", 2), ("a: [\n", 2), ("{\n\"a\": \"\\ud800\"}\n", 2), ("a: 1\na: 2\n", 2)]
+    {
+        let report = judged(text);
+        let [finding] = &report.findings[..] else { panic!("{report:?}") };
+        assert_eq!(finding.rule, "unreadable");
+        assert!(finding.line >= line - 1, "{finding:?}");
+        let message = &finding.message;
+        assert!(
+            !message.is_empty() && !message.contains(" line ") && !message.contains(" column "),
+            "{message}"
+        );
+    }
 }
