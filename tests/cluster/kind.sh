@@ -17,14 +17,17 @@ check 'the proxy is pushed' pinfold push --preset proxy "$REGISTRY/pinfold-proxy
 export=(pinfold kube claude-code@check --image "$REGISTRY/solo:check" --proxy-image "$REGISTRY/pinfold-proxy:check" --proxy-address "$ADDRESS"
   --program copy --namespace "$ns" --lifetime 1h --allow example.com)
 export ANTHROPIC_API_KEY=${ANTHROPIC_API_KEY:-not-a-key-0123456789}
-apply() { # directory, manager
-  kubectl apply -f "$1/namespaces.yaml" && pinfold kube --secrets "$1" | kubectl apply --server-side --field-manager="$2" -f - && kubectl apply -k "$1"
+apply() { # directory: one export of this name in another form, in the place of the one before
+  kubectl apply -f "$1/namespaces.yaml" && pinfold kube --secrets "$1" | kubectl apply --server-side --field-manager=pinfold-claude-code-check -f - || return
+  # A new authority has signed a new certificate: a proxy of the form before would show the old one until the kubelet has brought it.
+  if kubectl get -n "$ns-proxy" deployment/pinfold-proxy >/dev/null 2>&1; then kubectl rollout restart -n "$ns-proxy" deployment/pinfold-proxy || return; fi
+  kubectl apply -k "$1" && kubectl rollout status -n "$ns-proxy" deployment/pinfold-proxy --timeout=180s
 }
 inside() { kubectl exec -n "$ns" claude-code-check -c agent -- "$@"; }
 
 check 'a pod is exported' "${export[@]}" --pod -o "$work/pod"
 check 'the server would take all of it' kubectl apply --dry-run=server -f "$work/pod/namespaces.yaml"
-check 'it is applied' apply "$work/pod" pinfold-claude-code-check
+check 'it is applied' apply "$work/pod"
 check 'the proxy comes up' kubectl rollout status -n "$ns-proxy" deployment/pinfold-proxy --timeout=180s
 check 'the pod runs' kubectl wait -n "$ns" --for=condition=Ready pod/claude-code-check --timeout=300s
 check 'it has no way out but the proxy' pinfold kube --verify "$work/pod"
@@ -49,19 +52,20 @@ kubectl delete -n "$ns" pod/claude-code-check --wait=true >/dev/null 2>&1
 
 printf 'one\ntwo\nthree\n' >"$work/tasks.txt"
 check 'a job is exported' "${export[@]}" --job "$work/tasks.txt" -o "$work/job" -- /bin/sh -c 'printf "%s\n" "$1"; test "$1" != two || exit 3' sh '{task}'
-check 'it is applied' apply "$work/job" pinfold-claude-code-check
+check 'it is applied' apply "$work/job"
 check 'one of three tasks fails' kubectl wait -n "$ns" --for=condition=Failed job/claude-code-check --timeout=300s
 check 'the others are done' sh -c "kubectl get job -n '$ns' claude-code-check -o jsonpath='{.status.completedIndexes}' | grep -x 0,2"
 kubectl delete -n "$ns" job/claude-code-check --wait=true >/dev/null 2>&1
 
 if kubectl api-resources --api-group=extensions.agents.x-k8s.io 2>/dev/null | grep -q SandboxWarmPool; then
   check 'a pool is exported' "${export[@]}" --pool 3 -o "$work/pool"
-  check 'it is applied' apply "$work/pool" pinfold-claude-code-check
+  check 'it is applied' apply "$work/pool"
   check 'three sandboxes wait' kubectl wait -n "$ns" --for=jsonpath='{.status.readyReplicas}'=3 sandboxwarmpool/claude-code-check --timeout=300s
   check 'one is claimed' kubectl create -f "$work/pool/claim.example.yaml"
   check 'and gets its token' pinfold kube --claim claude-code-check-1 "$work/pool"
-  check 'a sandbox is exported' "${export[@]}" --sandbox --name alone -o "$work/sandbox"
-  check 'it is applied' apply "$work/sandbox" pinfold-alone
+  check 'the pool goes, and its quota' kubectl delete -n "$ns" --wait=true --timeout=180s sandboxclaims,sandboxwarmpools,sandboxtemplates,resourcequotas --all
+  check 'a sandbox is exported' "${export[@]}" --sandbox -o "$work/sandbox"
+  check 'it is applied' apply "$work/sandbox"
   check 'it has no way out but the proxy' sh -c "for _ in \$(seq 60); do pinfold kube --verify '$work/sandbox' && exit 0; sleep 5; done; exit 1"
 else echo 'skip  pools and sandboxes: agent-sandbox is not installed'; fi
 exit "$failed"

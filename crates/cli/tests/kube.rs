@@ -180,6 +180,8 @@ fn what_a_cluster_would_not_have_is_refused_with_what_to_do() {
     ] {
         refused(&Case::words(&image, &[&["-o", "k8s"], more].concat()), told, hint);
     }
+    let volume = ["--image", &image, "--program", "volume", "--runtime-class", "gvisor"];
+    refused(&[&proxy[..], &volume, &command].concat(), "mounts no image", "say `copy`");
     let until = [&proxy[..], &["--image", &image, "--until", "soon"], &command].concat();
     refused(&until, "`--until` is no time", "");
     let address = ["kube", "-o", "k8s", "--proxy-address", "127.0.0.1", "--proxy-image", &image];
@@ -225,6 +227,66 @@ fn what_is_told_after_an_export_is_what_comes_next() {
     assert!(!told(&["--env", "SETTING=blue"]).contains("whoever may read the objects"));
     let said = told(&["--env", &setting]);
     assert!(said.contains("whoever may read the objects reads it: sandbox.yaml:"), "{said}");
+}
+
+#[test]
+fn what_an_export_was_asked_with_is_not_asked_of_it_again() {
+    let Some(case) = Case::new() else { return };
+    let image = case.name();
+    case.run(&Case::words(&image, &["-o", "k8s", "--name", "one"]));
+    let told = |words: &[&str]| case.told(&[&["kube"], words].concat());
+    for mode in
+        [&["--secrets", "k8s"][..], &["--verify", "k8s"], &["--claim", "one-1", "k8s"], &["--check", "k8s"]]
+    {
+        for option in [
+            &["--pool", "3"][..],
+            &["--pod"],
+            &["--sandbox"],
+            &["--parallelism", "2", "--job", "tasks.txt"],
+            &["--name", "two"],
+            &["--namespace", "other"],
+            &["--lifetime", "8h"],
+            &["--push", "a.example/b"],
+            &["--proxy-image", "a.example/b"],
+            &["--proxy-address", "10.96.0.80"],
+            &["--replicas", "2"],
+            &["--program", "image"],
+            &["--pull-secret", "a"],
+            &["--probe", "10.0.0.1:1"],
+            &["--accept", "10.0.0.1:1"],
+            &["--runtime-class", "gvisor"],
+            &["--user-namespace"],
+            &["--workspace", "empty"],
+            &["--env", "A=b"],
+            &["--memory", "4g"],
+            &["--cpus", "2"],
+            &["--image", &image],
+            &["--preset", "solo"],
+            &["--file", "pinfold.toml"],
+            &["--platform", "linux/amd64"],
+            &["--network", "proxy"],
+            &["--allow", "a.example"],
+            &["--frozen"],
+            &["--", "claude"],
+        ] {
+            let (code, said) = told(&[mode, option].concat());
+            let named = if option[0] == "--" { "COMMAND" } else { option[0] };
+            let is_told =
+                said.contains("cannot be used with") && said.contains(named) && said.contains(mode[0]);
+            assert!(code == 2 && is_told, "{mode:?} {option:?}: {code} {said}");
+        }
+    }
+    for (words, fits) in [
+        (&["--secrets", "k8s", "--key", "A=env:B"][..], true),
+        (&["--check", "k8s", "--gke"], true),
+        (&["--check", "k8s", "--key", "A=env:B"], false),
+        (&["--verify", "k8s", "--key", "A=env:B"], false),
+        (&["--secrets", "k8s", "--gke"], false),
+        (&["--claim", "one-1", "k8s", "--gke"], false),
+    ] {
+        let (_, said) = told(words);
+        assert_eq!(!said.contains("cannot be used with"), fits, "{words:?}: {said}");
+    }
 }
 
 #[test]

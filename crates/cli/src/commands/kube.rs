@@ -57,6 +57,10 @@ use crate::render::page::Page;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(false))]
 #[command(group = clap::ArgGroup::new("form").multiple(false))]
+// What is asked of an export or of other objects is decided there: an option that would change it belongs to `-o`.
+#[command(group = clap::ArgGroup::new("exported").multiple(true).args(EXPORTED).conflicts_with_all(["check", "secrets", "verify", "claim"]))]
+#[command(group = clap::ArgGroup::new("keys").args(["key"]).conflicts_with_all(["check", "verify", "claim"]))]
+#[command(group = clap::ArgGroup::new("nodes").args(["gke"]).conflicts_with_all(["secrets", "verify", "claim"]))]
 #[command(override_usage = "pinfold kube [OPTIONS] [AGENT[@NAME]] -o DIR [-- COMMAND…]\n       \
                             pinfold kube --secrets DIR [--key NAME=SOURCE]… | kubectl apply --server-side --field-manager=pinfold-NAME -f -\n       \
                             pinfold kube --check DIR…\n       \
@@ -185,6 +189,43 @@ pub(crate) struct KubeArgs {
 /// What `--check` alone is asked with goes with none of these: where one is there, clap does not ask for `--check` itself.
 const NO_CHECK: [&str; 4] = ["output", "secrets", "verify", "claim"];
 
+/// What an export alone is asked with.
+const EXPORTED: [&str; 33] = [
+    "command",
+    "sandbox",
+    "pool",
+    "pod",
+    "job",
+    "max",
+    "parallelism",
+    "name",
+    "namespace",
+    "lifetime",
+    "until",
+    "push",
+    "proxy_image",
+    "program",
+    "pull_secret",
+    "proxy_address",
+    "replicas",
+    "probe",
+    "accept",
+    "runtime_class",
+    "user_namespace",
+    "workspace",
+    "env",
+    "memory",
+    "cpus",
+    "file",
+    "preset",
+    "image",
+    "platform",
+    "network",
+    "allow",
+    "locked",
+    "frozen",
+];
+
 /// A part of what is secret.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum PartArg {
@@ -301,7 +342,7 @@ pub(crate) fn run(args: &KubeArgs, global: Global) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the keys of the proxy are, as `--secrets` is told: what was said here, and a gap to fill for what the manifest says.
+/// Where the keys of the proxy are, as `--secrets` is told: what was said here or in the manifest, which is not read again there.
 fn sources(exported: &Exported, said: &[String]) -> String {
     let mut words = String::new();
     for (variable, key) in &exported.keys {
@@ -314,7 +355,7 @@ fn sources(exported: &Exported, said: &[String]) -> String {
                     _ => text,
                 }
             }
-            KeyOf::Manifest => "SOURCE",
+            KeyOf::Manifest(text) => text,
         };
         words.push_str(" --key ");
         words.push_str(word(format!("{variable}={source}")).as_ref());

@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use pinfold_base::Shown;
-use pinfold_base::address;
-use pinfold_base::address::Reachability;
+use pinfold_base::address::SystemResolver;
 use pinfold_base::shown;
 use pinfold_base::time::rfc3339;
 use pinfold_image::Place;
@@ -30,7 +30,7 @@ use pinfold_kube::objects::export::Nodes;
 use pinfold_kube::objects::export::Program;
 use pinfold_kube::objects::export::Proxy;
 use pinfold_kube::objects::export::Workspace;
-use pinfold_network::AllowList;
+use pinfold_kube::objects::export::mounts_images;
 use pinfold_network::Endpoint;
 use pinfold_network::Listen;
 use pinfold_network::RouteId;
@@ -41,6 +41,7 @@ use pinfold_sandbox::pod::PodTask;
 use pinfold_sandbox::pod::PodTasks;
 use pinfold_sandbox::spec;
 
+use super::clone::Clone;
 use super::error::KubeError;
 use super::image;
 use super::read;
@@ -49,6 +50,7 @@ use crate::build;
 use crate::build::Naming;
 use crate::build::heal::healing;
 use crate::context::Context;
+use crate::context::Network;
 use crate::proxy::ListenAt;
 use crate::proxy::Pause;
 use crate::proxy::PolicyFile;
@@ -80,6 +82,8 @@ const WORKSPACE: &str = "/workspace";
 const WORKSPACE_SIZE: u64 = 8 << 30;
 /// Seconds for which the proxy waits for connections that are there.
 const DRAIN: u16 = 30;
+/// How long this machine's own name server may take.
+const PATIENCE_OF_NAMES: Duration = Duration::from_secs(3);
 /// Seconds for which policies may come late.
 const PATIENCE: u64 = 60;
 /// Seconds for which a sandbox of a pool waits to be claimed.
@@ -258,6 +262,12 @@ pub fn export(context: &Context, wish: &Wish) -> Result<Exported, KubeError> {
     };
     let files = objects::files(&export);
     described.notes.iter().for_each(|note| context.reporter.note(note));
+    if let Some(clone) = &clone
+        && context.network() == Network::Online
+        && let Some(told) = clone.looked(Arc::new(SystemResolver), PATIENCE_OF_NAMES)
+    {
+        context.reporter.warn(&told);
+    }
     if export.proxy.replicas == 1 {
         context
             .reporter
@@ -266,7 +276,7 @@ pub fn export(context: &Context, wish: &Wish) -> Result<Exported, KubeError> {
     for place in spotted(&files) {
         context.reporter.warn(&place);
     }
-    let said = described.routes.iter().filter_map(|route| Some((route.variable.clone(), route.key?)));
+    let said = described.routes.iter().filter_map(|route| Some((route.variable.clone(), route.key.clone()?)));
     Ok(Exported { export, keys: said.collect(), files })
 }
 
@@ -355,15 +365,18 @@ impl Wish {
         if let Some(class) = runtime_class {
             subdomain("a class of `--runtime-class`", class)?;
         }
+        let class = if *nodes == Nodes::GkeSandbox { Some("gvisor") } else { runtime_class.as_deref() };
+        if self.program == Program::Volume
+            && let Some(class) = class.filter(|class| !mounts_images(class))
+        {
+            let problem = format!("is no `volume` in the class `{class}`, which mounts no image: say `copy`");
+            return Err(KubeError::value("`--program`", problem));
+        }
         if *nodes == Nodes::Any {
             return Ok(());
         }
         if runtime_class.as_ref().is_some_and(|class| class != "gvisor") {
             return Err(KubeError::value("`--runtime-class`", "is not `gvisor`, which `--gke` means"));
-        }
-        if self.program == Program::Volume {
-            let problem = "is no `volume` with `--gke`: gVisor mounts no image; say `copy`";
-            return Err(KubeError::value("`--program`", problem));
         }
         Ok(())
     }
@@ -453,53 +466,6 @@ pub(super) fn is_time(text: &str) -> bool {
         && number(11..13, 0, 23)
         && number(14..16, 0, 59)
         && number(17..19, 0, 59)
-}
-
-/// A repository that is cloned.
-pub(super) struct Clone {
-    url: String,
-    /// The rule that lets the clone pass.
-    rule: String,
-    /// Where it is below the workspace.
-    directory: String,
-}
-
-impl Clone {
-    pub(super) fn of(url: &str) -> Result<Self, KubeError> {
-        let rest = url.strip_prefix("https://").ok_or(KubeError::Git("it is no `https://` address"))?;
-        let (host, path) = rest.split_once('/').ok_or(KubeError::Git("it has no path"))?;
-        if host.contains('@') {
-            return Err(KubeError::Git("it has a login, which would be readable in the objects"));
-        }
-        if url.chars().any(|c| c.is_control() || c.is_whitespace()) || url.contains(['?', '#']) {
-            return Err(KubeError::Git("it has a blank, a query or a fragment"));
-        }
-        AllowList::parse([host]).map_err(|_| KubeError::Git("its host is none"))?;
-        if !is_public(host) {
-            return Err(KubeError::Git(
-                "its address is none of the public network, and the proxy leads there alone",
-            ));
-        }
-        let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let directory = last.trim_end_matches(".git");
-        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if directory.is_empty() || directory.starts_with(['.', '-']) || !directory.chars().all(fits) {
-            return Err(KubeError::Git("its last part is no name of a directory"));
-        }
-        Ok(Self { url: url.to_owned(), rule: host.to_owned(), directory: directory.to_owned() })
-    }
-}
-
-/// Whether a host with or without a port may be in the public network, as far as its text tells.
-fn is_public(host: &str) -> bool {
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    match name.parse::<IpAddr>() {
-        Ok(address) => address::classify(address) == Reachability::Public,
-        Err(_) => !name.eq_ignore_ascii_case("localhost"),
-    }
 }
 
 /// What the objects are made of.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   request ─► run::cluster (as `run` resolves it) ─► export ─► pinfold_kube::objects ─► directory (whole or not at all)
+//!   clone      the repository of a workspace
 //!   image      names to digests, in registries alone       secrets   what is secret, for a pipe
 //!   tasks      the texts of a job                           cluster   kubectl: handing over tokens, asking pods for their proof
 //!   check      objects of anybody's, judged by pinfold_kube::judge
@@ -11,6 +12,7 @@
 //! **Refuses** images without a digest in a registry, images of root's, and directories with files that are not ours.
 
 pub mod check;
+mod clone;
 mod cluster;
 mod directory;
 mod error;

@@ -15,7 +15,7 @@ use pinfold_network::RouteSpec;
 use pinfold_sandbox::pod::PodTask;
 use pinfold_sandbox::spec::Ids;
 
-use super::export::Clone as Repository;
+use super::clone::Clone as Repository;
 use super::export::Parts;
 use super::export::is_time;
 use super::*;
@@ -166,6 +166,7 @@ fn a_repository_is_cloned_through_the_proxy() {
         ("https://10.0.0.1/a", "public network"),
         ("https://127.0.0.1:8443/a", "public network"),
         ("https://localhost/a", "public network"),
+        ("https://git.localhost.:443/a", "public network"),
     ] {
         let error = Repository::of(url).err().unwrap();
         assert!(error.to_string().contains(told), "{url}: {error}");
@@ -208,7 +209,12 @@ fn what_no_cluster_would_do_is_refused() {
         Wish { isolation, program, ..wish() }.isolation().is_ok()
     };
     assert!(isolated(Some("gvisor"), Nodes::GkeSandbox, Program::Copy));
-    assert!(isolated(Some("kata.v-2"), Nodes::Any, Program::Volume));
+    assert!(isolated(Some("kata.v-2"), Nodes::Any, Program::Copy));
+    assert!(isolated(Some("nvidia"), Nodes::Any, Program::Volume));
+    for class in ["gvisor", "runsc", "gvisor-kvm", "kata", "kata-qemu", "kata.v-2"] {
+        assert!(isolated(Some(class), Nodes::Any, Program::Copy), "{class}");
+        assert!(!isolated(Some(class), Nodes::Any, Program::Volume), "{class}");
+    }
     assert!(!isolated(Some("kata"), Nodes::GkeSandbox, Program::Copy));
     assert!(!isolated(None, Nodes::GkeSandbox, Program::Volume));
     assert!(

@@ -41,7 +41,9 @@ use crate::context::Context;
 use crate::context::Environment;
 use crate::project::Project;
 use crate::project::folder::Folder;
+use crate::project::manifest::run::KeySource;
 use crate::project::manifest::run::Reach;
+use crate::project::manifest::run::Spelt;
 use crate::project::manifest::run::Variable;
 
 /// The largest file of a home that is changed.
@@ -82,12 +84,12 @@ pub(crate) struct Route {
 }
 
 /// Who said where a key is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyOf {
     /// The request, as the key of this index.
     Request(usize),
-    /// The manifest.
-    Manifest,
+    /// The manifest, in these words.
+    Manifest(String),
 }
 
 /// What a sandbox has.
@@ -241,18 +243,13 @@ impl Meant<'_> {
     /// Who said where this key is.
     fn key(&self, key: &Credential) -> Option<KeyOf> {
         let asked = &self.asked;
-        let agent = &asked.agent.as_ref()?.name;
-        let is = |whose: &str, said: &Key| match (&said.provider, whose.strip_prefix(agent.as_str())?) {
-            (None, "") => Some(()),
-            (Some(provider), rest) if rest.strip_prefix('/') == Some(provider) => Some(()),
-            _ => None,
+        let whose = asked.keys.iter().filter(|(_, known)| *known == key).map(|(whose, _)| whose.as_str());
+        let none = BTreeMap::new();
+        let declared = match &self.image {
+            ImageOf::Project(project) => &project.manifest.run.credentials,
+            ImageOf::Source(_) => &none,
         };
-        let mut whose =
-            asked.keys.iter().filter(|(_, known)| *known == key).map(|(whose, _)| whose).peekable();
-        whose.peek()?;
-        let index =
-            whose.find_map(|whose| asked.request.keys.iter().rposition(|said| is(whose, said).is_some()));
-        Some(index.map_or(KeyOf::Manifest, KeyOf::Request))
+        said_by(&asked.agent.as_ref()?.name, &whose.collect::<Vec<_>>(), &asked.request.keys, declared)
     }
 
     /// The routes, by what was said; the agent's first where nothing was. With what is to be told of them.
@@ -315,6 +312,24 @@ impl Meant<'_> {
     }
 }
 
+/// Who said where the key is that an agent has under these names: the request before the manifest.
+fn said_by(
+    agent: &str,
+    whose: &[&str],
+    said: &[Key],
+    declared: &BTreeMap<String, Spelt<KeySource>>,
+) -> Option<KeyOf> {
+    let is = |whose: &str, said: &Key| match (&said.provider, whose.strip_prefix(agent)) {
+        (None, Some("")) => true,
+        (Some(provider), Some(rest)) => rest.strip_prefix('/') == Some(provider),
+        _ => false,
+    };
+    if let Some(index) = whose.iter().find_map(|whose| said.iter().rposition(|said| is(whose, said))) {
+        return Some(KeyOf::Request(index));
+    }
+    whose.iter().find_map(|whose| Some(KeyOf::Manifest(declared.get(*whose)?.text().to_owned())))
+}
+
 /// Kubernetes does not start an image of root's in a pod that must not be root, and has no other user for it.
 fn refuse_root(said: &str) -> Result<(), RunError> {
     let name = said.split(':').next().unwrap_or_default();
@@ -347,4 +362,27 @@ fn writable(context: &Context, ready: &Ready, workspace: &Path) -> BTreeSet<Stri
     let found = volumes::of(&ready.volumes, &pod);
     found.notes.iter().for_each(|note| context.reporter.note(note));
     found.mounts.into_iter().filter_map(|mount| mount.target.to_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_told_as_it_was_said_and_the_request_counts_first() {
+        let declared = BTreeMap::from([
+            ("opencode".to_owned(), "file:~/key".parse().unwrap()),
+            ("opencode/openai".to_owned(), "env:OTHER".parse().unwrap()),
+        ]);
+        let said: Vec<Key> = ["env:A", "anthropic=env:B"].map(|text| text.parse().unwrap()).into();
+        let found = |whose: &[&str], said: &[Key]| said_by("opencode", whose, said, &declared);
+        let manifest = |text: &str| Some(KeyOf::Manifest(text.to_owned()));
+        assert_eq!(found(&["opencode"], &[]), manifest("file:~/key"));
+        assert_eq!(found(&["opencode/openai"], &said), manifest("env:OTHER"));
+        assert_eq!(found(&["opencode"], &said), Some(KeyOf::Request(0)));
+        assert_eq!(found(&["opencode/anthropic"], &said), Some(KeyOf::Request(1)));
+        assert_eq!(found(&["opencode/anthropic"], &said[..1]), None);
+        assert_eq!(found(&["opencode/openai", "opencode"], &said), Some(KeyOf::Request(0)));
+        assert_eq!(found(&[], &said), None);
+    }
 }
