@@ -1,8 +1,11 @@
-//! The JSON schemas under `schema/`, generated from the types of the manifest and of recipes.
+//! The JSON schemas under `schema/`, generated from the types of the manifest, of recipes, of the proxy's configuration and of
+//! a pod's task.
 
 use fs_err as fs;
 use pinfold_engine::project::manifest::ManifestFile;
 use pinfold_engine::project::recipe::RecipeFile;
+use pinfold_engine::proxy::ProxyFile;
+use pinfold_sandbox::pod::PodTask;
 
 /// Whether files are compared or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +16,14 @@ pub(crate) enum Mode {
     Write,
 }
 
-/// Compares or writes both schemas.
+/// Compares or writes all schemas.
 pub(crate) fn check(mode: Mode) -> Result<(), String> {
     let folder = crate::root().join("schema");
     for (name, schema) in [
         ("pinfold.schema.json", pinfold_engine::schema_of::<ManifestFile>()),
         ("recipe.schema.json", pinfold_engine::schema_of::<RecipeFile>()),
+        ("proxy.schema.json", pinfold_engine::schema_of::<ProxyFile>()),
+        ("pod.schema.json", pinfold_engine::schema_of::<PodTask>()),
     ] {
         let path = folder.join(name);
         let text = serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())? + "\n";

@@ -333,3 +333,27 @@ fn what_is_missing_is_named_before_anything_is_served() {
     service.run(|_| true, |_| ()).unwrap();
     assert!(!Path::new(&other.at("s")).exists(), "it goes with the proxy");
 }
+
+#[test]
+fn only_a_socket_of_nobody_is_replaced() {
+    let folder = Folder::new(&[]);
+    folder.write("proxy.toml", "[policy.p]\nallow = [\"a.example\"]\n");
+    let start = |name: &str| {
+        let at: super::ListenAt = format!("unix:{}", folder.at(name).display()).parse().unwrap();
+        Service::start(&folder.file(), Some(at))
+    };
+    // The proxy's own files among them.
+    let error = start("proxy.toml").unwrap_err();
+    assert!(error.to_string().contains("something else than a socket is there"), "{error}");
+    assert_eq!(error.kind(), Kind::Refused);
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("move it away")), "{:?}", error.hint());
+    assert!(fs::read_to_string(folder.at("proxy.toml")).unwrap().contains("a.example"));
+    let service = start("s").unwrap();
+    let error = start("s").unwrap_err();
+    assert!(error.to_string().contains("somebody listens there already"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("end who listens there")), "{:?}", error.hint());
+    service.run(|_| true, |_| ()).unwrap();
+    // What somebody left who is gone.
+    drop(std::os::unix::net::UnixListener::bind(folder.at("left")).unwrap());
+    start("left").unwrap().run(|_| true, |_| ()).unwrap();
+}

@@ -53,6 +53,7 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_base::authority::Target;
 use pinfold_base::socket;
+use pinfold_base::socket::TakeError;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
@@ -183,6 +184,14 @@ pub enum ProxyError {
         #[source]
         source: io::Error,
     },
+    /// What is at the socket's path is not ours to remove.
+    #[error("cannot listen on the socket `{}`: {what}", path.display())]
+    Taken {
+        /// Its path.
+        path: PathBuf,
+        /// What is there.
+        what: TakeError,
+    },
     /// The journal cannot be opened.
     #[error("cannot keep the network journal")]
     Journal(#[source] io::Error),
@@ -205,7 +214,18 @@ impl Diagnose for ProxyError {
         match self {
             Self::Route(error) => Diagnosis::Inner(error),
             Self::InForce(error) => Diagnosis::Inner(error),
+            Self::Taken { .. } => Diagnosis::Own(Kind::Refused),
             _ => Diagnosis::Own(Kind::System),
+        }
+    }
+
+    fn own_hint(&self) -> Option<String> {
+        match self {
+            Self::Taken { what: TakeError::Listening, .. } => {
+                Some("end who listens there, or name another path: `listen = \"unix:PATH\"`".into())
+            }
+            Self::Taken { .. } => Some("move it away, or name another path: `listen = \"unix:PATH\"`".into()),
+            _ => None,
         }
     }
 }
@@ -449,14 +469,16 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Binds a socket at `path`, for the user alone (mode 0600). A socket left there by a proxy that is gone is replaced.
+    /// Binds a socket at `path`, for the user alone (mode 0600). A socket left there by a proxy that is gone is replaced, and nothing
+    /// else is.
     pub fn bind(path: &Path, config: ProxyConfig) -> Result<Self, ProxyError> {
         let failed = |source| ProxyError::Socket { path: path.to_owned(), source };
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        let listener = socket::listen(path).map_err(failed)?;
+        let listener = socket::take(path).map_err(|error| match error {
+            TakeError::Io(error) => failed(error),
+            what @ (TakeError::NoSocket | TakeError::Listening) => {
+                ProxyError::Taken { path: path.to_owned(), what }
+            }
+        })?;
         fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         Self::on(listener, config)
     }

@@ -48,11 +48,11 @@ pub(super) const WAIT: Duration = Duration::from_secs(2);
 const NODE_PORTS: [u16; 4] = [53, 80, 443, 10_250];
 /// Where names are asked for.
 const DNS: u16 = 53;
-/// Name servers that are asked; libc asks three.
-const MAX_SERVERS: usize = 16;
+/// Name servers that are asked; libc asks three. With more there is no proof.
+const MAX_SERVERS: usize = 64;
 /// Columns of a word that is shown.
 const MAX_WORD: usize = 60;
-/// Default routes that are looked at.
+/// Default routes that are looked at. With more there is no proof.
 const MAX_GATEWAYS: usize = 16;
 /// Where the clouds answer whoever asks from inside: most of them; Alibaba; Azure's host.
 const METADATA: [IpAddr; 4] = [
@@ -176,6 +176,9 @@ impl Surroundings {
             None => Some(SocketAddr::new(text.parse().ok()?, DNS)),
         };
         let unread = |text: &str| unread("the name server", text, "of `/etc/resolv.conf`");
+        if nameservers(&self.resolv).nth(MAX_SERVERS).is_some() {
+            return Err(too_many("name servers in `/etc/resolv.conf`", MAX_SERVERS));
+        }
         nameservers(&self.resolv).map(|text| read(text).ok_or_else(|| unread(text))).collect()
     }
 
@@ -199,7 +202,7 @@ impl Surroundings {
     }
 
     /// The next hops of default routes (proc_net(5)), with the interface's number where the address needs it.
-    fn gateways(&self) -> Vec<(IpAddr, u32)> {
+    fn gateways(&self) -> Result<Vec<(IpAddr, u32)>, Unproved> {
         let mut found = Vec::new();
         for line in self.routes.lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
@@ -218,11 +221,16 @@ impl Surroundings {
                 && let Ok(gateway) = u128::from_str_radix(gateway, 16)
                 && gateway != 0
             {
-                found.push((Ipv6Addr::from(gateway).into(), self.zone(interface).unwrap_or(0)));
+                let gateway = Ipv6Addr::from(gateway);
+                // Only an address of a link means another one on another link; with a zone, no other would be the one of `accept`.
+                let zone = gateway.is_unicast_link_local().then(|| self.zone(interface)).flatten();
+                found.push((gateway.into(), zone.unwrap_or(0)));
             }
         }
-        found.truncate(MAX_GATEWAYS);
-        found
+        // One way may stand in several tables.
+        found.sort_unstable();
+        found.dedup();
+        if found.len() > MAX_GATEWAYS { Err(too_many("default routes", MAX_GATEWAYS)) } else { Ok(found) }
     }
 }
 
@@ -232,11 +240,17 @@ fn unread(what: &str, text: &str, of: &str) -> Unproved {
     Unproved::new(format!("cannot read {what} `{text}` {of}").trim_end())(error)
 }
 
+/// More than are asked: one that was not could be open.
+fn too_many(what: &str, most: usize) -> Unproved {
+    let error = io::Error::new(io::ErrorKind::InvalidData, format!("they are more than {most}"));
+    Unproved::new(format!("cannot ask all {what}"))(error)
+}
+
 fn nameservers(resolv: &str) -> impl Iterator<Item = &str> {
     let lines = resolv.lines().filter_map(|line| line.trim_start().strip_prefix("nameserver"));
     // Of one libc or another, any white space.
     let lines = lines.filter(|rest| rest.starts_with(char::is_whitespace));
-    lines.filter_map(|rest| rest.split_whitespace().next()).take(MAX_SERVERS)
+    lines.filter_map(|rest| rest.split_whitespace().next())
 }
 
 fn zones(resolv: &str) -> impl Iterator<Item = &str> {
@@ -265,7 +279,7 @@ pub(super) fn targets(task: &PodTask, around: &Surroundings) -> Result<(Vec<Targ
     for (address, port) in PUBLIC {
         add(SocketAddr::new(address.into(), port), names(port), "the public network by IPv6");
     }
-    for (gateway, zone) in around.gateways() {
+    for (gateway, zone) in around.gateways()? {
         for port in NODE_PORTS {
             let at = match gateway {
                 IpAddr::V4(gateway) => SocketAddr::new(gateway.into(), port),
@@ -546,6 +560,38 @@ mod tests {
             assert!(api(host, port).is_err(), "{host} {port}");
         }
         assert!(api("[fd00::1]", "443").is_ok() && api("api.example", "443").is_ok());
+    }
+
+    #[test]
+    fn all_are_asked_or_there_is_no_proof() {
+        let task = task();
+        let asked = |around: Surroundings| targets(&task, &around).map(|(asked, _)| texts(&asked));
+        let servers = |count: usize| {
+            let lines = (1..=count).map(|number| format!("nameserver 10.1.0.{number}\n"));
+            Surroundings { resolv: lines.collect(), ..Surroundings::default() }
+        };
+        let all = asked(servers(MAX_SERVERS)).unwrap();
+        assert!(all.contains(&format!("10.1.0.{MAX_SERVERS}:53 by DNS (a name server of /etc/resolv.conf)")));
+        let error = asked(servers(MAX_SERVERS + 1)).unwrap_err();
+        assert_eq!(error.to_string(), "cannot ask all name servers in `/etc/resolv.conf`");
+        let routes = |count: u8| {
+            let line =
+                |number: u8| format!("eth0 00000000 {number:02X}0100{:02X} 0003 0 0 0 00000000 0 0 0\n", 10);
+            let routes = (1..=count).map(line);
+            // One that stands twice is one.
+            Surroundings {
+                routes: std::iter::once("Iface\n".to_owned()).chain(routes).chain([line(1)]).collect(),
+                ..Surroundings::default()
+            }
+        };
+        let most = u8::try_from(MAX_GATEWAYS).unwrap();
+        let all = asked(routes(most)).unwrap();
+        assert!(
+            all.iter().filter(|text| text.contains(":10250 by TCP (the default gateway)")).count()
+                == MAX_GATEWAYS
+        );
+        let error = asked(routes(most + 1)).unwrap_err();
+        assert_eq!(error.to_string(), "cannot ask all default routes");
     }
 
     #[test]

@@ -26,6 +26,7 @@ use pinfold_base::Diagnosis;
 use pinfold_base::Kind;
 use pinfold_network::Endpoint;
 use pinfold_network::Listen;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -53,14 +54,16 @@ const MAX_PATHS: usize = 256;
 const MAX_SOCKET: usize = 107;
 
 /// What process 1 of a pod is to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "pod.json of pinfold")]
 pub struct PodTask {
     /// The format: 1.
     pub version: u32,
     /// The one way out.
     pub proxy: PodProxy,
     /// Where the program finds it, on loopback or at sockets.
+    #[schemars(with = "Vec<ListenForm>")]
     pub listens: Vec<Listen>,
     /// How it is proved that there is no other.
     pub probes: PodProbes,
@@ -77,11 +80,36 @@ pub struct PodTask {
     pub tasks: Option<PodTasks>,
 }
 
+/// A listener as it is written; its type is the relay's.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Listen")]
+#[expect(dead_code, reason = "a form that a schema is made of")]
+struct ListenForm {
+    /// What connections to it are for: 0 the proxy, else the route of this number.
+    route: u8,
+    /// Where clients find it.
+    at: EndpointForm,
+}
+
+/// Where clients find a listener.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", rename = "Endpoint")]
+#[expect(dead_code, reason = "a form that a schema is made of")]
+enum EndpointForm {
+    /// A port on 127.0.0.1.
+    Port(u16),
+    /// A Unix socket at this path.
+    Socket(PathBuf),
+    /// The same for clients that name the host they mean.
+    Alias(PathBuf),
+}
+
 /// How the proxy is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PodProxy {
     /// Tried in turn.
+    #[schemars(with = "Vec<String>")]
     pub addresses: Vec<SocketAddr>,
     /// The name that its certificate has.
     pub name: String,
@@ -102,14 +130,16 @@ const fn is_nothing(seconds: &u64) -> bool {
 
 /// What must not be reached. Beside what is listed here the pod's own name servers, the API server, clouds' metadata addresses, the
 /// default gateways and the public network over IPv6 are tried, whatever stands here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PodProbes {
     /// Addresses to which no TCP connection may come about; at port 53 no answer to a question by UDP either.
+    #[schemars(with = "Vec<String>")]
     pub connect: Vec<SocketAddr>,
     /// Addresses that may be open all the same: what a cluster cannot close, such as the node's own at the default gateway. The report
     /// of `pod verify` names each that is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
     pub accept: Vec<SocketAddr>,
     /// For how long what is open is tried again, because policies come late, and what of the proxy is not reached.
     pub patience_seconds: u64,
@@ -117,7 +147,7 @@ pub struct PodProbes {
 
 /// One text for each pod of an indexed job: the file of [`directory`](Self::directory) that the variable `JOB_COMPLETION_INDEX`
 /// names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PodTasks {
     /// Files named `0`, `1`, ….

@@ -25,6 +25,7 @@ pub(crate) fn main(name: &str, args: &[String]) -> i32 {
         "hidden" => hidden(),
         "orphans" => orphans(),
         "obeys" => obeys(word(0)),
+        "deaf" => deaf(),
         "echo" => echo(),
         "flood" => flood(),
         "asks" => asks(word(0).parse().unwrap()),
@@ -120,6 +121,13 @@ fn obeys(code: &str) -> Found {
     use std::os::unix::process::CommandExt as _;
     let script = "trap 'exit '$0 TERM; : > ready; while :; do sleep 0.05; done";
     Err(Command::new("sh").args(["-c", script, code]).exec().to_string())
+}
+
+/// Does not end when it is told to.
+fn deaf() -> Found {
+    use std::os::unix::process::CommandExt as _;
+    let script = "trap '' TERM; : > ready; while :; do sleep 0.05; done";
+    Err(Command::new("sh").args(["-c", script]).exec().to_string())
 }
 
 /// A program on a terminal: says what is typed, and how large its screen is.

@@ -27,12 +27,17 @@ pub(crate) const ROWS: &[(&str, Row)] = &[
     ("what_is_open_is_named_and_refused", what_is_open_is_named_and_refused),
     ("each_way_out_is_tried", each_way_out_is_tried),
     ("the_gateway_is_asked_and_silence_is_closed", the_gateway_is_asked_and_silence_is_closed),
+    ("ways_by_ipv6_are_asked", ways_by_ipv6_are_asked),
     ("what_is_closed_in_time_is_waited_for", what_is_closed_in_time_is_waited_for),
     ("a_proxy_that_is_not_proved_is_refused", a_proxy_that_is_not_proved_is_refused),
     ("a_proxy_that_comes_in_time_is_waited_for", a_proxy_that_comes_in_time_is_waited_for),
     ("it_ends_as_the_program_does", it_ends_as_the_program_does),
     ("orphans_are_reaped", orphans_are_reaped),
     ("signals_reach_the_program", signals_reach_the_program),
+    (
+        "what_does_not_end_is_killed_before_the_kubelet_does",
+        what_does_not_end_is_killed_before_the_kubelet_does,
+    ),
     ("it_ends_at_once_while_it_proves", it_ends_at_once_while_it_proves),
     ("the_walls_hold", the_walls_hold),
     ("the_token_is_process_1_s_alone", the_token_is_process_1_s_alone),
@@ -117,6 +122,24 @@ fn the_gateway_is_asked_and_silence_is_closed() -> Found {
     stage.run().ended(78, &["10.7.0.1:10250 by TCP (the default gateway)"])
 }
 
+/// A node that is the way by IPv6, and the public network where the agents' policy forgot it.
+fn ways_by_ipv6_are_asked() -> Found {
+    let mut stage = Stage::with_proxy();
+    if !stage::route6() {
+        println!("no IPv6 in this kernel");
+        return Ok(());
+    }
+    stage.program(&["exit", "6"]);
+    stage.run().ended(6, &["nothing else"])?;
+    stage::open("[fd00:7::1]:10250", Duration::MAX);
+    stage::open("[2606:4700:4700::1111]:443", Duration::MAX);
+    let both =
+        ["[fd00:7::1]:10250 by TCP (the default gateway)", "[2606:4700:4700::1111]:443 by TCP (the public"];
+    stage.run().ended(78, &both)?;
+    stage.task["probes"]["accept"] = json!(["[fd00:7::1]:10250", "[2606:4700:4700::1111]:443"]);
+    stage.run().ended(6, &["besides 2 accepted"])
+}
+
 fn what_is_closed_in_time_is_waited_for() -> Found {
     let mut stage = Stage::with_proxy();
     stage.task["probes"]["patience_seconds"] = json!(30);
@@ -190,6 +213,20 @@ fn signals_reach_the_program() -> Found {
         started.end().ended(9, &[])?;
     }
     Ok(())
+}
+
+/// The kubelet's own patience is 30 seconds: whoever is killed by it has no exit code that says so.
+fn what_does_not_end_is_killed_before_the_kubelet_does() -> Found {
+    let mut stage = Stage::with_proxy();
+    stage.program(&["deaf"]);
+    let _ = fs::remove_file("/run/work/ready");
+    let started = stage.start();
+    until("the program runs", || Path::new("/run/work/ready").exists().then_some(()));
+    let begun = Instant::now();
+    started.signal(Signal::TERM);
+    started.end().ended(137, &[])?;
+    let took = begun.elapsed();
+    holds((25..30).contains(&took.as_secs()), &format!("it took {took:?}"))
 }
 
 fn it_ends_at_once_while_it_proves() -> Found {

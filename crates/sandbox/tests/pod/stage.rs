@@ -383,6 +383,26 @@ pub(crate) fn route() {
     ip("address add 10.7.0.1/32 dev lo");
 }
 
+/// The same by IPv6, with a public address that is this machine's; whether there is IPv6 at all.
+pub(crate) fn route6() -> bool {
+    if !Path::new("/proc/net/if_inet6").exists() {
+        return false;
+    }
+    for name in ["all", "default", "lo"] {
+        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "0");
+    }
+    let ip = |words: &str| succeed(Command::new("ip").args(words.split(' ')));
+    ip("link add pod6 type veth peer name pod7");
+    ip("link set pod6 up");
+    ip("link set pod7 up");
+    ip("-6 address add fd00:7::2/64 dev pod6 nodad");
+    ip("-6 route add default via fd00:7::1 dev pod6");
+    for address in ["fd00:7::1", "2606:4700:4700::1111"] {
+        ip(&format!("-6 address add {address}/128 dev lo nodad"));
+    }
+    true
+}
+
 /// A name server that answers whatever it is asked.
 pub(crate) fn names(at: &str) {
     let socket = std::net::UdpSocket::bind(at).unwrap();

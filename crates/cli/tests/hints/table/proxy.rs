@@ -81,4 +81,14 @@ pub(super) const ROWS: &[Row] = &[
         "give the certificate and the key that it was made for; `pinfold kube --secrets DIR` makes both",
         Elsewhere("network/src/tls.rs", "certificate_and_key_must_go_together"),
     ),
+    row(
+        "network/src/serve/mod.rs",
+        "end who listens there, or name another path: `listen = \"unix:PATH\"`",
+        Elsewhere("engine/src/proxy/tests.rs", "only_a_socket_of_nobody_is_replaced"),
+    ),
+    row(
+        "network/src/serve/mod.rs",
+        "move it away, or name another path: `listen = \"unix:PATH\"`",
+        Elsewhere("engine/src/proxy/tests.rs", "only_a_socket_of_nobody_is_replaced"),
+    ),
 ];
