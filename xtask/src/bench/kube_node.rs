@@ -2,7 +2,8 @@
 //! end-to-end run (`tests/e2e/node.py`).
 //!
 //! Each of two pods of one image is started in turn with the other, so that both meet the same machine. What a node pays for a pull is
-//! containerd's CPU, client and all; beside it podman's own pull of the same image from the same registry.
+//! containerd's CPU, client and all; beside it podman's own pull of the same image from the same registry. An image in zstd has a node of
+//! its own: its layers mean the same as those in gzip, and a node that has these would not unpack them again.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -33,8 +34,9 @@ const ROUND: usize = 5;
 const READY: Duration = Duration::from_secs(60);
 /// Ticks in a second (`USER_HZ`), which is 100 on every machine of Linux that runs Debian.
 const TICKS: f64 = 100.0;
-/// Where the image is for the node.
+/// Where the image is for the node, and the same with layers in zstd.
 const IMAGE: &str = "127.0.0.1:5000/team/bench:1";
+const IN_ZSTD: &str = "127.0.0.1:5000/team/bench-zstd:1";
 
 /// A node, which ends with this value.
 struct Node {
@@ -93,6 +95,22 @@ impl Node {
     fn ask(&self, words: &[&str]) -> Result<String, String> {
         let (client, folder) = (self.client.display().to_string(), self.folder.display().to_string());
         self.run(&[&["/usr/bin/python3", &client, &folder], words].concat())
+    }
+
+    /// CPU seconds that containerd takes for pulling and unpacking an image.
+    fn pull(&self, image: &str) -> Result<f64, String> {
+        let before = self.cpu()?;
+        self.ask(&["pull", image])?;
+        Ok(self.cpu()? - before)
+    }
+
+    /// CPU seconds that podman takes for the same, into a storage of its own.
+    fn podman(&self, scratch: &Path, name: &str, image: &str) -> Result<f64, String> {
+        let below = |what: &str| scratch.join(format!("{name}-{what}")).display().to_string();
+        let (storage, run) = (below("storage"), below("run"));
+        let words =
+            ["podman", "--root", &storage, "--runroot", &run, "pull", "--quiet", "--tls-verify=false", image];
+        Ok(measure(scratch, &[], &self.on(&words))?.cpu)
     }
 
     /// CPU seconds of containerd and its children so far (proc_pid_stat(5)).
@@ -158,52 +176,49 @@ pub(super) fn figures(root: &Path, folder: &Path, pinfold: &str) -> Result<Vec<F
             return Err(format!("`{program}` is not installed: `.ci/setup` does it"));
         }
     }
-    let project = folder.join("node-project");
-    fs::create_dir_all(&project).map_err(|error| error.to_string())?;
-    write(&project.join("pinfold.toml"), "preset = \"iteron\"\nname = \"bench\"\n")?;
     let home = folder.join("home").display().to_string();
-    say("preparing: building the image, pushing it to the node's registry");
-    measure(&project, &[("PINFOLD_HOME", home.clone())], &[pinfold, "build", "--quiet"])?;
+    say("preparing: building the image in gzip and in zstd, pushing it to the node's registry");
+    for (name, more) in [("bench", ""), ("bench-zstd", "[image]\ncompression = \"zstd\"\n")] {
+        let project = folder.join(format!("node-{name}"));
+        fs::create_dir_all(&project).map_err(|error| error.to_string())?;
+        write(&project.join("pinfold.toml"), &format!("preset = \"iteron\"\nname = \"{name}\"\n{more}"))?;
+        measure(&project, &[("PINFOLD_HOME", home.clone())], &[pinfold, "build", "--quiet"])?;
+    }
     let scratch = tempfile::Builder::new()
         .prefix("pinfold-node-")
         .tempdir_in(folder)
         .map_err(|error| error.to_string())?;
-    let node = Node::start(root, scratch.path().join("n"))?;
     let set = format!("PINFOLD_HOME={home}");
-    node.run(&["env", &set, pinfold, "push", "--quiet", "bench", IMAGE])?;
+    let pushed = |node: &Node, name: &str, image: &str| {
+        node.run(&["env", &set, pinfold, "push", "--quiet", name, image]).map(|_| ())
+    };
     let mut figures = Vec::new();
     let mut figure = |figure: Figure| {
         say(&figure.line());
         figures.push(figure);
     };
 
-    let own = {
-        let before = node.cpu()?;
-        node.ask(&["pull", IMAGE])?;
-        node.cpu()? - before
+    let (zstd, zstd_peer) = {
+        let node = Node::start(root, scratch.path().join("z"))?;
+        pushed(&node, "bench-zstd", IN_ZSTD)?;
+        (node.pull(IN_ZSTD)?, node.podman(scratch.path(), "zstd", IN_ZSTD)?)
     };
-    let (storage, run) = (
-        scratch.path().join("storage").display().to_string(),
-        scratch.path().join("run").display().to_string(),
-    );
-    let words = node.on(&[
-        "podman",
-        "--root",
-        &storage,
-        "--runroot",
-        &run,
-        "pull",
-        "--quiet",
-        "--tls-verify=false",
-        IMAGE,
-    ]);
-    let peer = measure(scratch.path(), &[], &words)?.cpu;
+    let node = Node::start(root, scratch.path().join("n"))?;
+    pushed(&node, "bench", IMAGE)?;
+    let (own, peer) = (node.pull(IMAGE)?, node.podman(scratch.path(), "gzip", IMAGE)?);
+    for (what, own, peer) in [
+        ("pull and unpack on the node ÷ podman pull, CPU", own, peer),
+        ("the same in zstd ÷ podman pull of what is in gzip, CPU", zstd, peer),
+    ] {
+        let told = format!("{own:.1} s, podman {peer:.1} s");
+        figure(Figure::new(what, own / peer, "", Some(Goal::AtMost(PULL)), told));
+    }
     figure(Figure::new(
-        "pull and unpack on the node ÷ podman pull, CPU",
-        own / peer,
+        "the same in zstd ÷ podman pull of it, CPU",
+        zstd / zstd_peer,
         "",
-        Some(Goal::AtMost(PULL)),
-        format!("{own:.1} s, podman {peer:.1} s"),
+        None,
+        format!("{zstd:.1} s, podman {zstd_peer:.1} s"),
     ));
 
     let kinds = [
