@@ -74,6 +74,22 @@ offline() { as_user "$box/w" env -i HOME="$box/new" PATH=/usr/bin:/bin unshare -
 mkdir -p "$box/new"; own "$box/new"
 says 'seed: no network at the first start, nor FUSE' started offline
 
+# One program is started, and what it starts of itself is the copy without the magic, which no machine has a program for.
+if have strace; then
+  # The file, process 1 and `true`.
+  executed() { as_user "$box/w" env -i HOME="$theirs" PATH=/usr/bin:/bin strace -f -e trace=execve,execveat -o "$box/calls" "$seed" -- true && grep -cE ' = 0$' "$box/calls"; }
+  same 'seed: a start executes three programs' 3 executed
+fi
+if [ "$(id -u)" = 0 ]; then
+  first() { # Which file process 1 is.
+    local job pid=
+    said -- sleep 3 >/dev/null 2>&1 & job=$!
+    for _ in $(seq 100); do pid=$(pgrep -u "$user" -f '^pinfold-init' | head -n 1); [ -n "$pid" ] && break; sleep 0.1; done
+    stat -Lc %i "/proc/$pid/exe"; wait "$job"
+  }
+  same 'seed: process 1 is the program without the image' "$(stat -c %i "$theirs"/.local/share/pinfold/heads/*)" first
+fi
+
 # Sessions: they go on without the file, and whoever has the place finds them.
 check 'a session of the file' said --pinfold open --detach --name kept --unprotect .git --image "appimage:$seed" -- sh -c 'echo begun; sleep 600'
 says 'it is listed' kept said --pinfold ps

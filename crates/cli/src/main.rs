@@ -13,28 +13,71 @@ mod complete;
 mod portable;
 mod render;
 
+use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use pinfold_engine::worker;
 
+use crate::portable::Said;
 use crate::render::diagnostic::Failure;
 use crate::render::diagnostic::Stdout;
 
 fn main() -> ExitCode {
     // A copy of this program that was started for a sandbox never comes back from here.
     pinfold_sandbox::dispatch(Some(|folder, name, stop| worker::attend(folder, name, stop.as_fd())));
-    if let Some(outcome) = portable::carried() {
-        return match outcome {
-            Ok(code) => ended(code),
-            Err(failure) => failed(&failure, None),
-        };
+    match portable::carried() {
+        None => {
+            complete::answer();
+            go(&Words { words: std::env::args_os().collect(), by: By::Shell })
+        }
+        Some(Ok(Said::Words(words))) => go(&words),
+        Some(Ok(Said::Done(code))) => ended(code),
+        Some(Err(failure)) => failed(&failure, None),
     }
-    complete::answer();
-    let args = match args::Args::try_parse() {
+}
+
+/// What pinfold is told, the name that it was called by first.
+#[derive(Debug)]
+struct Words {
+    words: Vec<OsString>,
+    by: By,
+}
+
+/// Who tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// Whoever typed the words.
+    Shell,
+    /// A file that carries an image, and has made them of others; it has ends of its own for what goes wrong before anything runs.
+    File,
+}
+
+impl Words {
+    /// Words for pinfold behind those that a file is called by.
+    fn of_shell(called: &OsStr, words: Vec<OsString>) -> Self {
+        Self::of(called, words, By::Shell)
+    }
+
+    /// What a file of this name makes of its words.
+    fn of_file(called: &OsStr, words: Vec<OsString>) -> Self {
+        Self::of(called, words, By::File)
+    }
+
+    fn of(called: &OsStr, words: Vec<OsString>, by: By) -> Self {
+        let mut name = called.to_owned();
+        name.push(" --pinfold");
+        Self { words: std::iter::once(name).chain(words).collect(), by }
+    }
+}
+
+/// Does what the words say.
+fn go(words: &Words) -> ExitCode {
+    let args = match args::Args::try_parse_from(&words.words) {
         Ok(args) => args,
-        Err(error) => return mistaken(&error),
+        Err(error) => return mistaken(&error, words),
     };
     render::log::install(args.global.verbose);
     if let Some(words) = args.command.interrupted() {
@@ -43,24 +86,27 @@ fn main() -> ExitCode {
     let (json, stdout) = (args.global.json, args.command.stdout());
     match commands::run(args) {
         Ok(code) => ended(code),
-        Err(failure) => failed(&failure, json.then_some(stdout)),
+        Err(failure) => {
+            let failure = if words.by == By::File { failure.before_a_run() } else { failure };
+            failed(&failure, json.then_some(stdout))
+        }
     }
 }
 
 /// What clap says: help, the version, or a mistake.
-fn mistaken(error: &clap::Error) -> ExitCode {
-    let words: Vec<_> = std::env::args_os().skip(1).take_while(|word| word != "--").collect();
+fn mistaken(error: &clap::Error, Words { words, by }: &Words) -> ExitCode {
+    let before: Vec<_> = words.iter().skip(1).take_while(|word| *word != "--").collect();
     let (json, verb) = (
-        words.iter().any(|word| word == "--json"),
-        words.iter().find(|word| !word.as_encoded_bytes().starts_with(b"-")),
+        before.iter().any(|word| *word == "--json"),
+        before.iter().find(|word| !word.as_encoded_bytes().starts_with(b"-")),
     );
-    let is_run = verb.is_some_and(|verb| verb == "run");
+    let is_run = *by == By::Shell && verb.is_some_and(|verb| *verb == "run");
     if json && error.use_stderr() {
-        let failure = Failure::of_clap(&render::of_clap(error, std::env::args_os()));
+        let failure = Failure::of_clap(&render::of_clap(error, words.iter().cloned()));
         let stdout = if is_run { Stdout::Theirs } else { Stdout::Ours };
         return failed(&if is_run { failure.ending(commands::run::OWN) } else { failure }, Some(stdout));
     }
-    render::usage(error, std::env::args_os());
+    render::usage(error, words.iter().cloned());
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     ended(ExitCode::from(if is_run && code != 0 { commands::run::OWN } else { code }))
 }

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -18,6 +17,7 @@ use crate::spec::Keep;
 use crate::spec::Need;
 use crate::spec::Network;
 use crate::spec::Spec;
+use crate::start::own;
 use crate::start::step::Step;
 use crate::start::step::StepError;
 use crate::start::sys;
@@ -75,7 +75,7 @@ impl NamespaceProblem {
     pub fn fix(self) -> String {
         match self {
             Self::AppArmor => {
-                let program = std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/pinfold".into());
+                let program = own::own_path().unwrap_or_else(|_| "/usr/local/bin/pinfold".into());
                 format!(
                     "install this AppArmor profile once as root:\n\
                      cat > /etc/apparmor.d/pinfold <<'EOF'\n\
@@ -83,7 +83,7 @@ impl NamespaceProblem {
                      include <tunables/global>\n\
                      profile pinfold {} flags=(unconfined) {{\n  userns,\n}}\nEOF\n\
                      apparmor_parser -r /etc/apparmor.d/pinfold",
-                    attachment(STARTED_FROM.get().map(PathBuf::as_path), &program)
+                    attachment(own::carrier(), &program)
                 )
             }
             Self::Maximum => {
@@ -112,15 +112,6 @@ impl NamespaceProblem {
             Self::Other(errno.raw_os_error())
         }
     }
-}
-
-/// The file that this program is a copy out of.
-static STARTED_FROM: OnceLock<PathBuf> = OnceLock::new();
-
-/// Says which file this program was started from, where its own is a copy: AppArmor attaches profiles by the path of what is executed, and
-/// both are. To be called once.
-pub fn started_from(file: &Path) {
-    let _ = STARTED_FROM.set(file.to_owned());
 }
 
 /// What a profile is attached to (apparmor.d(5), "Profile Head" and "Globbing"): the program, and the file that it was started from. Signs

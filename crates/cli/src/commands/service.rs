@@ -84,7 +84,7 @@ pub(crate) fn run(args: &ServiceArgs, global: Global) -> Outcome {
             }
             let service = Service {
                 name: args.name.clone(),
-                program: std::env::current_exe()?,
+                program: pinfold_sandbox::own_path()?,
                 words: args.words.clone(),
                 directory: std::env::current_dir()?,
             };

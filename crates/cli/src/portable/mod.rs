@@ -3,8 +3,8 @@
 //! ```text
 //! FILE words, DIRECTORY/run.sh words (`pinfold portable DIRECTORY -- words`)
 //!     ─► about it: done here ([`about`])
-//!     ─► a run, a verb: a place for what is kept, the program without the image there, and that, as
-//!        `pinfold portable FILE --placed -- words` ([`run`]) ─► `pinfold run --image appimage:FILE …`
+//!     ─► a run, a verb: a place for what is kept, the program without the image there for processes that are started ([`go_on`]),
+//!        and pinfold's own words: `run --image appimage:FILE …`
 //! ```
 //!
 //! A program without `AI\x02` at byte 8 looks at these three bytes and is pinfold.
@@ -22,7 +22,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use fs_err as fs;
 use pinfold_base::shown;
 use pinfold_engine::context::Environment;
@@ -35,8 +34,7 @@ use pinfold_image::portable::Portable;
 use self::error::PortableVerbError;
 use self::words::Asked;
 use self::words::Run;
-use crate::args::Args;
-use crate::commands;
+use crate::Words;
 use crate::commands::Outcome;
 use crate::render;
 use crate::render::diagnostic::Failure;
@@ -45,8 +43,17 @@ use crate::render::page::Page;
 /// Where this program is.
 const OWN: &str = "/proc/self/exe";
 
+/// What comes of what was said to a file.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// It was about the file, and is done.
+    Done(ExitCode),
+    /// Words for pinfold.
+    Words(Words),
+}
+
 /// What is done by a file that carries an image; nothing by the program alone.
-pub(crate) fn carried() -> Option<Outcome> {
+pub(crate) fn carried() -> Option<Result<Said, Failure>> {
     let file = match fs::File::open(OWN) {
         // It may be pinfold alone, which need not be read.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -63,17 +70,19 @@ pub(crate) fn carried() -> Option<Outcome> {
 }
 
 /// The file itself, started.
-fn begin(file: fs::File) -> Outcome {
+fn begin(file: fs::File) -> Result<Said, Failure> {
     let path = fs::read_link(OWN).map_err(pinfold_image::ImageError::from)?;
     let portable = Portable::of(file, &path.display().to_string())?;
     let mut words = std::env::args_os();
     let called = words.next().unwrap_or_default();
-    said(&portable, &path, &called, &words.collect::<Vec<_>>())
+    let called = Path::new(&called).file_name().unwrap_or_default();
+    said(&portable, &path, called, &words.collect::<Vec<_>>())
 }
 
-/// What is said to it, before anything is kept anywhere.
-fn said(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -> Outcome {
-    match Asked::of(words, &portable.index().agents).map_err(PortableVerbError::from)? {
+/// What is said to a file that was called by this name.
+fn said(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -> Result<Said, Failure> {
+    let asked = Asked::of(words, &portable.index().agents).map_err(PortableVerbError::from)?;
+    let done = match asked {
         Asked::AppImage(asked) => about::contract(&asked, portable, path),
         Asked::Info => Ok(about::info(portable)),
         Asked::Verify => about::verify(portable),
@@ -81,26 +90,26 @@ fn said(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) ->
         Asked::Install => about::install(portable, path),
         Asked::Uninstall => about::uninstall(portable, path),
         Asked::Help => Ok(help(portable)),
-        Asked::Pinfold(_) | Asked::Run(_) => go_on(portable, path, called, words),
-    }
+        Asked::Pinfold(words) => {
+            go_on(portable, path)?;
+            return Ok(Said::Words(Words::of_shell(called, words)));
+        }
+        Asked::Run(run) => {
+            let words = run_words(portable, path, called, run)?;
+            go_on(portable, path)?;
+            return Ok(Said::Words(Words::of_file(called, words)));
+        }
+    };
+    done.map(Said::Done)
 }
 
-/// Goes on as the program without the image, which a place of this user keeps. Comes back only where that fails.
-fn go_on(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -> Outcome {
+/// Goes on with a program without the image, which a place of this user keeps, for all that is executed from here on.
+fn go_on(portable: &Portable, path: &Path) -> Result<(), Failure> {
     let environment: Environment = std::env::vars_os().collect::<Environment>().with_account();
-    let index = portable.index();
     let place = portable::place(&environment, path, |folders| portable::needed(portable, folders))?;
     // Noted first, so that nobody takes the program away meanwhile.
     portable::started(place.folders.data(), portable, path).map_err(pinfold_image::ImageError::from)?;
     let program = portable::program(portable, &place.folders)?;
-    let mut arguments: Vec<OsString> = vec!["portable".into(), path.into(), "--placed".into()];
-    // A link that is called like an agent means it.
-    let called = Path::new(called).file_name().unwrap_or_default();
-    if index.agents.iter().any(|agent| called == agent.as_str()) {
-        arguments.extend(["--as".into(), called.to_owned()]);
-    }
-    arguments.push("--".into());
-    arguments.extend(words.iter().cloned());
     let mut more: Vec<(OsString, OsString)> = Vec::new();
     if portable.form() == Form::AppImage {
         more.push(("APPIMAGE".into(), path.into()));
@@ -109,47 +118,34 @@ fn go_on(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) -
         more.push(("OWD".into(), here.into()));
     }
     more.extend(place.home.map(|home| ("PINFOLD_HOME".into(), home.into())));
-    Err(pinfold_sandbox::become_program(&program, called, &arguments, &more).into())
+    // AppArmor goes by what was executed: the file, or the program in its directory.
+    let executed = if path.is_dir() { path.join("pinfold") } else { path.to_owned() };
+    Ok(pinfold_sandbox::goes_on(&executed, &program, &more)?)
 }
 
-/// Run what a file or a directory carries; it itself calls this
+/// Run what a directory carries; its `run.sh` calls this
 #[derive(Debug, clap::Args)]
 pub(crate) struct PortableArgs {
-    /// The file, or the directory of a tar
+    /// The directory of a tar, or a file
     file: PathBuf,
     /// What it was called as
     #[arg(long = "as", value_name = "NAME")]
     called: Option<OsString>,
-    /// Where things are kept has been decided, and this is the program there
-    #[arg(long)]
-    placed: bool,
     /// What was said to it
     #[arg(last = true)]
     words: Vec<OsString>,
 }
 
-/// What is said to a directory; and to either, by the program that it became.
+/// What is said to a directory, or to a file by another program.
 pub(crate) fn run(args: &PortableArgs) -> Outcome {
     let portable = Portable::open(&args.file)?;
     if portable.form() == Form::Tar {
         return Err(PortableVerbError::Packed(args.file.clone()).into());
     }
-    if !args.placed {
-        let path = std::path::absolute(&args.file).map_err(pinfold_image::ImageError::from)?;
-        return said(&portable, &path, args.called.as_deref().unwrap_or_default(), &args.words);
-    }
-    // AppArmor goes by what was executed: the file, or the program in its directory.
-    let executed = if args.file.is_dir() { args.file.join("pinfold") } else { args.file.clone() };
-    pinfold_sandbox::probe::started_from(&executed);
-    let words = match Asked::of(&args.words, &portable.index().agents).map_err(PortableVerbError::from)? {
-        Asked::Pinfold(words) => words,
-        Asked::Run(run) => run_words(&portable, &args.file, args.called.as_deref(), run)?,
-        _ => return Ok(help(&portable)),
-    };
-    let words = std::iter::once(OsString::from("pinfold")).chain(words);
-    match Args::try_parse_from(words) {
-        Ok(args) => commands::run(args),
-        Err(error) => Ok(crate::mistaken(&error)),
+    let path = std::path::absolute(&args.file).map_err(pinfold_image::ImageError::from)?;
+    match said(&portable, &path, args.called.as_deref().unwrap_or_default(), &args.words)? {
+        Said::Done(code) => Ok(code),
+        Said::Words(words) => Ok(crate::go(&words)),
     }
 }
 
@@ -157,11 +153,11 @@ pub(crate) fn run(args: &PortableArgs) -> Outcome {
 fn run_words(
     portable: &Portable,
     file: &Path,
-    called: Option<&OsStr>,
+    called: &OsStr,
     run: Run,
 ) -> Result<Vec<OsString>, Failure> {
     let mut place = OsString::from("appimage:");
-    place.push(std::path::absolute(file).map_err(pinfold_image::ImageError::from)?);
+    place.push(file);
     let mut words: Vec<OsString> = ["run", "--image"].map(OsString::from).into();
     words.push(place);
     words.extend(["--env", "CLAUDE_SANDBOXED=1"].map(OsString::from));
@@ -177,8 +173,10 @@ fn run_words(
         words.push("--keep-home".into());
     }
     words.extend(run.options);
-    let first = portable.index().agents.first().map(OsString::from);
-    words.extend(run.agent.or(called.map(OsStr::to_owned)).or(first));
+    // A link that is called like an agent means it.
+    let agents = &portable.index().agents;
+    let linked = agents.iter().find(|agent| called == agent.as_str());
+    words.extend(run.agent.or(linked.or(agents.first()).map(OsString::from)));
     words.push("--".into());
     words.extend(run.words);
     Ok(words)

@@ -53,6 +53,12 @@ impl Failure {
         Self { code: self.code.or(Some(code)), ..self }
     }
 
+    /// The same of a file that carries an image: where that is damaged, it is its own end, whatever a run ends with.
+    pub(crate) fn before_a_run(self) -> Self {
+        let code = if self.kind == Kind::Integrity { None } else { self.code };
+        Self { code, ..self }
+    }
+
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         self.code.unwrap_or_else(|| self.kind.exit_code())

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pack     an image, a program ─► FILE ([`pinfold_image::portable`])
-//! FILE ─► place: where this user's roots may be ─► program: DATA/heads/SHA256, the program without the image ─► it, with FILE's name
+//! FILE ─► place: where this user's roots may be ─► program: DATA/heads/SHA256, the program without the image ─► `pinfold run`
 //! ```
 //!
 //! FILE is an AppImage, a tar, or the directory that was in it. What stands beside it and says whose it is, is `vouch`'s; `kept` protects
@@ -10,9 +10,9 @@
 //!
 //! `DATA/portable/HEX.json` says which files were started (`record`), so that `gc` leaves alone what they have unpacked.
 //!
-//! The program that goes on is a copy of what FILE was made with, because FILE itself is an AppImage to whatever the machine has
-//! configured for such (binfmt_misc), and process 1 of a sandbox is this program once more. From there on it is `pinfold run` on
-//! `appimage:FILE`.
+//! FILE's own process goes on as `pinfold run` on `appimage:FILE`. What is executed from there on (process 1 of a sandbox, supervisors) is a
+//! copy of what FILE was made with ([`pinfold_sandbox::goes_on`]), because FILE itself is an AppImage to whatever the machine has configured
+//! for such (binfmt_misc).
 //!
 //! **Guarantees**: nothing is written outside of the place; a program under its digest is whole. **Refuses**: places that other users
 //! could write to, where nothing may be executed, or without room.

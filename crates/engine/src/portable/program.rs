@@ -22,8 +22,9 @@ use pinfold_image::portable::Portable;
 
 /// Folder of programs, below `DATA`.
 const FOLDER: &str = "heads";
-/// Permission bits of a program.
-const MODE: u32 = 0o500;
+/// Permission bits of a program. Its folder is the user's alone; process 1 of root's sandbox has ids that nobody has, and executes it by a
+/// descriptor.
+const MODE: u32 = 0o555;
 
 /// Where the program is or will be.
 pub(super) fn path(portable: &Portable, folders: &Home) -> PathBuf {

@@ -4,6 +4,7 @@
 //!   spawn    the three processes and what they say to each other
 //!   mounts   the file system, made by process 1
 //!   protect  what of it stays as it is
+//!   own      which file this program is executed from once more
 //!   key      the session key of a sealed sandbox, on its way inside
 //!   proof    that a sealed sandbox has no network, seen from inside
 //!   trees    what root's sandbox is shown of the host, opened by root
@@ -17,6 +18,7 @@
 
 pub(crate) mod key;
 pub(crate) mod mounts;
+pub(crate) mod own;
 pub(crate) mod proof;
 pub(crate) mod protect;
 pub(crate) mod spawn;

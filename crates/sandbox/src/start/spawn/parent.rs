@@ -26,6 +26,7 @@ use crate::plan::ids::Outside;
 use crate::plan::refusal::Refusal;
 use crate::probe::NamespaceProblem;
 use crate::start::key::SessionKey;
+use crate::start::own;
 use crate::start::step::At;
 use crate::start::step::Step;
 use crate::start::sys;
@@ -200,10 +201,9 @@ fn for_everybody(program: &Program) -> bool {
 }
 
 fn own_program(how: OpenAs) -> std::io::Result<Program> {
-    const OWN: &str = "/proc/self/exe";
-    let own = rustix::fs::open(OWN, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let (path, own) = own::opened()?;
     Ok(match how {
-        OpenAs::Mounted => Program::Mounted { path: rustix::fs::readlink(OWN, Vec::new())?, own },
+        OpenAs::Mounted => Program::Mounted { path, own },
         OpenAs::File => Program::File(own),
     })
 }
@@ -238,7 +238,7 @@ fn sealed_program() -> Result<OwnedFd, SandboxError> {
             Err(Errno::INVAL) => rustix::fs::memfd_create(INIT_NAME, flags)?,
             result => result?,
         };
-        let own = fs_err::File::open("/proc/self/exe")?;
+        let own = fs_err::File::open(own::held())?;
         let size = own.metadata()?.len();
         let mut copied = 0;
         while copied < size {

@@ -26,7 +26,7 @@ pub(crate) use probe::try_user_namespace;
 pub(crate) use process::Control;
 pub(crate) use process::Forked;
 pub(crate) use process::Streams;
-pub use process::become_program;
+pub(crate) use process::add_variables;
 pub(crate) use process::exit_now;
 pub(crate) use process::fork_single_threaded;
 pub(crate) use process::give_up_terminal;

@@ -1,13 +1,11 @@
 //! Making processes.
 
-use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 
@@ -15,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::check;
+use crate::start::own;
 
 /// Which side of a fork this is.
 #[derive(Debug)]
@@ -98,7 +97,7 @@ pub(crate) fn spawn_supervisor(
         .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, ABOVE))
         .collect::<Result<Vec<_>, _>>()?;
     let numbers: Vec<i32> = copies.iter().map(AsRawFd::as_raw_fd).collect();
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(own::held());
     command.arg0(name).stdin(streams.stdin).stdout(streams.stdout).stderr(streams.stderr);
     let arrange = move || {
         // SAFETY: signal-safe calls on numbers that were opened before the fork. Close-on-exec is set on the rest, not
@@ -117,17 +116,16 @@ pub(crate) fn spawn_supervisor(
     command.spawn()
 }
 
-/// Goes on as another program, with this one's environment and more. Comes back only where it cannot be executed.
-#[expect(clippy::disallowed_methods, reason = "this room starts processes")]
-pub fn become_program(
-    program: &Path,
-    name: &OsStr,
-    arguments: &[OsString],
-    more: &[(OsString, OsString)],
-) -> crate::SandboxError {
-    let mut command = Command::new(program);
-    command.arg0(name).args(arguments).envs(more.iter().map(|(name, value)| (name, value)));
-    crate::SandboxError::supervisor("go on as the program without the image")(command.exec())
+/// Gives this process more variables. Refused (EBUSY) when there are other threads, which could read them meanwhile.
+pub(crate) fn add_variables(more: &[(OsString, OsString)]) -> rustix::io::Result<()> {
+    if threads() != 1 {
+        return Err(Errno::BUSY);
+    }
+    for (name, value) in more {
+        // SAFETY: there is only this thread, so nobody reads or writes the environment.
+        unsafe { std::env::set_var(name, value) };
+    }
+    Ok(())
 }
 
 /// What a program started by [`spawn_tied`] gets besides its streams.

@@ -27,6 +27,7 @@ use crate::spec::MountSource;
 use crate::spec::Need;
 use crate::spec::Spec;
 use crate::start::key::SessionKey;
+use crate::start::own;
 use crate::start::step::Step;
 use crate::supervise::attend::Attendant;
 use crate::supervise::foreground::Supervised;
@@ -258,7 +259,7 @@ impl Sandboxes {
         let state;
         let mut written;
         let running: Box<dyn Supervised> = if let Runtime::Oci(_) | Runtime::Containerd = runtime {
-            let program = std::env::current_exe().map_err(SandboxError::supervisor("find this program"))?;
+            let program = own::own_path().map_err(SandboxError::supervisor("find this program"))?;
             written = written::places(&plan, &folder.0, Means::Copy)?;
             let copies =
                 written.by_target.iter().map(|(target, place)| (target.clone(), place.path().clone()));
