@@ -35,7 +35,7 @@ use crate::model::media;
 use crate::source::ImageLayer;
 
 /// Bytes that are handed on at once.
-const PIECE: usize = 1 << 20;
+pub(crate) const PIECE: u64 = 1 << 20;
 
 /// An image of other blobs, and where they are.
 #[derive(Debug)]
@@ -128,12 +128,21 @@ pub(crate) fn compress(
 ) -> Result<Encoded, ImageError> {
     let pieces = std::iter::from_fn(|| {
         let mut piece = Vec::new();
-        match from.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
+        match from.by_ref().take(PIECE).read_to_end(&mut piece) {
             Ok(0) => None,
             Ok(_) => Some(Ok(Piece::Bytes(piece))),
             Err(error) => Some(Err(TarError::Io(error))),
         }
     });
+    compress_pieces(pieces, (encoding, threads), out)
+}
+
+/// Compresses pieces of a tar.
+pub(crate) fn compress_pieces<'a>(
+    pieces: impl Iterator<Item = Result<Piece<'a>, TarError>>,
+    (encoding, threads): (&Encoding, NonZeroUsize),
+    out: impl Write + Send,
+) -> Result<Encoded, ImageError> {
     encode::encode(pieces, &InlineOnly, &NoSources, encoding, threads, out).map_err(|error| match error {
         EncodeError::Tar(TarError::Io(error)) => unwrap_io(error),
         EncodeError::Output(error) => error.into(),

@@ -30,6 +30,20 @@ pub(super) fn trailer(crc: u32, size: u64) -> [u8; 8] {
     bytes
 }
 
+/// Appends stored blocks (RFC 1951, section 3.2.4) of all bytes to `out`, from one byte boundary to another.
+pub(super) fn store(bytes: &[u8], out: &mut Vec<u8>) {
+    const MOST: usize = u16::MAX as usize;
+    out.reserve(bytes.len() + 5 * bytes.len().div_ceil(MOST));
+    for block in bytes.chunks(MOST) {
+        // Not the last block, and of no compression; the rest of the byte is skipped.
+        let length = block.len() as u16;
+        out.push(0);
+        out.extend(length.to_le_bytes());
+        out.extend((!length).to_le_bytes());
+        out.extend(block);
+    }
+}
+
 /// Deflates whole segments; reset for each, so that a segment's bytes depend on nothing before it.
 #[derive(Debug)]
 pub(super) struct Segments {

@@ -63,6 +63,8 @@ impl Format {
 pub(super) enum Job {
     /// A piece of the tar, to be compressed.
     Compress(Vec<u8>),
+    /// A piece of the tar that is to be stored.
+    Store(Vec<u8>),
     /// Bytes of the layer.
     Bytes(Vec<u8>),
     /// Bytes of an archive, to be copied into the layer with some of them changed.
@@ -115,6 +117,11 @@ impl Lanes<'_> {
     /// Bytes of a full segment.
     pub(super) fn segment_size(&self) -> usize {
         self.format.segment_size()
+    }
+
+    /// Whether what is compressed already is a segment of its own. zstd stores by itself what it cannot make smaller.
+    pub(super) fn stores(&self) -> bool {
+        matches!(self.format, Format::Gzip { .. })
     }
 
     /// An empty buffer for the next segment.
@@ -203,6 +210,7 @@ fn work(
         let segment = match (job, &mut encoder) {
             (Job::Compress(raw), Ok(encoder)) => encoder.segment(raw, buffers),
             (Job::Compress(_), Err(_)) => Err(EncodeError::Encoder("zstd")),
+            (Job::Store(raw), _) => Ok(stored(raw, buffers)),
             (Job::Bytes(compressed), _) => Ok(Segment { compressed, ..Segment::default() }),
             (Job::Copy { archive, range, patches }, _) => copy(&archive, range, &patches, sources, buffers),
             (Job::Count { crc, uncompressed }, _) => Ok(Segment { crc, uncompressed, ..Segment::default() }),
@@ -234,6 +242,16 @@ impl Encoder {
         };
         Ok(Segment { compressed, crc, uncompressed, copied: 0 })
     }
+}
+
+fn stored(raw: Vec<u8>, buffers: &Buffers) -> Segment {
+    let mut compressed = buffers.take();
+    gzip::store(&raw, &mut compressed);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&raw);
+    let uncompressed = raw.len() as u64;
+    buffers.give(raw);
+    Segment { compressed, crc, uncompressed, copied: 0 }
 }
 
 fn copy(

@@ -8,12 +8,14 @@
 //!
 //! A gzip segment is a piece of the tar deflated with an empty window and ended by a sync flush, so it stands on byte
 //! boundaries and depends on nothing but its own bytes; or it is a *run*: deflate blocks that a publisher's archive
-//! already holds, copied as they are (modules `plan` and `splice`). Each segment carries its own CRC-32; they are combined at
+//! already holds, copied as they are (modules `plan` and `splice`); or it is stored, where its bytes are compressed already
+//! ([`Piece::Dense`]). Each segment carries its own CRC-32; they are combined at
 //! the end. The closing `03 00` is an empty final block.
 //!
 //! **Guarantees**: one streaming pass (tar → diff_id → segments → digest of the blob); the bytes depend on the tar, the
 //! archives its files came in and the [`Encoding`] alone, never on the number of threads, on buffer sizes, the clock or the
-//! machine. Segments are cut every MiB (zstd: 4 MiB) counted from the start of the tar or the end of a run. At most
+//! machine. Segments are cut every MiB (zstd: 4 MiB) counted from the start of the tar, the end of a run, or where a gzip begins or ends
+//! to store. At most
 //! [`IN_FLIGHT`] bytes are held.
 //!
 //! **Refuses**: levels the encoder does not have, contents that are shorter or longer than the tree says.
@@ -224,6 +226,7 @@ pub fn encode<'a>(
         for piece in pieces {
             match piece? {
                 Piece::Bytes(bytes) => tar.add(&bytes)?,
+                Piece::Dense(bytes) => tar.add_dense(&bytes)?,
                 Piece::File { content: Content::Inline(bytes), .. } => tar.add(bytes)?,
                 Piece::File { path, content: content @ Content::Range { archive, offset, size } } => {
                     let blocks = match reuse {

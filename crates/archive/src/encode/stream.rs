@@ -68,12 +68,21 @@ impl File<'_> {
     }
 }
 
+/// What becomes of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Compress,
+    Store,
+}
+
 /// The tar as far as it has come: hashed, and cut into segments.
 pub(super) struct Tar<'a, 'l> {
     lanes: &'a Lanes<'l>,
     hasher: Hasher,
     size: u64,
     segment: Vec<u8>,
+    /// What becomes of the segment.
+    how: How,
     buffer: Vec<u8>,
 }
 
@@ -84,6 +93,7 @@ impl<'a, 'l> Tar<'a, 'l> {
             hasher: Hasher::new(Algorithm::Sha256),
             size: 0,
             segment: lanes.buffer(),
+            how: How::Compress,
             buffer: vec![0; READ],
         }
     }
@@ -93,7 +103,22 @@ impl<'a, 'l> Tar<'a, 'l> {
         self.size += bytes.len() as u64;
     }
 
-    pub(super) fn add(&mut self, mut bytes: &[u8]) -> Result<(), EncodeError> {
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.add_to(bytes, How::Compress)
+    }
+
+    /// Bytes that are compressed already.
+    pub(super) fn add_dense(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.add_to(bytes, How::Store)
+    }
+
+    fn add_to(&mut self, mut bytes: &[u8], how: How) -> Result<(), EncodeError> {
+        if self.how != how && self.lanes.stores() {
+            if !self.segment.is_empty() {
+                self.flush()?;
+            }
+            self.how = how;
+        }
         self.hash(bytes);
         while !bytes.is_empty() {
             let room = self.lanes.segment_size() - self.segment.len();
@@ -166,7 +191,11 @@ impl<'a, 'l> Tar<'a, 'l> {
 
     fn flush(&mut self) -> Result<(), EncodeError> {
         let next = self.lanes.buffer();
-        self.lanes.send(Job::Compress(std::mem::replace(&mut self.segment, next)))
+        let segment = std::mem::replace(&mut self.segment, next);
+        self.lanes.send(match self.how {
+            How::Compress => Job::Compress(segment),
+            How::Store => Job::Store(segment),
+        })
     }
 
     pub(super) fn finish(mut self) -> Result<(Digest, u64), EncodeError> {

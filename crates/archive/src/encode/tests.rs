@@ -199,3 +199,32 @@ proptest! {
         }
     }
 }
+
+/// What is compressed already stands in a gzip as it is, in blocks of at most 65,535 bytes; however it is cut, and by however many threads.
+#[test]
+fn what_is_dense_is_stored_in_a_gzip() {
+    let (before, dense, after) = (text(100_000, 1), noise(2_500_000, 2), text(10, 3));
+    let all = [&before[..], &dense, &after].concat();
+    let made = |encoding: Encoding, cut: usize, n: usize| {
+        let pieces = before.chunks(cut).map(|bytes| Ok(Piece::Bytes(bytes.to_vec())));
+        let pieces = pieces.chain(dense.chunks(cut).map(|bytes| Ok(Piece::Dense(bytes.to_vec()))));
+        let pieces = pieces.chain(std::iter::once(Ok(Piece::Bytes(after.clone()))));
+        let mut out = Vec::new();
+        let encoded = encode(pieces, &InlineOnly, &NoSources, &encoding, threads(n), &mut out).unwrap();
+        assert_eq!((encoded.diff_id, encoded.digest), (Digest::sha256(&all), Digest::sha256(&out)));
+        assert!(decode(&out, encoding) == all);
+        out
+    };
+    let stored = made(GZIP, 1 << 20, 1);
+    assert!(stored == made(GZIP, 4_097, 3));
+    let holds = |blob: &[u8], part: &[u8]| memchr::memmem::find(blob, part).is_some();
+    assert!(holds(&stored, &dense[..65_535]) && holds(&stored, &dense[(2 << 20) + 65_535..][..65_535]));
+    assert!(!holds(&stored, &before[..65_535]), "the control");
+    let compressed = encode_bytes(&before, 1 << 20, GZIP, 1).1.len();
+    let blocks = [1 << 20, 1 << 20, dense.len() - (2 << 20)].map(|part: usize| part.div_ceil(65_535)).iter().sum::<usize>();
+    let most = compressed + dense.len() + 5 * blocks + 64;
+    assert!(stored.len() <= most, "{} of {most}", stored.len());
+    // The others have no need of it.
+    assert!(made(Encoding::None, 1_000, 2) == all);
+    assert!(made(ZSTD, 1_000, 2) == encode_bytes(&all, 1 << 20, ZSTD, 1).1);
+}

@@ -42,6 +42,8 @@ const PAX_NAME: &[u8] = b"PaxHeaders/0";
 pub enum Piece<'a> {
     /// Headers, padding, the end marker.
     Bytes(Vec<u8>),
+    /// Bytes that are compressed already, and get no smaller.
+    Dense(Vec<u8>),
     /// The whole content of a file, never empty.
     File {
         /// The file.
@@ -131,7 +133,7 @@ pub fn member_of_mode(name: &[u8], mode: u32, size: u64) -> Result<Vec<u8>, &'st
 pub fn write(tree: &Tree, contents: &dyn Contents, mut out: impl Write) -> Result<(), TarError> {
     for piece in pieces(tree) {
         match piece? {
-            Piece::Bytes(bytes) => out.write_all(&bytes)?,
+            Piece::Bytes(bytes) | Piece::Dense(bytes) => out.write_all(&bytes)?,
             Piece::File { path, content } => {
                 let failed = |source| TarError::Content { path: path.clone(), source };
                 let mut reader = contents.open(content).map_err(failed)?;

@@ -9,6 +9,7 @@
 //!
 //! **Guarantees**: equal programs, images and words give equal bytes; nothing is held in memory but names and documents.
 
+use std::collections::VecDeque;
 use std::io;
 use std::io::BufReader;
 use std::io::Read;
@@ -16,8 +17,11 @@ use std::io::Seek;
 use std::io::Write;
 use std::num::NonZeroUsize;
 
+use pinfold_archive::encode::Encoded;
 use pinfold_archive::encode::Encoding;
 use pinfold_archive::tar::BLOCK;
+use pinfold_archive::tar::Piece;
+use pinfold_archive::tar::TarError;
 use pinfold_archive::tar::write;
 use pinfold_base::Digest;
 
@@ -44,7 +48,9 @@ use crate::blobs::unwrap_io;
 use crate::blobs::wrap;
 use crate::json;
 use crate::model::Descriptor;
-use crate::recode::compress;
+use crate::model::LayerEncoding;
+use crate::recode::PIECE;
+use crate::recode::compress_pieces;
 
 /// The program's file.
 pub(super) const PROGRAM: &str = "pinfold";
@@ -52,8 +58,6 @@ pub(super) const PROGRAM: &str = "pinfold";
 const RUN: &str = "run.sh";
 /// All that is in the directory.
 pub const FOLDER: [&str; 4] = [RUN, PROGRAM, INDEX, LAYOUT];
-/// Bytes that are read at once.
-const PIECE: usize = 1 << 20;
 
 /// Starts the program beside it, whatever links lead to it and whatever bytes are in their names: `x` behind what a command prints
 /// keeps newlines at the end of a name.
@@ -162,12 +166,28 @@ impl Tarball {
         blobs: &'a dyn Blobs,
         program: VerifiedReader<impl Read + 'a>,
     ) -> impl Read + 'a {
+        self.rolled(blobs, program)
+    }
+
+    /// The same in some encoding. A gzip stores what is compressed already: it would take a second for each 100 MB, and gain nothing.
+    pub(super) fn compressed(
+        &self,
+        blobs: &dyn Blobs,
+        program: VerifiedReader<impl Read>,
+        how: (&Encoding, NonZeroUsize),
+        out: impl Write + Send,
+    ) -> Result<Encoded, ImageError> {
+        compress_pieces(self.rolled(blobs, program), how, out)
+    }
+
+    fn rolled<'a>(&'a self, blobs: &'a dyn Blobs, program: VerifiedReader<impl Read + 'a>) -> Rolled<'a> {
         Rolled {
             members: self.members.iter(),
             blobs,
             program: Some(Box::new(program)),
-            current: Box::new(io::empty()),
-            end: Some(write::END),
+            current: Stretch::plain(io::empty()),
+            next: VecDeque::new(),
+            is_ended: false,
         }
     }
 
@@ -177,7 +197,7 @@ impl Tarball {
         tar: impl Read,
         program: &IndexProgram,
     ) -> Result<Option<String>, ImageError> {
-        let mut tar = BufReader::with_capacity(PIECE, tar);
+        let mut tar = BufReader::with_capacity(1 << 20, tar);
         for member in &self.members {
             let is_right = same(&mut tar, &member.header)?
                 && match &member.source {
@@ -223,34 +243,96 @@ fn has_digest(tar: &mut impl Read, digest: &Digest, size: u64) -> Result<bool, I
     }
 }
 
-/// The bytes of a tar, member by member.
+/// What is read of a tar next.
+struct Stretch<'a> {
+    reader: Box<dyn Read + 'a>,
+    /// Whether it is compressed already.
+    density: Density,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Density {
+    Plain,
+    Compressed,
+}
+
+impl<'a> Stretch<'a> {
+    fn plain(reader: impl Read + 'a) -> Self {
+        Self { reader: Box::new(reader), density: Density::Plain }
+    }
+}
+
+/// A tar, stretch by stretch.
 struct Rolled<'a> {
     members: std::slice::Iter<'a, Member>,
     blobs: &'a dyn Blobs,
     program: Option<Box<dyn Read + 'a>>,
-    current: Box<dyn Read + 'a>,
-    end: Option<[u8; 2 * BLOCK]>,
+    current: Stretch<'a>,
+    /// What comes behind it.
+    next: VecDeque<Stretch<'a>>,
+    is_ended: bool,
+}
+
+impl<'a> Rolled<'a> {
+    /// Goes on to the next stretch, if there is one.
+    fn advance(&mut self) -> Result<bool, ImageError> {
+        if let Some(next) = self.next.pop_front() {
+            self.current = next;
+            return Ok(true);
+        }
+        let Some(member) = self.members.next() else {
+            let is_new = !std::mem::replace(&mut self.is_ended, true);
+            self.current = Stretch::plain(io::Cursor::new(write::END));
+            return Ok(is_new);
+        };
+        let content: Stretch<'a> = match &member.source {
+            Source::Bytes(bytes) => Stretch::plain(&bytes[..]),
+            Source::Blob(blob) => {
+                let reader = Box::new(open_verified(self.blobs, blob)?);
+                let is_plain = matches!(LayerEncoding::of(&blob.media_type), None | Some(LayerEncoding::Tar));
+                let density = if is_plain { Density::Plain } else { Density::Compressed };
+                Stretch { reader, density }
+            }
+            Source::Program => Stretch::plain(self.program.take().unwrap_or_else(|| Box::new(io::empty()))),
+        };
+        self.current = Stretch::plain(&member.header[..]);
+        self.next.extend([content, Stretch::plain(io::repeat(0).take(member.padding()))]);
+        Ok(true)
+    }
+
+    /// The next bytes, and whether they are compressed already.
+    fn piece(&mut self) -> Result<Option<Piece<'static>>, TarError> {
+        loop {
+            let mut bytes = Vec::new();
+            self.current.reader.by_ref().take(PIECE).read_to_end(&mut bytes)?;
+            if !bytes.is_empty() {
+                return Ok(Some(match self.current.density {
+                    Density::Plain => Piece::Bytes(bytes),
+                    Density::Compressed => Piece::Dense(bytes),
+                }));
+            }
+            if !self.advance().map_err(wrap)? {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Iterator for Rolled<'_> {
+    type Item = Result<Piece<'static>, TarError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.piece().transpose()
+    }
 }
 
 impl Read for Rolled<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
-            let n = self.current.read(buf)?;
-            if n > 0 || buf.is_empty() {
+            let n = self.current.reader.read(buf)?;
+            if n > 0 || buf.is_empty() || !self.advance().map_err(wrap)? {
                 return Ok(n);
             }
-            let Some(member) = self.members.next() else {
-                let Some(end) = self.end.take() else { return Ok(0) };
-                self.current = Box::new(io::Cursor::new(end));
-                continue;
-            };
-            let content: Box<dyn Read> = match &member.source {
-                Source::Bytes(bytes) => Box::new(&bytes[..]),
-                Source::Blob(blob) => Box::new(open_verified(self.blobs, blob).map_err(wrap)?),
-                Source::Program => self.program.take().unwrap_or_else(|| Box::new(io::empty())),
-            };
-            let padding = io::repeat(0).take(member.padding());
-            self.current = Box::new(member.header.chain(content).chain(padding));
         }
     }
 }
@@ -268,7 +350,7 @@ pub fn pack_tar(
     let (size, digest) = (before.size, before.digest);
     let tarball = Tarball::plan(image, about, &IndexProgram { size, digest: digest.clone() })?;
     program.rewind()?;
-    let mut tar = tarball.read(blobs, VerifiedReader::new(program, digest, size));
-    let encoded = compress(&mut tar, (encoding, threads), out)?;
+    let program = VerifiedReader::new(program, digest, size);
+    let encoded = tarball.compressed(blobs, program, (encoding, threads), out)?;
     Ok(Packed { digest: encoded.digest, size: encoded.size, program: size })
 }

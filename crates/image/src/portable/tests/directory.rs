@@ -90,6 +90,22 @@ fn a_tar_is_a_directory_that_starts_and_a_layout() {
     }
 }
 
+/// Layers are compressed already: a second time would cost seconds and gain nothing.
+#[test]
+fn a_gzip_stores_what_is_compressed_already() {
+    let made = tar(GZIP, 2);
+    let source = source();
+    let holds = |part: &[u8]| memchr::memmem::find(&made, part).is_some();
+    let image = source.image(AMD64).unwrap();
+    assert!(!image.layers.is_empty());
+    for layer in &image.layers {
+        let mut blob = Vec::new();
+        source.open(&layer.descriptor).unwrap().read_to_end(&mut blob).unwrap();
+        assert!(blob.len() < 65_535 && holds(&blob));
+    }
+    assert!(!holds(PROGRAM) && !holds(image.config.bytes()), "the control");
+}
+
 #[test]
 fn it_starts_from_wherever_it_is_with_its_words_as_they_are() {
     for below in ["here", "a b", "a\nb\n", "-x", "$(x)`'\"", "ü*"] {
