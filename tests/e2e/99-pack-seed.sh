@@ -74,6 +74,16 @@ offline() { as_user "$box/w" env -i HOME="$box/new" PATH=/usr/bin:/bin unshare -
 mkdir -p "$box/new"; own "$box/new"
 says 'seed: no network at the first start, nor FUSE' started offline
 
+one_id() { as_user "$box/w" env -i HOME="$box/one" PATH=/usr/bin:/bin unshare --user --map-root-user "$seed" -- echo started; }
+mkdir -p "$box/one"; own "$box"
+says 'seed: root of a namespace that has no other id' started one_id
+mkdir -p "$box/w/kept"; own "$box/w"
+worked_on() { as_user "$box/w" env -i HOME="$theirs" PATH=/usr/bin:/bin PINFOLD_HOME="$box/w/kept/here" "$seed" -- true; }
+refuse 'seed: what the agent works on is no place for what is kept' 5 worked_on
+same 'seed: and nothing was written there' 0 sh -c 'ls -A "$0" | wc -l' "$box/w/kept"
+lines() { said --mirror -- true 2>&1 | grep -ci mirror; }
+same 'seed: --mirror is said once' 1 lines
+
 # One program is started, and what it starts of itself is the copy without the magic, which no machine has a program for.
 if have strace; then
   # The file, process 1 and `true`.

@@ -7,6 +7,11 @@ check 'pack a tar' run pack iteron-sandbox --name agents -o "$box/agents.tar.gz"
 packed_elsewhere() ( umask 077; as_user "$box" "$work/pinfold" pack iteron-sandbox --name agents --quiet --output "$box/again.tar.gz" )
 same 'packed again elsewhere, with another umask, it is the same' "sha256:$(sha256sum "$box/agents.tar.gz" | cut -d' ' -f1)" packed_elsewhere
 rm -f "$box/again.tar.gz"
+check 'gzip finds it whole' gzip -t "$box/agents.tar.gz"
+check 'the same, not compressed' run pack iteron-sandbox --name agents -o "$box/agents.tar"
+inner() { zcat "$box/agents.tar.gz" | cmp - "$box/agents.tar"; }
+check 'zcat gives that' inner
+rm -f "$box/agents.tar"
 check 'tar unpacks it' as_user "$box" tar -xf agents.tar.gz -C 'un packed'
 there="$box/un packed/agents"
 says 'the directory says of itself that it is whole' whole bare "$box/home" "$there/run.sh" --pinfold-verify

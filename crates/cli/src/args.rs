@@ -133,6 +133,15 @@ impl Command {
         }
     }
 
+    /// The directory that an agent is to work on, apart from all that is not named.
+    pub(crate) fn isolated_workspace(&self) -> Option<PathBuf> {
+        match self {
+            Self::Run(args) => args.what().isolated_workspace(),
+            Self::Open(args) => args.what().isolated_workspace(),
+            _ => None,
+        }
+    }
+
     /// What is true when its work is interrupted; nothing where Ctrl-C is the way to end it.
     pub(crate) fn interrupted(&self) -> Option<&'static str> {
         Some(match self {

@@ -31,11 +31,11 @@ fn main() -> ExitCode {
     match portable::carried() {
         None => {
             complete::answer();
-            go(&Words { words: std::env::args_os().collect(), by: By::Shell })
+            go(Words::read(std::env::args_os().collect(), By::Shell))
         }
-        Some(Ok(Said::Words(words))) => go(&words),
+        Some(Ok(Said::Words(words))) => go(words),
         Some(Ok(Said::Done(code))) => ended(code),
-        Some(Err(failure)) => failed(&failure, None),
+        Some(Err(failure)) => failed(failure, None),
     }
 }
 
@@ -43,6 +43,8 @@ fn main() -> ExitCode {
 #[derive(Debug)]
 struct Words {
     words: Vec<OsString>,
+    /// As they were read.
+    args: Result<args::Args, clap::Error>,
     by: By,
 }
 
@@ -56,6 +58,10 @@ enum By {
 }
 
 impl Words {
+    fn read(words: Vec<OsString>, by: By) -> Self {
+        Self { args: args::Args::try_parse_from(&words), words, by }
+    }
+
     /// Words for pinfold behind those that a file is called by.
     fn of_shell(called: &OsStr, words: Vec<OsString>) -> Self {
         Self::of(called, words, By::Shell)
@@ -69,15 +75,15 @@ impl Words {
     fn of(called: &OsStr, words: Vec<OsString>, by: By) -> Self {
         let mut name = called.to_owned();
         name.push(" --pinfold");
-        Self { words: std::iter::once(name).chain(words).collect(), by }
+        Self::read(std::iter::once(name).chain(words).collect(), by)
     }
 }
 
 /// Does what the words say.
-fn go(words: &Words) -> ExitCode {
-    let args = match args::Args::try_parse_from(&words.words) {
+fn go(Words { words, args, by }: Words) -> ExitCode {
+    let args = match args {
         Ok(args) => args,
-        Err(error) => return mistaken(&error, words),
+        Err(error) => return mistaken(&error, &words, by),
     };
     render::log::install(args.global.verbose);
     if let Some(words) = args.command.interrupted() {
@@ -87,24 +93,24 @@ fn go(words: &Words) -> ExitCode {
     match commands::run(args) {
         Ok(code) => ended(code),
         Err(failure) => {
-            let failure = if words.by == By::File { failure.before_a_run() } else { failure };
-            failed(&failure, json.then_some(stdout))
+            let failure = if by == By::File { failure.before_a_run() } else { failure };
+            failed(failure, json.then_some(stdout))
         }
     }
 }
 
 /// What clap says: help, the version, or a mistake.
-fn mistaken(error: &clap::Error, Words { words, by }: &Words) -> ExitCode {
+fn mistaken(error: &clap::Error, words: &[OsString], by: By) -> ExitCode {
     let before: Vec<_> = words.iter().skip(1).take_while(|word| *word != "--").collect();
     let (json, verb) = (
         before.iter().any(|word| *word == "--json"),
         before.iter().find(|word| !word.as_encoded_bytes().starts_with(b"-")),
     );
-    let is_run = *by == By::Shell && verb.is_some_and(|verb| *verb == "run");
+    let is_run = by == By::Shell && verb.is_some_and(|verb| *verb == "run");
     if json && error.use_stderr() {
         let failure = Failure::of_clap(&render::of_clap(error, words.iter().cloned()));
         let stdout = if is_run { Stdout::Theirs } else { Stdout::Ours };
-        return failed(&if is_run { failure.ending(commands::run::OWN) } else { failure }, Some(stdout));
+        return failed(if is_run { failure.ending(commands::run::OWN) } else { failure }, Some(stdout));
     }
     render::usage(error, words.iter().cloned());
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
@@ -113,13 +119,14 @@ fn mistaken(error: &clap::Error, Words { words, by }: &Words) -> ExitCode {
 
 /// A verb that did what it should has failed all the same when nobody could be given its result. There is no stdout to tell it on.
 fn ended(code: ExitCode) -> ExitCode {
-    render::lost().map_or(code, |failure| failed(&failure, None))
+    render::lost().map_or(code, |failure| failed(failure, None))
 }
 
-fn failed(failure: &Failure, json: Option<Stdout>) -> ExitCode {
+fn failed(failure: Failure, json: Option<Stdout>) -> ExitCode {
+    let failure = failure.as_called();
     match json {
-        Some(stdout) => render::diagnostic::print_json(failure, stdout),
-        None => render::diagnostic::print(failure),
+        Some(stdout) => render::diagnostic::print_json(&failure, stdout),
+        None => render::diagnostic::print(&failure),
     }
     ExitCode::from(failure.exit_code())
 }

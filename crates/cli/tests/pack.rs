@@ -81,6 +81,21 @@ fn a_file_tells_what_it_is_and_refuses_what_it_does_not_know() {
     assert!(fs::read(packed.machine.path("box").join("again")).unwrap() == once);
     let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(json["size"].as_u64(), Some(once.len() as u64));
+    // Words that contradict each other, an agent that is not there, and who is named by what is to be done.
+    for (words, error) in [
+        (&["-i", "-m", "x"][..], "the opposite of each other"),
+        (&["--agent", "codex-cli"], "there is no agent `codex-cli` in it; it has none"),
+    ] {
+        let (code, told) = told(&packed.carried(words));
+        assert!(code == Some(2) && told.contains(error), "{words:?}: {told}");
+    }
+    let hint = format!("`'{}' --pinfold ps` shows what there is", packed.file.display());
+    let (_, told_by_it) = told(&packed.carried(&["--pinfold", "rm", "nothing"]));
+    assert!(told_by_it.contains(&hint), "{told_by_it}");
+    assert!(
+        said(&packed.pinfold(&["rm", "nothing"])).contains("`pinfold ps` shows what there is"),
+        "the control"
+    );
     // A link that is called like process 1 of a sandbox is none.
     let link = packed.machine.path("box").join("pinfold-init");
     std::os::unix::fs::symlink(&packed.file, &link).unwrap();
@@ -138,6 +153,21 @@ fn what_cannot_be_packed_says_what_to_do() {
         (&["copy", "appimage:a b.AppImage", "appimage:other"], "made by `pinfold pack`", "places are"),
         (&["pack", "--offline", "-o", "."], "is no file", "name another file"),
         (&["pack", "--offline", "-o", "nowhere/x"], "there is no folder", "make the folder"),
+        (
+            &["pack", "--offline", "-o", "x.zip"],
+            "an archive that `pack` does not make",
+            "name it FILE.AppImage",
+        ),
+        (
+            &["pack", "--offline", "-o", "X.TAR.XZ"],
+            "an archive that `pack` does not make",
+            "--format appimage",
+        ),
+        (
+            &["verify", "box", "--key", "k", "--only", "oci"],
+            "makes no checks",
+            "leave out `--only`, or name a file",
+        ),
     ] {
         let (code, told) = told(&packed.pinfold(args));
         assert!(code == Some(2) || code == Some(1), "{args:?}: {code:?}");
@@ -146,7 +176,14 @@ fn what_cannot_be_packed_says_what_to_do() {
     let one = packed.pinfold(&["pack", "--offline", "--head", env!("CARGO_BIN_EXE_pinfold"), "-o", "one"]);
     assert!(one.status.success(), "the control: {}", said(&one));
     assert!(fs::read(packed.machine.path("box").join("one")).unwrap() == fs::read(&packed.file).unwrap());
+    // A dot alone says nothing, and who says the form is believed.
+    for words in [&["-o", "box-1.0"][..], &["--format", "appimage", "-o", "box.zip"]] {
+        let made = packed.pinfold(&[&["pack", "--offline", "--head", "one"], words].concat());
+        assert!(made.status.success(), "the control: {}", said(&made));
+        fs::remove_file(packed.machine.path("box").join(words[words.len() - 1])).unwrap();
+    }
     let left = |name: &str| packed.machine.path("box").join(name).exists();
+    assert!(!left("x.zip") && !left("X.TAR.XZ"));
     assert!(!left("other") && !left("box-aarch64.AppImage"));
     let mut bytes = fs::read(&packed.file).unwrap();
     bytes.truncate(bytes.len() - 4096);
@@ -168,6 +205,23 @@ fn a_start_keeps_its_things_where_they_are_the_users_own() {
     let (code, error) = told(&packed.carried_at(&packed.file, &["x"], &place));
     assert!(code == Some(5) && error.contains("can be written to by other users"), "{error}");
     assert!(error.contains("set `PINFOLD_HOME` to a directory of yours"), "{error}");
+    // What the agent works on is no place, and nothing is written there before that is said; nor anywhere where a word is wrong.
+    let work = packed.machine.path("box").join("work");
+    fs::create_dir(&work).unwrap();
+    let (inner, outer) = (work.join("home"), packed.machine.path("elsewhere"));
+    let start = |place: &Path, words: &[&str]| {
+        let words = [&["--workspace", "work"], words].concat();
+        told(&packed.carried_at(&packed.file, &words, &[("PINFOLD_HOME", place.to_str().unwrap())]))
+    };
+    let (code, error) = start(&inner, &["x"]);
+    assert!(code == Some(5) && error.contains("which the agent works on"), "{error}");
+    assert!(!inner.exists());
+    for wrong in ["--memory=much", "--cpus=none"] {
+        let (code, error) = start(&outer, &[wrong, "x"]);
+        assert!(code == Some(2) && !outer.exists(), "{error}");
+    }
+    start(&outer, &["x"]);
+    assert!(outer.join("data/heads").exists(), "the control");
     let beside = packed.machine.path("box").join("a b.AppImage.home");
     fs::create_dir(&beside).unwrap();
     let (code, listed) = told(&packed.carried(&["--pinfold", "ps"]));
@@ -445,7 +499,12 @@ fn a_file_is_vouched_for_by_its_digest_and_by_a_signature_beside_it() {
         assert!(code.is_some_and(|code| code < 2) && report.contains("passed    file.signature"), "{report}");
         let (code, report) = vouched(&["--key", "other.pub"]);
         assert!(code == Some(4) && report.contains("is not by the key"), "{report}");
+        let (code, report) = verify(&["--key", "key.pub"]);
+        assert!(code == Some(0) && report.contains("file.signature") && !report.contains("oci."), "{report}");
         let digest = made["digest"].as_str().unwrap();
+        if file == "signed.tar.gz" {
+            directories_are_held_to_it(&packed, file, digest);
+        }
         let (code, report) = vouched(&["--digest", digest]);
         assert!(
             code.is_some_and(|code| code < 2) && report.contains("of the file, and so of all in it"),
@@ -473,4 +532,32 @@ fn a_file_is_vouched_for_by_its_digest_and_by_a_signature_beside_it() {
     let (code, error) =
         told(&packed.pinfold(&["verify", "box", "--digest", &format!("sha256:{}", "0".repeat(64))]));
     assert!(code == Some(2) && error.contains("NAME@sha256:"), "{error}");
+}
+
+/// A directory by what was printed of the tar that it was in; with something in it that was not, and without something that was.
+fn directories_are_held_to_it(packed: &Packed, file: &str, digest: &str) {
+    let at = |name: &str| packed.machine.path("box").join(name);
+    let unpacked = Command::new("tar").args(["-xf", file]).current_dir(at("")).status().unwrap();
+    assert!(unpacked.success());
+    let verify = |digest: &str| {
+        told(&packed.pinfold(&["verify", "--only", "file", "appimage:box", "--digest", digest]))
+    };
+    let (code, report) = verify(digest);
+    assert!(code == Some(0) && report.contains("of the .tar.gz that it was in"), "{report}");
+    let other = format!("sha256:{}", "0".repeat(64));
+    let (code, report) = verify(&other);
+    assert!(code == Some(4) && report.contains("neither is"), "the control: {report}");
+    for beyond in ["mine", "oci/blobs/sha256/x"] {
+        fs::write(at("box").join(beyond), "").unwrap();
+        let (code, report) = verify(digest);
+        assert!(
+            code == Some(4) && report.contains(&format!("`{beyond}` is in it, which nobody packed")),
+            "{report}"
+        );
+        fs::remove_file(at("box").join(beyond)).unwrap();
+    }
+    assert_eq!(verify(digest).0, Some(0), "the control");
+    fs::write(at("box/run.sh"), "exit\n").unwrap();
+    let (code, report) = verify(digest);
+    assert!(code == Some(4) && report.contains("the tar that it is is damaged"), "{report}");
 }

@@ -434,7 +434,7 @@ fn an_image_tells_what_it_has_to_those_inside_and_to_those_who_read_its_packages
     let lock = lock(&context, &project).unwrap();
     build(&context, &project).unwrap();
     let source = source(&context);
-    let origins = Origins::noted(&context, &source.root().digest).unwrap();
+    let origins = Origins::noted(&context, &source).unwrap();
     for platform in Platform::ALL {
         let image = source.image(platform).unwrap();
         let is_it = |path: &ImagePath| path.to_string() == contract::PATH;

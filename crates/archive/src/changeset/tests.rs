@@ -75,7 +75,7 @@ fn whiteouts_are_written_where_a_changeset_has_them_and_nowhere_else() {
     let mut bytes = Vec::new();
     for piece in tar::write::pieces_of(&layer) {
         match piece.unwrap() {
-            tar::write::Piece::Bytes(part) => bytes.extend(part),
+            tar::write::Piece::Bytes(part) | tar::write::Piece::Dense(part) => bytes.extend(part),
             tar::write::Piece::File { .. } => panic!("a whiteout is empty"),
         }
     }

@@ -221,7 +221,10 @@ fn what_is_dense_is_stored_in_a_gzip() {
     assert!(holds(&stored, &dense[..65_535]) && holds(&stored, &dense[(2 << 20) + 65_535..][..65_535]));
     assert!(!holds(&stored, &before[..65_535]), "the control");
     let compressed = encode_bytes(&before, 1 << 20, GZIP, 1).1.len();
-    let blocks = [1 << 20, 1 << 20, dense.len() - (2 << 20)].map(|part: usize| part.div_ceil(65_535)).iter().sum::<usize>();
+    let blocks = [1 << 20, 1 << 20, dense.len() - (2 << 20)]
+        .map(|part: usize| part.div_ceil(65_535))
+        .iter()
+        .sum::<usize>();
     let most = compressed + dense.len() + 5 * blocks + 64;
     assert!(stored.len() <= most, "{} of {most}", stored.len());
     // The others have no need of it.

@@ -201,7 +201,7 @@ fn pieces_are_grouped_by_entry() {
     let mut kinds = Vec::new();
     for piece in pieces(&tree) {
         kinds.push(match piece.unwrap() {
-            Piece::Bytes(bytes) => bytes.len().to_string(),
+            Piece::Bytes(bytes) | Piece::Dense(bytes) => bytes.len().to_string(),
             Piece::File { path, .. } => path.to_string(),
         });
     }

@@ -90,6 +90,12 @@ impl PackArgs {
         let unsaid = || PathBuf::from(format!("{name}-{}.{ending}", platform.arch.machine()));
         let file = self.output.clone().unwrap_or_else(unsaid);
         let form = match (self.format, Form::tar(&file)) {
+            (None, None) if Form::is_other(&file) => {
+                return Err(Failure::usage(
+                    format!("`{}` would be an archive that `pack` does not make", file.display()),
+                    "name it FILE.AppImage, FILE.tar, FILE.tar.gz or FILE.tar.zst; `--format appimage` makes an AppImage under any name",
+                ));
+            }
             (Some(FormArg::Appimage), _) | (None, None) => Form::AppImage,
             (_, Some(tar)) => tar,
             (Some(FormArg::Tar), None) => {

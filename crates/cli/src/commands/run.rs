@@ -1,6 +1,7 @@
 //! `pinfold run` and `pinfold open`: an agent, or any command, in a sandbox.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -224,6 +225,13 @@ pub(crate) struct OpenArgs {
     detach: bool,
 }
 
+impl OpenArgs {
+    /// What is run, and on what.
+    pub(crate) fn what(&self) -> &What {
+        &self.what
+    }
+}
+
 impl RunArgs {
     /// What is run, and on what.
     pub(crate) fn what(&self) -> &What {
@@ -275,6 +283,12 @@ impl Bounds {
 }
 
 impl What {
+    /// The directory that is worked on, where the home is not handed over with it.
+    pub(crate) fn isolated_workspace(&self) -> Option<PathBuf> {
+        let path = run::workspace_directory(self.workspace.as_deref().unwrap_or_default());
+        matches!(self.mode, Seen::Isolated).then(|| path.to_owned())
+    }
+
     /// How the network may be used to get the image.
     fn downloads(&self) -> args::Downloads {
         self.locking.downloads(self.bounds.downloads())

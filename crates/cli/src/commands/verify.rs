@@ -105,7 +105,7 @@ pub(crate) struct VerifyArgs {
     store: bool,
     /// Tell what this key has signed of the image instead: of HOST/NAME in its registry, else by what was kept when it was pulled. Of what
     /// `pinfold pack` made, FILE.sigstore.json must be by this key, or else such a signature of its image
-    #[arg(long, value_name = "FILE", requires = "image", conflicts_with_all = ["platforms", "only", "budget", "set"])]
+    #[arg(long, value_name = "FILE", requires = "image", conflicts_with_all = ["platforms", "budget", "set"])]
     key: Option<PathBuf>,
     /// Of what `pinfold pack` made: it, or its image, must have this SHA-256
     #[arg(long, value_name = "sha256:HEX", requires = "image", conflicts_with = "store")]
@@ -118,6 +118,12 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     let packed = args.image.as_deref().and_then(packed);
     match (&args.image, &packed, &args.key, &args.digest) {
+        (Some(_), None, Some(_), None) if !args.only.is_empty() => {
+            return Err(Failure::usage(
+                "`--key` tells what is signed of an image, and makes no checks",
+                "leave out `--only`, or name a file of `pinfold pack`",
+            ));
+        }
         (Some(image), None, Some(key), None) => return signed(args, key, image, global),
         (Some(_), None, _, Some(_)) => {
             return Err(Failure::usage(
@@ -185,6 +191,7 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         let portable = Portable::open(file)?;
         let asked = Asked { key: args.key.as_deref(), digest: args.digest.as_ref() };
         let mut outcomes = vouched(&context, &portable, file, asked)?;
+        // What is asked of the file is answered whatever else is looked at.
         if args.key.is_none() && args.digest.is_none() {
             outcomes.retain(|outcome| wanted.wants(&outcome.check));
         }

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fs_err as fs;
+use pinfold_base::Home;
 use pinfold_base::shown;
 use pinfold_engine::context::Environment;
 use pinfold_engine::portable;
@@ -34,6 +35,7 @@ use pinfold_image::portable::Portable;
 use self::error::PortableVerbError;
 use self::words::Asked;
 use self::words::Run;
+use self::words::View;
 use crate::Words;
 use crate::commands::Outcome;
 use crate::render;
@@ -75,6 +77,7 @@ fn begin(file: fs::File) -> Result<Said, Failure> {
     let portable = Portable::of(file, &path.display().to_string())?;
     let mut words = std::env::args_os();
     let called = words.next().unwrap_or_default();
+    render::called::is(&called);
     let called = Path::new(&called).file_name().unwrap_or_default();
     said(&portable, &path, called, &words.collect::<Vec<_>>())
 }
@@ -90,23 +93,23 @@ fn said(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) ->
         Asked::Install => about::install(portable, path),
         Asked::Uninstall => about::uninstall(portable, path),
         Asked::Help => Ok(help(portable)),
-        Asked::Pinfold(words) => {
-            go_on(portable, path)?;
-            return Ok(Said::Words(Words::of_shell(called, words)));
-        }
+        Asked::Pinfold(words) => return go_on(portable, path, Words::of_shell(called, words)),
         Asked::Run(run) => {
             let words = run_words(portable, path, called, run)?;
-            go_on(portable, path)?;
-            return Ok(Said::Words(Words::of_file(called, words)));
+            return go_on(portable, path, Words::of_file(called, words));
         }
     };
     done.map(Said::Done)
 }
 
-/// Goes on with a program without the image, which a place of this user keeps, for all that is executed from here on.
-fn go_on(portable: &Portable, path: &Path) -> Result<(), Failure> {
+/// Goes on with a program without the image, which a place of this user keeps, for all that is executed from here on. Words that mean
+/// nothing are told before that.
+fn go_on(portable: &Portable, path: &Path, words: Words) -> Result<Said, Failure> {
+    let Ok(args) = &words.args else { return Ok(Said::Words(words)) };
     let environment: Environment = std::env::vars_os().collect::<Environment>().with_account();
-    let place = portable::place(&environment, path, |folders| portable::needed(portable, folders))?;
+    let workspace = args.command.isolated_workspace();
+    let needed = |folders: &Home| portable::needed(portable, folders);
+    let place = portable::place(&environment, path, workspace.as_deref(), needed)?;
     // Noted first, so that nobody takes the program away meanwhile.
     portable::started(place.folders.data(), portable, path).map_err(pinfold_image::ImageError::from)?;
     let program = portable::program(portable, &place.folders)?;
@@ -120,7 +123,8 @@ fn go_on(portable: &Portable, path: &Path) -> Result<(), Failure> {
     more.extend(place.home.map(|home| ("PINFOLD_HOME".into(), home.into())));
     // AppArmor goes by what was executed: the file, or the program in its directory.
     let executed = if path.is_dir() { path.join("pinfold") } else { path.to_owned() };
-    Ok(pinfold_sandbox::goes_on(&executed, &program, &more)?)
+    pinfold_sandbox::goes_on(&executed, &program, &more)?;
+    Ok(Said::Words(words))
 }
 
 /// Run what a directory carries; its `run.sh` calls this
@@ -143,26 +147,22 @@ pub(crate) fn run(args: &PortableArgs) -> Outcome {
         return Err(PortableVerbError::Packed(args.file.clone()).into());
     }
     let path = std::path::absolute(&args.file).map_err(pinfold_image::ImageError::from)?;
+    let starts = if portable.form() == Form::Folder { path.join("run.sh") } else { path.clone() };
+    render::called::is(starts.as_os_str());
     match said(&portable, &path, args.called.as_deref().unwrap_or_default(), &args.words)? {
         Said::Done(code) => Ok(code),
-        Said::Words(words) => Ok(crate::go(&words)),
+        Said::Words(words) => Ok(crate::go(words)),
     }
 }
 
 /// A run as `pinfold run` has it.
-fn run_words(
-    portable: &Portable,
-    file: &Path,
-    called: &OsStr,
-    run: Run,
-) -> Result<Vec<OsString>, Failure> {
+fn run_words(portable: &Portable, file: &Path, called: &OsStr, run: Run) -> Result<Vec<OsString>, Failure> {
     let mut place = OsString::from("appimage:");
     place.push(file);
     let mut words: Vec<OsString> = ["run", "--image"].map(OsString::from).into();
     words.push(place);
     words.extend(["--env", "CLAUDE_SANDBOXED=1"].map(OsString::from));
-    if run.mirror {
-        render::note("mirror: the agent sees your whole home and can change all of it");
+    if run.view == Some(View::Mirror) {
         words.extend(["--mode", "mirror"].map(OsString::from));
     }
     let environment = std::env::vars_os().collect::<Environment>().with_account();

@@ -8,7 +8,7 @@
 //! | anything else | a run: [`Run`] |
 //!
 //! **Guarantees**: a pure function of the words; those of the agent stay what they are, byte for byte. **Refuses** words of ours without
-//! their value, and `--appimage-…` that the contract does not have.
+//! their value, agents that the file does not have, both views at once, and `--appimage-…` that the contract does not have.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -61,8 +61,8 @@ pub(super) enum AppImage {
 /// A run of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Run {
-    /// The whole home is seen.
-    pub(super) mirror: bool,
+    /// How much of the home is seen, where that is said.
+    pub(super) view: Option<View>,
     /// Which agent, where that is not the first.
     pub(super) agent: Option<OsString>,
     /// Names of what is shared ([`super::share`]).
@@ -71,6 +71,15 @@ pub(super) struct Run {
     pub(super) options: Vec<OsString>,
     /// The agent's words.
     pub(super) words: Vec<OsString>,
+}
+
+/// How much of the home is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// What is named.
+    Isolated,
+    /// All of it.
+    Mirror,
 }
 
 /// What cannot be meant.
@@ -85,6 +94,24 @@ pub(super) enum WordsError {
     /// No word of the contract.
     #[error("`{0}` is not known")]
     Unknown(String),
+    /// Two words of which one would have to be forgotten.
+    #[error("`--isolated` and `--mirror` are the opposite of each other")]
+    Both,
+    /// An agent that is not in the file.
+    #[error("there is no agent `{agent}` in it; {}", others(.has))]
+    Agent {
+        /// Who was asked for.
+        agent: String,
+        /// Who is there.
+        has: Vec<String>,
+    },
+}
+
+fn others(agents: &[String]) -> String {
+    if agents.is_empty() {
+        return "it has none: what is behind `--` is its program".into();
+    }
+    format!("it has {}", agents.join(", "))
 }
 
 /// Options of a run that go on to `pinfold run` with their value.
@@ -162,11 +189,11 @@ impl Run {
             rest = match (name, joined) {
                 ("-h" | "--help", None) => return Ok(Asked::Help),
                 ("-m" | "--mirror", None) => {
-                    run.mirror = true;
+                    run.see(View::Mirror)?;
                     behind
                 }
                 ("-i" | "--isolated", None) => {
-                    run.mirror = false;
+                    run.see(View::Isolated)?;
                     behind
                 }
                 ("--", None) => {
@@ -196,8 +223,23 @@ impl Run {
             run.agent = Some(word.clone());
             rest = behind;
         }
+        if let Some(agent) = &run.agent
+            && !agents.iter().any(|has| agent == has.as_str())
+        {
+            return Err(WordsError::Agent {
+                agent: agent.to_string_lossy().into_owned(),
+                has: agents.to_vec(),
+            });
+        }
         run.words = rest.to_vec();
         Ok(Asked::Run(run))
+    }
+
+    fn see(&mut self, view: View) -> Result<(), WordsError> {
+        match self.view.replace(view) {
+            Some(other) if other != view => Err(WordsError::Both),
+            _ => Ok(()),
+        }
     }
 
     fn take(&mut self, name: &str, value: OsString) {
@@ -262,14 +304,17 @@ mod tests {
     fn ours_are_read_from_the_front() {
         let of =
             run(&["-m", "--workspace", "a b", "--allow=x.example", "-v", "/a:/b:ro", "-p", "--allow", "y"]);
-        assert!(of.mirror);
+        assert_eq!(of.view, Some(View::Mirror));
         assert_eq!(of.options, words(&["--workspace=a b", "--allow=x.example", "--volume=/a:/b:ro"]));
         assert_eq!(of.words, words(&["-p", "--allow", "y"]));
-        let of = run(&["-m", "-i", "--share", "gitconfig", "--agent=claude-code", "--", "x"]);
+        let of = run(&["-i", "-i", "--share", "gitconfig", "--agent=claude-code", "--", "x"]);
         assert_eq!(
-            (of.mirror, of.share, of.agent),
-            (false, vec!["gitconfig".into()], Some("claude-code".into()))
+            (of.view, of.share, of.agent),
+            (Some(View::Isolated), vec!["gitconfig".into()], Some("claude-code".into()))
         );
+        for both in [["-m", "-i"], ["-i", "-m"], ["--isolated", "--mirror"]] {
+            assert_eq!(Asked::of(&words(&both), &[]), Err(WordsError::Both), "{both:?}");
+        }
         assert_eq!(asked(&["-h", "whatever"]), Asked::Help);
         assert_eq!(asked(&["-m", "--help"]), Asked::Help);
         for short in [&["--workspace"][..], &["-v"], &["-m", "--share"], &["--pinfold-extract"]] {
@@ -289,6 +334,17 @@ mod tests {
         assert_eq!(of(&["--", "codex-cli"]), (None, words(&["codex-cli"])));
         assert_eq!(of(&["--agent", "claude-code", "codex-cli"]).1, words(&["codex-cli"]));
         assert_eq!(of(&["codex"]), (None, words(&["codex"])));
+    }
+
+    #[test]
+    fn an_agent_that_is_not_in_the_file_is_refused_with_those_that_are() {
+        let agents = ["claude-code".to_owned(), "codex-cli".to_owned()];
+        let refused =
+            |agents: &[String]| Asked::of(&words(&["--agent", "gemini-cli", "x"]), agents).unwrap_err();
+        let said = refused(&agents).to_string();
+        assert_eq!(said, "there is no agent `gemini-cli` in it; it has claude-code, codex-cli");
+        assert!(refused(&[]).to_string().contains("it has none"));
+        assert!(Asked::of(&words(&["--agent", "codex-cli", "x"]), &agents).is_ok(), "the control");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use pinfold_base::Diagnose;
 use pinfold_base::Kind;
 use pinfold_base::Shown;
 
+use super::called;
 use super::page::Page;
 use super::page::Style;
 
@@ -57,6 +58,17 @@ impl Failure {
     pub(crate) fn before_a_run(self) -> Self {
         let code = if self.kind == Kind::Integrity { None } else { self.code };
         Self { code, ..self }
+    }
+
+    /// The same, its verbs as they are called here.
+    pub(crate) fn as_called(self) -> Self {
+        let lines = |lines: Vec<Shown>| lines.into_iter().map(called::said).collect();
+        Self {
+            told: self.told.into_iter().map(lines).collect(),
+            hint: self.hint.map(called::said),
+            block: lines(self.block),
+            ..self
+        }
     }
 
     /// The exit code.

@@ -4,6 +4,7 @@
 //! strings are exact, and of which nothing is hidden on a terminal either. A result that cannot be written (a full disk) is
 //! remembered, and [`lost`] makes a failure of the verb of it, whatever the verb itself says.
 
+pub(crate) mod called;
 pub(crate) mod changed;
 pub(crate) mod changes;
 pub(crate) mod diagnostic;
@@ -77,7 +78,7 @@ pub(crate) fn json_reached(line: &str) -> bool {
 
 /// Writes one line to stderr.
 pub(crate) fn note(line: impl Into<Shown>) {
-    write_error(Page::from(line).as_str());
+    write_error(Page::from(called::said(line.into())).as_str());
 }
 
 /// Writes lines to stderr.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use pinfold_base::Digest;
 use pinfold_image::ImageSource;
 
+use super::origins::noted_as;
 use crate::build::provenance;
 use crate::context::Context;
 use crate::project::lock::FILE_NAME;
@@ -27,10 +28,11 @@ pub fn find(
         let missing = || LockError::Missing { file: file.to_owned() };
         return Lock::load(file)?.ok_or_else(missing).map(Some);
     }
-    let Some(digest) = noted(context, &source.root().digest) else { return Ok(None) };
+    let image = noted_as(context, source);
+    let Some(digest) = noted(context, &image) else { return Ok(None) };
     let is_it = |lock: &Lock| lock.digest() == digest;
     // What cannot be read is not it.
-    Ok(places(context, source).iter().find_map(|file| Lock::load(file).ok().flatten().filter(is_it)))
+    Ok(places(context, &image).iter().find_map(|file| Lock::load(file).ok().flatten().filter(is_it)))
 }
 
 /// Digest of the lock, as noted when the image was built.
@@ -40,7 +42,7 @@ fn noted(context: &Context, image: &Digest) -> Option<Digest> {
 }
 
 /// Where it may be.
-fn places(context: &Context, source: &ImageSource) -> Vec<PathBuf> {
+fn places(context: &Context, image: &Digest) -> Vec<PathBuf> {
     // What runs a preset is called by it and its lock.
     let beside = |project: &String| {
         let file = project.strip_prefix("preset ").and_then(|rest| rest.split_once(" in "));
@@ -48,7 +50,7 @@ fn places(context: &Context, source: &ImageSource) -> Vec<PathBuf> {
         file.parent().map(|folder| folder.join(FILE_NAME))
     };
     let entries = context.images().and_then(|store| store.list()).unwrap_or_default();
-    let entries = entries.iter().filter(|entry| entry.descriptor.digest == source.root().digest);
+    let entries = entries.iter().filter(|entry| entry.descriptor.digest == *image);
     let mut found: Vec<PathBuf> = entries.filter_map(|entry| beside(entry.owner.as_ref()?)).collect();
     found.push(FILE_NAME.into());
     let own = fs_err::read_dir(context.home.data().join("projects")).into_iter().flatten().flatten();

@@ -6,12 +6,40 @@ use std::io;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::Platform;
+use pinfold_image::ImageError;
+use pinfold_image::ImageSource;
+use pinfold_image::model::Descriptor;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::build::provenance;
 use crate::context::Context;
 use crate::project::lock::Lock;
+
+/// The digest that is noted of an image where it was built here: its own, or that of the image in the store which has its configuration,
+/// and so its tars, for a platform. A file that was packed has one platform of what was built, its layers perhaps compressed anew.
+pub(super) fn noted_as(context: &Context, source: &ImageSource) -> Digest {
+    let own = &source.root().digest;
+    if matches!(provenance::of(context, own), Ok(None)) {
+        // What cannot be read is not it.
+        alike(context, source).ok().flatten().unwrap_or_else(|| own.clone())
+    } else {
+        own.clone()
+    }
+}
+
+fn alike(context: &Context, source: &ImageSource) -> Result<Option<Digest>, ImageError> {
+    let platforms = source.platforms()?;
+    let Some(platform) = platforms.keys().next().filter(|_| platforms.len() == 1) else { return Ok(None) };
+    let config = source.image(*platform)?.config.digest().clone();
+    let store = context.images()?;
+    let is_it = |root: &Descriptor| {
+        let built = ImageSource::new("an image", root.clone(), Box::new(store.clone()));
+        built.image(*platform).is_ok_and(|image| *image.config.digest() == config)
+    };
+    let found = store.list()?.into_iter().map(|entry| entry.descriptor).find(is_it);
+    Ok(found.map(|root| root.digest))
+}
 
 /// An archive that a package came out of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,9 +79,10 @@ impl Origins {
         Self::collected(archives)
     }
 
-    /// What was noted when the image with this index was built here; nothing of other images.
-    pub fn noted(context: &Context, image: &Digest) -> io::Result<Self> {
-        Ok(provenance::of(context, image)?.as_ref().map(Self::of_provenance).unwrap_or_default())
+    /// What was noted when an image was built here; nothing of other images.
+    pub fn noted(context: &Context, source: &ImageSource) -> io::Result<Self> {
+        let predicate = provenance::of(context, &noted_as(context, source))?;
+        Ok(predicate.as_ref().map(Self::of_provenance).unwrap_or_default())
     }
 
     /// Of a predicate of SLSA provenance. What it has not, or in another form, is passed over.

@@ -82,7 +82,7 @@ pub fn of(
     platform: Platform,
     format: Format,
 ) -> Result<Bill, SbomError> {
-    let origins = Origins::noted(context, &source.root().digest).map_err(SbomError::Noted)?;
+    let origins = Origins::noted(context, source).map_err(SbomError::Noted)?;
     with(context, source, platform, &origins, format)
 }
 

@@ -95,7 +95,7 @@ pub fn origins(context: &Context, source: &ImageSource, lock: Option<&Lock>, pla
     match lock {
         Some(lock) => Origins::of_lock(lock, platform),
         // What cannot be read is not known.
-        None => Origins::noted(context, &source.root().digest).unwrap_or_default(),
+        None => Origins::noted(context, source).unwrap_or_default(),
     }
 }
 

@@ -42,10 +42,18 @@ use crate::ship::key;
 /// Where this program is.
 const OWN: &str = "/proc/self/exe";
 
+/// Endings of archives and of packages that are not made: whoever names one so would be told by nobody that it is something else.
+const OTHERS: [&str; 26] = [
+    "7z", "ar", "br", "bz2", "cpio", "deb", "exe", "flatpak", "gz", "img", "iso", "lz", "lz4", "lzma", "rar",
+    "rpm", "sif", "snap", "squashfs", "tbz", "tbz2", "txz", "xz", "zip", "zst", "zstd",
+];
+
 /// How a tar is compressed where its name says gzip: its layers are already, and what is left is not worth the time.
 const GZIP: Encoding = Encoding::Gzip { level: 1, reuse: Reuse::Never };
 /// The same for zstd.
 const ZSTD: Encoding = Encoding::Zstd { level: 1 };
+/// How tars are compressed, by what their names end with.
+pub(super) const COMPRESSED: [(&str, Encoding); 2] = [(".tar.gz", GZIP), (".tar.zst", ZSTD)];
 /// What names of tars end with, and how those are compressed.
 const TARS: [(&str, Encoding); 5] =
     [(".tar", Encoding::None), (".tar.gz", GZIP), (".tgz", GZIP), (".tar.zst", ZSTD), (".tar.zstd", ZSTD)];
@@ -62,9 +70,18 @@ pub enum Form {
 impl Form {
     /// The tar that a name says, if it does.
     pub fn tar(file: &Path) -> Option<Self> {
-        let name = file.file_name()?.as_encoded_bytes();
+        let name = file.file_name()?.to_ascii_lowercase();
+        let name = name.as_encoded_bytes();
         let known = TARS.iter().find(|(ending, _)| name.ends_with(ending.as_bytes()));
         known.map(|(_, encoding)| Self::Tar(*encoding))
+    }
+
+    /// Whether a name says that it is something that is not made.
+    pub fn is_other(file: &Path) -> bool {
+        let Some(name) = file.file_name().map(|name| name.to_ascii_lowercase()) else { return false };
+        let name = String::from_utf8_lossy(name.as_encoded_bytes()).into_owned();
+        let Some((_, ending)) = name.rsplit_once('.') else { return false };
+        Self::tar(file).is_none() && OTHERS.contains(&ending)
     }
 
     /// Permission bits of the file.

@@ -10,7 +10,7 @@
 //!
 //! **Guarantees**: the place is the user's own, and all directories that lead there are theirs or root's, and written to by nobody else
 //! (or sticky): nobody else can put something there first, or in its place later. **Refuses** places that others can write to, from which
-//! nothing is executed (`noexec`), without room.
+//! nothing is executed (`noexec`), without room, and those that meet what the agent works on. Nothing is written before one is found.
 
 use std::ffi::OsString;
 use std::io;
@@ -63,7 +63,7 @@ impl Diagnose for PlaceError {
 
     fn own_hint(&self) -> Option<String> {
         Some(
-            "set `PINFOLD_HOME` to a directory of yours with room, from which programs may be executed"
+            "set `PINFOLD_HOME` to a directory of yours with room, from which programs may be executed, and which no agent works on"
                 .into(),
         )
     }
@@ -85,14 +85,25 @@ pub fn needed(portable: &Portable, folders: &Home) -> u64 {
     }
 }
 
-/// Where `file`, which will write about as many bytes below some folders as `needed` says, may keep them.
+/// Where `file`, which will write about as many bytes below some folders as `needed` says, may keep them. What an agent works on, where
+/// that is known, is no place: it could change what is kept.
 pub fn place(
     environment: &Environment,
     file: &Path,
+    workspace: Option<&Path>,
     needed: impl Fn(&Home) -> u64,
 ) -> Result<Place, PlaceError> {
     let mut tried = Vec::new();
-    let mut look = |home: Option<PathBuf>, folders: Home| match suitable(folders.data(), needed(&folders)) {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // One that holds the whole home is refused for that, by who runs the agent.
+    let is_worked_on =
+        |workspace: &PathBuf| !environment.home().is_some_and(|home| real(home).starts_with(workspace));
+    let workspace = workspace.map(real).filter(is_worked_on);
+    let suitable = |folders: &Home| {
+        apart(folders.data(), workspace.as_deref())?;
+        suitable(folders.data(), needed(folders))
+    };
+    let mut look = |home: Option<PathBuf>, folders: Home| match suitable(&folders) {
         Ok(()) => Some(Place { home, folders }),
         Err(why) => {
             tried.push((folders.data().to_owned(), why));
@@ -123,6 +134,18 @@ pub fn place(
     places.push(at(beside(".pinfold")));
     let found = places.into_iter().find_map(|(home, folders)| look(home, folders));
     found.ok_or(PlaceError { tried })
+}
+
+/// Whether a folder, which need not be there yet, lies outside of a workspace (a real path), and the workspace outside of it.
+fn apart(folder: &Path, workspace: Option<&Path>) -> Result<(), String> {
+    let Some(workspace) = workspace else { return Ok(()) };
+    let there = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
+    // What is not there yet lies where the rest does.
+    let real = fs::canonicalize(there).unwrap_or_else(|_| there.to_owned());
+    if real.starts_with(workspace) || there == folder && workspace.starts_with(&real) {
+        return Err(format!("meets `{}`, which the agent works on and could change", workspace.display()));
+    }
+    Ok(())
 }
 
 /// Whether a folder can be made or is there, and will do; why not otherwise.
@@ -238,6 +261,7 @@ mod tests {
         place(
             environment,
             file,
+            None,
             |folders| if folders.data().join("rootfs/x").is_dir() { 0 } else { unpacked },
         )
     }
@@ -336,6 +360,42 @@ mod tests {
                 "{group} {user} {more} {groups}"
             );
         }
+    }
+
+    #[test]
+    fn what_the_agent_works_on_is_no_place() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        for folder in ["me/w/deep", "me/.local/share/pinfold/w", "kept"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(at("me/w"), at("link")).unwrap();
+        let said = |home: &str, workspace: Option<&str>| {
+            let said = Environment::from([("PINFOLD_HOME", at(home).as_os_str())]);
+            place(&said, &at("f"), workspace.map(at).as_deref(), |_| 1).map_err(|error| error.to_string())
+        };
+        for (home, workspace) in [
+            ("me/w", "me/w"),
+            ("me/w/new", "me/w"),
+            ("link/x", "me/w"),
+            ("me/w/x", "link"),
+            ("me/w/deep", "me"),
+        ] {
+            let refused = said(home, Some(workspace)).unwrap_err();
+            assert!(refused.contains("the agent works on"), "{home} {workspace}: {refused}");
+            assert!(said(home, None).is_ok() && said(home, Some("kept")).is_ok(), "{home}: the control");
+        }
+        assert!(!at("me/w/new").exists(), "nothing is written");
+        // That of a whole home is not looked at here.
+        let with_home = [("HOME", at("me")), ("PINFOLD_HOME", at("me/x"))];
+        let with_home =
+            Environment::from(with_home.each_ref().map(|(name, value)| (*name, value.as_os_str())));
+        assert!(place(&with_home, &at("f"), Some(&at("me")), |_| 1).is_ok());
+        // Others that will do are taken instead.
+        let environment = Environment::from([("HOME", at("me").as_os_str())]);
+        let found = |workspace: &str| place(&environment, &at("f"), Some(&at(workspace)), |_| 1).unwrap();
+        assert_eq!(found("me/w").home, None);
+        assert_eq!(found("me/.local/share/pinfold/w").home, Some(at("me/.cache/pinfold/portable")));
     }
 
     #[test]

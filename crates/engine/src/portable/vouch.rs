@@ -35,6 +35,7 @@ use pinfold_image::sign::SecretKey;
 use pinfold_image::sign::SignError;
 use pinfold_image::trust::Proofs as _;
 
+use super::pack;
 use crate::context::Context;
 use crate::ship::key;
 use crate::ship::key::KeyError;
@@ -147,15 +148,15 @@ pub fn vouched(
     let (image, program) = (&portable.index().image.digest, portable.program_digest());
     let of_program = format!("the program in it is {program}");
     let mut outcomes = Vec::new();
-    let file = match portable.verify() {
+    let (file, is_whole) = match portable.verify() {
         Ok(digest) => {
             outcomes.push(Outcome::looked(FILE_WHOLE, format!("{digest}; {of_program}"), []));
-            digest
+            (Some(digest), true)
         }
         // Of a damaged file too: it may be told which of two it is.
         Err(error) if error.kind() == Kind::Integrity => {
             outcomes.push(failed(FILE_WHOLE, one_line(&error)));
-            portable.digest()?
+            (portable.digest()?, false)
         }
         Err(error) => return Err(error.into()),
     };
@@ -164,11 +165,20 @@ pub fn vouched(
         Form::AppImage | Form::Tar => "the file",
     };
     if let Some(wanted) = asked.digest {
-        outcomes.push(if *wanted == file {
+        let is = |digest: &Digest| file.as_ref() == Some(digest);
+        let packed = if is(wanted) || wanted == image || !is_whole {
+            None
+        } else {
+            compressed(context, portable, wanted)?
+        };
+        outcomes.push(if is(wanted) {
             Outcome::looked(FILE_DIGEST, format!("of {called}, and so of all in it"), [])
         } else if wanted == image {
             Outcome::looked(FILE_DIGEST, format!("of the image alone: {of_program}"), [])
+        } else if let Some(ending) = packed {
+            Outcome::looked(FILE_DIGEST, format!("of the {ending} that it was in, and so of all in it"), [])
         } else {
+            let file = file.as_ref().map_or_else(|| "damaged".to_owned(), Digest::to_string);
             failed(FILE_DIGEST, format!("{called} is {file}, and the image {image}: neither is {wanted}"))
         });
     }
@@ -178,13 +188,15 @@ pub fn vouched(
             Outcome::not_run(FILE_SIGNATURE, "nothing says whose it is: `--key` or `--digest` asks for that")
         }
         Some(key) => match signature(&beside(path, SIGNED))? {
-            Signature::Read(signature) if signature.is_by(key, &file) => {
+            Signature::Read(signature) if file.as_ref().is_some_and(|file| signature.is_by(key, file)) => {
                 Outcome::looked(FILE_SIGNATURE, format!("of {called}, by {}", key.hint()), [])
             }
-            Signature::Read(signature) if !signature.is_about(&file) => failed(
-                FILE_SIGNATURE,
-                format!("what is signed beside it is another than {file}: one of the two was changed"),
-            ),
+            Signature::Read(signature) if !file.as_ref().is_some_and(|file| signature.is_about(file)) => {
+                let file = file.as_ref().map_or_else(|| called.to_owned(), Digest::to_string);
+                let problem =
+                    format!("what is signed beside it is another than {file}: one of the two was changed");
+                failed(FILE_SIGNATURE, problem)
+            }
             Signature::Read(_) if !key.verifies_digests() => {
                 failed(FILE_SIGNATURE, "files are signed with P-256, and the key is of Ed25519".into())
             }
@@ -208,6 +220,23 @@ pub fn vouched(
         },
     });
     Ok(outcomes)
+}
+
+/// What a directory is called that was in a compressed tar of this digest: such a tar is made of it once more.
+fn compressed(
+    context: &Context,
+    portable: &Portable,
+    wanted: &Digest,
+) -> Result<Option<&'static str>, VouchError> {
+    if portable.form() != Form::Folder {
+        return Ok(None);
+    }
+    for (ending, encoding) in pack::COMPRESSED {
+        if portable.digest_as(&encoding, context.threads)? == *wanted {
+            return Ok(Some(ending));
+        }
+    }
+    Ok(None)
 }
 
 /// What stands beside a file.

@@ -65,6 +65,7 @@ pub use self::session::Session;
 pub use self::session::detached;
 pub use self::session::foreground;
 pub use self::session::open;
+pub use self::workspace::workspace_directory;
 use crate::consent::Reading;
 use crate::context::Context;
 pub use crate::project::manifest::run::Reach;

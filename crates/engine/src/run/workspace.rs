@@ -41,6 +41,14 @@ pub(super) fn split(text: &str) -> (&str, Option<PathBuf>) {
     }
 }
 
+/// The directory of `DIR[:TARGET]`, the current one where nothing is said.
+pub fn workspace_directory(text: &str) -> &Path {
+    match split(text).0 {
+        "" => Path::new("."),
+        path => Path::new(path),
+    }
+}
+
 impl Workspace {
     /// That of a request. Where the whole home is shown, nothing of it can be kept apart.
     pub(super) fn of(context: &Context, request: &Request) -> Result<Self, RunError> {

@@ -44,7 +44,7 @@ impl<'a> Bills<'a> {
         Ok(Self {
             context,
             source,
-            origins: Origins::noted(context, &source.root().digest)?,
+            origins: Origins::noted(context, source)?,
             platforms: platforms.collect(),
             made: RefCell::default(),
         })

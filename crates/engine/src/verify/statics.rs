@@ -198,7 +198,7 @@ impl<'a> Asked<'a> {
         }
         promised.retain(|platform, _| wanted.wants_platform(*platform));
         images.retain(|(platform, _)| wanted.wants_platform(*platform));
-        let origins = Origins::noted(context, &source.root().digest)?;
+        let origins = Origins::noted(context, source)?;
         // What cannot be read is not known.
         let lock = describe::lock::find(context, source, None).ok().flatten();
         // Where documents cannot be read, what can be is not what was meant.

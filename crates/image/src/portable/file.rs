@@ -6,11 +6,13 @@
 use std::io;
 use std::io::BufReader;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use fs_err::File;
+use pinfold_archive::encode::Encoding;
 use pinfold_base::Algorithm;
 use pinfold_base::Digest;
 use pinfold_base::ImagePath;
@@ -172,23 +174,34 @@ impl Portable {
         Ok(Box::new(io::Cursor::new(bytes)))
     }
 
-    /// The SHA-256 of the file as it is; of a directory, that of the tar that it would be, of whatever is in it.
-    pub fn digest(&self) -> Result<Digest, ImageError> {
+    /// The SHA-256 of the file as it is. A directory has none but what [`Self::verify`] gives of it.
+    pub fn digest(&self) -> Result<Option<Digest>, ImageError> {
         match &self.carrier {
-            Carrier::AppImage(appimage) => digest_of(appimage.all()),
-            Carrier::Tar(tar) => digest_of(tar.file()),
-            Carrier::Folder(_) => self.verify(),
+            Carrier::AppImage(appimage) => digest_of(appimage.all()).map(Some),
+            Carrier::Tar(tar) => digest_of(tar.file()).map(Some),
+            Carrier::Folder(_) => Ok(None),
         }
+    }
+
+    /// The SHA-256 of the tar of its image and program in some encoding, as this program makes it.
+    pub fn digest_as(&self, encoding: &Encoding, threads: NonZeroUsize) -> Result<Digest, ImageError> {
+        let (image, about) = self.inside()?;
+        let (tarball, _) = self.tarball(&image, &about)?;
+        Ok(tarball.compressed(self, self.program()?, (encoding, threads), io::sink())?.digest)
+    }
+
+    /// The image, and the words that it was packed with.
+    fn inside(&self) -> Result<(Image, About), ImageError> {
+        let Index { name, image, platform, agents, unpacked, .. } = self.index.clone();
+        let updates = self.section(UPDATES.0)?;
+        let source = ImageSource::new(&name, image, Box::new(self.clone()));
+        Ok((source.image(platform)?, About { name, platform, agents, unpacked, updates }))
     }
 
     /// Holds all of it to what this program makes of its program, its image and its words. Gives the digest of the file; of a
     /// directory, that of the tar that it is. How a tar is compressed is not looked at.
     pub fn verify(&self) -> Result<Digest, ImageError> {
-        let Index { name, image, platform, agents, unpacked, .. } = self.index.clone();
-        let updates = self.section(UPDATES.0)?;
-        let source = ImageSource::new(&name, image, Box::new(self.clone()));
-        let found = source.image(platform)?;
-        let about = About { name, platform, agents, unpacked, updates };
+        let (found, about) = self.inside()?;
         match &self.carrier {
             Carrier::AppImage(appimage) => self.verify_appimage(appimage, &found, &about),
             Carrier::Tar(tar) => {
@@ -200,6 +213,9 @@ impl Portable {
             }
             Carrier::Folder(folder) => {
                 let (tarball, _) = self.tarball(&found, &about)?;
+                if let Some(other) = folder.beyond(&tarball.paths())? {
+                    return Err(self.damaged(format!("`{other}` is in it, which nobody packed")));
+                }
                 for (path, bytes) in tarball.small() {
                     if folder.small(path)? != bytes {
                         return Err(self.damaged(format!("`{path}` in it is not what it should be")));

@@ -3,6 +3,7 @@
 //! **Guarantees**: a file of a directory is opened without being waited for, and no more of it is read than the index says; a compressed
 //! tar is decoded anew for each file, and nothing of it is kept.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::io::BufReader;
@@ -68,6 +69,30 @@ impl Folder {
             return Err(self.damaged(format!("`{path}` in it is too long")));
         }
         Ok(bytes)
+    }
+
+    /// Something in it that is none of these, nor below one that is none; nothing where there is no more. Only directories that are known
+    /// are listed, so that this ends.
+    pub(super) fn beyond(&self, known: &BTreeSet<&str>) -> Result<Option<String>, ImageError> {
+        let mut listed = vec![String::new()];
+        while let Some(inner) = listed.pop() {
+            for entry in fs_err::read_dir(self.path.join(&inner))? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let path = match name.to_str() {
+                    Some(name) if inner.is_empty() => name.to_owned(),
+                    Some(name) => format!("{inner}/{name}"),
+                    None => return Ok(Some(Path::new(&inner).join(&name).display().to_string())),
+                };
+                if !known.contains(&*path) {
+                    return Ok(Some(path));
+                }
+                if entry.file_type()?.is_dir() {
+                    listed.push(path);
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// So many bytes of a file, which has no more and no less.

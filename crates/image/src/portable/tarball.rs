@@ -9,6 +9,7 @@
 //!
 //! **Guarantees**: equal programs, images and words give equal bytes; nothing is held in memory but names and documents.
 
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::io;
 use std::io::BufReader;
@@ -214,6 +215,11 @@ impl Tarball {
             return Ok(Some("it does not end where it should".into()));
         }
         Ok(None)
+    }
+
+    /// All that is in it, by the paths below NAME; directories without a slash.
+    pub(super) fn paths(&self) -> BTreeSet<&str> {
+        self.members.iter().map(|member| member.path.trim_end_matches('/')).collect()
     }
 
     /// Its small files, by their paths below NAME.

@@ -60,10 +60,23 @@ pub enum Ids {
 }
 
 impl Ids {
-    /// What the caller can do.
+    /// What the caller can do. Root of a user namespace that has no id but its own can give nothing to anybody either.
     pub fn for_caller() -> Self {
-        if rustix::process::geteuid().is_root() { Self::Keep } else { Self::ToSelf }
+        let alone = |map: &str| fs::read_to_string(map).is_ok_and(|map| is_of_one(&map));
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root && !alone("/proc/self/uid_map") && !alone("/proc/self/gid_map") {
+            Self::Keep
+        } else {
+            Self::ToSelf
+        }
     }
+}
+
+/// Whether a map of ids (user_namespaces(7)) has one id alone.
+fn is_of_one(map: &str) -> bool {
+    let ids =
+        map.lines().map(|line| line.split_whitespace().nth(2).and_then(|count| count.parse::<u64>().ok()));
+    ids.sum::<Option<u64>>() == Some(1)
 }
 
 /// What to do with set-user-id and set-group-id bits of files.

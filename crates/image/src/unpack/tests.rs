@@ -442,3 +442,20 @@ fn roots_are_unpacked_once_by_several_at_a_time() {
     assert!(store.remove(image.manifest.digest()).unwrap());
     assert_eq!(fs::read_dir(dir.path().join("rootfs/tmp")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_map_of_one_id_leaves_nobody_to_give_files_to() {
+    // As the kernel writes them: the first namespace, `unshare --map-root-user`, one of podman's, one of two ids.
+    let podman = "         0       1000          1\n         1     100000      65536\n";
+    let two = "         0       1000          1\n         1     100000          1\n";
+    for (map, one) in [
+        ("         0          0 4294967295\n", false),
+        ("         0       1000          1\n", true),
+        (podman, false),
+        (two, false),
+        ("", false),
+        ("x", false),
+    ] {
+        assert_eq!(is_of_one(map), one, "{map}");
+    }
+}

@@ -39,11 +39,7 @@ struct Copy {
 
 /// From here on this program, which `carrier` carries, is executed once more from `copy`, and has these variables beside its own. To be
 /// said once, before there are threads.
-pub fn goes_on(
-    carrier: &Path,
-    copy: &Path,
-    variables: &[(OsString, OsString)],
-) -> Result<(), SandboxError> {
+pub fn goes_on(carrier: &Path, copy: &Path, variables: &[(OsString, OsString)]) -> Result<(), SandboxError> {
     let failed = SandboxError::supervisor::<io::Error>("go on with the image that this file carries");
     let say = || {
         let file = rustix::fs::open(copy, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
@@ -71,9 +67,7 @@ pub fn own_path() -> io::Result<PathBuf> {
 /// The same as Linux has it, and the file.
 pub(crate) fn opened() -> io::Result<(CString, OwnedFd)> {
     match COPY.get() {
-        Some(copy) => {
-            Ok((CString::new(copy.path.as_os_str().as_bytes())?, copy.file.try_clone()?))
-        }
+        Some(copy) => Ok((CString::new(copy.path.as_os_str().as_bytes())?, copy.file.try_clone()?)),
         None => {
             let own = rustix::fs::open(EXECUTED, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             Ok((rustix::fs::readlink(EXECUTED, Vec::new())?, own))
