@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             complete::answer();
             go(Words::read(std::env::args_os().collect(), By::Shell))
         }
-        Some(Ok(Said::Words(words))) => go(words),
+        Some(Ok(Said::Words(words))) => go(*words),
         Some(Ok(Said::Done(code))) => ended(code),
         Some(Err(failure)) => failed(failure, None),
     }

@@ -117,27 +117,9 @@ pub(crate) struct VerifyArgs {
 
 pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
     let packed = args.image.as_deref().and_then(packed);
-    match (&args.image, &packed, &args.key, &args.digest) {
-        (Some(_), None, Some(_), None) if !args.only.is_empty() => {
-            return Err(Failure::usage(
-                "`--key` tells what is signed of an image, and makes no checks",
-                "leave out `--only`, or name a file of `pinfold pack`",
-            ));
-        }
-        (Some(image), None, Some(key), None) => return signed(args, key, image, global),
-        (Some(_), None, _, Some(_)) => {
-            return Err(Failure::usage(
-                "`--digest` is for what `pinfold pack` made",
-                "name the image with it: NAME@sha256:…",
-            ));
-        }
-        _ => {}
-    }
-    if global.json && args.junit.as_deref() == Some(Path::new("-")) {
-        return Err(Failure::usage(
-            "JSON and JUnit's XML cannot both go to stdout",
-            "name a file: `--junit FILE`",
-        ));
+    refuse(args, packed.as_deref(), global)?;
+    if let (Some(image), None, Some(key)) = (&args.image, &packed, &args.key) {
+        return signed(args, key, image, global);
     }
     let context = super::context(global, args.locking.downloads(args.downloads))?;
     if args.store {
@@ -225,6 +207,30 @@ pub(crate) fn run(args: &VerifyArgs, global: Global) -> Outcome {
         render::note("`pinfold build` in the image's project makes again what was set aside");
     }
     Ok(ExitCode::from(if report.failed() { code } else { 0 }))
+}
+
+/// Refuses words that do not go together, and that clap cannot see.
+fn refuse(args: &VerifyArgs, packed: Option<&Path>, global: Global) -> Result<(), Failure> {
+    let is_image = args.image.is_some() && packed.is_none();
+    if is_image && args.digest.is_some() {
+        return Err(Failure::usage(
+            "`--digest` is for what `pinfold pack` made",
+            "name the image with it: NAME@sha256:…",
+        ));
+    }
+    if is_image && args.key.is_some() && !args.only.is_empty() {
+        return Err(Failure::usage(
+            "`--key` tells what is signed of an image, and makes no checks",
+            "leave out `--only`, or name a file of `pinfold pack`",
+        ));
+    }
+    if global.json && args.junit.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::usage(
+            "JSON and JUnit's XML cannot both go to stdout",
+            "name a file: `--junit FILE`",
+        ));
+    }
+    Ok(())
 }
 
 /// The file or directory that text names, where it is what `pinfold pack` makes. Nothing in a store or a registry is called like that.

@@ -51,7 +51,7 @@ pub(crate) enum Said {
     /// It was about the file, and is done.
     Done(ExitCode),
     /// Words for pinfold.
-    Words(Words),
+    Words(Box<Words>),
 }
 
 /// What is done by a file that carries an image; nothing by the program alone.
@@ -105,7 +105,7 @@ fn said(portable: &Portable, path: &Path, called: &OsStr, words: &[OsString]) ->
 /// Goes on with a program without the image, which a place of this user keeps, for all that is executed from here on. Words that mean
 /// nothing are told before that.
 fn go_on(portable: &Portable, path: &Path, words: Words) -> Result<Said, Failure> {
-    let Ok(args) = &words.args else { return Ok(Said::Words(words)) };
+    let Ok(args) = &words.args else { return Ok(Said::Words(Box::new(words))) };
     let environment: Environment = std::env::vars_os().collect::<Environment>().with_account();
     let workspace = args.command.isolated_workspace();
     let needed = |folders: &Home| portable::needed(portable, folders);
@@ -124,7 +124,7 @@ fn go_on(portable: &Portable, path: &Path, words: Words) -> Result<Said, Failure
     // AppArmor goes by what was executed: the file, or the program in its directory.
     let executed = if path.is_dir() { path.join("pinfold") } else { path.to_owned() };
     pinfold_sandbox::goes_on(&executed, &program, &more)?;
-    Ok(Said::Words(words))
+    Ok(Said::Words(Box::new(words)))
 }
 
 /// Run what a directory carries; its `run.sh` calls this
@@ -151,7 +151,7 @@ pub(crate) fn run(args: &PortableArgs) -> Outcome {
     render::called::is(starts.as_os_str());
     match said(&portable, &path, args.called.as_deref().unwrap_or_default(), &args.words)? {
         Said::Done(code) => Ok(code),
-        Said::Words(words) => Ok(crate::go(words)),
+        Said::Words(words) => Ok(crate::go(*words)),
     }
 }
 

@@ -25,7 +25,10 @@ fn by(file: &OsStr) -> String {
 
 /// A message as whoever reads it can follow it.
 pub(crate) fn said(message: Shown) -> Shown {
-    CALLED.get().map_or(message.clone(), |called| put(&message, called))
+    match CALLED.get() {
+        Some(called) => put(&message, called),
+        None => message,
+    }
 }
 
 fn put(message: &Shown, called: &str) -> Shown {

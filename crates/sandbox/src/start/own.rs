@@ -66,13 +66,11 @@ pub fn own_path() -> io::Result<PathBuf> {
 
 /// The same as Linux has it, and the file.
 pub(crate) fn opened() -> io::Result<(CString, OwnedFd)> {
-    match COPY.get() {
-        Some(copy) => Ok((CString::new(copy.path.as_os_str().as_bytes())?, copy.file.try_clone()?)),
-        None => {
-            let own = rustix::fs::open(EXECUTED, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-            Ok((rustix::fs::readlink(EXECUTED, Vec::new())?, own))
-        }
+    if let Some(copy) = COPY.get() {
+        return Ok((CString::new(copy.path.as_os_str().as_bytes())?, copy.file.try_clone()?));
     }
+    let own = rustix::fs::open(EXECUTED, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    Ok((rustix::fs::readlink(EXECUTED, Vec::new())?, own))
 }
 
 /// A name for it in this process and in its children before they become something else, whatever has become of its path.
