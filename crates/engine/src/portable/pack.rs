@@ -3,6 +3,7 @@
 //! **Guarantees**: it appears under its name when it is whole. **Refuses**: programs that are not static, or of another platform; agents
 //! that the image does not have; names that something else than a file has.
 
+use std::ffi::OsStr;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
@@ -78,7 +79,7 @@ impl Form {
 
     /// Whether a name says that it is something that is not made.
     pub fn is_other(file: &Path) -> bool {
-        let Some(name) = file.file_name().map(|name| name.to_ascii_lowercase()) else { return false };
+        let Some(name) = file.file_name().map(OsStr::to_ascii_lowercase) else { return false };
         let name = String::from_utf8_lossy(name.as_encoded_bytes()).into_owned();
         let Some((_, ending)) = name.rsplit_once('.') else { return false };
         Self::tar(file).is_none() && OTHERS.contains(&ending)
