@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 /// What pinfold is told, the name that it was called by first.
 #[derive(Debug)]
 struct Words {
-    words: Vec<OsString>,
+    said: Vec<OsString>,
     /// As they were read.
     args: Result<args::Args, clap::Error>,
     by: By,
@@ -59,7 +59,7 @@ enum By {
 
 impl Words {
     fn read(words: Vec<OsString>, by: By) -> Self {
-        Self { args: args::Args::try_parse_from(&words), words, by }
+        Self { args: args::Args::try_parse_from(&words), said: words, by }
     }
 
     /// Words for pinfold behind those that a file is called by.
@@ -80,10 +80,10 @@ impl Words {
 }
 
 /// Does what the words say.
-fn go(Words { words, args, by }: Words) -> ExitCode {
+fn go(Words { said, args, by }: Words) -> ExitCode {
     let args = match args {
         Ok(args) => args,
-        Err(error) => return mistaken(&error, &words, by),
+        Err(error) => return mistaken(&error, &said, by),
     };
     render::log::install(args.global.verbose);
     if let Some(words) = args.command.interrupted() {
