@@ -225,10 +225,10 @@ fn a_damaged_lock_is_refused() {
     run.write("pinfold.toml", "name = \"x\"\n");
     assert!(run.pinfold(&["lock", "--offline"]).status.success());
     let lock = fs_err::read_to_string(run.path().join("pinfold.lock")).unwrap();
-    run.write("pinfold.lock", &lock.replace("compat = 7", "compat = 999"));
+    run.write("pinfold.lock", &lock.replace("compat = 8", "compat = 999"));
     assert!(run.fails(&["build"]).contains("compat level 999"));
     // An older one is not built, and `lock` does what the hint says.
-    run.write("pinfold.lock", &lock.replace("compat = 7", "compat = 1"));
+    run.write("pinfold.lock", &lock.replace("compat = 8", "compat = 1"));
     let text = run.fails(&["build"]);
     assert!(
         text.starts_with("exit 2\n") && text.contains("older pinfold") && text.contains("`pinfold lock`"),

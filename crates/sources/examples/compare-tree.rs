@@ -34,6 +34,7 @@ use pinfold_base::Digest;
 use pinfold_base::Hasher;
 use pinfold_base::ImagePath;
 use pinfold_base::Store;
+use pinfold_sources::debian::locked::Indexed;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::place;
 use pinfold_sources::debian::place::Database;
@@ -185,6 +186,7 @@ fn locked(digest: &Digest, listing: &Listing, contents: &dyn Contents) -> Result
         suite: String::new(),
         archive: None,
         manual: true,
+        indexed: Indexed::default(),
     })
 }
 

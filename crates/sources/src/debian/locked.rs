@@ -1,5 +1,8 @@
 //! What the lock says of Debian packages.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use pinfold_base::Digest;
 use serde::Deserialize;
 use serde::Serialize;
@@ -31,7 +34,38 @@ pub struct LockedDeb {
     pub archive: Option<String>,
     /// Whether it was asked for (or is part of the base), as opposed to pulled in by another package.
     pub manual: bool,
+    /// What the signed index says of its relations to others.
+    #[serde(skip)]
+    pub indexed: Indexed,
 }
+
+/// Fields that decide which packages go together.
+pub const RELATIONS: [&str; 6] = ["Pre-Depends", "Depends", "Conflicts", "Breaks", "Replaces", "Provides"];
+
+/// Those fields of a package as an index has them. They are there where the package was chosen just now, are in no lock, and make
+/// no difference between two packages: the digest does.
+#[derive(Clone, Debug, Default)]
+pub struct Indexed(Option<Arc<BTreeMap<&'static str, String>>>);
+
+impl Indexed {
+    /// As the index has them, without those that are missing.
+    pub fn new(fields: BTreeMap<&'static str, String>) -> Self {
+        Self(Some(Arc::new(fields)))
+    }
+
+    /// The fields, where they are known.
+    pub fn fields(&self) -> Option<&BTreeMap<&'static str, String>> {
+        self.0.as_deref()
+    }
+}
+
+impl PartialEq for Indexed {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Indexed {}
 
 /// Where a suite's packages were resolved from and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -105,6 +105,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "engine/src/build/fetch.rs",
+        "what was locked is no longer there: `pinfold lock` takes what is; or build with `--vendor DIR` from kept inputs",
+        Elsewhere(
+            "engine/src/build/fetch/tests.rs",
+            "another_digest_is_an_integrity_error_and_what_is_gone_says_where_to_look",
+        ),
+    ),
+    row(
+        "engine/src/build/fetch.rs",
         "it was set aside: `pinfold fetch` brings it back",
         Elsewhere("engine/tests/heal.rs", "a_damaged_download_is_fetched_again_and_offline_named"),
     ),

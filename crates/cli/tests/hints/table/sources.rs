@@ -125,11 +125,60 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "sources/src/debian/lock/mod.rs",
-        "check suite, `components` and `platforms` in the manifest; an archive that is not for all of them says so with `architectures`",
+        "it is for {arches} alone: leave the others out of the manifest's `platforms`",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "it is for {arches} alone: say so with `architectures` in its `[[debian.archive]]`, or leave the others out of `platforms`",
         Elsewhere(
             "sources/src/debian/lock/further_tests.rs",
             "an_archive_is_read_only_for_its_architectures",
         ),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "its components are {names}: correct `components` in the manifest's `{table}`",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "its Release file lists no packages: use another mirror, or ask whoever publishes it",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "check `uri` and `suite` of its `[[debian.archive]]`; a flat archive's suite ends in `/`",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "only signed archives are read: ask whoever publishes it for one with `InRelease` or `Release.gpg`",
+        Elsewhere("sources/tests/debian_tricks.rs", "every_trick_comes_to_what_the_table_says"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "`keyring` in the manifest's `{table}` has other keys: get those of whoever publishes the archive, and compare their fingerprints with what is told there",
+        Elsewhere(
+            "sources/src/debian/lock/further_tests.rs",
+            "an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do",
+        ),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "`Signed-By` of the apt source has other keys: get those of whoever publishes the archive there, or name their file with `keyring` in the manifest's `{table}`",
+        Untried("what an archive has and signs decides"),
+    ),
+    row(
+        "sources/src/debian/lock/mod.rs",
+        "ask for `{other}` too, or for all of them without a suite and a version",
+        Elsewhere("sources/src/debian/lock/walk_tests.rs", "what_would_satisfy_and_was_not_taken_is_told"),
     ),
     row(
         "sources/src/debian/lock/mod.rs",
@@ -157,10 +206,7 @@ pub(super) const ROWS: &[Row] = &[
     row(
         "sources/src/debian/lock/mod.rs",
         "name the archive's keyring with `keyring` in the manifest's `{table}`, or with `Signed-By` in the apt source",
-        Elsewhere(
-            "sources/src/debian/lock/further_tests.rs",
-            "an_archive_that_is_not_as_it_must_be_is_refused_with_what_to_do",
-        ),
+        Untried("what an archive has and signs decides"),
     ),
     row(
         "sources/src/debian/lock/mod.rs",
@@ -328,6 +374,16 @@ pub(super) const ROWS: &[Row] = &[
             "sources/src/debian/place/tests.rs",
             "answers_of_the_manifest_reach_scripts_and_count_as_seen",
         ),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
+        "`pinfold lock` chooses anew, and says where a package is not what its archive's index said",
+        Elsewhere("sources/src/debian/place/relations/tests.rs", "what_dpkg_refuses_together_is_refused"),
+    ),
+    row(
+        "sources/src/debian/place/error.rs",
+        "whoever publishes the archive has made it or its index wrongly: ask there, or take another version",
+        Elsewhere("sources/tests/debian_tricks.rs", "every_trick_comes_to_what_the_table_says"),
     ),
     row(
         "sources/src/debian/place/error.rs",

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 
 use pinfold_base::Digest;
 use pinfold_base::Kind;
+use pinfold_sources::debian::locked::Indexed;
 use pinfold_sources::debian::locked::LockedDeb;
 use pinfold_sources::debian::locked::LockedSuite;
 use pinfold_testkit::http::Response;
@@ -42,6 +43,7 @@ fn locked() -> Lock {
         suite: "bookworm".into(),
         archive: None,
         manual: true,
+        indexed: Indexed::default(),
     };
     let suite = LockedSuite {
         name: "bookworm".into(),
@@ -137,6 +139,28 @@ fn another_digest_is_an_integrity_error_and_what_is_gone_says_where_to_look() {
     .unwrap_err();
     assert_eq!(error.kind(), Kind::Network, "{}", told(&error));
     assert!(error.hint().unwrap().contains("debian.snapshot"));
+    // Of a further archive nobody keeps snapshots.
+    let uri = mirror.url("/apt");
+    let name = uri.strip_prefix("http://").unwrap();
+    world.write("keys.asc", "not read");
+    let project = world.project(&format!(
+        "name = 'x'\n[debian]\nsuites = ['bookworm']\nmirror = '{}'\nsnapshot = '{}'\n[[debian.archive]]\nuri = '{uri}'\n\
+         suite = 'vended'\nkeyring = 'keys.asc'\n",
+        mirror.url("/debian"),
+        mirror.url("/{archive}/{timestamp}")
+    ));
+    let mut lock = locked();
+    let debian = lock.debian.as_mut().unwrap();
+    debian.suites[0].name = "vended".into();
+    debian.suites[0].archive = name.into();
+    for deb in debian.packages.values_mut().flatten() {
+        (deb.suite, deb.archive) = ("vended".into(), Some(name.into()));
+    }
+    let error =
+        fetch(&world.online(), &agreed(&world.online(), &project), &lock, &Platform::ALL).unwrap_err();
+    assert_eq!(error.kind(), Kind::Network, "{}", told(&error));
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("`pinfold lock` takes what is") && !hint.contains("snapshot"), "{hint}");
 }
 
 #[test]

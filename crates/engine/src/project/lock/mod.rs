@@ -53,7 +53,9 @@ pub const FILE_NAME: &str = "pinfold.lock";
 ///   default; triggers are processed as often as dpkg does; what `systemd-sysusers` makes is locked as it does, and profiles of
 ///   PAM with one priority stand as `pam-auth-update` sorts them.
 /// - 7: `package.json` of each recipe's npm package is placed, and `/usr/share/pinfold/image.json` is made.
-pub const COMPAT: u32 = 7;
+/// - 8: a file of a Debian package that is equal to another's and replaces it is the later one's, in the lists too; a file takes the
+///   place of a directory as with dpkg. `grep` shows no lines of what is no text, awk's `substr` cuts fractions off.
+pub const COMPAT: u32 = 8;
 
 /// Largest lock accepted, in bytes.
 const MAX_SIZE: u64 = 64 << 20;

@@ -182,7 +182,7 @@ fn a_lock_that_is_written_is_read_back_as_it_was() {
 #[test]
 fn a_section_that_has_nothing_is_not_written() {
     let text = Lock { version: 1, compat: COMPAT, ..Lock::default() }.render();
-    let keys = ["version = 1", "compat = 7", "epoch = 0", "[encoders]", "[request]"];
+    let keys = ["version = 1", "compat = 8", "epoch = 0", "[encoders]", "[request]"];
     let written: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     assert_eq!(written, keys);
 }

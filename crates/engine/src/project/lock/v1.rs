@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! version = 1
-//! compat = 7
+//! compat = 8
 //! epoch = 1762610000              # SOURCE_DATE_EPOCH: the newest metadata date
 //!
 //! [encoders]                      # who compresses layers

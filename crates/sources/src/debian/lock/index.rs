@@ -27,6 +27,8 @@ use super::relation;
 use super::relation::Operator;
 use super::relation::Relation;
 use super::relation::RelationError;
+use crate::debian::locked::Indexed;
+use crate::debian::locked::RELATIONS;
 use crate::debian::stanza;
 use crate::debian::stanza::Form;
 use crate::debian::stanza::Stanza;
@@ -479,6 +481,16 @@ impl Universe {
             path,
             all: require("Architecture")? == "all",
         })
+    }
+
+    /// The fields that decide which packages go together, as they are written.
+    pub fn indexed(&self, id: Id) -> Result<Indexed, IndexError> {
+        let stanza = self.stanza(id)?;
+        let fields = RELATIONS.into_iter().filter_map(|field| {
+            let value = String::from_utf8_lossy(stanza.get(field)?.trim_ascii()).into_owned();
+            Some((field, value))
+        });
+        Ok(Indexed::new(fields.collect()))
     }
 
     /// Of several ids: essential first, then by priority, then by name.

@@ -536,6 +536,7 @@ fn choose_keeping(
             suite: suite.map(|suite| suite.name.clone()).unwrap_or_default(),
             archive: suite.and_then(LockedSuite::archive_beyond),
             manual: reason.is_some(),
+            indexed: universe.indexed(id)?,
         });
     }
     Ok(packages)

@@ -11,6 +11,7 @@ use pinfold_base::report::Silent;
 
 use super::mirrors::Declared;
 use super::*;
+use crate::debian::locked::Indexed;
 use pinfold_testkit::openpgp::BORN;
 use pinfold_testkit::openpgp::Shape;
 use pinfold_testkit::openpgp::TestKey;
@@ -229,6 +230,7 @@ fn a_request_becomes_exact_packages() {
             suite: "tested".into(),
             archive: None,
             manual: true,
+            indexed: Indexed::default(),
         }
     );
     assert_eq!(

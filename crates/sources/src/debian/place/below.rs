@@ -22,6 +22,7 @@ use pinfold_base::ImagePath;
 use super::PlaceError;
 use super::image::known;
 use super::merge;
+use crate::debian::locked::Indexed;
 use crate::debian::locked::LockedDeb;
 use crate::debian::present;
 use crate::debian::script::world::Diversion;
@@ -109,6 +110,7 @@ pub(super) fn packages(below: &Below, contents: &dyn Contents) -> Result<Vec<Pre
             suite: String::new(),
             archive: None,
             manual: true,
+            indexed: Indexed::default(),
         };
         found.push(Present { locked, listing });
     }

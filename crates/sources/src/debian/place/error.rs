@@ -117,6 +117,68 @@ pub enum PlaceError {
         /// What the control file says.
         found: String,
     },
+    /// A control file that has what dpkg alone writes.
+    #[error("package `{package}`: its control file has the field `{field}`, which dpkg refuses in a package")]
+    OwnField {
+        /// The package.
+        package: String,
+        /// The field.
+        field: &'static str,
+    },
+    /// The control file has other relations than the index by which the package was chosen.
+    #[error(
+        "package `{package}` {version}: `{field}` is {found} in its control file, and {indexed} in the signed index"
+    )]
+    Relations {
+        /// The package.
+        package: String,
+        /// Its version.
+        version: String,
+        /// The field.
+        field: &'static str,
+        /// What the control file says.
+        found: String,
+        /// What the index says.
+        indexed: String,
+    },
+    /// A field of a control file that cannot be read.
+    #[error("package `{package}`: `{field}` of its control file cannot be used: {why}")]
+    BadRelation {
+        /// The package.
+        package: String,
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// Something that a package needs is not there.
+    #[error(
+        "package `{package}`: `{field}` of its control file is `{relation}`, which no package of the image is"
+    )]
+    Unmet {
+        /// The package.
+        package: String,
+        /// The field.
+        field: &'static str,
+        /// What it needs.
+        relation: String,
+    },
+    /// Something that a package excludes is there.
+    #[error(
+        "package `{package}`: `{field}` of its control file is `{relation}`, and `{other}` {version} is in the image"
+    )]
+    Excluded {
+        /// The package.
+        package: String,
+        /// The field.
+        field: &'static str,
+        /// What it excludes.
+        relation: String,
+        /// Which package that is.
+        other: String,
+        /// Its version.
+        version: String,
+    },
     /// A package that is given twice.
     #[error("package `{0}` is there twice")]
     Twice(String),
@@ -159,9 +221,17 @@ pub enum PlaceError {
         #[source]
         source: PathError,
     },
+    /// A package has a file where it, or a script before it, has a directory.
+    #[error("package `{package}`: `{path}` is a file in it where a directory is, or the other way round")]
+    TwoKinds {
+        /// The package.
+        package: String,
+        /// The path.
+        path: ImagePath,
+    },
     /// Two packages ship one path and neither replaces the other.
     #[error(
-        "packages `{first}` and `{second}` both ship `{path}`, differently, and neither declares to replace the other"
+        "packages `{first}` and `{second}` both ship `{path}`, and neither declares to replace the other"
     )]
     Overwrite {
         /// The path.
@@ -267,6 +337,15 @@ impl Diagnose for PlaceError {
             )),
             Self::Overwrite { first, second, .. } => {
                 Some(format!("leave out `{first}` or `{second}`: dpkg would not install both"))
+            }
+            Self::OwnField { .. }
+            | Self::BadRelation { .. }
+            | Self::Relations { .. }
+            | Self::TwoKinds { .. } => Some(
+                "whoever publishes the archive has made it or its index wrongly: ask there, or take another version".into(),
+            ),
+            Self::Unmet { .. } | Self::Excluded { .. } => {
+                Some("`pinfold lock` chooses anew, and says where a package is not what its archive's index said".into())
             }
             Self::Read { .. } => Some("fetch the packages again".into()),
             Self::Question { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),

@@ -16,10 +16,14 @@
 //!
 //! A path that another package has diverted lands where the diversion says, and what has an override has its owner and mode.
 //!
-//! **Guarantees**: a path of a package is overwritten only where the later package `Replaces` the earlier one, and then leaves
-//! the earlier one's file list, as with dpkg. Work grows with the files and not with their square.
+//! A file takes the place of a directory, with all that is in it, where it `Replaces` each package that has the directory, and
+//! where only a script has made that.
 //!
-//! **Refuses**: files of two packages at one path with different content, hard links to nothing.
+//! **Guarantees**: a path of a package is overwritten only where the later package `Replaces` the earlier one, and then leaves
+//! the earlier one's file list, as with dpkg, whatever the two hold. Work grows with the files and not with their square.
+//!
+//! **Refuses**: files of two packages at one path (by two names of one directory: such that differ), a path that one package has as
+//! a directory and as a file, hard links to nothing.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -67,10 +71,20 @@ pub(super) struct Merge<'a> {
 /// Which package has a path: asked where two things want one, which in most images is never.
 #[derive(Default)]
 struct Owners {
-    by_path: BTreeMap<ImagePath, usize>,
+    by_path: BTreeMap<ImagePath, Vec<usize>>,
     /// How many of the packages that are done it knows, and under which diversions.
     known: usize,
     diversions: Vec<Diversion>,
+    /// The paths of a package as it has them, where that was asked.
+    shipped: BTreeMap<usize, BTreeSet<ImagePath>>,
+}
+
+impl Owners {
+    /// Whether a package has this very path.
+    fn ships(&mut self, index: usize, package: &Opened<'_>, path: &ImagePath) -> bool {
+        let all = || package.listing.data.iter().map(|entry| entry.path.clone()).collect();
+        self.shipped.entry(index).or_insert_with(all).contains(path)
+    }
 }
 
 /// What decides where the files of a package land and whose they are.
@@ -168,6 +182,7 @@ impl<'a> Merge<'a> {
     ) -> Result<(), PlaceError> {
         let package = &self.packages[index];
         let mut conffiles: Option<BTreeSet<ImagePath>> = None;
+        let mut kinds: Option<BTreeSet<ImagePath>> = None;
         // Neighbours share their directory, so it is looked for once; a new link may lead elsewhere.
         let mut last: Option<(ImagePath, ImagePath)> = None;
         for entry in &package.listing.data {
@@ -201,7 +216,6 @@ impl<'a> Merge<'a> {
             };
             if old.is_directory() && (node.is_directory() || is_link)
                 || node.is_directory() && tree.directory_behind(&path).is_some()
-                || same(old, &node, self.contents, package)?
             {
                 continue;
             }
@@ -209,17 +223,35 @@ impl<'a> Merge<'a> {
             if is_link && same_directory(tree, &path, &node) {
                 continue;
             }
-            let Some(first) = self.owner_of(tree, &path, rules) else {
+            let equal = same(old, &node, self.contents, package)?;
+            let other_kind = old.is_directory() != node.is_directory();
+            let place = rules.place_of(&entry.path, package);
+            if other_kind && kinds.get_or_insert_with(|| both_kinds(package, rules)).contains(&place) {
+                return Err(PlaceError::TwoKinds {
+                    package: package.name().into(),
+                    path: entry.path.clone(),
+                });
+            }
+            let owners = self.owners_of(tree, &path, rules);
+            if owners.is_empty() {
+                // A script's, or the package has the path twice.
+                if equal {
+                    continue;
+                }
                 let conffiles = match &mut conffiles {
                     Some(known) => known,
                     none => none
                         .insert(dpkg_database::conffile_paths(package, self.contents)?.into_iter().collect()),
                 };
-                let (old, new) = (&old.kind, &node.kind);
-                match (old, new) {
-                    (NodeKind::Directory, _) => {}
+                let is_conffile = conffiles.contains(&entry.path);
+                let Some(old) = tree.get(&path) else { continue };
+                match (&old.kind, &node.kind) {
+                    (NodeKind::Directory, _) if is_conffile => {
+                        let package = package.name().into();
+                        return Err(PlaceError::TwoKinds { package, path: entry.path.clone() });
+                    }
                     // What a script has made of a conffile is the user's own (`--force-confold`).
-                    (NodeKind::File(old), NodeKind::File(new)) if conffiles.contains(&entry.path) => {
+                    (NodeKind::File(old), NodeKind::File(new)) if is_conffile => {
                         if !same_content(old, new, self.contents, package)?
                             && let Ok(beside) = ImagePath::new([path.as_bytes(), b".dpkg-dist"].concat())
                         {
@@ -227,26 +259,32 @@ impl<'a> Merge<'a> {
                         }
                     }
                     // Anything else of a script's is overwritten.
-                    _ => {
-                        tree.insert(path, node);
-                    }
+                    _ => overwrite(tree, path, node),
                 }
                 continue;
-            };
-            if first == index {
-                tree.insert(path, node);
-            } else if package.replaces(&self.packages[first])? {
-                tree.insert(path.clone(), node);
-                self.owners.by_path.insert(path.clone(), index);
-                self.replaced.entry(first).or_default().insert(path);
-            } else if self.packages[first].replaces(package)? {
+            }
+            let (mut given, mut kept) = (owners.contains(&index), false);
+            for other in owners.into_iter().filter(|&other| other != index) {
+                let first = &self.packages[other];
+                if package.replaces(first)? {
+                    given = true;
+                    self.replaced.entry(other).or_default().insert(path.clone());
+                } else if first.replaces(package)? {
+                    kept = true;
+                } else if !equal || self.owners.ships(other, first, &entry.path) {
+                    // dpkg looks at names alone; by two names of one directory it sees no conflict.
+                    return Err(PlaceError::Overwrite {
+                        path,
+                        first: first.name().into(),
+                        second: package.name().into(),
+                    });
+                }
+            }
+            if kept {
                 self.replaced.entry(index).or_default().insert(path);
-            } else {
-                return Err(PlaceError::Overwrite {
-                    path,
-                    first: self.packages[first].name().into(),
-                    second: package.name().into(),
-                });
+            } else if given {
+                self.owners.by_path.insert(path.clone(), vec![index]);
+                overwrite(tree, path, node);
             }
         }
         self.settle_hardlinks(tree, package, rules)?;
@@ -256,8 +294,8 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
-    /// Which of the packages that are done has the path.
-    fn owner_of(&mut self, tree: &Tree, path: &ImagePath, rules: &Rules<'_>) -> Option<usize> {
+    /// Which of the packages that are done have the path.
+    fn owners_of(&mut self, tree: &Tree, path: &ImagePath, rules: &Rules<'_>) -> Vec<usize> {
         if self.owners.diversions != rules.listed {
             self.owners = Owners { diversions: rules.listed.to_vec(), ..Owners::default() };
         }
@@ -267,12 +305,15 @@ impl<'a> Merge<'a> {
             for entry in &package.listing.data {
                 let path = tree.landing(&rules.place_of(&entry.path, package));
                 if !replaced.is_some_and(|replaced| replaced.contains(&path)) {
-                    self.owners.by_path.entry(path).or_insert(index);
+                    let known = self.owners.by_path.entry(path).or_default();
+                    if known.last() != Some(&index) {
+                        known.push(index);
+                    }
                 }
             }
         }
         self.owners.known = self.done.len();
-        self.owners.by_path.get(path).copied()
+        self.owners.by_path.get(path).cloned().unwrap_or_default()
     }
 
     /// Hard links name files of their own package. Where the path rules left the file out, its bytes move to the link.
@@ -312,6 +353,28 @@ impl<'a> Merge<'a> {
         }
         Ok(())
     }
+}
+
+/// Places that a package has as a directory and as something else than that or a link.
+fn both_kinds(package: &Opened<'_>, rules: &Rules<'_>) -> BTreeSet<ImagePath> {
+    let of = |wanted: fn(&MemberKind) -> bool| -> BTreeSet<ImagePath> {
+        let entries = package.listing.data.iter().filter(|entry| wanted(&entry.kind));
+        entries.map(|entry| rules.place_of(&entry.path, package)).collect()
+    };
+    let directories = of(|kind| matches!(kind, MemberKind::Directory));
+    let files = of(|kind| matches!(kind, MemberKind::File { .. } | MemberKind::Hardlink(_)));
+    directories.intersection(&files).cloned().collect()
+}
+
+/// Puts a node where another is; a directory goes with all that is below it.
+fn overwrite(tree: &mut Tree, path: ImagePath, node: Node) {
+    if !node.is_directory() && tree.get(&path).is_some_and(Node::is_directory) {
+        let below: Vec<ImagePath> = tree.below(&path).map(|(path, _)| path.clone()).collect();
+        for path in below {
+            tree.remove(&path);
+        }
+    }
+    tree.insert(path, node);
 }
 
 fn is_moved_root(path: &ImagePath) -> bool {
@@ -420,3 +483,6 @@ pub(super) fn link_merged_directories(tree: &mut Tree, epoch: u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@
 //! environment or user enters it; every path has one owner component. Times are those of the archives, not later than the
 //! epoch of the image; what is generated has that epoch.
 //!
-//! **Refuses**: a script that cannot be evaluated, two packages that ship one path, names that leave the tree, data of
+//! **Refuses**: a package whose control file is not what was chosen, a script that cannot be evaluated, two packages that ship one path, names that leave the tree, data of
 //! packages (account masters, certificates, PAM profiles, trigger and conffile lists) that is broken.
 //!
 //! **Not made**: debconf's database, byte code, start-up links and systemd's enablement, files of the build host
@@ -34,6 +34,7 @@ mod merge;
 mod native;
 mod order;
 mod pam;
+mod relations;
 mod scripts;
 mod slim;
 #[cfg(test)]
@@ -228,12 +229,16 @@ fn open<'a>(
     }
     for package in packages {
         let one = Opened::open(package, contents)?;
+        relations::agree(&one, options.arch.debian())?;
         evaluate::keep(budget, &one, "control", one.control_size())?;
         opened.push(one);
     }
     opened.sort_by_key(|package| (package.name() != "base-files", package.name()));
     match opened.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
         Some(pair) => Err(PlaceError::Twice(pair[0].name().into())),
-        None => Ok(opened),
+        None => {
+            relations::hold(&opened, options.arch.debian())?;
+            Ok(opened)
+        }
     }
 }

@@ -12,14 +12,15 @@ use pinfold_base::ImagePath;
 use pinfold_base::Kind;
 
 use super::*;
+use crate::debian::locked::Indexed;
 
 /// A package from a few words.
-struct Made {
+pub(super) struct Made {
     locked: LockedDeb,
     listing: Listing,
 }
 
-fn entry(name: &str, kind: MemberKind, mode: u32) -> Member {
+pub(super) fn entry(name: &str, kind: MemberKind, mode: u32) -> Member {
     Member {
         path: ImagePath::new(name).unwrap(),
         raw_name: name.as_bytes().into(),
@@ -30,11 +31,11 @@ fn entry(name: &str, kind: MemberKind, mode: u32) -> Member {
     }
 }
 
-fn file(name: &str, text: &str) -> Member {
+pub(super) fn file(name: &str, text: &str) -> Member {
     entry(name, MemberKind::File { content: Content::inline(text.as_bytes()) }, 0o644)
 }
 
-fn made(name: &str, fields: &str, control: &[(&str, &str)], data: Vec<Member>) -> Made {
+pub(super) fn made(name: &str, fields: &str, control: &[(&str, &str)], data: Vec<Member>) -> Made {
     let text = format!("Package: {name}\nVersion: 1.0-1\nArchitecture: amd64\n{fields}Description: x\n");
     let mut listing = Listing { control: vec![file("./control", &text)], data, ..Listing::default() };
     listing.control.extend(control.iter().map(|(name, text)| file(name, text)));
@@ -49,11 +50,12 @@ fn made(name: &str, fields: &str, control: &[(&str, &str)], data: Vec<Member>) -
         suite: "bookworm".into(),
         archive: None,
         manual: name != "auto",
+        indexed: Indexed::default(),
     };
     Made { locked, listing }
 }
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         arch: Arch::Amd64,
         epoch: 1_000,
@@ -67,7 +69,7 @@ fn options() -> Options {
     }
 }
 
-fn placed(made: &[Made], options: &Options) -> Result<Placed, PlaceError> {
+pub(super) fn placed(made: &[Made], options: &Options) -> Result<Placed, PlaceError> {
     let packages: Vec<Package<'_>> = made
         .iter()
         .map(|made| Package { locked: &made.locked, listing: Arc::new(made.listing.clone()) })
@@ -75,7 +77,7 @@ fn placed(made: &[Made], options: &Options) -> Result<Placed, PlaceError> {
     place(&packages, options, &InlineOnly)
 }
 
-fn text(tree: &Tree, path: &str) -> String {
+pub(super) fn text(tree: &Tree, path: &str) -> String {
     let content = tree.content(&ImagePath::new(path).unwrap()).unwrap_or_else(|| panic!("no file {path}"));
     String::from_utf8(InlineOnly.read(content, 1 << 20).unwrap()).unwrap()
 }
@@ -141,7 +143,7 @@ fn the_order_of_packages_does_not_matter() {
             "b",
             "",
             &[],
-            vec![entry("usr/share/x", MemberKind::Directory, 0o700), file("usr/share/same", "s")],
+            vec![entry("usr/share/x", MemberKind::Directory, 0o700), file("usr/share/x/b", "s")],
         ),
         made("base-files", "", &[], vec![dir()]),
     ];
@@ -381,8 +383,10 @@ fn a_whole_stanza_is_that_of_dpkg() {
         Provides: v1\nBreaks: b1\nEnhances: e1\nBuilt-Using: bu (= 1)\nX-Odd: odd\nMulti-Arch: foreign\n";
     let control = [("conffiles", "/etc/x/one\n/etc/x/with space\n/etc/empty\n")];
     let data = vec![file("etc/x/one", "hello\n"), file("etc/x/with space", "two\n"), file("etc/empty", "")];
-    let Placed { tree, conffiles, .. } = placed(&[made("p", fields, &control, data)], &options()).unwrap();
-    assert_eq!(text(&tree, "var/lib/dpkg/status"), WRITTEN);
+    let set = [made("dash", "", &[], Vec::new()), made("p", fields, &control, data)];
+    let Placed { tree, conffiles, .. } = placed(&set, &options()).unwrap();
+    let status = text(&tree, "var/lib/dpkg/status");
+    assert_eq!(status.split_inclusive("\n\n").nth(1), Some(WRITTEN));
     assert_eq!(text(&tree, "var/lib/dpkg/info/p.conffiles"), control[0].1);
     // What gives way to the user's own entries.
     let found: Vec<_> = conffiles.iter().map(ToString::to_string).collect();

@@ -43,7 +43,7 @@ pub(super) enum LineKind {
 }
 
 /// Longest list of a package (the longest of Debian 13 has about a dozen lines).
-const MAX_LINES: usize = 1_000;
+const MAX_LINES: usize = 10_000;
 
 /// Reads the list of a package.
 pub(super) fn lines(package: &Opened<'_>, contents: &dyn Contents) -> Result<Vec<Line>, PlaceError> {
@@ -92,8 +92,29 @@ struct Interest {
     noawait: bool,
 }
 
-/// What waits at a time: of each package the names of its triggers, the newest first.
-type Pending = BTreeMap<usize, Arc<Vec<String>>>;
+/// What waits at a time, for each package.
+type Pending = BTreeMap<usize, Arc<Names>>;
+
+/// Names of triggers that wait for a package.
+#[derive(Clone, Default)]
+struct Names {
+    /// In the order in which they came.
+    order: Vec<String>,
+    known: BTreeSet<String>,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) {
+        if self.known.insert(name.to_owned()) {
+            self.order.push(name.to_owned());
+        }
+    }
+
+    /// As the script is told, the newest first.
+    fn told(&self) -> String {
+        self.order.iter().rev().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+}
 
 /// Who is interested, and what waits.
 #[derive(Clone, Default)]
@@ -150,10 +171,7 @@ impl Triggers {
             if !self.configured.contains(&pend) || self.deaf.contains(&pend) {
                 continue;
             }
-            let names = Arc::make_mut(self.pending.entry(pend).or_default());
-            if !names.iter().any(|known| known == name) {
-                names.insert(0, name.to_owned());
-            }
+            Arc::make_mut(self.pending.entry(pend).or_default()).add(name);
             if !self.deferred.contains(&pend) {
                 self.deferred.push_back(pend);
             }
@@ -289,7 +307,7 @@ impl Triggers {
 
     /// The names that wait for a package, which from now on is not triggered, and nobody awaits it.
     fn take(&mut self, index: usize) -> String {
-        let names = self.pending.remove(&index).map(|names| names.join(" ")).unwrap_or_default();
+        let names = self.pending.remove(&index).map(|names| names.told()).unwrap_or_default();
         self.deaf.insert(index);
         self.release(index);
         names
@@ -313,7 +331,7 @@ impl Triggers {
         let then = &self.rounds[now / 2];
         let still = then.iter().all(|(package, names)| {
             let waits = self.pending.get(package);
-            names.iter().all(|name| waits.is_some_and(|waits| waits.contains(name)))
+            waits.is_some_and(|waits| names.known.is_subset(&waits.known))
         });
         if !still && now < MAX_ROUNDS {
             return None;

@@ -77,7 +77,7 @@ fn what_is_read_is_exactly_what_is_written() {
 fn half_a_relation_is_none() {
     for text in [
         "",
-        "x",
+        "-",
         "-x1",
         ".x1",
         "+x1",
